@@ -1,0 +1,1 @@
+"""Implementations of the ports. Heavy libraries are imported here alone, and only when used."""

@@ -1,0 +1,65 @@
+"""Every error Freshet raises on purpose.
+
+An error says what was wrong, where, and what to do (`hint`); `retryable` tells a script whether the same
+call may succeed later. The CLI prints these without a traceback and exits with `exit_code`; anything else
+that reaches the user is a bug.
+"""
+
+from __future__ import annotations
+
+
+class FreshetError(Exception):
+    """Base of all expected failures."""
+
+    exit_code = 2
+
+    def __init__(self, message: str, *, hint: str = "", retryable: bool = False) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.retryable = retryable
+
+    def __str__(self) -> str:
+        return f"{self.message}\n  {self.hint}" if self.hint else self.message
+
+
+class ConfigError(FreshetError):
+    """`freshet.toml` or a command's options are wrong."""
+
+
+class InputError(FreshetError):
+    """An event or item file cannot be read as asked."""
+
+
+class NotEnoughData(FreshetError):
+    """The log is valid but too small for the step."""
+
+
+class MissingExtra(FreshetError):
+    """An optional dependency is not installed; the hint is the install line."""
+
+
+class ArtifactError(FreshetError):
+    """An artifact is missing, incomplete or fails its checksum."""
+
+
+class PlannerError(FreshetError):
+    """A planner could not rank a prompt."""
+
+
+class VerificationError(FreshetError):
+    """A table is not fit to be published; the serving release is unchanged."""
+
+    exit_code = 4
+
+
+class GateFailed(FreshetError):
+    """A gate halted the run for review; the serving release is unchanged."""
+
+    exit_code = 3
+
+
+class Busy(FreshetError):
+    """Another run holds the workspace's lease."""
+
+    exit_code = 5

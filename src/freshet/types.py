@@ -1,0 +1,231 @@
+"""The plain types that stages exchange. Vocabulary: docs/vocabulary.md.
+
+Interests are handled by **index** (0..N-1, the order of `Interests.ids`) inside computations, and by their
+stable **id** wherever a person or another release reads them. Arrays of recent interests are right-aligned:
+the last column is the most recent, the left is padded with -1, so `recent[:, -k:]` is the context.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float32] | NDArray[np.float64]
+IntArray = NDArray[np.int16] | NDArray[np.int32] | NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
+
+RECENT = 10
+"""How many recent distinct interests a transition remembers (the mixture's widest view of a user)."""
+
+Context = tuple[int, ...]
+"""Interest indices, most recent last, at most k long; `()` is a user with no recent interest."""
+
+
+@dataclass(frozen=True, slots=True)
+class AsOf:
+    """A point in time at a UTC midnight; steps read only events strictly before it."""
+
+    day: date
+
+    @classmethod
+    def parse(cls, text: str) -> AsOf:
+        """`2013-06-01` or any ISO time; a time within a day is rounded down, since counts are daily."""
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo is not None:
+            moment = moment.astimezone(UTC)
+        return cls(moment.date())
+
+    @property
+    def moment(self) -> datetime:
+        return datetime(self.day.year, self.day.month, self.day.day, tzinfo=UTC)
+
+    def minus(self, days: int) -> AsOf:
+        return AsOf(self.day - timedelta(days=days))
+
+    def __str__(self) -> str:
+        return self.day.isoformat()
+
+
+@dataclass(frozen=True, slots=True)
+class Interests:
+    """The working level of the interest hierarchy: N clusters of items.
+
+    Attributes:
+        ids: (N,) stable ids; they survive a rebuild where the clusters overlap.
+        descriptions: N unique keyword descriptions, such as `zombie, horror, survival`.
+        vectors: (N, d) unit-length centroid of the text + co-engagement vectors of its items.
+    """
+
+    ids: NDArray[np.int32]
+    descriptions: tuple[str, ...]
+    vectors: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True, slots=True)
+class Transitions:
+    """Transitions as columns, one row per (user, step, novel successor).
+
+    Attributes:
+        user: (n,) 64-bit key of the user.
+        day: (n,) days since 1970-01-01 (UTC).
+        recent: (n, RECENT) most recent distinct interests within H days before the step, right-aligned, -1 padded.
+        successor: (n,) the novel interest taken up.
+        known: (n, N) interests engaged within H days before the step; never a valid successor.
+    """
+
+    user: NDArray[np.uint64]
+    day: NDArray[np.int32]
+    recent: NDArray[np.int16]
+    successor: NDArray[np.int16]
+    known: BoolArray
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+    def take(self, rows: NDArray[np.int64] | BoolArray) -> Transitions:
+        return Transitions(
+            self.user[rows], self.day[rows], self.recent[rows], self.successor[rows], self.known[rows]
+        )
+
+    def contexts(self, k: int) -> list[Context]:
+        """The context of each row: its last k recent interests, shorter where the user has fewer."""
+        return [tuple(int(i) for i in row if i >= 0) for row in self.recent[:, -k:]]
+
+
+@dataclass(frozen=True, slots=True)
+class Successor:
+    """One entry of evidence: an interest people moved on to after a context."""
+
+    interest: int
+    share: float
+    support: float
+
+
+@dataclass(frozen=True, slots=True)
+class ContextEvidence:
+    """What the prompt of one context may say about recent transitions.
+
+    `after` is the context the counts are about: the context itself, a suffix of it when its own support is
+    too small, or `()` for global evidence.
+    """
+
+    after: Context
+    successors: tuple[Successor, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """One question to a planner: which interest comes after this context?"""
+
+    context: Context
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a call cost: tokens read and written by the model, and the floating point operations for them."""
+
+    tokens: int = 0
+    flops: float = 0.0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(self.tokens + other.tokens, self.flops + other.flops)
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """A planner's answer to n prompts.
+
+    Attributes:
+        successors: (n, m) interest indices, best first, -1 where fewer than m were found.
+        logp: (n, m) natural log of the renormalised probability, non-increasing along a row; -inf at -1.
+            The probabilities of a row sum to at most 1; what is missing is the mass outside the top m.
+    """
+
+    successors: NDArray[np.int16]
+    logp: NDArray[np.float32]
+    usage: Usage = Usage()
+
+    def __len__(self) -> int:
+        return len(self.successors)
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One fine-tuning sample: a prompt and the interest that came next."""
+
+    prompt: Prompt
+    successor: int
+    completion: str
+
+
+@dataclass(frozen=True, slots=True)
+class TuningReport:
+    """What fine-tuning did: number of examples, passes, losses (nats per completion token), and cost."""
+
+    examples: int
+    epochs: float
+    losses: tuple[float, ...]
+    usage: Usage
+    base: str
+
+
+@dataclass(frozen=True, slots=True)
+class Eligibility:
+    """Interests (by stable id or exact description) and items that may not be recommended, with the reason.
+
+    blocked: never offered. withdrawn: existed, no longer offered. sensitive: never offered unless the
+    context already holds it. allowed: when not empty, nothing else is offered.
+    """
+
+    blocked: frozenset[str] = frozenset()
+    allowed: frozenset[str] = frozenset()
+    withdrawn: frozenset[str] = frozenset()
+    sensitive: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Mixture:
+    """Weights of the fitted log-linear mixture, with 95 % intervals clustered by user.
+
+    score(s) = sum_f weight_f * log p_f(s); a softmax over the candidates the user doesn't know gives the
+    probability. `names` are the features in the order of the weights.
+    """
+
+    names: tuple[str, ...]
+    weights: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    examples: int
+    users: int
+
+    def as_dict(self) -> dict[str, dict[str, float]]:
+        return {
+            name: {"weight": float(w), "low": float(lo), "high": float(hi)}
+            for name, w, lo, hi in zip(self.names, self.weights, self.low, self.high, strict=True)
+        }
+
+
+@dataclass(slots=True)
+class Cost:
+    """Measured cost of a step; lives in `runs/` only, never in an artifact."""
+
+    seconds: float = 0.0
+    usage: Usage = field(default_factory=Usage)
+    peak_mb: float = 0.0
+
+
+def pack_contexts(contexts: Sequence[Context], k: int) -> NDArray[np.int16]:
+    """Contexts as a right-aligned (n, k) array padded with -1."""
+    packed = np.full((len(contexts), k), -1, np.int16)
+    for row, context in zip(packed, contexts, strict=True):
+        if context:
+            row[-len(context) :] = context
+    return packed
