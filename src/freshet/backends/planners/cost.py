@@ -1,0 +1,55 @@
+"""What a decoder costs to run, in floating point operations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """The sizes that decide the cost of a forward pass.
+
+    Attributes:
+        body: parameters without the embedding tables and the output head.
+        attention: layers times the width of all query heads.
+        head: parameters of the output head, used once per scored position.
+    """
+
+    body: int
+    attention: int
+    head: int
+
+    @classmethod
+    def of(cls, model: PreTrainedModel) -> Cost:
+        config = model.config.get_text_config()
+        hidden = int(config.hidden_size)
+        heads = int(getattr(config, "num_attention_heads", 1))
+        width = heads * int(getattr(config, "head_dim", None) or hidden // heads)
+        tables = {
+            id(weight): weight.numel()
+            for layer in (model.get_input_embeddings(), model.get_output_embeddings())
+            if (weight := getattr(layer, "weight", None)) is not None
+        }
+        total = sum(parameter.numel() for parameter in model.parameters())
+        return cls(
+            body=total - sum(tables.values()),
+            attention=int(config.num_hidden_layers) * width,
+            head=hidden * int(config.vocab_size),
+        )
+
+    def forward(self, tokens: int, before: float, scored: int) -> float:
+        """FLOPs of reading `tokens` tokens that each attend to `before` tokens on average.
+
+        2 * body * tokens for the matrix products, 4 * attention * before * tokens for scores and weighted
+        sums of attention, 2 * head for each of the `scored` positions whose next token is asked for.
+        """
+        products = 2.0 * self.body * tokens
+        return products + 4.0 * self.attention * before * tokens + 2.0 * self.head * scored
+
+    def training(self, tokens: int, before: float, scored: int) -> float:
+        """FLOPs of a forward and a backward pass: three times the forward."""
+        return 3.0 * self.forward(tokens, before, scored)

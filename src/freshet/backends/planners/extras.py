@@ -1,0 +1,23 @@
+"""The optional packages that local planners need, asked for when used and not before."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+from freshet.errors import MissingExtra
+
+INSTALL = 'pip install torch==2.13.0 && pip install "freshet[local]"'
+
+
+def need_local(*packages: str) -> None:
+    """Check that packages of the `local` extra are installed, without importing them.
+
+    Raises:
+        MissingExtra: one isn't; the hint is the install line.
+    """
+    missing = [package for package in packages if find_spec(package) is None]
+    if missing:
+        raise MissingExtra(
+            f"{' and '.join(missing)} not installed, which a local language model needs",
+            hint=f"{INSTALL}   (or choose [planner] kind = 'counts', which needs neither)",
+        )

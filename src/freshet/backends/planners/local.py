@@ -1,0 +1,136 @@
+"""The planner on a local causal language model: any Hugging Face architecture, in a folder a tuner wrote."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from freshet.backends.planners import folder, trie, wording
+from freshet.backends.planners.answers import best
+from freshet.backends.planners.extras import need_local
+from freshet.errors import PlannerError
+from freshet.prompts import names
+from freshet.types import Interests, Prompt, Ranking, Usage
+
+BATCH = 128
+"""Prompts read in one forward pass."""
+
+
+class LocalPlanner:
+    """Ranks names by constrained search, and writes freely for the exact-match gate.
+
+    Args:
+        model: a folder that a tuner wrote.
+        interests: what to rank; in the order of `Ranking.successors`.
+        beam: branches of the trie of names followed per prompt and level.
+        device: `auto`, `cpu`, `cuda`.
+
+    Raises:
+        ArtifactError: the folder is missing or damaged.
+        PlannerError: the tokenizer can't tell two interests apart, or doesn't know a word.
+    """
+
+    def __init__(
+        self, model: Path, interests: Interests, beam: int = 16, device: str = "auto"
+    ) -> None:
+        need_local("torch", "transformers", "safetensors")
+        card = folder.read_card(model)
+        self._model, self._tokenizer = folder.load(model, device)
+        self.beam = beam
+        wanted = names(interests.descriptions, card.mode)
+        self._trie = trie.build(wording.completion_tokens(self._tokenizer, wanted))
+        from freshet.backends.planners.search import Reader
+
+        self._reader = Reader(self._model)
+        decides = (folder.checksum(model), card.mode, str(beam), *wanted)
+        self._version = hashlib.sha256("\0".join(decides).encode()).hexdigest()[:16]
+
+    @property
+    def version(self) -> str:
+        return self._version
+
+    def rank(self, prompts: Sequence[Prompt], top: int) -> Ranking:
+        from freshet.backends.planners.search import distribution
+
+        before = self._reader.usage
+        logp = np.empty((len(prompts), self._trie.size))
+        for rows, tokens in self._batches(prompts):
+            logp[rows] = distribution(self._reader, self._trie, tokens, self.beam)
+        broken = np.flatnonzero(np.isnan(logp).any(axis=1))
+        if len(broken):
+            raise PlannerError(
+                f"the model's scores for context {prompts[broken[0]].context} are not finite",
+                hint="the weights are damaged or training diverged: run `freshet finetune` again",
+            )
+        after = self._reader.usage
+        usage = Usage(after.tokens - before.tokens, after.flops - before.flops)
+        return best(logp, top, usage)
+
+    def size(self, prompt: Prompt) -> tuple[int, float]:
+        """Tokens and FLOPs if the beam is full at every level, which is the most it can be."""
+        [tokens] = wording.prompt_tokens(self._tokenizer, [prompt.text])
+        cost = self._reader.cost
+        if not self._trie.branches:
+            return 0, 0.0
+        read = len(tokens) + len(self._trie.branches[0].path)
+        total, flops = read, cost.forward(read, (read + 1) / 2, 1)
+        for visited, length in self._expansions():
+            total += round(visited * length)
+            flops += cost.forward(round(visited * length), read + (length + 1) / 2, round(visited))
+        return total, flops
+
+    def generate(self, prompts: Sequence[Prompt]) -> list[str]:
+        import torch
+        from transformers import GenerationConfig
+
+        end = wording.end_token(self._tokenizer)
+        settings = GenerationConfig(
+            max_new_tokens=self._trie.longest + 2,
+            do_sample=False,
+            eos_token_id=end,
+            pad_token_id=end,
+        )
+        texts = [""] * len(prompts)
+        for rows, tokens in self._batches(prompts):
+            ids = torch.from_numpy(tokens).to(self._model.device)
+            with torch.inference_mode():
+                written = self._model.generate(
+                    ids, attention_mask=torch.ones_like(ids), generation_config=settings
+                )
+            for row, answer in zip(rows, written[:, ids.shape[1] :].tolist(), strict=True):
+                kept = answer[: answer.index(end)] if end in answer else answer
+                texts[row] = self._tokenizer.decode(kept).strip()
+        return texts
+
+    def _expansions(self) -> Iterator[tuple[int, float]]:
+        """Per level below the root: how many branches one prompt visits, and their mean path length."""
+        skip, start = len(self._trie.branches[0].path), 1
+        for count in self._trie.levels[1:]:
+            paths = self._trie.branches[start : start + count]
+            yield min(self.beam, count), float(np.mean([len(b.path) - skip for b in paths]))
+            start += count
+
+    def _batches(
+        self, prompts: Sequence[Prompt]
+    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+        """Row numbers (b,) and tokens (b, p) of prompts of one length, so that none needs padding."""
+        tokens = wording.prompt_tokens(self._tokenizer, [prompt.text for prompt in prompts])
+        limit = getattr(self._model.config.get_text_config(), "max_position_embeddings", None)
+        for prompt, ids in zip(prompts, tokens, strict=True):
+            needed = len(ids) + self._trie.longest
+            if limit is not None and needed > limit:
+                raise PlannerError(
+                    f"the prompt of context {prompt.context} needs {needed} tokens, the model has {limit}",
+                    hint="name fewer successors in the prompt ([evidence] top) or shorten descriptions",
+                )
+        order = sorted(range(len(tokens)), key=lambda row: (len(tokens[row]), row))
+        for _, group in groupby(order, key=lambda row: len(tokens[row])):
+            rows = np.array(list(group), np.int64)
+            for start in range(0, len(rows), BATCH):
+                part = rows[start : start + BATCH]
+                yield part, np.array([tokens[row] for row in part], np.int64)

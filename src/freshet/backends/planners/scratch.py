@@ -1,0 +1,155 @@
+"""`scratch`: a small decoder and a word-level tokenizer made from the catalogue and the log.
+
+It runs on a laptop without downloads and has no world knowledge: what a description means to it is what
+this log and this catalogue say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from freshet.backends.planners import folder
+from freshet.backends.planners.extras import need_local
+from freshet.backends.planners.local import LocalPlanner
+from freshet.backends.planners.training import Recipe, fine_tune
+from freshet.ports import Progress, TuningJob, silent
+from freshet.prompts import TEMPLATE, names, render, strength
+from freshet.types import ContextEvidence, Interests, Successor, TuningReport
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase, Qwen3ForCausalLM
+
+PAD, UNKNOWN, END = "<pad>", "<unk>", "<eos>"
+HIDDEN, LAYERS, HEADS, KEY_HEADS = 128, 2, 4, 2
+LONGEST = 512
+"""Tokens that fit in the model; a prompt with evidence has about 60."""
+
+EPOCHS, LEARNING_RATE = 3.0, 2e-3
+
+
+class ScratchTuner:
+    """Builds a Qwen3-shaped decoder and its tokenizer from `job.corpus`, and trains all weights."""
+
+    def __init__(self, beam: int = 16, device: str = "auto") -> None:
+        self.beam = beam
+        self.device = device
+
+    def tune(self, job: TuningJob, into: Path, progress: Progress = silent) -> TuningReport:
+        need_local("torch", "transformers", "trl", "datasets", "accelerate", "safetensors")
+        words = vocabulary(job)
+        tokenizer = build_tokenizer(words)
+        model = build_model(words, job)
+        recipe = Recipe(
+            epochs=job.epochs or EPOCHS,
+            learning_rate=job.learning_rate or LEARNING_RATE,
+            batch_size=job.batch_size,
+        )
+        model.to(folder.resolve_device(self.device))
+        trained, report = fine_tune(model, tokenizer, job, recipe, progress, base="scratch")
+        card = folder.Card("scratch", job.mode, "scratch", TEMPLATE, len(job.interests), False)
+        folder.save(trained, tokenizer, card, into)
+        return report
+
+    def open(self, model: Path, interests: Interests) -> LocalPlanner:
+        return LocalPlanner(model, interests, beam=self.beam, device=self.device)
+
+
+def vocabulary(job: TuningJob) -> tuple[str, ...]:
+    """Special tokens, then every word of the names, the corpus, the examples and the template, sorted."""
+    texts = [*names(job.interests.descriptions, job.mode), *job.corpus, *template_words()]
+    texts += [example.prompt.text for example in job.examples]
+    return (PAD, UNKNOWN, END, *sorted(set(_words(texts)) - {PAD, UNKNOWN, END}))
+
+
+def template_words() -> list[str]:
+    """Prompts that between them use every fixed word, so that none is unknown when evidence first comes."""
+    strengths = {strength(share / 100): share / 100 for share in range(101)}
+    said = tuple(Successor(0, share, 1.0) for share in strengths.values())
+    evidence = ContextEvidence(after=(0,), successors=said)
+    return [render((), ("",), evidence), render((0, 0), ("",), evidence)]
+
+
+def _words(texts: Iterable[str]) -> Iterable[str]:
+    for text in texts:
+        yield from text.split()
+
+
+def build_tokenizer(words: tuple[str, ...]) -> PreTrainedTokenizerBase:
+    """A tokenizer with one token per word, in the given order."""
+    from tokenizers import Tokenizer
+    from tokenizers.models import WordLevel
+    from tokenizers.pre_tokenizers import WhitespaceSplit
+    from transformers import PreTrainedTokenizerFast
+
+    table = {word: index for index, word in enumerate(words)}
+    tokenizer = Tokenizer(WordLevel(table, unk_token=UNKNOWN))
+    tokenizer.pre_tokenizer = WhitespaceSplit()
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token=PAD,
+        unk_token=UNKNOWN,
+        eos_token=END,
+        model_max_length=LONGEST,
+        clean_up_tokenization_spaces=False,
+    )
+
+
+def build_model(words: tuple[str, ...], job: TuningJob) -> Qwen3ForCausalLM:
+    """A random decoder whose embeddings of catalogue words start where their interests lie."""
+    import torch
+    from transformers import Qwen3Config, Qwen3ForCausalLM, set_seed
+
+    set_seed(job.seed)
+    config = Qwen3Config(
+        vocab_size=len(words),
+        hidden_size=HIDDEN,
+        intermediate_size=3 * HIDDEN,
+        num_hidden_layers=LAYERS,
+        num_attention_heads=HEADS,
+        num_key_value_heads=KEY_HEADS,
+        head_dim=HIDDEN // HEADS,
+        max_position_embeddings=LONGEST,
+        tie_word_embeddings=True,
+        pad_token_id=words.index(PAD),
+        eos_token_id=words.index(END),
+        bos_token_id=None,
+    )
+    model = Qwen3ForCausalLM(config)
+    start, known = word_vectors(words, job, HIDDEN)
+    with torch.no_grad():
+        table = model.get_input_embeddings().weight
+        scale = config.initializer_range
+        table[torch.from_numpy(known)] += scale * torch.from_numpy(start[known]).to(table.dtype)
+    return model
+
+
+def word_vectors(
+    words: tuple[str, ...], job: TuningJob, width: int
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Per word the mean vector of the interests named by it, projected at random to (words, width).
+
+    Returns the vectors (unit variance per dimension) and which words have one.
+    """
+    index = {word: row for row, word in enumerate(words)}
+    vectors = job.interests.vectors
+    total = np.zeros((len(words), vectors.shape[1]))
+    count = np.zeros(len(words))
+    for name, vector in zip(
+        names(job.interests.descriptions, job.mode), vectors, strict=True
+    ):
+        for word in set(name.split()):
+            total[index[word]] += vector
+            count[index[word]] += 1
+    known = count > 0
+    mean = total[known] / count[known, None]
+    mean -= mean.mean(axis=0)
+    project = np.random.default_rng(job.seed).normal(size=(vectors.shape[1], width))
+    placed = mean @ project
+    result = np.zeros((len(words), width), np.float32)
+    result[known] = placed / max(float(placed.std()), 1e-12)
+    return result, known

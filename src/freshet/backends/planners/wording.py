@@ -1,0 +1,53 @@
+"""Text to tokens, the same way in training and in inference.
+
+Prompt and completion are tokenised apart and joined as tokens, so that the boundary between them is the
+same whatever the tokenizer would merge across it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from freshet.errors import ArtifactError, PlannerError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+def end_token(tokenizer: PreTrainedTokenizerBase) -> int:
+    """The token that closes every completion."""
+    if tokenizer.eos_token_id is None:
+        raise ArtifactError(
+            "the model's tokenizer has no end-of-text token",
+            hint="choose a base checkpoint whose tokenizer defines eos_token",
+        )
+    return int(tokenizer.eos_token_id)
+
+
+def prompt_tokens(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:
+    """Tokens of each prompt, with the tokenizer's own start token but no end token."""
+    if not texts:
+        return []
+    end = tokenizer.eos_token_id
+    encoded = tokenizer(list(texts), add_special_tokens=True)["input_ids"]
+    return [ids[:-1] if len(ids) > 1 and ids[-1] == end else list(ids) for ids in encoded]
+
+
+def completion_tokens(tokenizer: PreTrainedTokenizerBase, names: Sequence[str]) -> list[list[int]]:
+    """Tokens of each completion: a space, the name, the end token.
+
+    Raises:
+        PlannerError: a name holds a word that the tokenizer doesn't know.
+    """
+    if not names:
+        return []
+    end, unknown = end_token(tokenizer), tokenizer.unk_token_id
+    encoded = tokenizer([f" {name}" for name in names], add_special_tokens=False)["input_ids"]
+    for name, ids in zip(names, encoded, strict=True):
+        if not ids or (unknown is not None and unknown != end and unknown in ids):
+            raise PlannerError(
+                f"the model's tokenizer does not know the interest {name!r}",
+                hint="the interests changed after the model was made: run `freshet finetune`",
+            )
+    return [[*ids, end] for ids in encoded]
