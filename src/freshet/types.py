@@ -91,12 +91,31 @@ class Transitions:
 
     def take(self, rows: NDArray[np.int64] | BoolArray) -> Transitions:
         return Transitions(
-            self.user[rows], self.day[rows], self.recent[rows], self.successor[rows], self.known[rows]
+            self.user[rows],
+            self.day[rows],
+            self.recent[rows],
+            self.successor[rows],
+            self.known[rows],
         )
 
     def contexts(self, k: int) -> list[Context]:
         """The context of each row: its last k recent interests, shorter where the user has fewer."""
         return [tuple(int(i) for i in row if i >= 0) for row in self.recent[:, -k:]]
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """Added-up transitions by (context, successor), sorted; all contexts have the same length.
+
+    Attributes:
+        contexts: (m, length) interest indices, most recent last.
+        successor: (m,)
+        weight: (m,) counts, decayed or not.
+    """
+
+    contexts: NDArray[np.int16]
+    successor: NDArray[np.int16]
+    weight: NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
