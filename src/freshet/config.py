@@ -25,9 +25,16 @@ class Columns(_Section):
 
     user: str = Field("user_id", description="who")
     item: str = Field("item_id", description="what")
-    time: str = Field("timestamp", description="when: a timestamp, or seconds / milliseconds since 1970")
-    value: str = Field("value", description="how much: rating, watch share, quantity; '' = 1 for every event")
-    id: str = Field("", description="the client's event id, if it has one; else (user, item, time) is the identity")
+    time: str = Field(
+        "timestamp", description="when: a timestamp, or seconds / milliseconds since 1970"
+    )
+    value: str = Field(
+        "value", description="how much: rating, watch share, quantity; '' = 1 for every event"
+    )
+    id: str = Field(
+        "",
+        description="the client's event id, if it has one; else (user, item, time) is the identity",
+    )
 
 
 class ItemColumns(_Section):
@@ -35,47 +42,80 @@ class ItemColumns(_Section):
 
     item: str = Field("item_id", description="the item's id, as in the events")
     title: str = Field("title", description="short name; '' = none")
-    text: str = Field("text", description="everything worth reading about the item; '' = title only")
+    text: str = Field(
+        "text", description="everything worth reading about the item; '' = title only"
+    )
 
 
 class Events(_Section):
-    files: tuple[str, ...] = Field((), description="event files (Parquet, CSV, JSONL) or MovieLens / MovieTweetings folders")
+    files: tuple[str, ...] = Field(
+        (), description="event files (Parquet, CSV, JSONL) or MovieLens / MovieTweetings folders"
+    )
     items: str = Field("", description="item file; empty = interests from co-engagement only")
-    positive: str = Field("", description="positive rule, such as `value >= 7`; empty = every event is an engagement")
+    positive: str = Field(
+        "", description="positive rule, such as `value >= 7`; empty = every event is an engagement"
+    )
     timezone: str = Field("UTC", description="zone of timestamps that carry none")
     columns: Columns = Columns()
     item_columns: ItemColumns = ItemColumns()
 
 
 class InterestsConfig(_Section):
-    count: int = Field(100, ge=2, le=4096, description="how many interests (size of the working level)")
+    count: int = Field(
+        100, ge=2, le=4096, description="how many interests (size of the working level)"
+    )
     taxonomy: str = Field("", description="item column to use as interests instead of clustering")
-    co_engagement: float = Field(0.5, ge=0, le=1, description="weight of who-engaged-what beside text in the item vectors")
+    co_engagement: float = Field(
+        0.5, ge=0, le=1, description="weight of who-engaged-what beside text in the item vectors"
+    )
     seed: int = Field(0, description="seed of clustering")
 
 
 class TransitionsConfig(_Section):
-    k: int = Field(2, ge=1, le=3, description="context length: a user's k most recent distinct interests")
-    novelty_days: Days = Field(30, description="H: an interest is novel if not engaged within H days; 'ever' = never before")
+    k: int = Field(
+        2, ge=1, le=3, description="context length: a user's k most recent distinct interests"
+    )
+    novelty_days: Days = Field(
+        30,
+        description="H: an interest is novel if not engaged within H days; 'ever' = never before",
+    )
     seed: int = Field(0, description="seed of the shuffle among interests of one step")
 
 
 class CountsConfig(_Section):
-    half_lives: tuple[float, ...] = Field((7.0, 30.0, 120.0), description="half-lives of recent popularity, in days")
-    transition_half_life: float = Field(120.0, gt=0, description="half-life of transition counts, in days")
+    half_lives: tuple[float, ...] = Field(
+        (7.0, 30.0, 120.0), description="half-lives of recent popularity, in days"
+    )
+    transition_half_life: float = Field(
+        120.0, gt=0, description="half-life of transition counts, in days"
+    )
     fit_windows: int = Field(4, ge=1, description="held-out windows the weights are fitted on")
     window_days: int = Field(7, ge=1, description="length of one held-out window")
-    fit_examples: int = Field(20_000, ge=100, description="at most so many held-out transitions are used")
+    fit_examples: int = Field(
+        20_000, ge=100, description="at most so many held-out transitions are used"
+    )
 
 
 class EvidenceConfig(_Section):
-    level: Literal["instance", "global", "none"] = Field("instance", description="evidence for this very context, or one list for all")
-    rank_by: Literal["frequency", "trend"] = Field("frequency", description="most frequent successors, or largest rise")
+    level: Literal["instance", "global", "none"] = Field(
+        "instance", description="evidence for this very context, or one list for all"
+    )
+    rank_by: Literal["frequency", "trend"] = Field(
+        "frequency", description="most frequent successors, or largest rise"
+    )
     window_days: int = Field(28, ge=1, description="how far back evidence looks")
-    top: int = Field(3, ge=1, le=20, description="successors named in a prompt (global level: ten times as many)")
-    min_support: float = Field(5.0, ge=1, description="fewest user counts behind an entry's context")
-    user_cap: int = Field(2, ge=1, description="one user counts at most so often per context and window")
-    hysteresis: float = Field(0.25, ge=0, description="relative change of share that is needed to alter a prompt")
+    top: int = Field(
+        3, ge=1, le=20, description="successors named in a prompt (global level: ten times as many)"
+    )
+    min_support: float = Field(
+        5.0, ge=1, description="fewest user counts behind an entry's context"
+    )
+    user_cap: int = Field(
+        2, ge=1, description="one user counts at most so often per context and window"
+    )
+    hysteresis: float = Field(
+        0.25, ge=0, description="relative change of share that is needed to alter a prompt"
+    )
 
 
 class PlannerConfig(_Section):
@@ -85,44 +125,76 @@ class PlannerConfig(_Section):
         "transformers = any causal LM; counts = no LLM",
     )
     model: str = Field("", description="path or name of the base checkpoint (kind = transformers)")
-    mode: Literal["description", "label"] = Field("description", description="write descriptions (the paper) or one token per interest")
+    mode: Literal["description", "label"] = Field(
+        "description", description="write descriptions (the paper) or one token per interest"
+    )
     device: str = Field("auto", description="auto, cpu, cuda")
 
 
 class TuningConfig(_Section):
     every_days: int = Field(28, ge=1, description="the slow path is due after so many days")
-    examples_per_label: int = Field(0, ge=0, description="contexts per successor; 0 = 10 for pretrained models, all for scratch")
-    max_examples: int = Field(60_000, ge=100, description="at most so many transitions, the latest ones")
-    evidence_share: float = Field(0.5, ge=0, le=1, description="share of examples whose prompt carries evidence")
-    epochs: float = Field(0.0, ge=0, description="passes over the examples; 0 = chosen by kind of planner")
+    examples_per_label: int = Field(
+        0, ge=0, description="contexts per successor; 0 = 10 for pretrained models, all for scratch"
+    )
+    max_examples: int = Field(
+        60_000, ge=100, description="at most so many transitions, the latest ones"
+    )
+    evidence_share: float = Field(
+        0.5, ge=0, le=1, description="share of examples whose prompt carries evidence"
+    )
+    epochs: float = Field(
+        0.0, ge=0, description="passes over the examples; 0 = chosen by kind of planner"
+    )
     learning_rate: float = Field(0.0, ge=0, description="0 = chosen by kind of planner")
     batch_size: int = Field(64, ge=1, description="examples per optimiser step")
-    lora_rank: int = Field(16, ge=0, description="LoRA rank (kind = transformers); 0 = train all weights")
-    max_seconds: float = Field(240.0, gt=0, description="training stops after the step in which this is reached")
+    lora_rank: int = Field(
+        16, ge=0, description="LoRA rank (kind = transformers); 0 = train all weights"
+    )
+    max_seconds: float = Field(
+        240.0, gt=0, description="training stops after the step in which this is reached"
+    )
     seed: int = Field(0, description="seed of initialisation and order")
 
 
 class GatesConfig(_Section):
-    exact_match: float = Field(0.90, ge=0, le=1, description="least share of unconstrained outputs that equal a description")
-    recall: float = Field(0.015, ge=0, le=1, description="least test recall; raised to 2/N where chance is higher")
+    exact_match: float = Field(
+        0.90,
+        ge=0,
+        le=1,
+        description="least share of unconstrained outputs that equal a description",
+    )
+    recall: float = Field(
+        0.015, ge=0, le=1, description="least test recall; raised to 2/N where chance is higher"
+    )
     sample: int = Field(400, ge=10, description="held-out contexts judged")
 
 
 class InferenceConfig(_Section):
-    contexts: Literal["all", "observed"] = Field("all", description="every ordered context, or those seen in the log")
+    contexts: Literal["all", "observed"] = Field(
+        "all", description="every ordered context, or those seen in the log"
+    )
     beam: int = Field(16, ge=1, description="branches of the description trie followed per prompt")
     top: int = Field(64, ge=1, description="successors kept per row")
     chunk: int = Field(1024, ge=1, description="contexts per committed chunk")
-    calibration_prompts: int = Field(6000, ge=0, description="held-out prompts used to fit the planner's weight")
+    calibration_prompts: int = Field(
+        6000, ge=0, description="held-out prompts used to fit the planner's weight"
+    )
 
 
 class TableConfig(_Section):
     width: int = Field(64, ge=1, le=1024, description="successors per row: min(N, width)")
-    max_churn: float = Field(0.9, gt=0, le=1, description="halt if more than this share of top-5 successors changed at once")
+    max_churn: float = Field(
+        0.9,
+        gt=0,
+        le=1,
+        description="halt if more than this share of top-5 successors changed at once",
+    )
     blocked: tuple[str, ...] = Field((), description="interests (id or description) never offered")
     allowed: tuple[str, ...] = Field((), description="if not empty, nothing else is offered")
     withdrawn: tuple[str, ...] = Field((), description="interests no longer offered")
-    sensitive: tuple[str, ...] = Field((), description="offered only where the context already holds them")
+    sensitive: tuple[str, ...] = Field(
+        (), description="offered only where the context already holds them"
+    )
 
 
 class ScheduleConfig(_Section):
@@ -163,7 +235,9 @@ def load(path: Path) -> Config:
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ConfigError(f"{path} not found", hint="create a workspace with `freshet init`") from None
+        raise ConfigError(
+            f"{path} not found", hint="create a workspace with `freshet init`"
+        ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not valid TOML: {error}") from None
     try:
@@ -173,4 +247,6 @@ def load(path: Path) -> Config:
             f"[{'.'.join(str(part) for part in issue['loc'])}] {issue['msg'].lower()}"
             for issue in error.errors()
         )
-        raise ConfigError(f"{path}: {problems}", hint="`freshet init --help` lists the keys") from None
+        raise ConfigError(
+            f"{path}: {problems}", hint="`freshet init --help` lists the keys"
+        ) from None

@@ -177,6 +177,30 @@ class Ranking:
 
 
 @dataclass(frozen=True, slots=True)
+class PlannerRows:
+    """Planner answers for many contexts, each under the fingerprint of the prompt that produced it.
+
+    Attributes:
+        contexts: (C, k) right-aligned, -1 padded.
+        fingerprints: (C, 16) bytes; equal exactly when model, wording, evidence and decoding are equal.
+        successors: (C, m) interest indices, best first, -1 padded; all -1 where the prompt failed.
+        logp: (C, m) log-probabilities, -inf at -1.
+        origin: (C,) index into `origins` of the table for which the row was inferred.
+        origins: versions of those tables.
+    """
+
+    contexts: NDArray[np.int16]
+    fingerprints: NDArray[np.uint8]
+    successors: NDArray[np.int16]
+    logp: NDArray[np.float32]
+    origin: NDArray[np.int32]
+    origins: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.contexts)
+
+
+@dataclass(frozen=True, slots=True)
 class Example:
     """One fine-tuning sample: a prompt and the interest that came next."""
 
@@ -230,6 +254,19 @@ class Mixture:
             name: {"weight": float(w), "low": float(lo), "high": float(hi)}
             for name, w, lo, hi in zip(self.names, self.weights, self.low, self.high, strict=True)
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Log-probabilities of every interest for n users or contexts, each (n, N), -inf where excluded.
+
+    `planner` is None where there is no planner (or its weight is not in the mixture); `fused` equals
+    `count` then.
+    """
+
+    planner: NDArray[np.float64] | None
+    count: NDArray[np.float64]
+    fused: NDArray[np.float64]
 
 
 @dataclass(slots=True)

@@ -74,18 +74,12 @@ def count(
     old = json.loads((previous / "days.json").read_text()) if previous else {}
     before: dict[str, Entry] = old.get("days", {})
     wanted = sources(days, assignment, positive_sql)
-    fresh = [
-        (day, path)
-        for day, path in days
-        if wanted[str(day)] != old.get("sources", {}).get(str(day))
-    ]
+    fresh = [(day, path) for day, path in days if wanted[str(day)] != old.get("sources", {}).get(str(day))]
     spill = into.parent / f"{into.name}.spill"
     with duckdb.connect(config={"memory_limit": memory, "temp_directory": str(spill)}) as db:
         db.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
         redone = write_engagements(db, fresh, assignment, positive_sql, pool)
-        engagements = {
-            day: str(entry["engagements"]) for day, entry in before.items() if day in wanted
-        }
+        engagements = {day: str(entry["engagements"]) for day, entry in before.items() if day in wanted}
         for day, _ in fresh:
             engagements.pop(str(day), None)
         engagements.update(redone)
@@ -124,9 +118,7 @@ def _find_affected(
     was = relation(
         "engagements", [pool / str(before[day]["engagements"]) for day in changed if day in before]
     )
-    now = relation(
-        "engagements", [pool / engagements[day] for day in changed if day in engagements]
-    )
+    now = relation("engagements", [pool / engagements[day] for day in changed if day in engagements])
     db.execute(
         f"""CREATE TABLE affected AS
         SELECT user_key, min(time // {DAY}) AS since FROM (
@@ -166,9 +158,7 @@ def _recount(
     )
     done = 0
     for user, time, interest, emit in _whole_users(reader):
-        steps = walk(
-            user, time, interest, emit, interests=interests, novelty_days=days, seed=config.seed
-        )
+        steps = walk(user, time, interest, emit, interests=interests, novelty_days=days, seed=config.seed)
         db.register("batch", _table(steps))
         db.execute("INSERT INTO found FROM batch")
         db.unregister("batch")
@@ -183,7 +173,7 @@ def _whole_users(reader: pa.RecordBatchReader) -> Iterator[Columns]:
     """Cut the sorted stream where the user changes, so that no user is split between walks."""
 
     def columns(table: pa.Table) -> Columns:
-        return tuple(table[name].to_numpy() for name in ("user_key", "time", "interest", "emit"))  # type: ignore[return-value]
+        return tuple(table[name].to_numpy() for name in ("user_key", "time", "interest", "emit"))
 
     rest: pa.Table | None = None
     for batch in reader:
@@ -219,11 +209,7 @@ def _table(steps: Steps) -> pa.Table:
 
 def _merge(db: duckdb.DuckDBPyConnection, pool: Path, first: str, after: dict[str, Entry]) -> int:
     """Write `found` together with what the other users have in the old files; returns days rewritten."""
-    later = [
-        pool / str(e["transitions"])
-        for day, e in after.items()
-        if day >= first and e["transitions"]
-    ]
+    later = [pool / str(e["transitions"]) for day, e in after.items() if day >= first and e["transitions"]]
     held = relation("transitions", later)
     stale = db.execute(
         f"""SELECT t.time // {DAY} FROM {held} t JOIN affected a USING (user_key)

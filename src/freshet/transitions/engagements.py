@@ -20,9 +20,7 @@ CODE = 1
 """Raise when the definition changes, so that all days are done again."""
 
 
-def sources(
-    days: Sequence[tuple[date, Path]], assignment: Path, positive_sql: str
-) -> dict[str, str]:
+def sources(days: Sequence[tuple[date, Path]], assignment: Path, positive_sql: str) -> dict[str, str]:
     """What each day's engagements depend on, as a hash: its events, the assignment, the positive rule."""
     with assignment.open("rb") as file:
         rest = hashlib.file_digest(file, "sha256").hexdigest() + positive_sql + str(CODE)
@@ -62,7 +60,4 @@ def write_engagements(
             WHERE coalesce(({positive_sql}), false)
         ) ORDER BY time // {DAY}, user_key, time, interest"""
     ).to_arrow_reader(BATCH)
-    return {
-        day: write_day(pool, "engagements", ENGAGEMENTS, day, table)
-        for day, table in by_day(reader)
-    }
+    return {day: write_day(pool, "engagements", ENGAGEMENTS, day, table) for day, table in by_day(reader)}

@@ -30,7 +30,8 @@ class TransitionLog:
         self._db = duckdb.connect(config={"memory_limit": memory})
         self._db.execute("SET enable_progress_bar = false")
         self._db.execute(
-            f"""CREATE TABLE t AS SELECT user_key, (time // {DAY})::INTEGER AS day, time, recent, successor, known
+            f"""CREATE TABLE t AS
+            SELECT user_key, (time // {DAY})::INTEGER AS day, time, recent, successor, known
             FROM {relation("transitions", files)}"""
         )
         self.first_day = day_number(min(days)) if days else 0
@@ -38,9 +39,7 @@ class TransitionLog:
     def __len__(self) -> int:
         return self._count("true")
 
-    def between(
-        self, start: AsOf, end: AsOf, limit: int | None = None, seed: int = 0
-    ) -> Transitions:
+    def between(self, start: AsOf, end: AsOf, limit: int | None = None, seed: int = 0) -> Transitions:
         """Transitions with start <= day < end, ordered by (day, user, time, successor).
 
         `limit` keeps a seeded sample of whole users, so that intervals clustered by user stay right.
@@ -116,16 +115,15 @@ class TransitionLog:
         )
         keys = ", ".join([*names, "successor"])
         table = self._db.sql(
-            f"SELECT {keys}, sum(weight::DOUBLE ORDER BY weight)::DOUBLE AS weight FROM ({query}) GROUP BY {keys} ORDER BY {keys}"
+            f"""SELECT {keys}, sum(weight::DOUBLE ORDER BY weight)::DOUBLE AS weight
+            FROM ({query}) GROUP BY {keys} ORDER BY {keys}"""
         ).to_arrow_table()
         contexts = (
             np.stack([table[name].to_numpy().astype(np.int16) for name in names], axis=1)
             if names
             else np.zeros((len(table), 0), np.int16)
         )
-        return Sums(
-            contexts, table["successor"].to_numpy().astype(np.int16), table["weight"].to_numpy()
-        )
+        return Sums(contexts, table["successor"].to_numpy().astype(np.int16), table["weight"].to_numpy())
 
     def _count(self, where: str) -> int:
         ((rows,),) = self._db.execute(f"SELECT count(*) FROM t WHERE {where}").fetchall()
@@ -133,7 +131,5 @@ class TransitionLog:
 
     def daily(self) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
         """(days since 1970, transitions on that day), days without one left out."""
-        table = self._db.sql(
-            "SELECT day, count(*) AS n FROM t GROUP BY day ORDER BY day"
-        ).to_arrow_table()
+        table = self._db.sql("SELECT day, count(*) AS n FROM t GROUP BY day ORDER BY day").to_arrow_table()
         return table["day"].to_numpy(), table["n"].to_numpy()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator
 from datetime import date, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -67,7 +68,7 @@ def by_day(reader: pa.RecordBatchReader) -> Iterator[tuple[str, pa.Table]]:
         table = pa.Table.from_batches([batch])
         numbers = table["time"].to_numpy() // DAY
         edges = [0, *(np.flatnonzero(np.diff(numbers)) + 1).tolist(), len(numbers)]
-        for start, end in zip(edges, edges[1:], strict=False):
+        for start, end in pairwise(edges):
             if end == start:
                 continue
             if pending and numbers[start] != current:

@@ -30,8 +30,8 @@ class Steps(NamedTuple):
     known: NDArray[np.uint8]
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
-def _mix(x):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
+@njit(cache=True)
+def _mix(x):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # pragma: no cover - compiled
     """splitmix64: a fixed, well-spread hash, so that the shuffle is the same everywhere."""
     x = np.uint64(x + np.uint64(0x9E3779B97F4A7C15))
     x = np.uint64((x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9))
@@ -39,8 +39,8 @@ def _mix(x):  # type: ignore[no-untyped-def]  # pragma: no cover - compiled
     return x ^ (x >> np.uint64(31))
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
-def _walk(user, time, interest, emit, interests, horizon, seed):  # type: ignore[no-untyped-def]  # pragma: no cover
+@njit(cache=True)
+def _walk(user, time, interest, emit, interests, horizon, seed):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # pragma: no cover
     rows = len(user)
     room = 0
     for i in range(rows):
@@ -88,9 +88,7 @@ def _walk(user, time, interest, emit, interests, horizon, seed):  # type: ignore
         size = end - start
         keys = np.empty(size, np.uint64)
         for i in range(size):
-            keys[i] = _mix(
-                _mix(user[start] ^ np.uint64(now)) ^ np.uint64(interest[start + i]) ^ seed
-            )
+            keys[i] = _mix(_mix(user[start] ^ np.uint64(now)) ^ np.uint64(interest[start + i]) ^ seed)
         for i in np.argsort(keys):
             new = interest[start + i]
             last[new] = now

@@ -1,0 +1,124 @@
+"""The log-linear mixture: softmax regression over the interests a user doesn't know.
+
+    P(s | user) = softmax over candidates of  sum_f w_f * log p_f(s | user)
+
+The log-likelihood is concave in w, so Newton's method finds the optimum in a few steps; intervals are
+clustered by user (sandwich estimator), since one user's transitions are not independent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from freshet.errors import NotEnoughData
+from freshet.types import BoolArray, Mixture
+
+RIDGE = 1e-4
+"""Penalty per example and squared weight: decides between features that say the same, changes little else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Held-out transitions with their features.
+
+    Attributes:
+        features: (n, F, N) log-probabilities.
+        known: (n, N) what the user knows; not a candidate.
+        successor: (n,) what came next.
+        user: (n,) for clustering.
+    """
+
+    features: NDArray[np.float32]
+    known: BoolArray
+    successor: NDArray[np.int16]
+    user: NDArray[np.uint64]
+
+
+def log_softmax(scores: NDArray[np.float64], known: BoolArray) -> NDArray[np.float64]:
+    """(n, N) log-probabilities over the candidates; -inf where known."""
+    scores = np.where(known, -np.inf, scores)
+    top = scores.max(axis=1, keepdims=True)
+    top = np.where(np.isfinite(top), top, 0.0)
+    with np.errstate(divide="ignore"):
+        return np.asarray(scores - top - np.log(np.exp(scores - top).sum(axis=1, keepdims=True)))
+
+
+def scores(features: NDArray[np.float32], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(n, N) weighted sums of (n, F, N) log-probabilities."""
+    return np.asarray(np.einsum("nfc,f->nc", features, weights, optimize=True))
+
+
+def log_likelihood(held: Held, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(n,) log-probability of what came next."""
+    logp = log_softmax(scores(held.features, weights), held.known)
+    return np.asarray(logp[np.arange(len(logp)), held.successor])
+
+
+def fit(names: Sequence[str], held: Sequence[Held], iterations: int = 50) -> Mixture:
+    """Weights that maximise the likelihood of the held-out transitions.
+
+    Args:
+        names: of the F features.
+        held: blocks (one per held-out window), features from before each window.
+
+    Raises:
+        NotEnoughData: fewer than 20 held-out transitions.
+    """
+    examples = sum(len(block.successor) for block in held)
+    if examples < 20:
+        raise NotEnoughData(
+            f"the mixture needs at least 20 held-out transitions, the last windows hold {examples}",
+            hint="raise [counts] window_days or fit_windows, or import more events",
+        )
+    weights = np.full(len(names), 1.0 / len(names))
+    penalty = RIDGE * examples * np.eye(len(names))
+    likelihood, gradient, hessian, by_user = _derivatives(held, weights)
+    for _ in range(iterations):
+        step = np.linalg.solve(hessian + penalty, gradient - penalty @ weights)
+        before = likelihood - 0.5 * float(weights @ penalty @ weights)
+        while True:  # halve the step while it overshoots
+            likelihood, gradient, hessian, by_user = _derivatives(held, weights + step)
+            gain = likelihood - 0.5 * float((weights + step) @ penalty @ (weights + step)) - before
+            if gain >= 0 or float(np.abs(step).max()) < 1e-9:
+                break
+            step = step / 2
+        weights = weights + step
+        if gain < 1e-7 * abs(before):
+            break
+    bread = np.linalg.inv(hessian + penalty)
+    error = np.sqrt(np.diag(bread @ (by_user.T @ by_user) @ bread))
+    return Mixture(
+        tuple(names), weights, weights - 1.96 * error, weights + 1.96 * error, examples, len(by_user)
+    )
+
+
+def _derivatives(
+    held: Sequence[Held], weights: NDArray[np.float64]
+) -> tuple[float, NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Log-likelihood, its gradient (F,), minus its Hessian (F, F), and the gradient per user (U, F)."""
+    likelihood = 0.0
+    hessian = np.zeros((len(weights), len(weights)))
+    parts, users = [], []
+    for block in held:
+        for start in range(0, len(block.successor), 4096):  # bounds the temporaries
+            rows = slice(start, start + 4096)
+            features = block.features[rows]  # (n, F, N)
+            logp = log_softmax(scores(features, weights), block.known[rows])
+            p = np.exp(logp)
+            index = np.arange(len(p))
+            likelihood += float(logp[index, block.successor[rows]].sum())
+            mean = np.einsum("nfc,nc->nf", features, p, optimize=True)
+            weighted = features * np.sqrt(p)[:, None, :]
+            flat = weighted.transpose(1, 0, 2).reshape(len(weights), -1)
+            hessian += flat @ flat.T - mean.T @ mean
+            parts.append(features[index, :, block.successor[rows]] - mean)
+            users.append(block.user[rows])
+    rows_gradient = np.concatenate(parts)
+    _, inverse = np.unique(np.concatenate(users), return_inverse=True)
+    by_user = np.zeros((inverse.max() + 1, len(weights)))
+    np.add.at(by_user, inverse, rows_gradient)
+    return likelihood, rows_gradient.sum(axis=0), hessian, by_user

@@ -1,0 +1,132 @@
+"""Everything counts know before a moment, as log-probabilities of each interest for each context.
+
+Sparse counts are shrunk to the next simpler ones (Dirichlet smoothing, strength in pseudo-counts):
+pair -> last interest -> recent popularity -> uniform.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from freshet.types import Sums
+
+SUFFIX_NAMES = ("last", "pair", "triple")
+
+
+def feature_names(half_lives: Sequence[float], k: int) -> tuple[str, ...]:
+    """Names of the count features, in the order of `CountModel.features`."""
+    popular = tuple(f"popularity_{half_life:g}d" for half_life in half_lives)
+    return (*popular, *SUFFIX_NAMES[:k], "recent")
+
+
+@dataclass(frozen=True)
+class CountModel:
+    """Counts before one moment.
+
+    Attributes:
+        popularity: (P, N) log-probability of each successor at each half-life.
+        base: (N,) popularity that transitions are shrunk to.
+        last: (N, N) probability of a successor after each last interest, shrunk to `base`.
+        tables: for context lengths 2..k, sparse (N**length, N) counts; row = the context read as a number
+            in base N.
+        strengths: pseudo-counts of shrinkage for context lengths 1..k.
+    """
+
+    popularity: NDArray[np.float64]
+    base: NDArray[np.float64]
+    last: NDArray[np.float64]
+    tables: tuple[csr_array, ...]
+    strengths: tuple[float, ...]
+
+    @classmethod
+    def build(
+        cls, popularity: Sequence[Sums], suffixes: Sequence[Sums], interests: int, strengths: Sequence[float]
+    ) -> CountModel:
+        """From sums: popularity (length 0) at each half-life, and suffixes of length 1..k.
+
+        The base of shrinkage is the middle half-life. Popularity is smoothed by one pseudo-count per
+        interest, scaled down where there are fewer counts than interests.
+        """
+        shares = np.stack([_popularity(sums, interests) for sums in popularity])  # (P, N)
+        base = shares[len(shares) // 2]
+        counts = np.zeros((interests, interests))
+        np.add.at(counts, (suffixes[0].contexts[:, 0], suffixes[0].successor), suffixes[0].weight)
+        last = _shrink(counts, base, strengths[0])
+        tables = tuple(_table(sums, interests) for sums in suffixes[1:])
+        return cls(np.log(shares), base, last, tables, tuple(strengths))
+
+    @property
+    def interests(self) -> int:
+        return len(self.base)
+
+    def features(self, recent: NDArray[np.int16]) -> NDArray[np.float32]:
+        """Log-probabilities of all interests by every feature.
+
+        Args:
+            recent: (n, RECENT) or narrower, right-aligned, -1 padded.
+
+        Returns:
+            (n, F, N). Where a user has too few recent interests, a feature equals the next simpler one.
+        """
+        n, interests = len(recent), self.interests
+        out = np.empty((n, len(self.popularity) + len(self.tables) + 2, interests), np.float32)
+        out[:, : len(self.popularity)] = self.popularity
+        column = len(self.popularity)
+        shares = self.after_last(recent[:, -1])  # (n, N)
+        out[:, column] = np.log(shares)
+        for length, table in enumerate(self.tables, start=2):
+            column += 1
+            shares = self._deeper(recent, length, table, shares)
+            out[:, column] = np.log(shares)
+        out[:, column + 1] = np.log(self.mean_after(recent))
+        return out
+
+    def after_last(self, last: NDArray[np.int16]) -> NDArray[np.float64]:
+        """(n, N) probability after the last interest; recent popularity where there is none (-1)."""
+        return np.where(last[:, None] >= 0, self.last[last], self.base)
+
+    def mean_after(self, recent: NDArray[np.int16]) -> NDArray[np.float64]:
+        """(n, N) mean over a user's recent interests of the probability after each."""
+        total = np.zeros((len(recent), self.interests))
+        for column in recent.T:
+            total += np.where(column[:, None] >= 0, self.last[column], 0.0)
+        held = (recent >= 0).sum(axis=1, keepdims=True)
+        return np.where(held > 0, total / np.maximum(held, 1), self.base)
+
+    def _deeper(
+        self, recent: NDArray[np.int16], length: int, table: csr_array, shares: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        context = recent[:, -length:].astype(np.int64)
+        complete = (context >= 0).all(axis=1)
+        rows = np.zeros(len(recent), np.int64)
+        for column in context.T:
+            rows = rows * self.interests + np.maximum(column, 0)
+        counts = table[rows].toarray()  # (n, N)
+        return np.where(complete[:, None], _shrink(counts, shares, self.strengths[length - 1]), shares)
+
+
+def _popularity(sums: Sums, interests: int) -> NDArray[np.float64]:
+    counts = np.bincount(sums.successor, sums.weight, interests).astype(np.float64)
+    pseudo = max(min(1.0, counts.sum() / interests), 1e-3)
+    return np.asarray((counts + pseudo) / (counts.sum() + pseudo * interests))
+
+
+def _shrink(
+    counts: NDArray[np.float64], towards: NDArray[np.float64], strength: float
+) -> NDArray[np.float64]:
+    return np.asarray((counts + strength * towards) / (counts.sum(axis=-1, keepdims=True) + strength))
+
+
+def _table(sums: Sums, interests: int) -> csr_array:
+    length = sums.contexts.shape[1]
+    rows = np.zeros(len(sums.successor), np.int64)
+    for column in sums.contexts.T.astype(np.int64):
+        rows = rows * interests + column
+    return csr_array(
+        (sums.weight, (rows, sums.successor.astype(np.int64))), shape=(interests**length, interests)
+    )

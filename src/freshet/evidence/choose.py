@@ -1,0 +1,152 @@
+"""Choosing evidence: supported, shrunk, capped, and steady.
+
+The paper's retrieval is instance level (successors of this very pair) by frequency; global level and trend
+are the alternatives it compared (section on retrieval; see docs/vocabulary.md).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from freshet.config import EvidenceConfig
+from freshet.prompts import strength
+from freshet.types import Context, ContextEvidence, Successor, Sums
+
+Known = Mapping[Context, ContextEvidence]
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """User counts of one evidence window by context length 0..k, capped per user.
+
+    `before` are the counts of the window before it, which trends compare with; empty for frequency.
+    """
+
+    now: Sequence[Sums]
+    before: Sequence[Sums]
+
+
+def choose(
+    window: Window,
+    contexts: Iterable[Context],
+    interests: int,
+    strengths: Sequence[float],
+    config: EvidenceConfig,
+    previous: Known,
+    withheld: frozenset[int] = frozenset(),
+) -> dict[Context, ContextEvidence]:
+    """Evidence for the prompts of the contexts; a context without supported successors is left out.
+
+    Args:
+        window: counts before as_of.
+        contexts: who is asked about.
+        interests: N.
+        strengths: pseudo-counts of shrinkage for context lengths 1..k.
+        config: level, ranking, support, hysteresis.
+        previous: the last evidence; its words stay while shares move by less than the hysteresis.
+        withheld: interests that may not be named (not eligible).
+    """
+    if config.level == "none":
+        return {}
+    now = _Shares(window.now, interests, strengths)
+    before = _Shares(window.before, interests, strengths) if config.rank_by == "trend" else None
+    cache: dict[Context, tuple[Successor, ...]] = {}
+    chosen: dict[Context, ContextEvidence] = {}
+    for context in contexts:
+        after = () if config.level == "global" else now.supported(context, config.min_support)
+        if after is None:
+            continue
+        if after not in cache:
+            cache[after] = _ranked(now, before, after, config)
+        barred = withheld.union(context)
+        top = config.top * (10 if config.level == "global" else 1)
+        successors = tuple(s for s in cache[after] if s.interest not in barred)[:top]
+        held = previous.get(context)
+        if held is not None and held.after == after:
+            shares = now.of(after)
+            successors = _steady(held.successors, successors, shares, barred, config.hysteresis)
+        if successors:
+            chosen[context] = ContextEvidence(after, successors)
+    return chosen
+
+
+class _Shares:
+    """Shrunk successor shares per context, computed when first asked for."""
+
+    def __init__(self, sums: Sequence[Sums], interests: int, strengths: Sequence[float]) -> None:
+        self.interests = interests
+        self.strengths = strengths
+        self.counts: dict[Context, list[tuple[int, float]]] = defaultdict(list)
+        for level in sums:
+            for context, successor, weight in zip(
+                level.contexts.tolist(), level.successor.tolist(), level.weight.tolist(), strict=True
+            ):
+                self.counts[tuple(context)].append((successor, weight))
+        self.totals = {context: sum(w for _, w in rows) for context, rows in self.counts.items()}
+        self._shares: dict[Context, NDArray[np.float64]] = {}
+
+    def supported(self, context: Context, least: float) -> Context | None:
+        """The longest suffix with enough support; popularity `()` speaks only for users without context."""
+        for start in range(len(context) + 1):
+            suffix = context[start:]
+            if not suffix and context:
+                return None
+            if self.totals.get(suffix, 0.0) >= least:
+                return suffix
+        return None
+
+    def of(self, context: Context) -> NDArray[np.float64]:
+        """(N,) shares of successors, shrunk to those of the suffix, and that to popularity."""
+        if context not in self._shares:
+            counts = np.zeros(self.interests)
+            for successor, weight in self.counts.get(context, ()):
+                counts[successor] = weight
+            if context:
+                towards, pseudo = self.of(context[1:]), self.strengths[len(context) - 1]
+            else:
+                towards, pseudo = np.full(self.interests, 1 / self.interests), 1.0
+            self._shares[context] = (counts + pseudo * towards) / (counts.sum() + pseudo)
+        return self._shares[context]
+
+
+def _ranked(
+    now: _Shares, before: _Shares | None, after: Context, config: EvidenceConfig
+) -> tuple[Successor, ...]:
+    """Successors seen at least twice after this context, best first."""
+    shares = now.of(after)
+    order = shares if before is None else shares - before.of(after)
+    seen = [(s, w) for s, w in now.counts.get(after, ()) if w >= 2 and order[s] > 0]
+    seen.sort(key=lambda row: (-order[row[0]], row[0]))
+    enough = 10 * config.top + len(after) + 10
+    return tuple(Successor(s, float(shares[s]), w) for s, w in seen[:enough])
+
+
+def _steady(
+    held: tuple[Successor, ...],
+    fresh: tuple[Successor, ...],
+    shares: NDArray[np.float64],
+    barred: frozenset[int],
+    hysteresis: float,
+) -> tuple[Successor, ...]:
+    """The previous entries while they still hold, else the fresh ones.
+
+    They hold while all may be named, no newcomer beats the weakest of them by more than the hysteresis,
+    and no share has left its word by more than the hysteresis.
+    """
+    if any(s.interest in barred for s in held) or len(fresh) > len(held):
+        return fresh
+    weakest = min(float(shares[s.interest]) for s in held)
+    names = {s.interest for s in held}
+    if any(s.share > weakest * (1 + hysteresis) for s in fresh if s.interest not in names):
+        return fresh
+    for s in held:
+        share = float(shares[s.interest])
+        moved = abs(share - s.share) > hysteresis * s.share
+        if moved and strength(share) != strength(s.share):
+            return fresh
+    return held

@@ -1,0 +1,123 @@
+"""Carrying out a plan: chunks are committed one by one, a killed run continues, a bad prompt stops nothing."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from freshet.errors import PlannerError
+from freshet.inference.plan import Plan
+from freshet.ports import Planner, Progress, silent
+from freshet.types import PlannerRows, Prompt, Ranking, Usage, pack_contexts
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What running a plan did.
+
+    Attributes:
+        rows: all C rows, copied and inferred.
+        inferred: rows asked of the planner in this or an earlier, killed attempt.
+        resumed: how many of those came from the earlier attempt.
+        failures: (row, reason) of prompts the planner could not rank; their rows are empty.
+        usage: what the planner reported for the rows inferred by this attempt.
+    """
+
+    rows: PlannerRows
+    inferred: int
+    resumed: int = 0
+    failures: list[tuple[int, str]] = field(default_factory=list)
+    usage: Usage = field(default_factory=Usage)
+
+
+def run(
+    plan: Plan,
+    planner: Planner,
+    *,
+    k: int,
+    top: int,
+    chunk: int,
+    origin: str,
+    work: Path,
+    progress: Progress = silent,
+) -> Outcome:
+    """Infer the changed rows and copy the others.
+
+    Args:
+        k: width of the contexts.
+        top: successors per row.
+        chunk: rows per committed file; the answer does not depend on it.
+        origin: version of the table the rows are for.
+        work: folder for the chunks; kept by the caller until the table is committed.
+    """
+    count = len(plan.prompts)
+    origins = (*(plan.stored.origins if plan.stored is not None else ()), origin)
+    successors = np.full((count, top), -1, np.int16)
+    logp = np.full((count, top), -np.inf, np.float32)
+    source = np.full(count, len(origins) - 1, np.int32)
+    if plan.stored is not None:
+        copied = plan.source >= 0
+        rows = plan.source[copied]
+        successors[copied] = plan.stored.successors[rows]
+        logp[copied] = plan.stored.logp[rows]
+        source[copied] = plan.stored.origin[rows]
+    changed = plan.changed
+    outcome = Outcome(
+        PlannerRows(
+            pack_contexts([prompt.context for prompt in plan.prompts], k),
+            plan.fingerprints,
+            successors,
+            logp,
+            source,
+            origins,
+        ),
+        len(changed),
+    )
+    work.mkdir(parents=True, exist_ok=True)
+    for start in range(0, len(changed), chunk):
+        index = changed[start : start + chunk]
+        name = hashlib.blake2b(plan.fingerprints[index].tobytes(), digest_size=12).hexdigest()
+        path = work / f"{name}.npz"
+        if path.exists():
+            with np.load(path, allow_pickle=False) as saved:
+                successors[index], logp[index] = saved["successors"], saved["logp"]
+            outcome.resumed += len(index)
+        else:
+            ranking, failures = _isolate([plan.prompts[i] for i in index], planner, top)
+            successors[index], logp[index] = ranking.successors, ranking.logp
+            outcome.failures += [(int(index[row]), reason) for row, reason in failures]
+            outcome.usage += ranking.usage
+            if not failures:  # a chunk with failures is not committed: a repeated run tries it again
+                _commit(path, ranking)
+        progress(min(start + chunk, len(changed)), len(changed))
+    return outcome
+
+
+def _isolate(prompts: Sequence[Prompt], planner: Planner, top: int) -> tuple[Ranking, list[tuple[int, str]]]:
+    """Rank; where that fails, halve until the bad prompt is alone, and leave its row empty."""
+    try:
+        return planner.rank(prompts, top), []
+    except PlannerError as error:
+        if len(prompts) == 1:
+            nothing = Ranking(np.full((1, top), -1, np.int16), np.full((1, top), -np.inf, np.float32))
+            return nothing, [(0, str(error))]
+    middle = len(prompts) // 2
+    left, failed_left = _isolate(prompts[:middle], planner, top)
+    right, failed_right = _isolate(prompts[middle:], planner, top)
+    both = Ranking(
+        np.concatenate([left.successors, right.successors]),
+        np.concatenate([left.logp, right.logp]),
+        left.usage + right.usage,
+    )
+    return both, failed_left + [(row + middle, reason) for row, reason in failed_right]
+
+
+def _commit(path: Path, ranking: Ranking) -> None:
+    aside = path.with_suffix(".part")
+    with aside.open("wb") as file:
+        np.savez(file, successors=ranking.successors, logp=ranking.logp)
+    aside.replace(path)

@@ -1,0 +1,59 @@
+"""Whether a table may be published: every check is named, and all must pass."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from freshet.table.eligibility import Rules
+from freshet.table.read import Table
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One check: what was asked, whether it held, and what was seen."""
+
+    name: str
+    passed: bool
+    seen: str
+
+
+def verify(table: Table, expected: NDArray[np.int16], rules: Rules) -> list[Check]:
+    """All structural checks of a table.
+
+    Args:
+        table: the candidate.
+        expected: (C, k) contexts it must cover.
+        rules: eligibility it must obey.
+    """
+    successors = np.asarray(table.successors)
+    offered = successors >= 0
+    fused = np.asarray(table.fused)
+    excluded = rules.excluded(np.asarray(table.contexts))
+    rows = np.arange(len(successors))[:, None]
+    candidates = (~excluded).sum(axis=1)
+    filled = np.minimum(candidates, successors.shape[1])
+    ordered = np.sort(np.where(offered, successors, -1 - np.arange(successors.shape[1])), axis=1)
+    with np.errstate(invalid="ignore"):
+        falling = (np.diff(fused, axis=1) <= 0) | ~offered[:, 1:]
+
+    def check(name: str, bad: NDArray[np.bool_]) -> Check:
+        count = int(bad.sum())
+        where = ""
+        if count:
+            first = int(np.flatnonzero(bad.reshape(len(bad), -1).any(axis=1))[0])
+            where = f", first in context {tuple(int(i) for i in table.contexts[first] if i >= 0)}"
+        return Check(name, count == 0, f"{count} violations{where}")
+
+    covered = np.array_equal(np.asarray(table.contexts), expected)
+    return [
+        Check("every context is covered", covered, f"{len(table)} rows, {len(expected)} expected"),
+        check("every id is a known interest", successors >= table.interests),
+        check("no row offers an excluded interest", offered & excluded[rows, successors]),
+        check("no row repeats an interest", np.diff(ordered, axis=1) == 0),
+        check("every row is as full as its candidates allow", offered.sum(axis=1) != filled),
+        check("scores are finite where an interest is offered", offered & ~np.isfinite(fused)),
+        check("rows are ranked by fused score", ~falling),
+    ]
