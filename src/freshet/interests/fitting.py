@@ -1,0 +1,120 @@
+"""Interests from the items of a log: vectors, clusters (or the taxonomy), ids, descriptions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from freshet.config import InterestsConfig
+from freshet.errors import NotEnoughData
+from freshet.interests import describe, taxonomy, text, tree, vectors
+from freshet.interests.catalogue import Catalogue
+from freshet.interests.quality import busiest
+
+_FEWEST_ITEMS = 2
+"""Items an interest should have on average; with fewer items there are fewer interests."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """Interests of the engaged items.
+
+    Attributes:
+        rows: (n,) positions of the fitted items in the catalogue.
+        labels: (n,) interest of each.
+        traffic: (n,) engagements of each.
+        vectors: (n, d) joined vectors.
+        text: (n, a) text vectors.
+        counts: (n, m) words.
+        paths: path of each interest in the tree.
+        words: the text model.
+        categories: the taxonomy, if the interests are one.
+    """
+
+    rows: NDArray[np.int64]
+    labels: NDArray[np.int64]
+    traffic: NDArray[np.float64]
+    vectors: NDArray[np.float64]
+    text: NDArray[np.float64]
+    counts: sparse.csr_matrix
+    paths: tuple[tuple[int, ...], ...]
+    words: text.TextModel
+    categories: taxonomy.Taxonomy | None
+
+    def reordered(self, order: NDArray[np.int64]) -> Fit:
+        """The same fit with the interests in another order: position p holds former interest order[p]."""
+        position = np.argsort(order)
+        categories = self.categories.reordered(order) if self.categories else None
+        paths = tuple(self.paths[old] for old in order)
+        return replace(self, labels=position[self.labels], paths=paths, categories=categories)
+
+
+def fit(catalogue: Catalogue, config: InterestsConfig) -> Fit:
+    """Fit on the engaged items alone: an item nobody has touched yet may be from the future.
+
+    Raises:
+        NotEnoughData: fewer than two items can be told apart.
+    """
+    rows = np.flatnonzero(catalogue.traffic > 0)
+    documents = text.documents([catalogue.titles[i] for i in rows], [catalogue.texts[i] for i in rows])
+    words = text.fit(documents, config.seed)
+    counts = words.counts(documents)
+    sides = vectors.sides(words.vectors(counts), catalogue.engaged[:, rows], config.seed)
+    joined = sides.joined(config.co_engagement)
+    traffic = catalogue.traffic[rows].astype(np.float64)
+    if config.taxonomy:
+        column = [catalogue.labels[i] for i in rows]
+        categories = taxonomy.fit(column, traffic, config.count)
+        _check(len(categories.names), f"values in the taxonomy column '{config.taxonomy}'")
+        labels = categories.labels(column)
+        usable = np.flatnonzero(labels >= 0)
+        labels, paths = labels[usable], tuple((i,) for i in range(len(categories.names)))
+    else:
+        categories = None
+        usable = np.flatnonzero(np.linalg.norm(joined, axis=1) > 0)
+        different = len(np.unique(np.round(joined[usable], 6), axis=0))
+        _check(different, "engaged items that differ in text or in who engages with them")
+        size = min(config.count, different, max(2, len(usable) // _FEWEST_ITEMS))
+        grown = tree.grow(joined[usable], traffic[usable], size, config.seed)
+        labels, paths = grown.labels, grown.paths
+    return Fit(
+        rows=rows[usable],
+        labels=labels,
+        traffic=traffic[usable],
+        vectors=joined[usable],
+        text=sides.text[usable],
+        counts=counts[usable],
+        paths=paths,
+        words=words,
+        categories=categories,
+    )
+
+
+def describe_all(catalogue: Catalogue, fitted: Fit) -> list[str]:
+    """A unique description of every interest; the busiest ones choose first."""
+    if fitted.categories is not None:
+        return taxonomy.descriptions(fitted.categories.names)
+    interests = len(fitted.paths)
+    share = np.bincount(fitted.labels, fitted.traffic, interests)
+    candidates = describe.keywords(
+        fitted.counts, np.sqrt(fitted.traffic), fitted.labels, interests, fitted.words.surfaces
+    )
+    fallbacks = [
+        describe.from_ids(
+            [catalogue.items[fitted.rows[m]] for m in busiest(fitted.labels, fitted.traffic, interest, 2)]
+        )
+        for interest in range(interests)
+    ]
+    order = np.argsort(-share, kind="stable").tolist()
+    return describe.unique(candidates, fallbacks, order)
+
+
+def _check(found: int, what: str) -> None:
+    if found < 2:
+        raise NotEnoughData(
+            f"interests need at least 2 {what}; the log has {found}",
+            hint="import more events, check the positive rule, or give the items titles or text",
+        )

@@ -1,0 +1,173 @@
+"""Balanced spherical k-means: groups of alike items whose loads stay near their share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from freshet.interests.spectral import unit
+
+_ROUNDS = 30
+_RESTARTS = 3
+_TEMPERATURE = 0.03
+"""Cosine similarities closer than about this count as a tie while prices are set."""
+
+_PRICE_STEPS = 8
+
+
+def split(
+    vectors: NDArray[np.float64],
+    load: NDArray[np.float64],
+    groups: int,
+    slack: float,
+    seed: Sequence[int],
+) -> NDArray[np.int64]:
+    """Assign n items to `groups` non-empty groups; n >= groups.
+
+    Args:
+        vectors: (n, d) unit vectors.
+        load: (n,) positive load of each item, the quantity to balance.
+        slack: a group may carry between 1/slack and slack times the mean load before it is pushed.
+        seed: seed of the starting points.
+
+    Returns:
+        (n,) group of each item, the best of a few starts by similarity less the remaining imbalance.
+    """
+    if groups == 1:
+        return np.zeros(len(vectors), np.int64)
+    rng = np.random.default_rng(list(seed))
+    best, best_value = np.zeros(len(vectors), np.int64), -np.inf
+    for _ in range(_RESTARTS):
+        labels = _filled(_lloyd(vectors, load, groups, slack, rng), vectors, load, groups)
+        value = _value(vectors, load, labels, groups, slack)
+        if value > best_value + 1e-9:
+            best, best_value = labels, value
+    return best
+
+
+def centroids(
+    vectors: NDArray[np.float64], load: NDArray[np.float64], labels: NDArray[np.int64], groups: int
+) -> NDArray[np.float64]:
+    """(groups, d) unit-length mean directions, items weighted by the root of their load."""
+    rows = np.arange(len(labels))
+    member = sparse.csr_matrix((np.sqrt(load), (labels, rows)), shape=(groups, len(labels)))
+    return unit(member @ vectors)
+
+
+def cap_load(
+    vectors: NDArray[np.float64],
+    load: NDArray[np.float64],
+    labels: NDArray[np.int64],
+    groups: int,
+    multiple: float,
+) -> NDArray[np.int64]:
+    """Move items out of groups with more than `multiple` times the mean load.
+
+    The items that lose least by it move first, each to the most similar group with room. A group that is
+    still over the bound afterwards holds a single item.
+    """
+    labels = labels.copy()
+    limit = multiple * load.sum() / groups
+    loads = np.bincount(labels, load, groups)
+    similarity = vectors @ centroids(vectors, load, labels, groups).T  # (n, groups)
+    for group in np.argsort(-loads, kind="stable"):
+        members = np.flatnonzero(labels == group)
+        others = similarity[members].copy()
+        others[:, group] = -np.inf
+        regret = similarity[members, group] - others.max(axis=1)
+        for item in members[np.argsort(regret, kind="stable")]:
+            alone = np.count_nonzero(labels == group) == 1
+            if loads[group] <= limit or alone:
+                break
+            room = loads + load[item] <= limit
+            room[group] = False
+            if not room.any():
+                continue
+            target = int(np.where(room, similarity[item], -np.inf).argmax())
+            labels[item] = target
+            loads[group] -= load[item]
+            loads[target] += load[item]
+    return labels
+
+
+def _lloyd(
+    vectors: NDArray[np.float64],
+    load: NDArray[np.float64],
+    groups: int,
+    slack: float,
+    rng: np.random.Generator,
+) -> NDArray[np.int64]:
+    centers = vectors[_spread(vectors, load, groups, rng)]
+    price = np.zeros(groups)
+    mean, bound = load.sum() / groups, np.log(slack)
+    labels = np.zeros(len(vectors), np.int64)
+    for _ in range(_ROUNDS):
+        similarity = vectors @ centers.T  # (n, groups)
+        for _ in range(_PRICE_STEPS):
+            pressure = np.log(np.maximum(load @ _soft(similarity - price) / mean, 1e-6))
+            price += _TEMPERATURE * (np.maximum(pressure - bound, 0) + np.minimum(pressure + bound, 0))
+        before, labels = labels, np.asarray((similarity - price).argmax(axis=1), np.int64)
+        if np.array_equal(before, labels):
+            break
+        centers = centroids(vectors, load, labels, groups)
+    return labels
+
+
+def _soft(score: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(n, groups) share of each item in each group: near one for a clear best, split among close ones."""
+    raised: NDArray[np.float64] = np.exp((score - score.max(axis=1, keepdims=True)) / _TEMPERATURE)
+    return raised / raised.sum(axis=1, keepdims=True)
+
+
+def _spread(
+    vectors: NDArray[np.float64], load: NDArray[np.float64], groups: int, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """k-means++ starting items: likely where the load is and far from the items already chosen."""
+    weight = np.sqrt(load)
+    distance = np.ones(len(vectors))
+    chosen: list[int] = []
+    for _ in range(groups):
+        chance = weight * distance
+        if chance.sum() <= 1e-12:  # only copies of chosen items are left
+            chance = weight.copy()
+        chance[chosen] = 0
+        pick = int(rng.choice(len(vectors), p=chance / chance.sum()))
+        chosen.append(pick)
+        distance = np.minimum(distance, np.maximum(1 - vectors @ vectors[pick], 0))
+    return np.array(chosen)
+
+
+def _filled(
+    labels: NDArray[np.int64],
+    vectors: NDArray[np.float64],
+    load: NDArray[np.float64],
+    groups: int,
+) -> NDArray[np.int64]:
+    """Give every empty group the item that fits worst in the fullest group with several items."""
+    labels = labels.copy()
+    for empty in np.flatnonzero(np.bincount(labels, minlength=groups) == 0):
+        sizes = np.bincount(labels, minlength=groups)
+        loads = np.where(sizes > 1, np.bincount(labels, load, groups), -1.0)
+        members = np.flatnonzero(labels == loads.argmax())
+        fit = vectors[members] @ centroids(vectors, load, labels, groups)[loads.argmax()]
+        labels[members[fit.argmin()]] = empty
+    return labels
+
+
+def _value(
+    vectors: NDArray[np.float64],
+    load: NDArray[np.float64],
+    labels: NDArray[np.int64],
+    groups: int,
+    slack: float,
+) -> float:
+    """Load-weighted mean similarity to the own centroid, less what the loads exceed their bounds by."""
+    center = centroids(vectors, load, labels, groups)
+    similarity = np.einsum("nd,nd->n", vectors, center[labels])
+    relative = np.bincount(labels, load, groups) * groups / load.sum()
+    over = np.maximum(np.abs(np.log(np.maximum(relative, 1e-9))) - np.log(slack), 0).mean()
+    weight = np.sqrt(load)
+    return float((similarity * weight).sum() / weight.sum() - 0.1 * over)
