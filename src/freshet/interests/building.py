@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from freshet.config import InterestsConfig
 from freshet.interests import catalogue as catalogues
@@ -54,7 +55,10 @@ def build(
     """
     catalogue = catalogues.read(items, days, positive_sql, config.taxonomy)
     progress(1, _STEPS)
-    fitted = fitting.fit(catalogue, config)
+    # One thread: the matrices are small, the sums come out the same on any number of cores, and waiting
+    # for a second core that others use made a build up to eight times slower.
+    with threadpool_limits(limits=1):
+        fitted = fitting.fit(catalogue, config)
     progress(2, _STEPS)
     fitted, ids, next_id, matched, old = _identified(catalogue, fitted, previous)
     descriptions = _kept_words(fitting.describe_all(catalogue, fitted), matched, old)
@@ -164,7 +168,7 @@ def _model(fitted: Fit, taxonomy: str, next_id: int) -> model.Model:
     categories = fitted.categories
     return model.Model(
         text=fitted.words,
-        centroids=_centers(fitted.text, fitted),
+        centroids=_centers(fitted.text_vectors, fitted),
         taxonomy=taxonomy,
         values=categories.values if categories else {},
         other=categories.other if categories else -1,

@@ -10,7 +10,7 @@ from freshet.interests.spectral import truncated_svd, unit
 
 _DIMENSIONS = 64
 _FULL_WEIGHT = 50
-"""A user with more items than this counts as if they had so many: a wholesaler is one opinion, not hundreds."""
+"""A user with more items than this counts as if they had so many: a wholesaler is one opinion."""
 
 _SMOOTHING = 3.0
 """Users added to each item's count, so that an item with one user is not defined by that user."""
@@ -39,5 +39,5 @@ def vectors(engaged: sparse.csr_matrix, seed: int) -> NDArray[np.float64]:
 def support(engaged: sparse.csr_matrix) -> NDArray[np.float64]:
     """(items,) users who engaged with the item and with at least one other."""
     activity = np.asarray(engaged.sum(axis=1)).ravel()
-    counts: NDArray[np.float64] = np.asarray(engaged[activity > 1].sum(axis=0)).ravel()
+    counts = np.asarray(engaged[activity > 1].sum(axis=0), np.float64).ravel()
     return counts

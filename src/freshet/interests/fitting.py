@@ -27,7 +27,7 @@ class Fit:
         labels: (n,) interest of each.
         traffic: (n,) engagements of each.
         vectors: (n, d) joined vectors.
-        text: (n, a) text vectors.
+        text_vectors: (n, a) text vectors.
         counts: (n, m) words.
         paths: path of each interest in the tree.
         words: the text model.
@@ -38,7 +38,7 @@ class Fit:
     labels: NDArray[np.int64]
     traffic: NDArray[np.float64]
     vectors: NDArray[np.float64]
-    text: NDArray[np.float64]
+    text_vectors: NDArray[np.float64]
     counts: sparse.csr_matrix
     paths: tuple[tuple[int, ...], ...]
     words: text.TextModel
@@ -71,7 +71,8 @@ def fit(catalogue: Catalogue, config: InterestsConfig) -> Fit:
         _check(len(categories.names), f"values in the taxonomy column '{config.taxonomy}'")
         labels = categories.labels(column)
         usable = np.flatnonzero(labels >= 0)
-        labels, paths = labels[usable], tuple((i,) for i in range(len(categories.names)))
+        labels = labels[usable]
+        paths: tuple[tuple[int, ...], ...] = tuple((i,) for i in range(len(categories.names)))
     else:
         categories = None
         usable = np.flatnonzero(np.linalg.norm(joined, axis=1) > 0)
@@ -85,7 +86,7 @@ def fit(catalogue: Catalogue, config: InterestsConfig) -> Fit:
         labels=labels,
         traffic=traffic[usable],
         vectors=joined[usable],
-        text=sides.text[usable],
+        text_vectors=sides.text[usable],
         counts=counts[usable],
         paths=paths,
         words=words,

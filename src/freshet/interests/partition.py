@@ -118,8 +118,8 @@ def _lloyd(
 
 def _soft(score: NDArray[np.float64]) -> NDArray[np.float64]:
     """(n, groups) share of each item in each group: near one for a clear best, split among close ones."""
-    raised: NDArray[np.float64] = np.exp((score - score.max(axis=1, keepdims=True)) / _TEMPERATURE)
-    return raised / raised.sum(axis=1, keepdims=True)
+    raised = np.exp((score - score.max(axis=1, keepdims=True)) / _TEMPERATURE)
+    return np.asarray(raised / raised.sum(axis=1, keepdims=True))
 
 
 def _spread(

@@ -112,6 +112,6 @@ def _tfidf(counts: sparse.csr_matrix, idf: NDArray[np.float32]) -> sparse.csr_ma
     """Sublinear TF-IDF with rows of length one."""
     weighted = counts.copy()
     weighted.data = 1 + np.log(weighted.data)
-    weighted = weighted @ sparse.diags(idf.astype(np.float64))
+    weighted = sparse.csr_matrix(weighted @ sparse.diags(idf.astype(np.float64)))
     norm = np.sqrt(np.asarray(weighted.multiply(weighted).sum(axis=1)).ravel())
     return sparse.csr_matrix(sparse.diags(1 / np.maximum(norm, 1e-12)) @ weighted)

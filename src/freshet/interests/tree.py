@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from freshet.interests.partition import cap_load, split
+from freshet.types import FloatArray, IntArray
 
 MAX_LOAD = 3.0
 """No interest carries more than so many times the mean traffic, unless a single item does."""
@@ -54,9 +56,13 @@ def grow(vectors: NDArray[np.float64], traffic: NDArray[np.float64], interests: 
         branches = _branching(leaves, levels - len(path))
         slack = _LEAF_SLACK if branches == leaves else _INNER_SLACK
         groups = split(vectors[members], load[members], branches, slack, (seed, *path))
-        shares = apportion(np.bincount(groups, load[members], branches), leaves, np.bincount(groups))
-        for branch in range(branches - 1, -1, -1):
-            waiting.append(((*path, branch), members[groups == branch], int(shares[branch])))
+        shares = apportion(
+            np.bincount(groups, load[members], branches).astype(np.float64), leaves, np.bincount(groups)
+        )
+        waiting.extend(
+            ((*path, branch), members[groups == branch], int(shares[branch]))
+            for branch in reversed(range(branches))
+        )
     return Tree(cap_load(vectors, traffic, labels, interests, MAX_LOAD), tuple(paths))
 
 
@@ -65,7 +71,7 @@ def balance_load(traffic: NDArray[np.float64]) -> NDArray[np.float64]:
 
     By traffic alone one blockbuster is an interest of its own while a thousand rare items share another.
     """
-    return 0.5 * traffic / traffic.mean() + 0.5
+    return np.asarray(0.5 * traffic / traffic.mean() + 0.5)
 
 
 def depth(interests: int) -> int:
@@ -73,7 +79,7 @@ def depth(interests: int) -> int:
     return 1 if interests <= 6 else 2 if interests <= 30 else 3 if interests <= 250 else 4
 
 
-def apportion(load: NDArray[np.float64], seats: int, sizes: NDArray[np.int64]) -> NDArray[np.int64]:
+def apportion(load: FloatArray, seats: int, sizes: IntArray) -> NDArray[np.int64]:
     """Divide `seats` in proportion to load, at least one each and never more than `sizes`.
 
     Seats go one by one to the branch with the largest load per seat so far (Webster's method).
@@ -88,4 +94,4 @@ def apportion(load: NDArray[np.float64], seats: int, sizes: NDArray[np.int64]) -
 def _branching(leaves: int, levels_left: int) -> int:
     if levels_left <= 1:
         return leaves
-    return min(leaves, max(2, round(leaves ** (1 / levels_left))))
+    return min(leaves, max(2, round(math.pow(leaves, 1 / levels_left))))
