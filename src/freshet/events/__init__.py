@@ -1,0 +1,30 @@
+"""Events: from the files people have to a log of one schema, and a catalogue of items.
+
+    source files -> formats   which files, which layout
+                 -> reading   one file as a query, whatever its format
+                 -> columns, times   which column is what; when it happened
+                 -> staging   every row judged: fine, or quarantined with a reason
+                 -> merging   joined with the days they touch, one row per event
+                 -> days, snapshots   immutable day files, and which of them make up the log
+
+`log.EventLog` runs these in order; `rule` decides which events are engagements; `items` reads the catalogue.
+"""
+
+from freshet.events.days import DayFile
+from freshet.events.formats import brings_items
+from freshet.events.items import ItemsReport, import_items
+from freshet.events.log import EventLog, ImportReport
+from freshet.events.rule import Rule, parse
+from freshet.events.snapshots import Snapshot
+
+__all__ = [
+    "DayFile",
+    "EventLog",
+    "ImportReport",
+    "ItemsReport",
+    "Rule",
+    "Snapshot",
+    "brings_items",
+    "import_items",
+    "parse",
+]

@@ -1,0 +1,91 @@
+"""Day files: all events of one UTC day, sorted, immutable, named by a checksum of their content."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+from itertools import groupby, pairwise
+from operator import itemgetter
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from freshet.events.columnar import COMPRESSION, Checksum
+
+_DAY = 86_400_000_000  # microseconds
+_ROW_GROUP = 1 << 17
+_EPOCH = date(1970, 1, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class DayFile:
+    """The events of one UTC day."""
+
+    day: date
+    path: Path
+    rows: int
+    checksum: str
+
+
+def day_path(root: Path, day: date, checksum: str) -> Path:
+    """Where a day file is kept."""
+    return root / "events" / f"date={day.isoformat()}" / f"{checksum}.parquet"
+
+
+def write_days(rows: pa.RecordBatchReader, root: Path, scratch: Path) -> list[DayFile]:
+    """Write a stream of events, sorted by day, to one file for each day, a row group at a time.
+
+    Args:
+        rows: batches with a `time` column (UTC microseconds); text columns are large strings.
+        root: workspace; a day file that is there already is left as it is.
+        scratch: folder on the same disk for the file being written.
+    """
+    return [
+        _write_day(root, scratch, rows.schema, _EPOCH + timedelta(days=day), map(itemgetter(1), pieces))
+        for day, pieces in groupby(_by_day(rows), key=itemgetter(0))
+    ]
+
+
+def _by_day(rows: pa.RecordBatchReader) -> Iterator[tuple[int, pa.Table]]:
+    """Pieces of one day each: (days since 1970, rows)."""
+    for batch in rows:
+        days = batch.column("time").view(pa.int64()).to_numpy() // _DAY  # (rows,)
+        cuts = np.flatnonzero(np.diff(days)) + 1
+        if len(days):
+            for start, end in pairwise([0, *cuts.tolist(), len(days)]):
+                yield int(days[start]), pa.Table.from_batches([batch.slice(start, end - start)])
+
+
+def _write_day(
+    root: Path, scratch: Path, schema: pa.Schema, day: date, pieces: Iterable[pa.Table]
+) -> DayFile:
+    aside = scratch / "day.parquet"
+    content, rows = Checksum(schema), 0
+    with pq.ParquetWriter(aside, schema, compression=COMPRESSION, store_schema=False) as writer:
+        for group in _row_groups(pieces):
+            content.update(group)
+            writer.write_table(group)
+            rows += group.num_rows
+    checksum = content.hexdigest()
+    path = day_path(root, day, checksum)
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside.replace(path)
+    return DayFile(day, path, rows, checksum)
+
+
+def _row_groups(pieces: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """The same rows in groups of fixed size, so that bytes don't depend on how the pieces were cut."""
+    pending: list[pa.Table] = []
+    for piece in pieces:
+        pending.append(piece)
+        while sum(table.num_rows for table in pending) >= _ROW_GROUP:
+            joined = pa.concat_tables(pending)
+            yield joined.slice(0, _ROW_GROUP).combine_chunks()
+            pending = [joined.slice(_ROW_GROUP)]
+    rest = pa.concat_tables(pending)
+    if rest.num_rows:
+        yield rest.combine_chunks()

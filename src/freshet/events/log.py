@@ -1,0 +1,145 @@
+"""The event log of a workspace: imports add to it, snapshots say what it holds.
+
+Two rows with one identity (the client's id, else user, item and time) are one event. Of rows that differ, the
+one with the largest value stays, then the one with the largest other columns: a rule that doesn't depend on
+which came first, so that any order of imports gives the same log. A correction is imported with
+`replace=True`: the days in the file then hold the file's rows and nothing else.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from uuid import uuid4
+
+import duckdb
+
+from freshet import config
+from freshet.events import merging, quarantine, sql
+from freshet.events.days import write_days
+from freshet.events.formats import event_files
+from freshet.events.rule import parse
+from freshet.events.snapshots import Snapshot, commit, latest
+from freshet.events.staging import Staged, stage
+from freshet.types import AsOf
+
+_BATCH = 100_000  # rows held in Python while day files are written
+
+
+@dataclass(frozen=True, slots=True)
+class ImportReport:
+    """What an import did; rows_read = added + duplicates + all quarantined.
+
+    Attributes:
+        quarantined: reason -> rows.
+        notes: what was assumed, and what a person should know.
+        days: UTC days the source's events fall on; first and last are their times (UTC, no zone).
+        snapshot: version of the log afterwards.
+        replaced: rows the log lost to `replace=True`.
+    """
+
+    source: Path
+    rows_read: int
+    added: int
+    duplicates: int
+    quarantined: dict[str, int]
+    notes: tuple[str, ...]
+    days: int
+    first: datetime | None
+    last: datetime | None
+    snapshot: str
+    replaced: int = 0
+
+
+class EventLog:
+    """The events in a workspace folder.
+
+    Args:
+        root: the workspace.
+        memory_limit: how much memory an import may use before it spills to disk (DuckDB's notation).
+    """
+
+    def __init__(self, root: Path, memory_limit: str = "2GB") -> None:
+        self.root = root
+        self.memory_limit = memory_limit
+
+    def snapshot(self, as_of: AsOf | None = None) -> Snapshot:
+        """What the log holds, or held before `as_of`."""
+        return latest(self.root)[1].before(as_of)
+
+    def import_events(
+        self, source: Path, settings: config.Events, *, now: datetime, replace: bool = False
+    ) -> ImportReport:
+        """Add a source's events to the log; importing them again changes nothing.
+
+        Args:
+            source: file, folder or glob of Parquet, CSV or JSONL; or a MovieLens or MovieTweetings folder.
+            now: the current time, with zone; events more than a day later are quarantined.
+            replace: the source's days replace the log's.
+
+        Raises:
+            InputError: the source can't be read as configured.
+            ConfigError: the positive rule or the time zone is wrong.
+            Busy: another import finished meanwhile; nothing has changed.
+        """
+        rule = parse(settings.positive)
+        files = event_files(source)
+        scratch = self.root / ".drafts" / f"import-{uuid4().hex[:8]}"
+        scratch.mkdir(parents=True)
+        try:
+            with sql.connect(scratch, self.memory_limit) as connection:
+                staged = []
+                for index, file in enumerate(files):
+                    draft = scratch / f"{index:06d}.parquet"
+                    staged.append(stage(connection, file, settings, rule, now, draft))
+                    quarantine.keep(connection, draft, file.path, self.root / "quarantine")
+                return self._merge(connection, source, staged, scratch, replace)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+    def _merge(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        source: Path,
+        staged: list[Staged],
+        scratch: Path,
+        replace: bool,
+    ) -> ImportReport:
+        """Join the staged rows with the days they touch, and commit what comes out."""
+        number, before = latest(self.root)
+        incoming = merging.incoming(connection, [one.path for one in staged])
+        touched = incoming.days | merging.days_of_same_ids(connection, incoming, before)
+        untouched = [day for day in before.days if day.day not in touched]
+        joined = [
+            day for day in before.days if day.day in touched and not (replace and day.day in incoming.days)
+        ]
+        kept = merging.kept(connection, joined, incoming, replace)
+        rows = connection.sql(merging.merged(incoming, kept)).to_arrow_reader(_BATCH)
+        written = write_days(rows, self.root, scratch)
+        after = Snapshot.of([*untouched, *written])
+        if after.version != before.version:
+            commit(self.root, number + 1, after)
+        added = sum(day.rows for day in written) - kept.rows
+        return ImportReport(
+            source=source,
+            rows_read=sum(one.rows for one in staged),
+            added=added,
+            duplicates=incoming.rows - added,
+            quarantined=_summed([one.quarantined for one in staged]),
+            notes=tuple(note for one in staged for note in one.notes),
+            days=len(incoming.days),
+            first=incoming.first,
+            last=incoming.last,
+            snapshot=after.version,
+            replaced=sum(day.rows for day in before.days if day.day in touched) - kept.rows,
+        )
+
+
+def _summed(counts: list[dict[str, int]]) -> dict[str, int]:
+    total: Counter[str] = Counter()
+    for count in counts:
+        total.update(count)
+    return dict(sorted(total.items()))

@@ -1,0 +1,40 @@
+"""Rows that could not be used: kept as they were, with the reason, under a name made of their content."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import duckdb
+
+from freshet.events import sql
+from freshet.events.columnar import checksum, write_parquet
+from freshet.events.reading import rejects
+
+REASON, ROW, RAW = "freshet reason", "freshet number", "freshet raw"
+"""Columns of a draft: why a row can't be used (NULL if it can), its number, and its content as JSON."""
+
+UNREADABLE_ROW = "unreadable row"
+
+
+def keep(connection: duckdb.DuckDBPyConnection, draft: Path, source: Path, into: Path) -> Path | None:
+    """Write a draft's bad rows to `<into>/<source>-<hash>.parquet`; the same rows give the same file.
+
+    Columns: row (number among the rows that have fields, NULL for others), line (of what has no fields),
+    reason, raw (JSON of the row, or the line as it stands).
+    """
+    reason, number, raw = sql.name(REASON), sql.name(ROW), sql.name(RAW)
+    table = connection.sql(
+        f"""SELECT * FROM (
+                SELECT {number} AS "row", CAST(NULL AS BIGINT) AS line, {reason} AS reason, {raw} AS raw
+                FROM {sql.parquet([draft])} WHERE {reason} IS NOT NULL
+                UNION ALL
+                SELECT NULL, line, {sql.text(UNREADABLE_ROW)}, content FROM ({rejects(connection)}))
+            ORDER BY "row", line, raw"""
+    ).to_arrow_table()
+    if table.num_rows == 0:
+        return None
+    name = re.sub(r"[^\w.-]+", "_", source.name)
+    path = into / f"{name}-{checksum(table)}.parquet"
+    write_parquet(table, path)
+    return path

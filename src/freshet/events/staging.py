@@ -1,0 +1,172 @@
+"""From one source file to one draft: rows in the log's columns, each fine or with the reason it isn't."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import duckdb
+
+from freshet import config
+from freshet.errors import InputError
+from freshet.events import quarantine, sql
+from freshet.events.columns import EventColumns, event_columns
+from freshet.events.formats import SourceFile
+from freshet.events.reading import ROW, Table, forget_rejects, open_table, rejects, unreadable
+from freshet.events.rule import Rule
+from freshet.events.times import clock
+
+_FLOATS = ("FLOAT", "DOUBLE")
+_ZONELESS = "freshet zoneless"
+NOT_IN_LOG = frozenset({quarantine.REASON, quarantine.ROW, quarantine.RAW, _ZONELESS})
+"""Columns of a draft that judge the row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """One staged file.
+
+    Attributes:
+        path: Parquet draft; good rows have no reason.
+        rows: rows in the file, unreadable ones included.
+        quarantined: reason -> rows.
+        notes: what was assumed about the file.
+    """
+
+    path: Path
+    rows: int
+    quarantined: dict[str, int]
+    notes: tuple[str, ...]
+
+
+def stage(
+    connection: duckdb.DuckDBPyConnection,
+    file: SourceFile,
+    settings: config.Events,
+    rule: Rule,
+    now: datetime,
+    draft: Path,
+) -> Staged:
+    """Read `file` once into the Parquet file `draft`, judging every row.
+
+    Args:
+        now: events more than a day after this moment (with zone) are in the future.
+
+    Raises:
+        InputError: the file is damaged or lacks a column.
+    """
+    table = open_table(connection, file)
+    if not table.columns:
+        table = _no_rows(connection, table, settings.columns, rule)
+    columns = event_columns(table, settings.columns, rule)
+    try:
+        times = clock(connection, table, columns.time, settings.timezone)
+        query = _judged(table, columns, times.time, times.zoneless, now)
+        forget_rejects(connection)
+        connection.execute(f"COPY ({query}) TO {sql.text(str(draft))} (FORMAT parquet)")
+        rows, quarantined, zoneless = _counted(connection, draft)
+    except duckdb.Error as error:
+        raise unreadable(file.path, error) from None
+    notes = [*columns.notes, *([times.note] if times.note else [])]
+    if rows == 0:
+        notes.append(f"{file.path.name} holds no events")
+    if zoneless:
+        notes.append(f"{file.path.name}: {zoneless} times carry no zone, read as {settings.timezone}")
+    return Staged(draft, rows, quarantined, tuple(notes))
+
+
+def as_text(table: Table, column: str) -> str:
+    """A column as an id: text as it is; a whole number without `.0`, which a gap in the column adds."""
+    name = sql.name(column)
+    if table.columns[column] in _FLOATS:
+        whole = f"CAST(CAST({name} AS HUGEINT) AS VARCHAR)"
+        is_whole = f"abs({name}) < 1e18 AND {name} = trunc({name})"
+        other = f"CAST({name} AS VARCHAR)"
+        return f"CASE WHEN isnan({name}) THEN NULL WHEN {is_whole} THEN {whole} ELSE {other} END"
+    return f"CAST({name} AS VARCHAR)"
+
+
+def _judged(table: Table, columns: EventColumns, time: str, zoneless: str, now: datetime) -> str:
+    """SQL: the canonical columns, then reason (NULL if fine), row number and raw row of what is not."""
+    given = f"CAST({sql.name(columns.value)} AS VARCHAR)" if columns.value else "NULL"
+    value = f"TRY_CAST({given} AS DOUBLE) + 0.0" if columns.value else "CAST(1 AS DOUBLE)"  # no -0.0
+    latest = (now.astimezone(UTC) + timedelta(days=1)).replace(tzinfo=None).isoformat(sep=" ")
+    parts = {
+        "id": f"nullif({as_text(table, columns.id)}, '')" if columns.id else "CAST(NULL AS VARCHAR)",
+        "user": as_text(table, columns.user),
+        "item": as_text(table, columns.item),
+        "time": time,
+        "value": value,
+        "stated time": f"CAST({sql.name(columns.time)} AS VARCHAR)",
+        "stated value": given,
+        "zoneless": zoneless,
+    }
+    inner = ", ".join(f"{expression} AS {_own(part)}" for part, expression in parts.items())
+    extras = "".join(
+        f", CAST({sql.name(source)} AS VARCHAR) AS {sql.name(name)}"
+        for name, source in columns.extras.items()
+    )
+    reason = f"""CASE
+        WHEN {table.broken} THEN {sql.text(quarantine.UNREADABLE_ROW)}
+        WHEN coalesce(trim({_own("user")}), '') = '' THEN 'missing user'
+        WHEN coalesce(trim({_own("item")}), '') = '' THEN 'missing item'
+        WHEN coalesce(trim({_own("stated time")}), '') = '' THEN 'missing time'
+        WHEN {_own("time")} IS NULL THEN 'unreadable time'
+        WHEN {_own("time")} < TIMESTAMP '1970-01-01' THEN 'time before 1970'
+        WHEN {_own("time")} > TIMESTAMP {sql.text(latest)} THEN 'time in the future'
+        WHEN trim({_own("stated value")}) <> '' AND NOT coalesce(isfinite({_own("value")}), false)
+            THEN 'value is not a number'
+        END"""
+    canonical = ", ".join(
+        f"{_own(part)} AS {sql.name(part)}" for part in ("id", "user", "item", "time", "value")
+    )
+    judged = f"SELECT *, {reason} AS {_own('reason')} FROM (SELECT *, {inner} FROM ({table.query}))"
+    return f"""SELECT {canonical}{extras},
+        {_own("reason")} AS {sql.name(quarantine.REASON)},
+        {sql.name(ROW)} AS {sql.name(quarantine.ROW)},
+        CASE WHEN {_own("reason")} IS NOT NULL THEN {table.raw} END AS {sql.name(quarantine.RAW)},
+        {_own("zoneless")} AND {_own("reason")} IS NULL AS {sql.name(_ZONELESS)}
+        FROM ({judged})"""
+
+
+def _own(part: str) -> str:
+    """A name no source column has."""
+    return sql.name(f"freshet {part}")
+
+
+def _counted(connection: duckdb.DuckDBPyConnection, draft: Path) -> tuple[int, dict[str, int], int]:
+    """(rows, reason -> quarantined rows, rows whose time has no zone), lines without fields included."""
+    reason = sql.name(quarantine.REASON)
+    found = connection.sql(
+        f"""SELECT {reason}, count(*), count_if({sql.name(_ZONELESS)})
+            FROM {sql.parquet([draft])} GROUP BY ALL
+            UNION ALL SELECT {sql.text(quarantine.UNREADABLE_ROW)}, count(*), 0
+            FROM ({rejects(connection)}) HAVING count(*) > 0"""
+    ).fetchall()
+    quarantined: dict[str, int] = {}
+    for why, count, _ in found:
+        if why is not None:
+            quarantined[str(why)] = quarantined.get(str(why), 0) + int(count)
+    return (
+        sum(int(count) for _, count, _ in found),
+        dict(sorted(quarantined.items())),
+        sum(int(zoneless) for _, _, zoneless in found),
+    )
+
+
+def _no_rows(
+    connection: duckdb.DuckDBPyConnection, table: Table, wanted: config.Columns, rule: Rule
+) -> Table:
+    """A text file in which no line has a field: an empty table of the right columns, if it has no lines."""
+    (lines,) = sql.row(connection, f"SELECT count(*) FROM ({table.query})")
+    if lines:
+        raise InputError(
+            f"{table.path}: none of its {lines} lines is a JSON object",
+            hint='write one object per line, such as {"user_id": "u1", "item_id": "i1", "timestamp": 0}',
+        )
+    names = (wanted.user, wanted.item, wanted.time, wanted.value, wanted.id, *sorted(rule.columns))
+    columns = dict.fromkeys({name.lower(): name for name in names if name}.values(), "VARCHAR")
+    nulls = ", ".join(f"CAST(NULL AS VARCHAR) AS {sql.name(name)}" for name in columns)
+    query = f"SELECT {nulls}, CAST(NULL AS BIGINT) AS {sql.name(ROW)} WHERE false"
+    return Table(table.path, query, columns, "false", "''")
