@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from freshet.backends.planners.tables import token_tables
+
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
@@ -29,14 +31,10 @@ class Cost:
         hidden = int(config.hidden_size)
         heads = int(getattr(config, "num_attention_heads", 1))
         width = heads * int(getattr(config, "head_dim", None) or hidden // heads)
-        tables = {
-            id(weight): weight.numel()
-            for layer in (model.get_input_embeddings(), model.get_output_embeddings())
-            if (weight := getattr(layer, "weight", None)) is not None
-        }
+        tables = token_tables(model)
         total = sum(parameter.numel() for parameter in model.parameters())
         return cls(
-            body=total - sum(tables.values()),
+            body=total - sum(table.numel() for table in tables),
             attention=int(config.num_hidden_layers) * width,
             head=hidden * int(config.vocab_size),
         )

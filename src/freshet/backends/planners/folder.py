@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
 from freshet.backends.planners.extras import need_local
+from freshet.backends.planners.quiet import quiet
 from freshet.errors import ArtifactError
 
 if TYPE_CHECKING:
+    from torch.nn import Module
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 CARD = "freshet.json"
@@ -46,13 +48,12 @@ class Card:
         return "Made from this catalogue and log alone: the model has no world knowledge."
 
 
-def save(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, card: Card, into: Path
-) -> None:
+def save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, card: Card, into: Path) -> None:
     """Write a complete model folder."""
     into.mkdir(parents=True, exist_ok=True)
-    model.save_pretrained(into, safe_serialization=True)
-    tokenizer.save_pretrained(into)
+    with quiet():
+        model.save_pretrained(into, safe_serialization=True)
+        tokenizer.save_pretrained(into)
     content = {**asdict(card), "note": card.note}
     text = json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False)
     (into / CARD).write_text(text + "\n", encoding="utf-8")
@@ -77,7 +78,7 @@ def read_card(folder: Path) -> Card:
         raise _damaged(folder / CARD, error) from None
 
 
-def load(folder: Path, device: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+def load(source: Path | str, device: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Model (float32, evaluation mode) and tokenizer of a folder or of a checkpoint's name.
 
     Raises:
@@ -89,23 +90,32 @@ def load(folder: Path, device: str) -> tuple[PreTrainedModel, PreTrainedTokenize
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder)
-        model = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=torch.float32, use_safetensors=True
-        )
+        with quiet():
+            tokenizer = AutoTokenizer.from_pretrained(source)
+            model = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32, use_safetensors=True)
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise _damaged(folder, error) from None
-    model.to(resolve_device(device))
-    model.eval()
-    return cast("PreTrainedModel", model), tokenizer
+        raise _damaged(source, error) from None
+    return place(model, device), tokenizer
+
+
+def place(model: PreTrainedModel, device: str) -> PreTrainedModel:
+    """The model on its device, ready to be read from (no dropout)."""
+    placed = cast("PreTrainedModel", torch_module(model).to(resolve_device(device)))
+    torch_module(placed).eval()
+    return placed
+
+
+def torch_module(model: PreTrainedModel) -> Module:
+    """The model as the plain torch module it is, whose methods have types."""
+    return model
 
 
 def resolve_device(device: str) -> str:
     """`auto` is a GPU if there is one."""
-    import torch
+    from torch import cuda
 
     if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
+        return "cuda" if cuda.is_available() else "cpu"
     return device
 
 
@@ -122,7 +132,7 @@ def checksum(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def _damaged(path: Path, error: Exception) -> ArtifactError:
+def _damaged(path: Path | str, error: Exception) -> ArtifactError:
     reason = str(error).strip().split("\n")[0]
     return ArtifactError(
         f"{path} cannot be read as a model: {type(error).__name__}: {reason}",

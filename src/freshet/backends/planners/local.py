@@ -35,9 +35,7 @@ class LocalPlanner:
         PlannerError: the tokenizer can't tell two interests apart, or doesn't know a word.
     """
 
-    def __init__(
-        self, model: Path, interests: Interests, beam: int = 16, device: str = "auto"
-    ) -> None:
+    def __init__(self, model: Path, interests: Interests, beam: int = 16, device: str = "auto") -> None:
         need_local("torch", "transformers", "safetensors")
         card = folder.read_card(model)
         self._model, self._tokenizer = folder.load(model, device)
@@ -89,7 +87,7 @@ class LocalPlanner:
         from transformers import GenerationConfig
 
         end = wording.end_token(self._tokenizer)
-        settings = GenerationConfig(
+        settings = GenerationConfig(  # type: ignore[no-untyped-call]
             max_new_tokens=self._trie.longest + 2,
             do_sample=False,
             eos_token_id=end,
@@ -99,12 +97,13 @@ class LocalPlanner:
         for rows, tokens in self._batches(prompts):
             ids = torch.from_numpy(tokens).to(self._model.device)
             with torch.inference_mode():
-                written = self._model.generate(
+                whole: torch.Tensor = self._model.generate(  # type: ignore[operator]
                     ids, attention_mask=torch.ones_like(ids), generation_config=settings
                 )
-            for row, answer in zip(rows, written[:, ids.shape[1] :].tolist(), strict=True):
+            written = whole[:, ids.shape[1] :]
+            for row, answer in zip(rows, written.tolist(), strict=True):
                 kept = answer[: answer.index(end)] if end in answer else answer
-                texts[row] = self._tokenizer.decode(kept).strip()
+                texts[row] = str(self._tokenizer.decode(kept)).strip()
         return texts
 
     def _expansions(self) -> Iterator[tuple[int, float]]:
@@ -115,9 +114,7 @@ class LocalPlanner:
             yield min(self.beam, count), float(np.mean([len(b.path) - skip for b in paths]))
             start += count
 
-    def _batches(
-        self, prompts: Sequence[Prompt]
-    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    def _batches(self, prompts: Sequence[Prompt]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
         """Row numbers (b,) and tokens (b, p) of prompts of one length, so that none needs padding."""
         tokens = wording.prompt_tokens(self._tokenizer, [prompt.text for prompt in prompts])
         limit = getattr(self._model.config.get_text_config(), "max_position_embeddings", None)

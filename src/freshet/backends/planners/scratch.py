@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from freshet.backends.planners import folder
 from freshet.backends.planners.extras import need_local
 from freshet.backends.planners.local import LocalPlanner
+from freshet.backends.planners.tables import token_tables
 from freshet.backends.planners.training import Recipe, fine_tune
 from freshet.ports import Progress, TuningJob, silent
 from freshet.prompts import TEMPLATE, names, render, strength
@@ -43,13 +44,12 @@ class ScratchTuner:
         need_local("torch", "transformers", "trl", "datasets", "accelerate", "safetensors")
         words = vocabulary(job)
         tokenizer = build_tokenizer(words)
-        model = build_model(words, job)
         recipe = Recipe(
             epochs=job.epochs or EPOCHS,
             learning_rate=job.learning_rate or LEARNING_RATE,
             batch_size=job.batch_size,
         )
-        model.to(folder.resolve_device(self.device))
+        model = folder.place(build_model(words, job), self.device)
         trained, report = fine_tune(model, tokenizer, job, recipe, progress, base="scratch")
         card = folder.Card("scratch", job.mode, "scratch", TEMPLATE, len(job.interests), False)
         folder.save(trained, tokenizer, card, into)
@@ -89,7 +89,7 @@ def build_tokenizer(words: tuple[str, ...]) -> PreTrainedTokenizerBase:
     table = {word: index for index, word in enumerate(words)}
     tokenizer = Tokenizer(WordLevel(table, unk_token=UNKNOWN))
     tokenizer.pre_tokenizer = WhitespaceSplit()
-    return PreTrainedTokenizerFast(
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=tokenizer,
         pad_token=PAD,
         unk_token=UNKNOWN,
@@ -122,9 +122,8 @@ def build_model(words: tuple[str, ...], job: TuningJob) -> Qwen3ForCausalLM:
     model = Qwen3ForCausalLM(config)
     start, known = word_vectors(words, job, HIDDEN)
     with torch.no_grad():
-        table = model.get_input_embeddings().weight
-        scale = config.initializer_range
-        table[torch.from_numpy(known)] += scale * torch.from_numpy(start[known]).to(table.dtype)
+        [table] = token_tables(model)
+        table[torch.from_numpy(known)] += config.initializer_range * torch.from_numpy(start[known])
     return model
 
 
@@ -139,9 +138,7 @@ def word_vectors(
     vectors = job.interests.vectors
     total = np.zeros((len(words), vectors.shape[1]))
     count = np.zeros(len(words))
-    for name, vector in zip(
-        names(job.interests.descriptions, job.mode), vectors, strict=True
-    ):
+    for name, vector in zip(names(job.interests.descriptions, job.mode), vectors, strict=True):
         for word in set(name.split()):
             total[index[word]] += vector
             count[index[word]] += 1

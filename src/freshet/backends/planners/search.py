@@ -17,11 +17,13 @@ from numpy.typing import NDArray
 
 from freshet.backends.planners.cost import Cost
 from freshet.backends.planners.trie import Branch, Trie
+from freshet.errors import PlannerError
 from freshet.types import Usage
 
 if TYPE_CHECKING:
-    import torch
-    from transformers import DynamicCache, PreTrainedModel
+    from torch import Tensor
+    from transformers import PreTrainedModel
+    from transformers.modeling_outputs import CausalLMOutputWithPast
 
 CACHE_BYTES = 256 * 2**20
 """Keys and values copied for one forward pass of continuations stay under this size."""
@@ -29,17 +31,22 @@ CACHE_BYTES = 256 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """Prompts that a model has read: their tokens (n, p) and, if it can be shared, the cache."""
+    """Prompts that a model has read.
 
-    tokens: torch.Tensor
-    cache: DynamicCache | None
+    Attributes:
+        tokens: (n, p).
+        layers: keys and values (n, heads, p, width) per layer, or None if this model's memory of a prompt
+            can't be shared among continuations.
+    """
+
+    tokens: Tensor
+    layers: list[tuple[Tensor, Tensor]] | None
 
     @property
     def bytes_per_row(self) -> int:
-        if self.cache is None:
-            return max(1, self.tokens.shape[1])
-        size = sum(2 * layer.keys[:1].numel() * layer.keys.element_size() for layer in self.cache.layers)
-        return max(1, size)
+        """What is copied for one continuation."""
+        tensors = [self.tokens] if self.layers is None else [x for pair in self.layers for x in pair]
+        return sum(tensor[:1].numel() * tensor.element_size() for tensor in tensors)
 
 
 class Reader:
@@ -52,7 +59,7 @@ class Reader:
         knows = "logits_to_keep" in inspect.signature(model.forward).parameters
         self._last_only = {"logits_to_keep": 1} if knows else {}
 
-    def read(self, tokens: NDArray[np.int64]) -> tuple[Read, torch.Tensor]:
+    def read(self, tokens: NDArray[np.int64]) -> tuple[Read, Tensor]:
         """Read prompts (n, p); returns them with the logits (n, vocabulary) of the next token."""
         import torch
 
@@ -60,11 +67,9 @@ class Reader:
         with torch.inference_mode():
             output = self.model(input_ids=ids, use_cache=True, **self._last_only)
         self._count(len(ids), ids.shape[1], 0)
-        return Read(ids, _shareable(output)), output.logits[:, -1].float()
+        return Read(ids, _shareable(output)), _next(output)
 
-    def follow(
-        self, read: Read, rows: NDArray[np.int64], suffixes: NDArray[np.int64]
-    ) -> torch.Tensor:
+    def follow(self, read: Read, rows: NDArray[np.int64], suffixes: NDArray[np.int64]) -> Tensor:
         """Logits (m, vocabulary) after prompt `rows[i]` continued by `suffixes[i]`, (m, s)."""
         import torch
 
@@ -75,29 +80,23 @@ class Reader:
         ]
         return torch.cat(parts)
 
-    def _follow(
-        self, read: Read, rows: NDArray[np.int64], suffixes: NDArray[np.int64]
-    ) -> torch.Tensor:
+    def _follow(self, read: Read, rows: NDArray[np.int64], suffixes: NDArray[np.int64]) -> Tensor:
         import torch
         from transformers import DynamicCache
 
         device = self.model.device
-        index, ids = torch.from_numpy(rows).to(device), torch.from_numpy(suffixes).to(device)
+        index = torch.from_numpy(rows).to(device)
+        ids = torch.from_numpy(suffixes).to(device)
         before = read.tokens.shape[1]
         with torch.inference_mode():
-            if read.cache is None:
-                whole = torch.cat([read.tokens[index], ids], dim=1)
-                output = self.model(input_ids=whole, use_cache=False, **self._last_only)
-                self._count(len(whole), whole.shape[1], 0)
+            if read.layers is None:
+                ids, before = torch.cat([read.tokens[index], ids], dim=1), 0
+                output = self.model(input_ids=ids, use_cache=False, **self._last_only)
             else:
-                cache = DynamicCache(
-                    [(layer.keys[index], layer.values[index]) for layer in read.cache.layers]
-                )
-                output = self.model(
-                    input_ids=ids, past_key_values=cache, use_cache=True, **self._last_only
-                )
-                self._count(len(ids), ids.shape[1], before)
-        return output.logits[:, -1].float()
+                cache = DynamicCache([(keys[index], values[index]) for keys, values in read.layers])
+                output = self.model(input_ids=ids, past_key_values=cache, use_cache=True, **self._last_only)
+        self._count(len(ids), ids.shape[1], before)
+        return _next(output)
 
     def _count(self, rows: int, length: int, before: int) -> None:
         tokens = rows * length
@@ -105,8 +104,15 @@ class Reader:
         self.usage += Usage(tokens, flops)
 
 
-def _shareable(output: object) -> DynamicCache | None:
-    """The cache, if it is plain keys and values per layer that may be copied row by row.
+def _next(output: CausalLMOutputWithPast) -> Tensor:
+    """Logits (n, vocabulary) after the last token."""
+    if output.logits is None:
+        raise PlannerError("the model returned no logits", hint="use a causal language model")
+    return output.logits[:, -1].float()
+
+
+def _shareable(output: CausalLMOutputWithPast) -> list[tuple[Tensor, Tensor]] | None:
+    """Keys and values per layer, if they are plain tensors that may be copied row by row.
 
     Sliding windows, linear attention and state spaces are not; for those every continuation is read in
     full, which is slower and as exact.
@@ -114,15 +120,18 @@ def _shareable(output: object) -> DynamicCache | None:
     from transformers import DynamicCache
     from transformers.cache_utils import DynamicLayer
 
-    cache = getattr(output, "past_key_values", None)
-    if isinstance(cache, DynamicCache) and all(type(layer) is DynamicLayer for layer in cache.layers):
-        return cache
-    return None
+    cache = output.get("past_key_values")
+    if not isinstance(cache, DynamicCache):
+        return None
+    layers = []
+    for layer in cache.layers:
+        if type(layer) is not DynamicLayer or layer.keys is None or layer.values is None:
+            return None
+        layers.append((layer.keys, layer.values))
+    return layers
 
 
-def distribution(
-    reader: Reader, trie: Trie, prompts: NDArray[np.int64], beam: int
-) -> NDArray[np.float64]:
+def distribution(reader: Reader, trie: Trie, prompts: NDArray[np.int64], beam: int) -> NDArray[np.float64]:
     """Log-probabilities (n, N) of all names after prompts (n, p); -inf under nodes outside the beam.
 
     A model that answers with a number that isn't finite leaves NaN in that prompt's row.
@@ -144,7 +153,7 @@ def distribution(
     return logp
 
 
-Scored = tuple[NDArray[np.int64], Branch, NDArray[np.float64], "torch.Tensor"]
+Scored = tuple[NDArray[np.int64], Branch, NDArray[np.float64], "Tensor"]
 """Prompt rows (m,) at one branch, their log-probability of reaching it, and logits (m, vocabulary)."""
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ import numpy as np
 
 from freshet.backends.planners import wording
 from freshet.backends.planners.cost import Cost
+from freshet.backends.planners.quiet import quiet
 from freshet.errors import NotEnoughData
 from freshet.ports import Progress, TuningJob
 from freshet.types import TuningReport, Usage
@@ -55,12 +55,12 @@ def fine_tune(
     passes, or after the step in which `job.max_seconds` is reached.
     """
     from transformers import PrinterCallback
-    from trl import SFTConfig, SFTTrainer
+    from trl.trainer.sft_config import SFTConfig
+    from trl.trainer.sft_trainer import SFTTrainer
 
     rows = _rows(tokenizer, job)
-    clock = _clock(job.max_seconds, progress)
     steps = max(1, round(recipe.epochs * len(rows["input_ids"]) / recipe.batch_size))
-    with tempfile.TemporaryDirectory() as scratch_folder:
+    with quiet(), tempfile.TemporaryDirectory() as scratch_folder:
         config = SFTConfig(
             output_dir=scratch_folder,
             num_train_epochs=recipe.epochs,
@@ -75,7 +75,7 @@ def fine_tune(
             data_seed=job.seed,
             max_length=None,
             packing=False,
-            gradient_checkpointing=False,
+            activation_checkpointing=False,
             bf16=False,
             use_cpu=model.device.type == "cpu",
             train_sampling_strategy="group_by_length",
@@ -92,16 +92,14 @@ def fine_tune(
             args=config,
             train_dataset=_dataset(rows),
             processing_class=tokenizer,
-            callbacks=[clock],
+            callbacks=[_clock(job.max_seconds, progress)],
             peft_config=lora,
         )
         trainer.remove_callback(PrinterCallback)
         trainer.train()
     trained = trainer.accelerator.unwrap_model(trainer.model)
     passes = float(trainer.state.epoch or 0.0)
-    losses = tuple(
-        round(float(entry["loss"]), 4) for entry in trainer.state.log_history if "loss" in entry
-    )
+    losses = tuple(round(float(entry["loss"]), 4) for entry in trainer.state.log_history if "loss" in entry)
     return trained, TuningReport(
         len(job.examples), passes, losses, _usage(Cost.of(trained), rows, passes), base
     )
@@ -144,17 +142,18 @@ def _clock(max_seconds: float, progress: Progress) -> TrainerCallback:
     """A callback that reports steps and ends training when the time is used up."""
     from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-    class Clock(TrainerCallback):  # type: ignore[misc]
-        def on_train_begin(
-            self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
-        ) -> None:
-            self.start = time.monotonic()
+    start = time.monotonic()
 
+    class Clock(TrainerCallback):
         def on_step_end(
-            self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
+            self,
+            args: TrainingArguments,  # noqa: ARG002
+            state: TrainerState,
+            control: TrainerControl,
+            **_: object,
         ) -> None:
             progress(state.global_step, state.max_steps)
-            if time.monotonic() - self.start >= max_seconds:
+            if time.monotonic() - start >= max_seconds:
                 control.should_training_stop = True
                 control.should_log = True
 

@@ -86,16 +86,14 @@ def _children(
         if depth >= len(names[member]):
             others = [other for other in members if other != member]
             raise PlannerError(
-                f"the names of interests {member} and {others[0]} are the same to the model's tokenizer",
-                hint="make the descriptions differ, or fine-tune again so that the tokenizer knows their words",
+                f"the names of interests {member} and {others[0]} are the same to the tokenizer",
+                hint="make the descriptions differ, or fine-tune again to teach the tokenizer their words",
             )
         groups.setdefault(int(names[member][depth]), []).append(member)
     return sorted(groups.items())
 
 
-def _skip_forced(
-    names: Sequence[Sequence[int]], members: list[int], depth: int
-) -> tuple[list[int], int]:
+def _skip_forced(names: Sequence[Sequence[int]], members: list[int], depth: int) -> tuple[list[int], int]:
     """Follow single children: the members and the depth where they first disagree."""
     while len(members) > 1 and len(_children(names, members, depth)) == 1:
         depth += 1

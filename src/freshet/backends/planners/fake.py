@@ -1,0 +1,58 @@
+"""A planner with no model: rankings drawn from a hash, for tests of everything around a planner."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from freshet.backends.planners.answers import best
+from freshet.ports import Progress, TuningJob, silent
+from freshet.types import Interests, Prompt, Ranking, TuningReport, Usage
+
+
+class FakePlanner:
+    """Pseudo-random rankings that depend on (seed, context, text) and nothing else.
+
+    Args:
+        interests: how many interests to rank.
+        seed: another seed, another planner (and version).
+    """
+
+    def __init__(self, interests: int, seed: int = 0) -> None:
+        self.interests = interests
+        self.seed = seed
+
+    @property
+    def version(self) -> str:
+        return f"fake-{self.interests}-{self.seed}"
+
+    def rank(self, prompts: Sequence[Prompt], top: int) -> Ranking:
+        scores = np.empty((len(prompts), self.interests))
+        for row, prompt in zip(scores, prompts, strict=True):
+            key = f"{self.seed}\0{prompt.context}\0{prompt.text}".encode()
+            digest = hashlib.sha256(key).digest()
+            row[:] = np.random.default_rng(int.from_bytes(digest[:8], "big")).normal(size=self.interests)
+        logp = scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
+        tokens = sum(self.size(prompt)[0] for prompt in prompts)
+        return best(logp, top, Usage(tokens))
+
+    def size(self, prompt: Prompt) -> tuple[int, float]:
+        """One token per word and no FLOPs."""
+        return len(prompt.text.split()), 0.0
+
+
+class FakeTuner:
+    """Makes fake planners: `tune` stores the seed and trains nothing."""
+
+    def tune(self, job: TuningJob, into: Path, progress: Progress = silent) -> TuningReport:
+        into.mkdir(parents=True)
+        (into / "freshet.json").write_text(json.dumps({"kind": "fake", "seed": job.seed}))
+        progress(1, 1)
+        return TuningReport(len(job.examples), 0.0, (), Usage(), "fake")
+
+    def open(self, model: Path, interests: Interests) -> FakePlanner:
+        return FakePlanner(len(interests), json.loads((model / "freshet.json").read_text())["seed"])

@@ -1,0 +1,102 @@
+"""Fine-tuning of any Hugging Face causal language model, with LoRA or on all weights.
+
+LoRA's low-rank updates are merged into the base weights before saving, so that every model folder opens and
+runs the same way, whoever made it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from freshet.backends.planners import folder
+from freshet.backends.planners.extras import need_local
+from freshet.backends.planners.local import LocalPlanner
+from freshet.backends.planners.tables import token_tables
+from freshet.backends.planners.training import Recipe, fine_tune
+from freshet.ports import Progress, TuningJob, silent
+from freshet.prompts import TEMPLATE, names
+from freshet.types import Interests, TuningReport
+
+if TYPE_CHECKING:
+    from peft import LoraConfig, PeftModel
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+EPOCHS = 3.0
+LORA_RATE, FULL_RATE = 5e-4, 1e-4
+
+
+class LoraTuner:
+    """Fine-tunes a checkpoint: LoRA if `job.lora_rank` > 0, else all weights.
+
+    Args:
+        base: folder or hub name of a causal language model.
+        device: `auto`, `cpu`, `cuda`.
+        beam: passed to the planner that `open` makes.
+    """
+
+    def __init__(self, base: str, device: str = "auto", beam: int = 16) -> None:
+        self.base = base
+        self.device = device
+        self.beam = beam
+
+    def tune(self, job: TuningJob, into: Path, progress: Progress = silent) -> TuningReport:
+        need_local("torch", "transformers", "trl", "peft", "datasets", "accelerate", "safetensors")
+        model, tokenizer = folder.load(self.base, self.device)
+        if tokenizer.pad_token_id is None:
+            tokenizer.pad_token = tokenizer.eos_token
+        if job.mode == "label":
+            add_labels(model, tokenizer, job.interests)
+        recipe = Recipe(
+            epochs=job.epochs or EPOCHS,
+            learning_rate=job.learning_rate or (LORA_RATE if job.lora_rank else FULL_RATE),
+            batch_size=job.batch_size,
+        )
+        lora = lora_config(job) if job.lora_rank else None
+        trained, report = fine_tune(model, tokenizer, job, recipe, progress, self.base, lora)
+        if lora is not None:
+            trained = cast("PeftModel", trained).merge_and_unload()
+        card = folder.Card(
+            "transformers", job.mode, self.base, TEMPLATE, len(job.interests), world_knowledge=True
+        )
+        folder.save(trained, tokenizer, card, into)
+        return report
+
+    def open(self, model: Path, interests: Interests) -> LocalPlanner:
+        return LocalPlanner(model, interests, beam=self.beam, device=self.device)
+
+
+def lora_config(job: TuningJob) -> LoraConfig:
+    """Low-rank updates of every linear layer; in label mode the embeddings learn too, for the new tokens."""
+    from peft import LoraConfig
+
+    return LoraConfig(
+        r=job.lora_rank,
+        lora_alpha=2 * job.lora_rank,
+        lora_dropout=0.05,
+        target_modules="all-linear",
+        modules_to_save=["embed_tokens", "lm_head"] if job.mode == "label" else None,
+        ensure_weight_tying=job.mode == "label",
+        task_type="CAUSAL_LM",
+    )
+
+
+def add_labels(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, interests: Interests) -> None:
+    """Add one token per interest, starting at the mean of the embeddings of its description's tokens.
+
+    So a label means to the base model, before any training, about what the description means.
+    """
+    import torch
+    from tokenizers import AddedToken
+
+    meanings = tokenizer(list(interests.descriptions), add_special_tokens=False)["input_ids"]
+    labels = names(interests.descriptions, "label")
+    tokenizer.add_tokens(
+        [AddedToken(label, lstrip=True, normalized=False, special=False) for label in labels]
+    )
+    if len(tokenizer) > len(token_tables(model)[0]):  # checkpoints often have spare rows
+        model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+    with torch.no_grad():
+        for table in token_tables(model):
+            for label, meaning in zip(labels, meanings, strict=True):
+                table[tokenizer.convert_tokens_to_ids(label)] = table[meaning].mean(dim=0)

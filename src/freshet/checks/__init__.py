@@ -1,0 +1,14 @@
+"""Contract suites of the ports, for anyone who writes a backend.
+
+Each check runs a backend through everything its port promises and raises AssertionError with what broke::
+
+    from freshet.checks import check_planner
+
+    def test_my_planner():
+        check_planner(MyPlanner(...), prompts, interests=100)
+"""
+
+from freshet.checks.planner import check_planner
+from freshet.checks.store import check_store
+
+__all__ = ["check_planner", "check_store"]

@@ -1,0 +1,121 @@
+"""What every planner promises."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from freshet.ports import Planner
+from freshet.types import Prompt, Ranking
+
+NOISE = 1e-4
+"""Scores may differ so much between batches: sums of floats in another order."""
+
+
+def check_planner(planner: Planner, prompts: Sequence[Prompt], interests: int) -> None:
+    """Run a planner through its port's contract.
+
+    Args:
+        planner: the backend under test.
+        prompts: at least two, of different lengths if wording matters to the planner.
+        interests: N, how many interests the planner ranks.
+
+    Raises:
+        AssertionError: a promise is broken; the message says which and where.
+    """
+    assert len(prompts) >= 2, "give check_planner at least two prompts"
+    assert planner.version, "`version` is empty; fingerprints need an identity"
+    assert planner.version == planner.version, "`version` changes between calls"
+    whole = planner.rank(prompts, interests)
+    _check_form(whole, len(prompts), interests, interests)
+    _check_determinism(planner, prompts, whole, interests)
+    _check_rows(planner, prompts, whole, interests)
+    _check_top(planner, prompts, whole, interests)
+    _check_empty(planner, interests)
+    _check_size(planner, prompts)
+
+
+def _check_form(ranking: Ranking, rows: int, top: int, interests: int) -> None:
+    """Shapes, types, order, ids, repeats and mass of every row."""
+    found, logp = ranking.successors, ranking.logp
+    width = found.shape[1] if found.ndim == 2 else -1
+    assert found.shape == (rows, width), f"successors {found.shape}: expected ({rows}, m)"
+    assert width <= top, f"{width} successors per row though {top} were asked for"
+    assert logp.shape == found.shape, f"logp {logp.shape} is not shaped like successors {found.shape}"
+    assert found.dtype == np.int16, f"successors are {found.dtype}, expected int16"
+    assert logp.dtype == np.float32, f"logp is {logp.dtype}, expected float32"
+    for row, (ids, scores) in enumerate(zip(found, logp, strict=True)):
+        real = ids[ids >= 0]
+        where = f"row {row}"
+        assert (ids >= -1).all(), f"{where}: an id below -1"
+        assert (real < interests).all(), f"{where}: id {real.max()} of {interests} interests"
+        assert (ids[: len(real)] >= 0).all(), f"{where}: -1 before the end of the row"
+        assert len(set(real.tolist())) == len(real), f"{where}: an interest appears twice"
+        assert not np.isnan(scores).any(), f"{where}: a score is not a number"
+        assert np.isneginf(scores[len(real) :]).all(), f"{where}: padding (-1) must score -inf"
+        assert np.isfinite(scores[: len(real)]).all(), f"{where}: a found interest scores -inf"
+        assert (scores[: len(real)] <= 0).all(), f"{where}: a log-probability above 0"
+        assert (np.diff(scores[: len(real)]) <= 0).all(), f"{where}: not ordered best first"
+        mass = float(np.exp(scores.astype(np.float64)).sum())
+        assert mass <= 1 + NOISE, f"{where}: the probabilities sum to {mass:.6f}, above 1"
+
+
+def _check_determinism(planner: Planner, prompts: Sequence[Prompt], first: Ranking, top: int) -> None:
+    again = planner.rank(prompts, top)
+    message = "the same call gave another answer"
+    assert np.array_equal(again.successors, first.successors), message
+    assert np.array_equal(again.logp, first.logp), message
+
+
+def _check_rows(planner: Planner, prompts: Sequence[Prompt], whole: Ranking, top: int) -> None:
+    """A row does not depend on the other prompts of the call."""
+    for row, prompt in enumerate(prompts):
+        alone = planner.rank([prompt], top)
+        _same_row(alone, 0, whole, row, f"row {row} alone")
+    order = np.random.default_rng(0).permutation(len(prompts))
+    mixed = planner.rank([prompts[i] for i in order], top)
+    for place, row in enumerate(order):
+        _same_row(mixed, place, whole, int(row), f"row {row} in another order")
+
+
+def _check_top(planner: Planner, prompts: Sequence[Prompt], whole: Ranking, interests: int) -> None:
+    """A smaller top is the head of a larger one; a larger top than N adds nothing."""
+    for top in {1, max(1, interests // 2)}:
+        less = planner.rank(prompts, top)
+        _check_form(less, len(prompts), top, interests)
+        for row in range(len(prompts)):
+            _same_row(less, row, whole, row, f"row {row} with top={top}", top)
+    more = planner.rank(prompts, interests + 3)
+    _check_form(more, len(prompts), interests + 3, interests)
+
+
+def _check_empty(planner: Planner, top: int) -> None:
+    assert len(planner.rank([], top)) == 0, "ranking no prompts must give no rows"
+
+
+def _check_size(planner: Planner, prompts: Sequence[Prompt]) -> None:
+    for prompt in prompts:
+        tokens, flops = planner.size(prompt)
+        assert tokens >= 0, f"size() of context {prompt.context}: negative tokens"
+        assert flops >= 0, f"size() of context {prompt.context}: negative FLOPs"
+
+
+def _same_row(one: Ranking, i: int, other: Ranking, j: int, where: str, top: int | None = None) -> None:
+    """Rows agree: the same score for every interest, within noise (near ties may swap)."""
+    a = _scores(one, i)
+    b = dict(list(_scores(other, j).items())[:top])
+    assert len(a) == len(b), f"{where}: {len(a)} successors instead of {len(b)}"
+    worst = max((abs(x - y) for x, y in zip(a.values(), b.values(), strict=True)), default=0.0)
+    assert worst <= NOISE, f"{where}: scores differ by {worst:.2e}"
+    full = _scores(other, j)
+    for interest, score in a.items():
+        assert interest in full, f"{where}: interest {interest} was not in the batch's row"
+        difference = abs(score - full[interest])
+        assert difference <= NOISE, f"{where}: interest {interest} differs by {difference:.2e}"
+
+
+def _scores(ranking: Ranking, row: int) -> dict[int, float]:
+    """Interest -> log-probability of one row, in order of rank."""
+    pairs = zip(ranking.successors[row].tolist(), ranking.logp[row].tolist(), strict=True)
+    return {interest: score for interest, score in pairs if interest >= 0}
