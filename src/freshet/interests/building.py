@@ -58,7 +58,7 @@ def build(
     # One thread: the matrices are small, the sums come out the same on any number of cores, and waiting
     # for a second core that others use made a build up to eight times slower.
     with threadpool_limits(limits=1):
-        fitted = fitting.fit(catalogue, config)
+        fitted = fitting.fit(catalogue, config, _former(catalogue, previous))
     progress(2, _STEPS)
     fitted, ids, next_id, matched, old = _identified(catalogue, fitted, previous)
     descriptions = _kept_words(fitting.describe_all(catalogue, fitted), matched, old)
@@ -116,6 +116,14 @@ def assign(
     model.save_assignment(newcomers.assignment(catalogue, labels, how), into)
     new = int(((settled < 0) & (labels >= 0)).sum())
     return {"new_items": new, **newcomers.summary(catalogue, labels, how)}
+
+
+def _former(catalogue: Catalogue, previous: Path | None) -> fitting.Former | None:
+    if previous is None or model.open_model(previous).taxonomy:
+        return None
+    before = model.load_assignment(previous).as_dict()
+    labels = np.array([before.get(item, -1) for item in catalogue.items], np.int64)
+    return fitting.Former(labels, model.load_paths(previous))
 
 
 def _identified(

@@ -52,8 +52,18 @@ class Fit:
         return replace(self, labels=position[self.labels], paths=paths, categories=categories)
 
 
-def fit(catalogue: Catalogue, config: InterestsConfig) -> Fit:
+@dataclass(frozen=True, slots=True)
+class Former:
+    """The previous interests: (n,) interest of each item of the catalogue or -1, and the (N,) paths."""
+
+    labels: NDArray[np.int64]
+    paths: tuple[tuple[int, ...], ...]
+
+
+def fit(catalogue: Catalogue, config: InterestsConfig, former: Former | None = None) -> Fit:
     """Fit on the engaged items alone: an item nobody has touched yet may be from the future.
+
+    With as many former interests as are wanted now, these are continued instead of starting anew.
 
     Raises:
         NotEnoughData: fewer than two items can be told apart.
@@ -79,7 +89,7 @@ def fit(catalogue: Catalogue, config: InterestsConfig) -> Fit:
         different = len(np.unique(np.round(joined[usable], 6), axis=0))
         _check(different, "engaged items that differ in text or in who engages with them")
         size = min(config.count, different, max(2, len(usable) // _FEWEST_ITEMS))
-        grown = tree.grow(joined[usable], traffic[usable], size, config.seed)
+        grown = _tree(joined[usable], traffic[usable], size, config.seed, former, rows[usable])
         labels, paths = grown.labels, grown.paths
     return Fit(
         rows=rows[usable],
@@ -111,6 +121,21 @@ def describe_all(catalogue: Catalogue, fitted: Fit) -> list[str]:
     ]
     order = np.argsort(-share, kind="stable").tolist()
     return describe.unique(candidates, fallbacks, order)
+
+
+def _tree(
+    joined: NDArray[np.float64],
+    traffic: NDArray[np.float64],
+    size: int,
+    seed: int,
+    former: Former | None,
+    rows: NDArray[np.int64],
+) -> tree.Tree:
+    if former is not None and len(former.paths) == size:
+        labels = former.labels[rows]
+        if len(np.unique(labels[labels >= 0])) == size:
+            return tree.regrow(joined, traffic, tree.Tree(labels, former.paths))
+    return tree.grow(joined, traffic, size, seed)
 
 
 def _check(found: int, what: str) -> None:

@@ -125,6 +125,15 @@ def save_interests(interests: Interests, rows: Mapping[str, Sequence[Any]], into
     np.save(into / "vectors.npy", interests.vectors)
 
 
+def load_paths(path: Path) -> tuple[tuple[int, ...], ...]:
+    """The path of each interest in the tree; raises ArtifactError if the file is damaged."""
+    try:
+        table = pq.read_table(path / "interests.parquet", columns=["path"])
+    except (OSError, pa.ArrowInvalid, KeyError) as error:
+        raise _damaged(path, error) from None
+    return tuple(tuple(row) for row in table.column("path").to_pylist())
+
+
 def load(path: Path) -> Interests:
     """The interests of an artifact folder, in index order.
 

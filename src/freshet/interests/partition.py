@@ -41,11 +41,41 @@ def split(
     rng = np.random.default_rng(list(seed))
     best, best_value = np.zeros(len(vectors), np.int64), -np.inf
     for _ in range(_RESTARTS):
-        labels = _filled(_lloyd(vectors, load, groups, slack, rng), vectors, load, groups)
+        centers = vectors[_spread(vectors, load, groups, rng)]
+        labels = refine(vectors, load, centers, slack)
         value = _value(vectors, load, labels, groups, slack)
         if value > best_value + 1e-9:
             best, best_value = labels, value
     return best
+
+
+def refine(
+    vectors: NDArray[np.float64],
+    load: NDArray[np.float64],
+    centers: NDArray[np.float64],
+    slack: float,
+    rounds: int = _ROUNDS,
+) -> NDArray[np.int64]:
+    """Assign n items to non-empty groups around (groups, d) centers, which follow their items.
+
+    Overloaded groups rise in price and underloaded ones fall until the loads are within the slack; an item
+    goes where similarity less price is best.
+    """
+    groups = len(centers)
+    price = np.zeros(groups)
+    mean, bound = load.sum() / groups, np.log(slack)
+    labels = np.full(len(vectors), -1, np.int64)
+    for _ in range(rounds):
+        similarity = vectors @ centers.T  # (n, groups)
+        for _ in range(_PRICE_STEPS):
+            pressure = np.log(np.maximum(load @ _soft(similarity - price) / mean, 1e-6))
+            excess = np.maximum(pressure - bound, 0) + np.minimum(pressure + bound, 0)
+            price += _TEMPERATURE * excess
+        before, labels = labels, np.asarray((similarity - price).argmax(axis=1), np.int64)
+        if np.array_equal(before, labels):
+            break
+        centers = centroids(vectors, load, labels, groups)
+    return _filled(labels, vectors, load, groups)
 
 
 def centroids(
@@ -72,47 +102,56 @@ def cap_load(
     labels = labels.copy()
     limit = multiple * load.sum() / groups
     loads = np.bincount(labels, load, groups)
-    similarity = vectors @ centroids(vectors, load, labels, groups).T  # (n, groups)
+    centers = centroids(vectors, load, labels, groups)
     for group in np.argsort(-loads, kind="stable"):
         members = np.flatnonzero(labels == group)
-        others = similarity[members].copy()
-        others[:, group] = -np.inf
-        regret = similarity[members, group] - others.max(axis=1)
-        for item in members[np.argsort(regret, kind="stable")]:
-            alone = np.count_nonzero(labels == group) == 1
-            if loads[group] <= limit or alone:
+        if loads[group] <= limit or len(members) == 1:
+            continue
+        similarity = vectors[members] @ centers.T  # (members, groups)
+        own = similarity[:, group].copy()
+        similarity[:, group] = -np.inf
+        left = len(members)
+        for position in np.argsort(own - similarity.max(axis=1), kind="stable"):
+            if loads[group] <= limit or left == 1:
                 break
+            item = members[position]
             room = loads + load[item] <= limit
             room[group] = False
             if not room.any():
                 continue
-            target = int(np.where(room, similarity[item], -np.inf).argmax())
+            target = int(np.where(room, similarity[position], -np.inf).argmax())
             labels[item] = target
+            left -= 1
             loads[group] -= load[item]
             loads[target] += load[item]
     return labels
 
 
-def _lloyd(
+def top_up(
     vectors: NDArray[np.float64],
     load: NDArray[np.float64],
+    labels: NDArray[np.int64],
     groups: int,
-    slack: float,
-    rng: np.random.Generator,
+    smallest: int,
+    multiple: float,
 ) -> NDArray[np.int64]:
-    centers = vectors[_spread(vectors, load, groups, rng)]
-    price = np.zeros(groups)
-    mean, bound = load.sum() / groups, np.log(slack)
-    labels = np.zeros(len(vectors), np.int64)
-    for _ in range(_ROUNDS):
-        similarity = vectors @ centers.T  # (n, groups)
-        for _ in range(_PRICE_STEPS):
-            pressure = np.log(np.maximum(load @ _soft(similarity - price) / mean, 1e-6))
-            price += _TEMPERATURE * (np.maximum(pressure - bound, 0) + np.minimum(pressure + bound, 0))
-        before, labels = labels, np.asarray((similarity - price).argmax(axis=1), np.int64)
-        if np.array_equal(before, labels):
-            break
-        centers = centroids(vectors, load, labels, groups)
+    """Bring groups with fewer than `smallest` items up to it with the items that lose least by moving.
+
+    Only items from larger groups move, and none that would lift the load over `multiple` times the mean.
+    """
+    labels = labels.copy()
+    limit = multiple * load.sum() / groups
+    centers = centroids(vectors, load, labels, groups)
+    own = np.einsum("nd,nd->n", vectors, centers[labels])
+    for group in np.flatnonzero(np.bincount(labels, minlength=groups) < smallest):
+        loss = own - vectors @ centers[group]
+        for item in np.argsort(loss, kind="stable"):
+            sizes = np.bincount(labels, minlength=groups)
+            if sizes[group] >= smallest:
+                break
+            fits = load[labels == group].sum() + load[item] <= limit
+            if labels[item] != group and sizes[labels[item]] > smallest and fits:
+                labels[item] = group
     return labels
 
 
