@@ -46,4 +46,4 @@ class Sides:
 
 def sides(text: NDArray[np.float64], engaged: sparse.csr_matrix, seed: int) -> Sides:
     """Both sides of n items from their (n, a) text vectors and the (users, n) engagement matrix."""
-    return Sides(text, engagement.vectors(engaged, seed), engagement.support(engaged))
+    return Sides(text, engagement.vectors(engaged, seed), engagement.users_behind(engaged))
