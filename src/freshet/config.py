@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from freshet.errors import ConfigError
 
 Days = int | Literal["ever"]
+Auto = Literal["auto"]
 
 
 class _Section(BaseModel):
@@ -25,12 +26,8 @@ class Columns(_Section):
 
     user: str = Field("user_id", description="who")
     item: str = Field("item_id", description="what")
-    time: str = Field(
-        "timestamp", description="when: a timestamp, or seconds / milliseconds since 1970"
-    )
-    value: str = Field(
-        "value", description="how much: rating, watch share, quantity; '' = 1 for every event"
-    )
+    time: str = Field("timestamp", description="when: a timestamp, or seconds / milliseconds since 1970")
+    value: str = Field("value", description="how much: rating, watch share, quantity; '' = 1 for every event")
     id: str = Field(
         "",
         description="the client's event id, if it has one; else (user, item, time) is the identity",
@@ -42,9 +39,7 @@ class ItemColumns(_Section):
 
     item: str = Field("item_id", description="the item's id, as in the events")
     title: str = Field("title", description="short name; '' = none")
-    text: str = Field(
-        "text", description="everything worth reading about the item; '' = title only"
-    )
+    text: str = Field("text", description="everything worth reading about the item; '' = title only")
 
 
 class Events(_Section):
@@ -61,9 +56,7 @@ class Events(_Section):
 
 
 class InterestsConfig(_Section):
-    count: int = Field(
-        100, ge=2, le=4096, description="how many interests (size of the working level)"
-    )
+    count: int = Field(100, ge=2, le=4096, description="how many interests (size of the working level)")
     taxonomy: str = Field("", description="item column to use as interests instead of clustering")
     co_engagement: float = Field(
         0.5, ge=0, le=1, description="weight of who-engaged-what beside text in the item vectors"
@@ -72,9 +65,7 @@ class InterestsConfig(_Section):
 
 
 class TransitionsConfig(_Section):
-    k: int = Field(
-        2, ge=1, le=3, description="context length: a user's k most recent distinct interests"
-    )
+    k: int = Field(2, ge=1, le=3, description="context length: a user's k most recent distinct interests")
     novelty_days: Days = Field(
         30,
         description="H: an interest is novel if not engaged within H days; 'ever' = never before",
@@ -83,17 +74,19 @@ class TransitionsConfig(_Section):
 
 
 class CountsConfig(_Section):
-    half_lives: tuple[float, ...] = Field(
-        (7.0, 30.0, 120.0), description="half-lives of recent popularity, in days"
+    window_days: int | Auto = Field(
+        "auto", description="length of a held-out window; auto = 7, 28 or 91, by events per day"
     )
-    transition_half_life: float = Field(
-        120.0, gt=0, description="half-life of transition counts, in days"
+    fit_windows: int | Auto = Field(
+        "auto", description="held-out windows the weights are fitted on; auto = 4 to 12"
     )
-    fit_windows: int = Field(4, ge=1, description="held-out windows the weights are fitted on")
-    window_days: int = Field(7, ge=1, description="length of one held-out window")
-    fit_examples: int = Field(
-        20_000, ge=100, description="at most so many held-out transitions are used"
+    half_lives: tuple[float, ...] | Auto = Field(
+        "auto", description="half-lives of recent popularity, in days; auto = 1, 4 and 16 windows"
     )
+    transition_half_life: float | Auto = Field(
+        "auto", description="half-life of transition counts, in days; auto = 32 windows"
+    )
+    fit_examples: int = Field(20_000, ge=100, description="at most so many held-out transitions are used")
 
 
 class EvidenceConfig(_Section):
@@ -103,16 +96,12 @@ class EvidenceConfig(_Section):
     rank_by: Literal["frequency", "trend"] = Field(
         "frequency", description="most frequent successors, or largest rise"
     )
-    window_days: int = Field(28, ge=1, description="how far back evidence looks")
+    window_days: int | Auto = Field("auto", description="how far back evidence looks; auto = 4 windows")
     top: int = Field(
         3, ge=1, le=20, description="successors named in a prompt (global level: ten times as many)"
     )
-    min_support: float = Field(
-        5.0, ge=1, description="fewest user counts behind an entry's context"
-    )
-    user_cap: int = Field(
-        2, ge=1, description="one user counts at most so often per context and window"
-    )
+    min_support: float = Field(5.0, ge=1, description="fewest user counts behind an entry's context")
+    user_cap: int = Field(2, ge=1, description="one user counts at most so often per context and window")
     hysteresis: float = Field(
         0.25, ge=0, description="relative change of share that is needed to alter a prompt"
     )
@@ -136,20 +125,14 @@ class TuningConfig(_Section):
     examples_per_label: int = Field(
         0, ge=0, description="contexts per successor; 0 = 10 for pretrained models, all for scratch"
     )
-    max_examples: int = Field(
-        60_000, ge=100, description="at most so many transitions, the latest ones"
-    )
+    max_examples: int = Field(60_000, ge=100, description="at most so many transitions, the latest ones")
     evidence_share: float = Field(
         0.5, ge=0, le=1, description="share of examples whose prompt carries evidence"
     )
-    epochs: float = Field(
-        0.0, ge=0, description="passes over the examples; 0 = chosen by kind of planner"
-    )
+    epochs: float = Field(0.0, ge=0, description="passes over the examples; 0 = chosen by kind of planner")
     learning_rate: float = Field(0.0, ge=0, description="0 = chosen by kind of planner")
     batch_size: int = Field(64, ge=1, description="examples per optimiser step")
-    lora_rank: int = Field(
-        16, ge=0, description="LoRA rank (kind = transformers); 0 = train all weights"
-    )
+    lora_rank: int = Field(16, ge=0, description="LoRA rank (kind = transformers); 0 = train all weights")
     max_seconds: float = Field(
         240.0, gt=0, description="training stops after the step in which this is reached"
     )
@@ -184,17 +167,15 @@ class InferenceConfig(_Section):
 class TableConfig(_Section):
     width: int = Field(64, ge=1, le=1024, description="successors per row: min(N, width)")
     max_churn: float = Field(
-        0.9,
+        0.5,
         gt=0,
         le=1,
-        description="halt if more than this share of top-5 successors changed at once",
+        description="halt if more than this share of top-5 successors changed, and more than twice the floor",
     )
     blocked: tuple[str, ...] = Field((), description="interests (id or description) never offered")
     allowed: tuple[str, ...] = Field((), description="if not empty, nothing else is offered")
     withdrawn: tuple[str, ...] = Field((), description="interests no longer offered")
-    sensitive: tuple[str, ...] = Field(
-        (), description="offered only where the context already holds them"
-    )
+    sensitive: tuple[str, ...] = Field((), description="offered only where the context already holds them")
 
 
 class ScheduleConfig(_Section):
@@ -235,9 +216,7 @@ def load(path: Path) -> Config:
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ConfigError(
-            f"{path} not found", hint="create a workspace with `freshet init`"
-        ) from None
+        raise ConfigError(f"{path} not found", hint="create a workspace with `freshet init`") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not valid TOML: {error}") from None
     try:
@@ -247,6 +226,4 @@ def load(path: Path) -> Config:
             f"[{'.'.join(str(part) for part in issue['loc'])}] {issue['msg'].lower()}"
             for issue in error.errors()
         )
-        raise ConfigError(
-            f"{path}: {problems}", hint="`freshet init --help` lists the keys"
-        ) from None
+        raise ConfigError(f"{path}: {problems}", hint="`freshet init --help` lists the keys") from None

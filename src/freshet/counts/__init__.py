@@ -6,6 +6,7 @@ planner's score, on held-out transitions; `strengths` chooses how strongly spars
 `planner_score` makes the planner a feature; `score` applies it all to users and contexts.
 """
 
+from freshet.counts.files import read, write
 from freshet.counts.mixture import Held, fit, log_likelihood, log_softmax
 from freshet.counts.model import CountModel, feature_names
 from freshet.counts.planner_score import PlannerScores
@@ -25,4 +26,6 @@ __all__ = [
     "log_likelihood",
     "log_softmax",
     "mixture_weights",
+    "read",
+    "write",
 ]

@@ -76,15 +76,18 @@ class TransitionLog:
             known,
         )
 
-    def sums(self, as_of: AsOf, half_life: float, length: int) -> Sums:
+    def sums(self, as_of: AsOf, half_life: float, length: int, resample: int | None = None) -> Sums:
         """Transition counts before as_of, halved every `half_life` days, by context of exactly `length`.
 
-        Contexts are suffixes: length 1 counts every transition by the last interest before it.
+        Contexts are suffixes: length 1 counts every transition by the last interest before it. `resample`
+        draws users with replacement (Poisson bootstrap, that seed).
         """
         now = day_number(str(as_of))
+        draw = "1" if resample is None else _poisson(resample)
         return self._sums(
-            f"SELECT {{context}}, successor, pow(0.5, ({now} - day) / {half_life:.9g}::DOUBLE) AS weight "
-            f"FROM t WHERE day < {now} AND {{complete}}",
+            f"SELECT {{context}}, successor, "
+            f"{draw} * pow(0.5, ({now} - day) / {half_life:.9g}::DOUBLE) AS weight FROM t "
+            f"WHERE day < {now} AND {{complete}}",
             length,
         )
 
@@ -133,3 +136,11 @@ class TransitionLog:
         """(days since 1970, transitions on that day), days without one left out."""
         table = self._db.sql("SELECT day, count(*) AS n FROM t GROUP BY day ORDER BY day").to_arrow_table()
         return table["day"].to_numpy(), table["n"].to_numpy()
+
+
+def _poisson(seed: int) -> str:
+    """SQL for a Poisson(1) draw per user: the weight of a user in a bootstrap sample."""
+    uniform = f"(hash(user_key, {seed}) % 1000000) / 1e6"
+    bounds = [0.367879, 0.735759, 0.919699, 0.981012, 0.996340, 0.999406]
+    steps = " + ".join(f"(u >= {bound})::INTEGER" for bound in bounds)
+    return f"list_transform([{uniform}], lambda u: {steps})[1]"

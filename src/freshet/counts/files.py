@@ -1,0 +1,41 @@
+"""A count model as plain arrays beside its table: what serving and evaluation score users with."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from freshet.counts.model import CountModel
+
+
+def write(model: CountModel, folder: Path) -> None:
+    """Write the model into a new folder."""
+    folder.mkdir(parents=True)
+    np.save(folder / "popularity.npy", model.popularity)
+    np.save(folder / "base.npy", model.base)
+    np.save(folder / "last.npy", model.last)
+    for length, table in enumerate(model.tables, start=2):
+        for part in ("data", "indices", "indptr"):
+            np.save(folder / f"counts_{length}_{part}.npy", getattr(table, part))
+    (folder / "strengths.json").write_text(json.dumps(list(model.strengths)))
+
+
+def read(folder: Path) -> CountModel:
+    """Read what `write` wrote."""
+
+    def array(name: str) -> np.ndarray:
+        return np.asarray(np.load(folder / f"{name}.npy", allow_pickle=False))
+
+    base = array("base")
+    strengths = tuple(json.loads((folder / "strengths.json").read_text()))
+    tables = tuple(
+        csr_array(
+            tuple(array(f"counts_{length}_{part}") for part in ("data", "indices", "indptr")),
+            shape=(len(base) ** length, len(base)),
+        )
+        for length in range(2, len(strengths) + 1)
+    )
+    return CountModel(array("popularity"), base, array("last"), tables, strengths)

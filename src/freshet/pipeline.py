@@ -1,0 +1,166 @@
+"""The pipeline, top to bottom. Each call below is one step; `freshet.steps` holds them in this order.
+
+    events + items
+      -> interests     tree of clusters, descriptions, assignment of items   (rebuilt rarely, ids stable)
+      -> transitions   engagements -> novel successors -> daily counts       (incremental)
+      -> tuning        balanced examples -> fine-tuned planner -> gates      (slow path)
+      -> evidence      recent counts -> shrunk, supported, capped successors (fast path)
+      -> inference     contexts whose prompt changed -> ranked successors
+      -> table         fuse, verify, publish
+
+Everything is computed as of a moment and reads only what was known before it. A step whose output exists is
+skipped, so a killed run continues where it was and a repeated one changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from functools import partial
+
+from freshet.errors import ConfigError
+from freshet.ports import Artifact, Planner
+from freshet.steps.counting import Counting
+from freshet.steps.knowledge import Knowledge, learn
+from freshet.steps.publishing import check, make_table, publish, rules_of
+from freshet.steps.sources import import_sources, latest
+from freshet.steps.tuning import accepted, finetune
+from freshet.types import AsOf
+from freshet.workspace import Record, Release, Run, Workspace
+
+
+def run_due(ws: Workspace, now: datetime, as_of: AsOf | None = None) -> Record:
+    """Import, then whatever is due: the slow path if the model is too old, the fast path if the table is."""
+    with ws.run("run", str(as_of or "")) as run:
+        if ws.config.events.files:
+            import_sources(ws, run, now)
+        moment = _moment(ws, run, as_of)
+        known, counting = _study(ws, run, moment)
+        model = _model(ws, known)
+        if ws.tuner is not None and _is_due(model, moment, ws.config.tuning.every_days):
+            model = finetune(ws, run, known, counting, ws.tuner, rules_of(ws, known).withheld())
+        current = ws.releases.current()
+        days = ws.config.schedule.refresh_days
+        if (
+            current is None
+            or AsOf.parse(current.as_of).day + timedelta(days=days) <= moment.day
+            or current.model != (model.version if model else "")
+        ):
+            _refresh(ws, run, known, counting, model, publishing=as_of is None or as_of == latest(ws))
+        else:
+            run.say(
+                f"release {current.number} of {current.as_of} is younger than {days} days: nothing is due"
+            )
+            run.record.release = current.number
+    return run.record
+
+
+def slow_path(ws: Workspace, as_of: AsOf | None = None) -> Record:
+    """Fine-tune a planner as of a moment and put it through its gates."""
+    if ws.tuner is None:
+        raise ConfigError(
+            '[planner] kind = "counts" has nothing to fine-tune', hint="choose another kind of planner"
+        )
+    with ws.run("finetune", str(as_of or "")) as run:
+        known, counting = _study(ws, run, _moment(ws, run, as_of))
+        finetune(ws, run, known, counting, ws.tuner, rules_of(ws, known).withheld())
+    return run.record
+
+
+def fast_path(ws: Workspace, as_of: AsOf | None = None, force_publish: bool = False) -> Record:
+    """Refresh evidence as of a moment, infer what changed, verify and publish.
+
+    A moment in the past makes the table but moves `CURRENT` only when told to.
+    """
+    with ws.run("refresh", str(as_of or "")) as run:
+        moment = _moment(ws, run, as_of)
+        known, counting = _study(ws, run, moment)
+        model = _model(ws, known)
+        if ws.tuner is not None and model is None:
+            run.say("no accepted model for this configuration yet: the slow path comes first")
+            model = finetune(ws, run, known, counting, ws.tuner, rules_of(ws, known).withheld())
+        _refresh(ws, run, known, counting, model, force_publish or moment == latest(ws))
+    return run.record
+
+
+def approve(ws: Workspace, run_id: str, reviewer: str) -> Record:
+    """A person accepts what a gate halted: a model may be used, a table is published."""
+    record = _review(ws, run_id, reviewer, "approved")
+    waiting = record.waiting or {}
+    if "table" in waiting:
+        made = ws.store.find("tables", waiting["table"])
+        if made is not None:
+            with ws.run(f"approve {run_id}", record.as_of) as run:
+                publish(ws, run, made)
+            record.release = run.record.release
+            ws.ledger.save(record)
+    return record
+
+
+def reject(ws: Workspace, run_id: str, reviewer: str) -> Record:
+    """A person refuses what a gate halted; the current release keeps serving."""
+    return _review(ws, run_id, reviewer, "rejected")
+
+
+def roll_back(ws: Workspace, number: int | None = None) -> Release:
+    """Serve an earlier release again: the named one, or the one before the current."""
+    current = ws.releases.current()
+    if number is None:
+        if current is None or current.previous is None:
+            raise ConfigError("there is no earlier release to roll back to", hint="see `freshet history`")
+        number = current.previous
+    with ws.run(f"rollback {number}") as run:
+        release = ws.releases.point_to(number)
+        run.record.release = number
+    return release
+
+
+def _study(ws: Workspace, run: Run, moment: AsOf) -> tuple[Knowledge, Counting]:
+    known = learn(ws, run, moment)
+    return known, Counting(known, ws.config.transitions.k, ws.config.counts.fit_examples)
+
+
+def _model(ws: Workspace, known: Knowledge) -> Artifact | None:
+    return None if ws.tuner is None else accepted(ws, known, known.as_of)
+
+
+def _refresh(
+    ws: Workspace, run: Run, known: Knowledge, counting: Counting, model: Artifact | None, publishing: bool
+) -> None:
+    open_planner = _opener(ws, known, model)
+    made = make_table(ws, run, known, counting, open_planner, model.version if model else "")
+    check(ws, run, known, counting, made)
+    if publishing:
+        publish(ws, run, made)
+    else:
+        run.say(f"table {made.version} as of {known.as_of} is made, CURRENT is not moved (--publish does)")
+
+
+def _opener(ws: Workspace, known: Knowledge, model: Artifact | None) -> Callable[[], Planner] | None:
+    if ws.tuner is None or model is None:
+        return None
+    return partial(ws.tuner.open, model.path / "model", known.interests)
+
+
+def _moment(ws: Workspace, run: Run, as_of: AsOf | None) -> AsOf:
+    moment = as_of or latest(ws)
+    run.record.as_of = str(moment)
+    return moment
+
+
+def _is_due(model: Artifact | None, moment: AsOf, days: int) -> bool:
+    if model is None:
+        return True
+    return AsOf.parse(model.manifest["as_of"]).day + timedelta(days=days) <= moment.day
+
+
+def _review(ws: Workspace, run_id: str, reviewer: str, outcome: str) -> Record:
+    record = ws.ledger.get(run_id)
+    if record.outcome != "waiting":
+        raise ConfigError(
+            f"run {run_id} is {record.outcome}, only a waiting run can be {outcome}",
+            hint="`freshet status` shows what waits",
+        )
+    record.outcome, record.reviewer = outcome, reviewer
+    ws.ledger.save(record)
+    return record

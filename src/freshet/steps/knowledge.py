@@ -1,0 +1,209 @@
+"""Step: everything known before a moment: interests, which item belongs where, and transitions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from freshet import events, interests, transitions
+from freshet.errors import NotEnoughData
+from freshet.ports import Artifact
+from freshet.scales import Scales, resolve
+from freshet.steps.sources import committed, items
+from freshet.types import AsOf, Interests
+from freshet.workspace import Run, Workspace, version_of
+
+INTERESTS_CODE = 1
+TRANSITIONS_CODE = 1
+
+
+@dataclass(frozen=True)
+class Knowledge:
+    """What was known before `as_of`.
+
+    Attributes:
+        interests: the working level, and `interests_version` of its artifact.
+        transitions: all transitions before as_of, and `version` of their artifact.
+        scales: lengths of windows and half-lives for this log.
+        window: first and last day of the log before as_of.
+    """
+
+    as_of: AsOf
+    interests: Interests
+    interests_version: str
+    transitions: transitions.TransitionLog
+    version: str
+    scales: Scales
+    window: tuple[str, str]
+
+
+def learn(ws: Workspace, run: Run, as_of: AsOf, rebuild: bool = False) -> Knowledge:
+    """Bring interests, assignment and transitions up to date with the log before as_of.
+
+    Raises:
+        NotEnoughData: no event lies before as_of.
+    """
+    snapshot = events.EventLog(ws.root).snapshot(as_of)
+    if not snapshot.days:
+        raise NotEnoughData(f"no event lies before {as_of}", hint="choose a later --as-of")
+    catalogue = items(ws, run)
+    model = form_interests(ws, run, as_of, snapshot, catalogue, rebuild)
+    loaded = interests.load(model.path)
+    assignment = _assign(ws, run, snapshot, catalogue, model)
+    counted = _count(ws, run, snapshot, model, assignment, len(loaded))
+    window = (str(snapshot.days[0].day), str(snapshot.days[-1].day))
+    run.record.window = window
+    log = transitions.TransitionLog(counted.path, ws.pool, len(loaded))
+    return Knowledge(
+        as_of,
+        loaded,
+        model.version,
+        log,
+        counted.version,
+        Scales.from_dict(model.manifest["scales"]),
+        window,
+    )
+
+
+def form_interests(
+    ws: Workspace,
+    run: Run,
+    as_of: AsOf,
+    snapshot: events.Snapshot,
+    catalogue: Artifact,
+    rebuild: bool = False,
+) -> Artifact:
+    """The newest interests built before or at as_of with this configuration, or new ones.
+
+    Interests are rebuilt rarely: everything downstream speaks of them. New items are assigned without it.
+    """
+    settings = ws.config.interests.model_dump()
+    config = {**settings, "positive": ws.config.events.positive}
+    known = [
+        artifact
+        for version in ws.store.versions("interests")
+        if (artifact := ws.store.find("interests", version)) is not None
+        and artifact.manifest["as_of"] <= str(as_of)
+    ]
+    known.sort(key=lambda artifact: (artifact.manifest["as_of"], artifact.version))
+    with run.step("interests") as step:
+        same = [artifact for artifact in known if artifact.manifest["config"] == config]
+        previous = known[-1] if known else None
+        if same and not rebuild:
+            step.artifact, step.cached = f"interests/{same[-1].version}", True
+            return same[-1]
+        key = version_of(
+            code=INTERESTS_CODE,
+            events=snapshot.version,
+            items=catalogue.version,
+            config=config,
+            previous=previous.version if previous else None,
+        )
+        step.artifact = f"interests/{key}"
+        found = ws.store.find("interests", key)
+        if found is not None:
+            step.cached = True
+            return found
+        with ws.store.create("interests", key) as draft:
+            summary = interests.build(
+                catalogue.path / "items.parquet",
+                [day.path for day in snapshot.days],
+                events.parse(ws.config.events.positive).sql,
+                ws.config.interests,
+                previous.path if previous else None,
+                draft.path,
+                run.progress("interests"),
+            )
+            draft.manifest = {
+                "as_of": str(as_of),
+                "config": config,
+                "inputs": {"events": snapshot.version, "items": catalogue.version},
+                "scales": resolve([(day.day, day.rows) for day in snapshot.days], ws.config).as_dict(),
+                "summary": summary,
+            }
+            step.details = summary
+        return committed(ws, "interests", key)
+
+
+def _assign(
+    ws: Workspace, run: Run, snapshot: events.Snapshot, catalogue: Artifact, model: Artifact
+) -> Artifact:
+    """Which interest every item belongs to; items that came after the interests were built included."""
+    key = version_of(
+        code=INTERESTS_CODE,
+        interests=model.version,
+        items=catalogue.version,
+        events=snapshot.version,
+        positive=ws.config.events.positive,
+    )
+    with run.step("assignment") as step:
+        step.artifact = f"assignments/{key}"
+        found = ws.store.find("assignments", key)
+        if found is not None:
+            step.cached = True
+            return found
+        with ws.store.create("assignments", key) as draft:
+            summary = interests.assign(
+                model.path,
+                catalogue.path / "items.parquet",
+                [day.path for day in snapshot.days],
+                events.parse(ws.config.events.positive).sql,
+                draft.path,
+            )
+            draft.manifest = {
+                "inputs": {"interests": model.version, "items": catalogue.version},
+                "summary": summary,
+            }
+            step.details = summary
+        return committed(ws, "assignments", key)
+
+
+def _count(
+    ws: Workspace,
+    run: Run,
+    snapshot: events.Snapshot,
+    model: Artifact,
+    assignment: Artifact,
+    size: int,
+) -> Artifact:
+    """Daily transitions; only days and users that changed since an earlier count are counted again."""
+    settings: dict[str, Any] = {
+        "code": TRANSITIONS_CODE,
+        "interests": model.version,
+        "positive": ws.config.events.positive,
+        "novelty_days": ws.config.transitions.novelty_days,
+        "seed": ws.config.transitions.seed,
+    }
+    key = version_of(**settings, events=snapshot.version, assignment=assignment.version)
+    with run.step("transitions") as step:
+        step.artifact = f"transitions/{key}"
+        found = ws.store.find("transitions", key)
+        if found is not None:
+            step.cached = True
+            return found
+        earlier = [
+            artifact
+            for version in ws.store.versions("transitions")
+            if (artifact := ws.store.find("transitions", version)) is not None
+            and artifact.manifest["settings"] == settings
+        ]
+        with ws.store.create("transitions", key) as draft:
+            summary = transitions.count(
+                [(day.day, day.path) for day in snapshot.days],
+                assignment.path / "assignment.parquet",
+                events.parse(ws.config.events.positive).sql,
+                size,
+                ws.config.transitions,
+                earlier[-1].path if earlier else None,
+                ws.pool,
+                draft.path,
+                progress=run.progress("transitions"),
+            )
+            step.details = summary
+            # what had to be recounted is a cost of this run, not a property of the counts
+            draft.manifest = {
+                "settings": settings,
+                "inputs": {"events": snapshot.version, "assignment": assignment.version},
+                "summary": {name: summary[name] for name in ("days", "transitions")},
+            }
+        return committed(ws, "transitions", key)

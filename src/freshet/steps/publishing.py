@@ -1,0 +1,321 @@
+"""Step: planner rows + counts -> table -> checks -> release."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from freshet import counts, evidence, inference, table
+from freshet.errors import GateFailed, VerificationError
+from freshet.ports import Artifact, Planner
+from freshet.steps import prompting
+from freshet.steps.counting import Counting
+from freshet.steps.knowledge import Knowledge
+from freshet.steps.sources import committed
+from freshet.types import Context, Eligibility, Mixture, PlannerRows, pack_contexts
+from freshet.workspace import Release, Run, Workspace, version_of
+from freshet.workspace.files import read_json, write_json
+
+CODE = 1
+FLOOR_SAMPLE = 2000
+"""Contexts on which the repeat-run floor of churn is measured."""
+
+
+@dataclass(frozen=True)
+class Previous:
+    """The table before this one: its evidence steadies prompts, its rows are copied where they hold."""
+
+    artifact: Artifact
+    said: dict[Context, Any]
+    rows: PlannerRows | None
+
+
+def rules_of(ws: Workspace, known: Knowledge) -> table.Rules:
+    """Eligibility rules of the configuration, resolved."""
+    config = ws.config.table
+    return table.Rules.resolve(
+        Eligibility(
+            frozenset(config.blocked),
+            frozenset(config.allowed),
+            frozenset(config.withdrawn),
+            frozenset(config.sensitive),
+        ),
+        known.interests,
+    )
+
+
+def previous_table(ws: Workspace, known: Knowledge) -> Previous | None:
+    """The newest table of an earlier as_of with the same interests and context length."""
+    found = [
+        artifact
+        for version in ws.store.versions("tables")
+        if (artifact := ws.store.find("tables", version)) is not None
+        and artifact.manifest["as_of"] < str(known.as_of)
+        and artifact.manifest["inputs"]["interests"] == known.interests_version
+        and artifact.manifest["k"] == ws.config.transitions.k
+    ]
+    if not found:
+        return None
+    newest = max(found, key=lambda artifact: (artifact.manifest["as_of"], artifact.version))
+    rows = None
+    if (newest.path / "planner").exists():
+        parts = [inference.read(newest.path / name) for name in ("planner", "calibration")]
+        rows = prompting.joined(parts)
+    return Previous(newest, evidence.read(newest.path / "evidence.parquet"), rows)
+
+
+def make_table(
+    ws: Workspace,
+    run: Run,
+    known: Knowledge,
+    counting: Counting,
+    open_planner: Callable[[], Planner] | None,
+    model: str,
+) -> Artifact:
+    """The table of one moment, as an artifact; nothing is inferred that the previous table answers.
+
+    Args:
+        open_planner: loads the planner; not called where the table exists. None = plain counts.
+        model: version of the planner's model.
+    """
+    previous = previous_table(ws, known)
+    rules = rules_of(ws, known)
+    key = version_of(
+        code=CODE,
+        as_of=known.as_of,
+        transitions=known.version,
+        interests=known.interests_version,
+        model=model,
+        previous=previous.artifact.version if previous else "",
+        config={
+            name: getattr(ws.config, name).model_dump()
+            for name in ("transitions", "counts", "evidence", "inference", "table")
+        },
+    )
+    found = ws.store.find("tables", key)
+    if found is not None:
+        with run.step("table") as step:
+            step.artifact, step.cached = f"tables/{key}", True
+        run.say("table: nothing changed since it was made, 0 rows to infer")
+        return found
+    planner = open_planner() if open_planner else None
+    packed = _contexts(ws, known, counting)
+    asked = _asked(ws, counting, packed)
+    withheld = rules.withheld()
+    with run.step("evidence") as step:
+        steady = previous.said if previous else {}
+        said = prompting.gather(ws, known, counting, known.as_of, asked, steady, withheld)
+        step.details = {"contexts": len(asked), "with_evidence": len(said)}
+    inferred = calibrated = None
+    mixture: Mixture | None = None
+    if planner is not None:
+        stored = previous.rows if previous else None
+        inferred = prompting.ask(ws, run, known, planner, asked, said, stored, origin=key, name="inference")
+        held, calibrated = prompting.calibration(
+            ws, run, known, counting, planner, _with(stored, inferred.rows), withheld, key
+        )
+        with run.step("mixture"):
+            mixture = counting.with_planner(held)
+    with run.step("table") as step, ws.store.create("tables", key) as draft:
+        step.artifact = f"tables/{key}"
+        useful = mixture is not None and mixture.weights[-1] > 0
+        scores = counts.PlannerScores(inferred.rows, len(known.interests)) if inferred is not None else None
+        scorer = counting.scorer(scores, mixture if useful else None)
+        table.build(packed, scorer, rules, ws.config.table.width, draft.path, run.progress("table"))
+        counts.write(scorer.model, draft.path / "counts")
+        evidence.write(said, draft.path / "evidence.parquet")
+        if inferred is not None and calibrated is not None:
+            inference.write(inferred.rows, draft.path / "planner")
+            inference.write(calibrated, draft.path / "calibration")
+        weights = _weights(counting, mixture)
+        write_json(draft.path / "mixture.json", weights)
+        draft.manifest = {
+            "as_of": str(known.as_of),
+            "k": counting.k,
+            "rows": len(packed),
+            "window": list(known.window),
+            "inputs": {
+                "transitions": known.version,
+                "interests": known.interests_version,
+                "model": model,
+                "previous": previous.artifact.version if previous else "",
+            },
+            "planner": planner.version if planner else "",
+        }
+        step.details = {"rows": len(packed), "drives": weights}
+    return committed(ws, "tables", key)
+
+
+def open_scorer(made: Artifact, interests: int) -> counts.Scorer:
+    """The per-user mixture of a table: the same scores that ranked its rows."""
+    weights = read_json(made.path / "mixture.json")
+
+    def vector(name: str) -> NDArray[np.float64]:
+        features = [*weights["features"], *([counts.PLANNER] if name == "fused" else [])]
+        return np.array([weights[name][feature]["weight"] for feature in features])
+
+    model = counts.read(made.path / "counts")
+    if weights["fused"] is None:
+        return counts.Scorer(model, vector("counts"))
+    planner = counts.PlannerScores(inference.read(made.path / "planner"), interests)
+    return counts.Scorer(model, vector("counts"), planner, vector("fused"))
+
+
+def check(ws: Workspace, run: Run, known: Knowledge, counting: Counting, made: Artifact) -> None:
+    """Verify a table before it may be published.
+
+    Raises:
+        VerificationError: it breaks a rule; this is a bug or a damaged file, and it is not published.
+        GateFailed: it differs so much from the current one that a person should look.
+    """
+    rules = rules_of(ws, known)
+    with run.step("verify") as step:
+        fresh = table.Table(made.path, len(known.interests))
+        checks = table.verify(fresh, _contexts(ws, known, counting), rules)
+        step.details = {"checks": {c.name: c.passed for c in checks}}
+        failed = [c for c in checks if not c.passed]
+        if failed:
+            raise VerificationError(
+                f"table {made.version} is not fit to be published: "
+                + "; ".join(f"{c.name}: {c.seen}" for c in failed),
+                hint="the current release keeps serving; please report this with the run's ledger entry",
+            )
+        current = ws.releases.current()
+        if current is None or current.table == made.version:
+            return
+        observed = _observed(counting)
+        moved = churn_between(ws, current, known, fresh, observed)
+        if moved is None:
+            run.say("verify: the current release has other interests, churn can't be compared")
+            return
+        floor = _floor(ws, known, counting, made, observed)
+        step.details |= {"churn": moved, "churn_floor": floor, "observed_contexts": len(observed)}
+        run.say(f"churn of the top 5: {moved:.1%} (repeat-run floor {floor:.1%})")
+    if moved > max(ws.config.table.max_churn, 2 * floor) and not _approved(ws, made.version):
+        run.record.waiting = {"table": made.version, "churn": moved, "floor": floor}
+        run.end("waiting", f"churn {moved:.1%} is above the bound")
+        raise GateFailed(
+            f"run {run.record.id} waits: {moved:.1%} of the top-5 successors changed at once, "
+            f"the bound is {max(ws.config.table.max_churn, 2 * floor):.1%}",
+            hint=f"`freshet approve {run.record.id}` publishes the table, `freshet reject {run.record.id}` "
+            "drops it; the current release keeps serving",
+        )
+
+
+def publish(ws: Workspace, run: Run, made: Artifact) -> Release:
+    """Make a table the current release; a table that is current already stays it."""
+    current = ws.releases.current()
+    if current is not None and current.table == made.version:
+        run.record.release = current.number
+        return current
+    inputs = made.manifest["inputs"]
+    release = ws.releases.publish(
+        made.manifest["as_of"], made.version, inputs["model"], inputs["interests"], run.record.id
+    )
+    run.record.release = release.number
+    run.say(f"release {release.number} is current")
+    return release
+
+
+def churn_between(
+    ws: Workspace,
+    release: Release,
+    known: Knowledge,
+    fresh: table.Table,
+    observed: Sequence[Context],
+) -> float | None:
+    """Mean churn of the top-5 over observed contexts; None if the interests can't be compared."""
+    if release.interests != known.interests_version:
+        return None
+    old_artifact = ws.store.find("tables", release.table)
+    if old_artifact is None or old_artifact.manifest["k"] != fresh.k:
+        return None
+    old = table.Table(old_artifact.path, len(known.interests))
+    pairs = [(old.row_number(c), fresh.row_number(c)) for c in observed]
+    both = [(a, b) for a, b in pairs if a is not None and b is not None]
+    if not both:
+        return None
+    rows = np.array(both)
+    before = np.asarray(old.successors[rows[:, 0]], np.int64)
+    after = np.asarray(fresh.successors[rows[:, 1]], np.int64)
+    return float(table.churn(before, after).mean())
+
+
+def _floor(
+    ws: Workspace, known: Knowledge, counting: Counting, made: Artifact, observed: Sequence[Context]
+) -> float:
+    """Churn between two tables whose counts come from bootstrap resamples of the same users.
+
+    The planner's rows are held fixed, so the floor is a lower bound of what noise alone would change.
+    """
+    step = max(1, len(observed) // FLOOR_SAMPLE)
+    sample = pack_contexts(observed[::step], counting.k)
+    excluded = rules_of(ws, known).excluded(sample)
+    scorer = open_scorer(made, len(known.interests))
+    tops = []
+    log, scales = known.transitions, known.scales
+    for seed in (1, 2):
+        model = counts.CountModel.build(
+            [log.sums(known.as_of, h, 0, seed) for h in scales.half_lives],
+            [log.sums(known.as_of, scales.transition_half_life, j, seed) for j in range(1, counting.k + 1)],
+            len(known.interests),
+            counting.strengths,
+        )
+        fused = replace(scorer, model=model)(sample, excluded).fused
+        tops.append(np.argsort(-fused, axis=1, kind="stable")[:, :5])
+    return float(table.churn(tops[0], tops[1]).mean())
+
+
+def _contexts(ws: Workspace, known: Knowledge, counting: Counting) -> NDArray[np.int16]:
+    k = ws.config.transitions.k
+    triples = counting.sums(known.as_of)[1][2].contexts if k == 3 else None
+    return table.enumerate_contexts(len(known.interests), k, triples)
+
+
+def _asked(ws: Workspace, counting: Counting, packed: NDArray[np.int16]) -> list[Context]:
+    """Contexts the planner is asked about; the others are answered by counts."""
+    contexts = [tuple(i for i in row if i >= 0) for row in packed.tolist()]
+    if ws.config.inference.contexts == "all":
+        return contexts
+    seen = set(_observed(counting))
+    return [context for context in contexts if context in seen]
+
+
+def _observed(counting: Counting) -> list[Context]:
+    """Contexts that occur in the log, sorted."""
+    _, suffixes = counting.sums(counting.known.as_of)
+    found: set[Context] = {()}
+    for sums in suffixes:
+        found.update(tuple(context) for context in sums.contexts.tolist())
+    return sorted(found)
+
+
+def _with(stored: PlannerRows | None, rows: PlannerRows) -> PlannerRows:
+    return rows if stored is None else prompting.joined([stored, rows])
+
+
+def _weights(counting: Counting, mixture: Mixture | None) -> dict[str, Any]:
+    """What drives the log: fitted weights with intervals, with and without the planner."""
+    planner = None if mixture is None else mixture.as_dict()[counts.PLANNER]
+    return {
+        "features": list(counting.names),
+        "counts": counting.mixture.as_dict(),
+        "fused": None if mixture is None or mixture.weights[-1] <= 0 else mixture.as_dict(),
+        "planner": planner,
+        "counts_win": planner is None or planner["low"] <= 0,
+        "strengths": list(counting.strengths),
+        "held_out": counting.mixture.examples,
+        "held_out_users": counting.mixture.users,
+        "scales": counting.known.scales.as_dict(),
+    }
+
+
+def _approved(ws: Workspace, made: str) -> bool:
+    return any(
+        record.outcome == "approved" and record.waiting and record.waiting.get("table") == made
+        for record in ws.ledger.records()
+    )

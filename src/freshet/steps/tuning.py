@@ -1,0 +1,209 @@
+"""Step: the slow path. Choose samples, fine-tune, judge; a failed gate waits for a person."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from freshet import counts, tuning
+from freshet.errors import GateFailed, NotEnoughData
+from freshet.ports import Artifact, Planner, Tuner, TuningJob
+from freshet.prompts import NEXT, names, render
+from freshet.steps.counting import Counting
+from freshet.steps.knowledge import Knowledge
+from freshet.steps.prompting import gather
+from freshet.steps.sources import committed
+from freshet.transitions.pool import day_name
+from freshet.types import AsOf, Context, ContextEvidence, Example, Prompt, Transitions
+from freshet.workspace import Run, Workspace, version_of
+
+CODE = 1
+
+
+def accepted(ws: Workspace, known: Knowledge, as_of: AsOf) -> Artifact | None:
+    """The newest model tuned at or before as_of that passed its gates or was approved."""
+    fit = []
+    for version in ws.store.versions("models"):
+        artifact = ws.store.find("models", version)
+        if artifact is None or artifact.manifest["as_of"] > str(as_of):
+            continue
+        same = artifact.manifest["settings"] == _settings(ws, known)
+        if same and verdict(ws, version) in ("passed", "approved"):
+            fit.append(artifact)
+    fit.sort(key=lambda artifact: (artifact.manifest["as_of"], artifact.version))
+    return fit[-1] if fit else None
+
+
+def verdict(ws: Workspace, model: str) -> str:
+    """passed, approved, rejected, waiting, or unjudged (tuning was killed before its gates)."""
+    for record in reversed(ws.ledger.records()):
+        if record.waiting and record.waiting.get("model") == model:
+            if record.outcome in ("approved", "rejected"):
+                return record.outcome
+            return "waiting"
+    gates = ws.store.find("gates", model)
+    if gates is None:
+        return "unjudged"
+    return "passed" if gates.manifest["report"]["passed"] else "waiting"
+
+
+def finetune(
+    ws: Workspace, run: Run, known: Knowledge, counting: Counting, tuner: Tuner, withheld: frozenset[int]
+) -> Artifact:
+    """Tune a model on what came before the held-out windows, and judge it on them.
+
+    Raises:
+        GateFailed: the run waits for `freshet approve` or `freshet reject`; the last release keeps serving.
+        NotEnoughData: there are no transitions to tune or to judge on.
+    """
+    settings = _settings(ws, known)
+    key = version_of(code=CODE, transitions=known.version, as_of=known.as_of, settings=settings)
+    model = ws.store.find("models", key)
+    with run.step("tuning") as step:
+        step.artifact, step.cached = f"models/{key}", model is not None
+        if model is None:
+            examples = _examples(ws, run, known, counting, withheld)
+            with ws.store.create("models", key) as draft:
+                report = tuner.tune(_job(ws, known, examples), draft.path / "model", run.progress("tuning"))
+                step.add(report.usage)
+                step.details = {
+                    "examples": report.examples,
+                    "epochs": round(report.epochs, 2),
+                    "base": report.base,
+                    "loss": report.losses[-1] if report.losses else None,
+                }
+                draft.manifest = {
+                    "as_of": str(known.as_of),
+                    "tuned_before": str(counting.held_since),
+                    "settings": settings,
+                    "inputs": {"transitions": known.version, "interests": known.interests_version},
+                    "examples": report.examples,
+                    "base": report.base,
+                }
+            model = committed(ws, "models", key)
+    _pass_gates(ws, run, known, counting, tuner.open(model.path / "model", known.interests), key, withheld)
+    return model
+
+
+def _pass_gates(
+    ws: Workspace,
+    run: Run,
+    known: Knowledge,
+    counting: Counting,
+    planner: Planner,
+    model: str,
+    withheld: frozenset[int],
+) -> None:
+    with run.step("gates") as step:
+        step.artifact = f"gates/{model}"
+        found = ws.store.find("gates", model)
+        step.cached = found is not None
+        if found is None:
+            report = _judge(ws, known, counting, planner, withheld)
+            with ws.store.create("gates", model) as draft:
+                draft.manifest = {"model": model, "report": report.as_dict()}
+            found = committed(ws, "gates", model)
+        result = found.manifest["report"]
+        step.details = result
+    for name, gate in result["gates"].items():
+        value = "not applicable" if gate["value"] is None else f"{gate['value']:.1%}"
+        run.say(f"gate {name}: {value} (at least {gate['threshold']:.1%})")
+    recall = result["recall"]
+    run.say("recall@1: " + ", ".join(f"{name} {value:.1%}" for name, value in recall.items()))
+    if result["passed"] or verdict(ws, model) == "approved":
+        return
+    run.record.waiting = {"model": model, "report": result}
+    failed = [name for name, gate in result["gates"].items() if not gate["passed"]]
+    run.end("waiting", f"gate failed: {', '.join(failed)}")
+    raise GateFailed(
+        f"run {run.record.id} waits: the tuned model failed the gate {' and '.join(failed)}",
+        hint=f"look at it with `freshet history {run.record.id}`, then `freshet approve` or "
+        "`freshet reject` it; the current release keeps serving",
+    )
+
+
+def _judge(
+    ws: Workspace, known: Knowledge, counting: Counting, planner: Planner, withheld: frozenset[int]
+) -> tuning.GateReport:
+    """Judge on a sample of the last held-out window that is large enough."""
+    size = ws.config.gates.sample
+    k, words = counting.k, names(known.interests.descriptions, ws.config.planner.mode)
+    window = max(counting.windows, key=lambda w: (min(len(w.held), size), str(w.start)))
+    rows = np.sort(np.argsort(window.held.user, kind="stable")[:size])
+    held = window.held.take(rows)
+    contexts = held.contexts(k)
+    said = gather(ws, known, counting, window.start, sorted(set(contexts)), {}, withheld)
+    prompts = [Prompt(c, render(c, words, said.get(c))) for c in contexts]
+    model = counting.model(window.start)
+    scores = counts.Scorer(model, counting.mixture.weights)(held.recent, held.known)
+    popular = np.where(held.known, -np.inf, model.popularity[0][None, :])
+    return tuning.judge(
+        planner,
+        prompts,
+        held,
+        words,
+        ws.config.planner.mode,
+        {"popularity": popular, "counts": scores.count},
+        ws.config.gates,
+    )
+
+
+def _examples(
+    ws: Workspace, run: Run, known: Knowledge, counting: Counting, withheld: frozenset[int]
+) -> list[Example]:
+    config = ws.config.tuning
+    rows = known.transitions.between(AsOf.parse("1970-01-01"), counting.held_since)
+    if not counting.windows or len(rows) < 10:
+        raise NotEnoughData(
+            f"{len(rows)} transitions before the held-out windows are too few to tune on",
+            hint='import more events, or set [planner] kind = "counts"',
+        )
+    per_label = config.examples_per_label
+    if per_label == 0 and ws.config.planner.kind == "transformers":
+        per_label = 10
+    chosen: Transitions = rows.take(tuning.balanced(rows, counting.k, per_label))
+    if len(chosen) > config.max_examples:
+        chosen = chosen.take(np.arange(len(chosen) - config.max_examples, len(chosen)))
+
+    def before(day: int, contexts: Sequence[Context]) -> Mapping[Context, ContextEvidence]:
+        return gather(ws, known, counting, AsOf.parse(day_name(day)), contexts, {}, withheld)
+
+    run.say(f"wording {len(chosen):,} samples with the evidence of their time")
+    return tuning.make_examples(
+        chosen,
+        names(known.interests.descriptions, ws.config.planner.mode),
+        before,
+        k=counting.k,
+        window_days=known.scales.window_days,
+        evidence_share=0.0 if ws.config.evidence.level == "none" else config.evidence_share,
+        seed=config.seed,
+    )
+
+
+def _job(ws: Workspace, known: Knowledge, examples: Sequence[Example]) -> TuningJob:
+    config = ws.config.tuning
+    return TuningJob(
+        interests=known.interests,
+        examples=examples,
+        corpus=[*names(known.interests.descriptions, ws.config.planner.mode), NEXT],
+        mode=ws.config.planner.mode,
+        epochs=config.epochs,
+        learning_rate=config.learning_rate,
+        batch_size=config.batch_size,
+        lora_rank=config.lora_rank,
+        max_seconds=config.max_seconds,
+        seed=config.seed,
+    )
+
+
+def _settings(ws: Workspace, known: Knowledge) -> dict[str, object]:
+    """What a model must agree with to be used."""
+    return {
+        "planner": ws.config.planner.model_dump(exclude={"device"}),
+        "tuning": ws.config.tuning.model_dump(exclude={"every_days"}),
+        "evidence": ws.config.evidence.model_dump(),
+        "transitions": ws.config.transitions.model_dump(),
+        "interests": known.interests_version,
+        "scales": known.scales.as_dict(),
+    }

@@ -1,0 +1,46 @@
+"""The only place that chooses backends from the configuration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from freshet.backends.planners.fake import FakeTuner
+from freshet.backends.planners.lora import LoraTuner
+from freshet.backends.planners.scratch import ScratchTuner
+from freshet.backends.stores.local import LocalStore
+from freshet.config import Config, load
+from freshet.errors import ConfigError
+from freshet.ports import Tuner
+from freshet.workspace import Reporter, Workspace
+from freshet.workspace.ledger import Quiet
+
+SETTINGS = "freshet.toml"
+
+
+def open_workspace(root: Path, reporter: Reporter | None = None) -> Workspace:
+    """Open the workspace in a folder that holds a `freshet.toml`."""
+    config = load(root / SETTINGS)
+    return Workspace(root, config, LocalStore(root), make_tuner(root, config), reporter or Quiet())
+
+
+def make_tuner(root: Path, config: Config) -> Tuner | None:
+    """The tuner of the configured planner; None for plain counts.
+
+    Raises:
+        ConfigError: `kind = "transformers"` without a model.
+    """
+    planner, beam = config.planner, config.inference.beam
+    if planner.kind == "counts":
+        return None
+    if planner.kind == "fake":
+        return FakeTuner()
+    if planner.kind == "scratch":
+        return ScratchTuner(beam=beam, device=planner.device)
+    if not planner.model:
+        raise ConfigError(
+            '[planner] kind = "transformers" needs a model',
+            hint="set [planner] model to the path or name of a causal LM",
+        )
+    local = root / planner.model
+    base = str(local.resolve()) if local.exists() else planner.model
+    return LoraTuner(base=base, beam=beam, device=planner.device)

@@ -1,0 +1,72 @@
+"""One writer at a time: a lease file with its owner and an expiry, taken over when the owner is gone."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+from freshet.errors import Busy
+from freshet.workspace.files import write_json
+
+SECONDS = 6 * 3600.0
+"""A lease is valid so long after it was taken, unless its owner's process is gone earlier."""
+
+
+@contextmanager
+def lease(path: Path, seconds: float = SECONDS) -> Iterator[None]:
+    """Hold the lease for the block.
+
+    Raises:
+        Busy: another living run holds it.
+    """
+    owner = {
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "started": psutil.Process().create_time(),
+        "expires": time.time() + seconds,
+    }
+    while True:
+        try:
+            write_json(path, owner, exclusive=True)
+            break
+        except FileExistsError:
+            held = _read(path)
+            if held is not None and _alive(held):
+                raise Busy(
+                    f"run {held.get('pid')} on {held.get('host')} is writing to this workspace",
+                    hint=f"wait for it to end; if it is certainly gone, delete {path}",
+                    retryable=True,
+                ) from None
+            path.unlink(missing_ok=True)
+    try:
+        yield
+    finally:
+        if _read(path) == owner:
+            path.unlink(missing_ok=True)
+
+
+def _read(path: Path) -> dict[str, object] | None:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def _alive(held: dict[str, object]) -> bool:
+    if float(str(held.get("expires", 0))) < time.time():
+        return False
+    if held.get("host") != socket.gethostname():
+        return True  # can't look there: trust the expiry
+    try:
+        process = psutil.Process(int(str(held.get("pid"))))
+        return abs(process.create_time() - float(str(held.get("started")))) < 1.0
+    except (psutil.NoSuchProcess, ValueError):
+        return False

@@ -1,0 +1,172 @@
+"""The ledger: what every run read, wrote, cost and ended as. Measured costs live here and nowhere else."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import resource
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from freshet.config import PricesConfig
+from freshet.errors import ArtifactError
+from freshet.ports import Progress, silent
+from freshet.types import Usage
+from freshet.workspace.files import read_json, write_json
+
+LIBRARIES = ("freshet", "duckdb", "numpy", "scikit-learn", "torch", "transformers", "trl", "peft")
+
+
+class Reporter(Protocol):
+    """Whoever watches a run: a terminal, a test, nobody."""
+
+    def say(self, text: str) -> None:
+        """A line for a person."""
+
+    def progress(self, name: str) -> Progress:
+        """A callback to report long work under a name."""
+
+
+class Quiet:
+    """A reporter that shows nothing."""
+
+    def say(self, text: str) -> None:
+        """Nothing."""
+
+    def progress(self, name: str) -> Progress:  # noqa: ARG002
+        return silent
+
+
+@dataclass(slots=True)
+class StepRecord:
+    """One step of a run. `cached`: the artifact was there already. `details`: what the step tells."""
+
+    name: str
+    artifact: str = ""
+    cached: bool = False
+    seconds: float = 0.0
+    tokens: int = 0
+    flops: float = 0.0
+    peak_mb: float = 0.0
+    money: float = 0.0
+    details: dict[str, Any] = field(default_factory=dict)
+
+    def add(self, usage: Usage) -> None:
+        self.tokens += usage.tokens
+        self.flops += usage.flops
+
+
+@dataclass(slots=True)
+class Record:
+    """One run.
+
+    `outcome` is running, done, waiting (a gate or check halted it for review), approved, rejected or failed.
+    """
+
+    id: str
+    command: str
+    as_of: str
+    started: str
+    outcome: str = "running"
+    seconds: float = 0.0
+    money: float = 0.0
+    currency: str = "USD"
+    window: tuple[str, str] | None = None
+    steps: list[StepRecord] = field(default_factory=list)
+    release: int | None = None
+    message: str = ""
+    waiting: dict[str, Any] | None = None
+    reviewer: str = ""
+    libraries: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Record:
+        window = tuple(data["window"]) if data["window"] else None
+        return cls(**{**data, "steps": [StepRecord(**step) for step in data["steps"]], "window": window})
+
+
+class Ledger:
+    """All runs of a workspace: `runs/<id>.json`, ids in order of start."""
+
+    def __init__(self, root: Path) -> None:
+        self.folder = root / "runs"
+
+    def records(self) -> list[Record]:
+        return [Record.from_dict(read_json(path)) for path in sorted(self.folder.glob("*.json"))]
+
+    def get(self, run: str) -> Record:
+        path = self.folder / f"{run}.json"
+        if not path.exists():
+            raise ArtifactError(f"there is no run '{run}'", hint="`freshet history` lists the runs")
+        return Record.from_dict(read_json(path))
+
+    def save(self, record: Record) -> None:
+        write_json(self.folder / f"{record.id}.json", asdict(record))
+
+    def start(self, command: str, as_of: str, prices: PricesConfig, reporter: Reporter) -> Run:
+        last = max([0, *(int(path.stem) for path in self.folder.glob("*.json") if path.stem.isdigit())])
+        record = Record(f"{last + 1:05d}", command, as_of, datetime.now(UTC).isoformat(timespec="seconds"))
+        record.libraries = _installed()
+        record.currency = prices.currency
+        run = Run(self, record, prices, reporter)
+        self.save(record)
+        return run
+
+
+class Run:
+    """A run being recorded; the file is brought up to date after every step."""
+
+    def __init__(self, ledger: Ledger, record: Record, prices: PricesConfig, reporter: Reporter) -> None:
+        self.ledger = ledger
+        self.record = record
+        self.prices = prices
+        self.reporter = reporter
+        self._start = time.monotonic()
+
+    def say(self, text: str) -> None:
+        self.reporter.say(text)
+
+    def progress(self, name: str) -> Progress:
+        return self.reporter.progress(name)
+
+    def money(self, seconds: float, tokens: int) -> float:
+        """By the price book."""
+        return seconds / 3600 * self.prices.per_hour + tokens / 1e6 * self.prices.per_million_tokens
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[StepRecord]:
+        """Measure a step; it is recorded even when it fails."""
+        step = StepRecord(name)
+        start = time.monotonic()
+        try:
+            yield step
+        finally:
+            step.seconds = time.monotonic() - start
+            step.peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+            step.money = self.money(step.seconds, step.tokens)
+            self.record.steps.append(step)
+            self._save()
+
+    def end(self, outcome: str, message: str = "") -> None:
+        self.record.outcome = outcome
+        self.record.message = message
+        self._save()
+
+    def _save(self) -> None:
+        self.record.seconds = time.monotonic() - self._start
+        self.record.money = sum(step.money for step in self.record.steps)
+        self.ledger.save(self.record)
+
+
+def _installed() -> dict[str, str]:
+    versions = {}
+    for name in LIBRARIES:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions

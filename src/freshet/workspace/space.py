@@ -1,0 +1,69 @@
+"""Opening a workspace, and the versions of its artifacts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from freshet.config import Config
+from freshet.ports import Store, Tuner
+from freshet.workspace.lease import lease
+from freshet.workspace.ledger import Ledger, Quiet, Reporter, Run
+from freshet.workspace.releases import Releases
+
+
+def version_of(**parts: Any) -> str:
+    """Version of a step: hash of its inputs' versions, its configuration and its code version."""
+    text = json.dumps(parts, sort_keys=True, default=str)
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Everything a run needs; `freshet.wiring.open_workspace` makes one.
+
+    Attributes:
+        root: the folder.
+        config: its `freshet.toml`.
+        store: where artifacts live.
+        tuner: makes and opens planners; None = plain counts, no LLM.
+        reporter: who watches.
+    """
+
+    root: Path
+    config: Config
+    store: Store
+    tuner: Tuner | None
+    reporter: Reporter = field(default_factory=Quiet)
+
+    @property
+    def ledger(self) -> Ledger:
+        return Ledger(self.root)
+
+    @property
+    def releases(self) -> Releases:
+        return Releases(self.root)
+
+    @property
+    def pool(self) -> Path:
+        """Folder of the content-named day files of engagements and transitions."""
+        return self.root / "days"
+
+    @contextmanager
+    def run(self, command: str, as_of: str = "") -> Iterator[Run]:
+        """Hold the lease and record a run; the run's outcome is `failed` if the block raises."""
+        with lease(self.root / "LEASE"):
+            run = self.ledger.start(command, as_of, self.config.prices, self.reporter)
+            try:
+                yield run
+            except BaseException as error:
+                if run.record.outcome == "running":
+                    run.end("failed", str(error) or type(error).__name__)
+                raise
+            if run.record.outcome == "running":
+                run.end("done")
