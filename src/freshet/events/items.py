@@ -14,7 +14,7 @@ from freshet.events import sql
 from freshet.events.columnar import checksum, write_parquet
 from freshet.events.columns import ItemColumns, item_columns
 from freshet.events.formats import item_file
-from freshet.events.reading import Table, forget_rejects, open_table, rejects, unreadable
+from freshet.events.reading import Table, forget_rejects, open_table, refuse_lines, rejects, unreadable
 from freshet.events.staging import as_text
 
 FILE = "items.parquet"
@@ -62,6 +62,7 @@ def import_items(source: Path | None, settings: config.Events, into: Path) -> It
     with TemporaryDirectory() as scratch, sql.connect(Path(scratch)) as connection:
         table = open_table(connection, file)
         if not table.columns:
+            refuse_lines(connection, table)
             return _write(
                 _SCHEMA.empty_table(), into, file.path, 0, {}, (f"{file.path.name} holds no items",)
             )
@@ -115,7 +116,8 @@ def _counts(connection: duckdb.DuckDBPyConnection) -> tuple[int, int, int]:
     """(rows, rows without id, unreadable rows)"""
     rows, nameless, broken, rejected = sql.row(
         connection,
-        f"""SELECT count(*), count_if(NOT ({_NAMED}) AND NOT "freshet broken"), count_if("freshet broken"),
+        f"""SELECT count(*), coalesce(count_if(NOT ({_NAMED}) AND NOT "freshet broken"), 0),
+                   coalesce(count_if("freshet broken"), 0),
                    (SELECT count(*) FROM ({rejects(connection)})) FROM staged""",
     )
     return rows + rejected, nameless, broken + rejected

@@ -64,6 +64,20 @@ def open_table(connection: duckdb.DuckDBPyConnection, file: SourceFile) -> Table
         raise unreadable(file.path, error) from None
 
 
+def refuse_lines(connection: duckdb.DuckDBPyConnection, table: Table) -> None:
+    """For a text file without a single field: no lines are fine, lines are not.
+
+    Raises:
+        InputError: there are lines, and none is a JSON object.
+    """
+    (lines,) = sql.row(connection, f"SELECT count(*) FROM ({table.query})")
+    if lines:
+        raise InputError(
+            f"{table.path}: none of its {lines} lines is a JSON object",
+            hint='write one object per line, such as {"user_id": "u1", "item_id": "i1", "timestamp": 0}',
+        )
+
+
 def unreadable(path: Path, error: Exception) -> InputError:
     """The error for a file that breaks the reader as a whole."""
     reason = next(iter(str(error).splitlines()), type(error).__name__)

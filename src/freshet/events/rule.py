@@ -7,10 +7,11 @@
     test    = column | "true" | "false" | operand comparison operand
             | column ["not"] "in" "(" literal { "," literal } ")" | column "is" ["not"] "null"
 
-A column is a plain name or a name in backquotes; a literal is a number, a quoted string, true or false. The
-literal says how the column is read (as number, text or truth value); two columns are compared as numbers
-where both are numbers, else as text. SQL is built from the parsed parts, so no text of the rule reaches the
-database unquoted. A comparison with a missing value is unknown, and unknown is not positive.
+A column is a plain name or a name in backquotes; a literal is a number, true, false, or a string in single or
+double quotes (a backslash takes the next character as it is). The literal says how the column is read (as
+number, text or truth value); two columns are compared as numbers where both are numbers, else as text. SQL is
+built from the parsed parts, so no text of the rule reaches the database unquoted. A comparison with a missing
+value is unknown, and unknown is not positive.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ import re
 from dataclasses import dataclass, field
 from typing import NoReturn
 
-from freshet.errors import ConfigError
 from freshet.events import sql
+from freshet.events.tokens import Token, rule_error, tokenize
 
 MAX_LENGTH = 4000
 """Longest rule in characters; also keeps the SQL below the database's limit of 1,000 nested parts."""
@@ -29,16 +30,6 @@ MAX_LENGTH = 4000
 MAX_DEPTH = 50
 """Deepest nesting of parentheses and `not`."""
 
-_TOKEN = re.compile(
-    r"""\s*(?:
-        (?P<number>[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?(?!\w))
-      | (?P<string>'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")
-      | `(?P<quoted>[^`]+)`
-      | (?P<word>[^\W\d]\w*)
-      | (?P<sign>==|!=|<>|<=|>=|[=<>(),])
-    )""",
-    re.VERBOSE | re.DOTALL,
-)
 _COMPARISONS = {
     "=": "=",
     "==": "=",
@@ -49,7 +40,6 @@ _COMPARISONS = {
     ">": ">",
     ">=": ">=",
 }
-_KEYWORDS = frozenset({"and", "or", "not", "in", "is", "null", "true", "false"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +58,6 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
-class _Token:
-    kind: str  # number, string, column, sign, end, or the keyword itself
-    value: str
-    position: int
-
-
-@dataclass(frozen=True, slots=True)
 class _Literal:
     type: str  # DOUBLE, VARCHAR or BOOLEAN
     sql: str
@@ -83,16 +66,16 @@ class _Literal:
 @dataclass(slots=True)
 class _Parser:
     text: str
-    tokens: list[_Token]
+    tokens: list[Token]
     at: int = 0
     depth: int = 0
     columns: set[str] = field(default_factory=set)
 
     @property
-    def token(self) -> _Token:
+    def token(self) -> Token:
         return self.tokens[self.at]
 
-    def accept(self, *kinds: str) -> _Token | None:
+    def accept(self, *kinds: str) -> Token | None:
         """The current token if it is one of these kinds or signs, moving past it."""
         token = self.token
         if token.kind in kinds or (token.kind == "sign" and token.value in kinds):
@@ -100,7 +83,7 @@ class _Parser:
             return token
         return None
 
-    def expect(self, what: str, *kinds: str) -> _Token:
+    def expect(self, what: str, *kinds: str) -> Token:
         token = self.accept(*kinds)
         if token is None:
             self.fail(what)
@@ -108,7 +91,7 @@ class _Parser:
 
     def fail(self, expected: str) -> NoReturn:
         found = repr(self.token.value) if self.token.kind != "end" else "its end"
-        raise _error(self.text, self.token.position, f"expected {expected}, found {found}")
+        raise rule_error(self.text, self.token.position, f"expected {expected}, found {found}")
 
     def either(self) -> str:
         parts = [self.both()]
@@ -125,7 +108,7 @@ class _Parser:
     def negated(self) -> str:
         self.depth += 1
         if self.depth > MAX_DEPTH:
-            raise _error(self.text, self.token.position, f"nested deeper than {MAX_DEPTH} levels")
+            raise rule_error(self.text, self.token.position, f"nested deeper than {MAX_DEPTH} levels")
         if self.accept("not"):
             found = f"(NOT {self.negated()})"
         elif self.accept("("):
@@ -143,7 +126,7 @@ class _Parser:
             position = self.token.position
             right = self.operand()
             if isinstance(left, _Literal) and isinstance(right, _Literal):
-                raise _error(self.text, position, "expected a column on one side of a comparison")
+                raise rule_error(self.text, position, "expected a column on one side of a comparison")
             return _compare(left, _COMPARISONS[comparison.value], right)
         if isinstance(left, _Literal):
             if left.type != "BOOLEAN":
@@ -180,7 +163,7 @@ class _Parser:
         if token.kind == "number":
             number = float(token.value)
             if math.isinf(number):
-                raise _error(self.text, token.position, "the number is too large")
+                raise rule_error(self.text, token.position, "the number is too large")
             return _Literal("DOUBLE", f"CAST({number!r} AS DOUBLE)")
         if token.kind == "string":
             return _Literal("VARCHAR", sql.text(re.sub(r"\\(.)", r"\1", token.value[1:-1], flags=re.DOTALL)))
@@ -194,32 +177,14 @@ def parse(rule: str) -> Rule:
         ConfigError: the text is not a rule; the message names the position.
     """
     if len(rule) > MAX_LENGTH:
-        raise _error(rule, MAX_LENGTH, f"longer than {MAX_LENGTH} characters")
+        raise rule_error(rule, MAX_LENGTH, f"longer than {MAX_LENGTH} characters")
     if not rule.strip():
         return Rule(rule, "true", frozenset())
-    parser = _Parser(rule, _tokens(rule))
+    parser = _Parser(rule, tokenize(rule))
     condition = parser.either()
     if parser.token.kind != "end":
         parser.fail("`and`, `or` or the end")
     return Rule(rule, f"coalesce({condition}, false)", frozenset(parser.columns))
-
-
-def _tokens(rule: str) -> list[_Token]:
-    tokens = []
-    position, end = 0, len(rule.rstrip())
-    while position < end:
-        match = _TOKEN.match(rule, position)
-        if match is None or match.lastgroup is None:
-            raise _error(rule, position, f"can't read {rule[position : position + 10]!r}")
-        kind, value = match.lastgroup, match[match.lastgroup]
-        start = match.start(kind)
-        if not value.isprintable() and ("\0" in value or any("\ud800" <= c <= "\udfff" for c in value)):
-            raise _error(rule, start, "holds a character that no column or value can have")
-        if kind == "word":
-            kind = value.lower() if value.lower() in _KEYWORDS else "column"
-        tokens.append(_Token("column" if kind == "quoted" else kind, value, start))
-        position = match.end()
-    return [*tokens, _Token("end", "", len(rule))]
 
 
 def _read(column: str, type_: str) -> str:
@@ -237,11 +202,3 @@ def _compare(left: str | _Literal, sign: str, right: str | _Literal) -> str:
     type_ = left.type if isinstance(left, _Literal) else right.type if isinstance(right, _Literal) else ""
     sides = [side.sql if isinstance(side, _Literal) else _read(side, type_) for side in (left, right)]
     return f"({sides[0]} {sign} {sides[1]})"
-
-
-def _error(rule: str, position: int, problem: str) -> ConfigError:
-    shown = rule if len(rule) <= 80 else rule[:77] + "..."
-    return ConfigError(
-        f"positive rule {shown!r}, position {position + 1}: {problem}",
-        hint="[events] positive is a comparison such as `value >= 7`, joined by and, or, not, in, is null",
-    )

@@ -9,11 +9,10 @@ from pathlib import Path
 import duckdb
 
 from freshet import config
-from freshet.errors import InputError
 from freshet.events import quarantine, sql
 from freshet.events.columns import EventColumns, event_columns
 from freshet.events.formats import SourceFile
-from freshet.events.reading import ROW, Table, forget_rejects, open_table, rejects, unreadable
+from freshet.events.reading import ROW, Table, forget_rejects, open_table, refuse_lines, rejects, unreadable
 from freshet.events.rule import Rule
 from freshet.events.times import clock
 
@@ -58,7 +57,8 @@ def stage(
     """
     table = open_table(connection, file)
     if not table.columns:
-        table = _no_rows(connection, table, settings.columns, rule)
+        refuse_lines(connection, table)
+        table = _no_rows(table, settings.columns, rule)
     columns = event_columns(table, settings.columns, rule)
     try:
         times = clock(connection, table, columns.time, settings.timezone)
@@ -155,16 +155,8 @@ def _counted(connection: duckdb.DuckDBPyConnection, draft: Path) -> tuple[int, d
     )
 
 
-def _no_rows(
-    connection: duckdb.DuckDBPyConnection, table: Table, wanted: config.Columns, rule: Rule
-) -> Table:
-    """A text file in which no line has a field: an empty table of the right columns, if it has no lines."""
-    (lines,) = sql.row(connection, f"SELECT count(*) FROM ({table.query})")
-    if lines:
-        raise InputError(
-            f"{table.path}: none of its {lines} lines is a JSON object",
-            hint='write one object per line, such as {"user_id": "u1", "item_id": "i1", "timestamp": 0}',
-        )
+def _no_rows(table: Table, wanted: config.Columns, rule: Rule) -> Table:
+    """An empty table of the right columns, for a file without lines."""
     names = (wanted.user, wanted.item, wanted.time, wanted.value, wanted.id, *sorted(rule.columns))
     columns = dict.fromkeys({name.lower(): name for name in names if name}.values(), "VARCHAR")
     nulls = ", ".join(f"CAST(NULL AS VARCHAR) AS {sql.name(name)}" for name in columns)
