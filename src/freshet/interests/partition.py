@@ -16,6 +16,8 @@ _TEMPERATURE = 0.03
 """Cosine similarities closer than about this count as a tie while prices are set."""
 
 _PRICE_STEPS = 8
+_DEAREST = 2.0
+"""A price beyond the range of cosines means nothing."""
 
 
 def split(
@@ -67,10 +69,11 @@ def refine(
     labels = np.full(len(vectors), -1, np.int64)
     for _ in range(rounds):
         similarity = vectors @ centers.T  # (n, groups)
+        attraction = np.exp((similarity - similarity.max(axis=1, keepdims=True)) / _TEMPERATURE)
         for _ in range(_PRICE_STEPS):
-            pressure = np.log(np.maximum(load @ _soft(similarity - price) / mean, 1e-6))
+            pressure = np.log(np.maximum(_soft_loads(attraction, price, load) / mean, 1e-6))
             excess = np.maximum(pressure - bound, 0) + np.minimum(pressure + bound, 0)
-            price += _TEMPERATURE * excess
+            price = np.clip(price + _TEMPERATURE * excess, -_DEAREST, _DEAREST)
         before, labels = labels, np.asarray((similarity - price).argmax(axis=1), np.int64)
         if np.array_equal(before, labels):
             break
@@ -155,10 +158,12 @@ def top_up(
     return labels
 
 
-def _soft(score: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(n, groups) share of each item in each group: near one for a clear best, split among close ones."""
-    raised = np.exp((score - score.max(axis=1, keepdims=True)) / _TEMPERATURE)
-    return np.asarray(raised / raised.sum(axis=1, keepdims=True))
+def _soft_loads(
+    attraction: NDArray[np.float64], price: NDArray[np.float64], load: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """(groups,) load of each group when items divide themselves among groups that suit them alike."""
+    cheapness = np.exp(-price / _TEMPERATURE)
+    return np.asarray(cheapness * ((load / (attraction @ cheapness)) @ attraction))
 
 
 def _spread(

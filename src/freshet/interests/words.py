@@ -9,6 +9,7 @@ from __future__ import annotations
 import html
 import re
 import unicodedata
+from functools import lru_cache
 
 from freshet.interests.stopwords import STOP
 
@@ -40,6 +41,7 @@ def words(text: str) -> list[str]:
     return [_decade(word) for word in found]
 
 
+@lru_cache(maxsize=100_000)
 def root(word: str) -> str:
     """The singular of a plain English plural, so that `candle` and `candles` count as one word."""
     if len(word) < 4 or not word.isascii() or not word.endswith("s"):
