@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, cast
 
 from freshet.backends.planners import folder
 from freshet.backends.planners.extras import need_local
+from freshet.backends.planners.folder import torch_module
 from freshet.backends.planners.local import LocalPlanner
 from freshet.backends.planners.tables import token_tables
 from freshet.backends.planners.training import Recipe, fine_tune
@@ -52,7 +53,7 @@ class LoraTuner:
             learning_rate=job.learning_rate or (LORA_RATE if job.lora_rank else FULL_RATE),
             batch_size=job.batch_size,
         )
-        lora = lora_config(job) if job.lora_rank else None
+        lora = lora_config(job, model) if job.lora_rank else None
         trained, report = fine_tune(model, tokenizer, job, recipe, progress, self.base, lora)
         if lora is not None:
             trained = cast("PeftModel", trained).merge_and_unload()
@@ -66,16 +67,19 @@ class LoraTuner:
         return LocalPlanner(model, interests, beam=self.beam, device=self.device)
 
 
-def lora_config(job: TuningJob) -> LoraConfig:
-    """Low-rank updates of every linear layer; in label mode the embeddings learn too, for the new tokens."""
+def lora_config(job: TuningJob, model: PreTrainedModel) -> LoraConfig:
+    """Low-rank updates of every linear layer; in label mode the token tables learn whole, for the new rows."""
     from peft import LoraConfig
 
+    tables = {id(table) for table in token_tables(model)}
+    modules = torch_module(model).named_modules(remove_duplicate=False)
+    with_rows = [name for name, module in modules if id(getattr(module, "weight", None)) in tables]
     return LoraConfig(
         r=job.lora_rank,
         lora_alpha=2 * job.lora_rank,
         lora_dropout=0.05,
         target_modules="all-linear",
-        modules_to_save=["embed_tokens", "lm_head"] if job.mode == "label" else None,
+        modules_to_save=with_rows if job.mode == "label" else None,
         ensure_weight_tying=job.mode == "label",
         task_type="CAUSAL_LM",
     )

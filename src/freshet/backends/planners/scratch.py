@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase, Qwen3ForCausalLM
 
 PAD, UNKNOWN, END = "<pad>", "<unk>", "<eos>"
-HIDDEN, LAYERS, HEADS, KEY_HEADS = 128, 2, 4, 2
+HIDDEN, LAYERS, HEADS, KEY_HEADS = 64, 2, 4, 2
 LONGEST = 512
 """Tokens that fit in the model; a prompt with evidence has about 60."""
 
