@@ -17,8 +17,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
+from pathlib import Path
 
 from freshet.errors import ConfigError
+from freshet.events import ImportReport
 from freshet.ports import Artifact, Planner
 from freshet.steps.counting import Counting
 from freshet.steps.knowledge import Knowledge, learn
@@ -29,8 +31,11 @@ from freshet.types import AsOf
 from freshet.workspace import Record, Release, Run, Workspace
 
 
-def run_due(ws: Workspace, now: datetime, as_of: AsOf | None = None) -> Record:
-    """Import, then whatever is due: the slow path if the model is too old, the fast path if the table is."""
+def run_due(ws: Workspace, now: datetime, as_of: AsOf | None = None, force_publish: bool = False) -> Record:
+    """Import, then whatever is due: the slow path if the model is too old, the fast path if the table is.
+
+    A moment in the past makes the table but moves `CURRENT` only when told to.
+    """
     with ws.run("run", str(as_of or "")) as run:
         if ws.config.events.files:
             import_sources(ws, run, now)
@@ -46,13 +51,31 @@ def run_due(ws: Workspace, now: datetime, as_of: AsOf | None = None) -> Record:
             or AsOf.parse(current.as_of).day + timedelta(days=days) <= moment.day
             or current.model != (model.version if model else "")
         ):
-            _refresh(ws, run, known, counting, model, publishing=as_of is None or as_of == latest(ws))
+            _refresh(ws, run, known, counting, model, force_publish or moment == latest(ws))
         else:
             run.say(
                 f"release {current.number} of {current.as_of} is younger than {days} days: nothing is due"
             )
             run.record.release = current.number
     return run.record
+
+
+def import_log(
+    ws: Workspace, now: datetime, files: list[Path] | None = None, replace: bool = False
+) -> tuple[Record, list[ImportReport]]:
+    """Only import: the configured files, or the named ones."""
+    with ws.run("import") as run:
+        reports = import_sources(ws, run, now, files, replace)
+    return run.record, reports
+
+
+def form_interests(
+    ws: Workspace, as_of: AsOf | None = None, rebuild: bool = False
+) -> tuple[Record, Knowledge]:
+    """Only interests and transitions, as of a moment; `rebuild` forms the interests anew, ids are kept."""
+    with ws.run("interests", str(as_of or "")) as run:
+        known = learn(ws, run, _moment(ws, run, as_of), rebuild)
+    return run.record, known
 
 
 def slow_path(ws: Workspace, as_of: AsOf | None = None) -> Record:

@@ -52,6 +52,12 @@ def lease(path: Path, seconds: float = SECONDS) -> Iterator[None]:
             path.unlink(missing_ok=True)
 
 
+def is_held(path: Path) -> bool:
+    """Whether a living run holds the lease."""
+    held = _read(path)
+    return held is not None and _alive(held)
+
+
 def _read(path: Path) -> dict[str, object] | None:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))

@@ -1,0 +1,32 @@
+"""Questions about a workspace, answered from its artifacts without changing anything.
+
+`opened` a release's table and what is behind it · `explain` one context · `drives` what the fitted weights
+say · `diff` two releases · `status` what serves, what is due, what waits · `history` the runs · `listing` the
+interests. The CLI and the report only render what these return.
+"""
+
+from freshet.inspect.diff import Diff, compare
+from freshet.inspect.drives import Drive, Drives
+from freshet.inspect.explain import Explanation, explain
+from freshet.inspect.history import RunLine, history, outcome
+from freshet.inspect.listing import Listing, listing
+from freshet.inspect.opened import Opened, open_release
+from freshet.inspect.status import Status, status
+
+__all__ = [
+    "Diff",
+    "Drive",
+    "Drives",
+    "Explanation",
+    "Listing",
+    "Opened",
+    "RunLine",
+    "Status",
+    "compare",
+    "explain",
+    "history",
+    "listing",
+    "open_release",
+    "outcome",
+    "status",
+]

@@ -1,0 +1,82 @@
+"""What drives a log: the fitted weights with their intervals, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+_MEANINGS = {
+    "last": "what people move on to after their last interest",
+    "pair": "what people move on to after their last two interests",
+    "triple": "what people move on to after their last three interests",
+    "recent": "what people move on to after each of their recent interests",
+    "planner": "the planner",
+}
+_POPULARITY = "popularity_"
+
+
+@dataclass(frozen=True, slots=True)
+class Drive:
+    """One feature of the mixture: its weight with a 95 % interval clustered by user."""
+
+    name: str
+    meaning: str
+    weight: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Drives:
+    """The mixture behind a release.
+
+    Attributes:
+        verdict: whether the planner earns its place, in a sentence.
+        counts_win: the planner's weight can't be told from zero, or there is no planner.
+        fused: the weights include a planner's.
+        features: in the order of the mixture.
+        planner: the planner's weight even where it is not used; None without a planner.
+        held_out: transitions (and users) the weights were fitted on.
+    """
+
+    verdict: str
+    counts_win: bool
+    fused: bool
+    features: tuple[Drive, ...]
+    planner: Drive | None
+    held_out: int
+    held_out_users: int
+
+    @classmethod
+    def of(cls, stored: Mapping[str, Any]) -> Drives:
+        """From a table's `mixture.json`."""
+        weights = stored["fused"] or stored["counts"]
+        names = [name for name in (*stored["features"], "planner") if name in weights]
+        planner = None if stored["planner"] is None else _drive("planner", stored["planner"])
+        return cls(
+            _verdict(planner, stored),
+            bool(stored["counts_win"]),
+            stored["fused"] is not None,
+            tuple(_drive(name, weights[name]) for name in names),
+            planner,
+            int(stored["held_out"]),
+            int(stored["held_out_users"]),
+        )
+
+
+def _drive(name: str, fitted: Mapping[str, float]) -> Drive:
+    meaning = _MEANINGS.get(name, name)
+    if name.startswith(_POPULARITY):
+        meaning = f"what is popular, halved every {name.removeprefix(_POPULARITY).removesuffix('d')} days"
+    return Drive(name, meaning, float(fitted["weight"]), float(fitted["low"]), float(fitted["high"]))
+
+
+def _verdict(planner: Drive | None, stored: Mapping[str, Any]) -> str:
+    on = f"on {stored['held_out']:,} held-out transitions of {stored['held_out_users']:,} users"
+    if planner is None:
+        return f"plain counts, no planner; weights fitted {on}"
+    figure = f"{planner.weight:.2f}, 95 % interval {planner.low:.2f} to {planner.high:.2f}"
+    if stored["counts_win"]:
+        return f"counts win here: the planner's weight ({figure}) can't be told from zero {on}"
+    return f"the planner adds to the counts: its weight is {figure} {on}"

@@ -1,0 +1,132 @@
+"""What serves, how old it is, what is due, what waits for a person."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import pyarrow.parquet as pq
+
+from freshet.events import EventLog, Snapshot
+from freshet.inspect.drives import Drives
+from freshet.inspect.opened import artifact
+from freshet.types import AsOf
+from freshet.workspace import Release, Workspace
+from freshet.workspace.files import read_json
+from freshet.workspace.lease import is_held
+
+
+@dataclass(frozen=True, slots=True)
+class LogSize:
+    """The log: events, days with events, first and last of them, rows that were refused."""
+
+    events: int
+    days: int
+    first: str | None
+    last: str | None
+    quarantined: int
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A path that `freshet run` would take now, and why."""
+
+    path: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A run that a gate halted: what it waits for a decision on."""
+
+    run: str
+    kind: str
+    version: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The state of a workspace.
+
+    Attributes:
+        behind_days: days of the log that the current release has not seen.
+        age_days: days between the current release's moment and today.
+        running: a run is writing now.
+    """
+
+    release: Release | None
+    behind_days: int | None
+    age_days: int | None
+    log: LogSize
+    due: tuple[Due, ...]
+    waiting: tuple[Waiting, ...]
+    running: bool
+    drives: Drives | None
+
+
+def status(ws: Workspace, today: date) -> Status:
+    """The state of a workspace on a day."""
+    snapshot = EventLog(ws.root).snapshot()
+    release = ws.releases.current()
+    latest = snapshot.days[-1].day + timedelta(days=1) if snapshot.days else None
+    made = artifact(ws, "tables", release.table) if release else None
+    as_of = AsOf.parse(release.as_of).day if release else None
+    return Status(
+        release,
+        (latest - as_of).days if latest and as_of else None,
+        (today - as_of).days if as_of else None,
+        _size(ws, snapshot),
+        _due(ws, release, latest),
+        _waiting(ws),
+        is_held(ws.root / "LEASE"),
+        Drives.of(read_json(made.path / "mixture.json")) if made else None,
+    )
+
+
+def _size(ws: Workspace, snapshot: Snapshot) -> LogSize:
+    refused = sum(pq.read_metadata(path).num_rows for path in (ws.root / "quarantine").glob("*.parquet"))
+    days = [str(day.day) for day in snapshot.days]
+    first, last = (days[0], days[-1]) if days else (None, None)
+    return LogSize(snapshot.rows, len(days), first, last, refused)
+
+
+def _due(ws: Workspace, release: Release | None, latest: date | None) -> tuple[Due, ...]:
+    if latest is None:
+        return (Due("import", "the log holds no events"),)
+    if release is None:
+        slow = (Due("finetune", "there is no release yet"),) if ws.tuner is not None else ()
+        return (*slow, Due("refresh", "there is no release yet"))
+    due = []
+    why = _tuning_due(ws, release, latest)
+    if why:
+        due.append(Due("finetune", why))
+    behind = (latest - AsOf.parse(release.as_of).day).days
+    if behind >= ws.config.schedule.refresh_days:
+        due.append(Due("refresh", f"{behind} days of events since, every {ws.config.schedule.refresh_days}"))
+    elif why or bool(release.model) != (ws.tuner is not None):
+        due.append(Due("refresh", "the planner changes"))
+    return tuple(due)
+
+
+def _tuning_due(ws: Workspace, release: Release, latest: date) -> str:
+    """Why the slow path is due; empty if it isn't."""
+    if ws.tuner is None:
+        return ""
+    if not release.model:
+        return "the release has no model, the configuration asks for one"
+    model = artifact(ws, "models", release.model)
+    if model.manifest["settings"]["planner"] != ws.config.planner.model_dump(exclude={"device"}):
+        return "the configured planner is another one"
+    age = (latest - AsOf.parse(model.manifest["as_of"]).day).days
+    every = ws.config.tuning.every_days
+    return f"the model is {age} days old, every {every}" if age >= every else ""
+
+
+def _waiting(ws: Workspace) -> tuple[Waiting, ...]:
+    found = []
+    for record in ws.ledger.records():
+        if record.outcome == "waiting" and record.waiting:
+            kind = "table" if "table" in record.waiting else "model"
+            found.append(Waiting(record.id, kind, str(record.waiting[kind]), record.message))
+    return tuple(found)
