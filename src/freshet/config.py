@@ -96,14 +96,14 @@ class EvidenceConfig(_Section):
     rank_by: Literal["frequency", "trend"] = Field(
         "frequency", description="most frequent successors, or largest rise"
     )
-    window_days: int | Auto = Field("auto", description="how far back evidence looks; auto = 4 windows")
+    window_days: int | Auto = Field("auto", description="how far back evidence looks; auto = 8 windows")
     top: int = Field(
         3, ge=1, le=20, description="successors named in a prompt (global level: ten times as many)"
     )
     min_support: float = Field(5.0, ge=1, description="fewest user counts behind an entry's context")
     user_cap: int = Field(2, ge=1, description="one user counts at most so often per context and window")
     hysteresis: float = Field(
-        0.25, ge=0, description="relative change of share that is needed to alter a prompt"
+        0.5, ge=0, description="relative change of share that is needed to alter a prompt"
     )
 
 
@@ -214,11 +214,23 @@ def load(path: Path) -> Config:
         ConfigError: the file is missing, is not TOML, or holds an unknown key or a bad value (all named).
     """
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+        return parse(path.read_text(encoding="utf-8"), str(path))
+    except (FileNotFoundError, NotADirectoryError):
         raise ConfigError(f"{path} not found", hint="create a workspace with `freshet init`") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not valid TOML: {error}") from None
+
+
+def parse(text: str, where: str) -> Config:
+    """Check the text of a `freshet.toml`; `where` names it in errors.
+
+    Raises:
+        ConfigError: it is not TOML, or holds an unknown key or a bad value (all named).
+    """
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{where} is not valid TOML: {error}") from None
     try:
         return Config.model_validate(data)
     except ValidationError as error:
@@ -226,4 +238,4 @@ def load(path: Path) -> Config:
             f"[{'.'.join(str(part) for part in issue['loc'])}] {issue['msg'].lower()}"
             for issue in error.errors()
         )
-        raise ConfigError(f"{path}: {problems}", hint="`freshet init --help` lists the keys") from None
+        raise ConfigError(f"{where}: {problems}", hint="`freshet init --help` lists the keys") from None

@@ -1,7 +1,8 @@
 """How fast a log moves, and the lengths of time that follow from it.
 
 A busy log is judged by weeks, a slow one by months: windows must hold enough events to measure anything.
-Chosen once when interests are built, so that later refreshes speak of the same windows.
+The pace is measured once, when interests are built, so that later refreshes speak of the same windows; what
+the configuration says itself always holds.
 """
 
 from __future__ import annotations
@@ -33,34 +34,41 @@ class Scales:
     def as_dict(self) -> dict[str, Any]:
         return {**asdict(self), "half_lives": list(self.half_lives)}
 
-    @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> Scales:
-        return cls(**{**data, "half_lives": tuple(data["half_lives"])})
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast and how long a log is: events per day over its last year, and days from its first to its last."""
+
+    events_per_day: float
+    days: int
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
 
 
-def resolve(days: Sequence[tuple[date, int]], config: Config) -> Scales:
-    """Fill in what the configuration leaves to `auto`.
-
-    Args:
-        days: (day, events) of the log before as_of; judged by its last year.
-    """
+def measure(days: Sequence[tuple[date, int]]) -> Pace:
+    """The pace of a log, from (day, events) of the days before as_of."""
     last = max(day for day, _ in days)
     recent = [(day, rows) for day, rows in days if day > last - timedelta(days=365)]
     span = (last - min(day for day, _ in recent)).days + 1
-    rate = sum(rows for _, rows in recent) / span
-    counts, evidence = config.counts, config.evidence
+    return Pace(sum(rows for _, rows in recent) / span, (last - min(day for day, _ in days)).days)
+
+
+def resolve(pace: Pace, config: Config) -> Scales:
+    """Fill in what the configuration leaves to `auto`."""
+    rate, counts, evidence = pace.events_per_day, config.counts, config.evidence
     window = (
         next((w for w in WINDOWS if w * rate >= ENOUGH), WINDOWS[-1])
         if counts.window_days == "auto"
         else counts.window_days
     )
     # no more than a quarter of the log is held out
-    most = max(1, (last - min(day for day, _ in days)).days // (4 * window))
+    most = max(1, pace.days // (4 * window))
     wanted = min(12, max(4, round(ENOUGH_TO_FIT / max(window * rate, 1))))
     return Scales(
         window,
         min(wanted, most) if counts.fit_windows == "auto" else counts.fit_windows,
         (window * 1.0, window * 4.0, window * 16.0) if counts.half_lives == "auto" else counts.half_lives,
         window * 32.0 if counts.transition_half_life == "auto" else counts.transition_half_life,
-        window * 4 if evidence.window_days == "auto" else evidence.window_days,
+        window * 8 if evidence.window_days == "auto" else evidence.window_days,
     )

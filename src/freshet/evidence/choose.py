@@ -7,7 +7,7 @@ are the alternatives it compared (section on retrieval; see docs/vocabulary.md).
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,21 +57,20 @@ def choose(
     before = _Shares(window.before, interests, strengths) if config.rank_by == "trend" else None
     cache: dict[Context, tuple[Successor, ...]] = {}
     chosen: dict[Context, ContextEvidence] = {}
+    top = config.top * (10 if config.level == "global" else 1)
     for context in contexts:
-        after = () if config.level == "global" else now.supported(context, config.min_support)
-        if after is None:
-            continue
-        if after not in cache:
-            cache[after] = _ranked(now, before, after, config)
         barred = withheld.union(context)
-        top = config.top * (10 if config.level == "global" else 1)
-        successors = tuple(s for s in cache[after] if s.interest not in barred)[:top]
-        held = previous.get(context)
-        if held is not None and held.after == after:
-            shares = now.of(after)
-            successors = _steady(held.successors, successors, shares, barred, config.hysteresis)
-        if successors:
+        for after in ((),) if config.level == "global" else now.supported(context, config.min_support):
+            if after not in cache:
+                cache[after] = _ranked(now, before, after, config)
+            successors = tuple(s for s in cache[after] if s.interest not in barred)[:top]
+            if not successors:
+                continue  # enough people, but no two of them agree: a shorter context may say more
+            held = previous.get(context)
+            if held is not None and held.after == after:
+                successors = _steady(held.successors, successors, now.of(after), barred, config.hysteresis)
             chosen[context] = ContextEvidence(after, successors)
+            break
     return chosen
 
 
@@ -90,15 +89,11 @@ class _Shares:
         self.totals = {context: sum(w for _, w in rows) for context, rows in self.counts.items()}
         self._shares: dict[Context, NDArray[np.float64]] = {}
 
-    def supported(self, context: Context, least: float) -> Context | None:
-        """The longest suffix with enough support; popularity `()` speaks only for users without context."""
-        for start in range(len(context) + 1):
-            suffix = context[start:]
-            if not suffix and context:
-                return None
-            if self.totals.get(suffix, 0.0) >= least:
-                return suffix
-        return None
+    def supported(self, context: Context, least: float) -> Iterator[Context]:
+        """Suffixes with enough support, longest first; `()` speaks only for users without any context."""
+        for start in range(len(context) or 1):
+            if self.totals.get(context[start:], 0.0) >= least:
+                yield context[start:]
 
     def of(self, context: Context) -> NDArray[np.float64]:
         """(N,) shares of successors, shrunk to those of the suffix, and that to popularity."""

@@ -49,7 +49,7 @@ class TransitionLog:
             rows = self._count(where)
             if rows > limit:
                 share = int(limit / rows * 10_000)
-                where += f" AND (user_key + {seed * 7919}::UBIGINT) % 10000 < {share}"
+                where += f" AND (user_key % 10000 + {seed * 7919}) % 10000 < {share}"
         table = self._db.sql(
             f"""SELECT user_key, day, recent, successor, known FROM t WHERE {where}
             ORDER BY day, user_key, time, successor"""
@@ -94,17 +94,17 @@ class TransitionLog:
     def supports(self, as_of: AsOf, days: int, length: int, user_cap: int, skip: int = 0) -> Sums:
         """User counts in the window of `days` that ends `skip` days before as_of.
 
-        One user counts once per (context, successor) and at most `user_cap` times per context (the latest).
+        One user counts once per (context, successor); a user with more than `user_cap` successors of one
+        context counts `user_cap` in all, shared evenly: nobody's basket decides what a prompt says.
         """
         end = day_number(str(as_of)) - skip
         return self._sums(
-            f"""SELECT * EXCLUDE (user_key, day), 1.0 AS weight FROM (
-                SELECT {{context}}, user_key, successor, max(day) AS day
+            f"""SELECT * EXCLUDE (user_key),
+                least(1.0, {user_cap} / count(*) OVER (PARTITION BY {{names}} user_key)) AS weight
+            FROM (
+                SELECT DISTINCT {{context}}, user_key, successor
                 FROM t WHERE day < {end} AND day >= {end - days} AND {{complete}}
-                GROUP BY ALL
-            ) QUALIFY row_number() OVER (
-                PARTITION BY {{names}} user_key ORDER BY day DESC, successor
-            ) <= {user_cap}""",
+            )""",
             length,
         )
 
