@@ -26,7 +26,7 @@ from freshet.steps.counting import Counting
 from freshet.steps.knowledge import Knowledge, learn
 from freshet.steps.publishing import check, make_table, publish, rules_of
 from freshet.steps.sources import import_sources, latest
-from freshet.steps.tuning import accepted, finetune
+from freshet.steps.tuning import accepted, attempted, finetune
 from freshet.types import AsOf
 from freshet.workspace import Record, Release, Run, Workspace
 
@@ -42,7 +42,7 @@ def run_due(ws: Workspace, now: datetime, as_of: AsOf | None = None, force_publi
         moment = _moment(ws, run, as_of)
         known, counting = _study(ws, run, moment)
         model = _model(ws, known)
-        if ws.tuner is not None and _is_due(model, moment, ws.config.tuning.every_days):
+        if ws.tuner is not None and _is_due(ws, known, model):
             model = finetune(ws, run, known, counting, ws.tuner, rules_of(ws, known).withheld())
         current = ws.releases.current()
         days = ws.config.schedule.refresh_days
@@ -171,10 +171,13 @@ def _moment(ws: Workspace, run: Run, as_of: AsOf | None) -> AsOf:
     return moment
 
 
-def _is_due(model: Artifact | None, moment: AsOf, days: int) -> bool:
-    if model is None:
+def _is_due(ws: Workspace, known: Knowledge, model: Artifact | None) -> bool:
+    """Whether to tune: there is no model to use, or the last attempt, even a rejected one, is too old."""
+    last = attempted(ws, known, known.as_of)
+    if model is None or last is None:
         return True
-    return AsOf.parse(model.manifest["as_of"]).day + timedelta(days=days) <= moment.day
+    due = AsOf.parse(last.manifest["as_of"]).day + timedelta(days=ws.config.tuning.every_days)
+    return due <= known.as_of.day
 
 
 def _review(ws: Workspace, run_id: str, reviewer: str, outcome: str) -> Record:

@@ -8,7 +8,10 @@ from pathlib import Path
 import numpy as np
 from scipy.sparse import csr_array
 
-from freshet.counts.model import CountModel
+from freshet.counts.model import ContextCounts, CountModel
+
+PARTS = ("data", "indices", "indptr")
+"""Arrays of a sparse matrix."""
 
 
 def write(model: CountModel, folder: Path) -> None:
@@ -18,8 +21,9 @@ def write(model: CountModel, folder: Path) -> None:
     np.save(folder / "base.npy", model.base)
     np.save(folder / "last.npy", model.last)
     for length, table in enumerate(model.tables, start=2):
-        for part in ("data", "indices", "indptr"):
-            np.save(folder / f"counts_{length}_{part}.npy", getattr(table, part))
+        np.save(folder / f"counts_{length}_codes.npy", table.codes)
+        for part in PARTS:
+            np.save(folder / f"counts_{length}_{part}.npy", getattr(table.counts, part))
     (folder / "strengths.json").write_text(json.dumps(list(model.strengths)))
 
 
@@ -31,11 +35,11 @@ def read(folder: Path) -> CountModel:
 
     base = array("base")
     strengths = tuple(json.loads((folder / "strengths.json").read_text()))
-    tables = tuple(
-        csr_array(
-            tuple(array(f"counts_{length}_{part}") for part in ("data", "indices", "indptr")),
-            shape=(len(base) ** length, len(base)),
-        )
-        for length in range(2, len(strengths) + 1)
-    )
+
+    def table(length: int) -> ContextCounts:
+        codes = array(f"counts_{length}_codes")
+        parts = tuple(array(f"counts_{length}_{part}") for part in PARTS)
+        return ContextCounts(codes, csr_array(parts, shape=(len(codes), len(base))))
+
+    tables = tuple(table(length) for length in range(2, len(strengths) + 1))
     return CountModel(array("popularity"), base, array("last"), tables, strengths)

@@ -39,12 +39,12 @@ class Held:
 
 
 def log_softmax(scores: NDArray[np.float64], known: BoolArray) -> NDArray[np.float64]:
-    """(n, N) log-probabilities over the candidates; -inf where known."""
+    """(n, N) log-probabilities over the candidates; -inf where known, even where nothing else is left."""
     scores = np.where(known, -np.inf, scores)
     top = scores.max(axis=1, keepdims=True)
-    top = np.where(np.isfinite(top), top, 0.0)
-    with np.errstate(divide="ignore"):
-        return np.asarray(scores - top - np.log(np.exp(scores - top).sum(axis=1, keepdims=True)))
+    scores = scores - np.where(np.isfinite(top), top, 0.0)
+    total = np.exp(scores).sum(axis=1, keepdims=True)
+    return np.asarray(scores - np.log(np.where(total > 0, total, 1.0)))
 
 
 def scores(features: NDArray[np.float32], weights: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -25,6 +25,35 @@ def feature_names(half_lives: Sequence[float], k: int) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True)
+class ContextCounts:
+    """Counts after the observed contexts of one length; memory grows with what was seen, not with N**length.
+
+    Attributes:
+        codes: (m,) contexts read as numbers in base N, ascending.
+        counts: (m, N) sparse.
+    """
+
+    codes: NDArray[np.int64]
+    counts: csr_array
+
+    @classmethod
+    def of(cls, sums: Sums, interests: int) -> ContextCounts:
+        codes, row = np.unique(_codes(sums.contexts, interests), return_inverse=True)
+        places = (row, sums.successor.astype(np.int64))
+        return cls(codes, csr_array((sums.weight, places), shape=(len(codes), interests)))
+
+    def after(self, contexts: NDArray[np.int16]) -> NDArray[np.float64]:
+        """(n, N) counts after contexts (n, length); zero after those never seen."""
+        wanted = _codes(contexts, self.counts.shape[1])
+        out = np.zeros((len(wanted), self.counts.shape[1]))
+        if len(self.codes):
+            place = np.minimum(np.searchsorted(self.codes, wanted), len(self.codes) - 1)
+            seen = self.codes[place] == wanted
+            out[seen] = self.counts[place[seen]].toarray()
+        return out
+
+
+@dataclass(frozen=True)
 class CountModel:
     """Counts before one moment.
 
@@ -32,15 +61,14 @@ class CountModel:
         popularity: (P, N) log-probability of each successor at each half-life.
         base: (N,) popularity that transitions are shrunk to.
         last: (N, N) probability of a successor after each last interest, shrunk to `base`.
-        tables: for context lengths 2..k, sparse (N**length, N) counts; row = the context read as a number
-            in base N.
+        tables: counts after the observed contexts of lengths 2..k.
         strengths: pseudo-counts of shrinkage for context lengths 1..k.
     """
 
     popularity: NDArray[np.float64]
     base: NDArray[np.float64]
     last: NDArray[np.float64]
-    tables: tuple[csr_array, ...]
+    tables: tuple[ContextCounts, ...]
     strengths: tuple[float, ...]
 
     @classmethod
@@ -57,7 +85,7 @@ class CountModel:
         counts = np.zeros((interests, interests))
         np.add.at(counts, (suffixes[0].contexts[:, 0], suffixes[0].successor), suffixes[0].weight)
         last = _shrink(counts, base, strengths[0])
-        tables = tuple(_table(sums, interests) for sums in suffixes[1:])
+        tables = tuple(ContextCounts.of(sums, interests) for sums in suffixes[1:])
         return cls(np.log(shares), base, last, tables, tuple(strengths))
 
     @property
@@ -99,15 +127,14 @@ class CountModel:
         return np.where(held > 0, total / np.maximum(held, 1), self.base)
 
     def _deeper(
-        self, recent: NDArray[np.int16], length: int, table: csr_array, shares: NDArray[np.float64]
+        self, recent: NDArray[np.int16], length: int, table: ContextCounts, shares: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        context = recent[:, -length:].astype(np.int64)
+        context = recent[:, -length:]
         complete = (context >= 0).all(axis=1)
-        rows = np.zeros(len(recent), np.int64)
-        for column in context.T:
-            rows = rows * self.interests + np.maximum(column, 0)
-        counts = table[rows].toarray()  # (n, N)
-        return np.where(complete[:, None], _shrink(counts, shares, self.strengths[length - 1]), shares)
+        out = shares.copy()
+        counts = table.after(context[complete])
+        out[complete] = _shrink(counts, shares[complete], self.strengths[length - 1])
+        return out
 
 
 def _popularity(sums: Sums, interests: int) -> NDArray[np.float64]:
@@ -122,11 +149,9 @@ def _shrink(
     return np.asarray((counts + strength * towards) / (counts.sum(axis=-1, keepdims=True) + strength))
 
 
-def _table(sums: Sums, interests: int) -> csr_array:
-    length = sums.contexts.shape[1]
-    rows = np.zeros(len(sums.successor), np.int64)
-    for column in sums.contexts.T.astype(np.int64):
-        rows = rows * interests + column
-    return csr_array(
-        (sums.weight, (rows, sums.successor.astype(np.int64))), shape=(interests**length, interests)
-    )
+def _codes(contexts: NDArray[np.int16], interests: int) -> NDArray[np.int64]:
+    """(n,) contexts without padding, read as numbers in base N."""
+    codes = np.zeros(len(contexts), np.int64)
+    for column in contexts.T.astype(np.int64):
+        codes = codes * interests + column
+    return codes

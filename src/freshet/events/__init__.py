@@ -11,7 +11,7 @@
 """
 
 from freshet.events.days import DayFile
-from freshet.events.formats import brings_items
+from freshet.events.formats import brings_items, item_file
 from freshet.events.items import ItemsReport, import_items
 from freshet.events.log import EventLog, ImportReport
 from freshet.events.rule import Rule, parse
@@ -25,6 +25,7 @@ __all__ = [
     "Rule",
     "Snapshot",
     "brings_items",
+    "item_file",
     "import_items",
     "parse",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -30,7 +31,7 @@ def fingerprint(planner: str, names: Sequence[str], top: int, text: str) -> byte
 
 
 def _salt(planner: str, names: Sequence[str], top: int) -> bytes:
-    parts = "\x00".join([planner, str(TEMPLATE), str(top), *names])
+    parts = json.dumps([planner, TEMPLATE, top, *names])  # unlike a join, no two lists give one text
     return hashlib.blake2b(parts.encode(), digest_size=WIDTH).digest()
 
 

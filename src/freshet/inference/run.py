@@ -100,11 +100,11 @@ def run(
 def _isolate(prompts: Sequence[Prompt], planner: Planner, top: int) -> tuple[Ranking, list[tuple[int, str]]]:
     """Rank; where that fails, halve until the bad prompt is alone, and leave its row empty."""
     try:
-        return planner.rank(prompts, top), []
+        return _wide(planner.rank(prompts, top), top), []
     except PlannerError as error:
         if len(prompts) == 1:
-            nothing = Ranking(np.full((1, top), -1, np.int16), np.full((1, top), -np.inf, np.float32))
-            return nothing, [(0, str(error))]
+            nothing = Ranking(np.zeros((1, 0), np.int16), np.zeros((1, 0), np.float32))
+            return _wide(nothing, top), [(0, str(error))]
     middle = len(prompts) // 2
     left, failed_left = _isolate(prompts[:middle], planner, top)
     right, failed_right = _isolate(prompts[middle:], planner, top)
@@ -114,6 +114,16 @@ def _isolate(prompts: Sequence[Prompt], planner: Planner, top: int) -> tuple[Ran
         left.usage + right.usage,
     )
     return both, failed_left + [(row + middle, reason) for row, reason in failed_right]
+
+
+def _wide(ranking: Ranking, top: int) -> Ranking:
+    """The ranking with exactly `top` columns; a planner may find fewer."""
+    missing = ((0, 0), (0, top - ranking.successors.shape[1]))
+    return Ranking(
+        np.pad(ranking.successors, missing, constant_values=-1),
+        np.pad(ranking.logp, missing, constant_values=-np.inf),
+        ranking.usage,
+    )
 
 
 def _commit(path: Path, ranking: Ranking) -> None:

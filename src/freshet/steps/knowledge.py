@@ -8,12 +8,12 @@ from typing import Any
 from freshet import events, interests, transitions
 from freshet.errors import NotEnoughData
 from freshet.ports import Artifact
-from freshet.scales import Scales, resolve
+from freshet.scales import Pace, Scales, measure, resolve
 from freshet.steps.sources import committed, items
 from freshet.types import AsOf, Interests
 from freshet.workspace import Run, Workspace, version_of
 
-INTERESTS_CODE = 1
+INTERESTS_CODE = 2
 TRANSITIONS_CODE = 1
 
 
@@ -60,7 +60,7 @@ def learn(ws: Workspace, run: Run, as_of: AsOf, rebuild: bool = False) -> Knowle
         model.version,
         log,
         counted.version,
-        Scales.from_dict(model.manifest["scales"]),
+        resolve(Pace(**model.manifest["pace"]), ws.config),
         window,
     )
 
@@ -78,14 +78,14 @@ def form_interests(
     Interests are rebuilt rarely: everything downstream speaks of them. New items are assigned without it.
     """
     settings = ws.config.interests.model_dump()
-    config = {**settings, "positive": ws.config.events.positive}
+    config = {**settings, "positive": ws.config.events.positive, "code": INTERESTS_CODE}
     known = [
         artifact
         for version in ws.store.versions("interests")
         if (artifact := ws.store.find("interests", version)) is not None
         and artifact.manifest["as_of"] <= str(as_of)
     ]
-    known.sort(key=lambda artifact: (artifact.manifest["as_of"], artifact.version))
+    known.sort(key=_age)
     with run.step("interests") as step:
         same = [artifact for artifact in known if artifact.manifest["config"] == config]
         previous = known[-1] if known else None
@@ -93,7 +93,6 @@ def form_interests(
             step.artifact, step.cached = f"interests/{same[-1].version}", True
             return same[-1]
         key = version_of(
-            code=INTERESTS_CODE,
             events=snapshot.version,
             items=catalogue.version,
             config=config,
@@ -118,11 +117,17 @@ def form_interests(
                 "as_of": str(as_of),
                 "config": config,
                 "inputs": {"events": snapshot.version, "items": catalogue.version},
-                "scales": resolve([(day.day, day.rows) for day in snapshot.days], ws.config).as_dict(),
+                "generation": _age(previous)[1] + 1 if previous else 1,
+                "pace": measure([(day.day, day.rows) for day in snapshot.days]).as_dict(),
                 "summary": summary,
             }
             step.details = summary
         return committed(ws, "interests", key)
+
+
+def _age(interests: Artifact) -> tuple[str, int]:
+    """Orders interests from old to new; a rebuild may have the as_of of what it replaces."""
+    return interests.manifest["as_of"], interests.manifest.get("generation", 0)
 
 
 def _assign(

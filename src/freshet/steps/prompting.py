@@ -9,11 +9,12 @@ from time import monotonic
 import numpy as np
 
 from freshet import counts, evidence, inference
+from freshet.errors import NotEnoughData, PlannerError
 from freshet.ports import Planner
 from freshet.prompts import names, render
 from freshet.steps.counting import Counting, Window
 from freshet.steps.knowledge import Knowledge
-from freshet.types import AsOf, Context, ContextEvidence, PlannerRows, Prompt, Sums
+from freshet.types import AsOf, Context, ContextEvidence, PlannerRows, Prompt, Sums, Usage
 from freshet.workspace import Run, Workspace
 
 Evidence = Mapping[Context, ContextEvidence]
@@ -76,7 +77,8 @@ def ask(
         prompts = [Prompt(c, render(c, words, said.get(c))) for c in contexts]
         plan = inference.make_plan(prompts, planner, words, top, stored)
         changed = plan.changed
-        seconds = _foretell(plan, planner, top)
+        seconds, spent = _foretell(plan, planner, top)
+        step.add(spent)
         run.say(
             f"{name}: {len(changed)} of {len(prompts)} rows changed, {plan.expected.tokens:,} tokens, "
             f"about {seconds:.0f} s, {run.money(seconds, plan.expected.tokens):.4f} {run.record.currency}"
@@ -120,6 +122,11 @@ def calibration(
     The planner's weight must be fitted on answers it could have given at the time. Users are sampled until
     the budget of prompts is spent.
     """
+    if not counting.windows:
+        raise NotEnoughData(
+            f"no transitions in the last {known.scales.fit_windows} windows of {known.scales.window_days} days",
+            hint="raise [counts] window_days or fit_windows, or import more events",
+        )
     k = ws.config.transitions.k
     budget = ws.config.inference.calibration_prompts // max(len(counting.windows), 1)
     found: list[tuple[Window, counts.PlannerScores]] = []
@@ -138,17 +145,17 @@ def calibration(
 
 def joined(parts: Sequence[PlannerRows]) -> PlannerRows:
     """Several sets of rows as one; equal contexts may occur several times."""
-    origins: list[str] = []
-    shifted = []
-    for part in parts:
-        shifted.append(np.asarray(part.origin) + len(origins))
-        origins += part.origins
+    origins = sorted({name for part in parts for name in part.origins})
+    number = {name: index for index, name in enumerate(origins)}
+    renamed = [
+        np.array([number[name] for name in part.origins], np.int32)[np.asarray(part.origin)] for part in parts
+    ]
     return PlannerRows(
         np.concatenate([part.contexts for part in parts]),
         np.concatenate([part.fingerprints for part in parts]),
         np.concatenate([part.successors for part in parts]),
         np.concatenate([part.logp for part in parts]),
-        np.concatenate(shifted).astype(np.int32),
+        np.concatenate(renamed),
         tuple(origins),
     )
 
@@ -181,13 +188,16 @@ def _within(window: Window, k: int, budget: int) -> tuple[Window, list[Context]]
     return Window(window.start, held.take(keep)), sorted(contexts)
 
 
-def _foretell(plan: inference.Plan, planner: Planner, top: int) -> float:
-    """Seconds the plan should take, from a timed sample of its prompts."""
+def _foretell(plan: inference.Plan, planner: Planner, top: int) -> tuple[float, Usage]:
+    """Seconds the plan should take, from a timed sample of its prompts, and what the sample cost."""
     changed = plan.changed
     if len(changed) < 4 * PROBE:
-        return 0.0
+        return 0.0, Usage()
     sample = [plan.prompts[int(row)] for row in changed[:: len(changed) // PROBE][:PROBE]]
-    planner.rank(sample[: PROBE // 8], top)  # warm up
-    start = monotonic()
-    planner.rank(sample, top)
-    return (monotonic() - start) / len(sample) * len(changed)
+    try:
+        warm = planner.rank(sample[: PROBE // 8], top).usage
+        start = monotonic()
+        timed = planner.rank(sample, top).usage
+    except PlannerError:  # a bad prompt; inference finds and reports it
+        return 0.0, Usage()
+    return (monotonic() - start) / len(sample) * len(changed), warm + timed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -64,7 +65,8 @@ def previous_table(ws: Workspace, known: Knowledge) -> Previous | None:
     rows = None
     if (newest.path / "planner").exists():
         parts = [inference.read(newest.path / name) for name in ("planner", "calibration")]
-        rows = prompting.joined(parts)
+        if parts[0].successors.shape[1] == min(ws.config.inference.top, len(known.interests)):
+            rows = prompting.joined(parts)
     return Previous(newest, evidence.read(newest.path / "evidence.parquet"), rows)
 
 
@@ -92,7 +94,7 @@ def make_table(
         model=model,
         previous=previous.artifact.version if previous else "",
         config={
-            name: getattr(ws.config, name).model_dump()
+            name: getattr(ws.config, name).model_dump(exclude={"chunk", "max_churn"})
             for name in ("transitions", "counts", "evidence", "inference", "table")
         },
     )
@@ -147,6 +149,7 @@ def make_table(
             "planner": planner.version if planner else "",
         }
         step.details = {"rows": len(packed), "drives": weights}
+    shutil.rmtree(ws.root / "work", ignore_errors=True)  # chunks of inference: the table holds them now
     return committed(ws, "tables", key)
 
 

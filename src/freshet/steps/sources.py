@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from freshet import events
-from freshet.errors import ConfigError
+from freshet.errors import ConfigError, InputError
 from freshet.ports import Artifact
 from freshet.types import AsOf
 from freshet.workspace import Run, Workspace, version_of
@@ -104,13 +105,11 @@ def _item_source(ws: Workspace) -> Path | None:
 def _content(source: Path | None) -> Any:
     if source is None:
         return None
-    if source.is_dir():
-        return [[path.name, _content(path)] for path in sorted(source.iterdir()) if path.is_file()]
-    if not source.exists():
+    try:
+        path = events.item_file(source).path  # of a folder the item file alone: its events change every day
+    except InputError:
         return str(source)  # import_items tells what is wrong with it
-    import hashlib
-
-    with source.open("rb") as file:
+    with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -23,25 +23,33 @@ CODE = 1
 
 def accepted(ws: Workspace, known: Knowledge, as_of: AsOf) -> Artifact | None:
     """The newest model tuned at or before as_of that passed its gates or was approved."""
-    fit = []
-    for version in ws.store.versions("models"):
-        artifact = ws.store.find("models", version)
-        if artifact is None or artifact.manifest["as_of"] > str(as_of):
-            continue
-        same = artifact.manifest["settings"] == _settings(ws, known)
-        if same and verdict(ws, version) in ("passed", "approved"):
-            fit.append(artifact)
-    fit.sort(key=lambda artifact: (artifact.manifest["as_of"], artifact.version))
-    return fit[-1] if fit else None
+    return _newest(ws, known, as_of, ("passed", "approved"))
+
+
+def attempted(ws: Workspace, known: Knowledge, as_of: AsOf) -> Artifact | None:
+    """The newest model tuned at or before as_of and judged, whatever the verdict."""
+    return _newest(ws, known, as_of, ("passed", "approved", "waiting", "rejected"))
+
+
+def _newest(ws: Workspace, known: Knowledge, as_of: AsOf, verdicts: Sequence[str]) -> Artifact | None:
+    settings = _settings(ws, known)
+    fit = [
+        artifact
+        for version in ws.store.versions("models")
+        if (artifact := ws.store.find("models", version)) is not None
+        and artifact.manifest["as_of"] <= str(as_of)
+        and artifact.manifest["settings"] == settings
+        and verdict(ws, version) in verdicts
+    ]
+    return max(fit, key=lambda artifact: (artifact.manifest["as_of"], artifact.version), default=None)
 
 
 def verdict(ws: Workspace, model: str) -> str:
     """passed, approved, rejected, waiting, or unjudged (tuning was killed before its gates)."""
-    for record in reversed(ws.ledger.records()):
-        if record.waiting and record.waiting.get("model") == model:
-            if record.outcome in ("approved", "rejected"):
-                return record.outcome
-            return "waiting"
+    for record in reversed(ws.ledger.records()):  # several runs may have halted at one model
+        reviewed = record.outcome in ("approved", "rejected")
+        if reviewed and record.waiting and record.waiting.get("model") == model:
+            return record.outcome
     gates = ws.store.find("gates", model)
     if gates is None:
         return "unjudged"

@@ -63,20 +63,22 @@ class Table:
     def look_up(self, context: Context) -> Row:
         """The row of the context; failing that, of its shorter suffixes, down to what is popular.
 
-        A row without any eligible successor counts as missing.
+        A row without any eligible successor counts as missing; interests of the context itself are left out
+        of a shorter suffix's row.
         """
         for start in range(len(context) + 1):
             number = self.row_number(context[start:])
-            if number is not None and (self.successors[number] >= 0).any():
-                return self._row(context, context[start:], number)
+            if number is not None and (row := self._row(context, context[start:], number)).successors.size:
+                return row
         return self._row(context, (), 0)
 
     def _row(self, asked: Context, answered: Context, number: int) -> Row:
-        offered = np.asarray(self.successors[number]) >= 0
+        successors = np.asarray(self.successors[number])
+        offered = (successors >= 0) & ~np.isin(successors, asked)
         return Row(
             asked,
             answered,
-            np.asarray(self.successors[number])[offered],
+            successors[offered],
             np.asarray(self.planner[number])[offered],
             np.asarray(self.count[number])[offered],
             np.asarray(self.fused[number])[offered],

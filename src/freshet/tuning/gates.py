@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freshet.config import GatesConfig
+from freshet.errors import PlannerError
 from freshet.ports import Generator, Planner
 from freshet.types import Prompt, Transitions
 
@@ -86,11 +87,7 @@ def judge(
         mode: description or label (exact match is not applicable to labels).
         baselines: (n, N) log-probabilities by name, -inf for what the user knows.
     """
-    ranking = planner.rank(prompts, len(names))
-    logp = np.full(held.known.shape, -np.inf)
-    for row, (successors, values) in enumerate(zip(ranking.successors, ranking.logp, strict=True)):
-        listed = successors >= 0
-        logp[row, successors[listed]] = values[listed]
+    logp = _answers(planner, prompts, len(names))
     logp[held.known] = -np.inf
     recall = {"planner": _recall(logp, held)}
     recall |= {name: _recall(scores, held) for name, scores in baselines.items()}
@@ -109,13 +106,13 @@ def judge(
         Gate("recall", recall["planner"], floor, recall["planner"] >= floor),
     )
     if not gates[1].passed:
-        first = logp.argmax(axis=1)
+        first = np.where(np.isfinite(logp).any(axis=1), logp.argmax(axis=1), -1)
         missed = np.flatnonzero(first != held.successor)[:5]
         failures += [
             {
                 "gate": "recall",
                 "prompt": prompts[row].text,
-                "predicted": names[int(first[row])],
+                "predicted": names[int(first[row])] if first[row] >= 0 else "",
                 "happened": names[int(held.successor[row])],
             }
             for row in missed.tolist()
@@ -123,5 +120,23 @@ def judge(
     return GateReport(gates, recall, len(held), tuple(failures))
 
 
+def _answers(planner: Planner, prompts: Sequence[Prompt], interests: int) -> NDArray[np.float64]:
+    """(n, N) log-probabilities; a prompt that can't be ranked has no answer, which is a miss."""
+    logp = np.full((len(prompts), interests), -np.inf)
+    try:
+        ranking = planner.rank(prompts, interests)
+    except PlannerError:
+        if len(prompts) > 1:
+            alone = [_answers(planner, [prompt], interests) for prompt in prompts]
+            return np.concatenate(alone)
+        return logp
+    for row, (successors, values) in enumerate(zip(ranking.successors, ranking.logp, strict=True)):
+        listed = successors >= 0
+        logp[row, successors[listed]] = values[listed]
+    return logp
+
+
 def _recall(scores: NDArray[np.float64], held: Transitions) -> float:
-    return float((scores.argmax(axis=1) == held.successor).mean())
+    first = scores.argmax(axis=1)
+    answered = np.isfinite(scores[np.arange(len(scores)), first])
+    return float((answered & (first == held.successor)).mean())

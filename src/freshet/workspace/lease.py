@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import socket
@@ -32,24 +33,32 @@ def lease(path: Path, seconds: float = SECONDS) -> Iterator[None]:
         "started": psutil.Process().create_time(),
         "expires": time.time() + seconds,
     }
-    while True:
-        try:
-            write_json(path, owner, exclusive=True)
-            break
-        except FileExistsError:
-            held = _read(path)
-            if held is not None and _alive(held):
-                raise Busy(
-                    f"run {held.get('pid')} on {held.get('host')} is writing to this workspace",
-                    hint=f"wait for it to end; if it is certainly gone, delete {path}",
-                    retryable=True,
-                ) from None
-            path.unlink(missing_ok=True)
+    with _turn(path.parent):
+        held = _read(path)
+        if held is not None and _alive(held):
+            raise Busy(
+                f"run {held.get('pid')} on {held.get('host')} is writing to this workspace",
+                hint=f"wait for it to end; if it is certainly gone, delete {path}",
+                retryable=True,
+            )
+        write_json(path, owner)
     try:
         yield
     finally:
         if _read(path) == owner:
             path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _turn(folder: Path) -> Iterator[None]:
+    """One process at a time looks and takes: two that find a stale lease must not both take it over."""
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)  # gives the lock back
 
 
 def is_held(path: Path) -> bool:
