@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from freshet.errors import ConfigError
 
-Days = int | Literal["ever"]
+Positive = Annotated[int, Field(ge=1)]
+HalfLife = Annotated[float, Field(gt=0)]
+Days = Positive | Literal["ever"]
 Auto = Literal["auto"]
 
 
@@ -74,16 +76,16 @@ class TransitionsConfig(_Section):
 
 
 class CountsConfig(_Section):
-    window_days: int | Auto = Field(
+    window_days: Positive | Auto = Field(
         "auto", description="length of a held-out window; auto = 7, 28 or 91, by events per day"
     )
-    fit_windows: int | Auto = Field(
+    fit_windows: Positive | Auto = Field(
         "auto", description="held-out windows the weights are fitted on; auto = 4 to 12"
     )
-    half_lives: tuple[float, ...] | Auto = Field(
+    half_lives: Annotated[tuple[HalfLife, ...], Field(min_length=1)] | Auto = Field(
         "auto", description="half-lives of recent popularity, in days; auto = 1, 4 and 16 windows"
     )
-    transition_half_life: float | Auto = Field(
+    transition_half_life: HalfLife | Auto = Field(
         "auto", description="half-life of transition counts, in days; auto = 32 windows"
     )
     fit_examples: int = Field(20_000, ge=100, description="at most so many held-out transitions are used")
@@ -96,7 +98,7 @@ class EvidenceConfig(_Section):
     rank_by: Literal["frequency", "trend"] = Field(
         "frequency", description="most frequent successors, or largest rise"
     )
-    window_days: int | Auto = Field("auto", description="how far back evidence looks; auto = 8 windows")
+    window_days: Positive | Auto = Field("auto", description="how far back evidence looks; auto = 8 windows")
     top: int = Field(
         3, ge=1, le=20, description="successors named in a prompt (global level: ten times as many)"
     )
@@ -160,7 +162,7 @@ class InferenceConfig(_Section):
     top: int = Field(64, ge=1, description="successors kept per row")
     chunk: int = Field(1024, ge=1, description="contexts per committed chunk")
     calibration_prompts: int = Field(
-        6000, ge=0, description="held-out prompts used to fit the planner's weight"
+        6000, ge=100, description="held-out prompts used to fit the planner's weight"
     )
 
 

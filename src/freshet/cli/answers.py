@@ -1,0 +1,106 @@
+"""The `--json` documents, as pure functions of what the commands found. docs/cli.md describes them.
+
+Every document has `command` and `schema`; a key is never renamed or removed within a schema.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from freshet.events import ImportReport
+    from freshet.inspect import Diff, Drives, Explanation, Listing, RunLine, Status
+    from freshet.workspace import Record, Release
+
+SCHEMA = 1
+
+
+def document(command: str, content: Mapping[str, Any]) -> dict[str, Any]:
+    """A document: the command, the schema, and what it found as plain JSON values."""
+    return {"command": command, "schema": SCHEMA, **{key: plain(value) for key, value in content.items()}}
+
+
+def plain(value: Any) -> Any:
+    """JSON values only: no NaN or infinity (null), no tuples, no paths."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): plain(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(part) for part in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def initialised(folder: Path, path: Path, chosen: Mapping[str, Any]) -> dict[str, Any]:
+    return document("init", {"workspace": folder, "settings": path, "chosen": chosen})
+
+
+def ran(command: str, record: Record, drives: Drives | None) -> dict[str, Any]:
+    """Of run, finetune and refresh."""
+    return document(command, {"run": run(record), "drives": asdict(drives) if drives else None})
+
+
+def run(record: Record) -> dict[str, Any]:
+    """One run in detail."""
+    content = asdict(record)
+    content["tokens"] = sum(step.tokens for step in record.steps)
+    content["flops"] = sum(step.flops for step in record.steps)
+    content["peak_mb"] = max([0.0, *(step.peak_mb for step in record.steps)])
+    return {key: plain(value) for key, value in content.items()}
+
+
+def imported(record: Record, reports: Sequence[ImportReport]) -> dict[str, Any]:
+    files = [
+        {
+            "source": report.source,
+            "rows": report.rows_read,
+            "added": report.added,
+            "duplicates": report.duplicates,
+            "replaced": report.replaced,
+            "quarantined": report.quarantined,
+            "notes": report.notes,
+        }
+        for report in reports
+    ]
+    return document("import", {"run": record.id, "files": files, "snapshot": reports[-1].snapshot})
+
+
+def interests(record: Record, listed: Listing) -> dict[str, Any]:
+    return document("interests", {"run": record.id, **asdict(listed)})
+
+
+def explained(explanation: Explanation) -> dict[str, Any]:
+    return document("explain", asdict(explanation))
+
+
+def status(workspace: Path, state: Status) -> dict[str, Any]:
+    return document("status", {"workspace": workspace, **asdict(state)})
+
+
+def history(lines: Sequence[RunLine]) -> dict[str, Any]:
+    return document("history", {"runs": [asdict(line) for line in lines]})
+
+
+def one_run(record: Record, outcome: str) -> dict[str, Any]:
+    return document("history", {"run": run(record) | {"outcome": outcome}})
+
+
+def diff(found: Diff) -> dict[str, Any]:
+    return document("diff", asdict(found))
+
+
+def rolled_back(release: Release, before: int | None) -> dict[str, Any]:
+    return document("rollback", {"release": asdict(release), "before": before})
+
+
+def decided(command: str, record: Record) -> dict[str, Any]:
+    """Of approve and reject."""
+    return document(command, {"run": run(record)})
+
+
+def report(path: Path) -> dict[str, Any]:
+    return document("report", {"path": path})

@@ -1,0 +1,130 @@
+"""`freshet`: the commands, and the boundary where errors become messages and exit codes.
+
+Exit codes: 0 done · 1 a bug · 2 wrong input · 3 a gate waits for review · 4 a table failed verification ·
+5 another run is writing · 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import traceback
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from freshet import __version__
+from freshet.cli import deciding, demo, making, reading, setup
+from freshet.cli.options import Call
+from freshet.errors import FreshetError
+
+INTERRUPTED = 130
+
+# the base of all complaints about options and arguments; typer itself doesn't export it
+_UsageError: type[Exception] = typer.BadParameter.__bases__[0]
+
+app = typer.Typer(
+    name="freshet",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    help="Keep an LLM-powered recommender fresh: transition tables that follow what people move on to.",
+    epilog="A first look without data of your own: `freshet demo`",
+)
+
+setup.add(app)
+making.add(app)
+reading.add(app)
+deciding.add(app)
+demo.add(app)
+
+
+@app.callback()
+def common(
+    context: typer.Context,
+    debug: Annotated[
+        bool, typer.Option("--debug", envvar="FRESHET_DEBUG", help="Show tracebacks of unexpected errors.")
+    ] = False,
+    version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
+) -> None:
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+    if isinstance(context.obj, Call):
+        context.obj.debug = debug
+        context.obj.command = context.invoked_subcommand or ""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command and exit with its code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    sys.exit(run(given))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run a command; returns the exit code. Nothing but an interpreter's own exit is raised."""
+    call = Call()
+    as_json = "--json" in arguments
+    try:
+        code = app(list(arguments), prog_name="freshet", standalone_mode=False, obj=call)
+    except FreshetError as error:
+        return _tell(call, as_json, error.message, error.hint, error.exit_code, error)
+    except _UsageError as error:
+        text = str(getattr(error, "format_message", error.__str__)())
+        command = f"freshet {call.command}".strip()
+        return _tell(call, as_json, text[:1].lower() + text[1:], f"see `{command} --help`", 2, error)
+    except (KeyboardInterrupt, typer.Abort):
+        return _tell(call, as_json, "interrupted", "the same command continues where it was", INTERRUPTED)
+    except BrokenPipeError:  # the reader of our output has gone, such as `head`
+        sys.stdout = None
+        return 1
+    except Exception as error:  # noqa: BLE001 - the boundary: a bug, reported as one
+        return _report(call, as_json, error)
+    if code == INTERRUPTED:
+        return _tell(call, as_json, "interrupted", "the same command continues where it was", code)
+    return int(code or 0)
+
+
+def _tell(
+    call: Call, as_json: bool, message: str, hint: str, code: int, error: Exception | None = None
+) -> int:
+    if as_json:
+        problem: dict[str, Any] = {
+            "type": type(error).__name__ if error else "Interrupted",
+            "message": message,
+            "hint": hint,
+            "retryable": code == INTERRUPTED or bool(getattr(error, "retryable", False)),
+            "exit_code": code,
+        }
+        document = {"command": call.command, "schema": 1, "error": problem}
+        typer.echo(json.dumps(document, indent=1, ensure_ascii=False))
+    typer.echo(f"error: {message}" + (f"\n  {hint}" if hint else ""), err=True)
+    return code
+
+
+def _report(call: Call, as_json: bool, error: Exception) -> int:
+    """An unexpected error: its traceback goes to the screen with --debug, else into a file."""
+    told = "".join(traceback.format_exception(error))
+    if call.debug:
+        typer.echo(told, err=True)
+        where = "above"
+    else:
+        where = str(_keep(call, told))
+    message = f"unexpected {type(error).__name__}: {error}"
+    return _tell(
+        call, as_json, message, f"this is a bug; please report it with the traceback: {where}", 1, error
+    )
+
+
+def _keep(call: Call, told: str) -> Path:
+    root = call.workspace if call.workspace is not None and call.workspace.is_dir() else Path()
+    folder = root / "runs" if (root / "freshet.toml").exists() else root
+    folder.mkdir(exist_ok=True)
+    path = folder / f"error-{datetime.now(UTC):%Y%m%dT%H%M%S}.txt"
+    arguments = " ".join(sys.argv[1:])
+    path.write_text(f"freshet {__version__}: {arguments}\n\n{told}", encoding="utf-8")
+    return path

@@ -1,0 +1,78 @@
+"""`freshet approve`, `reject` and `rollback`: what a person decides."""
+
+from __future__ import annotations
+
+import getpass
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from freshet.cli import answers
+from freshet.cli.options import HERE, AsJson, Here, answer, number, opened
+
+if TYPE_CHECKING:
+    from freshet.workspace import Record
+
+RunId = Annotated[str, typer.Argument(metavar="RUN", help="The waiting run, as `freshet status` names it.")]
+Reviewer = Annotated[str, typer.Option("--by", metavar="NAME", help="Who decides; you by default.")]
+
+
+def add(app: typer.Typer) -> None:
+    """Add the commands to the app."""
+    app.command("approve", epilog="Example: `freshet approve -w shop 00003`")(approve)
+    app.command("reject", epilog="Example: `freshet reject -w shop 00003`")(reject)
+    app.command("rollback", epilog="Example: `freshet rollback -w shop 2`")(rollback)
+
+
+def approve(run: RunId, by: Reviewer = "", workspace: Here = HERE, as_json: AsJson = False) -> None:
+    """Accept what a gate halted: the model may be used, or the table is published."""
+    from freshet import pipeline
+
+    with opened(workspace) as ws:
+        record = pipeline.approve(ws, _id(run), by or _me())
+    _answer("approve", record, as_json)
+
+
+def reject(run: RunId, by: Reviewer = "", workspace: Here = HERE, as_json: AsJson = False) -> None:
+    """Refuse what a gate halted; the current release keeps serving."""
+    from freshet import pipeline
+
+    with opened(workspace) as ws:
+        record = pipeline.reject(ws, _id(run), by or _me())
+    _answer("reject", record, as_json)
+
+
+def rollback(
+    release: Annotated[
+        str | None, typer.Argument(metavar="RELEASE", help="The one before the current by default.")
+    ] = None,
+    workspace: Here = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Serve an earlier release again."""
+    from freshet import pipeline
+    from freshet.cli import show
+
+    with opened(workspace) as ws:
+        before = ws.releases.current()
+        now = pipeline.roll_back(ws, None if release is None else number(release))
+    left = before.number if before else None
+    answer(answers.rolled_back(now, left), as_json, lambda console: show.rolled_back(console, now, left))
+
+
+def _answer(command: str, record: Record, as_json: bool) -> None:
+    from freshet.cli import show
+
+    answer(answers.decided(command, record), as_json, lambda console: show.decided(console, record))
+
+
+def _id(run: str) -> str:
+    """Runs are named by five digits; fewer will do."""
+    return f"{int(run):05d}" if run.isdigit() else run
+
+
+def _me() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a user id without a name, as in containers
+        return "unknown"

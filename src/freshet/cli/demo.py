@@ -1,0 +1,178 @@
+"""`freshet demo`: the whole loop at once, on a simulated world or on a log of your own."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from freshet.cli import answers
+from freshet.cli.options import AsJson, answer
+from freshet.cli.setup import Count, EventFiles, ItemFile, Kind, Novelty, Rule
+from freshet.errors import GateFailed
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from freshet.cli.screen import Screen
+    from freshet.inspect import Diff, Explanation
+    from freshet.workspace import Record, Workspace
+
+BEHIND = 4
+"""Days between the first release and the second."""
+SECONDS = 60.0
+"""The demo tunes no longer than this, unlike a run."""
+
+
+def add(app: typer.Typer) -> None:
+    """Add the command to the app."""
+    app.command(
+        "demo",
+        epilog="Example: `freshet demo`, or on a log of your own "
+        "`freshet demo shop --events log.parquet --items items.parquet --positive 'value >= 7'`",
+    )(demo)
+
+
+def demo(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The workspace to make.")] = Path("demo"),
+    events: EventFiles = None,
+    items: ItemFile = None,
+    positive: Rule = "",
+    interests: Count = 60,
+    novelty_days: Novelty = "30",
+    planner: Kind = "scratch",
+    as_json: AsJson = False,
+) -> None:
+    """The loop from log to report: a release, a later and cheaper one, what changed between them, and why.
+
+    Without --events it runs on a SIMULATED world, and says so.
+    """
+    from freshet.cli.screen import Screen
+
+    with Screen() as screen:
+        simulated = not events
+        if not events:
+            events, items, positive = _simulate(screen, folder)
+        chosen = _settings(folder, events, items, positive, interests, novelty_days, planner)
+        found = _tell_story(screen, folder, chosen, simulated)
+    answer(_document(found), as_json, lambda console: _show(console, found))
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """What a demo went through."""
+
+    folder: Path
+    simulated: bool
+    first: Record
+    second: Record
+    changed: Diff
+    explained: Explanation
+    page: Path
+
+
+def _simulate(screen: Screen, folder: Path) -> tuple[list[Path], Path, str]:
+    from freshet.simulator import World, generate
+
+    made = generate(World(), folder / "world")
+    screen.say(f"{made.note}: {made.events:,} events of {made.users:,} users on {made.items:,} items")
+    return [made.events_path], made.items_path, "value >= 7"
+
+
+def _settings(
+    folder: Path,
+    events: list[Path],
+    items: Path | None,
+    positive: str,
+    interests: int,
+    novelty_days: str,
+    planner: str,
+) -> dict[str, dict[str, Any]]:
+    from freshet.cli import settings
+
+    return {
+        "events": {
+            "files": [settings.from_workspace(file, folder) for file in events],
+            "items": settings.from_workspace(items, folder) if items else "",
+            "positive": positive,
+        },
+        "interests": {"count": interests},
+        "transitions": {"novelty_days": settings.novelty(novelty_days)},
+        "planner": {"kind": planner},
+        "tuning": {"max_seconds": SECONDS},
+    }
+
+
+def _tell_story(screen: Screen, folder: Path, chosen: dict[str, dict[str, Any]], simulated: bool) -> Story:
+    from freshet import inspect, pipeline
+    from freshet.report import write_report
+    from freshet.steps.sources import latest
+
+    ws = _workspace(screen, folder, chosen)
+    pipeline.import_log(ws, datetime.now(UTC))
+    moment = latest(ws).minus(BEHIND)
+    screen.say(f"--- first release, as of {moment}: all there is to do")
+    try:
+        first = pipeline.run_due(ws, datetime.now(UTC), moment, force_publish=True)
+    except GateFailed as failed:
+        screen.say(f"{failed}")
+        screen.say("--- a model that fails its gate is not used: the demo goes on with plain counts")
+        ws = _workspace(screen, folder, {**chosen, "planner": {"kind": "counts"}})
+        first = pipeline.run_due(ws, datetime.now(UTC), moment, force_publish=True)
+    screen.say(f"--- {BEHIND} days later, as of {latest(ws)}: the fast path alone")
+    second = pipeline.fast_path(ws)
+    current = ws.releases.current()
+    assert current is not None
+    before = current.number if current.previous is None else current.previous
+    changed = inspect.compare(ws, before, current.number)
+    names = [str(name.id) for name in changed.most[0].context] if changed.most else []
+    explained = inspect.explain(ws, names)
+    return Story(
+        folder, simulated, first, second, changed, explained, write_report(ws, folder / "report.html")
+    )
+
+
+def _workspace(screen: Screen, folder: Path, chosen: dict[str, dict[str, Any]]) -> Workspace:
+    """The demo's workspace; a repeated demo goes on with it, another one's settings are not overwritten."""
+    from freshet.cli import settings
+    from freshet.wiring import SETTINGS, open_workspace
+
+    path = folder / SETTINGS
+    ours = [chosen, {**chosen, "planner": {"kind": "counts"}}]
+    known = path.exists() and path.read_text(encoding="utf-8") in [settings.render(one) for one in ours]
+    settings.write(folder, chosen, force=known)
+    return open_workspace(folder, screen)
+
+
+def _document(found: Story) -> dict[str, Any]:
+    return answers.document(
+        "demo",
+        {
+            "workspace": found.folder,
+            "simulated": found.simulated,
+            "first": answers.run(found.first),
+            "second": answers.run(found.second),
+            "diff": asdict(found.changed),
+            "explanation": asdict(found.explained),
+            "report": found.page,
+        },
+    )
+
+
+def _show(console: Console, found: Story) -> None:
+    from freshet.cli import show
+
+    if found.simulated:
+        console.print("SIMULATED world: no real people, no real items", style="bold yellow")
+    show.cost_of_two(console, found.first, found.second)
+    console.rule("what changed", align="left")
+    show.diff(console, found.changed)
+    console.rule("the context that changed most", align="left")
+    show.explanation(console, found.explained)
+    console.rule("what drives this log", align="left")
+    show.weights(console, found.changed.drives_b)
+    console.print(f"report: {found.page}", markup=False, soft_wrap=True)
+    console.print(f"look around: freshet status -w {found.folder}", markup=False, soft_wrap=True)

@@ -1,0 +1,110 @@
+"""`freshet run`, `finetune`, `refresh`, `import` and `interests`: the commands that make something."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from freshet.cli import answers
+from freshet.cli.options import HERE, AsJson, Here, Moment, Publish, answer, moment, opened
+
+if TYPE_CHECKING:
+    from freshet.inspect import Drives
+    from freshet.workspace import Record, Workspace
+
+
+def add(app: typer.Typer) -> None:
+    """Add the commands to the app."""
+    app.command("run", epilog="Example: `freshet run -w shop`")(run)
+    app.command("finetune", epilog="Example: `freshet finetune -w shop --as-of 2024-05-01`")(finetune)
+    app.command("refresh", epilog="Example: `freshet refresh -w shop`")(refresh)
+    app.command("import", epilog="Example: `freshet import -w shop new.parquet`")(import_files)
+    app.command("interests", epilog="Example: `freshet interests -w shop`")(interests)
+
+
+def run(
+    workspace: Here = HERE, as_of: Moment = None, publish: Publish = False, as_json: AsJson = False
+) -> None:
+    """Do everything that is due, in order; a killed run continues where it was."""
+    from freshet import pipeline
+
+    with opened(workspace) as ws:
+        record = pipeline.run_due(ws, datetime.now(UTC), moment(as_of), publish)
+        _answer(ws, "run", record, as_json)
+
+
+def finetune(workspace: Here = HERE, as_of: Moment = None, as_json: AsJson = False) -> None:
+    """The slow path: fine-tune a planner and put it through its gates."""
+    from freshet import pipeline
+
+    with opened(workspace) as ws:
+        _answer(ws, "finetune", pipeline.slow_path(ws, moment(as_of)), as_json)
+
+
+def refresh(
+    workspace: Here = HERE, as_of: Moment = None, publish: Publish = False, as_json: AsJson = False
+) -> None:
+    """The fast path: evidence, a plan, inference of the rows that changed, checks, a release."""
+    from freshet import pipeline
+
+    with opened(workspace) as ws:
+        _answer(ws, "refresh", pipeline.fast_path(ws, moment(as_of), publish), as_json)
+
+
+def import_files(
+    files: Annotated[
+        list[Path] | None, typer.Argument(metavar="FILE", help="Event files; the configured ones by default.")
+    ] = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="The files' days hold the files' events and nothing else.")
+    ] = False,
+    workspace: Here = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Only import events; importing a file twice changes nothing."""
+    from freshet import pipeline
+    from freshet.cli import show
+
+    with opened(workspace) as ws:
+        record, reports = pipeline.import_log(ws, datetime.now(UTC), files or None, replace)
+    document = answers.imported(record, reports)
+    answer(document, as_json, lambda console: show.imports(console, reports))
+
+
+def interests(
+    rebuild: Annotated[
+        bool, typer.Option("--rebuild", help="Form them anew; ids are kept where clusters overlap.")
+    ] = False,
+    as_of: Moment = None,
+    workspace: Here = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """List the interests, formed first if there are none."""
+    from freshet import inspect, pipeline
+    from freshet.cli import show
+
+    with opened(workspace) as ws:
+        record, known = pipeline.form_interests(ws, moment(as_of), rebuild)
+        listed = inspect.listing(ws, known.interests_version)
+    answer(answers.interests(record, listed), as_json, lambda console: show.interests(console, listed))
+
+
+def drives_of(ws: Workspace, record: Record) -> Drives | None:
+    """What drives the log, as the table of a run found it."""
+    from freshet import inspect
+    from freshet.workspace.files import read_json
+
+    tables = [step.artifact for step in record.steps if step.name == "table" and step.artifact]
+    if not tables:
+        return None
+    return inspect.Drives.of(read_json(ws.root / tables[-1] / "mixture.json"))
+
+
+def _answer(ws: Workspace, command: str, record: Record, as_json: bool) -> None:
+    from freshet.cli import show
+
+    drives = drives_of(ws, record)
+    answer(answers.ran(command, record, drives), as_json, lambda console: show.ran(console, record, drives))

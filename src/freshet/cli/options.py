@@ -1,0 +1,100 @@
+"""What commands share: their options, the workspace they open, and how they answer."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from freshet.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from freshet.types import AsOf
+    from freshet.workspace import Workspace
+
+
+@dataclass(slots=True)
+class Call:
+    """What the error boundary must know about a call, filled in as options are read."""
+
+    command: str = ""
+    debug: bool = False
+    workspace: Path | None = None
+
+
+def _noted(context: typer.Context, value: Path) -> Path:
+    if isinstance(context.obj, Call):
+        context.obj.workspace = value
+    return value
+
+
+Here = Annotated[
+    Path,
+    typer.Option("-w", "--workspace", metavar="DIR", help="The workspace.", callback=_noted),
+]
+HERE = Path()
+
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout; all else on stderr.")]
+Moment = Annotated[
+    str | None,
+    typer.Option("--as-of", metavar="DAY", help="Read only what was known before this day (2024-05-01)."),
+]
+Publish = Annotated[
+    bool, typer.Option("--publish", help="Move CURRENT even if --as-of lies before the end of the log.")
+]
+
+
+@contextmanager
+def opened(workspace: Path) -> Iterator[Workspace]:
+    """Open a workspace with a reporter on stderr."""
+    from freshet.cli.screen import Screen
+    from freshet.wiring import open_workspace
+
+    with Screen() as screen:
+        yield open_workspace(workspace, screen)
+
+
+def moment(text: str | None) -> AsOf | None:
+    """The value of `--as-of`.
+
+    Raises:
+        ConfigError: it is not a date.
+    """
+    from freshet.types import AsOf
+
+    if text is None:
+        return None
+    try:
+        return AsOf.parse(text)
+    except ValueError:
+        raise ConfigError(f"--as-of '{text}' is not a date", hint="write it as 2024-05-01") from None
+
+
+def number(text: str) -> int:
+    """A release's number, with or without `#`.
+
+    Raises:
+        ConfigError: it is not a number.
+    """
+    if not text.removeprefix("#").isdigit():
+        raise ConfigError(f"'{text}' is not the number of a release", hint="releases are numbered 1, 2, ...")
+    return int(text.removeprefix("#"))
+
+
+def answer(document: dict[str, Any], as_json: bool, show: Callable[[Console], None]) -> None:
+    """Give a command's result: the document for programs, or what `show` draws for people."""
+    if as_json:
+        json.dump(document, sys.stdout, indent=1, ensure_ascii=False, allow_nan=False)
+        sys.stdout.write("\n")
+        return
+    from rich.console import Console
+
+    show(Console(highlight=False))

@@ -1,0 +1,94 @@
+"""Progress on stderr: a bar with the time left for work over a second; plain lines without a terminal."""
+
+from __future__ import annotations
+
+from time import monotonic
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from freshet.ports import Progress as Callback
+
+SHOWN_AFTER = 1.0
+"""Seconds of work that go by unseen."""
+LINE_EVERY = 10.0
+"""Seconds between two lines where there is no terminal."""
+
+
+class Screen:
+    """A reporter for `freshet.workspace`; use it as a context manager, so that bars vanish at the end."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or Console(stderr=True, highlight=False)
+        self._bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=self.console,
+            transient=True,
+        )
+        self._shown: set[TaskID] = set()
+
+    def __enter__(self) -> Screen:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._bars.stop()
+
+    def say(self, text: str) -> None:
+        """A line, above the bars."""
+        self.console.print(text, markup=False, soft_wrap=True)
+
+    def progress(self, name: str) -> Callback:
+        """Show work once it takes over a second."""
+        return _Bar(self, name) if self.console.is_terminal else _Lines(self, name)
+
+    def draw(self, name: str, task: TaskID | None, done: int, total: int) -> TaskID | None:
+        """Draw or move a bar; it goes away when the work is done."""
+        if task is None:
+            if done >= total:
+                return None
+            self._bars.start()
+            task = self._bars.add_task(name, total=total)
+            self._shown.add(task)
+        self._bars.update(task, completed=done, total=total)
+        if done >= total and task in self._shown:
+            self._bars.remove_task(task)
+            self._shown.discard(task)
+            if not self._shown:
+                self._bars.stop()
+        return task
+
+
+class _Bar:
+    def __init__(self, screen: Screen, name: str) -> None:
+        self.screen = screen
+        self.name = name
+        self.start = monotonic()
+        self.task: TaskID | None = None
+
+    def __call__(self, done: int, total: int) -> None:
+        if self.task is not None or monotonic() - self.start >= SHOWN_AFTER:
+            self.task = self.screen.draw(self.name, self.task, done, total)
+
+
+class _Lines:
+    def __init__(self, screen: Screen, name: str) -> None:
+        self.screen = screen
+        self.name = name
+        self.start = self.last = monotonic()
+
+    def __call__(self, done: int, total: int) -> None:
+        now = monotonic()
+        if done >= total or now - self.last < LINE_EVERY:
+            return
+        self.last = now
+        left = (now - self.start) / max(done, 1) * (total - done)
+        self.screen.say(f"{self.name}: {done:,} of {total:,}, about {left:.0f} s left")
