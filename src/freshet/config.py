@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from freshet.errors import ConfigError
 
 Positive = Annotated[int, Field(ge=1)]
-HalfLife = Annotated[float, Field(gt=0)]
+HalfLife = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Days = Positive | Literal["ever"]
 Auto = Literal["auto"]
 

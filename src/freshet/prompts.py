@@ -19,9 +19,9 @@ NEXT = "next :"
 _STRENGTHS = ((0.40, "most"), (0.20, "many"), (0.10, "some"), (0.0, "few"))
 
 
-def strength(share: float, shift: float = 0.0) -> str:
-    """The share of people in a word; `shift` moves the boundaries, which hysteresis uses."""
-    return next(word for bound, word in _STRENGTHS if share + shift >= bound or bound == 0.0)
+def strength(share: float) -> str:
+    """The share of people in a word."""
+    return next(word for bound, word in _STRENGTHS if share >= bound)
 
 
 def label(index: int) -> str:
@@ -39,7 +39,7 @@ def names(descriptions: Sequence[str], mode: str) -> tuple[str, ...]:
 def render(context: Context, names: Sequence[str], evidence: ContextEvidence | None = None) -> str:
     """The prompt of a context, such as::
 
-        liked : horror zombie | romance drama ; recently after romance drama : many war drama , some comedy ; next :
+        liked : horror zombie | drama war ; recently after drama war : many love , some comedy ; next :
 
     Args:
         context: interest indices, most recent last.

@@ -27,7 +27,7 @@ class PlannerScores:
         self.rows = rows
         self.interests = interests
         codes = self._codes(np.asarray(rows.contexts))
-        answered = np.asarray(rows.successors[:, :1] >= 0).any(axis=1)
+        answered = np.asarray((np.asarray(rows.successors) >= 0).any(axis=1))
         self._order = np.argsort(codes, kind="stable")
         self._order = self._order[answered[self._order]]
         self._sorted = codes[self._order]
@@ -95,6 +95,6 @@ class PlannerScores:
             alone = recent[:, -2] < 0  # no earlier interest: the row of the last, or of no interest
             add(np.hstack([blank, np.full_like(last, -1), last]), alone)
         if width > 2:
-            add(recent[:, -width:], (recent[:, -width:] >= 0).all(axis=1))
+            add(recent[:, -width:], np.asarray((recent[:, -width:] >= 0).all(axis=1)))
         shares = np.where(looked_up > 0, total / np.maximum(looked_up, 1), counts)
         return np.log(np.maximum(shares, FLOOR)).astype(np.float32)

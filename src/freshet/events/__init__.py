@@ -25,7 +25,7 @@ __all__ = [
     "Rule",
     "Snapshot",
     "brings_items",
-    "item_file",
     "import_items",
+    "item_file",
     "parse",
 ]

@@ -55,23 +55,41 @@ def choose(
         return {}
     now = _Shares(window.now, interests, strengths)
     before = _Shares(window.before, interests, strengths) if config.rank_by == "trend" else None
-    cache: dict[Context, tuple[Successor, ...]] = {}
+    standings: dict[Context, _Standing] = {}
     chosen: dict[Context, ContextEvidence] = {}
     top = config.top * (10 if config.level == "global" else 1)
     for context in contexts:
         barred = withheld.union(context)
         for after in ((),) if config.level == "global" else now.supported(context, config.min_support):
-            if after not in cache:
-                cache[after] = _ranked(now, before, after, config)
-            successors = tuple(s for s in cache[after] if s.interest not in barred)[:top]
+            if after not in standings:
+                standings[after] = _standing(now, before, after)
+            standing = standings[after]
+            successors = tuple(s for s in standing.ranked if s.interest not in barred)[:top]
             if not successors:
                 continue  # enough people, but no two of them agree: a shorter context may say more
             held = previous.get(context)
-            if held is not None and held.after == after:
-                successors = _steady(held.successors, successors, now.of(after), barred, config.hysteresis)
+            if held is not None and held.after == after and len(held.successors) <= top:
+                successors = _steady(held.successors, successors, standing, barred, config.hysteresis)
             chosen[context] = ContextEvidence(after, successors)
             break
     return chosen
+
+
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """The successors of one context.
+
+    Attributes:
+        shares: (N,) shrunk shares now.
+        order: (N,) what ranks: the shares, or their rise since the window before.
+        ranked: those seen at least twice, best first.
+        seen: those seen at all.
+    """
+
+    shares: NDArray[np.float64]
+    order: NDArray[np.float64]
+    ranked: tuple[Successor, ...]
+    seen: frozenset[int]
 
 
 class _Shares:
@@ -109,38 +127,41 @@ class _Shares:
         return self._shares[context]
 
 
-def _ranked(
-    now: _Shares, before: _Shares | None, after: Context, config: EvidenceConfig
-) -> tuple[Successor, ...]:
-    """Successors seen at least twice after this context, best first."""
+def _standing(now: _Shares, before: _Shares | None, after: Context) -> _Standing:
     shares = now.of(after)
     order = shares if before is None else shares - before.of(after)
-    seen = [(s, w) for s, w in now.counts.get(after, ()) if w >= 2 and order[s] > 0]
-    seen.sort(key=lambda row: (-order[row[0]], row[0]))
-    enough = 10 * config.top + len(after) + 10
-    return tuple(Successor(s, float(shares[s]), w) for s, w in seen[:enough])
+    counts = now.counts.get(after, [])
+    twice = [(s, w) for s, w in counts if w >= 2 and order[s] > 0]
+    twice.sort(key=lambda row: (-order[row[0]], row[0]))
+    ranked = tuple(Successor(s, float(shares[s]), w) for s, w in twice)
+    return _Standing(shares, order, ranked, frozenset(s for s, _ in counts))
 
 
 def _steady(
     held: tuple[Successor, ...],
     fresh: tuple[Successor, ...],
-    shares: NDArray[np.float64],
+    standing: _Standing,
     barred: frozenset[int],
     hysteresis: float,
 ) -> tuple[Successor, ...]:
     """The previous entries while they still hold, else the fresh ones.
 
-    They hold while all may be named, no newcomer beats the weakest of them by more than the hysteresis,
-    and no share has left its word by more than the hysteresis.
+    They hold while all may be named and are still seen (and still rise, if trends rank), no newcomer beats
+    the weakest of them by more than the hysteresis, and no share has left its word by more than the
+    hysteresis.
     """
-    if any(s.interest in barred for s in held) or len(fresh) > len(held):
+    order = standing.order
+    gone = any(
+        s.interest in barred or s.interest not in standing.seen or order[s.interest] <= 0 for s in held
+    )
+    if gone or len(fresh) > len(held):
         return fresh
-    weakest = min(float(shares[s.interest]) for s in held)
+    weakest = min(order[s.interest] for s in held)
     names = {s.interest for s in held}
-    if any(s.share > weakest * (1 + hysteresis) for s in fresh if s.interest not in names):
+    if any(order[s.interest] > weakest * (1 + hysteresis) for s in fresh if s.interest not in names):
         return fresh
     for s in held:
-        share = float(shares[s.interest])
+        share = float(standing.shares[s.interest])
         moved = abs(share - s.share) > hysteresis * s.share
         if moved and strength(share) != strength(s.share):
             return fresh

@@ -73,7 +73,7 @@ def make_plan(
     ).reshape(-1, WIDTH)
     source = np.full(len(prompts), -1, np.int64)
     if stored is not None:
-        answered = (stored.successors >= 0).any(axis=1)  # a failed row is tried again
+        answered = np.asarray((stored.successors >= 0).any(axis=1))  # a failed row is tried again
         where = {
             bytes(row): index
             for index, (row, ok) in enumerate(zip(stored.fingerprints, answered, strict=True))
@@ -81,6 +81,6 @@ def make_plan(
         }
         source = np.array([where.get(bytes(row), -1) for row in fingerprints], np.int64).reshape(-1)
     expected = Usage()
-    for index in np.flatnonzero(source < 0):
+    for index in np.flatnonzero(source < 0).tolist():
         expected += Usage(*planner.size(prompts[index]))
     return Plan(prompts, fingerprints, stored, source, expected)

@@ -1,4 +1,4 @@
-"""Carrying out a plan: chunks are committed one by one, a killed run continues, a bad prompt stops nothing."""
+"""Carrying out a plan: chunks are committed, a killed run continues, a bad prompt stops nothing."""
 
 from __future__ import annotations
 

@@ -124,7 +124,7 @@ def calibration(
     """
     if not counting.windows:
         raise NotEnoughData(
-            f"no transitions in the last {known.scales.fit_windows} windows of {known.scales.window_days} days",
+            f"the last windows ({known.scales.window_days} days each) hold no transitions",
             hint="raise [counts] window_days or fit_windows, or import more events",
         )
     k = ws.config.transitions.k

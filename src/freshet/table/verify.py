@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from freshet.table.eligibility import Rules
 from freshet.table.read import Table
 
-
 COVERED = "every context is covered"
 
 
