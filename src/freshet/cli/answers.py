@@ -69,8 +69,9 @@ def imported(record: Record, reports: Sequence[ImportReport]) -> dict[str, Any]:
     return document("import", {"run": record.id, "files": files, "snapshot": reports[-1].snapshot})
 
 
-def interests(record: Record, listed: Listing) -> dict[str, Any]:
-    return document("interests", {"run": record.id, **asdict(listed)})
+def interests(run: str | None, listed: Listing) -> dict[str, Any]:
+    """`run` is the run that formed them, or None where they were there."""
+    return document("interests", {"run": run, **asdict(listed)})
 
 
 def explained(explanation: Explanation) -> dict[str, Any]:

@@ -87,9 +87,13 @@ def interests(
     from freshet.cli import show
 
     with opened(workspace) as ws:
-        record, known = pipeline.form_interests(ws, moment(as_of), rebuild)
-        listed = inspect.listing(ws, known.interests_version)
-    answer(answers.interests(record, listed), as_json, lambda console: show.interests(console, listed))
+        version = None if rebuild or as_of else inspect.formed(ws)
+        made_by = None
+        if version is None:
+            record, known = pipeline.form_interests(ws, moment(as_of), rebuild)
+            version, made_by = known.interests_version, record.id
+        listed = inspect.listing(ws, version)
+    answer(answers.interests(made_by, listed), as_json, lambda console: show.interests(console, listed))
 
 
 def drives_of(ws: Workspace, record: Record) -> Drives | None:

@@ -41,6 +41,8 @@ Here = Annotated[
     typer.Option("-w", "--workspace", metavar="DIR", help="The workspace.", callback=_noted),
 ]
 HERE = Path()
+WIDE = 120
+"""Columns of tables that go into a file or a pipe."""
 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout; all else on stderr.")]
 Moment = Annotated[
@@ -97,4 +99,4 @@ def answer(document: dict[str, Any], as_json: bool, show: Callable[[Console], No
         return
     from rich.console import Console
 
-    show(Console(highlight=False))
+    show(Console(highlight=False, width=None if sys.stdout.isatty() else WIDE))

@@ -198,7 +198,7 @@ def status(console: Console, workspace: Path, state: Status) -> None:
 
 def history(console: Console, lines: Sequence[RunLine]) -> None:
     """All runs."""
-    table = _table("run", "command", "as of", "outcome", ">s", ">tokens", ">cost", ">inferred", "release")
+    table = _table("run", "command", "as of", "outcome", ">s", ">tokens", ">cost", ">inferred", ">release")
     for line in lines:
         inferred = "" if line.changed is None else f"{line.changed:,}"
         table.add_row(

@@ -9,7 +9,7 @@ from freshet.inspect.diff import Diff, compare
 from freshet.inspect.drives import Drive, Drives
 from freshet.inspect.explain import Explanation, explain
 from freshet.inspect.history import RunLine, history, outcome
-from freshet.inspect.listing import Listing, listing
+from freshet.inspect.listing import Listing, formed, listing
 from freshet.inspect.opened import Opened, open_release
 from freshet.inspect.status import Status, status
 
@@ -24,6 +24,7 @@ __all__ = [
     "Status",
     "compare",
     "explain",
+    "formed",
     "history",
     "listing",
     "open_release",

@@ -35,6 +35,13 @@ class Listing:
     summary: dict[str, Any]
 
 
+def formed(ws: Workspace) -> str | None:
+    """Version of the newest interests, or None if there are none yet."""
+    built = [artifact(ws, "interests", version).manifest for version in ws.store.versions("interests")]
+    newest = max(built, key=lambda manifest: (manifest["as_of"], manifest["generation"]), default=None)
+    return None if newest is None else str(newest["version"])
+
+
 def listing(ws: Workspace, version: str) -> Listing:
     """The interests of an artifact, busiest first."""
     built = artifact(ws, "interests", version)

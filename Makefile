@@ -1,0 +1,51 @@
+# Everything runs in .venv, made on first use. Needs Python 3.11 or newer: nothing else, no GPU.
+#
+#   make demo                                     the loop on a simulated world: about three minutes
+#   make demo EVENTS=log.parquet ITEMS=items.parquet POSITIVE="value >= 7"     the same on your log
+#   make test                                     the whole test suite
+#   make check                                    style, types, layers
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+TORCH := 2.13.0
+CPU_WHEELS := https://download.pytorch.org/whl/cpu
+
+DIR ?= $(if $(EVENTS),demo-own,demo)
+EVENTS ?=
+ITEMS ?=
+POSITIVE ?=
+# through the environment, so that quotes and spaces in a rule reach freshet as they are
+export EVENTS ITEMS POSITIVE DIR
+
+.PHONY: demo test check clean
+
+demo: $(READY)
+	@set -- "$$DIR"; \
+	if [ -n "$$EVENTS" ]; then set -- "$$@" --events "$$EVENTS"; fi; \
+	if [ -n "$$ITEMS" ]; then set -- "$$@" --items "$$ITEMS"; fi; \
+	if [ -n "$$POSITIVE" ]; then set -- "$$@" --positive "$$POSITIVE"; fi; \
+	$(BIN)/freshet demo "$$@"
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean:
+	rm -rf .venv demo demo-own
+
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Freshet needs Python 3.11 or newer; name one with: make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
+	  { echo "Python's venv is missing; on Debian or Ubuntu: apt-get install python3-venv"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -c 'import torch' 2>/dev/null || \
+	  $(BIN)/python -m pip install --extra-index-url $(CPU_WHEELS) "torch==$(TORCH)"
+	$(BIN)/python -m pip install -e ".[local,dev]"
+	@touch $@
