@@ -22,6 +22,7 @@ from pathlib import Path
 from freshet.errors import ConfigError
 from freshet.events import ImportReport
 from freshet.ports import Artifact, Planner
+from freshet.steps import churn
 from freshet.steps.counting import Counting
 from freshet.steps.knowledge import Knowledge, learn
 from freshet.steps.publishing import check, make_table, publish, rules_of
@@ -50,8 +51,9 @@ def run_due(ws: Workspace, now: datetime, as_of: AsOf | None = None, force_publi
             current is None
             or AsOf.parse(current.as_of).day + timedelta(days=days) <= moment.day
             or current.model != (model.version if model else "")
+            or current.interests != known.interests_version
         ):
-            _refresh(ws, run, known, counting, model, force_publish or moment == latest(ws))
+            _refresh(ws, run, known, counting, model, force_publish)
         else:
             run.say(
                 f"release {current.number} of {current.as_of} is younger than {days} days: nothing is due"
@@ -102,33 +104,36 @@ def fast_path(ws: Workspace, as_of: AsOf | None = None, force_publish: bool = Fa
         if ws.tuner is not None and model is None:
             run.say("no accepted model for this configuration yet: the slow path comes first")
             model = finetune(ws, run, known, counting, ws.tuner, rules_of(ws, known).withheld())
-        _refresh(ws, run, known, counting, model, force_publish or moment == latest(ws))
+        _refresh(ws, run, known, counting, model, force_publish)
     return run.record
 
 
 def approve(ws: Workspace, run_id: str, reviewer: str) -> Record:
     """A person accepts what a gate halted: a model may be used, a table is published."""
-    record = _review(ws, run_id, reviewer, "approved")
-    waiting = record.waiting or {}
-    if "table" in waiting:
-        made = ws.store.find("tables", waiting["table"])
-        if made is not None:
-            with ws.run(f"approve {run_id}", record.as_of) as run:
-                publish(ws, run, made)
-            record.release = run.record.release
-            ws.ledger.save(record)
-    return record
+    record = _halted(ws, run_id, "approved")
+    waiting = (record.waiting or {}).get("table")
+    made = ws.store.find("tables", waiting) if waiting else None
+    if made is not None:
+        current = ws.releases.current()
+        if current is not None and current.as_of > made.manifest["as_of"]:
+            raise ConfigError(
+                f"release {current.number} of {current.as_of} is newer than the table of run {run_id}",
+                hint=f"`freshet reject {run_id}`, or `freshet refresh --as-of {record.as_of} --publish`",
+            )
+        with ws.run(f"approve {run_id}", record.as_of) as run:
+            record.release = publish(ws, run, made).number
+    return _reviewed(ws, record, reviewer, "approved")
 
 
 def reject(ws: Workspace, run_id: str, reviewer: str) -> Record:
     """A person refuses what a gate halted; the current release keeps serving."""
-    return _review(ws, run_id, reviewer, "rejected")
+    return _reviewed(ws, _halted(ws, run_id, "rejected"), reviewer, "rejected")
 
 
 def roll_back(ws: Workspace, number: int | None = None) -> Release:
     """Serve an earlier release again: the named one, or the one before the current."""
-    current = ws.releases.current()
     if number is None:
+        current = ws.releases.current()
         if current is None or current.previous is None:
             raise ConfigError("there is no earlier release to roll back to", hint="see `freshet history`")
         number = current.previous
@@ -148,15 +153,28 @@ def _model(ws: Workspace, known: Knowledge) -> Artifact | None:
 
 
 def _refresh(
-    ws: Workspace, run: Run, known: Knowledge, counting: Counting, model: Artifact | None, publishing: bool
+    ws: Workspace, run: Run, known: Knowledge, counting: Counting, model: Artifact | None, force: bool
 ) -> None:
     open_planner = _opener(ws, known, model)
     made = make_table(ws, run, known, counting, open_planner, model.version if model else "")
     check(ws, run, known, counting, made)
-    if publishing:
-        publish(ws, run, made)
-    else:
-        run.say(f"table {made.version} as of {known.as_of} is made, CURRENT is not moved (--publish does)")
+    why_not = "" if force else _held_back(ws, known, made)
+    if why_not:
+        run.say(f"table {made.version} as of {known.as_of} {why_not}: CURRENT is not moved (--publish does)")
+        return
+    churn.guard(ws, run, known, counting, made)
+    publish(ws, run, made)
+
+
+def _held_back(ws: Workspace, known: Knowledge, made: Artifact) -> str:
+    """Why a good table is not published without being told to, or ''."""
+    current = ws.releases.current()
+    later = [] if current is None else [n for n in ws.releases.numbers() if n > current.number]
+    if known.as_of.day < latest(ws).day:
+        return "is of the past"
+    if any(ws.releases.get(number).table == made.version for number in later):
+        return "was rolled back"
+    return "was rejected" if churn.verdict(ws, made.version) == "rejected" else ""
 
 
 def _opener(ws: Workspace, known: Knowledge, model: Artifact | None) -> Callable[[], Planner] | None:
@@ -180,13 +198,17 @@ def _is_due(ws: Workspace, known: Knowledge, model: Artifact | None) -> bool:
     return due <= known.as_of.day
 
 
-def _review(ws: Workspace, run_id: str, reviewer: str, outcome: str) -> Record:
+def _halted(ws: Workspace, run_id: str, outcome: str) -> Record:
     record = ws.ledger.get(run_id)
     if record.outcome != "waiting":
         raise ConfigError(
             f"run {run_id} is {record.outcome}, only a waiting run can be {outcome}",
             hint="`freshet status` shows what waits",
         )
+    return record
+
+
+def _reviewed(ws: Workspace, record: Record, reviewer: str, outcome: str) -> Record:
     record.outcome, record.reviewer = outcome, reviewer
     ws.ledger.save(record)
     return record

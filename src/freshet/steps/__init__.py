@@ -2,5 +2,5 @@
 
 `sources` events and items · `knowledge` interests and transitions as known before a moment · `counting` the
 fitted counts · `prompting` evidence, prompts and planner rows · `tuning` the slow path · `publishing` the
-table, its checks and the release.
+table, its checks and the release · `churn` whether a person should look before it serves.
 """

@@ -11,7 +11,7 @@ import numpy as np
 from freshet import counts
 from freshet.steps.knowledge import Knowledge
 from freshet.transitions.pool import day_name, day_number
-from freshet.types import AsOf, Mixture, Sums, Transitions
+from freshet.types import AsOf, Context, Mixture, Sums, Transitions
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,13 @@ class Counting:
                 [log.sums(moment, scales.transition_half_life, j) for j in range(1, self.k + 1)],
             )
         return self._sums[moment]
+
+    def observed(self) -> list[Context]:
+        """Contexts that occur in the log before as_of, sorted."""
+        found: set[Context] = {()}
+        for sums in self.sums(self.known.as_of)[1]:
+            found.update(tuple(context) for context in sums.contexts.tolist())
+        return sorted(found)
 
     def model(self, moment: AsOf, strengths: Sequence[float] | None = None) -> counts.CountModel:
         """Counts before a moment, shrunk by the fitted strengths unless others are given."""

@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from freshet import counts, evidence, inference, table
-from freshet.errors import GateFailed, VerificationError
+from freshet.errors import VerificationError
 from freshet.ports import Artifact, Planner
 from freshet.steps import prompting
 from freshet.steps.counting import Counting
 from freshet.steps.knowledge import Knowledge
 from freshet.steps.sources import committed
-from freshet.types import Context, Eligibility, Mixture, PlannerRows, pack_contexts
+from freshet.types import Context, Eligibility, Mixture, PlannerRows
 from freshet.workspace import Release, Run, Workspace, version_of
 from freshet.workspace.files import read_json, write_json
 
 CODE = 1
-FLOOR_SAMPLE = 2000
-"""Contexts on which the repeat-run floor of churn is measured."""
 
 
 @dataclass(frozen=True)
@@ -173,12 +171,10 @@ def check(ws: Workspace, run: Run, known: Knowledge, counting: Counting, made: A
 
     Raises:
         VerificationError: it breaks a rule; this is a bug or a damaged file, and it is not published.
-        GateFailed: it differs so much from the current one that a person should look.
     """
-    rules = rules_of(ws, known)
     with run.step("verify") as step:
         fresh = table.Table(made.path, len(known.interests))
-        checks = table.verify(fresh, _contexts(ws, known, counting), rules)
+        checks = table.verify(fresh, _contexts(ws, known, counting), rules_of(ws, known))
         step.details = {"checks": {c.name: c.passed for c in checks}}
         failed = [c for c in checks if not c.passed]
         if failed:
@@ -187,26 +183,6 @@ def check(ws: Workspace, run: Run, known: Knowledge, counting: Counting, made: A
                 + "; ".join(f"{c.name}: {c.seen}" for c in failed),
                 hint="the current release keeps serving; please report this with the run's ledger entry",
             )
-        current = ws.releases.current()
-        if current is None or current.table == made.version:
-            return
-        observed = _observed(counting)
-        moved = churn_between(ws, current, known, fresh, observed)
-        if moved is None:
-            run.say("verify: the current release has other interests, churn can't be compared")
-            return
-        floor = _floor(ws, known, counting, made, observed)
-        step.details |= {"churn": moved, "churn_floor": floor, "observed_contexts": len(observed)}
-        run.say(f"churn of the top 5: {moved:.1%} (repeat-run floor {floor:.1%})")
-    if moved > max(ws.config.table.max_churn, 2 * floor) and not _approved(ws, made.version):
-        run.record.waiting = {"table": made.version, "churn": moved, "floor": floor}
-        run.end("waiting", f"churn {moved:.1%} is above the bound")
-        raise GateFailed(
-            f"run {run.record.id} waits: {moved:.1%} of the top-5 successors changed at once, "
-            f"the bound is {max(ws.config.table.max_churn, 2 * floor):.1%}",
-            hint=f"`freshet approve {run.record.id}` publishes the table, `freshet reject {run.record.id}` "
-            "drops it; the current release keeps serving",
-        )
 
 
 def publish(ws: Workspace, run: Run, made: Artifact) -> Release:
@@ -224,55 +200,6 @@ def publish(ws: Workspace, run: Run, made: Artifact) -> Release:
     return release
 
 
-def churn_between(
-    ws: Workspace,
-    release: Release,
-    known: Knowledge,
-    fresh: table.Table,
-    observed: Sequence[Context],
-) -> float | None:
-    """Mean churn of the top-5 over observed contexts; None if the interests can't be compared."""
-    if release.interests != known.interests_version:
-        return None
-    old_artifact = ws.store.find("tables", release.table)
-    if old_artifact is None or old_artifact.manifest["k"] != fresh.k:
-        return None
-    old = table.Table(old_artifact.path, len(known.interests))
-    pairs = [(old.row_number(c), fresh.row_number(c)) for c in observed]
-    both = [(a, b) for a, b in pairs if a is not None and b is not None]
-    if not both:
-        return None
-    rows = np.array(both)
-    before = np.asarray(old.successors[rows[:, 0]], np.int64)
-    after = np.asarray(fresh.successors[rows[:, 1]], np.int64)
-    return float(table.churn(before, after).mean())
-
-
-def _floor(
-    ws: Workspace, known: Knowledge, counting: Counting, made: Artifact, observed: Sequence[Context]
-) -> float:
-    """Churn between two tables whose counts come from bootstrap resamples of the same users.
-
-    The planner's rows are held fixed, so the floor is a lower bound of what noise alone would change.
-    """
-    step = max(1, len(observed) // FLOOR_SAMPLE)
-    sample = pack_contexts(observed[::step], counting.k)
-    excluded = rules_of(ws, known).excluded(sample)
-    scorer = open_scorer(made, len(known.interests))
-    tops = []
-    log, scales = known.transitions, known.scales
-    for seed in (1, 2):
-        model = counts.CountModel.build(
-            [log.sums(known.as_of, h, 0, seed) for h in scales.half_lives],
-            [log.sums(known.as_of, scales.transition_half_life, j, seed) for j in range(1, counting.k + 1)],
-            len(known.interests),
-            counting.strengths,
-        )
-        fused = replace(scorer, model=model)(sample, excluded).fused
-        tops.append(np.argsort(-fused, axis=1, kind="stable")[:, :5])
-    return float(table.churn(tops[0], tops[1]).mean())
-
-
 def _contexts(ws: Workspace, known: Knowledge, counting: Counting) -> NDArray[np.int16]:
     k = ws.config.transitions.k
     triples = counting.sums(known.as_of)[1][2].contexts if k == 3 else None
@@ -284,17 +211,8 @@ def _asked(ws: Workspace, counting: Counting, packed: NDArray[np.int16]) -> list
     contexts = [tuple(i for i in row if i >= 0) for row in packed.tolist()]
     if ws.config.inference.contexts == "all":
         return contexts
-    seen = set(_observed(counting))
+    seen = set(counting.observed())
     return [context for context in contexts if context in seen]
-
-
-def _observed(counting: Counting) -> list[Context]:
-    """Contexts that occur in the log, sorted."""
-    _, suffixes = counting.sums(counting.known.as_of)
-    found: set[Context] = {()}
-    for sums in suffixes:
-        found.update(tuple(context) for context in sums.contexts.tolist())
-    return sorted(found)
 
 
 def _with(stored: PlannerRows | None, rows: PlannerRows) -> PlannerRows:
@@ -315,10 +233,3 @@ def _weights(counting: Counting, mixture: Mixture | None) -> dict[str, Any]:
         "held_out_users": counting.mixture.users,
         "scales": counting.known.scales.as_dict(),
     }
-
-
-def _approved(ws: Workspace, made: str) -> bool:
-    return any(
-        record.outcome == "approved" and record.waiting and record.waiting.get("table") == made
-        for record in ws.ledger.records()
-    )

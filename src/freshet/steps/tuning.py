@@ -119,8 +119,14 @@ def _pass_gates(
         run.say(f"gate {name}: {value} (at least {gate['threshold']:.1%})")
     recall = result["recall"]
     run.say("recall@1: " + ", ".join(f"{name} {value:.1%}" for name, value in recall.items()))
-    if result["passed"] or verdict(ws, model) == "approved":
+    said = verdict(ws, model)
+    if said in ("passed", "approved"):
         return
+    if said == "rejected":
+        raise GateFailed(
+            f"model {model} was rejected, and tuning as of {known.as_of} would make the same again",
+            hint="import newer events, or change [tuning] or [planner]; the current release keeps serving",
+        )
     run.record.waiting = {"model": model, "report": result}
     failed = [name for name, gate in result["gates"].items() if not gate["passed"]]
     run.end("waiting", f"gate failed: {', '.join(failed)}")

@@ -1,0 +1,108 @@
+"""Step: how much a new table differs from the serving one, and whether a person should look first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from freshet import counts, table
+from freshet.errors import GateFailed
+from freshet.ports import Artifact
+from freshet.steps.counting import Counting
+from freshet.steps.knowledge import Knowledge
+from freshet.steps.publishing import open_scorer, rules_of
+from freshet.types import Context, pack_contexts
+from freshet.workspace import Release, Run, Workspace
+
+FLOOR_SAMPLE = 2000
+"""Contexts on which the repeat-run floor is measured."""
+
+
+def guard(ws: Workspace, run: Run, known: Knowledge, counting: Counting, made: Artifact) -> None:
+    """Halt where the table differs so much from the current one that a person should look.
+
+    Raises:
+        GateFailed: the run waits for `freshet approve` or `freshet reject`.
+    """
+    current = ws.releases.current()
+    if current is None or current.table == made.version:
+        return
+    with run.step("churn") as step:
+        observed = counting.observed()
+        moved = between(ws, current, known, made, observed)
+        if moved is None:
+            run.say("churn: the current release has other interests, they can't be compared")
+            return
+        floor = _floor(ws, known, counting, made, observed)
+        step.details = {"churn": moved, "churn_floor": floor, "observed_contexts": len(observed)}
+        run.say(f"churn of the top 5: {moved:.1%} (repeat-run floor {floor:.1%})")
+    bound = max(ws.config.table.max_churn, 2 * floor)
+    if moved > bound and verdict(ws, made.version) != "approved":
+        run.record.waiting = {"table": made.version, "churn": moved, "floor": floor}
+        run.end("waiting", f"churn {moved:.1%} is above the bound")
+        raise GateFailed(
+            f"run {run.record.id} waits: {moved:.1%} of the top-5 successors changed at once, "
+            f"the bound is {bound:.1%}",
+            hint=f"`freshet approve {run.record.id}` publishes the table, `freshet reject {run.record.id}` "
+            "drops it; the current release keeps serving",
+        )
+
+
+def verdict(ws: Workspace, made: str) -> str:
+    """What a person last said about a halted table: approved, rejected, or nothing ('')."""
+    said = [
+        record.outcome
+        for record in ws.ledger.records()
+        if record.waiting
+        and record.waiting.get("table") == made
+        and record.outcome in ("approved", "rejected")
+    ]
+    return said[-1] if said else ""
+
+
+def between(
+    ws: Workspace, release: Release, known: Knowledge, made: Artifact, observed: Sequence[Context]
+) -> float | None:
+    """Mean churn of the top-5 over observed contexts; None if the interests can't be compared."""
+    if release.interests != known.interests_version:
+        return None
+    old_artifact = ws.store.find("tables", release.table)
+    if old_artifact is None or old_artifact.manifest["k"] != made.manifest["k"]:
+        return None
+    old, fresh = (table.Table(artifact.path, len(known.interests)) for artifact in (old_artifact, made))
+    pairs = [(old.row_number(c), fresh.row_number(c)) for c in observed]
+    both = [(a, b) for a, b in pairs if a is not None and b is not None]
+    if not both:
+        return None
+    rows = np.array(both)
+    before = np.asarray(old.successors[rows[:, 0]], np.int64)
+    after = np.asarray(fresh.successors[rows[:, 1]], np.int64)
+    return float(table.churn(before, after).mean())
+
+
+def _floor(
+    ws: Workspace, known: Knowledge, counting: Counting, made: Artifact, observed: Sequence[Context]
+) -> float:
+    """Churn between two tables whose counts come from bootstrap resamples of the same users.
+
+    The planner's rows are held fixed, so the floor is a lower bound of what noise alone would change.
+    """
+    step = max(1, len(observed) // FLOOR_SAMPLE)
+    sample = pack_contexts(observed[::step], counting.k)
+    excluded = rules_of(ws, known).excluded(sample)
+    scorer = open_scorer(made, len(known.interests))
+    tops = []
+    log, scales = known.transitions, known.scales
+    for seed in (1, 2):
+        model = counts.CountModel.build(
+            [log.sums(known.as_of, h, 0, seed) for h in scales.half_lives],
+            [log.sums(known.as_of, scales.transition_half_life, j, seed) for j in range(1, counting.k + 1)],
+            len(known.interests),
+            counting.strengths,
+        )
+        fused = replace(scorer, model=model)(sample, excluded).fused
+        top = np.argsort(-fused, axis=1, kind="stable")[:, :5]
+        tops.append(np.where(np.isfinite(np.take_along_axis(fused, top, axis=1)), top, -1))
+    return float(table.churn(tops[0], tops[1]).mean())
