@@ -75,6 +75,8 @@ def run(arguments: Sequence[str]) -> int:
         return _tell(call, as_json, error.message, error.hint, error.exit_code, error)
     except _UsageError as error:
         text = str(getattr(error, "format_message", error.__str__)())
+        if not text:  # no command was given: the help has been shown
+            return 2
         command = f"freshet {call.command}".strip()
         return _tell(call, as_json, text[:1].lower() + text[1:], f"see `{command} --help`", 2, error)
     except (KeyboardInterrupt, typer.Abort):

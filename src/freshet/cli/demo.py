@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from freshet.cli import answers
-from freshet.cli.options import AsJson, answer
+from freshet.cli.options import AsJson, answer, noted
 from freshet.cli.setup import Count, EventFiles, ItemFile, Kind, Novelty, Rule
 from freshet.errors import GateFailed
 
@@ -37,7 +37,9 @@ def add(app: typer.Typer) -> None:
 
 
 def demo(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The workspace to make.")] = Path("demo"),
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="The workspace to make.", callback=noted)
+    ] = Path("demo"),
     events: EventFiles = None,
     items: ItemFile = None,
     positive: Rule = "",

@@ -30,7 +30,8 @@ class Call:
     workspace: Path | None = None
 
 
-def _noted(context: typer.Context, value: Path) -> Path:
+def noted(context: typer.Context, value: Path) -> Path:
+    """Remember the workspace a command is about."""
     if isinstance(context.obj, Call):
         context.obj.workspace = value
     return value
@@ -38,7 +39,7 @@ def _noted(context: typer.Context, value: Path) -> Path:
 
 Here = Annotated[
     Path,
-    typer.Option("-w", "--workspace", metavar="DIR", help="The workspace.", callback=_noted),
+    typer.Option("-w", "--workspace", metavar="DIR", help="The workspace.", callback=noted),
 ]
 HERE = Path()
 WIDE = 120

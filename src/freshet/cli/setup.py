@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from freshet.cli import answers
-from freshet.cli.options import AsJson, answer
+from freshet.cli.options import AsJson, answer, noted
 from freshet.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def add(app: typer.Typer) -> None:
 
 
 def init(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The workspace to make.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The workspace to make.", callback=noted)],
     events: EventFiles = None,
     items: ItemFile = None,
     positive: Rule = "",
