@@ -1,0 +1,10 @@
+"""What happened in a workspace, as one self-contained HTML page: no scripts, no network, nothing to install.
+
+`page` writes it; `subject` opens what it is about; each section has a module that gathers its facts
+(`answer`, `drivers`, `clusters`, `movement`, `refreshes`, `judged`, `examples`, `log`, `origins`), and
+`page.html` words them. `charts` draws, `words` formats numbers.
+"""
+
+from freshet.report.page import write_report
+
+__all__ = ["write_report"]

@@ -1,0 +1,77 @@
+"""Charts as inline SVG: drawn by Altair, rendered without a browser, coloured by the page's own CSS."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import altair as alt
+import vl_convert
+from markupsafe import Markup, escape
+
+ACCENT, INK, MUTED, FAINT = "var(--accent)", "var(--ink)", "var(--muted)", "var(--faint)"
+"""CSS variables pass through to the SVG, so that a chart follows light and dark mode."""
+
+WIDTH = 620
+"""Pixels of the plot and its labels together, about the width of the text."""
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+def data(rows: Rows) -> alt.InlineData:
+    """Rows as inline data of a chart."""
+    return alt.InlineData(values=list(rows))
+
+
+def render(chart: alt.TopLevelMixin, label: str) -> Markup:
+    """A chart as an SVG element that scales with the page.
+
+    Args:
+        label: what the chart shows and says, for those who can't see it.
+    """
+    drawn = vl_convert.vegalite_to_svg(json.dumps(_themed(chart).to_dict()))
+    # ids of clip paths are numbered per chart and would collide within one page
+    mark = hashlib.blake2b(drawn.encode(), digest_size=4).hexdigest()
+    drawn = re.sub(r"\bclip(\d+)\b", rf"clip-{mark}-\1", drawn)
+    width = re.search(r'<svg[^>]* width="([\d.]+)"', drawn)
+    size = f"max-width:{width.group(1)}px" if width else ""
+    drawn = re.sub(r'(<svg[^>]*?) width="[\d.]+" height="[\d.]+"', r"\1", drawn, count=1)
+    # said once on the element; the renderer's own roles would be read out mark by mark
+    drawn = re.sub(r' (role|aria-[a-z]+)="[^"]*"', "", drawn)
+    head = f'<svg role="img" aria-label="{escape(label)}" style="{size}"'
+    return Markup(drawn.replace("<svg", head, 1))
+
+
+def room(labels: Sequence[str]) -> int:
+    """Pixels to keep for axis labels. The renderer measures with its own font; a reader's may be wider."""
+    return max(map(len, labels), default=0) * 7 + 8
+
+
+def axis(title: str | None = None, **look: Any) -> alt.Axis:
+    """An axis in the page's manner: few ticks, no box."""
+    return alt.Axis(title=title, **look)
+
+
+def _themed(chart: alt.TopLevelMixin) -> Any:
+    text = {"labelColor": MUTED, "titleColor": MUTED, "labelFontSize": 12, "titleFontSize": 12}
+    return (
+        chart.configure(font="system-ui, sans-serif", background="transparent", aria=False)
+        .configure_view(stroke=None)
+        .configure_axis(
+            **text,
+            titleFontWeight="normal",
+            domain=False,
+            ticks=False,
+            gridColor=FAINT,
+            labelPadding=6,
+            labelLimit=300,
+            tickCount=5,
+        )
+        .configure_header(labelColor=INK, labelFontSize=12, labelLimit=220, title=None)
+        .configure_legend(
+            **text, titleFontWeight="normal", orient="top", direction="horizontal", title=None, labelLimit=300
+        )
+    )

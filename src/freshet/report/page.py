@@ -1,0 +1,72 @@
+"""Writing the page: every section's facts, one template, one file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import jinja2
+from markupsafe import Markup
+
+from freshet.report import (
+    answer,
+    clusters,
+    drivers,
+    examples,
+    judged,
+    log,
+    movement,
+    origins,
+    refreshes,
+    words,
+)
+from freshet.report.subject import Subject
+from freshet.workspace import Workspace
+from freshet.workspace.files import write_text
+
+_HERE = Path(__file__).parent
+
+
+def write_report(ws: Workspace, into: Path) -> Path:
+    """Write the page about a workspace; equal workspaces give equal bytes.
+
+    Args:
+        into: the file to write, or a folder that receives `report.html`.
+
+    Returns:
+        The file written. It needs no network, no scripts and no other file.
+    """
+    path = into / "report.html" if into.is_dir() else into
+    write_text(path, render(Subject.of(ws)))
+    return path
+
+
+def render(subject: Subject) -> str:
+    """The page as text; everything that came from the log is escaped."""
+    template = _templates().get_template("page.html")
+    return template.render(
+        name=subject.ws.root.resolve().name,
+        style=Markup((_HERE / "style.css").read_text(encoding="utf-8")),
+        answer=answer.gather(subject),
+        drivers=drivers.gather(subject),
+        clusters=clusters.gather(subject),
+        movement=movement.gather(subject),
+        refreshes=refreshes.gather(subject),
+        judged=judged.gather(subject),
+        examples=examples.gather(subject),
+        data=log.gather(subject),
+        origins=origins.gather(subject),
+    )
+
+
+def _templates() -> jinja2.Environment:
+    templates = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_HERE),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    for show in (words.percent, words.number, words.fixed, words.seconds, words.money, words.day):
+        templates.filters[show.__name__] = show
+    templates.globals["several"] = words.several
+    return templates
