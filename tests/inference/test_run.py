@@ -1,0 +1,160 @@
+"""Only what changed is asked; killed runs continue; one bad prompt stops nothing."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from freshet.inference import Outcome, fingerprint, make_plan, read, run, write
+from freshet.types import PlannerRows, Prompt, Usage
+from tests.inference.planners import Watched
+
+N = 6
+NAMES = tuple(f"name {i}" for i in range(N))
+TOP = 4
+PROMPTS = [Prompt((a, b), f"liked {a} {b}") for a in range(N) for b in range(N) if a != b]
+
+
+def infer(
+    planner: Watched,
+    work: Path,
+    prompts: list[Prompt] = PROMPTS,
+    stored: PlannerRows | None = None,
+    *,
+    chunk: int = 7,
+    origin: str = "now",
+    top: int = TOP,
+) -> Outcome:
+    plan = make_plan(prompts, planner, NAMES, top, stored)
+    return run(plan, planner, k=2, top=top, chunk=chunk, origin=origin, work=work)
+
+
+def same(a: PlannerRows, b: PlannerRows) -> None:
+    for part in fields(PlannerRows):
+        np.testing.assert_array_equal(getattr(a, part.name), getattr(b, part.name), part.name)
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.integers(1, 40), st.integers(0, 12))
+def test_resumed_equals_one_shot_whatever_the_chunks(chunk: int, survived: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        whole = infer(Watched(N), Path(folder) / "whole", chunk=len(PROMPTS))
+        work = Path(folder) / "killed"
+        chunks = -(-len(PROMPTS) // chunk)
+        if survived < chunks:
+            with pytest.raises(KeyboardInterrupt):
+                infer(Watched(N, calls_left=survived), work, chunk=chunk)
+        else:
+            infer(Watched(N), work, chunk=chunk)
+        second = Watched(N)
+        resumed = infer(second, work, chunk=chunk)
+    same(resumed.rows, whole.rows)
+    done = min(survived * chunk if survived < chunks else len(PROMPTS), len(PROMPTS))
+    assert resumed.resumed == done
+    assert second.asked == [prompt.text for prompt in PROMPTS[done:]]
+    assert resumed.usage == Usage(sum(Watched(N).size(p)[0] for p in PROMPTS[done:]))
+
+
+def test_only_changed_prompts_are_asked_and_rows_keep_their_origin(tmp_path: Path) -> None:
+    first = infer(Watched(N), tmp_path / "a", origin="first").rows
+    changed = [Prompt(p.context, p.text + " !") if p.context[0] == 2 else p for p in PROMPTS]
+    planner = Watched(N)
+    plan = make_plan(changed, planner, NAMES, TOP, first)
+    texts = [p.text for p in changed if p.context[0] == 2]
+    assert plan.expected == Usage(4 * len(texts), 2.0 * len(texts))
+    second = infer(planner, tmp_path / "b", changed, first, origin="second").rows
+    assert planner.asked == texts
+    whole = infer(Watched(N), tmp_path / "c", changed).rows
+    np.testing.assert_array_equal(second.successors, whole.successors)
+    np.testing.assert_array_equal(second.logp, whole.logp)
+    origin = [second.origins[i] for i in second.origin]
+    assert origin == ["second" if p.context[0] == 2 else "first" for p in PROMPTS]
+    third = Watched(N)
+    copied = infer(third, tmp_path / "d", changed, second, origin="third").rows
+    assert third.asked == []
+    np.testing.assert_array_equal(copied.logp, second.logp)
+    assert [copied.origins[i] for i in copied.origin] == origin
+
+
+def test_another_planner_other_names_or_another_width_are_asked_anew(tmp_path: Path) -> None:
+    first = infer(Watched(N), tmp_path / "a").rows
+    assert len(make_plan(PROMPTS, Watched(N), NAMES, TOP, first).changed) == 0
+    assert len(make_plan(PROMPTS, Watched(N, seed=1), NAMES, TOP, first).changed) == len(PROMPTS)
+    assert len(make_plan(PROMPTS, Watched(N), NAMES[::-1], TOP, first).changed) == len(PROMPTS)
+    assert len(make_plan(PROMPTS, Watched(N), NAMES, TOP + 1, first).changed) == len(PROMPTS)
+
+
+@pytest.mark.parametrize("bad", [[0], [3, 4], [29], list(range(30))])
+def test_a_bad_prompt_leaves_an_empty_row_and_is_tried_again(tmp_path: Path, bad: list[int]) -> None:
+    texts = frozenset(PROMPTS[i].text for i in bad)
+    outcome = infer(Watched(N, bad=texts), tmp_path / "work", chunk=8)
+    assert [row for row, _ in outcome.failures] == bad
+    assert all("can't read" in reason for _, reason in outcome.failures)
+    empty = (outcome.rows.successors < 0).all(axis=1)
+    assert np.flatnonzero(empty).tolist() == bad
+    assert np.isneginf(outcome.rows.logp[bad]).all()
+    good = infer(Watched(N), tmp_path / "good").rows
+    np.testing.assert_array_equal(outcome.rows.successors[~empty], good.successors[~empty])
+    healed = Watched(N)  # the next plan asks for the failed rows alone
+    again = infer(healed, tmp_path / "next", stored=outcome.rows)
+    assert healed.asked == [PROMPTS[i].text for i in bad]
+    assert again.failures == []
+    np.testing.assert_array_equal(again.rows.successors, good.successors)
+
+
+def test_a_planner_that_finds_fewer_successors_than_asked_is_padded(tmp_path: Path) -> None:
+    for width in (1, 2):
+        bad = frozenset({PROMPTS[5].text})
+        rows = infer(Watched(N, width=width, bad=bad), tmp_path / str(width)).rows
+        assert rows.successors.shape == (len(PROMPTS), TOP)
+        ok = np.arange(len(PROMPTS)) != 5
+        assert (rows.successors[ok, :width] >= 0).all()
+        assert (rows.successors[:, width:] == -1).all()
+        assert np.isneginf(rows.logp[:, width:]).all()
+
+
+def test_no_prompts_give_no_rows(tmp_path: Path) -> None:
+    outcome = infer(Watched(N, calls_left=0), tmp_path, [])
+    assert len(outcome.rows) == 0
+    assert outcome.rows.contexts.shape == (0, 2)
+
+
+def test_files_round_trip_and_forget_unused_origins(tmp_path: Path) -> None:
+    rows = infer(Watched(N), tmp_path / "work", origin="b").rows
+    more = PlannerRows(
+        rows.contexts, rows.fingerprints, rows.successors, rows.logp, rows.origin + 1, ("a", "b")
+    )
+    write(more, tmp_path / "rows")
+    back = read(tmp_path / "rows")
+    assert back.origins == ("b",)
+    same(back, rows)
+
+
+TEXT = st.text("a1\0", max_size=2)
+parts = st.tuples(TEXT, st.lists(TEXT, max_size=3), st.integers(1, 3), TEXT)
+
+
+@settings(deadline=None, max_examples=200)
+@given(parts, parts)
+def test_fingerprints_are_equal_exactly_when_everything_is(a: tuple, b: tuple) -> None:
+    assert fingerprint(*a) == fingerprint(a[0], list(a[1]), a[2], a[3])
+    assert (fingerprint(*a) == fingerprint(*b)) == (a == b)
+
+
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        (("p", ["a\0b"], 1, "t"), ("p", ["a", "b"], 1, "t")),
+        (("p", ["a", ""], 1, "t"), ("p", ["a"], 1, "t")),
+        (("p\x001", ["a"], 1, "t"), ("p", ["a"], 1, "t")),
+        (("p", ["a"], 11, "t"), ("p", ["a"], 1, "1t")),
+    ],
+)
+def test_fingerprints_can_not_be_confused_by_separators(a: tuple, b: tuple) -> None:
+    assert fingerprint(*a) != fingerprint(*b)
