@@ -68,7 +68,7 @@ class LoraTuner:
 
 
 def lora_config(job: TuningJob, model: PreTrainedModel) -> LoraConfig:
-    """Low-rank updates of every linear layer; in label mode the token tables learn whole, for the new rows."""
+    """Low-rank updates of every linear layer; in label mode the token tables too, for the new rows."""
     from peft import LoraConfig
 
     tables = {id(table) for table in token_tables(model)}

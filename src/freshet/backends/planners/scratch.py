@@ -30,7 +30,13 @@ HIDDEN, LAYERS, HEADS, KEY_HEADS = 64, 2, 4, 2
 LONGEST = 512
 """Tokens that fit in the model; a prompt with evidence has about 60."""
 
-EPOCHS, LEARNING_RATE = 3.0, 2e-3
+LEARNING_RATE = 4e-3
+EXAMPLES_SEEN, FEWEST_EPOCHS, MOST_EPOCHS = 80_000, 2.0, 5.0
+"""Passes are chosen so that training sees about so many examples: more passes over a small log only
+memorise it (held-out nll rose from 3.70 to 4.27 between 10 and 20 passes over 3,000 examples)."""
+
+START_SCALE = 4.0
+"""Size of the known part of a word's first embedding, in units of the random part."""
 
 
 class ScratchTuner:
@@ -45,7 +51,7 @@ class ScratchTuner:
         words = vocabulary(job)
         tokenizer = build_tokenizer(words)
         recipe = Recipe(
-            epochs=job.epochs or EPOCHS,
+            epochs=job.epochs or passes(len(job.examples)),
             learning_rate=job.learning_rate or LEARNING_RATE,
             batch_size=job.batch_size,
         )
@@ -57,6 +63,11 @@ class ScratchTuner:
 
     def open(self, model: Path, interests: Interests) -> LocalPlanner:
         return LocalPlanner(model, interests, beam=self.beam, device=self.device)
+
+
+def passes(examples: int) -> float:
+    """How often training goes over so many examples."""
+    return min(max(EXAMPLES_SEEN / max(examples, 1), FEWEST_EPOCHS), MOST_EPOCHS)
 
 
 def vocabulary(job: TuningJob) -> tuple[str, ...]:
@@ -123,7 +134,8 @@ def build_model(words: tuple[str, ...], job: TuningJob) -> Qwen3ForCausalLM:
     start, known = word_vectors(words, job, HIDDEN)
     with torch.no_grad():
         [table] = token_tables(model)
-        table[torch.from_numpy(known)] += config.initializer_range * torch.from_numpy(start[known])
+        scale = START_SCALE * config.initializer_range
+        table[torch.from_numpy(known)] += scale * torch.from_numpy(start[known])
     return model
 
 
