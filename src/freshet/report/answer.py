@@ -99,7 +99,7 @@ def _verdict(subject: Subject) -> str:
         return "There is no planner to compare: counts make every ranking."
     figure = (
         f"its fitted weight beside the counts is {words.fixed(planner.weight)} "
-        f"(95 % interval {words.fixed(planner.low)} to {words.fixed(planner.high)})"
+        f"(95\u202f% interval {words.fixed(planner.low)} to {words.fixed(planner.high)})"
     )
     if planner.low > 0:
         return f"The planner adds to the counts here: {figure}, above zero."

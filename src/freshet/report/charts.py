@@ -33,9 +33,7 @@ def render(chart: alt.TopLevelMixin, label: str) -> Markup:
         label: what the chart shows and says, for those who can't see it.
     """
     drawn = vl_convert.vegalite_to_svg(json.dumps(_themed(chart).to_dict()))
-    # ids of clip paths are numbered per chart and would collide within one page
-    mark = hashlib.blake2b(drawn.encode(), digest_size=4).hexdigest()
-    drawn = re.sub(r"\bclip(\d+)\b", rf"clip-{mark}-\1", drawn)
+    drawn = _own_ids(drawn)
     width = re.search(r'<svg[^>]* width="([\d.]+)"', drawn)
     size = f"max-width:{width.group(1)}px" if width else ""
     drawn = re.sub(r'(<svg[^>]*?) width="[\d.]+" height="[\d.]+"', r"\1", drawn, count=1)
@@ -53,6 +51,14 @@ def room(labels: Sequence[str]) -> int:
 def axis(title: str | None = None, **look: Any) -> alt.Axis:
     """An axis in the page's manner: few ticks, no box."""
     return alt.Axis(title=title, **look)
+
+
+def _own_ids(drawn: str) -> str:
+    """Clip paths named by what is drawn; the renderer's numbers depend on what it drew before."""
+    found = list(dict.fromkeys(re.findall(r"\bclip\d+\b", drawn)))
+    bare = re.sub(r"\bclip\d+\b", "clip", drawn)
+    mark = hashlib.blake2b(bare.encode(), digest_size=4).hexdigest()
+    return re.sub(r"\bclip\d+\b", lambda hit: f"clip-{mark}-{found.index(hit[0])}", drawn)
 
 
 def _themed(chart: alt.TopLevelMixin) -> Any:

@@ -57,7 +57,7 @@ def _summary(drives: inspect.Drives) -> str:
     if not certain:
         return "No signal can be told from zero on the held-out transitions: this log says little yet."
     strongest = max(certain, key=lambda drive: drive.weight)
-    return f"The largest weight has {_quoted(strongest)}."
+    return f"The largest positive weight has {_quoted(strongest)}."
 
 
 def _quoted(drive: inspect.Drive) -> str:
@@ -69,7 +69,7 @@ def _sentence(drive: inspect.Drive, drives: inspect.Drives) -> str:
         return "Left out of the ranking: it does not improve on the counts."
     if drive.low > 0:
         return (
-            f"Counts: twice the probability by this signal alone multiplies an interest's odds by "
+            f"It matters: twice the probability by this signal alone multiplies an interest's odds by "
             f"{2**drive.weight:.2f} ({2**drive.low:.2f} to {2**drive.high:.2f}), all else equal."
         )
     if drive.high < 0:

@@ -91,9 +91,9 @@ def phases(record: Record) -> list[Phase]:
 
 
 def _line(subject: Subject, record: Record) -> Line:
-    verified = details(record, "verify")
+    moved = details(record, "churn")
     run = next(line for line in subject.history if line.id == record.id)
-    return Line(run, verified.get("churn"), verified.get("churn_floor"))
+    return Line(run, moved.get("churn"), moved.get("churn_floor"))
 
 
 def _chart(first: Record, last: Record) -> Markup:
