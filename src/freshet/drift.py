@@ -182,7 +182,7 @@ def _mean_jaccard(
 
 
 def _top(counts: FloatArray | IntArray, rng: np.random.Generator) -> BoolArray:
-    """(contexts, interests) the most frequent successors; lots decide ties, an order would make them agree."""
+    """(contexts, interests) the most frequent successors; lots decide ties, which an order would bias."""
     lots = counts + rng.random(counts.shape) * 0.5
     top = min(TOP, counts.shape[1])
     bound = np.partition(lots, counts.shape[1] - top, axis=1)[:, -top][:, None]
