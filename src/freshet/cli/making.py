@@ -31,8 +31,9 @@ def run(
     """Do everything that is due, in order; a killed run continues where it was."""
     from freshet import pipeline
 
+    at = moment(as_of)
     with opened(workspace) as ws:
-        record = pipeline.run_due(ws, datetime.now(UTC), moment(as_of), publish)
+        record = pipeline.run_due(ws, datetime.now(UTC), at, publish)
         _answer(ws, "run", record, as_json)
 
 
@@ -40,8 +41,9 @@ def finetune(workspace: Here = HERE, as_of: Moment = None, as_json: AsJson = Fal
     """The slow path: fine-tune a planner and put it through its gates."""
     from freshet import pipeline
 
+    at = moment(as_of)
     with opened(workspace) as ws:
-        _answer(ws, "finetune", pipeline.slow_path(ws, moment(as_of)), as_json)
+        _answer(ws, "finetune", pipeline.slow_path(ws, at), as_json)
 
 
 def refresh(
@@ -50,8 +52,9 @@ def refresh(
     """The fast path: evidence, a plan, inference of the rows that changed, checks, a release."""
     from freshet import pipeline
 
+    at = moment(as_of)
     with opened(workspace) as ws:
-        _answer(ws, "refresh", pipeline.fast_path(ws, moment(as_of), publish), as_json)
+        _answer(ws, "refresh", pipeline.fast_path(ws, at, publish), as_json)
 
 
 def import_files(
@@ -86,11 +89,12 @@ def interests(
     from freshet import inspect, pipeline
     from freshet.cli import show
 
+    at = moment(as_of)
     with opened(workspace) as ws:
         version = None if rebuild or as_of else inspect.formed(ws)
         made_by = None
         if version is None:
-            record, known = pipeline.form_interests(ws, moment(as_of), rebuild)
+            record, known = pipeline.form_interests(ws, at, rebuild)
             version, made_by = known.interests_version, record.id
         listed = inspect.listing(ws, version)
     answer(answers.interests(made_by, listed), as_json, lambda console: show.interests(console, listed))

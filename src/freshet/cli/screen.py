@@ -40,7 +40,8 @@ class Screen:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._bars.stop()
+        if self._shown:
+            self._bars.stop()
 
     def say(self, text: str) -> None:
         """A line, above the bars."""

@@ -11,7 +11,6 @@ from freshet import inference
 from freshet.inspect.drives import Drives
 from freshet.inspect.opened import Named, Opened, artifact, open_release
 from freshet.table import churn
-from freshet.transitions import TransitionLog
 from freshet.types import AsOf, Sums
 from freshet.workspace import Release, Workspace
 
@@ -138,6 +137,8 @@ def _moves(
 
 def _traffic(ws: Workspace, opened: Opened) -> NDArray[np.float64]:
     """(rows,) decayed count of the transitions after each context; 0 where the context never occurred."""
+    from freshet.transitions import TransitionLog  # brings a compiler, which other questions can do without
+
     counted = artifact(ws, "transitions", opened.made.manifest["inputs"]["transitions"])
     log = TransitionLog(counted.path, ws.pool, len(opened.interests))
     half_life = opened.weights()["scales"]["transition_half_life"]

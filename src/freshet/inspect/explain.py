@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from freshet import evidence, inference
+from freshet import inference
 from freshet.errors import ConfigError
 from freshet.inspect.opened import Named, Opened, artifact, open_release
 from freshet.prompts import names, render, strength
@@ -114,7 +114,7 @@ def explain(
         raise ConfigError("a context holds distinct interests, one was given twice")
     row = opened.table.look_up(context)
     planner_rows, place = _planner_row(opened, row.answered)
-    said = evidence.read(opened.made.path / "evidence.parquet").get(row.answered)
+    said = opened.said.get(row.answered)
     return Explanation(
         opened.names(context),
         opened.names(row.answered),

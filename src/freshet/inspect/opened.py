@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
-from freshet import interests, table
+from freshet import evidence, interests, table
 from freshet.errors import ArtifactError
 from freshet.ports import Artifact
-from freshet.types import Context, Interests
+from freshet.types import Context, ContextEvidence, Interests
 from freshet.workspace import Release, Workspace
 from freshet.workspace.files import read_json
 
@@ -29,6 +30,11 @@ class Opened:
     made: Artifact
     interests: Interests
     table: table.Table
+
+    @cached_property
+    def said(self) -> dict[Context, ContextEvidence]:
+        """Evidence by context; read once, it has a row for almost every context."""
+        return evidence.read(self.made.path / "evidence.parquet")
 
     def weights(self) -> dict[str, Any]:
         """The fitted mixture behind the table, as it was stored."""

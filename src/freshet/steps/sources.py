@@ -36,6 +36,8 @@ def import_sources(
             reports.append(report)
             for note in report.notes:
                 run.say(f"  note: {note}")
+            for reason, rows in report.quarantined.items():
+                run.say(f"  quarantined: {rows:,} rows, {reason}")
         step.details = {
             "read": sum(report.rows_read for report in reports),
             "added": sum(report.added for report in reports),
