@@ -115,10 +115,9 @@ def _changed(subject: Subject, last: Record | None) -> str:
     inferred = refreshes.details(last, "inference")
     said = []
     if inferred:
-        said.append(
-            f"The planner answered {inferred['changed']:,} of {inferred['rows']:,} rows anew "
-            f"and copied {inferred['rows'] - inferred['changed']:,}, since their prompts had not changed."
-        )
+        copied = inferred["rows"] - inferred["changed"]
+        why = f" and copied {copied:,}, since their prompts had not changed" if copied else ""
+        said.append(f"The planner answered {inferred['changed']:,} of {inferred['rows']:,} rows anew{why}.")
     if release.previous is not None:
         diff = inspect.compare(subject.ws, release.previous, release.number, most=0)
         if diff.rows:
