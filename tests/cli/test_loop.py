@@ -141,3 +141,20 @@ def test_importing_again_and_running_again_change_nothing(copy: Path) -> None:
     assert again["release"] == 2
     assert sorted(path.stem for path in (copy / "releases").iterdir()) == ["1", "2"]
     assert rows(copy, release["table"]) == before
+
+
+@pytest.mark.slow
+def test_demo_on_a_log_of_ones_own(place: Path) -> None:
+    arguments = (
+        "demo", place / "demo", "--events", place / "world" / "events.parquet", "--items",
+        place / "world" / "items.parquet", "--positive", "value >= 7", "--interests", INTERESTS,
+        "--planner", "counts",
+    )  # fmt: skip
+    found = answered(*arguments, run=freshet)
+    assert found["simulated"] is False
+    assert (found["first"]["as_of"], found["second"]["as_of"]) == ("2024-02-26", LAST)
+    assert found["diff"]["changed"] > 0
+    assert found["explanation"]["asked"] == found["diff"]["most"][0]["context"]
+    assert (place / "demo" / "report.html").stat().st_size > 1000
+    again = answered(*arguments)  # a repeated demo goes on with what is there
+    assert again["diff"] == found["diff"]
