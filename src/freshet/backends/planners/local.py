@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from freshet.backends.planners import folder, trie, wording
 from freshet.backends.planners.answers import best
 from freshet.backends.planners.extras import need_local
+from freshet.backends.planners.threads import threads_for
 from freshet.errors import PlannerError
 from freshet.prompts import names
 from freshet.types import Interests, Prompt, Ranking, Usage
@@ -57,8 +58,9 @@ class LocalPlanner:
 
         before = self._reader.usage
         logp = np.empty((len(prompts), self._trie.size))
-        for rows, tokens in self._batches(prompts):
-            logp[rows] = distribution(self._reader, self._trie, tokens, self.beam)
+        with threads_for(self._model):
+            for rows, tokens in self._batches(prompts):
+                logp[rows] = distribution(self._reader, self._trie, tokens, self.beam)
         broken = np.flatnonzero(np.isnan(logp).any(axis=1))
         if len(broken):
             raise PlannerError(
@@ -96,7 +98,7 @@ class LocalPlanner:
         texts = [""] * len(prompts)
         for rows, tokens in self._batches(prompts):
             ids = torch.from_numpy(tokens).to(self._model.device)
-            with torch.inference_mode():
+            with threads_for(self._model), torch.inference_mode():
                 whole: torch.Tensor = self._model.generate(  # type: ignore[operator]
                     ids, attention_mask=torch.ones_like(ids), generation_config=settings
                 )

@@ -12,6 +12,7 @@ import numpy as np
 from freshet.backends.planners import wording
 from freshet.backends.planners.cost import Cost
 from freshet.backends.planners.quiet import quiet
+from freshet.backends.planners.threads import threads_for
 from freshet.errors import NotEnoughData
 from freshet.ports import Progress, TuningJob
 from freshet.types import TuningReport, Usage
@@ -60,7 +61,7 @@ def fine_tune(
 
     rows = _rows(tokenizer, job)
     steps = max(1, round(recipe.epochs * len(rows["input_ids"]) / recipe.batch_size))
-    with quiet(), tempfile.TemporaryDirectory() as scratch_folder:
+    with quiet(), threads_for(model), tempfile.TemporaryDirectory() as scratch_folder:
         config = SFTConfig(
             output_dir=scratch_folder,
             num_train_epochs=recipe.epochs,
