@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from freshet.errors import ConfigError
 
@@ -117,9 +117,19 @@ class PlannerConfig(_Section):
     )
     model: str = Field("", description="path or name of the base checkpoint (kind = transformers)")
     mode: Literal["description", "label"] = Field(
-        "description", description="write descriptions (the paper) or one token per interest"
+        "description",
+        description="write descriptions (the paper) or one token per interest; "
+        "scratch writes labels unless told otherwise: without world knowledge, words only cost it accuracy",
     )
     device: str = Field("auto", description="auto, cpu, cuda")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _mode_by_kind(cls, given: Any) -> Any:
+        """The default of `mode` follows from `kind`, so that the rest of the code sees one of two values."""
+        if isinstance(given, dict) and "mode" not in given and given.get("kind", "scratch") == "scratch":
+            return {**given, "mode": "label"}
+        return given
 
 
 class TuningConfig(_Section):
@@ -200,7 +210,7 @@ class Config(_Section):
     transitions: TransitionsConfig = TransitionsConfig()
     counts: CountsConfig = CountsConfig()
     evidence: EvidenceConfig = EvidenceConfig()
-    planner: PlannerConfig = PlannerConfig()
+    planner: PlannerConfig = PlannerConfig.model_validate({})
     tuning: TuningConfig = TuningConfig()
     gates: GatesConfig = GatesConfig()
     inference: InferenceConfig = InferenceConfig()

@@ -122,7 +122,7 @@ def make_table(
             mixture = counting.with_planner(held)
     with run.step("table") as step, ws.store.create("tables", key) as draft:
         step.artifact = f"tables/{key}"
-        useful = mixture is not None and mixture.weights[-1] > 0
+        useful = mixture is not None and mixture.low[-1] > 0  # else counts win here, and rank alone
         scores = counts.PlannerScores(inferred.rows, len(known.interests)) if inferred is not None else None
         scorer = counting.scorer(scores, mixture if useful else None)
         table.build(packed, scorer, rules, ws.config.table.width, draft.path, run.progress("table"))
@@ -225,7 +225,7 @@ def _weights(counting: Counting, mixture: Mixture | None) -> dict[str, Any]:
     return {
         "features": list(counting.names),
         "counts": counting.mixture.as_dict(),
-        "fused": None if mixture is None or mixture.weights[-1] <= 0 else mixture.as_dict(),
+        "fused": None if mixture is None or mixture.low[-1] <= 0 else mixture.as_dict(),
         "planner": planner,
         "counts_win": planner is None or planner["low"] <= 0,
         "strengths": list(counting.strengths),
