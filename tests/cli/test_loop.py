@@ -154,7 +154,7 @@ def test_demo_on_a_log_of_ones_own(place: Path) -> None:
     assert found["simulated"] is False
     assert (found["first"]["as_of"], found["second"]["as_of"]) == ("2024-02-26", LAST)
     assert found["diff"]["changed"] > 0
-    assert found["explanation"]["asked"] == found["diff"]["most"][0]["context"]
+    assert found["explanation"]["asked"] in [row["context"] for row in found["diff"]["most"]]
     assert (place / "demo" / "report.html").stat().st_size > 1000
     again = answered(*arguments)  # a repeated demo goes on with what is there
     assert again["diff"] == found["diff"]

@@ -130,8 +130,8 @@ def _tell_story(screen: Screen, folder: Path, chosen: dict[str, dict[str, Any]],
     assert current is not None
     before = current.number if current.previous is None else current.previous
     changed = inspect.compare(ws, before, current.number)
-    names = [str(name.id) for name in changed.most[0].context] if changed.most else []
-    explained = inspect.explain(ws, names)
+    longest = max((row.context for row in changed.most), key=len, default=())
+    explained = inspect.explain(ws, [str(name.id) for name in longest])
     return Story(
         folder, simulated, first, second, changed, explained, write_report(ws, folder / "report.html")
     )
@@ -172,9 +172,9 @@ def _show(console: Console, found: Story) -> None:
     show.cost_of_two(console, found.first, found.second)
     console.rule("what changed", align="left")
     show.diff(console, found.changed)
-    console.rule("the context that changed most", align="left")
+    console.rule("one of the contexts that changed most", align="left")
     show.explanation(console, found.explained)
-    console.rule("what drives this log", align="left")
+    console.rule(align="left")
     show.weights(console, found.changed.drives_b)
     console.print(f"report: {found.page}", markup=False, soft_wrap=True)
     console.print(f"look around: freshet status -w {found.folder}", markup=False, soft_wrap=True)
