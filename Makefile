@@ -9,7 +9,6 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 TORCH := 2.13.0
-CPU_WHEELS := https://download.pytorch.org/whl/cpu
 
 DIR ?= $(if $(EVENTS),demo-own,demo)
 EVENTS ?=
