@@ -168,13 +168,21 @@ def _refresh(
 
 def _held_back(ws: Workspace, known: Knowledge, made: Artifact) -> str:
     """Why a good table is not published without being told to, or ''."""
-    current = ws.releases.current()
-    later = [] if current is None else [n for n in ws.releases.numbers() if n > current.number]
     if known.as_of.day < latest(ws).day:
         return "is of the past"
-    if any(ws.releases.get(number).table == made.version for number in later):
+    if _was_rolled_back(ws, made):
         return "was rolled back"
     return "was rejected" if churn.verdict(ws, made.version) == "rejected" else ""
+
+
+def _was_rolled_back(ws: Workspace, made: Artifact) -> bool:
+    """Whether the table served after the current release; one whose publication failed never did."""
+    current = ws.releases.current()
+    if current is None:
+        return False
+    served = {record.release for record in ws.ledger.records()}
+    later = [n for n in ws.releases.numbers() if n > current.number and n in served]
+    return any(ws.releases.get(number).table == made.version for number in later)
 
 
 def _opener(ws: Workspace, known: Knowledge, model: Artifact | None) -> Callable[[], Planner] | None:

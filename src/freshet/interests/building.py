@@ -61,7 +61,9 @@ def build(
         fitted = fitting.fit(catalogue, config, _former(catalogue, previous))
     progress(2, _STEPS)
     fitted, ids, next_id, matched, old = _identified(catalogue, fitted, previous)
-    descriptions = _kept_words(fitting.describe_all(catalogue, fitted), matched, old)
+    descriptions = fitting.describe_all(catalogue, fitted)
+    if previous is not None and model.open_model(previous).taxonomy == config.taxonomy:
+        descriptions = _kept_words(descriptions, matched, old)  # else the user asked for other words
     interests = Interests(ids, tuple(descriptions), _centers(fitted.vectors, fitted))
     known = _model(fitted, config.taxonomy, next_id)
     progress(3, _STEPS)
