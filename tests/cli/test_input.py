@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from freshet.config import load
+from freshet.config import Config, load
 from tests.cli.conftest import answered, called
 
 START = datetime(2024, 1, 1)
@@ -79,6 +79,11 @@ def test_init_writes_what_was_chosen_and_only_once(place: Path) -> None:
     assert "# how many interests" in (place / "chosen" / "freshet.toml").read_text()
     assert "exists already" in answered(*arguments, code=2)["error"]["message"]
     assert called(*arguments, "--force").returncode == 0
+
+
+def test_init_without_options_has_the_defaults_of_the_configuration(tmp_path: Path) -> None:
+    answered("init", tmp_path / "plain")
+    assert load(tmp_path / "plain" / "freshet.toml") == Config()
 
 
 @pytest.mark.parametrize(

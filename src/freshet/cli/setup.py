@@ -30,7 +30,9 @@ Novelty = Annotated[
 ]
 Kind = Annotated[str, typer.Option("--planner", metavar="KIND", help="scratch, counts or transformers.")]
 Model = Annotated[str, typer.Option("--model", metavar="PATH", help="The causal LM, for transformers.")]
-Mode = Annotated[str, typer.Option("--mode", metavar="MODE", help="description or label.")]
+Mode = Annotated[
+    str, typer.Option("--mode", metavar="MODE", help="description or label; by kind of planner.")
+]
 Length = Annotated[int, typer.Option("--k", metavar="K", help="Interests in a context, 1 to 3.")]
 Taxonomy = Annotated[
     str, typer.Option("--taxonomy", metavar="COL", help="Item column to use as interests, unclustered.")
@@ -59,7 +61,7 @@ def init(
     novelty_days: Novelty = "30",
     planner: Kind = "scratch",
     model: Model = "",
-    mode: Mode = "description",
+    mode: Mode = "",
     k: Length = 2,
     taxonomy: Taxonomy = "",
     column: ColumnPairs = None,
@@ -68,7 +70,9 @@ def init(
 ) -> None:
     """Make a workspace: a folder with a short commented freshet.toml."""
     from freshet.cli import settings
+    from freshet.config import Config
 
+    defaults = Config()
     if planner == "transformers" and not model:
         raise ConfigError("--planner transformers needs --model", hint="the path or name of a causal LM")
     chosen: dict[str, dict[str, Any]] = {
@@ -82,9 +86,9 @@ def init(
         "transitions": {"k": k, "novelty_days": settings.novelty(novelty_days)},
         "planner": {"kind": planner}
         | ({"model": _checkpoint(model, folder)} if model else {})
-        | {"mode": mode},
-        "tuning": {"every_days": 28},
-        "schedule": {"refresh_days": 3},
+        | ({"mode": mode} if mode else {}),
+        "tuning": {"every_days": defaults.tuning.every_days},
+        "schedule": {"refresh_days": defaults.schedule.refresh_days},
     }
     path = settings.write(folder, chosen, force)
 
