@@ -45,6 +45,8 @@ class ItemColumns(_Section):
 
 
 class Events(_Section):
+    """Where the log comes from, and what counts as an engagement."""
+
     files: tuple[str, ...] = Field(
         (), description="event files (Parquet, CSV, JSONL) or MovieLens / MovieTweetings folders"
     )
@@ -58,6 +60,8 @@ class Events(_Section):
 
 
 class InterestsConfig(_Section):
+    """How items become interests."""
+
     count: int = Field(100, ge=2, le=4096, description="how many interests (size of the working level)")
     taxonomy: str = Field("", description="item column to use as interests instead of clustering")
     co_engagement: float = Field(
@@ -67,6 +71,8 @@ class InterestsConfig(_Section):
 
 
 class TransitionsConfig(_Section):
+    """What a transition is."""
+
     k: int = Field(2, ge=1, le=3, description="context length: a user's k most recent distinct interests")
     novelty_days: Days = Field(
         30,
@@ -76,6 +82,8 @@ class TransitionsConfig(_Section):
 
 
 class CountsConfig(_Section):
+    """How counts are weighted and fitted; `auto` follows from the pace of the log."""
+
     window_days: Positive | Auto = Field(
         "auto", description="length of a held-out window; auto = 7, 28 or 91, by events per day"
     )
@@ -92,6 +100,8 @@ class CountsConfig(_Section):
 
 
 class EvidenceConfig(_Section):
+    """What prompts say about recent transitions."""
+
     level: Literal["instance", "global", "none"] = Field(
         "instance", description="evidence for this very context, or one list for all"
     )
@@ -110,6 +120,8 @@ class EvidenceConfig(_Section):
 
 
 class PlannerConfig(_Section):
+    """Which planner ranks successors."""
+
     kind: Literal["scratch", "transformers", "counts", "fake"] = Field(
         "scratch",
         description="scratch = small model built from catalogue and log, no world knowledge; "
@@ -133,6 +145,8 @@ class PlannerConfig(_Section):
 
 
 class TuningConfig(_Section):
+    """The slow path."""
+
     every_days: int = Field(28, ge=1, description="the slow path is due after so many days")
     examples_per_label: int = Field(
         0, ge=0, description="contexts per successor; 0 = 10 for pretrained models, all for scratch"
@@ -152,6 +166,8 @@ class TuningConfig(_Section):
 
 
 class GatesConfig(_Section):
+    """What a tuned model must reach."""
+
     exact_match: float = Field(
         0.90,
         ge=0,
@@ -165,6 +181,8 @@ class GatesConfig(_Section):
 
 
 class InferenceConfig(_Section):
+    """Which contexts the planner is asked about, and how."""
+
     contexts: Literal["all", "observed"] = Field(
         "all", description="every ordered context, or those seen in the log"
     )
@@ -177,6 +195,8 @@ class InferenceConfig(_Section):
 
 
 class TableConfig(_Section):
+    """What is published, and what may be offered."""
+
     width: int = Field(64, ge=1, le=1024, description="successors per row: min(N, width)")
     max_churn: float = Field(
         0.5,
@@ -191,6 +211,8 @@ class TableConfig(_Section):
 
 
 class ScheduleConfig(_Section):
+    """When the fast path is due."""
+
     refresh_days: int = Field(3, ge=1, description="the fast path is due after so many days")
 
 

@@ -75,7 +75,7 @@ class Transitions:
     Attributes:
         user: (n,) 64-bit key of the user.
         day: (n,) days since 1970-01-01 (UTC).
-        recent: (n, RECENT) most recent distinct interests within H days before the step, right-aligned, -1 padded.
+        recent: (n, RECENT) most recent distinct interests within H days before the step, right-aligned.
         successor: (n,) the novel interest taken up.
         known: (n, N) interests engaged within H days before the step; never a valid successor.
     """

@@ -36,6 +36,7 @@ def plain(value: Any) -> Any:
 
 
 def initialised(folder: Path, path: Path, chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """Of init."""
     return document("init", {"workspace": folder, "settings": path, "chosen": chosen})
 
 
@@ -54,6 +55,7 @@ def run(record: Record) -> dict[str, Any]:
 
 
 def imported(record: Record, reports: Sequence[ImportReport]) -> dict[str, Any]:
+    """Of import."""
     files = [
         {
             "source": report.source,
@@ -75,26 +77,32 @@ def interests(run: str | None, listed: Listing) -> dict[str, Any]:
 
 
 def explained(explanation: Explanation) -> dict[str, Any]:
+    """Of explain."""
     return document("explain", asdict(explanation))
 
 
 def status(workspace: Path, state: Status) -> dict[str, Any]:
+    """Of status."""
     return document("status", {"workspace": workspace, **asdict(state)})
 
 
 def history(lines: Sequence[RunLine]) -> dict[str, Any]:
+    """Of history, all runs."""
     return document("history", {"runs": [asdict(line) for line in lines]})
 
 
 def one_run(record: Record, outcome: str) -> dict[str, Any]:
+    """Of history, one run."""
     return document("history", {"run": run(record) | {"outcome": outcome}})
 
 
 def diff(found: Diff) -> dict[str, Any]:
+    """Of diff."""
     return document("diff", asdict(found))
 
 
 def rolled_back(release: Release, before: int | None) -> dict[str, Any]:
+    """Of rollback."""
     return document("rollback", {"release": asdict(release), "before": before})
 
 
@@ -104,4 +112,5 @@ def decided(command: str, record: Record) -> dict[str, Any]:
 
 
 def report(path: Path) -> dict[str, Any]:
+    """Of report."""
     return document("report", {"path": path})

@@ -51,6 +51,7 @@ def common(
     ] = False,
     version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
 ) -> None:
+    """Options before the command."""
     if version:
         typer.echo(__version__)
         raise typer.Exit

@@ -59,6 +59,7 @@ class Assignment:
 
 
 def save(model: Model, into: Path) -> None:
+    """Write the model into a folder."""
     into.mkdir(parents=True, exist_ok=True)
     model.text.save(into / "text")
     np.save(into / "text" / "centroids.npy", model.centroids)
@@ -84,6 +85,7 @@ def open_model(path: Path) -> Model:
 
 
 def save_assignment(assignment: Assignment, into: Path) -> None:
+    """Write which interest every item belongs to, and how it got there."""
     into.mkdir(parents=True, exist_ok=True)
     table = pa.table(
         {

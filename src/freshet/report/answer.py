@@ -47,6 +47,7 @@ class Answer:
 
 
 def gather(subject: Subject) -> Answer:
+    """What the page says first."""
     made = [record for record in subject.records if refreshes.made_table(record)]
     last = _maker(subject, made)
     full = _full(made, last)

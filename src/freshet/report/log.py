@@ -54,6 +54,7 @@ class Data:
 
 
 def gather(subject: Subject) -> Data:
+    """What was imported."""
     whole = EventLog(subject.ws.root).snapshot()
     known = whole.before(AsOf.parse(subject.as_of)) if subject.as_of else whole
     users, items = _distinct(known)

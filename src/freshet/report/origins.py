@@ -31,6 +31,7 @@ class Origins:
 
 
 def gather(subject: Subject) -> Origins:
+    """Where the figures come from."""
     config = subject.ws.config
     settings = (
         ("positive rule", config.events.positive or "every event is an engagement"),

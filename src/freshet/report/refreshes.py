@@ -58,6 +58,7 @@ class Refreshes:
 
 
 def gather(subject: Subject) -> Refreshes:
+    """What every run did and cost."""
     lines = [_line(subject, record) for record in subject.records]
     made = [record for record in subject.records if made_table(record)]
     first, last = (made[0], made[-1]) if made else (None, None)
