@@ -37,7 +37,7 @@ class Scales:
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How fast a log is (events per day, over its last year) and how long (days from its first to its last)."""
+    """How fast a log is (events per day over its last year) and how long (days from first to last)."""
 
     events_per_day: float
     days: int
