@@ -15,11 +15,11 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.transitions.reference import DAY, recency, transitions
 
 from freshet.config import TransitionsConfig
 from freshet.transitions import TransitionLog, count
 from freshet.types import RECENT, AsOf
+from tests.transitions.reference import DAY, recency, transitions
 
 INTERESTS = 5
 
@@ -62,9 +62,7 @@ def write_world(folder: Path, events: set[tuple[str, int, int]]) -> list:
     return days
 
 
-def run(
-    folder: Path, name: str, events: set, config: TransitionsConfig, previous: Path | None
-) -> Path:
+def run(folder: Path, name: str, events: set, config: TransitionsConfig, previous: Path | None) -> Path:
     into = folder / name
     into.mkdir()
     days = write_world(folder / "events", events)
@@ -120,17 +118,13 @@ def test_contexts_are_the_most_recent_first_known(events: set, novelty: int | No
             last = recency(events, users[user], time)
             ages = [last[i] for i in recent if i >= 0]
             assert ages == sorted(ages), "most recent last"
-            assert {i for i in recent if i >= 0} == {
-                i for i, t in last.items() if time - t <= horizon
-            }
+            assert {i for i in recent if i >= 0} == {i for i, t in last.items() if time - t <= horizon}
             assert list(recent[: RECENT - len(ages)]) == [-1] * (RECENT - len(ages)), "padded left"
 
 
 @settings(max_examples=20, deadline=None)
 @given(engagements, engagements, engagements, st.sampled_from([1, 3, None]))
-def test_any_order_of_import_equals_a_full_recount(
-    a: set, b: set, c: set, novelty: int | None
-) -> None:
+def test_any_order_of_import_equals_a_full_recount(a: set, b: set, c: set, novelty: int | None) -> None:
     """Late events recount only the users and days concerned, and end in byte-identical files."""
     config = TransitionsConfig(novelty_days="ever" if novelty is None else novelty)
     with tempfile.TemporaryDirectory() as name:
@@ -143,9 +137,7 @@ def test_any_order_of_import_equals_a_full_recount(
 
 
 def test_one_more_day_touches_only_that_day(tmp_path: Path) -> None:
-    events = {("ann", d * DAY, d % 3) for d in range(8)} | {
-        ("bo", d * DAY + 5, d % 4) for d in range(8)
-    }
+    events = {("ann", d * DAY, d % 3) for d in range(8)} | {("bo", d * DAY + 5, d % 4) for d in range(8)}
     config = TransitionsConfig(novelty_days=2)
     first = run(tmp_path, "first", events, config, None)
     into = tmp_path / "second"
@@ -170,9 +162,7 @@ def test_one_more_day_touches_only_that_day(tmp_path: Path) -> None:
 def test_a_step_has_no_order(tmp_path: Path) -> None:
     """Interests of one basket are each other's neither context nor successor."""
     basket = {("ann", 0, i) for i in range(3)}
-    log = TransitionLog(
-        run(tmp_path, "a", basket, TransitionsConfig(), None), tmp_path / "pool", INTERESTS
-    )
+    log = TransitionLog(run(tmp_path, "a", basket, TransitionsConfig(), None), tmp_path / "pool", INTERESTS)
     found = log.between(AsOf.parse("1970-01-01"), AsOf.parse("1970-02-01"))
     assert sorted(found.successor.tolist()) == [0, 1, 2]
     assert (found.recent == -1).all()
@@ -181,16 +171,12 @@ def test_a_step_has_no_order(tmp_path: Path) -> None:
 
 def test_sums_halve_with_the_half_life(tmp_path: Path) -> None:
     events = {("ann", 0, 0), ("ann", DAY, 1), ("bo", 10 * DAY, 0), ("bo", 11 * DAY, 1)}
-    log = TransitionLog(
-        run(tmp_path, "a", events, TransitionsConfig(), None), tmp_path / "pool", INTERESTS
-    )
+    log = TransitionLog(run(tmp_path, "a", events, TransitionsConfig(), None), tmp_path / "pool", INTERESTS)
     sums = log.sums(AsOf.parse("1970-01-22"), half_life=10.0, length=1)
     assert sums.contexts.tolist() == [[0]]
     assert sums.successor.tolist() == [1]
     assert sums.weight[0] == pytest.approx(0.5 ** (20 / 10) + 0.5 ** (10 / 10))
-    assert log.sums(AsOf.parse("1970-01-02"), 10.0, 1).weight.size == 0, (
-        "the day itself is not known yet"
-    )
+    assert log.sums(AsOf.parse("1970-01-02"), 10.0, 1).weight.size == 0, "the day itself is not known yet"
 
 
 def test_supports_cap_what_one_user_can_say(tmp_path: Path) -> None:
