@@ -177,7 +177,7 @@ class GatesConfig(_Section):
     recall: float = Field(
         0.015, ge=0, le=1, description="least test recall; raised to 2/N where chance is higher"
     )
-    sample: int = Field(400, ge=10, description="held-out contexts judged")
+    sample: int = Field(2000, ge=10, description="held-out transitions judged, at most")
 
 
 class InferenceConfig(_Section):

@@ -98,6 +98,10 @@ class Transitions:
             self.known[rows],
         )
 
+    def with_context(self) -> Transitions:
+        """The rows of users with at least one recent interest: what a planner can plan from."""
+        return self.take(self.recent[:, -1] >= 0)
+
     def contexts(self, k: int) -> list[Context]:
         """The context of each row: its last k recent interests, shorter where the user has fewer."""
         return [tuple(int(i) for i in row if i >= 0) for row in self.recent[:, -k:]]

@@ -32,7 +32,7 @@ COUNTS = np.array([[0.1, 0.2, 0.3, 0.15, 0.25]])
 
 
 @pytest.mark.parametrize("k", [1, 2, 3])
-@pytest.mark.parametrize("context", [(), (4,), (3, 4)])
+@pytest.mark.parametrize("context", [(4,), (3, 4)])
 def test_a_user_with_just_one_context_gets_its_row_exactly(k: int, context: Context) -> None:
     if len(context) > k:
         context = context[-k:]
@@ -56,6 +56,13 @@ def test_missing_and_failed_rows_fall_back_to_counts() -> None:
         np.testing.assert_allclose(feature, COUNTS[0], rtol=1e-5)
     nothing = PlannerScores(rows({}, 2), N)
     np.testing.assert_allclose(np.exp(nothing.feature(users((4,)), COUNTS)), COUNTS, rtol=1e-5)
+
+
+@pytest.mark.parametrize("k", [1, 2, 3])
+def test_a_user_without_interests_gets_the_counts_even_if_a_row_exists(k: int) -> None:
+    planner = PlannerScores(rows({(): {0: 0.5, 2: 0.3, 1: 0.2}}, k), N)
+    feature = np.exp(planner.feature(users(()), COUNTS)[0].astype(np.float64))
+    np.testing.assert_allclose(feature, COUNTS[0], rtol=1e-5)
 
 
 def test_several_contexts_are_averaged_over_those_that_were_answered() -> None:

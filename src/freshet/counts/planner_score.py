@@ -86,13 +86,13 @@ class PlannerScores:
                 looked_up[use] += 1
 
         if width == 1:
-            add(last, np.ones(len(recent), bool))
+            add(last, last[:, 0] >= 0)
         else:
             blank = np.full((len(recent), width - 2), -1, np.int16)
             for column in range(recent.shape[1] - 1):
                 earlier = recent[:, column : column + 1]
                 add(np.hstack([blank, earlier, last]), earlier[:, 0] >= 0)
-            alone = recent[:, -2] < 0  # no earlier interest: the row of the last, or of no interest
+            alone = (recent[:, -2] < 0) & (last[:, 0] >= 0)  # no earlier interest: the row of the last
             add(np.hstack([blank, np.full_like(last, -1), last]), alone)
         if width > 2:
             add(recent[:, -width:], np.asarray((recent[:, -width:] >= 0).all(axis=1)))

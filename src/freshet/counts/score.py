@@ -35,6 +35,8 @@ class Scorer:
     def __call__(self, recent: NDArray[np.int16], excluded: BoolArray) -> Scores:
         """Score n users, or n contexts as users who have just that context.
 
+        A user with no recent interest is scored by counts: there is nothing to plan from.
+
         Args:
             recent: (n, up to RECENT) right-aligned, -1 padded.
             excluded: (n, N) interests that are not candidates.
@@ -46,7 +48,8 @@ class Scorer:
             return Scores(None, count, count)
         planner = self.planner.feature(recent, np.exp(count))
         mixed = scores(features, self.weights[:-1]) + self.weights[-1] * planner
-        return Scores(log_softmax(planner.astype(np.float64), excluded), count, log_softmax(mixed, excluded))
+        fused = np.where(recent[:, -1:] >= 0, log_softmax(mixed, excluded), count)
+        return Scores(log_softmax(planner.astype(np.float64), excluded), count, fused)
 
 
 def held_out(

@@ -163,7 +163,7 @@ def joined(parts: Sequence[PlannerRows]) -> PlannerRows:
 def needed(recent: Sequence[int], k: int) -> set[Context]:
     """Contexts whose planner rows score a user with these recent interests (see counts.planner_score)."""
     if not recent:
-        return {()}
+        return set()
     last = recent[-1]
     if k == 1 or len(recent) == 1:
         return {(last,)}
@@ -172,8 +172,11 @@ def needed(recent: Sequence[int], k: int) -> set[Context]:
 
 
 def _within(window: Window, k: int, budget: int) -> tuple[Window, list[Context]]:
-    """As many whole users as the budget of distinct contexts allows, in the order of their keys."""
-    held = window.held
+    """As many whole users as the budget of distinct contexts allows, in the order of their keys.
+
+    Users without a recent interest are left out: no planner is asked about them.
+    """
+    held = window.held.with_context()
     contexts: set[Context] = set()
     keep = np.zeros(len(held), bool)
     for row in np.argsort(held.user, kind="stable").tolist():

@@ -207,8 +207,11 @@ def _contexts(ws: Workspace, known: Knowledge, counting: Counting) -> NDArray[np
 
 
 def _asked(ws: Workspace, counting: Counting, packed: NDArray[np.int16]) -> list[Context]:
-    """Contexts the planner is asked about; the others are answered by counts."""
-    contexts = [tuple(i for i in row if i >= 0) for row in packed.tolist()]
+    """Contexts the planner is asked about; the others are answered by counts.
+
+    The empty context is one of those: it holds no interest to plan from.
+    """
+    contexts = [context for row in packed.tolist() if (context := tuple(i for i in row if i >= 0))]
     if ws.config.inference.contexts == "all":
         return contexts
     seen = set(counting.observed())

@@ -143,13 +143,15 @@ def _judge(
     """Judge on a sample of the last held-out window that is large enough."""
     size = ws.config.gates.sample
     k, words = counting.k, names(known.interests.descriptions, ws.config.planner.mode)
-    window = max(counting.windows, key=lambda w: (min(len(w.held), size), str(w.start)))
-    rows = np.sort(np.argsort(window.held.user, kind="stable")[:size])
-    held = window.held.take(rows)
+    start, held = max(
+        ((w.start, w.held.with_context()) for w in counting.windows),
+        key=lambda judged: (min(len(judged[1]), size), str(judged[0])),
+    )
+    held = held.take(np.sort(np.argsort(held.user, kind="stable")[:size]))
     contexts = held.contexts(k)
-    said = gather(ws, known, counting, window.start, sorted(set(contexts)), {}, withheld)
+    said = gather(ws, known, counting, start, sorted(set(contexts)), {}, withheld)
     prompts = [Prompt(c, render(c, words, said.get(c))) for c in contexts]
-    model = counting.model(window.start)
+    model = counting.model(start)
     scores = counts.Scorer(model, counting.mixture.weights)(held.recent, held.known)
     popular = np.where(held.known, -np.inf, model.popularity[0][None, :])
     return tuning.judge(
@@ -167,10 +169,10 @@ def _examples(
     ws: Workspace, run: Run, known: Knowledge, counting: Counting, withheld: frozenset[int]
 ) -> list[Example]:
     config = ws.config.tuning
-    rows = known.transitions.between(AsOf.parse("1970-01-01"), counting.held_since)
+    rows = known.transitions.between(_settled(ws, known, counting), counting.held_since).with_context()
     if not counting.windows or len(rows) < 10:
         raise NotEnoughData(
-            f"{len(rows)} transitions before the held-out windows are too few to tune on",
+            f"{len(rows)} transitions with a context before the held-out windows are too few to tune on",
             hint='import more events, or set [planner] kind = "counts"',
         )
     per_label = config.examples_per_label
@@ -193,6 +195,17 @@ def _examples(
         evidence_share=0.0 if ws.config.evidence.level == "none" else config.evidence_share,
         seed=config.seed,
     )
+
+
+def _settled(ws: Workspace, known: Knowledge, counting: Counting) -> AsOf:
+    """From when on 'novel' can be believed: in a log's first H days everything is.
+
+    At most a quarter of what comes before the held-out windows is given up for it.
+    """
+    first = AsOf.parse(known.window[0])
+    most = (counting.held_since.day - first.day).days // 4
+    days = ws.config.transitions.novelty_days
+    return first.minus(-max(0, most if days == "ever" else min(days, most)))
 
 
 def _job(ws: Workspace, known: Knowledge, examples: Sequence[Example]) -> TuningJob:

@@ -60,7 +60,8 @@ def make_examples(
         seed: of the choice which do.
     """
     contexts = transitions.contexts(k)
-    with_evidence = np.random.default_rng(seed).random(len(transitions)) < evidence_share
+    random = np.random.default_rng(seed)
+    with_evidence = random.random(len(transitions)) < evidence_share
     starts = transitions.day // window_days * window_days
     examples: list[Example] = []
     for start in np.unique(starts).tolist():
@@ -69,8 +70,21 @@ def make_examples(
         evidence = evidence_before(int(start), asked) if asked else {}
         for row in rows:
             context = contexts[row]
-            said = evidence.get(context) if with_evidence[row] else None
+            said = _part(evidence.get(context), random) if with_evidence[row] else None
             successor = int(transitions.successor[row])
             prompt = Prompt(context, render(context, names, said))
             examples.append(Example(prompt, successor, names[successor]))
     return examples
+
+
+def _part(said: ContextEvidence | None, random: np.random.Generator) -> ContextEvidence | None:
+    """A random part of the evidence, in order.
+
+    A log has few windows, and their whole evidence identifies them: a planner would learn by heart what
+    followed in each. From parts it learns what it means to be named.
+    """
+    if said is None:
+        return None
+    size = int(random.integers(1, len(said.successors) + 1))
+    kept = np.sort(random.permutation(len(said.successors))[:size])
+    return ContextEvidence(said.after, tuple(said.successors[i] for i in kept.tolist()))

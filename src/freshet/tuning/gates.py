@@ -20,6 +20,9 @@ from freshet.errors import PlannerError
 from freshet.ports import Generator, Planner
 from freshet.types import Prompt, Transitions
 
+GENERATED = 400
+"""Prompts written freely for exact match; a share of 90 % is known to 3 points from so many."""
+
 
 @dataclass(frozen=True, slots=True)
 class Gate:
@@ -95,10 +98,10 @@ def judge(
     failures: list[dict[str, str]] = []
     exact: float | None = None
     if mode == "description" and isinstance(planner, Generator):
-        written = planner.generate(prompts)
+        written = planner.generate(prompts[:GENERATED])
         allowed = set(names)
-        wrong = [(p, w) for p, w in zip(prompts, written, strict=True) if w not in allowed]
-        exact = 1.0 - len(wrong) / max(len(prompts), 1)
+        wrong = [(p, w) for p, w in zip(prompts[:GENERATED], written, strict=True) if w not in allowed]
+        exact = 1.0 - len(wrong) / max(len(written), 1)
         failures += [{"gate": "exact_match", "prompt": p.text, "wrote": w} for p, w in wrong[:5]]
     floor = max(config.recall, 2 / len(names))
     gates = (
