@@ -19,7 +19,6 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -30,6 +29,7 @@ from numpy.typing import NDArray
 
 from freshet import counts, events, inference, pipeline
 from freshet.errors import GateFailed
+from freshet.ports import Progress, silent
 from freshet.steps.counting import Counting
 from freshet.steps.knowledge import learn
 from freshet.steps.publishing import open_scorer
@@ -61,8 +61,8 @@ class Show:
     def say(self, text: str) -> None:
         print(f"{time.monotonic() - self.start:7.1f}s {text}", file=sys.stderr, flush=True)
 
-    def progress(self, name: str) -> Callable[[int, int], None]:  # noqa: ARG002
-        return lambda done, total: None
+    def progress(self, name: str) -> Progress:  # noqa: ARG002
+        return silent
 
 
 def main() -> None:
@@ -196,7 +196,7 @@ def summary(
         ("planner_minus_counts", "planner", "counts"),
     ):
         result[name] = {
-            "hit_at_5": difference((rank[a] < 5) * 1.0 - (rank[b] < 5), user, options.seed),
+            "hit_at_5": difference((rank[a] < 5).astype(np.float64) - (rank[b] < 5), user, options.seed),
             "nll": difference(nll[a] - nll[b], user, options.seed),
         }
     if weights:

@@ -207,7 +207,9 @@ class TableConfig(_Section):
     blocked: tuple[str, ...] = Field((), description="interests (id or description) never offered")
     allowed: tuple[str, ...] = Field((), description="if not empty, nothing else is offered")
     withdrawn: tuple[str, ...] = Field((), description="interests no longer offered")
-    sensitive: tuple[str, ...] = Field((), description="offered only where the context already holds them")
+    sensitive: tuple[str, ...] = Field(
+        (), description="offered only to contexts that hold a sensitive interest already"
+    )
 
 
 class ScheduleConfig(_Section):

@@ -228,8 +228,8 @@ class TuningReport:
 class Eligibility:
     """Interests (by stable id or exact description) and items that may not be recommended, with the reason.
 
-    blocked: never offered. withdrawn: existed, no longer offered. sensitive: never offered unless the
-    context already holds it. allowed: when not empty, nothing else is offered.
+    blocked: never offered. withdrawn: existed, no longer offered. sensitive: offered only to contexts
+    that hold a sensitive interest already. allowed: when not empty, nothing else is offered.
     """
 
     blocked: frozenset[str] = frozenset()

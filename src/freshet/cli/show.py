@@ -133,6 +133,8 @@ def explanation(console: Console, found: Explanation) -> None:
         _line(console, f"answered by the row of: {_names(found.answered) or 'users without interests'}")
     if found.prompt is not None:
         console.print(f"prompt: [cyan]{escape(found.prompt)}[/]", soft_wrap=True)
+        if found.worded is not None and found.worded != found.prompt:
+            console.print(f"in words: [cyan]{escape(found.worded)}[/]", soft_wrap=True)
     if found.evidence:
         after = _names(found.evidence_after) or "anything"
         table = _table(f"recently, after {escape(after)}", ">share", ">users", "in words")

@@ -70,7 +70,8 @@ class Explanation:
     Attributes:
         asked: the context asked for; `answered` the one whose row answers.
         fallback: the asked context has no row of its own.
-        prompt: what the planner was asked, or None for plain counts.
+        prompt: what the planner was asked, or None where it wasn't.
+        worded: the same with descriptions where the planner reads labels.
         evidence_after: the context the evidence is about; empty for evidence about everybody.
         planner_fused: the planner's score is part of the fused one.
     """
@@ -79,6 +80,7 @@ class Explanation:
     answered: tuple[Named, ...]
     fallback: bool
     prompt: str | None
+    worded: str | None
     evidence_after: tuple[Named, ...]
     evidence: tuple[EvidenceLine, ...]
     successors: tuple[Candidate, ...]
@@ -119,7 +121,8 @@ def explain(
         opened.names(context),
         opened.names(row.answered),
         row.answered != context,
-        _prompt(ws, opened, row.answered, said) if planner_rows is not None else None,
+        _prompt(ws, opened, row.answered, said) if place >= 0 else None,
+        render(row.answered, opened.interests.descriptions, said) if place >= 0 else None,
         opened.names(said.after) if said else (),
         _lines(opened, said),
         _candidates(opened, row, planner_rows, place, top),
