@@ -2,7 +2,8 @@
 
 For every weekly origin in the last 30 % of time, evidence is chosen as the pipeline would, with each variant
 of the settings; a transition of the following week is a hit if its successor is among the named ones.
-`changed` is the share of prompts that differ from the week before: the price of a refresh. No planner is involved.
+`changed` is the share of prompts that differ from the week before: the price of a refresh. No planner is
+involved.
 
     python benchmarks/evidence.py --events E.parquet --items I.parquet --positive "value >= 7" --interests 100
 """
