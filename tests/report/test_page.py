@@ -214,7 +214,7 @@ def test_contexts_show_prompt_and_probabilities(planned: Workspace, planned_page
     nobody = inspect.explain(planned, [], opened=opened)
     assert nobody.prompt is None, "no interest to plan from: counts answer"
     assert f"{nobody.successors[0].fused * 100:.1f}\u202f%" in planned_page.text
-    names = re.findall(r"^liked : (.*?) ;", prompts[0])[0].split(" | ")
+    names = re.findall(r"^liked : (.*?) ;", prompts[-1])[0].split(" | ")
     told = inspect.explain(planned, names, opened=opened)
     assert told.prompt in prompts
     assert f"{told.successors[0].fused * 100:.1f}\u202f%" in planned_page.text
