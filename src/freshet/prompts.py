@@ -16,7 +16,7 @@ TEMPLATE = 1
 NEXT = "next :"
 """The end of every prompt; the completion starts after it."""
 
-_STRENGTHS = ((0.40, "most"), (0.20, "many"), (0.10, "some"), (0.0, "few"))
+_STRENGTHS = ((0.30, "most"), (0.15, "many"), (0.08, "several"), (0.04, "some"), (0.0, "few"))
 
 
 def strength(share: float) -> str:

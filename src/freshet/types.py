@@ -98,6 +98,17 @@ class Transitions:
             self.known[rows],
         )
 
+    @classmethod
+    def concatenate(cls, parts: Sequence[Transitions]) -> Transitions:
+        """All rows of at least one part, in the order given."""
+        return cls(
+            np.concatenate([part.user for part in parts]),
+            np.concatenate([part.day for part in parts]),
+            np.concatenate([part.recent for part in parts]),
+            np.concatenate([part.successor for part in parts]),
+            np.concatenate([part.known for part in parts]),
+        )
+
     def with_context(self) -> Transitions:
         """The rows of users with at least one recent interest: what a planner can plan from."""
         return self.take(self.recent[:, -1] >= 0)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from freshet.counts import PLANNER, CountModel, Held, PlannerScores, Scorer, fit, held_out, log_softmax
+from freshet.counts import PLANNER, CountModel, PlannerScores, Scorer, fit, held_by_both, log_softmax
 from freshet.steps.prompting import needed
 from freshet.types import Context, PlannerRows, Transitions, pack_contexts
 from tests.counts.worlds import sums, users
@@ -116,9 +116,8 @@ def world(seed: int, n: int = 1500) -> tuple[CountModel, Transitions, np.ndarray
 def weight_of(
     planner: PlannerRows, model: CountModel, held: Transitions, counts: np.ndarray
 ) -> tuple[float, float, float]:
-    features = held_out(model, held, counts, PlannerScores(planner, N))
-    assert isinstance(features, Held)
-    mixture = fit(("popularity", "last", "recent", PLANNER), [features])
+    features = held_by_both(Scorer(model, counts), PlannerScores(planner, N), held)
+    mixture = fit(("counts", PLANNER), [features])
     return float(mixture.weights[-1]), float(mixture.low[-1]), float(mixture.high[-1])
 
 
@@ -157,9 +156,9 @@ def test_a_planner_of_pure_noise_gets_a_weight_whose_interval_holds_zero() -> No
 def test_fused_scores_without_weight_for_the_planner_are_the_counts() -> None:
     model, held, truth, counts = world(2, 50)
     planner = PlannerScores(ranked(truth + 1e-6), N)
-    scores = Scorer(model, counts, planner, np.array([*counts, 0.0]))(held.recent, held.known)
+    scores = Scorer(model, counts, planner, np.array([1.0, 0.0]))(held.recent, held.known)
     np.testing.assert_allclose(scores.fused, scores.count, rtol=1e-6)
     assert scores.planner is not None
     np.testing.assert_allclose(np.exp(scores.planner).sum(axis=1), 1.0, rtol=1e-6)
-    alone = Scorer(model, counts, planner, np.array([0.0, 0.0, 0.0, 1.0]))(held.recent, held.known)
+    alone = Scorer(model, counts, planner, np.array([0.0, 1.0]))(held.recent, held.known)
     np.testing.assert_allclose(alone.fused, alone.planner, rtol=1e-6)

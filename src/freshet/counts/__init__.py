@@ -10,10 +10,11 @@ from freshet.counts.files import read, write
 from freshet.counts.mixture import Held, fit, log_likelihood, log_softmax
 from freshet.counts.model import CountModel, feature_names
 from freshet.counts.planner_score import PlannerScores
-from freshet.counts.score import PLANNER, Scorer, held_out, mixture_weights
+from freshet.counts.score import COUNTS, PLANNER, Scorer, held_by_both, held_by_counts, length_class
 from freshet.counts.strengths import choose_strengths
 
 __all__ = [
+    "COUNTS",
     "PLANNER",
     "CountModel",
     "Held",
@@ -22,10 +23,11 @@ __all__ = [
     "choose_strengths",
     "feature_names",
     "fit",
-    "held_out",
+    "held_by_both",
+    "held_by_counts",
+    "length_class",
     "log_likelihood",
     "log_softmax",
-    "mixture_weights",
     "read",
     "write",
 ]

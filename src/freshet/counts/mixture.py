@@ -37,6 +37,10 @@ class Held:
     successor: NDArray[np.int16]
     user: NDArray[np.uint64]
 
+    def take(self, rows: BoolArray) -> Held:
+        """The chosen rows."""
+        return Held(self.features[rows], self.known[rows], self.successor[rows], self.user[rows])
+
 
 def log_softmax(scores: NDArray[np.float64], known: BoolArray) -> NDArray[np.float64]:
     """(n, N) log-probabilities over the candidates; -inf where known, even where nothing else is left."""
@@ -48,8 +52,9 @@ def log_softmax(scores: NDArray[np.float64], known: BoolArray) -> NDArray[np.flo
 
 
 def scores(features: NDArray[np.float32], weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(n, N) weighted sums of (n, F, N) log-probabilities."""
-    return np.asarray(np.einsum("nfc,f->nc", features, weights, optimize=True))
+    """(n, N) weighted sums of (n, F, N) log-probabilities; one weight vector (F,), or one a row (n, F)."""
+    subscripts = "nfc,f->nc" if weights.ndim == 1 else "nfc,nf->nc"
+    return np.asarray(np.einsum(subscripts, features, weights, optimize=True))
 
 
 def log_likelihood(held: Held, weights: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -10,10 +10,18 @@ from numpy.typing import NDArray
 from freshet.counts.mixture import Held, log_softmax, scores
 from freshet.counts.model import CountModel
 from freshet.counts.planner_score import PlannerScores
-from freshet.types import RECENT, BoolArray, Mixture, Scores, Transitions
+from freshet.types import RECENT, BoolArray, Scores, Transitions
 
-PLANNER = "planner"
-"""Name of the planner's feature in the mixture, always the last."""
+COUNTS, PLANNER = "counts", "planner"
+"""Names of the two features that are fused: log-probability by counts and by the planner."""
+
+LENGTHS = 3
+"""Users are weighted by how many recent interests they have: none, one, several."""
+
+
+def length_class(recent: NDArray[np.int16]) -> NDArray[np.int64]:
+    """(n,) 0, 1 or 2: no, one, or several recent interests (n, R)."""
+    return np.asarray(np.minimum((recent >= 0).sum(axis=1), LENGTHS - 1))
 
 
 @dataclass(frozen=True)
@@ -22,9 +30,9 @@ class Scorer:
 
     Attributes:
         model: counts before a moment.
-        count_weights: (F,) weights of the count features alone.
+        count_weights: (LENGTHS, F) weights of the count features by length class; (F,) for all alike.
         planner: planner rows, or None.
-        weights: (F + 1,) weights with the planner's last; None without a planner.
+        weights: (2,) weights of the count score and the planner's; None without a planner.
     """
 
     model: CountModel
@@ -42,42 +50,35 @@ class Scorer:
             excluded: (n, N) interests that are not candidates.
         """
         recent = _padded(recent)
-        features = self.model.features(recent)  # (n, F, N)
-        count = log_softmax(scores(features, self.count_weights), excluded)
+        count = self.by_counts(recent, excluded)
         if self.planner is None or self.weights is None:
             return Scores(None, count, count)
         planner = self.planner.feature(recent, np.exp(count))
-        mixed = scores(features, self.weights[:-1]) + self.weights[-1] * planner
+        mixed = self.weights[0] * np.where(excluded, 0.0, count) + self.weights[1] * planner
         fused = np.where(recent[:, -1:] >= 0, log_softmax(mixed, excluded), count)
         return Scores(log_softmax(planner.astype(np.float64), excluded), count, fused)
 
+    def by_counts(self, recent: NDArray[np.int16], excluded: BoolArray) -> NDArray[np.float64]:
+        """(n, N) log-probabilities by counts alone, for (n, RECENT) recent interests."""
+        weights = np.broadcast_to(self.count_weights, (LENGTHS, self.count_weights.shape[-1]))
+        return log_softmax(scores(self.model.features(recent), weights[length_class(recent)]), excluded)
 
-def held_out(
-    model: CountModel,
-    held: Transitions,
-    count_weights: NDArray[np.float64] | None = None,
-    planner: PlannerScores | None = None,
-) -> Held:
-    """Held-out transitions with their features, the planner's last if given.
+
+def held_by_counts(model: CountModel, held: Transitions) -> Held:
+    """Held-out transitions with the features of counts from before them."""
+    return Held(model.features(held.recent), held.known, held.successor, held.user)
+
+
+def held_by_both(scorer: Scorer, planner: PlannerScores, held: Transitions) -> Held:
+    """Held-out transitions with two features: the count score and the planner's.
 
     Args:
-        model: counts before the window.
-        held: transitions of the window.
-        count_weights: (F,) fitted count weights; needed with a planner, whose open mass follows the counts.
+        scorer: the fitted counts before the window.
         planner: planner rows made with evidence from before the window.
     """
-    features = model.features(held.recent)
-    if planner is not None and count_weights is not None:
-        count = np.exp(log_softmax(scores(features, count_weights), held.known))
-        features = np.concatenate([features, planner.feature(held.recent, count)[:, None]], axis=1)
-    return Held(features, held.known, held.successor, held.user)
-
-
-def mixture_weights(mixture: Mixture) -> tuple[NDArray[np.float64], float | None]:
-    """Count weights and the planner's weight (None without one) of a mixture."""
-    if mixture.names[-1] == PLANNER:
-        return mixture.weights[:-1], float(mixture.weights[-1])
-    return mixture.weights, None
+    count = scorer.by_counts(held.recent, held.known)
+    both = [np.where(held.known, 0.0, count), planner.feature(held.recent, np.exp(count))]
+    return Held(np.stack(both, axis=1).astype(np.float32), held.known, held.successor, held.user)
 
 
 def _padded(recent: NDArray[np.int16]) -> NDArray[np.int16]:

@@ -34,8 +34,8 @@ class Drives:
     Attributes:
         verdict: whether the planner earns its place, in a sentence.
         counts_win: the planner's weight can't be told from zero, or there is no planner.
-        fused: the weights include a planner's.
-        features: in the order of the mixture.
+        fused: the planner's score is part of the ranking.
+        features: weights of users with several recent interests, then the planner's beside the count score.
         planner: the planner's weight even where it is not used; None without a planner.
         held_out: transitions (and users) the weights were fitted on.
     """
@@ -51,14 +51,13 @@ class Drives:
     @classmethod
     def of(cls, stored: Mapping[str, Any]) -> Drives:
         """From a table's `mixture.json`."""
-        weights = stored["fused"] or stored["counts"]
-        names = [name for name in (*stored["features"], "planner") if name in weights]
+        weights = [_drive(name, stored["counts"][name]) for name in stored["features"]]
         planner = None if stored["planner"] is None else _drive("planner", stored["planner"])
         return cls(
             _verdict(planner, stored),
             bool(stored["counts_win"]),
             stored["fused"] is not None,
-            tuple(_drive(name, weights[name]) for name in names),
+            tuple(weights if planner is None or stored["fused"] is None else [*weights, planner]),
             planner,
             int(stored["held_out"]),
             int(stored["held_out_users"]),

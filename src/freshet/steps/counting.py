@@ -7,11 +7,15 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from freshet import counts
 from freshet.steps.knowledge import Knowledge
 from freshet.transitions.pool import day_name, day_number
 from freshet.types import AsOf, Context, Mixture, Sums, Transitions
+
+ENOUGH = 300
+"""Held-out transitions of a length class that let it have weights of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,26 +100,43 @@ class Counting:
         return counts.choose_strengths([(builder(w.start), w.held) for w in self.windows], self.k)
 
     @cached_property
-    def mixture(self) -> Mixture:
-        """The fitted mixture of counts, without a planner."""
-        held = [counts.held_out(self.model(w.start), w.held) for w in self.windows]
-        return counts.fit(self.names, held)
+    def mixtures(self) -> tuple[Mixture, ...]:
+        """The fitted mixture of counts by length class: users with no, one, several recent interests.
+
+        What drives a person's next step differs with how much is known of them. Users without interests are
+        few features and one prompt: they keep the weights of all, which hold out better than their own.
+        """
+        held = [(counts.held_by_counts(self.model(w.start), w.held), w.held) for w in self.windows]
+        everyone = counts.fit(self.names, [features for features, _ in held])
+        own = []
+        for length in (1, 2):
+            parts = [features.take(counts.length_class(rows.recent) == length) for features, rows in held]
+            enough = sum(len(part.successor) for part in parts) >= ENOUGH
+            own.append(counts.fit(self.names, parts) if enough else everyone)
+        return everyone, *own
+
+    @cached_property
+    def count_weights(self) -> NDArray[np.float64]:
+        """(length classes, F)"""
+        return np.stack([mixture.weights for mixture in self.mixtures])
 
     def with_planner(self, rows: Sequence[tuple[Window, counts.PlannerScores]]) -> Mixture:
-        """The mixture with the planner's score as its last feature.
+        """The mixture of count score and planner score, on users with a context.
 
         Args:
             rows: windows (or samples of them) with planner rows made with evidence from before each.
         """
         held = [
-            counts.held_out(self.model(window.start), window.held, self.mixture.weights, planner)
+            counts.held_by_both(
+                counts.Scorer(self.model(window.start), self.count_weights), planner, window.held
+            )
             for window, planner in rows
         ]
-        return counts.fit((*self.names, counts.PLANNER), held)
+        return counts.fit((counts.COUNTS, counts.PLANNER), held)
 
     def scorer(
         self, planner: counts.PlannerScores | None = None, mixture: Mixture | None = None
     ) -> counts.Scorer:
         """Scores as of now: counts alone, or fused with planner rows by a mixture that has a planner."""
-        weights = None if mixture is None else np.asarray(mixture.weights)
-        return counts.Scorer(self.model(self.known.as_of), self.mixture.weights, planner, weights)
+        weights = None if mixture is None else mixture.weights
+        return counts.Scorer(self.model(self.known.as_of), self.count_weights, planner, weights)

@@ -153,17 +153,16 @@ def make_table(
 
 def open_scorer(made: Artifact, interests: int) -> counts.Scorer:
     """The per-user mixture of a table: the same scores that ranked its rows."""
-    weights = read_json(made.path / "mixture.json")
-
-    def vector(name: str) -> NDArray[np.float64]:
-        features = [*weights["features"], *([counts.PLANNER] if name == "fused" else [])]
-        return np.array([weights[name][feature]["weight"] for feature in features])
-
+    stored = read_json(made.path / "mixture.json")
     model = counts.read(made.path / "counts")
-    if weights["fused"] is None:
-        return counts.Scorer(model, vector("counts"))
+    by_length = np.array(
+        [[fitted[name]["weight"] for name in stored["features"]] for fitted in stored["by_length"]]
+    )
+    if stored["fused"] is None:
+        return counts.Scorer(model, by_length)
     planner = counts.PlannerScores(inference.read(made.path / "planner"), interests)
-    return counts.Scorer(model, vector("counts"), planner, vector("fused"))
+    weights = np.array([stored["fused"][name]["weight"] for name in (counts.COUNTS, counts.PLANNER)])
+    return counts.Scorer(model, by_length, planner, weights)
 
 
 def check(ws: Workspace, run: Run, known: Knowledge, counting: Counting, made: Artifact) -> None:
@@ -223,16 +222,21 @@ def _with(stored: PlannerRows | None, rows: PlannerRows) -> PlannerRows:
 
 
 def _weights(counting: Counting, mixture: Mixture | None) -> dict[str, Any]:
-    """What drives the log: fitted weights with intervals, with and without the planner."""
+    """What drives the log: fitted weights with intervals.
+
+    `counts` are those of users with several recent interests, `by_length` those of users with none, one,
+    several; `fused` weighs the count score against the planner's, null where counts win.
+    """
     planner = None if mixture is None else mixture.as_dict()[counts.PLANNER]
     return {
         "features": list(counting.names),
-        "counts": counting.mixture.as_dict(),
+        "counts": counting.mixtures[-1].as_dict(),
+        "by_length": [mixture.as_dict() for mixture in counting.mixtures],
         "fused": None if mixture is None or mixture.low[-1] <= 0 else mixture.as_dict(),
         "planner": planner,
         "counts_win": planner is None or planner["low"] <= 0,
         "strengths": list(counting.strengths),
-        "held_out": counting.mixture.examples,
-        "held_out_users": counting.mixture.users,
+        "held_out": counting.mixtures[0].examples,
+        "held_out_users": counting.mixtures[0].users,
         "scales": counting.known.scales.as_dict(),
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from freshet import counts, tuning
 from freshet.errors import GateFailed, NotEnoughData
@@ -140,27 +141,35 @@ def _pass_gates(
 def _judge(
     ws: Workspace, known: Knowledge, counting: Counting, planner: Planner, withheld: frozenset[int]
 ) -> tuning.GateReport:
-    """Judge on a sample of the last held-out window that is large enough."""
-    size = ws.config.gates.sample
-    k, words = counting.k, names(known.interests.descriptions, ws.config.planner.mode)
-    start, held = max(
-        ((w.start, w.held.with_context()) for w in counting.windows),
-        key=lambda judged: (min(len(judged[1]), size), str(judged[0])),
-    )
-    held = held.take(np.sort(np.argsort(held.user, kind="stable")[:size]))
-    contexts = held.contexts(k)
-    said = gather(ws, known, counting, start, sorted(set(contexts)), {}, withheld)
-    prompts = [Prompt(c, render(c, words, said.get(c))) for c in contexts]
-    model = counting.model(start)
-    scores = counts.Scorer(model, counting.mixture.weights)(held.recent, held.known)
-    popular = np.where(held.known, -np.inf, model.popularity[0][None, :])
+    """Judge on a sample of users from every held-out window, with the evidence of its start."""
+    share = max(1, ws.config.gates.sample // max(len(counting.windows), 1))
+    words = names(known.interests.descriptions, ws.config.planner.mode)
+    held: list[Transitions] = []
+    prompts: list[Prompt] = []
+    popular: list[NDArray[np.float64]] = []
+    counted: list[NDArray[np.float64]] = []
+    for window in counting.windows:
+        rows = window.held.with_context()
+        sample = rows.take(np.sort(np.argsort(rows.user, kind="stable")[:share]))
+        contexts = sample.contexts(counting.k)
+        said = gather(ws, known, counting, window.start, sorted(set(contexts)), {}, withheld)
+        prompts += [Prompt(c, render(c, words, said.get(c))) for c in contexts]
+        model = counting.model(window.start)
+        held.append(sample)
+        popular.append(np.where(sample.known, -np.inf, model.popularity[0][None, :]))
+        counted.append(counts.Scorer(model, counting.count_weights)(sample.recent, sample.known).count)
+    if not prompts:
+        raise NotEnoughData(
+            "no held-out transition has a context to judge the tuned model on",
+            hint='import more events, or set [planner] kind = "counts"',
+        )
     return tuning.judge(
         planner,
         prompts,
-        held,
+        Transitions.concatenate(held),
         words,
         ws.config.planner.mode,
-        {"popularity": popular, "counts": scores.count},
+        {"popularity": np.concatenate(popular), "counts": np.concatenate(counted)},
         ws.config.gates,
     )
 
