@@ -45,6 +45,6 @@ $(READY): pyproject.toml
 	  { echo "Python's venv is missing; on Debian or Ubuntu: apt-get install python3-venv"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@# the CPU build is a tenth of the other; where its index can't be reached, whatever pip is set up to find
-	@$(BIN)/python -c 'import torch' 2>/dev/null || $(BIN)/python -m pip install "torch==$(TORCH)"
-	$(BIN)/python -m pip install -e ".[local,dev]"
+	@$(BIN)/python -c 'import torch' 2>/dev/null || $(BIN)/python -m pip install -q "torch==$(TORCH)"
+	$(BIN)/python -m pip install -q -e ".[local,dev]"
 	@touch $@

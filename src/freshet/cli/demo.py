@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 BEHIND = 4
 """Days between the first release and the second."""
-SECONDS = 60.0
+SECONDS = 150.0
 """The demo tunes no longer than this, unlike a run."""
 
 

@@ -151,7 +151,10 @@ def explanation(console: Console, found: Explanation) -> None:
         )
     console.print(table)
     if found.prompt is not None and not found.planner_fused:
-        _line(console, "the planner's score is not part of the fused one: its fitted weight is not positive")
+        _line(
+            console,
+            "the planner's score is not part of the fused one: its weight is not above zero (95 % interval)",
+        )
     _provenance(console, found)
 
 
