@@ -72,10 +72,11 @@ def _drive(name: str, fitted: Mapping[str, float]) -> Drive:
 
 
 def _verdict(planner: Drive | None, stored: Mapping[str, Any]) -> str:
-    on = f"on {stored['held_out']:,} held-out transitions of {stored['held_out_users']:,} users"
+    rows, users = stored["planner_held_out"] or (stored["held_out"], stored["held_out_users"])
+    on = f"on {rows:,} held-out transitions of {users:,} users"
     if planner is None:
         return f"plain counts, no planner; weights fitted {on}"
     figure = f"{planner.weight:.2f}, 95 % interval {planner.low:.2f} to {planner.high:.2f}"
     if stored["counts_win"]:
-        return f"counts win here: the planner's weight ({figure}) can't be told from zero {on}"
+        return f"counts win here: the planner's weight ({figure}) is not above zero {on}"
     return f"the planner adds to the counts: its weight is {figure} {on}"

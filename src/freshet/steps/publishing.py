@@ -21,7 +21,7 @@ from freshet.types import Context, Eligibility, Mixture, PlannerRows
 from freshet.workspace import Release, Run, Workspace, version_of
 from freshet.workspace.files import read_json, write_json
 
-CODE = 1
+CODE = 2
 
 
 @dataclass(frozen=True)
@@ -234,6 +234,7 @@ def _weights(counting: Counting, mixture: Mixture | None) -> dict[str, Any]:
         "by_length": [mixture.as_dict() for mixture in counting.mixtures],
         "fused": None if mixture is None or mixture.low[-1] <= 0 else mixture.as_dict(),
         "planner": planner,
+        "planner_held_out": [mixture.examples, mixture.users] if mixture else None,
         "counts_win": planner is None or planner["low"] <= 0,
         "strengths": list(counting.strengths),
         "held_out": counting.mixtures[0].examples,
