@@ -103,11 +103,17 @@ def overlaps(
 
 
 def pooled(found: Sequence[Overlap]) -> tuple[float, NDArray[np.float64]]:
-    """Mean overlap over the comparisons that hold any context, and the null of that mean."""
-    held = [overlap for overlap in found if overlap.contexts]
+    """Mean overlap over the comparisons that hold any context, and the null of that mean.
+
+    A draw that leaves a comparison without a context is missing there, so nulls may differ in length: as many
+    draws are pooled as the shortest has.
+    """
+    held = [overlap for overlap in found if overlap.contexts and len(overlap.null)]
     if not held:
         return float("nan"), np.zeros(0)
-    return float(np.mean([o.observed for o in held])), np.mean([o.null for o in held], axis=0)
+    draws = min(len(overlap.null) for overlap in held)
+    null = np.mean([overlap.null[:draws] for overlap in held], axis=0)
+    return float(np.mean([overlap.observed for overlap in held])), null
 
 
 def _overlap(

@@ -192,7 +192,11 @@ def _opener(ws: Workspace, known: Knowledge, model: Artifact | None) -> Callable
 
 
 def _moment(ws: Workspace, run: Run, as_of: AsOf | None) -> AsOf:
-    moment = as_of or latest(ws)
+    known = latest(ws)
+    moment = as_of or known
+    if moment.day > known.day:
+        run.say(f"the log ends before {known}: as of {known}, not {moment}")
+        moment = known
     run.record.as_of = str(moment)
     return moment
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freshet import inference
+from freshet.errors import ConfigError
 from freshet.inspect.drives import Drives
 from freshet.inspect.opened import Named, Opened, artifact, open_release
 from freshet.table import churn
@@ -65,8 +66,17 @@ def compare(ws: Workspace, a: int, b: int, most: int = 10) -> Diff:
 
     Args:
         most: how many contexts to list.
+
+    Raises:
+        ConfigError: their interests were formed independently, so that ids mean different things.
     """
     old, new = open_release(ws, a), open_release(ws, b)
+    lineages = [artifact(ws, "interests", o.release.interests).manifest["lineage"] for o in (old, new)]
+    if lineages[0] != lineages[1]:
+        raise ConfigError(
+            f"the interests of releases {a} and {b} were formed independently: their ids can't be compared",
+            hint="an --as-of before the first interests forms new ones; compare releases made after them",
+        )
     pairs = _matched(old, new)
     moved, differs = _moves(old, new, pairs)
     weight = _traffic(ws, new)[pairs[:, 1]]

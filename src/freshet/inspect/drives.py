@@ -72,7 +72,7 @@ def _drive(name: str, fitted: Mapping[str, float]) -> Drive:
 
 
 def _verdict(planner: Drive | None, stored: Mapping[str, Any]) -> str:
-    rows, users = stored["planner_held_out"] or (stored["held_out"], stored["held_out_users"])
+    rows, users = stored.get("planner_held_out") or (stored["held_out"], stored["held_out_users"])
     on = f"on {rows:,} held-out transitions of {users:,} users"
     if planner is None:
         return f"plain counts, no planner; weights fitted {on}"

@@ -13,7 +13,7 @@ from freshet.steps.sources import committed, items
 from freshet.types import AsOf, Interests
 from freshet.workspace import Run, Workspace, version_of
 
-INTERESTS_CODE = 2
+INTERESTS_CODE = 3
 TRANSITIONS_CODE = 1
 
 
@@ -117,6 +117,8 @@ def form_interests(
                 "as_of": str(as_of),
                 "config": config,
                 "inputs": {"events": snapshot.version, "items": catalogue.version},
+                # ids mean the same within a lineage; a build that knows no earlier one starts its own
+                "lineage": previous.manifest["lineage"] if previous else key,
                 "generation": _age(previous)[1] + 1 if previous else 1,
                 "pace": measure([(day.day, day.rows) for day in snapshot.days]).as_dict(),
                 "summary": summary,

@@ -76,10 +76,8 @@ def _read(path: Path) -> dict[str, object] | None:
 
 
 def _alive(held: dict[str, object]) -> bool:
-    if float(str(held.get("expires", 0))) < time.time():
-        return False
     if held.get("host") != socket.gethostname():
-        return True  # can't look there: trust the expiry
+        return float(str(held.get("expires", 0))) >= time.time()  # can't look there: trust the expiry
     try:
         process = psutil.Process(int(str(held.get("pid"))))
         return abs(process.create_time() - float(str(held.get("started")))) < 1.0

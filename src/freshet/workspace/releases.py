@@ -60,7 +60,7 @@ class Releases:
         if not text.isdigit():
             raise ArtifactError(
                 f"{self._current} holds '{text[:40]}', expected a release number",
-                hint="write the number of the release that should serve, or run `freshet rollback`",
+                hint="write the number of the release that should serve, or run `freshet rollback N`",
             )
         return self.get(int(text))
 
