@@ -110,3 +110,11 @@ def test_pooled_is_the_mean_over_comparisons() -> None:
     assert null.mean() == pytest.approx(np.mean([overlap.expected for overlap in found]))
     # only the middle comparison spans the change
     assert found[1].observed < min(found[0].observed, found[2].observed) - 0.2
+
+
+def test_nulls_of_unequal_length_are_pooled_over_the_draws_all_have() -> None:
+    short = Overlap(0, 1, 2, 3, 0.2, np.array([0.4, 0.6]))
+    long = Overlap(1, 2, 3, 3, 0.4, np.array([0.2, 0.4, 0.9]))
+    observed, null = pooled([short, long])
+    assert observed == pytest.approx(0.3)
+    np.testing.assert_allclose(null, [0.3, 0.5])
