@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from freshet.types import Example, Interests, Prompt, Ranking, TuningReport
+from freshet.types import Example, Interests, Prompt, Ranking, TuningReport, Usage
 
 Progress = Callable[[int, int], None]
 """Called with (done, total) as long work goes on."""
@@ -35,8 +35,8 @@ class Planner(Protocol):
             PlannerError: a prompt cannot be ranked; the caller isolates and reports it.
         """
 
-    def size(self, prompt: Prompt) -> tuple[int, float]:
-        """Expected (tokens, FLOPs) of ranking one prompt, for the plan that is shown before a run."""
+    def size(self, prompts: Sequence[Prompt]) -> Usage:
+        """Expected cost of ranking these prompts together, for the plan that is shown before a run."""
 
 
 @runtime_checkable

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from freshet.backends.planners.fake import FakePlanner
 from freshet.errors import PlannerError
-from freshet.types import Prompt, Ranking
+from freshet.types import Prompt, Ranking, Usage
 
 
 @dataclass
@@ -41,5 +41,5 @@ class Watched:
         self.asked += [prompt.text for prompt in prompts]
         return FakePlanner(self.interests, self.seed).rank(prompts, min(top, self.width))
 
-    def size(self, prompt: Prompt) -> tuple[int, float]:
-        return len(prompt.text.split()), 2.0
+    def size(self, prompts: Sequence[Prompt]) -> Usage:
+        return Usage(sum(len(prompt.text.split()) for prompt in prompts), 2.0 * len(prompts))

@@ -58,7 +58,7 @@ def test_resumed_equals_one_shot_whatever_the_chunks(chunk: int, survived: int) 
     done = min(survived * chunk if survived < chunks else len(PROMPTS), len(PROMPTS))
     assert resumed.resumed == done
     assert second.asked == [prompt.text for prompt in PROMPTS[done:]]
-    assert resumed.usage == Usage(sum(Watched(N).size(p)[0] for p in PROMPTS[done:]))
+    assert resumed.usage == Usage(Watched(N).size(PROMPTS[done:]).tokens)
 
 
 def test_only_changed_prompts_are_asked_and_rows_keep_their_origin(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from freshet.config import GatesConfig
 from freshet.errors import PlannerError
 from freshet.tuning import GateReport, judge
-from freshet.types import RECENT, Prompt, Ranking, Transitions
+from freshet.types import RECENT, Prompt, Ranking, Transitions, Usage
 
 N = 10
 NAMES = tuple(f"name {i}" for i in range(N))
@@ -36,8 +36,8 @@ class Oracle:
     def guess(self, row: int) -> int:
         return (self.answers[row] + (row >= self.right)) % N
 
-    def size(self, prompt: Prompt) -> tuple[int, float]:
-        return 1, 1.0
+    def size(self, prompts: Sequence[Prompt]) -> Usage:
+        return Usage(len(prompts), 1.0 * len(prompts))
 
 
 class Writer(Oracle):

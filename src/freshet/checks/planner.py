@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from freshet.ports import Planner
-from freshet.types import Prompt, Ranking
+from freshet.types import Prompt, Ranking, Usage
 
 NOISE = 1e-4
 """Scores may differ so much between batches: sums of floats in another order."""
@@ -95,10 +95,10 @@ def _check_empty(planner: Planner, top: int) -> None:
 
 
 def _check_size(planner: Planner, prompts: Sequence[Prompt]) -> None:
-    for prompt in prompts:
-        tokens, flops = planner.size(prompt)
-        assert tokens >= 0, f"size() of context {prompt.context}: negative tokens"
-        assert flops >= 0, f"size() of context {prompt.context}: negative FLOPs"
+    assert planner.size([]) == Usage(), "size() of no prompts must be nothing"
+    size = planner.size(prompts)
+    assert size.tokens >= 0, "size(): negative tokens"
+    assert size.flops >= 0, "size(): negative FLOPs"
 
 
 def _same_row(one: Ranking, i: int, other: Ranking, j: int, where: str, top: int | None = None) -> None:

@@ -80,7 +80,5 @@ def make_plan(
             if ok
         }
         source = np.array([where.get(bytes(row), -1) for row in fingerprints], np.int64).reshape(-1)
-    expected = Usage()
-    for index in np.flatnonzero(source < 0).tolist():
-        expected += Usage(*planner.size(prompts[index]))
+    expected = planner.size([prompts[index] for index in np.flatnonzero(source < 0).tolist()])
     return Plan(prompts, fingerprints, stored, source, expected)

@@ -100,7 +100,7 @@ def ask(
             "resumed": outcome.resumed,
             "failed": len(outcome.failures),
             "expected_tokens": plan.expected.tokens,
-            "full_flops": sum(planner.size(prompt)[1] for prompt in prompts),
+            "full_flops": planner.size(prompts).flops,
         }
         for row, reason in outcome.failures[:3]:
             run.say(f"  the planner failed on {prompts[row].context}: {reason}")

@@ -8,7 +8,7 @@ import numpy as np
 
 from freshet.backends.planners.answers import best
 from freshet.errors import PlannerError
-from freshet.types import Context, FloatArray, Prompt, Ranking
+from freshet.types import Context, FloatArray, Prompt, Ranking, Usage
 
 Rows = Callable[[Sequence[Context]], FloatArray]
 """Log-probabilities (n, N) of all interests after each context."""
@@ -42,6 +42,6 @@ class CountsPlanner:
             raise PlannerError(f"the counts of context {prompts[bad[0]].context} are not numbers")
         return best(logp, top)
 
-    def size(self, prompt: Prompt) -> tuple[int, float]:  # noqa: ARG002
+    def size(self, prompts: Sequence[Prompt]) -> Usage:  # noqa: ARG002
         """Nothing is read and nothing computed that is worth counting."""
-        return 0, 0.0
+        return Usage()

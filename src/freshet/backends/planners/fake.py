@@ -37,12 +37,11 @@ class FakePlanner:
             digest = hashlib.sha256(key).digest()
             row[:] = np.random.default_rng(int.from_bytes(digest[:8], "big")).normal(size=self.interests)
         logp = scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
-        tokens = sum(self.size(prompt)[0] for prompt in prompts)
-        return best(logp, top, Usage(tokens))
+        return best(logp, top, self.size(prompts))
 
-    def size(self, prompt: Prompt) -> tuple[int, float]:
+    def size(self, prompts: Sequence[Prompt]) -> Usage:
         """One token per word and no FLOPs."""
-        return len(prompt.text.split()), 0.0
+        return Usage(sum(len(prompt.text.split()) for prompt in prompts))
 
 
 class FakeTuner:

@@ -71,18 +71,21 @@ class LocalPlanner:
         usage = Usage(after.tokens - before.tokens, after.flops - before.flops)
         return best(logp, top, usage)
 
-    def size(self, prompt: Prompt) -> tuple[int, float]:
+    def size(self, prompts: Sequence[Prompt]) -> Usage:
         """Tokens and FLOPs if the beam is full at every level, which is the most it can be."""
-        [tokens] = wording.prompt_tokens(self._tokenizer, [prompt.text])
+        texts = wording.prompt_tokens(self._tokenizer, [prompt.text for prompt in prompts])
+        return sum((self._size(tokens) for tokens in texts), Usage())
+
+    def _size(self, tokens: list[int]) -> Usage:
         cost = self._reader.cost
         if not self._trie.branches:
-            return 0, 0.0
+            return Usage()
         read = len(tokens) + len(self._trie.branches[0].path)
         total, flops = read, cost.forward(read, (read + 1) / 2, 1)
         for visited, length in self._expansions():
             total += round(visited * length)
             flops += cost.forward(round(visited * length), read + (length + 1) / 2, round(visited))
-        return total, flops
+        return Usage(total, flops)
 
     def generate(self, prompts: Sequence[Prompt]) -> list[str]:
         import torch
