@@ -63,3 +63,13 @@ class Busy(FreshetError):
     """Another run holds the workspace's lease."""
 
     exit_code = 5
+
+
+class LeaseLost(Busy):
+    """Another run took the lease over while this one was out of reach; nothing more may be written."""
+
+
+class DiskFull(FreshetError):
+    """There is no room left; nothing was published, and the same command continues after space is freed."""
+
+    exit_code = 6

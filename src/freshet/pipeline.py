@@ -138,7 +138,9 @@ def roll_back(ws: Workspace, number: int | None = None) -> Release:
             raise ConfigError("there is no earlier release to roll back to", hint="see `freshet history`")
         number = current.previous
     with ws.run(f"rollback {number}") as run:
-        release = ws.releases.point_to(number)
+        with run.step("rollback") as step, run.fenced():
+            step.details = {"from": ws.releases.pointer()}
+            release = ws.releases.point_to(number)
         run.record.release = number
     return release
 
@@ -180,7 +182,9 @@ def _was_rolled_back(ws: Workspace, made: Artifact) -> bool:
     current = ws.releases.current()
     if current is None:
         return False
-    served = {record.release for record in ws.ledger.records()}
+    records = ws.ledger.records()
+    served = {record.release for record in records}
+    served |= {step.details["from"] for r in records for step in r.steps if step.name == "rollback"}
     later = [n for n in ws.releases.numbers() if n > current.number and n in served]
     return any(ws.releases.get(number).table == made.version for number in later)
 

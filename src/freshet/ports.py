@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+from freshet.checksums import verify
 from freshet.types import Example, Interests, Prompt, Ranking, TuningReport, Usage
 
 Progress = Callable[[int, int], None]
@@ -78,12 +79,25 @@ class Tuner(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """A committed, immutable folder of files, valid because its manifest is there."""
+    """A committed, immutable folder of files, valid because its manifest is there.
+
+    `folder` is where it lies; `path` is the way to its files.
+    """
 
     kind: str
     version: str
-    path: Path
+    folder: Path
     manifest: dict[str, Any]
+
+    @property
+    def path(self) -> Path:
+        """The folder, after its files were compared with their checksums (once while they don't change).
+
+        Raises:
+            ArtifactError: a file is missing or damaged.
+        """
+        verify(self.folder, self.manifest["files"])
+        return self.folder
 
 
 @dataclass(slots=True)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from freshet import interests, pipeline
-from freshet.errors import ConfigError, VerificationError
+from freshet.backends.stores.local import write_manifest
+from freshet.errors import ArtifactError, ConfigError, DiskFull, VerificationError
+from freshet.ports import Draft
 from freshet.workspace import Releases, Workspace
 from tests.steps.world import (
     FAKE,
@@ -93,11 +96,11 @@ def test_a_publication_that_fails_leaves_the_old_release(
     pipeline.fast_path(ws, FIRST, force_publish=True)
 
     def no_space(self: Releases, number: int) -> None:
-        raise OSError("no space left on device")
+        raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
         patch.setattr(Releases, "point_to", no_space)
-        with pytest.raises(OSError, match="no space"):
+        with pytest.raises(DiskFull, match="is full"):
             pipeline.fast_path(ws)
     assert ws.ledger.records()[-1].outcome == "failed"
     current = ws.releases.current()
@@ -111,10 +114,16 @@ def test_a_publication_that_fails_leaves_the_old_release(
 
 def test_a_damaged_table_is_not_published(counted: Workspace, tmp_path: Path) -> None:
     ws = copied(counted, tmp_path / "ws")
-    path = table_of(ws, FIRST).path / "successors.npy"
+    made = table_of(ws, FIRST)
+    path = made.path / "successors.npy"
     successors = np.load(path)
     successors[3, 0] = 2  # the row of (2,)
     np.save(path, successors)
+    with pytest.raises(ArtifactError, match=r"successors\.npy is damaged"):
+        pipeline.fast_path(ws, FIRST, force_publish=True)
+    assert ws.releases.current() is None
+    (made.folder / "manifest.json").unlink()  # as if it had been made so
+    write_manifest("tables", made.version, Draft(made.folder, dict(made.manifest)))
     with pytest.raises(VerificationError, match=r"excluded interest: 1 violations, first in context \(2,\)"):
         pipeline.fast_path(ws, FIRST, force_publish=True)
     assert ws.releases.current() is None
@@ -170,8 +179,9 @@ def test_what_was_rolled_back_is_not_published_again_unasked(counted: Workspace,
     current = ws.releases.current()
     assert current is not None
     assert current.table == tables[0]
-    assert pipeline.run_due(ws, NOW, force_publish=True).release == 3
-    assert ws.releases.get(3).table == tables[1]
+    assert pipeline.run_due(ws, NOW, force_publish=True).release == 2  # it serves again under its number
+    assert ws.releases.current() == ws.releases.get(2)
+    assert ws.releases.get(2).table == tables[1]
 
 
 def test_configured_lengths_of_time_hold_after_interests_were_built(

@@ -1,20 +1,25 @@
-"""One writer at a time, and a dead one does not block the living."""
+"""One writer at a time, a dead one does not block the living, and no clock decides it."""
 
 from __future__ import annotations
 
 import json
 import os
-import socket
+import shutil
+import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
 from pathlib import Path
 
-import psutil
 import pytest
 
-from freshet.errors import Busy
-from freshet.workspace.lease import is_held, lease
+from freshet.errors import Busy, LeaseLost
+from freshet.workspace import lease as module
+from freshet.workspace.lease import Owner, is_held, lease, read
 
 CONTENDER = """
 import sys, time
@@ -34,30 +39,87 @@ except Busy:
     pass
 """
 
-
-def holder(**changes: object) -> dict[str, object]:
-    """A lease of this very process."""
-    return {
-        "host": socket.gethostname(),
-        "pid": os.getpid(),
-        "started": psutil.Process().create_time(),
-        "expires": time.time() + 100,
-        **changes,
-    }
+HOLDER = """
+import sys, time
+from pathlib import Path
+from freshet.workspace.lease import lease
+with lease(Path(sys.argv[1]), "run", seconds=float(sys.argv[2])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
 
 
-def test_a_second_holder_is_told_who_writes_and_a_third_comes_after(tmp_path: Path) -> None:
+@contextmanager
+def holding(path: Path, seconds: float = 60.0) -> Iterator[subprocess.Popen[str]]:
+    """Another process that holds the lease; killed at the end at the latest."""
+    args = [sys.executable, "-c", HOLDER, str(path), str(seconds)]
+    with subprocess.Popen(args, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        yield process
+        process.kill()
+
+
+def taken(path: Path, **changes: object) -> Owner:
+    """A lease file as this process would leave it, with changes."""
+    with lease(path) as held:
+        owner = held.owner
+    path.write_text("")
+    owner = replace(owner, **{"file": path.stat().st_ino, **changes})  # type: ignore[arg-type]
+    path.write_text(json.dumps(asdict(owner)))
+    return owner
+
+
+def test_a_second_writer_is_told_who_holds_the_lease_since_when_and_what_to_do(tmp_path: Path) -> None:
     path = tmp_path / "LEASE"
-    with lease(path):
+    with holding(path) as process:
         assert is_held(path)
-        with pytest.raises(Busy, match=f"run {os.getpid()} on {socket.gethostname()}") as told, lease(path):
+        owner = read(path)
+        assert owner is not None
+        with pytest.raises(Busy) as told, lease(path):
             pass
+        for part in ("freshet run", str(process.pid), owner.host, owner.since):
+            assert part in told.value.message
+        assert "--wait" in told.value.hint
         assert told.value.retryable
-        assert is_held(path)  # the refused one took nothing away
-    assert not path.exists()
-    assert not is_held(path)
-    with lease(path):
-        assert is_held(path)
+        assert read(path) == owner  # the refused one took nothing away
+
+
+def test_a_killed_owner_is_followed_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "LEASE"
+    with holding(path) as process:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert path.exists()
+        assert not is_held(path)
+        with lease(path) as held:
+            assert held.took_over
+            assert is_held(path)
+        assert not path.exists()
+        with lease(path) as held:
+            assert not held.took_over
+
+
+def test_a_zombie_is_dead(tmp_path: Path) -> None:
+    path = tmp_path / "LEASE"
+    with holding(path) as process:
+        process.kill()
+        time.sleep(0.2)  # killed, but nobody has asked for its exit status
+        with lease(path) as held:
+            assert held.took_over
+        process.wait()
+
+
+def test_a_second_writer_may_wait(tmp_path: Path) -> None:
+    path = tmp_path / "LEASE"
+    with holding(path) as process:
+        said: list[str] = []
+        threading.Timer(0.5, process.kill).start()
+        with lease(path, wait=30, say=said.append):
+            assert is_held(path)
+        assert len(said) == 1
+        assert said[0].startswith("waiting for `freshet run`")
+        process.wait()
 
 
 def test_an_error_gives_the_lease_back(tmp_path: Path) -> None:
@@ -66,65 +128,110 @@ def test_an_error_gives_the_lease_back(tmp_path: Path) -> None:
     assert not (tmp_path / "LEASE").exists()
 
 
-def dead() -> int:
-    """Pid of a process that has ended."""
-    process = subprocess.Popen([sys.executable, "-c", ""])
-    process.wait()
-    return process.pid
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"pid": None},  # replaced by a dead one below
-        {"started": 1.0},  # the pid was given to another process since
-        {"host": "elsewhere", "expires": 1.0},
-    ],
-)
-def test_a_stale_lease_is_taken_over(tmp_path: Path, changes: dict[str, object]) -> None:
-    if changes.get("pid", 0) is None:
-        changes = {"pid": dead()}
+def test_a_process_number_given_to_another_process_since_is_not_the_owner(tmp_path: Path) -> None:
     path = tmp_path / "LEASE"
-    path.write_text(json.dumps(holder(**changes)))
-    with lease(path):
-        assert json.loads(path.read_text())["pid"] == os.getpid()
+    taken(path, started="1")
+    assert not is_held(path)
+    with lease(path) as held:
+        assert held.took_over
 
 
-@pytest.mark.parametrize("damaged", ["", "{", "[1]"])
+@pytest.mark.parametrize("damaged", ["", "{", "[1]", '{"pid": 1}'])
 def test_a_damaged_lease_is_taken_over(tmp_path: Path, damaged: str) -> None:
     (tmp_path / "LEASE").write_text(damaged)
-    with lease(tmp_path / "LEASE"):
+    with lease(tmp_path / "LEASE") as held:
+        assert held.took_over
         assert is_held(tmp_path / "LEASE")
 
 
-def test_a_long_run_keeps_its_lease_past_the_expiry(tmp_path: Path) -> None:
+@pytest.mark.parametrize("days", [-400, -1, 1, 400])
+def test_a_clock_that_jumps_takes_no_lease_from_a_living_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, days: int
+) -> None:
     path = tmp_path / "LEASE"
-    with lease(path, seconds=-1):
-        assert is_held(path)
+    with holding(path) as process:
+        now = time.time()
+        monkeypatch.setattr(time, "time", lambda: now + days * 86_400)
+        os.utime(path, (now - days * 86_400, now - days * 86_400))  # and as the owner's clock may have it
         with pytest.raises(Busy), lease(path):
+            pass
+        process.kill()
+        process.wait()
+        with lease(path):
             pass
 
 
-def test_a_lease_of_another_machine_holds_until_it_expires(tmp_path: Path) -> None:
+@pytest.mark.parametrize("days", [-400, 0, 400])
+def test_a_run_elsewhere_keeps_its_lease_while_it_gives_signs_of_life(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, days: int
+) -> None:
+    """The owner beats; the other machine, whose clock is off, watches before it believes in a death."""
     path = tmp_path / "LEASE"
-    path.write_text(json.dumps(holder(host="elsewhere", pid=1)))
-    with pytest.raises(Busy), lease(path):
-        pass
-    assert json.loads(path.read_text())["host"] == "elsewhere"
+    with holding(path, seconds=1.2) as process:
+        now = time.time
+        monkeypatch.setattr(time, "time", lambda: now() + days * 86_400)
+        monkeypatch.setattr(module, "_place", lambda: "another machine")
+        said: list[str] = []
+        with pytest.raises(Busy), lease(path, say=said.append):
+            pass
+        assert len(said) == (days != 0)
+        process.kill()
+        process.wait()
+        os.utime(path)  # its last sign of life
+        start = time.monotonic()
+        with lease(path, wait=10, say=said.append) as held:
+            assert held.took_over
+        assert time.monotonic() - start >= 1.2
+        assert "sign of life" in said[-1]
 
 
-def test_a_lease_that_was_taken_over_is_not_deleted_by_its_former_owner(tmp_path: Path) -> None:
+def test_a_copied_workspace_does_not_honour_the_lease_of_the_original(tmp_path: Path) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    with holding(one / "LEASE", seconds=0.5) as process:
+        shutil.copytree(one, other)
+        with lease(other / "LEASE") as held:  # after its length without a sign of life
+            assert held.took_over
+            with pytest.raises(Busy), lease(one / "LEASE"):
+                pass
+        process.kill()
+        process.wait()
+
+
+def test_a_run_that_lost_its_lease_notices_before_it_publishes(tmp_path: Path) -> None:
     path = tmp_path / "LEASE"
-    with lease(path):
-        other = holder(pid=1, host="elsewhere")
-        path.write_text(json.dumps(other))
-    assert json.loads(path.read_text()) == other
+    with lease(path) as held:
+        with held.fenced():
+            pass
+        other = taken(tmp_path / "other" / "LEASE")
+        path.write_text(json.dumps(asdict(other)))
+        with pytest.raises(LeaseLost, match="lost its lease, now held by"), held.fenced():
+            pass
+    assert read(path) == other  # and does not delete what is another's
+    path.unlink()
+    with lease(path) as held:
+        path.unlink()
+        with pytest.raises(LeaseLost, match="deleted"), held.fenced():
+            pass
 
 
-@pytest.mark.slow
+def test_nobody_takes_a_lease_over_within_a_fence(tmp_path: Path) -> None:
+    path, log = tmp_path / "LEASE", tmp_path / "log"
+    with lease(path) as held:
+        with held.fenced():
+            stale = replace(held.owner, started="1")  # as if this process had died
+            path.write_text(json.dumps(asdict(stale)))
+            args = [sys.executable, "-c", CONTENDER, str(path), str(log), "0"]
+            process = subprocess.Popen(args)
+            time.sleep(1.0)
+            assert not log.exists()
+            path.write_text(json.dumps(asdict(held.owner)))
+        assert process.wait() == 0
+    assert not log.exists()
+
+
 def test_of_many_that_find_a_stale_lease_one_at_a_time_holds_it(tmp_path: Path) -> None:
     path, log = tmp_path / "LEASE", tmp_path / "log"
-    path.write_text(json.dumps(holder(pid=dead())))
+    taken(path, started="1")
     start = str(time.time() + 1.5)
     args = [sys.executable, "-c", CONTENDER, str(path), str(log), start]
     for process in [subprocess.Popen(args) for _ in range(4)]:

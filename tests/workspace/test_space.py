@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from freshet.backends.stores.local import LocalStore
 from freshet.config import Config, PricesConfig
+from freshet.durable import read_json, write_json, write_text
 from freshet.errors import ArtifactError, Busy
 from freshet.types import AsOf, Usage
 from freshet.workspace import Ledger, Record, Releases, Workspace, version_of
-from freshet.workspace.files import read_json, write_json, write_text
 
 
 def workspace(root: Path, **prices: float) -> Workspace:
@@ -68,15 +68,16 @@ def test_a_publication_that_dies_before_the_pointer_leaves_the_old_release(
     current = releases.current()
     assert current is not None
     assert current.table == "a"
-    assert publish(releases, "b") == 3
-    assert releases.get(3).previous == 1
+    assert publish(releases, "b") == 2  # finished under the number it had
+    assert releases.current() == releases.get(2)
+    assert releases.get(2).previous == 1
 
 
 def test_a_damaged_pointer_says_what_to_do(tmp_path: Path) -> None:
     releases = Releases(tmp_path)
     publish(releases, "a")
     (tmp_path / "CURRENT").write_text("oops")
-    with pytest.raises(ArtifactError, match="expected a release number"):
+    with pytest.raises(ArtifactError, match="CURRENT is damaged, expected the number"):
         releases.current()
     assert releases.point_to(1).number == 1
     assert releases.current() == releases.get(1)
@@ -221,10 +222,13 @@ def test_a_crash_while_writing_an_artifact_leaves_nothing_valid(tmp_path: Path) 
     found = store.find("tables", "v1")
     assert found is not None
     assert sorted(p.name for p in found.path.iterdir()) == ["manifest.json", "whole.npy"]
-    store.verify(found)
-    (found.path / "whole.npy").write_bytes(b"other")
-    with pytest.raises(ArtifactError, match="damaged"):
-        store.verify(found)
+    (found.folder / "whole.npy").write_bytes(b"others")
+    with pytest.raises(ArtifactError, match=r"whole\.npy is damaged") as told:
+        _ = found.path
+    assert "freshet doctor" in told.value.hint
+    (found.folder / "whole.npy").unlink()
+    with pytest.raises(ArtifactError, match=r"whole\.npy is missing"):
+        _ = found.path
 
 
 def test_versions_follow_from_every_part_and_nothing_else() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from freshet.errors import ArtifactError
 from freshet.ports import Store
 
 _KIND = "checks"
@@ -28,6 +29,7 @@ def check_store(store: Store) -> None:
     _check_failed_draft(store)
     _check_immutable(store)
     _check_versions(store)
+    _check_damage(store)
 
 
 def _check_round_trip(store: Store) -> None:
@@ -94,3 +96,19 @@ def _check_versions(store: Store) -> None:
     other = store.find(f"{_KIND}-other", "z")
     assert other is not None, "an artifact without files was not found"
     assert store.find(_KIND, "z") is None, "an artifact was found under another kind"
+
+
+def _check_damage(store: Store) -> None:
+    """Whoever asks for an artifact's files gets whole ones or an error."""
+    with store.create(_KIND, "damaged") as draft:
+        (draft.path / "data").write_bytes(b"as written")
+    found = store.find(_KIND, "damaged")
+    assert found is not None, "a committed artifact was not found"
+    (found.folder / "data").write_bytes(b"as the disk has it now")
+    again = store.find(_KIND, "damaged")
+    assert again is not None, "a damaged artifact vanished"
+    try:
+        path = again.path
+    except ArtifactError:
+        return
+    raise AssertionError(f"a damaged file in {path} was given out")

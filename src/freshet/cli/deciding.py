@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from freshet.cli import answers
-from freshet.cli.options import HERE, AsJson, Here, answer, number, opened
+from freshet.cli.options import HERE, AsJson, Here, Wait, answer, number, opened
 
 if TYPE_CHECKING:
     from freshet.workspace import Record
@@ -24,20 +24,24 @@ def add(app: typer.Typer) -> None:
     app.command("rollback", epilog="Example: `freshet rollback -w shop 2`")(rollback)
 
 
-def approve(run: RunId, by: Reviewer = "", workspace: Here = HERE, as_json: AsJson = False) -> None:
+def approve(
+    run: RunId, by: Reviewer = "", workspace: Here = HERE, wait: Wait = 0.0, as_json: AsJson = False
+) -> None:
     """Accept what a gate halted: the model may be used, or the table is published."""
     from freshet import pipeline
 
-    with opened(workspace) as ws:
+    with opened(workspace, wait) as ws:
         record = pipeline.approve(ws, _id(run), by or _me())
     _answer("approve", record, as_json)
 
 
-def reject(run: RunId, by: Reviewer = "", workspace: Here = HERE, as_json: AsJson = False) -> None:
+def reject(
+    run: RunId, by: Reviewer = "", workspace: Here = HERE, wait: Wait = 0.0, as_json: AsJson = False
+) -> None:
     """Refuse what a gate halted; the current release keeps serving."""
     from freshet import pipeline
 
-    with opened(workspace) as ws:
+    with opened(workspace, wait) as ws:
         record = pipeline.reject(ws, _id(run), by or _me())
     _answer("reject", record, as_json)
 
@@ -47,16 +51,16 @@ def rollback(
         str | None, typer.Argument(metavar="RELEASE", help="The one before the current by default.")
     ] = None,
     workspace: Here = HERE,
+    wait: Wait = 0.0,
     as_json: AsJson = False,
 ) -> None:
     """Serve an earlier release again."""
     from freshet import pipeline
     from freshet.cli import show
 
-    with opened(workspace) as ws:
-        before = ws.releases.current()
+    with opened(workspace, wait) as ws:
+        left = ws.releases.pointer()
         now = pipeline.roll_back(ws, None if release is None else number(release))
-    left = before.number if before else None
     answer(answers.rolled_back(now, left), as_json, lambda console: show.rolled_back(console, now, left))
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from freshet.cli import answers
-from freshet.cli.options import HERE, AsJson, Here, Moment, Publish, answer, moment, opened
+from freshet.cli.options import HERE, AsJson, Here, Moment, Publish, Wait, answer, moment, opened
 
 if TYPE_CHECKING:
     from freshet.inspect import Drives
@@ -26,34 +26,42 @@ def add(app: typer.Typer) -> None:
 
 
 def run(
-    workspace: Here = HERE, as_of: Moment = None, publish: Publish = False, as_json: AsJson = False
+    workspace: Here = HERE,
+    as_of: Moment = None,
+    publish: Publish = False,
+    wait: Wait = 0.0,
+    as_json: AsJson = False,
 ) -> None:
     """Do everything that is due, in order; a killed run continues where it was."""
     from freshet import pipeline
 
     at = moment(as_of)
-    with opened(workspace) as ws:
+    with opened(workspace, wait) as ws:
         record = pipeline.run_due(ws, datetime.now(UTC), at, publish)
         _answer(ws, "run", record, as_json)
 
 
-def finetune(workspace: Here = HERE, as_of: Moment = None, as_json: AsJson = False) -> None:
+def finetune(workspace: Here = HERE, as_of: Moment = None, wait: Wait = 0.0, as_json: AsJson = False) -> None:
     """The slow path: fine-tune a planner and put it through its gates."""
     from freshet import pipeline
 
     at = moment(as_of)
-    with opened(workspace) as ws:
+    with opened(workspace, wait) as ws:
         _answer(ws, "finetune", pipeline.slow_path(ws, at), as_json)
 
 
 def refresh(
-    workspace: Here = HERE, as_of: Moment = None, publish: Publish = False, as_json: AsJson = False
+    workspace: Here = HERE,
+    as_of: Moment = None,
+    publish: Publish = False,
+    wait: Wait = 0.0,
+    as_json: AsJson = False,
 ) -> None:
     """The fast path: evidence, a plan, inference of the rows that changed, checks, a release."""
     from freshet import pipeline
 
     at = moment(as_of)
-    with opened(workspace) as ws:
+    with opened(workspace, wait) as ws:
         _answer(ws, "refresh", pipeline.fast_path(ws, at, publish), as_json)
 
 
@@ -65,13 +73,14 @@ def import_files(
         bool, typer.Option("--replace", help="The files' days hold the files' events and nothing else.")
     ] = False,
     workspace: Here = HERE,
+    wait: Wait = 0.0,
     as_json: AsJson = False,
 ) -> None:
     """Only import events; importing a file twice changes nothing."""
     from freshet import pipeline
     from freshet.cli import show
 
-    with opened(workspace) as ws:
+    with opened(workspace, wait) as ws:
         record, reports = pipeline.import_log(ws, datetime.now(UTC), files or None, replace)
     document = answers.imported(record, reports)
     answer(document, as_json, lambda console: show.imports(console, reports))
@@ -83,6 +92,7 @@ def interests(
     ] = False,
     as_of: Moment = None,
     workspace: Here = HERE,
+    wait: Wait = 0.0,
     as_json: AsJson = False,
 ) -> None:
     """List the interests, formed first if there are none."""
@@ -90,7 +100,7 @@ def interests(
     from freshet.cli import show
 
     at = moment(as_of)
-    with opened(workspace) as ws:
+    with opened(workspace, wait) as ws:
         version = None if rebuild or as_of else inspect.formed(ws)
         made_by = None
         if version is None:
@@ -103,7 +113,7 @@ def interests(
 def drives_of(ws: Workspace, record: Record) -> Drives | None:
     """What drives the log, as the table of a run found it."""
     from freshet import inspect
-    from freshet.workspace.files import read_json
+    from freshet.durable import read_json
 
     tables = [step.artifact for step in record.steps if step.name == "table" and step.artifact]
     if not tables:

@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -53,16 +53,19 @@ Moment = Annotated[
 Publish = Annotated[
     bool, typer.Option("--publish", help="Move CURRENT even if --as-of lies before the end of the log.")
 ]
+Wait = Annotated[
+    float, typer.Option("--wait", metavar="SECONDS", min=0, help="Wait so long for another run to end.")
+]
 
 
 @contextmanager
-def opened(workspace: Path) -> Iterator[Workspace]:
-    """Open a workspace with a reporter on stderr."""
+def opened(workspace: Path, wait: float = 0.0) -> Iterator[Workspace]:
+    """Open a workspace with a reporter on stderr; `wait` seconds for another run to end."""
     from freshet.cli.screen import Screen
     from freshet.wiring import open_workspace
 
     with Screen() as screen:
-        yield open_workspace(workspace, screen)
+        yield replace(open_workspace(workspace, screen), wait=wait)
 
 
 def moment(text: str | None) -> AsOf | None:

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from freshet.config import Config, Events, parse
+from freshet.durable import write_text
 from freshet.errors import ConfigError
 from freshet.events import brings_items
 from freshet.events import parse as parse_rule
@@ -39,8 +40,7 @@ def write(root: Path, chosen: Chosen, force: bool = False) -> Path:
     _found(root, config.events)
     if path.exists() and not force:
         raise ConfigError(f"{path} exists already", hint="edit it, or overwrite it with --force")
-    root.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    write_text(path, text)
     return path
 
 

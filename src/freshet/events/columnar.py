@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+
+from freshet.durable import written
 
 COMPRESSION = "zstd"
 
@@ -44,6 +45,26 @@ class Checksum:
         return whole.hexdigest()[:32]
 
 
+def checksum_of(path: Path) -> str:
+    """Checksum of a Parquet file's content, read a row group at a time.
+
+    Raises:
+        OSError, ValueError: the file is missing or can't be read; Arrow's errors are these.
+    """
+    with pq.ParquetFile(path) as file:
+        schema = _as_written(file.schema_arrow)
+        found = Checksum(schema)
+        for number in range(file.num_row_groups):
+            found.update(file.read_row_group(number).cast(schema))
+    return found.hexdigest()
+
+
+def _as_written(schema: pa.Schema) -> pa.Schema:
+    """Parquet itself doesn't tell short text columns from large ones."""
+    large = {pa.string(): pa.large_string()}
+    return pa.schema([(field.name, large.get(field.type, field.type)) for field in schema])
+
+
 def checksum(table: pa.Table) -> str:
     """Checksum of a whole table."""
     found = Checksum(table.schema)
@@ -53,13 +74,8 @@ def checksum(table: pa.Table) -> str:
 
 def write_parquet(table: pa.Table, path: Path) -> None:
     """Write a table as one Parquet file, which appears whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{uuid4().hex}")
-    try:
+    with written(path) as aside:
         pq.write_table(table.combine_chunks(), aside, compression=COMPRESSION, store_schema=False)
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def _numbers(chunk: pa.Array) -> bytes:

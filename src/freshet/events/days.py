@@ -13,7 +13,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from freshet.events.columnar import COMPRESSION, Checksum
+from freshet.checksums import remembered
+from freshet.durable import move_file
+from freshet.errors import ArtifactError
+from freshet.events.columnar import COMPRESSION, Checksum, checksum_of
 
 _DAY = 86_400_000_000  # microseconds
 _ROW_GROUP = 1 << 17
@@ -22,12 +25,43 @@ _EPOCH = date(1970, 1, 1)
 
 @dataclass(frozen=True, slots=True)
 class DayFile:
-    """The events of one UTC day."""
+    """The events of one UTC day; `checksum` is of their content, `size` in bytes is of the file."""
 
     day: date
     path: Path
     rows: int
     checksum: str
+    size: int
+
+    def check(self) -> None:
+        """Look at the file's size, which tells what a crash can leave without reading it.
+
+        Raises:
+            ArtifactError: the file is missing, or was cut off.
+        """
+        size = self.path.stat().st_size if self.path.exists() else -1
+        if size != self.size:
+            raise self._damaged("missing" if size < 0 else f"{size:,} bytes long, not {self.size:,}")
+
+    def verify(self) -> None:
+        """Read the file, once per process while it doesn't change, and compare its checksum.
+
+        Raises:
+            ArtifactError: the file is missing or damaged.
+        """
+        self.check()
+        try:
+            found = remembered(self.path, checksum_of)
+        except (OSError, ValueError) as error:  # Arrow's own errors are these
+            raise self._damaged(f"unreadable: {error}") from None
+        if found != self.checksum:
+            raise self._damaged("damaged: its checksum differs")
+
+    def _damaged(self, how: str) -> ArtifactError:
+        return ArtifactError(
+            f"{self.path} is {how}",
+            hint=f"restore it, or `freshet import --replace` a file with all events of {self.day}",
+        )
 
 
 def day_path(root: Path, day: date, checksum: str) -> Path:
@@ -40,7 +74,7 @@ def write_days(rows: pa.RecordBatchReader, root: Path, scratch: Path) -> list[Da
 
     Args:
         rows: batches with a `time` column (UTC microseconds); text columns are large strings.
-        root: workspace; a day file that is there already is left as it is.
+        root: workspace.
         scratch: folder on the same disk for the file being written.
     """
     return [
@@ -71,10 +105,9 @@ def _write_day(
             rows += group.num_rows
     checksum = content.hexdigest()
     path = day_path(root, day, checksum)
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        aside.replace(path)
-    return DayFile(day, path, rows, checksum)
+    size = aside.stat().st_size
+    move_file(aside, path)  # over one that is there already, which may be damaged
+    return DayFile(day, path, rows, checksum, size)
 
 
 def _row_groups(pieces: Iterable[pa.Table]) -> Iterator[pa.Table]:

@@ -116,11 +116,13 @@ class EventLog:
         joined = [
             day for day in before.days if day.day in touched and not (replace and day.day in incoming.days)
         ]
+        for day in joined:
+            day.verify()
         kept = merging.kept(connection, joined, incoming, replace)
         rows = connection.sql(merging.merged(incoming, kept)).to_arrow_reader(_BATCH)
         written = write_days(rows, self.root, scratch)
         after = Snapshot.of([*untouched, *written])
-        if after.version != before.version:
+        if after != before:
             commit(self.root, number + 1, after)
         added = sum(day.rows for day in written) - kept.rows
         return ImportReport(

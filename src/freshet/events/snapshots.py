@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from uuid import uuid4
 
+from freshet.checksums import check_format
+from freshet.durable import read_json, write_text
 from freshet.errors import ArtifactError, Busy
 from freshet.events import sql
 from freshet.events.days import DayFile, day_path
 from freshet.types import AsOf
 
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +35,8 @@ class Snapshot:
     def of(cls, days: Iterable[DayFile]) -> Snapshot:
         """The snapshot of these days."""
         ordered = tuple(sorted(days, key=lambda day: day.day))
-        listed = "".join(f"{day.day} {day.checksum}\n" for day in ordered)
-        return cls(hashlib.sha256(listed.encode()).hexdigest()[:16], ordered)
+        content = "".join(f"{day.day} {day.checksum}\n" for day in ordered)
+        return cls(hashlib.sha256(content.encode()).hexdigest()[:16], ordered)
 
     def before(self, as_of: AsOf | None) -> Snapshot:
         """Only the days before a point in time."""
@@ -61,27 +61,43 @@ def latest(root: Path) -> tuple[int, Snapshot]:
     Raises:
         ArtifactError: the newest snapshot is damaged.
     """
-    numbers = sorted(int(path.stem) for path in _folder(root).glob("*.json") if path.stem.isdigit())
-    if not numbers:
-        return 0, Snapshot.of(())
-    path = _path(root, numbers[-1])
+    numbers = listed(root)
+    return (numbers[-1], read(root, numbers[-1])) if numbers else (0, Snapshot.of(()))
+
+
+def listed(root: Path) -> list[int]:
+    """Numbers of all snapshots, oldest first."""
+    return sorted(int(path.stem) for path in _folder(root).glob("*.json") if path.stem.isdigit())
+
+
+def read(root: Path, number: int) -> Snapshot:
+    """One snapshot.
+
+    Raises:
+        ArtifactError: it is damaged, or made by a newer Freshet.
+    """
+    path = place(root, number)
+    content = read_json(path)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        days = [
+        check_format(path, content["format"], _FORMAT)
+        found = Snapshot.of(
             DayFile(
                 date.fromisoformat(day),
                 day_path(root, date.fromisoformat(day), checksum),
                 rows,
                 checksum,
+                size,
             )
-            for day, checksum, rows in content["days"]
-        ]
+            for day, checksum, rows, size in content["days"]
+        )
+        if found.version != content["version"]:
+            raise ValueError("its checksum differs")
     except (ValueError, KeyError, TypeError) as error:
         raise ArtifactError(
             f"{path} is damaged: {error}",
-            hint="delete it: the log falls back to the snapshot before it",
+            hint="`freshet doctor --repair` moves it aside: the log falls back to the snapshot before it",
         ) from None
-    return numbers[-1], Snapshot.of(days)
+    return found
 
 
 def commit(root: Path, number: int, snapshot: Snapshot) -> None:
@@ -90,27 +106,21 @@ def commit(root: Path, number: int, snapshot: Snapshot) -> None:
     Raises:
         Busy: another import took this number meanwhile; nothing has changed.
     """
-    path = _path(root, number)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    days = [[day.day.isoformat(), day.checksum, day.rows] for day in snapshot.days]
-    aside = path.with_name(f".{path.name}.{uuid4().hex}")
-    with aside.open("w", encoding="utf-8") as file:
-        json.dump({"format": _FORMAT, "days": days}, file, separators=(",", ":"))
-        file.flush()
-        os.fsync(file.fileno())
+    days = [[day.day.isoformat(), day.checksum, day.rows, day.size] for day in snapshot.days]
+    content = {"format": _FORMAT, "version": snapshot.version, "days": days}
+    text = json.dumps(content, separators=(",", ":"))
     try:
-        path.hardlink_to(aside)  # unlike a rename, fails where the number is taken
+        write_text(place(root, number), text, exclusive=True)
     except FileExistsError:
         raise Busy(
             f"another import into {root} finished first", hint="import again", retryable=True
         ) from None
-    finally:
-        aside.unlink()
 
 
 def _folder(root: Path) -> Path:
     return root / "events" / "log"
 
 
-def _path(root: Path, number: int) -> Path:
+def place(root: Path, number: int) -> Path:
+    """Where a snapshot is kept."""
     return _folder(root) / f"{number:08d}.json"

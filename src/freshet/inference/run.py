@@ -6,9 +6,12 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
+from numpy.typing import NDArray
 
+from freshet.durable import written
 from freshet.errors import PlannerError
 from freshet.inference.plan import Plan
 from freshet.ports import Planner, Progress, silent
@@ -82,9 +85,9 @@ def run(
         index = changed[start : start + chunk]
         name = hashlib.blake2b(plan.fingerprints[index].tobytes(), digest_size=12).hexdigest()
         path = work / f"{name}.npz"
-        if path.exists():
-            with np.load(path, allow_pickle=False) as saved:
-                successors[index], logp[index] = saved["successors"], saved["logp"]
+        saved = _committed(path, plan.fingerprints[index], top)
+        if saved is not None:
+            successors[index], logp[index] = saved
             outcome.resumed += len(index)
         else:
             ranking, failures = _isolate([plan.prompts[i] for i in index], planner, top)
@@ -92,7 +95,7 @@ def run(
             outcome.failures += [(int(index[row]), reason) for row, reason in failures]
             outcome.usage += ranking.usage
             if not failures:  # a chunk with failures is not committed: a repeated run tries it again
-                _commit(path, ranking)
+                _commit(path, plan.fingerprints[index], ranking)
         progress(min(start + chunk, len(changed)), len(changed))
     return outcome
 
@@ -126,8 +129,29 @@ def _wide(ranking: Ranking, top: int) -> Ranking:
     )
 
 
-def _commit(path: Path, ranking: Ranking) -> None:
-    aside = path.with_suffix(".part")
-    with aside.open("wb") as file:
-        np.savez(file, successors=ranking.successors, logp=ranking.logp)
-    aside.replace(path)
+def _commit(path: Path, fingerprints: NDArray[np.uint8], ranking: Ranking) -> None:
+    """Store a chunk; a zip file keeps a checksum of each array."""
+    with written(path) as aside, aside.open("wb") as file:
+        np.savez(
+            file,
+            allow_pickle=False,
+            fingerprints=fingerprints,
+            successors=ranking.successors,
+            logp=ranking.logp,
+        )
+
+
+def _committed(
+    path: Path, fingerprints: NDArray[np.uint8], top: int
+) -> tuple[NDArray[np.int16], NDArray[np.float32]] | None:
+    """(successors, logp) of a chunk, each (rows, top); None without one that is whole and of these rows.
+
+    What a power loss left of a chunk is inferred again.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as saved:
+            found, successors, logp = (saved[name] for name in ("fingerprints", "successors", "logp"))
+    except (OSError, EOFError, KeyError, ValueError, BadZipFile):
+        return None
+    fits = successors.shape == logp.shape == (len(fingerprints), top)
+    return (successors, logp) if fits and np.array_equal(found, fingerprints) else None

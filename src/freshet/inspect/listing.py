@@ -7,9 +7,9 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from freshet.durable import read_json
 from freshet.inspect.opened import artifact
 from freshet.workspace import Workspace
-from freshet.workspace.files import read_json
 
 
 @dataclass(frozen=True, slots=True)

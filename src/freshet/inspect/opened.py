@@ -7,11 +7,11 @@ from functools import cached_property
 from typing import Any
 
 from freshet import evidence, interests, table
+from freshet.durable import read_json
 from freshet.errors import ArtifactError
 from freshet.ports import Artifact
 from freshet.types import Context, ContextEvidence, Interests
 from freshet.workspace import Release, Workspace
-from freshet.workspace.files import read_json
 
 
 @dataclass(frozen=True, slots=True)

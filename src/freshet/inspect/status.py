@@ -7,12 +7,12 @@ from datetime import date, timedelta
 
 import pyarrow.parquet as pq
 
+from freshet.durable import read_json
 from freshet.events import EventLog, Snapshot
 from freshet.inspect.drives import Drives
 from freshet.inspect.opened import artifact
 from freshet.types import AsOf
 from freshet.workspace import Release, Workspace
-from freshet.workspace.files import read_json
 from freshet.workspace.lease import is_held
 
 

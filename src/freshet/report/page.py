@@ -7,6 +7,7 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
+from freshet.durable import write_text
 from freshet.report import (
     answer,
     clusters,
@@ -21,7 +22,6 @@ from freshet.report import (
 )
 from freshet.report.subject import Subject
 from freshet.workspace import Workspace
-from freshet.workspace.files import write_text
 
 _HERE = Path(__file__).parent
 

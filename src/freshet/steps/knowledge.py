@@ -46,6 +46,8 @@ def learn(ws: Workspace, run: Run, as_of: AsOf, rebuild: bool = False) -> Knowle
     snapshot = events.EventLog(ws.root).snapshot(as_of)
     if not snapshot.days:
         raise NotEnoughData(f"no event lies before {as_of}", hint="choose a later --as-of")
+    for day in snapshot.days:
+        day.check()
     catalogue = items(ws, run)
     model = form_interests(ws, run, as_of, snapshot, catalogue, rebuild)
     loaded = interests.load(model.path)
@@ -103,6 +105,8 @@ def form_interests(
         if found is not None:
             step.cached = True
             return found
+        for day in snapshot.days:
+            day.verify()
         with ws.store.create("interests", key) as draft:
             summary = interests.build(
                 catalogue.path / "items.parquet",

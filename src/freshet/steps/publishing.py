@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freshet import counts, evidence, inference, table
+from freshet.durable import read_json, write_json
 from freshet.errors import VerificationError
 from freshet.ports import Artifact, Planner
 from freshet.steps import prompting
@@ -19,7 +20,6 @@ from freshet.steps.knowledge import Knowledge
 from freshet.steps.sources import committed
 from freshet.types import Context, Eligibility, Mixture, PlannerRows
 from freshet.workspace import Release, Run, Workspace, version_of
-from freshet.workspace.files import read_json, write_json
 
 CODE = 2
 
@@ -191,9 +191,10 @@ def publish(ws: Workspace, run: Run, made: Artifact) -> Release:
         run.record.release = current.number
         return current
     inputs = made.manifest["inputs"]
-    release = ws.releases.publish(
-        made.manifest["as_of"], made.version, inputs["model"], inputs["interests"], run.record.id
-    )
+    with run.fenced():
+        release = ws.releases.publish(
+            made.manifest["as_of"], made.version, inputs["model"], inputs["interests"], run.record.id
+        )
     run.record.release = release.number
     run.say(f"release {release.number} is current")
     return release

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,8 @@ from freshet.types import BoolArray, Scores
 BLOCK = 2048
 """Rows fused at a time; bounds memory."""
 
-ARRAYS = ("successors", "planner", "count", "fused")
+TYPES = {"successors": "<i2", "planner": "<f4", "count": "<f4", "fused": "<f4"}
+ARRAYS = tuple(TYPES)
 
 Score = Callable[[NDArray[np.int16], BoolArray], Scores]
 """(contexts (n, k), excluded (n, N)) -> scores; `freshet.counts.Scorer` is one."""
@@ -41,29 +43,26 @@ def build(
     interests = len(rules.barred)
     width = min(width, interests)
     np.save(into / "contexts.npy", contexts, allow_pickle=False)
-    out = {
-        name: np.lib.format.open_memmap(
-            into / f"{name}.npy",
-            mode="w+",
-            dtype=np.int16 if name == "successors" else np.float32,
-            shape=(len(contexts), width),
-        )
-        for name in ARRAYS
-    }
-    for start in range(0, len(contexts), BLOCK):
-        block = contexts[start : start + BLOCK]
-        scores = score(block, rules.excluded(block))
-        # stable sort of the negated score: ties go to the lower index
-        ranked = np.argsort(-scores.fused, axis=1, kind="stable")[:, :width]
-        fused = np.take_along_axis(scores.fused, ranked, axis=1)
-        offered = np.isfinite(fused)
-        rows = slice(start, start + len(block))
-        out["successors"][rows] = np.where(offered, ranked, -1)
-        out["fused"][rows] = fused
-        out["count"][rows] = np.take_along_axis(scores.count, ranked, axis=1)
-        out["planner"][rows] = (
-            np.nan if scores.planner is None else np.take_along_axis(scores.planner, ranked, axis=1)
-        )
-        progress(start + len(block), len(contexts))
-    for array in out.values():
-        array.flush()
+    with ExitStack() as stack:
+        out = {name: stack.enter_context((into / f"{name}.npy").open("wb")) for name in ARRAYS}
+        for name, file in out.items():
+            header = {"descr": TYPES[name], "fortran_order": False, "shape": (len(contexts), width)}
+            np.lib.format.write_array_header_1_0(file, header)
+        for start in range(0, len(contexts), BLOCK):
+            block = contexts[start : start + BLOCK]
+            scores = score(block, rules.excluded(block))
+            # stable sort of the negated score: ties go to the lower index
+            ranked = np.argsort(-scores.fused, axis=1, kind="stable")[:, :width]
+            fused = np.take_along_axis(scores.fused, ranked, axis=1)
+            rows = {  # each (block, width)
+                "successors": np.where(np.isfinite(fused), ranked, -1),
+                "planner": np.full(ranked.shape, np.nan)
+                if scores.planner is None
+                else np.take_along_axis(scores.planner, ranked, axis=1),
+                "count": np.take_along_axis(scores.count, ranked, axis=1),
+                "fused": fused,
+            }
+            # written, not mapped: a full disk is an error then, under a map it kills the process
+            for name, file in out.items():
+                file.write(rows[name].astype(TYPES[name]).tobytes())
+            progress(start + len(block), len(contexts))

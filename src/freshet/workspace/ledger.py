@@ -5,18 +5,19 @@ from __future__ import annotations
 import importlib.metadata
 import resource
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
 from freshet.config import PricesConfig
+from freshet.durable import read_json, write_json
 from freshet.errors import ArtifactError
 from freshet.ports import Progress, silent
 from freshet.types import Usage
-from freshet.workspace.files import read_json, write_json
+from freshet.workspace.lease import Lease
 
 LIBRARIES = ("freshet", "duckdb", "numpy", "scikit-learn", "torch", "transformers", "trl", "peft")
 
@@ -96,32 +97,48 @@ class Ledger:
         self.folder = root / "runs"
 
     def records(self) -> list[Record]:
-        return [Record.from_dict(read_json(path)) for path in sorted(self.folder.glob("*.json"))]
+        return [_record(path) for path in self._paths()]
 
     def get(self, run: str) -> Record:
         path = self.folder / f"{run}.json"
         if not path.exists():
             raise ArtifactError(f"there is no run '{run}'", hint="`freshet history` lists the runs")
-        return Record.from_dict(read_json(path))
+        return _record(path)
 
     def save(self, record: Record) -> None:
         write_json(self.folder / f"{record.id}.json", asdict(record))
 
-    def start(self, command: str, as_of: str, prices: PricesConfig, reporter: Reporter) -> Run:
-        last = max([0, *(int(path.stem) for path in self.folder.glob("*.json") if path.stem.isdigit())])
+    def start(self, command: str, as_of: str, prices: PricesConfig, reporter: Reporter, lease: Lease) -> Run:
+        """Record a new run under a lease."""
+        last = max([0, *(int(path.stem) for path in self._paths())])
         record = Record(f"{last + 1:05d}", command, as_of, datetime.now(UTC).isoformat(timespec="seconds"))
         record.libraries = _installed()
         record.currency = prices.currency
-        run = Run(self, record, prices, reporter)
-        self.save(record)
+        run = Run(self, record, prices, reporter, lease.fenced)
+        lease.name_run(record.id)
+        write_json(self.folder / f"{record.id}.json", asdict(record), exclusive=True)  # an id is given once
         return run
+
+    def _paths(self) -> list[Path]:
+        return sorted(path for path in self.folder.glob("*.json") if path.stem.isdigit())
 
 
 class Run:
-    """A run being recorded; the file is brought up to date after every step."""
+    """A run being recorded; the file is brought up to date after every step.
 
-    def __init__(self, ledger: Ledger, record: Record, prices: PricesConfig, reporter: Reporter) -> None:
+    `fenced` opens a block in which no other run can write; what moves `CURRENT` stands in one.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        record: Record,
+        prices: PricesConfig,
+        reporter: Reporter,
+        fenced: Callable[[], AbstractContextManager[None]],
+    ) -> None:
         self.ledger = ledger
+        self.fenced = fenced
         self.record = record
         self.prices = prices
         self.reporter = reporter
@@ -160,6 +177,16 @@ class Run:
         self.record.seconds = time.monotonic() - self._start
         self.record.money = sum(step.money for step in self.record.steps)
         self.ledger.save(self.record)
+
+
+def _record(path: Path) -> Record:
+    try:
+        return Record.from_dict(read_json(path))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ArtifactError(
+            f"{path} is no record of a run that this Freshet can read: {error}",
+            hint="it is damaged, or was made by a newer Freshet: `freshet doctor` tells",
+        ) from None
 
 
 def _installed() -> dict[str, str]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from freshet.durable import read_json, write_json, write_text
 from freshet.errors import ArtifactError
-from freshet.workspace.files import read_json, write_json, write_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,11 @@ class Release:
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
+
+
+def _same(a: Release, b: Release) -> bool:
+    """Whether two releases differ in no more than their number and run."""
+    return replace(a, number=b.number, run=b.run) == b
 
 
 class Releases:
@@ -50,28 +55,53 @@ class Releases:
         if not path.exists():
             known = ", ".join(map(str, self.numbers())) or "none"
             raise ArtifactError(f"there is no release {number}", hint=f"releases: {known}")
-        return Release(**read_json(path))
+        try:
+            return Release(**read_json(path))
+        except TypeError:
+            raise ArtifactError(
+                f"{path} is no release that this Freshet can read",
+                hint="it is damaged, or was made by a newer Freshet: `freshet doctor` tells",
+            ) from None
+
+    def pointer(self) -> int | None:
+        """The number `CURRENT` names; None if it is missing or names none."""
+        try:
+            text = self._current.read_text(encoding="utf-8").strip()
+        except (FileNotFoundError, UnicodeDecodeError):
+            return None
+        return int(text) if text.isdecimal() else None
 
     def current(self) -> Release | None:
-        """The release that serves, or None before the first one."""
-        if not self._current.exists():
-            return None
-        text = self._current.read_text(encoding="utf-8").strip()
-        if not text.isdigit():
-            raise ArtifactError(
-                f"{self._current} holds '{text[:40]}', expected a release number",
-                hint="write the number of the release that should serve, or run `freshet rollback N`",
-            )
-        return self.get(int(text))
+        """The release that serves, or None before the first one.
+
+        Raises:
+            ArtifactError: `CURRENT` or the release it names is missing or damaged.
+        """
+        number = self.pointer()
+        if number is not None:
+            return self.get(number)
+        if not self._current.exists() and all(self.get(n).previous is None for n in self.numbers()):
+            return None  # nothing has ever served; a first publication may have been cut off
+        raise ArtifactError(
+            f"{self._current} is {'damaged' if self._current.exists() else 'missing'}, "
+            "expected the number of the release that serves",
+            hint="`freshet rollback N` serves release N; `freshet doctor` tells which one served last",
+        )
 
     def publish(self, as_of: str, table: str, model: str, interests: str, run: str) -> Release:
-        """Number the table and make it current: the release file first, the pointer last."""
+        """Number the table and make it current: the release file first, the pointer last.
+
+        A publication that was cut off between the two is finished under the number it had.
+        """
         current = self.current()
-        number = max([0, *self.numbers()]) + 1
-        release = Release(number, as_of, table, model, interests, run, current.number if current else None)
-        write_json(self._folder / f"{number}.json", release.as_dict(), exclusive=True)
-        self.point_to(number)
-        return release
+        number = max([0, *self.numbers()])
+        release = Release(
+            number + 1, as_of, table, model, interests, run, current.number if current else None
+        )
+        if number and _same(last := self.get(number), release):
+            return self.point_to(last.number)
+        write_json(self._folder / f"{release.number}.json", release.as_dict(), exclusive=True)
+        return self.point_to(release.number)
 
     def point_to(self, number: int) -> Release:
         """Swap `CURRENT` in one step."""

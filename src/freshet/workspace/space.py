@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,10 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from freshet.config import Config
+from freshet.durable import TellingWhenFull
 from freshet.ports import Store, Tuner
 from freshet.workspace.lease import lease
 from freshet.workspace.ledger import Ledger, Quiet, Reporter, Run
 from freshet.workspace.releases import Releases
+
+LEASE = "LEASE"
+DRAFTS = ".drafts"
+"""What is being written: artifacts of the store, staged events."""
 
 
 def version_of(**parts: Any) -> str:
@@ -33,6 +39,7 @@ class Workspace:
         store: where artifacts live.
         tuner: makes and opens planners; None = plain counts, no LLM.
         reporter: who watches.
+        wait: seconds a run waits for another one to end.
     """
 
     root: Path
@@ -40,6 +47,7 @@ class Workspace:
     store: Store
     tuner: Tuner | None
     reporter: Reporter = field(default_factory=Quiet)
+    wait: float = 0.0
 
     @property
     def ledger(self) -> Ledger:
@@ -56,9 +64,17 @@ class Workspace:
 
     @contextmanager
     def run(self, command: str, as_of: str = "") -> Iterator[Run]:
-        """Hold the lease and record a run; the run's outcome is `failed` if the block raises."""
-        with lease(self.root / "LEASE"):
-            run = self.ledger.start(command, as_of, self.config.prices, self.reporter)
+        """Hold the lease and record a run; the run's outcome is `failed` if the block raises.
+
+        Raises:
+            Busy: another run is writing, and did not end within `wait` seconds.
+            DiskFull: the block, or the record of it, met a full disk.
+        """
+        waiting = lease(self.root / LEASE, command, wait=self.wait, say=self.reporter.say)
+        with TellingWhenFull(self.root), waiting as held:
+            if held.took_over:  # its drafts are of no use to anybody
+                shutil.rmtree(self.root / DRAFTS, ignore_errors=True)
+            run = self.ledger.start(command, as_of, self.config.prices, self.reporter, held)
             try:
                 yield run
             except BaseException as error:

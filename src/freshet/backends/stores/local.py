@@ -1,4 +1,4 @@
-"""Artifacts in a local folder: written aside, checksummed, moved into place by one rename."""
+"""Artifacts in a local folder: written aside, checksummed, forced to the disk, moved into place at once."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
+from freshet.checksums import MANIFEST, check_format, sha256
+from freshet.durable import move_folder, read_json
 from freshet.errors import ArtifactError
 from freshet.ports import Artifact, Draft
 
-MANIFEST = "manifest.json"
-
-
-def _checksum(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+DRAFTS = ".drafts"
+FORMAT = 1
+"""Raised when what is stored changes its meaning."""
 
 
 class LocalStore:
@@ -33,38 +33,30 @@ class LocalStore:
 
     def find(self, kind: str, version: str) -> Artifact | None:
         path = self.root / kind / version
-        try:
-            manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
-        except FileNotFoundError:
+        if not (path / MANIFEST).exists():
             return None
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        manifest = read_json(path / MANIFEST)
+        if isinstance(manifest, dict):
+            check_format(path, manifest.get("format", 0), FORMAT)
+        if not isinstance(manifest, dict) or manifest.get("seal") != _seal(manifest):
             raise ArtifactError(
-                f"{path / MANIFEST} is damaged: {error}", hint="delete the folder; the step will run again"
-            ) from None
+                f"{path / MANIFEST} is damaged: its checksum differs",
+                hint="`freshet doctor --repair` moves the artifact aside; the next run makes it again",
+            )
         return Artifact(kind, version, path, manifest)
 
     @contextmanager
     def create(self, kind: str, version: str) -> Iterator[Draft]:
-        draft = Draft(self.root / ".drafts" / f"{kind}-{version}-{uuid4().hex[:8]}", {})
+        draft = Draft(self.root / DRAFTS / f"{kind}-{version}-{uuid4().hex[:8]}", {})
         draft.path.mkdir(parents=True)
         try:
             yield draft
-            files = sorted(path for path in draft.path.rglob("*") if path.is_file())
-            manifest = {
-                "kind": kind,
-                "version": version,
-                **draft.manifest,
-                "files": {path.relative_to(draft.path).as_posix(): _checksum(path) for path in files},
-            }
-            (draft.path / MANIFEST).write_text(
-                json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8"
-            )
+            write_manifest(kind, version, draft)
             final = self.root / kind / version
-            final.parent.mkdir(parents=True, exist_ok=True)
             if not (final / MANIFEST).exists():
                 if final.exists():  # a folder without manifest: never valid, left by hand or by a crash
                     shutil.rmtree(final)
-                draft.path.rename(final)
+                move_folder(draft.path, final)
         finally:
             shutil.rmtree(draft.path, ignore_errors=True)
 
@@ -75,16 +67,24 @@ class LocalStore:
         found = [path for path in folder.iterdir() if (path / MANIFEST).exists()]
         return [path.name for path in sorted(found, key=lambda path: (path.stat().st_mtime_ns, path.name))]
 
-    def verify(self, artifact: Artifact) -> None:
-        """Compare every file with its checksum.
 
-        Raises:
-            ArtifactError: a file is missing or differs.
-        """
-        for name, expected in artifact.manifest["files"].items():
-            path = artifact.path / name
-            if not path.exists() or _checksum(path) != expected:
-                raise ArtifactError(
-                    f"{path} is {'damaged' if path.exists() else 'missing'}",
-                    hint=f"delete {artifact.path}; the step will run again",
-                )
+def write_manifest(kind: str, version: str, draft: Draft) -> None:
+    """Describe a draft, its files with their checksums, in a manifest that carries its own."""
+    files = sorted(path for path in draft.path.rglob("*") if path.is_file())
+    said = {
+        "kind": kind,
+        "version": version,
+        "format": FORMAT,
+        **draft.manifest,
+        "files": {path.relative_to(draft.path).as_posix(): sha256(path) for path in files},
+    }
+    manifest = json.loads(json.dumps(said))  # as it will be read: no tuples, no keys but text
+    manifest["seal"] = _seal(manifest)
+    text = json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+    (draft.path / MANIFEST).write_text(text, encoding="utf-8")
+
+
+def _seal(manifest: dict[str, Any]) -> str:
+    """Checksum of everything else the manifest says."""
+    rest = {key: value for key, value in manifest.items() if key != "seal"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,69 @@
+"""Checksums of files, computed once per process for as long as a file stays as it is."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from freshet.errors import ArtifactError
+
+MANIFEST = "manifest.json"
+
+_State = tuple[int, int, int, int]
+_known: dict[tuple[Path, Callable[[Path], str]], tuple[_State, str]] = {}
+
+
+def sha256(path: Path) -> str:
+    """Of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def remembered(path: Path, compute: Callable[[Path], str]) -> str:
+    """`compute(path)`, from memory while the file's size, times and inode are the same."""
+    found = path.stat()
+    state = (found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
+    known = _known.get((path, compute))
+    if known is None or known[0] != state:
+        _known[path, compute] = known = (state, compute(path))
+    return known[1]
+
+
+def forget() -> None:
+    """Compute everything anew, for those who must not trust a file's times."""
+    _known.clear()
+
+
+def verify(folder: Path, files: Mapping[str, str]) -> None:
+    """Compare a folder's files with their checksums.
+
+    Raises:
+        ArtifactError: a file is missing or differs.
+    """
+    for name, expected in files.items():
+        path = folder / name
+        try:
+            damage = "" if remembered(path, sha256) == expected else "damaged: its checksum differs"
+        except (FileNotFoundError, NotADirectoryError):
+            damage = "missing"
+        if damage:
+            raise ArtifactError(
+                f"{path} is {damage}",
+                hint="`freshet doctor --repair` moves the artifact aside; the next run makes it again",
+            )
+
+
+def check_format(path: Path, found: int, expected: int) -> None:
+    """Refuse what another version of Freshet wrote in another way.
+
+    Raises:
+        ArtifactError: the formats differ.
+    """
+    if found != expected:
+        newer = found > expected
+        by = "a newer" if newer else "an older"
+        raise ArtifactError(
+            f"{path} has format {found}, this Freshet reads {expected}: {by} one made it",
+            hint="update this Freshet" if newer else "make a new workspace and import the events again",
+        )
