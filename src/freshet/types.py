@@ -7,9 +7,10 @@ the last column is the most recent, the left is padded with -1, so `recent[:, -k
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -152,6 +153,58 @@ class ContextEvidence:
 
     after: Context
     successors: tuple[Successor, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence(Mapping[Context, ContextEvidence]):
+    """What prompts say, for C contexts at once; reads like a mapping from context to `ContextEvidence`.
+
+    Attributes:
+        contexts: (C, k) right-aligned, -1 padded, each once.
+        after: (C,) how many of a context's last interests the counts are about; 0 = everybody's.
+        successors: (C, m) interest indices, best first, -1 padded; each row names at least one.
+        shares, supports: (C, m) of each, 0 at -1.
+    """
+
+    contexts: NDArray[np.int16]
+    after: NDArray[np.int8]
+    successors: NDArray[np.int16]
+    shares: NDArray[np.float64]
+    supports: NDArray[np.float64]
+
+    @classmethod
+    def none(cls, k: int) -> Evidence:
+        """Nothing to say about any context."""
+        rows, width = np.zeros((0, k), np.int16), np.zeros((0, 1))
+        return cls(rows, np.zeros(0, np.int8), width.astype(np.int16), width, width)
+
+    def find(self, contexts: NDArray[np.int16]) -> NDArray[np.int64]:
+        """(n,) row of each context (n, k), -1 where nothing is said."""
+        codes, order = self._index
+        place = positions(codes, context_codes(contexts))
+        return np.where(place >= 0, order[place] if len(order) else -1, -1)
+
+    def __getitem__(self, context: Context) -> ContextEvidence:
+        k = self.contexts.shape[1]
+        [row] = self.find(pack_contexts([context], k)) if len(context) <= k else [-1]
+        if row < 0:
+            raise KeyError(context)
+        columns = (self.successors[row], self.shares[row], self.supports[row])
+        listed = zip(*(column.tolist() for column in columns), strict=True)
+        after = context[len(context) - int(self.after[row]) :]
+        return ContextEvidence(after, tuple(Successor(*entry) for entry in listed if entry[0] >= 0))
+
+    def __iter__(self) -> Iterator[Context]:
+        return (tuple(i for i in row if i >= 0) for row in self.contexts.tolist())
+
+    def __len__(self) -> int:
+        return len(self.contexts)
+
+    @cached_property
+    def _index(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        codes = context_codes(self.contexts)
+        order = np.argsort(codes)
+        return codes[order], order
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,3 +353,24 @@ def pack_contexts(contexts: Sequence[Context], k: int) -> NDArray[np.int16]:
         if context:
             row[-len(context) :] = context
     return packed
+
+
+def unpack_contexts(packed: NDArray[np.int16]) -> list[Context]:
+    """The contexts of a right-aligned array padded with -1."""
+    return [tuple(i for i in row if i >= 0) for row in packed.tolist()]
+
+
+def context_codes(contexts: NDArray[np.int16]) -> NDArray[np.int64]:
+    """(n,) contexts (n, up to 4) as numbers, different for different contexts, in the contexts' order."""
+    codes = np.zeros(len(contexts), np.int64)
+    for column in contexts.T.astype(np.int64):
+        codes = (codes << 15) + column + 1  # an index lies below 2**15 - 1
+    return codes
+
+
+def positions(values: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where each wanted number stands among ascending values, -1 where it is not there."""
+    if not len(values):
+        return np.full(wanted.shape, -1, np.int64)
+    place = np.minimum(np.searchsorted(values, wanted), len(values) - 1)
+    return np.where(values[place] == wanted, place, -1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from itertools import permutations
 from pathlib import Path
 
@@ -11,17 +12,62 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from freshet.config import EvidenceConfig
-from freshet.evidence import Window, choose, read, write
+from freshet import evidence as stage
+from freshet.evidence import Window, read, write
 from freshet.prompts import render
-from freshet.types import Context, ContextEvidence, Successor, Sums
+from freshet.types import Context, ContextEvidence, Evidence, Successor, Sums, pack_contexts
 from tests.counts.worlds import sums
+from tests.evidence import reference
 
 N = 6
 STRENGTHS = (5.0, 5.0)
 ALL: list[Context] = [(), *[(a,) for a in range(N)], *permutations(range(N), 2)]
 FREQUENCY = EvidenceConfig(min_support=5.0, top=3, hysteresis=0.25)
 
+Known = Mapping[Context, ContextEvidence]
 Counts = dict[tuple[Context, int], float]
+
+
+def packed(known: Known, k: int) -> Evidence:
+    """Evidence as the stage holds it."""
+    width = max([1, *(len(said.successors) for said in known.values())])
+    successors = np.full((len(known), width), -1, np.int16)
+    shares, supports = np.zeros((2, len(known), width))
+    for row, said in enumerate(known.values()):
+        for place, s in enumerate(said.successors):
+            successors[row, place], shares[row, place], supports[row, place] = s.interest, s.share, s.support
+    after = np.array([len(said.after) for said in known.values()], np.int8)
+    return Evidence(pack_contexts(list(known), k), after, successors, shares, supports)
+
+
+def choose(
+    window: Window,
+    contexts: Sequence[Context],
+    interests: int,
+    strengths: Sequence[float],
+    config: EvidenceConfig,
+    previous: Known,
+    withheld: frozenset[int] = frozenset(),
+) -> Evidence:
+    """What the stage chooses; it must be what the definition says."""
+    k = max(map(len, contexts))
+    found = stage.choose(
+        window,
+        pack_contexts(contexts, k),
+        interests,
+        strengths,
+        config,
+        packed(previous, k) if previous else None,
+        withheld,
+    )
+    expected = reference.choose(window, contexts, interests, strengths, config, previous, withheld)
+    assert list(found) == [context for context in contexts if context in expected]
+    for context, said in expected.items():
+        assert found[context].after == said.after
+        for ours, theirs in zip(found[context].successors, said.successors, strict=True):
+            assert (ours.interest, ours.support) == (theirs.interest, theirs.support)
+            assert ours.share == pytest.approx(theirs.share, rel=1e-12)
+    return found
 
 
 def levels(*counts: Counts) -> list[Sums]:
@@ -77,8 +123,8 @@ def test_own_and_withheld_interests_are_never_named(
     window = Window(levels({((), i): 9.0 for i in range(N)}, now), [])
     found = choose(window, ALL, N, STRENGTHS, config, {}, withheld)
     again = choose(window, ALL, N, STRENGTHS, config, choose(window, ALL, N, STRENGTHS, config, {}), withheld)
-    for evidence in (found, again):
-        for context, said in evidence.items():
+    for chosen in (found, again):
+        for context, said in chosen.items():
             assert not set(named(said)) & (withheld | set(context))
             assert len(set(named(said))) == len(said.successors) > 0
 
@@ -184,7 +230,43 @@ def test_files_round_trip(tmp_path: Path) -> None:
         )
         for context in sorted(ALL)
     }
-    write(evidence, tmp_path / "evidence.parquet")
+    write(packed(evidence, 2), tmp_path / "evidence.parquet")
     assert read(tmp_path / "evidence.parquet") == evidence
-    write({}, tmp_path / "empty.parquet")
+    write(Evidence.none(2), tmp_path / "empty.parquet")
     assert read(tmp_path / "empty.parquet") == {}
+
+
+def counts_of(size: int) -> st.SearchStrategy[Counts]:
+    """Counts after contexts of one length; halves come from users who share their voices."""
+    context = st.lists(st.integers(0, N - 1), min_size=size, max_size=size, unique=True).map(tuple)
+    cell = st.tuples(context, st.integers(0, N - 1))
+    return st.dictionaries(cell, st.integers(1, 24).map(lambda n: n / 2), max_size=25)
+
+
+windows = st.tuples(*(counts_of(size) for size in (0, 1, 2, 3))).map(
+    lambda counts: [sums(rows, size) for size, rows in enumerate(counts)]
+)
+configs = st.builds(
+    EvidenceConfig,
+    level=st.sampled_from(["instance", "instance", "global", "none"]),
+    rank_by=st.sampled_from(["frequency", "trend"]),
+    top=st.integers(1, 4),
+    min_support=st.sampled_from([1.0, 3.0, 5.5]),
+    hysteresis=st.sampled_from([0.0, 0.3, 1.0]),
+)
+
+
+@settings(deadline=None, max_examples=80)
+@given(windows, windows, windows, configs, configs, st.frozensets(st.integers(0, N - 1), max_size=2))
+def test_all_at_once_is_one_by_one(
+    older: list[Sums],
+    before: list[Sums],
+    now: list[Sums],
+    earlier: EvidenceConfig,
+    config: EvidenceConfig,
+    withheld: frozenset[int],
+) -> None:
+    contexts = [*ALL, *permutations(range(4), 3)]
+    strengths = (3.0, 10.0, 1.0)
+    previous = choose(Window(before, older), contexts, N, strengths, earlier, {})
+    choose(Window(now, before), contexts, N, strengths, config, previous, withheld)  # compares

@@ -1,47 +1,40 @@
-"""Evidence as a Parquet file: one row per (context, successor), in order."""
+"""Evidence as a Parquet file: one row per context, its lists as wide as the longest."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
-from freshet.types import Context, ContextEvidence, Successor
+from freshet.types import Evidence
 
-_SCHEMA = pa.schema(
-    [
-        ("context", pa.list_(pa.int16())),
-        ("after", pa.list_(pa.int16())),
-        ("successor", pa.int16()),
-        ("share", pa.float64()),
-        ("support", pa.float64()),
-    ]
-)
+_COLUMNS = tuple(field.name for field in fields(Evidence))
 
 
-def write(evidence: Mapping[Context, ContextEvidence], path: Path) -> None:
-    """Write evidence, ordered by context."""
-    rows = [
-        {
-            "context": context,
-            "after": said.after,
-            "successor": s.interest,
-            "share": s.share,
-            "support": s.support,
-        }
-        for context, said in sorted(evidence.items())
-        for s in said.successors
-    ]
-    pq.write_table(pa.Table.from_pylist(rows, _SCHEMA), path, compression="zstd")
+def write(evidence: Evidence, path: Path) -> None:
+    """Write evidence, ordered as it is."""
+    columns = {name: _column(getattr(evidence, name)) for name in _COLUMNS}
+    pq.write_table(pa.table(columns), path, compression="zstd")
 
 
-def read(path: Path) -> dict[Context, ContextEvidence]:
+def read(path: Path) -> Evidence:
     """Read what `write` wrote."""
-    found: dict[Context, tuple[Context, list[Successor]]] = {}
-    for row in pq.read_table(path).to_pylist():
-        context = tuple(row["context"])
-        _, successors = found.setdefault(context, (tuple(row["after"]), []))
-        successors.append(Successor(row["successor"], row["share"], row["support"]))
-    return {context: ContextEvidence(after, tuple(rows)) for context, (after, rows) in found.items()}
+    table = pq.read_table(path).combine_chunks()
+    return Evidence(*(_array(table[name]) for name in _COLUMNS))
+
+
+def _column(values: NDArray[np.generic]) -> pa.Array:
+    flat = pa.array(values.reshape(-1))
+    return flat if values.ndim == 1 else pa.FixedSizeListArray.from_arrays(flat, values.shape[1])
+
+
+def _array(column: pa.ChunkedArray) -> NDArray[np.generic]:
+    if not pa.types.is_fixed_size_list(column.type):
+        return np.asarray(column.to_numpy())
+    flat = np.concatenate([chunk.flatten().to_numpy() for chunk in column.chunks] or [np.zeros(0)])
+    flat = flat.astype(column.type.value_type.to_pandas_dtype(), copy=False)
+    return flat.reshape(-1, column.type.list_size)

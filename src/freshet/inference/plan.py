@@ -11,74 +11,85 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freshet.ports import Planner
-from freshet.prompts import TEMPLATE
-from freshet.types import PlannerRows, Prompt, Usage
+from freshet.prompts import TEMPLATE, Prompts
+from freshet.types import PlannerRows, Usage
 
 WIDTH = 16
 """Bytes of a fingerprint: among 10^9 prompts the chance of any collision is below 10^-20."""
 
 
-def fingerprint(planner: str, names: Sequence[str], top: int, text: str) -> bytes:
-    """Identity of an answer: planner version, template, everything it may answer, row width, prompt.
+def fingerprints(planner: str, names: Sequence[str], top: int, prompts: Sequence[bytes]) -> list[bytes]:
+    """Identity of each answer: planner version, template, everything it may answer, row width, prompt.
 
     Args:
         planner: `Planner.version`; covers weights and decoding.
         names: what the planner can answer (descriptions or labels), in index order.
         top: successors kept.
-        text: the prompt, which carries the evidence.
+        prompts: `Prompts.identities()`.
     """
-    return _salted(_salt(planner, names, top), text)
-
-
-def _salt(planner: str, names: Sequence[str], top: int) -> bytes:
     parts = json.dumps([planner, TEMPLATE, top, *names])  # unlike a join, no two lists give one text
-    return hashlib.blake2b(parts.encode(), digest_size=WIDTH).digest()
-
-
-def _salted(salt: bytes, text: str) -> bytes:
-    return hashlib.blake2b(text.encode(), digest_size=WIDTH, key=salt).digest()
+    salt = hashlib.blake2b(parts.encode(), digest_size=WIDTH).digest()
+    return [hashlib.blake2b(prompt, digest_size=WIDTH, key=salt).digest() for prompt in prompts]
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Which rows are copied, which are inferred, and what that should cost.
+    """Which rows are copied and which are inferred.
 
     Attributes:
-        prompts: C prompts, one per context.
+        prompts: C prompts.
         fingerprints: (C, 16)
         stored: rows that may be copied.
         source: (C,) row of `stored` to copy, -1 where the row must be inferred.
-        expected: tokens and FLOPs of the rows to infer, by the planner's own estimate.
+        twin: (C,) the first row with the same fingerprint; what it is answered holds for all of them.
     """
 
-    prompts: Sequence[Prompt]
+    prompts: Prompts
     fingerprints: NDArray[np.uint8]
     stored: PlannerRows | None
     source: NDArray[np.int64]
-    expected: Usage
+    twin: NDArray[np.int64]
 
     @property
     def changed(self) -> NDArray[np.int64]:
-        """Rows to infer."""
-        return np.flatnonzero(self.source < 0)
+        """Rows to infer, each prompt once."""
+        return np.flatnonzero((self.source < 0) & (self.twin == np.arange(len(self.twin))))
 
 
 def make_plan(
-    prompts: Sequence[Prompt], planner: Planner, names: Sequence[str], top: int, stored: PlannerRows | None
+    prompts: Prompts, planner: str, names: Sequence[str], top: int, stored: PlannerRows | None
 ) -> Plan:
-    """Compare every prompt's fingerprint with the stored rows."""
-    salt = _salt(planner.version, names, top)
-    fingerprints = np.frombuffer(
-        b"".join(_salted(salt, prompt.text) for prompt in prompts), np.uint8
-    ).reshape(-1, WIDTH)
-    source = np.full(len(prompts), -1, np.int64)
+    """Compare every prompt's fingerprint with the stored rows.
+
+    Args:
+        planner: `Planner.version`.
+    """
+    found = fingerprints(planner, names, top, prompts.identities())
+    first = {print_: row for row, print_ in reversed(list(enumerate(found)))}
+    where: dict[bytes, int] = {}
     if stored is not None:
-        answered = np.asarray((stored.successors >= 0).any(axis=1))  # a failed row is tried again
-        where = {
-            bytes(row): index
-            for index, (row, ok) in enumerate(zip(stored.fingerprints, answered, strict=True))
-            if ok
-        }
-        source = np.array([where.get(bytes(row), -1) for row in fingerprints], np.int64).reshape(-1)
-    expected = planner.size([prompts[index] for index in np.flatnonzero(source < 0).tolist()])
-    return Plan(prompts, fingerprints, stored, source, expected)
+        answered = (np.asarray(stored.successors) >= 0).any(axis=1)  # a failed row is tried again
+        data = np.asarray(stored.fingerprints).tobytes()
+        where = {data[WIDTH * row : WIDTH * (row + 1)]: row for row in np.flatnonzero(answered).tolist()}
+    return Plan(
+        prompts,
+        np.frombuffer(b"".join(found), np.uint8).reshape(-1, WIDTH),
+        stored,
+        np.array([where.get(print_, -1) for print_ in found], np.int64),
+        np.array([first[print_] for print_ in found], np.int64),
+    )
+
+
+def expected(plan: Plan, planner: Planner, chunk: int, sample: int = 4) -> Usage:
+    """Tokens and FLOPs that the rows to infer should cost, by the planner's own estimate.
+
+    Args:
+        chunk: rows that are asked together; prompts of a chunk may share what they begin with.
+        sample: of more chunks than this, so many are sized, evenly spread; the rest cost alike.
+    """
+    rows = plan.changed
+    starts = list(range(0, len(rows), chunk))
+    sized = [rows[start : start + chunk] for start in starts[:: -(-len(starts) // sample) or 1]]
+    usage = sum((planner.size(plan.prompts.take(part.tolist())) for part in sized), Usage())
+    scale = len(rows) / max(sum(map(len, sized)), 1)
+    return Usage(round(usage.tokens * scale), usage.flops * scale)

@@ -15,7 +15,7 @@ from freshet.durable import written
 from freshet.errors import PlannerError
 from freshet.inference.plan import Plan
 from freshet.ports import Planner, Progress, silent
-from freshet.types import PlannerRows, Prompt, Ranking, Usage, pack_contexts
+from freshet.types import PlannerRows, Prompt, Ranking, Usage
 
 
 @dataclass(slots=True)
@@ -41,7 +41,6 @@ def run(
     plan: Plan,
     planner: Planner,
     *,
-    k: int,
     top: int,
     chunk: int,
     origin: str,
@@ -51,7 +50,6 @@ def run(
     """Infer the changed rows and copy the others.
 
     Args:
-        k: width of the contexts.
         top: successors per row.
         chunk: rows per committed file; the answer does not depend on it.
         origin: version of the table the rows are for.
@@ -71,7 +69,7 @@ def run(
     changed = plan.changed
     outcome = Outcome(
         PlannerRows(
-            pack_contexts([prompt.context for prompt in plan.prompts], k),
+            plan.prompts.contexts,
             plan.fingerprints,
             successors,
             logp,
@@ -90,13 +88,15 @@ def run(
             successors[index], logp[index] = saved
             outcome.resumed += len(index)
         else:
-            ranking, failures = _isolate([plan.prompts[i] for i in index], planner, top)
+            ranking, failures = _isolate(plan.prompts.take(index.tolist()), planner, top)
             successors[index], logp[index] = ranking.successors, ranking.logp
             outcome.failures += [(int(index[row]), reason) for row, reason in failures]
             outcome.usage += ranking.usage
             if not failures:  # a chunk with failures is not committed: a repeated run tries it again
                 _commit(path, plan.fingerprints[index], ranking)
         progress(min(start + chunk, len(changed)), len(changed))
+    twins = plan.source < 0
+    successors[twins], logp[twins] = successors[plan.twin[twins]], logp[plan.twin[twins]]
     return outcome
 
 
