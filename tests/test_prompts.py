@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from freshet.prompts import NEXT, names, render, strength
-from freshet.types import Context, ContextEvidence, Successor
+from freshet.prompts import NEXT, Prompts, names, render, strength
+from freshet.types import Context, ContextEvidence, Evidence, Prompt, Successor, pack_contexts
 
 WORDS = ("horror zombie", "drama war", "love", "comedy")
 
@@ -76,3 +77,54 @@ def test_label_mode_reads_and_writes_one_token_per_interest() -> None:
     assert names(WORDS, "label") == ("<i0>", "<i1>", "<i2>", "<i3>")
     prompt = render((0, 1), names(WORDS, "label"), said((0, 1), (2, 0.2)))
     assert prompt == "liked : <i0> | <i1> ; recently : many <i2> ; next :"
+
+
+WIDE = 3
+words_of_many = st.lists(
+    st.text("ab0 ", min_size=1).map(lambda t: " ".join(t.split())).filter(bool),
+    min_size=5,
+    max_size=5,
+    unique=True,
+)
+
+
+@st.composite
+def questions(draw: st.DrawFn) -> tuple[Context, ContextEvidence | None]:
+    """A context and what is said of one of its suffixes, if anything."""
+    context = tuple(draw(st.lists(st.integers(0, 4), min_size=1, max_size=WIDE, unique=True)))
+    after = context[draw(st.integers(0, len(context))) :]
+    named = draw(st.lists(st.integers(0, 4), max_size=4, unique=True))
+    shares = st.sampled_from([0.0, 0.039, 0.04, 0.07, 0.08, 0.2, 0.3, 1.0])
+    evidence = said(after, *((i, draw(shares)) for i in named))
+    return context, evidence if named else None
+
+
+def one(question: tuple[Context, ContextEvidence | None], words: tuple[str, ...]) -> Prompts:
+    """The prompt of a question as the many are held."""
+    context, evidence = question
+    packed = pack_contexts([context], WIDE)
+    if evidence is None:
+        return Prompts.of(packed, words, Evidence.none(WIDE))
+    listed = [(s.interest, s.share, s.support) for s in evidence.successors]
+    columns = [np.array([column]) for column in zip(*listed, strict=True)]
+    held = Evidence(
+        packed, np.array([len(evidence.after)], np.int8), columns[0].astype(np.int16), *columns[1:]
+    )
+    assert held[context] == evidence
+    return Prompts.of(packed, words, held)
+
+
+@settings(max_examples=300)
+@given(questions(), questions(), words_of_many.map(tuple))
+def test_prompts_are_held_as_what_tells_them_apart(
+    a: tuple[Context, ContextEvidence | None],
+    b: tuple[Context, ContextEvidence | None],
+    words: tuple[str, ...],
+) -> None:
+    first, second = one(a, words), one(b, words)
+    assert first.take([0]) == [Prompt(a[0], render(a[0], words, a[1]))]
+    same = render(a[0], words, a[1]) == render(b[0], words, b[1])
+    assert (first.identities() == second.identities()) == same
+    both = first + second  # next to a longer prompt, a prompt is still the same
+    assert both.identities() == first.identities() + second.identities()
+    assert both.take([1, 0]) == second.take([0]) + first.take([0])

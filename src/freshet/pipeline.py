@@ -19,13 +19,13 @@ from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
-from freshet.errors import ConfigError
+from freshet.errors import ConfigError, NotEnoughData
 from freshet.events import ImportReport
 from freshet.ports import Artifact, Planner
 from freshet.steps import churn
 from freshet.steps.counting import Counting
 from freshet.steps.knowledge import Knowledge, learn
-from freshet.steps.publishing import check, make_table, publish, rules_of
+from freshet.steps.publishing import check, foresee, make_table, publish, rules_of, settings_of
 from freshet.steps.sources import import_sources, latest
 from freshet.steps.tuning import accepted, attempted, finetune
 from freshet.types import AsOf
@@ -52,6 +52,7 @@ def run_due(ws: Workspace, now: datetime, as_of: AsOf | None = None, force_publi
             or AsOf.parse(current.as_of).day + timedelta(days=days) <= moment.day
             or current.model != (model.version if model else "")
             or current.interests != known.interests_version
+            or _was_set_otherwise(ws, current)
         ):
             _refresh(ws, run, known, counting, model, force_publish)
         else:
@@ -105,6 +106,28 @@ def fast_path(ws: Workspace, as_of: AsOf | None = None, force_publish: bool = Fa
             run.say("no accepted model for this configuration yet: the slow path comes first")
             model = finetune(ws, run, known, counting, ws.tuner, rules_of(ws, known).withheld())
         _refresh(ws, run, known, counting, model, force_publish)
+    return run.record
+
+
+def plan(ws: Workspace, as_of: AsOf | None = None) -> Record:
+    """What a refresh as of a moment would infer and copy, and what that should cost; nothing is made."""
+    with ws.run("plan", str(as_of or "")) as run:
+        known, counting = _study(ws, run, _moment(ws, run, as_of))
+        model = _model(ws, known)
+        if ws.tuner is not None and model is None:
+            raise NotEnoughData(
+                "there is no accepted model for this configuration to plan with",
+                hint="`freshet finetune` makes one, as `freshet run` does when it is due",
+            )
+        open_planner = _opener(ws, known, model)
+        foresee(
+            ws,
+            run,
+            known,
+            counting,
+            open_planner() if open_planner else None,
+            model.version if model else "",
+        )
     return run.record
 
 
@@ -175,6 +198,12 @@ def _held_back(ws: Workspace, known: Knowledge, made: Artifact) -> str:
     if _was_rolled_back(ws, made):
         return "was rolled back"
     return "was rejected" if churn.verdict(ws, made.version) == "rejected" else ""
+
+
+def _was_set_otherwise(ws: Workspace, release: Release) -> bool:
+    """Whether the settings that decide what is in a table have changed since the release's was made."""
+    made = ws.store.find("tables", release.table)
+    return made is not None and made.manifest.get("settings") != settings_of(ws)
 
 
 def _was_rolled_back(ws: Workspace, made: Artifact) -> bool:

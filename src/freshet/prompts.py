@@ -96,9 +96,7 @@ class Prompts:
         whole = evidence.after[row] == (contexts[told] >= 0).sum(axis=1)
         keys[told, k] = np.where(whole, 0, evidence.after[row])
         keys[told, k + 1 :: 2] = evidence.successors[row]
-        keys[told, k + 2 :: 2] = np.where(
-            evidence.successors[row] >= 0, strengths(evidence.shares[row]), -1
-        )
+        keys[told, k + 2 :: 2] = np.where(evidence.successors[row] >= 0, strengths(evidence.shares[row]), -1)
         return cls(names, k, keys)
 
     def __len__(self) -> int:

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from freshet.config import EvidenceConfig
 from freshet import evidence as stage
+from freshet.config import EvidenceConfig
 from freshet.evidence import Window, read, write
 from freshet.prompts import render
 from freshet.types import Context, ContextEvidence, Evidence, Successor, Sums, pack_contexts

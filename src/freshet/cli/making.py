@@ -55,6 +55,9 @@ def refresh(
     as_of: Moment = None,
     publish: Publish = False,
     wait: Wait = 0.0,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only tell what would be inferred and what it should cost.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """The fast path: evidence, a plan, inference of the rows that changed, checks, a release."""
@@ -62,7 +65,8 @@ def refresh(
 
     at = moment(as_of)
     with opened(workspace, wait) as ws:
-        _answer(ws, "refresh", pipeline.fast_path(ws, at, publish), as_json)
+        record = pipeline.plan(ws, at) if dry_run else pipeline.fast_path(ws, at, publish)
+        _answer(ws, "refresh", record, as_json)
 
 
 def import_files(

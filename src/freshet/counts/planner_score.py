@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.types import PlannerRows
+from freshet.types import PlannerRows, context_codes, positions
 
 FLOOR = 1e-9
 
@@ -26,25 +26,16 @@ class PlannerScores:
     def __init__(self, rows: PlannerRows, interests: int) -> None:
         self.rows = rows
         self.interests = interests
-        codes = self._codes(np.asarray(rows.contexts))
+        codes = context_codes(np.asarray(rows.contexts))
         answered = np.asarray((np.asarray(rows.successors) >= 0).any(axis=1))
-        self._order = np.argsort(codes, kind="stable")
-        self._order = self._order[answered[self._order]]
+        order = np.argsort(codes, kind="stable")
+        self._order = order[answered[order]]
         self._sorted = codes[self._order]
-
-    def _codes(self, contexts: NDArray[np.int16]) -> NDArray[np.int64]:
-        codes = np.zeros(len(contexts), np.int64)
-        for column in contexts.T.astype(np.int64):
-            codes = codes * (self.interests + 1) + column + 1
-        return codes
 
     def find(self, contexts: NDArray[np.int16]) -> NDArray[np.int64]:
         """Row of each context (n, j), -1 where the planner gave none."""
-        codes = self._codes(contexts)
-        if len(self._sorted) == 0:
-            return np.full(len(codes), -1, np.int64)
-        place = np.minimum(np.searchsorted(self._sorted, codes), len(self._sorted) - 1)
-        return np.where(self._sorted[place] == codes, self._order[place], -1)
+        place = positions(self._sorted, context_codes(contexts))
+        return np.where(place >= 0, self._order[place] if len(self._order) else -1, -1)
 
     def spread(self, row: NDArray[np.int64], counts: NDArray[np.float64]) -> NDArray[np.float64]:
         """(n, N) probabilities of rows; the mass outside a row's successors follows the count score.

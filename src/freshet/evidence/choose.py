@@ -97,7 +97,9 @@ class _Counts:
         """Counts after contexts of that size, by their codes."""
         return _at(self._totals[size], positions(self._groups[size][0], codes))
 
-    def count(self, codes: NDArray[np.int64], size: int, successors: NDArray[np.int16]) -> NDArray[np.float64]:
+    def count(
+        self, codes: NDArray[np.int64], size: int, successors: NDArray[np.int16]
+    ) -> NDArray[np.float64]:
         """(n, m) counts of successors (n, m) after contexts (n,) of that size."""
         return _at(self.sums[size].weight, positions(self._cells[size], _cell(codes[:, None], successors)))
 

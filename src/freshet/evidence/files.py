@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -27,12 +28,12 @@ def read(path: Path) -> Evidence:
     return Evidence(*(_array(table[name]) for name in _COLUMNS))
 
 
-def _column(values: NDArray[np.generic]) -> pa.Array:
+def _column(values: NDArray[Any]) -> pa.Array:
     flat = pa.array(values.reshape(-1))
     return flat if values.ndim == 1 else pa.FixedSizeListArray.from_arrays(flat, values.shape[1])
 
 
-def _array(column: pa.ChunkedArray) -> NDArray[np.generic]:
+def _array(column: pa.ChunkedArray) -> NDArray[Any]:
     if not pa.types.is_fixed_size_list(column.type):
         return np.asarray(column.to_numpy())
     flat = np.concatenate([chunk.flatten().to_numpy() for chunk in column.chunks] or [np.zeros(0)])

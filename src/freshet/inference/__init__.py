@@ -1,8 +1,8 @@
 """Stage: contexts whose prompt changed -> ranked successors.
 
-`plan` fingerprints every prompt, finds the rows that can be copied and foretells the cost of the others; `run` infers the rest in committed,
-resumable chunks; `files` stores the answers. The planner itself is a port: a faster engine replaces a
-backend, not this stage.
+`plan` fingerprints every prompt, finds the rows that can be copied and foretells the cost of the others;
+`run` infers these in committed, resumable chunks; `files` stores the answers. The planner itself is a port:
+a faster engine replaces a backend, not this stage.
 """
 
 from freshet.inference.files import read, write

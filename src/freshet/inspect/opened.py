@@ -10,7 +10,7 @@ from freshet import evidence, interests, table
 from freshet.durable import read_json
 from freshet.errors import ArtifactError
 from freshet.ports import Artifact
-from freshet.types import Context, ContextEvidence, Interests
+from freshet.types import Context, Evidence, Interests
 from freshet.workspace import Release, Workspace
 
 
@@ -32,7 +32,7 @@ class Opened:
     table: table.Table
 
     @cached_property
-    def said(self) -> dict[Context, ContextEvidence]:
+    def said(self) -> Evidence:
         """Evidence by context; read once, it has a row for almost every context."""
         return evidence.read(self.made.path / "evidence.parquet")
 

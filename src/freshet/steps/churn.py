@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from freshet import counts, table
 from freshet.errors import GateFailed
@@ -13,7 +13,6 @@ from freshet.ports import Artifact
 from freshet.steps.counting import Counting
 from freshet.steps.knowledge import Knowledge
 from freshet.steps.publishing import open_scorer, rules_of
-from freshet.types import Context, pack_contexts
 from freshet.workspace import Release, Run, Workspace
 
 FLOOR_SAMPLE = 2000
@@ -63,7 +62,7 @@ def verdict(ws: Workspace, made: str) -> str:
 
 
 def between(
-    ws: Workspace, release: Release, known: Knowledge, made: Artifact, observed: Sequence[Context]
+    ws: Workspace, release: Release, known: Knowledge, made: Artifact, observed: NDArray[np.int16]
 ) -> float | None:
     """Mean churn of the top-5 over observed contexts; None if the interests can't be compared."""
     if release.interests != known.interests_version:
@@ -72,25 +71,24 @@ def between(
     if old_artifact is None or old_artifact.manifest["k"] != made.manifest["k"]:
         return None
     old, fresh = (table.Table(artifact.path, len(known.interests)) for artifact in (old_artifact, made))
-    pairs = [(old.row_number(c), fresh.row_number(c)) for c in observed]
-    both = [(a, b) for a, b in pairs if a is not None and b is not None]
-    if not both:
+    rows = np.stack([old.row_numbers(observed), fresh.row_numbers(observed)], axis=1)
+    rows = rows[(rows >= 0).all(axis=1)]
+    if not len(rows):
         return None
-    rows = np.array(both)
     before = np.asarray(old.successors[rows[:, 0]], np.int64)
     after = np.asarray(fresh.successors[rows[:, 1]], np.int64)
     return float(table.churn(before, after).mean())
 
 
 def _floor(
-    ws: Workspace, known: Knowledge, counting: Counting, made: Artifact, observed: Sequence[Context]
+    ws: Workspace, known: Knowledge, counting: Counting, made: Artifact, observed: NDArray[np.int16]
 ) -> float:
     """Churn between two tables whose counts come from bootstrap resamples of the same users.
 
     The planner's rows are held fixed, so the floor is a lower bound of what noise alone would change.
     """
     step = max(1, len(observed) // FLOOR_SAMPLE)
-    sample = pack_contexts(observed[::step], counting.k)
+    sample = observed[::step]
     excluded = rules_of(ws, known).excluded(sample)
     scorer = open_scorer(made, len(known.interests))
     tops = []

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from freshet import counts
 from freshet.steps.knowledge import Knowledge
 from freshet.transitions.pool import day_name, day_number
-from freshet.types import AsOf, Context, Mixture, Sums, Transitions
+from freshet.types import AsOf, Mixture, Sums, Transitions
 
 ENOUGH = 300
 """Held-out transitions of a length class that let it have weights of its own."""
@@ -52,12 +52,11 @@ class Counting:
             )
         return self._sums[moment]
 
-    def observed(self) -> list[Context]:
-        """Contexts that occur in the log before as_of, sorted."""
-        found: set[Context] = {()}
-        for sums in self.sums(self.known.as_of)[1]:
-            found.update(tuple(context) for context in sums.contexts.tolist())
-        return sorted(found)
+    def observed(self) -> NDArray[np.int16]:
+        """(m, k) contexts seen in the log before as_of, the empty one included, in the table's order."""
+        parts = [np.zeros((1, 0), np.int16), *(s.contexts for s in self.sums(self.known.as_of)[1])]
+        padded = [np.pad(part, ((0, 0), (self.k - part.shape[1], 0)), constant_values=-1) for part in parts]
+        return np.unique(np.concatenate(padded), axis=0)
 
     def model(self, moment: AsOf, strengths: Sequence[float] | None = None) -> counts.CountModel:
         """Counts before a moment, shrunk by the fitted strengths unless others are given."""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet import counts, evidence, inference
+from freshet import evidence, inference
 from freshet.errors import NotEnoughData, PlannerError
 from freshet.ports import Planner
 from freshet.prompts import Prompts, names
@@ -41,7 +41,7 @@ class Questions:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What inference should cost, or did cost. `seconds` and `money` are None where nothing foretells them."""
+    """What inference should cost, or did; `seconds` and `money` are None where nothing foretells them."""
 
     tokens: int
     flops: float
@@ -103,7 +103,7 @@ def questions(
     *,
     planned: bool,
 ) -> Questions:
-    """Evidence and prompts of the table's contexts (n, k); those of held-out windows too if there is a planner.
+    """Evidence and prompts of the table's contexts (n, k), and of held-out windows if there is a planner.
 
     The planner's weight must be fitted on answers it could have given at the time: evidence comes from before
     each window. Users are sampled until the budget of prompts is spent.
@@ -149,9 +149,9 @@ def foretell(ws: Workspace, run: Run, asked: Questions, planned: inference.Plan,
     cost = Cost(usage.tokens, usage.flops, seconds, money)
     rows = rows_of(asked, planned)
     run.say(
-        f"plan: {rows['changed']:,} of {rows['rows']:,} rows changed, {rows['copied']:,} are copied; with "
-        f"{rows['calibration']['changed']:,} of {rows['calibration']['rows']:,} held-out prompts about {cost} "
-        f"{run.record.currency}"
+        f"plan: {rows['changed']:,} of {rows['rows']:,} rows changed, {rows['copied']:,} copied; with "
+        f"{rows['calibration']['changed']:,} of {rows['calibration']['rows']:,} held-out prompts about "
+        f"{cost} {run.record.currency}"
     )
     return cost
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -18,19 +18,29 @@ from freshet.steps import prompting
 from freshet.steps.counting import Counting
 from freshet.steps.knowledge import Knowledge
 from freshet.steps.sources import committed
-from freshet.types import Context, Eligibility, Mixture, PlannerRows
+from freshet.types import Eligibility, Mixture, PlannerRows, context_codes
 from freshet.workspace import Release, Run, Workspace, version_of
 
-CODE = 2
+CODE = 3
 
 
 @dataclass(frozen=True)
-class Previous:
-    """The table before this one: its evidence steadies prompts, its rows are copied where they hold."""
+class Job:
+    """A table to be made: everything its version depends on, and what it may copy from.
 
-    artifact: Artifact
-    said: dict[Context, Any]
-    rows: PlannerRows | None
+    Attributes:
+        version: hash of all that decides the table's bytes.
+        model: version of the planner's model; '' = plain counts.
+        previous: the table before this one: its evidence steadies prompts, its rows are copied.
+        rules: eligibility.
+        contexts: (C, k) rows of the table.
+    """
+
+    version: str
+    model: str
+    previous: Artifact | None
+    rules: table.Rules
+    contexts: NDArray[np.int16]
 
 
 def rules_of(ws: Workspace, known: Knowledge) -> table.Rules:
@@ -47,25 +57,27 @@ def rules_of(ws: Workspace, known: Knowledge) -> table.Rules:
     )
 
 
-def previous_table(ws: Workspace, known: Knowledge) -> Previous | None:
-    """The newest table of an earlier as_of with the same interests and context length."""
-    found = [
-        artifact
-        for version in ws.store.versions("tables")
-        if (artifact := ws.store.find("tables", version)) is not None
-        and artifact.manifest["as_of"] < str(known.as_of)
-        and artifact.manifest["inputs"]["interests"] == known.interests_version
-        and artifact.manifest["k"] == ws.config.transitions.k
-    ]
-    if not found:
-        return None
-    newest = max(found, key=lambda artifact: (artifact.manifest["as_of"], artifact.version))
-    rows = None
-    if (newest.path / "planner").exists():
-        parts = [inference.read(newest.path / name) for name in ("planner", "calibration")]
-        if parts[0].successors.shape[1] == min(ws.config.inference.top, len(known.interests)):
-            rows = prompting.joined(parts)
-    return Previous(newest, evidence.read(newest.path / "evidence.parquet"), rows)
+def settings_of(ws: Workspace) -> dict[str, Any]:
+    """The part of the configuration that decides what is in a table."""
+    return {
+        name: getattr(ws.config, name).model_dump(mode="json", exclude={"chunk", "max_churn"})
+        for name in ("transitions", "counts", "evidence", "inference", "table")
+    }
+
+
+def job_of(ws: Workspace, known: Knowledge, counting: Counting, model: str) -> Job:
+    """What there is to make as of a moment."""
+    previous = _previous(ws, known)
+    key = version_of(
+        code=CODE,
+        as_of=known.as_of,
+        transitions=known.version,
+        interests=known.interests_version,
+        model=model,
+        previous=previous.version if previous else "",
+        config=settings_of(ws),
+    )
+    return Job(key, model, previous, rules_of(ws, known), _contexts(ws, known, counting))
 
 
 def make_table(
@@ -79,76 +91,127 @@ def make_table(
     """The table of one moment, as an artifact; nothing is inferred that the previous table answers.
 
     Args:
-        open_planner: loads the planner; not called where the table exists. None = plain counts.
+        open_planner: opens the planner; not called where the table exists. None = plain counts.
         model: version of the planner's model.
     """
-    previous = previous_table(ws, known)
-    rules = rules_of(ws, known)
-    key = version_of(
-        code=CODE,
-        as_of=known.as_of,
-        transitions=known.version,
-        interests=known.interests_version,
-        model=model,
-        previous=previous.artifact.version if previous else "",
-        config={
-            name: getattr(ws.config, name).model_dump(exclude={"chunk", "max_churn"})
-            for name in ("transitions", "counts", "evidence", "inference", "table")
-        },
-    )
-    found = ws.store.find("tables", key)
+    job = job_of(ws, known, counting, model)
+    found = ws.store.find("tables", job.version)
     if found is not None:
         with run.step("table") as step:
-            step.artifact, step.cached = f"tables/{key}", True
+            step.artifact, step.cached = f"tables/{found.version}", True
         run.say("table: nothing changed since it was made, 0 rows to infer")
         return found
     planner = open_planner() if open_planner else None
-    packed = _contexts(ws, known, counting)
-    asked = _asked(ws, counting, packed)
-    withheld = rules.withheld()
-    with run.step("evidence") as step:
-        steady = previous.said if previous else {}
-        said = prompting.gather(ws, known, counting, known.as_of, asked, steady, withheld)
-        step.details = {"contexts": len(asked), "with_evidence": len(said)}
-    inferred = calibrated = None
+    asked = _ask(ws, run, known, counting, job, planned=planner is not None)
+    answers = None
     mixture: Mixture | None = None
     if planner is not None:
-        stored = previous.rows if previous else None
-        inferred = prompting.ask(ws, run, known, planner, asked, said, stored, origin=key, name="inference")
-        held, calibrated = prompting.calibration(
-            ws, run, known, counting, planner, _with(stored, inferred.rows), withheld, key
-        )
+        answers = prompting.infer(ws, run, asked, planner, _stored(ws, known, job), job.version)
         with run.step("mixture"):
-            mixture = counting.with_planner(held)
-    with run.step("table") as step, ws.store.create("tables", key) as draft:
-        step.artifact = f"tables/{key}"
+            mixture = counting.with_planner(
+                [(w, counts.PlannerScores(rows, len(known.interests))) for w, rows in answers.windows]
+            )
+    with run.step("table") as step, ws.store.create("tables", job.version) as draft:
+        step.artifact = f"tables/{job.version}"
         useful = mixture is not None and mixture.low[-1] > 0  # else counts win here, and rank alone
-        scores = counts.PlannerScores(inferred.rows, len(known.interests)) if inferred is not None else None
+        scores = counts.PlannerScores(answers.rows, len(known.interests)) if answers is not None else None
         scorer = counting.scorer(scores, mixture if useful else None)
-        table.build(packed, scorer, rules, ws.config.table.width, draft.path, run.progress("table"))
+        table.build(job.contexts, scorer, job.rules, ws.config.table.width, draft.path, run.progress("table"))
         counts.write(scorer.model, draft.path / "counts")
-        evidence.write(said, draft.path / "evidence.parquet")
-        if inferred is not None and calibrated is not None:
-            inference.write(inferred.rows, draft.path / "planner")
-            inference.write(calibrated, draft.path / "calibration")
+        evidence.write(asked.said, draft.path / "evidence.parquet")
+        if answers is not None:
+            inference.write(answers.rows, draft.path / "planner")
+            inference.write(answers.calibration(), draft.path / "calibration")
         weights = _weights(counting, mixture)
         write_json(draft.path / "mixture.json", weights)
-        draft.manifest = {
-            "as_of": str(known.as_of),
-            "k": counting.k,
-            "rows": len(packed),
-            "window": list(known.window),
-            "inputs": {
-                "transitions": known.version,
-                "interests": known.interests_version,
-                "model": model,
-                "previous": previous.artifact.version if previous else "",
-            },
-            "planner": planner.version if planner else "",
-        }
-        step.details = {"rows": len(packed), "drives": weights}
+        draft.manifest = _manifest(ws, known, job, planner)
+        step.details = {"rows": len(job.contexts), "drives": weights}
     shutil.rmtree(ws.root / "work", ignore_errors=True)  # chunks of inference: the table holds them now
-    return committed(ws, "tables", key)
+    return committed(ws, "tables", job.version)
+
+
+def foresee(
+    ws: Workspace, run: Run, known: Knowledge, counting: Counting, planner: Planner | None, model: str
+) -> None:
+    """Tell what `make_table` would infer and copy, and what that should cost; make nothing."""
+    job = job_of(ws, known, counting, model)
+    made = ws.store.find("tables", job.version) is not None
+    if made or planner is None:
+        why = "the table is made already" if made else "plain counts infer nothing"
+        run.say(f"plan: 0 of {len(job.contexts):,} rows to infer, {why}")
+        return
+    asked = _ask(ws, run, known, counting, job, planned=True)
+    with run.step("plan") as step:
+        planned = prompting.plan(ws, asked, planner, _stored(ws, known, job))
+        cost = prompting.foretell(ws, run, asked, planned, planner)
+        step.details = {**prompting.rows_of(asked, planned), "expected": asdict(cost)}
+
+
+def _ask(
+    ws: Workspace, run: Run, known: Knowledge, counting: Counting, job: Job, *, planned: bool
+) -> prompting.Questions:
+    """Evidence and prompts; the previous table's evidence steadies them."""
+    steady = evidence.read(job.previous.path / "evidence.parquet") if job.previous else None
+    contexts = _asked(ws, counting, job.contexts)
+    return prompting.questions(
+        ws, run, known, counting, contexts, steady, job.rules.withheld(), planned=planned
+    )
+
+
+def _previous(ws: Workspace, known: Knowledge) -> Artifact | None:
+    """The newest table of an earlier as_of with the same interests and context length.
+
+    Of several with one as_of: the one that served last before this moment, else the one made last.
+    """
+    found = [
+        artifact
+        for version in ws.store.versions("tables")
+        if (artifact := ws.store.find("tables", version)) is not None
+        and artifact.manifest["as_of"] < str(known.as_of)
+        and artifact.manifest["inputs"]["interests"] == known.interests_version
+        and artifact.manifest["k"] == ws.config.transitions.k
+        and artifact.manifest.get("code") == CODE
+    ]
+    day = max((artifact.manifest["as_of"] for artifact in found), default="")
+    newest = [artifact for artifact in found if artifact.manifest["as_of"] == day]
+    by_version = {artifact.version: artifact for artifact in newest}
+    served = next((by_version[version] for version in _served(ws) if version in by_version), None)
+    return served or (newest[-1] if newest else None)
+
+
+def _served(ws: Workspace) -> Iterator[str]:
+    """Tables that served, from the current release back through those it replaced."""
+    release = ws.releases.current()
+    while release is not None:
+        yield release.table
+        release = ws.releases.get(release.previous) if release.previous is not None else None
+
+
+def _stored(ws: Workspace, known: Knowledge, job: Job) -> PlannerRows | None:
+    """Rows of the previous table that may be copied, if it has any of the same width."""
+    if job.previous is None or not (job.previous.path / "planner").exists():
+        return None
+    parts = [inference.read(job.previous.path / name) for name in ("planner", "calibration")]
+    wide = parts[0].successors.shape[1] == min(ws.config.inference.top, len(known.interests))
+    return prompting.joined(parts) if wide else None
+
+
+def _manifest(ws: Workspace, known: Knowledge, job: Job, planner: Planner | None) -> dict[str, Any]:
+    return {
+        "code": CODE,
+        "as_of": str(known.as_of),
+        "k": ws.config.transitions.k,
+        "rows": len(job.contexts),
+        "window": list(known.window),
+        "settings": settings_of(ws),
+        "inputs": {
+            "transitions": known.version,
+            "interests": known.interests_version,
+            "model": job.model,
+            "previous": job.previous.version if job.previous else "",
+        },
+        "planner": planner.version if planner else "",
+    }
 
 
 def open_scorer(made: Artifact, interests: int) -> counts.Scorer:
@@ -206,20 +269,16 @@ def _contexts(ws: Workspace, known: Knowledge, counting: Counting) -> NDArray[np
     return table.enumerate_contexts(len(known.interests), k, triples)
 
 
-def _asked(ws: Workspace, counting: Counting, packed: NDArray[np.int16]) -> list[Context]:
+def _asked(ws: Workspace, counting: Counting, packed: NDArray[np.int16]) -> NDArray[np.int16]:
     """Contexts the planner is asked about; the others are answered by counts.
 
     The empty context is one of those: it holds no interest to plan from.
     """
-    contexts = [context for row in packed.tolist() if (context := tuple(i for i in row if i >= 0))]
+    contexts = packed[packed[:, -1] >= 0]
     if ws.config.inference.contexts == "all":
         return contexts
-    seen = set(counting.observed())
-    return [context for context in contexts if context in seen]
-
-
-def _with(stored: PlannerRows | None, rows: PlannerRows) -> PlannerRows:
-    return rows if stored is None else prompting.joined([stored, rows])
+    seen = np.isin(context_codes(contexts), context_codes(counting.observed()))
+    return contexts[seen]
 
 
 def _weights(counting: Counting, mixture: Mixture | None) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from freshet.steps.knowledge import Knowledge
 from freshet.steps.prompting import gather
 from freshet.steps.sources import committed
 from freshet.transitions.pool import day_name
-from freshet.types import AsOf, Context, ContextEvidence, Example, Prompt, Transitions
+from freshet.types import AsOf, Context, ContextEvidence, Example, Prompt, Transitions, pack_contexts
 from freshet.workspace import Run, Workspace, version_of
 
 CODE = 1
@@ -152,7 +152,8 @@ def _judge(
         rows = window.held.with_context()
         sample = rows.take(np.sort(np.argsort(rows.user, kind="stable")[:share]))
         contexts = sample.contexts(counting.k)
-        said = gather(ws, known, counting, window.start, sorted(set(contexts)), {}, withheld)
+        asked = pack_contexts(sorted(set(contexts)), counting.k)
+        said = gather(ws, known, counting, window.start, asked, None, withheld)
         prompts += [Prompt(c, render(c, words, said.get(c))) for c in contexts]
         model = counting.model(window.start)
         held.append(sample)
@@ -192,7 +193,8 @@ def _examples(
         chosen = chosen.take(np.arange(len(chosen) - config.max_examples, len(chosen)))
 
     def before(day: int, contexts: Sequence[Context]) -> Mapping[Context, ContextEvidence]:
-        return gather(ws, known, counting, AsOf.parse(day_name(day)), contexts, {}, withheld)
+        asked = pack_contexts(contexts, counting.k)
+        return gather(ws, known, counting, AsOf.parse(day_name(day)), asked, None, withheld)
 
     run.say(f"wording {len(chosen):,} samples with the evidence of their time")
     return tuning.make_examples(

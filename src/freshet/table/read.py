@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from freshet.table.build import ARRAYS
 from freshet.table.contexts import dense_row
-from freshet.types import Context
+from freshet.types import Context, context_codes, positions
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,18 @@ class Table:
         if len(context) == 3:
             return self._triples.get(context)
         return dense_row(context, self.interests)
+
+    def row_numbers(self, contexts: NDArray[np.int16]) -> NDArray[np.int64]:
+        """(n,) rows of contexts (n, k), -1 where the table has none."""
+        codes, order = self._index
+        place = positions(codes, context_codes(contexts))
+        return np.where(place >= 0, order[place], -1)
+
+    @cached_property
+    def _index(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        codes = context_codes(self.contexts)
+        order = np.argsort(codes)
+        return codes[order], order
 
     def look_up(self, context: Context) -> Row:
         """The row of the context; failing that, of its shorter suffixes, down to what is popular.
