@@ -9,7 +9,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from freshet.counts import CountModel, Scorer, choose_strengths, feature_names, read, write
+from freshet.counts import (
+    CountModel,
+    HeldOut,
+    Scorer,
+    choose_strengths,
+    feature_names,
+    log_softmax,
+    read,
+    write,
+)
+from freshet.counts.strengths import GRID
 from freshet.types import RECENT, Transitions
 from tests.counts.worlds import random_sums, sums, users
 
@@ -138,6 +148,34 @@ def test_strength_is_weak_where_counts_tell_all_and_strong_where_they_mislead() 
 
     true = _held([(i, (i + 1) % N) for i in range(N)] * 5)
     false = _held([(i, (i + 2) % N) for i in range(N)] * 5)
-    assert choose_strengths([(build, true)], 1) == (1.0,)
-    assert choose_strengths([(build, false)], 1) == (300.0,)
+    assert choose_strengths([HeldOut(build, [follows], true)], 1) == (1.0,)
+    assert choose_strengths([HeldOut(build, [follows], false)], 1) == (300.0,)
     assert users(()).shape == (1, RECENT)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_strengths_are_those_whose_feature_is_most_likely(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    popularity = [random_sums(N, 0, seed)]
+    suffixes = [random_sums(N, length, seed) for length in (1, 2)]
+    recent = [tuple(rng.permutation(N)[: rng.integers(0, 4)]) for _ in range(40)]
+    known = rng.random((40, N)) < 0.3
+    successor = rng.integers(0, N, 40).astype(np.int16)
+    known[np.arange(40), successor] = False
+    log = Transitions(
+        np.arange(40, dtype=np.uint64), np.zeros(40, np.int32), users(*recent), successor, known
+    )
+
+    def build(strengths: tuple[float, ...]) -> CountModel:
+        return CountModel.build(popularity, suffixes, N, strengths)
+
+    def likelihood(strengths: tuple[float, ...], length: int) -> float:
+        rows = log.recent[:, -length] >= 0
+        feature = build(strengths).features(log.recent[rows])[:, length]
+        return float(
+            log_softmax(feature.astype(np.float64), known[rows])[np.arange(rows.sum()), successor[rows]].sum()
+        )
+
+    first = max(GRID, key=lambda s: likelihood((s, 1.0), 1))
+    second = max(GRID, key=lambda s: likelihood((first, s), 2))
+    assert choose_strengths([HeldOut(build, suffixes, log)], 2) == (first, second)

@@ -11,13 +11,14 @@ from freshet.counts.mixture import Held, fit, log_likelihood, log_softmax
 from freshet.counts.model import CountModel, feature_names
 from freshet.counts.planner_score import PlannerScores
 from freshet.counts.score import COUNTS, PLANNER, Scorer, held_by_both, held_by_counts, length_class
-from freshet.counts.strengths import choose_strengths
+from freshet.counts.strengths import HeldOut, choose_strengths
 
 __all__ = [
     "COUNTS",
     "PLANNER",
     "CountModel",
     "Held",
+    "HeldOut",
     "PlannerScores",
     "Scorer",
     "choose_strengths",

@@ -104,19 +104,19 @@ class CountModel:
         n, interests = len(recent), self.interests
         out = np.empty((n, len(self.popularity) + len(self.tables) + 2, interests), np.float32)
         out[:, : len(self.popularity)] = self.popularity
-        column = len(self.popularity)
-        shares = self.after_last(recent[:, -1])  # (n, N)
-        out[:, column] = np.log(shares)
-        for length, table in enumerate(self.tables, start=2):
-            column += 1
-            shares = self._deeper(recent, length, table, shares)
-            out[:, column] = np.log(shares)
-        out[:, column + 1] = np.log(self.mean_after(recent))
+        shares = np.broadcast_to(self.base, (n, interests))
+        for length in range(1, len(self.tables) + 2):
+            shares = self._deeper(recent, length, shares)
+            out[:, len(self.popularity) + length - 1] = np.log(shares)
+        out[:, -1] = np.log(self.mean_after(recent))
         return out
 
-    def after_last(self, last: NDArray[np.int16]) -> NDArray[np.float64]:
-        """(n, N) probability after the last interest; recent popularity where there is none (-1)."""
-        return np.where(last[:, None] >= 0, self.last[last], self.base)
+    def after(self, recent: NDArray[np.int16], length: int) -> NDArray[np.float64]:
+        """(n, N) probability after the last `length` interests; of fewer where a user has fewer."""
+        shares = np.broadcast_to(self.base, (len(recent), self.interests))
+        for deeper in range(1, length + 1):
+            shares = self._deeper(recent, deeper, shares)
+        return shares
 
     def mean_after(self, recent: NDArray[np.int16]) -> NDArray[np.float64]:
         """(n, N) mean over a user's recent interests of the probability after each."""
@@ -127,12 +127,15 @@ class CountModel:
         return np.where(held > 0, total / np.maximum(held, 1), self.base)
 
     def _deeper(
-        self, recent: NDArray[np.int16], length: int, table: ContextCounts, shares: NDArray[np.float64]
+        self, recent: NDArray[np.int16], length: int, shares: NDArray[np.float64]
     ) -> NDArray[np.float64]:
+        """Shares after the last `length` interests, from those after one less."""
+        if length == 1:
+            return np.where(recent[:, -1:] >= 0, self.last[recent[:, -1]], self.base)
         context = recent[:, -length:]
         complete = (context >= 0).all(axis=1)
         out = shares.copy()
-        counts = table.after(context[complete])
+        counts = self.tables[length - 2].after(context[complete])
         out[complete] = _shrink(counts, shares[complete], self.strengths[length - 1])
         return out
 

@@ -3,47 +3,62 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from freshet.counts.mixture import log_softmax
-from freshet.counts.model import CountModel
-from freshet.types import Transitions
+from freshet.counts.model import ContextCounts, CountModel
+from freshet.types import Sums, Transitions
 
 GRID = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 """Pseudo-counts tried, about evenly spaced on the log scale."""
 
-Build = Callable[[Sequence[float]], CountModel]
 
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """Transitions of one held-out window and the counts before it.
 
-def choose_strengths(windows: Sequence[tuple[Build, Transitions]], k: int) -> tuple[float, ...]:
-    """Strengths for context lengths 1..k, chosen one after the other by held-out likelihood.
-
-    Args:
-        windows: for each held-out window, a builder of the counts before it and its transitions.
-        k: context length.
+    Attributes:
+        build: the count model, given strengths of context lengths 1..k.
+        suffixes: its sums after contexts of length 1..k.
+        held: the transitions.
     """
+
+    build: Callable[[Sequence[float]], CountModel]
+    suffixes: Sequence[Sums]
+    held: Transitions
+
+
+def choose_strengths(windows: Sequence[HeldOut], k: int) -> tuple[float, ...]:
+    """Strengths for context lengths 1..k, chosen one after the other by held-out likelihood."""
     chosen: list[float] = []
     for length in range(1, k + 1):
-        rest = [GRID[3]] * (k - length)
-        scores = [_likelihood(windows, [*chosen, value, *rest], length) for value in GRID]
-        chosen.append(GRID[int(np.argmax(scores))])
+        rest = [GRID[3]] * (k - len(chosen))  # of lengths that are not looked at yet
+        likelihood = sum(
+            (_likelihoods(window, [*chosen, *rest], length) for window in windows), np.zeros(len(GRID))
+        )
+        chosen.append(GRID[int(np.argmax(likelihood))])
     return tuple(chosen)
 
 
-def _likelihood(
-    windows: Sequence[tuple[Build, Transitions]], strengths: Sequence[float], length: int
-) -> float:
-    """Log-likelihood of the feature of that context length alone."""
-    total = 0.0
-    for build, held in windows:
-        complete = held.recent[:, -length] >= 0
-        if not complete.any():
-            continue
-        model = build(strengths)
-        column = len(model.popularity) + length - 1
-        logp = log_softmax(
-            model.features(held.recent[complete])[:, column].astype(np.float64), held.known[complete]
-        )
-        total += float(logp[np.arange(len(logp)), held.successor[complete]].sum())
-    return total
+def _likelihoods(window: HeldOut, strengths: Sequence[float], length: int) -> NDArray[np.float64]:
+    """(GRID,) log-likelihood of the shares after contexts of that length alone, for each strength.
+
+    Shares are (counts + s * towards) / (total + s), and the total cancels in the probability of what came
+    next among what the user didn't know: only four sums per transition depend on the counts.
+    """
+    rows = window.held.recent[:, -length] >= 0
+    if not rows.any():
+        return np.zeros(len(GRID))
+    recent, next_ = window.held.recent[rows], window.held.successor[rows].astype(np.int64)
+    model = window.build(strengths)
+    counts = ContextCounts.of(window.suffixes[length - 1], model.interests).after(recent[:, -length:])
+    towards = model.after(recent, length - 1)
+    new, index = ~window.held.known[rows], np.arange(len(next_))
+    right = [values[index, next_][:, None] for values in (counts, towards)]
+    all_new = [np.einsum("nc,nc->n", values, new)[:, None] for values in (counts, towards)]
+    grid = np.array(GRID)
+    return np.asarray(
+        (np.log(right[0] + grid * right[1]) - np.log(all_new[0] + grid * all_new[1])).sum(axis=0)
+    )

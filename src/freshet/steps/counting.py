@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +41,7 @@ class Counting:
         self.limit = limit
         self.names = counts.feature_names(known.scales.half_lives, k)
         self._sums: dict[AsOf, tuple[list[Sums], list[Sums]]] = {}
+        self._models: dict[AsOf, counts.CountModel] = {}
 
     def sums(self, moment: AsOf) -> tuple[list[Sums], list[Sums]]:
         """(popularity at each half-life, suffixes of length 1..k) before a moment."""
@@ -58,11 +59,15 @@ class Counting:
         padded = [np.pad(part, ((0, 0), (self.k - part.shape[1], 0)), constant_values=-1) for part in parts]
         return np.unique(np.concatenate(padded), axis=0)
 
-    def model(self, moment: AsOf, strengths: Sequence[float] | None = None) -> counts.CountModel:
-        """Counts before a moment, shrunk by the fitted strengths unless others are given."""
+    def model(self, moment: AsOf) -> counts.CountModel:
+        """Counts before a moment, shrunk by the fitted strengths."""
+        if moment not in self._models:
+            self._models[moment] = self._build(moment, self.strengths)
+        return self._models[moment]
+
+    def _build(self, moment: AsOf, strengths: Sequence[float]) -> counts.CountModel:
         popularity, suffixes = self.sums(moment)
-        chosen = self.strengths if strengths is None else strengths
-        return counts.CountModel.build(popularity, suffixes, len(self.known.interests), chosen)
+        return counts.CountModel.build(popularity, suffixes, len(self.known.interests), strengths)
 
     @cached_property
     def windows(self) -> list[Window]:
@@ -93,10 +98,10 @@ class Counting:
     def strengths(self) -> tuple[float, ...]:
         """Pseudo-counts of shrinkage for context lengths 1..k, fitted on the held-out windows."""
 
-        def builder(moment: AsOf) -> counts.strengths.Build:
-            return lambda strengths: self.model(moment, strengths)
-
-        return counts.choose_strengths([(builder(w.start), w.held) for w in self.windows], self.k)
+        windows = [
+            counts.HeldOut(partial(self._build, w.start), self.sums(w.start)[1], w.held) for w in self.windows
+        ]
+        return counts.choose_strengths(windows, self.k)
 
     @cached_property
     def mixtures(self) -> tuple[Mixture, ...]:
