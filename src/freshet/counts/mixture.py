@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 from freshet.errors import NotEnoughData
 from freshet.types import BoolArray, Mixture
 
+BLOCK = 128
+"""Rows whose features (about 100 kB each at 200 interests) are worked on while they are in the cache."""
+
 RIDGE = 1e-4
 """Penalty per example and squared weight: decides between features that say the same, changes little else."""
 
@@ -63,12 +66,18 @@ def log_likelihood(held: Held, weights: NDArray[np.float64]) -> NDArray[np.float
     return np.asarray(logp[np.arange(len(logp)), held.successor])
 
 
-def fit(names: Sequence[str], held: Sequence[Held], iterations: int = 50) -> Mixture:
+def fit(
+    names: Sequence[str],
+    held: Sequence[Held],
+    start: NDArray[np.float64] | None = None,
+    iterations: int = 50,
+) -> Mixture:
     """Weights that maximise the likelihood of the held-out transitions.
 
     Args:
         names: of the F features.
         held: blocks (one per held-out window), features from before each window.
+        start: (F,) weights to begin with; the optimum is the same from anywhere, but nearer from some.
 
     Raises:
         NotEnoughData: fewer than 20 held-out transitions.
@@ -79,7 +88,7 @@ def fit(names: Sequence[str], held: Sequence[Held], iterations: int = 50) -> Mix
             f"the mixture needs at least 20 held-out transitions, the last windows hold {examples}",
             hint="raise [counts] window_days or fit_windows, or import more events",
         )
-    weights = np.full(len(names), 1.0 / len(names))
+    weights = np.full(len(names), 1.0 / len(names)) if start is None else start
     penalty = RIDGE * examples * np.eye(len(names))
     likelihood, gradient, hessian, by_user = _derivatives(held, weights)
     for _ in range(iterations):
@@ -109,17 +118,16 @@ def _derivatives(
     hessian = np.zeros((len(weights), len(weights)))
     parts, users = [], []
     for block in held:
-        for start in range(0, len(block.successor), 4096):  # bounds the temporaries
-            rows = slice(start, start + 4096)
-            features = block.features[rows]  # (n, F, N)
-            logp = log_softmax(scores(features, weights), block.known[rows])
+        for start in range(0, len(block.successor), BLOCK):
+            rows = slice(start, start + BLOCK)
+            features = block.features[rows].astype(np.float64)  # (n, F, N)
+            logp = log_softmax(np.matmul(weights, features), block.known[rows])
             p = np.exp(logp)
             index = np.arange(len(p))
             likelihood += float(logp[index, block.successor[rows]].sum())
-            mean = np.einsum("nfc,nc->nf", features, p, optimize=True)
-            weighted = features * np.sqrt(p)[:, None, :]
-            flat = weighted.transpose(1, 0, 2).reshape(len(weights), -1)
-            hessian += flat @ flat.T - mean.T @ mean
+            mean = np.matmul(features, p[:, :, None])[:, :, 0]
+            weighted = features * p[:, None, :]
+            hessian += np.matmul(weighted, features.transpose(0, 2, 1)).sum(axis=0) - mean.T @ mean
             parts.append(features[index, :, block.successor[rows]] - mean)
             users.append(block.user[rows])
     rows_gradient = np.concatenate(parts)

@@ -116,7 +116,7 @@ class Counting:
         for length in (1, 2):
             parts = [features.take(counts.length_class(rows.recent) == length) for features, rows in held]
             enough = sum(len(part.successor) for part in parts) >= ENOUGH
-            own.append(counts.fit(self.names, parts) if enough else everyone)
+            own.append(counts.fit(self.names, parts, everyone.weights) if enough else everyone)
         return everyone, *own
 
     @cached_property
