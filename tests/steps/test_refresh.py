@@ -6,12 +6,16 @@ import errno
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from freshet import interests, pipeline
+from freshet.backends.planners.fake import FakePlanner, FakeTuner
 from freshet.backends.stores.local import write_manifest
 from freshet.errors import ArtifactError, ConfigError, DiskFull, VerificationError
 from freshet.ports import Draft
+from freshet.types import Interests, Ranking
 from freshet.workspace import Releases, Workspace
 from tests.steps.world import (
     FAKE,
@@ -24,6 +28,8 @@ from tests.steps.world import (
     content,
     copied,
     current_table,
+    refreshed,
+    rewrite,
     settings,
     step,
     table_of,
@@ -60,6 +66,88 @@ def test_a_later_refresh_asks_only_for_prompts_that_changed(planned: Workspace, 
     fresh = planned.ledger.records()[-1]
     assert step(fresh, "inference")["changed"] == details["rows"]
     assert sum(s.tokens for s in record.steps) < sum(s.tokens for s in fresh.steps) / 2
+
+
+def test_a_plan_foretells_what_the_refresh_then_does(planned: Workspace, tmp_path: Path) -> None:
+    ws = copied(planned, tmp_path / "ws")
+    before = content(ws)
+    foreseen = step(pipeline.plan(ws, SECOND), "plan")
+    assert {name: data for name, data in content(ws).items() if name.startswith("tables")} == {
+        name: data for name, data in before.items() if name.startswith("tables")
+    }
+    assert ws.releases.current() is None
+    done = step(pipeline.fast_path(ws, SECOND), "inference")
+    for name in ("rows", "changed", "copied", "calibration"):
+        assert foreseen[name] == done[name]
+    expected, actual = done["expected"], done["actual"]
+    assert foreseen["expected"]["tokens"] == expected["tokens"] > 0
+    assert expected["tokens"] == pytest.approx(actual["tokens"], rel=0.1)  # a part of the chunks is sized
+    assert not [s for s in pipeline.plan(ws, SECOND).steps if s.name == "plan"]  # nothing is left to do
+
+
+def test_with_unchanged_evidence_nothing_is_inferred_and_the_planner_is_not_loaded(
+    world: Path, tmp_path: Path
+) -> None:
+    """Nobody likes anything on the new day, nor did they on the day that leaves the window of evidence."""
+    quiet = [FIRST.day, FIRST.minus(21).day]
+
+    def without_likes(table: pa.Table) -> pa.Table:
+        days = pc.cast(table["timestamp"], pa.date32())
+        hidden = pc.is_in(days, pa.array(quiet, pa.date32()))
+        value = pc.if_else(hidden, pc.min_element_wise(table["value"], 6), table["value"])
+        return table.set_column(table.schema.get_field_index("value"), "value", value)
+
+    source = rewrite(world, tmp_path / "world", without_likes)
+    text = settings(source, "fake", FAKE + "[evidence]\nwindow_days = 21\n")
+    ws = workspace(tmp_path / "ws", text)
+    refreshed(ws, FIRST)
+
+    class Unloaded(FakePlanner):
+        def rank(self, prompts: object, top: object) -> Ranking:
+            raise AssertionError("nothing is to be asked")
+
+        size = rank  # type: ignore[assignment]
+
+    class Tuner(FakeTuner):
+        def open(self, model: Path, interests: Interests) -> FakePlanner:
+            return Unloaded(len(interests))
+
+    record = pipeline.fast_path(with_tuner(ws, Tuner()), FIRST.minus(-1))
+    details = step(record, "inference")
+    assert details["changed"] == details["calibration"]["changed"] == details["inferred"] == 0
+    assert details["copied"] == details["rows"]
+    first, second = (table_of(ws, moment) for moment in (FIRST, FIRST.minus(-1)))
+    for name in ("successors", "logp", "fingerprints"):
+        old, new = (np.load(table.path / "planner" / f"{name}.npy") for table in (first, second))
+        np.testing.assert_array_equal(old, new)
+    count = [np.load(table.path / "count.npy") for table in (first, second)]
+    assert not np.array_equal(*count)  # counts are older by a day
+
+
+def test_other_settings_of_the_table_are_due_at_once(counted: Workspace, tmp_path: Path) -> None:
+    ws = copied(counted, tmp_path / "ws")
+    assert pipeline.run_due(ws, NOW).release == 1
+    assert pipeline.run_due(ws, NOW).release == 1
+    text = (ws.root / "freshet.toml").read_text() + '[table]\nblocked = ["1"]\n'
+    ws = workspace(ws.root, text)
+    assert pipeline.run_due(ws, NOW).release == 2
+    assert pipeline.run_due(ws, NOW).release == 2
+
+
+def test_of_two_tables_of_one_moment_the_one_that_served_comes_before(
+    counted: Workspace, tmp_path: Path
+) -> None:
+    ws = copied(counted, tmp_path / "ws")
+    pipeline.fast_path(ws, FIRST, force_publish=True)
+    text = (ws.root / "freshet.toml").read_text()
+    for width in (4, 5):  # two more tables of the moment, which nobody publishes
+        pipeline.fast_path(workspace(ws.root, text + f"[table]\nwidth = {width}\n"), FIRST)
+    ws = workspace(ws.root, text)
+    pipeline.fast_path(ws, SECOND, force_publish=True)
+    served = ws.releases.get(1).table
+    assert table_of(ws, SECOND).manifest["inputs"]["previous"] == served
+    pipeline.fast_path(ws, SECOND, force_publish=True)  # the table is current now, and is found again
+    assert table_of(ws, SECOND).manifest["inputs"]["previous"] == served
 
 
 def test_a_refresh_after_another_width_asks_for_everything(planned: Workspace, tmp_path: Path) -> None:
