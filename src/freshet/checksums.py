@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from freshet.errors import ArtifactError
+from freshet.errors import ArtifactError, WrongFormat
 
 MANIFEST = "manifest.json"
 
@@ -58,12 +58,12 @@ def check_format(path: Path, found: int, expected: int) -> None:
     """Refuse what another version of Freshet wrote in another way.
 
     Raises:
-        ArtifactError: the formats differ.
+        WrongFormat: the formats differ.
     """
     if found != expected:
         newer = found > expected
         by = "a newer" if newer else "an older"
-        raise ArtifactError(
+        raise WrongFormat(
             f"{path} has format {found}, this Freshet reads {expected}: {by} one made it",
             hint="update this Freshet" if newer else "make a new workspace and import the events again",
         )

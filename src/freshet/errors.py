@@ -43,6 +43,10 @@ class ArtifactError(FreshetError):
     """An artifact is missing, incomplete or fails its checksum."""
 
 
+class WrongFormat(ArtifactError):
+    """Another version of Freshet wrote it in another way."""
+
+
 class PlannerError(FreshetError):
     """A planner could not rank a prompt."""
 

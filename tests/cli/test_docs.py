@@ -52,6 +52,7 @@ def test_every_command_is_documented_with_its_example(command: typer.models.Comm
         ["history"],
         ["history", "1"],
         ["interests"],
+        ["doctor"],
     ],
     ids=" ".join,
 )

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from freshet.doctor import Result
     from freshet.events import ImportReport
     from freshet.inspect import Diff, Drives, Explanation, Listing, RunLine, Status
     from freshet.workspace import Record, Release
@@ -114,3 +115,20 @@ def decided(command: str, record: Record) -> dict[str, Any]:
 def report(path: Path) -> dict[str, Any]:
     """Of report."""
     return document("report", {"path": path})
+
+
+def examined(result: Result) -> dict[str, Any]:
+    """Of doctor."""
+    findings = [
+        {
+            "what": finding.what,
+            "where": finding.where,
+            "means": finding.means,
+            "repair": finding.repair,
+            "damage": finding.damage,
+            "bytes": finding.bytes,
+            "repaired": repaired,
+        }
+        for finding, repaired in zip(result.findings, result.repaired, strict=True)
+    ]
+    return document("doctor", {"healthy": result.healthy, "writing": result.writing, "findings": findings})

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from freshet.doctor import Result
 from freshet.events import ImportReport
 from freshet.inspect import Diff, Drives, Explanation, Listing, RunLine, Status
 from freshet.inspect.opened import Named
@@ -288,6 +289,24 @@ def decided(console: Console, record: Record) -> None:
     if record.outcome == "approved":
         published = record.release is not None
         _line(console, f"release {record.release} serves" if published else "next: freshet run")
+
+
+def examined(console: Console, result: Result, repair: bool) -> None:
+    """What the doctor found, what it means, and what was or would be done."""
+    if result.writing:
+        _line(console, f"{result.writing} is writing: its unfinished work was left out")
+    for finding, repaired in zip(result.findings, result.repaired, strict=True):
+        size = f" ({finding.bytes / 1e6:.1f} MB)" if finding.bytes else ""
+        console.print(f"{finding.what}: {finding.where}{size}", style="bold", markup=False, soft_wrap=True)
+        _line(console, f"  {finding.means}")
+        done = "repaired" if repaired else "NOT repaired" if repair else "--repair would"
+        _line(console, f"  {done}: {finding.repair}" if finding.repair else "  can't be repaired from here")
+    if not result.findings:
+        _line(console, "healthy: every file is as it was written, and nothing was left behind")
+    elif repair:
+        _line(console, f"{sum(result.repaired)} of {len(result.findings)} findings repaired")
+    else:
+        _line(console, f"{len(result.findings)} findings; nothing was touched")
 
 
 def _names(context: Iterable[Named]) -> str:

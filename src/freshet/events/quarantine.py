@@ -7,8 +7,9 @@ from pathlib import Path
 
 import duckdb
 
+from freshet.checksums import remembered
 from freshet.events import sql
-from freshet.events.columnar import checksum, write_parquet
+from freshet.events.columnar import checksum, checksum_of, write_parquet
 from freshet.events.reading import rejects
 
 REASON, ROW, RAW = "freshet reason", "freshet number", "freshet raw"
@@ -38,3 +39,11 @@ def keep(connection: duckdb.DuckDBPyConnection, draft: Path, source: Path, into:
     path = into / f"{name}-{checksum(table)}.parquet"
     write_parquet(table, path)
     return path
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a quarantine file holds the rows it is named by."""
+    try:
+        return path.stem.rpartition("-")[2] == remembered(path, checksum_of)
+    except (OSError, ValueError):
+        return False

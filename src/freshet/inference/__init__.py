@@ -7,6 +7,6 @@ a faster engine replaces a backend, not this stage.
 
 from freshet.inference.files import read, write
 from freshet.inference.plan import Plan, expected, fingerprints, make_plan
-from freshet.inference.run import Outcome, run
+from freshet.inference.run import Outcome, is_whole, run
 
-__all__ = ["Outcome", "Plan", "expected", "fingerprints", "make_plan", "read", "run", "write"]
+__all__ = ["Outcome", "Plan", "expected", "fingerprints", "is_whole", "make_plan", "read", "run", "write"]

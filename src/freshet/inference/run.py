@@ -144,14 +144,24 @@ def _commit(path: Path, fingerprints: NDArray[np.uint8], ranking: Ranking) -> No
 def _committed(
     path: Path, fingerprints: NDArray[np.uint8], top: int
 ) -> tuple[NDArray[np.int16], NDArray[np.float32]] | None:
-    """(successors, logp) of a chunk, each (rows, top); None without one that is whole and of these rows.
-
-    What a power loss left of a chunk is inferred again.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as saved:
-            found, successors, logp = (saved[name] for name in ("fingerprints", "successors", "logp"))
-    except (OSError, EOFError, KeyError, ValueError, BadZipFile):
+    """(successors, logp) of a chunk, each (rows, top); None without one that is whole and of these rows."""
+    chunk = _read(path)
+    if chunk is None:
         return None
+    found, successors, logp = chunk
     fits = successors.shape == logp.shape == (len(fingerprints), top)
     return (successors, logp) if fits and np.array_equal(found, fingerprints) else None
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a chunk is as it was committed."""
+    return _read(path) is not None
+
+
+def _read(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int16], NDArray[np.float32]] | None:
+    """(fingerprints, successors, logp), None where a power loss or a hand left less."""
+    try:
+        with np.load(path, allow_pickle=False) as saved:
+            return saved["fingerprints"], saved["successors"], saved["logp"]
+    except (OSError, EOFError, KeyError, ValueError, BadZipFile):
+        return None

@@ -5,7 +5,8 @@ context before each step; `days` keeps one immutable file per day and recounts o
 `log` answers questions about a finished artifact: held-out examples, sums with half-lives, window supports.
 """
 
+from freshet.transitions.check import intact, referenced
 from freshet.transitions.days import count
 from freshet.transitions.log import TransitionLog
 
-__all__ = ["TransitionLog", "count"]
+__all__ = ["TransitionLog", "count", "intact", "referenced"]

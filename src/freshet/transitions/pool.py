@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from freshet.durable import written
 from freshet.types import RECENT
 
 DAY = 86_400_000_000
@@ -87,17 +88,18 @@ def write_day(pool: Path, kind: str, schema: pa.Schema, day: str, table: pa.Tabl
         The file's name within the pool; an existing file of that name has the same rows.
     """
     table = table.cast(schema).combine_chunks()
-    digest = hashlib.blake2b(digest_size=16)
-    for column in table.columns:  # values alone: Arrow buffers also hold padding and slice offsets
-        digest.update(_values(column.chunk(0)))
-    name = f"{kind}/date={day}/{digest.hexdigest()}.parquet"
-    path = pool / name
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        aside = path.with_suffix(".part")
+    name = f"{kind}/date={day}/{digest(table)}.parquet"
+    with written(pool / name) as aside:  # over one that is there already, which may be damaged
         pq.write_table(table, aside, compression="zstd")
-        aside.replace(path)
     return name
+
+
+def digest(table: pa.Table) -> str:
+    """Name of some rows."""
+    found = hashlib.blake2b(digest_size=16)
+    for column in table.combine_chunks().columns:  # values alone: Arrow buffers also hold padding and offsets
+        found.update(_values(column.chunk(0)))
+    return found.hexdigest()
 
 
 def _values(array: pa.Array) -> bytes:

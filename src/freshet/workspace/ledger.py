@@ -97,7 +97,7 @@ class Ledger:
         self.folder = root / "runs"
 
     def records(self) -> list[Record]:
-        return [_record(path) for path in self._paths()]
+        return [_record(path) for path in self.paths()]
 
     def get(self, run: str) -> Record:
         path = self.folder / f"{run}.json"
@@ -110,7 +110,7 @@ class Ledger:
 
     def start(self, command: str, as_of: str, prices: PricesConfig, reporter: Reporter, lease: Lease) -> Run:
         """Record a new run under a lease."""
-        last = max([0, *(int(path.stem) for path in self._paths())])
+        last = max([0, *(int(path.stem) for path in self.paths())])
         record = Record(f"{last + 1:05d}", command, as_of, datetime.now(UTC).isoformat(timespec="seconds"))
         record.libraries = _installed()
         record.currency = prices.currency
@@ -119,7 +119,8 @@ class Ledger:
         write_json(self.folder / f"{record.id}.json", asdict(record), exclusive=True)  # an id is given once
         return run
 
-    def _paths(self) -> list[Path]:
+    def paths(self) -> list[Path]:
+        """Files of all runs, in order of their start."""
         return sorted(path for path in self.folder.glob("*.json") if path.stem.isdigit())
 
 

@@ -1,0 +1,91 @@
+"""Artifacts and the pool of counted days: every file against its checksum."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+from freshet import transitions
+from freshet.checksums import MANIFEST, remembered
+from freshet.doctor.finding import Finding, damaged, leftover
+from freshet.errors import ArtifactError, WrongFormat
+from freshet.workspace import Workspace
+
+KINDS = {
+    "items": "the next run reads the item file again",
+    "interests": "the next run builds them anew; releases that speak of these can't be opened",
+    "assignments": "the next run assigns the items again",
+    "transitions": "the next run counts the log again",
+    "models": "the next run fine-tunes again; releases keep serving without it",
+    "gates": "the next run judges its model again",
+    "tables": "the next refresh as of its day makes it again",
+}
+"""Kind of artifact -> what its loss means."""
+
+
+def find(ws: Workspace) -> Iterator[Finding]:
+    """Damaged artifacts, damaged pool files with the counts that need them, and files nobody needs."""
+    sound = True
+    for kind, means in KINDS.items():
+        for folder in sorted((ws.root / kind).glob("*")):
+            finding = _artifact(ws, kind, folder, means)
+            if finding is not None:
+                sound = sound and kind != "transitions"
+                yield finding
+    yield from _pool(ws, sound)
+
+
+def is_whole(ws: Workspace, kind: str, version: str) -> bool:
+    """Whether an artifact is there and every file of it as it was written."""
+    try:
+        found = ws.store.find(kind, version)
+        return found is not None and found.path.is_dir()
+    except ArtifactError:
+        return False
+
+
+def _artifact(ws: Workspace, kind: str, folder: Path, means: str) -> Finding | None:
+    try:
+        found = ws.store.find(kind, folder.name)
+        if found is not None:
+            _ = found.path  # compares every file with its checksum
+            return None
+        return damaged(f"{kind} without {MANIFEST}", ws.root, folder, f"nothing reads them; {means}")
+    except WrongFormat as error:
+        where = folder.relative_to(ws.root).as_posix()
+        return Finding(f"{kind} of another Freshet", where, f"{error.message}: {error.hint}", "", True)
+    except ArtifactError as error:
+        return damaged(f"damaged {kind}", ws.root, folder, f"{error.message}; {means}")
+
+
+def _pool(ws: Workspace, sound: bool) -> Iterator[Finding]:
+    """`sound`: all counts can be read, so that what none of them names is garbage."""
+    needed_by: dict[str, list[Path]] = defaultdict(list)
+    for version in ws.store.versions("transitions"):
+        if is_whole(ws, "transitions", version):
+            folder = ws.root / "transitions" / version
+            for name in transitions.referenced(folder):
+                needed_by[name].append(folder)
+    hit: dict[Path, str] = {}
+    for name, folders in sorted(needed_by.items()):
+        path = ws.pool / name
+        if not path.exists():
+            hit.update(dict.fromkeys(folders, f"{name} is missing"))
+        elif not _intact(path):
+            hit.update(dict.fromkeys(folders, f"{name} is damaged"))
+            yield damaged("damaged counted day", ws.root, path, "the day is counted again")
+    for folder, why in sorted(hit.items()):
+        yield damaged("transitions without a day", ws.root, folder, f"{why}; {KINDS['transitions']}")
+    if sound and not hit:
+        for path in sorted(ws.pool.rglob("*.parquet")):
+            if path.relative_to(ws.pool).as_posix() not in needed_by:
+                yield leftover("unneeded counted day", ws.root, path, "no count names it")
+
+
+def _intact(path: Path) -> bool:
+    return remembered(path, _judge) == "intact"
+
+
+def _judge(path: Path) -> str:
+    return "intact" if transitions.intact(path) else "damaged"

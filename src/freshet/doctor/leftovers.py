@@ -1,0 +1,76 @@
+"""What runs that died have left: a lease, drafts, half-written files, chunks, unfinished ledger entries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+from freshet import inference
+from freshet.checksums import MANIFEST
+from freshet.doctor.finding import Finding, damaged, leftover
+from freshet.durable import PART
+from freshet.errors import ArtifactError
+from freshet.workspace import Record, Workspace
+from freshet.workspace.lease import read
+from freshet.workspace.space import DRAFTS, LEASE
+
+WRITTEN_TO = ("runs", "releases", "events", "quarantine", "days", "work")
+"""Folders in which files are written aside."""
+
+
+def find(ws: Workspace, mine: str) -> Iterator[Finding]:
+    """Everything of dead runs; `mine` is the run that asks, '' if it is none."""
+    root = ws.root
+    if not mine and (root / LEASE).exists():
+        owner = read(root / LEASE)
+        who = f"{owner} died" if owner else "its owner can't be read, so it is dead"
+        yield leftover("stale lease", root, root / LEASE, f"{who} without giving it back; it blocks nobody")
+    for path in sorted((root / DRAFTS).glob("*")):
+        yield leftover("leftover draft", root, path, "a run died while it wrote this; nothing reads it")
+    for path in _asides(root):
+        yield leftover("half-written file", root, path, "a run died while it wrote this; nothing reads it")
+    yield from _chunks(root)
+    yield from _runs(ws, mine)
+
+
+def _asides(root: Path) -> list[Path]:
+    found = list(root.glob(f".*{PART}"))
+    for name in WRITTEN_TO:
+        found += (root / name).rglob(f".*{PART}")
+    return sorted(found)
+
+
+def _chunks(root: Path) -> Iterator[Finding]:
+    """Chunks of inference that no run will continue from; the others are work done, and stay."""
+    made = max((path.stat().st_mtime for path in (root / "tables").glob(f"*/{MANIFEST}")), default=0.0)
+    for path in sorted((root / "work").glob("*.npz")):
+        if not inference.is_whole(path):
+            yield leftover("damaged chunk", root, path, "its rows will be inferred again")
+        elif path.stat().st_mtime < made:
+            yield leftover("stale chunk", root, path, "a table was made since: it holds these rows")
+
+
+def _runs(ws: Workspace, mine: str) -> Iterator[Finding]:
+    for path in ws.ledger.paths():
+        try:
+            record = ws.ledger.get(path.stem)
+        except ArtifactError as error:
+            yield damaged(
+                "damaged ledger entry", ws.root, path, f"what run {path.stem} did and cost is lost: {error}"
+            )
+            continue
+        if record.outcome == "running" and record.id != mine:
+            yield Finding(
+                "run that never ended",
+                path.relative_to(ws.root).as_posix(),
+                f"`freshet {record.command}` of {record.started} was killed; the same command continues it",
+                "record it as interrupted",
+                False,
+                fix=partial(_close, ws, record),
+            )
+
+
+def _close(ws: Workspace, record: Record) -> None:
+    record.outcome, record.message = "interrupted", "its process was killed"
+    ws.ledger.save(record)

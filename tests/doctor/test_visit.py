@@ -1,0 +1,250 @@
+"""Everything a crash or a hand can leave is found, explained, repaired, and made again as it was."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from freshet import pipeline
+from freshet.doctor import visit
+from freshet.errors import ArtifactError, Busy
+from freshet.inspect import open_release
+from freshet.workspace import Workspace
+from freshet.workspace.lease import lease
+from tests.steps.world import FIRST, NOW, content, copied, same_content
+
+
+@pytest.fixture(scope="module")
+def served(counted: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """Two releases of plain counts."""
+    ws = copied(counted, tmp_path_factory.mktemp("served") / "ws")
+    pipeline.fast_path(ws, FIRST, force_publish=True)
+    pipeline.fast_path(ws)
+    return ws
+
+
+@pytest.fixture
+def ws(served: Workspace, tmp_path: Path) -> Workspace:
+    return copied(served, tmp_path / "ws")
+
+
+def one(ws: Workspace, pattern: str) -> Path:
+    """The last file of a pattern."""
+    return sorted(ws.root.glob(pattern))[-1]
+
+
+def table(ws: Workspace, number: int) -> Path:
+    return ws.root / "tables" / ws.releases.get(number).table
+
+
+def flip(path: Path) -> None:
+    """One byte in the middle, as a failing disk would."""
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    path.write_bytes(data)
+
+
+def cut(path: Path) -> None:
+    """The second half is gone, as after a power loss."""
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def tree(root: Path) -> dict[str, bytes]:
+    """Every file of a workspace but its ledger and what was set aside."""
+    found = {p.relative_to(root).as_posix(): p.read_bytes() for p in root.rglob("*") if p.is_file()}
+    return {name: data for name, data in found.items() if name.split("/")[0] not in ("runs", "damaged")}
+
+
+def test_a_sound_workspace_is_healthy_and_untouched(ws: Workspace) -> None:
+    before = tree(ws.root)
+    assert visit(ws).findings == visit(ws, repair=True).findings == []
+    assert tree(ws.root) == before
+    assert not (ws.root / "damaged").exists()
+
+
+def leave_behind(ws: Workspace) -> None:
+    """What a killed run leaves, and more."""
+    record = replace(ws.ledger.records()[-1], id="00099", outcome="running")
+    (ws.root / "runs" / "00099.json").write_text(json.dumps(asdict(record)))
+    with lease(ws.root / "LEASE") as held:
+        owner = replace(held.owner, started="1")
+    (ws.root / "LEASE").write_text(json.dumps(asdict(owner)))
+    (ws.root / ".drafts" / "tables-x").mkdir(parents=True)
+    (ws.root / ".drafts" / "tables-x" / "successors.npy").write_bytes(b"half")
+    (ws.root / "runs" / ".00099.json.abc.part").write_text("{")
+    (ws.root / "work").mkdir()
+    (ws.root / "work" / "abc.npz").write_bytes(b"PK half a chunk")
+    day = one(ws, "events/date=*/*.parquet")
+    shutil.copy(day, day.with_name("0" * 32 + ".parquet"))
+    counted = one(ws, "days/transitions/*/*.parquet")
+    shutil.copy(counted, counted.with_name("0" * 32 + ".parquet"))
+
+
+def test_what_a_dead_run_left_is_cleared_away(ws: Workspace) -> None:
+    before = tree(ws.root)
+    leave_behind(ws)
+    looked = visit(ws)
+    assert [found.what for found in looked.findings] == [
+        "unneeded counted day",
+        "unneeded day of events",
+        "stale lease",
+        "leftover draft",
+        "half-written file",
+        "damaged chunk",
+        "run that never ended",
+    ]
+    assert not any(found.damage for found in looked.findings)
+    assert not looked.healthy
+    done = visit(ws, repair=True)
+    assert done.healthy
+    assert len(done.findings) == len(looked.findings)
+    assert ws.ledger.get("00099").outcome == "interrupted"
+    assert tree(ws.root) == before
+    assert visit(ws).findings == []
+
+
+Damage = Callable[[Workspace], None]
+REMADE: dict[str, tuple[Damage, str]] = {
+    "a table's byte": (lambda ws: flip(table(ws, 2) / "successors.npy"), "damaged tables"),
+    "a table cut off": (lambda ws: cut(table(ws, 2) / "fused.npy"), "damaged tables"),
+    "a table's counts": (lambda ws: (table(ws, 2) / "counts" / "base.npy").unlink(), "damaged tables"),
+    "a manifest": (lambda ws: flip(table(ws, 2) / "manifest.json"), "damaged tables"),
+    "no manifest": (lambda ws: (table(ws, 2) / "manifest.json").unlink(), "tables without manifest.json"),
+    "interests": (lambda ws: flip(one(ws, "interests/*/vectors.npy")), "damaged interests"),
+    "the catalogue": (lambda ws: cut(one(ws, "items/*/items.parquet")), "damaged items"),
+    "the assignment": (lambda ws: flip(one(ws, "assignments/*/assignment.parquet")), "damaged assignments"),
+    "counts": (lambda ws: cut(one(ws, "transitions/*/days.json")), "damaged transitions"),
+    "a counted day": (lambda ws: flip(one(ws, "days/transitions/*/*.parquet")), "damaged counted day"),
+    "no counted day": (
+        lambda ws: one(ws, "days/transitions/*/*.parquet").unlink(),
+        "transitions without a day",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REMADE)
+def test_a_damaged_artifact_is_set_aside_and_made_again(ws: Workspace, served: Workspace, name: str) -> None:
+    damage, what = REMADE[name]
+    damage(ws)
+    looked = visit(ws)
+    assert what in [found.what for found in looked.findings]
+    assert all(found.means for found in looked.findings)
+    done = visit(ws, repair=True)
+    left = [found.what for found, ok in zip(done.findings, done.repaired, strict=True) if not ok]
+    assert what not in left
+    assert (ws.root / "damaged").is_dir()
+    pipeline.fast_path(ws, FIRST)  # the older table first: the newer one builds on it
+    pipeline.fast_path(ws, force_publish=True)
+    same_content(ws, served)
+    assert visit(ws).findings == []
+    assert open_release(ws).release.number == 2
+
+
+def test_damage_is_told_before_anything_is_published(ws: Workspace) -> None:
+    flip(one(ws, "interests/*/vectors.npy"))
+    with pytest.raises(ArtifactError, match=r"vectors\.npy is damaged") as told:
+        pipeline.fast_path(ws, FIRST.minus(-2), force_publish=True)
+    assert "freshet doctor" in told.value.hint
+    assert ws.releases.pointer() == 2
+    assert ws.releases.numbers() == [1, 2]
+
+
+@pytest.mark.parametrize("text", [None, "", "two", "7\n"])
+def test_a_lost_pointer_is_set_to_what_served_last(ws: Workspace, text: str | None) -> None:
+    pipeline.roll_back(ws, 1)
+    if text is None:
+        (ws.root / "CURRENT").unlink()
+    else:
+        (ws.root / "CURRENT").write_text(text)
+    with pytest.raises(ArtifactError):
+        open_release(ws)
+    assert [found.what for found in visit(ws).findings] == ["nothing serves"]
+    assert visit(ws, repair=True).healthy
+    assert open_release(ws).release.number == 1
+
+
+def test_a_current_release_that_is_damaged_gives_way_to_the_one_before(ws: Workspace) -> None:
+    flip(table(ws, 2) / "count.npy")
+    assert [found.what for found in visit(ws).findings] == ["damaged tables", "nothing serves"]
+    assert ws.releases.pointer() == 2  # nothing was asked for
+    visit(ws, repair=True)
+    assert open_release(ws).release.number == 1
+
+
+def test_a_damaged_day_of_events_is_never_touched_and_can_be_imported_again(
+    ws: Workspace, served: Workspace
+) -> None:
+    day = one(ws, "events/date=*/*.parquet")
+    flip(day)
+    done = visit(ws, repair=True)
+    assert [(found.what, found.repair) for found in done.findings] == [("damaged day of events", "")]
+    assert "--replace" in done.findings[0].means
+    assert day.exists()
+    with pytest.raises(ArtifactError, match="damaged"):
+        pipeline.import_log(ws, NOW)
+    pipeline.import_log(ws, NOW, replace=True)
+    assert visit(ws).findings == []
+    same_content(ws, served)
+
+
+def test_a_damaged_snapshot_falls_back_and_its_days_are_kept(ws: Workspace) -> None:
+    before = content(ws, ["events"])
+    cut(one(ws, "events/log/*.json"))
+    with pytest.raises(ArtifactError, match="damaged"):
+        pipeline.fast_path(ws)
+    visit(ws, repair=True)
+    assert visit(ws, repair=True).healthy  # again: what the lost snapshot named is no garbage
+    pipeline.import_log(ws, NOW)
+    assert content(ws, ["events"]) == before
+
+
+def test_a_workspace_of_a_newer_freshet_is_left_alone(ws: Workspace) -> None:
+    path = one(ws, "events/log/*.json")
+    path.write_text(path.read_text().replace('"format":2', '"format":3'))
+    done = visit(ws, repair=True)
+    assert [found.what for found in done.findings] == ["log of another Freshet"]
+    assert "update this Freshet" in done.findings[0].means
+    assert path.exists()
+
+
+def test_damaged_ledger_entries_and_releases_are_set_aside(ws: Workspace) -> None:
+    cut(ws.root / "runs" / "00001.json")
+    cut(ws.root / "releases" / "1.json")
+    with pytest.raises(ArtifactError, match=r"00001\.json is damaged"):
+        ws.ledger.records()
+    assert visit(ws, repair=True).healthy
+    assert (ws.root / "damaged" / "runs" / "00001.json").exists()
+    assert ws.releases.numbers() == [2]
+    pipeline.fast_path(ws)
+
+
+def test_the_doctor_leaves_a_living_run_alone(ws: Workspace) -> None:
+    leave_behind(ws)
+    (ws.root / "LEASE").unlink()
+    with lease(ws.root / "LEASE", "run"):
+        looked = visit(ws)
+        assert "freshet run" in looked.writing
+        assert looked.findings == []
+        (ws.root / "CURRENT").write_text("?")
+        with pytest.raises(Busy):
+            visit(ws, repair=True)
+
+
+def test_a_chunk_that_a_run_will_continue_from_is_kept(ws: Workspace) -> None:
+    (ws.root / "work").mkdir()
+    whole = {
+        "fingerprints": np.zeros((1, 16), np.uint8),
+        "successors": np.zeros((1, 2)),
+        "logp": np.zeros((1, 2)),
+    }
+    np.savez(ws.root / "work" / "abc.npz", **whole)
+    assert visit(ws).findings == []
+    later = table(ws, 2) / "manifest.json"
+    later.touch()
+    assert [found.what for found in visit(ws).findings] == ["stale chunk"]
