@@ -181,10 +181,12 @@ def _previous(ws: Workspace, known: Knowledge) -> Artifact | None:
 
 def _served(ws: Workspace) -> Iterator[str]:
     """Tables that served, from the current release back through those it replaced."""
-    release = ws.releases.current()
+    release, known = ws.releases.current(), set(ws.releases.numbers())
     while release is not None:
         yield release.table
-        release = ws.releases.get(release.previous) if release.previous is not None else None
+        before = release.previous
+        # one that was damaged has been set aside
+        release = ws.releases.get(before) if before is not None and before in known else None
 
 
 def _stored(ws: Workspace, known: Knowledge, job: Job) -> PlannerRows | None:
