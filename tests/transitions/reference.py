@@ -3,40 +3,44 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Collection
 
 Engagement = tuple[str, int, int]
 """(user, microseconds, interest)"""
 
+Transition = tuple[str, int, int, tuple[frozenset[int], ...], frozenset[int]]
+"""(user, microseconds, successor, recent interests, known interests).
+
+Recent interests are in groups, those engaged last first: interests of one step have no order among themselves.
+"""
+
 DAY = 86_400_000_000
 
 
-def transitions(
-    engagements: set[Engagement], novelty_days: int | None
-) -> set[tuple[str, int, int, frozenset[int], int]]:
-    """(user, time, successor, known interests, newest known interest's age rank count) per transition.
-
-    The order within a step is a shuffle, so the reference reports what does not depend on it.
-    """
+def transitions(engagements: Collection[Engagement], novelty_days: int | None) -> set[Transition]:
     horizon = float("inf") if novelty_days is None else novelty_days * DAY
-    steps: dict[str, dict[int, set[int]]] = defaultdict(lambda: defaultdict(set))
+    steps: dict[tuple[str, int], set[int]] = defaultdict(set)
     for user, time, interest in engagements:
-        steps[user][time].add(interest)
+        steps[user, time].add(interest)
     found = set()
-    for user, by_time in steps.items():
-        for now, interests in by_time.items():
-            last = {
-                i: max(t for t, s in by_time.items() if t < now and i in s)
-                for i in {i for t, s in by_time.items() if t < now for i in s}
-            }
-            known = frozenset(i for i, t in last.items() if now - t <= horizon)
-            found |= {(user, now, i, known, len(known)) for i in interests - known}
+    for (user, now), interests in steps.items():
+        last: dict[int, int] = {}
+        for who, time, interest in engagements:
+            if who == user and now - horizon <= time < now:
+                last[interest] = max(time, last.get(interest, time))
+        groups: dict[int, set[int]] = defaultdict(set)
+        for interest, time in last.items():
+            groups[time].add(interest)
+        recent = tuple(frozenset(groups[time]) for time in sorted(groups, reverse=True))
+        found |= {(user, now, successor, recent, frozenset(last)) for successor in interests - last.keys()}
     return found
 
 
-def recency(engagements: set[Engagement], user: str, now: int) -> dict[int, int]:
-    """Interest -> when the user last engaged it before `now`."""
-    last: dict[int, int] = {}
-    for who, time, interest in engagements:
-        if who == user and time < now:
-            last[interest] = max(time, last.get(interest, 0))
-    return last
+def counts(found: set[Transition], length: int) -> dict[tuple[int, ...], int]:
+    """(*context, successor) -> transitions, of contexts of exactly `length`; needs steps of one interest."""
+    out: dict[tuple[int, ...], int] = defaultdict(int)
+    for _, _, successor, recent, _ in found:
+        if len(recent) >= length:
+            latest = [next(iter(group)) for group in recent[:length]]
+            out[(*reversed(latest), successor)] += 1
+    return dict(out)

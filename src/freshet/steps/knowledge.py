@@ -14,7 +14,7 @@ from freshet.types import AsOf, Interests
 from freshet.workspace import Run, Workspace, version_of
 
 INTERESTS_CODE = 3
-TRANSITIONS_CODE = 1
+TRANSITIONS_CODE = 2
 
 
 @dataclass(frozen=True)
@@ -192,12 +192,6 @@ def _count(
         if found is not None:
             step.cached = True
             return found
-        earlier = [
-            artifact
-            for version in ws.store.versions("transitions")
-            if (artifact := ws.store.find("transitions", version)) is not None
-            and artifact.manifest["settings"] == settings
-        ]
         with ws.store.create("transitions", key) as draft:
             summary = transitions.count(
                 [(day.day, day.path) for day in snapshot.days],
@@ -205,7 +199,7 @@ def _count(
                 events.parse(ws.config.events.positive).sql,
                 size,
                 ws.config.transitions,
-                earlier[-1].path if earlier else None,
+                _earlier(ws, settings),
                 ws.pool,
                 draft.path,
                 progress=run.progress("transitions"),
@@ -218,3 +212,15 @@ def _count(
                 "summary": {name: summary[name] for name in ("days", "transitions")},
             }
         return committed(ws, "transitions", key)
+
+
+def _earlier(ws: Workspace, settings: dict[str, Any]) -> transitions.Earlier | None:
+    """The newest count with the same settings whose assignment is still there."""
+    for version in reversed(ws.store.versions("transitions")):
+        found = ws.store.find("transitions", version)
+        if found is None or found.manifest["settings"] != settings:
+            continue
+        assignment = ws.store.find("assignments", found.manifest["inputs"]["assignment"])
+        if assignment is not None:
+            return transitions.Earlier(found.path, assignment.path / "assignment.parquet")
+    return None

@@ -1,12 +1,13 @@
 """Stage: engagements -> novel successors -> transitions, one day at a time.
 
-`engagements` turns a day of events into (user, time, interest) rows; `walk` finds novel successors and the
-context before each step; `days` keeps one immutable file per day and recounts only what an import touched;
-`log` answers questions about a finished artifact: held-out examples, sums with half-lives, window supports.
+`engagements` turns days of events into (user, time, interest) rows; `walk` finds novel successors and the
+context before each step; `spill` takes rows from days to users and back, out of core; `days` counts again
+what an import touched; `pool` keeps one immutable file per day; `log` answers questions about a finished
+artifact: held-out examples, sums with half-lives (`decay`), window supports.
 """
 
-from freshet.transitions.check import intact, referenced
-from freshet.transitions.days import count
+from freshet.transitions.days import Earlier, count, referenced
 from freshet.transitions.log import TransitionLog
+from freshet.transitions.pool import intact
 
-__all__ = ["TransitionLog", "count", "intact", "referenced"]
+__all__ = ["Earlier", "TransitionLog", "count", "intact", "referenced"]

@@ -1,42 +1,85 @@
-"""One immutable transitions file per day; an import recounts only the users and days it touched.
+"""Transitions day by day; an import recounts only the users and days it touched.
 
-Files live in a pool and are named by their content, so that artifacts of different dates share them. The
-artifact's `days.json` names, for every day, its engagements and its transitions; comparing two such lists
-tells what changed. When engagements of day D change, only the users whose rows differ are walked again,
-from D on: nobody else's transitions can have changed.
+Day files live in a pool and are named by their content, so that artifacts of different dates share them. The
+artifact's `days.json` names, for every day, its engagements and its transitions. When engagements of day D
+change, only the users whose rows differ are walked again, from D until H days later: nothing else can have
+changed. The work is done in parts of users and day by day, so memory holds some parts and some days, however
+long the log is.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import duckdb
 import numpy as np
-import pyarrow as pa
-from numpy.typing import NDArray
 
 from freshet.config import TransitionsConfig
+from freshet.errors import ArtifactError
 from freshet.ports import Progress, silent
-from freshet.transitions.engagements import sources, write_engagements
+from freshet.transitions import engagements as stage
+from freshet.transitions import spill
+from freshet.transitions.affected import Affected
+from freshet.transitions.order import arranged
 from freshet.transitions.pool import (
-    BATCH,
-    DAY,
-    TRANSITIONS,
-    by_day,
-    day_name,
+    Filed,
+    Index,
+    Rows,
     day_number,
-    relation,
-    write_day,
+    days_of,
+    files,
+    keep,
+    load,
+    merged,
+    read,
+    shelve,
+    transition_type,
 )
-from freshet.transitions.walk import Steps, walk
-from freshet.types import RECENT
+from freshet.transitions.walk import walk
 
-Entry = dict[str, str | int]
-"""{"engagements": file, "transitions": file or "", "rows": transitions} of one day."""
+FORMAT = 2
+"""Raise when the meaning of day files changes, so that all days are done again."""
+
+ROWS = 2_000_000
+"""Engagements walked at once by all threads together; bounds memory."""
+
+EVER = 1 << 30
+"""Days, as a horizon that reaches everything."""
+
+
+class Counted(NamedTuple):
+    """Content of `days.json`.
+
+    Attributes:
+        sources: day -> name of its event file, which stands for the content.
+        engagements: day -> where they are filed.
+        transitions: day -> where they are filed.
+    """
+
+    sources: dict[str, str]
+    engagements: Index
+    transitions: Index
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """An earlier count with the same interests, rule and settings.
+
+    Attributes:
+        folder: with its `days.json`.
+        assignment: the Parquet of (item, interest index) it was made with.
+    """
+
+    folder: Path
+    assignment: Path
 
 
 def horizon(config: TransitionsConfig) -> int | None:
@@ -50,192 +93,200 @@ def count(
     positive_sql: str,
     interests: int,
     config: TransitionsConfig,
-    previous: Path | None,
+    previous: Earlier | None,
     pool: Path,
     into: Path,
-    memory: str = "1500MB",
+    memory: str = "800MB",
     progress: Progress = silent,
+    threads: int | None = None,
 ) -> dict[str, Any]:
     """Bring the daily transitions up to date with the log.
 
     Args:
-        days: (day, event file) of the snapshot, all before as_of.
+        days: (day, event file) of the snapshot, ascending, all before as_of.
         assignment: Parquet of (item, interest index).
         positive_sql: the positive rule as SQL over the event columns.
         interests: N.
-        previous: folder of an earlier count with the same interests and settings, or None.
+        previous: an earlier count with the same interests, rule and settings, or None.
         pool: folder of the content-named day files.
         into: folder of the new artifact; receives `days.json`.
         memory: DuckDB's limit; more spills to disk.
+        threads: how many; the cores, at most 8, by default.
 
     Returns:
         Summary for the ledger: days, transitions, and how many days and users had to be recounted.
     """
-    old = json.loads((previous / "days.json").read_text()) if previous else {}
-    before: dict[str, Entry] = old.get("days", {})
-    wanted = sources(days, assignment, positive_sql)
-    fresh = [(day, path) for day, path in days if wanted[str(day)] != old.get("sources", {}).get(str(day))]
-    spill = into.parent / f"{into.name}.spill"
-    with duckdb.connect(config={"memory_limit": memory, "temp_directory": str(spill)}) as db:
-        db.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
-        redone = write_engagements(db, fresh, assignment, positive_sql, pool)
-        engagements = {day: str(entry["engagements"]) for day, entry in before.items() if day in wanted}
-        for day, _ in fresh:
-            engagements.pop(str(day), None)
-        engagements.update(redone)
-        changed = sorted(
-            day
-            for day in engagements.keys() | before.keys()
-            if engagements.get(day) != before.get(day, {}).get("engagements")
-        )
-        after: dict[str, Entry] = {
-            day: {"transitions": "", "rows": 0, **before.get(day, {}), "engagements": name}
-            for day, name in engagements.items()
-        }
-        users = touched = 0
-        if changed:
-            users = _find_affected(db, pool, changed, before, engagements)
-            _recount(db, pool, changed[0], engagements, interests, config, progress)
-            touched = _merge(db, pool, changed[0], after)
-    content = {"sources": wanted, "days": after}
+    before = _known(previous)
+    sources = {str(day): path.name for day, path in days}
+    scratch = into.with_name(f"{into.name}.spill")
+    scratch.mkdir(parents=True)
+    many = threads or min(8, len(os.sched_getaffinity(0)))
+    try:
+        with ThreadPoolExecutor(many) as workers, _database(memory, scratch, many) as db:
+            fresh = [(day, path) for day, path in days if before.sources.get(str(day)) != path.name]
+            if previous is not None:
+                old = [(day, path) for day, path in days if before.sources.get(str(day)) == path.name]
+                moved = stage.reassigned(db, old, previous.assignment, assignment)
+                fresh = sorted([*fresh, *((day, path) for day, path in old if str(day) in moved)])
+            found = stage.engagements(db, workers, fresh, assignment, positive_sql, pool)
+            gone = before.sources.keys() - sources.keys()
+            engaged = shelve(pool, "engagements", before.engagements, found, gone)
+            # transitions depend on the past alone: days after the last one now asked for are just left out
+            changed = sorted(
+                {str(day) for day, _ in fresh} | {day for day in gone if day < max(sources, default="")}
+            )
+            recount = _Recount(pool, before, engaged, changed, interests, config, scratch, many)
+            done = recount(workers, progress, everybody=previous is None) if changed else []
+            transitions = shelve(pool, "transitions", before.transitions, done, gone)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    content = {"format": FORMAT, "sources": sources, "engagements": engaged, "transitions": transitions}
     (into / "days.json").write_text(json.dumps(content, indent=0, sort_keys=True))
     return {
-        "days": len(after),
-        "transitions": sum(int(entry["rows"]) for entry in after.values()),
-        "recounted_days": touched,
-        "recounted_users": users,
+        "days": len(engaged),
+        "transitions": sum(filed.rows for filed in transitions.values()),
+        "recounted_days": recount.days,
+        "recounted_users": recount.users,
     }
 
 
-def _find_affected(
-    db: duckdb.DuckDBPyConnection,
-    pool: Path,
-    changed: Sequence[str],
-    before: dict[str, Entry],
-    engagements: dict[str, str],
-) -> int:
-    """Table `affected` (user_key, since): who must be walked again, from which day number on."""
-    was = relation(
-        "engagements", [pool / str(before[day]["engagements"]) for day in changed if day in before]
-    )
-    now = relation("engagements", [pool / engagements[day] for day in changed if day in engagements])
-    db.execute(
-        f"""CREATE TABLE affected AS
-        SELECT user_key, min(time // {DAY}) AS since FROM (
-            (FROM {was} EXCEPT FROM {now}) UNION ALL (FROM {now} EXCEPT FROM {was})
-        ) GROUP BY user_key"""
-    )
-    return _one(db, "SELECT count(*) FROM affected")
+def load_counted(folder: Path) -> Counted:
+    """What `count` wrote.
 
-
-def _recount(
-    db: duckdb.DuckDBPyConnection,
-    pool: Path,
-    first: str,
-    engagements: dict[str, str],
-    interests: int,
-    config: TransitionsConfig,
-    progress: Progress,
-) -> None:
-    """Table `found`: transitions of the affected users from their `since` on."""
-    db.execute(
-        f"""CREATE TABLE found
-        (user_key UBIGINT, time BIGINT, recent SMALLINT[{RECENT}], successor SMALLINT, known BLOB)"""
-    )
-    days = horizon(config)
-    # H days and one more: a step late on day D looks back into day D - H
-    since = "" if days is None else day_name(max(0, day_number(first) - days - 1))
-    files = [pool / name for day, name in sorted(engagements.items()) if day >= since]
-    rows = relation("engagements", files)
-    total = _one(db, f"SELECT count(*) FROM {rows} JOIN affected USING (user_key)")
-    reader = (
-        db.cursor()  # `db` itself writes while this reads
-        .sql(
-            f"""SELECT user_key, time, interest, time // {DAY} >= since AS emit
-            FROM {rows} JOIN affected USING (user_key) ORDER BY user_key, time, interest"""
+    Raises:
+        ArtifactError: `days.json` is missing, damaged, or of another version of Freshet.
+    """
+    path = folder / "days.json"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["format"] != FORMAT:
+            raise KeyError(f"format {FORMAT}")
+        engaged, transitions = (
+            {day: Filed(*filed) for day, filed in content[part].items()}
+            for part in ("engagements", "transitions")
         )
-        .to_arrow_reader(BATCH)
+        return Counted(content["sources"], engaged, transitions)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ArtifactError(
+            f"{path} can't be read: {error}",
+            hint="`freshet doctor --repair` moves the artifact aside; the next run counts the log again",
+        ) from None
+
+
+def referenced(folder: Path) -> set[str]:
+    """Names, within the pool, of the files that a count needs; the others are garbage."""
+    counted = load_counted(folder)
+    return {filed.file for filed in [*counted.engagements.values(), *counted.transitions.values()]}
+
+
+class _Recount:
+    """Walk the affected users again and bring the transitions of the days concerned up to date."""
+
+    def __init__(
+        self,
+        pool: Path,
+        before: Counted,
+        engaged: Index,
+        changed: Sequence[str],
+        interests: int,
+        config: TransitionsConfig,
+        scratch: Path,
+        threads: int,
+    ) -> None:
+        self.pool, self.before, self.engaged = pool, before, engaged
+        self.changed, self.scratch, self.threads = changed, scratch, threads
+        self.interests, self.seed, self.novelty = interests, config.seed, horizon(config)
+        self.days = self.users = 0
+
+    def __call__(
+        self, workers: Executor, progress: Progress, everybody: bool
+    ) -> Iterator[tuple[str, Filed | Rows]]:
+        """Days whose transitions may differ, in order, with what they hold now."""
+        affected = Affected.everybody() if everybody else self._affected()
+        # one day more than H on both sides: a step late on day D looks back into day D - H
+        reach = EVER if self.novelty is None else self.novelty + 1
+        first, until = day_number(self.changed[0]), day_number(self.changed[-1]) + reach
+        window = {day for day in self.engaged if first - reach <= day_number(day) <= until}
+        engagements = self._by_user(affected, window)
+        numbers = range(first, min(until, max(map(day_number, window), default=first)) + 1)
+        found = self._walk(workers, affected, engagements, numbers, progress)
+        days = self.engaged.keys() | (self.before.transitions.keys() & set(self.changed))
+        touched = sorted(day for day in days if first <= day_number(day) <= until)
+        for day, kept in zip(
+            touched, workers.map(lambda day: self._day(day, affected, found), touched), strict=True
+        ):
+            if kept is not None:
+                self.days += 1
+                yield day, kept
+
+    def _affected(self) -> Affected:
+        return Affected.by(
+            (
+                day,
+                load(self.pool, self.before.engagements, day),
+                load(self.pool, self.engaged, day),
+            )
+            for day in self.changed
+        )
+
+    def _by_user(self, affected: Affected, window: set[str]) -> spill.Engagements:
+        """Engagements of the affected users, in parts."""
+        rows = sum(self.engaged[day].rows for day in window)
+        parts = spill.Engagements(self.scratch, rows, max(1, ROWS // self.threads))
+        for path in files(self.pool, self.engaged, window):
+            parts.add(affected.within(read(path)))
+        return parts
+
+    def _walk(
+        self,
+        workers: Executor,
+        affected: Affected,
+        engagements: spill.Engagements,
+        days: range,
+        progress: Progress,
+    ) -> spill.Found:
+        found = spill.Found(self.scratch, days.start, len(days))
+
+        def work(part: int) -> int:
+            rows = arranged(engagements.take(part))
+            numbers = days_of(rows)
+            emit = affected.again(rows, numbers) & (numbers >= days.start) & (numbers < days.stop)
+            steps = walk(rows, emit, interests=self.interests, novelty_days=self.novelty, seed=self.seed)
+            found.add(part, steps)
+            return 0 if not len(rows) else 1 + int((np.diff(rows["user"]) != 0).sum())
+
+        users = 0
+        for done, number in enumerate(workers.map(work, engagements.parts), start=1):
+            users += number
+            progress(done, len(engagements.parts))
+        self.users = users if affected.users is None else len(affected.users)
+        return found
+
+    def _day(self, day: str, affected: Affected, found: spill.Found) -> Filed | Rows | None:
+        """A day's transitions: those found now, and those of other users from before; None if unchanged."""
+        number = day_number(day)
+        old = load(self.pool, self.before.transitions, day)
+        parts = (
+            [found.of(number, transition_type(self.interests))] if number - found.first < found.days else []
+        )
+        if old is not None:
+            again = affected.again(old, np.full(len(old), number))
+            if not again.any() and not any(map(len, parts)):
+                return None
+            parts.append(old[~again])
+        rows = merged([part for part in parts if len(part)] or [np.empty(0, transition_type(self.interests))])
+        if old is None and not len(rows):
+            return None
+        return keep(self.pool, "transitions", day, rows)
+
+
+def _known(previous: Earlier | None) -> Counted:
+    return Counted({}, {}, {}) if previous is None else load_counted(previous.folder)
+
+
+def _database(memory: str, scratch: Path, threads: int) -> duckdb.DuckDBPyConnection:
+    db = duckdb.connect(
+        config={"memory_limit": memory, "temp_directory": str(scratch / "sql"), "threads": threads}
     )
-    done = 0
-    for user, time, interest, emit in _whole_users(reader):
-        steps = walk(user, time, interest, emit, interests=interests, novelty_days=days, seed=config.seed)
-        db.register("batch", _table(steps))
-        db.execute("INSERT INTO found FROM batch")
-        db.unregister("batch")
-        done += len(user)
-        progress(done, total)
-
-
-Columns = tuple[NDArray[np.uint64], NDArray[np.int64], NDArray[np.int16], NDArray[np.bool_]]
-
-
-def _whole_users(reader: pa.RecordBatchReader) -> Iterator[Columns]:
-    """Cut the sorted stream where the user changes, so that no user is split between walks."""
-
-    def columns(table: pa.Table) -> Columns:
-        return tuple(table[name].to_numpy() for name in ("user_key", "time", "interest", "emit"))
-
-    rest: pa.Table | None = None
-    for batch in reader:
-        table = pa.Table.from_batches([batch])
-        if rest is not None:
-            table = pa.concat_tables([rest, table])
-        user = table["user_key"].to_numpy()
-        if len(user) == 0:
-            continue
-        cut = int(np.searchsorted(user, user[-1]))  # first row of the last, maybe unfinished user
-        if cut:
-            yield columns(table.slice(0, cut))
-        rest = table.slice(cut)
-    if rest is not None and len(rest):
-        yield columns(rest)
-
-
-def _table(steps: Steps) -> pa.Table:
-    width = steps.known.shape[1]
-    known = pa.Array.from_buffers(
-        pa.binary(width), len(steps.user), [None, pa.py_buffer(steps.known.tobytes())]
-    )
-    return pa.table(
-        {
-            "user_key": steps.user,
-            "time": steps.time,
-            "recent": pa.FixedSizeListArray.from_arrays(pa.array(steps.recent.ravel()), RECENT),
-            "successor": steps.successor,
-            "known": known.cast(pa.binary()),
-        }
-    )
-
-
-def _merge(db: duckdb.DuckDBPyConnection, pool: Path, first: str, after: dict[str, Entry]) -> int:
-    """Write `found` together with what the other users have in the old files; returns days rewritten."""
-    later = [pool / str(e["transitions"]) for day, e in after.items() if day >= first and e["transitions"]]
-    held = relation("transitions", later)
-    stale = db.execute(
-        f"""SELECT t.time // {DAY} FROM {held} t JOIN affected a USING (user_key)
-            WHERE t.time // {DAY} >= a.since
-        UNION SELECT time // {DAY} FROM found"""
-    ).fetchall()
-    touched = {day_name(int(number)) for (number,) in stale}
-    kept = relation(
-        "transitions",
-        [pool / str(after[day]["transitions"]) for day in touched if after[day]["transitions"]],
-    )
-    for day in touched:
-        after[day].update(transitions="", rows=0)
-    merged = db.sql(
-        f"""SELECT user_key, time, recent, successor, known FROM (
-            SELECT t.* FROM {kept} t LEFT JOIN affected a USING (user_key)
-            WHERE a.since IS NULL OR t.time // {DAY} < a.since
-            UNION ALL FROM found
-        ) ORDER BY time // {DAY}, user_key, time, successor"""
-    ).to_arrow_reader(BATCH)
-    for day, table in by_day(merged):
-        name = write_day(pool, "transitions", TRANSITIONS, day, table)
-        after[day].update(transitions=name, rows=len(table))
-    return len(touched)
-
-
-def _one(db: duckdb.DuckDBPyConnection, query: str) -> int:
-    ((value,),) = db.execute(query).fetchall()
-    return int(value)
+    db.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false; SET preserve_insertion_order = false")
+    return db

@@ -1,63 +1,109 @@
-"""A day of events becomes a day of engagements: who engaged which interest when.
+"""Days of events become days of engagements: who engaged which interest when.
 
 Rows are distinct (user, step, interest): several items of one interest in one step are one engagement.
-Users are kept as the lower 64 bits of the MD5 of their id; among 10 million users the chance that any two
-share a key is about 3 in a million.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor
 from datetime import date
 from pathlib import Path
 
 import duckdb
+import numpy as np
 
-from freshet.transitions.pool import BATCH, DAY, ENGAGEMENTS, by_day, quoted, write_day
+from freshet.transitions.order import arranged, first_of_equals
+from freshet.transitions.pool import ENGAGEMENT, Filed, Rows, keep, quoted, split
+from freshet.transitions.users import keys
 
-CODE = 1
-"""Raise when the definition changes, so that all days are done again."""
+BATCH_BYTES = 4 << 20
+"""Event files read by one query: many small ones, or one large one."""
 
-
-def sources(days: Sequence[tuple[date, Path]], assignment: Path, positive_sql: str) -> dict[str, str]:
-    """What each day's engagements depend on, as a hash: its events, the assignment, the positive rule."""
-    with assignment.open("rb") as file:
-        rest = hashlib.file_digest(file, "sha256").hexdigest() + positive_sql + str(CODE)
-    return {
-        str(day): hashlib.blake2b((path.name + rest).encode(), digest_size=12).hexdigest()
-        for day, path in days
-    }
+Days = Sequence[tuple[date, Path]]
 
 
-def write_engagements(
+def reassigned(db: duckdb.DuckDBPyConnection, days: Days, before: Path, now: Path) -> set[str]:
+    """Days that hold an item whose interest changed, came or went between two assignments."""
+    changed = (
+        f"(SELECT item FROM read_parquet({quoted(before)}) AS b FULL JOIN read_parquet({quoted(now)}) AS n "
+        "USING (item) WHERE b.interest IS DISTINCT FROM n.interest)"
+    )
+    if not days or not db.sql(f"FROM {changed} LIMIT 1").fetchall():
+        return set()
+    found = db.sql(
+        f"SELECT DISTINCT filename FROM read_parquet([{_listed(days)}], hive_partitioning = false, "
+        f"filename = true) WHERE item IN (FROM {changed})"
+    ).fetchall()
+    held = {name for (name,) in found}
+    return {str(day) for day, path in days if str(path) in held}
+
+
+def engagements(
     db: duckdb.DuckDBPyConnection,
-    days: Sequence[tuple[date, Path]],
+    threads: Executor,
+    days: Days,
     assignment: Path,
     positive_sql: str,
     pool: Path,
-) -> dict[str, str]:
-    """Engagement files of the given days; days without an engagement are absent from the answer.
+) -> Iterator[tuple[str, Filed | Rows]]:
+    """Engagements of the given days, in order: filed where a day has a file of its own, else as rows.
 
     Args:
         db: a connection whose memory limit bounds the work.
-        days: (day, event file).
+        threads: batches of days are done side by side.
+        days: (day, event file), ascending.
         assignment: Parquet of (item, interest index).
         positive_sql: the positive rule; a null counts as not positive.
         pool: where day files live.
-
-    Returns:
-        Day -> file name within the pool.
     """
     if not days:
-        return {}
-    files = ", ".join(quoted(path) for _, path in days)
-    reader = db.sql(
-        f"""FROM (
-            SELECT DISTINCT md5_number_lower(e.user) AS user_key, epoch_us(e.time) AS time, a.interest
-            FROM read_parquet([{files}], hive_partitioning = false, union_by_name = true) AS e
-            JOIN read_parquet({quoted(assignment)}) AS a ON a.item = e.item
-            WHERE coalesce(({positive_sql}), false)
-        ) ORDER BY time // {DAY}, user_key, time, interest"""
-    ).to_arrow_reader(BATCH)
-    return {day: write_day(pool, "engagements", ENGAGEMENTS, day, table) for day, table in by_day(reader)}
+        return
+    db.execute(f"CREATE OR REPLACE TABLE assignment AS FROM read_parquet({quoted(assignment)})")
+
+    def work(batch: Days) -> list[tuple[str, Filed | Rows]]:
+        found = dict(split(_engaged(db.cursor(), batch, days, positive_sql)))
+        nothing = np.empty(0, ENGAGEMENT)
+        return [
+            (str(day), keep(pool, "engagements", str(day), found.get(str(day), nothing))) for day, _ in batch
+        ]
+
+    for done in threads.map(work, _batches(days)):
+        yield from done
+
+
+def _batches(days: Days) -> list[Days]:
+    batches: list[list[tuple[date, Path]]] = [[]]
+    size = 0
+    for day, path in days:
+        size += path.stat().st_size
+        if batches[-1] and size > BATCH_BYTES:
+            batches.append([])
+            size = path.stat().st_size
+        batches[-1].append((day, path))
+    return list(batches)
+
+
+def _engaged(db: duckdb.DuckDBPyConnection, batch: Days, days: Days, positive_sql: str) -> Rows:
+    """Distinct engagements, sorted by (user, time, interest)."""
+    source = f"read_parquet([{_listed(batch)}], hive_partitioning = false, union_by_name = true)"
+    query = (
+        "SELECT e.user, epoch_us(e.time) AS time, a.interest::SMALLINT AS interest FROM ("
+        'SELECT "user", item, "time" FROM {source} WHERE coalesce(({rule}), false)) AS e '
+        "JOIN assignment AS a ON a.item = e.item"
+    )
+    try:
+        found = db.sql(query.format(source=source, rule=positive_sql)).to_arrow_table()
+    except duckdb.BinderException:  # the rule reads a column that these days lack and others have
+        everything = f"read_parquet([{_listed(days)}], hive_partitioning = false, union_by_name = true)"
+        source = f"((FROM {everything} WHERE false) UNION ALL BY NAME (FROM {source}))"
+        found = db.sql(query.format(source=source, rule=positive_sql)).to_arrow_table()
+    rows = np.empty(len(found), ENGAGEMENT)
+    rows["user"] = keys(found["user"])
+    rows["time"] = found["time"].to_numpy()
+    rows["interest"] = found["interest"].to_numpy()
+    return first_of_equals(arranged(rows))
+
+
+def _listed(days: Days) -> str:
+    return ", ".join(quoted(path) for _, path in days)

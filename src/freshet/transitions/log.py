@@ -1,79 +1,93 @@
-"""Questions about counted transitions: examples of a period, sums with half-lives, supports of a window."""
+"""Questions about counted transitions: examples of a period, sums with half-lives, supports of a window.
+
+Rows are read from the day files as they are asked for; sums are kept, so that a later moment continues them.
+"""
 
 from __future__ import annotations
 
-import json
+from collections import defaultdict
 from pathlib import Path
+from uuid import uuid4
 
 import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.transitions.pool import DAY, day_number, relation
+from freshet.transitions.days import load_counted
+from freshet.transitions.decay import DayFile, Decayed, poisson
+from freshet.transitions.pool import (
+    DAY,
+    RECENT_COLUMNS,
+    day_number,
+    files,
+    packed,
+    quoted,
+    read_columns,
+)
 from freshet.types import RECENT, AsOf, Sums, Transitions
 
 
 class TransitionLog:
-    """One artifact's transitions, loaded once into a (spillable) table.
+    """One artifact's transitions.
 
     Args:
         artifact: folder with `days.json`.
         pool: folder of the day files.
         interests: N.
-        memory: DuckDB's limit; more spills to disk.
+        memory: DuckDB's limit; more spills to disk, beside the pool.
+
+    Raises:
+        ArtifactError: `days.json` can't be read.
     """
 
-    def __init__(self, artifact: Path, pool: Path, interests: int, memory: str = "1500MB") -> None:
+    def __init__(self, artifact: Path, pool: Path, interests: int, memory: str = "800MB") -> None:
         self.interests = interests
-        days = json.loads((artifact / "days.json").read_text())["days"]
-        files = [pool / e["transitions"] for _, e in sorted(days.items()) if e["transitions"]]
-        self._db = duckdb.connect(config={"memory_limit": memory})
+        self._pool = pool
+        counted = load_counted(artifact)
+        self._index = counted.transitions
+        spill = pool.parent / ".drafts" / f"questions-{uuid4().hex[:8]}"
+        self._db = duckdb.connect(config={"memory_limit": memory, "temp_directory": str(spill)})
         self._db.execute("SET enable_progress_bar = false")
-        self._db.execute(
-            f"""CREATE TABLE t AS
-            SELECT user_key, (time // {DAY})::INTEGER AS day, time, recent, successor, known
-            FROM {relation("transitions", files)}"""
-        )
-        self.first_day = day_number(min(days)) if days else 0
+        self._decayed: dict[tuple[int, float, int | None], Decayed] = {}
+        self.first_day = day_number(min(counted.engagements)) if counted.engagements else 0
 
     def __len__(self) -> int:
-        return self._count("true")
+        return sum(filed.rows for filed in self._index.values())
 
     def between(self, start: AsOf, end: AsOf, limit: int | None = None, seed: int = 0) -> Transitions:
         """Transitions with start <= day < end, ordered by (day, user, time, successor).
 
         `limit` keeps a seeded sample of whole users, so that intervals clustered by user stay right.
         """
-        where = f"day >= {day_number(str(start))} AND day < {day_number(str(end))}"
-        if limit is not None:
-            rows = self._count(where)
-            if rows > limit:
-                share = int(limit / rows * 10_000)
-                where += f" AND (user_key % 10000 + {seed * 7919}) % 10000 < {share}"
-        table = self._db.sql(
-            f"""SELECT user_key, day, recent, successor, known FROM t WHERE {where}
-            ORDER BY day, user_key, time, successor"""
-        ).to_arrow_table()
-        table = table.combine_chunks()
-        rows = len(table)
-        if rows == 0:
-            none = np.zeros(0, np.int64)
-            return Transitions(
-                none.astype(np.uint64),
-                none.astype(np.int32),
-                np.zeros((0, RECENT), np.int16),
-                none.astype(np.int16),
-                np.zeros((0, self.interests), bool),
+        days = {day for day in self._index if str(start) <= day < str(end)}
+        rows = sum(self._index[day].rows for day in days)
+        share = 10_000 if limit is None or rows <= limit else int(limit / rows * 10_000)
+        parts = [self._empty()]
+        for path in files(self._pool, self._index, days):
+            table = read_columns(path)
+            user, day = table["user_key"].to_numpy(), table["time"].to_numpy() // DAY
+            keep = (day >= day_number(str(start))) & (day < day_number(str(end)))
+            keep &= (user % 10_000 + np.uint64(seed * 7919)) % 10_000 < share
+            parts.append(
+                Transitions(
+                    user[keep],
+                    day[keep].astype(np.int32),
+                    np.stack([table[name].to_numpy()[keep] for name in RECENT_COLUMNS], axis=1),
+                    table["successor"].to_numpy()[keep],
+                    np.unpackbits(packed(table["known"])[keep], axis=1, count=self.interests).astype(bool),
+                )
             )
-        recent = table["recent"].chunk(0).flatten().to_numpy(zero_copy_only=False)
-        packed = np.frombuffer(b"".join(table["known"].to_pylist()), np.uint8).reshape(rows, -1)
-        known = np.unpackbits(packed, axis=1, count=self.interests).astype(bool)
+        found = Transitions.concatenate(parts)
+        # each day lies in one file, which is sorted by (user, time, successor)
+        return found.take(np.argsort(found.day, kind="stable"))
+
+    def _empty(self) -> Transitions:
         return Transitions(
-            table["user_key"].to_numpy(),
-            table["day"].to_numpy(),
-            recent.reshape(rows, RECENT).astype(np.int16),
-            table["successor"].to_numpy(),
-            known,
+            np.zeros(0, np.uint64),
+            np.zeros(0, np.int32),
+            np.zeros((0, RECENT), np.int16),
+            np.zeros(0, np.int16),
+            np.zeros((0, self.interests), bool),
         )
 
     def sums(self, as_of: AsOf, half_life: float, length: int, resample: int | None = None) -> Sums:
@@ -82,13 +96,29 @@ class TransitionLog:
         Contexts are suffixes: length 1 counts every transition by the last interest before it. `resample`
         draws users with replacement (Poisson bootstrap, that seed).
         """
-        now = day_number(str(as_of))
-        draw = "1" if resample is None else _poisson(resample)
-        return self._sums(
-            f"SELECT {{context}}, successor, "
-            f"{draw} * pow(0.5, ({now} - day) / {half_life:.9g}::DOUBLE) AS weight FROM t "
-            f"WHERE day < {now} AND {{complete}}",
-            length,
+        key = length, half_life, resample
+        if key not in self._decayed:
+            draw = None if resample is None else poisson(resample)
+            self._decayed[key] = Decayed(self._day_files(), self.interests, length, half_life, draw)
+        return self._decayed[key].before(day_number(str(as_of)))
+
+    def _day_files(self) -> list[DayFile]:
+        days: dict[str, list[int]] = defaultdict(list)
+        for day, filed in self._index.items():
+            days[filed.file].append(day_number(day))
+        found = [DayFile(self._pool / name, min(held), max(held)) for name, held in days.items()]
+        return sorted(found, key=lambda file: (file.last, file.first))
+
+    def _scan(self, start: int, end: int) -> str:
+        """Transitions with start <= day < end, as a FROM source."""
+        days = {day for day in self._index if start <= day_number(day) < end}
+        listed = ", ".join(quoted(path) for path in files(self._pool, self._index, days))
+        if not listed:
+            columns = ", ".join(f"0::SMALLINT AS {name}" for name in (*RECENT_COLUMNS, "successor"))
+            return f"(SELECT 0::UBIGINT AS user_key, {columns}, 0::INTEGER AS day WHERE false)"
+        return (
+            f"(SELECT *, (time // {DAY})::INTEGER AS day FROM read_parquet([{listed}], "
+            f"hive_partitioning = false) WHERE time >= {start * DAY} AND time < {end * DAY})"
         )
 
     def supports(self, as_of: AsOf, days: int, length: int, user_cap: int, skip: int = 0) -> Sums:
@@ -98,49 +128,37 @@ class TransitionLog:
         context counts `user_cap` in all, shared evenly: nobody's basket decides what a prompt says.
         """
         end = day_number(str(as_of)) - skip
-        return self._sums(
-            f"""SELECT * EXCLUDE (user_key),
-                least(1.0, {user_cap} / count(*) OVER (PARTITION BY {{names}} user_key)) AS weight
-            FROM (
-                SELECT DISTINCT {{context}}, user_key, successor
-                FROM t WHERE day < {end} AND day >= {end - days} AND {{complete}}
-            )""",
-            length,
-        )
-
-    def _sums(self, rows: str, length: int) -> Sums:
-        names = [f"c{i}" for i in range(length)]
-        columns = [f"recent[{RECENT - length + 1 + i}] AS c{i}" for i in range(length)]
-        query = rows.format(
-            context=", ".join(columns) or "0 AS none",
-            complete=f"recent[{RECENT - length + 1}] >= 0" if length else "true",
-            names="".join(f"{name}, " for name in names),
-        )
-        keys = ", ".join([*names, "successor"])
+        context = "".join(f"{column}, " for column in _context(length))
+        names = ", ".join([*_context(length), "successor"])
         table = self._db.sql(
-            f"""SELECT {keys}, sum(weight::DOUBLE ORDER BY weight)::DOUBLE AS weight
-            FROM ({query}) GROUP BY {keys} ORDER BY {keys}"""
+            f"""SELECT {names}, shared, count(*) AS users FROM (
+                SELECT {names},
+                    greatest({user_cap}, count(*) OVER (PARTITION BY {context} user_key)) AS shared
+                FROM (
+                    SELECT DISTINCT {names}, user_key
+                    FROM {self._scan(max(0, end - days), end)} WHERE {_complete(length)}
+                )
+            ) GROUP BY ALL ORDER BY {names}, shared DESC"""
         ).to_arrow_table()
-        contexts = (
-            np.stack([table[name].to_numpy().astype(np.int16) for name in names], axis=1)
-            if names
-            else np.zeros((len(table), 0), np.int16)
-        )
-        return Sums(contexts, table["successor"].to_numpy().astype(np.int16), table["weight"].to_numpy())
-
-    def _count(self, where: str) -> int:
-        ((rows,),) = self._db.execute(f"SELECT count(*) FROM t WHERE {where}").fetchall()
-        return int(rows)
+        keys = np.stack([table[name].to_numpy() for name in (*_context(length), "successor")], axis=1)
+        weight = table["users"].to_numpy() * (user_cap / table["shared"].to_numpy())
+        starts = np.flatnonzero(np.r_[True, (keys[1:] != keys[:-1]).any(axis=1)][: len(keys)])
+        total = np.add.reduceat(weight, starts) if len(starts) else np.zeros(0)
+        keys = keys[starts].astype(np.int16)
+        return Sums(keys[:, :-1], keys[:, -1], total)
 
     def daily(self) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
         """(days since 1970, transitions on that day), days without one left out."""
-        table = self._db.sql("SELECT day, count(*) AS n FROM t GROUP BY day ORDER BY day").to_arrow_table()
-        return table["day"].to_numpy(), table["n"].to_numpy()
+        found = sorted((day_number(day), filed.rows) for day, filed in self._index.items())
+        days, rows = zip(*found, strict=True) if found else ((), ())
+        return np.array(days, np.int32), np.array(rows, np.int64)
 
 
-def _poisson(seed: int) -> str:
-    """SQL for a Poisson(1) draw per user: the weight of a user in a bootstrap sample."""
-    uniform = f"(hash(user_key, {seed}) % 1000000) / 1e6"
-    bounds = [0.367879, 0.735759, 0.919699, 0.981012, 0.996340, 0.999406]
-    steps = " + ".join(f"(u >= {bound})::INTEGER" for bound in bounds)
-    return f"list_transform([{uniform}], lambda u: {steps})[1]"
+def _context(length: int) -> tuple[str, ...]:
+    """Columns of the last interests before a step, most recent last."""
+    return RECENT_COLUMNS[RECENT - length :]
+
+
+def _complete(length: int) -> str:
+    """SQL: whether the user had so many recent interests."""
+    return f"{_context(length)[0]} >= 0" if length else "true"
