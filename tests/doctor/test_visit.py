@@ -82,7 +82,7 @@ def leave_behind(ws: Workspace) -> None:
     (ws.root / "work" / "abc.npz").write_bytes(b"PK half a chunk")
     day = one(ws, "events/date=*/*.parquet")
     shutil.copy(day, day.with_name("0" * 32 + ".parquet"))
-    counted = one(ws, "days/transitions/*/*.parquet")
+    counted = one(ws, "days/transitions/*.parquet")
     shutil.copy(counted, counted.with_name("0" * 32 + ".parquet"))
 
 
@@ -120,9 +120,9 @@ REMADE: dict[str, tuple[Damage, str]] = {
     "the catalogue": (lambda ws: cut(one(ws, "items/*/items.parquet")), "damaged items"),
     "the assignment": (lambda ws: flip(one(ws, "assignments/*/assignment.parquet")), "damaged assignments"),
     "counts": (lambda ws: cut(one(ws, "transitions/*/days.json")), "damaged transitions"),
-    "a counted day": (lambda ws: flip(one(ws, "days/transitions/*/*.parquet")), "damaged counted day"),
+    "a counted day": (lambda ws: flip(one(ws, "days/transitions/*.parquet")), "damaged counted day"),
     "no counted day": (
-        lambda ws: one(ws, "days/transitions/*/*.parquet").unlink(),
+        lambda ws: one(ws, "days/transitions/*.parquet").unlink(),
         "transitions without a day",
     ),
 }
