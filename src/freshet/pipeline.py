@@ -14,17 +14,16 @@ skipped, so a killed run continues where it was and a repeated one changes nothi
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime, timedelta
-from functools import partial
 from pathlib import Path
 
 from freshet.errors import ConfigError, NotEnoughData
 from freshet.events import ImportReport
-from freshet.ports import Artifact, Planner
+from freshet.ports import Artifact
 from freshet.steps import churn
 from freshet.steps.counting import Counting
 from freshet.steps.knowledge import Knowledge, learn
+from freshet.steps.late import LatePlanner
 from freshet.steps.publishing import check, foresee, make_table, publish, rules_of, settings_of
 from freshet.steps.sources import import_sources, latest
 from freshet.steps.tuning import accepted, attempted, finetune
@@ -119,15 +118,7 @@ def plan(ws: Workspace, as_of: AsOf | None = None) -> Record:
                 "there is no accepted model for this configuration to plan with",
                 hint="`freshet finetune` makes one, as `freshet run` does when it is due",
             )
-        open_planner = _opener(ws, known, model)
-        foresee(
-            ws,
-            run,
-            known,
-            counting,
-            open_planner() if open_planner else None,
-            model.version if model else "",
-        )
+        foresee(ws, run, known, counting, _planner(ws, known, model), model.version if model else "")
     return run.record
 
 
@@ -180,8 +171,8 @@ def _model(ws: Workspace, known: Knowledge) -> Artifact | None:
 def _refresh(
     ws: Workspace, run: Run, known: Knowledge, counting: Counting, model: Artifact | None, force: bool
 ) -> None:
-    open_planner = _opener(ws, known, model)
-    made = make_table(ws, run, known, counting, open_planner, model.version if model else "")
+    planner = _planner(ws, known, model)
+    made = make_table(ws, run, known, counting, planner, model.version if model else "")
     check(ws, run, known, counting, made)
     why_not = "" if force else _held_back(ws, known, made)
     if why_not:
@@ -218,10 +209,8 @@ def _was_rolled_back(ws: Workspace, made: Artifact) -> bool:
     return any(ws.releases.get(number).table == made.version for number in later)
 
 
-def _opener(ws: Workspace, known: Knowledge, model: Artifact | None) -> Callable[[], Planner] | None:
-    if ws.tuner is None or model is None:
-        return None
-    return partial(ws.tuner.open, model.path / "model", known.interests)
+def _planner(ws: Workspace, known: Knowledge, model: Artifact | None) -> LatePlanner | None:
+    return None if ws.tuner is None or model is None else LatePlanner(ws.tuner, model, known.interests)
 
 
 def _moment(ws: Workspace, run: Run, as_of: AsOf | None) -> AsOf:

@@ -73,6 +73,9 @@ class Tuner(Protocol):
     def tune(self, job: TuningJob, into: Path, progress: Progress = silent) -> TuningReport:
         """Write a model folder (safetensors, tokenizer, `freshet.json`)."""
 
+    def version(self, model: Path, interests: Interests) -> str:
+        """Version of the planner that `open` would give, told without loading the model."""
+
     def open(self, model: Path, interests: Interests) -> Planner:
         """A planner on a folder that `tune` wrote."""
 

@@ -15,7 +15,7 @@ from freshet.backends.planners.fake import FakePlanner, FakeTuner
 from freshet.backends.stores.local import write_manifest
 from freshet.errors import ArtifactError, ConfigError, DiskFull, VerificationError
 from freshet.ports import Draft
-from freshet.types import Interests, Ranking
+from freshet.types import Interests
 from freshet.workspace import Releases, Workspace
 from tests.steps.world import (
     FAKE,
@@ -102,15 +102,9 @@ def test_with_unchanged_evidence_nothing_is_inferred_and_the_planner_is_not_load
     ws = workspace(tmp_path / "ws", text)
     refreshed(ws, FIRST)
 
-    class Unloaded(FakePlanner):
-        def rank(self, prompts: object, top: object) -> Ranking:
-            raise AssertionError("nothing is to be asked")
-
-        size = rank  # type: ignore[assignment]
-
     class Tuner(FakeTuner):
         def open(self, model: Path, interests: Interests) -> FakePlanner:
-            return Unloaded(len(interests))
+            raise AssertionError("no planner is needed")
 
     record = pipeline.fast_path(with_tuner(ws, Tuner()), FIRST.minus(-1))
     details = step(record, "inference")

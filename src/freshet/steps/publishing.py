@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -85,13 +85,13 @@ def make_table(
     run: Run,
     known: Knowledge,
     counting: Counting,
-    open_planner: Callable[[], Planner] | None,
+    planner: Planner | None,
     model: str,
 ) -> Artifact:
     """The table of one moment, as an artifact; nothing is inferred that the previous table answers.
 
     Args:
-        open_planner: opens the planner; not called where the table exists. None = plain counts.
+        planner: asked where a prompt changed; None = plain counts.
         model: version of the planner's model.
     """
     job = job_of(ws, known, counting, model)
@@ -101,7 +101,6 @@ def make_table(
             step.artifact, step.cached = f"tables/{found.version}", True
         run.say("table: nothing changed since it was made, 0 rows to infer")
         return found
-    planner = open_planner() if open_planner else None
     asked = _ask(ws, run, known, counting, job, planned=planner is not None)
     answers = None
     mixture: Mixture | None = None

@@ -53,5 +53,8 @@ class FakeTuner:
         progress(1, 1)
         return TuningReport(len(job.examples), 0.0, (), Usage(), "fake")
 
+    def version(self, model: Path, interests: Interests) -> str:
+        return FakePlanner(len(interests), json.loads((model / "freshet.json").read_text())["seed"]).version
+
     def open(self, model: Path, interests: Interests) -> FakePlanner:
         return FakePlanner(len(interests), json.loads((model / "freshet.json").read_text())["seed"])

@@ -22,6 +22,13 @@ BATCH = 128
 """Prompts read in one forward pass."""
 
 
+def version_of(model: Path, interests: Interests, beam: int) -> str:
+    """Version of the planner on a folder that a tuner wrote; the model is not loaded for it."""
+    card = folder.read_card(model)
+    decides = (folder.checksum(model), card.mode, str(beam), *names(interests.descriptions, card.mode))
+    return hashlib.sha256("\0".join(decides).encode()).hexdigest()[:16]
+
+
 class LocalPlanner:
     """Ranks names by constrained search, and writes freely for the exact-match gate.
 
@@ -46,8 +53,7 @@ class LocalPlanner:
         from freshet.backends.planners.search import Reader
 
         self._reader = Reader(self._model)
-        decides = (folder.checksum(model), card.mode, str(beam), *wanted)
-        self._version = hashlib.sha256("\0".join(decides).encode()).hexdigest()[:16]
+        self._version = version_of(model, interests, beam)
 
     @property
     def version(self) -> str:

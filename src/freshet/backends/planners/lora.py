@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, cast
 from freshet.backends.planners import folder
 from freshet.backends.planners.extras import need_local
 from freshet.backends.planners.folder import torch_module
-from freshet.backends.planners.local import LocalPlanner
+from freshet.backends.planners.local import LocalPlanner, version_of
 from freshet.backends.planners.tables import token_tables
 from freshet.backends.planners.training import Recipe, fine_tune
 from freshet.ports import Progress, TuningJob, silent
@@ -62,6 +62,9 @@ class LoraTuner:
         )
         folder.save(trained, tokenizer, card, into)
         return report
+
+    def version(self, model: Path, interests: Interests) -> str:
+        return version_of(model, interests, self.beam)
 
     def open(self, model: Path, interests: Interests) -> LocalPlanner:
         return LocalPlanner(model, interests, beam=self.beam, device=self.device)
