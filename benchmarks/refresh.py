@@ -7,15 +7,15 @@ The log is SIMULATED (`freshet.simulator`, tastes that drift a little every day)
 model, which writes labels unless `--mode description` is given. Every ordered pair of interests is a row. The
 planner is tuned once and a first table is made; then, from copies of that workspace:
 
-- `noop_seconds`: a new day arrives on which nobody likes anything, and so was the day that leaves the window of
-  evidence: no prompt changes. `freshet refresh` makes a new table all the same: all planner rows are copied,
+- `noop_seconds`: a new day arrives on which nobody likes anything, and so was the day that leaves the window
+  of evidence: no prompt changes. `freshet refresh` makes a new table all the same: planner rows are copied,
   weights are fitted and count and fused scores computed anew, the table is verified and published. Median of
   whole processes; `noop_rows` are the prompts they inferred. `noop_same_seconds`: nothing arrived at all.
 - `cost_share`: on the new day people come to a tenth of the interests and go on to one that was not named
   there, more than twice as many as to the strongest successor so far. FLOPs of that refresh over those of the
   same table made without an earlier one, held-out prompts of the planner's weight included in both.
-- `changed_share_mean`: the world goes on, with a refresh every `--every` days: share of the table's rows whose
-  prompt changed. `without_hysteresis`: the same prompts with `[evidence] hysteresis = 0`.
+- `changed_share_mean`: the world goes on, with a refresh every `--every` days: share of the table's rows
+  whose prompt changed. `without_hysteresis`: the same prompts with `[evidence] hysteresis = 0`.
 """
 
 from __future__ import annotations

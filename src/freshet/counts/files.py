@@ -6,12 +6,11 @@ import json
 from pathlib import Path
 
 import numpy as np
-from scipy.sparse import csr_array
 
 from freshet.counts.model import ContextCounts, CountModel
 
-PARTS = ("data", "indices", "indptr")
-"""Arrays of a sparse matrix."""
+PARTS = ("codes", "start", "successor", "weight")
+"""Arrays of the counts after contexts of one length."""
 
 
 def write(model: CountModel, folder: Path) -> None:
@@ -21,9 +20,8 @@ def write(model: CountModel, folder: Path) -> None:
     np.save(folder / "base.npy", model.base)
     np.save(folder / "last.npy", model.last)
     for length, table in enumerate(model.tables, start=2):
-        np.save(folder / f"counts_{length}_codes.npy", table.codes)
         for part in PARTS:
-            np.save(folder / f"counts_{length}_{part}.npy", getattr(table.counts, part))
+            np.save(folder / f"counts_{length}_{part}.npy", getattr(table, part))
     (folder / "strengths.json").write_text(json.dumps(list(model.strengths)))
 
 
@@ -37,9 +35,8 @@ def read(folder: Path) -> CountModel:
     strengths = tuple(json.loads((folder / "strengths.json").read_text()))
 
     def table(length: int) -> ContextCounts:
-        codes = array(f"counts_{length}_codes")
-        parts = tuple(array(f"counts_{length}_{part}") for part in PARTS)
-        return ContextCounts(codes, csr_array(parts, shape=(len(codes), len(base))))
+        codes, start, successor, weight = (array(f"counts_{length}_{part}") for part in PARTS)
+        return ContextCounts(codes, start, successor, weight, len(base))
 
     tables = tuple(table(length) for length in range(2, len(strengths) + 1))
     return CountModel(array("popularity"), base, array("last"), tables, strengths)

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
-from freshet.types import Sums
+from freshet.types import Sums, context_codes, positions
 
 SUFFIX_NAMES = ("last", "pair", "triple")
 
@@ -29,27 +28,33 @@ class ContextCounts:
     """Counts after the observed contexts of one length; memory grows with what was seen, not with N**length.
 
     Attributes:
-        codes: (m,) contexts read as numbers in base N, ascending.
-        counts: (m, N) sparse.
+        codes: (m,) codes of the contexts, ascending.
+        start: (m + 1,) where the entries of each context begin; the last is their number.
+        successor, weight: (entries,) in the order of the contexts.
+        interests: N.
     """
 
     codes: NDArray[np.int64]
-    counts: csr_array
+    start: NDArray[np.int64]
+    successor: NDArray[np.int16]
+    weight: NDArray[np.float64]
+    interests: int
 
     @classmethod
     def of(cls, sums: Sums, interests: int) -> ContextCounts:
-        codes, row = np.unique(_codes(sums.contexts, interests), return_inverse=True)
-        places = (row, sums.successor.astype(np.int64))
-        return cls(codes, csr_array((sums.weight, places), shape=(len(codes), interests)))
+        codes, first = np.unique(context_codes(sums.contexts), return_index=True)  # sums are sorted
+        start = np.append(first, len(sums.successor))
+        return cls(codes, start, sums.successor, sums.weight, interests)
 
     def after(self, contexts: NDArray[np.int16]) -> NDArray[np.float64]:
         """(n, N) counts after contexts (n, length); zero after those never seen."""
-        wanted = _codes(contexts, self.counts.shape[1])
-        out = np.zeros((len(wanted), self.counts.shape[1]))
-        if len(self.codes):
-            place = np.minimum(np.searchsorted(self.codes, wanted), len(self.codes) - 1)
-            seen = self.codes[place] == wanted
-            out[seen] = self.counts[place[seen]].toarray()
+        out = np.zeros((len(contexts), self.interests))
+        place = positions(self.codes, context_codes(contexts))
+        rows = np.flatnonzero(place >= 0)
+        size = (self.start[1:] - self.start[:-1])[place[rows]]
+        offset = np.arange(size.sum()) - np.repeat(np.cumsum(size) - size, size)
+        entry = np.repeat(self.start[place[rows]], size) + offset
+        out[np.repeat(rows, size), self.successor[entry]] = self.weight[entry]
         return out
 
 
@@ -150,11 +155,3 @@ def _shrink(
     counts: NDArray[np.float64], towards: NDArray[np.float64], strength: float
 ) -> NDArray[np.float64]:
     return np.asarray((counts + strength * towards) / (counts.sum(axis=-1, keepdims=True) + strength))
-
-
-def _codes(contexts: NDArray[np.int16], interests: int) -> NDArray[np.int64]:
-    """(n,) contexts without padding, read as numbers in base N."""
-    codes = np.zeros(len(contexts), np.int64)
-    for column in contexts.T.astype(np.int64):
-        codes = codes * interests + column
-    return codes

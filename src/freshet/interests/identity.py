@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 _SAME = 0.1
 """Below this overlap (shared traffic over joint traffic) two interests have nothing but items in common."""
@@ -49,6 +48,8 @@ def match(
     np.add.at(shared, (labels[known], old[known]), weight)
     joint = shared.sum(axis=1)[:, None] + shared.sum(axis=0)[None, :] - shared
     overlap = shared / np.maximum(joint, 1e-12)
+    from scipy.optimize import linear_sum_assignment  # slow to load, and only a rebuild needs it
+
     new, previous = linear_sum_assignment(-shared)
     kept = overlap[new, previous] >= _SAME
     of_new, how_much = np.full(interests, -1, np.int64), np.zeros(interests)

@@ -21,7 +21,7 @@ from freshet.steps.sources import committed
 from freshet.types import Eligibility, Mixture, PlannerRows, context_codes
 from freshet.workspace import Release, Run, Workspace, version_of
 
-CODE = 3
+CODE = 4
 
 
 @dataclass(frozen=True)
