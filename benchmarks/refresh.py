@@ -174,12 +174,12 @@ def unchanged(root: Path, base: Path, quiet: pa.Table, repeats: int, show: Show)
         new.append(refresh(folder))
         same.append(refresh(folder))
         show.say(
-            f"a new day: {new[-1]['seconds']:.1f} s, {inference(new[-1])['inferred']} rows inferred; "
+            f"a new day: {new[-1]['seconds']:.1f} s, {inference(new[-1])['prompts']} rows inferred; "
             f"nothing new: {same[-1]['seconds']:.1f} s"
         )
         shutil.rmtree(folder)
     return {
-        "noop_rows": max(inference(run)["inferred"] for run in new),
+        "noop_rows": max(inference(run)["prompts"] for run in new),
         "noop_seconds": statistics.median(run["seconds"] for run in new),
         "noop_seconds_each": [run["seconds"] for run in new],
         "noop_seconds_by_step": {s["name"]: s["seconds"] for s in new[-1]["run"]["steps"]},
@@ -203,8 +203,8 @@ def a_tenth(root: Path, tuned: Path, base: Path, fads: pa.Table, show: Show) -> 
         "cost_share": delta["actual"]["flops"] / full["actual"]["flops"],
         "cost_changed_share": delta["changed"] / delta["rows"],
         "cost_process_seconds": [run["seconds"] for run in runs],
-        "cost_delta": {key: delta[key] for key in ("inferred", "expected", "actual")},
-        "cost_full": {key: full[key] for key in ("inferred", "expected", "actual")},
+        "cost_delta": {key: delta[key] for key in ("prompts", "expected", "actual")},
+        "cost_full": {key: full[key] for key in ("prompts", "expected", "actual")},
     }
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import FIRST, INTERESTS, LAST, answered, freshet, rows
+from tests.cli.conftest import FIRST, INTERESTS, LAST, answered, called, freshet, rows
 
 
 def test_status_tells_what_serves_and_what_drives_the_log(shop: Path) -> None:
@@ -129,6 +129,16 @@ def test_a_moment_in_the_past_leaves_the_release_alone(copy: Path) -> None:
     assert all((copy / table).is_dir() for table in tables)
     published = answered("refresh", "-w", copy, "--as-of", "2024-02-25", "--publish")
     assert published["run"]["release"] == 3
+
+
+def test_a_dry_run_tells_the_plan_and_makes_nothing(copy: Path) -> None:
+    tables = sorted((copy / "tables").iterdir())
+    found = answered("refresh", "-w", copy, "--as-of", "2024-02-24", "--dry-run")
+    [plan] = [step["details"] for step in found["run"]["steps"] if step["name"] == "plan"]
+    assert (plan["rows"], plan["changed"]) == (1 + INTERESTS**2, 0)  # plain counts infer nothing
+    assert found["run"]["release"] is None
+    assert sorted((copy / "tables").iterdir()) == tables
+    assert "nothing was published" in called("refresh", "-w", copy, "--dry-run").stdout
 
 
 def test_importing_again_and_running_again_change_nothing(copy: Path) -> None:

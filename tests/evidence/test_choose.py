@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from freshet import evidence as stage
 from freshet.config import EvidenceConfig
 from freshet.evidence import Window, read, write
-from freshet.prompts import render
+from freshet.prompts import Prompts, render
 from freshet.types import Context, ContextEvidence, Evidence, Successor, Sums, pack_contexts
 from tests.counts.worlds import sums
 from tests.evidence import reference
@@ -155,6 +155,55 @@ def test_noise_keeps_the_prompt_and_a_real_change_releases_it() -> None:
     change: Counts = {((1,), 2): 38.0, ((1,), 3): 19.0, ((1,), 4): 10.0, ((1,), 5): 30.0}
     assert pick(change, previous=first)[(1,)] == pick(change)[(1,)]
     assert named(pick(change)[(1,)]) == [2, 5, 3]
+
+
+pairs_and_singles = st.tuples(
+    *(
+        st.dictionaries(
+            st.tuples(
+                st.lists(st.integers(0, N - 1), min_size=size, max_size=size, unique=True).map(tuple),
+                st.integers(0, N - 1),
+            ),
+            st.integers(8, 60).map(float),
+            max_size=25,
+        )
+        for size in (1, 2)
+    )
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(pairs_and_singles, st.integers(0, 2**32 - 1))
+def test_noise_below_the_threshold_flips_nothing(counts: tuple[Counts, Counts], seed: int) -> None:
+    """Counts move by up to 2 %, so shares by less than 9 % and their ratios by less than the hysteresis."""
+    rng = np.random.default_rng(seed)
+    noisy = [{cell: weight * rng.uniform(0.98, 1.02) for cell, weight in part.items()} for part in counts]
+    before, after = (Window(levels({}, *part), []) for part in (counts, noisy))
+    first = choose(before, ALL, N, STRENGTHS, FREQUENCY, {})
+    second = choose(after, ALL, N, STRENGTHS, FREQUENCY, first)
+    words = [f"i{i}" for i in range(N)]
+    one, other = (Prompts.of(pack_contexts(ALL, 2), words, said) for said in (first, second))
+    assert one.identities() == other.identities()
+
+
+@settings(deadline=None, max_examples=60)
+@given(pairs_and_singles, st.data())
+def test_a_real_change_passes(counts: tuple[Counts, Counts], data: st.DataObject) -> None:
+    first = choose(Window(levels({}, *counts), []), ALL, N, STRENGTHS, FREQUENCY, {})
+    if not len(first):
+        return
+    context = data.draw(st.sampled_from(list(first)))
+    after = first[context].after
+    others = sorted(set(range(N)) - {*context, *named(first[context])})
+    if not others:
+        return
+    newcomer = data.draw(st.sampled_from(others))
+    changed = [dict(part) for part in counts]
+    changed[len(after) - 1][after, newcomer] = 10_000.0
+    window = Window(levels({}, *changed), [])
+    now = choose(window, ALL, N, STRENGTHS, FREQUENCY, first)[context]
+    assert now == choose(window, ALL, N, STRENGTHS, FREQUENCY, {})[context]
+    assert named(now)[0] == newcomer
 
 
 def test_a_word_is_released_when_its_share_has_left_it_for_good() -> None:

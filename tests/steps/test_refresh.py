@@ -30,6 +30,7 @@ from tests.steps.world import (
     current_table,
     refreshed,
     rewrite,
+    same_content,
     settings,
     step,
     table_of,
@@ -82,7 +83,7 @@ def test_a_plan_foretells_what_the_refresh_then_does(planned: Workspace, tmp_pat
     expected, actual = done["expected"], done["actual"]
     assert foreseen["expected"]["tokens"] == expected["tokens"] > 0
     assert expected["tokens"] == pytest.approx(actual["tokens"], rel=0.1)  # a part of the chunks is sized
-    assert not [s for s in pipeline.plan(ws, SECOND).steps if s.name == "plan"]  # nothing is left to do
+    assert step(pipeline.plan(ws, SECOND), "plan")["changed"] == 0  # nothing is left to do
 
 
 def test_with_unchanged_evidence_nothing_is_inferred_and_the_planner_is_not_loaded(
@@ -108,7 +109,7 @@ def test_with_unchanged_evidence_nothing_is_inferred_and_the_planner_is_not_load
 
     record = pipeline.fast_path(with_tuner(ws, Tuner()), FIRST.minus(-1))
     details = step(record, "inference")
-    assert details["changed"] == details["calibration"]["changed"] == details["inferred"] == 0
+    assert details["changed"] == details["calibration"]["changed"] == details["prompts"] == 0
     assert details["copied"] == details["rows"]
     first, second = (table_of(ws, moment) for moment in (FIRST, FIRST.minus(-1)))
     for name in ("successors", "logp", "fingerprints"):
@@ -116,6 +117,18 @@ def test_with_unchanged_evidence_nothing_is_inferred_and_the_planner_is_not_load
         np.testing.assert_array_equal(old, new)
     count = [np.load(table.path / "count.npy") for table in (first, second)]
     assert not np.array_equal(*count)  # counts are older by a day
+
+
+def test_what_was_published_when_changes_no_table(planned: Workspace, tmp_path: Path) -> None:
+    eager = copied(planned, tmp_path / "eager")
+    for moment in (FIRST, SECOND, FIRST):
+        pipeline.fast_path(eager, moment, force_publish=True)
+    pipeline.roll_back(eager, 1)
+    shy = copied(planned, tmp_path / "shy")
+    pipeline.fast_path(shy, SECOND)
+    for ws in (eager, shy):
+        pipeline.fast_path(ws, SECOND.minus(-3))
+    same_content(eager, shy)
 
 
 def test_other_settings_of_the_table_are_due_at_once(counted: Workspace, tmp_path: Path) -> None:

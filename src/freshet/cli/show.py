@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -60,6 +61,24 @@ def steps(console: Console, record: Record) -> None:
             f"{step.peak_mb:,.0f}",
             f"{step.artifact}{' (there already)' if step.cached else ''}",
         )
+    console.print(table)
+    for step in record.steps:
+        if "expected" in step.details:
+            _foretold(console, step.details, record.currency)
+
+
+def _foretold(console: Console, told: dict[str, Any], currency: str) -> None:
+    """What the plan foretold, beside what inference then cost."""
+    table = _table("inference", ">prompts", ">tokens", ">TFLOPs", ">seconds", f">{currency}")
+    for name in ("expected", "actual"):
+        if name in told:
+            cost = told[name]
+            timed = (
+                ("", "") if cost["seconds"] is None else (f"{cost['seconds']:.1f}", f"{cost['money']:.4f}")
+            )
+            table.add_row(
+                name, f"{told['prompts']:,}", f"{cost['tokens']:,}", f"{cost['flops'] / 1e12:.3f}", *timed
+            )
     console.print(table)
 
 

@@ -149,21 +149,21 @@ def foretell(ws: Workspace, run: Run, asked: Questions, planned: inference.Plan,
     cost = Cost(usage.tokens, usage.flops, seconds, money)
     rows = rows_of(asked, planned)
     run.say(
-        f"plan: {rows['changed']:,} of {rows['rows']:,} rows changed, {rows['copied']:,} copied; with "
-        f"{rows['calibration']['changed']:,} of {rows['calibration']['rows']:,} held-out prompts about "
-        f"{cost} {run.record.currency}"
+        f"plan: {rows['changed']:,} of {rows['rows']:,} rows changed, {rows['copied']:,} copied; {anew:,} "
+        f"prompts to infer, held-out ones included: about {cost} {run.record.currency}"
     )
     return cost
 
 
 def rows_of(asked: Questions, planned: inference.Plan) -> dict[str, Any]:
-    """How many rows a plan infers and copies."""
+    """How many rows a plan infers and copies; a prompt that occurs twice is inferred once."""
     changed = planned.source < 0
     anew = int(changed[: asked.rows].sum())
     return {
         "rows": asked.rows,
         "changed": anew,
         "copied": asked.rows - anew,
+        "prompts": len(planned.changed),
         "calibration": {"rows": len(changed) - asked.rows, "changed": int(changed[asked.rows :].sum())},
     }
 
@@ -190,7 +190,6 @@ def infer(
         actual = Cost(step.tokens, step.flops, seconds, run.money(seconds, step.tokens))
         step.details = {
             **rows_of(asked, planned),
-            "inferred": outcome.inferred,
             "resumed": outcome.resumed,
             "failed": len(outcome.failures),
             "by": _by(ws),
@@ -280,7 +279,7 @@ def _seconds(ws: Workspace, planned: inference.Plan, planner: Planner, usage: Us
     for record in reversed(ws.ledger.records()):
         for step in reversed(record.steps):
             told = step.details
-            if step.name == "inference" and told.get("by") == _by(ws) and told["inferred"] >= PROBE:
+            if step.name == "inference" and told.get("by") == _by(ws) and told["prompts"] >= PROBE:
                 spent = told["actual"]
                 if spent["tokens"]:  # 0 where all of it was resumed
                     return float(spent["seconds"]) / int(spent["tokens"]) * usage.tokens

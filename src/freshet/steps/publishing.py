@@ -137,6 +137,8 @@ def foresee(
     made = ws.store.find("tables", job.version) is not None
     if made or planner is None:
         why = "the table is made already" if made else "plain counts infer nothing"
+        with run.step("plan") as step:
+            step.details = {"rows": len(job.contexts), "changed": 0, "why": why}
         run.say(f"plan: 0 of {len(job.contexts):,} rows to infer, {why}")
         return
     asked = _ask(ws, run, known, counting, job, planned=True)
