@@ -92,8 +92,11 @@ def fit(
     penalty = RIDGE * examples * np.eye(len(names))
     likelihood, gradient, hessian, by_user = _derivatives(held, weights)
     for _ in range(iterations):
-        step = np.linalg.solve(hessian + penalty, gradient - penalty @ weights)
+        slope = gradient - penalty @ weights
+        step = np.linalg.solve(hessian + penalty, slope)
         before = likelihood - 0.5 * float(weights @ penalty @ weights)
+        if 0.5 * float(step @ slope) < 1e-9 * abs(before):  # what the step would gain
+            break
         while True:  # halve the step while it overshoots
             likelihood, gradient, hessian, by_user = _derivatives(held, weights + step)
             gain = likelihood - 0.5 * float((weights + step) @ penalty @ (weights + step)) - before
@@ -101,8 +104,6 @@ def fit(
                 break
             step = step / 2
         weights = weights + step
-        if gain < 1e-7 * abs(before):
-            break
     bread = np.linalg.inv(hessian + penalty)
     error = np.sqrt(np.diag(bread @ (by_user.T @ by_user) @ bread))
     return Mixture(

@@ -126,7 +126,7 @@ class CountModel:
     def mean_after(self, recent: NDArray[np.int16]) -> NDArray[np.float64]:
         """(n, N) mean over a user's recent interests of the probability after each."""
         total = np.zeros((len(recent), self.interests))
-        for column in recent.T:
+        for column in recent.T[(recent >= 0).any(axis=0)]:
             total += np.where(column[:, None] >= 0, self.last[column], 0.0)
         held = (recent >= 0).sum(axis=1, keepdims=True)
         return np.where(held > 0, total / np.maximum(held, 1), self.base)

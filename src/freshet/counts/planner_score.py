@@ -70,6 +70,8 @@ class PlannerScores:
         looked_up = np.zeros((len(recent), 1))
 
         def add(contexts: NDArray[np.int16], wanted: NDArray[np.bool_]) -> None:
+            if not wanted.any():
+                return
             row = self.find(contexts)
             use = wanted & (row >= 0)
             if use.any():
