@@ -1,0 +1,189 @@
+"""Processes are really killed, disks are really full, and nothing is lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import hypothesis
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from freshet import checksums, pipeline
+from freshet.doctor import visit
+from freshet.errors import DiskFull
+from freshet.events import EventLog
+from freshet.inspect import open_release
+from freshet.workspace import Releases, Workspace
+from tests.steps.world import (
+    FAKE,
+    FIRST,
+    NOW,
+    content,
+    copied,
+    make_world,
+    same_content,
+    settings,
+    workspace,
+)  # fmt: skip
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_killed_at_any_point_and_run_again_it_is_as_if_undisturbed() -> None:
+    """The benchmark with few kills: every stage, moments and file operations."""
+    command = [sys.executable, "benchmarks/chaos.py", "--kills", "10", "--planner", "fake", "--json"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    found = json.loads(done.stdout)
+    assert (found["lost"], found["corrupt"], found["unreadable"]) == (0, 0, 0), done.stdout
+    assert done.returncode == 0
+    assert found["kills"] == 10
+    assert all(stage["kills"] >= 2 and stage["opened"] for stage in found["stages"].values())
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of a few megabytes; mounting one is for root alone."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(place)], capture_output=True, text=True
+    )
+    if mounted.returncode != 0:
+        pytest.skip(f"can't mount a small disk: {mounted.stderr.strip()}")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def fill(disk: Path, leave: int) -> Path:
+    """Use the disk up but for so many bytes."""
+    left = os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize
+    path = disk / "filler"
+    path.write_bytes(b"\0" * max(0, left - leave))
+    return path
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_world(tmp_path_factory.mktemp("world"))
+
+
+@pytest.fixture(scope="module")
+def before(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """One release; a refresh is due."""
+    text = settings(world, "fake", FAKE.replace("[gates]", "[gates]\nrecall = 0.0\nexact_match = 0.0"))
+    ws = workspace(tmp_path_factory.mktemp("before") / "ws", text)
+    pipeline.import_log(ws, NOW)
+    pipeline.fast_path(ws, FIRST, force_publish=True)
+    return ws
+
+
+@pytest.fixture(scope="module")
+def after(before: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """The same after an undisturbed refresh."""
+    ws = copied(before, tmp_path_factory.mktemp("after") / "ws")
+    pipeline.fast_path(ws)
+    return ws
+
+
+@pytest.mark.parametrize("leave", [0, 8 << 10, 60 << 10, 150 << 10])
+def test_a_full_disk_is_told_nothing_is_published_and_a_repeated_run_goes_on(
+    before: Workspace, after: Workspace, disk: Path, leave: int
+) -> None:
+    ws = copied(before, disk / "ws")
+    filler = fill(disk, leave)
+    with pytest.raises(DiskFull, match="is full") as told:
+        pipeline.fast_path(ws)
+    assert told.value.retryable
+    assert open_release(ws).release.number == 1
+    assert not [one for one in visit(ws).findings if one.damage]
+    filler.unlink()
+    pipeline.fast_path(ws)
+    assert open_release(ws).release.number == 2
+    same_content(ws, after)
+
+
+@pytest.mark.parametrize("leave", [0, 4 << 10, 30 << 10, 100 << 10])
+def test_an_import_onto_a_full_disk_changes_nothing_and_can_be_repeated(
+    world: Path, before: Workspace, disk: Path, leave: int
+) -> None:
+    ws = workspace(disk / "ws", settings(world))
+    filler = fill(disk, leave)
+    with pytest.raises(DiskFull, match="is full"):
+        pipeline.import_log(ws, NOW)
+    assert EventLog(ws.root).snapshot().days == ()
+    filler.unlink()
+    pipeline.import_log(ws, NOW)
+    assert content(ws, ["events"]) == content(before, ["events"])
+
+
+def test_a_copied_workspace_is_as_good_as_the_original(
+    before: Workspace, after: Workspace, tmp_path: Path
+) -> None:
+    """No path of the machine is in it, and what is there already is found."""
+    moved = workspace(tmp_path / "elsewhere", (before.root / "freshet.toml").read_text())
+    subprocess.run(["cp", "-r", f"{before.root}/.", str(moved.root)], check=True)  # times are not kept
+    pipeline.fast_path(moved)
+    same_content(moved, after)
+    names = {str(before.root), str(after.root), str(tmp_path)}
+    for path in moved.root.rglob("*.json"):
+        assert not [name for name in names if name in path.read_text()], path
+    assert visit(moved).findings == []
+    again = pipeline.fast_path(moved)
+    assert [step.name for step in again.steps if step.name == "table" and step.cached]
+
+
+def test_a_release_can_be_opened_while_it_is_replaced(after: Workspace, tmp_path: Path) -> None:
+    ws = copied(after, tmp_path / "ws")
+    ended = threading.Event()
+
+    def replace() -> int:
+        swaps = 0
+        while not ended.is_set():
+            ws.releases.point_to(1 + swaps % 2)
+            swaps += 1
+        return swaps
+
+    with ThreadPoolExecutor(1) as pool:
+        swapping = pool.submit(replace)
+        seen = set()
+        for _ in range(60):
+            checksums.forget()
+            opened = open_release(ws)
+            seen.add(opened.release.number)
+            assert opened.made.manifest["as_of"] == opened.release.as_of
+            assert len(opened.table.look_up((1, 2)).successors)
+        ended.set()
+        assert swapping.result() > 60
+    assert seen == {1, 2}
+
+
+actions = st.lists(st.sampled_from(["publish", "back"]), min_size=1, max_size=8)
+
+
+@given(actions)
+@hypothesis.settings(deadline=None, max_examples=30)
+def test_publish_then_rollback_equals_before(done: list[str]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        releases = Releases(Path(folder))
+        history = [releases.publish("2024-01-01", "0", "", "i", "00001")]
+        for number, action in enumerate(done, start=1):
+            before, files = releases.current(), {n: releases.get(n) for n in releases.numbers()}
+            assert before == history[-1]
+            if action == "publish":
+                history.append(releases.publish("2024-01-01", str(number), "", "i", "00001"))
+                assert history[-1].previous == before.number
+                releases.point_to(before.number)
+                assert releases.current() == before  # rolled back: as if never published
+                releases.point_to(history[-1].number)
+            elif before.previous is not None:
+                history.append(releases.point_to(before.previous))
+            assert {n: releases.get(n) for n in files} == files  # no release ever changes
