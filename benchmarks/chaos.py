@@ -23,6 +23,7 @@ disk was unplugged.
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import random
@@ -33,7 +34,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,21 @@ STAGES: dict[str, list[str]] = {
 }
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 OPERATIONS = ("os.rename", "os.link", "os.remove", "os.mkdir", "os.rmdir")
+ALWAYS = (
+    "freshet.cli.show",
+    "freshet.doctor",
+    "freshet.pipeline",
+    "freshet.simulator",
+    "freshet.wiring",
+    "pyarrow.dataset",
+)
+LOCAL = (
+    "datasets",
+    "transformers.models.qwen3.modeling_qwen3",
+    "transformers.trainer",
+    "trl.trainer.sft_trainer",
+)
+"""What a child would take seconds to import."""
 LONGEST = 3
 """Kills in a row before a command may end."""
 WAITING = 3
@@ -108,6 +124,9 @@ class Tally:
     opened: int = 0
     points: Counter[str] = field(default_factory=Counter)
     examples: list[str] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        return {one.name: getattr(self, one.name) for one in fields(self)} | {"points": dict(self.points)}
 
 
 def main() -> None:
@@ -387,13 +406,8 @@ def _generate(folder: Path) -> int:
 
 def _warm(planner: str) -> None:
     """Import what takes seconds, so that children need not; run none of it, which would start threads."""
-    import freshet.cli.show
-    import freshet.doctor
-    import freshet.report  # noqa: F401
-
-    if planner == "scratch":
-        import trl  # noqa: F401
-        from transformers import Qwen3ForCausalLM  # noqa: F401
+    for name in (*ALWAYS, *(LOCAL if planner == "scratch" else ())):
+        importlib.import_module(name)
 
 
 def _log(space: Path) -> str:
@@ -409,7 +423,7 @@ def summary(tallies: dict[str, Tally]) -> dict[str, Any]:
     points = sum((tally.points for tally in tallies.values()), Counter())
     return sums | {
         "points": dict(points.most_common()),
-        "stages": {name: asdict(tally) for name, tally in tallies.items()},
+        "stages": {name: tally.as_dict() for name, tally in tallies.items()},
     }
 
 

@@ -38,6 +38,7 @@ from tests.steps.world import (
 ROOT = Path(__file__).parents[1]
 
 
+@pytest.mark.slow
 def test_killed_at_any_point_and_run_again_it_is_as_if_undisturbed() -> None:
     """The benchmark with few kills: every stage, moments and file operations."""
     command = [sys.executable, "benchmarks/chaos.py", "--kills", "10", "--planner", "fake", "--json"]
