@@ -27,6 +27,7 @@ from tests.steps.world import (
     FAKE,
     FIRST,
     NOW,
+    approving,
     content,
     copied,
     make_world,
@@ -80,10 +81,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def before(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """One release; a refresh is due."""
-    text = settings(world, "fake", FAKE.replace("[gates]", "[gates]\nrecall = 0.0\nexact_match = 0.0"))
-    ws = workspace(tmp_path_factory.mktemp("before") / "ws", text)
+    ws = workspace(tmp_path_factory.mktemp("before") / "ws", settings(world, "fake", FAKE))
     pipeline.import_log(ws, NOW)
-    pipeline.fast_path(ws, FIRST, force_publish=True)
+    approving(lambda: pipeline.fast_path(ws, FIRST, force_publish=True), ws)
     return ws
 
 

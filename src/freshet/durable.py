@@ -10,7 +10,8 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -23,7 +24,11 @@ PART = ".part"
 """How names of files end that are being written."""
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_FULL_WORDS = tuple(os.strerror(number).lower() for number in _FULL)
+_FULL_WORDS = re.compile(
+    "|".join([*(re.escape(os.strerror(number)) for number in _FULL), r"\d+ requested and \d+ written"]),
+    re.IGNORECASE,
+)
+"""How libraries tell of it that keep the error number to themselves; the last is numpy's."""
 
 
 @contextmanager
@@ -77,6 +82,15 @@ def move_file(aside: Path, path: Path) -> None:
     make_folder(path.parent)
     aside.replace(path)
     sync(path.parent)
+
+
+def sync_all(paths: Iterable[Path]) -> None:
+    """Force finished files and their folders to the disk, which together costs little more than one."""
+    paths = list(paths)
+    for path in paths:
+        sync(path)
+    for folder in sorted({path.parent for path in paths} | {path.parent.parent for path in paths}):
+        sync(folder)
 
 
 def move_folder(draft: Path, final: Path) -> None:
@@ -135,7 +149,7 @@ def _is_full(error: BaseException | None) -> bool:
     while error is not None:
         if isinstance(error, OSError) and error.errno in _FULL:
             return True
-        if any(words in str(error).lower() for words in _FULL_WORDS):
+        if _FULL_WORDS.search(str(error)):
             return True
         error = error.__cause__ or error.__context__
     return False

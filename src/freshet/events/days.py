@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from freshet.checksums import remembered
-from freshet.durable import move_file
+from freshet.durable import sync_all
 from freshet.errors import ArtifactError
 from freshet.events.columnar import COMPRESSION, Checksum, checksum_of
 
@@ -77,10 +77,12 @@ def write_days(rows: pa.RecordBatchReader, root: Path, scratch: Path) -> list[Da
         root: workspace.
         scratch: folder on the same disk for the file being written.
     """
-    return [
+    written = [
         _write_day(root, scratch, rows.schema, _EPOCH + timedelta(days=day), map(itemgetter(1), pieces))
         for day, pieces in groupby(_by_day(rows), key=itemgetter(0))
     ]
+    sync_all(day.path for day in written)  # nothing names them before the caller's commit
+    return written
 
 
 def _by_day(rows: pa.RecordBatchReader) -> Iterator[tuple[int, pa.Table]]:
@@ -106,7 +108,8 @@ def _write_day(
     checksum = content.hexdigest()
     path = day_path(root, day, checksum)
     size = aside.stat().st_size
-    move_file(aside, path)  # over one that is there already, which may be damaged
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside.replace(path)  # over one that is there already, which may be damaged
     return DayFile(day, path, rows, checksum, size)
 
 
