@@ -24,7 +24,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 from functools import partial
 from pathlib import Path
-from time import monotonic
+from time import monotonic, process_time
 from typing import Any
 
 import duckdb
@@ -75,7 +75,6 @@ def measure(options: argparse.Namespace, root: Path) -> dict[str, Any]:
         answer: dict[str, Any] = json.loads(done.stdout)
         return answer
 
-    run("compile")  # once per installation: numba keeps what it compiled
     whole, more, again, sums = run("whole"), run("more"), run("again"), run("sums")
     plain = run("plain") if not options.no_plain else None
     return {
@@ -88,7 +87,10 @@ def measure(options: argparse.Namespace, root: Path) -> dict[str, Any]:
         "days": options.days,
         "transitions": whole["summary"]["transitions"],
         "seconds_count": whole["seconds"],
+        "seconds_warm_up": more["seconds_warm_up"],
+        "cpu_seconds_count": whole["cpu_seconds"],
         "seconds_one_more_day": more["seconds"],
+        "cpu_seconds_one_more_day": more["cpu_seconds"],
         "recounted_users_one_more_day": more["summary"]["recounted_users"],
         "seconds_unchanged": again["seconds"],
         "seconds_sums_first": sums["seconds"],
@@ -115,24 +117,32 @@ def stage(options: argparse.Namespace) -> dict[str, Any]:
     """One measured process."""
     log, root = options.log, options.into
     days = [(FIRST + timedelta(days=day), log / f"{day:05d}.parquet") for day in range(options.days + 1)]
+    warm_up = 0.0
+    if options.stage in ("whole", "more", "again"):  # a process compiles or loads compiled code once
+        started = monotonic()
+        counted(log, days[:1], root, f"warm-{options.stage}", None, root / "warm")
+        warm_up = round(monotonic() - started, 3)
     match options.stage:
-        case "compile":
-            run = partial(counted, log, days[:1], root, "compile", None, root / "compiled")
         case "whole":
-            run = partial(counted, log, days[:-1], root, "whole", None)
+            run = partial(counted, log, days[:-1], root, "whole", None, root / "pool")
         case "more":
-            run = partial(counted, log, days, root, "more", "whole")
+            run = partial(counted, log, days, root, "more", "whole", root / "pool")
         case "again":
-            run = partial(counted, log, days, root, "again", "more")
+            run = partial(counted, log, days, root, "again", "more", root / "pool")
         case "sums":
             run = partial(sums, root, days[-1][0])
         case _:
             run = partial(plain, log, days[:-1], root)
-    started = monotonic()
+    started, before = monotonic(), process_time()
     answer: dict[str, Any] = run()
     seconds = round(monotonic() - started, 3)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    return {"seconds": seconds, "peak_rss_gb": round(peak, 3)} | answer
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    figures = {
+        "seconds": seconds,
+        "seconds_warm_up": warm_up,
+        "cpu_seconds": round(process_time() - before, 3),
+    }
+    return figures | {"peak_rss_gb": round(used.ru_maxrss / 1e6, 3)} | answer
 
 
 def counted(
@@ -141,7 +151,7 @@ def counted(
     root: Path,
     name: str,
     before: str | None,
-    pool: Path | None = None,
+    pool: Path,
 ) -> dict[str, Any]:
     into = root / name
     into.mkdir()
@@ -154,7 +164,7 @@ def counted(
         INTERESTS,
         TransitionsConfig(novelty_days=NOVELTY),
         previous,
-        pool or root / "pool",
+        pool,
         into,
     )
     return {"summary": summary}
@@ -165,7 +175,7 @@ def sums(root: Path, last: date) -> dict[str, Any]:
     started = monotonic()
     log = TransitionLog(root / "more", root / "pool", INTERESTS)
     asked, first = 0, 0.0
-    for weeks in range(6):
+    for weeks in range(5, -1, -1):
         moment = AsOf(last).minus(7 * weeks)
         for half_life, length in ((7.0, 0), (28.0, 0), (112.0, 0), (224.0, 1), (224.0, 2)):
             log.sums(moment, half_life, length)
@@ -229,7 +239,7 @@ def day_file(log: Path, size: int, users: int, popularity: np.ndarray, day: int)
     second = random.integers(0, 86_400, size)
     order = np.lexsort((second, user))
     start = ((FIRST - date(1970, 1, 1)).days + day) * 86_400
-    names = pc_user(user[order])
+    names = user_ids(user[order])
     table = pa.table(
         {
             "user": names,
@@ -244,7 +254,7 @@ def day_file(log: Path, size: int, users: int, popularity: np.ndarray, day: int)
     pq.write_table(table, log / f"{day:05d}.parquet", compression="zstd", row_group_size=1 << 17)
 
 
-def pc_user(user: np.ndarray) -> pa.Array:
+def user_ids(user: np.ndarray) -> pa.Array:
     """`user-0000017` and so on."""
     digits = np.char.zfill(user.astype("U10"), 8)
     return pa.array(np.char.add("user-", digits), pa.large_string())

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from freshet.transitions.pool import ENGAGEMENT, Rows, day_number
@@ -45,7 +46,7 @@ class Affected:
         return cls(users[0], since[0])
 
     def within(self, rows: Rows) -> Rows:
-        """The rows of affected users."""
+        """The rows of affected users; rows are sorted by user, here and below."""
         if self.users is None:
             return rows
         return rows[self._since(rows) <= np.iinfo(np.int32).max]
@@ -58,11 +59,21 @@ class Affected:
 
     def _since(self, rows: Rows) -> NDArray[np.int64]:
         """(n,) the day from which on a row's user is affected; beyond all days where never."""
-        never = np.iinfo(np.int64).max
-        if self.users is None or not len(self.users):
-            return np.full(len(rows), never)
-        place = np.minimum(np.searchsorted(self.users, rows["user"]), len(self.users) - 1)
-        return np.where(self.users[place] == rows["user"], self.since[place].astype(np.int64), never)
+        since = np.full(len(rows), np.iinfo(np.int64).max)
+        if self.users is not None:
+            _look_up(self.users, self.since, rows["user"], since)
+        return since
+
+
+@njit(cache=True, nogil=True)
+def _look_up(users, since, asked, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # pragma: no cover - compiled
+    """Both sorted, so one pass over both; much faster than a search for each."""
+    place = 0
+    for i in range(len(asked)):
+        while place < len(users) and users[place] < asked[i]:
+            place += 1
+        if place < len(users) and users[place] == asked[i]:
+            out[i] = since[place]
 
 
 def _differing(before: Rows | None, now: Rows | None) -> NDArray[np.uint64]:

@@ -207,7 +207,7 @@ class _Recount:
         reach = EVER if self.novelty is None else self.novelty + 1
         first, until = day_number(self.changed[0]), day_number(self.changed[-1]) + reach
         window = {day for day in self.engaged if first - reach <= day_number(day) <= until}
-        engagements = self._by_user(affected, window)
+        engagements = self._by_user(workers, affected, window)
         numbers = range(first, min(until, max(map(day_number, window), default=first)) + 1)
         found = self._walk(workers, affected, engagements, numbers, progress)
         days = self.engaged.keys() | (self.before.transitions.keys() & set(self.changed))
@@ -229,12 +229,15 @@ class _Recount:
             for day in self.changed
         )
 
-    def _by_user(self, affected: Affected, window: set[str]) -> spill.Engagements:
+    def _by_user(self, workers: Executor, affected: Affected, window: set[str]) -> spill.Engagements:
         """Engagements of the affected users, in parts."""
         rows = sum(self.engaged[day].rows for day in window)
         parts = spill.Engagements(self.scratch, rows, max(1, ROWS // self.threads))
-        for path in files(self.pool, self.engaged, window):
-            parts.add(affected.within(read(path)))
+        paths = files(self.pool, self.engaged, window)
+        for start in range(0, len(paths), self.threads):  # a few at a time: they are held in memory
+            some = paths[start : start + self.threads]
+            for found in workers.map(lambda path: affected.within(read(path)), some):
+                parts.add(found)
         return parts
 
     def _walk(
