@@ -21,6 +21,9 @@ from freshet.workspace import Run, Workspace, version_of
 
 CODE = 1
 
+ROOM = 100_000_000
+"""Transitions times interests that are held in memory to choose samples from."""
+
 
 def accepted(ws: Workspace, known: Knowledge, as_of: AsOf) -> Artifact | None:
     """The newest model tuned at or before as_of that passed its gates or was approved."""
@@ -179,7 +182,10 @@ def _examples(
     ws: Workspace, run: Run, known: Knowledge, counting: Counting, withheld: frozenset[int]
 ) -> list[Example]:
     config = ws.config.tuning
-    rows = known.transitions.between(_settled(ws, known, counting), counting.held_since).with_context()
+    # of a longer log a sample of users, whose latest transitions then reach further back
+    limit = max(config.max_examples, ROOM // len(known.interests))
+    since = _settled(ws, known, counting)
+    rows = known.transitions.between(since, counting.held_since, limit).with_context()
     if not counting.windows or len(rows) < 10:
         raise NotEnoughData(
             f"{len(rows)} transitions with a context before the held-out windows are too few to tune on",
