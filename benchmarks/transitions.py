@@ -105,7 +105,7 @@ def measure(options: argparse.Namespace, root: Path) -> dict[str, Any]:
         "seconds_generation": round(generated, 1),
         "log_gb": folder_gb(log),
         "pool_gb": folder_gb(root / "pool"),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": os.cpu_count(),
         "simulated": True,
         "versions": {
             name: importlib.metadata.version(name) for name in ("duckdb", "numba", "numpy", "pyarrow")
@@ -222,7 +222,7 @@ def generate(log: Path, events: int, days: int) -> None:
     popularity = np.cumsum(1 / np.arange(1, ITEMS + 1) ** 0.8)
     popularity /= popularity[-1]
     write = partial(day_file, log, events // days, events // EVENTS_PER_USER, popularity)
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as threads:
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
         list(threads.map(write, range(days + 1)))
     interest = random.integers(0, INTERESTS, ITEMS).astype(np.int16)
     pq.write_table(pa.table({"item": item_ids(), "interest": interest}), log / "assignment.parquet")

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
@@ -120,21 +120,16 @@ def count(
     sources = {str(day): path.name for day, path in days}
     scratch = into.with_name(f"{into.name}.spill")
     scratch.mkdir(parents=True)
-    many = threads or min(8, len(os.sched_getaffinity(0)))
+    many = threads or min(8, os.cpu_count() or 1)
     try:
         with ThreadPoolExecutor(many) as workers, _database(memory, scratch, many) as db:
-            fresh = [(day, path) for day, path in days if before.sources.get(str(day)) != path.name]
-            if previous is not None:
-                old = [(day, path) for day, path in days if before.sources.get(str(day)) == path.name]
-                moved = stage.reassigned(db, old, previous.assignment, assignment)
-                fresh = sorted([*fresh, *((day, path) for day, path in old if str(day) in moved)])
+            fresh = _fresh(db, days, before.sources, previous, assignment)
             found = stage.engagements(db, workers, fresh, assignment, positive_sql, pool)
             gone = before.sources.keys() - sources.keys()
             engaged = shelve(pool, "engagements", before.engagements, found, gone)
             # transitions depend on the past alone: days after the last one now asked for are just left out
-            changed = sorted(
-                {str(day) for day, _ in fresh} | {day for day in gone if day < max(sources, default="")}
-            )
+            last = max(sources, default="")
+            changed = sorted({str(day) for day, _ in fresh} | {day for day in gone if day < last})
             recount = _Recount(pool, before, engaged, changed, interests, config, scratch, many)
             done = recount(workers, progress, everybody=previous is None) if changed else []
             transitions = shelve(pool, "transitions", before.transitions, done, gone)
@@ -281,6 +276,19 @@ class _Recount:
         if old is None and not len(rows):
             return None
         return keep(self.pool, "transitions", day, rows)
+
+
+def _fresh(
+    db: duckdb.DuckDBPyConnection,
+    days: stage.Days,
+    before: Mapping[str, str],
+    previous: Earlier | None,
+    assignment: Path,
+) -> stage.Days:
+    """Days whose engagements must be derived: their events changed, or the interest of an item they hold."""
+    old = [(day, path) for day, path in days if before.get(str(day)) == path.name]
+    moved = stage.reassigned(db, old, previous.assignment, assignment) if previous else set()
+    return [(day, path) for day, path in days if before.get(str(day)) != path.name or str(day) in moved]
 
 
 def _known(previous: Earlier | None) -> Counted:
