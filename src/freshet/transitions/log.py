@@ -6,6 +6,7 @@ Rows are read from the day files as they are asked for; sums are kept, so that a
 from __future__ import annotations
 
 from collections import defaultdict
+from functools import cached_property
 from pathlib import Path
 from uuid import uuid4
 
@@ -45,11 +46,18 @@ class TransitionLog:
         self._pool = pool
         counted = load_counted(artifact)
         self._index = counted.transitions
-        spill = pool.parent / ".drafts" / f"questions-{uuid4().hex[:8]}"
-        self._db = duckdb.connect(config={"memory_limit": memory, "temp_directory": str(spill)})
-        self._db.execute("SET enable_progress_bar = false")
+        self._memory = memory
         self._decayed: dict[tuple[int, float, int | None], Decayed] = {}
         self.first_day = day_number(min(counted.engagements)) if counted.engagements else 0
+
+    @cached_property
+    def _db(self) -> duckdb.DuckDBPyConnection:
+        drafts = self._pool.parent / ".drafts"
+        drafts.mkdir(parents=True, exist_ok=True)  # DuckDB makes the folder it spills to, but none above it
+        spill = str(drafts / f"questions-{uuid4().hex[:8]}")
+        db = duckdb.connect(config={"memory_limit": self._memory, "temp_directory": spill})
+        db.execute("SET enable_progress_bar = false")
+        return db
 
     def __len__(self) -> int:
         return sum(filed.rows for filed in self._index.values())
