@@ -11,6 +11,7 @@ planner is tuned once and a first table is made; then, from copies of that works
   of evidence: no prompt changes. `freshet refresh` makes a new table all the same: planner rows are copied,
   weights are fitted and count and fused scores computed anew, the table is verified and published. Median of
   whole processes; `noop_rows` are the prompts they inferred. `noop_same_seconds`: nothing arrived at all.
+  Where other work runs beside, `noop_processor_seconds` (user and system, all threads) tell more.
 - `cost_share`: on the new day people come to a tenth of the interests and go on to one that was not named
   there, more than twice as many as to the strongest successor so far. FLOPs of that refresh over those of the
   same table made without an earlier one, held-out prompts of the planner's weight included in both.
@@ -22,6 +23,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import resource
 import shutil
 import statistics
 import subprocess
@@ -182,10 +184,12 @@ def unchanged(root: Path, base: Path, quiet: pa.Table, repeats: int, show: Show)
         "noop_rows": max(inference(run)["prompts"] for run in new),
         "noop_seconds": statistics.median(run["seconds"] for run in new),
         "noop_seconds_each": [run["seconds"] for run in new],
+        "noop_processor_seconds": statistics.median(run["processor"] for run in new),
         "noop_seconds_by_step": {s["name"]: s["seconds"] for s in new[-1]["run"]["steps"]},
         "noop_copied": inference(new[-1])["copied"],
         "noop_same_seconds": statistics.median(run["seconds"] for run in same),
         "noop_same_seconds_each": [run["seconds"] for run in same],
+        "noop_same_processor_seconds": statistics.median(run["processor"] for run in same),
     }
 
 
@@ -300,12 +304,13 @@ def copied(workspace: Path, into: Path) -> Path:
 def refresh(workspace: Path) -> dict[str, Any]:
     """`freshet refresh` as a process: what it says, and the seconds it took from start to end."""
     command = [sys.executable, "-m", "freshet", "refresh", "--json", "-w", str(workspace)]
-    start = time.monotonic()
+    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    seconds = time.monotonic() - start
+    seconds, after = time.monotonic() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
+    processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     if done.returncode:
         sys.exit(f"{' '.join(command)} failed: {done.stdout}{done.stderr}")
-    return {**json.loads(done.stdout), "seconds": seconds}
+    return {**json.loads(done.stdout), "seconds": seconds, "processor": processor}
 
 
 def inference(ran: dict[str, Any]) -> dict[str, Any]:
@@ -324,7 +329,7 @@ def readable(result: dict[str, Any]) -> str:
             f"first table            {result['first_table_seconds']:.1f} s of process",
             f"nothing changed        {result['noop_rows']} rows inferred, {result['noop_seconds']:.1f} s "
             f"({result['noop_same_seconds']:.1f} s where nothing arrived at all)",
-            f"{result['cost_changed_share']:.1%} of prompts changed "
+            f"{result['cost_changed_share']:.1%} of prompts changed: "
             f"{result['cost_share']:.1%} of the FLOPs, {process:.1f} of {full:.1f} s",
             f"{result['refreshes']} refreshes           {result['changed_share_mean']:.1%} of prompts change "
             f"({result['changed_share_min']:.1%} to {result['changed_share_max']:.1%}); without hysteresis "
