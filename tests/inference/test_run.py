@@ -71,6 +71,36 @@ def test_resumed_equals_one_shot_whatever_the_chunks(chunk: int, survived: int) 
     assert resumed.usage == Usage(Watched(N).size(PROMPTS.take(range(done, len(PROMPTS)))).tokens)
 
 
+@settings(deadline=None, max_examples=25)
+@given(st.integers(0, 4), st.floats(0, 1), st.booleans())
+def test_a_chunk_that_was_cut_off_or_flipped_is_inferred_again(which: int, place: float, cut: bool) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder) / "work"
+        whole = infer(Watched(N), work)
+        path = sorted(work.glob("*.npz"))[which]
+        data = bytearray(path.read_bytes())
+        at = int(place * (len(data) - 1))
+        if cut:
+            data = data[:at]
+        else:
+            data[at] ^= 0xFF
+        path.write_bytes(data)
+        planner = Watched(N)
+        again = infer(planner, work)
+        same(again.rows, whole.rows)  # a flip where zip files keep no content may be harmless
+        assert len(planner.asked) in ((7, 2) if cut else (7, 2, 0))
+        assert infer(Watched(N), work).resumed == len(PROMPTS)  # and is whole now
+
+
+def test_a_chunk_of_other_prompts_under_the_same_name_is_not_used(tmp_path: Path) -> None:
+    infer(Watched(N), tmp_path)
+    first, second, *_ = sorted(tmp_path.glob("*.npz"))
+    first.write_bytes(second.read_bytes())
+    planner = Watched(N)
+    same(infer(planner, tmp_path).rows, infer(Watched(N), tmp_path / "other").rows)
+    assert 0 < len(planner.asked) <= 7
+
+
 def test_only_changed_prompts_are_asked_and_rows_keep_their_origin(tmp_path: Path) -> None:
     first = infer(Watched(N), tmp_path / "a", origin="first").rows
     changed = altered(PROMPTS, 2)
