@@ -18,7 +18,7 @@ class Cost:
     Attributes:
         body: parameters without the embedding tables and the output head.
         attention: layers times the width of all query heads.
-        head: parameters of the output head, used once per scored position.
+        head: parameters of the output head that are used per scored position.
     """
 
     body: int
@@ -26,7 +26,8 @@ class Cost:
     head: int
 
     @classmethod
-    def of(cls, model: PreTrainedModel) -> Cost:
+    def of(cls, model: PreTrainedModel, answers: int | None = None) -> Cost:
+        """The sizes of a model; `answers`: how many tokens its head scores, None for the whole vocabulary."""
         config = model.config.get_text_config()
         hidden = int(config.hidden_size)
         heads = int(getattr(config, "num_attention_heads", 1))
@@ -36,10 +37,10 @@ class Cost:
         return cls(
             body=total - sum(table.numel() for table in tables),
             attention=int(config.num_hidden_layers) * width,
-            head=hidden * int(config.vocab_size),
+            head=hidden * (int(config.vocab_size) if answers is None else answers),
         )
 
-    def forward(self, tokens: int, before: float, scored: int) -> float:
+    def forward(self, tokens: float, before: float, scored: int) -> float:
         """FLOPs of reading `tokens` tokens that each attend to `before` tokens on average.
 
         2 * body * tokens for the matrix products, 4 * attention * before * tokens for scores and weighted

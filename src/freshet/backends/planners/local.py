@@ -6,20 +6,25 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.backends.planners import folder, trie, wording
+from freshet.backends.planners import folder, wording
 from freshet.backends.planners.answers import best
+from freshet.backends.planners.bulk import trie
 from freshet.backends.planners.extras import need_local
 from freshet.backends.planners.threads import threads_for
 from freshet.errors import PlannerError
 from freshet.prompts import names
 from freshet.types import Interests, Prompt, Ranking, Usage
 
+if TYPE_CHECKING:
+    from freshet.backends.planners.bulk.engine import Engine
+
 BATCH = 128
-"""Prompts read in one forward pass."""
+"""Prompts that are written after in one go."""
 
 
 def version_of(model: Path, interests: Interests, beam: int) -> str:
@@ -50,48 +55,37 @@ class LocalPlanner:
         self.beam = beam
         wanted = names(interests.descriptions, card.mode)
         self._trie = trie.build(wording.completion_tokens(self._tokenizer, wanted))
-        from freshet.backends.planners.search import Reader
+        self._engine: Engine | None = None
+        if self._trie.branches:
+            from freshet.backends.planners.bulk.engine import Engine
 
-        self._reader = Reader(self._model)
+            self._engine = Engine(self._model, self._trie)
         self._version = version_of(model, interests, beam)
 
     @property
     def version(self) -> str:
         return self._version
 
-    def rank(self, prompts: Sequence[Prompt], top: int) -> Ranking:
-        from freshet.backends.planners.search import distribution
+    @property
+    def slow(self) -> str:
+        """Why beginnings of prompts are not shared with this model; '' where they are."""
+        return self._engine.slow if self._engine else ""
 
-        before = self._reader.usage
-        logp = np.empty((len(prompts), self._trie.size))
-        with threads_for(self._model):
-            for rows, tokens in self._batches(prompts):
-                logp[rows] = distribution(self._reader, self._trie, tokens, self.beam)
-        broken = np.flatnonzero(np.isnan(logp).any(axis=1))
+    def rank(self, prompts: Sequence[Prompt], top: int) -> Ranking:
+        if self._engine is None:
+            return best(np.zeros((len(prompts), self._trie.size)), top)
+        ranking = self._engine.rank(self._tokens(prompts), self.beam, top)
+        broken = np.flatnonzero(np.isnan(ranking.logp).any(axis=1))
         if len(broken):
             raise PlannerError(
                 f"the model's scores for context {prompts[broken[0]].context} are not finite",
                 hint="the weights are damaged or training diverged: run `freshet finetune` again",
             )
-        after = self._reader.usage
-        usage = Usage(after.tokens - before.tokens, after.flops - before.flops)
-        return best(logp, top, usage)
+        return ranking
 
     def size(self, prompts: Sequence[Prompt]) -> Usage:
         """Tokens and FLOPs if the beam is full at every level, which is the most it can be."""
-        texts = wording.prompt_tokens(self._tokenizer, [prompt.text for prompt in prompts])
-        return sum((self._size(tokens) for tokens in texts), Usage())
-
-    def _size(self, tokens: list[int]) -> Usage:
-        cost = self._reader.cost
-        if not self._trie.branches:
-            return Usage()
-        read = len(tokens) + len(self._trie.branches[0].path)
-        total, flops = read, cost.forward(read, (read + 1) / 2, 1)
-        for visited, length in self._expansions():
-            total += round(visited * length)
-            flops += cost.forward(round(visited * length), read + (length + 1) / 2, round(visited))
-        return Usage(total, flops)
+        return Usage() if self._engine is None else self._engine.size(self._tokens(prompts), self.beam)
 
     def generate(self, prompts: Sequence[Prompt]) -> list[str]:
         import torch
@@ -117,16 +111,8 @@ class LocalPlanner:
                 texts[row] = str(self._tokenizer.decode(kept)).strip()
         return texts
 
-    def _expansions(self) -> Iterator[tuple[int, float]]:
-        """Per level below the root: how many branches one prompt visits, and their mean path length."""
-        skip, start = len(self._trie.branches[0].path), 1
-        for count in self._trie.levels[1:]:
-            paths = self._trie.branches[start : start + count]
-            yield min(self.beam, count), float(np.mean([len(b.path) - skip for b in paths]))
-            start += count
-
-    def _batches(self, prompts: Sequence[Prompt]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-        """Row numbers (b,) and tokens (b, p) of prompts of one length, so that none needs padding."""
+    def _tokens(self, prompts: Sequence[Prompt]) -> list[list[int]]:
+        """Tokens of each prompt, checked to leave room for an answer."""
         tokens = wording.prompt_tokens(self._tokenizer, [prompt.text for prompt in prompts])
         limit = getattr(self._model.config.get_text_config(), "max_position_embeddings", None)
         for prompt, ids in zip(prompts, tokens, strict=True):
@@ -136,6 +122,11 @@ class LocalPlanner:
                     f"the prompt of context {prompt.context} needs {needed} tokens, the model has {limit}",
                     hint="name fewer successors in the prompt ([evidence] top) or shorten descriptions",
                 )
+        return tokens
+
+    def _batches(self, prompts: Sequence[Prompt]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+        """Row numbers (b,) and tokens (b, p) of prompts of one length, so that none needs padding."""
+        tokens = self._tokens(prompts)
         order = sorted(range(len(tokens)), key=lambda row: (len(tokens[row]), row))
         for _, group in groupby(order, key=lambda row: len(tokens[row])):
             rows = np.array(list(group), np.int64)

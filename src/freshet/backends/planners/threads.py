@@ -13,6 +13,11 @@ SMALL = 5_000_000
 """Parameters below which the work of one operation is too little to be shared."""
 
 
+def is_small(model: PreTrainedModel) -> bool:
+    """Whether one operation of the model is too little work for several threads."""
+    return sum(parameter.numel() for parameter in model.parameters()) < SMALL
+
+
 @contextmanager
 def threads_for(model: PreTrainedModel) -> Iterator[None]:
     """Run a small model on one thread, and leave a larger one to torch.
@@ -24,7 +29,7 @@ def threads_for(model: PreTrainedModel) -> Iterator[None]:
     import torch
 
     before = torch.get_num_threads()
-    if sum(parameter.numel() for parameter in model.parameters()) < SMALL:
+    if is_small(model):
         torch.set_num_threads(1)
     try:
         yield

@@ -81,7 +81,7 @@ def test_a_narrow_beam_gives_up_mass_and_changes_no_score(tmp_path: Path) -> Non
 def test_usage_counts_every_token_once_and_size_bounds_it(tmp_path: Path) -> None:
     planner = planner_on(tmp_path)
     prompts = worlds.prompts("description", 5)
-    usage = planner.rank(prompts, 3).usage
+    usage = planner.rank(prompts, worlds.N).usage
     size = planner.size(prompts)
     assert usage.tokens == size.tokens  # every branch is visited
     assert usage.flops == pytest.approx(size.flops, rel=0.02)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freshet.backends.planners import trie
+from freshet.backends.planners.bulk import trie
 from freshet.errors import PlannerError
 
 END = 0

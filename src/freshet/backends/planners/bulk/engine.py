@@ -1,0 +1,149 @@
+"""The engine: tokens of prompts in, the best names of each out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from freshet.backends.planners.bulk import search
+from freshet.backends.planners.bulk.plain import PlainReader
+from freshet.backends.planners.bulk.shared import SharedReader, why_not
+from freshet.backends.planners.bulk.sharing import share
+from freshet.backends.planners.bulk.trie import Trie
+from freshet.backends.planners.cost import Cost
+from freshet.backends.planners.threads import is_small, threads_for
+from freshet.types import Ranking, Usage
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+MOST_WORKERS = 8
+"""Small models run one pass per core at a time; beyond so many, Python itself is the limit."""
+
+AGREES = 1e-3
+"""Logits of a shared and a plain pass may differ so much, relative to their spread."""
+
+
+class Engine:
+    """Ranks the names of a trie after prompts.
+
+    Args:
+        model: any causal language model in evaluation mode.
+        trie: of the names, with at least one branch.
+
+    Attributes:
+        slow: why beginnings are not shared with this model; '' where they are.
+    """
+
+    def __init__(self, model: PreTrainedModel, trie: Trie) -> None:
+        self.model = model
+        self.trie = trie
+        columns = search.wanted(trie)
+        self._tables = search.levels(trie, model.device)
+        plain = PlainReader(model, columns)
+        self.reader: SharedReader | PlainReader = plain
+        self.slow = why_not(model)
+        if not self.slow:
+            shared = SharedReader(model, columns)
+            if _agree(shared, plain):
+                self.reader = shared
+            else:
+                self.slow = "its layers do more with a prompt than attend to it"
+
+    def rank(self, prompts: Sequence[Sequence[int]], beam: int, top: int) -> Ranking:
+        """The `top` best names of each prompt; rows with scores that aren't numbers hold NaN.
+
+        Args:
+            prompts: tokens of each prompt.
+            beam: branches of the trie read per prompt and level.
+        """
+        count, width = len(prompts), min(top, self.trie.size)
+        successors = np.full((count, width), -1, np.int16)
+        logp = np.full((count, width), -np.inf, np.float32)
+        if not count:
+            return Ranking(successors, logp)
+        root = list(self.trie.branches[0].path)
+        whole = [[*prompt, *root] for prompt in prompts]
+
+        def work(portion: Any) -> Usage:
+            usage = Usage()
+            with torch.inference_mode():
+                for reading in self.reader.readings(whole, portion):
+                    scores = search.search(reading, self._tables, self.trie.size, beam, width)
+                    successors[reading.rows], logp[reading.rows] = _best(scores, width)
+                    usage += reading.usage
+            return usage
+
+        workers = self._workers()
+        with threads_for(self.model), self.reader.ready(), ThreadPoolExecutor(workers) as pool:
+            usage = sum(pool.map(work, self.reader.portions(whole, workers)), Usage())
+        return Ranking(successors, logp, usage)
+
+    def size(self, prompts: Sequence[Sequence[int]], beam: int) -> Usage:
+        """Cost of ranking prompts if every beam is full at every level, which is the most it can be."""
+        if not prompts:
+            return Usage()
+        root, cost = len(self.trie.branches[0].path), self.reader.cost
+        lengths = np.array([len(prompt) for prompt in prompts], np.float64) + root
+        shared = np.zeros_like(lengths)
+        usage = Usage()
+        if isinstance(self.reader, SharedReader):
+            for group in share(prompts):
+                shared[group.rows] = group.shared
+                usage += Usage(group.shared, cost.forward(group.shared, (group.shared + 1) / 2, 0))
+        own = lengths - shared
+        usage += _forward(cost, own, shared, 1)
+        for level, count in zip(self._tables[1:], self.trie.levels[1:], strict=True):
+            visited = min(beam, count)
+            new, before = float(level.lengths.mean()), float(level.starts.mean())
+            if isinstance(self.reader, SharedReader):
+                usage += _forward(cost, np.full_like(lengths, new), lengths + before, visited)
+            else:
+                usage += _forward(cost, lengths + before + new, np.zeros_like(lengths), visited)
+        return usage
+
+    def _workers(self) -> int:
+        if self.model.device.type != "cpu" or not is_small(self.model):
+            return 1
+        return min(torch.get_num_threads(), MOST_WORKERS)
+
+
+def _forward(cost: Cost, new: NDArray[np.float64], before: NDArray[np.float64], times: int) -> Usage:
+    """Reading `new` tokens after `before` others, `times` times per prompt, one scored position each."""
+    tokens = times * float(new.sum())
+    attended = float((new * (before + (new + 1) / 2)).sum() / new.sum())
+    return Usage(round(tokens), cost.forward(tokens, attended, times * len(new)))
+
+
+def _best(scores: torch.Tensor, top: int) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
+    """The `top` largest of each row of log-probabilities (n, N), ties by index; -inf is never an answer."""
+    ordered, order = scores.sort(dim=1, descending=True, stable=True)
+    logp = ordered[:, :top].clamp(max=0.0).cpu().numpy()
+    return np.where(np.isneginf(logp), -1, order[:, :top].cpu().numpy()).astype(np.int16), logp
+
+
+def _agree(shared: SharedReader, plain: PlainReader) -> bool:
+    """Whether shared passes give the logits of plain ones, on two prompts and two continuations."""
+    tokens = np.resize(shared.columns.cpu().numpy(), 7).tolist()
+    prompts = [tokens[:3], [*tokens[:2], *tokens[3:5]]]
+    ends = [tokens[5:6], tokens[5:7]]
+    reference, _ = plain.logits(
+        [*prompts, *(prompt + end for prompt, end in zip(prompts, ends, strict=True))]
+    )
+    with torch.inference_mode(), shared.ready():
+        [group] = share(prompts)
+        [reading] = shared.readings(prompts, [group])
+        rows = reading.rows
+        first = reading.start()
+        flat = np.array([token for row in rows for token in ends[row]])
+        lengths = np.array([len(ends[row]) for row in rows])
+        zero = np.zeros(2, np.int64)
+        second = reading.follow(np.arange(2), zero, zero, flat, zero, lengths)
+    expected = torch.cat([reference[:2][rows], reference[2:][rows]])
+    found = torch.cat([first, second])
+    return bool((found - expected).abs().max() <= AGREES * max(1.0, float(expected.std())))

@@ -1,0 +1,249 @@
+"""Reading prompts with the beginnings they share read once, for models with full attention."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from freshet.backends.planners.bulk import attention
+from freshet.backends.planners.bulk.attention import Grid, Pass, Stretch
+from freshet.backends.planners.bulk.sharing import Batch, Group, pack, share
+from freshet.backends.planners.cost import Cost
+from freshet.types import Usage
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import PreTrainedModel
+
+PASS = {"cpu": 2048}
+"""Tokens of one forward pass: on a CPU, what its caches hold; elsewhere `ELSEWHERE`."""
+
+ELSEWHERE = 16384
+
+PORTION = 8
+"""Passes whose prompts are looked at together for what they share."""
+
+
+def why_not(model: PreTrainedModel) -> str:
+    """Why this architecture can't be read with shared beginnings, or '' if nothing speaks against it."""
+    config = model.config.get_text_config()
+    if not getattr(model, "_supports_attention_backend", False):
+        return "its attention can't be replaced"
+    kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
+    windowed = getattr(config, "sliding_window", None) and not hasattr(config, "layer_types")
+    if kinds != {"full_attention"} or windowed:
+        return "not all of its layers attend to the whole prompt"
+    if "logits_to_keep" not in inspect.signature(model.forward).parameters:
+        return "it can't be asked for the scores of single tokens"
+    return ""
+
+
+class SharedReader:
+    """Reads many prompts and their continuations.
+
+    Args:
+        model: a causal language model for which `why_not` is silent.
+        columns: (c,) tokens whose logits are wanted.
+    """
+
+    def __init__(self, model: PreTrainedModel, columns: NDArray[np.int64]) -> None:
+        self.model = model
+        self.columns = torch.from_numpy(columns).to(model.device)
+        self.budget = PASS.get(model.device.type, ELSEWHERE)
+        self._head = self._narrow_head()
+        self.cost = Cost.of(model, None if self._head is None else len(columns))
+        attention.register()
+
+    def _narrow_head(self) -> torch.nn.Linear | None:
+        """The output head cut down to the wanted tokens: other scores would be thrown away."""
+        head = self.model.get_output_embeddings()  # type: ignore[no-untyped-call]
+        if type(head) is not torch.nn.Linear:
+            return None
+        weight = head.weight.detach()[self.columns]
+        narrow = torch.nn.Linear(weight.shape[1], len(weight), bias=head.bias is not None, device="meta")
+        narrow.weight = torch.nn.Parameter(weight, requires_grad=False)
+        if head.bias is not None:
+            narrow.bias = torch.nn.Parameter(head.bias.detach()[self.columns], requires_grad=False)
+        return narrow
+
+    @contextmanager
+    def ready(self) -> Iterator[None]:
+        """The model attends to shared stretches and scores the wanted tokens only; as before afterwards."""
+        before = self.model.config._attn_implementation
+        head = self.model.get_output_embeddings()  # type: ignore[no-untyped-call]
+        self.model.set_attn_implementation(attention.NAME)
+        if self._head is not None:
+            self.model.set_output_embeddings(self._head)  # type: ignore[no-untyped-call]
+        try:
+            yield
+        finally:
+            self.model.set_attn_implementation(before)
+            self.model.set_output_embeddings(head)  # type: ignore[no-untyped-call]
+
+    def portions(self, prompts: Sequence[Sequence[int]], workers: int) -> list[list[Group]]:
+        """Independent shares of the work, at least one for each worker where there is enough."""
+        lengths = np.array([len(prompt) for prompt in prompts])
+        groups = share(prompts)
+        tokens = [group.shared + int((lengths[group.rows] - group.shared).sum()) for group in groups]
+        most = min(PORTION * self.budget, sum(tokens) // workers)
+        found: list[list[Group]] = [[]]
+        load = 0
+        for group, size in zip(groups, tokens, strict=True):
+            if found[-1] and load + size > most:
+                found.append([])
+                load = 0
+            found[-1].append(group)
+            load += size
+        return found
+
+    def readings(self, prompts: Sequence[Sequence[int]], groups: Sequence[Group]) -> Iterator[SharedReading]:
+        """Read the groups' beginnings, then their rows batch by batch."""
+        beginnings = [list(prompts[group.rows[0]][: group.shared]) for group in groups]
+        lengths = np.array([len(tokens) for tokens in beginnings])
+        seen: list[Stretch] = []
+        usage = Usage()
+        if lengths.any():
+            grid = Grid.of(lengths, self.model.device)
+            _, first, usage = self.forward(
+                np.concatenate(beginnings).astype(np.int64), np.zeros_like(lengths), lengths, grid, [], None
+            )
+            seen = [first]
+        sizes = np.array([len(prompt) for prompt in prompts])
+        for batch in pack(groups, sizes, self.budget):
+            index = torch.from_numpy(batch.groups).to(self.model.device)
+            yield SharedReading(
+                self, batch, prompts, lengths[batch.groups], [stretch.take(index) for stretch in seen], usage
+            )
+            usage = Usage()
+
+    def forward(
+        self,
+        tokens: NDArray[np.int64],
+        starts: NDArray[np.int64],
+        lengths: NDArray[np.int64],
+        grid: Grid,
+        seen: list[Stretch],
+        scored: NDArray[np.int64] | None,
+    ) -> tuple[Tensor, Stretch, Usage]:
+        """One pass over flat tokens.
+
+        Args:
+            tokens: (t,) row by row.
+            starts: (r,) position of each row's first token; `lengths` (r,) its tokens.
+            grid: of the rows, empty ones included.
+            seen: what comes before the rows.
+            scored: (s,) which tokens' next token is asked for.
+
+        Returns:
+            Logits (s, columns), the keys and values of the rows, and what it cost.
+        """
+        device = self.model.device
+        first = np.cumsum(lengths) - lengths
+        positions = np.repeat(starts - first, lengths) + np.arange(len(tokens))
+        keep = np.zeros(1, np.int64) if scored is None else scored
+        with torch.inference_mode(), attention.during(Pass(grid, seen)) as current:
+            logits = self.model(
+                input_ids=torch.from_numpy(tokens).to(device)[None],
+                position_ids=torch.from_numpy(positions).to(device)[None],
+                use_cache=False,
+                logits_to_keep=torch.from_numpy(keep).to(device),
+            ).logits[0]
+        if self._head is None:
+            logits = logits[:, self.columns]
+        before = float((lengths * (starts + (lengths + 1) / 2)).sum()) / len(tokens)
+        flops = self.cost.forward(len(tokens), before, 0 if scored is None else len(scored))
+        return logits.float(), current.read, Usage(len(tokens), flops)
+
+
+@dataclass(slots=True)
+class SharedReading:
+    """One batch of prompts being read, and continuations of them.
+
+    Attributes:
+        usage: of all passes so far.
+        seen: the beginnings of the groups, then the prompts' own tokens.
+        path: what was read of each continuation at earlier levels, one stretch per row of the last grid.
+    """
+
+    reader: SharedReader
+    batch: Batch
+    prompts: Sequence[Sequence[int]]
+    shared: NDArray[np.int64]
+    seen: list[Stretch]
+    usage: Usage
+    path: list[Stretch] = field(default_factory=list)
+    ends: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    slots: int = 1
+
+    @property
+    def rows(self) -> NDArray[np.int64]:
+        """(n,) positions of this batch's prompts."""
+        return self.batch.rows
+
+    def start(self) -> Tensor:
+        """Logits (n, columns) after the prompts."""
+        shared = self.shared[self.batch.cells // self.batch.places]
+        own = [self.prompts[row][begin:] for row, begin in zip(self.rows, shared, strict=True)]
+        lengths = np.array([len(tokens) for tokens in own])
+        self.ends = shared + lengths
+        logits, prompt = self._read(
+            np.concatenate(own).astype(np.int64), shared, lengths, self.batch.cells, 1
+        )
+        self.seen.append(prompt)
+        return logits
+
+    def follow(
+        self,
+        rows: NDArray[np.int64],
+        slots: NDArray[np.int64],
+        parents: NDArray[np.int64],
+        tokens: NDArray[np.int64],
+        starts: NDArray[np.int64],
+        lengths: NDArray[np.int64],
+    ) -> Tensor:
+        """Logits (m, columns) after m continuations, ordered by row, then slot.
+
+        Args:
+            rows: (m,) row within the batch.
+            slots: (m,) number among the row's continuations.
+            parents: (m,) slot, in the call before, of the continuation that this one goes on with; the first
+                call goes on with the prompt.
+            tokens: flat new tokens; `lengths` (m,) how many each has.
+            starts: (m,) tokens between the prompt and the new ones.
+        """
+        width = int(slots.max()) + 1
+        cells = self.batch.cells[rows] * width + slots
+        if len(self.seen) and self.path:
+            origin = np.zeros(len(self.batch.groups) * self.batch.places * width, np.int64)
+            origin[cells] = self.batch.cells[rows] * self.slots + parents
+            index = torch.from_numpy(origin).to(self.reader.model.device)
+            self.path = [stretch.take(index) for stretch in self.path]
+        logits, read = self._read(tokens, self.ends[rows] + starts, lengths, cells, width)
+        self.path.append(read)
+        self.slots = width
+        return logits
+
+    def _read(
+        self,
+        tokens: NDArray[np.int64],
+        starts: NDArray[np.int64],
+        lengths: NDArray[np.int64],
+        cells: NDArray[np.int64],
+        width: int,
+    ) -> tuple[Tensor, Stretch]:
+        sizes = np.zeros(len(self.batch.groups) * self.batch.places * width, np.int64)
+        sizes[cells] = lengths
+        grid = Grid.of(sizes, self.reader.model.device)
+        last = np.cumsum(lengths) - 1
+        logits, read, usage = self.reader.forward(
+            tokens, starts, lengths, grid, [*self.seen, *self.path], last
+        )
+        self.usage += usage
+        return logits, read

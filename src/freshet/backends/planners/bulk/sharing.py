@@ -1,0 +1,138 @@
+"""Which prompts begin alike, so that their common beginning is read once. No model and no torch here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Prompts whose first `shared` tokens are the same; each has at least one token of its own after them.
+
+    Attributes:
+        rows: (n,) positions among the prompts given.
+        shared: tokens read once for all of them; 0 for a prompt that shares nothing.
+    """
+
+    rows: NDArray[np.int64]
+    shared: int
+
+
+def share(prompts: Sequence[Sequence[int]]) -> list[Group]:
+    """Split prompts into groups so that the fewest tokens are read: the shared ones once, then the rest.
+
+    One level of sharing is used: a group's beginning is read in full, even if other groups begin like it.
+    Groups come in the order of their tokens.
+
+    Args:
+        prompts: n sequences of at least one token.
+    """
+    if not prompts:
+        return []
+    order, common = _sorted(prompts)
+    _, groups = _saved(common, 0, len(order))
+    return [Group(order[low:high], shared) for low, high, shared in groups]
+
+
+def _sorted(prompts: Sequence[Sequence[int]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Positions in the order of their tokens, and how many tokens each shares with the one before it.
+
+    The last token never counts as shared: the answer is read off it.
+    """
+    lengths = np.array([len(prompt) for prompt in prompts], np.int64)
+    tokens = np.full((len(prompts), lengths.max()), -1, np.int64)
+    tokens[np.arange(tokens.shape[1]) < lengths[:, None]] = np.concatenate(prompts)
+    order = np.lexsort(tokens.T[::-1])
+    tokens, lengths = tokens[order], lengths[order]
+    differs = np.ones((len(order), tokens.shape[1] + 1), bool)
+    differs[1:, :-1] = tokens[1:] != tokens[:-1]
+    common = differs.argmax(axis=1)
+    common[1:] = np.minimum(common[1:], np.minimum(lengths[1:], lengths[:-1]) - 1)
+    return order, common
+
+
+def _saved(common: NDArray[np.int64], low: int, high: int) -> tuple[int, list[tuple[int, int, int]]]:
+    """Most tokens that sharing saves among low..high, and the groups that save them."""
+    inner = common[low + 1 : high]
+    if not len(inner):
+        return 0, [(low, high, 0)]
+    shared = int(inner.min())
+    together = (len(inner) * shared, [(low, high, shared)])
+    if int(inner[inner > shared].sum()) <= together[0]:  # smaller groups can't save more
+        return together
+    cuts = low + 1 + np.flatnonzero(inner == shared)
+    parts = [_saved(common, a, b) for a, b in zip([low, *cuts.tolist()], [*cuts.tolist(), high], strict=True)]
+    apart = sum(saved for saved, _ in parts)
+    return together if apart <= together[0] else (apart, [group for _, groups in parts for group in groups])
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Rows read in one pass, as a grid of groups x places; a place may stay empty.
+
+    Attributes:
+        groups: (g,) which group's beginning each part of the grid sees.
+        places: rows that each group may have in this batch.
+        rows: (n,) positions among the prompts, in the order of the grid.
+        cells: (n,) where each row stands among the g * places.
+    """
+
+    groups: NDArray[np.int64]
+    places: int
+    rows: NDArray[np.int64]
+    cells: NDArray[np.int64]
+
+
+WASTE = 1.5
+"""Cells of a batch per token; empty cells cost time in attention, and nowhere else."""
+
+
+def pack(groups: Sequence[Group], lengths: NDArray[np.int64], budget: int) -> Iterator[Batch]:
+    """Batches of at most `budget` own tokens (or one row), with rows of like length and groups of like size.
+
+    Args:
+        groups: of prompts.
+        lengths: (n,) tokens of every prompt.
+    """
+    pieces = sorted(_pieces(groups, lengths, budget), key=lambda piece: piece[0])
+    batch: list[tuple[int, NDArray[np.int64]]] = []
+    tokens = width = places = 0
+    for (_, own, count), number, rows in pieces:
+        width, places, tokens = max(width, own), max(places, count), tokens + own * count
+        cells = (len(batch) + 1) * places * width
+        if batch and (tokens > budget or cells > WASTE * tokens):
+            yield _batch(batch)
+            batch, width, places, tokens = [], own, count, own * count
+        batch.append((number, rows))
+    if batch:
+        yield _batch(batch)
+
+
+Piece = tuple[tuple[int, int, int], int, NDArray[np.int64]]
+"""(size class, own tokens, rows), number of the group, the rows."""
+
+
+def _pieces(groups: Sequence[Group], lengths: NDArray[np.int64], budget: int) -> Iterator[Piece]:
+    """The groups cut into rows of one length that fit the budget; sorted, like stands beside like."""
+    for number, group in enumerate(groups):
+        own = lengths[group.rows] - group.shared
+        for length in np.unique(own).tolist():
+            rows = group.rows[own == length]
+            most = max(1, budget // length)
+            for start in range(0, len(rows), most):
+                part = rows[start : start + most]
+                yield (round(4 * np.log2(len(part))), length, len(part)), number, part
+
+
+def _batch(parts: Sequence[tuple[int, NDArray[np.int64]]]) -> Batch:
+    places = max(len(rows) for _, rows in parts)
+    return Batch(
+        np.array([number for number, _ in parts]),
+        places,
+        np.concatenate([rows for _, rows in parts]),
+        np.concatenate([index * places + np.arange(len(rows)) for index, (_, rows) in enumerate(parts)]),
+    )
