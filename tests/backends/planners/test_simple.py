@@ -69,7 +69,7 @@ def test_a_missing_package_names_the_install_line() -> None:
 
 
 def test_importing_planners_does_not_import_torch() -> None:
-    modules = "local, scratch, lora, counts, fake, search, training, folder, wording"
+    modules = "local, scratch, lora, counts, fake, training, folder, wording"
     code = (
         f"import sys; from freshet.backends.planners import {modules}; "
         "sys.exit(any(name in sys.modules for name in ('torch', 'transformers', 'trl', 'peft')))"
