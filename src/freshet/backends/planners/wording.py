@@ -29,9 +29,33 @@ def prompt_tokens(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> l
     """Tokens of each prompt, with the tokenizer's own start token but no end token."""
     if not texts:
         return []
+    words = _vocabulary_of_words(tokenizer)
+    if words is not None:
+        unknown = tokenizer.unk_token_id
+        return [[words.get(word, unknown) for word in text.split()] for text in texts]
     end = tokenizer.eos_token_id
     encoded = tokenizer(list(texts), add_special_tokens=True)["input_ids"]
     return [ids[:-1] if len(ids) > 1 and ids[-1] == end else list(ids) for ids in encoded]
+
+
+def _vocabulary_of_words(tokenizer: PreTrainedTokenizerBase) -> dict[str, int] | None:
+    """Word -> token, where a tokenizer does nothing but look up words between spaces; None for others.
+
+    Such a tokenizer belongs to a model so small that the general machinery would take longer than the model.
+    """
+    from tokenizers.models import WordLevel
+    from tokenizers.pre_tokenizers import WhitespaceSplit
+
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if (
+        backend is None
+        or backend.normalizer is not None
+        or tokenizer.num_special_tokens_to_add()
+        or not isinstance(backend.model, WordLevel)
+        or not isinstance(backend.pre_tokenizer, WhitespaceSplit)
+    ):
+        return None
+    return dict(backend.get_vocab())
 
 
 def completion_tokens(tokenizer: PreTrainedTokenizerBase, names: Sequence[str]) -> list[list[int]]:

@@ -122,9 +122,11 @@ def _forward(cost: Cost, new: NDArray[np.float64], before: NDArray[np.float64], 
 
 def _best(scores: torch.Tensor, top: int) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
     """The `top` largest of each row of log-probabilities (n, N), ties by index; -inf is never an answer."""
-    ordered, order = scores.sort(dim=1, descending=True, stable=True)
-    logp = ordered[:, :top].clamp(max=0.0).cpu().numpy()
-    return np.where(np.isneginf(logp), -1, order[:, :top].cpu().numpy()).astype(np.int16), logp
+    _, found = scores.topk(top, dim=1)
+    index = found.sort(dim=1).values
+    logp, order = scores.gather(1, index).clamp(max=0.0).sort(dim=1, descending=True, stable=True)
+    names = index.gather(1, order).masked_fill(logp.isneginf(), -1)
+    return names.cpu().numpy().astype(np.int16), logp.cpu().numpy()
 
 
 def _agree(shared: SharedReader, plain: PlainReader) -> bool:

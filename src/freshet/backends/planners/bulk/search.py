@@ -146,7 +146,10 @@ def search(reading: Reading, tables: list[Level], size: int, beam: int, top: int
     width = 1
     for depth, level in enumerate(tables):
         score = mass[:, None] + _choices(level, branch, logits)
-        found[rows[:, None], level.names[branch]] = score
+        if depth == 0:  # all rows, one branch
+            found.index_copy_(1, level.names[0], score)
+        else:
+            found[rows[:, None], level.names[branch]] = score
         found[:, size] = -torch.inf
         found[rows[score.isnan().any(1)]] = torch.nan
         if depth + 1 == len(tables):

@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedModel
 
-PASS = {"cpu": 2048}
+PASS = {"cpu": 4096}
 """Tokens of one forward pass: on a CPU, what its caches hold; elsewhere `ELSEWHERE`."""
 
 ELSEWHERE = 16384
 
-PORTION = 8
+PORTION = 4
 """Passes whose prompts are looked at together for what they share."""
 
 
