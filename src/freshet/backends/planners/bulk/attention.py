@@ -3,13 +3,14 @@
 Tokens of one forward pass stand in a flat sequence, so that every layer but attention works on real tokens
 alone. For attention they are laid out on a grid of rows x width. A row sees its own earlier tokens and any
 number of **stretches**: keys and values of tokens read before, one stretch for every `rows / n` neighbouring
-rows. Heads come first in memory: regrouping rows then only changes the view, never the data, and one
-softmax runs over the scores of all stretches side by side.
+rows. Heads come first in memory: regrouping rows then only changes the view, never the data. What the parts
+find is merged by the sums of their exponentials, as in the online softmax of Milakov and Gimelshein
+(arXiv:1805.02867); sharing a prefix this way is known from Hydragen (Juravsky et al., arXiv:2402.05099).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -18,12 +19,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.nn.functional import pad
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 NAME = "freshet_shared"
 """The name under which transformers finds this attention."""
+
+LONG = 16
+"""Tokens of a row from which torch's fused attention is faster than a few plain operations."""
+
+HIDDEN = -1e30
+"""Added to the score of a key that must not be seen: unlike -inf, no NaN where all keys are hidden."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +41,7 @@ class Stretch:
     Attributes:
         keys: per layer (key heads, n, length, width).
         values: per layer (key heads, n, length, value width).
-        hidden: (n, 1, length), -inf at padding, 0 elsewhere; None where there is none.
+        hidden: (n, 1, length), `HIDDEN` at padding, 0 elsewhere; None where there is none.
     """
 
     keys: list[Tensor]
@@ -47,6 +55,31 @@ class Stretch:
             [values.index_select(1, index) for values in self.values],
             None if self.hidden is None else self.hidden.index_select(0, index),
         )
+
+    @classmethod
+    def join(cls, parts: Sequence[Stretch]) -> Stretch:
+        """All stretches of several, padded to the longest."""
+        if len(parts) == 1:
+            return parts[0]
+        lengths = [part.keys[0].shape[2] for part in parts]
+        most = max(lengths)
+
+        def joined(layers: Iterable[list[Tensor]]) -> list[Tensor]:
+            return [
+                torch.cat([pad(x, (0, 0, 0, most - x.shape[2])) for x in layer], dim=1)
+                for layer in zip(*layers, strict=True)
+            ]
+
+        hidden = None
+        if min(lengths) < most or any(part.hidden is not None for part in parts):
+            whole = [
+                part.hidden
+                if part.hidden is not None
+                else part.keys[0].new_zeros(part.keys[0].shape[1], 1, length)
+                for part, length in zip(parts, lengths, strict=True)
+            ]
+            hidden = torch.cat([pad(x, (0, most - x.shape[2]), value=HIDDEN) for x in whole])
+        return cls(joined(part.keys for part in parts), joined(part.values for part in parts), hidden)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +110,7 @@ class Grid:
         slots = np.flatnonzero(full)
         cells = np.zeros(rows * width, np.int64)
         cells[slots] = np.arange(len(slots))
-        hidden = np.where(full, np.float32(0), np.float32(-np.inf))[:, None]
+        hidden = np.where(full, np.float32(0), np.float32(HIDDEN))[:, None]
         return cls(
             rows,
             width,
@@ -119,29 +152,20 @@ class Pass:
             (tokens, heads, value width).
         """
         heads, rows, width = key.shape[0], self.grid.rows, self.grid.width
-        each = query.shape[0] // heads  # query heads that share a key head
         layer = len(self.keys)
-        self.keys.append(self._spread(key).view(heads, rows, width, -1))
-        self.values.append(self._spread(value).view(heads, rows, width, -1))
-        asked = (query * scaling).view(heads, each, query.shape[1], -1).transpose(1, 2)
-        asked = self._spread(asked)  # (key heads, cells, each, width)
-        stretches = [*self.seen, Stretch(self.keys, self.values, None)]
-        parts = [_scores(asked, stretch, layer) for stretch in stretches]
-        if width > 1:
-            later = torch.ones(width, width, dtype=torch.bool, device=query.device).triu_(1)
-            own = parts[-1].view(heads, rows, width, each, width)
-            own.masked_fill_(later[:, None, :], -torch.inf)
-        weights = torch.softmax(torch.cat(parts, dim=-1), dim=-1) if len(parts) > 1 else parts[0].softmax(-1)
-        found: Tensor | None = None
-        start = 0
-        for stretch in stretches:
-            values = stretch.values[layer]
-            n, length = values.shape[1:3]
-            part = weights[..., start : start + length].reshape(heads * n, -1, length)
-            mixed = torch.bmm(part, values.flatten(0, 1)).view(heads, rows * width, each, -1)
-            found = mixed if found is None else found.add_(mixed)
-            start += length
-        assert found is not None
+        keys = self._spread(key).view(heads, rows, width, -1)
+        values = self._spread(value).view(heads, rows, width, -1)
+        self.keys.append(keys)
+        self.values.append(values)
+        fused = width >= LONG and query.device.type == "cpu"
+        parts = [_fused(self._spread(query), keys, values, scaling)] if fused else []
+        if self.seen or not fused:
+            asked = (query * scaling).view(heads, -1, *query.shape[1:]).transpose(1, 2)
+            asked = self._spread(asked)  # (key heads, cells, each, width)
+            if not fused:
+                parts = [_own(asked, keys, values)]
+            parts += [_over(asked, s.keys[layer], s.values[layer], s.hidden) for s in self.seen]
+        found = _merged(parts)
         if self.grid.slots is not None:
             found = found.index_select(1, self.grid.slots)
         return found.transpose(0, 1).flatten(1, 2)
@@ -153,14 +177,67 @@ class Pass:
         return flat.index_select(1, self.grid.cells)
 
 
-def _scores(asked: Tensor, stretch: Stretch, layer: int) -> Tensor:
-    """(key heads, cells * each, length): what each query thinks of each key of its stretch."""
-    keys = stretch.keys[layer]
+Part = tuple["Tensor", "Tensor"]
+"""What queries (key heads, cells, each) found in some keys: mean value, log of the sum of exp(score)."""
+
+
+def _over(asked: Tensor, keys: Tensor, values: Tensor, hidden: Tensor | None) -> Part:
+    """Attention to n stretches of which each is seen by 1/n of the rows."""
     heads, n, length, width = keys.shape
-    scores = torch.bmm(asked.view(heads * n, -1, width), keys.flatten(0, 1).transpose(1, 2))
-    if stretch.hidden is not None:
-        scores.view(heads, n, -1, length).add_(stretch.hidden)
-    return scores.view(heads, -1, length)
+    scores = torch.bmm(asked.reshape(heads * n, -1, width), keys.flatten(0, 1).transpose(1, 2))
+    if hidden is not None:
+        scores.view(heads, n, -1, length).add_(hidden)
+    return _mixed(scores, values, asked)
+
+
+def _own(asked: Tensor, keys: Tensor, values: Tensor) -> Part:
+    """Attention of each row to its tokens so far."""
+    heads, rows, length, width = keys.shape
+    if length == 1:
+        one = (heads, rows, 1, -1)
+        return values.view(one).expand(-1, -1, asked.shape[2], -1), (asked * keys.view(one)).sum(-1)
+    scores = torch.bmm(asked.view(heads * rows, -1, width), keys.flatten(0, 1).transpose(1, 2))
+    later = torch.ones(length, length, dtype=torch.bool, device=asked.device).triu_(1)
+    scores.view(heads, rows, length, -1, length).masked_fill_(later[:, None, :], -torch.inf)
+    return _mixed(scores, values, asked)
+
+
+def _mixed(scores: Tensor, values: Tensor, asked: Tensor) -> Part:
+    weights = scores.softmax(-1)
+    total = scores.amax(-1) - weights.amax(-1).log()
+    mixed = torch.bmm(weights, values.flatten(0, 1))
+    return mixed.view(*asked.shape[:3], -1), total.view(asked.shape[:3])
+
+
+def _fused(query: Tensor, keys: Tensor, values: Tensor, scaling: float) -> Part:
+    """`_own` in one operation that never writes the scores down; made for rows of many tokens.
+
+    Args:
+        query: (heads, cells, width).
+    """
+    heads, rows, length, _ = keys.shape
+    mixed, total = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
+        query.view(query.shape[0], rows, length, -1).transpose(0, 1),
+        keys.transpose(0, 1),
+        values.transpose(0, 1),
+        is_causal=True,
+        scale=scaling,
+    )  # (rows, heads, length, value width), (rows, heads, length)
+
+    mixed, total = (x.transpose(1, 2).reshape(rows * length, heads, -1) for x in (mixed, total))
+    each = total.shape[-1]
+    return mixed.unflatten(-1, (each, -1)).transpose(0, 1), total.transpose(0, 1)
+
+
+def _merged(parts: Sequence[Part]) -> Tensor:
+    """One attention over the keys of all parts, (key heads, cells, each, value width)."""
+    if len(parts) == 1:
+        return parts[0][0]
+    shares = torch.stack([total for _, total in parts]).softmax(0)[..., None]
+    found = parts[0][0] * shares[0]
+    for (mixed, _), share in zip(parts[1:], shares[1:], strict=True):
+        found.addcmul_(mixed, share)
+    return found
 
 
 _CURRENT: ContextVar[Pass] = ContextVar("freshet_pass")

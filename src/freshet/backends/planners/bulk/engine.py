@@ -70,10 +70,12 @@ class Engine:
         root = list(self.trie.branches[0].path)
         whole = [[*prompt, *root] for prompt in prompts]
 
+        branches = min(beam, max(self.trie.levels[1:], default=0))
+
         def work(portion: Any) -> Usage:
             usage = Usage()
             with torch.inference_mode():
-                for reading in self.reader.readings(whole, portion):
+                for reading in self.reader.readings(whole, portion, branches):
                     scores = search.search(reading, self._tables, self.trie.size, beam, width)
                     successors[reading.rows], logp[reading.rows] = _best(scores, width)
                     usage += reading.usage
@@ -139,7 +141,7 @@ def _agree(shared: SharedReader, plain: PlainReader) -> bool:
     )
     with torch.inference_mode(), shared.ready():
         [group] = share(prompts)
-        [reading] = shared.readings(prompts, [group])
+        [reading] = shared.readings(prompts, [group], 1)
         rows = reading.rows
         first = reading.start()
         flat = np.array([token for row in rows for token in ends[row]])

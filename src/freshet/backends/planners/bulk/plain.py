@@ -47,7 +47,12 @@ class PlainReader:
             found += np.array_split(rows, max(1, len(rows) * length // TOKENS))
         return found
 
-    def readings(self, prompts: Sequence[Sequence[int]], rows: NDArray[np.int64]) -> Iterator[PlainReading]:
+    def readings(
+        self,
+        prompts: Sequence[Sequence[int]],
+        rows: NDArray[np.int64],
+        branches: int,  # noqa: ARG002
+    ) -> Iterator[PlainReading]:
         yield PlainReading(self, rows, [list(prompts[row]) for row in rows])
 
     def logits(self, sequences: Sequence[Sequence[int]]) -> tuple[Tensor, Usage]:

@@ -16,7 +16,7 @@ from freshet.backends.planners.bulk import attention
 from freshet.backends.planners.bulk.attention import Grid, Pass, Stretch
 from freshet.backends.planners.bulk.sharing import Batch, Group, pack, share
 from freshet.backends.planners.cost import Cost
-from freshet.types import Usage
+from freshet.types import IntArray, Usage
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,6 +26,9 @@ PASS = {"cpu": 4096}
 """Tokens of one forward pass: on a CPU, what its caches hold; elsewhere `ELSEWHERE`."""
 
 ELSEWHERE = 16384
+
+KEPT = 2**29
+"""Bytes of keys and values of prompts that are kept for their continuations."""
 
 PORTION = 4
 """Passes whose prompts are looked at together for what they share."""
@@ -60,6 +63,13 @@ class SharedReader:
         self._head = self._narrow_head()
         self.cost = Cost.of(model, None if self._head is None else len(columns))
         attention.register()
+
+    @property
+    def _bytes_per_token(self) -> int:
+        config = self.model.config.get_text_config()
+        heads = int(getattr(config, "num_key_value_heads", None) or config.num_attention_heads)
+        width = int(getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads)
+        return 2 * int(config.num_hidden_layers) * heads * width * self.model.dtype.itemsize
 
     def _narrow_head(self) -> torch.nn.Linear | None:
         """The output head cut down to the wanted tokens: other scores would be thrown away."""
@@ -103,8 +113,15 @@ class SharedReader:
             load += size
         return found
 
-    def readings(self, prompts: Sequence[Sequence[int]], groups: Sequence[Group]) -> Iterator[SharedReading]:
-        """Read the groups' beginnings, then their rows batch by batch."""
+    def readings(
+        self, prompts: Sequence[Sequence[int]], groups: Sequence[Group], branches: int
+    ) -> Iterator[SharedReading]:
+        """Read the groups' beginnings, then their rows batch by batch.
+
+        Args:
+            branches: most continuations of a prompt that are read at once; 0 if there are none. A batch
+                has so many rows that their continuations fill a pass.
+        """
         beginnings = [list(prompts[group.rows[0]][: group.shared]) for group in groups]
         lengths = np.array([len(tokens) for tokens in beginnings])
         seen: list[Stretch] = []
@@ -116,11 +133,12 @@ class SharedReader:
             )
             seen = [first]
         sizes = np.array([len(prompt) for prompt in prompts])
-        for batch in pack(groups, sizes, self.budget):
-            index = torch.from_numpy(batch.groups).to(self.model.device)
-            yield SharedReading(
-                self, batch, prompts, lengths[batch.groups], [stretch.take(index) for stretch in seen], usage
-            )
+        tokens, rows = self.budget, len(prompts)
+        if branches:
+            tokens = max(tokens, KEPT // self._bytes_per_token)
+            rows = max(1, self.budget // branches)
+        for batch in pack(groups, sizes, self.budget, tokens, rows):
+            yield SharedReading(self, batch, prompts, lengths, seen, usage)
             usage = Usage()
 
     def forward(
@@ -167,15 +185,16 @@ class SharedReading:
     """One batch of prompts being read, and continuations of them.
 
     Attributes:
+        beginnings: tokens of each group's beginning.
+        seen: the beginnings of all groups; once started, those of this batch, then the prompts' own tokens.
         usage: of all passes so far.
-        seen: the beginnings of the groups, then the prompts' own tokens.
         path: what was read of each continuation at earlier levels, one stretch per row of the last grid.
     """
 
     reader: SharedReader
     batch: Batch
     prompts: Sequence[Sequence[int]]
-    shared: NDArray[np.int64]
+    beginnings: NDArray[np.int64]
     seen: list[Stretch]
     usage: Usage
     path: list[Stretch] = field(default_factory=list)
@@ -189,15 +208,28 @@ class SharedReading:
 
     def start(self) -> Tensor:
         """Logits (n, columns) after the prompts."""
-        shared = self.shared[self.batch.cells // self.batch.places]
+        groups = self.batch.cells // self.batch.places
+        shared = self.beginnings[self.batch.groups][groups]
         own = [self.prompts[row][begin:] for row, begin in zip(self.rows, shared, strict=True)]
         lengths = np.array([len(tokens) for tokens in own])
         self.ends = shared + lengths
-        logits, prompt = self._read(
-            np.concatenate(own).astype(np.int64), shared, lengths, self.batch.cells, 1
-        )
-        self.seen.append(prompt)
-        return logits
+        found, read = [], []
+        for first, last in _slices(np.bincount(groups, lengths).astype(np.int64), self.reader.budget):
+            low, high = np.searchsorted(groups, [first, last]).tolist()
+            index = torch.from_numpy(self.batch.groups[first:last]).to(self.reader.model.device)
+            logits, part = self._read(
+                np.concatenate(own[low:high]).astype(np.int64),
+                shared[low:high],
+                lengths[low:high],
+                self.batch.cells[low:high] - first * self.batch.places,
+                (last - first) * self.batch.places,
+                [stretch.take(index) for stretch in self.seen],
+            )
+            found.append(logits)
+            read.append(part)
+        index = torch.from_numpy(self.batch.groups).to(self.reader.model.device)
+        self.seen = [*(stretch.take(index) for stretch in self.seen), Stretch.join(read)]
+        return torch.cat(found)
 
     def follow(
         self,
@@ -220,12 +252,14 @@ class SharedReading:
         """
         width = int(slots.max()) + 1
         cells = self.batch.cells[rows] * width + slots
-        if len(self.seen) and self.path:
-            origin = np.zeros(len(self.batch.groups) * self.batch.places * width, np.int64)
+        rows_of_grid = len(self.batch.groups) * self.batch.places * width
+        if self.path:
+            origin = np.zeros(rows_of_grid, np.int64)
             origin[cells] = self.batch.cells[rows] * self.slots + parents
             index = torch.from_numpy(origin).to(self.reader.model.device)
             self.path = [stretch.take(index) for stretch in self.path]
-        logits, read = self._read(tokens, self.ends[rows] + starts, lengths, cells, width)
+        before = [*self.seen, *self.path]
+        logits, read = self._read(tokens, self.ends[rows] + starts, lengths, cells, rows_of_grid, before)
         self.path.append(read)
         self.slots = width
         return logits
@@ -236,14 +270,24 @@ class SharedReading:
         starts: NDArray[np.int64],
         lengths: NDArray[np.int64],
         cells: NDArray[np.int64],
-        width: int,
+        rows_of_grid: int,
+        seen: list[Stretch],
     ) -> tuple[Tensor, Stretch]:
-        sizes = np.zeros(len(self.batch.groups) * self.batch.places * width, np.int64)
+        sizes = np.zeros(rows_of_grid, np.int64)
         sizes[cells] = lengths
         grid = Grid.of(sizes, self.reader.model.device)
         last = np.cumsum(lengths) - 1
-        logits, read, usage = self.reader.forward(
-            tokens, starts, lengths, grid, [*self.seen, *self.path], last
-        )
+        logits, read, usage = self.reader.forward(tokens, starts, lengths, grid, seen, last)
         self.usage += usage
         return logits, read
+
+
+def _slices(tokens: IntArray, budget: int) -> Iterator[tuple[int, int]]:
+    """Neighbouring groups (first, last) whose tokens together fit the budget, at least one each."""
+    first, load = 0, 0
+    for group, size in enumerate(tokens.tolist()):
+        if group > first and load + size > budget:
+            yield first, group
+            first, load = group, 0
+        load += size
+    yield first, len(tokens)

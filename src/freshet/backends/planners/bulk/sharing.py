@@ -91,23 +91,28 @@ WASTE = 1.5
 """Cells of a batch per token; empty cells cost time in attention, and nowhere else."""
 
 
-def pack(groups: Sequence[Group], lengths: NDArray[np.int64], budget: int) -> Iterator[Batch]:
-    """Batches of at most `budget` own tokens (or one row), with rows of like length and groups of like size.
+def pack(
+    groups: Sequence[Group], lengths: NDArray[np.int64], budget: int, tokens: int, rows: int
+) -> Iterator[Batch]:
+    """Batches with rows of like length and groups of like size.
 
     Args:
         groups: of prompts.
         lengths: (n,) tokens of every prompt.
+        budget: most own tokens of a group within a batch (but at least one row).
+        tokens, rows: most own tokens and rows of a batch (but at least one group).
     """
-    pieces = sorted(_pieces(groups, lengths, budget), key=lambda piece: piece[0])
     batch: list[tuple[int, NDArray[np.int64]]] = []
-    tokens = width = places = 0
-    for (_, own, count), number, rows in pieces:
-        width, places, tokens = max(width, own), max(places, count), tokens + own * count
+    size = held = width = places = 0
+    for (_, own, count), number, part in sorted(
+        _pieces(groups, lengths, min(budget, tokens), rows), key=_class
+    ):
+        width, places, size, held = max(width, own), max(places, count), size + own * count, held + count
         cells = (len(batch) + 1) * places * width
-        if batch and (tokens > budget or cells > WASTE * tokens):
+        if batch and (size > tokens or held > rows or cells > WASTE * size):
             yield _batch(batch)
-            batch, width, places, tokens = [], own, count, own * count
-        batch.append((number, rows))
+            batch, width, places, size, held = [], own, count, own * count, count
+        batch.append((number, part))
     if batch:
         yield _batch(batch)
 
@@ -116,15 +121,19 @@ Piece = tuple[tuple[int, int, int], int, NDArray[np.int64]]
 """(size class, own tokens, rows), number of the group, the rows."""
 
 
-def _pieces(groups: Sequence[Group], lengths: NDArray[np.int64], budget: int) -> Iterator[Piece]:
-    """The groups cut into rows of one length that fit the budget; sorted, like stands beside like."""
+def _class(piece: Piece) -> tuple[int, int, int]:
+    return piece[0]
+
+
+def _pieces(groups: Sequence[Group], lengths: NDArray[np.int64], tokens: int, rows: int) -> Iterator[Piece]:
+    """The groups cut into rows of one length that fit a batch; sorted, like stands beside like."""
     for number, group in enumerate(groups):
         own = lengths[group.rows] - group.shared
         for length in np.unique(own).tolist():
-            rows = group.rows[own == length]
-            most = max(1, budget // length)
-            for start in range(0, len(rows), most):
-                part = rows[start : start + most]
+            members = group.rows[own == length]
+            most = max(1, min(tokens // length, rows))
+            for start in range(0, len(members), most):
+                part = members[start : start + most]
                 yield (round(4 * np.log2(len(part))), length, len(part)), number, part
 
 
