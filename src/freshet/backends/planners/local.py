@@ -53,8 +53,8 @@ class LocalPlanner:
         card = folder.read_card(model)
         self._model, self._tokenizer = folder.load(model, device)
         self.beam = beam
-        wanted = names(interests.descriptions, card.mode)
-        self._trie = trie.build(wording.completion_tokens(self._tokenizer, wanted))
+        self.names = names(interests.descriptions, card.mode)
+        self._trie = trie.build(wording.completion_tokens(self._tokenizer, self.names))
         self._engine: Engine | None = None
         if self._trie.branches:
             from freshet.backends.planners.bulk.engine import Engine

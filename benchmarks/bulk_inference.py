@@ -1,0 +1,440 @@
+"""How fast the bulk engine is: against what a user would run instead, and against the limit of the machine.
+
+    python benchmarks/bulk_inference.py --json
+    python benchmarks/bulk_inference.py --workspace shop
+
+By default on a SIMULATED log (`freshet.simulator`), from which interests with real descriptions are formed
+and a `scratch` model is tuned in description mode; `--workspace` takes a workspace whose model writes
+descriptions. Prompts are contexts of two interests: all second interests after a sample of first ones, as they
+come in a table; with evidence, they are the prompts that the pipeline would ask at the end of the log.
+
+- `ratio`: contexts per second of `LocalPlanner.rank`, words to ranking, over those of transformers `generate`
+  with `prefix_allowed_tokens_fn`, 5 beams, `renormalize_logits=True`, `length_penalty=0`: same model, prompts
+  and cores. `generate` gets the best of several batch sizes and numbers of threads.
+- `share_of_forward_limit`: time the model needs for as many tokens as must be computed (`own_tokens_per_row`:
+  each token of the prompts' common beginnings once, then a row's own tokens and those of its beams), read as
+  plain batches of rows of that length with the next token of each row scored, over the engine's time. The
+  forward gets the best of several batch sizes; both use every core in the same way.
+- `top1_agreement`: share of the sampled contexts with the same best name in both, where the two best differ
+  by more than 1e-5. `largest_error`: of the engine's scores, against whole names scored one by one, uncached.
+- `beam`: how often the beam's top 1 and top 5 differ from an unpruned search, and the mass it finds.
+
+Rounds of all contestants alternate; each figure is the median over rounds of ratios within a round.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from freshet import pipeline
+from freshet.backends.planners import wording
+from freshet.backends.planners.local import LocalPlanner
+from freshet.backends.planners.threads import threads_for
+from freshet.errors import GateFailed
+from freshet.ports import Progress, silent
+from freshet.prompts import Prompts, names
+from freshet.simulator import World, generate
+from freshet.steps.counting import Counting
+from freshet.steps.knowledge import Knowledge, learn
+from freshet.steps.prompting import gather
+from freshet.steps.sources import latest
+from freshet.steps.tuning import attempted
+from freshet.table import enumerate_contexts
+from freshet.types import Evidence, Prompt
+from freshet.wiring import open_workspace
+from freshet.workspace import Workspace
+
+BEAMS = 5
+TIED = 1e-5
+UNPRUNED = 10**6
+
+
+def main() -> None:
+    options = arguments()
+    with tempfile.TemporaryDirectory() as folder:
+        root = options.workspace or make_workspace(Path(folder), options.interests)
+        result = measure(open_workspace(root, Show()), options)
+    print(json.dumps(result, indent=1) if options.json else readable(result))
+
+
+def make_workspace(folder: Path, interests: int) -> Path:
+    """A workspace on a SIMULATED log, with a tuned model that writes descriptions."""
+    say("simulating a log and tuning a model in description mode")
+    generate(World(), folder / "world")
+    (folder / "freshet.toml").write_text(
+        '[events]\nfiles = ["world/events.parquet"]\nitems = "world/items.parquet"\npositive = "value >= 7"\n'
+        f'[interests]\ncount = {interests}\n[planner]\nkind = "scratch"\nmode = "description"\n'
+        "[tuning]\nmax_seconds = 120\n"
+    )
+    ws = open_workspace(folder, Show())
+    pipeline.import_log(ws, datetime.now(UTC))
+    try:
+        pipeline.slow_path(ws)
+    except GateFailed as failed:  # a model too weak to serve is as fast as a better one
+        say(f"the gate stays closed, the benchmark goes on: {failed}")
+    return folder
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What is measured: a planner and prompts.
+
+    Attributes:
+        planner: as the pipeline opens it, with `BEAMS` beams.
+        wide: the same without pruning.
+        sets: "without evidence" and "with evidence" -> prompts in the order of a table.
+        chunk: prompts per call, as in the pipeline.
+    """
+
+    planner: LocalPlanner
+    wide: LocalPlanner
+    sets: dict[str, list[Prompt]]
+    chunk: int
+
+
+def prepare(ws: Workspace, count: int, seed: int) -> Bench:
+    """Open the model and choose the prompts.
+
+    Raises:
+        SystemExit: the workspace has no model that writes descriptions.
+    """
+    with ws.run("benchmark") as run:
+        known = learn(ws, run, latest(ws))
+    model = attempted(ws, known, known.as_of)
+    if model is None or ws.config.planner.mode != "description" or ws.config.transitions.k != 2:
+        sys.exit("the workspace needs a tuned model, [planner] mode = 'description' and [transitions] k = 2")
+    planner = LocalPlanner(model.path / "model", known.interests, beam=BEAMS, device="auto")
+    wide = LocalPlanner(model.path / "model", known.interests, beam=UNPRUNED, device="auto")
+    words = names(known.interests.descriptions, "description")
+    contexts = chosen(enumerate_contexts(len(known.interests), 2), len(known.interests), count, seed)
+    said = evidence(ws, known, contexts)
+    plain = Prompts.of(contexts, words, Evidence.none(2))
+    told = Prompts.of(contexts, words, said)
+    everyone = range(len(contexts))
+    return Bench(
+        planner,
+        wide,
+        {"without evidence": plain.take(everyone), "with evidence": told.take(everyone)},
+        ws.config.inference.chunk,
+    )
+
+
+def chosen(contexts: NDArray[np.int16], interests: int, count: int, seed: int) -> NDArray[np.int16]:
+    """The pairs that begin with some of the interests, at least `count` where there are so many."""
+    pairs = contexts[(contexts >= 0).all(axis=1)]
+    first = np.random.default_rng(seed).permutation(interests)[: max(1, round(count / (interests - 1)))]
+    return pairs[np.isin(pairs[:, 0], first)]
+
+
+def evidence(ws: Workspace, known: Knowledge, contexts: NDArray[np.int16]) -> Evidence:
+    counting = Counting(known, 2, ws.config.counts.fit_examples)
+    return gather(ws, known, counting, known.as_of, contexts, None, frozenset())
+
+
+def measure(ws: Workspace, options: argparse.Namespace) -> dict[str, Any]:
+    bench = prepare(ws, options.contexts, options.seed)
+    rng = np.random.default_rng(options.seed)
+    figures: dict[str, dict[str, Any]] = {}
+    for name, prompts in bench.sets.items():
+        say(f"{name}: {len(prompts)} prompts")
+        sample = [
+            prompts[i] for i in sorted(rng.choice(len(prompts), min(options.sample, len(prompts)), False))
+        ]
+        figures[name] = {
+            **race(bench, prompts, sample, options.rounds),
+            **exactness(bench, sample, options.naive, ws),
+        }
+    without, told = figures["without evidence"], figures["with evidence"]
+    model = bench.planner._model
+    return {
+        "contexts_per_s": without["contexts_per_s"],
+        "baseline_contexts_per_s": without["baseline_contexts_per_s"],
+        "ratio": without["ratio"],
+        "ratio_with_evidence": told["ratio"],
+        "top1_agreement": min(without["top1_agreement"], told["top1_agreement"]),
+        "share_of_forward_limit": without["share_of_forward_limit"],
+        "share_of_forward_limit_with_evidence": told["share_of_forward_limit"],
+        "own_tokens_per_row": without["own_tokens_per_row"],
+        "own_tokens_per_row_with_evidence": told["own_tokens_per_row"],
+        "largest_error": max(without["largest_error"], told["largest_error"]),
+        "by_prompts": figures,
+        "log": "simulated" if options.workspace is None else str(options.workspace),
+        "interests": bench.planner._trie.size,
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "device": str(model.device),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "shared_beginnings": not bench.planner.slow,
+    }
+
+
+def race(bench: Bench, prompts: list[Prompt], sample: list[Prompt], rounds: int) -> dict[str, Any]:
+    """Engine, raw forward and `generate`, one after the other, several times."""
+    planner = bench.planner
+    usage = planner.rank(prompts[: bench.chunk], BEAMS).usage
+    own = usage.tokens / min(bench.chunk, len(prompts))
+    limit = Forward.best(planner, round(own))
+    rival = Rival.best(planner, sample)
+    found: dict[str, list[float]] = {"engine": [], "forward": [], "generate": []}
+    tokens = 0
+    for number in range(rounds):
+        say(f"  round {number + 1} of {rounds}")
+        start = time.perf_counter()
+        tokens = 0
+        for at in range(0, len(prompts), bench.chunk):
+            tokens += planner.rank(prompts[at : at + bench.chunk], BEAMS).usage.tokens
+        found["engine"].append((time.perf_counter() - start) / len(prompts))
+        found["forward"].append(limit.seconds_per_token(tokens) * tokens / len(prompts))
+        part = sample if number == 0 else sample[: len(sample) // 4]
+        found["generate"].append(rival.seconds(part) / len(part))
+    ratios = [b / e for e, b in zip(found["engine"], found["generate"], strict=True)]
+    shares = [f / e for e, f in zip(found["engine"], found["forward"], strict=True)]
+    return {
+        "prompts": len(prompts),
+        "contexts_per_s": 1 / statistics.median(found["engine"]),
+        "baseline_contexts_per_s": 1 / statistics.median(found["generate"]),
+        "limit_contexts_per_s": 1 / statistics.median(found["forward"]),
+        "ratio": statistics.median(ratios),
+        "ratio_range": [min(ratios), max(ratios)],
+        "share_of_forward_limit": statistics.median(shares),
+        "share_range": [min(shares), max(shares)],
+        "own_tokens_per_row": tokens / len(prompts),
+        "prompt_tokens": float(np.mean([len(ids) for ids in planner._tokens(prompts)])),
+        "forward_batch": limit.rows,
+        "generate_batch": rival.batch,
+        "generate_threads": rival.threads,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """A plain forward pass over rows of `length` random tokens, as many workers at once as the engine has."""
+
+    planner: LocalPlanner
+    length: int
+    rows: int
+
+    @classmethod
+    def best(cls, planner: LocalPlanner, length: int) -> Forward:
+        tried = [cls(planner, length, max(1, tokens // length)) for tokens in (1024, 2048, 4096, 8192)]
+        for contestant in tried:
+            contestant.seconds_per_token(2 * contestant.rows * length)  # warm
+        return min(tried, key=lambda contestant: contestant.seconds_per_token(60_000))
+
+    def seconds_per_token(self, tokens: int) -> float:
+        model = self.planner._model
+        engine = self.planner._engine
+        assert engine is not None
+        workers = engine._workers()
+        passes = max(1, round(tokens / (workers * self.rows * self.length)))
+        ids = torch.randint(0, model.config.vocab_size, (self.rows, self.length), device=model.device)
+
+        def work(_: int) -> None:
+            with torch.inference_mode():
+                for _ in range(passes):
+                    model(input_ids=ids, use_cache=False, logits_to_keep=1)
+
+        with threads_for(model), ThreadPoolExecutor(workers) as pool:
+            start = time.perf_counter()
+            list(pool.map(work, range(workers)))
+            if model.device.type == "cuda":
+                torch.cuda.synchronize()
+            return (time.perf_counter() - start) / (passes * workers * ids.numel())
+
+
+@dataclass(frozen=True, slots=True)
+class Rival:
+    """transformers `generate` with constrained beams, on left-padded batches of like length."""
+
+    planner: LocalPlanner
+    batch: int
+    threads: int
+
+    @classmethod
+    def best(cls, planner: LocalPlanner, prompts: list[Prompt]) -> Rival:
+        part = prompts[:: max(1, len(prompts) // 128)][:128]
+        tried = [
+            cls(planner, batch, threads)
+            for batch in (16, 64, 128)
+            for threads in sorted({1, torch.get_num_threads()})
+        ]
+        tried[0].seconds(part[:16])  # warm
+        return min(tried, key=lambda contestant: contestant.seconds(part))
+
+    def seconds(self, prompts: list[Prompt]) -> float:
+        start = time.perf_counter()
+        self.answers(prompts)
+        return time.perf_counter() - start
+
+    def answers(self, prompts: list[Prompt]) -> NDArray[np.int64]:
+        """The best interest of each prompt."""
+        model, tokenizer = self.planner._model, self.planner._tokenizer
+        end = wording.end_token(tokenizer)
+        completions = wording.completion_tokens(tokenizer, self.planner.names)
+        names_by_tokens = {tuple(tokens): index for index, tokens in enumerate(completions)}
+        following: dict[tuple[int, ...], list[int]] = {}
+        for tokens in completions:
+            for depth, token in enumerate(tokens):
+                options = following.setdefault(tuple(tokens[:depth]), [])
+                if token not in options:
+                    options.append(token)
+        ids = wording.prompt_tokens(tokenizer, [prompt.text for prompt in prompts])
+        order = sorted(range(len(ids)), key=lambda row: len(ids[row]))
+        best = np.full(len(ids), -1)
+        before = torch.get_num_threads()
+        torch.set_num_threads(self.threads)
+        try:
+            for at in range(0, len(order), self.batch):
+                rows = order[at : at + self.batch]
+                width = max(len(ids[row]) for row in rows)
+                padded = [[end] * (width - len(ids[row])) + ids[row] for row in rows]
+                mask = [[0] * (width - len(ids[row])) + [1] * len(ids[row]) for row in rows]
+
+                def allowed(_: int, so_far: torch.Tensor, width: int = width) -> list[int]:
+                    return following.get(tuple(so_far[width:].tolist()), [end])
+
+                with torch.inference_mode():
+                    written = model.generate(
+                        input_ids=torch.tensor(padded, device=model.device),
+                        attention_mask=torch.tensor(mask, device=model.device),
+                        num_beams=BEAMS,
+                        do_sample=False,
+                        renormalize_logits=True,
+                        length_penalty=0.0,
+                        max_new_tokens=max(map(len, completions)),
+                        prefix_allowed_tokens_fn=allowed,
+                        eos_token_id=end,
+                        pad_token_id=end,
+                    )
+                for row, answer in zip(rows, written[:, width:].tolist(), strict=True):
+                    kept = tuple(answer[: answer.index(end) + 1]) if end in answer else tuple(answer)
+                    best[row] = names_by_tokens.get(kept, -1)
+        finally:
+            torch.set_num_threads(before)
+        return best
+
+
+def exactness(bench: Bench, sample: list[Prompt], naive: int, ws: Workspace) -> dict[str, Any]:
+    """Whether the answers are right: against `generate`, against naive scoring, against no pruning."""
+    planner = bench.planner
+    found = planner.rank(sample, BEAMS)
+    say("  comparing the best names with generate's")
+    other = Rival(planner, 64, torch.get_num_threads()).answers(sample)
+    clear = found.logp[:, 0] - found.logp[:, 1] > TIED
+    scored = sample[:: max(1, len(sample) // naive)][:naive]
+    rows = planner.rank(scored, BEAMS)
+    say("  scoring whole names one by one")
+    errors = []
+    for row, prompt in enumerate(scored):
+        kept = rows.successors[row] >= 0
+        expected = one_by_one(planner, prompt, rows.successors[row][kept])
+        errors.append(np.abs(expected - rows.logp[row][kept]).max())
+    top = min(ws.config.inference.top, planner._trie.size)
+    pruned, whole = planner.rank(sample, top), bench.wide.rank(sample, top)
+    return {
+        "top1_agreement": float((found.successors[:, 0] == other)[clear].mean()),
+        "compared": int(clear.sum()),
+        "largest_error": float(max(errors)),
+        "scored_one_by_one": len(scored),
+        "beam": {
+            "beams": BEAMS,
+            "top1_differs": float((pruned.successors[:, 0] != whole.successors[:, 0]).mean()),
+            "top5_differs": float((pruned.successors[:, :5] != whole.successors[:, :5]).any(axis=1).mean()),
+            "mass_found": float(
+                np.exp(pruned.logp).sum(axis=1).mean() / np.exp(whole.logp).sum(axis=1).mean()
+            ),
+            "contexts": len(sample),
+        },
+    }
+
+
+def one_by_one(planner: LocalPlanner, prompt: Prompt, interests: Sequence[int]) -> NDArray[np.float64]:
+    """Log-probability of whole names: one forward pass each, every token renormalised over those allowed."""
+    model, tokenizer = planner._model, planner._tokenizer
+    [start] = wording.prompt_tokens(tokenizer, [prompt.text])
+    answers = wording.completion_tokens(tokenizer, planner.names)
+    found = np.zeros(len(interests))
+    for row, interest in enumerate(interests):
+        answer = answers[interest]
+        with torch.no_grad():
+            ids = torch.tensor([start + answer], device=model.device)
+            logits = model(input_ids=ids, use_cache=False).logits[0].double()
+        for depth, token in enumerate(answer):
+            allowed = sorted({other[depth] for other in answers if other[:depth] == answer[:depth]})
+            scores = logits[len(start) + depth - 1]
+            found[row] += float(scores[token] - torch.logsumexp(scores[allowed], 0))
+    return found
+
+
+def readable(result: dict[str, Any]) -> str:
+    lines = [
+        f"{result['log']} log, {result['interests']} interests, {result['parameters']:,} parameters, "
+        f"{result['device']}, {result['threads']} threads, torch {result['torch']}"
+    ]
+    for name, figures in result["by_prompts"].items():
+        lines += [
+            f"{name} ({figures['prompts']} prompts of {figures['prompt_tokens']:.1f} tokens)",
+            f"  engine   {figures['contexts_per_s']:9.0f} contexts/s, "
+            f"{figures['own_tokens_per_row']:.1f} own tokens per row",
+            f"  generate {figures['baseline_contexts_per_s']:9.0f} contexts/s: ratio {figures['ratio']:.1f} "
+            f"[{figures['ratio_range'][0]:.1f}, {figures['ratio_range'][1]:.1f}]",
+            f"  limit    {figures['limit_contexts_per_s']:9.0f} contexts/s: share "
+            f"{figures['share_of_forward_limit']:.2f} "
+            f"[{figures['share_range'][0]:.2f}, {figures['share_range'][1]:.2f}]",
+            f"  same best name on {figures['top1_agreement']:.2%} of {figures['compared']}, largest error "
+            f"{figures['largest_error']:.1e} in {figures['scored_one_by_one']} contexts",
+            f"  {BEAMS} beams against all: top 1 differs on {figures['beam']['top1_differs']:.2%}, top 5 on "
+            f"{figures['beam']['top5_differs']:.2%}, mass found {figures['beam']['mass_found']:.4f}",
+        ]
+    return "\n".join(lines)
+
+
+class Show:
+    """Progress for a person, on stderr."""
+
+    def say(self, text: str) -> None:
+        say(text)
+
+    def progress(self, name: str) -> Progress:  # noqa: ARG002
+        return silent
+
+
+START = time.monotonic()
+
+
+def say(text: str) -> None:
+    print(f"{time.monotonic() - START:7.1f}s {text}", file=sys.stderr, flush=True)
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--workspace", type=Path, help="a workspace with a model that writes descriptions")
+    parser.add_argument("--interests", type=int, default=100, help="of the simulated log")
+    parser.add_argument("--contexts", type=int, default=8000, help="prompts for the engine, about so many")
+    parser.add_argument("--sample", type=int, default=1000, help="of them for generate")
+    parser.add_argument("--naive", type=int, default=50, help="of them scored one by one")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", action="store_true")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
