@@ -5,8 +5,8 @@
 
 By default on a SIMULATED log (`freshet.simulator`), from which interests with real descriptions are formed
 and a `scratch` model is tuned in description mode; `--workspace` takes a workspace whose model writes
-descriptions. Prompts are contexts of two interests: all second interests after a sample of first ones, as they
-come in a table; with evidence, they are the prompts that the pipeline would ask at the end of the log.
+descriptions. Prompts are contexts of two interests: all second interests after a sample of first ones, as
+they come in a table; with evidence, they are the prompts that the pipeline would ask at the end of the log.
 
 - `ratio`: contexts per second of `LocalPlanner.rank`, words to ranking, over those of transformers `generate`
   with `prefix_allowed_tokens_fn`, 5 beams, `renormalize_logits=True`, `length_penalty=0`: same model, prompts
