@@ -41,7 +41,7 @@ class Stretch:
     Attributes:
         keys: per layer (key heads, n, length, width).
         values: per layer (key heads, n, length, value width).
-        hidden: (n, 1, length), `HIDDEN` at padding, 0 elsewhere; None where there is none.
+        hidden: (n, length, 1), `HIDDEN` at padding, 0 elsewhere; None where there is none.
     """
 
     keys: list[Tensor]
@@ -72,13 +72,13 @@ class Stretch:
 
         hidden = None
         if min(lengths) < most or any(part.hidden is not None for part in parts):
-            whole = [
-                part.hidden
-                if part.hidden is not None
-                else part.keys[0].new_zeros(part.keys[0].shape[1], 1, length)
-                for part, length in zip(parts, lengths, strict=True)
-            ]
-            hidden = torch.cat([pad(x, (0, most - x.shape[2]), value=HIDDEN) for x in whole])
+            padded = []
+            for part, length in zip(parts, lengths, strict=True):
+                held = part.hidden
+                if held is None:
+                    held = part.keys[0].new_zeros(part.keys[0].shape[1], length, 1)
+                padded.append(pad(held, (0, 0, 0, most - length), value=HIDDEN))
+            hidden = torch.cat(padded)
         return cls(joined(part.keys for part in parts), joined(part.values for part in parts), hidden)
 
 
@@ -110,7 +110,7 @@ class Grid:
         slots = np.flatnonzero(full)
         cells = np.zeros(rows * width, np.int64)
         cells[slots] = np.arange(len(slots))
-        hidden = np.where(full, np.float32(0), np.float32(HIDDEN))[:, None]
+        hidden = np.where(full, np.float32(0), np.float32(HIDDEN))[:, :, None]
         return cls(
             rows,
             width,
@@ -177,17 +177,18 @@ class Pass:
         return flat.index_select(1, self.grid.cells)
 
 
-Part = tuple["Tensor", "Tensor"]
-"""What queries (key heads, cells, each) found in some keys: mean value, log of the sum of exp(score)."""
+Part = tuple["Tensor", "Tensor", "Tensor"]
+"""What queries (key heads, cells, each) found in some keys: the sum of exp(score - m) * value over them, the
+score m, and the sum of exp(score - m)."""
 
 
 def _over(asked: Tensor, keys: Tensor, values: Tensor, hidden: Tensor | None) -> Part:
     """Attention to n stretches of which each is seen by 1/n of the rows."""
     heads, n, length, width = keys.shape
-    scores = torch.bmm(asked.reshape(heads * n, -1, width), keys.flatten(0, 1).transpose(1, 2))
+    scores = torch.bmm(keys.flatten(0, 1), asked.reshape(heads * n, -1, width).transpose(1, 2))
     if hidden is not None:
-        scores.view(heads, n, -1, length).add_(hidden)
-    return _mixed(scores, values, asked)
+        scores.view(heads, n, length, -1).add_(hidden)
+    return _summed(scores, values, asked)
 
 
 def _own(asked: Tensor, keys: Tensor, values: Tensor) -> Part:
@@ -195,18 +196,21 @@ def _own(asked: Tensor, keys: Tensor, values: Tensor) -> Part:
     heads, rows, length, width = keys.shape
     if length == 1:
         one = (heads, rows, 1, -1)
-        return values.view(one).expand(-1, -1, asked.shape[2], -1), (asked * keys.view(one)).sum(-1)
-    scores = torch.bmm(asked.view(heads * rows, -1, width), keys.flatten(0, 1).transpose(1, 2))
-    later = torch.ones(length, length, dtype=torch.bool, device=asked.device).triu_(1)
-    scores.view(heads, rows, length, -1, length).masked_fill_(later[:, None, :], -torch.inf)
-    return _mixed(scores, values, asked)
+        scores = (asked * keys.view(one)).sum(-1)
+        return values.view(one).expand(-1, -1, asked.shape[2], -1), scores, torch.ones_like(scores)
+    scores = torch.bmm(keys.flatten(0, 1), asked.view(heads * rows, -1, width).transpose(1, 2))
+    later = torch.ones(length, length, dtype=torch.bool, device=asked.device).tril_(-1)  # key after query
+    scores.view(heads, rows, length, length, -1).masked_fill_(later[:, :, None], -torch.inf)
+    return _summed(scores, values, asked)
 
 
-def _mixed(scores: Tensor, values: Tensor, asked: Tensor) -> Part:
-    weights = scores.softmax(-1)
-    total = scores.amax(-1) - weights.amax(-1).log()
-    mixed = torch.bmm(weights, values.flatten(0, 1))
-    return mixed.view(*asked.shape[:3], -1), total.view(asked.shape[:3])
+def _summed(scores: Tensor, values: Tensor, asked: Tensor) -> Part:
+    """`scores` (heads * n, keys, queries): queries last, so that sums over few keys run along memory."""
+    largest = scores.amax(1, keepdim=True)
+    weights = scores.sub_(largest).exp_()
+    summed = torch.bmm(weights.transpose(1, 2), values.flatten(0, 1))
+    shape = asked.shape[:3]
+    return summed.view(*shape, -1), largest.view(shape), weights.sum(1).view(shape)
 
 
 def _fused(query: Tensor, keys: Tensor, values: Tensor, scaling: float) -> Part:
@@ -216,28 +220,32 @@ def _fused(query: Tensor, keys: Tensor, values: Tensor, scaling: float) -> Part:
         query: (heads, cells, width).
     """
     heads, rows, length, _ = keys.shape
-    mixed, total = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
+    mean, total = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
         query.view(query.shape[0], rows, length, -1).transpose(0, 1),
         keys.transpose(0, 1),
         values.transpose(0, 1),
         is_causal=True,
         scale=scaling,
-    )  # (rows, heads, length, value width), (rows, heads, length)
-
-    mixed, total = (x.transpose(1, 2).reshape(rows * length, heads, -1) for x in (mixed, total))
-    each = total.shape[-1]
-    return mixed.unflatten(-1, (each, -1)).transpose(0, 1), total.transpose(0, 1)
+    )  # (rows, heads, length, value width), and the log of the sum of exp(score) (rows, heads, length)
+    mean, total = (x.transpose(1, 2).reshape(rows * length, heads, -1) for x in (mean, total))
+    mean = mean.unflatten(-1, (total.shape[-1], -1)).transpose(0, 1)
+    total = total.transpose(0, 1)
+    return mean, total, torch.ones_like(total)
 
 
 def _merged(parts: Sequence[Part]) -> Tensor:
     """One attention over the keys of all parts, (key heads, cells, each, value width)."""
+    found, largest, total = parts[0]
     if len(parts) == 1:
-        return parts[0][0]
-    shares = torch.stack([total for _, total in parts]).softmax(0)[..., None]
-    found = parts[0][0] * shares[0]
-    for (mixed, _), share in zip(parts[1:], shares[1:], strict=True):
-        found.addcmul_(mixed, share)
-    return found
+        return found / total[..., None]
+    peak = torch.stack([part[1] for part in parts]).amax(0)
+    share = (largest - peak).exp_()
+    found, total = found * share[..., None], total * share
+    for summed, largest, weight in parts[1:]:
+        share = (largest - peak).exp_()
+        found.addcmul_(summed, share[..., None])
+        total.addcmul_(weight, share)
+    return found.div_(total[..., None])
 
 
 _CURRENT: ContextVar[Pass] = ContextVar("freshet_pass")

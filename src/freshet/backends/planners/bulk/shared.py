@@ -28,10 +28,7 @@ PASS = {"cpu": 4096}
 ELSEWHERE = 16384
 
 KEPT = 2**29
-"""Bytes of keys and values of prompts that are kept for their continuations."""
-
-PORTION = 4
-"""Passes whose prompts are looked at together for what they share."""
+"""Bytes of keys and values that are kept: of beginnings for their prompts, of prompts for continuations."""
 
 
 def why_not(model: PreTrainedModel) -> str:
@@ -98,20 +95,16 @@ class SharedReader:
             self.model.set_output_embeddings(head)  # type: ignore[no-untyped-call]
 
     def portions(self, prompts: Sequence[Sequence[int]], workers: int) -> list[list[Group]]:
-        """Independent shares of the work, at least one for each worker where there is enough."""
+        """Independent shares of the work, one for each worker unless beginnings take too much memory."""
         lengths = np.array([len(prompt) for prompt in prompts])
         groups = share(prompts)
-        tokens = [group.shared + int((lengths[group.rows] - group.shared).sum()) for group in groups]
-        most = min(PORTION * self.budget, sum(tokens) // workers)
-        found: list[list[Group]] = [[]]
-        load = 0
-        for group, size in zip(groups, tokens, strict=True):
-            if found[-1] and load + size > most:
-                found.append([])
-                load = 0
-            found[-1].append(group)
-            load += size
-        return found
+        tokens = np.array(
+            [group.shared + int((lengths[group.rows] - group.shared).sum()) for group in groups]
+        )
+        kept = np.cumsum([group.shared for group in groups]) // (KEPT // self._bytes_per_token)
+        part = kept * workers + (np.cumsum(tokens) - tokens) * workers // tokens.sum()
+        cuts = np.flatnonzero(np.diff(part)) + 1
+        return [groups[a:b] for a, b in zip([0, *cuts.tolist()], [*cuts.tolist(), len(groups)], strict=True)]
 
     def readings(
         self, prompts: Sequence[Sequence[int]], groups: Sequence[Group], branches: int
@@ -122,16 +115,8 @@ class SharedReader:
             branches: most continuations of a prompt that are read at once; 0 if there are none. A batch
                 has so many rows that their continuations fill a pass.
         """
-        beginnings = [list(prompts[group.rows[0]][: group.shared]) for group in groups]
-        lengths = np.array([len(tokens) for tokens in beginnings])
-        seen: list[Stretch] = []
-        usage = Usage()
-        if lengths.any():
-            grid = Grid.of(lengths, self.model.device)
-            _, first, usage = self.forward(
-                np.concatenate(beginnings).astype(np.int64), np.zeros_like(lengths), lengths, grid, [], None
-            )
-            seen = [first]
+        lengths = np.array([group.shared for group in groups])
+        seen, usage = self._beginnings(prompts, groups) if lengths.any() else ([], Usage())
         sizes = np.array([len(prompt) for prompt in prompts])
         tokens, rows = self.budget, len(prompts)
         if branches:
@@ -140,6 +125,21 @@ class SharedReader:
         for batch in pack(groups, sizes, self.budget, tokens, rows):
             yield SharedReading(self, batch, prompts, lengths, seen, usage)
             usage = Usage()
+
+    def _beginnings(
+        self, prompts: Sequence[Sequence[int]], groups: Sequence[Group]
+    ) -> tuple[list[Stretch], Usage]:
+        """What the groups' prompts have in common, read: one stretch for each group."""
+        tokens = [np.array(prompts[group.rows[0]][: group.shared], np.int64) for group in groups]
+        lengths = np.array([len(part) for part in tokens])
+        read, usage = [], Usage()
+        for first, last in _slices(lengths, self.budget):
+            part = lengths[first:last]
+            grid, starts = Grid.of(part, self.model.device), np.zeros_like(part)
+            _, found, cost = self.forward(np.concatenate(tokens[first:last]), starts, part, grid, [], None)
+            read.append(found)
+            usage += cost
+        return [Stretch.join(read)], usage
 
     def forward(
         self,
