@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from freshet.backends.planners import folder, wording
 from freshet.backends.planners.local import LocalPlanner
@@ -56,6 +58,51 @@ def test_an_unpruned_beam_equals_brute_force(tmp_path: Path, kind: str) -> None:
         assert np.ptp(expected) > 1, "the random model is too even for this test to show an error"
         assert np.allclose(ranking.logp[row], expected[ranking.successors[row]], atol=1e-4)
         assert ranking.successors[row].tolist() == np.argsort(-expected, kind="stable").tolist()
+
+
+@pytest.mark.parametrize(("kind", "why"), [("qwen3", ""), ("gpt2", ""), ("sliding", "attend")])
+def test_architectures_that_cannot_share_say_so(tmp_path: Path, kind: str, why: str) -> None:
+    slow = planner_on(tmp_path, kind).slow
+    assert (why in slow) if why else slow == ""
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_rows_do_not_depend_on_their_company_nor_on_the_size_of_passes(
+    tmp_path: Path, data: st.DataObject
+) -> None:
+    if not (tmp_path / "model").exists():
+        planner_on(tmp_path / "model")
+    planner = LocalPlanner(tmp_path / "model", worlds.interests(), beam=3, device="cpu")
+    prompts = [p for p, _ in worlds.with_evidence("description", 20, 0)] + worlds.prompts("description", 20)
+    alone = planner.rank(prompts, 5)
+    some = data.draw(st.lists(st.integers(0, len(prompts) - 1), min_size=1, max_size=12))
+    planner._engine.reader.budget = data.draw(st.integers(1, 200))
+    planner._engine._workers = lambda: data.draw(st.integers(1, 3))
+    together = planner.rank([prompts[i] for i in some], 5)
+    for row, i in enumerate(some):
+        assert np.allclose(together.logp[row], alone.logp[i], atol=1e-4)
+        clear = np.abs(np.diff(alone.logp[i], append=-np.inf)) > 1e-3
+        first = int(np.argmin(clear)) if not clear.all() else 5
+        assert together.successors[row][:first].tolist() == alone.successors[i][:first].tolist()
+
+
+def test_fewer_names_are_the_head_of_more_and_read_fewer_tokens(tmp_path: Path) -> None:
+    planner = planner_on(tmp_path)
+    prompts = worlds.prompts("description", 30)
+    whole, few = planner.rank(prompts, worlds.N), planner.rank(prompts, 2)
+    assert np.array_equal(few.successors, whole.successors[:, :2])
+    assert np.allclose(few.logp, whole.logp[:, :2], atol=1e-4)
+    assert few.usage.tokens < whole.usage.tokens  # branches that can't matter are not read
+
+
+def test_a_shared_beginning_is_read_once(tmp_path: Path) -> None:
+    planner = planner_on(tmp_path)
+    [prompt] = worlds.prompts("description", 1)
+    once, twice = planner.rank([prompt], worlds.N), planner.rank([prompt] * 2, worlds.N)
+    [tokens] = planner._tokens([prompt])
+    root = len(planner._trie.branches[0].path)
+    assert twice.usage.tokens == 2 * once.usage.tokens - (len(tokens) + root - 1)
 
 
 def test_contract_with_a_narrow_beam(tmp_path: Path) -> None:

@@ -45,12 +45,12 @@ class Engine:
         self.trie = trie
         columns = search.wanted(trie)
         self._tables = search.levels(trie, model.device)
-        plain = PlainReader(model, columns)
-        self.reader: SharedReader | PlainReader = plain
+        self._plain = PlainReader(model, columns)
+        self.reader: SharedReader | PlainReader = self._plain
         self.slow = why_not(model)
         if not self.slow:
             shared = SharedReader(model, columns)
-            if _agree(shared, plain):
+            if _agree(shared, self._plain):
                 self.reader = shared
             else:
                 self.slow = "its layers do more with a prompt than attend to it"

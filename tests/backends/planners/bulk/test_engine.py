@@ -1,0 +1,98 @@
+"""The engine against brute force, for any names: every name scored alone, in full, without a cache."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+torch = pytest.importorskip("torch")
+
+from freshet.backends.planners.bulk import trie  # noqa: E402
+from freshet.backends.planners.bulk.engine import Engine  # noqa: E402
+from tests.backends.planners.bulk.test_trie import closed_names  # noqa: E402
+
+EVERYTHING = 10_000
+some_prompts = st.lists(st.lists(st.integers(5, 9), min_size=1, max_size=6), min_size=1, max_size=8)
+
+
+@cache
+def model():
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=10,
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=32,
+        initializer_range=0.3,
+    )
+    return LlamaForCausalLM(config).eval()
+
+
+def brute(names: list[tuple[int, ...]], prompt: list[int]) -> np.ndarray:
+    """(N,) log-probabilities."""
+    found = np.zeros(len(names))
+    for row, name in enumerate(names):
+        with torch.no_grad():
+            logits = model()(input_ids=torch.tensor([[*prompt, *name]])).logits[0].double()
+        for depth, token in enumerate(name):
+            allowed = sorted({other[depth] for other in names if other[:depth] == name[:depth]})
+            scores = logits[len(prompt) + depth - 1]
+            found[row] += float(scores[token] - torch.logsumexp(scores[allowed], 0))
+    return found
+
+
+@settings(max_examples=40, deadline=None)
+@given(closed_names.filter(lambda names: len(names) > 1), some_prompts)
+def test_an_unpruned_search_equals_brute_force(names, prompts) -> None:
+    engine = Engine(model(), trie.build(names))
+    assert engine.slow == ""
+    ranking = engine.rank(prompts, EVERYTHING, len(names))
+    for row, prompt in enumerate(prompts):
+        expected = brute(names, prompt)
+        assert sorted(ranking.successors[row].tolist()) == list(range(len(names)))
+        assert np.allclose(ranking.logp[row], expected[ranking.successors[row]], atol=1e-4)
+        assert (np.diff(ranking.logp[row]) <= 0).all()
+
+
+@settings(max_examples=40, deadline=None)
+@given(closed_names.filter(lambda names: len(names) > 1), some_prompts, st.integers(1, 4), st.integers(1, 5))
+def test_a_pruned_search_finds_true_scores_and_an_unpruned_one_the_true_best(
+    names, prompts, beam: int, top: int
+) -> None:
+    engine = Engine(model(), trie.build(names))
+    whole = engine.rank(prompts, EVERYTHING, len(names))
+    best = engine.rank(prompts, EVERYTHING, top)
+    assert np.allclose(best.logp, whole.logp[:, : min(top, len(names))], atol=1e-4)
+    pruned = engine.rank(prompts, beam, len(names))
+    for row in range(len(prompts)):
+        exact = dict(zip(whole.successors[row].tolist(), whole.logp[row].tolist(), strict=True))
+        for name, score in zip(pruned.successors[row].tolist(), pruned.logp[row].tolist(), strict=True):
+            assert name == -1 or abs(exact[name] - score) < 1e-4
+
+
+@settings(max_examples=25, deadline=None)
+@given(closed_names.filter(lambda names: len(names) > 1), some_prompts, st.integers(1, 4))
+def test_plain_and_shared_reading_agree(names, prompts, beam: int) -> None:
+    shared, plain = Engine(model(), trie.build(names)), Engine(model(), trie.build(names))
+    plain.reader = plain._plain
+    one, other = shared.rank(prompts, beam, 3), plain.rank(prompts, beam, 3)
+    assert np.allclose(one.logp, other.logp, atol=1e-4)
+    assert one.usage.tokens <= other.usage.tokens
+    assert one.usage.tokens <= shared.size(prompts, beam).tokens
+
+
+def test_the_model_is_left_as_it_was() -> None:
+    names = [(1, 0), (2, 0), (3, 1, 0)]
+    head, kind = model().get_output_embeddings(), model().config._attn_implementation
+    Engine(model(), trie.build(names)).rank([[5, 6]], 2, 2)
+    assert model().get_output_embeddings() is head
+    assert model().config._attn_implementation == kind
