@@ -283,10 +283,10 @@ class SharedReading:
 
 
 def _slices(tokens: IntArray, budget: int) -> Iterator[tuple[int, int]]:
-    """Neighbouring groups (first, last) whose tokens together fit the budget, or one and any without tokens."""
+    """Neighbouring groups (first, last) whose tokens fit the budget, or one with tokens and any without."""
     first, load = 0, 0
     for group, size in enumerate(tokens.tolist()):
-        if load and load + size > budget:
+        if load and size and load + size > budget:
             yield first, group
             first, load = group, 0
         load += size
