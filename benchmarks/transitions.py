@@ -99,6 +99,7 @@ def measure(options: argparse.Namespace, root: Path) -> dict[str, Any]:
         "peak_rss_gb_count": whole["peak_rss_gb"],
         "peak_rss_gb_sums": sums["peak_rss_gb"],
         "plain_sql_events_per_s": plain and round(options.events / plain["seconds"]),
+        "plain_sql_cpu_seconds": plain and plain["cpu_seconds"],
         "plain_sql_peak_rss_gb": plain and plain["peak_rss_gb"],
         "plain_sql_transitions": plain and plain["transitions"],
         "ratio_to_plain_sql": plain and round(plain["seconds"] / whole["seconds"], 2),

@@ -122,7 +122,8 @@ def count(
     scratch.mkdir(parents=True)
     many = threads or min(8, os.cpu_count() or 1)
     try:
-        with ThreadPoolExecutor(many) as workers, _database(memory, scratch, many) as db:
+        # one more than there are cores, since some wait for the disk
+        with ThreadPoolExecutor(many + 1) as workers, _database(memory, scratch, many) as db:
             fresh = _fresh(db, days, before.sources, previous, assignment)
             found = stage.engagements(db, workers, fresh, assignment, positive_sql, pool)
             gone = before.sources.keys() - sources.keys()
