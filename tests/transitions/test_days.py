@@ -131,7 +131,7 @@ def _restore_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(days, "ROWS", days.ROWS)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(engagements, novelty, small, st.sampled_from([2, 10_000]))
 def test_equals_the_definition(events: set, horizon: int | None, own_file: int, rows: int) -> None:
     pool.SMALL, days.ROWS = own_file, rows
@@ -151,7 +151,7 @@ def test_equals_the_definition(events: set, horizon: int | None, own_file: int, 
                 at += len(group)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(
     st.lists(engagements, min_size=1, max_size=4),
     engagements,
