@@ -23,10 +23,11 @@ class Group:
 
 
 def share(prompts: Sequence[Sequence[int]]) -> list[Group]:
-    """Split prompts into groups so that the fewest tokens are read: the shared ones once, then the rest.
+    """Split prompts into groups so that few tokens are read: what a group shares once, then the rest.
 
     One level of sharing is used: a group's beginning is read in full, even if other groups begin like it.
-    Groups come in the order of their tokens.
+    Sets of prompts are joined greedily, the longest beginnings first, wherever that saves tokens. Groups come
+    in the order of their tokens.
 
     Args:
         prompts: n sequences of at least one token.
@@ -34,8 +35,9 @@ def share(prompts: Sequence[Sequence[int]]) -> list[Group]:
     if not prompts:
         return []
     order, common = _sorted(prompts)
-    _, groups = _saved(common, 0, len(order))
-    return [Group(order[low:high], shared) for low, high, shared in groups]
+    below = np.concatenate([[0], np.cumsum(common)])  # of the first i prompts
+    _, groups = _split(common, below, 0, len(order))
+    return [Group(order[at], shared) for at, shared in sorted(groups, key=lambda group: group[0][0])]
 
 
 def _sorted(prompts: Sequence[Sequence[int]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -55,19 +57,32 @@ def _sorted(prompts: Sequence[Sequence[int]]) -> tuple[NDArray[np.int64], NDArra
     return order, common
 
 
-def _saved(common: NDArray[np.int64], low: int, high: int) -> tuple[int, list[tuple[int, int, int]]]:
-    """Most tokens that sharing saves among low..high, and the groups that save them."""
+def _split(
+    common: NDArray[np.int64], below: NDArray[np.int64], low: int, high: int
+) -> tuple[int, list[tuple[NDArray[np.int64], int]]]:
+    """Most tokens that sharing saves among the sorted prompts low..high, and the groups that save them.
+
+    All of them share `shared` tokens; where they part, some sets share more. A set goes its own way if that
+    saves more than `shared` tokens for each of its prompts; the others form one group.
+    """
     inner = common[low + 1 : high]
     if not len(inner):
-        return 0, [(low, high, 0)]
+        return 0, [(np.array([low]), 0)]
     shared = int(inner.min())
-    together = (len(inner) * shared, [(low, high, shared)])
-    if int(inner[inner > shared].sum()) <= together[0]:  # smaller groups can't save more
-        return together
-    cuts = low + 1 + np.flatnonzero(inner == shared)
-    parts = [_saved(common, a, b) for a, b in zip([low, *cuts.tolist()], [*cuts.tolist(), high], strict=True)]
-    apart = sum(saved for saved, _ in parts)
-    return together if apart <= together[0] else (apart, [group for _, groups in parts for group in groups])
+    cuts = np.concatenate([[low], low + 1 + np.flatnonzero(inner == shared), [high]])
+    sizes = np.diff(cuts)
+    most = below[cuts[1:]] - below[cuts[:-1] + 1]  # that a set can save; to look into the others is no use
+    saved, groups, together = 0, [], np.ones(len(sizes), bool)
+    for part in np.flatnonzero(most > shared * sizes).tolist():
+        apart, found = _split(common, below, int(cuts[part]), int(cuts[part + 1]))
+        if apart > shared * int(sizes[part]):
+            saved, together[part] = saved + apart, False
+            groups += found
+    rest = np.arange(low, high)[np.repeat(together, sizes)]
+    if len(rest):
+        saved += (len(rest) - 1) * shared
+        groups.append((rest, shared))
+    return saved, groups
 
 
 @dataclass(frozen=True, slots=True)
