@@ -188,7 +188,11 @@ class InferenceConfig(_Section):
     )
     beam: int = Field(16, ge=1, description="branches of the description trie followed per prompt")
     top: int = Field(64, ge=1, description="successors kept per row")
-    chunk: int = Field(1024, ge=1, description="contexts per committed chunk")
+    chunk: int = Field(
+        4096,
+        ge=1,
+        description="contexts asked together and committed; those of a chunk share what they begin with",
+    )
     calibration_prompts: int = Field(
         6000, ge=100, description="held-out prompts used to fit the planner's weight"
     )

@@ -48,6 +48,15 @@ class Generator(Protocol):
         """Unconstrained greedy text of each prompt, without the prompt."""
 
 
+@runtime_checkable
+class Noted(Protocol):
+    """Optional ability of a planner: say what a person should know before a run."""
+
+    @property
+    def note(self) -> str:
+        """A line of text, or '' where there is nothing to say."""
+
+
 @dataclass(frozen=True, slots=True)
 class TuningJob:
     """Everything a tuner needs, already chosen and worded.

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from freshet import evidence, inference
 from freshet.errors import NotEnoughData, PlannerError
-from freshet.ports import Planner
+from freshet.ports import Noted, Planner
 from freshet.prompts import Prompts, names
 from freshet.steps.counting import Counting, Window
 from freshet.steps.knowledge import Knowledge
@@ -175,6 +175,8 @@ def infer(
     with run.step("inference") as step:
         planned = plan(ws, asked, planner, stored)
         expected = foretell(ws, run, asked, planned, planner)
+        if isinstance(planner, Noted) and planner.note and expected.tokens:
+            run.say(f"planner: {planner.note}")
         start = monotonic()
         outcome = inference.run(
             planned,

@@ -67,9 +67,11 @@ class LocalPlanner:
         return self._version
 
     @property
-    def slow(self) -> str:
+    def note(self) -> str:
         """Why beginnings of prompts are not shared with this model; '' where they are."""
-        return self._engine.slow if self._engine else ""
+        if self._engine is None or not self._engine.slow:
+            return ""
+        return f"every prompt is read in full, which is slower: with this model {self._engine.slow}"
 
     def rank(self, prompts: Sequence[Prompt], top: int) -> Ranking:
         if self._engine is None:

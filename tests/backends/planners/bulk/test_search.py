@@ -62,8 +62,8 @@ def test_an_unpruned_beam_equals_brute_force(tmp_path: Path, kind: str) -> None:
 
 @pytest.mark.parametrize(("kind", "why"), [("qwen3", ""), ("gpt2", ""), ("sliding", "attend")])
 def test_architectures_that_cannot_share_say_so(tmp_path: Path, kind: str, why: str) -> None:
-    slow = planner_on(tmp_path, kind).slow
-    assert (why in slow) if why else slow == ""
+    note = planner_on(tmp_path, kind).note
+    assert (why in note) if why else note == ""
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -37,7 +37,7 @@ class Engine:
         trie: of the names, with at least one branch.
 
     Attributes:
-        slow: why beginnings are not shared with this model; '' where they are.
+        slow: why beginnings can't be shared with this model; '' where they are.
     """
 
     def __init__(self, model: PreTrainedModel, trie: Trie) -> None:
