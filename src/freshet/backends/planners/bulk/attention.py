@@ -30,6 +30,9 @@ NAME = "freshet_shared"
 LONG = 16
 """Tokens of a row from which torch's fused attention is faster than a few plain operations."""
 
+FAINT = -87.0
+"""Scores that far below the best one are held there: exp of less is slow on CPUs and no more than 1e-38."""
+
 HIDDEN = -1e30
 """Added to the score of a key that must not be seen: unlike -inf, no NaN where all keys are hidden."""
 
@@ -165,10 +168,10 @@ class Pass:
             if not fused:
                 parts = [_own(asked, keys, values)]
             parts += [_over(asked, s.keys[layer], s.values[layer], s.hidden) for s in self.seen]
-        found = _merged(parts)
+        found = _merged(parts).transpose(0, 1)
         if self.grid.slots is not None:
-            found = found.index_select(1, self.grid.slots)
-        return found.transpose(0, 1).flatten(1, 2)
+            found = found.index_select(0, self.grid.slots)
+        return found.flatten(1, 2)
 
     def _spread(self, flat: Tensor) -> Tensor:
         """(heads, tokens, ...) -> (heads, cells, ...), contiguous."""
@@ -207,7 +210,7 @@ def _own(asked: Tensor, keys: Tensor, values: Tensor) -> Part:
 def _summed(scores: Tensor, values: Tensor, asked: Tensor) -> Part:
     """`scores` (heads * n, keys, queries): queries last, so that sums over few keys run along memory."""
     largest = scores.amax(1, keepdim=True)
-    weights = scores.sub_(largest).exp_()
+    weights = scores.sub_(largest).clamp_(min=FAINT).exp_()
     summed = torch.bmm(weights.transpose(1, 2), values.flatten(0, 1))
     shape = asked.shape[:3]
     return summed.view(*shape, -1), largest.view(shape), weights.sum(1).view(shape)
@@ -229,7 +232,7 @@ def _fused(query: Tensor, keys: Tensor, values: Tensor, scaling: float) -> Part:
     )  # (rows, heads, length, value width), and the log of the sum of exp(score) (rows, heads, length)
     mean, total = (x.transpose(1, 2).reshape(rows * length, heads, -1) for x in (mean, total))
     mean = mean.unflatten(-1, (total.shape[-1], -1)).transpose(0, 1)
-    total = total.transpose(0, 1)
+    total = total.transpose(0, 1).contiguous()  # small beside the means, and met by others of this order
     return mean, total, torch.ones_like(total)
 
 

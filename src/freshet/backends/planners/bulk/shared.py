@@ -283,11 +283,16 @@ class SharedReading:
 
 
 def _slices(tokens: IntArray, budget: int) -> Iterator[tuple[int, int]]:
-    """Neighbouring groups (first, last) whose tokens fit the budget, or one with tokens and any without."""
+    """Neighbouring groups (first, last), as few and as even as lets them fit the budget, each with a token."""
+    total = int(tokens.sum())
+    even = total / max(1, -(-total // budget))
     first, load = 0, 0
     for group, size in enumerate(tokens.tolist()):
         if load and size and load + size > budget:
             yield first, group
             first, load = group, 0
         load += size
+        if load >= even and tokens[group + 1 :].any():
+            yield first, group + 1
+            first, load = group + 1, 0
     yield first, len(tokens)

@@ -102,7 +102,7 @@ class Batch:
     cells: NDArray[np.int64]
 
 
-WASTE = 1.5
+WASTE = 2.0
 """Cells of a batch per token; empty cells cost time in attention, and nowhere else."""
 
 
@@ -149,7 +149,7 @@ def _pieces(groups: Sequence[Group], lengths: NDArray[np.int64], tokens: int, ro
             most = max(1, min(tokens // length, rows))
             for start in range(0, len(members), most):
                 part = members[start : start + most]
-                yield (round(4 * np.log2(len(part))), length, len(part)), number, part
+                yield (round(np.log2(len(part))), length, len(part)), number, part
 
 
 def _batch(parts: Sequence[tuple[int, NDArray[np.int64]]]) -> Batch:
