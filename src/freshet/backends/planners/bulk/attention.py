@@ -238,17 +238,14 @@ def _fused(query: Tensor, keys: Tensor, values: Tensor, scaling: float) -> Part:
 
 def _merged(parts: Sequence[Part]) -> Tensor:
     """One attention over the keys of all parts, (key heads, cells, each, value width)."""
-    found, largest, total = parts[0]
-    if len(parts) == 1:
-        return found / total[..., None]
-    peak = torch.stack([part[1] for part in parts]).amax(0)
-    share = (largest - peak).exp_()
-    found, total = found * share[..., None], total * share
-    for summed, largest, weight in parts[1:]:
-        share = (largest - peak).exp_()
+    largest = torch.stack([part[1] for part in parts])
+    shares = (largest - largest.amax(0)).exp_()
+    total = shares * torch.stack([part[2] for part in parts])
+    shares.div_(total.sum(0))
+    found = parts[0][0] * shares[0][..., None]
+    for (summed, _, _), share in zip(parts[1:], shares[1:], strict=True):
         found.addcmul_(summed, share[..., None])
-        total.addcmul_(weight, share)
-    return found.div_(total[..., None])
+    return found
 
 
 _CURRENT: ContextVar[Pass] = ContextVar("freshet_pass")

@@ -122,7 +122,7 @@ class SharedReader:
         if branches:
             tokens = max(tokens, KEPT // self._bytes_per_token)
             rows = max(1, self.budget // branches)
-        for batch in pack(groups, sizes, self.budget, tokens, rows):
+        for batch in pack(groups, sizes, self.budget // 4, tokens, rows):
             yield SharedReading(self, batch, prompts, lengths, seen, usage)
             usage = Usage()
 
@@ -283,7 +283,7 @@ class SharedReading:
 
 
 def _slices(tokens: IntArray, budget: int) -> Iterator[tuple[int, int]]:
-    """Neighbouring groups (first, last), as few and as even as lets them fit the budget, each with a token."""
+    """Neighbouring groups (first, last), few and even, that fit the budget; each has a token."""
     total = int(tokens.sum())
     even = total / max(1, -(-total // budget))
     first, load = 0, 0

@@ -102,6 +102,9 @@ class Batch:
     cells: NDArray[np.int64]
 
 
+LIKE = 1.25
+"""Rows of a group are read together if the longest has at most so many times the tokens of the shortest."""
+
 WASTE = 2.0
 """Cells of a batch per token; empty cells cost time in attention, and nowhere else."""
 
@@ -117,46 +120,59 @@ def pack(
         budget: most own tokens of a group within a batch (but at least one row).
         tokens, rows: most own tokens and rows of a batch (but at least one group).
     """
-    batch: list[tuple[int, NDArray[np.int64]]] = []
-    size = held = width = places = 0
-    for (_, own, count), number, part in sorted(
-        _pieces(groups, lengths, min(budget, tokens), rows), key=_class
-    ):
-        width, places, size, held = max(width, own), max(places, count), size + own * count, held + count
-        cells = (len(batch) + 1) * places * width
+    batch: list[Piece] = []
+    for piece in sorted(_pieces(groups, lengths, min(budget, tokens), rows), key=Piece.likeness):
+        more = [*batch, piece]
+        size, held = sum(part.tokens for part in more), sum(len(part.rows) for part in more)
+        cells = len(more) * max(len(part.rows) for part in more) * max(part.width for part in more)
         if batch and (size > tokens or held > rows or cells > WASTE * size):
             yield _batch(batch)
-            batch, width, places, size, held = [], own, count, own * count, count
-        batch.append((number, part))
+            more = [piece]
+        batch = more
     if batch:
         yield _batch(batch)
 
 
-Piece = tuple[tuple[int, int, int], int, NDArray[np.int64]]
-"""(size class, own tokens, rows), number of the group, the rows."""
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Rows of one group with about as many own tokens each.
 
+    Attributes:
+        group: its number.
+        rows: (n,) positions among the prompts.
+        width: own tokens of the longest row.
+        tokens: own tokens of all rows.
+    """
 
-def _class(piece: Piece) -> tuple[int, int, int]:
-    return piece[0]
+    group: int
+    rows: NDArray[np.int64]
+    width: int
+    tokens: int
+
+    def likeness(self) -> tuple[int, int, int]:
+        """Sorted by this, pieces that waste few cells together are neighbours."""
+        return round(np.log2(len(self.rows))), self.width, len(self.rows)
 
 
 def _pieces(groups: Sequence[Group], lengths: NDArray[np.int64], tokens: int, rows: int) -> Iterator[Piece]:
-    """The groups cut into rows of one length that fit a batch; sorted, like stands beside like."""
+    """The groups cut into rows of like length that fit a batch."""
     for number, group in enumerate(groups):
         own = lengths[group.rows] - group.shared
-        for length in np.unique(own).tolist():
-            members = group.rows[own == length]
-            most = max(1, min(tokens // length, rows))
+        kind = np.floor(np.log(own) / np.log(LIKE))
+        for value in np.unique(kind):
+            of_kind = np.flatnonzero(kind == value)
+            members, widths = group.rows[of_kind], own[of_kind]
+            most = max(1, min(tokens // int(widths.max()), rows))
             for start in range(0, len(members), most):
-                part = members[start : start + most]
-                yield (round(np.log2(len(part))), length, len(part)), number, part
+                part = slice(start, start + most)
+                yield Piece(number, members[part], int(widths[part].max()), int(widths[part].sum()))
 
 
-def _batch(parts: Sequence[tuple[int, NDArray[np.int64]]]) -> Batch:
-    places = max(len(rows) for _, rows in parts)
+def _batch(parts: Sequence[Piece]) -> Batch:
+    places = max(len(part.rows) for part in parts)
     return Batch(
-        np.array([number for number, _ in parts]),
+        np.array([part.group for part in parts]),
         places,
-        np.concatenate([rows for _, rows in parts]),
-        np.concatenate([index * places + np.arange(len(rows)) for index, (_, rows) in enumerate(parts)]),
+        np.concatenate([part.rows for part in parts]),
+        np.concatenate([index * places + np.arange(len(part.rows)) for index, part in enumerate(parts)]),
     )
