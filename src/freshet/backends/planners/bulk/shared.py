@@ -283,16 +283,13 @@ class SharedReading:
 
 
 def _slices(tokens: IntArray, budget: int) -> Iterator[tuple[int, int]]:
-    """Neighbouring groups (first, last), few and even, that fit the budget; each has a token."""
+    """Neighbouring groups (first, last) with about as many tokens each, about as many as the budget."""
     total = int(tokens.sum())
     even = total / max(1, -(-total // budget))
     first, load = 0, 0
     for group, size in enumerate(tokens.tolist()):
-        if load and size and load + size > budget:
+        if load and size and load + size / 2 > even:
             yield first, group
             first, load = group, 0
         load += size
-        if load >= even and tokens[group + 1 :].any():
-            yield first, group + 1
-            first, load = group + 1, 0
     yield first, len(tokens)
