@@ -31,8 +31,7 @@ def prompt_tokens(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> l
         return []
     words = _vocabulary_of_words(tokenizer)
     if words is not None:
-        unknown = tokenizer.unk_token_id
-        return [[words.get(word, unknown) for word in text.split()] for text in texts]
+        return [_looked_up(words, text.split(), tokenizer.unk_token_id) for text in texts]
     end = tokenizer.eos_token_id
     encoded = tokenizer(list(texts), add_special_tokens=True)["input_ids"]
     return [ids[:-1] if len(ids) > 1 and ids[-1] == end else list(ids) for ids in encoded]
@@ -56,6 +55,13 @@ def _vocabulary_of_words(tokenizer: PreTrainedTokenizerBase) -> dict[str, int] |
     ):
         return None
     return dict(backend.get_vocab())
+
+
+def _looked_up(words: dict[str, int], text: list[str], unknown: int) -> list[int]:
+    try:
+        return list(map(words.__getitem__, text))
+    except KeyError:
+        return [words.get(word, unknown) for word in text]
 
 
 def completion_tokens(tokenizer: PreTrainedTokenizerBase, names: Sequence[str]) -> list[list[int]]:
