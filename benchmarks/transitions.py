@@ -7,7 +7,7 @@ it the same definition is asked of DuckDB as one query over the same files, whic
 without Freshet. There are 20 events per user, and `--days` days whatever the number of events.
 
     python benchmarks/transitions.py --events 20000000
-    python benchmarks/transitions.py --events 100000000 --data /some/disk
+    python benchmarks/transitions.py --events 100000000 --data DIR
 """
 
 from __future__ import annotations
@@ -51,6 +51,8 @@ def main() -> None:
     if options.stage:
         print(json.dumps(stage(options)))
         return
+    if options.data is not None:
+        options.data.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=options.data) as scratch:
         root = Path(scratch)
         result = measure(options, root)
