@@ -2,8 +2,9 @@
 
 A small simulated workspace with a release is copied for every trial. A process runs the real command on the
 copy and is killed (SIGKILL) at a random point, up to three times in a row; then the command runs to its end.
-Meanwhile another process opens the current release again and again, every checksum compared. At the end every
-file must be byte-identical to an undisturbed run.
+Meanwhile another process opens the current release again and again, every checksum compared. Right after that
+every file of an undisturbed run must be there, byte-identical; files beyond those are counted. Then
+`freshet doctor --repair` must end well and leave exactly the files of the undisturbed run.
 
 Half of the points are moments, uniform over the stage's length; half are file operations (open for writing,
 rename, link, remove, mkdir, fsync), uniform over those of an undisturbed run: the process kills itself right
@@ -13,8 +14,14 @@ before the operation. Moments fall where time is spent, operations where commits
 
 kills       processes killed
 lost        files of an undisturbed run that were missing after the re-run, or events after a kill
-corrupt     files that differed, were left over, or failed a checksum, after a kill or after the re-run
-unreadable  failed attempts to open the current release, of `opened`
+corrupt     files that differed or failed a checksum, after a kill, the re-run or the repair; files that the
+            repair did not clear away; re-runs and repairs that failed
+leftover    files that nothing reads (drafts, half-written files, chunks) after the re-run, before the repair;
+            they take room and fail nothing
+unreadable  failed attempts to open the current release, of `opened`; readers that died
+
+What runs is forked from a process that must stay without threads, so numeric libraries are held to one thread
+there; a child that is to infer then asks for two, so that its rows are answered by two workers.
 
 Not covered: power loss. What a dying machine may forget is forced to the disk before it is relied on, but no
 disk was unplugged.
@@ -41,7 +48,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # many short processes share the cores
+os.environ["OMP_NUM_THREADS"] = "1"  # a process with threads could not be forked
 
 SETTINGS = """[events]
 files = ["../{events}.parquet"]
@@ -89,6 +96,8 @@ LOCAL = (
 """What a child would take seconds to import."""
 LONGEST = 3
 """Kills in a row before a command may end."""
+WORKERS = 2
+"""Threads of a child, which it starts after it was forked."""
 WAITING = 3
 """Exit code of a tuned model that waits for review: nothing is wrong with it here."""
 
@@ -120,6 +129,7 @@ class Tally:
     trials: int = 0
     lost: int = 0
     corrupt: int = 0
+    leftover: int = 0
     unreadable: int = 0
     opened: int = 0
     points: Counter[str] = field(default_factory=Counter)
@@ -162,35 +172,54 @@ def chaos(folder: Path, kills: int, seed: int, planner: str) -> dict[str, Tally]
 
 
 def trial(stage: Stage, copy: Path, rng: random.Random, tally: Tally, kills: int, notes: Path) -> None:
-    """Kill a command some times, let it end, compare."""
+    """Kill a command some times, let it end, compare, repair, compare again."""
     tally.trials += 1
+    notes.unlink(missing_ok=True)
     reader = forked(lambda: _read_all_the_time(copy, notes))
     for _ in range(kills):
         if not kill_once(stage, copy, rng, tally):
             break  # the point lay behind the end: the command is done
         report = asked(copy, lambda: _examined(copy))
-        tally.corrupt += len(report["damage"])
+        _wrong(tally, report["damage"])
         tally.lost += report["events"] not in (stage.before, stage.after)
-        tally.examples += report["damage"]
     code = waited(forked(lambda: _run(copy, stage.command)))
     if code not in (0, WAITING):
-        tally.corrupt += 1
-        tally.examples.append(f"the command ended with {code} when run again: {_log(copy)}")
+        _wrong(tally, [f"the command ended with {code} when run again: {_log(copy)}"])
     os.kill(reader, signal.SIGTERM)
-    waited(reader)
-    seen = json.loads(notes.read_text())
-    tally.opened += seen["opened"]
-    tally.unreadable += len(seen["failed"])
-    tally.examples += seen["failed"][:3]
-    waited(forked(lambda: _run(copy, ["doctor", "--repair"])))
+    _read(tally, waited(reader), notes)
+    extra = compare(stage, copy, tally, "after the re-run")
+    tally.leftover += len(extra)
+    if (code := waited(forked(lambda: _run(copy, ["doctor", "--repair"])))) != 0:
+        _wrong(tally, [f"doctor --repair ended with {code}: {_log(copy)}"])
+    left = compare(stage, copy, tally, "after the repair")
+    _wrong(tally, [f"still left over after the repair: {name}" for name in left])
+
+
+def compare(stage: Stage, copy: Path, tally: Tally, when: str) -> list[str]:
+    """Count what is lost or differs from the undisturbed run; returns the files that are there beyond it."""
     found = tree(copy)
     lost = sorted(stage.expected.keys() - found.keys())
-    other = sorted(name for name, data in found.items() if stage.expected.get(name) != data)
     tally.lost += len(lost)
-    tally.corrupt += len(other)
-    tally.examples += [f"lost {name}" for name in lost[:3]] + [
-        f"differs or left over: {n}" for n in other[:3]
-    ]
+    tally.examples += [f"lost {when}: {name}" for name in lost[:3]]
+    shared = sorted(stage.expected.keys() & found.keys())
+    _wrong(tally, [f"differs {when}: {n}" for n in shared if stage.expected[n] != found[n]])
+    return sorted(found.keys() - stage.expected.keys())
+
+
+def _wrong(tally: Tally, what: list[str]) -> None:
+    tally.corrupt += len(what)
+    tally.examples += what[:3]
+
+
+def _read(tally: Tally, code: int, notes: Path) -> None:
+    """Count what the reader saw; one that died let its users down as well."""
+    seen: dict[str, Any] = {"opened": 0, "failed": []}
+    if notes.exists():
+        seen = json.loads(notes.read_text())
+    failed = seen["failed"] + ([f"the reader ended with {code}"] if code or not notes.exists() else [])
+    tally.opened += seen["opened"]
+    tally.unreadable += len(failed)
+    tally.examples += failed[:3]
 
 
 def kill_once(stage: Stage, copy: Path, rng: random.Random, tally: Tally) -> bool:
@@ -321,6 +350,8 @@ def _run(space: Path, command: list[str], kill_at: int = -1, trace: Path | None 
             os.kill(os.getpid(), signal.SIGKILL)
         seen.append((operation, path, time.monotonic() - start))
 
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(WORKERS)
     _watch(space, happens)
     code = app.run(command)
     if trace is not None:
@@ -353,12 +384,13 @@ def _watch(space: Path, happens: Callable[[str, str], None]) -> None:
 
 def _read_all_the_time(space: Path, notes: Path) -> int:
     """Open the current release, every file compared, until told to stop."""
+    stopped: list[int] = []
+    signal.signal(signal.SIGTERM, lambda *_: stopped.append(1))
+
     from freshet import checksums
     from freshet.inspect import open_release
     from freshet.wiring import open_workspace
 
-    stopped: list[int] = []
-    signal.signal(signal.SIGTERM, lambda *_: stopped.append(1))
     failed, opened = [], 0
     while not stopped or not opened:
         checksums.forget()
@@ -418,7 +450,7 @@ def summary(tallies: dict[str, Tally]) -> dict[str, Any]:
     """Sums over the stages, and each of them."""
     sums = {
         key: sum(getattr(tally, key) for tally in tallies.values())
-        for key in ("kills", "lost", "corrupt", "unreadable", "opened", "trials")
+        for key in ("kills", "lost", "corrupt", "leftover", "unreadable", "opened", "trials")
     }
     points = sum((tally.points for tally in tallies.values()), Counter())
     return sums | {
@@ -429,11 +461,12 @@ def summary(tallies: dict[str, Tally]) -> dict[str, Any]:
 
 def _table(found: dict[str, Any]) -> str:
     def lines() -> Iterator[str]:
-        yield f"{'stage':12}{'kills':>8}{'lost':>8}{'corrupt':>8}{'unreadable':>12}{'opened':>8}"
+        heads = f"{'kills':>8}{'lost':>8}{'corrupt':>8}{'leftover':>10}{'unreadable':>12}{'opened':>8}"
+        yield f"{'stage':12}{heads}"
         for name, one in [*found["stages"].items(), ("all", found)]:
             yield (
                 f"{name:12}{one['kills']:8}{one['lost']:8}{one['corrupt']:8}"
-                f"{one['unreadable']:12}{one['opened']:8}"
+                f"{one['leftover']:10}{one['unreadable']:12}{one['opened']:8}"
             )
             yield from (f"  {example}" for example in one.get("examples", [])[:5])
         yield f"points: {found['points']}; {found['seconds']} s, planner {found['planner']}"
