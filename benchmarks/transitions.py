@@ -145,7 +145,7 @@ def stage(options: argparse.Namespace) -> dict[str, Any]:
         "seconds_warm_up": warm_up,
         "cpu_seconds": round(process_time() - before, 3),
     }
-    return figures | {"peak_rss_gb": round(used.ru_maxrss / 1e6, 3)} | answer
+    return figures | {"peak_rss_gb": round(used.ru_maxrss * 1024 / 1e9, 3)} | answer
 
 
 def counted(

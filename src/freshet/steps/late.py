@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 
-from freshet.ports import Artifact, Planner, Tuner
+from freshet.ports import Artifact, Noted, Planner, Tuner
 from freshet.types import Interests, Prompt, Ranking, Usage
 
 
@@ -35,6 +35,11 @@ class LatePlanner:
     def size(self, prompts: Sequence[Prompt]) -> Usage:
         """Load the planner and size."""
         return self._planner.size(prompts)
+
+    @property
+    def note(self) -> str:
+        """What the loaded planner has to say, if anything."""
+        return self._planner.note if isinstance(self._planner, Noted) else ""
 
     @cached_property
     def _planner(self) -> Planner:

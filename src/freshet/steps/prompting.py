@@ -175,7 +175,7 @@ def infer(
     with run.step("inference") as step:
         planned = plan(ws, asked, planner, stored)
         expected = foretell(ws, run, asked, planned, planner)
-        if isinstance(planner, Noted) and planner.note and expected.tokens:
+        if len(planned.changed) and isinstance(planner, Noted) and planner.note:
             run.say(f"planner: {planner.note}")
         start = monotonic()
         outcome = inference.run(

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -61,6 +62,7 @@ class LocalPlanner:
 
             self._engine = Engine(self._model, self._trie)
         self._version = version_of(model, interests, beam)
+        self._lock = Lock()  # while it ranks, the model attends in another way
 
     @property
     def version(self) -> str:
@@ -76,7 +78,8 @@ class LocalPlanner:
     def rank(self, prompts: Sequence[Prompt], top: int) -> Ranking:
         if self._engine is None:
             return best(np.zeros((len(prompts), self._trie.size)), top)
-        ranking = self._engine.rank(self._tokens(prompts), self.beam, top)
+        with self._lock:
+            ranking = self._engine.rank(self._tokens(prompts), self.beam, top)
         broken = np.flatnonzero(np.isnan(ranking.logp).any(axis=1))
         if len(broken):
             raise PlannerError(
@@ -103,7 +106,7 @@ class LocalPlanner:
         texts = [""] * len(prompts)
         for rows, tokens in self._batches(prompts):
             ids = torch.from_numpy(tokens).to(self._model.device)
-            with threads_for(self._model), torch.inference_mode():
+            with self._lock, threads_for(self._model), torch.inference_mode():
                 whole: torch.Tensor = self._model.generate(  # type: ignore[operator]
                     ids, attention_mask=torch.ones_like(ids), generation_config=settings
                 )

@@ -90,6 +90,64 @@ def test_plain_and_shared_reading_agree(names, prompts, beam: int) -> None:
     assert one.usage.tokens <= shared.size(prompts, beam).tokens
 
 
+def test_scores_do_not_depend_on_the_number_of_cores() -> None:
+    engine = Engine(model(), trie.build([(1, 0), (2, 0), (3, 1, 0), (3, 2, 0)]))
+    prompts = [[5, a, 6, b] for a in range(10) for b in range(10)]
+    found, before = [], torch.get_num_threads()
+    try:
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            found.append(engine.rank(prompts, 2, 4))
+    finally:
+        torch.set_num_threads(before)
+    assert np.array_equal(found[0].successors, found[1].successors)
+    assert np.array_equal(found[0].logp, found[1].logp)
+
+
+def test_values_narrower_than_keys_are_read_in_long_rows_too() -> None:
+    from transformers import DeepseekV3Config, DeepseekV3ForCausalLM
+
+    torch.manual_seed(0)
+    config = DeepseekV3Config(
+        vocab_size=10,
+        hidden_size=32,
+        intermediate_size=48,
+        moe_intermediate_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        n_routed_experts=4,
+        num_experts_per_tok=2,
+        n_group=1,
+        topk_group=1,
+        first_k_dense_replace=2,
+        kv_lora_rank=8,
+        q_lora_rank=8,
+        qk_rope_head_dim=8,
+        qk_nope_head_dim=8,
+        v_head_dim=12,
+        max_position_embeddings=64,
+        initializer_range=0.3,
+    )
+    engine = Engine(DeepseekV3ForCausalLM(config).eval(), trie.build([(1, 0), (2, 0), (3, 1, 0)]))
+    plain = Engine(engine.model, engine.trie)
+    plain.reader = plain._plain
+    prompts = [[5, 6, *[7, 8] * 15, 9], [5, 6, 4], [9, 8, 7]]
+    assert np.allclose(engine.rank(prompts, 3, 3).logp, plain.rank(prompts, 3, 3).logp, atol=1e-4)
+
+
+def test_a_model_that_fails_in_the_first_try_is_read_plainly(monkeypatch: pytest.MonkeyPatch) -> None:
+    from freshet.backends.planners.bulk import attention
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("not this one")
+
+    monkeypatch.setattr(attention, "_over", broken)
+    engine = Engine(model(), trie.build([(1, 0), (2, 0), (3, 1, 0)]))
+    assert "not this one" in engine.slow
+    assert engine.rank([[5, 6], [5, 7]], 2, 3).successors.shape == (2, 3)
+
+
 def test_the_model_is_left_as_it_was() -> None:
     names = [(1, 0), (2, 0), (3, 1, 0)]
     head, kind = model().get_output_embeddings(), model().config._attn_implementation

@@ -160,7 +160,7 @@ class Pass:
         values = self._spread(value).view(heads, rows, width, -1)
         self.keys.append(keys)
         self.values.append(values)
-        fused = width >= LONG and query.device.type == "cpu"
+        fused = width >= LONG and _can_fuse(query, value)
         parts = [_fused(self._spread(query), keys, values, scaling)] if fused else []
         if self.seen or not fused:
             asked = (query * scaling).view(heads, -1, *query.shape[1:]).transpose(1, 2)
@@ -214,6 +214,11 @@ def _summed(scores: Tensor, values: Tensor, asked: Tensor) -> Part:
     summed = torch.bmm(weights.transpose(1, 2), values.flatten(0, 1))
     shape = asked.shape[:3]
     return summed.view(*shape, -1), largest.view(shape), weights.sum(1).view(shape)
+
+
+def _can_fuse(query: Tensor, value: Tensor) -> bool:
+    """What torch's fused attention for CPUs, with its log-sums, is made for."""
+    return query.device.type == "cpu" and query.dtype == torch.float32 and query.shape[-1] == value.shape[-1]
 
 
 def _fused(query: Tensor, keys: Tensor, values: Tensor, scaling: float) -> Part:

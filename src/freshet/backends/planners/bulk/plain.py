@@ -38,7 +38,7 @@ class PlainReader:
     def ready(self) -> Iterator[None]:
         yield
 
-    def portions(self, prompts: Sequence[Sequence[int]], workers: int) -> list[NDArray[np.int64]]:  # noqa: ARG002
+    def portions(self, prompts: Sequence[Sequence[int]]) -> list[NDArray[np.int64]]:
         """Rows of one length each."""
         lengths = np.array([len(prompt) for prompt in prompts])
         found = []
@@ -60,7 +60,7 @@ class PlainReader:
         lengths = np.array([len(sequence) for sequence in sequences])
         found = torch.empty(len(sequences), len(self.columns), device=self.model.device)
         usage = Usage()
-        for rows in self.portions(sequences, 1):
+        for rows in self.portions(sequences):
             ids = torch.tensor([list(sequences[row]) for row in rows], device=self.model.device)
             with torch.inference_mode():
                 logits = self.model(input_ids=ids, use_cache=False, **self._last_only).logits

@@ -27,6 +27,9 @@ PASS = {"cpu": 4096}
 
 ELSEWHERE = 16384
 
+PORTIONS = 4
+"""Shares into which the prompts of a call are cut; at most so many are read at a time."""
+
 KEPT = 2**29
 """Bytes of keys and values that are kept: of beginnings for their prompts, of prompts for continuations."""
 
@@ -94,15 +97,19 @@ class SharedReader:
             self.model.set_attn_implementation(before)
             self.model.set_output_embeddings(head)  # type: ignore[no-untyped-call]
 
-    def portions(self, prompts: Sequence[Sequence[int]], workers: int) -> list[list[Group]]:
-        """Independent shares of the work, one for each worker unless beginnings take too much memory."""
+    def portions(self, prompts: Sequence[Sequence[int]]) -> list[list[Group]]:
+        """Independent shares of the work: always as many, so that the number of cores changes no sum.
+
+        More of them where beginnings would take too much memory.
+        """
         lengths = np.array([len(prompt) for prompt in prompts])
         groups = share(prompts)
         tokens = np.array(
             [group.shared + int((lengths[group.rows] - group.shared).sum()) for group in groups]
         )
-        kept = np.cumsum([group.shared for group in groups]) // (KEPT // self._bytes_per_token)
-        part = kept * workers + (np.cumsum(tokens) - tokens) * workers // tokens.sum()
+        longest = max(group.shared for group in groups)  # to which the others are padded
+        kept = np.arange(len(groups)) * longest // max(longest, KEPT // self._bytes_per_token)
+        part = kept * PORTIONS + (np.cumsum(tokens) - tokens) * PORTIONS // tokens.sum()
         cuts = np.flatnonzero(np.diff(part)) + 1
         return [groups[a:b] for a, b in zip([0, *cuts.tolist()], [*cuts.tolist(), len(groups)], strict=True)]
 
