@@ -10,7 +10,8 @@ they come in a table; with evidence, they are the prompts that the pipeline woul
 
 - `ratio`: contexts per second of `LocalPlanner.rank`, words to ranking, over those of transformers `generate`
   with `prefix_allowed_tokens_fn`, 5 beams, `renormalize_logits=True`, `length_penalty=0`: same model, prompts
-  and cores. `generate` gets the best of several batch sizes and numbers of threads.
+  and cores. `generate` gets the best of several batch sizes and numbers of threads. `ratio_per_process`: the
+  same against one such process for each core, each with one thread and its share of the prompts.
 - `share_of_forward_limit`: time the model needs for as many tokens as must be computed (`own_tokens_per_row`:
   each token of the prompts' common beginnings once, then a row's own tokens and those of its beams), read as
   plain batches of rows of that length with the next token of each row scored, over the engine's time. The
@@ -26,14 +27,16 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +45,7 @@ import torch
 from numpy.typing import NDArray
 
 from freshet import pipeline
-from freshet.backends.planners import wording
+from freshet.backends.planners import folder, wording
 from freshet.backends.planners.local import LocalPlanner
 from freshet.backends.planners.threads import threads_for
 from freshet.errors import GateFailed
@@ -66,28 +69,28 @@ UNPRUNED = 10**6
 
 def main() -> None:
     options = arguments()
-    with tempfile.TemporaryDirectory() as folder:
-        root = options.workspace or make_workspace(Path(folder), options.interests)
+    with tempfile.TemporaryDirectory() as scratch:
+        root = options.workspace or make_workspace(Path(scratch), options.interests)
         result = measure(open_workspace(root, Show()), options)
     print(json.dumps(result, indent=1) if options.json else readable(result))
 
 
-def make_workspace(folder: Path, interests: int) -> Path:
+def make_workspace(into: Path, interests: int) -> Path:
     """A workspace on a SIMULATED log, with a tuned model that writes descriptions."""
     say("simulating a log and tuning a model in description mode")
-    generate(World(), folder / "world")
-    (folder / "freshet.toml").write_text(
+    generate(World(), into / "world")
+    (into / "freshet.toml").write_text(
         '[events]\nfiles = ["world/events.parquet"]\nitems = "world/items.parquet"\npositive = "value >= 7"\n'
         f'[interests]\ncount = {interests}\n[planner]\nkind = "scratch"\nmode = "description"\n'
         "[tuning]\nmax_seconds = 120\n"
     )
-    ws = open_workspace(folder, Show())
+    ws = open_workspace(into, Show())
     pipeline.import_log(ws, datetime.now(UTC))
     try:
         pipeline.slow_path(ws)
     except GateFailed as failed:  # a model too weak to serve is as fast as a better one
         say(f"the gate stays closed, the benchmark goes on: {failed}")
-    return folder
+    return into
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +100,14 @@ class Bench:
     Attributes:
         planner: as the pipeline opens it, with `BEAMS` beams.
         wide: the same without pruning.
+        folder: of the model.
         sets: "without evidence" and "with evidence" -> prompts in the order of a table.
         chunk: prompts per call, as in the pipeline.
     """
 
     planner: LocalPlanner
     wide: LocalPlanner
+    folder: Path
     sets: dict[str, list[Prompt]]
     chunk: int
 
@@ -129,6 +134,7 @@ def prepare(ws: Workspace, count: int, seed: int) -> Bench:
     return Bench(
         planner,
         wide,
+        model.path / "model",
         {"without evidence": plain.take(everyone), "with evidence": told.take(everyone)},
         ws.config.inference.chunk,
     )
@@ -166,6 +172,8 @@ def measure(ws: Workspace, options: argparse.Namespace) -> dict[str, Any]:
         "baseline_contexts_per_s": without["baseline_contexts_per_s"],
         "ratio": without["ratio"],
         "ratio_with_evidence": told["ratio"],
+        "ratio_per_process": without["ratio_per_process"],
+        "ratio_per_process_with_evidence": told["ratio_per_process"],
         "top1_agreement": min(without["top1_agreement"], told["top1_agreement"]),
         "share_of_forward_limit": without["share_of_forward_limit"],
         "share_of_forward_limit_with_evidence": told["share_of_forward_limit"],
@@ -190,7 +198,10 @@ def race(bench: Bench, prompts: list[Prompt], sample: list[Prompt], rounds: int)
     own = usage.tokens / min(bench.chunk, len(prompts))
     limit = Forward.best(planner, round(own))
     rival = Rival.best(planner, sample)
-    found: dict[str, list[float]] = {"engine": [], "forward": [], "generate": []}
+    crowd = Crowd(planner, bench.folder, rival.batch) if planner._model.device.type == "cpu" else None
+    if crowd is not None:
+        crowd.seconds(sample[:64])  # warm
+    found: dict[str, list[float]] = {"engine": [], "forward": [], "generate": [], "processes": []}
     tokens = 0
     for number in range(rounds):
         say(f"  round {number + 1} of {rounds}")
@@ -202,7 +213,12 @@ def race(bench: Bench, prompts: list[Prompt], sample: list[Prompt], rounds: int)
         found["forward"].append(limit.seconds_per_token(tokens) * tokens / len(prompts))
         part = sample if number == 0 else sample[: len(sample) // 4]
         found["generate"].append(rival.seconds(part) / len(part))
+        if crowd is not None:
+            found["processes"].append(crowd.seconds(part) / len(part))
     ratios = [b / e for e, b in zip(found["engine"], found["generate"], strict=True)]
+    if crowd is not None:
+        crowd.pool.shutdown()
+    beside = [b / e for e, b in zip(found["engine"], found["processes"], strict=False)]
     shares = [f / e for e, f in zip(found["engine"], found["forward"], strict=True)]
     return {
         "prompts": len(prompts),
@@ -211,6 +227,7 @@ def race(bench: Bench, prompts: list[Prompt], sample: list[Prompt], rounds: int)
         "limit_contexts_per_s": 1 / statistics.median(found["forward"]),
         "ratio": statistics.median(ratios),
         "ratio_range": [min(ratios), max(ratios)],
+        "ratio_per_process": statistics.median(beside) if beside else None,
         "share_of_forward_limit": statistics.median(shares),
         "share_range": [min(shares), max(shares)],
         "own_tokens_per_row": tokens / len(prompts),
@@ -267,10 +284,10 @@ class Rival:
 
     @classmethod
     def best(cls, planner: LocalPlanner, prompts: list[Prompt]) -> Rival:
-        part = prompts[:: max(1, len(prompts) // 128)][:128]
+        part = prompts[:: max(1, len(prompts) // 512)][:512]
         tried = [
             cls(planner, batch, threads)
-            for batch in (16, 64, 128)
+            for batch in (32, 128, 512)
             for threads in sorted({1, torch.get_num_threads()})
         ]
         tried[0].seconds(part[:16])  # warm
@@ -283,50 +300,97 @@ class Rival:
 
     def answers(self, prompts: list[Prompt]) -> NDArray[np.int64]:
         """The best interest of each prompt."""
-        model, tokenizer = self.planner._model, self.planner._tokenizer
-        end = wording.end_token(tokenizer)
-        completions = wording.completion_tokens(tokenizer, self.planner.names)
-        names_by_tokens = {tuple(tokens): index for index, tokens in enumerate(completions)}
-        following: dict[tuple[int, ...], list[int]] = {}
-        for tokens in completions:
-            for depth, token in enumerate(tokens):
-                options = following.setdefault(tuple(tokens[:depth]), [])
-                if token not in options:
-                    options.append(token)
-        ids = wording.prompt_tokens(tokenizer, [prompt.text for prompt in prompts])
-        order = sorted(range(len(ids)), key=lambda row: len(ids[row]))
-        best = np.full(len(ids), -1)
+        planner = self.planner
+        ids = wording.prompt_tokens(planner._tokenizer, [prompt.text for prompt in prompts])
         before = torch.get_num_threads()
         torch.set_num_threads(self.threads)
         try:
-            for at in range(0, len(order), self.batch):
-                rows = order[at : at + self.batch]
-                width = max(len(ids[row]) for row in rows)
-                padded = [[end] * (width - len(ids[row])) + ids[row] for row in rows]
-                mask = [[0] * (width - len(ids[row])) + [1] * len(ids[row]) for row in rows]
-
-                def allowed(_: int, so_far: torch.Tensor, width: int = width) -> list[int]:
-                    return following.get(tuple(so_far[width:].tolist()), [end])
-
-                with torch.inference_mode():
-                    written = model.generate(
-                        input_ids=torch.tensor(padded, device=model.device),
-                        attention_mask=torch.tensor(mask, device=model.device),
-                        num_beams=BEAMS,
-                        do_sample=False,
-                        renormalize_logits=True,
-                        length_penalty=0.0,
-                        max_new_tokens=max(map(len, completions)),
-                        prefix_allowed_tokens_fn=allowed,
-                        eos_token_id=end,
-                        pad_token_id=end,
-                    )
-                for row, answer in zip(rows, written[:, width:].tolist(), strict=True):
-                    kept = tuple(answer[: answer.index(end) + 1]) if end in answer else tuple(answer)
-                    best[row] = names_by_tokens.get(kept, -1)
+            return generated(planner._model, planner._tokenizer, tuple(planner.names), ids, self.batch)
         finally:
             torch.set_num_threads(before)
-        return best
+
+
+class Crowd:
+    """One process of `generate` for each core, each with one thread and its share of the prompts."""
+
+    def __init__(self, planner: LocalPlanner, model: Path, batch: int) -> None:
+        self.planner, self.batch, self.size = planner, batch, torch.get_num_threads()
+        spawn = multiprocessing.get_context("spawn")
+        self.pool = ProcessPoolExecutor(
+            self.size, spawn, initializer=_join, initargs=(model, tuple(planner.names), batch)
+        )
+
+    def seconds(self, prompts: list[Prompt]) -> float:
+        """Of the slowest member, tokenising included as it is for a single process."""
+        start = time.perf_counter()
+        ids = wording.prompt_tokens(self.planner._tokenizer, [prompt.text for prompt in prompts])
+        list(self.pool.map(_share, [ids[i :: self.size] for i in range(self.size)]))
+        return time.perf_counter() - start
+
+
+_member: dict[str, Any] = {}
+
+
+def _join(model: Path, known: tuple[str, ...], batch: int) -> None:
+    torch.set_num_threads(1)
+    loaded, tokenizer = folder.load(model, "cpu")
+    _member.update(model=loaded, tokenizer=tokenizer, names=known, batch=batch)
+
+
+def _share(ids: list[list[int]]) -> int:
+    return len(generated(_member["model"], _member["tokenizer"], _member["names"], ids, _member["batch"]))
+
+
+@cache
+def allowed_tokens(
+    tokenizer: Any, names: tuple[str, ...]
+) -> tuple[list[list[int]], dict[tuple[int, ...], list[int]]]:
+    """Tokens of every name, and which may follow each beginning of one."""
+    completions = wording.completion_tokens(tokenizer, names)
+    following: dict[tuple[int, ...], list[int]] = {}
+    for tokens in completions:
+        for depth, token in enumerate(tokens):
+            options = following.setdefault(tuple(tokens[:depth]), [])
+            if token not in options:
+                options.append(token)
+    return completions, following
+
+
+def generated(
+    model: Any, tokenizer: Any, names: tuple[str, ...], ids: list[list[int]], batch: int
+) -> NDArray[np.int64]:
+    """The best name of each prompt by transformers' `generate`."""
+    end = wording.end_token(tokenizer)
+    completions, following = allowed_tokens(tokenizer, names)
+    by_tokens = {tuple(tokens): index for index, tokens in enumerate(completions)}
+    order = sorted(range(len(ids)), key=lambda row: len(ids[row]))
+    best = np.full(len(ids), -1)
+    for at in range(0, len(order), batch):
+        rows = order[at : at + batch]
+        width = max(len(ids[row]) for row in rows)
+        padded = [[end] * (width - len(ids[row])) + ids[row] for row in rows]
+        mask = [[0] * (width - len(ids[row])) + [1] * len(ids[row]) for row in rows]
+
+        def allowed(_: int, so_far: torch.Tensor, width: int = width) -> list[int]:
+            return following.get(tuple(so_far[width:].tolist()), [end])
+
+        with torch.inference_mode():
+            written = model.generate(
+                input_ids=torch.tensor(padded, device=model.device),
+                attention_mask=torch.tensor(mask, device=model.device),
+                num_beams=BEAMS,
+                do_sample=False,
+                renormalize_logits=True,
+                length_penalty=0.0,
+                max_new_tokens=max(map(len, completions)),
+                prefix_allowed_tokens_fn=allowed,
+                eos_token_id=end,
+                pad_token_id=end,
+            )
+        for row, answer in zip(rows, written[:, width:].tolist(), strict=True):
+            kept = tuple(answer[: answer.index(end) + 1]) if end in answer else tuple(answer)
+            best[row] = by_tokens.get(kept, -1)
+    return best
 
 
 def exactness(bench: Bench, sample: list[Prompt], naive: int, ws: Workspace) -> dict[str, Any]:
@@ -392,7 +456,8 @@ def readable(result: dict[str, Any]) -> str:
             f"  engine   {figures['contexts_per_s']:9.0f} contexts/s, "
             f"{figures['own_tokens_per_row']:.1f} own tokens per row",
             f"  generate {figures['baseline_contexts_per_s']:9.0f} contexts/s: ratio {figures['ratio']:.1f} "
-            f"[{figures['ratio_range'][0]:.1f}, {figures['ratio_range'][1]:.1f}]",
+            f"[{figures['ratio_range'][0]:.1f}, {figures['ratio_range'][1]:.1f}]; against one process a core "
+            f"{figures['ratio_per_process'] or 0:.1f}",
             f"  limit    {figures['limit_contexts_per_s']:9.0f} contexts/s: share "
             f"{figures['share_of_forward_limit']:.2f} "
             f"[{figures['share_range'][0]:.2f}, {figures['share_range'][1]:.2f}]",
