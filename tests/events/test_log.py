@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from freshet.errors import Busy
 from freshet.events import EventLog, Snapshot
-from freshet.events.snapshots import commit
+from freshet.events.snapshots import commit, listed, read
 from freshet.types import AsOf
 
 from .sources import Row, event, events, take, write
@@ -138,6 +138,31 @@ def test_a_crash_before_the_commit_leaves_the_log_as_it_was(tmp_path: Path, monk
     take(tmp_path / "w", source)
     assert len(events(EventLog(tmp_path / "w").snapshot())) == 2
     assert not list((tmp_path / "w" / ".drafts").iterdir())
+
+
+def test_a_day_that_is_there_is_kept_though_it_would_be_written_otherwise_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, first = tmp_path / "w", [event(f"user{n}", f"item{n}") for n in range(200)]
+    source = write(tmp_path / "a.jsonl", first)
+    take(root, source)
+    (kept,) = EventLog(root).snapshot().days
+    before = kept.path.read_bytes()
+    take(root, write(tmp_path / "b.jsonl", [event("b")]), replace=True)
+    monkeypatch.setattr("freshet.events.days.COMPRESSION", "gzip")  # as after an update of Arrow
+    take(root, source, replace=True)
+    assert EventLog(root).snapshot().days == (kept,)
+    assert kept.path.read_bytes() == before
+    for number in listed(root):
+        for day in read(root, number).days:
+            day.verify()
+    take(root, tmp_path / "b.jsonl", replace=True)
+    kept.path.write_bytes(before[:-9])
+    take(root, source, replace=True)
+    (made,) = EventLog(root).snapshot().days
+    made.verify()
+    assert (made.path, made.size) == (kept.path, kept.path.stat().st_size)
+    assert made.size != kept.size
 
 
 def test_of_two_imports_at_once_one_is_refused(tmp_path: Path) -> None:

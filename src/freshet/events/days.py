@@ -107,10 +107,22 @@ def _write_day(
             rows += group.num_rows
     checksum = content.hexdigest()
     path = day_path(root, day, checksum)
+    kept = DayFile(day, path, rows, checksum, path.stat().st_size if path.exists() else -1)
+    if kept.size >= 0 and _is_whole(kept):
+        aside.unlink()  # a snapshot may name the one that is there, by its very length
+        return kept
     size = aside.stat().st_size
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside.replace(path)  # over one that is there already, which may be damaged
+    aside.replace(path)  # over one that is there already, which is damaged
     return DayFile(day, path, rows, checksum, size)
+
+
+def _is_whole(day: DayFile) -> bool:
+    try:
+        day.verify()
+    except ArtifactError:
+        return False
+    return True
 
 
 def _row_groups(pieces: Iterable[pa.Table]) -> Iterator[pa.Table]:
