@@ -136,12 +136,35 @@ def test_a_process_number_given_to_another_process_since_is_not_the_owner(tmp_pa
         assert held.took_over
 
 
-@pytest.mark.parametrize("damaged", ["", "{", "[1]", '{"pid": 1}'])
+@pytest.mark.parametrize("damaged", ["", "{", "[1]"])
 def test_a_damaged_lease_is_taken_over(tmp_path: Path, damaged: str) -> None:
     (tmp_path / "LEASE").write_text(damaged)
     with lease(tmp_path / "LEASE") as held:
         assert held.took_over
         assert is_held(tmp_path / "LEASE")
+
+
+def test_a_lease_that_says_more_than_is_known_holds(tmp_path: Path) -> None:
+    path = tmp_path / "LEASE"
+    with holding(path) as process:
+        path.write_text(json.dumps({**json.loads(path.read_text()), "colour": "blue"}))
+        assert is_held(path)
+        with pytest.raises(Busy, match=str(process.pid)), lease(path):
+            pass
+
+
+@pytest.mark.parametrize(
+    "said", [{"pid": 1}, {"place": module._place(), "pid": "?"}, {"place": module._place(), "started": 1}]
+)
+def test_a_lease_that_is_not_understood_is_watched(tmp_path: Path, said: dict[str, object]) -> None:
+    path = tmp_path / "LEASE"
+    path.write_text(json.dumps({**said, "seconds": 1.2}))
+    with pytest.raises(Busy), lease(path):
+        pass
+    start = time.monotonic()
+    with lease(path, wait=10) as held:
+        assert held.took_over
+    assert time.monotonic() - start >= 1.2
 
 
 @pytest.mark.parametrize("days", [-400, -1, 1, 400])

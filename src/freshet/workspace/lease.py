@@ -22,10 +22,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import psutil
@@ -43,7 +44,7 @@ POLL = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Who holds a lease.
+    """Who holds a lease. What a lease doesn't say means: somebody elsewhere, who is watched.
 
     Attributes:
         token: of this very lease.
@@ -53,15 +54,15 @@ class Owner:
         file: inode of the lease; a copied workspace has another.
     """
 
-    token: str
-    place: str
-    pid: int
-    started: str
-    host: str
-    command: str
-    run: str
-    since: str
-    seconds: float
+    token: str = ""
+    place: str = ""
+    pid: int = 0
+    started: str = ""
+    host: str = "another machine"
+    command: str = ""
+    run: str = ""
+    since: str = "an unknown time"
+    seconds: float = SECONDS
     file: int = 0
 
     def __str__(self) -> str:
@@ -139,11 +140,22 @@ def lease(
 
 
 def read(path: Path) -> Owner | None:
-    """Who the lease names; None where there is no lease, or nothing that can be read."""
+    """Who the lease names; None where there is no lease, or nothing that can be read.
+
+    Another Freshet may say more, which is ignored, or less: then its place can't be trusted.
+    """
     try:
-        return Owner(**json.loads(path.read_text(encoding="utf-8")))
-    except (FileNotFoundError, ValueError, TypeError):
+        said = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
         return None
+    if not isinstance(said, dict):
+        return None
+    known: dict[str, Any] = {
+        one.name: said[one.name]
+        for one in fields(Owner)
+        if type(said.get(one.name)) in ((int, float) if one.name == "seconds" else (type(one.default),))
+    }
+    return Owner(**known) if len(known) == len(fields(Owner)) else replace(Owner(**known), place="")
 
 
 def is_held(path: Path) -> bool:
