@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -49,10 +51,13 @@ def damaged(what: str, root: Path, path: Path, means: str) -> Finding:
 
 
 def size_of(path: Path) -> int:
-    """Bytes of a file, or of all files below a folder."""
-    if not path.is_dir():
-        return path.stat().st_size
-    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+    """Bytes of a file, or of all files below a folder; what has vanished meanwhile has none."""
+    if path.is_dir():
+        return sum(size_of(Path(folder, name)) for folder, _, names in os.walk(path) for name in names)
+    try:
+        return path.lstat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def set_aside(root: Path, path: Path) -> None:
@@ -71,7 +76,8 @@ def set_aside(root: Path, path: Path) -> None:
 
 
 def _delete(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+    with suppress(FileNotFoundError):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()

@@ -31,7 +31,7 @@ def find(ws: Workspace, mine: str) -> Iterator[Finding]:
     for path in _asides(root):
         yield leftover("half-written file", root, path, "a run died while it wrote this; nothing reads it")
     yield from _chunks(root)
-    yield from _runs(ws, mine)
+    yield from ledger(ws, mine)
 
 
 def _asides(root: Path) -> list[Path]:
@@ -45,13 +45,18 @@ def _chunks(root: Path) -> Iterator[Finding]:
     """Chunks of inference that no run will continue from; the others are work done, and stay."""
     made = max((path.stat().st_mtime for path in (root / "tables").glob(f"*/{MANIFEST}")), default=0.0)
     for path in sorted((root / "work").glob("*.npz")):
+        try:
+            touched = path.stat().st_mtime
+        except FileNotFoundError:  # a run that has just begun is through with it
+            continue
         if not inference.is_whole(path):
             yield leftover("damaged chunk", root, path, "its rows will be inferred again")
-        elif path.stat().st_mtime < made:
+        elif touched < made:
             yield leftover("stale chunk", root, path, "a table was made since: it holds these rows")
 
 
-def _runs(ws: Workspace, mine: str) -> Iterator[Finding]:
+def ledger(ws: Workspace, mine: str) -> Iterator[Finding]:
+    """Ledger entries that are damaged, or of runs that died."""
     for path in ws.ledger.paths():
         try:
             record = ws.ledger.get(path.stem)

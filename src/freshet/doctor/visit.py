@@ -63,7 +63,8 @@ def examine(ws: Workspace, mine: str = "", unfinished: bool = True) -> list[Find
         mine: id of the run that asks, which is not dead.
         unfinished: whether to look for what dead runs left; a living run's work would look the same.
     """
-    found = [*artifacts.find(ws), *releases.find(ws), *log.find(ws), *leftovers.find(ws, mine)]
+    found = [*artifacts.find(ws), *releases.find(ws), *log.find(ws)]
     if unfinished:
-        return found
+        return [*found, *leftovers.find(ws, mine)]
+    found += leftovers.ledger(ws, mine)
     return [finding for finding in found if finding.damage]
