@@ -11,7 +11,7 @@ import errno
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -126,10 +126,12 @@ class TellingWhenFull:
 
     Args:
         root: folder whose disk matters.
+        reached: says what was done before the disk was full, '' where there is nothing to say.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, reached: Callable[[], str] = str) -> None:
         self.root = root
+        self.reached = reached
 
     def __enter__(self) -> None:
         """Nothing to do before."""
@@ -138,9 +140,11 @@ class TellingWhenFull:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if error is not None and not isinstance(error, DiskFull) and _is_full(error):
+            reached = self.reached()
             raise DiskFull(
                 f"the disk of {self.root.resolve()} is full: {error}",
-                hint="nothing was published; free some space, then the same command continues where it was",
+                hint=f"{reached}{'; ' if reached else ''}free some space, "
+                "then the same command continues where it was",
                 retryable=True,
             ) from error
 

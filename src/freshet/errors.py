@@ -74,6 +74,6 @@ class LeaseLost(Busy):
 
 
 class DiskFull(FreshetError):
-    """There is no room left; nothing was published, and the same command continues after space is freed."""
+    """There is no room left; the hint says what serves. The same command continues when space is freed."""
 
     exit_code = 6

@@ -17,7 +17,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from freshet.errors import ConfigError, NotEnoughData
+from freshet.errors import ArtifactError, ConfigError, NotEnoughData, WrongFormat
 from freshet.events import ImportReport
 from freshet.ports import Artifact
 from freshet.steps import churn
@@ -124,38 +124,47 @@ def plan(ws: Workspace, as_of: AsOf | None = None) -> Record:
 
 def approve(ws: Workspace, run_id: str, reviewer: str) -> Record:
     """A person accepts what a gate halted: a model may be used, a table is published."""
-    record = _halted(ws, run_id, "approved")
-    waiting = (record.waiting or {}).get("table")
-    made = ws.store.find("tables", waiting) if waiting else None
-    if made is not None:
-        current = ws.releases.current()
-        if current is not None and current.as_of > made.manifest["as_of"]:
-            raise ConfigError(
-                f"release {current.number} of {current.as_of} is newer than the table of run {run_id}",
-                hint=f"`freshet reject {run_id}`, or `freshet refresh --as-of {record.as_of} --publish`",
-            )
-        with ws.run(f"approve {run_id}", record.as_of) as run:
-            record.release = publish(ws, run, made).number
-    return _reviewed(ws, record, reviewer, "approved")
+    command = f"approve {run_id}"
+    with ws.hold(command) as held:
+        record = _halted(ws, run_id, "approved")
+        waiting = (record.waiting or {}).get("table")
+        made = ws.store.find("tables", waiting) if waiting else None
+        if made is not None:
+            current = ws.releases.current()
+            if current is not None and current.as_of > made.manifest["as_of"]:
+                raise ConfigError(
+                    f"release {current.number} of {current.as_of} is newer than the table of run {run_id}",
+                    hint=f"`freshet reject {run_id}`, or `freshet refresh --as-of {record.as_of} --publish`",
+                )
+            with ws.recorded(held, command, record.as_of) as run:
+                record.release = publish(ws, run, made).number
+        return _reviewed(ws, record, reviewer, "approved")
 
 
 def reject(ws: Workspace, run_id: str, reviewer: str) -> Record:
     """A person refuses what a gate halted; the current release keeps serving."""
-    return _reviewed(ws, _halted(ws, run_id, "rejected"), reviewer, "rejected")
+    with ws.hold(f"reject {run_id}"):
+        return _reviewed(ws, _halted(ws, run_id, "rejected"), reviewer, "rejected")
 
 
 def roll_back(ws: Workspace, number: int | None = None) -> Release:
-    """Serve an earlier release again: the named one, or the one before the current."""
-    if number is None:
-        current = ws.releases.current()
-        if current is None or current.previous is None:
-            raise ConfigError("there is no earlier release to roll back to", hint="see `freshet history`")
-        number = current.previous
-    with ws.run(f"rollback {number}") as run:
-        with run.step("rollback") as step, run.fenced():
+    """Serve an earlier release again: the named one, or the one before the current.
+
+    Raises:
+        ArtifactError: there is no such release, or its table or interests are missing or damaged.
+    """
+    with ws.hold("rollback") as held:
+        if number is None:
+            current = ws.releases.current()
+            if current is None or current.previous is None:
+                raise ConfigError("there is no earlier release to roll back to", hint="see `freshet history`")
+            number = current.previous
+        release = ws.releases.get(number)
+        _check_parts(ws, release)
+        with ws.recorded(held, f"rollback {number}") as run, run.step("rollback") as step, run.fenced():
             step.details = {"from": ws.releases.pointer()}
-            release = ws.releases.point_to(number)
-        run.record.release = number
+            ws.releases.point_to(number)
+            run.record.release = number
     return release
 
 
@@ -207,6 +216,24 @@ def _was_rolled_back(ws: Workspace, made: Artifact) -> bool:
     served |= {step.details["from"] for r in records for step in r.steps if step.name == "rollback"}
     later = [n for n in ws.releases.numbers() if n > current.number and n in served]
     return any(ws.releases.get(number).table == made.version for number in later)
+
+
+def _check_parts(ws: Workspace, release: Release) -> None:
+    """Whether a release could be opened if it served."""
+    for kind, version in (("tables", release.table), ("interests", release.interests)):
+        try:
+            found = ws.store.find(kind, version)
+            lost = f"{kind}/{version} is missing" if found is None else ""
+            _ = found and found.path  # compares every file with its checksum
+        except WrongFormat:
+            raise
+        except ArtifactError as error:
+            lost = error.message
+        if lost:
+            raise ArtifactError(
+                f"release {release.number} can't serve: {lost}; CURRENT is not moved",
+                hint="`freshet doctor` tells which releases can be opened",
+            )
 
 
 def _planner(ws: Workspace, known: Knowledge, model: Artifact | None) -> LatePlanner | None:

@@ -13,6 +13,7 @@ import pytest
 
 from freshet import pipeline
 from freshet.doctor import visit
+from freshet.doctor.finding import leftover, size_of
 from freshet.errors import ArtifactError, Busy
 from freshet.inspect import open_release
 from freshet.workspace import Workspace
@@ -234,6 +235,44 @@ def test_the_doctor_leaves_a_living_run_alone(ws: Workspace) -> None:
         (ws.root / "CURRENT").write_text("?")
         with pytest.raises(Busy):
             visit(ws, repair=True)
+
+
+def test_what_vanishes_while_it_is_looked_at_is_no_error(
+    ws: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = ws.root / "work" / "gone.npz"
+    assert size_of(gone) == 0
+    found = leftover("draft", ws.root, gone, "")
+    assert found.bytes == 0
+    assert found.fix is not None
+    found.fix()
+    leave_behind(ws)
+    chunks = [ws.root / "work" / "abc.npz", gone]
+    real = Path.glob
+
+    def listed(path: Path, pattern: str) -> list[Path]:
+        return chunks if path == gone.parent else list(real(path, pattern))
+
+    monkeypatch.setattr(Path, "glob", listed)
+    assert [one.what for one in visit(ws).findings].count("damaged chunk") == 1
+
+
+@pytest.mark.parametrize("number", [None, 1])
+@pytest.mark.parametrize("kind", ["tables", "interests"])
+def test_there_is_no_way_back_to_a_release_that_can_not_be_opened(
+    ws: Workspace, kind: str, number: int | None
+) -> None:
+    folder = ws.root / kind / getattr(ws.releases.get(1), kind.rstrip("s") if kind == "tables" else kind)
+    flip(next(folder.glob("*.npy")))
+    runs = ws.ledger.paths()
+    with pytest.raises(ArtifactError, match=r"release 1 can't serve: .*damaged") as told:
+        pipeline.roll_back(ws, number)
+    assert "freshet doctor" in told.value.hint
+    shutil.rmtree(folder)
+    with pytest.raises(ArtifactError, match=r"release 1 can't serve: .*is missing"):
+        pipeline.roll_back(ws, number)
+    assert ws.releases.pointer() == 2
+    assert ws.ledger.paths() == runs
 
 
 def test_a_chunk_that_a_run_will_continue_from_is_kept(ws: Workspace) -> None:

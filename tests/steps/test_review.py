@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from freshet import interests, pipeline
-from freshet.errors import ConfigError, GateFailed
+from freshet.errors import Busy, ConfigError, GateFailed
 from freshet.workspace import Workspace
 from tests.steps.world import FAKE, FIRST, INTERESTS, NOW, SECOND, copied, settings, workspace
 
@@ -131,6 +131,18 @@ def test_an_old_halted_table_does_not_replace_a_newer_release(shaken: Workspace)
         pipeline.approve(shaken, halted, "Ada")
     assert shaken.releases.current() == later
     assert shaken.ledger.get(halted).outcome == "waiting"
+
+
+def test_nobody_decides_while_another_run_writes(shaken: Workspace) -> None:
+    halted = shaken.ledger.records()[-1].id
+    with shaken.run("refresh"):
+        for review in (pipeline.approve, pipeline.reject):
+            with pytest.raises(Busy):
+                review(shaken, halted, "Ada")
+        with pytest.raises(Busy):
+            pipeline.roll_back(shaken)
+    assert shaken.ledger.get(halted).outcome == "waiting"
+    assert shaken.releases.pointer() == 1
 
 
 def test_only_waiting_runs_are_reviewed(counted: Workspace, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from freshet.backends.stores.local import LocalStore
 from freshet.config import Config, PricesConfig
 from freshet.durable import read_json, write_json, write_text
-from freshet.errors import ArtifactError, Busy
+from freshet.errors import ArtifactError, Busy, DiskFull
 from freshet.types import AsOf, Usage
 from freshet.workspace import Ledger, Record, Releases, Workspace, version_of
 
@@ -140,6 +141,23 @@ def test_a_run_that_waits_stays_waiting_when_its_error_passes(tmp_path: Path) ->
     with pytest.raises(ArtifactError, match="gate"):
         halted()
     assert ws.ledger.get("00001").outcome == "waiting"
+
+
+def test_a_full_disk_is_told_with_what_serves_by_then(tmp_path: Path) -> None:
+    ws = workspace(tmp_path)
+
+    def full(release: int | None) -> None:
+        with ws.run("run") as run:
+            run.record.release = release
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    for release, said in ((None, "nothing was published; free"), (3, "release 3 serves; free")):
+        with pytest.raises(DiskFull, match="is full") as told:
+            full(release)
+        assert told.value.hint.startswith(said)
+    with pytest.raises(DiskFull) as told, ws.hold("approve"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert told.value.hint.startswith("free some space")
 
 
 def test_two_runs_can_not_write_at_once(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from freshet.config import Config
 from freshet.durable import TellingWhenFull
 from freshet.ports import Store, Tuner
-from freshet.workspace.lease import lease
+from freshet.workspace.lease import Lease, lease
 from freshet.workspace.ledger import Ledger, Quiet, Reporter, Run
 from freshet.workspace.releases import Releases
 
@@ -70,11 +70,28 @@ class Workspace:
             Busy: another run is writing, and did not end within `wait` seconds.
             DiskFull: the block, or the record of it, met a full disk.
         """
+        with self.hold(command) as held, self.recorded(held, command, as_of) as run:
+            yield run
+
+    @contextmanager
+    def hold(self, command: str) -> Iterator[Lease]:
+        """Hold the lease, for what a person decides: it is looked at and done without another run between.
+
+        Raises:
+            Busy: another run is writing, and did not end within `wait` seconds.
+            DiskFull: the block met a full disk.
+        """
         waiting = lease(self.root / LEASE, command, wait=self.wait, say=self.reporter.say)
         with TellingWhenFull(self.root), waiting as held:
             if held.took_over:  # its drafts are of no use to anybody
                 shutil.rmtree(self.root / DRAFTS, ignore_errors=True)
-            run = self.ledger.start(command, as_of, self.config.prices, self.reporter, held)
+            yield held
+
+    @contextmanager
+    def recorded(self, held: Lease, command: str, as_of: str = "") -> Iterator[Run]:
+        """Record a run under a lease that is held; its outcome is `failed` if the block raises."""
+        run = self.ledger.start(command, as_of, self.config.prices, self.reporter, held)
+        with TellingWhenFull(self.root, lambda: _published(run)):
             try:
                 yield run
             except BaseException as error:
@@ -83,3 +100,9 @@ class Workspace:
                 raise
             if run.record.outcome == "running":
                 run.end("done")
+
+
+def _published(run: Run) -> str:
+    """What serves after a run that met a full disk: it may have met it after its publication."""
+    number = run.record.release
+    return "nothing was published" if number is None else f"release {number} serves"
