@@ -139,6 +139,8 @@ def test_a_dry_run_tells_the_plan_and_makes_nothing(copy: Path) -> None:
     assert found["run"]["release"] is None
     assert sorted((copy / "tables").iterdir()) == tables
     assert "nothing was published" in called("refresh", "-w", copy, "--dry-run").stdout
+    refused = answered("refresh", "-w", copy, "--dry-run", "--publish", code=2)["error"]
+    assert "--publish" in refused["message"]
 
 
 def test_importing_again_and_running_again_change_nothing(copy: Path) -> None:

@@ -10,6 +10,7 @@ import typer
 
 from freshet.cli import answers
 from freshet.cli.options import HERE, AsJson, Here, Moment, Publish, Wait, answer, moment, opened
+from freshet.errors import ConfigError
 
 if TYPE_CHECKING:
     from freshet.inspect import Drives
@@ -63,6 +64,8 @@ def refresh(
     """The fast path: evidence, a plan, inference of the rows that changed, checks, a release."""
     from freshet import pipeline
 
+    if dry_run and publish:
+        raise ConfigError("--dry-run publishes nothing, so --publish can't go with it", hint="leave one out")
     at = moment(as_of)
     with opened(workspace, wait) as ws:
         record = pipeline.plan(ws, at) if dry_run else pipeline.fast_path(ws, at, publish)
