@@ -28,7 +28,7 @@ PASS = {"cpu": 4096}
 ELSEWHERE = 16384
 
 PORTIONS = 4
-"""Shares into which the prompts of a call are cut; at most so many are read at a time."""
+"""Most shares into which the prompts of a call are cut, of about three passes each; at least two."""
 
 KEPT = 2**29
 """Bytes of keys and values that are kept: of beginnings for their prompts, of prompts for continuations."""
@@ -98,7 +98,7 @@ class SharedReader:
             self.model.set_output_embeddings(head)  # type: ignore[no-untyped-call]
 
     def portions(self, prompts: Sequence[Sequence[int]]) -> list[list[Group]]:
-        """Independent shares of the work: always as many, so that the number of cores changes no sum.
+        """Independent shares of the work, whatever the number of cores, which thus changes no sum.
 
         More of them where beginnings would take too much memory.
         """
@@ -109,7 +109,8 @@ class SharedReader:
         )
         longest = max(group.shared for group in groups)  # to which the others are padded
         kept = np.arange(len(groups)) * longest // max(longest, KEPT // self._bytes_per_token)
-        part = kept * PORTIONS + (np.cumsum(tokens) - tokens) * PORTIONS // tokens.sum()
+        shares = int(np.clip(tokens.sum() // (3 * self.budget), 2, PORTIONS))
+        part = kept * shares + (np.cumsum(tokens) - tokens) * shares // tokens.sum()
         cuts = np.flatnonzero(np.diff(part)) + 1
         return [groups[a:b] for a, b in zip([0, *cuts.tolist()], [*cuts.tolist(), len(groups)], strict=True)]
 
