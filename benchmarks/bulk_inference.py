@@ -49,7 +49,6 @@ from freshet.backends.planners import folder, wording
 from freshet.backends.planners.local import LocalPlanner
 from freshet.backends.planners.threads import threads_for
 from freshet.errors import GateFailed
-from freshet.ports import Progress, silent
 from freshet.prompts import Prompts, names
 from freshet.simulator import World, generate
 from freshet.steps.counting import Counting
@@ -61,7 +60,9 @@ from freshet.table import enumerate_contexts
 from freshet.types import Evidence, Prompt
 from freshet.wiring import open_workspace
 from freshet.workspace import Workspace
+from show import Show
 
+SHOW = Show()
 BEAMS = 5
 TIED = 1e-5
 UNPRUNED = 10**6
@@ -71,25 +72,25 @@ def main() -> None:
     options = arguments()
     with tempfile.TemporaryDirectory() as scratch:
         root = options.workspace or make_workspace(Path(scratch), options.interests)
-        result = measure(open_workspace(root, Show()), options)
+        result = measure(open_workspace(root, SHOW), options)
     print(json.dumps(result, indent=1) if options.json else readable(result))
 
 
 def make_workspace(into: Path, interests: int) -> Path:
     """A workspace on a SIMULATED log, with a tuned model that writes descriptions."""
-    say("simulating a log and tuning a model in description mode")
+    SHOW.say("simulating a log and tuning a model in description mode")
     generate(World(), into / "world")
     (into / "freshet.toml").write_text(
         '[events]\nfiles = ["world/events.parquet"]\nitems = "world/items.parquet"\npositive = "value >= 7"\n'
         f'[interests]\ncount = {interests}\n[planner]\nkind = "scratch"\nmode = "description"\n'
         "[tuning]\nmax_seconds = 120\n"
     )
-    ws = open_workspace(into, Show())
+    ws = open_workspace(into, SHOW)
     pipeline.import_log(ws, datetime.now(UTC))
     try:
         pipeline.slow_path(ws)
     except GateFailed as failed:  # a model too weak to serve is as fast as a better one
-        say(f"the gate stays closed, the benchmark goes on: {failed}")
+        SHOW.say(f"the gate stays closed, the benchmark goes on: {failed}")
     return into
 
 
@@ -157,7 +158,7 @@ def measure(ws: Workspace, options: argparse.Namespace) -> dict[str, Any]:
     rng = np.random.default_rng(options.seed)
     figures: dict[str, dict[str, Any]] = {}
     for name, prompts in bench.sets.items():
-        say(f"{name}: {len(prompts)} prompts")
+        SHOW.say(f"{name}: {len(prompts)} prompts")
         sample = [
             prompts[i] for i in sorted(rng.choice(len(prompts), min(options.sample, len(prompts)), False))
         ]
@@ -204,7 +205,7 @@ def race(bench: Bench, prompts: list[Prompt], sample: list[Prompt], rounds: int)
     found: dict[str, list[float]] = {"engine": [], "forward": [], "generate": [], "processes": []}
     tokens = 0
     for number in range(rounds):
-        say(f"  round {number + 1} of {rounds}")
+        SHOW.say(f"  round {number + 1} of {rounds}")
         start = time.perf_counter()
         tokens = 0
         for at in range(0, len(prompts), bench.chunk):
@@ -397,12 +398,12 @@ def exactness(bench: Bench, sample: list[Prompt], naive: int, ws: Workspace) -> 
     """Whether the answers are right: against `generate`, against naive scoring, against no pruning."""
     planner = bench.planner
     found = planner.rank(sample, BEAMS)
-    say("  comparing the best names with generate's")
+    SHOW.say("  comparing the best names with generate's")
     other = Rival(planner, 64, torch.get_num_threads()).answers(sample)
     clear = found.logp[:, 0] - found.logp[:, 1] > TIED
     scored = sample[:: max(1, len(sample) // naive)][:naive]
     rows = planner.rank(scored, BEAMS)
-    say("  scoring whole names one by one")
+    SHOW.say("  scoring whole names one by one")
     errors = []
     for row, prompt in enumerate(scored):
         kept = rows.successors[row] >= 0
@@ -467,23 +468,6 @@ def readable(result: dict[str, Any]) -> str:
             f"{figures['beam']['top5_differs']:.2%}, mass found {figures['beam']['mass_found']:.4f}",
         ]
     return "\n".join(lines)
-
-
-class Show:
-    """Progress for a person, on stderr."""
-
-    def say(self, text: str) -> None:
-        say(text)
-
-    def progress(self, name: str) -> Progress:  # noqa: ARG002
-        return silent
-
-
-START = time.monotonic()
-
-
-def say(text: str) -> None:
-    print(f"{time.monotonic() - START:7.1f}s {text}", file=sys.stderr, flush=True)
 
 
 def arguments() -> argparse.Namespace:

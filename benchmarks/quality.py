@@ -16,9 +16,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import tempfile
-import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -29,7 +27,6 @@ from numpy.typing import NDArray
 
 from freshet import counts, events, inference, pipeline
 from freshet.errors import GateFailed
-from freshet.ports import Progress, silent
 from freshet.steps.counting import Counting
 from freshet.steps.knowledge import learn
 from freshet.steps.publishing import open_scorer
@@ -37,6 +34,7 @@ from freshet.steps.sources import import_sources
 from freshet.types import AsOf, Transitions
 from freshet.wiring import open_workspace
 from freshet.workspace import Workspace
+from show import Show
 
 ARMS = ("popularity", "counts", "planner", "fused")
 BOOTSTRAPS = 1000
@@ -50,19 +48,6 @@ class Judged:
     length: list[NDArray[np.int64]]
     rank: dict[str, list[NDArray[np.int64]]]
     nll: dict[str, list[NDArray[np.float64]]]
-
-
-class Show:
-    """Progress for a person, on stderr."""
-
-    def __init__(self) -> None:
-        self.start = time.monotonic()
-
-    def say(self, text: str) -> None:
-        print(f"{time.monotonic() - self.start:7.1f}s {text}", file=sys.stderr, flush=True)
-
-    def progress(self, name: str) -> Progress:  # noqa: ARG002
-        return silent
 
 
 def main() -> None:

@@ -44,7 +44,6 @@ import pyarrow.parquet as pq
 from freshet import pipeline
 from freshet.config import Config
 from freshet.errors import GateFailed
-from freshet.ports import Progress, silent
 from freshet.prompts import Prompts, names
 from freshet.scales import Pace, resolve
 from freshet.scales import measure as measure_pace
@@ -56,22 +55,10 @@ from freshet.table import enumerate_contexts
 from freshet.types import AsOf, Evidence
 from freshet.wiring import open_workspace
 from freshet.workspace import Workspace
+from show import Show
 
 BEFORE = 110
 """Days of the world that the first table knows."""
-
-
-class Show:
-    """Progress for a person, on stderr."""
-
-    def __init__(self) -> None:
-        self.start = time.monotonic()
-
-    def say(self, text: str) -> None:
-        print(f"{time.monotonic() - self.start:7.1f}s {text}", file=sys.stderr, flush=True)
-
-    def progress(self, name: str) -> Progress:  # noqa: ARG002
-        return silent
 
 
 def main() -> None:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from freshet.backends.planners.bulk import search
 from freshet.backends.planners.bulk.attention import LONG
 from freshet.backends.planners.bulk.plain import PlainReader
+from freshet.backends.planners.bulk.reading import Continuations
 from freshet.backends.planners.bulk.shared import PORTIONS, SharedReader, SharedReading, why_not
 from freshet.backends.planners.bulk.sharing import share
 from freshet.backends.planners.bulk.trie import Trie
@@ -163,4 +164,5 @@ def _both(reading: SharedReading, ends: Sequence[Sequence[int]]) -> tuple[torch.
     flat = np.array([token for row in reading.rows for token in ends[row]])
     lengths = np.array([len(ends[row]) for row in reading.rows])
     zero = np.zeros(len(reading.rows), np.int64)
-    return first, reading.follow(np.arange(len(reading.rows)), zero, zero, flat, zero, lengths)
+    rows = np.arange(len(reading.rows))
+    return first, reading.follow(Continuations(rows, zero, zero, flat, zero, lengths))

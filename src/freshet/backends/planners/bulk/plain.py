@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from freshet.backends.planners.bulk.reading import Continuations
 from freshet.backends.planners.cost import Cost
 from freshet.errors import PlannerError
 from freshet.types import Usage
@@ -85,19 +86,12 @@ class PlainReading:
     def start(self) -> Tensor:
         return self._logits(self.prompts)
 
-    def follow(
-        self,
-        rows: NDArray[np.int64],
-        slots: NDArray[np.int64],
-        parents: NDArray[np.int64],
-        tokens: NDArray[np.int64],
-        starts: NDArray[np.int64],  # noqa: ARG002
-        lengths: NDArray[np.int64],
-    ) -> Tensor:
-        new = np.split(tokens, np.cumsum(lengths)[:-1])
-        before = [self.paths.get(at, []) for at in zip(rows.tolist(), parents.tolist(), strict=True)]
-        paths = [[*path, *more.tolist()] for path, more in zip(before, new, strict=True)]
-        self.paths = dict(zip(zip(rows.tolist(), slots.tolist(), strict=True), paths, strict=True))
+    def follow(self, new: Continuations) -> Tensor:
+        pieces = np.split(new.tokens, np.cumsum(new.lengths)[:-1])
+        rows = new.rows.tolist()
+        before = [self.paths.get(at, []) for at in zip(rows, new.parents.tolist(), strict=True)]
+        paths = [[*path, *more.tolist()] for path, more in zip(before, pieces, strict=True)]
+        self.paths = dict(zip(zip(rows, new.slots.tolist(), strict=True), paths, strict=True))
         return self._logits([[*self.prompts[row], *path] for row, path in zip(rows, paths, strict=True)])
 
     def _logits(self, sequences: Sequence[Sequence[int]]) -> Tensor:

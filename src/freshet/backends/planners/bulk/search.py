@@ -9,38 +9,17 @@ no name under it can enter the answer.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from freshet.backends.planners.bulk.reading import Continuations, Reading
 from freshet.backends.planners.bulk.trie import Trie
-from freshet.types import Usage
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-
-class Reading(Protocol):
-    """A batch of n prompts that a model reads; `bulk.shared` says what the arguments are."""
-
-    usage: Usage
-
-    @property
-    def rows(self) -> NDArray[np.int64]: ...
-
-    def start(self) -> Tensor: ...
-
-    def follow(
-        self,
-        rows: NDArray[np.int64],
-        slots: NDArray[np.int64],
-        parents: NDArray[np.int64],
-        tokens: NDArray[np.int64],
-        starts: NDArray[np.int64],
-        lengths: NDArray[np.int64],
-    ) -> Tensor: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,12 +153,14 @@ def search(reading: Reading, tables: list[Level], size: int, beam: int, top: int
         lengths = following.lengths[at]
         tokens = following.tokens[at]
         logits = reading.follow(
-            rows.cpu().numpy(),
-            slots.cpu().numpy(),
-            (which // open_width).cpu().numpy(),
-            tokens[np.arange(tokens.shape[1]) < lengths[:, None]],
-            following.starts[at],
-            lengths,
+            Continuations(
+                rows=rows.cpu().numpy(),
+                slots=slots.cpu().numpy(),
+                parents=(which // open_width).cpu().numpy(),
+                tokens=tokens[np.arange(tokens.shape[1]) < lengths[:, None]],
+                starts=following.starts[at],
+                lengths=lengths,
+            )
         )
     return found[:, :size]
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from freshet.backends.planners.bulk import attention
 from freshet.backends.planners.bulk.attention import Grid, Pass, Stretch
+from freshet.backends.planners.bulk.reading import Continuations
 from freshet.backends.planners.bulk.sharing import Batch, Group, pack, share
 from freshet.backends.planners.cost import Cost
 from freshet.types import IntArray, Usage
@@ -239,35 +240,18 @@ class SharedReading:
         self.seen = [*(stretch.take(index) for stretch in self.seen), Stretch.join(read)]
         return torch.cat(found)
 
-    def follow(
-        self,
-        rows: NDArray[np.int64],
-        slots: NDArray[np.int64],
-        parents: NDArray[np.int64],
-        tokens: NDArray[np.int64],
-        starts: NDArray[np.int64],
-        lengths: NDArray[np.int64],
-    ) -> Tensor:
-        """Logits (m, columns) after m continuations, ordered by row, then slot.
-
-        Args:
-            rows: (m,) row within the batch.
-            slots: (m,) number among the row's continuations.
-            parents: (m,) slot, in the call before, of the continuation that this one goes on with; the first
-                call goes on with the prompt.
-            tokens: flat new tokens; `lengths` (m,) how many each has.
-            starts: (m,) tokens between the prompt and the new ones.
-        """
-        width = int(slots.max()) + 1
-        cells = self.batch.cells[rows] * width + slots
+    def follow(self, new: Continuations) -> Tensor:
+        """Logits (m, columns) after each continuation."""
+        width = int(new.slots.max()) + 1
+        cells = self.batch.cells[new.rows] * width + new.slots
         rows_of_grid = len(self.batch.groups) * self.batch.places * width
         if self.path:
             origin = np.zeros(rows_of_grid, np.int64)
-            origin[cells] = self.batch.cells[rows] * self.slots + parents
+            origin[cells] = self.batch.cells[new.rows] * self.slots + new.parents
             index = torch.from_numpy(origin).to(self.reader.model.device)
             self.path = [stretch.take(index) for stretch in self.path]
-        before = [*self.seen, *self.path]
-        logits, read = self._read(tokens, self.ends[rows] + starts, lengths, cells, rows_of_grid, before)
+        starts, before = self.ends[new.rows] + new.starts, [*self.seen, *self.path]
+        logits, read = self._read(new.tokens, starts, new.lengths, cells, rows_of_grid, before)
         self.path.append(read)
         self.slots = width
         return logits
