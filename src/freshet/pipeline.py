@@ -24,7 +24,7 @@ from freshet.steps import churn
 from freshet.steps.counting import Counting
 from freshet.steps.knowledge import Knowledge, learn
 from freshet.steps.late import LatePlanner
-from freshet.steps.publishing import check, foresee, make_table, publish, rules_of, settings_of
+from freshet.steps.publishing import check, foresee, make_table, previous_of, publish, rules_of, settings_of
 from freshet.steps.sources import import_sources, latest
 from freshet.steps.tuning import accepted, attempted, finetune
 from freshet.types import AsOf
@@ -181,7 +181,8 @@ def _refresh(
     ws: Workspace, run: Run, known: Knowledge, counting: Counting, model: Artifact | None, force: bool
 ) -> None:
     planner = _planner(ws, known, model)
-    made = make_table(ws, run, known, counting, planner, model.version if model else "")
+    version, previous = model.version if model else "", previous_of(ws, known)
+    made = make_table(ws, run, known, counting, planner, version, previous)
     check(ws, run, known, counting, made)
     why_not = "" if force else _held_back(ws, known, made)
     if why_not:

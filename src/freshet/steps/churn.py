@@ -30,11 +30,11 @@ def guard(ws: Workspace, run: Run, known: Knowledge, counting: Counting, made: A
         return
     with run.step("churn") as step:
         observed = counting.observed()
-        moved = between(ws, current, known, made, observed)
+        moved = _since(ws, current, known, made, observed)
         if moved is None:
             run.say("churn: the current release has other interests, they can't be compared")
             return
-        floor = _floor(ws, known, counting, made, observed)
+        floor = repeat_run_floor(ws, known, counting, made, observed)
         step.details = {"churn": moved, "churn_floor": floor, "observed_contexts": len(observed)}
         run.say(f"churn of the top 5: {moved:.1%} (repeat-run floor {floor:.1%})")
     bound = max(ws.config.table.max_churn, 2 * floor)
@@ -62,15 +62,10 @@ def verdict(ws: Workspace, made: str) -> str:
 
 
 def between(
-    ws: Workspace, release: Release, known: Knowledge, made: Artifact, observed: NDArray[np.int16]
+    old_artifact: Artifact, made: Artifact, interests: int, observed: NDArray[np.int16]
 ) -> float | None:
-    """Mean churn of the top-5 over observed contexts; None if the interests can't be compared."""
-    if release.interests != known.interests_version:
-        return None
-    old_artifact = ws.store.find("tables", release.table)
-    if old_artifact is None or old_artifact.manifest["k"] != made.manifest["k"]:
-        return None
-    old, fresh = (table.Table(artifact.path, len(known.interests)) for artifact in (old_artifact, made))
+    """Mean churn of the top-5 of two tables with the same interests over contexts; None if they share none."""
+    old, fresh = (table.Table(artifact.path, interests) for artifact in (old_artifact, made))
     rows = np.stack([old.row_numbers(observed), fresh.row_numbers(observed)], axis=1)
     rows = rows[(rows >= 0).all(axis=1)]
     if not len(rows):
@@ -80,7 +75,19 @@ def between(
     return float(table.churn(before, after).mean())
 
 
-def _floor(
+def _since(
+    ws: Workspace, release: Release, known: Knowledge, made: Artifact, observed: NDArray[np.int16]
+) -> float | None:
+    """Churn against a release; None if the interests can't be compared."""
+    if release.interests != known.interests_version:
+        return None
+    old = ws.store.find("tables", release.table)
+    if old is None or old.manifest["k"] != made.manifest["k"]:
+        return None
+    return between(old, made, len(known.interests), observed)
+
+
+def repeat_run_floor(
     ws: Workspace, known: Knowledge, counting: Counting, made: Artifact, observed: NDArray[np.int16]
 ) -> float:
     """Churn between two tables whose counts come from bootstrap resamples of the same users.

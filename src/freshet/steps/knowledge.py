@@ -43,7 +43,7 @@ def learn(ws: Workspace, run: Run, as_of: AsOf, rebuild: bool = False) -> Knowle
     Raises:
         NotEnoughData: no event lies before as_of.
     """
-    snapshot = events.EventLog(ws.root).snapshot(as_of)
+    snapshot = events.EventLog(ws.source).snapshot(as_of)
     if not snapshot.days:
         raise NotEnoughData(f"no event lies before {as_of}", hint="choose a later --as-of")
     for day in snapshot.days:

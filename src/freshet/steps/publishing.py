@@ -65,9 +65,8 @@ def settings_of(ws: Workspace) -> dict[str, Any]:
     }
 
 
-def job_of(ws: Workspace, known: Knowledge, counting: Counting, model: str) -> Job:
-    """What there is to make as of a moment."""
-    previous = _previous(ws, known)
+def job_of(ws: Workspace, known: Knowledge, counting: Counting, model: str, previous: Artifact | None) -> Job:
+    """What there is to make as of a moment, after a table or as the first one."""
     key = version_of(
         code=CODE,
         as_of=known.as_of,
@@ -87,14 +86,16 @@ def make_table(
     counting: Counting,
     planner: Planner | None,
     model: str,
+    previous: Artifact | None,
 ) -> Artifact:
     """The table of one moment, as an artifact; nothing is inferred that the previous table answers.
 
     Args:
         planner: asked where a prompt changed; None = plain counts.
         model: version of the planner's model.
+        previous: the table before: what it answers is copied, and its evidence steadies prompts.
     """
-    job = job_of(ws, known, counting, model)
+    job = job_of(ws, known, counting, model, previous)
     found = ws.store.find("tables", job.version)
     if found is not None:
         with run.step("table") as step:
@@ -133,7 +134,7 @@ def foresee(
     ws: Workspace, run: Run, known: Knowledge, counting: Counting, planner: Planner | None, model: str
 ) -> None:
     """Tell what `make_table` would infer and copy, and what that should cost; make nothing."""
-    job = job_of(ws, known, counting, model)
+    job = job_of(ws, known, counting, model, previous_of(ws, known))
     made = ws.store.find("tables", job.version) is not None
     if made or planner is None:
         why = "the table is made already" if made else "plain counts infer nothing"
@@ -159,7 +160,7 @@ def _ask(
     )
 
 
-def _previous(ws: Workspace, known: Knowledge) -> Artifact | None:
+def previous_of(ws: Workspace, known: Knowledge) -> Artifact | None:
     """The newest table of an earlier as_of with the same interests and context length.
 
     Of several with one as_of: the one that served last before this moment, else the one made last.

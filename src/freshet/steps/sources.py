@@ -23,11 +23,11 @@ def import_sources(
     files = sources if sources is not None else [located(ws, name) for name in ws.config.events.files]
     if not files:
         raise ConfigError(
-            f"{ws.root / 'freshet.toml'} names no event file",
+            f"{ws.source / 'freshet.toml'} names no event file",
             hint="set [events] files, or run `freshet import FILE`",
         )
     events.parse(ws.config.events.positive)  # a bad rule is better told before an hour of reading
-    log = events.EventLog(ws.root)
+    log = events.EventLog(ws.source)
     reports = []
     with run.step("import") as step:
         for file in files:
@@ -73,7 +73,7 @@ def items(ws: Workspace, run: Run) -> Artifact:
 
 def latest(ws: Workspace) -> AsOf:
     """The first midnight after the last event: everything the log knows."""
-    days = events.EventLog(ws.root).snapshot().days
+    days = events.EventLog(ws.source).snapshot().days
     if not days:
         raise ConfigError(
             "the log holds no events",
@@ -84,7 +84,7 @@ def latest(ws: Workspace) -> AsOf:
 
 def located(ws: Workspace, name: str) -> Path:
     """A path of the configuration; relative ones count from the workspace."""
-    return ws.root / Path(name).expanduser()
+    return ws.source / Path(name).expanduser()
 
 
 def committed(ws: Workspace, kind: str, version: str) -> Artifact:

@@ -40,6 +40,7 @@ class Workspace:
         tuner: makes and opens planners; None = plain counts, no LLM.
         reporter: who watches.
         wait: seconds a run waits for another one to end.
+        log: the workspace whose events are read, where that is another one: a replay keeps its own artifacts.
     """
 
     root: Path
@@ -48,6 +49,12 @@ class Workspace:
     tuner: Tuner | None
     reporter: Reporter = field(default_factory=Quiet)
     wait: float = 0.0
+    log: Path | None = None
+
+    @property
+    def source(self) -> Path:
+        """Folder of the events and of the paths in the configuration."""
+        return self.log or self.root
 
     @property
     def ledger(self) -> Ledger:
