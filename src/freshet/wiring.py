@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from freshet.backends.planners.fake import FakeTuner
@@ -11,6 +12,7 @@ from freshet.backends.stores.local import LocalStore
 from freshet.config import Config, load
 from freshet.errors import ConfigError
 from freshet.ports import Tuner
+from freshet.types import AsOf
 from freshet.workspace import Reporter, Workspace
 from freshet.workspace.ledger import Quiet
 
@@ -21,6 +23,16 @@ def open_workspace(root: Path, reporter: Reporter | None = None) -> Workspace:
     """Open the workspace in a folder that holds a `freshet.toml`."""
     config = load(root / SETTINGS)
     return Workspace(root, config, LocalStore(root), make_tuner(root, config), reporter or Quiet())
+
+
+def open_room(ws: Workspace, start: AsOf) -> Workspace:
+    """A workspace inside a workspace for what replays from one moment on make: it reads the same log.
+
+    Nothing of it is ever published, and production never copies from it.
+    """
+    root = ws.root / "replay" / "rooms" / str(start)
+    root.mkdir(parents=True, exist_ok=True)
+    return replace(ws, root=root, store=LocalStore(root), log=ws.root)
 
 
 def make_tuner(root: Path, config: Config) -> Tuner | None:

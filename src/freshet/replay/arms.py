@@ -1,0 +1,128 @@
+"""The strategies that a replay compares.
+
+All arms share candidate rules, contexts and the filter of known interests. Arms with a planner differ in how
+old their model, their evidence and their counts are; the counts of an arm are as old as its evidence.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from freshet.errors import ConfigError
+
+Scores = Literal["table", "counts", "popularity", "last-successor", "sequence"]
+Tuned = Literal["never", "once", "again"]
+Refreshed = Literal["never", "when tuned", "every", "drift", "cost"]
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """A strategy.
+
+    Attributes:
+        scores: what ranks: a table (planner and counts), the fitted counts alone, or a baseline.
+        tuned: whether its model is tuned once, at the first origin, or again at the tuning cadence.
+        refreshed: when table or counts are made anew; a newly tuned model always makes a table.
+        evidence: whether prompts carry evidence.
+        days: its own refresh cadence; None = that of the replay.
+        sequence: whether the sequence score is in its mixture; None = as configured.
+    """
+
+    name: str
+    about: str
+    scores: Scores = "table"
+    tuned: Tuned = "never"
+    refreshed: Refreshed = "every"
+    evidence: bool = False
+    days: int | None = None
+    sequence: bool | None = None
+
+
+ARMS = {
+    arm.name: arm
+    for arm in (
+        Arm("static", "tuned once, no evidence, table and counts of day 1", tuned="once", refreshed="never"),
+        Arm(
+            "retrieval-frozen",
+            "tuned once, evidence and counts of day 1",
+            tuned="once",
+            refreshed="never",
+            evidence=True,
+        ),
+        Arm("retrieval", "tuned once, evidence and counts refreshed", tuned="once", evidence=True),
+        Arm(
+            "finetune",
+            "tuned again, no evidence, counts as old as the tuning",
+            tuned="again",
+            refreshed="when tuned",
+        ),
+        Arm("hybrid", "tuned again, evidence and counts refreshed", tuned="again", evidence=True),
+        Arm(
+            "hybrid-adaptive",
+            "tuned again, refreshed when drift is detected",
+            tuned="again",
+            refreshed="drift",
+            evidence=True,
+        ),
+        Arm(
+            "hybrid-cost",
+            "tuned again, refreshed when staleness costs more than a refresh",
+            tuned="again",
+            refreshed="cost",
+            evidence=True,
+        ),
+        Arm("counts", "the fitted mixture of counts, refreshed, no LLM", scores="counts"),
+        Arm("popularity", "recent popularity at the best half-life", scores="popularity"),
+        Arm("last-successor", "raw most frequent successor of the pair", scores="last-successor"),
+    )
+}
+"""Every arm by name; `hybrid@14d` is `hybrid` refreshed every 14 days."""
+
+_OWN_CADENCE = re.compile(r"(hybrid|retrieval|counts)@(\d+)d")
+
+
+def named(names: Sequence[str], llm: bool) -> tuple[Arm, ...]:
+    """Arms by name, each once, in the order given.
+
+    Args:
+        llm: whether the workspace has a planner; without one, only `static` counts and baselines exist.
+
+    Raises:
+        ConfigError: there is no such arm, or it needs a planner.
+    """
+    found = {}
+    for name in names:
+        arm = _named(name)
+        if not llm and arm.scores == "table":
+            if name != "static":
+                raise ConfigError(
+                    f"arm '{name}' needs a planner, and [planner] kind = \"counts\"",
+                    hint=f"choose among {', '.join(defaults(False, ()))}",
+                )
+            arm = replace(arm, about="counts of day 1", tuned="never")
+        found[name] = arm
+    if not found:
+        raise ConfigError("no arm was named", hint=f"choose among {', '.join(ARMS)}")
+    return tuple(found.values())
+
+
+def defaults(llm: bool, cadences: Sequence[int]) -> list[str]:
+    """All arms there are, and the hybrid (without a planner: the counts) at further cadences in days."""
+    names = [name for name, arm in ARMS.items() if llm or arm.scores != "table" or name == "static"]
+    return names + [f"{'hybrid' if llm else 'counts'}@{days}d" for days in cadences]
+
+
+def _named(name: str) -> Arm:
+    own = _OWN_CADENCE.fullmatch(name)
+    if own and int(own[2]) > 0:
+        base = ARMS[own[1]]
+        return replace(base, name=name, about=f"{base.about} every {own[2]} days", days=int(own[2]))
+    if name not in ARMS:
+        raise ConfigError(
+            f"there is no arm '{name}'",
+            hint=f"arms are {', '.join(ARMS)}, and hybrid@14d, retrieval@14d, counts@14d for other cadences",
+        )
+    return ARMS[name]

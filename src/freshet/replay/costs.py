@@ -1,0 +1,43 @@
+"""What an arm's artifacts cost, looked up in the ledger where they were made.
+
+Arms share equal artifacts; each bears their whole cost, since each would have to pay it if it ran alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from freshet.workspace import Record, StepRecord
+
+OF_A_TABLE = ("evidence", "inference", "mixture")
+"""Steps that lead to the table step after them."""
+
+
+@dataclass
+class Book:
+    """Steps by the artifact they made; an artifact that nobody is known to have made cost nothing here."""
+
+    entries: dict[str, list[StepRecord]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, records: Sequence[Record]) -> Book:
+        book = cls()
+        for record in records:
+            book.add(record.steps)
+        return book
+
+    def add(self, steps: Sequence[StepRecord]) -> None:
+        """Note what one run made."""
+        leading: list[StepRecord] = []
+        for step in steps:
+            if step.name in OF_A_TABLE:
+                leading.append(step)
+            elif step.artifact and not step.cached:
+                self.entries[step.artifact] = [*leading, step] if step.name == "table" else [step]
+            if step.name == "table":
+                leading = []
+
+    def of_artifact(self, artifact: str) -> list[StepRecord]:
+        """The steps that made it."""
+        return self.entries.get(artifact, [])

@@ -1,0 +1,78 @@
+"""Columns of what a replay writes; docs/replay.md explains each. Every figure can be checked from these."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+SHORT = pa.list_(pa.int16())
+
+JUDGED = pa.schema(
+    [
+        ("arm", pa.string()),
+        ("origin", pa.date32()),
+        ("made", pa.date32()),
+        ("row", pa.int32()),
+        ("user", pa.uint64()),
+        ("day", pa.date32()),
+        ("length", pa.int8()),
+        ("recent", SHORT),
+        ("successor", pa.int16()),
+        ("candidates", pa.int16()),
+        ("rank", pa.int16()),
+        ("nll", pa.float32()),
+        ("rank_any", pa.int16()),
+        ("top", SHORT),
+        ("p_top", pa.float32()),
+        ("planner_rank", pa.int16()),
+        ("planner_nll", pa.float32()),
+        ("planner_top1", pa.int16()),
+        ("evidence_top1", pa.int16()),
+        ("bare_top1", pa.int16()),
+    ]
+)
+"""One row per arm and transition."""
+
+STATES = pa.schema(
+    [
+        ("arm", pa.string()),
+        ("origin", pa.date32()),
+        ("made", pa.date32()),
+        ("table", pa.string()),
+        ("model", pa.string()),
+        ("refreshed", pa.bool_()),
+        ("tuned", pa.bool_()),
+        ("rows", pa.int64()),
+        ("changed", pa.int64()),
+        ("churn", pa.float64()),
+        ("floor", pa.float64()),
+        ("bare_equal", pa.float64()),
+        ("copies", pa.float64()),
+        ("weight_planner", pa.float64()),
+        ("weight_low", pa.float64()),
+        ("weight_high", pa.float64()),
+        ("statistic", pa.float64()),
+        ("why", pa.string()),
+    ]
+)
+"""One row per arm and origin."""
+
+COSTS = pa.schema(
+    [
+        ("arm", pa.string()),
+        ("origin", pa.date32()),
+        ("step", pa.string()),
+        ("tokens", pa.int64()),
+        ("flops", pa.float64()),
+        ("seconds", pa.float64()),
+        ("money", pa.float64()),
+    ]
+)
+"""One row per arm, origin and step; arms that share an artifact each bear its whole cost."""
+
+
+def rows(schema: pa.Schema, found: Sequence[Mapping[str, Any]]) -> pa.Table:
+    """Rows as a table; a column that a row lacks is null."""
+    return pa.Table.from_pylist([dict(row) for row in found], schema)

@@ -1,0 +1,140 @@
+"""How arms rank as they stand at one origin, and how their tables moved."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from freshet import counts, evidence, inference
+from freshet.durable import read_json
+from freshet.ports import Artifact
+from freshet.replay import baselines
+from freshet.replay.arms import Arm
+from freshet.replay.judge import Ranked, first_said, share_equal
+from freshet.replay.strategy import Standing
+from freshet.steps import churn, publishing
+from freshet.steps.counting import Counting
+from freshet.steps.knowledge import Knowledge
+from freshet.steps.sources import committed
+from freshet.types import AsOf, Evidence, Transitions
+from freshet.workspace import Workspace
+
+
+class Judges:
+    """Scores of the arms as they stand at one origin; what arms share is opened once."""
+
+    def __init__(
+        self,
+        room: Workspace,
+        known: Knowledge,
+        counting: Counting,
+        standing: dict[str, Standing],
+        arms: Sequence[Arm],
+    ) -> None:
+        self.room, self.known, self.counting = room, known, counting
+        self.size = len(known.interests)
+        self._scorers: dict[str, counts.Scorer] = {}
+        self._planners: dict[str, counts.PlannerScores | None] = {}
+        # what each model answers without evidence, where an arm asks it so
+        bare = [standing[arm.name] for arm in arms if arm.scores == "table" and not arm.evidence]
+        self._bare = {stand.model: stand.table for stand in bare if stand.model}
+
+    def rank(self, arm: Arm, standing: Standing, then: Counting, test: Transitions) -> Ranked:
+        """Scores of an arm for transitions."""
+        if arm.scores == "popularity":
+            return Ranked(baselines.popularity(then, test))
+        if arm.scores == "last-successor":
+            return Ranked(baselines.last_successor(then, test))
+        if arm.scores == "counts":
+            return Ranked(then.scorer()(test.recent, test.known).fused)
+        scores = self._scorer(standing.table)(test.recent, test.known)
+        planner = self._planner(standing.table)
+        if planner is None:
+            return Ranked(scores.fused)
+        alone = planner.feature(test.recent, np.exp(scores.count)).astype(np.float64)
+        contexts = test.recent[:, -self.counting.k :]
+        bare = self._planner(self._bare.get(standing.model, ""))
+        return Ranked(
+            scores.fused,
+            counts.log_softmax(alone, test.known),
+            _firsts(planner, contexts),
+            None if bare is None else _firsts(bare, contexts),
+            first_said(self._evidence(standing.table), contexts) if arm.evidence else None,
+        )
+
+    def state(self, arm: Arm, standing: Standing, before: Standing | None, at: AsOf) -> dict[str, object]:
+        """A row of `states.parquet`."""
+        row: dict[str, object] = {
+            "arm": arm.name,
+            "origin": at.day,
+            "made": AsOf.parse(standing.made).day,
+            **{
+                part: getattr(standing, part)
+                for part in ("table", "model", "refreshed", "tuned", "statistic", "why")
+            },
+        }
+        if not standing.table:
+            return row
+        made = committed(self.room, "tables", standing.table)
+        row["rows"] = made.manifest["rows"]
+        fitted = read_json(made.path / "mixture.json")["planner"]
+        if fitted:
+            row |= {
+                f"weight_{to}": fitted[part]
+                for to, part in (("planner", "weight"), ("low", "low"), ("high", "high"))
+            }
+        if standing.refreshed:
+            row |= self._movement(arm, standing, before, made)
+        return row
+
+    def _movement(
+        self, arm: Arm, standing: Standing, before: Standing | None, made: Artifact
+    ) -> dict[str, object]:
+        """How a new table differs from the arm's last one, and from answers without evidence."""
+        observed, row = self.counting.observed(), dict[str, object]()
+        old = self.room.store.find("tables", before.table) if before else None
+        if old is not None:
+            row["churn"] = churn.between(old, made, self.size, observed)
+        if old is None or standing.tuned:  # the floor hardly moves, and takes a while
+            row["floor"] = churn.repeat_run_floor(self.room, self.known, self.counting, made, observed)
+        planner = self._planner(standing.table)
+        if planner is not None:
+            row["changed"] = int(_inferred(planner, made.version))
+            outputs = _firsts(planner, observed)
+            bare = self._planner(self._bare.get(standing.model, ""))
+            if arm.evidence:
+                row["copies"] = share_equal(outputs, first_said(self._evidence(standing.table), observed))
+                row["bare_equal"] = None if bare is None else share_equal(outputs, _firsts(bare, observed))
+        return row
+
+    def _scorer(self, table: str) -> counts.Scorer:
+        if table not in self._scorers:
+            self._scorers[table] = publishing.open_scorer(committed(self.room, "tables", table), self.size)
+        return self._scorers[table]
+
+    def _planner(self, table: str) -> counts.PlannerScores | None:
+        """The planner's rows of a table, even where its weight was fitted to nothing."""
+        if not table:
+            return None
+        if table not in self._planners:
+            folder = committed(self.room, "tables", table).path / "planner"
+            self._planners[table] = (
+                counts.PlannerScores(inference.read(folder), self.size) if folder.exists() else None
+            )
+        return self._planners[table]
+
+    def _evidence(self, table: str) -> Evidence:
+        return evidence.read(committed(self.room, "tables", table).path / "evidence.parquet")
+
+
+def _firsts(planner: counts.PlannerScores, contexts: NDArray[np.int16]) -> NDArray[np.int64]:
+    row = planner.find(contexts)
+    return np.where(row >= 0, np.asarray(planner.rows.successors)[row, 0].astype(np.int64), -1)
+
+
+def _inferred(planner: counts.PlannerScores, table: str) -> int:
+    """Rows that were inferred for this table."""
+    rows = planner.rows
+    return int((np.asarray(rows.origin) == rows.origins.index(table)).sum()) if table in rows.origins else 0

@@ -1,0 +1,189 @@
+"""From origin to origin: make what each arm would have made, then judge it on what came next.
+
+Every origin leaves an artifact, named by everything that went into it and into those before it, so that a
+killed replay goes on where it was, and one with a later end repeats nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from freshet import events
+from freshet.ports import Artifact, Progress, silent
+from freshet.replay import frames
+from freshet.replay.costs import Book
+from freshet.replay.judge import Later, judge
+from freshet.replay.plan import Plan
+from freshet.replay.ranking import Judges
+from freshet.replay.strategy import START, Position, Standing, advance, tune_if_due
+from freshet.steps import publishing
+from freshet.steps.counting import Counting
+from freshet.steps.knowledge import Knowledge, learn
+from freshet.steps.sources import committed, items
+from freshet.types import AsOf
+from freshet.workspace import Reporter, Run, Workspace, version_of
+
+CODE = 1
+SECTIONS = ("interests", "transitions", "counts", "evidence", "planner", "tuning", "inference", "table")
+"""Parts of the configuration that decide what is made."""
+KEPT = 4
+"""Moments whose counts stay in memory: those that arms still rank by."""
+
+
+def roll(room: Workspace, plan: Plan) -> list[Artifact]:
+    """Replay all origins; those whose artifact exists are skipped.
+
+    Args:
+        room: a workspace of its own for what is made, which reads the log of the user's.
+
+    Returns:
+        An artifact per origin, with the files `judged.parquet`, `states.parquet` and `costs.parquet`.
+
+    Raises:
+        Busy: another replay is writing there.
+        NotEnoughData: too little lies before the first origin.
+    """
+    reporter = room.reporter
+    show = reporter.progress("replay")
+    quiet = replace(room, reporter=_OnlyTuning(reporter))
+    origins, made = plan.origins, list[Artifact]()
+    with quiet.hold("replay") as held:
+        past = _Past(quiet, plan)
+        before, position = "", START
+        for number, at in enumerate(origins):
+            with quiet.recorded(held, "replay", str(at)) as run:
+                key = past.key(run, at, before)
+                found = room.store.find("origins", key)
+                if found is None:
+                    position = past.pass_through(run, at, position, key)
+                    found = committed(room, "origins", key)
+                    reporter.say(_line(found, number, len(origins)))
+                else:
+                    position = Position.of(found.manifest["position"])
+            made.append(found)
+            before = key
+            show(number + 1, len(origins))
+    return made
+
+
+class _OnlyTuning:
+    """Says nothing of what the steps say at every origin; shows what takes long."""
+
+    def __init__(self, reporter: Reporter) -> None:
+        self.reporter = reporter
+
+    def say(self, text: str) -> None:
+        """Nothing."""
+
+    def progress(self, name: str) -> Progress:
+        return self.reporter.progress(name) if name == "tuning" else silent
+
+
+class _Past:
+    """What is known at the moments of a replay, and what that costs."""
+
+    def __init__(self, room: Workspace, plan: Plan) -> None:
+        self.room, self.plan = room, plan
+        self.book = Book.of(room.ledger.records())
+        self._known: dict[AsOf, Knowledge] = {}
+        self._counting: dict[AsOf, Counting] = {}
+
+    def key(self, run: Run, at: AsOf, before: str) -> str:
+        """Everything that decides what an origin's artifact holds."""
+        config, plan = self.room.config, self.plan
+        log = events.EventLog(self.room.source)
+        return version_of(
+            code=(CODE, publishing.CODE),
+            before=before,
+            at=at,
+            until=plan.until(at),
+            events=log.snapshot(self._labelled_until(at)).version,
+            items=items(self.room, run).version,
+            config={name: getattr(config, name).model_dump(mode="json") for name in SECTIONS},
+            positive=config.events.positive,
+            arms=[asdict(arm) for arm in plan.arms],
+            plan=(plan.tune_every, plan.horizon, plan.limit, plan.seed),
+        )
+
+    def pass_through(self, run: Run, at: AsOf, position: Position, key: str) -> Position:
+        """Make what the arms would have made, judge it, and store both."""
+        room, plan = self.room, self.plan
+        known, counting = self._at(run, at), self._counted(run, at)
+        tuned = tune_if_due(room, run, plan, known, counting, position.tuned)
+        arms = {}
+        for arm in plan.arms:
+            arms[arm.name] = advance(
+                room, run, plan, arm, known, counting, position.arms.get(arm.name), tuned
+            )
+        self.book.add(run.record.steps)
+        until = plan.until(at)
+        test = self._at(run, until).transitions.between(at, until, plan.limit // len(plan.origins), plan.seed)
+        after = self._at(run, self._labelled_until(at)).transitions.between(until, self._labelled_until(at))
+        later = Later.of(test, after, plan.horizon)
+        with run.step("judge"), room.store.create("origins", key) as draft:
+            judges = Judges(room, known, counting, arms, plan.arms)
+            judged, states = [], []
+            for arm in plan.arms:
+                standing = arms[arm.name]
+                then = self._counted(run, AsOf.parse(standing.made))
+                ranked = judges.rank(arm, standing, then, test)
+                popular = then.model(then.known.as_of).base
+                judged.append(judge(arm.name, at, AsOf.parse(standing.made), ranked, popular, test, later))
+                states.append(judges.state(arm, standing, position.arms.get(arm.name), at))
+            pq.write_table(pa.concat_tables(judged), draft.path / "judged.parquet")
+            pq.write_table(frames.rows(frames.STATES, states), draft.path / "states.parquet")
+            pq.write_table(frames.rows(frames.COSTS, self._costs(arms, at)), draft.path / "costs.parquet")
+            now = Position(tuned, arms)
+            draft.manifest = {"as_of": str(at), "transitions": len(test), "position": now.as_dict()}
+        return now
+
+    def _labelled_until(self, at: AsOf) -> AsOf:
+        """Until when it is looked up what people took up."""
+        return min(self.plan.until(at).minus(-self.plan.horizon), self.plan.end, key=lambda m: m.day)
+
+    def _at(self, run: Run, moment: AsOf) -> Knowledge:
+        if moment not in self._known:
+            start = len(run.record.steps)
+            self._known[moment] = learn(self.room, run, moment)
+            self.book.add(run.record.steps[start:])
+            for old in sorted(self._known, key=lambda m: m.day)[: -2 * KEPT]:
+                del self._known[old]
+        return self._known[moment]
+
+    def _counted(self, run: Run, moment: AsOf) -> Counting:
+        """Counts as of a moment, with their weights fitted."""
+        if moment not in self._counting:
+            known = self._at(run, moment)
+            counting = Counting(known, self.room.config.transitions.k, self.room.config.counts.fit_examples)
+            with run.step("counts") as step:
+                _ = counting.mixtures, counting.model(moment)
+                step.artifact = f"counts/{moment}"
+            self.book.add([step])
+            self._counting[moment] = counting
+        return self._counting[moment]
+
+    def _costs(self, arms: dict[str, Standing], at: AsOf) -> list[dict[str, object]]:
+        known = self._known[at]
+        learned = [f"counts/{at}", f"transitions/{known.version}"]
+        found = []
+        for name, standing in arms.items():
+            artifacts = [*learned, f"tables/{standing.table}"] if standing.refreshed else []
+            if standing.tuned:
+                artifacts += [f"models/{standing.model}", f"gates/{standing.model}"]
+            for artifact in artifacts:
+                for step in self.book.of_artifact(artifact):
+                    spent = {part: getattr(step, part) for part in ("tokens", "flops", "seconds", "money")}
+                    found.append({"arm": name, "origin": at.day, "step": step.name, **spent})
+        return found
+
+
+def _line(origin: Artifact, number: int, of: int) -> str:
+    arms = origin.manifest["position"]["arms"]
+    refreshed = sum(standing["refreshed"] for standing in arms.values())
+    return (
+        f"{number + 1} of {of}, {origin.manifest['as_of']}: {refreshed} of {len(arms)} arms refreshed, "
+        f"{origin.manifest['transitions']:,} transitions judged"
+    )
