@@ -1,0 +1,239 @@
+"""The replay of a small simulated world: one clock, shared artifacts, resumed work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+
+from freshet import events, pipeline
+from freshet.errors import NotEnoughData
+from freshet.ports import Artifact
+from freshet.replay import Plan, make_plan, roll
+from freshet.replay.results import Results
+from freshet.replay.strategy import Position
+from freshet.types import AsOf
+from freshet.wiring import open_room
+from freshet.workspace import Workspace
+from tests.steps.world import FAKE, settings, workspace
+
+NOW = datetime(2025, 1, 1, tzinfo=UTC)
+VERSIONS = ("manifest.json", "origins.json", "origin.npy")
+"""Files of a table that hold versions of other artifacts, which hash the whole item file."""
+
+START, END = AsOf.parse("2024-02-05"), AsOf.parse("2024-02-15")
+MORE = FAKE + "[tuning]\nevery_days = 6\n"
+
+
+def planned(ws: Workspace, start: AsOf = START, end: AsOf = END, **chosen: object) -> Plan:
+    days = [day.day for day in events.EventLog(ws.root).snapshot().days]
+    given: dict = {"every": 2, "start": start, "end": end} | chosen
+    return make_plan(days, llm=ws.tuner is not None, refresh_days=3, tune_every=6, **given)
+
+
+def made(world: Path, root: Path, kind: str = "fake") -> Workspace:
+    ws = workspace(root, settings(world, kind, MORE))
+    pipeline.import_log(ws, NOW)
+    return ws
+
+
+@pytest.fixture(scope="module")
+def replayed(world: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, Plan, list[Artifact]]:
+    """A workspace, and all arms replayed over ten days."""
+    ws = made(world, tmp_path_factory.mktemp("replayed"))
+    plan = planned(ws)
+    return ws, plan, roll(open_room(ws, START), plan)
+
+
+@pytest.fixture(scope="module")
+def results(replayed: tuple[Workspace, Plan, list[Artifact]]) -> Results:
+    return Results.of(replayed[2])
+
+
+def by_arm(table: pa.Table, arm: str) -> pa.Table:
+    return table.filter(pc.equal(table["arm"], arm))
+
+
+def standings(origin: Artifact) -> dict:
+    return dict(Position.of(origin.manifest["position"]).arms)
+
+
+def test_every_arm_judges_the_same_transitions(results: Results) -> None:
+    keys = {}
+    for arm in set(results.judged["arm"].to_pylist()):
+        rows = by_arm(results.judged, arm).select(["origin", "row", "user", "day", "successor", "candidates"])
+        keys[arm] = rows.to_pydict()
+    assert len(keys) > 8
+    assert all(rows == keys["counts"] for rows in keys.values())
+    assert len(keys["counts"]["row"]) > 100
+
+
+def test_what_is_judged_is_what_the_log_holds(
+    replayed: tuple[Workspace, Plan, list[Artifact]], results: Results
+) -> None:
+    days = by_arm(results.judged, "counts")["day"].to_pylist()
+    assert min(days) >= START.day
+    assert max(days) < END.day
+    assert sum(origin.manifest["transitions"] for origin in replayed[2]) == len(days)
+
+
+def test_nothing_of_the_workspace_is_touched(replayed: tuple[Workspace, Plan, list[Artifact]]) -> None:
+    ws = replayed[0]
+    assert ws.releases.current() is None
+    for kind in ("tables", "models", "interests"):
+        assert not ws.store.versions(kind)
+
+
+def test_arms_share_equal_artifacts_and_part_where_they_differ(
+    replayed: tuple[Workspace, Plan, list[Artifact]],
+) -> None:
+    first, *_, last = [standings(origin) for origin in replayed[2]]
+    assert first["hybrid"].table == first["retrieval"].table == first["retrieval-frozen"].table
+    assert first["static"].table == first["finetune"].table != first["hybrid"].table
+    assert last["static"].table == first["static"].table
+    assert last["retrieval-frozen"].table == first["retrieval-frozen"].table
+    assert last["hybrid"].table != last["retrieval"].table  # tuned again after six days
+    assert last["hybrid"].model == last["finetune"].model != last["retrieval"].model == first["hybrid"].model
+
+
+def test_each_arm_is_as_old_as_its_strategy_says(results: Results) -> None:
+    def ages(arm: str) -> set[int]:
+        rows = by_arm(results.judged, arm)
+        return {(o - m).days for o, m in zip(*(rows[c].to_pylist() for c in ("origin", "made")), strict=True)}
+
+    assert ages("static") == {0, 2, 4, 6, 8}
+    assert ages("finetune") == {0, 2, 4}
+    assert ages("hybrid") == ages("retrieval") == ages("counts") == {0}
+
+
+def test_costs_are_those_of_the_ledger(
+    replayed: tuple[Workspace, Plan, list[Artifact]], results: Results
+) -> None:
+    def spent(arm: str, part: str = "tokens") -> float:
+        return pc.sum(by_arm(results.costs, arm)[part]).as_py() or 0
+
+    assert spent("static") > 0
+    assert spent("counts") == 0
+    assert spent("counts", "seconds") > 0
+    assert spent("hybrid") > spent("hybrid@6d") > spent("static")
+    tunings = by_arm(results.costs, "hybrid").filter(
+        pc.equal(by_arm(results.costs, "hybrid")["step"], "tuning")
+    )
+    assert len(tunings) == 2
+    room = open_room(replayed[0], START)
+    ledger = sum(
+        s.tokens for r in room.ledger.records() for s in r.steps if s.name == "tuning" and not s.cached
+    )
+    assert pc.sum(tunings["tokens"]).as_py() == ledger
+
+
+def test_a_replay_again_repeats_nothing(replayed: tuple[Workspace, Plan, list[Artifact]]) -> None:
+    ws, plan, origins = replayed
+    again = roll(open_room(ws, START), plan)
+    assert [origin.version for origin in again] == [origin.version for origin in origins]
+    assert all(len(record.steps) <= 1 for record in open_room(ws, START).ledger.records()[-len(origins) :])
+
+
+def test_a_killed_replay_equals_one_shot(
+    world: Path, tmp_path: Path, results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ws = made(world, tmp_path / "killed")
+    plan, room = planned(ws), open_room(ws, START)
+    module = import_module("freshet.replay.roll")  # the package's `roll` is the function
+
+    def failing(*given: object) -> Iterator[None]:
+        if str(given[4].as_of) == "2024-02-09" and given[3].name == "finetune":  # type: ignore[attr-defined]
+            raise KeyboardInterrupt
+        return real(*given)  # type: ignore[arg-type]
+
+    real = module.advance
+    monkeypatch.setattr(module, "advance", failing)
+    with pytest.raises(KeyboardInterrupt):
+        roll(room, plan)
+    monkeypatch.undo()
+    found = Results.of(roll(room, plan))
+    assert found.judged.equals(results.judged)
+    same = [name for name in found.states.column_names if name not in ("floor",)]
+    assert found.states.select(same).equals(results.states.select(same))
+
+
+def test_a_later_end_goes_on_from_where_it_was(
+    replayed: tuple[Workspace, Plan, list[Artifact]],
+) -> None:
+    ws, plan, origins = replayed
+    longer = roll(
+        open_room(ws, START), planned(ws, end=AsOf.parse("2024-02-17"), arms=[a.name for a in plan.arms])
+    )
+    # windows whose horizon reached the old end see more of what came later; the tables are the same
+    assert len(longer) == len(origins) + 1
+    tables = [[standing.table for standing in standings(o).values()] for o in longer]
+    assert tables[: len(origins)] == [[s.table for s in standings(o).values()] for o in origins]
+
+
+def test_without_a_planner_counts_are_compared(world: Path, tmp_path: Path) -> None:
+    ws = made(world, tmp_path / "counts", "counts")
+    found = Results.of(roll(open_room(ws, START), planned(ws)))
+    assert set(found.judged["arm"].to_pylist()) >= {"static", "counts", "popularity", "last-successor"}
+    assert found.judged["planner_rank"].null_count == len(found.judged)
+
+
+def test_too_little_before_the_first_origin_is_told(world: Path, tmp_path: Path) -> None:
+    ws = made(world, tmp_path / "early", "counts")
+    early = AsOf.parse("2024-01-02")
+    with pytest.raises(NotEnoughData):
+        roll(open_room(ws, early), planned(ws, start=early))
+
+
+def test_nothing_after_an_origin_reaches_it(
+    world: Path, tmp_path: Path, replayed: tuple[Workspace, Plan, list[Artifact]]
+) -> None:
+    """Every event from the origin on is changed, and every word of items first seen from then on."""
+    at = AsOf.parse("2024-02-09")
+    other = tmp_path / "world"
+    other.mkdir()
+    log = pq.read_table(world / "events.parquet")
+    late = np.array(pc.greater_equal(log["timestamp"], pa.scalar(at.moment)).to_pylist())
+    seen = set(log.filter(pa.array(~late))["item_id"].to_pylist())
+    item = np.array(log["item_id"].to_pylist())
+    changed = item.copy()
+    changed[late] = np.random.default_rng(0).permutation(item[late])
+    pq.write_table(log.set_column(1, "item_id", pa.array(changed)), other / "events.parquet")
+    items = pq.read_table(world / "items.parquet")
+    new = [name not in seen for name in items["item_id"].to_pylist()]
+    assert 0 < sum(new) < len(new)
+    for number, name in enumerate(items.column_names):
+        if name in ("title", "text"):
+            words = [
+                f"other words {i}" if fresh else old
+                for i, (old, fresh) in enumerate(zip(items[name].to_pylist(), new, strict=True))
+            ]
+            items = items.set_column(number, name, pa.array(words))
+    pq.write_table(items, other / "items.parquet")
+    ws = made(other, tmp_path / "other")
+    origins = roll(open_room(ws, START), planned(ws))
+    before, after = ([o for o in found if o.manifest["as_of"] <= str(at)] for found in (replayed[2], origins))
+    assert len(before) == len(after) == 3
+    rooms = open_room(replayed[0], START), open_room(ws, START)
+    for one, two in zip(before, after, strict=True):
+        for arm, standing in standings(one).items():
+            if standing.table:
+                assert table_files(rooms[0], standing.table) == table_files(
+                    rooms[1], standings(two)[arm].table
+                )
+
+
+def table_files(room: Workspace, version: str) -> dict[str, bytes]:
+    """What ranks: every array of a table; not the names of the tables that its rows were inferred for."""
+    found = room.store.find("tables", version)
+    assert found is not None
+    files = [path for path in sorted(found.path.rglob("*")) if path.is_file() and path.name not in VERSIONS]
+    named = {str(path.relative_to(found.path)): path.read_bytes() for path in files}
+    assert len(named) > 8
+    return named
