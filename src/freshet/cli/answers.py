@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from freshet.cli.replaying import Replayed
     from freshet.doctor import Result
     from freshet.events import ImportReport
     from freshet.inspect import Diff, Drives, Explanation, Listing, RunLine, Status
@@ -115,6 +116,11 @@ def decided(command: str, record: Record) -> dict[str, Any]:
 def report(path: Path) -> dict[str, Any]:
     """Of report."""
     return document("report", {"path": path})
+
+
+def replayed(found: Replayed) -> dict[str, Any]:
+    """Of replay: the content of `replay.json`, and where it lies."""
+    return document("replay", {**found.found, "folder": found.folder, "page": found.page})
 
 
 def examined(result: Result) -> dict[str, Any]:

@@ -137,7 +137,12 @@ class _Past:
             pq.write_table(frames.rows(frames.STATES, states), draft.path / "states.parquet")
             pq.write_table(frames.rows(frames.COSTS, self._costs(arms, at)), draft.path / "costs.parquet")
             now = Position(tuned, arms)
-            draft.manifest = {"as_of": str(at), "transitions": len(test), "position": now.as_dict()}
+            draft.manifest = {
+                "as_of": str(at),
+                "interests": len(known.interests),
+                "transitions": len(test),
+                "position": now.as_dict(),
+            }
         return now
 
     def _labelled_until(self, at: AsOf) -> AsOf:

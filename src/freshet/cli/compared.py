@@ -1,0 +1,52 @@
+"""What a replay found, for people at a terminal."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from freshet.cli.replaying import Replayed
+
+
+def replay(console: Console, done: Replayed) -> None:
+    """The answer, then a line for every arm."""
+    found = done.found
+    log = found["log"]
+    console.print(found["recommendation"]["headline"], style="bold", markup=False)
+    for line in textwrap.wrap(found["recommendation"]["text"].removeprefix(found["recommendation"]["headline"]), 110):
+        console.print(line, markup=False)
+    console.rule(f"{log['n']:,} transitions of {log['users']:,} people, {log['from']} to {log['to']}", align="left")
+    console.print(_arms(found))
+    console.print(f"Intervals: 95 %, {log['draws']:,} resamples of users, seed {log['seed']}.", markup=False)
+    console.print(f"report: {done.page}", markup=False, soft_wrap=True)
+
+
+def _arms(found: Mapping[str, Any]) -> Table:
+    currency = found["log"].get("currency", "")
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("arm")
+    for name in ("hit@1", "hit@5", "95 %", "nll", "hybrid ahead in hit@5", f"cost ({currency})"):
+        table.add_column(name, justify="right")
+    order = sorted(found["arms"], key=lambda arm: -found["arms"][arm]["hit_at_5"]["value"])
+    for arm in order:
+        measured = found["arms"][arm]
+        ahead = found["differences"].get(f"hybrid_vs_{arm}", {}).get("hit_at_5")
+        table.add_row(
+            arm,
+            f"{measured['hit_at_1']['value']:.2%}",
+            f"{measured['hit_at_5']['value']:.2%}",
+            _span(measured["hit_at_5"]["ci95"], 100),
+            f"{measured['nll']['value']:.4f}",
+            "" if ahead is None else f"{100 * ahead['value']:+.2f} {_span(ahead['ci95'], 100, '+')}",
+            f"{measured['cost']['money']:.4f}",
+        )
+    return table
+
+
+def _span(bounds: list[float] | None, scale: float, sign: str = "") -> str:
+    return "" if bounds is None else f"[{scale * bounds[0]:{sign}.2f}, {scale * bounds[1]:{sign}.2f}]"

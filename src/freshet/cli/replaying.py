@@ -1,0 +1,180 @@
+"""`freshet replay`: which update strategy pays on this log."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from freshet.cli import answers
+from freshet.cli.options import HERE, AsJson, Here, Wait, answer, opened
+from freshet.errors import ConfigError
+
+if TYPE_CHECKING:
+    from freshet.ports import Artifact
+    from freshet.replay import Plan
+    from freshet.types import AsOf
+    from freshet.workspace import Workspace
+
+_DAYS = {"d": 1, "w": 7}
+
+
+def add(app: typer.Typer) -> None:
+    """Add the command to the app."""
+    app.command(
+        "replay",
+        epilog="Example: `freshet replay -w shop --arms static,hybrid,counts --every 2d --from 2013-06-01`",
+    )(replay)
+
+
+def replay(
+    workspace: Here = HERE,
+    arms: Annotated[
+        str, typer.Option("--arms", metavar="A,B", help="Strategies to compare; all by default.")
+    ] = "",
+    every: Annotated[
+        str | None, typer.Option("--every", metavar="2d", help="From one refresh to the next.")
+    ] = None,
+    tune_every: Annotated[
+        str | None, typer.Option("--tune-every", metavar="28d", help="From one tuning to the next.")
+    ] = None,
+    start: Annotated[
+        str | None, typer.Option("--from", metavar="DAY", help="First day judged; else the last quarter.")
+    ] = None,
+    end: Annotated[str | None, typer.Option("--to", metavar="DAY", help="Day after the last one.")] = None,
+    horizon: Annotated[
+        str | None, typer.Option("--horizon", metavar="7d", help="Within which any interest counts as found.")
+    ] = None,
+    limit: Annotated[
+        int, typer.Option("--limit", min=100, help="Transitions judged; of more, a sample of users.")
+    ] = 200_000,
+    seed: Annotated[int, typer.Option("--seed", help="Of the bootstrap, and of samples.")] = 0,
+    wait: Wait = 0.0,
+    as_json: AsJson = False,
+) -> None:
+    """Roll through past time with every strategy, judge all by what people took up next, and say what pays.
+
+    Resumable: a killed replay goes on where it was. Nothing of the workspace's own is changed.
+    """
+    from freshet.cli import compared
+
+    with opened(workspace, wait) as ws:
+        asked = Asked(
+            tuple(name.strip() for name in arms.split(",") if name.strip()),
+            *(days(text) for text in (every, tune_every, horizon)),
+            *(day(option, text) for option, text in (("--from", start), ("--to", end))),
+            limit,
+            seed,
+        )
+        found = carried_out(ws, planned(ws, asked))
+    answer(answers.replayed(found), as_json, lambda console: compared.replay(console, found))
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What was said on the command line; None and () = as the log and the workspace suggest."""
+
+    arms: tuple[str, ...]
+    every: int | None
+    tune_every: int | None
+    horizon: int | None
+    start: AsOf | None
+    end: AsOf | None
+    limit: int
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What a replay left: its folder, the page in it, and the document `replay.json`."""
+
+    folder: Path
+    page: Path
+    found: dict[str, Any]
+
+
+def days(text: str | None) -> int | None:
+    """`2d`, `2w` or `2` as days.
+
+    Raises:
+        ConfigError: it is no such length of time.
+    """
+    if text is None:
+        return None
+    length = re.fullmatch(r"(\d+)([dw]?)", text.strip())
+    if not length or int(length[1]) < 1:
+        raise ConfigError(f"'{text}' is no number of days", hint="write it as 2d, or 2w for weeks")
+    return int(length[1]) * _DAYS.get(length[2], 1)
+
+
+def day(option: str, text: str | None) -> AsOf | None:
+    """A date.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    from freshet.types import AsOf
+
+    try:
+        return None if text is None else AsOf.parse(text)
+    except ValueError:
+        raise ConfigError(f"{option} '{text}' is not a date", hint="write it as 2024-05-01") from None
+
+
+def planned(ws: Workspace, given: Asked) -> Plan:
+    """The plan of a replay; the log is imported first if it is empty."""
+    from freshet import events, pipeline
+    from freshet.replay import make_plan
+    from freshet.steps.sources import latest
+
+    if not events.EventLog(ws.root).snapshot().days and ws.config.events.files:
+        pipeline.import_log(ws, datetime.now(UTC))
+    latest(ws)  # tells an empty log
+    return make_plan(
+        [found.day for found in events.EventLog(ws.root).snapshot().days],
+        llm=ws.tuner is not None,
+        refresh_days=ws.config.schedule.refresh_days,
+        tune_every=given.tune_every or ws.config.tuning.every_days,
+        arms=given.arms,
+        start=given.start,
+        end=given.end,
+        every=given.every,
+        horizon=given.horizon,
+        limit=given.limit,
+        seed=given.seed,
+    )
+
+
+def carried_out(ws: Workspace, plan: Plan) -> Replayed:
+    """Replay, and write what it found beside the workspace's own artifacts."""
+    from freshet.durable import write_json
+    from freshet.replay import figures, results, roll
+    from freshet.report import write_replay
+    from freshet.wiring import open_room
+
+    origins = roll(open_room(ws, plan.start), plan)
+    found = results.Results.of(origins)
+    folder = ws.root / "replay" / plan.name
+    found.write(folder)
+    ws.reporter.say("figures and intervals")
+    document = answers.plain(figures.summarise(found.judged, found.states, found.costs, _about(ws, plan, origins), seed=plan.seed))
+    write_json(folder / "replay.json", document)
+    page = write_replay(document, found, folder / "replay.html")
+    return Replayed(folder, page, document)
+
+
+def _about(ws: Workspace, plan: Plan, origins: list[Artifact]) -> dict[str, Any]:
+    return {
+        "name": ws.root.resolve().name,
+        "interests": origins[-1].manifest["interests"],
+        "from": str(plan.start),
+        "to": str(plan.end),
+        "every_days": plan.every,
+        "tune_days": plan.tune_every,
+        "horizon_days": plan.horizon,
+        "currency": ws.config.prices.currency,
+    }
