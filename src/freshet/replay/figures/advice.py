@@ -1,0 +1,148 @@
+"""The recommendation: an answer in words that a sceptical engineer can act on, with its uncertainty."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from freshet.replay.figures.choice import Choice
+from freshet.replay.figures.differences import not_below
+from freshet.replay.figures.questions import QUESTIONS, answer
+from freshet.replay.figures.wording import points, rate, signed, span
+
+LEAVE = "Leave it as it is: nothing that is refreshed was shown to do better than the first day's table."
+
+
+def recommend(
+    choice: Choice,
+    arms: Mapping[str, Mapping[str, Any]],
+    differences: Mapping[str, Mapping[str, Any]],
+    log: Mapping[str, Any],
+    drift: Mapping[str, Any] | None,
+    margin: float,
+) -> dict[str, Any]:
+    """The document's `recommendation`.
+
+    Args:
+        arms: the document's arms, with `hit_at_5`, `tables` and `cost`.
+        differences: the document's differences.
+
+    Returns:
+        `headline`: what to do. `text`: that with the reasons. `arm`, `every_days`, `tune_days`, `shown`
+        (whether no other arm can be better by the margin), `needed` transitions otherwise, `questions`.
+    """
+    every, tune = _cadence(choice.arm, arms[choice.arm]["tables"], log)
+    told = [
+        answer(question, differences[f"{question.a}_vs_{question.b}"])
+        for question in QUESTIONS
+        if f"{question.a}_vs_{question.b}" in differences
+    ]
+    opening = headline(choice.arm, every, tune)
+    reasons = [
+        _why(choice, arms, log, margin),
+        *(one["answer"] for one in told),
+        *_slower(arms, differences, log, margin),
+        *([drifting(drift)] if drift else []),
+    ]
+    return {
+        "headline": opening,
+        "text": " ".join([opening, *reasons]),
+        "why": reasons[0],
+        "arm": choice.arm,
+        "best": choice.best,
+        "rival": choice.rival,
+        "rival_ahead": choice.ahead,
+        "every_days": every,
+        "tune_days": tune,
+        "margin": margin,
+        "shown": choice.shown,
+        "needed": choice.needed,
+        "questions": told,
+        "cadence": _slower(arms, differences, log, margin),
+    }
+
+
+def headline(arm: str, every: float | None, tune: float | None) -> str:
+    """What to do, in a sentence."""
+    fresh, tuned = span(every or 1), span(tune or 1)
+    tuning = f"tune the model {tuned}" if tune else "tune the model once"
+    return {
+        "static": LEAVE,
+        "retrieval-frozen": LEAVE,
+        "finetune": f"{tuning[0].upper()}{tuning[1:]}: refreshing in between was not shown to pay.",
+        "retrieval": f"Tune the model once, refresh evidence and counts {fresh}.",
+        "hybrid": f"Refresh the table {fresh} and {tuning}.",
+        "hybrid-adaptive": f"Refresh the table when drift is found (here {fresh} on average) and {tuning}.",
+        "hybrid-cost": f"Refresh the table when staleness costs more (here {fresh} on average) and {tuning}.",
+        "hybrid-sequence": f"Refresh the table {fresh}, {tuning}, with the sequence score in the mixture.",
+        "counts": f"Run plain counts, refreshed {fresh}: no language model was shown to be worth its cost.",
+        "counts-sequence": f"Run counts with the sequence score, refreshed {fresh}; no language model.",
+        "sequence": "Run the sequence model: no table was shown to be better.",
+        "popularity": "Offer what is popular of late: nothing that costs more was shown to be better.",
+        "last-successor": "Offer what most often followed: nothing that costs more was shown to be better.",
+    }.get(arm.split("@")[0], f"Run {arm}.")
+
+
+def drifting(drift: Mapping[str, Any]) -> str:
+    """Whether successors change here beyond chance."""
+    if drift.get("jaccard") is None or drift.get("z") is None:
+        return "The log is too short or too thin to tell drift from chance."
+    overlap = f"mean Jaccard of the top 5 {drift['jaccard']:.3f}, {drift['null']:.3f} without drift"
+    figures = f"({overlap}, z = {signed(drift['z'], 1)})"
+    if drift["z"] < -1.96:
+        return f"Successors change from window to window by more than chance {figures}."
+    return f"Successors change from window to window no more than chance would make them {figures}."
+
+
+def _why(choice: Choice, arms: Mapping[str, Mapping[str, Any]], log: Mapping[str, Any], margin: float) -> str:
+    on = f"on {log['n']:,} transitions of {log['users']:,} people"
+    said = f"{choice.arm} reaches hit@5 {rate(arms[choice.arm]['hit_at_5'])} {on}"
+    if choice.cheaper:
+        said += "; every cheaper arm was beaten beyond its interval"
+    if choice.rival is None:
+        return f"{said}."
+    ahead = f"{choice.rival} minus {choice.arm}: {points(choice.ahead)}"
+    limit = f"{100 * margin:.1f} points"
+    if choice.shown:
+        return f"{said}. No other arm can be {limit} better ({ahead})."
+    needed = f"; about {choice.needed:,} transitions would tell" if choice.needed else ""
+    return f"{said}. No difference to {choice.rival} can be shown on so few transitions ({ahead}{needed})."
+
+
+def _slower(
+    arms: Mapping[str, Mapping[str, Any]],
+    differences: Mapping[str, Mapping[str, Any]],
+    log: Mapping[str, Any],
+    margin: float,
+) -> list[str]:
+    """What a slower cadence than the log's would lose."""
+    said = []
+    for arm in arms:
+        if not arm.startswith("hybrid@") or f"hybrid_vs_{arm}" not in differences:
+            continue
+        ahead = differences[f"hybrid_vs_{arm}"]["hit_at_5"]
+        days = float(arm.removeprefix("hybrid@").removesuffix("d"))
+        lost = "is enough" if _loses_little(ahead, margin) else "was not shown to be enough"
+        usual = span(float(log["every_days"]))
+        said.append(f"Refreshing {span(days)} {lost}: {usual} is {points(ahead)} in hit@5 ahead.")
+    return said
+
+
+def _loses_little(ahead: Mapping[str, Any], margin: float) -> bool:
+    bounds = ahead["ci95"]
+    return bounds is not None and not_below({"ci95": [-bounds[1], -bounds[0]]}, margin)
+
+
+def _cadence(
+    arm: str, tables: Mapping[str, Any], log: Mapping[str, Any]
+) -> tuple[float | None, float | None]:
+    """Days between refreshes and between tunings, as the arm had them; None where there was at most one."""
+    days = float(log["days"])
+    refreshes, tunings = int(tables["refreshes"]), int(tables["tunings"])
+    family = arm.split("@")[0]
+    if family in ("static", "retrieval-frozen"):
+        return None, None
+    tune = days / tunings if tunings > 1 else None
+    if family == "finetune":
+        return tune, tune
+    return days / refreshes if refreshes > 1 else float(log["every_days"]), tune

@@ -1,0 +1,107 @@
+"""One arm minus another on the same transitions and the same resamples of users."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from freshet.replay.figures.measures import LENGTHS, OF_RANKS, Measured
+from freshet.replay.figures.resampled import estimate
+
+MARGIN = 0.005
+"""Non-inferiority: half a percentage point of hit@5, absolute."""
+NLL_MARGIN = 0.005
+"""Nats per transition below which a difference of nll is called none."""
+
+Verdict = Literal["better", "worse", "same", "unclear"]
+
+NAMED = (
+    ("retrieval", "static"),
+    ("retrieval-frozen", "static"),
+    ("retrieval", "retrieval-frozen"),
+    ("finetune", "static"),
+    ("counts", "popularity"),
+    ("counts", "sequence"),
+    ("counts-sequence", "sequence"),
+    ("hybrid-sequence", "sequence"),
+    ("hybrid-sequence", "counts-sequence"),
+    ("hybrid-adaptive", "hybrid"),
+    ("hybrid-cost", "hybrid"),
+)
+"""Pairs that answer a question by themselves; `hybrid` is compared with every other arm besides."""
+
+
+def pairs(arms: Sequence[str]) -> list[tuple[str, str]]:
+    """The pairs a replay compares: those it has both arms of."""
+    there = set(arms)
+    hybrid = [("hybrid", other) for other in arms if other != "hybrid" and "hybrid" in there]
+    return [*hybrid, *((a, b) for a, b in NAMED if {a, b} <= there)]
+
+
+def compare(a: Measured, b: Measured, margin: float = MARGIN) -> dict[str, Any]:
+    """a minus b: `{hit_at_1, hit_at_5, ..., nll}` each `{value, ci95}`, the same by length, and verdicts.
+
+    Better means a higher hit rate or a lower nll; see `verdict`.
+    """
+    drawn = {name: a.ranks[name] - b.ranks[name] for name in OF_RANKS}
+    told: dict[str, Any] = {name: estimate(values[:, 0]) for name, values in drawn.items()}
+    told["by_length"] = {
+        str(length): {name: estimate(values[:, 1 + length]) for name, values in drawn.items()}
+        for length in LENGTHS
+    }
+    told["verdict"] = {
+        "hit_at_5": verdict(told["hit_at_5"], margin, a.users),
+        "nll": verdict(negated(told["nll"]), NLL_MARGIN),
+    }
+    if a.asked and b.asked:
+        told["planner"] = {
+            name: estimate(a.planner[name][:, 0] - b.planner[name][:, 0]) for name in a.planner
+        }
+    return told
+
+
+def hit_at_5(a: Measured, b: Measured) -> dict[str, Any]:
+    """a minus b in hit@5 alone, `{value, ci95}`."""
+    return estimate(a.ranks["hit_at_5"][:, 0] - b.ranks["hit_at_5"][:, 0])
+
+
+def verdict(difference: Mapping[str, Any], margin: float, users: int | None = None) -> Verdict:
+    """What an interval says of a difference in which more is better.
+
+    `better`, `worse`: it lies on one side of zero. `same`: it holds zero and lies within the margin on both
+    sides. `unclear`: it holds zero and reaches beyond the margin, or there are too few people to tell.
+
+    Args:
+        users: people behind a difference of shares; see `enough`.
+    """
+    if difference["ci95"] is None:
+        return "unclear"
+    low, high = difference["ci95"]
+    if low > 0:
+        return "better"
+    if high < 0:
+        return "worse"
+    within = low > -margin and high < margin and enough(users, margin)
+    return "same" if within else "unclear"
+
+
+def not_below(difference: Mapping[str, Any], margin: float, users: int | None = None) -> bool:
+    """Non-inferior: the interval's lower end lies above minus the margin."""
+    return difference["ci95"] is not None and difference["ci95"][0] > -margin and enough(users, margin)
+
+
+def enough(users: int | None, margin: float) -> bool:
+    """Whether so many people can show a difference of shares to be below the margin at all.
+
+    Resamples of a few people who all show no difference show none either. By the rule of three, what was seen
+    in none of n people still occurs in up to 3 / n of all.
+    """
+    return users is None or users * margin >= 3
+
+
+def negated(difference: Mapping[str, Any]) -> dict[str, Any]:
+    """b minus a from a minus b."""
+    if difference["value"] is None:
+        return dict(difference)
+    bounds = difference["ci95"]
+    return {"value": -difference["value"], "ci95": bounds and [-bounds[1], -bounds[0]]}

@@ -1,0 +1,135 @@
+"""The questions a replay answers, each by the difference of two arms, and the sentence for every outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from freshet.replay.figures.differences import Verdict
+from freshet.replay.figures.wording import nats, points
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question that arm `a` minus arm `b` answers; `says` has a sentence for every verdict on hit@5."""
+
+    name: str
+    asked: str
+    a: str
+    b: str
+    says: Mapping[Verdict, str]
+
+
+QUESTIONS = (
+    Question(
+        "refreshing",
+        "Is refreshing worth it?",
+        "hybrid",
+        "static",
+        {
+            "better": "Refreshing is worth it",
+            "same": "Refreshing makes no difference that matters",
+            "unclear": "Whether refreshing helps can't be told from this log",
+            "worse": "Refreshing hurts here",
+        },
+    ),
+    Question(
+        "fast path",
+        "Does refreshing between tunings pay?",
+        "hybrid",
+        "finetune",
+        {
+            "better": "The fast path pays: refreshing between tunings helps",
+            "same": "Refreshing between tunings makes no difference that matters",
+            "unclear": "Whether refreshing between tunings helps can't be told",
+            "worse": "Refreshing between tunings hurts here",
+        },
+    ),
+    Question(
+        "slow path",
+        "Does tuning again pay?",
+        "hybrid",
+        "retrieval",
+        {
+            "better": "The slow path pays: tuning again helps",
+            "same": "Tuning again makes no difference that matters: one tuning is enough for such a period",
+            "unclear": "Whether tuning again helps can't be told",
+            "worse": "Tuning again hurts here",
+        },
+    ),
+    Question(
+        "planner",
+        "Does the LLM beat plain counts?",
+        "hybrid",
+        "counts",
+        {
+            "better": "The LLM beats plain counts",
+            "same": "Counts win here: the LLM adds nothing that matters",
+            "unclear": "Counts win here: no gain by the LLM can be shown",
+            "worse": "Counts win here: the LLM makes the ranking worse",
+        },
+    ),
+    Question(
+        "planner beside a sequence model",
+        "Does the LLM add to counts with a sequence score?",
+        "hybrid-sequence",
+        "counts-sequence",
+        {
+            "better": "With the sequence score in the mixture the LLM still adds to it",
+            "same": "With the sequence score in the mixture the LLM adds nothing that matters",
+            "unclear": "With the sequence score in the mixture no gain by the LLM can be shown",
+            "worse": "With the sequence score in the mixture the LLM makes the ranking worse",
+        },
+    ),
+    Question(
+        "sequence model",
+        "Does the hybrid beat a sequence model?",
+        "hybrid",
+        "sequence",
+        {
+            "better": "The hybrid beats a sequence model",
+            "same": "The hybrid and a sequence model are equally good",
+            "unclear": "The hybrid and a sequence model can't be told apart",
+            "worse": "A sequence model beats the hybrid",
+        },
+    ),
+    Question(
+        "adaptive cadence",
+        "Does the adaptive cadence keep up?",
+        "hybrid-adaptive",
+        "hybrid",
+        {
+            "better": "Refreshing when drift is found beats a fixed cadence",
+            "same": "Refreshing only when drift is found loses nothing that matters",
+            "unclear": "Whether refreshing only when drift is found keeps up can't be told",
+            "worse": "Refreshing only when drift is found loses hit rate",
+        },
+    ),
+)
+
+
+def answer(question: Question, difference: Mapping[str, Any]) -> dict[str, Any]:
+    """`{name, question, answer, verdict, difference}`: the verdict on hit@5, figures in the answer."""
+    verdict = difference["verdict"]["hit_at_5"]
+    said = question.says[verdict]
+    figures = (
+        f"hit@5 of {question.a} minus {question.b}: {points(difference['hit_at_5'])}; "
+        f"nll {nats(difference['nll'])}"
+    )
+    return {
+        "name": question.name,
+        "question": question.asked,
+        "answer": f"{said}{_but(verdict, difference['verdict']['nll'])} ({figures}).",
+        "verdict": verdict,
+        "difference": f"{question.a}_vs_{question.b}",
+    }
+
+
+def _but(hit: str, nll: str) -> str:
+    """Where probabilities and hits disagree, both are said."""
+    if nll == "better" and hit != "better":
+        return ", though its probabilities are better"
+    if nll == "worse" and hit == "better":
+        return ", though its probabilities are worse"
+    return ""
