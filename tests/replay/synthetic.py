@@ -13,65 +13,10 @@ from datetime import date, timedelta
 import numpy as np
 import pyarrow as pa
 
+from freshet.replay.frames import COSTS, JUDGED, STATES
+
 INTERESTS = 40
 START = date(2024, 1, 1)
-JUDGED = pa.schema(
-    [
-        ("arm", pa.string()),
-        ("origin", pa.date32()),
-        ("made", pa.date32()),
-        ("row", pa.int32()),
-        ("user", pa.uint64()),
-        ("day", pa.date32()),
-        ("length", pa.int8()),
-        ("recent", pa.list_(pa.int16())),
-        ("successor", pa.int16()),
-        ("candidates", pa.int16()),
-        ("rank", pa.int16()),
-        ("nll", pa.float32()),
-        ("rank_any", pa.int16()),
-        ("top", pa.list_(pa.int16())),
-        ("p_top", pa.float32()),
-        ("planner_rank", pa.int16()),
-        ("planner_nll", pa.float32()),
-        ("planner_top1", pa.int16()),
-        ("evidence_top1", pa.int16()),
-        ("bare_top1", pa.int16()),
-    ]
-)
-STATES = pa.schema(
-    [
-        ("arm", pa.string()),
-        ("origin", pa.date32()),
-        ("made", pa.date32()),
-        ("table", pa.string()),
-        ("model", pa.string()),
-        ("refreshed", pa.bool_()),
-        ("tuned", pa.bool_()),
-        ("rows", pa.int64()),
-        ("changed", pa.int64()),
-        ("churn", pa.float64()),
-        ("floor", pa.float64()),
-        ("bare_equal", pa.float64()),
-        ("copies", pa.float64()),
-        ("weight_planner", pa.float64()),
-        ("weight_low", pa.float64()),
-        ("weight_high", pa.float64()),
-        ("statistic", pa.float64()),
-        ("why", pa.string()),
-    ]
-)
-COSTS = pa.schema(
-    [
-        ("arm", pa.string()),
-        ("origin", pa.date32()),
-        ("step", pa.string()),
-        ("tokens", pa.int64()),
-        ("flops", pa.float64()),
-        ("seconds", pa.float64()),
-        ("money", pa.float64()),
-    ]
-)
 PLANNED = {
     "hybrid",
     "hybrid-adaptive",

@@ -115,6 +115,16 @@ def test_retrieval_is_enough_where_tuning_again_brings_nothing() -> None:
     assert 0 < costs["retuning_at_every_refresh"]["ratio"]["money"] < 1
 
 
+def test_without_a_planner_counts_are_the_reference() -> None:
+    skill = {"counts": 0.3, "counts@10d": 0.22, "static": 0.2, "popularity": 0.2}
+    found = told(skill, transitions=6000, users=900)
+    assert found["reference"] == "counts"
+    assert found["recommendation"]["arm"] == "counts"
+    assert "Refreshing counts alone beats the first day's table" in found["recommendation"]["text"]
+    assert "Refreshing every 10 days was not shown to be enough" in found["recommendation"]["text"]
+    assert {"counts_vs_static", "counts_vs_counts@10d"} <= set(found["differences"])
+
+
 def test_popularity_may_be_enough() -> None:
     found = told({"hybrid": 0.2, "counts": 0.2, "popularity": 0.25})["recommendation"]
     assert found["arm"] == "popularity"

@@ -13,8 +13,9 @@ from freshet.errors import ArtifactError, NotEnoughData
 from freshet.replay.figures import summarise
 from freshet.replay.figures.aligned import align
 from freshet.replay.figures.curves import overlap
+from freshet.replay.frames import COSTS, JUDGED, STATES
 
-from .synthetic import COSTS, JUDGED, STATES, Frames, frames
+from .synthetic import Frames, frames
 
 DRAWS = 50
 

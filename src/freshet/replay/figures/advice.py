@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from freshet.replay.figures.choice import Choice
-from freshet.replay.figures.differences import not_below
+from freshet.replay.figures.differences import negated, not_below, reference
 from freshet.replay.figures.questions import QUESTIONS, answer
 from freshet.replay.figures.wording import points, rate, signed, span
 
@@ -38,10 +38,11 @@ def recommend(
         if f"{question.a}_vs_{question.b}" in differences
     ]
     opening = headline(choice.arm, every, tune)
+    slower = _slower(arms, differences, log, margin)
     reasons = [
         _why(choice, arms, log, margin),
         *(one["answer"] for one in told),
-        *_slower(arms, differences, log, margin),
+        *slower,
         *([drifting(drift)] if drift else []),
     ]
     return {
@@ -58,7 +59,7 @@ def recommend(
         "shown": choice.shown,
         "needed": choice.needed,
         "questions": told,
-        "cadence": _slower(arms, differences, log, margin),
+        "cadence": slower,
     }
 
 
@@ -116,21 +117,17 @@ def _slower(
     margin: float,
 ) -> list[str]:
     """What a slower cadence than the log's would lose."""
-    said = []
+    said, first = [], reference(list(arms))
     for arm in arms:
-        if not arm.startswith("hybrid@") or f"hybrid_vs_{arm}" not in differences:
+        if not arm.startswith(f"{first}@"):
             continue
-        ahead = differences[f"hybrid_vs_{arm}"]["hit_at_5"]
-        days = float(arm.removeprefix("hybrid@").removesuffix("d"))
-        lost = "is enough" if _loses_little(ahead, margin) else "was not shown to be enough"
+        ahead = differences[f"{first}_vs_{arm}"]["hit_at_5"]
+        days = float(arm.removeprefix(f"{first}@").removesuffix("d"))
+        keeps_up = not_below(negated(ahead), margin, int(log["users"]))
+        lost = "is enough" if keeps_up else "was not shown to be enough"
         usual = span(float(log["every_days"]))
         said.append(f"Refreshing {span(days)} {lost}: {usual} is {points(ahead)} in hit@5 ahead.")
     return said
-
-
-def _loses_little(ahead: Mapping[str, Any], margin: float) -> bool:
-    bounds = ahead["ci95"]
-    return bounds is not None and not_below({"ci95": [-bounds[1], -bounds[0]]}, margin)
 
 
 def _cadence(

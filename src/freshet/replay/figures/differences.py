@@ -20,6 +20,7 @@ NAMED = (
     ("retrieval-frozen", "static"),
     ("retrieval", "retrieval-frozen"),
     ("finetune", "static"),
+    ("counts", "static"),
     ("counts", "popularity"),
     ("counts", "sequence"),
     ("counts-sequence", "sequence"),
@@ -28,14 +29,19 @@ NAMED = (
     ("hybrid-adaptive", "hybrid"),
     ("hybrid-cost", "hybrid"),
 )
-"""Pairs that answer a question by themselves; `hybrid` is compared with every other arm besides."""
+"""Pairs that answer a question by themselves; the arm of reference is compared with every other besides."""
 
 
 def pairs(arms: Sequence[str]) -> list[tuple[str, str]]:
-    """The pairs a replay compares: those it has both arms of."""
-    there = set(arms)
-    hybrid = [("hybrid", other) for other in arms if other != "hybrid" and "hybrid" in there]
-    return [*hybrid, *((a, b) for a, b in NAMED if {a, b} <= there)]
+    """The pairs a replay compares: those it has both arms of, each once."""
+    first = reference(arms)
+    named = [(a, b) for a, b in NAMED if {a, b} <= set(arms)]
+    return list(dict.fromkeys([*((first, other) for other in arms if other != first), *named]))
+
+
+def reference(arms: Sequence[str]) -> str:
+    """The arm that the others are compared with: `hybrid`, else `counts`, else the first."""
+    return next((arm for arm in ("hybrid", "counts") if arm in arms), arms[0])
 
 
 def compare(a: Measured, b: Measured, margin: float = MARGIN) -> dict[str, Any]:

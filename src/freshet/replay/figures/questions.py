@@ -35,6 +35,18 @@ QUESTIONS = (
         },
     ),
     Question(
+        "refreshing counts",
+        "Is refreshing counts alone worth it?",
+        "counts",
+        "static",
+        {
+            "better": "Refreshing counts alone beats the first day's table",
+            "same": "Refreshing counts alone is as good as the first day's table",
+            "unclear": "Whether refreshing counts alone beats the first day's table can't be told",
+            "worse": "Refreshed counts alone are worse than the first day's table",
+        },
+    ),
+    Question(
         "fast path",
         "Does refreshing between tunings pay?",
         "hybrid",

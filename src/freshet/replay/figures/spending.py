@@ -8,8 +8,8 @@ from typing import Any
 import pyarrow as pa
 
 UNITS = ("tokens", "flops", "seconds", "money")
-SLOW = "tuning"
-"""The step of the slow path; every other step belongs to the fast one."""
+SLOW = ("tuning", "gates", "sequence")
+"""Steps of the slow path; every other step belongs to the fast one."""
 
 Cost = dict[str, float]
 
@@ -31,10 +31,10 @@ def _of(rows: list[dict[str, Any]], days: int) -> dict[str, Any]:
     whole = total(rows)
     return {
         **whole,
-        "tuning": total(row for row in rows if row["step"] == SLOW),
-        "refreshing": total(row for row in rows if row["step"] != SLOW),
-        "later_tuning": total(row for row in later if row["step"] == SLOW),
-        "later_refreshing": total(row for row in later if row["step"] != SLOW),
+        "tuning": total(row for row in rows if row["step"] in SLOW),
+        "refreshing": total(row for row in rows if row["step"] not in SLOW),
+        "later_tuning": total(row for row in later if row["step"] in SLOW),
+        "later_refreshing": total(row for row in later if row["step"] not in SLOW),
         "by_step": {step: total(row for row in rows if row["step"] == step) for step in _steps(rows)},
         "per_30_days": {unit: value * 30 / days for unit, value in whole.items()},
     }

@@ -12,7 +12,7 @@ from freshet.replay.figures import curves, measures, spending, tables
 from freshet.replay.figures.advice import recommend
 from freshet.replay.figures.aligned import Judged, align
 from freshet.replay.figures.choice import choose
-from freshet.replay.figures.differences import MARGIN, compare, hit_at_5, not_below, pairs
+from freshet.replay.figures.differences import MARGIN, compare, hit_at_5, not_below, pairs, reference
 from freshet.replay.figures.measures import Measured
 from freshet.replay.figures.resampled import DRAWS, Resampled
 
@@ -89,6 +89,7 @@ def summarise(
     return {
         "schema": SCHEMA,
         "log": {**about, "period_days": period},
+        "reference": reference(names),
         "arms": arms,
         "differences": found,
         "decay": _decay(side, resampled),
@@ -112,12 +113,10 @@ def _place(arm: str) -> tuple[int, str]:
 
 
 def _decay(side: Judged, resampled: Resampled) -> dict[str, Any]:
-    """By arm whose tables grow old: what age costs against the freshest arm with the same scores."""
-    fresh = next((arm for arm in ("hybrid", "counts") if arm in side.arms), None)
+    """By arm whose tables grow old: what age costs against the arm of reference."""
+    fresh = side.arms[reference(list(side.arms))]
     old = [arm for arm in ("static", "retrieval-frozen", "finetune") if arm in side.arms]
-    if fresh is None:
-        return {}
-    return {arm: curves.decay(side, side.arms[arm], side.arms[fresh], resampled) for arm in old}
+    return {arm: curves.decay(side, side.arms[arm], fresh, resampled) for arm in old}
 
 
 def _keeps_up(measured: Mapping[str, Measured], margin: float) -> Any:
