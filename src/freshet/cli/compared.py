@@ -18,9 +18,13 @@ def replay(console: Console, done: Replayed) -> None:
     found = done.found
     log = found["log"]
     console.print(found["recommendation"]["headline"], style="bold", markup=False)
-    for line in textwrap.wrap(found["recommendation"]["text"].removeprefix(found["recommendation"]["headline"]), 110):
+    for line in textwrap.wrap(
+        found["recommendation"]["text"].removeprefix(found["recommendation"]["headline"]), 110
+    ):
         console.print(line, markup=False)
-    console.rule(f"{log['n']:,} transitions of {log['users']:,} people, {log['from']} to {log['to']}", align="left")
+    console.rule(
+        f"{log['n']:,} transitions of {log['users']:,} people, {log['from']} to {log['to']}", align="left"
+    )
     console.print(_arms(found))
     console.print(f"Intervals: 95 %, {log['draws']:,} resamples of users, seed {log['seed']}.", markup=False)
     console.print(f"report: {done.page}", markup=False, soft_wrap=True)

@@ -152,18 +152,20 @@ def planned(ws: Workspace, given: Asked) -> Plan:
 def carried_out(ws: Workspace, plan: Plan) -> Replayed:
     """Replay, and write what it found beside the workspace's own artifacts."""
     from freshet.durable import write_json
-    from freshet.replay import figures, results, roll
-    from freshet.report import write_replay
+    from freshet.replay import figures, roll
+    from freshet.replay.results import Results
     from freshet.wiring import open_room
 
     origins = roll(open_room(ws, plan.start), plan)
-    found = results.Results.of(origins)
+    found = Results.of(origins)
     folder = ws.root / "replay" / plan.name
     found.write(folder)
     ws.reporter.say("figures and intervals")
-    document = answers.plain(figures.summarise(found.judged, found.states, found.costs, _about(ws, plan, origins), seed=plan.seed))
+    document = answers.plain(
+        figures.summarise(found.judged, found.states, found.costs, _about(ws, plan, origins), seed=plan.seed)
+    )
     write_json(folder / "replay.json", document)
-    page = write_replay(document, found, folder / "replay.html")
+    page = folder / "replay.html"
     return Replayed(folder, page, document)
 
 
