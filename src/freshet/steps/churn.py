@@ -64,7 +64,7 @@ def verdict(ws: Workspace, made: str) -> str:
 def between(
     old_artifact: Artifact, made: Artifact, interests: int, observed: NDArray[np.int16]
 ) -> float | None:
-    """Mean churn of the top-5 of two tables with the same interests over contexts they share; None without."""
+    """Mean churn of the top-5 over contexts that two tables with the same interests share; None without."""
     old, fresh = (table.Table(artifact.path, interests) for artifact in (old_artifact, made))
     rows = np.stack([old.row_numbers(observed), fresh.row_numbers(observed)], axis=1)
     rows = rows[(rows >= 0).all(axis=1)]
