@@ -216,6 +216,19 @@ class TableConfig(_Section):
     )
 
 
+class SequenceConfig(_Section):
+    """The sequence model over a user's ten most recent interests, trained again whenever the planner's turn is."""
+
+    use: bool = Field(
+        False, description="whether its score enters the mixture beside counts and planner; needs torch to train"
+    )
+    max_examples: int = Field(
+        200_000, ge=100, description="at most so many transitions are learned from, the latest ones"
+    )
+    max_seconds: float = Field(240.0, gt=0, description="each of its trainings stops when this is reached")
+    seed: int = Field(0, description="seed of initialisation and order")
+
+
 class ScheduleConfig(_Section):
     """When the fast path is due."""
 
@@ -243,6 +256,7 @@ class Config(_Section):
     gates: GatesConfig = GatesConfig()
     inference: InferenceConfig = InferenceConfig()
     table: TableConfig = TableConfig()
+    sequence: SequenceConfig = SequenceConfig()
     schedule: ScheduleConfig = ScheduleConfig()
     prices: PricesConfig = PricesConfig()
 

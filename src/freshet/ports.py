@@ -11,8 +11,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
+from numpy.typing import NDArray
+
 from freshet.checksums import verify
-from freshet.types import Example, Interests, Prompt, Ranking, TuningReport, Usage
+from freshet.types import (
+    BoolArray,
+    Example,
+    IntArray,
+    Interests,
+    Prompt,
+    Ranking,
+    SequenceWeights,
+    TuningReport,
+    Usage,
+)
 
 Progress = Callable[[int, int], None]
 """Called with (done, total) as long work goes on."""
@@ -87,6 +100,81 @@ class Tuner(Protocol):
 
     def open(self, model: Path, interests: Interests) -> Planner:
         """A planner on a folder that `tune` wrote."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sequences:
+    """What a sequence model learns from, n rows in the order of time.
+
+    Attributes:
+        recent: (n, R) numbers of recent things, most recent last, right-aligned, -1 padded; none is empty.
+        following: (n,) what came next.
+        known: (n, V) what could not come next.
+        prior: (g, P, V) what was known beforehand at g moments, as log-probabilities of P kinds, such as
+            popularity at several half-lives: the model learns what histories say beyond it.
+        moment: (n,) which of those moments a row belongs to.
+    """
+
+    recent: IntArray
+    following: IntArray
+    known: BoolArray
+    prior: NDArray[np.float32]
+    moment: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.following)
+
+    def take(self, rows: NDArray[np.int64] | BoolArray | slice) -> Sequences:
+        """The chosen rows."""
+        return Sequences(
+            self.recent[rows], self.following[rows], self.known[rows], self.prior, self.moment[rows]
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceJob:
+    """Everything a trainer of a sequence model needs.
+
+    Attributes:
+        sequences: to learn from.
+        vectors: (V, a) what is known of each thing beforehand.
+        passes: over the rows; 0 = as many as do best on the last fifth of them, after learning from the rest.
+        max_seconds: training stops after the step in which this is reached.
+    """
+
+    sequences: Sequences
+    vectors: NDArray[np.float32]
+    passes: float
+    max_seconds: float
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceReport:
+    """What training a sequence model did.
+
+    Attributes:
+        rows: learned from.
+        passes: over the rows, as chosen or as given.
+        held_out: nats per row of the last fifth before it was learned from; None where `passes` was given.
+        usage: of everything that was computed; a token is one recent thing read.
+    """
+
+    rows: int
+    passes: float
+    held_out: float | None
+    usage: Usage
+
+
+class SequenceTrainer(Protocol):
+    """Makes sequence models."""
+
+    @property
+    def version(self) -> str:
+        """Identity of the recipe: what decides the weights beside the job."""
+
+    def train(self, job: SequenceJob, progress: Progress = silent) -> tuple[SequenceWeights, SequenceReport]:
+        """The weights, equal for equal jobs unless `max_seconds` cut one short, and what it took."""
 
 
 @dataclass(frozen=True, slots=True)

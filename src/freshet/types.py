@@ -337,6 +337,41 @@ class Scores:
     fused: NDArray[np.float64]
 
 
+@dataclass(frozen=True, slots=True)
+class SequenceWeights:
+    """A trained sequence model: V things that may come next, width d, L layers of h heads, feed-forward width f.
+
+    All float32. `freshet.sequence.SequenceModel` says how they are used.
+
+    Attributes:
+        embedding: (V, d) of what was seen, and of what may come next.
+        position: (R, d) added by place, the last row for the most recent.
+        bias: (V,) added to the logits.
+        prior: (P,) weights of the log-probabilities known beforehand, added to the logits.
+        attention_norm: (L, 2, d) scale and shift before attention.
+        attention: (L, 3, h, d, d / h) queries, keys, values.
+        attended: (L, d, d) from the heads back to the stream.
+        forward_norm: (L, 2, d) scale and shift before the feed-forward part.
+        inner, inner_bias: (L, d, f), (L, f).
+        outer, outer_bias: (L, f, d), (L, d).
+        norm: (2, d) scale and shift before the logits.
+    """
+
+    embedding: NDArray[np.float32]
+    position: NDArray[np.float32]
+    bias: NDArray[np.float32]
+    prior: NDArray[np.float32]
+    attention_norm: NDArray[np.float32]
+    attention: NDArray[np.float32]
+    attended: NDArray[np.float32]
+    forward_norm: NDArray[np.float32]
+    inner: NDArray[np.float32]
+    inner_bias: NDArray[np.float32]
+    outer: NDArray[np.float32]
+    outer_bias: NDArray[np.float32]
+    norm: NDArray[np.float32]
+
+
 @dataclass(slots=True)
 class Cost:
     """Measured cost of a step; lives in `runs/` only, never in an artifact."""

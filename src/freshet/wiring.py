@@ -8,6 +8,7 @@ from pathlib import Path
 from freshet.backends.planners.fake import FakeTuner
 from freshet.backends.planners.lora import LoraTuner
 from freshet.backends.planners.scratch import ScratchTuner
+from freshet.backends.sequences.torch_trainer import TorchSequenceTrainer
 from freshet.backends.stores.local import LocalStore
 from freshet.config import Config, load
 from freshet.errors import ConfigError
@@ -22,7 +23,14 @@ SETTINGS = "freshet.toml"
 def open_workspace(root: Path, reporter: Reporter | None = None) -> Workspace:
     """Open the workspace in a folder that holds a `freshet.toml`."""
     config = load(root / SETTINGS)
-    return Workspace(root, config, LocalStore(root), make_tuner(root, config), reporter or Quiet())
+    return Workspace(
+        root,
+        config,
+        LocalStore(root),
+        make_tuner(root, config),
+        reporter or Quiet(),
+        sequencer=TorchSequenceTrainer(),
+    )
 
 
 def open_room(ws: Workspace, start: AsOf) -> Workspace:

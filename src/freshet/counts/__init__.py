@@ -8,7 +8,7 @@ planner's score, on held-out transitions; `strengths` chooses how strongly spars
 
 from freshet.counts.files import read, write
 from freshet.counts.mixture import Held, fit, log_likelihood, log_softmax
-from freshet.counts.model import CountModel, feature_names
+from freshet.counts.model import CountModel, feature_names, popularity_of
 from freshet.counts.planner_score import PlannerScores
 from freshet.counts.score import COUNTS, PLANNER, Scorer, held_by_both, held_by_counts, length_class
 from freshet.counts.strengths import HeldOut, choose_strengths
@@ -29,6 +29,7 @@ __all__ = [
     "length_class",
     "log_likelihood",
     "log_softmax",
+    "popularity_of",
     "read",
     "write",
 ]

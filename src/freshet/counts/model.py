@@ -85,7 +85,7 @@ class CountModel:
         The base of shrinkage is the middle half-life. Popularity is smoothed by one pseudo-count per
         interest, scaled down where there are fewer counts than interests.
         """
-        shares = np.stack([_popularity(sums, interests) for sums in popularity])  # (P, N)
+        shares = popularity_of(popularity, interests)
         base = shares[len(shares) // 2]
         counts = np.zeros((interests, interests))
         np.add.at(counts, (suffixes[0].contexts[:, 0], suffixes[0].successor), suffixes[0].weight)
@@ -143,6 +143,11 @@ class CountModel:
         counts = self.tables[length - 2].after(context[complete])
         out[complete] = _shrink(counts, shares[complete], self.strengths[length - 1])
         return out
+
+
+def popularity_of(sums: Sequence[Sums], interests: int) -> NDArray[np.float64]:
+    """(P, N) smoothed share of each interest among the successors of each of P sums (length 0)."""
+    return np.stack([_popularity(one, interests) for one in sums])
 
 
 def _popularity(sums: Sums, interests: int) -> NDArray[np.float64]:

@@ -184,7 +184,7 @@ def _examples(
     config = ws.config.tuning
     # of a longer log a sample of users, whose latest transitions then reach further back
     limit = max(config.max_examples, ROOM // len(known.interests))
-    since = _settled(ws, known, counting)
+    since = settled(ws, known, counting)
     rows = known.transitions.between(since, counting.held_since, limit).with_context()
     if not counting.windows or len(rows) < 10:
         raise NotEnoughData(
@@ -214,7 +214,7 @@ def _examples(
     )
 
 
-def _settled(ws: Workspace, known: Knowledge, counting: Counting) -> AsOf:
+def settled(ws: Workspace, known: Knowledge, counting: Counting) -> AsOf:
     """From when on 'novel' can be believed: in a log's first H days everything is.
 
     At most a quarter of what comes before the held-out windows is given up for it.

@@ -1,0 +1,169 @@
+"""One training of a sequence model, by the seed of its job."""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from freshet.backends.sequences.network import HIDDEN, Network, Shape
+from freshet.ports import Progress, SequenceJob, Sequences
+
+if TYPE_CHECKING:
+    from freshet.backends.sequences.torch_trainer import Recipe
+
+JUDGED = 4096
+"""Rows judged at a time."""
+
+WARM_UP = 50
+"""Steps in which the learning rate rises."""
+
+LEAST_GAIN = 1e-4
+"""Nats below which a check is no improvement."""
+
+
+class Training:
+    """A network, its optimiser and the running average of its weights.
+
+    Attributes:
+        average: the network with averaged weights, which is the one that counts.
+        read: rows computed so far, those judged for a third (no backward pass).
+    """
+
+    def __init__(self, recipe: Recipe, job: SequenceJob, progress: Progress, started: float) -> None:
+        self.recipe, self.job, self.progress = recipe, job, progress
+        self._until = started + job.max_seconds
+        self._rows = Rows(job.sequences)
+        self._random = torch.Generator().manual_seed(job.seed)
+        with torch.random.fork_rng(devices=[]):  # the process's own random numbers stay as they were
+            torch.manual_seed(job.seed)
+            self._dropping = torch.random.get_rng_state()
+            self.network = Network(_shape(recipe, job), job.vectors)
+        self.average = copy.deepcopy(self.network).eval()
+        self._optimiser = _optimiser(self.network, recipe)
+        self._step = 0
+        self.read = 0.0
+
+    @property
+    def _steps_a_pass(self) -> int:
+        return max(1, math.ceil(len(self._rows) / self.recipe.batch_size))
+
+    def for_passes(self, passes: float) -> Network:
+        """The averaged network after so many passes over the rows."""
+        self._train(max(1, round(passes * self._steps_a_pass)), lambda: False)
+        return self.average
+
+    def until_no_better(self, held: Sequences) -> tuple[float, float]:
+        """(passes, nats per row) at which the averaged network did best on held-out rows."""
+        rows = Rows(held)
+        best, best_step, worse = math.inf, 1, 0
+        every = max(1, self._steps_a_pass // 2)
+
+        def enough() -> bool:
+            nonlocal best, best_step, worse
+            if self._step % every:
+                return False
+            nats = self._judge(rows)
+            if nats < best - LEAST_GAIN:
+                best, best_step, worse = nats, self._step, 0
+            else:
+                worse += 1
+            return worse >= self.recipe.patience
+
+        self._train(round(self.recipe.most_passes * self._steps_a_pass), enough)
+        return best_step / self._steps_a_pass, best
+
+    def _train(self, steps: int, enough: Callable[[], bool]) -> None:
+        with torch.random.fork_rng(devices=[]):
+            torch.random.set_rng_state(self._dropping)
+            order, place = torch.empty(0, dtype=torch.int64), 0
+            while self._step < steps and (self._step == 0 or time.monotonic() < self._until):
+                if place >= len(order):
+                    order, place = torch.randperm(len(self._rows), generator=self._random), 0
+                chosen = order[place : place + self.recipe.batch_size]
+                place += len(chosen)
+                self._learn(chosen)
+                self.progress(self._step, steps)
+                if enough():
+                    break
+
+    def _learn(self, chosen: Tensor) -> None:
+        self._step += 1
+        self.read += len(chosen)
+        self.network.train()
+        for group in self._optimiser.param_groups:
+            group["lr"] = self.recipe.learning_rate * min(1.0, self._step / WARM_UP)
+        self._optimiser.zero_grad(set_to_none=True)
+        loss = cross_entropy(self._rows.logits(self.network, chosen), self._rows.following[chosen])
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        self._optimiser.step()
+        keep = min(self.recipe.average, self._step / (self._step + 9))  # early weights are soon forgotten
+        with torch.no_grad():
+            torch._foreach_lerp_(
+                list(self.average.parameters()), list(self.network.parameters()), 1 - keep
+            )
+
+    def _judge(self, rows: Rows) -> float:
+        total = 0.0
+        with torch.no_grad():
+            for chosen in torch.arange(len(rows)).split(JUDGED):
+                logits = rows.logits(self.average, chosen)
+                total += float(cross_entropy(logits, rows.following[chosen], reduction="sum"))
+        self.read += len(rows) / 3
+        return total / len(rows)
+
+
+class Rows:
+    """Sequences as tensors."""
+
+    def __init__(self, sequences: Sequences) -> None:
+        self.recent = _tensor(sequences.recent.astype(np.int64))
+        self.following = _tensor(sequences.following.astype(np.int64))
+        self.known = _tensor(sequences.known)
+        self.prior = _tensor(sequences.prior.astype(np.float32))
+        self.moment = _tensor(sequences.moment)
+
+    def __len__(self) -> int:
+        return len(self.following)
+
+    def logits(self, network: Network, chosen: Tensor) -> Tensor:
+        """(n, V) with what is known out of the running: it is never a candidate."""
+        logits: Tensor = network(self.recent[chosen], self.prior[self.moment[chosen]])
+        return logits.masked_fill(self.known[chosen], HIDDEN)
+
+
+def _tensor(array: NDArray[np.generic]) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(array))
+
+
+def _shape(recipe: Recipe, job: SequenceJob) -> Shape:
+    _, priors, vocabulary = job.sequences.prior.shape
+    return Shape(
+        vocabulary,
+        job.sequences.recent.shape[1],
+        priors,
+        recipe.width,
+        recipe.layers,
+        recipe.heads,
+        recipe.inner,
+        recipe.dropout,
+    )
+
+
+def _optimiser(network: Network, recipe: Recipe) -> torch.optim.AdamW:
+    decaying = {"learned", "project", "attention", "attended", "inner", "outer"}
+    named = list(network.named_parameters())
+    groups = [
+        {"params": [p for name, p in named if name in decaying], "weight_decay": recipe.weight_decay},
+        {"params": [p for name, p in named if name not in decaying], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=(0.9, 0.98))

@@ -1,0 +1,159 @@
+"""Step: a sequence model over users' recent interests, whose score may enter the mixture.
+
+Two sets of weights are kept: `early` knows nothing of the held-out windows, on which the weight of its score
+is fitted; `full` has learned from everything before as_of, and scores.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+
+from freshet import counts, sequence
+from freshet.errors import ConfigError, NotEnoughData
+from freshet.ports import Artifact, SequenceJob, Sequences, SequenceTrainer
+from freshet.steps.counting import Counting
+from freshet.steps.knowledge import Knowledge
+from freshet.steps.sources import committed
+from freshet.steps.tuning import ROOM, settled
+from freshet.transitions.pool import day_name
+from freshet.types import AsOf
+from freshet.workspace import Run, Workspace, version_of
+
+CODE = 1
+
+EARLY, FULL = "early", "full"
+
+
+def for_mixture(ws: Workspace, run: Run, known: Knowledge, counting: Counting) -> Artifact | None:
+    """The sequence model whose score enters the mixture: the newest while it is young, else a new one.
+
+    None where the configuration doesn't use one, and where there is too little to learn from.
+    """
+    if not ws.config.sequence.use:
+        return None
+    young = due(ws, known)
+    try:
+        return young or train(ws, run, known, counting)
+    except NotEnoughData as error:
+        run.say(f"sequence: {error.message}; the mixture goes without")
+        return None
+
+
+def due(ws: Workspace, known: Knowledge) -> Artifact | None:
+    """The newest sequence model if it is younger than the tuning cadence, else None: a new one is due."""
+    found = newest(ws, known, known.as_of)
+    if found is None:
+        return None
+    end = AsOf.parse(found.manifest["as_of"]).day + timedelta(days=ws.config.tuning.every_days)
+    return found if known.as_of.day < end else None
+
+
+def newest(ws: Workspace, known: Knowledge, as_of: AsOf) -> Artifact | None:
+    """The newest sequence model trained at or before as_of with this configuration and these interests."""
+    settings = _settings(ws, known)
+    fit = [
+        artifact
+        for version in ws.store.versions("sequences")
+        if (artifact := ws.store.find("sequences", version)) is not None
+        and artifact.manifest["as_of"] <= str(as_of)
+        and artifact.manifest["settings"] == settings
+    ]
+    return max(fit, key=lambda artifact: (artifact.manifest["as_of"], artifact.version), default=None)
+
+
+def train(ws: Workspace, run: Run, known: Knowledge, counting: Counting) -> Artifact:
+    """Train as of a moment; a model of that moment that is there already is not trained again.
+
+    Raises:
+        NotEnoughData: there is too little before the held-out windows.
+        MissingExtra: torch is not installed.
+    """
+    settings = _settings(ws, known)
+    key = version_of(code=CODE, transitions=known.version, as_of=known.as_of, settings=settings)
+    found = ws.store.find("sequences", key)
+    with run.step("sequence") as step:
+        step.artifact, step.cached = f"sequences/{key}", found is not None
+        if found is not None:
+            return found
+        run.say("training the sequence model")
+        with ws.store.create("sequences", key) as draft:
+            early, report = _trainer(ws).train(
+                _job(ws, known, counting, counting.held_since, 0.0), run.progress("sequence")
+            )
+            full, again = _trainer(ws).train(
+                _job(ws, known, counting, known.as_of, report.passes), run.progress("sequence")
+            )
+            for name, weights in ((EARLY, early), (FULL, full)):
+                sequence.write(sequence.SequenceModel(weights), draft.path / name)
+            step.add(report.usage + again.usage)
+            step.details = {
+                "sequences": again.rows,
+                "passes": round(report.passes, 2),
+                "held_out": report.held_out,
+            }
+            draft.manifest = {
+                "as_of": str(known.as_of),
+                "trained_before": {EARLY: str(counting.held_since), FULL: str(known.as_of)},
+                "settings": settings,
+                "inputs": {"transitions": known.version, "interests": known.interests_version},
+                "passes": report.passes,
+            }
+        return committed(ws, "sequences", key)
+
+
+def open_model(made: Artifact, which: str = FULL) -> sequence.SequenceModel:
+    """One of the two sets of weights of an artifact."""
+    return sequence.read(made.path / which)
+
+
+def sequences(ws: Workspace, known: Knowledge, counting: Counting, end: AsOf) -> Sequences:
+    """What can be learned from before a moment: transitions with a context, and how popular each interest was.
+
+    Popularity is counted anew at every window's start, as old as it is when users are scored.
+    """
+    size, days = len(known.interests), known.scales.window_days
+    limit = min(ws.config.sequence.max_examples, ROOM // size)
+    rows = known.transitions.between(settled(ws, known, counting), end, limit).with_context()
+    if not len(rows):
+        raise NotEnoughData(
+            f"no transition with a context lies before {end}", hint="import more events, or choose a later moment"
+        )
+    starts, moment = np.unique(rows.day // days * days, return_inverse=True)
+    prior = np.stack([_popularity(known, AsOf.parse(day_name(int(start)))) for start in starts])
+    return Sequences(rows.recent, rows.successor, rows.known, prior.astype(np.float32), moment)
+
+
+def _popularity(known: Knowledge, moment: AsOf) -> NDArray[np.float64]:
+    sums = [known.transitions.sums(moment, half_life, 0) for half_life in known.scales.half_lives]
+    return np.log(counts.popularity_of(sums, len(known.interests)))
+
+
+def _job(ws: Workspace, known: Knowledge, counting: Counting, end: AsOf, passes: float) -> SequenceJob:
+    config = ws.config.sequence
+    return SequenceJob(
+        sequences=sequences(ws, known, counting, end),
+        vectors=known.interests.vectors,
+        passes=passes,
+        max_seconds=config.max_seconds,
+        seed=config.seed,
+    )
+
+
+def _trainer(ws: Workspace) -> SequenceTrainer:
+    if ws.sequencer is None:
+        raise ConfigError("this workspace was opened without a trainer of sequence models")
+    return ws.sequencer
+
+
+def _settings(ws: Workspace, known: Knowledge) -> dict[str, object]:
+    """What a sequence model must agree with to be used."""
+    return {
+        "trainer": _trainer(ws).version,
+        "sequence": ws.config.sequence.model_dump(exclude={"use"}),
+        "transitions": ws.config.transitions.model_dump(),
+        "interests": known.interests_version,
+        "scales": known.scales.as_dict(),
+    }
