@@ -217,10 +217,11 @@ class TableConfig(_Section):
 
 
 class SequenceConfig(_Section):
-    """The sequence model over a user's ten most recent interests, trained again whenever the planner's turn is."""
+    """The sequence model over a user's ten most recent interests; trained as often as the planner."""
 
     use: bool = Field(
-        False, description="whether its score enters the mixture beside counts and planner; needs torch to train"
+        False,
+        description="whether its score enters the mixture beside counts and planner; needs torch to train",
     )
     max_examples: int = Field(
         200_000, ge=100, description="at most so many transitions are learned from, the latest ones"

@@ -20,7 +20,7 @@ from pathlib import Path
 from freshet.errors import ArtifactError, ConfigError, NotEnoughData, WrongFormat
 from freshet.events import ImportReport
 from freshet.ports import Artifact
-from freshet.steps import churn
+from freshet.steps import churn, sequencing
 from freshet.steps.counting import Counting
 from freshet.steps.knowledge import Knowledge, learn
 from freshet.steps.late import LatePlanner
@@ -118,7 +118,9 @@ def plan(ws: Workspace, as_of: AsOf | None = None) -> Record:
                 "there is no accepted model for this configuration to plan with",
                 hint="`freshet finetune` makes one, as `freshet run` does when it is due",
             )
-        foresee(ws, run, known, counting, _planner(ws, known, model), model.version if model else "")
+        version = model.version if model else ""
+        sequence = sequencing.young(ws, known) if ws.config.sequence.use else None
+        foresee(ws, run, known, counting, _planner(ws, known, model), version, sequence)
     return run.record
 
 
@@ -182,7 +184,8 @@ def _refresh(
 ) -> None:
     planner = _planner(ws, known, model)
     version, previous = model.version if model else "", previous_of(ws, known)
-    made = make_table(ws, run, known, counting, planner, version, previous)
+    sequence = sequencing.for_mixture(ws, run, known, counting)
+    made = make_table(ws, run, known, counting, planner, version, previous, sequence)
     check(ws, run, known, counting, made)
     why_not = "" if force else _held_back(ws, known, made)
     if why_not:

@@ -325,21 +325,39 @@ class Mixture:
 
 
 @dataclass(frozen=True, slots=True)
+class Fusion:
+    """What counts, planner and sequence model are worth beside each other, on held-out transitions.
+
+    Attributes:
+        judged: weights with all that there are.
+        used: weights of what is significantly above zero, fitted without the rest; None = counts alone.
+        margin: (value, low, high) change of nats per transition by the planner on top of all else; negative =
+            it helps; 95 % interval clustered by user; None without a planner. Its one weight is fitted on
+            the same transitions, which flatters the value by about 0.5 / transitions.
+    """
+
+    judged: Mixture
+    used: Mixture | None
+    margin: tuple[float, float, float] | None
+
+
+@dataclass(frozen=True, slots=True)
 class Scores:
     """Log-probabilities of every interest for n users or contexts, each (n, N), -inf where excluded.
 
-    `planner` is None where there is no planner (or its weight is not in the mixture); `fused` equals
-    `count` then.
+    `planner` and `sequence` are None where there is none (or its weight is not in the mixture); without both
+    `fused` equals `count`.
     """
 
     planner: NDArray[np.float64] | None
     count: NDArray[np.float64]
     fused: NDArray[np.float64]
+    sequence: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SequenceWeights:
-    """A trained sequence model: V things that may come next, width d, L layers of h heads, feed-forward width f.
+    """A trained sequence model: V things, width d, L layers of h heads, feed-forward width f, P priors.
 
     All float32. `freshet.sequence.SequenceModel` says how they are used.
 
@@ -349,7 +367,7 @@ class SequenceWeights:
         bias: (V,) added to the logits.
         prior: (P,) weights of the log-probabilities known beforehand, added to the logits.
         attention_norm: (L, 2, d) scale and shift before attention.
-        attention: (L, 3, h, d, d / h) queries, keys, values.
+        attention: (L, 3, d, h, d / h) queries, keys, values.
         attended: (L, d, d) from the heads back to the stream.
         forward_norm: (L, 2, d) scale and shift before the feed-forward part.
         inner, inner_bias: (L, d, f), (L, f).

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from freshet.counts import PLANNER, CountModel, PlannerScores, Scorer, fit, held_by_both, log_softmax
+from freshet.counts import PLANNER, CountModel, PlannerScores, Scorer, fit, held_by_all, log_softmax
 from freshet.steps.prompting import needed
 from freshet.types import Context, PlannerRows, Transitions, pack_contexts
 from tests.counts.worlds import sums, users
@@ -116,7 +116,7 @@ def world(seed: int, n: int = 1500) -> tuple[CountModel, Transitions, np.ndarray
 def weight_of(
     planner: PlannerRows, model: CountModel, held: Transitions, counts: np.ndarray
 ) -> tuple[float, float, float]:
-    features = held_by_both(Scorer(model, counts), PlannerScores(planner, N), held)
+    features = held_by_all(Scorer(model, counts, PlannerScores(planner, N)), held)
     mixture = fit(("counts", PLANNER), [features])
     return float(mixture.weights[-1]), float(mixture.low[-1]), float(mixture.high[-1])
 

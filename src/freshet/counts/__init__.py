@@ -3,28 +3,44 @@
 `model` turns summed transitions into log-probabilities per feature (recent popularity at several half-lives,
 last interest, pair, several recent interests); `mixture` fits the weights that combine them, and the
 planner's score, on held-out transitions; `strengths` chooses how strongly sparse counts are shrunk;
-`planner_score` makes the planner a feature; `score` applies it all to users and contexts.
+`planner_score` makes the planner a feature; `score` applies it all to users and contexts; `fusing` decides
+what enters beside the counts: planner, sequence model, both or none.
 """
 
 from freshet.counts.files import read, write
+from freshet.counts.fusing import fuse
 from freshet.counts.mixture import Held, fit, log_likelihood, log_softmax
 from freshet.counts.model import CountModel, feature_names, popularity_of
 from freshet.counts.planner_score import PlannerScores
-from freshet.counts.score import COUNTS, PLANNER, Scorer, held_by_both, held_by_counts, length_class
+from freshet.counts.score import (
+    COUNTS,
+    FUSED,
+    PLANNER,
+    SEQUENCE,
+    Scorer,
+    SequenceLogits,
+    held_by_all,
+    held_by_counts,
+    length_class,
+)
 from freshet.counts.strengths import HeldOut, choose_strengths
 
 __all__ = [
     "COUNTS",
+    "FUSED",
     "PLANNER",
+    "SEQUENCE",
     "CountModel",
     "Held",
     "HeldOut",
     "PlannerScores",
     "Scorer",
+    "SequenceLogits",
     "choose_strengths",
     "feature_names",
     "fit",
-    "held_by_both",
+    "fuse",
+    "held_by_all",
     "held_by_counts",
     "length_class",
     "log_likelihood",

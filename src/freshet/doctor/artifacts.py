@@ -19,6 +19,7 @@ KINDS = {
     "transitions": "the next run counts the log again",
     "models": "the next run fine-tunes again; releases keep serving without it",
     "gates": "the next run judges its model again",
+    "sequences": "the next refresh that wants it trains it again; tables hold their own copy",
     "tables": "the next refresh as of its day makes it again",
 }
 """Kind of artifact -> what its loss means."""

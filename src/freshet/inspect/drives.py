@@ -12,6 +12,7 @@ _MEANINGS = {
     "triple": "what people move on to after their last three interests",
     "recent": "what people move on to after each of their recent interests",
     "planner": "the planner",
+    "sequence": "the sequence model over the ten most recent interests",
 }
 _POPULARITY = "popularity_"
 
@@ -35,7 +36,8 @@ class Drives:
         verdict: whether the planner earns its place, in a sentence.
         counts_win: the planner's weight can't be told from zero, or there is no planner.
         fused: the planner's score is part of the ranking.
-        features: weights of users with several recent interests, then the planner's beside the count score.
+        features: weights of users with several recent interests, then those of planner and sequence model
+            beside the count score.
         planner: the planner's weight even where it is not used; None without a planner.
         held_out: transitions (and users) the weights were fitted on.
     """
@@ -53,11 +55,13 @@ class Drives:
         """From a table's `mixture.json`."""
         weights = [_drive(name, stored["counts"][name]) for name in stored["features"]]
         planner = None if stored["planner"] is None else _drive("planner", stored["planner"])
+        fused = stored["fused"] or {}
+        beside = [_drive(name, fused[name]) for name in ("planner", "sequence") if name in fused]
         return cls(
             _verdict(planner, stored),
             bool(stored["counts_win"]),
-            stored["fused"] is not None,
-            tuple(weights if planner is None or stored["fused"] is None else [*weights, planner]),
+            "planner" in fused,
+            (*weights, *beside),
             planner,
             int(stored["held_out"]),
             int(stored["held_out_users"]),

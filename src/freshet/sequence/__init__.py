@@ -1,4 +1,4 @@
-"""Stage: a sequence model over the most recent things of a user, small enough to run at serving without torch.
+"""Stage: a sequence model over the most recent things of a user, small enough to run without torch.
 
 `model` is the frozen model and its forward pass in numpy; `files` keeps it as plain arrays. A backend trains
 it (`freshet.ports.SequenceTrainer`). The vocabulary may be interests or items: the model only knows numbers.

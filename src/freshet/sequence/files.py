@@ -21,4 +21,6 @@ def write(model: SequenceModel, folder: Path) -> None:
 def read(folder: Path) -> SequenceModel:
     """Read what `write` wrote."""
     names = [field.name for field in fields(SequenceWeights)]
-    return SequenceModel(SequenceWeights(*(np.load(folder / f"{name}.npy", allow_pickle=False) for name in names)))
+    return SequenceModel(
+        SequenceWeights(*(np.load(folder / f"{name}.npy", allow_pickle=False) for name in names))
+    )

@@ -74,14 +74,20 @@ class SequenceModel:
         self, layer: int, stream: NDArray[np.float32], there: NDArray[np.bool_], asked: int
     ) -> NDArray[np.float32]:
         """The stream of the last `asked` positions after attention to those before them."""
-        query, key, value = self.weights.attention[layer]  # each (h, d, d / h)
-        normed = _norm(stream, self.weights.attention_norm[layer])[:, None]  # (n, 1, r, d)
-        size, length = query.shape[-1], stream.shape[1]
-        scores = (normed[:, :, -asked:] @ query) @ np.swapaxes(normed @ key, -1, -2) / np.float32(size**0.5)
-        seen = np.tri(length, dtype=bool)[-asked:] & there[:, None, :]  # (n, asked, r)
-        mixed = _softmax(np.where(seen[:, None], scores, HIDDEN)) @ (normed @ value)  # (n, h, asked, d / h)
+        normed = _norm(stream, self.weights.attention_norm[layer])
+        query = self._heads(normed[:, -asked:], layer, 0)  # (n, h, asked, d / h)
+        key, value = self._heads(normed, layer, 1), self._heads(normed, layer, 2)  # (n, h, r, d / h)
+        scores = query @ np.swapaxes(key, -1, -2) / np.float32(query.shape[-1] ** 0.5)
+        seen = np.tri(stream.shape[1], dtype=bool)[-asked:] & there[:, None, :]  # (n, asked, r)
+        mixed = _softmax(np.where(seen[:, None], scores, HIDDEN)) @ value
         joined = np.swapaxes(mixed, 1, 2).reshape(len(stream), asked, -1)
         return np.asarray(stream[:, -asked:] + joined @ self.weights.attended[layer])
+
+    def _heads(self, normed: NDArray[np.float32], layer: int, part: int) -> NDArray[np.float32]:
+        """(n, h, r, d / h) queries (part 0), keys (1) or values (2)."""
+        weights = self.weights.attention[layer, part]  # (d, h, d / h)
+        flat = normed @ weights.reshape(len(weights), -1)
+        return np.swapaxes(flat.reshape(*normed.shape[:2], *weights.shape[1:]), 1, 2)
 
 
 def _norm(stream: NDArray[np.float32], scale_and_shift: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from freshet import counts
 from freshet.steps.knowledge import Knowledge
 from freshet.transitions.pool import day_name, day_number
-from freshet.types import AsOf, Mixture, Sums, Transitions
+from freshet.types import AsOf, Fusion, Mixture, Sums, Transitions
 
 ENOUGH = 300
 """Held-out transitions of a length class that let it have weights of its own."""
@@ -124,23 +124,52 @@ class Counting:
         """(length classes, F)"""
         return np.stack([mixture.weights for mixture in self.mixtures])
 
-    def with_planner(self, rows: Sequence[tuple[Window, counts.PlannerScores]]) -> Mixture:
-        """The mixture of count score and planner score, on users with a context.
+    def fused(
+        self,
+        answered: Sequence[tuple[Window, counts.PlannerScores]] | None,
+        sequence: counts.SequenceLogits | None = None,
+    ) -> Fusion | None:
+        """The mixture of count score, planner score and sequence score, on users with a context.
 
         Args:
-            rows: windows (or samples of them) with planner rows made with evidence from before each.
+            answered: windows (or samples of them) with planner rows made with evidence from before each; None
+                without a planner.
+            sequence: a model trained before the windows; None without one.
+
+        Returns:
+            None where there is nothing but counts.
         """
-        held = [
-            counts.held_by_both(
-                counts.Scorer(self.model(window.start), self.count_weights), planner, window.held
-            )
-            for window, planner in rows
-        ]
-        return counts.fit((counts.COUNTS, counts.PLANNER), held)
+        rest = None
+        if sequence is not None:
+            rest = [self._features(w.start, w.held.with_context(), None, sequence) for w in self.windows]
+        if answered is None:
+            return None if rest is None else counts.fuse((counts.COUNTS, counts.SEQUENCE), rest)
+        held = [self._features(window.start, window.held, rows, sequence) for window, rows in answered]
+        names = counts.FUSED if sequence is not None else (counts.COUNTS, counts.PLANNER)
+        return counts.fuse(names, held, rest)
+
+    def _features(
+        self,
+        moment: AsOf,
+        held: Transitions,
+        planner: counts.PlannerScores | None,
+        sequence: counts.SequenceLogits | None,
+    ) -> counts.Held:
+        scorer = counts.Scorer(self.model(moment), self.count_weights, planner, sequence=sequence)
+        return counts.held_by_all(scorer, held)
 
     def scorer(
-        self, planner: counts.PlannerScores | None = None, mixture: Mixture | None = None
+        self,
+        planner: counts.PlannerScores | None = None,
+        mixture: Mixture | None = None,
+        sequence: counts.SequenceLogits | None = None,
     ) -> counts.Scorer:
-        """Scores as of now: counts alone, or fused with planner rows by a mixture that has a planner."""
-        weights = None if mixture is None else mixture.weights
-        return counts.Scorer(self.model(self.known.as_of), self.count_weights, planner, weights)
+        """Scores as of now: counts alone, or fused by a mixture with what has a weight in it."""
+        names = () if mixture is None else mixture.names
+        return counts.Scorer(
+            self.model(self.known.as_of),
+            self.count_weights,
+            planner if counts.PLANNER in names else None,
+            None if mixture is None else mixture.weights,
+            sequence if counts.SEQUENCE in names else None,
+        )

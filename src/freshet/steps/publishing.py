@@ -14,11 +14,13 @@ from freshet import counts, evidence, inference, table
 from freshet.durable import read_json, write_json
 from freshet.errors import VerificationError
 from freshet.ports import Artifact, Planner
-from freshet.steps import prompting
+from freshet.sequence import read as read_sequence
+from freshet.sequence import write as write_sequence
+from freshet.steps import prompting, sequencing
 from freshet.steps.counting import Counting
 from freshet.steps.knowledge import Knowledge
 from freshet.steps.sources import committed
-from freshet.types import Eligibility, Mixture, PlannerRows, context_codes
+from freshet.types import Eligibility, Fusion, PlannerRows, context_codes
 from freshet.workspace import Release, Run, Workspace, version_of
 
 CODE = 4
@@ -32,6 +34,7 @@ class Job:
         version: hash of all that decides the table's bytes.
         model: version of the planner's model; '' = plain counts.
         previous: the table before this one: its evidence steadies prompts, its rows are copied.
+        sequence: the sequence model that may enter the mixture, or None.
         rules: eligibility.
         contexts: (C, k) rows of the table.
     """
@@ -39,6 +42,7 @@ class Job:
     version: str
     model: str
     previous: Artifact | None
+    sequence: Artifact | None
     rules: table.Rules
     contexts: NDArray[np.int16]
 
@@ -59,15 +63,26 @@ def rules_of(ws: Workspace, known: Knowledge) -> table.Rules:
 
 def settings_of(ws: Workspace) -> dict[str, Any]:
     """The part of the configuration that decides what is in a table."""
+    names = ["transitions", "counts", "evidence", "inference", "table"]
+    if ws.config.sequence.use:
+        names.append("sequence")
     return {
         name: getattr(ws.config, name).model_dump(mode="json", exclude={"chunk", "max_churn"})
-        for name in ("transitions", "counts", "evidence", "inference", "table")
+        for name in names
     }
 
 
-def job_of(ws: Workspace, known: Knowledge, counting: Counting, model: str, previous: Artifact | None) -> Job:
+def job_of(
+    ws: Workspace,
+    known: Knowledge,
+    counting: Counting,
+    model: str,
+    previous: Artifact | None,
+    sequence: Artifact | None = None,
+) -> Job:
     """What there is to make as of a moment, after a table or as the first one."""
     key = version_of(
+        **({"sequence": sequence.version} if sequence else {}),
         code=CODE,
         as_of=known.as_of,
         transitions=known.version,
@@ -76,7 +91,7 @@ def job_of(ws: Workspace, known: Knowledge, counting: Counting, model: str, prev
         previous=previous.version if previous else "",
         config=settings_of(ws),
     )
-    return Job(key, model, previous, rules_of(ws, known), _contexts(ws, known, counting))
+    return Job(key, model, previous, sequence, rules_of(ws, known), _contexts(ws, known, counting))
 
 
 def make_table(
@@ -87,6 +102,7 @@ def make_table(
     planner: Planner | None,
     model: str,
     previous: Artifact | None,
+    sequence: Artifact | None = None,
 ) -> Artifact:
     """The table of one moment, as an artifact; nothing is inferred that the previous table answers.
 
@@ -94,8 +110,9 @@ def make_table(
         planner: asked where a prompt changed; None = plain counts.
         model: version of the planner's model.
         previous: the table before: what it answers is copied, and its evidence steadies prompts.
+        sequence: the sequence model whose score may enter the mixture; None = none.
     """
-    job = job_of(ws, known, counting, model, previous)
+    job = job_of(ws, known, counting, model, previous, sequence)
     found = ws.store.find("tables", job.version)
     if found is not None:
         with run.step("table") as step:
@@ -104,25 +121,24 @@ def make_table(
         return found
     asked = _ask(ws, run, known, counting, job, planned=planner is not None)
     answers = None
-    mixture: Mixture | None = None
     if planner is not None:
         answers = prompting.infer(ws, run, asked, planner, _stored(ws, known, job), job.version)
-        with run.step("mixture"):
-            mixture = counting.with_planner(
-                [(w, counts.PlannerScores(rows, len(known.interests))) for w, rows in answers.windows]
-            )
+    fusion = _fuse(run, counting, answers, sequence, len(known.interests))
     with run.step("table") as step, ws.store.create("tables", job.version) as draft:
         step.artifact = f"tables/{job.version}"
-        useful = mixture is not None and mixture.low[-1] > 0  # else counts win here, and rank alone
         scores = counts.PlannerScores(answers.rows, len(known.interests)) if answers is not None else None
-        scorer = counting.scorer(scores, mixture if useful else None)
+        model_now = sequencing.open_model(sequence) if sequence is not None else None
+        logits = model_now.logits if model_now is not None else None
+        scorer = counting.scorer(scores, fusion.used if fusion is not None else None, logits)
         table.build(job.contexts, scorer, job.rules, ws.config.table.width, draft.path, run.progress("table"))
         counts.write(scorer.model, draft.path / "counts")
         evidence.write(asked.said, draft.path / "evidence.parquet")
         if answers is not None:
             inference.write(answers.rows, draft.path / "planner")
             inference.write(answers.calibration(), draft.path / "calibration")
-        weights = _weights(counting, mixture)
+        if scorer.sequence is not None and model_now is not None:
+            write_sequence(model_now, draft.path / "sequence")
+        weights = _weights(counting, fusion)
         write_json(draft.path / "mixture.json", weights)
         draft.manifest = _manifest(ws, known, job, planner)
         step.details = {"rows": len(job.contexts), "drives": weights}
@@ -130,11 +146,35 @@ def make_table(
     return committed(ws, "tables", job.version)
 
 
+def _fuse(
+    run: Run,
+    counting: Counting,
+    answers: prompting.Answers | None,
+    sequence: Artifact | None,
+    interests: int,
+) -> Fusion | None:
+    """What planner and sequence model are worth beside the counts; None where there is neither."""
+    if answers is None and sequence is None:
+        return None
+    answered = None
+    if answers is not None:
+        answered = [(w, counts.PlannerScores(rows, interests)) for w, rows in answers.windows]
+    early = sequencing.open_model(sequence, sequencing.EARLY).logits if sequence is not None else None
+    with run.step("mixture"):
+        return counting.fused(answered, early)
+
+
 def foresee(
-    ws: Workspace, run: Run, known: Knowledge, counting: Counting, planner: Planner | None, model: str
+    ws: Workspace,
+    run: Run,
+    known: Knowledge,
+    counting: Counting,
+    planner: Planner | None,
+    model: str,
+    sequence: Artifact | None = None,
 ) -> None:
     """Tell what `make_table` would infer and copy, and what that should cost; make nothing."""
-    job = job_of(ws, known, counting, model, previous_of(ws, known))
+    job = job_of(ws, known, counting, model, previous_of(ws, known), sequence)
     made = ws.store.find("tables", job.version) is not None
     if made or planner is None:
         why = "the table is made already" if made else "plain counts infer nothing"
@@ -213,6 +253,7 @@ def _manifest(ws: Workspace, known: Knowledge, job: Job, planner: Planner | None
             "interests": known.interests_version,
             "model": job.model,
             "previous": job.previous.version if job.previous else "",
+            **({"sequence": job.sequence.version} if job.sequence else {}),
         },
         "planner": planner.version if planner else "",
     }
@@ -225,11 +266,16 @@ def open_scorer(made: Artifact, interests: int) -> counts.Scorer:
     by_length = np.array(
         [[fitted[name]["weight"] for name in stored["features"]] for fitted in stored["by_length"]]
     )
-    if stored["fused"] is None:
+    fused = stored["fused"]
+    if fused is None:
         return counts.Scorer(model, by_length)
-    planner = counts.PlannerScores(inference.read(made.path / "planner"), interests)
-    weights = np.array([stored["fused"][name]["weight"] for name in (counts.COUNTS, counts.PLANNER)])
-    return counts.Scorer(model, by_length, planner, weights)
+    planner = sequence = None
+    if counts.PLANNER in fused:
+        planner = counts.PlannerScores(inference.read(made.path / "planner"), interests)
+    if counts.SEQUENCE in fused:
+        sequence = read_sequence(made.path / "sequence").logits
+    weights = np.array([fused[name]["weight"] for name in counts.FUSED if name in fused])
+    return counts.Scorer(model, by_length, planner, weights, sequence)
 
 
 def check(ws: Workspace, run: Run, known: Knowledge, counting: Counting, made: Artifact) -> None:
@@ -285,23 +331,29 @@ def _asked(ws: Workspace, counting: Counting, packed: NDArray[np.int16]) -> NDAr
     return contexts[seen]
 
 
-def _weights(counting: Counting, mixture: Mixture | None) -> dict[str, Any]:
+def _weights(counting: Counting, fusion: Fusion | None) -> dict[str, Any]:
     """What drives the log: fitted weights with intervals.
 
     `counts` are those of users with several recent interests, `by_length` those of users with none, one,
-    several; `fused` weighs the count score against the planner's, null where counts win.
+    several; `fused` weighs the count score against the planner's and the sequence model's as far as they pay,
+    null where counts win; `planner` is its weight beside all the others.
     """
-    planner = None if mixture is None else mixture.as_dict()[counts.PLANNER]
-    return {
+    judged = {} if fusion is None else fusion.judged.as_dict()
+    planner = judged.get(counts.PLANNER)
+    weights = {
         "features": list(counting.names),
         "counts": counting.mixtures[-1].as_dict(),
         "by_length": [mixture.as_dict() for mixture in counting.mixtures],
-        "fused": None if mixture is None or mixture.low[-1] <= 0 else mixture.as_dict(),
+        "fused": None if fusion is None or fusion.used is None else fusion.used.as_dict(),
         "planner": planner,
-        "planner_held_out": [mixture.examples, mixture.users] if mixture else None,
+        "planner_held_out": [fusion.judged.examples, fusion.judged.users] if fusion and planner else None,
         "counts_win": planner is None or planner["low"] <= 0,
         "strengths": list(counting.strengths),
         "held_out": counting.mixtures[0].examples,
         "held_out_users": counting.mixtures[0].users,
         "scales": counting.known.scales.as_dict(),
     }
+    if fusion is not None and counts.SEQUENCE in judged:
+        margin = dict(zip(("nll", "low", "high"), fusion.margin, strict=True)) if fusion.margin else None
+        weights |= {"sequence": judged[counts.SEQUENCE], "planner_margin": margin}
+    return weights

@@ -34,15 +34,14 @@ def for_mixture(ws: Workspace, run: Run, known: Knowledge, counting: Counting) -
     """
     if not ws.config.sequence.use:
         return None
-    young = due(ws, known)
     try:
-        return young or train(ws, run, known, counting)
+        return young(ws, known) or train(ws, run, known, counting)
     except NotEnoughData as error:
         run.say(f"sequence: {error.message}; the mixture goes without")
         return None
 
 
-def due(ws: Workspace, known: Knowledge) -> Artifact | None:
+def young(ws: Workspace, known: Knowledge) -> Artifact | None:
     """The newest sequence model if it is younger than the tuning cadence, else None: a new one is due."""
     found = newest(ws, known, known.as_of)
     if found is None:
@@ -109,8 +108,14 @@ def open_model(made: Artifact, which: str = FULL) -> sequence.SequenceModel:
     return sequence.read(made.path / which)
 
 
+def alone(counting: Counting, model: sequence.SequenceModel) -> counts.Scorer:
+    """Scores by the sequence model alone, as of now; users with no recent interest are scored by counts."""
+    now = counting.scorer()
+    return counts.Scorer(now.model, now.count_weights, None, np.array([0.0, 1.0]), model.logits)
+
+
 def sequences(ws: Workspace, known: Knowledge, counting: Counting, end: AsOf) -> Sequences:
-    """What can be learned from before a moment: transitions with a context, and how popular each interest was.
+    """What can be learned from before a moment: transitions with a context, and popularity at their time.
 
     Popularity is counted anew at every window's start, as old as it is when users are scored.
     """
@@ -119,7 +124,8 @@ def sequences(ws: Workspace, known: Knowledge, counting: Counting, end: AsOf) ->
     rows = known.transitions.between(settled(ws, known, counting), end, limit).with_context()
     if not len(rows):
         raise NotEnoughData(
-            f"no transition with a context lies before {end}", hint="import more events, or choose a later moment"
+            f"no transition with a context lies before {end}",
+            hint="import more events, or choose a later moment",
         )
     starts, moment = np.unique(rows.day // days * days, return_inverse=True)
     prior = np.stack([_popularity(known, AsOf.parse(day_name(int(start)))) for start in starts])

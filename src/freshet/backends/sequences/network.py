@@ -21,7 +21,7 @@ HIDDEN = -1e9
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """Sizes of a network: things, recent ones read, priors, width, layers, heads, feed-forward width; dropout."""
+    """Sizes of a network: things, recent ones read, priors, width, layers, heads, feed-forward width."""
 
     vocabulary: int
     recent: int
@@ -55,7 +55,7 @@ class Network(nn.Module):
         fan = 1 / math.sqrt(width)
         plain = torch.stack([torch.ones(width), torch.zeros(width)])
         self.attention_norm = nn.Parameter(plain.repeat(layers, 1, 1))
-        self.attention = random(layers, 3, heads, width, width // heads, scale=fan)
+        self.attention = random(layers, 3, width, heads, width // heads, scale=fan)
         self.attended = random(layers, width, width, scale=fan)
         self.forward_norm = nn.Parameter(plain.repeat(layers, 1, 1))
         self.inner = random(layers, width, shape.inner, scale=fan)
@@ -88,15 +88,20 @@ class Network(nn.Module):
 
     def _attend(self, layer: int, stream: Tensor, there: Tensor, asked: int) -> Tensor:
         """(n, asked, d) what the last `asked` positions take from those before them."""
-        query, key, value = self.attention[layer]
-        normed = _norm(stream, self.attention_norm[layer])[:, None]
-        scores = (normed[:, :, -asked:] @ query) @ (normed @ key).transpose(-1, -2)
-        scores = scores / math.sqrt(query.shape[-1])
+        normed = _norm(stream, self.attention_norm[layer])
+        query = self._heads(normed[:, -asked:], layer, 0)  # (n, h, asked, d / h)
+        key, value = self._heads(normed, layer, 1), self._heads(normed, layer, 2)  # (n, h, r, d / h)
+        scores = query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1])
         length = stream.shape[1]
         seen = torch.ones(length, length, dtype=torch.bool).tril()[-asked:] & there[:, None]
         shares = scores.masked_fill(~seen[:, None], HIDDEN).softmax(-1)
-        mixed = (shares @ (normed @ value)).transpose(1, 2)
+        mixed = (shares @ value).transpose(1, 2)
         return mixed.reshape(len(stream), asked, -1) @ self.attended[layer]
+
+    def _heads(self, normed: Tensor, layer: int, part: int) -> Tensor:
+        """(n, h, r, d / h) queries (part 0), keys (1) or values (2)."""
+        weights = self.attention[layer, part]  # (d, h, d / h)
+        return (normed @ weights.flatten(1)).reshape(*normed.shape[:2], *weights.shape[1:]).transpose(1, 2)
 
     def _dropped(self, stream: Tensor) -> Tensor:
         return dropout(stream, self.shape.dropout, self.training)

@@ -1,4 +1,4 @@
-"""Trains sequence models with torch: AdamW, dropout, averaged weights, early stopping, then everything again."""
+"""Trains sequence models with torch: AdamW, dropout, averaged weights, early stopping, then a refit."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ class Recipe:
         patience: checks (two a pass) without improvement that end the search for the number of passes.
     """
 
-    width: int = 32
+    width: int = 64
     layers: int = 1
     heads: int = 2
-    inner: int = 64
+    inner: int = 128
     dropout: float = 0.3
     learning_rate: float = 2e-3
     weight_decay: float = 0.01

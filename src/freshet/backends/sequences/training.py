@@ -26,6 +26,9 @@ JUDGED = 4096
 WARM_UP = 50
 """Steps in which the learning rate rises."""
 
+PRIOR_PACE = 10.0
+"""Learning rate of the few weights of the prior, which have far to go, in units of the others'."""
+
 LEAST_GAIN = 1e-4
 """Nats below which a check is no improvement."""
 
@@ -100,7 +103,7 @@ class Training:
         self.read += len(chosen)
         self.network.train()
         for group in self._optimiser.param_groups:
-            group["lr"] = self.recipe.learning_rate * min(1.0, self._step / WARM_UP)
+            group["lr"] = group["pace"] * self.recipe.learning_rate * min(1.0, self._step / WARM_UP)
         self._optimiser.zero_grad(set_to_none=True)
         loss = cross_entropy(self._rows.logits(self.network, chosen), self._rows.following[chosen])
         loss.backward()  # type: ignore[no-untyped-call]
@@ -108,14 +111,12 @@ class Training:
         self._optimiser.step()
         keep = min(self.recipe.average, self._step / (self._step + 9))  # early weights are soon forgotten
         with torch.no_grad():
-            torch._foreach_lerp_(
-                list(self.average.parameters()), list(self.network.parameters()), 1 - keep
-            )
+            torch._foreach_lerp_(list(self.average.parameters()), list(self.network.parameters()), 1 - keep)
 
     def _judge(self, rows: Rows) -> float:
         total = 0.0
         with torch.no_grad():
-            for chosen in torch.arange(len(rows)).split(JUDGED):
+            for chosen in torch.split(torch.arange(len(rows)), JUDGED):
                 logits = rows.logits(self.average, chosen)
                 total += float(cross_entropy(logits, rows.following[chosen], reduction="sum"))
         self.read += len(rows) / 3
@@ -162,8 +163,13 @@ def _shape(recipe: Recipe, job: SequenceJob) -> Shape:
 def _optimiser(network: Network, recipe: Recipe) -> torch.optim.AdamW:
     decaying = {"learned", "project", "attention", "attended", "inner", "outer"}
     named = list(network.named_parameters())
+    few = {"prior"}
+    rest = [p for name, p in named if name not in decaying | few]
     groups = [
-        {"params": [p for name, p in named if name in decaying], "weight_decay": recipe.weight_decay},
-        {"params": [p for name, p in named if name not in decaying], "weight_decay": 0.0},
+        {"params": [p for name, p in named if name in decaying], "pace": 1.0},
+        {"params": rest, "weight_decay": 0.0, "pace": 1.0},
+        {"params": [p for name, p in named if name in few], "weight_decay": 0.0, "pace": PRIOR_PACE},
     ]
-    return torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=(0.9, 0.98))
+    return torch.optim.AdamW(
+        groups, lr=recipe.learning_rate, betas=(0.9, 0.98), weight_decay=recipe.weight_decay
+    )
