@@ -123,7 +123,8 @@ def test_the_table_holds_what_it_needs_to_be_scored(
     made = last_table(ws, SECOND)
     stored = json.loads((made.path / "mixture.json").read_text())
     used = stored["fused"] is not None and "sequence" in stored["fused"]
-    assert (made.path / "sequence").exists() == used
+    assert used
+    assert (made.path / "sequence").exists()
     assert set(stored["sequence"]) == {"weight", "low", "high"}
     assert stored["planner_margin"] is None
     shutil.rmtree(ws.root / "sequences")  # the table doesn't need it
@@ -139,8 +140,7 @@ def test_the_table_holds_what_it_needs_to_be_scored(
     offered = ranked >= 0
     again = np.take_along_axis(scores.fused, ranked, axis=1)
     np.testing.assert_allclose(fused[offered], again[offered], rtol=1e-5)
-    assert (scores.sequence is not None) == used
-    print("USED", used, stored["sequence"])
+    assert scores.sequence is not None
 
 
 def test_the_planner_is_judged_beside_the_sequence_score(
