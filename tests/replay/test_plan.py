@@ -8,14 +8,14 @@ from itertools import pairwise
 import pytest
 
 from freshet.errors import ConfigError, NotEnoughData
-from freshet.replay import Plan, make_plan
+from freshet.replay import Able, Plan, make_plan
 from freshet.types import AsOf
 
 DAYS = [date(2024, 1, 1) + timedelta(days=i) for i in range(100)]
 
 
 def plan(**chosen: object) -> Plan:
-    given = {"llm": True, "refresh_days": 3, "tune_every": 28} | chosen
+    given = {"able": Able(True), "refresh_days": 3, "tune_every": 28} | chosen
     return make_plan(DAYS, **given)  # type: ignore[arg-type]
 
 
@@ -37,7 +37,7 @@ def test_windows_cover_the_period_once() -> None:
 
 def test_a_long_period_gets_a_cadence_that_ends() -> None:
     long = [date(2000, 1, 1) + timedelta(days=i) for i in range(4000)]
-    found = make_plan(long, llm=True, refresh_days=1, tune_every=28)
+    found = make_plan(long, able=Able(True), refresh_days=1, tune_every=28)
     assert len(found.origins) <= 60
 
 
@@ -48,11 +48,11 @@ def test_slower_hybrids_come_along() -> None:
 
 
 def test_without_a_planner_only_counts_and_baselines_are_compared() -> None:
-    names = [arm.name for arm in plan(llm=False, every=2, start=AsOf.parse("2024-02-01")).arms]
+    names = [arm.name for arm in plan(able=Able(False), every=2, start=AsOf.parse("2024-02-01")).arms]
     assert {"static", "counts", "popularity", "counts@28d"} <= set(names)
     assert not any("hybrid" in name or "retrieval" in name for name in names)
     with pytest.raises(ConfigError, match="needs a planner"):
-        plan(llm=False, arms=["hybrid"])
+        plan(able=Able(False), arms=["hybrid"])
 
 
 def test_an_unknown_arm_is_told_with_those_there_are() -> None:
@@ -77,4 +77,4 @@ def test_a_period_outside_the_log_is_refused(chosen: dict[str, object], told: st
 
 def test_a_log_of_a_week_can_t_be_replayed() -> None:
     with pytest.raises(NotEnoughData, match="too short"):
-        make_plan(DAYS[:7], llm=True, refresh_days=1, tune_every=7)
+        make_plan(DAYS[:7], able=Able(True), refresh_days=1, tune_every=7)

@@ -16,7 +16,7 @@ import pytest
 from freshet import events, pipeline
 from freshet.errors import NotEnoughData
 from freshet.ports import Artifact
-from freshet.replay import Plan, make_plan, roll
+from freshet.replay import Able, Plan, make_plan, roll
 from freshet.replay.results import Results
 from freshet.replay.strategy import Position
 from freshet.types import AsOf
@@ -35,7 +35,9 @@ MORE = FAKE + "[tuning]\nevery_days = 6\n"
 def planned(ws: Workspace, start: AsOf = START, end: AsOf = END, **chosen: object) -> Plan:
     days = [day.day for day in events.EventLog(ws.root).snapshot().days]
     given: dict = {"every": 2, "start": start, "end": end} | chosen
-    return make_plan(days, llm=ws.tuner is not None, refresh_days=3, tune_every=6, **given)
+    return make_plan(
+        days, able=Able(ws.tuner is not None, trains=False), refresh_days=3, tune_every=6, **given
+    )
 
 
 def made(world: Path, root: Path, kind: str = "fake") -> Workspace:
@@ -182,6 +184,26 @@ def test_without_a_planner_counts_are_compared(world: Path, tmp_path: Path) -> N
     found = Results.of(roll(open_room(ws, START), planned(ws)))
     assert set(found.judged["arm"].to_pylist()) >= {"static", "counts", "popularity", "last-successor"}
     assert found.judged["planner_rank"].null_count == len(found.judged)
+
+
+def test_sequence_models_are_arms_and_enter_the_mixture(world: Path, tmp_path: Path) -> None:
+    ws = made(world, tmp_path / "sequence")
+    names = ["hybrid", "counts", "sequence", "counts-sequence", "hybrid-sequence"]
+    origins = roll(open_room(ws, START), planned(ws, end=AsOf.parse("2024-02-09"), arms=names))
+    found, last = Results.of(origins), standings(origins[-1])
+    assert (
+        last["sequence"].sequence
+        == last["counts-sequence"].sequence
+        == last["hybrid-sequence"].sequence
+        != ""
+    )
+    assert last["hybrid"].sequence == ""
+    assert last["hybrid"].table != last["hybrid-sequence"].table
+    nll = {name: pc.mean(by_arm(found.judged, name)["nll"]).as_py() for name in names}
+    assert nll["sequence"] != nll["counts"]
+    spent = {name: pc.sum(by_arm(found.costs, name)["seconds"]).as_py() for name in names}
+    assert spent["counts-sequence"] > spent["counts"]
+    assert set(by_arm(found.costs, "sequence")["step"].to_pylist()) >= {"sequence", "counts"}
 
 
 def test_too_little_before_the_first_origin_is_told(world: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -64,11 +65,14 @@ def replay(
 
     with opened(workspace, wait) as ws:
         asked = Asked(
-            tuple(name.strip() for name in arms.split(",") if name.strip()),
-            *(days(text) for text in (every, tune_every, horizon)),
-            *(day(option, text) for option, text in (("--from", start), ("--to", end))),
-            limit,
-            seed,
+            arms=tuple(name.strip() for name in arms.split(",") if name.strip()),
+            every=days(every),
+            tune_every=days(tune_every),
+            horizon=days(horizon),
+            start=day("--from", start),
+            end=day("--to", end),
+            limit=limit,
+            seed=seed,
         )
         found = carried_out(ws, planned(ws, asked))
     answer(answers.replayed(found), as_json, lambda console: compared.replay(console, found))
@@ -128,7 +132,7 @@ def day(option: str, text: str | None) -> AsOf | None:
 def planned(ws: Workspace, given: Asked) -> Plan:
     """The plan of a replay; the log is imported first if it is empty."""
     from freshet import events, pipeline
-    from freshet.replay import make_plan
+    from freshet.replay import Able, make_plan
     from freshet.steps.sources import latest
 
     if not events.EventLog(ws.root).snapshot().days and ws.config.events.files:
@@ -136,7 +140,7 @@ def planned(ws: Workspace, given: Asked) -> Plan:
     latest(ws)  # tells an empty log
     return make_plan(
         [found.day for found in events.EventLog(ws.root).snapshot().days],
-        llm=ws.tuner is not None,
+        able=Able(ws.tuner is not None, find_spec("torch") is not None, ws.config.sequence.use),
         refresh_days=ws.config.schedule.refresh_days,
         tune_every=given.tune_every or ws.config.tuning.every_days,
         arms=given.arms,

@@ -8,8 +8,8 @@ there · `ranking` how it ranks then · `judge` ranks and likelihoods of what ca
 and raw successors · `costs` what artifacts cost, from the ledger · `frames` the columns of what is written.
 """
 
-from freshet.replay.arms import ARMS, Arm
+from freshet.replay.arms import ARMS, Able, Arm
 from freshet.replay.plan import Plan, make_plan
 from freshet.replay.roll import roll
 
-__all__ = ["ARMS", "Arm", "Plan", "make_plan", "roll"]
+__all__ = ["ARMS", "Able", "Arm", "Plan", "make_plan", "roll"]

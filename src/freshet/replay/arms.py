@@ -28,7 +28,7 @@ class Arm:
         refreshed: when table or counts are made anew; a newly tuned model always makes a table.
         evidence: whether prompts carry evidence.
         days: its own refresh cadence; None = that of the replay.
-        sequence: whether the sequence score is in its mixture; None = as configured.
+        sequence: whether the sequence score may enter its mixture; None = as the workspace is configured.
     """
 
     name: str
@@ -74,7 +74,35 @@ ARMS = {
             refreshed="cost",
             evidence=True,
         ),
-        Arm("counts", "the fitted mixture of counts, refreshed, no LLM", scores="counts"),
+        Arm(
+            "hybrid-sequence",
+            "hybrid with the sequence score in the mixture",
+            tuned="again",
+            evidence=True,
+            sequence=True,
+        ),
+        Arm(
+            "hybrid-plain",
+            "hybrid without the sequence score in the mixture",
+            tuned="again",
+            evidence=True,
+            sequence=False,
+        ),
+        Arm("counts", "the fitted mixture of counts, refreshed, no LLM", scores="counts", sequence=False),
+        Arm(
+            "counts-sequence",
+            "counts and the sequence score, refreshed, no LLM",
+            scores="counts",
+            tuned="again",
+            sequence=True,
+        ),
+        Arm(
+            "sequence",
+            "the sequence model alone, trained again",
+            scores="sequence",
+            tuned="again",
+            sequence=True,
+        ),
         Arm("popularity", "recent popularity at the best half-life", scores="popularity"),
         Arm("last-successor", "raw most frequent successor of the pair", scores="last-successor"),
     )
@@ -84,11 +112,19 @@ ARMS = {
 _OWN_CADENCE = re.compile(r"(hybrid|retrieval|counts)@(\d+)d")
 
 
-def named(names: Sequence[str], llm: bool) -> tuple[Arm, ...]:
+@dataclass(frozen=True, slots=True)
+class Able:
+    """What a workspace does: has a planner, can train sequence models, mixes their score in."""
+
+    llm: bool
+    trains: bool = True
+    mixes: bool = False
+
+
+def named(names: Sequence[str], able: Able) -> tuple[Arm, ...]:
     """Arms by name, each once, in the order given.
 
-    Args:
-        llm: whether the workspace has a planner; without one, only `static` counts and baselines exist.
+    Without a planner only `static` counts and baselines exist.
 
     Raises:
         ConfigError: there is no such arm, or it needs a planner.
@@ -96,11 +132,11 @@ def named(names: Sequence[str], llm: bool) -> tuple[Arm, ...]:
     found = {}
     for name in names:
         arm = _named(name)
-        if not llm and arm.scores == "table":
+        if not able.llm and arm.scores == "table":
             if name != "static":
                 raise ConfigError(
                     f"arm '{name}' needs a planner, and [planner] kind = \"counts\"",
-                    hint=f"choose among {', '.join(defaults(False, ()))}",
+                    hint=f"choose among {', '.join(defaults(able, ()))}",
                 )
             arm = replace(arm, about="counts of day 1", tuned="never")
         found[name] = arm
@@ -109,10 +145,17 @@ def named(names: Sequence[str], llm: bool) -> tuple[Arm, ...]:
     return tuple(found.values())
 
 
-def defaults(llm: bool, cadences: Sequence[int]) -> list[str]:
+def defaults(able: Able, cadences: Sequence[int]) -> list[str]:
     """All arms there are, and the hybrid (without a planner: the counts) at further cadences in days."""
-    names = [name for name, arm in ARMS.items() if llm or arm.scores != "table" or name == "static"]
-    return names + [f"{'hybrid' if llm else 'counts'}@{days}d" for days in cadences]
+    same = "hybrid-sequence" if able.mixes else "hybrid-plain"  # as the hybrid
+    names = [
+        name
+        for name, arm in ARMS.items()
+        if name != same
+        and (able.llm or arm.scores != "table" or name == "static")
+        and (able.trains or not arm.sequence)
+    ]
+    return names + [f"{'hybrid' if able.llm else 'counts'}@{days}d" for days in cadences]
 
 
 def _named(name: str) -> Arm:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from freshet.errors import ConfigError, NotEnoughData
-from freshet.replay.arms import Arm, defaults, named
+from freshet.replay.arms import Able, Arm, defaults, named
 from freshet.types import AsOf
 
 SHARE = 0.25
@@ -56,7 +56,7 @@ class Plan:
 def make_plan(
     days: Sequence[date],
     *,
-    llm: bool,
+    able: Able,
     refresh_days: int,
     tune_every: int,
     arms: Sequence[str] = (),
@@ -71,7 +71,7 @@ def make_plan(
 
     Args:
         days: on which the log holds events, ascending.
-        llm: whether there is a planner.
+        able: what the workspace can do, which decides the arms that are compared by default.
         refresh_days: the workspace's refresh cadence, used unless it gives too many origins.
 
     Raises:
@@ -94,8 +94,8 @@ def make_plan(
         )
     span = (end.day - start.day).days
     every = every or max(refresh_days, -(-span // ORIGINS))
-    names = list(arms) or defaults(llm, _cadences(every, tune_every, span))
-    return Plan(start, end, every, tune_every, horizon or max(7, every), named(names, llm), limit, seed)
+    names = list(arms) or defaults(able, _cadences(every, tune_every, span))
+    return Plan(start, end, every, tune_every, horizon or max(7, every), named(names, able), limit, seed)
 
 
 def _cadences(every: int, tune_every: int, span: int) -> list[int]:

@@ -14,7 +14,7 @@ from freshet.replay import baselines
 from freshet.replay.arms import Arm
 from freshet.replay.judge import Ranked, first_said, share_equal
 from freshet.replay.strategy import Standing
-from freshet.steps import churn, publishing
+from freshet.steps import churn, publishing, sequencing
 from freshet.steps.counting import Counting
 from freshet.steps.knowledge import Knowledge
 from freshet.steps.sources import committed
@@ -47,8 +47,8 @@ class Judges:
             return Ranked(baselines.popularity(then, test))
         if arm.scores == "last-successor":
             return Ranked(baselines.last_successor(then, test))
-        if arm.scores == "counts":
-            return Ranked(then.scorer()(test.recent, test.known).fused)
+        if arm.scores != "table":
+            return Ranked(self._without_table(arm, standing, then)(test.recent, test.known).fused)
         scores = self._scorer(standing.table)(test.recent, test.known)
         planner = self._planner(standing.table)
         if planner is None:
@@ -108,6 +108,17 @@ class Judges:
                 row["copies"] = share_equal(outputs, first_said(self._evidence(standing.table), observed))
                 row["bare_equal"] = None if bare is None else share_equal(outputs, _firsts(bare, observed))
         return row
+
+    def _without_table(self, arm: Arm, standing: Standing, then: Counting) -> counts.Scorer:
+        """Counts, the sequence model, or both."""
+        if not standing.sequence:
+            return then.scorer()
+        made = committed(self.room, "sequences", standing.sequence)
+        model = sequencing.open_model(made)
+        if arm.scores == "sequence":
+            return sequencing.alone(then, model)
+        fusion = then.fused(None, sequencing.open_model(made, sequencing.EARLY).logits)
+        return then.scorer(None, fusion.used if fusion else None, model.logits)
 
     def _scorer(self, table: str) -> counts.Scorer:
         if table not in self._scorers:

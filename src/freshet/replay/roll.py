@@ -27,7 +27,9 @@ from freshet.types import AsOf
 from freshet.workspace import Reporter, Run, Workspace, version_of
 
 CODE = 1
-SECTIONS = ("interests", "transitions", "counts", "evidence", "planner", "tuning", "inference", "table")
+SECTIONS = (
+    "interests", "transitions", "counts", "evidence", "planner", "tuning", "inference", "table", "sequence"
+)  # fmt: skip
 """Parts of the configuration that decide what is made."""
 KEPT = 4
 """Moments whose counts stay in memory: those that arms still rank by."""
@@ -178,6 +180,7 @@ class _Past:
             artifacts = [*learned, f"tables/{standing.table}"] if standing.refreshed else []
             if standing.tuned:
                 artifacts += [f"models/{standing.model}", f"gates/{standing.model}"]
+                artifacts += [f"sequences/{standing.sequence}"]
             for artifact in artifacts:
                 for step in self.book.of_artifact(artifact):
                     spent = {part: getattr(step, part) for part in ("tokens", "flops", "seconds", "money")}

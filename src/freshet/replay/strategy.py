@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from freshet.errors import GateFailed
+from freshet.errors import GateFailed, NotEnoughData
 from freshet.ports import Artifact
 from freshet.replay.arms import Arm
 from freshet.replay.plan import Plan
+from freshet.steps import sequencing
 from freshet.steps.counting import Counting
 from freshet.steps.knowledge import Knowledge
 from freshet.steps.late import LatePlanner
@@ -26,7 +27,7 @@ class Standing:
 
     Attributes:
         made: as_of of its table, or of its counts.
-        table, model: versions; '' without one.
+        table, model, sequence: versions; '' without one.
         refreshed, tuned: whether that happened at this origin.
         statistic, why: what the cadence policy saw and said; a failed gate is told here too.
     """
@@ -34,6 +35,7 @@ class Standing:
     made: str
     table: str = ""
     model: str = ""
+    sequence: str = ""
     refreshed: bool = True
     tuned: bool = False
     statistic: float | None = None
@@ -42,12 +44,27 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Tuned:
-    """Models so far: the first, the latest, when that was tuned, and what its gates said ('' = passed)."""
+    """Models and sequence models so far, the first and the latest of each ('' = none).
 
-    first: str
-    latest: str
+    `day` is that of the latest tuning, `failed` what its gates, or a lack of data, had to say.
+    """
+
     day: str
+    first: str = ""
+    latest: str = ""
+    first_sequence: str = ""
+    latest_sequence: str = ""
     failed: str = ""
+
+    def model(self, arm: Arm) -> str:
+        """The model of an arm."""
+        return "" if arm.scores != "table" else {"once": self.first, "again": self.latest}.get(arm.tuned, "")
+
+    def sequence(self, arm: Arm, mixes: bool) -> str:
+        """The sequence model of an arm; `mixes` where the workspace's own mixture has one."""
+        if not (mixes if arm.sequence is None else arm.sequence):
+            return ""
+        return self.first_sequence if arm.tuned == "once" else self.latest_sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,25 +92,29 @@ START = Position(None, {})
 def tune_if_due(
     room: Workspace, run: Run, plan: Plan, known: Knowledge, counting: Counting, tuned: Tuned | None
 ) -> Tuned | None:
-    """The models of this origin; tuned anew where that is due and an arm wants it.
+    """The models of this origin, trained anew where that is due and an arm wants it.
 
     A model that fails its gates is used as if a person had approved it, so that figures show what that person
     would have let through; the failure is told.
     """
-    if room.tuner is None or all(arm.tuned == "never" for arm in plan.arms):
-        return None
+    mixes = room.config.sequence.use
+    llm = room.tuner is not None and any(arm.scores == "table" and arm.tuned != "never" for arm in plan.arms)
+    sequence = any((mixes if arm.sequence is None else arm.sequence) for arm in plan.arms)
     again = any(arm.tuned == "again" for arm in plan.arms)
+    if not (llm or sequence):
+        return None
     if tuned is not None and not (again and _age(tuned.day, known.as_of) >= plan.tune_every):
         return tuned
-    failed = ""
-    try:
-        latest = finetune(room, run, known, counting, room.tuner, rules_of(room, known).withheld()).version
-    except GateFailed as error:
-        if run.record.waiting is None:
-            raise
-        latest, failed = run.record.waiting["model"], error.message.split(": ", 1)[-1]
-        run.record.outcome, run.record.waiting = "running", None
-    return Tuned(tuned.first if tuned else latest, latest, str(known.as_of), failed)
+    latest, failed = _tuned(room, run, known, counting) if llm else ("", "")
+    trained, missing = _trained(room, run, known, counting) if sequence else ("", "")
+    return Tuned(
+        str(known.as_of),
+        tuned.first if tuned else latest,
+        latest,
+        tuned.first_sequence if tuned else trained,
+        trained,
+        "; ".join(said for said in (failed, missing) if said),
+    )
 
 
 def advance(
@@ -108,29 +129,60 @@ def advance(
 ) -> Standing:
     """Refresh an arm if it is due, else leave it as it stands."""
     now = str(known.as_of)
-    model = "" if tuned is None or arm.tuned == "never" else tuned.first
-    if tuned is not None and arm.tuned == "again":
-        model = tuned.latest
-    newly = before is not None and model != before.model
+    model = sequence = ""
+    if tuned is not None:
+        model, sequence = tuned.model(arm), tuned.sequence(arm, room.config.sequence.use)
+    newly = before is not None and (model, sequence) != (before.model, before.sequence)
     if before is not None and not newly and not _is_due(plan, arm, known.as_of, before):
         return replace(before, refreshed=False, tuned=False, why="")
-    just = tuned is not None and tuned.day == now and arm.tuned != "never"
-    standing = Standing(now, model=model, tuned=just, why=tuned.failed if just and tuned else "")
+    just = tuned is not None and tuned.day == now and bool(model or sequence) and (newly or before is None)
+    failed = tuned.failed if just and tuned else ""
+    standing = Standing(now, model=model, sequence=sequence, tuned=just, why=failed)
     if arm.scores != "table":
         return standing
     previous = room.store.find("tables", before.table) if before else None
-    made = _make(_prompting(room, arm), run, known, counting, model, previous)
-    return replace(standing, table=made.version)
+    return replace(standing, table=_make(room, run, arm, known, counting, standing, previous).version)
+
+
+def _tuned(room: Workspace, run: Run, known: Knowledge, counting: Counting) -> tuple[str, str]:
+    """Version of a model tuned now, and which gates it failed."""
+    assert room.tuner is not None
+    try:
+        withheld = rules_of(room, known).withheld()
+        return finetune(room, run, known, counting, room.tuner, withheld).version, ""
+    except GateFailed as error:
+        if run.record.waiting is None:
+            raise
+        latest = run.record.waiting["model"]
+        run.record.outcome, run.record.waiting = "running", None
+        return latest, error.message.split(": ", 1)[-1]
+
+
+def _trained(room: Workspace, run: Run, known: Knowledge, counting: Counting) -> tuple[str, str]:
+    """Version of a sequence model trained now, and why there is none."""
+    try:
+        return sequencing.train(room, run, known, counting).version, ""
+    except NotEnoughData as error:
+        return "", f"no sequence model: {error.message}"
 
 
 def _make(
-    room: Workspace, run: Run, known: Knowledge, counting: Counting, model: str, previous: Artifact | None
+    room: Workspace,
+    run: Run,
+    arm: Arm,
+    known: Knowledge,
+    counting: Counting,
+    standing: Standing,
+    previous: Artifact | None,
 ) -> Artifact:
-    planner = None
-    if model and room.tuner is not None:
-        planner = LatePlanner(room.tuner, committed(room, "models", model), known.interests)
-    made = make_table(room, run, known, counting, planner, model, previous)
-    check(room, run, known, counting, made)
+    planner = sequence = None
+    if standing.model and room.tuner is not None:
+        planner = LatePlanner(room.tuner, committed(room, "models", standing.model), known.interests)
+    if standing.sequence:
+        sequence = committed(room, "sequences", standing.sequence)
+    worded = _prompting(room, arm)
+    made = make_table(worded, run, known, counting, planner, standing.model, previous, sequence)
+    check(worded, run, known, counting, made)
     return made
 
 
