@@ -1,0 +1,20 @@
+"""Refresh every so many days."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from freshet.types import CadenceDecision, Signs
+
+
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    """The statistic is the age of the table in days."""
+
+    days: int
+
+    def decide(self, signs: Signs) -> CadenceDecision:
+        """Due once the table is `days` old."""
+        due = signs.age >= self.days
+        why = f"the table is {signs.age} days old, every {self.days}"
+        return CadenceDecision(due, float(signs.age), float(self.days), why)
