@@ -428,7 +428,9 @@ class Signs:
         day: the day, in days since 1970-01-01.
         refreshes: days of the refreshes so far, ascending; the last one made the table in use.
         window_days: length of a window on this log: a week on a busy one.
-        transitions: those before the day, on both sides of the last refresh, as far back as was looked up.
+        transitions: those before the day, on both sides of the last refresh, in order of time; of a sample of
+            users where they are too many.
+        traffic: transitions per day lately, all users counted.
         staleness: what age has cost so far; may be empty.
         cost: what a refresh is expected to cost, in money.
     """
@@ -437,6 +439,7 @@ class Signs:
     refreshes: tuple[int, ...]
     window_days: int
     transitions: Transitions
+    traffic: float
     staleness: Staleness
     cost: float
 

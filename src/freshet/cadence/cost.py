@@ -13,6 +13,8 @@ LONG = 4.0
 """Half-life, in windows, of what age has cost usually."""
 SHORT = 3.0
 """Half-life, in sevenths of a window, of what it costs lately."""
+YOUNGEST = 2.0
+"""Sevenths of a window before a table is replaced: a younger one tells nothing of what age costs."""
 SURPRISING = 2.0
 """Standard errors by which late losses must differ from the usual ones to be believed alone."""
 
@@ -31,10 +33,10 @@ class CostAware:
 
     What age costs is estimated from the past alone: how many hits fresh counts had above the table in use, on
     transitions seen so far, per day of age. Expected loss of a day = that, times age, transitions per day and
-    the value of a hit. The table is refreshed on the first day whose loss is at least the average cost of a day
-    if the table is refreshed now: (refresh + losses since the last one) / age. Where losses grow evenly with
-    age, that is the day on which the losses since the last refresh reach the cost of a refresh; after a sudden
-    change it comes earlier.
+    the value of a hit. The table is refreshed on the first day whose loss is at least the average cost of a
+    day if it is refreshed now: (refresh + losses since the last one) / age. Where losses grow evenly with
+    age, that is the day on which the losses since the last refresh reach the cost of a refresh; after a
+    sudden change it comes earlier.
 
     Attributes:
         hit_value: money per successor among the first five.
@@ -44,14 +46,12 @@ class CostAware:
 
     def decide(self, signs: Signs) -> CadenceDecision:
         """The statistic is the expected loss of today, the threshold the average cost of a day; in money."""
-        if signs.age < 1 or not len(signs.staleness):
-            return CadenceDecision(False, 0.0, signs.cost, "nothing was judged since the last refresh")
-        traffic = per_day(signs)
-        slope = loss_per_day_of_age(signs)
+        if signs.age < YOUNGEST * max(1.0, signs.window_days / 7) or not len(signs.staleness):
+            why = f"a table {signs.age} days old has told nothing yet of what its age costs"
+            return CadenceDecision(False, 0.0, signs.cost, why)
+        traffic, slope = signs.traffic, loss_per_day_of_age(signs)
         today = slope * signs.age * traffic * self.hit_value
-        rows = signs.staleness.day >= signs.refreshes[-1]
-        lost = float(lost_hits(signs.staleness)[rows].sum())
-        so_far = max(lost, slope * traffic * signs.age * (signs.age - 1) / 2, 0.0) * self.hit_value
+        so_far = lost_since(signs, slope) * self.hit_value
         threshold = (signs.cost + so_far) / signs.age
         due = today >= threshold
         why = (
@@ -59,12 +59,6 @@ class CostAware:
             f"{threshold:.3g} a day (of {signs.cost:.3g} per refresh and {so_far:.3g} lost so far)"
         )
         return CadenceDecision(due, today, threshold, why)
-
-
-def per_day(signs: Signs) -> float:
-    """Transitions per day over the last window."""
-    days = min(signs.window_days, max(1, signs.day - int(signs.transitions.day.min(initial=signs.day))))
-    return float((signs.transitions.day >= signs.day - days).sum()) / days
 
 
 def loss_per_day_of_age(signs: Signs) -> float:
@@ -77,8 +71,15 @@ def loss_per_day_of_age(signs: Signs) -> float:
     return max(0.0, late.value if apart else usual.value)
 
 
+def lost_since(signs: Signs, slope: float) -> float:
+    """Hits lost since the last refresh: those seen, or those that losses growing with age would make."""
+    rows = signs.staleness.day >= signs.refreshes[-1]
+    mean = float(lost_hits(signs.staleness)[rows].mean()) if rows.any() else 0.0
+    return max(mean * signs.traffic * signs.age, slope * signs.traffic * signs.age * (signs.age - 1) / 2, 0.0)
+
+
 def lost_hits(staleness: Staleness) -> FloatArray:
-    """(m,) 1 where the successor was among the first five of fresh counts alone, -1 where of the table alone."""
+    """(m,) 1 where only fresh counts had the successor among the first five, -1 where only the table had."""
     return staleness.fresh_hit.astype(np.float64) - staleness.stale_hit
 
 

@@ -25,12 +25,11 @@ class DriftTriggered:
     lengths of the recent days by Bonferroni. In a world that stands still a look refreshes with a probability
     of at most `alpha`, so 91 daily looks refresh needlessly 91 * alpha times at most on average.
 
-    A change is followed by refreshes as its counts come in; `every` and `burst` bound them: after a burst, one
-    per `every` days.
+    A change is followed by refreshes as its counts come in, which `every` and `burst` bound.
 
     Attributes:
         alpha: chance of a needless refresh at one look.
-        every, burst: a refresh costs one of at most `burst` permits, of which one comes back every `every` days.
+        every, burst: a refresh costs one of at most `burst` permits; one comes back in `every` days.
         reference: windows before the last refresh that the recent days are compared with.
         groups: groups of contexts.
         draws: draws behind a p-value.
@@ -75,24 +74,28 @@ class DriftTriggered:
         if not (found.chunk == 0).any() or (found.chunk == 0).all():
             return 1.0
         surprise = Surprise(found)
-        values = surprise.observed[None, :]
+        values: FloatArray = surprise.observed[None, :]
         for draws, hopeless in STAGES:
-            values = np.vstack([values, surprise.draws(min(draws, self.draws) + 1 - len(values), rng)])
+            values = _with(values, surprise.draws(min(draws, self.draws) + 1 - len(values), rng))
             p = exceeding(values)
             if p > hopeless or draws >= self.draws:
                 return p
-        return exceeding(np.vstack([values, surprise.draws(self.draws + 1 - len(values), rng)]))
+        return exceeding(_with(values, surprise.draws(self.draws + 1 - len(values), rng)))
+
+
+def _with(values: FloatArray, more: FloatArray) -> FloatArray:
+    return np.asarray(np.concatenate([values, more]), np.float64)
 
 
 def exceeding(values: FloatArray) -> float:
-    """Share of rows whose largest standardised column is at least that of the first row, which is observed."""
+    """Share of rows whose largest standardised column is at least that of the first, observed one."""
     spread = values.std(axis=0)
     largest = ((values - values.mean(axis=0)) / np.where(spread > 0, spread, 1.0)).max(axis=1)
     return float((largest >= largest[0]).mean())
 
 
 def left(refreshes: tuple[int, ...], day: int, every: float, burst: int) -> float:
-    """Permits left on a day: `burst` at first, one spent by every refresh but the first, one back in `every` days."""
+    """Permits on a day: `burst` at first; a refresh but the first spends one; one is back in `every` days."""
     permits, since = float(burst), refreshes[0]
     for spent in refreshes[1:]:
         permits = min(permits + (spent - since) / every, burst) - 1

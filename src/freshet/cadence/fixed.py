@@ -16,5 +16,9 @@ class Fixed:
     def decide(self, signs: Signs) -> CadenceDecision:
         """Due once the table is `days` old."""
         due = signs.age >= self.days
-        why = f"the table is {signs.age} days old, every {self.days}"
+        why = (
+            f"its table is {signs.age} days old, a new one is due every {self.days}"
+            if due
+            else f"it is younger than {self.days} days: nothing is due"
+        )
         return CadenceDecision(due, float(signs.age), float(self.days), why)

@@ -1,10 +1,10 @@
-"""How badly a reference window predicts what came since, beside the same figure where nothing but chance differs.
+"""How badly a reference window predicts what came since, beside what chance alone would make of it.
 
 The statistic of a context group is the summed surprise (nats) of its recent transitions under counts of the
 reference window, shrunk as everywhere: last interest -> popularity. Recent and reference windows differ in
 length, so each user's transitions are cut into chunks as long as the recent window: where nothing drifts,
-a user's recent chunk could as well have been any other one of theirs, and swapping it with one of them, for every
-user on their own, gives another draw of the same world. So bursts of one user are never taken for drift.
+a user's recent chunk could as well have been any other one of theirs, and swapping it with one of them, for
+every user on their own, gives another draw of the same world. So one user's burst is never taken for drift.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class Surprise:
 
     def draws(self, count: int, rng: np.random.Generator) -> FloatArray:
         """(count, groups + 1) the statistic where users' recent chunks are swapped with chunks of theirs."""
-        return np.stack([self._draw(rng) for _ in range(count)])
+        return np.asarray([self._draw(rng) for _ in range(count)], np.float64)
 
     def _draw(self, rng: np.random.Generator) -> FloatArray:
         recent = self._chunk == rng.integers(0, self._chunks, self._users)[self._who]
@@ -138,11 +138,11 @@ def usual(nats: FloatArray, stratum: NDArray[np.int64]) -> FloatArray:
     return np.asarray((np.bincount(stratum, nats) / np.maximum(size, 1))[stratum])
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def _counts(
     last: NDArray[np.int64], successor: NDArray[np.int64], counted: BoolArray, size: int
 ) -> NDArray[np.float64]:
-    """(size + 2, size) shrunk counts after each last interest and after none; in the last row, of popularity."""
+    """(size + 2, size) shrunk counts after each last interest and after none; last row: of popularity."""
     table = np.zeros((size + 2, size))
     popular = table[size + 1]
     popular += 1.0
@@ -155,7 +155,7 @@ def _counts(
     return table
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def _judge(
     table: NDArray[np.float64],
     last: NDArray[np.int64],
