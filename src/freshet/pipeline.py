@@ -20,14 +20,14 @@ from pathlib import Path
 from freshet.errors import ArtifactError, ConfigError, NotEnoughData, WrongFormat
 from freshet.events import ImportReport
 from freshet.ports import Artifact
-from freshet.steps import churn, sequencing
+from freshet.steps import cadence, churn, sequencing
 from freshet.steps.counting import Counting
 from freshet.steps.knowledge import Knowledge, learn
 from freshet.steps.late import LatePlanner
 from freshet.steps.publishing import check, foresee, make_table, previous_of, publish, rules_of, settings_of
 from freshet.steps.sources import import_sources, latest
 from freshet.steps.tuning import accepted, attempted, finetune
-from freshet.types import AsOf
+from freshet.types import AsOf, CadenceDecision
 from freshet.workspace import Record, Release, Run, Workspace
 
 
@@ -45,19 +45,14 @@ def run_due(ws: Workspace, now: datetime, as_of: AsOf | None = None, force_publi
         if ws.tuner is not None and _is_due(ws, known, model):
             model = finetune(ws, run, known, counting, ws.tuner, rules_of(ws, known).withheld())
         current = ws.releases.current()
-        days = ws.config.schedule.refresh_days
-        if (
-            current is None
-            or AsOf.parse(current.as_of).day + timedelta(days=days) <= moment.day
-            or current.model != (model.version if model else "")
-            or current.interests != known.interests_version
-            or _was_set_otherwise(ws, current)
-        ):
+        if current is None or _is_another(ws, known, model, current):
+            _refresh(ws, run, known, counting, model, force_publish)
+        elif (decision := _asked(ws, run, counting, current)).refresh:
+            if ws.config.schedule.policy != "fixed":
+                run.say(f"refresh: {decision.why}")
             _refresh(ws, run, known, counting, model, force_publish)
         else:
-            run.say(
-                f"release {current.number} of {current.as_of} is younger than {days} days: nothing is due"
-            )
+            run.say(f"release {current.number} of {current.as_of} stays: {decision.why}")
             run.record.release = current.number
     return run.record
 
@@ -193,6 +188,23 @@ def _refresh(
         return
     churn.guard(ws, run, known, counting, made)
     publish(ws, run, made)
+
+
+def _is_another(ws: Workspace, known: Knowledge, model: Artifact | None, current: Release) -> bool:
+    """Whether model, interests or settings are no longer those of the current release."""
+    return (
+        current.model != (model.version if model else "")
+        or current.interests != known.interests_version
+        or _was_set_otherwise(ws, current)
+    )
+
+
+def _asked(ws: Workspace, run: Run, counting: Counting, current: Release) -> CadenceDecision:
+    """What the cadence policy says of the current release's table."""
+    numbers = [number for number in ws.releases.numbers() if number <= current.number]
+    made = {ws.releases.get(number).as_of for number in numbers}
+    refreshes = [AsOf.parse(day) for day in sorted(made) if day <= current.as_of]
+    return cadence.decide(ws, run, counting, refreshes)
 
 
 def _held_back(ws: Workspace, known: Knowledge, made: Artifact) -> str:

@@ -17,12 +17,14 @@ from numpy.typing import NDArray
 from freshet.checksums import verify
 from freshet.types import (
     BoolArray,
+    CadenceDecision,
     Example,
     IntArray,
     Interests,
     Prompt,
     Ranking,
     SequenceWeights,
+    Signs,
     TuningReport,
     Usage,
 )
@@ -100,6 +102,13 @@ class Tuner(Protocol):
 
     def open(self, model: Path, interests: Interests) -> Planner:
         """A planner on a folder that `tune` wrote."""
+
+
+class CadencePolicy(Protocol):
+    """Decides on which days the fast path is due."""
+
+    def decide(self, signs: Signs) -> CadenceDecision:
+        """Whether to refresh on the day of the signs; the same signs give the same decision."""
 
 
 @dataclass(frozen=True, slots=True)

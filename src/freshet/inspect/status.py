@@ -102,7 +102,10 @@ def _due(ws: Workspace, release: Release | None, latest: date | None) -> tuple[D
     if why:
         due.append(Due("finetune", why))
     behind = (latest - AsOf.parse(release.as_of).day).days
-    if behind >= ws.config.schedule.refresh_days:
+    policy = ws.config.schedule.policy
+    if policy != "fixed" and behind > 0 and not why:
+        due.append(Due("run", f"{behind} days of events since, which the {policy} policy has not looked at"))
+    elif behind >= ws.config.schedule.refresh_days:
         due.append(Due("refresh", f"{behind} days of events since, every {ws.config.schedule.refresh_days}"))
     elif why or bool(release.model) != (ws.tuner is not None):
         due.append(Due("refresh", "the planner changes"))

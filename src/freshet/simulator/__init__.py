@@ -3,7 +3,7 @@
 Everything it writes says so: nothing here was measured on real people.
 """
 
-from freshet.simulator.generation import SIMULATED, WorldReport, generate
+from freshet.simulator.generation import SIMULATED, KnownAnswers, WorldReport, generate, known_answers
 from freshet.simulator.world import World, truth
 
-__all__ = ["SIMULATED", "World", "WorldReport", "generate", "truth"]
+__all__ = ["SIMULATED", "KnownAnswers", "World", "WorldReport", "generate", "known_answers", "truth"]

@@ -18,8 +18,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from freshet.simulator.catalogue import build, item_ids
-from freshet.simulator.sampling import Floats, Ints, draw
+from freshet.simulator.sampling import Floats, Ints, draw, normalised
 from freshet.simulator.world import World, popularity, truths
+from freshet.types import Transitions
 
 SIMULATED = "SIMULATED by freshet.simulator: no real people, no real items"
 
@@ -51,7 +52,8 @@ def generate(world: World, into: Path) -> WorldReport:
     rng = np.random.default_rng([world.seed, 3])
     catalogue = build(world.themes, world.items, world.days, np.random.default_rng([world.seed, 4]))
     user, moment = _sessions(world, rng)
-    theme, liked = _themes(world, user, moment.astype(np.int64), rng)
+    visits = visit(world, user, moment.astype(np.int64), rng)
+    theme, liked = visits.theme, visits.liked
     size = rng.poisson(1.2, len(user)) + 1  # events in a session
     session = np.repeat(np.arange(len(user)), size)
     first = np.r_[True, np.diff(session) > 0]
@@ -87,32 +89,90 @@ def _sessions(world: World, rng: np.random.Generator) -> tuple[Ints, Floats]:
     return user[order], moment[order]
 
 
-def _themes(world: World, user: Ints, day: Ints, rng: np.random.Generator) -> tuple[Ints, NDArray[np.bool_]]:
-    """(theme, whether it was liked) of every session; all users' n-th sessions are drawn together."""
+@dataclass(frozen=True, slots=True)
+class Visits:
+    """What people did in their sessions, in the order of the sessions.
+
+    Attributes:
+        theme: (n,) what each was about.
+        liked: (n,) whether it was liked; else it leaves no trace in the person.
+        recent: (n, 2) the theme before the last and the last liked before, -1 where there was none.
+        known: (n, themes) themes liked lately, which are not new to the person.
+    """
+
+    theme: Ints
+    liked: NDArray[np.bool_]
+    recent: Ints
+    known: NDArray[np.bool_]
+
+
+def visit(world: World, user: Ints, day: Ints, rng: np.random.Generator) -> Visits:
+    """What every session is about; all users' n-th sessions are drawn together."""
     follows, popular = truths(world), popularity(world)
     engaged = np.full((world.users, world.themes), -np.inf)  # day of the last engagement
     recent = np.full((world.users, 2), -1)  # the theme before the last, the last
     start = np.searchsorted(user, user)
     turn = np.arange(len(user)) - start  # 0 for a user's first session
-    theme = np.zeros(len(user), np.int64)
     kind = rng.random(len(user))
     liked = (kind >= _MISS) | (turn == 0)
+    theme, before = np.zeros(len(user), np.int64), np.zeros((len(user), 2), np.int64)
+    known_before = np.zeros((len(user), world.themes), bool)
     by_turn = np.split(np.argsort(turn, kind="stable"), np.cumsum(np.bincount(turn))[:-1])
     for rows in by_turn:
         who, when = user[rows], day[rows]
         known = engaged[who] >= (when - _FORGET_DAYS)[:, None]  # (rows, themes)
-        previous, last = recent[who].T
-        odds = _LAST_WEIGHT * follows[when, last] + (1 - _LAST_WEIGHT) * follows[when, previous]
-        odds = np.where((previous < 0)[:, None], follows[when, last], odds)
-        odds = np.where((last < 0)[:, None] | ~liked[rows, None], popular[when], odds)
+        before[rows], known_before[rows] = recent[who], known
+        odds = np.where(liked[rows, None], _odds(follows, popular, when, recent[who]), popular[when])
         revisits = (kind[rows] < _MISS + _REVISIT) & liked[rows] & known.any(axis=1)
         chosen = draw(np.where(revisits[:, None], known, odds * ~known), rng)
         theme[rows] = chosen
         took = liked[rows]
         engaged[who[took], chosen[took]] = when[took]
-        moved = took & (chosen != last)
-        recent[who[moved]] = np.c_[last[moved], chosen[moved]]
-    return theme, liked
+        moved = took & (chosen != recent[who, 1])
+        recent[who[moved]] = np.c_[recent[who[moved], 1], chosen[moved]]
+    return Visits(theme, liked, before, known_before)
+
+
+def _odds(follows: Floats, popular: Floats, when: Ints, recent: Ints) -> Floats:
+    """(n, themes) how the next new theme is drawn, by the rules of each day, after (n, 2) recent themes."""
+    previous, last = recent.T
+    odds = _LAST_WEIGHT * follows[when, last] + (1 - _LAST_WEIGHT) * follows[when, previous]
+    odds = np.where((previous < 0)[:, None], follows[when, last], odds)
+    return np.asarray(np.where((last < 0)[:, None], popular[when], odds))
+
+
+@dataclass(frozen=True, slots=True)
+class KnownAnswers:
+    """SIMULATED transitions between themes, in order of time, and what was true of each.
+
+    Attributes:
+        transitions: as Freshet would count them if its interests were the themes; days count from 0.
+        truth: (n, themes) probability of every successor, 0 for themes the person knows.
+    """
+
+    transitions: Transitions
+    truth: Floats
+
+
+def known_answers(world: World) -> KnownAnswers:
+    """Transitions of a SIMULATED world with the truth beside each; the people are those of `generate`."""
+    rng = np.random.default_rng([world.seed, 3])
+    user, moment = _sessions(world, rng)
+    day = moment.astype(np.int64)
+    visits = visit(world, user, day, rng)
+    novel = visits.liked & ~visits.known[np.arange(len(user)), visits.theme]
+    rows = np.flatnonzero(novel)
+    rows = rows[np.argsort(moment[rows], kind="stable")]
+    recent, known = visits.recent[rows], visits.known[rows]
+    odds = _odds(truths(world), popularity(world), day[rows], recent) * ~known
+    found = Transitions(
+        user[rows].astype(np.uint64),
+        day[rows].astype(np.int32),
+        recent.astype(np.int16),
+        visits.theme[rows].astype(np.int16),
+        known,
+    )
+    return KnownAnswers(found, normalised(odds))
 
 
 def _events(world: World, user: Ints, item: Ints, seconds: Ints, value: Floats) -> pa.Table:
@@ -131,5 +191,9 @@ def _events(world: World, user: Ints, item: Ints, seconds: Ints, value: Floats) 
 
 
 def _write(world: World, table: pa.Table, path: Path) -> None:
-    described = json.dumps(asdict(world), default=str, sort_keys=True)
+    told = asdict(world)
+    for name in ("drift_size", "trends"):  # said where they are set, so that older worlds keep their bytes
+        if told[name] == 1.0:
+            del told[name]
+    described = json.dumps(told, default=str, sort_keys=True)
     pq.write_table(table.replace_schema_metadata({"freshet": SIMULATED, "world": described}), path)

@@ -23,6 +23,8 @@ class World:
         drift: how the way in which tastes move on changes. static: not at all; gradual: a little every day,
             and at once for a quarter of the themes on `change_day`; abrupt: at once for all themes on
             `change_day`; seasonal: it comes and goes every 60 days.
+        drift_size: how far it goes, 0 (nowhere) to 1 (a change leaves nothing of the tastes before it).
+        trends: height of the trends of popularity against the default; 0 = popularity never changes.
         sessions: how often a typical (median) user comes.
     """
 
@@ -35,8 +37,15 @@ class World:
     sessions: float = 8.0
     start: date = date(2024, 1, 1)
     seed: int = 0
+    drift_size: float = 1.0
+    trends: float = 1.0
 
     def __post_init__(self) -> None:
+        if not 0 <= self.drift_size <= 1 or self.trends < 0:
+            raise ConfigError(
+                f"a world with drift of size {self.drift_size} and trends of height {self.trends}",
+                hint="drift_size lies between 0 and 1, trends are 0 or higher",
+            )
         if not 4 <= self.themes <= len(THEMES) or self.items < self.themes or self.users < 1 or self.days < 1:
             raise ConfigError(
                 f"a world of {self.themes} themes, {self.items} items, {self.users} users, {self.days} days",
@@ -50,7 +59,7 @@ def popularity(world: World) -> Floats:
     level = rng.lognormal(0.0, 0.5, world.themes)
     peak = rng.uniform(0, world.days, (2, world.themes))
     width = rng.uniform(4, 12, (2, world.themes))
-    height = rng.uniform(0, 3, (2, world.themes))
+    height = rng.uniform(0, 3, (2, world.themes)) * world.trends
     day = np.arange(world.days)[:, None, None]
     trend = (height * np.exp(-(((day - peak) / width) ** 2) / 2)).sum(axis=1)  # (days, themes)
     return normalised(level * (1 + trend))
@@ -75,10 +84,13 @@ def truths(world: World) -> Floats:
         "abrupt": 0.0 * day,
         "seasonal": np.pi / 2 * (1 - np.cos(2 * np.pi * day / _SEASON_DAYS)) / 2,
     }[world.drift]
+    angle = world.drift_size * angle
     taste = np.cos(angle) * now + np.sin(angle) * later  # (days, themes, themes)
     shocked = {"gradual": 0.25, "abrupt": 1.0}.get(world.drift, 0.0)
     rows = rng.permutation(world.themes)[: round(shocked * world.themes)]
-    taste[world.change_day :, rows] = shock[rows]
+    kept = 1 - world.drift_size  # correlation of tastes before and after
+    after = kept * taste[world.change_day :, rows] + np.sqrt(1 - kept**2) * shock[rows]
+    taste[world.change_day :, rows] = after
     apart = np.abs(np.subtract.outer(np.arange(world.themes), np.arange(world.themes)))
     near = np.exp(-np.minimum(apart, world.themes - apart) / 2)  # related themes are next to each other
     odds = np.exp(taste + 1.5 * near) * popularity(world)[:, None, :] * (apart > 0)

@@ -173,3 +173,7 @@ class Counting:
             None if mixture is None else mixture.weights,
             sequence if counts.SEQUENCE in names else None,
         )
+
+    def scorer_at(self, moment: AsOf) -> counts.Scorer:
+        """Counts before a moment, by the weights of now: what such counts would have scored."""
+        return counts.Scorer(self.model(moment), self.count_weights)
