@@ -2,9 +2,10 @@
 
 `page` writes it; `subject` opens what it is about; each section has a module that gathers its facts
 (`answer`, `drivers`, `clusters`, `movement`, `refreshes`, `judged`, `examples`, `log`, `origins`), and
-`page.html` words them. `charts` draws, `words` formats numbers.
+`page.html` words them. `charts` draws, `words` formats numbers. `replayed` is the page of a replay.
 """
 
 from freshet.report.page import write_report
+from freshet.report.replayed import write_replay
 
-__all__ = ["write_report"]
+__all__ = ["write_replay", "write_report"]

@@ -24,6 +24,7 @@ from freshet.report.subject import Subject
 from freshet.workspace import Workspace
 
 _HERE = Path(__file__).parent
+STYLE = _HERE / "style.css"
 
 
 def write_report(ws: Workspace, into: Path) -> Path:
@@ -42,10 +43,10 @@ def write_report(ws: Workspace, into: Path) -> Path:
 
 def render(subject: Subject) -> str:
     """The page as text; everything that came from the log is escaped."""
-    template = _templates().get_template("page.html")
+    template = templates().get_template("page.html")
     return template.render(
         name=subject.ws.root.resolve().name,
-        style=Markup((_HERE / "style.css").read_text(encoding="utf-8")),
+        style=Markup(STYLE.read_text(encoding="utf-8")),
         answer=answer.gather(subject),
         drivers=drivers.gather(subject),
         clusters=clusters.gather(subject),
@@ -58,15 +59,16 @@ def render(subject: Subject) -> str:
     )
 
 
-def _templates() -> jinja2.Environment:
-    templates = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_HERE),
+def templates(*folders: Path) -> jinja2.Environment:
+    """Templates of these folders and the page's own, with what formats numbers."""
+    found = jinja2.Environment(
+        loader=jinja2.FileSystemLoader([*folders, _HERE]),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     for show in (words.percent, words.number, words.fixed, words.seconds, words.money, words.day):
-        templates.filters[show.__name__] = show
-    templates.globals["several"] = words.several
-    return templates
+        found.filters[show.__name__] = show
+    found.globals["several"] = words.several
+    return found

@@ -38,12 +38,13 @@ def recommend(
         if f"{question.a}_vs_{question.b}" in differences
     ]
     opening = headline(choice.arm, every, tune)
+    moved = drifting(drift) if drift else ""
     slower = _slower(arms, differences, log, margin)
     reasons = [
         _why(choice, arms, log, margin),
         *(one["answer"] for one in told),
         *slower,
-        *([drifting(drift)] if drift else []),
+        *([moved] if moved else []),
     ]
     return {
         "headline": opening,
@@ -60,6 +61,7 @@ def recommend(
         "needed": choice.needed,
         "questions": told,
         "cadence": slower,
+        "drift": moved,
     }
 
 
@@ -96,8 +98,8 @@ def drifting(drift: Mapping[str, Any]) -> str:
 
 
 def _why(choice: Choice, arms: Mapping[str, Mapping[str, Any]], log: Mapping[str, Any], margin: float) -> str:
-    on = f"on {log['n']:,} transitions of {log['users']:,} people"
-    said = f"{choice.arm} reaches hit@5 {rate(arms[choice.arm]['hit_at_5'])} {on}"
+    on = f"On {log['n']:,} transitions of {log['users']:,} people"
+    said = f"{on}, {choice.arm} reaches hit@5 {rate(arms[choice.arm]['hit_at_5'])}"
     if choice.cheaper:
         said += "; every cheaper arm was beaten beyond its interval"
     if choice.rival is None:
