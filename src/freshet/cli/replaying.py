@@ -158,6 +158,7 @@ def carried_out(ws: Workspace, plan: Plan) -> Replayed:
     from freshet.durable import write_json
     from freshet.replay import figures, roll
     from freshet.replay.results import Results
+    from freshet.report import write_replay
     from freshet.wiring import open_room
 
     origins = roll(open_room(ws, plan.start), plan)
@@ -169,13 +170,15 @@ def carried_out(ws: Workspace, plan: Plan) -> Replayed:
         figures.summarise(found.judged, found.states, found.costs, _about(ws, plan, origins), seed=plan.seed)
     )
     write_json(folder / "replay.json", document)
-    page = folder / "replay.html"
-    return Replayed(folder, page, document)
+    return Replayed(folder, write_replay(document, folder / "replay.html"), document)
 
 
 def _about(ws: Workspace, plan: Plan, origins: list[Artifact]) -> dict[str, Any]:
+    from freshet.report.subject import simulated
+
     return {
         "name": ws.root.resolve().name,
+        "simulated": simulated(ws),
         "interests": origins[-1].manifest["interests"],
         "from": str(plan.start),
         "to": str(plan.end),

@@ -98,11 +98,16 @@ class Subject:
 
     @cached_property
     def simulated(self) -> bool | None:
-        """Whether a source file says that it is simulated; None where no source file can be read."""
-        files = [*self.ws.config.events.files, self.ws.config.events.items]
-        marks = [_marked(self.ws, name) for name in files if name]
-        known = [mark for mark in marks if mark is not None]
-        return any(known) if known else None
+        """See `simulated`."""
+        return simulated(self.ws)
+
+
+def simulated(ws: Workspace) -> bool | None:
+    """Whether a source file says that it is simulated; None where no source file can be read."""
+    files = [*ws.config.events.files, ws.config.events.items]
+    marks = [_marked(ws, name) for name in files if name]
+    known = [mark for mark in marks if mark is not None]
+    return any(known) if known else None
 
 
 def _marked(ws: Workspace, name: str) -> bool | None:

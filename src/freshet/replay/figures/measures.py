@@ -103,9 +103,8 @@ def hits(rank: FloatArray | Any, k: int) -> Any:
 def figures(found: Measured) -> dict[str, Any]:
     """The document of an arm's figures, each `{value, ci95}`."""
     told: dict[str, Any] = {name: estimate(drawn[:, 0]) for name, drawn in found.ranks.items()}
-    told |= {
-        name: reflected(found.exposure[name]) for name in ("ece", "coverage", "entropy", "entropy_share")
-    }
+    told |= {name: reflected(found.exposure[name]) for name in ("ece", "entropy")}
+    told |= {name: reflected(found.exposure[name], most=1.0) for name in ("coverage", "entropy_share")}
     told |= {name: estimate(found.shares[name]) for name in ("novelty", "popularity_bias")}
     told["planner"] = planner(found)
     told["by_length"] = {

@@ -77,13 +77,15 @@ def estimate(drawn: Drawn) -> dict[str, Any]:
     return _told(drawn, lambda bounds, _: bounds)
 
 
-def reflected(drawn: Drawn) -> dict[str, Any]:
+def reflected(drawn: Drawn, most: float = np.inf) -> dict[str, Any]:
     """As `estimate`, with the basic interval: for figures that resampling itself shifts.
 
     A resample holds fewer different users, so it covers fewer interests and looks worse calibrated; its
-    distance from the figure, turned around, is what the figure may be off by.
+    distance from the figure, turned around, is what the figure may be off by. Bounds stay in [0, most].
     """
-    return _told(drawn, lambda bounds, value: [2 * value - bounds[1], 2 * value - bounds[0]])
+    return _told(
+        drawn, lambda bounds, value: [min(max(2 * value - bound, 0.0), most) for bound in reversed(bounds)]
+    )
 
 
 def _told(drawn: Drawn, interval: Callable[[list[float], float], list[float]]) -> dict[str, Any]:

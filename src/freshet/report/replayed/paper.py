@@ -73,7 +73,7 @@ def _decay(document: Mapping[str, Any]) -> str:
         return "–"
     first, last = found[0], found[-1]
     return (
-        f"top 5 of the first day's table and of the fresh one: Jaccard {first['overlap']['value']:.2f} in the "
+        f"first day's top 5 against the fresh one: Jaccard {first['overlap']['value']:.2f} in the "
         f"first {first['until'] + 1} days, {last['overlap']['value']:.2f} at {last['age']} to {last['until']}"
     )
 
