@@ -16,15 +16,17 @@ import pytest
 
 from tests.cli.conftest import answered, called, make_workspace
 
-PERIOD = ("--from", "2024-02-10", "--to", "2024-02-20", "--every", "2d", "--tune-every", "1w")
+ARMS = "static,retrieval,finetune,hybrid,hybrid-adaptive,hybrid-cost,counts,popularity"
+PERIOD = ("--arms", ARMS, "--from", "2024-02-10", "--to", "2024-02-20", "--every", "2d", "--tune-every", "1w")
 KEYS = ("hit_at_1", "hit_at_5", "hit_at_10", "nll", "novelty", "coverage")
+MORE = "[inference]\ncalibration_prompts = 200\n[prices]\nper_hour = 0\nper_million_tokens = 1\n"
 FOLDER = "replay/2024-02-10_2024-02-20_2d"
 
 
 @pytest.fixture(scope="module")
 def replayed(place: Path) -> tuple[Path, dict]:
     """A workspace nobody ever ran anything in, and what its replay answered."""
-    root = make_workspace(place / "replayed", "fake", "[inference]\ncalibration_prompts = 200\n")
+    root = make_workspace(place / "replayed", "fake", MORE)
     return root, answered("replay", "-w", root, *PERIOD)
 
 
@@ -65,7 +67,7 @@ def test_people_get_the_answer_first(replayed: tuple[Path, dict]) -> None:
 
 
 def test_a_killed_replay_goes_on_and_ends_the_same(place: Path, replayed: tuple[Path, dict]) -> None:
-    root = make_workspace(place / "killed", "fake", "[inference]\ncalibration_prompts = 200\n")
+    root = make_workspace(place / "killed", "fake", MORE)
     command = [sys.executable, "-m", "freshet", "replay", "-w", str(root), *PERIOD]
     kills = 0
     for _ in range(3):

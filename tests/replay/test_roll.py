@@ -29,7 +29,7 @@ VERSIONS = ("manifest.json", "origins.json", "origin.npy")
 """Files of a table that hold versions of other artifacts, which hash the whole item file."""
 
 START, END = AsOf.parse("2024-02-05"), AsOf.parse("2024-02-15")
-MORE = FAKE + "[tuning]\nevery_days = 6\n"
+MORE = FAKE + "[tuning]\nevery_days = 6\n[prices]\nper_hour = 0\nper_million_tokens = 1\n"
 
 
 def planned(ws: Workspace, start: AsOf = START, end: AsOf = END, **chosen: object) -> Plan:
@@ -151,7 +151,7 @@ def test_a_killed_replay_equals_one_shot(
     module = import_module("freshet.replay.roll")  # the package's `roll` is the function
 
     def failing(*given: object) -> Iterator[None]:
-        if str(given[4].as_of) == "2024-02-09" and given[3].name == "finetune":  # type: ignore[attr-defined]
+        if str(given[0].known.as_of) == "2024-02-09" and given[1].name == "finetune":  # type: ignore[attr-defined]
             raise KeyboardInterrupt
         return real(*given)  # type: ignore[arg-type]
 

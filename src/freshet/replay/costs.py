@@ -38,6 +38,10 @@ class Book:
             if step.name == "table":
                 leading = []
 
+    def cost_of_refresh(self, table: str) -> float:
+        """Money that making a table took: what the next one should cost."""
+        return sum(step.money for step in self.of_artifact(f"tables/{table}"))
+
     def of_artifact(self, artifact: str) -> list[StepRecord]:
         """The steps that made it."""
         return self.entries.get(artifact, [])

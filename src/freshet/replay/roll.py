@@ -18,7 +18,7 @@ from freshet.replay.costs import Book
 from freshet.replay.judge import Later, judge
 from freshet.replay.plan import Plan
 from freshet.replay.ranking import Judges
-from freshet.replay.strategy import START, Position, Standing, advance, tune_if_due
+from freshet.replay.strategy import START, Now, Position, Standing, advance, tune_if_due
 from freshet.steps import publishing
 from freshet.steps.counting import Counting
 from freshet.steps.knowledge import Knowledge, learn
@@ -105,6 +105,7 @@ class _Past:
             events=log.snapshot(self._labelled_until(at)).version,
             items=items(self.room, run).version,
             config={name: getattr(config, name).model_dump(mode="json") for name in SECTIONS},
+            cadence=(config.schedule.drift_alpha, config.schedule.value_per_hit, config.prices.model_dump()),
             positive=config.events.positive,
             arms=[asdict(arm) for arm in plan.arms],
             plan=(plan.tune_every, plan.horizon, plan.limit, plan.seed),
@@ -115,11 +116,8 @@ class _Past:
         room, plan = self.room, self.plan
         known, counting = self._at(run, at), self._counted(run, at)
         tuned = tune_if_due(room, run, plan, known, counting, position.tuned)
-        arms = {}
-        for arm in plan.arms:
-            arms[arm.name] = advance(
-                room, run, plan, arm, known, counting, position.arms.get(arm.name), tuned
-            )
+        now = Now(room, run, plan, known, counting, tuned, self.book)
+        arms = {arm.name: advance(now, arm, position.arms.get(arm.name)) for arm in plan.arms}
         self.book.add(run.record.steps)
         until = plan.until(at)
         test = self._at(run, until).transitions.between(at, until, plan.limit // len(plan.origins), plan.seed)
@@ -138,14 +136,14 @@ class _Past:
             pq.write_table(pa.concat_tables(judged), draft.path / "judged.parquet")
             pq.write_table(frames.rows(frames.STATES, states), draft.path / "states.parquet")
             pq.write_table(frames.rows(frames.COSTS, self._costs(arms, at)), draft.path / "costs.parquet")
-            now = Position(tuned, arms)
+            after_it = Position(tuned, arms)
             draft.manifest = {
                 "as_of": str(at),
                 "interests": len(known.interests),
                 "transitions": len(test),
-                "position": now.as_dict(),
+                "position": after_it.as_dict(),
             }
-        return now
+        return after_it
 
     def _labelled_until(self, at: AsOf) -> AsOf:
         """Until when it is looked up what people took up."""

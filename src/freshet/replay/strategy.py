@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from freshet import cadence
 from freshet.errors import GateFailed, NotEnoughData
 from freshet.ports import Artifact
 from freshet.replay.arms import Arm
+from freshet.replay.costs import Book
 from freshet.replay.plan import Plan
 from freshet.steps import sequencing
+from freshet.steps.cadence import see
 from freshet.steps.counting import Counting
 from freshet.steps.knowledge import Knowledge
 from freshet.steps.late import LatePlanner
 from freshet.steps.publishing import check, make_table, rules_of
 from freshet.steps.sources import committed
 from freshet.steps.tuning import finetune
-from freshet.types import AsOf
+from freshet.types import AsOf, CadenceDecision
 from freshet.workspace import Run, Workspace
 
 
@@ -30,6 +33,7 @@ class Standing:
         table, model, sequence: versions; '' without one.
         refreshed, tuned: whether that happened at this origin.
         statistic, why: what the cadence policy saw and said; a failed gate is told here too.
+        refreshes: days of all its refreshes so far, ascending.
     """
 
     made: str
@@ -40,6 +44,7 @@ class Standing:
     tuned: bool = False
     statistic: float | None = None
     why: str = ""
+    refreshes: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,31 +122,62 @@ def tune_if_due(
     )
 
 
-def advance(
-    room: Workspace,
-    run: Run,
-    plan: Plan,
-    arm: Arm,
-    known: Knowledge,
-    counting: Counting,
-    before: Standing | None,
-    tuned: Tuned | None,
-) -> Standing:
+@dataclass(frozen=True, slots=True)
+class Now:
+    """An origin: what is known, counted and tuned as of it, and what everything has cost so far."""
+
+    room: Workspace
+    run: Run
+    plan: Plan
+    known: Knowledge
+    counting: Counting
+    tuned: Tuned | None
+    book: Book
+
+
+def advance(now: Now, arm: Arm, before: Standing | None) -> Standing:
     """Refresh an arm if it is due, else leave it as it stands."""
-    now = str(known.as_of)
+    tuned, day = now.tuned, str(now.known.as_of)
     model = sequence = ""
     if tuned is not None:
-        model, sequence = tuned.model(arm), tuned.sequence(arm, room.config.sequence.use)
-    newly = before is not None and (model, sequence) != (before.model, before.sequence)
-    if before is not None and not newly and not _is_due(plan, arm, known.as_of, before):
-        return replace(before, refreshed=False, tuned=False, why="")
-    just = tuned is not None and tuned.day == now and bool(model or sequence) and (newly or before is None)
-    failed = tuned.failed if just and tuned else ""
-    standing = Standing(now, model=model, sequence=sequence, tuned=just, why=failed)
+        model, sequence = tuned.model(arm), tuned.sequence(arm, now.room.config.sequence.use)
+    newly = before is None or (model, sequence) != (before.model, before.sequence)
+    decision = CadenceDecision(True, float("nan"), float("nan"), "")
+    if before is not None and not newly:
+        decision = _decide(now, arm, before)
+        if not decision.refresh:
+            told = _statistic(decision)
+            return replace(before, refreshed=False, tuned=False, why=decision.why, statistic=told)
+    just = tuned is not None and tuned.day == day and bool(model or sequence) and newly
+    standing = Standing(
+        day,
+        model=model,
+        sequence=sequence,
+        tuned=just,
+        why=tuned.failed if just and tuned else decision.why,
+        statistic=_statistic(decision),
+        refreshes=(*(before.refreshes if before else ()), day),
+    )
     if arm.scores != "table":
         return standing
-    previous = room.store.find("tables", before.table) if before else None
-    return replace(standing, table=_make(room, run, arm, known, counting, standing, previous).version)
+    return replace(standing, table=_make(now, arm, standing, before).version)
+
+
+def _decide(now: Now, arm: Arm, before: Standing) -> CadenceDecision:
+    """Whether an arm whose model is as it was refreshes at this origin."""
+    if arm.refreshed == "never" or arm.refreshed == "when tuned":
+        return CadenceDecision(False, float("nan"), float("nan"), "")
+    schedule = now.room.config.schedule
+    kind: cadence.Kind = "fixed" if arm.refreshed == "every" else arm.refreshed
+    policy = cadence.policy(kind, arm.days or now.plan.every, schedule.drift_alpha, schedule.value_per_hit)
+    refreshes = [AsOf.parse(day) for day in before.refreshes]
+    decision = policy.decide(see(policy, now.counting, refreshes, now.book.cost_of_refresh(before.table)))
+    return replace(decision, why="") if kind == "fixed" else decision
+
+
+def _statistic(decision: CadenceDecision) -> float | None:
+    """What a policy saw; nothing where none was asked."""
+    return None if decision.statistic != decision.statistic or not decision.why else decision.statistic
 
 
 def _tuned(room: Workspace, run: Run, known: Knowledge, counting: Counting) -> tuple[str, str]:
@@ -166,23 +202,18 @@ def _trained(room: Workspace, run: Run, known: Knowledge, counting: Counting) ->
         return "", f"no sequence model: {error.message}"
 
 
-def _make(
-    room: Workspace,
-    run: Run,
-    arm: Arm,
-    known: Knowledge,
-    counting: Counting,
-    standing: Standing,
-    previous: Artifact | None,
-) -> Artifact:
+def _make(now: Now, arm: Arm, standing: Standing, before: Standing | None) -> Artifact:
+    room, known, counting = now.room, now.known, now.counting
     planner = sequence = None
     if standing.model and room.tuner is not None:
         planner = LatePlanner(room.tuner, committed(room, "models", standing.model), known.interests)
     if standing.sequence:
         sequence = committed(room, "sequences", standing.sequence)
     worded = _prompting(room, arm)
-    made = make_table(worded, run, known, counting, planner, standing.model, previous, sequence)
-    check(worded, run, known, counting, made)
+    previous = room.store.find("tables", before.table) if before else None
+    made = make_table(worded, now.run, known, counting, planner, standing.model, previous, sequence)
+    check(worded, now.run, known, counting, made)
+    now.book.add(now.run.record.steps)
     return made
 
 
@@ -192,12 +223,6 @@ def _prompting(room: Workspace, arm: Arm) -> Workspace:
         return room
     silent = room.config.evidence.model_copy(update={"level": "none"})
     return replace(room, config=room.config.model_copy(update={"evidence": silent}))
-
-
-def _is_due(plan: Plan, arm: Arm, now: AsOf, before: Standing) -> bool:
-    if arm.refreshed in ("never", "when tuned"):
-        return False
-    return _age(before.made, now) >= (arm.days or plan.every)
 
 
 def _age(day: str, now: AsOf) -> int:
