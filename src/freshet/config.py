@@ -159,8 +159,12 @@ class TuningConfig(_Section):
     learning_rate: float = Field(0.0, ge=0, description="0 = chosen by kind of planner")
     batch_size: int = Field(64, ge=1, description="examples per optimiser step")
     lora_rank: int = Field(16, ge=0, description="LoRA rank (kind = transformers); 0 = train all weights")
+    refit: bool = Field(
+        True,
+        description="once judged and weighed on held-out windows, tune anew on these as well for the table",
+    )
     max_seconds: float = Field(
-        240.0, gt=0, description="training stops after the step in which this is reached"
+        240.0, gt=0, description="one training stops after the step in which this is reached"
     )
     seed: int = Field(0, description="seed of initialisation and order")
 

@@ -72,6 +72,15 @@ class Noted(Protocol):
         """A line of text, or '' where there is nothing to say."""
 
 
+@runtime_checkable
+class Refitted(Protocol):
+    """Optional ability of a planner tuned on everything up to now: name the one tuned before it."""
+
+    @property
+    def forerunner(self) -> Planner:
+        """The planner tuned on what came before the held-out windows: what it answers there is a forecast."""
+
+
 @dataclass(frozen=True, slots=True)
 class TuningJob:
     """Everything a tuner needs, already chosen and worded.

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from freshet import evidence, inference
 from freshet.errors import NotEnoughData, PlannerError
-from freshet.ports import Noted, Planner
+from freshet.ports import Noted, Planner, Refitted
 from freshet.prompts import Prompts, names
 from freshet.steps.counting import Counting, Window
 from freshet.steps.knowledge import Knowledge
@@ -25,18 +25,41 @@ PROBE = 64
 
 @dataclass(frozen=True, slots=True)
 class Questions:
-    """All prompts that a table needs: those of its rows, then those its planner's weight is fitted on.
+    """All prompts that a table needs: those of its rows, and those its planner's weight is fitted on.
 
     Attributes:
         said: evidence of the table's prompts.
-        rows: how many of the prompts are the table's.
-        windows: held-out windows, each with the number of its prompts; theirs follow in this order.
+        rows: the table's prompts.
+        held: those of the held-out windows, one window after the other.
+        windows: held-out windows, each with the number of its prompts.
     """
 
     said: Evidence
-    prompts: Prompts
-    rows: int
+    rows: Prompts
+    held: Prompts
     windows: list[tuple[Window, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What is copied, what is inferred, and whom to ask: for the table's rows, for the held-out windows.
+
+    A planner that was refitted on the windows leaves them to its forerunner, which hasn't seen them.
+    """
+
+    rows: inference.Plan
+    held: inference.Plan
+    planner: Planner
+    judged: Planner
+
+    @property
+    def parts(self) -> tuple[tuple[inference.Plan, Planner], ...]:
+        return (self.rows, self.planner), (self.held, self.judged)
+
+    @property
+    def prompts(self) -> int:
+        """How many prompts have to be inferred."""
+        return len(self.rows.changed) + len(self.held.changed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,35 +142,43 @@ def questions(
     words = names(known.interests.descriptions, ws.config.planner.mode)
     with run.step("evidence") as step:
         said = gather(ws, known, counting, known.as_of, contexts, previous, withheld)
-        prompts = Prompts.of(contexts, words, said)
+        rows = Prompts.of(contexts, words, said)
+        held = Prompts.of(contexts[:0], words, Evidence.none(counting.k))
         windows = []
         budget = ws.config.inference.calibration_prompts // max(len(counting.windows), 1) if planned else 0
         for window in counting.windows if planned else ():
             sample, asked = _within(window, counting.k, budget)
             then = gather(ws, known, counting, window.start, asked, None, withheld)
-            prompts += Prompts.of(asked, words, then)
+            held += Prompts.of(asked, words, then)
             windows.append((sample, len(asked)))
         step.details = {"contexts": len(contexts), "with_evidence": len(said)}
-    return Questions(said, prompts, len(contexts), windows)
+    return Questions(said, rows, held, windows)
 
 
-def plan(ws: Workspace, asked: Questions, planner: Planner, stored: PlannerRows | None) -> inference.Plan:
+def plan(ws: Workspace, asked: Questions, planner: Planner, stored: PlannerRows | None) -> Planned:
     """Which rows are copied and which must be inferred."""
-    top = min(ws.config.inference.top, len(asked.prompts.names))
-    return inference.make_plan(asked.prompts, planner.version, asked.prompts.names, top, stored)
+    judged = planner.forerunner if isinstance(planner, Refitted) else planner
+    names, top = asked.rows.names, min(ws.config.inference.top, len(asked.rows.names))
+    return Planned(
+        inference.make_plan(asked.rows, planner.version, names, top, stored),
+        inference.make_plan(asked.held, judged.version, names, top, stored),
+        planner,
+        judged,
+    )
 
 
-def foretell(ws: Workspace, run: Run, asked: Questions, planned: inference.Plan, planner: Planner) -> Cost:
+def foretell(ws: Workspace, run: Run, planned: Planned) -> Cost:
     """Tell what the plan will infer and copy, and what that should cost; the planner is loaded only if asked.
 
     Time follows from the pace of the last inference in the ledger, or of a few prompts where there is none.
     """
-    anew = len(planned.changed)
-    usage = inference.expected(planned, planner, ws.config.inference.chunk) if anew else Usage()
-    seconds = 0.0 if not anew else _seconds(ws, planned, planner, usage)
+    anew, chunk = planned.prompts, ws.config.inference.chunk
+    wanted = [(part, planner) for part, planner in planned.parts if len(part.changed)]
+    usage = sum((inference.expected(part, planner, chunk) for part, planner in wanted), Usage())
+    seconds = 0.0 if not anew else _seconds(ws, planned, usage)
     money = None if seconds is None else run.money(seconds, usage.tokens)
     cost = Cost(usage.tokens, usage.flops, seconds, money)
-    rows = rows_of(asked, planned)
+    rows = rows_of(planned)
     run.say(
         f"plan: {rows['changed']:,} of {rows['rows']:,} rows changed, {rows['copied']:,} copied; {anew:,} "
         f"prompts to infer, held-out ones included: about {cost} {run.record.currency}"
@@ -155,16 +186,16 @@ def foretell(ws: Workspace, run: Run, asked: Questions, planned: inference.Plan,
     return cost
 
 
-def rows_of(asked: Questions, planned: inference.Plan) -> dict[str, Any]:
-    """How many rows a plan infers and copies; a prompt that occurs twice is inferred once."""
-    changed = planned.source < 0
-    anew = int(changed[: asked.rows].sum())
+def rows_of(planned: Planned) -> dict[str, Any]:
+    """How many rows a plan infers and copies; a prompt that one planner is asked twice is inferred once."""
+    changed, held = planned.rows.source < 0, planned.held.source < 0
+    anew = int(changed.sum())
     return {
-        "rows": asked.rows,
+        "rows": len(changed),
         "changed": anew,
-        "copied": asked.rows - anew,
-        "prompts": len(planned.changed),
-        "calibration": {"rows": len(changed) - asked.rows, "changed": int(changed[asked.rows :].sum())},
+        "copied": len(changed) - anew,
+        "prompts": planned.prompts,
+        "calibration": {"rows": len(held), "changed": int(held.sum())},
     }
 
 
@@ -174,41 +205,47 @@ def infer(
     """Plan, tell what it will cost, infer what changed, copy the rest."""
     with run.step("inference") as step:
         planned = plan(ws, asked, planner, stored)
-        expected = foretell(ws, run, asked, planned, planner)
-        if len(planned.changed) and isinstance(planner, Noted) and planner.note:
+        expected = foretell(ws, run, planned)
+        if planned.prompts and isinstance(planner, Noted) and planner.note:
             run.say(f"planner: {planner.note}")
         start = monotonic()
-        outcome = inference.run(
-            planned,
-            planner,
-            top=min(ws.config.inference.top, len(asked.prompts.names)),
-            chunk=ws.config.inference.chunk,
-            origin=origin,
-            work=ws.root / "work",
-            progress=run.progress("inference"),
-        )
+        outcomes = [
+            inference.run(
+                part,
+                whom,
+                top=min(ws.config.inference.top, len(asked.rows.names)),
+                chunk=ws.config.inference.chunk,
+                origin=origin,
+                work=ws.root / "work",
+                progress=run.progress("inference"),
+            )
+            for part, whom in planned.parts
+        ]
         seconds = monotonic() - start
-        step.add(outcome.usage)
+        for outcome in outcomes:
+            step.add(outcome.usage)
         actual = Cost(step.tokens, step.flops, seconds, run.money(seconds, step.tokens))
         step.details = {
-            **rows_of(asked, planned),
-            "resumed": outcome.resumed,
-            "failed": len(outcome.failures),
+            **rows_of(planned),
+            "resumed": sum(outcome.resumed for outcome in outcomes),
+            "failed": sum(len(outcome.failures) for outcome in outcomes),
             "by": _by(ws),
             "expected": asdict(expected),
             "actual": asdict(actual),
         }
-        if outcome.inferred:
-            run.say(f"inference: {outcome.inferred:,} prompts, {actual} {run.record.currency}")
-        for row, reason in outcome.failures[:3]:
-            [prompt] = asked.prompts.take([row])
-            run.say(f"  the planner failed on {prompt.context}: {reason}")
-    edges = np.cumsum([asked.rows, *(size for _, size in asked.windows)]).tolist()
+        if planned.prompts:
+            run.say(f"inference: {planned.prompts:,} prompts, {actual} {run.record.currency}")
+        for outcome, (part, _) in zip(outcomes, planned.parts, strict=True):
+            for row, reason in outcome.failures[:3]:
+                [prompt] = part.prompts.take([row])
+                run.say(f"  the planner failed on {prompt.context}: {reason}")
+    answers, held = (outcome.rows for outcome in outcomes)
+    edges = np.cumsum([0, *(size for _, size in asked.windows)]).tolist()
     windows = [
-        (window, _part(outcome.rows, slice(start, end)))
+        (window, _part(held, slice(start, end)))
         for (window, _), start, end in zip(asked.windows, edges, edges[1:], strict=False)
     ]
-    return Answers(_part(outcome.rows, slice(0, asked.rows)), windows)
+    return Answers(answers, windows)
 
 
 def joined(parts: Sequence[PlannerRows]) -> PlannerRows:
@@ -276,7 +313,7 @@ def _by(ws: Workspace) -> str:
     return " ".join([planner.kind, planner.model, planner.mode]) + f" beam {ws.config.inference.beam}"
 
 
-def _seconds(ws: Workspace, planned: inference.Plan, planner: Planner, usage: Usage) -> float | None:
+def _seconds(ws: Workspace, planned: Planned, usage: Usage) -> float | None:
     """What inference should take, by the last run that inferred enough to tell; None if nothing tells."""
     for record in reversed(ws.ledger.records()):
         for step in reversed(record.steps):
@@ -285,7 +322,8 @@ def _seconds(ws: Workspace, planned: inference.Plan, planner: Planner, usage: Us
                 spent = told["actual"]
                 if spent["tokens"]:  # 0 where all of it was resumed
                     return float(spent["seconds"]) / int(spent["tokens"]) * usage.tokens
-    return _probed(planned, planner)
+    paces = [_probed(part, planner) for part, planner in planned.parts if len(part.changed)]
+    return None if None in paces else sum(pace for pace in paces if pace is not None)
 
 
 def _probed(planned: inference.Plan, planner: Planner) -> float | None:

@@ -185,8 +185,8 @@ def foresee(
     asked = _ask(ws, run, known, counting, job, planned=True)
     with run.step("plan") as step:
         planned = prompting.plan(ws, asked, planner, _stored(ws, known, job))
-        cost = prompting.foretell(ws, run, asked, planned, planner)
-        step.details = {**prompting.rows_of(asked, planned), "expected": asdict(cost)}
+        cost = prompting.foretell(ws, run, planned)
+        step.details = {**prompting.rows_of(planned), "expected": asdict(cost)}
 
 
 def _ask(

@@ -13,13 +13,14 @@ from freshet.ports import Artifact, Planner, Tuner, TuningJob
 from freshet.prompts import NEXT, names, render
 from freshet.steps.counting import Counting
 from freshet.steps.knowledge import Knowledge
+from freshet.steps.late import FORERUNNER, MODEL, LatePlanner
 from freshet.steps.prompting import gather
 from freshet.steps.sources import committed
 from freshet.transitions.pool import day_name
 from freshet.types import AsOf, Context, ContextEvidence, Example, Prompt, Transitions, pack_contexts
 from freshet.workspace import Run, Workspace, version_of
 
-CODE = 1
+CODE = 2
 
 ROOM = 100_000_000
 """Transitions times interests that are held in memory to choose samples from."""
@@ -63,22 +64,27 @@ def verdict(ws: Workspace, model: str) -> str:
 def finetune(
     ws: Workspace, run: Run, known: Knowledge, counting: Counting, tuner: Tuner, withheld: frozenset[int]
 ) -> Artifact:
-    """Tune a model on what came before the held-out windows, and judge it on them.
+    """Tune a model on what came before the held-out windows, judge it on them, and refit it on all.
+
+    The table's answers come from the refitted model, its gates and its weight from the forerunner: a planner
+    may have seen the held-out windows, or be measured on them, but not both.
 
     Raises:
         GateFailed: the run waits for `freshet approve` or `freshet reject`; the last release keeps serving.
         NotEnoughData: there are no transitions to tune or to judge on.
     """
     settings = _settings(ws, known)
-    key = version_of(code=CODE, transitions=known.version, as_of=known.as_of, settings=settings)
+    key = version_of(transitions=known.version, as_of=known.as_of, settings=settings)
     model = ws.store.find("models", key)
     with run.step("tuning") as step:
         step.artifact, step.cached = f"models/{key}", model is not None
         if model is None:
-            examples = _examples(ws, run, known, counting, withheld)
             with ws.store.create("models", key) as draft:
-                report = tuner.tune(_job(ws, known, examples), draft.path / "model", run.progress("tuning"))
-                step.add(report.usage)
+                for folder, until in _trainings(ws, counting):
+                    examples = _examples(ws, run, known, counting, withheld, until)
+                    job = _job(ws, known, examples)
+                    report = tuner.tune(job, draft.path / folder, run.progress("tuning"))
+                    step.add(report.usage)
                 step.details = {
                     "examples": report.examples,
                     "epochs": round(report.epochs, 2),
@@ -94,8 +100,16 @@ def finetune(
                     "base": report.base,
                 }
             model = committed(ws, "models", key)
-    _pass_gates(ws, run, known, counting, tuner.open(model.path / "model", known.interests), key, withheld)
+    judged = LatePlanner(tuner, model, known.interests).forerunner
+    _pass_gates(ws, run, known, counting, judged, key, withheld)
     return model
+
+
+def _trainings(ws: Workspace, counting: Counting) -> list[tuple[str, AsOf]]:
+    """What is tuned: the folder of each model, and the moment before which its examples lie."""
+    if not ws.config.tuning.refit:
+        return [(MODEL, counting.held_since)]
+    return [(FORERUNNER, counting.held_since), (MODEL, counting.known.as_of)]
 
 
 def _pass_gates(
@@ -179,16 +193,22 @@ def _judge(
 
 
 def _examples(
-    ws: Workspace, run: Run, known: Knowledge, counting: Counting, withheld: frozenset[int]
+    ws: Workspace,
+    run: Run,
+    known: Knowledge,
+    counting: Counting,
+    withheld: frozenset[int],
+    until: AsOf,
 ) -> list[Example]:
+    """Samples from before a moment, in words."""
     config = ws.config.tuning
     # of a longer log a sample of users, whose latest transitions then reach further back
     limit = max(config.max_examples, ROOM // len(known.interests))
     since = settled(ws, known, counting)
-    rows = known.transitions.between(since, counting.held_since, limit).with_context()
+    rows = known.transitions.between(since, until, limit).with_context()
     if not counting.windows or len(rows) < 10:
         raise NotEnoughData(
-            f"{len(rows)} transitions with a context before the held-out windows are too few to tune on",
+            f"{len(rows)} transitions with a context before {until} are too few to tune on",
             hint='import more events, or set [planner] kind = "counts"',
         )
     per_label = config.examples_per_label
@@ -244,6 +264,7 @@ def _job(ws: Workspace, known: Knowledge, examples: Sequence[Example]) -> Tuning
 def _settings(ws: Workspace, known: Knowledge) -> dict[str, object]:
     """What a model must agree with to be used."""
     return {
+        "code": CODE,
         "planner": ws.config.planner.model_dump(exclude={"device"}),
         "tuning": ws.config.tuning.model_dump(exclude={"every_days"}),
         "evidence": ws.config.evidence.model_dump(),
