@@ -139,6 +139,15 @@ def test_sequence_scores_are_asked_about() -> None:
     assert "A sequence model beats the hybrid" in found["text"]
 
 
+def test_the_llm_is_judged_by_arms_that_differ_in_nothing_else() -> None:
+    skill = {"hybrid": 0.3, "hybrid-plain": 0.2, "counts": 0.25, "counts-sequence": 0.28, "sequence": 0.2}
+    found = frames(skill)
+    mixed = summarise(found.judged, found.states, found.costs, {**found.log, "mixed": True}, draws=50)
+    pairs = {one["name"]: one["difference"] for one in mixed["recommendation"]["questions"]}
+    assert pairs["planner"] == "hybrid-plain_vs_counts"
+    assert pairs["planner beside a sequence model"] == "hybrid_vs_counts-sequence"
+
+
 def test_drift_is_said_beside_its_null() -> None:
     assert "by more than chance" in drifting({"jaccard": 0.09, "null": 0.14, "z": -8.0, "n": 100})
     assert "no more than chance" in drifting({"jaccard": 0.163, "null": 0.163, "z": 0.0, "n": 100})

@@ -179,6 +179,7 @@ def _about(ws: Workspace, plan: Plan, origins: list[Artifact]) -> dict[str, Any]
     return {
         "name": ws.root.resolve().name,
         "simulated": simulated(ws),
+        "mixed": ws.config.sequence.use,
         "interests": origins[-1].manifest["interests"],
         "from": str(plan.start),
         "to": str(plan.end),

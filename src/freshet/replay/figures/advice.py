@@ -7,7 +7,7 @@ from typing import Any
 
 from freshet.replay.figures.choice import Choice
 from freshet.replay.figures.differences import negated, not_below, reference
-from freshet.replay.figures.questions import QUESTIONS, answer
+from freshet.replay.figures.questions import answer, questions
 from freshet.replay.figures.wording import points, rate, signed, span
 
 LEAVE = "Leave it as it is: nothing that is refreshed was shown to do better than the first day's table."
@@ -34,7 +34,7 @@ def recommend(
     every, tune = _cadence(choice.arm, arms[choice.arm]["tables"], log)
     told = [
         answer(question, differences[f"{question.a}_vs_{question.b}"])
-        for question in QUESTIONS
+        for question in questions(bool(log.get("mixed")))
         if f"{question.a}_vs_{question.b}" in differences
     ]
     opening = headline(choice.arm, every, tune)
@@ -77,6 +77,7 @@ def headline(arm: str, every: float | None, tune: float | None) -> str:
         "hybrid": f"Refresh the table {fresh} and {tuning}.",
         "hybrid-adaptive": f"Refresh the table when drift is found (here {fresh} on average) and {tuning}.",
         "hybrid-cost": f"Refresh the table when staleness costs more (here {fresh} on average) and {tuning}.",
+        "hybrid-plain": f"Refresh the table {fresh} and {tuning}, without the sequence score in the mixture.",
         "hybrid-sequence": f"Refresh the table {fresh}, {tuning}, with the sequence score in the mixture.",
         "counts": f"Run plain counts, refreshed {fresh}: no language model was shown to be worth its cost.",
         "counts-sequence": f"Run counts with the sequence score, refreshed {fresh}; no language model.",

@@ -26,6 +26,7 @@ NAMED = (
     ("counts-sequence", "sequence"),
     ("hybrid-sequence", "sequence"),
     ("hybrid-sequence", "counts-sequence"),
+    ("hybrid-plain", "counts"),
     ("hybrid-adaptive", "hybrid"),
     ("hybrid-cost", "hybrid"),
 )

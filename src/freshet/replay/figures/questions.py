@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from freshet.replay.figures.differences import Verdict
@@ -21,7 +21,31 @@ class Question:
     says: Mapping[Verdict, str]
 
 
-QUESTIONS = (
+_COUNTS = Question(
+    "planner",
+    "Does the LLM beat plain counts?",
+    "hybrid",
+    "counts",
+    {
+        "better": "The LLM beats plain counts",
+        "same": "Counts win here: the LLM adds nothing that matters",
+        "unclear": "Counts win here: no gain by the LLM can be shown",
+        "worse": "Counts win here: the LLM makes the ranking worse",
+    },
+)
+_SEQUENCE = Question(
+    "planner beside a sequence model",
+    "Does the LLM add to counts with a sequence score?",
+    "hybrid-sequence",
+    "counts-sequence",
+    {
+        "better": "With the sequence score in the mixture the LLM still adds to it",
+        "same": "With the sequence score in the mixture the LLM adds nothing that matters",
+        "unclear": "With the sequence score in the mixture no gain by the LLM can be shown",
+        "worse": "With the sequence score in the mixture the LLM makes the ranking worse",
+    },
+)
+_PATHS = (
     Question(
         "refreshing",
         "Is refreshing worth it?",
@@ -70,30 +94,8 @@ QUESTIONS = (
             "worse": "Tuning again hurts here",
         },
     ),
-    Question(
-        "planner",
-        "Does the LLM beat plain counts?",
-        "hybrid",
-        "counts",
-        {
-            "better": "The LLM beats plain counts",
-            "same": "Counts win here: the LLM adds nothing that matters",
-            "unclear": "Counts win here: no gain by the LLM can be shown",
-            "worse": "Counts win here: the LLM makes the ranking worse",
-        },
-    ),
-    Question(
-        "planner beside a sequence model",
-        "Does the LLM add to counts with a sequence score?",
-        "hybrid-sequence",
-        "counts-sequence",
-        {
-            "better": "With the sequence score in the mixture the LLM still adds to it",
-            "same": "With the sequence score in the mixture the LLM adds nothing that matters",
-            "unclear": "With the sequence score in the mixture no gain by the LLM can be shown",
-            "worse": "With the sequence score in the mixture the LLM makes the ranking worse",
-        },
-    ),
+)
+_BESIDES = (
     Question(
         "sequence model",
         "Does the hybrid beat a sequence model?",
@@ -119,6 +121,17 @@ QUESTIONS = (
         },
     ),
 )
+
+
+def questions(mixed: bool) -> tuple[Question, ...]:
+    """All questions; what the LLM adds is asked of arms that differ by its score alone.
+
+    Args:
+        mixed: whether the workspace's own mixture, and so that of `hybrid`, holds the sequence score.
+    """
+    if mixed:
+        return *_PATHS, replace(_COUNTS, a="hybrid-plain"), replace(_SEQUENCE, a="hybrid"), *_BESIDES
+    return *_PATHS, _COUNTS, _SEQUENCE, *_BESIDES
 
 
 def answer(question: Question, difference: Mapping[str, Any]) -> dict[str, Any]:

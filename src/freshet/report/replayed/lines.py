@@ -21,6 +21,7 @@ FRESH = {
     "hybrid-adaptive": ("tuned again", "when drift is found", "when drift is found"),
     "hybrid-cost": ("tuned again", "when it pays", "when it pays"),
     "hybrid-sequence": ("tuned again", "refreshed", "refreshed"),
+    "hybrid-plain": ("tuned again", "refreshed", "refreshed"),
     "counts": ("no model", "none", "refreshed"),
     "counts-sequence": ("sequence model, tuned again", "none", "refreshed"),
     "sequence": ("sequence model, tuned again", "none", "none"),

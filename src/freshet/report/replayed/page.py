@@ -47,18 +47,23 @@ def render(document: Mapping[str, Any]) -> str:
             reference=document["reference"],
             arms=lines.arms(document),
             lines=lines,
-            charts={
-                "days": curves.by_day(document, MAIN),
-                "papers": curves.by_day(document, PAPERS),
-                "loss": curves.loss_by_age(document),
-                "overlap": curves.overlap_by_age(document),
-                "age": curves.by_age(document),
-                "frontier": scatter.frontier(document),
-                "calibration": curves.calibration(document, ("hybrid", "counts", "static", "popularity")),
-                "churn": curves.churn(document),
-                "weights": curves.weights(document),
-            },
+            charts=charts(document),
             paper=paper.beside(document),
             paper_title=paper.TITLE,
         )
     )
+
+
+def charts(document: Mapping[str, Any]) -> dict[str, Markup | None]:
+    """The page's charts by name; None where the replay has nothing to draw."""
+    return {
+        "days": curves.by_day(document, MAIN),
+        "papers": curves.by_day(document, PAPERS),
+        "loss": curves.loss_by_age(document),
+        "overlap": curves.overlap_by_age(document),
+        "age": curves.by_age(document),
+        "frontier": scatter.frontier(document),
+        "calibration": curves.calibration(document, ("hybrid", "counts", "static", "popularity")),
+        "churn": curves.churn(document),
+        "weights": curves.weights(document),
+    }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 import altair as alt
@@ -12,6 +14,8 @@ from freshet.report import charts
 
 GAP = 0.045
 """Of the chart's height: labels closer than that are moved apart."""
+NAME = 0.25
+"""Of the chart's width, about: what a label takes."""
 
 
 def frontier(document: Mapping[str, Any]) -> Markup | None:
@@ -33,15 +37,17 @@ def frontier(document: Mapping[str, Any]) -> Markup | None:
         }
         for arm, found in arms.items()
     ]
-    for row, place in zip(rows, apart([row["hit"] for row in rows], _span(rows) * GAP), strict=True):
-        row["label"] = place
+    for column in columns(rows):
+        heights = apart([row["hit"] for row in column], _span(rows) * GAP)
+        for row, height in zip(column, heights, strict=True):
+            row["label"] = height
     title = f"{unit if unit == 'seconds' else document['log'].get('currency', 'money')} per 30 days"
     most = max(row["cost"] for row in rows)
     x = alt.X(
         "cost:Q",
         axis=charts.axis(title, format="~g", tickCount=4, grid=False),
         # labels stand at the right of the dearest arm
-        scale=alt.Scale(type="log", domain=[least / 2, most * (most / least) ** 0.45 * 2]),
+        scale=alt.Scale(type="log", domain=[least / 2, most * (2 * most / least) ** NAME]),
     )
     look = alt.condition("datum.best", alt.value(charts.ACCENT), alt.value(charts.MUTED))
     base = alt.Chart(charts.data(rows)).encode(x=x, color=look)
@@ -58,6 +64,18 @@ def frontier(document: Mapping[str, Any]) -> Markup | None:
     chart = (edge + interval + point + name).properties(width=charts.WIDTH - 60, height=300)
     told = "; ".join(f"{row['arm']} {row['hit']:.1%} at {spent[row['arm']]:.3g}" for row in rows)
     return charts.render(chart, f"hit@5 against {title}: {told}")
+
+
+def columns(rows: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """Rows whose costs are so close that their labels could meet, cheapest first."""
+    order = sorted(rows, key=lambda row: float(row["cost"]))
+    width = NAME * math.log(2 * order[-1]["cost"] / order[0]["cost"])
+    found = [order[:1]]
+    for before, row in pairwise(order):
+        if math.log(row["cost"] / before["cost"]) > width:
+            found.append([])
+        found[-1].append(row)
+    return found
 
 
 def apart(wished: list[float], gap: float) -> list[float]:
