@@ -95,7 +95,8 @@ def test_nothing_needs_refreshing_in_a_world_that_stands_still() -> None:
 def test_a_slower_cadence_that_keeps_up_is_named_and_chosen() -> None:
     found = told({"hybrid": 0.3, "hybrid@6d": 0.3, "static": 0.2}, transitions=20000, users=4000)
     recommendation = found["recommendation"]
-    assert "Refreshing every 6 days is enough: every 2 days is " in recommendation["text"]
+    assert "Refreshing every 6 days instead of every 2 days: " in recommendation["text"]
+    assert "in hit@5, which is enough." in recommendation["text"]
     assert recommendation["arm"] == "hybrid@6d"
     assert recommendation["every_days"] == pytest.approx(6)
     against = found["cost"]
@@ -121,7 +122,7 @@ def test_without_a_planner_counts_are_the_reference() -> None:
     assert found["reference"] == "counts"
     assert found["recommendation"]["arm"] == "counts"
     assert "Refreshing counts alone beats the first day's table" in found["recommendation"]["text"]
-    assert "Refreshing every 10 days was not shown to be enough" in found["recommendation"]["text"]
+    assert "in hit@5, which is a loss." in found["recommendation"]["text"]
     assert {"counts_vs_static", "counts_vs_counts@10d"} <= set(found["differences"])
 
 

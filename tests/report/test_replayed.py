@@ -135,4 +135,4 @@ def test_labels_stand_apart_and_stay_where_there_is_room() -> None:
 
 def test_long_replays_name_years() -> None:
     long = told({"hybrid": 0.3, "static": 0.3}, transitions=600, days=900, every=30, tune=180)
-    assert "2025" in (curves.by_day(long, ("hybrid",)) or "")
+    assert "2025" in (curves.by_day(long, ("hybrid", "static")) or "")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from freshet.replay.figures.choice import Choice
-from freshet.replay.figures.differences import negated, not_below, reference
+from freshet.replay.figures.differences import negated, not_below, reference, verdict
 from freshet.replay.figures.questions import answer, questions
 from freshet.replay.figures.wording import points, rate, signed, span
 
@@ -126,11 +126,19 @@ def _slower(
             continue
         ahead = differences[f"{first}_vs_{arm}"]["hit_at_5"]
         days = float(arm.removeprefix(f"{first}@").removesuffix("d"))
-        keeps_up = not_below(negated(ahead), margin, int(log["users"]))
-        lost = "is enough" if keeps_up else "was not shown to be enough"
         usual = span(float(log["every_days"]))
-        said.append(f"Refreshing {span(days)} {lost}: {usual} is {points(ahead)} in hit@5 ahead.")
+        said.append(
+            f"Refreshing {span(days)} instead of {usual}: {points(negated(ahead))} in hit@5, "
+            f"{_worth(negated(ahead), margin, int(log['users']))}."
+        )
     return said
+
+
+def _worth(change: Mapping[str, Any], margin: float, users: int) -> str:
+    if not_below(change, margin, users):
+        return "which is enough"
+    lost = verdict(change, margin, users) == "worse"
+    return "which is a loss" if lost else "too uncertain to call it enough"
 
 
 def _cadence(

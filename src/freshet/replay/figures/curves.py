@@ -13,7 +13,7 @@ from freshet.replay.figures.resampled import Resampled, estimate, ratio
 from freshet.types import FloatArray
 
 DAYS_ONE_BY_ONE = 120
-AGES = 15
+AGES = 10
 """Bins of a table's age, at most."""
 
 

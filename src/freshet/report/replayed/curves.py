@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Any
 
 import altair as alt
@@ -21,23 +22,25 @@ LOOKS = (
 """Colour and dashes of the lines of a chart: told apart without colours too."""
 SMOOTH = 7
 """Days averaged around each day, where periods are single days."""
+SMOOTH_PERIODS = 3
+"""Periods averaged around each period, where they are longer."""
 
 Row = dict[str, Any]
 
 
 def by_day(document: Mapping[str, Any], arms: Sequence[str]) -> Markup | None:
-    """hit@5 over time; single days are smoothed. None without one of the arms."""
+    """hit@5 over time, smoothed. None without two of the arms."""
     there = [arm for arm in arms if arm in document["arms"]][: len(LOOKS)]
-    if not there:
+    if len(there) < 2:
         return None
-    width = SMOOTH if document["log"]["period_days"] == 1 else 1
+    width = SMOOTH if document["log"]["period_days"] == 1 else SMOOTH_PERIODS
     rows = [
         {"arm": arm, "x": line["from"], "y": line["hit_at_5"]["value"]}
         for arm in there
         for line in smoothed(document["arms"][arm]["by_day"], width)
     ]
     said = ", ".join(f"{arm} {document['arms'][arm]['hit_at_5']['value']:.1%}" for arm in there)
-    x = alt.X("x:T", axis=charts.axis(grid=False, tickCount=6, format="%-d %b" if _short(rows) else "%Y"))
+    x = alt.X("x:T", axis=charts.axis(grid=False, tickCount=6, format=_days(rows)))
     return _lines(rows, there, x, "hit@5", ".0%", f"hit@5 over time; over the whole period: {said}")
 
 
@@ -56,8 +59,7 @@ def smoothed(found: Sequence[Row], width: int) -> list[Row]:
 def by_age(document: Mapping[str, Any]) -> Markup | None:
     """hit@5 by age of the arm's own table, for arms whose tables grow old."""
     old = [arm for arm, found in document["arms"].items() if len(found["by_age"]) > 2]
-    wished = [arm for arm in ("static", "finetune", "retrieval-frozen") if arm in old]
-    there = (wished + [arm for arm in old if "@" in arm])[: len(LOOKS)]
+    there = [arm for arm in ("static", "finetune", "retrieval-frozen") if arm in old]
     if not there:
         return None
     rows = [
@@ -93,7 +95,7 @@ def loss_by_age(document: Mapping[str, Any]) -> Markup | None:
     zero = alt.Chart().mark_rule(color=charts.MUTED).encode(y=alt.datum(0))
     chart = (
         alt.layer(zero, band, line, data=charts.data(rows))
-        .properties(width=(charts.WIDTH - 110) // max(len(names), 2), height=120)
+        .properties(width=(charts.WIDTH - 110) // min(len(names), 3), height=120)
         .facet(facet=alt.Facet("arm:N", sort=names, header=alt.Header(title=None)), columns=3, spacing=18)
     )
     last = "; ".join(
@@ -129,7 +131,7 @@ def churn(document: Mapping[str, Any]) -> Markup | None:
     ]
     if len(rows) < 2:
         return None
-    x = alt.X("x:T", axis=charts.axis(grid=False, tickCount=6, format="%-d %b" if _short(rows) else "%Y"))
+    x = alt.X("x:T", axis=charts.axis(grid=False, tickCount=6, format=_days(rows)))
     told = f"Share of the top 5 replaced from one table of {document['reference']} to the next"
     return _lines(rows, ["churn", "repeat-run floor"], x, "share replaced", ".0%", told)
 
@@ -141,7 +143,7 @@ def weights(document: Mapping[str, Any]) -> Markup | None:
     if arm is None or len(held[arm]["by_origin"]) < 2:
         return None
     rows = [{**line, "x": line["origin"]} for line in held[arm]["by_origin"]]
-    x = alt.X("x:T", axis=charts.axis(grid=False, tickCount=6, format="%-d %b" if _short(rows) else "%Y"))
+    x = alt.X("x:T", axis=charts.axis(grid=False, tickCount=6, format=_days(rows)))
     base = alt.Chart(charts.data(rows)).encode(x=x)
     y = alt.Y("low:Q", axis=charts.axis("weight"))
     band = base.mark_area(color=charts.ACCENT, opacity=0.2).encode(y=y, y2="high:Q")
@@ -210,6 +212,8 @@ def _lines(
     return charts.render(chart.properties(width=charts.WIDTH - 60, height=210), told)
 
 
-def _short(rows: Sequence[Row]) -> bool:
-    """Whether the days lie within a year, about."""
-    return int(max(rows, key=lambda row: row["x"])["x"][:4]) - int(rows[0]["x"][:4]) <= 1
+def _days(rows: Sequence[Row]) -> str:
+    """How days are written on an axis: by how long the replay was."""
+    days = [date.fromisoformat(row["x"]) for row in rows]
+    span = (max(days) - min(days)).days
+    return "%-d %b" if span < 200 else "%b %Y" if span < 1200 else "%Y"

@@ -58,7 +58,7 @@ def charts(document: Mapping[str, Any]) -> dict[str, Markup | None]:
     """The page's charts by name; None where the replay has nothing to draw."""
     return {
         "days": curves.by_day(document, MAIN),
-        "papers": curves.by_day(document, PAPERS),
+        "papers": curves.by_day(document, PAPERS) if set(PAPERS) <= set(document["arms"]) else None,
         "loss": curves.loss_by_age(document),
         "overlap": curves.overlap_by_age(document),
         "age": curves.by_age(document),

@@ -14,7 +14,7 @@ from freshet.report import charts
 
 GAP = 0.045
 """Of the chart's height: labels closer than that are moved apart."""
-NAME = 0.25
+NAME = 0.3
 """Of the chart's width, about: what a label takes."""
 
 
@@ -47,7 +47,7 @@ def frontier(document: Mapping[str, Any]) -> Markup | None:
         "cost:Q",
         axis=charts.axis(title, format="~g", tickCount=4, grid=False),
         # labels stand at the right of the dearest arm
-        scale=alt.Scale(type="log", domain=[least / 2, most * (2 * most / least) ** NAME]),
+        scale=alt.Scale(type="log", nice=False, domain=[least / 2, most * (2 * most / least) ** NAME]),
     )
     look = alt.condition("datum.best", alt.value(charts.ACCENT), alt.value(charts.MUTED))
     base = alt.Chart(charts.data(rows)).encode(x=x, color=look)
