@@ -25,11 +25,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet import counts, events, inference, pipeline
+from freshet import counts, events, pipeline
 from freshet.errors import GateFailed
+from freshet.ports import Artifact
 from freshet.steps.counting import Counting
 from freshet.steps.knowledge import learn
-from freshet.steps.publishing import open_scorer
+from freshet.steps.publishing import open_planner, open_scorer
 from freshet.steps.sources import import_sources
 from freshet.types import AsOf, Transitions
 from freshet.wiring import open_workspace
@@ -98,7 +99,7 @@ def evaluate(ws: Workspace, options: argparse.Namespace, show: Show) -> dict[str
             known = learn(ws, run, moment)
             popular = best_popularity(Counting(known, ws.config.transitions.k, 5000))
         if len(test):
-            judge(judged, scorer, popular, artifact.path, test)
+            judge(judged, scorer, popular, artifact, test)
         refreshes += 1
         show.say(f"{moment}: judged {sum(map(len, judged.user))} transitions")
         moment = following
@@ -126,11 +127,11 @@ def best_popularity(counting: Counting) -> int:
     return int(totals.argmax())
 
 
-def judge(judged: Judged, scorer: counts.Scorer, popular: int, table: Path, test: Transitions) -> None:
+def judge(judged: Judged, scorer: counts.Scorer, popular: int, table: Artifact, test: Transitions) -> None:
     """Score the transitions of one period."""
     rows = np.arange(len(test))
     popularity = np.broadcast_to(scorer.model.popularity[popular], test.known.shape)
-    planner = planner_scores(scorer, table)
+    planner = open_planner(table, scorer.model.interests)
     scores = scorer(test.recent, test.known)
     alone = scores.count
     if planner is not None:
@@ -148,15 +149,6 @@ def judge(judged: Judged, scorer: counts.Scorer, popular: int, table: Path, test
         right = logp[rows, test.successor]
         judged.rank[arm].append((logp > right[:, None]).sum(axis=1))
         judged.nll[arm].append(-right)
-
-
-def planner_scores(scorer: counts.Scorer, table: Path) -> counts.PlannerScores | None:
-    """The planner's rows even where its weight was fitted to nothing."""
-    if scorer.planner is not None:
-        return scorer.planner
-    if not (table / "planner").exists():
-        return None
-    return counts.PlannerScores(inference.read(table / "planner"), scorer.model.interests)
 
 
 def summary(

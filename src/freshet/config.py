@@ -157,7 +157,9 @@ class TuningConfig(_Section):
     )
     epochs: float = Field(0.0, ge=0, description="passes over the examples; 0 = chosen by kind of planner")
     learning_rate: float = Field(0.0, ge=0, description="0 = chosen by kind of planner")
-    batch_size: int = Field(64, ge=1, description="examples per optimiser step")
+    batch_size: int = Field(
+        0, ge=0, description="examples per optimiser step; 0 = 256 for scratch, 64 for pretrained models"
+    )
     lora_rank: int = Field(16, ge=0, description="LoRA rank (kind = transformers); 0 = train all weights")
     refit: bool = Field(
         True,

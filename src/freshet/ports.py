@@ -73,6 +73,15 @@ class Noted(Protocol):
 
 
 @runtime_checkable
+class Relative(Protocol):
+    """Optional ability of a planner: answer relative to popularity, which then multiplies what it says."""
+
+    @property
+    def relative(self) -> bool:
+        """Whether its probabilities say what a context changes about popularity, not what comes next."""
+
+
+@runtime_checkable
 class Refitted(Protocol):
     """Optional ability of a planner tuned on everything up to now: name the one tuned before it."""
 
@@ -82,10 +91,26 @@ class Refitted(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Candidates:
+    """What the successor of each of n examples was chosen from.
+
+    Attributes:
+        known: (n, N) interests the user knew; never a successor.
+        popularity: (W, N) log-share of each interest among recent successors, before each of W windows.
+        window: (n,) the window of each example.
+    """
+
+    known: BoolArray
+    popularity: NDArray[np.float32]
+    window: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
 class TuningJob:
     """Everything a tuner needs, already chosen and worded.
 
-    `max_seconds` bounds training; `epochs` and `learning_rate` of 0 mean: the tuner's own default.
+    `max_seconds` bounds training; `epochs`, `learning_rate` and `batch_size` of 0 mean: the tuner's own
+    default. `candidates` are those of `examples`, for tuners that learn from them.
     """
 
     interests: Interests
@@ -98,6 +123,7 @@ class TuningJob:
     lora_rank: int
     max_seconds: float
     seed: int
+    candidates: Candidates | None = None
 
 
 class Tuner(Protocol):

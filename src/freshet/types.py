@@ -279,13 +279,17 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class TuningReport:
-    """What fine-tuning did: number of examples, passes, losses (nats per completion token), and cost."""
+    """What fine-tuning did: number of examples, passes, losses (nats per completion token), and cost.
+
+    `relative`: the planner's answers are relative to recent popularity (see `ports.Relative`).
+    """
 
     examples: int
     epochs: float
     losses: tuple[float, ...]
     usage: Usage
     base: str
+    relative: bool = False
 
 
 @dataclass(frozen=True, slots=True)

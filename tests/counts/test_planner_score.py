@@ -162,3 +162,13 @@ def test_fused_scores_without_weight_for_the_planner_are_the_counts() -> None:
     np.testing.assert_allclose(np.exp(scores.planner).sum(axis=1), 1.0, rtol=1e-6)
     alone = Scorer(model, counts, planner, np.array([0.0, 1.0]))(held.recent, held.known)
     np.testing.assert_allclose(alone.fused, alone.planner, rtol=1e-6)
+
+
+def test_relative_answers_are_multiplied_by_the_popularity_of_now() -> None:
+    popularity = np.array([0.4, 0.1, 0.1, 0.2, 0.2])
+    planner = PlannerScores(rows({(4,): {0: 0.4, 2: 0.3}}, 2), N, popularity)
+    feature = np.exp(planner.feature(users((4,)), COUNTS)[0].astype(np.float64))
+    expected = np.array([0.4, 0.1, 0.3, 0.1, 0.1]) * popularity  # what is left open is relative to it as well
+    np.testing.assert_allclose(feature, expected / expected.sum(), rtol=1e-5)
+    unknown = np.exp(planner.feature(users((0,)), COUNTS)[0].astype(np.float64))
+    np.testing.assert_allclose(unknown, COUNTS[0], rtol=1e-5)

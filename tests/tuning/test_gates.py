@@ -136,3 +136,12 @@ def test_a_prompt_that_can_not_be_ranked_is_a_miss_and_stops_nothing() -> None:
     nothing = verdict(Oracle([0] * ROWS, 40, frozenset(range(ROWS))))
     assert nothing.recall["planner"] == 0.0  # also where interest 0 was right
     assert [f["predicted"] for f in nothing.failures] == [""] * 5
+
+
+def test_answers_relative_to_popularity_are_judged_with_it() -> None:
+    always = np.full((ROWS, N), -9.0)
+    always[np.arange(ROWS), ANSWERS] = 9.0
+    lost = Oracle(ANSWERS, 0)
+    alone = judge(lost, PROMPTS, held(), NAMES, "label", {}, GatesConfig())
+    told = judge(lost, PROMPTS, held(), NAMES, "label", {}, GatesConfig(), always)
+    assert (alone.recall["planner"], told.recall["planner"]) == (0.0, 1.0)

@@ -21,11 +21,15 @@ class PlannerScores:
     Args:
         rows: the planner's answers.
         interests: N.
+        popularity: (N,) shares that the answers are relative to, as they are now; None = they stand alone.
     """
 
-    def __init__(self, rows: PlannerRows, interests: int) -> None:
+    def __init__(
+        self, rows: PlannerRows, interests: int, popularity: NDArray[np.float64] | None = None
+    ) -> None:
         self.rows = rows
         self.interests = interests
+        self.popularity = popularity
         codes = context_codes(np.asarray(rows.contexts))
         answered = np.asarray((np.asarray(rows.successors) >= 0).any(axis=1))
         order = np.argsort(codes, kind="stable")
@@ -68,6 +72,7 @@ class PlannerScores:
         last = recent[:, -1:]
         total = np.zeros((len(recent), self.interests))
         looked_up = np.zeros((len(recent), 1))
+        left = counts if self.popularity is None else np.ones_like(counts)  # who follows what is left open
 
         def add(contexts: NDArray[np.int16], wanted: NDArray[np.bool_]) -> None:
             if not wanted.any():
@@ -75,7 +80,7 @@ class PlannerScores:
             row = self.find(contexts)
             use = wanted & (row >= 0)
             if use.any():
-                total[use] += self.spread(row[use], counts[use])
+                total[use] += self.spread(row[use], left[use])
                 looked_up[use] += 1
 
         if width == 1:
@@ -89,5 +94,9 @@ class PlannerScores:
             add(np.hstack([blank, np.full_like(last, -1), last]), alone)
         if width > 2:
             add(recent[:, -width:], np.asarray((recent[:, -width:] >= 0).all(axis=1)))
-        shares = np.where(looked_up > 0, total / np.maximum(looked_up, 1), counts)
+        total /= np.maximum(looked_up, 1)
+        if self.popularity is not None:
+            total *= self.popularity
+            total /= np.maximum(total.sum(axis=1, keepdims=True), FLOOR)
+        shares = np.where(looked_up > 0, total, counts)
         return np.log(np.maximum(shares, FLOOR)).astype(np.float32)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet import counts, evidence, inference
+from freshet import counts, evidence
 from freshet.durable import read_json
 from freshet.ports import Artifact
 from freshet.replay import baselines
@@ -130,10 +130,8 @@ class Judges:
         if not table:
             return None
         if table not in self._planners:
-            folder = committed(self.room, "tables", table).path / "planner"
-            self._planners[table] = (
-                counts.PlannerScores(inference.read(folder), self.size) if folder.exists() else None
-            )
+            made = committed(self.room, "tables", table)
+            self._planners[table] = publishing.open_planner(made, self.size)
         return self._planners[table]
 
     def _evidence(self, table: str) -> Evidence:

@@ -65,6 +65,13 @@ class Counting:
             self._models[moment] = self._build(moment, self.strengths)
         return self._models[moment]
 
+    def base(self, moment: AsOf) -> NDArray[np.float64]:
+        """(N,) the popularity before a moment that transitions are shrunk to; see `CountModel.base`."""
+        half_lives = self.known.scales.half_lives
+        sums = self.known.transitions.sums(moment, half_lives[len(half_lives) // 2], 0)
+        [share] = counts.popularity_of([sums], len(self.known.interests))
+        return np.asarray(share)
+
     def _build(self, moment: AsOf, strengths: Sequence[float]) -> counts.CountModel:
         popularity, suffixes = self.sums(moment)
         return counts.CountModel.build(popularity, suffixes, len(self.known.interests), strengths)

@@ -48,6 +48,11 @@ class LatePlanner:
         return self._planner.size(prompts)
 
     @property
+    def relative(self) -> bool:
+        """Whether the model was trained to answer relative to popularity."""
+        return bool(self.model.manifest.get("relative", False))
+
+    @property
     def note(self) -> str:
         """What the loaded planner has to say, if anything."""
         return self._planner.note if isinstance(self._planner, Noted) else ""

@@ -13,17 +13,17 @@ from numpy.typing import NDArray
 from freshet import counts, evidence, inference, table
 from freshet.durable import read_json, write_json
 from freshet.errors import VerificationError
-from freshet.ports import Artifact, Planner
+from freshet.ports import Artifact, Planner, Relative
 from freshet.sequence import read as read_sequence
 from freshet.sequence import write as write_sequence
 from freshet.steps import prompting, sequencing
 from freshet.steps.counting import Counting
 from freshet.steps.knowledge import Knowledge
 from freshet.steps.sources import committed
-from freshet.types import Eligibility, Fusion, PlannerRows, context_codes
+from freshet.types import AsOf, Eligibility, Fusion, PlannerRows, context_codes
 from freshet.workspace import Release, Run, Workspace, version_of
 
-CODE = 4
+CODE = 5
 
 
 @dataclass(frozen=True)
@@ -123,10 +123,11 @@ def make_table(
     answers = None
     if planner is not None:
         answers = prompting.infer(ws, run, asked, planner, _stored(ws, known, job), job.version)
-    fusion = _fuse(run, counting, answers, sequence, len(known.interests))
+    relative = isinstance(planner, Relative) and planner.relative
+    fusion = _fuse(run, counting, answers, sequence, relative)
     with run.step("table") as step, ws.store.create("tables", job.version) as draft:
         step.artifact = f"tables/{job.version}"
-        scores = counts.PlannerScores(answers.rows, len(known.interests)) if answers is not None else None
+        scores = _scores(counting, known.as_of, answers.rows, relative) if answers is not None else None
         model_now = sequencing.open_model(sequence) if sequence is not None else None
         logits = model_now.logits if model_now is not None else None
         scorer = counting.scorer(scores, fusion.used if fusion is not None else None, logits)
@@ -138,7 +139,7 @@ def make_table(
             inference.write(answers.calibration(), draft.path / "calibration")
         if scorer.sequence is not None and model_now is not None:
             write_sequence(model_now, draft.path / "sequence")
-        weights = _weights(counting, fusion)
+        weights = _weights(counting, fusion) | {"relative": relative}
         write_json(draft.path / "mixture.json", weights)
         draft.manifest = _manifest(ws, known, job, planner)
         step.details = {"rows": len(job.contexts), "drives": weights}
@@ -151,17 +152,23 @@ def _fuse(
     counting: Counting,
     answers: prompting.Answers | None,
     sequence: Artifact | None,
-    interests: int,
+    relative: bool,
 ) -> Fusion | None:
     """What planner and sequence model are worth beside the counts; None where there is neither."""
     if answers is None and sequence is None:
         return None
     answered = None
     if answers is not None:
-        answered = [(w, counts.PlannerScores(rows, interests)) for w, rows in answers.windows]
+        answered = [(w, _scores(counting, w.start, rows, relative)) for w, rows in answers.windows]
     early = sequencing.open_model(sequence, sequencing.EARLY).logits if sequence is not None else None
     with run.step("mixture"):
         return counting.fused(answered, early)
+
+
+def _scores(counting: Counting, moment: AsOf, rows: PlannerRows, relative: bool) -> counts.PlannerScores:
+    """The planner's score before a moment; relative answers are multiplied by the popularity of then."""
+    model = counting.model(moment)
+    return counts.PlannerScores(rows, model.interests, model.base if relative else None)
 
 
 def foresee(
@@ -271,11 +278,20 @@ def open_scorer(made: Artifact, interests: int) -> counts.Scorer:
         return counts.Scorer(model, by_length)
     planner = sequence = None
     if counts.PLANNER in fused:
-        planner = counts.PlannerScores(inference.read(made.path / "planner"), interests)
+        planner = open_planner(made, interests)
     if counts.SEQUENCE in fused:
         sequence = read_sequence(made.path / "sequence").logits
     weights = np.array([fused[name]["weight"] for name in counts.FUSED if name in fused])
     return counts.Scorer(model, by_length, planner, weights, sequence)
+
+
+def open_planner(made: Artifact, interests: int) -> counts.PlannerScores | None:
+    """The planner's score in a table, even where its weight was fitted to nothing; None without a planner."""
+    if not (made.path / "planner").exists():
+        return None
+    relative = read_json(made.path / "mixture.json").get("relative", False)
+    popularity = counts.read(made.path / "counts").base if relative else None
+    return counts.PlannerScores(inference.read(made.path / "planner"), interests, popularity)
 
 
 def check(ws: Workspace, run: Run, known: Knowledge, counting: Counting, made: Artifact) -> None:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from freshet import counts, tuning
 from freshet.errors import GateFailed, NotEnoughData
-from freshet.ports import Artifact, Planner, Tuner, TuningJob
+from freshet.ports import Artifact, Candidates, Tuner, TuningJob
 from freshet.prompts import NEXT, names, render
 from freshet.steps.counting import Counting
 from freshet.steps.knowledge import Knowledge
@@ -20,7 +20,7 @@ from freshet.transitions.pool import day_name
 from freshet.types import AsOf, Context, ContextEvidence, Example, Prompt, Transitions, pack_contexts
 from freshet.workspace import Run, Workspace, version_of
 
-CODE = 2
+CODE = 3
 
 ROOM = 100_000_000
 """Transitions times interests that are held in memory to choose samples from."""
@@ -81,8 +81,9 @@ def finetune(
         if model is None:
             with ws.store.create("models", key) as draft:
                 for folder, until in _trainings(ws, counting):
-                    examples = _examples(ws, run, known, counting, withheld, until)
-                    job = _job(ws, known, examples)
+                    chosen = _chosen(ws, known, counting, until)
+                    examples = _examples(ws, run, known, counting, withheld, chosen)
+                    job = _job(ws, known, counting, chosen, examples)
                     report = tuner.tune(job, draft.path / folder, run.progress("tuning"))
                     step.add(report.usage)
                 step.details = {
@@ -98,6 +99,7 @@ def finetune(
                     "inputs": {"transitions": known.version, "interests": known.interests_version},
                     "examples": report.examples,
                     "base": report.base,
+                    "relative": report.relative,
                 }
             model = committed(ws, "models", key)
     judged = LatePlanner(tuner, model, known.interests).forerunner
@@ -117,7 +119,7 @@ def _pass_gates(
     run: Run,
     known: Knowledge,
     counting: Counting,
-    planner: Planner,
+    planner: LatePlanner,
     model: str,
     withheld: frozenset[int],
 ) -> None:
@@ -156,7 +158,7 @@ def _pass_gates(
 
 
 def _judge(
-    ws: Workspace, known: Knowledge, counting: Counting, planner: Planner, withheld: frozenset[int]
+    ws: Workspace, known: Knowledge, counting: Counting, planner: LatePlanner, withheld: frozenset[int]
 ) -> tuning.GateReport:
     """Judge on a sample of users from every held-out window, with the evidence of its start."""
     share = max(1, ws.config.gates.sample // max(len(counting.windows), 1))
@@ -165,6 +167,7 @@ def _judge(
     prompts: list[Prompt] = []
     popular: list[NDArray[np.float64]] = []
     counted: list[NDArray[np.float64]] = []
+    base: list[NDArray[np.float64]] = []
     for window in counting.windows:
         rows = window.held.with_context()
         sample = rows.take(np.sort(np.argsort(rows.user, kind="stable")[:share]))
@@ -174,6 +177,7 @@ def _judge(
         prompts += [Prompt(c, render(c, words, said.get(c))) for c in contexts]
         model = counting.model(window.start)
         held.append(sample)
+        base.append(np.broadcast_to(np.log(model.base), sample.known.shape))
         popular.append(np.where(sample.known, -np.inf, model.popularity[0][None, :]))
         counted.append(counts.Scorer(model, counting.count_weights)(sample.recent, sample.known).count)
     if not prompts:
@@ -189,18 +193,12 @@ def _judge(
         ws.config.planner.mode,
         {"popularity": np.concatenate(popular), "counts": np.concatenate(counted)},
         ws.config.gates,
+        np.concatenate(base) if planner.relative else None,
     )
 
 
-def _examples(
-    ws: Workspace,
-    run: Run,
-    known: Knowledge,
-    counting: Counting,
-    withheld: frozenset[int],
-    until: AsOf,
-) -> list[Example]:
-    """Samples from before a moment, in words."""
+def _chosen(ws: Workspace, known: Knowledge, counting: Counting, until: AsOf) -> Transitions:
+    """The transitions before a moment to tune on, ordered by day."""
     config = ws.config.tuning
     # of a longer log a sample of users, whose latest transitions then reach further back
     limit = max(config.max_examples, ROOM // len(known.interests))
@@ -217,6 +215,19 @@ def _examples(
     chosen: Transitions = rows.take(tuning.balanced(rows, counting.k, per_label))
     if len(chosen) > config.max_examples:
         chosen = chosen.take(np.arange(len(chosen) - config.max_examples, len(chosen)))
+    return chosen
+
+
+def _examples(
+    ws: Workspace,
+    run: Run,
+    known: Knowledge,
+    counting: Counting,
+    withheld: frozenset[int],
+    chosen: Transitions,
+) -> list[Example]:
+    """The chosen transitions in words, in their order."""
+    config = ws.config.tuning
 
     def before(day: int, contexts: Sequence[Context]) -> Mapping[Context, ContextEvidence]:
         asked = pack_contexts(contexts, counting.k)
@@ -245,7 +256,17 @@ def settled(ws: Workspace, known: Knowledge, counting: Counting) -> AsOf:
     return first.minus(-max(0, most if days == "ever" else min(days, most)))
 
 
-def _job(ws: Workspace, known: Knowledge, examples: Sequence[Example]) -> TuningJob:
+def _candidates(known: Knowledge, counting: Counting, chosen: Transitions) -> Candidates:
+    """What each successor was chosen from, and how popular that was before the window it happened in."""
+    days = known.scales.window_days
+    starts, window = np.unique(chosen.day // days * days, return_inverse=True)
+    moments = [AsOf.parse(day_name(start)) for start in starts.tolist()]
+    return Candidates(chosen.known, np.log([counting.base(m) for m in moments]).astype(np.float32), window)
+
+
+def _job(
+    ws: Workspace, known: Knowledge, counting: Counting, chosen: Transitions, examples: Sequence[Example]
+) -> TuningJob:
     config = ws.config.tuning
     return TuningJob(
         interests=known.interests,
@@ -258,6 +279,7 @@ def _job(ws: Workspace, known: Knowledge, examples: Sequence[Example]) -> Tuning
         lora_rank=config.lora_rank,
         max_seconds=config.max_seconds,
         seed=config.seed,
+        candidates=_candidates(known, counting, chosen),
     )
 
 

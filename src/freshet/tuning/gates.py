@@ -80,6 +80,7 @@ def judge(
     mode: str,
     baselines: dict[str, NDArray[np.float64]],
     config: GatesConfig,
+    popularity: NDArray[np.float64] | None = None,
 ) -> GateReport:
     """Judge a planner on held-out transitions.
 
@@ -89,8 +90,9 @@ def judge(
         names: what the planner may write.
         mode: description or label (exact match is not applicable to labels).
         baselines: (n, N) log-probabilities by name, -inf for what the user knows.
+        popularity: (n, N) log-shares that the planner's answers are relative to; None = they stand alone.
     """
-    logp = _answers(planner, prompts, len(names))
+    logp = _answers(planner, prompts, len(names)) + (0.0 if popularity is None else popularity)
     logp[held.known] = -np.inf
     recall = {"planner": _recall(logp, held)}
     recall |= {name: _recall(scores, held) for name, scores in baselines.items()}

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from peft import LoraConfig, PeftModel
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-EPOCHS = 3.0
+EPOCHS, BATCH = 3.0, 64
 LORA_RATE, FULL_RATE = 5e-4, 1e-4
 
 
@@ -51,7 +51,7 @@ class LoraTuner:
         recipe = Recipe(
             epochs=job.epochs or EPOCHS,
             learning_rate=job.learning_rate or (LORA_RATE if job.lora_rank else FULL_RATE),
-            batch_size=job.batch_size,
+            batch_size=job.batch_size or BATCH,
         )
         lora = lora_config(job, model) if job.lora_rank else None
         trained, report = fine_tune(model, tokenizer, job, recipe, progress, self.base, lora)

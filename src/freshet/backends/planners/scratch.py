@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freshet.backends.planners import folder
+from freshet.backends.planners.choosing import train_choice
 from freshet.backends.planners.extras import need_local
 from freshet.backends.planners.local import LocalPlanner, version_of
 from freshet.backends.planners.tables import token_tables
@@ -30,7 +31,7 @@ HIDDEN, LAYERS, HEADS, KEY_HEADS = 64, 2, 4, 2
 LONGEST = 512
 """Tokens that fit in the model; a prompt with evidence has about 60."""
 
-LEARNING_RATE = 4e-3
+LEARNING_RATE, BATCH = 4e-3, 256
 EXAMPLES_SEEN, FEWEST_EPOCHS, MOST_EPOCHS = 80_000, 2.0, 5.0
 """Passes are chosen so that training sees about so many examples: more passes over a small log only
 memorise it (held-out nll rose from 3.70 to 4.27 between 10 and 20 passes over 3,000 examples)."""
@@ -53,10 +54,13 @@ class ScratchTuner:
         recipe = Recipe(
             epochs=job.epochs or passes(len(job.examples)),
             learning_rate=job.learning_rate or LEARNING_RATE,
-            batch_size=job.batch_size,
+            batch_size=job.batch_size or BATCH,
         )
-        model = folder.place(build_model(words, job), self.device)
-        trained, report = fine_tune(model, tokenizer, job, recipe, progress, base="scratch")
+        trained = folder.place(build_model(words, job), self.device)
+        if job.mode == "label" and job.candidates is not None:
+            report = train_choice(trained, tokenizer, job, recipe, job.candidates, progress)
+        else:
+            trained, report = fine_tune(trained, tokenizer, job, recipe, progress, base="scratch")
         card = folder.Card("scratch", job.mode, "scratch", TEMPLATE, len(job.interests), False)
         folder.save(trained, tokenizer, card, into)
         return report
