@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from freshet.config import Config, load
+from freshet.config import Config, load, parse
 from freshet.errors import ConfigError
 
 
@@ -92,3 +92,15 @@ def test_a_missing_or_unreadable_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "freshet.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(ConfigError, match="not valid TOML"):
         load(tmp_path / "freshet.toml")
+
+
+def test_a_sequence_model_is_used_where_torch_is_needed_anyway() -> None:
+    def used(text: str) -> bool:
+        return parse(text, "here").sequence.use
+
+    assert Config().sequence.use
+    assert used('[planner]\nkind = "transformers"\nmodel = "m"')
+    assert not used('[planner]\nkind = "counts"')
+    assert not used('[planner]\nkind = "fake"\n[sequence]\nseed = 3')
+    assert used('[planner]\nkind = "counts"\n[sequence]\nuse = true')
+    assert not used("[sequence]\nuse = false")

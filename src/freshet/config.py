@@ -227,7 +227,7 @@ class SequenceConfig(_Section):
 
     use: bool = Field(
         False,
-        description="whether its score enters the mixture beside counts and planner; needs torch to train",
+        description="whether its score enters the mixture, where it pays; training needs torch",
     )
     max_examples: int = Field(
         200_000, ge=100, description="at most so many transitions are learned from, the latest ones"
@@ -288,6 +288,18 @@ class Config(_Section):
     sequence: SequenceConfig = SequenceConfig()
     schedule: ScheduleConfig = ScheduleConfig()
     prices: PricesConfig = PricesConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _sequence_by_planner(cls, given: Any) -> Any:
+        """Use a sequence model where torch is needed anyway, unless the file says otherwise (decision 12)."""
+        if not isinstance(given, dict):
+            return given
+        planner, sequence = given.get("planner", {}), given.get("sequence", {})
+        if not isinstance(planner, dict) or not isinstance(sequence, dict) or "use" in sequence:
+            return given
+        local = planner.get("kind", "scratch") in ("scratch", "transformers")
+        return {**given, "sequence": {**sequence, "use": local}}
 
 
 def load(path: Path) -> Config:

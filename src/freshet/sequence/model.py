@@ -7,11 +7,12 @@ last one is always at the same place, however long the history.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.types import FloatArray, IntArray, SequenceWeights
+from freshet.types import BoolArray, FloatArray, IntArray, SequenceWeights
 
 HIDDEN = np.float32(-1e9)
 """Attention score of what a position may not look at; finite, so that padding gives no NaN."""
@@ -19,8 +20,8 @@ HIDDEN = np.float32(-1e9)
 EPSILON = np.float32(1e-5)
 """Added to a variance before it divides, as torch's layer norm does."""
 
-BLOCK = 2048
-"""Users worked on at a time; bounds memory."""
+BLOCK = 256
+"""Users worked on at a time: what they need stays in the cache."""
 
 
 @dataclass(frozen=True)
@@ -64,39 +65,59 @@ class SequenceModel:
         stream = weights.embedding[recent] + weights.position[-length:]
         for layer in range(len(weights.inner)):
             last = layer == len(weights.inner) - 1  # nothing is read from the other positions any more
-            stream = self._attend(layer, stream, recent >= 0, 1 if last else length)
+            stream = self._attend(layer, stream, recent < 0, 1 if last else length)
             normed = _norm(stream, weights.forward_norm[layer])
             inner = np.maximum(normed @ weights.inner[layer] + weights.inner_bias[layer], 0)
             stream = stream + inner @ weights.outer[layer] + weights.outer_bias[layer]
         return _norm(stream[:, -1], weights.norm)
 
     def _attend(
-        self, layer: int, stream: NDArray[np.float32], there: NDArray[np.bool_], asked: int
+        self, layer: int, stream: NDArray[np.float32], empty: BoolArray, asked: int
     ) -> NDArray[np.float32]:
         """The stream of the last `asked` positions after attention to those before them."""
+        n, length, width = stream.shape
+        asking, giving = self._folded[layer]  # (d, h * d), (h * d, d)
         normed = _norm(stream, self.weights.attention_norm[layer])
-        query = self._heads(normed[:, -asked:], layer, 0)  # (n, h, asked, d / h)
-        key, value = self._heads(normed, layer, 1), self._heads(normed, layer, 2)  # (n, h, r, d / h)
-        scores = query @ np.swapaxes(key, -1, -2) / np.float32(query.shape[-1] ** 0.5)
-        seen = np.tri(stream.shape[1], dtype=bool)[-asked:] & there[:, None, :]  # (n, asked, r)
-        mixed = _softmax(np.where(seen[:, None], scores, HIDDEN)) @ value
-        joined = np.swapaxes(mixed, 1, 2).reshape(len(stream), asked, -1)
-        return np.asarray(stream[:, -asked:] + joined @ self.weights.attended[layer])
+        query = (normed[:, -asked:] @ asking).reshape(n, -1, width)  # (n, asked * h, d)
+        scores = (query @ np.swapaxes(normed, 1, 2)).reshape(n, asked, -1, length)
+        unseen = empty[:, None, :]  # (n, asked, r)
+        if asked > 1:
+            unseen = unseen | ~np.tri(length, dtype=bool)[-asked:]
+        shares = _softmax(scores + unseen[:, :, None] * HIDDEN)
+        mixed = shares.reshape(n, -1, length) @ normed  # (n, asked * h, d)
+        return np.asarray(stream[:, -asked:] + mixed.reshape(n, asked, -1) @ giving)
 
-    def _heads(self, normed: NDArray[np.float32], layer: int, part: int) -> NDArray[np.float32]:
-        """(n, h, r, d / h) queries (part 0), keys (1) or values (2)."""
-        weights = self.weights.attention[layer, part]  # (d, h, d / h)
-        flat = normed @ weights.reshape(len(weights), -1)
-        return np.swapaxes(flat.reshape(*normed.shape[:2], *weights.shape[1:]), 1, 2)
+    @cached_property
+    def _folded(self) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+        """Per layer, queries with keys and values with the way back to the stream, as one matrix each.
+
+        Few positions ask and few are there, so that keys and values of each would be the greater part of the
+        work.
+        """
+        found = []
+        for (query, key, value), attended in zip(self.weights.attention, self.weights.attended, strict=True):
+            width, heads, size = query.shape
+            asking = np.einsum("ahe,bhe->ahb", query, key, dtype=np.float64) / size**0.5
+            back = attended.reshape(heads, size, width)
+            giving = np.einsum("ahe,heb->hab", value, back, dtype=np.float64)
+            found.append(
+                (
+                    asking.reshape(width, -1).astype(np.float32),
+                    giving.reshape(-1, width).astype(np.float32),
+                )
+            )
+        return found
 
 
 def _norm(stream: NDArray[np.float32], scale_and_shift: NDArray[np.float32]) -> NDArray[np.float32]:
     """Layer norm over the last axis."""
-    centred = stream - stream.mean(axis=-1, keepdims=True)
-    variance = np.square(centred).mean(axis=-1, keepdims=True)
-    return np.asarray(centred / np.sqrt(variance + EPSILON) * scale_and_shift[0] + scale_and_shift[1])
+    size = np.float32(stream.shape[-1])
+    centred = stream - np.add.reduce(stream, axis=-1, keepdims=True) / size
+    variance = np.add.reduce(centred * centred, axis=-1, keepdims=True) / size
+    scale, shift = scale_and_shift
+    return np.asarray(centred * (scale / np.sqrt(variance + EPSILON)) + shift)
 
 
-def _softmax(scores: FloatArray) -> FloatArray:
-    weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
-    return np.asarray(weights / weights.sum(axis=-1, keepdims=True))
+def _softmax(scores: NDArray[np.float32]) -> NDArray[np.float32]:
+    weights = np.exp(scores - np.maximum.reduce(scores, axis=-1, keepdims=True))
+    return np.asarray(weights / np.add.reduce(weights, axis=-1, keepdims=True))

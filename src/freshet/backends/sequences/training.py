@@ -109,6 +109,8 @@ class Training:
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         self._optimiser.step()
+        with torch.no_grad():  # a negative weight on old popularity is a bet that every rise goes on
+            self.network.prior.clamp_(min=0)
         keep = min(self.recipe.average, self._step / (self._step + 9))  # early weights are soon forgotten
         with torch.no_grad():
             torch._foreach_lerp_(list(self.average.parameters()), list(self.network.parameters()), 1 - keep)
