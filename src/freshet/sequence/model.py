@@ -83,7 +83,7 @@ class SequenceModel:
         unseen = empty[:, None, :]  # (n, asked, r)
         if asked > 1:
             unseen = unseen | ~np.tri(length, dtype=bool)[-asked:]
-        shares = _softmax(scores + unseen[:, :, None] * HIDDEN)
+        shares = _softmax(np.where(unseen[:, :, None], HIDDEN, scores))
         mixed = shares.reshape(n, -1, length) @ normed  # (n, asked * h, d)
         return np.asarray(stream[:, -asked:] + mixed.reshape(n, asked, -1) @ giving)
 
