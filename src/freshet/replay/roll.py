@@ -22,6 +22,7 @@ from freshet.replay.strategy import START, Now, Position, Standing, advance, tun
 from freshet.steps import publishing
 from freshet.steps.counting import Counting
 from freshet.steps.knowledge import Knowledge, learn
+from freshet.steps.late import LatePlanner
 from freshet.steps.sources import committed, items
 from freshet.types import AsOf
 from freshet.workspace import Reporter, Run, Workspace, version_of
@@ -90,6 +91,7 @@ class _Past:
     def __init__(self, room: Workspace, plan: Plan) -> None:
         self.room, self.plan = room, plan
         self.book = Book.of(room.ledger.records())
+        self._planners: dict[str, LatePlanner] = {}
         self._known: dict[AsOf, Knowledge] = {}
         self._counting: dict[AsOf, Counting] = {}
 
@@ -116,7 +118,7 @@ class _Past:
         room, plan = self.room, self.plan
         known, counting = self._at(run, at), self._counted(run, at)
         tuned = tune_if_due(room, run, plan, known, counting, position.tuned)
-        now = Now(room, run, plan, known, counting, tuned, self.book)
+        now = Now(room, run, plan, known, counting, tuned, self.book, self._planners)
         arms = {arm.name: advance(now, arm, position.arms.get(arm.name)) for arm in plan.arms}
         self.book.add(run.record.steps)
         until = plan.until(at)

@@ -124,7 +124,10 @@ def tune_if_due(
 
 @dataclass(frozen=True, slots=True)
 class Now:
-    """An origin: what is known, counted and tuned as of it, and what everything has cost so far."""
+    """An origin: what is known, counted and tuned as of it, and what everything has cost so far.
+
+    `planners` are those loaded so far, by model.
+    """
 
     room: Workspace
     run: Run
@@ -133,6 +136,7 @@ class Now:
     counting: Counting
     tuned: Tuned | None
     book: Book
+    planners: dict[str, LatePlanner]
 
 
 def advance(now: Now, arm: Arm, before: Standing | None) -> Standing:
@@ -206,7 +210,10 @@ def _make(now: Now, arm: Arm, standing: Standing, before: Standing | None) -> Ar
     room, known, counting = now.room, now.known, now.counting
     planner = sequence = None
     if standing.model and room.tuner is not None:
-        planner = LatePlanner(room.tuner, committed(room, "models", standing.model), known.interests)
+        if standing.model not in now.planners:
+            model = committed(room, "models", standing.model)
+            now.planners[standing.model] = LatePlanner(room.tuner, model, known.interests)
+        planner = now.planners[standing.model]
     if standing.sequence:
         sequence = committed(room, "sequences", standing.sequence)
     worded = _prompting(room, arm)
