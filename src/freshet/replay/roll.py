@@ -27,13 +27,13 @@ from freshet.steps.sources import committed, items
 from freshet.types import AsOf
 from freshet.workspace import Reporter, Run, Workspace, version_of
 
-CODE = 1
+CODE = 2
 SECTIONS = (
     "interests", "transitions", "counts", "evidence", "planner", "tuning", "inference", "table", "sequence"
 )  # fmt: skip
 """Parts of the configuration that decide what is made."""
-KEPT = 4
-"""Moments whose counts stay in memory: those that arms still rank by."""
+KEPT = 8
+"""Moments of which it stays in memory what was known."""
 
 
 def roll(room: Workspace, plan: Plan) -> list[Artifact]:
@@ -130,7 +130,7 @@ class _Past:
             judged, states = [], []
             for arm in plan.arms:
                 standing = arms[arm.name]
-                then = self._counted(run, AsOf.parse(standing.made))
+                then = counting if standing.table else self._counted(run, AsOf.parse(standing.made))
                 ranked = judges.rank(arm, standing, then, test)
                 popular = then.model(then.known.as_of).base
                 judged.append(judge(arm.name, at, AsOf.parse(standing.made), ranked, popular, test, later))
@@ -145,6 +145,8 @@ class _Past:
                 "transitions": len(test),
                 "position": after_it.as_dict(),
             }
+        in_use = {at, *(AsOf.parse(standing.made) for standing in arms.values() if not standing.table)}
+        self._counting = {moment: kept for moment, kept in self._counting.items() if moment in in_use}
         return after_it
 
     def _labelled_until(self, at: AsOf) -> AsOf:
@@ -156,7 +158,7 @@ class _Past:
             start = len(run.record.steps)
             self._known[moment] = learn(self.room, run, moment)
             self.book.add(run.record.steps[start:])
-            for old in sorted(self._known, key=lambda m: m.day)[: -2 * KEPT]:
+            for old in sorted(self._known, key=lambda m: m.day)[:-KEPT]:
                 del self._known[old]
         return self._known[moment]
 
@@ -174,7 +176,9 @@ class _Past:
 
     def _costs(self, arms: dict[str, Standing], at: AsOf) -> list[dict[str, object]]:
         known = self._known[at]
-        learned = [f"counts/{at}", f"transitions/{known.version}"]
+        counted = committed(self.room, "transitions", known.version)
+        assigned = counted.manifest["inputs"]["assignment"]
+        learned = [f"counts/{at}", f"transitions/{known.version}", f"assignments/{assigned}"]
         found = []
         for name, standing in arms.items():
             artifacts = [*learned, f"tables/{standing.table}"] if standing.refreshed else []
