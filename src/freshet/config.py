@@ -251,7 +251,7 @@ class ScheduleConfig(_Section):
         "drift refreshes at most half as often on average",
     )
     drift_alpha: float = Field(
-        0.005,
+        0.004,
         ge=0.001,
         lt=1,
         description="chance of a needless refresh at one look in an unchanging world (policy = drift)",

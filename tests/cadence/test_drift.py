@@ -13,7 +13,7 @@ from freshet.cadence.surprise import Surprise, balanced, windows
 from freshet.types import Transitions
 from tests.cadence.worlds import planted, seen
 
-POLICY = DriftTriggered(alpha=0.02, draws=299, groups=3)
+POLICY = DriftTriggered(alpha=0.02, groups=3)
 
 
 def looks(rows: Transitions, first: int, days: int) -> list[int]:

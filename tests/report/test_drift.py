@@ -53,11 +53,13 @@ def test_users_who_repeat_themselves_are_not_taken_for_stability_or_drift() -> N
     """Few users who each say the same again and again: shuffling rows instead of blocks would see drift."""
     worlds = [planted(seed, drifts=False, users=60, rows=4000, loyal=0.8) for seed in range(20)]
     # each user lives in one window only, so that the two windows differ by who was there
-    split = [Moves(w.user, (w.user % 2 * 28).astype(np.int32), w.last, w.successor) for w in worlds]
+    split = [Moves(w.user, (w.user % 2 * 28).astype(np.int32), w.context, w.successor) for w in worlds]
     found = [compared(world, permutations=50, seed=seed) for seed, world in enumerate(split)]
     assert np.mean([overlap.p_value <= 0.05 for overlap in found]) <= 0.2
     by_rows = [
-        compared(Moves(np.arange(len(w.user), dtype=np.uint64), w.day, w.last, w.successor), permutations=50)
+        compared(
+            Moves(np.arange(len(w.user), dtype=np.uint64), w.day, w.context, w.successor), permutations=50
+        )
         for w in split
     ]
     assert np.mean([overlap.p_value <= 0.05 for overlap in by_rows]) >= 0.8
@@ -72,9 +74,9 @@ def test_small_counts_overlap_little_without_any_drift() -> None:
 
 def test_support_is_needed_in_both_windows() -> None:
     world = planted(4, drifts=False)
-    late_only = (world.last == 0) & (world.day < 28)
+    late_only = (world.context == 0) & (world.day < 28)
     moves = Moves(
-        world.user[~late_only], world.day[~late_only], world.last[~late_only], world.successor[~late_only]
+        world.user[~late_only], world.day[~late_only], world.context[~late_only], world.successor[~late_only]
     )
     assert compared(moves).contexts == INTERESTS - 1
     assert compared(moves, min_support=10_000).contexts == 0
@@ -90,7 +92,7 @@ def test_nothing_to_compare_is_no_finding() -> None:
 
 def test_users_without_a_last_interest_do_not_count() -> None:
     world = planted(6, drifts=False)
-    nobody = Moves(world.user, world.day, np.full_like(world.last, -1), world.successor)
+    nobody = Moves(world.user, world.day, np.full_like(world.context, -1), world.successor)
     assert compared(nobody).contexts == 0
 
 

@@ -1,10 +1,12 @@
 """How badly a reference window predicts what came since, beside what chance alone would make of it.
 
-The statistic of a context group is the summed surprise (nats) of its recent transitions under counts of the
-reference window, shrunk as everywhere: last interest -> popularity. Recent and reference windows differ in
-length, so each user's transitions are cut into chunks as long as the recent window: where nothing drifts,
-a user's recent chunk could as well have been any other one of theirs, and swapping it with one of them, for
-every user on their own, gives another draw of the same world. So one user's burst is never taken for drift.
+The statistic of a context group is the surprise (nats) of its recent transitions under counts of the
+reference window, above that under counts of both windows together, its own transition left out: what is lost
+by not knowing the recent days. Counts are shrunk as everywhere: last interest -> popularity. Recent and
+reference windows differ in length, so each user's transitions are cut into chunks as long as the recent
+window: where nothing drifts, a user's recent chunk could as well have been any other one of theirs, and
+swapping it with one of them, for every user on their own, gives another draw of the same world. So one user's
+burst is never taken for drift.
 """
 
 from __future__ import annotations
@@ -19,10 +21,6 @@ from freshet.types import BoolArray, FloatArray, Transitions
 
 STRENGTH = 30.0
 """Pseudo-counts by which successors of a last interest are shrunk to popularity."""
-
-
-WEALTH = 5
-"""Classes of how many interests a user knows: 0, 1 to 2, 3 to 6, 7 to 14, more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,21 +82,17 @@ class Surprise:
         _, self._who = np.unique(rows.user, return_inverse=True)
         self._users = int(self._who.max(initial=-1)) + 1
         self._counted = int((self._chunk != 0).sum())
-        # people who know more choose from less: how many they know is not what may count as a change
-        wealth = np.minimum(np.log2(rows.known.sum(axis=1) + 1).astype(np.int64), WEALTH - 1)
         everything = np.ones(self._n, bool)
-        after, base = self._nats(everything, everything, 1.0)
-        self._usual_after = usual(after, (self._group + 1) * WEALTH + wealth)
-        self._usual_base = usual(base, wealth)
+        self._together = self._nats(everything, everything, 1.0)
 
     @property
     def observed(self) -> FloatArray:
-        """(groups + 1,) the statistic; the last is everybody's, by popularity alone."""
+        """(groups + 2,) the statistic: of each group, of all contexts, of everybody by popularity alone."""
         recent = self._chunk == 0
         return self._statistic(recent, ~recent)
 
     def draws(self, count: int, rng: np.random.Generator) -> FloatArray:
-        """(count, groups + 1) the statistic where users' recent chunks are swapped with chunks of theirs."""
+        """(count, groups + 2) the statistic where users' recent chunks are swapped with chunks of theirs."""
         return np.asarray([self._draw(rng) for _ in range(count)], np.float64)
 
     def _draw(self, rng: np.random.Generator) -> FloatArray:
@@ -112,16 +106,17 @@ class Surprise:
         return self._statistic(recent, counted)
 
     def _statistic(self, recent: BoolArray, counted: BoolArray) -> FloatArray:
-        """Surprise above the usual, over the square root of the number of transitions: about one scale."""
-        after, base = self._nats(recent, counted, 0.0)
-        after, base = after - self._usual_after[recent], base - self._usual_base[recent]
+        """Summed difference of surprise, over the square root of the number of transitions."""
+        after, base = self._nats(recent, counted, 0.0) - self._together[:, recent]
         group = self._group[recent] + 1
-        size = np.append(np.bincount(group, minlength=self._groups + 1)[1:], len(group))
-        total = np.append(np.bincount(group, after, self._groups + 1)[1:], base.sum())
+        size = np.bincount(group, minlength=self._groups + 1)[1:]
+        total = np.bincount(group, after, self._groups + 1)[1:]
+        size = np.append(size, [size.sum(), len(group)])
+        total = np.append(total, [total.sum(), base.sum()])
         return np.asarray(total / np.sqrt(np.maximum(size, 1)))
 
-    def _nats(self, judged: BoolArray, counted: BoolArray, own: float) -> tuple[FloatArray, FloatArray]:
-        """Surprise of the judged rows by counts of others: (after the last interest, by popularity).
+    def _nats(self, judged: BoolArray, counted: BoolArray, own: float) -> FloatArray:
+        """(2, judged) surprise of rows by counts of others: after the last interest, and by popularity.
 
         `own` is taken off the count of what a judged row itself says, where it was counted too.
         """
@@ -129,13 +124,7 @@ class Surprise:
         out = np.empty((2, len(rows)))
         table = _counts(self._last, self._successor, counted, self._size)
         _judge(table, self._last, self._successor, self._first_known, self._known, rows, own, out)
-        return out[0], out[1]
-
-
-def usual(nats: FloatArray, stratum: NDArray[np.int64]) -> FloatArray:
-    """(n,) mean of each row's stratum."""
-    size = np.bincount(stratum)
-    return np.asarray((np.bincount(stratum, nats) / np.maximum(size, 1))[stratum])
+        return out
 
 
 @njit(cache=True)

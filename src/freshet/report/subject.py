@@ -94,7 +94,7 @@ class Subject:
             return None
         start = AsOf.parse(day_name(max(self.log.first_day, 0)))
         found = self.log.between(start, AsOf.parse(self.as_of), limit=max(1, ROOM // self.size))
-        return Moves(found.user, found.day, found.recent[:, -1], found.successor)
+        return Moves.of(found, 1)
 
     @cached_property
     def simulated(self) -> bool | None:

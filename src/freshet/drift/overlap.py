@@ -1,23 +1,18 @@
-"""How much successors change from one window of time to the next, beside what chance alone would change.
-
-The overlap of two top lists says nothing by itself: with few counts, two samples of one unchanging world
-overlap little. So every overlap stands beside its null: the same figure after users' blocks of transitions
-are dealt out between the two windows anew, which is what the log could equally have been without drift.
-"""
+"""Top successors of two windows compared, and the null of the comparison."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.types import BoolArray, FloatArray, IntArray
+from freshet.types import BoolArray, FloatArray, IntArray, Transitions
 
 TOP = 5
 CONTEXTS = 200
-"""At most so many last interests are compared, those with the most transitions; bounds time."""
+"""At most so many contexts are compared, those with the most transitions; bounds time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,30 +22,48 @@ class Moves:
     Attributes:
         user: (n,) key of the user.
         day: (n,) days since 1970-01-01.
-        last: (n,) the last interest before, -1 where the user had none.
+        context: (n,) number of the context (of its last interest, of its pair), -1 where the user had none.
         successor: (n,) the interest taken up.
     """
 
     user: NDArray[np.uint64]
     day: NDArray[np.int32]
-    last: NDArray[np.int16]
+    context: IntArray
     successor: NDArray[np.int16]
 
-    def within(self, start: int, end: int) -> Moves:
-        """Rows with start <= day < end that have a last interest."""
-        rows = (self.day >= start) & (self.day < end) & (self.last >= 0)
-        return Moves(self.user[rows], self.day[rows], self.last[rows], self.successor[rows])
+    @classmethod
+    def of(cls, rows: Transitions, length: int) -> Moves:
+        """By contexts of one or two interests; a pair's number is its first times N, plus its last."""
+        size = rows.known.shape[1]
+        context = np.zeros(len(rows), np.int64)
+        for column in rows.recent[:, -length:].T.astype(np.int64):
+            context = context * size + column
+        complete = (rows.recent[:, -length:] >= 0).all(axis=1)
+        return cls(rows.user, rows.day, np.where(complete, context, -1), rows.successor)
+
+    def take(self, rows: BoolArray) -> Moves:
+        """The chosen rows."""
+        return Moves(self.user[rows], self.day[rows], self.context[rows], self.successor[rows])
+
+    def within(self, start: int, end: int) -> BoolArray:
+        """(n,) whether start <= day < end, for rows that have a context."""
+        return np.asarray((self.day >= start) & (self.day < end) & (self.context >= 0))
 
 
 @dataclass(frozen=True, slots=True)
 class Overlap:
-    """Top successors of two adjacent windows compared.
+    """Top successors of two windows compared.
 
     Attributes:
-        start, middle, end: days since 1970; the windows are [start, middle) and [middle, end).
-        contexts: last interests with enough transitions in both windows.
+        start, middle, end: days since 1970; the windows begin at `start` and `middle`, the later one ends
+            before `end`; adjacent ones meet at `middle`.
+        contexts: those with enough transitions in both windows.
         observed: mean Jaccard of their top successors; NaN without a context.
         null: (permutations,) the same figure where nothing but chance differs.
+        draws: (2, permutations) of every draw, the sum of its contexts' Jaccard and how many there were.
+        each: (contexts compared,) their numbers.
+        each_observed: (contexts compared,) Jaccard of each.
+        each_null: (2, contexts compared) mean and standard deviation of its null.
     """
 
     start: int
@@ -59,6 +72,10 @@ class Overlap:
     contexts: int
     observed: float
     null: NDArray[np.float64]
+    draws: NDArray[np.float64] = field(default_factory=lambda: np.zeros((2, 0)))
+    each: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))
+    each_observed: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    each_null: NDArray[np.float64] = field(default_factory=lambda: np.zeros((2, 0)))
 
     @property
     def expected(self) -> float:
@@ -93,11 +110,11 @@ def overlaps(
     Args:
         edges: days since 1970 at which windows begin, and the end of the last one; ascending.
         interests: N.
-        min_support: fewest transitions of a last interest in each of the two windows.
+        min_support: fewest transitions of a context in each of the two windows.
     """
     rng = np.random.default_rng(seed)
     return [
-        _overlap(moves, (start, middle, end), interests, permutations, min_support, rng)
+        overlap(moves, (start, middle), (middle, end), interests, permutations, min_support, rng)
         for start, middle, end in zip(edges, edges[1:], edges[2:], strict=False)
     ]
 
@@ -116,37 +133,48 @@ def pooled(found: Sequence[Overlap]) -> tuple[float, NDArray[np.float64]]:
     return float(np.mean([overlap.observed for overlap in held])), null
 
 
-def _overlap(
+def overlap(
     moves: Moves,
-    days: tuple[int, int, int],
+    first: tuple[int, int],
+    second: tuple[int, int],
     interests: int,
     permutations: int,
     min_support: int,
     rng: np.random.Generator,
 ) -> Overlap:
-    start, middle, end = days
-    rows = moves.within(start, end)
+    """Compare two windows, each [start, end) in days since 1970."""
+    days = first[0], second[0], second[1]
+    rows = moves.take(moves.within(*first) | moves.within(*second))
     # which contexts are candidates depends on both windows together, which dealing anew doesn't change
-    support = np.bincount(rows.last, minlength=interests)
+    found, slot, support = np.unique(rows.context, return_inverse=True, return_counts=True)
     candidates = np.argsort(-support, kind="stable")[:CONTEXTS]
     candidates = candidates[support[candidates] >= 2 * min_support]
-    slot = np.full(interests, -1)
-    slot[candidates] = np.arange(len(candidates))
-    used = slot[rows.last] >= 0
-    cell = slot[rows.last[used]] * interests + rows.successor[used]
-    late = rows.day[used] >= middle
+    place = np.full(len(found), -1)
+    place[candidates] = np.arange(len(candidates))
+    used = place[slot] >= 0
+    cell = place[slot[used]] * interests + rows.successor[used]
+    late = rows.day[used] >= second[0]
     shape = (len(candidates), interests)
-
-    def overlap_of(second: BoolArray) -> tuple[int, float]:
-        return _mean_jaccard(cell, second, shape, min_support, rng)
-
-    contexts, observed = overlap_of(late)
-    if not contexts:
-        return Overlap(start, middle, end, 0, float("nan"), np.zeros(0))
+    observed = _jaccards(cell, late, shape, min_support, rng)
+    held = ~np.isnan(observed)
+    if not held.any():
+        return Overlap(*days, 0, float("nan"), np.zeros(0))
     blocks = _Blocks(rows.user[used], late)
-    drawn = [overlap_of(blocks.dealt(rng))[1] for _ in range(permutations)]
-    null = np.array([value for value in drawn if not np.isnan(value)])
-    return Overlap(start, middle, end, contexts, observed, null)
+    drawn = np.array(
+        [_jaccards(cell, blocks.dealt(rng), shape, min_support, rng) for _ in range(permutations)]
+    ).reshape(permutations, len(candidates))
+    draws = np.stack([np.nansum(drawn, axis=1), (~np.isnan(drawn)).sum(axis=1).astype(np.float64)])
+    drawn = drawn[draws[1] > 0]
+    each = drawn[:, held]
+    there = np.maximum((~np.isnan(each)).sum(axis=0), 1)
+    mean = np.nansum(each, axis=0) / there
+    spread = np.sqrt(np.nansum((each - mean) ** 2, axis=0) / there)
+    null = np.nansum(drawn, axis=1) / (~np.isnan(drawn)).sum(axis=1)
+    numbers = found[candidates][held].astype(np.int64)
+    average = float(observed[held].mean())
+    return Overlap(
+        *days, int(held.sum()), average, null, draws, numbers, observed[held], np.stack([mean, spread])
+    )
 
 
 class _Blocks:
@@ -173,18 +201,19 @@ class _Blocks:
         return np.asarray(self._late ^ moved[self._who])
 
 
-def _mean_jaccard(
+def _jaccards(
     cell: IntArray, second: BoolArray, shape: tuple[int, int], min_support: int, rng: np.random.Generator
-) -> tuple[int, float]:
-    """(contexts with enough support in both windows, mean Jaccard of their top successors)."""
+) -> NDArray[np.float64]:
+    """(contexts,) Jaccard of the top successors; NaN without enough support in both windows."""
     size = shape[0] * shape[1]
     before = np.bincount(cell[~second], minlength=size).reshape(shape)
     after = np.bincount(cell[second], minlength=size).reshape(shape)
     enough = (before.sum(axis=1) >= min_support) & (after.sum(axis=1) >= min_support)
-    if not enough.any():
-        return 0, float("nan")
-    a, b = _top(before[enough], rng), _top(after[enough], rng)  # (contexts, interests)
-    return int(enough.sum()), float(((a & b).sum(axis=1) / (a | b).sum(axis=1)).mean())
+    out = np.full(shape[0], np.nan)
+    if enough.any():
+        a, b = _top(before[enough], rng), _top(after[enough], rng)  # (contexts, interests)
+        out[enough] = (a & b).sum(axis=1) / (a | b).sum(axis=1)
+    return out
 
 
 def _top(counts: FloatArray | IntArray, rng: np.random.Generator) -> BoolArray:

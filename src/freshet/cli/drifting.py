@@ -1,0 +1,184 @@
+"""`freshet drift`: how fast successors change on this log, against the no-drift null."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from freshet.cli import answers
+from freshet.cli.options import HERE, AsJson, Here, Moment, Wait, answer, moment, opened
+from freshet.cli.replaying import day, days
+from freshet.errors import NotEnoughData
+
+if TYPE_CHECKING:
+    from freshet.steps.knowledge import Knowledge
+    from freshet.types import AsOf, Transitions
+    from freshet.workspace import Workspace
+
+
+def add(app: typer.Typer) -> None:
+    """Add the command to the app."""
+    app.command("drift", epilog="Example: `freshet drift -w shop --every month --from 2013-06-01`")(drift)
+
+
+def drift(
+    workspace: Here = HERE,
+    every: Annotated[
+        str, typer.Option("--every", metavar="month", help="Length of a window: month, 28d, 4w.")
+    ] = "month",
+    start: Annotated[
+        str | None, typer.Option("--from", metavar="DAY", help="First day; else that of the log.")
+    ] = None,
+    end: Annotated[str | None, typer.Option("--to", metavar="DAY", help="Day after the last one.")] = None,
+    min_support: Annotated[
+        int, typer.Option("--min-support", min=1, help="Fewest transitions of a context in each window.")
+    ] = 10,
+    permutations: Annotated[int, typer.Option("--permutations", min=20, help="Shuffles of the null.")] = 200,
+    limit: Annotated[
+        int, typer.Option("--limit", min=1000, help="Transitions used; of more, a sample of users.")
+    ] = 500_000,
+    seed: Annotated[int, typer.Option("--seed", help="Of the shuffles, and of samples.")] = 0,
+    as_of: Moment = None,
+    wait: Wait = 0.0,
+    as_json: AsJson = False,
+) -> None:
+    """How fast successors change: month over month and with distance, against the no-drift null."""
+    asked = Asked(every, day("--from", start), day("--to", end), min_support, permutations, limit, seed)
+    with opened(workspace, wait) as ws:
+        found = carried_out(ws, asked, moment(as_of))
+    document = answers.document("drift", found)
+    answer(document, as_json, lambda console: console.print("\n".join(_told(found)), markup=False))
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What was said on the command line."""
+
+    every: str
+    start: AsOf | None
+    end: AsOf | None
+    min_support: int
+    permutations: int
+    limit: int
+    seed: int
+
+
+def carried_out(ws: Workspace, asked: Asked, as_of: AsOf | None) -> dict[str, Any]:
+    """Measure drift, and leave drift.json, drift.parquet and drift.html in the workspace's folder `drift`."""
+    from freshet import events, pipeline
+    from freshet.drift import drift_of
+    from freshet.durable import write_json
+    from freshet.report.drifted import said, write_drift
+
+    if not events.EventLog(ws.root).snapshot().days and ws.config.events.files:
+        pipeline.import_log(ws, datetime.now(UTC))
+    _, known = pipeline.form_interests(ws, as_of)
+    rows, edges = _rows(known, asked)
+    measured = drift_of(
+        rows,
+        edges,
+        permutations=asked.permutations,
+        min_support=asked.min_support,
+        seed=asked.seed,
+        progress=ws.reporter.progress("drift"),
+    )
+    log = _about(ws, known, asked, rows, edges)
+    found: dict[str, Any] = answers.plain(
+        {"log": log, "drift": _named(measured, known.interests.descriptions)}
+    )
+    found["answer"] = said(found["drift"], log)
+    folder = ws.root / "drift"
+    folder.mkdir(exist_ok=True)
+    write_json(folder / "drift.json", found)
+    _write_parquet(found["drift"], folder / "drift.parquet")
+    return {**found, "page": write_drift(found, folder / "drift.html")}
+
+
+def _rows(known: Knowledge, asked: Asked) -> tuple[Transitions, list[int]]:
+    from freshet.drift import month_edges
+    from freshet.transitions.pool import day_name, day_number
+    from freshet.types import AsOf
+
+    first = asked.start or AsOf.parse(known.window[0])
+    end = min(asked.end or known.as_of, known.as_of, key=lambda at: at.day)
+    if asked.every == "month":
+        edges = month_edges(first.day, end.day)
+    else:
+        length, last = days(asked.every) or 28, day_number(str(end))
+        edges = list(range(last, day_number(str(first)) - 1, -length))[::-1]
+    if len(edges) < 3:
+        raise NotEnoughData(
+            f"{first} to {end} does not hold two windows of a {asked.every}",
+            hint="choose shorter windows, such as --every 14d",
+        )
+    span = AsOf.parse(day_name(edges[0])), AsOf.parse(day_name(edges[-1]))
+    return known.transitions.between(*span, asked.limit, asked.seed), edges
+
+
+def _about(
+    ws: Workspace, known: Knowledge, asked: Asked, rows: Transitions, edges: list[int]
+) -> dict[str, Any]:
+    from freshet.report.subject import Subject
+    from freshet.transitions.pool import day_name
+
+    last = datetime.fromisoformat(day_name(edges[-1])) - timedelta(days=1)
+    return {
+        "name": ws.root.resolve().name,
+        "simulated": bool(Subject.of(ws).simulated),
+        "from": day_name(edges[0]),
+        "to": str(last.date()),
+        "as_of": str(known.as_of),
+        "every": asked.every,
+        "windows": len(edges) - 1,
+        "transitions": len(rows),
+        "users": len(set(rows.user.tolist())),
+        "interests": len(known.interests),
+        "min_support": asked.min_support,
+        "permutations": asked.permutations,
+        "seed": asked.seed,
+    }
+
+
+def _named(found: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    """Days as dates, interests by their descriptions."""
+    from freshet.transitions.pool import day_name
+
+    for kind in ("pair", "last"):
+        for window in found[kind]["windows"]:
+            window.update({key: day_name(window[key]) for key in ("start", "middle", "end")})
+        for mover in found[kind]["moved"]:
+            mover["context"] = [names[one] for one in mover["context"]]
+            mover["rising"], mover["falling"] = names[mover["rising"]], names[mover["falling"]]
+    return found
+
+
+def _write_parquet(found: dict[str, Any], path: Path) -> None:
+    """One row per comparison of adjacent windows and per point of the curve by distance."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    figures = ("jaccard", "null", "low", "high", "z", "p", "n")
+    rows = [
+        {
+            "context": kind,
+            "figure": figure,
+            **{key: one.get(key) for key in ("start", "middle", "end", "days")},
+            **{key: one[key] for key in figures},
+        }
+        for kind in ("pair", "last")
+        for figure in ("windows", "decay")
+        for one in found[kind][figure]
+    ]
+    text, number = ("context", "figure", "start", "middle", "end"), ("days", *figures[:-1])
+    schema = pa.schema(
+        [(key, pa.string()) for key in text] + [(key, pa.float64()) for key in number] + [("n", pa.int64())]
+    )
+    pq.write_table(pa.Table.from_pylist(rows, schema), path)
+
+
+def _told(found: dict[str, Any]) -> list[str]:
+    return [*found["answer"], f"wrote {found['page']}"]
