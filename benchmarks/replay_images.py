@@ -1,4 +1,4 @@
-"""Curves of a replay as SVG files for documents, which have no style sheet to colour them.
+"""Curves of a replay as SVG files for documents, which have no style sheet, and its first table in Markdown.
 
     python benchmarks/replay_images.py shop/replay/2013-06-01_2013-09-01_2d/replay.json images/shop
 
@@ -11,8 +11,11 @@ import argparse
 import json
 import re
 from pathlib import Path
+from typing import Any
 
+from freshet.replay.figures.differences import negated
 from freshet.report.page import STYLE
+from freshet.report.replayed import lines
 from freshet.report.replayed.page import charts
 
 
@@ -30,8 +33,33 @@ def standing(drawn: str) -> str:
     return f"{sized}><style>{colours[1]} {colours[2]} {ground}</style>{body}\n"
 
 
+def table(document: dict[str, Any]) -> str:
+    """The arms of a replay in Markdown."""
+    first = document["reference"]
+    told = [
+        f"| arm | hit@1 | hit@5 | against `{first}`, points | nll | against `{first}` | cost per 30 days |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for line in lines.arms(document):
+        found, pair = document["arms"][line.arm], document["differences"].get(f"{first}_vs_{line.arm}")
+        points = f"{line.ahead.value} {line.ahead.interval}" if line.ahead else "–"
+        nats = lines.change(negated(pair["nll"])) if pair else lines.Shown("–", "")
+        name = f"**`{line.arm}`**" if line.chosen else f"`{line.arm}`"
+        cells = [
+            name,
+            lines.share(found["hit_at_1"]).value,
+            f"{line.hit.value} {line.hit.interval}",
+            points,
+            line.nll.value,
+            f"{nats.value} {nats.interval}".rstrip(),
+            line.cost,
+        ]
+        told.append(f"| {' | '.join(cells)} |")
+    return "\n".join(told)
+
+
 def main() -> None:
-    """Write one file per chart that the replay has."""
+    """Write one file per chart that the replay has; print its table."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -40,7 +68,9 @@ def main() -> None:
     parser.add_argument("--only", default="", help="names of charts, comma-separated")
     given = parser.parse_args()
     wanted = set(filter(None, given.only.split(",")))
-    for name, drawn in charts(json.loads(given.document.read_text(encoding="utf-8"))).items():
+    document = json.loads(given.document.read_text(encoding="utf-8"))
+    print(document["recommendation"]["text"], table(document), sep="\n\n")
+    for name, drawn in charts(document).items():
         if drawn and (not wanted or name in wanted):
             path = given.prefix.with_name(f"{given.prefix.name}-{name}.svg")
             path.write_text(standing(str(drawn)), encoding="utf-8")

@@ -27,10 +27,14 @@ SKILL = {
     "counts": 0.28,
     "popularity": 0.2,
 }
-DRIFT = {"jaccard": 0.1, "null": 0.14, "z": -8.0, "n": 200}
+CURVE = [
+    {"days": 30.0, "jaccard": 0.1, "null": 0.14, "low": 0.12, "high": 0.16},
+    {"days": 60.0, "jaccard": 0.08, "null": 0.14, "low": 0.12, "high": 0.16},
+]
+DRIFT = {"jaccard": 0.1, "null": 0.14, "z": -8.0, "n": 200, "from": "pair", "pair": {"decay": CURVE}}
 
 
-def told(skill: dict[str, float], drift: dict[str, float] | None = None, **world: Any) -> dict[str, Any]:
+def told(skill: dict[str, float], drift: dict[str, Any] | None = None, **world: Any) -> dict[str, Any]:
     found = frames(skill, **world)
     return summarise(found.judged, found.states, found.costs, found.log, drift, draws=60)
 
@@ -56,7 +60,7 @@ def test_needs_nothing_but_itself(page: Page) -> None:
 
 def test_can_be_read_without_seeing_it(page: Page) -> None:
     charts = page.all("svg")
-    assert len(charts) == 9
+    assert len(charts) == 10
     assert all(chart["role"] == "img" and len(chart["aria-label"] or "") > 30 for chart in charts)
     assert len(page.all("caption")) == len(page.all("table"))
     ids = Counter(attributes["id"] for _, attributes in page.tags if attributes.get("id"))

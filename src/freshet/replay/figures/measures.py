@@ -140,8 +140,8 @@ def reliability(arm: Scored) -> list[dict[str, float]]:
 def _totals(judged: Judged, resampled: Resampled, columns: Mapping[str, Any]) -> dict[str, Drawn]:
     """By name, (1 + draws, 4): over all transitions, then by context length."""
     values = np.stack([np.asarray(column, np.float64) for column in columns.values()], axis=1)
-    parts = [np.ones(len(judged), np.bool_), *(judged.length == length for length in LENGTHS)]
-    total = np.stack([resampled.totals(values * part[:, None]) for part in parts], axis=2)
+    parts = [resampled.totals(values * (judged.length == length)[:, None]) for length in LENGTHS]
+    total = np.stack([np.sum(parts, axis=0), *parts], axis=2)
     return {name: total[:, place] for place, name in enumerate(columns)}
 
 

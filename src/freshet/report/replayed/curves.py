@@ -1,4 +1,4 @@
-"""Charts over time and age: hit rate by day, what age costs, churn, weights."""
+"""Charts over time and age: hit rate by day, what age costs, what old tables still show."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def by_day(document: Mapping[str, Any], arms: Sequence[str]) -> Markup | None:
         for line in smoothed(document["arms"][arm]["by_day"], width)
     ]
     said = ", ".join(f"{arm} {document['arms'][arm]['hit_at_5']['value']:.1%}" for arm in there)
-    x = alt.X("x:T", axis=charts.axis(grid=False, tickCount=6, format=_days(rows)))
-    return _lines(rows, there, x, "hit@5", ".0%", f"hit@5 over time; over the whole period: {said}")
+    x = alt.X("x:T", axis=charts.axis(grid=False, tickCount=6, format=days(rows)))
+    return lines(rows, there, x, "hit@5", ".0%", f"hit@5 over time; over the whole period: {said}")
 
 
 def smoothed(found: Sequence[Row], width: int) -> list[Row]:
@@ -68,7 +68,7 @@ def by_age(document: Mapping[str, Any]) -> Markup | None:
         for line in document["arms"][arm]["by_age"]
     ]
     x = alt.X("x:Q", axis=charts.axis("age of the table in days", grid=False))
-    return _lines(rows, there, x, "hit@5", ".0%", f"hit@5 by age of the table of {', '.join(there)}")
+    return lines(rows, there, x, "hit@5", ".0%", f"hit@5 by age of the table of {', '.join(there)}")
 
 
 def loss_by_age(document: Mapping[str, Any]) -> Markup | None:
@@ -117,72 +117,10 @@ def overlap_by_age(document: Mapping[str, Any]) -> Markup | None:
         return None
     x = alt.X("x:Q", axis=charts.axis("age of the table in days", grid=False))
     told = f"Jaccard of the top 5 with {document['reference']}, by age of the table"
-    return _lines(rows, list(document["decay"]), x, "Jaccard", ".2f", told, zero=True)
+    return lines(rows, list(document["decay"]), x, "Jaccard", ".2f", told, zero=True)
 
 
-def churn(document: Mapping[str, Any]) -> Markup | None:
-    """Churn of the arm of reference from table to table, beside its floor."""
-    found = document["arms"][document["reference"]]["tables"]["churn_by_origin"]
-    rows = [{"arm": "churn", "x": line["origin"], "y": line["churn"]} for line in found]
-    rows += [
-        {"arm": "repeat-run floor", "x": line["origin"], "y": line["floor"]}
-        for line in found
-        if line["floor"] is not None
-    ]
-    if len(rows) < 2:
-        return None
-    x = alt.X("x:T", axis=charts.axis(grid=False, tickCount=6, format=_days(rows)))
-    told = f"Share of the top 5 replaced from one table of {document['reference']} to the next"
-    return _lines(rows, ["churn", "repeat-run floor"], x, "share replaced", ".0%", told)
-
-
-def weights(document: Mapping[str, Any]) -> Markup | None:
-    """The planner's fitted weight from origin to origin, with its 95 % interval."""
-    held = document["weights"]
-    arm = document["reference"] if document["reference"] in held else next(iter(held), None)
-    if arm is None or len(held[arm]["by_origin"]) < 2:
-        return None
-    rows = [{**line, "x": line["origin"]} for line in held[arm]["by_origin"]]
-    x = alt.X("x:T", axis=charts.axis(grid=False, tickCount=6, format=_days(rows)))
-    base = alt.Chart(charts.data(rows)).encode(x=x)
-    y = alt.Y("low:Q", axis=charts.axis("weight"))
-    band = base.mark_area(color=charts.ACCENT, opacity=0.2).encode(y=y, y2="high:Q")
-    line = base.mark_line(color=charts.ACCENT, strokeWidth=2).encode(y="weight:Q")
-    zero = alt.Chart(charts.data([{"zero": 0}])).mark_rule(color=charts.INK, opacity=0.5).encode(y="zero:Q")
-    chart = (zero + band + line).properties(width=charts.WIDTH - 50, height=150)
-    return charts.render(
-        chart, f"Fitted weight of the planner of {arm} over time; mean {held[arm]['planner']:.2f}"
-    )
-
-
-def calibration(document: Mapping[str, Any], arms: Sequence[str]) -> Markup | None:
-    """How often the first choice was right, by the probability it was given."""
-    there = [arm for arm in arms if arm in document["arms"]][:3]
-    rows = [
-        {"arm": arm, "x": line["said"], "y": line["right"]}
-        for arm in there
-        for line in document["arms"][arm]["reliability"]
-    ]
-    if not rows:
-        return None
-    most = max(max(row["x"], row["y"]) for row in rows)
-    x = alt.X("x:Q", axis=charts.axis("probability said", format=".0%"), scale=alt.Scale(domain=[0, most]))
-    ideal = [{"x": 0.0, "y": 0.0}, {"x": most, "y": most}]
-    line = alt.Chart(charts.data(ideal)).mark_line(color=charts.INK, opacity=0.4, strokeWidth=1)
-    said = ", ".join(f"{arm} {document['arms'][arm]['ece']['value']:.3f}" for arm in there)
-    return _lines(
-        rows,
-        there,
-        x,
-        "share right",
-        ".0%",
-        f"Calibration of the first choice; expected calibration error: {said}",
-        below=line.encode(x="x:Q", y="y:Q"),
-        zero=True,
-    )
-
-
-def _lines(
+def lines(
     rows: Sequence[Row],
     names: Sequence[str],
     x: alt.X,
@@ -192,6 +130,7 @@ def _lines(
     below: alt.Chart | None = None,
     zero: bool = False,
 ) -> Markup:
+    """Lines by `arm` over `x`, told apart by colour and dashes; `below` is drawn first."""
     looks = LOOKS[: len(names)]
     domain = list(names)
     colours = alt.Scale(domain=domain, range=[colour for colour, _ in looks])
@@ -212,7 +151,7 @@ def _lines(
     return charts.render(chart.properties(width=charts.WIDTH - 60, height=210), told)
 
 
-def _days(rows: Sequence[Row]) -> str:
+def days(rows: Sequence[Row]) -> str:
     """How days are written on an axis: by how long the replay was."""
     days = [date.fromisoformat(row["x"]) for row in rows]
     span = (max(days) - min(days)).days

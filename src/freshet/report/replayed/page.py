@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from freshet.durable import write_text
 from freshet.report.page import STYLE, templates
-from freshet.report.replayed import curves, lines, paper, scatter
+from freshet.report.replayed import curves, drifting, gauges, lines, paper, scatter
 
 MAIN = ("hybrid", "counts", "static", "finetune", "popularity")
 """Arms of the first chart."""
@@ -61,9 +61,10 @@ def charts(document: Mapping[str, Any]) -> dict[str, Markup | None]:
         "papers": curves.by_day(document, PAPERS) if set(PAPERS) <= set(document["arms"]) else None,
         "loss": curves.loss_by_age(document),
         "overlap": curves.overlap_by_age(document),
+        "drift": drifting.by_distance(document),
         "age": curves.by_age(document),
         "frontier": scatter.frontier(document),
-        "calibration": curves.calibration(document, ("hybrid", "counts", "static", "popularity")),
-        "churn": curves.churn(document),
-        "weights": curves.weights(document),
+        "calibration": gauges.calibration(document, ("hybrid", "counts", "static", "popularity")),
+        "churn": gauges.churn(document),
+        "weights": gauges.weights(document),
     }
