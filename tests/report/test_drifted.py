@@ -73,7 +73,7 @@ def test_what_moved_most_is_named_with_its_shares() -> None:
     assert first["context"] == (3,)
     assert first["rising"] == 5
     assert first["rising_shares"][1] > first["rising_shares"][0] + 0.3
-    assert first["z"] < -3
+    assert first["z"] < -2
 
 
 def test_too_thin_a_log_says_so() -> None:
