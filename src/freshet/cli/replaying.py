@@ -156,18 +156,22 @@ def planned(ws: Workspace, given: Asked) -> Plan:
 def carried_out(ws: Workspace, plan: Plan) -> Replayed:
     """Replay, and write what it found beside the workspace's own artifacts."""
     from freshet.durable import write_json
-    from freshet.replay import figures, roll
+    from freshet.replay import drift_before_the_end, figures, roll
     from freshet.replay.results import Results
     from freshet.report import write_replay
     from freshet.wiring import open_room
 
-    origins = roll(open_room(ws, plan.start), plan)
+    room = open_room(ws, plan.start)
+    origins = roll(room, plan)
+    drift = drift_before_the_end(room, plan)
     found = Results.of(origins)
     folder = ws.root / "replay" / plan.name
     found.write(folder)
     ws.reporter.say("figures and intervals")
     document = answers.plain(
-        figures.summarise(found.judged, found.states, found.costs, _about(ws, plan, origins), seed=plan.seed)
+        figures.summarise(
+            found.judged, found.states, found.costs, _about(ws, plan, origins), drift, seed=plan.seed
+        )
     )
     write_json(folder / "replay.json", document)
     return Replayed(folder, write_replay(document, folder / "replay.html"), document)

@@ -5,11 +5,13 @@ keeping a table fresh, ranks what people really took up next; nothing after an o
 
 `plan` origins and arms · `arms` the strategies · `roll` from origin to origin · `strategy` what an arm makes
 there · `ranking` how it ranks then · `judge` ranks and likelihoods of what came next · `baselines` popularity
-and raw successors · `costs` what artifacts cost, from the ledger · `frames` the columns of what is written.
+and raw successors · `costs` what artifacts cost, from the ledger · `drifted` how much the log itself drifts ·
+`frames` and `results` the columns of what is written · `figures` what they say.
 """
 
 from freshet.replay.arms import ARMS, Able, Arm
+from freshet.replay.drifted import drift_before_the_end
 from freshet.replay.plan import Plan, make_plan
 from freshet.replay.roll import roll
 
-__all__ = ["ARMS", "Able", "Arm", "Plan", "make_plan", "roll"]
+__all__ = ["ARMS", "Able", "Arm", "Plan", "drift_before_the_end", "make_plan", "roll"]

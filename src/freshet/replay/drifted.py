@@ -1,0 +1,56 @@
+"""How much the log itself drifts, by the interests of the replay: what a fresh table could gain at all."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from freshet.drift import drift_of, month_edges
+from freshet.replay.plan import Plan
+from freshet.steps.knowledge import Knowledge, learn
+from freshet.steps.sources import committed
+from freshet.transitions.pool import day_name, day_number
+from freshet.types import AsOf
+from freshet.workspace import Workspace, version_of
+
+CODE = 1
+WEEK = 7
+SAMPLE = 500_000
+"""Transitions compared, at most; of more, a sample of users."""
+PERMUTATIONS = 100
+FEWEST = 3
+"""Edges of windows between which anything can be compared."""
+
+
+def drift_before_the_end(room: Workspace, plan: Plan) -> dict[str, Any] | None:
+    """What `freshet drift` finds in the log before the end of the replay; None where it is too short.
+
+    It describes the log and ranks nothing, so it may see all of it.
+    """
+    with room.run("drift", str(plan.end)) as run:
+        known = learn(room, run, plan.end)
+        edges = _edges(known, plan.end)
+        if len(edges) < FEWEST:
+            return None
+        key = version_of(code=CODE, transitions=known.version, edges=edges, seed=plan.seed)
+        with run.step("drift") as step:
+            step.artifact = f"drift/{key}"
+            found = room.store.find("drift", key)
+            step.cached = found is not None
+            if found is None:
+                span = AsOf.parse(day_name(edges[0])), AsOf.parse(day_name(edges[-1]))
+                rows = known.transitions.between(*span, SAMPLE, plan.seed)
+                progress = run.progress("drift")
+                measured = drift_of(rows, edges, permutations=PERMUTATIONS, seed=plan.seed, progress=progress)
+                with room.store.create("drift", key) as draft:
+                    draft.manifest = {"as_of": str(plan.end), "found": measured}
+                found = committed(room, "drift", key)
+        return dict(found.manifest["found"])
+
+
+def _edges(known: Knowledge, end: AsOf) -> list[int]:
+    """Calendar months, or weeks where the log holds too few of them."""
+    first = AsOf.parse(known.window[0])
+    edges = month_edges(first.day, end.day)
+    if len(edges) >= FEWEST:
+        return edges
+    return list(range(day_number(str(end)), day_number(str(first)) - 1, -WEEK))[::-1]
