@@ -138,7 +138,7 @@ def named(names: Sequence[str], able: Able) -> tuple[Arm, ...]:
                     f"arm '{name}' needs a planner, and [planner] kind = \"counts\"",
                     hint=f"choose among {', '.join(defaults(able, ()))}",
                 )
-            arm = replace(arm, about="counts of day 1", tuned="never")
+            arm = replace(arm, about="counts of day 1", tuned="never", sequence=False)
         found[name] = arm
     if not found:
         raise ConfigError("no arm was named", hint=f"choose among {', '.join(ARMS)}")

@@ -67,7 +67,7 @@ class Tuned:
 
     def sequence(self, arm: Arm, mixes: bool) -> str:
         """The sequence model of an arm; `mixes` where the workspace's own mixture has one."""
-        if not (mixes if arm.sequence is None else arm.sequence):
+        if arm.tuned == "never" or not (mixes if arm.sequence is None else arm.sequence):
             return ""
         return self.first_sequence if arm.tuned == "once" else self.latest_sequence
 
