@@ -144,13 +144,16 @@ def _worth(change: Mapping[str, Any], margin: float, users: int) -> str:
 def _cadence(
     arm: str, tables: Mapping[str, Any], log: Mapping[str, Any]
 ) -> tuple[float | None, float | None]:
-    """Days between refreshes and between tunings, as the arm had them; None where there was at most one."""
+    """Days between refreshes (for adaptive arms their mean) and between tunings; None where there is none."""
     days = float(log["days"])
     refreshes, tunings = int(tables["refreshes"]), int(tables["tunings"])
     family = arm.split("@")[0]
     if family in ("static", "retrieval-frozen"):
         return None, None
-    tune = days / tunings if tunings > 1 else None
+    tune = float(log["tune_days"]) if tunings > 1 else None
     if family == "finetune":
         return tune, tune
-    return days / refreshes if refreshes > 1 else float(log["every_days"]), tune
+    if "@" in arm:
+        return float(arm.split("@")[1].removesuffix("d")), tune
+    sometimes = family in ("hybrid-adaptive", "hybrid-cost") and refreshes > 1
+    return days / refreshes if sometimes else float(log["every_days"]), tune

@@ -109,9 +109,10 @@ def summarise(
     }
 
 
-def _place(arm: str) -> tuple[int, str]:
-    family = arm.split("@")[0]
-    return (ORDER.index(family) if family in ORDER else len(ORDER), arm)
+def _place(arm: str) -> tuple[int, int, str]:
+    family, _, cadence = arm.partition("@")
+    place = ORDER.index(family) if family in ORDER else len(ORDER)
+    return place, int(cadence.removesuffix("d") or 0), arm
 
 
 def _decay(side: Judged, resampled: Resampled) -> dict[str, Any]:
