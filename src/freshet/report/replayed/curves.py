@@ -97,6 +97,7 @@ def loss_by_age(document: Mapping[str, Any]) -> Markup | None:
         alt.layer(zero, band, line, data=charts.data(rows))
         .properties(width=(charts.WIDTH - 110) // min(len(names), 3), height=120)
         .facet(facet=alt.Facet("arm:N", sort=names, header=alt.Header(title=None)), columns=3, spacing=18)
+        .resolve_scale(x="independent")
     )
     last = "; ".join(
         f"{arm} at {rows_of[-1]['until']} days {100 * rows_of[-1]['hit_at_5']['value']:+.1f} points"
