@@ -18,7 +18,7 @@ from typing import Annotated, Any
 import typer
 
 from freshet import __version__
-from freshet.cli import deciding, demo, drifting, making, mending, reading, replaying, setup
+from freshet.cli import deciding, demo, drifting, making, mending, reading, replaying, scheduling, setup
 from freshet.cli.options import Call
 from freshet.errors import FreshetError
 
@@ -44,6 +44,7 @@ deciding.add(app)
 mending.add(app)
 replaying.add(app)
 drifting.add(app)
+scheduling.add(app)
 demo.add(app)
 
 

@@ -30,6 +30,47 @@ def replay(console: Console, done: Replayed) -> None:
     console.print(f"report: {done.page}", markup=False, soft_wrap=True)
 
 
+def cadence(console: Console, found: Mapping[str, Any]) -> None:
+    """The recommended schedule, a line for each, and what to write into `freshet.toml`."""
+    console.print(found["headline"], style="bold", markup=False)
+    for line in textwrap.wrap(" ".join(found["text"][1:]), 110):
+        console.print(line, markup=False)
+    log = found["log"]
+    console.rule(
+        f"{log['n']:,} transitions of {log['users']:,} people, {log['from']} to {log['to']}", align="left"
+    )
+    console.print(_schedules(found))
+    console.print(f"Intervals: 95 %, {log['draws']:,} resamples of users, seed {log['seed']}.", markup=False)
+    console.rule("for freshet.toml", align="left")
+    console.print(found["schedule"]["toml"], markup=False, end="")
+    console.print(f"report: {found['page']}", markup=False, soft_wrap=True)
+
+
+def _schedules(found: Mapping[str, Any]) -> Table:
+    unit = found["unit"]
+    label = "seconds" if unit == "seconds" else found["log"].get("currency", "money")
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("schedule")
+    for name in ("hit@5", "95 %", f"minus {found['freshest']}", "refreshes", "tunings", "age (days)"):
+        table.add_column(name, justify="right")
+    for name in (f"{label} / 30 days", "tuning"):
+        table.add_column(name, justify="right")
+    for line in found["schedules"]:
+        ahead = line["difference"]
+        table.add_row(
+            f"{line['arm']} *" if line["chosen"] else line["arm"],
+            f"{line['hit_at_5']['value']:.2%}",
+            _span(line["hit_at_5"]["ci95"], 100),
+            f"{100 * ahead['value']:+.2f} {_span(ahead['ci95'], 100, '+')}",
+            str(line["refreshes"]),
+            str(line["tunings"]),
+            f"{line['table_age_days']:.1f}",
+            f"{line['cost']['all'][unit]:.3g}",
+            f"{line['cost']['tuning'][unit]:.3g}",
+        )
+    return table
+
+
 def _arms(found: Mapping[str, Any]) -> Table:
     currency = found["log"].get("currency", "")
     table = Table(box=None, pad_edge=False, header_style="dim")

@@ -16,7 +16,6 @@ from freshet.cli.options import HERE, AsJson, Here, Wait, answer, opened
 from freshet.errors import ConfigError
 
 if TYPE_CHECKING:
-    from freshet.ports import Artifact
     from freshet.replay import Plan
     from freshet.types import AsOf
     from freshet.workspace import Workspace
@@ -170,21 +169,27 @@ def carried_out(ws: Workspace, plan: Plan) -> Replayed:
     ws.reporter.say("figures and intervals")
     document = answers.plain(
         figures.summarise(
-            found.judged, found.states, found.costs, _about(ws, plan, origins), drift, seed=plan.seed
+            found.judged,
+            found.states,
+            found.costs,
+            about(ws, plan, int(origins[-1].manifest["interests"])),
+            drift,
+            seed=plan.seed,
         )
     )
     write_json(folder / "replay.json", document)
     return Replayed(folder, write_replay(document, folder / "replay.html"), document)
 
 
-def _about(ws: Workspace, plan: Plan, origins: list[Artifact]) -> dict[str, Any]:
+def about(ws: Workspace, plan: Plan, interests: int) -> dict[str, Any]:
+    """What a replay was of, as its documents say under `log`."""
     from freshet.report.subject import simulated
 
     return {
         "name": ws.root.resolve().name,
         "simulated": simulated(ws),
         "mixed": ws.config.sequence.use,
-        "interests": origins[-1].manifest["interests"],
+        "interests": interests,
         "from": str(plan.start),
         "to": str(plan.end),
         "every_days": plan.every,

@@ -6,6 +6,6 @@
 """
 
 from freshet.report.page import write_report
-from freshet.report.replayed import write_replay
+from freshet.report.replayed import write_replay, write_schedule
 
-__all__ = ["write_replay", "write_report"]
+__all__ = ["write_replay", "write_report", "write_schedule"]

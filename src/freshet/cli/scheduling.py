@@ -1,0 +1,148 @@
+"""`freshet cadence`: the schedule to run on this log, with the hit rate and cost to expect."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from freshet.cli import answers
+from freshet.cli.options import HERE, AsJson, Here, Wait, answer, opened
+from freshet.cli.replaying import Asked, about, day, days, planned
+
+if TYPE_CHECKING:
+    from freshet.replay import Plan
+    from freshet.replay.results import Results
+    from freshet.workspace import Workspace
+
+
+def add(app: typer.Typer) -> None:
+    """Add the command to the app."""
+    app.command("cadence", epilog="Example: `freshet cadence -w shop --every 2d --from 2013-06-01`")(cadence)
+
+
+def cadence(
+    workspace: Here = HERE,
+    every: Annotated[
+        str | None, typer.Option("--every", metavar="2d", help="Of the freshest schedule.")
+    ] = None,
+    tune_every: Annotated[
+        str | None, typer.Option("--tune-every", metavar="28d", help="From one tuning to the next.")
+    ] = None,
+    start: Annotated[
+        str | None, typer.Option("--from", metavar="DAY", help="First day judged; else the last quarter.")
+    ] = None,
+    end: Annotated[str | None, typer.Option("--to", metavar="DAY", help="Day after the last one.")] = None,
+    limit: Annotated[
+        int, typer.Option("--limit", min=100, help="Transitions judged; of more, a sample of users.")
+    ] = 200_000,
+    margin: Annotated[
+        float,
+        typer.Option("--margin", min=0.01, max=100, help="Points of hit@5 that a cheaper schedule may lose."),
+    ] = 0.5,
+    seed: Annotated[int, typer.Option("--seed", help="Of the bootstrap, and of samples.")] = 0,
+    wait: Wait = 0.0,
+    as_json: AsJson = False,
+) -> None:
+    """When to refresh and tune: the cheapest schedule that keeps up with the freshest, replayed on the past.
+
+    Resumable, and read from a finished `freshet replay` of the same period where there is one.
+    """
+    from freshet.cli import compared
+
+    asked = Asked(
+        arms=(),
+        every=days(every),
+        tune_every=days(tune_every),
+        horizon=None,
+        start=day("--from", start),
+        end=day("--to", end),
+        limit=limit,
+        seed=seed,
+    )
+    with opened(workspace, wait) as ws:
+        found = carried_out(ws, asked, margin / 100)
+    answer(answers.document("cadence", found), as_json, lambda console: compared.cadence(console, found))
+
+
+def carried_out(ws: Workspace, asked: Asked, margin: float) -> dict[str, Any]:
+    """Recommend, and leave cadence.json, .parquet and .html in the workspace's folder `cadence`."""
+    from freshet.durable import write_json
+    from freshet.replay.figures.schedule import schedule, wanted
+    from freshet.report import write_schedule
+
+    plan = planned(ws, asked)
+    freshest = "hybrid" if ws.tuner is not None else "counts"
+    plan = replace(plan, arms=tuple(arm for arm in plan.arms if wanted(arm.name, freshest)))
+    folder = ws.root / "cadence"
+    frames = ws.root / "replay" / plan.name
+    read = _finished(frames, plan)
+    if read is None:
+        frames = folder
+        read = _replayed(ws, plan, folder)
+    results, interests = read
+    ws.reporter.say("figures and intervals")
+    found = schedule(
+        results.judged,
+        results.states,
+        results.costs,
+        about(ws, plan, interests),
+        seed=plan.seed,
+        margin=margin,
+    )
+    document: dict[str, Any] = answers.plain({**found, "frames": frames})
+    folder.mkdir(exist_ok=True)
+    write_json(folder / "cadence.json", document)
+    _write_parquet(document["schedules"], folder / "cadence.parquet")
+    return {**document, "page": write_schedule(document, folder / "cadence.html")}
+
+
+def _finished(folder: Path, plan: Plan) -> tuple[Results, int] | None:
+    """The frames of a finished replay that holds all these arms, tuned as often, and its interests."""
+    from freshet.replay.results import Results
+
+    document = folder / "replay.json"
+    if not document.exists():
+        return None
+    found = json.loads(document.read_text(encoding="utf-8"))
+    log = found["log"]
+    same = log["tune_days"] == plan.tune_every and log["seed"] == plan.seed and log["n"] <= plan.limit
+    if not same or not {arm.name for arm in plan.arms} <= set(found["arms"]):
+        return None
+    return Results.read(folder), int(log["interests"])
+
+
+def _replayed(ws: Workspace, plan: Plan, folder: Path) -> tuple[Results, int]:
+    """Replay these arms, in the room that `freshet replay` of the same first day uses."""
+    from freshet.replay import roll
+    from freshet.replay.results import Results
+    from freshet.wiring import open_room
+
+    origins = roll(open_room(ws, plan.start), plan)
+    results = Results.of(origins)
+    results.write(folder)
+    return results, int(origins[-1].manifest["interests"])
+
+
+def _write_parquet(schedules: list[dict[str, Any]], path: Path) -> None:
+    """One row per schedule; intervals and costs in columns of their own."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from freshet.durable import written
+
+    rows = []
+    for line in schedules:
+        row = {key: value for key, value in line.items() if not isinstance(value, dict)}
+        for name in ("hit_at_5", "difference"):
+            low, high = line[name]["ci95"] or (None, None)
+            row |= {name: line[name]["value"], f"{name}_low": low, f"{name}_high": high}
+        for part, cost in line["cost"].items():
+            prefix = "" if part == "all" else f"{part}_"
+            row |= {f"{prefix}{unit}_per_30_days": value for unit, value in cost.items()}
+        rows.append(row)
+    with written(path) as draft:
+        pq.write_table(pa.Table.from_pylist(rows), draft)
