@@ -78,3 +78,14 @@ def test_a_period_outside_the_log_is_refused(chosen: dict[str, object], told: st
 def test_a_log_of_a_week_can_t_be_replayed() -> None:
     with pytest.raises(NotEnoughData, match="too short"):
         make_plan(DAYS[:7], able=Able(True), refresh_days=1, tune_every=7)
+
+
+def test_a_cadence_between_origins_is_refused() -> None:
+    with pytest.raises(ConfigError, match="hybrid@5d"):
+        plan(arms=["hybrid@5d"], every=2, start=AsOf.parse("2024-02-01"))
+
+
+def test_what_the_hybrid_owes_to_its_sequence_score_can_be_told() -> None:
+    mixed = plan(able=Able(True, mixes=True), arms=["static", "hybrid", "counts"])
+    assert [arm.name for arm in mixed.arms] == ["static", "hybrid", "counts", "counts-sequence"]
+    assert len(plan(arms=["static", "hybrid", "counts"]).arms) == 3

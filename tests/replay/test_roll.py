@@ -179,6 +179,14 @@ def test_a_later_end_goes_on_from_where_it_was(
     assert tables[: len(origins)] == [[s.table for s in standings(o).values()] for o in origins]
 
 
+def test_origins_a_day_apart_with_a_long_horizon(world: Path, tmp_path: Path) -> None:
+    """More moments are looked at than stay in memory."""
+    ws = made(world, tmp_path / "daily", "counts")
+    end = AsOf.parse("2024-02-16")
+    plan = planned(ws, end=end, every=1, horizon=9, arms=["counts", "popularity"])
+    assert len(roll(open_room(ws, START), plan)) == 11
+
+
 def test_without_a_planner_counts_are_compared(world: Path, tmp_path: Path) -> None:
     ws = made(world, tmp_path / "counts", "counts")
     found = Results.of(roll(open_room(ws, START), planned(ws)))
@@ -226,7 +234,11 @@ def test_nothing_after_an_origin_reaches_it(
     item = np.array(log["item_id"].to_pylist())
     changed = item.copy()
     changed[late] = np.random.default_rng(0).permutation(item[late])
-    pq.write_table(log.set_column(1, "item_id", pa.array(changed)), other / "events.parquet")
+    user = np.array(log["user_id"].to_pylist())
+    user[late] = np.random.default_rng(1).permutation(user[late])
+    log = log.set_column(1, "item_id", pa.array(changed)).set_column(0, "user_id", pa.array(user))
+    gone = late & (np.random.default_rng(2).random(len(late)) < 0.3)  # and fewer of them
+    pq.write_table(log.filter(pa.array(~gone)), other / "events.parquet")
     items = pq.read_table(world / "items.parquet")
     new = [name not in seen for name in items["item_id"].to_pylist()]
     assert 0 < sum(new) < len(new)

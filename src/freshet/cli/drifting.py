@@ -41,7 +41,7 @@ def drift(
     limit: Annotated[
         int, typer.Option("--limit", min=1000, help="Transitions used; of more, a sample of users.")
     ] = 500_000,
-    seed: Annotated[int, typer.Option("--seed", help="Of the shuffles, and of samples.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the shuffles, and of samples.")] = 0,
     as_of: Moment = None,
     wait: Wait = 0.0,
     as_json: AsJson = False,

@@ -52,7 +52,7 @@ def replay(
     limit: Annotated[
         int, typer.Option("--limit", min=100, help="Transitions judged; of more, a sample of users.")
     ] = 200_000,
-    seed: Annotated[int, typer.Option("--seed", help="Of the bootstrap, and of samples.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the bootstrap, and of samples.")] = 0,
     wait: Wait = 0.0,
     as_json: AsJson = False,
 ) -> None:
@@ -162,10 +162,10 @@ def carried_out(ws: Workspace, plan: Plan) -> Replayed:
 
     room = open_room(ws, plan.start)
     origins = roll(room, plan)
-    drift = drift_before_the_end(room, plan)
     found = Results.of(origins)
     folder = ws.root / "replay" / plan.name
     found.write(folder)
+    drift = drift_before_the_end(room, plan)
     ws.reporter.say("figures and intervals")
     document = answers.plain(
         figures.summarise(

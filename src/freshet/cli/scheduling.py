@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,7 +14,6 @@ from freshet.cli.replaying import Asked, about, day, days, planned
 
 if TYPE_CHECKING:
     from freshet.replay import Plan
-    from freshet.replay.results import Results
     from freshet.workspace import Workspace
 
 
@@ -43,7 +41,7 @@ def cadence(
         float,
         typer.Option("--margin", min=0.01, max=100, help="Points of hit@5 that a cheaper schedule may lose."),
     ] = 0.5,
-    seed: Annotated[int, typer.Option("--seed", help="Of the bootstrap, and of samples.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the bootstrap, and of samples.")] = 0,
     wait: Wait = 0.0,
     as_json: AsJson = False,
 ) -> None:
@@ -71,19 +69,21 @@ def cadence(
 def carried_out(ws: Workspace, asked: Asked, margin: float) -> dict[str, Any]:
     """Recommend, and leave cadence.json, .parquet and .html in the workspace's folder `cadence`."""
     from freshet.durable import write_json
+    from freshet.replay import roll
     from freshet.replay.figures.schedule import schedule, wanted
+    from freshet.replay.results import Results
     from freshet.report import write_schedule
+    from freshet.wiring import open_room
 
-    plan = planned(ws, asked)
-    freshest = "hybrid" if ws.tuner is not None else "counts"
-    plan = replace(plan, arms=tuple(arm for arm in plan.arms if wanted(arm.name, freshest)))
-    folder = ws.root / "cadence"
+    plan, folder = planned(ws, asked), ws.root / "cadence"
     frames = ws.root / "replay" / plan.name
-    read = _finished(frames, plan)
-    if read is None:
+    if not _replayed_before(frames, plan):  # with all arms; else only those that are schedules
+        freshest = "hybrid" if ws.tuner is not None else "counts"
+        plan = replace(plan, arms=tuple(arm for arm in plan.arms if wanted(arm.name, freshest)))
         frames = folder
-        read = _replayed(ws, plan, folder)
-    results, interests = read
+    origins = roll(open_room(ws, plan.start), plan)
+    results, interests = Results.of(origins), int(origins[-1].manifest["interests"])
+    results.write(frames)
     ws.reporter.say("figures and intervals")
     found = schedule(
         results.judged,
@@ -100,31 +100,12 @@ def carried_out(ws: Workspace, asked: Asked, margin: float) -> dict[str, Any]:
     return {**document, "page": write_schedule(document, folder / "cadence.html")}
 
 
-def _finished(folder: Path, plan: Plan) -> tuple[Results, int] | None:
-    """The frames of a finished replay that holds all these arms, tuned as often, and its interests."""
-    from freshet.replay.results import Results
+def _replayed_before(folder: Path, plan: Plan) -> bool:
+    """Whether `freshet replay` went through the same arms: then every origin that still holds is there."""
+    from freshet.durable import read_json
 
     document = folder / "replay.json"
-    if not document.exists():
-        return None
-    found = json.loads(document.read_text(encoding="utf-8"))
-    log = found["log"]
-    same = log["tune_days"] == plan.tune_every and log["seed"] == plan.seed and log["n"] <= plan.limit
-    if not same or not {arm.name for arm in plan.arms} <= set(found["arms"]):
-        return None
-    return Results.read(folder), int(log["interests"])
-
-
-def _replayed(ws: Workspace, plan: Plan, folder: Path) -> tuple[Results, int]:
-    """Replay these arms, in the room that `freshet replay` of the same first day uses."""
-    from freshet.replay import roll
-    from freshet.replay.results import Results
-    from freshet.wiring import open_room
-
-    origins = roll(open_room(ws, plan.start), plan)
-    results = Results.of(origins)
-    results.write(folder)
-    return results, int(origins[-1].manifest["interests"])
+    return document.exists() and set(read_json(document)["arms"]) == {arm.name for arm in plan.arms}
 
 
 def _write_parquet(schedules: list[dict[str, Any]], path: Path) -> None:

@@ -5,7 +5,7 @@ Arms share equal artifacts; each bears their whole cost, since each would have t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from freshet.workspace import Record, StepRecord
@@ -22,14 +22,23 @@ class Book:
 
     @classmethod
     def of(cls, records: Sequence[Record]) -> Book:
-        book = cls()
+        book, leading = cls(), list[StepRecord]()
         for record in records:
-            book.add(record.steps)
+            leading = book.add(record.steps, leading)
+            if record.outcome == "done":
+                leading = []
         return book
 
-    def add(self, steps: Sequence[StepRecord]) -> None:
-        """Note what one run made."""
-        leading: list[StepRecord] = []
+    def add(self, steps: Sequence[StepRecord], begun: Sequence[StepRecord] = ()) -> list[StepRecord]:
+        """Note what one run made.
+
+        Args:
+            begun: steps of a killed run towards a table that it never made; the next run went on with it.
+
+        Returns:
+            Steps of this run that led to no table.
+        """
+        leading = list(begun)
         for step in steps:
             if step.name in OF_A_TABLE:
                 leading.append(step)
@@ -37,10 +46,11 @@ class Book:
                 self.entries[step.artifact] = [*leading, step] if step.name == "table" else [step]
             if step.name == "table":
                 leading = []
+        return leading
 
-    def cost_of_refresh(self, table: str) -> float:
-        """Money that making a table took: what the next one should cost."""
-        return sum(step.money for step in self.of_artifact(f"tables/{table}"))
+    def cost_of_refresh(self, table: str, price: Callable[[float, int], float]) -> float:
+        """Money that making a table took: what the next one should cost. `price` is of seconds and tokens."""
+        return sum(price(step.seconds, step.tokens) for step in self.of_artifact(f"tables/{table}"))
 
     def of_artifact(self, artifact: str) -> list[StepRecord]:
         """The steps that made it."""

@@ -48,6 +48,11 @@ class Plan:
         return min(origin.minus(-self.every), self.end, key=lambda moment: moment.day)
 
     @property
+    def limit_per_origin(self) -> int:
+        """Transitions judged after each origin, at most."""
+        return max(1, self.limit // len(self.origins))
+
+    @property
     def name(self) -> str:
         """Of the folder that holds the results."""
         return f"{self.start}_{self.end}_{self.every}d"
@@ -95,6 +100,14 @@ def make_plan(
     span = (end.day - start.day).days
     every = every or max(refresh_days, -(-span // ORIGINS))
     names = list(arms) or defaults(able, _cadences(every, tune_every, span))
+    if able.llm and able.mixes and {"hybrid", "counts"} <= set(names) and "counts-sequence" not in names:
+        names.append("counts-sequence")  # else nothing tells what of the hybrid is the LLM's
+    slower = [arm for arm in named(names, able) if (arm.days or every) % every]
+    if slower:
+        raise ConfigError(
+            f"arm '{slower[0].name}' can't keep its cadence at origins every {every} days",
+            hint=f"choose a multiple of {every} days, or another --every",
+        )
     return Plan(start, end, every, tune_every, horizon or max(7, every), named(names, able), limit, seed)
 
 

@@ -19,21 +19,21 @@ from freshet.replay.judge import Later, judge
 from freshet.replay.plan import Plan
 from freshet.replay.ranking import Judges
 from freshet.replay.strategy import START, Now, Position, Standing, advance, tune_if_due
-from freshet.steps import publishing
+from freshet.steps import publishing, sequencing, tuning
 from freshet.steps.counting import Counting
-from freshet.steps.knowledge import Knowledge, learn
+from freshet.steps.knowledge import INTERESTS_CODE, TRANSITIONS_CODE, Knowledge, learn
 from freshet.steps.late import LatePlanner
 from freshet.steps.sources import committed, items
 from freshet.types import AsOf
 from freshet.workspace import Reporter, Run, Workspace, version_of
 
-CODE = 2
+CODE = 3
 SECTIONS = (
     "interests", "transitions", "counts", "evidence", "planner", "tuning", "inference", "table", "sequence"
 )  # fmt: skip
 """Parts of the configuration that decide what is made."""
 KEPT = 8
-"""Moments of which it stays in memory what was known."""
+"""Moments learned last of which it stays in memory what was known."""
 
 
 def roll(room: Workspace, plan: Plan) -> list[Artifact]:
@@ -100,7 +100,7 @@ class _Past:
         config, plan = self.room.config, self.plan
         log = events.EventLog(self.room.source)
         return version_of(
-            code=(CODE, publishing.CODE),
+            code=(CODE, publishing.CODE, tuning.CODE, sequencing.CODE, INTERESTS_CODE, TRANSITIONS_CODE),
             before=before,
             at=at,
             until=plan.until(at),
@@ -110,7 +110,7 @@ class _Past:
             cadence=(config.schedule.drift_alpha, config.schedule.value_per_hit, config.prices.model_dump()),
             positive=config.events.positive,
             arms=[asdict(arm) for arm in plan.arms],
-            plan=(plan.tune_every, plan.horizon, plan.limit, plan.seed),
+            plan=(plan.tune_every, plan.horizon, plan.limit_per_origin, plan.seed),
         )
 
     def pass_through(self, run: Run, at: AsOf, position: Position, key: str) -> Position:
@@ -122,7 +122,7 @@ class _Past:
         arms = {arm.name: advance(now, arm, position.arms.get(arm.name)) for arm in plan.arms}
         self.book.add(run.record.steps)
         until = plan.until(at)
-        test = self._at(run, until).transitions.between(at, until, plan.limit // len(plan.origins), plan.seed)
+        test = self._at(run, until).transitions.between(at, until, plan.limit_per_origin, plan.seed)
         after = self._at(run, self._labelled_until(at)).transitions.between(until, self._labelled_until(at))
         later = Later.of(test, after, plan.horizon)
         with run.step("judge"), room.store.create("origins", key) as draft:
@@ -137,7 +137,9 @@ class _Past:
                 states.append(judges.state(arm, standing, position.arms.get(arm.name), at))
             pq.write_table(pa.concat_tables(judged), draft.path / "judged.parquet")
             pq.write_table(frames.rows(frames.STATES, states), draft.path / "states.parquet")
-            pq.write_table(frames.rows(frames.COSTS, self._costs(arms, at)), draft.path / "costs.parquet")
+            pq.write_table(
+                frames.rows(frames.COSTS, self._costs(run, known, arms)), draft.path / "costs.parquet"
+            )
             after_it = Position(tuned, arms)
             draft.manifest = {
                 "as_of": str(at),
@@ -145,6 +147,8 @@ class _Past:
                 "transitions": len(test),
                 "position": after_it.as_dict(),
             }
+        models = {standing.model for standing in arms.values()}
+        self._planners = {model: kept for model, kept in self._planners.items() if model in models}
         in_use = {at, *(AsOf.parse(standing.made) for standing in arms.values() if not standing.table)}
         self._counting = {moment: kept for moment, kept in self._counting.items() if moment in in_use}
         return after_it
@@ -158,8 +162,7 @@ class _Past:
             start = len(run.record.steps)
             self._known[moment] = learn(self.room, run, moment)
             self.book.add(run.record.steps[start:])
-            for old in sorted(self._known, key=lambda m: m.day)[:-KEPT]:
-                del self._known[old]
+            self._known = dict(list(self._known.items())[-KEPT:])  # those learned last
         return self._known[moment]
 
     def _counted(self, run: Run, moment: AsOf) -> Counting:
@@ -174,8 +177,9 @@ class _Past:
             self._counting[moment] = counting
         return self._counting[moment]
 
-    def _costs(self, arms: dict[str, Standing], at: AsOf) -> list[dict[str, object]]:
-        known = self._known[at]
+    def _costs(self, run: Run, known: Knowledge, arms: dict[str, Standing]) -> list[dict[str, object]]:
+        """What each arm had made at this origin, at the prices of today."""
+        at = known.as_of
         counted = committed(self.room, "transitions", known.version)
         assigned = counted.manifest["inputs"]["assignment"]
         learned = [f"counts/{at}", f"transitions/{known.version}", f"assignments/{assigned}"]
@@ -187,7 +191,8 @@ class _Past:
                 artifacts += [f"sequences/{standing.sequence}"]
             for artifact in artifacts:
                 for step in self.book.of_artifact(artifact):
-                    spent = {part: getattr(step, part) for part in ("tokens", "flops", "seconds", "money")}
+                    spent = {part: getattr(step, part) for part in ("tokens", "flops", "seconds")}
+                    spent["money"] = run.money(step.seconds, step.tokens)
                     found.append({"arm": name, "origin": at.day, "step": step.name, **spent})
         return found
 

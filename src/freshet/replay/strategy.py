@@ -103,20 +103,23 @@ def tune_if_due(
     would have let through; the failure is told.
     """
     mixes = room.config.sequence.use
-    llm = room.tuner is not None and any(arm.scores == "table" and arm.tuned != "never" for arm in plan.arms)
-    sequence = any((mixes if arm.sequence is None else arm.sequence) for arm in plan.arms)
-    again = any(arm.tuned == "again" for arm in plan.arms)
+    due = ("again",) if tuned is not None else ("once", "again")
+    wanting = [arm for arm in plan.arms if arm.tuned in due]
+    llm = room.tuner is not None and any(arm.scores == "table" for arm in wanting)
+    sequence = any((mixes if arm.sequence is None else arm.sequence) for arm in wanting)
     if not (llm or sequence):
-        return None
-    if tuned is not None and not (again and _age(tuned.day, known.as_of) >= plan.tune_every):
         return tuned
-    latest, failed = _tuned(room, run, known, counting) if llm else ("", "")
+    if tuned is not None and _age(tuned.day, known.as_of) < plan.tune_every:
+        return tuned
+    before = tuned or Tuned(str(known.as_of))
+    latest, failed = _tuned(room, run, known, counting) if llm else (before.latest, "")
     trained, missing = _trained(room, run, known, counting) if sequence else ("", "")
+    trained = trained or before.latest_sequence  # an older one where a new one can't be trained
     return Tuned(
         str(known.as_of),
-        tuned.first if tuned else latest,
+        before.first or latest,
         latest,
-        tuned.first_sequence if tuned else trained,
+        before.first_sequence or trained,
         trained,
         "; ".join(said for said in (failed, missing) if said),
     )
@@ -153,12 +156,13 @@ def advance(now: Now, arm: Arm, before: Standing | None) -> Standing:
             told = _statistic(decision)
             return replace(before, refreshed=False, tuned=False, why=decision.why, statistic=told)
     just = tuned is not None and tuned.day == day and bool(model or sequence) and newly
+    told = tuned.failed if tuned is not None and tuned.day == day and arm.tuned != "never" else ""
     standing = Standing(
         day,
         model=model,
         sequence=sequence,
         tuned=just,
-        why=tuned.failed if just and tuned else decision.why,
+        why=told or decision.why,
         statistic=_statistic(decision),
         refreshes=(*(before.refreshes if before else ()), day),
     )
@@ -175,7 +179,9 @@ def _decide(now: Now, arm: Arm, before: Standing) -> CadenceDecision:
     kind: cadence.Kind = "fixed" if arm.refreshed == "every" else arm.refreshed
     policy = cadence.policy(kind, arm.days or now.plan.every, schedule.drift_alpha, schedule.value_per_hit)
     refreshes = [AsOf.parse(day) for day in before.refreshes]
-    decision = policy.decide(see(policy, now.counting, refreshes, now.book.cost_of_refresh(before.table)))
+    decision = policy.decide(
+        see(policy, now.counting, refreshes, now.book.cost_of_refresh(before.table, now.run.money))
+    )
     return replace(decision, why="") if kind == "fixed" else decision
 
 

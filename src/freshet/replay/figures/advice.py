@@ -10,6 +10,9 @@ from freshet.replay.figures.differences import negated, not_below, reference, ve
 from freshet.replay.figures.questions import answer, questions
 from freshet.replay.figures.wording import points, rate, signed, span
 
+WITH_LLM = ("hybrid", "retrieval", "finetune")
+"""How names of arms begin that have a language model wherever they are compared."""
+
 LEAVE = "Leave it as it is: nothing that is refreshed was shown to do better than the first day's table."
 
 
@@ -37,7 +40,8 @@ def recommend(
         for question in questions(bool(log.get("mixed")))
         if f"{question.a}_vs_{question.b}" in differences
     ]
-    opening = headline(choice.arm, every, tune)
+    llm = any(arm.startswith(WITH_LLM) for arm in arms)
+    opening = headline(choice.arm, every, tune, llm)
     moved = drifting(drift) if drift else ""
     slower = _slower(arms, differences, log, margin)
     reasons = [
@@ -65,8 +69,9 @@ def recommend(
     }
 
 
-def headline(arm: str, every: float | None, tune: float | None) -> str:
-    """What to do, in a sentence."""
+def headline(arm: str, every: float | None, tune: float | None, llm: bool = True) -> str:
+    """What to do, in a sentence; `llm`: whether a language model was among what was compared."""
+    without = ": no language model was shown to be worth its cost." if llm else "."
     fresh, tuned = span(every or 1), span(tune or 1)
     tuning = f"tune the model {tuned}" if tune else "tune the model once"
     return {
@@ -79,7 +84,7 @@ def headline(arm: str, every: float | None, tune: float | None) -> str:
         "hybrid-cost": f"Refresh the table when staleness costs more (here {fresh} on average) and {tuning}.",
         "hybrid-plain": f"Refresh the table {fresh} and {tuning}, without the sequence score in the mixture.",
         "hybrid-sequence": f"Refresh the table {fresh}, {tuning}, with the sequence score in the mixture.",
-        "counts": f"Run plain counts, refreshed {fresh}: no language model was shown to be worth its cost.",
+        "counts": f"Run plain counts, refreshed {fresh}{without}",
         "counts-sequence": f"Run counts with the sequence score, refreshed {fresh}; no language model.",
         "sequence": "Run the sequence model: no table was shown to be better.",
         "popularity": "Offer what is popular of late: nothing that costs more was shown to be better.",

@@ -27,7 +27,8 @@ def told(found: list[Line]) -> dict[str, Any]:
     same people replaces. `bare_equal`: contexts whose first choice is the one without
     evidence. `copies`: contexts whose first choice is the evidence's first.
     """
-    rows, changed = (sum(int(row[key] or 0) for row in found) for key in ("rows", "changed"))
+    made = [row for row in found if row["refreshed"]]
+    rows, changed = (sum(int(row[key] or 0) for row in made) for key in ("rows", "changed"))
     return {
         "origins": len(found),
         "refreshes": sum(bool(row["refreshed"]) for row in found),
