@@ -156,13 +156,13 @@ def advance(now: Now, arm: Arm, before: Standing | None) -> Standing:
             told = _statistic(decision)
             return replace(before, refreshed=False, tuned=False, why=decision.why, statistic=told)
     just = tuned is not None and tuned.day == day and bool(model or sequence) and newly
-    told = tuned.failed if tuned is not None and tuned.day == day and arm.tuned != "never" else ""
+    failed = tuned.failed if tuned is not None and tuned.day == day and arm.tuned != "never" else ""
     standing = Standing(
         day,
         model=model,
         sequence=sequence,
         tuned=just,
-        why=told or decision.why,
+        why=failed or decision.why,
         statistic=_statistic(decision),
         refreshes=(*(before.refreshes if before else ()), day),
     )
