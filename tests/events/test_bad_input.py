@@ -106,7 +106,7 @@ def test_an_empty_parquet_file_is_an_import_of_nothing(tmp_path: Path) -> None:
         ("log.parquet", b"", "log.parquet can't be read"),
         ("log.parquet", b"PAR1 but not really PAR1", "log.parquet can't be read"),
         ("log.csv.gz", b"not gzip", "log.csv.gz can't be read"),
-        ("log.jsonl.gz", gzip.compress(b'{"user_id": 1}\n')[:-12], "log.jsonl.gz can't be read"),
+        ("log.jsonl.gz", gzip.compress(b'{"user_id": 1}\n', mtime=0)[:-12], "log.jsonl.gz can't be read"),
         ("log.jsonl", b"[\n1,\n2]\n", "none of its 3 lines is a JSON object"),
         ("log.xlsx", b"x", "can't tell its format"),
     ],
