@@ -67,7 +67,7 @@ def test_people_get_the_answer_first(replayed: tuple[Path, dict]) -> None:
 
 
 def test_a_killed_replay_goes_on_and_ends_the_same(place: Path, replayed: tuple[Path, dict]) -> None:
-    root = make_workspace(place / "killed", "fake", MORE)
+    root = make_workspace(place / "killed-replay", "fake", MORE)
     command = [sys.executable, "-m", "freshet", "replay", "-w", str(root), *PERIOD]
     kills = 0
     for _ in range(3):

@@ -163,5 +163,5 @@ def _read(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int16], NDArray[np.
     try:
         with np.load(path, allow_pickle=False) as saved:
             return saved["fingerprints"], saved["successors"], saved["logp"]
-    except (OSError, EOFError, KeyError, ValueError, BadZipFile):
+    except (OSError, EOFError, KeyError, ValueError, NotImplementedError, BadZipFile):
         return None
