@@ -21,12 +21,6 @@ def test_a_table_bears_the_steps_that_led_to_it() -> None:
     assert book.of_artifact("tables/unknown") == []
 
 
-def test_what_a_killed_run_spent_is_not_lost() -> None:
-    killed = record("running", StepRecord("inference", tokens=900))
-    resumed = record("done", StepRecord("inference", tokens=100), StepRecord("table", "tables/a"))
-    assert sum(step.tokens for step in Book.of([killed, resumed]).of_artifact("tables/a")) == 1000
-
-
 def test_a_table_that_was_there_is_paid_once() -> None:
     made = record("done", StepRecord("inference", tokens=7), StepRecord("table", "tables/a"))
     again = record("done", StepRecord("table", "tables/a", cached=True))

@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from freshet.cli import answers
-from freshet.cli.options import HERE, AsJson, Here, Moment, Wait, answer, moment, opened
-from freshet.cli.replaying import day, days
+from freshet.cli.options import (
+    HERE,
+    AsJson,
+    Here,
+    Moment,
+    Seed,
+    To,
+    Wait,
+    answer,
+    days,
+    moment,
+    opened,
+    with_events,
+)
 from freshet.errors import NotEnoughData
 
 if TYPE_CHECKING:
@@ -33,7 +45,7 @@ def drift(
     start: Annotated[
         str | None, typer.Option("--from", metavar="DAY", help="First day; else that of the log.")
     ] = None,
-    end: Annotated[str | None, typer.Option("--to", metavar="DAY", help="Day after the last one.")] = None,
+    end: To = None,
     min_support: Annotated[
         int, typer.Option("--min-support", min=1, help="Fewest transitions of a context in each window.")
     ] = 10,
@@ -41,13 +53,13 @@ def drift(
     limit: Annotated[
         int, typer.Option("--limit", min=1000, help="Transitions used; of more, a sample of users.")
     ] = 500_000,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the shuffles, and of samples.")] = 0,
+    seed: Seed = 0,
     as_of: Moment = None,
     wait: Wait = 0.0,
     as_json: AsJson = False,
 ) -> None:
     """How fast successors change: month over month and with distance, against the no-drift null."""
-    asked = Asked(every, day("--from", start), day("--to", end), min_support, permutations, limit, seed)
+    asked = Asked(every, moment(start, "--from"), moment(end, "--to"), min_support, permutations, limit, seed)
     with opened(workspace, wait) as ws:
         found = carried_out(ws, asked, moment(as_of))
     document = answers.document("drift", found)
@@ -69,14 +81,12 @@ class Asked:
 
 def carried_out(ws: Workspace, asked: Asked, as_of: AsOf | None) -> dict[str, Any]:
     """Measure drift, and leave drift.json, drift.parquet and drift.html in the workspace's folder `drift`."""
-    from freshet import events, pipeline
+    from freshet import pipeline
     from freshet.drift import drift_of
     from freshet.durable import write_json
     from freshet.report.drifted import said, write_drift
 
-    if not events.EventLog(ws.root).snapshot().days and ws.config.events.files:
-        pipeline.import_log(ws, datetime.now(UTC))
-    _, known = pipeline.form_interests(ws, as_of)
+    _, known = pipeline.form_interests(with_events(ws), as_of)
     rows, edges = _rows(known, asked)
     measured = drift_of(
         rows,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -53,6 +55,19 @@ Moment = Annotated[
 Publish = Annotated[
     bool, typer.Option("--publish", help="Move CURRENT even if --as-of lies before the end of the log.")
 ]
+Every = Annotated[str | None, typer.Option("--every", metavar="2d", help="From one refresh to the next.")]
+TuneEvery = Annotated[
+    str | None, typer.Option("--tune-every", metavar="28d", help="From one tuning to the next.")
+]
+From = Annotated[
+    str | None, typer.Option("--from", metavar="DAY", help="First day judged; else the last quarter.")
+]
+To = Annotated[str | None, typer.Option("--to", metavar="DAY", help="Day after the last one.")]
+Limit = Annotated[
+    int, typer.Option("--limit", min=100, help="Transitions judged; of more, a sample of users.")
+]
+LIMIT = 200_000
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Of what is drawn: resamples, shuffles, samples.")]
 Wait = Annotated[
     float, typer.Option("--wait", metavar="SECONDS", min=0, help="Wait so long for another run to end.")
 ]
@@ -68,8 +83,17 @@ def opened(workspace: Path, wait: float = 0.0) -> Iterator[Workspace]:
         yield replace(open_workspace(workspace, screen), wait=wait)
 
 
-def moment(text: str | None) -> AsOf | None:
-    """The value of `--as-of`.
+def with_events(ws: Workspace) -> Workspace:
+    """The workspace, its log imported first if it is empty and the configuration names files."""
+    from freshet import events, pipeline
+
+    if not events.EventLog(ws.root).snapshot().days and ws.config.events.files:
+        pipeline.import_log(ws, datetime.now(UTC))
+    return ws
+
+
+def moment(text: str | None, option: str = "--as-of") -> AsOf | None:
+    """The date that an option gives.
 
     Raises:
         ConfigError: it is not a date.
@@ -81,7 +105,21 @@ def moment(text: str | None) -> AsOf | None:
     try:
         return AsOf.parse(text)
     except ValueError:
-        raise ConfigError(f"--as-of '{text}' is not a date", hint="write it as 2024-05-01") from None
+        raise ConfigError(f"{option} '{text}' is not a date", hint="write it as 2024-05-01") from None
+
+
+def days(text: str | None) -> int | None:
+    """`2d`, `2w` or `2` as days.
+
+    Raises:
+        ConfigError: it is no such length of time.
+    """
+    if text is None:
+        return None
+    length = re.fullmatch(r"(\d+)([dw]?)", text.strip())
+    if not length or int(length[1]) < 1:
+        raise ConfigError(f"'{text}' is no number of days", hint="write it as 2d, or 2w for weeks")
+    return int(length[1]) * (7 if length[2] == "w" else 1)
 
 
 def number(text: str) -> int:

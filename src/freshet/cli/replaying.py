@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,15 +10,29 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from freshet.cli import answers
-from freshet.cli.options import HERE, AsJson, Here, Wait, answer, opened
-from freshet.errors import ConfigError
+from freshet.cli.options import (
+    HERE,
+    LIMIT,
+    AsJson,
+    Every,
+    From,
+    Here,
+    Limit,
+    Seed,
+    To,
+    TuneEvery,
+    Wait,
+    answer,
+    days,
+    moment,
+    opened,
+    with_events,
+)
 
 if TYPE_CHECKING:
     from freshet.replay import Plan
     from freshet.types import AsOf
     from freshet.workspace import Workspace
-
-_DAYS = {"d": 1, "w": 7}
 
 
 def add(app: typer.Typer) -> None:
@@ -36,23 +48,15 @@ def replay(
     arms: Annotated[
         str, typer.Option("--arms", metavar="A,B", help="Strategies to compare; all by default.")
     ] = "",
-    every: Annotated[
-        str | None, typer.Option("--every", metavar="2d", help="From one refresh to the next.")
-    ] = None,
-    tune_every: Annotated[
-        str | None, typer.Option("--tune-every", metavar="28d", help="From one tuning to the next.")
-    ] = None,
-    start: Annotated[
-        str | None, typer.Option("--from", metavar="DAY", help="First day judged; else the last quarter.")
-    ] = None,
-    end: Annotated[str | None, typer.Option("--to", metavar="DAY", help="Day after the last one.")] = None,
+    every: Every = None,
+    tune_every: TuneEvery = None,
+    start: From = None,
+    end: To = None,
     horizon: Annotated[
         str | None, typer.Option("--horizon", metavar="7d", help="Within which any interest counts as found.")
     ] = None,
-    limit: Annotated[
-        int, typer.Option("--limit", min=100, help="Transitions judged; of more, a sample of users.")
-    ] = 200_000,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the bootstrap, and of samples.")] = 0,
+    limit: Limit = LIMIT,
+    seed: Seed = 0,
     wait: Wait = 0.0,
     as_json: AsJson = False,
 ) -> None:
@@ -68,8 +72,8 @@ def replay(
             every=days(every),
             tune_every=days(tune_every),
             horizon=days(horizon),
-            start=day("--from", start),
-            end=day("--to", end),
+            start=moment(start, "--from"),
+            end=moment(end, "--to"),
             limit=limit,
             seed=seed,
         )
@@ -100,43 +104,13 @@ class Replayed:
     found: dict[str, Any]
 
 
-def days(text: str | None) -> int | None:
-    """`2d`, `2w` or `2` as days.
-
-    Raises:
-        ConfigError: it is no such length of time.
-    """
-    if text is None:
-        return None
-    length = re.fullmatch(r"(\d+)([dw]?)", text.strip())
-    if not length or int(length[1]) < 1:
-        raise ConfigError(f"'{text}' is no number of days", hint="write it as 2d, or 2w for weeks")
-    return int(length[1]) * _DAYS.get(length[2], 1)
-
-
-def day(option: str, text: str | None) -> AsOf | None:
-    """A date.
-
-    Raises:
-        ConfigError: it is none.
-    """
-    from freshet.types import AsOf
-
-    try:
-        return None if text is None else AsOf.parse(text)
-    except ValueError:
-        raise ConfigError(f"{option} '{text}' is not a date", hint="write it as 2024-05-01") from None
-
-
 def planned(ws: Workspace, given: Asked) -> Plan:
     """The plan of a replay; the log is imported first if it is empty."""
-    from freshet import events, pipeline
+    from freshet import events
     from freshet.replay import Able, make_plan
     from freshet.steps.sources import latest
 
-    if not events.EventLog(ws.root).snapshot().days and ws.config.events.files:
-        pipeline.import_log(ws, datetime.now(UTC))
-    latest(ws)  # tells an empty log
+    latest(with_events(ws))  # tells an empty log
     return make_plan(
         [found.day for found in events.EventLog(ws.root).snapshot().days],
         able=Able(ws.tuner is not None, find_spec("torch") is not None, ws.config.sequence.use),

@@ -9,8 +9,24 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from freshet.cli import answers
-from freshet.cli.options import HERE, AsJson, Here, Wait, answer, opened
-from freshet.cli.replaying import Asked, about, day, days, planned
+from freshet.cli.options import (
+    HERE,
+    LIMIT,
+    AsJson,
+    Every,
+    From,
+    Here,
+    Limit,
+    Seed,
+    To,
+    TuneEvery,
+    Wait,
+    answer,
+    days,
+    moment,
+    opened,
+)
+from freshet.cli.replaying import Asked, about, planned
 
 if TYPE_CHECKING:
     from freshet.replay import Plan
@@ -24,24 +40,16 @@ def add(app: typer.Typer) -> None:
 
 def cadence(
     workspace: Here = HERE,
-    every: Annotated[
-        str | None, typer.Option("--every", metavar="2d", help="Of the freshest schedule.")
-    ] = None,
-    tune_every: Annotated[
-        str | None, typer.Option("--tune-every", metavar="28d", help="From one tuning to the next.")
-    ] = None,
-    start: Annotated[
-        str | None, typer.Option("--from", metavar="DAY", help="First day judged; else the last quarter.")
-    ] = None,
-    end: Annotated[str | None, typer.Option("--to", metavar="DAY", help="Day after the last one.")] = None,
-    limit: Annotated[
-        int, typer.Option("--limit", min=100, help="Transitions judged; of more, a sample of users.")
-    ] = 200_000,
+    every: Every = None,
+    tune_every: TuneEvery = None,
+    start: From = None,
+    end: To = None,
+    limit: Limit = LIMIT,
     margin: Annotated[
         float,
         typer.Option("--margin", min=0.01, max=100, help="Points of hit@5 that a cheaper schedule may lose."),
     ] = 0.5,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the bootstrap, and of samples.")] = 0,
+    seed: Seed = 0,
     wait: Wait = 0.0,
     as_json: AsJson = False,
 ) -> None:
@@ -56,8 +64,8 @@ def cadence(
         every=days(every),
         tune_every=days(tune_every),
         horizon=None,
-        start=day("--from", start),
-        end=day("--to", end),
+        start=moment(start, "--from"),
+        end=moment(end, "--to"),
         limit=limit,
         seed=seed,
     )

@@ -22,23 +22,14 @@ class Book:
 
     @classmethod
     def of(cls, records: Sequence[Record]) -> Book:
-        book, leading = cls(), list[StepRecord]()
+        book = cls()
         for record in records:
-            leading = book.add(record.steps, leading)
-            if record.outcome == "done":
-                leading = []
+            book.add(record.steps)
         return book
 
-    def add(self, steps: Sequence[StepRecord], begun: Sequence[StepRecord] = ()) -> list[StepRecord]:
-        """Note what one run made.
-
-        Args:
-            begun: steps of a killed run towards a table that it never made; the next run went on with it.
-
-        Returns:
-            Steps of this run that led to no table.
-        """
-        leading = list(begun)
+    def add(self, steps: Sequence[StepRecord]) -> None:
+        """Note what one run made; what a kill interrupted is in no ledger, the next run pays the rest."""
+        leading: list[StepRecord] = []
         for step in steps:
             if step.name in OF_A_TABLE:
                 leading.append(step)
@@ -46,7 +37,6 @@ class Book:
                 self.entries[step.artifact] = [*leading, step] if step.name == "table" else [step]
             if step.name == "table":
                 leading = []
-        return leading
 
     def cost_of_refresh(self, table: str, price: Callable[[float, int], float]) -> float:
         """Money that making a table took: what the next one should cost. `price` is of seconds and tokens."""
