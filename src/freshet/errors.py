@@ -73,6 +73,14 @@ class LeaseLost(Busy):
     """Another run took the lease over while this one was out of reach; nothing more may be written."""
 
 
+class StateError(FreshetError):
+    """What serving remembers can't be read or written now."""
+
+
+class NotServing(FreshetError):
+    """There is no release that could answer."""
+
+
 class DiskFull(FreshetError):
     """There is no room left; the hint says what serves. The same command continues when space is freed."""
 

@@ -5,7 +5,7 @@ Every backend of a port passes the port's public contract suite in `freshet.chec
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,10 @@ from freshet.checksums import verify
 from freshet.types import (
     BoolArray,
     CadenceDecision,
+    Entry,
     Example,
+    Fact,
+    History,
     IntArray,
     Interests,
     Prompt,
@@ -263,3 +266,68 @@ class Store(Protocol):
 
     def versions(self, kind: str) -> list[str]:
         """Committed versions of a kind, oldest first."""
+
+
+class Journal(Protocol):
+    """Entries in the order in which they came, kept until they are trimmed."""
+
+    def append(self, bodies: Sequence[bytes]) -> None:
+        """Add entries; they are durable when this returns."""
+
+    def read(self, after: int, limit: int) -> list[Entry]:
+        """The first `limit` entries behind a position, in order; 0 is before the first."""
+
+    def trim(self, upto: int) -> None:
+        """Forget the entries up to and including a position, and the identities of the events among them."""
+
+
+class Notes(Protocol):
+    """A few small named values that outlive the process."""
+
+    def get(self, name: str) -> bytes | None:
+        """The value, None where there is none."""
+
+    def put(self, name: str, value: bytes) -> None:
+        """Replace the value; durable when this returns."""
+
+
+class State(Protocol):
+    """What serving remembers: users' histories, a journal of events, a journal of impressions, notes.
+
+    Histories merge: of an item or interest the later time stays, and of the items the last
+    `freshet.types.REMEMBERED` by (time, key). So the order in which facts and merges come makes no difference,
+    and doing one twice changes nothing.
+
+    Raises (all methods):
+        StateError: the store can't be reached or is full; retryable. What raised has either happened whole or
+            not at all.
+    """
+
+    @property
+    def events(self) -> Journal:
+        """Bodies of recorded facts."""
+
+    @property
+    def impressions(self) -> Journal:
+        """What was shown."""
+
+    @property
+    def notes(self) -> Notes:
+        """Positions, and what has been loaded."""
+
+    def histories(self, users: Sequence[bytes]) -> list[History]:
+        """Of each user; empty for one who is not known."""
+
+    def record(self, facts: Sequence[Fact]) -> list[bool]:
+        """Remember facts, all or none, durably: histories and the journal of events in one step.
+
+        Returns:
+            For each whether it was new; False for an identity that the journal or an earlier fact of the call
+            has: that one changes nothing.
+        """
+
+    def merge(self, histories: Iterable[tuple[bytes, History]]) -> None:
+        """Join histories to what is remembered, such as those of an imported log; need not be atomic."""
+
+    def close(self) -> None:
+        """Let go of files and connections."""

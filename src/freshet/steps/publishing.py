@@ -313,16 +313,26 @@ def check(ws: Workspace, run: Run, known: Knowledge, counting: Counting, made: A
             )
 
 
-def publish(ws: Workspace, run: Run, made: Artifact) -> Release:
-    """Make a table the current release; a table that is current already stays it."""
+def publish(ws: Workspace, run: Run, made: Artifact, overlay: str = "", ranker: str = "") -> Release:
+    """Make a table, with versions of what serves beside it, the current release; one that is stays it."""
     current = ws.releases.current()
-    if current is not None and current.table == made.version:
+    if current is not None and (current.table, current.overlay, current.ranker) == (
+        made.version,
+        overlay,
+        ranker,
+    ):
         run.record.release = current.number
         return current
     inputs = made.manifest["inputs"]
     with run.fenced():
         release = ws.releases.publish(
-            made.manifest["as_of"], made.version, inputs["model"], inputs["interests"], run.record.id
+            made.manifest["as_of"],
+            made.version,
+            inputs["model"],
+            inputs["interests"],
+            run.record.id,
+            overlay,
+            ranker,
         )
     run.record.release = release.number
     run.say(f"release {release.number} is current")

@@ -15,6 +15,7 @@ class Release:
     """A published table with the model, interests and evidence (kept beside the table) behind it.
 
     `model` is empty where plain counts were published. `previous` is the release it replaced.
+    `overlay` weighs live signals and `ranker` ranks items; each is empty where there is none.
     """
 
     number: int
@@ -24,6 +25,8 @@ class Release:
     interests: str
     run: str
     previous: int | None
+    overlay: str = ""
+    ranker: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -88,7 +91,16 @@ class Releases:
             hint="`freshet rollback N` serves release N; `freshet doctor` tells which one served last",
         )
 
-    def publish(self, as_of: str, table: str, model: str, interests: str, run: str) -> Release:
+    def publish(
+        self,
+        as_of: str,
+        table: str,
+        model: str,
+        interests: str,
+        run: str,
+        overlay: str = "",
+        ranker: str = "",
+    ) -> Release:
         """Number the table and make it current: the release file first, the pointer last.
 
         A publication that was cut off between the two is finished under the number it had.
@@ -96,7 +108,15 @@ class Releases:
         current = self.current()
         number = max([0, *self.numbers()])
         release = Release(
-            number + 1, as_of, table, model, interests, run, current.number if current else None
+            number + 1,
+            as_of,
+            table,
+            model,
+            interests,
+            run,
+            current.number if current else None,
+            overlay,
+            ranker,
         )
         if number and _same(last := self.get(number), release):
             return self.point_to(last.number)

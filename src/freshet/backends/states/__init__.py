@@ -1,0 +1,1 @@
+"""Backends that remember what serving must not forget."""

@@ -1,0 +1,1 @@
+"""Stage: live signals. Decayed counts of what people take up now, as a bounded change of the fused score."""

@@ -1,0 +1,1 @@
+"""Stage: items within an interest, by a sequence model over items, popularity and what items are about."""

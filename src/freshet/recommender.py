@@ -1,0 +1,1 @@
+"""The library: `from freshet import Recommender`."""

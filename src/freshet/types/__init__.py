@@ -1,0 +1,58 @@
+"""The plain types that stages exchange. Vocabulary: docs/vocabulary.md.
+
+Interests are handled by **index** (0..N-1, the order of `Interests.ids`) inside computations, and by their
+stable **id** wherever a person or another release reads them. Arrays of recent interests are right-aligned:
+the last column is the most recent, the left is padded with -1, so `recent[:, -k:]` is the context.
+"""
+
+from freshet.types.basics import RECENT, AsOf, BoolArray, Context, FloatArray, IntArray
+from freshet.types.cadence import CadenceDecision, Signs, Staleness
+from freshet.types.contexts import context_codes, pack_contexts, positions, unpack_contexts
+from freshet.types.evidence import ContextEvidence, Evidence, Successor
+from freshet.types.interests import Eligibility, Interests
+from freshet.types.planning import Cost, Example, PlannerRows, Prompt, Ranking, TuningReport, Usage
+from freshet.types.scoring import Fusion, Mixture, Scores, SequenceWeights
+from freshet.types.serving import MOVE, REMEMBERED, Answer, Entry, Fact, History, ItemOffer, Offer
+from freshet.types.transitions import Sums, Transitions
+
+__all__ = [
+    "MOVE",
+    "RECENT",
+    "REMEMBERED",
+    "Answer",
+    "AsOf",
+    "BoolArray",
+    "CadenceDecision",
+    "Context",
+    "ContextEvidence",
+    "Cost",
+    "Eligibility",
+    "Entry",
+    "Evidence",
+    "Example",
+    "Fact",
+    "FloatArray",
+    "Fusion",
+    "History",
+    "IntArray",
+    "Interests",
+    "ItemOffer",
+    "Mixture",
+    "Offer",
+    "PlannerRows",
+    "Prompt",
+    "Ranking",
+    "Scores",
+    "SequenceWeights",
+    "Signs",
+    "Staleness",
+    "Successor",
+    "Sums",
+    "Transitions",
+    "TuningReport",
+    "Usage",
+    "context_codes",
+    "pack_contexts",
+    "positions",
+    "unpack_contexts",
+]
