@@ -295,8 +295,8 @@ class State(Protocol):
     """What serving remembers: users' histories, a journal of events, a journal of impressions, notes.
 
     Histories merge: of an item or interest the later time stays, and of the items the last
-    `freshet.types.REMEMBERED` by (time, key). So the order in which facts and merges come makes no difference,
-    and doing one twice changes nothing.
+    `freshet.types.REMEMBERED` by (time, key). So the order in which facts and merges come makes no
+    difference, and doing one twice changes nothing.
 
     Raises (all methods):
         StateError: the store can't be reached or is full; retryable. What raised has either happened whole or

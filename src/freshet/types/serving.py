@@ -117,6 +117,7 @@ class Answer:
     """What to show a user.
 
     Attributes:
+        id: of this impression; events that follow from it may name it.
         release: number of the one release that everything in it comes from.
         context: descriptions of the user's recent interests, most recent last.
         answered: which row of the table holds the user's own context: `pair`, `last`, `popular`, `triple`.
@@ -124,6 +125,7 @@ class Answer:
         interests: best first; empty only where the rules allow nothing at all.
     """
 
+    id: str
     release: int
     context: tuple[str, ...]
     answered: str

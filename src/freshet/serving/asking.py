@@ -1,0 +1,64 @@
+"""What is asked of a recommender, what is told to it, and what became of that."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A question: which interests, and which items of them, to show now.
+
+    Attributes:
+        user: whose remembered history counts, or None.
+        history: ids of items engaged, oldest first, instead of a remembered history; None = that of the user.
+        interests: how many to show.
+        items: how many of each; 0 = none.
+        explain: whether to say what speaks for each.
+        attributes: of the request, such as `region`, for rules that depend on them.
+        exclude: ids of items that are not to be shown, beside those that the user engaged.
+        release: number of a release that is open; None = the current one.
+        now: microseconds since 1970 (UTC); None = the clock.
+        log: whether the impression goes to the journal.
+    """
+
+    user: str | None = None
+    history: tuple[str, ...] | None = None
+    interests: int = 3
+    items: int = 10
+    explain: bool = False
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    exclude: tuple[str, ...] = ()
+    release: int | None = None
+    now: int | None = None
+    log: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """An event as a client tells it.
+
+    Attributes:
+        time: microseconds since 1970 (UTC); None = when it was received.
+        id: the client's own id of the event; '' = (user, item, time) is its identity.
+        impression: `Answer.id` of what it follows from; '' = unknown.
+        columns: further columns that the positive rule may read.
+    """
+
+    user: str
+    item: str
+    time: int | None = None
+    value: float = 1.0
+    id: str = ""
+    impression: str = ""
+    columns: Mapping[str, str | float | bool] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What became of an event; `why` says why it was refused."""
+
+    status: Literal["recorded", "duplicate", "refused"]
+    why: str = ""
