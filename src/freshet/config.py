@@ -264,6 +264,47 @@ class ScheduleConfig(_Section):
     )
 
 
+class ServingRule(_Section):
+    """What may not be shown to requests that say something of themselves, such as a region."""
+
+    attribute: str = Field(min_length=1, description="name of the request's attribute")
+    values: Annotated[tuple[str, ...], Field(min_length=1)] = Field(
+        description="the rule holds for requests with one of these"
+    )
+    blocked: tuple[str, ...] = Field((), description="interests (id or description) not shown then")
+    blocked_items: tuple[str, ...] = Field((), description="items not shown then")
+
+
+class ServingConfig(_Section):
+    """How releases are served; read again when the file changes."""
+
+    state: str = Field(
+        "lmdb",
+        description="where users' histories live: lmdb = in the workspace's folder `state`; "
+        "or the URL of a Redis server, which several replicas share",
+    )
+    state_gb: float = Field(8.0, gt=0, description="the most that state may grow to (lmdb)")
+    explore: float = Field(
+        0.1,
+        ge=0,
+        le=1,
+        description="share of requests whose interests are drawn instead of the best taken",
+    )
+    temperature: float = Field(
+        1.0, gt=0, description="of the draw: 1 = by the fused probabilities, lower = nearer to the best"
+    )
+    diversity: float = Field(
+        0.3,
+        ge=0,
+        description="nats that an interest loses if it is the same as one above it, by likeness in between",
+    )
+    seed: int = Field(0, description="seed of the draws")
+    blocked_items: tuple[str, ...] = Field((), description="items never shown")
+    rules: tuple[ServingRule, ...] = Field(
+        (), description="`[[serving.rules]]`: what is not shown to some requests, by an attribute of theirs"
+    )
+
+
 class PricesConfig(_Section):
     """Price book: money per unit of measured cost."""
 
@@ -287,6 +328,7 @@ class Config(_Section):
     table: TableConfig = TableConfig()
     sequence: SequenceConfig = SequenceConfig()
     schedule: ScheduleConfig = ScheduleConfig()
+    serving: ServingConfig = ServingConfig()
     prices: PricesConfig = PricesConfig()
 
     @model_validator(mode="before")

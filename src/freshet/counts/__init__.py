@@ -3,7 +3,8 @@
 `model` turns summed transitions into log-probabilities per feature (recent popularity at several half-lives,
 last interest, pair, several recent interests); `mixture` fits the weights that combine them, and the
 planner's score, on held-out transitions; `strengths` chooses how strongly sparse counts are shrunk;
-`planner_score` makes the planner a feature; `score` applies it all to users and contexts; `fusing` decides
+`planner_score` makes the planner a feature; `score` applies it all to users and contexts, `one_user` to
+one user quickly; `fusing` decides
 what enters beside the counts: planner, sequence model, both or none.
 """
 
@@ -11,6 +12,7 @@ from freshet.counts.files import read, write
 from freshet.counts.fusing import fuse
 from freshet.counts.mixture import Held, fit, log_likelihood, log_softmax
 from freshet.counts.model import CountModel, feature_names, popularity_of
+from freshet.counts.one_user import OneUser, UserScores, masked_log_softmax
 from freshet.counts.planner_score import PlannerScores
 from freshet.counts.score import (
     COUNTS,
@@ -33,9 +35,11 @@ __all__ = [
     "CountModel",
     "Held",
     "HeldOut",
+    "OneUser",
     "PlannerScores",
     "Scorer",
     "SequenceLogits",
+    "UserScores",
     "choose_strengths",
     "feature_names",
     "fit",
@@ -45,6 +49,7 @@ __all__ = [
     "length_class",
     "log_likelihood",
     "log_softmax",
+    "masked_log_softmax",
     "popularity_of",
     "read",
     "write",

@@ -22,6 +22,10 @@ class PlannerScores:
         rows: the planner's answers.
         interests: N.
         popularity: (N,) shares that the answers are relative to, as they are now; None = they stand alone.
+
+    Attributes:
+        sorted_codes: (m,) codes of the contexts that were answered, ascending.
+        order: (m,) their rows.
     """
 
     def __init__(
@@ -33,13 +37,13 @@ class PlannerScores:
         codes = context_codes(np.asarray(rows.contexts))
         answered = np.asarray((np.asarray(rows.successors) >= 0).any(axis=1))
         order = np.argsort(codes, kind="stable")
-        self._order = order[answered[order]]
-        self._sorted = codes[self._order]
+        self.order = order[answered[order]]
+        self.sorted_codes = codes[self.order]
 
     def find(self, contexts: NDArray[np.int16]) -> NDArray[np.int64]:
         """Row of each context (n, j), -1 where the planner gave none."""
-        place = positions(self._sorted, context_codes(contexts))
-        return np.where(place >= 0, self._order[place] if len(self._order) else -1, -1)
+        place = positions(self.sorted_codes, context_codes(contexts))
+        return np.where(place >= 0, self.order[place] if len(self.order) else -1, -1)
 
     def spread(self, row: NDArray[np.int64], counts: NDArray[np.float64]) -> NDArray[np.float64]:
         """(n, N) probabilities of rows; the mass outside a row's successors follows the count score.

@@ -1,0 +1,66 @@
+"""One user, compiled, gets the scores that the mixture gives to many at once."""
+
+from __future__ import annotations
+
+from itertools import permutations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from freshet.counts import CountModel, OneUser, PlannerScores, Scorer, feature_names
+from freshet.types import Context
+from tests.counts.test_planner_score import rows
+from tests.counts.worlds import random_sums, users
+
+N = 5
+
+
+def scorer(k: int, seed: int, planner: str = "", sequence: bool = False, beside: bool = True) -> Scorer:
+    """A scorer over random counts, with what is asked for beside them."""
+    rng = np.random.default_rng(seed)
+    suffixes = [random_sums(N, length, seed) for length in range(1, k + 1)]
+    popularity = [random_sums(N, 0, seed + half) for half in range(2)]
+    model = CountModel.build(popularity, suffixes, N, [3.0, 10.0, 1.0][:k])
+    weights = rng.uniform(0, 1.5, (3, len(feature_names((1.0, 2.0), k))))
+    scores = None
+    if planner:
+        contexts = [c for length in (1, 2, 3)[:k] for c in permutations(range(N), length)]
+        answers: dict[Context, dict[int, float]] = {}
+        for context in contexts:
+            listed = rng.permutation([s for s in range(N) if s not in context])[: rng.integers(0, 4)]
+            shares = rng.dirichlet(np.ones(len(listed) + 1))[: len(listed)] if len(listed) else []
+            answers[context] = dict(zip(listed.tolist(), shares, strict=True))
+        scores = PlannerScores(rows(answers, k), N, model.base if planner == "relative" else None)
+    embedding = rng.normal(size=(N, N)).astype(np.float32)
+
+    def logits(recent: np.ndarray, prior: np.ndarray) -> np.ndarray:
+        return (embedding[recent[:, -1]] + prior.mean(axis=0)).astype(np.float32)
+
+    fused = rng.uniform(0.1, 1.0, 1 + bool(planner) + sequence) if beside else None
+    return Scorer(model, weights, scores, fused, logits if sequence else None)
+
+
+@pytest.mark.parametrize("k", [1, 2, 3])
+@pytest.mark.parametrize("planner", ["", "alone", "relative"])
+@pytest.mark.parametrize("sequence", [False, True])
+@settings(max_examples=25)
+@given(
+    recent=st.lists(st.integers(0, N - 1), unique=True, max_size=N),
+    excluded=st.sets(st.integers(0, N - 1), max_size=N),
+    seed=st.integers(0, 5),
+)
+def test_equals_the_scorer(
+    k: int, planner: str, sequence: bool, recent: list[int], excluded: set[int], seed: int
+) -> None:
+    mixture = scorer(k, seed, planner, sequence, beside=bool(planner or sequence))
+    packed, barred = users(tuple(recent)), np.zeros((1, N), bool)
+    barred[0, list(excluded)] = True
+    expected, found = mixture(packed, barred), OneUser(mixture)(packed[0], barred[0])
+    np.testing.assert_allclose(found.count, expected.count[0], atol=1e-5)
+    np.testing.assert_allclose(found.fused, expected.fused[0], atol=1e-5)
+    assert np.isneginf(found.fused[barred[0]]).all()
+    if not barred.all():
+        assert np.exp(found.fused).sum() == pytest.approx(1.0)
+
