@@ -10,6 +10,7 @@ from freshet.types.cadence import CadenceDecision, Signs, Staleness
 from freshet.types.contexts import context_codes, pack_contexts, positions, unpack_contexts
 from freshet.types.evidence import ContextEvidence, Evidence, Successor
 from freshet.types.interests import Eligibility, Interests
+from freshet.types.keys import identity, item_key, user_key, user_number
 from freshet.types.planning import Cost, Example, PlannerRows, Prompt, Ranking, TuningReport, Usage
 from freshet.types.scoring import Fusion, Mixture, Scores, SequenceWeights
 from freshet.types.serving import MOVE, REMEMBERED, Answer, Entry, Fact, History, ItemOffer, Offer
@@ -52,7 +53,11 @@ __all__ = [
     "TuningReport",
     "Usage",
     "context_codes",
+    "identity",
+    "item_key",
     "pack_contexts",
     "positions",
     "unpack_contexts",
+    "user_key",
+    "user_number",
 ]
