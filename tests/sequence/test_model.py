@@ -63,6 +63,15 @@ def test_a_user_is_read_alike_alone_and_among_others(recent: list[tuple[int, ...
     np.testing.assert_allclose(together, np.stack(alone), rtol=1e-4, atol=1e-5)
 
 
+@given(st.permutations(range(7)), st.integers(0, 7), st.integers(1, 3))
+@settings(max_examples=30, deadline=None)
+def test_one_user_compiled_is_the_row_of_many(order: list[int], length: int, layers: int) -> None:
+    model = random_model(layers, layers=layers)
+    recent = np.array(order[:length], np.int32)
+    row = model.states(histories(tuple(order[:length]), width=length or 1))[0]
+    np.testing.assert_allclose(model.state_of(recent), row, rtol=1e-4, atol=1e-5)
+
+
 def test_what_came_longer_ago_than_the_model_reads_is_left_out() -> None:
     model = random_model()
     long = model.logits(histories((6, 5, 4, 3, 2, 1), width=8), PRIOR)

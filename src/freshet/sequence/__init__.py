@@ -1,7 +1,8 @@
 """Stage: a sequence model over the most recent things of a user, small enough to run without torch.
 
-`model` is the frozen model and its forward pass in numpy; `files` keeps it as plain arrays. A backend trains
-it (`freshet.ports.SequenceTrainer`). The vocabulary may be interests or items: the model only knows numbers.
+`model` is the frozen model and its forward pass in numpy; `alone` is the pass for one user, compiled;
+`files` keeps it as plain arrays. A backend trains it (`freshet.ports.SequenceTrainer`). The vocabulary may be
+interests or items: the model only knows numbers.
 """
 
 from freshet.sequence.files import read, write

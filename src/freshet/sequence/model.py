@@ -12,6 +12,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from freshet.sequence import alone
 from freshet.types import BoolArray, FloatArray, IntArray, SequenceWeights
 
 HIDDEN = np.float32(-1e9)
@@ -59,6 +60,14 @@ class SequenceModel:
         out[recent[:, -1] < 0] = 0.0
         return out
 
+    def state_of(self, recent: IntArray) -> NDArray[np.float32]:
+        """(d,) the state of one user, compiled; the row of `states` up to rounding.
+
+        Args:
+            recent: (r,) numbers of recent things, most recent last, without padding; may be empty or long.
+        """
+        return np.asarray(alone.state(np.asarray(recent, np.int64), *self._compiled))
+
     def _read(self, recent: IntArray) -> NDArray[np.float32]:
         """(n, d) the stream at the last position, normed, for (n, r) recent."""
         weights, length = self.weights, recent.shape[1]
@@ -86,6 +95,26 @@ class SequenceModel:
         shares = _softmax(np.where(unseen[:, :, None], HIDDEN, scores))
         mixed = shares.reshape(n, -1, length) @ normed  # (n, asked * h, d)
         return np.asarray(stream[:, -asked:] + mixed.reshape(n, asked, -1) @ giving)
+
+    @cached_property
+    def _compiled(self) -> tuple[NDArray[np.float32], ...]:
+        """The arrays that `alone.state` reads, in its order, each contiguous in memory."""
+        weights = self.weights
+        asking = np.stack([asking for asking, _ in self._folded])
+        giving = np.stack([giving for _, giving in self._folded])
+        return (
+            np.ascontiguousarray(weights.embedding),
+            np.ascontiguousarray(weights.position),
+            np.ascontiguousarray(weights.attention_norm),
+            asking,
+            giving,
+            np.ascontiguousarray(weights.forward_norm),
+            np.ascontiguousarray(weights.inner),
+            np.ascontiguousarray(weights.inner_bias),
+            np.ascontiguousarray(weights.outer),
+            np.ascontiguousarray(weights.outer_bias),
+            np.ascontiguousarray(weights.norm),
+        )
 
     @cached_property
     def _folded(self) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
