@@ -63,4 +63,3 @@ def test_equals_the_scorer(
     assert np.isneginf(found.fused[barred[0]]).all()
     if not barred.all():
         assert np.exp(found.fused).sum() == pytest.approx(1.0)
-

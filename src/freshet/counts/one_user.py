@@ -1,6 +1,6 @@
 """The fitted mixture for one user at a time: what `Scorer` computes, compiled, for answers in microseconds.
 
-Arrays of numbers are the same as there, in the same order and precision; a test holds both against each other.
+Numbers are computed in the same order and precision as there; a test holds both against each other.
 """
 
 from __future__ import annotations
@@ -193,9 +193,7 @@ def _count_score(  # type: ignore[no-untyped-def]  # noqa: ANN202  # pragma: no 
     if tables >= 1:
         if recent[-2] >= 0 and recent[-1] >= 0:
             code = _code(recent, 2)
-            shares = _deeper(
-                shares, pair_codes, pair_start, pair_successor, pair_weight, code, strengths[1]
-            )
+            shares = _deeper(shares, pair_codes, pair_start, pair_successor, pair_weight, code, strengths[1])
         for i in range(len(scores)):
             scores[i] += weight[1] * np.float32(np.log(shares[i]))
     if tables >= 2:

@@ -51,6 +51,8 @@ class SequenceModel:
 
         Where V is large, score only the candidates: `states(recent) @ weights.embedding[candidates].T`.
         """
+        if len(recent) == 1:
+            return self.state_of(recent[0][recent[0] >= 0])[None]
         longest = int((recent >= 0).any(axis=0).sum())
         if longest == 0:
             return np.zeros((len(recent), self.weights.embedding.shape[1]), np.float32)

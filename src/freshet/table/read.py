@@ -73,6 +73,14 @@ class Table:
         order = np.argsort(codes)
         return codes[order], order
 
+    def answered(self, context: Context) -> int:
+        """Length of the suffix of a context whose row `look_up` gives."""
+        for start in range(len(context)):
+            number = self.row_number(context[start:])
+            if number is not None and self.successors[number, 0] >= 0:
+                return len(context) - start
+        return 0
+
     def look_up(self, context: Context) -> Row:
         """The row of the context; failing that, of its shorter suffixes, down to what is popular.
 

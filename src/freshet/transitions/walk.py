@@ -28,6 +28,12 @@ def _mix(x):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # pragma: 
     return x ^ (x >> np.uint64(31))
 
 
+@njit(cache=True)
+def place_in_step(user, time, interest, seed):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201  # pragma: no cover - compiled
+    """Where an interest stands among those of its step: a number to order by, higher is more recent."""
+    return _mix(_mix(user ^ np.uint64(time)) ^ np.uint64(interest) ^ seed)
+
+
 @njit(cache=True, nogil=True)
 def _walk(user, time, interest, emit, horizon, seed, last, first_day, room, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # pragma: no cover
     out_user, out_time, out_recent, out_successor, out_known = out
@@ -72,7 +78,7 @@ def _walk(user, time, interest, emit, horizon, seed, last, first_day, room, out)
         size = end - start
         keys = np.empty(size, np.uint64)
         for i in range(size):
-            keys[i] = _mix(_mix(user[start] ^ np.uint64(now)) ^ np.uint64(interest[start + i]) ^ seed)
+            keys[i] = place_in_step(user[start], now, interest[start + i], seed)
         for i in np.argsort(keys):
             new = interest[start + i]
             place = length

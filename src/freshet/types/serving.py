@@ -119,15 +119,18 @@ class Answer:
     Attributes:
         id: of this impression; events that follow from it may name it.
         release: number of the one release that everything in it comes from.
-        context: descriptions of the user's recent interests, most recent last.
+        context: the user's own context, by description, most recent last; `context_ids` by stable id.
         answered: which row of the table holds the user's own context: `pair`, `last`, `popular`, `triple`.
         explored: whether the interests were drawn rather than the best taken.
+        degraded: the state could not be read: the user was answered like one who is not known.
         interests: best first; empty only where the rules allow nothing at all.
     """
 
     id: str
     release: int
     context: tuple[str, ...]
+    context_ids: tuple[int, ...]
     answered: str
     explored: bool
     interests: tuple[Offer, ...]
+    degraded: bool = False

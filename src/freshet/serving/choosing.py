@@ -1,0 +1,120 @@
+"""Which interests to show: the best, or drawn by their probabilities, each unlike those above it.
+
+A share of requests explores: its interests are drawn one after the other by a softmax over the scores
+(Plackett and Luce's model), the others take the best. The propensity of each place is exact for that policy,
+so that outcomes can be weighed later as if another policy had chosen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from freshet.types import FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How interests are chosen: `share` of requests explores, at a temperature; see `[serving]`."""
+
+    share: float
+    temperature: float
+    diversity: float
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Interests chosen, in order.
+
+    Attributes:
+        places: (m,) indices.
+        propensities: (m,) probability of each at its place, given those before it.
+        drawn: (m,) whether another would have been the best there.
+        explored: whether this request explored.
+    """
+
+    places: NDArray[np.int64]
+    propensities: NDArray[np.float64]
+    drawn: NDArray[np.bool_]
+    explored: bool
+
+
+def likeness_of(vectors: FloatArray) -> NDArray[np.float32]:
+    """(N, N) cosines of unit vectors (N, d), none below 0."""
+    return np.clip(vectors @ vectors.T, 0.0, 1.0).astype(np.float32)
+
+
+def choose(
+    scores: NDArray[np.float64],
+    likeness: NDArray[np.float32],
+    count: int,
+    policy: Policy,
+    uniforms: NDArray[np.float64],
+) -> Choice:
+    """Up to `count` interests out of those with a finite score.
+
+    Args:
+        scores: (N,) log-probabilities, -inf for what may not be chosen.
+        uniforms: (count + 1,) independent numbers in [0, 1): whether to explore, then one draw a place.
+    """
+    places, propensities, drawn = _choose(
+        scores,
+        likeness,
+        min(count, len(scores)),
+        policy.diversity,
+        policy.temperature,
+        policy.share,
+        uniforms,
+    )
+    return Choice(places, propensities, drawn, bool(uniforms[0] < policy.share))
+
+
+@njit(cache=True, nogil=True)
+def _choose(scores, likeness, count, diversity, temperature, share, uniforms):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # pragma: no cover
+    size = len(scores)
+    left = scores.copy()
+    near = np.zeros(size, np.float64)  # likeness to what stands above
+    places = np.empty(count, np.int64)
+    propensities = np.empty(count, np.float64)
+    drawn = np.zeros(count, np.bool_)
+    explores = uniforms[0] < share
+    # probability of what stands so far, by requests that take the best and by those that draw
+    taking, drawing = 1.0 - share, share
+    found = 0
+    while found < count:
+        best, top = -1, -np.inf
+        for i in range(size):
+            value = left[i] - diversity * near[i]
+            if value > top:
+                best, top = i, value
+        if best < 0:
+            break
+        total = 0.0
+        for i in range(size):
+            total += np.exp((left[i] - diversity * near[i] - top) / temperature)
+        pick = best
+        if explores:
+            goal = uniforms[1 + found] * total
+            passed = 0.0
+            for i in range(size):
+                weight = np.exp((left[i] - diversity * near[i] - top) / temperature)
+                if weight > 0.0:
+                    pick = i
+                    passed += weight
+                    if passed > goal:
+                        break
+        before = taking + drawing
+        drawing *= np.exp((left[pick] - diversity * near[pick] - top) / temperature) / total
+        if pick != best:
+            taking = 0.0
+        places[found] = pick
+        propensities[found] = (taking + drawing) / before
+        drawn[found] = pick != best
+        left[pick] = -np.inf
+        for i in range(size):
+            near[i] = max(near[i], likeness[pick, i])
+        found += 1
+    return places[:found], propensities[:found], drawn[:found]

@@ -1,0 +1,103 @@
+"""What a remembered history says at a moment: recent interests, and what is not new to the user.
+
+The same definition as in `freshet.transitions.walk`, where it is counted over the whole log.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from freshet.transitions.pool import DAY
+from freshet.transitions.walk import EVER, NEVER, place_in_step
+from freshet.types import RECENT, BoolArray
+
+
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """A user at a moment.
+
+    Attributes:
+        recent: (RECENT,) distinct interests engaged within H, most recent last, right-aligned, -1 padded.
+        known: (N,) interests engaged within H: not novel.
+        engaged: (N,) when each was engaged last, in microseconds since 1970; far in the past where never.
+    """
+
+    recent: NDArray[np.int16]
+    known: BoolArray
+    engaged: NDArray[np.int64]
+
+
+def horizon(novelty_days: int | str) -> int:
+    """H in microseconds."""
+    return int(EVER) if novelty_days == "ever" else int(novelty_days) * DAY
+
+
+def recall(
+    interests: NDArray[np.int16],
+    times: NDArray[np.int64],
+    now: int,
+    horizon: int,
+    user: int,
+    seed: int,
+    size: int,
+) -> Recalled:
+    """A user at a moment.
+
+    Args:
+        interests: (j,) indices of the interests engaged, -1 for those that are no more.
+        times: (j,) when each was engaged last; later than now counts as now.
+        user, seed: decide the order of interests of one step, as when they are counted.
+        size: N.
+    """
+    return Recalled(*_recall(interests, times, now, horizon, np.uint64(user), np.uint64(seed), size))
+
+
+def in_order(interests: NDArray[np.int16], size: int, now: int) -> Recalled:
+    """A user known by a list of interests alone, oldest first, all of them engaged lately."""
+    engaged = np.full(size, NEVER)
+    recent = np.full(RECENT, -1, np.int16)
+    held = interests[interests >= 0]
+    engaged[held] = now
+    # each once, where it stands last
+    _, back = np.unique(held[::-1], return_index=True)
+    distinct = held[::-1][np.sort(back)][:RECENT][::-1]
+    if len(distinct):
+        recent[-len(distinct) :] = distinct
+    return Recalled(recent, engaged > NEVER, engaged)
+
+
+@njit(cache=True, nogil=True)
+def _recall(interests, times, now, horizon, user, seed, size):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # pragma: no cover
+    engaged = np.full(size, NEVER)
+    for i in range(len(interests)):
+        if interests[i] >= 0:
+            engaged[interests[i]] = max(engaged[interests[i]], times[i])
+    known = np.zeros(size, np.bool_)
+    recent = np.full(RECENT, np.int16(-1))
+    for i in range(size):
+        known[i] = engaged[i] > NEVER and now - engaged[i] <= horizon
+    for place in range(RECENT - 1, -1, -1):  # the latest that is not listed yet
+        best = -1
+        best_key = np.uint64(0)
+        for i in range(size):
+            if not known[i]:
+                continue
+            listed = False
+            for j in range(place + 1, RECENT):
+                if recent[j] == i:
+                    listed = True
+            if listed:
+                continue
+            if best >= 0 and engaged[i] < engaged[best]:
+                continue
+            key = place_in_step(user, engaged[i], i, seed)
+            if best < 0 or engaged[i] > engaged[best] or key > best_key:
+                best, best_key = i, key
+        if best < 0:
+            break
+        recent[place] = best
+    return recent, known, engaged

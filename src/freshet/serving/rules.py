@@ -1,0 +1,83 @@
+"""Eligibility at the time of a request: what is not shown now, whatever the release was made with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from freshet import table
+from freshet.config import Config
+from freshet.types import BoolArray, Eligibility, Interests
+
+
+@dataclass(frozen=True)
+class Barred:
+    """What a request may not be shown: interests (N,), and items by id."""
+
+    interests: BoolArray
+    items: frozenset[str]
+
+
+@dataclass(frozen=True)
+class RequestRules:
+    """The rules of a configuration, resolved for the interests of a release.
+
+    Attributes:
+        always: for every request.
+        sensitive: (N,) interests offered only to users one of whose recent interests is sensitive.
+        conditional: (attribute, values, what is barred then).
+    """
+
+    always: Barred
+    sensitive: BoolArray
+    conditional: tuple[tuple[str, frozenset[str], Barred], ...]
+    _known: dict[tuple[int, ...], Barred] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, config: Config, interests: Interests) -> RequestRules:
+        """Raises ConfigError for a rule that names no interest."""
+        base = table.Rules.resolve(
+            Eligibility(
+                frozenset(config.table.blocked),
+                frozenset(config.table.allowed),
+                frozenset(config.table.withdrawn),
+                frozenset(config.table.sensitive),
+            ),
+            interests,
+        )
+        conditional = tuple(
+            (
+                rule.attribute,
+                frozenset(rule.values),
+                Barred(
+                    table.Rules.resolve(Eligibility(blocked=frozenset(rule.blocked)), interests).barred,
+                    frozenset(rule.blocked_items),
+                ),
+            )
+            for rule in config.serving.rules
+        )
+        return cls(Barred(base.barred, frozenset(config.serving.blocked_items)), base.sensitive, conditional)
+
+    def barred(self, attributes: Mapping[str, str]) -> Barred:
+        """What a request with these attributes may not be shown, sensitive interests aside."""
+        if not self.conditional or not attributes:
+            return self.always
+        hold = tuple(
+            place
+            for place, (attribute, values, _) in enumerate(self.conditional)
+            if attributes.get(attribute) in values
+        )
+        if hold not in self._known:
+            parts = [self.always, *(self.conditional[place][2] for place in hold)]
+            interests = np.logical_or.reduce([part.interests for part in parts])
+            self._known[hold] = Barred(interests, frozenset().union(*(part.items for part in parts)))
+        return self._known[hold]
+
+    def excluded(self, barred: Barred, context: NDArray[np.int16]) -> BoolArray:
+        """(N,) interests that may not be offered after a context (k,)."""
+        if not self.sensitive.any() or self.sensitive[context[context >= 0]].any():
+            return barred.interests
+        return barred.interests | self.sensitive

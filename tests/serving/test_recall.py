@@ -1,0 +1,66 @@
+"""A remembered history means what the counting of transitions means by it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from freshet.serving.recall import horizon, in_order, recall
+from freshet.transitions.pool import DAY, ENGAGEMENT
+from freshet.transitions.walk import walk
+from freshet.types import RECENT
+from freshet.types.keys import user_number
+
+N = 14
+USER = user_number("somebody")
+
+
+@pytest.mark.parametrize("days", [3, "ever"])
+@given(
+    steps=st.lists(st.tuples(st.integers(0, 12), st.integers(0, N - 1)), min_size=1, max_size=60),
+    seed=st.integers(0, 3),
+)
+def test_equals_the_walk_over_the_whole_log(days: int | str, steps: list[tuple[int, int]], seed: int) -> None:
+    """At each transition of a log, the history until then gives its context and what was known."""
+    rows = np.array([(USER, day * DAY, interest) for day, interest in sorted(set(steps))], ENGAGEMENT)
+    novelty = None if days == "ever" else int(days)
+    found = walk(rows, np.ones(len(rows), bool), interests=N, novelty_days=novelty, seed=seed)
+    for transition in found:
+        before = rows[rows["time"] < transition["time"]]
+        last = {int(row["interest"]): int(row["time"]) for row in before}
+        seen = recall(
+            np.array(list(last), np.int16),
+            np.array(list(last.values()), np.int64),
+            int(transition["time"]),
+            horizon(days),
+            USER,
+            seed,
+            N,
+        )
+        np.testing.assert_array_equal(seen.recent, transition["recent"])
+        known = np.unpackbits(transition["known"], count=N).astype(bool)
+        np.testing.assert_array_equal(seen.known, known)
+
+
+def test_the_future_of_a_fast_clock_counts_as_now() -> None:
+    seen = recall(np.array([2], np.int16), np.array([10 * DAY]), 9 * DAY, horizon(3), USER, 0, N)
+    assert seen.known[2]
+    assert seen.recent[-1] == 2
+
+
+def test_interests_that_are_no_more_are_forgotten() -> None:
+    seen = recall(np.array([-1, 3], np.int16), np.array([5, 4]), 6, horizon("ever"), USER, 0, N)
+    assert seen.recent[-2:].tolist() == [-1, 3]
+    assert seen.known.sum() == 1
+
+
+def test_a_list_of_interests_keeps_its_order_each_where_it_stands_last() -> None:
+    seen = in_order(np.array([4, 2, -1, 4, 7], np.int16), N, 100)
+    assert seen.recent[-4:].tolist() == [-1, 2, 4, 7]
+    assert sorted(np.flatnonzero(seen.known).tolist()) == [2, 4, 7]
+    long = in_order(np.arange(N, dtype=np.int16), N, 100)
+    assert long.recent.tolist() == list(range(N - RECENT, N))
+    assert long.known.all()
+    assert not in_order(np.zeros(0, np.int16), N, 100).known.any()
