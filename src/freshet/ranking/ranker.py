@@ -1,0 +1,159 @@
+"""Ranks the items of an interest for one user."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from freshet.ranking.shelves import Shelves
+from freshet.types import BoolArray, IntArray
+
+Floats = NDArray[np.float32]
+Ranked = tuple[int, float, str]
+"""Number of an item, its log-probability among the eligible items it was chosen from, and the reason."""
+
+SEQUENCE, NEW, POPULAR, PARENT = "sequence", "new", "popular", "parent"
+
+NEIGHBOURS = 8
+"""Interests beside the asked one that are looked into where it has too few eligible items."""
+
+
+@dataclass(frozen=True)
+class Ranker:
+    """Scores of items: what they are known for beforehand, and how they go with what a user did last.
+
+    Attributes:
+        shelves: the V items.
+        embedding: (V, d) of each.
+        read: makes (d,) of a history: numbers of items, most recent last, none empty.
+    """
+
+    shelves: Shelves
+    embedding: Floats
+    read: Callable[[IntArray], Floats]
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        return self.shelves.ids
+
+    @property
+    def titles(self) -> tuple[str, ...]:
+        return self.shelves.titles
+
+    @cached_property
+    def index(self) -> dict[str, int]:
+        """Number of each item by its id."""
+        return {item: number for number, item in enumerate(self.shelves.ids)}
+
+    @cached_property
+    def interest(self) -> NDArray[np.int16]:
+        """(V,) index of the interest of each item."""
+        sizes = np.diff(self.shelves.start)
+        return np.repeat(np.arange(len(sizes), dtype=np.int16), sizes)
+
+    def state(self, recent: IntArray) -> Floats | None:
+        """(d,) what a history (r,) of item numbers, most recent last, says; None for an empty one."""
+        return self.read(recent) if len(recent) else None
+
+    def top(self, state: Floats | None, interest: int, barred: BoolArray | None, count: int) -> list[Ranked]:
+        """The `count` best eligible items of an interest, best first.
+
+        Too few are filled up from the neighbouring interests (reason `parent`), then with what is popular
+        anywhere; fewer than `count` come back only where no more are eligible at all.
+
+        Args:
+            state: of `state`; None = a user without a history, for whom popularity decides.
+            barred: (V,) items not to show: seen, or not eligible; None = none.
+        """
+        numbers, logp = self.scored(state, interest, barred)
+        best = _highest(logp, count)
+        reason = POPULAR if state is None else SEQUENCE
+        engaged = self.shelves.engaged
+        chosen = [
+            (number, score, reason if engaged[number] else NEW)
+            for number, score in zip(numbers[best].tolist(), logp[best].tolist(), strict=True)
+            if score > -np.inf
+        ]
+        if len(chosen) < count:
+            chosen += self._from_neighbours(state, interest, barred, count - len(chosen))
+        if len(chosen) < count:
+            chosen += self._from_anywhere(chosen, barred, count - len(chosen))
+        return chosen
+
+    def scored(
+        self, state: Floats | None, interest: int, barred: BoolArray | None
+    ) -> tuple[NDArray[np.int64], Floats]:
+        """Numbers (m,) of an interest's items, and their log-probabilities; -inf where barred."""
+        shelves = self.shelves
+        start, end = int(shelves.start[interest]), int(shelves.start[interest + 1])
+        if state is None:
+            scores = shelves.popular[start:end].copy()
+        else:
+            scores = self.embedding[start:end] @ state
+            scores += shelves.prior[start:end]
+        if barred is not None:
+            scores[barred[start:end]] = -np.inf
+        return np.arange(start, end), _normalised(scores)
+
+    def _from_neighbours(
+        self, state: Floats | None, interest: int, barred: BoolArray | None, missing: int
+    ) -> list[Ranked]:
+        """Items of the nearest interests: share of the interest times that of the item in it."""
+        found, scores, eligible = list[NDArray[np.int64]](), list[Floats](), 0
+        for other in self.shelves.nearest[interest, :NEIGHBOURS].tolist():
+            numbers, logp = self.scored(state, other, barred)
+            found.append(numbers)
+            scores.append(logp + self._log_share[other])
+            eligible += int((logp > -np.inf).sum())
+            if eligible >= missing:
+                break
+        return _first(found, scores, missing, PARENT)
+
+    def _from_anywhere(self, chosen: list[Ranked], barred: BoolArray | None, missing: int) -> list[Ranked]:
+        """What is popular over all interests."""
+        scores = self.shelves.popular.copy()
+        scores[[number for number, _, _ in chosen]] = -np.inf
+        if barred is not None:
+            scores[barred] = -np.inf
+        return _first([np.arange(len(scores))], [scores], missing, POPULAR)
+
+    @cached_property
+    def _log_share(self) -> Floats:
+        """(N,) log-share of each interest among recent engagements."""
+        sums = np.bincount(self.interest, np.exp(self.shelves.popular), len(self.shelves.start) - 1)
+        return np.log(np.maximum(sums, 1e-12)).astype(np.float32)
+
+
+def _first(found: list[NDArray[np.int64]], scores: list[Floats], count: int, reason: str) -> list[Ranked]:
+    """The best of several sets of items."""
+    if not found:
+        return []
+    numbers, logp = np.concatenate(found), _normalised(np.concatenate(scores))
+    best = _highest(logp, count)
+    pairs = zip(numbers[best].tolist(), logp[best].tolist(), strict=True)
+    return [(number, score, reason) for number, score in pairs if score > -np.inf]
+
+
+def _highest(scores: Floats, count: int) -> NDArray[np.int64]:
+    """Places of the highest scores, best first; equal ones in the order of their places."""
+    if len(scores) > 4 * count:
+        some = np.argpartition(scores, len(scores) - count)[len(scores) - count :]
+        some.sort()
+    else:
+        some = np.arange(len(scores))
+    order = np.argsort(-scores[some], kind="stable")[:count]
+    return np.asarray(some[order])
+
+
+def _normalised(scores: Floats) -> Floats:
+    """Log-probabilities from scores; unchanged where all are -inf."""
+    if not len(scores):
+        return scores
+    highest = scores.max()
+    if highest == -np.inf:
+        return scores
+    return np.asarray(scores - (highest + np.log(np.exp(scores - highest).sum())), np.float32)
