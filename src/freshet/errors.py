@@ -77,6 +77,10 @@ class StateError(FreshetError):
     """What serving remembers can't be read or written now."""
 
 
+class StateFull(StateError):
+    """What serving remembers has reached its limit; it can be read and trimmed, not added to."""
+
+
 class NotServing(FreshetError):
     """There is no release that could answer."""
 

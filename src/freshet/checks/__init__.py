@@ -9,6 +9,7 @@ Each check runs a backend through everything its port promises and raises Assert
 """
 
 from freshet.checks.planner import check_planner
+from freshet.checks.state import check_state
 from freshet.checks.store import check_store
 
-__all__ = ["check_planner", "check_store"]
+__all__ = ["check_planner", "check_state", "check_store"]

@@ -1,0 +1,186 @@
+"""State in one LMDB file: embedded, for all processes of one machine.
+
+A transaction writes pages aside, forces them to the disk, then swaps the root: whoever kills the process or
+cuts the power finds the state before or after it. Readers never wait for writers.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+
+from lmdb import Transaction
+
+from freshet.backends.states import histories as of
+from freshet.backends.states.environment import Environment, release, share
+from freshet.errors import StateFull
+from freshet.types import Entry, Fact, History
+
+_POSITION = struct.Struct(">Q")  # big-endian, so that keys are in the order of positions
+_TOGETHER = 5000
+"""Users merged, or entries trimmed, in one transaction: others may write in between."""
+
+
+class LmdbState:
+    """What serving remembers, in a folder (`freshet.ports.State`).
+
+    Args:
+        folder: made if it is missing.
+        map_gb: GiB that the file may grow to.
+
+    Raises:
+        StateError: it can't be opened.
+    """
+
+    def __init__(self, folder: Path, map_gb: float = 8.0) -> None:
+        self._file = share(folder, int(map_gb * 2**30))
+        self.events = LmdbJournal(self._file, "events")
+        self.impressions = LmdbJournal(self._file, "impressions")
+        self.notes = LmdbNotes(self._file)
+
+    def histories(self, users: Sequence[bytes]) -> list[History]:
+        """Of each user; empty for one who is not known."""
+        with self._file.transaction() as transaction:
+            return [self._history(transaction, user) for user in users]
+
+    def record(self, facts: Sequence[Fact]) -> list[bool]:
+        """Remember facts in one transaction; for each whether it was new."""
+        if not facts:
+            return []
+        with self._file.transaction(write=True) as transaction:
+            new = self.events.record(transaction, facts)
+            self._merge(transaction, of.told(f for f, is_new in zip(facts, new, strict=True) if is_new))
+        return new
+
+    def merge(self, histories: Iterable[tuple[bytes, History]]) -> None:
+        """Join histories to what is remembered, some thousand users at a time."""
+        for batch in _batches(histories):
+            with self._file.transaction(write=True) as transaction:
+                for user, history in batch:
+                    self._merge(transaction, {user: history})
+
+    def close(self) -> None:
+        """Let go of the file; the last one in this process closes it."""
+        release(self._file)
+
+    def _merge(self, transaction: Transaction, said: dict[bytes, History]) -> None:
+        database = self._file.databases["users"]
+        for user, history in sorted(said.items()):  # neighbours share pages
+            merged = of.merge(self._history(transaction, user), history)
+            transaction.put(user, of.encode(merged), db=database)
+
+    def _history(self, transaction: Transaction, user: bytes) -> History:
+        data = transaction.get(user, db=self._file.databases["users"])
+        return History.empty() if data is None else of.decode(bytes(data))
+
+
+class LmdbJournal:
+    """Entries by position; those of facts begin with the identity, so that trimming forgets it too."""
+
+    def __init__(self, file: Environment, name: str) -> None:
+        self._file = file
+        self._name = name.encode()
+        self._entries = file.databases[name]
+        self._identities = file.databases["identities"]
+
+    def append(self, bodies: Sequence[bytes]) -> None:
+        """Add entries in one transaction."""
+        if not bodies:
+            return
+        with self._file.transaction(write=True) as transaction:
+            last = self._last(transaction)
+            for position, body in enumerate(bodies, last + 1):
+                transaction.put(_POSITION.pack(position), b"\0" + body, db=self._entries, append=True)
+            self._reached(transaction, last + len(bodies))
+
+    def record(self, transaction: Transaction, facts: Sequence[Fact]) -> list[bool]:
+        """Append facts whose identity is not there; for each whether it was new."""
+        position, new = self._last(transaction), []
+        for fact in facts:
+            at = _POSITION.pack(position + 1)
+            is_new = transaction.put(fact.identity, at, overwrite=False, db=self._identities)
+            if is_new:
+                position += 1
+                entry = bytes([len(fact.identity)]) + fact.identity + fact.body
+                transaction.put(at, entry, db=self._entries, append=True)
+            new.append(is_new)
+        self._reached(transaction, position)
+        return new
+
+    def read(self, after: int, limit: int) -> list[Entry]:
+        """The first `limit` entries behind a position."""
+        with self._file.transaction() as transaction:
+            return list(islice(self._behind(transaction, after), limit))
+
+    def trim(self, upto: int) -> None:
+        """Forget entries up to a position, oldest first; if it raises, some of the oldest may be gone."""
+        try:
+            self._trim(upto)
+        except StateFull:
+            self._file.resize()
+            self._trim(upto)
+
+    def _trim(self, upto: int) -> None:
+        more = True
+        while more:
+            with self._file.transaction(write=True) as transaction:
+                more = self._trim_some(transaction, upto)
+
+    def _trim_some(self, transaction: Transaction, upto: int) -> bool:
+        """Whether there may be more to forget."""
+        cursor = transaction.cursor(self._entries)
+        for _ in range(_TOGETHER):
+            if not cursor.first() or _position(cursor.key()) > upto:
+                return False
+            entry = bytes(cursor.value())
+            if entry[0]:
+                transaction.delete(entry[1 : 1 + entry[0]], db=self._identities)
+            cursor.delete()
+        return True
+
+    def _behind(self, transaction: Transaction, after: int) -> Iterator[Entry]:
+        cursor = transaction.cursor(self._entries)
+        if cursor.set_range(_POSITION.pack(max(after, 0) + 1)):
+            for key, entry in cursor:
+                yield Entry(_position(key), bytes(entry[1 + entry[0] :]))
+
+    def _last(self, transaction: Transaction) -> int:
+        """The last position that was given, even if its entry is forgotten."""
+        data = transaction.get(self._name, db=self._file.databases["positions"])
+        return 0 if data is None else _position(data)
+
+    def _reached(self, transaction: Transaction, position: int) -> None:
+        transaction.put(self._name, _POSITION.pack(position), db=self._file.databases["positions"])
+
+
+class LmdbNotes:
+    """Small named values."""
+
+    def __init__(self, file: Environment) -> None:
+        self._file = file
+        self._notes = file.databases["notes"]
+
+    def get(self, name: str) -> bytes | None:
+        """The value, None where there is none."""
+        with self._file.transaction() as transaction:
+            value = transaction.get(name.encode(), db=self._notes)
+            return None if value is None else bytes(value)
+
+    def put(self, name: str, value: bytes) -> None:
+        """Replace the value in one transaction."""
+        with self._file.transaction(write=True) as transaction:
+            transaction.put(name.encode(), value, db=self._notes)
+
+
+def _position(data: bytes | memoryview) -> int:
+    position: int = _POSITION.unpack(data)[0]
+    return position
+
+
+def _batches(histories: Iterable[tuple[bytes, History]]) -> Iterator[list[tuple[bytes, History]]]:
+    """Some thousand at a time, sorted: neighbours share pages."""
+    rest = iter(histories)
+    while batch := list(islice(rest, _TOGETHER)):
+        yield sorted(batch, key=lambda one: one[0])
