@@ -7,8 +7,24 @@ events + items
   -> evidence      recent counts -> shrunk, supported, capped successors    (fast path)
   -> inference     contexts whose prompt changed -> ranked successors
   -> table         fuse, verify, publish, roll back
+  -> serving       look up, live signals, filter what is known, pick items
 
 `freshet.pipeline` reads like this list; each step is a folder beside it.
 """
 
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from freshet.recommender import Recommender
+
 __version__ = "0.1.0"
+__all__ = ["Recommender", "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    """`Recommender` is imported when it is first asked for: `freshet --help` needs nothing of it."""
+    if name == "Recommender":
+        from freshet.recommender import Recommender
+
+        return Recommender
+    raise AttributeError(f"module 'freshet' has no attribute {name!r}")

@@ -9,10 +9,12 @@ from freshet.backends.planners.fake import FakeTuner
 from freshet.backends.planners.lora import LoraTuner
 from freshet.backends.planners.scratch import ScratchTuner
 from freshet.backends.sequences.torch_trainer import TorchSequenceTrainer
+from freshet.backends.states.lmdb import LmdbState
 from freshet.backends.stores.local import LocalStore
 from freshet.config import Config, load
 from freshet.errors import ConfigError
-from freshet.ports import Tuner
+from freshet.ports import State, Tuner
+from freshet.serving import Recommender, Releases
 from freshet.types import AsOf
 from freshet.workspace import Reporter, Workspace
 from freshet.workspace.ledger import Quiet
@@ -64,3 +66,31 @@ def make_tuner(root: Path, config: Config) -> Tuner | None:
     local = root / planner.model
     base = str(local.resolve()) if local.exists() else planner.model
     return LoraTuner(base=base, beam=beam, device=planner.device)
+
+
+def open_state(root: Path, config: Config) -> State:
+    """What serving remembers, as configured.
+
+    Raises:
+        StateError: it can't be opened.
+    """
+    return LmdbState(root / "state", config.serving.state_gb)
+
+
+def open_recommender(root: Path, reporter: Reporter | None = None) -> Recommender:
+    """A recommender on a workspace's current release, with the users' histories of its log.
+
+    Raises:
+        NotServing: nothing has been published yet.
+        ArtifactError: a part of the release is missing or damaged.
+        StateError: what is remembered can't be opened.
+    """
+    ws = open_workspace(root, reporter)
+    state = open_state(root, ws.config)
+    releases = Releases(
+        ws.releases,
+        ws.store,
+        lambda: load(root / SETTINGS),
+        lambda opened: opened.catch_up(state.events),
+    )
+    return Recommender(releases, state)

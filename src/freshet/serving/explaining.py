@@ -1,0 +1,80 @@
+"""What speaks for an offer, in numbers and a sentence."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from freshet import counts
+from freshet.serving.opened import OpenRelease
+from freshet.types import Context
+
+
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """The scores of one user, with what live signals changed, each (N,) log-probabilities.
+
+    `bonus` is None where nothing is live.
+    """
+
+    scores: counts.UserScores
+    bonus: NDArray[np.float64] | None
+    final: NDArray[np.float64]
+
+
+def explain(release: OpenRelease, context: Context, weighed: Weighed, interest: int) -> dict[str, Any]:
+    """What speaks for an interest.
+
+    Returns:
+        `probability` and what each part of the mixture gives it (`counts`, `planner`, `sequence`; as far as
+        there are), `live` = the factor by live signals, `rank` among all that may be offered, `evidence` =
+        what recent transitions of others say, and a sentence.
+    """
+    scores = weighed.scores
+    parts = {"counts": scores.count, "planner": scores.planner, "sequence": scores.sequence}
+    found: dict[str, Any] = {
+        "probability": _share(weighed.final[interest]),
+        "rank": int((weighed.final > weighed.final[interest]).sum()) + 1,
+        "parts": {name: _share(values[interest]) for name, values in parts.items() if values is not None},
+        "live": None if weighed.bonus is None else round(math.exp(float(weighed.bonus[interest])), 3),
+        "evidence": _evidence(release, context, interest),
+    }
+    found["because"] = _sentence(release, context, found, interest)
+    return found
+
+
+def _share(logp: float) -> float:
+    return float(f"{math.exp(float(logp)):.4g}")
+
+
+def _evidence(release: OpenRelease, context: Context, interest: int) -> dict[str, Any] | None:
+    said = release.said.get(context)
+    for one in said.successors if said else ():
+        if one.interest == interest:
+            return {
+                "after": [release.interests.descriptions[i] for i in said.after] if said else [],
+                "share": round(one.share, 4),
+                "people": round(one.support, 1),
+            }
+    return None
+
+
+def _sentence(release: OpenRelease, context: Context, found: dict[str, Any], interest: int) -> str:
+    names = release.interests.descriptions
+    usual = float(release.scorer.model.base[interest])
+    times = found["probability"] / usual if usual > 0 else 1.0
+    if not context:
+        text = f"many move on to it now: {usual:.1%} of recent moves"
+    else:
+        listed = " and ".join(f"'{names[i]}'" for i in context)
+        text = f"after {listed}, {found['probability']:.1%} are expected to move on to it"
+        text += f", {times:.1f} times its share of all moves" if times >= 1.1 else ""
+    if found["evidence"]:
+        text += f"; lately {found['evidence']['share']:.0%} of those who were there did"
+    if found["live"] is not None and found["live"] >= 1.1:
+        text += f"; what people do right now makes it {found['live']:.1f} times as likely"
+    return text

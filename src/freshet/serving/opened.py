@@ -1,0 +1,151 @@
+"""A release opened for serving: everything an answer needs, in memory or mapped."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from freshet import counts, evidence, interests, live, ranking, table
+from freshet.config import Config
+from freshet.errors import ArtifactError
+from freshet.ports import Artifact, Journal, Store
+from freshet.serving.choosing import likeness_of
+from freshet.serving.recall import horizon
+from freshet.serving.rules import RequestRules
+from freshet.serving.shelf import Shelf
+from freshet.steps import publishing
+from freshet.types import MOVE, AsOf, Entry, Evidence, Interests
+from freshet.workspace import Release
+
+MICROSECONDS = 1_000_000
+BATCH = 20_000
+"""Journal entries that an overlay sees at a time."""
+
+
+@dataclass
+class OpenRelease:
+    """One release; immutable but for its overlay, which follows the journal, and its rules.
+
+    Attributes:
+        made: its table's artifact.
+        one: the mixture for one user.
+        items: interest index of each item, as far as it has one.
+        index: interest index by stable id, -1 where there is none; ids beyond the end have none.
+        k, horizon, seed: what a context is; H in microseconds.
+        since: moment of the table, in microseconds since 1970: moves from then on are live.
+        overlay: live signals, None where they don't pay or there are none.
+        shelf: items and their ranker, None where there is none.
+        position: of the last journal entry that the overlay has seen.
+    """
+
+    release: Release
+    made: Artifact
+    interests: Interests
+    table: table.Table
+    scorer: counts.Scorer
+    one: counts.OneUser
+    likeness: NDArray[np.float32]
+    items: dict[str, int]
+    index: NDArray[np.int16]
+    k: int
+    horizon: int
+    seed: int
+    since: int
+    overlay: live.Overlay | None  # type: ignore[name-defined]
+    shelf: Shelf | None
+    rules: RequestRules
+    position: int = 0
+    _catching_up: threading.Lock = field(default_factory=threading.Lock)
+
+    @cached_property
+    def said(self) -> Evidence:
+        """Evidence by context; read when it is first asked for."""
+        return evidence.read(self.made.path / "evidence.parquet")
+
+    def indices(self, ids: NDArray[np.int32]) -> NDArray[np.int16]:
+        """Interest indices of stable ids, -1 for those that this release doesn't have."""
+        known = (ids >= 0) & (ids < len(self.index))
+        return np.where(known, self.index[np.where(known, ids, 0)], np.int16(-1))
+
+    def catch_up(self, journal: Journal) -> int:
+        """Let the overlay see what the journal of events holds behind `position`; returns how many entries.
+
+        Raises:
+            StateError: the journal can't be read.
+        """
+        seen = 0
+        with self._catching_up:
+            while entries := journal.read(self.position, BATCH):
+                if self.overlay is not None:
+                    self._fold(self.overlay, entries)
+                self.position = entries[-1].position
+                seen += len(entries)
+        return seen
+
+    def _fold(self, overlay: live.Overlay, entries: list[Entry]) -> None:  # type: ignore[name-defined]
+        moves = np.frombuffer(b"".join(entry.body[: MOVE.itemsize] for entry in entries), MOVE).copy()
+        moves = moves[(moves["time"] >= self.since) & (moves["successor"] >= 0)]
+        moves["last"], moves["successor"] = self.indices(moves["last"]), self.indices(moves["successor"])
+        overlay.apply(moves[moves["successor"] >= 0])
+
+
+def open_release(store: Store, config: Config, release: Release) -> OpenRelease:
+    """Open a release.
+
+    Raises:
+        ArtifactError: a part of it is missing or damaged.
+        ConfigError: a rule names an interest that it doesn't have.
+    """
+    made = _found(store, "tables", release.table)
+    known = interests.load(_found(store, "interests", release.interests).path)
+    scorer = publishing.open_scorer(made, len(known))
+    settings = made.manifest["settings"]["transitions"]
+    index = np.full(int(known.ids.max()) + 2, -1, np.int16)
+    index[known.ids] = np.arange(len(known), dtype=np.int16)
+    moment = AsOf.parse(release.as_of).moment.timestamp()
+    return OpenRelease(
+        release=release,
+        made=made,
+        interests=known,
+        table=table.Table(made.path, len(known)),
+        scorer=scorer,
+        one=counts.OneUser(scorer),
+        likeness=likeness_of(known.vectors),
+        items=_items(store, made),
+        index=index,
+        k=settings["k"],
+        horizon=horizon(settings["novelty_days"]),
+        seed=settings["seed"],
+        since=int(moment) * MICROSECONDS,
+        overlay=live.read(_found(store, "overlays", release.overlay).path) if release.overlay else None,  # type: ignore[attr-defined]
+        shelf=Shelf.of(ranking.read(_found(store, "rankers", release.ranker).path))  # type: ignore[arg-type]
+        if release.ranker
+        else None,
+        rules=RequestRules.of(config, known),
+    )
+
+
+def assignment_of(store: Store, made: Artifact) -> Path:
+    """The file that says which interest each item belongs to, as a table was made with it."""
+    counted = _found(store, "transitions", made.manifest["inputs"]["transitions"])
+    return _found(store, "assignments", counted.manifest["inputs"]["assignment"]).path / "assignment.parquet"
+
+
+def _items(store: Store, made: Artifact) -> dict[str, int]:
+    found = pq.read_table(assignment_of(store, made), columns=["item", "interest"])
+    return dict(zip(found["item"].to_pylist(), found["interest"].to_pylist(), strict=True))
+
+
+def _found(store: Store, kind: str, version: str) -> Artifact:
+    found = store.find(kind, version)
+    if found is None:
+        raise ArtifactError(
+            f"{kind}/{version} is missing", hint="`freshet doctor` tells which releases can be opened"
+        )
+    return found

@@ -1,0 +1,274 @@
+"""The recommender: from a question to interests and items, out of one release and what is known right now.
+
+history -> recent and known interests -> fused scores + live signals -> without what is known or barred
+  -> best or drawn, unlike each other -> items of each
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+from numpy.typing import NDArray
+
+from freshet.counts import masked_log_softmax
+from freshet.errors import StateError
+from freshet.events import parse
+from freshet.ports import State
+from freshet.serving.asking import Ask, Posted, Receipt
+from freshet.serving.choosing import Choice, Policy, choose
+from freshet.serving.explaining import Weighed, explain
+from freshet.serving.impressions import Impressions
+from freshet.serving.opened import OpenRelease
+from freshet.serving.recall import Recalled, in_order, recall
+from freshet.serving.recording import Positive, Recorder
+from freshet.serving.releases import Releases
+from freshet.serving.shelf import Shelf
+from freshet.types import Answer, Context, History, Offer
+from freshet.types.keys import user_key, user_number
+
+ROWS = ("popular", "last", "pair", "triple")
+"""Names of rows of the table by the length of their context."""
+
+
+class Recommender:
+    """Answers out of open releases.
+
+    `explore` may be called from one thread while others call the rest.
+
+    Args:
+        releases: what is open; at least one.
+        state: what is remembered of users, and the journals.
+    """
+
+    def __init__(self, releases: Releases, state: State) -> None:
+        self._releases = releases
+        self._state = state
+        self._impressions = Impressions()
+        self._recorder = Recorder(Positive(parse(releases.config.events.positive)), threading.Lock())
+        self._draws = random.Random(releases.config.serving.seed)
+        self._prefix, self._numbers = uuid4().hex[:12], itertools.count()
+
+    @property
+    def current(self) -> int:
+        """Number of the release that answers."""
+        return self._releases.current.release.number
+
+    def explore(self, ask: Ask) -> Answer:
+        """Which interests, and which items of them, to show now; all out of one release.
+
+        Raises:
+            NotServing: no release is open.
+            ArtifactError: the release that was asked for is not open.
+        """
+        release = self._releases.named(ask.release)
+        now = ask.now if ask.now is not None else time.time_ns() // 1000
+        history, degraded = self._history(ask)
+        seen = _recalled(release, ask, history, now)
+        barred = release.rules.barred(ask.attributes)
+        excluded = release.rules.excluded(barred, seen.recent[-release.k :])
+        weighed = self._weigh(release, seen, seen.known | excluded, now)
+        choice = self._choose(release, weighed.final, ask.interests)
+        context = tuple(int(i) for i in seen.recent[-release.k :] if i >= 0)
+        offers = self._offers(release, ask, seen, weighed, choice, context)
+        offers += _fill(release, ask, seen, excluded, offers)
+        if ask.items and release.shelf is not None:
+            offers = self._stocked(release.shelf, release, ask, history, offers, barred.items)
+        answer = Answer(
+            id=f"{self._prefix}{next(self._numbers):x}",
+            release=release.release.number,
+            context=tuple(release.interests.descriptions[i] for i in context),
+            context_ids=tuple(int(release.interests.ids[i]) for i in context),
+            answered=ROWS[len(release.table.look_up(context).answered)]
+            if ask.explain
+            else ROWS[len(context)],
+            explored=choice.explored,
+            interests=tuple(offers),
+            degraded=degraded,
+        )
+        if ask.log:
+            self._impressions.add(answer, ask.user or "", now)
+        return answer
+
+    def record(self, events: Sequence[Posted]) -> list[Receipt]:
+        """Remember events; they are durable, and in the live signals, when this returns.
+
+        Raises:
+            StateError: the state can't be written; none of the events was remembered.
+        """
+        now = time.time_ns() // 1000
+        receipts = self._recorder.record(self._state, self._releases.current, events, now)
+        self.follow()
+        return receipts
+
+    def follow(self) -> int:
+        """Fold what the journal has got since, by whichever process, into the live signals; returns how many.
+
+        Raises:
+            StateError: the journal can't be read.
+        """
+        return sum(release.catch_up(self._state.events) for release in self._releases.open())
+
+    def flush(self) -> int:
+        """Write impressions to their journal; returns how many.
+
+        Raises:
+            StateError: they can't be written; they are kept for the next call.
+        """
+        return self._impressions.flush(self._state)
+
+    def reload(self) -> bool:
+        """Serve what `CURRENT` names now, and by the settings as they are now; whether anything changed.
+
+        Raises:
+            FreshetError: the new release can't be opened, or the settings are wrong; the old ones serve on.
+        """
+        before = self._releases.config
+        changed = self._releases.reload()
+        if self._releases.config is not before:
+            self._recorder.positive = Positive(parse(self._releases.config.events.positive))
+        return changed
+
+    def switch(self, number: int | None) -> int:
+        """Serve a certain release from now on, None = what `CURRENT` names; returns which serves."""
+        self._releases.pin(number)
+        return self.current
+
+    def releases(self) -> list[dict[str, Any]]:
+        """The releases that there are, newest first, and which of them are open, serve, are pinned."""
+        return self._releases.listed()
+
+    def bursts(self) -> list[dict[str, Any]]:
+        """Interests that people take up much more often right now than of late."""
+        release = self._releases.current
+        if release.overlay is None:
+            return []
+        return [
+            {
+                "id": int(release.interests.ids[burst.successor]),
+                "description": release.interests.descriptions[burst.successor],
+                "seen": round(burst.seen, 2),
+                "expected": round(burst.expected, 2),
+            }
+            for burst in release.overlay.bursts(time.time_ns() // 1000)
+        ]
+
+    @property
+    def buffered(self) -> int:
+        """Impressions that are not in their journal yet."""
+        return len(self._impressions)
+
+    def close(self) -> None:
+        """Write what is buffered and let go of the state."""
+        try:
+            self.flush()
+        finally:
+            self._state.close()
+
+    def _history(self, ask: Ask) -> tuple[History, bool]:
+        """What is remembered of the user, and whether that could not be read."""
+        if ask.history is not None or ask.user is None:
+            return History.empty(), False
+        try:
+            return self._state.histories([user_key(ask.user)])[0], False
+        except StateError:
+            return History.empty(), True  # an answer for everybody is better than none
+
+    def _weigh(self, release: OpenRelease, seen: Recalled, excluded: NDArray[np.bool_], now: int) -> Weighed:
+        scores = release.one(seen.recent, excluded)
+        if release.overlay is None:
+            return Weighed(scores, None, scores.fused)
+        bonus = release.overlay.bonus(int(seen.recent[-1]), now)
+        return Weighed(scores, bonus, masked_log_softmax(scores.fused + bonus, excluded))
+
+    def _choose(self, release: OpenRelease, scores: NDArray[np.float64], count: int) -> Choice:
+        serving = self._releases.config.serving
+        policy = Policy(serving.explore, serving.temperature, serving.diversity)
+        uniforms = np.array([self._draws.random() for _ in range(count + 1)])
+        return choose(scores, release.likeness, count, policy, uniforms)
+
+    def _offers(
+        self,
+        release: OpenRelease,
+        ask: Ask,
+        seen: Recalled,
+        weighed: Weighed,
+        choice: Choice,
+        context: Context,
+    ) -> list[Offer]:
+        usual = "mixture" if seen.recent[-1] >= 0 else "popular"
+        found = []
+        for place, chosen, drawn in zip(choice.places, choice.propensities, choice.drawn, strict=True):
+            reason = "explored" if drawn else usual
+            if not drawn and weighed.bonus is not None and _is_live(weighed, int(place), ask.interests):
+                reason = "live"
+            offer = _offer(release, int(place), float(weighed.final[place]), float(chosen), reason)
+            if ask.explain:
+                offer = replace(offer, explanation=explain(release, context, weighed, int(place)))
+            found.append(offer)
+        return found
+
+    def _stocked(
+        self,
+        shelf: Shelf,
+        release: OpenRelease,
+        ask: Ask,
+        history: History,
+        offers: list[Offer],
+        blocked: frozenset[str],
+    ) -> list[Offer]:
+        engaged = shelf.engaged(history) if ask.history is None else shelf.numbers(ask.history)
+        placed = [(offer, int(release.index[offer.id])) for offer in offers]
+        return shelf.stock(placed, engaged, ask.exclude, blocked, ask.items)
+
+
+def _recalled(release: OpenRelease, ask: Ask, history: History, now: int) -> Recalled:
+    size = len(release.interests)
+    if ask.history is not None:
+        told = np.array([release.items.get(item, -1) for item in ask.history], np.int16)
+        return in_order(told, size, now)
+    return recall(
+        release.indices(history.interests),
+        history.interest_times,
+        now,
+        release.horizon,
+        user_number(ask.user) if ask.user is not None else 0,
+        release.seed,
+        size,
+    )
+
+
+def _is_live(weighed: Weighed, place: int, count: int) -> bool:
+    """Whether an interest would not stand among the first without live signals."""
+    fused = weighed.scores.fused
+    return int((fused > fused[place]).sum()) >= count
+
+
+def _offer(
+    release: OpenRelease,
+    place: int,
+    score: float,
+    propensity: float,
+    reason: str,
+) -> Offer:
+    interests = release.interests
+    return Offer(int(interests.ids[place]), interests.descriptions[place], score, propensity, reason)
+
+
+def _fill(
+    release: OpenRelease, ask: Ask, seen: Recalled, excluded: NDArray[np.bool_], offers: list[Offer]
+) -> list[Offer]:
+    """Where too little is new to the user: what they know, what was engaged longest ago first."""
+    missing = ask.interests - len(offers)
+    if missing <= 0:
+        return []
+    known = np.flatnonzero(seen.known & ~excluded)
+    order = known[np.argsort(seen.engaged[known], kind="stable")][:missing]
+    return [_offer(release, int(place), float("-inf"), 1.0, "known") for place in order]

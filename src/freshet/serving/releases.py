@@ -1,0 +1,161 @@
+"""Which releases are open, and which one serves: swapped as a whole, so that an answer is of one release."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from freshet.config import Config
+from freshet.errors import ArtifactError, NotServing
+from freshet.ports import Store
+from freshet.serving.opened import OpenRelease, open_release
+from freshet.serving.rules import RequestRules
+from freshet.workspace import Release
+from freshet.workspace import Releases as Published
+
+MOST = 3
+"""Releases open at most, beside those that are held: the current one, the one before, one pinned."""
+
+
+class Releases:
+    """Open releases of a workspace; readers see either the old one or the new one.
+
+    Args:
+        published: the workspace's releases.
+        store: its artifacts.
+        settings: reads the configuration anew; called at every reload.
+        prepare: called with a release that was opened, before it answers.
+    """
+
+    def __init__(
+        self,
+        published: Published,
+        store: Store,
+        settings: Callable[[], Config],
+        prepare: Callable[[OpenRelease], object],
+    ) -> None:
+        self._published = published
+        self._store = store
+        self._settings = settings
+        self._prepare = prepare
+        self._lock = threading.RLock()
+        self._open: dict[int, OpenRelease] = {}
+        self._held: frozenset[int] = frozenset()
+        self._pinned: int | None = None
+        self._current: OpenRelease | None = None
+        self.config = settings()
+        self._serve(self._wanted())
+
+    @property
+    def current(self) -> OpenRelease:
+        """The release that serves.
+
+        Raises:
+            NotServing: there is none.
+        """
+        if self._current is None:
+            raise NotServing("no release serves yet", hint="`freshet run` makes the first one")
+        return self._current
+
+    def named(self, number: int | None) -> OpenRelease:
+        """An open release by number, None = the current one.
+
+        Raises:
+            ArtifactError: it is not open.
+        """
+        if number is None:
+            return self.current
+        found = self._open.get(number)
+        if found is None:
+            listed = ", ".join(map(str, sorted(self._open)))
+            raise ArtifactError(f"release {number} is not open", hint=f"open releases: {listed}")
+        return found
+
+    def open(self) -> list[OpenRelease]:
+        """All open releases."""
+        return list(self._open.values())
+
+    def reload(self) -> bool:
+        """Serve what is wanted now, with the settings of now; whether anything changed.
+
+        Raises:
+            FreshetError: that can't be done; everything stays as it was.
+        """
+        with self._lock:
+            config, wanted = self._settings(), self._wanted()
+            if config != self.config:
+                rules = {n: RequestRules.of(config, one.interests) for n, one in self._open.items()}
+                for number, one in self._open.items():
+                    one.rules = rules[number]
+                changed, self.config = True, config
+            else:
+                changed = False
+            if self._current is None or wanted.number != self._current.release.number:
+                self._serve(wanted)
+                changed = True
+            return changed
+
+    def pin(self, number: int | None) -> None:
+        """Serve a certain release, whatever `CURRENT` names; None = follow `CURRENT` again.
+
+        Raises:
+            ArtifactError: there is no such release, or it can't be opened; everything stays as it was.
+        """
+        with self._lock:
+            self._serve(self._current_release() if number is None else self._published.get(number))
+            self._pinned = number
+
+    def hold(self, numbers: frozenset[int]) -> None:
+        """Keep these open beside the current one, such as the arms of an experiment.
+
+        Raises:
+            ArtifactError: one can't be opened; everything stays as it was.
+        """
+        with self._lock:
+            opened = {number: self._opened(self._published.get(number)) for number in numbers}
+            self._held = numbers
+            self._open = {**self._open, **opened}
+
+    def listed(self) -> list[dict[str, Any]]:
+        """All releases, newest first."""
+        serving = self._current.release.number if self._current else None
+        return [
+            {
+                "number": release.number,
+                "as_of": release.as_of,
+                "open": release.number in self._open,
+                "serving": release.number == serving,
+                "pinned": release.number == self._pinned,
+                "ranker": bool(release.ranker),
+                "live": bool(release.overlay),
+            }
+            for number in reversed(self._published.numbers())
+            for release in [self._published.get(number)]
+        ]
+
+    def _wanted(self) -> Release:
+        return self._current_release() if self._pinned is None else self._published.get(self._pinned)
+
+    def _current_release(self) -> Release:
+        release = self._published.current()
+        if release is None:
+            raise NotServing("no release is published yet", hint="`freshet run` makes the first one")
+        return release
+
+    def _opened(self, release: Release) -> OpenRelease:
+        found = self._open.get(release.number)
+        if found is None:
+            found = open_release(self._store, self.config, release)
+            self._prepare(found)
+        return found
+
+    def _serve(self, release: Release) -> None:
+        """Open a release beside the others, then let it answer; the longest open go."""
+        opened = self._opened(release)
+        kept = {n: one for n, one in self._open.items() if n != release.number}
+        spare = [n for n in kept if n not in self._held and n != self._pinned]
+        for number in spare[: max(0, len(spare) - (MOST - 1))]:
+            del kept[number]
+        self._open = {**kept, release.number: opened}
+        self._current = opened

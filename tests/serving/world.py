@@ -1,0 +1,66 @@
+"""Recommenders on small workspaces, and users whose histories are those of the log."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import duckdb
+import numpy as np
+
+from freshet import pipeline
+from freshet.backends.states.lmdb import LmdbState
+from freshet.ports import State
+from freshet.serving import Recommender, Releases
+from freshet.serving.opened import assignment_of
+from freshet.types import AsOf, History
+from freshet.types.keys import item_key
+from freshet.wiring import SETTINGS, load
+from freshet.workspace import Workspace
+from tests.steps.world import approving
+
+PLAIN = """
+[serving]
+explore = 0.0
+diversity = 0.0
+"""
+"""Takes the best, whatever they are like: what replay judges."""
+
+
+def serve(ws: Workspace, folder: Path) -> tuple[Recommender, State]:
+    """A recommender on a workspace that remembers nobody yet."""
+    state = LmdbState(folder, 0.1)
+    path = ws.root / SETTINGS
+    releases = Releases(ws.releases, ws.store, lambda: load(path), lambda one: one.catch_up(state.events))
+    return Recommender(releases, state), state
+
+
+def published(ws: Workspace, moment: AsOf) -> None:
+    """Refresh as of a moment of the past, and serve that."""
+    approving(lambda: pipeline.fast_path(ws, moment, force_publish=True), ws)
+
+
+def history_before(ws: Workspace, user: str, time: int) -> History:
+    """What a user had engaged before a moment, by the log itself."""
+    release = ws.releases.current()
+    assert release is not None
+    made = ws.store.find("tables", release.table)
+    assert made is not None
+    events = str(ws.root / "events" / "**" / "*.parquet")
+    with duckdb.connect() as db:
+        rows = db.execute(
+            f"""SELECT e.item, a.interest, max(epoch_us(e.time)) AS time
+                FROM read_parquet('{events}', hive_partitioning = false, union_by_name = true) AS e
+                JOIN read_parquet('{assignment_of(ws.store, made)}') AS a USING (item)
+                WHERE e."user" = ? AND e.value >= 7 AND epoch_us(e.time) < ?
+                GROUP BY ALL ORDER BY time""",
+            [user, time],
+        ).fetchall()
+    last: dict[int, int] = {}
+    for _, interest, when in rows:
+        last[interest] = max(when, last.get(interest, when))
+    return History(
+        np.array([item_key(item) for item, _, _ in rows], np.uint64),
+        np.array([when for _, _, when in rows], np.int64),
+        np.array(list(last), np.int32),
+        np.array(list(last.values()), np.int64),
+    )
