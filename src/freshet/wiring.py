@@ -15,6 +15,7 @@ from freshet.config import Config, load
 from freshet.errors import ConfigError
 from freshet.ports import State, Tuner
 from freshet.serving import Recommender, Releases
+from freshet.steps.remembering import remember
 from freshet.types import AsOf
 from freshet.workspace import Reporter, Workspace
 from freshet.workspace.ledger import Quiet
@@ -69,12 +70,20 @@ def make_tuner(root: Path, config: Config) -> Tuner | None:
 
 
 def open_state(root: Path, config: Config) -> State:
-    """What serving remembers, as configured.
+    """What serving remembers, by `[serving] state`: the folder `state` of the workspace, or a Redis server.
 
     Raises:
-        StateError: it can't be opened.
+        ConfigError: it is neither.
+        MissingExtra: Redis without its client.
+        StateError: it can't be opened or reached.
     """
-    return LmdbState(root / "state", config.serving.state_gb)
+    where = config.serving.state
+    if where == "lmdb":
+        return LmdbState(root / "state", config.serving.state_gb)
+    raise ConfigError(
+        f'[serving] state is {where!r}, expected "lmdb" or the URL of a Redis server',
+        hint='such as state = "redis://localhost:6379/0"',
+    )
 
 
 def open_recommender(root: Path, reporter: Reporter | None = None) -> Recommender:
@@ -93,4 +102,5 @@ def open_recommender(root: Path, reporter: Reporter | None = None) -> Recommende
         lambda: load(root / SETTINGS),
         lambda opened: opened.catch_up(state.events),
     )
+    remember(ws, state)
     return Recommender(releases, state)

@@ -7,11 +7,13 @@
                  -> merging   joined with the days they touch, one row per event
                  -> days, snapshots   immutable day files, and which of them make up the log
 
-`log.EventLog` runs these in order; `rule` decides which events are engagements; `items` reads the catalogue.
+`log.EventLog` runs these in order; `rule` decides which events are engagements; `items` reads the catalogue;
+`histories` says what each user engaged last.
 """
 
 from freshet.events.days import DayFile
 from freshet.events.formats import brings_items, item_file
+from freshet.events.histories import HistoryReader
 from freshet.events.items import ItemsReport, import_items
 from freshet.events.log import EventLog, ImportReport
 from freshet.events.rule import Rule, parse
@@ -20,6 +22,7 @@ from freshet.events.snapshots import Snapshot
 __all__ = [
     "DayFile",
     "EventLog",
+    "HistoryReader",
     "ImportReport",
     "ItemsReport",
     "Rule",

@@ -7,7 +7,8 @@ artifact: held-out examples, sums with half-lives (`decay`), window supports.
 """
 
 from freshet.transitions.days import Earlier, count, referenced
+from freshet.transitions.engagements import reassigned
 from freshet.transitions.log import TransitionLog
 from freshet.transitions.pool import intact
 
-__all__ = ["Earlier", "TransitionLog", "count", "intact", "referenced"]
+__all__ = ["Earlier", "TransitionLog", "count", "intact", "reassigned", "referenced"]
