@@ -305,6 +305,28 @@ class ServingConfig(_Section):
     )
 
 
+class HttpConfig(_Section):
+    """Limits of `freshet serve`; read when it starts."""
+
+    body_bytes: int = Field(1_048_576, ge=1024, description="largest body of a request")
+    batch: int = Field(100, ge=1, le=1000, description="most questions of one `/v1/explore:batch`")
+    events: int = Field(1000, ge=1, le=10_000, description="most events of one `/v1/events`")
+    waiting: int = Field(
+        20_000, ge=1, description="events that may wait to be written; what comes beyond gets a 503"
+    )
+    seconds: float = Field(
+        5.0, gt=0, le=300, description="within which a body must arrive, and events be written"
+    )
+    connections: int = Field(1000, ge=1, description="open connections; further requests get a 503")
+    drain_seconds: float = Field(
+        3.0,
+        ge=0,
+        le=300,
+        description="how long a server that was told to stop still answers, with `/readyz` saying 503",
+    )
+    log_requests: bool = Field(True, description="a line of log for every request, else for failures only")
+
+
 class PricesConfig(_Section):
     """Price book: money per unit of measured cost."""
 
@@ -329,6 +351,7 @@ class Config(_Section):
     sequence: SequenceConfig = SequenceConfig()
     schedule: ScheduleConfig = ScheduleConfig()
     serving: ServingConfig = ServingConfig()
+    http: HttpConfig = HttpConfig()
     prices: PricesConfig = PricesConfig()
 
     @model_validator(mode="before")

@@ -18,7 +18,18 @@ from typing import Annotated, Any
 import typer
 
 from freshet import __version__
-from freshet.cli import deciding, demo, drifting, making, mending, reading, replaying, scheduling, setup
+from freshet.cli import (
+    deciding,
+    demo,
+    drifting,
+    making,
+    mending,
+    reading,
+    replaying,
+    scheduling,
+    serving,
+    setup,
+)
 from freshet.cli.options import Call
 from freshet.errors import FreshetError
 
@@ -45,6 +56,7 @@ mending.add(app)
 replaying.add(app)
 drifting.add(app)
 scheduling.add(app)
+serving.add(app)
 demo.add(app)
 
 

@@ -1,0 +1,149 @@
+"""`freshet serve`, and `freshet keys`, which says who may ask it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from freshet.cli import answers
+from freshet.cli.options import HERE, AsJson, Here, answer
+from freshet.errors import MissingExtra
+
+if TYPE_CHECKING:
+    from freshet.service.keys import Key
+
+keys = typer.Typer(no_args_is_help=True, help="API keys of `freshet serve`: add, list, revoke.")
+
+
+class Scope(StrEnum):
+    """What a key allows; each includes those before it."""
+
+    read = "read"
+    write = "write"
+    admin = "admin"
+
+
+def add(app: typer.Typer) -> None:
+    """Add the commands to the app."""
+    app.command("serve", epilog="Example: `freshet serve -w shop --port 8000`")(serve)
+    keys.command("add", epilog="Example: `freshet keys add -w shop --scope write --name web`")(add_key)
+    keys.command("list", epilog="Example: `freshet keys list -w shop`")(list_keys)
+    keys.command("revoke", epilog="Example: `freshet keys revoke -w shop 1f09c3aa`")(revoke_key)
+    app.add_typer(keys, name="keys")
+
+
+def serve(
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 = any that is free.")] = 8000,
+    host: Annotated[str, typer.Option("--host", metavar="ADDRESS", help="Where to listen.")] = "127.0.0.1",
+    no_auth: Annotated[
+        bool, typer.Option("--no-auth", help="Serve everyone who reaches the port, without API keys.")
+    ] = False,
+    workspace: Here = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Serve recommendations over HTTP until told to stop; logs go to stderr, one JSON object per line.
+
+    Follows CURRENT: a publication or a rollback is served within a second, without a failed request.
+    """
+    from freshet.cli.screen import Screen
+    from freshet.config import load
+    from freshet.wiring import SETTINGS, open_recommender
+
+    try:
+        from freshet.service.keys import Keyring
+        from freshet.service.server import bind, check_open
+        from freshet.service.server import serve as serve_until_stopped
+    except ModuleNotFoundError as error:
+        raise MissingExtra(
+            f"`freshet serve` needs {error.name}", hint="pip install 'freshet[serve]'"
+        ) from None
+
+    limits = load(workspace / SETTINGS).http
+    keyring = Keyring(workspace, off=no_auth)
+    check_open(keyring, host)
+    listener = bind(host, port)
+    with Screen() as screen:
+        recommender = open_recommender(workspace, screen)
+    found = {
+        "url": f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}",
+        "release": recommender.current,
+        "keys": keyring.required,
+    }
+
+    def announce() -> None:
+        if as_json:
+            sys.stdout.write(json.dumps(answers.document("serve", found)) + "\n")
+        else:
+            who = "with API keys" if keyring.required else "without API keys"
+            typer.echo(
+                f"release {found['release']} serves at {found['url']} ({who}); see {found['url']}/docs"
+            )
+        sys.stdout.flush()
+
+    serve_until_stopped(recommender, limits, listener, announce, keyring)
+
+
+def add_key(
+    scope: Annotated[
+        Scope, typer.Option("--scope", help="read: explore; write: events too; admin: releases too.")
+    ] = Scope.read,
+    name: Annotated[str, typer.Option("--name", metavar="TEXT", help="Whose key it is.")] = "",
+    workspace: Here = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Make an API key and show it, this once: only a salted hash is kept."""
+    from freshet.service.keys import load_keys, make_key, save_keys
+
+    _settled(workspace)
+    key, text = make_key(scope.value, name, f"{datetime.now(UTC):%Y-%m-%d}")
+    save_keys(workspace, {**load_keys(workspace), key.id: key})
+    document = answers.document("keys", {"added": {**_told(key), "key": text}})
+    answer(document, as_json, lambda console: console.print(text, soft_wrap=True, markup=False))
+
+
+def list_keys(workspace: Here = HERE, as_json: AsJson = False) -> None:
+    """The API keys by id, with scope, day and name."""
+    from freshet.service.keys import load_keys
+
+    _settled(workspace)
+    found = list(load_keys(workspace).values())
+    document = answers.document("keys", {"keys": [_told(key) for key in found]})
+    lines = [f"{key.id}  {key.scope:5}  {key.made}  {key.name}".rstrip() for key in found]
+    answer(
+        document,
+        as_json,
+        lambda console: console.print("\n".join(lines) or "there are no keys", markup=False),
+    )
+
+
+def revoke_key(
+    identity: Annotated[str, typer.Argument(metavar="ID", help="As `freshet keys list` shows it.")],
+    workspace: Here = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Forget an API key; servers refuse it within a second or two."""
+    from freshet.service.keys import load_keys, revoke, save_keys
+
+    _settled(workspace)
+    save_keys(workspace, revoke(load_keys(workspace), identity))
+    document = answers.document("keys", {"revoked": identity})
+    answer(document, as_json, lambda console: console.print(f"key {identity} is revoked", markup=False))
+
+
+def _told(key: Key) -> dict[str, str]:
+    """A key without what is secret."""
+    return {"id": key.id, "name": key.name, "scope": key.scope, "made": key.made}
+
+
+def _settled(workspace: Path) -> None:
+    """Raises ConfigError where there is no workspace, before a file is left there."""
+    from freshet.config import load
+    from freshet.wiring import SETTINGS
+
+    load(workspace / SETTINGS)

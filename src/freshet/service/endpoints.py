@@ -1,0 +1,128 @@
+"""What the service answers: plain FastAPI endpoints, a parsed body in and a response out."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any
+
+import orjson
+from pydantic import Discriminator, Field, Tag
+from starlette.responses import Response
+
+from freshet.config import HttpConfig
+from freshet.errors import NotServing
+from freshet.service.documents import answer_document
+from freshet.service.metrics import Metrics
+from freshet.service.problems import Refusal
+from freshet.service.recording import Recorder
+from freshet.service.schemas import EventRequest, ExploreRequest, SwitchRequest
+from freshet.service.standing import Standing
+from freshet.serving.recommender import Recommender
+
+BREATH = 8
+"""Questions of a batch that are answered in one go, before others get their turn."""
+
+
+def _which(body: Any) -> str:
+    return "list" if isinstance(body, list) else "event"
+
+
+Events = Annotated[
+    Annotated[EventRequest, Tag("event")]
+    | Annotated[list[EventRequest], Field(min_length=1, max_length=10_000), Tag("list")],
+    Discriminator(_which),
+]
+Asks = Annotated[list[ExploreRequest], Field(min_length=1, max_length=1000)]
+
+
+def reply(content: Any, status: int = 200) -> Response:
+    """JSON of plain values, dataclasses and numbers of numpy."""
+    return Response(
+        orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY), status, None, "application/json"
+    )
+
+
+class Endpoints:
+    """Around one recommender."""
+
+    def __init__(
+        self,
+        recommender: Recommender,
+        recorder: Recorder,
+        metrics: Metrics,
+        limits: HttpConfig,
+        standing: Standing,
+    ) -> None:
+        self._recommender = recommender
+        self._recorder = recorder
+        self._metrics = metrics
+        self._limits = limits
+        self._standing = standing
+
+    async def explore(self, ask: ExploreRequest) -> Response:
+        """The next interests of a user, and items of each."""
+        answer = self._recommender.explore(ask.ask())
+        self._metrics.answered(answer)
+        return reply(answer_document(answer))
+
+    async def explore_batch(self, asks: Asks) -> Response:
+        """Several questions at once; one that can't be answered fails them all."""
+        self._bounded("questions", len(asks), self._limits.batch)
+        answers = []
+        for number, ask in enumerate(asks):
+            if number and number % BREATH == 0:
+                await asyncio.sleep(0)
+            answers.append(self._recommender.explore(ask.ask()))
+        for answer in answers:
+            self._metrics.answered(answer)
+        return reply({"answers": [answer_document(answer) for answer in answers]})
+
+    async def events(self, events: Events) -> Response:
+        """Record one event or a list; what is recorded outlives a crash, and the next answer knows of it."""
+        several = events if isinstance(events, list) else [events]
+        self._bounded("events", len(several), self._limits.events)
+        receipts = await self._recorder.record([event.posted() for event in several], self._limits.seconds)
+        statuses = [receipt.status for receipt in receipts]
+        self._metrics.told(statuses)
+        return reply(
+            {
+                "recorded": statuses.count("recorded"),
+                "duplicates": statuses.count("duplicate"),
+                "refused": statuses.count("refused"),
+                "receipts": receipts,
+            }
+        )
+
+    async def releases(self) -> Response:
+        """All releases, and which of them are open, serve, are pinned."""
+        return reply({"current": self._recommender.current, "releases": self._recommender.releases()})
+
+    async def switch(self, release: SwitchRequest) -> Response:
+        """Serve a named release, until null follows CURRENT again."""
+        await asyncio.to_thread(self._recommender.switch, release.release)
+        return await self.releases()
+
+    async def healthz(self) -> Response:
+        """Whether the process lives."""
+        return reply({"status": "ok"})
+
+    async def readyz(self) -> Response:
+        """Whether to send requests here."""
+        if self._standing.draining:
+            return reply({"status": "not ready", "detail": "the server is stopping"}, 503)
+        try:
+            current = self._recommender.current
+        except NotServing as error:
+            return reply({"status": "not ready", "detail": error.message}, 503)
+        return reply({"status": "ready", "release": current, "detail": self._standing.trouble})
+
+    async def metrics(self) -> Response:
+        """Measures in Prometheus' text format."""
+        self._metrics.waiting.set(self._recorder.waiting)
+        return Response(self._metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    def _bounded(self, what: str, count: int, most: int) -> None:
+        if count > most:
+            raise Refusal(
+                413, "too_many", f"{count:,} {what} in one request, at most {most:,}", "send them in parts"
+            )

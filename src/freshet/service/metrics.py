@@ -1,0 +1,86 @@
+"""What Prometheus reads at `/metrics`. docs/serving.md lists the names."""
+
+from __future__ import annotations
+
+from collections import Counter as Tally
+from collections.abc import Iterable
+from time import time
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
+
+from freshet.types.serving import Answer
+
+BUCKETS = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
+
+
+class Metrics:
+    """The measures of one server."""
+
+    def __init__(self) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # a series per series that says when it began
+        self.registry = registry = CollectorRegistry()
+        self._requests = Counter(
+            "freshet_requests", "Requests by path and status.", ["path", "status"], registry=registry
+        )
+        self._seconds = Histogram(
+            "freshet_request_seconds", "Seconds per request.", ["path"], buckets=BUCKETS, registry=registry
+        )
+        self._answers = Counter(
+            "freshet_answers", "Answers by the reason of their first interest.", ["reason"], registry=registry
+        )
+        self._events = Counter(
+            "freshet_events", "Events by what became of them.", ["status"], registry=registry
+        )
+        self.faults = Counter(
+            "freshet_upkeep_failures", "Failures of what runs beside requests.", ["task"], registry=registry
+        )
+        self.release = Gauge("freshet_release", "Number of the release that serves.", registry=registry)
+        self.swaps = Counter(
+            "freshet_release_swaps", "Changes of the release that serves.", registry=registry
+        )
+        self.waiting = Gauge("freshet_events_waiting", "Events that are not durable yet.", registry=registry)
+        self.gauges: dict[str, Gauge] = {}
+        started = Gauge("freshet_start_seconds", "When the server started, since 1970.", registry=registry)
+        started.set(time())
+        # looking a child up by its labels costs more than counting it
+        self._by_request: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
+        self._by_reason: dict[str, Counter] = {}
+
+    def asked(self, path: str, status: int, seconds: float) -> None:
+        """Count a request."""
+        found = self._by_request.get((path, status))
+        if found is None:
+            found = (self._requests.labels(path, str(status)), self._seconds.labels(path))
+            self._by_request[path, status] = found
+        found[0].inc()
+        found[1].observe(seconds)
+
+    def answered(self, answer: Answer) -> None:
+        """Count an answer."""
+        reason = answer.interests[0].reason if answer.interests else "none"
+        found = self._by_reason.get(reason)
+        if found is None:
+            found = self._by_reason[reason] = self._answers.labels(reason)
+        found.inc()
+
+    def told(self, statuses: Iterable[str]) -> None:
+        """Count events."""
+        for status, count in Tally(statuses).items():
+            self._events.labels(status).inc(count)
+
+    def show(self, name: str, value: float) -> None:
+        """Set a gauge `freshet_<name>`."""
+        if name not in self.gauges:
+            self.gauges[name] = Gauge(f"freshet_{name}", name.replace("_", " "), registry=self.registry)
+        self.gauges[name].set(value)
+
+    def text(self) -> bytes:
+        """All of them in Prometheus' text format."""
+        return generate_latest(self.registry)

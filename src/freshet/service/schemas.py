@@ -1,0 +1,223 @@
+"""What travels over HTTP: requests, strictly read, and answers. The OpenAPI document is made of these."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, StringConstraints, WithJsonSchema
+
+from freshet.serving.asking import Ask, Posted
+
+MOST_ITEMS = 10_000
+"""Ids in one list of a request."""
+LAST_MOMENT = 4_102_444_800
+"""2100-01-01 in seconds since 1970: a later time is milliseconds by mistake."""
+
+Key = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+Word = Annotated[str, StringConstraints(max_length=256)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Seconds = Annotated[
+    float, Field(ge=0, le=LAST_MOMENT, allow_inf_nan=False, description="seconds since 1970 (UTC)")
+]
+
+
+def _iso(text: Any) -> datetime:
+    """A moment in ISO 8601; one without a zone is in UTC."""
+    if not isinstance(text, str):
+        raise ValueError("a time is ISO 8601, or seconds since 1970")
+    moment = datetime.fromisoformat(text)
+    if not 1970 <= moment.year < 2100:
+        raise ValueError("a time lies between 1970 and 2100")
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+Stamp = Annotated[
+    datetime,
+    PlainValidator(_iso),
+    WithJsonSchema(
+        {"type": "string", "format": "date-time", "description": "ISO 8601; without a zone it is UTC"}
+    ),
+]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class ExploreRequest(_Strict):
+    """Which interests, and which items of them, to show now."""
+
+    user: Key | None = Field(None, description="whose remembered history counts", examples=["u1"])
+    history: Annotated[list[Key], Field(max_length=MOST_ITEMS)] | None = Field(
+        None,
+        description="ids of items engaged, oldest first, instead of what is remembered of the user",
+        examples=[["tt0111161", "tt0468569"]],
+    )
+    interests: int = Field(3, ge=1, le=100, description="how many interests to show")
+    items: int = Field(10, ge=0, le=100, description="how many items of each; 0 = none")
+    explain: bool = Field(False, description="say what speaks for each interest")
+    attributes: Annotated[dict[Key, Word], Field(max_length=32)] = Field(
+        default_factory=dict, description="of the request, such as `region`, for rules that depend on them"
+    )
+    exclude: Annotated[list[Key], Field(max_length=MOST_ITEMS)] = Field(
+        default_factory=list, description="ids of items not to show, beside those that the user engaged"
+    )
+    release: int | None = Field(
+        None, ge=1, le=2**31 - 1, description="number of a release that is open; null = the current one"
+    )
+    log: bool = Field(True, description="whether the impression is kept")
+
+    def ask(self) -> Ask:
+        """The question in the recommender's words."""
+        return Ask(
+            user=self.user,
+            history=None if self.history is None else tuple(self.history),
+            interests=self.interests,
+            items=self.items,
+            explain=self.explain,
+            attributes=self.attributes,
+            exclude=tuple(self.exclude),
+            release=self.release,
+            log=self.log,
+        )
+
+
+class EventRequest(_Strict):
+    """Somebody did something with an item."""
+
+    user: Key = Field(examples=["u1"])
+    item: Key = Field(examples=["tt0111161"])
+    time: Seconds | Stamp | None = Field(
+        None, description="when; null = when it was received", examples=["2026-01-05T10:00:00Z"]
+    )
+    value: Finite = Field(1.0, description="how much: rating, watch share, quantity", examples=[9.0])
+    id: Word = Field("", description="your own id of the event; '' = (user, item, time) is its identity")
+    impression: Word = Field("", description="`id` of the answer that it follows from; '' = unknown")
+    columns: Annotated[dict[Key, Word | Finite | bool], Field(max_length=32)] = Field(
+        default_factory=dict, description="further columns that the positive rule may read"
+    )
+
+    def posted(self) -> Posted:
+        """The event in the recommender's words."""
+        return Posted(
+            user=self.user,
+            item=self.item,
+            time=microseconds(self.time),
+            value=self.value,
+            id=self.id,
+            impression=self.impression,
+            columns=self.columns,
+        )
+
+
+def microseconds(moment: datetime | float | None) -> int | None:
+    """Since 1970."""
+    if isinstance(moment, datetime):
+        since = moment - datetime(1970, 1, 1, tzinfo=UTC)
+        return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+    return None if moment is None else round(moment * 1_000_000)
+
+
+class SwitchRequest(_Strict):
+    """Which release is to serve."""
+
+    release: int | None = Field(
+        ge=1, le=2**31 - 1, description="number of the release to serve; null = follow CURRENT"
+    )
+
+
+class ItemOffer(BaseModel):
+    """An item to show."""
+
+    id: str
+    title: str = Field(description="'' = none is known")
+    score: float = Field(description="log-probability among the interest's items")
+    reason: str = Field(description="`sequence`, `new`, `popular` or `parent`")
+
+
+class Offer(BaseModel):
+    """An interest to show, and items of it."""
+
+    id: int
+    description: str
+    score: float | None = Field(
+        description="log-probability that it is the next interest; null = it is one that the user knows"
+    )
+    propensity: float = Field(
+        description="probability with which it stands here, given those before it; 1 without exploration"
+    )
+    reason: str = Field(description="`mixture`, `explored`, `live`, `popular` or `known`")
+    items: list[ItemOffer] = Field(description="best first")
+    explanation: dict[str, Any] | None = Field(description="what speaks for it, where asked for")
+
+
+class Answer(BaseModel):
+    """What to show a user; everything in it comes from one release."""
+
+    id: str = Field(description="of this impression; events that follow from it may name it")
+    release: int
+    context: list[str] = Field(description="the user's own context, most recent last")
+    context_ids: list[int] = Field(description="the same by id")
+    answered: str = Field(description="which row holds the context: `pair`, `last`, `popular`, `triple`")
+    explored: bool = Field(description="whether the interests were drawn rather than the best taken")
+    degraded: bool = Field(description="the state could not be read: answered like an unknown user")
+    interests: list[Offer] = Field(description="best first; empty only where the rules allow nothing")
+
+
+class Answers(BaseModel):
+    """One answer to each question, in their order."""
+
+    answers: list[Answer]
+
+
+class Receipt(BaseModel):
+    """What became of an event."""
+
+    status: Literal["recorded", "duplicate", "refused"]
+    why: str = Field(description="why it was refused")
+
+
+class Receipts(BaseModel):
+    """What became of each event, in their order; what is recorded outlives a crash."""
+
+    recorded: int
+    duplicates: int
+    refused: int
+    receipts: list[Receipt]
+
+
+class Release(BaseModel):
+    """A release, and how it stands in this server."""
+
+    number: int
+    as_of: str
+    open: bool = Field(description="whether it is in memory, so that a request may name it")
+    serving: bool = Field(description="whether it answers what names no release")
+    pinned: bool = Field(description="whether it was switched to, rather than followed")
+    ranker: bool = Field(description="whether it ranks items")
+    live: bool = Field(description="whether live signals have a weight in it")
+
+
+class Releases(BaseModel):
+    """All releases, newest first."""
+
+    current: int
+    releases: list[Release]
+
+
+class Health(BaseModel):
+    """Whether to send requests here."""
+
+    status: Literal["ok", "ready", "not ready"]
+    release: int | None = None
+    detail: str = ""
+
+
+class Problem(BaseModel):
+    """Why a request failed."""
+
+    error: str = Field(description="a word for programs, such as `bad_request`")
+    message: str
+    hint: str = Field(description="what to do; may be empty")
+    request_id: str
