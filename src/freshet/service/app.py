@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any, get_type_hints
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 from fastapi import FastAPI, Security
 from fastapi.routing import APIRoute
@@ -28,7 +28,9 @@ from freshet.service.problems import FAULT, Refusal, problem
 from freshet.service.recording import Recorder
 from freshet.service.standing import Standing
 from freshet.service.upkeep import Upkeep
-from freshet.serving.recommender import Recommender
+
+if TYPE_CHECKING:
+    from freshet.serving.recommender import Recommender
 
 SCOPES = {
     "/v1/explore": "read",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import orjson
 from pydantic import Discriminator, Field, Tag
@@ -17,7 +17,9 @@ from freshet.service.problems import Refusal
 from freshet.service.recording import Recorder
 from freshet.service.schemas import EventRequest, ExploreRequest, SwitchRequest
 from freshet.service.standing import Standing
-from freshet.serving.recommender import Recommender
+
+if TYPE_CHECKING:
+    from freshet.serving.recommender import Recommender
 
 BREATH = 8
 """Questions of a batch that are answered in one go, before others get their turn."""

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from ipaddress import ip_address
 from types import FrameType
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import uvicorn
 
@@ -21,7 +21,9 @@ from freshet.service.app import make_app
 from freshet.service.keys import Keyring
 from freshet.service.logs import JsonLog
 from freshet.service.standing import Standing
-from freshet.serving.recommender import Recommender
+
+if TYPE_CHECKING:
+    from freshet.serving.recommender import Recommender
 
 SWITCH = 0.0005
 """Seconds after which a busy thread makes way; by default requests would wait 5 ms for one that loads."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from freshet.errors import FreshetError
 from freshet.service.keys import Keyring
@@ -13,7 +13,9 @@ from freshet.service.logs import JsonLog
 from freshet.service.metrics import Metrics
 from freshet.service.recording import Recorder
 from freshet.service.standing import Standing
-from freshet.serving.recommender import Recommender
+
+if TYPE_CHECKING:
+    from freshet.serving.recommender import Recommender
 
 FLUSH, FOLLOW, RELOAD, WRITE = 0.5, 0.2, 1.0, 0.2
 """Seconds between two writings of impressions, looks at others' events, looks for a release, log writings."""
