@@ -57,7 +57,7 @@ def serve(
 
     try:
         from freshet.service.keys import Keyring
-        from freshet.service.server import bind, check_open
+        from freshet.service.server import bind, check_open, warm_up
         from freshet.service.server import serve as serve_until_stopped
     except ModuleNotFoundError as error:
         raise MissingExtra(
@@ -69,7 +69,9 @@ def serve(
     check_open(keyring, host)
     listener = bind(host, port)
     with Screen() as screen:
+        screen.say("opening the release")
         recommender = open_recommender(workspace, screen)
+        warm_up(recommender)
     found = {
         "url": f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}",
         "release": recommender.current,

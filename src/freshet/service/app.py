@@ -70,7 +70,6 @@ def make_app(
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        metrics.release.set(recommender.current)
         upkeep.start()
         yield
         await upkeep.stop(recorder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from time import time
 from typing import TYPE_CHECKING, Annotated, Any
 
 import orjson
@@ -17,6 +18,7 @@ from freshet.service.problems import Refusal
 from freshet.service.recording import Recorder
 from freshet.service.schemas import EventRequest, ExploreRequest, SwitchRequest
 from freshet.service.standing import Standing
+from freshet.types import AsOf
 
 if TYPE_CHECKING:
     from freshet.serving.recommender import Recommender
@@ -120,8 +122,23 @@ class Endpoints:
 
     async def metrics(self) -> Response:
         """Measures in Prometheus' text format."""
-        self._metrics.waiting.set(self._recorder.waiting)
+        self._metrics.stand(await asyncio.to_thread(self._stands))
         return Response(self._metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    def _stands(self) -> dict[str, float]:
+        """Of the gauges."""
+        listed = self._recommender.releases()
+        serving = [release for release in listed if release["serving"]]
+        known = [AsOf.parse(release["as_of"]).moment.timestamp() for release in serving]
+        return {
+            "release": serving[0]["number"] if serving else 0,
+            "table_age_seconds": time() - known[0] if known else 0,
+            "releases_open": sum(release["open"] for release in listed),
+            "events_waiting": self._recorder.waiting,
+            "impressions_waiting": self._recommender.buffered,
+            "bursts": len(self._recommender.bursts()),
+            "draining": self._standing.draining,
+        }
 
     def _bounded(self, what: str, count: int, most: int) -> None:
         if count > most:

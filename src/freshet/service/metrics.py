@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter as Tally
-from collections.abc import Iterable
-from time import time
+from collections.abc import Iterable, Mapping
 
 from prometheus_client import (
     CollectorRegistry,
@@ -18,6 +17,15 @@ from prometheus_client import (
 from freshet.types.serving import Answer
 
 BUCKETS = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
+GAUGES = {
+    "release": "Number of the release that serves.",
+    "table_age_seconds": "Since the moment up to which the release that serves knows the log.",
+    "releases_open": "Releases in memory.",
+    "events_waiting": "Events that are not durable yet.",
+    "impressions_waiting": "Impressions that are not in their journal yet.",
+    "bursts": "Interests that are taken up much more often right now than of late.",
+    "draining": "1 while the server is stopping.",
+}
 
 
 class Metrics:
@@ -41,14 +49,10 @@ class Metrics:
         self.faults = Counter(
             "freshet_upkeep_failures", "Failures of what runs beside requests.", ["task"], registry=registry
         )
-        self.release = Gauge("freshet_release", "Number of the release that serves.", registry=registry)
         self.swaps = Counter(
             "freshet_release_swaps", "Changes of the release that serves.", registry=registry
         )
-        self.waiting = Gauge("freshet_events_waiting", "Events that are not durable yet.", registry=registry)
-        self.gauges: dict[str, Gauge] = {}
-        started = Gauge("freshet_start_seconds", "When the server started, since 1970.", registry=registry)
-        started.set(time())
+        self._now = {name: Gauge(f"freshet_{name}", text, registry=registry) for name, text in GAUGES.items()}
         # looking a child up by its labels costs more than counting it
         self._by_request: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
         self._by_reason: dict[str, Counter] = {}
@@ -75,11 +79,10 @@ class Metrics:
         for status, count in Tally(statuses).items():
             self._events.labels(status).inc(count)
 
-    def show(self, name: str, value: float) -> None:
-        """Set a gauge `freshet_<name>`."""
-        if name not in self.gauges:
-            self.gauges[name] = Gauge(f"freshet_{name}", name.replace("_", " "), registry=self.registry)
-        self.gauges[name].set(value)
+    def stand(self, values: Mapping[str, float]) -> None:
+        """Say how things stand, by names of `GAUGES`."""
+        for name, value in values.items():
+            self._now[name].set(value)
 
     def text(self) -> bytes:
         """All of them in Prometheus' text format."""

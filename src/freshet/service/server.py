@@ -21,6 +21,7 @@ from freshet.service.app import make_app
 from freshet.service.keys import Keyring
 from freshet.service.logs import JsonLog
 from freshet.service.standing import Standing
+from freshet.serving.asking import Ask
 
 if TYPE_CHECKING:
     from freshet.serving.recommender import Recommender
@@ -71,6 +72,12 @@ def bind(host: str, port: int) -> socket.socket:
         taken.close()
         raise ConfigError(f"cannot listen at {host}:{port}: {error}", hint="try another --port") from None
     return taken
+
+
+def warm_up(recommender: Recommender) -> None:
+    """Ask once before others do: the first answer compiles, or loads, what all answers run."""
+    recommender.explore(Ask(user="", interests=1, items=1, explain=True, log=False))
+    recommender.explore(Ask(history=("",), interests=1, items=1, log=False))
 
 
 class _Server(uvicorn.Server):
@@ -137,4 +144,7 @@ def serve(
         limit_concurrency=limits.connections,
     )
     sys.setswitchinterval(SWITCH)
-    _Server(config, standing, limits.drain_seconds, announce).run([listener])
+    try:
+        _Server(config, standing, limits.drain_seconds, announce).run([listener])
+    finally:
+        gc.unfreeze()

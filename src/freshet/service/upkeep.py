@@ -97,7 +97,6 @@ class Upkeep:
         before = self._recommender.current
         if self._recommender.reload():
             now = self._recommender.current
-            self._metrics.release.set(now)
             self._metrics.swaps.inc()
             self._log.add("info", "swapped", {"before": before, "release": now})
 
