@@ -222,7 +222,7 @@ def random_sums(rng: np.random.Generator, size: int, length: int) -> Sums:
     contexts = enumerate_contexts(size, max(length, 1))
     contexts = contexts[(contexts >= 0).all(axis=1)] if length else np.zeros((1, 0), np.int16)
     each = min(size, 20) if length else size
-    repeated = np.repeat(contexts, each, axis=0).reshape(-1, length)
+    repeated = np.repeat(contexts, each, axis=0)
     successor = np.concatenate([np.sort(rng.permutation(size)[:each]) for _ in range(len(contexts))])
     return Sums(repeated, successor.astype(np.int16), rng.uniform(0.1, 9.0, len(successor)))
 

@@ -60,6 +60,18 @@ def test_equals_the_scorer(
     expected, found = mixture(packed, barred), OneUser(mixture)(packed[0], barred[0])
     np.testing.assert_allclose(found.count, expected.count[0], atol=1e-5)
     np.testing.assert_allclose(found.fused, expected.fused[0], atol=1e-5)
+    np.testing.assert_array_equal(found.final, found.fused)
+    assert (found.planner is None) == (expected.planner is None or not recent)
+    assert (found.sequence is None) == (expected.sequence is None or not recent)
     assert np.isneginf(found.fused[barred[0]]).all()
     if not barred.all():
         assert np.exp(found.fused).sum() == pytest.approx(1.0)
+
+
+def test_live_signals_raise_what_is_left() -> None:
+    mixture, barred = scorer(2, 0, "alone"), np.array([True, False, False, False, False])
+    bonus = np.array([9.0, 1.0, 0.0, 0.0, 0.0])
+    one = OneUser(mixture)(users((3, 4))[0], barred, bonus)
+    raised = np.exp(one.fused + bonus)
+    np.testing.assert_allclose(np.exp(one.final), raised / raised.sum())
+    assert one.final[0] == -np.inf

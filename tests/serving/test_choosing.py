@@ -20,18 +20,19 @@ def uniforms(count: int, seed: int = 0, explores: bool = False) -> np.ndarray:
 
 
 def test_without_exploration_the_best_are_taken_with_certainty() -> None:
-    choice = choose(SCORES, ALONE, 3, Policy(0.0, 1.0, 0.0), uniforms(3))
+    choice = choose(SCORES, SCORES, ALONE, 3, Policy(0.0, 1.0, 0.0), uniforms(3))
     assert choice.places.tolist() == [0, 1, 2]
     assert choice.propensities.tolist() == [1.0, 1.0, 1.0]
     assert not choice.explored
     assert not choice.drawn.any()
+    assert choice.before.tolist() == [0, 1, 2]
 
 
 def test_what_may_not_be_offered_is_never_chosen_and_too_few_are_fewer() -> None:
     scores = np.array([-np.inf, np.log(0.5), -np.inf, np.log(0.5)])
-    choice = choose(scores, ALONE, 4, Policy(1.0, 1.0, 0.0), uniforms(4, explores=True))
+    choice = choose(scores, scores, ALONE, 4, Policy(1.0, 1.0, 0.0), uniforms(4, explores=True))
     assert sorted(choice.places.tolist()) == [1, 3]
-    assert choose(np.full(4, -np.inf), ALONE, 2, Policy(0.5, 1.0, 0.0), uniforms(2)).places.size == 0
+    assert choose(np.full(4, -np.inf), SCORES, ALONE, 2, Policy(0.5, 1.0, 0.0), uniforms(2)).places.size == 0
 
 
 def test_likeness_to_what_stands_above_costs_its_nats() -> None:
@@ -39,8 +40,16 @@ def test_likeness_to_what_stands_above_costs_its_nats() -> None:
     likeness = likeness_of(vectors)
     assert likeness.tolist()[0] == [1.0, 1.0, 0.0, 0.0]
     scores = np.log(np.array([0.4, 0.35, 0.25, 1e-9]))
-    assert choose(scores, likeness, 3, Policy(0.0, 1.0, 0.0), uniforms(3)).places.tolist() == [0, 1, 2]
-    assert choose(scores, likeness, 3, Policy(0.0, 1.0, 0.5), uniforms(3)).places.tolist() == [0, 2, 1]
+    assert choose(scores, scores, likeness, 3, Policy(0.0, 1.0, 0.0), uniforms(3)).places.tolist() == [
+        0,
+        1,
+        2,
+    ]
+    assert choose(scores, scores, likeness, 3, Policy(0.0, 1.0, 0.5), uniforms(3)).places.tolist() == [
+        0,
+        2,
+        1,
+    ]
 
 
 @pytest.mark.parametrize("diversity", [0.0, 0.7])
@@ -51,7 +60,7 @@ def test_propensities_are_how_often_it_happens(share: float, diversity: float) -
     told: dict[tuple[int, ...], float] = {}
     draws = 20_000
     for _ in range(draws):
-        choice = choose(SCORES, likeness_of(vectors), 2, policy, rng.random(3))
+        choice = choose(SCORES, SCORES, likeness_of(vectors), 2, policy, rng.random(3))
         slate = tuple(choice.places.tolist())
         seen[slate] = seen.get(slate, 0) + 1
         told[slate] = float(choice.propensities.prod())
@@ -69,7 +78,9 @@ def test_each_is_chosen_once_with_a_probability(
     size = len(scores)
     likeness = np.eye(size, dtype=np.float32)
     policy = Policy(0.5, 1.0, 0.3)
-    choice = choose(np.array(scores), likeness, count, policy, uniforms(count, seed, explores))
+    choice = choose(
+        np.array(scores), np.array(scores), likeness, count, policy, uniforms(count, seed, explores)
+    )
     assert len(set(choice.places.tolist())) == len(choice.places) == min(count, size)
     assert (choice.propensities > 0).all()
     assert (choice.propensities <= 1 + 1e-12).all()

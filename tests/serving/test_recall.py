@@ -15,6 +15,7 @@ from freshet.types.keys import user_number
 
 N = 14
 USER = user_number("somebody")
+ALL = np.arange(N, dtype=np.int16)
 
 
 @pytest.mark.parametrize("days", [3, "ever"])
@@ -31,13 +32,14 @@ def test_equals_the_walk_over_the_whole_log(days: int | str, steps: list[tuple[i
         before = rows[rows["time"] < transition["time"]]
         last = {int(row["interest"]): int(row["time"]) for row in before}
         seen = recall(
-            np.array(list(last), np.int16),
+            np.array(list(last), np.int32),
             np.array(list(last.values()), np.int64),
+            ALL,
+            N,
             int(transition["time"]),
             horizon(days),
             USER,
             seed,
-            N,
         )
         np.testing.assert_array_equal(seen.recent, transition["recent"])
         known = np.unpackbits(transition["known"], count=N).astype(bool)
@@ -45,13 +47,16 @@ def test_equals_the_walk_over_the_whole_log(days: int | str, steps: list[tuple[i
 
 
 def test_the_future_of_a_fast_clock_counts_as_now() -> None:
-    seen = recall(np.array([2], np.int16), np.array([10 * DAY]), 9 * DAY, horizon(3), USER, 0, N)
+    seen = recall(np.array([2], np.int32), np.array([10 * DAY]), ALL, N, 9 * DAY, horizon(3), USER, 0)
     assert seen.known[2]
     assert seen.recent[-1] == 2
 
 
 def test_interests_that_are_no_more_are_forgotten() -> None:
-    seen = recall(np.array([-1, 3], np.int16), np.array([5, 4]), 6, horizon("ever"), USER, 0, N)
+    index = np.array([-1, 3], np.int16)  # of the ids 0 and 1
+    seen = recall(
+        np.array([0, 1, 7, -1], np.int32), np.array([5, 4, 5, 5]), index, N, 6, horizon("ever"), USER, 0
+    )
     assert seen.recent[-2:].tolist() == [-1, 3]
     assert seen.known.sum() == 1
 

@@ -12,7 +12,7 @@ from freshet.counts.files import read, write
 from freshet.counts.fusing import fuse
 from freshet.counts.mixture import Held, fit, log_likelihood, log_softmax
 from freshet.counts.model import CountModel, feature_names, popularity_of
-from freshet.counts.one_user import OneUser, UserScores, masked_log_softmax
+from freshet.counts.one_user import OneUser, UserScores
 from freshet.counts.planner_score import PlannerScores
 from freshet.counts.score import (
     COUNTS,
@@ -49,7 +49,6 @@ __all__ = [
     "length_class",
     "log_likelihood",
     "log_softmax",
-    "masked_log_softmax",
     "popularity_of",
     "read",
     "write",

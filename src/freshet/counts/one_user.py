@@ -16,18 +16,23 @@ from freshet.counts.planner_score import FLOOR, PlannerScores
 from freshet.counts.score import LENGTHS, Scorer
 from freshet.types import RECENT, BoolArray
 
+NOTHING = np.zeros(0)
+NO_LOGITS = np.zeros(0, np.float32)
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True)
 class UserScores:
     """Log-probabilities of every interest for one user, each (N,), -inf where excluded.
 
-    `planner` and `sequence` are what enters the mixture, None where there is none.
+    `planner` and `sequence` are what enters the mixture, None where there is none; `final` is `fused` with
+    what live signals change.
     """
 
     count: NDArray[np.float64]
-    fused: NDArray[np.float64]
     planner: NDArray[np.float64] | None
     sequence: NDArray[np.float64] | None
+    fused: NDArray[np.float64]
+    final: NDArray[np.float64]
 
 
 class OneUser:
@@ -41,7 +46,9 @@ class OneUser:
         model = scorer.model
         weights = np.broadcast_to(scorer.count_weights, (LENGTHS, scorer.count_weights.shape[-1]))
         kinds = len(model.popularity)
-        self._counts = (
+        self._arrays = (
+            np.zeros(0) if scorer.weights is None else scorer.weights.astype(np.float64),
+            len(model.tables),
             np.ascontiguousarray(weights[:, :kinds] @ model.popularity.astype(np.float32)),
             np.ascontiguousarray(weights[:, kinds:]),
             model.base,
@@ -49,37 +56,34 @@ class OneUser:
             np.array(model.strengths),
             *_flat(model, 0),
             *_flat(model, 1),
+            *_rows(scorer.planner),
         )
-        self._tables = len(model.tables)
-        self._planner = None if scorer.planner is None else _rows(scorer.planner)
+        self._planned = scorer.planner is not None
         self._sequence = scorer.sequence
         self._popularity = model.popularity
-        self._weights = scorer.weights
 
-    def __call__(self, recent: NDArray[np.int16], excluded: BoolArray) -> UserScores:
+    def __call__(
+        self, recent: NDArray[np.int16], excluded: BoolArray, bonus: NDArray[np.float64] = NOTHING
+    ) -> UserScores:
         """Score one user.
 
         Args:
             recent: (RECENT,) most recent interests, most recent last, right-aligned, -1 padded.
             excluded: (N,) interests that are not candidates.
+            bonus: (N,) nats that live signals add, or empty.
         """
-        count = _count_score(recent, excluded, self._tables, *self._counts)
-        if self._weights is None or recent[-1] < 0:
-            return UserScores(count, count, None, None)
-        planner = sequence = None
-        if self._planner is not None:
-            planner = _planner_score(recent, np.exp(count), *self._planner)
-        if self._sequence is not None:
+        logits = NO_LOGITS
+        planned = self._planned
+        if recent[-1] < 0:
+            planned = False
+        elif self._sequence is not None:
             logits = self._sequence(recent[None], self._popularity)[0]
-            sequence = masked_log_softmax(logits.astype(np.float64), excluded)
-        mixed = np.where(excluded, 0.0, count) * self._weights[0]
-        place = 1
-        if planner is not None:
-            mixed += planner * self._weights[place]
-            place += 1
-        if sequence is not None:
-            mixed += np.where(excluded, 0.0, sequence) * self._weights[place]
-        return UserScores(count, masked_log_softmax(mixed, excluded), planner, sequence)
+        count, planner, sequence, fused, final = _weigh(
+            recent, excluded, bonus, logits, planned, *self._arrays
+        )
+        return UserScores(
+            count, planner if planned else None, sequence if len(logits) else None, fused, final
+        )
 
 
 def _flat(model: CountModel, place: int) -> tuple[NDArray[np.generic], ...]:
@@ -90,7 +94,11 @@ def _flat(model: CountModel, place: int) -> tuple[NDArray[np.generic], ...]:
     return np.zeros(0, np.int64), np.zeros(1, np.int64), np.zeros(0, np.int16), np.zeros(0)
 
 
-def _rows(scores: PlannerScores) -> tuple[object, ...]:
+def _rows(scores: PlannerScores | None) -> tuple[object, ...]:
+    """Arrays of the planner's rows; empty ones without a planner."""
+    if scores is None:
+        codes = np.zeros(0, np.int64)
+        return codes, codes, 1, np.zeros((0, 1), np.int16), np.zeros((0, 1), np.float32), False, np.zeros(0)
     rows = scores.rows
     relative = scores.popularity is not None
     popularity = scores.popularity if scores.popularity is not None else np.zeros(0)
@@ -103,6 +111,32 @@ def _rows(scores: PlannerScores) -> tuple[object, ...]:
         relative,
         popularity,
     )
+
+
+@njit(cache=True, nogil=True)
+def _weigh(recent, excluded, bonus, logits, planned, weights, *arrays):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN002, ANN202  # pragma: no cover
+    """(5, N) scores by counts, planner and sequence model, fused, and fused with the bonus."""
+    size = len(excluded)
+    out = np.zeros((5, size))
+    count = _count_score(recent, excluded, *arrays[:14])
+    out[0] = count
+    out[3] = count
+    if recent[-1] >= 0 and len(weights):
+        mixed = np.empty(size)
+        for i in range(size):
+            mixed[i] = 0.0 if excluded[i] else weights[0] * count[i]
+        place = 1
+        if planned:
+            out[1] = _planner_score(recent, np.exp(count), *arrays[14:])
+            mixed += weights[place] * out[1]
+            place += 1
+        if len(logits):
+            out[2] = masked_log_softmax(logits, excluded)
+            for i in range(size):
+                mixed[i] += 0.0 if excluded[i] else weights[place] * out[2, i]
+        out[3] = masked_log_softmax(mixed, excluded)
+    out[4] = masked_log_softmax(out[3] + bonus, excluded) if len(bonus) else out[3]
+    return out
 
 
 @njit(cache=True, nogil=True)

@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from freshet.ranking.best import best_of
 from freshet.ranking.shelves import Shelves
 from freshet.types import BoolArray, IntArray
 
@@ -69,14 +70,13 @@ class Ranker:
             state: of `state`; None = a user without a history, for whom popularity decides.
             barred: (V,) items not to show: seen, or not eligible; None = none.
         """
-        numbers, logp = self.scored(state, interest, barred)
-        best = _highest(logp, count)
+        start = int(self.shelves.start[interest])
+        places, logp = best_of(self._scores(state, interest, barred), count)
         reason = POPULAR if state is None else SEQUENCE
-        engaged = self.shelves.engaged
+        known = self.shelves.engaged[places + start].tolist()
         chosen = [
-            (number, score, reason if engaged[number] else NEW)
-            for number, score in zip(numbers[best].tolist(), logp[best].tolist(), strict=True)
-            if score > -np.inf
+            (start + place, score, reason if engaged else NEW)
+            for place, score, engaged in zip(places.tolist(), logp.tolist(), known, strict=True)
         ]
         if len(chosen) < count:
             chosen += self._from_neighbours(state, interest, barred, count - len(chosen))
@@ -88,6 +88,12 @@ class Ranker:
         self, state: Floats | None, interest: int, barred: BoolArray | None
     ) -> tuple[NDArray[np.int64], Floats]:
         """Numbers (m,) of an interest's items, and their log-probabilities; -inf where barred."""
+        scores = self._scores(state, interest, barred)
+        start = int(self.shelves.start[interest])
+        return np.arange(start, start + len(scores)), _normalised(scores)
+
+    def _scores(self, state: Floats | None, interest: int, barred: BoolArray | None) -> Floats:
+        """(m,) scores of an interest's items, -inf where barred."""
         shelves = self.shelves
         start, end = int(shelves.start[interest]), int(shelves.start[interest + 1])
         if state is None:
@@ -97,7 +103,7 @@ class Ranker:
             scores += shelves.prior[start:end]
         if barred is not None:
             scores[barred[start:end]] = -np.inf
-        return np.arange(start, end), _normalised(scores)
+        return scores
 
     def _from_neighbours(
         self, state: Floats | None, interest: int, barred: BoolArray | None, missing: int
@@ -132,21 +138,9 @@ def _first(found: list[NDArray[np.int64]], scores: list[Floats], count: int, rea
     """The best of several sets of items."""
     if not found:
         return []
-    numbers, logp = np.concatenate(found), _normalised(np.concatenate(scores))
-    best = _highest(logp, count)
-    pairs = zip(numbers[best].tolist(), logp[best].tolist(), strict=True)
-    return [(number, score, reason) for number, score in pairs if score > -np.inf]
-
-
-def _highest(scores: Floats, count: int) -> NDArray[np.int64]:
-    """Places of the highest scores, best first; equal ones in the order of their places."""
-    if len(scores) > 4 * count:
-        some = np.argpartition(scores, len(scores) - count)[len(scores) - count :]
-        some.sort()
-    else:
-        some = np.arange(len(scores))
-    order = np.argsort(-scores[some], kind="stable")[:count]
-    return np.asarray(some[order])
+    numbers = np.concatenate(found)
+    places, logp = best_of(np.concatenate(scores), count)
+    return [(n, score, reason) for n, score in zip(numbers[places].tolist(), logp.tolist(), strict=True)]
 
 
 def _normalised(scores: Floats) -> Floats:

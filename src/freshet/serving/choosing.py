@@ -33,12 +33,14 @@ class Choice:
         places: (m,) indices.
         propensities: (m,) probability of each at its place, given those before it.
         drawn: (m,) whether another would have been the best there.
+        before: (m,) how many interests score better without live signals.
         explored: whether this request explored.
     """
 
     places: NDArray[np.int64]
     propensities: NDArray[np.float64]
     drawn: NDArray[np.bool_]
+    before: NDArray[np.int64]
     explored: bool
 
 
@@ -49,6 +51,7 @@ def likeness_of(vectors: FloatArray) -> NDArray[np.float32]:
 
 def choose(
     scores: NDArray[np.float64],
+    fused: NDArray[np.float64],
     likeness: NDArray[np.float32],
     count: int,
     policy: Policy,
@@ -58,10 +61,12 @@ def choose(
 
     Args:
         scores: (N,) log-probabilities, -inf for what may not be chosen.
+        fused: (N,) the same without live signals.
         uniforms: (count + 1,) independent numbers in [0, 1): whether to explore, then one draw a place.
     """
-    places, propensities, drawn = _choose(
+    places, propensities, drawn, before = _choose(
         scores,
+        fused,
         likeness,
         min(count, len(scores)),
         policy.diversity,
@@ -69,17 +74,18 @@ def choose(
         policy.share,
         uniforms,
     )
-    return Choice(places, propensities, drawn, bool(uniforms[0] < policy.share))
+    return Choice(places, propensities, drawn, before, bool(uniforms[0] < policy.share))
 
 
 @njit(cache=True, nogil=True)
-def _choose(scores, likeness, count, diversity, temperature, share, uniforms):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # pragma: no cover
+def _choose(scores, fused, likeness, count, diversity, temperature, share, uniforms):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # pragma: no cover
     size = len(scores)
     left = scores.copy()
     near = np.zeros(size, np.float64)  # likeness to what stands above
     places = np.empty(count, np.int64)
     propensities = np.empty(count, np.float64)
     drawn = np.zeros(count, np.bool_)
+    better = np.zeros(count, np.int64)
     explores = uniforms[0] < share
     # probability of what stands so far, by requests that take the best and by those that draw
     taking, drawing = 1.0 - share, share
@@ -113,8 +119,10 @@ def _choose(scores, likeness, count, diversity, temperature, share, uniforms):  
         places[found] = pick
         propensities[found] = (taking + drawing) / before
         drawn[found] = pick != best
+        for i in range(size):
+            better[found] += fused[i] > fused[pick]
         left[pick] = -np.inf
         for i in range(size):
             near[i] = max(near[i], likeness[pick, i])
         found += 1
-    return places[:found], propensities[:found], drawn[:found]
+    return places[:found], propensities[:found], drawn[:found], better[:found]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,19 +13,13 @@ from freshet.serving.opened import OpenRelease
 from freshet.types import Context
 
 
-@dataclass(frozen=True, slots=True)
-class Weighed:
-    """The scores of one user, with what live signals changed, each (N,) log-probabilities.
-
-    `bonus` is None where nothing is live.
-    """
-
-    scores: counts.UserScores
-    bonus: NDArray[np.float64] | None
-    final: NDArray[np.float64]
-
-
-def explain(release: OpenRelease, context: Context, weighed: Weighed, interest: int) -> dict[str, Any]:
+def explain(
+    release: OpenRelease,
+    context: Context,
+    scores: counts.UserScores,
+    bonus: NDArray[np.float64],
+    interest: int,
+) -> dict[str, Any]:
     """What speaks for an interest.
 
     Returns:
@@ -34,13 +27,12 @@ def explain(release: OpenRelease, context: Context, weighed: Weighed, interest: 
         there are), `live` = the factor by live signals, `rank` among all that may be offered, `evidence` =
         what recent transitions of others say, and a sentence.
     """
-    scores = weighed.scores
     parts = {"counts": scores.count, "planner": scores.planner, "sequence": scores.sequence}
     found: dict[str, Any] = {
-        "probability": _share(weighed.final[interest]),
-        "rank": int((weighed.final > weighed.final[interest]).sum()) + 1,
+        "probability": _share(scores.final[interest]),
+        "rank": int((scores.final > scores.final[interest]).sum()) + 1,
         "parts": {name: _share(values[interest]) for name, values in parts.items() if values is not None},
-        "live": None if weighed.bonus is None else round(math.exp(float(weighed.bonus[interest])), 3),
+        "live": round(math.exp(float(bonus[interest])), 3) if len(bonus) else None,
         "evidence": _evidence(release, context, interest),
     }
     found["because"] = _sentence(release, context, found, interest)

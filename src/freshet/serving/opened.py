@@ -16,7 +16,7 @@ from freshet.config import Config
 from freshet.errors import ArtifactError
 from freshet.ports import Artifact, Journal, Store
 from freshet.serving.choosing import likeness_of
-from freshet.serving.recall import horizon
+from freshet.serving.recall import Recalled, horizon, recall
 from freshet.serving.rules import RequestRules
 from freshet.serving.shelf import Shelf
 from freshet.steps import publishing
@@ -67,6 +67,11 @@ class OpenRelease:
     def said(self) -> Evidence:
         """Evidence by context; read when it is first asked for."""
         return evidence.read(self.made.path / "evidence.parquet")
+
+    def recall(self, ids: NDArray[np.int32], times: NDArray[np.int64], now: int, user: int) -> Recalled:
+        """A user (by number) at a moment, who engaged these interests last at these times."""
+        size = len(self.interests)
+        return recall(ids, times, self.index, size, now, self.horizon, user, self.seed)
 
     def indices(self, ids: NDArray[np.int32]) -> NDArray[np.int16]:
         """Interest indices of stable ids, -1 for those that this release doesn't have."""

@@ -37,23 +37,26 @@ def horizon(novelty_days: int | str) -> int:
 
 
 def recall(
-    interests: NDArray[np.int16],
+    interests: NDArray[np.int32],
     times: NDArray[np.int64],
+    index: NDArray[np.int16],
+    size: int,
     now: int,
     horizon: int,
     user: int,
     seed: int,
-    size: int,
 ) -> Recalled:
     """A user at a moment.
 
     Args:
-        interests: (j,) indices of the interests engaged, -1 for those that are no more.
+        interests: (j,) stable ids of the interests engaged.
         times: (j,) when each was engaged last; later than now counts as now.
-        user, seed: decide the order of interests of one step, as when they are counted.
+        index: interest index by stable id, -1 where there is none; ids beyond its end have none.
         size: N.
+        user, seed: decide the order of interests of one step, as when they are counted.
     """
-    return Recalled(*_recall(interests, times, now, horizon, np.uint64(user), np.uint64(seed), size))
+    found = _recall(interests, times, index, size, now, horizon, np.uint64(user), np.uint64(seed))
+    return Recalled(*found)
 
 
 def in_order(interests: NDArray[np.int16], size: int, now: int) -> Recalled:
@@ -71,11 +74,12 @@ def in_order(interests: NDArray[np.int16], size: int, now: int) -> Recalled:
 
 
 @njit(cache=True, nogil=True)
-def _recall(interests, times, now, horizon, user, seed, size):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # pragma: no cover
+def _recall(interests, times, index, size, now, horizon, user, seed):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # pragma: no cover
     engaged = np.full(size, NEVER)
     for i in range(len(interests)):
-        if interests[i] >= 0:
-            engaged[interests[i]] = max(engaged[interests[i]], times[i])
+        place = index[interests[i]] if 0 <= interests[i] < len(index) else -1
+        if place >= 0:
+            engaged[place] = max(engaged[place], times[i])
     known = np.zeros(size, np.bool_)
     recent = np.full(RECENT, np.int16(-1))
     for i in range(size):

@@ -11,29 +11,29 @@ import random
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.counts import masked_log_softmax
+from freshet.counts import UserScores
 from freshet.errors import StateError
 from freshet.events import parse
 from freshet.ports import State
 from freshet.serving.asking import Ask, Posted, Receipt
 from freshet.serving.choosing import Choice, Policy, choose
-from freshet.serving.explaining import Weighed, explain
+from freshet.serving.explaining import explain
 from freshet.serving.impressions import Impressions
 from freshet.serving.opened import OpenRelease
-from freshet.serving.recall import Recalled, in_order, recall
+from freshet.serving.recall import Recalled, in_order
 from freshet.serving.recording import Positive, Recorder
 from freshet.serving.releases import Releases
 from freshet.serving.shelf import Shelf
 from freshet.types import Answer, Context, History, Offer
 from freshet.types.keys import user_key, user_number
 
+NOTHING = np.zeros(0)
 ROWS = ("popular", "last", "pair", "triple")
 """Names of rows of the table by the length of their context."""
 
@@ -74,13 +74,16 @@ class Recommender:
         seen = _recalled(release, ask, history, now)
         barred = release.rules.barred(ask.attributes)
         excluded = release.rules.excluded(barred, seen.recent[-release.k :])
-        weighed = self._weigh(release, seen, seen.known | excluded, now)
-        choice = self._choose(release, weighed.final, ask.interests)
+        bonus = release.overlay.bonus(int(seen.recent[-1]), now) if release.overlay is not None else NOTHING
+        scores = release.one(seen.recent, seen.known | excluded, bonus)
+        choice = self._choose(release, scores, ask.interests)
         context = tuple(int(i) for i in seen.recent[-release.k :] if i >= 0)
-        offers = self._offers(release, ask, seen, weighed, choice, context)
+        offers = self._offers(release, ask, scores, bonus, choice, context)
         offers += _fill(release, ask, seen, excluded, offers)
         if ask.items and release.shelf is not None:
-            offers = self._stocked(release.shelf, release, ask, history, offers, barred.items)
+            engaged = _engaged(release.shelf, ask, history)
+            placed = [(offer, int(release.index[offer.id])) for offer in offers]
+            release.shelf.stock(placed, engaged, ask.exclude, barred.items, ask.items)
         answer = Answer(
             id=f"{self._prefix}{next(self._numbers):x}",
             release=release.release.number,
@@ -181,74 +184,47 @@ class Recommender:
         except StateError:
             return History.empty(), True  # an answer for everybody is better than none
 
-    def _weigh(self, release: OpenRelease, seen: Recalled, excluded: NDArray[np.bool_], now: int) -> Weighed:
-        scores = release.one(seen.recent, excluded)
-        if release.overlay is None:
-            return Weighed(scores, None, scores.fused)
-        bonus = release.overlay.bonus(int(seen.recent[-1]), now)
-        return Weighed(scores, bonus, masked_log_softmax(scores.fused + bonus, excluded))
-
-    def _choose(self, release: OpenRelease, scores: NDArray[np.float64], count: int) -> Choice:
+    def _choose(self, release: OpenRelease, scores: UserScores, count: int) -> Choice:
         serving = self._releases.config.serving
         policy = Policy(serving.explore, serving.temperature, serving.diversity)
         uniforms = np.array([self._draws.random() for _ in range(count + 1)])
-        return choose(scores, release.likeness, count, policy, uniforms)
+        return choose(scores.final, scores.fused, release.likeness, count, policy, uniforms)
 
     def _offers(
         self,
         release: OpenRelease,
         ask: Ask,
-        seen: Recalled,
-        weighed: Weighed,
+        scores: UserScores,
+        bonus: NDArray[np.float64],
         choice: Choice,
         context: Context,
     ) -> list[Offer]:
-        usual = "mixture" if seen.recent[-1] >= 0 else "popular"
         found = []
-        for place, chosen, drawn in zip(choice.places, choice.propensities, choice.drawn, strict=True):
-            reason = "explored" if drawn else usual
-            if not drawn and weighed.bonus is not None and _is_live(weighed, int(place), ask.interests):
-                reason = "live"
-            offer = _offer(release, int(place), float(weighed.final[place]), float(chosen), reason)
+        places, propensities = choice.places.tolist(), choice.propensities.tolist()
+        for order, (place, propensity) in enumerate(zip(places, propensities, strict=True)):
+            reason = "mixture" if context else "popular"
+            if choice.drawn[order]:
+                reason = "explored"
+            elif len(bonus) and choice.before[order] >= ask.interests:
+                reason = "live"  # it would not stand among the first without live signals
+            offer = _offer(release, place, float(scores.final[place]), propensity, reason)
             if ask.explain:
-                offer = replace(offer, explanation=explain(release, context, weighed, int(place)))
+                offer.explanation = explain(release, context, scores, bonus, place)
             found.append(offer)
         return found
 
-    def _stocked(
-        self,
-        shelf: Shelf,
-        release: OpenRelease,
-        ask: Ask,
-        history: History,
-        offers: list[Offer],
-        blocked: frozenset[str],
-    ) -> list[Offer]:
-        engaged = shelf.engaged(history) if ask.history is None else shelf.numbers(ask.history)
-        placed = [(offer, int(release.index[offer.id])) for offer in offers]
-        return shelf.stock(placed, engaged, ask.exclude, blocked, ask.items)
+
+def _engaged(shelf: Shelf, ask: Ask, history: History) -> NDArray[np.int64]:
+    """Numbers of the items that the user engaged, most recent last."""
+    return shelf.engaged(history) if ask.history is None else shelf.numbers(ask.history)
 
 
 def _recalled(release: OpenRelease, ask: Ask, history: History, now: int) -> Recalled:
-    size = len(release.interests)
     if ask.history is not None:
         told = np.array([release.items.get(item, -1) for item in ask.history], np.int16)
-        return in_order(told, size, now)
-    return recall(
-        release.indices(history.interests),
-        history.interest_times,
-        now,
-        release.horizon,
-        user_number(ask.user) if ask.user is not None else 0,
-        release.seed,
-        size,
-    )
-
-
-def _is_live(weighed: Weighed, place: int, count: int) -> bool:
-    """Whether an interest would not stand among the first without live signals."""
-    fused = weighed.scores.fused
-    return int((fused > fused[place]).sum()) >= count
+        return in_order(told, len(release.interests), now)
+    user = user_number(ask.user) if ask.user is not None else 0
+    return release.recall(history.interests, history.interest_times, now, user)
 
 
 def _offer(

@@ -16,7 +16,6 @@ from freshet.events import Rule
 from freshet.ports import State
 from freshet.serving.asking import Posted, Receipt
 from freshet.serving.opened import OpenRelease
-from freshet.serving.recall import recall
 from freshet.types import MOVE, Fact, History
 from freshet.types.keys import identity, item_key, user_key, user_number
 
@@ -150,15 +149,8 @@ class _Known:
         if interest in self.times and time - self.times[interest] <= release.horizon:
             return -1, -1
         ids = np.fromiter(earlier.keys(), np.int32, len(earlier))
-        seen = recall(
-            release.indices(ids),
-            np.fromiter(earlier.values(), np.int64, len(earlier)),
-            time,
-            release.horizon,
-            user_number(event.user),
-            release.seed,
-            len(release.interests),
-        )
+        when = np.fromiter(earlier.values(), np.int64, len(earlier))
+        seen = release.recall(ids, when, time, user_number(event.user))
         last = int(seen.recent[-1])
         return int(release.interests.ids[last]) if last >= 0 else -1, interest
 

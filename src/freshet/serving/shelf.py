@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from freshet.ranking import Ranker
@@ -19,18 +20,25 @@ class Shelf:
 
     Attributes:
         keys: (V,) 64-bit keys of its items, ascending; `order` their numbers.
+        firsts: (2**(64 - shift) + 1,) where the keys with the same upper bits begin: keys are hashes, so that
+            there are one or two of each.
     """
 
     ranker: Ranker
     keys: NDArray[np.uint64]
     order: NDArray[np.int64]
+    firsts: NDArray[np.int64]
+    shift: int
     _blocked: dict[frozenset[str], NDArray[np.int64]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, ranker: Ranker) -> Shelf:
         keys = np.fromiter((item_key(item) for item in ranker.ids), np.uint64, len(ranker.ids))
         order = np.argsort(keys)
-        return cls(ranker, keys[order], order)
+        bits = max(1, len(keys).bit_length())
+        counts = np.bincount((keys >> np.uint64(64 - bits)).astype(np.int64), minlength=2**bits)
+        firsts = np.concatenate([[0], np.cumsum(counts)])
+        return cls(ranker, keys[order], order, firsts, 64 - bits)
 
     def numbers(self, items: Sequence[str]) -> NDArray[np.int64]:
         """Numbers of items by id, without those that are not there."""
@@ -39,10 +47,7 @@ class Shelf:
 
     def engaged(self, history: History) -> NDArray[np.int64]:
         """Numbers of the items of a history, oldest first, without those that are not there."""
-        if not len(self.keys) or not len(history.items):
-            return np.zeros(0, np.int64)
-        place = np.minimum(np.searchsorted(self.keys, history.items), len(self.keys) - 1)
-        return np.asarray(self.order[place[self.keys[place] == history.items]])
+        return np.asarray(_numbers(history.items, self.keys, self.order, self.firsts, np.uint64(self.shift)))
 
     def stock(
         self,
@@ -51,8 +56,8 @@ class Shelf:
         exclude: Sequence[str],
         blocked: frozenset[str],
         count: int,
-    ) -> list[Offer]:
-        """The offers, each with up to `count` items.
+    ) -> None:
+        """Give each offer up to `count` items.
 
         Args:
             offers: with the index of the interest of each.
@@ -67,10 +72,23 @@ class Shelf:
         if exclude:
             barred[self.numbers(exclude)] = True
         state = self.ranker.state(engaged)
-        ids, titles, found = self.ranker.ids, self.ranker.titles, []
+        ids, titles = self.ranker.ids, self.ranker.titles
         for offer, interest in offers:
             best = self.ranker.top(state, interest, barred, count)
             barred[[number for number, _, _ in best]] = True
-            items = tuple(ItemOffer(ids[number], titles[number], score, why) for number, score, why in best)
-            found.append(replace(offer, items=items))
-        return found
+            offer.items = tuple(
+                [ItemOffer(ids[number], titles[number], score, why) for number, score, why in best]
+            )
+
+
+@njit(cache=True, nogil=True)
+def _numbers(wanted, keys, order, firsts, shift):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # pragma: no cover
+    found = np.empty(len(wanted), np.int64)
+    size = 0
+    for i in range(len(wanted)):
+        slot = wanted[i] >> shift
+        for place in range(firsts[slot], firsts[slot + np.uint64(1)]):
+            if keys[place] == wanted[i]:
+                found[size] = order[place]
+                size += 1
+    return found[:size]

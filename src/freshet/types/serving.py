@@ -1,4 +1,7 @@
-"""What serving remembers of users, and what it answers."""
+"""What serving remembers of users, and what it answers.
+
+Answers are not frozen: setting a frozen field takes three times as long, and a request has some 150 of them.
+"""
 
 from __future__ import annotations
 
@@ -74,7 +77,7 @@ class Entry:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ItemOffer:
     """An item to show, and the log-probability of it among the interest's items ('' title = none known).
 
@@ -88,7 +91,7 @@ class ItemOffer:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Offer:
     """An interest to show, and items of it.
 
@@ -112,7 +115,7 @@ class Offer:
     explanation: dict[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Answer:
     """What to show a user.
 
