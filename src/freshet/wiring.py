@@ -12,7 +12,7 @@ from freshet.backends.sequences.torch_trainer import TorchSequenceTrainer
 from freshet.backends.states.lmdb import LmdbState
 from freshet.backends.stores.local import LocalStore
 from freshet.config import Config, load
-from freshet.errors import ConfigError
+from freshet.errors import ConfigError, FreshetError
 from freshet.ports import State, Tuner
 from freshet.serving import Recommender, Releases
 from freshet.steps.remembering import remember
@@ -96,11 +96,15 @@ def open_recommender(root: Path, reporter: Reporter | None = None) -> Recommende
     """
     ws = open_workspace(root, reporter)
     state = open_state(root, ws.config)
-    releases = Releases(
-        ws.releases,
-        ws.store,
-        lambda: load(root / SETTINGS),
-        lambda opened: opened.catch_up(state.events),
-    )
-    remember(ws, state)
+    try:
+        releases = Releases(
+            ws.releases,
+            ws.store,
+            lambda: load(root / SETTINGS),
+            lambda opened: opened.catch_up(state.events),
+        )
+        remember(ws, state)
+    except FreshetError:
+        state.close()
+        raise
     return Recommender(releases, state)

@@ -168,5 +168,9 @@ def test_demo_on_a_log_of_ones_own(place: Path) -> None:
     assert found["diff"]["changed"] > 0
     assert found["explanation"]["asked"] in [row["context"] for row in found["diff"]["most"]]
     assert (place / "demo" / "report.html").stat().st_size > 1000
+    served = found["served"]
+    assert served["release"] == 2
+    assert len(served["context"]) == len(found["explanation"]["asked"])
+    assert all(offer["explanation"]["because"] for offer in served["interests"])
     again = answered(*arguments)  # a repeated demo goes on with what is there
     assert again["diff"] == found["diff"]

@@ -12,17 +12,20 @@ import typer
 from freshet.cli import answers
 from freshet.cli.options import AsJson, answer, noted
 from freshet.cli.setup import Count, EventFiles, ItemFile, Kind, Novelty, Rule
-from freshet.errors import GateFailed
+from freshet.errors import GateFailed, MissingExtra
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from freshet.cli.screen import Screen
+    from freshet.cli.visiting import Visit
     from freshet.inspect import Diff, Explanation
     from freshet.workspace import Record, Workspace
 
 BEHIND = 4
 """Days between the first release and the second."""
+LIKED = 10.0
+"""Value of what the visitor engages."""
 SECONDS = 75.0
 """Neither of the demo's two trainings is longer than this, unlike a run's."""
 
@@ -65,7 +68,7 @@ def demo(
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """What a demo went through."""
+    """What a demo went through; `visit` is None where the service is not installed."""
 
     folder: Path
     simulated: bool
@@ -73,6 +76,7 @@ class Story:
     second: Record
     changed: Diff
     explained: Explanation
+    visit: Visit | None
     page: Path
 
 
@@ -132,9 +136,24 @@ def _tell_story(screen: Screen, folder: Path, chosen: dict[str, dict[str, Any]],
     changed = inspect.compare(ws, before, current.number)
     longest = max((row.context for row in changed.most), key=len, default=())
     explained = inspect.explain(ws, [str(name.id) for name in longest])
-    return Story(
-        folder, simulated, first, second, changed, explained, write_report(ws, folder / "report.html")
-    )
+    visit = _visit(screen, ws, explained)
+    page = write_report(ws, folder / "report.html")
+    return Story(folder, simulated, first, second, changed, explained, visit, page)
+
+
+def _visit(screen: Screen, ws: Workspace, explained: Explanation) -> Visit | None:
+    """Somebody who comes from the explained context, served over HTTP."""
+    from freshet.cli import visiting
+    from freshet.inspect import busiest_items
+
+    screen.say("--- serving the second release over HTTP")
+    items = busiest_items(ws, explained.provenance.interests)
+    engaged = [items[interest.id][0] for interest in explained.asked]
+    try:
+        return visiting.visit(ws.root, engaged, LIKED)
+    except MissingExtra as missing:
+        screen.say(f"{missing.message}: {missing.hint}")
+        return None
 
 
 def _workspace(screen: Screen, folder: Path, chosen: dict[str, dict[str, Any]]) -> Workspace:
@@ -159,13 +178,14 @@ def _document(found: Story) -> dict[str, Any]:
             "second": answers.run(found.second),
             "diff": asdict(found.changed),
             "explanation": asdict(found.explained),
+            "served": found.visit.answer if found.visit else None,
             "report": found.page,
         },
     )
 
 
 def _show(console: Console, found: Story) -> None:
-    from freshet.cli import show
+    from freshet.cli import show, visiting
 
     if found.simulated:
         console.print("SIMULATED world: no real people, no real items", style="bold yellow")
@@ -174,7 +194,11 @@ def _show(console: Console, found: Story) -> None:
     show.diff(console, found.changed)
     console.rule("one of the contexts that changed most", align="left")
     show.explanation(console, found.explained)
+    if found.visit is not None:
+        console.rule("served: one visitor, one recommendation", align="left")
+        visiting.show(console, found.visit)
     console.rule(align="left")
     show.weights(console, found.changed.drives_b)
     console.print(f"report: {found.page}", markup=False, soft_wrap=True)
     console.print(f"look around: freshet status -w {found.folder}", markup=False, soft_wrap=True)
+    console.print(f"serve it: freshet serve -w {found.folder}", markup=False, soft_wrap=True)

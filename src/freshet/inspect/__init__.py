@@ -9,7 +9,7 @@ from freshet.inspect.diff import Diff, compare
 from freshet.inspect.drives import Drive, Drives
 from freshet.inspect.explain import Explanation, explain
 from freshet.inspect.history import RunLine, history, outcome
-from freshet.inspect.listing import Listing, formed, listing
+from freshet.inspect.listing import Listing, busiest_items, formed, listing
 from freshet.inspect.opened import Opened, open_release
 from freshet.inspect.status import Status, status
 
@@ -22,6 +22,7 @@ __all__ = [
     "Opened",
     "RunLine",
     "Status",
+    "busiest_items",
     "compare",
     "explain",
     "formed",

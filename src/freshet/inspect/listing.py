@@ -42,6 +42,12 @@ def formed(ws: Workspace) -> str | None:
     return None if newest is None else str(newest["version"])
 
 
+def busiest_items(ws: Workspace, version: str) -> dict[int, list[str]]:
+    """Ids of the busiest items of each interest, by the interest's stable id."""
+    rows = pq.read_table(artifact(ws, "interests", version).path / "interests.parquet")
+    return dict(zip(rows["id"].to_pylist(), rows["sample_items"].to_pylist(), strict=True))
+
+
 def listing(ws: Workspace, version: str) -> Listing:
     """The interests of an artifact, busiest first."""
     built = artifact(ws, "interests", version)

@@ -1,0 +1,88 @@
+"""The end of the demo: the release is served, somebody does two things, and is told what comes next."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.request import Request, urlopen
+
+from freshet.errors import MissingExtra, NotServing
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+VISITOR = "demo-visitor"
+INTERESTS, ITEMS = 3, 3
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """What a visitor did, as items, and the service's answer to `POST /v1/explore`."""
+
+    did: tuple[str, ...]
+    answer: dict[str, Any]
+
+
+def visit(folder: Path, items: Sequence[str], value: float) -> Visit:
+    """Serve a workspace with the real service, engage some items right now, and ask what comes next.
+
+    Args:
+        items: what the visitor engages, in that order.
+        value: of each event; one that passes the positive rule.
+
+    Raises:
+        MissingExtra: the service is not installed.
+        NotServing: it did not come up.
+    """
+    if find_spec("fastapi") is None or find_spec("uvicorn") is None:
+        raise MissingExtra("`freshet serve` is not installed", hint="pip install 'freshet[serve]'")
+    with _service(folder) as url:
+        for item in items:
+            _post(f"{url}/v1/events", {"user": VISITOR, "item": item, "value": value})
+        asked = {"user": VISITOR, "interests": INTERESTS, "items": ITEMS, "explain": True}
+        return Visit(tuple(items), _post(f"{url}/v1/explore", asked))
+
+
+def show(console: Console, found: Visit) -> None:
+    """The recommendation, and why."""
+    answer = found.answer
+    done = ", ".join(found.did)
+    console.print(f"{VISITOR} engaged {done} a moment ago: {' -> '.join(answer['context'])}", soft_wrap=True)
+    for place, offer in enumerate(answer["interests"], 1):
+        console.print(f"{place}. {offer['description']}", style="bold", soft_wrap=True)
+        console.print(f"   {offer['explanation']['because']}", soft_wrap=True, markup=False)
+        shown = [f"{item['title'] or item['id']} ({item['reason']})" for item in offer["items"]]
+        if shown:
+            console.print(f"   to show: {', '.join(shown)}", soft_wrap=True, markup=False)
+
+
+@contextmanager
+def _service(folder: Path) -> Iterator[str]:
+    """The service as a process of its own, on a free port, until the block ends; gives its address."""
+    command = [sys.executable, "-m", "freshet", "serve", "-w", str(folder), "--port", "0", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        try:
+            assert process.stdout is not None
+            told = process.stdout.readline()
+            if not told.startswith("{") or "url" not in (document := json.loads(told)):
+                raise NotServing(
+                    "the service did not come up", hint=f"`freshet serve -w {folder}` says what is wrong"
+                )
+            yield document["url"]
+        finally:
+            process.terminate()
+
+
+def _post(url: str, content: dict[str, Any]) -> dict[str, Any]:
+    body, kind = json.dumps(content).encode(), {"Content-Type": "application/json"}
+    with urlopen(Request(url, body, kind), timeout=30) as reply:
+        found = json.load(reply)
+    assert isinstance(found, dict)
+    return found
