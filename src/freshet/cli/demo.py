@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 BEHIND = 4
 """Days between the first release and the second."""
-LIKED = 10.0
-"""Value of what the visitor engages."""
 SECONDS = 75.0
 """Neither of the demo's two trainings is longer than this, unlike a run's."""
 
@@ -150,7 +148,7 @@ def _visit(screen: Screen, ws: Workspace, explained: Explanation) -> Visit | Non
     items = busiest_items(ws, explained.provenance.interests)
     engaged = [items[interest.id][0] for interest in explained.asked]
     try:
-        return visiting.visit(ws.root, engaged, LIKED)
+        return visiting.visit(ws.root, engaged)
     except MissingExtra as missing:
         screen.say(f"{missing.message}: {missing.hint}")
         return None
@@ -195,7 +193,7 @@ def _show(console: Console, found: Story) -> None:
     console.rule("one of the contexts that changed most", align="left")
     show.explanation(console, found.explained)
     if found.visit is not None:
-        console.rule("served: one visitor, one recommendation", align="left")
+        console.rule("served: one recommendation", align="left")
         visiting.show(console, found.visit)
     console.rule(align="left")
     show.weights(console, found.changed.drives_b)

@@ -1,4 +1,4 @@
-"""The end of the demo: the release is served, somebody does two things, and is told what comes next."""
+"""The end of the demo: the release is served, somebody who did two things is told what may come next."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from freshet.errors import MissingExtra, NotServing
 if TYPE_CHECKING:
     from rich.console import Console
 
-VISITOR = "demo-visitor"
 INTERESTS, ITEMS = 3, 3
 
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """What a visitor did, as items, and the service's answer to `POST /v1/explore`."""
+    """What somebody did, as items, and the service's answer to `POST /v1/explore`."""
 
     did: tuple[str, ...]
     answer: dict[str, Any]
 
 
-def visit(folder: Path, items: Sequence[str], value: float) -> Visit:
-    """Serve a workspace with the real service, engage some items right now, and ask what comes next.
+def visit(folder: Path, items: Sequence[str]) -> Visit:
+    """Serve a workspace with the real service, and ask what comes next for somebody with a history.
+
+    A user who is made up must not get into the log, so the history is part of the question.
 
     Args:
-        items: what the visitor engages, in that order.
-        value: of each event; one that passes the positive rule.
+        items: ids of what they engaged, oldest first.
 
     Raises:
         MissingExtra: the service is not installed.
@@ -44,9 +44,7 @@ def visit(folder: Path, items: Sequence[str], value: float) -> Visit:
     if find_spec("fastapi") is None or find_spec("uvicorn") is None:
         raise MissingExtra("`freshet serve` is not installed", hint="pip install 'freshet[serve]'")
     with _service(folder) as url:
-        for item in items:
-            _post(f"{url}/v1/events", {"user": VISITOR, "item": item, "value": value})
-        asked = {"user": VISITOR, "interests": INTERESTS, "items": ITEMS, "explain": True}
+        asked = {"history": list(items), "interests": INTERESTS, "items": ITEMS, "explain": True}
         return Visit(tuple(items), _post(f"{url}/v1/explore", asked))
 
 
@@ -54,7 +52,7 @@ def show(console: Console, found: Visit) -> None:
     """The recommendation, and why."""
     answer = found.answer
     done = ", ".join(found.did)
-    console.print(f"{VISITOR} engaged {done} a moment ago: {' -> '.join(answer['context'])}", soft_wrap=True)
+    console.print(f"somebody engaged {done}: {' -> '.join(answer['context'])}", soft_wrap=True)
     for place, offer in enumerate(answer["interests"], 1):
         console.print(f"{place}. {offer['description']}", style="bold", soft_wrap=True)
         console.print(f"   {offer['explanation']['because']}", soft_wrap=True, markup=False)
