@@ -3,11 +3,11 @@
     freshet replay -w shop --arms hybrid,counts
     python benchmarks/choosing.py --workspace shop --json
 
-Takes the tables that arm `hybrid` had at each origin of the last replay, and the transitions of the days after
-each origin; of more than `--limit`, every so many. Interests are chosen as serving does it, three and five at a
-time. `hit@3`, `hit@5`: share of transitions whose successor was among them, with a 95 % interval clustered by user;
-`likeness`: mean cosine between two of the three shown. For exploration all draws are averaged: hits are weighed by
-what the policy would have shown, over `--draws` draws, seeded.
+Takes the tables that arm `hybrid` had at each origin of the last replay, and the transitions of the days
+after each origin; of more than `--limit`, every so many. Interests are chosen as serving does it, three and
+five at a time. `hit@3`, `hit@5`: percent of transitions whose successor was among them, with a 95 % interval
+clustered by user; `likeness`: mean cosine between two of the three shown. Exploration is averaged over
+`--draws` draws.
 """
 
 from __future__ import annotations

@@ -291,7 +291,7 @@ class ServingConfig(_Section):
         description="share of requests whose interests are drawn instead of the best taken",
     )
     temperature: float = Field(
-        1.0, gt=0, description="of the draw: 1 = by the fused probabilities, lower = nearer to the best"
+        0.5, gt=0, description="of the draw: 1 = by the fused probabilities, lower = nearer to the best"
     )
     diversity: float = Field(
         0.3,
