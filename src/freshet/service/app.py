@@ -81,6 +81,7 @@ def make_app(
         description="The next interests of a user, and items of each.",
         lifespan=lifespan,
         redoc_url=None,
+        redirect_slashes=False,
     )
     add_routes(app, Endpoints(recommender, recorder, metrics, limits, standing))
     app.add_exception_handler(HTTPException, _unknown)

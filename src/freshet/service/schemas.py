@@ -5,7 +5,15 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, StringConstraints, WithJsonSchema
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    StringConstraints,
+    WithJsonSchema,
+)
 
 from freshet.serving.asking import Ask, Posted
 
@@ -17,26 +25,52 @@ LAST_MOMENT = 4_102_444_800
 Key = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 Word = Annotated[str, StringConstraints(max_length=256)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
-Seconds = Annotated[
-    float, Field(ge=0, le=LAST_MOMENT, allow_inf_nan=False, description="seconds since 1970 (UTC)")
-]
 
 
-def _iso(text: Any) -> datetime:
-    """A moment in ISO 8601; one without a zone is in UTC."""
-    if not isinstance(text, str):
+def _whole(number: Any) -> Any:
+    """JSON knows no integers: 3.0 is one."""
+    return int(number) if isinstance(number, float) and number.is_integer() else number
+
+
+Whole = Annotated[int, BeforeValidator(_whole)]
+Number = Annotated[int, Field(ge=1, le=2**31 - 1), BeforeValidator(_whole)]
+
+
+def _moment(told: Any) -> int:
+    """Microseconds since 1970 of ISO 8601 or of seconds since 1970."""
+    if isinstance(told, str):
+        moment = datetime.fromisoformat(told)
+        since = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - datetime(1970, 1, 1, tzinfo=UTC)
+        found = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+    elif isinstance(told, int | float) and not isinstance(told, bool) and -1 < told < 1e12:
+        found = round(told * 1_000_000)
+    else:
         raise ValueError("a time is ISO 8601, or seconds since 1970")
-    moment = datetime.fromisoformat(text)
-    if not 1970 <= moment.year < 2100:
+    if not 0 <= found < LAST_MOMENT * 1_000_000:
         raise ValueError("a time lies between 1970 and 2100")
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return found
 
 
-Stamp = Annotated[
-    datetime,
-    PlainValidator(_iso),
+Moment = Annotated[
+    int,
+    PlainValidator(_moment),
     WithJsonSchema(
-        {"type": "string", "format": "date-time", "description": "ISO 8601; without a zone it is UTC"}
+        {
+            "anyOf": [
+                {
+                    "type": "string",
+                    "format": "date-time",
+                    "pattern": "^(19[789]|20[0-9])[0-9]-",
+                    "description": "ISO 8601; without a zone it is UTC",
+                },
+                {
+                    "type": "number",
+                    "minimum": 0,
+                    "exclusiveMaximum": LAST_MOMENT,
+                    "description": "seconds since 1970 (UTC)",
+                },
+            ]
+        }
     ),
 ]
 
@@ -54,8 +88,8 @@ class ExploreRequest(_Strict):
         description="ids of items engaged, oldest first, instead of what is remembered of the user",
         examples=[["tt0111161", "tt0468569"]],
     )
-    interests: int = Field(3, ge=1, le=100, description="how many interests to show")
-    items: int = Field(10, ge=0, le=100, description="how many items of each; 0 = none")
+    interests: Whole = Field(3, ge=1, le=100, description="how many interests to show")
+    items: Whole = Field(10, ge=0, le=100, description="how many items of each; 0 = none")
     explain: bool = Field(False, description="say what speaks for each interest")
     attributes: Annotated[dict[Key, Word], Field(max_length=32)] = Field(
         default_factory=dict, description="of the request, such as `region`, for rules that depend on them"
@@ -63,8 +97,8 @@ class ExploreRequest(_Strict):
     exclude: Annotated[list[Key], Field(max_length=MOST_ITEMS)] = Field(
         default_factory=list, description="ids of items not to show, beside those that the user engaged"
     )
-    release: int | None = Field(
-        None, ge=1, le=2**31 - 1, description="number of a release that is open; null = the current one"
+    release: Number | None = Field(
+        None, description="number of a release that is open; null = the current one"
     )
     log: bool = Field(True, description="whether the impression is kept")
 
@@ -88,7 +122,7 @@ class EventRequest(_Strict):
 
     user: Key = Field(examples=["u1"])
     item: Key = Field(examples=["tt0111161"])
-    time: Seconds | Stamp | None = Field(
+    time: Moment | None = Field(
         None, description="when; null = when it was received", examples=["2026-01-05T10:00:00Z"]
     )
     value: Finite = Field(1.0, description="how much: rating, watch share, quantity", examples=[9.0])
@@ -103,7 +137,7 @@ class EventRequest(_Strict):
         return Posted(
             user=self.user,
             item=self.item,
-            time=microseconds(self.time),
+            time=self.time,
             value=self.value,
             id=self.id,
             impression=self.impression,
@@ -111,20 +145,10 @@ class EventRequest(_Strict):
         )
 
 
-def microseconds(moment: datetime | float | None) -> int | None:
-    """Since 1970."""
-    if isinstance(moment, datetime):
-        since = moment - datetime(1970, 1, 1, tzinfo=UTC)
-        return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
-    return None if moment is None else round(moment * 1_000_000)
-
-
 class SwitchRequest(_Strict):
     """Which release is to serve."""
 
-    release: int | None = Field(
-        ge=1, le=2**31 - 1, description="number of the release to serve; null = follow CURRENT"
-    )
+    release: Number | None = Field(description="number of the release to serve; null = follow CURRENT")
 
 
 class ItemOffer(BaseModel):
@@ -210,7 +234,7 @@ class Health(BaseModel):
     """Whether to send requests here."""
 
     status: Literal["ok", "ready", "not ready"]
-    release: int | None = None
+    release: Whole | None = None
     detail: str = ""
 
 

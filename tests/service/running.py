@@ -1,0 +1,113 @@
+"""`freshet serve` as a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+HTTP = """
+[http]
+body_bytes = 4000000
+batch = 20
+events = 50
+seconds = 1.0
+drain_seconds = 0.5
+"""
+"""Small limits, so that tests reach them soon."""
+
+
+@dataclass
+class Running:
+    """A server; `log` is where its standard error goes, `key` what its client sends, '' = none."""
+
+    process: subprocess.Popen[str]
+    url: str
+    log: Path
+    key: str = ""
+    client: httpx.Client = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.client = httpx.Client(base_url=self.url, timeout=30, headers=self.auth)
+
+    @property
+    def auth(self) -> dict[str, str]:
+        """The header that a key is sent in."""
+        return {"authorization": f"Bearer {self.key}"} if self.key else {}
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return int(self.url.rpartition(":")[2])
+
+    def post(self, path: str, body: Any, **headers: str) -> httpx.Response:
+        """Send JSON, or bytes as they are."""
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        return self.client.post(path, content=content, headers=headers)
+
+    def explore(self, **ask: Any) -> dict[str, Any]:
+        """An answer."""
+        reply = self.post("/v1/explore", ask)
+        assert reply.status_code == 200, reply.text
+        found: dict[str, Any] = reply.json()
+        return found
+
+    def problem(self, path: str, body: Any, status: int, **headers: str) -> str:
+        """What is said of a bad request: always the same four fields."""
+        reply = self.post(path, body, **headers)
+        return told(reply, status)
+
+    def lines(self) -> list[dict[str, Any]]:
+        """The log so far."""
+        return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
+
+    def stop(self) -> int:
+        """SIGTERM; the exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(30)
+
+
+def told(reply: httpx.Response, status: int) -> str:
+    """The message of a problem."""
+    assert reply.status_code == status, reply.text
+    document = reply.json()
+    assert set(document) == {"error", "message", "hint", "request_id"}
+    assert document["request_id"] == reply.headers["x-request-id"]
+    assert "Traceback" not in reply.text
+    assert document["error"]
+    return f"{document['message']} {document['hint']}"
+
+
+@contextmanager
+def running(root: Path, *options: str, key: str = "") -> Iterator[Running]:
+    """A server on any free port, which ends with the block."""
+    log = root.parent / f"{root.name}.log"
+    with log.open("w") as stderr:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "freshet", "serve", "-w", str(root), "--port", "0", "--json", *options],
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+            env={**os.environ, "FRESHET_DEBUG": ""},
+        )
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert line, log.read_text()
+        server = Running(process, json.loads(line)["url"], log, key)
+        with server.client:
+            yield server
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait(30)
+        process.stdout.close()
