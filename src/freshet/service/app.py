@@ -85,6 +85,7 @@ def make_app(
     )
     add_routes(app, Endpoints(recommender, recorder, metrics, limits, standing))
     app.add_exception_handler(HTTPException, _unknown)
+    _tell_limits(app, limits)
     front = Front(app, direct(app), limits, keyring, metrics, log, standing)
     return ServerErrorMiddleware(front, handler=_fault)
 
@@ -117,6 +118,16 @@ def add_routes(app: FastAPI, endpoints: Endpoints) -> None:
     add("GET", "/healthz", endpoints.healthz, schemas.Health)
     add("GET", "/readyz", endpoints.readyz, schemas.Health, 503)
     add("GET", "/metrics", endpoints.metrics, None)
+
+
+def _tell_limits(app: FastAPI, limits: HttpConfig) -> None:
+    """Put the lengths of lists as configured into the document; the endpoints hold to them."""
+    paths = app.openapi()["paths"]  # FastAPI keeps the document that it made, and gives it from now on
+    for path, most in (("/v1/explore:batch", limits.batch), ("/v1/events", limits.events)):
+        schema = paths[path]["post"]["requestBody"]["content"]["application/json"]["schema"]
+        for kind in schema.get("oneOf", [schema]):
+            if kind.get("type") == "array":
+                kind["maxItems"] = most
 
 
 def direct(app: FastAPI) -> dict[tuple[str, str], Direct]:
