@@ -264,6 +264,28 @@ class ScheduleConfig(_Section):
     )
 
 
+class LiveConfig(_Section):
+    """The live overlay: what people take up now, against what was usual when the table was made."""
+
+    use: bool = Field(True, description="whether live signals enter the score, where they pay")
+    half_lives: Annotated[tuple[HalfLife, ...], Field(min_length=1)] | Auto = Field(
+        "auto",
+        description="half-lives of live counts in days, ascending; auto = a seventh of a window, a window",
+    )
+    user_cap: int = Field(
+        20, ge=1, le=65_535, description="moves of one user that count on one day; more change nothing"
+    )
+    most_lift: float = Field(
+        10.0,
+        gt=1,
+        allow_inf_nan=False,
+        description="the odds of an interest are multiplied or divided by this at most: the bound of a burst",
+    )
+    burst_hours: float = Field(
+        1.0, gt=0, allow_inf_nan=False, description="half-life of the counts in which bursts are looked for"
+    )
+
+
 class ServingRule(_Section):
     """What may not be shown to requests that say something of themselves, such as a region."""
 
@@ -350,6 +372,7 @@ class Config(_Section):
     table: TableConfig = TableConfig()
     sequence: SequenceConfig = SequenceConfig()
     schedule: ScheduleConfig = ScheduleConfig()
+    live: LiveConfig = LiveConfig()
     serving: ServingConfig = ServingConfig()
     http: HttpConfig = HttpConfig()
     prices: PricesConfig = PricesConfig()

@@ -8,6 +8,8 @@
       -> inference     contexts whose prompt changed -> ranked successors
       -> table         fuse, verify, publish
 
+Beside the table lies what else serves: the live overlay.
+
 Everything is computed as of a moment and reads only what was known before it. A step whose output exists is
 skipped, so a killed run continues where it was and a repeated one changes nothing.
 """
@@ -20,7 +22,7 @@ from pathlib import Path
 from freshet.errors import ArtifactError, ConfigError, NotEnoughData, WrongFormat
 from freshet.events import ImportReport
 from freshet.ports import Artifact
-from freshet.steps import cadence, churn, sequencing
+from freshet.steps import cadence, churn, overlays, sequencing
 from freshet.steps.counting import Counting
 from freshet.steps.knowledge import Knowledge, learn
 from freshet.steps.late import LatePlanner
@@ -134,7 +136,8 @@ def approve(ws: Workspace, run_id: str, reviewer: str) -> Record:
                     hint=f"`freshet reject {run_id}`, or `freshet refresh --as-of {record.as_of} --publish`",
                 )
             with ws.recorded(held, command, record.as_of) as run:
-                record.release = publish(ws, run, made).number
+                overlay = overlays.of_table(ws, made.version)
+                record.release = publish(ws, run, made, overlay.version if overlay else "").number
         return _reviewed(ws, record, reviewer, "approved")
 
 
@@ -182,12 +185,13 @@ def _refresh(
     sequence = sequencing.for_mixture(ws, run, known, counting)
     made = make_table(ws, run, known, counting, planner, version, previous, sequence)
     check(ws, run, known, counting, made)
+    overlay = overlays.make(ws, run, known, counting, made)
     why_not = "" if force else _held_back(ws, known, made)
     if why_not:
         run.say(f"table {made.version} as of {known.as_of} {why_not}: CURRENT is not moved (--publish does)")
         return
     churn.guard(ws, run, known, counting, made)
-    publish(ws, run, made)
+    publish(ws, run, made, overlay.version if overlay else "")
 
 
 def _is_another(ws: Workspace, known: Knowledge, model: Artifact | None, current: Release) -> bool:

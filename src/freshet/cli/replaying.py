@@ -113,7 +113,9 @@ def planned(ws: Workspace, given: Asked) -> Plan:
     latest(with_events(ws))  # tells an empty log
     return make_plan(
         [found.day for found in events.EventLog(ws.root).snapshot().days],
-        able=Able(ws.tuner is not None, find_spec("torch") is not None, ws.config.sequence.use),
+        able=Able(
+            ws.tuner is not None, find_spec("torch") is not None, ws.config.sequence.use, ws.config.live.use
+        ),
         refresh_days=ws.config.schedule.refresh_days,
         tune_every=given.tune_every or ws.config.tuning.every_days,
         arms=given.arms,

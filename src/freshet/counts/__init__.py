@@ -9,8 +9,8 @@ what enters beside the counts: planner, sequence model, both or none.
 """
 
 from freshet.counts.files import read, write
-from freshet.counts.fusing import fuse
-from freshet.counts.mixture import Held, fit, log_likelihood, log_softmax
+from freshet.counts.fusing import fuse, mean_by_user
+from freshet.counts.mixture import Held, fit, log_likelihood, log_softmax, scores
 from freshet.counts.model import CountModel, feature_names, popularity_of
 from freshet.counts.one_user import OneUser, UserScores
 from freshet.counts.planner_score import PlannerScores
@@ -49,7 +49,9 @@ __all__ = [
     "length_class",
     "log_likelihood",
     "log_softmax",
+    "mean_by_user",
     "popularity_of",
     "read",
+    "scores",
     "write",
 ]

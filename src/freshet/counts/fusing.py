@@ -55,10 +55,10 @@ def _margin(judged: Mixture, held: Sequence[Held]) -> tuple[float, float, float]
             for without, block in zip(others, held, strict=True)
         ]
     )
-    return _mean_by_user(change, np.concatenate([block.user for block in held]))
+    return mean_by_user(change, np.concatenate([block.user for block in held]))
 
 
-def _mean_by_user(values: NDArray[np.float64], user: NDArray[np.uint64]) -> tuple[float, float, float]:
+def mean_by_user(values: NDArray[np.float64], user: NDArray[np.uint64]) -> tuple[float, float, float]:
     """Mean with a 95 % interval clustered by user."""
     mean = float(values.mean())
     _, inverse = np.unique(user, return_inverse=True)

@@ -71,6 +71,7 @@ def fit(
     held: Sequence[Held],
     start: NDArray[np.float64] | None = None,
     iterations: int = 50,
+    fixed: int = 0,
 ) -> Mixture:
     """Weights that maximise the likelihood of the held-out transitions.
 
@@ -78,6 +79,7 @@ def fit(
         names: of the F features.
         held: blocks (one per held-out window), features from before each window.
         start: (F,) weights to begin with; the optimum is the same from anywhere, but nearer from some.
+        fixed: so many of the first weights stay as `start` has them.
 
     Raises:
         NotEnoughData: fewer than 20 held-out transitions.
@@ -89,11 +91,12 @@ def fit(
             hint="raise [counts] window_days or fit_windows, or import more events",
         )
     weights = np.full(len(names), 1.0 / len(names)) if start is None else start
-    penalty = RIDGE * examples * np.eye(len(names))
+    penalty = RIDGE * examples * np.diag(np.arange(len(names)) >= fixed).astype(np.float64)
     likelihood, gradient, hessian, by_user = _derivatives(held, weights)
     for _ in range(iterations):
         slope = gradient - penalty @ weights
-        step = np.linalg.solve(hessian + penalty, slope)
+        step = np.zeros(len(names))
+        step[fixed:] = np.linalg.solve((hessian + penalty)[fixed:, fixed:], slope[fixed:])
         before = likelihood - 0.5 * float(weights @ penalty @ weights)
         if 0.5 * float(step @ slope) < 1e-9 * abs(before):  # what the step would gain
             break
@@ -104,7 +107,8 @@ def fit(
                 break
             step = step / 2
         weights = weights + step
-    bread = np.linalg.inv(hessian + penalty)
+    bread = np.zeros_like(hessian)
+    bread[fixed:, fixed:] = np.linalg.inv((hessian + penalty)[fixed:, fixed:])
     error = np.sqrt(np.diag(bread @ (by_user.T @ by_user) @ bread))
     return Mixture(
         tuple(names), weights, weights - 1.96 * error, weights + 1.96 * error, examples, len(by_user)

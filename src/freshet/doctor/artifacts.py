@@ -21,6 +21,7 @@ KINDS = {
     "gates": "the next run judges its model again",
     "sequences": "the next refresh that wants it trains it again; tables hold their own copy",
     "tables": "the next refresh as of its day makes it again",
+    "overlays": "releases with it serve without live signals; the next refresh as of its day makes it again",
 }
 """Kind of artifact -> what its loss means."""
 

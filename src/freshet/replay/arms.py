@@ -29,6 +29,7 @@ class Arm:
         evidence: whether prompts carry evidence.
         days: its own refresh cadence; None = that of the replay.
         sequence: whether the sequence score may enter its mixture; None = as the workspace is configured.
+        live: whether an overlay of live counts runs on top, through the time that is judged.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Arm:
     evidence: bool = False
     days: int | None = None
     sequence: bool | None = None
+    live: bool = False
 
 
 ARMS = {
@@ -88,7 +90,21 @@ ARMS = {
             evidence=True,
             sequence=False,
         ),
+        Arm(
+            "hybrid-live",
+            "hybrid with live counts on top",
+            tuned="again",
+            evidence=True,
+            live=True,
+        ),
         Arm("counts", "the fitted mixture of counts, refreshed, no LLM", scores="counts", sequence=False),
+        Arm(
+            "counts-live",
+            "counts with live counts on top, no LLM",
+            scores="counts",
+            sequence=False,
+            live=True,
+        ),
         Arm(
             "counts-sequence",
             "counts and the sequence score, refreshed, no LLM",
@@ -109,16 +125,17 @@ ARMS = {
 }
 """Every arm by name; `hybrid@14d` is `hybrid` refreshed every 14 days."""
 
-_OWN_CADENCE = re.compile(r"(hybrid|retrieval|counts)@(\d+)d")
+_OWN_CADENCE = re.compile(r"(hybrid|retrieval|counts|hybrid-live|counts-live)@(\d+)d")
 
 
 @dataclass(frozen=True, slots=True)
 class Able:
-    """What a workspace does: has a planner, can train sequence models, mixes their score in."""
+    """What a workspace does: has a planner, can train sequence models, mixes their score in, goes live."""
 
     llm: bool
     trains: bool = True
     mixes: bool = False
+    lives: bool = True
 
 
 def named(names: Sequence[str], able: Able) -> tuple[Arm, ...]:
@@ -154,6 +171,7 @@ def defaults(able: Able, cadences: Sequence[int]) -> list[str]:
         if name != same
         and (able.llm or arm.scores != "table" or name == "static")
         and (able.trains or not arm.sequence)
+        and (able.lives or not arm.live)
     ]
     return names + [f"{'hybrid' if able.llm else 'counts'}@{days}d" for days in cadences]
 

@@ -8,23 +8,26 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
-from freshet import events
+from freshet import events, live
 from freshet.ports import Artifact, Progress, silent
 from freshet.replay import frames
 from freshet.replay.costs import Book
 from freshet.replay.judge import Later, judge
+from freshet.replay.living import with_live
 from freshet.replay.plan import Plan
 from freshet.replay.ranking import Judges
 from freshet.replay.strategy import START, Now, Position, Standing, advance, tune_if_due
-from freshet.steps import publishing, sequencing, tuning
+from freshet.steps import overlays, publishing, sequencing, tuning
 from freshet.steps.counting import Counting
 from freshet.steps.knowledge import INTERESTS_CODE, TRANSITIONS_CODE, Knowledge, learn
 from freshet.steps.late import LatePlanner
 from freshet.steps.sources import committed, items
-from freshet.types import AsOf
+from freshet.types import AsOf, Transitions
 from freshet.workspace import Reporter, Run, Workspace, version_of
 
 CODE = 3
@@ -110,6 +113,7 @@ class _Past:
             cadence=(config.schedule.drift_alpha, config.schedule.value_per_hit, config.prices.model_dump()),
             positive=config.events.positive,
             arms=[asdict(arm) for arm in plan.arms],
+            live=[overlays.CODE, config.live.model_dump()] if any(arm.live for arm in plan.arms) else [],
             plan=(plan.tune_every, plan.horizon, plan.limit_per_origin, plan.seed),
         )
 
@@ -132,6 +136,8 @@ class _Past:
                 standing = arms[arm.name]
                 then = counting if standing.table else self._counted(run, AsOf.parse(standing.made))
                 ranked = judges.rank(arm, standing, then, test)
+                if standing.overlay:
+                    ranked = replace(ranked, logp=self._live(run, standing, ranked.logp, at, until, test))
                 popular = then.model(then.known.as_of).base
                 judged.append(judge(arm.name, at, AsOf.parse(standing.made), ranked, popular, test, later))
                 states.append(judges.state(arm, standing, position.arms.get(arm.name), at))
@@ -152,6 +158,24 @@ class _Past:
         in_use = {at, *(AsOf.parse(standing.made) for standing in arms.values() if not standing.table)}
         self._counting = {moment: kept for moment, kept in self._counting.items() if moment in in_use}
         return after_it
+
+    def _live(
+        self,
+        run: Run,
+        standing: Standing,
+        logp: NDArray[np.float64],
+        at: AsOf,
+        until: AsOf,
+        test: Transitions,
+    ) -> NDArray[np.float64]:
+        """What an arm says with its overlay on top, which has run since its table was made."""
+        overlay = live.read(committed(self.room, "overlays", standing.overlay).path)
+        if overlay is None:
+            return logp
+        log = self._at(run, until).transitions
+        moves = log.moves(AsOf.parse(standing.made), until)
+        asked = log.moves(at, until, self.plan.limit_per_origin, self.plan.seed)
+        return with_live(logp, test.known, overlay, moves, asked)
 
     def _labelled_until(self, at: AsOf) -> AsOf:
         """Until when it is looked up what people took up."""
@@ -185,7 +209,8 @@ class _Past:
         learned = [f"counts/{at}", f"transitions/{known.version}", f"assignments/{assigned}"]
         found = []
         for name, standing in arms.items():
-            artifacts = [*learned, f"tables/{standing.table}"] if standing.refreshed else []
+            made = [f"tables/{standing.table}", f"overlays/{standing.overlay}"]
+            artifacts = [*learned, *made] if standing.refreshed else []
             if standing.tuned:
                 artifacts += [f"models/{standing.model}", f"gates/{standing.model}"]
                 artifacts += [f"sequences/{standing.sequence}"]

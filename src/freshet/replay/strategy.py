@@ -12,7 +12,7 @@ from freshet.ports import Artifact
 from freshet.replay.arms import Arm
 from freshet.replay.costs import Book
 from freshet.replay.plan import Plan
-from freshet.steps import sequencing
+from freshet.steps import overlays, sequencing
 from freshet.steps.cadence import see
 from freshet.steps.counting import Counting
 from freshet.steps.knowledge import Knowledge
@@ -30,7 +30,7 @@ class Standing:
 
     Attributes:
         made: as_of of its table, or of its counts.
-        table, model, sequence: versions; '' without one.
+        table, model, sequence, overlay: versions; '' without one.
         refreshed, tuned: whether that happened at this origin.
         statistic, why: what the cadence policy saw and said; a failed gate is told here too.
         refreshes: days of all its refreshes so far, ascending.
@@ -45,6 +45,7 @@ class Standing:
     statistic: float | None = None
     why: str = ""
     refreshes: Sequence[str] = ()
+    overlay: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,9 +167,9 @@ def advance(now: Now, arm: Arm, before: Standing | None) -> Standing:
         statistic=_statistic(decision),
         refreshes=(*(before.refreshes if before else ()), day),
     )
-    if arm.scores != "table":
-        return standing
-    return replace(standing, table=_make(now, arm, standing, before).version)
+    table = _make(now, arm, standing, before) if arm.scores == "table" else None
+    overlay = overlays.make(now.room, now.run, now.known, now.counting, table) if arm.live else None
+    return replace(standing, table=table.version if table else "", overlay=overlay.version if overlay else "")
 
 
 def _decide(now: Now, arm: Arm, before: Standing) -> CadenceDecision:

@@ -77,8 +77,8 @@ class Counting:
         return counts.CountModel.build(popularity, suffixes, len(self.known.interests), strengths)
 
     @cached_property
-    def windows(self) -> list[Window]:
-        """The last held-out windows, oldest first.
+    def spans(self) -> dict[AsOf, AsOf]:
+        """Start and end of each held-out window, oldest first.
 
         Windows start at multiples of their length since 1970, so that refreshes within one window judge by
         the same windows; the last one holds what has come since its start.
@@ -87,14 +87,27 @@ class Counting:
         last = (now - 1) // scales.window_days * scales.window_days
         starts = [last - i * scales.window_days for i in range(scales.fit_windows, -1, -1)]
         ends = [*starts[1:], now]
-        share = max(1, self.limit // len(starts))
-        found = [
-            Window(moment, self.known.transitions.between(moment, AsOf.parse(day_name(end)), share))
+        return {
+            AsOf.parse(day_name(start)): AsOf.parse(day_name(end))
             for start, end in zip(starts, ends, strict=True)
             if start > 0
-            for moment in [AsOf.parse(day_name(start))]
-        ]
+        }
+
+    @cached_property
+    def windows(self) -> list[Window]:
+        """The held-out windows in which anything happened, oldest first."""
+        log = self.known.transitions
+        found = [Window(start, log.between(start, end, self._share)) for start, end in self.spans.items()]
         return [window for window in found if len(window.held)]
+
+    def held_moves(self, window: Window) -> NDArray[np.void]:
+        """What is held out in a window as moves of `types.MOVE`, with times, in the same order."""
+        return self.known.transitions.moves(window.start, self.spans[window.start], self._share)
+
+    @property
+    def _share(self) -> int:
+        """Transitions held out per window, at most."""
+        return max(1, self.limit // (self.known.scales.fit_windows + 1))
 
     @property
     def held_since(self) -> AsOf:

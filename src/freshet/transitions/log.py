@@ -6,12 +6,14 @@ Rows are read from the day files as they are asked for; sums are kept, so that a
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from uuid import uuid4
 
 import duckdb
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from freshet.transitions.days import load_counted
@@ -25,7 +27,10 @@ from freshet.transitions.pool import (
     quoted,
     read_columns,
 )
-from freshet.types import RECENT, AsOf, Sums, Transitions
+from freshet.types import MOVE, RECENT, AsOf, BoolArray, Sums, Transitions
+
+MOVE_COLUMNS = {"time": "time", "user_key": "user", "recent_1": "last", "successor": "successor"}
+"""Column of a day file -> field of a move."""
 
 
 class TransitionLog:
@@ -67,19 +72,12 @@ class TransitionLog:
 
         `limit` keeps a seeded sample of whole users, so that intervals clustered by user stay right.
         """
-        days = {day for day in self._index if str(start) <= day < str(end)}
-        rows = sum(self._index[day].rows for day in days)
-        share = 10_000 if limit is None or rows <= limit else int(limit / rows * 10_000)
         parts = [self._empty()]
-        for path in files(self._pool, self._index, days):
-            table = read_columns(path)
-            user, day = table["user_key"].to_numpy(), table["time"].to_numpy() // DAY
-            keep = (day >= day_number(str(start))) & (day < day_number(str(end)))
-            keep &= (user % 10_000 + np.uint64(seed * 7919)) % 10_000 < share
+        for table, keep in self._chosen(start, end, limit, seed):
             parts.append(
                 Transitions(
-                    user[keep],
-                    day[keep].astype(np.int32),
+                    table["user_key"].to_numpy()[keep],
+                    (table["time"].to_numpy()[keep] // DAY).astype(np.int32),
                     np.stack([table[name].to_numpy()[keep] for name in RECENT_COLUMNS], axis=1),
                     table["successor"].to_numpy()[keep],
                     np.unpackbits(packed(table["known"])[keep], axis=1, count=self.interests).astype(bool),
@@ -88,6 +86,31 @@ class TransitionLog:
         found = Transitions.concatenate(parts)
         # each day lies in one file, which is sorted by (user, time, successor)
         return found.take(np.argsort(found.day, kind="stable"))
+
+    def moves(self, start: AsOf, end: AsOf, limit: int | None = None, seed: int = 0) -> NDArray[np.void]:
+        """The rows of `between`, in its order, as records of `types.MOVE`: with their times, of indices."""
+        parts = [np.empty(0, MOVE)]
+        for table, keep in self._chosen(start, end, limit, seed, [*MOVE_COLUMNS]):
+            rows = np.empty(int(keep.sum()), MOVE)
+            for column, name in MOVE_COLUMNS.items():
+                rows[name] = table[column].to_numpy()[keep]
+            parts.append(rows)
+        found = np.concatenate(parts)
+        return found[np.argsort(found["time"] // DAY, kind="stable")]
+
+    def _chosen(
+        self, start: AsOf, end: AsOf, limit: int | None, seed: int, columns: list[str] | None = None
+    ) -> Iterator[tuple[pa.Table, BoolArray]]:
+        """Columns of each file that holds days of a period, and which of its rows belong to the sample."""
+        days = {day for day in self._index if str(start) <= day < str(end)}
+        rows = sum(self._index[day].rows for day in days)
+        share = 10_000 if limit is None or rows <= limit else int(limit / rows * 10_000)
+        for path in files(self._pool, self._index, days):
+            table = read_columns(path, columns)
+            user, day = table["user_key"].to_numpy(), table["time"].to_numpy() // DAY
+            keep = (day >= day_number(str(start))) & (day < day_number(str(end)))
+            keep &= (user % 10_000 + np.uint64(seed * 7919)) % 10_000 < share
+            yield table, keep
 
     def _empty(self) -> Transitions:
         return Transitions(

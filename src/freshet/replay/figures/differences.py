@@ -29,6 +29,8 @@ NAMED = (
     ("hybrid-plain", "counts"),
     ("hybrid-adaptive", "hybrid"),
     ("hybrid-cost", "hybrid"),
+    ("hybrid-live", "hybrid"),
+    ("counts-live", "counts"),
 )
 """Pairs that answer a question by themselves; the arm of reference is compared with every other besides."""
 

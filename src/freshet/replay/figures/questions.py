@@ -95,6 +95,24 @@ _PATHS = (
         },
     ),
 )
+
+
+def _live(name: str, asked: str, arm: str) -> Question:
+    """What the overlay adds to an arm."""
+    return Question(
+        name,
+        asked,
+        f"{arm}-live",
+        arm,
+        {
+            "better": f"Live signals pay: what people take up now improves {arm}",
+            "same": f"Live signals make no difference that matters to {arm}",
+            "unclear": f"Whether live signals improve {arm} can't be told",
+            "worse": f"Live signals hurt {arm} here",
+        },
+    )
+
+
 _BESIDES = (
     Question(
         "sequence model",
@@ -120,6 +138,8 @@ _BESIDES = (
             "worse": "Refreshing only when drift is found loses hit rate",
         },
     ),
+    _live("live signals", "Do live signals pay?", "hybrid"),
+    _live("live signals without the LLM", "Do live signals pay on top of plain counts?", "counts"),
 )
 
 

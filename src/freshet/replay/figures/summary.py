@@ -18,6 +18,7 @@ from freshet.replay.figures.resampled import DRAWS, Resampled
 
 SCHEMA = 1
 ORDER = (
+    "hybrid-live",
     "hybrid",
     "hybrid-adaptive",
     "hybrid-cost",
@@ -27,6 +28,7 @@ ORDER = (
     "retrieval-frozen",
     "finetune",
     "static",
+    "counts-live",
     "counts",
     "counts-sequence",
     "sequence",
