@@ -51,8 +51,9 @@ def test_running_twice_changes_nothing(world: Path, tmp_path: Path, kind: str) -
     asked = pipeline.fast_path(ws)
     assert asked.release == 1
     assert not [s for s in asked.steps if s.name in ("inference", "evidence")]
-    assert [s.name for s in asked.steps[-3:]] == ["table", "verify", "overlay"]
-    assert asked.steps[-2].cached
+    cached = {s.name: s.cached for s in asked.steps}
+    assert cached["table"]
+    assert cached["overlay"]
     assert sum(s.tokens for s in asked.steps) == 0
     assert content(ws) == before
     assert ws.releases.numbers() == [1]

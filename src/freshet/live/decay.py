@@ -19,7 +19,7 @@ SEATS = 1 << SEAT_BITS
 """Counters of moves by user and day; users who share one are capped earlier, never later."""
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True)
 def add(moves, latest, half_lives, since, popular, after, seats, cap):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201  # pragma: no cover - compiled
     """Add moves; returns how many counted, and the latest time among them.
 
@@ -60,7 +60,7 @@ def add(moves, latest, half_lives, since, popular, after, seats, cap):  # type: 
     return counted, clock
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True)
 def lifts(last, now, half_lives, since, popular, after, usual, usual_after, pseudo, limit, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201  # pragma: no cover
     """Fill `out` (P, N): log of what is taken up now over what was usual, between -limit and limit.
 
@@ -89,7 +89,7 @@ def lifts(last, now, half_lives, since, popular, after, usual, usual_after, pseu
         out[rows - 1, s] = min(max(lift, -limit), limit)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True)
 def bounded(weights, lifted, limit, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201  # pragma: no cover
     """Fill `out` (N,) with the weighted sum of lifts (P, N), between -limit and limit."""
     rows, interests = lifted.shape

@@ -57,7 +57,7 @@ class OpenRelease:
     horizon: int
     seed: int
     since: int
-    overlay: live.Overlay | None  # type: ignore[name-defined]
+    overlay: live.Overlay | None
     shelf: Shelf | None
     rules: RequestRules
     position: int = 0
@@ -93,7 +93,7 @@ class OpenRelease:
                 seen += len(entries)
         return seen
 
-    def _fold(self, overlay: live.Overlay, entries: list[Entry]) -> None:  # type: ignore[name-defined]
+    def _fold(self, overlay: live.Overlay, entries: list[Entry]) -> None:
         moves = np.frombuffer(b"".join(entry.body[: MOVE.itemsize] for entry in entries), MOVE).copy()
         moves = moves[(moves["time"] >= self.since) & (moves["successor"] >= 0)]
         moves["last"], moves["successor"] = self.indices(moves["last"]), self.indices(moves["successor"])
@@ -128,7 +128,7 @@ def open_release(store: Store, config: Config, release: Release) -> OpenRelease:
         horizon=horizon(settings["novelty_days"]),
         seed=settings["seed"],
         since=int(moment) * MICROSECONDS,
-        overlay=live.read(_found(store, "overlays", release.overlay).path) if release.overlay else None,  # type: ignore[attr-defined]
+        overlay=live.read(_found(store, "overlays", release.overlay).path) if release.overlay else None,
         shelf=Shelf.of(ranking.read(_found(store, "rankers", release.ranker).path))  # type: ignore[arg-type]
         if release.ranker
         else None,
