@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from freshet import live
+from freshet.counts import log_softmax
 from freshet.errors import ArtifactError, ConfigError, NotServing
 from freshet.ports import State
 from freshet.serving import Ask, Posted, Recommender
@@ -66,6 +68,10 @@ def test_answers_are_what_replay_evaluates(
     made = shop.store.find("tables", release.table)
     assert made is not None
     expected = open_scorer(made, len(known.interests))(test.recent, test.known)
+    lively = shop.store.find("overlays", release.overlay)
+    assert lively is not None
+    overlay = live.read(lively.path)
+    assert overlay is not None
     users = _names(world)
     times = _times(shop, known)
     checked = 0
@@ -74,7 +80,8 @@ def test_answers_are_what_replay_evaluates(
         time = times[int(test.user[row]), int(test.day[row]), int(test.successor[row])]
         state.merge([(user_key(user), history_before(shop, user, time))])
         seen = recommender.explore(Ask(user=user, interests=9, items=0, now=time, log=False))
-        fused = expected.fused[row]
+        bonus = overlay.bonus(int(test.recent[row, -1]), time)
+        [fused] = log_softmax(expected.fused[[row]] + bonus, test.known[[row]])
         new = [offer for offer in seen.interests if offer.reason != "known"]
         assert len(new) == int(np.isfinite(fused).sum())
         for place, offer in enumerate(new):

@@ -27,7 +27,17 @@ WORLD = World(themes=10, items=70, users=160, days=56, change_day=40, sessions=8
 NOW = datetime(2025, 1, 1, tzinfo=UTC)
 FIRST, SECOND = AsOf.parse("2024-02-12"), AsOf.parse("2024-02-19")
 """Two moments inside the world, a window apart; the world ends on 2024-02-26."""
-ARTIFACTS = ("items", "interests", "assignments", "transitions", "days", "tables", "models", "gates", "overlays")
+ARTIFACTS = (
+    "items",
+    "interests",
+    "assignments",
+    "transitions",
+    "days",
+    "tables",
+    "models",
+    "gates",
+    "overlays",
+)
 INTERESTS = 9
 
 
