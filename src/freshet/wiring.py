@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -101,7 +102,7 @@ def open_recommender(root: Path, reporter: Reporter | None = None) -> Recommende
             ws.releases,
             ws.store,
             lambda: load(root / SETTINGS),
-            lambda opened: opened.catch_up(state.events),
+            lambda opened: opened.catch_up(state.events, time.time_ns() // 1000),
         )
         remember(ws, state)
     except FreshetError:

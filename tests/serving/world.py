@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import duckdb
@@ -30,7 +31,12 @@ def serve(ws: Workspace, folder: Path) -> tuple[Recommender, State]:
     """A recommender on a workspace that remembers nobody yet."""
     state = LmdbState(folder, 0.1)
     path = ws.root / SETTINGS
-    releases = Releases(ws.releases, ws.store, lambda: load(path), lambda one: one.catch_up(state.events))
+    releases = Releases(
+        ws.releases,
+        ws.store,
+        lambda: load(path),
+        lambda one: one.catch_up(state.events, time.time_ns() // 1000),
+    )
     return Recommender(releases, state), state
 
 

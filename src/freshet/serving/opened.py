@@ -78,8 +78,11 @@ class OpenRelease:
         known = (ids >= 0) & (ids < len(self.index))
         return np.where(known, self.index[np.where(known, ids, 0)], np.int16(-1))
 
-    def catch_up(self, journal: Journal) -> int:
+    def catch_up(self, journal: Journal, now: int) -> int:
         """Let the overlay see what the journal of events holds behind `position`; returns how many entries.
+
+        Args:
+            now: microseconds since 1970; a client's clock that is ahead must not age what others told.
 
         Raises:
             StateError: the journal can't be read.
@@ -88,16 +91,16 @@ class OpenRelease:
         with self._catching_up:
             while entries := journal.read(self.position, BATCH):
                 if self.overlay is not None:
-                    self._fold(self.overlay, entries)
+                    self._fold(self.overlay, entries, now)
                 self.position = entries[-1].position
                 seen += len(entries)
         return seen
 
-    def _fold(self, overlay: live.Overlay, entries: list[Entry]) -> None:
+    def _fold(self, overlay: live.Overlay, entries: list[Entry], now: int) -> None:
         moves = np.frombuffer(b"".join(entry.body[: MOVE.itemsize] for entry in entries), MOVE).copy()
         moves = moves[(moves["time"] >= self.since) & (moves["successor"] >= 0)]
         moves["last"], moves["successor"] = self.indices(moves["last"]), self.indices(moves["successor"])
-        overlay.apply(moves[moves["successor"] >= 0])
+        overlay.apply(moves[moves["successor"] >= 0], now)
 
 
 def open_release(store: Store, config: Config, release: Release) -> OpenRelease:

@@ -117,7 +117,8 @@ class Recommender:
         Raises:
             StateError: the journal can't be read.
         """
-        return sum(release.catch_up(self._state.events) for release in self._releases.open())
+        now = time.time_ns() // 1000
+        return sum(release.catch_up(self._state.events, now) for release in self._releases.open())
 
     def flush(self) -> int:
         """Write impressions to their journal; returns how many.
