@@ -68,7 +68,7 @@ class Generator(Protocol):
 
 @runtime_checkable
 class Noted(Protocol):
-    """Optional ability of a planner: say what a person should know before a run."""
+    """Optional ability of a planner or a state: say what a person should know before it is used."""
 
     @property
     def note(self) -> str:

@@ -13,8 +13,8 @@ from freshet.backends.sequences.torch_trainer import TorchSequenceTrainer
 from freshet.backends.states.lmdb import LmdbState
 from freshet.backends.stores.local import LocalStore
 from freshet.config import Config, load
-from freshet.errors import ConfigError, FreshetError
-from freshet.ports import State, Tuner
+from freshet.errors import ConfigError, FreshetError, MissingExtra
+from freshet.ports import Noted, State, Tuner
 from freshet.serving import Recommender, Releases
 from freshet.steps.remembering import remember
 from freshet.types import AsOf
@@ -81,10 +81,22 @@ def open_state(root: Path, config: Config) -> State:
     where = config.serving.state
     if where == "lmdb":
         return LmdbState(root / "state", config.serving.state_gb)
+    if where.startswith(("redis://", "rediss://", "unix://")):
+        return _redis(where)
     raise ConfigError(
         f'[serving] state is {where!r}, expected "lmdb" or the URL of a Redis server',
         hint='such as state = "redis://localhost:6379/0"',
     )
+
+
+def _redis(url: str) -> State:
+    try:
+        from freshet.backends.states.redis import RedisState
+    except ModuleNotFoundError as error:
+        raise MissingExtra(
+            f"state in Redis needs the package {error.name!r}", hint="pip install 'freshet[redis]'"
+        ) from None
+    return RedisState(url)
 
 
 def open_recommender(root: Path, reporter: Reporter | None = None) -> Recommender:
@@ -97,6 +109,8 @@ def open_recommender(root: Path, reporter: Reporter | None = None) -> Recommende
     """
     ws = open_workspace(root, reporter)
     state = open_state(root, ws.config)
+    if isinstance(state, Noted) and state.note:
+        ws.reporter.say(state.note)
     try:
         releases = Releases(
             ws.releases,

@@ -1,0 +1,243 @@
+"""State in a Redis server, which several replicas share.
+
+What Redis acknowledges is as durable as it is set up: `appendonly yes` and `appendfsync always`. `note` tells
+where it is set up otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from typing import Any
+from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
+
+import numpy as np
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from freshet.backends.states import scripts
+from freshet.errors import StateError, StateFull
+from freshet.types import REMEMBERED, Entry, Fact, History
+
+_CONNECT, _ANSWER = 1.0, 2.0  # seconds
+_TOGETHER = 200
+"""Users merged, or entries trimmed, in one step: nobody else is served meanwhile."""
+
+_OLDEST = (6, 2)
+_DURABLE = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction"}
+
+
+class RedisState:
+    """What serving remembers, in Redis (`freshet.ports.State`).
+
+    Args:
+        url: such as `redis://host:6379/0`, with `?prefix=NAME` where several workspaces share a database.
+
+    Raises:
+        StateError: it can't be reached, or is too old.
+    """
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        asked = parse_qs(parts.query)
+        prefix = asked.pop("prefix", ["freshet"])[-1]
+        plain = urlunsplit(parts._replace(query=urlencode(asked, doseq=True)))
+        self._server = Server(plain, f"{parts.hostname}:{parts.port or 6379}", prefix)
+        self.note = self._server.weakness()
+        self.events = RedisJournal(self._server, "events")
+        self.impressions = RedisJournal(self._server, "impressions")
+        self.notes = RedisNotes(self._server)
+
+    def histories(self, users: Sequence[bytes]) -> list[History]:
+        """Of each user; empty for one who is not known."""
+        keys = [key for user in users for key in self._server.keys_of(user)]
+
+        def ask(client: redis.Redis) -> Any:
+            pipeline = client.pipeline(transaction=True)
+            for key in keys:
+                pipeline.zrange(key, 0, -1, withscores=True)
+            return pipeline.execute()
+
+        found = self._server.again(ask) if keys else []
+        return [_history(*found[at : at + 2]) for at in range(0, len(found), 2)]
+
+    def record(self, facts: Sequence[Fact]) -> list[bool]:
+        """Remember facts in one step; for each whether it was new."""
+        if not facts:
+            return []
+        keys: list[bytes] = self.events.names
+        arguments: list[bytes | int] = [REMEMBERED]
+        for fact in facts:
+            keys += self._server.keys_of(fact.user)
+            item = fact.item.to_bytes(8, "big")
+            arguments += [fact.identity, fact.body, int(fact.engaged), item, fact.interest, fact.time]
+        new = self._server.once(lambda: self._server.record(keys, arguments))
+        return [bool(one) for one in new]
+
+    def merge(self, histories: Iterable[tuple[bytes, History]]) -> None:
+        """Join histories to what is remembered, some hundred users at a time."""
+        rest = iter(histories)
+        while batch := list(islice(rest, _TOGETHER)):
+            keys = [key for user, _ in batch for key in self._server.keys_of(user)]
+            arguments = [REMEMBERED, *(part for _, history in batch for part in _parts(history))]
+            self._server.again(lambda _, k=keys, a=arguments: self._server.merge(k, a))
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._server.client.close()
+
+
+class Server:
+    """A connection pool, the scripts, and errors in Freshet's words."""
+
+    def __init__(self, url: str, name: str, prefix: str) -> None:
+        self.name = name
+        self._prefix = f"{{{prefix}}}:".encode()  # in braces: a cluster keeps such keys together
+        with self._telling():
+            self.client = redis.Redis.from_url(
+                url,
+                socket_connect_timeout=_CONNECT,
+                socket_timeout=_ANSWER,
+                retry=Retry(NoBackoff(), 0),
+                protocol=2,
+            )
+        self.record = self.client.register_script(scripts.RECORD)
+        self.append = self.client.register_script(scripts.APPEND)
+        self.merge = self.client.register_script(scripts.MERGE)
+        self.trim = self.client.register_script(scripts.TRIM)
+
+    def key(self, name: str) -> bytes:
+        return self._prefix + name.encode()
+
+    def keys_of(self, user: bytes) -> list[bytes]:
+        """Where a user's items and interests are."""
+        return [self._prefix + b"i:" + user, self._prefix + b"n:" + user]
+
+    def once(self, call: Any) -> Any:
+        """Do what must not be done twice."""
+        with self._telling():
+            return call()
+
+    def again(self, call: Any) -> Any:
+        """Do what may be done twice, over a new connection if the first one breaks."""
+        with self._telling():
+            try:
+                return call(self.client)
+            except redis.ConnectionError:
+                return call(self.client)
+
+    def weakness(self) -> str:
+        """What a person should know about the durability of this server, '' where there is nothing."""
+        version = str(self.again(lambda client: client.info("server"))["redis_version"])
+        if tuple(int(part) for part in version.split(".")[:2]) < _OLDEST:
+            raise StateError(f"Redis at {self.name} is {version}, expected 6.2 or newer", hint="update it")
+        try:
+            said = self.client.config_get(*_DURABLE)
+        except redis.RedisError:
+            return f"Redis at {self.name} doesn't tell whether it keeps what it acknowledges (CONFIG GET)"
+        weak = [f"{name} {said.get(name)}" for name, value in _DURABLE.items() if said.get(name) != value]
+        wanted = ", ".join(f"{name} {value}" for name, value in _DURABLE.items())
+        lost = (
+            f"Redis at {self.name} may lose what it has acknowledged: it has {', '.join(weak)}; set {wanted}"
+        )
+        return lost if weak else ""
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        try:
+            yield
+        except redis.exceptions.OutOfMemoryError as error:
+            raise StateFull(
+                f"Redis at {self.name} is full: {error}",
+                hint="`freshet collect` makes room; or raise its maxmemory",
+                retryable=True,
+            ) from None
+        except redis.AuthenticationError as error:
+            raise StateError(
+                f"Redis at {self.name} refuses us: {error}", hint="see user and password in [serving] state"
+            ) from None
+        except (redis.ConnectionError, redis.TimeoutError) as error:
+            raise StateError(
+                f"Redis at {self.name} can't be reached: {error}",
+                hint="it works again when Redis does; what was told meanwhile has to be told again",
+                retryable=True,
+            ) from None
+        except (redis.RedisError, ValueError) as error:
+            raise StateError(
+                f"Redis at {self.name} can't be used: {error}", hint="see its log", retryable=True
+            ) from None
+
+
+class RedisJournal:
+    """Entries of a stream, whose ids are the positions; an identity is beside the body."""
+
+    def __init__(self, server: Server, name: str) -> None:
+        self._server = server
+        self._stream = server.key(name)
+        self._identities = server.key("identities")
+        self._last = server.key(f"{name}:last")
+
+    @property
+    def names(self) -> list[bytes]:
+        """Keys of the stream, the identities, the last position."""
+        return [self._stream, self._identities, self._last]
+
+    def append(self, bodies: Sequence[bytes]) -> None:
+        """Add entries in one step."""
+        if bodies:
+            self._server.once(lambda: self._server.append([self._stream, self._last], bodies))
+
+    def read(self, after: int, limit: int) -> list[Entry]:
+        """The first `limit` entries behind a position."""
+        if limit <= 0:
+            return []
+        start = f"{max(after, 0) + 1}-0"
+        found = self._server.again(lambda client: client.xrange(self._stream, start, "+", limit))
+        return [Entry(int(id.partition(b"-")[0]), fields[b"body"]) for id, fields in found]
+
+    def trim(self, upto: int) -> None:
+        """Forget entries up to a position, oldest first; if it raises, some of the oldest may be gone."""
+        keys = [self._stream, self._identities]
+        if upto > 0:
+            while self._server.again(lambda _: self._server.trim(keys, [upto, _TOGETHER])) == _TOGETHER:
+                pass
+
+
+class RedisNotes:
+    """Small named values in a hash."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._key = server.key("notes")
+
+    def get(self, name: str) -> bytes | None:
+        """The value, None where there is none."""
+        value: bytes | None = self._server.again(lambda client: client.hget(self._key, name))
+        return value
+
+    def put(self, name: str, value: bytes) -> None:
+        """Replace the value."""
+        self._server.again(lambda client: client.hset(self._key, name, value))
+
+
+def _parts(history: History) -> Iterator[Any]:
+    """Arguments of the script: counts, then (item, time) and (interest, time) of each."""
+    yield len(history.items)
+    yield len(history.interests)
+    for item, time in zip(history.items.tolist(), history.item_times.tolist(), strict=True):
+        yield item.to_bytes(8, "big")
+        yield time
+    for interest, time in zip(history.interests.tolist(), history.interest_times.tolist(), strict=True):
+        yield interest
+        yield time
+
+
+def _history(items: list[tuple[bytes, float]], interests: list[tuple[bytes, float]]) -> History:
+    return History(
+        np.frombuffer(b"".join(item for item, _ in items), ">u8").astype(np.uint64),
+        np.array([time for _, time in items], np.int64),
+        np.array([int(interest) for interest, _ in interests], np.int32),
+        np.array([time for _, time in interests], np.int64),
+    )

@@ -1,0 +1,198 @@
+"""Redis keeps the contract, goes away and comes back."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import redis
+from hypothesis import given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
+
+from freshet.backends.states.histories import encode, merge
+from freshet.backends.states.redis import RedisState
+from freshet.checks import check_state
+from freshet.errors import StateError, StateFull
+from freshet.types import History
+from tests.backends.states.facts import fact
+from tests.backends.states.server import NEEDED, Server, free_port
+from tests.backends.states.test_histories import HISTORIES
+
+pytestmark = NEEDED
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with Server(tmp_path_factory.mktemp("redis")) as started:
+        yield started
+
+
+@pytest.fixture
+def state(server: Server) -> Iterator[RedisState]:
+    """An empty one."""
+    with redis.Redis.from_url(server.url) as client:
+        client.flushall()
+    opened = RedisState(server.url)
+    yield opened
+    opened.close()
+
+
+def test_it_keeps_the_contract(state: RedisState, server: Server) -> None:
+    assert state.note == ""
+    check_state(lambda: RedisState(server.url))
+
+
+@given(st.lists(HISTORIES, min_size=1, max_size=4))
+@examples(max_examples=30)
+def test_histories_merge_as_they_do_in_lmdb(server: Server, said: list[History]) -> None:
+    state = RedisState(server.url)
+    user = os.urandom(16)
+    expected = History.empty()
+    for one in said:
+        state.merge([(user, one)])
+        expected = merge(expected, one)
+    [found] = state.histories([user])
+    order = np.argsort(found.interests)
+    found = History(found.items, found.item_times, found.interests[order], found.interest_times[order])
+    assert encode(found) == encode(expected)
+    state.close()
+
+
+def test_workspaces_with_their_own_prefix_are_apart(state: RedisState, server: Server) -> None:
+    other = RedisState(f"{server.url}?prefix=other")
+    assert state.record([fact(1)]) == [True]
+    assert other.record([fact(1)]) == [True]
+    assert len(state.events.read(0, 10)) == 1
+    other.close()
+
+
+def test_threads_and_processes_share_it(state: RedisState, server: Server) -> None:
+    states = [RedisState(server.url) for _ in range(4)]
+    counts = [0] * 4
+
+    def work(which: int) -> None:
+        for at in range(0, 500, 25):
+            counts[which] += sum(states[which].record([fact(n) for n in range(at, at + 25)]))
+
+    threads = [threading.Thread(target=work, args=(which,)) for which in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(counts) == 500 == len(state.events.read(0, 1000))
+    for one in states:
+        one.close()
+
+
+def test_it_goes_away_and_comes_back(tmp_path: Path) -> None:
+    """What was acknowledged is there again, what wasn't is told as retryable; nothing is restarted."""
+    with Server(tmp_path) as server:
+        state = RedisState(server.url)
+        at = 0
+        for _ in range(3):
+            assert sum(state.record([fact(n) for n in range(at, at + 50)])) == 50
+            state.notes.put("at", str(at).encode())
+            at += 50
+            server.kill()
+            for call in (
+                lambda at=at: state.record([fact(at)]),
+                lambda: state.histories([b"u" * 16]),
+                lambda: state.events.read(0, 1),
+                lambda: state.notes.put("at", b"never"),
+            ):
+                with pytest.raises(StateError, match="can't be reached") as told:
+                    call()
+                assert told.value.retryable
+            server.start()
+            assert state.notes.get("at") == str(at - 50).encode()
+            assert len(state.events.read(0, 1000)) == at
+            assert state.record([fact(n) for n in range(at)]) == [False] * at
+        state.close()
+
+
+def test_kills_in_the_middle_lose_nothing_acknowledged(tmp_path: Path) -> None:
+    with Server(tmp_path) as server:
+        state = RedisState(server.url)
+        acknowledged, at = set(), 0
+        for _ in range(3):
+            killer = threading.Timer(0.15, server.kill)
+            killer.start()
+            try:
+                while True:
+                    batch = range(at, at + 20)
+                    at += 20
+                    state.record([fact(n, body=str(n).encode()) for n in batch])
+                    acknowledged |= {*batch}
+            except StateError:
+                killer.join()
+            server.start()
+        bodies = [int(entry.body) for entry in state.events.read(0, 1_000_000)]
+        assert len(bodies) == len(set(bodies)), "an event is there twice"
+        assert acknowledged <= set(bodies), "an acknowledged event is lost"
+        state.close()
+
+
+def test_a_server_that_hangs_is_given_up(tmp_path: Path) -> None:
+    with Server(tmp_path) as server:
+        state = RedisState(server.url)
+        os.kill(server.process.pid, signal.SIGSTOP)
+        with pytest.raises(StateError, match="can't be reached"):
+            state.record([fact(1)])
+        os.kill(server.process.pid, signal.SIGCONT)
+        assert state.histories([fact(1).user]) is not None
+        happened = len(state.events.read(0, 10))  # the server may have got it, and done it when it woke
+        assert state.record([fact(1), fact(2)]) == [not happened, True]
+        state.close()
+
+
+def test_memory_that_is_full(tmp_path: Path) -> None:
+    with Server(tmp_path, "--appendonly", "yes", "--appendfsync", "always", "--maxmemory", "6mb") as server:
+        state = RedisState(server.url)
+        at = 0
+        with pytest.raises(StateFull, match="is full"):  # noqa: PT012 - it takes some until it is
+            while True:
+                state.record([fact(n, body=b"x" * 1000) for n in range(at, at + 20)])
+                at += 20
+        entries = state.events.read(0, 100_000)
+        assert len(entries) == at, "of a batch that failed something is there"
+        state.events.trim(entries[-1].position)
+        assert state.record([fact(n) for n in range(at, at + 20)]) == [True] * 20
+        state.close()
+
+
+def test_weak_durability_is_told(tmp_path: Path) -> None:
+    with Server(tmp_path, "--appendonly", "no") as server:
+        state = RedisState(server.url)
+        assert "may lose what it has acknowledged: it has appendonly no, appendfsync everysec" in state.note
+        state.close()
+
+
+def test_nobody_there() -> None:
+    with pytest.raises(StateError, match="can't be reached"):
+        RedisState(f"redis://:secret@127.0.0.1:{free_port()}/0")
+
+
+def test_something_else_there() -> None:
+    def answer() -> None:
+        with other.accept()[0] as connection:
+            connection.sendall(b"HTTP/1.1 400\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        thread = threading.Thread(target=answer)
+        thread.start()
+        with pytest.raises(StateError):
+            RedisState(f"redis://127.0.0.1:{other.getsockname()[1]}/0")
+        thread.join()
+
+
+def test_a_password_is_not_told(server: Server) -> None:
+    with pytest.raises(StateError) as told:
+        RedisState(f"redis://me:secret@127.0.0.1:{server.port}/0")
+    assert "secret" not in str(told.value)
