@@ -16,47 +16,72 @@ skipped, so a killed run continues where it was and a repeated one changes nothi
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from freshet.errors import ArtifactError, ConfigError, NotEnoughData, WrongFormat
 from freshet.events import ImportReport
-from freshet.ports import Artifact
+from freshet.ports import Artifact, State
 from freshet.steps import cadence, churn, overlays, sequencing
+from freshet.steps.collecting import Collected, collect
 from freshet.steps.counting import Counting
 from freshet.steps.knowledge import Knowledge, learn
 from freshet.steps.late import LatePlanner
 from freshet.steps.publishing import check, foresee, make_table, previous_of, publish, rules_of, settings_of
+from freshet.steps.remembering import remember
 from freshet.steps.sources import import_sources, latest
 from freshet.steps.tuning import accepted, attempted, finetune
 from freshet.types import AsOf, CadenceDecision
 from freshet.workspace import Record, Release, Run, Workspace
 
 
-def run_due(ws: Workspace, now: datetime, as_of: AsOf | None = None, force_publish: bool = False) -> Record:
+def run_due(
+    ws: Workspace,
+    now: datetime,
+    as_of: AsOf | None = None,
+    force_publish: bool = False,
+    state: State | None = None,
+) -> Record:
     """Import, then whatever is due: the slow path if the model is too old, the fast path if the table is.
 
     A moment in the past makes the table but moves `CURRENT` only when told to.
+
+    Args:
+        state: of a workspace that is served: its events are collected first, and the log's histories joined
+            to it at the end. The day that isn't over stays live: it is no part of the table.
     """
     with ws.run("run", str(as_of or "")) as run:
+        if state is not None:
+            collect(ws, run, state, now)
         if ws.config.events.files:
             import_sources(ws, run, now)
-        moment = _moment(ws, run, as_of)
+        end = _end(ws, now if state is not None else None)
+        moment = _moment(ws, run, as_of, end)
         known, counting = _study(ws, run, moment)
         model = _model(ws, known)
         if ws.tuner is not None and _is_due(ws, known, model):
             model = finetune(ws, run, known, counting, ws.tuner, rules_of(ws, known).withheld())
         current = ws.releases.current()
         if current is None or _is_another(ws, known, model, current):
-            _refresh(ws, run, known, counting, model, force_publish)
+            _refresh(ws, run, known, counting, model, force_publish, end)
         elif (decision := _asked(ws, run, counting, current)).refresh:
             if ws.config.schedule.policy != "fixed":
                 run.say(f"refresh: {decision.why}")
-            _refresh(ws, run, known, counting, model, force_publish)
+            _refresh(ws, run, known, counting, model, force_publish, end)
         else:
             run.say(f"release {current.number} of {current.as_of} stays: {decision.why}")
             run.record.release = current.number
+        if state is not None and ws.releases.current() is not None:
+            with run.step("histories") as step:
+                step.details = {"joined": remember(ws, state)}
     return run.record
+
+
+def collect_told(ws: Workspace, state: State, now: datetime) -> tuple[Record, Collected]:
+    """Only collect: what serving was told goes into the log, what it showed into files."""
+    with ws.run("collect") as run:
+        collected = collect(ws, run, state, now)
+    return run.record, collected
 
 
 def import_log(
@@ -73,7 +98,7 @@ def form_interests(
 ) -> tuple[Record, Knowledge]:
     """Only interests and transitions, as of a moment; `rebuild` forms the interests anew, ids are kept."""
     with ws.run("interests", str(as_of or "")) as run:
-        known = learn(ws, run, _moment(ws, run, as_of), rebuild)
+        known = learn(ws, run, _moment(ws, run, as_of, latest(ws)), rebuild)
     return run.record, known
 
 
@@ -84,31 +109,37 @@ def slow_path(ws: Workspace, as_of: AsOf | None = None) -> Record:
             '[planner] kind = "counts" has nothing to fine-tune', hint="choose another kind of planner"
         )
     with ws.run("finetune", str(as_of or "")) as run:
-        known, counting = _study(ws, run, _moment(ws, run, as_of))
+        known, counting = _study(ws, run, _moment(ws, run, as_of, latest(ws)))
         finetune(ws, run, known, counting, ws.tuner, rules_of(ws, known).withheld())
     return run.record
 
 
-def fast_path(ws: Workspace, as_of: AsOf | None = None, force_publish: bool = False) -> Record:
+def fast_path(
+    ws: Workspace, as_of: AsOf | None = None, force_publish: bool = False, today: datetime | None = None
+) -> Record:
     """Refresh evidence as of a moment, infer what changed, verify and publish.
 
     A moment in the past makes the table but moves `CURRENT` only when told to.
+
+    Args:
+        today: the current time, where the workspace is served: the day that isn't over stays live.
     """
     with ws.run("refresh", str(as_of or "")) as run:
-        moment = _moment(ws, run, as_of)
+        end = _end(ws, today)
+        moment = _moment(ws, run, as_of, end)
         known, counting = _study(ws, run, moment)
         model = _model(ws, known)
         if ws.tuner is not None and model is None:
             run.say("no accepted model for this configuration yet: the slow path comes first")
             model = finetune(ws, run, known, counting, ws.tuner, rules_of(ws, known).withheld())
-        _refresh(ws, run, known, counting, model, force_publish)
+        _refresh(ws, run, known, counting, model, force_publish, end)
     return run.record
 
 
-def plan(ws: Workspace, as_of: AsOf | None = None) -> Record:
+def plan(ws: Workspace, as_of: AsOf | None = None, today: datetime | None = None) -> Record:
     """What a refresh as of a moment would infer and copy, and what that should cost; nothing is made."""
     with ws.run("plan", str(as_of or "")) as run:
-        known, counting = _study(ws, run, _moment(ws, run, as_of))
+        known, counting = _study(ws, run, _moment(ws, run, as_of, _end(ws, today)))
         model = _model(ws, known)
         if ws.tuner is not None and model is None:
             raise NotEnoughData(
@@ -178,7 +209,13 @@ def _model(ws: Workspace, known: Knowledge) -> Artifact | None:
 
 
 def _refresh(
-    ws: Workspace, run: Run, known: Knowledge, counting: Counting, model: Artifact | None, force: bool
+    ws: Workspace,
+    run: Run,
+    known: Knowledge,
+    counting: Counting,
+    model: Artifact | None,
+    force: bool,
+    end: AsOf,
 ) -> None:
     planner = _planner(ws, known, model)
     version, previous = model.version if model else "", previous_of(ws, known)
@@ -186,7 +223,7 @@ def _refresh(
     made = make_table(ws, run, known, counting, planner, version, previous, sequence)
     check(ws, run, known, counting, made)
     overlay = overlays.make(ws, run, known, counting, made)
-    why_not = "" if force else _held_back(ws, known, made)
+    why_not = "" if force else _held_back(ws, known, made, end)
     if why_not:
         run.say(f"table {made.version} as of {known.as_of} {why_not}: CURRENT is not moved (--publish does)")
         return
@@ -211,9 +248,9 @@ def _asked(ws: Workspace, run: Run, counting: Counting, current: Release) -> Cad
     return cadence.decide(ws, run, counting, refreshes)
 
 
-def _held_back(ws: Workspace, known: Knowledge, made: Artifact) -> str:
+def _held_back(ws: Workspace, known: Knowledge, made: Artifact, end: AsOf) -> str:
     """Why a good table is not published without being told to, or ''."""
-    if known.as_of.day < latest(ws).day:
+    if known.as_of.day < end.day:
         return "is of the past"
     if _was_rolled_back(ws, made):
         return "was rolled back"
@@ -260,12 +297,19 @@ def _planner(ws: Workspace, known: Knowledge, model: Artifact | None) -> LatePla
     return None if ws.tuner is None or model is None else LatePlanner(ws.tuner, model, known.interests)
 
 
-def _moment(ws: Workspace, run: Run, as_of: AsOf | None) -> AsOf:
+def _end(ws: Workspace, today: datetime | None) -> AsOf:
+    """The latest moment that a table can be of: the end of the log, without the day that isn't over."""
     known = latest(ws)
-    moment = as_of or known
-    if moment.day > known.day:
-        run.say(f"the log ends before {known}: as of {known}, not {moment}")
-        moment = known
+    return known if today is None else min(known, AsOf(today.astimezone(UTC).date()), key=str)
+
+
+def _moment(ws: Workspace, run: Run, as_of: AsOf | None, end: AsOf) -> AsOf:
+    moment = as_of or end
+    if moment.day > end.day:
+        known = latest(ws)
+        why = f"the log ends before {known}" if end == known else f"{end} is not over and stays live"
+        run.say(f"{why}: as of {end}, not {moment}")
+        moment = end
     run.record.as_of = str(moment)
     return moment
 

@@ -89,6 +89,12 @@ def open_state(root: Path, config: Config) -> State:
     )
 
 
+def kept_state(root: Path, config: Config) -> State | None:
+    """What serving remembers, None where it was never served."""
+    never = config.serving.state == "lmdb" and not (root / "state" / "data.mdb").exists()
+    return None if never else open_state(root, config)
+
+
 def _redis(url: str) -> State:
     try:
         from freshet.backends.states.redis import RedisState

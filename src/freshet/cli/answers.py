@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from freshet.doctor import Result
     from freshet.events import ImportReport
     from freshet.inspect import Diff, Drives, Explanation, Listing, RunLine, Status
+    from freshet.steps.collecting import Collected
     from freshet.workspace import Record, Release
 
 SCHEMA = 1
@@ -54,6 +55,11 @@ def run(record: Record) -> dict[str, Any]:
     content["flops"] = sum(step.flops for step in record.steps)
     content["peak_mb"] = max([0.0, *(step.peak_mb for step in record.steps)])
     return {key: plain(value) for key, value in content.items()}
+
+
+def collected(record: Record, found: Collected) -> dict[str, Any]:
+    """Of collect."""
+    return document("collect", {"run": record.id, **asdict(found)})
 
 
 def imported(record: Record, reports: Sequence[ImportReport]) -> dict[str, Any]:

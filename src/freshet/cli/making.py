@@ -1,7 +1,9 @@
-"""`freshet run`, `finetune`, `refresh`, `import` and `interests`: the commands that make something."""
+"""`freshet run`, `finetune`, `refresh`, `import`, `collect`, `interests`: commands that make something."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,10 +12,11 @@ import typer
 
 from freshet.cli import answers
 from freshet.cli.options import HERE, AsJson, Here, Moment, Publish, Wait, answer, moment, opened
-from freshet.errors import ConfigError
+from freshet.errors import ConfigError, NotServing
 
 if TYPE_CHECKING:
     from freshet.inspect import Drives
+    from freshet.ports import State
     from freshet.workspace import Record, Workspace
 
 
@@ -23,6 +26,7 @@ def add(app: typer.Typer) -> None:
     app.command("finetune", epilog="Example: `freshet finetune -w shop --as-of 2024-05-01`")(finetune)
     app.command("refresh", epilog="Example: `freshet refresh -w shop`")(refresh)
     app.command("import", epilog="Example: `freshet import -w shop new.parquet`")(import_files)
+    app.command("collect", epilog="Example: `freshet collect -w shop`")(collect)
     app.command("interests", epilog="Example: `freshet interests -w shop`")(interests)
 
 
@@ -37,8 +41,8 @@ def run(
     from freshet import pipeline
 
     at = moment(as_of)
-    with opened(workspace, wait) as ws:
-        record = pipeline.run_due(ws, datetime.now(UTC), at, publish)
+    with opened(workspace, wait) as ws, served(ws) as state:
+        record = pipeline.run_due(ws, datetime.now(UTC), at, publish, state)
         _answer(ws, "run", record, as_json)
 
 
@@ -67,8 +71,9 @@ def refresh(
     if dry_run and publish:
         raise ConfigError("--dry-run publishes nothing, so --publish can't go with it", hint="leave one out")
     at = moment(as_of)
-    with opened(workspace, wait) as ws:
-        record = pipeline.plan(ws, at) if dry_run else pipeline.fast_path(ws, at, publish)
+    with opened(workspace, wait) as ws, served(ws) as state:
+        today = datetime.now(UTC) if state is not None else None
+        record = pipeline.plan(ws, at, today) if dry_run else pipeline.fast_path(ws, at, publish, today)
         _answer(ws, "refresh", record, as_json)
 
 
@@ -91,6 +96,35 @@ def import_files(
         record, reports = pipeline.import_log(ws, datetime.now(UTC), files or None, replace)
     document = answers.imported(record, reports)
     answer(document, as_json, lambda console: show.imports(console, reports))
+
+
+def collect(workspace: Here = HERE, wait: Wait = 0.0, as_json: AsJson = False) -> None:
+    """Take what serving was told into the log, and what it showed into files; `run` does this first."""
+    from freshet import pipeline
+    from freshet.cli import show
+
+    with opened(workspace, wait) as ws, served(ws) as state:
+        if state is None:
+            raise NotServing(
+                f"{ws.root} has never been served: there is nothing to collect",
+                hint="`freshet serve` remembers what it is told",
+            )
+        record, collected = pipeline.collect_told(ws, state, datetime.now(UTC))
+    document = answers.collected(record, collected)
+    answer(document, as_json, lambda console: show.collected(console, collected))
+
+
+@contextmanager
+def served(ws: Workspace) -> Iterator[State | None]:
+    """What serving the workspace remembers, None where it was never served."""
+    from freshet.wiring import kept_state
+
+    state = kept_state(ws.root, ws.config)
+    try:
+        yield state
+    finally:
+        if state is not None:
+            state.close()
 
 
 def interests(

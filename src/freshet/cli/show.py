@@ -14,6 +14,7 @@ from freshet.doctor import Result
 from freshet.events import ImportReport
 from freshet.inspect import Diff, Drives, Explanation, Listing, RunLine, Status
 from freshet.inspect.opened import Named
+from freshet.steps.collecting import Collected
 from freshet.workspace import Record, Release
 
 
@@ -106,6 +107,15 @@ def weights(console: Console, drives: Drives) -> None:
         )
     console.print(table)
     _line(console, drives.verdict)
+
+
+def collected(console: Console, found: Collected) -> None:
+    """What serving was told and what it showed, since the last time."""
+    refused = f", {found.quarantined:,} quarantined" if found.quarantined else ""
+    console.print(
+        f"{found.events:,} events collected: {found.added:,} new to the log, "
+        f"{found.duplicates:,} known{refused}; {found.impressions:,} impressions written"
+    )
 
 
 def imports(console: Console, reports: Sequence[ImportReport]) -> None:

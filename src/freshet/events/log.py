@@ -8,8 +8,10 @@ which came first, so that any order of imports gives the same log. A correction 
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -71,7 +73,13 @@ class EventLog:
         return latest(self.root)[1].before(as_of)
 
     def import_events(
-        self, source: Path, settings: config.Events, *, now: datetime, replace: bool = False
+        self,
+        source: Path,
+        settings: config.Events,
+        *,
+        now: datetime,
+        replace: bool = False,
+        keep: Iterable[str] = (),
     ) -> ImportReport:
         """Add a source's events to the log; importing them again changes nothing.
 
@@ -79,6 +87,7 @@ class EventLog:
             source: file, folder or glob of Parquet, CSV or JSONL; or a MovieLens or MovieTweetings folder.
             now: the current time, with zone; events more than a day later are quarantined.
             replace: the source's days replace the log's.
+            keep: columns to keep beside those that the positive rule reads.
 
         Raises:
             InputError: the source can't be read as configured.
@@ -86,6 +95,7 @@ class EventLog:
             Busy: another import finished meanwhile; nothing has changed.
         """
         rule = parse(settings.positive)
+        rule = dataclasses.replace(rule, columns=rule.columns | {*keep})
         files = event_files(source)
         scratch = self.root / ".drafts" / f"import-{uuid4().hex[:8]}"
         scratch.mkdir(parents=True)
