@@ -13,6 +13,7 @@ import pytest
 
 from freshet import live
 from freshet.counts import log_softmax
+from freshet.durable import write_json
 from freshet.errors import ArtifactError, ConfigError, NotServing
 from freshet.ports import State
 from freshet.serving import Ask, Posted, Recommender
@@ -267,6 +268,43 @@ def test_rules_are_read_anew_and_a_wrong_one_changes_nothing(
     assert best.id not in [offer.id for offer in shown]
 
 
+def test_rules_hold_for_requests_that_say_so(shop: Workspace, served: tuple[Recommender, State]) -> None:
+    recommender, _ = served
+    best = recommender.explore(Ask(history=(), interests=1, items=0)).interests[0]
+    path = shop.root / "freshet.toml"
+    rule = f'\n[[serving.rules]]\nattribute = "region"\nvalues = ["DE"]\nblocked = ["{best.id}"]\n'
+    path.write_text(path.read_text() + rule)
+    recommender.reload()
+
+    def first(region: str) -> int:
+        ask = Ask(history=(), interests=1, items=0, attributes={"region": region})
+        return recommender.explore(ask).interests[0].id
+
+    assert first("FR") == best.id
+    assert first("DE") != best.id
+
+
+def test_releases_that_are_held_stay_open(shop: Workspace, served: tuple[Recommender, State]) -> None:
+    recommender, _ = served
+    published(shop, SECOND)
+    for _ in range(4):
+        release = shop.releases.current()
+        assert release is not None
+        again = replace(release, number=release.number + 1, run="again", previous=release.number)
+        write_json(shop.root / "releases" / f"{again.number}.json", again.as_dict())
+        shop.releases.point_to(again.number)
+        if again.number == 3:
+            recommender.hold(1)
+        recommender.reload()
+    assert recommender.current == 6
+    opened = {one["number"] for one in recommender.releases() if one["open"]}
+    assert 1 in opened
+    assert len(opened) <= 5
+    assert recommender.explore(Ask(history=(), release=1)).release == 1
+    with pytest.raises(ArtifactError, match="no release 99"):
+        recommender.hold(99)
+
+
 def test_only_where_rules_allow_nothing_an_answer_is_empty(
     shop: Workspace, served: tuple[Recommender, State]
 ) -> None:
@@ -293,6 +331,12 @@ def test_explained(served: tuple[Recommender, State]) -> None:
     assert first["rank"] == 1
     assert first["probability"] == pytest.approx(math.exp(answer.interests[0].score), rel=1e-3)
     assert {"counts"} <= set(first["parts"])
+    release = recommender._releases.current
+    context = tuple(release.items[item] for item in items[-2:])
+    row = release.interests.ids[release.table.look_up(context).successors].tolist()
+    for offer in answer.interests:
+        assert offer.explanation is not None
+        assert row[offer.explanation["row"] - 1] == offer.id
     assert answer.context[-1] in first["because"]
 
 

@@ -24,8 +24,9 @@ def explain(
 
     Returns:
         `probability` and what each part of the mixture gives it (`counts`, `planner`, `sequence`; as far as
-        there are), `live` = the factor by live signals, `rank` among all that may be offered, `evidence` =
-        what recent transitions of others say, and a sentence.
+        there are), `live` = the factor by live signals, `rank` among all that may be offered, `row` = the rank
+        in the table's row of the user's own context (or of what that falls back to), `evidence` = what recent
+        transitions of others say, and a sentence.
     """
     parts = {"counts": scores.count, "planner": scores.planner, "sequence": scores.sequence}
     found: dict[str, Any] = {
@@ -33,6 +34,7 @@ def explain(
         "rank": int((scores.final > scores.final[interest]).sum()) + 1,
         "parts": {name: _share(values[interest]) for name, values in parts.items() if values is not None},
         "live": round(math.exp(float(bonus[interest])), 3) if len(bonus) else None,
+        "row": _in_row(release, context, interest),
         "evidence": _evidence(release, context, interest),
     }
     found["because"] = _sentence(release, context, found, interest)
@@ -41,6 +43,13 @@ def explain(
 
 def _share(logp: float) -> float:
     return float(f"{math.exp(float(logp)):.4g}")
+
+
+def _in_row(release: OpenRelease, context: Context, interest: int) -> int | None:
+    """Rank in the row that answers the context; None where the row doesn't reach so far."""
+    row = release.table.look_up(context).successors
+    places = np.flatnonzero(row == interest)
+    return int(places[0]) + 1 if len(places) else None
 
 
 def _evidence(release: OpenRelease, context: Context, interest: int) -> dict[str, Any] | None:

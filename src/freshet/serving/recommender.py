@@ -145,6 +145,14 @@ class Recommender:
         self._releases.pin(number)
         return self.current
 
+    def hold(self, *numbers: int) -> None:
+        """Keep these releases open beside the one that serves, such as the arms of an experiment.
+
+        Raises:
+            ArtifactError: one can't be opened; everything stays as it was.
+        """
+        self._releases.hold(frozenset(numbers))
+
     def releases(self) -> list[dict[str, Any]]:
         """The releases that there are, newest first, and which of them are open, serve, are pinned."""
         return self._releases.listed()
