@@ -24,9 +24,9 @@ def explain(
 
     Returns:
         `probability` and what each part of the mixture gives it (`counts`, `planner`, `sequence`; as far as
-        there are), `live` = the factor by live signals, `rank` among all that may be offered, `row` = the rank
-        in the table's row of the user's own context (or of what that falls back to), `evidence` = what recent
-        transitions of others say, and a sentence.
+        there are), `live` = the factor by live signals, `rank` among all that may be offered, `row` = the
+        rank in the table's row of the user's own context (or of what that falls back to), `evidence` = what
+        recent transitions of others say, and a sentence.
     """
     parts = {"counts": scores.count, "planner": scores.planner, "sequence": scores.sequence}
     found: dict[str, Any] = {
