@@ -17,11 +17,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from freshet import checksums, pipeline
+from freshet.backends.states.lmdb import LmdbState
 from freshet.doctor import visit
-from freshet.errors import DiskFull
+from freshet.errors import DiskFull, StateError
 from freshet.events import EventLog
 from freshet.inspect import open_release
 from freshet.workspace import Releases, Workspace
+from tests.backends.states.facts import fact
 from tests.steps.world import (
     FAKE,
     FIRST,
@@ -182,3 +184,40 @@ def test_publish_then_rollback_equals_before(done: list[str]) -> None:
             elif before.previous is not None:
                 history.append(releases.point_to(before.previous))
             assert {n: releases.get(n) for n in files} == files  # no release ever changes
+
+
+@pytest.mark.slow
+def test_a_server_killed_in_the_middle_of_events_loses_none_and_counts_none_twice() -> None:
+    """The benchmark with few kills: events over HTTP, the journal, the log."""
+    command = [
+        sys.executable,
+        "benchmarks/serving_chaos.py",
+        "--kills",
+        "3",
+        "--collect-kills",
+        "2",
+        "--json",
+    ]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads(done.stdout)
+    assert found["kills"] == 3
+    assert found["acknowledged"] > 100
+    assert [found[name] for name in ("lost", "twice", "log_lost", "log_twice", "forgotten")] == [0] * 5
+
+
+def test_a_state_on_a_full_disk_does_nothing_by_halves_and_goes_on_when_there_is_room(disk: Path) -> None:
+    state = LmdbState(disk / "state", 1)
+    assert sum(state.record([fact(n) for n in range(100)])) == 100
+    filler = fill(disk, 100 << 10)
+    at = 100
+    with pytest.raises(StateError, match="its disk is full") as told:  # noqa: PT012 - it takes some until it is full
+        while True:
+            state.record([fact(n, body=b"x" * 500) for n in range(at, at + 20)])
+            at += 20
+    assert told.value.retryable
+    assert "free some space" in told.value.hint
+    assert len(state.events.read(0, 100_000)) == at, "of a batch that failed something is there"
+    filler.unlink()
+    assert state.record([fact(n) for n in range(at + 20)]) == [False] * at + [True] * 20
+    state.close()

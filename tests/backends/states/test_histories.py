@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freshet.backends.states.histories import decode, encode, merge, told
+from freshet.backends.states.histories import decode, encode, engage, merge
 from freshet.types import REMEMBERED, Fact, History
 
 TIMES = st.integers(0, 30)
@@ -58,10 +58,19 @@ def test_facts_leave_the_last_items_by_time_and_key(rows: list[tuple[int, int, i
     engaged = [row for row in rows if row[3]]
     latest = {item: max(t for i, t, *_ in engaged if i == item) for item, *_ in engaged}
     last = sorted((time, item) for item, time in latest.items())[-REMEMBERED:]
-    got = told(facts).get(b"u", History.empty())
+    got = decode(engage(None, [fact for fact in facts if fact.engaged]))
     assert list(zip(got.item_times.tolist(), got.items.tolist(), strict=True)) == last
     interests = {i: max(t for _, t, j, _ in engaged if j == i) for _, _, i, _ in engaged if i >= 0}
     assert dict(zip(got.interests.tolist(), got.interest_times.tolist(), strict=True)) == interests
+
+
+@given(HISTORIES, st.lists(st.tuples(st.integers(0, 200), TIMES, st.integers(-1, 9)), max_size=20))
+def test_engaging_is_merging(known: History, rows: list[tuple[int, int, int]]):
+    facts = [Fact(b"", b"u", item, interest, time, True, b"") for item, time, interest in rows]
+    merged = known
+    for item, time, interest in rows:
+        merged = merge(merged, history({item: time}, {interest: time} if interest >= 0 else {}))
+    assert engage(encode(known), facts) == encode(merged)
 
 
 def test_a_size_is_known():

@@ -7,6 +7,7 @@ transaction of the process is open. Both are kept here.
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from freshet.errors import StateError, StateFull
 
 NAMES = ("users", "events", "identities", "impressions", "notes", "positions")
 _READERS = 1024
+_LITTLE = 1 << 20
 _DAMAGE = lmdb.CorruptedError, lmdb.InvalidError, lmdb.PageNotFoundError, lmdb.VersionMismatchError
 _SPARE = 16 << 20
 """Bytes by which the map grows so that a full one can be trimmed: even forgetting writes pages first."""
@@ -165,8 +167,14 @@ def telling(folder: Path) -> Iterator[None]:
             "that were not collected yet are only in the damaged file",
         ) from None
     except (lmdb.Error, OSError) as error:
+        why = "its disk is full" if _is_full(folder) else str(error)
         raise StateError(
-            f"the state {folder} can't be used: {error}",
+            f"the state {folder} can't be used: {why}",
             hint="free some space, or see to the disk; then it works again",
             retryable=True,
         ) from None
+
+
+def _is_full(folder: Path) -> bool:
+    """Whether so little room is left that a write may have failed for it: LMDB tells of a bad disk then."""
+    return folder.is_dir() and shutil.disk_usage(folder).free < _LITTLE

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import groupby, islice
 from pathlib import Path
 
 from lmdb import Transaction
@@ -51,7 +51,7 @@ class LmdbState:
             return []
         with self._file.transaction(write=True) as transaction:
             new = self.events.record(transaction, facts)
-            self._merge(transaction, of.told(f for f, is_new in zip(facts, new, strict=True) if is_new))
+            self._engage(transaction, [f for f, n in zip(facts, new, strict=True) if n and f.engaged])
         return new
 
     def merge(self, histories: Iterable[tuple[bytes, History]]) -> None:
@@ -59,17 +59,19 @@ class LmdbState:
         for batch in _batches(histories):
             with self._file.transaction(write=True) as transaction:
                 for user, history in batch:
-                    self._merge(transaction, {user: history})
+                    merged = of.merge(self._history(transaction, user), history)
+                    transaction.put(user, of.encode(merged), db=self._file.databases["users"])
 
     def close(self) -> None:
         """Let go of the file; the last one in this process closes it."""
         release(self._file)
 
-    def _merge(self, transaction: Transaction, said: dict[bytes, History]) -> None:
+    def _engage(self, transaction: Transaction, facts: Sequence[Fact]) -> None:
         database = self._file.databases["users"]
-        for user, history in sorted(said.items()):  # neighbours share pages
-            merged = of.merge(self._history(transaction, user), history)
-            transaction.put(user, of.encode(merged), db=database)
+        by_user = sorted(facts, key=_user)  # neighbours share pages
+        for user, of_user in groupby(by_user, key=_user):
+            known = transaction.get(user, db=database)
+            transaction.put(user, of.engage(None if known is None else bytes(known), of_user), db=database)
 
     def _history(self, transaction: Transaction, user: bytes) -> History:
         data = transaction.get(user, db=self._file.databases["users"])
@@ -177,6 +179,10 @@ class LmdbNotes:
 def _position(data: bytes | memoryview) -> int:
     position: int = _POSITION.unpack(data)[0]
     return position
+
+
+def _user(fact: Fact) -> bytes:
+    return fact.user
 
 
 def _batches(histories: Iterable[tuple[bytes, History]]) -> Iterator[list[tuple[bytes, History]]]:
