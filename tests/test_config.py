@@ -94,9 +94,11 @@ def test_a_missing_or_unreadable_file_is_named(tmp_path: Path) -> None:
         load(tmp_path / "freshet.toml")
 
 
-def test_a_sequence_model_is_used_where_torch_is_needed_anyway() -> None:
+def test_a_sequence_model_and_a_ranker_are_used_where_torch_is_needed_anyway() -> None:
     def used(text: str) -> bool:
-        return parse(text, "here").sequence.use
+        found = parse(text, "here").sequence.use
+        assert parse(text.replace("[sequence]", "[ranker]"), "here").ranker.use == found
+        return found
 
     assert Config().sequence.use
     assert used('[planner]\nkind = "transformers"\nmodel = "m"')

@@ -236,6 +236,22 @@ class SequenceConfig(_Section):
     seed: int = Field(0, description="seed of initialisation and order")
 
 
+class RankerConfig(_Section):
+    """The ranker of items within an interest; trained as often as the planner."""
+
+    use: bool = Field(
+        False,
+        description="whether releases carry one, so that answers hold items; training needs torch",
+    )
+    max_examples: int = Field(
+        200_000, ge=100, description="at most so many engagements are learned from, the latest ones"
+    )
+    max_seconds: float = Field(
+        240.0, gt=0, description="each of its two trainings stops when this is reached"
+    )
+    seed: int = Field(0, description="seed of initialisation and order")
+
+
 class ScheduleConfig(_Section):
     """When the fast path is due."""
 
@@ -371,6 +387,7 @@ class Config(_Section):
     inference: InferenceConfig = InferenceConfig()
     table: TableConfig = TableConfig()
     sequence: SequenceConfig = SequenceConfig()
+    ranker: RankerConfig = RankerConfig()
     schedule: ScheduleConfig = ScheduleConfig()
     live: LiveConfig = LiveConfig()
     serving: ServingConfig = ServingConfig()
@@ -379,15 +396,18 @@ class Config(_Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _sequence_by_planner(cls, given: Any) -> Any:
-        """Use a sequence model where torch is needed anyway, unless the file says otherwise (decision 12)."""
-        if not isinstance(given, dict):
-            return given
-        planner, sequence = given.get("planner", {}), given.get("sequence", {})
-        if not isinstance(planner, dict) or not isinstance(sequence, dict) or "use" in sequence:
+    def _torch_by_planner(cls, given: Any) -> Any:
+        """Use what torch trains where it is needed anyway, unless the file says otherwise (decision 12)."""
+        planner = given.get("planner", {}) if isinstance(given, dict) else None
+        if not isinstance(planner, dict):
             return given
         local = planner.get("kind", "scratch") in ("scratch", "transformers")
-        return {**given, "sequence": {**sequence, "use": local}}
+        found = dict(given)
+        for name in ("sequence", "ranker"):
+            section = found.get(name, {})
+            if isinstance(section, dict) and "use" not in section:
+                found[name] = {**section, "use": local}
+        return found
 
 
 def load(path: Path) -> Config:

@@ -8,7 +8,7 @@
       -> inference     contexts whose prompt changed -> ranked successors
       -> table         fuse, verify, publish
 
-Beside the table lies what else serves: the live overlay.
+Beside the table lies what else serves: the live overlay, and a ranker of items.
 
 Everything is computed as of a moment and reads only what was known before it. A step whose output exists is
 skipped, so a killed run continues where it was and a repeated one changes nothing.
@@ -22,14 +22,14 @@ from pathlib import Path
 from freshet.errors import ArtifactError, ConfigError, NotEnoughData, WrongFormat
 from freshet.events import ImportReport
 from freshet.ports import Artifact, State
-from freshet.steps import cadence, churn, overlays, sequencing
+from freshet.steps import cadence, churn, overlays, ranking, sequencing
 from freshet.steps.collecting import Collected, collect
 from freshet.steps.counting import Counting
 from freshet.steps.knowledge import Knowledge, learn
 from freshet.steps.late import LatePlanner
 from freshet.steps.publishing import check, foresee, make_table, previous_of, publish, rules_of, settings_of
 from freshet.steps.remembering import remember
-from freshet.steps.sources import import_sources, latest
+from freshet.steps.sources import committed, import_sources, latest
 from freshet.steps.tuning import accepted, attempted, finetune
 from freshet.types import AsOf, CadenceDecision
 from freshet.workspace import Record, Release, Run, Workspace
@@ -136,6 +136,28 @@ def fast_path(
     return run.record
 
 
+def rank_items(ws: Workspace, as_of: AsOf | None = None) -> tuple[Record, Artifact]:
+    """Train a ranker of items as of a moment, judge it, and publish it beside the current table.
+
+    It joins the current release only if it is of now and of the release's interests.
+
+    Returns:
+        The run, and the item model whose manifest says how it was `judged`.
+    """
+    with ws.run("ranker", str(as_of or "")) as run:
+        known = learn(ws, run, _moment(ws, run, as_of))
+        trained = ranking.train(ws, run, known)
+        ranker = ranking.up_to_date(ws, run, known, trained)
+        current = ws.releases.current()
+        if current is None:
+            run.say("there is no release yet for the ranker to join: `freshet run` makes one")
+        elif known.as_of.day < latest(ws).day or current.interests != known.interests_version:
+            run.say(f"the ranker as of {known.as_of} does not join release {current.number}")
+        else:
+            publish(ws, run, committed(ws, "tables", current.table), current.overlay, ranker.version)
+    return run.record, trained
+
+
 def plan(ws: Workspace, as_of: AsOf | None = None, today: datetime | None = None) -> Record:
     """What a refresh as of a moment would infer and copy, and what that should cost; nothing is made."""
     with ws.run("plan", str(as_of or "")) as run:
@@ -167,8 +189,8 @@ def approve(ws: Workspace, run_id: str, reviewer: str) -> Record:
                     hint=f"`freshet reject {run_id}`, or `freshet refresh --as-of {record.as_of} --publish`",
                 )
             with ws.recorded(held, command, record.as_of) as run:
-                overlay = overlays.of_table(ws, made.version)
-                record.release = publish(ws, run, made, overlay.version if overlay else "").number
+                overlay, ranker = overlays.of_table(ws, made.version), ranking.of_table(ws, made)
+                record.release = publish(ws, run, made, overlay.version if overlay else "", ranker).number
         return _reviewed(ws, record, reviewer, "approved")
 
 
@@ -227,8 +249,9 @@ def _refresh(
     if why_not:
         run.say(f"table {made.version} as of {known.as_of} {why_not}: CURRENT is not moved (--publish does)")
         return
+    ranker = ranking.for_release(ws, run, known)
     churn.guard(ws, run, known, counting, made)
-    publish(ws, run, made, overlay.version if overlay else "")
+    publish(ws, run, made, overlay.version if overlay else "", ranker)
 
 
 def _is_another(ws: Workspace, known: Knowledge, model: Artifact | None, current: Release) -> bool:
@@ -277,7 +300,10 @@ def _was_rolled_back(ws: Workspace, made: Artifact) -> bool:
 
 def _check_parts(ws: Workspace, release: Release) -> None:
     """Whether a release could be opened if it served."""
-    for kind, version in (("tables", release.table), ("interests", release.interests)):
+    parts = {"tables": release.table, "interests": release.interests, "rankers": release.ranker}
+    for kind, version in parts.items():
+        if not version:
+            continue
         try:
             found = ws.store.find(kind, version)
             lost = f"{kind}/{version} is missing" if found is None else ""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -26,6 +26,7 @@ from freshet.types import (
     Interests,
     Prompt,
     Ranking,
+    RankingWeights,
     SequenceWeights,
     Signs,
     TuningReport,
@@ -221,6 +222,62 @@ class SequenceTrainer(Protocol):
         """Identity of the recipe: what decides the weights beside the job."""
 
     def train(self, job: SequenceJob, progress: Progress = silent) -> tuple[SequenceWeights, SequenceReport]:
+        """The weights, equal for equal jobs unless `max_seconds` cut one short, and what it took."""
+
+
+@dataclass(frozen=True, slots=True)
+class RankingJob:
+    """Everything a trainer of a ranker needs: which item was engaged next, n rows in the order of time.
+
+    Attributes:
+        recent: (n, R) numbers of the items engaged last, most recent last, right-aligned, -1 padded; none is
+            empty.
+        following: (n,) the item engaged next.
+        moment: (n,) which of g moments a row belongs to.
+        prior: (g, V) scores of the items before each moment without any history: histories are to say what
+            they add.
+        there: (g, V) items that were there at each moment: the others are no candidates.
+        start: (N + 1,) items of interest i are start[i] to start[i + 1], not included.
+        vectors: (V, a) what items are about.
+        later: numbers of rows that are held out: they tell when to stop; None = `passes` does.
+        passes: over the rows, where nothing is held out.
+        max_seconds: training stops after the step in which this is reached.
+    """
+
+    recent: NDArray[np.int32]
+    following: NDArray[np.int32]
+    moment: NDArray[np.int64]
+    prior: NDArray[np.float32]
+    there: BoolArray
+    start: NDArray[np.int64]
+    vectors: NDArray[np.float32]
+    later: NDArray[np.int64] | None
+    passes: float
+    max_seconds: float
+    seed: int
+
+    def __len__(self) -> int:
+        return len(self.following)
+
+    def take(self, rows: NDArray[np.int64]) -> RankingJob:
+        """The same job with the chosen rows, and none held out."""
+        return replace(
+            self,
+            recent=self.recent[rows],
+            following=self.following[rows],
+            moment=self.moment[rows],
+            later=None,
+        )
+
+
+class RankingTrainer(Protocol):
+    """Makes what ranks items."""
+
+    @property
+    def version(self) -> str:
+        """Identity of the recipe: what decides the weights beside the job."""
+
+    def train(self, job: RankingJob, progress: Progress = silent) -> tuple[RankingWeights, SequenceReport]:
         """The weights, equal for equal jobs unless `max_seconds` cut one short, and what it took."""
 
 

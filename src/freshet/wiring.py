@@ -9,6 +9,7 @@ from pathlib import Path
 from freshet.backends.planners.fake import FakeTuner
 from freshet.backends.planners.lora import LoraTuner
 from freshet.backends.planners.scratch import ScratchTuner
+from freshet.backends.sequences.item_trainer import TorchRankingTrainer
 from freshet.backends.sequences.torch_trainer import TorchSequenceTrainer
 from freshet.backends.states.lmdb import LmdbState
 from freshet.backends.stores.local import LocalStore
@@ -34,6 +35,7 @@ def open_workspace(root: Path, reporter: Reporter | None = None) -> Workspace:
         make_tuner(root, config),
         reporter or Quiet(),
         sequencer=TorchSequenceTrainer(),
+        ranker=TorchRankingTrainer(),
     )
 
 

@@ -24,6 +24,7 @@ from freshet.cli import (
     drifting,
     making,
     mending,
+    ranking,
     reading,
     replaying,
     scheduling,
@@ -50,6 +51,7 @@ app = typer.Typer(
 
 setup.add(app)
 making.add(app)
+ranking.add(app)
 reading.add(app)
 deciding.add(app)
 mending.add(app)

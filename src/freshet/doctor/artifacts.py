@@ -20,6 +20,8 @@ KINDS = {
     "models": "the next run fine-tunes again; releases keep serving without it",
     "gates": "the next run judges its model again",
     "sequences": "the next refresh that wants it trains it again; tables hold their own copy",
+    "itemmodels": "the next refresh that wants it trains it again; rankers hold their own copy",
+    "rankers": "the next refresh as of its day makes it again",
     "tables": "the next refresh as of its day makes it again",
     "overlays": "releases with it serve without live signals; the next refresh as of its day makes it again",
 }

@@ -2,10 +2,12 @@
 
 Read in this order: `building` (the two entry points), `catalogue` (what is read), `text`, `engagement`
 and `vectors` (items as vectors), `tree` and `partition` (the hierarchy), `describe`, `identity`,
-`newcomers`, `quality`, `model` (what is stored).
+`newcomers`, `quality`, `model` (what is stored), `about` (what of it a ranker of items reads).
 """
 
+from freshet.interests.about import About, about
 from freshet.interests.building import assign, build
-from freshet.interests.model import load
+from freshet.interests.engagement import vectors as co_engagement
+from freshet.interests.model import load, load_paths
 
-__all__ = ["assign", "build", "load"]
+__all__ = ["About", "about", "assign", "build", "co_engagement", "load", "load_paths"]

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from freshet import counts, evidence, interests, live, ranking, table
+from freshet import counts, evidence, interests, live, table
 from freshet.config import Config
 from freshet.errors import ArtifactError
 from freshet.ports import Artifact, Journal, Store
@@ -19,7 +19,7 @@ from freshet.serving.choosing import likeness_of
 from freshet.serving.recall import Recalled, horizon, recall
 from freshet.serving.rules import RequestRules
 from freshet.serving.shelf import Shelf
-from freshet.steps import publishing
+from freshet.steps import publishing, ranking
 from freshet.types import MOVE, AsOf, Entry, Evidence, Interests
 from freshet.workspace import Release
 
@@ -132,7 +132,7 @@ def open_release(store: Store, config: Config, release: Release) -> OpenRelease:
         seed=settings["seed"],
         since=int(moment) * MICROSECONDS,
         overlay=live.read(_found(store, "overlays", release.overlay).path) if release.overlay else None,
-        shelf=Shelf.of(ranking.read(_found(store, "rankers", release.ranker).path))  # type: ignore[arg-type]
+        shelf=Shelf.of(ranking.open_ranker(_found(store, "rankers", release.ranker)))
         if release.ranker
         else None,
         rules=RequestRules.of(config, known),

@@ -12,7 +12,7 @@ from freshet.types.evidence import ContextEvidence, Evidence, Successor
 from freshet.types.interests import Eligibility, Interests
 from freshet.types.keys import identity, item_key, user_key, user_number
 from freshet.types.planning import Cost, Example, PlannerRows, Prompt, Ranking, TuningReport, Usage
-from freshet.types.scoring import Fusion, Mixture, Scores, SequenceWeights
+from freshet.types.scoring import Fusion, Mixture, RankingWeights, Scores, SequenceWeights
 from freshet.types.serving import MOVE, REMEMBERED, Answer, Entry, Fact, History, ItemOffer, Offer
 from freshet.types.transitions import Sums, Transitions
 
@@ -43,6 +43,7 @@ __all__ = [
     "PlannerRows",
     "Prompt",
     "Ranking",
+    "RankingWeights",
     "Scores",
     "SequenceWeights",
     "Signs",

@@ -94,3 +94,18 @@ class SequenceWeights:
     outer: NDArray[np.float32]
     outer_bias: NDArray[np.float32]
     norm: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class RankingWeights:
+    """A trained ranker of V items: how histories are read, and what makes an item's embedding.
+
+    Attributes:
+        sequence: of the network; its bias is zero, and it has no prior.
+        project, offset: (a, d) and (d,); the embedding of an item that was not learned from is
+            vector (a,) @ project + offset.
+    """
+
+    sequence: SequenceWeights
+    project: NDArray[np.float32]
+    offset: NDArray[np.float32]

@@ -13,7 +13,7 @@ from typing import Any
 
 from freshet.config import Config
 from freshet.durable import TellingWhenFull
-from freshet.ports import SequenceTrainer, Store, Tuner
+from freshet.ports import RankingTrainer, SequenceTrainer, Store, Tuner
 from freshet.workspace.lease import Lease, lease
 from freshet.workspace.ledger import Ledger, Quiet, Reporter, Run
 from freshet.workspace.releases import Releases
@@ -41,7 +41,7 @@ class Workspace:
         reporter: who watches.
         wait: seconds a run waits for another one to end.
         log: the workspace whose events are read, where that is another one: a replay keeps its own artifacts.
-        sequencer: trains sequence models; None = it can't be done here.
+        sequencer, ranker: train sequence models and what ranks items; None = it can't be done here.
     """
 
     root: Path
@@ -52,6 +52,7 @@ class Workspace:
     wait: float = 0.0
     log: Path | None = None
     sequencer: SequenceTrainer | None = None
+    ranker: RankingTrainer | None = None
 
     @property
     def source(self) -> Path:

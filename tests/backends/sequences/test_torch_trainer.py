@@ -47,10 +47,11 @@ def test_the_frozen_model_computes_what_was_trained(layers: int) -> None:
     from freshet.backends.sequences.training import Rows, Training
 
     sequences = chain(300)
-    training = Training(replace(SMALL, layers=layers), job(sequences), lambda done, total: None, 0.0)
+    rows, recipe = Rows(sequences), replace(SMALL, layers=layers)
+    training = Training(recipe, job(sequences), rows, lambda done, total: None, 0.0)
     network = training.for_passes(2.0)
     with torch.no_grad():
-        wanted = Rows(sequences).logits(network, torch.arange(300)).numpy()
+        wanted = rows.logits(network, torch.arange(300)).numpy()
     model = SequenceModel(network.frozen())
     for moment in range(3):
         rows = sequences.moment == moment

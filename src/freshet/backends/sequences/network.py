@@ -74,8 +74,13 @@ class Network(nn.Module):
         Args:
             prior: (n, P, V) log-probabilities known beforehand.
         """
-        table, length = self.embedding(), recent.shape[1]
-        there = recent >= 0
+        table = self.embedding()
+        beforehand = torch.einsum("npv,p->nv", prior, self.prior) + self.bias
+        return self.read(table, recent) @ table.T + beforehand
+
+    def read(self, table: Tensor, recent: Tensor) -> Tensor:
+        """(n, d) states of (n, r) recent, by the (V, d) embeddings."""
+        length, there = recent.shape[1], recent >= 0
         stream = self._dropped(table[recent.clamp(min=0)] + self.position[-length:])
         for layer in range(self.shape.layers):
             asked = 1 if layer == self.shape.layers - 1 else length
@@ -83,8 +88,7 @@ class Network(nn.Module):
             inner = _norm(stream, self.forward_norm[layer]) @ self.inner[layer] + self.inner_bias[layer]
             outer = self._dropped(inner.relu()) @ self.outer[layer] + self.outer_bias[layer]
             stream = stream + self._dropped(outer)
-        beforehand = torch.einsum("npv,p->nv", prior, self.prior) + self.bias
-        return _norm(stream[:, -1], self.norm) @ table.T + beforehand
+        return _norm(stream[:, -1], self.norm)
 
     def _attend(self, layer: int, stream: Tensor, there: Tensor, asked: int) -> Tensor:
         """(n, asked, d) what the last `asked` positions take from those before them."""
@@ -129,11 +133,26 @@ class Network(nn.Module):
         )
 
 
+def outside(
+    network: Network, vectors: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """((a, d), (d,)) that make embeddings of vectors like the (V, a) the network was made with."""
+    project = network.project.detach().numpy()
+    centre, scale = _spread(vectors)
+    return np.asarray(project / scale, np.float32), np.asarray(-(centre / scale) @ project, np.float32)
+
+
 def _norm(stream: Tensor, scale_and_shift: Tensor) -> Tensor:
     return layer_norm(stream, stream.shape[-1:], scale_and_shift[0], scale_and_shift[1])
 
 
 def _standardised(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     """Centred, of unit variance on the whole."""
-    centred = vectors - vectors.mean(axis=0) if len(vectors) else vectors
-    return np.asarray(centred / max(float(centred.std()) if centred.size else 1.0, 1e-12), np.float32)
+    centre, scale = _spread(vectors)
+    return np.asarray((vectors - centre) / scale, np.float32)
+
+
+def _spread(vectors: NDArray[np.float32]) -> tuple[NDArray[np.float32], float]:
+    """(a,) mean, and standard deviation of all that is left of the (V, a) vectors."""
+    centre = vectors.mean(axis=0) if len(vectors) else np.zeros(vectors.shape[1], np.float32)
+    return centre, max(float((vectors - centre).std()) if vectors.size else 1.0, 1e-12)

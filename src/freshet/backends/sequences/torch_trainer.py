@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from freshet.backends.planners.extras import need_local
 from freshet.errors import NotEnoughData
-from freshet.ports import Progress, SequenceJob, SequenceReport, Sequences, silent
-from freshet.types import SequenceWeights, Usage
+from freshet.ports import Progress, SequenceJob, SequenceReport, silent
+from freshet.types import IntArray, SequenceWeights, Usage
 
 if TYPE_CHECKING:
     from freshet.backends.sequences.network import Network
@@ -72,27 +72,27 @@ class TorchSequenceTrainer:
                 f"{rows} sequences are too few to learn from, {FEWEST} are needed",
                 hint="import more events, or set [sequence] use = false",
             )
-        from freshet.backends.sequences.training import Training
+        from freshet.backends.sequences.training import Rows, Training
 
-        with _one_thread():
+        with one_thread():
             started = time.monotonic()
             passes, held_out, spent = job.passes, None, 0.0
             if not job.passes:
                 cut = rows - rows // 5
                 earlier, later = job.sequences.take(slice(cut)), job.sequences.take(slice(cut, None))
-                search = Training(self.recipe, replace(job, sequences=earlier), progress, started)
-                passes, held_out = search.until_no_better(later)
+                search = Training(self.recipe, job, Rows(earlier), progress, started)
+                passes, held_out = search.until_no_better(Rows(later))
                 spent = search.read
-            training = Training(self.recipe, job, progress, started)
+            training = Training(self.recipe, job, Rows(job.sequences), progress, started)
             network = training.for_passes(passes)
-            usage = _usage(network, job.sequences, spent + training.read)
+            usage = usage_of(network, job.sequences.recent, spent + training.read)
             return network.frozen(), SequenceReport(rows, passes, held_out, usage)
 
 
-def _usage(network: Network, sequences: Sequences, read: float) -> Usage:
+def usage_of(network: Network, recent: IntArray, read: float) -> Usage:
     """Forward and backward (three times the forward) of so many rows; all parameters work on every token,
     the embeddings of all V things once a row."""
-    per_row = float((sequences.recent >= 0).sum()) / len(sequences)
+    per_row = float((recent >= 0).sum()) / len(recent)
     shape = network.shape
     body = shape.layers * (4 * shape.width**2 + 2 * shape.width * shape.inner)
     forward = 2.0 * (body * per_row + shape.width * shape.vocabulary)
@@ -100,7 +100,8 @@ def _usage(network: Network, sequences: Sequences, read: float) -> Usage:
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
+    """torch on one thread in the block: its sums don't depend on the machine's cores."""
     import torch
 
     before = torch.get_num_threads()

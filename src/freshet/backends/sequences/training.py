@@ -6,7 +6,7 @@ import copy
 import math
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from freshet.backends.sequences.network import HIDDEN, Network, Shape
-from freshet.ports import Progress, SequenceJob, Sequences
+from freshet.ports import Progress, RankingJob, SequenceJob, Sequences
 
 if TYPE_CHECKING:
     from freshet.backends.sequences.torch_trainer import Recipe
@@ -38,19 +38,23 @@ class Training:
 
     Attributes:
         average: the network with averaged weights, which is the one that counts.
+        best: what it was when it did best on held-out rows.
         read: rows computed so far, those judged for a third (no backward pass).
     """
 
-    def __init__(self, recipe: Recipe, job: SequenceJob, progress: Progress, started: float) -> None:
-        self.recipe, self.job, self.progress = recipe, job, progress
+    def __init__(
+        self, recipe: Recipe, job: SequenceJob | RankingJob, rows: Learned, progress: Progress, started: float
+    ) -> None:
+        self.recipe, self.progress = recipe, progress
         self._until = started + job.max_seconds
-        self._rows = Rows(job.sequences)
+        self._rows = rows
         self._random = torch.Generator().manual_seed(job.seed)
         with torch.random.fork_rng(devices=[]):  # the process's own random numbers stay as they were
             torch.manual_seed(job.seed)
             self._dropping = torch.random.get_rng_state()
-            self.network = Network(_shape(recipe, job), job.vectors)
+            self.network = Network(rows.shape(recipe), job.vectors)
         self.average = copy.deepcopy(self.network).eval()
+        self.best = self.average
         self._optimiser = _optimiser(self.network, recipe)
         self._step = 0
         self.read = 0.0
@@ -64,9 +68,8 @@ class Training:
         self._train(max(1, round(passes * self._steps_a_pass)), lambda: False)
         return self.average
 
-    def until_no_better(self, held: Sequences) -> tuple[float, float]:
+    def until_no_better(self, held: Learned) -> tuple[float, float]:
         """(passes, nats per row) at which the averaged network did best on held-out rows."""
-        rows = Rows(held)
         best, best_step, worse = math.inf, 1, 0
         every = max(1, self._steps_a_pass // 2)
 
@@ -74,9 +77,10 @@ class Training:
             nonlocal best, best_step, worse
             if self._step % every:
                 return False
-            nats = self._judge(rows)
+            nats = self._judge(held)
             if nats < best - LEAST_GAIN:
                 best, best_step, worse = nats, self._step, 0
+                self.best = copy.deepcopy(self.average)
             else:
                 worse += 1
             return worse >= self.recipe.patience
@@ -90,7 +94,7 @@ class Training:
             order, place = torch.empty(0, dtype=torch.int64), 0
             while self._step < steps and (self._step == 0 or time.monotonic() < self._until):
                 if place >= len(order):
-                    order, place = torch.randperm(len(self._rows), generator=self._random), 0
+                    order, place = self._rows.order(self._random), 0
                 chosen = order[place : place + self.recipe.batch_size]
                 place += len(chosen)
                 self._learn(chosen)
@@ -105,7 +109,7 @@ class Training:
         for group in self._optimiser.param_groups:
             group["lr"] = group["pace"] * self.recipe.learning_rate * min(1.0, self._step / WARM_UP)
         self._optimiser.zero_grad(set_to_none=True)
-        loss = cross_entropy(self._rows.logits(self.network, chosen), self._rows.following[chosen])
+        loss = self._rows.loss(self.network, chosen) / len(chosen)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         self._optimiser.step()
@@ -115,28 +119,54 @@ class Training:
         with torch.no_grad():
             torch._foreach_lerp_(list(self.average.parameters()), list(self.network.parameters()), 1 - keep)
 
-    def _judge(self, rows: Rows) -> float:
+    def _judge(self, rows: Learned) -> float:
         total = 0.0
         with torch.no_grad():
             for chosen in torch.split(torch.arange(len(rows)), JUDGED):
-                logits = rows.logits(self.average, chosen)
-                total += float(cross_entropy(logits, rows.following[chosen], reduction="sum"))
+                total += float(rows.loss(self.average, chosen))
         self.read += len(rows) / 3
         return total / len(rows)
+
+
+class Learned(Protocol):
+    """Rows that a network learns from."""
+
+    def __len__(self) -> int: ...
+
+    def shape(self, recipe: Recipe) -> Shape:
+        """Of the network that learns from them."""
+
+    def order(self, random: torch.Generator) -> Tensor:
+        """(n,) the order of one pass."""
+
+    def loss(self, network: Network, chosen: Tensor) -> Tensor:
+        """Nats of the chosen rows, added up."""
 
 
 class Rows:
     """Sequences as tensors."""
 
     def __init__(self, sequences: Sequences) -> None:
-        self.recent = _tensor(sequences.recent.astype(np.int64))
-        self.following = _tensor(sequences.following.astype(np.int64))
-        self.known = _tensor(sequences.known)
-        self.prior = _tensor(sequences.prior.astype(np.float32))
-        self.moment = _tensor(sequences.moment)
+        self.recent = tensor(sequences.recent.astype(np.int64))
+        self.following = tensor(sequences.following.astype(np.int64))
+        self.known = tensor(sequences.known)
+        self.prior = tensor(sequences.prior.astype(np.float32))
+        self.moment = tensor(sequences.moment)
 
     def __len__(self) -> int:
         return len(self.following)
+
+    def shape(self, recipe: Recipe) -> Shape:
+        """Of the network that learns from them."""
+        return shape(recipe, self.known.shape[1], self.recent.shape[1], self.prior.shape[1])
+
+    def order(self, random: torch.Generator) -> Tensor:
+        """(n,) any order."""
+        return torch.randperm(len(self), generator=random)
+
+    def loss(self, network: Network, chosen: Tensor) -> Tensor:
+        """Nats of the chosen rows, added up."""
+        return cross_entropy(self.logits(network, chosen), self.following[chosen], reduction="sum")
 
     def logits(self, network: Network, chosen: Tensor) -> Tensor:
         """(n, V) with what is known out of the running: it is never a candidate."""
@@ -144,21 +174,15 @@ class Rows:
         return logits.masked_fill(self.known[chosen], HIDDEN)
 
 
-def _tensor(array: NDArray[np.generic]) -> Tensor:
+def tensor(array: NDArray[np.generic]) -> Tensor:
+    """The same values, sharing memory where that is possible."""
     return torch.from_numpy(np.ascontiguousarray(array))
 
 
-def _shape(recipe: Recipe, job: SequenceJob) -> Shape:
-    _, priors, vocabulary = job.sequences.prior.shape
+def shape(recipe: Recipe, vocabulary: int, recent: int, priors: int) -> Shape:
+    """Sizes of a network by its recipe and what it learns from."""
     return Shape(
-        vocabulary,
-        job.sequences.recent.shape[1],
-        priors,
-        recipe.width,
-        recipe.layers,
-        recipe.heads,
-        recipe.inner,
-        recipe.dropout,
+        vocabulary, recent, priors, recipe.width, recipe.layers, recipe.heads, recipe.inner, recipe.dropout
     )
 
 
