@@ -53,7 +53,7 @@ def test_hits_and_gains_are_those_of_the_places() -> None:
         np.array([0, 0, 1, 2]),
     )
     by_number = lambda before, day, asked: np.tile(-np.arange(20.0), (len(asked), 1))  # noqa: E731
-    found = judge(events, rows, start, 1, {"number": by_number})
+    found = judge(events, rows, start, rows.day, {"number": by_number})
     assert found.hit["number"].tolist() == [1, 0, 0]  # item 0 is seen: 1 and 3 stand at 0 and 2
     ideal = 1 + 1 / np.log2(3)
     np.testing.assert_allclose(found.gain["number"], [(1 + 1 / np.log2(4)) / ideal, 0, 0])
@@ -72,7 +72,9 @@ def test_equal_scores_share_the_middle_of_their_places() -> None:
         np.ones(1, bool),
         np.zeros(1, np.int64),
     )
-    found = judge(events, rows, np.array([0, 30]), 1, {"same": lambda before, day, asked: np.zeros((1, 30))})
+    found = judge(
+        events, rows, np.array([0, 30]), rows.day, {"same": lambda before, day, asked: np.zeros((1, 30))}
+    )
     assert found.hit["same"].tolist() == [0]
 
 

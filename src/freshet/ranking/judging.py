@@ -42,22 +42,27 @@ class Judged:
 
 
 def judge(
-    log: Engagements, rows: Rows, start: NDArray[np.int64], every: int, methods: Mapping[str, Score]
+    log: Engagements,
+    rows: Rows,
+    start: NDArray[np.int64],
+    seen: NDArray[np.int32],
+    methods: Mapping[str, Score],
 ) -> Judged:
-    """Rank the interest's items for every transition of the rows, from the window's first day.
+    """Rank the interest's items for every transition of the rows, with what was known before a day.
 
     An item that was not there by then can't be ranked by any method: where it is the only one, all miss.
 
     Args:
         rows: those with a novel interest; the items of one step and interest are judged together.
         start: (N + 1,) items of interest i are start[i] to start[i + 1].
+        seen: (n,) that day, for each of the rows.
     """
     _, first, group = np.unique(rows.step, return_index=True, return_inverse=True)
     asked = rows.take(first)
     targets = np.split(rows.item[np.argsort(group, kind="stable")], np.cumsum(np.bincount(group))[:-1])
     hit = {name: np.zeros(len(asked)) for name in methods}
     gain = {name: np.zeros(len(asked)) for name in methods}
-    window = asked.day // every * every
+    window = seen[first]
     for day in np.unique(window).tolist():
         before = log.before(day)
         at = np.flatnonzero(window == day)

@@ -17,8 +17,8 @@ from freshet.types import BoolArray
 Histories = Callable[[NDArray[np.int32]], NDArray[np.float32]]
 """(n, R) recent items -> (n, V) what they say of each item."""
 
-ROOM = 12_000_000
-"""Numbers that a design may hold: 50 MB."""
+ROOM = 40_000_000
+"""Numbers that a design may hold: 160 MB."""
 
 RIDGE = 1e-4
 

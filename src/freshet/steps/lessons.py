@@ -80,8 +80,8 @@ class Lessons:
             offset: (P + 1,) weights of popularity and newness.
         """
         rows = rows.take(rows.recent[:, -1] >= 0)
-        rows = rows.take(slice(max(0, len(rows) - config.max_examples), None))
-        starts, moment = np.unique(rows.day // self.every * self.every, return_inverse=True)
+        rows = rows.take(_latest(rows.day, config.max_examples, held))
+        starts, moment = np.unique(self.windows(rows), return_inverse=True)
         there = self.log.first < starts[:, None]
         known = there[moment, rows.item]
         rows, moment = rows.take(known), moment[known]
@@ -110,6 +110,10 @@ class Lessons:
         if not len(choices):
             raise NotEnoughData("nobody engaged an item that was known before", hint="import more events")
         return ranking.weigh(choices)[0]
+
+    def windows(self, rows: ranking.Rows) -> NDArray[np.int32]:
+        """(n,) the day before which popularity was counted last."""
+        return rows.day // self.every * self.every
 
     def shelves(self, weights: Mapping[str, Any]) -> ranking.Shelves:
         """The items of now with their popularity of now."""
@@ -146,13 +150,21 @@ def gather(ws: Workspace, known: Knowledge) -> Lessons:
         rows,
         _every(known.scales, rows, len(about.ids)),
         _half_lives(known.scales),
-        np.hstack([about.vectors, _together(log, rows)]),
+        np.hstack([about.vectors, together(log, rows)]),
         ranking.nearest(interests.load_paths(formed.path), known.interests.vectors),
         day_number(str(known.as_of)),
     )
 
 
-def _together(log: ranking.Engagements, rows: ranking.Rows) -> NDArray[np.float32]:
+def _latest(day: NDArray[np.int32], most: int, held: int | None) -> NDArray[np.int64]:
+    """The last rows before day `held`, `most` of them, and of those from it on a quarter as many, evenly."""
+    learned = np.flatnonzero(day < held) if held is not None else np.arange(len(day))
+    later = np.arange(len(learned), len(day))
+    thinned = later[:: max(1, -(-len(later) * 4 // most))]
+    return np.concatenate([learned[max(0, len(learned) - most) :], thinned])
+
+
+def together(log: ranking.Engagements, rows: ranking.Rows) -> NDArray[np.float32]:
     """(V, b) unit vectors of items that the same people engaged with; zero where nobody did."""
     early = log.before(int(rows.day[len(rows) // 2])) if len(rows) else log
     users = int(early.user.max(initial=-1)) + 1
@@ -223,7 +235,7 @@ class Held:
             "ranker": ranked(lessons.half_lives, weights, said),
             "popularity": popular(best),
         }
-        judged = ranking.judge(lessons.log, rows, lessons.start, lessons.every, methods)
+        judged = ranking.judge(lessons.log, rows, lessons.start, lessons.windows(rows), methods)
         final = lessons.weigh(self.first, end, said)
         names = ranking.names(lessons.half_lives)
         return _told(judged, best), {
@@ -240,7 +252,7 @@ class Held:
         day = lessons.rows.day
         rows = lessons.rows.take((day >= self.first) & (day < self.second) & lessons.rows.novel)
         methods = {f"{life}": popular(life) for life in lessons.half_lives}
-        judged = ranking.judge(lessons.log, rows, lessons.start, lessons.every, methods)
+        judged = ranking.judge(lessons.log, rows, lessons.start, lessons.windows(rows), methods)
         return max(lessons.half_lives, key=lambda life: float(judged.hit[f"{life}"].sum()))
 
 
@@ -251,13 +263,15 @@ def histories(weights: RankingWeights) -> ranking.Histories:
 
 
 def ranked(
-    half_lives: Sequence[float], weights: NDArray[np.float64], said: ranking.Histories
+    half_lives: Sequence[float], weights: NDArray[np.float64], said: ranking.Histories | None
 ) -> ranking.Score:
-    """The weighed sum of what is known beforehand and what histories say."""
+    """The weighed sum of what is known beforehand and, as the last one, what histories say."""
 
     def score(log: ranking.Engagements, day: int, rows: ranking.Rows) -> NDArray[np.floating[Any]]:
         known = next(ranking.features(log, np.array([day], np.int32), half_lives))
         prior = weights[: len(known)].astype(np.float32) @ known
+        if said is None:
+            return np.broadcast_to(prior, (len(rows), len(prior)))
         return np.asarray(prior + np.float32(weights[-1]) * said(rows.recent))
 
     return score
