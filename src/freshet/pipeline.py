@@ -136,22 +136,28 @@ def fast_path(
     return run.record
 
 
-def rank_items(ws: Workspace, as_of: AsOf | None = None) -> tuple[Record, Artifact]:
+def rank_items(
+    ws: Workspace, as_of: AsOf | None = None, today: datetime | None = None
+) -> tuple[Record, Artifact]:
     """Train a ranker of items as of a moment, judge it, and publish it beside the current table.
 
     It joins the current release only if it is of now and of the release's interests.
+
+    Args:
+        today: the current time, where the workspace is served: the day that isn't over is not learned from.
 
     Returns:
         The run, and the item model whose manifest says how it was `judged`.
     """
     with ws.run("ranker", str(as_of or "")) as run:
-        known = learn(ws, run, _moment(ws, run, as_of))
+        end = _end(ws, today)
+        known = learn(ws, run, _moment(ws, run, as_of, end))
         trained = ranking.train(ws, run, known)
         ranker = ranking.up_to_date(ws, run, known, trained)
         current = ws.releases.current()
         if current is None:
             run.say("there is no release yet for the ranker to join: `freshet run` makes one")
-        elif known.as_of.day < latest(ws).day or current.interests != known.interests_version:
+        elif known.as_of.day < end.day or current.interests != known.interests_version:
             run.say(f"the ranker as of {known.as_of} does not join release {current.number}")
         else:
             publish(ws, run, committed(ws, "tables", current.table), current.overlay, ranker.version)

@@ -151,10 +151,10 @@ def test_the_command_joins_the_current_release_but_never_from_the_past(
     ws = replace(copied(ranked[0], tmp_path / "ws"), ranker=Watched())
     before = ws.releases.current()
     assert before is not None
-    record, trained = pipeline.rank_items(ws, SECOND)
+    record, trained = pipeline.rank_items(ws, FIRST)
     assert ws.releases.current() == before
     assert record.release is None
-    assert trained.manifest["as_of"] == str(SECOND)
+    assert trained.manifest["as_of"] == str(FIRST)
     record, _ = pipeline.rank_items(ws)
     now = ws.releases.current()
     assert now is not None

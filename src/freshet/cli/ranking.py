@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from freshet.cli import answers
+from freshet.cli.making import served
 from freshet.cli.options import HERE, AsJson, Here, Moment, Wait, answer, moment, opened
 
 if TYPE_CHECKING:
@@ -26,8 +28,9 @@ def ranker(workspace: Here = HERE, as_of: Moment = None, wait: Wait = 0.0, as_js
     from freshet import pipeline
 
     at = moment(as_of)
-    with opened(workspace, wait) as ws:
-        record, trained = pipeline.rank_items(ws, at)
+    with opened(workspace, wait) as ws, served(ws) as state:
+        today = datetime.now(UTC) if state is not None else None
+        record, trained = pipeline.rank_items(ws, at, today)
     judged = trained.manifest["judged"]
     content = {"run": answers.run(record), "judged": judged, "release": record.release}
     answer(answers.document("ranker", content), as_json, lambda console: _show(console, judged))
