@@ -15,7 +15,7 @@ from freshet.workspace import Record, Workspace
 from freshet.workspace.lease import read
 from freshet.workspace.space import DRAFTS, LEASE
 
-WRITTEN_TO = ("runs", "releases", "events", "quarantine", "days", "work")
+WRITTEN_TO = ("runs", "releases", "events", "quarantine", "days", "work", "impressions")
 """Folders in which files are written aside."""
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import duckdb
 import numpy as np
@@ -20,6 +20,7 @@ from freshet.ports import Artifact, State
 from freshet.transitions import reassigned
 from freshet.types import History
 from freshet.workspace import Workspace
+from freshet.workspace.space import DRAFTS
 
 NOTE = "remembered"
 """The note that says what of the log is in the histories."""
@@ -63,8 +64,8 @@ def remember(ws: Workspace, state: State) -> int:
     progress = ws.reporter.progress("histories")
     before = json.loads(state.notes.get(NOTE) or b"{}")
     joined = 0
-    scratch = tempfile.TemporaryDirectory(dir=ws.root, prefix=".histories-")
-    with scratch as folder, sql.connect(Path(folder)) as db:
+    scratch = ws.root / DRAFTS / f"histories-{uuid4().hex[:8]}"  # made where memory doesn't suffice
+    with sql.connect(scratch) as db:
         stale = _stale(ws, db, before, reading, log)
         held = {str(day.day): day.checksum for day in log if day not in stale}
         reader = HistoryReader(db, reading.assigned, reading.ids, _rule(ws), _since(reading, log))

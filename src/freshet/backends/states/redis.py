@@ -25,6 +25,9 @@ _CONNECT, _ANSWER = 1.0, 2.0  # seconds
 _TOGETHER = 200
 """Users merged, or entries trimmed, in one step: nobody else is served meanwhile."""
 
+_READ = 5000
+"""Entries in one answer of the server."""
+
 _OLDEST = (6, 2)
 _DURABLE = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction"}
 
@@ -191,11 +194,17 @@ class RedisJournal:
 
     def read(self, after: int, limit: int) -> list[Entry]:
         """The first `limit` entries behind a position."""
-        if limit <= 0:
-            return []
-        start = f"{max(after, 0) + 1}-0"
-        found = self._server.again(lambda client: client.xrange(self._stream, start, "+", limit))
-        return [Entry(int(id.partition(b"-")[0]), fields[b"body"]) for id, fields in found]
+        entries: list[Entry] = []
+        while len(entries) < limit:
+            start = f"{max(entries[-1].position if entries else after, 0) + 1}-0"
+            count = min(_READ, limit - len(entries))
+            found = self._server.again(
+                lambda client, s=start, c=count: client.xrange(self._stream, s, "+", c)
+            )
+            entries += [Entry(int(id.partition(b"-")[0]), fields[b"body"]) for id, fields in found]
+            if len(found) < count:
+                break
+        return entries
 
     def trim(self, upto: int) -> None:
         """Forget entries up to a position, oldest first; if it raises, some of the oldest may be gone."""
