@@ -286,7 +286,7 @@ class LiveConfig(_Section):
     use: bool = Field(True, description="whether live signals enter the score, where they pay")
     half_lives: Annotated[tuple[HalfLife, ...], Field(min_length=1)] | Auto = Field(
         "auto",
-        description="half-lives of live counts in days, ascending; auto = a seventh of a window, a window",
+        description="half-lives of live counts in days, ascending; auto = half a window",
     )
     user_cap: int = Field(
         20, ge=1, le=65_535, description="moves of one user that count on one day; more change nothing"

@@ -250,7 +250,7 @@ def _refresh(
     sequence = sequencing.for_mixture(ws, run, known, counting)
     made = make_table(ws, run, known, counting, planner, version, previous, sequence)
     check(ws, run, known, counting, made)
-    overlay = overlays.make(ws, run, known, counting, made)
+    overlay = overlays.make(ws, run, known, counting, made, ws.config.schedule.refresh_days)
     why_not = "" if force else _held_back(ws, known, made, end)
     if why_not:
         run.say(f"table {made.version} as of {known.as_of} {why_not}: CURRENT is not moved (--publish does)")

@@ -105,6 +105,22 @@ def test_arms_share_equal_artifacts_and_part_where_they_differ(
     assert last["hybrid"].model == last["finetune"].model != last["retrieval"].model == first["hybrid"].model
 
 
+def test_live_arms_stand_on_the_tables_of_the_arms_they_are_named_after(
+    replayed: tuple[Workspace, Plan, list[Artifact]], results: Results
+) -> None:
+    for origin in replayed[2]:
+        standing = standings(origin)
+        assert standing["hybrid-live"].table == standing["hybrid"].table
+        assert standing["hybrid-live"].overlay
+        assert standing["counts-live"].overlay != standing["hybrid-live"].overlay
+        assert not standing["hybrid"].overlay
+    lively, plain = (by_arm(results.judged, arm)["nll"].to_numpy() for arm in ("hybrid-live", "hybrid"))
+    assert np.isfinite(lively).all()
+    spent = set(by_arm(results.costs, "hybrid-live")["step"].to_pylist())
+    assert spent - set(by_arm(results.costs, "hybrid")["step"].to_pylist()) == {"overlay"}
+    assert lively.shape == plain.shape
+
+
 def test_each_arm_is_as_old_as_its_strategy_says(results: Results) -> None:
     def ages(arm: str) -> set[int]:
         rows = by_arm(results.judged, arm)

@@ -33,7 +33,8 @@ def known_at(ws: Workspace, moment: AsOf) -> tuple[Knowledge, Counting]:
 @pytest.fixture(scope="module")
 def served(counted: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """A workspace that serves a release of a moment after the change."""
-    ws = copied(counted, tmp_path_factory.mktemp("served") / "ws")
+    weekly = (counted.root / "freshet.toml").read_text() + "[schedule]\nrefresh_days = 7\n"
+    ws = copied(counted, tmp_path_factory.mktemp("served") / "ws", weekly)
     pipeline.fast_path(ws, CHANGED, force_publish=True)
     return ws
 
@@ -73,7 +74,7 @@ def test_the_overlay_holds_the_moves_before_its_moment(served: Workspace) -> Non
     assert overlay is not None
     known, counting = known_at(served, CHANGED)
     again = live.Overlay.empty(overlay.settings, len(known.interests), 0)
-    begin = counting.held_since.minus(HISTORY * known.scales.window_days)
+    begin = counting.held_since.minus(round(HISTORY * overlay.settings.half_lives[-1]))
     again.apply(by_time(known.transitions.moves(begin, CHANGED)))
     now = microseconds(CHANGED)
     assert np.allclose(overlay.shares(now), again.shares(now))
@@ -111,7 +112,7 @@ def test_too_little_to_judge_by_is_said(world: Path, tmp_path: Path) -> None:
     known, counting = known_at(ws, FIRST)
     counting.__dict__["windows"] = []
     with ws.run("overlay") as run:
-        made = overlays.make(ws, run, known, counting, None)
+        made = overlays.make(ws, run, known, counting, None, 3)
     assert made is not None
     assert live.read(made.path) is None
     assert not made.manifest["pays"]

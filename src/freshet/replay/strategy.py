@@ -168,7 +168,7 @@ def advance(now: Now, arm: Arm, before: Standing | None) -> Standing:
         refreshes=(*(before.refreshes if before else ()), day),
     )
     table = _make(now, arm, standing, before) if arm.scores == "table" else None
-    overlay = overlays.make(now.room, now.run, now.known, now.counting, table) if arm.live else None
+    overlay = _overlay(now, arm, table) if arm.live else None
     return replace(standing, table=table.version if table else "", overlay=overlay.version if overlay else "")
 
 
@@ -229,6 +229,11 @@ def _make(now: Now, arm: Arm, standing: Standing, before: Standing | None) -> Ar
     check(worded, now.run, known, counting, made)
     now.book.add(now.run.record.steps)
     return made
+
+
+def _overlay(now: Now, arm: Arm, table: Artifact | None) -> Artifact | None:
+    every = arm.days or now.plan.every
+    return overlays.make(now.room, now.run, now.known, now.counting, table, every)
 
 
 def _prompting(room: Workspace, arm: Arm) -> Workspace:

@@ -10,21 +10,28 @@ from freshet.durable import read_json
 from freshet.errors import NotEnoughData
 from freshet.ports import Artifact
 from freshet.steps import sequencing
-from freshet.steps.counting import Counting, Window
+from freshet.steps.counting import Counting
 from freshet.steps.knowledge import Knowledge
 from freshet.steps.sources import committed
 from freshet.steps.weighing import PSEUDO, Weighed, weigh
+from freshet.types import AsOf
 from freshet.workspace import Run, Workspace, version_of
 
 CODE = 1
 
 
 def make(
-    ws: Workspace, run: Run, known: Knowledge, counting: Counting, table: Artifact | None
+    ws: Workspace,
+    run: Run,
+    known: Knowledge,
+    counting: Counting,
+    table: Artifact | None,
+    every: int,
 ) -> Artifact | None:
     """The overlay of a table, or of plain counts; None where the configuration wants none.
 
-    The artifact says so where live signals don't pay; see `freshet.live.read`.
+    `every` is the days from one refresh to the next. The artifact says so where live signals don't pay; see
+    `freshet.live.read`.
     """
     if not ws.config.live.use:
         return None
@@ -40,6 +47,7 @@ def make(
         k=counting.k,
         scales=known.scales.as_dict(),
         config=config,
+        every=every,
         **inputs,
     )
     with run.step("overlay") as step:
@@ -49,7 +57,7 @@ def make(
             step.cached = True
             return found
         with ws.store.create("overlays", key) as draft:
-            weighed, why = _weighed(ws, known, counting, table)
+            weighed, why = _weighed(ws, known, counting, table, every)
             live.write(weighed.overlay if weighed else None, draft.path)
             told = _told(weighed, why)
             draft.manifest = {"code": CODE, "as_of": str(known.as_of), "inputs": inputs, **told}
@@ -68,23 +76,23 @@ def of_table(ws: Workspace, table: str) -> Artifact | None:
 def settings_of(ws: Workspace, known: Knowledge) -> live.Settings:
     """What the configuration says, with `auto` filled in; pseudo-counts are the first that are tried."""
     config, window = ws.config.live, float(known.scales.window_days)
-    half_lives = (window / 7, window) if config.half_lives == "auto" else config.half_lives
+    half_lives = (window / 2,) if config.half_lives == "auto" else config.half_lives
     return live.Settings(half_lives, config.burst_hours / 24, config.user_cap, config.most_lift, PSEUDO[0])
 
 
 def _weighed(
-    ws: Workspace, known: Knowledge, counting: Counting, table: Artifact | None
+    ws: Workspace, known: Knowledge, counting: Counting, table: Artifact | None, every: int
 ) -> tuple[Weighed | None, str]:
     """What live signals are worth, and why nothing where that is so."""
     try:
-        weighed = weigh(counting, settings_of(ws, known), _early(ws, counting, table))
+        weighed = weigh(counting, settings_of(ws, known), _early(ws, counting, table), every)
     except NotEnoughData as error:
         return None, error.message
     return weighed, "" if weighed.overlay else "no weight lies significantly above zero on held-out windows"
 
 
-def _early(ws: Workspace, counting: Counting, table: Artifact | None) -> Callable[[Window], counts.Scorer]:
-    """The release's score as it would have been at the start of a window.
+def _early(ws: Workspace, counting: Counting, table: Artifact | None) -> Callable[[AsOf], counts.Scorer]:
+    """The release's score as it would have been at a moment within the held-out windows.
 
     It is without the planner, which answered for a sample of the windows alone: what is looked for is how far
     live signals go beyond what was known then, and all held-out transitions tell more of that than a few.
@@ -99,9 +107,8 @@ def _early(ws: Workspace, counting: Counting, table: Artifact | None) -> Callabl
         else:
             weights = fusion.used.weights
 
-    def scorer(window: Window) -> counts.Scorer:
-        model = counting.model(window.start)
-        return counts.Scorer(model, counting.count_weights, None, weights, early)
+    def scorer(moment: AsOf) -> counts.Scorer:
+        return counts.Scorer(counting.model(moment), counting.count_weights, None, weights, early)
 
     return scorer
 

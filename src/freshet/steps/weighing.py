@@ -1,7 +1,8 @@
 """Step: what live signals are worth on held-out windows.
 
-At each held-out transition the overlay holds the moves strictly before it, and lifts are against the shares
-when its window began: they are as old as a table's. The release's own score is that of the window's start.
+Windows are cut into stretches of the length of a refresh cadence, since what live signals are worth depends
+on how old a table gets: at the start of each the release's score and the usual shares are as of then. At
+each held-out transition the overlay holds the moves strictly before it.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freshet import counts, live
-from freshet.steps.counting import Counting, Window
+from freshet.steps.counting import Counting
 from freshet.transitions.pool import DAY, day_number
-from freshet.types import AsOf, FloatArray, Mixture
+from freshet.types import AsOf, FloatArray, Mixture, Transitions
 
 PSEUDO = (30.0, 100.0, 300.0)
 """Pseudo-counts tried."""
+SHORTEST = 4
+"""Stretches in a window, at most: each needs a count model of its own."""
 HISTORY = 10
 """Half-lives after which a move is forgotten: a thousandth of it is left."""
 RELEASE = "release"
@@ -42,19 +45,23 @@ class Weighed:
 
 
 def weigh(
-    counting: Counting, settings: live.Settings, scorer_of: Callable[[Window], counts.Scorer]
+    counting: Counting,
+    settings: live.Settings,
+    scorer_of: Callable[[AsOf], counts.Scorer],
+    every: int,
 ) -> Weighed:
     """Weigh the lifts; those whose weight is not significantly above zero are left out.
 
     Args:
         settings: their pseudo-counts are chosen here.
-        scorer_of: the release's score as it would have been at the start of a window.
+        scorer_of: the release's score as it would have been at a moment.
+        every: days from one refresh to the next.
 
     Raises:
         NotEnoughData: fewer than 20 held-out transitions.
     """
     names = (RELEASE, *settings.names)
-    past, stretches = _past(counting, settings), _stretches(counting, scorer_of)
+    past, stretches = _past(counting, settings), _stretches(counting, scorer_of, every)
     best: tuple[float, Mixture, list[counts.Held], live.Overlay] | None = None
     for pseudo in PSEUDO:
         overlay, held = _pass(past, replace(settings, pseudo=pseudo), stretches)
@@ -104,33 +111,42 @@ def microseconds(moment: AsOf) -> int:
 
 @dataclass(frozen=True)
 class _Stretch:
-    """A held-out window: what is held out in it, and all moves since the window before it.
+    """What is held out between two refreshes, in the order of time, and all moves since the one before.
 
     Attributes:
-        asked: the moves held out, in the order of time; `rows`: which row of `window.held` each is.
-        fused: (n, N) the release's log-probabilities.
+        asked: the moves held out, row by row those of `held`.
+        fused: (n, N) the release's log-probabilities, 0 at what is no candidate.
         last: (N, N) the release's shares of what follows each last interest.
     """
 
-    window: Window
+    start: AsOf
+    held: Transitions
     asked: NDArray[np.void]
-    rows: list[int]
     fused: FloatArray
     last: NDArray[np.float64]
     moves: NDArray[np.void]
 
 
-def _stretches(counting: Counting, scorer_of: Callable[[Window], counts.Scorer]) -> list[_Stretch]:
-    found, end = [], counting.held_since
+def _stretches(counting: Counting, scorer_of: Callable[[AsOf], counts.Scorer], every: int) -> list[_Stretch]:
+    every = max(every, counting.known.scales.window_days // SHORTEST)
+    found, done = [], counting.held_since
     for window in counting.windows:
-        start, end = end, counting.spans[window.start]
-        asked = counting.held_moves(window)
-        order = np.argsort(asked["time"], kind="stable")
-        fused = scorer_of(window)(window.held.recent, window.held.known).fused
-        fused = np.where(window.held.known, 0.0, fused).astype(np.float32)
-        moves = by_time(counting.known.transitions.moves(start, end))
-        last = counting.model(window.start).last
-        found.append(_Stretch(window, asked[order], order.tolist(), fused, last, moves))
+        moves, end = counting.held_moves(window), counting.spans[window.start]
+        order = np.argsort(moves["time"], kind="stable")
+        start = window.start
+        while start.day < end.day:
+            until = min(start.minus(-every), end, key=lambda moment: moment.day)
+            time = moves["time"][order]
+            rows = order[(time >= microseconds(start)) & (time < microseconds(until))]
+            if len(rows):
+                held = window.held.take(rows)
+                fused = scorer_of(start)(held.recent, held.known).fused
+                fused = np.where(held.known, 0.0, fused).astype(np.float32)
+                last = counting.model(start).last
+                since = by_time(counting.known.transitions.moves(done, until))
+                found.append(_Stretch(start, held, moves[rows], fused, last, since))
+                done = until
+            start = until
     return found
 
 
@@ -152,14 +168,14 @@ def _pass(
     """The overlay as of now, and the held-out transitions: the release's score, then the lifts."""
     overlay, found = replace(past.copy(), settings=settings), []
     for stretch in stretches:
-        held, start = stretch.window.held, microseconds(stretch.window.start)
+        held, start = stretch.held, microseconds(stretch.start)
         before = int(np.searchsorted(stretch.moves["time"], start))
         overlay.apply(stretch.moves[:before])
         overlay = overlay.against(start, stretch.last)
         features = np.empty((len(held), 1 + len(overlay.weights), held.known.shape[1]), np.float32)
         features[:, 0] = stretch.fused
         now = running(overlay, stretch.moves[before:], stretch.asked)
-        for row, move, ready in zip(stretch.rows, stretch.asked.tolist(), now, strict=True):
+        for row, (move, ready) in enumerate(zip(stretch.asked.tolist(), now, strict=True)):
             time, _, last, _ = move
             features[row, 1:] = ready.lifts(last, time)
         found.append(counts.Held(features, held.known, held.successor, held.user))
