@@ -28,12 +28,14 @@ from tests.steps.conftest import counted, planned, world  # noqa: F401 - fixture
 from tests.steps.world import FAKE, FIRST, SECOND, copied, settings, workspace
 
 HOUR = 3_600_000_000
+WEEKLY = "[schedule]\nrefresh_days = 7\n"
+"""A table that gets a week old leaves live signals something to tell."""
 
 
 @pytest.fixture
 def shop(planned: Workspace, world: Path, tmp_path: Path) -> Workspace:  # noqa: F811
     """A copy of the workspace that serves, and takes the best of everything."""
-    ws = copied(planned, tmp_path / "shop", settings(world, "fake", FAKE + PLAIN))
+    ws = copied(planned, tmp_path / "shop", settings(world, "fake", FAKE + PLAIN + WEEKLY))
     published(ws, FIRST)
     return ws
 
