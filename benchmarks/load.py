@@ -10,9 +10,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Any, cast
+
+import uvloop
 
 Check = Callable[[int, int, bytes], None]
 """Gets the number of the request, the status and the body of its answer."""
@@ -42,6 +44,12 @@ class Outcome:
         """Of the seconds per answer."""
         ordered = sorted(self.seconds)
         return ordered[min(int(share * len(ordered)), len(ordered) - 1)]
+
+
+def run(load: Coroutine[Any, Any, Outcome]) -> Outcome:
+    """Run a load to its end."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(load)
 
 
 def post(path: str, body: bytes, host: str = "localhost", headers: str = "") -> bytes:

@@ -1,0 +1,131 @@
+"""The servers that `serving.py` compares, each a process: the service, a constant FastAPI route, an echo."""
+
+from __future__ import annotations
+
+import argparse
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import uvicorn
+from fastapi import FastAPI
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+import explore
+from freshet.backends.states.lmdb import LmdbState
+from freshet.config import HttpConfig
+from freshet.service.keys import Keyring
+from freshet.service.schemas import Answer, ExploreRequest
+from freshet.service.server import bind, serve, warm_up
+from freshet.serving import Recommender
+from freshet.types.keys import user_key
+
+USERS = 2_000
+
+
+def main() -> None:
+    """Be one of them."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--be", choices=("bare", "constant", "freshet"), required=True)
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--folder", type=Path, required=True)
+    options = parser.parse_args()
+    if options.be == "freshet":
+        be_freshet(options.port, options.folder)
+        return
+    app = constant(options.folder) if options.be == "constant" else bare()
+    uvicorn.run(
+        app,
+        port=options.port,
+        loop="uvloop",
+        http="httptools",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+    )
+
+
+@contextmanager
+def server(name: str, folder: Path) -> Iterator[int]:
+    """One of the servers as a process; its port."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    arguments = ["--be", name, "--port", str(port), "--folder", str(folder)]
+    log = folder / f"{name}.log"
+    with log.open("w") as stderr:
+        process = subprocess.Popen([sys.executable, __file__, *arguments], stderr=stderr)
+    try:
+        wait_for(port, process, log)
+        yield port
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def wait_for(port: int, process: subprocess.Popen[Any], log: Path) -> None:
+    """Until it answers."""
+    while process.poll() is None:
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+        except OSError:
+            time.sleep(0.1)
+        else:
+            return
+    raise SystemExit(f"a server ended before it listened:\n{log.read_text()}")
+
+
+class Still(explore.Only):
+    """Nothing newer is ever published."""
+
+    def reload(self) -> bool:
+        return False
+
+    def listed(self) -> list[dict[str, Any]]:
+        return []
+
+
+def be_freshet(port: int, folder: Path) -> None:
+    """The service around a synthetic release."""
+    explore.NOW = time.time_ns() // 1000  # histories of now: requests are timed by the clock
+    rng = np.random.default_rng(0)
+    release = explore.synthetic_release(rng, 100, 50_000)
+    release.items.update({f"i{n}": n % 100 for n in range(50_000)})
+    state = LmdbState(folder / "state", 4.0)
+    state.merge((user_key(f"u{n}"), explore.history(rng, 100, 50_000)) for n in range(USERS))
+    recommender = Recommender(Still(release), state)  # type: ignore[arg-type]
+    warm_up(recommender)
+    serve(recommender, HttpConfig(drain_seconds=0), bind("127.0.0.1", port), lambda: None, Keyring(folder))
+
+
+def constant(folder: Path) -> FastAPI:
+    """A route with the service's models that always gives the answer in `answer.json`."""
+    app = FastAPI()
+    answer = Answer.model_validate_json((folder / "answer.json").read_bytes())
+
+    @app.post("/v1/explore")
+    async def explore(_: ExploreRequest) -> Answer:
+        return answer
+
+    return app
+
+
+def bare() -> Starlette:
+    """An echo."""
+
+    async def echo(request: Request) -> Response:
+        return Response(await request.body(), media_type="application/json")
+
+    return Starlette(routes=[Route("/v1/explore", echo, methods=["POST"])])
+
+
+if __name__ == "__main__":
+    main()
