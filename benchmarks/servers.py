@@ -9,10 +9,12 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import uvicorn
 from fastapi import FastAPI
 from starlette.applications import Starlette
@@ -25,8 +27,8 @@ from freshet.backends.states.lmdb import LmdbState
 from freshet.config import HttpConfig
 from freshet.service.keys import Keyring
 from freshet.service.schemas import Answer, ExploreRequest
-from freshet.service.server import bind, serve, warm_up
-from freshet.serving import Recommender
+from freshet.service.server import bind, serve
+from freshet.serving import Ask, Recommender
 from freshet.types.keys import user_key
 
 USERS = 2_000
@@ -54,9 +56,22 @@ def main() -> None:
     )
 
 
+@dataclass(frozen=True)
+class Server:
+    """A server that listens."""
+
+    port: int
+    process: psutil.Process
+
+    def cpu(self) -> float:
+        """Seconds of processor time so far."""
+        used = self.process.cpu_times()
+        return float(used.user + used.system)
+
+
 @contextmanager
-def server(name: str, folder: Path) -> Iterator[int]:
-    """One of the servers as a process; its port."""
+def server(name: str, folder: Path) -> Iterator[Server]:
+    """One of the servers as a process."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     arguments = ["--be", name, "--port", str(port), "--folder", str(folder)]
@@ -65,7 +80,7 @@ def server(name: str, folder: Path) -> Iterator[int]:
         process = subprocess.Popen([sys.executable, __file__, *arguments], stderr=stderr)
     try:
         wait_for(port, process, log)
-        yield port
+        yield Server(port, psutil.Process(process.pid))
     finally:
         process.terminate()
         process.wait(30)
@@ -102,7 +117,7 @@ def be_freshet(port: int, folder: Path) -> None:
     state = LmdbState(folder / "state", 4.0)
     state.merge((user_key(f"u{n}"), explore.history(rng, 100, 50_000)) for n in range(USERS))
     recommender = Recommender(Still(release), state)  # type: ignore[arg-type]
-    warm_up(recommender)
+    recommender.explore(Ask(user="u0"))
     serve(recommender, HttpConfig(drain_seconds=0), bind("127.0.0.1", port), lambda: None, Keyring(folder))
 
 

@@ -11,6 +11,7 @@ cores. Every request names another user; no answer is cached anywhere.
 
 rps, constant_rps, bare_rps   answers per second at most; medians of the rounds
 ratio_vs_constant             of the first two, median of the rounds; `ratio_range` = least and most
+cpu_us                        processor microseconds of the server per request, whoever else took the cores
 p50_ms_half_load, p99_...     milliseconds at half of `rps`, requests sent at even distances whatever the
                               server does, each timed from when it was due; the better of two runs
 events_per_s                  events made durable per second, 100 per request; `single_events_per_s`: one per
@@ -40,7 +41,7 @@ import orjson
 
 import load
 from load import run
-from servers import USERS, server
+from servers import USERS, Server, server
 from swapping import swapped
 
 SERVERS = ("bare", "constant", "freshet")
@@ -78,43 +79,49 @@ def main() -> None:
 def measure(folder: Path, rounds: int, seconds: float) -> dict[str, Any]:
     """Rates, times and events."""
     with server("freshet", folder) as freshet:
-        (folder / "answer.json").write_bytes(ask_once(freshet, ASKS[0]))
+        (folder / "answer.json").write_bytes(ask_once(freshet.port, ASKS[0]))
         with server("constant", folder) as constant, server("bare", folder) as bare:
-            ports = dict(zip(SERVERS, (bare, constant, freshet), strict=True))
-            for port in ports.values():
-                run(load.closed(port, ASKS, 1.0))
-            outcomes: dict[str, list[load.Outcome]] = {name: [] for name in SERVERS}
-            for _ in range(rounds):
-                for name, port in ports.items():
-                    outcomes[name].append(run(load.closed(port, ASKS, seconds)))
-        rates = {name: [outcome.rate for outcome in found] for name, found in outcomes.items()}
-        ratios = [a / b for a, b in zip(rates["freshet"], rates["constant"], strict=True)]
+            servers = dict(zip(SERVERS, (bare, constant, freshet), strict=True))
+            rates, cpu, asked = compared(servers, rounds, seconds)
         half = statistics.median(rates["freshet"]) / 2
-        paced = [run(load.paced(freshet, ASKS, 2 * seconds, half)) for _ in range(2)]
-        events = [run(load.closed(freshet, event_requests(100), seconds, 8)) for _ in range(2)]
-        single = run(load.closed(freshet, event_requests(1), seconds, 64))
-    everything = [*(o for found in outcomes.values() for o in found), *paced, *events, single]
+        paced = [run(load.paced(freshet.port, ASKS, 2 * seconds, half)) for _ in range(2)]
+        events = [run(load.closed(freshet.port, event_requests(100), seconds, 8)) for _ in range(2)]
+        single = run(load.closed(freshet.port, event_requests(1), seconds, 64))
+    asked += [*paced, *events, single]
+    ratios = [a / b for a, b in zip(rates["freshet"], rates["constant"], strict=True)]
     return {
         "rps": round(statistics.median(rates["freshet"])),
         "constant_rps": round(statistics.median(rates["constant"])),
         "bare_rps": round(statistics.median(rates["bare"])),
         "ratio_vs_constant": round(statistics.median(ratios), 3),
         "ratio_range": [round(min(ratios), 3), round(max(ratios), 3)],
+        "cpu_us": {name: round(statistics.median(found)) for name, found in cpu.items()},
         "half_load_rps": round(half),
         "p50_ms_half_load": round(min(o.quantile(0.5) for o in paced) * 1e3, 2),
         "p99_ms_half_load": round(min(o.quantile(0.99) for o in paced) * 1e3, 2),
         "events_per_s": round(100 * statistics.median(o.rate for o in events)),
         "single_events_per_s": round(single.rate),
-        "failed": sum(outcome.failed for outcome in everything),
-        "requests": sum(len(outcome.seconds) for outcome in everything),
-        "sizes": {
-            "interests": 100,
-            "items": 50_000,
-            "users": USERS,
-            "rounds": rounds,
-            "cores": os.cpu_count(),
-        },
+        "failed": sum(outcome.failed for outcome in asked),
+        "requests": sum(len(outcome.seconds) for outcome in asked),
+        "sizes": {"users": USERS, "rounds": rounds, "seconds": seconds, "cores": os.cpu_count()},
     }
+
+
+def compared(
+    servers: dict[str, Server], rounds: int, seconds: float
+) -> tuple[dict[str, list[float]], dict[str, list[float]], list[load.Outcome]]:
+    """Rates and processor microseconds per request of each server, round by round, and all outcomes."""
+    rates: dict[str, list[float]] = {name: [] for name in servers}
+    cpu: dict[str, list[float]] = {name: [] for name in servers}
+    asked = [run(load.closed(one.port, ASKS, 1.0)) for one in servers.values()]  # warm
+    for _ in range(rounds):
+        for name, one in servers.items():
+            before = one.cpu()
+            outcome = run(load.closed(one.port, ASKS, seconds))
+            rates[name].append(outcome.rate)
+            cpu[name].append((one.cpu() - before) / len(outcome.seconds) * 1e6)
+            asked.append(outcome)
+    return rates, cpu, asked
 
 
 def event_requests(each: int) -> list[bytes]:

@@ -1,0 +1,66 @@
+"""SIGTERM in the middle of things: who was accepted is served, what was acknowledged is kept."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from pathlib import Path
+
+import httpx
+
+from freshet.wiring import open_recommender
+from tests.service.running import Running, running
+
+
+def post_until_stopped(server: Running, name: str, acknowledged: list[str], errors: list[str]) -> None:
+    """Post single events until the server closes; note those that were acknowledged."""
+    with httpx.Client(base_url=server.url, timeout=30) as client:
+        for number in range(100_000):
+            identity = f"{name}-{number}"
+            try:
+                reply = client.post("/v1/events", json={"user": name, "item": "i1", "id": identity})
+            except (httpx.ConnectError, httpx.RemoteProtocolError, httpx.ReadError):
+                return
+            if reply.status_code != 200:
+                errors.append(reply.text)
+            acknowledged.append(identity)
+
+
+def test_what_was_acknowledged_before_a_stop_is_kept(copy: Path) -> None:
+    acknowledged: list[str] = []
+    errors: list[str] = []
+    with running(copy) as server:
+        threads = [
+            threading.Thread(target=post_until_stopped, args=(server, f"t{n}", acknowledged, errors))
+            for n in range(4)
+        ]
+        for thread in threads:
+            thread.start()
+        while len(acknowledged) < 40:
+            threads[0].join(0.01)
+        shown = server.explore(user="t0")["id"]
+        server.process.send_signal(signal.SIGTERM)
+        status = 200
+        while status == 200:  # it still answers, and tells balancers
+            ready = server.client.get("/readyz")
+            status = ready.status_code
+        assert (status, ready.headers["connection"]) == (503, "close")
+        assert server.explore(user="t0")["interests"]
+        assert server.process.wait(30) == 0
+        for thread in threads:
+            thread.join()
+        assert not [line for line in server.lines() if "traceback" in line or line["level"] == "error"]
+    assert errors == []
+    recommender = open_recommender(copy)
+    state = recommender._state
+    told = b"\n".join(entry.body for entry in state.events.read(0, 1_000_000)).decode("utf-8", "replace")
+    assert [identity for identity in acknowledged if f'"{identity}"' not in told] == []
+    impressions = b"\n".join(entry.body for entry in state.impressions.read(0, 1_000_000)).decode()
+    assert shown in impressions
+    recommender.close()
+
+
+def test_interrupted_by_hand_it_stops_at_once_and_well(copy: Path) -> None:
+    with running(copy) as server:
+        server.process.send_signal(signal.SIGINT)
+        assert server.process.wait(30) == 0

@@ -1,0 +1,163 @@
+"""Releases are swapped and rolled back under load: no request fails, and every answer is of one release."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from freshet import pipeline
+from freshet.service.documents import answer_document
+from freshet.serving import Ask
+from freshet.wiring import open_recommender, open_workspace
+from freshet.workspace import Workspace
+from tests.service.running import HTTP, Running, running
+from tests.steps.world import settings
+
+SWAPS, ROLLBACKS = 12, 4
+
+
+@pytest.fixture
+def root(copy: Path, place: Path) -> Path:
+    """A workspace that always takes the best, so that answers can be compared."""
+    text = settings(place / "world", extra=HTTP + "[serving]\nexplore = 0.0\n")
+    (copy / "freshet.toml").write_text(text)
+    return copy
+
+
+def content(answer: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in answer.items() if name not in ("id", "release")}
+
+
+def in_process(root: Path, number: int, asks: list[tuple[str, ...]]) -> list[dict[str, Any]]:
+    """What one release answers, by the library."""
+    recommender = open_recommender(root)
+    recommender.switch(number)
+    answers = [answer_document(recommender.explore(Ask(history=ask, log=False))) for ask in asks]
+    recommender.close()
+    return [content(json.loads(json.dumps(answer))) for answer in answers]
+
+
+class Load:
+    """Clients that ask all the time."""
+
+    def __init__(self, server: Running, asks: list[tuple[str, ...]]) -> None:
+        self.server, self.asks = server, asks
+        self.found: list[tuple[int, dict[str, Any]]] = []
+        self.failed: list[str] = []
+        self.over = False
+
+    def ask(self) -> None:
+        """One client."""
+        with httpx.Client(base_url=self.server.url, timeout=30) as client:
+            while not self.over:
+                for number, history in enumerate(self.asks):
+                    reply = client.post("/v1/explore", json={"history": history, "log": False})
+                    if reply.status_code == 200:
+                        self.found.append((number, reply.json()))
+                    else:
+                        self.failed.append(reply.text)
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Three of them."""
+        threads = [threading.Thread(target=self.ask) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        try:
+            yield
+        finally:
+            self.over = True
+            for thread in threads:
+                thread.join()
+
+    def served(self, number: int) -> None:
+        """Wait until a release answers."""
+        begin = time.monotonic()
+        while not self.found or self.found[-1][1]["release"] != number:
+            assert time.monotonic() - begin < 60, f"release {number} was not served"
+            assert not self.failed
+            time.sleep(0.005)
+
+
+def publish_other(ws: Workspace, tables: dict[int, str]) -> int:
+    """Publish the table that does not serve, as a new release; its number."""
+    current = ws.releases.current()
+    assert current is not None
+    other = tables[1] if current.table == tables[2] else tables[2]
+    return ws.releases.publish(
+        current.as_of, other, current.model, current.interests, f"run {len(ws.releases.numbers())}"
+    ).number
+
+
+def test_swaps_and_rollbacks_fail_nothing_and_mix_nothing(root: Path, items: list[str]) -> None:
+    asks = [tuple(items[n : n + 1 + n % 4]) for n in range(0, 60, 3)]
+    ws = open_workspace(root)
+    tables = {number: ws.releases.get(number).table for number in (1, 2)}
+    expected = {tables[number]: in_process(root, number, asks) for number in (1, 2)}
+    assert expected[tables[1]] != expected[tables[2]]
+    with running(root) as server:
+        load = Load(server, asks)
+        with load.running():
+            for done in range(1, SWAPS + 1):
+                load.served(publish_other(ws, tables))
+                if done % (SWAPS // ROLLBACKS) == 0:
+                    load.served(pipeline.roll_back(ws).number)
+    assert load.failed == []
+    assert len({answer["release"] for _, answer in load.found}) > SWAPS
+    for number, answer in load.found:
+        assert content(answer) == expected[ws.releases.get(answer["release"]).table][number]
+
+
+def test_a_half_written_release_serves_nobody_and_the_old_one_goes_on(root: Path) -> None:
+    ws = open_workspace(root)
+    current = ws.releases.current()
+    assert current is not None
+    with running(root) as server:
+        broken = shutil.copytree(root / "tables" / current.table, root / "tables" / "0123456789abcdef")
+        next(broken.glob("*.npy")).write_bytes(b"cut off")
+        ws.releases.publish(current.as_of, broken.name, current.model, current.interests, "a run")
+        ready = server.client.get("/readyz")
+        while not ready.json()["detail"]:
+            time.sleep(0.05)
+            ready = server.client.get("/readyz")
+        assert ready.status_code == 200
+        assert ready.json()["detail"].startswith("reload: ")
+        assert server.explore(user="u1")["release"] == 2
+        failures = 'freshet_upkeep_failures_total{task="reload"}'
+        assert failures in server.client.get("/metrics").text
+        pipeline.roll_back(ws, 1)
+        while server.explore(user="u1")["release"] != 1:
+            time.sleep(0.05)
+        while server.client.get("/readyz").json()["detail"]:
+            time.sleep(0.05)
+
+
+def test_settings_are_read_again_and_wrong_ones_change_nothing(root: Path) -> None:
+    text = (root / "freshet.toml").read_text()
+    with running(root) as server:
+        best = server.explore(items=0)["interests"][0]["description"]
+        (root / "freshet.toml").write_text(f"{text}\n[table]\nblocked = ['{best}']\n")
+        while best in [offer["description"] for offer in server.explore(items=0)["interests"]]:
+            time.sleep(0.05)
+        (root / "freshet.toml").write_text(f"{text}\n[table]\nblokced = ['{best}']\n")
+        while "blokced" not in server.client.get("/readyz").json()["detail"]:
+            time.sleep(0.05)
+        assert best not in [offer["description"] for offer in server.explore(items=0)["interests"]]
+
+
+def test_a_workspace_without_a_release_says_what_makes_one(place: Path, tmp_path: Path) -> None:
+    from tests.cli.conftest import called
+
+    (tmp_path / "freshet.toml").write_text(settings(place / "world"))
+    done = called("serve", "-w", tmp_path, "--port", 0)
+    assert done.returncode == 2
+    assert "freshet run" in done.stderr
