@@ -66,8 +66,10 @@ class Watched:
 
 
 def content(answer: dict[str, Any]) -> dict[str, Any]:
-    """An answer without what every answer has of its own."""
-    return {name: value for name, value in answer.items() if name not in ("id", "release")}
+    """Without what every answer has of its own; sums may differ in their last digit, by where arrays lie."""
+    offers = [{**offer, "score": round(offer["score"], 9)} for offer in answer["interests"]]
+    own = {name: value for name, value in answer.items() if name not in ("id", "release")}
+    return {**own, "interests": offers}
 
 
 def swapped(folder: Path, seconds: float, swaps: int, rollbacks: int) -> dict[str, Any]:
@@ -83,7 +85,7 @@ def swapped(folder: Path, seconds: float, swaps: int, rollbacks: int) -> dict[st
         load.post("/v1/explore", orjson.dumps({"history": ask, "items": 3, "log": False})) for ask in asks
     ]
     with serving(root) as port:
-        driver = Driver(root, tables, watched, seconds, swaps, rollbacks)
+        driver = Driver(root, watched, seconds, swaps, rollbacks)
         thread = threading.Thread(target=driver.drive)
         thread.start()
         outcome = run(
@@ -109,7 +111,6 @@ class Driver:
     """Publishes and rolls back, each once the last one answers."""
 
     root: Path
-    tables: tuple[str, str]
     watched: Watched
     seconds: float
     swaps: int
@@ -125,14 +126,21 @@ class Driver:
         every = self.swaps // self.rollbacks if self.rollbacks else self.swaps + 1
         total = self.swaps + self.rollbacks
         while self.published < self.swaps:
-            before = ws.releases.current()
-            assert before is not None
-            other = self.tables[0] if before.table == self.tables[1] else self.tables[1]
-            new = max(ws.releases.numbers()) + 1
-            self.watched.table_of[new] = other
-            ws.releases.publish(before.as_of, other, before.model, before.interests, f"swap{new}")
+            current, one, two = ws.releases.current(), ws.releases.get(1), ws.releases.get(2)
+            assert current is not None
+            other = one if current.table == two.table else two
+            self.watched.table_of[max(ws.releases.numbers()) + 1] = other.table
+            release = ws.releases.publish(
+                other.as_of,
+                other.table,
+                other.model,
+                other.interests,
+                "a swap",
+                other.overlay,
+                other.ranker,
+            )
             self.published += 1
-            self._served(new)
+            self._served(release.number)
             if self.published % every == 0 and self.rolled_back < self.rollbacks:
                 back = pipeline.roll_back(ws)
                 self.rolled_back += 1

@@ -34,7 +34,10 @@ def root(copy: Path, place: Path) -> Path:
 
 
 def content(answer: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in answer.items() if name not in ("id", "release")}
+    """Without what every answer has of its own; sums may differ in their last digit, by where arrays lie."""
+    offers = [{**offer, "score": round(offer["score"], 9)} for offer in answer["interests"]]
+    own = {name: value for name, value in answer.items() if name not in ("id", "release")}
+    return {**own, "interests": offers}
 
 
 def in_process(root: Path, number: int, asks: list[tuple[str, ...]]) -> list[dict[str, Any]]:
@@ -88,13 +91,13 @@ class Load:
             time.sleep(0.005)
 
 
-def publish_other(ws: Workspace, tables: dict[int, str]) -> int:
-    """Publish the table that does not serve, as a new release; its number."""
-    current = ws.releases.current()
+def publish_other(ws: Workspace) -> int:
+    """Publish what does not serve of the first two releases, as a new release; its number."""
+    current, one, two = ws.releases.current(), ws.releases.get(1), ws.releases.get(2)
     assert current is not None
-    other = tables[1] if current.table == tables[2] else tables[2]
+    other = one if current.table == two.table else two
     return ws.releases.publish(
-        current.as_of, other, current.model, current.interests, f"run {len(ws.releases.numbers())}"
+        other.as_of, other.table, other.model, other.interests, "a run", other.overlay, other.ranker
     ).number
 
 
@@ -108,11 +111,11 @@ def test_swaps_and_rollbacks_fail_nothing_and_mix_nothing(root: Path, items: lis
         load = Load(server, asks)
         with load.running():
             for done in range(1, SWAPS + 1):
-                load.served(publish_other(ws, tables))
+                load.served(publish_other(ws))
                 if done % (SWAPS // ROLLBACKS) == 0:
                     load.served(pipeline.roll_back(ws).number)
     assert load.failed == []
-    assert len({answer["release"] for _, answer in load.found}) > SWAPS
+    assert {answer["release"] for _, answer in load.found} >= set(ws.releases.numbers()) - {1}
     for number, answer in load.found:
         assert content(answer) == expected[ws.releases.get(answer["release"]).table][number]
 

@@ -7,7 +7,7 @@ import sys
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -67,28 +67,27 @@ def serve(
     limits = load(workspace / SETTINGS).http
     keyring = Keyring(workspace, off=no_auth)
     check_open(keyring, host)
-    listener = bind(host, port)
-    with Screen() as screen:
-        screen.say("opening the release")
-        recommender = open_recommender(workspace, screen)
-        warm_up(recommender)
-    found = {
-        "url": f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}",
-        "release": recommender.current,
-        "keys": keyring.required,
-    }
+    with bind(host, port) as listener:
+        with Screen() as screen:
+            screen.say("opening the release")
+            recommender = open_recommender(workspace, screen)
+            warm_up(recommender)
+        found = {
+            "url": f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}",
+            "release": recommender.current,
+            "keys": keyring.required,
+        }
+        serve_until_stopped(recommender, limits, listener, lambda: _announce(found, as_json), keyring)
 
-    def announce() -> None:
-        if as_json:
-            sys.stdout.write(json.dumps(answers.document("serve", found)) + "\n")
-        else:
-            who = "with API keys" if keyring.required else "without API keys"
-            typer.echo(
-                f"release {found['release']} serves at {found['url']} ({who}); see {found['url']}/docs"
-            )
-        sys.stdout.flush()
 
-    serve_until_stopped(recommender, limits, listener, announce, keyring)
+def _announce(found: dict[str, Any], as_json: bool) -> None:
+    """Say that requests are answered now; one line, since it is not the end of the command."""
+    if as_json:
+        sys.stdout.write(json.dumps(answers.document("serve", found)) + "\n")
+    else:
+        who = "with API keys" if found["keys"] else "without API keys"
+        typer.echo(f"release {found['release']} serves at {found['url']} ({who}); see {found['url']}/docs")
+    sys.stdout.flush()
 
 
 def add_key(
