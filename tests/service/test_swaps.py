@@ -115,7 +115,7 @@ def test_swaps_and_rollbacks_fail_nothing_and_mix_nothing(root: Path, items: lis
                 if done % (SWAPS // ROLLBACKS) == 0:
                     load.served(pipeline.roll_back(ws).number)
     assert load.failed == []
-    assert {answer["release"] for _, answer in load.found} >= set(ws.releases.numbers()) - {1}
+    assert {answer["release"] for _, answer in load.found} >= set(ws.releases.numbers()) - {1, 2}
     for number, answer in load.found:
         assert content(answer) == expected[ws.releases.get(answer["release"]).table][number]
 

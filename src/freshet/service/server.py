@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 SWITCH = 0.0005
 """Seconds after which a busy thread makes way; by default requests would wait 5 ms for one that loads."""
+YOUNG = 20_000
+"""New objects between two collections: an answer makes a hundred, none of them in circles."""
 KEEP_ALIVE = 75
 """Seconds that an idle connection stays: longer than balancers keep theirs, so that these hang up first."""
 GRACE = 10
@@ -96,6 +98,7 @@ class _Server(uvicorn.Server):
         self._loop = asyncio.get_running_loop()
         gc.collect()
         gc.freeze()  # what is loaded stays: collections need not look at it
+        gc.set_threshold(YOUNG)
         self._announce()
 
     def handle_exit(self, sig: int, _: FrameType | None) -> None:

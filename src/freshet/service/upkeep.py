@@ -17,8 +17,8 @@ from freshet.service.standing import Standing
 if TYPE_CHECKING:
     from freshet.serving.recommender import Recommender
 
-FLUSH, FOLLOW, RELOAD, WRITE = 0.5, 0.2, 1.0, 0.2
-"""Seconds between two writings of impressions, looks at others' events, looks for a release, log writings."""
+FLUSH, FOLLOW, RELOAD, KEYS, WRITE = 0.5, 0.2, 0.1, 1.0, 0.2
+"""Seconds between two: writings of impressions, looks at events, at releases, at keys, writings of logs."""
 
 
 class Upkeep:
@@ -49,7 +49,7 @@ class Upkeep:
             ("flush", FLUSH, self.state, self._recommender.flush),
             ("follow", FOLLOW, self.state, self._recommender.follow),
             ("reload", RELOAD, self._loading, self._reload),
-            ("keys", RELOAD, self._loading, self._keyring.refresh),
+            ("keys", KEYS, self._loading, self._keyring.refresh),
         ]
         self._tasks = [asyncio.create_task(self._repeat(*each)) for each in rounds]
         self._tasks.append(asyncio.create_task(self._write_logs()))
