@@ -163,7 +163,7 @@ def test_the_command_joins_the_current_release_but_never_from_the_past(
     assert now.ranker != before.ranker
 
 
-def test_without_torch_or_enough_events_the_release_goes_without(
+def test_without_torch_or_enough_events_items_are_ranked_by_popularity(
     world: Path, counted: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ws, _ = with_ranker(counted, tmp_path / "ws", world)
@@ -171,7 +171,16 @@ def test_without_torch_or_enough_events_the_release_goes_without(
     pipeline.fast_path(ws, FIRST, force_publish=True)
     release = ws.releases.current()
     assert release is not None
-    assert release.ranker == ""
+    made = ws.store.find("rankers", release.ranker)
+    assert made is not None
+    ranker = ranking.open_ranker(made)
+    assert ranker.state(np.array([3, 8])) is None
+    popular = ranker.shelves.popular
+    start, end = ranker.shelves.start[:2]
+    shown = ranker.top(None, 0, None, 3)
+    best = start + np.argsort(-popular[start:end], kind="stable")[:3]
+    assert [number for number, _, _ in shown] == best.tolist()
+    assert {why for _, _, why in shown} == {"popular"}
 
 
 def test_a_release_without_its_ranker_can_not_be_rolled_back_to(

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 BEHIND = 4
 """Days between the first release and the second."""
 SECONDS = 75.0
-"""Neither of the demo's two trainings is longer than this, unlike a run's."""
+"""Neither of the demo's two trainings of the planner is longer than this, and the ranker's a third of it."""
 
 
 def add(app: typer.Typer) -> None:
@@ -107,6 +107,7 @@ def _settings(
         "transitions": {"novelty_days": settings.novelty(novelty_days)},
         "planner": {"kind": planner},
         "tuning": {"max_seconds": SECONDS},
+        "ranker": {"use": True, "max_seconds": SECONDS / 3},
     }
 
 

@@ -30,12 +30,13 @@ class Ranker:
     Attributes:
         shelves: the V items.
         embedding: (V, d) of each.
-        read: makes (d,) of a history: numbers of items, most recent last, none empty.
+        read: makes (d,) of a history: numbers of items, most recent last, none empty; None = histories say
+            nothing, popularity decides for everybody.
     """
 
     shelves: Shelves
     embedding: Floats
-    read: Callable[[IntArray], Floats]
+    read: Callable[[IntArray], Floats] | None
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -57,8 +58,8 @@ class Ranker:
         return np.repeat(np.arange(len(sizes), dtype=np.int16), sizes)
 
     def state(self, recent: IntArray) -> Floats | None:
-        """(d,) what a history (r,) of item numbers, most recent last, says; None for an empty one."""
-        return self.read(recent) if len(recent) else None
+        """(d,) what a history (r,) of item numbers, most recent last, says; None = nothing."""
+        return self.read(recent) if self.read is not None and len(recent) else None
 
     def top(self, state: Floats | None, interest: int, barred: BoolArray | None, count: int) -> list[Ranked]:
         """The `count` best eligible items of an interest, best first.

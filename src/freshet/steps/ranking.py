@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -29,14 +30,18 @@ MODEL, ITEMS = "model", "items"
 
 
 def for_release(ws: Workspace, run: Run, known: Knowledge) -> str:
-    """Version of the ranker that goes with a release as of now, trained anew where due; '' = none."""
+    """Version of the ranker that goes with a release as of now, trained anew where due; '' = none.
+
+    Where nothing can be trained, items are ranked by popularity alone.
+    """
     if not ws.config.ranker.use:
         return ""
     try:
-        return up_to_date(ws, run, known, young(ws, known) or train(ws, run, known)).version
+        trained = young(ws, known) or train(ws, run, known)
     except (NotEnoughData, MissingExtra) as error:
-        run.say(f"ranker: {error.message}; the release goes without, and serves interests alone")
-        return ""
+        run.say(f"ranker: {error.message}; items are ranked by popularity alone")
+        trained = None
+    return up_to_date(ws, run, known, trained).version
 
 
 def young(ws: Workspace, known: Knowledge) -> Artifact | None:
@@ -97,24 +102,31 @@ def train(ws: Workspace, run: Run, known: Knowledge) -> Artifact:
         return committed(ws, "itemmodels", key)
 
 
-def up_to_date(ws: Workspace, run: Run, known: Knowledge, trained: Artifact) -> Artifact:
-    """The ranker as of now: every assigned item; those that were not learned by what they are about."""
-    key = version_of(code=CODE, trained=trained.version, transitions=known.version, as_of=known.as_of)
+def up_to_date(ws: Workspace, run: Run, known: Knowledge, trained: Artifact | None) -> Artifact:
+    """The ranker as of now: every assigned item; those that were not learned by what they are about.
+
+    Args:
+        trained: the item model; None = popularity alone.
+    """
+    made_of = trained.version if trained else ""
+    key = version_of(code=CODE, trained=made_of, transitions=known.version, as_of=known.as_of)
     found = ws.store.find("rankers", key)
     with run.step("items ranked") as step:
         step.artifact, step.cached = f"rankers/{key}", found is not None
         if found is not None:
             return found
         lessons = gather(ws, known)
-        weights = read_json(trained.path / "weights.json")
-        model, new = _embedded(trained, lessons, float(weights["histories"]))
+        weights, new = by_popularity(lessons), 0
         with ws.store.create("rankers", key) as draft:
-            sequence.write(model, draft.path / MODEL)
+            if trained is not None:
+                weights = read_json(trained.path / "weights.json")
+                model, new = _embedded(trained, lessons, float(weights["histories"]))
+                sequence.write(model, draft.path / MODEL)
             ranking.write(lessons.shelves(weights), draft.path / ITEMS)
             draft.manifest = {
                 "as_of": str(known.as_of),
                 "inputs": {
-                    "itemmodel": trained.version,
+                    "itemmodel": made_of,
                     "transitions": known.version,
                     "interests": known.interests_version,
                 },
@@ -144,8 +156,17 @@ def open_ranker(made: Artifact) -> ranking.Ranker:
     Raises:
         ArtifactError: a file is missing or damaged.
     """
+    shelves = ranking.read(made.path / ITEMS)
+    if not (made.path / MODEL).exists():
+        return ranking.Ranker(shelves, np.zeros((len(shelves), 0), np.float32), None)
     model = sequence.read(made.path / MODEL)
-    return ranking.Ranker(ranking.read(made.path / ITEMS), model.weights.embedding, model.state_of)
+    return ranking.Ranker(shelves, model.weights.embedding, model.state_of)
+
+
+def by_popularity(lessons: Lessons) -> dict[str, Any]:
+    """Weights where nothing was learned: popularity at the middle half-life."""
+    life = lessons.half_lives[len(lessons.half_lives) // 2]
+    return {"half_lives": [life], "prior": [1.0, 0.0], "best_half_life": life}
 
 
 def _embedded(trained: Artifact, lessons: Lessons, weight: float) -> tuple[sequence.SequenceModel, int]:
