@@ -130,7 +130,7 @@ class Ranker:
 
     @cached_property
     def _log_share(self) -> Floats:
-        """(N,) log-share of each interest among recent engagements."""
+        """(N,) log-probability of each interest by the popularity of its items."""
         sums = np.bincount(self.interest, np.exp(self.shelves.popular), len(self.shelves.start) - 1)
         return np.log(np.maximum(sums, 1e-12)).astype(np.float32)
 

@@ -24,8 +24,8 @@ class Shelves:
         ids, titles: V strings each; '' where no title is known.
         start: (N + 1,) items of interest i are start[i] to start[i + 1], not included.
         prior: (V,) added to what a history says: popularity and age, weighed as trained.
-        popular: (V,) log-share of each item among recent engagements, which is all that is known of it for
-            a user without a history.
+        popular: (V,) log-probability of each among all items by the same, weighed without histories: all that
+            there is to go by for a user who has none.
         engaged: (V,) whether anybody has engaged with the item yet.
         nearest: (N, N - 1) the other interests, those under the same parents first.
     """

@@ -119,13 +119,13 @@ class Lessons:
         """The items of now with their popularity of now."""
         now = np.array([self.now], np.int32)
         known = next(ranking.features(self.log, now, weights["half_lives"]))
-        counted = next(ranking.popularity(self.log, now, [weights["best_half_life"]]))[0] + ranking.LITTLE
+        alone = np.asarray(weights["alone"]) @ known
         return ranking.Shelves(
             self.about.ids,
             self.about.titles,
             self.start,
             (np.asarray(weights["prior"], np.float32) @ known).astype(np.float32),
-            np.log(counted / counted.sum()).astype(np.float32),
+            (alone - np.logaddexp.reduce(alone)).astype(np.float32),
             self.engaged(),
             self.nearest,
         )
@@ -243,6 +243,7 @@ class Held:
             "features": list(names),
             "prior": final[:-1].tolist(),
             "histories": float(final[-1]),
+            "alone": lessons.weigh(self.first, end, None).tolist(),
             "best_half_life": best,
         }
 

@@ -24,7 +24,7 @@ from freshet.steps.sources import committed
 from freshet.types import AsOf
 from freshet.workspace import Run, Workspace, version_of
 
-CODE = 1
+CODE = 2
 
 MODEL, ITEMS = "model", "items"
 
@@ -166,7 +166,7 @@ def open_ranker(made: Artifact) -> ranking.Ranker:
 def by_popularity(lessons: Lessons) -> dict[str, Any]:
     """Weights where nothing was learned: popularity at the middle half-life."""
     life = lessons.half_lives[len(lessons.half_lives) // 2]
-    return {"half_lives": [life], "prior": [1.0, 0.0], "best_half_life": life}
+    return {"half_lives": [life], "prior": [1.0, 0.0], "alone": [1.0, 0.0]}
 
 
 def _embedded(trained: Artifact, lessons: Lessons, weight: float) -> tuple[sequence.SequenceModel, int]:
