@@ -1,7 +1,7 @@
 """What serving's memory costs: bytes per user, and how many events per second become durable.
 
     python benchmarks/state.py --json
-    python benchmarks/state.py --users 100000 --redis        the same beside a Redis server of our own
+    python benchmarks/state.py --redis        the same beside a Redis server of our own
 
 SIMULATED histories: 1 to 128 items (geometric, mean about 20) and 1 to 60 interests (mean about 8) per user.
 Everything is on the disk of `--scratch`.
@@ -10,8 +10,8 @@ Everything is on the disk of `--scratch`.
   after loading, pages to be used again included. `load_users_per_s`: `merge` of histories, sorted by key.
 - `events_per_s`: `record` in batches of `--batches`, of random users among all, each batch durable (one
   fsync) before the next; `p50_ms` and `p99_ms` of a batch. The headline is that of 500.
-- `raw_per_s`, `ratio_vs_raw`: a bare LMDB loop that writes the same bytes (journal entry, identity, history
-  of the same size) in transactions of the same size, without reading, merging or checking.
+- `raw_per_s`, `ratio_vs_raw`: a bare LMDB loop that writes the same (journal entry, identity, a history of
+  mean size) without reading, merging or checking; it and `record` take turns, batch by batch.
 - `fsync_ms`: median of 4 KiB written and forced to the same disk.
 - `history_us`: median of reading one user's history.
 - `redis`: the same with `appendonly yes`, `appendfsync always`; bytes are `used_memory` per user.
@@ -20,9 +20,9 @@ Everything is on the disk of `--scratch`.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
-import shutil
 import socket
 import statistics
 import struct
@@ -43,6 +43,8 @@ from freshet.ports import State
 from freshet.types import Fact, History
 
 NOW = 1_780_000_000_000_000
+FILLED = 0.65
+"""Share of its pages that a tree of random keys fills."""
 BODY = b'{"user":"u0123456789","item":"tt0111161","time":1780000000000000,"value":9.0,"id":"e0123456789",' * 2
 """About as long as an event of the service."""
 
@@ -70,11 +72,8 @@ def measure(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
         "history_us": history_us(state, options.users, rng),
         "fsync_ms": fsync_ms(folder),
     }
-    batches = recorded(state, options.users, options.batches, options.seconds, rng)
-    size = pages // options.users // 2
-    for one in batches:
-        one["raw_per_s"] = raw(folder / f"raw{one['batch']}", options.users, one["batch"], size, rng)
-        one["ratio_vs_raw"] = round(one["events_per_s"] / one["raw_per_s"], 2)
+    with bare(folder / "raw", options.users, int(pages / options.users * FILLED)) as raw:
+        batches = recorded(state, options.users, options.batches, options.seconds, rng, raw)
     state.close()
     best = next((one for one in batches if one["batch"] == 500), batches[-1])
     found |= {name: best[name] for name in ("events_per_s", "raw_per_s", "ratio_vs_raw")}
@@ -133,17 +132,29 @@ def facts(count: int, users: int, rng: np.random.Generator) -> list[Fact]:
 
 
 def recorded(
-    state: State, users: int, sizes: list[int], seconds: float, rng: np.random.Generator
+    state: State,
+    users: int,
+    sizes: list[int],
+    seconds: float,
+    rng: np.random.Generator,
+    raw: Callable[[list[Fact]], None] | None = None,
 ) -> list[dict[str, Any]]:
-    """Durable events per second by batch."""
+    """Durable events per second by batch; a bare loop takes turns, so that both meet the same machine."""
     found = []
     for size in sizes:
         state.record(facts(size, users, rng))
         took: list[float] = []
+        beside: list[float] = []
         while sum(took) < seconds:
             made = facts(size, users, rng)
             took.append(timed(lambda made=made: state.record(made)))
-        found.append({"batch": size, **rates(size, took)})
+            if raw is not None:
+                beside.append(timed(lambda made=made: raw(made)))
+        one = {"batch": size, **rates(size, took)}
+        if beside:
+            one["raw_per_s"] = round(size * len(beside) / sum(beside))
+            one["ratio_vs_raw"] = round(sum(beside) / sum(took), 2)
+        found.append(one)
     return found
 
 
@@ -157,8 +168,9 @@ def rates(size: int, took: list[float]) -> dict[str, Any]:
     }
 
 
-def raw(folder: Path, users: int, batch: int, size: int, rng: np.random.Generator) -> int:
-    """Events per second of a loop that writes the same and does nothing else, on as many users."""
+@contextmanager
+def bare(folder: Path, users: int, size: int) -> Iterator[Callable[[list[Fact]], None]]:
+    """A loop that writes what `record` writes and does nothing else, in a file with as many users."""
     folder.mkdir()
     with lmdb.open(str(folder), map_size=16 << 30, max_dbs=3) as env:
         known, journal, identities = (env.open_db(name) for name in (b"users", b"events", b"identities"))
@@ -166,21 +178,17 @@ def raw(folder: Path, users: int, batch: int, size: int, rng: np.random.Generato
             with env.begin(write=True) as txn:
                 for key in sorted(user(n) for n in range(start, min(users, start + 20_000))):
                     txn.put(key, b"\1" * size, db=known)
-        took: list[float] = []
-        position = 0
-        while sum(took) < 2.0:
-            made = facts(batch, users, rng)
-            start_s = time.perf_counter()
+        positions = itertools.count(1)
+
+        def write(made: list[Fact]) -> None:
             with env.begin(write=True) as txn:
                 for fact in made:
-                    position += 1
-                    at = struct.pack(">Q", position)
+                    at = struct.pack(">Q", next(positions))
                     txn.put(fact.identity, at, db=identities)
                     txn.put(at, fact.identity + fact.body, db=journal, append=True)
                     txn.put(fact.user, b"\2" * size, db=known)
-            took.append(time.perf_counter() - start_s)
-    shutil.rmtree(folder)
-    return round(batch * len(took) / sum(took))
+
+        yield write
 
 
 def history_us(state: State, users: int, rng: np.random.Generator) -> float:
@@ -212,13 +220,14 @@ def redis(folder: Path, options: argparse.Namespace, rng: np.random.Generator) -
         state = RedisState(url)
         client = state._server.client
         before = client.info("memory")["used_memory"]
-        seconds = loaded(state, options.users, rng)
+        seconds = loaded(state, options.redis_users, rng)
         used = client.info("memory")["used_memory"] - before
         found = {
-            "state_bytes_per_user": round(used / options.users, 1),
-            "load_users_per_s": round(options.users / seconds),
-            "history_us": history_us(state, options.users, rng),
-            "batches": recorded(state, options.users, options.batches, options.seconds, rng),
+            "users": options.redis_users,
+            "state_bytes_per_user": round(used / options.redis_users, 1),
+            "load_users_per_s": round(options.redis_users / seconds),
+            "history_us": history_us(state, options.redis_users, rng),
+            "batches": recorded(state, options.redis_users, options.batches, options.seconds, rng),
         }
         state.close()
     return found
@@ -261,6 +270,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 100, 500, 2000])
     parser.add_argument("--seconds", type=float, default=5.0, help="of recording, for each size of batch")
     parser.add_argument("--redis", action="store_true", help="beside a Redis server")
+    parser.add_argument("--redis-users", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--scratch", type=Path, help="folder for the files; the system's by default")
     parser.add_argument("--json", action="store_true")

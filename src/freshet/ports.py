@@ -335,7 +335,10 @@ class Journal(Protocol):
         """The first `limit` entries behind a position, in order; 0 is before the first."""
 
     def trim(self, upto: int) -> None:
-        """Forget the entries up to and including a position, and the identities of the events among them."""
+        """Forget the entries up to and including a position, and the identities of the events among them.
+
+        It goes in steps, oldest first: one that raises may have forgotten some.
+        """
 
 
 class Notes(Protocol):
