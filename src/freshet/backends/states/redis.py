@@ -7,29 +7,21 @@ where it is set up otherwise.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from itertools import islice
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 
 import numpy as np
 import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
-from freshet.backends.states import scripts
-from freshet.errors import StateError, StateFull
+from freshet.backends.states.connection import Server
 from freshet.types import REMEMBERED, Entry, Fact, History
 
-_CONNECT, _ANSWER = 1.0, 2.0  # seconds
 _TOGETHER = 200
 """Users merged, or entries trimmed, in one step: nobody else is served meanwhile."""
 
 _READ = 5000
 """Entries in one answer of the server."""
-
-_OLDEST = (6, 2)
-_DURABLE = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction"}
 
 
 class RedisState:
@@ -63,7 +55,7 @@ class RedisState:
                 pipeline.zrange(key, 0, -1, withscores=True)
             return pipeline.execute()
 
-        found = self._server.again(ask) if keys else []
+        found = self._server.quickly(ask) if keys else []
         return [_history(*found[at : at + 2]) for at in range(0, len(found), 2)]
 
     def record(self, facts: Sequence[Fact]) -> list[bool]:
@@ -89,88 +81,7 @@ class RedisState:
 
     def close(self) -> None:
         """Close the connections."""
-        self._server.client.close()
-
-
-class Server:
-    """A connection pool, the scripts, and errors in Freshet's words."""
-
-    def __init__(self, url: str, name: str, prefix: str) -> None:
-        self.name = name
-        self._prefix = f"{{{prefix}}}:".encode()  # in braces: a cluster keeps such keys together
-        with self._telling():
-            self.client = redis.Redis.from_url(
-                url,
-                socket_connect_timeout=_CONNECT,
-                socket_timeout=_ANSWER,
-                retry=Retry(NoBackoff(), 0),
-                protocol=2,
-            )
-        self.record = self.client.register_script(scripts.RECORD)
-        self.append = self.client.register_script(scripts.APPEND)
-        self.merge = self.client.register_script(scripts.MERGE)
-        self.trim = self.client.register_script(scripts.TRIM)
-
-    def key(self, name: str) -> bytes:
-        return self._prefix + name.encode()
-
-    def keys_of(self, user: bytes) -> list[bytes]:
-        """Where a user's items and interests are."""
-        return [self._prefix + b"i:" + user, self._prefix + b"n:" + user]
-
-    def once(self, call: Any) -> Any:
-        """Do what must not be done twice."""
-        with self._telling():
-            return call()
-
-    def again(self, call: Any) -> Any:
-        """Do what may be done twice, over a new connection if the first one breaks."""
-        with self._telling():
-            try:
-                return call(self.client)
-            except redis.ConnectionError:
-                return call(self.client)
-
-    def weakness(self) -> str:
-        """What a person should know about the durability of this server, '' where there is nothing."""
-        version = str(self.again(lambda client: client.info("server"))["redis_version"])
-        if tuple(int(part) for part in version.split(".")[:2]) < _OLDEST:
-            raise StateError(f"Redis at {self.name} is {version}, expected 6.2 or newer", hint="update it")
-        try:
-            said = self.client.config_get(*_DURABLE)
-        except redis.RedisError:
-            return f"Redis at {self.name} doesn't tell whether it keeps what it acknowledges (CONFIG GET)"
-        weak = [f"{name} {said.get(name)}" for name, value in _DURABLE.items() if said.get(name) != value]
-        wanted = ", ".join(f"{name} {value}" for name, value in _DURABLE.items())
-        lost = (
-            f"Redis at {self.name} may lose what it has acknowledged: it has {', '.join(weak)}; set {wanted}"
-        )
-        return lost if weak else ""
-
-    @contextmanager
-    def _telling(self) -> Iterator[None]:
-        try:
-            yield
-        except redis.exceptions.OutOfMemoryError as error:
-            raise StateFull(
-                f"Redis at {self.name} is full: {error}",
-                hint="`freshet collect` makes room; or raise its maxmemory",
-                retryable=True,
-            ) from None
-        except redis.AuthenticationError as error:
-            raise StateError(
-                f"Redis at {self.name} refuses us: {error}", hint="see user and password in [serving] state"
-            ) from None
-        except (redis.ConnectionError, redis.TimeoutError) as error:
-            raise StateError(
-                f"Redis at {self.name} can't be reached: {error}",
-                hint="it works again when Redis does; what was told meanwhile has to be told again",
-                retryable=True,
-            ) from None
-        except (redis.RedisError, ValueError) as error:
-            raise StateError(
-                f"Redis at {self.name} can't be used: {error}", hint="see its log", retryable=True
-            ) from None
+        self._server.close()
 
 
 class RedisJournal:
@@ -235,12 +146,12 @@ def _parts(history: History) -> Iterator[Any]:
     """Arguments of the script: counts, then (item, time) and (interest, time) of each."""
     yield len(history.items)
     yield len(history.interests)
-    for item, time in zip(history.items.tolist(), history.item_times.tolist(), strict=True):
+    for item, engaged in zip(history.items.tolist(), history.item_times.tolist(), strict=True):
         yield item.to_bytes(8, "big")
-        yield time
-    for interest, time in zip(history.interests.tolist(), history.interest_times.tolist(), strict=True):
+        yield engaged
+    for interest, engaged in zip(history.interests.tolist(), history.interest_times.tolist(), strict=True):
         yield interest
-        yield time
+        yield engaged
 
 
 def _history(items: list[tuple[bytes, float]], interests: list[tuple[bytes, float]]) -> History:
