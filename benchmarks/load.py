@@ -120,16 +120,21 @@ async def closed(
     end = begin + seconds
     count = 0
 
+    def over() -> bool:
+        return time.perf_counter() >= end or (stop is not None and stop())
+
     def again(connection: _Connection) -> None:
         nonlocal count
-        now = time.perf_counter()
-        if now < end and not (stop is not None and stop()):
+        if not over():
+            now = time.perf_counter()
             connection.ask(count % len(requests), requests[count % len(requests)], now)
             count += 1
 
     opened = await _open(port, connections, outcome, again, check)
     for connection in opened:
         again(connection)
+    while not over():
+        await asyncio.sleep(0.01)
     await _drained(opened)
     outcome.took = time.perf_counter() - begin
     return outcome
