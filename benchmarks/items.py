@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 from freshet import events, ranking
 from freshet.backends.sequences.item_trainer import TorchRankingTrainer
 from freshet.config import RankerConfig
+from freshet.steps import held_out
 from freshet.steps import lessons as teaching
 from freshet.steps.knowledge import Knowledge, learn
 from freshet.steps.publishing import open_scorer
@@ -146,7 +147,7 @@ def _train(lessons: teaching.Lessons, config: RankerConfig) -> Trained:
     without, _, told_alone = _taught(alone, config)
     half_life, other_half_life = told["half_life"], told_alone["half_life"]
     about = {"as_of_day": lessons.now, "ranker": told, "without_interests": told_alone}
-    popular, popular_alone = teaching.popular(half_life), teaching.popular(other_half_life)
+    popular, popular_alone = held_out.popular(half_life), held_out.popular(other_half_life)
     return Trained(within, plain, popular, without, popular_alone, about)
 
 
@@ -154,15 +155,15 @@ def _taught(
     lessons: teaching.Lessons, config: RankerConfig
 ) -> tuple[ranking.Score, ranking.Score, dict[str, Any]]:
     """Trained early to choose passes and weights, then on everything, as `freshet ranker` does."""
-    trainer, held = TorchRankingTrainer(), teaching.Held.of(lessons)
+    trainer, held = TorchRankingTrainer(), held_out.Held.of(lessons)
     early, first = trainer.train(held.job(config))
     judged, weights = held.judge(early)
     full, _ = trainer.train(lessons.job(config, held.offset, lessons.rows, passes=first.passes))
     final = np.array([*weights["prior"], weights["histories"]])
     about = {"passes": first.passes, "rows": first.rows, "weights": np.round(final, 3).tolist()}
     about |= {"half_life": weights["best_half_life"], "held_out": judged}
-    plain = teaching.ranked(lessons.half_lives, held.offset, None)
-    return teaching.ranked(lessons.half_lives, final, teaching.histories(full)), plain, about
+    plain = held_out.ranked(lessons.half_lives, held.offset, None)
+    return held_out.ranked(lessons.half_lives, final, held_out.histories(full)), plain, about
 
 
 def _users(room: Workspace, whole: teaching.Lessons) -> NDArray[np.uint64]:

@@ -18,8 +18,9 @@ from freshet import ranking, sequence
 from freshet.durable import read_json, write_json
 from freshet.errors import ConfigError, MissingExtra, NotEnoughData
 from freshet.ports import Artifact, RankingTrainer
+from freshet.steps.held_out import Held
 from freshet.steps.knowledge import Knowledge
-from freshet.steps.lessons import Held, Lessons, gather
+from freshet.steps.lessons import Lessons, gather
 from freshet.steps.sources import committed
 from freshet.types import AsOf
 from freshet.workspace import Run, Workspace, version_of
