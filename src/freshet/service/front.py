@@ -22,6 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from freshet.config import HttpConfig
 from freshet.errors import FreshetError
+from freshet.service.addresses import is_foreign
 from freshet.service.keys import Keyring
 from freshet.service.logs import JsonLog
 from freshet.service.metrics import Metrics
@@ -111,6 +112,8 @@ class Front:
         try:
             if route.scope and self._keyring.required:
                 self._admit(heads, route.scope)
+            elif route.scope and not self._keyring.off and is_foreign(heads):
+                raise Refusal(403, "foreign_page", "without API keys no web page may ask", "add a key")
             if route.body is None:
                 response = await route.run()
             else:

@@ -9,7 +9,6 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
-from ipaddress import ip_address
 from types import FrameType
 from typing import TYPE_CHECKING, TextIO
 
@@ -17,6 +16,7 @@ import uvicorn
 
 from freshet.config import HttpConfig
 from freshet.errors import ConfigError
+from freshet.service.addresses import is_loopback
 from freshet.service.app import make_app
 from freshet.service.keys import Keyring
 from freshet.service.logs import JsonLog
@@ -34,16 +34,6 @@ KEEP_ALIVE = 75
 """Seconds that an idle connection stays: longer than balancers keep theirs, so that these hang up first."""
 GRACE = 10
 """Seconds that requests under way get to end."""
-
-
-def is_loopback(host: str) -> bool:
-    """Whether an address is reached from this machine alone."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def check_open(keyring: Keyring, host: str) -> None:
