@@ -42,6 +42,41 @@ def best(scores, count):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
     return places[:found], logp
 
 
+@njit(cache=True, nogil=True)
+def _eligible(embedding, state, beforehand, engaged, barred, start, end, count):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # pragma: no cover - compiled
+    scores = beforehand[start:end].copy()
+    if len(state):
+        scores += np.dot(embedding[start:end], state)
+    for i in range(end - start):
+        if barred[start + i]:
+            scores[i] = -np.inf
+    places, logp = best(scores, count)
+    return places + start, logp, engaged[start:end][places]
+
+
+def eligible(
+    embedding: NDArray[np.float32],
+    state: NDArray[np.float32],
+    beforehand: NDArray[np.float32],
+    engaged: NDArray[np.bool_],
+    barred: NDArray[np.bool_],
+    start: int,
+    end: int,
+    count: int,
+) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.bool_]]:
+    """The best items from number `start` to `end` that are not barred, best first.
+
+    Args:
+        embedding: (V, d); state: (d,) of the user, or empty where histories say nothing.
+        beforehand: (V,) added to what the history says; engaged, barred: (V,).
+
+    Returns:
+        Numbers (m,), log-probabilities among all that are not barred, and whether anybody engaged each.
+    """
+    numbers, logp, known = _eligible(embedding, state, beforehand, engaged, barred, start, end, count)
+    return numbers, logp, known
+
+
 def best_of(scores: NDArray[np.float32], count: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """`best` with its types."""
     places, logp = best(scores, count)

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.ranking.best import best_of
+from freshet.ranking.best import best_of, eligible
 from freshet.ranking.shelves import Shelves
 from freshet.types import BoolArray, IntArray
 
@@ -18,6 +18,9 @@ Ranked = tuple[int, float, str]
 """Number of an item, its log-probability among the eligible items it was chosen from, and the reason."""
 
 SEQUENCE, NEW, POPULAR, PARENT = "sequence", "new", "popular", "parent"
+
+NOTHING = np.zeros(0, np.float32)
+"""The state of a user whose history says nothing."""
 
 NEIGHBOURS = 8
 """Interests beside the asked one that are looked into where it has too few eligible items."""
@@ -57,6 +60,10 @@ class Ranker:
         sizes = np.diff(self.shelves.start)
         return np.repeat(np.arange(len(sizes), dtype=np.int16), sizes)
 
+    @cached_property
+    def _none(self) -> BoolArray:
+        return np.zeros(len(self.shelves), bool)
+
     def state(self, recent: IntArray) -> Floats | None:
         """(d,) what a history (r,) of item numbers, most recent last, says; None = nothing."""
         return self.read(recent) if self.read is not None and len(recent) else None
@@ -71,13 +78,21 @@ class Ranker:
             state: of `state`; None = a user without a history, for whom popularity decides.
             barred: (V,) items not to show: seen, or not eligible; None = none.
         """
-        start = int(self.shelves.start[interest])
-        places, logp = best_of(self._scores(state, interest, barred), count)
-        reason = POPULAR if state is None else SEQUENCE
-        known = self.shelves.engaged[places + start].tolist()
+        shelves, said = self.shelves, state is not None
+        numbers, logp, known = eligible(
+            self.embedding,
+            state if state is not None else NOTHING,
+            shelves.prior if said else shelves.popular,
+            shelves.engaged,
+            barred if barred is not None else self._none,
+            int(shelves.start[interest]),
+            int(shelves.start[interest + 1]),
+            count,
+        )
+        reason = SEQUENCE if said else POPULAR
         chosen = [
-            (start + place, score, reason if engaged else NEW)
-            for place, score, engaged in zip(places.tolist(), logp.tolist(), known, strict=True)
+            (number, score, reason if engaged else NEW)
+            for number, score, engaged in zip(numbers.tolist(), logp.tolist(), known.tolist(), strict=True)
         ]
         if len(chosen) < count:
             chosen += self._from_neighbours(state, interest, barred, count - len(chosen))

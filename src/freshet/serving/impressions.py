@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import json
+import math
 import threading
+
+import orjson
 
 from freshet.ports import State
 from freshet.types import Answer
@@ -57,7 +59,7 @@ def body_of(answer: Answer, user: str, time: int) -> bytes:
         "interests": [
             {
                 "id": offer.id,
-                "score": round(offer.score, 4),
+                "score": round(offer.score, 4) if math.isfinite(offer.score) else None,
                 "propensity": round(offer.propensity, 6),
                 "reason": offer.reason,
                 "items": [item.id for item in offer.items],
@@ -65,4 +67,4 @@ def body_of(answer: Answer, user: str, time: int) -> bytes:
             for offer in answer.interests
         ],
     }
-    return json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode()
+    return orjson.dumps(told)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import threading
 from collections.abc import Sequence
@@ -10,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import duckdb
 import numpy as np
+import orjson
 import pyarrow as pa
 
 from freshet.events import Rule
@@ -168,7 +168,7 @@ def body_of(event: Posted, last: int, successor: int) -> bytes:
         "impression": event.impression,
         "columns": dict(event.columns),
     }
-    return move.tobytes() + json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode()
+    return move.tobytes() + orjson.dumps(told)
 
 
 def _problem(event: Posted, now: int) -> str:
