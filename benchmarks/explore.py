@@ -182,12 +182,13 @@ def synthetic_release(rng: np.random.Generator, size: int, items: int) -> OpenRe
         np.zeros(len(contexts), np.int32),
         ("",),
     )
+    reader = random_model(rng, size, 10, 3)
     scorer = counts.Scorer(
         model,
         rng.uniform(0.1, 0.5, (3, len(counts.feature_names((1.0, 2.0, 3.0), 2)))),
         counts.PlannerScores(rows, size),
         np.array([0.7, 0.2, 0.3]),
-        random_model(rng, size, 10, 3).logits,
+        reader.logits,
     )
     overlay = synthetic_overlay(rng, size)
     return OpenRelease(
@@ -196,7 +197,7 @@ def synthetic_release(rng: np.random.Generator, size: int, items: int) -> OpenRe
         interests=interests,
         table=Rows(),  # type: ignore[arg-type]
         scorer=scorer,
-        one=counts.OneUser(scorer),
+        one=counts.OneUser(scorer, (reader.state_of, reader.weights.embedding)),
         likeness=likeness_of(vectors),
         items={},
         index=np.arange(size, dtype=np.int16),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import permutations
 
 import numpy as np
@@ -13,6 +14,7 @@ from freshet.counts import CountModel, OneUser, PlannerScores, Scorer, feature_n
 from freshet.types import Context
 from tests.counts.test_planner_score import rows
 from tests.counts.worlds import random_sums, users
+from tests.sequence.worlds import random_model
 
 N = 5
 
@@ -75,3 +77,12 @@ def test_live_signals_raise_what_is_left() -> None:
     raised = np.exp(one.fused + bonus)
     np.testing.assert_allclose(np.exp(one.final), raised / raised.sum())
     assert one.final[0] == -np.inf
+
+
+def test_a_sequence_model_in_parts_says_the_same() -> None:
+    model = random_model(things=N)
+    mixture = replace(scorer(2, 0, "", sequence=True), sequence=model.logits)
+    whole, parts = OneUser(mixture), OneUser(mixture, (model.state_of, model.weights.embedding))
+    for recent in ((1,), (1, 4), (0, 1, 2, 3)):
+        one = [each(users(recent)[0], np.zeros(N, bool)) for each in (whole, parts)]
+        np.testing.assert_allclose(one[0].fused, one[1].fused, atol=1e-5)

@@ -5,6 +5,7 @@ Numbers are computed in the same order and precision as there; a test holds both
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,8 @@ from freshet.counts.model import ContextCounts, CountModel
 from freshet.counts.planner_score import FLOOR, PlannerScores
 from freshet.counts.score import LENGTHS, Scorer
 from freshet.types import RECENT, BoolArray
+
+Reader = tuple[Callable[[NDArray[np.int16]], NDArray[np.float32]], NDArray[np.float32]]
 
 NOTHING = np.zeros(0)
 NO_LOGITS = np.zeros(0, np.float32)
@@ -40,9 +43,11 @@ class OneUser:
 
     Args:
         scorer: the mixture; its arrays are read where they are.
+        reader: the scorer's sequence model in parts, which is quicker: what it makes of one history (d,), and
+            its embeddings (N, d); None = it is asked as the scorer asks it.
     """
 
-    def __init__(self, scorer: Scorer) -> None:
+    def __init__(self, scorer: Scorer, reader: Reader | None = None) -> None:
         model = scorer.model
         weights = np.broadcast_to(scorer.count_weights, (LENGTHS, scorer.count_weights.shape[-1]))
         kinds = len(model.popularity)
@@ -59,8 +64,7 @@ class OneUser:
             *_rows(scorer.planner),
         )
         self._planned = scorer.planner is not None
-        self._sequence = scorer.sequence
-        self._popularity = model.popularity
+        self._logits = _logits(scorer, reader)
 
     def __call__(
         self, recent: NDArray[np.int16], excluded: BoolArray, bonus: NDArray[np.float64] = NOTHING
@@ -76,14 +80,32 @@ class OneUser:
         planned = self._planned
         if recent[-1] < 0:
             planned = False
-        elif self._sequence is not None:
-            logits = self._sequence(recent[None], self._popularity)[0]
+        elif self._logits is not None:
+            logits = self._logits(recent)
         count, planner, sequence, fused, final = _weigh(
             recent, excluded, bonus, logits, planned, *self._arrays
         )
         return UserScores(
             count, planner if planned else None, sequence if len(logits) else None, fused, final
         )
+
+
+def _logits(
+    scorer: Scorer, reader: Reader | None
+) -> Callable[[NDArray[np.int16]], NDArray[np.float32]] | None:
+    """The sequence model's logits for one user."""
+    sequence, popularity = scorer.sequence, scorer.model.popularity
+    if sequence is None:
+        return None
+    if reader is None:
+        return lambda recent: sequence(recent[None], popularity)[0]
+    state_of, embedding = reader
+    beforehand = sequence(np.full((1, RECENT), -1, np.int16), popularity)[0]  # of an empty history
+
+    def logits(recent: NDArray[np.int16]) -> NDArray[np.float32]:
+        return np.asarray(embedding @ state_of(recent[recent >= 0]) + beforehand)
+
+    return logits
 
 
 def _flat(model: CountModel, place: int) -> tuple[NDArray[np.generic], ...]:

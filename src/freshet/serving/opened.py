@@ -123,7 +123,7 @@ def open_release(store: Store, config: Config, release: Release) -> OpenRelease:
         interests=known,
         table=table.Table(made.path, len(known)),
         scorer=scorer,
-        one=counts.OneUser(scorer),
+        one=publishing.open_one_user(made, scorer),
         likeness=likeness_of(known.vectors),
         items=_items(store, made),
         index=index,

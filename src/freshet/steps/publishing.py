@@ -285,6 +285,14 @@ def open_scorer(made: Artifact, interests: int) -> counts.Scorer:
     return counts.Scorer(model, by_length, planner, weights, sequence)
 
 
+def open_one_user(made: Artifact, scorer: counts.Scorer) -> counts.OneUser:
+    """The same scores for one user at a time, quickly."""
+    if scorer.sequence is None:
+        return counts.OneUser(scorer)
+    model = read_sequence(made.path / "sequence")
+    return counts.OneUser(scorer, (model.state_of, model.weights.embedding))
+
+
 def open_planner(made: Artifact, interests: int) -> counts.PlannerScores | None:
     """The planner's score in a table, even where its weight was fitted to nothing; None without a planner."""
     if not (made.path / "planner").exists():

@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import lmdb
 
@@ -35,13 +36,22 @@ class Gate:
     @contextmanager
     def shared(self) -> Iterator[None]:
         """Inside with others."""
-        with self._changed:
-            self._inside += 1
+        self.enter()
         try:
             yield
         finally:
-            with self._changed:
-                self._inside -= 1
+            self.leave()
+
+    def enter(self) -> None:
+        """Go inside with others."""
+        with self._changed:
+            self._inside += 1
+
+    def leave(self) -> None:
+        """Leave."""
+        with self._changed:
+            self._inside -= 1
+            if not self._inside:
                 self._changed.notify_all()
 
     @contextmanager
@@ -83,6 +93,22 @@ class Environment:
             self.resize(0)
         raise StateError(f"the state {self.folder} grows all the time", hint="try again", retryable=True)
 
+    def read(self, name: str, keys: Sequence[bytes]) -> list[bytes | None]:
+        """Values of a database by key, all of one moment; None for what is not there.
+
+        What `transaction` would do, without its layers: a request waits for it.
+        """
+        self._gate.enter()
+        try:
+            with self._env.begin() as begun:
+                return _values(begun, self.databases[name], keys)
+        except lmdb.Error:
+            pass  # told, or tried again, below
+        finally:
+            self._gate.leave()
+        with self.transaction() as transaction:
+            return _values(transaction, self.databases[name], keys)
+
     def _begin(self, write: bool) -> lmdb.Transaction | None:
         """None where another process has made the file larger than our map of it."""
         try:
@@ -117,6 +143,11 @@ class Environment:
         """Close the file once nobody uses it."""
         with self._gate.alone():
             self._env.close()
+
+
+def _values(transaction: lmdb.Transaction, database: Any, keys: Sequence[bytes]) -> list[bytes | None]:
+    found = [transaction.get(key, db=database) for key in keys]
+    return [None if value is None else bytes(value) for value in found]
 
 
 _opened: dict[tuple[int, Path], Environment] = {}
