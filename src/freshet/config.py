@@ -310,6 +310,7 @@ class ServingRule(_Section):
         description="the rule holds for requests with one of these"
     )
     blocked: tuple[str, ...] = Field((), description="interests (id or description) not shown then")
+    allowed: tuple[str, ...] = Field((), description="if not empty, no other interests are shown then")
     blocked_items: tuple[str, ...] = Field((), description="items not shown then")
 
 

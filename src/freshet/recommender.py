@@ -10,6 +10,7 @@ with Recommender.open("shop") as shop:
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +22,8 @@ from freshet.types import Answer
 from freshet.wiring import open_recommender
 
 MICROSECONDS = 1_000_000
+TOGETHER = 500
+"""Impressions that are kept in memory before they are written; the rest is written by `close`."""
 
 
 class Recommender:
@@ -32,6 +35,7 @@ class Recommender:
 
     def __init__(self, core: serving.Recommender) -> None:
         self.core = core
+        self._closed = weakref.finalize(self, core.close)  # at the latest when the process ends
 
     @classmethod
     def open(cls, workspace: str | Path) -> Self:
@@ -70,7 +74,10 @@ class Recommender:
         """
         told = None if history is None else tuple(history)
         ask = serving.Ask(user, told, interests, items, explain, attributes or {}, tuple(exclude), log=log)
-        return self.core.explore(ask)
+        answer = self.core.explore(ask)
+        if self.core.buffered >= TOGETHER:
+            self.core.flush()
+        return answer
 
     def tell(
         self, user: str, item: str, value: float = 1.0, time: datetime | None = None, id: str = ""
@@ -95,7 +102,7 @@ class Recommender:
 
     def close(self) -> None:
         """Write what is buffered and let go of files."""
-        self.core.close()
+        self._closed()
 
     def __enter__(self) -> Self:
         return self

@@ -85,3 +85,16 @@ def test_each_is_chosen_once_with_a_probability(
     assert (choice.propensities > 0).all()
     assert (choice.propensities <= 1 + 1e-12).all()
     assert choice.explored == explores
+
+
+def test_long_lists_of_many_keep_their_probabilities() -> None:
+    size = 2000
+    scores = np.log(np.random.default_rng(0).dirichlet(np.full(size, 0.05)) + 1e-300)
+    likeness = np.eye(size, dtype=np.float32)
+    for share in (0.1, 1.0):
+        choice = choose(
+            scores, scores, likeness, 100, Policy(share, 1.0, 0.0), uniforms(100, 3, share == 1.0)
+        )
+        assert len(choice.places) == 100
+        assert (choice.propensities > 0).all()
+        assert np.isfinite(choice.propensities).all()

@@ -16,7 +16,7 @@ from freshet.counts import log_softmax
 from freshet.durable import write_json
 from freshet.errors import ArtifactError, ConfigError, NotServing
 from freshet.ports import State
-from freshet.serving import Ask, Posted, Recommender
+from freshet.serving import Ask, Posted, Recommender, impressions
 from freshet.steps.knowledge import learn
 from freshet.steps.publishing import open_scorer
 from freshet.transitions.pool import files, read_columns
@@ -250,6 +250,36 @@ def test_a_release_that_is_broken_does_not_serve(shop: Workspace, served: tuple[
         recommender.reload()
     assert recommender.current == 1
     assert recommender.explore(Ask(history=())).release == 1
+
+
+def test_a_rule_that_changed_counts_though_the_release_is_broken(
+    shop: Workspace, served: tuple[Recommender, State]
+) -> None:
+    recommender, _ = served
+    published(shop, SECOND)
+    made = shop.releases.get(2).table
+    (shop.root / "tables" / made / "successors.npy").write_bytes(b"half")
+    path = shop.root / "freshet.toml"
+    path.write_text(path.read_text().replace("value >= 7", "value >= 9"))
+    for _ in range(2):
+        with pytest.raises(ArtifactError):
+            recommender.reload()
+    item = some_items(None, recommender, 1)[0]  # type: ignore[arg-type]
+    recommender.record([Posted("u", item, 1_708_000_000_000_000, np.float64(8.0))])
+    assert recommender.explore(Ask(user="u", items=0, now=1_708_000_000_000_001)).context == ()
+
+
+def test_impressions_are_bounded_and_written_in_portions(
+    served: tuple[Recommender, State], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recommender, state = served
+    for _ in range(1200):
+        recommender.explore(Ask(history=(), interests=1, items=0))
+    assert recommender.flush() == 1200
+    assert len(state.impressions.read(0, 5000)) == 1200
+    monkeypatch.setattr(impressions, "MOST", 1)
+    recommender.explore(Ask(history=()))
+    assert recommender.buffered == 0
 
 
 def test_rules_are_read_anew_and_a_wrong_one_changes_nothing(

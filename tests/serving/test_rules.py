@@ -27,7 +27,7 @@ blocked_items = ["i2"]
 [[serving.rules]]
 attribute = "age"
 values = ["child"]
-blocked = ["gore"]
+allowed = ["war, history", "love"]
 """
 
 

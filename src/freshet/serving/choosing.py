@@ -87,7 +87,7 @@ def _choose(scores, fused, likeness, count, diversity, temperature, share, unifo
     drawn = np.zeros(count, np.bool_)
     better = np.zeros(count, np.int64)
     explores = uniforms[0] < share
-    # probability of what stands so far, by requests that take the best and by those that draw
+    # of requests that show what stands so far: the share that takes the best, and the share that draws
     taking, drawing = 1.0 - share, share
     found = 0
     while found < count:
@@ -112,12 +112,12 @@ def _choose(scores, fused, likeness, count, diversity, temperature, share, unifo
                     passed += weight
                     if passed > goal:
                         break
-        before = taking + drawing
         drawing *= np.exp((left[pick] - diversity * near[pick] - top) / temperature) / total
         if pick != best:
             taking = 0.0
         places[found] = pick
-        propensities[found] = (taking + drawing) / before
+        propensities[found] = taking + drawing
+        taking, drawing = taking / propensities[found], drawing / propensities[found]
         drawn[found] = pick != best
         for i in range(size):
             better[found] += fused[i] > fused[pick]

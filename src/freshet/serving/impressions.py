@@ -10,15 +10,22 @@ import orjson
 from freshet.ports import State
 from freshet.types import Answer
 
-MOST = 100_000
-"""Impressions held at most; those beyond are dropped and counted: a lost state must not eat the memory."""
+MOST = 64 << 20
+"""Bytes held at most; impressions beyond are dropped and counted: a lost state must not eat the memory."""
+TOGETHER = 500
+"""Impressions written in one go."""
 
 
 class Impressions:
-    """A buffer of what was shown; a kill loses what was not flushed."""
+    """A buffer of what was shown, as its journal keeps it; a kill loses what was not flushed.
+
+    Attributes:
+        dropped: how many found no room.
+    """
 
     def __init__(self) -> None:
-        self._held: list[tuple[Answer, str, int]] = []
+        self._held: list[bytes] = []
+        self._bytes = 0
         self._lock = threading.Lock()
         self.dropped = 0
 
@@ -27,23 +34,28 @@ class Impressions:
 
     def add(self, answer: Answer, user: str, time: int) -> None:
         """Note an answer; `user` is '' for one who was not named."""
-        if len(self._held) < MOST:
-            self._held.append((answer, user, time))
-        else:
+        body = body_of(answer, user, time)
+        if self._bytes + len(body) > MOST:
             self.dropped += 1
+            return
+        self._held.append(body)
+        self._bytes += len(body)
 
     def flush(self, state: State) -> int:
         """Write what is held; returns how many.
 
         Raises:
-            StateError: the state can't be written; nothing is lost, the next call tries again.
+            StateError: the state can't be written; the next call goes on with what was not.
         """
+        written = 0
         with self._lock:
-            held = self._held[:MOST]
-            if held:
-                state.impressions.append([body_of(*one) for one in held])
-                del self._held[: len(held)]
-        return len(held)
+            for _ in range(-(-len(self._held) // TOGETHER)):  # what comes meanwhile waits for the next call
+                some = self._held[:TOGETHER]
+                state.impressions.append(some)
+                del self._held[: len(some)]
+                self._bytes -= sum(map(len, some))
+                written += len(some)
+        return written
 
 
 def body_of(answer: Answer, user: str, time: int) -> bytes:
@@ -60,7 +72,7 @@ def body_of(answer: Answer, user: str, time: int) -> bytes:
             {
                 "id": offer.id,
                 "score": round(offer.score, 4) if math.isfinite(offer.score) else None,
-                "propensity": round(offer.propensity, 6),
+                "propensity": offer.propensity,
                 "reason": offer.reason,
                 "items": [item.id for item in offer.items],
             }

@@ -68,6 +68,13 @@ class OpenRelease:
         """Evidence by context; read when it is first asked for."""
         return evidence.read(self.made.path / "evidence.parquet")
 
+    def warm(self) -> None:
+        """Make now what is made once and kept, so that no request has to wait for it."""
+        _ = self.said.find(np.full((1, self.k), -1, np.int16))
+        self.table.row_numbers(np.full((1, self.k), -1, np.int16))
+        if self.shelf is not None:
+            self.shelf.warm()
+
     def recall(self, ids: NDArray[np.int32], times: NDArray[np.int64], now: int, user: int) -> Recalled:
         """A user (by number) at a moment, who engaged these interests last at these times."""
         size = len(self.interests)

@@ -89,9 +89,7 @@ class Recommender:
             release=release.release.number,
             context=tuple(release.interests.descriptions[i] for i in context),
             context_ids=tuple(int(release.interests.ids[i]) for i in context),
-            answered=ROWS[len(release.table.look_up(context).answered)]
-            if ask.explain
-            else ROWS[len(context)],
+            answered=ROWS[release.table.answered(context)],
             explored=choice.explored,
             interests=tuple(offers),
             degraded=degraded,
@@ -133,12 +131,14 @@ class Recommender:
 
         Raises:
             FreshetError: the new release can't be opened, or the settings are wrong; the old ones serve on.
+                Settings that are right count even where the release can't be opened.
         """
-        before = self._releases.config
-        changed = self._releases.reload()
-        if self._releases.config is not before:
-            self._recorder.positive = Positive(parse(self._releases.config.events.positive))
-        return changed
+        try:
+            return self._releases.reload()
+        finally:
+            rule = self._releases.config.events.positive
+            if rule != self._recorder.positive.rule.text:
+                self._recorder.positive = Positive(parse(rule))
 
     def switch(self, number: int | None) -> int:
         """Serve a certain release from now on, None = what `CURRENT` names; returns which serves."""

@@ -27,10 +27,14 @@ KEPT = 100_000
 
 
 class Positive:
-    """The positive rule, applied to single events by the engine that applies it to the log."""
+    """The positive rule, applied to single events by the engine that applies it to the log.
+
+    Attributes:
+        rule: as it was parsed.
+    """
 
     def __init__(self, rule: Rule) -> None:
-        self._rule = rule
+        self.rule = rule
         self._columns = sorted(rule.columns)
         self._known: dict[tuple[object, ...], bool] = {}
         self._db = duckdb.connect()
@@ -54,7 +58,7 @@ class Positive:
             for name, column in zip(self._columns, zip(*values, strict=True), strict=True)
         }
         self._db.register("told", pa.table(columns))
-        found = self._db.sql(f"SELECT {self._rule.sql} FROM told").fetchall()
+        found = self._db.sql(f"SELECT {self.rule.sql} FROM told").fetchall()
         self._db.unregister("told")
         return [bool(positive) for (positive,) in found]
 
@@ -163,12 +167,12 @@ def body_of(event: Posted, last: int, successor: int) -> bytes:
         "user": event.user,
         "item": event.item,
         "time": event.time,
-        "value": event.value,
+        "value": float(event.value),
         "id": event.id,
         "impression": event.impression,
         "columns": dict(event.columns),
     }
-    return move.tobytes() + orjson.dumps(told)
+    return move.tobytes() + orjson.dumps(told, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
 def _problem(event: Posted, now: int) -> str:

@@ -80,7 +80,8 @@ class Releases:
         """Serve what is wanted now, with the settings of now; whether anything changed.
 
         Raises:
-            FreshetError: that can't be done; everything stays as it was.
+            FreshetError: that can't be done: the release that serves goes on, with the settings that were
+                right last.
         """
         with self._lock:
             config, wanted = self._settings(), self._wanted()
@@ -147,6 +148,7 @@ class Releases:
         found = self._open.get(release.number)
         if found is None:
             found = open_release(self._store, self.config, release)
+            found.warm()
             self._prepare(found)
         return found
 

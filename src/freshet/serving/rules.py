@@ -53,7 +53,9 @@ class RequestRules:
                 rule.attribute,
                 frozenset(rule.values),
                 Barred(
-                    table.Rules.resolve(Eligibility(blocked=frozenset(rule.blocked)), interests).barred,
+                    table.Rules.resolve(
+                        Eligibility(frozenset(rule.blocked), frozenset(rule.allowed)), interests
+                    ).barred,
                     frozenset(rule.blocked_items),
                 ),
             )

@@ -40,6 +40,11 @@ class Shelf:
         firsts = np.concatenate([[0], np.cumsum(counts)])
         return cls(ranker, keys[order], order, firsts, 64 - bits)
 
+    def warm(self) -> None:
+        """Make now what is made once and kept: where all items are barred, every way to one is gone."""
+        self.numbers(self.ranker.ids[:1])
+        self.ranker.top(None, 0, np.ones(len(self.keys), bool), 1)
+
     def numbers(self, items: Sequence[str]) -> NDArray[np.int64]:
         """Numbers of items by id, without those that are not there."""
         index = self.ranker.index
