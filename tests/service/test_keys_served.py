@@ -6,11 +6,12 @@ import json
 import time
 from pathlib import Path
 
+import httpx
 import pytest
 
 from freshet.service.keys import FILE
 from tests.cli.conftest import called
-from tests.service.running import running, told
+from tests.service.running import Running, running, told
 
 ASK, EVENT = {"user": "u1"}, {"user": "u1", "item": "i1"}
 
@@ -61,6 +62,26 @@ def test_scopes_allow_what_they_say_until_a_key_is_revoked(copy: Path) -> None:
         while server.post("/v1/explore", ASK, **{"x-api-key": keys["read"]["key"]}).status_code == 200:
             time.sleep(0.05)
         told(server.post("/v1/explore", ASK), 401)
+
+
+NEARLY = ("%0A", "%0D%0A", "/", "%2F", "%00", "?", ";", "%20", "%3Fa")
+
+
+def test_no_path_is_nearly_one_that_needs_a_key(server: Running) -> None:
+    """Frameworks match paths loosely ("$" before a line's end): here only the path itself leads anywhere."""
+    paths = list(httpx.get(f"{server.url}/openapi.json").json()["paths"])
+    assert len(paths) == 7
+    for path in [*paths, "/docs", "/openapi.json"]:
+        for tail in NEARLY:
+            for method, body in (("GET", None), ("POST", {"release": 1}), ("PUT", {}), ("HEAD", None)):
+                reply = httpx.request(method, f"{server.url}{path}{tail}", json=body)
+                # "?" alone is an empty query: the path itself, which asks for a key or is open to all
+                allowed = (200, 401, 405) if tail == "?" else (404,)
+                assert reply.status_code in allowed, (method, path, tail, reply.text)
+                if tail == "?" and path.startswith("/v1"):
+                    assert reply.status_code in (401, 405)
+    assert httpx.post(f"{server.url}/v1//releases", json={"release": 1}).status_code == 404
+    assert server.explore()["release"] == 2
 
 
 def test_without_keys_only_this_machine_is_served(copy: Path) -> None:

@@ -10,10 +10,10 @@ from fastapi import FastAPI, Security
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
 from pydantic import TypeAdapter
-from starlette.exceptions import HTTPException
 from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from freshet import __version__
@@ -24,7 +24,7 @@ from freshet.service.front import REQUEST_ID, Direct, Front
 from freshet.service.keys import Keyring
 from freshet.service.logs import JsonLog
 from freshet.service.metrics import Metrics
-from freshet.service.problems import FAULT, Refusal, problem
+from freshet.service.problems import FAULT, problem
 from freshet.service.recording import Recorder
 from freshet.service.standing import Standing
 from freshet.service.upkeep import Upkeep
@@ -84,9 +84,8 @@ def make_app(
         redirect_slashes=False,
     )
     add_routes(app, Endpoints(recommender, recorder, metrics, limits, standing))
-    app.add_exception_handler(HTTPException, _unknown)
     _tell_limits(app, limits)
-    front = Front(app, direct(app), limits, keyring, metrics, log, standing)
+    front = Front(app, documents(app), direct(app), limits, keyring, metrics, log, standing)
     return ServerErrorMiddleware(front, handler=_fault)
 
 
@@ -130,6 +129,12 @@ def _tell_limits(app: FastAPI, limits: HttpConfig) -> None:
                 kind["maxItems"] = most
 
 
+def documents(app: FastAPI) -> frozenset[tuple[str, str]]:
+    """Where FastAPI shows what it documents, by method and path."""
+    shown = [route for route in app.routes if isinstance(route, Route) and not isinstance(route, APIRoute)]
+    return frozenset((method, route.path) for route in shown for method in route.methods or ())
+
+
 def direct(app: FastAPI) -> dict[tuple[str, str], Direct]:
     """The documented routes, by method and path."""
     found = {}
@@ -141,20 +146,6 @@ def direct(app: FastAPI) -> dict[tuple[str, str], Direct]:
             for method in route.methods or ():
                 found[method, route.path] = Direct(route.endpoint, body, SCOPES.get(route.path, ""))
     return found
-
-
-async def _unknown(request: Request, error: Exception) -> Response:
-    """No such path, or not with this method."""
-    assert isinstance(error, HTTPException)
-    words = {404: "no_such_path", 405: "wrong_method"}
-    refused = Refusal(
-        error.status_code,
-        words.get(error.status_code, "refused"),
-        f"{error.detail}: {request.method} {request.url.path}",
-        "/docs lists what there is",
-        dict(error.headers or {}),
-    )
-    return problem(refused, request.scope[REQUEST_ID])
 
 
 async def _fault(request: Request, _: Exception) -> Response:

@@ -1,8 +1,8 @@
 """What every request passes: identity, keys, limits, logs, measures; and the short way to the endpoints.
 
 FastAPI's machinery costs a request about as much as all the rest (decision 20). So the routes that it
-documents are found by their path and called here: body bytes to pydantic, endpoint, response. What is left
-for FastAPI is the documents, and what is wrong (404, 405).
+documents are found by their path and called here: body bytes to pydantic, endpoint, response. FastAPI gets
+nothing but requests for its documents: it matches paths less strictly, and knows no keys.
 """
 
 from __future__ import annotations
@@ -54,13 +54,15 @@ class Front:
     """The outermost part of the service (pure ASGI).
 
     Args:
-        app: the FastAPI app, for all that is not among `routes`.
-        routes: by method and path.
+        app: the FastAPI app.
+        documents: what it answers, open to all, by method and path; and it gets the server's start and stop.
+        routes: what is answered here, by method and path.
     """
 
     def __init__(
         self,
         app: ASGIApp,
+        documents: frozenset[tuple[str, str]],
         routes: Mapping[tuple[str, str], Direct],
         limits: HttpConfig,
         keyring: Keyring,
@@ -69,6 +71,7 @@ class Front:
         standing: Standing,
     ) -> None:
         self._app = app
+        self._documents = documents
         self._routes = routes
         self._limits = limits
         self._keyring = keyring
@@ -105,11 +108,14 @@ class Front:
     async def _answer(
         self, scope: Scope, heads: Mapping[bytes, bytes], request_id: str, receive: Receive, send: Send
     ) -> None:
-        route = self._routes.get((scope["method"], scope["path"]))
-        if route is None:
+        asked = (scope["method"], scope["path"])
+        if asked in self._documents:
             await self._app(scope, receive, send)
             return
         try:
+            route = self._routes.get(asked)
+            if route is None:
+                raise self._unknown(*asked)
             if route.scope and self._keyring.required:
                 self._admit(heads, route.scope)
             elif route.scope and not self._keyring.off and is_foreign(heads):
@@ -125,6 +131,20 @@ class Front:
                 raise
             response = problem(refused, request_id)
         await response(scope, receive, send)
+
+    def _unknown(self, method: str, path: str) -> Refusal:
+        """No such path, or not with this method."""
+        allowed = sorted(m for m, known in (*self._routes, *self._documents) if known == path)
+        hint = "/docs lists what there is"
+        if not allowed:
+            return Refusal(404, "no_such_path", f"there is no such path: {method} {path}", hint)
+        return Refusal(
+            405,
+            "wrong_method",
+            f"the path does not take this method: {method} {path}",
+            hint,
+            {"Allow": ", ".join(allowed)},
+        )
 
     def _identity(self, heads: Mapping[bytes, bytes]) -> str:
         """The client's id of the request if it is a sane one, else an own."""
