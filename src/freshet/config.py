@@ -354,7 +354,10 @@ class HttpConfig(_Section):
         20_000, ge=1, description="events that may wait to be written; what comes beyond gets a 503"
     )
     seconds: float = Field(
-        5.0, gt=0, le=300, description="within which a body must arrive, and events be written"
+        5.0,
+        gt=0,
+        le=300,
+        description="within which a body must arrive, a batch be answered, and events be written",
     )
     connections: int = Field(1000, ge=1, description="open connections; further requests get a 503")
     drain_seconds: float = Field(

@@ -78,3 +78,16 @@ def test_a_keyring_follows_its_file_and_never_opens_by_revoking(tmp_path: Path) 
     assert ring.find(TEXT) is None
     assert ring.required
     assert not Keyring(tmp_path, off=True).required
+
+
+def test_a_server_started_after_the_last_key_was_revoked_stays_closed(tmp_path: Path) -> None:
+    save_keys(tmp_path, {})
+    assert Keyring(tmp_path).required
+
+
+def test_a_damaged_file_closes_a_running_server(tmp_path: Path) -> None:
+    ring = Keyring(tmp_path)
+    (tmp_path / FILE).write_text("{")
+    with pytest.raises(ArtifactError):
+        ring.refresh()
+    assert ring.required

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from time import time
+from time import perf_counter, time
 from typing import TYPE_CHECKING, Annotated, Any
 
 import orjson
@@ -23,8 +23,10 @@ from freshet.types import AsOf
 if TYPE_CHECKING:
     from freshet.serving.recommender import Recommender
 
-BREATH = 8
-"""Questions of a batch that are answered in one go, before others get their turn."""
+BREATH = 0.002
+"""Seconds of a batch that are answered in one go, before others get their turn."""
+MOST_ASKED = 30_000
+"""Items that a batch may ask for, all questions together: as many as 1000 questions do by default."""
 
 
 def _which(body: Any) -> str:
@@ -72,14 +74,19 @@ class Endpoints:
     async def explore_batch(self, asks: Asks) -> Response:
         """Several questions at once; one that can't be answered fails them all."""
         self._bounded("questions", len(asks), self._limits.batch)
+        self._bounded("items", sum(ask.interests * ask.items for ask in asks), MOST_ASKED)
         answers = []
-        for number, ask in enumerate(asks):
-            if number and number % BREATH == 0:
+        begin = turn = perf_counter()
+        for ask in asks:
+            if (now := perf_counter()) - turn > BREATH:
+                if now - begin > self._limits.seconds:
+                    raise self._slow()
                 await asyncio.sleep(0)
-            answers.append(self._recommender.explore(ask.ask()))
-        for answer in answers:
+                turn = perf_counter()
+            answer = self._recommender.explore(ask.ask())
             self._metrics.answered(answer)
-        return reply({"answers": [answer_document(answer) for answer in answers]})
+            answers.append(answer_document(answer))
+        return reply({"answers": answers})
 
     async def events(self, events: Events) -> Response:
         """Record one event or a list; what is recorded outlives a crash, and the next answer knows of it."""
@@ -139,6 +146,15 @@ class Endpoints:
             "bursts": len(self._recommender.bursts()),
             "draining": self._standing.draining,
         }
+
+    def _slow(self) -> Refusal:
+        return Refusal(
+            503,
+            "slow",
+            f"the questions were not answered within {self._limits.seconds:g} s",
+            "send fewer at once",
+            {"Retry-After": "1"},
+        )
 
     def _bounded(self, what: str, count: int, most: int) -> None:
         if count > most:

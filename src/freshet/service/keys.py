@@ -101,7 +101,8 @@ def revoke(keys: Mapping[str, Key], identity: str) -> dict[str, Key]:
 class Keyring:
     """The keys of a workspace as a running server knows them.
 
-    Once there was a key, requests need one: revoking the last one closes the service instead of opening it.
+    Once there was a key, requests need one, as long as the file is there: revoking the last one closes the
+    service, now and at its next start, instead of opening it.
 
     Args:
         root: the workspace.
@@ -123,9 +124,9 @@ class Keyring:
         seen = (stat.st_mtime_ns, stat.st_ino) if stat else None
         if seen == self._seen:
             return False
+        self.required = not self.off and (self.required or stat is not None)
         self._keys = load_keys(self.root)
         self._seen = seen
-        self.required = not self.off and (self.required or bool(self._keys))
         return True
 
     def find(self, text: str) -> Key | None:
