@@ -105,9 +105,9 @@ def measure(folder: Path, interests: int, items: int, users: int, rounds: int) -
         "state": lambda n: state.histories([user_key(names[n])]),
         "mixture": lambda n: release.one(seen[n], excluded[n]),
         "live": lambda n: overlay.bonus(int(seen[n, -1]), NOW),
-        "items": lambda n: [
-            shelf.ranker.top(shelf.ranker.state(recent_items[n]), int(i), nothing, 10) for i in seen[n, :3]
-        ],
+        "items": lambda n: shelf.ranker.tops(
+            shelf.ranker.state(recent_items[n]), seen[n, :3].tolist(), nothing.copy(), 10
+        ),
         "scorer": lambda n: release.scorer(seen[n : n + 1], excluded[n : n + 1]),
         "logs": lambda _: [np.log(release.scorer.model.base) for _ in range(4)],
     }
@@ -258,7 +258,7 @@ def synthetic_ranker(rng: np.random.Generator, size: int, items: int) -> ranking
     """Items over interests of very different sizes."""
     shares = rng.dirichlet(np.full(size, 2.0))
     start = np.concatenate([[0], np.round(np.cumsum(shares) * items)]).astype(np.int64)
-    model = random_model(rng, items, 50, 3)
+    model = random_model(rng, items, 20, 3)
     shelves = ranking.Shelves(
         ids=tuple(f"i{n}" for n in range(items)),
         titles=tuple(f"Title of item {n}" for n in range(items)),

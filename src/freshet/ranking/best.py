@@ -43,38 +43,45 @@ def best(scores, count):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
 
 
 @njit(cache=True, nogil=True)
-def _eligible(embedding, state, beforehand, engaged, barred, start, end, count):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # pragma: no cover - compiled
-    scores = beforehand[start:end].copy()
-    if len(state):
-        scores += np.dot(embedding[start:end], state)
-    for i in range(end - start):
-        if barred[start + i]:
-            scores[i] = -np.inf
-    places, logp = best(scores, count)
-    return places + start, logp, engaged[start:end][places]
+def _shelves(embedding, state, beforehand, start, interests, barred, count):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # pragma: no cover - compiled
+    numbers = np.full((len(interests), count), -1, np.int64)
+    logp = np.zeros((len(interests), count), np.float32)
+    for row in range(len(interests)):
+        first, end = start[interests[row]], start[interests[row] + 1]
+        scores = beforehand[first:end].copy()
+        if len(state):
+            scores += np.dot(embedding[first:end], state)
+        for i in range(end - first):
+            if barred[first + i]:
+                scores[i] = -np.inf
+        places, found = best(scores, count)
+        for j in range(len(places)):
+            numbers[row, j], logp[row, j] = first + places[j], found[j]
+            barred[first + places[j]] = True
+    return numbers, logp
 
 
-def eligible(
+def shelves_best(
     embedding: NDArray[np.float32],
     state: NDArray[np.float32],
     beforehand: NDArray[np.float32],
-    engaged: NDArray[np.bool_],
+    start: NDArray[np.int64],
+    interests: NDArray[np.int64],
     barred: NDArray[np.bool_],
-    start: int,
-    end: int,
     count: int,
-) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.bool_]]:
-    """The best items from number `start` to `end` that are not barred, best first.
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """The best items of each interest that are not barred, best first; they are barred from then on.
 
     Args:
         embedding: (V, d); state: (d,) of the user, or empty where histories say nothing.
-        beforehand: (V,) added to what the history says; engaged, barred: (V,).
+        beforehand: (V,) added to what the history says.
+        start: (N + 1,) where the items of each interest begin; interests: (r,).
 
     Returns:
-        Numbers (m,), log-probabilities among all that are not barred, and whether anybody engaged each.
+        Numbers (r, count), -1 where there are no more, and their log-probabilities within the interest.
     """
-    numbers, logp, known = _eligible(embedding, state, beforehand, engaged, barred, start, end, count)
-    return numbers, logp, known
+    numbers, logp = _shelves(embedding, state, beforehand, start, interests, barred, count)
+    return numbers, logp
 
 
 def best_of(scores: NDArray[np.float32], count: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.ranking.best import best_of, eligible
+from freshet.ranking.best import best_of, shelves_best
 from freshet.ranking.shelves import Shelves
 from freshet.types import BoolArray, IntArray
 
@@ -60,45 +60,54 @@ class Ranker:
         sizes = np.diff(self.shelves.start)
         return np.repeat(np.arange(len(sizes), dtype=np.int16), sizes)
 
-    @cached_property
-    def _none(self) -> BoolArray:
-        return np.zeros(len(self.shelves), bool)
-
     def state(self, recent: IntArray) -> Floats | None:
         """(d,) what a history (r,) of item numbers, most recent last, says; None = nothing."""
         return self.read(recent) if self.read is not None and len(recent) else None
 
     def top(self, state: Floats | None, interest: int, barred: BoolArray | None, count: int) -> list[Ranked]:
-        """The `count` best eligible items of an interest, best first.
+        """The `count` best eligible items of an interest, best first; see `tops`."""
+        left = np.zeros(len(self.shelves), bool) if barred is None else barred.copy()
+        return self.tops(state, [interest], left, count)[0]
 
-        Too few are filled up from the neighbouring interests (reason `parent`), then with what is popular
-        anywhere; fewer than `count` come back only where no more are eligible at all.
+    def tops(
+        self, state: Floats | None, interests: Sequence[int], barred: BoolArray, count: int
+    ) -> list[list[Ranked]]:
+        """The `count` best eligible items of each interest, best first, none twice.
+
+        Where they are too few, they are filled up from the neighbouring interests (reason `parent`), then
+        with what is popular anywhere; fewer than `count` come back only where no more are eligible at all.
 
         Args:
             state: of `state`; None = a user without a history, for whom popularity decides.
-            barred: (V,) items not to show: seen, or not eligible; None = none.
+            barred: (V,) items not to show: seen, or not eligible; those that are shown join them.
         """
         shelves, said = self.shelves, state is not None
-        numbers, logp, known = eligible(
+        numbers, logp = shelves_best(
             self.embedding,
             state if state is not None else NOTHING,
             shelves.prior if said else shelves.popular,
-            shelves.engaged,
-            barred if barred is not None else self._none,
-            int(shelves.start[interest]),
-            int(shelves.start[interest + 1]),
+            shelves.start,
+            np.array(interests, np.int64),
+            barred,
             count,
         )
-        reason = SEQUENCE if said else POPULAR
-        chosen = [
-            (number, score, reason if engaged else NEW)
-            for number, score, engaged in zip(numbers.tolist(), logp.tolist(), known.tolist(), strict=True)
-        ]
-        if len(chosen) < count:
-            chosen += self._from_neighbours(state, interest, barred, count - len(chosen))
-        if len(chosen) < count:
-            chosen += self._from_anywhere(chosen, barred, count - len(chosen))
-        return chosen
+        reason, found = SEQUENCE if said else POPULAR, list[list[Ranked]]()
+        known = shelves.engaged[numbers].tolist()
+        for row in zip(numbers.tolist(), logp.tolist(), known, strict=True):
+            found.append(
+                [
+                    (number, score, reason if engaged else NEW)
+                    for number, score, engaged in zip(*row, strict=True)
+                    if number >= 0
+                ]
+            )
+        for interest, chosen in zip(interests, found, strict=True):
+            for more in (self._from_neighbours, self._from_anywhere):
+                if len(chosen) < count:
+                    others = more(state, interest, barred, count - len(chosen))
+                    barred[[number for number, _, _ in others]] = True
+                    chosen += others
+        return found
 
     def scored(
         self, state: Floats | None, interest: int, barred: BoolArray | None
@@ -135,12 +144,12 @@ class Ranker:
                 break
         return _first(found, scores, missing, PARENT)
 
-    def _from_anywhere(self, chosen: list[Ranked], barred: BoolArray | None, missing: int) -> list[Ranked]:
+    def _from_anywhere(
+        self, state: Floats | None, interest: int, barred: BoolArray, missing: int
+    ) -> list[Ranked]:
         """What is popular over all interests."""
-        scores = self.shelves.popular.copy()
-        scores[[number for number, _, _ in chosen]] = -np.inf
-        if barred is not None:
-            scores[barred] = -np.inf
+        del state, interest
+        scores = np.where(barred, np.float32(-np.inf), self.shelves.popular)
         return _first([np.arange(len(scores))], [scores], missing, POPULAR)
 
     @cached_property

@@ -7,7 +7,6 @@ history -> recent and known interests -> fused scores + live signals -> without 
 from __future__ import annotations
 
 import itertools
-import random
 import threading
 import time
 from collections.abc import Sequence
@@ -53,7 +52,7 @@ class Recommender:
         self._state = state
         self._impressions = Impressions()
         self._recorder = Recorder(Positive(parse(releases.config.events.positive)), threading.Lock())
-        self._draws = random.Random(releases.config.serving.seed)
+        self._draws = np.random.default_rng(releases.config.serving.seed)
         self._prefix, self._numbers = uuid4().hex[:12], itertools.count()
 
     @property
@@ -196,7 +195,7 @@ class Recommender:
     def _choose(self, release: OpenRelease, scores: UserScores, count: int) -> Choice:
         serving = self._releases.config.serving
         policy = Policy(serving.explore, serving.temperature, serving.diversity)
-        uniforms = np.array([self._draws.random() for _ in range(count + 1)])
+        uniforms = self._draws.random(count + 1)
         return choose(scores.final, scores.fused, release.likeness, count, policy, uniforms)
 
     def _offers(

@@ -29,11 +29,13 @@ class RequestRules:
         always: for every request.
         sensitive: (N,) interests offered only to users one of whose recent interests is sensitive.
         conditional: (attribute, values, what is barred then).
+        careful: whether any interest is sensitive.
     """
 
     always: Barred
     sensitive: BoolArray
     conditional: tuple[tuple[str, frozenset[str], Barred], ...]
+    careful: bool
     _known: dict[tuple[int, ...], Barred] = field(default_factory=dict)
 
     @classmethod
@@ -80,6 +82,6 @@ class RequestRules:
 
     def excluded(self, barred: Barred, context: NDArray[np.int16]) -> BoolArray:
         """(N,) interests that may not be offered after a context (k,)."""
-        if not self.sensitive.any() or self.sensitive[context[context >= 0]].any():
+        if not self.careful or self.sensitive[context[context >= 0]].any():
             return barred.interests
         return barred.interests | self.sensitive

@@ -78,11 +78,10 @@ class Shelf:
             barred[self.numbers(exclude)] = True
         state = self.ranker.state(engaged)
         ids, titles = self.ranker.ids, self.ranker.titles
-        for offer, interest in offers:
-            best = self.ranker.top(state, interest, barred, count)
-            barred[[number for number, _, _ in best]] = True
+        best = self.ranker.tops(state, [interest for _, interest in offers], barred, count)
+        for (offer, _), ranked in zip(offers, best, strict=True):
             offer.items = tuple(
-                [ItemOffer(ids[number], titles[number], score, why) for number, score, why in best]
+                [ItemOffer(ids[number], titles[number], score, why) for number, score, why in ranked]
             )
 
 
