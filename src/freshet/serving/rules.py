@@ -63,7 +63,8 @@ class RequestRules:
             )
             for rule in config.serving.rules
         )
-        return cls(Barred(base.barred, frozenset(config.serving.blocked_items)), base.sensitive, conditional)
+        always = Barred(base.barred, frozenset(config.serving.blocked_items))
+        return cls(always, base.sensitive, conditional, bool(base.sensitive.any()))
 
     def barred(self, attributes: Mapping[str, str]) -> Barred:
         """What a request with these attributes may not be shown, sensitive interests aside."""
