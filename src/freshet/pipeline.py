@@ -33,6 +33,7 @@ from freshet.steps.sources import committed, import_sources, latest
 from freshet.steps.tuning import accepted, attempted, finetune
 from freshet.types import AsOf, CadenceDecision
 from freshet.workspace import Record, Release, Run, Workspace
+from freshet.workspace.parts import missing_of, parts_of
 
 
 def run_due(
@@ -71,9 +72,8 @@ def run_due(
         else:
             run.say(f"release {current.number} of {current.as_of} stays: {decision.why}")
             run.record.release = current.number
-        if state is not None and ws.releases.current() is not None:
-            with run.step("histories") as step:
-                step.details = {"joined": remember(ws, state)}
+        if state is not None:
+            _join(ws, run, state)
     return run.record
 
 
@@ -82,6 +82,13 @@ def collect_told(ws: Workspace, state: State, now: datetime) -> tuple[Record, Co
     with ws.run("collect") as run:
         collected = collect(ws, run, state, now)
     return run.record, collected
+
+
+def join_histories(ws: Workspace, state: State) -> Record:
+    """Only join the histories of the log, as the current release reads it, to a state."""
+    with ws.run("histories") as run:
+        _join(ws, run, state)
+    return run.record
 
 
 def import_log(
@@ -115,7 +122,11 @@ def slow_path(ws: Workspace, as_of: AsOf | None = None) -> Record:
 
 
 def fast_path(
-    ws: Workspace, as_of: AsOf | None = None, force_publish: bool = False, today: datetime | None = None
+    ws: Workspace,
+    as_of: AsOf | None = None,
+    force_publish: bool = False,
+    today: datetime | None = None,
+    state: State | None = None,
 ) -> Record:
     """Refresh evidence as of a moment, infer what changed, verify and publish.
 
@@ -123,6 +134,7 @@ def fast_path(
 
     Args:
         today: the current time, where the workspace is served: the day that isn't over stays live.
+        state: of a workspace that is served: the log's histories are joined to it at the end.
     """
     with ws.run("refresh", str(as_of or "")) as run:
         end = _end(ws, today)
@@ -133,6 +145,8 @@ def fast_path(
             run.say("no accepted model for this configuration yet: the slow path comes first")
             model = finetune(ws, run, known, counting, ws.tuner, rules_of(ws, known).withheld())
         _refresh(ws, run, known, counting, model, force_publish, end)
+        if state is not None:
+            _join(ws, run, state)
     return run.record
 
 
@@ -210,7 +224,7 @@ def roll_back(ws: Workspace, number: int | None = None) -> Release:
     """Serve an earlier release again: the named one, or the one before the current.
 
     Raises:
-        ArtifactError: there is no such release, or its table or interests are missing or damaged.
+        ArtifactError: there is no such release, or a part that it needs is missing or damaged.
     """
     with ws.hold("rollback") as held:
         if number is None:
@@ -224,7 +238,16 @@ def roll_back(ws: Workspace, number: int | None = None) -> Release:
             step.details = {"from": ws.releases.pointer()}
             ws.releases.point_to(number)
             run.record.release = number
+            for lost in missing_of(ws.store, release):
+                run.say(f"release {number} serves without {lost}, which is missing or damaged")
     return release
+
+
+def _join(ws: Workspace, run: Run, state: State) -> None:
+    """Join the log's histories to a state, where something serves."""
+    if ws.releases.current() is not None:
+        with run.step("histories") as step:
+            step.details = {"joined": remember(ws, state)}
 
 
 def _study(ws: Workspace, run: Run, moment: AsOf) -> tuple[Knowledge, Counting]:
@@ -305,24 +328,16 @@ def _was_rolled_back(ws: Workspace, made: Artifact) -> bool:
 
 
 def _check_parts(ws: Workspace, release: Release) -> None:
-    """Whether a release could be opened if it served."""
-    parts = {"tables": release.table, "interests": release.interests, "rankers": release.ranker}
-    for kind, version in parts.items():
-        if not version:
-            continue
-        try:
-            found = ws.store.find(kind, version)
-            lost = f"{kind}/{version} is missing" if found is None else ""
-            _ = found and found.path  # compares every file with its checksum
-        except WrongFormat:
-            raise
-        except ArtifactError as error:
-            lost = error.message
-        if lost:
-            raise ArtifactError(
-                f"release {release.number} can't serve: {lost}; CURRENT is not moved",
-                hint="`freshet doctor` tells which releases can be opened",
-            )
+    """Raises ArtifactError if a release could not be opened if it served."""
+    try:
+        parts_of(ws.store, release)
+    except WrongFormat:
+        raise
+    except ArtifactError as error:
+        raise ArtifactError(
+            f"release {release.number} can't serve: {error.message}; CURRENT is not moved",
+            hint="`freshet doctor` tells which releases can be opened",
+        ) from None
 
 
 def _planner(ws: Workspace, known: Knowledge, model: Artifact | None) -> LatePlanner | None:

@@ -329,7 +329,10 @@ class Journal(Protocol):
     """Entries in the order in which they came, kept until they are trimmed."""
 
     def append(self, bodies: Sequence[bytes]) -> None:
-        """Add entries; they are durable when this returns."""
+        """Add entries; they are durable when this returns.
+
+        If it raises, some may be there; the same entries again, maybe with more behind them, add the others.
+        """
 
     def read(self, after: int, limit: int) -> list[Entry]:
         """The first `limit` entries behind a position, in order; 0 is before the first."""

@@ -126,6 +126,10 @@ def open_recommender(root: Path, reporter: Reporter | None = None) -> Recommende
             lambda: load(root / SETTINGS),
             lambda opened: opened.catch_up(state.events, time.time_ns() // 1000),
         )
+        for lost in releases.current.missing:
+            ws.reporter.say(
+                f"{lost} is missing or damaged: release {releases.current.release.number} serves without it"
+            )
         remember(ws, state)
     except FreshetError:
         state.close()

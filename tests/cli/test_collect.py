@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
+from contextlib import closing
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from freshet import Recommender
+from freshet.steps.remembering import NOTE
+from freshet.types import user_key
+from freshet.wiring import SETTINGS, load, open_state
 from tests.cli.conftest import answered, called
 
 DOCS = Path(__file__).parents[2] / "docs" / "cli.md"
@@ -54,3 +60,29 @@ def test_a_redis_that_is_away_is_told_as_retryable(copy: Path) -> None:
     error = answered("run", "-w", copy, code=2)["error"]
     assert (error["type"], error["retryable"]) == ("StateError", True)
     assert "can't be reached" in error["message"]
+
+
+def test_days_that_are_imported_reach_the_histories_with_a_refresh(copy: Path) -> None:
+    with Recommender.open(copy):
+        pass
+    log = pq.read_table(next((copy / "events").glob("date=*/*.parquet")))
+    late = copy / "late.csv"
+    late.write_text(f"user_id,item_id,timestamp,value\nlate,item00001,{log['time'][0].as_py()},9\n")
+    answered("import", "-w", copy, late)
+    answered("refresh", "-w", copy)
+    with closing(open_state(copy, load(copy / SETTINGS))) as state:
+        assert len(state.histories([user_key("late")])[0].items) == 1
+
+
+def test_a_rollback_joins_histories_and_does_without_a_state_that_is_away(copy: Path) -> None:
+    with Recommender.open(copy):
+        pass
+    with closing(open_state(copy, load(copy / SETTINGS))) as state:
+        state.notes.put(NOTE, b"{}")
+    answered("rollback", "-w", copy)
+    with closing(open_state(copy, load(copy / SETTINGS))) as state:
+        assert json.loads(state.notes.get(NOTE) or b"{}")["days"]
+    settings = copy / "freshet.toml"
+    settings.write_text(settings.read_text() + '\n[serving]\nstate = "redis://127.0.0.1:1/0"\n')
+    told = called("rollback", "-w", copy, "2")
+    assert "histories are not joined" in told.stderr

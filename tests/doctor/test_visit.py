@@ -14,10 +14,12 @@ import pytest
 from freshet import pipeline
 from freshet.doctor import visit
 from freshet.doctor.finding import leftover, size_of
+from freshet.durable import write_json
 from freshet.errors import ArtifactError, Busy
 from freshet.inspect import open_release
 from freshet.workspace import Workspace
 from freshet.workspace.lease import lease
+from freshet.workspace.parts import missing_of, parts_of
 from tests.steps.world import FIRST, NOW, content, copied, same_content
 
 
@@ -258,12 +260,12 @@ def test_what_vanishes_while_it_is_looked_at_is_no_error(
 
 
 @pytest.mark.parametrize("number", [None, 1])
-@pytest.mark.parametrize("kind", ["tables", "interests"])
+@pytest.mark.parametrize("kind", ["table", "interests", "assignment"])
 def test_there_is_no_way_back_to_a_release_that_can_not_be_opened(
     ws: Workspace, kind: str, number: int | None
 ) -> None:
-    folder = ws.root / kind / getattr(ws.releases.get(1), kind.rstrip("s") if kind == "tables" else kind)
-    flip(next(folder.glob("*.npy")))
+    folder = getattr(parts_of(ws.store, ws.releases.get(1)), kind).folder
+    flip(next(path for path in folder.iterdir() if path.suffix in (".npy", ".parquet")))
     runs = ws.ledger.paths()
     with pytest.raises(ArtifactError, match=r"release 1 can't serve: .*damaged") as told:
         pipeline.roll_back(ws, number)
@@ -287,3 +289,23 @@ def test_a_chunk_that_a_run_will_continue_from_is_kept(ws: Workspace) -> None:
     later = table(ws, 2) / "manifest.json"
     later.touch()
     assert [found.what for found in visit(ws).findings] == ["stale chunk"]
+
+
+@pytest.mark.parametrize("kind", ["transitions", "assignments"])
+def test_a_release_that_lost_what_says_its_items_interests_can_not_be_opened(
+    ws: Workspace, kind: str
+) -> None:
+    shutil.rmtree(ws.root / kind)
+    assert "nothing serves" in [found.what for found in visit(ws).findings]
+    with pytest.raises(ArtifactError, match=f"can't serve: {kind}/.* is missing"):
+        pipeline.roll_back(ws, 1)
+
+
+def test_what_a_release_can_go_without_is_told_and_nothing_is_moved(ws: Workspace) -> None:
+    release = replace(ws.releases.get(2), ranker="gone")
+    write_json(ws.root / "releases" / "2.json", release.as_dict())
+    shutil.rmtree(ws.root / "overlays" / release.overlay)
+    assert missing_of(ws.store, release) == (f"overlays/{release.overlay}", "rankers/gone")
+    assert [found.where for found in visit(ws).findings] == list(missing_of(ws.store, release))
+    visit(ws, repair=True)
+    assert ws.releases.pointer() == 2

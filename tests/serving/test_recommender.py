@@ -282,6 +282,19 @@ def test_impressions_are_bounded_and_written_in_portions(
     assert recommender.buffered == 0
 
 
+def test_a_release_that_lost_its_overlay_and_ranker_serves_without(shop: Workspace, tmp_path: Path) -> None:
+    release = replace(shop.releases.get(1), ranker="gone")
+    write_json(shop.root / "releases" / "1.json", release.as_dict())
+    parts = (f"overlays/{release.overlay}", "rankers/gone")
+    next((shop.root / parts[0]).glob("*.npy")).write_bytes(b"half")
+    recommender, _ = serve(shop, tmp_path / "state")
+    opened = recommender._releases.current
+    assert opened.missing == parts
+    assert (opened.overlay, opened.shelf) == (None, None)
+    assert len(recommender.explore(Ask(history=(), interests=2)).interests) == 2
+    recommender.close()
+
+
 def test_rules_are_read_anew_and_a_wrong_one_changes_nothing(
     shop: Workspace, served: tuple[Recommender, State]
 ) -> None:

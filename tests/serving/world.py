@@ -12,11 +12,11 @@ from freshet import pipeline
 from freshet.backends.states.lmdb import LmdbState
 from freshet.ports import State
 from freshet.serving import Recommender, Releases
-from freshet.serving.opened import assignment_of
 from freshet.types import AsOf, History
 from freshet.types.keys import item_key
 from freshet.wiring import SETTINGS, load
 from freshet.workspace import Workspace
+from freshet.workspace.parts import parts_of
 from tests.steps.world import approving
 
 PLAIN = """
@@ -49,14 +49,13 @@ def history_before(ws: Workspace, user: str, time: int) -> History:
     """What a user had engaged before a moment, by the log itself."""
     release = ws.releases.current()
     assert release is not None
-    made = ws.store.find("tables", release.table)
-    assert made is not None
+    assignment = parts_of(ws.store, release).assignment.path / "assignment.parquet"
     events = str(ws.root / "events" / "**" / "*.parquet")
     with duckdb.connect() as db:
         rows = db.execute(
             f"""SELECT e.item, a.interest, max(epoch_us(e.time)) AS time
                 FROM read_parquet('{events}', hive_partitioning = false, union_by_name = true) AS e
-                JOIN read_parquet('{assignment_of(ws.store, made)}') AS a USING (item)
+                JOIN read_parquet('{assignment}') AS a USING (item)
                 WHERE e."user" = ? AND e.value >= 7 AND epoch_us(e.time) < ?
                 GROUP BY ALL ORDER BY time""",
             [user, time],

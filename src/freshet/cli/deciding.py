@@ -9,9 +9,10 @@ import typer
 
 from freshet.cli import answers
 from freshet.cli.options import HERE, AsJson, Here, Wait, answer, number, opened
+from freshet.errors import StateError
 
 if TYPE_CHECKING:
-    from freshet.workspace import Record
+    from freshet.workspace import Record, Workspace
 
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="The waiting run, as `freshet status` names it.")]
 Reviewer = Annotated[str, typer.Option("--by", metavar="NAME", help="Who decides; you by default.")]
@@ -32,6 +33,7 @@ def approve(
 
     with opened(workspace, wait) as ws:
         record = pipeline.approve(ws, _id(run), by or _me())
+        _join(ws)
     _answer("approve", record, as_json)
 
 
@@ -61,7 +63,21 @@ def rollback(
     with opened(workspace, wait) as ws:
         left = ws.releases.pointer()
         now = pipeline.roll_back(ws, None if release is None else number(release))
+        _join(ws)
     answer(answers.rolled_back(now, left), as_json, lambda console: show.rolled_back(console, now, left))
+
+
+def _join(ws: Workspace) -> None:
+    """Join the histories as the release that serves now reads them; a state that is away undoes nothing."""
+    from freshet import pipeline
+    from freshet.cli.making import served
+
+    try:
+        with served(ws) as state:
+            if state is not None:
+                pipeline.join_histories(ws, state)
+    except StateError as error:
+        ws.reporter.say(f"histories are not joined, the next `freshet run` does: {error.message}")
 
 
 def _answer(command: str, record: Record, as_json: bool) -> None:

@@ -73,7 +73,10 @@ def refresh(
     at = moment(as_of)
     with opened(workspace, wait) as ws, served(ws) as state:
         today = datetime.now(UTC) if state is not None else None
-        record = pipeline.plan(ws, at, today) if dry_run else pipeline.fast_path(ws, at, publish, today)
+        if dry_run:
+            record = pipeline.plan(ws, at, today)
+        else:
+            record = pipeline.fast_path(ws, at, publish, today, state)
         _answer(ws, "refresh", record, as_json)
 
 

@@ -11,17 +11,18 @@ from freshet.checksums import MANIFEST, remembered
 from freshet.doctor.finding import Finding, damaged, leftover
 from freshet.errors import ArtifactError, WrongFormat
 from freshet.workspace import Workspace
+from freshet.workspace.parts import is_whole
 
 KINDS = {
     "items": "the next run reads the item file again",
     "interests": "the next run builds them anew; releases that speak of these can't be opened",
-    "assignments": "the next run assigns the items again",
-    "transitions": "the next run counts the log again",
+    "assignments": "the next run assigns the items again; releases made with it can't be opened till then",
+    "transitions": "the next run counts the log again; releases made with it can't be opened till then",
     "models": "the next run fine-tunes again; releases keep serving without it",
     "gates": "the next run judges its model again",
     "sequences": "the next refresh that wants it trains it again; tables hold their own copy",
     "itemmodels": "the next refresh that wants it trains it again; rankers hold their own copy",
-    "rankers": "the next refresh as of its day makes it again",
+    "rankers": "releases with it serve without items; the next refresh as of its day makes it again",
     "tables": "the next refresh as of its day makes it again",
     "overlays": "releases with it serve without live signals; the next refresh as of its day makes it again",
 }
@@ -38,15 +39,6 @@ def find(ws: Workspace) -> Iterator[Finding]:
                 sound = sound and kind != "transitions"
                 yield finding
     yield from _pool(ws, sound)
-
-
-def is_whole(ws: Workspace, kind: str, version: str) -> bool:
-    """Whether an artifact is there and every file of it as it was written."""
-    try:
-        found = ws.store.find(kind, version)
-        return found is not None and found.path.is_dir()
-    except ArtifactError:
-        return False
 
 
 def _artifact(ws: Workspace, kind: str, folder: Path, means: str) -> Finding | None:
@@ -67,7 +59,7 @@ def _pool(ws: Workspace, sound: bool) -> Iterator[Finding]:
     """`sound`: all counts can be read, so that what none of them names is garbage."""
     needed_by: dict[str, list[Path]] = defaultdict(list)
     for version in ws.store.versions("transitions"):
-        if is_whole(ws, "transitions", version):
+        if is_whole(ws.store, "transitions", version):
             folder = ws.root / "transitions" / version
             for name in transitions.referenced(folder):
                 needed_by[name].append(folder)

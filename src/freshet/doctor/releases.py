@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
-from freshet.doctor.artifacts import is_whole
 from freshet.doctor.finding import Finding, damaged
 from freshet.errors import ArtifactError
 from freshet.workspace import Release, Workspace
+from freshet.workspace.parts import missing_of, parts_of
 
 
 def find(ws: Workspace) -> Iterator[Finding]:
@@ -25,6 +25,10 @@ def find(ws: Workspace) -> Iterator[Finding]:
         lost = _lost(ws, release)
         if not lost:
             good.append(number)
+            missing = missing_of(ws.store, release) if number == pointer else ()
+            for part in missing:
+                means = f"{part} is damaged or missing; the next `freshet refresh` makes another release"
+                yield Finding(f"release {number} serves without it", part, means, "", True)
         elif number != pointer:
             yield Finding(
                 f"release {number} can't be opened",
@@ -40,9 +44,11 @@ def find(ws: Workspace) -> Iterator[Finding]:
 
 def _lost(ws: Workspace, release: Release) -> str:
     """What a release lacks to be opened, or ''."""
-    parts = (("tables", release.table), ("interests", release.interests))
-    lost = [f"{kind}/{version}" for kind, version in parts if not is_whole(ws, kind, version)]
-    return f"{' and '.join(lost)} is damaged or missing" if lost else ""
+    try:
+        parts_of(ws.store, release)
+    except ArtifactError as error:
+        return error.message
+    return ""
 
 
 def _never_served(ws: Workspace, pointer: int | None) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -13,7 +12,6 @@ from numpy.typing import NDArray
 
 from freshet import counts, evidence, interests, live, table
 from freshet.config import Config
-from freshet.errors import ArtifactError
 from freshet.ports import Artifact, Journal, Store
 from freshet.serving.choosing import likeness_of
 from freshet.serving.recall import Recalled, horizon, recall
@@ -22,6 +20,7 @@ from freshet.serving.shelf import Shelf
 from freshet.steps import publishing, ranking
 from freshet.types import MOVE, AsOf, Entry, Evidence, Interests
 from freshet.workspace import Release
+from freshet.workspace.parts import found, missing_of, parts_of
 
 MICROSECONDS = 1_000_000
 BATCH = 20_000
@@ -41,6 +40,7 @@ class OpenRelease:
         since: moment of the table, in microseconds since 1970: moves from then on are live.
         overlay: live signals, None where they don't pay or there are none.
         shelf: items and their ranker, None where there is none.
+        missing: what the release goes without, as `kind/version`: its overlay or ranker is lost or damaged.
         position: of the last journal entry that the overlay has seen.
     """
 
@@ -60,6 +60,7 @@ class OpenRelease:
     overlay: live.Overlay | None
     shelf: Shelf | None
     rules: RequestRules
+    missing: tuple[str, ...] = ()
     position: int = 0
     _catching_up: threading.Lock = field(default_factory=threading.Lock)
 
@@ -111,14 +112,15 @@ class OpenRelease:
 
 
 def open_release(store: Store, config: Config, release: Release) -> OpenRelease:
-    """Open a release.
+    """Open a release; an overlay or ranker that is lost doesn't keep it from serving, but is `missing`.
 
     Raises:
-        ArtifactError: a part of it is missing or damaged.
+        ArtifactError: a necessary part of it is missing or damaged.
         ConfigError: a rule names an interest that it doesn't have.
     """
-    made = _found(store, "tables", release.table)
-    known = interests.load(_found(store, "interests", release.interests).path)
+    parts, missing = parts_of(store, release), missing_of(store, release)
+    made, known = parts.table, interests.load(parts.interests.path)
+    overlay, ranker = f"overlays/{release.overlay}", f"rankers/{release.ranker}"
     scorer = publishing.open_scorer(made, len(known))
     settings = made.manifest["settings"]["transitions"]
     index = np.full(int(known.ids.max()) + 2, -1, np.int16)
@@ -132,35 +134,24 @@ def open_release(store: Store, config: Config, release: Release) -> OpenRelease:
         scorer=scorer,
         one=publishing.open_one_user(made, scorer),
         likeness=likeness_of(known.vectors),
-        items=_items(store, made),
+        items=_items(parts.assignment),
         index=index,
         k=settings["k"],
         horizon=horizon(settings["novelty_days"]),
         seed=settings["seed"],
         since=int(moment) * MICROSECONDS,
-        overlay=live.read(_found(store, "overlays", release.overlay).path) if release.overlay else None,
-        shelf=Shelf.of(ranking.open_ranker(_found(store, "rankers", release.ranker)))
-        if release.ranker
-        else None,
+        overlay=None
+        if not release.overlay or overlay in missing
+        else live.read(found(store, "overlays", release.overlay).path),
+        shelf=None
+        if not release.ranker or ranker in missing
+        else Shelf.of(ranking.open_ranker(found(store, "rankers", release.ranker))),
         rules=RequestRules.of(config, known),
+        missing=missing,
     )
 
 
-def assignment_of(store: Store, made: Artifact) -> Path:
-    """The file that says which interest each item belongs to, as a table was made with it."""
-    counted = _found(store, "transitions", made.manifest["inputs"]["transitions"])
-    return _found(store, "assignments", counted.manifest["inputs"]["assignment"]).path / "assignment.parquet"
-
-
-def _items(store: Store, made: Artifact) -> dict[str, int]:
-    found = pq.read_table(assignment_of(store, made), columns=["item", "interest"])
-    return dict(zip(found["item"].to_pylist(), found["interest"].to_pylist(), strict=True))
-
-
-def _found(store: Store, kind: str, version: str) -> Artifact:
-    found = store.find(kind, version)
-    if found is None:
-        raise ArtifactError(
-            f"{kind}/{version} is missing", hint="`freshet doctor` tells which releases can be opened"
-        )
-    return found
+def _items(assignment: Artifact) -> dict[str, int]:
+    """Which interest each item belongs to, as the table was made with it."""
+    read = pq.read_table(assignment.path / "assignment.parquet", columns=["item", "interest"])
+    return dict(zip(read["item"].to_pylist(), read["interest"].to_pylist(), strict=True))

@@ -14,12 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freshet import events, interests
-from freshet.errors import ArtifactError, NotServing
+from freshet.errors import NotServing
 from freshet.events import DayFile, HistoryReader, sql
 from freshet.ports import Artifact, State
 from freshet.transitions import reassigned
 from freshet.types import History
 from freshet.workspace import Workspace
+from freshet.workspace.parts import parts_of
 from freshet.workspace.space import DRAFTS
 
 NOTE = "remembered"
@@ -87,15 +88,13 @@ def _reading(ws: Workspace) -> _Reading:
     release = ws.releases.current()
     if release is None:
         raise NotServing("nothing has been published yet", hint="`freshet run` publishes a first release")
-    table = _found(ws, "tables", release.table)
-    counted = _found(ws, "transitions", table.manifest["inputs"]["transitions"])
+    parts = parts_of(ws.store, release)
     settings = {
         "interests": release.interests,
         "rule": ws.config.events.positive,
-        "novelty_days": table.manifest["settings"]["transitions"]["novelty_days"],
+        "novelty_days": parts.table.manifest["settings"]["transitions"]["novelty_days"],
     }
-    assignment = _found(ws, "assignments", counted.manifest["inputs"]["assignment"])
-    return _Reading(settings, assignment, interests.load(_found(ws, "interests", release.interests).path).ids)
+    return _Reading(settings, parts.assignment, interests.load(parts.interests.path).ids)
 
 
 def _stale(
@@ -158,12 +157,3 @@ class _Counted:
 
 def _note(state: State, said: dict[str, Any]) -> None:
     state.notes.put(NOTE, json.dumps(said).encode())
-
-
-def _found(ws: Workspace, kind: str, version: str) -> Artifact:
-    found = ws.store.find(kind, version)
-    if found is None:
-        raise ArtifactError(
-            f"{kind}/{version} is missing", hint="`freshet doctor` tells what can be repaired"
-        )
-    return found

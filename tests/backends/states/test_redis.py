@@ -158,6 +158,52 @@ def test_a_server_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.Mon
         state.close()
 
 
+def test_what_is_appended_again_after_silence_is_there_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that hangs around a flush does it when it wakes; meanwhile there is more to flush."""
+    monkeypatch.setattr("freshet.backends.states.connection._ANSWER", 0.3)
+    held = [str(n).encode() for n in range(1700)]
+    with Server(tmp_path) as server:
+        state = RedisState(server.url)
+        state.impressions.append([b"warm"])
+        for count in (700, 1300):
+            os.kill(server.process.pid, signal.SIGSTOP)
+            with pytest.raises(StateError, match="can't be reached"):
+                state.impressions.append(held[:count])
+            os.kill(server.process.pid, signal.SIGCONT)
+        state.impressions.append(held)
+        state.impressions.append([b"warm"])
+        bodies = [entry.body for entry in state.impressions.read(0, 10_000)]
+        assert bodies == [b"warm", *held, b"warm"]
+        state.close()
+
+
+@pytest.mark.parametrize("failing", [1, 2, 3, 4])
+def test_a_call_that_fails_after_some_portions_is_continued(
+    state: RedisState, monkeypatch: pytest.MonkeyPatch, failing: int
+) -> None:
+    """The server has done each, but its answer to one is lost."""
+    held = [str(n).encode() for n in range(2600)]
+    real, calls = state._server.append, [0]
+
+    def losing(keys: list[bytes], arguments: list[bytes]) -> None:
+        real(keys, arguments)
+        calls[0] += 1
+        if calls[0] in (failing, failing + 2, failing + 3):
+            raise redis.TimeoutError("lost")
+
+    monkeypatch.setattr(state._server, "append", losing)
+    for count in (700, 1300, 1301, 2600, 2600, 2600):
+        try:
+            state.impressions.append(held[:count])
+        except StateError:
+            continue
+        held = held[count:]
+    assert calls[0] > failing
+    assert [int(e.body) for e in state.impressions.read(0, 10_000)] == list(range(2600 - len(held)))
+
+
 def test_memory_that_is_full(tmp_path: Path) -> None:
     with Server(tmp_path, "--appendonly", "yes", "--appendfsync", "always", "--maxmemory", "6mb") as server:
         state = RedisState(server.url)

@@ -6,7 +6,9 @@ where it is set up otherwise.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
+from hashlib import blake2b
 from itertools import islice
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
@@ -22,6 +24,9 @@ _TOGETHER = 200
 
 _READ = 5000
 """Entries in one answer of the server."""
+
+_PORTION, _KNOWN = 500, 3600
+"""Entries appended in one step, and seconds for which the server knows that it has done so."""
 
 
 class RedisState:
@@ -92,6 +97,8 @@ class RedisJournal:
         self._stream = server.key(name)
         self._identities = server.key("identities")
         self._last = server.key(f"{name}:last")
+        self._tried: list[int] = []
+        self._salt = os.urandom(16)
 
     @property
     def names(self) -> list[bytes]:
@@ -99,9 +106,34 @@ class RedisJournal:
         return [self._stream, self._identities, self._last]
 
     def append(self, bodies: Sequence[bytes]) -> None:
-        """Add entries in one step."""
-        if bodies:
-            self._server.once(lambda: self._server.append([self._stream, self._last], bodies))
+        """Add entries, a portion in one step; what raised and is called again adds only what isn't there.
+
+        A server that doesn't answer may have done it all the same. So a portion has a token, and the next
+        call cuts its entries as the one that failed did: where they are the same, so is the token.
+        """
+        at = 0
+        for size in self._sizes(len(bodies)):
+            portion = bodies[at : at + size]
+            at += size
+            if at > sum(self._tried):
+                self._tried.append(size)
+            names = [self._stream, self._last, self._token(at, portion)]
+            self._server.once(lambda n=names, p=portion: self._server.append(n, [_KNOWN, *p]))
+        self._tried, self._salt = [], os.urandom(16)
+
+    def _sizes(self, count: int) -> Iterator[int]:
+        """Of portions: those that were tried before, then full ones."""
+        for size in [*self._tried, *[_PORTION] * (count // _PORTION + 1)]:
+            if count > 0:
+                yield min(size, count)
+                count -= size
+
+    def _token(self, end: int, portion: Sequence[bytes]) -> bytes:
+        """Names a portion of this call, and of those that repeat it."""
+        hashed = blake2b(self._salt + end.to_bytes(8, "big"), digest_size=16)
+        for body in portion:
+            hashed.update(len(body).to_bytes(8, "big") + body)
+        return self._server.key(f"token:{hashed.hexdigest()}")
 
     def read(self, after: int, limit: int) -> list[Entry]:
         """The first `limit` entries behind a position."""

@@ -55,12 +55,13 @@ return new
 """
 
 APPEND = f"""{_APPEND}
--- KEYS: stream, last position; ARGV: bodies
+-- KEYS: stream, last position, token; ARGV: seconds for which the token is known, bodies
+if not redis.call('SET', KEYS[3], '1', 'NX', 'EX', ARGV[1]) then return end
 local position = tonumber(redis.call('GET', KEYS[2]) or '0')
-for i = 1, #ARGV do
-  append(KEYS[1], position + i, '', ARGV[i])
+for i = 2, #ARGV do
+  append(KEYS[1], position + i - 1, '', ARGV[i])
 end
-redis.call('SET', KEYS[2], string.format('%.0f', position + #ARGV))
+redis.call('SET', KEYS[2], string.format('%.0f', position + #ARGV - 1))
 """
 
 MERGE = f"""{_MERGE}
