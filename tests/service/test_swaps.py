@@ -133,7 +133,8 @@ def test_a_half_written_release_serves_nobody_and_the_old_one_goes_on(root: Path
             time.sleep(0.05)
             ready = server.client.get("/readyz")
         assert ready.status_code == 200
-        assert ready.json()["detail"].startswith("reload: ")
+        assert ready.json()["detail"] == "reload: ArtifactError"
+        assert any(broken.name in line.get("message", "") for line in server.lines())
         assert server.explore(user="u1")["release"] == 2
         failures = 'freshet_upkeep_failures_total{task="reload"}'
         assert failures in server.client.get("/metrics").text
@@ -142,6 +143,24 @@ def test_a_half_written_release_serves_nobody_and_the_old_one_goes_on(root: Path
             time.sleep(0.05)
         while server.client.get("/readyz").json()["detail"]:
             time.sleep(0.05)
+
+
+def test_a_damaged_old_release_is_listed_as_one_and_its_place_is_told_to_nobody(root: Path) -> None:
+    (root / "releases" / "1.json").write_text("{")
+    with running(root) as server:
+        listed = server.client.get("/v1/releases").json()["releases"]
+        assert [(one["number"], one["damaged"], one["as_of"] == "") for one in listed] == [
+            (2, False, False),
+            (1, True, True),
+        ]
+        assert "freshet_release 2.0" in server.client.get("/metrics").text
+        said = server.problem("/v1/releases", {"release": 1}, 404)
+        assert "is damaged" in said
+        assert str(root) not in said
+        while not any(line["event"] == "refused" for line in server.lines()):
+            time.sleep(0.05)
+        refused = next(line for line in server.lines() if line["event"] == "refused")
+        assert str(root) in refused["message"]
 
 
 def test_settings_are_read_again_and_wrong_ones_change_nothing(root: Path) -> None:
@@ -153,8 +172,9 @@ def test_settings_are_read_again_and_wrong_ones_change_nothing(root: Path) -> No
         while best in [offer["description"] for offer in server.explore(items=0)["interests"]]:
             time.sleep(0.05)
         (root / "freshet.toml").write_text(f"{text}\n[table]\nblokced = ['{best}']\n")
-        while "blokced" not in server.client.get("/readyz").json()["detail"]:
+        while server.client.get("/readyz").json()["detail"] != "reload: ConfigError":
             time.sleep(0.05)
+        assert any("blokced" in line.get("message", "") for line in server.lines())
         assert best not in [offer["description"] for offer in server.explore(items=0)["interests"]]
 
 

@@ -106,7 +106,8 @@ class Endpoints:
 
     async def releases(self) -> Response:
         """All releases, and which of them are open, serve, are pinned."""
-        return reply({"current": self._recommender.current, "releases": self._recommender.releases()})
+        listed = await asyncio.to_thread(self._recommender.releases)
+        return reply({"current": self._recommender.current, "releases": listed})
 
     async def switch(self, release: SwitchRequest) -> Response:
         """Serve a named release, until null follows CURRENT again."""

@@ -129,6 +129,9 @@ class Front:
             refused = refusal(error)
             if refused is None:
                 raise
+            if isinstance(error, FreshetError):
+                told = {"request_id": request_id, "error": type(error).__name__, "message": str(error)}
+                self._log.add("info", "refused", told)
             response = problem(refused, request_id)
         await response(scope, receive, send)
 

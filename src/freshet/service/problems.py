@@ -40,6 +40,12 @@ KINDS: tuple[tuple[type[FreshetError], int, str], ...] = (
 )
 """Errors of the recommender that a client may meet; all others are a fault of the server."""
 
+PRIVATE = {"state_unavailable": "what is remembered of users can't be read or written now"}
+"""What clients are told instead of what names addresses or files; the log has that."""
+FAULT = Refusal(
+    500, "fault", "the server failed; this is a bug", "the log has the details under this request id"
+)
+
 
 def refusal(error: Exception) -> Refusal | None:
     """What to tell of an error; None where it is no client's business."""
@@ -50,7 +56,10 @@ def refusal(error: Exception) -> Refusal | None:
     for kind, status, word in KINDS:
         if isinstance(error, kind):
             headers = {"Retry-After": "1"} if status == 503 else {}
-            return Refusal(status, word, error.message, error.hint if status != 503 else "", headers)
+            message, hint = error.message, error.hint if status != 503 else ""
+            if word in PRIVATE or (word == "no_such_release" and "/" in message):  # a file's name
+                message, hint = PRIVATE.get(word, "the release is damaged"), FAULT.hint
+            return Refusal(status, word, message, hint, headers)
     return None
 
 
@@ -78,8 +87,3 @@ def problem(refused: Refusal, request_id: str) -> Response:
         headers=refused.headers,
         media_type="application/json",
     )
-
-
-FAULT = Refusal(
-    500, "fault", "the server failed; this is a bug", "the log has the details under this request id"
-)

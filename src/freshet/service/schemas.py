@@ -215,12 +215,13 @@ class Release(BaseModel):
     """A release, and how it stands in this server."""
 
     number: int
-    as_of: str
+    as_of: str = Field(description="'' where the release is damaged")
     open: bool = Field(description="whether it is in memory, so that a request may name it")
     serving: bool = Field(description="whether it answers what names no release")
     pinned: bool = Field(description="whether it was switched to, rather than followed")
     ranker: bool = Field(description="whether it ranks items")
     live: bool = Field(description="whether live signals have a weight in it")
+    damaged: bool = Field(description="whether its file can't be read")
 
 
 class Releases(BaseModel):

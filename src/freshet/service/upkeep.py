@@ -37,7 +37,7 @@ class Upkeep:
         self._metrics = metrics
         self._log = log
         self._standing = standing
-        self._troubles: dict[str, str] = {}
+        self._troubles: dict[str, tuple[str, str]] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self.state = ThreadPoolExecutor(1, "state")
         self._loading = ThreadPoolExecutor(1, "loading")
@@ -80,18 +80,21 @@ class Upkeep:
         self._tell(name, error)
 
     def _tell(self, name: str, error: BaseException | None) -> None:
-        told = "" if error is None else f"{name}: {error.args[0] if error.args else type(error).__name__}"
-        if told == self._troubles.get(name, ""):
+        trouble = None if error is None else (type(error).__name__, str(error.args[0] if error.args else ""))
+        if trouble == self._troubles.get(name):
             return
-        self._troubles[name] = told
-        self._standing.trouble = "; ".join(trouble for trouble in self._troubles.values() if trouble)
-        if error is None:
+        if trouble is None:
+            del self._troubles[name]
+        else:
+            self._troubles[name] = trouble
+        # anyone may ask for it: what names files and addresses is for the log
+        self._standing.trouble = "; ".join(f"{task}: {kind}" for task, (kind, _) in self._troubles.items())
+        if trouble is None:
             self._log.add("info", "recovered", {"task": name})
             return
+        kind, message = trouble
         hint = error.hint if isinstance(error, FreshetError) else ""
-        self._log.add(
-            "error", "upkeep", {"task": name, "error": type(error).__name__, "message": told, "hint": hint}
-        )
+        self._log.add("error", "upkeep", {"task": name, "error": kind, "message": message, "hint": hint})
 
     def _reload(self) -> None:
         before = self._recommender.current

@@ -119,21 +119,32 @@ class Releases:
             self._open = {**self._open, **opened}
 
     def listed(self) -> list[dict[str, Any]]:
-        """All releases, newest first."""
+        """All releases, newest first; of one whose file is damaged only what is known without it."""
         serving = self._current.release.number if self._current else None
         return [
             {
-                "number": release.number,
-                "as_of": release.as_of,
-                "open": release.number in self._open,
-                "serving": release.number == serving,
-                "pinned": release.number == self._pinned,
-                "ranker": bool(release.ranker),
-                "live": bool(release.overlay),
+                "number": number,
+                "as_of": release.as_of if release else "",
+                "open": number in self._open,
+                "serving": number == serving,
+                "pinned": number == self._pinned,
+                "ranker": bool(release and release.ranker),
+                "live": bool(release and release.overlay),
+                "damaged": release is None,
             }
             for number in reversed(self._published.numbers())
-            for release in [self._published.get(number)]
+            for release in [self._read(number)]
         ]
+
+    def _read(self, number: int) -> Release | None:
+        """A release as it was opened, else from its file; None where that is damaged."""
+        found = self._open.get(number)
+        if found is not None:
+            return found.release
+        try:
+            return self._published.get(number)
+        except ArtifactError:
+            return None
 
     def _wanted(self) -> Release:
         return self._current_release() if self._pinned is None else self._published.get(self._pinned)
