@@ -141,11 +141,14 @@ def test_two_states_do_not_overwrite_each_others_impressions(ws: Workspace) -> N
     assert rows(ws, "SELECT count(DISTINCT id) FROM {}", "impressions") == [(6,)]
 
 
-def test_only_what_the_release_counts_is_forgotten(ws: Workspace, state: State) -> None:
+def test_only_what_this_release_and_the_one_before_count_is_forgotten(ws: Workspace, state: State) -> None:
     tell(ws, 20)
     assert pipeline.collect_told(ws, state, NOW)[1].forgotten == 0, "the release is older than these events"
     pipeline.fast_path(ws, AsOf.parse("2024-02-26"), force_publish=True)
+    assert pipeline.collect_told(ws, state, NOW)[1].forgotten == 0, "a rollback needs them"
     tell(ws, 5, start=2 * 86_400_000)  # the day after
+    current = ws.releases.get(2)
+    ws.releases.publish(current.as_of, current.table, "", current.interests, "again")
     found = pipeline.collect_told(ws, state, NOW)[1]
     assert (found.events, found.forgotten) == (5, 20)
     assert len(state.events.read(0, 100)) == 5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freshet import live, pipeline
+from freshet import interests, live, pipeline
+from freshet.errors import GateFailed
 from freshet.ports import Artifact
 from freshet.steps import overlays
 from freshet.steps.counting import Counting
@@ -18,7 +20,7 @@ from freshet.steps.weighing import HISTORY, by_time, microseconds, running
 from freshet.types import AsOf
 from freshet.workspace import Workspace
 from tests.live.worlds import DAY, SIZE, START, Move, fresh, moves_of, records
-from tests.steps.world import FIRST, NOW, copied, refreshed, settings, workspace
+from tests.steps.world import FIRST, INTERESTS, NOW, copied, refreshed, settings, workspace
 
 CHANGED = AsOf.parse("2024-02-14")
 """Four days after all tastes of the world change."""
@@ -90,12 +92,20 @@ def test_a_second_refresh_makes_nothing_anew(served: Workspace) -> None:
 
 
 def test_a_halted_table_is_published_with_its_overlay(counted: Workspace, tmp_path: Path) -> None:
-    strict = (counted.root / "freshet.toml").read_text() + "[table]\nmax_churn = 0.000001\n"
-    ws = copied(counted, tmp_path / "ws", strict)
-    refreshed(ws, CHANGED)
+    ws = copied(counted, tmp_path / "ws")
+    pipeline.fast_path(ws, FIRST, force_publish=True)
+    known = interests.load(ws.root / "interests" / ws.releases.get(1).interests)
+    blocked = json.dumps([str(i) for i in known.ids[: INTERESTS - 4]])
+    strict = (ws.root / "freshet.toml").read_text() + f"[table]\nmax_churn = 0.01\nblocked = {blocked}\n"
+    ws = workspace(ws.root, strict)
+    with pytest.raises(GateFailed):
+        pipeline.fast_path(ws, CHANGED, force_publish=True)
+    assert ws.releases.pointer() == 1
+    pipeline.approve(ws, ws.ledger.records()[-1].id, "Ada")
     release = ws.releases.current()
-    if release is not None and release.as_of == str(CHANGED):
-        assert overlay_of(ws).manifest["inputs"]["table"] == release.table
+    assert release is not None
+    assert (release.number, release.as_of) == (2, str(CHANGED))
+    assert overlay_of(ws).manifest["inputs"]["table"] == release.table
 
 
 def test_who_wants_no_live_signals_gets_none(world: Path, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby
@@ -21,6 +22,7 @@ import pyarrow.parquet as pq
 from freshet import events
 from freshet.config import Columns, Events
 from freshet.durable import written
+from freshet.errors import ArtifactError
 from freshet.ports import Journal, State
 from freshet.types import MOVE, AsOf, Entry
 from freshet.workspace import Run, Workspace
@@ -173,14 +175,13 @@ def _trim_collected(state: State) -> None:
 
 
 def _forget(ws: Workspace, state: State) -> int:
-    """Trim events that are in the log and older than the current release; returns how many.
+    """Trim events that are in the log and older than this release and the one before; returns how many.
 
-    The live overlay is made anew from those since the release's moment, so they stay.
+    The live overlay is made anew from those since the release's moment, so they stay; after a rollback too.
     """
-    release = ws.releases.current()
-    if release is None:
+    since = _needed_since(ws)
+    if since is None:
         return 0
-    since = int(AsOf.parse(release.as_of).moment.timestamp()) * 1_000_000
     collected = _noted(state, "events")
     upto = count = 0
     while entries := state.events.read(upto, BATCH):
@@ -193,6 +194,18 @@ def _forget(ws: Workspace, state: State) -> int:
         break
     state.events.trim(upto)
     return count
+
+
+def _needed_since(ws: Workspace) -> int | None:
+    """The moment of the current release or of the one before, whichever is older; None before the first."""
+    release = ws.releases.current()
+    if release is None:
+        return None
+    days = [release.as_of]
+    if release.previous is not None:
+        with suppress(ArtifactError):  # one that was damaged or set aside can't be gone back to
+            days.append(ws.releases.get(release.previous).as_of)
+    return int(AsOf.parse(min(days)).moment.timestamp()) * 1_000_000
 
 
 def _time(entry: Entry) -> int:
