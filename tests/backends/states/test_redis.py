@@ -146,15 +146,44 @@ def test_a_server_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.Mon
         os.kill(server.process.pid, signal.SIGSTOP)
         with pytest.raises(StateError, match="can't be reached"):
             state.record([fact(1)])
-        with pytest.raises(StateError, match="can't be reached"):
+        with pytest.raises(StateError, match="did not answer lately"):
             state.histories([fact(1).user])
         os.kill(server.process.pid, signal.SIGCONT)
         with pytest.raises(StateError, match="did not answer lately"):
             state.histories([fact(1).user])
-        monkeypatch.setattr(state._server, "_rests_until", 0.0)
-        assert len(state.histories([fact(1).user])) == 1
         happened = len(state.events.read(0, 10))  # the server may have got it, and done it when it woke
+        assert len(state.histories([fact(1).user])) == 1, "it answered somebody who could wait"
         assert state.record([fact(1), fact(2)]) == [not happened, True]
+        state.close()
+
+
+def test_histories_of_a_server_that_hangs_are_given_up_soon(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who asks for one is not kept waiting, and the next ones not at all."""
+    with Server(tmp_path) as server:
+        state = RedisState(server.url)
+        state.histories([fact(1).user])
+        asked: list[float | None] = []
+        real = redis.connection.Connection.read_response
+
+        def reading(connection: redis.connection.Connection, *args: object, **named: object) -> object:
+            asked.append(connection.socket_timeout)
+            return real(connection, *args, **named)
+
+        monkeypatch.setattr(redis.connection.Connection, "read_response", reading)
+        os.kill(server.process.pid, signal.SIGSTOP)
+        with pytest.raises(StateError, match="can't be reached"):
+            state.histories([fact(1).user])
+        assert asked
+        assert max(asked) <= 0.05
+        asked.clear()
+        with pytest.raises(StateError, match="did not answer lately"):
+            state.histories([fact(1).user])
+        assert asked == []
+        os.kill(server.process.pid, signal.SIGCONT)
+        state.events.read(0, 1)
+        assert len(state.histories([fact(1).user])) == 1
         state.close()
 
 

@@ -14,10 +14,11 @@ from redis.retry import Retry
 from freshet.backends.states import scripts
 from freshet.errors import StateError, StateFull
 
-_CONNECT, _ANSWER, _HISTORY = 1.0, 2.0, 1.0
+_CONNECT, _ANSWER, _HISTORY = 1.0, 2.0, 0.05
 """Seconds until a server that doesn't connect, answer, or tell a history is given up."""
 REST = 5.0
-"""Seconds for which it is not asked for histories then: whoever waits for one would wait in vain again."""
+"""Seconds for which it is not asked for histories then, unless it answers something else before: who asks
+again waits in vain, and others behind them."""
 
 _OLDEST = (6, 2)
 _DURABLE = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction"}
@@ -30,8 +31,8 @@ class Server:
         self.name = name
         self._prefix = f"{{{prefix}}}:".encode()  # in braces: a cluster keeps such keys together
         with self._telling():
-            self.client = _client(url, _ANSWER)
-            self._quick = _client(url, _HISTORY)
+            self.client = _client(url, _CONNECT, _ANSWER)
+            self._quick = _client(url, _HISTORY, _HISTORY)
         self._rests_until = 0.0
         self.record = self.client.register_script(scripts.RECORD)
         self.append = self.client.register_script(scripts.APPEND)
@@ -48,12 +49,22 @@ class Server:
     def once(self, call: Any) -> Any:
         """Do what must not be done twice."""
         with self._telling():
-            return call()
+            return self._watched(call)
 
     def again(self, call: Any) -> Any:
         """Do what may be done twice, over a new connection if the first one breaks."""
         with self._telling():
-            return self._twice(call, self.client)
+            return self._watched(lambda: self._twice(call, self.client))
+
+    def _watched(self, call: Any) -> Any:
+        """Do it for somebody who can wait: as it goes, histories are asked for or not."""
+        try:
+            done = call()
+        except (redis.ConnectionError, redis.TimeoutError):
+            self._rests_until = time.monotonic() + REST
+            raise
+        self._rests_until = 0.0
+        return done
 
     def _twice(self, call: Any, client: redis.Redis) -> Any:
         try:
@@ -62,7 +73,7 @@ class Server:
             return call(client)
 
     def quickly(self, call: Any) -> Any:
-        """`again`, for somebody who waits; a server that hangs is left alone for a while."""
+        """`again`, for somebody who waits; a server that hangs is left alone until it answers others."""
         with self._telling():
             if time.monotonic() < self._rests_until:
                 raise redis.TimeoutError("it did not answer lately")
@@ -119,9 +130,9 @@ class Server:
             ) from None
 
 
-def _client(url: str, seconds: float) -> redis.Redis:
+def _client(url: str, connect: float, answer: float) -> redis.Redis:
     """Tries once; who calls decides what may be tried again."""
     never = Retry(NoBackoff(), 0)
     return redis.Redis.from_url(
-        url, socket_connect_timeout=_CONNECT, socket_timeout=seconds, retry=never, protocol=2
+        url, socket_connect_timeout=connect, socket_timeout=answer, retry=never, protocol=2
     )
