@@ -15,18 +15,20 @@ MOST = 2000
 class JsonLog(logging.Handler):
     """Writes lines of JSON; a handler of `logging` too, so that libraries log the same way.
 
-    Lines wait for `write`, since a system call per request would cost more than most requests.
+    Lines wait for `write`, since a system call per request would cost more than most requests. A stream that
+    can't be written to (a full disk, a closed pipe) loses lines, never requests; `lost` counts them.
     """
 
     def __init__(self, stream: TextIO) -> None:
         super().__init__(logging.INFO)
         self._stream = stream
         self._lines: list[bytes] = []
+        self.lost = 0
+        self._told = 0
 
     def add(self, level: str, event: str, fields: dict[str, Any]) -> None:
         """A line: when, how grave, what, and its fields."""
-        line = {"time": datetime.now(UTC), "level": level, "event": event, **fields}
-        self._lines.append(orjson.dumps(line, default=str, option=orjson.OPT_UTC_Z))
+        self._lines.append(_line(level, event, fields))
         if len(self._lines) >= MOST or level != "info":
             self.write()
 
@@ -38,8 +40,21 @@ class JsonLog(logging.Handler):
         self.add(record.levelname.lower(), "message", fields)
 
     def write(self) -> None:
-        """Write the lines that wait."""
+        """Write the lines that wait; lose them where that fails, and say so when it works again."""
         lines, self._lines = self._lines, []
-        if lines:
+        if not lines:
+            return
+        count, lost = len(lines), self.lost
+        if lost > self._told:
+            lines.insert(0, b"\n" + _line("warning", "lines_lost", {"lines": lost - self._told}))
+        try:
             self._stream.write(b"\n".join(lines).decode() + "\n")
             self._stream.flush()
+            self._told = lost
+        except (OSError, ValueError):  # ValueError: it is closed
+            self.lost += count
+
+
+def _line(level: str, event: str, fields: dict[str, Any]) -> bytes:
+    line = {"time": datetime.now(UTC), "level": level, "event": event, **fields}
+    return orjson.dumps(line, default=str, option=orjson.OPT_UTC_Z)

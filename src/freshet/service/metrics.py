@@ -24,6 +24,7 @@ GAUGES = {
     "events_waiting": "Events that are not durable yet.",
     "impressions_waiting": "Impressions that are not in their journal yet.",
     "bursts": "Interests that are taken up much more often right now than of late.",
+    "log_lines_lost": "Lines of log that could not be written.",
     "draining": "1 while the server is stopping.",
 }
 

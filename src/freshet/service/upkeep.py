@@ -107,3 +107,4 @@ class Upkeep:
         while True:
             await asyncio.sleep(WRITE)
             self._log.write()
+            self._metrics.stand({"log_lines_lost": self._log.lost})
