@@ -359,7 +359,7 @@ class HttpConfig(_Section):
         le=300,
         description="within which a body must arrive, a batch be answered, and events be written",
     )
-    connections: int = Field(1000, ge=1, description="open connections; further requests get a 503")
+    connections: int = Field(1000, ge=1, description="requests under way at once; further ones get a 503")
     drain_seconds: float = Field(
         3.0,
         ge=0,

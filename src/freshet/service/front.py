@@ -80,6 +80,7 @@ class Front:
         self._standing = standing
         self._origin = os.urandom(4).hex()
         self._count = count(1)
+        self._under_way = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -100,9 +101,11 @@ class Front:
                     message["headers"].append((b"connection", b"close"))
             await send(message)
 
+        self._under_way += 1
         try:
             await self._answer(scope, heads, request_id, receive, labelled)
         finally:
+            self._under_way -= 1
             self._note(scope, request_id, status, perf_counter() - begin)
 
     async def _answer(
@@ -116,6 +119,8 @@ class Front:
             route = self._routes.get(asked)
             if route is None:
                 raise self._unknown(*asked)
+            if route.scope and self._under_way > self._limits.connections:
+                raise self._busy()
             if route.scope and self._keyring.required:
                 self._admit(heads, route.scope)
             elif route.scope and not self._keyring.off and is_foreign(heads):
@@ -147,6 +152,15 @@ class Front:
             f"the path does not take this method: {method} {path}",
             hint,
             {"Allow": ", ".join(allowed)},
+        )
+
+    def _busy(self) -> Refusal:
+        return Refusal(
+            503,
+            "busy",
+            f"{self._limits.connections:,} requests are under way",
+            "send this one again later",
+            {"Retry-After": "1", "Connection": "close"},
         )
 
     def _identity(self, heads: Mapping[bytes, bytes]) -> str:

@@ -20,6 +20,7 @@ from freshet.service.addresses import is_loopback
 from freshet.service.app import make_app
 from freshet.service.keys import Keyring
 from freshet.service.logs import JsonLog
+from freshet.service.patience import impatient
 from freshet.service.standing import Standing
 from freshet.serving.asking import Ask
 
@@ -125,7 +126,7 @@ def serve(
     config = uvicorn.Config(
         make_app(recommender, limits, keyring, log, standing),
         loop="uvloop",
-        http="httptools",
+        http=impatient(limits.seconds),
         ws="none",
         lifespan="on",
         log_config=None,
@@ -134,7 +135,6 @@ def serve(
         proxy_headers=False,
         timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=GRACE,
-        limit_concurrency=limits.connections,
     )
     sys.setswitchinterval(SWITCH)
     try:
