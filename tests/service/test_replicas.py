@@ -73,6 +73,8 @@ def test_replicas_share_a_state_that_goes_away_and_comes_back(
         assert other.explore(user="both")["context"] == context, "what was acknowledged is there again"
         soon(lambda: tell(other, items, 5, 5) == 200)
         soon(lambda: one.client.get("/readyz").status_code == 200)
+        # the servers are killed: what is not written by then is lost
+        soon(lambda: "freshet_impressions_waiting 0.0" in one.client.get("/metrics").text)
     ws = open_workspace(copy)
     state = kept_state(copy, ws.config)
     assert state is not None
