@@ -197,7 +197,7 @@ def synthetic_release(rng: np.random.Generator, size: int, items: int) -> OpenRe
         interests=interests,
         table=Rows(),  # type: ignore[arg-type]
         scorer=scorer,
-        one=counts.OneUser(scorer, (reader.state_of, reader.weights.embedding)),
+        one=counts.OneUser(scorer, reader.reader(model.popularity)),
         likeness=likeness_of(vectors),
         items={},
         index=np.arange(size, dtype=np.int16),

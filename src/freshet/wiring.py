@@ -17,6 +17,7 @@ from freshet.config import Config, load
 from freshet.errors import ConfigError, FreshetError, MissingExtra
 from freshet.ports import Noted, State, Tuner
 from freshet.serving import Recommender, Releases
+from freshet.serving.settings import Settings
 from freshet.steps.remembering import remember
 from freshet.types import AsOf
 from freshet.workspace import Reporter, Workspace
@@ -123,7 +124,7 @@ def open_recommender(root: Path, reporter: Reporter | None = None) -> Recommende
         releases = Releases(
             ws.releases,
             ws.store,
-            lambda: load(root / SETTINGS),
+            Settings(root / SETTINGS),
             lambda opened: opened.catch_up(state.events, time.time_ns() // 1000),
         )
         for lost in releases.current.missing:

@@ -79,10 +79,10 @@ def test_live_signals_raise_what_is_left() -> None:
     assert one.final[0] == -np.inf
 
 
-def test_a_sequence_model_in_parts_says_the_same() -> None:
+def test_a_sequence_model_for_one_user_says_the_same() -> None:
     model = random_model(things=N)
     mixture = replace(scorer(2, 0, "", sequence=True), sequence=model.logits)
-    whole, parts = OneUser(mixture), OneUser(mixture, (model.state_of, model.weights.embedding))
+    whole, parts = OneUser(mixture), OneUser(mixture, model.reader(mixture.model.popularity))
     for recent in ((1,), (1, 4), (0, 1, 2, 3)):
         one = [each(users(recent)[0], np.zeros(N, bool)) for each in (whole, parts)]
         np.testing.assert_allclose(one[0].fused, one[1].fused, atol=1e-5)

@@ -14,7 +14,7 @@ from freshet.ports import State
 from freshet.serving import Recommender, Releases
 from freshet.types import AsOf, History
 from freshet.types.keys import item_key
-from freshet.wiring import SETTINGS, load
+from freshet.wiring import SETTINGS
 from freshet.workspace import Workspace
 from freshet.workspace.parts import parts_of
 from tests.steps.world import approving
@@ -34,7 +34,7 @@ def serve(ws: Workspace, folder: Path) -> tuple[Recommender, State]:
     releases = Releases(
         ws.releases,
         ws.store,
-        lambda: load(path),
+        Settings(path),
         lambda one: one.catch_up(state.events, time.time_ns() // 1000),
     )
     return Recommender(releases, state), state

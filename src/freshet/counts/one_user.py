@@ -17,7 +17,7 @@ from freshet.counts.planner_score import FLOOR, PlannerScores
 from freshet.counts.score import LENGTHS, Scorer
 from freshet.types import RECENT, BoolArray
 
-Reader = tuple[Callable[[NDArray[np.int16]], NDArray[np.float32]], NDArray[np.float32]]
+Reader = Callable[[NDArray[np.int16]], NDArray[np.float32]]
 
 NOTHING = np.zeros(0)
 NO_LOGITS = np.zeros(0, np.float32)
@@ -43,8 +43,8 @@ class OneUser:
 
     Args:
         scorer: the mixture; its arrays are read where they are.
-        reader: the scorer's sequence model in parts, which is quicker: what it makes of one history (d,), and
-            its embeddings (N, d); None = it is asked as the scorer asks it.
+        reader: logits (N,) of the scorer's sequence model for one user's recent interests (RECENT,), which is
+            quicker; None = it is asked as the scorer asks it.
     """
 
     def __init__(self, scorer: Scorer, reader: Reader | None = None) -> None:
@@ -64,7 +64,9 @@ class OneUser:
             *_rows(scorer.planner),
         )
         self._planned = scorer.planner is not None
-        self._logits = _logits(scorer, reader)
+        self._logits = reader
+        if reader is None and (sequence := scorer.sequence) is not None:
+            self._logits = lambda recent: sequence(recent[None], model.popularity)[0]
 
     def __call__(
         self, recent: NDArray[np.int16], excluded: BoolArray, bonus: NDArray[np.float64] = NOTHING
@@ -88,24 +90,6 @@ class OneUser:
         return UserScores(
             count, planner if planned else None, sequence if len(logits) else None, fused, final
         )
-
-
-def _logits(
-    scorer: Scorer, reader: Reader | None
-) -> Callable[[NDArray[np.int16]], NDArray[np.float32]] | None:
-    """The sequence model's logits for one user."""
-    sequence, popularity = scorer.sequence, scorer.model.popularity
-    if sequence is None:
-        return None
-    if reader is None:
-        return lambda recent: sequence(recent[None], popularity)[0]
-    state_of, embedding = reader
-    beforehand = sequence(np.full((1, RECENT), -1, np.int16), popularity)[0]  # of an empty history
-
-    def logits(recent: NDArray[np.int16]) -> NDArray[np.float32]:
-        return np.asarray(embedding @ state_of(recent[recent >= 0]) + beforehand)
-
-    return logits
 
 
 def _flat(model: CountModel, place: int) -> tuple[NDArray[np.generic], ...]:

@@ -66,6 +66,16 @@ def state(
 
 
 @njit(cache=True, nogil=True)
+def logits(recent, beforehand, embedding, *weights):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN002, ANN201  # pragma: no cover - compiled
+    """(V,) scores of what comes next after one history, -1 padded; `beforehand` is that of an empty one.
+
+    `weights` as in `state`, from `position` on.
+    """
+    held = recent[recent >= 0].astype(np.int64)
+    return np.dot(embedding, state(held, embedding, *weights)) + beforehand
+
+
+@njit(cache=True, nogil=True)
 def _attend(normed: Floats, place: int, asking: Floats, giving: Floats, into: Floats) -> None:
     """Add to a position's stream what it takes from itself and those before it."""
     width = normed.shape[1]

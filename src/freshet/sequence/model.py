@@ -6,6 +6,7 @@ last one is always at the same place, however long the history.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -69,6 +70,12 @@ class SequenceModel:
             recent: (r,) numbers of recent things, most recent last, without padding; may be empty or long.
         """
         return np.asarray(alone.state(np.asarray(recent, np.int64), *self._compiled))
+
+    def reader(self, prior: FloatArray) -> Callable[[IntArray], NDArray[np.float32]]:
+        """`logits` for one user at a time with a prior (P, V) that stays: (r,) recent, -1 padded, to (V,)."""
+        beforehand = self.logits(np.full((1, 1), -1), prior)[0]
+        weights = self._compiled
+        return lambda recent: np.asarray(alone.logits(recent, beforehand, *weights))
 
     def _read(self, recent: IntArray) -> NDArray[np.float32]:
         """(n, d) the stream at the last position, normed, for (n, r) recent."""

@@ -85,7 +85,7 @@ class Releases:
         """
         with self._lock:
             config, wanted = self._settings(), self._wanted()
-            if config != self.config:
+            if config is not self.config and config != self.config:
                 rules = {n: RequestRules.of(config, one.interests) for n, one in self._open.items()}
                 for number, one in self._open.items():
                     one.rules = rules[number]

@@ -290,7 +290,7 @@ def open_one_user(made: Artifact, scorer: counts.Scorer) -> counts.OneUser:
     if scorer.sequence is None:
         return counts.OneUser(scorer)
     model = read_sequence(made.path / "sequence")
-    return counts.OneUser(scorer, (model.state_of, model.weights.embedding))
+    return counts.OneUser(scorer, model.reader(scorer.model.popularity))
 
 
 def open_planner(made: Artifact, interests: int) -> counts.PlannerScores | None:
