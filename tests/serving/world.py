@@ -12,6 +12,7 @@ from freshet import pipeline
 from freshet.backends.states.lmdb import LmdbState
 from freshet.ports import State
 from freshet.serving import Recommender, Releases
+from freshet.serving.settings import Settings
 from freshet.types import AsOf, History
 from freshet.types.keys import item_key
 from freshet.wiring import SETTINGS
