@@ -52,9 +52,7 @@ def visit(ws: Workspace, repair: bool = False) -> Result:
                 run.say(f"{finding.what}, {finding.where}: {finding.repair}")
         step.details = {"repaired": [f"{one.what}: {one.where}" for one in found if one.repair]}
         run.record.release = ws.releases.pointer()
-    after = examine(ws)
-    found += [one for one in after if one not in found]  # what setting something aside has brought to light
-    left = {(one.what, one.where) for one in after}
+    left = {(one.what, one.where) for one in examine(ws)}
     return Result(found, [(one.what, one.where) not in left for one in found])
 
 
