@@ -72,7 +72,6 @@ class OpenRelease:
     def warm(self) -> None:
         """Make now what is made once and kept, so that no request has to wait for it."""
         _ = self.said.find(np.full((1, self.k), -1, np.int16))
-        self.table.row_numbers(np.full((1, self.k), -1, np.int16))
         if self.shelf is not None:
             self.shelf.warm()
 
