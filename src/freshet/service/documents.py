@@ -17,6 +17,8 @@ def answer_document(answer: Answer) -> dict[str, Any]:
         "answered": answer.answered,
         "explored": answer.explored,
         "degraded": answer.degraded,
+        "experiment": answer.experiment,
+        "arm": answer.arm,
         "interests": [_offer(offer) for offer in answer.interests],
     }
 

@@ -186,6 +186,8 @@ class Answer(BaseModel):
     answered: str = Field(description="which row holds the context: `pair`, `last`, `popular`, `triple`")
     explored: bool = Field(description="whether the interests were drawn rather than the best taken")
     degraded: bool = Field(description="the state could not be read: answered like an unknown user")
+    experiment: str = Field(description="which experiment decided what is shown; '' = none")
+    arm: str = Field(description="the user's arm in it")
     interests: list[Offer] = Field(description="best first; empty only where the rules allow nothing")
 
 

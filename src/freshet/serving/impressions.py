@@ -68,6 +68,8 @@ def body_of(answer: Answer, user: str, time: int) -> bytes:
         "context": answer.context_ids,
         "answered": answer.answered,
         "explored": answer.explored,
+        "experiment": answer.experiment,
+        "arm": answer.arm,
         "interests": [
             {
                 "id": offer.id,

@@ -24,7 +24,7 @@ from freshet.config import Columns, Events
 from freshet.durable import written
 from freshet.errors import ArtifactError
 from freshet.ports import Journal, State
-from freshet.types import MOVE, AsOf, Entry
+from freshet.types import MOVE, AsOf, Entry, user_number
 from freshet.workspace import Run, Workspace
 from freshet.workspace.space import DRAFTS
 
@@ -53,9 +53,16 @@ SHOWN = pa.schema(
         ("propensity", pa.float64()),
         ("reason", pa.string()),
         ("items", pa.list_(pa.string())),
+        ("experiment", pa.dictionary(pa.int32(), pa.string())),
+        ("arm", pa.dictionary(pa.int32(), pa.string())),
+        ("user_key", pa.uint64()),
     ]
 )
-"""One row for each interest of an answer; `place` counts from 0, times are UTC as in the log."""
+"""One row for each interest of an answer; `place` counts from 0, times are UTC as in the log.
+
+An answer outside all experiments has '' for experiment and arm. `user_key` is `types.user_number`, 0 without
+a user. Files written before a column existed lack it.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +168,8 @@ def _rows(answer: dict[str, Any]) -> Iterator[dict[str, Any]]:
     shared = {
         name: answer[name] for name in ("id", "time", "user", "release", "context", "answered", "explored")
     }
+    shared |= {name: answer.get(name, "") for name in ("experiment", "arm")}  # older servers don't tell
+    shared["user_key"] = user_number(answer["user"]) if answer["user"] else 0
     for place, offer in enumerate(answer["interests"]):
         own = {name: offer[name] for name in ("score", "propensity", "reason", "items")}
         yield shared | own | {"place": place, "interest": offer["id"]}

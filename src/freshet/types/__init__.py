@@ -9,6 +9,7 @@ from freshet.types.basics import RECENT, AsOf, BoolArray, Context, FloatArray, I
 from freshet.types.cadence import CadenceDecision, Signs, Staleness
 from freshet.types.contexts import context_codes, pack_contexts, positions, unpack_contexts
 from freshet.types.evidence import ContextEvidence, Evidence, Successor
+from freshet.types.experiments import STRATEGIES, Experiment, ExperimentArm, Serves, Strategy
 from freshet.types.interests import Eligibility, Interests
 from freshet.types.keys import identity, item_key, user_key, user_number
 from freshet.types.planning import Cost, Example, PlannerRows, Prompt, Ranking, TuningReport, Usage
@@ -20,6 +21,7 @@ __all__ = [
     "MOVE",
     "RECENT",
     "REMEMBERED",
+    "STRATEGIES",
     "Answer",
     "AsOf",
     "BoolArray",
@@ -31,6 +33,8 @@ __all__ = [
     "Entry",
     "Evidence",
     "Example",
+    "Experiment",
+    "ExperimentArm",
     "Fact",
     "FloatArray",
     "Fusion",
@@ -46,8 +50,10 @@ __all__ = [
     "RankingWeights",
     "Scores",
     "SequenceWeights",
+    "Serves",
     "Signs",
     "Staleness",
+    "Strategy",
     "Successor",
     "Sums",
     "Transitions",

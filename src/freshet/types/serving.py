@@ -127,6 +127,7 @@ class Answer:
         explored: whether the interests were drawn rather than the best taken.
         degraded: the state could not be read: the user was answered like one who is not known.
         interests: best first; empty only where the rules allow nothing at all.
+        experiment, arm: which experiment decided what the user is shown, and in which arm; '' = none did.
     """
 
     id: str
@@ -137,3 +138,5 @@ class Answer:
     explored: bool
     interests: tuple[Offer, ...]
     degraded: bool = False
+    experiment: str = ""
+    arm: str = ""

@@ -1,0 +1,1 @@
+"""Stage: what reactions say of proposals: lifts per (context, successor), to choose the best of n."""

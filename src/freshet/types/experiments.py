@@ -1,0 +1,84 @@
+"""Experiments: who is shown what, so that the difference can be measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+Strategy = Literal[
+    "published", "hybrid", "hybrid-live", "counts", "counts-live", "popularity", "hybrid-feedback"
+]
+"""How a release answers: as it was published, or by a part of it.
+
+`hybrid` is the fused score without live signals, `hybrid-live` with them, `hybrid-feedback` with what
+reactions say of its first proposals; `counts` is the fitted mixture of counts alone, `counts-live` with live
+signals; `popularity` is recent popularity alone.
+"""
+
+STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
+
+
+@dataclass(frozen=True, slots=True)
+class Serves:
+    """What an arm is answered with.
+
+    Attributes:
+        release: number of a fixed release; None = whichever is current.
+        strategy: how that release answers.
+    """
+
+    release: int | None = None
+    strategy: Strategy = "published"
+
+    def __str__(self) -> str:
+        which = "follow" if self.release is None else f"release:{self.release}"
+        if self.strategy == "published":
+            return which
+        return self.strategy if self.release is None else f"{which}/{self.strategy}"
+
+
+@dataclass(frozen=True, slots=True)
+class ExperimentArm:
+    """One side of an experiment; `share` of the users who take part, all shares add up to 1."""
+
+    name: str
+    share: float
+    serves: Serves
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """Who is shown what from a moment on.
+
+    Attributes:
+        name: letters, digits, - and _; also the name of its folder.
+        salt: decides who is assigned where; another experiment has another one.
+        arms: two or more; the first is the control.
+        traffic: share of all users who take part.
+        metrics: names of what it is judged by, the first being what it is for.
+        start, stop: microseconds since 1970 (UTC); stop None = it runs.
+        separated: whether what an arm's users did since the start is kept out of the other arms' evidence.
+        reason: why it was stopped.
+    """
+
+    name: str
+    salt: str
+    arms: tuple[ExperimentArm, ...]
+    traffic: float
+    metrics: tuple[str, ...]
+    start: int
+    separated: bool = False
+    stop: int | None = None
+    reason: str = ""
+
+    @property
+    def control(self) -> ExperimentArm:
+        return self.arms[0]
+
+    @property
+    def running(self) -> bool:
+        return self.stop is None
+
+    def arm(self, name: str) -> ExperimentArm:
+        """An arm by name; raises KeyError."""
+        return {arm.name: arm for arm in self.arms}[name]

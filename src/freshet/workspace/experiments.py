@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from freshet.durable import read_json, write_json
+from freshet.errors import ConfigError, FreshetError
+from freshet.types import STRATEGIES, Experiment, ExperimentArm, Serves
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_STARTED, _STOPPED = "started.json", "stopped.json"
+
+
+class Experiments:
+    """All experiments of a workspace.
+
+    Args:
+        root: the workspace folder.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._folder = root / "experiments"
+
+    def all(self) -> list[Experiment]:
+        """Every experiment, in order of their start.
+
+        Raises:
+            ArtifactError: a file is damaged.
+        """
+        found = [self._read(path.parent) for path in self._folder.glob(f"*/{_STARTED}")]
+        return sorted(found, key=lambda one: (one.start, one.name))
+
+    def running(self) -> tuple[Experiment, ...]:
+        """Those that were not stopped, in order of their start: the order in which they get users."""
+        return tuple(one for one in self.all() if one.running)
+
+    def get(self, name: str) -> Experiment:
+        """Raises ConfigError if there is no such experiment."""
+        if not _NAME.fullmatch(name) or not (self._folder / name / _STARTED).exists():
+            known = ", ".join(one.name for one in self.all()) or "none"
+            raise ConfigError(f"there is no experiment {name!r}", hint=f"experiments: {known}")
+        return self._read(self._folder / name)
+
+    def start(self, experiment: Experiment) -> None:
+        """Write a new one.
+
+        Raises:
+            ConfigError: it is not sound, or one of that name exists.
+        """
+        if not _NAME.fullmatch(experiment.name):
+            raise ConfigError(
+                f"an experiment can't be called {experiment.name!r}",
+                hint="letters, digits, - and _, 64 at most",
+            )
+        check(experiment)
+        path = self._folder / experiment.name / _STARTED
+        if path.exists():
+            raise ConfigError(f"experiment {experiment.name!r} exists", hint="names are used once")
+        told = asdict(experiment)
+        for stopped in ("stop", "reason"):
+            del told[stopped]
+        told["arms"] = [asdict(arm) | {"serves": str(arm.serves)} for arm in experiment.arms]
+        write_json(path, told, exclusive=True)
+
+    def stop(self, name: str, moment: int, reason: str) -> Experiment:
+        """End one, for good.
+
+        Args:
+            moment: microseconds since 1970 (UTC).
+
+        Raises:
+            ConfigError: there is none, or it was stopped before.
+        """
+        found = self.get(name)
+        if not found.running:
+            raise ConfigError(f"experiment {name!r} was stopped already", hint=found.reason)
+        write_json(self._folder / name / _STOPPED, {"stop": moment, "reason": reason}, exclusive=True)
+        return replace(found, stop=moment, reason=reason)
+
+    def stamp(self) -> tuple[tuple[str, int], ...]:
+        """Changes whenever an experiment is started or stopped: cheap to look at often."""
+        try:
+            folders = sorted(path for path in self._folder.iterdir() if path.is_dir())
+        except FileNotFoundError:
+            return ()
+        return tuple((path.name, path.stat().st_mtime_ns) for path in folders)
+
+    def _read(self, folder: Path) -> Experiment:
+        said: dict[str, Any] = read_json(folder / _STARTED)
+        stopped = folder / _STOPPED
+        ended: dict[str, Any] = read_json(stopped) if stopped.exists() else {}
+        try:
+            arms = tuple(
+                ExperimentArm(arm["name"], float(arm["share"]), parse_serves(arm["serves"]))
+                for arm in said.pop("arms")
+            )
+            metrics = tuple(said.pop("metrics"))
+            return Experiment(arms=arms, metrics=metrics, **said, **ended)
+        except (KeyError, TypeError) as error:
+            raise FreshetError(
+                f"{folder / _STARTED} is no experiment that this Freshet can read: {error}",
+                hint="it is damaged, or was written by a newer Freshet",
+            ) from None
+
+
+def parse_serves(text: str) -> Serves:
+    """What an arm serves, as a person writes it: `follow`, `release:12`, a strategy, `release:12/counts`.
+
+    Raises:
+        ConfigError: it is none of these.
+    """
+    which, slash, strategy = text.partition("/")
+    if not slash and which in STRATEGIES and which != "published":
+        which, strategy = "follow", which
+    strategy = strategy if slash or strategy else "published"
+    fixed = re.fullmatch(r"release:([1-9]\d*)", which)
+    known = next((one for one in STRATEGIES if one == strategy), None)
+    if known is None or not (fixed or which == "follow"):
+        raise ConfigError(
+            f"an arm can't serve {text!r}",
+            hint=f"follow, release:12, one of {', '.join(STRATEGIES[1:])}, or release:12/counts",
+        )
+    return Serves(int(fixed[1]) if fixed else None, known)
+
+
+def check(experiment: Experiment) -> None:
+    """Raises ConfigError where arms, shares, traffic or metrics make no experiment."""
+    names = [arm.name for arm in experiment.arms]
+    shares = [arm.share for arm in experiment.arms]
+    if len(names) < 2 or len(set(names)) < len(names):
+        raise ConfigError(
+            f"arms {', '.join(names)}", hint="an experiment needs two or more, named differently"
+        )
+    if not all(_NAME.fullmatch(name) for name in names):
+        raise ConfigError(f"arms {', '.join(names)}", hint="letters, digits, - and _ make a name")
+    if min(shares) <= 0 or abs(sum(shares) - 1) > 1e-9:
+        raise ConfigError(f"shares of {', '.join(map(str, shares))}", hint="each above 0, 1 in all")
+    if not 0 < experiment.traffic <= 1:
+        raise ConfigError(f"traffic of {experiment.traffic}", hint="above 0, and 1 (all users) at most")
+    if not experiment.metrics:
+        raise ConfigError("an experiment without a metric", hint="such as --metric satisfied")
