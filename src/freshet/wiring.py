@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from freshet.backends.stores.local import LocalStore
 from freshet.config import Config, load
 from freshet.errors import ConfigError, FreshetError, MissingExtra
 from freshet.ports import Noted, State, Tuner
-from freshet.serving import Recommender, Releases
+from freshet.serving import Clock, Recommender, Releases, system_clock
 from freshet.serving.settings import Settings
 from freshet.steps.remembering import remember
 from freshet.types import AsOf
@@ -108,8 +107,13 @@ def _redis(url: str) -> State:
     return RedisState(url)
 
 
-def open_recommender(root: Path, reporter: Reporter | None = None) -> Recommender:
+def open_recommender(
+    root: Path, reporter: Reporter | None = None, clock: Clock = system_clock
+) -> Recommender:
     """A recommender on a workspace's current release, with the users' histories of its log.
+
+    Args:
+        clock: microseconds since 1970 (UTC), now; a simulated world has its own.
 
     Raises:
         NotServing: nothing has been published yet.
@@ -125,7 +129,8 @@ def open_recommender(root: Path, reporter: Reporter | None = None) -> Recommende
             ws.releases,
             ws.store,
             Settings(root / SETTINGS),
-            lambda opened: opened.catch_up(state.events, time.time_ns() // 1000),
+            lambda opened: opened.catch_up(state.events, clock()),
+            ws.experiments,
         )
         for lost in releases.current.missing:
             ws.reporter.say(
@@ -135,4 +140,4 @@ def open_recommender(root: Path, reporter: Reporter | None = None) -> Recommende
     except FreshetError:
         state.close()
         raise
-    return Recommender(releases, state)
+    return Recommender(releases, state, clock)

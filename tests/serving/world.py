@@ -37,6 +37,7 @@ def serve(ws: Workspace, folder: Path) -> tuple[Recommender, State]:
         ws.store,
         Settings(path),
         lambda one: one.catch_up(state.events, time.time_ns() // 1000),
+        ws.experiments,
     )
     return Recommender(releases, state), state
 

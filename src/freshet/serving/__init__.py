@@ -2,11 +2,12 @@
 
 `recommender` answers; `releases` swaps what it answers from; `opened` is one release in memory; `recall`
 reads histories, `rules` bars, `choosing` chooses, `shelf` adds items, `explaining` says why; `recording`
-takes events in and `impressions` notes what was shown.
+takes events in and `impressions` notes what was shown. `assigned` knows the running experiments, `strategies`
+how an arm is answered.
 """
 
 from freshet.serving.asking import Ask, Posted, Receipt
-from freshet.serving.recommender import Recommender
+from freshet.serving.recommender import Clock, Recommender, system_clock
 from freshet.serving.releases import Releases
 
-__all__ = ["Ask", "Posted", "Receipt", "Recommender", "Releases"]
+__all__ = ["Ask", "Clock", "Posted", "Receipt", "Recommender", "Releases", "system_clock"]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -18,9 +19,12 @@ from freshet.serving.recall import Recalled, horizon, recall
 from freshet.serving.rules import RequestRules
 from freshet.serving.shelf import Shelf
 from freshet.steps import publishing, ranking
-from freshet.types import MOVE, AsOf, Entry, Evidence, Interests
+from freshet.types import MOVE, AsOf, BoolArray, Entry, Evidence, Interests
 from freshet.workspace import Release
 from freshet.workspace.parts import found, missing_of, parts_of
+
+Counted = Callable[[NDArray[np.uint64], NDArray[np.int64]], BoolArray]
+"""(n,) users by number, (n,) times in microseconds -> whether each move counts."""
 
 MICROSECONDS = 1_000_000
 BATCH = 20_000
@@ -41,6 +45,7 @@ class OpenRelease:
         overlay: live signals, None where they don't pay or there are none.
         shelf: items and their ranker, None where there is none.
         missing: what the release goes without, as `kind/version`: its overlay or ranker is lost or damaged.
+        counted: which moves the overlay counts; None = all. Of an arm whose evidence is its own.
         position: of the last journal entry that the overlay has seen.
     """
 
@@ -61,6 +66,7 @@ class OpenRelease:
     shelf: Shelf | None
     rules: RequestRules
     missing: tuple[str, ...] = ()
+    counted: Counted | None = None
     position: int = 0
     _catching_up: threading.Lock = field(default_factory=threading.Lock)
 
@@ -68,6 +74,16 @@ class OpenRelease:
     def said(self) -> Evidence:
         """Evidence by context; read when it is first asked for."""
         return evidence.read(self.made.path / "evidence.parquet")
+
+    @cached_property
+    def by_counts(self) -> counts.OneUser:
+        """The mixture of counts alone."""
+        return counts.OneUser(counts.Scorer(self.scorer.model, self.scorer.count_weights))
+
+    def apart(self, overlay: live.Overlay | None, counted: Counted) -> OpenRelease:
+        """The same release with live signals of its own, which count some moves only."""
+        own = threading.Lock()
+        return replace(self, overlay=overlay, counted=counted, position=0, _catching_up=own)
 
     def warm(self) -> None:
         """Make now what is made once and kept, so that no request has to wait for it."""
@@ -106,11 +122,15 @@ class OpenRelease:
     def _fold(self, overlay: live.Overlay, entries: list[Entry], now: int) -> None:
         moves = np.frombuffer(b"".join(entry.body[: MOVE.itemsize] for entry in entries), MOVE).copy()
         moves = moves[(moves["time"] >= self.since) & (moves["successor"] >= 0)]
+        if self.counted is not None:
+            moves = moves[self.counted(moves["user"], moves["time"])]
         moves["last"], moves["successor"] = self.indices(moves["last"]), self.indices(moves["successor"])
         overlay.apply(moves[moves["successor"] >= 0], now)
 
 
-def open_release(store: Store, config: Config, release: Release) -> OpenRelease:
+def open_release(
+    store: Store, config: Config, release: Release, counted: Counted | None = None
+) -> OpenRelease:
     """Open a release; an overlay or ranker that is lost doesn't keep it from serving, but is `missing`.
 
     Raises:
@@ -119,7 +139,7 @@ def open_release(store: Store, config: Config, release: Release) -> OpenRelease:
     """
     parts, missing = parts_of(store, release), missing_of(store, release)
     made, known = parts.table, interests.load(parts.interests.path)
-    overlay, ranker = f"overlays/{release.overlay}", f"rankers/{release.ranker}"
+    ranker = f"rankers/{release.ranker}"
     scorer = publishing.open_scorer(made, len(known))
     settings = made.manifest["settings"]["transitions"]
     index = np.full(int(known.ids.max()) + 2, -1, np.int16)
@@ -139,15 +159,21 @@ def open_release(store: Store, config: Config, release: Release) -> OpenRelease:
         horizon=horizon(settings["novelty_days"]),
         seed=settings["seed"],
         since=int(moment) * MICROSECONDS,
-        overlay=None
-        if not release.overlay or overlay in missing
-        else live.read(found(store, "overlays", release.overlay).path),
+        overlay=read_overlay(store, release),
         shelf=None
         if not release.ranker or ranker in missing
         else Shelf.of(ranking.open_ranker(found(store, "rankers", release.ranker))),
         rules=RequestRules.of(config, known),
         missing=missing,
+        counted=counted,
     )
+
+
+def read_overlay(store: Store, release: Release) -> live.Overlay | None:
+    """A release's live signals as they were when it was made; None where they don't pay or are lost."""
+    if not release.overlay or f"overlays/{release.overlay}" in missing_of(store, release):
+        return None
+    return live.read(found(store, "overlays", release.overlay).path)
 
 
 def _items(assignment: Artifact) -> dict[str, int]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import uuid4
 
@@ -21,6 +21,7 @@ from freshet.errors import StateError
 from freshet.events import parse
 from freshet.ports import State
 from freshet.serving.asking import Ask, Posted, Receipt
+from freshet.serving.assigned import Place, place_of
 from freshet.serving.choosing import Choice, Policy, choose
 from freshet.serving.explaining import explain
 from freshet.serving.impressions import Impressions
@@ -29,12 +30,18 @@ from freshet.serving.recall import Recalled, in_order
 from freshet.serving.recording import Positive, Recorder
 from freshet.serving.releases import Releases
 from freshet.serving.shelf import Shelf
-from freshet.types import Answer, Context, History, Offer
+from freshet.serving.strategies import score
+from freshet.types import Answer, Context, History, Offer, Strategy
 from freshet.types.keys import user_key, user_number
 
-NOTHING = np.zeros(0)
+Clock = Callable[[], int]
 ROWS = ("popular", "last", "pair", "triple")
 """Names of rows of the table by the length of their context."""
+
+
+def system_clock() -> int:
+    """Microseconds since 1970 (UTC)."""
+    return time.time_ns() // 1000
 
 
 class Recommender:
@@ -45,11 +52,13 @@ class Recommender:
     Args:
         releases: what is open; at least one.
         state: what is remembered of users, and the journals.
+        clock: microseconds since 1970 (UTC), now.
     """
 
-    def __init__(self, releases: Releases, state: State) -> None:
+    def __init__(self, releases: Releases, state: State, clock: Clock = system_clock) -> None:
         self._releases = releases
         self._state = state
+        self._clock = clock
         self._impressions = Impressions()
         self._recorder = Recorder(Positive(parse(releases.config.events.positive)), threading.Lock())
         self._draws = np.random.default_rng(releases.config.serving.seed)
@@ -63,18 +72,23 @@ class Recommender:
     def explore(self, ask: Ask) -> Answer:
         """Which interests, and which items of them, to show now; all out of one release.
 
+        A user who takes part in a running experiment is answered as their arm is, unless a release was named.
+
         Raises:
             NotServing: no release is open.
             ArtifactError: the release that was asked for is not open.
         """
+        place = self._place(ask)
         release = self._releases.named(ask.release)
-        now = ask.now if ask.now is not None else time.time_ns() // 1000
+        strategy: Strategy = "published"
+        if place is not None:
+            release, strategy = place.release or release, place.arm.serves.strategy
+        now = ask.now if ask.now is not None else self._clock()
         history, degraded = self._history(ask)
         seen = _recalled(release, ask, history, now)
         barred = release.rules.barred(ask.attributes)
         excluded = release.rules.excluded(barred, seen.recent[-release.k :])
-        bonus = release.overlay.bonus(int(seen.recent[-1]), now) if release.overlay is not None else NOTHING
-        scores = release.one(seen.recent, seen.known | excluded, bonus)
+        scores, bonus = score(release, strategy, seen.recent, seen.known | excluded, now)
         choice = self._choose(release, scores, ask.interests)
         context = tuple(int(i) for i in seen.recent[-release.k :] if i >= 0)
         offers = self._offers(release, ask, scores, bonus, choice, context)
@@ -92,6 +106,8 @@ class Recommender:
             explored=choice.explored,
             interests=tuple(offers),
             degraded=degraded,
+            experiment=place.experiment if place is not None else "",
+            arm=place.arm.name if place is not None else "",
         )
         if ask.log:
             self._impressions.add(answer, ask.user or "", now)
@@ -103,7 +119,7 @@ class Recommender:
         Raises:
             StateError: the state can't be written; none of the events was remembered.
         """
-        now = time.time_ns() // 1000
+        now = self._clock()
         receipts = self._recorder.record(self._state, self._releases.current, events, now)
         self.follow()
         return receipts
@@ -114,7 +130,7 @@ class Recommender:
         Raises:
             StateError: the journal can't be read.
         """
-        now = time.time_ns() // 1000
+        now = self._clock()
         return sum(release.catch_up(self._state.events, now) for release in self._releases.open())
 
     def flush(self) -> int:
@@ -168,7 +184,7 @@ class Recommender:
                 "seen": round(burst.seen, 2),
                 "expected": round(burst.expected, 2),
             }
-            for burst in release.overlay.bursts(time.time_ns() // 1000)
+            for burst in release.overlay.bursts(self._clock())
         ]
 
     @property
@@ -182,6 +198,13 @@ class Recommender:
             self.flush()
         finally:
             self._state.close()
+
+    def _place(self, ask: Ask) -> Place | None:
+        """Where the user stands in the running experiments."""
+        running = self._releases.running
+        if ask.user is None or ask.release is not None or not running:
+            return None
+        return place_of(running, user_number(ask.user))
 
     def _history(self, ask: Ask) -> tuple[History, bool]:
         """What is remembered of the user, and whether that could not be read."""

@@ -1,18 +1,26 @@
-"""Which releases are open, and which one serves: swapped as a whole, so that an answer is of one release."""
+"""Which releases are open, which one serves, and which the arms of experiments are answered with.
+
+They are swapped as a whole, so that an answer is of one release.
+"""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from freshet.config import Config
-from freshet.errors import ArtifactError, NotServing
+from freshet.errors import ArtifactError, FreshetError, NotServing
 from freshet.ports import Store
-from freshet.serving.opened import OpenRelease, open_release
+from freshet.serving.assigned import OpenExperiment, OwnEvents
+from freshet.serving.opened import OpenRelease, open_release, read_overlay
 from freshet.serving.rules import RequestRules
+from freshet.serving.strategies import warm
+from freshet.types import Experiment, ExperimentArm
 from freshet.workspace import Release
 from freshet.workspace import Releases as Published
+from freshet.workspace.experiments import Experiments
 
 MOST = 3
 """Releases open at most, beside those that are held: the current one, the one before, one pinned."""
@@ -26,6 +34,7 @@ class Releases:
         store: its artifacts.
         settings: reads the configuration anew; called at every reload.
         prepare: called with a release that was opened, before it answers.
+        experiments: the workspace's; looked at at every reload.
     """
 
     def __init__(
@@ -34,11 +43,15 @@ class Releases:
         store: Store,
         settings: Callable[[], Config],
         prepare: Callable[[OpenRelease], object],
+        experiments: Experiments,
     ) -> None:
         self._published = published
         self._store = store
         self._settings = settings
         self._prepare = prepare
+        self._experiments = experiments
+        self._stamp: tuple[object, ...] | None = None
+        self.running: tuple[OpenExperiment, ...] = ()
         self._lock = threading.RLock()
         self._open: dict[int, OpenRelease] = {}
         self._held: frozenset[int] = frozenset()
@@ -46,6 +59,8 @@ class Releases:
         self._current: OpenRelease | None = None
         self.config = settings()
         self._serve(self._wanted())
+        with suppress(FreshetError):  # every reload says so again; serving doesn't wait for it
+            self._follow_experiments()
 
     @property
     def current(self) -> OpenRelease:
@@ -73,8 +88,9 @@ class Releases:
         return found
 
     def open(self) -> list[OpenRelease]:
-        """All open releases."""
-        return list(self._open.values())
+        """All open releases, those of arms included."""
+        own = [one for running in self.running for one in running.releases.values()]
+        return list({id(one): one for one in (*self._open.values(), *own)}.values())
 
     def reload(self) -> bool:
         """Serve what is wanted now, with the settings of now; whether anything changed.
@@ -86,16 +102,17 @@ class Releases:
         with self._lock:
             config, wanted = self._settings(), self._wanted()
             if config is not self.config and config != self.config:
-                rules = {n: RequestRules.of(config, one.interests) for n, one in self._open.items()}
-                for number, one in self._open.items():
-                    one.rules = rules[number]
+                opened = self.open()
+                rules = [RequestRules.of(config, one.interests) for one in opened]
+                for one, new in zip(opened, rules, strict=True):
+                    one.rules = new
                 changed, self.config = True, config
             else:
                 changed = False
             if self._current is None or wanted.number != self._current.release.number:
                 self._serve(wanted)
                 changed = True
-            return changed
+            return self._follow_experiments() or changed
 
     def pin(self, number: int | None) -> None:
         """Serve a certain release, whatever `CURRENT` names; None = follow `CURRENT` again.
@@ -136,6 +153,53 @@ class Releases:
             for release in [self._read(number)]
         ]
 
+    def _follow_experiments(self) -> bool:
+        """Open what the arms of running experiments are answered with; whether anything changed."""
+        stamp = self._experiments.stamp()
+        if stamp == self._stamp:
+            return False
+        self.running = tuple(self._opened_arms(one) for one in self._experiments.running())
+        self._open = {**self._open, **self._fixed()}
+        self._stamp = stamp
+        return True
+
+    def _opened_arms(self, experiment: Experiment) -> OpenExperiment:
+        """An experiment with the releases of those arms that don't simply follow the current one."""
+        found = {}
+        for arm in experiment.arms:
+            number = arm.serves.release
+            if experiment.separated:
+                found[arm.name] = self._opened_apart(experiment, arm, number)
+            elif number is not None:
+                found[arm.name] = self._opened(self._published.get(number))
+            warm(found.get(arm.name) or self.current, arm.serves.strategy)
+        return OpenExperiment(experiment, found)
+
+    def _opened_apart(self, experiment: Experiment, arm: ExperimentArm, number: int | None) -> OpenRelease:
+        """What a separated arm is answered with: no other arm's users change it."""
+        if number is None:
+            number = self._experiments.pointer(experiment, arm.name)
+        for one in self.running:
+            before = one.releases.get(arm.name) if one.experiment == experiment else None
+            if before is not None and before.release.number == number:
+                return before
+        release = self._published.get(number)
+        opened = self._open.get(number) or open_release(self._store, self.config, release)
+        overlay = read_overlay(self._store, release)
+        found = opened.apart(overlay, OwnEvents(experiment, arm.name))
+        found.warm()
+        self._prepare(found)
+        return found
+
+    def _fixed(self) -> dict[int, OpenRelease]:
+        """Releases that arms keep in use beside the current one."""
+        return {
+            one.release.number: one
+            for running in self.running
+            for one in running.releases.values()
+            if one.counted is None
+        }
+
     def _read(self, number: int) -> Release | None:
         """A release as it was opened, else from its file; None where that is damaged."""
         found = self._open.get(number)
@@ -167,7 +231,8 @@ class Releases:
         """Open a release beside the others, then let it answer; the longest open go."""
         opened = self._opened(release)
         kept = {n: one for n, one in self._open.items() if n != release.number}
-        spare = [n for n in kept if n not in self._held and n != self._pinned]
+        needed = self._held | self._fixed().keys()
+        spare = [n for n in kept if n not in needed and n != self._pinned]
         for number in spare[: max(0, len(spare) - (MOST - 1))]:
             del kept[number]
         self._open = {**kept, release.number: opened}

@@ -57,6 +57,7 @@ class Experiment:
         traffic: share of all users who take part.
         metrics: names of what it is judged by, the first being what it is for.
         start, stop: microseconds since 1970 (UTC); stop None = it runs.
+        began: number of the release that was current at the start.
         separated: whether what an arm's users did since the start is kept out of the other arms' evidence.
         reason: why it was stopped.
     """
@@ -67,6 +68,7 @@ class Experiment:
     traffic: float
     metrics: tuple[str, ...]
     start: int
+    began: int
     separated: bool = False
     stop: int | None = None
     reason: str = ""

@@ -1,3 +1,5 @@
+"""The experiments of a workspace: what was started, and stopped, each written once; and what arms serve."""
+
 from __future__ import annotations
 
 import re
@@ -5,12 +7,12 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from freshet.durable import read_json, write_json
-from freshet.errors import ConfigError, FreshetError
+from freshet.durable import read_json, write_json, write_text
+from freshet.errors import ArtifactError, ConfigError
 from freshet.types import STRATEGIES, Experiment, ExperimentArm, Serves
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
-_STARTED, _STOPPED = "started.json", "stopped.json"
+_STARTED, _STOPPED, _POINTER = "started.json", "stopped.json", ".release"
 
 
 class Experiments:
@@ -79,8 +81,28 @@ class Experiments:
         write_json(self._folder / name / _STOPPED, {"stop": moment, "reason": reason}, exclusive=True)
         return replace(found, stop=moment, reason=reason)
 
+    def point(self, name: str, arm: str, number: int) -> None:
+        """Name the release that a separated arm serves from now on, in one step."""
+        write_text(self._folder / name / f"{arm}{_POINTER}", f"{number}\n")
+
+    def pointer(self, experiment: Experiment, arm: str) -> int:
+        """Number of the release that a separated arm serves: that of the start until it has one of its own.
+
+        Raises:
+            ArtifactError: the file that says so is damaged.
+        """
+        path = self._folder / experiment.name / f"{arm}{_POINTER}"
+        if not path.exists():
+            return experiment.began
+        text = path.read_text(encoding="utf-8").strip()
+        if not text.isdecimal():
+            raise ArtifactError(
+                f"{path} is damaged, expected the number of a release", hint="stop the experiment"
+            )
+        return int(text)
+
     def stamp(self) -> tuple[tuple[str, int], ...]:
-        """Changes whenever an experiment is started or stopped: cheap to look at often."""
+        """Changes whenever an experiment starts, stops or gives an arm a release: cheap to look at."""
         try:
             folders = sorted(path for path in self._folder.iterdir() if path.is_dir())
         except FileNotFoundError:
@@ -99,7 +121,7 @@ class Experiments:
             metrics = tuple(said.pop("metrics"))
             return Experiment(arms=arms, metrics=metrics, **said, **ended)
         except (KeyError, TypeError) as error:
-            raise FreshetError(
+            raise ArtifactError(
                 f"{folder / _STARTED} is no experiment that this Freshet can read: {error}",
                 hint="it is damaged, or was written by a newer Freshet",
             ) from None

@@ -15,7 +15,8 @@ class Release:
     """A published table with the model, interests and evidence (kept beside the table) behind it.
 
     `model` is empty where plain counts were published. `previous` is the release it replaced.
-    `overlay` weighs live signals and `ranker` ranks items; each is empty where there is none.
+    `overlay` weighs live signals and `ranker` ranks items; each is empty where there is none. `arm` is the
+    `EXPERIMENT/ARM` that alone is served with it, '' = it serves everybody.
     """
 
     number: int
@@ -27,6 +28,7 @@ class Release:
     previous: int | None
     overlay: str = ""
     ranker: str = ""
+    arm: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -100,10 +102,12 @@ class Releases:
         run: str,
         overlay: str = "",
         ranker: str = "",
+        arm: str = "",
     ) -> Release:
         """Number the table and make it current: the release file first, the pointer last.
 
-        A publication that was cut off between the two is finished under the number it had.
+        A publication that was cut off between the two is finished under the number it had. That of an
+        experiment's arm is numbered only: `CURRENT` stays.
         """
         current = self.current()
         number = max([0, *self.numbers()])
@@ -117,11 +121,13 @@ class Releases:
             current.number if current else None,
             overlay,
             ranker,
+            arm,
         )
         if number and _same(last := self.get(number), release):
-            return self.point_to(last.number)
-        write_json(self._folder / f"{release.number}.json", release.as_dict(), exclusive=True)
-        return self.point_to(release.number)
+            release = last
+        else:
+            write_json(self._folder / f"{release.number}.json", release.as_dict(), exclusive=True)
+        return release if arm else self.point_to(release.number)
 
     def point_to(self, number: int) -> Release:
         """Swap `CURRENT` in one step."""

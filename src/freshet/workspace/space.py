@@ -14,6 +14,7 @@ from typing import Any
 from freshet.config import Config
 from freshet.durable import TellingWhenFull
 from freshet.ports import RankingTrainer, SequenceTrainer, Store, Tuner
+from freshet.workspace.experiments import Experiments
 from freshet.workspace.lease import Lease, lease
 from freshet.workspace.ledger import Ledger, Quiet, Reporter, Run
 from freshet.workspace.releases import Releases
@@ -66,6 +67,10 @@ class Workspace:
     @property
     def releases(self) -> Releases:
         return Releases(self.root)
+
+    @property
+    def experiments(self) -> Experiments:
+        return Experiments(self.root)
 
     @property
     def pool(self) -> Path:

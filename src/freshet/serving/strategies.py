@@ -1,0 +1,52 @@
+"""How a release scores one user: as it was published, or by a part of it, as arms of experiments do."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from freshet.counts import UserScores
+from freshet.serving.opened import OpenRelease
+from freshet.types import RECENT, BoolArray, Strategy
+
+NOTHING = np.zeros(0)
+_LIVE = ("published", "hybrid-live", "counts-live", "hybrid-feedback")
+
+
+def score(
+    release: OpenRelease, strategy: Strategy, recent: NDArray[np.int16], excluded: BoolArray, now: int
+) -> tuple[UserScores, NDArray[np.float64]]:
+    """Scores of every interest for a user, and (N,) nats that live signals add to them, empty without.
+
+    Args:
+        recent: (RECENT,) most recent interests, most recent last, -1 padded.
+        excluded: (N,) interests that are not candidates.
+        now: microseconds since 1970 (UTC).
+    """
+    bonus = NOTHING
+    if strategy in _LIVE and release.overlay is not None:
+        bonus = release.overlay.bonus(int(recent[-1]), now)
+    if strategy == "popularity":
+        return _popularity(release, excluded), bonus
+    one = release.by_counts if strategy in ("counts", "counts-live") else release.one
+    return one(recent, excluded, bonus), bonus
+
+
+def warm(release: OpenRelease, strategy: Strategy) -> None:
+    """Answer once, so that no request has to wait for what is made at the first."""
+    score(
+        release,
+        strategy,
+        np.full(RECENT, -1, np.int16),
+        np.zeros(len(release.interests), bool),
+        release.since,
+    )
+
+
+def _popularity(release: OpenRelease, excluded: BoolArray) -> UserScores:
+    """Recent popularity, the same for everybody but for what is excluded."""
+    odds = np.where(excluded, 0.0, release.scorer.model.base)
+    total = odds.sum()
+    with np.errstate(divide="ignore"):
+        found = np.log(odds / total) if total > 0 else np.full(len(odds), -np.inf)
+    return UserScores(found, None, None, found, found)
