@@ -21,17 +21,27 @@ from pathlib import Path
 
 from freshet.errors import ArtifactError, ConfigError, NotEnoughData, WrongFormat
 from freshet.events import ImportReport
-from freshet.ports import Artifact, State
-from freshet.steps import cadence, churn, overlays, ranking, sequencing
+from freshet.ports import Artifact, Planner, State
+from freshet.steps import cadence, churn, experimenting, overlays, ranking, separating, sequencing
 from freshet.steps.collecting import Collected, collect
 from freshet.steps.counting import Counting
 from freshet.steps.knowledge import Knowledge, learn
 from freshet.steps.late import LatePlanner
-from freshet.steps.publishing import check, foresee, make_table, previous_of, publish, rules_of, settings_of
+from freshet.steps.publishing import (
+    check,
+    foresee,
+    make_table,
+    previous_for,
+    previous_of,
+    publish,
+    publish_for,
+    rules_of,
+    settings_of,
+)
 from freshet.steps.remembering import remember
 from freshet.steps.sources import committed, import_sources, latest
 from freshet.steps.tuning import accepted, attempted, finetune
-from freshet.types import AsOf, CadenceDecision
+from freshet.types import AsOf, CadenceDecision, Experiment, ExperimentArm
 from freshet.workspace import Record, Release, Run, Workspace
 from freshet.workspace.parts import missing_of, parts_of
 
@@ -243,6 +253,25 @@ def roll_back(ws: Workspace, number: int | None = None) -> Release:
     return release
 
 
+def start_experiment(ws: Workspace, experiment: Experiment) -> Record:
+    """Show people different things from now on; servers follow within a second.
+
+    Raises:
+        ConfigError: the experiment is not sound, or no users are left for it.
+        ArtifactError: a release that an arm serves can't be opened.
+    """
+    with ws.run(f"experiment start {experiment.name}") as run:
+        experimenting.start(ws, run, experiment)
+    return run.record
+
+
+def stop_experiment(ws: Workspace, name: str, now: datetime, reason: str) -> Record:
+    """End an experiment: everybody is served the current release again."""
+    with ws.run(f"experiment stop {name}") as run:
+        experimenting.stop(ws, run, name, now, reason)
+    return run.record
+
+
 def _join(ws: Workspace, run: Run, state: State) -> None:
     """Join the log's histories to a state, where something serves."""
     if ws.releases.current() is not None:
@@ -281,6 +310,29 @@ def _refresh(
     ranker = ranking.for_release(ws, run, known)
     churn.guard(ws, run, known, counting, made)
     publish(ws, run, made, overlay.version if overlay else "", ranker)
+    for experiment, arm in separating.arms(ws):
+        _refresh_arm(ws, run, known, experiment, arm, planner, version, sequence)
+
+
+def _refresh_arm(
+    ws: Workspace,
+    run: Run,
+    known: Knowledge,
+    experiment: Experiment,
+    arm: ExperimentArm,
+    planner: Planner | None,
+    model: str,
+    sequence: Artifact | None,
+) -> None:
+    """The same for an arm whose evidence is its own, after the last release that it was served with."""
+    own = separating.own(ws, run, known, experiment, arm)
+    counting = Counting(own, ws.config.transitions.k, ws.config.counts.fit_examples)
+    before = ws.releases.get(ws.experiments.pointer(experiment, arm.name))
+    previous = previous_for(ws, own, before)
+    made = make_table(ws, run, own, counting, planner, model, previous, sequence)
+    check(ws, run, own, counting, made)
+    overlay = overlays.make(ws, run, own, counting, made, ws.config.schedule.refresh_days)
+    publish_for(ws, run, made, overlay.version if overlay else "", experiment, arm.name)
 
 
 def _is_another(ws: Workspace, known: Knowledge, model: Artifact | None, current: Release) -> bool:

@@ -22,6 +22,7 @@ from freshet.cli import (
     deciding,
     demo,
     drifting,
+    experimenting,
     making,
     mending,
     ranking,
@@ -59,6 +60,7 @@ replaying.add(app)
 drifting.add(app)
 scheduling.add(app)
 serving.add(app)
+experimenting.add(app)
 demo.add(app)
 
 

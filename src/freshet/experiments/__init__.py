@@ -3,6 +3,6 @@
 `assignment` says which arm a user belongs to.
 """
 
-from freshet.experiments.assignment import arm_of, arms_of
+from freshet.experiments.assignment import OwnEvents, arm_of, arms_of
 
-__all__ = ["arm_of", "arms_of"]
+__all__ = ["OwnEvents", "arm_of", "arms_of"]

@@ -6,12 +6,13 @@ Whether a user takes part and which arm they get are two draws, so that more tra
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from hashlib import blake2b
 
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.types import Experiment, ExperimentArm
+from freshet.types import BoolArray, Experiment, ExperimentArm
 
 _MASK = 0xFFFF_FFFF_FFFF_FFFF
 _SPAN = 2.0**64
@@ -37,6 +38,20 @@ def arms_of(experiment: Experiment, users: NDArray[np.uint64]) -> NDArray[np.int
     edges = np.cumsum([arm.share for arm in experiment.arms[:-1]])
     drawn = _mixed_all(users ^ which).astype(np.float64) / _SPAN
     return np.where(part, np.searchsorted(edges, drawn, side="right"), -1)
+
+
+@dataclass(frozen=True, slots=True)
+class OwnEvents:
+    """What counts in a separated arm: all moves but those of the other arms' users since the start."""
+
+    experiment: Experiment
+    arm: str
+
+    def __call__(self, users: NDArray[np.uint64], times: NDArray[np.int64]) -> BoolArray:
+        """(n,) whether each move counts; users by `types.user_number`, times in microseconds since 1970."""
+        names = [arm.name for arm in self.experiment.arms]
+        found = arms_of(self.experiment, users)
+        return np.asarray((times < self.experiment.start) | (found < 0) | (found == names.index(self.arm)))
 
 
 def _salts(experiment: Experiment) -> tuple[int, int]:

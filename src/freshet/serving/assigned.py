@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
-from freshet.experiments import arm_of, arms_of
+from freshet.experiments import arm_of
 from freshet.serving.opened import OpenRelease
-from freshet.types import BoolArray, Experiment, ExperimentArm
+from freshet.types import Experiment, ExperimentArm
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +38,3 @@ def place_of(running: Sequence[OpenExperiment], user: int) -> Place | None:
         if arm is not None:
             return Place(one.experiment.name, arm, one.releases.get(arm.name))
     return None
-
-
-@dataclass(frozen=True, slots=True)
-class OwnEvents:
-    """What counts in a separated arm: all moves but those of the other arms' users since the start."""
-
-    experiment: Experiment
-    arm: str
-
-    def __call__(self, users: NDArray[np.uint64], times: NDArray[np.int64]) -> BoolArray:
-        """(n,) whether each move counts; users by `types.user_number`, times in microseconds since 1970."""
-        names = [arm.name for arm in self.experiment.arms]
-        found = arms_of(self.experiment, users)
-        return np.asarray((times < self.experiment.start) | (found < 0) | (found == names.index(self.arm)))

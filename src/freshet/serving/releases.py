@@ -12,8 +12,9 @@ from typing import Any
 
 from freshet.config import Config
 from freshet.errors import ArtifactError, FreshetError, NotServing
+from freshet.experiments import OwnEvents
 from freshet.ports import Store
-from freshet.serving.assigned import OpenExperiment, OwnEvents
+from freshet.serving.assigned import OpenExperiment
 from freshet.serving.opened import OpenRelease, open_release, read_overlay
 from freshet.serving.rules import RequestRules
 from freshet.serving.strategies import warm

@@ -20,7 +20,7 @@ from freshet.steps import prompting, sequencing
 from freshet.steps.counting import Counting
 from freshet.steps.knowledge import Knowledge
 from freshet.steps.sources import committed
-from freshet.types import AsOf, Eligibility, Fusion, PlannerRows, context_codes
+from freshet.types import AsOf, Eligibility, Experiment, Fusion, PlannerRows, context_codes
 from freshet.workspace import Release, Run, Workspace, version_of
 
 CODE = 5
@@ -215,17 +215,32 @@ def previous_of(ws: Workspace, known: Knowledge) -> Artifact | None:
     found = [
         artifact
         for version in ws.store.versions("tables")
-        if (artifact := ws.store.find("tables", version)) is not None
-        and artifact.manifest["as_of"] < str(known.as_of)
-        and artifact.manifest["inputs"]["interests"] == known.interests_version
-        and artifact.manifest["k"] == ws.config.transitions.k
-        and artifact.manifest.get("code") == CODE
+        if (artifact := ws.store.find("tables", version)) is not None and _precedes(ws, known, artifact)
     ]
     day = max((artifact.manifest["as_of"] for artifact in found), default="")
     newest = [artifact for artifact in found if artifact.manifest["as_of"] == day]
     by_version = {artifact.version: artifact for artifact in newest}
     served = next((by_version[version] for version in _served(ws) if version in by_version), None)
     return served or (newest[-1] if newest else None)
+
+
+def previous_for(ws: Workspace, known: Knowledge, release: Release) -> Artifact | None:
+    """The table of a release, or of the one before it, that one as of `known` can follow."""
+    found = ws.store.find("tables", release.table)
+    if found is not None and found.manifest["as_of"] == str(known.as_of):  # made anew: as it was made then
+        found = ws.store.find("tables", found.manifest["inputs"]["previous"])
+    return found if found is not None and _precedes(ws, known, found) else None
+
+
+def _precedes(ws: Workspace, known: Knowledge, table: Artifact) -> bool:
+    """Whether a table of an earlier as_of has the same interests and context length."""
+    told = table.manifest
+    return bool(
+        told["as_of"] < str(known.as_of)
+        and told["inputs"]["interests"] == known.interests_version
+        and told["k"] == ws.config.transitions.k
+        and told.get("code") == CODE
+    )
 
 
 def _served(ws: Workspace) -> Iterator[str]:
@@ -319,6 +334,37 @@ def check(ws: Workspace, run: Run, known: Knowledge, counting: Counting, made: A
                 + "; ".join(f"{c.name}: {c.seen}" for c in failed),
                 hint="the current release keeps serving; please report this with the run's ledger entry",
             )
+
+
+def publish_for(
+    ws: Workspace, run: Run, made: Artifact, overlay: str, experiment: Experiment, arm: str
+) -> Release:
+    """Make a table the release of one arm of a separated experiment; items are ranked as for everybody."""
+    current, label = ws.releases.current(), f"{experiment.name}/{arm}"
+    ranker = current.ranker if current is not None else ""
+    serving = ws.releases.get(ws.experiments.pointer(experiment, arm))
+    if (serving.table, serving.overlay, serving.ranker, serving.arm) == (
+        made.version,
+        overlay,
+        ranker,
+        label,
+    ):
+        return serving
+    inputs = made.manifest["inputs"]
+    with run.fenced():
+        release = ws.releases.publish(
+            made.manifest["as_of"],
+            made.version,
+            inputs["model"],
+            inputs["interests"],
+            run.record.id,
+            overlay,
+            ranker,
+            label,
+        )
+        ws.experiments.point(experiment.name, arm, release.number)
+    run.say(f"release {release.number} is that of {label}")
+    return release
 
 
 def publish(ws: Workspace, run: Run, made: Artifact, overlay: str = "", ranker: str = "") -> Release:

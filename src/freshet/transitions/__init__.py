@@ -2,13 +2,15 @@
 
 `engagements` turns days of events into (user, time, interest) rows; `walk` finds novel successors and the
 context before each step; `spill` takes rows from days to users and back, out of core; `days` counts again
-what an import touched; `pool` keeps one immutable file per day; `log` answers questions about a finished
+what an import touched; `apart` leaves
+some users out; `pool` keeps one immutable file per day; `log` answers questions about a finished
 artifact: held-out examples, sums with half-lives (`decay`), window supports.
 """
 
+from freshet.transitions.apart import without
 from freshet.transitions.days import Earlier, count, referenced
 from freshet.transitions.engagements import reassigned
 from freshet.transitions.log import TransitionLog
 from freshet.transitions.pool import intact
 
-__all__ = ["Earlier", "TransitionLog", "count", "intact", "reassigned", "referenced"]
+__all__ = ["Earlier", "TransitionLog", "count", "intact", "reassigned", "referenced", "without"]

@@ -1,0 +1,174 @@
+"""`freshet experiment`: start, stop and list live experiments."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+from uuid import uuid4
+
+import typer
+
+from freshet.cli import answers
+from freshet.cli.options import HERE, AsJson, Here, Wait, answer, opened
+from freshet.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from freshet.types import Experiment, ExperimentArm
+
+experiment = typer.Typer(
+    no_args_is_help=True, help="Experiments with people: two or more ways to serve them, and what differs."
+)
+
+
+def add(app: typer.Typer) -> None:
+    """Add the commands to the app."""
+    experiment.command(
+        "start",
+        epilog="Example: `freshet experiment start -w shop --name rag-refresh --control release:12 "
+        "--treatment follow --split 50 --metric satisfied,dissatisfied`",
+    )(start)
+    experiment.command(
+        "stop", epilog='Example: `freshet experiment stop -w shop rag-refresh --reason "decided"`'
+    )(stop)
+    experiment.command("list", epilog="Example: `freshet experiment list -w shop`")(list_experiments)
+    app.add_typer(experiment, name="experiment")
+
+
+def start(
+    name: Annotated[str, typer.Option("--name", metavar="NAME", help="Used once; letters, digits, - and _.")],
+    control: Annotated[
+        str,
+        typer.Option(
+            "--control",
+            metavar="ARM",
+            help="What control is served: follow (CURRENT), release:12, a strategy (hybrid, hybrid-live, "
+            "hybrid-feedback, counts, counts-live, popularity), or release:12/counts.",
+        ),
+    ],
+    treatment: Annotated[
+        list[str],
+        typer.Option(
+            "--treatment", metavar="[NAME=]ARM", help="As control; several times for several treatments."
+        ),
+    ],
+    split: Annotated[
+        float,
+        typer.Option("--split", min=0.1, max=99.9, help="Percent of users in treatment, shared evenly."),
+    ] = 50.0,
+    traffic: Annotated[
+        float, typer.Option("--traffic", min=0.01, max=100, help="Percent of all users who take part.")
+    ] = 100.0,
+    metric: Annotated[
+        list[str],
+        typer.Option("--metric", metavar="NAME[,NAME]", help="What it is judged by; first the main."),
+    ] = ["satisfied"],  # noqa: B006 - typer wants a list, and doesn't change it
+    separate: Annotated[
+        bool,
+        typer.Option(
+            "--separate", help="Keep what an arm's users do out of the other arms' evidence and live signals."
+        ),
+    ] = False,
+    workspace: Here = HERE,
+    wait: Wait = 0.0,
+    as_json: AsJson = False,
+) -> None:
+    """Assign users to arms from now on, sticky by user; servers follow within a second."""
+    from freshet import pipeline
+    from freshet.types import Experiment
+
+    with opened(workspace, wait) as ws:
+        current = ws.releases.current()
+        if current is None:
+            raise ConfigError("nothing has been published yet to experiment with", hint="`freshet run` does")
+        made = Experiment(
+            name=name,
+            salt=uuid4().hex,
+            arms=arms(control, treatment, split / 100),
+            traffic=traffic / 100,
+            metrics=tuple(
+                dict.fromkeys(one.strip() for text in metric for one in text.split(",") if one.strip())
+            ),
+            start=int(datetime.now(UTC).timestamp() * 1_000_000),
+            began=current.number,
+            separated=separate,
+        )
+        pipeline.start_experiment(ws, made)
+    answer(answers.document("experiment", _told(made)), as_json, lambda console: _show(console, [made]))
+
+
+def stop(
+    name: Annotated[str, typer.Argument(metavar="NAME")],
+    reason: Annotated[
+        str, typer.Option("--reason", metavar="TEXT", help="Goes into the ledger.")
+    ] = "by hand",
+    workspace: Here = HERE,
+    wait: Wait = 0.0,
+    as_json: AsJson = False,
+) -> None:
+    """End an experiment, for good: its users are served the current release again."""
+    from freshet import pipeline
+
+    with opened(workspace, wait) as ws:
+        pipeline.stop_experiment(ws, name, datetime.now(UTC), reason)
+        found = ws.experiments.get(name)
+    answer(answers.document("experiment", _told(found)), as_json, lambda console: _show(console, [found]))
+
+
+def list_experiments(workspace: Here = HERE, as_json: AsJson = False) -> None:
+    """All experiments, those that run first in order of who gets users."""
+    with opened(workspace) as ws:
+        found = sorted(ws.experiments.all(), key=lambda one: not one.running)
+    document = answers.document("experiment", {"experiments": [_told(one) for one in found]})
+    answer(document, as_json, lambda console: _show(console, found))
+
+
+def arms(control: str, treatments: list[str], share: float) -> tuple[ExperimentArm, ...]:
+    """The arms as options name them; `share` of the users is divided among the treatments.
+
+    Raises:
+        ConfigError: an option is no arm.
+    """
+    from freshet.types import ExperimentArm
+    from freshet.workspace.experiments import parse_serves
+
+    found = [ExperimentArm("control", 1 - share, parse_serves(control))]
+    for number, text in enumerate(treatments, start=1):
+        named = re.fullmatch(r"([^=/:]+)=(.+)", text)
+        default = "treatment" if len(treatments) == 1 else f"treatment-{number}"
+        name, serves = (named[1], named[2]) if named else (default, text)
+        found.append(ExperimentArm(name, share / len(treatments), parse_serves(serves)))
+    return tuple(found)
+
+
+def _told(one: Experiment) -> dict[str, Any]:
+    return {
+        "name": one.name,
+        "running": one.running,
+        "start": _day(one.start),
+        "stop": None if one.stop is None else _day(one.stop),
+        "reason": one.reason,
+        "arms": [{"name": arm.name, "share": arm.share, "serves": str(arm.serves)} for arm in one.arms],
+        "traffic": one.traffic,
+        "metrics": list(one.metrics),
+        "separated": one.separated,
+        "began_with_release": one.began,
+    }
+
+
+def _day(micros: int) -> str:
+    return datetime.fromtimestamp(micros / 1_000_000, UTC).isoformat(timespec="seconds")
+
+
+def _show(console: Console, found: list[Experiment]) -> None:
+    if not found:
+        console.print("there are no experiments")
+    for one in found:
+        state = "runs" if one.running else f"stopped: {one.reason}"
+        console.print(
+            f"{one.name}  since {_day(one.start)}  {one.traffic:.0%} of users  {state}", markup=False
+        )
+        for arm in one.arms:
+            console.print(f"  {arm.name:12} {arm.share:6.1%}  {arm.serves}", markup=False)

@@ -1,0 +1,52 @@
+"""Step: an experiment begins and ends; both are in the ledger."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from freshet.errors import ConfigError
+from freshet.types import Experiment
+from freshet.workspace import Run, Workspace
+from freshet.workspace.parts import parts_of
+
+
+def start(ws: Workspace, run: Run, experiment: Experiment) -> None:
+    """Begin an experiment whose arms can all be served.
+
+    Raises:
+        ConfigError: it is not sound, or an earlier one has all users.
+        ArtifactError: a release that an arm serves can't be opened.
+    """
+    with run.step("experiment") as step:
+        for number in sorted({arm.serves.release or experiment.began for arm in experiment.arms}):
+            parts_of(ws.store, ws.releases.get(number))
+        running = ws.experiments.running()
+        everybody = next((one.name for one in running if one.traffic >= 1), None)
+        if everybody is not None:
+            raise ConfigError(
+                f"all users take part in experiment {everybody!r}, which runs",
+                hint=f"`freshet experiment stop {everybody}`, or start experiments with less --traffic",
+            )
+        with run.fenced():
+            ws.experiments.start(experiment)
+        step.details = {
+            "experiment": experiment.name,
+            "arms": {arm.name: {"serves": str(arm.serves), "share": arm.share} for arm in experiment.arms},
+            "traffic": experiment.traffic,
+            "separated": experiment.separated,
+        }
+    for one in running:
+        run.say(f"users who take part in {one.name!r} ({one.traffic:.0%}) are left out: it started first")
+
+
+def stop(ws: Workspace, run: Run, name: str, now: datetime, reason: str) -> Experiment:
+    """End an experiment; its users are served the current release again.
+
+    Raises:
+        ConfigError: there is none of that name, or it was stopped before.
+    """
+    with run.step("experiment") as step, run.fenced():
+        stopped = ws.experiments.stop(name, int(now.timestamp() * 1_000_000), reason)
+        step.details = {"experiment": name, "stopped": reason}
+    run.say(f"experiment {name!r} is stopped: {reason}")
+    return stopped

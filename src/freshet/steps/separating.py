@@ -1,0 +1,57 @@
+"""Step: what one arm of a separated experiment may know: all but what others' users did since the start."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+
+from freshet import transitions
+from freshet.experiments import OwnEvents
+from freshet.steps.knowledge import Knowledge
+from freshet.steps.sources import committed
+from freshet.types import Experiment, ExperimentArm
+from freshet.workspace import Run, Workspace, version_of
+
+CODE = 1
+
+
+def arms(ws: Workspace) -> Iterator[tuple[Experiment, ExperimentArm]]:
+    """Arms of running experiments that get releases of their own: those that are refreshed, kept separate."""
+    for experiment in ws.experiments.running():
+        if experiment.separated:
+            for arm in experiment.arms:
+                if arm.serves.release is None:
+                    yield experiment, arm
+
+
+def own(ws: Workspace, run: Run, known: Knowledge, experiment: Experiment, arm: ExperimentArm) -> Knowledge:
+    """What was known before as_of, without the transitions of the other arms' users since the start.
+
+    Interests, items and the weights of models are everybody's.
+    """
+    label = f"{experiment.name}/{arm.name}"
+    key = version_of(
+        code=CODE, transitions=known.version, experiment=asdict(replace(experiment, metrics=())), arm=arm.name
+    )
+    with run.step("separate") as step:
+        step.artifact = f"transitions/{key}"
+        found = ws.store.find("transitions", key)
+        if found is None:
+            whole = committed(ws, "transitions", known.version)
+            since = datetime.fromtimestamp(experiment.start / 1_000_000, UTC).date().isoformat()
+            with ws.store.create("transitions", key) as draft:
+                kept = OwnEvents(experiment, arm.name)
+                left_out = transitions.without(whole.path, ws.pool, kept, since, draft.path)
+                draft.manifest = {
+                    # named in the settings, so that counting never goes on from here
+                    "settings": {**whole.manifest["settings"], "arm": label},
+                    "inputs": {**whole.manifest["inputs"], "transitions": known.version},
+                    "summary": {"left_out": left_out},
+                }
+            found = committed(ws, "transitions", key)
+        else:
+            step.cached = True
+        step.details = {"arm": label, **found.manifest["summary"]}
+    log = transitions.TransitionLog(found.path, ws.pool, len(known.interests))
+    return replace(known, transitions=log, version=key)
