@@ -5,10 +5,15 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
+import duckdb
 import pytest
 
 import freshet
+from freshet import pipeline
 from freshet.errors import ConfigError, NotServing
+from freshet.events import EventLog
+from freshet.types import Experiment, ExperimentArm, Serves
+from freshet.wiring import open_state, open_workspace
 from freshet.workspace import Workspace
 from tests.serving.world import published
 from tests.steps.conftest import counted, world  # noqa: F401 - fixtures
@@ -36,6 +41,27 @@ def test_what_is_told_counts_and_outlives_the_process(shop: Path) -> None:
         assert again.explore("me", interests=2, explain=True).context == told.context
         assert again.tell("me", item, 9.0, NOON, id="mine").status == "duplicate"
         assert not again.reload()
+
+
+def test_what_follows_from_an_answer_is_in_the_log_with_it(shop: Path) -> None:
+    """What experiments are judged by: the experiment, the impression, and the event that names it."""
+    ws = open_workspace(shop)
+    arms = tuple(ExperimentArm(name, 0.5, Serves()) for name in ("a", "b"))
+    pipeline.start_experiment(ws, Experiment("one", "salt", arms, 1.0, ("satisfied",), 0, 1))
+    with freshet.Recommender.open(shop) as recommender:
+        answer = recommender.explore("me", interests=1)
+        item = next(iter(recommender.core._releases.current.items))
+        recommender.tell("me", item, 9.0, NOON, impression=answer.id)
+    state = open_state(shop, ws.config)
+    _, found = pipeline.collect_told(ws, state, datetime.now(UTC))
+    state.close()
+    assert (found.added, found.impressions) == (1, 1)
+    [event] = duckdb.sql(
+        f"""SELECT e."user", e.impression, i.experiment, i.arm FROM {EventLog(shop).snapshot().scan} AS e
+        JOIN read_parquet('{shop}/impressions/*/*.parquet') AS i ON i.id = e.impression"""
+    ).fetchall()
+    assert event == ("me", answer.id, "one", answer.arm)
+    assert answer.arm in ("a", "b")
 
 
 def test_users_of_the_log_are_known_from_the_start(shop: Path, world: Path) -> None:  # noqa: F811

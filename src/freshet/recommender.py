@@ -80,9 +80,26 @@ class Recommender:
         return answer
 
     def tell(
-        self, user: str, item: str, value: float = 1.0, time: datetime | None = None, id: str = ""
+        self,
+        user: str,
+        item: str,
+        value: float = 1.0,
+        time: datetime | None = None,
+        id: str = "",
+        *,
+        impression: str = "",
+        columns: Mapping[str, str | float | bool] | None = None,
     ) -> serving.Receipt:
         """Tell what a user did; it is remembered, durably, and counts from the next call on.
+
+        Args:
+            user: who.
+            item: with what.
+            value: how much: rating, watch share, quantity.
+            time: when; None = now.
+            id: your own id of the event; '' = (user, item, time) is its identity.
+            impression: `Answer.id` of what it follows from: what experiments are judged by.
+            columns: further columns, which the positive rule and metrics may read.
 
         Raises:
             ConfigError: the time has no zone.
@@ -94,7 +111,7 @@ class Recommender:
                 raise ConfigError("a time needs its zone", hint="such as datetime.now(UTC)")
             since = time.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
             moment = (since.days * 86_400 + since.seconds) * MICROSECONDS + since.microseconds
-        return self.core.record([serving.Posted(user, item, moment, value, id)])[0]
+        return self.core.record([serving.Posted(user, item, moment, value, id, impression, columns or {})])[0]
 
     def reload(self) -> bool:
         """Serve the release that is current now; whether anything changed."""
