@@ -31,6 +31,7 @@ from freshet.cli import (
     scheduling,
     serving,
     setup,
+    simulating,
 )
 from freshet.cli.options import Call
 from freshet.errors import FreshetError
@@ -62,6 +63,7 @@ scheduling.add(app)
 serving.add(app)
 experimenting.add(app)
 demo.add(app)
+simulating.add(app)
 
 
 @app.callback()

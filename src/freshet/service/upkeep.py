@@ -100,11 +100,8 @@ class Upkeep:
         before = self._recommender.current
         if self._recommender.reload():
             now = self._recommender.current
-            if now == before:
-                self._log.add("info", "reloaded", {"release": now})  # settings or experiments
-            else:
-                self._metrics.swaps.inc()
-                self._log.add("info", "swapped", {"before": before, "release": now})
+            self._metrics.swaps.inc()
+            self._log.add("info", "swapped", {"before": before, "release": now})
 
     async def _write_logs(self) -> None:
         while True:

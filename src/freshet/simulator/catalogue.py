@@ -11,7 +11,6 @@ from freshet.simulator.sampling import Floats, Ints, draw
 from freshet.simulator.themes import COMMON, THEMES
 
 _NOVELTY_DAYS = 30  # how long a new item gets more attention
-_AT_START = 0.6  # share of items that are there on the first day
 _TITLES = ("The {a} {c}", "{a} and {b}", "{a} {b}", "A {c} of {a} and {b}", "{b}, {a} and You")
 
 
@@ -65,11 +64,11 @@ def item_ids(items: Ints) -> list[str]:
     return [f"item{number:05d}" for number in items.tolist()]
 
 
-def build(themes: int, items: int, days: int, rng: np.random.Generator) -> Catalogue:
-    """Items for every theme, the first of each on the first day, others as time goes on."""
+def build(themes: int, items: int, days: int, new: float, rng: np.random.Generator) -> Catalogue:
+    """Items for every theme, the first of each on the first day, a share of them `new`: as time goes on."""
     size = rng.lognormal(0.0, 0.4, themes)
     theme = np.r_[np.arange(themes), rng.choice(themes, items - themes, p=size / size.sum())]
-    release = np.where(rng.random(items) < _AT_START, 0, rng.integers(0, days, items))
+    release = np.where(rng.random(items) < 1 - new, 0, rng.integers(0, days, items))
     release[:themes] = 0
     appeal = 1 / (1 + rng.permutation(items) % 40)
     words = [_describe(int(one), themes, rng) for one in theme]

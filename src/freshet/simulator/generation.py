@@ -7,26 +7,17 @@ items appear over time, and a third of all people are hardly ever seen.
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from freshet.simulator.catalogue import build, item_ids
 from freshet.simulator.sampling import Floats, Ints, draw, normalised
-from freshet.simulator.world import World, popularity, truths
+from freshet.simulator.telling import SIMULATED, catalogue_of, event_table, session_events, write
+from freshet.simulator.world import FORGET_DAYS, MISS, REVISIT, World, next_odds, popularity, truths
 from freshet.types import Transitions
 
-SIMULATED = "SIMULATED by freshet.simulator: no real people, no real items"
-
-_LAST_WEIGHT = 0.75  # how much the last theme decides, against the one before it
-_FORGET_DAYS = 30  # a theme not engaged for so long is new again
-_MISS, _REVISIT = 0.15, 0.35  # shares of sessions; the rest take up something new
 _LONGEST = 0.02  # no session starts in the last half hour of the world
 
 
@@ -50,29 +41,20 @@ def generate(world: World, into: Path) -> WorldReport:
     `items.parquet` has item_id, title, text and category (the name of the theme).
     """
     rng = np.random.default_rng([world.seed, 3])
-    catalogue = build(world.themes, world.items, world.days, np.random.default_rng([world.seed, 4]))
+    catalogue = catalogue_of(world)
     user, moment = _sessions(world, rng)
     visits = visit(world, user, moment.astype(np.int64), rng)
-    theme, liked = visits.theme, visits.liked
-    size = rng.poisson(1.2, len(user)) + 1  # events in a session
-    session = np.repeat(np.arange(len(user)), size)
-    first = np.r_[True, np.diff(session) > 0]
-    step = np.arange(len(session)) - np.flatnonzero(first)[np.cumsum(first) - 1]
-    item = catalogue.draw(theme[session], moment[session].astype(np.int64), rng)
-    value = np.clip(np.rint(rng.normal(np.where(liked[session], 8.0, 4.0), 1.5)), 0, 10)
-    value = np.where(liked[session] & first, np.maximum(value, 7), value)  # something is liked, or nothing
-    value = np.where(liked[session], value, np.minimum(value, 6))
-    seconds = np.floor(moment[session] * 86_400) + 90 * step
+    told = session_events(catalogue, visits.theme, visits.liked, moment, rng)
     into.mkdir(parents=True, exist_ok=True)
-    events = _events(world, user[session], item, seconds.astype(np.int64), value)
-    _write(world, events, into / "events.parquet")
-    _write(world, catalogue.table(), into / "items.parquet")
+    events = event_table(world, user[told.session], told)
+    write(world, events, into / "events.parquet")
+    write(world, catalogue.table(), into / "items.parquet")
     return WorldReport(
         SIMULATED,
         len(events),
         len(np.unique(user)),
         len(catalogue.theme),
-        float(np.mean(value >= 7)),
+        float(np.mean(told.value >= 7)),
         into / "events.parquet",
         into / "items.parquet",
     )
@@ -114,16 +96,16 @@ def visit(world: World, user: Ints, day: Ints, rng: np.random.Generator) -> Visi
     start = np.searchsorted(user, user)
     turn = np.arange(len(user)) - start  # 0 for a user's first session
     kind = rng.random(len(user))
-    liked = (kind >= _MISS) | (turn == 0)
+    liked = (kind >= MISS) | (turn == 0)
     theme, before = np.zeros(len(user), np.int64), np.zeros((len(user), 2), np.int64)
     known_before = np.zeros((len(user), world.themes), bool)
     by_turn = np.split(np.argsort(turn, kind="stable"), np.cumsum(np.bincount(turn))[:-1])
     for rows in by_turn:
         who, when = user[rows], day[rows]
-        known = engaged[who] >= (when - _FORGET_DAYS)[:, None]  # (rows, themes)
+        known = engaged[who] >= (when - FORGET_DAYS)[:, None]  # (rows, themes)
         before[rows], known_before[rows] = recent[who], known
-        odds = np.where(liked[rows, None], _odds(follows, popular, when, recent[who]), popular[when])
-        revisits = (kind[rows] < _MISS + _REVISIT) & liked[rows] & known.any(axis=1)
+        odds = np.where(liked[rows, None], next_odds(follows, popular, when, recent[who]), popular[when])
+        revisits = (kind[rows] < MISS + REVISIT) & liked[rows] & known.any(axis=1)
         chosen = draw(np.where(revisits[:, None], known, odds * ~known), rng)
         theme[rows] = chosen
         took = liked[rows]
@@ -131,14 +113,6 @@ def visit(world: World, user: Ints, day: Ints, rng: np.random.Generator) -> Visi
         moved = took & (chosen != recent[who, 1])
         recent[who[moved]] = np.c_[recent[who[moved], 1], chosen[moved]]
     return Visits(theme, liked, before, known_before)
-
-
-def _odds(follows: Floats, popular: Floats, when: Ints, recent: Ints) -> Floats:
-    """(n, themes) how the next new theme is drawn, by the rules of each day, after (n, 2) recent themes."""
-    previous, last = recent.T
-    odds = _LAST_WEIGHT * follows[when, last] + (1 - _LAST_WEIGHT) * follows[when, previous]
-    odds = np.where((previous < 0)[:, None], follows[when, last], odds)
-    return np.asarray(np.where((last < 0)[:, None], popular[when], odds))
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +138,7 @@ def known_answers(world: World) -> KnownAnswers:
     rows = np.flatnonzero(novel)
     rows = rows[np.argsort(moment[rows], kind="stable")]
     recent, known = visits.recent[rows], visits.known[rows]
-    odds = _odds(truths(world), popularity(world), day[rows], recent) * ~known
+    odds = next_odds(truths(world), popularity(world), day[rows], recent) * ~known
     found = Transitions(
         user[rows].astype(np.uint64),
         day[rows].astype(np.int32),
@@ -173,27 +147,3 @@ def known_answers(world: World) -> KnownAnswers:
         known,
     )
     return KnownAnswers(found, normalised(odds))
-
-
-def _events(world: World, user: Ints, item: Ints, seconds: Ints, value: Floats) -> pa.Table:
-    """Rows in order of time; `seconds` count from the world's first midnight."""
-    midnight = datetime(world.start.year, world.start.month, world.start.day, tzinfo=UTC)
-    micros = (seconds + int(midnight.timestamp())) * 1_000_000
-    order = np.lexsort((item, user, micros))
-    return pa.table(
-        {
-            "user_id": [f"user{number:05d}" for number in user[order].tolist()],
-            "item_id": item_ids(item[order]),
-            "timestamp": pa.array(micros[order], pa.timestamp("us", tz="UTC")),
-            "value": value[order],
-        }
-    )
-
-
-def _write(world: World, table: pa.Table, path: Path) -> None:
-    told = asdict(world)
-    for name in ("drift_size", "trends"):  # said where they are set, so that older worlds keep their bytes
-        if told[name] == 1.0:
-            del told[name]
-    described = json.dumps(told, default=str, sort_keys=True)
-    pq.write_table(table.replace_schema_metadata({"freshet": SIMULATED, "world": described}), path)

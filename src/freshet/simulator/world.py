@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
 from freshet.errors import ConfigError
-from freshet.simulator.sampling import Floats, normalised
+from freshet.simulator.sampling import Floats, Ints, normalised
 from freshet.simulator.themes import THEMES
 
+Drift = Literal["static", "gradual", "abrupt", "seasonal"]
+DRIFTS: tuple[Drift, ...] = get_args(Drift)
+
 _SEASON_DAYS = 60
+LAST_WEIGHT = 0.75
+"""How much the last theme decides, against the one before it."""
+FORGET_DAYS = 30
+"""A theme not engaged for so long is new again."""
+MISS, REVISIT = 0.15, 0.35
+"""Shares of sessions; the rest take up something new."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +34,11 @@ class World:
             `change_day`; seasonal: it comes and goes every 60 days.
         drift_size: how far it goes, 0 (nowhere) to 1 (a change leaves nothing of the tastes before it).
         trends: height of the trends of popularity against the default; 0 = popularity never changes.
+        turnover_days: of a gradual drift; where above 0, tastes wander instead: `drift_size` of their
+            variance is forgotten at this rate (1/e is left after so many days), the rest lasts, and nothing
+            changes at once.
+        contrast: standard deviation of log-odds between themes: how much the last theme decides.
+        new_items: share of items that appear as time goes on; the others are there on the first day.
         sessions: how often a typical (median) user comes.
     """
 
@@ -32,19 +46,28 @@ class World:
     items: int = 2000
     users: int = 4000
     days: int = 120
-    drift: Literal["static", "gradual", "abrupt", "seasonal"] = "gradual"
+    drift: Drift = "gradual"
     change_day: int = 80
     sessions: float = 8.0
     start: date = date(2024, 1, 1)
     seed: int = 0
     drift_size: float = 1.0
     trends: float = 1.0
+    turnover_days: float = 0.0
+    contrast: float = 1.6
+    new_items: float = 0.4
 
     def __post_init__(self) -> None:
         if not 0 <= self.drift_size <= 1 or self.trends < 0:
             raise ConfigError(
                 f"a world with drift of size {self.drift_size} and trends of height {self.trends}",
                 hint="drift_size lies between 0 and 1, trends are 0 or higher",
+            )
+        if self.turnover_days < 0 or self.contrast < 0 or not 0 <= self.new_items <= 1:
+            raise ConfigError(
+                f"a world with a turnover of {self.turnover_days} days, contrast {self.contrast} and "
+                f"{self.new_items} new items",
+                hint="turnover_days and contrast are 0 or higher, new_items is a share",
             )
         if not 4 <= self.themes <= len(THEMES) or self.items < self.themes or self.users < 1 or self.days < 1:
             raise ConfigError(
@@ -75,8 +98,18 @@ def truth(world: World, day: int) -> Floats:
 
 def truths(world: World) -> Floats:
     """(days, themes, themes) the truth of every day."""
+    apart = np.abs(np.subtract.outer(np.arange(world.themes), np.arange(world.themes)))
+    near = np.exp(-np.minimum(apart, world.themes - apart) / 2)  # related themes are next to each other
+    wandering = world.drift == "gradual" and world.turnover_days > 0
+    taste = _wandering(world) if wandering else _turning(world)
+    odds = np.exp(taste + 1.5 * near) * popularity(world)[:, None, :] * (apart > 0)
+    return normalised(odds)
+
+
+def _turning(world: World) -> Floats:
+    """(days, themes, themes) log-odds that turn from what they were to what they will be."""
     rng = np.random.default_rng([world.seed, 2])
-    now, later, shock = rng.normal(0, 1.6, (3, world.themes, world.themes))
+    now, later, shock = rng.normal(0, world.contrast, (3, world.themes, world.themes))
     day = np.arange(world.days)[:, None, None]
     angle = {
         "static": 0.0 * day,
@@ -91,7 +124,33 @@ def truths(world: World) -> Floats:
     kept = 1 - world.drift_size  # correlation of tastes before and after
     after = kept * taste[world.change_day :, rows] + np.sqrt(1 - kept**2) * shock[rows]
     taste[world.change_day :, rows] = after
-    apart = np.abs(np.subtract.outer(np.arange(world.themes), np.arange(world.themes)))
-    near = np.exp(-np.minimum(apart, world.themes - apart) / 2)  # related themes are next to each other
-    odds = np.exp(taste + 1.5 * near) * popularity(world)[:, None, :] * (apart > 0)
-    return normalised(odds)
+    return np.asarray(taste)
+
+
+def _wandering(world: World) -> Floats:
+    """(days, themes, themes) log-odds of which a part lasts and a part is forgotten, at one pace throughout.
+
+    The part that drifts is an Ornstein-Uhlenbeck process, so the variance is the same on every day and tastes
+    d days apart correlate by 1 - drift_size * (1 - exp(-d / turnover_days)).
+    """
+    rng = np.random.default_rng([world.seed, 5])
+    lasting, part = rng.normal(0, world.contrast, (2, world.themes, world.themes))
+    kept = np.exp(-1 / world.turnover_days)
+    taste = np.empty((world.days, world.themes, world.themes))
+    for day in range(world.days):
+        taste[day] = np.sqrt(1 - world.drift_size) * lasting + np.sqrt(world.drift_size) * part
+        part = kept * part + np.sqrt(1 - kept**2) * rng.normal(0, world.contrast, part.shape)
+    return taste
+
+
+def next_odds(follows: Floats, popular: Floats, day: Ints, recent: Ints) -> Floats:
+    """(n, themes) how the next new theme is drawn, by the rules of each day, after (n, 2) recent themes.
+
+    Args:
+        follows, popular: `truths` and `popularity` of the world.
+        recent: the theme before the last, and the last; -1 where there was none.
+    """
+    previous, last = recent.T
+    odds = LAST_WEIGHT * follows[day, last] + (1 - LAST_WEIGHT) * follows[day, previous]
+    odds = np.where((previous < 0)[:, None], follows[day, last], odds)
+    return np.asarray(np.where((last < 0)[:, None], popular[day], odds))

@@ -1,0 +1,213 @@
+"""`freshet simulate`: an experiment in a SIMULATED world, in which the truth is known."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from freshet.cli import answers
+from freshet.cli.options import AsJson, Seed, answer, noted, opened
+from freshet.errors import ConfigError
+
+if TYPE_CHECKING:
+    from freshet.simulator.plan import Plan
+    from freshet.simulator.presets import Preset
+
+CALIBRATING, CHECKING = (1000, 1001), (1010, 1011, 1012, 1013)
+"""Seeds of worlds that a log is compared with, while searching and afterwards; those of arms are others."""
+
+
+def add(app: typer.Typer) -> None:
+    """Add the command to the app."""
+    app.command(
+        "simulate",
+        epilog="Example: `freshet simulate --world shorts --days 14 --users 5000 "
+        "--arms static,hybrid,hybrid-live --refresh-days 1,4`",
+    )(simulate)
+
+
+def simulate(
+    world: Annotated[str, typer.Option("--world", metavar="NAME", help="The world: shorts.")] = "shorts",
+    days: Annotated[int, typer.Option("--days", min=1, help="Days of the experiment.")] = 14,
+    users: Annotated[int, typer.Option("--users", min=10, help="People of the world.")] = 5000,
+    arms: Annotated[
+        str,
+        typer.Option("--arms", metavar="A,B", help="The first is the control; static = the first release."),
+    ] = "static,hybrid,hybrid-live",
+    refreshes: Annotated[
+        str, typer.Option("--refresh-days", metavar="D,D", help="Days that begin with a refresh.")
+    ] = "1,4",
+    seed: Seed = 0,
+    drift: Annotated[
+        str, typer.Option("--drift", help="static, gradual, abrupt or seasonal, instead of the world's own.")
+    ] = "",
+    planner: Annotated[str, typer.Option("--planner", help="scratch or counts.")] = "scratch",
+    seconds: Annotated[float, typer.Option("--max-seconds", min=1, help="Of one training.")] = 60.0,
+    folder: Annotated[
+        Path, typer.Option("--dir", metavar="DIR", help="The workspace to make.", callback=noted)
+    ] = Path("sim"),
+    calibrate_on: Annotated[
+        Path | None,
+        typer.Option("--calibrate-on", metavar="DIR", help="Instead: find the world that drifts like a log."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """An experiment on SIMULATED people: real pipeline, real serving, a truth that is known.
+
+    Everything but the people is as in production: one experiment assigns them to arms, the exploration slot
+    of their feed is filled by the recommender, what becomes of it is recorded, collected, and learned from.
+    """
+    from freshet.simulator.presets import preset
+
+    chosen = preset(world)
+    if calibrate_on is not None:
+        found = calibrated(calibrate_on, world, chosen)
+        answer(answers.document("simulate", found), as_json, lambda console: console.print(_compared(found)))
+        return
+    asked = _plan(chosen, world, days, users, arms, refreshes, seed, drift)
+    found = carried_out(asked, folder, planner, seconds)
+    document = answers.document("simulate", {**found, "folder": folder})
+    answer(document, as_json, lambda console: console.print("\n".join(told(found)), markup=False))
+
+
+def _plan(
+    chosen: Preset, world: str, days: int, users: int, arms: str, refreshes: str, seed: int, drift: str
+) -> Plan:
+    from freshet.simulator.plan import Plan
+    from freshet.simulator.world import DRIFTS
+
+    kind = next((one for one in DRIFTS if one == drift), None)
+    if drift and kind is None:
+        raise ConfigError(f"--drift '{drift}' is none", hint=f"one of {', '.join(DRIFTS)}")
+    names = tuple(name.strip() for name in arms.split(",") if name.strip())
+    on = [day.strip() for day in refreshes.split(",") if day.strip()]
+    if not all(day.isdigit() and 1 <= int(day) <= days for day in on):
+        raise ConfigError(
+            f"--refresh-days '{refreshes}' are not days of the experiment", hint=f"such as 1,4, up to {days}"
+        )
+    made = chosen.of(days, users, seed, kind)
+    return Plan(world, chosen, made, days, names, tuple(sorted({int(day) for day in on})))
+
+
+def carried_out(plan: Plan, folder: Path, planner: str, seconds: float) -> dict[str, Any]:
+    """Live through an experiment; `figures.json` in its folder holds what is returned.
+
+    Raises:
+        ConfigError: the folder is there already.
+    """
+    from freshet import wiring
+    from freshet.cli import settings
+    from freshet.cli.screen import Screen
+    from freshet.durable import write_json
+    from freshet.simulator import SIMULATED, loop
+    from freshet.simulator.figures import figures
+    from freshet.simulator.plan import chosen
+
+    if folder.exists():
+        raise ConfigError(f"{folder} is there already", hint="choose another folder with --dir")
+    plan.check()
+    with Screen() as screen:
+        people = loop.begin(plan, folder)
+        settings.write(folder, chosen(plan, planner, seconds))
+        offers = loop.run(plan, people, folder, wiring, screen, screen.progress("simulated hours"))
+        found = {
+            "simulated": SIMULATED,
+            "world": {"name": plan.name, **asdict(plan.world), "start": str(plan.world.start)},
+            "habits": asdict(plan.preset.habits),
+            "planner": planner,
+            "days": plan.days,
+            "refreshes": list(plan.refreshes),
+            "arms": figures(offers, plan.arms, plan.days),
+        }
+    plain = answers.plain(found)
+    write_json(folder / "figures.json", plain)
+    return dict(plain)
+
+
+def calibrated(log: Path, world: str, chosen: Preset) -> dict[str, Any]:
+    """How the log's successors change beside those of the nearest world and of the preset."""
+    from freshet.cli.options import with_events
+    from freshet.simulator import SIMULATED, calibration
+
+    with opened(log) as ws:
+        measured = calibration.of_log(with_events(ws), 200)
+        progress, own = ws.reporter.progress("worlds"), chosen.of(14, 800, 0)
+        nearest = calibration.calibrate(measured, own, chosen.habits, CALIBRATING, progress=progress)
+        sides = {"nearest": nearest.set(own), world: own}
+        found: dict[str, Any] = {"simulated": SIMULATED, "log": asdict(measured)}
+        for name, one in sides.items():
+            seeds = [replace(one, seed=seed) for seed in CHECKING]
+            decays = [calibration.simulated(each, chosen.habits, measured.support, 200) for each in seeds]
+            found[name] = {
+                "world": calibration.Rates.of(one)._asdict(),
+                "decays": [asdict(decay) for decay in decays],
+            }
+    return dict(answers.plain(found))
+
+
+def told(found: dict[str, Any]) -> list[str]:
+    """Lines for people."""
+    arms = found["arms"]
+    control = next(iter(arms))
+    lines = [
+        found["simulated"],
+        f"{found['world']['name']} world, drift {found['world']['drift']}, seed {found['world']['seed']}; "
+        f"{found['days']} days, refreshes on days {', '.join(map(str, found['refreshes']))}",
+        "",
+        f"{'arm':16s} users  offers  taken %  disliked %  true chance %  lost to the best %",
+    ]
+    for name, arm in arms.items():
+        per = arm["per_impression"]
+        lines.append(
+            f"{name:16s} {arm['users']:5d} {arm['impressions']:7d} {_percent(per['satisfied']):>8s} "
+            f"{_percent(per['negative']):>11s} {_percent(per['expected']):>14s} "
+            f"{_percent(per['regret']):>19s}"
+        )
+    for name, arm in arms.items():
+        if name != control:
+            lines += ["", f"{name} against {control}, relative, 95 % intervals by user:"]
+            for key, said in (
+                ("satisfied", "satisfied outcomes per user"),
+                ("negative", "negative interactions per user"),
+                ("expected", "the same, true chances (known here alone): satisfied"),
+                ("expected_negative", "negative"),
+            ):
+                one = arm["effect"][key]["per_user"]
+                lines.append(f"  {said:55s} {_signed(one)}")
+    return lines
+
+
+def _compared(found: dict[str, Any]) -> str:
+    lines = [
+        found["simulated"],
+        f"{'':12s} level   kept after 1, 2, 3 months   popularity moved   pairs kept",
+    ]
+    for name, one in found.items():
+        if name == "simulated":
+            continue
+        decays = one.get("decays", [one])
+        lines += [_decay(name, decay) for decay in decays]
+        if "world" in one:
+            lines.append(" " * 13 + ", ".join(f"{key} {value:g}" for key, value in one["world"].items()))
+    return "\n".join(lines)
+
+
+def _decay(name: str, one: dict[str, Any]) -> str:
+    kept = "  ".join(f"{k:.2f}+-{n:.2f}" for k, n in zip(one["kept"], one["noise"], strict=True))
+    moved = " ".join(f"{value:.2f}" for value in one["popular"])
+    pairs = "-" if one["pair_kept"] is None else f"{one['pair_kept']:.2f}+-{one['pair_noise']:.2f}"
+    return f"{name:12s} {one['level']:.3f}   {kept}   {moved}   {pairs} (n {one['pairs']})"
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.2f}"
+
+
+def _signed(one: dict[str, Any]) -> str:
+    if one["relative"] is None:
+        return "-"
+    low, high = (f"{100 * one[end]:+.1f}" if one[end] is not None else "?" for end in ("low", "high"))
+    return f"{100 * one['relative']:+.1f} % [{low}, {high}]"

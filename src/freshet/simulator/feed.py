@@ -1,0 +1,119 @@
+"""The feed of SIMULATED people: sessions with one exploration slot, which the recommender fills."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from freshet.serving import Ask, Posted, Recommender
+from freshet.simulator.catalogue import item_ids
+from freshet.simulator.offers import Offers
+from freshet.simulator.people import People
+from freshet.simulator.plan import HOUR, SECOND, Plan
+from freshet.simulator.sampling import Floats, Ints
+from freshet.simulator.slot import OUTCOMES, SURVEY, TAKEN, VALUES, outcomes, surveys
+from freshet.simulator.telling import catalogue_of, midnight, session_events, user_ids
+from freshet.types import Answer
+
+_ACTS, _SAYS, _LEAVES = 30, 60, 120
+"""Seconds into a session at which people act on the offer, answer a survey, go on to something else."""
+_DISLIKED = OUTCOMES.index("disliked")
+
+
+@dataclass
+class SimulatedClock:
+    """The world's time, in microseconds since 1970 (UTC)."""
+
+    now: int
+
+    def __call__(self) -> int:
+        return self.now
+
+
+class Feed:
+    """An experiment under way; `offers` has a part for every hour in which somebody came."""
+
+    def __init__(self, plan: Plan, people: People, recommender: Recommender, clock: SimulatedClock) -> None:
+        self.offers: list[Offers] = []
+        self._plan, self._people, self._recommender, self._clock = plan, people, recommender, clock
+        self._catalogue = catalogue_of(plan.world)
+        self._number = {item: n for n, item in enumerate(item_ids(np.arange(len(self._catalogue.theme))))}
+        self._arms = {name: place for place, name in enumerate(plan.arms)}
+
+    def hour(self, day: int, hour: int) -> None:
+        """All sessions of an hour; each person comes once at most."""
+        since = (self._plan.preset.history + day - 1) * 24 + hour  # hours of the world
+        users, moments = self._people.coming(since)
+        self._clock.now = self._plan.midnight(day) + (hour + 1) * HOUR
+        if not len(users):
+            return
+        rng = np.random.default_rng([self._plan.world.seed, 11, since])
+        posted = self._offer(day, users, moments, rng) + self._live(users, moments, rng)
+        posted.sort(key=lambda event: event.time or 0)
+        self._recommender.record(posted)
+
+    def _offer(self, day: int, users: Ints, moments: Floats, rng: np.random.Generator) -> list[Posted]:
+        """Fill everybody's slot by asking the recommender, and see what becomes of it."""
+        asks = zip(user_ids(users), self._micros(moments), strict=True)
+        answers = [
+            self._recommender.explore(Ask(user=name, interests=1, items=1, now=time)) for name, time in asks
+        ]
+        filled = np.array([bool(_item(answer)) for answer in answers])
+        answers = [answer for answer in answers if _item(answer)]
+        users, moments = users[filled], moments[filled]
+        theme = self._catalogue.theme[np.array([self._number[_item(one)] for one in answers], np.int64)]
+        true = self._people.chances(users, theme, moments)
+        outcome = outcomes(true, rng)
+        offers = Offers(
+            user=users,
+            arm=np.array([self._arms.get(one.arm, -1) for one in answers], np.int64),
+            day=np.full(len(users), day),
+            theme=theme,
+            release=np.array([one.release for one in answers], np.int64),
+            explored=np.array([one.explored for one in answers], bool),
+            outcome=outcome,
+            survey=surveys(outcome, self._people.habits, rng),
+            expected=true.taken,
+            best=true.best,
+            disliked=true.outcomes[:, _DISLIKED],
+        )
+        self._people.offered(users, theme, TAKEN[outcome], moments)
+        self.offers.append(offers)
+        return _told(offers, answers, self._micros(moments))
+
+    def _live(self, users: Ints, moments: Floats, rng: np.random.Generator) -> list[Posted]:
+        """What people do after the offer, of their own accord."""
+        later = moments + _LEAVES / 86_400
+        lived = self._people.live(users, later, rng)
+        told = session_events(self._catalogue, lived.theme, lived.liked, later, rng)
+        times = ((told.seconds + midnight(self._plan.world)) * SECOND).tolist()
+        rows = zip(
+            user_ids(users[told.session]), item_ids(told.item), times, told.value.tolist(), strict=True
+        )
+        return [Posted(name, item, time, value) for name, item, time, value in rows]
+
+    def _micros(self, moments: Floats) -> list[int]:
+        """When, to the second, in microseconds since 1970."""
+        seconds = np.floor(moments * 86_400).astype(np.int64) + midnight(self._plan.world)
+        return [one * SECOND for one in seconds.tolist()]
+
+
+def _item(answer: Answer) -> str:
+    """The item shown; '' where nothing was."""
+    return answer.interests[0].items[0].id if answer.interests and answer.interests[0].items else ""
+
+
+def _told(offers: Offers, answers: Sequence[Answer], times: Sequence[int]) -> list[Posted]:
+    """What clients tell of outcomes and surveys: events that name the impression they follow from."""
+    rows = zip(user_ids(offers.user), answers, times, offers.outcome, offers.survey, strict=True)
+    posted = []
+    for user, answer, time, outcome, said in rows:
+        seen = [(_ACTS, float(VALUES[outcome]), OUTCOMES[outcome])]
+        if said:
+            seen.append((_SAYS, float(said), SURVEY))
+        for after, value, what in seen:
+            moment, told = time + after * SECOND, {"outcome": what}
+            posted.append(Posted(user, _item(answer), moment, value, impression=answer.id, columns=told))
+    return posted

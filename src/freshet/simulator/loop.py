@@ -1,0 +1,103 @@
+"""A SIMULATED closed loop: the real pipeline and the real serving code, people who are not real.
+
+    history -> first release, a month stale when the experiment starts
+    every day:   what was told and shown is collected; on some days a refresh
+    every hour:  who comes is offered one item; what becomes of it, and what they do next, is recorded
+
+One experiment assigns people to arms; all of them live in the same world and in the same log.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol
+
+from freshet import pipeline
+from freshet.config import Config
+from freshet.ports import Progress, State, silent
+from freshet.serving import Clock, Recommender
+from freshet.simulator.feed import Feed, SimulatedClock
+from freshet.simulator.history import live_through, write_history
+from freshet.simulator.offers import Offers
+from freshet.simulator.people import People
+from freshet.simulator.plan import DAY, ITEMS, SECOND, Plan
+from freshet.simulator.presets import STALE
+from freshet.simulator.telling import catalogue_of, write
+from freshet.simulator.world import World
+from freshet.types import AsOf
+from freshet.workspace import Reporter, Workspace
+
+
+class Opening(Protocol):
+    """What opens a workspace and serves it; `freshet.wiring` does."""
+
+    def open_workspace(self, root: Path, reporter: Reporter | None = None) -> Workspace: ...
+
+    def open_state(self, root: Path, config: Config) -> State: ...
+
+    def open_recommender(
+        self, root: Path, reporter: Reporter | None = None, clock: Clock = ...
+    ) -> Recommender: ...
+
+
+def begin(plan: Plan, root: Path) -> People:
+    """Let people live through the history, and write it and the catalogue of the first release."""
+    people = People(plan.world, plan.preset.habits)
+    write_history(people, live_through(people, range(plan.preset.history)), root / "world")
+    write_items(plan.world, plan.preset.history - STALE, root / ITEMS)
+    return people
+
+
+def run(
+    plan: Plan, people: People, root: Path, opening: Opening, reporter: Reporter, progress: Progress = silent
+) -> Offers:
+    """Live through an experiment in a workspace that holds its settings and what `begin` wrote."""
+    ws = opening.open_workspace(root, reporter)
+    _first_release(plan, ws)
+    ws.experiments.start(plan.experiment())
+    clock = SimulatedClock(plan.start)
+    state = opening.open_state(root, ws.config)
+    recommender = opening.open_recommender(root, reporter, clock)
+    feed = Feed(plan, people, recommender, clock)
+    try:
+        for day in range(1, plan.days + 1):
+            _keep_up(plan, ws, state, recommender, day)
+            for hour in range(24):
+                feed.hour(day, hour)
+                progress((day - 1) * 24 + hour + 1, plan.days * 24)
+        _keep_up(plan, ws, state, recommender, plan.days + 1)
+    finally:
+        recommender.close()
+    found = Offers.joined(feed.offers)
+    write(plan.world, found.table(), root / "world" / "offers.parquet")
+    return found
+
+
+def _first_release(plan: Plan, ws: Workspace) -> None:
+    """Import the history; tune and publish as of a month before the experiment."""
+    now = _moment(plan.start)
+    moment = AsOf(_moment(plan.start - STALE * DAY).date())
+    pipeline.import_log(ws, now)
+    pipeline.run_due(ws, now, moment, force_publish=True)
+
+
+def _keep_up(plan: Plan, ws: Workspace, state: State, recommender: Recommender, day: int) -> None:
+    """What production does at midnight: collect, and refresh where that is due."""
+    now = _moment(plan.midnight(day))
+    recommender.flush()
+    pipeline.collect_told(ws, state, now)
+    if day in plan.refreshes:
+        write_items(plan.world, plan.preset.history + day - 1, ws.root / ITEMS)
+        pipeline.fast_path(ws, today=now, state=state)
+        recommender.reload()
+
+
+def write_items(world: World, day: int, path: Path) -> None:
+    """The catalogue as a feed knows it at the beginning of a day of the world: what is out by then."""
+    catalogue = catalogue_of(world)
+    write(world, catalogue.table().filter(catalogue.release < max(day, 1)), path)
+
+
+def _moment(micros: int) -> datetime:
+    return datetime.fromtimestamp(micros // SECOND, UTC)

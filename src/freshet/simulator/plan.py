@@ -1,0 +1,79 @@
+"""A SIMULATED experiment, all decided, and the settings of its workspace."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from freshet.simulator.presets import STALE, Preset
+from freshet.simulator.telling import midnight
+from freshet.simulator.world import World
+from freshet.types import Experiment, ExperimentArm, Serves
+from freshet.workspace.experiments import check, parse_serves
+
+SECOND, HOUR, DAY = 1_000_000, 3_600_000_000, 86_400_000_000
+"""Microseconds."""
+EXPERIMENT = "simulated"
+EVENTS, ITEMS = "world/events.parquet", "world/items.parquet"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A closed loop, all decided.
+
+    Attributes:
+        name: of the world.
+        world: its days are those of the history and of the experiment.
+        days: of the experiment.
+        arms: names; the first is the control.
+        refreshes: days of the experiment at whose beginning the fast path runs.
+    """
+
+    name: str
+    preset: Preset
+    world: World
+    days: int
+    arms: tuple[str, ...]
+    refreshes: tuple[int, ...]
+
+    @property
+    def start(self) -> int:
+        """The experiment's first midnight, in microseconds since 1970 (UTC)."""
+        return self.midnight(1)
+
+    def midnight(self, day: int) -> int:
+        """That a day of the experiment begins with, in microseconds since 1970; days count from 1."""
+        return midnight(self.world) * SECOND + (self.preset.history + day - 1) * DAY
+
+    def check(self) -> None:
+        """Raises ConfigError where the arms make no experiment."""
+        check(self.experiment())
+
+    def experiment(self) -> Experiment:
+        """One experiment for all arms, in equal shares."""
+        share = 1 / max(1, len(self.arms))
+        arms = tuple(ExperimentArm(name, share, self.serves(name)) for name in self.arms)
+        salt = f"{EXPERIMENT}-{self.world.seed}"
+        return Experiment(EXPERIMENT, salt, arms, 1.0, ("satisfied",), self.start, 1)
+
+    def serves(self, arm: str) -> Serves:
+        """What an arm is answered with; `static` by the first release."""
+        return Serves(1, "hybrid") if arm == "static" else parse_serves(arm)
+
+
+def chosen(plan: Plan, planner: str, seconds: float) -> dict[str, dict[str, Any]]:
+    """What the workspace's `freshet.toml` says.
+
+    Nothing slow is due during the experiment: what refreshes is the fast path. A table that has changed much
+    after a month is what the experiment is about, so it does not wait for a person.
+    """
+    local = planner != "counts"
+    return {
+        "events": {"files": [EVENTS], "items": ITEMS, "positive": "value >= 7"},
+        "interests": {"count": plan.preset.interests},
+        "planner": {"kind": planner},
+        "tuning": {"every_days": STALE + plan.days + 1, "max_seconds": seconds},
+        "sequence": {"use": local, "max_seconds": seconds / 2},
+        "ranker": {"use": True, "max_seconds": seconds / 4},
+        "table": {"max_churn": 1.0},
+    }
