@@ -44,6 +44,9 @@ class Metrics:
         self._answers = Counter(
             "freshet_answers", "Answers by the reason of their first interest.", ["reason"], registry=registry
         )
+        self._exposures = Counter(
+            "freshet_exposures", "Answers by experiment and arm.", ["experiment", "arm"], registry=registry
+        )
         self._events = Counter(
             "freshet_events", "Events by what became of them.", ["status"], registry=registry
         )
@@ -74,6 +77,8 @@ class Metrics:
         if found is None:
             found = self._by_reason[reason] = self._answers.labels(reason)
         found.inc()
+        if answer.experiment:
+            self._exposures.labels(answer.experiment, answer.arm).inc()
 
     def told(self, statuses: Iterable[str]) -> None:
         """Count events."""

@@ -100,8 +100,11 @@ class Upkeep:
         before = self._recommender.current
         if self._recommender.reload():
             now = self._recommender.current
-            self._metrics.swaps.inc()
-            self._log.add("info", "swapped", {"before": before, "release": now})
+            if now == before:
+                self._log.add("info", "reloaded", {"release": now})  # settings or experiments
+            else:
+                self._metrics.swaps.inc()
+                self._log.add("info", "swapped", {"before": before, "release": now})
 
     async def _write_logs(self) -> None:
         while True:
