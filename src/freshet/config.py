@@ -302,6 +302,23 @@ class LiveConfig(_Section):
     )
 
 
+class FeedbackConfig(_Section):
+    """What people did with what they were shown, as lifts that choose the best of the first proposals."""
+
+    use: bool = Field(
+        False,
+        description="whether releases use it, where it pays; an experiment's arm `hybrid-feedback` does anyway",
+    )
+    proposals: int = Field(5, ge=2, le=64, description="so many of the best proposals are re-ordered")
+    days: Positive = Field(28, description="how far back outcomes are looked at")
+    hours: float = Field(
+        6.0,
+        gt=0,
+        le=720,
+        description="an outcome that comes later after the showing doesn't count",
+    )
+
+
 class ServingRule(_Section):
     """What may not be shown to requests that say something of themselves, such as a region."""
 
@@ -394,6 +411,7 @@ class Config(_Section):
     ranker: RankerConfig = RankerConfig()
     schedule: ScheduleConfig = ScheduleConfig()
     live: LiveConfig = LiveConfig()
+    feedback: FeedbackConfig = FeedbackConfig()
     serving: ServingConfig = ServingConfig()
     http: HttpConfig = HttpConfig()
     prices: PricesConfig = PricesConfig()

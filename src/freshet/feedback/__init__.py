@@ -1,1 +1,13 @@
-"""Stage: what reactions say of proposals: lifts per (context, successor), to choose the best of n."""
+"""Stage: what reactions say of proposals: lifts per (context, successor), to choose the best of n.
+
+After "User Feedback Alignment" (arXiv 2504.05522), which chooses among n proposals of the planner by what
+people did with such proposals before. `lifts` counts outcomes and shrinks them; `weighing` finds how strongly,
+and what they are worth beside the score, on later outcomes; `proposals` re-orders; `files` keeps it.
+"""
+
+from freshet.feedback.files import read, write
+from freshet.feedback.lifts import Lifts
+from freshet.feedback.proposals import Feedback
+from freshet.feedback.weighing import Settings, Weighed, weigh
+
+__all__ = ["Feedback", "Lifts", "Settings", "Weighed", "read", "weigh", "write"]

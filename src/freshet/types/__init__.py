@@ -12,6 +12,7 @@ from freshet.types.evidence import ContextEvidence, Evidence, Successor
 from freshet.types.experiments import STRATEGIES, Experiment, ExperimentArm, Serves, Strategy
 from freshet.types.interests import Eligibility, Interests
 from freshet.types.keys import identity, item_key, user_key, user_number
+from freshet.types.outcomes import Outcomes
 from freshet.types.planning import Cost, Example, PlannerRows, Prompt, Ranking, TuningReport, Usage
 from freshet.types.scoring import Fusion, Mixture, RankingWeights, Scores, SequenceWeights
 from freshet.types.serving import MOVE, REMEMBERED, Answer, Entry, Fact, History, ItemOffer, Offer
@@ -44,6 +45,7 @@ __all__ = [
     "ItemOffer",
     "Mixture",
     "Offer",
+    "Outcomes",
     "PlannerRows",
     "Prompt",
     "Ranking",

@@ -1,0 +1,113 @@
+"""Step: what people did with what they were shown, beside a table: lifts weighed on later outcomes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from freshet import events, feedback
+from freshet.errors import NotEnoughData
+from freshet.ports import Artifact
+from freshet.steps import outcomes
+from freshet.steps.knowledge import Knowledge
+from freshet.steps.outcomes import Window
+from freshet.steps.sources import committed
+from freshet.workspace import Run, Workspace, version_of
+from freshet.workspace.experiments import Experiments
+
+CODE = 1
+ARM = "hybrid-feedback"
+
+
+def make(ws: Workspace, run: Run, known: Knowledge) -> Artifact | None:
+    """Feedback as of a moment; None where neither the configuration nor a running experiment wants it.
+
+    The artifact says so where it doesn't pay; see `freshet.feedback.read`.
+    """
+    if not wanted(ws):
+        return None
+    config = ws.config.feedback
+    window = Window(known.as_of.minus(config.days), known.as_of, config.hours)
+    log = events.EventLog(ws.source).snapshot(known.as_of)
+    shown = [(path.name, path.stat().st_size) for path in outcomes.files_of(ws, window)]
+    inputs = {"transitions": known.version, "interests": known.interests_version, "events": log.version}
+    key = version_of(
+        code=CODE,
+        as_of=known.as_of,
+        k=ws.config.transitions.k,
+        rule=rule_of(ws),
+        config=config.model_dump(exclude={"use"}),
+        shown=shown,
+        **inputs,
+    )
+    with run.step("feedback") as step:
+        step.artifact = f"feedback/{key}"
+        found = ws.store.find("feedback", key)
+        if found is not None:
+            step.cached = True
+            return found
+        with ws.store.create("feedback", key) as draft:
+            weighed, why = _weighed(ws, known, window)
+            feedback.write(weighed.feedback if weighed else None, draft.path)
+            told = _told(weighed, why)
+            draft.manifest = {"code": CODE, "as_of": str(known.as_of), "inputs": inputs, **told}
+            step.details = told
+        if not told["pays"]:
+            run.say(f"feedback: what people did with proposals doesn't pay here: {told['why']}")
+    return committed(ws, "feedback", key)
+
+
+def wanted(ws: Workspace) -> bool:
+    """Whether releases carry feedback: by configuration, or for the arm of a running experiment."""
+    arms = [arm for one in Experiments(ws.root).running() for arm in one.arms]
+    return ws.config.feedback.use or any(arm.serves.strategy == ARM for arm in arms)
+
+
+def rule_of(ws: Workspace) -> str:
+    """Which events are satisfied outcomes."""
+    return ws.config.events.positive
+
+
+def of_table(ws: Workspace, made: Artifact) -> str:
+    """Version of the feedback made last beside a table; '' where there is none."""
+    wanted = {name: made.manifest["inputs"][name] for name in ("transitions", "interests")}
+    found = [
+        artifact.version
+        for version in ws.store.versions("feedback")
+        if (artifact := ws.store.find("feedback", version)) is not None
+        and artifact.manifest["as_of"] == made.manifest["as_of"]
+        and wanted.items() <= artifact.manifest["inputs"].items()
+    ]
+    return found[-1] if found else ""
+
+
+def _weighed(ws: Workspace, known: Knowledge, window: Window) -> tuple[feedback.Weighed | None, str]:
+    """What reactions are worth, and why nothing where that is so."""
+    assignment = outcomes.assignment_of(ws, known.version)
+    rule = events.parse(rule_of(ws))
+    table = outcomes.labelled(ws, window, assignment, known.interests, rule)
+    k = ws.config.transitions.k
+    rows = outcomes.outcomes_of(table, outcomes.index_of(known.interests), k)
+    try:
+        weighed = feedback.weigh(rows, feedback.Settings(k, ws.config.feedback.proposals))
+    except NotEnoughData as error:
+        return None, error.message
+    why = "" if weighed.feedback else "the weight of lifts isn't significantly above zero on later outcomes"
+    return weighed, why
+
+
+def _told(weighed: feedback.Weighed | None, why: str) -> dict[str, Any]:
+    """What the ledger and the manifest say."""
+    if weighed is None:
+        return {"pays": False, "why": why}
+    made = weighed.feedback
+    return {
+        "pays": made is not None,
+        "why": why,
+        "judged": weighed.fitted.as_dict(),
+        "held_out": weighed.fitted.rows,
+        "held_out_users": weighed.fitted.users,
+        "gain": dict(zip(("nll", "low", "high"), weighed.gain, strict=True)),
+        "strengths": list(weighed.strengths),
+        "weight": made.weight if made else 0.0,
+        "lifts": len(made.lifts.keys) if made else 0,
+    }

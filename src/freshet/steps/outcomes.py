@@ -1,0 +1,198 @@
+"""Step: what became of what was shown: files of impressions joined with the events that name them.
+
+An outcome is satisfied where an event names the impression, passes the rule, comes within some hours, and its
+item is one of those shown; where no items were shown, an item of the interest. Impressions whose hours were
+not over are left out: their outcome isn't known yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from uuid import uuid4
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from freshet import events
+from freshet.events import Rule, sql
+from freshet.ports import Artifact
+from freshet.steps.collecting import IMPRESSIONS, SHOWN
+from freshet.types import AsOf, Interests, Outcomes
+from freshet.workspace import Workspace
+from freshet.workspace.parts import found, whole
+from freshet.workspace.space import DRAFTS
+
+MOST = 5_000_000
+"""Rows in memory at most; of more the latest days are taken."""
+
+_COLUMNS = (
+    'id, "user", user_key, epoch_us("time") AS "time", release, context, place, interest, score, propensity, '
+    "reason, experiment, arm"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Impressions of the days from `since` to before `until`, as known at `until`.
+
+    Attributes:
+        hours: an outcome that comes later than this after the showing doesn't count; what was shown less
+            than this before `until` is left out.
+        first: whether only the first place of each answer is read.
+    """
+
+    since: AsOf
+    until: AsOf
+    hours: float
+    first: bool = False
+
+
+def files_of(ws: Workspace, window: Window) -> list[Path]:
+    """Files of impressions of the window's days, in order; of very many, those of the latest days."""
+    files: list[Path] = []
+    rows, day = 0, window.until.minus(1)
+    while day.day >= window.since.day and rows < MOST:
+        today = sorted((ws.source / IMPRESSIONS / f"date={day}").glob("*.parquet"))
+        rows += sum(_rows(path) for path in today)
+        files = [*today, *files]
+        day = day.minus(1)
+    return files
+
+
+def labelled(
+    ws: Workspace, window: Window, assignment: Artifact, interests: Interests, rule: Rule
+) -> pa.Table:
+    """What was shown in a window, a row for each interest in the order of time, and its `reward`.
+
+    Columns are those of `collecting.SHOWN` without `answered`, `explored` and `items`; `time` is in
+    microseconds since 1970, `user_key` is of the answer where no user was named.
+
+    Args:
+        assignment, interests: say which interest an item belongs to.
+        rule: which events are satisfied outcomes.
+    """
+    files = files_of(ws, window)
+    log = events.EventLog(ws.source).snapshot(window.until)
+    days = [day.path for day in log.days if day.day >= window.since.day]
+    scratch = ws.root / DRAFTS / f"outcomes-{uuid4().hex[:8]}"  # made where memory doesn't suffice
+    with sql.connect(scratch) as db:
+        db.register("empty_shown", SHOWN.empty_table())
+        assigned = pa.table({"index": np.arange(len(interests), dtype=np.int16), "id": interests.ids})
+        db.register("ids", assigned)
+        told, shown = _told(days, rule), _shown(files, window)
+        return db.sql(
+            f"""WITH shown AS ({shown}), told AS ({told}),
+            assigned AS (
+                SELECT item, id AS interest
+                FROM {sql.parquet([assignment.path / "assignment.parquet"])} JOIN ids ON interest = index
+            ),
+            hits AS (
+                SELECT DISTINCT s.id, s.place FROM shown AS s JOIN told AS t ON t.impression = s.id
+                LEFT JOIN assigned AS a ON a.item = t.item
+                WHERE t."time" >= s."time" AND t."time" < s."time" + {_interval(window.hours)}
+                AND CASE WHEN len(s.items) > 0 THEN list_contains(s.items, t.item)
+                    ELSE a.interest = s.interest END
+            )
+            SELECT {_COLUMNS}, coalesce(hit, false) AS reward
+            FROM shown LEFT JOIN (SELECT id, place, true AS hit FROM hits) USING (id, place)
+            ORDER BY "time", id, place"""
+        ).to_arrow_table()
+
+
+def outcomes_of(table: pa.Table, index: NDArray[np.int16], k: int) -> Outcomes:
+    """Rows of `labelled` as arrays; without those whose interest, or score, is not known.
+
+    Args:
+        index: interest index by stable id, -1 where there is none; ids beyond its end have none.
+    """
+    shown = _indices(table["interest"].to_numpy(), index)
+    score = table["score"].to_numpy().astype(np.float64)
+    good = (shown >= 0) & np.isfinite(score)
+    return Outcomes(
+        _contexts(table["context"], index, k),
+        shown,
+        table["place"].to_numpy(),
+        score,
+        table["reward"].to_numpy(),
+        table["time"].to_numpy(),
+        table["user_key"].to_numpy(),
+    ).take(good)
+
+
+def assignment_of(ws: Workspace, transitions: str) -> Artifact:
+    """Which interest each item belongs to, as some transitions were counted with it.
+
+    Raises:
+        ArtifactError: it, or the transitions, is missing or damaged.
+    """
+    counted = found(ws.store, "transitions", transitions)
+    return whole(ws.store, "assignments", counted.manifest["inputs"]["assignment"])
+
+
+def index_of(interests: Interests) -> NDArray[np.int16]:
+    """Interest index by stable id, -1 where there is none."""
+    index = np.full(int(interests.ids.max()) + 2, -1, np.int16)
+    index[interests.ids] = np.arange(len(interests), dtype=np.int16)
+    return index
+
+
+def _indices(ids: NDArray[np.int32], index: NDArray[np.int16]) -> NDArray[np.int16]:
+    known = (ids >= 0) & (ids < len(index))
+    return np.where(known, index[np.where(known, ids, 0)], np.int16(-1))
+
+
+def _contexts(said: pa.ChunkedArray, index: NDArray[np.int16], k: int) -> NDArray[np.int16]:
+    """(n, k) contexts; of one that names an interest which is no more, what came after it."""
+    lengths = said.combine_chunks().value_lengths().to_numpy(zero_copy_only=False)
+    ids = np.append(said.combine_chunks().flatten().to_numpy(zero_copy_only=False), -1)
+    ends = np.cumsum(lengths)
+    contexts = np.full((len(lengths), k), -1, np.int16)
+    whole = np.ones(len(lengths), bool)
+    for back in range(1, k + 1):
+        place = _indices(ids[np.where(lengths >= back, ends - back, -1)], index)
+        whole &= place >= 0
+        contexts[whole, -back] = place[whole]
+    return contexts
+
+
+def _shown(files: Sequence[Path], window: Window) -> str:
+    """SQL: what was shown; columns that older files lack are empty."""
+    source = "FROM empty_shown" + (f" UNION ALL BY NAME FROM {sql.parquet([*files])}" if files else "")
+    first = "AND place = 0" if window.first else ""
+    return f"""SELECT * REPLACE (
+            CASE WHEN coalesce(user_key, 0) <> 0 THEN user_key
+                WHEN coalesce("user", '') <> '' THEN hash("user") ELSE hash(id) END AS user_key,
+            coalesce(CAST(experiment AS VARCHAR), '') AS experiment,
+            coalesce(CAST(arm AS VARCHAR), '') AS arm
+        ) FROM ({source})
+        WHERE "time" >= {_moment(window.since)}
+        AND "time" < {_moment(window.until)} - {_interval(window.hours)} {first}"""
+
+
+def _told(days: Sequence[Path], rule: Rule) -> str:
+    """SQL: (impression, item, time) of events that name an impression and pass the rule."""
+    own = {"id", "user", "item", "time", "value"}
+    further = sorted({"impression", *rule.columns} - own)
+    empty = ", ".join(f"CAST(NULL AS VARCHAR) AS {sql.name(column)}" for column in further)
+    none = f"""SELECT '' AS item, TIMESTAMP '1970-01-01' AS "time", '' AS id, '' AS "user",
+        CAST(0 AS DOUBLE) AS "value", {empty} WHERE false"""
+    source = none + (f" UNION ALL BY NAME FROM {sql.parquet([*days])}" if days else "")
+    return f"""SELECT impression, item, "time" FROM ({source})
+        WHERE impression IS NOT NULL AND impression <> '' AND {rule.sql}"""
+
+
+def _moment(moment: AsOf) -> str:
+    return f"TIMESTAMP '{moment} 00:00:00'"
+
+
+def _interval(hours: float) -> str:
+    return f"to_microseconds({round(timedelta(hours=hours).total_seconds() * 1e6)})"
+
+
+def _rows(path: Path) -> int:
+    return int(pq.read_metadata(path).num_rows)
