@@ -307,7 +307,7 @@ class FeedbackConfig(_Section):
 
     use: bool = Field(
         False,
-        description="whether releases use it, where it pays; an experiment's arm `hybrid-feedback` does anyway",
+        description="whether releases use it, where it pays; arms `hybrid-feedback` do in any case",
     )
     proposals: int = Field(5, ge=2, le=64, description="so many of the best proposals are re-ordered")
     days: Positive = Field(28, description="how far back outcomes are looked at")

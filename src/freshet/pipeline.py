@@ -8,7 +8,7 @@
       -> inference     contexts whose prompt changed -> ranked successors
       -> table         fuse, verify, publish
 
-Beside the table lies what else serves: the live overlay, and a ranker of items.
+Beside the table lies what else serves: the live overlay, what people did with proposals, a ranker of items.
 
 Everything is computed as of a moment and reads only what was known before it. A step whose output exists is
 skipped, so a killed run continues where it was and a repeated one changes nothing.
@@ -21,8 +21,9 @@ from pathlib import Path
 
 from freshet.errors import ArtifactError, ConfigError, NotEnoughData, WrongFormat
 from freshet.events import ImportReport
+from freshet.experiments import OwnEvents
 from freshet.ports import Artifact, Planner, State
-from freshet.steps import cadence, churn, experimenting, overlays, ranking, separating, sequencing
+from freshet.steps import cadence, churn, experimenting, feedback, overlays, ranking, separating, sequencing
 from freshet.steps.collecting import Collected, collect
 from freshet.steps.counting import Counting
 from freshet.steps.knowledge import Knowledge, learn
@@ -184,7 +185,8 @@ def rank_items(
         elif known.as_of.day < end.day or current.interests != known.interests_version:
             run.say(f"the ranker as of {known.as_of} does not join release {current.number}")
         else:
-            publish(ws, run, committed(ws, "tables", current.table), current.overlay, ranker.version)
+            table = committed(ws, "tables", current.table)
+            publish(ws, run, table, current.overlay, ranker.version, current.feedback)
     return run.record, trained
 
 
@@ -220,7 +222,8 @@ def approve(ws: Workspace, run_id: str, reviewer: str) -> Record:
                 )
             with ws.recorded(held, command, record.as_of) as run:
                 overlay, ranker = overlays.of_table(ws, made.version), ranking.of_table(ws, made)
-                record.release = publish(ws, run, made, overlay.version if overlay else "", ranker).number
+                told = feedback.of_table(ws, made)
+                record.release = publish(ws, run, made, _version(overlay), ranker, told).number
         return _reviewed(ws, record, reviewer, "approved")
 
 
@@ -307,9 +310,10 @@ def _refresh(
     if why_not:
         run.say(f"table {made.version} as of {known.as_of} {why_not}: CURRENT is not moved (--publish does)")
         return
+    told = feedback.make(ws, run, known)
     ranker = ranking.for_release(ws, run, known)
     churn.guard(ws, run, known, counting, made)
-    publish(ws, run, made, overlay.version if overlay else "", ranker)
+    publish(ws, run, made, _version(overlay), ranker, _version(told))
     for experiment, arm in separating.arms(ws):
         _refresh_arm(ws, run, known, experiment, arm, planner, version, sequence)
 
@@ -332,7 +336,12 @@ def _refresh_arm(
     made = make_table(ws, run, own, counting, planner, model, previous, sequence)
     check(ws, run, own, counting, made)
     overlay = overlays.make(ws, run, own, counting, made, ws.config.schedule.refresh_days)
-    publish_for(ws, run, made, overlay.version if overlay else "", experiment, arm.name)
+    told = feedback.make(ws, run, own, OwnEvents(experiment, arm.name))
+    publish_for(ws, run, made, _version(overlay), _version(told), experiment, arm.name)
+
+
+def _version(made: Artifact | None) -> str:
+    return made.version if made is not None else ""
 
 
 def _is_another(ws: Workspace, known: Knowledge, model: Artifact | None, current: Release) -> bool:

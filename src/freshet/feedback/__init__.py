@@ -1,8 +1,9 @@
 """Stage: what reactions say of proposals: lifts per (context, successor), to choose the best of n.
 
 After "User Feedback Alignment" (arXiv 2504.05522), which chooses among n proposals of the planner by what
-people did with such proposals before. `lifts` counts outcomes and shrinks them; `weighing` finds how strongly,
-and what they are worth beside the score, on later outcomes; `proposals` re-orders; `files` keeps it.
+people did with such proposals before. `lifts` counts outcomes and shrinks them; `weighing` finds how much,
+and what they are worth beside the score, on later outcomes (by `logistic`); `proposals` re-orders; `files`
+keeps it.
 """
 
 from freshet.feedback.files import read, write

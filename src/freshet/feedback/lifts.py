@@ -4,10 +4,10 @@ Outcomes are compared with what was expected of them, and each level only with w
 
     place -> successor -> successor after the last interest -> after the pair -> ...
 
-A level's ratio is (successes + s) / (expected successes + s): s pseudo-successes pull it to 1 where little was
-seen (the mean of a Gamma-Poisson model). The lift of a successor after a context is the sum of the logs of the
-ratios behind the successor's own: how well an interest is taken anywhere, and which place it was shown at,
-cancel out.
+A level's ratio is (successes + s) / (expected successes + s): s pseudo-successes pull it to 1 where little
+was seen (the mean of a Gamma-Poisson model). The lift of a successor after a context is the sum of the logs
+of the ratios behind the successor's own: how well an interest is taken anywhere, and at which place it was
+shown, cancel out.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Lifts:
 
 
 def keys_of(context: NDArray[np.int16], shown: NDArray[np.int16], length: int) -> NDArray[np.int64]:
-    """(n,) numbers of (the last `length` interests, successor), unlike for all lengths; -1 of shorter ones."""
+    """(n,) numbers of (last `length` interests, successor), different for all lengths; -1 of shorter ones."""
     if length == 0:
         return shown.astype(np.int64)
     suffix = context[:, -length:]

@@ -41,9 +41,9 @@ def fit(
     for _ in range(100):
         slope, curve = _derivatives(features, reward, weights)
         step = np.linalg.solve(curve + penalty, slope.sum(axis=0) - penalty @ weights)
-        step *= min(1.0, 5.0 / max(float(np.abs(step).max()), 1e-12))  # far from the optimum, Newton overshoots
-        weights = weights + step
-        if float(np.abs(step).max()) < 1e-8:
+        far = float(np.abs(step).max())
+        weights = weights + step * min(1.0, 5.0 / max(far, 1e-12))  # from afar, Newton overshoots
+        if far < 1e-8:
             break
     slope, curve = _derivatives(features, reward, weights)
     bread = np.linalg.inv(curve + penalty)

@@ -1,19 +1,20 @@
 """What reactions are worth beside the score: learned early, tested on what came later.
 
-Outcomes are cut in time: lifts are learned from the first part, the pseudo-successes chosen on the second, the
-weight fitted on the third with lifts from both parts before it. The lifts that serve are learned from all.
+Outcomes are cut in time: lifts are learned from the first part, the pseudo-successes chosen on the second,
+the weight fitted on the third with lifts from both parts before it. What serves is learned from all.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from freshet.errors import NotEnoughData
-from freshet.feedback.lifts import PLACES, Lifts, by_place, learn, level, ratio_of
+from freshet.feedback.lifts import PLACES, by_place, learn, level, levels, ratio_of
 from freshet.feedback.logistic import Fitted, fit, losses
 from freshet.feedback.proposals import Feedback
 from freshet.types import Outcomes
@@ -42,7 +43,8 @@ class Weighed:
 
     Attributes:
         feedback: None where the weight isn't significantly above zero.
-        fitted: log-odds of a satisfied outcome by place, score and lift; `lift` is the one that counts.
+        fitted: log-odds of a satisfied outcome by place, how well the successor is taken anywhere, score and
+            lift; `lift` is the one that counts.
         strengths: pseudo-successes of the successor's own level, then of suffixes of length 1..k.
         gain: change of nats per later outcome by the lifts (value, low, high), negative = they help; 95 %
             interval clustered by user. The one weight is fitted on the same outcomes.
@@ -63,7 +65,7 @@ def weigh(outcomes: Outcomes, settings: Settings) -> Weighed:
     early, middle, late = _parts(outcomes)
     strengths = choose_strengths(early, middle, settings.k)
     before = outcomes.take(outcomes.time < late.time[0])
-    fitted, gain = _judge(late, learn(before, strengths))
+    fitted, gain = _judge(late, before, strengths)
     slope, lift = (fitted.names.index(name) for name in ("score", "lift"))
     if fitted.low[lift] <= 0:
         return Weighed(None, fitted, strengths, gain)
@@ -97,27 +99,35 @@ def _likelihood(chance: NDArray[np.float64], reward: NDArray[np.bool_]) -> float
 
 def _parts(outcomes: Outcomes) -> Sequence[Outcomes]:
     """The three parts; rows of one moment stay together."""
-    ends = [0, *(int(len(outcomes) * cut) for cut in CUTS)]
-    starts = [int(np.searchsorted(outcomes.time, outcomes.time[end])) for end in ends] if len(outcomes) else []
-    parts = [
-        outcomes.take(slice(start, end))
-        for start, end in zip(starts, [*starts[1:], len(outcomes)], strict=True)
-    ] if starts else []
-    if not parts or min(min(int(p.reward.sum()), int((~p.reward).sum())) for p in parts) < FEWEST:
+    size, time = len(outcomes), outcomes.time
+    cuts = [int(np.searchsorted(time, time[int(size * cut)])) for cut in CUTS] if size else [0, 0]
+    bounds = [0, *cuts, size]
+    parts = [outcomes.take(slice(*ends)) for ends in pairwise(bounds)]
+    if min(min(int(part.reward.sum()), int((~part.reward).sum())) for part in parts) < FEWEST:
         raise NotEnoughData(
-            f"{len(outcomes)} outcomes of what was shown, {int(outcomes.reward.sum())} of them satisfied, are "
-            "too few to learn from",
-            hint=f"each of three parts in time needs {FEWEST} of either kind",
+            f"{size} outcomes of what was shown, {int(outcomes.reward.sum())} of them satisfied, are too few",
+            hint=f"each of three parts in time needs {FEWEST} satisfied ones and {FEWEST} others",
         )
     return parts
 
 
-def _judge(late: Outcomes, lifts: Lifts) -> tuple[Fitted, tuple[float, float, float]]:
-    """Weights of score and lift on later outcomes, and what the lift changes about their loss."""
+def _judge(
+    late: Outcomes, before: Outcomes, strengths: Sequence[float]
+) -> tuple[Fitted, tuple[float, float, float]]:
+    """Weights of score and lift on later outcomes, and what the lift changes about their loss.
+
+    The successor's own ratio stands beside them: shrunk as it is, it leaves something of itself in the lifts.
+    """
     place = np.minimum(late.place, PLACES - 1)
     used = np.unique(place)
-    columns = [*(place == at for at in used), late.score, lifts.of(late.context, late.shown)]
-    names = (*(f"place_{at}" for at in used), "score", "lift")
+    own, lifts = levels(before, strengths[:1])[0], learn(before, strengths)
+    columns = [
+        *(place == at for at in used),
+        np.log(ratio_of(*own, late, 0)),
+        late.score,
+        lifts.of(late.context, late.shown),
+    ]
+    names = (*(f"place_{at}" for at in used), "successor", "score", "lift")
     features = np.stack(columns, axis=1).astype(np.float64)
     fitted = fit(names, features, late.reward, late.user)
     without = fit(names[:-1], features[:, :-1], late.reward, late.user)

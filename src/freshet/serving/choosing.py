@@ -60,7 +60,7 @@ def choose(
     """Up to `count` interests out of those with a finite score.
 
     Args:
-        scores: (N,) log-probabilities, -inf for what may not be chosen.
+        scores: (N,) log-probabilities up to a constant, -inf for what may not be chosen.
         fused: (N,) the same without live signals.
         uniforms: (count + 1,) independent numbers in [0, 1): whether to explore, then one draw a place.
     """

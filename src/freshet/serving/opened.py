@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from freshet import counts, evidence, interests, live, table
+from freshet import counts, evidence, feedback, interests, live, table
 from freshet.config import Config
 from freshet.ports import Artifact, Journal, Store
 from freshet.serving.choosing import likeness_of
@@ -44,7 +44,8 @@ class OpenRelease:
         since: moment of the table, in microseconds since 1970: moves from then on are live.
         overlay: live signals, None where they don't pay or there are none.
         shelf: items and their ranker, None where there is none.
-        missing: what the release goes without, as `kind/version`: its overlay or ranker is lost or damaged.
+        feedback: what people did with proposals, None where it doesn't pay or there is none.
+        missing: what the release goes without, as `kind/version`: a part beside its table is lost or damaged.
         counted: which moves the overlay counts; None = all. Of an arm whose evidence is its own.
         position: of the last journal entry that the overlay has seen.
     """
@@ -65,6 +66,7 @@ class OpenRelease:
     overlay: live.Overlay | None
     shelf: Shelf | None
     rules: RequestRules
+    feedback: feedback.Feedback | None = None
     missing: tuple[str, ...] = ()
     counted: Counted | None = None
     position: int = 0
@@ -131,7 +133,7 @@ class OpenRelease:
 def open_release(
     store: Store, config: Config, release: Release, counted: Counted | None = None
 ) -> OpenRelease:
-    """Open a release; an overlay or ranker that is lost doesn't keep it from serving, but is `missing`.
+    """Open a release; what is lost beside its table doesn't keep it from serving, but is `missing`.
 
     Raises:
         ArtifactError: a necessary part of it is missing or damaged.
@@ -164,6 +166,7 @@ def open_release(
         if not release.ranker or ranker in missing
         else Shelf.of(ranking.open_ranker(found(store, "rankers", release.ranker))),
         rules=RequestRules.of(config, known),
+        feedback=_feedback(store, release, missing),
         missing=missing,
         counted=counted,
     )
@@ -174,6 +177,12 @@ def read_overlay(store: Store, release: Release) -> live.Overlay | None:
     if not release.overlay or f"overlays/{release.overlay}" in missing_of(store, release):
         return None
     return live.read(found(store, "overlays", release.overlay).path)
+
+
+def _feedback(store: Store, release: Release, missing: tuple[str, ...]) -> feedback.Feedback | None:
+    if not release.feedback or f"feedback/{release.feedback}" in missing:
+        return None
+    return feedback.read(found(store, "feedback", release.feedback).path)
 
 
 def _items(assignment: Artifact) -> dict[str, int]:

@@ -1,7 +1,7 @@
 """The recommender: from a question to interests and items, out of one release and what is known right now.
 
 history -> recent and known interests -> fused scores + live signals -> without what is known or barred
-  -> best or drawn, unlike each other -> items of each
+  -> the first of them re-ordered by feedback -> best or drawn, unlike each other -> items of each
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from freshet.serving.recall import Recalled, in_order
 from freshet.serving.recording import Positive, Recorder
 from freshet.serving.releases import Releases
 from freshet.serving.shelf import Shelf
-from freshet.serving.strategies import score
+from freshet.serving.strategies import preferred, score
 from freshet.types import Answer, Context, History, Offer, Strategy
 from freshet.types.keys import user_key, user_number
 
@@ -89,9 +89,11 @@ class Recommender:
         barred = release.rules.barred(ask.attributes)
         excluded = release.rules.excluded(barred, seen.recent[-release.k :])
         scores, bonus = score(release, strategy, seen.recent, seen.known | excluded, now)
-        choice = self._choose(release, scores, ask.interests)
+        use = self._releases.config.feedback.use
+        favoured = preferred(release, strategy, scores, seen.recent, use)
+        choice = self._choose(release, favoured, scores.fused, ask.interests)
         context = tuple(int(i) for i in seen.recent[-release.k :] if i >= 0)
-        offers = self._offers(release, ask, scores, bonus, choice, context)
+        offers = self._offers(release, ask, scores, favoured, bonus, choice, context)
         offers += _fill(release, ask, seen, excluded, offers)
         if ask.items and release.shelf is not None:
             engaged = _engaged(release.shelf, ask, history)
@@ -215,17 +217,20 @@ class Recommender:
         except StateError:
             return History.empty(), True  # an answer for everybody is better than none
 
-    def _choose(self, release: OpenRelease, scores: UserScores, count: int) -> Choice:
+    def _choose(
+        self, release: OpenRelease, scores: NDArray[np.float64], fused: NDArray[np.float64], count: int
+    ) -> Choice:
         serving = self._releases.config.serving
         policy = Policy(serving.explore, serving.temperature, serving.diversity)
         uniforms = self._draws.random(count + 1)
-        return choose(scores.final, scores.fused, release.likeness, count, policy, uniforms)
+        return choose(scores, fused, release.likeness, count, policy, uniforms)
 
     def _offers(
         self,
         release: OpenRelease,
         ask: Ask,
         scores: UserScores,
+        favoured: NDArray[np.float64],
         bonus: NDArray[np.float64],
         choice: Choice,
         context: Context,
@@ -238,6 +243,8 @@ class Recommender:
                 reason = "explored"
             elif len(bonus) and choice.before[order] >= ask.interests:
                 reason = "live"  # it would not stand among the first without live signals
+            elif favoured[place] > scores.final[place] and _rank(scores.final, place) >= ask.interests:
+                reason = "feedback"  # nor without what people did with such proposals
             offer = _offer(release, place, float(scores.final[place]), propensity, reason)
             if ask.explain:
                 offer.explanation = explain(release, context, scores, bonus, place)
@@ -256,6 +263,11 @@ def _recalled(release: OpenRelease, ask: Ask, history: History, now: int) -> Rec
         return in_order(told, len(release.interests), now)
     user = user_number(ask.user) if ask.user is not None else 0
     return release.recall(history.interests, history.interest_times, now, user)
+
+
+def _rank(scores: NDArray[np.float64], place: int) -> int:
+    """How many score better."""
+    return int((scores > scores[place]).sum())
 
 
 def _offer(

@@ -32,15 +32,25 @@ def score(
     return one(recent, excluded, bonus), bonus
 
 
+def preferred(
+    release: OpenRelease, strategy: Strategy, scores: UserScores, recent: NDArray[np.int16], use: bool
+) -> NDArray[np.float64]:
+    """(N,) what is chosen by: the scores, those of the first proposals changed by what people did with such.
+
+    Args:
+        use: whether releases use it as published; see `[feedback]`.
+    """
+    wanted = strategy == "hybrid-feedback" or (use and strategy == "published")
+    if release.feedback is None or not wanted:
+        return scores.final
+    return scores.final + release.feedback.bonus(scores.final, recent[-release.k :])
+
+
 def warm(release: OpenRelease, strategy: Strategy) -> None:
     """Answer once, so that no request has to wait for what is made at the first."""
-    score(
-        release,
-        strategy,
-        np.full(RECENT, -1, np.int16),
-        np.zeros(len(release.interests), bool),
-        release.since,
-    )
+    nothing = np.full(RECENT, -1, np.int16)
+    scores, _ = score(release, strategy, nothing, np.zeros(len(release.interests), bool), release.since)
+    preferred(release, strategy, scores, nothing, use=True)
 
 
 def _popularity(release: OpenRelease, excluded: BoolArray) -> UserScores:

@@ -6,22 +6,25 @@ from typing import Any
 
 from freshet import events, feedback
 from freshet.errors import NotEnoughData
+from freshet.experiments import OwnEvents
 from freshet.ports import Artifact
 from freshet.steps import outcomes
 from freshet.steps.knowledge import Knowledge
 from freshet.steps.outcomes import Window
 from freshet.steps.sources import committed
 from freshet.workspace import Run, Workspace, version_of
-from freshet.workspace.experiments import Experiments
 
 CODE = 1
 ARM = "hybrid-feedback"
 
 
-def make(ws: Workspace, run: Run, known: Knowledge) -> Artifact | None:
+def make(ws: Workspace, run: Run, known: Knowledge, own: OwnEvents | None = None) -> Artifact | None:
     """Feedback as of a moment; None where neither the configuration nor a running experiment wants it.
 
     The artifact says so where it doesn't pay; see `freshet.feedback.read`.
+
+    Args:
+        own: whose outcomes count, for a separated arm with `known` of its own; None = everybody's.
     """
     if not wanted(ws):
         return None
@@ -46,7 +49,7 @@ def make(ws: Workspace, run: Run, known: Knowledge) -> Artifact | None:
             step.cached = True
             return found
         with ws.store.create("feedback", key) as draft:
-            weighed, why = _weighed(ws, known, window)
+            weighed, why = _weighed(ws, known, window, own)
             feedback.write(weighed.feedback if weighed else None, draft.path)
             told = _told(weighed, why)
             draft.manifest = {"code": CODE, "as_of": str(known.as_of), "inputs": inputs, **told}
@@ -58,7 +61,7 @@ def make(ws: Workspace, run: Run, known: Knowledge) -> Artifact | None:
 
 def wanted(ws: Workspace) -> bool:
     """Whether releases carry feedback: by configuration, or for the arm of a running experiment."""
-    arms = [arm for one in Experiments(ws.root).running() for arm in one.arms]
+    arms = [arm for one in ws.experiments.running() for arm in one.arms]
     return ws.config.feedback.use or any(arm.serves.strategy == ARM for arm in arms)
 
 
@@ -80,13 +83,17 @@ def of_table(ws: Workspace, made: Artifact) -> str:
     return found[-1] if found else ""
 
 
-def _weighed(ws: Workspace, known: Knowledge, window: Window) -> tuple[feedback.Weighed | None, str]:
+def _weighed(
+    ws: Workspace, known: Knowledge, window: Window, own: OwnEvents | None
+) -> tuple[feedback.Weighed | None, str]:
     """What reactions are worth, and why nothing where that is so."""
     assignment = outcomes.assignment_of(ws, known.version)
     rule = events.parse(rule_of(ws))
     table = outcomes.labelled(ws, window, assignment, known.interests, rule)
     k = ws.config.transitions.k
     rows = outcomes.outcomes_of(table, outcomes.index_of(known.interests), k)
+    if own is not None:
+        rows = rows.take(own(rows.user, rows.time))
     try:
         weighed = feedback.weigh(rows, feedback.Settings(k, ws.config.feedback.proposals))
     except NotEnoughData as error:

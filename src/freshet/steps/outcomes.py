@@ -15,6 +15,7 @@ from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -22,6 +23,7 @@ from freshet import events
 from freshet.events import Rule, sql
 from freshet.ports import Artifact
 from freshet.steps.collecting import IMPRESSIONS, SHOWN
+from freshet.transitions.users import keys
 from freshet.types import AsOf, Interests, Outcomes
 from freshet.workspace import Workspace
 from freshet.workspace.parts import found, whole
@@ -31,7 +33,7 @@ MOST = 5_000_000
 """Rows in memory at most; of more the latest days are taken."""
 
 _COLUMNS = (
-    'id, "user", user_key, epoch_us("time") AS "time", release, context, place, interest, score, propensity, '
+    'id, "user", epoch_us("time") AS "time", release, context, place, interest, score, propensity, '
     "reason, experiment, arm"
 )
 
@@ -69,8 +71,8 @@ def labelled(
 ) -> pa.Table:
     """What was shown in a window, a row for each interest in the order of time, and its `reward`.
 
-    Columns are those of `collecting.SHOWN` without `answered`, `explored` and `items`; `time` is in
-    microseconds since 1970, `user_key` is of the answer where no user was named.
+    Columns are those of `collecting.SHOWN` without `answered`, `explored`, `items` and `user_key`; `time` is
+    in microseconds since 1970.
 
     Args:
         assignment, interests: say which interest an item belongs to.
@@ -120,7 +122,7 @@ def outcomes_of(table: pa.Table, index: NDArray[np.int16], k: int) -> Outcomes:
         score,
         table["reward"].to_numpy(),
         table["time"].to_numpy(),
-        table["user_key"].to_numpy(),
+        _users(table),
     ).take(good)
 
 
@@ -146,6 +148,12 @@ def _indices(ids: NDArray[np.int32], index: NDArray[np.int16]) -> NDArray[np.int
     return np.where(known, index[np.where(known, ids, 0)], np.int16(-1))
 
 
+def _users(table: pa.Table) -> NDArray[np.uint64]:
+    """(n,) users by number; of an answer to nobody a number of its own."""
+    named = np.asarray(pc.not_equal(table["user"], ""))
+    return np.where(named, keys(table["user"]), keys(table["id"]))
+
+
 def _contexts(said: pa.ChunkedArray, index: NDArray[np.int16], k: int) -> NDArray[np.int16]:
     """(n, k) contexts; of one that names an interest which is no more, what came after it."""
     lengths = said.combine_chunks().value_lengths().to_numpy(zero_copy_only=False)
@@ -165,8 +173,7 @@ def _shown(files: Sequence[Path], window: Window) -> str:
     source = "FROM empty_shown" + (f" UNION ALL BY NAME FROM {sql.parquet([*files])}" if files else "")
     first = "AND place = 0" if window.first else ""
     return f"""SELECT * REPLACE (
-            CASE WHEN coalesce(user_key, 0) <> 0 THEN user_key
-                WHEN coalesce("user", '') <> '' THEN hash("user") ELSE hash(id) END AS user_key,
+            coalesce("user", '') AS "user",
             coalesce(CAST(experiment AS VARCHAR), '') AS experiment,
             coalesce(CAST(arm AS VARCHAR), '') AS arm
         ) FROM ({source})

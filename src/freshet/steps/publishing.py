@@ -337,16 +337,17 @@ def check(ws: Workspace, run: Run, known: Knowledge, counting: Counting, made: A
 
 
 def publish_for(
-    ws: Workspace, run: Run, made: Artifact, overlay: str, experiment: Experiment, arm: str
+    ws: Workspace, run: Run, made: Artifact, overlay: str, feedback: str, experiment: Experiment, arm: str
 ) -> Release:
     """Make a table the release of one arm of a separated experiment; items are ranked as for everybody."""
     current, label = ws.releases.current(), f"{experiment.name}/{arm}"
     ranker = current.ranker if current is not None else ""
     serving = ws.releases.get(ws.experiments.pointer(experiment, arm))
-    if (serving.table, serving.overlay, serving.ranker, serving.arm) == (
+    if (serving.table, serving.overlay, serving.ranker, serving.feedback, serving.arm) == (
         made.version,
         overlay,
         ranker,
+        feedback,
         label,
     ):
         return serving
@@ -361,19 +362,23 @@ def publish_for(
             overlay,
             ranker,
             label,
+            feedback,
         )
         ws.experiments.point(experiment.name, arm, release.number)
     run.say(f"release {release.number} is that of {label}")
     return release
 
 
-def publish(ws: Workspace, run: Run, made: Artifact, overlay: str = "", ranker: str = "") -> Release:
+def publish(
+    ws: Workspace, run: Run, made: Artifact, overlay: str = "", ranker: str = "", feedback: str = ""
+) -> Release:
     """Make a table, with versions of what serves beside it, the current release; one that is stays it."""
     current = ws.releases.current()
-    if current is not None and (current.table, current.overlay, current.ranker) == (
+    if current is not None and (current.table, current.overlay, current.ranker, current.feedback) == (
         made.version,
         overlay,
         ranker,
+        feedback,
     ):
         run.record.release = current.number
         return current
@@ -387,6 +392,7 @@ def publish(ws: Workspace, run: Run, made: Artifact, overlay: str = "", ranker: 
             run.record.id,
             overlay,
             ranker,
+            feedback=feedback,
         )
     run.record.release = release.number
     run.say(f"release {release.number} is current")

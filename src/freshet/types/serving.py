@@ -97,10 +97,12 @@ class Offer:
 
     Attributes:
         id, description: of the interest.
-        score: log-probability that it is the user's next interest, among all that may be offered.
+        score: log-probability that it is the user's next interest, among all that may be offered; feedback
+            may have put it at another place than that says.
         propensity: probability with which it stands at this place, given those before it; 1 without
             exploration.
         reason: `mixture`, `explored` (drawn, where another scored better), `live` (live signals put it here),
+            `feedback` (what people did with such proposals put it here),
             or how the user's history falls short: `popular` (nothing recent), `known` (nothing new is left).
         items: best first; empty where none were asked for.
         explanation: what speaks for it, where asked for.

@@ -35,7 +35,7 @@ def parts_of(store: Store, release: Release) -> Parts:
 
 def missing_of(store: Store, release: Release) -> tuple[str, ...]:
     """What serves beside the table but is missing or damaged; the release is opened without it."""
-    beside = (("overlays", release.overlay), ("rankers", release.ranker))
+    beside = (("overlays", release.overlay), ("rankers", release.ranker), ("feedback", release.feedback))
     return tuple(
         f"{kind}/{version}" for kind, version in beside if version and not is_whole(store, kind, version)
     )

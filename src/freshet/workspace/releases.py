@@ -15,8 +15,9 @@ class Release:
     """A published table with the model, interests and evidence (kept beside the table) behind it.
 
     `model` is empty where plain counts were published. `previous` is the release it replaced.
-    `overlay` weighs live signals and `ranker` ranks items; each is empty where there is none. `arm` is the
-    `EXPERIMENT/ARM` that alone is served with it, '' = it serves everybody.
+    `overlay` weighs live signals, `ranker` ranks items and `feedback` says what people did with proposals;
+    each is empty where there is none. `arm` is the `EXPERIMENT/ARM` that alone is served with it, '' = it
+    serves everybody.
     """
 
     number: int
@@ -29,6 +30,7 @@ class Release:
     overlay: str = ""
     ranker: str = ""
     arm: str = ""
+    feedback: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -103,6 +105,7 @@ class Releases:
         overlay: str = "",
         ranker: str = "",
         arm: str = "",
+        feedback: str = "",
     ) -> Release:
         """Number the table and make it current: the release file first, the pointer last.
 
@@ -122,6 +125,7 @@ class Releases:
             overlay,
             ranker,
             arm,
+            feedback,
         )
         if number and _same(last := self.get(number), release):
             release = last
