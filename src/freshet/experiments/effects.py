@@ -1,8 +1,6 @@
 """The effect of an arm against control, from moments over users.
 
-A metric is a ratio of two sums over users, y / d (d = 1: a mean per user). What a user adds to it is taken
-as (y - R d) / mean(d), the linearised metric (Deng, Knoblich and Lu 2018, "Applying the Delta Method in
-Metric Analytics"): its variance over users is that of the ratio, whatever rows of one user have in common.
+Metrics are linearised (`linear`), so that variances are clustered by user.
 """
 
 from __future__ import annotations
@@ -14,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from freshet.experiments.linear import Arm, dearer, linearised, theta_of
 from freshet.experiments.moments import Moments
 
 LOOSE = 0.1
@@ -58,24 +57,9 @@ class Effect:
     note: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Arm:
-    """One arm's metric, and the covariance over users of (linearised metric, covariates), over n."""
-
-    n: int
-    value: float
-    past: NDArray[np.float64]  # (q,) means of covariates
-    error: NDArray[np.float64]  # (1 + q, 1 + q) covariance of the means
-
-    def variance(self, metric: float, covariates: NDArray[np.float64]) -> float:
-        """Of metric * value + covariates @ past."""
-        weights = np.concatenate([[metric], covariates])
-        return float(np.maximum(0.0, weights @ self.error @ weights))
-
-
 def ratio(moments: Moments, level: float = 0.95) -> Estimate:
     """The metric in one arm, sum(y) / sum(d), clustered by user."""
-    arm = _arm(moments, 0)
+    arm = linearised(moments, 0)
     return _estimate(arm.value, float(arm.error[0, 0]), moments.n - 1, level)
 
 
@@ -92,12 +76,12 @@ def effect(control: Moments, treatment: Moments, level: float = 0.95, *, adjuste
     says so; nothing is raised.
     """
     covariates = len(control.mean) - 2 if adjusted else 0
-    c, t = _arm(control, covariates), _arm(treatment, covariates)
-    theta = _theta(c, t)
+    c, t = linearised(control, covariates), linearised(treatment, covariates)
+    theta = theta_of(c.error + t.error, c.past)
     share = t.n / max(1, c.n + t.n)
     apart = float(theta @ (t.past - c.past))
     here, there = c.value + share * apart, t.value - (1 - share) * apart
-    dear = _dear(c.n + t.n - 2, covariates)
+    dear = dearer(c.n + t.n - 2, covariates)
 
     parts = [dear * arm.variance(1.0, -theta) for arm in (c, t)]
     df = _welch(parts, (c.n, t.n))
@@ -113,38 +97,7 @@ def effect(control: Moments, treatment: Moments, level: float = 0.95, *, adjuste
     )
 
 
-def _arm(moments: Moments, covariates: int) -> _Arm:
-    """With no users or no denominator the value is NaN, and so is all that follows from it."""
-    y, d = moments.mean[:2]
-    value = float(y / d) if moments.n and d else math.nan
-    linear = np.zeros((1 + covariates, 2 + covariates))  # rows of (y, d, x...) -> (linearised metric, x...)
-    linear[0, :2] = (1 / d, -value / d) if moments.n and d else math.nan
-    linear[1:, 2:] = np.eye(covariates)
-    used = moments.covariance[: 2 + covariates, : 2 + covariates]
-    error = linear @ used @ linear.T / max(1, moments.n)
-    np.fill_diagonal(error, np.maximum(0.0, np.diag(error)))  # rounding may go below; NaN stays NaN
-    return _Arm(moments.n, value, moments.mean[2 : 2 + covariates], error)
-
-
-def _theta(control: _Arm, treatment: _Arm) -> NDArray[np.float64]:
-    """(q,) coefficients of covariates by which the difference of the two arms varies least."""
-    both = control.error + treatment.error
-    spread = np.sqrt(np.diag(both)[1:])
-    if not (len(spread) and np.isfinite(both).all()):
-        return np.zeros(len(spread))
-    # a covariate that is the same for all, but for rounding, explains nothing
-    some = spread > 1e-13 * (np.abs(control.past) + np.abs(treatment.past))
-    scale = np.where(some, spread, np.inf)
-    alike = both[1:, 1:] / np.outer(scale, scale)
-    return np.asarray(np.linalg.pinv(alike, rcond=1e-9, hermitian=True) @ (both[1:, 0] / scale) / scale)
-
-
-def _dear(spare: int, covariates: int) -> float:
-    """What fitting coefficients costs in variance: they fit this sample too well, and are uncertain."""
-    return (spare / (spare - covariates)) ** 2 if spare > covariates else math.nan
-
-
-def _relative(c: _Arm, t: _Arm, theta: NDArray[np.float64], here: float, there: float) -> tuple[float, float]:
+def _relative(c: Arm, t: Arm, theta: NDArray[np.float64], here: float, there: float) -> tuple[float, float]:
     """treatment / control - 1 and its variance; both adjusted values hold the difference of covariates."""
     if not (here and c.value):
         return math.nan, math.inf
@@ -154,7 +107,7 @@ def _relative(c: _Arm, t: _Arm, theta: NDArray[np.float64], here: float, there: 
     return there / here - 1, t.variance(by_t, past) + c.variance(by_c, -past)
 
 
-def _unknown(control: _Arm, value: float, level: float) -> bool:
+def _unknown(control: Arm, value: float, level: float) -> bool:
     """Whether control's value, adjusted or not, can't be told from zero."""
     return abs(value) <= _quantile(level, control.n - 1) * math.sqrt(control.error[0, 0])
 
@@ -186,7 +139,7 @@ def _welch(parts: list[float], users: tuple[int, int]) -> float:
     return (first + second) ** 2 / (first**2 / (users[0] - 1) + second**2 / (users[1] - 1))
 
 
-def _note(control: Moments, treatment: Moments, arm: _Arm, value: float, level: float) -> str:
+def _note(control: Moments, treatment: Moments, arm: Arm, value: float, level: float) -> str:
     """What to know about the figures: the gravest alone."""
     for name, one in (("control", control), ("treatment", treatment)):
         if one.n < 2:

@@ -1,0 +1,102 @@
+"""How many users and days it takes."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from freshet.errors import NotEnoughData
+from freshet.experiments import (
+    Baseline,
+    Design,
+    Moments,
+    Span,
+    detectable,
+    effect,
+    plan,
+    power,
+    users_needed,
+)
+
+BASELINE = Baseline(2.0, 4.0)
+
+
+def test_known_answer() -> None:
+    """cv 1, 5 % effect: n per arm = 2 (1.96 + 0.8416)^2 / 0.0025 = 6279.1."""
+    assert users_needed(0.05, BASELINE) == math.ceil(2 * 2 * (1.959964 + 0.841621) ** 2 / 0.0025)
+    assert power(0.05, BASELINE, 2 * 6280) == pytest.approx(0.8, abs=1e-4)
+    assert power(0.0, BASELINE, 1000) == pytest.approx(0.05)
+
+
+@given(st.floats(0.001, 0.5), st.floats(0.1, 0.9), st.floats(0.5, 0.99), st.booleans(), st.floats(0, 0.9))
+def test_effect_users_and_power_belong_together(
+    wanted: float, share: float, sure: float, sequential: bool, explained: float
+) -> None:
+    design, baseline = Design(share, 0.95, sure, sequential), Baseline(3.0, 7.0, explained)
+    users = users_needed(wanted, baseline, design)
+    assert power(wanted, baseline, users, design) >= sure - 1e-6
+    assert detectable(baseline, users, design) <= wanted
+    assert detectable(baseline, users, design) == pytest.approx(wanted, rel=0.3 if users < 10 else 0.1)
+
+
+def test_an_uneven_split_covariates_and_daily_looks_cost_what_they_cost() -> None:
+    half = users_needed(0.01, BASELINE)
+    assert users_needed(0.01, BASELINE, Design(share=0.1)) / half == pytest.approx(0.25 / 0.09, rel=1e-3)
+    assert users_needed(0.01, Baseline(2.0, 4.0, 0.4)) / half == pytest.approx(0.6, rel=1e-3)
+    looks = users_needed(0.01, BASELINE, Design(sequential=True)) / half
+    assert looks == pytest.approx((3.0351 + 0.8416) ** 2 / (1.96 + 0.8416) ** 2, rel=1e-3)
+
+
+def test_the_planned_power_is_the_power_of_simulated_experiments() -> None:
+    """SIMULATED: planned on some users, tried on others."""
+    rng = np.random.default_rng(0)
+    rate = lambda n: rng.gamma(1.0, 2.0, n)  # noqa: E731
+    baseline = Baseline.of(Moments.of(rng.poisson(rate(100_000))))
+    users = int(users_needed(0.25, baseline))
+    seen = [
+        effect(Moments.of(rng.poisson(rate(users // 2))), Moments.of(rng.poisson(1.25 * rate(users // 2)))).p
+        for _ in range(800)
+    ]
+    assert np.mean(np.array(seen) < 0.05) == pytest.approx(0.8, abs=0.07)
+
+
+def test_a_baseline_is_measured_with_what_covariates_explain() -> None:
+    rng = np.random.default_rng(1)
+    x = rng.normal(0, 2, 5000)
+    found = Baseline.of(Moments.of(np.column_stack([5 + x + rng.normal(0, 1, 5000), np.ones(5000), x])))
+    assert found.mean == pytest.approx(5, abs=0.1)
+    assert found.variance == pytest.approx(5, rel=0.1)
+    assert found.explained == pytest.approx(0.8, abs=0.02)
+    assert Baseline.of(Moments.of(x)).explained == 0
+
+
+SPANS = [Span(14, 30_000, Baseline(4.0, 12.0)), Span(7, 20_000, BASELINE), Span(1, 5_000, Baseline(0.5, 1.0))]
+
+
+def test_the_fewest_days_that_show_the_effect_are_planned() -> None:
+    assert detectable(BASELINE, 20_000) == pytest.approx(0.0396, abs=1e-3)
+    found = plan(SPANS, 0.05)
+    assert found.days == 7
+    assert list(found.detectable) == [1, 7, 14]
+    assert "7 days show an effect of 5.000%" in found.says
+
+
+def test_too_little_traffic_is_said_plainly() -> None:
+    found = plan(SPANS, -0.001)
+    assert found.days is None
+    assert "Traffic is too small: 14 days" in found.says
+    assert f"{found.users[14]:,.0f} such users" in found.says
+    assert found.users[14] == users_needed(0.001, SPANS[0].baseline)
+
+
+def test_nothing_to_plan_by() -> None:
+    with pytest.raises(NotEnoughData, match="no days"):
+        plan([], 0.1)
+    assert "The metric is 0" in plan([Span(3, 10, Baseline(0.0, 0.0))], 0.1).says
+    assert users_needed(0.0, BASELINE) == math.inf
+    assert detectable(BASELINE, 0) == math.inf
+    assert power(0.1, Baseline(1.0, 0.0), 10) == 1
