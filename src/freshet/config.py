@@ -386,6 +386,64 @@ class HttpConfig(_Section):
     log_requests: bool = Field(True, description="a line of log for every request, else for failures only")
 
 
+class MetricConfig(_Section):
+    """A metric of one's own; a name of the ready set replaces that one."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_]{0,39}$", description="small letters, digits and _")
+    counts: str = Field("", description="rule: which events count; empty = all")
+    of: str = Field(
+        "user",
+        min_length=1,
+        description="what is divided by: user = users exposed, impression = answers shown to them, "
+        "or a rule = events that pass it",
+    )
+    better: Literal["higher", "lower"] = Field("higher", description="which way is good")
+    attributed: bool = Field(
+        True,
+        description="only events that name an impression; false = whatever exposed users did from then on",
+    )
+
+
+class GuardrailConfig(_Section):
+    """A metric that no arm may harm."""
+
+    metric: str = Field(min_length=1, description="name of the metric")
+    tolerance: float = Field(0.0, ge=0, lt=1, description="relative harm that is put up with")
+    alpha: float = Field(
+        0.05,
+        gt=0,
+        lt=1,
+        description="chance to stop an arm that harms nothing, however often one looks",
+    )
+
+
+class ExperimentsConfig(_Section):
+    """What experiments are judged by; rules are those of `[events] positive`, over any column of events."""
+
+    satisfied: str = Field(
+        "", description="rule: which reactions are satisfied; empty = those that pass the positive rule"
+    )
+    dissatisfied: str = Field(
+        "", description="rule: which reactions are dissatisfied; empty = those that fail the positive rule"
+    )
+    negative: str = Field(
+        "", description="rule: which events are negative interactions, such as hiding; empty = not measured"
+    )
+    smallest_effect: float = Field(
+        0.01,
+        gt=0,
+        lt=1,
+        description="relative effect that is worth finding: always-valid intervals are narrowest about where "
+        "it would be found; to be chosen before an experiment starts",
+    )
+    metrics: tuple[MetricConfig, ...] = Field(
+        (), description="`[[experiments.metrics]]`: metrics beside the ready set"
+    )
+    guardrails: tuple[GuardrailConfig, ...] = Field(
+        (), description="`[[experiments.guardrails]]`: what no arm may harm; an arm that does is stopped"
+    )
+
+
 class PricesConfig(_Section):
     """Price book: money per unit of measured cost."""
 
@@ -414,6 +472,7 @@ class Config(_Section):
     feedback: FeedbackConfig = FeedbackConfig()
     serving: ServingConfig = ServingConfig()
     http: HttpConfig = HttpConfig()
+    experiments: ExperimentsConfig = ExperimentsConfig()
     prices: PricesConfig = PricesConfig()
 
     @model_validator(mode="before")

@@ -12,7 +12,7 @@ from freshet.events.reading import Table
 from freshet.events.rule import Rule
 
 CANONICAL = ("id", "user", "item", "time", "value")
-"""Columns of the log; other columns that the positive rule names are kept beside them."""
+"""Columns of the log; other columns that a rule names are kept beside them."""
 
 _ALIASES = {
     "user": ("user", "userid", "uid"),
@@ -28,7 +28,7 @@ _ALIASES = {
 class EventColumns:
     """The file's names of an event's parts.
 
-    `extras` are the columns that the rule names beside them: name in the log -> name in the file.
+    `extras` are the columns kept beside them: name in the log -> name in the file.
     """
 
     user: str
@@ -50,8 +50,10 @@ class ItemColumns:
     notes: tuple[str, ...]
 
 
-def event_columns(table: Table, wanted: config.Columns, rule: Rule) -> EventColumns:
-    """Find an event's parts in a file.
+def event_columns(
+    table: Table, wanted: config.Columns, rule: Rule, keep: frozenset[str] = frozenset()
+) -> EventColumns:
+    """Find an event's parts in a file; columns to `keep` may be missing, those of the rule may not.
 
     Raises:
         InputError: a part that is needed isn't there.
@@ -74,7 +76,7 @@ def event_columns(table: Table, wanted: config.Columns, rule: Rule) -> EventColu
         str(found["time"]),
         found["value"],
         found["id"],
-        _extras(table, rule),
+        _extras(table, rule, keep),
         tuple(notes),
     )
 
@@ -119,12 +121,14 @@ def _notes(table: Table, wanted: BaseModel, found: dict[str, str | None]) -> lis
     ]
 
 
-def _extras(table: Table, rule: Rule) -> dict[str, str]:
+def _extras(table: Table, rule: Rule, keep: frozenset[str]) -> dict[str, str]:
     extras: dict[str, str] = {}
-    for column in sorted(rule.columns):
+    for column in sorted(rule.columns | keep):
         if column.lower() in {*CANONICAL, *(name.lower() for name in extras)}:
             continue
         name = table.find(column)
+        if name is None and column not in rule.columns:
+            continue
         if name is None:
             raise InputError(
                 f"{table.path} has no column {column!r}, which the positive rule {rule.text!r} names; "

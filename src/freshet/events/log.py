@@ -8,7 +8,6 @@ which came first, so that any order of imports gives the same log. A correction 
 
 from __future__ import annotations
 
-import dataclasses
 import shutil
 from collections import Counter
 from collections.abc import Iterable
@@ -87,15 +86,14 @@ class EventLog:
             source: file, folder or glob of Parquet, CSV or JSONL; or a MovieLens or MovieTweetings folder.
             now: the current time, with zone; events more than a day later are quarantined.
             replace: the source's days replace the log's.
-            keep: columns to keep beside those that the positive rule reads.
+            keep: columns to keep beside those that the positive rule reads, where the source has them.
 
         Raises:
             InputError: the source can't be read as configured.
             ConfigError: the positive rule or the time zone is wrong.
             Busy: another import finished meanwhile; nothing has changed.
         """
-        rule = parse(settings.positive)
-        rule = dataclasses.replace(rule, columns=rule.columns | {*keep})
+        rule, further = parse(settings.positive), frozenset(keep)
         files = event_files(source)
         scratch = self.root / ".drafts" / f"import-{uuid4().hex[:8]}"
         scratch.mkdir(parents=True)
@@ -104,7 +102,7 @@ class EventLog:
                 staged = []
                 for index, file in enumerate(files):
                     draft = scratch / f"{index:06d}.parquet"
-                    staged.append(stage(connection, file, settings, rule, now, draft))
+                    staged.append(stage(connection, file, settings, rule, now, draft, further))
                     quarantine.keep(connection, draft, file.path, self.root / "quarantine")
                 return self._merge(connection, source, staged, scratch, replace)
         finally:

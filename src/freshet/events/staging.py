@@ -46,11 +46,13 @@ def stage(
     rule: Rule,
     now: datetime,
     draft: Path,
+    keep: frozenset[str] = frozenset(),
 ) -> Staged:
     """Read `file` once into the Parquet file `draft`, judging every row.
 
     Args:
         now: events more than a day after this moment (with zone) are in the future.
+        keep: columns to keep beside those that the rule reads, where the file has them.
 
     Raises:
         InputError: the file is damaged or lacks a column.
@@ -59,7 +61,7 @@ def stage(
     if not table.columns:
         refuse_lines(connection, table)
         table = _no_rows(table, settings.columns, rule)
-    columns = event_columns(table, settings.columns, rule)
+    columns = event_columns(table, settings.columns, rule, keep)
     try:
         times = clock(connection, table, columns.time, settings.timezone)
         query = _judged(table, columns, times.time, times.zoneless, now)

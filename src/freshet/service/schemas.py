@@ -129,7 +129,7 @@ class EventRequest(_Strict):
     id: Word = Field("", description="your own id of the event; '' = (user, item, time) is its identity")
     impression: Word = Field("", description="`id` of the answer that it follows from; '' = unknown")
     columns: Annotated[dict[Key, Word | Finite | bool], Field(max_length=32)] = Field(
-        default_factory=dict, description="further columns that the positive rule may read"
+        default_factory=dict, description="further columns, which the positive rule and metrics may read"
     )
 
     def posted(self) -> Posted:

@@ -44,7 +44,7 @@ class Posted:
         time: microseconds since 1970 (UTC); None = when it was received.
         id: the client's own id of the event; '' = (user, item, time) is its identity.
         impression: `Answer.id` of what it follows from; '' = unknown.
-        columns: further columns that the positive rule may read.
+        columns: further columns, which the positive rule and metrics may read.
     """
 
     user: str

@@ -7,7 +7,7 @@ killed between writing and noting it does no harm: the next one writes the same 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,6 +24,7 @@ from freshet.config import Columns, Events
 from freshet.durable import written
 from freshet.errors import ArtifactError
 from freshet.ports import Journal, State
+from freshet.steps.measures import IMPRESSION, kept_columns
 from freshet.types import MOVE, AsOf, Entry, user_number
 from freshet.workspace import Run, Workspace
 from freshet.workspace.space import DRAFTS
@@ -35,8 +36,6 @@ BATCH = 100_000
 """Entries in memory at a time."""
 
 _COLUMNS = Columns(user="user", item="item", time="time", value="value", id="id")
-_KEPT = "impression"
-"""Column of the log that says which impression an event follows from."""
 
 SHOWN = pa.schema(
     [
@@ -108,14 +107,14 @@ def collect(ws: Workspace, run: Run, state: State, now: datetime) -> Collected:
 def _import(ws: Workspace, state: State, now: datetime, run: Run) -> Iterator[events.ImportReport]:
     """Import the journal's events behind the last one collected."""
     settings = ws.config.events.model_copy(update={"columns": _COLUMNS})
-    log = events.EventLog(ws.source)
+    log, kept = events.EventLog(ws.source), kept_columns(ws.config)
     progress, done = run.progress("collect"), 0
     for entries in _new(state, state.events, "events"):
         draft = ws.root / DRAFTS / f"collected-{uuid4().hex[:8]}.parquet"
         draft.parent.mkdir(exist_ok=True)
         try:
-            pq.write_table(_told(entries, settings), draft)
-            yield log.import_events(draft, settings, now=now, keep=(_KEPT,))
+            pq.write_table(_told(entries, settings, kept), draft)
+            yield log.import_events(draft, settings, now=now, keep=kept)
         finally:
             draft.unlink(missing_ok=True)
         _note(state, "events", entries[-1].position)
@@ -123,15 +122,18 @@ def _import(ws: Workspace, state: State, now: datetime, run: Run) -> Iterator[ev
         progress(done, done)
 
 
-def _told(entries: list[Entry], settings: Events) -> pa.Table:
-    """Events as rows; columns that the positive rule reads come from what the client told beside them."""
+def _told(entries: list[Entry], settings: Events, kept: Collection[str]) -> pa.Table:
+    """Events as rows; columns that rules read come from what the client told beside them."""
     said = [json.loads(entry.body[MOVE.itemsize :]) for entry in entries]
-    own = {"id", "user", "item", "time", "value", _KEPT}
-    further = sorted(events.parse(settings.positive).columns - own)
+    own = {"id", "user", "item", "time", "value", IMPRESSION}
+    further = sorted(events.parse(settings.positive).columns.union(kept) - own)
     text = {name: [_text(one["columns"].get(name)) for one in said] for name in further}
     return pa.table(
         {
-            **{name: pa.array([one[name] or None for one in said], pa.string()) for name in ("id", _KEPT)},
+            **{
+                name: pa.array([one[name] or None for one in said], pa.string())
+                for name in ("id", IMPRESSION)
+            },
             **{name: pa.array([one[name] for one in said], pa.string()) for name in ("user", "item")},
             "time": pa.array([one["time"] for one in said], pa.timestamp("us", "UTC")),
             "value": pa.array([one["value"] for one in said], pa.float64()),

@@ -1,0 +1,141 @@
+"""What an experiment says, in sentences; the first is a headline."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from freshet.report import words
+
+Document = Mapping[str, Any]
+
+
+def said(document: Document) -> list[str]:
+    """The answer: whether to believe it at all, then each metric, then what to know about the run."""
+    lines = [_metric(document, one) for one in document["effects"]]
+    return [headline(document), *alarms(document), *lines, *reading(document)]
+
+
+def headline(document: Document) -> str:
+    """One sentence about the metric that the experiment is for."""
+    if document["sample_ratio"]["alarm"]:
+        return "Do not read these effects: users are not split among the arms as was meant."
+    main = document["metrics"][0]["name"]
+    verdicts = [f"{one['arm']} {_verdict(one)}" for one in document["effects"] if one["metric"] == main]
+    return f"{main}: {'; '.join(verdicts)}."
+
+
+def _verdict(one: Mapping[str, Any]) -> str:
+    if one["verdict"] == "no figure":
+        return "can't be compared"
+    figure = f"{signed(one['effect'])} ({span(one['always'])} at every look)"
+    if one["verdict"] == "unclear":
+        return f"can't be told apart: {figure}"
+    if one["verdict"] in ("better", "worse"):
+        return f"is {one['verdict']}, {figure}"
+    kind = one["verdict"].split()[0]
+    once = f"{signed(one['effect'])} ({span(one['fixed'])})"
+    return f"is {kind} if this is the end that was planned, {once}; not yet for those who looked before"
+
+
+def _metric(document: Document, one: Mapping[str, Any]) -> str:
+    """One metric and arm: figures of both, the effect, both intervals, and what could have been seen."""
+    metric = next(each for each in document["metrics"] if each["name"] == one["metric"])
+    if one["verdict"] == "no figure":
+        return f"{one['metric']}, {one['arm']}: no figure: {one['note'] or 'nothing to compare yet'}."
+    once = f"{span(one['fixed'])} (p = {p_value(one['p'])}, Holm {p_value(one['p_holm'])})"
+    often = f"{span(one['always'])} (p = {p_value(one['p_always'])}, Holm {p_value(one['p_always_holm'])})"
+    text = (
+        f"{one['metric']} ({metric['words']}; {metric['better']} is better), {one['arm']}: "
+        f"{words.number(one['value'][0])} against {words.number(one['control'][0])}, "
+        f"{signed(one['effect'])}; 95 % interval at a planned end {once}, at every look {often}. "
+    )
+    if one["verdict"] == "unclear":
+        detectable = words.percent(one["detectable"], _digits(one["detectable"]))
+        text += f"Too small to tell: {detectable} was detectable."
+    else:
+        text += f"Verdict: {one['verdict']}."
+    if one["saved"] > 0:
+        text += f" What users did before took away {words.percent(one['saved'], 0)} of the variance."
+    return text + (f" Note: {one['note']}." if one["note"] else "")
+
+
+def alarms(document: Document) -> list[str]:
+    """What makes the figures doubtful."""
+    lines, ratio, left = [], document["sample_ratio"], document["left_out"]
+    if ratio["alarm"]:
+        users = words.listed([f"{n:,}" for n in ratio["users"]])
+        expected = words.listed([f"{n:,.0f}" for n in ratio["expected"]])
+        lines.append(
+            f"Sample ratio: {users} users where {expected} were meant (p = {p_value(ratio['p'])}). Something "
+            "treats the arms' users differently before they are counted, so no effect below is to be "
+            "believed: find the cause, and start anew under another name."
+        )
+    if left["users_in_two_arms"]:
+        users = words.several(left["users_in_two_arms"], "user")
+        lines.append(f"{users} saw two arms and are left out: ids that are shared or reused, most likely.")
+    return lines
+
+
+def reading(document: Document) -> list[str]:
+    """How it was run, which decides what the figures can mean."""
+    one = document["experiment"]
+    stopped = (one["stop"] or "")[:16].replace("T", " ")
+    state = (
+        "It still runs: only the intervals that hold at every look may be read before the planned end."
+        if one["running"]
+        else f"It was stopped at {stopped}: {one['reason']}. The narrower intervals are right only if that "
+        "end was planned before the start."
+    )
+    metrics = document["metrics"]
+    without = [metric["name"] for metric in metrics if not metric["covariates"]]
+    lines = [state, _apart(document)]
+    if without:
+        lines.append(
+            f"The log holds nothing from before the start that would narrow {words.listed(without)} (CUPED)."
+        )
+    if left := document["left_out"]["answers_to_nobody"]:
+        lines.append(f"{words.several(left, 'answer')} to users without an id are left out.")
+    return lines
+
+
+def _apart(document: Document) -> str:
+    """Whether what treatment's users do reaches control."""
+    if document["experiment"]["separated"]:
+        return (
+            "What an arm's users did since the start was kept out of the other arms' tables and live signals."
+        )
+    if document["arms"][0]["serves"].startswith("release:"):
+        return "Control's table is fixed: what treatment's users do reaches it by live signals alone, if any."
+    return (
+        "Arms share evidence and live signals: what treatment's users take up reaches control's tables as "
+        "well, which makes effects look smaller than they are (`--separate` keeps them apart)."
+    )
+
+
+def signed(value: float | None) -> str:
+    """A relative effect, such as `+0.42 %`."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    return f"{value * 100:+.{_digits(value)}f} %".replace("-", "−")
+
+
+def span(interval: Sequence[float | None]) -> str:
+    """An interval of relative effects."""
+    low, high = interval
+    if low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):
+        return "unbounded"
+    return f"{signed(low)} to {signed(high)}"
+
+
+def _digits(value: float | None) -> int:
+    """Decimals of percent: small effects are what experiments are about."""
+    return 2 if value is None or not math.isfinite(value) or abs(value) < 0.1 else 1
+
+
+def p_value(value: float | None) -> str:
+    """A p value with as many digits as it deserves."""
+    if value is None or math.isnan(value):
+        return "–"
+    return "< 0.0001" if value < 0.0001 else f"{value:.4f}" if value < 0.01 else f"{value:.2f}"

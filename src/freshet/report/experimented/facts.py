@@ -1,0 +1,96 @@
+"""Everything that the page and `--json` say of an experiment, as plain values."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+
+from freshet.report.subject import simulated
+from freshet.steps.comparing import Compared, ratio_of_users
+from freshet.steps.exposures import Shown
+from freshet.steps.measuring import Measured
+from freshet.types import Experiment, ExperimentArm
+from freshet.workspace import Workspace
+
+
+def facts(ws: Workspace, measured: Measured, compared: Sequence[Compared]) -> dict[str, Any]:
+    """The document, without `answer`."""
+    experiment, shown = measured.experiment, measured.exposures
+    return {
+        "workspace": ws.root.resolve().name,
+        "simulated": bool(simulated(ws)),
+        "experiment": _experiment(experiment),
+        "days": [str(day) for day in measured.days],
+        "arms": [_arm(measured, place, arm) for place, arm in enumerate(experiment.arms)],
+        "sample_ratio": asdict(ratio_of_users(measured)),
+        "left_out": {
+            "users_in_two_arms": shown.mixed,
+            "answers_to_nobody": sum(one.nameless for one in shown.shown),
+        },
+        "events": measured.events,
+        "metrics": [
+            {
+                "name": metric.name,
+                "words": metric.words,
+                "better": metric.better,
+                "per": metric.per,
+                "attributed": metric.attributed,
+                "covariates": measured.covariates[metric.name],
+            }
+            for metric in measured.metrics
+        ],
+        "effects": [asdict(one) for one in compared],
+    }
+
+
+def _experiment(one: Experiment) -> dict[str, Any]:
+    return {
+        "name": one.name,
+        "running": one.running,
+        "start": _moment(one.start),
+        "stop": None if one.stop is None else _moment(one.stop),
+        "reason": one.reason,
+        "traffic": one.traffic,
+        "metrics": list(one.metrics),
+        "separated": one.separated,
+        "began_with_release": one.began,
+    }
+
+
+def _moment(micros: int) -> str:
+    return datetime.fromtimestamp(micros / 1_000_000, UTC).isoformat(timespec="seconds")
+
+
+def _arm(measured: Measured, place: int, arm: ExperimentArm) -> dict[str, Any]:
+    mine = [one for one in measured.exposures.shown if one.arm == arm.name]
+    sources: Counter[str] = Counter()
+    for one in mine:
+        sources[one.reason] += one.interests
+    releases = _releases(mine)
+    return {
+        "name": arm.name,
+        "share": arm.share,
+        "serves": str(arm.serves),
+        "users": int(np.count_nonzero(measured.exposures.users.arm == place)),
+        "answers": sum(one.answers for one in mine),
+        "sources": dict(sources.most_common()),
+        "releases": releases,
+        "refreshed": [one["first"] for one in releases[1:]],
+    }
+
+
+def _releases(mine: Sequence[Shown]) -> list[dict[str, Any]]:
+    """What an arm was answered with, in order of the first day."""
+    found: dict[int, dict[str, Any]] = {}
+    for one in mine:
+        known = found.setdefault(
+            one.release, {"release": one.release, "first": str(one.day), "last": "", "answers": 0}
+        )
+        known["last"] = str(one.day)
+        known["answers"] += one.answers
+    return sorted(found.values(), key=lambda one: (one["first"], one["release"]))

@@ -1,0 +1,149 @@
+"""Impressions of an experiment: who was exposed, in which arm, since when, and to what.
+
+Out of core: impressions lie in Parquet files by day, and only one row per user is held in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from freshet.errors import NotEnoughData
+from freshet.events import sql
+from freshet.experiments.users import Users
+from freshet.steps.collecting import IMPRESSIONS
+from freshet.types import Experiment
+
+DAY = 86_400_000_000
+"""Microseconds."""
+
+MEMORY = "700MB"
+"""What the database may use before it spills to disk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """How many interests, and how many answers, came from where on a day; `nameless` went to nobody known."""
+
+    day: date
+    arm: str
+    release: int
+    reason: str
+    interests: int
+    answers: int
+    nameless: int
+
+
+@dataclass(frozen=True)
+class Exposures:
+    """What users of an experiment were shown.
+
+    Attributes:
+        users: those exposed, in one arm each.
+        days: those with impressions, ascending.
+        shown: counts by day, arm, release and source.
+        mixed: users whose impressions name two arms; they are left out.
+        files: of impressions, by day.
+    """
+
+    experiment: Experiment
+    users: Users
+    days: tuple[date, ...]
+    shown: tuple[Shown, ...]
+    mixed: int
+    files: dict[date, tuple[Path, ...]]
+
+    def answers(self, db: duckdb.DuckDBPyConnection, day: date) -> NDArray[np.int64]:
+        """(u,) answers shown to each user on a day."""
+        files = self.files.get(day, ())
+        if not files:
+            return np.zeros(len(self.users), np.int64)
+        query = f"SELECT user_key FROM {_rows(files, self.experiment)} WHERE place = 0 AND user_key <> 0"
+        place = self.users.find(db.sql(query).fetchnumpy()["user_key"])
+        return np.bincount(place[place >= 0], minlength=len(self.users))
+
+
+@contextmanager
+def database(scratch: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A database that spills to a folder, which need not be there."""
+    with sql.connect(scratch, MEMORY) as db:
+        yield db
+
+
+def exposures(db: duckdb.DuckDBPyConnection, source: Path, experiment: Experiment) -> Exposures:
+    """Read them from a workspace's folder.
+
+    Raises:
+        NotEnoughData: nobody was exposed, as far as was collected.
+    """
+    files = _files(source / IMPRESSIONS, experiment)
+    every = [path for day in files.values() for path in day]
+    shown = _shown(db, every, experiment) if every else ()
+    users, mixed = _users(db, every, experiment) if shown else (None, 0)
+    if users is None or not len(users):
+        raise NotEnoughData(
+            f"nobody was exposed to experiment {experiment.name!r} yet",
+            hint="impressions are collected by `freshet run`, or `freshet collect`, of a served workspace",
+        )
+    days = tuple(sorted({one.day for one in shown}))
+    return Exposures(experiment, users, days, shown, mixed, files)
+
+
+def day_of(time: int) -> date:
+    """The UTC day of microseconds since 1970."""
+    return datetime.fromtimestamp(time // 1_000_000, UTC).date()
+
+
+def _files(folder: Path, experiment: Experiment) -> dict[date, tuple[Path, ...]]:
+    """Files that may hold exposures, by day; those from before there were experiments hold none."""
+    first = day_of(experiment.start)
+    last = day_of(experiment.stop) if experiment.stop is not None else date.max
+    found: dict[date, tuple[Path, ...]] = {}
+    for path in sorted(folder.glob("date=*")):
+        day = date.fromisoformat(path.name.removeprefix("date="))
+        files = tuple(
+            file for file in sorted(path.glob("*.parquet")) if "experiment" in pq.read_schema(file).names
+        )
+        if first <= day <= last and files:
+            found[day] = files
+    return found
+
+
+def _rows(files: list[Path] | tuple[Path, ...], experiment: Experiment) -> str:
+    """The experiment's rows, with `ix`, the place of the arm."""
+    arms = " ".join(f"WHEN {sql.text(arm.name)} THEN {index}" for index, arm in enumerate(experiment.arms))
+    stop = f"AND time < make_timestamp({experiment.stop})" if experiment.stop is not None else ""
+    return f"""(SELECT *, CAST(CASE arm {arms} ELSE -1 END AS TINYINT) AS ix FROM {sql.parquet([*files])}
+        WHERE experiment = {sql.text(experiment.name)} AND ix >= 0
+        AND time >= make_timestamp({experiment.start}) {stop})"""
+
+
+def _shown(db: duckdb.DuckDBPyConnection, files: list[Path], experiment: Experiment) -> tuple[Shown, ...]:
+    query = f"""SELECT CAST(time AS DATE) AS day, CAST(arm AS VARCHAR) AS arm, release, reason,
+        count(*), count_if(place = 0), count_if(place = 0 AND user_key = 0)
+        FROM {_rows(files, experiment)} GROUP BY ALL ORDER BY ALL"""
+    return tuple(Shown(*row) for row in db.sql(query).fetchall())
+
+
+def _users(db: duckdb.DuckDBPyConnection, files: list[Path], experiment: Experiment) -> tuple[Users, int]:
+    """Those in one arm, and how many were in two."""
+    query = f"""SELECT user_key, min(ix) AS least, max(ix) AS most, epoch_us(min(time)) AS first
+        FROM {_rows(files, experiment)} WHERE place = 0 AND user_key <> 0 GROUP BY user_key"""
+    found = db.sql(query).fetchnumpy()
+    one = found["least"] == found["most"]
+    order = np.argsort(found["user_key"])
+    order = order[one[order]]
+    users = Users(
+        np.asarray(found["user_key"][order], np.uint64),
+        np.asarray(found["least"][order], np.int8),
+        np.asarray(found["first"][order], np.int64),
+    )
+    return users, int(len(one) - one.sum())

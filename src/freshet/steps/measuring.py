@@ -1,0 +1,166 @@
+"""An experiment in moments: by metric, day and arm, of the day alone and of all days until then.
+
+Out of core: impressions and events are read day by day; what is held is a few numbers per exposed user.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import duckdb
+import numpy as np
+
+from freshet.events import DayFile, EventLog
+from freshet.experiments.tallying import DayMoments, Tally
+from freshet.experiments.users import Users
+from freshet.ports import Progress, silent
+from freshet.steps.exploring import Explored, explored
+from freshet.steps.exposures import DAY, Exposures, database, day_of, exposures
+from freshet.steps.measures import Kind, Metric
+from freshet.steps.reactions import Added, before, lacking, outcomes
+from freshet.types import Experiment
+from freshet.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What is known of an experiment.
+
+    Attributes:
+        exposures: who was shown what; its experiment's arms are the order of all moments.
+        days: from the first to the last with impressions or events, ascending.
+        moments: by metric, for each day.
+        covariates: how many each metric has; 0 = the log holds nothing from before the start.
+        events: of the log within these days.
+    """
+
+    experiment: Experiment
+    metrics: tuple[Metric, ...]
+    exposures: Exposures
+    days: tuple[date, ...]
+    moments: dict[str, tuple[DayMoments, ...]]
+    covariates: dict[str, int]
+    events: int
+
+
+def measure(
+    ws: Workspace,
+    experiment: Experiment,
+    metrics: Sequence[Metric],
+    progress: Callable[[str], Progress] = lambda _: silent,
+) -> Measured:
+    """Measure an experiment by what was collected so far.
+
+    Args:
+        progress: gives a callback for long work under a name.
+
+    Raises:
+        NotEnoughData: nobody was exposed yet.
+        ConfigError: a metric reads a column that no event has.
+    """
+    log = EventLog(ws.source).snapshot().days
+    with tempfile.TemporaryDirectory() as scratch, database(Path(scratch)) as db:
+        shown = exposures(db, ws.source, experiment)
+        for one in metrics:
+            lacking(log, one)
+        days = _days(experiment, shown, log)
+        span = experiment.start, min(_midnight(days[-1]) + DAY, experiment.stop or 1 << 62)
+        counting = _Counting(db, shown, log, [one for one in metrics if one.kind == "events"], span)
+        kinds: list[Kind] = [one.kind for one in metrics if one.kind != "events"]
+        exploring = explored(db, ws, log, kinds, shown.users, span, progress("exploration")) if kinds else {}
+        return _added_up(metrics, counting, exploring, days, progress("days"))
+
+
+class _Counting:
+    """What is read day by day: answers shown, and events.
+
+    Attributes:
+        span: start of the experiment and end of what is known, in microseconds since 1970.
+    """
+
+    def __init__(
+        self,
+        db: duckdb.DuckDBPyConnection,
+        shown: Exposures,
+        log: Sequence[DayFile],
+        metrics: Sequence[Metric],
+        span: tuple[int, int],
+    ) -> None:
+        self._db, self.shown, self.metrics, self.span = db, shown, metrics, span
+        self._log = {day.day: day for day in log}
+        self.past = before(db, log, metrics, shown.users, span[0]) if metrics else []
+        self._answers = any(one.per == "impression" for one in metrics)
+
+    @property
+    def users(self) -> Users:
+        return self.shown.users
+
+    def on(self, day: date) -> dict[str, Added]:
+        """What a day adds, by metric."""
+        found = self._log.get(day)
+        if not self.metrics:
+            return {}
+        nothing = np.zeros(len(self.users), np.int64)
+        if found is None:
+            added = [Added(nothing, nothing if one.per == "event" else None) for one in self.metrics]
+        else:
+            added = outcomes(self._db, found, self.metrics, self.users, self.users.first, self.span[1])
+        answers = self.shown.answers(self._db, day) if self._answers else None
+        return {
+            one.name: Added(some.y, answers) if one.per == "impression" else some
+            for one, some in zip(self.metrics, added, strict=True)
+        }
+
+    def rows(self, days: Sequence[date]) -> int:
+        """Events of these days."""
+        return sum(self._log[day].rows for day in days if day in self._log)
+
+
+def _added_up(
+    metrics: Sequence[Metric],
+    counting: _Counting,
+    exploring: dict[Kind, Explored],
+    days: Sequence[date],
+    progress: Progress,
+) -> Measured:
+    users, arms = counting.users, len(counting.shown.experiment.arms)
+    past = {one.name: x for one, x in zip(counting.metrics, counting.past, strict=True)}
+    past |= {one.name: exploring[one.kind].past for one in metrics if one.kind != "events"}
+    tallies = {one.name: Tally(users, arms, past[one.name], one.per == "user") for one in metrics}
+    moments: dict[str, list[DayMoments]] = {one.name: [] for one in metrics}
+    for done, day in enumerate(days):
+        end = min(_midnight(day) + DAY, counting.span[1])
+        added = counting.on(day)
+        for one in metrics:
+            if one.kind != "events":
+                y, d = exploring[one.kind].between(_midnight(day), end, len(users))
+                added[one.name] = Added(y, None if one.per == "user" else d)
+            some = added[one.name]
+            moments[one.name].append(tallies[one.name].add(end, some.y, some.d))
+        progress(done + 1, len(days))
+    return Measured(
+        counting.shown.experiment,
+        tuple(metrics),
+        counting.shown,
+        tuple(days),
+        {name: tuple(found) for name, found in moments.items()},
+        {name: len(x) for name, x in past.items()},
+        counting.rows(days),
+    )
+
+
+def _days(experiment: Experiment, shown: Exposures, log: Sequence[DayFile]) -> list[date]:
+    """Every day from the first exposure to the last impression or event, or to the stop."""
+    last = max([shown.days[-1], *(day.day for day in log)])
+    if experiment.stop is not None:
+        last = min(last, day_of(experiment.stop - 1))
+    first = shown.days[0]
+    return [first + timedelta(days=n) for n in range((last - first).days + 1)]
+
+
+def _midnight(day: date) -> int:
+    return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 1_000_000

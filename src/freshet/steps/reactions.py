@@ -1,0 +1,141 @@
+"""Events of exposed users, day by day: what each adds to the metrics that count events."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from freshet.errors import ConfigError
+from freshet.events import DayFile, sql
+from freshet.events.columns import CANONICAL
+from freshet.experiments.users import Users
+from freshet.steps.exposures import day_of
+from freshet.steps.measures import IMPRESSION, Metric
+from freshet.transitions.users import keys
+
+BEFORE_DAYS = 28
+"""Days before an experiment's start from which covariates are taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """What each user adds to a metric, in a day or in the time before.
+
+    Attributes:
+        y: (u,) to the numerator.
+        d: (u,) to the denominator; None where it is not made of events.
+    """
+
+    y: NDArray[np.int64]
+    d: NDArray[np.int64] | None
+
+
+def outcomes(
+    db: duckdb.DuckDBPyConnection,
+    day: DayFile,
+    metrics: Sequence[Metric],
+    users: Users,
+    since: NDArray[np.int64] | int,
+    until: int,
+) -> list[Added]:
+    """What a day's events add to each metric.
+
+    Args:
+        metrics: of the kind `events`.
+        since: from when on events count, by user or for all, in microseconds since 1970.
+        until: before when they count.
+    """
+    rules = list(dict.fromkeys(rule for one in metrics for rule in one.rules if rule))
+    columns = {IMPRESSION}.union(*(one.columns for one in metrics))
+    found = _flagged(db, day, rules, columns)
+    place = users.find(found.user)
+    from_then = since if isinstance(since, int) else since[place]
+    counts = (place >= 0) & (found.time >= from_then) & (found.time < until)
+    place, flags = place[counts], found.flags[counts]
+    by_rule = {
+        rule: np.bincount(place[flags >> np.int64(bit) & 1 == 1], minlength=len(users))
+        for bit, rule in enumerate(rules)
+    }
+    return [Added(by_rule[y], by_rule[d] if d else None) for y, d in (one.rules for one in metrics)]
+
+
+def before(
+    db: duckdb.DuckDBPyConnection,
+    days: Sequence[DayFile],
+    metrics: Sequence[Metric],
+    users: Users,
+    start: int,
+) -> list[NDArray[np.int32]]:
+    """(q, u) covariates for each metric: the same counts in the weeks before the start.
+
+    Of all events, whether they name an impression or not: any quantity from before serves, and before the
+    start few events name one. q is 0 where the log holds nothing from before.
+    """
+    first = day_of(start) - timedelta(days=BEFORE_DAYS)
+    past = [day for day in days if first <= day.day <= day_of(start)]
+    all_events = [replace(one, attributed=False) for one in metrics]
+    total: list[Added] | None = None
+    for day in past:
+        found = outcomes(db, day, all_events, users, 0, start)
+        total = found if total is None else [_sum(a, b) for a, b in zip(total, found, strict=True)]
+    if total is None or not any(one.y.any() for one in total):
+        return [np.zeros((0, len(users)), np.int32) for _ in metrics]
+    return [np.stack([one.y] if one.d is None else [one.y, one.d]).astype(np.int32) for one in total]
+
+
+def lacking(days: Sequence[DayFile], one: Metric) -> None:
+    """Raises ConfigError if no event of these days has a column that a metric reads."""
+    there = {*CANONICAL, *(name.lower() for day in days for name in _columns(day.path))}
+    for column in sorted(one.columns):
+        if column.lower() not in there:
+            raise ConfigError(
+                f"metric {one.name!r} reads the column {column!r}, which no event has",
+                hint="clients tell it beside their events; of event files it is kept from now on: "
+                "`freshet import FILE` again adds it",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class _Flagged:
+    """Events that pass any rule: bit i of `flags` says whether one passes rule i."""
+
+    user: NDArray[np.uint64]
+    time: NDArray[np.int64]
+    flags: NDArray[np.int64]
+
+
+def _flagged(
+    db: duckdb.DuckDBPyConnection, day: DayFile, rules: Sequence[str], columns: Collection[str]
+) -> _Flagged:
+    bits = " + ".join(f"CASE WHEN {rule} THEN {1 << bit} ELSE 0 END" for bit, rule in enumerate(rules))
+    query = f"""SELECT "user", "time", flags FROM
+        (SELECT "user", epoch_us("time") AS "time", CAST({bits} AS BIGINT) AS flags
+         FROM {rows_of(day, columns)}) WHERE flags > 0"""
+    found = db.sql(query).to_arrow_table()
+    return _Flagged(keys(found["user"]), found["time"].to_numpy(), found["flags"].to_numpy())
+
+
+def rows_of(day: DayFile, columns: Collection[str]) -> str:
+    """A day's events as a table; columns that its file lacks are null."""
+    there = {name.lower() for name in _columns(day.path)}
+    absent = "".join(
+        f", CAST(NULL AS VARCHAR) AS {sql.name(name)}"
+        for name in sorted(columns)
+        if name.lower() not in there
+    )
+    return f"(SELECT *{absent} FROM {sql.parquet([day.path])})"
+
+
+def _columns(path: Path) -> list[str]:
+    return [str(name) for name in pq.read_schema(path).names]
+
+
+def _sum(a: Added, b: Added) -> Added:
+    return Added(a.y + b.y, None if a.d is None or b.d is None else a.d + b.d)

@@ -1,0 +1,102 @@
+"""`freshet experiment report`: the answer, the document, and the page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.cli.conftest import answered, called
+from tests.steps.exposed import event, import_events, shown, workspace, write_impressions
+
+
+def simulate(root: Path, lift: float, users: int = 400, days: int = 6, lost: float = 0.0) -> None:
+    """A workspace with an experiment that lifts satisfied outcomes, and loses exposures of treatment."""
+    ws = workspace(root)
+    rng = np.random.default_rng(5)
+    impressions, told = [], []
+    for n in range(users):
+        arm, taste = ("control", "treatment")[n % 2], rng.gamma(3, 1)
+        if arm == "treatment" and rng.random() < lost:
+            continue
+        for day in range(-14, days):
+            if rng.random() < 0.5:
+                at = day + rng.uniform(0.01, 0.3)
+                rate = taste * (1 + lift * (arm == "treatment" and day >= 0))
+                if day >= 0:
+                    release = 1 if arm == "control" else 2 + (day >= 3)
+                    impressions.append(shown(f"u{n}", arm, at, release=release))
+                told += [
+                    event(f"u{n}", at + k / 1e5, 9.0, "x" if day >= 0 else "", item=f"i{k}")
+                    for k in range(rng.poisson(rate))
+                ]
+    write_impressions(ws.root, impressions)
+    import_events(ws, told)
+
+
+@pytest.fixture(scope="module")
+def lifted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("lifted")
+    simulate(root, 0.5)
+    return root
+
+
+def test_the_document_tells_effects_arms_and_curves(lifted: Path) -> None:
+    found = answered("experiment", "report", "-w", lifted, "try")
+    [effect] = found["effects"]
+    assert effect["metric"] == "satisfied"
+    assert effect["fixed"][0] < 0.5 < effect["fixed"][1]
+    assert effect["always"][0] < effect["fixed"][0]
+    assert effect["verdict"].startswith("better")
+    assert effect["saved"] > 0.2
+    assert [look["day"] for look in effect["daily"]] == found["days"]
+    control, treatment = found["arms"]
+    assert control["refreshed"] == []
+    assert treatment["refreshed"] == ["2024-03-04"]
+    assert [one["release"] for one in treatment["releases"]] == [2, 3]
+    assert control["users"] + treatment["users"] == sum(found["sample_ratio"]["users"])
+    assert not found["sample_ratio"]["alarm"]
+    assert found["answer"][0].startswith("satisfied: treatment is better")
+    page = Path(found["page"]).read_text(encoding="utf-8")
+    assert found["page"] == str(lifted / "experiments" / "try" / "report.html")
+    assert page.count("<svg") == 2
+    assert "refreshed on 2024-03-04" in page
+
+
+def test_cuped_can_be_left_out_and_metrics_added(lifted: Path, tmp_path: Path) -> None:
+    adjusted = answered("experiment", "report", "-w", lifted, "try")["effects"][0]
+    more = ("--no-adjust", "--metric", "satisfaction", "--out", tmp_path / "a.html")
+    found = answered("experiment", "report", "-w", lifted, "try", *more)
+    plain = found["effects"][0]
+    width = plain["fixed"][1] - plain["fixed"][0]
+    assert plain["saved"] == 0
+    assert width > 1.05 * (adjusted["fixed"][1] - adjusted["fixed"][0])
+    assert [one["metric"] for one in found["effects"]] == ["satisfied", "satisfaction"]
+    assert (tmp_path / "a.html").exists()
+
+
+def test_a_failed_sample_ratio_comes_first(tmp_path: Path) -> None:
+    simulate(tmp_path, 0.5, lost=0.4)
+    found = answered("experiment", "report", "-w", tmp_path, "try")
+    assert found["sample_ratio"]["alarm"]
+    assert found["answer"][0].startswith("Do not read these effects")
+    assert "not to be believed" in Path(found["page"]).read_text(encoding="utf-8")
+
+
+def test_too_small_to_tell_says_what_was_detectable(tmp_path: Path) -> None:
+    simulate(tmp_path, 0.0, users=60, days=2)
+    told = called("experiment", "report", "-w", tmp_path, "try").stdout
+    assert "can't be told apart" in told
+    assert "Too small to tell" in " ".join(told.split())
+
+
+def test_what_is_not_there_is_named(tmp_path: Path) -> None:
+    workspace(tmp_path)
+
+    def problem(*arguments: object) -> str:
+        return str(answered("experiment", "report", "-w", tmp_path, *arguments, code=2)["error"]["message"])
+
+    assert "nobody was exposed" in problem("try")
+    assert "no experiment 'other'" in problem("other")
+    assert "no metric 'joy'" in problem("try", "--metric", "joy")
