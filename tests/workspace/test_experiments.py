@@ -19,6 +19,7 @@ ONE = Experiment(
     ("satisfied", "negative"),
     5_000,
     12,
+    28,
     True,
 )
 
@@ -94,6 +95,7 @@ def test_other_words_are_refused(text: str) -> None:
         ({"traffic": 0.0}, "traffic"),
         ({"traffic": 1.5}, "traffic"),
         ({"metrics": ()}, "without a metric"),
+        ({"days": 0}, "planned length"),
     ],
 )
 def test_unsound_experiments_are_refused(tmp_path: Path, change: dict, why: str) -> None:

@@ -66,6 +66,12 @@ def start(
         list[str],
         typer.Option("--metric", metavar="NAME[,NAME]", help="What it is judged by; first the main."),
     ] = ["satisfied"],  # noqa: B006 - typer wants a list, and doesn't change it
+    days: Annotated[
+        int,
+        typer.Option(
+            "--days", min=1, help="Planned length; `freshet experiment power` says how long is enough."
+        ),
+    ] = 14,
     separate: Annotated[
         bool,
         typer.Option(
@@ -94,6 +100,7 @@ def start(
             ),
             start=int(datetime.now(UTC).timestamp() * 1_000_000),
             began=current.number,
+            days=days,
             separated=separate,
         )
         pipeline.start_experiment(ws, made)
@@ -154,6 +161,7 @@ def _told(one: Experiment) -> dict[str, Any]:
         "arms": [{"name": arm.name, "share": arm.share, "serves": str(arm.serves)} for arm in one.arms],
         "traffic": one.traffic,
         "metrics": list(one.metrics),
+        "days": one.days,
         "separated": one.separated,
         "began_with_release": one.began,
     }

@@ -58,6 +58,7 @@ class Experiment:
         metrics: names of what it is judged by, the first being what it is for.
         start, stop: microseconds since 1970 (UTC); stop None = it runs.
         began: number of the release that was current at the start.
+        days: planned length; always-valid intervals are narrowest at its end.
         separated: whether what an arm's users did since the start is kept out of the other arms' evidence.
         reason: why it was stopped.
     """
@@ -69,6 +70,7 @@ class Experiment:
     metrics: tuple[str, ...]
     start: int
     began: int
+    days: int = 14
     separated: bool = False
     stop: int | None = None
     reason: str = ""

@@ -161,5 +161,7 @@ def check(experiment: Experiment) -> None:
         raise ConfigError(f"shares of {', '.join(map(str, shares))}", hint="each above 0, 1 in all")
     if not 0 < experiment.traffic <= 1:
         raise ConfigError(f"traffic of {experiment.traffic}", hint="above 0, and 1 (all users) at most")
+    if experiment.days < 1:
+        raise ConfigError(f"a planned length of {experiment.days} days", hint="one day or more")
     if not experiment.metrics:
         raise ConfigError("an experiment without a metric", hint="such as --metric satisfied")
