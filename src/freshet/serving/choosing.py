@@ -77,6 +77,21 @@ def choose(
     return Choice(places, propensities, drawn, before, bool(uniforms[0] < policy.share))
 
 
+def chances_of_first(scores: NDArray[np.float64], policy: Policy) -> NDArray[np.float64]:
+    """(N,) probability that `choose` puts each interest first; all 0 where nothing may be chosen.
+
+    Args:
+        scores: (N,) log-probabilities up to a constant, -inf for what may not be chosen.
+    """
+    best = int(np.argmax(scores))
+    if scores[best] == -np.inf:
+        return np.zeros(len(scores))
+    odds = np.exp((scores - scores[best]) / policy.temperature)
+    chances = policy.share * odds / odds.sum()
+    chances[best] += 1.0 - policy.share
+    return chances
+
+
 @njit(cache=True, nogil=True)
 def _choose(scores, fused, likeness, count, diversity, temperature, share, uniforms):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # pragma: no cover
     size = len(scores)

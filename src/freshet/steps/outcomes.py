@@ -7,7 +7,7 @@ not over are left out: their outcome isn't known yet.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -183,14 +183,23 @@ def _shown(files: Sequence[Path], window: Window) -> str:
 
 def _told(days: Sequence[Path], rule: Rule) -> str:
     """SQL: (impression, item, time) of events that name an impression and pass the rule."""
-    own = {"id", "user", "item", "time", "value"}
-    further = sorted({"impression", *rule.columns} - own)
-    empty = ", ".join(f"CAST(NULL AS VARCHAR) AS {sql.name(column)}" for column in further)
-    none = f"""SELECT '' AS item, TIMESTAMP '1970-01-01' AS "time", '' AS id, '' AS "user",
-        CAST(0 AS DOUBLE) AS "value", {empty} WHERE false"""
-    source = none + (f" UNION ALL BY NAME FROM {sql.parquet([*days])}" if days else "")
-    return f"""SELECT impression, item, "time" FROM ({source})
+    return f"""SELECT impression, item, "time" FROM ({_events(days, {"impression", *rule.columns})})
         WHERE impression IS NOT NULL AND impression <> '' AND {rule.sql}"""
+
+
+def engaged(days: Sequence[Path], rule: Rule) -> str:
+    """SQL: (u, item, t) of events that pass a rule."""
+    source = _events(days, rule.columns)
+    return f'SELECT "user" AS u, item, "time" AS t FROM ({source}) WHERE {rule.sql}'
+
+
+def _events(days: Sequence[Path], columns: Set[str]) -> str:
+    """SQL: events of some days; columns that they lack are empty."""
+    further = sorted(set(columns) - {"id", "user", "item", "time", "value"})
+    empty = "".join(f", CAST(NULL AS VARCHAR) AS {sql.name(column)}" for column in further)
+    none = f"""SELECT '' AS id, '' AS "user", '' AS item, TIMESTAMP '1970-01-01' AS "time",
+        CAST(0 AS DOUBLE) AS "value"{empty} WHERE false"""
+    return none + (f" UNION ALL BY NAME FROM {sql.parquet([*days])}" if days else "")
 
 
 def _moment(moment: AsOf) -> str:
