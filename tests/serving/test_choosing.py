@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freshet.serving.choosing import Policy, choose, likeness_of
+from freshet.serving.choosing import Policy, chances_of_first, choose, likeness_of
 
 ALONE = np.eye(4, dtype=np.float32)
 SCORES = np.log(np.array([0.4, 0.3, 0.2, 0.1]))
@@ -98,3 +98,22 @@ def test_long_lists_of_many_keep_their_probabilities() -> None:
         assert len(choice.places) == 100
         assert (choice.propensities > 0).all()
         assert np.isfinite(choice.propensities).all()
+
+
+@given(
+    st.lists(st.one_of(st.floats(-8, 0), st.just(-np.inf)), min_size=1, max_size=8),
+    st.floats(0, 1),
+    st.floats(0.1, 3),
+    st.integers(0, 1000),
+)
+def test_chances_of_the_first_place_are_its_propensities(
+    scores: list[float], share: float, temperature: float, seed: int
+) -> None:
+    found, policy = np.array(scores), Policy(share, temperature, 0.4)
+    chances = chances_of_first(found, policy)
+    alone = np.eye(len(found), dtype=np.float32)
+    choice = choose(found, found, alone, 1, policy, np.random.default_rng(seed).random(2))
+    assert chances.sum() == pytest.approx(1.0 if len(choice.places) else 0.0)
+    assert not chances[np.isneginf(found)].any()
+    for place, propensity in zip(choice.places, choice.propensities, strict=True):
+        assert chances[place] == pytest.approx(propensity)

@@ -22,6 +22,7 @@ from freshet.cli import (
     deciding,
     demo,
     drifting,
+    estimating,
     experimenting,
     making,
     mending,
@@ -62,6 +63,7 @@ drifting.add(app)
 scheduling.add(app)
 serving.add(app)
 experimenting.add(app)
+estimating.add(app)
 demo.add(app)
 simulating.add(app)
 

@@ -89,7 +89,7 @@ def chances_of_first(scores: NDArray[np.float64], policy: Policy) -> NDArray[np.
     odds = np.exp((scores - scores[best]) / policy.temperature)
     chances = policy.share * odds / odds.sum()
     chances[best] += 1.0 - policy.share
-    return chances
+    return np.asarray(chances)
 
 
 @njit(cache=True, nogil=True)

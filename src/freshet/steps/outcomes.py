@@ -112,7 +112,7 @@ def outcomes_of(table: pa.Table, index: NDArray[np.int16], k: int) -> Outcomes:
     Args:
         index: interest index by stable id, -1 where there is none; ids beyond its end have none.
     """
-    shown = _indices(table["interest"].to_numpy(), index)
+    shown = indices(table["interest"].to_numpy(), index)
     score = table["score"].to_numpy().astype(np.float64)
     good = (shown >= 0) & np.isfinite(score)
     return Outcomes(
@@ -143,7 +143,8 @@ def index_of(interests: Interests) -> NDArray[np.int16]:
     return index
 
 
-def _indices(ids: NDArray[np.int32], index: NDArray[np.int16]) -> NDArray[np.int16]:
+def indices(ids: NDArray[np.int32], index: NDArray[np.int16]) -> NDArray[np.int16]:
+    """Interest indices of stable ids, -1 for those that are not there; `index` as of `index_of`."""
     known = (ids >= 0) & (ids < len(index))
     return np.where(known, index[np.where(known, ids, 0)], np.int16(-1))
 
@@ -162,7 +163,7 @@ def _contexts(said: pa.ChunkedArray, index: NDArray[np.int16], k: int) -> NDArra
     contexts = np.full((len(lengths), k), -1, np.int16)
     whole = np.ones(len(lengths), bool)
     for back in range(1, k + 1):
-        place = _indices(ids[np.where(lengths >= back, ends - back, -1)], index)
+        place = indices(ids[np.where(lengths >= back, ends - back, -1)], index)
         whole &= place >= 0
         contexts[whole, -back] = place[whole]
     return contexts

@@ -143,5 +143,3 @@ def _engaged(
             GROUP BY u, stable, epoch_us(t)"""
         ).to_arrow_table()
     return Engaged.of(keys(found["u"]), found["interest"].to_numpy(), found["time"].to_numpy())
-
-

@@ -1,0 +1,165 @@
+"""`freshet experiment estimate`: what other policies would have earned, without showing them to anybody."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from freshet.cli import answers
+from freshet.cli.experimenting import experiment
+from freshet.cli.options import HERE, AsJson, Here, Wait, answer, moment, opened
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from freshet.experiments import OffPolicy
+    from freshet.replay.off_policy import Estimated, Found, Target
+    from freshet.workspace import Workspace
+
+METHODS = ("doubly_robust", "self_normalised", "ips")
+
+
+def add(app: typer.Typer) -> None:  # noqa: ARG001 - the command belongs to a group of the app
+    """Add the command to its group."""
+    experiment.command(
+        "estimate",
+        epilog="Example: `freshet experiment estimate -w shop --policy release:13 --policy counts --days 14`",
+    )(estimate)
+
+
+def estimate(
+    policy: Annotated[
+        list[str],
+        typer.Option(
+            "--policy", metavar="ARM", help="As an arm serves: follow, release:12, hybrid, release:12/counts."
+        ),
+    ],
+    since: Annotated[
+        str | None, typer.Option("--since", metavar="DAY", help="First day looked at; instead of --days.")
+    ] = None,
+    days: Annotated[int, typer.Option("--days", min=1, help="How far back from the log's end.")] = 14,
+    explore: Annotated[
+        float | None,
+        typer.Option("--explore", min=0, max=1, help="Share that explores; else that of [serving]."),
+    ] = None,
+    temperature: Annotated[
+        float | None,
+        typer.Option("--temperature", min=0.01, help="Of the draws; else that of [serving]."),
+    ] = None,
+    limit: Annotated[
+        int, typer.Option("--limit", min=100, help="First places looked at; of more, a sample of users.")
+    ] = 50_000,
+    workspace: Here = HERE,
+    wait: Wait = 0.0,
+    as_json: AsJson = False,
+) -> None:
+    """Estimate the satisfied rate of the first place under other policies, by logged propensities.
+
+    Each impression is answered again as the policy would have answered the same user then. What was never
+    explored can't be told: such an estimate is refused.
+    """
+    from freshet.replay import off_policy
+    from freshet.steps.outcomes import Window
+    from freshet.steps.sources import latest
+
+    first = moment(since, "--since")
+    with opened(workspace, wait) as ws:
+        targets = tuple(_target(ws, text, explore, temperature) for text in policy)
+        with ws.run("estimate") as run:
+            until = latest(ws)
+            window = Window(first or until.minus(days), until, ws.config.feedback.hours, first=True)
+            run.record.as_of = str(until)
+            found = off_policy.estimate(ws, run, targets, window, limit)
+    answer(answers.document("experiment", _told(found)), as_json, lambda console: _show(console, found))
+
+
+def _target(ws: Workspace, text: str, explore: float | None, temperature: float | None) -> Target:
+    from freshet.replay.off_policy import Target
+    from freshet.workspace.experiments import parse_serves
+
+    serving = ws.config.serving
+    return Target(
+        parse_serves(text),
+        serving.explore if explore is None else explore,
+        serving.temperature if temperature is None else temperature,
+    )
+
+
+def _told(found: Found) -> dict[str, Any]:
+    rate, low, high = found.logged
+    return {
+        "since": str(found.window.since),
+        "until": str(found.window.until),
+        "first_places": found.rows,
+        "users": found.users,
+        "logged": {"value": rate, "low": low, "high": high},
+        "left_out": {**asdict(found.left_out), "context_differs": found.elsewhere},
+        "reproduced": found.reproduced,
+        "policies": [_policy(one) for one in found.policies],
+    }
+
+
+def _policy(one: Estimated) -> dict[str, Any]:
+    support = one.doubly_robust.support
+    told: dict[str, Any] = {
+        "policy": str(one.target.serves),
+        "explore": one.target.explore,
+        "temperature": one.target.temperature,
+        "refused": one.refused,
+        "effective": support.effective,
+        "largest_weight": support.largest,
+        "covered": _interval(support.covered),
+        "unseen": support.unseen,
+        "note": one.doubly_robust.note,
+    }
+    for method in METHODS:
+        result: OffPolicy = getattr(one, method)
+        told[method] = (
+            None
+            if one.refused
+            else {"rate": _interval(result.value), "against_logged": _interval(result.lift)}
+        )
+    return told
+
+
+def _interval(found: Any) -> dict[str, float]:
+    return {"value": found.value, "low": found.low, "high": found.high}
+
+
+def _show(console: Console, found: Found) -> None:
+    rate, low, high = found.logged
+    console.print(
+        f"{found.rows:,} first places of {found.users:,} users since {found.window.since}: "
+        f"{rate:.2%} satisfied ({low:.2%} to {high:.2%})"
+    )
+    out = found.left_out
+    console.print(
+        f"left out: {found.elsewhere:,} whose context the log doesn't give again, {out.unnamed:,} without a "
+        f"user, {out.known:,} where nothing new was left; {found.reproduced:.1%} of the propensities come "
+        "out again"
+    )
+    for one in found.policies:
+        console.print(f"{one.target.serves}", style="bold", markup=False)
+        support = one.doubly_robust.support
+        if one.refused:
+            console.print(f"  refused: {one.refused}", markup=False)
+        else:
+            for method in METHODS:
+                result: OffPolicy = getattr(one, method)
+                console.print(f"  {method.replace('_', ' '):16} {_line(result)}", markup=False)
+        console.print(
+            f"  worth {support.effective:,.0f} first places at equal weights, the largest weight being "
+            f"{support.largest:.1f}; {support.covered.value:.0%} of its choices could be logged"
+        )
+        if one.doubly_robust.note and not one.refused:
+            console.print(f"  {one.doubly_robust.note}", markup=False)
+
+
+def _line(found: OffPolicy) -> str:
+    value, lift = found.value, found.lift
+    return (
+        f"{value.value:.2%} ({value.low:.2%} to {value.high:.2%}), "
+        f"{100 * lift.value:+.2f} points ({100 * lift.low:+.2f} to {100 * lift.high:+.2f}) to what was shown"
+    )

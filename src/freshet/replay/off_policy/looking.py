@@ -1,0 +1,134 @@
+"""Logged decisions looked at again: what each policy would have shown first to the same user then."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from freshet.ports import Progress, silent
+from freshet.replay.off_policy import expecting
+from freshet.replay.off_policy.decisions import Decisions, Engaged
+from freshet.replay.off_policy.expecting import Expected
+from freshet.replay.off_policy.players import Player
+from freshet.serving.choosing import Policy
+from freshet.serving.recall import Recalled
+from freshet.types import Strategy
+
+NEAR = 1e-6
+"""Propensities that differ by less are the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A way to answer: a release by number, what of it, and how it explores."""
+
+    release: int
+    strategy: Strategy
+    policy: Policy
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What is needed to answer again.
+
+    Attributes:
+        players: by number of release.
+        ids: (N,) stable ids of the interests that the models speak of, in the order of their indices.
+        models: of rewards, for each fold of users.
+    """
+
+    players: Mapping[int, Player]
+    ids: NDArray[np.int32]
+    models: Sequence[Expected]
+    _size: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        most = max([self.ids, *(player.release.interests.ids for player in self.players.values())], key=max)
+        object.__setattr__(self, "_size", int(max(most)) + 1)
+
+    def chances(self, way: Way, seen: Recalled, now: int) -> NDArray[np.float64]:
+        """(ids,) probability of each interest, by stable id, to stand first."""
+        player = self.players[way.release]
+        found = np.zeros(self._size)
+        found[player.release.interests.ids] = player.chances(way.strategy, way.policy, seen, now)
+        return found
+
+    def rewards(self, user: int, last: int) -> NDArray[np.float64]:
+        """(ids,) expected reward of each interest after a last one, all by stable id; -1 = none."""
+        model = self.models[int(expecting.fold_of(np.array([user], np.uint64))[0])]
+        place = np.flatnonzero(self.ids == last)
+        rewards = model.of(int(place[0]) if len(place) else -1)
+        found = np.full(self._size, rewards.mean())
+        found[self.ids] = rewards
+        return found
+
+
+@dataclass(frozen=True)
+class Again:
+    """n decisions and T ways, looked at again.
+
+    Attributes:
+        same: (n,) whether the user's context came out as it was logged; where not, nothing else is told.
+        reproduced: (n,) whether the propensity did as well.
+        chance: (T, n) of what was shown.
+        unseen: (T, n) of all that the logging policy would not have shown.
+        expected: (T, n) reward by the model over all that the way may show; `model`: (n,) of what was shown.
+    """
+
+    same: NDArray[np.bool_]
+    reproduced: NDArray[np.bool_]
+    chance: NDArray[np.float64]
+    unseen: NDArray[np.float64]
+    expected: NDArray[np.float64]
+    model: NDArray[np.float64]
+
+
+def look_again(
+    asked: Decisions,
+    engaged: Engaged,
+    logged: Sequence[Way],
+    ways: Sequence[Way],
+    bench: Bench,
+    progress: Progress = silent,
+) -> Again:
+    """Answer every decision again, in the order of time.
+
+    Args:
+        logged: n ways in which the decisions were made.
+        ways: to be estimated.
+    """
+    size = len(asked)
+    shape = len(ways), size
+    found = Again(
+        np.zeros(size, bool),
+        np.zeros(size, bool),
+        np.zeros(shape),
+        np.zeros(shape),
+        np.zeros(shape),
+        np.zeros(size),
+    )
+    for row, was in enumerate(logged):
+        now, user, shown = int(asked.time[row]), int(asked.user[row]), int(asked.shown[row])
+        ids, times = engaged.before(user, now)
+        seen = {
+            number: bench.players[number].recall(ids, times, now, user)
+            for number in {was.release, *(way.release for way in ways)}
+        }
+        context = asked.context[row]
+        if bench.players[was.release].context(seen[was.release]) == context:
+            chances = bench.chances(was, seen[was.release], now)
+            rewards = bench.rewards(user, (-1, *context)[-1])
+            found.same[row] = True
+            found.reproduced[row] = abs(chances[shown] - asked.propensity[row]) < NEAR
+            found.model[row] = rewards[shown]
+            for place, way in enumerate(ways):
+                other = bench.chances(way, seen[way.release], now)
+                found.chance[place, row] = other[shown]
+                found.unseen[place, row] = other[chances <= 0].sum()
+                found.expected[place, row] = other @ rewards
+        if row % 1000 == 999 or row == size - 1:
+            progress(row + 1, size)
+    return found

@@ -1,0 +1,227 @@
+"""What other policies would have earned: the log gives serving's own answers again, and estimates hold."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from freshet import pipeline
+from freshet.cli.app import run as command
+from freshet.errors import InputError
+from freshet.replay.off_policy import Found, Target, estimate, expecting
+from freshet.replay.off_policy.decisions import Engaged
+from freshet.serving import Ask, Posted
+from freshet.steps.outcomes import Window
+from freshet.types import AsOf, Outcomes
+from freshet.wiring import kept_state, open_recommender
+from freshet.workspace import Workspace
+from freshet.workspace.experiments import parse_serves
+from tests.steps.conftest import world  # noqa: F401 - fixture
+from tests.steps.world import NOW, copied, refreshed, rewrite, settings, workspace
+
+MOMENT = AsOf.parse("2024-02-14")
+"""A few days after the world changes, so that live signals pay."""
+END = MOMENT.minus(-4)
+WINDOW = Window(MOMENT, END, hours=1, first=True)
+SERVING = "[serving]\nexplore = 0.5\ntemperature = 1.0\n[feedback]\nhours = 1\n[schedule]\nrefresh_days = 7\n"
+DAY = 86_400_000_000
+
+
+def before(events: pa.Table) -> pa.Table:
+    moment = pa.scalar(MOMENT.moment, events["timestamp"].type)
+    return events.filter(pc.less(events["timestamp"], moment))
+
+
+def liked(interest: int) -> float:
+    """Chance that an interest is taken when it is shown."""
+    return (0.1, 0.3, 0.6)[interest % 3]
+
+
+def visits(ws: Workspace, count: int, seed: int = 0) -> None:
+    """People of the log come and are shown one interest, which they take or not; all of it is collected."""
+    rng, core = np.random.default_rng(seed), open_recommender(ws.root)
+    release = core._releases.current
+    items: dict[int, list[str]] = {}
+    for item, place in release.items.items():
+        items.setdefault(int(release.interests.ids[place]), []).append(item)
+    start = int(MOMENT.moment.timestamp()) * 1_000_000
+    times = np.sort(rng.integers(0, 3 * DAY, count)) + start
+    for time in times.tolist():
+        user = f"u{rng.integers(0, 160)}"
+        answer = core.explore(Ask(user, interests=1, items=0, now=time))
+        for offer in answer.interests:
+            if rng.random() < liked(offer.id):
+                item = str(rng.choice(items[offer.id]))
+                core.record([Posted(user, item, time + 1000, 9.0, impression=answer.id)])
+    core.record([Posted("last", next(iter(release.items)), start + 4 * DAY - 1, 9.0)])
+    core.close()
+    state = kept_state(ws.root, ws.config)
+    assert state is not None
+    pipeline.collect_told(ws, state, NOW)
+    state.close()
+
+
+@pytest.fixture(scope="module")
+def fresh(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Workspace:  # noqa: F811
+    """A release of the end of a log, with live signals."""
+    folder = tmp_path_factory.mktemp("cut")
+    ws = workspace(folder / "ws", settings(rewrite(world, folder / "world", before), extra=SERVING))
+    refreshed(ws, MOMENT)
+    release = ws.releases.current()
+    assert release is not None
+    assert release.overlay
+    return ws
+
+
+@pytest.fixture(scope="module")
+def visited(fresh: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    ws = copied(fresh, tmp_path_factory.mktemp("visited") / "ws")
+    visits(ws, 1500)
+    return ws
+
+
+def looked(ws: Workspace, *policies: str, explore: float = 0.5, limit: int = 100_000) -> Found:
+    targets = tuple(Target(parse_serves(policy), explore, 1.0) for policy in policies)
+    with ws.run("estimate") as run:
+        return estimate(ws, run, targets, WINDOW, limit)
+
+
+def test_the_log_gives_every_answer_again_and_the_logging_policy_its_own_rate(visited: Workspace) -> None:
+    found = looked(visited, "follow")
+    assert found.rows > 1000
+    assert found.elsewhere == 0
+    assert found.reproduced == 1.0
+    [own] = found.policies
+    assert own.refused == ""
+    for result in (own.ips, own.self_normalised):
+        assert result.value.value == pytest.approx(found.logged[0], abs=1e-6)
+        assert abs(result.lift.value) < 1e-6
+    assert own.doubly_robust.support.effective == pytest.approx(found.rows, rel=1e-6)
+    assert own.doubly_robust.support.unseen == 0
+    assert own.doubly_robust.value.value == pytest.approx(found.logged[0], abs=0.02)
+
+
+def test_another_release_or_strategy_is_estimated_within_its_interval(visited: Workspace) -> None:
+    from freshet.replay.off_policy import estimating
+
+    policies = ("hybrid", "popularity", "release:1/counts-live", "follow")
+    found = looked(visited, *policies, explore=0.9)
+    truth = _truth(visited, estimating, policies)
+    for one, rate in zip(found.policies, truth, strict=True):
+        for result in (one.ips, one.self_normalised, one.doubly_robust):
+            error = np.sqrt(result.value.variance)
+            assert abs(result.value.value - rate) < 3.5 * error, str(one.target.serves)
+            assert error < 0.05
+    assert not any(one.refused for one in found.policies)
+
+
+def _truth(ws: Workspace, estimating, policies: tuple[str, ...]) -> list[float]:
+    """Mean chance that what each policy shows first is taken, over the same visits."""
+    kept = {}
+    actual = estimating.look_again
+
+    def known(asked, engaged, logged, ways, bench, progress):
+        rewards = np.array([liked(int(id)) for id in bench.ids])
+        model = expecting.Expected(rewards, np.zeros(0, np.int64), np.zeros(0))
+        kept["again"] = actual(asked, engaged, logged, ways, replace(bench, models=(model, model)), progress)
+        return kept["again"]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(estimating, "look_again", known)
+        looked(ws, *policies, explore=0.9)
+    return [float(row.mean()) for row in kept["again"].expected]
+
+
+def test_what_was_never_explored_is_refused(fresh: Workspace, tmp_path: Path) -> None:
+    text = (fresh.root / "freshet.toml").read_text().replace("explore = 0.5", "explore = 0.0")
+    ws = copied(fresh, tmp_path / "ws", text)
+    visits(ws, 400)
+    same, other = looked(ws, "follow", "popularity", explore=0.0).policies
+    assert same.refused == ""
+    assert "could have been logged" in other.refused
+    unseen = other.doubly_robust.support.unseen
+    assert unseen is not None
+    assert unseen > 0.3
+
+
+def test_a_sample_of_users_is_looked_at_where_there_are_many(visited: Workspace) -> None:
+    everything, some = looked(visited, "follow"), looked(visited, "follow", limit=400)
+    assert 100 < some.rows < 800 < everything.rows
+    assert some.users < everything.users
+    assert some.reproduced == 1.0
+
+
+def test_nothing_shown_is_said(fresh: Workspace) -> None:
+    with pytest.raises(InputError, match="nothing was shown to named users"):
+        looked(fresh, "follow")
+
+
+def test_the_command_tells_all_of_it(visited: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+    call = ["experiment", "estimate", "-w", str(visited.root), "--policy", "follow", "--policy", "popularity"]
+    assert command([*call, "--json", "--days", "4"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    follow, popularity = told["policies"]
+    assert told["reproduced"] == 1.0
+    assert follow["ips"]["rate"]["value"] == pytest.approx(told["logged"]["value"], abs=1e-6)
+    assert popularity["policy"] == "popularity"
+    since = str((MOMENT.moment + timedelta(days=1)).date())
+    assert command([*call, "--since", since, "--explore", "0.0"]) == 0
+    shown = capsys.readouterr().out
+    assert f"since {since}" in shown
+    assert "doubly robust" in shown or "refused" in shown
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.integers(0, 4), st.integers(0, 20)), max_size=40),
+    st.integers(0, 3),
+    st.integers(0, 21),
+)
+def test_engagements_are_those_strictly_before(
+    rows: list[tuple[int, int, int]], user: int, moment: int
+) -> None:
+    columns = np.array(rows, np.int64).reshape(-1, 3)
+    made = Engaged.of(columns[:, 0].astype(np.uint64), columns[:, 1].astype(np.int32), columns[:, 2])
+    ids, times = made.before(user, moment)
+    expected = sorted((when, what) for who, what, when in rows if who == user and when < moment)
+    assert sorted(zip(times.tolist(), ids.tolist(), strict=True)) == expected
+
+
+def rewards(size: int, seed: int = 0) -> Outcomes:
+    rng = np.random.default_rng(seed)
+    shown = rng.integers(0, 3, size).astype(np.int16)
+    last = rng.integers(-1, 3, size).astype(np.int16)
+    chance = 0.2 + 0.2 * shown + 0.1 * (shown == last)
+    return Outcomes(
+        last[:, None],
+        shown,
+        np.zeros(size, np.int32),
+        np.zeros(size),
+        rng.random(size) < chance,
+        np.arange(size),
+        rng.integers(0, 2**60, size).astype(np.uint64),
+    )
+
+
+def test_the_model_of_rewards_finds_the_rates() -> None:
+    model = expecting.fit(rewards(30_000), 4)
+    assert model.of(-1)[:3] == pytest.approx([0.2, 0.4, 0.6], abs=0.03)
+    assert model.of(2)[:3] == pytest.approx([0.2, 0.4, 0.7], abs=0.03)
+    assert model.of(1)[3] == pytest.approx(0.41, abs=0.03), "never shown: the rate of all"
+
+
+def test_users_rewards_do_not_enter_the_model_that_speaks_of_them() -> None:
+    rows = rewards(2000)
+    fold = expecting.fold_of(rows.user)
+    other = replace(rows, reward=np.where(fold == 0, ~rows.reward, rows.reward))
+    for one in range(expecting.FOLDS):
+        same = np.array_equal(expecting.crossed(rows, 3)[one].base, expecting.crossed(other, 3)[one].base)
+        assert same == (one == 0)
