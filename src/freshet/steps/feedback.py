@@ -67,7 +67,7 @@ def wanted(ws: Workspace) -> bool:
 
 def rule_of(ws: Workspace) -> str:
     """Which events are satisfied outcomes."""
-    return ws.config.events.positive
+    return ws.config.experiments.satisfied or ws.config.events.positive
 
 
 def of_table(ws: Workspace, made: Artifact) -> str:
