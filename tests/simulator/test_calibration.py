@@ -1,0 +1,46 @@
+"""Calibration finds back what a world was made with, and says how far apart others are."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from freshet.simulator import World
+from freshet.simulator.calibration import Rates, distance, simulated
+from freshet.simulator.slot import Habits
+
+WORLD = World(
+    themes=20, items=60, users=250, days=134, trends=0.5, contrast=1.0, drift_size=0.8, turnover_days=20.0
+)
+
+
+@pytest.fixture(scope="module")
+def worlds() -> dict[str, World]:
+    return {
+        "same": WORLD,
+        "steady": replace(WORLD, drift_size=0.0, trends=0.0),
+        "flat": replace(WORLD, contrast=0.1),
+    }
+
+
+def test_a_world_lies_nearest_to_itself_and_drift_is_told_from_none(worlds: dict[str, World]) -> None:
+    log = simulated(replace(WORLD, seed=50), Habits(), 50.0, 20)
+    assert log.support == pytest.approx(50, rel=0.1)
+    found = {
+        name: [simulated(replace(one, seed=seed), Habits(), log.support, 20) for seed in (51,)]
+        for name, one in worlds.items()
+    }
+    away = {name: distance(log, one) for name, one in found.items()}
+    assert away["same"] < away["steady"]
+    assert away["same"] < away["flat"]
+    steady = found["steady"][0]
+    assert all(abs(kept - 1) < 2 * noise for kept, noise in zip(steady.kept, steady.noise, strict=True))
+    assert min(log.kept) < 0.8
+    assert log.popular[0] > steady.popular[0]
+
+
+def test_rates_go_into_a_world_and_come_back() -> None:
+    rates = Rates(0.5, 0.7, 0.3, 12.0)
+    assert Rates.of(rates.set(WORLD)) == rates
+    assert rates.set(WORLD).themes == WORLD.themes
