@@ -103,7 +103,7 @@ def carried_out(plan: Plan, folder: Path, planner: str, seconds: float) -> dict[
     from freshet.cli.screen import Screen
     from freshet.durable import write_json
     from freshet.simulator import SIMULATED, loop
-    from freshet.simulator.figures import figures
+    from freshet.simulator.figures import figures, sessions_before
     from freshet.simulator.plan import chosen
 
     if folder.exists():
@@ -120,7 +120,8 @@ def carried_out(plan: Plan, folder: Path, planner: str, seconds: float) -> dict[
             "planner": planner,
             "days": plan.days,
             "refreshes": list(plan.refreshes),
-            "arms": figures(offers, plan.arms, plan.days),
+            "order": list(plan.arms),
+            "arms": figures(offers, plan.arms, plan.days, sessions_before(people, plan.preset.history)),
         }
     plain = answers.plain(found)
     write_json(folder / "figures.json", plain)
@@ -150,8 +151,8 @@ def calibrated(log: Path, world: str, chosen: Preset) -> dict[str, Any]:
 
 def told(found: dict[str, Any]) -> list[str]:
     """Lines for people."""
-    arms = found["arms"]
-    control = next(iter(arms))
+    arms = {name: found["arms"][name] for name in found["order"]}
+    control = found["order"][0]
     lines = [
         found["simulated"],
         f"{found['world']['name']} world, drift {found['world']['drift']}, seed {found['world']['seed']}; "
@@ -168,15 +169,19 @@ def told(found: dict[str, Any]) -> list[str]:
         )
     for name, arm in arms.items():
         if name != control:
-            lines += ["", f"{name} against {control}, relative, 95 % intervals by user:"]
+            lines += [
+                "",
+                f"{name} against {control}, relative, 95 % intervals by user (CUPED by sessions before):",
+            ]
             for key, said in (
-                ("satisfied", "satisfied outcomes per user"),
-                ("negative", "negative interactions per user"),
-                ("expected", "the same, true chances (known here alone): satisfied"),
-                ("expected_negative", "negative"),
+                ("satisfied", "satisfied outcomes"),
+                ("negative", "negative interactions"),
+                ("expected", "true chance of a satisfied one"),
+                ("expected_negative", "true chance of a negative one"),
             ):
-                one = arm["effect"][key]["per_user"]
-                lines.append(f"  {said:55s} {_signed(one)}")
+                one = arm["effect"][key]
+                shares = f"per impression {_signed(one['per_impression'])}"
+                lines.append(f"  {said:30s} per user {_signed(one['per_user_cuped']):24s} {shares}")
     return lines
 
 

@@ -6,13 +6,16 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from freshet.experiments import Moments, effect
+from freshet.experiments import Effect, Moments, effect
 from freshet.simulator.offers import Offers
+from freshet.simulator.people import People
 from freshet.simulator.sampling import Floats, Ints
 from freshet.simulator.slot import OUTCOMES, TAKEN
 
-LOWER_IS_BETTER = ("negative", "dissatisfied", "regret")
+BEFORE_DAYS = 28
+"""Before the experiment, in which a person's sessions are counted."""
 _DISLIKED = OUTCOMES.index("disliked")
 
 
@@ -31,61 +34,87 @@ def per_offer(offers: Offers) -> dict[str, Floats]:
     }
 
 
-def figures(offers: Offers, arms: Sequence[str], days: int) -> dict[str, Any]:
-    """Everything about every arm, and every other arm's effect against the first."""
+def sessions_before(people: People, day: int) -> Ints:
+    """(users,) how often each person came in the weeks before a day of the world."""
+    hours = range((day - BEFORE_DAYS) * 24, day * 24)
+    came = np.concatenate([people.coming(hour)[0] for hour in hours])
+    return np.bincount(came, minlength=people.world.users)
+
+
+def figures(offers: Offers, arms: Sequence[str], days: int, before: Ints) -> dict[str, Any]:
+    """Everything about every arm, and every other arm's effect against the first.
+
+    Args:
+        days: of the experiment.
+        before: (users,) a covariate from before it, `sessions_before`.
+    """
     adds = per_offer(offers)
     found: dict[str, Any] = {}
     for place, name in enumerate(arms):
         rows = offers.arm == place
-        n = int(rows.sum())
         users = len(np.unique(offers.user[rows]))
-        asked = offers.survey[rows][offers.survey[rows] > 0]
+        asked = offers.survey[rows & (offers.survey > 0)]
         found[name] = {
             "users": users,
-            "impressions": n,
+            "impressions": int(rows.sum()),
             "explored": _mean(offers.explored[rows]),
             "surveys": len(asked),
             "survey_mean": _mean(asked),
             "per_user": {key: float(value[rows].sum()) / max(1, users) for key, value in adds.items()},
             "per_impression": {key: _mean(value[rows]) for key, value in adds.items()},
             "best_per_impression": _mean(offers.best[rows]),
-            "by_day": _by_day(offers, rows, adds, days),
+            "by_day": [_day(rows & (offers.day == day), adds, day) for day in range(1, days + 1)],
         }
         if place:
-            found[name]["effect"] = {key: _effect(offers, value, place) for key, value in adds.items()}
+            found[name]["effect"] = {key: _effects(offers, adds[key], place, before) for key in adds}
+            found[name]["effect_by_day"] = [
+                _on_day(offers, adds["satisfied"], place, day) for day in range(1, days + 1)
+            ]
     return found
 
 
-def moments(offers: Offers, value: Floats, arm: int, per: str = "user") -> Moments:
-    """Moments over the users of an arm; `per` impression gives the ratio to their number of impressions."""
-    rows = offers.arm == arm
-    _, user = np.unique(offers.user[rows], return_inverse=True)
-    total, shown = np.bincount(user, value[rows]), np.bincount(user)
-    return Moments.of(np.column_stack([total, np.ones(len(shown)) if per == "user" else shown]))
+def moments(
+    offers: Offers, value: Floats, rows: NDArray[np.bool_], per: str = "user", before: Ints | None = None
+) -> Moments:
+    """Moments over the users behind some offers; `per` impression = a ratio to their number of offers."""
+    who, user = np.unique(offers.user[rows], return_inverse=True)
+    total, shown = np.bincount(user, value[rows], len(who)), np.bincount(user, minlength=len(who))
+    columns = [total, shown if per == "impression" else np.ones(len(who))]
+    return Moments.of(np.column_stack([*columns, before[who]] if before is not None else columns))
 
 
-def _effect(offers: Offers, value: Floats, arm: int) -> dict[str, Any]:
-    """Relative effect on the sum per user and on the share of impressions, 95 % intervals by user."""
+def _effects(offers: Offers, value: Floats, arm: int, before: Ints) -> dict[str, Any]:
+    """Relative effect on the sum per user, the same with CUPED, and on the share of impressions."""
+    control, treated = offers.arm == 0, offers.arm == arm
     told = {}
-    for per in ("user", "impression"):
-        found = effect(moments(offers, value, 0, per), moments(offers, value, arm, per))
-        told[f"per_{per}"] = {
-            "relative": found.relative.value,
-            "low": found.relative.low,
-            "high": found.relative.high,
-            "p": found.p,
-        }
+    for name, per, covariate in (
+        ("per_user", "user", None),
+        ("per_user_cuped", "user", before),
+        ("per_impression", "impression", None),
+    ):
+        first, second = (moments(offers, value, rows, per, covariate) for rows in (control, treated))
+        told[name] = _relative(effect(first, second, adjusted=covariate is not None))
     return told
 
 
-def _by_day(offers: Offers, rows: Ints, adds: dict[str, Floats], days: int) -> list[dict[str, Any]]:
-    found = []
-    for day in range(1, days + 1):
-        today = rows & (offers.day == day)
-        means = {key: _mean(value[today]) for key, value in adds.items()}
-        found.append({"day": day, "impressions": int(today.sum()), **means})
-    return found
+def _on_day(offers: Offers, value: Floats, arm: int, day: int) -> dict[str, Any]:
+    """Relative effect of one day on the share of impressions."""
+    today = offers.day == day
+    first, second = (
+        moments(offers, value, today & (offers.arm == place), "impression") for place in (0, arm)
+    )
+    return {"day": day, **_relative(effect(first, second))}
 
 
-def _mean(values: Any) -> float | None:
+def _relative(found: Effect) -> dict[str, Any]:
+    one = found.relative
+    return {"relative": one.value, "low": one.low, "high": one.high, "variance": one.variance, "p": found.p}
+
+
+def _day(today: NDArray[np.bool_], adds: dict[str, Floats], day: int) -> dict[str, Any]:
+    means = {key: _mean(value[today]) for key, value in adds.items()}
+    return {"day": day, "impressions": int(today.sum()), **means}
+
+
+def _mean(values: NDArray[Any]) -> float | None:
     return float(np.mean(values)) if len(values) else None

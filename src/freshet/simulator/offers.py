@@ -48,6 +48,11 @@ class Offers:
         """All rows, in the order given."""
         return cls(*(np.concatenate([getattr(part, one.name) for part in parts]) for one in fields(cls)))
 
+    @classmethod
+    def of_table(cls, table: pa.Table) -> Offers:
+        """Offers as `table` wrote them."""
+        return cls(*(table[one.name].to_numpy() for one in fields(cls)))
+
     def table(self) -> pa.Table:
         """A column for each attribute."""
         return pa.table({one.name: getattr(self, one.name) for one in fields(self)})

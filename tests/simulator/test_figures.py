@@ -1,0 +1,73 @@
+"""Figures of offers whose answers are known by hand, and an effect that is known by construction."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from freshet.simulator.figures import figures, sessions_before
+from freshet.simulator.offers import Offers
+from freshet.simulator.people import People
+from freshet.simulator.slot import Habits
+from freshet.simulator.world import World
+
+
+def offers_of(user, arm, outcome, expected, best, day=None) -> Offers:
+    n = len(user)
+    none = np.zeros(n, np.int64)
+    return Offers(
+        np.array(user),
+        np.array(arm),
+        np.array(day) if day is not None else none + 1,
+        none,
+        none + 1,
+        none > 0,
+        np.array(outcome),
+        none,
+        np.array(expected, float),
+        np.array(best, float),
+        np.full(n, 0.1),
+    )
+
+
+def test_figures_by_hand() -> None:
+    found = figures(
+        offers_of([0, 0, 1, 2], [0, 0, 0, 1], [0, 3, 2, 1], [0.2, 0.3, 0.1, 0.4], [0.5, 0.5, 0.1, 0.4]),
+        ("static", "hybrid"),
+        1,
+        np.array([3, 1, 2]),
+    )
+    static, hybrid = found["static"], found["hybrid"]
+    assert (static["users"], static["impressions"], hybrid["users"]) == (2, 3, 1)
+    assert static["per_user"]["satisfied"] == 0.5  # one of two people completed one
+    assert static["per_impression"]["negative"] == pytest.approx(1 / 3)
+    assert static["per_impression"]["regret"] == pytest.approx((0.3 + 0.2 + 0) / 3)
+    assert hybrid["per_user"] == pytest.approx(
+        {"satisfied": 1, "negative": 0, "expected": 0.4, "regret": 0, "expected_negative": 0.1}
+    )
+    assert found["hybrid"]["effect"]["satisfied"]["per_user"]["relative"] == pytest.approx(1.0)
+    assert "effect" not in static
+
+
+def test_a_known_effect_is_found_and_cuped_narrows_its_interval() -> None:
+    rng = np.random.default_rng(1)
+    rate = rng.lognormal(1.0, 0.8, 4000)
+    shown = rng.poisson(rate) + 1
+    user = np.repeat(np.arange(4000), shown)
+    arm = (user % 2).astype(np.int64)
+    chance = np.where(arm == 1, 0.3, 0.2)
+    outcome = np.where(rng.random(len(user)) < chance, 0, 2)
+    made = offers_of(user, arm, outcome, chance, np.full(len(user), 0.5), day=np.ones(len(user), np.int64))
+    effect = figures(made, ("a", "b"), 1, rng.poisson(4 * rate))["b"]["effect"]["satisfied"]
+    for found in effect.values():
+        assert found["low"] < 0.5 < found["high"]
+        assert found["low"] > 0.2
+    wide, narrow = (effect[key]["variance"] for key in ("per_user", "per_user_cuped"))
+    assert narrow < 0.7 * wide
+
+
+def test_sessions_before_are_those_that_came() -> None:
+    people = People(World(themes=8, items=80, users=50, days=40), Habits())
+    found = sessions_before(people, 30)
+    assert found.sum() == sum(len(people.coming(hour)[0]) for hour in range(2 * 24, 30 * 24))
+    assert len(found) == 50
