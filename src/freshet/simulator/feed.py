@@ -110,10 +110,11 @@ def _told(offers: Offers, answers: Sequence[Answer], times: Sequence[int]) -> li
     rows = zip(user_ids(offers.user), answers, times, offers.outcome, offers.survey, strict=True)
     posted = []
     for user, answer, time, outcome, said in rows:
-        seen = [(_ACTS, float(VALUES[outcome]), OUTCOMES[outcome])]
+        acted: dict[str, str | float | bool] = {"outcome": OUTCOMES[outcome]}
+        seen = [(_ACTS, float(VALUES[outcome]), acted)]
         if said:
-            seen.append((_SAYS, float(said), SURVEY))
-        for after, value, what in seen:
-            moment, told = time + after * SECOND, {"outcome": what}
+            seen.append((_SAYS, float(said), {"outcome": SURVEY, "survey": float(said)}))
+        for after, value, told in seen:
+            moment = time + after * SECOND
             posted.append(Posted(user, _item(answer), moment, value, impression=answer.id, columns=told))
     return posted

@@ -76,4 +76,9 @@ def chosen(plan: Plan, planner: str, seconds: float) -> dict[str, dict[str, Any]
         "sequence": {"use": local, "max_seconds": seconds / 2},
         "ranker": {"use": True, "max_seconds": seconds / 4},
         "table": {"max_churn": 1.0},
+        "experiments": {
+            "satisfied": "outcome in ('completed', 'liked')",
+            "dissatisfied": "outcome = 'disliked'",
+            "negative": "outcome = 'disliked'",
+        },
     }
