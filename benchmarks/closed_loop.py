@@ -25,7 +25,7 @@ import numpy as np
 from scipy.stats import norm
 from scipy.stats import t as student
 
-FIGURES = ("satisfied", "negative", "expected", "expected_negative", "regret")
+FIGURES = ("satisfied", "negative", "expected", "expected_negative", "regret", "worth")
 SCALES = ("per_user", "per_user_cuped", "per_impression")
 
 

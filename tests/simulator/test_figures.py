@@ -43,7 +43,7 @@ def test_figures_by_hand() -> None:
     assert static["per_impression"]["negative"] == pytest.approx(1 / 3)
     assert static["per_impression"]["regret"] == pytest.approx((0.3 + 0.2 + 0) / 3)
     assert hybrid["per_user"] == pytest.approx(
-        {"satisfied": 1, "negative": 0, "expected": 0.4, "regret": 0, "expected_negative": 0.1}
+        {"satisfied": 1, "negative": 0, "expected": 0.4, "regret": 0, "expected_negative": 0.1, "worth": 1}
     )
     assert found["hybrid"]["effect"]["satisfied"]["per_user"]["relative"] == pytest.approx(1.0)
     assert "effect" not in static

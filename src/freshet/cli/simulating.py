@@ -178,6 +178,7 @@ def told(found: dict[str, Any]) -> list[str]:
                 ("negative", "negative interactions"),
                 ("expected", "true chance of a satisfied one"),
                 ("expected_negative", "true chance of a negative one"),
+                ("worth", "true worth beside the best"),
             ):
                 one = arm["effect"][key]
                 shares = f"per impression {_signed(one['per_impression'])}"

@@ -24,6 +24,7 @@ def per_offer(offers: Offers) -> dict[str, Floats]:
 
     satisfied: it was completed or liked. negative: it was disliked. expected, expected_negative: the true
     chances of these. regret: how much higher the chance of a satisfied outcome was with the best theme.
+    worth: the true chance divided by that of the best theme: what was chosen, whoever the person was.
     """
     return {
         "satisfied": TAKEN[offers.outcome].astype(np.float64),
@@ -31,6 +32,7 @@ def per_offer(offers: Offers) -> dict[str, Floats]:
         "expected": offers.expected,
         "regret": offers.best - offers.expected,
         "expected_negative": offers.disliked,
+        "worth": offers.expected / offers.best,
     }
 
 
