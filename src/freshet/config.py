@@ -16,6 +16,7 @@ from freshet.errors import ConfigError
 Positive = Annotated[int, Field(ge=1)]
 HalfLife = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Days = Positive | Literal["ever"]
+Share = Annotated[float, Field(gt=0, lt=1)]
 Auto = Literal["auto"]
 
 
@@ -429,12 +430,10 @@ class ExperimentsConfig(_Section):
     negative: str = Field(
         "", description="rule: which events are negative interactions, such as hiding; empty = not measured"
     )
-    smallest_effect: float = Field(
-        0.01,
-        gt=0,
-        lt=1,
-        description="relative effect that is worth finding: always-valid intervals are narrowest about where "
-        "it would be found; to be chosen before an experiment starts",
+    smallest_effect: Share | Auto = Field(
+        "auto",
+        description="relative effect worth finding: always-valid intervals are narrowest where it would be "
+        "found; auto = what users active in the 4 weeks before the start can show; never changed afterwards",
     )
     metrics: tuple[MetricConfig, ...] = Field(
         (), description="`[[experiments.metrics]]`: metrics beside the ready set"

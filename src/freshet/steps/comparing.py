@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -20,7 +20,7 @@ Verdict = Literal[
     "better", "worse", "better at the planned end", "worse at the planned end", "unclear", "no figure"
 ]
 
-_FOUND = 1.959964 + 0.841621
+FOUND = 1.959964 + 0.841621
 """Standard errors that an effect must measure to be found with a power of 80 %."""
 
 
@@ -48,6 +48,7 @@ class Compared:
         always: its interval that holds at every look.
         p, p_always: of no effect, for the same two ways to look; `holm` of each: adjusted for all metrics.
         detectable: relative effect that is found with a power of 80 % by now.
+        sought: relative effect about which the interval at every look is narrowest.
         saved: share of variance that what users did before took away (CUPED).
         note: why a figure is missing or rough.
         daily, cumulative: the same by day, and of all days so far.
@@ -65,6 +66,7 @@ class Compared:
     p_always: float
     p_always_holm: float
     detectable: float
+    sought: float
     saved: float
     verdict: Verdict
     note: str
@@ -80,17 +82,21 @@ def ratio_of_users(measured: Measured) -> SampleRatio:
 
 
 def compare(
-    measured: Measured, smallest_effect: float, level: float = 0.95, *, adjusted: bool = True
+    measured: Measured,
+    worth_finding: Callable[[str, str], float],
+    level: float = 0.95,
+    *,
+    adjusted: bool = True,
 ) -> list[Compared]:
     """Every arm but control against control, by every metric.
 
     Args:
-        smallest_effect: relative effect worth finding, chosen beforehand; see `sequential.mixing`.
+        worth_finding: relative effect worth finding of (metric, arm), chosen beforehand: always-valid
+            intervals are narrowest where it would be found (see `sequential.mixing`).
         adjusted: use what users did before the start (CUPED), where the log holds it.
     """
-    t = mixing((smallest_effect / _FOUND) ** 2, level)
     found = [
-        _compared(measured, metric, place, t, level, adjusted)
+        _compared(measured, metric, place, worth_finding, level, adjusted)
         for metric in measured.metrics
         for place in range(1, len(measured.experiment.arms))
     ]
@@ -98,8 +104,16 @@ def compare(
 
 
 def _compared(
-    measured: Measured, metric: Metric, place: int, t: float, level: float, adjusted: bool
+    measured: Measured,
+    metric: Metric,
+    place: int,
+    worth_finding: Callable[[str, str], float],
+    level: float,
+    adjusted: bool,
 ) -> Compared:
+    arm = measured.experiment.arms[place].name
+    sought = worth_finding(metric.name, arm)
+    t = mixing((sought / FOUND) ** 2, level)
     moments = measured.moments[metric.name]
     effects = [_effect(day.cumulative, place, level, adjusted) for day in moments]
     values = np.array([one.relative.value for one in effects])
@@ -111,7 +125,7 @@ def _compared(
     last, end = effects[-1], moments[-1].cumulative
     return Compared(
         metric.name,
-        measured.experiment.arms[place].name,
+        arm,
         _three(ratio(end[0], level)),
         _three(ratio(end[place], level)),
         last.relative.value,
@@ -121,7 +135,8 @@ def _compared(
         math.nan,
         float(p_always[-1]),
         math.nan,
-        _FOUND * math.sqrt(last.relative.variance) if last.relative.variance >= 0 else math.nan,
+        FOUND * math.sqrt(last.relative.variance) if last.relative.variance >= 0 else math.nan,
+        sought,
         last.saved,
         "unclear",
         last.note,

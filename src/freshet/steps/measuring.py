@@ -65,14 +65,27 @@ def measure(
     log = EventLog(ws.source).snapshot().days
     with tempfile.TemporaryDirectory() as scratch, database(Path(scratch)) as db:
         shown = exposures(db, ws.source, experiment)
-        for one in metrics:
-            lacking(log, one)
-        days = _days(experiment, shown, log)
-        span = experiment.start, min(_midnight(days[-1]) + DAY, experiment.stop or 1 << 62)
-        counting = _Counting(db, shown, log, [one for one in metrics if one.kind == "events"], span)
-        kinds: list[Kind] = [one.kind for one in metrics if one.kind != "events"]
-        exploring = explored(db, ws, log, kinds, shown.users, span, progress("exploration")) if kinds else {}
-        return _added_up(metrics, counting, exploring, days, progress("days"))
+        return measured(ws, db, shown, log, _days(experiment, shown, log), metrics, progress)
+
+
+def measured(
+    ws: Workspace,
+    db: duckdb.DuckDBPyConnection,
+    shown: Exposures,
+    log: Sequence[DayFile],
+    days: Sequence[date],
+    metrics: Sequence[Metric],
+    progress: Callable[[str], Progress] = lambda _: silent,
+) -> Measured:
+    """The same of users whose exposures are known; raises as `measure` does."""
+    for one in metrics:
+        lacking(log, one)
+    experiment = shown.experiment
+    span = experiment.start, min(midnight(days[-1]) + DAY, experiment.stop or 1 << 62)
+    counting = _Counting(db, shown, log, [one for one in metrics if one.kind == "events"], span)
+    kinds: list[Kind] = [one.kind for one in metrics if one.kind != "events"]
+    exploring = explored(db, ws, log, kinds, shown.users, span, progress("exploration")) if kinds else {}
+    return _added_up(metrics, counting, exploring, days, progress("days"))
 
 
 class _Counting:
@@ -133,11 +146,11 @@ def _added_up(
     tallies = {one.name: Tally(users, arms, past[one.name], one.per == "user") for one in metrics}
     moments: dict[str, list[DayMoments]] = {one.name: [] for one in metrics}
     for done, day in enumerate(days):
-        end = min(_midnight(day) + DAY, counting.span[1])
+        end = min(midnight(day) + DAY, counting.span[1])
         added = counting.on(day)
         for one in metrics:
             if one.kind != "events":
-                y, d = exploring[one.kind].between(_midnight(day), end, len(users))
+                y, d = exploring[one.kind].between(midnight(day), end, len(users))
                 added[one.name] = Added(y, None if one.per == "user" else d)
             some = added[one.name]
             moments[one.name].append(tallies[one.name].add(end, some.y, some.d))
@@ -162,5 +175,6 @@ def _days(experiment: Experiment, shown: Exposures, log: Sequence[DayFile]) -> l
     return [first + timedelta(days=n) for n in range((last - first).days + 1)]
 
 
-def _midnight(day: date) -> int:
+def midnight(day: date) -> int:
+    """The beginning of a UTC day in microseconds since 1970."""
     return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 1_000_000

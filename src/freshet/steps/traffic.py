@@ -1,0 +1,192 @@
+"""What a log's traffic can show: its users as if all of them had been in an experiment.
+
+Read from the days before a moment alone, so that what follows from it can be fixed before an experiment.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from pathlib import Path
+
+import duckdb
+import numpy as np
+from numpy.typing import NDArray
+
+from freshet.errors import ConfigError, NotEnoughData
+from freshet.events import DayFile, EventLog, sql
+from freshet.experiments import Baseline, Design, Moments, Span, detectable
+from freshet.experiments.users import Users
+from freshet.ports import Progress, silent
+from freshet.steps.exposures import DAY, Exposures, database, day_of
+from freshet.steps.measures import Metric
+from freshet.steps.measuring import measured, midnight
+from freshet.steps.reactions import BEFORE_DAYS, rows_of
+from freshet.transitions.users import keys
+from freshet.types import Experiment, ExperimentArm, Serves
+from freshet.workspace import Workspace
+
+LENGTHS = (1, 2, 3, 7, 14, 21, 28, 42, 56)
+"""Days an experiment may run, as far as the log holds as many."""
+
+UNKNOWN = 0.05
+"""Relative effect worth finding where the log says nothing from before the start."""
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """Users who were active in the days before a moment, and what they did.
+
+    Attributes:
+        first: of the days, `days` of them.
+        daily: users active on an average day.
+        moments: by metric, of all users active until the end of each day, all days so far.
+        attributed: whether only events that name an impression were counted, where the metric asks for it.
+    """
+
+    first: date
+    days: int
+    daily: float
+    moments: dict[str, tuple[Moments, ...]]
+    attributed: bool
+
+    def spans(self, metric: str, scale: float = 1.0, *, adjusted: bool = True) -> list[Span]:
+        """The metric over windows of growing length.
+
+        Args:
+            scale: users of the experiment for each user here.
+            adjusted: use what users did before.
+        """
+        found = self.moments[metric]
+        return [
+            Span(days, scale * found[days - 1].n, _baseline(found[days - 1], adjusted))
+            for days in LENGTHS
+            if days <= len(found)
+        ]
+
+
+def traffic_before(
+    ws: Workspace,
+    metrics: Sequence[Metric],
+    end: int | None = None,
+    days: int | None = None,
+    *,
+    reactions: bool = True,
+    progress: Callable[[str], Progress] = lambda _: silent,
+) -> Traffic:
+    """Of the days before a moment; by default the last ones of the log, up to 56.
+
+    Args:
+        end: microseconds since 1970 (UTC); rounded down to midnight.
+        days: at most so many.
+        reactions: whether only events that name an impression count, where a metric asks for it and there are
+            any: the days then begin with the first of them.
+
+    Raises:
+        NotEnoughData: the log holds nothing from before.
+        ConfigError: a metric needs impressions, or a column that no event has.
+    """
+    log = EventLog(ws.source).snapshot().days
+    last = date.max if end is None else day_of(end)
+    log = tuple(day for day in log if day.day < last)
+    if not log:
+        raise NotEnoughData("no event lies before that moment", hint="`freshet import` adds to the log")
+    if odd := [one.name for one in metrics if one.per == "impression"]:
+        raise ConfigError(f"how {odd[0]!r} varies can't be told without impressions", hint="plan by another")
+    until = log[-1].day + timedelta(days=1) if end is None else last
+    known = (until - log[0].day).days
+    length = min(days or LENGTHS[-1], max(known - BEFORE_DAYS, known // 2, 1))
+    window = [until - timedelta(days=length - n) for n in range(length)]
+    with tempfile.TemporaryDirectory() as scratch, database(Path(scratch)) as db:
+        inside = [day for day in log if day.day >= window[0]]
+        follows = _first_attributed(db, inside) if reactions else None
+        window = [day for day in window if follows is None or day >= follows]
+        users, daily = _active(db, [day for day in inside if day.day >= window[0]])
+        shown = _everybody(users, window)
+        asked = [one if follows else replace(one, attributed=False) for one in metrics]
+        found = measured(ws, db, shown, log, window, asked, progress)
+    return Traffic(
+        window[0],
+        len(window),
+        daily / len(window),
+        {name: tuple(day.cumulative[0] for day in some) for name, some in found.moments.items()},
+        follows is not None,
+    )
+
+
+def worth_finding(
+    ws: Workspace, experiment: Experiment, metrics: Sequence[Metric]
+) -> Callable[[str, str], float]:
+    """Relative effect worth finding of (metric, arm), by settings and what lies before the start alone."""
+    chosen = ws.config.experiments.smallest_effect
+    if chosen != "auto":
+        return lambda _metric, _arm: chosen
+    countable = [one for one in metrics if one.per != "impression"]
+    try:
+        found = _all_before(ws, countable, experiment.start) if countable else None
+    except NotEnoughData:
+        found = None
+    shares = {arm.name: arm.share for arm in experiment.arms}
+
+    def effect(metric: str, arm: str) -> float:
+        if found is None or metric not in found.moments:
+            return UNKNOWN
+        both = shares[arm] + experiment.control.share
+        span = found.spans(metric, experiment.traffic * both, adjusted=False)[-1]
+        least = detectable(span.baseline, span.users, Design(shares[arm] / both))
+        return least if math.isfinite(least) and least > 0 else UNKNOWN
+
+    return effect
+
+
+def _all_before(ws: Workspace, metrics: Sequence[Metric], start: int) -> Traffic:
+    return traffic_before(ws, metrics, start, BEFORE_DAYS, reactions=False)
+
+
+def _baseline(moments: Moments, adjusted: bool) -> Baseline:
+    found = Baseline.of(moments)
+    return found if adjusted else replace(found, explained=0.0)
+
+
+def _everybody(users: Users, window: Sequence[date]) -> Exposures:
+    """All of them in one arm, exposed by their first event."""
+    start, stop = midnight(window[0]), midnight(window[-1]) + DAY
+    arms = (ExperimentArm("everybody", 1.0, Serves()),)
+    alone = Experiment("traffic", "", arms, 1.0, (), start, began=0, stop=stop)
+    return Exposures(alone, users, tuple(window), (), 0, {})
+
+
+def _active(db: duckdb.DuckDBPyConnection, days: Sequence[DayFile]) -> tuple[Users, int]:
+    """Users with an event in these days, from their first one on; and users of each day, added up."""
+    key, first, total = np.zeros(0, np.uint64), np.zeros(0, np.int64), 0
+    for day in days:
+        query = f'SELECT "user", epoch_us(min("time")) AS first FROM {rows_of(day, ())} GROUP BY "user"'
+        table = db.sql(query).to_arrow_table()
+        seen, when = keys(table["user"]), table["first"].to_numpy()
+        new = ~_among(seen, key)
+        key, first = np.append(key, seen[new]), np.append(first, when[new])
+        order = np.argsort(key)
+        key, first, total = key[order], first[order], total + len(seen)
+    if not len(key):
+        raise NotEnoughData("nobody was active in these days", hint="`freshet import` adds to the log")
+    return Users(key, np.zeros(len(key), np.int8), first), total
+
+
+def _among(keys: NDArray[np.uint64], known: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    """(n,) whether each is among the known ones, which ascend."""
+    if not len(known):
+        return np.zeros(len(keys), bool)
+    place = np.minimum(np.searchsorted(known, keys), len(known) - 1)
+    return np.asarray(known[place] == keys)
+
+
+def _first_attributed(db: duckdb.DuckDBPyConnection, days: Sequence[DayFile]) -> date | None:
+    """The first day with an event that names an impression."""
+    for day in days:
+        query = f"SELECT count(*) FROM {rows_of(day, ('impression',))} WHERE impression <> ''"
+        if sql.row(db, query)[0]:
+            return day.day
+    return None
