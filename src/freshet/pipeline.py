@@ -19,13 +19,25 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from freshet.errors import ArtifactError, ConfigError, NotEnoughData, WrongFormat
+from freshet.errors import ConfigError, NotEnoughData
 from freshet.events import ImportReport
 from freshet.experiments import OwnEvents
 from freshet.ports import Artifact, Planner, State
-from freshet.steps import cadence, churn, experimenting, feedback, overlays, ranking, separating, sequencing
+from freshet.steps import (
+    cadence,
+    churn,
+    experimenting,
+    feedback,
+    guarding,
+    overlays,
+    ranking,
+    rolling,
+    separating,
+    sequencing,
+)
 from freshet.steps.collecting import Collected, collect
 from freshet.steps.counting import Counting
+from freshet.steps.guarding import Guarded
 from freshet.steps.knowledge import Knowledge, learn
 from freshet.steps.late import LatePlanner
 from freshet.steps.publishing import (
@@ -44,7 +56,6 @@ from freshet.steps.sources import committed, import_sources, latest
 from freshet.steps.tuning import accepted, attempted, finetune
 from freshet.types import AsOf, CadenceDecision, Experiment, ExperimentArm
 from freshet.workspace import Record, Release, Run, Workspace
-from freshet.workspace.parts import missing_of, parts_of
 
 
 def run_due(
@@ -65,6 +76,9 @@ def run_due(
     with ws.run("run", str(as_of or "")) as run:
         if state is not None:
             collect(ws, run, state, now)
+            if guarding.guard(ws, run, now).rolled_back:
+                run.say("nothing is refreshed in this run: somebody should look at what did harm")
+                return run.record
         if ws.config.events.files:
             import_sources(ws, run, now)
         end = _end(ws, now if state is not None else None)
@@ -246,14 +260,24 @@ def roll_back(ws: Workspace, number: int | None = None) -> Release:
                 raise ConfigError("there is no earlier release to roll back to", hint="see `freshet history`")
             number = current.previous
         release = ws.releases.get(number)
-        _check_parts(ws, release)
-        with ws.recorded(held, f"rollback {number}") as run, run.step("rollback") as step, run.fenced():
-            step.details = {"from": ws.releases.pointer()}
-            ws.releases.point_to(number)
-            run.record.release = number
-            for lost in missing_of(ws.store, release):
-                run.say(f"release {number} serves without {lost}, which is missing or damaged")
+        rolling.check(ws, release)
+        with ws.recorded(held, f"rollback {number}") as run:
+            rolling.roll_back(ws, run, release)
     return release
+
+
+def check_experiments(ws: Workspace, now: datetime, name: str | None = None) -> tuple[Record, Guarded]:
+    """Only look whether an arm of a running experiment harms what is guarded; stop and roll back if so.
+
+    Args:
+        name: of one experiment; None = all that run.
+
+    Raises:
+        ConfigError: there is no such experiment, or it does not run.
+    """
+    with ws.run(f"experiment check {name or ''}".strip()) as run:
+        found = guarding.guard(ws, run, now, name)
+    return run.record, found
 
 
 def start_experiment(ws: Workspace, experiment: Experiment) -> Record:
@@ -386,19 +410,6 @@ def _was_rolled_back(ws: Workspace, made: Artifact) -> bool:
     served |= {step.details["from"] for r in records for step in r.steps if step.name == "rollback"}
     later = [n for n in ws.releases.numbers() if n > current.number and n in served]
     return any(ws.releases.get(number).table == made.version for number in later)
-
-
-def _check_parts(ws: Workspace, release: Release) -> None:
-    """Raises ArtifactError if a release could not be opened if it served."""
-    try:
-        parts_of(ws.store, release)
-    except WrongFormat:
-        raise
-    except ArtifactError as error:
-        raise ArtifactError(
-            f"release {release.number} can't serve: {error.message}; CURRENT is not moved",
-            hint="`freshet doctor` tells which releases can be opened",
-        ) from None
 
 
 def _planner(ws: Workspace, known: Knowledge, model: Artifact | None) -> LatePlanner | None:

@@ -1,14 +1,16 @@
-"""`freshet experiment power | report`: how long to run, and what came out."""
+"""`freshet experiment power | report | check`: how long to run, what came out, and whether harm is done."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from freshet.cli import answers
-from freshet.cli.options import HERE, AsJson, Here, answer, opened, with_events
+from freshet.cli.options import HERE, AsJson, Here, Wait, answer, opened, with_events
 from freshet.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ def add(experiment: typer.Typer) -> None:
         epilog="Example: `freshet experiment power -w shop --effect 0.1% --metric satisfied "
         "--traffic 200000/day`",
     )(power)
+    experiment.command("check", epilog="Example: `freshet experiment check -w shop rag-refresh`")(check)
     experiment.command("report", epilog="Example: `freshet experiment report -w shop rag-refresh`")(report)
 
 
@@ -149,8 +152,9 @@ def _plan_said(document: dict[str, Any], says: str) -> list[str]:
     log, longest = document["log"], document["spans"][-1]
     lines = [
         says,
-        f"Measured on {log['days']} days of the log from {log['first']} on, {log['users_a_day']:,.0f} users a "
-        f"day; what users did before explains {longest['explained']:.0%} of the variance (CUPED).",
+        f"Measured on {log['days']} days of the log from {log['first']} on, "
+        f"{log['users_a_day']:,.0f} users a day; what users did before explains {longest['explained']:.0%} "
+        "of the variance (CUPED).",
     ]
     if not log["attributed"]:
         lines.append(
@@ -192,6 +196,41 @@ def daily(text: str | None) -> float | None:
     if not number.isdigit() or not int(number):
         raise ConfigError(f"--traffic '{text}' is no number of users a day", hint="write it as 200000/day")
     return float(number)
+
+
+def check(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="One experiment; else all that run.")
+    ] = None,
+    workspace: Here = HERE,
+    wait: Wait = 0.0,
+    as_json: AsJson = False,
+) -> None:
+    """Look whether an arm harms a guardrail, as every `run` does; one that does is stopped."""
+    from freshet import pipeline
+
+    with opened(workspace, wait) as ws:
+        _, found = pipeline.check_experiments(ws, datetime.now(UTC), name)
+        guardrails = [one.metric for one in ws.config.experiments.guardrails]
+    content = asdict(found) | {"guardrails": guardrails}
+    document = answers.document("experiment", content)
+    answer(document, as_json, lambda console: console.print("\n".join(_checked(document)), markup=False))
+
+
+def _checked(document: dict[str, Any]) -> list[str]:
+    from freshet.report.experimented.answer import signed, span
+
+    if not document["guardrails"]:
+        return ["nothing is guarded: [[experiments.guardrails]] in freshet.toml says what no arm may harm"]
+    lines = [
+        f"{one['experiment']}  {one['arm']}  {one['metric']}  {signed(one['effect'])} "
+        f"({span((one['low'], one['high']))} at every look)  {'HARM' if one['harm'] else 'no harm shown'}"
+        for one in document["judged"]
+    ]
+    lines += [f"stopped {name}: {reason}" for name, reason in document["stopped"].items()]
+    if document["rolled_back"]:
+        lines.append("release {1} serves again instead of {0}".format(*document["rolled_back"]))
+    return lines or ["no running experiment could be judged"]
 
 
 def _names(given: list[str]) -> list[str]:

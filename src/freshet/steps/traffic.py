@@ -63,7 +63,7 @@ class Traffic:
         found = self.moments[metric]
         return [
             Span(days, scale * found[days - 1].n, _baseline(found[days - 1], adjusted))
-            for days in LENGTHS
+            for days in sorted({*LENGTHS, len(found)})
             if days <= len(found)
         ]
 
