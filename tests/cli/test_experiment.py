@@ -10,14 +10,14 @@ from tests.cli.conftest import answered, called
 def test_an_experiment_starts_is_listed_and_stops(copy: Path) -> None:
     started = answered(
         "experiment", "start", "-w", copy, "--name", "refresh", "--control", "release:1",
-        "--treatment", "follow", "--treatment", "plain=counts", "--split", "60", "--metric", "satisfied,negative",
+        "--treatment", "follow", "--treatment", "plain=counts", "--split", "60", "--metric", "satisfied,dissatisfied",
     )  # fmt: skip
     assert started["arms"] == [
         {"name": "control", "share": 0.4, "serves": "release:1"},
         {"name": "treatment-1", "share": 0.3, "serves": "follow"},
         {"name": "plain", "share": 0.3, "serves": "counts"},
     ]
-    assert (started["running"], started["metrics"]) == (True, ["satisfied", "negative"])
+    assert (started["running"], started["metrics"]) == (True, ["satisfied", "dissatisfied"])
     [listed] = answered("experiment", "list", "-w", copy)["experiments"]
     assert listed == {key: value for key, value in started.items() if key not in ("command", "schema")}
     stopped = answered("experiment", "stop", "-w", copy, "refresh", "--reason", "enough seen")
@@ -38,5 +38,6 @@ def test_what_cannot_be_is_refused_with_a_reason(copy: Path) -> None:
 
     assert "can't serve 'best'" in refused("--control", "best")
     assert "no release 77" in refused("--control", "release:77")
+    assert "'negative' is not measured" in refused("--control", "follow", "--metric", "negative")
     assert "without a metric" in refused("--control", "follow", "--metric", " , ")
     assert "no experiment 'y'" in answered("experiment", "stop", "-w", copy, "y", code=2)["error"]["message"]

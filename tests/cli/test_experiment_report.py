@@ -100,3 +100,35 @@ def test_what_is_not_there_is_named(tmp_path: Path) -> None:
     assert "nobody was exposed" in problem("try")
     assert "no experiment 'other'" in problem("other")
     assert "no metric 'joy'" in problem("try", "--metric", "joy")
+
+
+def test_power_says_how_long_or_that_traffic_is_too_small(lifted: Path) -> None:
+    enough = answered("experiment", "power", "-w", lifted, "--effect", "20%", "--traffic", "5000/day")
+    assert enough["days"] is not None
+    assert enough["spans"][0]["days"] == 1
+    assert [one["detectable"] for one in enough["spans"]] == sorted(
+        (one["detectable"] for one in enough["spans"]), reverse=True
+    )
+    small = answered("experiment", "power", "-w", lifted, "--effect", "0.1%", "--split", "10")
+    assert small["days"] is None
+    assert "Traffic is too small" in small["answer"][0]
+    peeking = answered(
+        "experiment", "power", "-w", lifted, "--effect", "20%", "--traffic", "5000", "--peeking"
+    )
+    assert peeking["spans"][-1]["detectable"] > enough["spans"][-1]["detectable"]
+    for wrong in (["--effect", "much"], ["--effect", "0.1%", "--traffic", "some"]):
+        assert answered("experiment", "power", "-w", lifted, *wrong, code=2)["error"]["hint"]
+
+
+def test_check_looks_at_guardrails(tmp_path: Path) -> None:
+    simulate(tmp_path, -0.6)
+    assert "nothing is guarded" in called("experiment", "check", "-w", tmp_path).stdout
+    with (tmp_path / "freshet.toml").open("a") as settings:
+        settings.write('[[experiments.guardrails]]\nmetric = "satisfied"\n')
+    found = answered("experiment", "check", "-w", tmp_path, "try")
+    assert found["guardrails"] == ["satisfied"]
+    assert [one["harm"] for one in found["judged"]] == [True]
+    assert "try" in found["stopped"]
+    assert found["rolled_back"] is None
+    assert "was stopped" in answered("experiment", "check", "-w", tmp_path, "try", code=2)["error"]["message"]
+    assert "guardrail: treatment" in called("experiment", "list", "-w", tmp_path).stdout

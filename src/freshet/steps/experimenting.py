@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from freshet.errors import ConfigError
+from freshet.steps.measures import named
 from freshet.types import Experiment
 from freshet.workspace import Run, Workspace
 from freshet.workspace.parts import parts_of
@@ -14,10 +15,11 @@ def start(ws: Workspace, run: Run, experiment: Experiment) -> None:
     """Begin an experiment whose arms can all be served.
 
     Raises:
-        ConfigError: it is not sound, or an earlier one has all users.
+        ConfigError: it is not sound, a metric is none, or an earlier one has all users.
         ArtifactError: a release that an arm serves can't be opened.
     """
     with run.step("experiment") as step:
+        named(ws.config, experiment.metrics)
         for number in sorted({arm.serves.release or experiment.began for arm in experiment.arms}):
             parts_of(ws.store, ws.releases.get(number))
         running = ws.experiments.running()
