@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from freshet.errors import NotEnoughData
-from freshet.feedback import Settings, weigh
+from freshet.feedback import Settings, weigh, weighing
 from tests.feedback.worlds import SIZE, drawn, some_lift
 
 SETTINGS = Settings(k=2, proposals=3)
@@ -44,8 +44,19 @@ def test_too_few_are_refused() -> None:
         weigh(rows.take(slice(0, 0)), SETTINGS)
 
 
-def test_what_comes_later_does_not_choose_the_pseudo_counts() -> None:
+def test_what_is_judged_does_not_choose_its_pseudo_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = drawn(6_000, some_lift(0.8))
-    late = rows.time >= rows.time[4_800]
-    other = replace(rows, reward=np.where(late, ~rows.reward, rows.reward))
-    assert weigh(rows, SETTINGS).strengths == weigh(other, SETTINGS).strengths
+    seen: list[list[tuple[float, ...]]] = []
+    judge = weighing._judge
+
+    def noted(origins: list[weighing.Origin], strengths: list[tuple[float, ...]]):
+        seen.append(strengths)
+        return judge(origins, strengths)
+
+    monkeypatch.setattr(weighing, "_judge", noted)
+    for late in (6_000, 5_000, 4_000):
+        changed = np.where(rows.time >= late * 1_000_000, ~rows.reward, rows.reward)
+        weigh(replace(rows, reward=changed), SETTINGS)
+    assert seen[0] == seen[1], "the last block"
+    assert seen[0][:-1] == seen[2][:-1]
+    assert len(seen[0]) == weighing.BLOCKS - 2
