@@ -23,19 +23,20 @@ NOTHING = Lifts(np.zeros(0, np.int64), np.zeros(0), 2)
 
 @given(scores_of, contexts)
 def test_without_feedback_nothing_changes(scores: np.ndarray, context: tuple[int, int]) -> None:
-    made = Feedback(NOTHING, 2.0, 3)
+    made = Feedback(NOTHING, 1.0, 2.0, 3)
     assert not made.bonus(scores, np.array(context, np.int16)).any()
 
 
-@given(rows_of, scores_of, contexts, st.floats(0, 50), st.integers(1, 8))
+@given(rows_of, scores_of, contexts, st.floats(0, 50), st.floats(0, 50), st.integers(1, 8))
 def test_the_bonus_is_the_bounded_lift_of_the_first_proposals(
-    rows: list[Row], scores: np.ndarray, context: tuple[int, int], weight: float, proposals: int
+    rows: list[Row], scores: np.ndarray, context: tuple[int, int], own: float, lift: float, proposals: int
 ) -> None:
     lifts = learn(outcomes(rows), (1.0, 1.0, 1.0))
-    bonus = Feedback(lifts, weight, proposals).bonus(scores, np.array(context, np.int16))
+    bonus = Feedback(lifts, own, lift, proposals).bonus(scores, np.array(context, np.int16))
     everything = np.arange(SIZE, dtype=np.int16)
     all_lifts = lifts.of(np.array([context] * SIZE, np.int16), everything)
-    expected = np.clip(weight * all_lifts, -math.log(MOST), math.log(MOST))
+    total = own * lifts.own(everything) + lift * all_lifts
+    expected = np.clip(total, -math.log(MOST), math.log(MOST))
     order = np.argsort(-scores, kind="stable")
     first = [place for place in order[:proposals] if scores[place] > -math.inf]
     assert np.allclose(bonus[first], expected[first])
@@ -47,7 +48,7 @@ def test_what_was_liked_after_the_context_comes_first() -> None:
         ((-1, 0), 2, 0, i < 60) for i in range(100)
     ]
     rows += [((-1, 3), shown, 0, i < 30) for shown in (1, 2) for i in range(100)]
-    made = Feedback(learn(outcomes(rows), (10.0, 10.0, 10.0)), 1.0, 2)
+    made = Feedback(learn(outcomes(rows), (10.0, 10.0, 10.0)), 0.0, 1.0, 2)
     scores = np.log(np.array([0.01, 0.4, 0.3, 0.2, 0.05, 0.04]))
     changed = scores + made.bonus(scores, np.array([-1, 0], np.int16))
     assert changed.argmax() == 2
@@ -55,13 +56,13 @@ def test_what_was_liked_after_the_context_comes_first() -> None:
 
 
 def test_what_is_read_is_what_was_written(tmp_path: Path) -> None:
-    made = Feedback(learn(drawn(500, some_lift(0.5)), (3.0, 3.0, 3.0)), 0.7, 4)
+    made = Feedback(learn(drawn(500, some_lift(0.5)), (3.0, 3.0, 3.0)), 0.2, 0.7, 4)
     for folder, one in ((tmp_path / "a", made), (tmp_path / "b", None)):
         folder.mkdir()
         feedback.write(one, folder)
     read = feedback.read(tmp_path / "a")
     assert read is not None
-    assert (read.weight, read.proposals, read.lifts.k) == (0.7, 4, 2)
+    assert (read.own, read.lift, read.proposals, read.lifts.k) == (0.2, 0.7, 4, 2)
     assert np.array_equal(read.lifts.keys, made.lifts.keys)
     assert np.array_equal(read.lifts.values, made.lifts.values)
     assert feedback.read(tmp_path / "b") is None

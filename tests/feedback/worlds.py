@@ -35,17 +35,16 @@ def outcomes(rows: list[Row], score: float = -1.0) -> Outcomes:
     )
 
 
-def drawn(size: int, lift: NDArray[np.float64], seed: int = 0, slope: float = 1.0) -> Outcomes:
-    """Outcomes whose odds are those of a score (of no use, if `slope` is 0) and of a lift by (last, shown).
-
-    Successors differ in how well they are taken anywhere, and lower places are taken less.
+def drawn(size: int, lift: NDArray[np.float64], seed: int = 0, appeal: float = 0.5) -> Outcomes:
+    """Outcomes whose odds are those of a score, of how well a successor is taken anywhere (`appeal` at the most
+    and least), of a lift by (last, shown), and of the place.
     """
     rng = np.random.default_rng(seed)
     context = rng.integers(0, SIZE, (size, 2)).astype(np.int16)
     shown, place = rng.integers(0, SIZE, size), rng.integers(0, 3, size)
     score = rng.normal(-3, 1, size)
-    appeal = np.linspace(-0.5, 0.5, SIZE)
-    odds = -1 + appeal[shown] - 0.4 * place + slope * (score + 3) * 0.5 + lift[context[:, 1], shown]
+    own = np.linspace(-appeal, appeal, SIZE)
+    odds = -1 + own[shown] - 0.4 * place + (score + 3) * 0.5 + lift[context[:, 1], shown]
     reward = rng.random(size) < 1 / (1 + np.exp(-odds))
     return Outcomes(
         context,

@@ -49,7 +49,7 @@ def give_feedback(recommender: Recommender, better: int, proposals: int = 3) -> 
     release = recommender._releases.current
     last = release.items[next(iter(release.items))]
     key = ((last + 1) << BITS) + int(release.index[better])
-    release.feedback = Feedback(Lifts(np.array([key]), np.array([np.log(4.0)]), 2), 1.5, proposals)
+    release.feedback = Feedback(Lifts(np.array([key]), np.array([np.log(4.0)]), 2), 0.0, 1.5, proposals)
 
 
 def start(shop: Workspace, recommender: Recommender, strategy: Strategy) -> None:

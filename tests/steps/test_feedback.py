@@ -75,12 +75,13 @@ def test_a_release_carries_feedback_where_it_is_wanted(published: Workspace, tmp
     assert made is not None
     assert made.manifest["pays"]
     assert made.manifest["judged"]["lift"]["low"] > 0
+    assert made.manifest["weights"]["lift"] > 0
     known = interests.load(ws.root / "interests" / ws.releases.get(2).interests)
     index = {int(id): place for place, id in enumerate(known.ids)}
     read = feedback.read(made.path)
     assert read is not None
     scores = np.full(len(known), -3.0)
-    bonus = replace(read, proposals=len(known)).bonus(scores, np.array([-1, index[here]], np.int16))
+    bonus = replace(read, own=0.0, proposals=len(known)).bonus(scores, np.array([-1, index[here]], np.int16))
     assert bonus[index[taken]] > 0 > bonus[index[refused]]
     assert np.count_nonzero(bonus) == 2
     again = pipeline.fast_path(ws, SECOND, force_publish=True)
@@ -109,7 +110,7 @@ def test_it_says_so_where_it_does_not_pay_or_nobody_reacted(published: Workspace
     text = (published.root / "freshet.toml").read_text() + USE
     indifferent, unseen = (copied(published, tmp_path / name, text) for name in ("indifferent", "unseen"))
     reacted(indifferent, tmp_path, liked=False)
-    for ws, why in ((indifferent, "isn't significantly above zero"), (unseen, "0 outcomes")):
+    for ws, why in ((indifferent, "no weight lies significantly above zero"), (unseen, "0 outcomes")):
         pipeline.fast_path(ws, SECOND, force_publish=True)
         made = feedback_of(ws)
         assert made is not None

@@ -22,7 +22,8 @@ def write(feedback: Feedback | None, folder: Path) -> None:
     about = {
         "pays": True,
         "k": feedback.lifts.k,
-        "weight": feedback.weight,
+        "own": feedback.own,
+        "lift": feedback.lift,
         "proposals": feedback.proposals,
     }
     write_json(folder / "feedback.json", about)
@@ -38,4 +39,4 @@ def read(folder: Path) -> Feedback | None:
     if not about["pays"]:
         return None
     keys, values = (np.load(folder / f"{name}.npy", allow_pickle=False) for name in ("keys", "values"))
-    return Feedback(Lifts(keys, values, about["k"]), about["weight"], about["proposals"])
+    return Feedback(Lifts(keys, values, about["k"]), about["own"], about["lift"], about["proposals"])

@@ -1,4 +1,4 @@
-"""How much better an interest is taken after a context than it is taken anywhere.
+"""How much better an interest is taken than others, and after a context than anywhere.
 
 Outcomes are compared with what was expected of them, and each level only with what the simpler one says:
 
@@ -6,8 +6,8 @@ Outcomes are compared with what was expected of them, and each level only with w
 
 A level's ratio is (successes + s) / (expected successes + s): s pseudo-successes pull it to 1 where little
 was seen (the mean of a Gamma-Poisson model). The lift of a successor after a context is the sum of the logs
-of the ratios behind the successor's own: how well an interest is taken anywhere, and at which place it was
-shown, cancel out.
+of the ratios behind the successor's own: how well an interest is taken anywhere is told apart, and at which
+place it was shown cancels out.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ BITS = 15
 
 @dataclass(frozen=True)
 class Lifts:
-    """Log-ratios of one or more levels.
+    """Log-ratios of all levels.
 
     Attributes:
         keys: (m,) of (context suffix, successor), ascending; see `keys_of`.
-        values: (m,) nats that the suffix adds to the shorter one.
+        values: (m,) nats that the suffix adds to the shorter one; of no suffix, to any successor.
         k: length of the longest suffix.
     """
 
@@ -42,11 +42,18 @@ class Lifts:
 
     def of(self, context: NDArray[np.int16], shown: NDArray[np.int16]) -> NDArray[np.float64]:
         """(n,) lifts in nats of successors (n,) after contexts (n, k); 0 where nothing is known."""
-        total = np.zeros(len(shown))
-        for length in range(1, self.k + 1):
-            place = positions(self.keys, keys_of(context, shown, length))
-            total += np.where(place >= 0, self.values[place], 0.0) if len(self.keys) else 0.0
-        return total
+        parts = [self._values(keys_of(context, shown, length)) for length in range(1, self.k + 1)]
+        return np.asarray(np.sum(parts, axis=0))
+
+    def own(self, shown: NDArray[np.int16]) -> NDArray[np.float64]:
+        """(n,) nats by which successors (n,) are taken better anywhere than others; 0 where not known."""
+        return self._values(shown.astype(np.int64))
+
+    def _values(self, keys: NDArray[np.int64]) -> NDArray[np.float64]:
+        if not len(self.keys):
+            return np.zeros(len(keys))
+        place = positions(self.keys, keys)
+        return np.where(place >= 0, self.values[place], 0.0)
 
 
 def keys_of(context: NDArray[np.int16], shown: NDArray[np.int16], length: int) -> NDArray[np.int64]:
@@ -64,13 +71,9 @@ def learn(outcomes: Outcomes, strengths: Sequence[float]) -> Lifts:
     Args:
         strengths: pseudo-successes of the successor's own level, then of suffixes of length 1..k.
     """
-    keys, values = [], []
-    for length, (found, ratios) in enumerate(levels(outcomes, strengths)):
-        if length:
-            keys.append(found)
-            values.append(np.log(ratios))
-    order = np.argsort(joined := np.concatenate(keys), kind="stable")
-    return Lifts(joined[order], np.concatenate(values)[order], len(strengths) - 1)
+    keys, ratios = (np.concatenate(parts) for parts in zip(*levels(outcomes, strengths), strict=True))
+    order = np.argsort(keys, kind="stable")
+    return Lifts(keys[order], np.log(ratios[order]), len(strengths) - 1)
 
 
 def levels(

@@ -20,13 +20,14 @@ class Feedback:
     """What reactions add to the scores of the first proposals.
 
     Attributes:
-        lifts: of successors after contexts.
-        weight: nats of score that a nat of lift is worth; 0 = reactions tell nothing more.
+        lifts: of successors anywhere, and after contexts.
+        own, lift: nats of score that a nat of the one and of the other is worth.
         proposals: how many of the best are looked at.
     """
 
     lifts: Lifts
-    weight: float
+    own: float
+    lift: float
     proposals: int
 
     def bonus(self, scores: NDArray[np.float64], context: NDArray[np.int16]) -> NDArray[np.float64]:
@@ -43,7 +44,8 @@ class Feedback:
                 context[-lifts.k :],
                 lifts.keys,
                 lifts.values,
-                self.weight,
+                self.own,
+                self.lift,
                 math.log(MOST),
                 self.proposals,
             )
@@ -51,7 +53,13 @@ class Feedback:
 
 
 @njit(cache=True, nogil=True)
-def _bonus(scores, context, keys, values, weight, most, proposals):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # pragma: no cover
+def _value(keys, values, key):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # pragma: no cover
+    place = np.searchsorted(keys, key)
+    return values[place] if place < len(keys) and keys[place] == key else 0.0
+
+
+@njit(cache=True, nogil=True)
+def _bonus(scores, context, keys, values, own, lift, most, proposals):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # pragma: no cover
     size = len(scores)
     out = np.zeros(size)
     taken = np.zeros(size, np.bool_)
@@ -63,7 +71,7 @@ def _bonus(scores, context, keys, values, weight, most, proposals):  # type: ign
         if best < 0:
             break
         taken[best] = True
-        total = 0.0
+        total = own * _value(keys, values, np.int64(best))
         code = np.int64(0)
         unit = np.int64(1)
         for length in range(1, len(context) + 1):
@@ -72,9 +80,6 @@ def _bonus(scores, context, keys, values, weight, most, proposals):  # type: ign
                 break
             code += (interest + 1) * unit
             unit <<= BITS
-            key = (code << BITS) + best
-            place = np.searchsorted(keys, key)
-            if place < len(keys) and keys[place] == key:
-                total += values[place]
-        out[best] = min(max(weight * total, -most), most)
+            total += lift * _value(keys, values, (code << BITS) + best)
+        out[best] = min(max(total, -most), most)
     return out

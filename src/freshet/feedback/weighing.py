@@ -1,8 +1,11 @@
 """What reactions are worth beside the score: learned early, tested on what came next, again and again.
 
 Outcomes are cut in time into blocks. Each block is judged by lifts learned from all that came before it, with
-the pseudo-successes that did best until then; the weight is fitted on all that was judged so. What serves is
+the pseudo-successes that did best until then; weights are fitted on all that was judged so. What serves is
 learned from everything.
+
+A nat of score is taken to be worth a nat of odds. It was fitted to less; but what is shown to one user scores
+much alike, so that the fit compares users, and would let reactions outweigh what tells proposals apart.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freshet.errors import NotEnoughData
-from freshet.feedback.lifts import PLACES, by_place, learn, level, levels, ratio_of
+from freshet.feedback.lifts import PLACES, by_place, learn, level, ratio_of
 from freshet.feedback.logistic import Fitted, fit, losses
 from freshet.feedback.proposals import Feedback
 from freshet.types import Outcomes
@@ -26,8 +29,8 @@ BLOCKS = 6
 """The first is only learned from, the second chooses only; weights are fitted on the others."""
 FEWEST = 20
 """Satisfied outcomes, and others, that every block must hold."""
-LEAST_SLOPE = 0.1
-"""Nats of odds that a nat of score is taken to be worth, at least: bounds what a lift is worth in scores."""
+PARTS = ("own", "lift")
+"""What reactions tell: how well a successor is taken anywhere, and how much better after a context."""
 
 Origin = tuple[Outcomes, Outcomes]
 """Outcomes before a moment, and the block that follows."""
@@ -46,12 +49,11 @@ class Weighed:
     """Feedback as of now, and what was found.
 
     Attributes:
-        feedback: None where the weight isn't significantly above zero.
-        fitted: log-odds of a satisfied outcome by place, how well the successor is taken anywhere, score and
-            lift; `lift` is the one that counts.
+        feedback: with the parts whose weight is significantly above zero; None where none is.
+        fitted: log-odds of a satisfied outcome by place, score and both parts.
         strengths: pseudo-successes of the successor's own level, then of suffixes of length 1..k.
-        gain: change of nats per outcome by the lifts (value, low, high), negative = they help; 95 % interval
-            clustered by user. The one weight is fitted on the same outcomes, which flatters it a little.
+        gain: change of nats per outcome by both parts (value, low, high), negative = they help; 95 % interval
+            clustered by user. The weights are fitted on the same outcomes, which flatters them a little.
     """
 
     feedback: Feedback | None
@@ -68,14 +70,21 @@ def weigh(outcomes: Outcomes, settings: Settings) -> Weighed:
     """
     origins = _origins(outcomes)
     known_then = [choose_strengths(origins[:now], settings.k) for now in range(1, len(origins))]
-    fitted, gain = _judge(origins[1:], known_then)
-    slope, lift = (fitted.names.index(name) for name in ("score", "lift"))
-    strengths = choose_strengths(origins, settings.k)
-    if fitted.low[lift] <= 0:
-        return Weighed(None, fitted, strengths, gain)
-    weight = float(fitted.weights[lift] / max(float(fitted.weights[slope]), LEAST_SLOPE))
-    feedback = Feedback(learn(outcomes, strengths), weight, settings.proposals)
-    return Weighed(feedback, fitted, strengths, gain)
+    asked = _asked(origins[1:], known_then)
+    fitted, strengths = asked.fit(PARTS), choose_strengths(origins, settings.k)
+    used = fitted
+    while (parts := [name for name in PARTS if name in used.names]) and _low(used, parts) <= 0:
+        least = min(parts, key=lambda name: _low(used, [name]))  # one at a time: the other may gain by it
+        used = asked.fit([name for name in parts if name != least])
+    feedback = None
+    if parts:
+        own, lift = (float(used.as_dict()[name]["weight"]) if name in parts else 0.0 for name in PARTS)
+        feedback = Feedback(learn(outcomes, strengths), own, lift, settings.proposals)
+    return Weighed(feedback, fitted, strengths, asked.gain(fitted))
+
+
+def _low(fitted: Fitted, names: Sequence[str]) -> float:
+    return min(fitted.as_dict()[name]["low"] for name in names)
 
 
 def choose_strengths(origins: Sequence[Origin], k: int) -> tuple[float, ...]:
@@ -130,37 +139,44 @@ def _origins(outcomes: Outcomes) -> list[Origin]:
     return [(outcomes.take(slice(0, cut)), block) for cut, block in zip(cuts, blocks[1:], strict=True)]
 
 
-def _judge(
-    origins: Sequence[Origin], strengths: Sequence[tuple[float, ...]]
-) -> tuple[Fitted, tuple[float, float, float]]:
-    """Weights of score and lift on what came next, and what the lift changes about its loss.
+@dataclass(frozen=True)
+class _Asked:
+    """Outcomes to be foretold: features by name, each (n,), rewards and users."""
 
-    The successor's own ratio stands beside them: shrunk as it is, it leaves something of itself in the lifts.
+    features: dict[str, NDArray[np.float64]]
+    reward: NDArray[np.bool_]
+    user: NDArray[np.uint64]
 
-    Args:
-        strengths: pseudo-successes for each origin.
-    """
-    reward = np.concatenate([block.reward for _, block in origins])
-    user = np.concatenate([block.user for _, block in origins])
-    place = np.minimum(np.concatenate([block.place for _, block in origins]), PLACES - 1)
-    beside = np.concatenate(
-        [_features(*origin, known) for origin, known in zip(origins, strengths, strict=True)]
-    )
-    used = np.unique(place)
-    features = np.column_stack([*(place == at for at in used), beside]).astype(np.float64)
-    names = (*(f"place_{at}" for at in used), "successor", "score", "lift")
-    fitted = fit(names, features, reward, user)
-    without = fit(names[:-1], features[:, :-1], reward, user)
-    change = losses(features, reward, fitted.weights) - losses(features[:, :-1], reward, without.weights)
-    mean, error = float(change.mean()), clustered_error(change, user)
-    return fitted, (mean, mean - 1.96 * error, mean + 1.96 * error)
+    def fit(self, parts: Sequence[str]) -> Fitted:
+        """Weights of place and score, and of some parts of what reactions tell."""
+        names = [name for name in self.features if name in parts or name not in PARTS]
+        return fit(names, self._matrix(names), self.reward, self.user)
+
+    def gain(self, fitted: Fitted) -> tuple[float, float, float]:
+        """What the parts change about the loss."""
+        without = self.fit(())
+        losses_ = [losses(self._matrix(one.names), self.reward, one.weights) for one in (fitted, without)]
+        change = losses_[0] - losses_[1]
+        mean, error = float(change.mean()), clustered_error(change, self.user)
+        return mean, mean - 1.96 * error, mean + 1.96 * error
+
+    def _matrix(self, names: Sequence[str]) -> NDArray[np.float64]:
+        return np.column_stack([self.features[name] for name in names]).astype(np.float64)
 
 
-def _features(before: Outcomes, block: Outcomes, strengths: Sequence[float]) -> NDArray[np.float64]:
-    """(n, 3) log-ratio of the successor, score and lift of a block."""
-    own = levels(before, strengths[:1])[0]
-    lifts = learn(before, strengths).of(block.context, block.shown)
-    return np.column_stack([np.log(ratio_of(*own, block, 0)), block.score, lifts])
+def _asked(origins: Sequence[Origin], strengths: Sequence[tuple[float, ...]]) -> _Asked:
+    """The blocks, with what was known before each; `strengths` are pseudo-successes for each origin."""
+    blocks = [block for _, block in origins]
+    lifts = [learn(before, known) for (before, _), known in zip(origins, strengths, strict=True)]
+    place = np.minimum(np.concatenate([block.place for block in blocks]), PLACES - 1)
+    features = {f"place_{at}": (place == at).astype(np.float64) for at in np.unique(place)}
+    features |= {
+        "score": np.concatenate([block.score for block in blocks]),
+        "own": np.concatenate([one.own(b.shown) for one, b in zip(lifts, blocks, strict=True)]),
+        "lift": np.concatenate([one.of(b.context, b.shown) for one, b in zip(lifts, blocks, strict=True)]),
+    }
+    reward, user = (np.concatenate([getattr(b, name) for b in blocks]) for name in ("reward", "user"))
+    return _Asked(features, reward, user)
 
 
 def clustered_error(values: NDArray[np.float64], user: NDArray[np.uint64]) -> float:

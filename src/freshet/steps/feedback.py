@@ -98,7 +98,7 @@ def _weighed(
         weighed = feedback.weigh(rows, feedback.Settings(k, ws.config.feedback.proposals))
     except NotEnoughData as error:
         return None, error.message
-    why = "" if weighed.feedback else "the weight of lifts isn't significantly above zero on later outcomes"
+    why = "" if weighed.feedback else "no weight lies significantly above zero on later outcomes"
     return weighed, why
 
 
@@ -115,6 +115,6 @@ def _told(weighed: feedback.Weighed | None, why: str) -> dict[str, Any]:
         "held_out_users": weighed.fitted.users,
         "gain": dict(zip(("nll", "low", "high"), weighed.gain, strict=True)),
         "strengths": list(weighed.strengths),
-        "weight": made.weight if made else 0.0,
+        "weights": {"own": made.own, "lift": made.lift} if made else {},
         "lifts": len(made.lifts.keys) if made else 0,
     }
