@@ -1,0 +1,346 @@
+"""Are the statistics of experiments right? SIMULATED users, whose true effects are known.
+
+    python benchmarks/statistics.py --json
+
+Every test draws its users anew: rates lognormal (sigma 1: the busiest percent brings 9 % of all events),
+tastes beta, outcomes Poisson; so counts are heavy-tailed, and what one user does is alike. Arms are assigned
+by `freshet.experiments.arms_of`. Of the metrics, `mean` is satisfied outcomes per user, `ratio` the satisfied
+share of rated ones; `adjusted` uses covariates of earlier days, which three users in ten don't have.
+In percent, with 95 % Monte-Carlo intervals:
+
+- `aa_false_positive`: A/A tests whose interval leaves 0 out at one look (5 is right); of the variants the one
+  furthest from 5.
+- `aa_sequential_false_positive`: A/A tests whose always-valid interval leaves 0 out at any of 28 daily looks,
+  with users returning and new ones arriving (at most 5 is right); the highest. `peeking`: by plain intervals.
+  `noisier`: a quarter of the tests where, against the intervals' assumption, users scatter more by the day.
+- `coverage`: tests with a true effect of +10 % whose interval holds it (95 is right); the furthest from 95.
+- `cuped_ratio`: variance of the adjusted effect over that of the plain one across A/A tests, of `mean`;
+  beside it `one_minus_rho2`, what theory says for these users.
+- `sample_ratio_alarm`: A/A tests with p < 0.001 of the sample-ratio check (0.1 is right).
+- `off_policy`: logs of 200 users with 20 decisions each whose interval holds a target policy's known value;
+  `naive` is IPS that takes rows for independent.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import sys
+import sysconfig
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from freshet.experiments import (
+    Baseline,
+    Logged,
+    Moments,
+    always_valid,
+    arms_of,
+    doubly_robust,
+    effect,
+    ips,
+    mixing,
+    sample_ratio,
+    self_normalised,
+)
+from freshet.types import Experiment, ExperimentArm, Serves
+
+Array = NDArray[np.float64]
+SPREAD, TASTE, RATE, PAST, WITH_PAST = 1.0, 3.0, 10.0, 10.0, 0.7
+"""Sigma of log-rates; both parameters of tastes; mean rated now and before; share of users with a past."""
+LIFT, DAYS, DAILY, AT_START = 0.1, 28, 0.7, 0.4
+"""True effect; daily looks, mean rated a day, and share of users who come on the first day."""
+VARIANTS = (("mean", False), ("mean", True), ("ratio", False), ("ratio", True))
+
+
+def __getattr__(name: str) -> Any:
+    """What Python's own `statistics` has: scripts beside this file, and what they import, find this one."""
+    return getattr(_pythons(), name)
+
+
+@cache
+def _pythons() -> ModuleType:
+    path = Path(sysconfig.get_path("stdlib")) / "statistics.py"
+    spec = importlib.util.spec_from_file_location("pythons_statistics", path)
+    assert spec is not None
+    assert spec.loader is not None
+    found = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(found)
+    return found
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--tests", type=int, default=10_000, help="simulated tests of each kind")
+    parser.add_argument("--users", type=int, default=4000, help="users of a test with one look, both arms")
+    parser.add_argument("--daily-users", type=int, default=1200, help="users of a test looked at daily")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    found = measure(options.tests, options.users, options.daily_users, options.seed)
+    if options.json:
+        json.dump(found, sys.stdout, indent=1)
+        print()
+    else:
+        for name, figures in found.items():
+            print(f"{name:30}", figures)
+
+
+def measure(tests: int, users: int, daily_users: int, seed: int) -> dict[str, Any]:
+    """The figures; see the module."""
+    began = time.process_time()
+    aa, alarms = one_look(tests, users, 0.0, seed)
+    tell("A/A", began)
+    ab, _ = one_look(tests, users, LIFT, seed + 1)
+    tell("A/B", began)
+    looked = daily(tests, daily_users, seed + 2)
+    tell("daily looks", began)
+    noisier = daily(max(1, tests // 4), daily_users, seed + 5, noisier=True)
+    tell("noisier days", began)
+    off_policy = bandits(max(1, tests // 5), seed + 3)
+    false = {name: share(~held(rows, 0.0)) for name, rows in aa.items()}
+    covered = {name: share(held(rows, LIFT)) for name, rows in ab.items()}
+    cuped, theory = cuped_of(aa), theory_of(seed + 4)
+    return {
+        "simulated": True,
+        "aa_false_positive": furthest(false, 5.0),
+        "aa_sequential_false_positive": max(looked[name]["always_valid"][0] for name in ("mean", "ratio")),
+        "coverage": furthest(covered, 95.0),
+        "cuped_ratio": cuped["mean"][0],
+        "one_minus_rho2": theory["mean"],
+        "false_positives": false,
+        "false_positives_by_p": {name: share(rows[:, 4] < 0.05) for name, rows in aa.items()},
+        "daily": looked,
+        "noisier": noisier,
+        "coverages": covered,
+        "cuped": {name: {"ratio": cuped[name], "one_minus_rho2": theory[name]} for name in cuped},
+        "sample_ratio_alarm": share(alarms),
+        "off_policy": off_policy,
+        "tests": tests,
+        "users": {"one look": users, "daily": daily_users},
+        "seed": seed,
+        "cpu_seconds": round(time.process_time() - began, 1),
+    }
+
+
+def people(rng: np.random.Generator, *shape: int) -> tuple[Array, Array]:
+    """Each user's rate (mean 1) and taste (share of what they rate that satisfies, at most 0.9)."""
+    return rng.lognormal(-(SPREAD**2) / 2, SPREAD, shape), 0.9 * rng.beta(TASTE, TASTE, shape)
+
+
+def outcomes(rng: np.random.Generator, rate: Array, taste: Array) -> tuple[Array, Array]:
+    """Satisfied outcomes and all rated ones."""
+    satisfied = rng.poisson(rate * taste)
+    return satisfied.astype(float), (satisfied + rng.poisson(rate * (1 - taste))).astype(float)
+
+
+def visitors(rng: np.random.Generator, n: int, lift: Array) -> Array:
+    """(n, 4) satisfied, rated, and both of the days before; tastes are 1 + lift (n,) times what they were."""
+    rate, taste = people(rng, n)
+    now = outcomes(rng, RATE * rate, taste * (1 + lift))
+    before = outcomes(rng, PAST * rate * (rng.random(n) < WITH_PAST), taste)
+    return np.column_stack([*now, *before])
+
+
+def assigned(rng: np.random.Generator, number: int, n: int) -> NDArray[np.int64]:
+    """(n,) 0 in control, 1 in treatment, by the hash that serving uses."""
+    arms = tuple(ExperimentArm(name, 0.5, Serves()) for name in ("control", "treatment"))
+    experiment = Experiment("simulated", f"salt {number}", arms, 1.0, ("satisfied",), 0, 1)
+    return arms_of(experiment, rng.integers(0, 2**64, n, np.uint64))
+
+
+def one_look(tests: int, n: int, lift: float, seed: int) -> tuple[dict[str, Array], NDArray[np.bool_]]:
+    """Variant -> (tests, 5) relative effect, its bounds, absolute effect, p; and sample-ratio alarms."""
+    found = {name_of(*variant): np.empty((tests, 5)) for variant in VARIANTS}
+    alarms = np.zeros(tests, bool)
+    for test in range(tests):
+        rng = np.random.default_rng([seed, test])
+        arm = assigned(rng, test, n)
+        rows = visitors(rng, n, lift * arm)
+        means = rows.copy()
+        means[:, 1] = 1.0
+        for metric, values in (("mean", means[:, :3]), ("ratio", rows)):
+            sides = [Moments.of(values[arm == one]) for one in (0, 1)]
+            for adjusted in (False, True):
+                one = effect(*sides, adjusted=adjusted)
+                bounds = one.relative.value, one.relative.low, one.relative.high
+                found[name_of(metric, adjusted)][test] = *bounds, one.absolute.value, one.p
+            alarms[test] = sample_ratio([side.n for side in sides], [1, 1]).alarm
+    return found, alarms
+
+
+def name_of(metric: str, adjusted: bool) -> str:
+    """Of a variant."""
+    return f"{metric} adjusted" if adjusted else metric
+
+
+def held(rows: Array, truth: float) -> NDArray[np.bool_]:
+    """Whether each interval holds the truth."""
+    return np.asarray((rows[:, 1] <= truth) & (truth <= rows[:, 2]))
+
+
+def cuped_of(aa: dict[str, Array]) -> dict[str, list[float]]:
+    """Metric -> variance of the adjusted effect over the plain one's; resampled for its interval."""
+    rng = np.random.default_rng(0)
+    out = {}
+    for metric in ("mean", "ratio"):
+        pair = np.stack([aa[name_of(metric, adjusted)][:, 3] for adjusted in (False, True)])
+        draws = [pair.var(axis=1)] + [
+            pair[:, rng.integers(0, pair.shape[1], pair.shape[1])].var(axis=1) for _ in range(500)
+        ]
+        ratio = 100 * np.array([after / before for before, after in draws])
+        out[metric] = [round(float(x), 2) for x in (ratio[0], *np.quantile(ratio[1:], [0.025, 0.975]))]
+    return out
+
+
+def theory_of(seed: int, n: int = 4_000_000) -> dict[str, float]:
+    """Metric -> 100 (1 - rho^2): of the mean in closed form, of the ratio by least squares over n users."""
+    rate2, taste, taste2 = np.exp(SPREAD**2), 0.45, 0.81 * (0.25 + 0.25 / (2 * TASTE + 1))
+    varies = rate2 * taste2 - taste**2  # of rate * taste
+    y = RATE * taste + RATE**2 * varies
+    before = PAST * taste + PAST**2 * rate2 * taste2
+    x = WITH_PAST * before - (WITH_PAST * PAST * taste) ** 2
+    both = WITH_PAST * RATE * PAST * varies
+    rows = visitors(np.random.default_rng(seed), n, np.zeros(n))
+    linear = rows[:, 0] - rows[:, 0].mean() / rows[:, 1].mean() * rows[:, 1]
+    past = rows[:, 2:] - rows[:, 2:].mean(axis=0)
+    left = linear - past @ np.linalg.lstsq(past, linear, rcond=None)[0]
+    return {
+        "mean": round(100 * (1 - both**2 / (x * y)), 2),
+        "ratio": round(100 * float(left.var() / linear.var()), 2),
+    }
+
+
+def daily(tests: int, n: int, seed: int, noisier: bool = False, at_once: int = 50) -> dict[str, Any]:
+    """A/A tests looked at on each of 28 days; the mixing variance is planned on other users."""
+    *_, pilot = cumulated(np.random.default_rng([seed, 0]), 1, 200_000, noisier)
+    found: dict[str, list[Any]] = {"mean": [], "ratio": []}
+    for test in range(0, tests, at_once):
+        rng, size = np.random.default_rng([seed, 1 + test]), min(at_once, tests - test)
+        arm = np.stack([assigned(rng, test + i, n) for i in range(size)])
+        days = list(cumulated(rng, size, n, noisier))
+        for metric, looks in found.items():
+            planned = Baseline.of(Moments.of(columns(pilot, metric)[0])).error(n, 0.5) ** 2
+            pairs = [relative(columns(day, metric), day[2], arm) for day in days]
+            value, variance = np.stack(pairs, axis=2)  # (tests, days) each
+            low, high = always_valid(value, variance, mixing(planned))
+            plain = np.abs(value) > 1.96 * np.sqrt(variance)
+            looks.append([((low > 0) | (high < 0)).any(axis=1), plain.any(axis=1), plain[:, -1]])
+            if not test:
+                agree(columns(days[3], metric), days[3][2], arm, value[:, 3], variance[:, 3])
+    names = ("always_valid", "peeking", "last_day")
+    return {
+        metric: dict(zip(names, map(share, np.concatenate(looks, axis=1)), strict=True))
+        for metric, looks in found.items()
+    }
+
+
+def cumulated(rng: np.random.Generator, size: int, n: int, noisier: bool = False) -> Iterator[Array]:
+    """Day by day (3, size, n): satisfied and rated outcomes so far, and who has come; rates are a user's own.
+
+    Args:
+        noisier: multiply each user's rate on each day by gamma noise of variance 1, 2, 3 and so on.
+    """
+    rate, taste = people(rng, size, n)
+    first = np.where(rng.random((size, n)) < AT_START, 0, rng.integers(1, DAYS, (size, n)))
+    total = np.zeros((2, size, n))
+    for day in range(DAYS):
+        here = first <= day
+        noise = rng.gamma(1 / (1 + day), 1 + day, (size, n)) if noisier else 1.0
+        total += outcomes(rng, DAILY * rate * here * noise, taste)
+        yield np.concatenate([total, here[None]])
+
+
+def columns(day: Array, metric: str) -> Array:
+    """(size, n, 2) numerator and denominator of a metric."""
+    return np.stack([day[0], day[2] if metric == "mean" else day[1]], axis=2)
+
+
+def relative(values: Array, here: Array, arm: NDArray[np.int64]) -> tuple[Array, Array]:
+    """(size,) relative effects and their variances: what `effect` does, for many tests at once."""
+    sides = []
+    for one in (0, 1):
+        who = here * (arm == one)
+        n, (y, d) = who.sum(axis=1), np.einsum("en,enk->ke", who, values)
+        linear = (values[:, :, 0] - (y / d)[:, None] * values[:, :, 1]) * who
+        sides.append((y / d, np.square(linear).sum(axis=1) * n / (n - 1) / d**2))
+    (c, var_c), (t, var_t) = sides
+    return t / c - 1, (var_t + (t / c) ** 2 * var_c) / c**2
+
+
+def agree(values: Array, here: Array, arm: NDArray[np.int64], value: Array, variance: Array) -> None:
+    """Stop if `relative` and `effect` differ."""
+    for test, users in enumerate(here > 0):
+        found = effect(*(Moments.of(values[test][users & (arm[test] == one)]) for one in (0, 1))).relative
+        np.testing.assert_allclose((found.value, found.variance), (value[test], variance[test]), rtol=1e-9)
+
+
+REWARD = np.array([[0.1, 0.25, 0.4], [0.3, 0.15, 0.05]])  # (contexts, actions)
+LOGGING = np.array([[0.6, 0.3, 0.1], [0.2, 0.5, 0.3]])
+TARGET = np.array([[0.1, 0.3, 0.6], [0.7, 0.2, 0.1]])
+MODEL = REWARD + np.array([[0.05, -0.05, 0.05], [-0.05, 0.05, 0.05]])
+
+
+def bandits(logs: int, seed: int) -> dict[str, Any]:
+    """Share of logs whose interval holds the target's value, and the spread of the estimates."""
+    truth = float((REWARD * TARGET).sum(axis=1).mean())
+    ways = {"ips": ips, "self_normalised": self_normalised, "doubly_robust": doubly_robust}
+    found: dict[str, list[tuple[float, bool]]] = {name: [] for name in (*ways, "naive")}
+    for log in range(logs):
+        logged = decisions(np.random.default_rng([seed, log]))
+        alone = replace(logged, user=np.arange(len(logged.user), dtype=np.uint64))
+        estimates = {name: way(logged).value for name, way in ways.items()} | {"naive": ips(alone).value}
+        for name, one in estimates.items():
+            found[name].append((one.value, one.low <= truth <= one.high))
+    return {"logs": logs, "truth": truth} | {
+        name: {
+            "coverage": share(np.array([held for _, held in rows])),
+            "mean": round(float(np.mean([value for value, _ in rows])), 4),
+            "spread": round(float(np.std([value for value, _ in rows])), 4),
+        }
+        for name, rows in found.items()
+    }
+
+
+def decisions(rng: np.random.Generator, users: int = 200, each: int = 20) -> Logged:
+    """A log of two contexts and three actions; users keep to a context, and some are pleased more easily."""
+    user = np.repeat(np.arange(users, dtype=np.uint64), each)
+    context = np.repeat(rng.integers(0, 2, users), each)
+    action = (rng.random(len(user))[:, None] > LOGGING[context].cumsum(axis=1)).sum(axis=1)
+    mood = np.repeat(rng.uniform(0, 2, users), each)
+    reward = (rng.random(len(user)) < REWARD[context, action] * mood).astype(float)
+    at = context, action
+    return Logged(user, reward, LOGGING[at], TARGET[at], MODEL[at], (MODEL * TARGET).sum(axis=1)[context])
+
+
+def share(hits: NDArray[np.bool_]) -> list[float]:
+    """Percent, and its 95 % interval (Wilson)."""
+    n, p, z = len(hits), float(hits.mean()), 1.96
+    middle, half = p + z * z / 2 / n, z * np.sqrt(p * (1 - p) / n + z * z / 4 / n / n)
+    return [round(100 * float(x), 2) for x in (p, *((middle + np.array([-half, half])) / (1 + z * z / n)))]
+
+
+def furthest(shares: dict[str, list[float]], right: float) -> float:
+    """Of the variants, the share furthest from what is right."""
+    return max((one[0] for one in shares.values()), key=lambda x: abs(x - right))
+
+
+def tell(what: str, began: float) -> None:
+    """Progress, to the error stream."""
+    print(f"{what}: done after {time.process_time() - began:.0f} s of CPU", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
