@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from freshet.experiments import Moments
+from freshet.experiments import Moments, effect
 
 VALUES = arrays(np.float64, st.tuples(st.integers(0, 6), st.just(3)), elements=st.floats(-1e3, 1e3))
 
@@ -42,6 +42,14 @@ def test_no_users_change_nothing(a: np.ndarray) -> None:
 @given(VALUES)
 def test_sums_of_a_database_say_the_same(a: np.ndarray) -> None:
     same(Moments.of_sums(len(a), a.sum(axis=0), a.T @ a), Moments.of(a))
+
+
+@given(st.integers(2, 50), st.floats(-1e3, 1e3))
+def test_sums_of_what_is_the_same_for_all_never_scatter_below_nothing(n: int, value: float) -> None:
+    rows = np.column_stack([np.full(n, value), np.full(n, 0.1)])
+    found = Moments.of_sums(n, rows.sum(axis=0), rows.T @ rows)
+    assert (np.diag(found.scatter) >= 0).all()
+    assert effect(found, found).absolute.value == 0  # nothing takes the root of a rounding error
 
 
 def test_known_values() -> None:

@@ -52,7 +52,9 @@ class Moments:
         if not n:
             return cls.nothing(len(total))
         mean = total / n
-        return cls(n, mean, cross - np.outer(total, mean))
+        scatter = cross - np.outer(total, mean)
+        np.fill_diagonal(scatter, np.maximum(0.0, np.diag(scatter)))  # rounding may go below
+        return cls(n, mean, scatter)
 
     @classmethod
     def nothing(cls, columns: int) -> Moments:
