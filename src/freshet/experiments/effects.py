@@ -135,8 +135,9 @@ def _welch(parts: list[float], users: tuple[int, int]) -> float:
     """Welch-Satterthwaite; where nothing varies, as if both arms varied alike."""
     if min(users) < 2:
         return math.nan
-    first, second = parts if sum(parts) != 0 else (1 / users[0], 1 / users[1])
-    return (first + second) ** 2 / (first**2 / (users[0] - 1) + second**2 / (users[1] - 1))
+    whole = sum(parts)
+    first = parts[0] / whole if whole else users[1] / sum(users)  # control's part of the variance
+    return 1 / (first**2 / (users[0] - 1) + (1 - first) ** 2 / (users[1] - 1))
 
 
 def _note(control: Moments, treatment: Moments, arm: Arm, value: float, level: float) -> str:
