@@ -138,7 +138,7 @@ def _show(console: Console, found: Found) -> None:
     console.print(
         f"left out: {found.elsewhere:,} whose context the log doesn't give again, {out.unnamed:,} without a "
         f"user, {out.known:,} where nothing new was left; {found.reproduced:.1%} of the propensities come "
-        "out again"
+        "out again within 1 %"
     )
     for one in found.policies:
         console.print(f"{one.target.serves}", style="bold", markup=False)

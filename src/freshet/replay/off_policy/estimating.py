@@ -61,8 +61,8 @@ class Found:
         logged: their satisfied rate (value, low, high), 95 % interval clustered by user.
         left_out: what was not chosen from scores.
         elsewhere: first places left out since the log doesn't give the user's context again.
-        reproduced: share of the logged propensities that come out again; others differ by the moment at which
-            an event was told, by the settings of then, or by an experiment's separate evidence.
+        reproduced: share of the logged propensities that come out again within 1 %; others differ by the
+            moment at which an event was told, by the settings of then, or by a separate arm's own evidence.
     """
 
     window: Window

@@ -17,8 +17,8 @@ from freshet.serving.choosing import Policy
 from freshet.serving.recall import Recalled
 from freshet.types import Strategy
 
-NEAR = 1e-6
-"""Propensities that differ by less are the same."""
+NEAR = 0.01
+"""Propensities that differ by less than this share of them are the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,7 @@ def look_again(
             chances = bench.chances(was, seen[was.release], now)
             rewards = bench.rewards(user, (-1, *context)[-1])
             found.same[row] = True
-            found.reproduced[row] = abs(chances[shown] - asked.propensity[row]) < NEAR
+            found.reproduced[row] = abs(chances[shown] / asked.propensity[row] - 1) < NEAR
             found.model[row] = rewards[shown]
             for place, way in enumerate(ways):
                 other = bench.chances(way, seen[way.release], now)
