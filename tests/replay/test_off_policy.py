@@ -20,7 +20,7 @@ from freshet.errors import InputError
 from freshet.replay.off_policy import Found, Target, estimate, expecting
 from freshet.replay.off_policy.decisions import Engaged
 from freshet.serving import Ask, Posted
-from freshet.steps.outcomes import Window
+from freshet.steps.labelling import Window
 from freshet.types import AsOf, Outcomes
 from freshet.wiring import kept_state, open_recommender
 from freshet.workspace import Workspace

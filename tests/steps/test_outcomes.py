@@ -11,9 +11,9 @@ import pyarrow as pa
 import pytest
 
 from freshet import events, interests, pipeline
-from freshet.steps import outcomes
+from freshet.steps import labelling, outcomes
 from freshet.steps.collecting import SHOWN
-from freshet.steps.outcomes import Window
+from freshet.steps.labelling import Window
 from freshet.types import AsOf, Interests, user_number
 from freshet.workspace import Workspace
 from tests.steps.showing import HOUR, assigned, at, by_interest, show, shown, tell
@@ -45,7 +45,7 @@ def known(ws: Workspace) -> Interests:
 def rewards(ws: Workspace, window: Window = WINDOW) -> dict[tuple[str, int], bool]:
     """(id, place) -> reward."""
     assignment, _ = assigned(ws, known(ws))
-    table = outcomes.labelled(ws, window, assignment, known(ws), RULE)
+    table = labelling.labelled(ws, window, assignment, known(ws), RULE)
     return {(row["id"], row["place"]): row["reward"] for row in table.to_pylist()}
 
 
@@ -88,7 +88,7 @@ def test_an_outcome_names_the_impression_passes_the_rule_and_is_of_what_was_show
     found = rewards(ws)
     assert len(found) == 10
     assert [key for key, reward in found.items() if reward] == [("listed", 1), ("plain", 0)]
-    table = outcomes.labelled(ws, replace(WINDOW, first=True), assigned(ws, known(ws))[0], known(ws), RULE)
+    table = labelling.labelled(ws, replace(WINDOW, first=True), assigned(ws, known(ws))[0], known(ws), RULE)
     assert table["place"].to_pylist() == [0] * 8
 
 
@@ -118,7 +118,7 @@ def test_older_files_lack_columns_and_a_log_may_know_no_impressions(ws: Workspac
     row: dict[str, Any] = shown("old", at(DAY), a, user="Ada")
     show(ws, [row], "old", old)
     show(ws, [shown("nobody", at(DAY), a, user="")], "nobody")
-    table = outcomes.labelled(ws, WINDOW, assigned(ws, known(ws))[0], known(ws), RULE)
+    table = labelling.labelled(ws, WINDOW, assigned(ws, known(ws))[0], known(ws), RULE)
     by_id = {found["id"]: found for found in table.to_pylist()}
     assert by_id["old"]["experiment"] == by_id["old"]["arm"] == ""
     assert not by_id["old"]["reward"]
@@ -147,7 +147,7 @@ def test_rows_become_arrays_of_the_interests_of_now(ws: Workspace) -> None:
             shown("h", at(DAY, 8), int(ids[2]), context=[int(ids[1]), int(ids[4]), int(ids[3])]),
         ],
     )
-    table = outcomes.labelled(ws, WINDOW, assigned(ws, known(ws))[0], known(ws), RULE)
+    table = labelling.labelled(ws, WINDOW, assigned(ws, known(ws))[0], known(ws), RULE)
     found = outcomes.outcomes_of(table, outcomes.index_of(known(ws)), 2)
     assert found.shown.tolist() == [1, 2, 2, 2, 2, 2]
     assert found.context.tolist() == [[-1, -1], [-1, 5], [4, 3], [-1, 6], [-1, -1], [4, 3]]
@@ -156,3 +156,15 @@ def test_rows_become_arrays_of_the_interests_of_now(ws: Workspace) -> None:
     assert found.user[0] == user_number("user of a")
     assert not found.reward.any()
     assert np.array_equal(outcomes.index_of(known(ws))[ids], np.arange(len(ids)))
+
+
+def test_of_too_many_rows_the_latest_days_are_read_and_of_many_users_a_share(ws: Workspace) -> None:
+    a = int(known(ws).ids[0])
+    for day in ("2024-02-18", "2024-02-19", "2024-02-20"):
+        show(ws, [shown(f"{day} {n}", at(day) + n, a) for n in range(200)])
+    assert labelling.count(ws, WINDOW) == 600
+    files = labelling.files_of(ws, replace(WINDOW, most=300))
+    assert [path.parent.name for path in files] == ["date=2024-02-19", "date=2024-02-20"]
+    some = {id for id, _ in rewards(ws, replace(WINDOW, share=0.5))}
+    assert 220 < len(some) < 380
+    assert labelling.count(ws, replace(WINDOW, share=0.5)) == len(some)

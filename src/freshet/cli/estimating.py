@@ -61,7 +61,7 @@ def estimate(
     explored can't be told: such an estimate is refused.
     """
     from freshet.replay import off_policy
-    from freshet.steps.outcomes import Window
+    from freshet.steps.labelling import Window
     from freshet.steps.sources import latest
 
     first = moment(since, "--since")

@@ -8,14 +8,16 @@ from freshet import events, feedback
 from freshet.errors import NotEnoughData
 from freshet.experiments import OwnEvents
 from freshet.ports import Artifact
-from freshet.steps import outcomes
+from freshet.steps import labelling, outcomes
 from freshet.steps.knowledge import Knowledge
-from freshet.steps.outcomes import Window
+from freshet.steps.labelling import Window
 from freshet.steps.sources import committed
 from freshet.workspace import Run, Workspace, version_of
 
 CODE = 1
 ARM = "hybrid-feedback"
+MOST = 2_000_000
+"""Rows that are learned from; of more, those of the latest days. A million take half a minute."""
 
 
 def make(ws: Workspace, run: Run, known: Knowledge, own: OwnEvents | None = None) -> Artifact | None:
@@ -29,9 +31,9 @@ def make(ws: Workspace, run: Run, known: Knowledge, own: OwnEvents | None = None
     if not wanted(ws):
         return None
     config = ws.config.feedback
-    window = Window(known.as_of.minus(config.days), known.as_of, config.hours)
+    window = Window(known.as_of.minus(config.days), known.as_of, config.hours, most=MOST)
     log = events.EventLog(ws.source).snapshot(known.as_of)
-    shown = [(path.name, path.stat().st_size) for path in outcomes.files_of(ws, window)]
+    shown = [(path.name, path.stat().st_size) for path in labelling.files_of(ws, window)]
     inputs = {"transitions": known.version, "interests": known.interests_version, "events": log.version}
     key = version_of(
         code=CODE,
@@ -89,7 +91,7 @@ def _weighed(
     """What reactions are worth, and why nothing where that is so."""
     assignment = outcomes.assignment_of(ws, known.version)
     rule = events.parse(rule_of(ws))
-    table = outcomes.labelled(ws, window, assignment, known.interests, rule)
+    table = labelling.labelled(ws, window, assignment, known.interests, rule)
     k = ws.config.transitions.k
     rows = outcomes.outcomes_of(table, outcomes.index_of(known.interests), k)
     if own is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import uuid4
 
 import numpy as np
@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from freshet import events
 from freshet.events import sql
 from freshet.ports import Artifact
-from freshet.steps import outcomes
-from freshet.steps.outcomes import Window
+from freshet.steps import labelling
+from freshet.steps.labelling import Window
 from freshet.transitions.users import keys
 from freshet.types import Interests
 from freshet.workspace import Workspace
@@ -80,7 +80,7 @@ class Decisions:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """First places that were not chosen from scores, by why: nobody was named, or nothing new was left."""
+    """First places not chosen from scores, by why: nobody was named, or nothing new was left to show."""
 
     unnamed: int
     known: int
@@ -89,16 +89,16 @@ class LeftOut:
 def read(
     ws: Workspace, window: Window, assignment: Artifact, interests: Interests, rule: str, limit: int
 ) -> tuple[Decisions, Engaged, LeftOut]:
-    """Decisions of a window, at most so many: of more, those of a sample of users."""
-    table = outcomes.labelled(ws, window, assignment, interests, events.parse(rule))
+    """Decisions of a window, about so many at most: of more, those of a sample of users."""
+    there = labelling.count(ws, window)
+    if there > limit:
+        window = replace(window, share=limit / there)
+    table = labelling.labelled(ws, window, assignment, interests, events.parse(rule))
     named = pc.not_equal(table["user"], "")
     chosen = pc.not_equal(table["reason"], "known")
     left_out = LeftOut(_count(pc.invert(named)), _count(pc.and_(named, pc.invert(chosen))))
     table = table.filter(pc.and_(named, chosen))
     user = keys(table["user"])
-    if len(user) > limit:
-        kept = user % np.uint64(10_000) < np.uint64(10_000 * limit // len(user))
-        table, user = table.filter(pa.array(kept)), user[kept]
     return _decisions(table, user), _engaged(ws, window, table["user"], assignment, interests), left_out
 
 
@@ -135,7 +135,7 @@ def _engaged(
         index = np.arange(len(interests), dtype=np.int16)
         db.register("ids", pa.table({"index": index, "stable": interests.ids}))
         found = db.sql(
-            f"""WITH engaged AS ({outcomes.engaged(paths, events.parse(ws.config.events.positive))})
+            f"""WITH engaged AS ({labelling.engaged(paths, events.parse(ws.config.events.positive))})
             SELECT u, stable AS interest, max(epoch_us(t)) AS time
             FROM engaged SEMI JOIN asked USING (u)
             JOIN {sql.parquet([assignment.path / "assignment.parquet"])} AS a USING (item)

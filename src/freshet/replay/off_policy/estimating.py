@@ -17,7 +17,7 @@ from freshet.serving.choosing import Policy
 from freshet.serving.opened import open_release
 from freshet.steps import feedback, outcomes
 from freshet.steps.knowledge import Knowledge, learn
-from freshet.steps.outcomes import Window
+from freshet.steps.labelling import Window
 from freshet.steps.weighing import by_time
 from freshet.types import MOVE, AsOf, Outcomes, Serves, Strategy
 from freshet.workspace import Run, Workspace
