@@ -89,16 +89,18 @@ def readable(drift: str, found: dict[str, Any]) -> str:
         shares = ", ".join(f"{figure} {100 * arm[figure]:.2f} %" for figure in FIGURES)
         lines.append(f"  {name:16s} {arm['users']:,} users, {arm['impressions']:,} offers: {shares}")
         for figure, scales in arm.get("effect", {}).items():
-            one = scales["per_user_cuped"]
-            over = ""
-            if "low_over_worlds" in one:
-                low, high = (100 * one[f"{end}_over_worlds"] for end in ("low", "high"))
-                over = f", over worlds [{low:+.1f}, {high:+.1f}]"
-            lines.append(
-                f"    {figure:18s} {100 * one['relative']:+.1f} % "
-                f"[{100 * one['low']:+.1f}, {100 * one['high']:+.1f}]{over}"
-            )
+            told = [f"{scale} {interval(scales[scale])}" for scale in ("per_user_cuped", "per_impression")]
+            lines.append(f"    {figure:18s} {'; '.join(told)}")
     return "\n".join(lines)
+
+
+def interval(one: dict[str, Any]) -> str:
+    """Percent, with the interval by users, then the one over worlds where there are several."""
+    ends = [(one["low"], one["high"])]
+    if "low_over_worlds" in one:
+        ends.append((one["low_over_worlds"], one["high_over_worlds"]))
+    told = " ".join(f"[{100 * low:+.1f}, {100 * high:+.1f}]" for low, high in ends)
+    return f"{100 * one['relative']:+.1f} % {told}"
 
 
 def main() -> None:
