@@ -1,0 +1,67 @@
+"""Worlds of experiments: the calibrated one, and the control in which nothing changes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from freshet.errors import ConfigError
+from freshet.simulator.plan import DAY, SECOND, Plan
+from freshet.simulator.presets import preset
+from freshet.simulator.telling import catalogue_of
+from freshet.simulator.world import popularity, truths
+from freshet.types import Serves
+
+SHORTS = preset("shorts")
+
+
+def plan(*arms: str) -> Plan:
+    return Plan("shorts", SHORTS, SHORTS.of(3, 50, 4), 3, arms, (1,))
+
+
+def test_in_the_control_nothing_changes_that_a_refresh_could_learn() -> None:
+    world = SHORTS.of(14, 100, 0, "static")
+    follows, popular = truths(world), popularity(world)
+    assert (follows == follows[0]).all()
+    assert (popular == popular[0]).all()
+    assert (catalogue_of(world).release == 0).all()
+
+
+def test_the_world_itself_drifts_and_trends_and_gets_items_in_the_month_of_staleness() -> None:
+    world = SHORTS.of(14, 100, 0)
+    first, then = SHORTS.history - 30, SHORTS.history
+    follows, popular = truths(world), popularity(world)
+    assert np.abs(follows[first] - follows[then]).sum(axis=1).mean() > 0.2
+    assert np.abs(popular[first] - popular[then]).sum() > 0.2
+    release = catalogue_of(world).release
+    assert ((release > first) & (release <= then)).sum() > 50
+
+
+def test_what_comes_at_once_comes_in_the_month_of_staleness() -> None:
+    world = SHORTS.of(14, 100, 0, "abrupt")
+    assert SHORTS.history - 30 < world.change_day < SHORTS.history
+
+
+def test_seeds_are_other_worlds() -> None:
+    assert not np.allclose(popularity(SHORTS.of(14, 100, 0)), popularity(SHORTS.of(14, 100, 1)))
+
+
+def test_static_is_the_first_release_and_other_arms_are_strategies() -> None:
+    made = plan("static", "hybrid-live", "release:2/counts")
+    assert [arm.serves for arm in made.experiment().arms] == [
+        Serves(1, "hybrid"),
+        Serves(None, "hybrid-live"),
+        Serves(2, "counts"),
+    ]
+    assert made.experiment().start == made.start == made.midnight(1)
+    assert made.midnight(3) - made.start == 2 * DAY
+    assert made.start // SECOND == 1_714_435_200  # 120 days after 2024-01-01
+
+
+def test_arms_that_make_no_experiment_and_worlds_that_are_not_there_are_refused() -> None:
+    with pytest.raises(ConfigError, match="can't serve 'best'"):
+        plan("static", "best").check()
+    with pytest.raises(ConfigError, match="arms static"):
+        plan("static").check()
+    with pytest.raises(ConfigError, match="no world 'films'"):
+        preset("films")
