@@ -33,7 +33,6 @@ from freshet.experiments import arms_of
 from freshet.steps.comparing import compare
 from freshet.steps.measures import named
 from freshet.steps.measuring import measure
-from freshet.steps.traffic import worth_finding
 from freshet.transitions.users import keys
 from freshet.types import Experiment, ExperimentArm, Serves
 from freshet.wiring import open_workspace
@@ -88,7 +87,7 @@ def analysis(root: Path) -> dict[str, Any]:
     metrics = named(ws.config, NAMES)
     begin = time.perf_counter()
     measured = measure(ws, EXPERIMENT, metrics)
-    effects = compare(measured, worth_finding(ws, EXPERIMENT, metrics))
+    effects = compare(measured)
     seconds = time.perf_counter() - begin
     return {
         "seconds": round(seconds, 1),

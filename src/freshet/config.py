@@ -433,7 +433,7 @@ class ExperimentsConfig(_Section):
     smallest_effect: Share | Auto = Field(
         "auto",
         description="relative effect worth finding: always-valid intervals are narrowest where it would be "
-        "found; auto = what users active in the 4 weeks before the start can show; never changed afterwards",
+        "found; auto = by how uncertain the first day leaves a metric; never changed after the start",
     )
     metrics: tuple[MetricConfig, ...] = Field(
         (), description="`[[experiments.metrics]]`: metrics beside the ready set"

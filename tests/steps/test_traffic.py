@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from freshet.errors import ConfigError, NotEnoughData
-from freshet.experiments import Baseline, Design, Moments, detectable
-from freshet.steps.measures import metric, named
-from freshet.steps.traffic import UNKNOWN, traffic_before, worth_finding
+from freshet.experiments import Baseline, Moments
+from freshet.steps.measures import metric
+from freshet.steps.traffic import traffic_of
 from freshet.workspace import Workspace
-from tests.steps.exposed import DAY, START, event, experiment, import_events, workspace
+from tests.steps.exposed import DAY, event, import_events, workspace
 
 
 def drawn(days: int, impression: str = "", users: int = 40) -> list[dict]:
@@ -48,7 +48,7 @@ def filled(root: Path, told: list[dict], more: str = "") -> Workspace:
 def test_windows_hold_what_their_users_did(tmp_path: Path) -> None:
     told = drawn(56)
     ws = filled(tmp_path, told)
-    found = traffic_before(ws, [metric(ws.config, "satisfied")])
+    found = traffic_of(ws, [metric(ws.config, "satisfied")])
     assert not found.attributed
     assert found.days >= 28
     spans = found.spans("satisfied", 100.0)
@@ -65,46 +65,18 @@ def test_windows_hold_what_their_users_did(tmp_path: Path) -> None:
 def test_reactions_count_from_the_first_one_on(tmp_path: Path) -> None:
     told = [*drawn(40), *(event(f"u{n}", n - 2.0, 9.0, "x", item="z") for n in range(2))]
     ws = filled(tmp_path, told)
-    found = traffic_before(ws, [metric(ws.config, "satisfied")])
+    found = traffic_of(ws, [metric(ws.config, "satisfied")])
     assert found.attributed
     assert found.first == date(2024, 2, 28)
     moments = found.moments["satisfied"][-1]
     assert moments.n * moments.mean[0] == pytest.approx(2)
-    every = traffic_before(ws, [metric(ws.config, "satisfied")], reactions=False)
-    assert every.days > found.days
-
-
-def test_nothing_at_or_after_the_moment_is_read(tmp_path: Path) -> None:
-    told = drawn(50)
-    ws = filled(tmp_path / "a", told)
-    later = filled(tmp_path / "b", [*told, *(event(f"u{n}", n / 40, 9.0, "x", item="z") for n in range(40))])
-    one = [metric(ws.config, "satisfied")]
-    a, b = (traffic_before(ws, one, START, 28) for ws in (ws, later))
-    assert a.first == b.first
-    assert [m.n for m in a.moments["satisfied"]] == [m.n for m in b.moments["satisfied"]]
-
-
-def test_what_is_worth_finding_follows_from_traffic_before_the_start(tmp_path: Path) -> None:
-    told = drawn(28)
-    ws = filled(tmp_path / "a", told)
-    asked = named(ws.config, ["satisfied"])
-    found = traffic_before(ws, asked, START, 28, reactions=False)
-    span = found.spans("satisfied", adjusted=False)[-1]
-    expected = detectable(span.baseline, span.users, Design(0.5))
-    assert worth_finding(ws, experiment(), asked)("satisfied", "treatment") == pytest.approx(expected)
-    half = worth_finding(ws, experiment(traffic=0.25), asked)("satisfied", "treatment")
-    assert half == pytest.approx(2 * expected)
-    chosen = filled(tmp_path / "b", told, "[experiments]\nsmallest_effect = 0.02\n")
-    assert worth_finding(chosen, experiment(), asked)("satisfied", "treatment") == 0.02
-    empty = workspace(tmp_path / "c")
-    assert worth_finding(empty, experiment(), asked)("satisfied", "treatment") == UNKNOWN
 
 
 def test_what_cannot_be_planned_is_told(tmp_path: Path) -> None:
     ws = workspace(tmp_path / "a")
     with pytest.raises(NotEnoughData):
-        traffic_before(ws, [metric(ws.config, "satisfied")])
+        traffic_of(ws, [metric(ws.config, "satisfied")])
     more = '[[experiments.metrics]]\nname = "rate"\nof = "impression"\n'
     ws = filled(tmp_path / "b", drawn(9), more)
     with pytest.raises(ConfigError, match="'rate' varies"):
-        traffic_before(ws, [metric(ws.config, "rate")])
+        traffic_of(ws, [metric(ws.config, "rate")])

@@ -14,6 +14,8 @@ from freshet.cli.options import HERE, AsJson, Here, Wait, answer, opened, with_e
 from freshet.errors import ConfigError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from freshet.workspace import Workspace
 
 
@@ -50,7 +52,46 @@ def report(
     with opened(workspace) as ws:
         found = reported(ws, name, _names(metric), adjust, out)
     document = answers.document("experiment", found)
-    answer(document, as_json, lambda console: console.print("\n".join(found["answer"]), markup=False))
+    answer(document, as_json, lambda console: _show_report(console, found))
+
+
+def _show_report(console: Console, found: dict[str, Any]) -> None:
+    """The headline, what makes it doubtful, a table of effects, and what to know of the run."""
+    from rich.table import Table
+
+    from freshet.report.experimented.answer import alarms, p_value, reading, signed, span
+    from freshet.report.words import number, percent
+
+    console.print("\n".join([found["answer"][0], *alarms(found)]), markup=False)
+    table = Table(box=None, pad_edge=False)
+    for name in (
+        "metric",
+        "arm",
+        "control",
+        "arm's",
+        "effect",
+        "planned end",
+        "every look",
+        "Holm p",
+        "verdict",
+    ):
+        table.add_column(name, justify="left" if name in ("metric", "arm", "verdict") else "right")
+    for one in found["effects"]:
+        verdict = one["verdict"]
+        if verdict == "unclear":
+            verdict = f"too small to tell: {percent(one['detectable'], 2)} was detectable"
+        figures = number(one["control"][0]), number(one["value"][0]), signed(one["effect"])
+        table.add_row(
+            one["metric"],
+            one["arm"],
+            *figures,
+            span(one["fixed"]),
+            span(one["always"]),
+            f"{p_value(one['p_holm'])} / {p_value(one['p_always_holm'])}",
+            verdict,
+        )
+    console.print(table)
+    console.print("\n".join([*reading(found), f"wrote {found['page']}"]), markup=False)
 
 
 def reported(
@@ -61,12 +102,11 @@ def reported(
     from freshet.steps.comparing import compare
     from freshet.steps.measures import named
     from freshet.steps.measuring import measure
-    from freshet.steps.traffic import worth_finding
 
     experiment = ws.experiments.get(name)
     asked = named(ws.config, (*experiment.metrics, *metrics))
     measured = measure(ws, experiment, asked, ws.reporter.progress)
-    compared = compare(measured, worth_finding(ws, experiment, asked), adjusted=adjusted)
+    compared = compare(measured, ws.config.experiments.smallest_effect, adjusted=adjusted)
     found: dict[str, Any] = answers.plain(facts(ws, measured, compared))
     found["answer"] = said(found)
     page = write_experiment(found, out or ws.root / "experiments" / name / "report.html")
@@ -111,10 +151,10 @@ def planned(
     """The plan, and what it rests on."""
     from freshet.experiments import Design, plan
     from freshet.steps.measures import metric
-    from freshet.steps.traffic import traffic_before
+    from freshet.steps.traffic import traffic_of
 
     asked = metric(ws.config, name)
-    found = traffic_before(with_events(ws), [asked], progress=ws.reporter.progress)
+    found = traffic_of(with_events(ws), [asked], progress=ws.reporter.progress)
     scale = 1.0 if per_day is None else per_day / found.daily
     spans, design = found.spans(name, scale), Design(treated, sequential=peeking)
     made = plan(spans, effect, design)

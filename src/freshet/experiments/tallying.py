@@ -36,81 +36,86 @@ class Tally:
     """
 
     def __init__(self, users: Users, arms: int, past: NDArray[np.int32], per_user: bool) -> None:
-        self._users, self._arms, self._past, self._per_user = users, arms, past, per_user
+        self._users, self._past, self._per_user = users, past, per_user
         self._y = np.zeros(len(users), np.int64)
-        self._d = np.zeros(0 if per_user else len(users), np.int64)
+        self._d = np.full(len(users), int(per_user), np.int64)
+        self._n = np.zeros(arms, np.int64)
+        self._before = np.iinfo(np.int64).min
+        p = 2 + len(past)
+        # sums of (y, d, past) of all users so far; and the same of users on a day on which they do nothing
+        self._so_far = np.zeros((arms, p), np.int64), np.zeros((arms, p, p), np.int64)
+        self._idle = np.zeros((arms, p), np.int64), np.zeros((arms, p, p), np.int64)
 
     def add(self, end: int, y: Counts, d: Counts | None = None) -> DayMoments:
         """Add a day.
 
         Args:
-            end: its end, in microseconds since 1970: users who come later don't count yet.
+            end: its end, in microseconds since 1970, later than that of the day before: users who come
+                later don't count yet.
             y: (u,) what each user adds to the numerator; users not exposed yet add nothing.
             d: (u,) what they add to the denominator, where users are not the denominator.
         """
-        p = 2 + len(self._past)
-        n = np.zeros(self._arms, np.int64)
-        daily = np.zeros((self._arms, p, p), np.int64), np.zeros((self._arms, p), np.int64)
-        whole = np.zeros((self._arms, p, p), np.int64), np.zeros((self._arms, p), np.int64)
+        daily = tuple(sums.copy() for sums in self._idle)
         _add(
-            self._users.arm,
-            self._users.first < end,
-            y,
-            self._d[:0] if d is None else d,
-            self._y,
-            self._d,
+            (self._users.arm, self._users.first),
+            (self._before, end),
+            (y, np.zeros(0, np.int64) if d is None else d),
+            (self._y, self._d),
             self._past,
+            self._n,
+            daily,
+            self._so_far,
+            self._idle,
             self._per_user,
-            n,
-            *daily,
-            *whole,
         )
-        return DayMoments(*(_moments(n, *sums) for sums in (daily, whole)))
+        self._before = end
+        return DayMoments(_moments(self._n, *daily), _moments(self._n, *self._so_far))
 
 
-def _moments(n: Counts, cross: Counts, total: Counts) -> tuple[Moments, ...]:
+def _moments(n: Counts, total: Counts, cross: Counts) -> tuple[Moments, ...]:
     return tuple(Moments.of_sums(int(n[arm]), total[arm], cross[arm]) for arm in range(len(n)))
 
 
 @njit(cache=True, nogil=True)
-def _add(  # type: ignore[no-untyped-def]  # noqa: ANN202  # pragma: no cover - compiled
-    arm,  # noqa: ANN001
-    there,  # noqa: ANN001
-    y_today,  # noqa: ANN001
-    d_today,  # noqa: ANN001
-    y,  # noqa: ANN001
-    d,  # noqa: ANN001
-    past,  # noqa: ANN001
-    per_user,  # noqa: ANN001
-    n,  # noqa: ANN001
-    day_cross,  # noqa: ANN001
-    day_total,  # noqa: ANN001
-    cross,  # noqa: ANN001
-    total,  # noqa: ANN001
-):
-    p = 2 + len(past)
-    today, so_far = np.zeros(p, np.int64), np.zeros(p, np.int64)
+def _add(users, span, today, known, past, n, daily, so_far, idle, per_user):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # pragma: no cover - compiled
+    """Only users who are new or did something change any sum; the others are passed over."""
+    arm, first = users
+    y_today, d_today = today
+    y, d = known
+    row = np.zeros(2 + len(past), np.int64)
     for i in range(len(arm)):
-        if not there[i]:
+        if first[i] >= span[1]:
+            continue
+        new = first[i] >= span[0]
+        more_y, more_d = y_today[i], 0 if per_user else d_today[i]
+        if not (new or more_y or more_d):
             continue
         a = arm[i]
-        y[i] += y_today[i]
-        today[0], so_far[0] = y_today[i], y[i]
-        today[1] = so_far[1] = 1
-        if not per_user:
-            d[i] += d_today[i]
-            today[1], so_far[1] = d_today[i], d[i]
-        n[a] += 1
         for k in range(len(past)):
-            today[2 + k] = so_far[2 + k] = past[k, i]
-        for j in range(p):
-            day_total[a, j] += today[j]
-            total[a, j] += so_far[j]
-            for k in range(j + 1):
-                day_cross[a, j, k] += today[j] * today[k]
-                cross[a, j, k] += so_far[j] * so_far[k]
-    for a in range(len(n)):
-        for j in range(p):
-            for k in range(j):
-                day_cross[a, k, j] = day_cross[a, j, k]
-                cross[a, k, j] = cross[a, j, k]
+            row[2 + k] = past[k, i]
+        if new:
+            n[a] += 1
+            row[0], row[1] = 0, 1 if per_user else 0
+            _count(row, a, 1, idle)
+            _count(row, a, 1, daily)
+        else:
+            row[0], row[1] = y[i], d[i]
+            _count(row, a, -1, so_far)
+        if more_y or more_d:
+            row[0], row[1] = 0, 1 if per_user else 0
+            _count(row, a, -1, daily)
+            row[0], row[1] = more_y, 1 if per_user else more_d
+            _count(row, a, 1, daily)
+        y[i] += more_y
+        d[i] += more_d
+        row[0], row[1] = y[i], d[i]
+        _count(row, a, 1, so_far)
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _count(row, arm, times, sums):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # pragma: no cover - compiled
+    total, cross = sums
+    for j in range(len(row)):
+        total[arm, j] += times * row[j]
+        for k in range(len(row)):
+            cross[arm, j, k] += times * row[j] * row[k]

@@ -25,7 +25,7 @@ from freshet.types import Experiment
 DAY = 86_400_000_000
 """Microseconds."""
 
-MEMORY = "700MB"
+MEMORY = "1200MB"
 """What the database may use before it spills to disk."""
 
 

@@ -5,7 +5,7 @@ Harm is judged by intervals that hold at every look, so looking after every coll
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
@@ -15,7 +15,6 @@ from freshet.steps import experimenting, rolling
 from freshet.steps.comparing import Compared, compare, ratio_of_users
 from freshet.steps.measures import Metric, metric
 from freshet.steps.measuring import Measured, measure
-from freshet.steps.traffic import worth_finding
 from freshet.types import Experiment, ExperimentArm
 from freshet.workspace import Run, Workspace
 
@@ -99,20 +98,17 @@ def _judged(
         try:
             one = metric(ws.config, guardrail.metric)
             measured = measure(ws, experiment, [one], run.progress)
-            sought = worth_finding(ws, experiment, [one])
         except (NotEnoughData, ConfigError) as error:
             run.say(f"{experiment.name}: guardrail {guardrail.metric!r} can't be judged: {error.message}")
             continue
         if ratio_of_users(measured).alarm:
             run.say(f"{experiment.name}: not judged, users are not split among the arms as was meant")
             continue
-        found += _of_arms(measured, guardrail, one, sought)
+        found += _of_arms(ws, measured, guardrail, one)
     return found
 
 
-def _of_arms(
-    measured: Measured, guardrail: GuardrailConfig, one: Metric, sought: Callable[[str, str], float]
-) -> list[Judged]:
+def _of_arms(ws: Workspace, measured: Measured, guardrail: GuardrailConfig, one: Metric) -> list[Judged]:
     """Arms share the chance of a false alarm."""
     level = 1 - guardrail.alpha / (len(measured.experiment.arms) - 1)
     return [
@@ -125,7 +121,7 @@ def _of_arms(
             guardrail.tolerance,
             _harms(arm, one.sign, guardrail.tolerance),
         )
-        for arm in compare(measured, sought, level)
+        for arm in compare(measured, ws.config.experiments.smallest_effect, level)
     ]
 
 
@@ -145,11 +141,16 @@ def _reason(harm: Judged) -> str:
 def _rolled_back(
     ws: Workspace, run: Run, experiment: Experiment, arm: ExperimentArm, reason: str
 ) -> tuple[int, int] | None:
-    """Roll back where the harmed arm was served what everybody is; (from, to), or None.
+    """Roll back where the release that everybody is served did the harm; (from, to), or None.
 
-    A fixed release, or a strategy beside what is published, serves nobody once the experiment is stopped.
+    A fixed release, or a strategy that is not published, serves nobody once the experiment is stopped. Where
+    control has the same strategy on a fixed release, it is the release that makes the difference.
     """
-    if arm.serves.release is not None or arm.serves.strategy != "published":
+    control = experiment.control.serves
+    by_release = arm.serves.strategy == "published" or (
+        control.release is not None and control.strategy == arm.serves.strategy
+    )
+    if arm.serves.release is not None or not by_release:
         return None
     target, current = experiment.control.serves.release or experiment.began, ws.releases.pointer()
     if current is None or target >= current:

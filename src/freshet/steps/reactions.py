@@ -52,18 +52,27 @@ def outcomes(
         since: from when on events count, by user or for all, in microseconds since 1970.
         until: before when they count.
     """
+    found = _counted(db, day, metrics, users, since, until)
+    by_rule = {rule: np.bincount(place, minlength=len(users)) for rule, place in found.items()}
+    return [Added(by_rule[y], by_rule[d] if d else None) for y, d in (one.rules for one in metrics)]
+
+
+def _counted(
+    db: duckdb.DuckDBPyConnection,
+    day: DayFile,
+    metrics: Sequence[Metric],
+    users: Users,
+    since: NDArray[np.int64] | int,
+    until: int,
+) -> dict[str, NDArray[np.int64]]:
+    """By rule the user's place of each event that passes it."""
     rules = list(dict.fromkeys(rule for one in metrics for rule in one.rules if rule))
-    columns = {IMPRESSION}.union(*(one.columns for one in metrics))
-    found = _flagged(db, day, rules, columns)
+    found = _flagged(db, day, rules, {IMPRESSION}.union(*(one.columns for one in metrics)))
     place = users.find(found.user)
     from_then = since if isinstance(since, int) else since[place]
     counts = (place >= 0) & (found.time >= from_then) & (found.time < until)
     place, flags = place[counts], found.flags[counts]
-    by_rule = {
-        rule: np.bincount(place[flags >> np.int64(bit) & 1 == 1], minlength=len(users))
-        for bit, rule in enumerate(rules)
-    }
-    return [Added(by_rule[y], by_rule[d] if d else None) for y, d in (one.rules for one in metrics)]
+    return {rule: place[flags & (1 << bit) != 0] for bit, rule in enumerate(rules)}
 
 
 def before(
@@ -81,13 +90,13 @@ def before(
     first = day_of(start) - timedelta(days=BEFORE_DAYS)
     past = [day for day in days if first <= day.day <= day_of(start)]
     all_events = [replace(one, attributed=False) for one in metrics]
-    total: list[Added] | None = None
+    total: dict[str, NDArray[np.int32]] = {}
     for day in past:
-        found = outcomes(db, day, all_events, users, 0, start)
-        total = found if total is None else [_sum(a, b) for a, b in zip(total, found, strict=True)]
-    if total is None or not any(one.y.any() for one in total):
+        for rule, place in _counted(db, day, all_events, users, 0, start).items():
+            np.add.at(total.setdefault(rule, np.zeros(len(users), np.int32)), place, np.int32(1))
+    if not any(some.any() for some in total.values()):
         return [np.zeros((0, len(users)), np.int32) for _ in metrics]
-    return [np.stack([one.y] if one.d is None else [one.y, one.d]).astype(np.int32) for one in total]
+    return [np.stack([total[rule] for rule in one.rules if rule]) for one in all_events]
 
 
 def lacking(days: Sequence[DayFile], one: Metric) -> None:
@@ -135,7 +144,3 @@ def rows_of(day: DayFile, columns: Collection[str]) -> str:
 
 def _columns(path: Path) -> list[str]:
     return [str(name) for name in pq.read_schema(path).names]
-
-
-def _sum(a: Added, b: Added) -> Added:
-    return Added(a.y + b.y, None if a.d is None or b.d is None else a.d + b.d)

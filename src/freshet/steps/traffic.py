@@ -1,11 +1,7 @@
-"""What a log's traffic can show: its users as if all of them had been in an experiment.
-
-Read from the days before a moment alone, so that what follows from it can be fixed before an experiment.
-"""
+"""What a log's traffic can show: its users as if all of them had been in an experiment."""
 
 from __future__ import annotations
 
-import math
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -18,10 +14,10 @@ from numpy.typing import NDArray
 
 from freshet.errors import ConfigError, NotEnoughData
 from freshet.events import DayFile, EventLog, sql
-from freshet.experiments import Baseline, Design, Moments, Span, detectable
+from freshet.experiments import Baseline, Moments, Span
 from freshet.experiments.users import Users
 from freshet.ports import Progress, silent
-from freshet.steps.exposures import DAY, Exposures, database, day_of
+from freshet.steps.exposures import DAY, Exposures, database
 from freshet.steps.measures import Metric
 from freshet.steps.measuring import measured, midnight
 from freshet.steps.reactions import BEFORE_DAYS, rows_of
@@ -32,13 +28,10 @@ from freshet.workspace import Workspace
 LENGTHS = (1, 2, 3, 7, 14, 21, 28, 42, 56)
 """Days an experiment may run, as far as the log holds as many."""
 
-UNKNOWN = 0.05
-"""Relative effect worth finding where the log says nothing from before the start."""
-
 
 @dataclass(frozen=True)
 class Traffic:
-    """Users who were active in the days before a moment, and what they did.
+    """Users who were active in the last days of a log, and what they did.
 
     Attributes:
         first: of the days, `days` of them.
@@ -68,41 +61,32 @@ class Traffic:
         ]
 
 
-def traffic_before(
+def traffic_of(
     ws: Workspace,
     metrics: Sequence[Metric],
-    end: int | None = None,
-    days: int | None = None,
-    *,
-    reactions: bool = True,
     progress: Callable[[str], Progress] = lambda _: silent,
 ) -> Traffic:
-    """Of the days before a moment; by default the last ones of the log, up to 56.
+    """Of the last days of the log, up to 56, as far as there are as many before them.
 
-    Args:
-        end: microseconds since 1970 (UTC); rounded down to midnight.
-        days: at most so many.
-        reactions: whether only events that name an impression count, where a metric asks for it and there are
-            any: the days then begin with the first of them.
+    Where events name impressions, the days begin with the first that does: others count nothing of a metric
+    that asks for it. Where none does, all events count.
 
     Raises:
-        NotEnoughData: the log holds nothing from before.
+        NotEnoughData: the log holds no event.
         ConfigError: a metric needs impressions, or a column that no event has.
     """
     log = EventLog(ws.source).snapshot().days
-    last = date.max if end is None else day_of(end)
-    log = tuple(day for day in log if day.day < last)
     if not log:
-        raise NotEnoughData("no event lies before that moment", hint="`freshet import` adds to the log")
+        raise NotEnoughData("the log holds no events to plan by", hint="`freshet import` adds to the log")
     if odd := [one.name for one in metrics if one.per == "impression"]:
         raise ConfigError(f"how {odd[0]!r} varies can't be told without impressions", hint="plan by another")
-    until = log[-1].day + timedelta(days=1) if end is None else last
+    until = log[-1].day + timedelta(days=1)
     known = (until - log[0].day).days
-    length = min(days or LENGTHS[-1], max(known - BEFORE_DAYS, known // 2, 1))
+    length = min(LENGTHS[-1], max(known - BEFORE_DAYS, known // 2, 1))
     window = [until - timedelta(days=length - n) for n in range(length)]
     with tempfile.TemporaryDirectory() as scratch, database(Path(scratch)) as db:
         inside = [day for day in log if day.day >= window[0]]
-        follows = _first_attributed(db, inside) if reactions else None
+        follows = _first_attributed(db, inside)
         window = [day for day in window if follows is None or day >= follows]
         users, daily = _active(db, [day for day in inside if day.day >= window[0]])
         shown = _everybody(users, window)
@@ -115,35 +99,6 @@ def traffic_before(
         {name: tuple(day.cumulative[0] for day in some) for name, some in found.moments.items()},
         follows is not None,
     )
-
-
-def worth_finding(
-    ws: Workspace, experiment: Experiment, metrics: Sequence[Metric]
-) -> Callable[[str, str], float]:
-    """Relative effect worth finding of (metric, arm), by settings and what lies before the start alone."""
-    chosen = ws.config.experiments.smallest_effect
-    if chosen != "auto":
-        return lambda _metric, _arm: chosen
-    countable = [one for one in metrics if one.per != "impression"]
-    try:
-        found = _all_before(ws, countable, experiment.start) if countable else None
-    except NotEnoughData:
-        found = None
-    shares = {arm.name: arm.share for arm in experiment.arms}
-
-    def effect(metric: str, arm: str) -> float:
-        if found is None or metric not in found.moments:
-            return UNKNOWN
-        both = shares[arm] + experiment.control.share
-        span = found.spans(metric, experiment.traffic * both, adjusted=False)[-1]
-        least = detectable(span.baseline, span.users, Design(shares[arm] / both))
-        return least if math.isfinite(least) and least > 0 else UNKNOWN
-
-    return effect
-
-
-def _all_before(ws: Workspace, metrics: Sequence[Metric], start: int) -> Traffic:
-    return traffic_before(ws, metrics, start, BEFORE_DAYS, reactions=False)
 
 
 def _baseline(moments: Moments, adjusted: bool) -> Baseline:
@@ -170,8 +125,6 @@ def _active(db: duckdb.DuckDBPyConnection, days: Sequence[DayFile]) -> tuple[Use
         key, first = np.append(key, seen[new]), np.append(first, when[new])
         order = np.argsort(key)
         key, first, total = key[order], first[order], total + len(seen)
-    if not len(key):
-        raise NotEnoughData("nobody was active in these days", hint="`freshet import` adds to the log")
     return Users(key, np.zeros(len(key), np.int8), first), total
 
 

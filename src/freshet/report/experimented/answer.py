@@ -48,7 +48,7 @@ def _metric(document: Document, one: Mapping[str, Any]) -> str:
     often = f"{span(one['always'])} (p = {p_value(one['p_always'])}, Holm {p_value(one['p_always_holm'])})"
     text = (
         f"{one['metric']} ({metric['words']}; {metric['better']} is better), {one['arm']}: "
-        f"{words.number(one['value'][0])} against {words.number(one['control'][0])}, "
+        f"{words.number(one['value'][0])} against {words.number(one['control'][0])} as counted, "
         f"{signed(one['effect'])}; 95 % interval at a planned end {once}, at every look {often}. "
     )
     if one["verdict"] == "unclear":

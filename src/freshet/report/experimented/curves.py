@@ -27,7 +27,7 @@ def curve(
         x=alt.X("day:T", axis=charts.axis(grid=False, format="%-d %b"))
     )
     top = _reach(rows)
-    scale = alt.Scale(domain=[-top, top], clamp=True)
+    scale = alt.Scale(domain=[max(-top, _least(rows)), min(top, _most(rows))], clamp=True)
     axis = charts.axis("relative effect", format="+.2%" if top < 0.1 else "+.0%")
     y = alt.Y("low:Q", scale=scale, axis=axis)
     layers: list[Any] = []
@@ -74,6 +74,14 @@ def _rows(looks: Sequence[Mapping[str, Any]], always: bool) -> list[Row]:
 
 def _finite(value: float | None) -> bool:
     return value is not None and math.isfinite(value)
+
+
+def _least(rows: Sequence[Row]) -> float:
+    return min(0.0, *(float(row["wide_low"]) for row in rows))
+
+
+def _most(rows: Sequence[Row]) -> float:
+    return max(0.0, *(float(row["wide_high"]) for row in rows))
 
 
 def _reach(rows: Sequence[Row]) -> float:
