@@ -137,13 +137,10 @@ def _users(db: duckdb.DuckDBPyConnection, files: list[Path], experiment: Experim
     """Those in one arm, and how many were in two."""
     query = f"""SELECT user_key, min(ix) AS least, max(ix) AS most, epoch_us(min(time)) AS first
         FROM {_rows(files, experiment)} WHERE place = 0 AND user_key <> 0 GROUP BY user_key"""
-    found = db.sql(query).fetchnumpy()
-    one = found["least"] == found["most"]
-    order = np.argsort(found["user_key"])
+    table = db.sql(query).to_arrow_table()
+    key, least, most, first = (table[name].to_numpy() for name in ("user_key", "least", "most", "first"))
+    one = least == most
+    order = np.argsort(key)
     order = order[one[order]]
-    users = Users(
-        np.asarray(found["user_key"][order], np.uint64),
-        np.asarray(found["least"][order], np.int8),
-        np.asarray(found["first"][order], np.int64),
-    )
+    users = Users(key[order].astype(np.uint64), least[order].astype(np.int8), first[order])
     return users, int(len(one) - one.sum())
