@@ -88,7 +88,8 @@ def test_too_small_to_tell_says_what_was_detectable(tmp_path: Path) -> None:
     simulate(tmp_path, 0.0, users=60, days=2)
     told = called("experiment", "report", "-w", tmp_path, "try").stdout
     assert "can't be told apart" in told
-    assert "Too small to tell" in " ".join(told.split())
+    answer = answered("experiment", "report", "-w", tmp_path, "try")["answer"]
+    assert any("Too small to tell" in line and "was detectable" in line for line in answer)
 
 
 def test_what_is_not_there_is_named(tmp_path: Path) -> None:
