@@ -132,11 +132,11 @@ def _two_sided(found: Estimate, df: float) -> float:
 
 
 def _welch(parts: list[float], users: tuple[int, int]) -> float:
-    """Welch-Satterthwaite; where nothing varies, as if both arms varied alike."""
+    """Welch-Satterthwaite; where nothing varies, any will do."""
     if min(users) < 2:
         return math.nan
     whole = sum(parts)
-    first = parts[0] / whole if whole else users[1] / sum(users)  # control's part of the variance
+    first = parts[0] / whole if whole else 0.5  # control's part of the variance
     return 1 / (first**2 / (users[0] - 1) + (1 - first) ** 2 / (users[1] - 1))
 
 
