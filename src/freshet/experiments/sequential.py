@@ -14,6 +14,7 @@ more correlated than assumed; by Slepian's inequality that makes a crossing rare
 
 - the absolute effect of sums per user that grow by the day (it is another quantity at each look);
 - estimates of single days or windows: those are not cumulative;
+- sums whose scatter over users outgrows their volume by the day (`noisier` there: 5 to 8 % false alarms);
 - a T chosen after seeing the data. `mixing` wants a variance expected beforehand.
 """
 
