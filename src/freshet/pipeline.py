@@ -22,7 +22,7 @@ from pathlib import Path
 from freshet.errors import ConfigError, NotEnoughData
 from freshet.events import ImportReport
 from freshet.experiments import OwnEvents
-from freshet.ports import Artifact, Planner, State
+from freshet.ports import Artifact, State
 from freshet.steps import (
     cadence,
     churn,
@@ -338,8 +338,8 @@ def _refresh(
     ranker = ranking.for_release(ws, run, known)
     churn.guard(ws, run, known, counting, made)
     publish(ws, run, made, _version(overlay), ranker, _version(told))
-    for experiment, arm in separating.arms(ws):
-        _refresh_arm(ws, run, known, experiment, arm, planner, version, sequence)
+    for experiment, arm in separating.arms(ws, run):
+        _refresh_arm(ws, run, known, experiment, arm, model, sequence)
 
 
 def _refresh_arm(
@@ -348,16 +348,22 @@ def _refresh_arm(
     known: Knowledge,
     experiment: Experiment,
     arm: ExperimentArm,
-    planner: Planner | None,
-    model: str,
+    model: Artifact | None,
     sequence: Artifact | None,
 ) -> None:
-    """The same for an arm whose evidence is its own, after the last release that it was served with."""
+    """The same for an arm whose evidence is its own, after the last release that it was served with.
+
+    Its models are those of the start, which no arm's users have changed.
+    """
     own = separating.own(ws, run, known, experiment, arm)
     counting = Counting(own, ws.config.transitions.k, ws.config.counts.fit_examples)
     before = ws.releases.get(ws.experiments.pointer(experiment, arm.name))
-    previous = previous_for(ws, own, before)
-    made = make_table(ws, run, own, counting, planner, model, previous, sequence)
+    if before.interests == known.interests_version:
+        model, sequence = separating.models_of(ws, before)
+    else:
+        run.say(f"{experiment.name}/{arm.name}: interests are new, so models are everybody's from now on")
+    previous, planner = previous_for(ws, own, before), _planner(ws, known, model)
+    made = make_table(ws, run, own, counting, planner, _version(model), previous, sequence)
     check(ws, run, own, counting, made)
     overlay = overlays.make(ws, run, own, counting, made, ws.config.schedule.refresh_days)
     told = feedback.make(ws, run, own, OwnEvents(experiment, arm.name))
@@ -391,6 +397,8 @@ def _held_back(ws: Workspace, known: Knowledge, made: Artifact, end: AsOf) -> st
         return "is of the past"
     if _was_rolled_back(ws, made):
         return "was rolled back"
+    if held := rolling.held_by_guardrail(ws):
+        return f"waits for a person since a rollback ({held})"
     return "was rejected" if churn.verdict(ws, made.version) == "rejected" else ""
 
 

@@ -17,6 +17,7 @@ from freshet.doctor.finding import leftover, size_of
 from freshet.durable import write_json
 from freshet.errors import ArtifactError, Busy
 from freshet.inspect import open_release
+from freshet.types import Experiment, ExperimentArm, Serves
 from freshet.workspace import Workspace
 from freshet.workspace.lease import lease
 from freshet.workspace.parts import missing_of, parts_of
@@ -309,3 +310,27 @@ def test_what_a_release_can_go_without_is_told_and_nothing_is_moved(ws: Workspac
     assert [found.where for found in visit(ws).findings] == list(missing_of(ws.store, release))
     visit(ws, repair=True)
     assert ws.releases.pointer() == 2
+
+
+def test_damaged_experiments_and_impressions_are_found_and_moved(served: Workspace, tmp_path: Path) -> None:
+    ws = copied(served, tmp_path / "ws")
+    arms = tuple(ExperimentArm(name, 0.5, Serves()) for name in ("a", "b"))
+    whole = Experiment("whole", "salt", arms, 1.0, ("satisfied",), 0, 1)
+    for name in ("whole", "broken"):
+        ws.experiments.start(replace(whole, name=name))
+    assert visit(ws).healthy
+    (ws.root / "experiments" / "broken" / "started.json").write_text('{"name": "broken"')
+    ws.experiments.point("whole", "b", 1)
+    ws.experiments.pointer_path("whole", "b").write_text("one")
+    impressions = ws.root / "impressions" / "date=2024-02-11" / "x-1.parquet"
+    impressions.parent.mkdir(parents=True)
+    impressions.write_bytes(b"PAR1 and no end")
+    found = visit(ws)
+    assert {(one.what, one.where) for one in found.findings} == {
+        ("damaged experiment", "experiments/broken"),
+        ("damaged release of an arm", "experiments/whole/b.release"),
+        ("damaged file of impressions", "impressions/date=2024-02-11/x-1.parquet"),
+    }
+    assert visit(ws, repair=True).healthy
+    assert [one.name for one in ws.experiments.all()] == ["whole"]
+    assert ws.experiments.pointer(whole, "b") == 1

@@ -211,6 +211,58 @@ def test_an_experiment_that_cannot_be_served_is_refused(shop: Workspace) -> None
     assert Serves() == shop.experiments.get("one").arm("treatment").serves
 
 
+def test_one_broken_experiment_does_not_hold_up_another(
+    shop: Workspace, served: tuple[Recommender, State]
+) -> None:
+    recommender, _ = served
+    bad = experiment("release:1", "follow", traffic=0.5)
+    other = replace(bad, name="other", salt="pepper", separated=True, began=2)
+    for one in (bad, other):
+        pipeline.start_experiment(shop, one)
+    recommender.reload()
+    user = next(user for user in NAMES if arm(bad, user))
+    beside = next(user for user in NAMES if not arm(bad, user) and arm(other, user))
+    shop.experiments.point("other", "treatment", 77)
+    pipeline.stop_experiment(shop, "one", SECOND.moment, "harm")
+    for _ in range(2):
+        with pytest.raises(Exception, match="no release 77"):
+            recommender.reload()
+        assert recommender.explore(Ask(user)).experiment in ("", "other")  # the stop is heard
+        assert recommender.explore(Ask(beside)).experiment == "other"  # and the other goes on as it was
+    (shop.root / "experiments" / "other" / "started.json").write_text("{")
+    with pytest.raises(Exception, match=r"started\.json"):
+        recommender.reload()
+    assert recommender.explore(Ask(beside)).experiment == "other"
+    (shop.root / "experiments" / "other" / "stopped.json").write_text("{}")
+    with pytest.raises(Exception, match=r"started\.json"):
+        recommender.reload()
+    assert recommender.explore(Ask(beside)).experiment == ""
+
+
+def test_wrong_settings_do_not_hold_up_a_stop(shop: Workspace, served: tuple[Recommender, State]) -> None:
+    recommender, _ = served
+    pipeline.start_experiment(shop, experiment("release:1", "follow"))
+    recommender.reload()
+    pipeline.stop_experiment(shop, "one", SECOND.moment, "harm")
+    (shop.root / "freshet.toml").write_text("[serving")
+    with pytest.raises(ConfigError):
+        recommender.reload()
+    assert recommender.explore(Ask(NAMES[0])).experiment == ""
+
+
+def test_an_arms_own_release_never_serves_everybody(shop: Workspace) -> None:
+    start = int(FIRST.moment.timestamp()) * 1_000_000
+    one = experiment("counts", "follow", separated=True, began=1, start=start)
+    pipeline.start_experiment(shop, one)
+    published(shop, SECOND)
+    number = shop.experiments.pointer(one, "control")
+    with pytest.raises(Exception, match="made for one/control alone"):
+        pipeline.roll_back(shop, number)
+    current = shop.releases.current()
+    assert current is not None
+    assert current.arm == ""
+
+
 def test_a_damaged_experiment_does_not_keep_serving_from_starting(shop: Workspace, tmp_path: Path) -> None:
     pipeline.start_experiment(shop, experiment("release:1", "follow"))
     (shop.root / "experiments" / "one" / "started.json").write_text("{}")

@@ -111,5 +111,12 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "experiments" / "one" / "started.json").write_text('{"name": "one"}')
     with pytest.raises(ArtifactError, match=r"one/started\.json"):
         kept.all()
+    kept.start(replace(ONE, name="sound"))
+    assert [one.name for one in kept.running()] == ["sound"]
+    for damage in ("{", "[]", "null", '{"arms": [{"name": "a", "share": "many", "serves": "follow"}]}'):
+        (tmp_path / "experiments" / "one" / "started.json").write_text(damage)
+        found, damaged = kept.found()
+        assert ([one.name for one in found], [*damaged]) == (["sound"], ["one"])
+        assert "started.json" in damaged["one"].message
     with pytest.raises(ConfigError, match="there is no experiment 'two'"):
         Experiments(tmp_path / "other").get("two")

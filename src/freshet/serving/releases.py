@@ -100,20 +100,16 @@ class Releases:
             FreshetError: that can't be done: the release that serves goes on, with the settings that were
                 right last.
         """
+        changed, problems = False, list[FreshetError]()
         with self._lock:
-            config, wanted = self._settings(), self._wanted()
-            if config is not self.config and config != self.config:
-                opened = self.open()
-                rules = [RequestRules.of(config, one.interests) for one in opened]
-                for one, new in zip(opened, rules, strict=True):
-                    one.rules = new
-                changed, self.config = True, config
-            else:
-                changed = False
-            if self._current is None or wanted.number != self._current.release.number:
-                self._serve(wanted)
-                changed = True
-            return self._follow_experiments() or changed
+            for follow in (self._follow_settings, self._follow_current, self._follow_experiments):
+                try:
+                    changed |= follow()
+                except FreshetError as error:  # what can't be followed doesn't hold up the others
+                    problems.append(error)
+        if problems:
+            raise problems[0]
+        return changed
 
     def pin(self, number: int | None) -> None:
         """Serve a certain release, whatever `CURRENT` names; None = follow `CURRENT` again.
@@ -154,13 +150,50 @@ class Releases:
             for release in [self._read(number)]
         ]
 
+    def _follow_settings(self) -> bool:
+        config = self._settings()
+        if config is self.config or config == self.config:
+            return False
+        opened = self.open()
+        rules = [RequestRules.of(config, one.interests) for one in opened]
+        for one, new in zip(opened, rules, strict=True):
+            one.rules = new
+        self.config = config
+        return True
+
+    def _follow_current(self) -> bool:
+        wanted = self._wanted()
+        if self._current is not None and wanted.number == self._current.release.number:
+            return False
+        self._serve(wanted)
+        return True
+
     def _follow_experiments(self) -> bool:
-        """Open what the arms of running experiments are answered with; whether anything changed."""
+        """Open what the arms of running experiments are answered with; whether anything changed.
+
+        One that can't be read or opened goes on as it was, unless it was stopped.
+
+        Raises:
+            FreshetError: there is such a one; all others are followed.
+        """
         stamp = self._experiments.stamp()
         if stamp == self._stamp:
             return False
-        self.running = tuple(self._opened_arms(one) for one in self._experiments.running())
+        found, damaged = self._experiments.found()
+        problems: list[FreshetError] = [*damaged.values()]
+        before = {one.experiment.name: one for one in self.running}
+        kept = [before[name] for name in damaged if name in before and not self._experiments.stopped(name)]
+        for one in found:
+            if one.running:
+                try:
+                    kept.append(self._opened_arms(one))
+                except FreshetError as error:
+                    problems.append(error)
+                    kept += [before[one.name]] if one.name in before else []
+        self.running = tuple(sorted(kept, key=lambda one: (one.experiment.start, one.experiment.name)))
         self._open = {**self._open, **self._fixed()}
+        if problems:
+            raise problems[0]  # and again at the next look
         self._stamp = stamp
         return True
 

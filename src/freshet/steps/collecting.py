@@ -208,7 +208,7 @@ def _forget(ws: Workspace, state: State) -> int:
 
 
 def _needed_since(ws: Workspace) -> int | None:
-    """The moment of the current release or of the one before, whichever is older; None before the first."""
+    """The oldest moment of the current release, the one before and those of running arms; None before any."""
     release = ws.releases.current()
     if release is None:
         return None
@@ -216,6 +216,11 @@ def _needed_since(ws: Workspace) -> int | None:
     if release.previous is not None:
         with suppress(ArtifactError):  # one that was damaged or set aside can't be gone back to
             days.append(ws.releases.get(release.previous).as_of)
+    for experiment in ws.experiments.running():  # their live signals are made anew at a restart, too
+        for arm in experiment.arms:
+            with suppress(ArtifactError):
+                number = arm.serves.release or ws.experiments.pointer(experiment, arm.name)
+                days.append(ws.releases.get(number).as_of)
     return int(AsOf.parse(min(days)).moment.timestamp()) * 1_000_000
 
 

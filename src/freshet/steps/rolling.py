@@ -17,8 +17,25 @@ def roll_back(ws: Workspace, run: Run, release: Release, reason: str = "") -> No
         run.say(f"release {release.number} serves without {lost}, which is missing or damaged")
 
 
+def held_by_guardrail(ws: Workspace) -> str:
+    """Why nothing is published without a person: a guardrail rolled back to what serves; '' where none did.
+
+    What is made in the same way may do the same harm, and nobody guards it once the experiment is stopped.
+    """
+    for record in reversed(ws.ledger.records()):
+        for step in record.steps:
+            if step.name == "rollback" and (reason := step.details.get("reason")):
+                return reason if record.release == ws.releases.pointer() else ""
+    return ""
+
+
 def check(ws: Workspace, release: Release) -> None:
-    """Raises ArtifactError if a release could not be opened if it served."""
+    """Raises ArtifactError if a release is one arm's alone, or could not be opened if it served."""
+    if release.arm:
+        raise ArtifactError(
+            f"release {release.number} was made for {release.arm} alone; CURRENT is not moved",
+            hint="`freshet history` lists the releases that served everybody",
+        )
     try:
         parts_of(ws.store, release)
     except WrongFormat:

@@ -8,16 +8,19 @@ from datetime import UTC, datetime
 
 from freshet import transitions
 from freshet.experiments import OwnEvents
+from freshet.ports import Artifact
 from freshet.steps.knowledge import Knowledge
 from freshet.steps.sources import committed
 from freshet.types import Experiment, ExperimentArm
-from freshet.workspace import Run, Workspace, version_of
+from freshet.workspace import Release, Run, Workspace, version_of
 
 CODE = 1
 
 
-def arms(ws: Workspace) -> Iterator[tuple[Experiment, ExperimentArm]]:
+def arms(ws: Workspace, run: Run) -> Iterator[tuple[Experiment, ExperimentArm]]:
     """Arms of running experiments that get releases of their own: those that are refreshed, kept separate."""
+    for problem in ws.experiments.found()[1].values():
+        run.say(f"an experiment is passed over: {problem.message}")
     for experiment in ws.experiments.running():
         if experiment.separated:
             for arm in experiment.arms:
@@ -25,10 +28,20 @@ def arms(ws: Workspace) -> Iterator[tuple[Experiment, ExperimentArm]]:
                     yield experiment, arm
 
 
+def models_of(ws: Workspace, release: Release) -> tuple[Artifact | None, Artifact | None]:
+    """The planner's model and the sequence model behind a release, None where there is none."""
+    table = committed(ws, "tables", release.table)
+    sequence = table.manifest["inputs"].get("sequence", "")
+    return (
+        committed(ws, "models", release.model) if release.model else None,
+        committed(ws, "sequences", sequence) if sequence else None,
+    )
+
+
 def own(ws: Workspace, run: Run, known: Knowledge, experiment: Experiment, arm: ExperimentArm) -> Knowledge:
     """What was known before as_of, without the transitions of the other arms' users since the start.
 
-    Interests, items and the weights of models are everybody's.
+    Interests, and the ranking of items, are everybody's.
     """
     label = f"{experiment.name}/{arm.name}"
     key = version_of(

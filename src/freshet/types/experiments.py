@@ -10,9 +10,9 @@ Strategy = Literal[
 ]
 """How a release answers: as it was published, or by a part of it.
 
-`hybrid` is the fused score without live signals, `hybrid-live` with them, `hybrid-feedback` with what
-reactions say of its first proposals; `counts` is the fitted mixture of counts alone, `counts-live` with live
-signals; `popularity` is recent popularity alone.
+`hybrid` is the fused score without live signals, `hybrid-live` with them, `hybrid-feedback` is `hybrid-live`
+with what reactions say of its first proposals; `counts` is the fitted mixture of counts alone, `counts-live`
+with live signals; `popularity` is recent popularity alone.
 """
 
 STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)

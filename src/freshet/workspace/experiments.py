@@ -31,12 +31,31 @@ class Experiments:
         Raises:
             ArtifactError: a file is damaged.
         """
-        found = [self._read(path.parent) for path in self._folder.glob(f"*/{_STARTED}")]
-        return sorted(found, key=lambda one: (one.start, one.name))
+        found, damaged = self.found()
+        if damaged:
+            raise next(iter(damaged.values()))
+        return found
+
+    def found(self) -> tuple[list[Experiment], dict[str, ArtifactError]]:
+        """Every experiment that can be read, in order of their start; and by name why others can't."""
+        found, damaged = [], {}
+        for path in sorted(self._folder.glob(f"*/{_STARTED}")):
+            try:
+                found.append(self._read(path.parent))
+            except ArtifactError as error:
+                damaged[path.parent.name] = error
+        return sorted(found, key=lambda one: (one.start, one.name)), damaged
 
     def running(self) -> tuple[Experiment, ...]:
-        """Those that were not stopped, in order of their start: the order in which they get users."""
-        return tuple(one for one in self.all() if one.running)
+        """Those that were not stopped, in order of their start: the order in which they get users.
+
+        One that can't be read doesn't run; `found` says so.
+        """
+        return tuple(one for one in self.found()[0] if one.running)
+
+    def stopped(self, name: str) -> bool:
+        """Whether an experiment was stopped, even where its files are damaged."""
+        return (self._folder / name / _STOPPED).exists()
 
     def get(self, name: str) -> Experiment:
         """Raises ConfigError if there is no such experiment."""
@@ -83,7 +102,11 @@ class Experiments:
 
     def point(self, name: str, arm: str, number: int) -> None:
         """Name the release that a separated arm serves from now on, in one step."""
-        write_text(self._folder / name / f"{arm}{_POINTER}", f"{number}\n")
+        write_text(self.pointer_path(name, arm), f"{number}\n")
+
+    def pointer_path(self, name: str, arm: str) -> Path:
+        """The file that names the release of a separated arm."""
+        return self._folder / name / f"{arm}{_POINTER}"
 
     def pointer(self, experiment: Experiment, arm: str) -> int:
         """Number of the release that a separated arm serves: that of the start until it has one of its own.
@@ -91,7 +114,7 @@ class Experiments:
         Raises:
             ArtifactError: the file that says so is damaged.
         """
-        path = self._folder / experiment.name / f"{arm}{_POINTER}"
+        path = self.pointer_path(experiment.name, arm)
         if not path.exists():
             return experiment.began
         text = path.read_text(encoding="utf-8").strip()
@@ -110,17 +133,17 @@ class Experiments:
         return tuple((path.name, path.stat().st_mtime_ns) for path in folders)
 
     def _read(self, folder: Path) -> Experiment:
-        said: dict[str, Any] = read_json(folder / _STARTED)
         stopped = folder / _STOPPED
-        ended: dict[str, Any] = read_json(stopped) if stopped.exists() else {}
         try:
+            said: dict[str, Any] = dict(read_json(folder / _STARTED))
+            ended: dict[str, Any] = dict(read_json(stopped)) if stopped.exists() else {}
             arms = tuple(
                 ExperimentArm(arm["name"], float(arm["share"]), parse_serves(arm["serves"]))
                 for arm in said.pop("arms")
             )
             metrics = tuple(said.pop("metrics"))
             return Experiment(arms=arms, metrics=metrics, **said, **ended)
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, ConfigError) as error:
             raise ArtifactError(
                 f"{folder / _STARTED} is no experiment that this Freshet can read: {error}",
                 hint="it is damaged, or was written by a newer Freshet",
