@@ -22,6 +22,7 @@ from freshet.types import AsOf, Experiment, ExperimentArm, Serves
 from freshet.types.keys import user_number
 from freshet.workspace import Workspace
 from freshet.workspace.experiments import parse_serves
+from freshet.workspace.ledger import Quiet
 from tests.serving.world import PLAIN, published, serve
 from tests.steps.conftest import counted, planned, world  # noqa: F401 - fixtures
 from tests.steps.world import FAKE, FIRST, SECOND, approving, copied, settings
@@ -200,6 +201,32 @@ def test_a_separated_arm_gets_tables_without_the_others_transitions(
 def _arm(one: Experiment, user: int) -> str:
     found = arm_of(one, user)
     return "" if found is None else found.name
+
+
+def test_arms_that_would_answer_alike_are_told(counted: Workspace, tmp_path: Path) -> None:  # noqa: F811
+    ws = copied(
+        counted, tmp_path / "plain", (counted.root / "freshet.toml").read_text() + "[live]\nuse = false\n"
+    )
+    published(ws, FIRST)
+    said: list[str] = []
+    telling = replace(ws, reporter=Telling(said))
+    pipeline.start_experiment(telling, experiment("hybrid-live", "hybrid-feedback", began=1))
+    pipeline.stop_experiment(telling, "one", SECOND.moment, "next")
+    pipeline.start_experiment(telling, replace(experiment("counts", "counts", began=1), name="two"))
+    whole = " ".join(said)
+    assert "arm 'control': release 1 has no live signals that pay" in whole
+    assert "arm 'treatment' answers as hybrid-live until" in whole
+    assert "arms 'control' and 'treatment' serve the same" in whole
+
+
+class Telling(Quiet):
+    """Keeps what is said."""
+
+    def __init__(self, said: list[str]) -> None:
+        self._said = said
+
+    def say(self, text: str) -> None:
+        self._said.append(text)
 
 
 def test_an_experiment_that_cannot_be_served_is_refused(shop: Workspace) -> None:

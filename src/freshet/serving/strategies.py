@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 
 from freshet.counts import UserScores
 from freshet.serving.opened import OpenRelease
-from freshet.types import RECENT, BoolArray, Strategy
+from freshet.types import LIVE, RECENT, BoolArray, Strategy
 
 NOTHING = np.zeros(0)
-_LIVE = ("published", "hybrid-live", "counts-live", "hybrid-feedback")
+_LIVE = ("published", *LIVE)
 
 
 def score(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 
 from freshet.errors import ConfigError
 from freshet.steps.measures import named
-from freshet.types import Experiment
+from freshet.types import LIVE, Experiment, Serves
 from freshet.workspace import Run, Workspace
 from freshet.workspace.parts import parts_of
 
@@ -37,8 +38,29 @@ def start(ws: Workspace, run: Run, experiment: Experiment) -> None:
             "traffic": experiment.traffic,
             "separated": experiment.separated,
         }
+    for told in _alike(ws, experiment):
+        run.say(told)
     for one in running:
         run.say(f"users who take part in {one.name!r} ({one.traffic:.0%}) are left out: it started first")
+
+
+def _alike(ws: Workspace, experiment: Experiment) -> Iterator[str]:
+    """What makes arms answer as others do, as things stand at the start."""
+    seen: dict[Serves, str] = {}
+    for arm in experiment.arms:
+        if arm.serves in seen:
+            yield f"arms {seen[arm.serves]!r} and {arm.name!r} serve the same: nothing but chance can differ"
+        seen.setdefault(arm.serves, arm.name)
+        release = ws.releases.get(arm.serves.release or experiment.began)
+        if arm.serves.strategy in LIVE and not _pays(ws, "overlays", release.overlay):
+            yield f"arm {arm.name!r}: release {release.number} has no live signals that pay: none count"
+        if arm.serves.strategy == "hybrid-feedback" and not _pays(ws, "feedback", release.feedback):
+            yield f"arm {arm.name!r} answers as hybrid-live until a refresh finds that feedback pays"
+
+
+def _pays(ws: Workspace, kind: str, version: str) -> bool:
+    made = ws.store.find(kind, version) if version else None
+    return made is not None and bool(made.manifest["pays"])
 
 
 def stop(ws: Workspace, run: Run, name: str, now: datetime, reason: str) -> Experiment:

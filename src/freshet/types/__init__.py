@@ -9,7 +9,7 @@ from freshet.types.basics import RECENT, AsOf, BoolArray, Context, FloatArray, I
 from freshet.types.cadence import CadenceDecision, Signs, Staleness
 from freshet.types.contexts import context_codes, pack_contexts, positions, unpack_contexts
 from freshet.types.evidence import ContextEvidence, Evidence, Successor
-from freshet.types.experiments import STRATEGIES, Experiment, ExperimentArm, Serves, Strategy
+from freshet.types.experiments import LIVE, STRATEGIES, Experiment, ExperimentArm, Serves, Strategy
 from freshet.types.interests import Eligibility, Interests
 from freshet.types.keys import identity, item_key, user_key, user_number
 from freshet.types.outcomes import Outcomes
@@ -19,6 +19,7 @@ from freshet.types.serving import MOVE, REMEMBERED, Answer, Entry, Fact, History
 from freshet.types.transitions import Sums, Transitions
 
 __all__ = [
+    "LIVE",
     "MOVE",
     "RECENT",
     "REMEMBERED",

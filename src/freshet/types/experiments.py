@@ -16,6 +16,8 @@ with live signals; `popularity` is recent popularity alone.
 """
 
 STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
+LIVE: tuple[Strategy, ...] = ("hybrid-live", "counts-live", "hybrid-feedback")
+"""Strategies with live signals, where they pay; `published` has them too."""
 
 
 @dataclass(frozen=True, slots=True)
