@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import typer
 
-from freshet.cli import answers, experimented
+from freshet.cli import answers, experimented, planning
 from freshet.cli.options import HERE, AsJson, Here, Wait, answer, opened
 from freshet.errors import ConfigError
 
@@ -34,6 +34,7 @@ def add(app: typer.Typer) -> None:
         "stop", epilog='Example: `freshet experiment stop -w shop rag-refresh --reason "decided"`'
     )(stop)
     experiment.command("list", epilog="Example: `freshet experiment list -w shop`")(list_experiments)
+    planning.add(experiment)
     experimented.add(experiment)
     app.add_typer(experiment, name="experiment")
 

@@ -10,6 +10,8 @@ from freshet.report import words
 
 Document = Mapping[str, Any]
 
+SIMULATED = "SIMULATED: no figure here was measured on real people."
+
 
 def said(document: Document) -> list[str]:
     """The answer: whether to believe it at all, then each metric, then what to know about the run."""
@@ -62,8 +64,10 @@ def _metric(document: Document, one: Mapping[str, Any]) -> str:
 
 
 def alarms(document: Document) -> list[str]:
-    """What makes the figures doubtful."""
+    """What makes the figures doubtful, or says that they are not of real people."""
     lines, ratio, left = [], document["sample_ratio"], document["left_out"]
+    if document["simulated"]:
+        lines.append(SIMULATED)
     if ratio["alarm"]:
         users = words.listed([f"{n:,}" for n in ratio["users"]])
         expected = words.listed([f"{n:,.0f}" for n in ratio["expected"]])

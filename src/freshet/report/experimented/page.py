@@ -40,7 +40,7 @@ def render(document: Mapping[str, Any]) -> str:
         document=document,
         experiment=document["experiment"],
         headline=told[0],
-        alarms=answer.alarms(document),
+        alarms=[line for line in answer.alarms(document) if line != answer.SIMULATED],
         lines=answer.reading(document),
         metrics=words,
         effects=[{**one, **_curves(document, one)} for one in document["effects"]],
