@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from freshet.experiments import OffPolicy
-    from freshet.replay.off_policy import Estimated, Found, Target
+    from freshet.replay.off_policy import Estimated, Found, Reproduced, Target
     from freshet.workspace import Workspace
 
 METHODS = ("doubly_robust", "self_normalised", "ips")
@@ -57,8 +57,9 @@ def estimate(
 ) -> None:
     """Estimate the satisfied rate of the first place under other policies, by logged propensities.
 
-    Each impression is answered again as the policy would have answered the same user then. What was never
-    explored can't be told: such an estimate is refused.
+    Each impression is answered again as the policy would have answered the same user then: a release answers
+    only what was shown after it was made; where none is named, the release that was current then answers.
+    What was never explored can't be told: such an estimate is refused.
     """
     from freshet.replay import off_policy
     from freshet.steps.labelling import Window
@@ -96,31 +97,36 @@ def _told(found: Found) -> dict[str, Any]:
         "users": found.users,
         "logged": {"value": rate, "low": low, "high": high},
         "left_out": {**asdict(found.left_out), "context_differs": found.elsewhere},
-        "reproduced": found.reproduced,
+        "reproduced": [asdict(one) for one in found.reproduced],
+        "rules_by_attributes": found.conditional,
         "policies": [_policy(one) for one in found.policies],
     }
 
 
 def _policy(one: Estimated) -> dict[str, Any]:
-    support = one.doubly_robust.support
     told: dict[str, Any] = {
         "policy": str(one.target.serves),
         "explore": one.target.explore,
         "temperature": one.target.temperature,
+        "first_places": one.rows,
+        "left_out_earlier": one.earlier,
+        "reproduced": one.near,
         "refused": one.refused,
-        "effective": support.effective,
-        "largest_weight": support.largest,
-        "covered": _interval(support.covered),
-        "unseen": support.unseen,
-        "note": one.doubly_robust.note,
+        "caution": one.caution,
+        "support": None,
+        **dict.fromkeys(METHODS),
     }
-    for method in METHODS:
-        result: OffPolicy = getattr(one, method)
-        told[method] = (
-            None
-            if one.refused
-            else {"rate": _interval(result.value), "against_logged": _interval(result.lift)}
-        )
+    for method, result in one.results.items():
+        support = result.support
+        told["support"] = {
+            "effective": support.effective,
+            "largest_weight": support.largest,
+            "covered": _interval(support.covered),
+            "unseen": support.unseen,
+            "note": result.note,
+        }
+        if not one.refused:
+            told[method] = {"rate": _interval(result.value), "against_logged": _interval(result.lift)}
     return told
 
 
@@ -137,24 +143,54 @@ def _show(console: Console, found: Found) -> None:
     out = found.left_out
     console.print(
         f"left out: {found.elsewhere:,} whose context the log doesn't give again, {out.unnamed:,} without a "
-        f"user, {out.known:,} where nothing new was left; {found.reproduced:.1%} of the propensities come "
-        "out again within 1 %"
+        f"user, {out.known:,} where nothing new was left"
     )
+    for arm in found.reproduced:
+        _show_reproduced(console, arm)
+    if found.conditional:
+        console.print(
+            "note: [serving] rules depend on attributes of requests, which are not logged: "
+            "answered again as if there were none",
+            markup=False,
+        )
     for one in found.policies:
         console.print(f"{one.target.serves}", style="bold", markup=False)
-        support = one.doubly_robust.support
-        if one.refused:
-            console.print(f"  refused: {one.refused}", markup=False)
-        else:
-            for method in METHODS:
-                result: OffPolicy = getattr(one, method)
-                console.print(f"  {method.replace('_', ' '):16} {_line(result)}", markup=False)
+        _show_policy(console, one)
+
+
+def _show_reproduced(console: Console, arm: Reproduced) -> None:
+    name = f"{arm.experiment}/{arm.arm}" if arm.experiment else "no experiment"
+    warning = "WARNING: " if arm.poor else ""
+    console.print(
+        f"{warning}{name} ({arm.strategy}): of {arm.rows:,} propensities {arm.near:.1%} "
+        f"come out again within 10 %, {arm.exact:.1%} within 1 %; {arm.apart:.1%} of the choices are others",
+        style="bold" if arm.poor else None,
+        markup=False,
+    )
+
+
+def _show_policy(console: Console, one: Estimated) -> None:
+    if one.earlier:
         console.print(
-            f"  worth {support.effective:,.0f} first places at equal weights, the largest weight being "
-            f"{support.largest:.1f}; {support.covered.value:.0%} of its choices could be logged"
+            f"  judged by {one.rows:,} first places; {one.earlier:,} before its release are left out"
         )
-        if one.doubly_robust.note and not one.refused:
-            console.print(f"  {one.doubly_robust.note}", markup=False)
+    if one.refused:
+        console.print(f"  refused: {one.refused}", markup=False)
+    if not one.results:
+        return
+    if not one.refused:
+        for method, result in one.results.items():
+            console.print(f"  {method.replace('_', ' '):16} {_line(result)}", markup=False)
+        if one.caution:
+            console.print(f"  unreliable, a screen only: {one.caution}", style="bold", markup=False)
+    robust = one.results["doubly_robust"]
+    support = robust.support
+    console.print(
+        f"  worth {support.effective:,.0f} of {support.rows:,} first places at equal weights, the largest "
+        f"weight being {support.largest:.1f}; {support.covered.value:.0%} of its choices could be logged"
+    )
+    if robust.note and not one.refused:
+        console.print(f"  {robust.note}", markup=False)
 
 
 def _line(found: OffPolicy) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,32 +10,26 @@ import numpy as np
 from freshet import counts, experiments
 from freshet.errors import InputError
 from freshet.experiments import Logged, OffPolicy
-from freshet.replay.off_policy import expecting
+from freshet.experiments.off_policy import Support
+from freshet.replay.off_policy import expecting, reproducing, ways
 from freshet.replay.off_policy.decisions import Decisions, LeftOut, read
-from freshet.replay.off_policy.looking import Again, Bench, Way, look_again
-from freshet.replay.off_policy.players import Player
-from freshet.serving.choosing import Policy
-from freshet.serving.opened import open_release
+from freshet.replay.off_policy.looking import Again, Bench, look_again
+from freshet.replay.off_policy.reproducing import Reproduced
+from freshet.replay.off_policy.ways import Target
 from freshet.steps import feedback, outcomes
 from freshet.steps.knowledge import Knowledge, learn
 from freshet.steps.labelling import Window
-from freshet.steps.weighing import by_time
-from freshet.types import MOVE, AsOf, Outcomes, Serves, Strategy
+from freshet.types import Outcomes
 from freshet.workspace import Run, Workspace
 
 COVERED = 0.9
 """Share of a policy's choices that could have been logged, at least, for its estimate to be told."""
 EFFECTIVE = 100.0
 """Rows that an estimate must be worth at equal weights, at least."""
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """A policy to be estimated: what it serves, and share and temperature of its exploration."""
-
-    serves: Serves
-    explore: float
-    temperature: float
+AGAIN = 0.5
+"""Share of the propensities that must come out nearly the same, at least."""
+WORTH, LARGEST = 0.05, 20.0
+"""Rows' worth at equal weights over rows, and largest weight, from which on intervals are not believed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +37,22 @@ class Estimated:
     """A policy's satisfied rate at the first place.
 
     Attributes:
+        rows: first places that it is judged by.
+        earlier: others, left out: they were shown before its release was made, which knows what became of
+            them, or before the log tells which release was current.
+        near: share of the propensities of its rows that come out again within 10 %.
+        results: `doubly_robust`, `self_normalised` and `ips`; empty where there are too few rows.
         refused: why the figures are not to be told, '' where they are.
+        caution: why they are not to be believed beyond a screen, '' where they are.
     """
 
     target: Target
-    ips: OffPolicy
-    self_normalised: OffPolicy
-    doubly_robust: OffPolicy
+    rows: int
+    earlier: int
+    near: float
+    results: Mapping[str, OffPolicy]
     refused: str
+    caution: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +64,10 @@ class Found:
         logged: their satisfied rate (value, low, high), 95 % interval clustered by user.
         left_out: what was not chosen from scores.
         elsewhere: first places left out since the log doesn't give the user's context again.
-        reproduced: share of the logged propensities that come out again within 1 %; others differ by the
-            moment at which an event was told, by the settings of then, or by a separate arm's own evidence.
+        reproduced: by arm, how well the logged propensities come out again. Others differ by the moment at
+            which an event was told, by the settings of then, or by a request's attributes.
+        conditional: whether rules depend on attributes of requests, which the log doesn't hold: all are
+            answered again as if they had none.
     """
 
     window: Window
@@ -71,12 +76,16 @@ class Found:
     logged: tuple[float, float, float]
     left_out: LeftOut
     elsewhere: int
-    reproduced: float
+    reproduced: tuple[Reproduced, ...]
+    conditional: bool
     policies: tuple[Estimated, ...]
 
 
 def estimate(ws: Workspace, run: Run, targets: tuple[Target, ...], window: Window, limit: int) -> Found:
     """Estimate policies on the first places of a window.
+
+    A release is judged by what was shown from its moment on: what came before is in its table. A policy that
+    names none answers with the release that was current then.
 
     Args:
         limit: at most so many are looked at; of more, those of a sample of users.
@@ -94,41 +103,42 @@ def estimate(ws: Workspace, run: Run, targets: tuple[Target, ...], window: Windo
                 f"nothing was shown to named users from {window.since} to {window.until}",
                 hint="`freshet collect` takes in what was shown; --since looks further back",
             )
-        logged, ways = _logged(ws, asked), [_way(ws, target) for target in targets]
+        logged, others = ways.logged(ws, asked), [ways.of(ws, target, asked) for target in targets]
+        seats = {way.seat for one in others for way in one if way is not None} | {way.seat for way in logged}
         bench = Bench(
-            _players(ws, known, {way.release for way in (*logged, *ways)}, window),
+            ways.players(ws, known, seats, window.until),
             known.interests.ids,
             expecting.crossed(_rewards(asked, known), len(known.interests)),
         )
-        again = look_again(asked, engaged, logged, ways, bench, run.progress("estimate"))
+        again = look_again(asked, engaged, logged, others, bench, run.progress("estimate"))
         if not again.same.any():
             raise InputError(
                 "no user's context comes out of the log as it was when something was shown",
                 hint="is all that serving was told in the log? `freshet collect`",
             )
-        found = _found(asked, again, targets, window, left_out)
-        step.details = {"rows": found.rows, "elsewhere": found.elsewhere, "reproduced": found.reproduced}
+        good = again.same
+        found = Found(
+            window,
+            int(good.sum()),
+            len(np.unique(asked.user[good])),
+            counts.mean_by_user(asked.reward[good], asked.user[good]),
+            left_out,
+            int((~good).sum()),
+            reproducing.by_arm(asked, logged, again),
+            bool(ws.config.serving.rules),
+            tuple(_estimated(asked, again, place, target) for place, target in enumerate(targets)),
+        )
+        near = reproducing.near(reproducing.deviations(asked, again)[good])
+        step.details = {"rows": found.rows, "elsewhere": found.elsewhere, "reproduced": near}
     return found
 
 
-def _found(
-    asked: Decisions, again: Again, targets: tuple[Target, ...], window: Window, left_out: LeftOut
-) -> Found:
-    good = again.same
-    return Found(
-        window,
-        int(good.sum()),
-        len(np.unique(asked.user[good])),
-        counts.mean_by_user(asked.reward[good], asked.user[good]),
-        left_out,
-        int((~good).sum()),
-        float(again.reproduced[good].mean()),
-        tuple(_estimated(asked, again, place, target) for place, target in enumerate(targets)),
-    )
-
-
 def _estimated(asked: Decisions, again: Again, place: int, target: Target) -> Estimated:
-    good = again.same
+    good = again.told[place]
+    rows, earlier = int(good.sum()), int((again.same & ~good).sum())
+    if rows < EFFECTIVE:
+        why = f"{rows:,} first places were shown since its release was made, too few to tell"
+        return Estimated(target, rows, earlier, 0.0, {}, why, "")
     logged = Logged(
         asked.user[good],
         asked.reward[good],
@@ -138,15 +148,22 @@ def _estimated(asked: Decisions, again: Again, place: int, target: Target) -> Es
         again.expected[place, good],
         again.unseen[place, good],
     )
-    robust = experiments.doubly_robust(logged)
-    return Estimated(
-        target, experiments.ips(logged), experiments.self_normalised(logged), robust, _refusal(robust)
-    )
+    results = {
+        "doubly_robust": experiments.doubly_robust(logged),
+        "self_normalised": experiments.self_normalised(logged),
+        "ips": experiments.ips(logged),
+    }
+    near, support = reproducing.near(reproducing.deviations(asked, again)[good]), results["ips"].support
+    return Estimated(target, rows, earlier, near, results, _refusal(support, near), _caution(support, near))
 
 
-def _refusal(found: OffPolicy) -> str:
+def _refusal(support: Support, near: float) -> str:
     """Why an estimate is not to be told."""
-    support = found.support
+    if near < AGAIN:
+        return (
+            f"only {near:.0%} of the logged propensities come out again within 10 %: "
+            "have settings changed since? --since looks at later days"
+        )
     if support.covered.high < COVERED:
         return f"only {support.covered.value:.0%} of what it would show could have been logged"
     if support.effective < EFFECTIVE:
@@ -154,38 +171,15 @@ def _refusal(found: OffPolicy) -> str:
     return ""
 
 
-def _way(ws: Workspace, target: Target) -> Way:
-    number = target.serves.release
-    if number is None:
-        current = ws.releases.current()
-        if current is None:
-            raise InputError("no release serves yet", hint="`freshet run` makes the first one")
-        number = current.number
-    return Way(number, target.serves.strategy, Policy(target.explore, target.temperature, 0.0))
-
-
-def _logged(ws: Workspace, asked: Decisions) -> list[Way]:
-    """How each decision was made, as far as the log and the settings of now tell."""
-    strategies: dict[tuple[str, str], Strategy] = {
-        (one.name, arm.name): arm.serves.strategy for one in ws.experiments.all() for arm in one.arms
-    }
-    policy = Policy(ws.config.serving.explore, ws.config.serving.temperature, 0.0)
-    return [
-        Way(number, strategies.get(arm, "published"), policy)
-        for number, arm in zip(asked.release.tolist(), asked.arm, strict=True)
-    ]
-
-
-def _players(ws: Workspace, known: Knowledge, numbers: set[int], window: Window) -> dict[int, Player]:
-    """Releases by number, and the moves that their live signals follow."""
-    opened = {number: open_release(ws.store, ws.config, ws.releases.get(number)) for number in numbers}
-    live = [one.release.as_of for one in opened.values() if one.overlay is not None]
-    moves = np.zeros(0, MOVE)
-    if live:
-        moves = by_time(known.transitions.moves(AsOf.parse(min(live)), window.until))
-        for name in ("last", "successor"):
-            moves[name] = np.where(moves[name] >= 0, known.interests.ids[moves[name]], -1)
-    return {number: Player(one, moves, ws.config.feedback.use) for number, one in opened.items()}
+def _caution(support: Support, near: float) -> str:
+    """Why an estimate is no more than a screen."""
+    if near < reproducing.WANTED:
+        return f"only {near:.1%} of the logged propensities come out again within 10 %"
+    if support.largest > LARGEST:
+        return f"the largest weight is {support.largest:.0f}: intervals come out too narrow"
+    if support.effective < WORTH * support.rows:
+        return f"{support.rows:,} first places are worth {support.effective:,.0f} at equal weights"
+    return ""
 
 
 def _rewards(asked: Decisions, known: Knowledge) -> Outcomes:

@@ -17,17 +17,24 @@ from freshet.serving.choosing import Policy
 from freshet.serving.recall import Recalled
 from freshet.types import Strategy
 
-NEAR = 0.01
-"""Propensities that differ by less than this share of them are the same."""
+EVERYBODY = "", ""
+"""Experiment and arm of what is answered from everybody's evidence."""
+Seat = tuple[int, str, str]
+"""A release by number, and the experiment and arm on whose own evidence its live signals stand."""
 
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """A way to answer: a release by number, what of it, and how it explores."""
+    """A way to answer: a release by number, what of it, how it explores, and whose evidence it follows."""
 
     release: int
     strategy: Strategy
     policy: Policy
+    own: tuple[str, str] = EVERYBODY
+
+    @property
+    def seat(self) -> Seat:
+        return self.release, *self.own
 
 
 @dataclass(frozen=True)
@@ -35,12 +42,12 @@ class Bench:
     """What is needed to answer again.
 
     Attributes:
-        players: by number of release.
+        players: by release and whose evidence it follows.
         ids: (N,) stable ids of the interests that the models speak of, in the order of their indices.
         models: of rewards, for each fold of users.
     """
 
-    players: Mapping[int, Player]
+    players: Mapping[Seat, Player]
     ids: NDArray[np.int32]
     models: Sequence[Expected]
     _size: int = field(init=False)
@@ -51,7 +58,7 @@ class Bench:
 
     def chances(self, way: Way, seen: Recalled, now: int) -> NDArray[np.float64]:
         """(ids,) probability of each interest, by stable id, to stand first."""
-        player = self.players[way.release]
+        player = self.players[way.seat]
         found = np.zeros(self._size)
         found[player.release.interests.ids] = player.chances(way.strategy, way.policy, seen, now)
         return found
@@ -72,14 +79,16 @@ class Again:
 
     Attributes:
         same: (n,) whether the user's context came out as it was logged; where not, nothing else is told.
-        reproduced: (n,) whether the propensity did as well.
+        again: (n,) chance of what was shown in the way it was logged: the propensity, where all is known.
+        told: (T, n) whether the way was asked, and the context the same; where not, its columns are 0.
         chance: (T, n) of what was shown.
         unseen: (T, n) of all that the logging policy would not have shown.
         expected: (T, n) reward by the model over all that the way may show; `model`: (n,) of what was shown.
     """
 
     same: NDArray[np.bool_]
-    reproduced: NDArray[np.bool_]
+    again: NDArray[np.float64]
+    told: NDArray[np.bool_]
     chance: NDArray[np.float64]
     unseen: NDArray[np.float64]
     expected: NDArray[np.float64]
@@ -90,7 +99,7 @@ def look_again(
     asked: Decisions,
     engaged: Engaged,
     logged: Sequence[Way],
-    ways: Sequence[Way],
+    ways: Sequence[Sequence[Way | None]],
     bench: Bench,
     progress: Progress = silent,
 ) -> Again:
@@ -98,13 +107,14 @@ def look_again(
 
     Args:
         logged: n ways in which the decisions were made.
-        ways: to be estimated.
+        ways: (T, n) to be estimated; None where one is not to be asked.
     """
     size = len(asked)
     shape = len(ways), size
     found = Again(
         np.zeros(size, bool),
-        np.zeros(size, bool),
+        np.zeros(size),
+        np.zeros(shape, bool),
         np.zeros(shape),
         np.zeros(shape),
         np.zeros(shape),
@@ -113,19 +123,21 @@ def look_again(
     for row, was in enumerate(logged):
         now, user, shown = int(asked.time[row]), int(asked.user[row]), int(asked.shown[row])
         ids, times = engaged.before(user, now)
+        others = [(place, way) for place, one in enumerate(ways) if (way := one[row]) is not None]
         seen = {
-            number: bench.players[number].recall(ids, times, now, user)
-            for number in {was.release, *(way.release for way in ways)}
+            seat: bench.players[seat].recall(ids, times, now, user)
+            for seat in {was.seat, *(way.seat for _, way in others)}
         }
         context = asked.context[row]
-        if bench.players[was.release].context(seen[was.release]) == context:
-            chances = bench.chances(was, seen[was.release], now)
+        if bench.players[was.seat].context(seen[was.seat]) == context:
+            chances = bench.chances(was, seen[was.seat], now)
             rewards = bench.rewards(user, (-1, *context)[-1])
             found.same[row] = True
-            found.reproduced[row] = abs(chances[shown] / asked.propensity[row] - 1) < NEAR
+            found.again[row] = chances[shown]
             found.model[row] = rewards[shown]
-            for place, way in enumerate(ways):
-                other = bench.chances(way, seen[way.release], now)
+            for place, way in others:
+                other = bench.chances(way, seen[way.seat], now)
+                found.told[place, row] = True
                 found.chance[place, row] = other[shown]
                 found.unseen[place, row] = other[chances <= 0].sum()
                 found.expected[place, row] = other @ rewards

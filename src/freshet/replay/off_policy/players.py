@@ -31,6 +31,8 @@ class Player:
 
     def __post_init__(self) -> None:
         moves = self.moves[self.moves["time"] >= self.release.since].copy()
+        if self.release.counted is not None:
+            moves = moves[self.release.counted(moves["user"], moves["time"])]
         for name in ("last", "successor"):
             moves[name] = self.release.indices(moves[name])
         self.moves = moves[moves["successor"] >= 0]
