@@ -137,7 +137,8 @@ def _estimated(asked: Decisions, again: Again, place: int, target: Target) -> Es
     good = again.told[place]
     rows, earlier = int(good.sum()), int((again.same & ~good).sum())
     if rows < EFFECTIVE:
-        why = f"{rows:,} first places were shown since its release was made, too few to tell"
+        since = "its release was made" if target.serves.release else "the log tells which release was current"
+        why = f"{rows:,} first places were shown since {since}, too few to tell"
         return Estimated(target, rows, earlier, 0.0, {}, why, "")
     logged = Logged(
         asked.user[good],
