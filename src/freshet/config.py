@@ -414,7 +414,8 @@ class GuardrailConfig(_Section):
         0.05,
         gt=0,
         lt=1,
-        description="chance to stop an arm that harms nothing, however often one looks",
+        description="chance to stop an experiment that harms nothing, however often one looks; "
+        "each guardrail of each arm gets an equal part of it",
     )
 
 

@@ -76,8 +76,7 @@ def run_due(
     with ws.run("run", str(as_of or "")) as run:
         if state is not None:
             collect(ws, run, state, now)
-            if guarding.guard(ws, run, now).rolled_back:
-                run.say("nothing is refreshed in this run: somebody should look at what did harm")
+            if _harmed(ws, run, now):
                 return run.record
         if ws.config.events.files:
             import_sources(ws, run, now)
@@ -103,9 +102,10 @@ def run_due(
 
 
 def collect_told(ws: Workspace, state: State, now: datetime) -> tuple[Record, Collected]:
-    """Only collect: what serving was told goes into the log, what it showed into files."""
+    """Only collect: what serving was told goes into the log, what it showed into files; and guard."""
     with ws.run("collect") as run:
         collected = collect(ws, run, state, now)
+        guarding.guard(ws, run, now)
     return run.record, collected
 
 
@@ -159,9 +159,12 @@ def fast_path(
 
     Args:
         today: the current time, where the workspace is served: the day that isn't over stays live.
-        state: of a workspace that is served: the log's histories are joined to it at the end.
+        state: of a workspace that is served: experiments are guarded first, and the log's histories joined
+            to it at the end.
     """
     with ws.run("refresh", str(as_of or "")) as run:
+        if today is not None and state is not None and _harmed(ws, run, today):
+            return run.record
         end = _end(ws, today)
         moment = _moment(ws, run, as_of, end)
         known, counting = _study(ws, run, moment)
@@ -297,6 +300,14 @@ def stop_experiment(ws: Workspace, name: str, now: datetime, reason: str) -> Rec
     with ws.run(f"experiment stop {name}") as run:
         experimenting.stop(ws, run, name, now, reason)
     return run.record
+
+
+def _harmed(ws: Workspace, run: Run, now: datetime) -> bool:
+    """Guard; whether `CURRENT` was rolled back, so that nothing may be made in the same way now."""
+    if not guarding.guard(ws, run, now).rolled_back:
+        return False
+    run.say("nothing is refreshed in this run: somebody should look at what did harm")
+    return True
 
 
 def _join(ws: Workspace, run: Run, state: State) -> None:

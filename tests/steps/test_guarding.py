@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from freshet import pipeline
 from freshet.errors import ConfigError
+from freshet.steps import judging
+from freshet.steps.comparing import compare, ratio_of_users
 from freshet.steps.measures import metric
+from freshet.steps.measuring import Measured, measure
 from freshet.types import Experiment, ExperimentArm, Serves
 from freshet.wiring import open_state
 from freshet.workspace import Workspace
+from freshet.workspace.ledger import Quiet
 from tests.steps.exposed import DAY, shown, write_impressions
 from tests.steps.exposed import import_events as told
 from tests.steps.world import FIRST, NOW, SECOND, copied, settings
@@ -39,11 +45,23 @@ def guarded(two: Workspace, root: Path, world: Path, extra: str = GUARDED) -> Wo
     return copied(two, root / "ws", settings(world, extra=extra))
 
 
-def start(ws: Workspace, control: Serves, treatment: Serves, began: int = 1, name: str = "try") -> Experiment:
+def start(
+    ws: Workspace, control: Serves, treatment: Serves, began: int = 1, separated: bool = False
+) -> Experiment:
     arms = (ExperimentArm("control", 0.5, control), ExperimentArm("treatment", 0.5, treatment))
-    made = Experiment(name, name, arms, 1.0, ("satisfied",), START, began)
+    made = Experiment("try", "try", arms, 1.0, ("satisfied",), START, began, separated=separated)
     ws.experiments.start(made)
     return made
+
+
+class Heard(Quiet):
+    """A reporter that keeps what is said."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.lines.append(text)
 
 
 def happen(ws: Workspace, rate: float, users: int = 300, lost: float = 0.0) -> None:
@@ -158,13 +176,173 @@ def test_without_an_earlier_release_it_is_only_stopped(two: Workspace, tmp_path:
     assert ws.releases.pointer() == 2
 
 
-def test_a_failed_sample_ratio_is_no_ground_to_act(two: Workspace, tmp_path: Path, world: Path) -> None:
+def test_the_same_strategy_on_two_releases_is_not_what_everybody_is_served(
+    two: Workspace, tmp_path: Path, world: Path
+) -> None:
+    ws = guarded(two, tmp_path, world)
+    start(ws, Serves(1, "counts"), Serves(None, "counts"))
+    happen(ws, 0.5)
+    _, found = pipeline.check_experiments(ws, NOW)
+    assert found.stopped
+    assert found.rolled_back is None
+    assert ws.releases.pointer() == 2
+
+
+def test_where_control_follows_too_the_release_made_no_difference(
+    two: Workspace, tmp_path: Path, world: Path
+) -> None:
+    ws = guarded(two, tmp_path, world)
+    start(ws, Serves(None, "counts"), Serves(), began=1)  # CURRENT moved on since the start
+    happen(ws, 0.5)
+    _, found = pipeline.check_experiments(ws, NOW)
+    assert found.stopped
+    assert found.rolled_back is None
+    assert ws.releases.pointer() == 2
+
+
+def test_a_separated_arm_has_a_release_of_its_own(two: Workspace, tmp_path: Path, world: Path) -> None:
+    ws = guarded(two, tmp_path, world)
+    start(ws, Serves(1), Serves(), separated=True)
+    happen(ws, 0.5)
+    _, found = pipeline.check_experiments(ws, NOW)
+    assert found.stopped
+    assert found.rolled_back is None
+    assert ws.releases.pointer() == 2
+
+
+def test_a_failed_sample_ratio_stops_the_experiment_and_leaves_current(
+    two: Workspace, tmp_path: Path, world: Path
+) -> None:
     ws = guarded(two, tmp_path, world)
     start(ws, Serves(1), Serves())
     happen(ws, 0.5, lost=0.6)
+    reporter = Heard()
+    record, found = pipeline.check_experiments(replace(ws, reporter=reporter), NOW)
+    assert not found.judged  # no effect is believed
+    [split] = found.splits
+    assert split.failed
+    assert split.users[0] == 150 > split.users[1]
+    reason = found.stopped["try"]
+    assert reason == ws.experiments.get("try").reason
+    assert reason.startswith("sample ratio: users are not split as meant (control 150 of")
+    assert any("freshet rollback" in line for line in reporter.lines)
+    assert found.rolled_back is None
+    assert ws.releases.pointer() == 2
+    [step] = [step for step in ws.ledger.get(record.id).steps if step.name == "guard"]
+    assert step.details["splits"][0]["failed"]
+
+
+def test_a_sample_ratio_that_one_look_would_alarm_for_is_judged_on(
+    two: Workspace, tmp_path: Path, world: Path
+) -> None:
+    ws = guarded(two, tmp_path, world)
+    started = start(ws, Serves(1), Serves())
+    happen(ws, 0.5, lost=0.4)
+    measured = measure(ws, started, [metric(ws.config, "satisfied")])
+    assert ratio_of_users(measured).alarm
     _, found = pipeline.check_experiments(ws, NOW)
-    assert not found.judged
+    assert not found.splits[0].failed
+    assert found.stopped["try"].startswith("guardrail: ")
+
+
+def test_guardrails_and_arms_share_alpha_and_are_measured_in_one_pass(
+    two: Workspace, tmp_path: Path, world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = guarded(two, tmp_path / "one", world)
+    both = guarded(two, tmp_path / "two", world, GUARDED + GUARDED.replace("satisfied", "dissatisfied"))
+    passes: list[int] = []
+
+    def counted(*args: Any) -> Measured:
+        passes.append(len(args[2]))
+        return measure(*args)
+
+    monkeypatch.setattr(judging, "measure", counted)
+    found = []
+    for ws in (alone, both):
+        start(ws, Serves(1), Serves())
+        happen(ws, 1.0)
+        found.append(pipeline.check_experiments(ws, NOW)[1].judged)
+    [one], [first, second] = found
+    assert passes == [1, 2]
+    assert (first.metric, second.metric) == ("satisfied", "dissatisfied")
+    assert first.effect == one.effect
+    started = alone.experiments.get("try")
+    measured = measure(alone, started, [metric(alone.config, "satisfied")])
+    assert (one.low, one.high) == pytest.approx(compare(measured, level=0.95)[0].always)
+    assert (first.low, first.high) == pytest.approx(compare(measured, level=0.975)[0].always)
+    assert first.high - first.low > one.high - one.low
+
+
+def test_a_guardrail_that_cant_be_judged_keeps_no_other_from_it(
+    two: Workspace, tmp_path: Path, world: Path
+) -> None:
+    extra = '[experiments]\nnegative = "hidden = 1"\n' + GUARDED.replace("satisfied", "negative") + GUARDED
+    ws = guarded(two, tmp_path, world, extra)
+    start(ws, Serves(1), Serves())
+    happen(ws, 0.5)
+    _, found = pipeline.check_experiments(ws, NOW)
+    [problem] = found.problems
+    assert "guardrail 'negative' can't be judged" in problem
+    assert "'hidden', which no event has" in problem
+    assert found.stopped["try"].startswith("guardrail: treatment changes satisfied")
+
+
+def test_files_that_cant_be_read_are_passed_over_and_told(
+    two: Workspace, tmp_path: Path, world: Path
+) -> None:
+    ws = guarded(two, tmp_path, world)
+    start(ws, Serves(1), Serves())
+    happen(ws, 0.5)
+    folder = ws.root / "impressions"
+    whole = next(folder.glob("*/some.parquet"))
+    (whole.parent / "cut.parquet").write_bytes(whole.read_bytes()[:-20])
+    (folder / "date=tmp").mkdir()
+    (folder / "date=tmp" / "some.parquet").write_bytes(whole.read_bytes())
+    reporter = Heard()
+    _, found = pipeline.check_experiments(replace(ws, reporter=reporter), NOW)
+    assert found.stopped
+    for name in (f"{whole.parent.name}/cut.parquet", "date=tmp/some.parquet"):
+        assert sum(f"impressions/{name} is passed over" in line for line in reporter.lines) == 1
+
+
+def test_what_fails_in_guarding_is_told_and_the_run_goes_on(
+    two: Workspace, tmp_path: Path, world: Path
+) -> None:
+    ws = guarded(two, tmp_path, world)
+    start(ws, Serves(1), Serves())
+    happen(ws, 0.5)
+    damaged = next((ws.root / "impressions").glob("*/some.parquet"))
+    content = bytearray(damaged.read_bytes())
+    end = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
+    content[4:end] = bytes(end - 4)  # what says where columns are, written last, is there; they aren't
+    damaged.write_bytes(content)
+    reporter = Heard()
+    with closing(open_state(ws.root, ws.config)) as state:
+        noon = SECOND.moment + timedelta(hours=12)
+        record = pipeline.run_due(replace(ws, reporter=reporter), noon, state=state)
+    assert record.outcome == "done"
+    assert record.steps[-1].name == "histories"
+    assert any("try can't be judged: impressions or events can't be read" in one for one in reporter.lines)
     assert ws.experiments.get("try").running
+
+
+@pytest.mark.parametrize("command", ["collect", "refresh"])
+def test_collect_and_refresh_guard_as_a_run_does(
+    two: Workspace, tmp_path: Path, world: Path, command: str
+) -> None:
+    ws = guarded(two, tmp_path, world)
+    start(ws, Serves(1), Serves())
+    happen(ws, 0.5)
+    noon = SECOND.moment + timedelta(hours=12)
+    with closing(open_state(ws.root, ws.config)) as state:
+        if command == "collect":
+            record, _ = pipeline.collect_told(ws, state, noon)
+        else:
+            record = pipeline.fast_path(ws, today=noon, state=state)
+    steps = [step.name for step in record.steps]
+    assert steps == ["collect"] * (command == "collect") + ["guard", "rollback", "experiment"]
+    assert not ws.experiments.get("try").running
+    assert ws.releases.pointer() == 1
 
 
 def test_before_anybody_was_exposed_nothing_is_judged(two: Workspace, tmp_path: Path, world: Path) -> None:

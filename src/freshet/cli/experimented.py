@@ -132,6 +132,11 @@ def _checked(document: dict[str, Any]) -> list[str]:
     if not document["guardrails"]:
         return ["nothing is guarded: [[experiments.guardrails]] in freshet.toml says what no arm may harm"]
     lines = [
+        f"{one['experiment']}  SAMPLE RATIO FAILED: no effect is believed (p = {one['p']:.1g} at every look)"
+        for one in document["splits"]
+        if one["failed"]
+    ]
+    lines += [
         f"{one['experiment']}  {one['arm']}  {one['metric']}  {signed(one['effect'])} "
         f"({span((one['low'], one['high']))} at every look)  {'HARM' if one['harm'] else 'no harm shown'}"
         for one in document["judged"]
@@ -139,6 +144,7 @@ def _checked(document: dict[str, Any]) -> list[str]:
     lines += [f"stopped {name}: {reason}" for name, reason in document["stopped"].items()]
     if document["rolled_back"]:
         lines.append("release {1} serves again instead of {0}".format(*document["rolled_back"]))
+    lines += document["problems"]
     return lines or ["no running experiment could be judged"]
 
 

@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date
-from pathlib import Path
-
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from freshet.doctor.finding import Finding, damaged
 from freshet.errors import ArtifactError
-from freshet.steps.collecting import IMPRESSIONS
+from freshet.steps import impressions
 from freshet.workspace import Workspace
 
 
@@ -30,24 +25,6 @@ def find(ws: Workspace) -> Iterator[Finding]:
                 path = ws.experiments.pointer_path(one.name, arm.name)
                 means = f"{problem.message}: the arm falls back to the release of the start"
                 yield damaged("damaged release of an arm", ws.root, path, means)
-    for path in sorted((ws.source / IMPRESSIONS).glob("*/*.parquet")):
-        if not _is_day(path.parent) or not _is_whole(path):
-            means = "what was shown there can't be judged by experiments and feedback, which pass over it"
-            yield damaged("damaged file of impressions", ws.root, path, means)
-
-
-def _is_day(folder: Path) -> bool:
-    name, _, day = folder.name.partition("=")
-    try:
-        return name == "date" and bool(date.fromisoformat(day))
-    except ValueError:
-        return False
-
-
-def _is_whole(path: Path) -> bool:
-    """Whether the end of a Parquet file, written last, is there."""
-    try:
-        pq.read_metadata(path)
-    except (OSError, pa.ArrowException):
-        return False
-    return True
+    for path in impressions.odd(ws.source):
+        means = "what was shown there can't be judged by experiments and feedback, which pass over it"
+        yield damaged("damaged file of impressions", ws.root, path, means)

@@ -13,13 +13,14 @@ from pathlib import Path
 
 import duckdb
 import numpy as np
-import pyarrow.parquet as pq
+import pyarrow as pa
 from numpy.typing import NDArray
 
-from freshet.errors import NotEnoughData
+from freshet.errors import ArtifactError, NotEnoughData
 from freshet.events import sql
 from freshet.experiments.users import Users
 from freshet.steps.collecting import IMPRESSIONS
+from freshet.steps.impressions import columns_of, day_of_folder
 from freshet.types import Experiment
 
 DAY = 86_400_000_000
@@ -52,6 +53,7 @@ class Exposures:
         shown: counts by day, arm, release and source.
         mixed: users whose impressions name two arms; they are left out.
         files: of impressions, by day.
+        passed_over: files that lie in no day's folder, or can't be read.
     """
 
     experiment: Experiment
@@ -60,6 +62,7 @@ class Exposures:
     shown: tuple[Shown, ...]
     mixed: int
     files: dict[date, tuple[Path, ...]]
+    passed_over: tuple[Path, ...] = ()
 
     def answers(self, db: duckdb.DuckDBPyConnection, day: date) -> NDArray[np.int64]:
         """(u,) answers shown to each user on a day."""
@@ -73,9 +76,19 @@ class Exposures:
 
 @contextmanager
 def database(scratch: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A database that spills to a folder, which need not be there."""
+    """A database that spills to a folder, which need not be there.
+
+    Raises:
+        ArtifactError: a file that is read meanwhile is damaged, or memory does not suffice.
+    """
     with sql.connect(scratch, MEMORY) as db:
-        yield db
+        try:
+            yield db
+        except (duckdb.Error, pa.ArrowException) as error:
+            raise ArtifactError(
+                f"impressions or events can't be read: {error}",
+                hint="`freshet doctor` names damaged files, `--repair` moves them aside",
+            ) from error
 
 
 def exposures(db: duckdb.DuckDBPyConnection, source: Path, experiment: Experiment) -> Exposures:
@@ -84,17 +97,18 @@ def exposures(db: duckdb.DuckDBPyConnection, source: Path, experiment: Experimen
     Raises:
         NotEnoughData: nobody was exposed, as far as was collected.
     """
-    files = _files(source / IMPRESSIONS, experiment)
+    files, passed_over = _files(source / IMPRESSIONS, experiment)
     every = [path for day in files.values() for path in day]
     shown = _shown(db, every, experiment) if every else ()
     users, mixed = _users(db, every, experiment) if shown else (None, 0)
     if users is None or not len(users):
+        unread = f"; {len(passed_over)} files of impressions can't be read" if passed_over else ""
         raise NotEnoughData(
-            f"nobody was exposed to experiment {experiment.name!r} yet",
+            f"nobody was exposed to experiment {experiment.name!r} yet{unread}",
             hint="impressions are collected by `freshet run`, or `freshet collect`, of a served workspace",
         )
     days = tuple(sorted({one.day for one in shown}))
-    return Exposures(experiment, users, days, shown, mixed, files)
+    return Exposures(experiment, users, days, shown, mixed, files, passed_over)
 
 
 def day_of(time: int) -> date:
@@ -102,19 +116,25 @@ def day_of(time: int) -> date:
     return datetime.fromtimestamp(time // 1_000_000, UTC).date()
 
 
-def _files(folder: Path, experiment: Experiment) -> dict[date, tuple[Path, ...]]:
-    """Files that may hold exposures, by day; those from before there were experiments hold none."""
+def _files(folder: Path, experiment: Experiment) -> tuple[dict[date, tuple[Path, ...]], tuple[Path, ...]]:
+    """Files that may hold exposures, by day, without those from before there were experiments; and odd ones.
+
+    What lies in no day's folder, or is not whole, is passed over.
+    """
     first = day_of(experiment.start)
     last = day_of(experiment.stop) if experiment.stop is not None else date.max
     found: dict[date, tuple[Path, ...]] = {}
-    for path in sorted(folder.glob("date=*")):
-        day = date.fromisoformat(path.name.removeprefix("date="))
-        files = tuple(
-            file for file in sorted(path.glob("*.parquet")) if "experiment" in pq.read_schema(file).names
-        )
-        if first <= day <= last and files:
-            found[day] = files
-    return found
+    passed_over: list[Path] = []
+    for path in sorted(folder.glob("*/*.parquet")):
+        day = day_of_folder(path.parent)
+        if day is not None and not first <= day <= last:
+            continue
+        columns = columns_of(path)
+        if day is None or columns is None:
+            passed_over.append(path)
+        elif "experiment" in columns:
+            found[day] = (*found.get(day, ()), path)
+    return found, tuple(passed_over)
 
 
 def _rows(files: list[Path] | tuple[Path, ...], experiment: Experiment) -> str:

@@ -9,33 +9,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
-from freshet.config import GuardrailConfig
-from freshet.errors import ArtifactError, ConfigError, NotEnoughData
+from freshet.errors import ArtifactError, ConfigError, FreshetError, LeaseLost
 from freshet.steps import experimenting, rolling
-from freshet.steps.comparing import Compared, compare, ratio_of_users
-from freshet.steps.measures import Metric, metric
-from freshet.steps.measuring import Measured, measure
-from freshet.types import Experiment, ExperimentArm
+from freshet.steps.judging import Findings, Judged, Split, judge
+from freshet.types import Experiment, ExperimentArm, Serves
 from freshet.workspace import Run, Workspace
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """One arm by one guardrail.
-
-    Attributes:
-        effect, low, high: relative, with the interval that holds at every look.
-        harm: whether all of the interval is harm beyond the tolerance.
-    """
-
-    experiment: str
-    arm: str
-    metric: str
-    effect: float
-    low: float
-    high: float
-    tolerance: float
-    harm: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,39 +23,61 @@ class Guarded:
     Attributes:
         stopped: reason by name of experiment.
         rolled_back: (from, to) numbers of releases, None if CURRENT was not moved.
+        problems: what could not be judged or done, and why.
     """
 
     judged: tuple[Judged, ...]
+    splits: tuple[Split, ...]
     stopped: dict[str, str]
     rolled_back: tuple[int, int] | None
+    problems: tuple[str, ...]
 
 
 def guard(ws: Workspace, run: Run, now: datetime, name: str | None = None) -> Guarded:
     """Judge the arms of running experiments, and act on harm.
 
+    What fails in it is told, and holds up neither other experiments nor the run.
+
     Raises:
         ConfigError: `name` is no experiment that runs.
+        LeaseLost: another run took over.
     """
-    guardrails = ws.config.experiments.guardrails
     running = _running(ws, name)
-    judged: list[Judged] = []
+    if not ws.config.experiments.guardrails or not running:
+        return Guarded((), (), {}, None, ())
+    with run.step("guard") as step:
+        found = [(experiment, _found(ws, run, experiment)) for experiment in running]
+        judged = tuple(one for _, some in found for one in some.judged)
+        splits = tuple(some.split for _, some in found if some.split is not None)
+        problems = [problem for _, some in found for problem in some.problems]
+        step.details = {
+            "judged": [asdict(one) for one in judged],
+            "splits": [asdict(one) for one in splits],
+            "problems": problems,
+        }
+    for problem in problems:
+        run.say(problem)
     stopped: dict[str, str] = {}
     rolled_back = None
-    if not guardrails or not running:
-        return Guarded((), stopped, rolled_back)
-    with run.step("guard") as step:
-        for experiment in running:
-            judged += _judged(ws, run, experiment, guardrails)
-        step.details = {"judged": [asdict(one) for one in judged]}
-    for experiment in running:
-        harm = next((one for one in judged if one.harm and one.experiment == experiment.name), None)
-        if harm is not None:
-            reason, arm = _reason(harm), experiment.arm(harm.arm)
+    for experiment, some in found:
+        reason, harm = _ground(some)
+        if not reason:
+            continue
+        try:
             # a run killed in between leaves an experiment that runs, which the next one judges again
-            rolled_back = _rolled_back(ws, run, experiment, arm, reason) or rolled_back
+            if harm is None:
+                run.say(_lost(ws, experiment))
+            else:
+                arm = experiment.arm(harm.arm)
+                rolled_back = _rolled_back(ws, run, experiment, arm, reason) or rolled_back
             experimenting.stop(ws, run, experiment.name, now, reason)
             stopped[experiment.name] = reason
-    return Guarded(tuple(judged), stopped, rolled_back)
+        except LeaseLost:
+            raise
+        except FreshetError as error:
+            problems.append(f"{experiment.name}: should stop ({reason}), and can't: {error.message}")
+            run.say(problems[-1])
+    return Guarded(judged, splits, stopped, rolled_back, tuple(problems))
 
 
 def _running(ws: Workspace, name: str | None) -> Sequence[Experiment]:
@@ -89,45 +89,23 @@ def _running(ws: Workspace, name: str | None) -> Sequence[Experiment]:
     return (found,)
 
 
-def _judged(
-    ws: Workspace, run: Run, experiment: Experiment, guardrails: Sequence[GuardrailConfig]
-) -> list[Judged]:
-    """Every arm but control by every guardrail that can be measured by now."""
-    found = []
-    for guardrail in guardrails:
-        try:
-            one = metric(ws.config, guardrail.metric)
-            measured = measure(ws, experiment, [one], run.progress)
-        except (NotEnoughData, ConfigError) as error:
-            run.say(f"{experiment.name}: guardrail {guardrail.metric!r} can't be judged: {error.message}")
-            continue
-        if ratio_of_users(measured).alarm:
-            run.say(f"{experiment.name}: not judged, users are not split among the arms as was meant")
-            continue
-        found += _of_arms(ws, measured, guardrail, one)
-    return found
+def _found(ws: Workspace, run: Run, experiment: Experiment) -> Findings:
+    try:
+        return judge(ws, run, experiment)
+    except LeaseLost:
+        raise
+    except FreshetError as error:
+        return Findings(None, (), (f"{experiment.name} can't be judged: {error}",))
 
 
-def _of_arms(ws: Workspace, measured: Measured, guardrail: GuardrailConfig, one: Metric) -> list[Judged]:
-    """Arms share the chance of a false alarm."""
-    level = 1 - guardrail.alpha / (len(measured.experiment.arms) - 1)
-    return [
-        Judged(
-            measured.experiment.name,
-            arm.arm,
-            one.name,
-            arm.effect,
-            *arm.always,
-            guardrail.tolerance,
-            _harms(arm, one.sign, guardrail.tolerance),
-        )
-        for arm in compare(measured, ws.config.experiments.smallest_effect, level)
-    ]
-
-
-def _harms(arm: Compared, sign: int, tolerance: float) -> bool:
-    low, high = arm.always
-    return high < -tolerance if sign > 0 else low > tolerance
+def _ground(found: Findings) -> tuple[str, Judged | None]:
+    """Why an experiment must stop, '' if it needn't; and the harm, if that is why."""
+    harm = next((one for one in found.judged if one.harm), None)
+    if harm is not None:
+        return _reason(harm), harm
+    if found.split is not None and found.split.failed:
+        return _split_reason(found.split), None
+    return "", None
 
 
 def _reason(harm: Judged) -> str:
@@ -138,23 +116,39 @@ def _reason(harm: Judged) -> str:
     )
 
 
+def _split_reason(split: Split) -> str:
+    users = ", ".join(
+        f"{arm} {users:,} of {meant:,.0f}"
+        for arm, users, meant in zip(split.arms, split.users, split.meant, strict=True)
+    )
+    return (
+        f"sample ratio: users are not split as meant ({users}; p = {split.p:.1g} at every look), "
+        "so an arm may fail before its users are counted, and no effect can be believed"
+    )
+
+
+def _lost(ws: Workspace, experiment: Experiment) -> str:
+    return (
+        f"{experiment.name}: an arm seems to lose users. Release {ws.releases.pointer()} goes on serving "
+        "everybody: if that arm's errors come with it, `freshet rollback`"
+    )
+
+
 def _rolled_back(
     ws: Workspace, run: Run, experiment: Experiment, arm: ExperimentArm, reason: str
 ) -> tuple[int, int] | None:
-    """Roll back where the release that everybody is served did the harm; (from, to), or None.
+    """Roll back where the release that everybody is served made the difference; (from, to), or None.
 
-    A fixed release, or a strategy that is not published, serves nobody once the experiment is stopped. Where
-    control has the same strategy on a fixed release, it is the release that makes the difference.
+    That is so where the arm is served `CURRENT` as published, and control a fixed release as published. Any
+    other arm serves nobody once the experiment is stopped, and arms of a separated one have releases of their
+    own.
     """
-    control = experiment.control.serves
-    by_release = arm.serves.strategy == "published" or (
-        control.release is not None and control.strategy == arm.serves.strategy
-    )
-    if arm.serves.release is not None or not by_release:
+    target, current = experiment.control.serves.release, ws.releases.pointer()
+    published = experiment.control.serves.strategy == "published" and arm.serves == Serves()
+    if target is None or current is None or not published or experiment.separated:
         return None
-    target, current = experiment.control.serves.release or experiment.began, ws.releases.pointer()
-    if current is None or target >= current:
-        run.say(f"nothing to roll back: release {current} served when {experiment.name!r} started")
+    if target >= current:
+        run.say(f"nothing to roll back: {experiment.name!r} compares release {current} with {target}")
         return None
     try:
         release = ws.releases.get(target)

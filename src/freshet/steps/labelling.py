@@ -23,6 +23,7 @@ from freshet import events
 from freshet.events import Rule, sql
 from freshet.ports import Artifact
 from freshet.steps.collecting import IMPRESSIONS, SHOWN
+from freshet.steps.impressions import columns_of
 from freshet.types import AsOf, Interests
 from freshet.workspace import Workspace
 from freshet.workspace.space import DRAFTS
@@ -54,11 +55,12 @@ class Window:
 
 
 def files_of(ws: Workspace, window: Window) -> list[Path]:
-    """Files of impressions of the window's days, in order."""
+    """Files of impressions of the window's days, in order; those that can't be read are passed over."""
     files: list[Path] = []
     rows, day = 0, window.until.minus(1)
     while day.day >= window.since.day and (window.most is None or rows < window.most):
-        today = sorted((ws.source / IMPRESSIONS / f"date={day}").glob("*.parquet"))
+        every = sorted((ws.source / IMPRESSIONS / f"date={day}").glob("*.parquet"))
+        today = [path for path in every if columns_of(path) is not None]
         rows += sum(_rows(path) for path in today)
         files = [*today, *files]
         day = day.minus(1)

@@ -61,10 +61,13 @@ def measure(
     Raises:
         NotEnoughData: nobody was exposed yet.
         ConfigError: a metric reads a column that no event has.
+        ArtifactError: what was found damaged only while it was read.
     """
     log = EventLog(ws.source).snapshot().days
     with tempfile.TemporaryDirectory() as scratch, database(Path(scratch)) as db:
         shown = exposures(db, ws.source, experiment)
+        for path in shown.passed_over:
+            ws.reporter.say(f"{path.relative_to(ws.source)} is passed over: no readable file of impressions")
         return measured(ws, db, shown, log, _days(experiment, shown, log), metrics, progress)
 
 
