@@ -133,3 +133,12 @@ def test_check_looks_at_guardrails(tmp_path: Path) -> None:
     assert found["rolled_back"] is None
     assert "was stopped" in answered("experiment", "check", "-w", tmp_path, "try", code=2)["error"]["message"]
     assert "guardrail: treatment" in called("experiment", "list", "-w", tmp_path).stdout
+
+
+def test_check_tells_a_failed_sample_ratio(tmp_path: Path) -> None:
+    simulate(tmp_path, 0.0, lost=0.6)
+    with (tmp_path / "freshet.toml").open("a") as settings:
+        settings.write('[[experiments.guardrails]]\nmetric = "satisfied"\n')
+    told = called("experiment", "check", "-w", tmp_path).stdout
+    assert "SAMPLE RATIO FAILED: no effect is believed" in told
+    assert "stopped try: sample ratio: users are not split as meant" in told

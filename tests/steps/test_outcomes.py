@@ -168,3 +168,12 @@ def test_of_too_many_rows_the_latest_days_are_read_and_of_many_users_a_share(ws:
     some = {id for id, _ in rewards(ws, replace(WINDOW, share=0.5))}
     assert 220 < len(some) < 380
     assert labelling.count(ws, replace(WINDOW, share=0.5)) == len(some)
+
+
+def test_a_file_that_is_not_whole_is_passed_over(ws: Workspace) -> None:
+    a = int(known(ws).ids[0])
+    show(ws, [shown(f"s{n}", at(DAY) + n, a) for n in range(9)])
+    [whole] = labelling.files_of(ws, WINDOW)
+    (whole.parent / "cut.parquet").write_bytes(whole.read_bytes()[:-20])
+    assert labelling.files_of(ws, replace(WINDOW, most=300)) == [whole]
+    assert labelling.count(ws, WINDOW) == 9
