@@ -312,6 +312,13 @@ def test_large_weights_make_an_estimate_a_screen_only() -> None:
     assert "only 94.0%" in estimating._caution(support(), 0.94)
 
 
+def test_outcomes_of_which_none_passes_the_rule_are_said(visited: Workspace, tmp_path: Path) -> None:
+    text = (visited.root / "freshet.toml").read_text()
+    ws = copied(visited, tmp_path / "ws", text + """[experiments]\nsatisfied = "outcome = 'liked'"\n""")
+    with pytest.raises(InputError, match=r"no outcome of .* passes \"outcome = 'liked'\""):
+        looked(ws, "follow")
+
+
 def test_nothing_shown_is_said(fresh: Workspace) -> None:
     with pytest.raises(InputError, match="nothing was shown to named users"):
         looked(fresh, "follow")

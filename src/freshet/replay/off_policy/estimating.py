@@ -91,7 +91,7 @@ def estimate(ws: Workspace, run: Run, targets: tuple[Target, ...], window: Windo
         limit: at most so many are looked at; of more, those of a sample of users.
 
     Raises:
-        InputError: nothing was shown to named users, or no context comes out as it was logged.
+        InputError: nothing was shown to named users, none of it was taken, or no context comes out as logged.
         ArtifactError: a release that answered, or is to answer, can't be opened.
     """
     known = learn(ws, run, window.until)
@@ -102,6 +102,11 @@ def estimate(ws: Workspace, run: Run, targets: tuple[Target, ...], window: Windo
             raise InputError(
                 f"nothing was shown to named users from {window.since} to {window.until}",
                 hint="`freshet collect` takes in what was shown; --since looks further back",
+            )
+        if not asked.reward.any():
+            raise InputError(
+                f"no outcome of {len(asked):,} first places passes {feedback.rule_of(ws)!r}",
+                hint="do events name impressions (`freshet collect`), and hold the columns of that rule?",
             )
         logged, others = ways.logged(ws, asked), [ways.of(ws, target, asked) for target in targets]
         seats = {way.seat for one in others for way in one if way is not None} | {way.seat for way in logged}
