@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from freshet.errors import InputError
-from freshet.experiments import holm, sample_ratio, simultaneous
+from freshet.experiments import holm, sample_ratio
 
 P = st.lists(st.floats(0, 1), min_size=1, max_size=8)
 
@@ -34,11 +34,6 @@ def test_holm_is_monotone(p: list[float], data: st.DataObject) -> None:
     place, factor = data.draw(st.integers(0, len(p) - 1)), data.draw(st.floats(0, 1))
     less = [value * factor if i == place else value for i, value in enumerate(p)]
     assert (holm(less) <= holm(p) + 1e-12).all()
-
-
-def test_simultaneous_intervals_share_the_error() -> None:
-    assert simultaneous(0.95, 1) == 0.95
-    assert simultaneous(0.95, 5) == pytest.approx(0.99)
 
 
 @given(st.lists(st.integers(1, 10**6), min_size=2, max_size=5))

@@ -7,8 +7,9 @@ however often one looks, `holm` takes several metrics together, `sample_ratio` s
 """
 
 from freshet.experiments.assignment import OwnEvents, arm_of, arms_of
+from freshet.experiments.balanced import balanced, relatives_of
 from freshet.experiments.effects import Effect, Estimate, effect, ratio
-from freshet.experiments.families import SampleRatio, holm, sample_ratio, simultaneous
+from freshet.experiments.families import SampleRatio, holm, sample_ratio
 from freshet.experiments.moments import Moments
 from freshet.experiments.off_policy import Logged, OffPolicy, Support, doubly_robust, ips, self_normalised
 from freshet.experiments.planning import Baseline, Design, Plan, Span, detectable, plan, power, users_needed
@@ -32,6 +33,7 @@ __all__ = [
     "always_valid_p",
     "arm_of",
     "arms_of",
+    "balanced",
     "bootstrap",
     "detectable",
     "doubly_robust",
@@ -42,8 +44,8 @@ __all__ = [
     "plan",
     "power",
     "ratio",
+    "relatives_of",
     "sample_ratio",
     "self_normalised",
-    "simultaneous",
     "users_needed",
 ]

@@ -31,11 +31,6 @@ def holm(p: ArrayLike) -> NDArray[np.float64]:
     return out
 
 
-def simultaneous(level: float, metrics: int) -> float:
-    """Level of each of m intervals that hold all together at `level` (Bonferroni)."""
-    return 1 - (1 - level) / max(1, metrics)
-
-
 @dataclass(frozen=True, slots=True)
 class SampleRatio:
     """Users found in each arm against the shares meant.
