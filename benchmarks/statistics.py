@@ -12,7 +12,12 @@ In percent, with 95 % Monte-Carlo intervals:
   furthest from 5.
 - `aa_sequential_false_positive`: A/A tests whose always-valid interval leaves 0 out at any of 28 daily looks,
   with users returning and new ones arriving (at most 5 is right); the highest. `peeking`: by plain intervals.
-  `noisier`: a quarter of the tests where, against the intervals' assumption, users scatter more by the day.
+  T follows from each test's first day, as in a report. `noisier`: a quarter of the tests where, against the
+  intervals' assumption, users scatter more by the day.
+- `rare`: a tenth as many A/A tests of rare outcomes, looked at daily by the report's own code, whose
+  always-valid interval leaves 0 out (at most 5 is right): `any` look, on the side of `harm` or of `gain`, and
+  with a last `verdict` of an effect; with a true effect of +50 %, `missed`: any look's interval leaves that
+  out (at most 5), `found`: the last verdict is better. `aa_rare_false_positive`: the highest `any`.
 - `coverage`: tests with a true effect of +10 % whose interval holds it (95 is right); the furthest from 95.
 - `cuped_ratio`: variance of the adjusted effect over that of the plain one across A/A tests, of `mean`;
   beside it `one_minus_rho2`, what theory says for these users.
@@ -40,11 +45,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freshet.experiments import (
-    Baseline,
     Logged,
     Moments,
     always_valid,
     arms_of,
+    balanced,
     doubly_robust,
     effect,
     ips,
@@ -53,6 +58,7 @@ from freshet.experiments import (
     self_normalised,
 )
 from freshet.types import Experiment, ExperimentArm, Serves
+from rare import rare
 
 Array = NDArray[np.float64]
 SPREAD, TASTE, RATE, PAST, WITH_PAST = 1.0, 3.0, 10.0, 10.0, 0.7
@@ -109,6 +115,11 @@ def measure(tests: int, users: int, daily_users: int, seed: int) -> dict[str, An
     tell("daily looks", began)
     noisier = daily(max(1, tests // 4), daily_users, seed + 5, noisier=True)
     tell("noisier days", began)
+    scarce = {
+        world: {name: share(np.array(hits)) for name, hits in kept.items()}
+        for world, kept in rare(max(1, tests // 10), seed + 6).items()
+    }
+    tell("rare outcomes", began)
     off_policy = bandits(max(1, tests // 5), seed + 3)
     false = {name: share(~held(rows, 0.0)) for name, rows in aa.items()}
     covered = {name: share(held(rows, LIFT)) for name, rows in ab.items()}
@@ -117,6 +128,7 @@ def measure(tests: int, users: int, daily_users: int, seed: int) -> dict[str, An
         "simulated": True,
         "aa_false_positive": furthest(false, 5.0),
         "aa_sequential_false_positive": max(one["always_valid"][0] for one in looked.values()),
+        "aa_rare_false_positive": max(one["any"][0] for one in scarce.values()),
         "coverage": furthest(covered, 95.0),
         "cuped_ratio": cuped["mean"][0],
         "one_minus_rho2": theory["mean"],
@@ -124,6 +136,7 @@ def measure(tests: int, users: int, daily_users: int, seed: int) -> dict[str, An
         "false_positives_by_p": {name: share(rows[:, 4] < 0.05) for name, rows in aa.items()},
         "daily": looked,
         "noisier": noisier,
+        "rare": scarce,
         "coverages": covered,
         "cuped": {name: {"ratio": cuped[name], "one_minus_rho2": theory[name]} for name in cuped},
         "sample_ratio_alarm": share(alarms),
@@ -225,7 +238,6 @@ def theory_of(seed: int, n: int = 4_000_000) -> dict[str, float]:
 
 def daily(tests: int, n: int, seed: int, noisier: bool = False, at_once: int = 50) -> dict[str, Any]:
     """A/A tests looked at on each of 28 days; `adjusted`, which is slower, in the first fifth of them."""
-    *_, pilot = cumulated(np.random.default_rng([seed, 0]), 1, 200_000, noisier)
     found: dict[str, list[Any]] = {"mean": [], "ratio": [], "mean adjusted": []}
     for test in range(0, tests, at_once):
         rng, size = np.random.default_rng([seed, 1 + test]), min(at_once, tests - test)
@@ -234,10 +246,10 @@ def daily(tests: int, n: int, seed: int, noisier: bool = False, at_once: int = 5
         for metric, looks in found.items():
             if "adjusted" in metric and test * 5 >= tests:
                 continue
-            planned = Baseline.of(Moments.of(columns(pilot, metric)[0])).error(n, 0.5) ** 2  # on other users
             way = one_by_one if "adjusted" in metric else relative
             value, variance = np.stack([way(columns(day, metric), day[2] > 0, arm) for day in days], axis=2)
-            low, high = always_valid(value, variance, mixing(planned))  # (tests, days)
+            t = mixing(1.0) * variance[:, :1] / np.sqrt(DAYS)  # as `steps.comparing` plans by the first day
+            low, high = always_valid(value, variance, t)  # (tests, days)
             plain = np.abs(value) > 1.96 * np.sqrt(variance)
             looks.append([((low > 0) | (high < 0)).any(axis=1), plain.any(axis=1), plain[:, -1]])
     names = ("always_valid", "peeking", "last_day")
@@ -271,15 +283,17 @@ def columns(day: Array, metric: str) -> Array:
 
 
 def relative(values: Array, here: NDArray[np.bool_], arm: NDArray[np.int64]) -> tuple[Array, Array]:
-    """(size,) relative effects and their variances: what `effect` does, for many tests at once."""
+    """(size,) effects on the balanced scale and their variances: what `effect` and `balanced` do, at once."""
     sides = []
     for one in (0, 1):
         who = here * (arm == one)
         n, (y, d) = who.sum(axis=1), np.einsum("en,enk->ke", who, values)
         linear = (values[:, :, 0] - (y / d)[:, None] * values[:, :, 1]) * who
-        sides.append((y / d, np.square(linear).sum(axis=1) * n / (n - 1) / d**2))
-    (c, var_c), (t, var_t) = sides
-    found = t / c - 1, (var_t + (t / c) ** 2 * var_c) / c**2
+        sides.append((n, y / d, np.square(linear).sum(axis=1) * n / (n - 1) / d**2))
+    (n_c, c, var_c), (n_t, t, var_t) = sides
+    part, mean = n_t / (n_c + n_t), (n_c * c + n_t * t) / (n_c + n_t)
+    as_found = (var_t + (t / c) ** 2 * var_c) / c**2 / (1 + part * (t / c - 1)) ** 4
+    found = (t - c) / mean, np.maximum((var_c + var_t) / mean**2, as_found)
     np.testing.assert_allclose([x[:1] for x in found], one_by_one(values[:1], here[:1], arm[:1]), rtol=1e-9)
     return found
 
@@ -289,8 +303,8 @@ def one_by_one(values: Array, here: NDArray[np.bool_], arm: NDArray[np.int64]) -
     found = []
     for rows, users, arms in zip(values, here, arm, strict=True):
         sides = (Moments.of(rows[users & (arms == one)]) for one in (0, 1))
-        found.append(effect(*sides, adjusted=values.shape[2] > 2).relative)
-    return np.array([one.value for one in found]), np.array([one.variance for one in found])
+        found.append(balanced(effect(*sides, adjusted=values.shape[2] > 2)))
+    return np.array([one for one, _ in found]), np.array([variance for _, variance in found])
 
 
 REWARD = np.array([[0.1, 0.25, 0.4], [0.3, 0.15, 0.05]])  # (contexts, actions)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+from freshet.wiring import open_workspace
 from tests.cli.conftest import answered, called
 
 
@@ -18,6 +20,8 @@ def test_an_experiment_starts_is_listed_and_stops(copy: Path) -> None:
         {"name": "plain", "share": 0.3, "serves": "counts"},
     ]
     assert (started["running"], started["metrics"]) == (True, ["satisfied", "dissatisfied"])
+    kept = json.loads((copy / "experiments" / "refresh" / "started.json").read_text(encoding="utf-8"))
+    assert kept["judging"]["positive"] == open_workspace(copy).config.events.positive
     [listed] = answered("experiment", "list", "-w", copy)["experiments"]
     assert listed == {key: value for key, value in started.items() if key not in ("command", "schema")}
     stopped = answered("experiment", "stop", "-w", copy, "refresh", "--reason", "enough seen")

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from freshet.report.words import number
+from freshet.steps.rules import judging
+from freshet.wiring import open_workspace
 from tests.cli.conftest import answered, called
 from tests.steps.exposed import event, import_events, shown, workspace, write_impressions
 
@@ -74,6 +80,48 @@ def test_cuped_can_be_left_out_and_metrics_added(lifted: Path, tmp_path: Path) -
     assert width > 1.05 * (adjusted["fixed"][1] - adjusted["fixed"][0])
     assert [one["metric"] for one in found["effects"]] == ["satisfied", "satisfaction"]
     assert (tmp_path / "a.html").exists()
+
+
+def test_figures_add_up_and_resampling_agrees(lifted: Path, tmp_path: Path) -> None:
+    found = answered("experiment", "report", "-w", lifted, "try", "--bootstrap", "--out", tmp_path / "a.html")
+    [one] = found["effects"]
+    control, arm = one["adjusted"]
+    assert one["effect"] == pytest.approx(arm / control - 1)
+    assert one["effect"] != pytest.approx(one["value"][0] / one["control"][0] - 1)
+    told = next(line for line in found["answer"] if "as counted" in line)
+    assert f"{number(arm)} against {number(control)} adjusted for what users did before" in told
+    assert "By resampling users" in told
+    page = (tmp_path / "a.html").read_text(encoding="utf-8")
+    assert f'<td class="n">{number(control)}</td><td class="n">{number(arm)}</td>' in page
+    plain = answered("experiment", "report", "-w", lifted, "try", "--no-adjust")["effects"][0]
+    assert plain["bootstrap"] is None
+    assert one["bootstrap"] == pytest.approx(plain["fixed"], abs=0.06)
+
+
+def test_the_planned_end_is_told_and_judges_only_when_it_is_reached(lifted: Path) -> None:
+    found = answered("experiment", "report", "-w", lifted, "try")
+    told = found["experiment"]
+    assert (told["days"], told["planned_end"]) == (14, "2024-03-15T09:00:00+00:00")
+    assert not told["planned_end_reached"]
+    assert any("not reached: nothing is judged by one look yet" in line for line in found["answer"])
+
+
+def test_what_it_is_judged_by_is_that_of_its_start(lifted: Path, tmp_path: Path) -> None:
+    root = tmp_path / "ws"
+    shutil.copytree(lifted, root)
+    started = root / "experiments" / "try" / "started.json"
+    said = json.loads(started.read_text(encoding="utf-8"))
+    said["judging"] = asdict(judging(open_workspace(root).config))
+    started.write_text(json.dumps(said), encoding="utf-8")
+    before = answered("experiment", "report", "-w", root, "try", "--metric", "satisfaction")
+    (root / "freshet.toml").write_text('[events]\npositive = "value >= 10"\n', encoding="utf-8")
+    found = answered("experiment", "report", "-w", root, "try", "--metric", "satisfaction")
+    assert found["effects"] == before["effects"]
+    assert before["experiment"]["settings_changed"] == {}
+    assert found["experiment"]["settings_changed"] == {
+        "[events] positive": {"start": "value >= 7", "now": "value >= 10"}
+    }
+    assert any("Settings changed since the start" in line for line in found["answer"])
 
 
 def test_a_failed_sample_ratio_comes_first(tmp_path: Path) -> None:

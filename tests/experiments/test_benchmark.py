@@ -18,7 +18,12 @@ PATH = Path(__file__).parents[2] / "benchmarks" / "statistics.py"
 
 @pytest.fixture(scope="module")
 def bench() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("benchmark_of_statistics", PATH)
+    loaded("rare", PATH.with_name("rare.py"))  # which the other imports
+    return loaded("benchmark_of_statistics", PATH)
+
+
+def loaded(name: str, path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
     found = importlib.util.module_from_spec(spec)
@@ -52,6 +57,8 @@ def test_small_runs_give_all_figures(bench: ModuleType) -> None:
     assert {*found} == {"mean", "mean adjusted", "ratio", "ratio adjusted"}
     assert bench.share(bench.held(found["ratio"], 0.1))[0] > 60
     assert not alarms.all()
+    scarce = bench.rare(2, 7)
+    assert {len(hits) for kept in scarce.values() for hits in kept.values()} == {2}
     assert {"ips", "doubly_robust", "naive"} <= {*bench.bandits(5, 6)}
 
 

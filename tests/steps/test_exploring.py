@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -14,7 +15,9 @@ from freshet.events import EventLog
 from freshet.steps import exploring
 from freshet.steps.measures import named
 from freshet.steps.measuring import measure
+from freshet.steps.rules import judging
 from freshet.types import Experiment, ExperimentArm, Serves
+from freshet.wiring import open_workspace
 from freshet.workspace import Workspace
 from tests.steps.exposed import DAY, shown, workspace, write_impressions
 from tests.steps.world import FIRST, copied
@@ -80,6 +83,17 @@ def test_novel_interests_since_the_first_exposure(
     for name in NAMES:
         for a, b in zip(found.moments[name], again.moments[name], strict=True):
             np.testing.assert_allclose([m.mean for m in a.cumulative], [m.mean for m in b.cumulative])
+    # rules that have changed since the start change nothing
+    frozen = replace(started(ws), judging=judging(ws.config))
+    path = ws.source / "freshet.toml"
+    changed = path.read_text(encoding="utf-8").replace("value >= 7", "value >= 10")
+    path.write_text(changed, encoding="utf-8")
+    stricter = open_workspace(ws.root)
+    assert stricter.config.events.positive == "value >= 10"
+    for now, same in ((frozen, True), (started(ws), False)):
+        other = measure(stricter, now, named(ws.config, ["novel"])).moments["novel"][-1].cumulative
+        means = zip(found.moments["novel"][-1].cumulative, other, strict=True)
+        assert all(a.mean[0] == b.mean[0] for a, b in means) == same
 
 
 def test_without_a_release_there_are_no_interests(tmp_path: Path) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from freshet.errors import ArtifactError, ConfigError
-from freshet.types import Experiment, ExperimentArm, Serves
+from freshet.types import Experiment, ExperimentArm, Judging, MetricRule, Serves
 from freshet.workspace.experiments import Experiments, parse_serves
 
 ONE = Experiment(
@@ -31,6 +32,22 @@ def test_what_was_started_reads_back(tmp_path: Path) -> None:
     assert kept.get("one") == ONE
     kept.start(replace(ONE, name="earlier", start=4_000))
     assert [one.name for one in kept.running()] == ["earlier", "one"]
+
+
+def test_what_it_is_judged_by_reads_back_and_older_ones_have_none(tmp_path: Path) -> None:
+    kept = Experiments(tmp_path)
+    own = MetricRule("hidden", "outcome = 'hidden'", "user", "lower", True)
+    judged = replace(ONE, judging=Judging("value >= 7", "ever", "", "", "", 0.01, (own,)))
+    kept.start(judged)
+    assert kept.get("one") == judged
+    path = tmp_path / "experiments" / "one" / "started.json"
+    said = json.loads(path.read_text(encoding="utf-8"))
+    del said["judging"]
+    path.write_text(json.dumps(said), encoding="utf-8")
+    assert kept.get("one").judging is None
+    path.write_text(json.dumps(said | {"judging": {"positive": ""}}), encoding="utf-8")
+    with pytest.raises(ArtifactError, match=r"started\.json"):
+        kept.get("one")
 
 
 def test_stopping_is_for_good(tmp_path: Path) -> None:

@@ -35,6 +35,9 @@ def report(
     adjust: Annotated[
         bool, typer.Option(help="Use what users did before the start to narrow intervals (CUPED).")
     ] = True,
+    bootstrap: Annotated[
+        bool, typer.Option("--bootstrap", help="Also intervals by resampling users, as a second opinion.")
+    ] = False,
     out: Annotated[
         Path | None,
         typer.Option("--out", metavar="FILE", help="The page; else experiments/NAME/report.html."),
@@ -44,7 +47,7 @@ def report(
 ) -> None:
     """What an experiment says by what was collected so far: effects with intervals, a page with curves."""
     with opened(workspace) as ws:
-        found = reported(ws, name, _names(metric), adjust, out)
+        found = reported(ws, name, _names(metric), adjust, out, 1000 if bootstrap else 0)
     document = answers.document("experiment", found)
     answer(document, as_json, lambda console: _show_report(console, found))
 
@@ -74,7 +77,7 @@ def _show_report(console: Console, found: dict[str, Any]) -> None:
         verdict = one["verdict"]
         if verdict == "unclear":
             verdict = f"too small to tell: {percent(one['detectable'], 2)} was detectable"
-        figures = number(one["control"][0]), number(one["value"][0]), signed(one["effect"])
+        figures = *(number(value) for value in one["adjusted"]), signed(one["effect"])
         table.add_row(
             one["metric"],
             one["arm"],
@@ -89,18 +92,21 @@ def _show_report(console: Console, found: dict[str, Any]) -> None:
 
 
 def reported(
-    ws: Workspace, name: str, metrics: list[str], adjusted: bool, out: Path | None
+    ws: Workspace, name: str, metrics: list[str], adjusted: bool, out: Path | None, resamples: int = 0
 ) -> dict[str, Any]:
     """Measure, compare, and write the page."""
     from freshet.report.experimented import facts, said, write_experiment
     from freshet.steps.comparing import compare
     from freshet.steps.measures import named
     from freshet.steps.measuring import measure
+    from freshet.steps.rules import as_started
 
     experiment = ws.experiments.get(name)
-    asked = named(ws.config, (*experiment.metrics, *metrics))
+    settings = as_started(ws.config, experiment)
+    asked = named(settings, (*experiment.metrics, *metrics))
     measured = measure(ws, experiment, asked, ws.reporter.progress)
-    compared = compare(measured, ws.config.experiments.smallest_effect, adjusted=adjusted)
+    effect = settings.experiments.smallest_effect
+    compared = compare(measured, effect, adjusted=adjusted, resamples=resamples)
     found: dict[str, Any] = answers.plain(facts(ws, measured, compared))
     found["answer"] = said(found)
     page = write_experiment(found, out or ws.root / "experiments" / name / "report.html")

@@ -10,6 +10,8 @@ is so for the **relative** effect of cumulative sums by sticky users: what makes
 days makes them differ in later ones, and the covariance holds that part in full, as the later variance does.
 Where users arrive on different days, earlier looks weigh early users more than later looks do, and looks are
 more correlated than assumed; by Slepian's inequality that makes a crossing rarer, not more frequent.
+Give it the relative effect as `balanced` tells it: an error that hangs on control alone, together with a
+variance that hangs on the same control, leaves 0 out far too often where outcomes are rare.
 `benchmarks/statistics.py` simulates just that. It does not hold for:
 
 - the absolute effect of sums per user that grow by the day (it is another quantity at each look);

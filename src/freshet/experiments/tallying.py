@@ -71,6 +71,11 @@ class Tally:
         self._before = end
         return DayMoments(_moments(self._n, *daily), _moments(self._n, *self._so_far))
 
+    def rows(self, arm: int) -> Counts:
+        """(n, 2) numerator and denominator of each of an arm's users so far."""
+        known = (self._users.arm == arm) & (self._users.first < self._before)
+        return np.column_stack([self._y[known], self._d[known]])
+
 
 def _moments(n: Counts, total: Counts, cross: Counts) -> tuple[Moments, ...]:
     return tuple(Moments.of_sums(int(n[arm]), total[arm], cross[arm]) for arm in range(len(n)))

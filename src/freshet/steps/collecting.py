@@ -24,7 +24,8 @@ from freshet.config import Columns, Events
 from freshet.durable import written
 from freshet.errors import ArtifactError
 from freshet.ports import Journal, State
-from freshet.steps.measures import IMPRESSION, kept_columns
+from freshet.steps.measures import IMPRESSION
+from freshet.steps.rules import kept
 from freshet.types import MOVE, AsOf, Entry, user_number
 from freshet.workspace import Run, Workspace
 from freshet.workspace.space import DRAFTS
@@ -107,14 +108,14 @@ def collect(ws: Workspace, run: Run, state: State, now: datetime) -> Collected:
 def _import(ws: Workspace, state: State, now: datetime, run: Run) -> Iterator[events.ImportReport]:
     """Import the journal's events behind the last one collected."""
     settings = ws.config.events.model_copy(update={"columns": _COLUMNS})
-    log, kept = events.EventLog(ws.source), kept_columns(ws.config)
+    log, columns = events.EventLog(ws.source), kept(ws)
     progress, done = run.progress("collect"), 0
     for entries in _new(state, state.events, "events"):
         draft = ws.root / DRAFTS / f"collected-{uuid4().hex[:8]}.parquet"
         draft.parent.mkdir(exist_ok=True)
         try:
-            pq.write_table(_told(entries, settings, kept), draft)
-            yield log.import_events(draft, settings, now=now, keep=kept)
+            pq.write_table(_told(entries, settings, columns), draft)
+            yield log.import_events(draft, settings, now=now, keep=columns)
         finally:
             draft.unlink(missing_ok=True)
         _note(state, "events", entries[-1].position)

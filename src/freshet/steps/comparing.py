@@ -10,22 +10,18 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from freshet.experiments.balanced import balanced, relatives_of
 from freshet.experiments.effects import Effect, Estimate, effect, ratio
 from freshet.experiments.families import SampleRatio, holm, sample_ratio
 from freshet.experiments.moments import Moments
+from freshet.experiments.resampling import bootstrap
 from freshet.experiments.sequential import always_valid, always_valid_p, mixing
 from freshet.steps.measures import Metric
 from freshet.steps.measuring import Measured
-
-Verdict = Literal[
-    "better", "worse", "better at the planned end", "worse at the planned end", "unclear", "no figure"
-]
+from freshet.steps.verdicts import Verdict, over, verdict
 
 FOUND = 1.959964 + 0.841621
 """Standard errors that an effect must measure to be found with a power of 80 %."""
-
-GROWTH = 4
-"""So many times the first day's information is where intervals at every look are narrowest unless told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +42,18 @@ class Compared:
     """An arm against control, by one metric.
 
     Attributes:
-        control, value: the metric in control and in the arm (value, low, high).
+        control, value: the metric in control and in the arm (value, low, high), as counted.
+        adjusted: the metric in control and in the arm, both moved to what users of both did before on average
+            (CUPED): what `effect` compares. As counted where there is nothing to adjust by.
         effect: relative; 0.01 = 1 % more than control.
         fixed: its interval, for one look at an end that was planned.
         always: its interval that holds at every look.
+        strongest: day of the look that spoke most against no effect, which `p_always` is of.
         p, p_always: of no effect, for the same two ways to look; `holm` of each: adjusted for all metrics.
         detectable: relative effect that is found with a power of 80 % by now.
         sought: relative effect about which the interval at every look is narrowest.
         saved: share of variance that what users did before took away (CUPED).
+        bootstrap: interval of the effect as counted, by resampling users, for one look; None if not asked.
         note: why a figure is missing or rough.
         daily, cumulative: the same by day, and of all days so far.
     """
@@ -62,6 +62,7 @@ class Compared:
     arm: str
     control: tuple[float, float, float]
     value: tuple[float, float, float]
+    adjusted: tuple[float, float]
     effect: float
     fixed: tuple[float, float]
     always: tuple[float, float]
@@ -69,6 +70,7 @@ class Compared:
     p_holm: float
     p_always: float
     p_always_holm: float
+    strongest: str
     detectable: float
     sought: float
     saved: float
@@ -76,6 +78,7 @@ class Compared:
     note: str
     daily: tuple[Look, ...]
     cumulative: tuple[Look, ...]
+    bootstrap: tuple[float, float] | None = None
 
 
 def ratio_of_users(measured: Measured) -> SampleRatio:
@@ -91,21 +94,23 @@ def compare(
     level: float = 0.95,
     *,
     adjusted: bool = True,
+    resamples: int = 0,
 ) -> list[Compared]:
     """Every arm but control against control, by every metric.
 
     Args:
         smallest_effect: relative effect worth finding, chosen beforehand: always-valid intervals are
-            narrowest where it would be found (`sequential.mixing`). auto: the one found once a metric
-            varies by a quarter of its variance on the first day that has one.
+            narrowest where it would be found (`sequential.mixing`). auto: what is likely to be found at the
+            planned end, by how uncertain the first day with a figure leaves the metric.
         adjusted: use what users did before the start (CUPED), where the log holds it.
+        resamples: of users, for intervals by the bootstrap; 0 = none.
     """
     found = [
-        _compared(measured, metric, place, smallest_effect, level, adjusted)
+        _compared(measured, metric, place, smallest_effect, level, adjusted, resamples)
         for metric in measured.metrics
         for place in range(1, len(measured.experiment.arms))
     ]
-    return _judged(found, {metric.name: metric for metric in measured.metrics}, level)
+    return _judged(found, {one.name: one for one in measured.metrics}, over(measured), 1 - level)
 
 
 def _compared(
@@ -115,17 +120,18 @@ def _compared(
     smallest_effect: float | Literal["auto"],
     level: float,
     adjusted: bool,
+    resamples: int,
 ) -> Compared:
     arm = measured.experiment.arms[place].name
     moments = measured.moments[metric.name]
     effects = [_effect(day.cumulative, place, level, adjusted) for day in moments]
-    values = np.array([one.relative.value for one in effects])
-    variances = np.array([one.relative.variance for one in effects])
-    sought = _sought(variances) if smallest_effect == "auto" else smallest_effect
+    s, variances = np.array([balanced(one) for one in effects]).T
+    planned = measured.experiment.days
+    sought = _sought(variances, planned) if smallest_effect == "auto" else smallest_effect
     t = mixing((sought / FOUND) ** 2, level)
-    low, high = always_valid(values, variances, t, level)
-    always = [(float(a), float(b)) for a, b in zip(low, high, strict=True)]
-    p_always = always_valid_p(values, variances, t)
+    low, high = (relatives_of(bounds, effects) for bounds in always_valid(s, variances, t, level))
+    always = list(zip(low, high, strict=True))
+    p_always = always_valid_p(s, variances, t)
     days = [str(day) for day in measured.days]
     last, end = effects[-1], moments[-1].cumulative
     return Compared(
@@ -133,6 +139,7 @@ def _compared(
         arm,
         _three(ratio(end[0], level)),
         _three(ratio(end[place], level)),
+        (last.control, last.treatment),
         last.relative.value,
         (last.relative.low, last.relative.high),
         always[-1],
@@ -140,6 +147,7 @@ def _compared(
         math.nan,
         float(p_always[-1]),
         math.nan,
+        days[int(p_always.argmin())],
         FOUND * math.sqrt(last.relative.variance) if last.relative.variance >= 0 else math.nan,
         sought,
         last.saved,
@@ -153,16 +161,29 @@ def _compared(
             replace(_look(day, one), always=interval)
             for day, one, interval in zip(days, effects, always, strict=True)
         ),
+        _resampled(measured, metric, place, resamples, level) if resamples else None,
     )
 
 
-def _sought(variances: NDArray[np.float64]) -> float:
+def _resampled(
+    measured: Measured, metric: Metric, place: int, resamples: int, level: float
+) -> tuple[float, float]:
+    control, arm = (measured.tallies[metric.name].rows(one) for one in (0, place))
+    found = bootstrap(control, arm, resamples=resamples, level=level)
+    return found.low, found.high
+
+
+def _sought(variances: NDArray[np.float64], planned: int) -> float:
     """A relative effect worth finding, by how uncertain the first day left it; never by what was found.
 
-    Some weeks of people who come back give about three to ten times the information of the first day.
+    People come back, so information about them grows more slowly than time: weeks give about three to ten
+    times that of a day. Its root is taken; being wrong costs width, never validity.
     """
-    known = variances[np.isfinite(variances) & (variances > 0)]
-    return FOUND * math.sqrt(known[0] / GROWTH) if len(known) else 1.0
+    known = np.flatnonzero(np.isfinite(variances) & (variances > 0))
+    if not len(known):
+        return 1.0
+    first = known[0]
+    return FOUND * math.sqrt(variances[first] / math.sqrt(max(1.0, planned / (first + 1))))
 
 
 def _effect(arms: Sequence[Moments], place: int, level: float, adjusted: bool) -> Effect:
@@ -178,25 +199,21 @@ def _three(found: Estimate) -> tuple[float, float, float]:
     return found.value, found.low, found.high
 
 
-def _judged(found: list[Compared], metrics: dict[str, Metric], level: float) -> list[Compared]:
+def _judged(found: list[Compared], metrics: dict[str, Metric], ended: bool, alpha: float) -> list[Compared]:
     once, often = holm([one.p for one in found]), holm([one.p_always for one in found])
     return [
-        replace(
-            one,
-            p_holm=float(a),
-            p_always_holm=float(b),
-            verdict=_verdict(one, metrics[one.metric], float(a), float(b), 1 - level),
+        _with_verdict(
+            replace(one, p_holm=float(a), p_always_holm=float(b)), metrics[one.metric], ended, alpha
         )
         for one, a, b in zip(found, once, often, strict=True)
     ]
 
 
-def _verdict(one: Compared, metric: Metric, p: float, p_always: float, alpha: float) -> Verdict:
-    if not math.isfinite(one.effect):
-        return "no figure"
-    good = one.effect * metric.sign > 0
-    if p_always < alpha:
-        return "better" if good else "worse"
-    if p < alpha:
-        return "better at the planned end" if good else "worse at the planned end"
-    return "unclear"
+def _with_verdict(one: Compared, metric: Metric, ended: bool, alpha: float) -> Compared:
+    then = next(look for look in one.cumulative if look.day == one.strongest)
+    p = one.p_holm, one.p_always_holm
+    said = verdict((one.effect, then.effect), metric.sign, p, ended, alpha)
+    if said != "reversed":
+        return replace(one, verdict=said)
+    turned = f"until {then.day} it was {then.effect:+.2%}, told apart at every look; it has turned since"
+    return replace(one, verdict=said, note="; ".join(filter(None, (turned, one.note))))

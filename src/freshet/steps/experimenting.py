@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 
 from freshet.errors import ConfigError
 from freshet.steps.measures import named
+from freshet.steps.rules import judging
 from freshet.types import LIVE, Experiment, Serves
 from freshet.workspace import Run, Workspace
 from freshet.workspace.parts import parts_of
 
 
 def start(ws: Workspace, run: Run, experiment: Experiment) -> None:
-    """Begin an experiment whose arms can all be served.
+    """Begin an experiment whose arms can all be served; what it is judged by is that of today's settings.
 
     Raises:
         ConfigError: it is not sound, a metric is none, or an earlier one has all users.
@@ -31,7 +33,7 @@ def start(ws: Workspace, run: Run, experiment: Experiment) -> None:
                 hint=f"`freshet experiment stop {everybody}`, or start experiments with less --traffic",
             )
         with run.fenced():
-            ws.experiments.start(experiment)
+            ws.experiments.start(replace(experiment, judging=judging(ws.config)))
         step.details = {
             "experiment": experiment.name,
             "arms": {arm.name: {"serves": str(arm.serves), "share": arm.share} for arm in experiment.arms},

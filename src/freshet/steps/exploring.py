@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freshet import events
+from freshet.config import Config
 from freshet.errors import ConfigError
 from freshet.events import DayFile, sql
 from freshet.experiments.exploring import DAY, Additions, Engaged, interests_7d, novel, returned_7d
@@ -50,6 +51,7 @@ class Explored:
 def explored(
     db: duckdb.DuckDBPyConnection,
     ws: Workspace,
+    settings: Config,
     days: Sequence[DayFile],
     kinds: Sequence[Kind],
     users: Users,
@@ -59,13 +61,14 @@ def explored(
     """By kind, as the current release assigns items to interests.
 
     Args:
+        settings: those that the experiment is judged by.
         days: of the log, ascending.
         span: start of the experiment and end of what is known, in microseconds since 1970.
 
     Raises:
         ConfigError: there is no release yet.
     """
-    horizon = ws.config.transitions.novelty_days
+    horizon = settings.transitions.novelty_days
     h = None if horizon == "ever" else horizon * DAY
     reach = None if horizon == "ever" else day_of(span[0]) - timedelta(days=BEFORE_DAYS + horizon)
     needed = [day for day in days if (reach is None or day.day >= reach) and day.day <= day_of(span[1])]
@@ -74,7 +77,7 @@ def explored(
     chunks = range(0, len(users), TOGETHER)
     for done, low in enumerate(chunks):
         first = users.first[low : low + TOGETHER]
-        rows = _engaged(db, ws, needed, users, low)
+        rows = _engaged(db, settings, needed, users, low)
         earlier = np.full(len(first), span[0] - BEFORE_DAYS * DAY)
         for kind in kinds:
             since = _additions(kind, rows, first, h, span[1])
@@ -118,10 +121,10 @@ def _with_assignment(db: duckdb.DuckDBPyConnection, ws: Workspace) -> None:
 
 
 def _engaged(
-    db: duckdb.DuckDBPyConnection, ws: Workspace, days: Sequence[DayFile], users: Users, low: int
+    db: duckdb.DuckDBPyConnection, settings: Config, days: Sequence[DayFile], users: Users, low: int
 ) -> Engaged:
     """Engagements of users from place `low` on, places counted from there."""
-    rule = events.parse(ws.config.events.positive)
+    rule = events.parse(settings.events.positive)
     found = [_of_day(db, day, rule, users, low) for day in days]
     if not found:
         nothing = np.zeros(0, np.int64)

@@ -20,6 +20,7 @@ from freshet.steps.exposures import DAY
 from freshet.steps.measures import Metric, metric
 from freshet.steps.measuring import Measured, measure, midnight
 from freshet.steps.reactions import lacking
+from freshet.steps.rules import as_started
 from freshet.types import Experiment
 from freshet.workspace import Run, Workspace
 
@@ -122,7 +123,7 @@ def _measurable(
     log, found, problems = EventLog(ws.source).snapshot().days, [], []
     for guardrail in guardrails:
         try:
-            one = metric(ws.config, guardrail.metric)
+            one = metric(as_started(ws.config, experiment), guardrail.metric)
             lacking(log, one)
         except ConfigError as error:
             problems.append(
@@ -137,6 +138,7 @@ def _of_arms(
     ws: Workspace, measured: Measured, guardrail: GuardrailConfig, one: Metric, guardrails: int
 ) -> list[Judged]:
     """Guardrails and arms share the chance of a false alarm (Bonferroni), however they depend."""
+    settings = as_started(ws.config, measured.experiment).experiments
     level = 1 - guardrail.alpha / (guardrails * (len(measured.experiment.arms) - 1))
     return [
         Judged(
@@ -148,7 +150,7 @@ def _of_arms(
             guardrail.tolerance,
             _harms(arm, one.sign, guardrail.tolerance),
         )
-        for arm in compare(measured, ws.config.experiments.smallest_effect, level)
+        for arm in compare(measured, settings.smallest_effect, level)
     ]
 
 

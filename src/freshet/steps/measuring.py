@@ -6,8 +6,8 @@ Out of core: impressions and events are read day by day; what is held is a few n
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from freshet.steps.exploring import Explored, explored
 from freshet.steps.exposures import DAY, Exposures, database, day_of, exposures
 from freshet.steps.measures import Kind, Metric
 from freshet.steps.reactions import Added, before, lacking, outcomes
+from freshet.steps.rules import as_started
 from freshet.types import Experiment
 from freshet.workspace import Workspace
 
@@ -36,6 +37,7 @@ class Measured:
         moments: by metric, for each day.
         covariates: how many each metric has; 0 = the log holds nothing from before the start.
         events: of the log within these days.
+        tallies: by metric, what each user added up to.
     """
 
     experiment: Experiment
@@ -45,6 +47,7 @@ class Measured:
     moments: dict[str, tuple[DayMoments, ...]]
     covariates: dict[str, int]
     events: int
+    tallies: Mapping[str, Tally] = field(default_factory=dict)
 
 
 def measure(
@@ -87,7 +90,9 @@ def measured(
     span = experiment.start, min(midnight(days[-1]) + DAY, experiment.stop or 1 << 62)
     counting = _Counting(db, shown, log, [one for one in metrics if one.kind == "events"], span)
     kinds: list[Kind] = [one.kind for one in metrics if one.kind != "events"]
-    exploring = explored(db, ws, log, kinds, shown.users, span, progress("exploration")) if kinds else {}
+    settings = as_started(ws.config, experiment)
+    told = progress("exploration")
+    exploring = explored(db, ws, settings, log, kinds, shown.users, span, told) if kinds else {}
     return _added_up(metrics, counting, exploring, days, progress("days"))
 
 
@@ -166,6 +171,7 @@ def _added_up(
         {name: tuple(found) for name, found in moments.items()},
         {name: len(x) for name, x in past.items()},
         counting.rows(days),
+        tallies,
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from freshet import events
 from freshet.errors import ConfigError, InputError
 from freshet.ports import Artifact
-from freshet.steps.measures import kept_columns
+from freshet.steps.rules import kept
 from freshet.types import AsOf
 from freshet.workspace import Run, Workspace, version_of
 
@@ -28,13 +28,13 @@ def import_sources(
             hint="set [events] files, or run `freshet import FILE`",
         )
     events.parse(ws.config.events.positive)  # a bad rule is better told before an hour of reading
-    kept = kept_columns(ws.config)
+    columns = kept(ws)
     log = events.EventLog(ws.source)
     reports = []
     with run.step("import") as step:
         for file in files:
             run.say(f"reading {file}")
-            report = log.import_events(file, ws.config.events, now=now, replace=replace, keep=kept)
+            report = log.import_events(file, ws.config.events, now=now, replace=replace, keep=columns)
             reports.append(report)
             for note in report.notes:
                 run.say(f"  note: {note}")

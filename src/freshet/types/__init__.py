@@ -9,7 +9,16 @@ from freshet.types.basics import RECENT, AsOf, BoolArray, Context, FloatArray, I
 from freshet.types.cadence import CadenceDecision, Signs, Staleness
 from freshet.types.contexts import context_codes, pack_contexts, positions, unpack_contexts
 from freshet.types.evidence import ContextEvidence, Evidence, Successor
-from freshet.types.experiments import LIVE, STRATEGIES, Experiment, ExperimentArm, Serves, Strategy
+from freshet.types.experiments import (
+    LIVE,
+    STRATEGIES,
+    Experiment,
+    ExperimentArm,
+    Judging,
+    MetricRule,
+    Serves,
+    Strategy,
+)
 from freshet.types.interests import Eligibility, Interests
 from freshet.types.keys import identity, item_key, user_key, user_number
 from freshet.types.outcomes import Outcomes
@@ -44,6 +53,8 @@ __all__ = [
     "IntArray",
     "Interests",
     "ItemOffer",
+    "Judging",
+    "MetricRule",
     "Mixture",
     "Offer",
     "Outcomes",

@@ -49,6 +49,36 @@ class ExperimentArm:
 
 
 @dataclass(frozen=True, slots=True)
+class MetricRule:
+    """A metric of the workspace's own, as `[[experiments.metrics]]` gives it."""
+
+    name: str
+    counts: str
+    of: str
+    better: Literal["higher", "lower"]
+    attributed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Judging:
+    """What an experiment is judged by: the settings as they were at its start, which later ones don't change.
+
+    Attributes:
+        positive: rule of `[events]`.
+        novelty_days: as in `[transitions]`.
+        satisfied, dissatisfied, negative, smallest_effect, metrics: as in `[experiments]`.
+    """
+
+    positive: str
+    novelty_days: int | Literal["ever"]
+    satisfied: str
+    dissatisfied: str
+    negative: str
+    smallest_effect: float | Literal["auto"]
+    metrics: tuple[MetricRule, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Experiment:
     """Who is shown what from a moment on.
 
@@ -63,6 +93,7 @@ class Experiment:
         days: planned length; always-valid intervals are narrowest at its end.
         separated: whether what an arm's users did since the start is kept out of the other arms' evidence.
         reason: why it was stopped.
+        judging: the settings that metrics are measured by; None = those of today (an older experiment).
     """
 
     name: str
@@ -76,6 +107,7 @@ class Experiment:
     separated: bool = False
     stop: int | None = None
     reason: str = ""
+    judging: Judging | None = None
 
     @property
     def control(self) -> ExperimentArm:

@@ -9,7 +9,7 @@ from typing import Any
 
 from freshet.durable import read_json, write_json, write_text
 from freshet.errors import ArtifactError, ConfigError
-from freshet.types import STRATEGIES, Experiment, ExperimentArm, Serves
+from freshet.types import STRATEGIES, Experiment, ExperimentArm, Judging, MetricRule, Serves
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _STARTED, _STOPPED, _POINTER = "started.json", "stopped.json", ".release"
@@ -142,12 +142,19 @@ class Experiments:
                 for arm in said.pop("arms")
             )
             metrics = tuple(said.pop("metrics"))
-            return Experiment(arms=arms, metrics=metrics, **said, **ended)
+            judging = _judging(said.pop("judging", None))  # older experiments have none
+            return Experiment(arms=arms, metrics=metrics, judging=judging, **said, **ended)
         except (KeyError, TypeError, ValueError, AttributeError, ConfigError) as error:
             raise ArtifactError(
                 f"{folder / _STARTED} is no experiment that this Freshet can read: {error}",
                 hint="it is damaged, or was written by a newer Freshet",
             ) from None
+
+
+def _judging(said: dict[str, Any] | None) -> Judging | None:
+    if said is None:
+        return None
+    return Judging(**{**said, "metrics": tuple(MetricRule(**one) for one in said["metrics"])})
 
 
 def parse_serves(text: str) -> Serves:

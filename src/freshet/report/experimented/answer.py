@@ -36,9 +36,13 @@ def _verdict(one: Mapping[str, Any]) -> str:
         return f"can't be told apart: {figure}"
     if one["verdict"] in ("better", "worse"):
         return f"is {one['verdict']}, {figure}"
-    kind = one["verdict"].split()[0]
     once = f"{signed(one['effect'])} ({span(one['fixed'])})"
-    return f"is {kind} if this is the end that was planned, {once}; not yet for those who looked before"
+    if one["verdict"] == "reversed":
+        return f"has turned: {one['note']}. Now {figure}"
+    if one["verdict"] == "not yet":
+        return f"can't be told apart yet: {figure}; for one look alone it would be {span(one['fixed'])}"
+    kind = one["verdict"].split()[0]
+    return f"is {kind} if this is the first look, at the end that was planned, {once}; else not yet"
 
 
 def _metric(document: Document, one: Mapping[str, Any]) -> str:
@@ -51,16 +55,27 @@ def _metric(document: Document, one: Mapping[str, Any]) -> str:
     text = (
         f"{one['metric']} ({metric['words']}; {metric['better']} is better), {one['arm']}: "
         f"{words.number(one['value'][0])} against {words.number(one['control'][0])} as counted, "
-        f"{signed(one['effect'])}; 95 % interval at a planned end {once}, at every look {often}. "
+        f"{_adjusted(one)}{signed(one['effect'])}; 95 % interval at a planned end {once}, "
+        f"at every look {often}. "
     )
     if one["verdict"] == "unclear":
         detectable = words.percent(one["detectable"], _digits(one["detectable"]))
         text += f"Too small to tell: {detectable} was detectable."
     else:
         text += f"Verdict: {one['verdict']}."
+    if one["bootstrap"]:
+        text += f" By resampling users, as counted and for one look: {span(one['bootstrap'])}."
     if one["saved"] > 0:
         text += f" What users did before took away {words.percent(one['saved'], 0)} of the variance."
     return text + (f" Note: {one['note']}." if one["note"] else "")
+
+
+def _adjusted(one: Mapping[str, Any]) -> str:
+    """The two figures that the effect compares, where they aren't those that were counted."""
+    if not one["saved"]:
+        return ""
+    control, arm = (words.number(value) for value in one["adjusted"])
+    return f"{arm} against {control} adjusted for what users did before, which is "
 
 
 def alarms(document: Document) -> list[str]:
@@ -93,8 +108,15 @@ def reading(document: Document) -> list[str]:
         "end was planned before the start."
     )
     metrics = document["metrics"]
+    planned = one["planned_end"][:16].replace("T", " ")
+    when = "is over" if one["planned_end_reached"] else "is not reached: nothing is judged by one look yet"
+    state += f" Planned for {words.several(one['days'], 'day')}; that end, {planned}, {when}."
     without = [metric["name"] for metric in metrics if not metric["covariates"]]
-    lines = [state, _apart(document)]
+    lines = [state, _apart(document), *_changed(one["settings_changed"])]
+    if any(effect["saved"] for effect in document["effects"]):
+        lines.append(
+            "Figures in the table are adjusted for what users did before, as the effects are (CUPED)."
+        )
     if without:
         lines.append(
             f"The log holds nothing from before the start that would narrow {words.listed(without)} (CUPED)."
@@ -102,6 +124,14 @@ def reading(document: Document) -> list[str]:
     if left := document["left_out"]["answers_to_nobody"]:
         lines.append(f"{words.several(left, 'answer')} to users without an id are left out.")
     return lines
+
+
+def _changed(settings: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """What is set otherwise by now."""
+    told = [f"{name} was {each['start']!r}, is {each['now']!r}" for name, each in settings.items()]
+    if not told:
+        return []
+    return [f"Settings changed since the start, and those of the start count here: {'; '.join(told)}."]
 
 
 def _apart(document: Document) -> str:

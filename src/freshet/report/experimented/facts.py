@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -12,8 +12,10 @@ import numpy as np
 
 from freshet.report.subject import simulated
 from freshet.steps.comparing import Compared, ratio_of_users
-from freshet.steps.exposures import Shown
+from freshet.steps.exposures import DAY, Shown
 from freshet.steps.measuring import Measured
+from freshet.steps.rules import changed
+from freshet.steps.verdicts import over
 from freshet.types import Experiment, ExperimentArm
 from freshet.workspace import Workspace
 
@@ -24,7 +26,7 @@ def facts(ws: Workspace, measured: Measured, compared: Sequence[Compared]) -> di
     return {
         "workspace": ws.root.resolve().name,
         "simulated": bool(simulated(ws)),
-        "experiment": _experiment(experiment),
+        "experiment": _experiment(experiment, changed(ws.config, experiment), over(measured)),
         "days": [str(day) for day in measured.days],
         "arms": [_arm(measured, place, arm) for place, arm in enumerate(experiment.arms)],
         "sample_ratio": asdict(ratio_of_users(measured)),
@@ -48,7 +50,7 @@ def facts(ws: Workspace, measured: Measured, compared: Sequence[Compared]) -> di
     }
 
 
-def _experiment(one: Experiment) -> dict[str, Any]:
+def _experiment(one: Experiment, changes: Mapping[str, Any], ended: bool) -> dict[str, Any]:
     return {
         "name": one.name,
         "running": one.running,
@@ -57,6 +59,10 @@ def _experiment(one: Experiment) -> dict[str, Any]:
         "reason": one.reason,
         "traffic": one.traffic,
         "metrics": list(one.metrics),
+        "days": one.days,
+        "planned_end": _moment(one.start + one.days * DAY),
+        "planned_end_reached": ended,
+        "settings_changed": {name: {"start": then, "now": now} for name, (then, now) in changes.items()},
         "separated": one.separated,
         "began_with_release": one.began,
     }
