@@ -125,6 +125,7 @@ def carried_out(plan: Plan, folder: Path, planner: str, seconds: float) -> dict[
             "days": plan.days,
             "refreshes": list(plan.refreshes),
             "order": list(plan.arms),
+            "trained": loop.trained(wiring.open_workspace(folder)),
             "arms": figures(offers, plan.arms, plan.days, sessions_before(people, plan.preset.history)),
         }
     plain = answers.plain(found)

@@ -74,6 +74,20 @@ def run(
     return found
 
 
+def trained(ws: Workspace) -> dict[str, float]:
+    """Passes over the examples that each training has made, by step.
+
+    They end by `max_seconds` of the machine's time: only where none is cut short do figures follow from the
+    seed alone.
+    """
+    return {
+        step.name: float(step.details.get("epochs", step.details.get("passes", 0.0)))
+        for record in ws.ledger.records()
+        for step in record.steps
+        if step.name in ("tuning", "sequence", "ranker") and not step.cached
+    }
+
+
 def _first_release(plan: Plan, ws: Workspace) -> None:
     """Import the history; tune and publish as of a month before the experiment."""
     now = _moment(plan.start)
