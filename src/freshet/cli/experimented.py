@@ -60,35 +60,40 @@ def _show_report(console: Console, found: dict[str, Any]) -> None:
     from freshet.report.words import number, percent
 
     console.print("\n".join([found["answer"][0], *alarms(found)]), markup=False)
-    table = Table(box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))  # fits into 120 columns
     for name in (
         "metric",
         "arm",
         "control",
         "arm's",
-        "effect",
+        "effect, %",
         "planned end",
         "every look",
-        "Holm p",
+        "Holm p, both",
         "verdict",
     ):
         table.add_column(name, justify="left" if name in ("metric", "arm", "verdict") else "right")
     for one in found["effects"]:
         verdict = one["verdict"]
         if verdict == "unclear":
-            verdict = f"too small to tell: {percent(one['detectable'], 2)} was detectable"
-        figures = *(number(value) for value in one["adjusted"]), signed(one["effect"])
+            verdict = f"unclear, {percent(one['detectable'])} detectable"
+        figures = *(number(value) for value in one["adjusted"]), _bare(signed(one["effect"]))
         table.add_row(
             one["metric"],
             one["arm"],
             *figures,
-            span(one["fixed"]),
-            span(one["always"]),
-            f"{p_value(one['p_holm'])} / {p_value(one['p_always_holm'])}",
+            _bare(span(one["fixed"])),
+            _bare(span(one["always"])),
+            f"{p_value(one['p_holm'])} {p_value(one['p_always_holm'])}".replace("< ", "<"),
             verdict,
         )
     console.print(table)
     console.print("\n".join([*reading(found), f"wrote {found['page']}"]), markup=False)
+
+
+def _bare(told: str) -> str:
+    """Percent without the sign that the column's head has."""
+    return told.replace(" %", "")
 
 
 def reported(
