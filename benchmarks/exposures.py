@@ -1,6 +1,6 @@
 """How long it takes to analyse an experiment of 100 million exposures, and how much memory.
 
-    python benchmarks/exposures.py --folder /tmp/exposures --rows 100000000 --json
+    python benchmarks/exposures.py --folder exposures --rows 100000000 --json
 
 SIMULATED: a workspace is made once in `--folder` (28 days of impressions of `--users` users in two arms, one
 exposure per row with all columns that `collect` writes; events of the 28 days before and of the experiment,
