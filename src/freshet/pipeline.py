@@ -9,6 +9,8 @@
       -> table         fuse, verify, publish
 
 Beside the table lies what else serves: the live overlay, what people did with proposals, a ranker of items.
+While an experiment runs, its arms are judged before anything is refreshed (`guard`), and separated arms get
+tables of their own.
 
 Everything is computed as of a moment and reads only what was known before it. A step whose output exists is
 skipped, so a killed run continues where it was and a repeated one changes nothing.

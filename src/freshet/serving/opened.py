@@ -18,7 +18,7 @@ from freshet.serving.choosing import likeness_of
 from freshet.serving.recall import Recalled, horizon, recall
 from freshet.serving.rules import RequestRules
 from freshet.serving.shelf import Shelf
-from freshet.steps import publishing, ranking
+from freshet.steps import outcomes, publishing, ranking
 from freshet.types import MOVE, AsOf, BoolArray, Entry, Evidence, Interests
 from freshet.workspace import Release
 from freshet.workspace.parts import found, missing_of, parts_of
@@ -100,8 +100,7 @@ class OpenRelease:
 
     def indices(self, ids: NDArray[np.int32]) -> NDArray[np.int16]:
         """Interest indices of stable ids, -1 for those that this release doesn't have."""
-        known = (ids >= 0) & (ids < len(self.index))
-        return np.where(known, self.index[np.where(known, ids, 0)], np.int16(-1))
+        return outcomes.indices(ids, self.index)
 
     def catch_up(self, journal: Journal, now: int) -> int:
         """Let the overlay see what the journal of events holds behind `position`; returns how many entries.
@@ -144,8 +143,6 @@ def open_release(
     ranker = f"rankers/{release.ranker}"
     scorer = publishing.open_scorer(made, len(known))
     settings = made.manifest["settings"]["transitions"]
-    index = np.full(int(known.ids.max()) + 2, -1, np.int16)
-    index[known.ids] = np.arange(len(known), dtype=np.int16)
     moment = AsOf.parse(release.as_of).moment.timestamp()
     return OpenRelease(
         release=release,
@@ -156,7 +153,7 @@ def open_release(
         one=publishing.open_one_user(made, scorer),
         likeness=likeness_of(known.vectors),
         items=_items(parts.assignment),
-        index=index,
+        index=outcomes.index_of(known),
         k=settings["k"],
         horizon=horizon(settings["novelty_days"]),
         seed=settings["seed"],

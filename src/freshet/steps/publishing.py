@@ -340,30 +340,14 @@ def publish_for(
     ws: Workspace, run: Run, made: Artifact, overlay: str, feedback: str, experiment: Experiment, arm: str
 ) -> Release:
     """Make a table the release of one arm of a separated experiment; items are ranked as for everybody."""
-    current, label = ws.releases.current(), f"{experiment.name}/{arm}"
-    ranker = current.ranker if current is not None else ""
+    current = ws.releases.current()
+    beside = overlay, current.ranker if current is not None else "", feedback
     serving = ws.releases.get(ws.experiments.pointer(experiment, arm))
-    if (serving.table, serving.overlay, serving.ranker, serving.feedback, serving.arm) == (
-        made.version,
-        overlay,
-        ranker,
-        feedback,
-        label,
-    ):
+    label = f"{experiment.name}/{arm}"
+    if serving.arm == label and _holds(serving, made, beside):
         return serving
-    inputs = made.manifest["inputs"]
     with run.fenced():
-        release = ws.releases.publish(
-            made.manifest["as_of"],
-            made.version,
-            inputs["model"],
-            inputs["interests"],
-            run.record.id,
-            overlay,
-            ranker,
-            label,
-            feedback,
-        )
+        release = _number(ws, run, made, beside, label)
         ws.experiments.point(experiment.name, arm, release.number)
     run.say(f"release {release.number} is that of {label}")
     return release
@@ -373,30 +357,37 @@ def publish(
     ws: Workspace, run: Run, made: Artifact, overlay: str = "", ranker: str = "", feedback: str = ""
 ) -> Release:
     """Make a table, with versions of what serves beside it, the current release; one that is stays it."""
-    current = ws.releases.current()
-    if current is not None and (current.table, current.overlay, current.ranker, current.feedback) == (
-        made.version,
-        overlay,
-        ranker,
-        feedback,
-    ):
+    current, beside = ws.releases.current(), (overlay, ranker, feedback)
+    if current is not None and _holds(current, made, beside):
         run.record.release = current.number
         return current
-    inputs = made.manifest["inputs"]
     with run.fenced():
-        release = ws.releases.publish(
-            made.manifest["as_of"],
-            made.version,
-            inputs["model"],
-            inputs["interests"],
-            run.record.id,
-            overlay,
-            ranker,
-            feedback=feedback,
-        )
+        release = _number(ws, run, made, beside)
     run.record.release = release.number
     run.say(f"release {release.number} is current")
     return release
+
+
+def _holds(release: Release, made: Artifact, beside: tuple[str, str, str]) -> bool:
+    """Whether a release is of this table with these versions of overlay, ranker and feedback."""
+    return release.table == made.version and (release.overlay, release.ranker, release.feedback) == beside
+
+
+def _number(ws: Workspace, run: Run, made: Artifact, beside: tuple[str, str, str], arm: str = "") -> Release:
+    """Number a table; it becomes current unless it is one arm's alone."""
+    overlay, ranker, feedback = beside
+    inputs = made.manifest["inputs"]
+    return ws.releases.publish(
+        made.manifest["as_of"],
+        made.version,
+        inputs["model"],
+        inputs["interests"],
+        run.record.id,
+        overlay,
+        ranker,
+        arm,
+        feedback,
+    )
 
 
 def _contexts(ws: Workspace, known: Knowledge, counting: Counting) -> NDArray[np.int16]:
