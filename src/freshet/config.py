@@ -92,10 +92,13 @@ class CountsConfig(_Section):
         "auto", description="held-out windows the weights are fitted on; auto = 4 to 12"
     )
     half_lives: Annotated[tuple[HalfLife, ...], Field(min_length=1)] | Auto = Field(
-        "auto", description="half-lives of recent popularity, in days; auto = 1, 4 and 16 windows"
+        "auto",
+        description="half-lives of recent popularity, in days, weighed against each other; "
+        "auto = 0.25 to 16 windows",
     )
     transition_half_life: HalfLife | Auto = Field(
-        "auto", description="half-life of transition counts, in days; auto = 32 windows"
+        "auto",
+        description="half-life of transition counts, in days; auto = 8 to 128 windows, by held-out windows",
     )
     fit_examples: int = Field(20_000, ge=100, description="at most so many held-out transitions are used")
 

@@ -20,10 +20,10 @@ from freshet.steps import prompting, sequencing
 from freshet.steps.counting import Counting
 from freshet.steps.knowledge import Knowledge
 from freshet.steps.sources import committed
-from freshet.types import AsOf, Eligibility, Experiment, Fusion, PlannerRows, context_codes
+from freshet.types import Eligibility, Experiment, Fusion, PlannerRows, context_codes
 from freshet.workspace import Release, Run, Workspace, version_of
 
-CODE = 5
+CODE = 6
 
 
 @dataclass(frozen=True)
@@ -89,6 +89,7 @@ def job_of(
         interests=known.interests_version,
         model=model,
         previous=previous.version if previous else "",
+        every=counting.step,
         config=settings_of(ws),
     )
     return Job(key, model, previous, sequence, rules_of(ws, known), _contexts(ws, known, counting))
@@ -127,7 +128,10 @@ def make_table(
     fusion = _fuse(run, counting, answers, sequence, relative)
     with run.step("table") as step, ws.store.create("tables", job.version) as draft:
         step.artifact = f"tables/{job.version}"
-        scores = _scores(counting, known.as_of, answers.rows, relative) if answers is not None else None
+        scores = None
+        if answers is not None:
+            now = counting.base(known.as_of) if relative else None
+            scores = counts.PlannerScores(answers.rows, len(known.interests), now)
         model_now = sequencing.open_model(sequence) if sequence is not None else None
         logits = model_now.logits if model_now is not None else None
         scorer = counting.scorer(scores, fusion.used if fusion is not None else None, logits)
@@ -157,18 +161,10 @@ def _fuse(
     """What planner and sequence model are worth beside the counts; None where there is neither."""
     if answers is None and sequence is None:
         return None
-    answered = None
-    if answers is not None:
-        answered = [(w, _scores(counting, w.start, rows, relative)) for w, rows in answers.windows]
+    answered = None if answers is None else answers.windows
     early = sequencing.open_model(sequence, sequencing.EARLY).logits if sequence is not None else None
     with run.step("mixture"):
-        return counting.fused(answered, early)
-
-
-def _scores(counting: Counting, moment: AsOf, rows: PlannerRows, relative: bool) -> counts.PlannerScores:
-    """The planner's score before a moment; relative answers are multiplied by the popularity of then."""
-    model = counting.model(moment)
-    return counts.PlannerScores(rows, model.interests, model.base if relative else None)
+        return counting.fused(answered, early, relative=relative)
 
 
 def foresee(
@@ -392,7 +388,7 @@ def _number(ws: Workspace, run: Run, made: Artifact, beside: tuple[str, str, str
 
 def _contexts(ws: Workspace, known: Knowledge, counting: Counting) -> NDArray[np.int16]:
     k = ws.config.transitions.k
-    triples = counting.sums(known.as_of)[1][2].contexts if k == 3 else None
+    triples = counting.suffixes(3).contexts if k == 3 else None
     return table.enumerate_contexts(len(known.interests), k, triples)
 
 
@@ -424,13 +420,21 @@ def _weights(counting: Counting, fusion: Fusion | None) -> dict[str, Any]:
         "fused": None if fusion is None or fusion.used is None else fusion.used.as_dict(),
         "planner": planner,
         "planner_held_out": [fusion.judged.examples, fusion.judged.users] if fusion and planner else None,
-        "counts_win": planner is None or planner["low"] <= 0,
+        "counts_win": fusion is None or fusion.used is None or counts.PLANNER not in fusion.used.names,
         "strengths": list(counting.strengths),
+        "transition_half_life": counting.fit.half_life,
         "held_out": counting.mixtures[0].examples,
         "held_out_users": counting.mixtures[0].users,
-        "scales": counting.known.scales.as_dict(),
+        "scales": counting.known.scales.as_dict() | {"refreshed_every": counting.step},
     }
+    if fusion is not None:
+        weights["planner_margin"] = _change(fusion.margin) if fusion.margin else None
     if fusion is not None and counts.SEQUENCE in judged:
-        margin = dict(zip(("nll", "low", "high"), fusion.margin, strict=True)) if fusion.margin else None
-        weights |= {"sequence": judged[counts.SEQUENCE], "planner_margin": margin}
+        beside = {name: _change(change) for name, change in fusion.parts.items()}
+        weights |= {"sequence": judged[counts.SEQUENCE], "against_parts": beside}
     return weights
+
+
+def _change(change: tuple[float, float, float]) -> dict[str, float]:
+    """Nats per held-out transition with their interval."""
+    return dict(zip(("nll", "low", "high"), change, strict=True))
