@@ -106,8 +106,10 @@ class CountsConfig(_Section):
 class EvidenceConfig(_Section):
     """What prompts say about recent transitions."""
 
-    level: Literal["instance", "global", "none"] = Field(
-        "instance", description="evidence for this very context, or one list for all"
+    level: Literal["auto", "instance", "global", "none"] = Field(
+        "auto",
+        description="evidence for this very context, one list for all, or none; "
+        "auto = for this very context where held-out windows show that it helps the planner, else none",
     )
     rank_by: Literal["frequency", "trend"] = Field(
         "frequency", description="most frequent successors, or largest rise"
@@ -121,6 +123,11 @@ class EvidenceConfig(_Section):
     hysteresis: float = Field(
         0.5, ge=0, description="relative change of share that is needed to alter a prompt"
     )
+
+    @property
+    def forced(self) -> Literal["instance", "global"]:
+        """The level at which prompts carry evidence, whether or not it helps."""
+        return "global" if self.level == "global" else "instance"
 
 
 class PlannerConfig(_Section):

@@ -92,9 +92,7 @@ def _beside_parts(rest: Blocks, names: tuple[str, ...]) -> dict[str, Change]:
     return {name: mean_by_user(np.concatenate(alone[name]) - total, users) for name in names}
 
 
-def _planner(
-    rest: Blocks, sample: Blocks, base: Mixture, sequence: bool
-) -> tuple[Mixture, Mixture, Change]:
+def _planner(rest: Blocks, sample: Blocks, base: Mixture, sequence: bool) -> tuple[Mixture, Mixture, Change]:
     """The planner's weight on top of the rest, what is used of all, and what the planner changes.
 
     In each fold the rest is weighed on the others, so that it is as good as it is on what comes next.

@@ -396,4 +396,6 @@ class Counting:
 def counting_of(ws: Workspace, known: Knowledge, every: int | None = None) -> Counting:
     """Counts as a workspace is configured; `every` is the days between refreshes where they are others."""
     config = ws.config
-    return Counting(known, config.transitions.k, config.counts.fit_examples, every or config.schedule.refresh_days)
+    return Counting(
+        known, config.transitions.k, config.counts.fit_examples, every or config.schedule.refresh_days
+    )

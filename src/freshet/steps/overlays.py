@@ -88,9 +88,7 @@ def _weighed(
     return weighed, "" if weighed.overlay else "no weight lies significantly above zero on held-out windows"
 
 
-def _early(
-    ws: Workspace, counting: Counting, table: Artifact | None
-) -> Callable[[Stretch], counts.Scorer]:
+def _early(ws: Workspace, counting: Counting, table: Artifact | None) -> Callable[[Stretch], counts.Scorer]:
     """The release's score as it would have been at the start of a stretch of the held-out windows.
 
     It is without the planner, which answered for a sample of the windows alone: what is looked for is how far

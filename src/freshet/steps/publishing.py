@@ -20,7 +20,7 @@ from freshet.steps import prompting, sequencing
 from freshet.steps.counting import Counting
 from freshet.steps.knowledge import Knowledge
 from freshet.steps.sources import committed
-from freshet.types import Eligibility, Experiment, Fusion, PlannerRows, context_codes
+from freshet.types import AsOf, Eligibility, Experiment, Fusion, PlannerRows, context_codes
 from freshet.workspace import Release, Run, Workspace, version_of
 
 CODE = 6
@@ -37,6 +37,7 @@ class Job:
         sequence: the sequence model that may enter the mixture, or None.
         rules: eligibility.
         contexts: (C, k) rows of the table.
+        evidence_until: prompts say nothing of what came later; None = all that was known.
     """
 
     version: str
@@ -45,6 +46,7 @@ class Job:
     sequence: Artifact | None
     rules: table.Rules
     contexts: NDArray[np.int16]
+    evidence_until: AsOf | None = None
 
 
 def rules_of(ws: Workspace, known: Knowledge) -> table.Rules:
@@ -79,10 +81,12 @@ def job_of(
     model: str,
     previous: Artifact | None,
     sequence: Artifact | None = None,
+    evidence_until: AsOf | None = None,
 ) -> Job:
     """What there is to make as of a moment, after a table or as the first one."""
     key = version_of(
         **({"sequence": sequence.version} if sequence else {}),
+        **({"evidence_until": str(evidence_until)} if evidence_until else {}),
         code=CODE,
         as_of=known.as_of,
         transitions=known.version,
@@ -92,7 +96,8 @@ def job_of(
         every=counting.step,
         config=settings_of(ws),
     )
-    return Job(key, model, previous, sequence, rules_of(ws, known), _contexts(ws, known, counting))
+    contexts = _contexts(ws, known, counting)
+    return Job(key, model, previous, sequence, rules_of(ws, known), contexts, evidence_until)
 
 
 def make_table(
@@ -104,6 +109,7 @@ def make_table(
     model: str,
     previous: Artifact | None,
     sequence: Artifact | None = None,
+    evidence_until: AsOf | None = None,
 ) -> Artifact:
     """The table of one moment, as an artifact; nothing is inferred that the previous table answers.
 
@@ -112,8 +118,10 @@ def make_table(
         model: version of the planner's model.
         previous: the table before: what it answers is copied, and its evidence steadies prompts.
         sequence: the sequence model whose score may enter the mixture; None = none.
+        evidence_until: prompts say nothing of what came later (replay asks what fresh evidence is worth);
+            None = all that was known.
     """
-    job = job_of(ws, known, counting, model, previous, sequence)
+    job = job_of(ws, known, counting, model, previous, sequence, evidence_until)
     found = ws.store.find("tables", job.version)
     if found is not None:
         with run.step("table") as step:
@@ -199,7 +207,15 @@ def _ask(
     steady = evidence.read(job.previous.path / "evidence.parquet") if job.previous else None
     contexts = _asked(ws, counting, job.contexts)
     return prompting.questions(
-        ws, run, known, counting, contexts, steady, job.rules.withheld(), planned=planned
+        ws,
+        run,
+        known,
+        counting,
+        contexts,
+        steady,
+        job.rules.withheld(),
+        planned=planned,
+        until=job.evidence_until,
     )
 
 
