@@ -51,7 +51,7 @@ from freshet.backends.planners.threads import threads_for
 from freshet.errors import GateFailed
 from freshet.prompts import Prompts, names
 from freshet.simulator import World, generate
-from freshet.steps.counting import Counting
+from freshet.steps.counting import counting_of
 from freshet.steps.knowledge import Knowledge, learn
 from freshet.steps.prompting import gather
 from freshet.steps.sources import latest
@@ -149,7 +149,7 @@ def chosen(contexts: NDArray[np.int16], interests: int, count: int, seed: int) -
 
 
 def evidence(ws: Workspace, known: Knowledge, contexts: NDArray[np.int16]) -> Evidence:
-    counting = Counting(known, 2, ws.config.counts.fit_examples)
+    counting = counting_of(ws, known)
     return gather(ws, known, counting, known.as_of, contexts, None, frozenset())
 
 

@@ -81,7 +81,7 @@ def measure(ws: Workspace) -> dict[str, dict[str, float]]:
     with ws.run("learn") as run:
         first = learn(ws, run, AsOf(start))
         everything = learn(ws, run, AsOf(log[-1]).minus(-1))
-    counting = Counting(first, 2, 10_000)
+    counting = Counting(first, 2, 10_000, 7)
     every = first.scales.window_days
     moments = [AsOf(start).minus(-i * every) for i in range((log[-1] - start).days // every)][:12]
     result = {}

@@ -49,7 +49,7 @@ from freshet.scales import Pace, resolve
 from freshet.scales import measure as measure_pace
 from freshet.simulator import World, generate
 from freshet.steps import prompting
-from freshet.steps.counting import Counting
+from freshet.steps.counting import counting_of
 from freshet.steps.knowledge import learn
 from freshet.table import enumerate_contexts
 from freshet.types import AsOf, Evidence
@@ -258,7 +258,7 @@ def changed_without_hysteresis(ws: Workspace, moments: list[AsOf]) -> Iterator[f
     for moment in moments:
         with ws.run("look") as run:
             known = learn(ws, run, moment)
-        counting = Counting(known, ws.config.transitions.k, ws.config.counts.fit_examples)
+        counting = counting_of(ws, known)
         contexts = enumerate_contexts(len(known.interests), counting.k)[1:]
         said = prompting.gather(free, known, counting, moment, contexts, said, frozenset())
         words = names(known.interests.descriptions, ws.config.planner.mode)

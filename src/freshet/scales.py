@@ -60,6 +60,16 @@ class Pace:
         return asdict(self)
 
 
+def held_out(scales: Scales, now: int) -> list[int]:
+    """Starts of the held-out windows before a day, oldest first; days since 1970.
+
+    Windows start at multiples of their length since 1970, so that refreshes within one window judge by the
+    same windows; the last one holds what has come since its start.
+    """
+    last = (now - 1) // scales.window_days * scales.window_days
+    return [last - i * scales.window_days for i in range(scales.fit_windows, -1, -1)]
+
+
 def measure(days: Sequence[tuple[date, int]]) -> Pace:
     """The pace of a log, from (day, events) of the days before as_of."""
     last = max(day for day, _ in days)

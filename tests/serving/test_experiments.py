@@ -182,7 +182,7 @@ def test_a_separated_arm_gets_tables_without_the_others_transitions(
         assert (theirs & since).sum() > 0
         assert (left.user == expected.user).all()
         assert (left.successor == expected.successor).all()
-        assert Counting(part, 2, 1000).base(SECOND).sum() == pytest.approx(1)
+        assert Counting(part, 2, 1000, 3).base(SECOND).sum() == pytest.approx(1)
     published(shop, SECOND)
     numbers = {name: shop.experiments.pointer(one, name) for name in ("control", "treatment")}
     assert len({shop.releases.get(number).table for number in numbers.values()}) == 2

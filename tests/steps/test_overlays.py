@@ -14,7 +14,7 @@ from freshet import interests, live, pipeline
 from freshet.errors import GateFailed
 from freshet.ports import Artifact
 from freshet.steps import overlays
-from freshet.steps.counting import Counting
+from freshet.steps.counting import counting_of
 from freshet.steps.knowledge import Knowledge, learn
 from freshet.steps.weighing import HISTORY, by_time, microseconds, running
 from freshet.types import AsOf
@@ -29,7 +29,7 @@ CHANGED = AsOf.parse("2024-02-14")
 def known_at(ws: Workspace, moment: AsOf) -> tuple[Knowledge, Counting]:
     with ws.run("look") as run:
         known = learn(ws, run, moment)
-    return known, Counting(known, ws.config.transitions.k, ws.config.counts.fit_examples)
+    return known, counting_of(ws, known)
 
 
 @pytest.fixture(scope="module")

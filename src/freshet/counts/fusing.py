@@ -1,8 +1,8 @@
 """Which scores enter the mixture beside the counts: those that held-out transitions can tell from nothing.
 
 First the sequence score beside the counts, on all held-out transitions; then the planner on top of what that
-gave, on the sample of them that a planner was asked about. So what is used without the planner doesn't hang on
-that sample, and with it differs by the planner alone.
+gave, on the sample of them that a planner was asked about. So what is used without the planner doesn't depend
+on that sample, and with it differs by the planner alone.
 """
 
 from __future__ import annotations
@@ -40,14 +40,15 @@ class Blocks:
 
     def without(self, fold: int) -> list[Held]:
         """Transitions of the other folds; all of them where there is one fold."""
-        return [held for held, of in zip(self.held, self.folds, strict=True) if of != fold] or self.held
+        others = [held for held, of in zip(self.held, self.folds, strict=True) if of != fold]
+        return others or self.held
 
 
 def fuse(rest: Blocks, sample: Blocks | None, sequence: bool) -> Fusion:
     """Weigh sequence model and planner; leave out what is not shown to help.
 
-    A score is left out where its weight is not significantly above zero, or where the mixture with it loses to
-    the mixture without it by more than the interval, in folds on which it was not weighed.
+    A score is left out where its weight is not significantly above zero, or where the mixture with it loses
+    to the mixture without it by more than the interval, in folds on which it was not weighed.
 
     Args:
         rest: held-out transitions without the planner's score.
@@ -68,14 +69,14 @@ def fuse(rest: Blocks, sample: Blocks | None, sequence: bool) -> Fusion:
 
 
 def _sequence(rest: Blocks) -> tuple[Mixture, Mixture, dict[str, Change]]:
-    """Weights of counts and sequence model, what is used of them, and what the mixture changes beside each."""
+    """Weights of counts and sequence model, what is used of them, and what the mixture changes."""
     names = (COUNTS, SEQUENCE)
     judged = fit(names, rest.held)
     parts = _beside_parts(rest, names)
-    if _loses(parts[SEQUENCE]):
-        return judged, _alone(SEQUENCE), parts
-    helps = float(judged.low[1]) > 0 and not _loses(parts[COUNTS])
-    return judged, judged if helps else _alone(COUNTS), parts
+    best = max(parts, key=lambda name: parts[name][0])
+    if _loses(parts[best]):
+        return judged, _alone(best), parts
+    return judged, judged if float(judged.low[1]) > 0 else _alone(COUNTS), parts
 
 
 def _beside_parts(rest: Blocks, names: tuple[str, ...]) -> dict[str, Change]:

@@ -24,8 +24,9 @@ RIDGE = 1e-4
 """Penalty per example and squared weight: decides between features that say the same, changes little else."""
 
 SMOOTH = 1e-2
-"""Penalty per example and squared difference of weights of neighbouring half-lives: what is popular over three
-days and over six says nearly the same, and which of them a few windows prefer is chance (decision 30)."""
+"""Penalty per example and squared difference of weights of neighbouring half-lives: what is popular over
+three days and over six says nearly the same, and which of them a few windows prefer is chance (decision 30).
+"""
 
 
 @dataclass(frozen=True, slots=True)

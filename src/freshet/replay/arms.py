@@ -1,8 +1,8 @@
 """The strategies that a replay compares.
 
 All arms share candidate rules, contexts and the filter of known interests. Arms with a planner differ in how
-old their model, the evidence in their prompts and their counts are. What evidence is worth is told by arms that
-differ in nothing else: `no-evidence`, `evidence-frozen` and `retrieval`, with counts that are refreshed alike.
+old their model, the evidence in their prompts and their counts are. What evidence is worth is told by arms
+that differ in nothing else: `no-evidence`, `evidence-frozen`, `retrieval`, whose counts are refreshed alike.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ class Arm:
     """A strategy.
 
     Attributes:
-        scores: what ranks: a table (planner and counts), the table's planner alone, the fitted counts alone, or
-            a baseline.
+        scores: what ranks: a table (planner and counts), the table's planner alone, the fitted counts alone,
+            or a baseline.
         tuned: whether its model is tuned once, at the first origin, or again at the tuning cadence.
         refreshed: when table or counts are made anew; a newly tuned model always makes a table.
         evidence: in prompts: none, that of the first origin, that of the table's moment, or as the workspace

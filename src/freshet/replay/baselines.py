@@ -1,4 +1,7 @@
-"""Arms without a fitted mixture: recent popularity, refreshed or updated by every event, and the raw most frequent successor of the pair."""
+"""Arms without a fitted mixture: recent popularity, and the raw most frequent successor of the pair.
+
+Popularity comes refreshed as tables are, and updated by every event.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Step: counts before any moment, and the mixture fitted on the last held-out windows.
 
-Held-out transitions are scored by counts as old as those that serve: each window is cut into stretches from one
-refresh to the next, and counted as of the start of each. How much the newest days weigh is fitted at the age
-at which they are used.
+Held-out transitions are scored by counts as old as those that serve: each window is cut into stretches from
+one refresh to the next, and counted as of the start of each. How much the newest days weigh is fitted at the
+age at which they are used.
 
 What is fused with the counts is judged where the counts were not fitted: windows are put into folds, and the
 count scores of a fold come from half-lives, strengths and weights that were chosen on the others.
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from freshet import counts
 from freshet.errors import NotEnoughData
+from freshet.scales import held_out
 from freshet.steps.knowledge import Knowledge
 from freshet.transitions.pool import day_name, day_number
 from freshet.types import AsOf, Fusion, Mixture, PlannerRows, Sums, Transitions, context_codes
@@ -135,14 +136,9 @@ class Counting:
 
     @cached_property
     def spans(self) -> dict[AsOf, AsOf]:
-        """Start and end of each held-out window, oldest first.
-
-        Windows start at multiples of their length since 1970, so that refreshes within one window judge by
-        the same windows; the last one holds what has come since its start.
-        """
-        scales, now = self.known.scales, day_number(str(self.known.as_of))
-        last = (now - 1) // scales.window_days * scales.window_days
-        starts = [last - i * scales.window_days for i in range(scales.fit_windows, -1, -1)]
+        """Start and end of each held-out window, oldest first; see `scales.held_out`."""
+        now = day_number(str(self.known.as_of))
+        starts = held_out(self.known.scales, now)
         ends = [*starts[1:], now]
         return {
             AsOf.parse(day_name(start)): AsOf.parse(day_name(end))
@@ -170,8 +166,8 @@ class Counting:
     def cut(self, window: int, held: Transitions) -> list[Stretch]:
         """Transitions of a window by the refresh that they come after.
 
-        Refreshes fall on the starts of windows; where they come less often than windows, on the first window's
-        and on every `step` days from there.
+        Refreshes fall on the starts of windows; where they come less often than windows, on the first
+        window's and on every `step` days from there.
         """
         longer = self.step > self.known.scales.window_days
         first = day_number(str(self.windows[0 if longer else window].start))
@@ -358,7 +354,7 @@ class Counting:
     def _honest(
         self, part: Stretch, planner: counts.PlannerScores | None, sequence: counts.SequenceLogits | None
     ) -> counts.Held:
-        """Features that are fused, with counts fitted on other folds; users without a context are left out."""
+        """Features that are fused, with counts fitted on other folds; without users who have no context."""
         held, fit = part.held.with_context(), self.fits[self.folds[part.window]]
         model = self._model_of(part, fit.half_life, fit.strengths)
         return counts.held_by_all(counts.Scorer(model, fit.weights, planner, sequence=sequence), held)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from freshet import events, interests, transitions
 from freshet.errors import NotEnoughData
 from freshet.ports import Artifact
-from freshet.scales import Pace, Scales, measure, resolve
+from freshet.scales import Pace, Scales, held_out, measure, resolve
 from freshet.steps.sources import committed, items
+from freshet.transitions.pool import day_name, day_number
 from freshet.types import AsOf, Interests
 from freshet.workspace import Run, Workspace, version_of
 
-INTERESTS_CODE = 3
+INTERESTS_CODE = 4
 TRANSITIONS_CODE = 2
 
 
@@ -78,6 +80,9 @@ def form_interests(
     """The newest interests built before or at as_of with this configuration, or new ones.
 
     Interests are rebuilt rarely: everything downstream speaks of them. New items are assigned without it.
+    They are formed well before the held-out windows: people's moves between interests look otherwise on the
+    events that the interests were formed on, and models are to learn, and weights to be fitted, on moves as
+    they will be on what comes next (decision 30).
     """
     settings = ws.config.interests.model_dump()
     config = {**settings, "positive": ws.config.events.positive, "code": INTERESTS_CODE}
@@ -94,9 +99,12 @@ def form_interests(
         if same and not rebuild:
             step.artifact, step.cached = f"interests/{same[-1].version}", True
             return same[-1]
+        pace = measure([(day.day, day.rows) for day in snapshot.days])
+        before = _to_form_on(ws, as_of, snapshot, pace)
         key = version_of(
-            events=snapshot.version,
+            events=before.version,
             items=catalogue.version,
+            pace=pace.as_dict(),
             config=config,
             previous=previous.version if previous else None,
         )
@@ -105,12 +113,12 @@ def form_interests(
         if found is not None:
             step.cached = True
             return found
-        for day in snapshot.days:
+        for day in before.days:
             day.verify()
         with ws.store.create("interests", key) as draft:
             summary = interests.build(
                 catalogue.path / "items.parquet",
-                [day.path for day in snapshot.days],
+                [day.path for day in before.days],
                 events.parse(ws.config.events.positive).sql,
                 ws.config.interests,
                 previous.path if previous else None,
@@ -120,15 +128,28 @@ def form_interests(
             draft.manifest = {
                 "as_of": str(as_of),
                 "config": config,
-                "inputs": {"events": snapshot.version, "items": catalogue.version},
+                "formed_before": str(before.days[-1].day + timedelta(days=1)),
+                "inputs": {"events": before.version, "items": catalogue.version},
                 # ids mean the same within a lineage; a build that knows no earlier one starts its own
                 "lineage": previous.manifest["lineage"] if previous else key,
                 "generation": _age(previous)[1] + 1 if previous else 1,
-                "pace": measure([(day.day, day.rows) for day in snapshot.days]).as_dict(),
+                "pace": pace.as_dict(),
                 "summary": summary,
             }
             step.details = summary
         return committed(ws, "interests", key)
+
+
+def _to_form_on(ws: Workspace, as_of: AsOf, snapshot: events.Snapshot, pace: Pace) -> events.Snapshot:
+    """The events until as long before the held-out windows as these are, but at least half of the log's time.
+
+    Between the two lies what models learn from of moves between interests that are settled.
+    """
+    now, first = day_number(str(as_of)), day_number(str(snapshot.days[0].day))
+    start = held_out(resolve(pace, ws.config), now)[0]
+    end = max(start - (now - start), first + (now - first + 1) // 2)
+    before = events.EventLog(ws.source).snapshot(AsOf.parse(day_name(end)))
+    return before if before.days else snapshot
 
 
 def _age(interests: Artifact) -> tuple[str, int]:

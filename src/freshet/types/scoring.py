@@ -36,11 +36,12 @@ class Fusion:
     """What counts, planner and sequence model are worth beside each other, on held-out transitions.
 
     Attributes:
-        judged: the planner's weight on top of all else, the sequence model's beside the counts; `examples` are
-            those of the planner where there is one. None of the weights was fitted where counts were.
+        judged: the planner's weight on top of all else, the sequence model's beside the counts; `examples`
+            are those of the planner where there is one. None of the weights was fitted where counts were.
         used: weights of what is used; None = counts alone.
-        margin: (value, low, high) change of nats per transition by the planner on top of all else, in folds on
-            which nothing was fitted; negative = it helps; 95 % interval clustered by user; None without one.
+        margin: (value, low, high) change of nats per transition by the planner on top of all else, in folds
+            on which nothing was fitted; negative = it helps; 95 % interval clustered by user; None without
+            a planner.
         parts: the same change by the mixture of counts and sequence model against each of them alone; empty
             without a sequence model.
     """
