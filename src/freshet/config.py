@@ -19,6 +19,9 @@ Days = Positive | Literal["ever"]
 Share = Annotated[float, Field(gt=0, lt=1)]
 Auto = Literal["auto"]
 
+MAX_STEPS = "one training takes so many optimiser steps at most; auto = by its rows and its recipe"
+MAX_SECONDS = "last resort: a training still going ends here, and says so; set max_steps instead"
+
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -166,9 +169,8 @@ class TuningConfig(_Section):
         True,
         description="once judged and weighed on held-out windows, tune anew on these as well for the table",
     )
-    max_seconds: float = Field(
-        240.0, gt=0, description="one training stops after the step in which this is reached"
-    )
+    max_steps: Positive | Auto = Field("auto", description=MAX_STEPS)
+    max_seconds: float = Field(3600.0, gt=0, description=MAX_SECONDS)
     seed: int = Field(0, description="seed of initialisation and order")
 
 
@@ -233,7 +235,8 @@ class SequenceConfig(_Section):
     max_examples: int = Field(
         200_000, ge=100, description="at most so many transitions are learned from, the latest ones"
     )
-    max_seconds: float = Field(240.0, gt=0, description="each of its trainings stops when this is reached")
+    max_steps: Positive | Auto = Field("auto", description=MAX_STEPS)
+    max_seconds: float = Field(3600.0, gt=0, description=MAX_SECONDS)
     seed: int = Field(0, description="seed of initialisation and order")
 
 
@@ -247,9 +250,8 @@ class RankerConfig(_Section):
     max_examples: int = Field(
         200_000, ge=100, description="at most so many engagements are learned from, the latest ones"
     )
-    max_seconds: float = Field(
-        240.0, gt=0, description="each of its two trainings stops when this is reached"
-    )
+    max_steps: Positive | Auto = Field("auto", description=MAX_STEPS)
+    max_seconds: float = Field(3600.0, gt=0, description=MAX_SECONDS)
     seed: int = Field(0, description="seed of initialisation and order")
 
 

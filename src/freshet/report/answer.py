@@ -130,6 +130,8 @@ def _changed(subject: Subject, last: Record | None) -> str:
     cost = words.money(last.money, last.currency)
     tokens = sum(step.tokens for step in last.steps)
     said.append(f"It took {words.seconds(last.seconds)}, {words.several(tokens, 'token')} and {cost}.")
+    if cut := inspect.cut_short(subject.ws, release):
+        said.append(f"The clock ended the training of {' and '.join(cut)} before its own end.")
     return " ".join(said)
 
 

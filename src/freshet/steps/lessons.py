@@ -13,7 +13,7 @@ from scipy import sparse
 from freshet import events, interests, ranking
 from freshet.config import RankerConfig
 from freshet.errors import NotEnoughData
-from freshet.ports import RankingJob
+from freshet.ports import Budget, RankingJob
 from freshet.scales import Scales
 from freshet.steps.knowledge import Knowledge
 from freshet.steps.sources import committed
@@ -64,6 +64,7 @@ class Lessons:
     def job(
         self,
         config: RankerConfig,
+        budget: Budget,
         offset: NDArray[np.float64],
         rows: ranking.Rows,
         held: int | None = None,
@@ -92,7 +93,7 @@ class Lessons:
             vectors=self.vectors,
             later=None if held is None else np.flatnonzero(rows.day >= held),
             passes=passes,
-            max_seconds=config.max_seconds,
+            budget=budget,
             seed=config.seed,
         )
 
