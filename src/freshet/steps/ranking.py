@@ -26,7 +26,7 @@ from freshet.steps.trainings import Trainings
 from freshet.types import AsOf
 from freshet.workspace import Run, Workspace, version_of
 
-CODE = 2
+CODE = 3
 
 MODEL, ITEMS = "model", "items"
 EARLY, FULL = "early", "full"
@@ -80,7 +80,7 @@ def train(ws: Workspace, run: Run, known: Knowledge) -> Artifact:
         if found is not None:
             return found
         run.say("training the ranker of items")
-        lessons = gather(ws, known)
+        lessons = gather(ws, known, met=True)
         held = Held.of(lessons)
         trainings, config = Trainings(run, step, ws.config.ranker), ws.config.ranker
         early, first = _trainer(ws).train(held.job(config, trainings.budget(EARLY)), run.progress("ranker"))
