@@ -95,10 +95,13 @@ class CountsConfig(_Section):
         "auto", description="held-out windows the weights are fitted on; auto = 4 to 12"
     )
     half_lives: Annotated[tuple[HalfLife, ...], Field(min_length=1)] | Auto = Field(
-        "auto", description="half-lives of recent popularity, in days; auto = 1, 4 and 16 windows"
+        "auto",
+        description="half-lives of recent popularity, in days, weighed against each other; "
+        "auto = 0.25 to 16 windows",
     )
     transition_half_life: HalfLife | Auto = Field(
-        "auto", description="half-life of transition counts, in days; auto = 32 windows"
+        "auto",
+        description="half-life of transition counts, in days; auto = 8 to 128 windows, by held-out windows",
     )
     fit_examples: int = Field(20_000, ge=100, description="at most so many held-out transitions are used")
 
@@ -106,8 +109,10 @@ class CountsConfig(_Section):
 class EvidenceConfig(_Section):
     """What prompts say about recent transitions."""
 
-    level: Literal["instance", "global", "none"] = Field(
-        "instance", description="evidence for this very context, or one list for all"
+    level: Literal["auto", "instance", "global", "none"] = Field(
+        "auto",
+        description="evidence for this very context, one list for all, or none; "
+        "auto = for this very context where held-out windows show that it helps the planner, else none",
     )
     rank_by: Literal["frequency", "trend"] = Field(
         "frequency", description="most frequent successors, or largest rise"
@@ -121,6 +126,11 @@ class EvidenceConfig(_Section):
     hysteresis: float = Field(
         0.5, ge=0, description="relative change of share that is needed to alter a prompt"
     )
+
+    @property
+    def forced(self) -> Literal["instance", "global"]:
+        """The level at which prompts carry evidence, whether or not it helps."""
+        return "global" if self.level == "global" else "instance"
 
 
 class PlannerConfig(_Section):

@@ -38,7 +38,7 @@ from freshet.steps import (
     sequencing,
 )
 from freshet.steps.collecting import Collected, collect
-from freshet.steps.counting import Counting
+from freshet.steps.counting import Counting, counting_of
 from freshet.steps.guarding import Guarded
 from freshet.steps.knowledge import Knowledge, learn
 from freshet.steps.late import LatePlanner
@@ -321,7 +321,7 @@ def _join(ws: Workspace, run: Run, state: State) -> None:
 
 def _study(ws: Workspace, run: Run, moment: AsOf) -> tuple[Knowledge, Counting]:
     known = learn(ws, run, moment)
-    return known, Counting(known, ws.config.transitions.k, ws.config.counts.fit_examples)
+    return known, counting_of(ws, known)
 
 
 def _model(ws: Workspace, known: Knowledge) -> Artifact | None:
@@ -342,7 +342,7 @@ def _refresh(
     sequence = sequencing.for_mixture(ws, run, known, counting)
     made = make_table(ws, run, known, counting, planner, version, previous, sequence)
     check(ws, run, known, counting, made)
-    overlay = overlays.make(ws, run, known, counting, made, ws.config.schedule.refresh_days)
+    overlay = overlays.make(ws, run, known, counting, made)
     why_not = "" if force else _held_back(ws, known, made, end)
     if why_not:
         run.say(f"table {made.version} as of {known.as_of} {why_not}: CURRENT is not moved (--publish does)")
@@ -369,7 +369,7 @@ def _refresh_arm(
     Its models are those of the start, which no arm's users have changed.
     """
     own = separating.own(ws, run, known, experiment, arm)
-    counting = Counting(own, ws.config.transitions.k, ws.config.counts.fit_examples)
+    counting = counting_of(ws, own)
     before = ws.releases.get(ws.experiments.pointer(experiment, arm.name))
     if before.interests == known.interests_version:
         model, sequence = separating.models_of(ws, before)
@@ -378,7 +378,7 @@ def _refresh_arm(
     previous, planner = previous_for(ws, own, before), _planner(ws, known, model)
     made = make_table(ws, run, own, counting, planner, _version(model), previous, sequence)
     check(ws, run, own, counting, made)
-    overlay = overlays.make(ws, run, own, counting, made, ws.config.schedule.refresh_days)
+    overlay = overlays.make(ws, run, own, counting, made)
     told = feedback.make(ws, run, own, OwnEvents(experiment, arm.name))
     publish_for(ws, run, made, _version(overlay), _version(told), experiment, arm.name)
 

@@ -15,6 +15,12 @@ from typing import Any
 from freshet.config import Config
 
 WINDOWS = (7, 28, 91)
+POPULARITY = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+"""Half-lives of recent popularity, in windows: how much each counts is fitted."""
+STEADY = 4
+"""Which of them transitions are shrunk to: fads don't decide what follows what (decision 30)."""
+TRANSITIONS = (8.0, 16.0, 32.0, 64.0, 128.0)
+"""Half-lives of transitions that are tried, in windows."""
 ENOUGH = 250
 """Events a window should hold."""
 ENOUGH_TO_FIT = 5_000
@@ -23,16 +29,24 @@ ENOUGH_TO_FIT = 5_000
 
 @dataclass(frozen=True, slots=True)
 class Scales:
-    """Lengths of time, in days, except `fit_windows` (a number of windows)."""
+    """Lengths of time, in days, except `fit_windows` (a number of windows).
+
+    Attributes:
+        half_lives: of recent popularity, ascending.
+        steady: which of `half_lives` transitions are shrunk to.
+        transition_half_lives: of transitions, ascending; held-out windows decide between them.
+    """
 
     window_days: int
     fit_windows: int
     half_lives: tuple[float, ...]
-    transition_half_life: float
+    steady: int
+    transition_half_lives: tuple[float, ...]
     evidence_days: int
 
     def as_dict(self) -> dict[str, Any]:
-        return {**asdict(self), "half_lives": list(self.half_lives)}
+        lists = {"half_lives": self.half_lives, "transition_half_lives": self.transition_half_lives}
+        return {**asdict(self), **{name: list(values) for name, values in lists.items()}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +79,13 @@ def resolve(pace: Pace, config: Config) -> Scales:
     # no more than a quarter of the log is held out
     most = max(1, pace.days // (4 * window))
     wanted = min(12, max(4, round(ENOUGH_TO_FIT / max(window * rate, 1))))
+    given, lasting = counts.half_lives, counts.transition_half_life
+    half_lives = tuple(window * length for length in POPULARITY) if given == "auto" else tuple(sorted(given))
     return Scales(
         window,
         min(wanted, most) if counts.fit_windows == "auto" else counts.fit_windows,
-        (window * 1.0, window * 4.0, window * 16.0) if counts.half_lives == "auto" else counts.half_lives,
-        window * 32.0 if counts.transition_half_life == "auto" else counts.transition_half_life,
+        half_lives,
+        STEADY if given == "auto" else len(half_lives) // 2,
+        tuple(window * length for length in TRANSITIONS) if lasting == "auto" else (lasting,),
         window * 8 if evidence.window_days == "auto" else evidence.window_days,
     )

@@ -9,7 +9,7 @@ what enters beside the counts: planner, sequence model, both or none.
 """
 
 from freshet.counts.files import read, write
-from freshet.counts.fusing import fuse, mean_by_user
+from freshet.counts.fusing import Blocks, fuse, mean_by_user
 from freshet.counts.mixture import Held, fit, log_likelihood, log_softmax, scores
 from freshet.counts.model import CountModel, feature_names, popularity_of
 from freshet.counts.one_user import OneUser, UserScores
@@ -25,13 +25,14 @@ from freshet.counts.score import (
     held_by_counts,
     length_class,
 )
-from freshet.counts.strengths import HeldOut, choose_strengths
+from freshet.counts.strengths import HeldOut, choose_strengths, likelihood_after_last
 
 __all__ = [
     "COUNTS",
     "FUSED",
     "PLANNER",
     "SEQUENCE",
+    "Blocks",
     "CountModel",
     "Held",
     "HeldOut",
@@ -47,6 +48,7 @@ __all__ = [
     "held_by_all",
     "held_by_counts",
     "length_class",
+    "likelihood_after_last",
     "log_likelihood",
     "log_softmax",
     "mean_by_user",

@@ -78,15 +78,20 @@ class CountModel:
 
     @classmethod
     def build(
-        cls, popularity: Sequence[Sums], suffixes: Sequence[Sums], interests: int, strengths: Sequence[float]
+        cls,
+        popularity: Sequence[Sums],
+        suffixes: Sequence[Sums],
+        interests: int,
+        strengths: Sequence[float],
+        steady: int | None = None,
     ) -> CountModel:
         """From sums: popularity (length 0) at each half-life, and suffixes of length 1..k.
 
-        The base of shrinkage is the middle half-life. Popularity is smoothed by one pseudo-count per
-        interest, scaled down where there are fewer counts than interests.
+        Transitions are shrunk to the popularity numbered `steady`, by default the middle one. Popularity is
+        smoothed by one pseudo-count per interest, scaled down where there are fewer counts than interests.
         """
         shares = popularity_of(popularity, interests)
-        base = shares[len(shares) // 2]
+        base = shares[len(shares) // 2 if steady is None else steady]
         counts = np.zeros((interests, interests))
         np.add.at(counts, (suffixes[0].contexts[:, 0], suffixes[0].successor), suffixes[0].weight)
         last = _shrink(counts, base, strengths[0])

@@ -30,6 +30,16 @@ class HeldOut:
     held: Transitions
 
 
+def likelihood_after_last(windows: Sequence[HeldOut], k: int) -> float:
+    """Log-likelihood of held-out successors by what follows the last interest, at the best strength.
+
+    What decides between half-lives of transitions; the same held-out transitions must be given for each.
+    """
+    strengths = [GRID[3]] * k
+    found = sum((_likelihoods(window, strengths, 1) for window in windows), np.zeros(len(GRID)))
+    return float(found.max())
+
+
 def choose_strengths(windows: Sequence[HeldOut], k: int) -> tuple[float, ...]:
     """Strengths for context lengths 1..k, chosen one after the other by held-out likelihood."""
     chosen: list[float] = []

@@ -151,7 +151,7 @@ def _traffic(ws: Workspace, opened: Opened) -> NDArray[np.float64]:
 
     counted = artifact(ws, "transitions", opened.made.manifest["inputs"]["transitions"])
     log = TransitionLog(counted.path, ws.pool, len(opened.interests))
-    half_life = opened.weights()["scales"]["transition_half_life"]
+    half_life = opened.weights()["transition_half_life"]
     weight = np.zeros(len(opened.table))
     weight[0] = log.sums(AsOf.parse(opened.release.as_of), half_life, 0).weight.sum()
     for length in range(1, opened.table.k + 1):

@@ -1,7 +1,8 @@
 """The strategies that a replay compares.
 
 All arms share candidate rules, contexts and the filter of known interests. Arms with a planner differ in how
-old their model, their evidence and their counts are; the counts of an arm are as old as its evidence.
+old their model, the evidence in their prompts and their counts are. What evidence is worth is told by arms that
+differ in nothing else: `no-evidence`, `evidence-frozen` and `retrieval`, with counts that are refreshed alike.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ from typing import Literal
 
 from freshet.errors import ConfigError
 
-Scores = Literal["table", "counts", "popularity", "last-successor", "sequence"]
+Scores = Literal["table", "planner", "counts", "popularity", "last-successor", "sequence"]
 Tuned = Literal["never", "once", "again"]
 Refreshed = Literal["never", "when tuned", "every", "drift", "cost"]
+Evidence = Literal["none", "first", "fresh", "configured"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +25,15 @@ class Arm:
     """A strategy.
 
     Attributes:
-        scores: what ranks: a table (planner and counts), the fitted counts alone, or a baseline.
+        scores: what ranks: a table (planner and counts), the table's planner alone, the fitted counts alone, or
+            a baseline.
         tuned: whether its model is tuned once, at the first origin, or again at the tuning cadence.
         refreshed: when table or counts are made anew; a newly tuned model always makes a table.
-        evidence: whether prompts carry evidence.
+        evidence: in prompts: none, that of the first origin, that of the table's moment, or as the workspace
+            is configured, at the table's moment.
         days: its own refresh cadence; None = that of the replay.
         sequence: whether the sequence score may enter its mixture; None = as the workspace is configured.
-        live: whether an overlay of live counts runs on top, through the time that is judged.
+        live: whether live counts take in every event, through the time that is judged.
     """
 
     name: str
@@ -37,10 +41,19 @@ class Arm:
     scores: Scores = "table"
     tuned: Tuned = "never"
     refreshed: Refreshed = "every"
-    evidence: bool = False
+    evidence: Evidence = "none"
     days: int | None = None
     sequence: bool | None = None
     live: bool = False
+
+    @property
+    def planned(self) -> bool:
+        """Whether it makes tables, which hold a planner's answers where there is a planner."""
+        return self.scores in ("table", "planner")
+
+    def refreshed_every(self, every: int, tune_every: int) -> int:
+        """Days that its counts get old; `every` and `tune_every` are the replay's."""
+        return tune_every if self.refreshed in ("never", "when tuned") else self.days or every
 
 
 ARMS = {
@@ -52,62 +65,85 @@ ARMS = {
             "tuned once, evidence and counts of day 1",
             tuned="once",
             refreshed="never",
-            evidence=True,
+            evidence="fresh",
         ),
-        Arm("retrieval", "tuned once, evidence and counts refreshed", tuned="once", evidence=True),
+        Arm("no-evidence", "tuned once, no evidence, counts refreshed", tuned="once"),
+        Arm(
+            "evidence-frozen",
+            "tuned once, evidence of day 1, counts refreshed",
+            tuned="once",
+            evidence="first",
+        ),
+        Arm("retrieval", "tuned once, evidence and counts refreshed", tuned="once", evidence="fresh"),
+        Arm("no-evidence-alone", "no-evidence, the planner alone", scores="planner", tuned="once"),
+        Arm(
+            "evidence-frozen-alone",
+            "evidence-frozen, the planner alone",
+            scores="planner",
+            tuned="once",
+            evidence="first",
+        ),
+        Arm(
+            "retrieval-alone",
+            "retrieval, the planner alone",
+            scores="planner",
+            tuned="once",
+            evidence="fresh",
+        ),
         Arm(
             "finetune",
             "tuned again, no evidence, counts as old as the tuning",
             tuned="again",
             refreshed="when tuned",
         ),
-        Arm("hybrid", "tuned again, evidence and counts refreshed", tuned="again", evidence=True),
+        Arm("finetune-fresh", "tuned again, no evidence, counts refreshed", tuned="again"),
+        Arm("hybrid", "tuned again, evidence and counts refreshed", tuned="again", evidence="configured"),
         Arm(
             "hybrid-adaptive",
             "tuned again, refreshed when drift is detected",
             tuned="again",
             refreshed="drift",
-            evidence=True,
+            evidence="configured",
         ),
         Arm(
             "hybrid-cost",
             "tuned again, refreshed when staleness costs more than a refresh",
             tuned="again",
             refreshed="cost",
-            evidence=True,
+            evidence="configured",
         ),
         Arm(
             "hybrid-sequence",
             "hybrid with the sequence score in the mixture",
             tuned="again",
-            evidence=True,
+            evidence="configured",
             sequence=True,
         ),
         Arm(
             "hybrid-plain",
             "hybrid without the sequence score in the mixture",
             tuned="again",
-            evidence=True,
+            evidence="configured",
             sequence=False,
         ),
         Arm(
             "hybrid-live",
             "hybrid with live counts on top",
             tuned="again",
-            evidence=True,
+            evidence="configured",
             live=True,
         ),
-        Arm("counts", "the fitted mixture of counts, refreshed, no LLM", scores="counts", sequence=False),
+        Arm("counts", "the fitted mixture of counts, refreshed, no planner", scores="counts", sequence=False),
         Arm(
             "counts-live",
-            "counts with live counts on top, no LLM",
+            "counts with live counts on top, no planner",
             scores="counts",
             sequence=False,
             live=True,
         ),
         Arm(
             "counts-sequence",
-            "counts and the sequence score, refreshed, no LLM",
+            "counts and the sequence score, refreshed, no planner",
             scores="counts",
             tuned="again",
             sequence=True,
@@ -119,7 +155,13 @@ ARMS = {
             tuned="again",
             sequence=True,
         ),
-        Arm("popularity", "recent popularity at the best half-life", scores="popularity"),
+        Arm("popularity", "recent popularity at the best half-life, refreshed", scores="popularity"),
+        Arm(
+            "popularity-live",
+            "recent popularity at the best half-life, updated by every event",
+            scores="popularity",
+            live=True,
+        ),
         Arm("last-successor", "raw most frequent successor of the pair", scores="last-successor"),
     )
 }
@@ -149,7 +191,7 @@ def named(names: Sequence[str], able: Able) -> tuple[Arm, ...]:
     found = {}
     for name in names:
         arm = _named(name)
-        if not able.llm and arm.scores == "table":
+        if not able.llm and arm.planned:
             if name != "static":
                 raise ConfigError(
                     f"arm '{name}' needs a planner, and [planner] kind = \"counts\"",
@@ -169,9 +211,9 @@ def defaults(able: Able, cadences: Sequence[int]) -> list[str]:
         name
         for name, arm in ARMS.items()
         if name != same
-        and (able.llm or arm.scores != "table" or name == "static")
+        and (able.llm or not arm.planned or name == "static")
         and (able.trains or not arm.sequence)
-        and (able.lives or not arm.live)
+        and (able.lives or not arm.live or arm.scores == "popularity")
     ]
     return names + [f"{'hybrid' if able.llm else 'counts'}@{days}d" for days in cadences]
 

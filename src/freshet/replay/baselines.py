@@ -1,14 +1,25 @@
-"""Arms without a fitted mixture: recent popularity, and the raw most frequent successor of the pair."""
+"""Arms without a fitted mixture: recent popularity, refreshed or updated by every event, and the raw most frequent successor of the pair."""
 
 from __future__ import annotations
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from freshet import counts
 from freshet.counts.model import ContextCounts
 from freshet.steps.counting import Counting
-from freshet.types import Transitions
+from freshet.steps.weighing import by_time
+from freshet.transitions import TransitionLog
+from freshet.transitions.pool import DAY
+from freshet.types import AsOf, Transitions
+
+HALF_LIVES = tuple(2.0 ** (power / 2) for power in range(-6, 9))
+"""Half-lives of popularity that are tried, in windows: 1/8 to 16."""
+LIVE_HALF_LIVES = tuple(2.0 ** (power / 2) for power in range(-8, 5))
+"""The same where every event counts at once: 1/16 to 4."""
+FORGOTTEN = 20
+"""Half-lives after which a transition no longer counts."""
 
 UNDECAYED = 1e9
 """A half-life in days that leaves counts as they are."""
@@ -17,15 +28,90 @@ SMOOTHING = 0.5
 
 
 def popularity(counting: Counting, test: Transitions) -> NDArray[np.float64]:
-    """(n, N) log-probabilities by recent popularity, at the half-life that was best on held-out windows."""
-    totals = np.zeros(len(counting.known.scales.half_lives))
-    for window in counting.windows:
-        model, rows = counting.model(window.start), np.arange(len(window.held))
-        for i, shares in enumerate(model.popularity):
-            scores = np.broadcast_to(shares, window.held.known.shape)
-            totals[i] += counts.log_softmax(scores, window.held.known)[rows, window.held.successor].sum()
-    best = counting.model(counting.known.as_of).popularity[int(totals.argmax())]
-    return counts.log_softmax(np.broadcast_to(best, test.known.shape), test.known)
+    """(n, N) log-probabilities by recent popularity, at the half-life that was best on held-out transitions.
+
+    Those were counted as long before as counts are in use; see `Counting.stretches`.
+    """
+    known, size = counting.known, len(counting.known.interests)
+
+    def shares(moment: AsOf, half_life: float) -> NDArray[np.float64]:
+        [found] = counts.popularity_of([known.transitions.sums(moment, half_life, 0)], size)
+        return np.asarray(np.log(found))
+
+    tried = [known.scales.window_days * length for length in HALF_LIVES]
+    totals = [
+        sum(_likelihood(shares(part.start, half_life), part.held) for part in counting.stretches)
+        for half_life in tried
+    ]
+    best = tried[int(np.argmax(totals))]
+    return counts.log_softmax(np.broadcast_to(shares(known.as_of, best), test.known.shape), test.known)
+
+
+def popularity_live(
+    counting: Counting, log: TransitionLog, until: AsOf, test: Transitions, asked: NDArray[np.void]
+) -> NDArray[np.float64]:
+    """(n, N) log-probabilities by popularity that has taken in every transition strictly before each of n.
+
+    Its half-life is the one that was best in the same way on the held-out windows.
+
+    Args:
+        log: holds what happened before `until`.
+        asked: (n,) the transitions `test` as moves, with their times, which ends before `until`.
+    """
+    size, window = len(counting.known.interests), counting.known.scales.window_days
+    tried = [window * length for length in LIVE_HALF_LIVES]
+    start = counting.held_since.minus(round(FORGOTTEN * tried[-1]))
+    before = by_time(counting.known.transitions.moves(start, counting.known.as_of))
+    totals = np.zeros(len(tried))
+    for window_held in counting.windows:
+        moves = counting.held_moves(window_held)
+        for place, half_life in enumerate(tried):
+            totals[place] += _likelihood(_before(before, moves, half_life, size), window_held.held)
+    best = tried[int(totals.argmax())]
+    everything = by_time(log.moves(start, until))
+    return counts.log_softmax(_before(everything, asked, best, size), test.known)
+
+
+def _likelihood(logp: NDArray[np.float64], held: Transitions) -> float:
+    """Log-likelihood of held-out transitions by scores (N,) or (n, N)."""
+    scores = counts.log_softmax(np.broadcast_to(logp, held.known.shape), held.known)
+    return float(scores[np.arange(len(held)), held.successor].sum())
+
+
+def _before(
+    moves: NDArray[np.void], asked: NDArray[np.void], half_life: float, interests: int
+) -> NDArray[np.float64]:
+    """(n, N) log-popularity strictly before each move `asked`; `moves` are in the order of time."""
+    order = np.argsort(asked["time"], kind="stable")
+    shares = np.empty((len(asked), interests))
+    shares[order] = _running(
+        np.ascontiguousarray(moves["time"]),
+        np.ascontiguousarray(moves["successor"]),
+        np.ascontiguousarray(asked["time"][order]),
+        half_life * DAY,
+        interests,
+    )
+    return np.log(shares)
+
+
+@njit(cache=True)
+def _running(time, successor, asked, half_life, interests):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # pragma: no cover - compiled
+    """(n, N) shares, smoothed as `counts.popularity_of` smooths them."""
+    out = np.empty((len(asked), interests))
+    count = np.zeros(interests)
+    done, clock = 0, asked[0] if len(asked) else 0
+    if len(time):
+        clock = time[0]
+    for row in range(len(asked)):
+        while done < len(time) and time[done] < asked[row]:
+            count *= 0.5 ** ((time[done] - clock) / half_life)
+            clock = time[done]
+            count[successor[done]] += 1.0
+            done += 1
+        left = count * 0.5 ** ((asked[row] - clock) / half_life)
+        pseudo = max(min(1.0, left.sum() / interests), 1e-3)
+        out[row] = (left + pseudo) / (left.sum() + pseudo * interests)
+    return out
 
 
 def last_successor(counting: Counting, test: Transitions) -> NDArray[np.float64]:

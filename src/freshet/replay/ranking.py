@@ -38,7 +38,7 @@ class Judges:
         self._scorers: dict[str, counts.Scorer] = {}
         self._planners: dict[str, counts.PlannerScores | None] = {}
         # what each model answers without evidence, where an arm asks it so
-        bare = [standing[arm.name] for arm in arms if arm.scores == "table" and not arm.evidence]
+        bare = [standing[arm.name] for arm in arms if arm.planned and arm.evidence == "none"]
         self._bare = {stand.model: stand.table for stand in bare if stand.model}
 
     def rank(self, arm: Arm, standing: Standing, then: Counting, test: Transitions) -> Ranked:
@@ -47,7 +47,7 @@ class Judges:
             return Ranked(baselines.popularity(then, test))
         if arm.scores == "last-successor":
             return Ranked(baselines.last_successor(then, test))
-        if arm.scores != "table":
+        if not arm.planned:
             return Ranked(self._without_table(arm, standing, then)(test.recent, test.known).fused)
         scores = self._scorer(standing.table)(test.recent, test.known)
         planner = self._planner(standing.table)
@@ -56,12 +56,15 @@ class Judges:
         alone = planner.feature(test.recent, np.exp(scores.count)).astype(np.float64)
         contexts = test.recent[:, -self.counting.k :]
         bare = self._planner(self._bare.get(standing.model, ""))
+        alone = counts.log_softmax(alone, test.known)
+        if arm.scores == "planner":
+            return Ranked(np.where(test.recent[:, -1:] >= 0, alone, scores.count), alone)
         return Ranked(
             scores.fused,
-            counts.log_softmax(alone, test.known),
+            alone,
             _firsts(planner, contexts),
             None if bare is None else _firsts(bare, contexts),
-            first_said(self._evidence(standing.table), contexts) if arm.evidence else None,
+            None if arm.evidence == "none" else first_said(self._evidence(standing.table), contexts),
         )
 
     def state(self, arm: Arm, standing: Standing, before: Standing | None, at: AsOf) -> dict[str, object]:
@@ -104,7 +107,7 @@ class Judges:
             row["changed"] = int(_inferred(planner, made.version))
             outputs = _firsts(planner, observed)
             bare = self._planner(self._bare.get(standing.model, ""))
-            if arm.evidence:
+            if arm.evidence != "none":
                 row["copies"] = share_equal(outputs, first_said(self._evidence(standing.table), observed))
                 row["bare_equal"] = None if bare is None else share_equal(outputs, _firsts(bare, observed))
         return row

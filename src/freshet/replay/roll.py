@@ -15,22 +15,22 @@ from numpy.typing import NDArray
 
 from freshet import events, live
 from freshet.ports import Artifact, Progress, silent
-from freshet.replay import frames
+from freshet.replay import baselines, frames
 from freshet.replay.costs import Book
-from freshet.replay.judge import Later, judge
+from freshet.replay.judge import Later, Ranked, judge
 from freshet.replay.living import with_live
 from freshet.replay.plan import Plan
 from freshet.replay.ranking import Judges
 from freshet.replay.strategy import START, Now, Position, Standing, advance, tune_if_due
 from freshet.steps import overlays, publishing, sequencing, tuning
-from freshet.steps.counting import Counting
+from freshet.steps.counting import Counting, counting_of
 from freshet.steps.knowledge import INTERESTS_CODE, TRANSITIONS_CODE, Knowledge, learn
 from freshet.steps.late import LatePlanner
 from freshet.steps.sources import committed, items
 from freshet.types import AsOf, Transitions
 from freshet.workspace import Reporter, Run, Workspace, version_of
 
-CODE = 3
+CODE = 4
 SECTIONS = (
     "interests", "transitions", "counts", "evidence", "planner", "tuning", "inference", "table", "sequence"
 )  # fmt: skip
@@ -99,7 +99,7 @@ class _Past:
         self.book = Book.of(room.ledger.records())
         self._planners: dict[str, LatePlanner] = {}
         self._known: dict[AsOf, Knowledge] = {}
-        self._counting: dict[AsOf, Counting] = {}
+        self._counting: dict[tuple[AsOf, int], Counting] = {}
 
     def key(self, run: Run, at: AsOf, before: str) -> str:
         """Everything that decides what an origin's artifact holds."""
@@ -123,9 +123,11 @@ class _Past:
     def pass_through(self, run: Run, at: AsOf, position: Position, key: str) -> Position:
         """Make what the arms would have made, judge it, and store both."""
         room, plan = self.room, self.plan
-        known, counting = self._at(run, at), self._counted(run, at)
+        known, counting = self._at(run, at), self._counted(run, at, plan.every)
+        ages = {arm.refreshed_every(plan.every, plan.tune_every) for arm in plan.arms}
+        by_age = {days: self._counted(run, at, days) for days in {plan.every, *ages}}
         tuned = tune_if_due(room, run, plan, known, counting, position.tuned)
-        now = Now(room, run, plan, known, counting, tuned, self.book, self._planners)
+        now = Now(room, run, plan, known, by_age, tuned, self.book, self._planners)
         arms = {arm.name: advance(now, arm, position.arms.get(arm.name)) for arm in plan.arms}
         self.book.add(run.record.steps)
         until = plan.until(at)
@@ -137,8 +139,14 @@ class _Past:
             judged, states = [], []
             for arm in plan.arms:
                 standing = arms[arm.name]
-                then = counting if standing.table else self._counted(run, AsOf.parse(standing.made))
-                ranked = judges.rank(arm, standing, then, test)
+                then = counting
+                if not standing.table:
+                    days = arm.refreshed_every(plan.every, plan.tune_every)
+                    then = self._counted(run, AsOf.parse(standing.made), days)
+                if arm.scores == "popularity" and arm.live:
+                    ranked = Ranked(self._popularity_live(run, then, at, until, test))
+                else:
+                    ranked = judges.rank(arm, standing, then, test)
                 if standing.overlay:
                     ranked = replace(ranked, logp=self._live(run, standing, ranked.logp, at, until, test))
                 popular = then.model(then.known.as_of).base
@@ -159,7 +167,7 @@ class _Past:
         models = {standing.model for standing in arms.values()}
         self._planners = {model: kept for model, kept in self._planners.items() if model in models}
         in_use = {at, *(AsOf.parse(standing.made) for standing in arms.values() if not standing.table)}
-        self._counting = {moment: kept for moment, kept in self._counting.items() if moment in in_use}
+        self._counting = {key: kept for key, kept in self._counting.items() if key[0] in in_use}
         return after_it
 
     def _live(
@@ -180,6 +188,14 @@ class _Past:
         asked = log.moves(at, until, self.plan.limit_per_origin, self.plan.seed)
         return with_live(logp, test.known, overlay, moves, asked)
 
+    def _popularity_live(
+        self, run: Run, then: Counting, at: AsOf, until: AsOf, test: Transitions
+    ) -> NDArray[np.float64]:
+        """Popularity when it has taken in what happened strictly before each transition."""
+        log = self._at(run, until).transitions
+        asked = log.moves(at, until, self.plan.limit_per_origin, self.plan.seed)
+        return baselines.popularity_live(then, log, until, test, asked)
+
     def _labelled_until(self, at: AsOf) -> AsOf:
         """Until when it is looked up what people took up."""
         return min(self.plan.until(at).minus(-self.plan.horizon), self.plan.end, key=lambda m: m.day)
@@ -192,26 +208,28 @@ class _Past:
             self._known = dict(list(self._known.items())[-KEPT:])  # those learned last
         return self._known[moment]
 
-    def _counted(self, run: Run, moment: AsOf) -> Counting:
-        """Counts as of a moment, with their weights fitted."""
-        if moment not in self._counting:
-            known = self._at(run, moment)
-            counting = Counting(known, self.room.config.transitions.k, self.room.config.counts.fit_examples)
+    def _counted(self, run: Run, moment: AsOf, every: int) -> Counting:
+        """Counts as of a moment, with their weights fitted for so many days between refreshes."""
+        if (moment, every) not in self._counting:
+            counting = counting_of(self.room, self._at(run, moment), every)
             with run.step("counts") as step:
                 _ = counting.mixtures, counting.model(moment)
-                step.artifact = f"counts/{moment}"
+                step.artifact = f"counts/{moment}/{every}"
             self.book.add([step])
-            self._counting[moment] = counting
-        return self._counting[moment]
+            self._counting[moment, every] = counting
+        return self._counting[moment, every]
 
     def _costs(self, run: Run, known: Knowledge, arms: dict[str, Standing]) -> list[dict[str, object]]:
         """What each arm had made at this origin, at the prices of today."""
         at = known.as_of
         counted = committed(self.room, "transitions", known.version)
         assigned = counted.manifest["inputs"]["assignment"]
-        learned = [f"counts/{at}", f"transitions/{known.version}", f"assignments/{assigned}"]
-        found = []
+        plan, found = self.plan, []
+        days = {arm.name: arm.refreshed_every(plan.every, plan.tune_every) for arm in plan.arms}
         for name, standing in arms.items():
+            learned = [
+                f"counts/{at}/{days[name]}", f"transitions/{known.version}", f"assignments/{assigned}"
+            ]  # fmt: skip
             made = [f"tables/{standing.table}", f"overlays/{standing.overlay}"]
             artifacts = [*learned, *made] if standing.refreshed else []
             if standing.tuned:

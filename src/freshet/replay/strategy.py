@@ -64,7 +64,7 @@ class Tuned:
 
     def model(self, arm: Arm) -> str:
         """The model of an arm."""
-        return "" if arm.scores != "table" else {"once": self.first, "again": self.latest}.get(arm.tuned, "")
+        return "" if not arm.planned else {"once": self.first, "again": self.latest}.get(arm.tuned, "")
 
     def sequence(self, arm: Arm, mixes: bool) -> str:
         """The sequence model of an arm; `mixes` where the workspace's own mixture has one."""
@@ -106,7 +106,7 @@ def tune_if_due(
     mixes = room.config.sequence.use
     due = ("again",) if tuned is not None else ("once", "again")
     wanting = [arm for arm in plan.arms if arm.tuned in due]
-    llm = room.tuner is not None and any(arm.scores == "table" for arm in wanting)
+    llm = room.tuner is not None and any(arm.planned for arm in wanting)
     sequence = any((mixes if arm.sequence is None else arm.sequence) for arm in wanting)
     if not (llm or sequence):
         return tuned
@@ -130,17 +130,21 @@ def tune_if_due(
 class Now:
     """An origin: what is known, counted and tuned as of it, and what everything has cost so far.
 
-    `planners` are those loaded so far, by model.
+    `counting` is as of it, by days between refreshes; `planners` are those loaded so far, by model.
     """
 
     room: Workspace
     run: Run
     plan: Plan
     known: Knowledge
-    counting: Counting
+    counting: Mapping[int, Counting]
     tuned: Tuned | None
     book: Book
     planners: dict[str, LatePlanner]
+
+    def counted(self, arm: Arm) -> Counting:
+        """Counts whose weights are fitted for the age that an arm's counts get."""
+        return self.counting[arm.refreshed_every(self.plan.every, self.plan.tune_every)]
 
 
 def advance(now: Now, arm: Arm, before: Standing | None) -> Standing:
@@ -167,8 +171,8 @@ def advance(now: Now, arm: Arm, before: Standing | None) -> Standing:
         statistic=_statistic(decision),
         refreshes=(*(before.refreshes if before else ()), day),
     )
-    table = _make(now, arm, standing, before) if arm.scores == "table" else None
-    overlay = _overlay(now, arm, table) if arm.live else None
+    table = _make(now, arm, standing, before) if arm.planned else None
+    overlay = _overlay(now, arm, table) if arm.live and arm.scores != "popularity" else None
     return replace(standing, table=table.version if table else "", overlay=overlay.version if overlay else "")
 
 
@@ -181,7 +185,7 @@ def _decide(now: Now, arm: Arm, before: Standing) -> CadenceDecision:
     policy = cadence.policy(kind, arm.days or now.plan.every, schedule.drift_alpha, schedule.value_per_hit)
     refreshes = [AsOf.parse(day) for day in before.refreshes]
     decision = policy.decide(
-        see(policy, now.counting, refreshes, now.book.cost_of_refresh(before.table, now.run.money))
+        see(policy, now.counted(arm), refreshes, now.book.cost_of_refresh(before.table, now.run.money))
     )
     return replace(decision, why="") if kind == "fixed" else decision
 
@@ -214,7 +218,7 @@ def _trained(room: Workspace, run: Run, known: Knowledge, counting: Counting) ->
 
 
 def _make(now: Now, arm: Arm, standing: Standing, before: Standing | None) -> Artifact:
-    room, known, counting = now.room, now.known, now.counting
+    room, known, counting = now.room, now.known, now.counted(arm)
     planner = sequence = None
     if standing.model and room.tuner is not None:
         if standing.model not in now.planners:
@@ -225,23 +229,26 @@ def _make(now: Now, arm: Arm, standing: Standing, before: Standing | None) -> Ar
         sequence = committed(room, "sequences", standing.sequence)
     worded = _prompting(room, arm)
     previous = room.store.find("tables", before.table) if before else None
-    made = make_table(worded, now.run, known, counting, planner, standing.model, previous, sequence)
+    until = now.plan.start if arm.evidence == "first" else None
+    made = make_table(
+        worded, now.run, known, counting, planner, standing.model, previous, sequence, evidence_until=until
+    )
     check(worded, now.run, known, counting, made)
     now.book.add(now.run.record.steps)
     return made
 
 
 def _overlay(now: Now, arm: Arm, table: Artifact | None) -> Artifact | None:
-    every = arm.days or now.plan.every
-    return overlays.make(now.room, now.run, now.known, now.counting, table, every)
+    return overlays.make(now.room, now.run, now.known, now.counted(arm), table)
 
 
 def _prompting(room: Workspace, arm: Arm) -> Workspace:
     """The workspace as an arm words its prompts."""
-    if arm.evidence:
+    if arm.evidence == "configured":
         return room
-    silent = room.config.evidence.model_copy(update={"level": "none"})
-    return replace(room, config=room.config.model_copy(update={"evidence": silent}))
+    level = "none" if arm.evidence == "none" else room.config.evidence.forced
+    worded = room.config.evidence.model_copy(update={"level": level})
+    return replace(room, config=room.config.model_copy(update={"evidence": worded}))
 
 
 def _age(day: str, now: AsOf) -> int:

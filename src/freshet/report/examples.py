@@ -51,7 +51,7 @@ def _busiest(subject: Subject, opened: inspect.Opened) -> list[Context]:
     """Contexts of full length by their decayed count of transitions, busiest first."""
     if subject.log is None:
         return []
-    half_life = opened.weights()["scales"]["transition_half_life"]
+    half_life = opened.weights()["transition_half_life"]
     sums = subject.log.sums(AsOf.parse(opened.release.as_of), half_life, opened.table.k)
     if not len(sums.weight):
         return []

@@ -103,9 +103,10 @@ def repeat_run_floor(
     for seed in (1, 2):
         model = counts.CountModel.build(
             [log.sums(known.as_of, h, 0, seed) for h in scales.half_lives],
-            [log.sums(known.as_of, scales.transition_half_life, j, seed) for j in range(1, counting.k + 1)],
+            [log.sums(known.as_of, counting.fit.half_life, j, seed) for j in range(1, counting.k + 1)],
             len(known.interests),
             counting.strengths,
+            scales.steady,
         )
         fused = replace(scorer, model=model)(sample, excluded).fused
         top = np.argsort(-fused, axis=1, kind="stable")[:, :5]

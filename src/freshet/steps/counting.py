@@ -1,8 +1,16 @@
-"""Step: counts before any moment, and the mixture fitted on the last held-out windows."""
+"""Step: counts before any moment, and the mixture fitted on the last held-out windows.
+
+Held-out transitions are scored by counts as old as those that serve: each window is cut into stretches from one
+refresh to the next, and counted as of the start of each. How much the newest days weigh is fitted at the age
+at which they are used.
+
+What is fused with the counts is judged where the counts were not fitted: windows are put into folds, and the
+count scores of a fold come from half-lives, strengths and weights that were chosen on the others.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 
@@ -10,20 +18,63 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freshet import counts
+from freshet.errors import NotEnoughData
 from freshet.steps.knowledge import Knowledge
 from freshet.transitions.pool import day_name, day_number
-from freshet.types import AsOf, Fusion, Mixture, Sums, Transitions
+from freshet.types import AsOf, Fusion, Mixture, PlannerRows, Sums, Transitions, context_codes
+from freshet.workspace import Workspace
 
 ENOUGH = 300
 """Held-out transitions of a length class that let it have weights of its own."""
+SHORTEST = 4
+"""Stretches in a window, at most: each needs a count model of its own."""
+FOLDS = 4
+"""Folds of windows, at most, in which fused scores are judged."""
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Held-out transitions from `start` on, and the moment before which their features are counted."""
+    """Held-out transitions from `start` on; planners are asked about them with evidence from before it."""
 
     start: AsOf
     held: Transitions
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """What is held out between two refreshes.
+
+    Attributes:
+        window: number of its window.
+        start: the moment of the refresh: features are counted before it.
+        rows: which rows of the window's transitions, ascending.
+        held: those rows.
+    """
+
+    window: int
+    start: AsOf
+    rows: NDArray[np.int64]
+    held: Transitions
+
+
+@dataclass(frozen=True, slots=True)
+class CountFit:
+    """What was fitted of the counts on some windows.
+
+    Attributes:
+        half_life: of transitions, in days.
+        strengths: pseudo-counts of shrinkage for context lengths 1..k.
+        mixtures: weights by length class: users with no, one, several recent interests.
+    """
+
+    half_life: float
+    strengths: tuple[float, ...]
+    mixtures: tuple[Mixture, ...]
+
+    @property
+    def weights(self) -> NDArray[np.float64]:
+        """(length classes, F)"""
+        return np.stack([mixture.weights for mixture in self.mixtures])
 
 
 class Counting:
@@ -33,48 +84,54 @@ class Counting:
         known: what was known before as_of.
         k: context length.
         limit: at most so many held-out transitions.
+        every: days from one refresh to the next; weights are fitted for counts that get so old.
     """
 
-    def __init__(self, known: Knowledge, k: int, limit: int) -> None:
+    def __init__(self, known: Knowledge, k: int, limit: int, every: int) -> None:
         self.known = known
         self.k = k
         self.limit = limit
+        self.every = every
         self.names = counts.feature_names(known.scales.half_lives, k)
-        self._sums: dict[AsOf, tuple[list[Sums], list[Sums]]] = {}
+        self._sums: dict[tuple[AsOf, float, int], Sums] = {}
         self._models: dict[AsOf, counts.CountModel] = {}
-
-    def sums(self, moment: AsOf) -> tuple[list[Sums], list[Sums]]:
-        """(popularity at each half-life, suffixes of length 1..k) before a moment."""
-        if moment not in self._sums:
-            log, scales = self.known.transitions, self.known.scales
-            self._sums[moment] = (
-                [log.sums(moment, half_life, 0) for half_life in scales.half_lives],
-                [log.sums(moment, scales.transition_half_life, j) for j in range(1, self.k + 1)],
-            )
-        return self._sums[moment]
 
     def observed(self) -> NDArray[np.int16]:
         """(m, k) contexts seen in the log before as_of, the empty one included, in the table's order."""
-        parts = [np.zeros((1, 0), np.int16), *(s.contexts for s in self.sums(self.known.as_of)[1])]
+        parts = [np.zeros((1, 0), np.int16), *(self.suffixes(j).contexts for j in range(1, self.k + 1))]
         padded = [np.pad(part, ((0, 0), (self.k - part.shape[1], 0)), constant_values=-1) for part in parts]
         return np.unique(np.concatenate(padded), axis=0)
 
+    def suffixes(self, length: int) -> Sums:
+        """Decayed counts before as_of by context of that length."""
+        return self._suffix(self.known.as_of, self.fit.half_life, length)
+
     def model(self, moment: AsOf) -> counts.CountModel:
-        """Counts before a moment, shrunk by the fitted strengths."""
+        """Counts before a moment, by the half-life and the strengths that were fitted."""
         if moment not in self._models:
-            self._models[moment] = self._build(moment, self.strengths)
+            suffixes = [self._suffix(moment, self.fit.half_life, j) for j in range(1, self.k + 1)]
+            self._models[moment] = self._build(moment, suffixes, self.fit.strengths)
         return self._models[moment]
 
     def base(self, moment: AsOf) -> NDArray[np.float64]:
         """(N,) the popularity before a moment that transitions are shrunk to; see `CountModel.base`."""
-        half_lives = self.known.scales.half_lives
-        sums = self.known.transitions.sums(moment, half_lives[len(half_lives) // 2], 0)
+        scales = self.known.scales
+        sums = self._suffix(moment, scales.half_lives[scales.steady], 0)
         [share] = counts.popularity_of([sums], len(self.known.interests))
         return np.asarray(share)
 
-    def _build(self, moment: AsOf, strengths: Sequence[float]) -> counts.CountModel:
-        popularity, suffixes = self.sums(moment)
-        return counts.CountModel.build(popularity, suffixes, len(self.known.interests), strengths)
+    def _suffix(self, moment: AsOf, half_life: float, length: int) -> Sums:
+        key = moment, half_life, length
+        if key not in self._sums:
+            self._sums[key] = self.known.transitions.sums(moment, half_life, length)
+        return self._sums[key]
+
+    def _build(self, moment: AsOf, suffixes: Sequence[Sums], strengths: Sequence[float]) -> counts.CountModel:
+        scales = self.known.scales
+        popularity = [self._suffix(moment, half_life, 0) for half_life in scales.half_lives]
+        return counts.CountModel.build(
+            popularity, suffixes, len(self.known.interests), strengths, scales.steady
+        )
 
     @cached_property
     def spans(self) -> dict[AsOf, AsOf]:
@@ -100,6 +157,31 @@ class Counting:
         found = [Window(start, log.between(start, end, self._share)) for start, end in self.spans.items()]
         return [window for window in found if len(window.held)]
 
+    @cached_property
+    def step(self) -> int:
+        """Days of a stretch: those between refreshes, but at most `SHORTEST` stretches a window."""
+        return max(self.every, self.known.scales.window_days // SHORTEST, 1)
+
+    @cached_property
+    def stretches(self) -> list[Stretch]:
+        """The windows cut at refreshes, in the order of time."""
+        return [part for number, window in enumerate(self.windows) for part in self.cut(number, window.held)]
+
+    def cut(self, window: int, held: Transitions) -> list[Stretch]:
+        """Transitions of a window by the refresh that they come after.
+
+        Refreshes fall on the starts of windows; where they come less often than windows, on the first window's
+        and on every `step` days from there.
+        """
+        longer = self.step > self.known.scales.window_days
+        first = day_number(str(self.windows[0 if longer else window].start))
+        refresh = first + (held.day - first) // self.step * self.step
+        found = []
+        for day in np.unique(refresh).tolist():
+            rows = np.flatnonzero(refresh == day)
+            found.append(Stretch(window, AsOf.parse(day_name(day)), rows, held.take(rows)))
+        return found
+
     def held_moves(self, window: Window) -> NDArray[np.void]:
         """What is held out in a window as moves of `types.MOVE`, with times, in the same order."""
         return self.known.transitions.moves(window.start, self.spans[window.start], self._share)
@@ -115,68 +197,171 @@ class Counting:
         return self.windows[0].start if self.windows else self.known.as_of
 
     @cached_property
-    def strengths(self) -> tuple[float, ...]:
-        """Pseudo-counts of shrinkage for context lengths 1..k, fitted on the held-out windows."""
+    def fit(self) -> CountFit:
+        """Fitted on all held-out windows: what scores from as_of on.
 
-        windows = [
-            counts.HeldOut(partial(self._build, w.start), self.sums(w.start)[1], w.held) for w in self.windows
-        ]
-        return counts.choose_strengths(windows, self.k)
-
-    @cached_property
-    def mixtures(self) -> tuple[Mixture, ...]:
-        """The fitted mixture of counts by length class: users with no, one, several recent interests.
-
-        What drives a person's next step differs with how much is known of them. Users without interests are
-        few features and one prompt: they keep the weights of all, which hold out better than their own.
+        Raises:
+            NotEnoughData: they hold fewer than 20 transitions.
         """
-        held = [(counts.held_by_counts(self.model(w.start), w.held), w.held) for w in self.windows]
-        everyone = counts.fit(self.names, [features for features, _ in held])
-        own = []
-        for length in (1, 2):
-            parts = [features.take(counts.length_class(rows.recent) == length) for features, rows in held]
-            enough = sum(len(part.successor) for part in parts) >= ENOUGH
-            own.append(counts.fit(self.names, parts, everyone.weights) if enough else everyone)
-        return everyone, *own
+        return self._fitted(range(len(self.windows)))
 
-    @cached_property
+    @property
+    def strengths(self) -> tuple[float, ...]:
+        """Pseudo-counts of shrinkage for context lengths 1..k."""
+        return self.fit.strengths
+
+    @property
+    def mixtures(self) -> tuple[Mixture, ...]:
+        """The fitted mixture of counts by length class: users with no, one, several recent interests."""
+        return self.fit.mixtures
+
+    @property
     def count_weights(self) -> NDArray[np.float64]:
         """(length classes, F)"""
-        return np.stack([mixture.weights for mixture in self.mixtures])
+        return self.fit.weights
+
+    @cached_property
+    def folds(self) -> list[int]:
+        """For each window its fold: neighbours are in one, since what drives a week drives the next day."""
+        folds = min(FOLDS, len(self.windows))
+        return [number * folds // len(self.windows) for number in range(len(self.windows))]
+
+    @cached_property
+    def fits(self) -> list[CountFit]:
+        """For each fold what is fitted on the others; what is fitted on all where there are no others.
+
+        Raises:
+            NotEnoughData: the windows together hold fewer than 20 transitions.
+        """
+        found = []
+        for fold in range(max(self.folds) + 1 if self.folds else 0):
+            others = [number for number, of in enumerate(self.folds) if of != fold]
+            try:
+                found.append(self._fitted(others) if others else self.fit)
+            except NotEnoughData:
+                found.append(self.fit)
+        return found
+
+    def _fitted(self, windows: Sequence[int]) -> CountFit:
+        """Half-life, strengths and weights, chosen one after the other on some of the windows."""
+        within = set(windows)
+        parts = [part for part in self.stretches if part.window in within]
+        tried = self.known.scales.transition_half_lives
+        likelihood = [
+            counts.likelihood_after_last([self._held_out(part, half_life) for part in parts], self.k)
+            for half_life in tried
+        ]
+        half_life = tried[int(np.argmax(likelihood))]
+        strengths = counts.choose_strengths([self._held_out(part, half_life) for part in parts], self.k)
+        return CountFit(half_life, strengths, self._mixtures(parts, half_life, strengths))
+
+    def _mixtures(
+        self, parts: Sequence[Stretch], half_life: float, strengths: tuple[float, ...]
+    ) -> tuple[Mixture, ...]:
+        """What drives a person's next step differs with how much is known of them.
+
+        Users without interests are few features and one prompt: they keep the weights of all, which hold out
+        better than their own.
+        """
+        held = [
+            (counts.held_by_counts(self._model_of(part, half_life, strengths), part.held), part.held)
+            for part in parts
+        ]
+        fit = partial(counts.fit, self.names, smooth=len(self.known.scales.half_lives))
+        everyone = fit([features for features, _ in held])
+        own = []
+        for length in (1, 2):
+            some = [features.take(counts.length_class(rows.recent) == length) for features, rows in held]
+            enough = sum(len(part.successor) for part in some) >= ENOUGH
+            own.append(fit(some, everyone.weights) if enough else everyone)
+        return everyone, *own
+
+    def _held_out(self, part: Stretch, half_life: float) -> counts.HeldOut:
+        suffixes = self._suffixes_of(part, half_life)
+        return counts.HeldOut(partial(self._build, part.start, suffixes), suffixes, part.held)
+
+    def _model_of(self, part: Stretch, half_life: float, strengths: tuple[float, ...]) -> counts.CountModel:
+        """Counts before a stretch that are right for its rows."""
+        return self._build(part.start, self._suffixes_of(part, half_life), strengths)
+
+    def _suffixes_of(self, part: Stretch, half_life: float) -> list[Sums]:
+        """Counts after what the rows of a stretch have as contexts: all there are would fill the memory."""
+        found = []
+        for length in range(1, self.k + 1):
+            key = part.start, half_life, -length if length > 1 else length
+            if key not in self._sums:
+                sums = self.known.transitions.sums(part.start, half_life, length)
+                self._sums[key] = sums if length == 1 else self._pruned(sums, part.start)
+            found.append(self._sums[key])
+        return found
+
+    def _pruned(self, sums: Sums, moment: AsOf) -> Sums:
+        """Only contexts that rows of stretches from a moment on have."""
+        length = sums.contexts.shape[1]
+        parts = [part.held.recent[:, -length:] for part in self.stretches if part.start == moment]
+        keep = np.isin(context_codes(sums.contexts), np.unique(context_codes(np.concatenate(parts))))
+        return Sums(sums.contexts[keep], sums.successor[keep], sums.weight[keep])
+
+    def scorer_of(
+        self,
+        part: Stretch,
+        mixture: Mixture | None = None,
+        sequence: counts.SequenceLogits | None = None,
+    ) -> counts.Scorer:
+        """What a release made at the start of a stretch would have scored, by the weights of now."""
+        model = self._model_of(part, self.fit.half_life, self.fit.strengths)
+        return self._fused(model, None, mixture, sequence)
 
     def fused(
         self,
-        answered: Sequence[tuple[Window, counts.PlannerScores]] | None,
+        answered: Sequence[tuple[Window, PlannerRows]] | None,
         sequence: counts.SequenceLogits | None = None,
+        *,
+        relative: bool = False,
     ) -> Fusion | None:
         """The mixture of count score, planner score and sequence score, on users with a context.
 
         Args:
-            answered: windows (or samples of them) with planner rows made with evidence from before each; None
-                without a planner.
+            answered: for each window a sample of its transitions, with planner rows made with evidence from
+                before it; None without a planner.
             sequence: a model trained before the windows; None without one.
+            relative: the planner's answers are relative to popularity.
 
         Returns:
             None where there is nothing but counts.
         """
-        rest = None
-        if sequence is not None:
-            rest = [self._features(w.start, w.held.with_context(), None, sequence) for w in self.windows]
-        if answered is None:
-            return None if rest is None else counts.fuse((counts.COUNTS, counts.SEQUENCE), rest)
-        held = [self._features(window.start, window.held, rows, sequence) for window, rows in answered]
-        names = counts.FUSED if sequence is not None else (counts.COUNTS, counts.PLANNER)
-        return counts.fuse(names, held, rest)
+        if answered is None and sequence is None:
+            return None
+        rest, sample = counts.Blocks(), None
+        for part in self.stretches:
+            rest.add(self.folds[part.window], self._honest(part, None, sequence))
+        if answered is not None:
+            sample = counts.Blocks()
+            for number, (window, rows) in self._numbered(answered):
+                for part in self.cut(number, window.held):
+                    planner = self._planner(rows, part.start, relative)
+                    sample.add(self.folds[number], self._honest(part, planner, sequence))
+        return counts.fuse(rest, sample, sequence is not None)
 
-    def _features(
-        self,
-        moment: AsOf,
-        held: Transitions,
-        planner: counts.PlannerScores | None,
-        sequence: counts.SequenceLogits | None,
+    def _numbered(
+        self, answered: Sequence[tuple[Window, PlannerRows]]
+    ) -> Iterator[tuple[int, tuple[Window, PlannerRows]]]:
+        numbers = {window.start: number for number, window in enumerate(self.windows)}
+        for window, rows in answered:
+            yield numbers[window.start], (window, rows)
+
+    def _planner(self, rows: PlannerRows, moment: AsOf, relative: bool) -> counts.PlannerScores:
+        """The planner's score before a moment; relative answers are multiplied by the popularity of then."""
+        base = self.base(moment) if relative else None
+        return counts.PlannerScores(rows, len(self.known.interests), base)
+
+    def _honest(
+        self, part: Stretch, planner: counts.PlannerScores | None, sequence: counts.SequenceLogits | None
     ) -> counts.Held:
-        scorer = counts.Scorer(self.model(moment), self.count_weights, planner, sequence=sequence)
-        return counts.held_by_all(scorer, held)
+        """Features that are fused, with counts fitted on other folds; users without a context are left out."""
+        held, fit = part.held.with_context(), self.fits[self.folds[part.window]]
+        model = self._model_of(part, fit.half_life, fit.strengths)
+        return counts.held_by_all(counts.Scorer(model, fit.weights, planner, sequence=sequence), held)
 
     def scorer(
         self,
@@ -185,9 +370,18 @@ class Counting:
         sequence: counts.SequenceLogits | None = None,
     ) -> counts.Scorer:
         """Scores as of now: counts alone, or fused by a mixture with what has a weight in it."""
+        return self._fused(self.model(self.known.as_of), planner, mixture, sequence)
+
+    def _fused(
+        self,
+        model: counts.CountModel,
+        planner: counts.PlannerScores | None,
+        mixture: Mixture | None,
+        sequence: counts.SequenceLogits | None,
+    ) -> counts.Scorer:
         names = () if mixture is None else mixture.names
         return counts.Scorer(
-            self.model(self.known.as_of),
+            model,
             self.count_weights,
             planner if counts.PLANNER in names else None,
             None if mixture is None else mixture.weights,
@@ -197,3 +391,11 @@ class Counting:
     def scorer_at(self, moment: AsOf) -> counts.Scorer:
         """Counts before a moment, by the weights of now: what such counts would have scored."""
         return counts.Scorer(self.model(moment), self.count_weights)
+
+
+def counting_of(ws: Workspace, known: Knowledge, every: int | None = None) -> Counting:
+    """Counts as a workspace is configured; `every` is the days between refreshes where they are others."""
+    config = ws.config
+    return Counting(
+        known, config.transitions.k, config.counts.fit_examples, every or config.schedule.refresh_days
+    )

@@ -10,14 +10,13 @@ from freshet.durable import read_json
 from freshet.errors import NotEnoughData
 from freshet.ports import Artifact
 from freshet.steps import sequencing
-from freshet.steps.counting import Counting
+from freshet.steps.counting import Counting, Stretch
 from freshet.steps.knowledge import Knowledge
 from freshet.steps.sources import committed
 from freshet.steps.weighing import PSEUDO, Weighed, weigh
-from freshet.types import AsOf
 from freshet.workspace import Run, Workspace, version_of
 
-CODE = 1
+CODE = 2
 
 
 def make(
@@ -26,12 +25,10 @@ def make(
     known: Knowledge,
     counting: Counting,
     table: Artifact | None,
-    every: int,
 ) -> Artifact | None:
     """The overlay of a table, or of plain counts; None where the configuration wants none.
 
-    `every` is the days from one refresh to the next. The artifact says so where live signals don't pay; see
-    `freshet.live.read`.
+    The artifact says so where live signals don't pay; see `freshet.live.read`.
     """
     if not ws.config.live.use:
         return None
@@ -47,7 +44,7 @@ def make(
         k=counting.k,
         scales=known.scales.as_dict(),
         config=config,
-        every=every,
+        every=counting.step,
         **inputs,
     )
     with run.step("overlay") as step:
@@ -57,7 +54,7 @@ def make(
             step.cached = True
             return found
         with ws.store.create("overlays", key) as draft:
-            weighed, why = _weighed(ws, known, counting, table, every)
+            weighed, why = _weighed(ws, known, counting, table)
             live.write(weighed.overlay if weighed else None, draft.path)
             told = _told(weighed, why)
             draft.manifest = {"code": CODE, "as_of": str(known.as_of), "inputs": inputs, **told}
@@ -81,36 +78,29 @@ def settings_of(ws: Workspace, known: Knowledge) -> live.Settings:
 
 
 def _weighed(
-    ws: Workspace, known: Knowledge, counting: Counting, table: Artifact | None, every: int
+    ws: Workspace, known: Knowledge, counting: Counting, table: Artifact | None
 ) -> tuple[Weighed | None, str]:
     """What live signals are worth, and why nothing where that is so."""
     try:
-        weighed = weigh(counting, settings_of(ws, known), _early(ws, counting, table), every)
+        weighed = weigh(counting, settings_of(ws, known), _early(ws, counting, table))
     except NotEnoughData as error:
         return None, error.message
     return weighed, "" if weighed.overlay else "no weight lies significantly above zero on held-out windows"
 
 
-def _early(ws: Workspace, counting: Counting, table: Artifact | None) -> Callable[[AsOf], counts.Scorer]:
-    """The release's score as it would have been at a moment within the held-out windows.
+def _early(ws: Workspace, counting: Counting, table: Artifact | None) -> Callable[[Stretch], counts.Scorer]:
+    """The release's score as it would have been at the start of a stretch of the held-out windows.
 
     It is without the planner, which answered for a sample of the windows alone: what is looked for is how far
     live signals go beyond what was known then, and all held-out transitions tell more of that than a few.
     """
-    early = weights = None
+    early = mixture = None
     if table is not None and counts.SEQUENCE in (read_json(table.path / "mixture.json")["fused"] or {}):
         made = committed(ws, "sequences", table.manifest["inputs"]["sequence"])
         early = sequencing.open_model(made, sequencing.EARLY).logits
         fusion = counting.fused(None, early)
-        if fusion is None or fusion.used is None:
-            early = None
-        else:
-            weights = fusion.used.weights
-
-    def scorer(moment: AsOf) -> counts.Scorer:
-        return counts.Scorer(counting.model(moment), counting.count_weights, None, weights, early)
-
-    return scorer
+        mixture = fusion.used if fusion is not None else None
+    return lambda part: counting.scorer_of(part, mixture, early)
 
 
 def _told(weighed: Weighed | None, why: str) -> dict[str, Any]:

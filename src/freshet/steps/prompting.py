@@ -125,11 +125,12 @@ def questions(
     withheld: frozenset[int],
     *,
     planned: bool,
+    until: AsOf | None = None,
 ) -> Questions:
     """Evidence and prompts of the table's contexts (n, k), and of held-out windows if there is a planner.
 
     The planner's weight must be fitted on answers it could have given at the time: evidence comes from before
-    each window. Users are sampled until the budget of prompts is spent.
+    each window. Users are sampled until the budget of prompts is spent. Evidence after `until` is left out.
 
     Raises:
         NotEnoughData: a planner's weight can't be fitted, since nothing is held out.
@@ -141,18 +142,22 @@ def questions(
         )
     words = names(known.interests.descriptions, ws.config.planner.mode)
     with run.step("evidence") as step:
-        said = gather(ws, known, counting, known.as_of, contexts, previous, withheld)
+        said = gather(ws, known, counting, _earlier(known.as_of, until), contexts, previous, withheld)
         rows = Prompts.of(contexts, words, said)
         held = Prompts.of(contexts[:0], words, Evidence.none(counting.k))
         windows = []
         budget = ws.config.inference.calibration_prompts // max(len(counting.windows), 1) if planned else 0
         for window in counting.windows if planned else ():
             sample, asked = _within(window, counting.k, budget)
-            then = gather(ws, known, counting, window.start, asked, None, withheld)
+            then = gather(ws, known, counting, _earlier(window.start, until), asked, None, withheld)
             held += Prompts.of(asked, words, then)
             windows.append((sample, len(asked)))
         step.details = {"contexts": len(contexts), "with_evidence": len(said)}
     return Questions(said, rows, held, windows)
+
+
+def _earlier(moment: AsOf, until: AsOf | None) -> AsOf:
+    return moment if until is None else min(moment, until, key=lambda one: one.day)
 
 
 def plan(ws: Workspace, asked: Questions, planner: Planner, stored: PlannerRows | None) -> Planned:

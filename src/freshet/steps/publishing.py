@@ -23,7 +23,7 @@ from freshet.steps.sources import committed
 from freshet.types import AsOf, Eligibility, Experiment, Fusion, PlannerRows, context_codes
 from freshet.workspace import Release, Run, Workspace, version_of
 
-CODE = 5
+CODE = 6
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ class Job:
         sequence: the sequence model that may enter the mixture, or None.
         rules: eligibility.
         contexts: (C, k) rows of the table.
+        evidence_until: prompts say nothing of what came later; None = all that was known.
     """
 
     version: str
@@ -45,6 +46,7 @@ class Job:
     sequence: Artifact | None
     rules: table.Rules
     contexts: NDArray[np.int16]
+    evidence_until: AsOf | None = None
 
 
 def rules_of(ws: Workspace, known: Knowledge) -> table.Rules:
@@ -79,19 +81,23 @@ def job_of(
     model: str,
     previous: Artifact | None,
     sequence: Artifact | None = None,
+    evidence_until: AsOf | None = None,
 ) -> Job:
     """What there is to make as of a moment, after a table or as the first one."""
     key = version_of(
         **({"sequence": sequence.version} if sequence else {}),
+        **({"evidence_until": str(evidence_until)} if evidence_until else {}),
         code=CODE,
         as_of=known.as_of,
         transitions=known.version,
         interests=known.interests_version,
         model=model,
         previous=previous.version if previous else "",
+        every=counting.step,
         config=settings_of(ws),
     )
-    return Job(key, model, previous, sequence, rules_of(ws, known), _contexts(ws, known, counting))
+    contexts = _contexts(ws, known, counting)
+    return Job(key, model, previous, sequence, rules_of(ws, known), contexts, evidence_until)
 
 
 def make_table(
@@ -103,6 +109,7 @@ def make_table(
     model: str,
     previous: Artifact | None,
     sequence: Artifact | None = None,
+    evidence_until: AsOf | None = None,
 ) -> Artifact:
     """The table of one moment, as an artifact; nothing is inferred that the previous table answers.
 
@@ -111,8 +118,10 @@ def make_table(
         model: version of the planner's model.
         previous: the table before: what it answers is copied, and its evidence steadies prompts.
         sequence: the sequence model whose score may enter the mixture; None = none.
+        evidence_until: prompts say nothing of what came later (replay asks what fresh evidence is worth);
+            None = all that was known.
     """
-    job = job_of(ws, known, counting, model, previous, sequence)
+    job = job_of(ws, known, counting, model, previous, sequence, evidence_until)
     found = ws.store.find("tables", job.version)
     if found is not None:
         with run.step("table") as step:
@@ -127,7 +136,10 @@ def make_table(
     fusion = _fuse(run, counting, answers, sequence, relative)
     with run.step("table") as step, ws.store.create("tables", job.version) as draft:
         step.artifact = f"tables/{job.version}"
-        scores = _scores(counting, known.as_of, answers.rows, relative) if answers is not None else None
+        scores = None
+        if answers is not None:
+            now = counting.base(known.as_of) if relative else None
+            scores = counts.PlannerScores(answers.rows, len(known.interests), now)
         model_now = sequencing.open_model(sequence) if sequence is not None else None
         logits = model_now.logits if model_now is not None else None
         scorer = counting.scorer(scores, fusion.used if fusion is not None else None, logits)
@@ -157,18 +169,10 @@ def _fuse(
     """What planner and sequence model are worth beside the counts; None where there is neither."""
     if answers is None and sequence is None:
         return None
-    answered = None
-    if answers is not None:
-        answered = [(w, _scores(counting, w.start, rows, relative)) for w, rows in answers.windows]
+    answered = None if answers is None else answers.windows
     early = sequencing.open_model(sequence, sequencing.EARLY).logits if sequence is not None else None
     with run.step("mixture"):
-        return counting.fused(answered, early)
-
-
-def _scores(counting: Counting, moment: AsOf, rows: PlannerRows, relative: bool) -> counts.PlannerScores:
-    """The planner's score before a moment; relative answers are multiplied by the popularity of then."""
-    model = counting.model(moment)
-    return counts.PlannerScores(rows, model.interests, model.base if relative else None)
+        return counting.fused(answered, early, relative=relative)
 
 
 def foresee(
@@ -203,7 +207,15 @@ def _ask(
     steady = evidence.read(job.previous.path / "evidence.parquet") if job.previous else None
     contexts = _asked(ws, counting, job.contexts)
     return prompting.questions(
-        ws, run, known, counting, contexts, steady, job.rules.withheld(), planned=planned
+        ws,
+        run,
+        known,
+        counting,
+        contexts,
+        steady,
+        job.rules.withheld(),
+        planned=planned,
+        until=job.evidence_until,
     )
 
 
@@ -392,7 +404,7 @@ def _number(ws: Workspace, run: Run, made: Artifact, beside: tuple[str, str, str
 
 def _contexts(ws: Workspace, known: Knowledge, counting: Counting) -> NDArray[np.int16]:
     k = ws.config.transitions.k
-    triples = counting.sums(known.as_of)[1][2].contexts if k == 3 else None
+    triples = counting.suffixes(3).contexts if k == 3 else None
     return table.enumerate_contexts(len(known.interests), k, triples)
 
 
@@ -424,13 +436,21 @@ def _weights(counting: Counting, fusion: Fusion | None) -> dict[str, Any]:
         "fused": None if fusion is None or fusion.used is None else fusion.used.as_dict(),
         "planner": planner,
         "planner_held_out": [fusion.judged.examples, fusion.judged.users] if fusion and planner else None,
-        "counts_win": planner is None or planner["low"] <= 0,
+        "counts_win": fusion is None or fusion.used is None or counts.PLANNER not in fusion.used.names,
         "strengths": list(counting.strengths),
+        "transition_half_life": counting.fit.half_life,
         "held_out": counting.mixtures[0].examples,
         "held_out_users": counting.mixtures[0].users,
-        "scales": counting.known.scales.as_dict(),
+        "scales": counting.known.scales.as_dict() | {"refreshed_every": counting.step},
     }
+    if fusion is not None:
+        weights["planner_margin"] = _change(fusion.margin) if fusion.margin else None
     if fusion is not None and counts.SEQUENCE in judged:
-        margin = dict(zip(("nll", "low", "high"), fusion.margin, strict=True)) if fusion.margin else None
-        weights |= {"sequence": judged[counts.SEQUENCE], "planner_margin": margin}
+        beside = {name: _change(change) for name, change in fusion.parts.items()}
+        weights |= {"sequence": judged[counts.SEQUENCE], "against_parts": beside}
     return weights
+
+
+def _change(change: tuple[float, float, float]) -> dict[str, float]:
+    """Nats per held-out transition with their interval."""
+    return dict(zip(("nll", "low", "high"), change, strict=True))

@@ -119,9 +119,9 @@ def alone(counting: Counting, model: sequence.SequenceModel) -> counts.Scorer:
 def sequences(ws: Workspace, known: Knowledge, counting: Counting, end: AsOf) -> Sequences:
     """What can be learned from before a moment: transitions with a context, and popularity at their time.
 
-    Popularity is counted anew at every window's start, as old as it is when users are scored.
+    Popularity is counted anew as often as tables are refreshed, so it is as old as when users are scored.
     """
-    size, days = len(known.interests), known.scales.window_days
+    size, days = len(known.interests), counting.step
     limit = min(ws.config.sequence.max_examples, ROOM // size)
     rows = known.transitions.between(settled(ws, known, counting), end, limit).with_context()
     if not len(rows):

@@ -14,14 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freshet import counts, live
-from freshet.steps.counting import Counting
-from freshet.transitions.pool import DAY, day_number
+from freshet.steps.counting import Counting, Stretch
+from freshet.transitions.pool import DAY, day_name, day_number
 from freshet.types import AsOf, FloatArray, Mixture, Transitions
 
 PSEUDO = (30.0, 100.0, 300.0)
 """Pseudo-counts tried."""
-SHORTEST = 4
-"""Stretches in a window, at most: each needs a count model of its own."""
 HISTORY = 10
 """Half-lives after which a move is forgotten: a thousandth of it is left."""
 RELEASE = "release"
@@ -47,21 +45,19 @@ class Weighed:
 def weigh(
     counting: Counting,
     settings: live.Settings,
-    scorer_of: Callable[[AsOf], counts.Scorer],
-    every: int,
+    scorer_of: Callable[[Stretch], counts.Scorer],
 ) -> Weighed:
     """Weigh the lifts; those whose weight is not significantly above zero are left out.
 
     Args:
         settings: their pseudo-counts are chosen here.
-        scorer_of: the release's score as it would have been at a moment.
-        every: days from one refresh to the next.
+        scorer_of: the release's score as it would have been at the start of a stretch.
 
     Raises:
         NotEnoughData: fewer than 20 held-out transitions.
     """
     names = (RELEASE, *settings.names)
-    past, stretches = _past(counting, settings), _stretches(counting, scorer_of, every)
+    past, stretches = _past(counting, settings), _stretches(counting, scorer_of)
     best: tuple[float, Mixture, list[counts.Held], live.Overlay] | None = None
     for pseudo in PSEUDO:
         overlay, held = _pass(past, replace(settings, pseudo=pseudo), stretches)
@@ -127,26 +123,22 @@ class _Stretch:
     moves: NDArray[np.void]
 
 
-def _stretches(counting: Counting, scorer_of: Callable[[AsOf], counts.Scorer], every: int) -> list[_Stretch]:
-    every = max(every, counting.known.scales.window_days // SHORTEST)
+def _stretches(counting: Counting, scorer_of: Callable[[Stretch], counts.Scorer]) -> list[_Stretch]:
     found, done = [], counting.held_since
-    for window in counting.windows:
-        moves, end = counting.held_moves(window), counting.spans[window.start]
-        order = np.argsort(moves["time"], kind="stable")
-        start = window.start
-        while start.day < end.day:
-            until = min(start.minus(-every), end, key=lambda moment: moment.day)
-            time = moves["time"][order]
-            rows = order[(time >= microseconds(start)) & (time < microseconds(until))]
-            if len(rows):
-                held = window.held.take(rows)
-                fused = scorer_of(start)(held.recent, held.known).fused
-                fused = np.where(held.known, 0.0, fused).astype(np.float32)
-                last = counting.model(start).last
-                since = by_time(counting.known.transitions.moves(done, until))
-                found.append(_Stretch(start, held, moves[rows], fused, last, since))
-                done = until
-            start = until
+    moves = [counting.held_moves(window) for window in counting.windows]
+    parts = counting.stretches
+    ends = [*(part.start for part in parts[1:]), counting.known.as_of]
+    for part, end in zip(parts, ends, strict=True):
+        asked = moves[part.window][part.rows]
+        order = np.argsort(asked["time"], kind="stable")
+        held, asked = part.held.take(order), asked[order]
+        scorer = scorer_of(part)
+        fused = np.where(held.known, 0.0, scorer(held.recent, held.known).fused).astype(np.float32)
+        over = AsOf.parse(day_name(int(asked["time"][-1] // DAY) + 1))
+        until = max(over, end, key=lambda moment: moment.day)  # two windows may lie after one refresh
+        since = by_time(counting.known.transitions.moves(done, until))
+        found.append(_Stretch(part.start, held, asked, fused, scorer.model.last, since))
+        done = until
     return found
 
 
@@ -167,11 +159,13 @@ def _pass(
 ) -> tuple[live.Overlay, list[counts.Held]]:
     """The overlay as of now, and the held-out transitions: the release's score, then the lifts."""
     overlay, found = replace(past.copy(), settings=settings), []
+    refreshed: AsOf | None = None
     for stretch in stretches:
         held, start = stretch.held, microseconds(stretch.start)
         before = int(np.searchsorted(stretch.moves["time"], start))
         overlay.apply(stretch.moves[:before])
-        overlay = overlay.against(start, stretch.last)
+        if stretch.start != refreshed:
+            overlay, refreshed = overlay.against(start, stretch.last), stretch.start
         features = np.empty((len(held), 1 + len(overlay.weights), held.known.shape[1]), np.float32)
         features[:, 0] = stretch.fused
         now = running(overlay, stretch.moves[before:], stretch.asked)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,16 +36,19 @@ class Fusion:
     """What counts, planner and sequence model are worth beside each other, on held-out transitions.
 
     Attributes:
-        judged: weights with all that there are.
-        used: weights of what is significantly above zero, fitted without the rest; None = counts alone.
-        margin: (value, low, high) change of nats per transition by the planner on top of all else; negative =
-            it helps; 95 % interval clustered by user; None without a planner. Its one weight is fitted on
-            the same transitions, which flatters the value by about 0.5 / transitions.
+        judged: the planner's weight on top of all else, the sequence model's beside the counts; `examples` are
+            those of the planner where there is one. None of the weights was fitted where counts were.
+        used: weights of what is used; None = counts alone.
+        margin: (value, low, high) change of nats per transition by the planner on top of all else, in folds on
+            which nothing was fitted; negative = it helps; 95 % interval clustered by user; None without one.
+        parts: the same change by the mixture of counts and sequence model against each of them alone; empty
+            without a sequence model.
     """
 
     judged: Mixture
     used: Mixture | None
     margin: tuple[float, float, float] | None
+    parts: Mapping[str, tuple[float, float, float]]
 
 
 @dataclass(frozen=True, slots=True)
