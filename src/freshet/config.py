@@ -139,7 +139,7 @@ class PlannerConfig(_Section):
     kind: Literal["scratch", "transformers", "counts", "fake"] = Field(
         "scratch",
         description="scratch = small model built from catalogue and log, no world knowledge; "
-        "transformers = any causal LM; counts = no LLM",
+        "transformers = any causal LM; counts = no model",
     )
     model: str = Field("", description="path or name of the base checkpoint (kind = transformers)")
     mode: Literal["description", "label"] = Field(
@@ -148,6 +148,16 @@ class PlannerConfig(_Section):
         "scratch writes labels unless told otherwise: without world knowledge, words only cost it accuracy",
     )
     device: str = Field("auto", description="auto, cpu, cuda")
+
+    @property
+    def called(self) -> str:
+        """What results call it: only what read more than this log is a language model."""
+        return {
+            "scratch": f"the small {self.mode} transformer",
+            "transformers": f"the language model {self.model}",
+            "counts": "plain counts",
+            "fake": "the fake planner",
+        }[self.kind]
 
     @model_validator(mode="before")
     @classmethod

@@ -20,7 +20,7 @@ from freshet.backends.sequences.torch_trainer import Recipe, TorchSequenceTraine
 from freshet.ports import Budget, Progress, TuningJob, silent
 from freshet.report import write_report
 from freshet.steps import ranking, sequencing
-from freshet.steps.counting import Counting
+from freshet.steps.counting import counting_of
 from freshet.steps.knowledge import Knowledge, learn
 from freshet.steps.trainings import Trainings
 from freshet.types import TuningReport
@@ -50,7 +50,7 @@ def ticking(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
 
 
 def sequences(ws: Workspace, run: Run, known: Knowledge) -> None:
-    sequencing.train(ws, run, known, Counting(known, 2, 20_000))
+    sequencing.train(ws, run, known, counting_of(ws, known))
 
 
 def rankers(ws: Workspace, run: Run, known: Knowledge) -> None:

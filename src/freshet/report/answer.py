@@ -79,11 +79,11 @@ def _headline(subject: Subject) -> str:
 def _planner(subject: Subject) -> str:
     model = subject.model
     if model is None:
-        return "Counts only. No language model takes part in the ranking."
-    kind = model.manifest["settings"]["planner"]["kind"]
+        return "Counts only: no planner takes part in the ranking."
+    kind, mode = (model.manifest["settings"]["planner"][name] for name in ("kind", "mode"))
     if kind == "scratch":
         return (
-            "The planner is “scratch”: a small model made from this catalogue and log alone. "
+            f"The planner is “scratch”: a small {mode} transformer made from this catalogue and log alone. "
             "It has no world knowledge."
         )
     if kind == "fake":
