@@ -83,7 +83,7 @@ def make_workspace(into: Path, interests: int) -> Path:
     (into / "freshet.toml").write_text(
         '[events]\nfiles = ["world/events.parquet"]\nitems = "world/items.parquet"\npositive = "value >= 7"\n'
         f'[interests]\ncount = {interests}\n[planner]\nkind = "scratch"\nmode = "description"\n'
-        "[tuning]\nmax_seconds = 120\n"
+        "[tuning]\nmax_steps = 300\n"
     )
     ws = open_workspace(into, SHOW)
     pipeline.import_log(ws, datetime.now(UTC))

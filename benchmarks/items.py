@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 from freshet import events, ranking
 from freshet.backends.sequences.item_trainer import TorchRankingTrainer
 from freshet.config import RankerConfig
+from freshet.ports import Budget
 from freshet.steps import held_out
 from freshet.steps import lessons as teaching
 from freshet.steps.knowledge import Knowledge, learn
@@ -69,10 +70,10 @@ def main() -> None:
     parser.add_argument("--trainings", type=int, default=2)
     parser.add_argument("--limit", type=int, default=6000)
     parser.add_argument("--examples", type=int, default=25_000, help="engagements learned from, at most")
-    parser.add_argument("--seconds", type=float, default=90.0, help="one training takes, at most")
+    parser.add_argument("--steps", type=int, default=0, help="of one training, at most; 0 = by its recipe")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    config = RankerConfig(max_examples=options.examples, max_seconds=options.seconds)
+    config = RankerConfig(max_examples=options.examples, max_steps=options.steps or "auto")
     found = measure(options.workspace, options.trainings, options.limit, config)
     if options.json:
         json.dump(found, sys.stdout, indent=1)
@@ -156,9 +157,10 @@ def _taught(
 ) -> tuple[ranking.Score, ranking.Score, dict[str, Any]]:
     """Trained early to choose passes and weights, then on everything, as `freshet ranker` does."""
     trainer, held = TorchRankingTrainer(), held_out.Held.of(lessons)
-    early, first = trainer.train(held.job(config))
+    budget = Budget(None if config.max_steps == "auto" else config.max_steps)
+    early, first = trainer.train(held.job(config, budget))
     judged, weights = held.judge(early)
-    full, _ = trainer.train(lessons.job(config, held.offset, lessons.rows, passes=first.passes))
+    full, _ = trainer.train(lessons.job(config, budget, held.offset, lessons.rows, passes=first.passes))
     final = np.array([*weights["prior"], weights["histories"]])
     about = {"passes": first.passes, "rows": first.rows, "weights": np.round(final, 3).tolist()}
     about |= {"half_life": weights["best_half_life"], "held_out": judged}

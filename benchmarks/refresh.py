@@ -143,7 +143,7 @@ def first_workspace(
         f"[interests]\ncount = {options.interests}\n"
         f'[planner]\nkind = "scratch"\nmode = "{options.mode}"\n'
         # no gate may halt a figure: a day of fads changes much at once
-        "[tuning]\nmax_seconds = 60\n[table]\nmax_churn = 1.0\n"
+        "[tuning]\nmax_steps = 300\n[table]\nmax_churn = 1.0\n"
     )
     ws = open_workspace(folder, show)
     grown(ws, past)

@@ -19,6 +19,9 @@ Days = Positive | Literal["ever"]
 Share = Annotated[float, Field(gt=0, lt=1)]
 Auto = Literal["auto"]
 
+MAX_STEPS = "one training takes so many optimiser steps at most; auto = by its rows and its recipe"
+MAX_SECONDS = "last resort: a training still going ends here, and says so; set max_steps instead"
+
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -136,7 +139,7 @@ class PlannerConfig(_Section):
     kind: Literal["scratch", "transformers", "counts", "fake"] = Field(
         "scratch",
         description="scratch = small model built from catalogue and log, no world knowledge; "
-        "transformers = any causal LM; counts = no LLM",
+        "transformers = any causal LM; counts = no model",
     )
     model: str = Field("", description="path or name of the base checkpoint (kind = transformers)")
     mode: Literal["description", "label"] = Field(
@@ -145,6 +148,16 @@ class PlannerConfig(_Section):
         "scratch writes labels unless told otherwise: without world knowledge, words only cost it accuracy",
     )
     device: str = Field("auto", description="auto, cpu, cuda")
+
+    @property
+    def called(self) -> str:
+        """What results call it: only what read more than this log is a language model."""
+        return {
+            "scratch": f"the small {self.mode} transformer",
+            "transformers": f"the language model {self.model}",
+            "counts": "plain counts",
+            "fake": "the fake planner",
+        }[self.kind]
 
     @model_validator(mode="before")
     @classmethod
@@ -176,9 +189,8 @@ class TuningConfig(_Section):
         True,
         description="once judged and weighed on held-out windows, tune anew on these as well for the table",
     )
-    max_seconds: float = Field(
-        240.0, gt=0, description="one training stops after the step in which this is reached"
-    )
+    max_steps: Positive | Auto = Field("auto", description=MAX_STEPS)
+    max_seconds: float = Field(3600.0, gt=0, description=MAX_SECONDS)
     seed: int = Field(0, description="seed of initialisation and order")
 
 
@@ -243,7 +255,8 @@ class SequenceConfig(_Section):
     max_examples: int = Field(
         200_000, ge=100, description="at most so many transitions are learned from, the latest ones"
     )
-    max_seconds: float = Field(240.0, gt=0, description="each of its trainings stops when this is reached")
+    max_steps: Positive | Auto = Field("auto", description=MAX_STEPS)
+    max_seconds: float = Field(3600.0, gt=0, description=MAX_SECONDS)
     seed: int = Field(0, description="seed of initialisation and order")
 
 
@@ -257,9 +270,8 @@ class RankerConfig(_Section):
     max_examples: int = Field(
         200_000, ge=100, description="at most so many engagements are learned from, the latest ones"
     )
-    max_seconds: float = Field(
-        240.0, gt=0, description="each of its two trainings stops when this is reached"
-    )
+    max_steps: Positive | Auto = Field("auto", description=MAX_STEPS)
+    max_seconds: float = Field(3600.0, gt=0, description=MAX_SECONDS)
     seed: int = Field(0, description="seed of initialisation and order")
 
 

@@ -110,11 +110,33 @@ class Candidates:
 
 
 @dataclass(frozen=True, slots=True)
+class Budget:
+    """What one training may take; it may end earlier by its own recipe.
+
+    Steps decide: jobs that are equal give equal weights, however busy the machine is. Seconds are a stop of
+    last resort, which the report tells of; what it cut short is made again by the steps it had reached.
+
+    Attributes:
+        steps: of the optimiser, at most; None = as many as the recipe gives for the rows of the job.
+        seconds: after which the step in hand is the last one; infinite for a training that was made before.
+        stopped_after: steps after which the clock ended this very training before: it ends there again.
+    """
+
+    steps: int | None = None
+    seconds: float = 3600.0
+    stopped_after: int | None = None
+
+    def of(self, steps: int) -> int:
+        """How many of the steps of a recipe are made, at least one."""
+        return max(1, steps if self.steps is None else min(steps, self.steps))
+
+
+@dataclass(frozen=True, slots=True)
 class TuningJob:
     """Everything a tuner needs, already chosen and worded.
 
-    `max_seconds` bounds training; `epochs`, `learning_rate` and `batch_size` of 0 mean: the tuner's own
-    default. `candidates` are those of `examples`, for tuners that learn from them.
+    `epochs`, `learning_rate` and `batch_size` of 0 mean: the tuner's own default. `candidates` are those of
+    `examples`, for tuners that learn from them.
     """
 
     interests: Interests
@@ -125,7 +147,7 @@ class TuningJob:
     learning_rate: float
     batch_size: int
     lora_rank: int
-    max_seconds: float
+    budget: Budget
     seed: int
     candidates: Candidates | None = None
 
@@ -134,7 +156,10 @@ class Tuner(Protocol):
     """Makes planners: fine-tunes a base model into a folder, and opens such a folder."""
 
     def tune(self, job: TuningJob, into: Path, progress: Progress = silent) -> TuningReport:
-        """Write a model folder (safetensors, tokenizer, `freshet.json`)."""
+        """Write a model folder (safetensors, tokenizer, `freshet.json`).
+
+        Equal jobs give equal files on one machine, unless the report says that the clock stopped one.
+        """
 
     def version(self, model: Path, interests: Interests) -> str:
         """Version of the planner that `open` would give, told without loading the model."""
@@ -187,13 +212,13 @@ class SequenceJob:
         sequences: to learn from.
         vectors: (V, a) what is known of each thing beforehand.
         passes: over the rows; 0 = as many as do best on the last fifth of them, after learning from the rest.
-        max_seconds: training stops after the step in which this is reached.
+        budget: of the whole training; its `steps` are those of each of its phases.
     """
 
     sequences: Sequences
     vectors: NDArray[np.float32]
     passes: float
-    max_seconds: float
+    budget: Budget
     seed: int
 
 
@@ -206,12 +231,16 @@ class SequenceReport:
         passes: over the rows, as chosen or as given.
         held_out: nats per row of the last fifth before it was learned from; None where `passes` was given.
         usage: of everything that was computed; a token is one recent thing read.
+        steps: of the optimiser, in all phases.
+        stopped_after: steps after which the clock ended a phase; None = it ended none.
     """
 
     rows: int
     passes: float
     held_out: float | None
     usage: Usage
+    steps: int = 0
+    stopped_after: int | None = None
 
 
 class SequenceTrainer(Protocol):
@@ -222,7 +251,7 @@ class SequenceTrainer(Protocol):
         """Identity of the recipe: what decides the weights beside the job."""
 
     def train(self, job: SequenceJob, progress: Progress = silent) -> tuple[SequenceWeights, SequenceReport]:
-        """The weights, equal for equal jobs unless `max_seconds` cut one short, and what it took."""
+        """The weights, equal for equal jobs unless the report says that the clock stopped one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +270,7 @@ class RankingJob:
         vectors: (V, a) what items are about.
         later: numbers of rows that are held out: they tell when to stop; None = `passes` does.
         passes: over the rows, where nothing is held out.
-        max_seconds: training stops after the step in which this is reached.
+        budget: of the whole training; its `steps` are those of each of its phases.
     """
 
     recent: NDArray[np.int32]
@@ -253,7 +282,7 @@ class RankingJob:
     vectors: NDArray[np.float32]
     later: NDArray[np.int64] | None
     passes: float
-    max_seconds: float
+    budget: Budget
     seed: int
 
     def __len__(self) -> int:
@@ -278,7 +307,7 @@ class RankingTrainer(Protocol):
         """Identity of the recipe: what decides the weights beside the job."""
 
     def train(self, job: RankingJob, progress: Progress = silent) -> tuple[RankingWeights, SequenceReport]:
-        """The weights, equal for equal jobs unless `max_seconds` cut one short, and what it took."""
+        """The weights, equal for equal jobs unless the report says that the clock stopped one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from tests.cli.conftest import FIRST, INTERESTS, LAST, answered, called, freshet
 
 def test_status_tells_what_serves_and_what_drives_the_log(shop: Path) -> None:
     found = answered("status", "-w", shop)
+    assert found["cut_short"] == []
     assert found["release"]["number"] == 2
     assert found["release"]["as_of"] == LAST
     assert found["behind_days"] == 0

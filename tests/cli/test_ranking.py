@@ -20,7 +20,7 @@ def ranked(shop: Path, place: Path) -> tuple[Path, dict]:
     root = Path(shutil.copytree(shop, place / "ranked"))
     settings = root / "freshet.toml"
     told = re.sub(r"\[ranker\][^\[]*", "", settings.read_text())
-    settings.write_text(f"{told}\n[ranker]\nuse = true\nmax_seconds = 5.0\n")
+    settings.write_text(f"{told}\n[ranker]\nuse = true\nmax_steps = 60\n")
     return root, answered("ranker", "-w", root)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from freshet.config import PlannerConfig
 from freshet.replay.figures import summarise
 from freshet.replay.figures.advice import drifting
 from freshet.replay.figures.differences import negated, not_below, verdict
@@ -50,7 +51,7 @@ def test_a_planner_that_is_better_is_recommended_with_its_cadence() -> None:
     assert (found["arm"], found["every_days"], found["tune_days"]) == ("hybrid", 2, 10)
     assert found["headline"] == "Refresh the table every 2 days and tune the model every 10 days."
     assert "Refreshing is worth it (hit@5 of hybrid minus static: +" in found["text"]
-    assert "The LLM beats plain counts" in found["text"]
+    assert "The planner beats plain counts" in found["text"]
     assert found["shown"]
 
 
@@ -59,15 +60,15 @@ def test_counts_win_where_the_planner_adds_nothing() -> None:
         "recommendation"
     ]
     assert found["arm"] == "counts"
-    assert "no language model was shown to be worth its cost" in found["headline"]
-    assert "Counts win here: the LLM adds nothing that matters" in found["text"]
+    assert "the planner was not shown to be worth its cost" in found["headline"]
+    assert "Counts win here: the planner adds nothing that matters" in found["text"]
     assert found["shown"]
 
 
 def test_counts_win_where_the_planner_harms() -> None:
     found = told({"hybrid": 0.25, "counts": 0.3})["recommendation"]
     assert found["arm"] == found["best"] == "counts"
-    assert "Counts win here: the LLM makes the ranking worse" in found["text"]
+    assert "Counts win here: the planner makes the ranking worse" in found["text"]
 
 
 def test_on_few_transitions_no_difference_can_be_shown_and_it_says_what_would() -> None:
@@ -77,7 +78,8 @@ def test_on_few_transitions_no_difference_can_be_shown_and_it_says_what_would() 
     assert found["needed"] > 60
     assert f"about {found['needed']:,} transitions would tell" in found["text"]
     assert (
-        "can't be told from this log" in found["text"] or "no gain by the LLM can be shown" in found["text"]
+        "can't be told from this log" in found["text"]
+        or "no gain by the planner can be shown" in found["text"]
     )
 
 
@@ -136,11 +138,11 @@ def test_sequence_scores_are_asked_about() -> None:
     skill = {"hybrid": 0.2, "counts": 0.2, "sequence": 0.25, "counts-sequence": 0.26, "hybrid-sequence": 0.35}
     found = told(skill)["recommendation"]
     assert found["arm"] == "hybrid-sequence"
-    assert "With the sequence score in the mixture the LLM still adds to it" in found["text"]
+    assert "With the sequence score in the mixture the planner still adds to it" in found["text"]
     assert "A sequence model beats the hybrid" in found["text"]
 
 
-def test_the_llm_is_judged_by_arms_that_differ_in_nothing_else() -> None:
+def test_the_planner_is_judged_by_arms_that_differ_in_nothing_else() -> None:
     skill = {"hybrid": 0.3, "hybrid-plain": 0.2, "counts": 0.25, "counts-sequence": 0.28, "sequence": 0.2}
     found = frames(skill)
     mixed = summarise(found.judged, found.states, found.costs, {**found.log, "mixed": True}, draws=50)
@@ -153,3 +155,22 @@ def test_drift_is_said_beside_its_null() -> None:
     assert "by more than chance" in drifting({"jaccard": 0.09, "null": 0.14, "z": -8.0, "n": 100})
     assert "no more than chance" in drifting({"jaccard": 0.163, "null": 0.163, "z": 0.0, "n": 100})
     assert "too short or too thin" in drifting({"jaccard": None, "null": None, "z": None, "n": 0})
+
+
+@pytest.mark.parametrize(
+    ("config", "called"),
+    [
+        ({}, "the small label transformer"),
+        ({"kind": "scratch", "mode": "description"}, "the small description transformer"),
+        ({"kind": "transformers", "model": "Qwen/Qwen3-0.6B"}, "the language model Qwen/Qwen3-0.6B"),
+    ],
+)
+def test_the_planner_is_called_what_it_is(config: dict, called: str) -> None:
+    assert PlannerConfig.model_validate(config).called == called
+    found = frames({"hybrid": 0.25, "counts": 0.3, "counts-sequence": 0.25, "hybrid-sequence": 0.25})
+    document = summarise(found.judged, found.states, found.costs, {**found.log, "planner": called}, draws=50)
+    recommended = document["recommendation"]
+    assert recommended["headline"].endswith(f": {called} was not shown to be worth its cost.")
+    assert f"Counts win here: {called} makes the ranking worse" in recommended["text"]
+    assert f"Does {called} beat plain counts?" in [one["question"] for one in recommended["questions"]]
+    assert "LLM" not in recommended["text"]

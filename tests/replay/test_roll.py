@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import pytest
 
 from freshet import events, pipeline
@@ -22,12 +21,10 @@ from freshet.replay.strategy import Position
 from freshet.types import AsOf
 from freshet.wiring import open_room
 from freshet.workspace import Workspace
+from tests.replay.future import another, files
 from tests.steps.world import FAKE, settings, workspace
 
 NOW = datetime(2025, 1, 1, tzinfo=UTC)
-VERSIONS = ("manifest.json", "origins.json", "origin.npy")
-"""Files of a table that hold versions of other artifacts, which hash the whole item file."""
-
 START, END = AsOf.parse("2024-02-05"), AsOf.parse("2024-02-15")
 MORE = FAKE + "[tuning]\nevery_days = 6\n[prices]\nper_hour = 0\nper_million_tokens = 1\n"
 
@@ -242,30 +239,7 @@ def test_nothing_after_an_origin_reaches_it(
 ) -> None:
     """Every event from the origin on is changed, and every word of items first seen from then on."""
     at = AsOf.parse("2024-02-09")
-    other = tmp_path / "world"
-    other.mkdir()
-    log = pq.read_table(world / "events.parquet")
-    late = np.array(pc.greater_equal(log["timestamp"], pa.scalar(at.moment)).to_pylist())
-    seen = set(log.filter(pa.array(~late))["item_id"].to_pylist())
-    item = np.array(log["item_id"].to_pylist())
-    changed = item.copy()
-    changed[late] = np.random.default_rng(0).permutation(item[late])
-    user = np.array(log["user_id"].to_pylist())
-    user[late] = np.random.default_rng(1).permutation(user[late])
-    log = log.set_column(1, "item_id", pa.array(changed)).set_column(0, "user_id", pa.array(user))
-    gone = late & (np.random.default_rng(2).random(len(late)) < 0.3)  # and fewer of them
-    pq.write_table(log.filter(pa.array(~gone)), other / "events.parquet")
-    items = pq.read_table(world / "items.parquet")
-    new = [name not in seen for name in items["item_id"].to_pylist()]
-    assert 0 < sum(new) < len(new)
-    for number, name in enumerate(items.column_names):
-        if name in ("title", "text"):
-            words = [
-                f"other words {i}" if fresh else old
-                for i, (old, fresh) in enumerate(zip(items[name].to_pylist(), new, strict=True))
-            ]
-            items = items.set_column(number, name, pa.array(words))
-    pq.write_table(items, other / "items.parquet")
+    other = another(world, tmp_path / "world", at)
     ws = made(other, tmp_path / "other")
     origins = roll(open_room(ws, START), planned(ws))
     before, after = ([o for o in found if o.manifest["as_of"] <= str(at)] for found in (replayed[2], origins))
@@ -274,16 +248,6 @@ def test_nothing_after_an_origin_reaches_it(
     for one, two in zip(before, after, strict=True):
         for arm, standing in standings(one).items():
             if standing.table:
-                assert table_files(rooms[0], standing.table) == table_files(
-                    rooms[1], standings(two)[arm].table
-                )
-
-
-def table_files(room: Workspace, version: str) -> dict[str, bytes]:
-    """What ranks: every array of a table; not the names of the tables that its rows were inferred for."""
-    found = room.store.find("tables", version)
-    assert found is not None
-    files = [path for path in sorted(found.path.rglob("*")) if path.is_file() and path.name not in VERSIONS]
-    named = {str(path.relative_to(found.path)): path.read_bytes() for path in files}
-    assert len(named) > 8
-    return named
+                before_it = files(rooms[0], "tables", standing.table)
+                assert len(before_it) > 8
+                assert before_it == files(rooms[1], "tables", standings(two)[arm].table)

@@ -36,7 +36,7 @@ def test_a_cheaper_schedule_that_is_worse_is_not_chosen() -> None:
     found = told({"hybrid": 0.3, "hybrid@10d": 0.2, "counts": 0.3}, **MANY)
     assert (found["schedule"]["arm"], found["ruling"]) == ("hybrid", "freshest")
     assert "hybrid@10d" in found["text"][2]
-    assert "Plain counts, without a language model, are as good" in found["text"][-1]
+    assert "Plain counts, without the planner, are as good" in found["text"][-1]
 
 
 def test_where_nothing_can_be_told_the_cheapest_is_recommended() -> None:

@@ -159,7 +159,7 @@ def test_opens_with_what_serves(counted: Workspace, page: Page) -> None:
     assert release is not None
     assert release.number == 2
     assert "Release 2 is serving, as of 31 March 2024." in page.text
-    assert "Counts only. No language model takes part in the ranking." in page.text
+    assert "Counts only: no planner takes part in the ranking." in page.text
     diff = inspect.compare(counted, 1, 2)
     assert f"{diff.changed:,} of {diff.rows:,} rows have another top 5" in page.text
 

@@ -20,7 +20,7 @@ ARMS = "static,hybrid,popularity"
 def simulate(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
     call = [sys.executable, "-m", "freshet", "simulate", "--users", "150", "--days", "3", "--arms", ARMS]
     call += ["--planner", "counts", "--refresh-days", "1,3", "--seed", "7", "--dir", str(folder), "--json"]
-    call += ["--max-seconds", "2000"]  # a training cut short by the clock would not be the same again
+    call += ["--max-steps", "60"]
     return subprocess.run([*call, *options], capture_output=True, text=True, check=False)
 
 
@@ -43,7 +43,9 @@ def test_everybody_is_answered_by_their_arm(lived: tuple[Path, dict[str, Any]]) 
     assert {*release[(arm > 0) & (day < 3)]} == {2}
     assert {*release[(arm > 0) & (day == 3)]} == {3}
     assert told["order"] == ARMS.split(",")
-    assert told["trained"].keys() == {"ranker"}  # counts need no other training
+    assert told["trained"].keys() == told["steps"].keys() == {"ranker"}  # counts need no other training
+    assert all(0 < steps <= 60 for steps in told["steps"]["ranker"].values())
+    assert told["stopped"] == []
     assert sum(one["impressions"] for one in told["arms"].values()) == len(offers)
     assert (offers["best"].to_numpy() >= offers["expected"].to_numpy()).all()
 

@@ -165,6 +165,7 @@ def about(ws: Workspace, plan: Plan, interests: int) -> dict[str, Any]:
         "name": ws.root.resolve().name,
         "simulated": simulated(ws),
         "mixed": ws.config.sequence.use,
+        "planner": ws.config.planner.called,
         "interests": interests,
         "from": str(plan.start),
         "to": str(plan.end),

@@ -64,6 +64,8 @@ def steps(console: Console, record: Record) -> None:
         )
     console.print(table)
     for step in record.steps:
+        if step.details.get("stopped"):
+            _line(console, f"{step.name}: the clock ended a training: {step.details['trainings']}")
         if "expected" in step.details:
             _foretold(console, step.details, record.currency)
 
@@ -222,6 +224,10 @@ def status(console: Console, workspace: Path, state: Status) -> None:
         _line(console, f"due: {due.path}, {due.why}")
     if not state.due:
         _line(console, "nothing is due")
+    for trained in state.cut_short:
+        _line(
+            console, f"{trained}: the clock ended its training (max_seconds); max_steps is the same anywhere"
+        )
     for waiting in state.waiting:
         _line(console, f"run {waiting.run} waits for review of its {waiting.kind}: {waiting.message}")
         _line(console, f"  freshet history {waiting.run}, then freshet approve or reject {waiting.run}")

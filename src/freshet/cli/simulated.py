@@ -13,8 +13,12 @@ def told(found: dict[str, Any]) -> str:
         found["simulated"],
         f"{found['world']['name']} world, drift {found['world']['drift']}, seed {found['world']['seed']}; "
         f"{found['days']} days, refreshes on days {', '.join(map(str, found['refreshes']))}",
-        "passes of trainings, which end by the clock: "
+        "passes of trainings: "
         + ", ".join(f"{step} {passes:g}" for step, passes in found["trained"].items()),
+        *[
+            f"the clock ended a training of {step}: another machine may get further"
+            for step in found["stopped"]
+        ],
         "",
         f"{'arm':16s} users  offers  taken %  disliked %  true chance %  lost to the best %",
     ]

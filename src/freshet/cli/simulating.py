@@ -45,7 +45,9 @@ def simulate(
         str, typer.Option("--drift", help="static, gradual, abrupt or seasonal, instead of the world's own.")
     ] = "",
     planner: Annotated[str, typer.Option("--planner", help="scratch or counts.")] = "scratch",
-    seconds: Annotated[float, typer.Option("--max-seconds", min=1, help="Of one training.")] = 60.0,
+    max_steps: Annotated[
+        int, typer.Option("--max-steps", min=0, help="Of each training; 0 = about a minute's on two cores.")
+    ] = 0,
     folder: Annotated[
         Path, typer.Option("--dir", metavar="DIR", help="The workspace to make.", callback=noted)
     ] = Path("sim"),
@@ -72,7 +74,7 @@ def simulate(
         )
         return
     asked = _plan(chosen, world, days, users, arms, refreshes, seed, drift)
-    found = carried_out(asked, folder, planner, seconds)
+    found = carried_out(asked, folder, planner, max_steps)
     document = answers.document("simulate", {**found, "folder": folder})
     answer(document, as_json, lambda console: console.print(simulated.told(found), markup=False))
 
@@ -96,7 +98,7 @@ def _plan(
     return Plan(world, chosen, made, days, names, tuple(sorted({int(day) for day in on})))
 
 
-def carried_out(plan: Plan, folder: Path, planner: str, seconds: float) -> dict[str, Any]:
+def carried_out(plan: Plan, folder: Path, planner: str, max_steps: int) -> dict[str, Any]:
     """Live through an experiment; `figures.json` in its folder holds what is returned.
 
     Raises:
@@ -115,7 +117,7 @@ def carried_out(plan: Plan, folder: Path, planner: str, seconds: float) -> dict[
     plan.check()
     with Screen() as screen:
         people = loop.begin(plan, folder)
-        settings.write(folder, chosen(plan, planner, seconds))
+        settings.write(folder, chosen(plan, planner, max_steps))
         offers = loop.run(plan, people, folder, wiring, screen, screen.progress("simulated hours"))
         found = {
             "simulated": SIMULATED,
@@ -125,7 +127,7 @@ def carried_out(plan: Plan, folder: Path, planner: str, seconds: float) -> dict[
             "days": plan.days,
             "refreshes": list(plan.refreshes),
             "order": list(plan.arms),
-            "trained": loop.trained(wiring.open_workspace(folder)),
+            **loop.trained(wiring.open_workspace(folder)),
             "arms": figures(offers, plan.arms, plan.days, sessions_before(people, plan.preset.history)),
         }
     plain = answers.plain(found)

@@ -1,4 +1,4 @@
-"""Stage: the planner without an LLM. What plain counts know before a moment, and the fitted mixture.
+"""Stage: the planner without a model. What plain counts know before a moment, and the fitted mixture.
 
 `model` turns summed transitions into log-probabilities per feature (recent popularity at several half-lives,
 last interest, pair, several recent interests); `mixture` fits the weights that combine them, and the

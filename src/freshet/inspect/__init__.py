@@ -11,7 +11,7 @@ from freshet.inspect.explain import Explanation, explain
 from freshet.inspect.history import RunLine, history, outcome
 from freshet.inspect.listing import Listing, busiest_items, formed, listing
 from freshet.inspect.opened import Opened, open_release
-from freshet.inspect.status import Status, status
+from freshet.inspect.status import Status, cut_short, status
 
 __all__ = [
     "Diff",
@@ -24,6 +24,7 @@ __all__ = [
     "Status",
     "busiest_items",
     "compare",
+    "cut_short",
     "explain",
     "formed",
     "history",

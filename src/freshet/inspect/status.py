@@ -53,6 +53,7 @@ class Status:
         behind_days: days of the log that the current release has not seen.
         age_days: days between the current release's moment and today.
         running: a run is writing now.
+        cut_short: trained artifacts behind the current release whose training the clock ended.
     """
 
     release: Release | None
@@ -63,6 +64,7 @@ class Status:
     waiting: tuple[Waiting, ...]
     running: bool
     drives: Drives | None
+    cut_short: tuple[str, ...]
 
 
 def status(ws: Workspace, today: date) -> Status:
@@ -81,7 +83,24 @@ def status(ws: Workspace, today: date) -> Status:
         _waiting(ws),
         is_held(ws.root / "LEASE"),
         Drives.of(read_json(made.path / "mixture.json")) if made else None,
+        cut_short(ws, release) if release else (),
     )
+
+
+def cut_short(ws: Workspace, release: Release) -> tuple[str, ...]:
+    """Trained artifacts behind a release whose training the clock ended before its own end."""
+
+    def input_of(kind: str, version: str, name: str) -> str:
+        found = ws.store.find(kind, version) if version else None
+        return str(found.manifest["inputs"].get(name, "")) if found else ""
+
+    behind = (
+        ("models", release.model),
+        ("sequences", input_of("tables", release.table, "sequence")),
+        ("itemmodels", input_of("rankers", release.ranker, "itemmodel")),
+    )
+    found = [ws.store.find(kind, version) for kind, version in behind if version]
+    return tuple(f"{a.kind}/{a.version}" for a in found if a is not None and a.manifest.get("stopped"))
 
 
 def _size(ws: Workspace, snapshot: Snapshot) -> LogSize:

@@ -28,6 +28,16 @@ class About:
     interest: NDArray[np.int16]
     vectors: NDArray[np.float32]
 
+    def take(self, kept: NDArray[np.bool_]) -> About:
+        """The chosen items."""
+        chosen = np.flatnonzero(kept)
+        return About(
+            tuple(self.ids[i] for i in chosen),
+            tuple(self.titles[i] for i in chosen),
+            self.interest[kept],
+            self.vectors[kept],
+        )
+
 
 def about(interests: Path, assignment: Path, items: Path) -> About:
     """Read them from the folders of three artifacts.

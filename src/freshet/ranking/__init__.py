@@ -6,7 +6,7 @@ items in the order of their interests, `ranker` ranks those of one interest for 
 """
 
 from freshet.ranking.judging import Judged, Score, interval, judge
-from freshet.ranking.log import Engagements, engagements
+from freshet.ranking.log import UNSEEN, Engagements, engagements
 from freshet.ranking.prior import LITTLE, features, names, popularity
 from freshet.ranking.ranker import Ranked, Ranker
 from freshet.ranking.rows import Rows, rows
@@ -14,7 +14,26 @@ from freshet.ranking.shelves import Shelves, nearest, read, write
 from freshet.ranking.weighing import Histories, design, weigh
 
 __all__ = [
-    "LITTLE", "Engagements", "Histories", "Judged", "Ranked", "Ranker", "Rows", "Score", "Shelves", "design",
-    "engagements", "features", "interval", "judge", "names", "nearest", "popularity", "read", "rows", "weigh",
+    "LITTLE",
+    "UNSEEN",
+    "Engagements",
+    "Histories",
+    "Judged",
+    "Ranked",
+    "Ranker",
+    "Rows",
+    "Score",
+    "Shelves",
+    "design",
+    "engagements",
+    "features",
+    "interval",
+    "judge",
+    "names",
+    "nearest",
+    "popularity",
+    "read",
+    "rows",
+    "weigh",
     "write",
 ]  # fmt: skip

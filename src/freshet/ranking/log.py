@@ -50,6 +50,11 @@ class Engagements:
         first = np.where(self.first < day, self.first, UNSEEN).astype(np.int32)
         return Engagements(self.user[kept], self.time[kept], self.item[kept], first)
 
+    def among(self, kept: NDArray[np.bool_]) -> Engagements:
+        """The same, items numbered among the (V,) chosen ones; no other may be engaged."""
+        number = (np.cumsum(kept) - 1).astype(np.int32)
+        return Engagements(self.user, self.time, number[self.item], self.first[kept])
+
 
 def engagements(days: Sequence[Path], positive_sql: str, ids: Sequence[str]) -> Engagements:
     """All engagements of the days with the named items.

@@ -174,7 +174,7 @@ _OWN_CADENCE = re.compile(r"(hybrid|retrieval|counts|hybrid-live|counts-live)@(\
 class Able:
     """What a workspace does: has a planner, can train sequence models, mixes their score in, goes live."""
 
-    llm: bool
+    planner: bool
     trains: bool = True
     mixes: bool = False
     lives: bool = True
@@ -191,7 +191,7 @@ def named(names: Sequence[str], able: Able) -> tuple[Arm, ...]:
     found = {}
     for name in names:
         arm = _named(name)
-        if not able.llm and arm.planned:
+        if not able.planner and arm.planned:
             if name != "static":
                 raise ConfigError(
                     f"arm '{name}' needs a planner, and [planner] kind = \"counts\"",
@@ -211,11 +211,11 @@ def defaults(able: Able, cadences: Sequence[int]) -> list[str]:
         name
         for name, arm in ARMS.items()
         if name != same
-        and (able.llm or not arm.planned or name == "static")
+        and (able.planner or not arm.planned or name == "static")
         and (able.trains or not arm.sequence)
         and (able.lives or not arm.live or arm.scores == "popularity")
     ]
-    return names + [f"{'hybrid' if able.llm else 'counts'}@{days}d" for days in cadences]
+    return names + [f"{'hybrid' if able.planner else 'counts'}@{days}d" for days in cadences]
 
 
 def _named(name: str) -> Arm:

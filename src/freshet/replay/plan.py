@@ -100,8 +100,8 @@ def make_plan(
     span = (end.day - start.day).days
     every = every or max(refresh_days, -(-span // ORIGINS))
     names = list(arms) or defaults(able, _cadences(every, tune_every, span))
-    if able.llm and able.mixes and {"hybrid", "counts"} <= set(names) and "counts-sequence" not in names:
-        names.append("counts-sequence")  # else nothing tells what of the hybrid is the LLM's
+    if able.planner and able.mixes and {"hybrid", "counts"} <= set(names) and "counts-sequence" not in names:
+        names.append("counts-sequence")  # else nothing tells what of the hybrid is the planner's
     slower = [arm for arm in named(names, able) if (arm.days or every) % every]
     if slower:
         raise ConfigError(

@@ -66,6 +66,9 @@ def roll(room: Workspace, plan: Plan) -> list[Artifact]:
                 if found is None:
                     position = past.pass_through(run, at, position, key)
                     found = committed(room, "origins", key)
+                    for step in run.record.steps:
+                        if step.details.get("stopped"):
+                            reporter.say(f"{at}: the clock ended a training of {step.name} (max_seconds)")
                     reporter.say(_line(found, number, len(origins)))
                 else:
                     position = Position.of(found.manifest["position"])

@@ -106,14 +106,14 @@ def tune_if_due(
     mixes = room.config.sequence.use
     due = ("again",) if tuned is not None else ("once", "again")
     wanting = [arm for arm in plan.arms if arm.tuned in due]
-    llm = room.tuner is not None and any(arm.planned for arm in wanting)
+    tunes = room.tuner is not None and any(arm.planned for arm in wanting)
     sequence = any((mixes if arm.sequence is None else arm.sequence) for arm in wanting)
-    if not (llm or sequence):
+    if not (tunes or sequence):
         return tuned
     if tuned is not None and _age(tuned.day, known.as_of) < plan.tune_every:
         return tuned
     before = tuned or Tuned(str(known.as_of))
-    latest, failed = _tuned(room, run, known, counting) if llm else (before.latest, "")
+    latest, failed = _tuned(room, run, known, counting) if tunes else (before.latest, "")
     trained, missing = _trained(room, run, known, counting) if sequence else ("", "")
     trained = trained or before.latest_sequence  # an older one where a new one can't be trained
     return Tuned(

@@ -79,11 +79,11 @@ def _headline(subject: Subject) -> str:
 def _planner(subject: Subject) -> str:
     model = subject.model
     if model is None:
-        return "Counts only. No language model takes part in the ranking."
-    kind = model.manifest["settings"]["planner"]["kind"]
+        return "Counts only: no planner takes part in the ranking."
+    kind, mode = (model.manifest["settings"]["planner"][name] for name in ("kind", "mode"))
     if kind == "scratch":
         return (
-            "The planner is “scratch”: a small model made from this catalogue and log alone. "
+            f"The planner is “scratch”: a small {mode} transformer made from this catalogue and log alone. "
             "It has no world knowledge."
         )
     if kind == "fake":
@@ -130,6 +130,8 @@ def _changed(subject: Subject, last: Record | None) -> str:
     cost = words.money(last.money, last.currency)
     tokens = sum(step.tokens for step in last.steps)
     said.append(f"It took {words.seconds(last.seconds)}, {words.several(tokens, 'token')} and {cost}.")
+    if cut := inspect.cut_short(subject.ws, release):
+        said.append(f"The clock ended the training of {' and '.join(cut)} before its own end.")
     return " ".join(said)
 
 

@@ -12,7 +12,10 @@ WORDS = (
     ("successor", "the next interest that is novel to the person"),
     ("transition", "a context and the successor taken up after it, counted once per person and day"),
     ("evidence", "what recent transitions say about a context; it is put into the planner's prompt"),
-    ("planner", "what ranks successors beside plain counts: usually a fine-tuned language model"),
+    (
+        "planner",
+        "ranks successors beside plain counts: a small transformer, or a fine-tuned language model",
+    ),
     ("fused score", "planner and count scores combined by weights fitted on held-out transitions"),
     ("table", "for every context, the ranked successors; a release is a published table"),
     ("churn", "share of the top-5 successors that a refresh replaced"),

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from freshet import pipeline
 from freshet.config import Config
@@ -74,17 +74,20 @@ def run(
     return found
 
 
-def trained(ws: Workspace) -> dict[str, float]:
-    """Passes over the examples that each training has made, by step.
-
-    They end by `max_seconds` of the machine's time: only where none is cut short do figures follow from the
-    seed alone.
+def trained(ws: Workspace) -> dict[str, Any]:
+    """Of every step that trained: `trained` (passes over the examples), `steps` (of the optimiser, by
+    training), and in `stopped` those that the clock ended: none, unless the machine is very slow.
     """
-    return {
-        step.name: float(step.details.get("epochs", step.details.get("passes", 0.0)))
+    made = [
+        step
         for record in ws.ledger.records()
         for step in record.steps
         if step.name in ("tuning", "sequence", "ranker") and not step.cached
+    ]
+    return {
+        "trained": {s.name: float(s.details.get("epochs", s.details.get("passes", 0.0))) for s in made},
+        "steps": {s.name: {name: one["steps"] for name, one in s.details["trainings"].items()} for s in made},
+        "stopped": [s.name for s in made if s.details.get("stopped")],
     }
 
 

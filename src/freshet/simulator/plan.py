@@ -14,6 +14,8 @@ from freshet.workspace.experiments import check, parse_serves
 SECOND, HOUR, DAY = 1_000_000, 3_600_000_000, 86_400_000_000
 """Microseconds."""
 EXPERIMENT = "simulated"
+STEPS = {"tuning": 500, "sequence": 1500, "ranker": 300}
+"""Optimiser steps of one training, at most: about a minute each on two cores."""
 EVENTS, ITEMS = "world/events.parquet", "world/items.parquet"
 
 
@@ -61,20 +63,24 @@ class Plan:
         return Serves(1, "hybrid") if arm == "static" else parse_serves(arm)
 
 
-def chosen(plan: Plan, planner: str, seconds: float) -> dict[str, dict[str, Any]]:
+def chosen(plan: Plan, planner: str, max_steps: int = 0) -> dict[str, dict[str, Any]]:
     """What the workspace's `freshet.toml` says.
 
     Nothing slow is due during the experiment: what refreshes is the fast path. A table that has changed much
     after a month is what the experiment is about, so it does not wait for a person.
+
+    Args:
+        max_steps: of each training; 0 = those of `STEPS`.
     """
+    steps = {name: max_steps or most for name, most in STEPS.items()}
     local = planner != "counts"
     return {
         "events": {"files": [EVENTS], "items": ITEMS, "positive": "value >= 7"},
         "interests": {"count": plan.preset.interests},
         "planner": {"kind": planner},
-        "tuning": {"every_days": STALE + plan.days + 1, "max_seconds": seconds},
-        "sequence": {"use": local, "max_seconds": seconds / 2},
-        "ranker": {"use": True, "max_seconds": seconds / 4},
+        "tuning": {"every_days": STALE + plan.days + 1, "max_steps": steps["tuning"]},
+        "sequence": {"use": local, "max_steps": steps["sequence"]},
+        "ranker": {"use": True, "max_steps": steps["ranker"]},
         "table": {"max_churn": 1.0},
         "experiments": {
             "satisfied": "outcome in ('completed', 'liked')",

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from freshet import ranking, sequence
 from freshet.config import RankerConfig
 from freshet.errors import NotEnoughData
-from freshet.ports import RankingJob
+from freshet.ports import Budget, RankingJob
 from freshet.steps.lessons import FEWEST, Lessons
 from freshet.types import RankingWeights
 
@@ -54,10 +54,12 @@ class Held:
         earlier = day[day < self.first]
         return self.lessons.weigh(int(earlier[int(len(earlier) * (1 - HELD))]), self.first, None)
 
-    def job(self, config: RankerConfig) -> RankingJob:
+    def job(self, config: RankerConfig, budget: Budget) -> RankingJob:
         """What lies before `second`; what follows on `first` tells when to stop."""
         rows = self.lessons.rows
-        return self.lessons.job(config, self.offset, rows.take(rows.day < self.second), held=self.first)
+        return self.lessons.job(
+            config, budget, self.offset, rows.take(rows.day < self.second), held=self.first
+        )
 
     def judge(self, early: RankingWeights) -> tuple[dict[str, Any], dict[str, Any]]:
         """What the early model reaches on the last rows; weights for the full one, fitted on all held out."""

@@ -13,7 +13,7 @@ from scipy import sparse
 from freshet import events, interests, ranking
 from freshet.config import RankerConfig
 from freshet.errors import NotEnoughData
-from freshet.ports import RankingJob
+from freshet.ports import Budget, RankingJob
 from freshet.scales import Scales
 from freshet.steps.knowledge import Knowledge
 from freshet.steps.sources import committed
@@ -64,6 +64,7 @@ class Lessons:
     def job(
         self,
         config: RankerConfig,
+        budget: Budget,
         offset: NDArray[np.float64],
         rows: ranking.Rows,
         held: int | None = None,
@@ -92,7 +93,7 @@ class Lessons:
             vectors=self.vectors,
             later=None if held is None else np.flatnonzero(rows.day >= held),
             passes=passes,
-            max_seconds=config.max_seconds,
+            budget=budget,
             seed=config.seed,
         )
 
@@ -126,8 +127,13 @@ class Lessons:
         )
 
 
-def gather(ws: Workspace, known: Knowledge) -> Lessons:
-    """Read items and engagements as of a moment."""
+def gather(ws: Workspace, known: Knowledge, met: bool = False) -> Lessons:
+    """Read items and engagements as of a moment.
+
+    Args:
+        met: of the items that an event has named by then alone: a catalogue holds others too, among them what
+            comes later.
+    """
     formed = committed(ws, "interests", known.interests_version)
     counted = committed(ws, "transitions", known.version)
     assigned = committed(ws, "assignments", counted.manifest["inputs"]["assignment"])
@@ -136,6 +142,9 @@ def gather(ws: Workspace, known: Knowledge) -> Lessons:
     days = events.EventLog(ws.source).snapshot(known.as_of).days
     rule = events.parse(ws.config.events.positive).sql
     log = ranking.engagements([day.path for day in days], rule, about.ids)
+    if met:
+        named = log.first < ranking.UNSEEN
+        about, log = about.take(named), log.among(named)
     novelty = ws.config.transitions.novelty_days
     rows = ranking.rows(log, about.interest, RECENT, None if novelty == "ever" else novelty)
     return Lessons(

@@ -22,12 +22,15 @@ from freshet.steps.held_out import Held
 from freshet.steps.knowledge import Knowledge
 from freshet.steps.lessons import Lessons, gather
 from freshet.steps.sources import committed
+from freshet.steps.trainings import Trainings
 from freshet.types import AsOf
 from freshet.workspace import Run, Workspace, version_of
 
-CODE = 2
+CODE = 3
 
 MODEL, ITEMS = "model", "items"
+EARLY, FULL = "early", "full"
+"""Trainings: without the last rows, which it is judged on, and with them."""
 
 
 def for_release(ws: Workspace, run: Run, known: Knowledge) -> str:
@@ -77,14 +80,17 @@ def train(ws: Workspace, run: Run, known: Knowledge) -> Artifact:
         if found is not None:
             return found
         run.say("training the ranker of items")
-        lessons = gather(ws, known)
+        lessons = gather(ws, known, met=True)
         held = Held.of(lessons)
-        early, first = _trainer(ws).train(held.job(ws.config.ranker), run.progress("ranker"))
+        trainings, config = Trainings(run, step, ws.config.ranker), ws.config.ranker
+        early, first = _trainer(ws).train(held.job(config, trainings.budget(EARLY)), run.progress("ranker"))
+        trainings.end(EARLY, first)
         judged, weights = held.judge(early)
-        job = lessons.job(ws.config.ranker, held.offset, lessons.rows, passes=first.passes)
+        budget = trainings.budget(FULL)
+        job = lessons.job(config, budget, held.offset, lessons.rows, passes=first.passes)
         full, second = _trainer(ws).train(job, run.progress("ranker"))
-        step.add(first.usage + second.usage)
-        step.details = {"rows": second.rows, "passes": round(first.passes, 2), "judged": judged}
+        trainings.end(FULL, second)
+        step.details |= {"rows": second.rows, "passes": round(first.passes, 2), "judged": judged}
         with ws.store.create("itemmodels", key) as draft:
             sequence.write(sequence.SequenceModel(full.sequence), draft.path / MODEL)
             np.save(draft.path / "project.npy", full.project)
@@ -99,6 +105,7 @@ def train(ws: Workspace, run: Run, known: Knowledge) -> Artifact:
                 "settings": settings,
                 "inputs": {"transitions": known.version, "interests": known.interests_version},
                 "judged": judged,
+                **trainings.told(),
             }
         return committed(ws, "itemmodels", key)
 

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from freshet import counts, sequence
 from freshet.errors import ConfigError, NotEnoughData
-from freshet.ports import Artifact, SequenceJob, Sequences, SequenceTrainer
+from freshet.ports import Artifact, Budget, SequenceJob, Sequences, SequenceTrainer
 from freshet.steps.counting import Counting
 from freshet.steps.knowledge import Knowledge
 from freshet.steps.sources import committed
+from freshet.steps.trainings import Trainings
 from freshet.steps.tuning import ROOM, settled
 from freshet.transitions.pool import day_name
 from freshet.types import AsOf
@@ -78,17 +79,17 @@ def train(ws: Workspace, run: Run, known: Knowledge, counting: Counting) -> Arti
         if found is not None:
             return found
         run.say("training the sequence model")
+        trainings, trainer = Trainings(run, step, ws.config.sequence), _trainer(ws)
         with ws.store.create("sequences", key) as draft:
-            early, report = _trainer(ws).train(
-                _job(ws, known, counting, counting.held_since, 0.0), run.progress("sequence")
-            )
-            full, again = _trainer(ws).train(
-                _job(ws, known, counting, known.as_of, report.passes), run.progress("sequence")
-            )
+            job = _job(ws, known, counting, counting.held_since, 0.0, trainings.budget(EARLY))
+            early, report = trainer.train(job, run.progress("sequence"))
+            trainings.end(EARLY, report)
+            job = _job(ws, known, counting, known.as_of, report.passes, trainings.budget(FULL))
+            full, again = trainer.train(job, run.progress("sequence"))
+            trainings.end(FULL, again)
             for name, weights in ((EARLY, early), (FULL, full)):
                 sequence.write(sequence.SequenceModel(weights), draft.path / name)
-            step.add(report.usage + again.usage)
-            step.details = {
+            step.details |= {
                 "sequences": again.rows,
                 "passes": round(report.passes, 2),
                 "held_out": report.held_out,
@@ -99,6 +100,7 @@ def train(ws: Workspace, run: Run, known: Knowledge, counting: Counting) -> Arti
                 "settings": settings,
                 "inputs": {"transitions": known.version, "interests": known.interests_version},
                 "passes": report.passes,
+                **trainings.told(),
             }
         return committed(ws, "sequences", key)
 
@@ -137,14 +139,15 @@ def _popularity(known: Knowledge, moment: AsOf) -> NDArray[np.float64]:
     return np.log(counts.popularity_of(sums, len(known.interests)))
 
 
-def _job(ws: Workspace, known: Knowledge, counting: Counting, end: AsOf, passes: float) -> SequenceJob:
-    config = ws.config.sequence
+def _job(
+    ws: Workspace, known: Knowledge, counting: Counting, end: AsOf, passes: float, budget: Budget
+) -> SequenceJob:
     return SequenceJob(
         sequences=sequences(ws, known, counting, end),
         vectors=known.interests.vectors,
         passes=passes,
-        max_seconds=config.max_seconds,
-        seed=config.seed,
+        budget=budget,
+        seed=ws.config.sequence.seed,
     )
 
 

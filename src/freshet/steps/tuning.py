@@ -9,13 +9,14 @@ from numpy.typing import NDArray
 
 from freshet import counts, tuning
 from freshet.errors import GateFailed, NotEnoughData
-from freshet.ports import Artifact, Candidates, Tuner, TuningJob
+from freshet.ports import Artifact, Budget, Candidates, Tuner, TuningJob
 from freshet.prompts import NEXT, names, render
 from freshet.steps.counting import Counting
 from freshet.steps.knowledge import Knowledge
 from freshet.steps.late import FORERUNNER, MODEL, LatePlanner
 from freshet.steps.prompting import gather
 from freshet.steps.sources import committed
+from freshet.steps.trainings import Trainings
 from freshet.transitions.pool import day_name
 from freshet.types import AsOf, Context, ContextEvidence, Example, Prompt, Transitions, pack_contexts
 from freshet.workspace import Run, Workspace, version_of
@@ -79,14 +80,15 @@ def finetune(
     with run.step("tuning") as step:
         step.artifact, step.cached = f"models/{key}", model is not None
         if model is None:
+            trainings = Trainings(run, step, ws.config.tuning)
             with ws.store.create("models", key) as draft:
                 for folder, until in _trainings(ws, counting):
                     chosen = _chosen(ws, known, counting, until)
                     examples = _examples(ws, run, known, counting, withheld, chosen)
-                    job = _job(ws, known, counting, chosen, examples)
+                    job = _job(ws, known, counting, chosen, examples, trainings.budget(folder))
                     report = tuner.tune(job, draft.path / folder, run.progress("tuning"))
-                    step.add(report.usage)
-                step.details = {
+                    trainings.end(folder, report)
+                step.details |= {
                     "examples": report.examples,
                     "epochs": round(report.epochs, 2),
                     "base": report.base,
@@ -100,6 +102,7 @@ def finetune(
                     "examples": report.examples,
                     "base": report.base,
                     "relative": report.relative,
+                    **trainings.told(),
                 }
             model = committed(ws, "models", key)
     judged = LatePlanner(tuner, model, known.interests).forerunner
@@ -265,7 +268,12 @@ def _candidates(known: Knowledge, counting: Counting, chosen: Transitions) -> Ca
 
 
 def _job(
-    ws: Workspace, known: Knowledge, counting: Counting, chosen: Transitions, examples: Sequence[Example]
+    ws: Workspace,
+    known: Knowledge,
+    counting: Counting,
+    chosen: Transitions,
+    examples: Sequence[Example],
+    budget: Budget,
 ) -> TuningJob:
     config = ws.config.tuning
     return TuningJob(
@@ -277,7 +285,7 @@ def _job(
         learning_rate=config.learning_rate,
         batch_size=config.batch_size,
         lora_rank=config.lora_rank,
-        max_seconds=config.max_seconds,
+        budget=budget,
         seed=config.seed,
         candidates=_candidates(known, counting, chosen),
     )

@@ -22,7 +22,15 @@ from freshet.types.experiments import (
 from freshet.types.interests import Eligibility, Interests
 from freshet.types.keys import identity, item_key, user_key, user_number
 from freshet.types.outcomes import Outcomes
-from freshet.types.planning import Cost, Example, PlannerRows, Prompt, Ranking, TuningReport, Usage
+from freshet.types.planning import (
+    Cost,
+    Example,
+    PlannerRows,
+    Prompt,
+    Ranking,
+    TuningReport,
+    Usage,
+)
 from freshet.types.scoring import Fusion, Mixture, RankingWeights, Scores, SequenceWeights
 from freshet.types.serving import MOVE, REMEMBERED, Answer, Entry, Fact, History, ItemOffer, Offer
 from freshet.types.transitions import Sums, Transitions

@@ -84,7 +84,8 @@ class Example:
 class TuningReport:
     """What fine-tuning did: number of examples, passes, losses (nats per completion token), and cost.
 
-    `relative`: the planner's answers are relative to recent popularity (see `ports.Relative`).
+    `relative`: the planner's answers are relative to recent popularity (see `ports.Relative`). `steps` of the
+    optimiser were made; the clock ended training after `stopped_after` of them, None = it didn't.
     """
 
     examples: int
@@ -93,6 +94,8 @@ class TuningReport:
     usage: Usage
     base: str
     relative: bool = False
+    steps: int = 0
+    stopped_after: int | None = None
 
 
 @dataclass(slots=True)

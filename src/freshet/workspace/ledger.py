@@ -105,6 +105,15 @@ class Ledger:
             raise ArtifactError(f"there is no run '{run}'", hint="`freshet history` lists the runs")
         return _record(path)
 
+    def trainings(self, artifact: str) -> dict[str, dict[str, int | None]]:
+        """How the trainings of an artifact ended the first time: `steps` and `stopped_after`, by name."""
+        found: dict[str, dict[str, int | None]] = {}
+        for record in self.records():
+            for step in record.steps:
+                if step.artifact == artifact:
+                    found = step.details.get("trainings", {}) | found
+        return found
+
     def save(self, record: Record) -> None:
         write_json(self.folder / f"{record.id}.json", asdict(record))
 

@@ -38,7 +38,7 @@ class Workspace:
         root: the folder.
         config: its `freshet.toml`.
         store: where artifacts live.
-        tuner: makes and opens planners; None = plain counts, no LLM.
+        tuner: makes and opens planners; None = plain counts.
         reporter: who watches.
         wait: seconds a run waits for another one to end.
         log: the workspace whose events are read, where that is another one: a replay keeps its own artifacts.

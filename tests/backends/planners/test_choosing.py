@@ -80,7 +80,7 @@ def test_what_is_known_is_not_learned_to_be_unlikely(tuned) -> None:
     assert logp[KNOWN] > logp[NEVER] + 1.0
 
 
-def test_same_inputs_same_bytes_and_time_limit_stops(tmp_path: Path) -> None:
+def test_same_inputs_same_bytes(tmp_path: Path) -> None:
     job = replace(world(False), epochs=0.2)
     steps: list[tuple[int, int]] = []
     for name in ("one", "two"):
@@ -88,7 +88,5 @@ def test_same_inputs_same_bytes_and_time_limit_stops(tmp_path: Path) -> None:
     for path in (tmp_path / "one").iterdir():
         assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes(), path.name
     assert steps[-1][0] == steps[-1][1]
-    report = ScratchTuner(device="cpu").tune(replace(job, epochs=50, max_seconds=1e-3), tmp_path / "short")
-    assert report.epochs < 1
     with pytest.raises(NotEnoughData, match="no examples"):
         ScratchTuner(device="cpu").tune(replace(job, examples=[]), tmp_path / "none")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from freshet.ports import TuningJob
+from freshet.ports import Budget, TuningJob
 from freshet.prompts import names, render
 from freshet.types import Context, ContextEvidence, Example, Interests, Prompt, Successor
 
@@ -76,7 +76,7 @@ def job(
     epochs: float = 5,
     learning_rate: float = 5e-3,
     lora_rank: int = 0,
-    max_seconds: float = 120,
+    budget: Budget | None = None,
     seed: int = 0,
 ) -> TuningJob:
     return TuningJob(
@@ -88,7 +88,7 @@ def job(
         learning_rate=learning_rate,
         batch_size=32,
         lora_rank=lora_rank,
-        max_seconds=max_seconds,
+        budget=budget or Budget(),
         seed=seed,
     )
 

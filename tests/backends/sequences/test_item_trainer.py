@@ -9,7 +9,7 @@ import pytest
 
 from freshet.backends.sequences.item_trainer import ItemRecipe, TorchRankingTrainer
 from freshet.errors import NotEnoughData
-from freshet.ports import RankingJob
+from freshet.ports import Budget, RankingJob
 from freshet.sequence import SequenceModel
 
 torch = pytest.importorskip("torch")
@@ -33,7 +33,7 @@ def twins(rows: int, seed: int = 0) -> RankingJob:
         vectors=np.eye(8, dtype=np.float32),
         later=None,
         passes=15.0,
-        max_seconds=60.0,
+        budget=Budget(),
         seed=0,
     )
 

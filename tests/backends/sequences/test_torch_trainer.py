@@ -7,10 +7,11 @@ from dataclasses import astuple, replace
 import numpy as np
 import pytest
 
+from freshet.backends.clock import Clock
 from freshet.backends.planners import extras
 from freshet.backends.sequences.torch_trainer import Recipe, TorchSequenceTrainer
 from freshet.errors import MissingExtra, NotEnoughData
-from freshet.ports import SequenceJob, Sequences
+from freshet.ports import Budget, SequenceJob, Sequences
 from freshet.sequence import SequenceModel
 
 torch = pytest.importorskip("torch")
@@ -37,9 +38,11 @@ def chain(rows: int, seed: int = 0) -> Sequences:
     return Sequences(recent, following, known, prior, random.integers(0, 3, rows))
 
 
-def job(sequences: Sequences, passes: float = 0.0, seed: int = 0) -> SequenceJob:
+def job(
+    sequences: Sequences, passes: float = 0.0, seed: int = 0, budget: Budget | None = None
+) -> SequenceJob:
     vectors = np.random.default_rng(1).normal(size=(THINGS, 5)).astype(np.float32)
-    return SequenceJob(sequences, vectors, passes, 60.0, seed)
+    return SequenceJob(sequences, vectors, passes, budget or Budget(), seed)
 
 
 @pytest.mark.parametrize("layers", [1, 2])
@@ -48,7 +51,7 @@ def test_the_frozen_model_computes_what_was_trained(layers: int) -> None:
 
     sequences = chain(300)
     rows, recipe = Rows(sequences), replace(SMALL, layers=layers)
-    training = Training(recipe, job(sequences), rows, lambda done, total: None, 0.0)
+    training = Training(recipe, job(sequences), rows, lambda done, total: None, Clock(Budget()))
     network = training.for_passes(2.0)
     with torch.no_grad():
         wanted = rows.logits(network, torch.arange(300)).numpy()

@@ -1,1 +1,1 @@
-"""Planners: whatever ranks the next interest (a causal LM, counts without an LLM, a fake for tests)."""
+"""Planners: whatever ranks the next interest (a language model, `scratch`, counts, a fake)."""

@@ -9,13 +9,13 @@ learns what a context changes about it (an offset, as in logistic regression on 
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from freshet.backends.clock import Clock
 from freshet.backends.planners import wording
 from freshet.backends.planners.cost import Cost
 from freshet.backends.planners.folder import torch_module
@@ -50,7 +50,7 @@ def train_choice(
     """Train a model whose answers are labels, one token each, in place.
 
     Its answers are relative to popularity afterwards. Order and initialisation follow `job.seed`; training
-    ends after the recipe's passes, or after the step in which `job.max_seconds` is reached.
+    ends after the recipe's passes, or where `job.budget` says.
     """
     import torch
 
@@ -59,9 +59,10 @@ def train_choice(
     rows = wording.prompt_tokens(tokenizer, [example.prompt.text for example in job.examples])
     answers = wording.completion_tokens(tokenizer, names(job.interests.descriptions, job.mode))
     labels = torch.tensor([answer[0] for answer in answers])
-    steps = max(1, round(recipe.epochs * len(rows) / recipe.batch_size))
+    whole = max(1, round(recipe.epochs * len(rows) / recipe.batch_size))
+    steps, clock = job.budget.of(whole), Clock(job.budget)
     optimiser, losses, read, step = _optimiser(model, recipe), [], 0, 0
-    start, random = time.monotonic(), np.random.default_rng(job.seed)
+    random = np.random.default_rng(job.seed)
     torch_module(model).train()
     with threads_for(model):
         for batch in _batches(rows, recipe.batch_size, steps, random):
@@ -76,14 +77,21 @@ def train_choice(
             read += sum(len(rows[i]) for i in batch)
             step += 1
             progress(step, steps)
-            if time.monotonic() - start >= job.max_seconds:
+            if clock.ends(step < steps):
                 break
     torch_module(model).eval()
     told = tuple(round(float(np.mean(part)), 4) for part in np.array_split(losses, min(REPORTS, step)))
     scored = step * recipe.batch_size
     flops = Cost.of(model, len(labels)).training(read, read / scored / 2, scored)
     return TuningReport(
-        len(rows), recipe.epochs * step / steps, told, Usage(read, flops), "scratch", relative=True
+        len(rows),
+        recipe.epochs * step / whole,
+        told,
+        Usage(read, flops),
+        "scratch",
+        relative=True,
+        steps=step,
+        stopped_after=clock.stopped_after,
     )
 
 

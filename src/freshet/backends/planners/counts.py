@@ -1,4 +1,4 @@
-"""The planner without a language model: the counts' own distribution, behind the same port."""
+"""The planner without a model: the counts' own distribution, behind the same port."""
 
 from __future__ import annotations
 

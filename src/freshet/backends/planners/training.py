@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from freshet.backends.clock import Clock
 from freshet.backends.planners import wording
 from freshet.backends.planners.cost import Cost
 from freshet.backends.planners.quiet import quiet
@@ -53,18 +54,20 @@ def fine_tune(
     """Train on the job's examples; returns the model (wrapped by PEFT if `lora` is given) and the report.
 
     The order of examples and every initialisation follow `job.seed`. Training ends after the recipe's
-    passes, or after the step in which `job.max_seconds` is reached.
+    passes, or where `job.budget` says.
     """
     from transformers import PrinterCallback
     from trl.trainer.sft_config import SFTConfig
     from trl.trainer.sft_trainer import SFTTrainer
 
     rows = _rows(tokenizer, job)
-    steps = max(1, round(recipe.epochs * len(rows["input_ids"]) / recipe.batch_size))
+    size = len(rows["input_ids"])
+    steps = job.budget.of(math.ceil(recipe.epochs * math.ceil(size / recipe.batch_size)))
+    clock = Clock(job.budget)
     with quiet(), threads_for(model), tempfile.TemporaryDirectory() as scratch_folder:
         config = SFTConfig(
             output_dir=scratch_folder,
-            num_train_epochs=recipe.epochs,
+            max_steps=steps,
             per_device_train_batch_size=recipe.batch_size,
             learning_rate=recipe.learning_rate,
             lr_scheduler_type="cosine",
@@ -93,7 +96,7 @@ def fine_tune(
             args=config,
             train_dataset=_dataset(rows),
             processing_class=tokenizer,
-            callbacks=[_clock(job.max_seconds, progress)],
+            callbacks=[_counted(clock, progress)],
             peft_config=lora,
         )
         trainer.remove_callback(PrinterCallback)
@@ -102,7 +105,13 @@ def fine_tune(
     passes = float(trainer.state.epoch or 0.0)
     losses = tuple(round(float(entry["loss"]), 4) for entry in trainer.state.log_history if "loss" in entry)
     return trained, TuningReport(
-        len(job.examples), passes, losses, _usage(Cost.of(trained), rows, passes), base
+        len(job.examples),
+        passes,
+        losses,
+        _usage(Cost.of(trained), rows, passes),
+        base,
+        steps=clock.steps,
+        stopped_after=clock.stopped_after,
     )
 
 
@@ -139,13 +148,11 @@ def _usage(cost: Cost, rows: dict[str, list[list[int]]], passes: float) -> Usage
     )
 
 
-def _clock(max_seconds: float, progress: Progress) -> TrainerCallback:
-    """A callback that reports steps and ends training when the time is used up."""
+def _counted(clock: Clock, progress: Progress) -> TrainerCallback:
+    """A callback that reports steps and ends training where the clock says so."""
     from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-    start = time.monotonic()
-
-    class Clock(TrainerCallback):
+    class Counted(TrainerCallback):
         def on_step_end(
             self,
             args: TrainingArguments,  # noqa: ARG002
@@ -154,8 +161,8 @@ def _clock(max_seconds: float, progress: Progress) -> TrainerCallback:
             **_: object,
         ) -> None:
             progress(state.global_step, state.max_steps)
-            if time.monotonic() - start >= max_seconds:
+            if clock.ends(state.global_step < state.max_steps):
                 control.should_training_stop = True
                 control.should_log = True
 
-    return Clock()
+    return Counted()

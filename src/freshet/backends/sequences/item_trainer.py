@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from freshet.backends.clock import Clock
 from freshet.backends.planners.extras import need_local
 from freshet.backends.sequences.torch_trainer import FEWEST, Recipe, one_thread, usage_of
 from freshet.errors import NotEnoughData
@@ -70,7 +70,8 @@ class TorchRankingTrainer:
             if job.later is not None:
                 held[job.later] = True
             learned = job.take(np.flatnonzero(~held))
-            training = Training(self.recipe, job, rows(learned), progress, time.monotonic())
+            clock = Clock(job.budget)
+            training = Training(self.recipe, job, rows(learned), progress, clock)
             with torch.no_grad():
                 for network in (training.network, training.average):
                     network.norm[0] = self.recipe.calm
@@ -82,5 +83,5 @@ class TorchRankingTrainer:
             else:
                 network = training.for_passes(passes)
             usage = usage_of(network, job.recent, training.read)
-            report = SequenceReport(len(learned), passes, held_out, usage)
+            report = SequenceReport(len(learned), passes, held_out, usage, clock.steps, clock.stopped_after)
             return RankingWeights(network.frozen(), *outside(network, job.vectors)), report

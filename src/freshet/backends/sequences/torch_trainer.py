@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+from freshet.backends.clock import Clock
 from freshet.backends.planners.extras import need_local
 from freshet.errors import NotEnoughData
 from freshet.ports import Progress, SequenceJob, SequenceReport, silent
@@ -31,6 +31,7 @@ class Recipe:
         learning_rate, weight_decay, batch_size: of AdamW; norms and biases do not decay.
         average: of the weights over steps, the share that each step keeps.
         most_passes: over the rows, at most.
+        most_flops: spent on the search for the number of passes, at most, unless the job says how many steps.
         patience: checks (two a pass) without improvement that end the search for the number of passes.
     """
 
@@ -44,6 +45,7 @@ class Recipe:
     batch_size: int = 256
     average: float = 0.99
     most_passes: float = 20.0
+    most_flops: float = 4e12
     patience: int = 4
 
 
@@ -75,18 +77,20 @@ class TorchSequenceTrainer:
         from freshet.backends.sequences.training import Rows, Training
 
         with one_thread():
-            started = time.monotonic()
+            clock = Clock(job.budget)
             passes, held_out, spent = job.passes, None, 0.0
             if not job.passes:
                 cut = rows - rows // 5
                 earlier, later = job.sequences.take(slice(cut)), job.sequences.take(slice(cut, None))
-                search = Training(self.recipe, job, Rows(earlier), progress, started)
+                search = Training(self.recipe, job, Rows(earlier), progress, clock)
                 passes, held_out = search.until_no_better(Rows(later))
                 spent = search.read
-            training = Training(self.recipe, job, Rows(job.sequences), progress, started)
+            training = Training(self.recipe, job, Rows(job.sequences), progress, clock)
             network = training.for_passes(passes)
             usage = usage_of(network, job.sequences.recent, spent + training.read)
-            return network.frozen(), SequenceReport(rows, passes, held_out, usage)
+            return network.frozen(), SequenceReport(
+                rows, passes, held_out, usage, clock.steps, clock.stopped_after
+            )
 
 
 def usage_of(network: Network, recent: IntArray, read: float) -> Usage:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import math
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from freshet.backends.clock import Clock
 from freshet.backends.sequences.network import HIDDEN, Network, Shape
 from freshet.ports import Progress, RankingJob, SequenceJob, Sequences
 
@@ -43,11 +43,10 @@ class Training:
     """
 
     def __init__(
-        self, recipe: Recipe, job: SequenceJob | RankingJob, rows: Learned, progress: Progress, started: float
+        self, recipe: Recipe, job: SequenceJob | RankingJob, rows: Learned, progress: Progress, clock: Clock
     ) -> None:
         self.recipe, self.progress = recipe, progress
-        self._until = started + job.max_seconds
-        self._rows = rows
+        self._rows, self._budget, self._clock = rows, job.budget, clock
         self._random = torch.Generator().manual_seed(job.seed)
         with torch.random.fork_rng(devices=[]):  # the process's own random numbers stay as they were
             torch.manual_seed(job.seed)
@@ -63,20 +62,28 @@ class Training:
     def _steps_a_pass(self) -> int:
         return max(1, math.ceil(len(self._rows) / self.recipe.batch_size))
 
+    @property
+    def _flops_a_step(self) -> float:
+        """Forward and backward (three times the forward) of a batch, padding included."""
+        shape = self.network.shape
+        body = shape.layers * (4 * shape.width**2 + 2 * shape.width * shape.inner)
+        return 6.0 * self.recipe.batch_size * (body * shape.recent + shape.width * shape.vocabulary)
+
     def for_passes(self, passes: float) -> Network:
-        """The averaged network after so many passes over the rows."""
-        self._train(max(1, round(passes * self._steps_a_pass)), lambda: False)
+        """The averaged network after so many passes over the rows, or fewer where the budget ends them."""
+        self._train(round(passes * self._steps_a_pass), lambda: False)
         return self.average
 
     def until_no_better(self, held: Learned) -> tuple[float, float]:
         """(passes, nats per row) at which the averaged network did best on held-out rows."""
-        best, best_step, worse = math.inf, 1, 0
+        best, best_step, worse = math.inf, 0, 0
         every = max(1, self._steps_a_pass // 2)
 
         def enough() -> bool:
+            return self._step % every == 0 and judged()
+
+        def judged() -> bool:
             nonlocal best, best_step, worse
-            if self._step % every:
-                return False
             nats = self._judge(held)
             if nats < best - LEAST_GAIN:
                 best, best_step, worse = nats, self._step, 0
@@ -85,21 +92,28 @@ class Training:
                 worse += 1
             return worse >= self.recipe.patience
 
-        self._train(round(self.recipe.most_passes * self._steps_a_pass), enough)
+        steps = self.recipe.most_passes * self._steps_a_pass
+        if self._budget.steps is None:
+            steps = min(steps, self.recipe.most_flops / self._flops_a_step)
+        self._train(round(steps), enough)
+        if not best_step:  # it ended before the first check
+            judged()
         return best_step / self._steps_a_pass, best
 
     def _train(self, steps: int, enough: Callable[[], bool]) -> None:
+        steps = self._budget.of(steps)
         with torch.random.fork_rng(devices=[]):
             torch.random.set_rng_state(self._dropping)
             order, place = torch.empty(0, dtype=torch.int64), 0
-            while self._step < steps and (self._step == 0 or time.monotonic() < self._until):
+            while self._step < steps:
                 if place >= len(order):
                     order, place = self._rows.order(self._random), 0
                 chosen = order[place : place + self.recipe.batch_size]
                 place += len(chosen)
                 self._learn(chosen)
                 self.progress(self._step, steps)
-                if enough():
+                done = enough() or self._step == steps
+                if self._clock.ends(not done) or done:
                     break
 
     def _learn(self, chosen: Tensor) -> None:

@@ -8,10 +8,10 @@ from typing import Any
 from freshet.replay.figures.choice import Choice
 from freshet.replay.figures.differences import negated, not_below, reference, verdict
 from freshet.replay.figures.questions import answer, questions
-from freshet.replay.figures.wording import points, rate, signed, span
+from freshet.replay.figures.wording import PLANNER, points, rate, signed, span
 
-WITH_LLM = ("hybrid", "retrieval", "finetune")
-"""How names of arms begin that have a language model wherever they are compared."""
+PLANNED = ("hybrid", "retrieval", "finetune")
+"""How names of arms begin that have a planner wherever they are compared."""
 
 LEAVE = "Leave it as it is: nothing that is refreshed was shown to do better than the first day's table."
 
@@ -34,14 +34,15 @@ def recommend(
         `headline`: what to do. `text`: that with the reasons. `arm`, `every_days`, `tune_days`, `shown`
         (whether no other arm can be better by the margin), `needed` transitions otherwise, `questions`.
     """
+    planner = str(log.get("planner", PLANNER))
     every, tune = _cadence(choice.arm, arms[choice.arm]["tables"], log)
     told = [
-        answer(question, differences[f"{question.a}_vs_{question.b}"])
+        answer(question, differences[f"{question.a}_vs_{question.b}"], planner)
         for question in questions(bool(log.get("mixed")))
         if f"{question.a}_vs_{question.b}" in differences
     ]
-    llm = any(arm.startswith(WITH_LLM) for arm in arms)
-    opening = headline(choice.arm, every, tune, llm)
+    compared = any(arm.startswith(PLANNED) for arm in arms)
+    opening = headline(choice.arm, every, tune, planner if compared else "")
     moved = drifting(drift) if drift else ""
     slower = _slower(arms, differences, log, margin)
     reasons = [
@@ -69,9 +70,9 @@ def recommend(
     }
 
 
-def headline(arm: str, every: float | None, tune: float | None, llm: bool = True) -> str:
-    """What to do, in a sentence; `llm`: whether a language model was among what was compared."""
-    without = ": no language model was shown to be worth its cost." if llm else "."
+def headline(arm: str, every: float | None, tune: float | None, planner: str = PLANNER) -> str:
+    """What to do, in a sentence; `planner`: what it is called, '' = none was compared."""
+    unpaid = f": {planner} was not shown to be worth its cost." if planner else "."
     fresh, tuned = span(every or 1), span(tune or 1)
     tuning = f"tune the model {tuned}" if tune else "tune the model once"
     return {
@@ -85,9 +86,9 @@ def headline(arm: str, every: float | None, tune: float | None, llm: bool = True
         "hybrid-cost": f"Refresh the table when staleness costs more (here {fresh} on average) and {tuning}.",
         "hybrid-plain": f"Refresh the table {fresh} and {tuning}, without the sequence score in the mixture.",
         "hybrid-sequence": f"Refresh the table {fresh}, {tuning}, with the sequence score in the mixture.",
-        "counts": f"Run plain counts, refreshed {fresh}{without}",
-        "counts-live": f"Run plain counts with live signals, refreshed {fresh}{without}",
-        "counts-sequence": f"Run counts with the sequence score, refreshed {fresh}; no language model.",
+        "counts": f"Run plain counts, refreshed {fresh}{unpaid}",
+        "counts-live": f"Run plain counts with live signals, refreshed {fresh}{unpaid}",
+        "counts-sequence": f"Run counts with the sequence score, refreshed {fresh}{unpaid}",
         "sequence": "Run the sequence model: no table was shown to be better.",
         "popularity": "Offer what is popular of late: nothing that costs more was shown to be better.",
         "last-successor": "Offer what most often followed: nothing that costs more was shown to be better.",

@@ -12,7 +12,10 @@ from freshet.replay.figures.wording import nats, points
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question that arm `a` minus arm `b` answers; `says` has a sentence for every verdict on hit@5."""
+    """A question that arm `a` minus arm `b` answers; `says` has a sentence for every verdict on hit@5.
+
+    `{planner}` in words stands for what the planner is called, `{Planner}` at the beginning of a sentence.
+    """
 
     name: str
     asked: str
@@ -23,26 +26,26 @@ class Question:
 
 _COUNTS = Question(
     "planner",
-    "Does the LLM beat plain counts?",
+    "Does {planner} beat plain counts?",
     "hybrid",
     "counts",
     {
-        "better": "The LLM beats plain counts",
-        "same": "Counts win here: the LLM adds nothing that matters",
-        "unclear": "Counts win here: no gain by the LLM can be shown",
-        "worse": "Counts win here: the LLM makes the ranking worse",
+        "better": "{Planner} beats plain counts",
+        "same": "Counts win here: {planner} adds nothing that matters",
+        "unclear": "Counts win here: no gain by {planner} can be shown",
+        "worse": "Counts win here: {planner} makes the ranking worse",
     },
 )
 _SEQUENCE = Question(
     "planner beside a sequence model",
-    "Does the LLM add to counts with a sequence score?",
+    "Does {planner} add to counts with a sequence score?",
     "hybrid-sequence",
     "counts-sequence",
     {
-        "better": "With the sequence score in the mixture the LLM still adds to it",
-        "same": "With the sequence score in the mixture the LLM adds nothing that matters",
-        "unclear": "With the sequence score in the mixture no gain by the LLM can be shown",
-        "worse": "With the sequence score in the mixture the LLM makes the ranking worse",
+        "better": "With the sequence score in the mixture {planner} still adds to it",
+        "same": "With the sequence score in the mixture {planner} adds nothing that matters",
+        "unclear": "With the sequence score in the mixture no gain by {planner} can be shown",
+        "worse": "With the sequence score in the mixture {planner} makes the ranking worse",
     },
 )
 _PATHS = (
@@ -139,12 +142,12 @@ _BESIDES = (
         },
     ),
     _live("live signals", "Do live signals pay?", "hybrid"),
-    _live("live signals without the LLM", "Do live signals pay on top of plain counts?", "counts"),
+    _live("live signals without the planner", "Do live signals pay on top of plain counts?", "counts"),
 )
 
 
 def questions(mixed: bool) -> tuple[Question, ...]:
-    """All questions; what the LLM adds is asked of arms that differ by its score alone.
+    """All questions; what the planner adds is asked of arms that differ by its score alone.
 
     Args:
         mixed: whether the workspace's own mixture, and so that of `hybrid`, holds the sequence score.
@@ -154,17 +157,22 @@ def questions(mixed: bool) -> tuple[Question, ...]:
     return *_PATHS, _COUNTS, _SEQUENCE, *_BESIDES
 
 
-def answer(question: Question, difference: Mapping[str, Any]) -> dict[str, Any]:
-    """`{name, question, answer, verdict, difference}`: the verdict on hit@5, figures in the answer."""
+def answer(question: Question, difference: Mapping[str, Any], planner: str) -> dict[str, Any]:
+    """`{name, question, answer, verdict, difference}`: the verdict on hit@5, figures in the answer.
+
+    Args:
+        planner: what the planner is called, as `the small label transformer`.
+    """
     verdict = difference["verdict"]["hit_at_5"]
-    said = question.says[verdict]
+    names = {"planner": planner, "Planner": planner[:1].upper() + planner[1:]}
+    said = question.says[verdict].format(**names)
     figures = (
         f"hit@5 of {question.a} minus {question.b}: {points(difference['hit_at_5'])}; "
         f"nll {nats(difference['nll'])}"
     )
     return {
         "name": question.name,
-        "question": question.asked,
+        "question": question.asked.format(**names),
         "answer": f"{said}{_but(verdict, difference['verdict']['nll'])} ({figures}).",
         "verdict": verdict,
         "difference": f"{question.a}_vs_{question.b}",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from freshet.replay.figures.wording import listed, points, rate, span
+from freshet.replay.figures.wording import PLANNER, listed, points, rate, span
 
 Line = Mapping[str, Any]
 
@@ -118,9 +118,10 @@ def _counts(found: Mapping[str, Any], chosen: Line) -> list[str]:
     plain = found["counts"]
     if plain is None:
         return []
+    planner = found["log"].get("planner", PLANNER)
     figures = f"counts minus {chosen['arm']}: {points(plain['difference'])}"
     if plain["as_good"] or plain["verdict"] == "better":
-        return [f"Plain counts, without a language model, are as good ({figures})."]
+        return [f"Plain counts, without {planner}, are as good ({figures})."]
     if plain["verdict"] == "worse":
         return [f"Plain counts are worse ({figures})."]
     return [f"Whether plain counts would do can't be told ({figures})."]

@@ -54,8 +54,8 @@ def summarise(
     Args:
         judged, states, costs: the frames of docs/replay.md.
         log: `interests` (N), `from`, `to` (ISO days, `to` excluded), `every_days`, `tune_days`,
-            `horizon_days`; `mixed` where the mixture of `hybrid` holds the sequence score; more keys, such as
-            a name or a currency, are passed on.
+            `horizon_days`; `mixed` where the mixture of `hybrid` holds the sequence score;
+            `planner`: what it is called; more keys, such as a name or a currency, are passed on.
         drift: what `freshet drift` found: `jaccard`, `null`, `z`, `n` and more; passed on.
         seed: of the resamples of users; the same seed gives the same document.
         margin: of non-inferiority in hit@5, as a share.

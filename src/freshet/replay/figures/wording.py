@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+PLANNER = "the planner"
+"""What it is called where a document doesn't say."""
+
 
 def rate(estimate: Mapping[str, Any]) -> str:
     """`20.5 % [19.8, 21.2]`."""
