@@ -11,6 +11,8 @@ from freshet.durable import read_json
 from freshet.events import EventLog, Snapshot
 from freshet.inspect.drives import Drives
 from freshet.inspect.opened import artifact
+from freshet.steps.gating import key_of
+from freshet.tuning import Gate, gates_of
 from freshet.types import AsOf
 from freshet.workspace import Release, Workspace
 from freshet.workspace.lease import is_held
@@ -53,6 +55,7 @@ class Status:
         behind_days: days of the log that the current release has not seen.
         age_days: days between the current release's moment and today.
         running: a run is writing now.
+        gates: those of the current release's model, as judged under today's `[gates]`; none where it was not.
     """
 
     release: Release | None
@@ -63,6 +66,7 @@ class Status:
     waiting: tuple[Waiting, ...]
     running: bool
     drives: Drives | None
+    gates: tuple[Gate, ...]
 
 
 def status(ws: Workspace, today: date) -> Status:
@@ -81,7 +85,13 @@ def status(ws: Workspace, today: date) -> Status:
         _waiting(ws),
         is_held(ws.root / "LEASE"),
         Drives.of(read_json(made.path / "mixture.json")) if made else None,
+        _gates(ws, release.model) if release else (),
     )
+
+
+def _gates(ws: Workspace, model: str) -> tuple[Gate, ...]:
+    found = ws.store.find("gates", key_of(ws, model))
+    return gates_of(found.manifest["report"]) if found is not None else ()
 
 
 def _size(ws: Workspace, snapshot: Snapshot) -> LogSize:

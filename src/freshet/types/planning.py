@@ -84,7 +84,7 @@ class Example:
 class TuningReport:
     """What fine-tuning did: number of examples, passes, losses (nats per completion token), and cost.
 
-    `relative`: the planner's answers are relative to recent popularity (see `ports.Relative`).
+    `relative`: the planner's answers are relative to recent popularity (see `ports.Abilities`).
     """
 
     examples: int

@@ -16,8 +16,10 @@ from freshet.backends.planners import folder, wording
 from freshet.backends.planners.answers import best
 from freshet.backends.planners.bulk import trie
 from freshet.backends.planners.extras import need_local
+from freshet.backends.planners.tables import token_tables
 from freshet.backends.planners.threads import threads_for
 from freshet.errors import PlannerError
+from freshet.ports import Abilities, Planner
 from freshet.prompts import names
 from freshet.types import Interests, Prompt, Ranking, Usage
 
@@ -35,8 +37,13 @@ def version_of(model: Path, interests: Interests, beam: int) -> str:
     return hashlib.sha256("\0".join(decides).encode()).hexdigest()[:16]
 
 
-class LocalPlanner:
-    """Ranks names by constrained search, and writes freely for the exact-match gate.
+def abilities_of(card: folder.Card) -> Abilities:
+    """A local model always writes; labels are names of one token each, in label mode."""
+    return Abilities(generates=True, labels=card.mode == "label", relative=card.relative)
+
+
+class LocalPlanner(Planner):
+    """Ranks names by constrained search; without the constraint it shows whether it has kept the form.
 
     Args:
         model: a folder that a tuner wrote.
@@ -62,11 +69,16 @@ class LocalPlanner:
 
             self._engine = Engine(self._model, self._trie)
         self._version = version_of(model, interests, beam)
+        self._abilities = abilities_of(card)
         self._lock = Lock()  # while it ranks, the model attends in another way
 
     @property
     def version(self) -> str:
         return self._version
+
+    @property
+    def abilities(self) -> Abilities:
+        return self._abilities
 
     @property
     def note(self) -> str:
@@ -115,6 +127,21 @@ class LocalPlanner:
                 kept = answer[: answer.index(end)] if end in answer else answer
                 texts[row] = str(self._tokenizer.decode(kept)).strip()
         return texts
+
+    def label_mass(self, prompts: Sequence[Prompt]) -> NDArray[np.float64]:
+        if not self._abilities.labels:
+            return super().label_mass(prompts)
+        from freshet.backends.planners.bulk.plain import PlainReader
+
+        labels = [tokens[0] for tokens in wording.completion_tokens(self._tokenizer, self.names)]
+        words = np.arange(len(token_tables(self._model)[-1]))
+        mass = np.empty(len(prompts))
+        for rows, tokens in self._batches(prompts):
+            with self._lock, threads_for(self._model):
+                logits, _ = PlainReader(self._model, words).logits(tokens.tolist())
+            share = logits.double().softmax(dim=1)[:, labels].sum(dim=1)
+            mass[rows] = share.clamp(max=1.0).cpu().numpy()
+        return mass
 
     def _tokens(self, prompts: Sequence[Prompt]) -> list[list[int]]:
         """Tokens of each prompt, checked to leave room for an answer."""
