@@ -155,10 +155,11 @@ def judge(
     failures += missed
 
     forecast = forecast_of(logp, held.known, base, relative=relative)
-    best = max(popular, key=lambda one: float(_own(one, held).sum()))
-    gates.append(tuning.gain_gate("popularity", _gain(_own(forecast, held) - _own(best, held), held)))
-    gain, reason = _beside_counts(forecast, sample)
+    gain, reason = over_popularity(forecast, sample)
+    gates.append(tuning.gain_gate("popularity", gain, reason=reason))
+    gain, reason = beside_counts(forecast, sample)
     gates.append(tuning.gain_gate("counts", gain, config.gain_over_counts, reason))
+    best = max(popular, key=lambda one: float(_own(one, held).sum()))
     shown = {"planner": first, "popularity": best, "counts": sample.counted}
     return tuning.GateReport(
         tuple(gates),
@@ -236,6 +237,12 @@ def _users_of(window: Window, share: int) -> Transitions:
     return taken
 
 
+def _features(held: Transitions, *logp: NDArray[np.float64]) -> counts.Held:
+    """Held-out transitions with scores (n, N) as features."""
+    features = np.where(held.known[:, None, :], 0.0, np.stack(logp, axis=1))
+    return counts.Held(features.astype(np.float32), held.known, held.successor, held.user)
+
+
 def _own(logp: NDArray[np.float64], held: Transitions) -> NDArray[np.float64]:
     """(n,) log-probability of what came next."""
     return np.asarray(logp[np.arange(len(held)), held.successor])
@@ -245,15 +252,34 @@ def _gain(change: NDArray[np.float64], held: Transitions) -> tuple[float, float,
     return counts.mean_by_user(change.round(DIGITS), held.user)
 
 
-def _beside_counts(
+def over_popularity(
     forecast: NDArray[np.float64], sample: Sample
 ) -> tuple[tuple[float, float, float] | None, str]:
-    """What the planner adds to the counts in the mixture, by weights fitted on other users' transitions."""
+    """What the planner's forecast (n, N) gains over popularity, and why that can't be told where it is None.
+
+    Popularity may do its best, so that a planner which only repeats or sharpens it gains nothing: of the
+    half-lives the best one, to the power that fits these very transitions.
+    """
     held = sample.held
-    features = np.stack([sample.counted, forecast], axis=1)
-    features[np.broadcast_to(held.known[:, None, :], features.shape)] = 0.0
-    both = counts.Held(features.astype(np.float32), held.known, held.successor, held.user)
-    alone = counts.Held(both.features[:, :1], held.known, held.successor, held.user)
+    try:
+        best = [
+            counts.log_likelihood(rows, counts.fit(("popularity",), [rows]).weights)
+            for rows in (_features(held, one) for one in sample.popularity)
+        ]
+    except NotEnoughData as error:
+        return None, error.message
+    return _gain(_own(forecast, held) - max(best, key=lambda one: float(one.sum())), held), ""
+
+
+def beside_counts(
+    forecast: NDArray[np.float64], sample: Sample
+) -> tuple[tuple[float, float, float] | None, str]:
+    """What the planner adds to the counts in the mixture, and why that can't be told where it is None.
+
+    Both weights are fitted on other users' transitions than they are judged on.
+    """
+    held = sample.held
+    both, alone = _features(held, sample.counted, forecast), _features(held, sample.counted)
     part = np.unique(held.user, return_inverse=True)[1] % FOLDS
     change = np.zeros(len(held))
     try:
