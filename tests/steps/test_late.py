@@ -41,6 +41,9 @@ class Opens(FakeTuner):
     def version(self, model: Path, interests: Interests) -> str:
         return self.planner.version
 
+    def abilities(self, model: Path, interests: Interests) -> Abilities:
+        return self.planner.abilities
+
     def open(self, model: Path, interests: Interests) -> FakePlanner:
         return self.planner
 

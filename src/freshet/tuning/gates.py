@@ -31,6 +31,9 @@ FORM = 400
 EXAMPLES = 5
 """Failures of one gate that are shown to the reviewer."""
 
+ORDER = ("exact_match", "label_reach", "label_mass", "recall", "gain_over_popularity", "gain_over_counts")
+"""All gates, in the order in which they are told."""
+
 Consequence = Literal["halt", "leave-out"]
 """Of failing: the run waits for a person, or counts rank without the planner."""
 
@@ -140,8 +143,8 @@ class GateReport:
 
 
 def gates_of(report: dict[str, Any]) -> tuple[Gate, ...]:
-    """The gates of a stored report."""
-    return tuple(Gate(name, **gate) for name, gate in report["gates"].items())
+    """The gates of a stored report, form first."""
+    return tuple(Gate(name, **report["gates"][name]) for name in sorted(report["gates"], key=ORDER.index))
 
 
 def answers(planner: Planner, prompts: Sequence[Prompt], interests: int) -> NDArray[np.float64]:

@@ -53,7 +53,7 @@ class LocalPlanner(Planner):
 
     Raises:
         ArtifactError: the folder is missing or damaged.
-        PlannerError: the tokenizer can't tell two interests apart, or doesn't know a word.
+        PlannerError: the tokenizer can't tell two interests apart, doesn't know a word, or cuts up a label.
     """
 
     def __init__(self, model: Path, interests: Interests, beam: int = 16, device: str = "auto") -> None:
@@ -62,7 +62,14 @@ class LocalPlanner(Planner):
         self._model, self._tokenizer = folder.load(model, device)
         self.beam = beam
         self.names = names(interests.descriptions, card.mode)
-        self._trie = trie.build(wording.completion_tokens(self._tokenizer, self.names))
+        completions = wording.completion_tokens(self._tokenizer, self.names)
+        self._trie = trie.build(completions)
+        self._labels = [tokens[0] for tokens in completions]
+        if card.mode == "label" and any(len(tokens) != 2 for tokens in completions):  # the label and the end
+            raise PlannerError(
+                "the model's tokenizer does not hold a label as one token",
+                hint="the folder was not tuned in label mode: run `freshet finetune`",
+            )
         self._engine: Engine | None = None
         if self._trie.branches:
             from freshet.backends.planners.bulk.engine import Engine
@@ -133,13 +140,12 @@ class LocalPlanner(Planner):
             return super().label_mass(prompts)
         from freshet.backends.planners.bulk.plain import PlainReader
 
-        labels = [tokens[0] for tokens in wording.completion_tokens(self._tokenizer, self.names)]
         words = np.arange(len(token_tables(self._model)[-1]))
         mass = np.empty(len(prompts))
         for rows, tokens in self._batches(prompts):
             with self._lock, threads_for(self._model):
                 logits, _ = PlainReader(self._model, words).logits(tokens.tolist())
-            share = logits.double().softmax(dim=1)[:, labels].sum(dim=1)
+            share = logits.double().softmax(dim=1)[:, self._labels].sum(dim=1)
             mass[rows] = share.clamp(max=1.0).cpu().numpy()
         return mass
 
