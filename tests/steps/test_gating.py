@@ -213,7 +213,7 @@ def test_a_gate_of_form_that_can_not_run_fails(judging: Judging, mode: str, gate
     assert record.outcome == "waiting"
     found = gates(record)[gate]
     assert (found.value, found.passed) == (None, False)
-    assert "cannot" in found.reason
+    assert "abilities" in found.reason
 
 
 def test_other_settings_of_gates_judge_anew(judging: Judging) -> None:
@@ -254,9 +254,8 @@ def test_the_weight_beside_counts_is_fitted_on_other_users() -> None:
     mixed, _ = gating.beside_counts(lies, sample)
     assert mixed is not None
     assert mixed[0] < gain[0] * 0.7
-    noise, _ = gating.beside_counts(rng.normal(size=even.shape), sample)
-    assert noise is not None
-    assert noise[1] <= 0
+    noise = [gating.beside_counts(rng.normal(size=even.shape), sample)[0] for _ in range(20)]
+    assert np.mean([gain[0] for gain in noise if gain]) < 0  # on what it was fitted on, it could only gain
 
 
 def test_what_a_planner_leaves_open_is_answered_by_popularity() -> None:

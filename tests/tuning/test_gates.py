@@ -130,8 +130,19 @@ def test_what_applies_and_cannot_be_measured_fails_and_says_why() -> None:
     for gate in (written, mass, gain_gate("counts", None, "halt", "too few transitions")):
         assert (gate.value, gate.halts) == (None, True)
         assert gate.measured == "not measured"
-    assert "planner oracle cannot write freely" in written.verdict
-    assert "planner oracle cannot tell how much probability lies on labels" in mass.verdict
+    assert "the planner's abilities don't say `generates`" in written.verdict
+    assert "the planner's abilities don't say `labels`" in mass.verdict
+
+
+def test_a_planner_that_breaks_down_when_it_is_asked_fails() -> None:
+    class Breaks(Oracle):
+        abilities = Abilities(generates=True)
+
+        def generate(self, prompts: Sequence[Prompt]) -> list[str]:
+            raise PlannerError("the model's scores are not finite")
+
+    gate, _ = exact_match(Breaks(ANSWERS, ROWS), PROMPTS, NAMES, 0.9)
+    assert (gate.halts, gate.reason) == (True, "the model's scores are not finite")
 
 
 @pytest.mark.parametrize(("mass", "passes"), [(0.9, True), (0.89, False)])

@@ -167,7 +167,7 @@ def exact_match(
     planner: Planner, prompts: Sequence[Prompt], names: Sequence[str], least: float
 ) -> tuple[Gate, list[dict[str, str]]]:
     """How often free writing is a name, and examples where it isn't."""
-    written, reason = _asked(planner.generate, prompts)
+    written, reason = _asked(planner.abilities.generates, "generates", planner.generate, prompts)
     if written is None:
         return Gate("exact_match", None, least, passed=False, reason=reason), []
     allowed = set(names)
@@ -194,7 +194,7 @@ def label_gates(
         bool(reached.all()),
         reason=f"never answered: {lost}" if lost else "",
     )
-    mass, reason = _asked(planner.label_mass, prompts)
+    mass, reason = _asked(planner.abilities.labels, "labels", planner.label_mass, prompts)
     if mass is None:
         return reach, Gate("label_mass", None, least, passed=False, reason=reason)
     share = float(mass.mean())
@@ -247,8 +247,12 @@ def recall(scores: NDArray[np.float64], held: Transitions) -> float:
     return float((answered & (first == held.successor)).mean())
 
 
-def _asked(ask: Callable[[Sequence[Prompt]], T], prompts: Sequence[Prompt]) -> tuple[T | None, str]:
+def _asked(
+    able: bool, ability: str, ask: Callable[[Sequence[Prompt]], T], prompts: Sequence[Prompt]
+) -> tuple[T | None, str]:
     """The answer, or None and why there is none."""
+    if not able:
+        return None, f"the planner's abilities don't say `{ability}`"
     try:
         return ask(prompts), ""
     except PlannerError as error:
