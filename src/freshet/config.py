@@ -203,8 +203,18 @@ class GatesConfig(_Section):
         le=1,
         description="least share of unconstrained outputs that equal a description",
     )
+    label_mass: float = Field(
+        0.90,
+        ge=0,
+        le=1,
+        description="least share of the next token's probability, unconstrained, that lies on labels",
+    )
     recall: float = Field(
         0.015, ge=0, le=1, description="least test recall; raised to 2/N where chance is higher"
+    )
+    gain_over_counts: Literal["leave-out", "halt"] = Field(
+        "leave-out",
+        description="where the planner adds nothing to counts: let counts rank, or wait for a person",
     )
     sample: int = Field(2000, ge=10, description="held-out transitions judged, at most")
 

@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from freshet.checksums import verify
+from freshet.errors import PlannerError
 from freshet.types import (
     BoolArray,
     CadenceDecision,
@@ -41,8 +42,30 @@ def silent(done: int, total: int) -> None:
     """A Progress that shows nothing."""
 
 
+@dataclass(frozen=True, slots=True)
+class Abilities:
+    """What a planner can do beside ranking, and how its answers are to be read.
+
+    Whoever wraps a planner hands its abilities on. A gate that needs one that is missing fails.
+
+    Attributes:
+        generates: it can `generate`, which the exact-match gate of description mode needs.
+        labels: it can tell its `label_mass`, which the gates of label mode need.
+        relative: its probabilities say what a context changes about popularity, which then multiplies them;
+            otherwise they say what comes next.
+    """
+
+    generates: bool = False
+    labels: bool = False
+    relative: bool = False
+
+
 class Planner(Protocol):
-    """Ranks successors for contexts."""
+    """Ranks successors for contexts.
+
+    A class that derives from this one needs `version`, `rank` and `size`; all else has a default, which says
+    that there is nothing more to it.
+    """
 
     @property
     def version(self) -> str:
@@ -58,40 +81,46 @@ class Planner(Protocol):
     def size(self, prompts: Sequence[Prompt]) -> Usage:
         """Expected cost of ranking these prompts together, for the plan that is shown before a run."""
 
-
-@runtime_checkable
-class Generator(Protocol):
-    """Optional ability of a planner: write freely, which is what the exact-match gate measures."""
-
-    def generate(self, prompts: Sequence[Prompt]) -> list[str]:
-        """Unconstrained greedy text of each prompt, without the prompt."""
-
-
-@runtime_checkable
-class Noted(Protocol):
-    """Optional ability of a planner or a state: say what a person should know before it is used."""
+    @property
+    def abilities(self) -> Abilities:
+        """What it can do beside ranking."""
+        return Abilities()
 
     @property
     def note(self) -> str:
-        """A line of text, or '' where there is nothing to say."""
-
-
-@runtime_checkable
-class Relative(Protocol):
-    """Optional ability of a planner: answer relative to popularity, which then multiplies what it says."""
-
-    @property
-    def relative(self) -> bool:
-        """Whether its probabilities say what a context changes about popularity, not what comes next."""
-
-
-@runtime_checkable
-class Refitted(Protocol):
-    """Optional ability of a planner tuned on everything up to now: name the one tuned before it."""
+        """A line that a person should read before the planner is used, or ''."""
+        return ""
 
     @property
     def forerunner(self) -> Planner:
-        """The planner tuned on what came before the held-out windows: what it answers there is a forecast."""
+        """The planner tuned on what came before the held-out windows; itself where it was not tuned anew.
+
+        What the forerunner answers there is a forecast.
+        """
+        return self
+
+    def generate(self, prompts: Sequence[Prompt]) -> list[str]:  # noqa: ARG002
+        """Unconstrained greedy text of each prompt, without the prompt.
+
+        Raises:
+            PlannerError: it doesn't write freely (`abilities.generates`).
+        """
+        raise _lacks(self, "write freely", "generates")
+
+    def label_mass(self, prompts: Sequence[Prompt]) -> NDArray[np.float64]:  # noqa: ARG002
+        """(n,) share of the next token's probability, unconstrained, that lies on labels of interests.
+
+        Raises:
+            PlannerError: it has no labels (`abilities.labels`).
+        """
+        raise _lacks(self, "tell how much probability lies on labels", "labels")
+
+
+def _lacks(planner: Planner, what: str, ability: str) -> PlannerError:
+    return PlannerError(
+        f"planner {planner.version} cannot {what}",
+        hint=f"ask it only if its abilities say `{ability}`",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,12 +193,32 @@ class Tuner(Protocol):
     def version(self, model: Path, interests: Interests) -> str:
         """Version of the planner that `open` would give, told without loading the model."""
 
+    def abilities(self, model: Path, interests: Interests) -> Abilities:
+        """Abilities of the planner that `open` would give, told without loading the model."""
+
     def open(self, model: Path, interests: Interests) -> Planner:
         """A planner on a folder that `tune` wrote."""
 
 
+@dataclass(frozen=True, slots=True)
+class Looks:
+    """Which costly signs a cadence policy looks at; those it doesn't are left empty.
+
+    Attributes:
+        rows: transitions before today and before the last refresh.
+        staleness: what old counts cost, against those of the day.
+    """
+
+    rows: bool = False
+    staleness: bool = False
+
+
 class CadencePolicy(Protocol):
     """Decides on which days the fast path is due."""
+
+    @property
+    def looks(self) -> Looks:
+        """What it looks at beside days, traffic and cost."""
 
     def decide(self, signs: Signs) -> CadenceDecision:
         """Whether to refresh on the day of the signs; the same signs give the same decision."""
@@ -394,6 +443,10 @@ class State(Protocol):
         StateError: the store can't be reached or is full; retryable. What raised has either happened whole or
             not at all.
     """
+
+    @property
+    def note(self) -> str:
+        """A line that a person should read before the state is used, or ''."""
 
     @property
     def events(self) -> Journal:

@@ -14,7 +14,7 @@ from freshet.backends.states.lmdb import LmdbState
 from freshet.backends.stores.local import LocalStore
 from freshet.config import Config, load
 from freshet.errors import ConfigError, FreshetError, MissingExtra
-from freshet.ports import Noted, State, Tuner
+from freshet.ports import State, Tuner
 from freshet.serving import Clock, Recommender, Releases, system_clock
 from freshet.serving.settings import Settings
 from freshet.steps.remembering import remember
@@ -122,7 +122,7 @@ def open_recommender(
     """
     ws = open_workspace(root, reporter)
     state = open_state(root, ws.config)
-    if isinstance(state, Noted) and state.note:
+    if state.note:
         ws.reporter.say(state.note)
     try:
         releases = Releases(

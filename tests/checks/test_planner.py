@@ -10,6 +10,8 @@ import pytest
 
 from freshet.backends.planners.fake import FakePlanner
 from freshet.checks import check_planner
+from freshet.errors import PlannerError
+from freshet.ports import Abilities
 from freshet.types import Prompt, Ranking
 
 N = 8
@@ -70,3 +72,49 @@ def test_a_planner_that_wavers_is_caught() -> None:
 
 def test_an_honest_planner_passes() -> None:
     check_planner(Broken(lambda ranking, prompts: ranking), PROMPTS, N)
+
+
+class Claims(FakePlanner):
+    """Says that it writes and has labels; does as it is told."""
+
+    abilities = Abilities(generates=True, labels=True)
+
+    def __init__(self, texts: object = None, mass: object = None, able: object = None) -> None:
+        super().__init__(N)
+        self.texts, self.mass = texts, mass
+        if able is not None:
+            self.abilities = able
+
+    def generate(self, prompts: Sequence[Prompt]) -> list[str]:
+        return ["text"] * len(prompts) if self.texts is None else self.texts
+
+    def label_mass(self, prompts: Sequence[Prompt]) -> np.ndarray:
+        return np.full(len(prompts), 0.5 if self.mass is None else self.mass)
+
+
+def test_a_planner_that_does_what_its_abilities_say_passes() -> None:
+    check_planner(Claims(), PROMPTS, N)
+
+
+@pytest.mark.parametrize(
+    ("planner", "message"),
+    [
+        (Claims(texts=["one"]), "1 texts for 4 prompts"),
+        (Claims(texts=[1, 2, 3, 4]), "something else than text"),
+        (Claims(mass=1.5), "a share outside 0 to 1"),
+        (Claims(able=Abilities(labels=True)), r"generate\(\) answers though"),
+        (Claims(able=Abilities(generates=True)), r"label_mass\(\) answers though"),
+        (Claims(able="all"), "expected ports.Abilities"),
+    ],
+)
+def test_abilities_are_checked(planner: Claims, message: str) -> None:
+    with pytest.raises(AssertionError, match=message):
+        check_planner(planner, PROMPTS, N)
+
+
+@pytest.mark.parametrize("able", [Abilities(generates=True), Abilities(labels=True)])
+def test_a_claim_without_the_method_is_caught(able: Abilities) -> None:
+    planner = FakePlanner(N)
+    claims = type("Claims", (FakePlanner,), {"abilities": able})(planner.interests)
+    with pytest.raises(PlannerError, match="cannot"):
+        check_planner(claims, PROMPTS, N)

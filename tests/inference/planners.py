@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 
 from freshet.backends.planners.fake import FakePlanner
 from freshet.errors import PlannerError
+from freshet.ports import Planner
 from freshet.types import Prompt, Ranking, Usage
 
 
 @dataclass
-class Watched:
+class Watched(Planner):
     """A fake planner that remembers what it was asked.
 
     Attributes:

@@ -16,6 +16,7 @@ from freshet import inspect, pipeline
 from freshet.errors import GateFailed
 from freshet.report import write_report
 from freshet.simulator import SIMULATED
+from freshet.tuning import gates_of
 from freshet.wiring import open_workspace
 from freshet.workspace import Workspace
 
@@ -188,7 +189,11 @@ def test_gates_stand_beside_their_thresholds(planned: Workspace, planned_page: P
     recall = gates.manifest["report"]["recall"]
     for value in recall.values():
         assert f"{value * 100:.1f}\u202f%" in planned_page.text
-    assert "not applicable" in planned_page.text  # a planner that doesn't write can't be judged on writing
+    for gate in gates_of(gates.manifest["report"]):
+        assert gate.measured in planned_page.text
+        assert gate.verdict in planned_page.text
+    assert "not measured" in planned_page.text  # it can't write: a gate that applies and can't run fails
+    assert "counts win here" in planned_page.text
 
 
 def test_every_interest_is_listed_with_its_figures(counted: Workspace, page: Page) -> None:
@@ -225,7 +230,7 @@ def test_contexts_show_prompt_and_probabilities(planned: Workspace, planned_page
 def test_a_halted_first_run_has_a_page_too(story: Story) -> None:
     page = story.halted
     assert "Nothing is serving yet" in page.text
-    assert re.search(r"Run \d+ waits for review: gate failed: recall", page.text)
+    assert re.search(r"Run \d+ waits for review: gate failed: .*recall", page.text)
     assert "✗ failed" in page.text
     assert "happened:" in page.text
     assert [section["id"] for section in page.all("section")] == SECTIONS

@@ -1,4 +1,4 @@
-"""The gates on planners whose recall is known."""
+"""The gates on planners whose recall and form are known."""
 
 from __future__ import annotations
 
@@ -7,9 +7,18 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from freshet.config import GatesConfig
 from freshet.errors import PlannerError
-from freshet.tuning import GateReport, judge
+from freshet.ports import Abilities, Planner
+from freshet.tuning import (
+    Gate,
+    GateReport,
+    answers,
+    exact_match,
+    gain_gate,
+    gates_of,
+    label_gates,
+    recall_gate,
+)
 from freshet.types import RECENT, Prompt, Ranking, Transitions, Usage
 
 N = 10
@@ -17,7 +26,7 @@ NAMES = tuple(f"name {i}" for i in range(N))
 ROWS = 40
 
 
-class Oracle:
+class Oracle(Planner):
     """Names the successor of the first `right` prompts, the next interest for the others."""
 
     version = "oracle"
@@ -41,14 +50,19 @@ class Oracle:
 
 
 class Writer(Oracle):
-    """An oracle that also writes; some of its texts are no names."""
+    """An oracle that also writes; some of its texts are no names, and some of its mass lies off labels."""
 
-    def __init__(self, answers: Sequence[int], right: int, garbled: int) -> None:
-        super().__init__(answers, right)
-        self.garbled = garbled
+    abilities = Abilities(generates=True, labels=True)
+
+    def __init__(self, garbled: int, mass: float = 1.0) -> None:
+        super().__init__(ANSWERS, ROWS)
+        self.garbled, self.mass = garbled, mass
 
     def generate(self, prompts: Sequence[Prompt]) -> list[str]:
         return [NAMES[0] if _number(p) >= self.garbled else f"nonsense {_number(p)}" for p in prompts]
+
+    def label_mass(self, prompts: Sequence[Prompt]) -> np.ndarray:
+        return np.array([self.mass - 0.1, self.mass + 0.1] * (len(prompts) // 2))
 
 
 def _number(prompt: Prompt) -> int:
@@ -57,62 +71,31 @@ def _number(prompt: Prompt) -> int:
 
 ANSWERS = np.random.default_rng(0).integers(0, N, ROWS).tolist()
 PROMPTS = [Prompt((), f"prompt {row}") for row in range(ROWS)]
+HELD = Transitions(
+    np.arange(ROWS, dtype=np.uint64),
+    np.zeros(ROWS, np.int32),
+    np.full((ROWS, RECENT), -1, np.int16),
+    np.array(ANSWERS, np.int16),
+    np.zeros((ROWS, N), bool),
+)
 
 
-def held(known: np.ndarray | None = None) -> Transitions:
-    return Transitions(
-        np.arange(ROWS, dtype=np.uint64),
-        np.zeros(ROWS, np.int32),
-        np.full((ROWS, RECENT), -1, np.int16),
-        np.array(ANSWERS, np.int16),
-        np.zeros((ROWS, N), bool) if known is None else known,
-    )
-
-
-def verdict(planner: Oracle, mode: str = "description", **config: float) -> GateReport:
-    always = np.full((ROWS, N), -9.0)
-    always[:, ANSWERS[0]] = 0.0
-    baselines = {"popularity": always, "counts": np.full((ROWS, N), -1.0)}
-    return judge(planner, PROMPTS, held(), NAMES, mode, baselines, GatesConfig(**config))
+def judged(planner: Oracle, least: float = 0.015) -> tuple[Gate, list[dict[str, str]]]:
+    return recall_gate(answers(planner, PROMPTS, N), HELD, PROMPTS, NAMES, least)
 
 
 @pytest.mark.parametrize(("right", "passes"), [(40, True), (8, True), (7, False), (0, False)])
 def test_recall_is_known_and_chance_raises_the_bar(right: int, passes: bool) -> None:
-    report = verdict(Oracle(ANSWERS, right))
-    assert report.recall["planner"] == pytest.approx(right / ROWS)
-    assert report.recall["popularity"] == pytest.approx(np.mean(np.array(ANSWERS) == ANSWERS[0]))
-    assert report.recall["counts"] == pytest.approx(np.mean(np.array(ANSWERS) == 0))
-    recall = report.gates[1]
-    assert (recall.threshold, recall.passed) == (pytest.approx(2 / N), passes)
-    assert report.passed == passes
-    assert verdict(Oracle(ANSWERS, right), recall=0.99).passed == (right == 40)
-    lift = report.as_dict()["lift"]
-    assert lift["popularity"] == pytest.approx((right / ROWS) / report.recall["popularity"])
-
-
-def test_exact_match_is_measured_on_what_was_written() -> None:
-    report = verdict(Writer(ANSWERS, 40, garbled=4))
-    assert report.gates[0].value == pytest.approx(0.9)
-    assert report.passed
-    failing = verdict(Writer(ANSWERS, 40, garbled=5))
-    assert not failing.passed
-    assert [f["wrote"] for f in failing.failures] == [f"nonsense {i}" for i in range(5)]
-    assert {f["gate"] for f in failing.failures} == {"exact_match"}
-    assert failing.failures[2]["prompt"] == "prompt 2"
-
-
-def test_exact_match_is_not_applicable_to_labels_and_to_planners_that_do_not_write() -> None:
-    for planner, mode in ((Writer(ANSWERS, 40, garbled=40), "label"), (Oracle(ANSWERS, 40), "description")):
-        report = verdict(planner, mode)
-        assert report.gates[0].value is None
-        assert report.passed
-        assert report.as_dict()["gates"]["exact_match"]["value"] is None
+    gate, failures = judged(Oracle(ANSWERS, right))
+    assert (gate.value, gate.threshold) == (pytest.approx(right / ROWS), pytest.approx(2 / N))
+    assert (gate.passed, gate.halts, failures == []) == (passes, not passes, passes)
+    assert judged(Oracle(ANSWERS, right), 0.99)[0].passed == (right == 40)
 
 
 def test_failing_recall_shows_what_was_predicted_and_what_happened() -> None:
-    report = verdict(Oracle(ANSWERS, 0))
-    assert len(report.failures) == 5
-    for row, failure in enumerate(report.failures):
+    _, failures = judged(Oracle(ANSWERS, 0))
+    assert len(failures) == 5
+    for row, failure in enumerate(failures):
         assert failure == {
             "gate": "recall",
             "prompt": f"prompt {row}",
@@ -121,27 +104,78 @@ def test_failing_recall_shows_what_was_predicted_and_what_happened() -> None:
         }
 
 
-def test_interests_the_user_knows_are_no_answers() -> None:
-    known = np.zeros((ROWS, N), bool)
-    known[np.arange(ROWS), (np.array(ANSWERS) + 1) % N] = True  # the wrong guesses are all known
-    report = judge(Oracle(ANSWERS, 0), PROMPTS, held(known), NAMES, "label", {}, GatesConfig())
-    # the next in line is interest 0, or 1 where 0 is the guess
-    line = [next(i for i in range(N) if i != (a + 1) % N) for a in ANSWERS]
-    assert report.recall["planner"] == pytest.approx(np.mean(np.array(line) == ANSWERS))
-
-
 def test_a_prompt_that_can_not_be_ranked_is_a_miss_and_stops_nothing() -> None:
     broken = frozenset(range(0, ROWS, 4))
-    assert verdict(Oracle(ANSWERS, 40, broken)).recall["planner"] == pytest.approx(0.75)
-    nothing = verdict(Oracle([0] * ROWS, 40, frozenset(range(ROWS))))
-    assert nothing.recall["planner"] == 0.0  # also where interest 0 was right
-    assert [f["predicted"] for f in nothing.failures] == [""] * 5
+    assert judged(Oracle(ANSWERS, 40, broken))[0].value == pytest.approx(0.75)
+    gate, failures = judged(Oracle([0] * ROWS, 40, frozenset(range(ROWS))))
+    assert gate.value == 0.0  # also where interest 0 was right
+    assert [f["predicted"] for f in failures] == [""] * 5
 
 
-def test_answers_relative_to_popularity_are_judged_with_it() -> None:
-    always = np.full((ROWS, N), -9.0)
-    always[np.arange(ROWS), ANSWERS] = 9.0
-    lost = Oracle(ANSWERS, 0)
-    alone = judge(lost, PROMPTS, held(), NAMES, "label", {}, GatesConfig())
-    told = judge(lost, PROMPTS, held(), NAMES, "label", {}, GatesConfig(), always)
-    assert (alone.recall["planner"], told.recall["planner"]) == (0.0, 1.0)
+def test_exact_match_is_measured_on_what_was_written() -> None:
+    gate, failures = exact_match(Writer(garbled=4), PROMPTS, NAMES, 0.9)
+    assert (gate.value, gate.passed) == (pytest.approx(0.9), True)
+    gate, failures = exact_match(Writer(garbled=5), PROMPTS, NAMES, 0.9)
+    assert gate.halts
+    assert [f["wrote"] for f in failures] == [f"nonsense {i}" for i in range(5)]
+    assert {f["gate"] for f in failures} == {"exact_match"}
+    assert failures[2]["prompt"] == "prompt 2"
+
+
+def test_what_applies_and_cannot_be_measured_fails_and_says_why() -> None:
+    silent = Oracle(ANSWERS, ROWS)
+    written, _ = exact_match(silent, PROMPTS, NAMES, 0.9)
+    reach, mass = label_gates(silent, PROMPTS, NAMES, answers(silent, PROMPTS, N), 0.9)
+    assert reach.passed
+    for gate in (written, mass, gain_gate("counts", None, "halt", "too few transitions")):
+        assert (gate.value, gate.halts) == (None, True)
+        assert gate.measured == "not measured"
+    assert "the planner's abilities don't say `generates`" in written.verdict
+    assert "the planner's abilities don't say `labels`" in mass.verdict
+
+
+def test_a_planner_that_breaks_down_when_it_is_asked_fails() -> None:
+    class Breaks(Oracle):
+        abilities = Abilities(generates=True)
+
+        def generate(self, prompts: Sequence[Prompt]) -> list[str]:
+            raise PlannerError("the model's scores are not finite")
+
+    gate, _ = exact_match(Breaks(ANSWERS, ROWS), PROMPTS, NAMES, 0.9)
+    assert (gate.halts, gate.reason) == (True, "the model's scores are not finite")
+
+
+@pytest.mark.parametrize(("mass", "passes"), [(0.9, True), (0.89, False)])
+def test_label_mass_is_a_mean(mass: float, passes: bool) -> None:
+    writer = Writer(0, mass)
+    _, gate = label_gates(writer, PROMPTS, NAMES, answers(writer, PROMPTS, N), 0.9)
+    assert (gate.value, gate.passed) == (pytest.approx(mass), passes)
+
+
+def test_a_label_that_no_answer_holds_is_named() -> None:
+    writer = Writer(0)
+    logp = answers(writer, PROMPTS, N)
+    logp[:, 3] = -np.inf
+    gate, _ = label_gates(writer, PROMPTS, NAMES, logp, 0.9)
+    assert (gate.value, gate.halts, gate.reason) == (pytest.approx(0.9), True, "never answered: name 3")
+
+
+@pytest.mark.parametrize(("gain", "passes"), [((0.01, 0.001, 0.02), True), ((0.01, 0.0, 0.02), False)])
+def test_all_of_a_gain_has_to_be_one(gain: tuple[float, float, float], passes: bool) -> None:
+    halting, leaving = gain_gate("popularity", gain), gain_gate("counts", gain, "leave-out")
+    assert halting.passed == leaving.passed == passes
+    assert halting.halts == (not passes)
+    assert not leaving.halts
+    assert ("counts win here" in leaving.verdict) == (not passes)
+    assert "+0.0100 nats" in str(halting)
+
+
+def test_a_report_passes_unless_a_gate_halts_and_its_gates_can_be_read_back() -> None:
+    left_out, halting = (gain_gate("counts", (0.0, -1.0, 1.0), way) for way in ("leave-out", "halt"))
+    good, _ = judged(Oracle(ANSWERS, ROWS))
+    shares = {"planner": 0.2, "popularity": 0.1, "counts": 0.0}
+    for last, passed in ((left_out, True), (halting, False)):
+        report = GateReport((good, last), shares, ROWS, ROWS, ()).as_dict()
+        assert report["passed"] == passed
+        assert gates_of(report) == (good, last)
+        assert report["lift"] == {"popularity": 2.0, "counts": None}

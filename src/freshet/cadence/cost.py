@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from freshet.ports import Looks
 from freshet.types import BoolArray, CadenceDecision, FloatArray, Signs, Staleness
 
 LONG = 4.0
@@ -43,6 +44,10 @@ class CostAware:
     """
 
     hit_value: float
+
+    @property
+    def looks(self) -> Looks:
+        return Looks(staleness=True)
 
     def decide(self, signs: Signs) -> CadenceDecision:
         """The statistic is the expected loss of today, the threshold the average cost of a day; in money."""

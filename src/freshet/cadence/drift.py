@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from freshet.cadence.surprise import Surprise, windows
+from freshet.ports import Looks
 from freshet.types import CadenceDecision, FloatArray, Signs
 
 LENGTHS = (1, 2, 4, 8, 16)
@@ -49,6 +50,10 @@ class DriftTriggered:
     groups: int = 6
     earned: float = 0.6
     seed: int = 0
+
+    @property
+    def looks(self) -> Looks:
+        return Looks(rows=True)
 
     def decide(self, signs: Signs) -> CadenceDecision:
         """The statistic is the least p-value times the number of lengths, the threshold that of the look."""

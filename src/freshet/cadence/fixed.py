@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from freshet.ports import Looks
 from freshet.types import CadenceDecision, Signs
 
 
@@ -12,6 +13,10 @@ class Fixed:
     """The statistic is the age of the table in days."""
 
     days: int
+
+    @property
+    def looks(self) -> Looks:
+        return Looks()
 
     def decide(self, signs: Signs) -> CadenceDecision:
         """Due once the table is `days` old."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from freshet.ports import Planner
+from freshet.errors import PlannerError
+from freshet.ports import Abilities, Planner
 from freshet.types import Prompt, Ranking, Usage
 
 NOISE = 1e-4
@@ -34,6 +35,7 @@ def check_planner(planner: Planner, prompts: Sequence[Prompt], interests: int) -
     _check_top(planner, prompts, whole, interests)
     _check_empty(planner, interests)
     _check_size(planner, prompts)
+    _check_abilities(planner, prompts)
 
 
 def _check_form(ranking: Ranking, rows: int, top: int, interests: int) -> None:
@@ -99,6 +101,44 @@ def _check_size(planner: Planner, prompts: Sequence[Prompt]) -> None:
     size = planner.size(prompts)
     assert size.tokens >= 0, "size(): negative tokens"
     assert size.flops >= 0, "size(): negative FLOPs"
+
+
+def _check_abilities(planner: Planner, prompts: Sequence[Prompt]) -> None:
+    """It does what its abilities say, and refuses what they don't."""
+    able = planner.abilities
+    assert isinstance(able, Abilities), f"`abilities` is {able!r}, expected ports.Abilities"
+    assert able == planner.abilities, "`abilities` changes between calls"
+    assert isinstance(planner.note, str), "`note` is no text; '' where there is nothing to say"
+    assert planner.forerunner.version, "`forerunner` has no version; a planner without one is its own"
+    if able.generates:
+        texts = planner.generate(prompts)
+        assert isinstance(texts, list), "generate(): expected a list of texts"
+        assert len(texts) == len(prompts), f"generate(): {len(texts)} texts for {len(prompts)} prompts"
+        assert all(isinstance(text, str) for text in texts), "generate(): something else than text"
+        assert planner.generate(prompts) == texts, "generate(): the same call wrote another text"
+        assert planner.generate([]) == [], "generate() of no prompts must be no texts"
+    else:
+        _check_refusal(planner.generate, prompts, "generate()")
+    if able.labels:
+        mass = planner.label_mass(prompts)
+        assert mass.shape == (len(prompts),), f"label_mass() {mass.shape}: expected ({len(prompts)},)"
+        assert ((mass >= 0) & (mass <= 1)).all(), "label_mass(): a share outside 0 to 1"
+        for row, prompt in enumerate(prompts):
+            alone = abs(float(planner.label_mass([prompt])[0]) - float(mass[row]))
+            assert alone <= NOISE, f"label_mass(): row {row} alone differs by {alone:.2e}"
+        assert planner.label_mass([]).shape == (0,), "label_mass() of no prompts must be empty"
+    else:
+        _check_refusal(planner.label_mass, prompts, "label_mass()")
+
+
+def _check_refusal(ask: Callable[[Sequence[Prompt]], object], prompts: Sequence[Prompt], what: str) -> None:
+    try:
+        ask(prompts)
+    except PlannerError:
+        return
+    raise AssertionError(
+        f"{what} answers though `abilities` say that it can't: say so, or raise PlannerError"
+    )
 
 
 def _same_row(one: Ranking, i: int, other: Ranking, j: int, where: str, top: int | None = None) -> None:

@@ -25,6 +25,7 @@ def check_state(open_state: Callable[[], State]) -> None:
         AssertionError: a promise is broken; the message says which.
     """
     for check in (
+        _check_note,
         _check_empty,
         _check_record,
         _check_identities,
@@ -42,6 +43,10 @@ def check_state(open_state: Callable[[], State]) -> None:
         finally:
             state.close()
     _check_reopened(open_state)
+
+
+def _check_note(state: State) -> None:
+    assert isinstance(state.note, str), "`note` is no text; '' where there is nothing to say"
 
 
 def _check_empty(state: State) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from freshet.events import ImportReport
     from freshet.inspect import Diff, Drives, Explanation, Listing, RunLine, Status
     from freshet.steps.collecting import Collected
+    from freshet.tuning import Gate
     from freshet.workspace import Record, Release
 
 SCHEMA = 1
@@ -50,11 +51,20 @@ def ran(command: str, record: Record, drives: Drives | None) -> dict[str, Any]:
 
 def run(record: Record) -> dict[str, Any]:
     """One run in detail."""
+    from freshet.tuning import gates_of
+
     content = asdict(record)
     content["tokens"] = sum(step.tokens for step in record.steps)
     content["flops"] = sum(step.flops for step in record.steps)
     content["peak_mb"] = max([0.0, *(step.peak_mb for step in record.steps)])
+    judged = [step.details for step in record.steps if step.name == "gates" and step.details]
+    content["gates"] = [gate(one) for report in judged for one in gates_of(report)]
     return {key: plain(value) for key, value in content.items()}
+
+
+def gate(found: Gate) -> dict[str, Any]:
+    """One gate, with its verdict in words."""
+    return {**asdict(found), "verdict": found.verdict}
 
 
 def collected(record: Record, found: Collected) -> dict[str, Any]:
@@ -91,7 +101,8 @@ def explained(explanation: Explanation) -> dict[str, Any]:
 
 def status(workspace: Path, state: Status) -> dict[str, Any]:
     """Of status."""
-    return document("status", {"workspace": workspace, **asdict(state)})
+    gates = [gate(one) for one in state.gates]
+    return document("status", {"workspace": workspace, **asdict(state), "gates": gates})
 
 
 def history(lines: Sequence[RunLine]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from freshet.events import ImportReport
 from freshet.inspect import Diff, Drives, Explanation, Listing, RunLine, Status
 from freshet.inspect.opened import Named
 from freshet.steps.collecting import Collected
+from freshet.tuning import Gate, gates_of
 from freshet.workspace import Record, Release
 
 
@@ -43,8 +44,9 @@ def run(console: Console, record: Record, outcome: str) -> None:
         _line(console, f"{record.outcome} by {record.reviewer}")
     steps(console, record)
     for step in record.steps:
-        if step.name == "gates":
-            _gates(console, step.details)
+        if step.name == "gates" and step.details:
+            gates(console, gates_of(step.details))
+            _failures(console, step.details)
     _line(console, f"{record.seconds:.1f} s, {record.money:.4f} {record.currency}")
     _line(console, ", ".join(f"{name} {version}" for name, version in record.libraries.items()))
 
@@ -85,7 +87,15 @@ def _foretold(console: Console, told: dict[str, Any], currency: str) -> None:
     console.print(table)
 
 
-def _gates(console: Console, report: dict[str, object]) -> None:
+def gates(console: Console, found: Sequence[Gate]) -> None:
+    """What each gate measured, needs and found."""
+    table = _table("gate", ">measured", ">needed", "")
+    for gate in found:
+        table.add_row(gate.name, gate.measured, gate.needed, gate.verdict)
+    console.print(table)
+
+
+def _failures(console: Console, report: dict[str, object]) -> None:
     failures = report.get("failures")
     if not isinstance(failures, list) or not failures:
         return
@@ -233,6 +243,8 @@ def status(console: Console, workspace: Path, state: Status) -> None:
         _line(console, f"  freshet history {waiting.run}, then freshet approve or reject {waiting.run}")
     if state.running:
         _line(console, "a run is writing now")
+    if state.gates:
+        gates(console, state.gates)
     if state.drives is not None:
         weights(console, state.drives)
 

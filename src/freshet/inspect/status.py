@@ -11,6 +11,8 @@ from freshet.durable import read_json
 from freshet.events import EventLog, Snapshot
 from freshet.inspect.drives import Drives
 from freshet.inspect.opened import artifact
+from freshet.steps.gating import key_of
+from freshet.tuning import Gate, gates_of
 from freshet.types import AsOf
 from freshet.workspace import Release, Workspace
 from freshet.workspace.lease import is_held
@@ -54,6 +56,7 @@ class Status:
         age_days: days between the current release's moment and today.
         running: a run is writing now.
         cut_short: trained artifacts behind the current release whose training the clock ended.
+        gates: those of the current release's model, as judged under today's `[gates]`; none where it was not.
     """
 
     release: Release | None
@@ -65,6 +68,7 @@ class Status:
     running: bool
     drives: Drives | None
     cut_short: tuple[str, ...]
+    gates: tuple[Gate, ...]
 
 
 def status(ws: Workspace, today: date) -> Status:
@@ -84,6 +88,7 @@ def status(ws: Workspace, today: date) -> Status:
         is_held(ws.root / "LEASE"),
         Drives.of(read_json(made.path / "mixture.json")) if made else None,
         cut_short(ws, release) if release else (),
+        _gates(ws, release.model) if release else (),
     )
 
 
@@ -101,6 +106,11 @@ def cut_short(ws: Workspace, release: Release) -> tuple[str, ...]:
     )
     found = [ws.store.find(kind, version) for kind, version in behind if version]
     return tuple(f"{a.kind}/{a.version}" for a in found if a is not None and a.manifest.get("stopped"))
+
+
+def _gates(ws: Workspace, model: str) -> tuple[Gate, ...]:
+    found = ws.store.find("gates", key_of(ws, model))
+    return gates_of(found.manifest["report"]) if found is not None else ()
 
 
 def _size(ws: Workspace, snapshot: Snapshot) -> LogSize:

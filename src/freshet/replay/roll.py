@@ -24,6 +24,7 @@ from freshet.replay.ranking import Judges
 from freshet.replay.strategy import START, Now, Position, Standing, advance, tune_if_due
 from freshet.steps import overlays, publishing, sequencing, tuning
 from freshet.steps.counting import Counting, counting_of
+from freshet.steps.gating import key_of
 from freshet.steps.knowledge import INTERESTS_CODE, TRANSITIONS_CODE, Knowledge, learn
 from freshet.steps.late import LatePlanner
 from freshet.steps.sources import committed, items
@@ -233,7 +234,7 @@ class _Past:
             made = [f"tables/{standing.table}", f"overlays/{standing.overlay}"]
             artifacts = [*learned, *made] if standing.refreshed else []
             if standing.tuned:
-                artifacts += [f"models/{standing.model}", f"gates/{standing.model}"]
+                artifacts += [f"models/{standing.model}", f"gates/{key_of(self.room, standing.model)}"]
                 artifacts += [f"sequences/{standing.sequence}"]
             for artifact in artifacts:
                 for step in self.book.of_artifact(artifact):

@@ -6,22 +6,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from freshet.report.subject import Subject
+from freshet.steps.gating import key_of
+from freshet.tuning import Gate, gates_of
 
 GATES = {
     "exact_match": "Free writing names an interest exactly",
+    "label_reach": "Every interest can be answered",
+    "label_mass": "Probability that lies on labels, unconstrained",
     "recall": "First choice is what people took up next",
+    "gain_over_popularity": "Gain over popularity alone",
+    "gain_over_counts": "Gain over counts in the mixture",
 }
 MEANINGS = {"planner": "the planner", "counts": "counts, no model", "popularity": "what is popular"}
-
-
-@dataclass(frozen=True, slots=True)
-class Gate:
-    """One gate; `value` is None where it does not apply."""
-
-    name: str
-    value: float | None
-    threshold: float
-    passed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +26,7 @@ class Judged:
 
     Attributes:
         approved: who accepted it although a gate failed, or ''.
+        gates: (what it measures, the gate).
         recall: (who, share of first choices that were right), best first.
         failures: what went wrong, as the planner's own prompts and answers.
     """
@@ -38,7 +35,8 @@ class Judged:
     passed: bool
     approved: str
     sample: int
-    gates: tuple[Gate, ...]
+    users: int
+    gates: tuple[tuple[str, Gate], ...]
     recall: tuple[tuple[str, float], ...]
     failures: tuple[dict[str, Any], ...]
     tuned_as_of: str
@@ -49,7 +47,7 @@ class Judged:
 def gather(subject: Subject) -> Judged | None:
     """None where there is no model, or it was not judged yet."""
     model = subject.model
-    found = subject.ws.store.find("gates", model.version) if model else None
+    found = subject.ws.store.find("gates", key_of(subject.ws, model.version)) if model else None
     if model is None or found is None:
         return None
     report = found.manifest["report"]
@@ -64,7 +62,8 @@ def gather(subject: Subject) -> Judged | None:
         report["passed"],
         approved[-1] if approved else "",
         report["sample"],
-        tuple(Gate(GATES.get(name, name), **gate) for name, gate in report["gates"].items()),
+        report["users"],
+        tuple((GATES.get(gate.name, gate.name), gate) for gate in gates_of(report)),
         tuple((MEANINGS.get(name, name), value) for name, value in recall),
         tuple(report["failures"]),
         model.manifest["as_of"],

@@ -57,10 +57,10 @@ def see(policy: CadencePolicy, counting: Counting, refreshes: Sequence[AsOf], co
     log, nothing = known.transitions, AsOf.parse(day_name(0))
     start = AsOf.parse(day_name(max(0, min(days[-1], today) - BACK * window)))
     rows = log.between(nothing, nothing)
-    if isinstance(policy, cadence.DriftTriggered):
+    if policy.looks.rows:
         rows = log.between(start, known.as_of, LIMIT)
     staleness = Staleness.none()
-    if isinstance(policy, cadence.CostAware):
+    if policy.looks.staleness:
         staleness = judge(counting, refreshes)
     day, count = log.daily()
     traffic = float(count[(day >= today - window) & (day < today)].sum()) / window

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 
-from freshet.ports import Artifact, Noted, Planner, Tuner
+import numpy as np
+from numpy.typing import NDArray
+
+from freshet.errors import PlannerError
+from freshet.ports import Abilities, Artifact, Planner, Tuner
 from freshet.types import Interests, Prompt, Ranking, Usage
 
 MODEL, FORERUNNER = "model", "forerunner"
 """Folders of a model artifact: what answers for the table, and what was judged and weighed before it."""
 
 
-class LatePlanner:
+class LatePlanner(Planner):
     """The planner that a tuner opens on a model; known by its version before.
 
     Args:
@@ -47,16 +51,30 @@ class LatePlanner:
         """Load the planner and size."""
         return self._planner.size(prompts)
 
-    @property
-    def relative(self) -> bool:
-        """Whether the model was trained to answer relative to popularity."""
-        return bool(self.model.manifest.get("relative", False))
+    @cached_property
+    def abilities(self) -> Abilities:
+        """The planner's own, told without loading it."""
+        return self.tuner.abilities(self.model.path / self.folder, self.interests)
 
     @property
     def note(self) -> str:
         """What the loaded planner has to say, if anything."""
-        return self._planner.note if isinstance(self._planner, Noted) else ""
+        return self._planner.note
+
+    def generate(self, prompts: Sequence[Prompt]) -> list[str]:
+        """Load the planner and let it write."""
+        return self._planner.generate(prompts)
+
+    def label_mass(self, prompts: Sequence[Prompt]) -> NDArray[np.float64]:
+        """Load the planner and measure, (n,)."""
+        return self._planner.label_mass(prompts)
 
     @cached_property
     def _planner(self) -> Planner:
-        return self.tuner.open(self.model.path / self.folder, self.interests)
+        planner = self.tuner.open(self.model.path / self.folder, self.interests)
+        if planner.abilities != self.abilities:
+            raise PlannerError(
+                f"planner {planner.version} has {planner.abilities}, its tuner promised {self.abilities}",
+                hint="let the tuner's `abilities` say what the planner it opens says",
+            )
+        return planner

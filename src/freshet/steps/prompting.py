@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from freshet import evidence, inference
 from freshet.errors import NotEnoughData, PlannerError
-from freshet.ports import Noted, Planner, Refitted
+from freshet.ports import Planner
 from freshet.prompts import Prompts, names
 from freshet.steps.counting import Counting, Window
 from freshet.steps.knowledge import Knowledge
@@ -162,7 +162,7 @@ def _earlier(moment: AsOf, until: AsOf | None) -> AsOf:
 
 def plan(ws: Workspace, asked: Questions, planner: Planner, stored: PlannerRows | None) -> Planned:
     """Which rows are copied and which must be inferred."""
-    judged = planner.forerunner if isinstance(planner, Refitted) else planner
+    judged = planner.forerunner
     names, top = asked.rows.names, min(ws.config.inference.top, len(asked.rows.names))
     return Planned(
         inference.make_plan(asked.rows, planner.version, names, top, stored),
@@ -211,7 +211,7 @@ def infer(
     with run.step("inference") as step:
         planned = plan(ws, asked, planner, stored)
         expected = foretell(ws, run, planned)
-        if planned.prompts and isinstance(planner, Noted) and planner.note:
+        if planned.prompts and planner.note:
             run.say(f"planner: {planner.note}")
         start = monotonic()
         outcomes = [

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from freshet import counts, evidence, inference, table
 from freshet.durable import read_json, write_json
 from freshet.errors import VerificationError
-from freshet.ports import Artifact, Planner, Relative
+from freshet.ports import Artifact, Planner
 from freshet.sequence import read as read_sequence
 from freshet.sequence import write as write_sequence
 from freshet.steps import prompting, sequencing
@@ -132,7 +132,7 @@ def make_table(
     answers = None
     if planner is not None:
         answers = prompting.infer(ws, run, asked, planner, _stored(ws, known, job), job.version)
-    relative = isinstance(planner, Relative) and planner.relative
+    relative = planner is not None and planner.abilities.relative
     fusion = _fuse(run, counting, answers, sequence, relative)
     with run.step("table") as step, ws.store.create("tables", job.version) as draft:
         step.artifact = f"tables/{job.version}"

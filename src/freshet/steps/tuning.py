@@ -5,23 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from freshet import counts, tuning
-from freshet.errors import GateFailed, NotEnoughData
+from freshet import tuning
+from freshet.errors import NotEnoughData
 from freshet.ports import Artifact, Budget, Candidates, Tuner, TuningJob
-from freshet.prompts import NEXT, names, render
+from freshet.prompts import NEXT, names
 from freshet.steps.counting import Counting
+from freshet.steps.gating import pass_gates, verdict
 from freshet.steps.knowledge import Knowledge
 from freshet.steps.late import FORERUNNER, MODEL, LatePlanner
 from freshet.steps.prompting import gather
 from freshet.steps.sources import committed
 from freshet.steps.trainings import Trainings
 from freshet.transitions.pool import day_name
-from freshet.types import AsOf, Context, ContextEvidence, Example, Prompt, Transitions, pack_contexts
+from freshet.types import AsOf, Context, ContextEvidence, Example, Transitions, pack_contexts
 from freshet.workspace import Run, Workspace, version_of
 
-CODE = 3
+CODE = 4
 
 ROOM = 100_000_000
 """Transitions times interests that are held in memory to choose samples from."""
@@ -48,18 +48,6 @@ def _newest(ws: Workspace, known: Knowledge, as_of: AsOf, verdicts: Sequence[str
         and verdict(ws, version) in verdicts
     ]
     return max(fit, key=lambda artifact: (artifact.manifest["as_of"], artifact.version), default=None)
-
-
-def verdict(ws: Workspace, model: str) -> str:
-    """passed, approved, rejected, waiting, or unjudged (tuning was killed before its gates)."""
-    for record in reversed(ws.ledger.records()):  # several runs may have halted at one model
-        reviewed = record.outcome in ("approved", "rejected")
-        if reviewed and record.waiting and record.waiting.get("model") == model:
-            return record.outcome
-    gates = ws.store.find("gates", model)
-    if gates is None:
-        return "unjudged"
-    return "passed" if gates.manifest["report"]["passed"] else "waiting"
 
 
 def finetune(
@@ -101,12 +89,11 @@ def finetune(
                     "inputs": {"transitions": known.version, "interests": known.interests_version},
                     "examples": report.examples,
                     "base": report.base,
-                    "relative": report.relative,
                     **trainings.told(),
                 }
             model = committed(ws, "models", key)
     judged = LatePlanner(tuner, model, known.interests).forerunner
-    _pass_gates(ws, run, known, counting, judged, key, withheld)
+    pass_gates(ws, run, known, counting, judged, key, withheld)
     return model
 
 
@@ -115,89 +102,6 @@ def _trainings(ws: Workspace, counting: Counting) -> list[tuple[str, AsOf]]:
     if not ws.config.tuning.refit:
         return [(MODEL, counting.held_since)]
     return [(FORERUNNER, counting.held_since), (MODEL, counting.known.as_of)]
-
-
-def _pass_gates(
-    ws: Workspace,
-    run: Run,
-    known: Knowledge,
-    counting: Counting,
-    planner: LatePlanner,
-    model: str,
-    withheld: frozenset[int],
-) -> None:
-    with run.step("gates") as step:
-        step.artifact = f"gates/{model}"
-        found = ws.store.find("gates", model)
-        step.cached = found is not None
-        if found is None:
-            report = _judge(ws, known, counting, planner, withheld)
-            with ws.store.create("gates", model) as draft:
-                draft.manifest = {"model": model, "report": report.as_dict()}
-            found = committed(ws, "gates", model)
-        result = found.manifest["report"]
-        step.details = result
-    for name, gate in result["gates"].items():
-        value = "not applicable" if gate["value"] is None else f"{gate['value']:.1%}"
-        run.say(f"gate {name}: {value} (at least {gate['threshold']:.1%})")
-    recall = result["recall"]
-    run.say("recall@1: " + ", ".join(f"{name} {value:.1%}" for name, value in recall.items()))
-    said = verdict(ws, model)
-    if said in ("passed", "approved"):
-        return
-    if said == "rejected":
-        raise GateFailed(
-            f"model {model} was rejected, and tuning as of {known.as_of} would make the same again",
-            hint="import newer events, or change [tuning] or [planner]; the current release keeps serving",
-        )
-    run.record.waiting = {"model": model, "report": result}
-    failed = [name for name, gate in result["gates"].items() if not gate["passed"]]
-    run.end("waiting", f"gate failed: {', '.join(failed)}")
-    raise GateFailed(
-        f"run {run.record.id} waits: the tuned model failed the gate {' and '.join(failed)}",
-        hint=f"look at it with `freshet history {run.record.id}`, then `freshet approve` or "
-        "`freshet reject` it; the current release keeps serving",
-    )
-
-
-def _judge(
-    ws: Workspace, known: Knowledge, counting: Counting, planner: LatePlanner, withheld: frozenset[int]
-) -> tuning.GateReport:
-    """Judge on a sample of users from every held-out window, with the evidence of its start."""
-    share = max(1, ws.config.gates.sample // max(len(counting.windows), 1))
-    words = names(known.interests.descriptions, ws.config.planner.mode)
-    held: list[Transitions] = []
-    prompts: list[Prompt] = []
-    popular: list[NDArray[np.float64]] = []
-    counted: list[NDArray[np.float64]] = []
-    base: list[NDArray[np.float64]] = []
-    for window in counting.windows:
-        rows = window.held.with_context()
-        sample = rows.take(np.sort(np.argsort(rows.user, kind="stable")[:share]))
-        contexts = sample.contexts(counting.k)
-        asked = pack_contexts(sorted(set(contexts)), counting.k)
-        said = gather(ws, known, counting, window.start, asked, None, withheld)
-        prompts += [Prompt(c, render(c, words, said.get(c))) for c in contexts]
-        model = counting.model(window.start)
-        held.append(sample)
-        base.append(np.broadcast_to(np.log(model.base), sample.known.shape))
-        popular.append(np.where(sample.known, -np.inf, model.popularity[0][None, :]))
-        counted.append(counts.Scorer(model, counting.count_weights)(sample.recent, sample.known).count)
-    if not prompts:
-        raise NotEnoughData(
-            "no held-out transition has a context to judge the tuned model on",
-            hint='import more events, or set [planner] kind = "counts"',
-        )
-    return tuning.judge(
-        planner,
-        prompts,
-        Transitions.concatenate(held),
-        words,
-        ws.config.planner.mode,
-        {"popularity": np.concatenate(popular), "counts": np.concatenate(counted)},
-        ws.config.gates,
-        np.concatenate(base) if planner.relative else None,
-    )
 
 
 def _chosen(ws: Workspace, known: Knowledge, counting: Counting, until: AsOf) -> Transitions:

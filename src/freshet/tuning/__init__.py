@@ -5,6 +5,30 @@ port: see `freshet.backends.planners`.
 """
 
 from freshet.tuning.examples import balanced, make_examples
-from freshet.tuning.gates import Gate, GateReport, judge
+from freshet.tuning.gates import (
+    FORM,
+    Gate,
+    GateReport,
+    answers,
+    exact_match,
+    gain_gate,
+    gates_of,
+    label_gates,
+    recall,
+    recall_gate,
+)
 
-__all__ = ["Gate", "GateReport", "balanced", "judge", "make_examples"]
+__all__ = [
+    "FORM",
+    "Gate",
+    "GateReport",
+    "answers",
+    "balanced",
+    "exact_match",
+    "gain_gate",
+    "gates_of",
+    "label_gates",
+    "make_examples",
+    "recall",
+    "recall_gate",
+]

@@ -84,8 +84,8 @@ class Example:
 class TuningReport:
     """What fine-tuning did: number of examples, passes, losses (nats per completion token), and cost.
 
-    `relative`: the planner's answers are relative to recent popularity (see `ports.Relative`). `steps` of the
-    optimiser were made; the clock ended training after `stopped_after` of them, None = it didn't.
+    `relative`: the planner's answers are relative to recent popularity (see `ports.Abilities`). `steps` of
+    the optimiser were made; the clock ended training after `stopped_after` of them, None = it didn't.
     """
 
     examples: int

@@ -10,7 +10,7 @@ import pytest
 
 from freshet.backends.planners.scratch import ScratchTuner
 from freshet.errors import NotEnoughData
-from freshet.ports import Candidates, TuningJob
+from freshet.ports import Abilities, Candidates, TuningJob
 from freshet.prompts import names
 from freshet.types import Example, TuningReport
 from tests.backends.planners import worlds
@@ -78,6 +78,13 @@ def test_it_learns_what_a_context_changes(tuned) -> None:
 def test_what_is_known_is_not_learned_to_be_unlikely(tuned) -> None:
     logp = answers(tuned[1]).mean(axis=0)
     assert logp[KNOWN] > logp[NEVER] + 1.0
+
+
+def test_words_that_are_no_labels_are_learned_to_be_improbable(tuned) -> None:
+    _, into, _ = tuned
+    planner = ScratchTuner(device="cpu").open(into, worlds.interests())
+    assert planner.abilities == Abilities(generates=True, labels=True, relative=True)
+    assert planner.label_mass(worlds.prompts("label", 50, seed=2)).min() > 0.95
 
 
 def test_same_inputs_same_bytes(tmp_path: Path) -> None:

@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from freshet.backends.planners import folder
 from freshet.backends.planners.lora import LoraTuner
 from freshet.checks import check_planner
-from freshet.errors import ArtifactError
+from freshet.errors import ArtifactError, PlannerError
+from freshet.ports import Abilities
 from freshet.prompts import names
 from tests.backends.planners import worlds
 
@@ -33,6 +35,16 @@ def test_learns_the_rule(base: Path, tmp_path: Path, mode: str, rank: int) -> No
     written = planner.generate(asked)
     assert np.mean([text == known[i] for text, i in zip(written, truth, strict=True)]) > 0.9
     check_planner(planner, asked[:4], worlds.N)
+    assert planner.abilities == Abilities(generates=True, labels=mode == "label")
+    if mode == "label":
+        assert planner.label_mass(asked).mean() > 0.9
+
+
+def test_a_tokenizer_that_cuts_up_labels_is_refused(base: Path, tmp_path: Path) -> None:
+    model, tokenizer = folder.load(base, "cpu")
+    folder.save(model, tokenizer, folder.Card("transformers", "label", "base", 1, worlds.N, True), tmp_path)
+    with pytest.raises(PlannerError, match="does not hold a label as one token"):
+        LoraTuner(str(base), device="cpu").open(tmp_path, worlds.interests())
 
 
 def test_missing_base_is_an_artifact_error(tmp_path: Path) -> None:

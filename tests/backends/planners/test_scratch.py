@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +12,9 @@ import pytest
 from freshet.backends.planners.scratch import ScratchTuner
 from freshet.checks import check_planner
 from freshet.errors import ArtifactError, NotEnoughData, PlannerError
+from freshet.ports import Abilities
 from freshet.prompts import names
+from freshet.steps.late import LatePlanner
 from freshet.types import Example, Interests, TuningReport
 from tests.backends.planners import worlds
 
@@ -57,6 +60,12 @@ def test_contract(tuned) -> None:
     planner = ScratchTuner(device="cpu").open(into, worlds.interests())
     asked = worlds.prompts(mode, 4) + [p for p, _ in worlds.with_evidence(mode, 2, seed=4)]
     check_planner(planner, asked, worlds.N)
+    assert planner.abilities == Abilities(generates=True, labels=mode == "label")
+    model = SimpleNamespace(path=into.parent, folder=into.parent)
+    late = LatePlanner(ScratchTuner(device="cpu"), model, worlds.interests(), into.name)  # type: ignore[arg-type]
+    check_planner(late, asked, worlds.N)
+    if mode == "label":
+        assert late.label_mass(asked).min() > 0.9
 
 
 def test_the_folder_is_safe_and_honest(tuned) -> None:

@@ -82,7 +82,7 @@ def train_choice(
     torch_module(model).eval()
     told = tuple(round(float(np.mean(part)), 4) for part in np.array_split(losses, min(REPORTS, step)))
     scored = step * recipe.batch_size
-    flops = Cost.of(model, len(labels)).training(read, read / scored / 2, scored)
+    flops = Cost.of(model).training(read, read / scored / 2, scored)
     return TuningReport(
         len(rows),
         recipe.epochs * step / whole,
@@ -103,7 +103,7 @@ def _loss(
     job: TuningJob,
     candidates: Candidates,
 ) -> Tensor:
-    """Mean nats of what was chosen, among what wasn't known."""
+    """Mean nats of what was chosen, among what wasn't known and all words that are no labels."""
     import torch
 
     device = model.device
@@ -112,12 +112,15 @@ def _loss(
     ids = torch.tensor([row + [0] * (width - len(row)) for row in rows], device=device)
     hidden = model.base_model(input_ids=ids, use_cache=False).last_hidden_state
     [table] = token_tables(model)
-    scores = hidden[torch.arange(len(rows), device=device), last] @ table[labels.to(device)].T
+    every = hidden[torch.arange(len(rows), device=device), last] @ table.T
+    other = torch.ones(len(table), dtype=torch.bool, device=device)
+    other[labels.to(device)] = False
     popularity = torch.from_numpy(candidates.popularity[candidates.window[batch]]).to(device)
     known = torch.from_numpy(candidates.known[batch]).to(device)
     chosen = torch.tensor([job.examples[i].successor for i in batch], device=device)
-    scores = (scores + popularity).masked_fill(known, -torch.inf)
-    return torch.nn.functional.cross_entropy(scores, chosen)
+    scores = (every[:, labels.to(device)] + popularity).masked_fill(known, -torch.inf)
+    # words that are no labels are never chosen: without them here nothing would keep them improbable
+    return torch.nn.functional.cross_entropy(torch.cat([scores, every[:, other]], dim=1), chosen)
 
 
 def _optimiser(model: PreTrainedModel, recipe: Recipe) -> Optimizer:

@@ -8,13 +8,14 @@ import numpy as np
 
 from freshet.backends.planners.answers import best
 from freshet.errors import PlannerError
+from freshet.ports import Planner
 from freshet.types import Context, FloatArray, Prompt, Ranking, Usage
 
 Rows = Callable[[Sequence[Context]], FloatArray]
 """Log-probabilities (n, N) of all interests after each context."""
 
 
-class CountsPlanner:
+class CountsPlanner(Planner):
     """Ranks by counts; the wording of a prompt plays no part.
 
     Args:

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from freshet.backends.planners.answers import best
-from freshet.ports import Progress, TuningJob, silent
+from freshet.ports import Abilities, Planner, Progress, TuningJob, silent
 from freshet.types import Interests, Prompt, Ranking, TuningReport, Usage
 
 
-class FakePlanner:
+class FakePlanner(Planner):
     """Pseudo-random rankings that depend on (seed, context, text) and nothing else.
 
     Args:
@@ -55,6 +55,9 @@ class FakeTuner:
 
     def version(self, model: Path, interests: Interests) -> str:
         return FakePlanner(len(interests), json.loads((model / "freshet.json").read_text())["seed"]).version
+
+    def abilities(self, model: Path, interests: Interests) -> Abilities:  # noqa: ARG002
+        return Abilities()
 
     def open(self, model: Path, interests: Interests) -> FakePlanner:
         return FakePlanner(len(interests), json.loads((model / "freshet.json").read_text())["seed"])

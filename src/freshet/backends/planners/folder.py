@@ -32,6 +32,7 @@ class Card:
         template: version of the prompt's wording it was tuned on.
         interests: how many interests it was tuned for.
         world_knowledge: whether it read anything but this workspace's catalogue and log.
+        relative: whether its answers are relative to popularity.
     """
 
     kind: str
@@ -40,6 +41,7 @@ class Card:
     template: int
     interests: int
     world_knowledge: bool
+    relative: bool = False
 
     @property
     def note(self) -> str:

@@ -16,8 +16,10 @@ from freshet.backends.planners import folder, wording
 from freshet.backends.planners.answers import best
 from freshet.backends.planners.bulk import trie
 from freshet.backends.planners.extras import need_local
+from freshet.backends.planners.tables import token_tables
 from freshet.backends.planners.threads import threads_for
 from freshet.errors import PlannerError
+from freshet.ports import Abilities, Planner
 from freshet.prompts import names
 from freshet.types import Interests, Prompt, Ranking, Usage
 
@@ -35,8 +37,13 @@ def version_of(model: Path, interests: Interests, beam: int) -> str:
     return hashlib.sha256("\0".join(decides).encode()).hexdigest()[:16]
 
 
-class LocalPlanner:
-    """Ranks names by constrained search, and writes freely for the exact-match gate.
+def abilities_of(card: folder.Card) -> Abilities:
+    """A local model always writes; labels are names of one token each, in label mode."""
+    return Abilities(generates=True, labels=card.mode == "label", relative=card.relative)
+
+
+class LocalPlanner(Planner):
+    """Ranks names by constrained search; without the constraint it shows whether it has kept the form.
 
     Args:
         model: a folder that a tuner wrote.
@@ -46,7 +53,7 @@ class LocalPlanner:
 
     Raises:
         ArtifactError: the folder is missing or damaged.
-        PlannerError: the tokenizer can't tell two interests apart, or doesn't know a word.
+        PlannerError: the tokenizer can't tell two interests apart, doesn't know a word, or cuts up a label.
     """
 
     def __init__(self, model: Path, interests: Interests, beam: int = 16, device: str = "auto") -> None:
@@ -55,18 +62,30 @@ class LocalPlanner:
         self._model, self._tokenizer = folder.load(model, device)
         self.beam = beam
         self.names = names(interests.descriptions, card.mode)
-        self._trie = trie.build(wording.completion_tokens(self._tokenizer, self.names))
+        completions = wording.completion_tokens(self._tokenizer, self.names)
+        self._trie = trie.build(completions)
+        self._labels = [tokens[0] for tokens in completions]
+        if card.mode == "label" and any(len(tokens) != 2 for tokens in completions):  # the label and the end
+            raise PlannerError(
+                "the model's tokenizer does not hold a label as one token",
+                hint="the folder was not tuned in label mode: run `freshet finetune`",
+            )
         self._engine: Engine | None = None
         if self._trie.branches:
             from freshet.backends.planners.bulk.engine import Engine
 
             self._engine = Engine(self._model, self._trie)
         self._version = version_of(model, interests, beam)
+        self._abilities = abilities_of(card)
         self._lock = Lock()  # while it ranks, the model attends in another way
 
     @property
     def version(self) -> str:
         return self._version
+
+    @property
+    def abilities(self) -> Abilities:
+        return self._abilities
 
     @property
     def note(self) -> str:
@@ -115,6 +134,20 @@ class LocalPlanner:
                 kept = answer[: answer.index(end)] if end in answer else answer
                 texts[row] = str(self._tokenizer.decode(kept)).strip()
         return texts
+
+    def label_mass(self, prompts: Sequence[Prompt]) -> NDArray[np.float64]:
+        if not self._abilities.labels:
+            return super().label_mass(prompts)
+        from freshet.backends.planners.bulk.plain import PlainReader
+
+        words = np.arange(len(token_tables(self._model)[-1]))
+        mass = np.empty(len(prompts))
+        for rows, tokens in self._batches(prompts):
+            with self._lock, threads_for(self._model):
+                logits, _ = PlainReader(self._model, words).logits(tokens.tolist())
+            share = logits.double().softmax(dim=1)[:, self._labels].sum(dim=1)
+            mass[rows] = share.clamp(max=1.0).cpu().numpy()
+        return mass
 
     def _tokens(self, prompts: Sequence[Prompt]) -> list[list[int]]:
         """Tokens of each prompt, checked to leave room for an answer."""

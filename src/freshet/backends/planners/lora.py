@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, cast
 from freshet.backends.planners import folder
 from freshet.backends.planners.extras import need_local
 from freshet.backends.planners.folder import torch_module
-from freshet.backends.planners.local import LocalPlanner, version_of
+from freshet.backends.planners.local import LocalPlanner, abilities_of, version_of
 from freshet.backends.planners.tables import token_tables
 from freshet.backends.planners.training import Recipe, fine_tune
-from freshet.ports import Progress, TuningJob, silent
+from freshet.ports import Abilities, Progress, TuningJob, silent
 from freshet.prompts import TEMPLATE, names
 from freshet.types import Interests, TuningReport
 
@@ -65,6 +65,9 @@ class LoraTuner:
 
     def version(self, model: Path, interests: Interests) -> str:
         return version_of(model, interests, self.beam)
+
+    def abilities(self, model: Path, interests: Interests) -> Abilities:  # noqa: ARG002
+        return abilities_of(folder.read_card(model))
 
     def open(self, model: Path, interests: Interests) -> LocalPlanner:
         return LocalPlanner(model, interests, beam=self.beam, device=self.device)

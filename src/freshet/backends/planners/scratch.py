@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from freshet.backends.planners import folder
 from freshet.backends.planners.choosing import train_choice
 from freshet.backends.planners.extras import need_local
-from freshet.backends.planners.local import LocalPlanner, version_of
+from freshet.backends.planners.local import LocalPlanner, abilities_of, version_of
 from freshet.backends.planners.tables import token_tables
 from freshet.backends.planners.training import Recipe, fine_tune
-from freshet.ports import Progress, TuningJob, silent
+from freshet.ports import Abilities, Progress, TuningJob, silent
 from freshet.prompts import TEMPLATE, names, render, strength
 from freshet.types import ContextEvidence, Interests, Successor, TuningReport
 
@@ -61,12 +61,17 @@ class ScratchTuner:
             report = train_choice(trained, tokenizer, job, recipe, job.candidates, progress)
         else:
             trained, report = fine_tune(trained, tokenizer, job, recipe, progress, base="scratch")
-        card = folder.Card("scratch", job.mode, "scratch", TEMPLATE, len(job.interests), False)
+        card = folder.Card(
+            "scratch", job.mode, "scratch", TEMPLATE, len(job.interests), False, report.relative
+        )
         folder.save(trained, tokenizer, card, into)
         return report
 
     def version(self, model: Path, interests: Interests) -> str:
         return version_of(model, interests, self.beam)
+
+    def abilities(self, model: Path, interests: Interests) -> Abilities:  # noqa: ARG002
+        return abilities_of(folder.read_card(model))
 
     def open(self, model: Path, interests: Interests) -> LocalPlanner:
         return LocalPlanner(model, interests, beam=self.beam, device=self.device)

@@ -34,6 +34,8 @@ class LmdbState:
         StateError: it can't be opened.
     """
 
+    note = ""
+
     def __init__(self, folder: Path, map_gb: float = 8.0) -> None:
         self._file = share(folder, int(map_gb * 2**30))
         self.events = LmdbJournal(self._file, "events")

@@ -92,7 +92,7 @@ class Engine:
         lengths = np.array([len(prompt) for prompt in prompts], np.float64) + root
         shared = np.zeros_like(lengths)
         usage = Usage()
-        if isinstance(self.reader, SharedReader):
+        if self.reader.shares:
             for group in share(prompts):
                 shared[group.rows] = group.shared
                 usage += Usage(group.shared, cost.forward(group.shared, (group.shared + 1) / 2, 0))
@@ -101,7 +101,7 @@ class Engine:
         for level, count in zip(self._tables[1:], self.trie.levels[1:], strict=True):
             visited = min(beam, count)
             new, before = float(level.lengths.mean()), float(level.starts.mean())
-            if isinstance(self.reader, SharedReader):
+            if self.reader.shares:
                 usage += _forward(cost, np.full_like(lengths, new), lengths + before, visited)
             else:
                 usage += _forward(cost, lengths + before + new, np.zeros_like(lengths), visited)

@@ -28,6 +28,8 @@ TOKENS = 4096
 class PlainReader:
     """As `SharedReader`, for architectures whose memory of a prompt can't be shared: slower, as exact."""
 
+    shares = False
+
     def __init__(self, model: PreTrainedModel, columns: NDArray[np.int64]) -> None:
         self.model = model
         self.columns = torch.from_numpy(columns).to(model.device)

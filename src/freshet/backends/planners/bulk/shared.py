@@ -57,6 +57,8 @@ class SharedReader:
         columns: (c,) tokens whose logits are wanted.
     """
 
+    shares = True
+
     def __init__(self, model: PreTrainedModel, columns: NDArray[np.int64]) -> None:
         self.model = model
         self.columns = torch.from_numpy(columns).to(model.device)

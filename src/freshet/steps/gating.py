@@ -1,0 +1,294 @@
+"""Step: judge a tuned planner on held-out transitions; a gate that halts waits for a person."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from freshet import counts, tuning
+from freshet.errors import GateFailed, NotEnoughData
+from freshet.ports import Planner
+from freshet.prompts import names, render
+from freshet.steps.counting import Counting, Window
+from freshet.steps.knowledge import Knowledge
+from freshet.steps.prompting import gather
+from freshet.steps.sources import committed
+from freshet.types import Prompt, Transitions, pack_contexts
+from freshet.workspace import Run, Workspace, version_of
+
+CODE = 1
+
+FOLDS = 5
+"""Parts of the users: a part is judged with the planner's weight that the others give it."""
+
+DIGITS = 6
+"""Of a gain in nats; what comes after is rounding, and no gain."""
+
+FLOOR = 1e-9
+"""Least probability that a planner is taken to give an interest, as in the table."""
+
+
+def key_of(ws: Workspace, model: str) -> str:
+    """Version of the verdict on a model: other gates, another verdict."""
+    return version_of(code=CODE, model=model, gates=ws.config.gates.model_dump())
+
+
+def verdict(ws: Workspace, model: str) -> str:
+    """passed, approved, rejected, waiting, or unjudged (under these gates, or at all)."""
+    for record in reversed(ws.ledger.records()):  # several runs may have halted at one model
+        reviewed = record.outcome in ("approved", "rejected")
+        if reviewed and record.waiting and record.waiting.get("model") == model:
+            return record.outcome
+    gates = ws.store.find("gates", key_of(ws, model))
+    if gates is None:
+        return "unjudged"
+    return "passed" if gates.manifest["report"]["passed"] else "waiting"
+
+
+def pass_gates(
+    ws: Workspace,
+    run: Run,
+    known: Knowledge,
+    counting: Counting,
+    planner: Planner,
+    model: str,
+    withheld: frozenset[int],
+) -> None:
+    """Judge a planner, unless it was, and say what each gate found.
+
+    Raises:
+        GateFailed: the run waits for `freshet approve` or `freshet reject`; the last release keeps serving.
+        NotEnoughData: there are no transitions to judge on.
+    """
+    key = key_of(ws, model)
+    with run.step("gates") as step:
+        step.artifact = f"gates/{key}"
+        found = ws.store.find("gates", key)
+        step.cached = found is not None
+        if found is None:
+            report = judge(ws, known, counting, planner, withheld)
+            with ws.store.create("gates", key) as draft:
+                draft.manifest = {
+                    "model": model,
+                    "settings": ws.config.gates.model_dump(),
+                    "report": report.as_dict(),
+                }
+            found = committed(ws, "gates", key)
+        result = found.manifest["report"]
+        step.details = result
+    gates = tuning.gates_of(result)
+    for gate in gates:
+        run.say(str(gate))
+    run.say("recall@1: " + ", ".join(f"{name} {value:.1%}" for name, value in result["recall"].items()))
+    said = verdict(ws, model)
+    if said in ("passed", "approved"):
+        return
+    if said == "rejected":
+        raise GateFailed(
+            f"model {model} was rejected, and tuning as of {known.as_of} would make the same again",
+            hint="import newer events, or change [tuning] or [planner]; the current release keeps serving",
+        )
+    run.record.waiting = {"model": model, "report": result}
+    failed = [gate.name for gate in gates if gate.halts]
+    run.end("waiting", f"gate failed: {', '.join(failed)}")
+    raise GateFailed(
+        f"run {run.record.id} waits: the tuned model failed the gate {' and '.join(failed)}",
+        hint=f"look at it with `freshet history {run.record.id}`, then `freshet approve` or "
+        "`freshet reject` it; the current release keeps serving",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Held-out transitions to judge on, and what was known of them beforehand.
+
+    Attributes:
+        held: n transitions.
+        prompts: what the planner is asked, each once per window.
+        row: (n,) the prompt of each transition.
+        popularity: (P, n, N) log-share of each interest at each half-life.
+        base: which of the half-lives relative answers multiply.
+        counted: (n, N) log-probabilities by counts, -inf where known.
+    """
+
+    held: Transitions
+    prompts: list[Prompt]
+    row: NDArray[np.int64]
+    popularity: NDArray[np.float64]
+    base: int
+    counted: NDArray[np.float64]
+
+
+def judge(
+    ws: Workspace, known: Knowledge, counting: Counting, planner: Planner, withheld: frozenset[int]
+) -> tuning.GateReport:
+    """Judge a planner on a sample of users from every held-out window, with the evidence of its start.
+
+    Raises:
+        NotEnoughData: nothing that is held out has a context.
+    """
+    config, mode = ws.config.gates, ws.config.planner.mode
+    words = names(known.interests.descriptions, mode)
+    sample = _sample(ws, known, counting, words, withheld)
+    held = sample.held
+    answered = tuning.answers(planner, sample.prompts, len(words))
+    spread = np.linspace(0, len(sample.prompts) - 1, min(tuning.FORM, len(sample.prompts))).round()
+    asked = [sample.prompts[i] for i in spread.astype(np.int64).tolist()]
+
+    gates: list[tuning.Gate] = []
+    failures: list[dict[str, str]] = []
+    if mode == "description":
+        gate, failures = tuning.exact_match(planner, asked, words, config.exact_match)
+        gates.append(gate)
+    else:
+        gates += tuning.label_gates(planner, asked, words, answered, config.label_mass)
+
+    logp = answered[sample.row]
+    popular = [counts.log_softmax(one, held.known) for one in sample.popularity]
+    base, relative = popular[sample.base], planner.abilities.relative
+    first = np.where(held.known, -np.inf, logp + base if relative else logp)
+    prompts = [sample.prompts[i] for i in sample.row.tolist()]
+    gate, missed = tuning.recall_gate(first, held, prompts, words, config.recall)
+    gates.append(gate)
+    failures += missed
+
+    forecast = forecast_of(logp, held.known, base, relative=relative)
+    gain, reason = over_popularity(forecast, sample)
+    gates.append(tuning.gain_gate("popularity", gain, reason=reason))
+    gain, reason = beside_counts(forecast, sample)
+    gates.append(tuning.gain_gate("counts", gain, config.gain_over_counts, reason))
+    best = max(popular, key=lambda one: float(_own(one, held).sum()))
+    shown = {"planner": first, "popularity": best, "counts": sample.counted}
+    return tuning.GateReport(
+        tuple(gates),
+        {name: tuning.recall(scores, held) for name, scores in shown.items()},
+        len(held),
+        len(np.unique(held.user)),
+        tuple(failures),
+    )
+
+
+def forecast_of(
+    logp: NDArray[np.float64], known: NDArray[np.bool_], base: NDArray[np.float64], *, relative: bool
+) -> NDArray[np.float64]:
+    """(n, N) log-probabilities over the candidates, by a planner's answers.
+
+    What an answer leaves open is shared out as the table does it: by popularity, which also answers where the
+    planner doesn't.
+
+    Args:
+        logp: (n, N) the answers, -inf where it gave none.
+        known: (n, N) what is no candidate.
+        base: (n, N) log-popularity that relative answers multiply.
+    """
+    listed, popular = np.isfinite(logp), np.exp(base)
+    share = np.exp(logp)
+    rest = np.where(listed, 0.0, 1.0 if relative else popular)
+    left = np.clip(1.0 - share.sum(axis=1, keepdims=True), 0.0, 1.0)
+    share = share + left * rest / np.maximum(rest.sum(axis=1, keepdims=True), FLOOR)
+    if relative:
+        share = share * popular
+    share = np.where(listed.any(axis=1, keepdims=True), share, popular)
+    return counts.log_softmax(np.log(np.maximum(share, FLOOR)), known)
+
+
+def _sample(
+    ws: Workspace, known: Knowledge, counting: Counting, words: tuple[str, ...], withheld: frozenset[int]
+) -> Sample:
+    share = max(1, ws.config.gates.sample // max(len(counting.windows), 1))
+    held: list[Transitions] = []
+    prompts: list[Prompt] = []
+    row: list[int] = []
+    popular: list[NDArray[np.float64]] = []
+    counted: list[NDArray[np.float64]] = []
+    for window in counting.windows:
+        sample = _users_of(window, share)
+        contexts = sample.contexts(counting.k)
+        distinct = sorted(set(contexts))
+        said = gather(ws, known, counting, window.start, pack_contexts(distinct, counting.k), None, withheld)
+        place = {context: len(prompts) + i for i, context in enumerate(distinct)}
+        prompts += [Prompt(c, render(c, words, said.get(c))) for c in distinct]
+        row += [place[context] for context in contexts]
+        model = counting.model(window.start)
+        held.append(sample)
+        shape = (len(model.popularity), len(sample), len(words))
+        popular.append(np.broadcast_to(model.popularity[:, None, :], shape))
+        counted.append(counts.Scorer(model, counting.count_weights)(sample.recent, sample.known).count)
+    if not prompts:
+        raise NotEnoughData(
+            "no held-out transition has a context to judge the tuned model on",
+            hint='import more events, or set [planner] kind = "counts"',
+        )
+    return Sample(
+        Transitions.concatenate(held),
+        prompts,
+        np.array(row, np.int64),
+        np.concatenate(popular, axis=1),
+        len(popular[0]) // 2,  # the half-life of `CountModel.base`
+        np.concatenate(counted),
+    )
+
+
+def _users_of(window: Window, share: int) -> Transitions:
+    rows = window.held.with_context()
+    taken: Transitions = rows.take(np.sort(np.argsort(rows.user, kind="stable")[:share]))
+    return taken
+
+
+def _features(held: Transitions, *logp: NDArray[np.float64]) -> counts.Held:
+    """Held-out transitions with scores (n, N) as features."""
+    features = np.where(held.known[:, None, :], 0.0, np.stack(logp, axis=1))
+    return counts.Held(features.astype(np.float32), held.known, held.successor, held.user)
+
+
+def _own(logp: NDArray[np.float64], held: Transitions) -> NDArray[np.float64]:
+    """(n,) log-probability of what came next."""
+    return np.asarray(logp[np.arange(len(held)), held.successor])
+
+
+def _gain(change: NDArray[np.float64], held: Transitions) -> tuple[float, float, float]:
+    return counts.mean_by_user(change.round(DIGITS), held.user)
+
+
+def over_popularity(
+    forecast: NDArray[np.float64], sample: Sample
+) -> tuple[tuple[float, float, float] | None, str]:
+    """What the planner's forecast (n, N) gains over popularity, and why that can't be told where it is None.
+
+    Popularity may do its best, so that a planner which only repeats or sharpens it gains nothing: of the
+    half-lives the best one, to the power that fits these very transitions.
+    """
+    held = sample.held
+    try:
+        best = [
+            counts.log_likelihood(rows, counts.fit(("popularity",), [rows]).weights)
+            for rows in (_features(held, one) for one in sample.popularity)
+        ]
+    except NotEnoughData as error:
+        return None, error.message
+    return _gain(_own(forecast, held) - max(best, key=lambda one: float(one.sum())), held), ""
+
+
+def beside_counts(
+    forecast: NDArray[np.float64], sample: Sample
+) -> tuple[tuple[float, float, float] | None, str]:
+    """What the planner adds to the counts in the mixture, and why that can't be told where it is None.
+
+    Both weights are fitted on other users' transitions than they are judged on.
+    """
+    held = sample.held
+    both, alone = _features(held, sample.counted, forecast), _features(held, sample.counted)
+    part = np.unique(held.user, return_inverse=True)[1] % FOLDS
+    change = np.zeros(len(held))
+    try:
+        for fold in np.unique(part).tolist():
+            judged = part == fold
+            with_it = counts.fit((counts.COUNTS, counts.PLANNER), [both.take(~judged)])
+            without = counts.fit((counts.COUNTS,), [alone.take(~judged)])
+            change[judged] = counts.log_likelihood(both.take(judged), with_it.weights)
+            change[judged] -= counts.log_likelihood(alone.take(judged), without.weights)
+    except NotEnoughData as error:
+        return None, error.message
+    return _gain(change, held), ""
