@@ -48,7 +48,14 @@ WORLDS = {
 """Kinds of worlds: a preset and its drift."""
 FIGURES = ("satisfied", "negative", "expected", "expected_negative", "regret", "worth")
 SCALES = ("per_user", "per_user_cuped", "per_impression")
-QUICK = {"users": 60, "days": 2, "seeds": 2, "refresh_days": "1,2", "planner": "counts"}
+QUICK = {
+    "users": 100,
+    "days": 2,
+    "seeds": 1,
+    "refresh_days": "1,2",
+    "planner": "counts",
+    "arms": "static,popularity,hybrid",
+}
 """Of --quick: a run of the machinery, whose figures say nothing."""
 
 
@@ -73,7 +80,8 @@ def lived(options: argparse.Namespace, kind: str, seed: int) -> dict[str, Any]:
             call, stdout=subprocess.DEVNULL, stderr=log, env={"OMP_NUM_THREADS": "1"} | os.environ
         )
         _, status, usage = os.wait4(child.pid, 0)
-    if status:
+        child.returncode = os.waitstatus_to_exitcode(status)
+    if child.returncode:
         raise RuntimeError(f"{' '.join(call)} failed, see {log.name}")
     found = {
         "asked": asked,
@@ -142,7 +150,12 @@ def summary(worlds: Sequence[dict[str, Any]]) -> dict[str, Any]:
         for name in ORACLES
     }
     cost = {key: [round(world[key], 2) for world in worlds] for key in ("minutes", "cpu_minutes", "peak_mb")}
-    return {**arms, "oracles": oracles, "trainings": [one["trainings"] for one in figures], "cost": cost}
+    return {
+        **arms,
+        "oracles": oracles,
+        "trainings": [{key: one[key] for key in ("trained", "steps", "stopped")} for one in figures],
+        "cost": cost,
+    }
 
 
 def _level(arms: Sequence[dict[str, Any]], figure: str) -> dict[str, Any]:
@@ -242,13 +255,13 @@ def _share(one: dict[str, Any]) -> str:
 def _trained(trainings: Sequence[dict[str, Any]]) -> list[str]:
     """How far trainings got, world by world."""
     lines = []
-    for step in trainings[0]:
-        each = [one[step] for one in trainings]
-        known = [key for key in ("passes", "steps", "seconds") if all(one[key] is not None for one in each)]
-        parts = [f"{key} {', '.join(f'{one[key]:g}' for one in each)}" for key in known]
-        early = [one["stopped"] for one in each if one["stopped"]]
-        why = f"{len(early)} stopped early ({', '.join(sorted({*early}))})" if early else "none stopped early"
-        lines.append(f"Trained: {step} {'; '.join(parts)}; {why}.")
+    for step in trainings[0]["trained"]:
+        passes = ", ".join(f"{one['trained'][step]:g}" for one in trainings)
+        steps = ", ".join(" + ".join(map(str, one["steps"][step].values())) or "?" for one in trainings)
+        cut = sum(step in one["stopped"] for one in trainings)
+        lines.append(
+            f"Trained: {step} passes {passes}; steps {steps}; perhaps cut by the clock: {cut} worlds."
+        )
     return lines
 
 
@@ -322,7 +335,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--json", action="store_true", help="print the summary instead of tables")
     options = parser.parse_args()
     if options.quick:
-        vars(options).update(QUICK)
+        parser.set_defaults(**QUICK)
+        options = parser.parse_args()
     if unknown := {*options.worlds.split(",")} - {*WORLDS}:
         parser.error(f"no worlds {', '.join(sorted(unknown))}: there are {', '.join(WORLDS)}")
     return options

@@ -29,7 +29,7 @@ def told(found: dict[str, Any]) -> str:
         f"{found['world']['name']} world, drift {found['world']['drift']}, seed {found['world']['seed']}; "
         f"{found['days']} days, refreshes on days {', '.join(map(str, found['refreshes']))}",
         f"planner: {PLANNERS.get(found['planner'], found['planner'])}",
-        *(_training(name, one) for name, one in found["trainings"].items()),
+        *(_training(step, found) for step in found["trained"]),
         "",
         f"{'arm':26s} users  offers  taken %  disliked %  true chance %  true worth %, 95 % by user",
     ]
@@ -54,11 +54,11 @@ def told(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _training(name: str, one: dict[str, Any]) -> str:
-    """How far a training got."""
-    got = [f"{one[key]:g} {key}" for key in ("passes", "steps") if one[key] is not None]
-    told = f"trained: {name} {', '.join(got)} in {one['seconds']:g} s"
-    return f"{told}, stopped early: {one['stopped']}" if one["stopped"] else told
+def _training(step: str, found: dict[str, Any]) -> str:
+    """How far a step's training got."""
+    steps = ", ".join(f"{name} {count:,}" for name, count in found["steps"][step].items())
+    told = f"trained: {step} {found['trained'][step]:g} passes" + (f" (steps: {steps})" if steps else "")
+    return f"{told}, cut short by the clock, or perhaps" if step in found["stopped"] else told
 
 
 def _against(name: str, other: str, effects: dict[str, Any]) -> list[str]:

@@ -120,7 +120,6 @@ def carried_out(plan: Plan, folder: Path, planner: str, seconds: float) -> dict[
         begun = loop.begin(plan, folder)
         settings.write(folder, chosen(plan, planner, seconds))
         offers = loop.run(plan, begun, folder, wiring, screen, screen.progress("simulated hours"))
-        ws = wiring.open_workspace(folder)
         found = {
             "simulated": SIMULATED,
             "world": {"name": plan.name, **asdict(plan.world), "start": str(plan.world.start)},
@@ -129,8 +128,7 @@ def carried_out(plan: Plan, folder: Path, planner: str, seconds: float) -> dict[
             "days": plan.days,
             "refreshes": list(plan.refreshes),
             "order": list(plan.arms),
-            "trained": loop.trained(ws),
-            "trainings": loop.trainings(ws),
+            **loop.trained(wiring.open_workspace(folder)),
             "oracles": oracle_figures(offers, plan.arms, plan.days),
             "arms": figures(offers, plan.arms, plan.days, sessions_before(begun.people, plan.preset.history)),
         }

@@ -95,39 +95,29 @@ def run(
     return found
 
 
-def trained(ws: Workspace) -> dict[str, float]:
-    """Passes over the examples that each training has made, by step.
+def trained(ws: Workspace) -> dict[str, Any]:
+    """How far every training got, by step.
 
-    They end by `max_seconds` of the machine's time: only where none is cut short do figures follow from the
-    seed alone.
+    `trained`: passes over the examples. `steps`: of the optimiser, by training, where the ledger tells.
+    `stopped`: steps that the clock cut short, or may have: they took as long as one training may.
     """
-    return {
-        step.name: float(step.details.get("epochs", step.details.get("passes", 0.0)))
+    made = [
+        step
         for record in ws.ledger.records()
         for step in record.steps
         if step.name in TRAININGS and not step.cached
+    ]
+    return {
+        "trained": {s.name: float(s.details.get("epochs", s.details.get("passes", 0.0))) for s in made},
+        "steps": {
+            s.name: {name: one["steps"] for name, one in s.details.get("trainings", {}).items()} for s in made
+        },
+        "stopped": [
+            s.name
+            for s in made
+            if s.details.get("stopped") or s.seconds >= getattr(ws.config, s.name).max_seconds
+        ],
     }
-
-
-def trainings(ws: Workspace) -> dict[str, dict[str, Any]]:
-    """How far each training got, as its step of the ledger tells.
-
-    passes: over the examples. steps: of the optimiser, None where the step doesn't tell. seconds: of the
-    whole step, which may hold two trainings. stopped: what ended it before its recipe did, "" for nothing,
-    and "perhaps the clock" where the step doesn't tell but took longer than one training may.
-    """
-    found = {}
-    for step in (step for record in ws.ledger.records() for step in record.steps):
-        if step.name in TRAININGS and not step.cached:
-            told = step.details
-            slow = step.seconds >= getattr(ws.config, step.name).max_seconds
-            found[step.name] = {
-                "passes": told.get("epochs", told.get("passes")),
-                "steps": told.get("steps"),
-                "seconds": round(step.seconds, 1),
-                "stopped": told.get("stopped", "perhaps the clock" if slow else "") or "",
-            }
-    return found
 
 
 def _first_release(plan: Plan, ws: Workspace) -> None:

@@ -122,7 +122,7 @@ def _balanced(odds: Floats, popular: Floats) -> Floats:
         ConfigError: a theme holds so many that its people can't all go elsewhere and come from elsewhere.
     """
     into = popular
-    for _ in range(_MOST_SCALINGS):
+    for _ in range(_MOST_SCALINGS if popular.max() < 0.5 else 0):
         leaving = popular / np.einsum("dij,dj->di", odds, into)
         into = popular / np.einsum("dij,di->dj", odds, leaving)
         follows = odds * (leaving / popular)[:, :, None] * into[:, None, :]
