@@ -197,17 +197,12 @@ def table(kind: str, found: dict[str, Any]) -> str:
     """A kind of world as Markdown: arms, what they are worth beyond popularity, oracles, trainings, cost."""
     arms = {name: one for name, one in found.items() if name not in ("oracles", "trainings", "cost")}
     worlds = next(iter(found["oracles"].values()))["worlds"]
-    header = [
-        "taken %",
-        "disliked %",
-        "worth %",
-        "satisfied per user",
-        "negative per user",
-        "worth of an offer",
-    ]
+    over = " [Student's t over worlds]" if worlds > 1 else ""
+    told = f"{worlds} world{'s' if worlds > 1 else ''}; [95 % by users, worlds as given]{over}"
+    gains = ["satisfied per user", "negative per user", "worth of an offer"]
+    header = ["taken %", "disliked %", "worth %", *gains]
     lines = [
-        f"SIMULATED, {kind}: {worlds} worlds; [95 % by users, worlds as given] [Student's t over worlds]; "
-        f"effects in % of {next(iter(arms))}",
+        f"SIMULATED, {kind}, {told}; effects in % of {next(iter(arms))}",
         "",
         f"| {kind} | users, offers | {' | '.join(header)} |",
         "|---" * (len(header) + 2) + "|",
@@ -222,7 +217,7 @@ def table(kind: str, found: dict[str, Any]) -> str:
     if beyond:
         lines += [
             "",
-            f"| {kind}, against `{POPULARITY}` | {' | '.join(header[3:])} | share of gain it has too |",
+            f"| {kind}, against `{POPULARITY}` | {' | '.join(gains)} | share of gain it has too |",
         ]
         lines.append("|---" * 5 + "|")
     for name in beyond:

@@ -111,7 +111,7 @@ def test_worlds_are_pooled_by_their_mean_with_intervals_by_users_and_over_worlds
     assert "| `hybrid` | 30, 300 |" in told
     assert "70.0 [68.9, 71.1] [45.2, 94.8]" in told
     assert "tuning passes 1.5, 1.5, 1.5; steps 200 + 300, 200 + 300, 200 + 300; perhaps cut" in told
-    assert "by the clock: 3 worlds" in told
+    assert "by the clock in 3 of 3" in told
 
 
 def test_the_share_of_a_gain_that_popularity_has_too(bench: ModuleType) -> None:

@@ -25,7 +25,7 @@ def add(app: typer.Typer) -> None:
     app.command(
         "simulate",
         epilog="Example: `freshet simulate --preset shorts --days 14 --users 5000 "
-        "--arms static,hybrid,hybrid-live --refresh-days 1,4`",
+        "--arms static,popularity,hybrid,hybrid-live --refresh-days 1,4`",
     )(simulate)
 
 
@@ -39,7 +39,7 @@ def simulate(
     arms: Annotated[
         str,
         typer.Option("--arms", metavar="A,B", help="The first is the control; static = the first release."),
-    ] = "static,hybrid,hybrid-live",
+    ] = "static,popularity,hybrid,hybrid-live",
     refreshes: Annotated[
         str, typer.Option("--refresh-days", metavar="D,D", help="Days that begin with a refresh.")
     ] = "1,4",
