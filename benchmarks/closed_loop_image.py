@@ -1,7 +1,7 @@
 """The closed loop by day as an SVG file: what an arm is worth against the first one, and in the control.
 
-python benchmarks/closed_loop.py --seeds 5 --json > loop.json
-python benchmarks/closed_loop_image.py loop.json hybrid docs/images/closed-loop-days.svg
+python benchmarks/closed_loop.py --seeds 5 --work loop
+python benchmarks/closed_loop_image.py loop/summary.json hybrid docs/images/closed-loop-days.svg
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ def drawn(document: dict[str, Any], arm: str, refreshes: list[int]) -> str:
     ]
     colour = alt.Color(
         "world:N",
-        scale=alt.Scale(domain=[f"{name} world" for name in worlds], range=[charts.ACCENT, charts.MUTED]),
+        scale=alt.Scale(
+            domain=[f"{name} world" for name in worlds], range=[charts.ACCENT, charts.MUTED, charts.INK]
+        ),
     )
     base = alt.Chart(charts.data(rows)).encode(
         x=alt.X("day:Q", axis=charts.axis("day of the experiment", grid=False), scale=alt.Scale(nice=False)),

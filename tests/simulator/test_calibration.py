@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from freshet.simulator import World
-from freshet.simulator.calibration import Rates, distance, simulated
+from freshet.simulator.calibration import Rates, calibrate, distance, simulated
 from freshet.simulator.slot import Habits
 
 WORLD = World(
@@ -38,6 +38,19 @@ def test_a_world_lies_nearest_to_itself_and_drift_is_told_from_none(worlds: dict
     assert all(abs(kept - 1) < 2 * noise for kept, noise in zip(steady.kept, steady.noise, strict=True))
     assert min(log.kept) < 0.8
     assert log.popular[0] > steady.popular[0]
+
+
+def test_a_balanced_world_is_searched_without_trends_and_not_by_how_far_popularity_moved(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = replace(WORLD, balanced=True, trends=0.0)
+    log = simulated(replace(world, seed=50), Habits(), 50.0, 10)
+    moved = replace(log, popular=(0.9, 0.9, 0.9))
+    assert distance(moved, [log]) > 1 > distance(moved, [log], balanced=True) == 0
+    monkeypatch.setattr("freshet.simulator.calibration.GRID", {"trends": (1.0, 2.0), "contrast": (0.2, 1.0)})
+    monkeypatch.setattr("freshet.simulator.calibration.ROUNDS", (("trends",), ("contrast",)))
+    found = calibrate(moved, world, Habits(), (51,), permutations=5)
+    assert (found.trends, found.contrast) == (0.0, 1.0)
 
 
 def test_rates_go_into_a_world_and_come_back() -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from freshet.simulator.figures import figures, sessions_before
+from freshet.simulator.figures import figures, oracle_figures, sessions_before
 from freshet.simulator.offers import Offers
+from freshet.simulator.oracles import ORACLES
 from freshet.simulator.people import People
 from freshet.simulator.slot import Habits
 from freshet.simulator.world import World
@@ -27,6 +28,7 @@ def offers_of(user, arm, outcome, expected, best, day=None) -> Offers:
         np.array(expected, float),
         np.array(best, float),
         np.full(n, 0.1),
+        np.outer(expected, 1 + np.arange(len(ORACLES)) / 10),
     )
 
 
@@ -47,6 +49,41 @@ def test_figures_by_hand() -> None:
     )
     assert found["hybrid"]["effect"]["satisfied"]["per_user"]["relative"] == pytest.approx(1.0)
     assert "effect" not in static
+    low, high = (hybrid["interval"]["worth"][end] for end in ("low", "high"))
+    assert (low, high) == (None, None) or np.isnan([low, high]).all()  # one person tells of no scatter
+    low, high = (static["interval"]["satisfied"][end] for end in ("low", "high"))
+    assert low < static["per_impression"]["satisfied"] < high
+
+
+def test_an_arm_is_compared_with_those_before_it_as_with_the_first() -> None:
+    rng = np.random.default_rng(4)
+    user = np.repeat(np.arange(900), 4)
+    arm = user % 3
+    chance = np.array([0.2, 0.3, 0.3])[arm]
+    outcome = np.where(rng.random(len(user)) < chance, 0, 2)
+    made = offers_of(user, arm, outcome, chance, np.full(len(user), 0.5))
+    before = np.ones(900, np.int64)
+    found = figures(made, ("a", "b", "c"), 1, before)
+    assert found["b"].keys() & {"effect", "against"} == {"effect"}
+    assert found["c"]["against"].keys() == {"b"}
+    told = found["c"]["against"]["b"]
+    assert told["expected"]["per_impression"]["relative"] == pytest.approx(0)
+    alone = offers_of(*(column[arm > 0] for column in (user, arm - 1, outcome, chance)), np.full(2400, 0.5))
+    assert told == figures(alone, ("b", "c"), 1, before)["c"]["effect"]
+
+
+def test_oracles_by_hand() -> None:
+    made = offers_of(
+        [0, 0, 1, 2], [0, 0, 1, -1], [0] * 4, [0.2, 0.3, 0.08, 0.4], [0.5, 0.5, 0.2, 0.4], [1, 2, 2, 1]
+    )
+    found = oracle_figures(made, ("static", "hybrid"), 2)
+    assert [*found] == list(ORACLES)
+    first = found["truth_first_release"]  # would have been taken as often as what was shown
+    assert first["worth"] == pytest.approx((0.4 + 0.6 + 0.4) / 3)  # who takes no part doesn't count
+    assert first["by_arm"] == pytest.approx({"static": 0.5, "hybrid": 0.4})
+    assert first["by_day"] == pytest.approx([0.4, 0.5])
+    assert first["interval"]["low"] < first["worth"] < first["interval"]["high"]
+    assert found["truth_last_refresh"]["worth"] == pytest.approx(1.1 * first["worth"])
 
 
 def test_a_known_effect_is_found_and_cuped_narrows_its_interval() -> None:

@@ -12,7 +12,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from freshet.cli import simulated
 from freshet.simulator import SIMULATED
+from freshet.simulator.oracles import ORACLES
 
 ARMS = "static,hybrid,popularity"
 
@@ -70,6 +72,43 @@ def test_it_says_that_it_is_simulated_and_holds_no_future(lived: tuple[Path, dic
     first, *later = (json.loads((folder / "releases" / f"{n}.json").read_text()) for n in (1, 2, 3))
     assert first["as_of"] == "2024-03-31"  # 30 days before the experiment
     assert [one["as_of"] for one in later] == ["2024-04-30", "2024-05-02"]
+
+
+def test_oracles_stand_beside_the_arms_for_the_same_offers(lived: tuple[Path, dict[str, Any]]) -> None:
+    folder, told = lived
+    assert [*told["oracles"]] == list(ORACLES)
+    offers = pq.read_table(folder / "world" / "offers.parquet")
+    best, day = offers["best"].to_numpy(), offers["day"].to_numpy()
+    taken = {name: offers[f"oracle_{name}"].to_numpy() for name in ORACLES}
+    for name, one in told["oracles"].items():
+        assert one["worth"] == pytest.approx((taken[name] / best).mean())
+        assert (taken[name] <= best + 1e-12).all()
+        assert len(one["by_day"]) == told["days"]
+    # refreshed on days 1 and 3: on these days the last refresh knows what is true today
+    same = taken["truth_last_refresh"] == taken["truth_today"]
+    assert same[day != 2].all()
+    assert not same[day == 2].all()
+    assert told["oracles"]["truth_today"]["worth"] > told["oracles"]["truth_first_release"]["worth"]
+    assert told["arms"]["popularity"]["against"].keys() == {"hybrid"}
+
+
+def test_a_person_is_told_of_oracles_of_trainings_and_of_what_the_planner_is(
+    lived: tuple[Path, dict[str, Any]],
+) -> None:
+    _, told = lived
+    text = simulated.told(told)
+    worth = 100 * told["oracles"]["popularity_last_refresh"]["worth"]
+    assert f"{worth:.2f}" in next(
+        line for line in text.splitlines() if "counted as of the last refresh" in line
+    )
+    assert "known in a simulation alone" in text
+    assert "counts, no model" in text
+    ranker = f"trained: ranker {told['trained']['ranker']:g} passes"
+    assert ranker in text.splitlines()
+    assert told["stopped"] == []
+    assert "no pretrained language model" in simulated.told({**told, "planner": "scratch"})
+    cut = simulated.told({**told, "stopped": ["ranker"], "steps": {"ranker": {"early": 1200}}})
+    assert f"{ranker} (steps: early 1,200), cut short by the clock" in cut
 
 
 def test_the_same_seed_gives_the_same_figures(lived: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:

@@ -70,6 +70,28 @@ def test_the_truth_of_a_person_is_the_worlds_times_their_own_taste() -> None:
     assert np.allclose(odds[where], (common * people.own[users])[where])
 
 
+def test_in_a_balanced_world_as_many_move_on_to_each_theme_as_popularity_says() -> None:
+    world = replace(WORLD, balanced=True, trends=0.0, contrast=1.2)
+    follows, popular = truths(world), popularity(world)
+    arriving = np.einsum("di,dij->dj", popular, follows)
+    assert np.allclose(arriving, popular, atol=1e-8)
+    assert (popular == popular[0]).all()
+    assert not follows[:, np.arange(8), np.arange(8)].any()
+    assert np.abs(follows[0] - follows[-1]).sum(axis=1).mean() > 0.3  # where they come from changes
+    loose = truths(replace(world, balanced=False))
+    assert not np.allclose(np.einsum("di,dij->dj", popular, loose), popular, atol=0.02)
+    # and what decides between two themes after either of two others is what it is in any world
+    ratios = [np.log(one[:, 0, 2] * one[:, 1, 3] / one[:, 0, 3] / one[:, 1, 2]) for one in (follows, loose)]
+    assert np.allclose(*ratios)
+
+
+def test_a_theme_that_holds_most_of_all_popularity_leaves_no_balance() -> None:
+    alone = World(themes=4, items=8, days=90, balanced=True, trends=40.0, seed=3)
+    assert popularity(alone).max() > 0.5
+    with pytest.raises(ConfigError, match="can't move on in balance"):
+        truths(alone)
+
+
 def test_offers_tire_and_rest_restores() -> None:
     people = People(WORLD, Habits())
     one = np.array([7])

@@ -37,6 +37,19 @@ def test_the_world_itself_drifts_and_trends_and_gets_items_in_the_month_of_stale
     assert ((release > first) & (release <= then)).sum() > 50
 
 
+def test_in_transitions_popularity_stays_and_the_rest_drifts_as_fast_as_in_shorts() -> None:
+    made = preset("transitions")
+    world, other = made.of(14, 100, 0), SHORTS.of(14, 100, 0)
+    follows, popular = truths(world), popularity(world)
+    first, then = made.history - 30, made.history
+    assert (popular == popular[0]).all()
+    assert np.allclose(popular[0] @ follows[first], popular[0] @ follows[then])
+    assert np.abs(follows[first] - follows[then]).sum(axis=1).mean() > 0.3
+    assert (world.drift_size, world.turnover_days) == (other.drift_size, other.turnover_days)
+    control = truths(made.of(14, 100, 0, "static"))
+    assert (control == control[0]).all()
+
+
 def test_what_comes_at_once_comes_in_the_month_of_staleness() -> None:
     world = SHORTS.of(14, 100, 0, "abrupt")
     assert SHORTS.history - 30 < world.change_day < SHORTS.history

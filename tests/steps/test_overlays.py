@@ -14,7 +14,7 @@ from freshet import interests, live, pipeline
 from freshet.errors import GateFailed
 from freshet.ports import Artifact
 from freshet.steps import overlays
-from freshet.steps.counting import counting_of
+from freshet.steps.counting import Counting, counting_of
 from freshet.steps.knowledge import Knowledge, learn
 from freshet.steps.weighing import HISTORY, by_time, microseconds, running
 from freshet.types import AsOf

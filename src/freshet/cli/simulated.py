@@ -4,6 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
+PLANNERS = {
+    "scratch": "scratch, a small label transformer built from the log (no pretrained language model)",
+    "counts": "counts, no model",
+}
+POPULARITY = "popularity"
+"""The arm beside which gains are told as well: what they are worth beyond popularity that is up to date."""
+ORACLES = {
+    "truth_first_release": "oracle: the truth as of the first release, a month old",
+    "truth_last_refresh": "oracle: the truth as of the last refresh",
+    "truth_today": "oracle: the truth of today",
+    "popularity_first_release": "oracle: popularity counted as of the first release, a month old",
+    "popularity_last_refresh": "oracle: popularity counted as of the last refresh",
+    "popularity_today": "oracle: popularity of today, its true value",
+}
+
 
 def told(found: dict[str, Any]) -> str:
     """A line for every arm, and what each is worth against the first."""
@@ -13,39 +28,53 @@ def told(found: dict[str, Any]) -> str:
         found["simulated"],
         f"{found['world']['name']} world, drift {found['world']['drift']}, seed {found['world']['seed']}; "
         f"{found['days']} days, refreshes on days {', '.join(map(str, found['refreshes']))}",
-        "passes of trainings: "
-        + ", ".join(f"{step} {passes:g}" for step, passes in found["trained"].items()),
-        *[
-            f"the clock ended a training of {step}: another machine may get further"
-            for step in found["stopped"]
-        ],
+        f"planner: {PLANNERS.get(found['planner'], found['planner'])}",
+        *(_training(step, found) for step in found["trained"]),
         "",
-        f"{'arm':16s} users  offers  taken %  disliked %  true chance %  lost to the best %",
+        f"{'arm':26s} users  offers  taken %  disliked %  true chance %  true worth %, 95 % by user",
     ]
     for name, arm in arms.items():
         per = arm["per_impression"]
         lines.append(
-            f"{name:16s} {arm['users']:5d} {arm['impressions']:7d} {_percent(per['satisfied']):>8s} "
+            f"{name:26s} {arm['users']:5d} {arm['impressions']:7d} {_percent(per['satisfied']):>8s} "
             f"{_percent(per['negative']):>11s} {_percent(per['expected']):>14s} "
-            f"{_percent(per['regret']):>19s}"
+            f"{_percent(per['worth']):>13s} {_ends(arm['interval']['worth'])}"
         )
+    lines += [
+        "",
+        "oracles by the world's own rules, known in a simulation alone and served to nobody:",
+    ]
+    for name, one in found["oracles"].items():
+        lines.append(f"{ORACLES[name]:68s} {_percent(one['worth']):>6s} {_ends(one['interval'])}")
     for name, arm in arms.items():
         if name != control:
-            lines += [
-                "",
-                f"{name} against {control}, relative, 95 % intervals by user (CUPED by sessions before):",
-            ]
-            for key, said in (
-                ("satisfied", "satisfied outcomes"),
-                ("negative", "negative interactions"),
-                ("expected", "true chance of a satisfied one"),
-                ("expected_negative", "true chance of a negative one"),
-                ("worth", "true worth beside the best"),
-            ):
-                one = arm["effect"][key]
-                shares = f"per impression {_signed(one['per_impression'])}"
-                lines.append(f"  {said:30s} per user {_signed(one['per_user_cuped']):24s} {shares}")
+            lines += _against(name, control, arm["effect"])
+        if POPULARITY in arm.get("against", {}):
+            lines += _against(name, POPULARITY, arm["against"][POPULARITY])
     return "\n".join(lines)
+
+
+def _training(step: str, found: dict[str, Any]) -> str:
+    """How far a step's training got."""
+    steps = ", ".join(f"{name} {count:,}" for name, count in found["steps"][step].items())
+    told = f"trained: {step} {found['trained'][step]:g} passes" + (f" (steps: {steps})" if steps else "")
+    return f"{told}, cut short by the clock, or perhaps" if step in found["stopped"] else told
+
+
+def _against(name: str, other: str, effects: dict[str, Any]) -> list[str]:
+    """What an arm is worth against another one."""
+    lines = ["", f"{name} against {other}, relative, 95 % intervals by user (CUPED by sessions before):"]
+    for key, said in (
+        ("satisfied", "satisfied outcomes"),
+        ("negative", "negative interactions"),
+        ("expected", "true chance of a satisfied one"),
+        ("expected_negative", "true chance of a negative one"),
+        ("worth", "true worth beside the best"),
+    ):
+        one = effects[key]
+        shares = f"per impression {_signed(one['per_impression'])}"
+        lines.append(f"  {said:30s} per user {_signed(one['per_user_cuped']):24s} {shares}")
+    return lines
 
 
 def compared(found: dict[str, Any]) -> str:
@@ -73,6 +102,10 @@ def _decay(name: str, one: dict[str, Any]) -> str:
 
 def _percent(share: float | None) -> str:
     return "-" if share is None else f"{100 * share:.2f}"
+
+
+def _ends(one: dict[str, Any]) -> str:
+    return f"[{_percent(one['low'])}, {_percent(one['high'])}]"
 
 
 def _signed(one: dict[str, Any]) -> str:

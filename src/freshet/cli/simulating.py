@@ -24,19 +24,22 @@ def add(app: typer.Typer) -> None:
     """Add the command to the app."""
     app.command(
         "simulate",
-        epilog="Example: `freshet simulate --world shorts --days 14 --users 5000 "
-        "--arms static,hybrid,hybrid-live --refresh-days 1,4`",
+        epilog="Example: `freshet simulate --preset shorts --days 14 --users 5000 "
+        "--arms static,popularity,hybrid,hybrid-live --refresh-days 1,4`",
     )(simulate)
 
 
 def simulate(
-    world: Annotated[str, typer.Option("--world", metavar="NAME", help="The world: shorts.")] = "shorts",
+    preset: Annotated[
+        str,
+        typer.Option("--preset", "--world", metavar="NAME", help="The world: shorts or transitions."),
+    ] = "shorts",
     days: Annotated[int, typer.Option("--days", min=1, help="Days of the experiment.")] = 14,
     users: Annotated[int, typer.Option("--users", min=10, help="People of the world.")] = 5000,
     arms: Annotated[
         str,
         typer.Option("--arms", metavar="A,B", help="The first is the control; static = the first release."),
-    ] = "static,hybrid,hybrid-live",
+    ] = "static,popularity,hybrid,hybrid-live",
     refreshes: Annotated[
         str, typer.Option("--refresh-days", metavar="D,D", help="Days that begin with a refresh.")
     ] = "1,4",
@@ -62,18 +65,18 @@ def simulate(
     Everything but the people is as in production: one experiment assigns them to arms, the exploration slot
     of their feed is filled by the recommender, what becomes of it is recorded, collected, and learned from.
     """
-    from freshet.simulator.presets import preset
+    from freshet.simulator import presets
 
-    chosen = preset(world)
+    chosen = presets.preset(preset)
     if calibrate_on is not None:
-        found = calibrated(calibrate_on, world, chosen)
+        found = calibrated(calibrate_on, preset, chosen)
         answer(
             answers.document("simulate", found),
             as_json,
             lambda console: console.print(simulated.compared(found), markup=False),
         )
         return
-    asked = _plan(chosen, world, days, users, arms, refreshes, seed, drift)
+    asked = _plan(chosen, preset, days, users, arms, refreshes, seed, drift)
     found = carried_out(asked, folder, planner, max_steps)
     document = answers.document("simulate", {**found, "folder": folder})
     answer(document, as_json, lambda console: console.print(simulated.told(found), markup=False))
@@ -109,16 +112,16 @@ def carried_out(plan: Plan, folder: Path, planner: str, max_steps: int) -> dict[
     from freshet.cli.screen import Screen
     from freshet.durable import write_json
     from freshet.simulator import SIMULATED, loop
-    from freshet.simulator.figures import figures, sessions_before
+    from freshet.simulator.figures import figures, oracle_figures, sessions_before
     from freshet.simulator.plan import chosen
 
     if folder.exists():
         raise ConfigError(f"{folder} is there already", hint="choose another folder with --dir")
     plan.check()
     with Screen() as screen:
-        people = loop.begin(plan, folder)
+        begun = loop.begin(plan, folder)
         settings.write(folder, chosen(plan, planner, max_steps))
-        offers = loop.run(plan, people, folder, wiring, screen, screen.progress("simulated hours"))
+        offers = loop.run(plan, begun, folder, wiring, screen, screen.progress("simulated hours"))
         found = {
             "simulated": SIMULATED,
             "world": {"name": plan.name, **asdict(plan.world), "start": str(plan.world.start)},
@@ -128,7 +131,8 @@ def carried_out(plan: Plan, folder: Path, planner: str, max_steps: int) -> dict[
             "refreshes": list(plan.refreshes),
             "order": list(plan.arms),
             **loop.trained(wiring.open_workspace(folder)),
-            "arms": figures(offers, plan.arms, plan.days, sessions_before(people, plan.preset.history)),
+            "oracles": oracle_figures(offers, plan.arms, plan.days),
+            "arms": figures(offers, plan.arms, plan.days, sessions_before(begun.people, plan.preset.history)),
         }
     plain = answers.plain(found)
     write_json(folder / "figures.json", plain)

@@ -7,7 +7,8 @@ What is compared, log against world, with as many transitions per context and wi
 - `kept`: the overlap seen divided by that null, by distance in months; 1 = no drift;
 - `popular`: how far apart the shares of what is taken up at all are, by distance (total variation).
 
-Four numbers of a world follow: contrast, drift_size and turnover_days, trends.
+Four numbers of a world follow: contrast, drift_size and turnover_days, trends. A `balanced` world has no
+trends: all turnover of successors is put down to transitions, and how far popularity moved is not compared.
 """
 
 from __future__ import annotations
@@ -150,13 +151,17 @@ def simulated(world: World, habits: Habits, support: float, permutations: int) -
     return measure(rows.take(np.isin(rows.user, held)), edges, permutations, world.seed)
 
 
-def distance(log: Decay, worlds: Sequence[Decay]) -> float:
-    """How far worlds lie from a log: squared differences, in the units of each figure."""
+def distance(log: Decay, worlds: Sequence[Decay], balanced: bool = False) -> float:
+    """How far worlds lie from a log: squared differences, in the units of each figure.
+
+    Args:
+        balanced: leave out how far popularity moved, which such worlds don't follow.
+    """
     mean = {name: np.mean([getattr(one, name) for one in worlds], axis=0) for name in ("kept", "popular")}
     level = np.log(np.mean([one.level for one in worlds]) / log.level)
     kept = float(((mean["kept"] - np.array(log.kept)) ** 2).sum())
     popular = float(((mean["popular"] - np.array(log.popular)) ** 2).sum())
-    return kept + 4 * popular + float(level**2)
+    return kept + (0.0 if balanced else 4 * popular) + float(level**2)
 
 
 def calibrate(
@@ -173,9 +178,10 @@ def calibrate(
         world: whose days, themes and users stay.
         seeds: of the worlds simulated for every point; not those that arms are compared on.
     """
-    best, tried = Rates(), dict[Rates, float]()
+    best, tried = Rates(trends=0.0 if world.balanced else Rates().trends), dict[Rates, float]()
+    rounds = [names for names in ROUNDS if not (world.balanced and "trends" in names)]
     points = [
-        [dict(zip(names, at, strict=True)) for at in product(*(GRID[n] for n in names))] for names in ROUNDS
+        [dict(zip(names, at, strict=True)) for at in product(*(GRID[n] for n in names))] for names in rounds
     ]
     work, done = sum(map(len, points)), 0
     for candidates in points:
@@ -183,7 +189,7 @@ def calibrate(
             if at not in tried:
                 worlds = [replace(at.set(world), seed=seed) for seed in seeds]
                 found = [simulated(one, habits, log.support, permutations) for one in worlds]
-                tried[at] = distance(log, found)
+                tried[at] = distance(log, found, world.balanced)
             done += 1
             progress(done, work)
         best = min((best._replace(**one) for one in candidates), key=tried.__getitem__)

@@ -10,6 +10,7 @@ import numpy as np
 from freshet.serving import Ask, Posted, Recommender
 from freshet.simulator.catalogue import item_ids
 from freshet.simulator.offers import Offers
+from freshet.simulator.oracles import Oracles
 from freshet.simulator.people import People
 from freshet.simulator.plan import HOUR, SECOND, Plan
 from freshet.simulator.sampling import Floats, Ints
@@ -35,9 +36,12 @@ class SimulatedClock:
 class Feed:
     """An experiment under way; `offers` has a part for every hour in which somebody came."""
 
-    def __init__(self, plan: Plan, people: People, recommender: Recommender, clock: SimulatedClock) -> None:
+    def __init__(
+        self, plan: Plan, people: People, oracles: Oracles, recommender: Recommender, clock: SimulatedClock
+    ) -> None:
         self.offers: list[Offers] = []
         self._plan, self._people, self._recommender, self._clock = plan, people, recommender, clock
+        self._oracles = oracles
         self._catalogue = catalogue_of(plan.world)
         self._number = {item: n for n, item in enumerate(item_ids(np.arange(len(self._catalogue.theme))))}
         self._arms = {name: place for place, name in enumerate(plan.arms)}
@@ -78,7 +82,10 @@ class Feed:
             expected=true.taken,
             best=true.best,
             disliked=true.outcomes[:, _DISLIKED],
+            oracles=self._oracles.chances(users, moments),
         )
+        new = TAKEN[outcome] & ~self._people.known(users, moments)[np.arange(len(users)), theme]
+        self._oracles.took_up(theme[new], moments[new])
         self._people.offered(users, theme, TAKEN[outcome], moments)
         self.offers.append(offers)
         return _told(offers, answers, self._micros(moments))
@@ -87,6 +94,7 @@ class Feed:
         """What people do after the offer, of their own accord."""
         later = moments + _LEAVES / 86_400
         lived = self._people.live(users, later, rng)
+        self._oracles.lived(lived)
         told = session_events(self._catalogue, lived.theme, lived.liked, later, rng)
         times = ((told.seconds + midnight(self._plan.world)) * SECOND).tolist()
         rows = zip(

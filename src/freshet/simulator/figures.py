@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.experiments import Effect, Moments, effect
+from freshet.experiments import Effect, Moments, effect, ratio
 from freshet.simulator.offers import Offers
+from freshet.simulator.oracles import ORACLES
 from freshet.simulator.people import People
 from freshet.simulator.sampling import Floats, Ints
 from freshet.simulator.slot import OUTCOMES, TAKEN
@@ -44,7 +45,7 @@ def sessions_before(people: People, day: int) -> Ints:
 
 
 def figures(offers: Offers, arms: Sequence[str], days: int, before: Ints) -> dict[str, Any]:
-    """Everything about every arm, and every other arm's effect against the first.
+    """Everything about every arm, its effect against the first one, and against each that stands before it.
 
     Args:
         days: of the experiment.
@@ -64,6 +65,7 @@ def figures(offers: Offers, arms: Sequence[str], days: int, before: Ints) -> dic
             "survey_mean": _mean(asked),
             "per_user": {key: float(value[rows].sum()) / max(1, users) for key, value in adds.items()},
             "per_impression": {key: _mean(value[rows]) for key, value in adds.items()},
+            "interval": {key: _share(offers, value, rows) for key, value in adds.items()},
             "best_per_impression": _mean(offers.best[rows]),
             "by_day": [_day(rows & (offers.day == day), adds, day) for day in range(1, days + 1)],
         }
@@ -72,7 +74,37 @@ def figures(offers: Offers, arms: Sequence[str], days: int, before: Ints) -> dic
             found[name]["effect_by_day"] = [
                 _on_day(offers, adds["satisfied"], place, day) for day in range(1, days + 1)
             ]
+        if place > 1:
+            found[name]["against"] = {
+                arms[other]: {key: _effects(offers, adds[key], place, before, other) for key in adds}
+                for other in range(1, place)
+            }
     return found
+
+
+def oracle_figures(offers: Offers, arms: Sequence[str], days: int) -> dict[str, Any]:
+    """What oracles' offers would have been worth to the same people at the same moments.
+
+    Everybody who took part counts, whatever their arm: an oracle's choice is served to nobody. `worth` is
+    what it is of an arm (`per_offer`), with its interval by users.
+    """
+    took_part = offers.arm >= 0
+    found = {}
+    for place, name in enumerate(ORACLES):
+        worth = offers.oracles[:, place] / offers.best
+        found[name] = {
+            "worth": _mean(worth[took_part]),
+            "interval": _share(offers, worth, took_part),
+            "by_arm": {arm: _mean(worth[offers.arm == number]) for number, arm in enumerate(arms)},
+            "by_day": [_mean(worth[took_part & (offers.day == day)]) for day in range(1, days + 1)],
+        }
+    return found
+
+
+def _share(offers: Offers, value: Floats, rows: NDArray[np.bool_]) -> dict[str, Any]:
+    """Interval of a figure per offer, 95 % by users, with the variance behind it."""
+    found = ratio(moments(offers, value, rows, "impression"))
+    return {"low": found.low, "high": found.high, "variance": found.variance}
 
 
 def moments(
@@ -85,9 +117,9 @@ def moments(
     return Moments.of(np.column_stack([*columns, before[who]] if before is not None else columns))
 
 
-def _effects(offers: Offers, value: Floats, arm: int, before: Ints) -> dict[str, Any]:
+def _effects(offers: Offers, value: Floats, arm: int, before: Ints, other: int = 0) -> dict[str, Any]:
     """Relative effect on the sum per user, the same with CUPED, and on the share of impressions."""
-    control, treated = offers.arm == 0, offers.arm == arm
+    control, treated = offers.arm == other, offers.arm == arm
     told = {}
     for name, per, covariate in (
         ("per_user", "user", None),

@@ -9,6 +9,7 @@ One experiment assigns people to arms; all of them live in the same world and in
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,6 +21,7 @@ from freshet.serving import Clock, Recommender
 from freshet.simulator.feed import Feed, SimulatedClock
 from freshet.simulator.history import live_through, write_history
 from freshet.simulator.offers import Offers
+from freshet.simulator.oracles import Oracles
 from freshet.simulator.people import People
 from freshet.simulator.plan import DAY, ITEMS, SECOND, Plan
 from freshet.simulator.presets import STALE
@@ -27,6 +29,9 @@ from freshet.simulator.telling import catalogue_of, write
 from freshet.simulator.world import World
 from freshet.types import AsOf
 from freshet.workspace import Reporter, Workspace
+
+TRAININGS = ("tuning", "sequence", "ranker")
+"""Steps that train: the planner, the sequence model, the ranker. The settings of each have its name."""
 
 
 class Opening(Protocol):
@@ -41,16 +46,30 @@ class Opening(Protocol):
     ) -> Recommender: ...
 
 
-def begin(plan: Plan, root: Path) -> People:
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """A world on the eve of an experiment: its people, and the oracles that saw them live."""
+
+    people: People
+    oracles: Oracles
+
+
+def begin(plan: Plan, root: Path) -> Beginning:
     """Let people live through the history, and write it and the catalogue of the first release."""
     people = People(plan.world, plan.preset.habits)
-    write_history(people, live_through(people, range(plan.preset.history)), root / "world")
+    lived = live_through(people, range(plan.preset.history))
+    write_history(people, lived, root / "world")
     write_items(plan.world, plan.preset.history - STALE, root / ITEMS)
-    return people
+    return Beginning(people, Oracles(plan, people, lived))
 
 
 def run(
-    plan: Plan, people: People, root: Path, opening: Opening, reporter: Reporter, progress: Progress = silent
+    plan: Plan,
+    begun: Beginning,
+    root: Path,
+    opening: Opening,
+    reporter: Reporter,
+    progress: Progress = silent,
 ) -> Offers:
     """Live through an experiment in a workspace that holds its settings and what `begin` wrote."""
     ws = opening.open_workspace(root, reporter)
@@ -59,10 +78,12 @@ def run(
     clock = SimulatedClock(plan.start)
     state = opening.open_state(root, ws.config)
     recommender = opening.open_recommender(root, reporter, clock)
-    feed = Feed(plan, people, recommender, clock)
+    feed = Feed(plan, begun.people, begun.oracles, recommender, clock)
     try:
         for day in range(1, plan.days + 1):
             _keep_up(plan, ws, state, recommender, day)
+            if day in plan.refreshes:
+                begun.oracles.refresh(plan.preset.history + day - 1)
             for hour in range(24):
                 feed.hour(day, hour)
                 progress((day - 1) * 24 + hour + 1, plan.days * 24)
@@ -75,14 +96,16 @@ def run(
 
 
 def trained(ws: Workspace) -> dict[str, Any]:
-    """Of every step that trained: `trained` (passes over the examples), `steps` (of the optimiser, by
-    training), and in `stopped` those that the clock ended: none, unless the machine is very slow.
+    """How far every training got, by step.
+
+    `trained`: passes over the examples. `steps`: of the optimiser, by training. `stopped`: steps that the
+    clock ended: none, unless the machine is very slow.
     """
     made = [
         step
         for record in ws.ledger.records()
         for step in record.steps
-        if step.name in ("tuning", "sequence", "ranker") and not step.cached
+        if step.name in TRAININGS and not step.cached
     ]
     return {
         "trained": {s.name: float(s.details.get("epochs", s.details.get("passes", 0.0))) for s in made},

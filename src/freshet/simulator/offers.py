@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from freshet.simulator.oracles import ORACLES
 from freshet.simulator.sampling import Floats, Ints
 
 
@@ -26,6 +27,8 @@ class Offers:
         survey: what the person said, 1 to 5; 0 = was not asked.
         expected, best: true chances of a satisfied outcome, of what was shown and of the best theme.
         disliked: true chance that it was disliked.
+        oracles: (n, oracles) true chances of a satisfied outcome of what each of `oracles.ORACLES` would
+            have offered in its place.
     """
 
     user: Ints
@@ -39,6 +42,7 @@ class Offers:
     expected: Floats
     best: Floats
     disliked: Floats
+    oracles: Floats
 
     def __len__(self) -> int:
         return len(self.user)
@@ -48,11 +52,8 @@ class Offers:
         """All rows, in the order given."""
         return cls(*(np.concatenate([getattr(part, one.name) for part in parts]) for one in fields(cls)))
 
-    @classmethod
-    def of_table(cls, table: pa.Table) -> Offers:
-        """Offers as `table` wrote them."""
-        return cls(*(table[one.name].to_numpy() for one in fields(cls)))
-
     def table(self) -> pa.Table:
-        """A column for each attribute."""
-        return pa.table({one.name: getattr(self, one.name) for one in fields(self)})
+        """A column for each attribute, and `oracle_` and its name for each oracle."""
+        plain = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "oracles"}
+        oracles = {f"oracle_{name}": self.oracles[:, place] for place, name in enumerate(ORACLES)}
+        return pa.table(plain | oracles)

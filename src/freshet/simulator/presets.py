@@ -42,8 +42,17 @@ class Preset:
         return replace(world, drift=drift, drift_size=1.0, change_day=self.history - STALE // 2)
 
 
-PRESETS = {"shorts": Preset(World(trends=2.0, contrast=0.45, drift_size=0.8, turnover_days=30.0))}
-"""`shorts` was calibrated on MovieTweetings, decision 24, and committed before any arm was run in it."""
+PRESETS = {
+    "shorts": Preset(World(trends=2.0, contrast=0.45, drift_size=0.8, turnover_days=30.0)),
+    "transitions": Preset(
+        World(trends=0.0, contrast=0.8, drift_size=0.8, turnover_days=30.0, balanced=True),
+    ),
+}
+"""Both were calibrated on how fast the successors of MovieTweetings turn over, before any arm was run.
+
+In `shorts` most of that turnover is popularity that moves (decision 24); in `transitions` popularity stays as
+it is, and who moves on to what changes (decision 28).
+"""
 
 
 def preset(name: str) -> Preset:

@@ -18,7 +18,7 @@ from freshet.simulator.world import World
 
 SIMULATED = "SIMULATED by freshet.simulator: no real people, no real items"
 
-_LATER = ("drift_size", "trends", "turnover_days", "contrast", "new_items")
+_LATER = ("drift_size", "trends", "turnover_days", "contrast", "new_items", "balanced")
 """Said where they are set, so that older worlds keep their bytes."""
 
 

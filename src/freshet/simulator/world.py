@@ -16,6 +16,8 @@ Drift = Literal["static", "gradual", "abrupt", "seasonal"]
 DRIFTS: tuple[Drift, ...] = get_args(Drift)
 
 _SEASON_DAYS = 60
+_BALANCED, _MOST_SCALINGS = 1e-9, 1000
+"""How near to one rows have to sum, and after how many scalings that is given up."""
 LAST_WEIGHT = 0.75
 """How much the last theme decides, against the one before it."""
 FORGET_DAYS = 30
@@ -40,6 +42,8 @@ class World:
         contrast: standard deviation of log-odds between themes: how much the last theme decides.
         new_items: share of items that appear as time goes on; the others are there on the first day.
         sessions: how often a typical (median) user comes.
+        balanced: whether as many people move on to each theme as `popularity` says, every day, however much
+            it changes where they come from; else drifting tastes move that as well.
     """
 
     themes: int = 60
@@ -56,6 +60,7 @@ class World:
     turnover_days: float = 0.0
     contrast: float = 1.6
     new_items: float = 0.4
+    balanced: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.drift_size <= 1 or self.trends < 0:
@@ -102,8 +107,31 @@ def truths(world: World) -> Floats:
     near = np.exp(-np.minimum(apart, world.themes - apart) / 2)  # related themes are next to each other
     wandering = world.drift == "gradual" and world.turnover_days > 0
     taste = _wandering(world) if wandering else _turning(world)
-    odds = np.exp(taste + 1.5 * near) * popularity(world)[:, None, :] * (apart > 0)
-    return normalised(odds)
+    odds = np.exp(taste + 1.5 * near) * (apart > 0)
+    popular = popularity(world)
+    return _balanced(odds, popular) if world.balanced else normalised(odds * popular[:, None, :])
+
+
+def _balanced(odds: Floats, popular: Floats) -> Floats:
+    """(days, themes, themes) the truth in which people leave themes and arrive at them in shares `popular`.
+
+    Rows and columns of the flow between themes are scaled in turn until both sum to `popular` (iterative
+    proportional fitting), which leaves the odds ratios as they are.
+
+    Raises:
+        ConfigError: a theme holds so many that its people can't all go elsewhere and come from elsewhere.
+    """
+    into = popular
+    for _ in range(_MOST_SCALINGS if popular.max() < 0.5 else 0):
+        leaving = popular / np.einsum("dij,dj->di", odds, into)
+        into = popular / np.einsum("dij,di->dj", odds, leaving)
+        follows = odds * (leaving / popular)[:, :, None] * into[:, None, :]
+        if np.abs(follows.sum(axis=2) - 1).max() < _BALANCED:
+            return normalised(follows)
+    raise ConfigError(
+        f"a theme holds {popular.max():.0%} of all popularity, so people can't move on in balance",
+        hint="take more themes, or leave `balanced` out",
+    )
 
 
 def _turning(world: World) -> Floats:
