@@ -255,8 +255,7 @@ def _trained(trainings: Sequence[dict[str, Any]]) -> list[str]:
         steps = ", ".join(" + ".join(map(str, one["steps"][step].values())) or "?" for one in trainings)
         cut = sum(step in one["stopped"] for one in trainings)
         lines.append(
-            f"Trained: {step} passes {passes}; steps {steps}; "
-            f"cut by the clock in {cut} of {len(trainings)}."
+            f"Trained: {step} passes {passes}; steps {steps}; cut by the clock in {cut} of {len(trainings)}."
         )
     return lines
 

@@ -31,8 +31,9 @@ def test_the_pace_is_that_of_the_last_year() -> None:
 def test_windows_hold_enough_events(rate: float, window: int) -> None:
     scales = resolve(Pace(rate, 10_000), Config())
     assert scales.window_days == window
-    assert scales.half_lives == (window, 4 * window, 16 * window)
-    assert scales.transition_half_life == 32 * window
+    assert scales.half_lives == tuple(window * length for length in (0.25, 0.5, 1, 2, 4, 8, 16))
+    assert scales.half_lives[scales.steady] == 4 * window
+    assert scales.transition_half_lives == tuple(window * length for length in (8, 16, 32, 64, 128))
 
 
 @given(st.floats(0.001, 1e6), st.integers(0, 20_000))
@@ -49,6 +50,9 @@ def test_what_is_configured_holds_and_the_rest_follows_from_it() -> None:
     )
     scales = resolve(Pace(1000.0, 10), config)
     assert (scales.window_days, scales.fit_windows, scales.half_lives) == (10, 3, (2.0,))
-    assert (scales.transition_half_life, scales.evidence_days) == (5.0, 9)
+    assert (scales.transition_half_lives, scales.evidence_days) == ((5.0,), 9)
     follows = resolve(Pace(1000.0, 1000), Config(counts=CountsConfig(window_days=10)))
-    assert (follows.half_lives, follows.transition_half_life) == ((10.0, 40.0, 160.0), 320.0)
+    assert (follows.half_lives[0], follows.half_lives[-1]) == (2.5, 160.0)
+    assert follows.transition_half_lives[2] == 320.0
+    given = resolve(Pace(1000.0, 1000), Config(counts=CountsConfig(half_lives=(9.0, 3.0, 27.0))))
+    assert (given.half_lives, given.steady) == ((3.0, 9.0, 27.0), 1)

@@ -122,7 +122,7 @@ def test_too_little_to_judge_by_is_said(world: Path, tmp_path: Path) -> None:
     known, counting = known_at(ws, FIRST)
     counting.__dict__["windows"] = []
     with ws.run("overlay") as run:
-        made = overlays.make(ws, run, known, counting, None, 3)
+        made = overlays.make(ws, run, known, counting, None)
     assert made is not None
     assert live.read(made.path) is None
     assert not made.manifest["pays"]

@@ -110,8 +110,8 @@ def test_popularity_is_counted_before_the_window_of_each_row(sequenced: tuple[Wo
     with ws.run("look") as run:
         known = learn(ws, run, FIRST)
         counting = Counting(known, 2, 20_000, 3)
-    assert job.prior.shape[1:] == (3, len(known.interests))
-    last = counting.windows[0].start.minus(known.scales.window_days)
+    assert job.prior.shape[1:] == (7, len(known.interests))
+    last = counting.windows[0].start.minus(counting.step)
     np.testing.assert_allclose(job.prior[-1], counting.model(last).popularity, rtol=1e-5)
     assert (np.diff(job.moment) >= 0).all()
 

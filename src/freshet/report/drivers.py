@@ -30,13 +30,15 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Drivers:
-    """`scales`: the lengths of time chosen for this log."""
+    """`scales`: the lengths of time chosen for this log, days but for `fit_windows`; `transition_half_life`:
+    the one of transitions that held-out windows chose, in days."""
 
     summary: str
     lines: tuple[Said, ...]
     chart: Markup
     drives: inspect.Drives
     scales: dict[str, Any]
+    transition_half_life: float
 
 
 def gather(subject: Subject) -> Drivers | None:
@@ -49,7 +51,9 @@ def gather(subject: Subject) -> Drivers | None:
     if drives.planner is not None and not drives.fused:
         shown.append(drives.planner)
     lines = tuple(Said(drive, _sentence(drive, drives)) for drive in shown)
-    return Drivers(_summary(drives), lines, _chart(shown), drives, weights["scales"])
+    return Drivers(
+        _summary(drives), lines, _chart(shown), drives, weights["scales"], weights["transition_half_life"]
+    )
 
 
 def _summary(drives: inspect.Drives) -> str:

@@ -11,7 +11,7 @@ count scores of a fold come from half-lives, strengths and weights that were cho
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 import numpy as np
@@ -355,9 +355,13 @@ class Counting:
         self, part: Stretch, planner: counts.PlannerScores | None, sequence: counts.SequenceLogits | None
     ) -> counts.Held:
         """Features that are fused, with counts fitted on other folds; without users who have no context."""
-        held, fit = part.held.with_context(), self.fits[self.folds[part.window]]
-        model = self._model_of(part, fit.half_life, fit.strengths)
-        return counts.held_by_all(counts.Scorer(model, fit.weights, planner, sequence=sequence), held)
+        scorer = replace(self.judged(part), planner=planner, sequence=sequence)
+        return counts.held_by_all(scorer, part.held.with_context())
+
+    def judged(self, part: Stretch) -> counts.Scorer:
+        """Counts before a stretch, fitted on other folds: as good there as they are on what comes next."""
+        fit = self.fits[self.folds[part.window]]
+        return counts.Scorer(self._model_of(part, fit.half_life, fit.strengths), fit.weights)
 
     def scorer(
         self,

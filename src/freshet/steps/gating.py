@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ from freshet.steps.sources import committed
 from freshet.types import Prompt, Transitions, pack_contexts
 from freshet.workspace import Run, Workspace, version_of
 
-CODE = 1
+CODE = 2
 
 FOLDS = 5
 """Parts of the users: a part is judged with the planner's weight that the others give it."""
@@ -79,6 +80,8 @@ def pass_gates(
         result = found.manifest["report"]
         step.details = result
     gates = tuning.gates_of(result)
+    if result["evidence"] is not None:
+        run.say(str(tuning.Evidence.of(result["evidence"])))
     for gate in gates:
         run.say(str(gate))
     run.say("recall@1: " + ", ".join(f"{name} {value:.1%}" for name, value in result["recall"].items()))
@@ -106,15 +109,16 @@ class Sample:
 
     Attributes:
         held: n transitions.
-        prompts: what the planner is asked, each once per window.
+        prompts: what the planner is asked, each once per window; `bare` are the same without evidence.
         row: (n,) the prompt of each transition.
-        popularity: (P, n, N) log-share of each interest at each half-life.
+        popularity: (P, n, N) log-share of each interest at each half-life, as of the last refresh.
         base: which of the half-lives relative answers multiply.
-        counted: (n, N) log-probabilities by counts, -inf where known.
+        counted: (n, N) log-probabilities by counts that were fitted on other windows, -inf where known.
     """
 
     held: Transitions
     prompts: list[Prompt]
+    bare: list[Prompt]
     row: NDArray[np.int64]
     popularity: NDArray[np.float64]
     base: int
@@ -126,6 +130,8 @@ def judge(
 ) -> tuning.GateReport:
     """Judge a planner on a sample of users from every held-out window, with the evidence of its start.
 
+    Where `[evidence] level` is auto, first whether evidence helps; the planner is judged as it will be asked.
+
     Raises:
         NotEnoughData: nothing that is held out has a context.
     """
@@ -134,6 +140,13 @@ def judge(
     sample = _sample(ws, known, counting, words, withheld)
     held = sample.held
     answered = tuning.answers(planner, sample.prompts, len(words))
+    weighed = None
+    if ws.config.evidence.level == "auto":
+        bare = tuning.answers(planner, sample.bare, len(words))
+        with_it, without = (_forecast(planner, sample, one) for one in (answered, bare))
+        weighed = of_evidence(with_it, without, sample)
+        if not weighed.helps:
+            sample, answered = replace(sample, prompts=sample.bare), bare
     spread = np.linspace(0, len(sample.prompts) - 1, min(tuning.FORM, len(sample.prompts))).round()
     asked = [sample.prompts[i] for i in spread.astype(np.int64).tolist()]
 
@@ -154,7 +167,7 @@ def judge(
     gates.append(gate)
     failures += missed
 
-    forecast = forecast_of(logp, held.known, base, relative=relative)
+    forecast = _forecast(planner, sample, answered)
     gain, reason = over_popularity(forecast, sample)
     gates.append(tuning.gain_gate("popularity", gain, reason=reason))
     gain, reason = beside_counts(forecast, sample)
@@ -167,6 +180,7 @@ def judge(
         len(held),
         len(np.unique(held.user)),
         tuple(failures),
+        weighed,
     )
 
 
@@ -200,22 +214,26 @@ def _sample(
     share = max(1, ws.config.gates.sample // max(len(counting.windows), 1))
     held: list[Transitions] = []
     prompts: list[Prompt] = []
-    row: list[int] = []
+    bare: list[Prompt] = []
+    row: list[NDArray[np.int64]] = []
     popular: list[NDArray[np.float64]] = []
     counted: list[NDArray[np.float64]] = []
-    for window in counting.windows:
+    for number, window in enumerate(counting.windows):
         sample = _users_of(window, share)
         contexts = sample.contexts(counting.k)
         distinct = sorted(set(contexts))
         said = gather(ws, known, counting, window.start, pack_contexts(distinct, counting.k), None, withheld)
         place = {context: len(prompts) + i for i, context in enumerate(distinct)}
         prompts += [Prompt(c, render(c, words, said.get(c))) for c in distinct]
-        row += [place[context] for context in contexts]
-        model = counting.model(window.start)
-        held.append(sample)
-        shape = (len(model.popularity), len(sample), len(words))
-        popular.append(np.broadcast_to(model.popularity[:, None, :], shape))
-        counted.append(counts.Scorer(model, counting.count_weights)(sample.recent, sample.known).count)
+        bare += [Prompt(c, render(c, words, None)) for c in distinct]
+        rows = np.array([place[context] for context in contexts], np.int64)
+        for part in counting.cut(number, sample):
+            scorer = counting.judged(part)
+            shape = (len(scorer.model.popularity), len(part.held), len(words))
+            held.append(part.held)
+            row.append(rows[part.rows])
+            popular.append(np.broadcast_to(scorer.model.popularity[:, None, :], shape))
+            counted.append(scorer(part.held.recent, part.held.known).count)
     if not prompts:
         raise NotEnoughData(
             "no held-out transition has a context to judge the tuned model on",
@@ -224,9 +242,10 @@ def _sample(
     return Sample(
         Transitions.concatenate(held),
         prompts,
-        np.array(row, np.int64),
+        bare,
+        np.concatenate(row),
         np.concatenate(popular, axis=1),
-        len(popular[0]) // 2,  # the half-life of `CountModel.base`
+        known.scales.steady,
         np.concatenate(counted),
     )
 
@@ -252,43 +271,76 @@ def _gain(change: NDArray[np.float64], held: Transitions) -> tuple[float, float,
     return counts.mean_by_user(change.round(DIGITS), held.user)
 
 
+def of_evidence(with_it: NDArray[np.float64], bare: NDArray[np.float64], sample: Sample) -> tuning.Evidence:
+    """What evidence in the prompt gains, beside the counts and for the planner alone.
+
+    Args:
+        with_it, bare: (n, N) the planner's forecast from prompts with evidence, and from those without.
+    """
+    held, counted = sample.held, sample.counted
+    alone = _gain(_own(with_it, held) - _own(bare, held), held)
+    found = [_cross_fitted(_features(held, counted, one), 0) for one in (with_it, bare)]
+    fused = _gain(found[0] - found[1], held) if found[0] is not None and found[1] is not None else None
+    return tuning.Evidence(alone, fused)
+
+
 def over_popularity(
     forecast: NDArray[np.float64], sample: Sample
 ) -> tuple[tuple[float, float, float] | None, str]:
-    """What the planner's forecast (n, N) gains over popularity, and why that can't be told where it is None.
+    """What the planner's forecast (n, N) adds to popularity, and why that can't be told where it is None.
 
-    Popularity may do its best, so that a planner which only repeats or sharpens it gains nothing: of the
-    half-lives the best one, to the power that fits these very transitions.
+    Popularity is at its best: all half-lives, each with its weight. A planner that only repeats or sharpens
+    it adds nothing.
     """
-    held = sample.held
-    try:
-        best = [
-            counts.log_likelihood(rows, counts.fit(("popularity",), [rows]).weights)
-            for rows in (_features(held, one) for one in sample.popularity)
-        ]
-    except NotEnoughData as error:
-        return None, error.message
-    return _gain(_own(forecast, held) - max(best, key=lambda one: float(one.sum())), held), ""
+    return _added(sample, [*sample.popularity], forecast, smooth=len(sample.popularity))
 
 
 def beside_counts(
     forecast: NDArray[np.float64], sample: Sample
 ) -> tuple[tuple[float, float, float] | None, str]:
-    """What the planner adds to the counts in the mixture, and why that can't be told where it is None.
+    """What the planner's forecast (n, N) adds to the counts, and why that can't be told where it is None."""
+    return _added(sample, [sample.counted], forecast, smooth=0)
 
-    Both weights are fitted on other users' transitions than they are judged on.
-    """
+
+def _added(
+    sample: Sample, rest: Sequence[NDArray[np.float64]], forecast: NDArray[np.float64], smooth: int
+) -> tuple[tuple[float, float, float] | None, str]:
+    """What a forecast adds to other scores in a mixture."""
     held = sample.held
-    both, alone = _features(held, sample.counted, forecast), _features(held, sample.counted)
+    both = _cross_fitted(_features(held, *rest, forecast), smooth)
+    alone = _cross_fitted(_features(held, *rest), smooth)
+    if both is None or alone is None:
+        return None, "too few transitions are held out to weigh it"
+    return _gain(both - alone, held), ""
+
+
+def _cross_fitted(held: counts.Held, smooth: int) -> NDArray[np.float64] | None:
+    """(n,) log-probability of what came next by a mixture whose weights other users' transitions gave."""
+    names = [str(number) for number in range(held.features.shape[1])]
     part = np.unique(held.user, return_inverse=True)[1] % FOLDS
-    change = np.zeros(len(held))
+    found = np.zeros(len(part))
     try:
         for fold in np.unique(part).tolist():
             judged = part == fold
-            with_it = counts.fit((counts.COUNTS, counts.PLANNER), [both.take(~judged)])
-            without = counts.fit((counts.COUNTS,), [alone.take(~judged)])
-            change[judged] = counts.log_likelihood(both.take(judged), with_it.weights)
-            change[judged] -= counts.log_likelihood(alone.take(judged), without.weights)
-    except NotEnoughData as error:
-        return None, error.message
-    return _gain(change, held), ""
+            weights = counts.fit(names, [held.take(~judged)], smooth=smooth).weights
+            found[judged] = counts.log_likelihood(held.take(judged), weights)
+    except NotEnoughData:
+        return None
+    return found
+
+
+def _forecast(planner: Planner, sample: Sample, answered: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(n, N) of the sample, by a planner's answers to its prompts."""
+    base = counts.log_softmax(sample.popularity[sample.base], sample.held.known)
+    return forecast_of(answered[sample.row], sample.held.known, base, relative=planner.abilities.relative)
+
+
+def as_judged(ws: Workspace, model: str) -> Workspace:
+    """The workspace with evidence in prompts where held-out windows showed that it helps a model."""
+    if ws.config.evidence.level != "auto":
+        return ws
+    found = ws.store.find("gates", key_of(ws, model)) if model else None
+    told = found.manifest["report"]["evidence"] if found is not None else None
+    level = ws.config.evidence.forced if told is None or told["helps"] else "none"
+    evidence = ws.config.evidence.model_copy(update={"level": level})
+    return replace(ws, config=ws.config.model_copy(update={"evidence": evidence}))

@@ -18,6 +18,7 @@ from freshet.sequence import read as read_sequence
 from freshet.sequence import write as write_sequence
 from freshet.steps import prompting, sequencing
 from freshet.steps.counting import Counting
+from freshet.steps.gating import as_judged
 from freshet.steps.knowledge import Knowledge
 from freshet.steps.sources import committed
 from freshet.types import AsOf, Eligibility, Experiment, Fusion, PlannerRows, context_codes
@@ -121,6 +122,7 @@ def make_table(
         evidence_until: prompts say nothing of what came later (replay asks what fresh evidence is worth);
             None = all that was known.
     """
+    ws = as_judged(ws, model)
     job = job_of(ws, known, counting, model, previous, sequence, evidence_until)
     found = ws.store.find("tables", job.version)
     if found is not None:
@@ -185,6 +187,7 @@ def foresee(
     sequence: Artifact | None = None,
 ) -> None:
     """Tell what `make_table` would infer and copy, and what that should cost; make nothing."""
+    ws = as_judged(ws, model)
     job = job_of(ws, known, counting, model, previous_of(ws, known), sequence)
     made = ws.store.find("tables", job.version) is not None
     if made or planner is None:

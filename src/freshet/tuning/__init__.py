@@ -7,6 +7,7 @@ port: see `freshet.backends.planners`.
 from freshet.tuning.examples import balanced, make_examples
 from freshet.tuning.gates import (
     FORM,
+    Evidence,
     Gate,
     GateReport,
     answers,
@@ -20,6 +21,7 @@ from freshet.tuning.gates import (
 
 __all__ = [
     "FORM",
+    "Evidence",
     "Gate",
     "GateReport",
     "answers",

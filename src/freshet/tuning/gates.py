@@ -100,6 +100,39 @@ class Gate:
 
 
 @dataclass(frozen=True, slots=True)
+class Evidence:
+    """What evidence in the prompts gains on held-out transitions, in nats with 95 % intervals by user.
+
+    Attributes:
+        alone: of the planner by itself.
+        fused: of the mixture of counts and planner; None where that could not be weighed.
+    """
+
+    alone: Interval
+    fused: Interval | None
+
+    @property
+    def helps(self) -> bool:
+        """Whether all of the interval is a gain where it counts: in the mixture."""
+        return self.fused is not None and self.fused[1] > 0
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"helps": self.helps, "alone": self.alone, "fused": self.fused}
+
+    @classmethod
+    def of(cls, told: dict[str, Any]) -> Evidence:
+        """From `as_dict`."""
+        return cls(tuple(told["alone"]), None if told["fused"] is None else tuple(told["fused"]))
+
+    def __str__(self) -> str:
+        def nats(gain: Interval | None) -> str:
+            return "not measured" if gain is None else "{:+.4f} nats ({:+.4f} to {:+.4f})".format(*gain)
+
+        so = "prompts carry it" if self.helps else "prompts go without"
+        return f"evidence in prompts gains {nats(self.fused)} beside counts, {nats(self.alone)} alone: {so}"
+
+
+@dataclass(frozen=True, slots=True)
 class GateReport:
     """The verdict.
 
@@ -109,6 +142,7 @@ class GateReport:
         sample: number of held-out transitions.
         users: that they are of.
         failures: examples of what went wrong, for the reviewer.
+        evidence: what evidence in the prompts gains; None where the configuration decides.
     """
 
     gates: tuple[Gate, ...]
@@ -116,6 +150,7 @@ class GateReport:
     sample: int
     users: int
     failures: tuple[dict[str, str], ...]
+    evidence: Evidence | None = None
 
     @property
     def passed(self) -> bool:
@@ -139,6 +174,7 @@ class GateReport:
                 if name != "planner"
             },
             "failures": list(self.failures),
+            "evidence": self.evidence.as_dict() if self.evidence is not None else None,
         }
 
 
