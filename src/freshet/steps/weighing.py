@@ -127,7 +127,7 @@ def _stretches(counting: Counting, scorer_of: Callable[[Stretch], counts.Scorer]
     found, done = [], counting.held_since
     moves = [counting.held_moves(window) for window in counting.windows]
     parts = counting.stretches
-    ends = [*(part.start for part in parts[1:]), counting.known.as_of]
+    ends = [*(part.start for part in parts), counting.known.as_of][1:]
     for part, end in zip(parts, ends, strict=True):
         asked = moves[part.window][part.rows]
         order = np.argsort(asked["time"], kind="stable")
