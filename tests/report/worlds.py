@@ -44,6 +44,8 @@ count = 12
 kind = "{planner}"
 [gates]
 recall = {least_recall}
+[evidence]
+level = "instance"
 [inference]
 calibration_prompts = 200
 """

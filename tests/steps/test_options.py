@@ -30,7 +30,7 @@ VARIANTS = {
     "k3-fake-labels-trend": {
         "k": 3,
         "kind": "fake",
-        "extra": FAKE + '\n[evidence]\nrank_by = "trend"\nwindow_days = 14\n',
+        "extra": FAKE + '\n[evidence]\nlevel = "instance"\nrank_by = "trend"\nwindow_days = 14\n',
     },
     "k1-fake-global-observed": {
         "k": 1,

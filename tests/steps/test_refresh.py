@@ -100,7 +100,7 @@ def test_with_unchanged_evidence_nothing_is_inferred_and_the_planner_is_not_load
         return table.set_column(table.schema.get_field_index("value"), "value", value)
 
     source = rewrite(world, tmp_path / "world", without_likes)
-    text = settings(source, "fake", FAKE + "[evidence]\nwindow_days = 21\n")
+    text = settings(source, "fake", FAKE + '[evidence]\nlevel = "instance"\nwindow_days = 21\n')
     ws = workspace(tmp_path / "ws", text)
     refreshed(ws, FIRST)
 
@@ -287,7 +287,7 @@ def test_configured_lengths_of_time_hold_after_interests_were_built(
     ws = copied(counted, tmp_path / "ws", text)
     _, known = pipeline.form_interests(ws, FIRST)
     assert known.scales.window_days == 5
-    assert known.scales.half_lives == (5.0, 20.0, 80.0)
+    assert known.scales.half_lives == (1.25, 2.5, 5.0, 10.0, 20.0, 40.0, 80.0)
     assert len(ws.store.versions("interests")) == 1
 
 

@@ -47,6 +47,10 @@ def make_world(folder: Path) -> Path:
     return folder
 
 
+EVIDENCE = '[evidence]\nlevel = "instance"'
+"""Prompts carry evidence whether or not it helps the planner, so that there is something to refresh."""
+
+
 def settings(world: Path, kind: str = "counts", extra: str = "", k: int = 2, interests: str = "") -> str:
     """A `freshet.toml`; `extra` holds further sections, `interests` further keys of that section."""
     return f"""
@@ -64,6 +68,7 @@ window_days = 7
 fit_windows = 2
 [planner]
 kind = "{kind}"
+{"" if "[evidence]" in extra else EVIDENCE}
 {extra}
 """
 

@@ -122,6 +122,7 @@ def make_table(
         evidence_until: prompts say nothing of what came later (replay asks what fresh evidence is worth);
             None = all that was known.
     """
+    settings = settings_of(ws)
     ws = as_judged(ws, model)
     job = job_of(ws, known, counting, model, previous, sequence, evidence_until)
     found = ws.store.find("tables", job.version)
@@ -155,7 +156,7 @@ def make_table(
             write_sequence(model_now, draft.path / "sequence")
         weights = _weights(counting, fusion) | {"relative": relative}
         write_json(draft.path / "mixture.json", weights)
-        draft.manifest = _manifest(ws, known, job, planner)
+        draft.manifest = _manifest(ws, known, job, planner, settings)
         step.details = {"rows": len(job.contexts), "drives": weights}
     shutil.rmtree(ws.root / "work", ignore_errors=True)  # chunks of inference: the table holds them now
     return committed(ws, "tables", job.version)
@@ -277,14 +278,17 @@ def _stored(ws: Workspace, known: Knowledge, job: Job) -> PlannerRows | None:
     return prompting.joined(parts) if wide else None
 
 
-def _manifest(ws: Workspace, known: Knowledge, job: Job, planner: Planner | None) -> dict[str, Any]:
+def _manifest(
+    ws: Workspace, known: Knowledge, job: Job, planner: Planner | None, settings: dict[str, Any]
+) -> dict[str, Any]:
+    """`settings` are the configured ones, which may leave to the gates whether prompts carry evidence."""
     return {
         "code": CODE,
         "as_of": str(known.as_of),
         "k": ws.config.transitions.k,
         "rows": len(job.contexts),
         "window": list(known.window),
-        "settings": settings_of(ws),
+        "settings": settings,
         "inputs": {
             "transitions": known.version,
             "interests": known.interests_version,

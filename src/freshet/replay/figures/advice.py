@@ -10,7 +10,7 @@ from freshet.replay.figures.differences import negated, not_below, reference, ve
 from freshet.replay.figures.questions import answer, questions
 from freshet.replay.figures.wording import PLANNER, points, rate, signed, span
 
-PLANNED = ("hybrid", "retrieval", "finetune")
+PLANNED = ("hybrid", "retrieval", "finetune", "no-evidence", "evidence-frozen")
 """How names of arms begin that have a planner wherever they are compared."""
 
 LEAVE = "Leave it as it is: nothing that is refreshed was shown to do better than the first day's table."
@@ -79,6 +79,9 @@ def headline(arm: str, every: float | None, tune: float | None, planner: str = P
         "static": LEAVE,
         "retrieval-frozen": LEAVE,
         "finetune": f"{tuning[0].upper()}{tuning[1:]}: refreshing in between was not shown to pay.",
+        "finetune-fresh": f"{tuning[0].upper()}{tuning[1:]}, refresh counts {fresh}, no evidence in prompts.",
+        "no-evidence": f"Tune the model once, refresh counts {fresh}, no evidence in prompts.",
+        "evidence-frozen": f"Tune the model once, refresh counts {fresh}, leave evidence as it is.",
         "retrieval": f"Tune the model once, refresh evidence and counts {fresh}.",
         "hybrid": f"Refresh the table {fresh} and {tuning}.",
         "hybrid-live": f"Refresh the table {fresh}, {tuning}, and let live signals in.",
@@ -90,6 +93,8 @@ def headline(arm: str, every: float | None, tune: float | None, planner: str = P
         "counts-live": f"Run plain counts with live signals, refreshed {fresh}{unpaid}",
         "counts-sequence": f"Run counts with the sequence score, refreshed {fresh}{unpaid}",
         "sequence": "Run the sequence model: no table was shown to be better.",
+        "popularity-live": "Offer what is popular right now, updated by every event: nothing that costs more "
+        "was shown to be better.",
         "popularity": "Offer what is popular of late: nothing that costs more was shown to be better.",
         "last-successor": "Offer what most often followed: nothing that costs more was shown to be better.",
     }.get(arm.split("@")[0], f"Run {arm}.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from freshet.replay.figures.measures import LENGTHS, OF_RANKS, Measured
+from freshet.replay.figures.measures import LENGTHS, OF_RANKS, WITH_CONTEXT, Measured
 from freshet.replay.figures.resampled import estimate
 
 MARGIN = 0.005
@@ -19,6 +19,15 @@ NAMED = (
     ("retrieval", "static"),
     ("retrieval-frozen", "static"),
     ("retrieval", "retrieval-frozen"),
+    ("retrieval", "no-evidence"),
+    ("retrieval", "evidence-frozen"),
+    ("evidence-frozen", "no-evidence"),
+    ("retrieval-alone", "no-evidence-alone"),
+    ("retrieval-alone", "evidence-frozen-alone"),
+    ("evidence-frozen-alone", "no-evidence-alone"),
+    ("finetune-fresh", "no-evidence"),
+    ("finetune-fresh", "finetune"),
+    ("no-evidence", "static"),
     ("finetune", "static"),
     ("counts", "static"),
     ("counts", "popularity"),
@@ -31,6 +40,9 @@ NAMED = (
     ("hybrid-cost", "hybrid"),
     ("hybrid-live", "hybrid"),
     ("counts-live", "counts"),
+    ("counts-live", "popularity-live"),
+    ("counts-sequence", "counts"),
+    ("popularity-live", "popularity"),
 )
 """Pairs that answer a question by themselves; the arm of reference is compared with every other besides."""
 
@@ -50,6 +62,9 @@ def reference(arms: Sequence[str]) -> str:
 def compare(a: Measured, b: Measured, margin: float = MARGIN) -> dict[str, Any]:
     """a minus b: `{hit_at_1, hit_at_5, ..., nll}` each `{value, ci95}`, the same by length, and verdicts.
 
+    `with_context` is over transitions of people with a recent interest: the others are scored alike by all
+    arms with a mixture, which makes differences look smaller than they are.
+
     Better means a higher hit rate or a lower nll; see `verdict`.
     """
     drawn = {name: a.ranks[name] - b.ranks[name] for name in OF_RANKS}
@@ -58,6 +73,7 @@ def compare(a: Measured, b: Measured, margin: float = MARGIN) -> dict[str, Any]:
         str(length): {name: estimate(values[:, 1 + length]) for name, values in drawn.items()}
         for length in LENGTHS
     }
+    told["with_context"] = {name: estimate(values[:, WITH_CONTEXT]) for name, values in drawn.items()}
     told["verdict"] = {
         "hit_at_5": verdict(told["hit_at_5"], margin, a.users),
         "nll": verdict(negated(told["nll"]), NLL_MARGIN),

@@ -13,6 +13,8 @@ from freshet.replay.figures.resampled import Drawn, Resampled, estimate, ratio, 
 from freshet.types import FloatArray
 
 LENGTHS = (0, 1, 2)
+WITH_CONTEXT = 1 + len(LENGTHS)
+"""Column of figures over transitions of people with at least one recent interest."""
 SHOWN = 5
 """Successors whose exposure is measured."""
 BINS = 15
@@ -27,7 +29,8 @@ class Measured:
     """One arm's figures as draws.
 
     Attributes:
-        ranks: by name, (1 + draws, 4): all transitions, then those of context length 0, 1 and 2.
+        ranks: by name, (1 + draws, 5): all transitions, those of context length 0, 1 and 2, and those of 1
+            and 2 together.
         planner: the same of the planner's own score, on the transitions where the planner was asked.
         shares: novelty, popularity_bias, bare_equal, copies: (1 + draws,).
         exposure: ece, coverage, entropy, entropy_share: (1 + draws,).
@@ -106,6 +109,7 @@ def figures(found: Measured) -> dict[str, Any]:
     told |= {name: reflected(found.exposure[name]) for name in ("ece", "entropy")}
     told |= {name: reflected(found.exposure[name], most=1.0) for name in ("coverage", "entropy_share")}
     told |= {name: estimate(found.shares[name]) for name in ("novelty", "popularity_bias")}
+    told["with_context"] = {name: estimate(found.ranks[name][:, WITH_CONTEXT]) for name in OF_RANKS}
     told["planner"] = planner(found)
     told["by_length"] = {
         str(length): {name: estimate(found.ranks[name][:, 1 + length]) for name in OF_RANKS}
@@ -138,10 +142,10 @@ def reliability(arm: Scored) -> list[dict[str, float]]:
 
 
 def _totals(judged: Judged, resampled: Resampled, columns: Mapping[str, Any]) -> dict[str, Drawn]:
-    """By name, (1 + draws, 4): over all transitions, then by context length."""
+    """By name, (1 + draws, 5): over all transitions, by context length, and over those with a context."""
     values = np.stack([np.asarray(column, np.float64) for column in columns.values()], axis=1)
     parts = [resampled.totals(values * (judged.length == length)[:, None]) for length in LENGTHS]
-    total = np.stack([np.sum(parts, axis=0), *parts], axis=2)
+    total = np.stack([np.sum(parts, axis=0), *parts, np.sum(parts[1:], axis=0)], axis=2)
     return {name: total[:, place] for place, name in enumerate(columns)}
 
 

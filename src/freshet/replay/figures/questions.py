@@ -88,13 +88,51 @@ _PATHS = (
     Question(
         "slow path",
         "Does tuning again pay?",
-        "hybrid",
-        "retrieval",
+        "finetune-fresh",
+        "no-evidence",
         {
             "better": "The slow path pays: tuning again helps",
             "same": "Tuning again makes no difference that matters: one tuning is enough for such a period",
             "unclear": "Whether tuning again helps can't be told",
             "worse": "Tuning again hurts here",
+        },
+    ),
+)
+_EVIDENCE = (
+    Question(
+        "evidence",
+        "Does evidence in the prompts pay?",
+        "retrieval",
+        "no-evidence",
+        {
+            "better": "Evidence in the prompts pays",
+            "same": "Evidence in the prompts makes no difference that matters",
+            "unclear": "Whether evidence in the prompts helps can't be told",
+            "worse": "Evidence in the prompts hurts here",
+        },
+    ),
+    Question(
+        "fresh evidence",
+        "Is evidence worth refreshing?",
+        "retrieval",
+        "evidence-frozen",
+        {
+            "better": "Refreshed evidence beats that of the first day",
+            "same": "Evidence of the first day is as good as refreshed evidence",
+            "unclear": "Whether refreshed evidence beats that of the first day can't be told",
+            "worse": "Refreshed evidence is worse than that of the first day",
+        },
+    ),
+    Question(
+        "evidence, planner alone",
+        "Does evidence improve what {planner} says by itself?",
+        "retrieval-alone",
+        "no-evidence-alone",
+        {
+            "better": "By itself {planner} is better with evidence",
+            "same": "By itself {planner} is as good without evidence",
+            "unclear": "Whether {planner} by itself is better with evidence can't be told",
+            "worse": "By itself {planner} is worse with evidence",
         },
     ),
 )
@@ -153,8 +191,10 @@ def questions(mixed: bool) -> tuple[Question, ...]:
         mixed: whether the workspace's own mixture, and so that of `hybrid`, holds the sequence score.
     """
     if mixed:
-        return *_PATHS, replace(_COUNTS, a="hybrid-plain"), replace(_SEQUENCE, a="hybrid"), *_BESIDES
-    return *_PATHS, _COUNTS, _SEQUENCE, *_BESIDES
+        worth = replace(_COUNTS, a="hybrid-plain"), replace(_SEQUENCE, a="hybrid")
+    else:
+        worth = _COUNTS, _SEQUENCE
+    return *_PATHS, *_EVIDENCE, *worth, *_BESIDES
 
 
 def answer(question: Question, difference: Mapping[str, Any], planner: str) -> dict[str, Any]:

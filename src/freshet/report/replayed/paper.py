@@ -30,14 +30,19 @@ def beside(document: Mapping[str, Any]) -> list[Beside]:
             _drift(document["drift"]),
         ),
         Beside(
-            "Tables with retrieval against one without",
+            "Tables with evidence (and counts) refreshed against one without",
             "both above the table without (curves only)",
             _difference(document, "retrieval", "static"),
         ),
         Beside(
-            "Retrieval refreshed against held fixed",
+            "Evidence (and counts) refreshed against held fixed",
             "refreshed every two days slightly above fixed (curves only)",
             _difference(document, "retrieval", "retrieval-frozen"),
+        ),
+        Beside(
+            "Evidence alone: in the prompt or not, counts refreshed in both",
+            "not told apart from fresh counts",
+            _difference(document, "retrieval", "no-evidence"),
         ),
         Beside("Decay of the top successors with days", "steady (curve only)", _decay(document)),
         Beside(
