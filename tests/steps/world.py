@@ -66,9 +66,9 @@ k = {k}
 [counts]
 window_days = 7
 fit_windows = 2
+{"" if "[evidence]" in extra else EVIDENCE}
 [planner]
 kind = "{kind}"
-{"" if "[evidence]" in extra else EVIDENCE}
 {extra}
 """
 
