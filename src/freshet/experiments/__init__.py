@@ -7,14 +7,13 @@ however often one looks, `holm` takes several metrics together, `sample_ratio` s
 """
 
 from freshet.experiments.assignment import OwnEvents, arm_of, arms_of
-from freshet.experiments.balanced import balanced, relatives_of
 from freshet.experiments.effects import Effect, Estimate, effect, ratio
 from freshet.experiments.families import SampleRatio, holm, sample_ratio
 from freshet.experiments.moments import Moments
 from freshet.experiments.off_policy import Logged, OffPolicy, Support, doubly_robust, ips, self_normalised
 from freshet.experiments.planning import Baseline, Design, Plan, Span, detectable, plan, power, users_needed
 from freshet.experiments.resampling import bootstrap
-from freshet.experiments.sequential import always_valid, always_valid_p, mixing
+from freshet.experiments.sequential import always_valid, always_valid_p, boundary, mixing
 
 __all__ = [
     "Baseline",
@@ -33,8 +32,8 @@ __all__ = [
     "always_valid_p",
     "arm_of",
     "arms_of",
-    "balanced",
     "bootstrap",
+    "boundary",
     "detectable",
     "doubly_robust",
     "effect",
@@ -44,7 +43,6 @@ __all__ = [
     "plan",
     "power",
     "ratio",
-    "relatives_of",
     "sample_ratio",
     "self_normalised",
     "users_needed",
