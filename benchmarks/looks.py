@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from freshet.experiments import Baseline, Design, Effect, Moments, detectable, effect, mixing
+from freshet.experiments import Baseline, Design, Moments, detectable, effect, mixing
 from freshet.steps.comparing import every_look
 
 Array = NDArray[np.float64]
@@ -122,72 +122,93 @@ def _moments(sums: tuple[Array, Array, Array], test: int, day: int) -> Moments:
 def seen(world: World, tests: int, lift: float, seed: int) -> dict[str, Array]:
     """(tests, 2) by what is asked: at any look, and on the last day.
 
-    `level side`: intervals at every look leave 0 out, on the side of harm (more is better) or of gain; `before`: by
-    the former rule (`former`). `missed`: they leave the true effect out. `once`: one look does, on the last
-    day alone (both columns).
+    `level`: intervals at every look leave 0 out; `level harm` and `level gain`: on that side, where more is
+    better; `level missed`: they leave the true effect out; `level before`: by the former rule (`former`).
     """
     found: dict[str, list[Any]] = {}
     for looks in experiments(world, tests, lift, seed):
         effects = [effect(c, t, adjusted=world.adjusted) for c, t in looks]
         for level in LEVELS.values():
             low, high = np.array(every_look(effects, DAYS, level=level)[0]).T
-            old = former(effects, level)
-            for name, hits in (
-                (f"{level} harm", high < 0),
-                (f"{level} gain", low > 0),
-                (f"{level} missed", (high < lift) | (low > lift)),
-                (f"{level} before", abs(old) > 0),
-                (f"{level} gain before", old > 0),
-            ):
-                found.setdefault(name, []).append([hits.any(), hits[-1]])
-        one = effects[-1].relative
-        last = [not one.low <= lift <= one.high, effects[-1].p < 0.05]
-        found.setdefault("once", []).append(last)
+            hits = {
+                f"{level}": (low > 0) | (high < 0),
+                f"{level} harm": high < 0,
+                f"{level} gain": low > 0,
+                f"{level} missed": (high < lift) | (low > lift),
+            }
+            if not world.adjusted:
+                hits[f"{level} before"] = former(looks, level)
+            for name, days in hits.items():
+                found.setdefault(name, []).append([days.any(), days[-1]])
     return {name: np.array(hits, bool) for name, hits in found.items()}
 
 
-def former(effects: Sequence[Effect], level: float) -> Array:
-    """(looks,) -1 or 1 where the rule before decision 26 left 0 out, on which side; 0 elsewhere.
+def once(world: World, tests: int, lift: float, seed: int) -> dict[str, Array]:
+    """(tests,) for one look on the last day: whether the interval holds the truth, the same before decision
+    26 (Welch's interval by the delta method), and whether p < 0.05."""
+    found = []
+    for looks in experiments(world, tests, lift, seed):
+        control, treatment = looks[-1]
+        one = effect(control, treatment)
+        value, variance, df = _own(control, treatment)
+        half = special.stdtrit(df, 0.975) * np.sqrt(variance)
+        found.append([one.relative.low <= lift <= one.relative.high, abs(value - lift) <= half, one.p < 0.05])
+    return dict(zip(("holds", "held before", "p"), np.array(found).T, strict=True))
 
-    Its variance was that of each arm's own spread alone, and took it for known.
-    """
-    c, t = (np.array([getattr(one, arm) for one in effects]) for arm in ("control", "treatment"))
-    share = np.array([one.users[1] / max(1, sum(one.users)) for one in effects])
-    own, far = (np.array([getattr(one, kind).variance for one in effects]) for kind in ("absolute", "relative"))
+
+def _own(control: Moments, treatment: Moments) -> tuple[float, float, float]:
+    """treatment / control - 1, its variance by each arm's own spread, and Welch's degrees of freedom."""
+    (c, error_c), (t, error_t) = (_plain(one) for one in (control, treatment))
+    whole = error_c + error_t
+    df = whole**2 / (error_c**2 / (control.n - 1) + error_t**2 / (treatment.n - 1))
+    return t / c - 1, (error_t + (t / c) ** 2 * error_c) / c**2, df
+
+
+def _plain(moments: Moments) -> tuple[float, float]:
+    """The metric in an arm and its variance by the delta method; NaN if not known."""
+    (y, d), n = moments.mean[:2], moments.n
+    if n < 2 or not d:
+        return np.nan, np.nan
+    by = np.array([1, -y / d]) / d
+    return y / d, max(0.0, float(by @ moments.scatter[:2, :2] @ by) / (n - 1) / n)
+
+
+def former(looks: Sequence[tuple[Moments, Moments]], level: float) -> NDArray[np.bool_]:
+    """(looks,) whether the rule before decision 26 left 0 out: on a scale that takes both arms alike, by each
+    arm's own spread alone, which it took for known."""
+    (c, error_c), (t, error_t) = (np.array([_plain(look[arm]) for look in looks]).T for arm in (0, 1))
+    users = np.array([[one.n for one in look] for look in looks])
+    share = users[:, 1] / np.maximum(1, users.sum(axis=1))
     with np.errstate(all="ignore"):
         mean = (1 - share) * c + share * t
-        v = np.maximum(own / mean**2, far / (1 + share * (t / c - 1)) ** 4)
-        s = (t - c) / mean
-        known = (mean > 0) & np.isfinite(far) & (v > 0) & np.isfinite(v)
+        far = (error_t + (t / c) ** 2 * error_c) / c**2 / (1 + share * (t / c - 1)) ** 4
+        v, s = np.maximum((error_c + error_t) / mean**2, far), (t - c) / mean
+        known = np.isfinite(v) & (v > 0)
         if not known.any():
-            return np.zeros(len(v))
+            return known
         first = int(known.argmax())
-        to = mixing(v[first] / np.sqrt(max(1.0, DAYS / (first + 1))), level)
-        half = np.sqrt(v * (v + to) / to * (np.log1p(to / v) - 2 * np.log1p(-level)))
-        return np.where(known & (abs(s) > half), np.sign(s), 0)
+        to = mixing(float(v[first]) / np.sqrt(max(1.0, DAYS / (first + 1))), level)
+        return known & (abs(s) > np.sqrt(v * (v + to) / to * (np.log1p(to / v) - 2 * np.log1p(-level))))
 
 
-def false_positives(tests: int, seed: int, worlds: Sequence[World]) -> dict[tuple[str, str], dict[str, Array]]:
-    """By split and world: `seen` without an effect."""
-    return {(world.split, world.name): seen(world, tests, 0.0, seed) for world in worlds}
+def planned(world: World, tests: int, seed: int, logs: int = 40) -> dict[str, Any]:
+    """How often effects are found of which `power` says that 80 % of experiments like this find them.
 
-
-def planned(world: World, tests: int, seed: int) -> dict[str, Any]:
-    """Effects that `power` says are found in 80 % of experiments like this, and how often they are.
-
-    Baselines are of 400,000 other users. `once` is one look at the end; `sequential` the interval at every look,
-    on the last day (which is what is planned) and at `any` look.
+    It says so by a log of as many users, another one for each of `logs` parts of the tests. `look`: one look
+    at the end; `last`: the interval at every look, on the last day, which is what is planned, and at `any`.
     """
-    rng, out = np.random.default_rng([seed, 9]), dict[str, Any]()
-    many = replace(world, users=400_000)
-    everybody = people(rng, many, np.zeros((1, many.users), bool), 0.0)
-    baseline = Baseline.of(Moments.of(np.column_stack([x[0] for x in everybody])))
-    for name, sequential in (("once", False), ("sequential", True)):
-        lift = detectable(baseline, world.users, Design(world.share, sequential=sequential, days=DAYS))
-        hits = seen(world, tests, lift, seed)
-        out[name] = {"effect": lift}
-        if sequential:
-            out[name] |= {"last": hits["0.95 gain"][:, 1], "any": hits["0.95 gain"][:, 0]}
-        else:
-            out[name]["last"] = hits["once"][:, 1]
-    return out
+    hits: dict[str, list[Array]] = {"effect": [], "look": [], "last": [], "any": []}
+    for log in range(logs):
+        rng = np.random.default_rng([seed, log])
+        users = people(rng, world, np.zeros((1, world.users), bool), 0.0)
+        baseline = Baseline.of(Moments.of(np.column_stack([x[0] for x in users])))
+        design = Design(world.share, days=DAYS)
+        lift = detectable(baseline, world.users, design)
+        part = max(1, tests // logs)
+        hits["effect"].append(np.array([lift]))
+        hits["look"].append(once(world, part, lift, seed + log)["p"])
+        peeking = replace(design, sequential=True)
+        found = seen(world, part, detectable(baseline, world.users, peeking), seed + log)["0.95 gain"]
+        hits["last"].append(found[:, 1])
+        hits["any"].append(found[:, 0])
+    return {name: np.concatenate(parts) for name, parts in hits.items()}

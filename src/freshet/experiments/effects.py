@@ -1,7 +1,7 @@
-"""The effect of an arm against control, from moments over users, with intervals that hold for skewed outcomes.
+"""The effect of an arm against control, from moments over users; skewed outcomes and small arms included.
 
-Metrics are linearised (`linear`), so that variances are clustered by user. `benchmarks/statistics.py` says how
-often the intervals hold.
+Metrics are linearised (`linear`), so that variances are clustered by user. `benchmarks/statistics.py` says
+how often the intervals hold.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy import special
 
 from freshet.experiments.linear import Arm, dearer, linearised, theta_of
@@ -39,10 +39,10 @@ class Estimate:
 class Effect:
     """Treatment against control.
 
-    Intervals and p stand on the **larger of two variances**: the one with each arm's own spread (Welch's), and
-    the one with the other arm's, which is right where the arms are alike. Where outcomes are skewed a small arm
-    has a low mean together with a low variance, or both high: the first variance alone takes the one for
-    harm, the second alone the other for gain.
+    Intervals and p stand on the **larger of two variances**: the one with each arm's own spread (Welch's),
+    and the one with the other arm's, which is right where the arms are alike. Where outcomes are skewed a
+    small arm has a low mean together with a low variance, or both high: the first variance alone takes the
+    one for harm, the second alone the other for gain.
 
     Attributes:
         users: of control and of treatment.
@@ -128,13 +128,14 @@ def effect(control: Moments, treatment: Moments, level: float = 0.95, *, adjuste
     by_c, by_t = (dear * part for part in _polynomials(c, t, theta, share))
     own, other = by_c + by_t, by_c * more + by_t / more
     # a ratio far from 1 changes the spread of rare counts by rho, not by its square
-    variances = _terms(own), _terms(other), (0.0, float(other.sum()), 0.0)
+    alone = _terms(own)
+    variances = alone, _terms(other), (0.0, float(other.sum()), 0.0)
     df = _welch([float(by_c.sum()), float(by_t.sum())], (c.alike, t.alike))
     spread, mean = _at(variances, 1.0), (1 - share) * here + share * there
     half = _quantile(level, df) * math.sqrt(spread) if spread >= 0 else math.nan
     absolute = Estimate(there - here, there - here - half, there - here + half, float(own.sum()))
     value = there / here - 1 if here and c.value else math.nan
-    far = _polynomial(own, there / here) / here**2 if here and c.value else math.inf
+    far = _polynomial(alone, there / here) / here**2 if here and c.value else math.inf
     critical = _quantile(level, df)
     relative = Estimate(value, *_within(here, there, variances, critical), far)
     plain = float(c.error[0, 0] + t.error[0, 0])
@@ -161,6 +162,8 @@ def _polynomials(
 
     Both adjusted values hold the difference of covariates, times theta and 1 - share + rho share.
     """
+    if not len(theta):
+        return np.array([0.0, 0.0, c.error[0, 0]]), np.array([t.error[0, 0], 0.0, 0.0])
     moved = np.array([1 - share, share, 0.0])
     squared = np.array([(1 - share) ** 2, 2 * share * (1 - share), share**2])
     found = []
@@ -177,14 +180,15 @@ def _terms(polynomial: NDArray[np.float64]) -> Terms:
     return float(polynomial[0]), float(polynomial[1]), float(polynomial[2])
 
 
-def _polynomial(terms: ArrayLike, rho: float) -> float:
-    a, b, c = np.asarray(terms, np.float64)
-    return float(np.maximum(0.0, a + b * rho + c * rho * rho))  # rounding may go below; NaN stays NaN
+def _polynomial(terms: Terms, rho: float) -> float:
+    found = terms[0] + terms[1] * rho + terms[2] * rho * rho
+    return 0.0 if found < 0 else found  # rounding may go below; NaN stays NaN
 
 
 def _at(variances: Sequence[Terms], rho: float) -> float:
     """The larger variance; NaN where one is not known."""
-    return float(np.max([_polynomial(one, rho) for one in variances]))
+    found = [_polynomial(one, rho) for one in variances]
+    return math.nan if any(map(math.isnan, found)) else max(found)
 
 
 def _within(here: float, there: float, variances: Sequence[Terms], critical: float) -> tuple[float, float]:
@@ -194,10 +198,10 @@ def _within(here: float, there: float, variances: Sequence[Terms], critical: flo
     ratios that solve it by any variance are those between the lowest and the highest.
     """
     spread = _at(variances, 1.0)
-    if spread == 0 and here > 0:
-        return there / here - 1, there / here - 1
-    if not (here >= 0 and 0 < spread < math.inf and math.isfinite(critical)):
+    if not (here >= 0 and 0 <= spread < math.inf and math.isfinite(critical)):
         return -math.inf, math.inf
+    if spread == 0:
+        return (there / here - 1, there / here - 1) if here else (-math.inf, math.inf)
     found = [_solved(here, there, one, critical**2) for one in variances]
     low, high = min(one for one, _ in found), max(one for _, one in found)
     return max(-1.0, low - 1) if there >= 0 else low - 1, high - 1
@@ -254,7 +258,7 @@ def _note(control: Moments, treatment: Moments, arms: tuple[Arm, Arm], high: flo
     if high == math.inf:
         return "control can't be told from 0: the relative effect is unbounded, see the absolute one"
     rough = max(_looseness(one, column) for one in (control, treatment) for column in (0, 1))
-    return f"a sum behind it is known to {rough:.0%} only: the intervals are rough" if rough > LOOSE else ""
+    return f"a sum behind it is known to {rough:.0%} only: the figure is rough" if rough > LOOSE else ""
 
 
 def _looseness(moments: Moments, column: int) -> float:

@@ -1,8 +1,8 @@
 """How many users, and days, it takes to see an effect; and which effect a given traffic can show.
 
-By the normal approximation, with the variances that a report will see if the effect is there: where treatment
-has 1 + r times the outcomes they scatter more as well, by (1 + r)^2 as far as users differ and by 1 + r as far as
-counts are left to chance. Planning by the variance without an effect promises 80 % where it is 74 %.
+By the normal approximation, with the variances that a report will see if the effect is there: 1 + r times the
+outcomes scatter more as well, by (1 + r)^2 as far as users differ and by 1 + r as far as counts are left to
+chance. Planning by the variance without an effect promises 80 % where it is 74 %.
 """
 
 from __future__ import annotations
@@ -30,8 +30,7 @@ class Design:
         power: chance of seeing the effect if it is there.
         sequential: by the always-valid interval, on the last day. Its chance of having seen the effect on any
             day is higher, so this asks for somewhat too many users.
-        days: of the plan; sequential only. An interval that may be read from the first of more days on is wider
-            on the last.
+        days: of the plan; sequential only. The more days an interval may be read on, the wider on the last.
     """
 
     share: float = 0.5
@@ -57,8 +56,8 @@ class Baseline:
         mean: the metric.
         variance: of the linearised metric over users.
         explained: share of it that covariates take away (rho^2), 0 without.
-        counted: share of it that is chance of counts (Poisson), which grows as the mean does; the rest grows as
-            its square. 0 is on the safe side.
+        counted: share of it that is chance of counts (Poisson), which grows as the mean does; the rest grows
+            as its square. 0 is on the safe side.
     """
 
     mean: float
@@ -74,8 +73,8 @@ class Baseline:
         return cls(mean, variance, explained, min(1.0, chance / variance) if variance > 0 else 0.0)
 
     def errors(self, effect: float, users: float, share: float) -> tuple[float, float]:
-        """Standard error of the relative effect if it is `effect` (0 or more) with that many users in both arms
-        together: the true one, and the one that intervals take (the larger of two, see `Effect`)."""
+        """Standard error of the relative effect if it is `effect` (0 or more), with that many users in both
+        arms together: the true one, and the one that intervals take (the larger of two, see `Effect`)."""
         if not (users and self.mean):
             return math.inf, math.inf
         one = self.variance * (1 - self.explained) / users / self.mean**2
@@ -129,8 +128,8 @@ def power(effect: float, baseline: Baseline, users: float, design: Design = DESI
 
 
 def detectable(baseline: Baseline, users: float, design: Design = DESIGN) -> float:
-    """Smallest relative effect seen with the design's power by that many users in both arms together; inf where
-    none is: one so large would scatter as much."""
+    """Smallest relative effect seen with the design's power by that many users in both arms together; inf
+    where none is: one so large would scatter as much."""
 
     def missing(effect: float) -> float:
         return _reach(effect, baseline, users, design) - effect
@@ -163,7 +162,7 @@ def users_needed(effect: float, baseline: Baseline, design: Design = DESIGN) -> 
 
 
 def _reach(effect: float, baseline: Baseline, users: float, design: Design) -> float:
-    """What an effect must measure to be seen with the design's power, with the errors that this effect makes."""
+    """What an effect must measure to be seen with the design's power, given the errors that come with it."""
     error, taken = baseline.errors(effect, users, design.share)
     return design.critical * taken + float(special.ndtri(design.power)) * error
 

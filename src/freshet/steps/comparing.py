@@ -160,7 +160,10 @@ def _compared(
 
 
 def every_look(
-    effects: Sequence[Effect], planned: int, smallest_effect: float | Literal["auto"] = "auto", level: float = 0.95
+    effects: Sequence[Effect],
+    planned: int,
+    smallest_effect: float | Literal["auto"] = "auto",
+    level: float = 0.95,
 ) -> tuple[list[tuple[float, float]], NDArray[np.float64], float]:
     """(intervals, p, effect sought) by cumulative effects of days in order, all valid at every look.
 
