@@ -11,7 +11,17 @@ from freshet.experiments.effects import Effect, Estimate, effect, ratio
 from freshet.experiments.families import SampleRatio, holm, sample_ratio
 from freshet.experiments.moments import Moments
 from freshet.experiments.off_policy import Logged, OffPolicy, Support, doubly_robust, ips, self_normalised
-from freshet.experiments.planning import Baseline, Design, Plan, Span, detectable, plan, power, users_needed
+from freshet.experiments.planning import (
+    Baseline,
+    Design,
+    Plan,
+    Span,
+    detectable,
+    detectable_by,
+    plan,
+    power,
+    users_needed,
+)
 from freshet.experiments.resampling import bootstrap
 from freshet.experiments.sequential import always_valid, always_valid_p, boundary, mixing
 
@@ -35,6 +45,7 @@ __all__ = [
     "bootstrap",
     "boundary",
     "detectable",
+    "detectable_by",
     "doubly_robust",
     "effect",
     "holm",

@@ -69,8 +69,8 @@ class Baseline:
     def of(cls, moments: Moments) -> Baseline:
         """As measured on users who count outcomes; covariates (columns 2 on) count as used."""
         mean, variance, explained = spread(moments)
-        chance = mean / float(moments.mean[1]) if moments.mean[1] else 0.0
-        return cls(mean, variance, explained, min(1.0, chance / variance) if variance > 0 else 0.0)
+        chance = mean / float(moments.mean[1]) / variance if moments.mean[1] and variance > 0 else 0.0
+        return cls(mean, variance, explained, min(1.0, max(0.0, chance)))
 
     def errors(self, effect: float, users: float, share: float) -> tuple[float, float]:
         """Standard error of the relative effect if it is `effect` (0 or more), with that many users in both
