@@ -91,6 +91,9 @@ def test_an_effect_that_is_large_beside_its_error_is_planned_with_the_variance_i
 
 def test_where_effects_scatter_as_much_as_they_are_large_none_is_detectable() -> None:
     assert detectable(Baseline(1.0, 400.0), 1000) == math.inf
+    assert "no effect of any size" in plan([Span(1, 1000, Baseline(1.0, 400.0))], 0.5).says
+    long = plan([Span(1, 1e6, BASELINE)], 0.05, Design(sequential=True))
+    assert "at least 80% chance" in long.says
     assert power(0.5, Baseline(1.0, 400.0), 1000) < 0.2
 
 

@@ -146,13 +146,14 @@ def detectable(baseline: Baseline, users: float, design: Design = DESIGN) -> flo
 
 def detectable_by(found: Effect, design: Design = DESIGN) -> float:
     """Smallest relative effect that users like those of an experiment show with the design's power; the share
-    is that of the experiment. NaN if their variance is not known."""
+    is that of the experiment. NaN if their variance is not known, or no effect would be seen."""
     users = sum(found.users)
     if math.isinf(found.null):
         return math.nan
     share = found.users[1] / users
     alike = Baseline(1.0, found.null * users * share * (1 - share))
-    return detectable(alike, users, replace(design, share=share))
+    found_by = detectable(alike, users, replace(design, share=share))
+    return found_by if math.isfinite(found_by) else math.nan
 
 
 def users_needed(effect: float, baseline: Baseline, design: Design = DESIGN) -> float:
@@ -192,15 +193,25 @@ def plan(spans: Sequence[Span], effect: float, design: Design = DESIGN) -> Plan:
 
 
 def _enough(span: Span, effect: float, design: Design) -> str:
-    sure = f"{design.power:.0%} chance at level {design.level:.0%}"
+    sure = _sure(design)
     return f"{span.days} days show an effect of {abs(effect):.3%} ({sure}; {span.users:,.0f} users)."
+
+
+def _sure(design: Design) -> str:
+    least = "at least " if design.sequential else ""  # some see it before the last day
+    return f"{least}{design.power:.0%} chance at level {design.level:.0%}"
 
 
 def _too_small(span: Span, effect: float, design: Design) -> str:
     if not span.baseline.mean:
         return f"The metric is 0 in {span.days} days of the log: no traffic shows a relative effect."
-    sure = f"{design.power:.0%} chance at level {design.level:.0%}"
+    sure = _sure(design)
     least, needed = detectable(span.baseline, span.users, design), users_needed(effect, span.baseline, design)
+    if math.isinf(least):
+        return (
+            f"Traffic is too small: {span.days} days, the longest looked at, show no effect of any size"
+            f" ({sure}; {span.users:,.0f} users). {abs(effect):.3%} takes {needed:,.0f} such users."
+        )
     return (
         f"Traffic is too small: {span.days} days, the longest looked at, show {least:.3%} at best"
         f" ({sure}; {span.users:,.0f} users). {abs(effect):.3%} takes {needed:,.0f} such users."
