@@ -110,8 +110,9 @@ def effect(control: Moments, treatment: Moments, level: float = 0.95, *, adjuste
     Args:
         adjusted: use the covariates (columns 2 on) for what they explain (CUPED: Deng, Xu, Kohavi and Walker
             2013). Their coefficients are common to both arms and chosen so that the absolute effect varies
-            least, by both ways of telling its variance: those of a small arm alone fit too few users. Both arms are moved to the covariates' common mean, so the effect stays what it is, and its
-            variance falls to 1 - rho^2 of what it was.
+            least, by both ways of telling its variance: those of a small arm alone fit too few users. Both
+            arms are moved to the covariates' common mean, so the effect stays what it is, and its variance
+            falls to 1 - rho^2 of what it was.
 
     Without users, without a denominator or without variance the figures are NaN or unbounded, and `note`
     says so; nothing is raised.
