@@ -200,7 +200,7 @@ def looks(tests: int, seed: int) -> dict[str, list[float]]:
             found[f"{asked}.{name}"] = share(none[f"{level}"][:, 0])
             if f"{level} before" in none:
                 found[f"before.{asked}.{name}"] = share(none[f"{level} before"][:, 0])
-        if world.users == min(SIZES):
+        if world.users == min(SIZES) or world.share == 0.1:
             some = seen(world, max(1, tests // 5), HARM, seed + 1)
             found[f"guardrail_power.{name}"] = share(some["0.99 harm"][:, 0])
             found[f"missed.{name}"] = share(some["0.95 missed"][:, 0])
