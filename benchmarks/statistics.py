@@ -18,6 +18,18 @@ In percent, with 95 % Monte-Carlo intervals:
   always-valid interval leaves 0 out (at most 5 is right): `any` look, on the side of `harm` or of `gain`, and
   with a last `verdict` of an effect; with a true effect of +50 %, `missed`: any look's interval leaves that
   out (at most 5), `found`: the last verdict is better. `aa_rare_false_positive`: the highest `any`.
+- `aa_sequential_false_positive.<split>.<world>` (at most 5 is right) and `aa_guardrail_false_positive...`
+  (level 0.99, at most 1 is right): a fifth as many A/A tests of arms of unequal size and of skewed outcomes,
+  looked at daily as the report does (`looks.py`), whose always-valid interval leaves 0 out at any look.
+  `before...`: the same tests by the rule before decision 26. Splits are control/treatment in percent; worlds
+  name the sigma of log-rates, the metric and the users of both arms.
+- `guardrail_power...`: a 25th as many tests with a true effect of -50 % that level 0.99 finds at any look;
+  `missed...`: of the same, level 0.95 leaves the true effect out at any look (at most 5 is right).
+  `power...`: with one of +20 % and equal arms, found at any look and by the last, now and `before`.
+- `power_at_mde`: of two in five tests of several designs with the smallest effect that `power` says 80 % see,
+  by a log of as many users, those that do: at one `look`, by the always-valid interval on the `last` day
+  (which is what is planned), and at `any` look; at top the furthest from 80 of equal arms.
+- `coverage.<split>.<world>.<effect>`: intervals for one look that hold the truth, and `before`.
 - `coverage`: tests with a true effect of +10 % whose interval holds it (95 is right); the furthest from 95.
 - `cuped_ratio`: variance of the adjusted effect over that of the plain one across A/A tests, of `mean`;
   beside it `one_minus_rho2`, what theory says for these users.
@@ -37,19 +49,20 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
+from itertools import product
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import special
 
 from freshet.experiments import (
     Logged,
     Moments,
     always_valid,
     arms_of,
-    balanced,
     doubly_robust,
     effect,
     ips,
@@ -58,6 +71,7 @@ from freshet.experiments import (
     self_normalised,
 )
 from freshet.types import Experiment, ExperimentArm, Serves
+from looks import GAIN, HARM, LEVELS, MORE, WORLDS, World, once, planned, seen
 from rare import rare
 
 Array = NDArray[np.float64]
@@ -65,6 +79,18 @@ SPREAD, TASTE, RATE, PAST, WITH_PAST = 1.0, 3.0, 10.0, 10.0, 0.7
 """Sigma of log-rates; both parameters of tastes; mean rated now and before; share of users with a past."""
 LIFT, DAYS, DAILY, AT_START = 0.1, 28, 0.7, 0.4
 """True effect; daily looks, mean rated a day, and share of users who come on the first day."""
+SMOKE = 20
+"""Up to so many tests of a kind, figures only say that everything runs; so the smallest worlds will do."""
+SIZES = {world.users for world in WORLDS}
+DESIGNS = [
+    World(1.0, "mean", 4000),
+    World(1.0, "ratio", 4000),
+    World(1.0, "mean", 20_000),
+    World(1.0, "mean", 4000, rate=0.1),
+    World(2.0, "ratio", 20_000),
+    World(1.0, "mean", 4000, 0.1),
+    World(1.0, "ratio", 20_000, 0.05),
+]
 VARIANTS = (("mean", False), ("mean", True), ("ratio", False), ("ratio", True))
 
 
@@ -93,8 +119,11 @@ def main() -> None:
     parser.add_argument("--users", type=int, default=4000, help="users of a test with one look, both arms")
     parser.add_argument("--daily-users", type=int, default=1200, help="users of a test looked at daily")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--quick", action="store_true", help="a few tests of each kind: does it run?")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
+    if options.quick:
+        options.tests, options.users, options.daily_users = 10, 400, 200
     found = measure(options.tests, options.users, options.daily_users, options.seed)
     if options.json:
         json.dump(found, sys.stdout, indent=1)
@@ -121,6 +150,11 @@ def measure(tests: int, users: int, daily_users: int, seed: int) -> dict[str, An
     }
     tell("rare outcomes", began)
     off_policy = bandits(max(1, tests // 5), seed + 3)
+    unequal = looks(max(1, tests // 5), seed + 7)
+    tell("unequal arms", began)
+    at_mde = designs(max(1, tests * 2 // 5), seed + 8)
+    tell("power", began)
+    small = covered_once(max(1, tests // 5), seed + 9)
     false = {name: share(~held(rows, 0.0)) for name, rows in aa.items()}
     covered = {name: share(held(rows, LIFT)) for name, rows in ab.items()}
     cuped, theory = cuped_of(aa), theory_of(seed + 4)
@@ -141,11 +175,72 @@ def measure(tests: int, users: int, daily_users: int, seed: int) -> dict[str, An
         "cuped": {name: {"ratio": cuped[name], "one_minus_rho2": theory[name]} for name in cuped},
         "sample_ratio_alarm": share(alarms),
         "off_policy": off_policy,
+        "power_at_mde": furthest(
+            {name: one[way] for name, one in at_mde.items() for way in ("look", "last") if name[:3] == "50/"},
+            80.0,
+        ),
+        **{f"power_at_mde.{name}": one for name, one in at_mde.items()},
+        **{f"coverage.{name}": one for name, one in small.items()},
+        **unequal,
         "tests": tests,
         "users": {"one look": users, "daily": daily_users},
         "seed": seed,
         "cpu_seconds": round(time.process_time() - began, 1),
     }
+
+
+def looks(tests: int, seed: int) -> dict[str, list[float]]:
+    """Daily looks at arms of unequal size, by what is asked, split and world."""
+    found: dict[str, list[float]] = {}
+    worlds = [*WORLDS, *MORE] if tests > SMOKE else [world for world in WORLDS if world.users == min(SIZES)]
+    for world in worlds:
+        name = f"{world.split}.{world.name}"
+        none = seen(world, tests, 0.0, seed)
+        for asked, level in LEVELS.items():
+            found[f"{asked}.{name}"] = share(none[f"{level}"][:, 0])
+            if f"{level} before" in none:
+                found[f"before.{asked}.{name}"] = share(none[f"{level} before"][:, 0])
+        if world.users == min(SIZES) or world.share == 0.1:
+            some = seen(world, max(1, tests // 5), HARM, seed + 1)
+            found[f"guardrail_power.{name}"] = share(some["0.99 harm"][:, 0])
+            found[f"missed.{name}"] = share(some["0.95 missed"][:, 0])
+        if world.share == 0.5 and world in WORLDS:
+            some = seen(world, max(1, tests // 2), GAIN, seed + 2)
+            for column, when in enumerate(("any", "last")):
+                found[f"power.{name}.{when}"] = share(some["0.95"][:, column])
+                found[f"power.{name}.{when}.before"] = share(some["0.95 before"][:, column])
+        tell(name, 0.0)
+    return found
+
+
+def designs(tests: int, seed: int) -> dict[str, dict[str, Any]]:
+    """Of several designs: the effect that 80 % of tests are said to find (mean over logs), and how often
+    it is found."""
+    found = {}
+    for world in DESIGNS[: None if tests > SMOKE else 1]:
+        hits = planned(world, tests, seed)
+        found[f"{world.split}.{world.name}"] = {
+            "effect": round(float(hits.pop("effect").mean()), 4),
+            **{name: share(hit) for name, hit in hits.items()},
+        }
+    return found
+
+
+def covered_once(tests: int, seed: int) -> dict[str, dict[str, list[float]]]:
+    """10,000 users against 500, either way round, and 2000 against 2000: do intervals for one look hold?"""
+    found = {}
+    for metric, sigma, (control, treatment), lift in product(
+        ("mean", "ratio"), (1.0, 2.0), ((10_000, 500), (500, 10_000), (2000, 2000)), (0.0, 0.5, HARM)
+    ):
+        if metric == "ratio" and lift > 0:
+            continue  # a share can't rise by half
+        if tests <= SMOKE and control != treatment:
+            continue
+        users = control + treatment
+        hits = once(World(sigma, metric, users, treatment / users), tests, lift, seed)
+        name = f"{control}/{treatment}.sigma{sigma:g}-{metric}.{lift:+.0%}"
+        found[name] = {"holds": share(hits["holds"]), "before": share(hits["held before"])}
+    return found
 
 
 def people(rng: np.random.Generator, *shape: int) -> tuple[Array, Array]:
@@ -283,17 +378,22 @@ def columns(day: Array, metric: str) -> Array:
 
 
 def relative(values: Array, here: NDArray[np.bool_], arm: NDArray[np.int64]) -> tuple[Array, Array]:
-    """(size,) effects on the balanced scale and their variances: what `effect` and `balanced` do, at once."""
+    """(size,) estimates and variances that `every_look` tests for no effect, of many tests at once."""
     sides = []
     for one in (0, 1):
         who = here * (arm == one)
         n, (y, d) = who.sum(axis=1), np.einsum("en,enk->ke", who, values)
         linear = (values[:, :, 0] - (y / d)[:, None] * values[:, :, 1]) * who
-        sides.append((n, y / d, np.square(linear).sum(axis=1) * n / (n - 1) / d**2))
-    (n_c, c, var_c), (n_t, t, var_t) = sides
-    part, mean = n_t / (n_c + n_t), (n_c * c + n_t * t) / (n_c + n_t)
-    as_found = (var_t + (t / c) ** 2 * var_c) / c**2 / (1 + part * (t / c - 1)) ** 4
-    found = (t - c) / mean, np.maximum((var_c + var_t) / mean**2, as_found)
+        alike = d**2 / np.square(values[:, :, 1] * who).sum(axis=1)
+        leverage = ((1 - 1 / n) / (1 - 1 / alike)) ** 2
+        sides.append((n, alike, y / d, np.square(linear).sum(axis=1) * n / (n - 1) / d**2 * leverage))
+    (n_c, alike_c, c, var_c), (n_t, alike_t, t, var_t) = sides
+    own, part = var_c + var_t, var_c / (var_c + var_t)
+    spread = np.maximum(own, var_c * n_c / n_t + var_t * n_t / n_c)
+    df = 1 / (part**2 / (alike_c - 1) + (1 - part) ** 2 / (alike_t - 1))
+    z = np.sign(c - t) * special.ndtri(special.stdtr(df, -abs(t - c) / np.sqrt(spread)))
+    variance = spread / ((n_c * c + n_t * t) / (n_c + n_t)) ** 2
+    found = z * np.sqrt(variance), variance
     np.testing.assert_allclose([x[:1] for x in found], one_by_one(values[:1], here[:1], arm[:1]), rtol=1e-9)
     return found
 
@@ -303,7 +403,8 @@ def one_by_one(values: Array, here: NDArray[np.bool_], arm: NDArray[np.int64]) -
     found = []
     for rows, users, arms in zip(values, here, arm, strict=True):
         sides = (Moments.of(rows[users & (arms == one)]) for one in (0, 1))
-        found.append(balanced(effect(*sides, adjusted=values.shape[2] > 2)))
+        one = effect(*sides, adjusted=values.shape[2] > 2)
+        found.append((one.z * np.sqrt(one.null), one.null))
     return np.array([one for one, _ in found]), np.array([variance for _, variance in found])
 
 
@@ -359,7 +460,7 @@ def furthest(shares: dict[str, list[float]], right: float) -> float:
 
 def tell(what: str, began: float) -> None:
     """Progress, to the error stream."""
-    print(f"{what}: done after {time.process_time() - began:.0f} s of CPU", file=sys.stderr)
+    print(f"{what}: done after {time.process_time() - began:.0f} s of CPU", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import statistics
 import sys
+from datetime import date, timedelta
 from pathlib import Path
 from types import ModuleType
 
@@ -12,13 +14,19 @@ import numpy as np
 import pytest
 
 from freshet.experiments import Moments
+from freshet.experiments.tallying import DayMoments
+from freshet.experiments.users import Users
+from freshet.steps.comparing import compare
+from freshet.steps.exposures import Exposures
+from freshet.steps.measuring import Measured
 
 PATH = Path(__file__).parents[2] / "benchmarks" / "statistics.py"
 
 
 @pytest.fixture(scope="module")
 def bench() -> ModuleType:
-    loaded("rare", PATH.with_name("rare.py"))  # which the other imports
+    for name in ("rare", "looks"):  # which the other imports
+        loaded(name, PATH.with_name(f"{name}.py"))
     return loaded("benchmark_of_statistics", PATH)
 
 
@@ -60,6 +68,60 @@ def test_small_runs_give_all_figures(bench: ModuleType) -> None:
     scarce = bench.rare(2, 7)
     assert {len(hits) for kept in scarce.values() for hits in kept.values()} == {2}
     assert {"ips", "doubly_robust", "naive"} <= {*bench.bandits(5, 6)}
+
+
+def test_a_quick_run_gives_every_key(
+    bench: ModuleType, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["statistics.py", "--quick", "--json"])
+    bench.main()
+    found = json.loads(capsys.readouterr().out)
+    assert found["simulated"]
+    assert {"aa_sequential_false_positive", "power_at_mde", "coverage", "cuped_ratio"} <= {*found}
+    for asked in ("aa_sequential_false_positive", "aa_guardrail_false_positive"):
+        for split in ("50/50", "80/20", "90/10", "95/5", "99/1"):
+            assert f"{asked}.{split}.sigma2-mean-4000" in found
+            assert f"{asked}.{split}.sigma1-ratio-4000" in found
+    assert "power.50/50.sigma1-mean-4000.any.before" in found
+
+
+def test_daily_looks_are_those_of_a_report(bench: ModuleType) -> None:
+    """The same moments through `compare`, whose intervals and p they must be."""
+    looks = sys.modules["looks"]
+    world = looks.World(1.0, "mean", 400, 0.2)
+    seen = looks.seen(world, 12, 1.5, 3)["0.95"]
+    for test, days in enumerate(looks.experiments(world, 12, 1.5, 3)):
+        measured = loaded_measured(days)
+        [found] = compare(measured)
+        out = [not look.always[0] <= 0 <= look.always[1] for look in found.cumulative if look.always]
+        assert [any(out), out[-1]] == seen[test].tolist()
+    assert seen.any()
+    assert not seen.all()
+
+
+def test_the_worlds_are_what_they_say(bench: ModuleType) -> None:
+    looks = sys.modules["looks"]
+    rng = np.random.default_rng(1)
+    treated = np.arange(400_000)[None] < 200_000
+    for metric in ("mean", "ratio"):
+        y, d = (x[0] for x in looks.people(rng, looks.World(1.0, metric, 400_000), treated, -0.5))
+        arms = [y[treated[0] == one].sum() / d[treated[0] == one].sum() for one in (0, 1)]
+        assert arms[1] / arms[0] == pytest.approx(0.5, abs=0.01)
+        assert arms[0] == pytest.approx(1.0 if metric == "mean" else 0.45, rel=0.03)
+    days = next(looks.experiments(looks.World(1.0, "mean", 4000, 0.1), 1, 0.0, 0))
+    assert [sum(one.n for one in day) for day in (days[0], days[-1])] == [140, 4000]
+    assert days[-1][1].n == pytest.approx(400, abs=80)
+
+
+def loaded_measured(days: list[tuple[Moments, Moments]]) -> Measured:
+    spent = tuple(date(2024, 3, 1) + timedelta(days=day) for day in range(len(days)))
+    users = sum(one.n for one in days[-1])
+    arm = np.repeat(np.array([0, 1], np.int8), [one.n for one in days[-1]])
+    known = Users(np.arange(users, dtype=np.uint64), arm, np.zeros(users, np.int64))
+    rare = sys.modules["rare"]
+    shown = Exposures(rare.EXPERIMENT, known, spent, (), 0, {})
+    moments = {rare.METRIC.name: tuple(DayMoments(day, day) for day in days)}
+    return Measured(rare.EXPERIMENT, (rare.METRIC,), shown, spent, moments, {rare.METRIC.name: 0}, 0)
 
 
 def test_many_tests_at_once_are_as_one_by_one(bench: ModuleType) -> None:

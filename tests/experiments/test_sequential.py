@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freshet.experiments import always_valid, always_valid_p, mixing
+from freshet.experiments import always_valid, always_valid_p, boundary, mixing
 
 LOOKS = st.lists(st.tuples(st.floats(-9, 9), st.floats(0.01, 9)), min_size=1, max_size=9)
 
@@ -44,6 +44,13 @@ def test_what_is_not_known_is_unbounded() -> None:
     assert np.isinf(low).all()
     assert np.isinf(high).all()
     assert always_valid_p([1.0], [np.nan], 1.0).tolist() == [1]
+
+
+def test_boundaries_are_those_of_the_intervals() -> None:
+    variance = np.array([0.5, 2.0, np.nan])
+    low, _ = always_valid(np.zeros(3), variance, 3.0, 0.9)
+    assert (boundary(variance, 3.0, 0.9)[:2] * np.sqrt(variance[:2])).tolist() == pytest.approx(-low[:2])
+    assert boundary(variance, 3.0, 0.9)[2] == math.inf
 
 
 def walks(looks: int, times: int, drift: float = 0.0) -> tuple[np.ndarray, np.ndarray]:

@@ -56,8 +56,8 @@ def _show_report(console: Console, found: dict[str, Any]) -> None:
     """The headline, what makes it doubtful, a table of effects, and what to know of the run."""
     from rich.table import Table
 
-    from freshet.report.experimented.answer import alarms, p_value, reading, signed, span
-    from freshet.report.words import number, percent
+    from freshet.report.experimented.answer import alarms, detectable, p_value, reading, signed, span
+    from freshet.report.words import number
 
     console.print("\n".join([found["answer"][0], *alarms(found)]), markup=False)
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))  # fits into 120 columns
@@ -76,7 +76,7 @@ def _show_report(console: Console, found: dict[str, Any]) -> None:
     for one in found["effects"]:
         verdict = one["verdict"]
         if verdict == "unclear":
-            verdict = f"unclear, {percent(one['detectable'])} detectable"
+            verdict = f"unclear, {detectable(one['detectable'])} detectable"
         figures = *(number(value) for value in one["adjusted"]), _bare(signed(one["effect"]))
         table.add_row(
             one["metric"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -116,10 +117,14 @@ def _plan_said(document: dict[str, Any], says: str) -> list[str]:
             "slot are fewer, and take longer."
         )
     lines += [
-        f"{one['days']:3} days: {one['users']:>12,} users, {one['detectable']:.3%} detectable"
+        f"{one['days']:3} days: {one['users']:>12,} users, {_detectable(one['detectable'])} detectable"
         for one in document["spans"]
     ]
     return lines
+
+
+def _detectable(effect: float) -> str:
+    return f"{effect:.3%}" if math.isfinite(effect) else "no effect"
 
 
 def share(text: str) -> float:

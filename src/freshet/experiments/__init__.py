@@ -7,14 +7,23 @@ however often one looks, `holm` takes several metrics together, `sample_ratio` s
 """
 
 from freshet.experiments.assignment import OwnEvents, arm_of, arms_of
-from freshet.experiments.balanced import balanced, relatives_of
 from freshet.experiments.effects import Effect, Estimate, effect, ratio
 from freshet.experiments.families import SampleRatio, holm, sample_ratio
 from freshet.experiments.moments import Moments
 from freshet.experiments.off_policy import Logged, OffPolicy, Support, doubly_robust, ips, self_normalised
-from freshet.experiments.planning import Baseline, Design, Plan, Span, detectable, plan, power, users_needed
+from freshet.experiments.planning import (
+    Baseline,
+    Design,
+    Plan,
+    Span,
+    detectable,
+    detectable_by,
+    plan,
+    power,
+    users_needed,
+)
 from freshet.experiments.resampling import bootstrap
-from freshet.experiments.sequential import always_valid, always_valid_p, mixing
+from freshet.experiments.sequential import always_valid, always_valid_p, boundary, mixing
 
 __all__ = [
     "Baseline",
@@ -33,9 +42,10 @@ __all__ = [
     "always_valid_p",
     "arm_of",
     "arms_of",
-    "balanced",
     "bootstrap",
+    "boundary",
     "detectable",
+    "detectable_by",
     "doubly_robust",
     "effect",
     "holm",
@@ -44,7 +54,6 @@ __all__ = [
     "plan",
     "power",
     "ratio",
-    "relatives_of",
     "sample_ratio",
     "self_normalised",
     "users_needed",

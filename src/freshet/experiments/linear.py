@@ -22,12 +22,15 @@ class Arm:
 
     Attributes:
         n: users.
+        alike: how many users who all weigh the same would tell as much (Kish's effective number, of the
+            denominators): n for a mean per user, less for a ratio that a few busy users carry.
         value: the metric.
         past: (q,) means of the covariates.
         error: (1 + q, 1 + q) covariance of `value` and `past`, as estimates.
     """
 
     n: int
+    alike: float
     value: float
     past: NDArray[np.float64]
     error: NDArray[np.float64]
@@ -46,9 +49,22 @@ def linearised(moments: Moments, covariates: int) -> Arm:
     linear[0, :2] = (1 / d, -value / d) if moments.n and d else math.nan
     linear[1:, 2:] = np.eye(covariates)
     used = moments.covariance[: 2 + covariates, : 2 + covariates]
-    error = linear @ used @ linear.T / max(1, moments.n)
+    alike = effective(moments)
+    error = linear @ used @ linear.T / max(1, moments.n) * _leverage(moments.n, alike)
     np.fill_diagonal(error, np.maximum(0.0, np.diag(error)))  # rounding may go below; NaN stays NaN
-    return Arm(moments.n, value, moments.mean[2 : 2 + covariates], error)
+    return Arm(moments.n, alike, value, moments.mean[2 : 2 + covariates], error)
+
+
+def effective(moments: Moments) -> float:
+    """(sum d)^2 / sum d^2: Kish's effective number of users; 0 without a denominator."""
+    n, mean = moments.n, float(moments.mean[1])
+    return n / (1 + float(moments.scatter[1, 1]) / (n * mean**2)) if n and mean else 0.0
+
+
+def _leverage(n: int, alike: float) -> float:
+    """What a variance of a ratio is short of: users who carry much of the denominator pull the ratio to
+    themselves, and leave a small residual. As the jackknife, by the mean leverage; 1 for a mean per user."""
+    return ((1 - 1 / n) / (1 - 1 / alike)) ** 2 if alike > 1 else math.nan
 
 
 def theta_of(error: NDArray[np.float64], past: NDArray[np.float64]) -> NDArray[np.float64]:

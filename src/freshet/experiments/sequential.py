@@ -10,8 +10,8 @@ is so for the **relative** effect of cumulative sums by sticky users: what makes
 days makes them differ in later ones, and the covariance holds that part in full, as the later variance does.
 Where users arrive on different days, earlier looks weigh early users more than later looks do, and looks are
 more correlated than assumed; by Slepian's inequality that makes a crossing rarer, not more frequent.
-Give it the relative effect as `balanced` tells it: an error that hangs on control alone, together with a
-variance that hangs on the same control, leaves 0 out far too often where outcomes are rare.
+It takes V as known, too. Looks at which an arm is low by chance and its variance with it leave 0 out far too
+often, so `Effect.null` and `Effect.z` stand on the larger of two variances, and on Student's t.
 `benchmarks/statistics.py` simulates just that. It does not hold for:
 
 - the absolute effect of sums per user that grow by the day (it is another quantity at each look);
@@ -50,11 +50,19 @@ def always_valid(
     """
     value, v = np.asarray(value, np.float64), np.asarray(variance, np.float64)
     known = np.isfinite(v) & (v > 0) & np.isfinite(value)
-    v = np.where(known, v, 1.0)
-    half = np.sqrt(v * (v + mixing) / mixing * (np.log1p(mixing / v) - 2 * np.log1p(-level)))
-    half = np.where(known, half, np.inf)
+    half = np.where(known, boundary(v, mixing, level) * np.sqrt(np.where(known, v, 1.0)), np.inf)
     middle = np.where(known, value, 0.0)
     return middle - half, middle + half
+
+
+def boundary(variance: ArrayLike, mixing: float, level: float = 0.95) -> NDArray[np.float64]:
+    """(looks,) how many standard errors an estimate may be from the truth, at all looks together; inf where
+    its variance is not known."""
+    v = np.asarray(variance, np.float64)
+    known = np.isfinite(v) & (v > 0)
+    v = np.where(known, v, 1.0)
+    standard = np.sqrt((v + mixing) / mixing * (np.log1p(mixing / v) - 2 * np.log1p(-level)))
+    return np.where(known, standard, np.inf)
 
 
 def always_valid_p(value: ArrayLike, variance: ArrayLike, mixing: float) -> NDArray[np.float64]:

@@ -10,12 +10,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.experiments.balanced import balanced, relatives_of
 from freshet.experiments.effects import Effect, Estimate, effect, ratio
 from freshet.experiments.families import SampleRatio, holm, sample_ratio
 from freshet.experiments.moments import Moments
+from freshet.experiments.planning import Design, detectable_by
 from freshet.experiments.resampling import bootstrap
-from freshet.experiments.sequential import always_valid, always_valid_p, mixing
+from freshet.experiments.sequential import always_valid_p, boundary, mixing
 from freshet.steps.measures import Metric
 from freshet.steps.measuring import Measured
 from freshet.steps.verdicts import Verdict, over, verdict
@@ -125,13 +125,7 @@ def _compared(
     arm = measured.experiment.arms[place].name
     moments = measured.moments[metric.name]
     effects = [_effect(day.cumulative, place, level, adjusted) for day in moments]
-    s, variances = np.array([balanced(one) for one in effects]).T
-    planned = measured.experiment.days
-    sought = _sought(variances, planned) if smallest_effect == "auto" else smallest_effect
-    t = mixing((sought / FOUND) ** 2, level)
-    low, high = (relatives_of(bounds, effects) for bounds in always_valid(s, variances, t, level))
-    always = list(zip(low, high, strict=True))
-    p_always = always_valid_p(s, variances, t)
+    always, p_always, sought = every_look(effects, measured.experiment.days, smallest_effect, level)
     days = [str(day) for day in measured.days]
     last, end = effects[-1], moments[-1].cumulative
     return Compared(
@@ -148,7 +142,7 @@ def _compared(
         float(p_always[-1]),
         math.nan,
         days[int(p_always.argmin())],
-        FOUND * math.sqrt(last.relative.variance) if last.relative.variance >= 0 else math.nan,
+        detectable_by(last, Design(level=level)),
         sought,
         last.saved,
         "unclear",
@@ -163,6 +157,29 @@ def _compared(
         ),
         _resampled(measured, metric, place, resamples, level) if resamples else None,
     )
+
+
+def every_look(
+    effects: Sequence[Effect],
+    planned: int,
+    smallest_effect: float | Literal["auto"] = "auto",
+    level: float = 0.95,
+) -> tuple[list[tuple[float, float]], NDArray[np.float64], float]:
+    """(intervals, p, effect sought) by cumulative effects of days in order, all valid at every look.
+
+    Args:
+        planned: days of the experiment.
+        smallest_effect, level: as of `compare`.
+    """
+    variances = np.array([one.null for one in effects])
+    sought = _sought(variances, planned) if smallest_effect == "auto" else smallest_effect
+    t = mixing((sought / FOUND) ** 2, level)
+    intervals = [
+        one.within(float(far)) for one, far in zip(effects, boundary(variances, t, level), strict=True)
+    ]
+    known = np.where(np.isfinite(variances), variances, 1.0)
+    z = np.array([one.z for one in effects])
+    return intervals, always_valid_p(z * np.sqrt(known), variances, t), sought
 
 
 def _resampled(

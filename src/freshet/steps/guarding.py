@@ -5,6 +5,7 @@ Harm is judged by intervals that hold at every look, so looking after every coll
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -110,8 +111,9 @@ def _ground(found: Findings) -> tuple[str, Judged | None]:
 
 def _reason(harm: Judged) -> str:
     more = f" (tolerated: {harm.tolerance:.2%})" if harm.tolerance else ""
+    by = f"by {harm.effect:+.2%}" if math.isfinite(harm.effect) else "from nothing in control"
     return (
-        f"guardrail: {harm.arm} changes {harm.metric} by {harm.effect:+.2%}, "
+        f"guardrail: {harm.arm} changes {harm.metric} {by}, "
         f"{harm.low:+.2%} to {harm.high:+.2%} at every look{more}"
     )
 

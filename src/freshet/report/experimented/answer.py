@@ -59,8 +59,7 @@ def _metric(document: Document, one: Mapping[str, Any]) -> str:
         f"at every look {often}. "
     )
     if one["verdict"] == "unclear":
-        detectable = words.percent(one["detectable"], _digits(one["detectable"]))
-        text += f"Too small to tell: {detectable} was detectable."
+        text += f"Too small to tell: {detectable(one['detectable'])} was detectable."
     else:
         text += f"Verdict: {one['verdict']}."
     if one["bootstrap"]:
@@ -158,9 +157,17 @@ def signed(value: float | None) -> str:
 def span(interval: Sequence[float | None]) -> str:
     """An interval of relative effects."""
     low, high = interval
-    if low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):
+    if low is None or not math.isfinite(low):
         return "unbounded"
+    if high is None or not math.isfinite(high):
+        return f"{signed(low)} or more" if low > -1 else "unbounded"
     return f"{signed(low)} to {signed(high)}"
+
+
+def detectable(effect: float | None) -> str:
+    """The smallest relative effect that would be found; in words where none would."""
+    known = effect is not None and math.isfinite(effect)
+    return words.percent(effect, _digits(effect)) if known else "no effect of any size"
 
 
 def _digits(value: float | None) -> int:
