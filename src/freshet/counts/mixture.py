@@ -119,7 +119,7 @@ def fit(
         weights = weights + step
     bread = np.zeros_like(hessian)
     bread[fixed:, fixed:] = np.linalg.inv((hessian + penalty)[fixed:, fixed:])
-    error = np.sqrt(np.diag(bread @ (by_user.T @ by_user) @ bread))
+    error = np.sqrt(np.maximum(np.diag(bread @ (by_user.T @ by_user) @ bread), 0.0))
     return Mixture(
         tuple(names), weights, weights - 1.96 * error, weights + 1.96 * error, examples, len(by_user)
     )

@@ -24,7 +24,7 @@ CODE = 2
 FOLDS = 5
 """Parts of the users: a part is judged with the planner's weight that the others give it."""
 
-DIGITS = 6
+DIGITS = 4
 """Of a gain in nats; what comes after is rounding, and no gain."""
 
 FLOOR = 1e-9

@@ -1,0 +1,168 @@
+"""What the gates make of planners that know nothing, beside a workspace's own planner.
+
+    freshet run -w shop
+    python benchmarks/gates.py --workspace shop --json
+    python benchmarks/gates.py --quick                  # a SIMULATED log, seconds
+
+All are judged on the same held-out transitions by the code that judges a tuned model, one user's transitions
+together. `even` says the same of every interest; `noise` draws anew for every prompt (seed 0); `popularity`
+repeats what was popular before the held-out windows. `relative` answers are multiplied by recent popularity,
+as those of the built-in model are. Gains are nats per transition with 95 % intervals by user.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from freshet import pipeline
+from freshet.backends.planners.answers import best
+from freshet.backends.planners.fake import FakePlanner
+from freshet.ports import Abilities, Planner
+from freshet.simulator import World, generate
+from freshet.steps import gating
+from freshet.steps.counting import Counting, counting_of
+from freshet.steps.knowledge import Knowledge, learn
+from freshet.steps.late import LatePlanner
+from freshet.steps.publishing import rules_of
+from freshet.steps.sources import latest
+from freshet.steps.tuning import accepted, attempted
+from freshet.tuning import GateReport
+from freshet.types import Prompt, Ranking
+from freshet.wiring import open_workspace
+from freshet.workspace import Workspace
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--workspace", type=Path)
+    parser.add_argument("--quick", action="store_true", help="a SIMULATED log and planners that know nothing")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    if not options.workspace and not options.quick:
+        parser.error("name a --workspace, or take --quick")
+    if options.quick:
+        with TemporaryDirectory() as folder:
+            found = measure(simulated(Path(folder)))
+    else:
+        found = measure(open_workspace(options.workspace))
+    if options.json:
+        json.dump(found, sys.stdout, indent=1)
+        print()
+        return
+    print(f"{found['sample']:,} transitions of {found['users']:,} users")
+    for name, gates in found["planners"].items():
+        print(f"{name:22s}", *(f"{gate}: {told['says']};" for gate, told in gates.items()))
+
+
+class Ignorant(FakePlanner):
+    """A planner that says what was decided before any prompt was read.
+
+    Args:
+        shares: (N,) of each interest; None = drawn anew for every prompt.
+    """
+
+    def __init__(self, interests: int, shares: NDArray[np.float64] | None, *, relative: bool) -> None:
+        super().__init__(interests)
+        self.shares, self.able = shares, Abilities(labels=True, relative=relative)
+
+    @property
+    def abilities(self) -> Abilities:
+        """As they were given."""
+        return self.able
+
+    def rank(self, prompts: Sequence[Prompt], top: int) -> Ranking:
+        """Without a look at the prompts, but for what noise is drawn by."""
+        if self.shares is None:
+            return super().rank(prompts, top)
+        return best(np.log(np.tile(self.shares, (len(prompts), 1))), top)
+
+    def label_mass(self, prompts: Sequence[Prompt]) -> NDArray[np.float64]:
+        """All of it."""
+        return np.ones(len(prompts))
+
+
+@dataclass(frozen=True)
+class Log:
+    """A workspace as of the end of its log."""
+
+    ws: Workspace
+    known: Knowledge
+    counting: Counting
+
+
+def measure(ws: Workspace) -> dict[str, Any]:
+    """Every planner by every gate."""
+    with ws.run("gates") as run:
+        known = learn(ws, run, latest(ws))
+    log = Log(ws, known, counting_of(ws, known))
+    model = accepted(ws, known, known.as_of) or attempted(ws, known, known.as_of)
+    planners: dict[str, Planner] = {}
+    if model is not None and ws.tuner is not None:
+        planners["its own"] = LatePlanner(ws.tuner, model, known.interests).forerunner
+    planners |= ignorant(log)
+    reports = {name: _judged(log, planner) for name, planner in planners.items()}
+    first = next(iter(reports.values()))
+    return {
+        "sample": first.sample,
+        "users": first.users,
+        "recall": {name: first.recall[name] for name in ("popularity", "counts")},
+        "planners": {
+            name: {
+                gate.name: {
+                    "value": gate.value,
+                    "low": gate.low,
+                    "high": gate.high,
+                    "passed": gate.passed,
+                    "says": f"{gate.measured}, {'passed' if gate.passed else 'failed'}",
+                }
+                for gate in report.gates
+            }
+            for name, report in reports.items()
+        },
+    }
+
+
+def ignorant(log: Log) -> dict[str, Planner]:
+    """Planners that know nothing of what a context changes."""
+    size = len(log.known.interests)
+    model = log.counting.model(log.counting.held_since)
+    popular = np.exp(model.popularity[log.known.scales.steady])
+    even = np.full(size, 1 / size)
+    found: dict[str, Planner] = {}
+    for name, shares in (("even", even), ("noise", None), ("popularity", popular / popular.sum())):
+        for relative in (False, True):
+            found[f"{name}, relative" if relative else name] = Ignorant(size, shares, relative=relative)
+    return found
+
+
+def _judged(log: Log, planner: Planner) -> GateReport:
+    withheld = rules_of(log.ws, log.known).withheld()
+    return gating.judge(log.ws, log.known, log.counting, planner, withheld)
+
+
+def simulated(folder: Path) -> Workspace:
+    """A SIMULATED log in a workspace whose planner is the one of tests."""
+    generate(World(users=300, items=200, themes=10, days=60, seed=0), folder / "data")
+    (folder / "freshet.toml").write_text(
+        '[events]\nfiles = ["data/events.parquet"]\nitems = "data/items.parquet"\npositive = "value >= 7"\n'
+        '[interests]\ncount = 10\n[planner]\nkind = "fake"\nmode = "label"\n'
+    )
+    ws = open_workspace(folder)
+    pipeline.import_log(ws, datetime(2026, 1, 1, tzinfo=UTC))
+    return ws
+
+
+if __name__ == "__main__":
+    main()
