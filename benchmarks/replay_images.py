@@ -1,4 +1,4 @@
-"""Curves of a replay as SVG files for documents, which have no style sheet, and its first table in Markdown.
+"""Curves of a replay as SVG files for documents, which have no style sheet, and its tables in Markdown.
 
     python benchmarks/replay_images.py shop/replay/2013-06-01_2013-09-01_2d/replay.json images/shop
 
@@ -13,10 +13,12 @@ import re
 from pathlib import Path
 from typing import Any
 
-from freshet.replay.figures.differences import negated
+from freshet.replay.figures.differences import NAMED, negated
 from freshet.report.page import STYLE
 from freshet.report.replayed import lines
 from freshet.report.replayed.page import charts
+
+OF_REFERENCE = (("hybrid", "counts-sequence"), ("hybrid", "static"), ("hybrid", "finetune-fresh"))
 
 
 def standing(drawn: str) -> str:
@@ -58,6 +60,27 @@ def table(document: dict[str, Any]) -> str:
     return "\n".join(told)
 
 
+def differences(document: dict[str, Any]) -> str:
+    """Differences that answer a question of their own, in Markdown; once more where people have a context."""
+    told = [
+        "| difference | hit@5, points | nll | hit@5, people with a context | nll, people with a context |",
+        "|---|---|---|---|---|",
+    ]
+    for pair, one in document["differences"].items():
+        a, b = pair.split("_vs_")
+        if (a, b) not in NAMED and (a, b) not in OF_REFERENCE:
+            continue
+        parts = (
+            lines.points(one["hit_at_5"]),
+            lines.change(one["nll"]),
+            lines.points(one["with_context"]["hit_at_5"]),
+            lines.change(one["with_context"]["nll"]),
+        )
+        cells = [f"`{a}` - `{b}`", *(f"{part.value} {part.interval}" for part in parts)]
+        told.append(f"| {' | '.join(cells)} |")
+    return "\n".join(told)
+
+
 def main() -> None:
     """Write one file per chart that the replay has; print its table."""
     parser = argparse.ArgumentParser(
@@ -69,7 +92,7 @@ def main() -> None:
     given = parser.parse_args()
     wanted = set(filter(None, given.only.split(",")))
     document = json.loads(given.document.read_text(encoding="utf-8"))
-    print(document["recommendation"]["text"], table(document), sep="\n\n")
+    print(document["recommendation"]["text"], table(document), differences(document), sep="\n\n")
     for name, drawn in charts(document).items():
         if drawn and (not wanted or name in wanted):
             path = given.prefix.with_name(f"{given.prefix.name}-{name}.svg")
