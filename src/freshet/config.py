@@ -212,9 +212,10 @@ class GatesConfig(_Section):
     recall: float = Field(
         0.015, ge=0, le=1, description="least test recall; raised to 2/N where chance is higher"
     )
-    gain_over_counts: Literal["leave-out", "halt"] = Field(
-        "leave-out",
-        description="where the planner adds nothing to counts: let counts rank, or wait for a person",
+    gain_over_counts: Literal["weigh", "halt"] = Field(
+        "weigh",
+        description="where the planner adds nothing to counts: leave it to each table to weigh it, which "
+        "leaves it out as long as that is so, or wait for a person",
     )
     sample: int = Field(2000, ge=10, description="held-out transitions judged, at most")
 

@@ -115,3 +115,28 @@ def test_the_planners_gain_is_told_where_it_was_not_weighed() -> None:
         assert fusion.margin is not None
         gains.append(fusion.margin[0])
     assert np.mean(gains) > 0  # it costs, if anything
+
+
+def test_a_planner_is_weighed_on_top_of_what_is_used() -> None:
+    """Where the sequence score goes alone, the planner joins that, not a mixture that is not used."""
+    truth = [{COUNTS: sign * 2.0, SEQUENCE: 1.0, PLANNER: 0.8} for sign in (1, -1)]
+    parts = [held(one, FUSED, seed=30 + i) for i, one in enumerate(truth)]
+    fusion = fuse(blocks(*map(without_planner, parts)), blocks(*parts), sequence=True)
+    assert fusion.parts[SEQUENCE][1] > 0
+    assert fusion.used is not None
+    assert fusion.used.names == FUSED
+    assert fusion.used.weights[0] == 0.0
+    alone = [Held(part.features[:, [2, 1]], part.known, part.successor, part.user) for part in parts]
+    left, planner = fit((SEQUENCE, PLANNER), alone).weights
+    np.testing.assert_allclose(fusion.used.weights[1:], [planner, left], rtol=1e-5)
+
+
+def test_a_mixture_that_loses_to_the_planner_gives_way_to_it() -> None:
+    """Counts point the other way in each fold; only the planner holds."""
+    names = (COUNTS, PLANNER)
+    parts = [held({COUNTS: sign * 2.0, PLANNER: 1.0}, names, seed=40 + i) for i, sign in enumerate((1, -1))]
+    rest = [Held(part.features[:, :1], part.known, part.successor, part.user) for part in parts]
+    fusion = fuse(blocks(*rest), blocks(*parts), sequence=False)
+    assert fusion.parts[PLANNER][1] > 0
+    assert fusion.used is not None
+    assert fusion.used.weights.tolist() == [0.0, 1.0]

@@ -50,3 +50,12 @@ def test_without_a_sequence_model_it_is_judged_on_top_of_counts() -> None:
         "the planner adds to the counts: its weight is 0.40, 95 % interval 0.10 to 0.60 "
         "on 900 held-out transitions of 80 users"
     )
+
+
+def test_a_planner_that_loses_where_it_was_not_weighed_is_not_said_to_have_no_weight() -> None:
+    told = stored([])
+    told |= {"counts_win": True, "planner_margin": {"nll": 0.01, "low": 0.002, "high": 0.02}}
+    verdict = Drives.of(told).verdict
+    assert verdict.startswith("counts win here")
+    assert "not above zero" not in verdict
+    assert "worse" in verdict

@@ -89,3 +89,12 @@ def test_what_the_hybrid_owes_to_its_sequence_score_can_be_told() -> None:
     mixed = plan(able=Able(True, mixes=True), arms=["static", "hybrid", "counts"])
     assert [arm.name for arm in mixed.arms] == ["static", "hybrid", "counts", "counts-sequence"]
     assert len(plan(arms=["static", "hybrid", "counts"]).arms) == 3
+
+
+def test_arms_of_evidence_need_a_planner_that_was_trained_with_it() -> None:
+    without = Able(True, evidence=False)
+    names = [arm.name for arm in plan(able=without).arms]
+    assert "no-evidence" in names
+    assert not {"retrieval", "retrieval-frozen", "evidence-frozen", "retrieval-alone"} & set(names)
+    with pytest.raises(ConfigError, match="level"):
+        plan(able=without, arms=["retrieval"])

@@ -35,7 +35,7 @@ def test_stretches_hold_each_held_out_transition_once_after_its_refresh(known: K
             age = part.held.day - day_number(str(part.start))
             assert age.min() >= 0  # counted before what it is judged on
             assert age.max() < counting.step  # and no older than tables get
-    assert counting.step == max(every, 1)
+    assert counting.step == max(every, 2)  # a window of seven days has four stretches at most
 
 
 def test_counts_of_a_stretch_are_those_before_it(known: Knowledge) -> None:
@@ -96,8 +96,9 @@ def test_the_half_life_of_transitions_is_one_that_held_out_transitions_prefer(kn
     tried = known.scales.transition_half_lives
 
     def likelihood(half_life: float) -> float:
-        held = [counting._held_out(part, half_life) for part in counting.stretches]
-        return counts.likelihood_after_last(held, 2)
+        return counts.likelihood_after_last(
+            [counting._held_out(part, half_life, 1) for part in counting.stretches]
+        )
 
     assert counting.fit.half_life == max(tried, key=likelihood)
 

@@ -278,3 +278,43 @@ def test_the_status_tells_the_gates_of_what_serves(judging: Judging) -> None:
     pipeline.fast_path(ws, force_publish=True)
     told = inspect.status(ws, NOW.date()).gates
     assert {gate.name for gate in told} >= {"recall", "gain_over_popularity", "gain_over_counts"}
+
+
+def test_other_gates_change_nothing_about_evidence(judging: Judging) -> None:
+    """What held-out windows said of evidence is known of a model, whatever its gates ask for."""
+    auto = judging.text(gates="").replace('level = "instance"', 'level = "auto"')
+    root = judging.into / "auto"
+    ws = with_tuner(copied(judging.imported, root, auto), Teacher("after"))
+    slow_path(ws)
+    [model] = ws.store.versions("models")
+    said = step(ws.ledger.records()[-1], "gates")["evidence"]
+    assert said is not None
+    expected = "instance" if said["helps"] else "none"  # type: ignore[index]
+    assert gating.as_judged(ws, model).config.evidence.level == expected
+    other = with_tuner(workspace(root, auto.replace("[gates]", "[gates]\nsample = 500")), Teacher("after"))
+    assert gating.as_judged(other, model).config.evidence.level == expected
+    assert gating.as_judged(other, "").config.evidence.level == "none"  # nothing was shown to help
+    forced = workspace(root, judging.text())
+    assert gating.as_judged(forced, model).config.evidence.level == "instance"
+
+
+def test_evidence_that_knows_more_helps_and_noise_does_not() -> None:
+    rng = np.random.default_rng(3)
+    rows, interests = 3000, 6
+    truth = rng.normal(size=(rows, interests))
+    share = np.exp(truth) / np.exp(truth).sum(axis=1, keepdims=True)
+    successor = np.array([rng.choice(interests, p=one) for one in share])
+    held = Transitions(
+        np.arange(rows, dtype=np.uint64),
+        np.zeros(rows, np.int32),
+        np.full((rows, RECENT), -1, np.int16),
+        successor.astype(np.int16),
+        np.zeros((rows, interests), bool),
+    )
+    even = np.full((rows, interests), -np.log(interests))
+    sample = gating.Sample(held, [], [], np.arange(rows), even[None], 0, even)
+    knows, noise = np.log(share), rng.normal(size=truth.shape)
+    assert gating.of_evidence(knows, even, sample).helps
+    assert not gating.of_evidence(even, knows, sample).helps
+    assert not gating.of_evidence(noise, even, sample).helps
+    assert not gating.of_evidence(knows, knows, sample).helps

@@ -162,7 +162,7 @@ def test_a_label_that_no_answer_holds_is_named() -> None:
 
 @pytest.mark.parametrize(("gain", "passes"), [((0.01, 0.001, 0.02), True), ((0.01, 0.0, 0.02), False)])
 def test_all_of_a_gain_has_to_be_one(gain: tuple[float, float, float], passes: bool) -> None:
-    halting, leaving = gain_gate("popularity", gain), gain_gate("counts", gain, "leave-out")
+    halting, leaving = gain_gate("popularity", gain), gain_gate("counts", gain, "weigh")
     assert halting.passed == leaving.passed == passes
     assert halting.halts == (not passes)
     assert not leaving.halts
@@ -171,7 +171,7 @@ def test_all_of_a_gain_has_to_be_one(gain: tuple[float, float, float], passes: b
 
 
 def test_a_report_passes_unless_a_gate_halts_and_its_gates_can_be_read_back() -> None:
-    left_out, halting = (gain_gate("counts", (0.0, -1.0, 1.0), way) for way in ("leave-out", "halt"))
+    left_out, halting = (gain_gate("counts", (0.0, -1.0, 1.0), way) for way in ("weigh", "halt"))
     good, _ = judged(Oracle(ANSWERS, ROWS))
     shares = {"planner": 0.2, "popularity": 0.1, "counts": 0.0}
     for last, passed in ((left_out, True), (halting, False)):

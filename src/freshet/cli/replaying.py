@@ -114,7 +114,11 @@ def planned(ws: Workspace, given: Asked) -> Plan:
     return make_plan(
         [found.day for found in events.EventLog(ws.root).snapshot().days],
         able=Able(
-            ws.tuner is not None, find_spec("torch") is not None, ws.config.sequence.use, ws.config.live.use
+            ws.tuner is not None,
+            find_spec("torch") is not None,
+            ws.config.sequence.use,
+            ws.config.live.use,
+            ws.config.evidence.level != "none",
         ),
         refresh_days=ws.config.schedule.refresh_days,
         tune_every=given.tune_every or ws.config.tuning.every_days,

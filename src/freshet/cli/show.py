@@ -195,7 +195,7 @@ def explanation(console: Console, found: Explanation) -> None:
     if found.prompt is not None and not found.planner_fused:
         _line(
             console,
-            "the planner's score is not part of the fused one: its weight is not above zero (95 % interval)",
+            "the planner's score is not part of the fused one: held-out transitions don't show that it helps",
         )
     _provenance(console, found)
 

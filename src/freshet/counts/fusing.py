@@ -48,7 +48,8 @@ def fuse(rest: Blocks, sample: Blocks | None, sequence: bool) -> Fusion:
     """Weigh sequence model and planner; leave out what is not shown to help.
 
     A score is left out where its weight is not significantly above zero, or where the mixture with it loses
-    to the mixture without it by more than the interval, in folds on which it was not weighed.
+    to the mixture without it by more than the interval, in folds on which it was not weighed. A mixture that
+    so loses to one of its parts gives way to it.
 
     Args:
         rest: held-out transitions without the planner's score.
@@ -63,7 +64,7 @@ def fuse(rest: Blocks, sample: Blocks | None, sequence: bool) -> Fusion:
     if sequence:
         judged, used, parts = _sequence(rest)
     if sample is not None:
-        planner, used, margin = _planner(rest, sample, used, sequence)
+        planner, used, margin, parts[PLANNER] = _planner(rest, sample, used, sequence)
         judged = _joined(judged, planner)
     return Fusion(judged, None if used.names == (COUNTS,) else used, margin, parts)
 
@@ -93,8 +94,11 @@ def _beside_parts(rest: Blocks, names: tuple[str, ...]) -> dict[str, Change]:
     return {name: mean_by_user(np.concatenate(alone[name]) - total, users) for name in names}
 
 
-def _planner(rest: Blocks, sample: Blocks, base: Mixture, sequence: bool) -> tuple[Mixture, Mixture, Change]:
-    """The planner's weight on top of the rest, what is used of all, and what the planner changes.
+def _planner(
+    rest: Blocks, sample: Blocks, base: Mixture, sequence: bool
+) -> tuple[Mixture, Mixture, Change, Change]:
+    """The planner's weight on top of the rest, and what is used of all; then what the planner changes beside
+    the rest, and the mixture beside the planner.
 
     In each fold the rest is weighed on the others, so that it is as good as it is on what comes next.
     """
@@ -102,29 +106,38 @@ def _planner(rest: Blocks, sample: Blocks, base: Mixture, sequence: bool) -> tup
     scored = Blocks()
     for fold in sorted(set(sample.folds)):
         weights = base.weights
-        if base.names == (COUNTS, SEQUENCE):
+        if base.examples:  # fitted, and not one score as it is
             weights = _weights(base.names, rest.without(fold), rest.held)
         for held in _of(sample, fold):
             scored.add(fold, _reduced(held, base.names, weights, sequence))
     judged = fit(names, scored.held)
-    margin = _margin(scored, names)
+    margin, alone = _margin(scored, names)
     used = base
-    if float(judged.low[1]) > 0 and not _loses(margin):
+    if _loses(alone) and alone[0] > margin[0]:
+        used = _alone(PLANNER)
+    elif float(judged.low[1]) > 0 and not _loses(margin):
         used = _with_planner(base, judged)
-    return replace(judged, names=(COUNTS, PLANNER)), used, margin
+    return replace(judged, names=(COUNTS, PLANNER)), used, margin, alone
 
 
-def _margin(scored: Blocks, names: tuple[str, ...]) -> Change:
-    """What the planner changes, in folds on which neither its weight nor that of the rest was fitted."""
-    change, user = [], []
+def _margin(scored: Blocks, names: tuple[str, ...]) -> tuple[Change, Change]:
+    """What the planner changes beside the rest, and what the mixture changes beside the planner alone.
+
+    Both in folds on which neither its weight nor that of the rest was fitted.
+    """
+    change, against, user = [], [], []
+    by_itself = np.array([0.0, 1.0])
     for fold in sorted(set(scored.folds)):
         others = scored.without(fold)
         both = _weights(names, others, scored.held)
         rest = _weights(names[:1], _first(others), _first(scored.held))
         for held, without in zip(_of(scored, fold), _first(_of(scored, fold)), strict=True):
-            change.append(log_likelihood(without, rest) - log_likelihood(held, both))
+            mixed = log_likelihood(held, both)
+            change.append(log_likelihood(without, rest) - mixed)
+            against.append(log_likelihood(held, by_itself) - mixed)
             user.append(held.user)
-    return mean_by_user(np.concatenate(change), np.concatenate(user))
+    users = np.concatenate(user)
+    return mean_by_user(np.concatenate(change), users), mean_by_user(np.concatenate(against), users)
 
 
 def _weights(names: Sequence[str], held: Sequence[Held], otherwise: Sequence[Held]) -> NDArray[np.float64]:

@@ -81,12 +81,15 @@ def _verdict(planner: Drive | None, stored: Mapping[str, Any]) -> str:
     if planner is None:
         return f"plain counts, no planner; weights fitted {on}"
     figure = f"{planner.weight:.2f}, 95 % interval {planner.low:.2f} to {planner.high:.2f}"
-    margin = stored.get("planner_margin")  # there with a sequence model: the planner is judged on top of it
-    rivals = "the counts" if margin is None else "counts and sequence model"
+    margin = stored.get("planner_margin")
+    beside = "sequence" in stored  # then the planner is judged on top of both
+    rivals = "counts and sequence model" if beside else "the counts"
     if margin is not None:
         low, high = margin["low"], margin["high"]
         on += f"; it changes the loss by {margin['nll']:+.4f} nats ({low:+.4f} to {high:+.4f})"
     if stored["counts_win"]:
-        without = "counts win here" if margin is None else "counts and sequence model win here"
+        without = "counts and sequence model win here" if beside else "counts win here"
+        if planner.low > 0:
+            return f"{without}: the planner ({figure}) makes them worse where it was not weighed, {on}"
         return f"{without}: the planner's weight ({figure}) is not above zero {on}"
     return f"the planner adds to {rivals}: its weight is {figure} {on}"

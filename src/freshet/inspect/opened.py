@@ -38,7 +38,10 @@ class Opened:
 
     def weights(self) -> dict[str, Any]:
         """The fitted mixture behind the table, as it was stored."""
-        return dict(read_json(self.made.path / "mixture.json"))
+        stored = dict(read_json(self.made.path / "mixture.json"))
+        if "transition_half_life" not in stored:  # where it was not yet chosen on held-out windows
+            stored["transition_half_life"] = stored["scales"]["transition_half_life"]
+        return stored
 
     def named(self, index: int) -> Named:
         return Named(int(self.interests.ids[index]), self.interests.descriptions[index])

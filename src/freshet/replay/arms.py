@@ -172,12 +172,14 @@ _OWN_CADENCE = re.compile(r"(hybrid|retrieval|counts|hybrid-live|counts-live)@(\
 
 @dataclass(frozen=True, slots=True)
 class Able:
-    """What a workspace does: has a planner, can train sequence models, mixes their score in, goes live."""
+    """What a workspace does: has a planner, can train sequence models, mixes their score in, goes live, and
+    trains its planner with evidence in prompts, so that it can be asked with and without."""
 
     planner: bool
     trains: bool = True
     mixes: bool = False
     lives: bool = True
+    evidence: bool = True
 
 
 def named(names: Sequence[str], able: Able) -> tuple[Arm, ...]:
@@ -198,6 +200,11 @@ def named(names: Sequence[str], able: Able) -> tuple[Arm, ...]:
                     hint=f"choose among {', '.join(defaults(able, ()))}",
                 )
             arm = replace(arm, about="counts of day 1", tuned="never", sequence=False)
+        if not able.evidence and arm.evidence in ("first", "fresh"):
+            raise ConfigError(
+                f"arm '{name}' asks with evidence, and [evidence] level = \"none\" trains a planner without",
+                hint='set [evidence] level to "auto" to learn what evidence is worth here',
+            )
         found[name] = arm
     if not found:
         raise ConfigError("no arm was named", hint=f"choose among {', '.join(ARMS)}")
@@ -214,6 +221,7 @@ def defaults(able: Able, cadences: Sequence[int]) -> list[str]:
         and (able.planner or not arm.planned or name == "static")
         and (able.trains or not arm.sequence)
         and (able.lives or not arm.live or arm.scores == "popularity")
+        and (able.evidence or arm.evidence not in ("first", "fresh"))
     ]
     return names + [f"{'hybrid' if able.planner else 'counts'}@{days}d" for days in cadences]
 

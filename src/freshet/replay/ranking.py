@@ -55,7 +55,8 @@ class Judges:
             return Ranked(scores.fused)
         alone = planner.feature(test.recent, np.exp(scores.count)).astype(np.float64)
         contexts = test.recent[:, -self.counting.k :]
-        bare = self._planner(self._bare.get(standing.model, ""))
+        said = self._evidence(standing.table)
+        bare = self._planner(self._bare.get(standing.model, "")) if len(said) else None
         alone = counts.log_softmax(alone, test.known)
         if arm.scores == "planner":
             return Ranked(np.where(test.recent[:, -1:] >= 0, alone, scores.count), alone)
@@ -64,7 +65,7 @@ class Judges:
             alone,
             _firsts(planner, contexts),
             None if bare is None else _firsts(bare, contexts),
-            None if arm.evidence == "none" else first_said(self._evidence(standing.table), contexts),
+            first_said(said, contexts) if len(said) else None,
         )
 
     def state(self, arm: Arm, standing: Standing, before: Standing | None, at: AsOf) -> dict[str, object]:
@@ -89,12 +90,10 @@ class Judges:
                 for to, part in (("planner", "weight"), ("low", "low"), ("high", "high"))
             }
         if standing.refreshed:
-            row |= self._movement(arm, standing, before, made)
+            row |= self._movement(standing, before, made)
         return row
 
-    def _movement(
-        self, arm: Arm, standing: Standing, before: Standing | None, made: Artifact
-    ) -> dict[str, object]:
+    def _movement(self, standing: Standing, before: Standing | None, made: Artifact) -> dict[str, object]:
         """How a new table differs from the arm's last one, and from answers without evidence."""
         observed, row = self.counting.observed(), dict[str, object]()
         old = self.room.store.find("tables", before.table) if before else None
@@ -107,8 +106,9 @@ class Judges:
             row["changed"] = int(_inferred(planner, made.version))
             outputs = _firsts(planner, observed)
             bare = self._planner(self._bare.get(standing.model, ""))
-            if arm.evidence != "none":
-                row["copies"] = share_equal(outputs, first_said(self._evidence(standing.table), observed))
+            said = self._evidence(standing.table)
+            if len(said):
+                row["copies"] = share_equal(outputs, first_said(said, observed))
                 row["bare_equal"] = None if bare is None else share_equal(outputs, _firsts(bare, observed))
         return row
 

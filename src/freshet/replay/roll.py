@@ -31,7 +31,7 @@ from freshet.steps.sources import committed, items
 from freshet.types import AsOf, Transitions
 from freshet.workspace import Reporter, Run, Workspace, version_of
 
-CODE = 4
+CODE = 5
 SECTIONS = (
     "interests", "transitions", "counts", "evidence", "planner", "tuning", "inference", "table", "sequence"
 )  # fmt: skip
@@ -118,7 +118,7 @@ class _Past:
             positive=config.events.positive,
             arms=[asdict(arm) for arm in plan.arms],
             live=[overlays.CODE, config.live.model_dump()] if any(arm.live for arm in plan.arms) else [],
-            plan=(plan.tune_every, plan.horizon, plan.limit_per_origin, plan.seed),
+            plan=(plan.every, plan.tune_every, plan.horizon, plan.limit_per_origin, plan.seed),
         )
 
     def pass_through(self, run: Run, at: AsOf, position: Position, key: str) -> Position:

@@ -14,7 +14,7 @@ GATES = {
     "label_reach": "Every interest can be answered",
     "label_mass": "Probability that lies on labels, unconstrained",
     "recall": "First choice is what people took up next",
-    "gain_over_popularity": "Gain over popularity alone",
+    "gain_over_popularity": "Gain over popularity",
     "gain_over_counts": "Gain over counts in the mixture",
 }
 MEANINGS = {"planner": "the planner", "counts": "counts, no model", "popularity": "what is popular"}

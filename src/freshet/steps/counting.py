@@ -156,7 +156,7 @@ class Counting:
     @cached_property
     def step(self) -> int:
         """Days of a stretch: those between refreshes, but at most `SHORTEST` stretches a window."""
-        return max(self.every, self.known.scales.window_days // SHORTEST, 1)
+        return max(self.every, -(-self.known.scales.window_days // SHORTEST))
 
     @cached_property
     def stretches(self) -> list[Stretch]:
@@ -244,11 +244,13 @@ class Counting:
         parts = [part for part in self.stretches if part.window in within]
         tried = self.known.scales.transition_half_lives
         likelihood = [
-            counts.likelihood_after_last([self._held_out(part, half_life) for part in parts], self.k)
+            counts.likelihood_after_last([self._held_out(part, half_life, 1) for part in parts])
             for half_life in tried
         ]
         half_life = tried[int(np.argmax(likelihood))]
-        strengths = counts.choose_strengths([self._held_out(part, half_life) for part in parts], self.k)
+        strengths = counts.choose_strengths(
+            [self._held_out(part, half_life, self.k) for part in parts], self.k
+        )
         return CountFit(half_life, strengths, self._mixtures(parts, half_life, strengths))
 
     def _mixtures(
@@ -272,18 +274,18 @@ class Counting:
             own.append(fit(some, everyone.weights) if enough else everyone)
         return everyone, *own
 
-    def _held_out(self, part: Stretch, half_life: float) -> counts.HeldOut:
-        suffixes = self._suffixes_of(part, half_life)
+    def _held_out(self, part: Stretch, half_life: float, longest: int) -> counts.HeldOut:
+        suffixes = self._suffixes_of(part, half_life, longest)
         return counts.HeldOut(partial(self._build, part.start, suffixes), suffixes, part.held)
 
     def _model_of(self, part: Stretch, half_life: float, strengths: tuple[float, ...]) -> counts.CountModel:
         """Counts before a stretch that are right for its rows."""
-        return self._build(part.start, self._suffixes_of(part, half_life), strengths)
+        return self._build(part.start, self._suffixes_of(part, half_life, self.k), strengths)
 
-    def _suffixes_of(self, part: Stretch, half_life: float) -> list[Sums]:
+    def _suffixes_of(self, part: Stretch, half_life: float, longest: int) -> list[Sums]:
         """Counts after what the rows of a stretch have as contexts: all there are would fill the memory."""
         found = []
-        for length in range(1, self.k + 1):
+        for length in range(1, longest + 1):
             key = part.start, half_life, -length if length > 1 else length
             if key not in self._sums:
                 sums = self.known.transitions.sums(part.start, half_life, length)

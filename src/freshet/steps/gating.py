@@ -339,8 +339,11 @@ def as_judged(ws: Workspace, model: str) -> Workspace:
     """The workspace with evidence in prompts where held-out windows showed that it helps a model."""
     if ws.config.evidence.level != "auto":
         return ws
-    found = ws.store.find("gates", key_of(ws, model)) if model else None
-    told = found.manifest["report"]["evidence"] if found is not None else None
-    level = ws.config.evidence.forced if told is None or told["helps"] else "none"
+    judged = [ws.store.find("gates", version) for version in ws.store.versions("gates")]
+    told = [
+        one.manifest["report"].get("evidence") for one in judged if one and one.manifest["model"] == model
+    ]
+    shown = [one["helps"] for one in told if one is not None]  # what gates ask for has no part in it
+    level = ws.config.evidence.forced if shown and shown[-1] else "none"
     evidence = ws.config.evidence.model_copy(update={"level": level})
     return replace(ws, config=ws.config.model_copy(update={"evidence": evidence}))

@@ -115,6 +115,9 @@ def form_interests(
             return found
         for day in before.days:
             day.verify()
+        windows = held_out(resolve(pace, ws.config), day_number(str(as_of)))[0]
+        if day_number(str(before.days[-1].day)) >= windows:
+            run.say("a short log: interests are formed on a part of the windows that weights are fitted on")
         with ws.store.create("interests", key) as draft:
             summary = interests.build(
                 catalogue.path / "items.parquet",
@@ -141,13 +144,15 @@ def form_interests(
 
 
 def _to_form_on(ws: Workspace, as_of: AsOf, snapshot: events.Snapshot, pace: Pace) -> events.Snapshot:
-    """The events until as long before the held-out windows as these are, but at least half of the log's time.
+    """The events until as long before the held-out windows as these are.
 
-    Between the two lies what models learn from of moves between interests that are settled.
+    Between the two lies what models learn from of moves between interests that are settled. Half of the log's
+    time is used where that doesn't reach into the windows, and a third of it even where it does.
     """
     now, first = day_number(str(as_of)), day_number(str(snapshot.days[0].day))
     start = held_out(resolve(pace, ws.config), now)[0]
-    end = max(start - (now - start), first + (now - first + 1) // 2)
+    half, third = (first + (now - first + parts - 1) // parts for parts in (2, 3))
+    end = max(start - (now - start), min(half, start), third)
     before = events.EventLog(ws.source).snapshot(AsOf.parse(day_name(end)))
     return before if before.days else snapshot
 

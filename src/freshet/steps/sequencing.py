@@ -72,7 +72,13 @@ def train(ws: Workspace, run: Run, known: Knowledge, counting: Counting) -> Arti
         MissingExtra: torch is not installed.
     """
     settings = _settings(ws, known)
-    key = version_of(code=CODE, transitions=known.version, as_of=known.as_of, settings=settings)
+    key = version_of(
+        code=CODE,
+        transitions=known.version,
+        as_of=known.as_of,
+        every=counting.step,
+        settings=settings,
+    )
     found = ws.store.find("sequences", key)
     with run.step("sequence") as step:
         step.artifact, step.cached = f"sequences/{key}", found is not None

@@ -63,7 +63,7 @@ def finetune(
         NotEnoughData: there are no transitions to tune or to judge on.
     """
     settings = _settings(ws, known)
-    key = version_of(transitions=known.version, as_of=known.as_of, settings=settings)
+    key = version_of(transitions=known.version, as_of=known.as_of, every=counting.step, settings=settings)
     model = ws.store.find("models", key)
     with run.step("tuning") as step:
         step.artifact, step.cached = f"models/{key}", model is not None

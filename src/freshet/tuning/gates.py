@@ -34,8 +34,8 @@ EXAMPLES = 5
 ORDER = ("exact_match", "label_reach", "label_mass", "recall", "gain_over_popularity", "gain_over_counts")
 """All gates, in the order in which they are told."""
 
-Consequence = Literal["halt", "leave-out"]
-"""Of failing: the run waits for a person, or counts rank without the planner."""
+Consequence = Literal["halt", "weigh"]
+"""Of failing: the run waits for a person, or goes on, and each table weighs the planner for itself."""
 
 T = TypeVar("T")
 
@@ -91,8 +91,10 @@ class Gate:
         if self.passed:
             return "passed"
         leads = "the run waits for a person"
-        if self.consequence == "leave-out":
-            leads = "counts win here, the planner has to earn its place in the table by its weight"
+        if self.consequence == "weigh":
+            leads = (
+                "counts win here, and tables leave the planner out unless its weight is shown to be above 0"
+            )
         return f"failed: {self.reason + '; ' if self.reason else ''}{leads}"
 
     def __str__(self) -> str:

@@ -42,8 +42,9 @@ class Fusion:
         margin: (value, low, high) change of nats per transition by the planner on top of all else, in folds
             on which nothing was fitted; negative = it helps; 95 % interval clustered by user; None without
             a planner.
-        parts: the same change by the mixture of counts and sequence model against each of them alone; empty
-            without a sequence model.
+        parts: the same change by the mixture of counts and sequence model against each of them alone, and by
+            that of all against the planner alone, as far as they are there. Sign: negative = the mixture is
+            better.
     """
 
     judged: Mixture

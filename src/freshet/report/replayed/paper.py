@@ -84,7 +84,7 @@ def _decay(document: Mapping[str, Any]) -> str:
 
 
 def _own(document: Mapping[str, Any], key: str) -> str:
-    planner = document["arms"][document["reference"]]["planner"]
+    planner = document["arms"].get("retrieval", {}).get("planner")
     if not planner or planner[key]["value"] is None:
         return "–"
     return f"{rate(planner[key])} of the planner's first choices"
