@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from freshet.config import PlannerConfig
-from freshet.replay.figures import summarise
+from freshet.replay.figures import advice, summarise
 from freshet.replay.figures.advice import drifting
 from freshet.replay.figures.differences import negated, not_below, verdict
 
@@ -105,10 +105,11 @@ def test_a_slower_cadence_that_keeps_up_is_named_and_chosen() -> None:
     assert against["against_finetuning"] is None  # finetune was not replayed
 
 
-def test_retrieval_is_enough_where_tuning_again_brings_nothing() -> None:
+def test_one_tuning_is_enough_where_tuning_again_brings_nothing() -> None:
     skill = {"hybrid": 0.3, "retrieval": 0.3, "finetune": 0.25, "static": 0.2, "counts": 0.25}
+    assert told(skill, transitions=20000, users=4000)["recommendation"]["arm"] == "retrieval"
+    skill |= {"finetune-fresh": 0.3, "no-evidence": 0.3}  # these two differ in the tuning alone
     found = told(skill, transitions=20000, users=4000)
-    assert found["recommendation"]["arm"] == "retrieval"
     assert "one tuning is enough" in found["recommendation"]["text"]
     costs = found["cost"]["against_finetuning"]
     assert costs["finetune_that_keeps_up"] is None
@@ -174,3 +175,12 @@ def test_the_planner_is_called_what_it_is(config: dict, called: str) -> None:
     assert f"Counts win here: {called} makes the ranking worse" in recommended["text"]
     assert f"Does {called} beat plain counts?" in [one["question"] for one in recommended["questions"]]
     assert "LLM" not in recommended["text"]
+
+
+def test_live_signals_without_a_gain_by_the_planner_are_advised_without_the_planner() -> None:
+    pair = {"verdict": {"hit_at_5": "same", "nll": "same"}}
+    assert not advice._adds({"hybrid_vs_counts-sequence": pair}, mixed=True)
+    assert not advice._adds({"hybrid_vs_counts": pair}, mixed=False)
+    better = {"verdict": {"hit_at_5": "same", "nll": "better"}}
+    assert advice._adds({"hybrid_vs_counts-sequence": better}, mixed=True)
+    assert advice._adds({}, mixed=True)  # not compared: nothing is said against it

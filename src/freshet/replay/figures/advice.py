@@ -43,6 +43,11 @@ def recommend(
     ]
     compared = any(arm.startswith(PLANNED) for arm in arms)
     opening = headline(choice.arm, every, tune, planner if compared else "")
+    if choice.arm == "hybrid-live" and not _adds(differences, bool(log.get("mixed"))):
+        rest = "counts with the sequence score" if log.get("mixed") else "plain counts"
+        opening = (
+            f"Run {rest} and live signals, refreshed {span(every or 1)}: {planner} adds nothing to them."
+        )
     moved = drifting(drift) if drift else ""
     slower = _slower(arms, differences, log, margin)
     reasons = [
@@ -68,6 +73,12 @@ def recommend(
         "cadence": slower,
         "drift": moved,
     }
+
+
+def _adds(differences: Mapping[str, Mapping[str, Any]], mixed: bool) -> bool:
+    """Whether the planner's score is shown to help the hybrid, in hits or probabilities."""
+    found = differences.get(f"hybrid_vs_{'counts-sequence' if mixed else 'counts'}")
+    return found is None or "better" in found["verdict"].values()
 
 
 def headline(arm: str, every: float | None, tune: float | None, planner: str = PLANNER) -> str:
