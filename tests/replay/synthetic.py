@@ -25,6 +25,8 @@ PLANNED = {
     "finetune",
     "retrieval",
     "retrieval-frozen",
+    "no-evidence",
+    "finetune-fresh",
 }
 
 
@@ -141,7 +143,7 @@ def _state(arm: str, origin: int, every: int, tune: int, rng: np.random.Generato
     refreshed = origin == int(made_days(arm, every, tune, np.array([origin]))[0]) and (
         origin == 0 or not frozen
     )
-    retunes = arm.split("@")[0] not in ("static", "retrieval", "retrieval-frozen")
+    retunes = arm.split("@")[0] not in ("static", "retrieval", "retrieval-frozen", "no-evidence")
     tuned = planned and (origin == 0 or (retunes and origin % tune == 0))
     weight = 0.3 + 0.05 * rng.random()
     return {

@@ -22,6 +22,7 @@ SKILL = {
     "hybrid-adaptive": 0.3,
     "retrieval": 0.3,
     "retrieval-frozen": 0.3,
+    "no-evidence": 0.3,
     "finetune": 0.3,
     "static": 0.3,
     "counts": 0.28,
