@@ -14,6 +14,7 @@ from freshet import pipeline, sequence
 from freshet.backends.sequences.torch_trainer import Recipe, TorchSequenceTrainer
 from freshet.counts import log_softmax
 from freshet.ports import Artifact, Progress, SequenceJob, SequenceReport, silent
+from freshet.simulator import generate
 from freshet.steps import sequencing
 from freshet.steps.counting import Counting
 from freshet.steps.knowledge import learn
@@ -21,7 +22,18 @@ from freshet.steps.publishing import open_scorer
 from freshet.transitions.pool import day_name, day_number
 from freshet.types import RECENT, AsOf, SequenceWeights
 from freshet.workspace import Workspace
-from tests.steps.world import FAKE, FIRST, SECOND, approving, copied, settings, size_of
+from tests.steps.world import (
+    FAKE,
+    FIRST,
+    NOW,
+    SECOND,
+    WORLD,
+    approving,
+    copied,
+    settings,
+    size_of,
+    workspace,
+)
 
 pytest.importorskip("torch")
 USE = "\n[sequence]\nuse = true\n"
@@ -31,7 +43,7 @@ class Watched(TorchSequenceTrainer):
     """A quick trainer that remembers its jobs."""
 
     def __init__(self) -> None:
-        super().__init__(Recipe(width=8, inner=8, most_passes=3.0, learning_rate=1e-2))
+        super().__init__(Recipe(width=16, inner=16, most_passes=30.0, learning_rate=1e-2))
         self.jobs: list[SequenceJob] = []
 
     def train(self, job: SequenceJob, progress: Progress = silent) -> tuple[SequenceWeights, SequenceReport]:
@@ -61,11 +73,17 @@ def last_table(ws: Workspace, as_of: AsOf) -> Artifact:
 
 
 @pytest.fixture(scope="module")
-def sequenced(
-    world: Path, counted: Workspace, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Workspace, Watched]:
-    """Counts and sequence model, refreshed at both moments."""
-    ws, trainer = with_sequences(counted, tmp_path_factory.mktemp("sequenced") / "ws", world)
+def sequenced(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, Watched]:
+    """Counts and sequence model, refreshed at both moments, of enough people for the model to tell something.
+
+    The counts forget within hours what follows what, so that there is something left to tell.
+    """
+    root, trainer = tmp_path_factory.mktemp("sequenced"), Watched()
+    generate(replace(WORLD, users=600, drift="static"), root / "world")
+    text = settings(root / "world", "counts", USE)
+    text = text.replace("[counts]", "[counts]\ntransition_half_life = 0.1")
+    ws = replace(workspace(root / "ws", text), sequencer=trainer)
+    pipeline.import_log(ws, NOW)
     for moment in (FIRST, SECOND):
         pipeline.fast_path(ws, moment, force_publish=True)
     return ws, trainer
