@@ -198,6 +198,7 @@ def synthetic_release(rng: np.random.Generator, size: int, items: int) -> OpenRe
         table=Rows(),  # type: ignore[arg-type]
         scorer=scorer,
         one=counts.OneUser(scorer, reader.reader(model.popularity)),
+        popularity=model.base,
         likeness=likeness_of(vectors),
         items={},
         index=np.arange(size, dtype=np.int16),

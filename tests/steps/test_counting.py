@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from freshet import counts, pipeline
-from freshet.steps.counting import Counting
+from freshet.steps.counting import Counting, counting_of
 from freshet.steps.knowledge import Knowledge, learn
+from freshet.steps.publishing import open_popularity, open_scorer
 from freshet.transitions.pool import day_number
 from freshet.types import PlannerRows, Transitions
 from freshet.workspace import Workspace
@@ -110,3 +111,29 @@ def test_weights_hang_on_how_old_counts_get(counted: Workspace, tmp_path: Path) 
     before = len(slower.store.versions("tables"))
     pipeline.fast_path(slower, FIRST, force_publish=True)
     assert len(slower.store.versions("tables")) == before + 1
+
+
+def test_popularity_by_itself_is_offered_at_its_best_half_life(counted: Workspace, tmp_path: Path) -> None:
+    """A baseline at its best: not the steady popularity that transitions are shrunk to."""
+    ws = copied(counted, tmp_path / "ws")
+    with ws.run("look") as run:
+        known = learn(ws, run, FIRST)
+    counting = counting_of(ws, known)
+
+    def nats(place: int) -> float:
+        total = 0.0
+        for part in counting.stretches:
+            share = counting.model(part.start).popularity[place]
+            logp = counts.log_softmax(np.broadcast_to(share, part.held.known.shape), part.held.known)
+            total += float(logp[np.arange(len(part.held)), part.held.successor].sum())
+        return total
+
+    assert counting.popular == max(range(len(known.scales.half_lives)), key=nats)
+    pipeline.fast_path(ws, FIRST, force_publish=True)
+    current = ws.releases.current()
+    assert current is not None
+    made = ws.store.find("tables", current.table)
+    assert made is not None
+    scorer = open_scorer(made, len(known.interests))
+    offered = open_popularity(made, scorer)
+    np.testing.assert_allclose(offered, np.exp(counting.model(FIRST).popularity[counting.popular]))

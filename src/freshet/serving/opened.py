@@ -38,6 +38,7 @@ class OpenRelease:
     Attributes:
         made: its table's artifact.
         one: the mixture for one user.
+        popularity: (N,) shares of recent popularity, at the half-life that does best by itself.
         items: interest index of each item, as far as it has one.
         index: interest index by stable id, -1 where there is none; ids beyond the end have none.
         k, horizon, seed: what a context is; H in microseconds.
@@ -56,6 +57,7 @@ class OpenRelease:
     table: table.Table
     scorer: counts.Scorer
     one: counts.OneUser
+    popularity: NDArray[np.float64]
     likeness: NDArray[np.float32]
     items: dict[str, int]
     index: NDArray[np.int16]
@@ -151,6 +153,7 @@ def open_release(
         table=table.Table(made.path, len(known)),
         scorer=scorer,
         one=publishing.open_one_user(made, scorer),
+        popularity=publishing.open_popularity(made, scorer),
         likeness=likeness_of(known.vectors),
         items=_items(parts.assignment),
         index=outcomes.index_of(known),

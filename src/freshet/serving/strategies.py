@@ -55,7 +55,7 @@ def warm(release: OpenRelease, strategy: Strategy) -> None:
 
 def _popularity(release: OpenRelease, excluded: BoolArray) -> UserScores:
     """Recent popularity, the same for everybody but for what is excluded."""
-    odds = np.where(excluded, 0.0, release.scorer.model.base)
+    odds = np.where(excluded, 0.0, release.popularity)
     total = odds.sum()
     with np.errstate(divide="ignore"):
         found = np.log(odds / total) if total > 0 else np.full(len(odds), -np.inf)

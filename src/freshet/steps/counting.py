@@ -217,6 +217,24 @@ class Counting:
         return self.fit.weights
 
     @cached_property
+    def popular(self) -> int:
+        """Which half-life of popularity does best by itself on the held-out transitions.
+
+        What is popular is offered by it where that is all that is offered: a baseline at its best.
+        """
+        found = np.zeros(len(self.known.scales.half_lives))
+        for part in self.stretches:
+            for place, half_life in enumerate(self.known.scales.half_lives):
+                [share] = counts.popularity_of(
+                    [self._suffix(part.start, half_life, 0)], len(self.known.interests)
+                )
+                logp = counts.log_softmax(
+                    np.broadcast_to(np.log(share), part.held.known.shape), part.held.known
+                )
+                found[place] += logp[np.arange(len(part.held)), part.held.successor].sum()
+        return int(found.argmax())
+
+    @cached_property
     def folds(self) -> list[int]:
         """For each window its fold: neighbours are in one, since what drives a week drives the next day."""
         folds = min(FOLDS, len(self.windows))

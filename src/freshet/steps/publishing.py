@@ -319,6 +319,12 @@ def open_scorer(made: Artifact, interests: int) -> counts.Scorer:
     return counts.Scorer(model, by_length, planner, weights, sequence)
 
 
+def open_popularity(made: Artifact, scorer: counts.Scorer) -> NDArray[np.float64]:
+    """(N,) shares of recent popularity at the half-life that does best by itself, as of a table."""
+    best = read_json(made.path / "mixture.json").get("popular")
+    return scorer.model.base if best is None else np.exp(scorer.model.popularity[best])
+
+
 def open_one_user(made: Artifact, scorer: counts.Scorer) -> counts.OneUser:
     """The same scores for one user at a time, quickly."""
     if scorer.sequence is None:
@@ -446,6 +452,7 @@ def _weights(counting: Counting, fusion: Fusion | None) -> dict[str, Any]:
         "counts_win": fusion is None or fusion.used is None or counts.PLANNER not in fusion.used.names,
         "strengths": list(counting.strengths),
         "transition_half_life": counting.fit.half_life,
+        "popular": counting.popular,
         "held_out": counting.mixtures[0].examples,
         "held_out_users": counting.mixtures[0].users,
         "scales": counting.known.scales.as_dict() | {"refreshed_every": counting.step},
