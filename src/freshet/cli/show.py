@@ -184,7 +184,7 @@ def explanation(console: Console, found: Explanation) -> None:
             table.add_row(escape(line.description), f"{line.share:.1%}", f"{line.support:.0f}", line.word)
         console.print(table)
     else:
-        _line(console, "too few recent transitions for evidence")
+        _line(console, "no evidence in the prompt: too few recent transitions, or it was not shown to help")
     table = _table(">", ">id", "next interest", ">planner", ">counts", ">fused")
     for rank, one in enumerate(found.successors, start=1):
         planner = "" if one.planner is None else f"{one.planner:.1%}"
