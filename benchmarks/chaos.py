@@ -397,7 +397,8 @@ def _read_all_the_time(space: Path, notes: Path) -> int:
         opened += 1
         try:
             release = open_release(open_workspace(space))
-            if not len(release.table.look_up(()).successors) or not release.said or not release.weights():
+            _ = release.said  # raises where it can't be read; empty where prompts carry no evidence
+            if not len(release.table.look_up(()).successors) or not release.weights():
                 failed.append("the release is empty")
         except Exception as error:  # noqa: BLE001 - whatever it is, a reader was let down
             failed.append(f"{type(error).__name__}: {error}")

@@ -54,6 +54,14 @@ def flip(path: Path) -> None:
     path.write_bytes(data)
 
 
+def scramble(path: Path) -> None:
+    """Every byte of the middle half: a single one may lie where nothing is read."""
+    data = bytearray(path.read_bytes())
+    part = slice(len(data) // 4, 3 * len(data) // 4)
+    data[part] = bytes(byte ^ 0xFF for byte in data[part])
+    path.write_bytes(data)
+
+
 def cut(path: Path) -> None:
     """The second half is gone, as after a power loss."""
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
@@ -124,7 +132,7 @@ REMADE: dict[str, tuple[Damage, str]] = {
     "the catalogue": (lambda ws: cut(one(ws, "items/*/items.parquet")), "damaged items"),
     "the assignment": (lambda ws: flip(one(ws, "assignments/*/assignment.parquet")), "damaged assignments"),
     "counts": (lambda ws: cut(one(ws, "transitions/*/days.json")), "damaged transitions"),
-    "a counted day": (lambda ws: flip(one(ws, "days/transitions/*.parquet")), "damaged counted day"),
+    "a counted day": (lambda ws: scramble(one(ws, "days/transitions/*.parquet")), "damaged counted day"),
     "no counted day": (
         lambda ws: one(ws, "days/transitions/*.parquet").unlink(),
         "transitions without a day",

@@ -368,6 +368,9 @@ def test_a_question_larger_than_memory_goes_to_disk(tmp_path: Path) -> None:
     users = 250_000
     events = {(str(u), d * DAY, d) for u in range(users) for d in range(2)}
     made = run(tmp_path, "a", events, TransitionsConfig(), None)
-    log = TransitionLog(made, tmp_path / "pool", INTERESTS, memory="18MB")
+    log = TransitionLog(made, tmp_path / "pool", INTERESTS, memory="15MB")
+    log._db.execute(
+        "SET threads = 1"
+    )  # several at once hold more at a time, as much as the machine's load has it
     assert log.supports(AsOf.parse("1970-02-01"), 31, 0, user_cap=3).weight.tolist() == [users, users]
     assert list((tmp_path / ".drafts").iterdir()), "nothing was spilled: the test is too small"
