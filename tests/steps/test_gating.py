@@ -230,11 +230,9 @@ def test_other_settings_of_gates_judge_anew(judging: Judging) -> None:
     assert len(ws.store.versions("gates")) == 2
 
 
-def test_the_weight_beside_counts_is_fitted_on_other_users() -> None:
-    """Answers that are right about half of the users can't earn a weight from themselves alone."""
-    rng = np.random.default_rng(1)
-    rows, interests = 400, 5
-    successor = rng.integers(0, interests, rows)
+def sample_of(successor: np.ndarray, interests: int) -> tuple[gating.Sample, np.ndarray]:
+    """What was taken up, by a user each, where popularity and counts (returned) say the same of everything."""
+    rows = len(successor)
     held = Transitions(
         np.arange(rows, dtype=np.uint64),
         np.zeros(rows, np.int32),
@@ -243,7 +241,15 @@ def test_the_weight_beside_counts_is_fitted_on_other_users() -> None:
         np.zeros((rows, interests), bool),
     )
     even = np.full((rows, interests), -np.log(interests))
-    sample = gating.Sample(held, [], [], np.arange(rows), even[None], 0, even)
+    return gating.Sample(held, [], [], np.arange(rows), even[None], 0, even), even
+
+
+def test_the_weight_beside_counts_is_fitted_on_other_users() -> None:
+    """Answers that are right about half of the users can't earn a weight from themselves alone."""
+    rng = np.random.default_rng(1)
+    rows, interests = 400, 5
+    successor = rng.integers(0, interests, rows)
+    sample, even = sample_of(successor, interests)
     knows, lies = even.copy(), even.copy()
     knows[np.arange(rows), successor] += 1.0
     gain, _ = gating.beside_counts(knows, sample)
@@ -304,15 +310,7 @@ def test_evidence_that_knows_more_helps_and_noise_does_not() -> None:
     truth = rng.normal(size=(rows, interests))
     share = np.exp(truth) / np.exp(truth).sum(axis=1, keepdims=True)
     successor = np.array([rng.choice(interests, p=one) for one in share])
-    held = Transitions(
-        np.arange(rows, dtype=np.uint64),
-        np.zeros(rows, np.int32),
-        np.full((rows, RECENT), -1, np.int16),
-        successor.astype(np.int16),
-        np.zeros((rows, interests), bool),
-    )
-    even = np.full((rows, interests), -np.log(interests))
-    sample = gating.Sample(held, [], [], np.arange(rows), even[None], 0, even)
+    sample, even = sample_of(successor, interests)
     knows, noise = np.log(share), rng.normal(size=truth.shape)
     assert gating.of_evidence(knows, even, sample).helps
     assert not gating.of_evidence(even, knows, sample).helps

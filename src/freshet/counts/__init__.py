@@ -10,7 +10,7 @@ what enters beside the counts: planner, sequence model, both or none.
 
 from freshet.counts.files import read, write
 from freshet.counts.fusing import Blocks, fuse, mean_by_user
-from freshet.counts.mixture import Held, fit, log_likelihood, log_softmax, scores
+from freshet.counts.mixture import Held, fit, log_likelihood, log_likelihood_of, log_softmax, scores
 from freshet.counts.model import CountModel, feature_names, popularity_of
 from freshet.counts.one_user import OneUser, UserScores
 from freshet.counts.planner_score import PlannerScores
@@ -50,6 +50,7 @@ __all__ = [
     "length_class",
     "likelihood_after_last",
     "log_likelihood",
+    "log_likelihood_of",
     "log_softmax",
     "mean_by_user",
     "popularity_of",

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freshet.errors import NotEnoughData
-from freshet.types import BoolArray, Mixture
+from freshet.types import BoolArray, Mixture, Transitions
 
 BLOCK = 128
 """Rows whose features (about 100 kB each at 200 interests) are worked on while they are in the cache."""
@@ -69,6 +69,12 @@ def log_likelihood(held: Held, weights: NDArray[np.float64]) -> NDArray[np.float
     """(n,) log-probability of what came next."""
     logp = log_softmax(scores(held.features, weights), held.known)
     return np.asarray(logp[np.arange(len(logp)), held.successor])
+
+
+def log_likelihood_of(scores: NDArray[np.float64], held: Transitions) -> float:
+    """Log-likelihood of held-out transitions by scores alone, (N,) for everybody or (n, N)."""
+    logp = log_softmax(np.broadcast_to(scores, held.known.shape), held.known)
+    return float(logp[np.arange(len(held)), held.successor].sum())
 
 
 def fit(

@@ -35,19 +35,11 @@ def popularity(counting: Counting, test: Transitions) -> NDArray[np.float64]:
 
     Those were counted as long before as counts are in use; see `Counting.stretches`.
     """
-    known, size = counting.known, len(counting.known.interests)
-
-    def shares(moment: AsOf, half_life: float) -> NDArray[np.float64]:
-        [found] = counts.popularity_of([known.transitions.sums(moment, half_life, 0)], size)
-        return np.asarray(np.log(found))
-
+    known = counting.known
     tried = [known.scales.window_days * length for length in HALF_LIVES]
-    totals = [
-        sum(_likelihood(shares(part.start, half_life), part.held) for part in counting.stretches)
-        for half_life in tried
-    ]
-    best = tried[int(np.argmax(totals))]
-    return counts.log_softmax(np.broadcast_to(shares(known.as_of, best), test.known.shape), test.known)
+    best = tried[counting.best_popularity(tried)]
+    [share] = counts.popularity_of([known.transitions.sums(known.as_of, best, 0)], len(known.interests))
+    return counts.log_softmax(np.broadcast_to(np.log(share), test.known.shape), test.known)
 
 
 def popularity_live(
@@ -69,16 +61,12 @@ def popularity_live(
     for window_held in counting.windows:
         moves = counting.held_moves(window_held)
         for place, half_life in enumerate(tried):
-            totals[place] += _likelihood(_before(before, moves, half_life, size), window_held.held)
+            totals[place] += counts.log_likelihood_of(
+                _before(before, moves, half_life, size), window_held.held
+            )
     best = tried[int(totals.argmax())]
     everything = by_time(log.moves(start, until))
     return counts.log_softmax(_before(everything, asked, best, size), test.known)
-
-
-def _likelihood(logp: NDArray[np.float64], held: Transitions) -> float:
-    """Log-likelihood of held-out transitions by scores (N,) or (n, N)."""
-    scores = counts.log_softmax(np.broadcast_to(logp, held.known.shape), held.known)
-    return float(scores[np.arange(len(held)), held.successor].sum())
 
 
 def _before(

@@ -117,8 +117,11 @@ class Counting:
     def base(self, moment: AsOf) -> NDArray[np.float64]:
         """(N,) the popularity before a moment that transitions are shrunk to; see `CountModel.base`."""
         scales = self.known.scales
-        sums = self._suffix(moment, scales.half_lives[scales.steady], 0)
-        [share] = counts.popularity_of([sums], len(self.known.interests))
+        return self._popularity(moment, scales.half_lives[scales.steady])
+
+    def _popularity(self, moment: AsOf, half_life: float) -> NDArray[np.float64]:
+        """(N,) smoothed shares before a moment."""
+        [share] = counts.popularity_of([self._suffix(moment, half_life, 0)], len(self.known.interests))
         return np.asarray(share)
 
     def _suffix(self, moment: AsOf, half_life: float, length: int) -> Sums:
@@ -218,21 +221,20 @@ class Counting:
 
     @cached_property
     def popular(self) -> int:
-        """Which half-life of popularity does best by itself on the held-out transitions.
+        """Which of the mixture's half-lives of popularity does best by itself.
 
         What is popular is offered by it where that is all that is offered: a baseline at its best.
         """
-        found = np.zeros(len(self.known.scales.half_lives))
-        for part in self.stretches:
-            for place, half_life in enumerate(self.known.scales.half_lives):
-                [share] = counts.popularity_of(
-                    [self._suffix(part.start, half_life, 0)], len(self.known.interests)
-                )
-                logp = counts.log_softmax(
-                    np.broadcast_to(np.log(share), part.held.known.shape), part.held.known
-                )
-                found[place] += logp[np.arange(len(part.held)), part.held.successor].sum()
-        return int(found.argmax())
+        return self.best_popularity(self.known.scales.half_lives)
+
+    def best_popularity(self, half_lives: Sequence[float]) -> int:
+        """Number of the half-life, in days, whose popularity alone predicts the held-out transitions best."""
+        found = []
+        for half_life in half_lives:
+            shares = [self._popularity(part.start, half_life) for part in self.stretches]
+            parts = zip(shares, self.stretches, strict=True)
+            found.append(sum(counts.log_likelihood_of(np.log(share), part.held) for share, part in parts))
+        return int(np.argmax(found))
 
     @cached_property
     def folds(self) -> list[int]:

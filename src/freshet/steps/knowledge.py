@@ -100,7 +100,7 @@ def form_interests(
             step.artifact, step.cached = f"interests/{same[-1].version}", True
             return same[-1]
         pace = measure([(day.day, day.rows) for day in snapshot.days])
-        before = _to_form_on(ws, as_of, snapshot, pace)
+        before, overlaps = _to_form_on(ws, as_of, snapshot, pace)
         key = version_of(
             events=before.version,
             items=catalogue.version,
@@ -115,8 +115,7 @@ def form_interests(
             return found
         for day in before.days:
             day.verify()
-        windows = held_out(resolve(pace, ws.config), day_number(str(as_of)))[0]
-        if day_number(str(before.days[-1].day)) >= windows:
+        if overlaps:
             run.say("a short log: interests are formed on a part of the windows that weights are fitted on")
         with ws.store.create("interests", key) as draft:
             summary = interests.build(
@@ -143,8 +142,10 @@ def form_interests(
         return committed(ws, "interests", key)
 
 
-def _to_form_on(ws: Workspace, as_of: AsOf, snapshot: events.Snapshot, pace: Pace) -> events.Snapshot:
-    """The events until as long before the held-out windows as these are.
+def _to_form_on(
+    ws: Workspace, as_of: AsOf, snapshot: events.Snapshot, pace: Pace
+) -> tuple[events.Snapshot, bool]:
+    """The events until as long before the held-out windows as these are, and whether they reach into them.
 
     Between the two lies what models learn from of moves between interests that are settled. Half of the log's
     time is used where that doesn't reach into the windows, and a third of it even where it does.
@@ -154,7 +155,8 @@ def _to_form_on(ws: Workspace, as_of: AsOf, snapshot: events.Snapshot, pace: Pac
     half, third = (first + (now - first + parts - 1) // parts for parts in (2, 3))
     end = max(start - (now - start), min(half, start), third)
     before = events.EventLog(ws.source).snapshot(AsOf.parse(day_name(end)))
-    return before if before.days else snapshot
+    used = before if before.days else snapshot
+    return used, day_number(str(used.days[-1].day)) >= start
 
 
 def _age(interests: Artifact) -> tuple[str, int]:
