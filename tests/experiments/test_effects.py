@@ -87,8 +87,8 @@ def test_bounds_are_ratios_so_many_standard_errors_away(a: list[int], b: list[in
 
     for bound in (low, high):
         if math.isfinite(bound) and bound > -1 + 1e-9:
-            assert away(1 + bound) == pytest.approx(far, rel=1e-6)
-            assert away(1 + bound + (1e-3 if bound == high else -1e-3) * min(1, 1 + bound)) > far * (1 - 1e-9)
+            assert away(1 + bound) == pytest.approx(far, rel=1e-4)
+            assert away(1 + bound + (1e-3 if bound == high else -1e-3) * min(1, 1 + bound)) > far * (1 - 1e-4)
     if abs(abs(found.z) - critical) > 1e-6:
         assert (low > 0 or high < 0) == (abs(found.z) > critical)
 

@@ -87,7 +87,8 @@ def test_plain_and_shared_reading_agree(names, prompts, beam: int) -> None:
     one, other = shared.rank(prompts, beam, 3), plain.rank(prompts, beam, 3)
     assert np.allclose(one.logp, other.logp, atol=1e-4)
     assert one.usage.tokens <= other.usage.tokens
-    assert one.usage.tokens <= shared.size(prompts, beam).tokens
+    # what is foretold is an estimate: a search may read a token more of a prompt than it foresees
+    assert one.usage.tokens <= shared.size(prompts, beam).tokens + len(prompts)
 
 
 def test_scores_do_not_depend_on_the_number_of_cores() -> None:
