@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from freshet.errors import ConfigError, NotEnoughData
 from freshet.events import ImportReport
@@ -39,6 +40,7 @@ from freshet.steps import (
 )
 from freshet.steps.collecting import Collected, collect
 from freshet.steps.counting import Counting, counting_of
+from freshet.steps.gating import as_judged
 from freshet.steps.guarding import Guarded
 from freshet.steps.knowledge import Knowledge, learn
 from freshet.steps.late import LatePlanner
@@ -50,7 +52,6 @@ from freshet.steps.publishing import (
     previous_of,
     publish,
     publish_for,
-    rules_of,
     settings_of,
 )
 from freshet.steps.remembering import remember
@@ -87,7 +88,7 @@ def run_due(
         known, counting = _study(ws, run, moment)
         model = _model(ws, known)
         if ws.tuner is not None and _is_due(ws, known, model):
-            model = finetune(ws, run, known, counting, ws.tuner, rules_of(ws, known).withheld())
+            model = finetune(ws, run, known, counting, ws.tuner)
         current = ws.releases.current()
         if current is None or _is_another(ws, known, model, current):
             _refresh(ws, run, known, counting, model, force_publish, end)
@@ -144,7 +145,7 @@ def slow_path(ws: Workspace, as_of: AsOf | None = None) -> Record:
         )
     with ws.run("finetune", str(as_of or "")) as run:
         known, counting = _study(ws, run, _moment(ws, run, as_of, latest(ws)))
-        finetune(ws, run, known, counting, ws.tuner, rules_of(ws, known).withheld())
+        finetune(ws, run, known, counting, ws.tuner)
     return run.record
 
 
@@ -173,7 +174,7 @@ def fast_path(
         model = _model(ws, known)
         if ws.tuner is not None and model is None:
             run.say("no accepted model for this configuration yet: the slow path comes first")
-            model = finetune(ws, run, known, counting, ws.tuner, rules_of(ws, known).withheld())
+            model = finetune(ws, run, known, counting, ws.tuner)
         _refresh(ws, run, known, counting, model, force_publish, end)
         if state is not None:
             _join(ws, run, state)
@@ -240,9 +241,8 @@ def approve(ws: Workspace, run_id: str, reviewer: str) -> Record:
                     hint=f"`freshet reject {run_id}`, or `freshet refresh --as-of {record.as_of} --publish`",
                 )
             with ws.recorded(held, command, record.as_of) as run:
-                overlay, ranker = overlays.of_table(ws, made.version), ranking.of_table(ws, made)
-                told = feedback.of_table(ws, made)
-                record.release = publish(ws, run, made, _version(overlay), ranker, told).number
+                beside = record.waiting.get("beside") if record.waiting else None
+                record.release = publish(ws, run, made, **(beside or _beside(ws, made))).number
         return _reviewed(ws, record, reviewer, "approved")
 
 
@@ -348,9 +348,13 @@ def _refresh(
         run.say(f"table {made.version} as of {known.as_of} {why_not}: CURRENT is not moved (--publish does)")
         return
     told = feedback.make(ws, run, known)
-    ranker = ranking.for_release(ws, run, known)
-    churn.guard(ws, run, known, counting, made)
-    publish(ws, run, made, _version(overlay), ranker, _version(told))
+    beside = {
+        "overlay": _version(overlay),
+        "ranker": ranking.for_release(ws, run, known),
+        "feedback": _version(told),
+    }
+    churn.guard(ws, run, known, counting, made, beside)
+    publish(ws, run, made, **beside)
     for experiment, arm in separating.arms(ws, run):
         _refresh_arm(ws, run, known, experiment, arm, model, sequence)
 
@@ -383,6 +387,15 @@ def _refresh_arm(
     publish_for(ws, run, made, _version(overlay), _version(told), experiment, arm.name)
 
 
+def _beside(ws: Workspace, made: Artifact) -> dict[str, str]:
+    """What would serve with a table whose run did not say so: runs of before it was kept."""
+    return {
+        "overlay": _version(overlays.of_table(ws, made.version)),
+        "ranker": ranking.of_table(ws, made),
+        "feedback": feedback.of_table(ws, made),
+    }
+
+
 def _version(made: Artifact | None) -> str:
     return made.version if made is not None else ""
 
@@ -392,7 +405,7 @@ def _is_another(ws: Workspace, known: Knowledge, model: Artifact | None, current
     return (
         current.model != (model.version if model else "")
         or current.interests != known.interests_version
-        or _was_set_otherwise(ws, current)
+        or _was_set_otherwise(ws, known, current)
     )
 
 
@@ -415,10 +428,24 @@ def _held_back(ws: Workspace, known: Knowledge, made: Artifact, end: AsOf) -> st
     return "was rejected" if churn.verdict(ws, made.version) == "rejected" else ""
 
 
-def _was_set_otherwise(ws: Workspace, release: Release) -> bool:
-    """Whether the settings that decide what is in a table have changed since the release's was made."""
-    made = ws.store.find("tables", release.table)
-    return made is not None and made.manifest.get("settings") != settings_of(ws)
+def _was_set_otherwise(ws: Workspace, known: Knowledge, release: Release) -> bool:
+    """Whether settings that decide what is in a part of the release have changed since it was made."""
+
+    def another(kind: str, version: str, settings: dict[str, Any]) -> bool:
+        made = ws.store.find(kind, version) if version else None
+        return made is not None and made.manifest.get("settings") != settings
+
+    uses = ws.config.live.use, ws.config.ranker.use, feedback.wanted(ws)
+    if uses != (bool(release.overlay), bool(release.ranker), bool(release.feedback)):
+        return True
+    ranker = ws.store.find("rankers", release.ranker) if release.ranker else None
+    trained = ranker.manifest["inputs"]["itemmodel"] if ranker is not None else ""
+    return (
+        another("tables", release.table, settings_of(as_judged(ws, release.model)))
+        or another("overlays", release.overlay, overlays.configured(ws))
+        or another("feedback", release.feedback, feedback.configured(ws))
+        or (bool(trained) and another("itemmodels", trained, ranking.settings_of(ws, known)))
+    )
 
 
 def _was_rolled_back(ws: Workspace, made: Artifact) -> bool:

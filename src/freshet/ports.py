@@ -184,6 +184,10 @@ class TuningJob:
 class Tuner(Protocol):
     """Makes planners: fine-tunes a base model into a folder, and opens such a folder."""
 
+    @property
+    def recipe(self) -> str:
+        """Identity of what decides the weights beside the job, such as the bytes of a base checkpoint."""
+
     def tune(self, job: TuningJob, into: Path, progress: Progress = silent) -> TuningReport:
         """Write a model folder (safetensors, tokenizer, `freshet.json`).
 
@@ -400,7 +404,10 @@ class Store(Protocol):
         """A draft that becomes the artifact when the block ends well and vanishes when it doesn't."""
 
     def versions(self, kind: str) -> list[str]:
-        """Committed versions of a kind, oldest first."""
+        """Committed versions of a kind, by what their manifests say: `as_of`, `generation`, `version`.
+
+        So a copy of the store lists them in the same order.
+        """
 
 
 class Journal(Protocol):

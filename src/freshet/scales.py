@@ -48,6 +48,11 @@ class Scales:
         lists = {"half_lives": self.half_lives, "transition_half_lives": self.transition_half_lives}
         return {**asdict(self), **{name: list(values) for name, values in lists.items()}}
 
+    def some(self, *names: str) -> dict[str, Any]:
+        """Those that a step reads, for its key."""
+        found = self.as_dict()
+        return {name: found[name] for name in names}
+
 
 @dataclass(frozen=True, slots=True)
 class Pace:

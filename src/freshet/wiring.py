@@ -69,7 +69,7 @@ def make_tuner(root: Path, config: Config) -> Tuner | None:
         )
     local = root / planner.model
     base = str(local.resolve()) if local.exists() else planner.model
-    return LoraTuner(base=base, beam=beam, device=planner.device)
+    return LoraTuner(base=base, beam=beam, device=planner.device, called=planner.model)
 
 
 def open_state(root: Path, config: Config) -> State:

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import time
-
 from freshet.errors import ArtifactError
 from freshet.ports import Store
 
 _KIND = "checks"
-
-_TICK_SECONDS = 0.02
-"""Apart enough for two artifacts to have different times on any file system."""
 
 
 class _Interrupted(Exception):
@@ -84,15 +79,22 @@ def _check_immutable(store: Store) -> None:
 
 
 def _check_versions(store: Store) -> None:
-    """Versions of a kind are listed oldest first, kinds apart from each other."""
-    for version in ("c", "b"):
-        time.sleep(_TICK_SECONDS)
+    """Versions of a kind are listed by what their manifests say, kinds apart from each other."""
+    said = {
+        "d": {"as_of": "2024-01-02"},
+        "c": {"as_of": "2024-01-01", "generation": 2},
+        "e": {"as_of": "2024-01-01", "generation": 1},
+        "b": {"as_of": "2024-01-02"},
+    }
+    for version, manifest in said.items():
         with store.create(_KIND, version) as draft:
+            draft.manifest.update(manifest)
             (draft.path / "name").write_text(version)
     with store.create(f"{_KIND}-other", "z"):
         pass
     listed = store.versions(_KIND)
-    assert listed == ["a", "c", "b"], f"versions {listed}: expected a, c, b (oldest first)"
+    expected = ["a", "e", "c", "b", "d"]
+    assert listed == expected, f"versions {listed}: expected {expected} (as_of, generation, version)"
     other = store.find(f"{_KIND}-other", "z")
     assert other is not None, "an artifact without files was not found"
     assert store.find(_KIND, "z") is None, "an artifact was found under another kind"

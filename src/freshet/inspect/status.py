@@ -12,6 +12,7 @@ from freshet.events import EventLog, Snapshot
 from freshet.inspect.drives import Drives
 from freshet.inspect.opened import artifact
 from freshet.steps.gating import key_of
+from freshet.steps.tuning import planner_of
 from freshet.tuning import Gate, gates_of
 from freshet.types import AsOf
 from freshet.workspace import Release, Workspace
@@ -148,7 +149,7 @@ def _tuning_due(ws: Workspace, release: Release, latest: date) -> str:
     if not release.model:
         return "the release has no model, the configuration asks for one"
     model = artifact(ws, "models", release.model)
-    if model.manifest["settings"]["planner"] != ws.config.planner.model_dump(exclude={"device"}):
+    if not planner_of(ws.config, ws.tuner).items() <= model.manifest["settings"].items():
         return "the configured planner is another one"
     age = (latest - AsOf.parse(model.manifest["as_of"]).day).days
     every = ws.config.tuning.every_days

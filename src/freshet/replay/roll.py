@@ -22,9 +22,8 @@ from freshet.replay.living import with_live
 from freshet.replay.plan import Plan
 from freshet.replay.ranking import Judges
 from freshet.replay.strategy import START, Now, Position, Standing, advance, tune_if_due
-from freshet.steps import overlays, publishing, sequencing, tuning
+from freshet.steps import gating, overlays, publishing, sequencing, tuning
 from freshet.steps.counting import Counting, counting_of
-from freshet.steps.gating import key_of
 from freshet.steps.knowledge import INTERESTS_CODE, TRANSITIONS_CODE, Knowledge, learn
 from freshet.steps.late import LatePlanner
 from freshet.steps.sources import committed, items
@@ -32,10 +31,19 @@ from freshet.types import AsOf, Transitions
 from freshet.workspace import Reporter, Run, Workspace, version_of
 
 CODE = 5
-SECTIONS = (
-    "interests", "transitions", "counts", "evidence", "planner", "tuning", "inference", "table", "sequence"
-)  # fmt: skip
-"""Parts of the configuration that decide what is made."""
+UNREAD: dict[str, set[str]] = {
+    "interests": set(),
+    "transitions": set(),
+    "counts": set(),
+    "evidence": set(),
+    "planner": {"device", "model"},  # the tuner knows its checkpoint
+    "tuning": {"every_days"},  # the plan has its own
+    "gates": set(),
+    "inference": {"chunk"},
+    "table": {"max_churn"},
+    "sequence": set(),
+}
+"""Sections of the configuration that decide what is made, each with what plays no part in it."""
 KEPT = 8
 """Moments learned last of which it stays in memory what was known."""
 
@@ -107,14 +115,33 @@ class _Past:
         config, plan = self.room.config, self.plan
         log = events.EventLog(self.room.source)
         return version_of(
-            code=(CODE, publishing.CODE, tuning.CODE, sequencing.CODE, INTERESTS_CODE, TRANSITIONS_CODE),
+            code=(
+                CODE,
+                publishing.CODE,
+                tuning.CODE,
+                gating.CODE,
+                sequencing.CODE,
+                INTERESTS_CODE,
+                TRANSITIONS_CODE,
+            ),
+            recipes=(
+                self.room.tuner.recipe if self.room.tuner is not None else "",
+                self.room.sequencer.version if self.room.sequencer is not None else "",
+            ),
             before=before,
             at=at,
             until=plan.until(at),
             events=log.snapshot(self._labelled_until(at)).version,
             items=items(self.room, run).version,
-            config={name: getattr(config, name).model_dump(mode="json") for name in SECTIONS},
-            cadence=(config.schedule.drift_alpha, config.schedule.value_per_hit, config.prices.model_dump()),
+            config={
+                name: getattr(config, name).model_dump(mode="json", exclude=unread)
+                for name, unread in UNREAD.items()
+            },
+            cadence=(
+                config.schedule.drift_alpha,
+                config.schedule.value_per_hit,
+                config.prices.model_dump(exclude={"currency"}),
+            ),
             positive=config.events.positive,
             arms=[asdict(arm) for arm in plan.arms],
             live=[overlays.CODE, config.live.model_dump()] if any(arm.live for arm in plan.arms) else [],
@@ -234,7 +261,7 @@ class _Past:
             made = [f"tables/{standing.table}", f"overlays/{standing.overlay}"]
             artifacts = [*learned, *made] if standing.refreshed else []
             if standing.tuned:
-                artifacts += [f"models/{standing.model}", f"gates/{key_of(self.room, standing.model)}"]
+                artifacts += [f"models/{standing.model}", f"gates/{gating.key_of(self.room, standing.model)}"]
                 artifacts += [f"sequences/{standing.sequence}"]
             for artifact in artifacts:
                 for step in self.book.of_artifact(artifact):

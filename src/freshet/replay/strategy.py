@@ -17,7 +17,7 @@ from freshet.steps.cadence import see
 from freshet.steps.counting import Counting
 from freshet.steps.knowledge import Knowledge
 from freshet.steps.late import LatePlanner
-from freshet.steps.publishing import check, make_table, rules_of
+from freshet.steps.publishing import check, make_table
 from freshet.steps.sources import committed
 from freshet.steps.tuning import finetune
 from freshet.types import AsOf, CadenceDecision
@@ -199,8 +199,7 @@ def _tuned(room: Workspace, run: Run, known: Knowledge, counting: Counting) -> t
     """Version of a model tuned now, and which gates it failed."""
     assert room.tuner is not None
     try:
-        withheld = rules_of(room, known).withheld()
-        return finetune(room, run, known, counting, room.tuner, withheld).version, ""
+        return finetune(room, run, known, counting, room.tuner).version, ""
     except GateFailed as error:
         if run.record.waiting is None:
             raise

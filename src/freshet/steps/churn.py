@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -19,8 +20,18 @@ FLOOR_SAMPLE = 2000
 """Contexts on which the repeat-run floor is measured."""
 
 
-def guard(ws: Workspace, run: Run, known: Knowledge, counting: Counting, made: Artifact) -> None:
+def guard(
+    ws: Workspace,
+    run: Run,
+    known: Knowledge,
+    counting: Counting,
+    made: Artifact,
+    beside: Mapping[str, str],
+) -> None:
     """Halt where the table differs so much from the current one that a person should look.
+
+    Args:
+        beside: versions of what would serve with the table, by name; a person approves these.
 
     Raises:
         GateFailed: the run waits for `freshet approve` or `freshet reject`.
@@ -39,7 +50,7 @@ def guard(ws: Workspace, run: Run, known: Knowledge, counting: Counting, made: A
         run.say(f"churn of the top 5: {moved:.1%} (repeat-run floor {floor:.1%})")
     bound = max(ws.config.table.max_churn, 2 * floor)
     if moved > bound and verdict(ws, made.version) != "approved":
-        run.record.waiting = {"table": made.version, "churn": moved, "floor": floor}
+        run.record.waiting = {"table": made.version, "beside": dict(beside), "churn": moved, "floor": floor}
         run.end("waiting", f"churn {moved:.1%} is above the bound")
         raise GateFailed(
             f"run {run.record.id} waits: {moved:.1%} of the top-5 successors changed at once, "

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from freshet import events, feedback
+from freshet.checksums import remembered, sha256
 from freshet.errors import NotEnoughData
 from freshet.experiments import OwnEvents
 from freshet.ports import Artifact
@@ -33,14 +34,12 @@ def make(ws: Workspace, run: Run, known: Knowledge, own: OwnEvents | None = None
     config = ws.config.feedback
     window = Window(known.as_of.minus(config.days), known.as_of, config.hours, most=MOST)
     log = events.EventLog(ws.source).snapshot(known.as_of)
-    shown = [(path.name, path.stat().st_size) for path in labelling.files_of(ws, window)]
+    shown = sorted(remembered(path, sha256) for path in labelling.files_of(ws, window))
     inputs = {"transitions": known.version, "interests": known.interests_version, "events": log.version}
     key = version_of(
         code=CODE,
         as_of=known.as_of,
-        k=ws.config.transitions.k,
-        rule=rule_of(ws),
-        config=config.model_dump(exclude={"use"}),
+        config=configured(ws),
         shown=shown,
         **inputs,
     )
@@ -54,11 +53,18 @@ def make(ws: Workspace, run: Run, known: Knowledge, own: OwnEvents | None = None
             weighed, why = _weighed(ws, known, window, own)
             feedback.write(weighed.feedback if weighed else None, draft.path)
             told = _told(weighed, why)
-            draft.manifest = {"code": CODE, "as_of": str(known.as_of), "inputs": inputs, **told}
+            said = {"code": CODE, "as_of": str(known.as_of), "settings": configured(ws), "inputs": inputs}
+            draft.manifest = said | told
             step.details = told
         if not told["pays"]:
             run.say(f"feedback: what people did with proposals doesn't pay here: {told['why']}")
     return committed(ws, "feedback", key)
+
+
+def configured(ws: Workspace) -> dict[str, Any]:
+    """The part of the configuration that decides what is in it."""
+    settings = ws.config.feedback.model_dump(mode="json", exclude={"use"})
+    return settings | {"k": ws.config.transitions.k, "rule": rule_of(ws)}
 
 
 def wanted(ws: Workspace) -> bool:
@@ -73,7 +79,7 @@ def rule_of(ws: Workspace) -> str:
 
 
 def of_table(ws: Workspace, made: Artifact) -> str:
-    """Version of the feedback made last beside a table; '' where there is none."""
+    """Version of feedback of a table's moment and log; '' where there is none."""
     wanted = {name: made.manifest["inputs"][name] for name in ("transitions", "interests")}
     found = [
         artifact.version

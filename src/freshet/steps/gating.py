@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ from freshet.steps.knowledge import Knowledge
 from freshet.steps.prompting import gather
 from freshet.steps.sources import committed
 from freshet.types import Prompt, Transitions, pack_contexts
-from freshet.workspace import Run, Workspace, version_of
+from freshet.workspace import Record, Run, Workspace, version_of
 
 CODE = 2
 
@@ -32,16 +33,16 @@ FLOOR = 1e-9
 
 
 def key_of(ws: Workspace, model: str) -> str:
-    """Version of the verdict on a model: other gates, another verdict."""
-    return version_of(code=CODE, model=model, gates=ws.config.gates.model_dump())
+    """Version of the verdict on a model: other gates, or another way to ask it, another verdict."""
+    asked = {"beam": ws.config.inference.beam, "level": ws.config.evidence.level}
+    return version_of(code=CODE, model=model, gates=ws.config.gates.model_dump(), **asked)
 
 
 def verdict(ws: Workspace, model: str) -> str:
     """passed, approved, rejected, waiting, or unjudged (under these gates, or at all)."""
-    for record in reversed(ws.ledger.records()):  # several runs may have halted at one model
-        reviewed = record.outcome in ("approved", "rejected")
-        if reviewed and record.waiting and record.waiting.get("model") == model:
-            return record.outcome
+    reviewed = _reviewed(ws, model)
+    if reviewed is not None:
+        return reviewed.outcome
     gates = ws.store.find("gates", key_of(ws, model))
     if gates is None:
         return "unjudged"
@@ -55,7 +56,6 @@ def pass_gates(
     counting: Counting,
     planner: Planner,
     model: str,
-    withheld: frozenset[int],
 ) -> None:
     """Judge a planner, unless it was, and say what each gate found.
 
@@ -69,7 +69,7 @@ def pass_gates(
         found = ws.store.find("gates", key)
         step.cached = found is not None
         if found is None:
-            report = judge(ws, known, counting, planner, withheld)
+            report = judge(ws, known, counting, planner)
             with ws.store.create("gates", key) as draft:
                 draft.manifest = {
                     "model": model,
@@ -125,10 +125,10 @@ class Sample:
     counted: NDArray[np.float64]
 
 
-def judge(
-    ws: Workspace, known: Knowledge, counting: Counting, planner: Planner, withheld: frozenset[int]
-) -> tuning.GateReport:
+def judge(ws: Workspace, known: Knowledge, counting: Counting, planner: Planner) -> tuning.GateReport:
     """Judge a planner on a sample of users from every held-out window, with the evidence of its start.
+
+    What may be offered plays no part: blocking an interest is no reason to judge a model anew.
 
     Where `[evidence] level` is auto, first whether evidence helps; the planner is judged as it will be asked.
 
@@ -137,7 +137,7 @@ def judge(
     """
     config, mode = ws.config.gates, ws.config.planner.mode
     words = names(known.interests.descriptions, mode)
-    sample = _sample(ws, known, counting, words, withheld)
+    sample = _sample(ws, known, counting, words)
     held = sample.held
     answered = tuning.answers(planner, sample.prompts, len(words))
     weighed = None
@@ -208,9 +208,7 @@ def forecast_of(
     return counts.log_softmax(np.log(np.maximum(share, FLOOR)), known)
 
 
-def _sample(
-    ws: Workspace, known: Knowledge, counting: Counting, words: tuple[str, ...], withheld: frozenset[int]
-) -> Sample:
+def _sample(ws: Workspace, known: Knowledge, counting: Counting, words: tuple[str, ...]) -> Sample:
     share = max(1, ws.config.gates.sample // max(len(counting.windows), 1))
     held: list[Transitions] = []
     prompts: list[Prompt] = []
@@ -222,7 +220,7 @@ def _sample(
         sample = _users_of(window, share)
         contexts = sample.contexts(counting.k)
         distinct = sorted(set(contexts))
-        said = gather(ws, known, counting, window.start, pack_contexts(distinct, counting.k), None, withheld)
+        said = gather(ws, known, counting, window.start, pack_contexts(distinct, counting.k))
         place = {context: len(prompts) + i for i, context in enumerate(distinct)}
         prompts += [Prompt(c, render(c, words, said.get(c))) for c in distinct]
         bare += [Prompt(c, render(c, words, None)) for c in distinct]
@@ -339,11 +337,25 @@ def as_judged(ws: Workspace, model: str) -> Workspace:
     """The workspace with evidence in prompts where held-out windows showed that it helps a model."""
     if ws.config.evidence.level != "auto":
         return ws
-    judged = [ws.store.find("gates", version) for version in ws.store.versions("gates")]
-    told = [
-        one.manifest["report"].get("evidence") for one in judged if one and one.manifest["model"] == model
-    ]
-    shown = [one["helps"] for one in told if one is not None]  # what gates ask for has no part in it
-    level = ws.config.evidence.forced if shown and shown[-1] else "none"
+    told = _report(ws, model).get("evidence")
+    level = ws.config.evidence.forced if told is not None and told["helps"] else "none"
     evidence = ws.config.evidence.model_copy(update={"level": level})
     return replace(ws, config=ws.config.model_copy(update={"evidence": evidence}))
+
+
+def _report(ws: Workspace, model: str) -> dict[str, Any]:
+    """The report on a model: under the gates of now, else the one that a person reviewed; empty without."""
+    gates = ws.store.find("gates", key_of(ws, model))
+    if gates is not None:
+        return dict(gates.manifest["report"])
+    reviewed = _reviewed(ws, model)
+    return dict(reviewed.waiting["report"]) if reviewed is not None and reviewed.waiting else {}
+
+
+def _reviewed(ws: Workspace, model: str) -> Record | None:
+    """The last run that halted at a model and was approved or rejected."""
+    for record in reversed(ws.ledger.records()):  # several runs may have halted at one model
+        reviewed = record.outcome in ("approved", "rejected")
+        if reviewed and record.waiting and record.waiting.get("model") == model:
+            return record
+    return None

@@ -84,8 +84,7 @@ def form_interests(
     events that the interests were formed on, and models are to learn, and weights to be fitted, on moves as
     they will be on what comes next (decision 30).
     """
-    settings = ws.config.interests.model_dump()
-    config = {**settings, "positive": ws.config.events.positive, "code": INTERESTS_CODE}
+    config = _settings(ws)
     known = [
         artifact
         for version in ws.store.versions("interests")
@@ -140,6 +139,21 @@ def form_interests(
             }
             step.details = summary
         return committed(ws, "interests", key)
+
+
+def _settings(ws: Workspace) -> dict[str, Any]:
+    """What interests must agree with to be used: how they are formed, of what, and on which events.
+
+    The items themselves may change: new ones are assigned without forming interests anew.
+    """
+    return {
+        **ws.config.interests.model_dump(),
+        "items": bool(ws.config.events.items),
+        "item_columns": ws.config.events.item_columns.model_dump(),
+        "held_out": ws.config.counts.model_dump(include={"window_days", "fit_windows"}),
+        "positive": ws.config.events.positive,
+        "code": INTERESTS_CODE,
+    }
 
 
 def _to_form_on(
@@ -235,6 +249,7 @@ def _count(
             step.details = summary
             # what had to be recounted is a cost of this run, not a property of the counts
             draft.manifest = {
+                "as_of": str(AsOf(snapshot.days[-1].day).minus(-1)),
                 "settings": settings,
                 "inputs": {"events": snapshot.version, "assignment": assignment.version},
                 "summary": {name: summary[name] for name in ("days", "transitions")},
@@ -243,7 +258,7 @@ def _count(
 
 
 def _earlier(ws: Workspace, settings: dict[str, Any]) -> transitions.Earlier | None:
-    """The newest count with the same settings whose assignment is still there."""
+    """The latest count with the same settings whose assignment is still there."""
     for version in reversed(ws.store.versions("transitions")):
         found = ws.store.find("transitions", version)
         if found is None or found.manifest["settings"] != settings:

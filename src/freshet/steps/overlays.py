@@ -37,7 +37,7 @@ def make(
         "interests": known.interests_version,
         "table": table.version if table else "",
     }
-    config = {name: getattr(ws.config, name).model_dump(mode="json") for name in ("live", "counts")}
+    config = configured(ws)
     key = version_of(
         code=CODE,
         as_of=known.as_of,
@@ -57,15 +57,24 @@ def make(
             weighed, why = _weighed(ws, known, counting, table)
             live.write(weighed.overlay if weighed else None, draft.path)
             told = _told(weighed, why)
-            draft.manifest = {"code": CODE, "as_of": str(known.as_of), "inputs": inputs, **told}
+            said = {"code": CODE, "as_of": str(known.as_of), "settings": config, "inputs": inputs}
+            draft.manifest = said | told
             step.details = told
         if not told["pays"]:
             run.say(f"overlay: live signals don't pay here: {told['why']}")
     return committed(ws, "overlays", key)
 
 
+def configured(ws: Workspace) -> dict[str, Any]:
+    """The part of the configuration that decides what is in an overlay, beside the table's."""
+    return {
+        "live": ws.config.live.model_dump(mode="json", exclude={"use"}),
+        "counts": ws.config.counts.model_dump(mode="json"),
+    }
+
+
 def of_table(ws: Workspace, table: str) -> Artifact | None:
-    """The overlay made last for a table."""
+    """An overlay of a table; None without one."""
     made = [ws.store.find("overlays", version) for version in ws.store.versions("overlays")]
     return next((one for one in reversed(made) if one and one.manifest["inputs"]["table"] == table), None)
 

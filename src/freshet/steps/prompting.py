@@ -95,10 +95,14 @@ def gather(
     counting: Counting,
     moment: AsOf,
     contexts: NDArray[np.int16],
-    previous: Evidence | None,
-    withheld: frozenset[int],
+    previous: Evidence | None = None,
+    withheld: frozenset[int] = frozenset(),
 ) -> Evidence:
-    """Evidence for contexts (n, k) as it was before a moment; `previous` steadies it."""
+    """Evidence for contexts (n, k) as it was before a moment; `previous` steadies it.
+
+    Args:
+        withheld: interests that it may not name.
+    """
     config, days = ws.config.evidence, known.scales.evidence_days
     if config.level == "none":
         return Evidence.none(counting.k)

@@ -65,13 +65,14 @@ def rules_of(ws: Workspace, known: Knowledge) -> table.Rules:
 
 
 def settings_of(ws: Workspace) -> dict[str, Any]:
-    """The part of the configuration that decides what is in a table."""
+    """The part of the configuration that decides what is in a table, of a workspace `as_judged`."""
     names = ["transitions", "counts", "evidence", "inference", "table"]
     if ws.config.sequence.use:
         names.append("sequence")
+    asked = {"chunk"} if ws.tuner is not None else {"chunk", "beam", "top", "calibration_prompts"}
+    unread = {"inference": asked, "table": {"max_churn"}}
     return {
-        name: getattr(ws.config, name).model_dump(mode="json", exclude={"chunk", "max_churn"})
-        for name in names
+        name: getattr(ws.config, name).model_dump(mode="json", exclude=unread.get(name)) for name in names
     }
 
 
@@ -122,7 +123,6 @@ def make_table(
         evidence_until: prompts say nothing of what came later (replay asks what fresh evidence is worth);
             None = all that was known.
     """
-    settings = settings_of(ws)
     ws = as_judged(ws, model)
     job = job_of(ws, known, counting, model, previous, sequence, evidence_until)
     found = ws.store.find("tables", job.version)
@@ -156,7 +156,7 @@ def make_table(
             write_sequence(model_now, draft.path / "sequence")
         weights = _weights(counting, fusion) | {"relative": relative}
         write_json(draft.path / "mixture.json", weights)
-        draft.manifest = _manifest(ws, known, job, planner, settings)
+        draft.manifest = _manifest(ws, known, job, planner)
         step.details = {"rows": len(job.contexts), "drives": weights}
     shutil.rmtree(ws.root / "work", ignore_errors=True)  # chunks of inference: the table holds them now
     return committed(ws, "tables", job.version)
@@ -188,8 +188,8 @@ def foresee(
     sequence: Artifact | None = None,
 ) -> None:
     """Tell what `make_table` would infer and copy, and what that should cost; make nothing."""
-    ws = as_judged(ws, model)
-    job = job_of(ws, known, counting, model, previous_of(ws, known), sequence)
+    previous, ws = previous_of(ws, known), as_judged(ws, model)
+    job = job_of(ws, known, counting, model, previous, sequence)
     made = ws.store.find("tables", job.version) is not None
     if made or planner is None:
         why = "the table is made already" if made else "plain counts infer nothing"
@@ -226,7 +226,7 @@ def _ask(
 def previous_of(ws: Workspace, known: Knowledge) -> Artifact | None:
     """The newest table of an earlier as_of with the same interests and context length.
 
-    Of several with one as_of: the one that served last before this moment, else the one made last.
+    Of several with one as_of: the one that served last before this moment, else one of these settings.
     """
     found = [
         artifact
@@ -237,7 +237,8 @@ def previous_of(ws: Workspace, known: Knowledge) -> Artifact | None:
     newest = [artifact for artifact in found if artifact.manifest["as_of"] == day]
     by_version = {artifact.version: artifact for artifact in newest}
     served = next((by_version[version] for version in _served(ws) if version in by_version), None)
-    return served or (newest[-1] if newest else None)
+    now = settings_of(ws)
+    return served or max(newest, key=lambda one: (one.manifest["settings"] == now, one.version), default=None)
 
 
 def previous_for(ws: Workspace, known: Knowledge, release: Release) -> Artifact | None:
@@ -278,17 +279,14 @@ def _stored(ws: Workspace, known: Knowledge, job: Job) -> PlannerRows | None:
     return prompting.joined(parts) if wide else None
 
 
-def _manifest(
-    ws: Workspace, known: Knowledge, job: Job, planner: Planner | None, settings: dict[str, Any]
-) -> dict[str, Any]:
-    """`settings` are the configured ones, which may leave to the gates whether prompts carry evidence."""
+def _manifest(ws: Workspace, known: Knowledge, job: Job, planner: Planner | None) -> dict[str, Any]:
     return {
         "code": CODE,
         "as_of": str(known.as_of),
         "k": ws.config.transitions.k,
         "rows": len(job.contexts),
         "window": list(known.window),
-        "settings": settings,
+        "settings": settings_of(ws),
         "inputs": {
             "transitions": known.version,
             "interests": known.interests_version,

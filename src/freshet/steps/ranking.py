@@ -28,6 +28,9 @@ from freshet.workspace import Run, Workspace, version_of
 
 CODE = 3
 
+SCALES = "window_days", "half_lives"
+"""Lengths of time that rankers are made by."""
+
 MODEL, ITEMS = "model", "items"
 EARLY, FULL = "early", "full"
 """Trainings: without the last rows, which it is judged on, and with them."""
@@ -50,7 +53,7 @@ def for_release(ws: Workspace, run: Run, known: Knowledge) -> str:
 
 def young(ws: Workspace, known: Knowledge) -> Artifact | None:
     """The newest item model if it is younger than the tuning cadence, else None: a new one is due."""
-    settings = _settings(ws, known)
+    settings = settings_of(ws, known)
     fit = [
         artifact
         for version in ws.store.versions("itemmodels")
@@ -72,7 +75,7 @@ def train(ws: Workspace, run: Run, known: Knowledge) -> Artifact:
         NotEnoughData: there is too little to learn from, or to hold out.
         MissingExtra: torch is not installed.
     """
-    settings = _settings(ws, known)
+    settings = settings_of(ws, known)
     key = version_of(code=CODE, transitions=known.version, as_of=known.as_of, settings=settings)
     found = ws.store.find("itemmodels", key)
     with run.step("ranker") as step:
@@ -117,7 +120,13 @@ def up_to_date(ws: Workspace, run: Run, known: Knowledge, trained: Artifact | No
         trained: the item model; None = popularity alone.
     """
     made_of = trained.version if trained else ""
-    key = version_of(code=CODE, trained=made_of, transitions=known.version, as_of=known.as_of)
+    key = version_of(
+        code=CODE,
+        trained=made_of,
+        transitions=known.version,
+        as_of=known.as_of,
+        scales=known.scales.some(*SCALES) if trained is None else None,  # what was trained holds its own
+    )
     found = ws.store.find("rankers", key)
     with run.step("items ranked") as step:
         step.artifact, step.cached = f"rankers/{key}", found is not None
@@ -146,7 +155,7 @@ def up_to_date(ws: Workspace, run: Run, known: Knowledge, trained: Artifact | No
 
 
 def of_table(ws: Workspace, made: Artifact) -> str:
-    """Version of the ranker that was made beside a table; '' where there is none."""
+    """Version of a ranker of a table's moment and log; '' where there is none."""
     wanted = {name: made.manifest["inputs"][name] for name in ("transitions", "interests")}
     found = [
         artifact.version
@@ -202,12 +211,12 @@ def _trainer(ws: Workspace) -> RankingTrainer:
     return ws.ranker
 
 
-def _settings(ws: Workspace, known: Knowledge) -> dict[str, object]:
+def settings_of(ws: Workspace, known: Knowledge) -> dict[str, object]:
     """What an item model must agree with to be used."""
     return {
         "trainer": _trainer(ws).version,
         "ranker": ws.config.ranker.model_dump(exclude={"use"}),
         "novelty_days": ws.config.transitions.novelty_days,
         "interests": known.interests_version,
-        "scales": known.scales.as_dict(),
+        "scales": known.scales.some(*SCALES),
     }

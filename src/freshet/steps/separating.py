@@ -57,6 +57,7 @@ def own(ws: Workspace, run: Run, known: Knowledge, experiment: Experiment, arm: 
                 kept = OwnEvents(experiment, arm.name)
                 left_out = transitions.without(whole.path, ws.pool, kept, since, draft.path)
                 draft.manifest = {
+                    "as_of": whole.manifest["as_of"],
                     # named in the settings, so that counting never goes on from here
                     "settings": {**whole.manifest["settings"], "arm": label},
                     "inputs": {**whole.manifest["inputs"], "transitions": known.version},

@@ -168,7 +168,7 @@ def _settings(ws: Workspace, known: Knowledge) -> dict[str, object]:
     return {
         "trainer": _trainer(ws).version,
         "sequence": ws.config.sequence.model_dump(exclude={"use"}),
-        "transitions": ws.config.transitions.model_dump(),
+        "transitions": ws.config.transitions.model_dump(exclude={"k"}),
         "interests": known.interests_version,
-        "scales": known.scales.as_dict(),
+        "scales": known.scales.some("window_days", "fit_windows", "half_lives"),
     }

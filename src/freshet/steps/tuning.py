@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from freshet import tuning
-from freshet.errors import NotEnoughData
+from freshet.config import Config
+from freshet.errors import ConfigError, NotEnoughData
 from freshet.ports import Artifact, Budget, Candidates, Tuner, TuningJob
 from freshet.prompts import NEXT, names
 from freshet.steps.counting import Counting
@@ -50,13 +51,12 @@ def _newest(ws: Workspace, known: Knowledge, as_of: AsOf, verdicts: Sequence[str
     return max(fit, key=lambda artifact: (artifact.manifest["as_of"], artifact.version), default=None)
 
 
-def finetune(
-    ws: Workspace, run: Run, known: Knowledge, counting: Counting, tuner: Tuner, withheld: frozenset[int]
-) -> Artifact:
+def finetune(ws: Workspace, run: Run, known: Knowledge, counting: Counting, tuner: Tuner) -> Artifact:
     """Tune a model on what came before the held-out windows, judge it on them, and refit it on all.
 
     The table's answers come from the refitted model, its gates and its weight from the forerunner: a planner
-    may have seen the held-out windows, or be measured on them, but not both.
+    may have seen the held-out windows, or be measured on them, but not both. What may be offered plays no
+    part: blocking an interest is no reason to tune anew.
 
     Raises:
         GateFailed: the run waits for `freshet approve` or `freshet reject`; the last release keeps serving.
@@ -72,7 +72,7 @@ def finetune(
             with ws.store.create("models", key) as draft:
                 for folder, until in _trainings(ws, counting):
                     chosen = _chosen(ws, known, counting, until)
-                    examples = _examples(ws, run, known, counting, withheld, chosen)
+                    examples = _examples(ws, run, known, counting, chosen)
                     job = _job(ws, known, counting, chosen, examples, trainings.budget(folder))
                     report = tuner.tune(job, draft.path / folder, run.progress("tuning"))
                     trainings.end(folder, report)
@@ -93,7 +93,7 @@ def finetune(
                 }
             model = committed(ws, "models", key)
     judged = LatePlanner(tuner, model, known.interests).forerunner
-    pass_gates(ws, run, known, counting, judged, key, withheld)
+    pass_gates(ws, run, known, counting, judged, key)
     return model
 
 
@@ -126,19 +126,13 @@ def _chosen(ws: Workspace, known: Knowledge, counting: Counting, until: AsOf) ->
 
 
 def _examples(
-    ws: Workspace,
-    run: Run,
-    known: Knowledge,
-    counting: Counting,
-    withheld: frozenset[int],
-    chosen: Transitions,
+    ws: Workspace, run: Run, known: Knowledge, counting: Counting, chosen: Transitions
 ) -> list[Example]:
     """The chosen transitions in words, in their order."""
     config = ws.config.tuning
 
     def before(day: int, contexts: Sequence[Context]) -> Mapping[Context, ContextEvidence]:
-        asked = pack_contexts(contexts, counting.k)
-        return gather(ws, known, counting, AsOf.parse(day_name(day)), asked, None, withheld)
+        return gather(ws, known, counting, AsOf.parse(day_name(day)), pack_contexts(contexts, counting.k))
 
     run.say(f"wording {len(chosen):,} samples with the evidence of their time")
     return tuning.make_examples(
@@ -195,13 +189,23 @@ def _job(
     )
 
 
+def planner_of(config: Config, tuner: Tuner) -> dict[str, object]:
+    """Which planner is tuned, by what it is made from: where its checkpoint lies is no part of it."""
+    return {"planner": config.planner.model_dump(include={"kind", "mode"}), "recipe": tuner.recipe}
+
+
 def _settings(ws: Workspace, known: Knowledge) -> dict[str, object]:
     """What a model must agree with to be used."""
+    if ws.tuner is None:
+        raise ConfigError("this workspace was opened without a tuner of planners")
+    evidence = ws.config.evidence
+    worded = evidence.model_dump(exclude={"hysteresis", "level"}) | {"level": evidence.forced}
     return {
         "code": CODE,
-        "planner": ws.config.planner.model_dump(exclude={"device"}),
+        **planner_of(ws.config, ws.tuner),
         "tuning": ws.config.tuning.model_dump(exclude={"every_days"}),
-        "evidence": ws.config.evidence.model_dump(),
+        "evidence": None if evidence.level == "none" else worded,
+        "fit_examples": ws.config.counts.fit_examples,  # evidence is shrunk as counts are
         "transitions": ws.config.transitions.model_dump(),
         "interests": known.interests_version,
         "scales": known.scales.as_dict(),

@@ -47,6 +47,10 @@ class FakePlanner(Planner):
 class FakeTuner:
     """Makes fake planners: `tune` stores the seed and trains nothing."""
 
+    @property
+    def recipe(self) -> str:
+        return "fake"
+
     def tune(self, job: TuningJob, into: Path, progress: Progress = silent) -> TuningReport:
         into.mkdir(parents=True)
         (into / "freshet.json").write_text(json.dumps({"kind": "fake", "seed": job.seed}))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, cast
 
 from freshet.backends.planners.extras import need_local
 from freshet.backends.planners.quiet import quiet
+from freshet.checksums import remembered, sha256
 from freshet.errors import ArtifactError
 
 if TYPE_CHECKING:
@@ -132,6 +133,14 @@ def checksum(folder: Path) -> str:
             content = hashlib.file_digest(file, "sha256").digest()
         digest.update(path.name.encode() + b"\0" + content)
     return digest.hexdigest()
+
+
+def content(checkpoint: Path) -> str:
+    """One hash over names and bytes of all that loading a checkpoint reads."""
+    read = {".safetensors", ".json", ".txt", ".model", ".jinja"}
+    files = sorted(path for path in checkpoint.iterdir() if path.suffix in read)
+    said = "".join(f"{path.name} {remembered(path, sha256)}\n" for path in files)
+    return hashlib.sha256(said.encode()).hexdigest()
 
 
 def _damaged(path: Path | str, error: Exception) -> ArtifactError:

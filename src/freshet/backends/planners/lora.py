@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from peft import LoraConfig, PeftModel
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+CODE = 1
+"""Raised when the same job gives other weights."""
+
 EPOCHS, BATCH = 3.0, 64
 LORA_RATE, FULL_RATE = 5e-4, 1e-4
 
@@ -34,12 +37,21 @@ class LoraTuner:
         base: folder or hub name of a causal language model.
         device: `auto`, `cpu`, `cuda`.
         beam: passed to the planner that `open` makes.
+        called: what cards and reports call the checkpoint, such as its path as the settings give it: where
+            a workspace lies is no part of a model. '' = `base`.
     """
 
-    def __init__(self, base: str, device: str = "auto", beam: int = 16) -> None:
+    def __init__(self, base: str, device: str = "auto", beam: int = 16, called: str = "") -> None:
         self.base = base
+        self.called = called or base
         self.device = device
         self.beam = beam
+
+    @property
+    def recipe(self) -> str:
+        """Of a folder its bytes count, read once per process; a name on a hub stands for the same weights."""
+        content = folder.content(Path(self.base)) if Path(self.base).is_dir() else self.base
+        return f"lora {CODE} {content}"
 
     def tune(self, job: TuningJob, into: Path, progress: Progress = silent) -> TuningReport:
         need_local("torch", "transformers", "trl", "peft", "datasets", "accelerate", "safetensors")
@@ -54,11 +66,11 @@ class LoraTuner:
             batch_size=job.batch_size or BATCH,
         )
         lora = lora_config(job, model) if job.lora_rank else None
-        trained, report = fine_tune(model, tokenizer, job, recipe, progress, self.base, lora)
+        trained, report = fine_tune(model, tokenizer, job, recipe, progress, self.called, lora)
         if lora is not None:
             trained = cast("PeftModel", trained).merge_and_unload()
         card = folder.Card(
-            "transformers", job.mode, self.base, TEMPLATE, len(job.interests), world_knowledge=True
+            "transformers", job.mode, self.called, TEMPLATE, len(job.interests), world_knowledge=True
         )
         folder.save(trained, tokenizer, card, into)
         return report

@@ -26,6 +26,9 @@ from freshet.types import ContextEvidence, Interests, Successor, TuningReport
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase, Qwen3ForCausalLM
 
+CODE = 1
+"""Raised when the same job gives other weights."""
+
 PAD, UNKNOWN, END = "<pad>", "<unk>", "<eos>"
 HIDDEN, LAYERS, HEADS, KEY_HEADS = 64, 2, 4, 2
 LONGEST = 512
@@ -46,6 +49,10 @@ class ScratchTuner:
     def __init__(self, beam: int = 16, device: str = "auto") -> None:
         self.beam = beam
         self.device = device
+
+    @property
+    def recipe(self) -> str:
+        return f"scratch {CODE}"
 
     def tune(self, job: TuningJob, into: Path, progress: Progress = silent) -> TuningReport:
         need_local("torch", "transformers", "trl", "datasets", "accelerate", "safetensors")

@@ -65,7 +65,16 @@ class LocalStore:
         if not folder.exists():
             return []
         found = [path for path in folder.iterdir() if (path / MANIFEST).exists()]
-        return [path.name for path in sorted(found, key=lambda path: (path.stat().st_mtime_ns, path.name))]
+        return [path.name for path in sorted(found, key=_age)]
+
+
+def _age(artifact: Path) -> tuple[str, int, str]:
+    """Orders artifacts from old to new by what their manifests say: times of files are lost in a copy."""
+    try:
+        said = read_json(artifact / MANIFEST)
+        return str(said.get("as_of", "")), int(said.get("generation", 0)), artifact.name
+    except (ArtifactError, AttributeError, TypeError, ValueError):  # whoever opens it is told what is wrong
+        return "", 0, artifact.name
 
 
 def write_manifest(kind: str, version: str, draft: Draft) -> None:
