@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from freshet.errors import ArtifactError, WrongFormat
 
 MANIFEST = "manifest.json"
+
+SETTLED = 2_000_000_000
+"""Nanoseconds: the longest tick of a clock of files that is known (FAT's)."""
 
 _State = tuple[int, int, int, int]
 _known: dict[tuple[Path, Callable[[Path], str]], tuple[_State, str]] = {}
@@ -21,13 +25,21 @@ def sha256(path: Path) -> str:
 
 
 def remembered(path: Path, compute: Callable[[Path], str]) -> str:
-    """`compute(path)`, from memory while the file's size, times and inode are the same."""
+    """`compute(path)`, from memory while the file's size, times and inode are the same.
+
+    Of a file that has only just changed nothing is remembered: another change within the same tick of its
+    file system's clock would not show.
+    """
     found = path.stat()
     state = (found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
     known = _known.get((path, compute))
-    if known is None or known[0] != state:
-        _known[path, compute] = known = (state, compute(path))
-    return known[1]
+    if known is not None and known[0] == state:
+        return known[1]
+    settled = time.time_ns() - max(found.st_mtime_ns, found.st_ctime_ns) > SETTLED
+    value = compute(path)
+    if settled:
+        _known[path, compute] = (state, value)
+    return value
 
 
 def forget() -> None:

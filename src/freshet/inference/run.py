@@ -161,7 +161,8 @@ def is_whole(path: Path) -> bool:
 def _read(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int16], NDArray[np.float32]] | None:
     """(fingerprints, successors, logp), None where a power loss or a hand left less."""
     try:
-        with np.load(path, allow_pickle=False) as saved:
+        # the file is opened here, since NumPy doesn't close one that is no whole archive
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as saved:
             return saved["fingerprints"], saved["successors"], saved["logp"]
     except (OSError, EOFError, KeyError, ValueError, NotImplementedError, BadZipFile):
         return None

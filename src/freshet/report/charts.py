@@ -32,7 +32,7 @@ def render(chart: alt.TopLevelMixin, label: str) -> Markup:
     Args:
         label: what the chart shows and says, for those who can't see it.
     """
-    drawn = vl_convert.vegalite_to_svg(json.dumps(_themed(chart).to_dict()))
+    drawn = vl_convert.vegalite_to_svg(json.dumps(_in_utc(_themed(chart).to_dict())))
     drawn = _own_ids(drawn)
     width = re.search(r'<svg[^>]* width="([\d.]+)"', drawn)
     size = f"max-width:{width.group(1)}px" if width else ""
@@ -59,6 +59,18 @@ def _own_ids(drawn: str) -> str:
     bare = re.sub(r"\bclip\d+\b", "clip", drawn)
     mark = hashlib.blake2b(bare.encode(), digest_size=4).hexdigest()
     return re.sub(r"\bclip\d+\b", lambda hit: f"clip-{mark}-{found.index(hit[0])}", drawn)
+
+
+def _in_utc(drawing: Any) -> Any:
+    """A chart whose scales of time are those of UTC, as all days here are, not of the machine's zone."""
+    if isinstance(drawing, list):
+        return [_in_utc(part) for part in drawing]
+    if not isinstance(drawing, dict):
+        return drawing
+    found = {name: _in_utc(part) for name, part in drawing.items()}
+    if found.get("type") == "temporal":
+        found["scale"] = found.get("scale", {}) | {"type": "utc"}
+    return found
 
 
 def _themed(chart: alt.TopLevelMixin) -> Any:

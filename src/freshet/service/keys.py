@@ -114,14 +114,14 @@ class Keyring:
         self.off = off
         self.required = False
         self._keys: dict[str, Key] = {}
-        self._seen: tuple[int, int] | None = None
+        self._seen: tuple[int, ...] | None = None
         self.refresh()
 
     def refresh(self) -> bool:
         """Read the keys again if their file changed; returns whether it did."""
         path = self.root / FILE
         stat = path.stat() if path.exists() else None
-        seen = (stat.st_mtime_ns, stat.st_ino) if stat else None
+        seen = (stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino) if stat else None
         if seen == self._seen:
             return False
         self.required = not self.off and (self.required or stat is not None)

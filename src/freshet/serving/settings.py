@@ -17,7 +17,7 @@ class Settings:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._seen: tuple[int, int, int] | None = None
+        self._seen: tuple[int, ...] | None = None
         self._config = Config()
 
     def __call__(self) -> Config:
@@ -30,7 +30,7 @@ class Settings:
             found = self._path.stat()
         except OSError as error:
             raise ConfigError(f"{self._path} can't be read: {error.strerror}") from None
-        seen = found.st_mtime_ns, found.st_size, found.st_ino
+        seen = found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino
         if seen != self._seen:
             self._config = load(self._path)
             self._seen = seen
