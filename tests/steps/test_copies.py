@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, timedelta, timezone
 from pathlib import Path
 
 import pyarrow as pa
@@ -57,7 +57,9 @@ def written_out(world: Path, into: Path) -> None:
     told = []
     for row, time in enumerate(events["timestamp"].to_pylist()):
         zone = zones[row % len(zones)]
-        told.append(time.replace(tzinfo=None).isoformat() if zone is None else time.astimezone(zone).isoformat())
+        told.append(
+            time.replace(tzinfo=None).isoformat() if zone is None else time.astimezone(zone).isoformat()
+        )
     place = events.column_names.index("timestamp")
     pc.write_csv(events.set_column(place, "timestamp", pa.array(told)), into / "events.csv")
     items = pq.read_table(world / "items.parquet")

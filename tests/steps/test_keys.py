@@ -213,9 +213,7 @@ def refresh(ws: Workspace) -> Release:
 
 def versions(ws: Workspace) -> set[tuple[str, str]]:
     """(kind, version) of all artifacts."""
-    return {
-        (path.parent.parent.name, path.parent.name) for path in sorted(ws.root.glob("*/*/manifest.json"))
-    }
+    return {(path.parent.parent.name, path.parent.name) for path in sorted(ws.root.glob("*/*/manifest.json"))}
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -51,3 +52,16 @@ def test_missing_base_is_an_artifact_error(tmp_path: Path) -> None:
     tuner = LoraTuner(str(tmp_path / "nothing-here"), device="cpu")
     with pytest.raises(ArtifactError, match="nothing-here"):
         tuner.tune(worlds.job("description", worlds.examples("description", 4)), tmp_path / "into")
+
+
+def test_where_the_checkpoint_lies_is_no_part_of_the_model(base: Path, tmp_path: Path) -> None:
+    job = worlds.job("description", worlds.examples("description", 40), epochs=1, lora_rank=4)
+    for name in ("here", "there"):
+        shutil.copytree(base, tmp_path / name / "base")
+        tuner = LoraTuner(str(tmp_path / name / "base"), device="cpu", called="base")
+        tuner.tune(job, tmp_path / name / "tuned")
+    one, other = (
+        {path.name: path.read_bytes() for path in sorted((tmp_path / name / "tuned").iterdir())}
+        for name in ("here", "there")
+    )
+    assert one == other
