@@ -34,7 +34,6 @@ from freshet.steps import gating
 from freshet.steps.counting import Counting, counting_of
 from freshet.steps.knowledge import Knowledge, learn
 from freshet.steps.late import LatePlanner
-from freshet.steps.publishing import rules_of
 from freshet.steps.sources import latest
 from freshet.steps.tuning import accepted, attempted
 from freshet.tuning import GateReport
@@ -148,8 +147,7 @@ def ignorant(log: Log) -> dict[str, Planner]:
 
 
 def _judged(log: Log, planner: Planner) -> GateReport:
-    withheld = rules_of(log.ws, log.known).withheld()
-    return gating.judge(log.ws, log.known, log.counting, planner, withheld)
+    return gating.judge(log.ws, log.known, log.counting, planner)
 
 
 def simulated(folder: Path) -> Workspace:

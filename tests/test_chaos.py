@@ -44,7 +44,7 @@ ROOT = Path(__file__).parents[1]
 def test_killed_at_any_point_and_run_again_it_is_as_if_undisturbed() -> None:
     """The benchmark with few kills: every stage, moments and file operations."""
     command = [sys.executable, "benchmarks/chaos.py", "--kills", "10", "--planner", "fake", "--json"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=1200)
     found = json.loads(done.stdout)
     assert (found["lost"], found["corrupt"], found["unreadable"]) == (0, 0, 0), done.stdout
     assert done.returncode == 0
@@ -198,7 +198,7 @@ def test_a_server_killed_in_the_middle_of_events_loses_none_and_counts_none_twic
         "2",
         "--json",
     ]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=1200)
     assert done.returncode == 0, done.stdout + done.stderr
     found = json.loads(done.stdout)
     assert found["kills"] == 3

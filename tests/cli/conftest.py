@@ -32,7 +32,7 @@ def freshet(*arguments: object, cwd: Path | None = None) -> Done:
         text=True,
         cwd=cwd,
         env=environment,
-        timeout=300,
+        timeout=1200,
     )
     assert "Traceback" not in done.stdout + done.stderr
     return done

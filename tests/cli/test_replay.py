@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -66,23 +65,27 @@ def test_people_get_the_answer_first(replayed: tuple[Path, dict]) -> None:
     assert "hybrid" in done.stdout
 
 
-def test_a_killed_replay_goes_on_and_ends_the_same(place: Path, replayed: tuple[Path, dict]) -> None:
-    root = make_workspace(place / "killed-replay", "fake", MORE)
+def killed(root: Path, times: int) -> int:
+    """Start a replay some times and kill it after its next origin; how often it was still at work."""
     command = [sys.executable, "-m", "freshet", "replay", "-w", str(root), *PERIOD]
-    kills = 0
-    for _ in range(3):
-        running = subprocess.Popen(
-            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ.copy()
-        )
-        origins = root / "replay/rooms/2024-02-10/origins"
-        done = len(list(origins.glob("*/manifest.json")))
-        while running.poll() is None and len(list(origins.glob("*/manifest.json"))) <= done:
-            time.sleep(0.02)
-        if running.poll() is None:
-            running.send_signal(signal.SIGKILL)
-            kills += 1
-        running.wait()
-    assert kills >= 2
+    origins, kills = root / "replay/rooms/2024-02-10/origins", 0
+    for _ in range(times):
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as running:
+            done = len(list(origins.glob("*/manifest.json")))
+            while running.poll() is None and len(list(origins.glob("*/manifest.json"))) <= done:
+                time.sleep(0.02)
+            running.kill()
+        kills += running.returncode == -signal.SIGKILL
+    return kills
+
+
+def test_a_killed_replay_goes_on_and_ends_the_same(place: Path, replayed: tuple[Path, dict]) -> None:
+    kills = number = 0
+    while kills < 2:  # on a busy machine a replay may be over before it is killed: then another one
+        number += 1
+        assert number <= 5, "no replay could be killed twice"
+        root = make_workspace(place / f"killed-replay {number}", "fake", MORE)
+        kills = killed(root, 3)
     found = answered("replay", "-w", root, *PERIOD)
     for part in ("arms", "differences"):
         for name, value in replayed[1][part].items():

@@ -10,11 +10,11 @@ from freshet.experiments import arm_of
 from freshet.types import user_number
 from freshet.workspace.experiments import Experiments
 from tests.cli.conftest import freshet
-from tests.service.running import running
+from tests.service.running import PATIENCE, running
 
 
-def within_seconds(true: Callable[[], bool]) -> None:
-    for _ in range(300):
+def soon(true: Callable[[], bool]) -> None:
+    for _ in range(10 * PATIENCE):
         if true():
             return
         time.sleep(0.1)
@@ -28,7 +28,7 @@ def test_a_running_server_follows_an_experiment(copy: Path) -> None:
             "experiment", "start", "-w", copy, "--name", "fresh", "--control", "release:1", "--treatment", "follow"
         )  # fmt: skip
         assert started.returncode == 0, started.stderr
-        within_seconds(lambda: server.explore(user="u1")["experiment"] == "fresh")
+        soon(lambda: server.explore(user="u1")["experiment"] == "fresh")
         experiment = Experiments(copy).get("fresh")
         releases = {"control": 1, "treatment": 2}
         for user in (f"u{n}" for n in range(30)):
@@ -40,4 +40,4 @@ def test_a_running_server_follows_an_experiment(copy: Path) -> None:
         assert 'freshet_exposures_total{arm="control",experiment="fresh"}' in measured
         assert "freshet_release_swaps_total 0.0" in measured
         assert freshet("experiment", "stop", "-w", copy, "fresh").returncode == 0
-        within_seconds(lambda: server.explore(user="u1")["experiment"] == "")
+        soon(lambda: server.explore(user="u1")["experiment"] == "")

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis.generation import GenerationMode
 from schemathesis.specs.openapi.checks import ignored_auth
 
-from tests.service.running import Running
+from tests.service.running import PATIENCE, Running
 
 OPERATIONS = [
     ("POST", "/v1/explore"),
@@ -54,7 +54,7 @@ def test_generated_requests_get_documented_answers(
     @FEW
     @given(case=operation.as_strategy(generation_mode=mode))
     def ask(case: schemathesis.Case) -> None:
-        case.call_and_validate(timeout=30, headers=server.auth, excluded_checks=[ignored_auth])
+        case.call_and_validate(timeout=PATIENCE, headers=server.auth, excluded_checks=[ignored_auth])
 
     ask()
     server.post("/v1/releases", {"release": None})

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.service.running import HTTP, Running, running, told
+from tests.service.running import HTTP, PATIENCE, Running, running, told
 from tests.steps.world import settings
 
 HALF = b"GET /healthz HTTP/1.1\r\nhost: a\r\n"
@@ -21,7 +21,7 @@ NO_SUCH = b"POST /nothing HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\n{"
 @pytest.fixture
 def narrow(copy: Path, place: Path) -> Iterator[Running]:
     """A server that takes two requests at once."""
-    http = HTTP.replace("seconds = 1.0", "seconds = 2.0\nconnections = 2", 1)
+    http = HTTP.replace("seconds = 60.0", "seconds = 5.0\nconnections = 2", 1)
     (copy / "freshet.toml").write_text(settings(place / "world", extra=http))
     with running(copy) as found:
         yield found
@@ -31,7 +31,9 @@ def narrow(copy: Path, place: Path) -> Iterator[Running]:
 def connected(server: Running, *sent: bytes) -> Iterator[list[socket.socket]]:
     """A connection for each of what is sent."""
     with ExitStack() as stack:
-        opened = [stack.enter_context(socket.create_connection(("127.0.0.1", server.port), 30)) for _ in sent]
+        opened = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", server.port), PATIENCE)) for _ in sent
+        ]
         for one, data in zip(opened, sent, strict=True):
             one.sendall(data)
         yield opened
@@ -60,5 +62,7 @@ def test_beyond_the_limit_requests_are_refused_and_health_is_told(narrow: Runnin
         assert "under way" in told(reply, 503)
         assert reply.headers["connection"] == "close"
         assert narrow.client.get("/healthz").status_code == 200
-        assert all(rest(one).startswith(b"HTTP/1.1 408") for one in opened)
+        for late in map(rest, opened):
+            assert late.startswith(b"HTTP/1.1 408 ")
+            assert b"did not arrive within 5 s" in late
     assert narrow.explore(user="u1")["interests"]

@@ -25,8 +25,8 @@ def redis(tmp_path: Path) -> Iterator[Server]:
 
 
 def soon(true: Callable[[], bool]) -> None:
-    """Wait until it is true, a minute at most: others' events are looked for five times per second."""
-    for _ in range(600):
+    """Wait until it is true, two minutes at most: others' events are looked for five times per second."""
+    for _ in range(1200):
         if true():
             return
         time.sleep(0.1)

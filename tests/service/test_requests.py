@@ -132,15 +132,6 @@ def begun(server: Running, path: str) -> bytes:
     return f"POST {path} HTTP/1.1\r\nHost: x\r\n{key}\r\nContent-Length: 100\r\n\r\n{{".encode()
 
 
-def test_a_body_that_does_not_come_is_not_waited_for(server: Running) -> None:
-    with socket.create_connection(("127.0.0.1", server.port)) as slow:
-        slow.sendall(begun(server, "/v1/explore"))
-        slow.settimeout(30)
-        reply = b"".join(iter(lambda: slow.recv(10_000), b"")).decode()
-        assert reply.startswith("HTTP/1.1 408 ")
-        assert "did not arrive within 1 s" in reply
-
-
 def test_a_client_that_hangs_up_disturbs_nobody(server: Running) -> None:
     for _ in range(5):
         with socket.create_connection(("127.0.0.1", server.port)) as gone:

@@ -9,12 +9,12 @@ from pathlib import Path
 import httpx
 
 from freshet.wiring import open_recommender
-from tests.service.running import Running, running
+from tests.service.running import PATIENCE, Running, running
 
 
 def post_until_stopped(server: Running, name: str, acknowledged: list[str], errors: list[str]) -> None:
     """Post single events until the server closes; note those that were acknowledged."""
-    with httpx.Client(base_url=server.url, timeout=30) as client:
+    with httpx.Client(base_url=server.url, timeout=PATIENCE) as client:
         for number in range(100_000):
             identity = f"{name}-{number}"
             try:
@@ -29,6 +29,8 @@ def post_until_stopped(server: Running, name: str, acknowledged: list[str], erro
 def test_what_was_acknowledged_before_a_stop_is_kept(copy: Path) -> None:
     acknowledged: list[str] = []
     errors: list[str] = []
+    settings = copy / "freshet.toml"  # long enough to be seen while it drains
+    settings.write_text(settings.read_text().replace("drain_seconds = 0.5", "drain_seconds = 5.0"))
     with running(copy) as server:
         threads = [
             threading.Thread(target=post_until_stopped, args=(server, f"t{n}", acknowledged, errors))
@@ -46,7 +48,7 @@ def test_what_was_acknowledged_before_a_stop_is_kept(copy: Path) -> None:
             status = ready.status_code
         assert (status, ready.headers["connection"]) == (503, "close")
         assert server.explore(user="t0")["interests"]
-        assert server.process.wait(30) == 0
+        assert server.process.wait(PATIENCE) == 0
         for thread in threads:
             thread.join()
         assert not [line for line in server.lines() if "traceback" in line or line["level"] == "error"]
@@ -63,4 +65,4 @@ def test_what_was_acknowledged_before_a_stop_is_kept(copy: Path) -> None:
 def test_interrupted_by_hand_it_stops_at_once_and_well(copy: Path) -> None:
     with running(copy) as server:
         server.process.send_signal(signal.SIGINT)
-        assert server.process.wait(30) == 0
+        assert server.process.wait(PATIENCE) == 0

@@ -19,7 +19,7 @@ from freshet.service.documents import answer_document
 from freshet.serving import Ask
 from freshet.wiring import open_recommender, open_workspace
 from freshet.workspace import Workspace
-from tests.service.running import HTTP, Running, running
+from tests.service.running import HTTP, PATIENCE, Running, running
 from tests.steps.world import settings
 
 SWAPS, ROLLBACKS = 12, 4
@@ -60,7 +60,7 @@ class Load:
 
     def ask(self) -> None:
         """One client."""
-        with httpx.Client(base_url=self.server.url, timeout=30) as client:
+        with httpx.Client(base_url=self.server.url, timeout=PATIENCE) as client:
             while not self.over:
                 for number, history in enumerate(self.asks):
                     reply = client.post("/v1/explore", json={"history": history, "log": False})
@@ -86,7 +86,7 @@ class Load:
         """Wait until a release answers."""
         begin = time.monotonic()
         while not self.found or self.found[-1][1]["release"] != number:
-            assert time.monotonic() - begin < 60, f"release {number} was not served"
+            assert time.monotonic() - begin < PATIENCE, f"release {number} was not served"
             assert not self.failed
             time.sleep(0.005)
 

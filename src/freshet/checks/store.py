@@ -94,7 +94,7 @@ def _check_versions(store: Store) -> None:
         pass
     listed = store.versions(_KIND)
     expected = ["a", "e", "c", "b", "d"]
-    assert listed == expected, f"versions {listed}: expected {expected} (as_of, generation, version)"
+    assert listed == expected, f"versions {listed}: expected {expected}, oldest first"
     other = store.find(f"{_KIND}-other", "z")
     assert other is not None, "an artifact without files was not found"
     assert store.find(_KIND, "z") is None, "an artifact was found under another kind"

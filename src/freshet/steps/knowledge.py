@@ -142,15 +142,15 @@ def form_interests(
 
 
 def _settings(ws: Workspace) -> dict[str, Any]:
-    """What interests must agree with to be used: how they are formed, of what, and on which events.
+    """What interests must agree with to be used: how they are formed, and of what.
 
-    The items themselves may change: new ones are assigned without forming interests anew.
+    The items themselves may change: new ones are assigned without forming interests anew. So may the lengths
+    of held-out windows, which only say how old the events should be that interests are formed on.
     """
     return {
         **ws.config.interests.model_dump(),
         "items": bool(ws.config.events.items),
         "item_columns": ws.config.events.item_columns.model_dump(),
-        "held_out": ws.config.counts.model_dump(include={"window_days", "fit_windows"}),
         "positive": ws.config.events.positive,
         "code": INTERESTS_CODE,
     }
