@@ -35,9 +35,10 @@ def asked(document: tuple[Path, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 
 
 def rows(name: str) -> list[dict[str, Any]]:
-    found = duckdb.connect().execute(QUERIES[name])
-    names = [column[0] for column in found.description]
-    return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+    with duckdb.connect() as db:
+        found = db.execute(QUERIES[name])
+        names = [column[0] for column in found.description]
+        return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
 
 def test_figures(asked: dict[str, Any]) -> None:

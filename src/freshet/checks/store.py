@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from freshet.errors import ArtifactError
 from freshet.ports import Store
 
@@ -80,7 +82,7 @@ def _check_immutable(store: Store) -> None:
 
 def _check_versions(store: Store) -> None:
     """Versions of a kind are listed by what their manifests say, kinds apart from each other."""
-    said = {
+    said: dict[str, dict[str, Any]] = {
         "d": {"as_of": "2024-01-02"},
         "c": {"as_of": "2024-01-01", "generation": 2},
         "e": {"as_of": "2024-01-01", "generation": 1},
