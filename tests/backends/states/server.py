@@ -47,6 +47,7 @@ class Server:
         with redis.Redis(port=self.port) as client:
             while self.process.poll() is None:
                 with suppress(redis.ConnectionError):
+                    client.ping()  # which it refuses while it loads
                     if client.info("server")["process_id"] == self.process.pid:
                         return
                 time.sleep(0.02)

@@ -1,0 +1,77 @@
+"""Every setting is in the key of a replay's origins if it decides what they hold, and else it is not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from freshet import pipeline
+from freshet.backends.planners.fake import FakeTuner
+from freshet.config import parse
+from freshet.replay import Plan
+from freshet.wiring import open_room
+from freshet.workspace import Workspace
+from tests.replay.test_roll import NOW, START, planned
+from tests.steps.test_keys import MADE, OUTSIDE, text
+from tests.steps.world import workspace
+
+UNREAD = {
+    "schedule.refresh_days": "the plan has its own",
+    **{key: "is not replayed" for key in MADE if key.startswith(("ranker.", "feedback."))},
+    "experiments.satisfied": "is not replayed",
+}
+"""By key that decides a release's parts: why it decides nothing of a replay."""
+READ = {
+    "schedule.drift_alpha": "arms that refresh by drift",
+    "schedule.value_per_hit": "arms that refresh by cost",
+    "prices.per_hour": "costs are told at the prices of now",
+    "prices.per_million_tokens": "costs are told at the prices of now",
+}
+"""By key that decides no part of a release: what of a replay it decides."""
+
+
+class Other(FakeTuner):
+    """Starts from another checkpoint."""
+
+    @property
+    def recipe(self) -> str:
+        return "other"
+
+
+@pytest.fixture(scope="module")
+def replayable(world: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, Plan]:
+    ws = workspace(tmp_path_factory.mktemp("keys"), configured(world, {}))
+    pipeline.import_log(ws, NOW)
+    return ws, planned(ws, arms=("hybrid", "counts-live", "hybrid-adaptive", "hybrid-cost"))
+
+
+def configured(world: Path, changes: dict[str, object]) -> str:
+    sources = {"events.files": [str(world / "events.parquet")], "events.items": str(world / "items.parquet")}
+    return text(sources | changes)
+
+
+def key(ws: Workspace, plan: Plan) -> str:
+    """The key of the first origin."""
+    with ws.run("test") as run:
+        return import_module("freshet.replay.roll")._Past(open_room(ws, START), plan).key(run, START, "")
+
+
+@pytest.mark.parametrize("setting", [*MADE, *OUTSIDE])
+def test_a_setting_is_in_the_key_if_it_is_read(
+    world: Path, replayable: tuple[Workspace, Plan], setting: str
+) -> None:
+    ws, plan = replayable
+    value, _ = (MADE | OUTSIDE)[setting]
+    config = parse(configured(world, {setting: value}), "freshet.toml")
+    assert config != ws.config
+    read = setting in READ if setting in OUTSIDE else setting not in UNREAD
+    tuner = None if config.planner.kind == "counts" else ws.tuner
+    assert (key(replace(ws, config=config, tuner=tuner), plan) != key(ws, plan)) == read
+
+
+def test_another_base_checkpoint_is_another_replay(replayable: tuple[Workspace, Plan]) -> None:
+    ws, plan = replayable
+    assert key(replace(ws, tuner=Other()), plan) != key(ws, plan)
