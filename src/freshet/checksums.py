@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from freshet import names
 from freshet.errors import ArtifactError, WrongFormat
 
 MANIFEST = "manifest.json"
@@ -42,7 +43,7 @@ def verify(folder: Path, files: Mapping[str, str]) -> None:
         ArtifactError: a file is missing or differs.
     """
     for name, expected in files.items():
-        path = folder / name
+        path = folder / names.checked_path(name, "file of an artifact")
         try:
             damage = "" if remembered(path, sha256) == expected else "damaged: its checksum differs"
         except (FileNotFoundError, NotADirectoryError):

@@ -13,6 +13,7 @@ from freshet.backends.sequences.torch_trainer import TorchSequenceTrainer
 from freshet.backends.states.lmdb import LmdbState
 from freshet.backends.stores.local import LocalStore
 from freshet.config import Config, load
+from freshet.durable import make_folder
 from freshet.errors import ConfigError, FreshetError, MissingExtra
 from freshet.ports import State, Tuner
 from freshet.serving import Clock, Recommender, Releases, system_clock
@@ -45,7 +46,7 @@ def open_room(ws: Workspace, start: AsOf) -> Workspace:
     Nothing of it is ever published, and production never copies from it.
     """
     root = ws.root / "replay" / "rooms" / str(start)
-    root.mkdir(parents=True, exist_ok=True)
+    make_folder(root)
     return replace(ws, root=root, store=LocalStore(root), log=ws.root)
 
 

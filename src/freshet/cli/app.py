@@ -7,6 +7,7 @@ interrupted.
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 import traceback
@@ -14,10 +15,12 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
+from uuid import uuid4
 
 import typer
 
 from freshet import __version__
+from freshet.access import guarded
 from freshet.cli import (
     deciding,
     demo,
@@ -35,9 +38,22 @@ from freshet.cli import (
     simulating,
 )
 from freshet.cli.options import Call
+from freshet.durable import write_text
 from freshet.errors import FreshetError
 
 INTERRUPTED = 130
+
+_OUTSIDE = (
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENAMETOOLONG,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.ELOOP,
+    errno.EIO,
+)  # fmt: skip
+"""What the machine refuses; no bug."""
 
 # the base of all complaints about options and arguments; typer itself doesn't export it
 _UsageError: type[Exception] = typer.BadParameter.__bases__[0]
@@ -96,7 +112,8 @@ def run(arguments: Sequence[str]) -> int:
     call = Call()
     as_json = "--json" in arguments
     try:
-        code = app(list(arguments), prog_name="freshet", standalone_mode=False, obj=call)
+        with guarded():
+            code = app(list(arguments), prog_name="freshet", standalone_mode=False, obj=call)
     except FreshetError as error:
         return _tell(call, as_json, error.message, error.hint, error.exit_code, error)
     except _UsageError as error:
@@ -110,6 +127,11 @@ def run(arguments: Sequence[str]) -> int:
     except BrokenPipeError:  # the reader of our output has gone, such as `head`
         sys.stdout = None
         return 1
+    except OSError as error:
+        if error.errno not in _OUTSIDE or not error.filename:
+            return _report(call, as_json, error)
+        message = f"{error.filename}: {error.strerror}"
+        return _tell(call, as_json, message, "see to its permissions, its name, and the disk", 2, error)
     except Exception as error:  # noqa: BLE001 - the boundary: a bug, reported as one
         return _report(call, as_json, error)
     if code == INTERRUPTED:
@@ -151,8 +173,7 @@ def _report(call: Call, as_json: bool, error: Exception) -> int:
 def _keep(call: Call, told: str) -> Path:
     root = call.workspace if call.workspace is not None and call.workspace.is_dir() else Path()
     folder = root / "runs" if (root / "freshet.toml").exists() else root
-    folder.mkdir(exist_ok=True)
-    path = folder / f"error-{datetime.now(UTC):%Y%m%dT%H%M%S}.txt"
+    path = folder / f"error-{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid4().hex[:6]}.txt"
     arguments = " ".join(sys.argv[1:])
-    path.write_text(f"freshet {__version__}: {arguments}\n\n{told}", encoding="utf-8")
+    write_text(path, f"freshet {__version__}: {arguments}\n\n{told}")
     return path

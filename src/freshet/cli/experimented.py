@@ -114,7 +114,7 @@ def reported(
     compared = compare(measured, effect, adjusted=adjusted, resamples=resamples)
     found: dict[str, Any] = answers.plain(facts(ws, measured, compared))
     found["answer"] = said(found)
-    page = write_experiment(found, out or ws.root / "experiments" / name / "report.html")
+    page = write_experiment(found, out or ws.root / "experiments" / name / "report.html", private=out is None)
     return {**found, "page": page}
 
 

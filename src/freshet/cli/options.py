@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from freshet import names
 from freshet.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ def days(text: str | None) -> int | None:
     """
     if text is None:
         return None
-    length = re.fullmatch(r"(\d+)([dw]?)", text.strip())
+    length = re.fullmatch(r"([0-9]{1,6})([dw]?)", text.strip())
     if not length or int(length[1]) < 1:
         raise ConfigError(f"'{text}' is no number of days", hint="write it as 2d, or 2w for weeks")
     return int(length[1]) * (7 if length[2] == "w" else 1)
@@ -128,9 +129,12 @@ def number(text: str) -> int:
     Raises:
         ConfigError: it is not a number.
     """
-    if not text.removeprefix("#").isdigit():
-        raise ConfigError(f"'{text}' is not the number of a release", hint="releases are numbered 1, 2, ...")
-    return int(text.removeprefix("#"))
+    found = names.number(text.removeprefix("#"))
+    if found is None:
+        raise ConfigError(
+            f"{names.shortened(text)} is not the number of a release", hint="releases are numbered 1, 2, ..."
+        )
+    return found
 
 
 def answer(document: dict[str, Any], as_json: bool, show: Callable[[Console], None]) -> None:

@@ -99,11 +99,11 @@ def add_key(
     as_json: AsJson = False,
 ) -> None:
     """Make an API key and show it, this once: only a salted hash is kept."""
-    from freshet.service.keys import load_keys, make_key, save_keys
+    from freshet.service.keys import change_keys, make_key
 
     _settled(workspace)
     key, text = make_key(scope.value, name, f"{datetime.now(UTC):%Y-%m-%d}")
-    save_keys(workspace, {**load_keys(workspace), key.id: key})
+    change_keys(workspace, lambda known: {**known, key.id: key})
     document = answers.document("keys", {"added": {**_told(key), "key": text}})
     answer(document, as_json, lambda console: console.print(text, soft_wrap=True, markup=False))
 
@@ -129,10 +129,10 @@ def revoke_key(
     as_json: AsJson = False,
 ) -> None:
     """Forget an API key; servers refuse it within a second or two."""
-    from freshet.service.keys import load_keys, revoke, save_keys
+    from freshet.service.keys import change_keys, revoke
 
     _settled(workspace)
-    save_keys(workspace, revoke(load_keys(workspace), identity))
+    change_keys(workspace, lambda known: revoke(known, identity))
     document = answers.document("keys", {"revoked": identity})
     answer(document, as_json, lambda console: console.print(f"key {identity} is revoked", markup=False))
 

@@ -11,6 +11,7 @@ import typer
 from freshet.cli import answers, simulated
 from freshet.cli.options import AsJson, Seed, answer, noted, opened
 from freshet.errors import ConfigError
+from freshet.names import number
 
 if TYPE_CHECKING:
     from freshet.simulator.plan import Plan
@@ -93,7 +94,7 @@ def _plan(
         raise ConfigError(f"--drift '{drift}' is none", hint=f"one of {', '.join(DRIFTS)}")
     names = tuple(name.strip() for name in arms.split(",") if name.strip())
     on = [day.strip() for day in refreshes.split(",") if day.strip()]
-    if not all(day.isdigit() and 1 <= int(day) <= days for day in on):
+    if not all(1 <= (number(day) or 0) <= days for day in on):
         raise ConfigError(
             f"--refresh-days '{refreshes}' are not days of the experiment", hint=f"such as 1,4, up to {days}"
         )

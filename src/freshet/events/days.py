@@ -13,8 +13,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from freshet.access import narrow
 from freshet.checksums import remembered
-from freshet.durable import sync_all
+from freshet.durable import make_folder, sync_all
 from freshet.errors import ArtifactError
 from freshet.events.columnar import COMPRESSION, Checksum, checksum_of
 
@@ -112,7 +113,8 @@ def _write_day(
         aside.unlink()  # a snapshot may name the one that is there, by its very length
         return kept
     size = aside.stat().st_size
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
+    narrow(aside)
     aside.replace(path)  # over one that is there already, which is damaged
     return DayFile(day, path, rows, checksum, size)
 

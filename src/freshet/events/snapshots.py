@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+from freshet import names
 from freshet.checksums import check_format
 from freshet.durable import read_json, write_text
 from freshet.errors import ArtifactError, Busy
@@ -67,7 +68,8 @@ def latest(root: Path) -> tuple[int, Snapshot]:
 
 def listed(root: Path) -> list[int]:
     """Numbers of all snapshots, oldest first."""
-    return sorted(int(path.stem) for path in _folder(root).glob("*.json") if path.stem.isdigit())
+    found = (names.number(path.stem) for path in _folder(root).glob("*.json"))
+    return sorted(number for number in found if number is not None)
 
 
 def read(root: Path, number: int) -> Snapshot:
@@ -83,7 +85,7 @@ def read(root: Path, number: int) -> Snapshot:
         found = Snapshot.of(
             DayFile(
                 date.fromisoformat(day),
-                day_path(root, date.fromisoformat(day), checksum),
+                day_path(root, date.fromisoformat(day), names.checked(checksum, "checksum of a day")),
                 rows,
                 checksum,
                 size,

@@ -31,13 +31,15 @@ def write_report(ws: Workspace, into: Path) -> Path:
     """Write the page about a workspace; equal workspaces give equal bytes.
 
     Args:
-        into: the file to write, or a folder that receives `report.html`.
+        into: the file to write, or a folder that receives `report.html`. Outside of the workspace the umask
+            says who may read it.
 
     Returns:
         The file written. It needs no network, no scripts and no other file.
     """
     path = into / "report.html" if into.is_dir() else into
-    write_text(path, render(Subject.of(ws)))
+    inside = path.resolve().is_relative_to(ws.root.resolve())
+    write_text(path, render(Subject.of(ws)), private=inside)
     return path
 
 
