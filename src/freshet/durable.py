@@ -84,7 +84,8 @@ def written(path: Path, *, exclusive: bool = False, private: bool = True) -> Ite
 def write_text(path: Path, text: str, *, exclusive: bool = False, private: bool = True) -> None:
     """Write a small file; raises FileExistsError where it is `exclusive` and there."""
     with written(path, exclusive=exclusive, private=private) as aside:
-        aside.write_text(text, encoding="utf-8")
+        # half a character, as names of files may hold, becomes the escape that JSON has for it
+        aside.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def write_json(path: Path, content: Any, *, exclusive: bool = False) -> None:

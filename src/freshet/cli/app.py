@@ -8,11 +8,11 @@ interrupted.
 from __future__ import annotations
 
 import errno
-import json
 import sys
 import traceback
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any
 from uuid import uuid4
@@ -40,6 +40,7 @@ from freshet.cli import (
 from freshet.cli.options import Call
 from freshet.durable import write_text
 from freshet.errors import FreshetError
+from freshet.visible import json_text, visible
 
 INTERRUPTED = 130
 
@@ -104,6 +105,9 @@ def common(
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command and exit with its code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # what its encoding doesn't have is shown as an escape
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(run(given))
 
 
@@ -151,8 +155,10 @@ def _tell(
             "exit_code": code,
         }
         document = {"command": call.command, "schema": 1, "error": problem}
-        typer.echo(json.dumps(document, indent=1, ensure_ascii=False))
-    typer.echo(f"error: {message}" + (f"\n  {hint}" if hint else ""), err=True)
+        typer.echo(json_text(document))
+    told = [message, hint] if hint else [message]
+    # further lines of a message are indented: none of them can pass for one of ours
+    typer.echo("error: " + visible("\n".join(told)).replace("\n", "\n  "), err=True)
     return code
 
 
@@ -160,7 +166,7 @@ def _report(call: Call, as_json: bool, error: Exception) -> int:
     """An unexpected error: its traceback goes to the screen with --debug, else into a file."""
     told = "".join(traceback.format_exception(error))
     if call.debug:
-        typer.echo(told, err=True)
+        typer.echo(visible(told), err=True)
         where = "above"
     else:
         where = str(_keep(call, told))

@@ -63,7 +63,7 @@ def drift(
     with opened(workspace, wait) as ws:
         found = carried_out(ws, asked, moment(as_of))
     document = answers.document("drift", found)
-    answer(document, as_json, lambda console: console.print("\n".join(_told(found)), markup=False))
+    answer(document, as_json, lambda console: console.print("\n".join(_told(found))))
 
 
 @dataclass(frozen=True, slots=True)

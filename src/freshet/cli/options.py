@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -16,6 +15,7 @@ import typer
 
 from freshet import names
 from freshet.errors import ConfigError
+from freshet.visible import json_text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -140,9 +140,8 @@ def number(text: str) -> int:
 def answer(document: dict[str, Any], as_json: bool, show: Callable[[Console], None]) -> None:
     """Give a command's result: the document for programs, or what `show` draws for people."""
     if as_json:
-        json.dump(document, sys.stdout, indent=1, ensure_ascii=False, allow_nan=False)
-        sys.stdout.write("\n")
+        sys.stdout.write(json_text(document) + "\n")
         return
-    from rich.console import Console
+    from freshet.cli.screen import Plain
 
-    show(Console(highlight=False, width=None if sys.stdout.isatty() else WIDE))
+    show(Plain(width=None if sys.stdout.isatty() else WIDE))

@@ -53,7 +53,7 @@ def power(
     answer(
         answers.document("experiment", found),
         as_json,
-        lambda console: console.print("\n".join(found["answer"]), markup=False),
+        lambda console: console.print("\n".join(found["answer"])),
     )
 
 

@@ -74,13 +74,13 @@ def simulate(
         answer(
             answers.document("simulate", found),
             as_json,
-            lambda console: console.print(simulated.compared(found), markup=False),
+            lambda console: console.print(simulated.compared(found)),
         )
         return
     asked = _plan(chosen, preset, days, users, arms, refreshes, seed, drift)
     found = carried_out(asked, folder, planner, max_steps)
     document = answers.document("simulate", {**found, "folder": folder})
-    answer(document, as_json, lambda console: console.print(simulated.told(found), markup=False))
+    answer(document, as_json, lambda console: console.print(simulated.told(found)))
 
 
 def _plan(

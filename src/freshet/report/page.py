@@ -21,6 +21,7 @@ from freshet.report import (
     words,
 )
 from freshet.report.subject import Subject
+from freshet.visible import visible
 from freshet.workspace import Workspace
 
 _HERE = Path(__file__).parent
@@ -61,11 +62,17 @@ def render(subject: Subject) -> str:
     )
 
 
+def _shown(value: object) -> object:
+    """What a template writes; text of others does nothing there but being read."""
+    return visible(value) if type(value) is str else value
+
+
 def templates(*folders: Path) -> jinja2.Environment:
     """Templates of these folders and the page's own, with what formats numbers."""
     found = jinja2.Environment(
         loader=jinja2.FileSystemLoader([*folders, _HERE]),
         autoescape=True,
+        finalize=_shown,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
