@@ -25,7 +25,8 @@ _META_AT = struct.Struct("<IIQQ")  # magic, version, address, size of the map
 _MAGIC, _VERSION = 0xBEEFC0DE, 1
 _INTEGER_KEYS = 8
 _DEEPEST, _TOGETHER = 32, 2048
-_TRIES = 5
+_TRIES, _LOOKS = 20, 100
+_LARGEST = 1 << 16
 
 Ints = NDArray[np.int64]
 
@@ -88,22 +89,34 @@ def _root(path: Path) -> _Root:
     """The newest of the two roots, of which both have to be sound."""
     if not path.is_file():
         raise Damaged("it is no file")
-    with path.open("rb") as file:
-        start = file.read(_HEAD + 200)
-        if len(start) < _HEAD + 200:
-            raise Damaged(f"it has {path.stat().st_size} bytes")
-        size = _DB.unpack_from(start, _HEAD + _META_AT.size)[0]
-        if size not in (1 << bits for bits in range(9, 17)):
-            raise Damaged("its first page is none")
-        file.seek(0)
-        pages = file.read(2 * size)
-    if len(pages) < 2 * size:
+    start = _start(path)
+    size = _size(start)
+    for _ in range(_LOOKS):  # until nobody wrote to them in between
+        start, before = _start(path), start
+        if start[: 2 * size] == before[: 2 * size]:
+            break
+    if len(start) < 2 * size:
         raise Damaged("it is cut off")
-    found = [_meta(pages[at * size : (at + 1) * size], at, size) for at in (0, 1)]
+    found = [_meta(start[at * size : (at + 1) * size], at, size) for at in (0, 1)]
     first, second = (root.transaction for root in found)
     if abs(first - second) != 1 and (first or second):
         raise Damaged("its two roots do not belong together")
     return max(found, key=lambda root: root.transaction)
+
+
+def _start(path: Path) -> bytes:
+    with path.open("rb", buffering=0) as file:
+        return file.read(2 * _LARGEST) or b""
+
+
+def _size(start: bytes) -> int:
+    """Bytes of a page, as the first one says."""
+    if len(start) < _HEAD + _META_AT.size + _DB.size:
+        raise Damaged(f"it has {len(start)} bytes")
+    size: int = _DB.unpack_from(start, _HEAD + _META_AT.size)[0]
+    if size not in (1 << bits for bits in range(9, 17)):
+        raise Damaged("its first page is none")
+    return size
 
 
 def _meta(page: bytes, number: int, size: int) -> _Root:
