@@ -48,6 +48,8 @@ def verify(folder: Path, files: Mapping[str, str]) -> None:
             damage = "" if remembered(path, sha256) == expected else "damaged: its checksum differs"
         except (FileNotFoundError, NotADirectoryError):
             damage = "missing"
+        except OSError as error:  # a folder instead, somebody else's, a bad disk
+            damage = f"unreadable: {error.strerror}"
         if damage:
             raise ArtifactError(
                 f"{path} is {damage}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -87,7 +88,7 @@ def open_state(root: Path, config: Config) -> State:
     if where.startswith(("redis://", "rediss://", "unix://")):
         return _redis(where)
     raise ConfigError(
-        f'[serving] state is {where!r}, expected "lmdb" or the URL of a Redis server',
+        f'[serving] state is {_without_secret(where)!r}, expected "lmdb" or the URL of a Redis server',
         hint='such as state = "redis://localhost:6379/0"',
     )
 
@@ -96,6 +97,11 @@ def kept_state(root: Path, config: Config) -> State | None:
     """What serving remembers, None where it was never served."""
     never = config.serving.state == "lmdb" and not (root / "state" / "data.mdb").exists()
     return None if never else open_state(root, config)
+
+
+def _without_secret(url: str) -> str:
+    """What may be shown of a URL, right or wrong: no user, no password."""
+    return re.sub(r"^(.*?:)?/*[^@]*@", r"\1//...@", url)
 
 
 def _redis(url: str) -> State:

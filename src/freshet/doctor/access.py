@@ -10,6 +10,8 @@ from pathlib import Path
 from freshet.access import folder_mode, is_wide, narrow
 from freshet.doctor.artifacts import KINDS
 from freshet.doctor.finding import Finding
+from freshet.durable import read_json
+from freshet.errors import ArtifactError
 from freshet.workspace import Workspace
 from freshet.workspace.space import DRAFTS, LEASE
 
@@ -21,7 +23,8 @@ OURS = (
 
 
 def find(ws: Workspace) -> Iterator[Finding]:
-    """One finding for all of them; none where others can't enter the workspace at all."""
+    """One finding for all of them; none where others can't enter the workspace at all. And damaged keys."""
+    yield from _keys(ws)
     if not ws.root.stat().st_mode & 0o077 & ~folder_mode():
         return
     wide = [path for name in OURS if (path := ws.root / name).exists() and is_wide(path)]
@@ -32,6 +35,21 @@ def find(ws: Workspace) -> Iterator[Finding]:
         yield Finding(
             "open to others", names, means, "make them as private as the setting says", False, fix=fix
         )
+
+
+def _keys(ws: Workspace) -> Iterator[Finding]:
+    """Keys that can't be read; never moved away, since a service without the file asks nobody for a key."""
+    path = ws.root / "keys.json"
+    if not path.exists():
+        return
+    try:
+        said = read_json(path)
+        sound = isinstance(said, dict) and isinstance(said.get("keys"), list)
+    except ArtifactError:
+        sound = False
+    if not sound:
+        means = "nobody's API key can be checked; remove it and make the keys anew with `freshet keys add`"
+        yield Finding("damaged keys", path.name, means, "", True)
 
 
 def _close(wide: list[Path]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from freshet.backends.states import mending
-from freshet.backends.states.opening import DATA
+from freshet.backends.states.opening import DATA, LOCK
 from freshet.doctor.finding import Finding, set_aside
 from freshet.durable import move_folder
 from freshet.errors import StateError
@@ -48,7 +48,7 @@ def _renew(root: Path, folder: Path, readable: bool) -> None:
     draft = root / DRAFTS / f"state-{uuid4().hex[:8]}"
     if readable:
         mending.salvage(folder, draft)
-        (draft / "lock.mdb").unlink()  # that of a process that is through with it
+        (draft / LOCK).unlink()  # that of a process that is through with it
     set_aside(root, folder)
     if readable:
         move_folder(draft, folder)

@@ -40,7 +40,7 @@ class DayFile:
         Raises:
             ArtifactError: the file is missing, or was cut off.
         """
-        size = self.path.stat().st_size if self.path.exists() else -1
+        size = self.path.stat().st_size if self.path.is_file() else -1
         if size != self.size:
             raise self._damaged("missing" if size < 0 else f"{size:,} bytes long, not {self.size:,}")
 

@@ -52,7 +52,13 @@ class Snapshot:
 
     @property
     def scan(self) -> str:
-        """All day files as a table function, for `SELECT ... FROM {scan}` in DuckDB; there must be a day."""
+        """All day files as a table function, for `SELECT ... FROM {scan}` in DuckDB; there must be a day.
+
+        Raises:
+            ArtifactError: a file is missing or was cut off; only `DayFile.verify` finds other damage.
+        """
+        for day in self.days:
+            day.check()
         return sql.parquet([day.path for day in self.days])
 
 

@@ -124,8 +124,10 @@ class Experiments:
         path = self.pointer_path(experiment.name, arm)
         if not path.exists():
             return experiment.began
-        text = path.read_text(encoding="utf-8").strip()
-        number = names.number(text)
+        try:
+            number = names.number(path.read_text(encoding="utf-8").strip())
+        except (OSError, UnicodeDecodeError):
+            number = None
         if number is None:
             raise ArtifactError(
                 f"{path} is damaged, expected the number of a release", hint="stop the experiment"

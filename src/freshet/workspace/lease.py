@@ -145,7 +145,7 @@ def read(path: Path) -> Owner | None:
     """
     try:
         said = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     if not isinstance(said, dict):
         return None

@@ -89,7 +89,7 @@ class Releases:
         """The number `CURRENT` names; None if it is missing or names none."""
         try:
             text = self._current.read_text(encoding="utf-8").strip()
-        except (FileNotFoundError, UnicodeDecodeError):
+        except (OSError, UnicodeDecodeError):
             return None
         return names.number(text)
 

@@ -15,8 +15,9 @@ from pathlib import Path
 
 import lmdb
 
+from freshet.access import narrow
 from freshet.backends.states import pages, records
-from freshet.backends.states.opening import DATA, damage_of, databases_of, make_file, open_file, telling
+from freshet.backends.states.opening import DATA, LOCK, damage_of, databases_of, make_file, open_file, telling
 from freshet.durable import make_folder
 from freshet.errors import StateError, StateFull
 
@@ -81,6 +82,7 @@ class Environment:
             else:
                 make_file(folder, size)
             self._env = open_file(folder, size)
+            narrow(folder / LOCK)
             self._env.reader_check()  # forgets readers that were killed: they would keep old pages
             self._lengthen()
             self.databases = databases_of(self._env)

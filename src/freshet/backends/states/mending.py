@@ -6,7 +6,7 @@ import fcntl
 from pathlib import Path
 
 from freshet.backends.states import environment, pages, records
-from freshet.backends.states.opening import DATA
+from freshet.backends.states.opening import DATA, LOCK
 from freshet.errors import StateError
 
 _MOST = 1000
@@ -34,7 +34,7 @@ def in_use(folder: Path) -> bool:
     if environment.is_open(folder):
         return True
     try:
-        with (folder / "lock.mdb").open("r+b") as file:
+        with (folder / LOCK).open("r+b") as file:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # whoever opens it shares a lock on it
     except FileNotFoundError:
         return False

@@ -17,7 +17,7 @@ from freshet.backends.states.records import NAMES
 from freshet.durable import written
 from freshet.errors import StateError, StateFull
 
-DATA = "data.mdb"
+DATA, LOCK = "data.mdb", "lock.mdb"
 NEW = ".new-"
 """How folders begin in which a file is made."""
 
