@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from freshet import names
 from freshet.errors import ArtifactError, WrongFormat
 
 MANIFEST = "manifest.json"
@@ -54,11 +55,13 @@ def verify(folder: Path, files: Mapping[str, str]) -> None:
         ArtifactError: a file is missing or differs.
     """
     for name, expected in files.items():
-        path = folder / name
+        path = folder / names.checked_path(name, "file of an artifact")
         try:
             damage = "" if remembered(path, sha256) == expected else "damaged: its checksum differs"
         except (FileNotFoundError, NotADirectoryError):
             damage = "missing"
+        except OSError as error:  # a folder instead, somebody else's, a bad disk
+            damage = f"unreadable: {error.strerror}"
         if damage:
             raise ArtifactError(
                 f"{path} is {damage}",

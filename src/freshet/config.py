@@ -538,6 +538,8 @@ def load(path: Path) -> Config:
         return parse(path.read_text(encoding="utf-8"), str(path))
     except (FileNotFoundError, NotADirectoryError):
         raise ConfigError(f"{path} not found", hint="create a workspace with `freshet init`") from None
+    except OSError as error:
+        raise ConfigError(f"{path} can't be read: {error.strerror}", hint="see to its permissions") from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not valid TOML: {error}") from None
 

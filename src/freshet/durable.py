@@ -3,11 +3,15 @@
 Everything Freshet keeps is written in one way: aside, its bytes forced to the disk, moved into place by one
 rename, the folder's entry forced to the disk. A reader sees the old or the new content, never a part; what a
 crash leaves aside ends with `.part`, and nothing reads it.
+
+What is written is its owner's alone, whatever the umask (`freshet.access` says how to share it). Who reads a
+file, changes it and writes it back does so in `alone`.
 """
 
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
 import re
@@ -18,10 +22,14 @@ from types import TracebackType
 from typing import Any
 from uuid import uuid4
 
+from freshet.access import file_mode, folder_mode, narrow, their_umask
 from freshet.errors import ArtifactError, DiskFull
 
 PART = ".part"
 """How names of files end that are being written."""
+
+_LONGEST = 50
+"""Characters of a file's name that its name aside repeats: names of 255 bytes must have one, too."""
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FULL_WORDS = re.compile(
@@ -32,16 +40,37 @@ _FULL_WORDS = re.compile(
 
 
 @contextmanager
-def written(path: Path, *, exclusive: bool = False) -> Iterator[Path]:
+def alone(folder: Path) -> Iterator[None]:
+    """A block that one process and thread at a time is in, for load, change and save; waits for its turn.
+
+    The lock (`flock` of the folder itself) leaves no file behind and ends with the process that holds it. It
+    is not for long work: that is what the lease is for.
+    """
+    make_folder(folder)
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)  # gives the lock back
+
+
+@contextmanager
+def written(path: Path, *, exclusive: bool = False, private: bool = True) -> Iterator[Path]:
     """A file aside to write to in the block; it becomes `path` when the block ends well, else it vanishes.
+
+    Args:
+        private: readable as the workspace is; else as the umask says, for files that a person asked for.
 
     Raises:
         FileExistsError: `exclusive` and the file is there already.
     """
     make_folder(path.parent)
-    aside = path.with_name(f".{path.name}.{uuid4().hex}{PART}")
+    aside = path.with_name(f".{path.name[:_LONGEST]}.{uuid4().hex}{PART}")
     try:
+        os.close(os.open(aside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))  # never through a link
         yield aside
+        aside.chmod(file_mode() if private else 0o666 & ~their_umask())
         if exclusive:
             sync(aside)
             os.link(aside, path)  # unlike a rename, fails where the name is taken
@@ -52,10 +81,11 @@ def written(path: Path, *, exclusive: bool = False) -> Iterator[Path]:
         aside.unlink(missing_ok=True)
 
 
-def write_text(path: Path, text: str, *, exclusive: bool = False) -> None:
+def write_text(path: Path, text: str, *, exclusive: bool = False, private: bool = True) -> None:
     """Write a small file; raises FileExistsError where it is `exclusive` and there."""
-    with written(path, exclusive=exclusive) as aside:
-        aside.write_text(text, encoding="utf-8")
+    with written(path, exclusive=exclusive, private=private) as aside:
+        # half a character, as names of files may hold, becomes the escape that JSON has for it
+        aside.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def write_json(path: Path, content: Any, *, exclusive: bool = False) -> None:
@@ -65,12 +95,16 @@ def write_json(path: Path, content: Any, *, exclusive: bool = False) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Raises ArtifactError naming the file if it is missing or damaged."""
+    """Raises ArtifactError naming the file if it is missing, damaged or can't be read."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         raise ArtifactError(f"{path} not found", hint="`freshet doctor` tells what is missing") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except OSError as error:  # a folder instead, somebody else's, a bad disk
+        raise ArtifactError(
+            f"{path} can't be read: {error.strerror}", hint="see to its permissions, and to the disk"
+        ) from None
+    except (ValueError, RecursionError) as error:  # no UTF-8, no JSON, numbers or nesting without end
         raise ArtifactError(
             f"{path} is damaged: {error}", hint="`freshet doctor` tells what can be repaired"
         ) from None
@@ -96,7 +130,9 @@ def sync_all(paths: Iterable[Path]) -> None:
 def move_folder(draft: Path, final: Path) -> None:
     """Make a finished folder permanent: its files first, then its name."""
     for folder, _, names in os.walk(draft):
+        narrow(Path(folder))
         for name in names:
+            narrow(Path(folder, name))
             sync(Path(folder, name))
         sync(Path(folder))
     make_folder(final.parent)
@@ -105,10 +141,11 @@ def move_folder(draft: Path, final: Path) -> None:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder and what is missing above it, entries forced to the disk."""
+    """Make a folder and what is missing above it, entries forced to the disk; what is made is private."""
     if not path.is_dir():
         make_folder(path.parent)
-        path.mkdir(exist_ok=True)
+        path.mkdir(mode=folder_mode(), exist_ok=True)
+        narrow(path)
         sync(path.parent)
 
 

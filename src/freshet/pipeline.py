@@ -59,6 +59,7 @@ from freshet.steps.sources import committed, import_sources, latest
 from freshet.steps.tuning import accepted, attempted, finetune
 from freshet.types import AsOf, CadenceDecision, Experiment, ExperimentArm
 from freshet.workspace import Record, Release, Run, Workspace
+from freshet.workspace.lease import Lease
 
 
 def run_due(
@@ -228,6 +229,7 @@ def plan(ws: Workspace, as_of: AsOf | None = None, today: datetime | None = None
 
 def approve(ws: Workspace, run_id: str, reviewer: str) -> Record:
     """A person accepts what a gate halted: a model may be used, a table is published."""
+    run_id = ws.ledger.get(run_id).id
     command = f"approve {run_id}"
     with ws.hold(command) as held:
         record = _halted(ws, run_id, "approved")
@@ -243,13 +245,14 @@ def approve(ws: Workspace, run_id: str, reviewer: str) -> Record:
             with ws.recorded(held, command, record.as_of) as run:
                 beside = record.waiting.get("beside") if record.waiting else None
                 record.release = publish(ws, run, made, **(beside or _beside(ws, made))).number
-        return _reviewed(ws, record, reviewer, "approved")
+        return _reviewed(ws, held, record, reviewer, "approved")
 
 
 def reject(ws: Workspace, run_id: str, reviewer: str) -> Record:
     """A person refuses what a gate halted; the current release keeps serving."""
-    with ws.hold(f"reject {run_id}"):
-        return _reviewed(ws, _halted(ws, run_id, "rejected"), reviewer, "rejected")
+    run_id = ws.ledger.get(run_id).id
+    with ws.hold(f"reject {run_id}") as held:
+        return _reviewed(ws, held, _halted(ws, run_id, "rejected"), reviewer, "rejected")
 
 
 def roll_back(ws: Workspace, number: int | None = None) -> Release:
@@ -500,7 +503,8 @@ def _halted(ws: Workspace, run_id: str, outcome: str) -> Record:
     return record
 
 
-def _reviewed(ws: Workspace, record: Record, reviewer: str, outcome: str) -> Record:
+def _reviewed(ws: Workspace, held: Lease, record: Record, reviewer: str, outcome: str) -> Record:
     record.outcome, record.reviewer = outcome, reviewer
-    ws.ledger.save(record)
+    with held.fenced():
+        ws.ledger.save(record)
     return record

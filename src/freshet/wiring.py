@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from freshet.backends.sequences.torch_trainer import TorchSequenceTrainer
 from freshet.backends.states.lmdb import LmdbState
 from freshet.backends.stores.local import LocalStore
 from freshet.config import Config, load
+from freshet.durable import make_folder
 from freshet.errors import ConfigError, FreshetError, MissingExtra
 from freshet.ports import State, Tuner
 from freshet.serving import Clock, Recommender, Releases, system_clock
@@ -45,7 +47,7 @@ def open_room(ws: Workspace, start: AsOf) -> Workspace:
     Nothing of it is ever published, and production never copies from it.
     """
     root = ws.root / "replay" / "rooms" / str(start)
-    root.mkdir(parents=True, exist_ok=True)
+    make_folder(root)
     return replace(ws, root=root, store=LocalStore(root), log=ws.root)
 
 
@@ -86,7 +88,7 @@ def open_state(root: Path, config: Config) -> State:
     if where.startswith(("redis://", "rediss://", "unix://")):
         return _redis(where)
     raise ConfigError(
-        f'[serving] state is {where!r}, expected "lmdb" or the URL of a Redis server',
+        f'[serving] state is {_without_secret(where)!r}, expected "lmdb" or the URL of a Redis server',
         hint='such as state = "redis://localhost:6379/0"',
     )
 
@@ -95,6 +97,11 @@ def kept_state(root: Path, config: Config) -> State | None:
     """What serving remembers, None where it was never served."""
     never = config.serving.state == "lmdb" and not (root / "state" / "data.mdb").exists()
     return None if never else open_state(root, config)
+
+
+def _without_secret(url: str) -> str:
+    """What may be shown of a URL, right or wrong: no user, no password."""
+    return re.sub(r"^(.*?:)?/*[^@]*@", r"\1//...@", url)
 
 
 def _redis(url: str) -> State:

@@ -7,17 +7,20 @@ interrupted.
 
 from __future__ import annotations
 
-import json
+import errno
 import sys
 import traceback
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any
+from uuid import uuid4
 
 import typer
 
 from freshet import __version__
+from freshet.access import guarded
 from freshet.cli import (
     deciding,
     demo,
@@ -35,9 +38,23 @@ from freshet.cli import (
     simulating,
 )
 from freshet.cli.options import Call
+from freshet.durable import write_text
 from freshet.errors import FreshetError
+from freshet.visible import json_text, visible
 
 INTERRUPTED = 130
+
+_OUTSIDE = (
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENAMETOOLONG,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.ELOOP,
+    errno.EIO,
+)  # fmt: skip
+"""What the machine refuses; no bug."""
 
 # the base of all complaints about options and arguments; typer itself doesn't export it
 _UsageError: type[Exception] = typer.BadParameter.__bases__[0]
@@ -88,6 +105,9 @@ def common(
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command and exit with its code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # what its encoding doesn't have is shown as an escape
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(run(given))
 
 
@@ -96,7 +116,8 @@ def run(arguments: Sequence[str]) -> int:
     call = Call()
     as_json = "--json" in arguments
     try:
-        code = app(list(arguments), prog_name="freshet", standalone_mode=False, obj=call)
+        with guarded():
+            code = app(list(arguments), prog_name="freshet", standalone_mode=False, obj=call)
     except FreshetError as error:
         return _tell(call, as_json, error.message, error.hint, error.exit_code, error)
     except _UsageError as error:
@@ -110,6 +131,11 @@ def run(arguments: Sequence[str]) -> int:
     except BrokenPipeError:  # the reader of our output has gone, such as `head`
         sys.stdout = None
         return 1
+    except OSError as error:
+        if error.errno not in _OUTSIDE or not error.filename:
+            return _report(call, as_json, error)
+        message = f"{error.filename}: {error.strerror}"
+        return _tell(call, as_json, message, "see to its permissions, its name, and the disk", 2, error)
     except Exception as error:  # noqa: BLE001 - the boundary: a bug, reported as one
         return _report(call, as_json, error)
     if code == INTERRUPTED:
@@ -129,8 +155,10 @@ def _tell(
             "exit_code": code,
         }
         document = {"command": call.command, "schema": 1, "error": problem}
-        typer.echo(json.dumps(document, indent=1, ensure_ascii=False))
-    typer.echo(f"error: {message}" + (f"\n  {hint}" if hint else ""), err=True)
+        typer.echo(json_text(document))
+    told = [message, hint] if hint else [message]
+    # further lines of a message are indented: none of them can pass for one of ours
+    typer.echo("error: " + visible("\n".join(told)).replace("\n", "\n  "), err=True)
     return code
 
 
@@ -138,7 +166,7 @@ def _report(call: Call, as_json: bool, error: Exception) -> int:
     """An unexpected error: its traceback goes to the screen with --debug, else into a file."""
     told = "".join(traceback.format_exception(error))
     if call.debug:
-        typer.echo(told, err=True)
+        typer.echo(visible(told), err=True)
         where = "above"
     else:
         where = str(_keep(call, told))
@@ -151,8 +179,7 @@ def _report(call: Call, as_json: bool, error: Exception) -> int:
 def _keep(call: Call, told: str) -> Path:
     root = call.workspace if call.workspace is not None and call.workspace.is_dir() else Path()
     folder = root / "runs" if (root / "freshet.toml").exists() else root
-    folder.mkdir(exist_ok=True)
-    path = folder / f"error-{datetime.now(UTC):%Y%m%dT%H%M%S}.txt"
+    path = folder / f"error-{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid4().hex[:6]}.txt"
     arguments = " ".join(sys.argv[1:])
-    path.write_text(f"freshet {__version__}: {arguments}\n\n{told}", encoding="utf-8")
+    write_text(path, f"freshet {__version__}: {arguments}\n\n{told}")
     return path

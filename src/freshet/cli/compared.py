@@ -17,33 +17,33 @@ def replay(console: Console, done: Replayed) -> None:
     """The answer, then a line for every arm."""
     found = done.found
     log = found["log"]
-    console.print(found["recommendation"]["headline"], style="bold", markup=False)
+    console.print(found["recommendation"]["headline"], style="bold")
     for line in textwrap.wrap(
         found["recommendation"]["text"].removeprefix(found["recommendation"]["headline"]), 110
     ):
-        console.print(line, markup=False)
+        console.print(line)
     console.rule(
         f"{log['n']:,} transitions of {log['users']:,} people, {log['from']} to {log['to']}", align="left"
     )
     console.print(_arms(found))
-    console.print(f"Intervals: 95 %, {log['draws']:,} resamples of users, seed {log['seed']}.", markup=False)
-    console.print(f"report: {done.page}", markup=False, soft_wrap=True)
+    console.print(f"Intervals: 95 %, {log['draws']:,} resamples of users, seed {log['seed']}.")
+    console.print(f"report: {done.page}", soft_wrap=True)
 
 
 def cadence(console: Console, found: Mapping[str, Any]) -> None:
     """The recommended schedule, a line for each, and what to write into `freshet.toml`."""
-    console.print(found["headline"], style="bold", markup=False)
+    console.print(found["headline"], style="bold")
     for line in textwrap.wrap(" ".join(found["text"][1:]), 110):
-        console.print(line, markup=False)
+        console.print(line)
     log = found["log"]
     console.rule(
         f"{log['n']:,} transitions of {log['users']:,} people, {log['from']} to {log['to']}", align="left"
     )
     console.print(_schedules(found))
-    console.print(f"Intervals: 95 %, {log['draws']:,} resamples of users, seed {log['seed']}.", markup=False)
+    console.print(f"Intervals: 95 %, {log['draws']:,} resamples of users, seed {log['seed']}.")
     console.rule("for freshet.toml", align="left")
-    console.print(found["schedule"]["toml"], markup=False, end="")
-    console.print(f"report: {found['page']}", markup=False, soft_wrap=True)
+    console.print(found["schedule"]["toml"], end="")
+    console.print(f"report: {found['page']}", soft_wrap=True)
 
 
 def _schedules(found: Mapping[str, Any]) -> Table:

@@ -32,7 +32,7 @@ def approve(
     from freshet import pipeline
 
     with opened(workspace, wait) as ws:
-        record = pipeline.approve(ws, _id(run), by or _me())
+        record = pipeline.approve(ws, run, by or _me())
         _join(ws)
     _answer("approve", record, as_json)
 
@@ -44,7 +44,7 @@ def reject(
     from freshet import pipeline
 
     with opened(workspace, wait) as ws:
-        record = pipeline.reject(ws, _id(run), by or _me())
+        record = pipeline.reject(ws, run, by or _me())
     _answer("reject", record, as_json)
 
 
@@ -84,11 +84,6 @@ def _answer(command: str, record: Record, as_json: bool) -> None:
     from freshet.cli import show
 
     answer(answers.decided(command, record), as_json, lambda console: show.decided(console, record))
-
-
-def _id(run: str) -> str:
-    """Runs are named by five digits; fewer will do."""
-    return f"{int(run):05d}" if run.isdigit() else run
 
 
 def _me() -> str:

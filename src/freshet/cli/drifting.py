@@ -63,7 +63,7 @@ def drift(
     with opened(workspace, wait) as ws:
         found = carried_out(ws, asked, moment(as_of))
     document = answers.document("drift", found)
-    answer(document, as_json, lambda console: console.print("\n".join(_told(found)), markup=False))
+    answer(document, as_json, lambda console: console.print("\n".join(_told(found))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,6 @@ def carried_out(ws: Workspace, asked: Asked, as_of: AsOf | None) -> dict[str, An
     )
     found["answer"] = said(found["drift"], log)
     folder = ws.root / "drift"
-    folder.mkdir(exist_ok=True)
     write_json(folder / "drift.json", found)
     _write_parquet(found["drift"], folder / "drift.parquet")
     return {**found, "page": write_drift(found, folder / "drift.html")}
@@ -171,6 +170,8 @@ def _write_parquet(found: dict[str, Any], path: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    from freshet.durable import written
+
     figures = ("jaccard", "null", "low", "high", "z", "p", "n")
     rows = [
         {
@@ -187,7 +188,8 @@ def _write_parquet(found: dict[str, Any], path: Path) -> None:
     schema = pa.schema(
         [(key, pa.string()) for key in text] + [(key, pa.float64()) for key in number] + [("n", pa.int64())]
     )
-    pq.write_table(pa.Table.from_pylist(rows, schema), path)
+    with written(path) as draft:
+        pq.write_table(pa.Table.from_pylist(rows, schema), draft)
 
 
 def _told(found: dict[str, Any]) -> list[str]:

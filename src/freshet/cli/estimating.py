@@ -151,10 +151,9 @@ def _show(console: Console, found: Found) -> None:
         console.print(
             "note: [serving] rules depend on attributes of requests, which are not logged: "
             "answered again as if there were none",
-            markup=False,
         )
     for one in found.policies:
-        console.print(f"{one.target.serves}", style="bold", markup=False)
+        console.print(f"{one.target.serves}", style="bold")
         _show_policy(console, one)
 
 
@@ -165,7 +164,6 @@ def _show_reproduced(console: Console, arm: Reproduced) -> None:
         f"{warning}{name} ({arm.strategy}): of {arm.rows:,} propensities {arm.near:.1%} "
         f"come out again within 10 %, {arm.exact:.1%} within 1 %; {arm.apart:.1%} of the choices are others",
         style="bold" if arm.poor else None,
-        markup=False,
     )
 
 
@@ -175,14 +173,14 @@ def _show_policy(console: Console, one: Estimated) -> None:
             f"  judged by {one.rows:,} first places; {one.earlier:,} before its release are left out"
         )
     if one.refused:
-        console.print(f"  refused: {one.refused}", markup=False)
+        console.print(f"  refused: {one.refused}")
     if not one.results:
         return
     if not one.refused:
         for method, result in one.results.items():
-            console.print(f"  {method.replace('_', ' '):16} {_line(result)}", markup=False)
+            console.print(f"  {method.replace('_', ' '):16} {_line(result)}")
         if one.caution:
-            console.print(f"  unreliable, a screen only: {one.caution}", style="bold", markup=False)
+            console.print(f"  unreliable, a screen only: {one.caution}", style="bold")
     robust = one.results["doubly_robust"]
     support = robust.support
     console.print(
@@ -190,7 +188,7 @@ def _show_policy(console: Console, one: Estimated) -> None:
         f"weight being {support.largest:.1f}; {support.covered.value:.0%} of its choices could be logged"
     )
     if robust.note and not one.refused:
-        console.print(f"  {robust.note}", markup=False)
+        console.print(f"  {robust.note}")
 
 
 def _line(found: OffPolicy) -> str:

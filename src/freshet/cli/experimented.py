@@ -59,7 +59,7 @@ def _show_report(console: Console, found: dict[str, Any]) -> None:
     from freshet.report.experimented.answer import alarms, detectable, p_value, reading, signed, span
     from freshet.report.words import number
 
-    console.print("\n".join([found["answer"][0], *alarms(found)]), markup=False)
+    console.print("\n".join([found["answer"][0], *alarms(found)]))
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))  # fits into 120 columns
     for name in (
         "metric",
@@ -88,7 +88,7 @@ def _show_report(console: Console, found: dict[str, Any]) -> None:
             verdict,
         )
     console.print(table)
-    console.print("\n".join([*reading(found), f"wrote {found['page']}"]), markup=False)
+    console.print("\n".join([*reading(found), f"wrote {found['page']}"]))
 
 
 def _bare(told: str) -> str:
@@ -114,7 +114,7 @@ def reported(
     compared = compare(measured, effect, adjusted=adjusted, resamples=resamples)
     found: dict[str, Any] = answers.plain(facts(ws, measured, compared))
     found["answer"] = said(found)
-    page = write_experiment(found, out or ws.root / "experiments" / name / "report.html")
+    page = write_experiment(found, out or ws.root / "experiments" / name / "report.html", private=out is None)
     return {**found, "page": page}
 
 
@@ -134,7 +134,7 @@ def check(
         guardrails = [one.metric for one in ws.config.experiments.guardrails]
     content = asdict(found) | {"guardrails": guardrails}
     document = answers.document("experiment", content)
-    answer(document, as_json, lambda console: console.print("\n".join(_checked(document)), markup=False))
+    answer(document, as_json, lambda console: console.print("\n".join(_checked(document))))
 
 
 def _checked(document: dict[str, Any]) -> list[str]:

@@ -177,8 +177,6 @@ def _show(console: Console, found: list[Experiment]) -> None:
         console.print("there are no experiments")
     for one in found:
         state = "runs" if one.running else f"stopped: {one.reason}"
-        console.print(
-            f"{one.name}  since {_day(one.start)}  {one.traffic:.0%} of users  {state}", markup=False
-        )
+        console.print(f"{one.name}  since {_day(one.start)}  {one.traffic:.0%} of users  {state}")
         for arm in one.arms:
-            console.print(f"  {arm.name:12} {arm.share:6.1%}  {arm.serves}", markup=False)
+            console.print(f"  {arm.name:12} {arm.share:6.1%}  {arm.serves}")

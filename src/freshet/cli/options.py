@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -14,7 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from freshet import names
 from freshet.errors import ConfigError
+from freshet.visible import json_text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -116,7 +117,7 @@ def days(text: str | None) -> int | None:
     """
     if text is None:
         return None
-    length = re.fullmatch(r"(\d+)([dw]?)", text.strip())
+    length = re.fullmatch(r"([0-9]{1,6})([dw]?)", text.strip())
     if not length or int(length[1]) < 1:
         raise ConfigError(f"'{text}' is no number of days", hint="write it as 2d, or 2w for weeks")
     return int(length[1]) * (7 if length[2] == "w" else 1)
@@ -128,17 +129,19 @@ def number(text: str) -> int:
     Raises:
         ConfigError: it is not a number.
     """
-    if not text.removeprefix("#").isdigit():
-        raise ConfigError(f"'{text}' is not the number of a release", hint="releases are numbered 1, 2, ...")
-    return int(text.removeprefix("#"))
+    found = names.number(text.removeprefix("#"))
+    if found is None:
+        raise ConfigError(
+            f"{names.shortened(text)} is not the number of a release", hint="releases are numbered 1, 2, ..."
+        )
+    return found
 
 
 def answer(document: dict[str, Any], as_json: bool, show: Callable[[Console], None]) -> None:
     """Give a command's result: the document for programs, or what `show` draws for people."""
     if as_json:
-        json.dump(document, sys.stdout, indent=1, ensure_ascii=False, allow_nan=False)
-        sys.stdout.write("\n")
+        sys.stdout.write(json_text(document) + "\n")
         return
-    from rich.console import Console
+    from freshet.cli.screen import Plain
 
-    show(Console(highlight=False, width=None if sys.stdout.isatty() else WIDE))
+    show(Plain(width=None if sys.stdout.isatty() else WIDE))

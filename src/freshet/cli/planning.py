@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from freshet import names
 from freshet.cli import answers
 from freshet.cli.options import HERE, AsJson, Here, answer, opened, with_events
 from freshet.errors import ConfigError
@@ -52,7 +53,7 @@ def power(
     answer(
         answers.document("experiment", found),
         as_json,
-        lambda console: console.print("\n".join(found["answer"]), markup=False),
+        lambda console: console.print("\n".join(found["answer"])),
     )
 
 
@@ -152,6 +153,6 @@ def daily(text: str | None) -> float | None:
     if text is None:
         return None
     number = text.strip().lower().removesuffix("/day").replace(",", "").replace("_", "").strip()
-    if not number.isdigit() or not int(number):
+    if not names.number(number):
         raise ConfigError(f"--traffic '{text}' is no number of users a day", hint="write it as 200000/day")
     return float(number)

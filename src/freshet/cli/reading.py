@@ -67,7 +67,7 @@ def history(
             lines = inspect.history(ws)
             answer(answers.history(lines), as_json, lambda console: show.history(console, lines))
             return
-        record = ws.ledger.get(f"{int(run):05d}" if run.isdigit() else run)
+        record = ws.ledger.get(run)
         outcome = inspect.outcome(ws, record)
     answer(answers.one_run(record, outcome), as_json, lambda console: show.run(console, record, outcome))
 

@@ -102,7 +102,6 @@ def carried_out(ws: Workspace, asked: Asked, margin: float) -> dict[str, Any]:
         margin=margin,
     )
     document: dict[str, Any] = answers.plain({**found, "frames": frames})
-    folder.mkdir(exist_ok=True)
     write_json(folder / "cadence.json", document)
     _write_parquet(document["schedules"], folder / "cadence.parquet")
     return {**document, "page": write_schedule(document, folder / "cadence.html")}

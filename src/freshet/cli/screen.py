@@ -1,14 +1,20 @@
-"""Progress on stderr: a bar with the time left for work over a second; plain lines without a terminal."""
+"""What people see: consoles on which text of others does nothing, and progress.
+
+Progress goes to stderr: a bar with the time left for work over a second; plain lines without a terminal.
+"""
 
 from __future__ import annotations
 
 from time import monotonic
 from types import TracebackType
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 from freshet.ports import Progress as Callback
+from freshet.visible import visible
 
 SHOWN_AFTER = 1.0
 """Seconds of work that go by unseen."""
@@ -16,13 +22,32 @@ LINE_EVERY = 10.0
 """Seconds between two lines where there is no terminal."""
 
 
+class Plain(Console):
+    """A console that takes text as it is: no markup, no emoji codes, no highlights, nothing that acts on it.
+
+    Titles, names and ids of others are among what is printed; see `freshet.visible`.
+    """
+
+    def __init__(self, *, stderr: bool = False, width: int | None = None) -> None:
+        super().__init__(stderr=stderr, width=width, markup=False, emoji=False, highlight=False)
+
+    def render_str(self, text: str, **look: Any) -> Text:
+        """Every string that is printed, also in tables, comes by here."""
+        return super().render_str(visible(text), **look)
+
+
+def styled(text: str, style: str) -> Text:
+    """Text of others in a style, for a cell of a table."""
+    return Text(visible(text, lines=False), style=style)
+
+
 class Screen:
     """A reporter for `freshet.workspace`; use it as a context manager, so that bars vanish at the end."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console(stderr=True, highlight=False)
+        self.console = console or Plain(stderr=True)
         self._bars = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
@@ -45,10 +70,11 @@ class Screen:
 
     def say(self, text: str) -> None:
         """A line, above the bars."""
-        self.console.print(text, markup=False, soft_wrap=True)
+        self.console.print(text, soft_wrap=True)
 
     def progress(self, name: str) -> Callback:
         """Show work once it takes over a second."""
+        name = visible(name, lines=False)
         return _Bar(self, name) if self.console.is_terminal else _Lines(self, name)
 
     def draw(self, name: str, task: TaskID | None, done: int, total: int) -> TaskID | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -14,6 +13,7 @@ import typer
 from freshet.cli import answers
 from freshet.cli.options import HERE, AsJson, Here, answer
 from freshet.errors import MissingExtra
+from freshet.visible import json_text, visible
 
 if TYPE_CHECKING:
     from freshet.service.keys import Key
@@ -83,10 +83,12 @@ def serve(
 def _announce(found: dict[str, Any], as_json: bool) -> None:
     """Say that requests are answered now; one line, since it is not the end of the command."""
     if as_json:
-        sys.stdout.write(json.dumps(answers.document("serve", found)) + "\n")
+        sys.stdout.write(json_text(answers.document("serve", found), None) + "\n")
     else:
         who = "with API keys" if found["keys"] else "without API keys"
-        typer.echo(f"release {found['release']} serves at {found['url']} ({who}); see {found['url']}/docs")
+        typer.echo(
+            visible(f"release {found['release']} serves at {found['url']} ({who}); see {found['url']}/docs")
+        )
     sys.stdout.flush()
 
 
@@ -99,13 +101,13 @@ def add_key(
     as_json: AsJson = False,
 ) -> None:
     """Make an API key and show it, this once: only a salted hash is kept."""
-    from freshet.service.keys import load_keys, make_key, save_keys
+    from freshet.service.keys import change_keys, make_key
 
     _settled(workspace)
     key, text = make_key(scope.value, name, f"{datetime.now(UTC):%Y-%m-%d}")
-    save_keys(workspace, {**load_keys(workspace), key.id: key})
+    change_keys(workspace, lambda known: {**known, key.id: key})
     document = answers.document("keys", {"added": {**_told(key), "key": text}})
-    answer(document, as_json, lambda console: console.print(text, soft_wrap=True, markup=False))
+    answer(document, as_json, lambda console: console.print(text, soft_wrap=True))
 
 
 def list_keys(workspace: Here = HERE, as_json: AsJson = False) -> None:
@@ -119,7 +121,7 @@ def list_keys(workspace: Here = HERE, as_json: AsJson = False) -> None:
     answer(
         document,
         as_json,
-        lambda console: console.print("\n".join(lines) or "there are no keys", markup=False),
+        lambda console: console.print("\n".join(lines) or "there are no keys"),
     )
 
 
@@ -129,12 +131,12 @@ def revoke_key(
     as_json: AsJson = False,
 ) -> None:
     """Forget an API key; servers refuse it within a second or two."""
-    from freshet.service.keys import load_keys, revoke, save_keys
+    from freshet.service.keys import change_keys, revoke
 
     _settled(workspace)
-    save_keys(workspace, revoke(load_keys(workspace), identity))
+    change_keys(workspace, lambda known: revoke(known, identity))
     document = answers.document("keys", {"revoked": identity})
-    answer(document, as_json, lambda console: console.print(f"key {identity} is revoked", markup=False))
+    answer(document, as_json, lambda console: console.print(f"key {identity} is revoked"))
 
 
 def _told(key: Key) -> dict[str, str]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from freshet import names
 from freshet.config import Config, Events, parse
 from freshet.durable import write_text
 from freshet.errors import ConfigError
@@ -38,9 +39,10 @@ def write(root: Path, chosen: Chosen, force: bool = False) -> Path:
     config = parse(text, "the chosen options")
     parse_rule(config.events.positive)
     _found(root, config.events)
-    if path.exists() and not force:
-        raise ConfigError(f"{path} exists already", hint="edit it, or overwrite it with --force")
-    write_text(path, text)
+    try:
+        write_text(path, text, exclusive=not force)
+    except FileExistsError:
+        raise ConfigError(f"{path} exists already", hint="edit it, or overwrite it with --force") from None
     return path
 
 
@@ -87,9 +89,10 @@ def novelty(text: str) -> int | str:
     """
     if text == "ever":
         return text
-    if not text.isdigit():
-        raise ConfigError(f"--novelty-days '{text}' is neither a number of days nor 'ever'")
-    return int(text)
+    days = names.number(text)
+    if days is None:
+        raise ConfigError(f"--novelty-days {names.shortened(text)} is neither a number of days nor 'ever'")
+    return days
 
 
 def from_workspace(file: Path, root: Path) -> str:

@@ -93,8 +93,8 @@ def init(
     path = settings.write(folder, chosen, force)
 
     def show(console: Console) -> None:
-        console.print(f"wrote {path}", markup=False, soft_wrap=True)
-        console.print(f"next: freshet run -w {folder}", markup=False, soft_wrap=True)
+        console.print(f"wrote {path}", soft_wrap=True)
+        console.print(f"next: freshet run -w {folder}", soft_wrap=True)
 
     answer(answers.initialised(folder, path, chosen), as_json, show)
 

@@ -7,15 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
+from freshet.cli.screen import styled
 from freshet.doctor import Result
 from freshet.events import ImportReport
 from freshet.inspect import Diff, Drives, Explanation, Listing, RunLine, Status
 from freshet.inspect.opened import Named
 from freshet.steps.collecting import Collected
 from freshet.tuning import Gate, gates_of
+from freshet.visible import visible
 from freshet.workspace import Record, Release
 
 
@@ -39,7 +41,7 @@ def run(console: Console, record: Record, outcome: str) -> None:
         window = f", events of {record.window[0]} to {record.window[1]}" if record.window else ""
         _line(console, f"as of {record.as_of}{window}")
     if record.message:
-        _line(console, record.message)
+        console.print(record.message, soft_wrap=True)
     if record.reviewer:
         _line(console, f"{record.outcome} by {record.reviewer}")
     steps(console, record)
@@ -115,7 +117,7 @@ def weights(console: Console, drives: Drives) -> None:
             drive.name,
             f"{drive.weight:.2f}",
             f"{drive.low:.2f} to {drive.high:.2f}",
-            f"[dim]{drive.meaning}[/]",
+            styled(drive.meaning, "dim"),
         )
     console.print(table)
     _line(console, drives.verdict)
@@ -136,7 +138,7 @@ def imports(console: Console, reports: Sequence[ImportReport]) -> None:
     for report in reports:
         refused = ", ".join(f"{count:,} {reason}" for reason, count in report.quarantined.items())
         table.add_row(
-            escape(str(report.source)),
+            str(report.source),
             f"{report.rows_read:,}",
             f"{report.added:,}",
             f"{report.duplicates:,}",
@@ -152,11 +154,11 @@ def interests(console: Console, listed: Listing) -> None:
     for line in listed.interests:
         table.add_row(
             str(line.id),
-            escape(line.description),
+            line.description,
             f"{line.items:,}",
             f"{line.traffic:.1%}",
             f"{line.coherence:.2f}",
-            f"[dim]{escape('; '.join(line.samples[:3]))}[/]",
+            styled("; ".join(line.samples[:3]), "dim"),
         )
     console.print(table)
     quality = listed.quality
@@ -174,14 +176,14 @@ def explanation(console: Console, found: Explanation) -> None:
     if found.fallback:
         _line(console, f"answered by the row of: {_names(found.answered) or 'users without interests'}")
     if found.prompt is not None:
-        console.print(f"prompt: [cyan]{escape(found.prompt)}[/]", soft_wrap=True)
+        console.print("prompt:", styled(found.prompt, "cyan"), soft_wrap=True)
         if found.worded is not None and found.worded != found.prompt:
-            console.print(f"in words: [cyan]{escape(found.worded)}[/]", soft_wrap=True)
+            console.print("in words:", styled(found.worded, "cyan"), soft_wrap=True)
     if found.evidence:
         after = _names(found.evidence_after) or "anything"
-        table = _table(f"recently, after {escape(after)}", ">share", ">users", "in words")
+        table = _table(f"recently, after {after}", ">share", ">users", "in words")
         for line in found.evidence:
-            table.add_row(escape(line.description), f"{line.share:.1%}", f"{line.support:.0f}", line.word)
+            table.add_row(line.description, f"{line.share:.1%}", f"{line.support:.0f}", line.word)
         console.print(table)
     else:
         _line(console, "no evidence in the prompt: too few recent transitions, or it was not shown to help")
@@ -189,7 +191,7 @@ def explanation(console: Console, found: Explanation) -> None:
     for rank, one in enumerate(found.successors, start=1):
         planner = "" if one.planner is None else f"{one.planner:.1%}"
         table.add_row(
-            str(rank), str(one.id), escape(one.description), planner, f"{one.count:.1%}", f"{one.fused:.1%}"
+            str(rank), str(one.id), one.description, planner, f"{one.count:.1%}", f"{one.fused:.1%}"
         )
     console.print(table)
     if found.prompt is not None and not found.planner_fused:
@@ -256,9 +258,9 @@ def history(console: Console, lines: Sequence[RunLine]) -> None:
         inferred = "" if line.changed is None else f"{line.changed:,}"
         table.add_row(
             line.id,
-            escape(line.command),
+            line.command,
             line.as_of,
-            escape(line.outcome + (f": {line.message}" if line.message else "")),
+            line.outcome + (f": {line.message}" if line.message else ""),
             f"{line.seconds:.1f}",
             f"{line.tokens:,}",
             f"{line.money:.4f} {line.currency}",
@@ -284,13 +286,12 @@ def diff(console: Console, found: Diff) -> None:
     for row in found.most:
         before = {name.id for name in row.before}
         table.add_row(
-            escape(_names(row.context) or "anything"),
+            _names(row.context) or "anything",
             f"{row.churn:.0%}",
             f"{row.transitions:,.1f}",
-            escape("; ".join(name.description for name in row.before[:3])),
-            "; ".join(
-                escape(name.description) if name.id in before else f"[green]{escape(name.description)}[/]"
-                for name in row.after[:3]
+            "; ".join(name.description for name in row.before[:3]),
+            Text("; ").join(
+                styled(name.description, "" if name.id in before else "green") for name in row.after[:3]
             ),
         )
     console.print(table)
@@ -344,7 +345,7 @@ def examined(console: Console, result: Result, repair: bool) -> None:
         _line(console, f"{result.writing} is writing: its unfinished work was left out")
     for finding, repaired in zip(result.findings, result.repaired, strict=True):
         size = f" ({finding.bytes / 1e6:.1f} MB)" if finding.bytes else ""
-        console.print(f"{finding.what}: {finding.where}{size}", style="bold", markup=False, soft_wrap=True)
+        console.print(f"{finding.what}: {finding.where}{size}", style="bold", soft_wrap=True)
         _line(console, f"  {finding.means}")
         done = "repaired" if repaired else "NOT repaired" if repair else "--repair would"
         _line(console, f"  {done}: {finding.repair}" if finding.repair else "  can't be repaired from here")
@@ -369,4 +370,4 @@ def _table(*columns: str) -> Table:
 
 
 def _line(console: Console, text: str) -> None:
-    console.print(text, markup=False, soft_wrap=True)
+    console.print(visible(text, lines=False), soft_wrap=True)

@@ -11,6 +11,7 @@ import typer
 from freshet.cli import answers, simulated
 from freshet.cli.options import AsJson, Seed, answer, noted, opened
 from freshet.errors import ConfigError
+from freshet.names import number
 
 if TYPE_CHECKING:
     from freshet.simulator.plan import Plan
@@ -73,13 +74,13 @@ def simulate(
         answer(
             answers.document("simulate", found),
             as_json,
-            lambda console: console.print(simulated.compared(found), markup=False),
+            lambda console: console.print(simulated.compared(found)),
         )
         return
     asked = _plan(chosen, preset, days, users, arms, refreshes, seed, drift)
     found = carried_out(asked, folder, planner, max_steps)
     document = answers.document("simulate", {**found, "folder": folder})
-    answer(document, as_json, lambda console: console.print(simulated.told(found), markup=False))
+    answer(document, as_json, lambda console: console.print(simulated.told(found)))
 
 
 def _plan(
@@ -93,7 +94,7 @@ def _plan(
         raise ConfigError(f"--drift '{drift}' is none", hint=f"one of {', '.join(DRIFTS)}")
     names = tuple(name.strip() for name in arms.split(",") if name.strip())
     on = [day.strip() for day in refreshes.split(",") if day.strip()]
-    if not all(day.isdigit() and 1 <= int(day) <= days for day in on):
+    if not all(1 <= (number(day) or 0) <= days for day in on):
         raise ConfigError(
             f"--refresh-days '{refreshes}' are not days of the experiment", hint=f"such as 1,4, up to {days}"
         )

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.request import Request, urlopen
 
 from freshet.errors import MissingExtra, NotServing
+from freshet.visible import visible
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -52,13 +53,14 @@ def show(console: Console, found: Visit) -> None:
     """The recommendation, and why."""
     answer = found.answer
     done = ", ".join(found.did)
-    console.print(f"somebody engaged {done}: {' -> '.join(answer['context'])}", soft_wrap=True)
+    told = f"somebody engaged {done}: {' -> '.join(answer['context'])}"
+    console.print(visible(told, lines=False), soft_wrap=True)
     for place, offer in enumerate(answer["interests"], 1):
         console.print(f"{place}. {offer['description']}", style="bold", soft_wrap=True)
-        console.print(f"   {offer['explanation']['because']}", soft_wrap=True, markup=False)
+        console.print(f"   {offer['explanation']['because']}", soft_wrap=True)
         shown = [f"{item['title'] or item['id']} ({item['reason']})" for item in offer["items"]]
         if shown:
-            console.print(f"   to show: {', '.join(shown)}", soft_wrap=True, markup=False)
+            console.print(visible(f"   to show: {', '.join(shown)}", lines=False), soft_wrap=True)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from freshet.workspace import Record, Workspace
 from freshet.workspace.lease import read
 from freshet.workspace.space import DRAFTS, LEASE
 
-WRITTEN_TO = ("runs", "releases", "events", "quarantine", "days", "work", "impressions")
+WRITTEN_TO = ("runs", "releases", "events", "quarantine", "days", "work", "impressions", "state")
 """Folders in which files are written aside."""
 
 
@@ -38,6 +38,8 @@ def _asides(root: Path) -> list[Path]:
     found = list(root.glob(f".*{PART}"))
     for name in WRITTEN_TO:
         found += (root / name).rglob(f".*{PART}")
+    if (root / "state" / "data.mdb").exists():
+        found += (root / "state").glob(".new-*")
     return sorted(found)
 
 

@@ -13,8 +13,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from freshet.access import narrow
 from freshet.checksums import remembered
-from freshet.durable import sync_all
+from freshet.durable import make_folder, sync_all
 from freshet.errors import ArtifactError
 from freshet.events.columnar import COMPRESSION, Checksum, checksum_of
 
@@ -39,7 +40,7 @@ class DayFile:
         Raises:
             ArtifactError: the file is missing, or was cut off.
         """
-        size = self.path.stat().st_size if self.path.exists() else -1
+        size = self.path.stat().st_size if self.path.is_file() else -1
         if size != self.size:
             raise self._damaged("missing" if size < 0 else f"{size:,} bytes long, not {self.size:,}")
 
@@ -112,7 +113,8 @@ def _write_day(
         aside.unlink()  # a snapshot may name the one that is there, by its very length
         return kept
     size = aside.stat().st_size
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
+    narrow(aside)
     aside.replace(path)  # over one that is there already, which is damaged
     return DayFile(day, path, rows, checksum, size)
 

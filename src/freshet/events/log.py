@@ -19,6 +19,7 @@ from uuid import uuid4
 import duckdb
 
 from freshet import config
+from freshet.durable import make_folder
 from freshet.events import merging, quarantine, sql
 from freshet.events.days import write_days
 from freshet.events.formats import event_files
@@ -96,7 +97,7 @@ class EventLog:
         rule, further = parse(settings.positive), frozenset(keep)
         files = event_files(source)
         scratch = self.root / ".drafts" / f"import-{uuid4().hex[:8]}"
-        scratch.mkdir(parents=True)
+        make_folder(scratch)
         try:
             with sql.connect(scratch, self.memory_limit) as connection:
                 staged = []

@@ -15,6 +15,9 @@ from freshet.events.reading import rejects
 REASON, ROW, RAW = "freshet reason", "freshet number", "freshet raw"
 """Columns of a draft: why a row can't be used (NULL if it can), its number, and its content as JSON."""
 
+_LONGEST = 180
+"""Bytes of a source's name in that of its quarantine; file systems allow 255 in all."""
+
 UNREADABLE_ROW = "unreadable row"
 
 
@@ -35,7 +38,7 @@ def keep(connection: duckdb.DuckDBPyConnection, draft: Path, source: Path, into:
     ).to_arrow_table()
     if table.num_rows == 0:
         return None
-    name = re.sub(r"[^\w.-]+", "_", source.name)
+    name = re.sub(r"[^\w.-]+", "_", source.name).encode()[-_LONGEST:].decode(errors="ignore")
     path = into / f"{name}-{checksum(table)}.parquet"
     write_parquet(table, path)
     return path

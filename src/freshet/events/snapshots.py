@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+from freshet import names
 from freshet.checksums import check_format
 from freshet.durable import read_json, write_text
 from freshet.errors import ArtifactError, Busy
@@ -51,7 +52,13 @@ class Snapshot:
 
     @property
     def scan(self) -> str:
-        """All day files as a table function, for `SELECT ... FROM {scan}` in DuckDB; there must be a day."""
+        """All day files as a table function, for `SELECT ... FROM {scan}` in DuckDB; there must be a day.
+
+        Raises:
+            ArtifactError: a file is missing or was cut off; only `DayFile.verify` finds other damage.
+        """
+        for day in self.days:
+            day.check()
         return sql.parquet([day.path for day in self.days])
 
 
@@ -67,7 +74,8 @@ def latest(root: Path) -> tuple[int, Snapshot]:
 
 def listed(root: Path) -> list[int]:
     """Numbers of all snapshots, oldest first."""
-    return sorted(int(path.stem) for path in _folder(root).glob("*.json") if path.stem.isdigit())
+    found = (names.number(path.stem) for path in _folder(root).glob("*.json"))
+    return sorted(number for number in found if number is not None)
 
 
 def read(root: Path, number: int) -> Snapshot:
@@ -83,7 +91,7 @@ def read(root: Path, number: int) -> Snapshot:
         found = Snapshot.of(
             DayFile(
                 date.fromisoformat(day),
-                day_path(root, date.fromisoformat(day), checksum),
+                day_path(root, date.fromisoformat(day), names.checked(checksum, "checksum of a day")),
                 rows,
                 checksum,
                 size,

@@ -11,7 +11,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.durable import written
+from freshet.durable import make_folder, written
 from freshet.errors import PlannerError
 from freshet.inference.plan import Plan
 from freshet.ports import Planner, Progress, silent
@@ -78,7 +78,7 @@ def run(
         ),
         len(changed),
     )
-    work.mkdir(parents=True, exist_ok=True)
+    make_folder(work)
     for start in range(0, len(changed), chunk):
         index = changed[start : start + chunk]
         name = hashlib.blake2b(plan.fingerprints[index].tobytes(), digest_size=12).hexdigest()

@@ -11,6 +11,7 @@ import numpy as np
 from freshet import inference
 from freshet.errors import ConfigError
 from freshet.inspect.opened import Named, Opened, artifact, open_release
+from freshet.names import number
 from freshet.prompts import names, render, strength
 from freshet.table import Row
 from freshet.types import Context, ContextEvidence, Interests, PlannerRows, pack_contexts
@@ -137,8 +138,8 @@ def find(interests: Interests, name: str) -> int:
     Raises:
         ConfigError: none or several fit.
     """
-    if name.strip().isdigit():
-        places = np.flatnonzero(interests.ids == int(name))
+    if (wanted_id := number(name.strip())) is not None:
+        places = np.flatnonzero(interests.ids == wanted_id)
         if len(places):
             return int(places[0])
     wanted = _words(name)

@@ -167,7 +167,7 @@ ARMS = {
 }
 """Every arm by name; `hybrid@14d` is `hybrid` refreshed every 14 days."""
 
-_OWN_CADENCE = re.compile(r"(hybrid|retrieval|counts|hybrid-live|counts-live)@(\d+)d")
+_OWN_CADENCE = re.compile(r"(hybrid|retrieval|counts|hybrid-live|counts-live)@([0-9]{1,4})d")
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,6 @@ class Results:
 
     def write(self, folder: Path) -> None:
         """`judged.parquet`, `states.parquet` and `costs.parquet`."""
-        folder.mkdir(parents=True, exist_ok=True)
         for name in NAMES:
             with written(folder / f"{name}.parquet") as draft:
                 pq.write_table(getattr(self, name), draft)

@@ -12,6 +12,8 @@ import altair as alt
 import vl_convert
 from markupsafe import Markup, escape
 
+from freshet.visible import visible
+
 ACCENT, INK, MUTED, FAINT = "var(--accent)", "var(--ink)", "var(--muted)", "var(--faint)"
 """CSS variables pass through to the SVG, so that a chart follows light and dark mode."""
 
@@ -32,15 +34,28 @@ def render(chart: alt.TopLevelMixin, label: str) -> Markup:
     Args:
         label: what the chart shows and says, for those who can't see it.
     """
-    drawn = vl_convert.vegalite_to_svg(json.dumps(_in_utc(_themed(chart).to_dict())))
+    drawn = vl_convert.vegalite_to_svg(_told(_in_utc(_themed(chart).to_dict())))
     drawn = _own_ids(drawn)
     width = re.search(r'<svg[^>]* width="([\d.]+)"', drawn)
     size = f"max-width:{width.group(1)}px" if width else ""
     drawn = re.sub(r'(<svg[^>]*?) width="[\d.]+" height="[\d.]+"', r"\1", drawn, count=1)
     # said once on the element; the renderer's own roles would be read out mark by mark
     drawn = re.sub(r' (role|aria-[a-z]+)="[^"]*"', "", drawn)
-    head = f'<svg role="img" aria-label="{escape(label)}" style="{size}"'
+    head = f'<svg role="img" aria-label="{escape(visible(label))}" style="{size}"'
     return Markup(drawn.replace("<svg", head, 1))
+
+
+def _told(chart: Any) -> str:
+    """The chart as JSON, whose texts are what people see."""
+
+    def shown(part: Any) -> Any:
+        if isinstance(part, str):
+            return visible(part)
+        if isinstance(part, dict):
+            return {shown(key): shown(value) for key, value in part.items()}
+        return [shown(one) for one in part] if isinstance(part, list) else part
+
+    return json.dumps(shown(chart))
 
 
 def room(labels: Sequence[str]) -> int:

@@ -80,6 +80,8 @@ def _distinct(known: Snapshot) -> tuple[int, int]:
     """Distinct users and items of the log."""
     if not known.days:
         return 0, 0
+    for day in known.days:
+        day.verify()
     with duckdb.connect() as connection:
         found = connection.execute(
             f'SELECT count(DISTINCT "user"), count(DISTINCT item) FROM {known.scan}'

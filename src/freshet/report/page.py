@@ -21,6 +21,7 @@ from freshet.report import (
     words,
 )
 from freshet.report.subject import Subject
+from freshet.visible import visible
 from freshet.workspace import Workspace
 
 _HERE = Path(__file__).parent
@@ -31,13 +32,15 @@ def write_report(ws: Workspace, into: Path) -> Path:
     """Write the page about a workspace; equal workspaces give equal bytes.
 
     Args:
-        into: the file to write, or a folder that receives `report.html`.
+        into: the file to write, or a folder that receives `report.html`. Outside of the workspace the umask
+            says who may read it.
 
     Returns:
         The file written. It needs no network, no scripts and no other file.
     """
     path = into / "report.html" if into.is_dir() else into
-    write_text(path, render(Subject.of(ws)))
+    inside = path.resolve().is_relative_to(ws.root.resolve())
+    write_text(path, render(Subject.of(ws)), private=inside)
     return path
 
 
@@ -59,11 +62,17 @@ def render(subject: Subject) -> str:
     )
 
 
+def _shown(value: object) -> object:
+    """What a template writes; text of others does nothing there but being read."""
+    return visible(value) if type(value) is str else value
+
+
 def templates(*folders: Path) -> jinja2.Environment:
     """Templates of these folders and the page's own, with what formats numbers."""
     found = jinja2.Environment(
         loader=jinja2.FileSystemLoader([*folders, _HERE]),
         autoescape=True,
+        finalize=_shown,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

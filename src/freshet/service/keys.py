@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hmac
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from pathlib import Path
 from secrets import token_bytes, token_hex, token_urlsafe
 
-from freshet.durable import read_json, written
+from freshet.durable import alone, read_json, write_text
 from freshet.errors import ArtifactError, ConfigError
 
 FILE = "keys.json"
@@ -79,11 +79,15 @@ def load_keys(root: Path) -> dict[str, Key]:
 
 
 def save_keys(root: Path, keys: Mapping[str, Key]) -> None:
-    """Replace the keys of a workspace; the file is its owner's alone from the first byte."""
-    with written(root / FILE) as aside:
-        aside.touch(mode=0o600)
-        content = {"keys": [asdict(key) for key in keys.values()]}
-        aside.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    """Replace the keys of a workspace."""
+    content = {"keys": [asdict(key) for key in keys.values()]}
+    write_text(root / FILE, json.dumps(content, indent=1) + "\n")
+
+
+def change_keys(root: Path, change: Callable[[dict[str, Key]], Mapping[str, Key]]) -> None:
+    """Load, change and save the keys, one process at a time; what `change` raises leaves them as they are."""
+    with alone(root):
+        save_keys(root, change(load_keys(root)))
 
 
 def revoke(keys: Mapping[str, Key], identity: str) -> dict[str, Key]:

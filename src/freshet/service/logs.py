@@ -8,6 +8,8 @@ from typing import Any, TextIO
 
 import orjson
 
+from freshet.visible import json_escaped, json_text
+
 MOST = 2000
 """Lines kept back at most."""
 
@@ -57,4 +59,8 @@ class JsonLog(logging.Handler):
 
 def _line(level: str, event: str, fields: dict[str, Any]) -> bytes:
     line = {"time": datetime.now(UTC), "level": level, "event": event, **fields}
-    return orjson.dumps(line, default=str, option=orjson.OPT_UTC_Z)
+    try:
+        told = orjson.dumps(line, default=str, option=orjson.OPT_UTC_Z)
+    except orjson.JSONEncodeError:  # half a character, which is no UTF-8
+        told = json_text({key: str(value) for key, value in line.items()}, None).encode()
+    return told if told.isascii() and b"\x7f" not in told else json_escaped(told.decode()).encode()

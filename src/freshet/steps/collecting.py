@@ -21,8 +21,9 @@ import pyarrow.parquet as pq
 
 from freshet import events
 from freshet.config import Columns, Events
-from freshet.durable import written
+from freshet.durable import make_folder, written
 from freshet.errors import ArtifactError
+from freshet.names import checked
 from freshet.ports import Journal, State
 from freshet.steps.measures import IMPRESSION
 from freshet.steps.rules import kept
@@ -112,7 +113,7 @@ def _import(ws: Workspace, state: State, now: datetime, run: Run) -> Iterator[ev
     progress, done = run.progress("collect"), 0
     for entries in _new(state, state.events, "events"):
         draft = ws.root / DRAFTS / f"collected-{uuid4().hex[:8]}.parquet"
-        draft.parent.mkdir(exist_ok=True)
+        make_folder(draft.parent)
         try:
             pq.write_table(_told(entries, settings, columns), draft)
             yield log.import_events(draft, settings, now=now, keep=columns)
@@ -248,4 +249,4 @@ def _name(state: State) -> str:
     if (name := state.notes.get("name")) is None:
         name = uuid4().hex[:8].encode()
         state.notes.put("name", name)
-    return name.decode()
+    return checked(name.decode(errors="backslashreplace"), "name of a state")

@@ -24,6 +24,7 @@ import numpy as np
 
 from freshet.config import TransitionsConfig
 from freshet.errors import ArtifactError
+from freshet.names import checked_path
 from freshet.ports import Progress, silent
 from freshet.transitions import engagements as stage
 from freshet.transitions import spill
@@ -158,7 +159,7 @@ def load_counted(folder: Path) -> Counted:
         if content["format"] != FORMAT:
             raise KeyError(f"format {FORMAT}")
         engaged, transitions = (
-            {day: Filed(*filed) for day, filed in content[part].items()}
+            {day: _filed(*filed) for day, filed in content[part].items()}
             for part in ("engagements", "transitions")
         )
         return Counted(content["sources"], engaged, transitions)
@@ -173,6 +174,10 @@ def referenced(folder: Path) -> set[str]:
     """Names, within the pool, of the files that a count needs; the others are garbage."""
     counted = load_counted(folder)
     return {filed.file for filed in [*counted.engagements.values(), *counted.transitions.values()]}
+
+
+def _filed(file: str, rows: int) -> Filed:
+    return Filed(checked_path(file, "file of counted days"), rows)
 
 
 class _Recount:

@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from freshet import names
 from freshet.durable import read_json, write_json, write_text
 from freshet.errors import ArtifactError, ConfigError
 from freshet.types import STRATEGIES, Experiment, ExperimentArm, Judging, MetricRule, Serves
@@ -55,7 +56,7 @@ class Experiments:
 
     def stopped(self, name: str) -> bool:
         """Whether an experiment was stopped, even where its files are damaged."""
-        return (self._folder / name / _STOPPED).exists()
+        return (self._folder / names.checked(name, "experiment") / _STOPPED).exists()
 
     def get(self, name: str) -> Experiment:
         """Raises ConfigError if there is no such experiment."""
@@ -77,13 +78,14 @@ class Experiments:
             )
         check(experiment)
         path = self._folder / experiment.name / _STARTED
-        if path.exists():
-            raise ConfigError(f"experiment {experiment.name!r} exists", hint="names are used once")
         told = asdict(experiment)
         for stopped in ("stop", "reason"):
             del told[stopped]
         told["arms"] = [asdict(arm) | {"serves": str(arm.serves)} for arm in experiment.arms]
-        write_json(path, told, exclusive=True)
+        try:
+            write_json(path, told, exclusive=True)
+        except FileExistsError:
+            raise ConfigError(f"experiment {experiment.name!r} exists", hint="names are used once") from None
 
     def stop(self, name: str, moment: int, reason: str) -> Experiment:
         """End one, for good.
@@ -97,7 +99,12 @@ class Experiments:
         found = self.get(name)
         if not found.running:
             raise ConfigError(f"experiment {name!r} was stopped already", hint=found.reason)
-        write_json(self._folder / name / _STOPPED, {"stop": moment, "reason": reason}, exclusive=True)
+        try:
+            write_json(self._folder / name / _STOPPED, {"stop": moment, "reason": reason}, exclusive=True)
+        except FileExistsError:
+            raise ConfigError(
+                f"experiment {name!r} was stopped already", hint="by another just now"
+            ) from None
         return replace(found, stop=moment, reason=reason)
 
     def point(self, name: str, arm: str, number: int) -> None:
@@ -117,12 +124,15 @@ class Experiments:
         path = self.pointer_path(experiment.name, arm)
         if not path.exists():
             return experiment.began
-        text = path.read_text(encoding="utf-8").strip()
-        if not text.isdecimal():
+        try:
+            number = names.number(path.read_text(encoding="utf-8").strip())
+        except (OSError, UnicodeDecodeError):
+            number = None
+        if number is None:
             raise ArtifactError(
                 f"{path} is damaged, expected the number of a release", hint="stop the experiment"
             )
-        return int(text)
+        return number
 
     def stamp(self) -> tuple[tuple[str, int], ...]:
         """Changes whenever an experiment starts, stops or gives an arm a release: cheap to look at."""
@@ -142,6 +152,8 @@ class Experiments:
                 for arm in said.pop("arms")
             )
             metrics = tuple(said.pop("metrics"))
+            if said["name"] != folder.name or not all(_NAME.fullmatch(arm.name) for arm in arms):
+                raise ValueError("its name, or that of an arm, is another")
             judging = _judging(said.pop("judging", None))  # older experiments have none
             return Experiment(arms=arms, metrics=metrics, judging=judging, **said, **ended)
         except (KeyError, TypeError, ValueError, AttributeError, ConfigError) as error:
@@ -167,7 +179,7 @@ def parse_serves(text: str) -> Serves:
     if not slash and which in STRATEGIES and which != "published":
         which, strategy = "follow", which
     strategy = strategy if slash or strategy else "published"
-    fixed = re.fullmatch(r"release:([1-9]\d*)", which)
+    fixed = re.fullmatch(r"release:([1-9][0-9]{0,8})", which)
     known = next((one for one in STRATEGIES if one == strategy), None)
     if known is None or not (fixed or which == "follow"):
         raise ConfigError(

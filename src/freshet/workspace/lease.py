@@ -14,7 +14,6 @@ Who may take a lease over, and how that is known without trusting any clock:
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import socket
@@ -31,7 +30,7 @@ from uuid import uuid4
 
 import psutil
 
-from freshet.durable import written
+from freshet.durable import alone, written
 from freshet.errors import Busy, LeaseLost
 
 SECONDS = 60.0
@@ -89,7 +88,7 @@ class Lease:
         Raises:
             LeaseLost: somebody has; the block is not entered.
         """
-        with _turn(self.path.parent):
+        with alone(self.path.parent):
             held = read(self.path)
             if held is None or held.token != self.owner.token:
                 raise LeaseLost(
@@ -134,7 +133,7 @@ def lease(
     finally:
         ended.set()
         beating.join()
-        with _turn(path.parent):
+        with alone(path.parent):
             if (now := read(path)) is not None and now.token == held.owner.token:
                 path.unlink()
 
@@ -146,7 +145,7 @@ def read(path: Path) -> Owner | None:
     """
     try:
         said = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     if not isinstance(said, dict):
         return None
@@ -168,7 +167,7 @@ def _take(path: Path, command: str, seconds: float, wait: float, say: Callable[[
     mark: tuple[str, int] | None = None
     untouched_since, told = start, ""
     while True:
-        with _turn(path.parent):
+        with alone(path.parent):
             owner = read(path)
             left_over = path.exists()
             state = "gone" if owner is None else _state(owner, path)
@@ -231,22 +230,9 @@ def _beat(held: Lease, ended: threading.Event) -> None:
 def _write(path: Path, owner: Owner) -> Owner:
     """Write a lease that knows its own inode, which a copy of it does not have."""
     with written(path) as aside:
-        aside.touch()
         owner = replace(owner, file=aside.stat().st_ino)
         aside.write_text(json.dumps(asdict(owner)), encoding="utf-8")
     return owner
-
-
-@contextmanager
-def _turn(folder: Path) -> Iterator[None]:
-    """One process at a time; the lock ends with the process that holds it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)  # gives the lock back
 
 
 @cache

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+from freshet import names
 from freshet.config import PricesConfig
 from freshet.durable import read_json, write_json
 from freshet.errors import ArtifactError
@@ -100,9 +101,17 @@ class Ledger:
         return [_record(path) for path in self.paths()]
 
     def get(self, run: str) -> Record:
-        path = self.folder / f"{run}.json"
-        if not path.exists():
-            raise ArtifactError(f"there is no run '{run}'", hint="`freshet history` lists the runs")
+        """The record of a run, whose id may be given without its leading zeros.
+
+        Raises:
+            ArtifactError: there is no such run, or its record is damaged.
+        """
+        number = names.number(run)
+        path = self.folder / f"{number or 0:05d}.json"
+        if number is None or not path.exists():
+            raise ArtifactError(
+                f"there is no run {names.shortened(run)}", hint="`freshet history` lists the runs"
+            )
         return _record(path)
 
     def trainings(self, artifact: str) -> dict[str, dict[str, int | None]]:
@@ -130,7 +139,7 @@ class Ledger:
 
     def paths(self) -> list[Path]:
         """Files of all runs, in order of their start."""
-        return sorted(path for path in self.folder.glob("*.json") if path.stem.isdigit())
+        return sorted(path for path in self.folder.glob("*.json") if names.number(path.stem) is not None)
 
 
 class Run:

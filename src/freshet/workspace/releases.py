@@ -6,8 +6,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from freshet import names
 from freshet.durable import read_json, write_json, write_text
 from freshet.errors import ArtifactError
+from freshet.types import AsOf
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,18 @@ def _same(a: Release, b: Release) -> bool:
     return replace(a, number=b.number, run=b.run) == b
 
 
+def _release(number: int, said: dict[str, Any]) -> Release:
+    """A release as its file says; raises TypeError or ValueError where it says something else."""
+    release = Release(**said)
+    texts = [value for name, value in said.items() if name not in ("number", "previous")]
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError("a name is no text")
+    if release.number != number or not isinstance(release.previous, int | None):
+        raise ValueError("its number is another")
+    AsOf.parse(release.as_of)
+    return release
+
+
 class Releases:
     """All releases of a workspace.
 
@@ -54,7 +68,8 @@ class Releases:
 
     def numbers(self) -> list[int]:
         """Numbers of all releases, oldest first."""
-        return sorted(int(path.stem) for path in self._folder.glob("*.json") if path.stem.isdigit())
+        found = (names.number(path.stem) for path in self._folder.glob("*.json"))
+        return sorted(number for number in found if number is not None)
 
     def get(self, number: int) -> Release:
         """Raises ArtifactError if there is no such release."""
@@ -63,8 +78,8 @@ class Releases:
             known = ", ".join(map(str, self.numbers())) or "none"
             raise ArtifactError(f"there is no release {number}", hint=f"releases: {known}")
         try:
-            return Release(**read_json(path))
-        except TypeError:
+            return _release(number, dict(read_json(path)))
+        except (TypeError, ValueError):
             raise ArtifactError(
                 f"{path} is no release that this Freshet can read",
                 hint="it is damaged, or was made by a newer Freshet: `freshet doctor` tells",
@@ -74,9 +89,9 @@ class Releases:
         """The number `CURRENT` names; None if it is missing or names none."""
         try:
             text = self._current.read_text(encoding="utf-8").strip()
-        except (FileNotFoundError, UnicodeDecodeError):
+        except (OSError, UnicodeDecodeError):
             return None
-        return int(text) if text.isdecimal() else None
+        return names.number(text)
 
     def current(self) -> Release | None:
         """The release that serves, or None before the first one.

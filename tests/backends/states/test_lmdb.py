@@ -120,7 +120,7 @@ try:
     state.events.read(0, 1000000)
     state.record([fact(9999999)])
 except StateError as error:
-    assert "damaged" in error.message and "move the folder aside" in error.hint, error
+    assert "damaged" in error.message and "doctor --repair" in error.hint, error
     sys.exit(2)
 """
 

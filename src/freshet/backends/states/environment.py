@@ -1,4 +1,4 @@
-"""LMDB environments: one per folder and process, whoever opens it; errors in Freshet's words.
+"""LMDB environments: one per folder and process, whoever opens it.
 
 A file may be opened once per process only (its locks are the process's), and its map may grow only while no
 transaction of the process is open. Both are kept here.
@@ -7,21 +7,23 @@ transaction of the process is open. Both are kept here.
 from __future__ import annotations
 
 import os
-import shutil
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import lmdb
 
+from freshet.access import narrow
+from freshet.backends.states import pages, records
+from freshet.backends.states.opening import DATA, LOCK, damage_of, databases_of, make_file, open_file, telling
+from freshet.durable import make_folder
 from freshet.errors import StateError, StateFull
 
-NAMES = ("users", "events", "identities", "impressions", "notes", "positions")
-_READERS = 1024
-_LITTLE = 1 << 20
-_DAMAGE = lmdb.CorruptedError, lmdb.InvalidError, lmdb.PageNotFoundError, lmdb.VersionMismatchError
+_SHOWN = 3
+"""Damaged records that an error names."""
+_GROWTHS = 3
 _SPARE = 16 << 20
 """Bytes by which the map grows so that a full one can be trimmed: even forgetting writes pages first."""
 
@@ -63,20 +65,77 @@ class Gate:
 
 
 class Environment:
-    """The databases of one folder; `share` opens it."""
+    """The databases of one folder; `share` opens it.
 
-    def __init__(self, folder: Path, size: int) -> None:
+    Args:
+        lenient: open it although records are damaged, for who looks for them.
+    """
+
+    def __init__(self, folder: Path, size: int, *, lenient: bool = False) -> None:
         self.folder = folder
         self.openers = 0
         self._gate = Gate()
         with telling(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-            self._env = lmdb.open(
-                str(folder), map_size=size, max_dbs=len(NAMES), max_readers=_READERS, readahead=False
-            )
+            make_folder(folder)
+            if (folder / DATA).exists():
+                pages.examine(folder / DATA)  # before LMDB does: it ends the process where pages are damaged
+            else:
+                make_file(folder, size)
+            self._env = open_file(folder, size)
+            narrow(folder / LOCK)
             self._env.reader_check()  # forgets readers that were killed: they would keep old pages
             self._lengthen()
-            self.databases = {name: self._env.open_db(name.encode()) for name in NAMES}
+            self.databases = databases_of(self._env)
+        try:
+            self._judge(lenient)
+        except BaseException:
+            self._env.close()
+            raise
+
+    def get(self, transaction: lmdb.Transaction, name: str, key: bytes) -> bytes | None:
+        """The value of a record, None where there is none."""
+        return records.get(transaction, self.databases, name, key)
+
+    def put(self, transaction: lmdb.Transaction, name: str, key: bytes, value: bytes) -> None:
+        """Store a record in the place of the one that is there."""
+        records.put(transaction, self.databases, name, key, value)
+
+    def _judge(self, lenient: bool) -> None:
+        """Bring an older file to today's format, and look at every record; raises StateError."""
+        found = self._format()
+        if found not in (b"1", records.FORMAT):
+            raise StateError(
+                f"the state {self.folder} was written by a newer Freshet", hint="update this Freshet"
+            )
+        if found != records.FORMAT:
+            self._upgrade()
+        if not lenient and (wrong := self.damaged(_SHOWN + 1)):
+            more = " and more" if len(wrong) > _SHOWN else ""
+            raise damage_of(self.folder, f"{'; '.join(wrong[:_SHOWN])}{more}")
+
+    def _format(self) -> bytes:
+        with self.transaction() as transaction:
+            return records.format_of(transaction, self.databases)
+
+    def damaged(self, most: int) -> list[str]:
+        """What is wrong with the records, as far as so many findings."""
+        with self.transaction() as transaction:
+            return list(islice(records.damaged(transaction, self.databases), most))
+
+    def _upgrade(self) -> None:
+        """In one transaction; another process may be faster."""
+        for _ in range(_GROWTHS):
+            try:
+                with self.transaction(write=True) as transaction:
+                    if records.format_of(transaction, self.databases) != records.FORMAT:
+                        records.upgrade(transaction, self.databases)
+                return
+            except StateFull:
+                self.resize(max(_SPARE, self._env.info()["map_size"]))
+        raise StateFull(f"the state {self.folder} has no room for checksums", hint="free some space")
+
+    def _values(self, transaction: lmdb.Transaction, name: str, keys: Sequence[bytes]) -> list[bytes | None]:
+        return [records.get(transaction, self.databases, name, key) for key in keys]
 
     @contextmanager
     def transaction(self, write: bool = False) -> Iterator[lmdb.Transaction]:
@@ -101,13 +160,13 @@ class Environment:
         self._gate.enter()
         try:
             with self._env.begin() as begun:
-                return _values(begun, self.databases[name], keys)
-        except lmdb.Error:
+                return self._values(begun, name, keys)
+        except (lmdb.Error, records.DamagedRecord):
             pass  # told, or tried again, below
         finally:
             self._gate.leave()
         with self.transaction() as transaction:
-            return _values(transaction, self.databases[name], keys)
+            return self._values(transaction, name, keys)
 
     def _begin(self, write: bool) -> lmdb.Transaction | None:
         """None where another process has made the file larger than our map of it."""
@@ -126,7 +185,7 @@ class Environment:
 
         Pages that were never written may lie there; where a file was cut off, LMDB finds pages that are none.
         """
-        path = self.folder / "data.mdb"
+        path = self.folder / DATA
         missing = (self._env.info()["last_pgno"] + 1) * self._env.stat()["psize"] - path.stat().st_size
         if missing > 0:
             with path.open("r+b") as file:
@@ -145,11 +204,6 @@ class Environment:
             self._env.close()
 
 
-def _values(transaction: lmdb.Transaction, database: Any, keys: Sequence[bytes]) -> list[bytes | None]:
-    found = [transaction.get(key, db=database) for key in keys]
-    return [None if value is None else bytes(value) for value in found]
-
-
 _opened: dict[tuple[int, Path], Environment] = {}
 _opening = threading.Lock()
 
@@ -163,10 +217,14 @@ def share(folder: Path, size: int) -> Environment:
     Raises:
         StateError: it can't be opened.
     """
+    return _share(folder, size, lenient=False)
+
+
+def _share(folder: Path, size: int, *, lenient: bool) -> Environment:
     key = os.getpid(), folder.resolve()
     with _opening:
         if key not in _opened:
-            _opened[key] = Environment(folder, size)
+            _opened[key] = Environment(folder, size, lenient=lenient)
         _opened[key].openers += 1
         return _opened[key]
 
@@ -180,32 +238,17 @@ def release(environment: Environment) -> None:
             environment.close()
 
 
+def is_open(folder: Path) -> bool:
+    """Whether this process has it open."""
+    with _opening:
+        return (os.getpid(), folder.resolve()) in _opened
+
+
 @contextmanager
-def telling(folder: Path) -> Iterator[None]:
-    """A block in which errors of LMDB and of the disk become StateErrors that say what to do."""
+def lenient(folder: Path, size: int) -> Iterator[Environment]:
+    """A folder's environment for the block, opened although records may be damaged."""
+    opened = _share(folder, size, lenient=True)
     try:
-        yield
-    except lmdb.MapFullError:
-        raise StateFull(
-            f"the state {folder} is full",
-            hint="`freshet collect` makes room; or raise [serving] state_gb and restart what uses it",
-            retryable=True,
-        ) from None
-    except _DAMAGE as error:
-        raise StateError(
-            f"the state {folder} is damaged: {error}",
-            hint="move the folder aside and restart: histories are loaded from the event log again; events "
-            "that were not collected yet are only in the damaged file",
-        ) from None
-    except (lmdb.Error, OSError) as error:
-        why = "its disk is full" if _is_full(folder) else str(error)
-        raise StateError(
-            f"the state {folder} can't be used: {why}",
-            hint="free some space, or see to the disk; then it works again",
-            retryable=True,
-        ) from None
-
-
-def _is_full(folder: Path) -> bool:
-    """Whether so little room is left that a write may have failed for it: LMDB tells of a bad disk then."""
-    return folder.is_dir() and shutil.disk_usage(folder).free < _LITTLE
+        yield opened
+    finally:
+        release(opened)

@@ -1,7 +1,8 @@
 """State in one LMDB file: embedded, for all processes of one machine.
 
 A transaction writes pages aside, forces them to the disk, then swaps the root: whoever kills the process or
-cuts the power finds the state before or after it. Readers never wait for writers.
+cuts the power finds the state before or after it. Readers never wait for writers. What a bad disk or a hand
+has damaged is refused, when the file is opened and when a record is read.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from lmdb import Transaction
 
 from freshet.backends.states import histories as of
 from freshet.backends.states.environment import Environment, release, share
+from freshet.backends.states.records import sealed, unsealed
 from freshet.errors import StateFull
 from freshet.types import Entry, Fact, History
 
@@ -31,7 +33,7 @@ class LmdbState:
         map_gb: GiB that the file may grow to.
 
     Raises:
-        StateError: it can't be opened.
+        StateError: it can't be opened, or any of it is damaged.
     """
 
     note = ""
@@ -61,23 +63,19 @@ class LmdbState:
         for batch in _batches(histories):
             with self._file.transaction(write=True) as transaction:
                 for user, history in batch:
-                    merged = of.merge(self._history(transaction, user), history)
-                    transaction.put(user, of.encode(merged), db=self._file.databases["users"])
+                    known = self._file.get(transaction, "users", user)
+                    before = History.empty() if known is None else of.decode(known)
+                    self._file.put(transaction, "users", user, of.encode(of.merge(before, history)))
 
     def close(self) -> None:
         """Let go of the file; the last one in this process closes it."""
         release(self._file)
 
     def _engage(self, transaction: Transaction, facts: Sequence[Fact]) -> None:
-        database = self._file.databases["users"]
         by_user = sorted(facts, key=_user)  # neighbours share pages
         for user, of_user in groupby(by_user, key=_user):
-            known = transaction.get(user, db=database)
-            transaction.put(user, of.engage(None if known is None else bytes(known), of_user), db=database)
-
-    def _history(self, transaction: Transaction, user: bytes) -> History:
-        data = transaction.get(user, db=self._file.databases["users"])
-        return History.empty() if data is None else of.decode(bytes(data))
+            known = self._file.get(transaction, "users", user)
+            self._file.put(transaction, "users", user, of.engage(known, of_user))
 
 
 class LmdbJournal:
@@ -85,7 +83,7 @@ class LmdbJournal:
 
     def __init__(self, file: Environment, name: str) -> None:
         self._file = file
-        self._name = name.encode()
+        self._name = name
         self._entries = file.databases[name]
         self._identities = file.databases["identities"]
 
@@ -96,19 +94,18 @@ class LmdbJournal:
         with self._file.transaction(write=True) as transaction:
             last = self._last(transaction)
             for position, body in enumerate(bodies, last + 1):
-                transaction.put(_POSITION.pack(position), b"\0" + body, db=self._entries, append=True)
+                self._append(transaction, position, b"\0" + body)
             self._reached(transaction, last + len(bodies))
 
     def record(self, transaction: Transaction, facts: Sequence[Fact]) -> list[bool]:
         """Append facts whose identity is not there; for each whether it was new."""
         position, new = self._last(transaction), []
         for fact in facts:
-            at = _POSITION.pack(position + 1)
+            at = sealed("identities", fact.identity, _POSITION.pack(position + 1))
             is_new = transaction.put(fact.identity, at, overwrite=False, db=self._identities)
             if is_new:
                 position += 1
-                entry = bytes([len(fact.identity)]) + fact.identity + fact.body
-                transaction.put(at, entry, db=self._entries, append=True)
+                self._append(transaction, position, bytes([len(fact.identity)]) + fact.identity + fact.body)
             new.append(is_new)
         self._reached(transaction, position)
         return new
@@ -126,6 +123,10 @@ class LmdbJournal:
             self._file.resize()
             self._trim(upto)
 
+    def _append(self, transaction: Transaction, position: int, entry: bytes) -> None:
+        at = _POSITION.pack(position)
+        transaction.put(at, sealed(self._name, at, entry), db=self._entries, append=True)
+
     def _trim(self, upto: int) -> None:
         more = True
         while more:
@@ -138,7 +139,7 @@ class LmdbJournal:
         for _ in range(_TOGETHER):
             if not cursor.first() or _position(cursor.key()) > upto:
                 return False
-            entry = bytes(cursor.value())
+            entry = unsealed(self._name, cursor.key(), cursor.value())
             if entry[0]:
                 transaction.delete(entry[1 : 1 + entry[0]], db=self._identities)
             cursor.delete()
@@ -147,16 +148,17 @@ class LmdbJournal:
     def _behind(self, transaction: Transaction, after: int) -> Iterator[Entry]:
         cursor = transaction.cursor(self._entries)
         if cursor.set_range(_POSITION.pack(max(after, 0) + 1)):
-            for key, entry in cursor:
-                yield Entry(_position(key), bytes(entry[1 + entry[0] :]))
+            for key, data in cursor:
+                entry = unsealed(self._name, key, data)
+                yield Entry(_position(key), entry[1 + entry[0] :])
 
     def _last(self, transaction: Transaction) -> int:
         """The last position that was given, even if its entry is forgotten."""
-        data = transaction.get(self._name, db=self._file.databases["positions"])
+        data = self._file.get(transaction, "positions", self._name.encode())
         return 0 if data is None else _position(data)
 
     def _reached(self, transaction: Transaction, position: int) -> None:
-        transaction.put(self._name, _POSITION.pack(position), db=self._file.databases["positions"])
+        self._file.put(transaction, "positions", self._name.encode(), _POSITION.pack(position))
 
 
 class LmdbNotes:
@@ -164,18 +166,16 @@ class LmdbNotes:
 
     def __init__(self, file: Environment) -> None:
         self._file = file
-        self._notes = file.databases["notes"]
 
     def get(self, name: str) -> bytes | None:
         """The value, None where there is none."""
         with self._file.transaction() as transaction:
-            value = transaction.get(name.encode(), db=self._notes)
-            return None if value is None else bytes(value)
+            return self._file.get(transaction, "notes", name.encode())
 
     def put(self, name: str, value: bytes) -> None:
         """Replace the value in one transaction."""
         with self._file.transaction(write=True) as transaction:
-            transaction.put(name.encode(), value, db=self._notes)
+            self._file.put(transaction, "notes", name.encode(), value)
 
 
 def _position(data: bytes | memoryview) -> int:

@@ -17,6 +17,7 @@ import numpy as np
 import redis
 
 from freshet.backends.states.connection import Server
+from freshet.errors import StateError
 from freshet.types import REMEMBERED, Entry, Fact, History
 
 _TOGETHER = 200
@@ -40,11 +41,18 @@ class RedisState:
     """
 
     def __init__(self, url: str) -> None:
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+            name = f"{parts.hostname}:{parts.port or 6379}"
+        except ValueError:  # whose words may quote the password
+            raise StateError(
+                "[serving] state is no URL of a Redis server",
+                hint='such as "redis://user:password@localhost:6379/0", special characters as %40',
+            ) from None
         asked = parse_qs(parts.query)
         prefix = asked.pop("prefix", ["freshet"])[-1]
         plain = urlunsplit(parts._replace(query=urlencode(asked, doseq=True)))
-        self._server = Server(plain, f"{parts.hostname}:{parts.port or 6379}", prefix)
+        self._server = Server(plain, name, prefix)
         self.note = self._server.weakness()
         self.events = RedisJournal(self._server, "events")
         self.impressions = RedisJournal(self._server, "impressions")

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from freshet import names
 from freshet.checksums import MANIFEST, check_format, sha256
-from freshet.durable import move_folder, read_json
+from freshet.durable import make_folder, move_folder, read_json
 from freshet.errors import ArtifactError
 from freshet.ports import Artifact, Draft
 
@@ -32,7 +33,7 @@ class LocalStore:
         self.root = root
 
     def find(self, kind: str, version: str) -> Artifact | None:
-        path = self.root / kind / version
+        path = self._place(kind, version)
         if not (path / MANIFEST).exists():
             return None
         manifest = read_json(path / MANIFEST)
@@ -47,12 +48,12 @@ class LocalStore:
 
     @contextmanager
     def create(self, kind: str, version: str) -> Iterator[Draft]:
+        final = self._place(kind, version)
         draft = Draft(self.root / DRAFTS / f"{kind}-{version}-{uuid4().hex[:8]}", {})
-        draft.path.mkdir(parents=True)
+        make_folder(draft.path)
         try:
             yield draft
             write_manifest(kind, version, draft)
-            final = self.root / kind / version
             if not (final / MANIFEST).exists():
                 if final.exists():  # a folder without manifest: never valid, left by hand or by a crash
                     shutil.rmtree(final)
@@ -64,8 +65,12 @@ class LocalStore:
         folder = self.root / kind
         if not folder.exists():
             return []
-        found = [path for path in folder.iterdir() if (path / MANIFEST).exists()]
+        found = [path for path in folder.iterdir() if (path / MANIFEST).exists() and names.is_name(path.name)]
         return [path.name for path in sorted(found, key=_age)]
+
+    def _place(self, kind: str, version: str) -> Path:
+        names.checked(kind, "kind of artifact")
+        return self.root / kind / names.checked(version, "version of an artifact")
 
 
 def _age(artifact: Path) -> tuple[str, int, str]:

@@ -13,15 +13,15 @@ from freshet.report.experimented import answer, curves
 from freshet.report.page import STYLE, templates
 
 
-def write_experiment(document: Mapping[str, Any], into: Path) -> Path:
+def write_experiment(document: Mapping[str, Any], into: Path, private: bool = True) -> Path:
     """Write the page; equal documents give equal bytes.
 
     Args:
         document: what `freshet experiment report --json` says.
         into: the file to write.
+        private: as the workspace is; else the umask says who may read it.
     """
-    into.parent.mkdir(parents=True, exist_ok=True)
-    write_text(into, render(document))
+    write_text(into, render(document), private=private)
     return into
 
 
