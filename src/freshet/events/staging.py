@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import duckdb
 
@@ -12,11 +14,11 @@ from freshet import config
 from freshet.events import quarantine, sql
 from freshet.events.columns import EventColumns, event_columns
 from freshet.events.formats import SourceFile
+from freshet.events.ids import as_id, bad_id, is_missing
 from freshet.events.reading import ROW, Table, forget_rejects, open_table, refuse_lines, rejects, unreadable
 from freshet.events.rule import Rule
 from freshet.events.times import clock
 
-_FLOATS = ("FLOAT", "DOUBLE")
 _ZONELESS = "freshet zoneless"
 NOT_IN_LOG = frozenset({quarantine.REASON, quarantine.ROW, quarantine.RAW, _ZONELESS})
 """Columns of a draft that judge the row."""
@@ -57,47 +59,51 @@ def stage(
     Raises:
         InputError: the file is damaged or lacks a column.
     """
-    table = open_table(connection, file)
+    with TemporaryDirectory(dir=draft.parent) as scratch:
+        table = open_table(connection, file, Path(scratch), settings.encoding)
+        return _stage(connection, table, settings, rule, now, draft, keep)
+
+
+def _stage(
+    connection: duckdb.DuckDBPyConnection,
+    table: Table,
+    settings: config.Events,
+    rule: Rule,
+    now: datetime,
+    draft: Path,
+    keep: frozenset[str],
+) -> Staged:
     if not table.columns:
         refuse_lines(connection, table)
         table = _no_rows(table, settings.columns, rule)
     columns = event_columns(table, settings.columns, rule, keep)
     try:
         times = clock(connection, table, columns.time, settings.timezone)
-        query = _judged(table, columns, times.time, times.zoneless, now)
+        query = _judged(table, columns, times.time, times.zoneless, now, settings.missing)
         forget_rejects(connection)
         connection.execute(f"COPY ({query}) TO {sql.text(str(draft))} (FORMAT parquet)")
         rows, quarantined, zoneless = _counted(connection, draft)
     except duckdb.Error as error:
-        raise unreadable(file.path, error) from None
-    notes = [*columns.notes, *([times.note] if times.note else [])]
+        raise unreadable(table.path, error) from None
+    notes = [*table.notes, *columns.notes, *([times.note] if times.note else [])]
     if rows == 0:
-        notes.append(f"{file.path.name} holds no events")
+        notes.append(f"{table.path.name} holds no events")
     if zoneless:
-        notes.append(f"{file.path.name}: {zoneless} times carry no zone, read as {settings.timezone}")
+        notes.append(f"{table.path.name}: {zoneless} times carry no zone, read as {settings.timezone}")
     return Staged(draft, rows, quarantined, tuple(notes))
 
 
-def as_text(table: Table, column: str) -> str:
-    """A column as an id: text as it is; a whole number without `.0`, which a gap in the column adds."""
-    name = sql.name(column)
-    if table.columns[column] in _FLOATS:
-        whole = f"CAST(CAST({name} AS HUGEINT) AS VARCHAR)"
-        is_whole = f"abs({name}) < 1e18 AND {name} = trunc({name})"
-        other = f"CAST({name} AS VARCHAR)"
-        return f"CASE WHEN isnan({name}) THEN NULL WHEN {is_whole} THEN {whole} ELSE {other} END"
-    return f"CAST({name} AS VARCHAR)"
-
-
-def _judged(table: Table, columns: EventColumns, time: str, zoneless: str, now: datetime) -> str:
+def _judged(
+    table: Table, columns: EventColumns, time: str, zoneless: str, now: datetime, missing: Sequence[str]
+) -> str:
     """SQL: the canonical columns, then reason (NULL if fine), row number and raw row of what is not."""
     given = f"CAST({sql.name(columns.value)} AS VARCHAR)" if columns.value else "NULL"
     value = f"TRY_CAST({given} AS DOUBLE) + 0.0" if columns.value else "CAST(1 AS DOUBLE)"  # no -0.0
     latest = (now.astimezone(UTC) + timedelta(days=1)).replace(tzinfo=None).isoformat(sep=" ")
     parts = {
-        "id": f"nullif({as_text(table, columns.id)}, '')" if columns.id else "CAST(NULL AS VARCHAR)",
-        "user": as_text(table, columns.user),
-        "item": as_text(table, columns.item),
+        "id": _event_id(table, columns.id, missing),
+        "user": as_id(table, columns.user),
+        "item": as_id(table, columns.item),
         "time": time,
         "value": value,
         "stated time": f"CAST({sql.name(columns.time)} AS VARCHAR)",
@@ -109,10 +115,14 @@ def _judged(table: Table, columns: EventColumns, time: str, zoneless: str, now: 
         f", CAST({sql.name(source)} AS VARCHAR) AS {sql.name(name)}"
         for name, source in columns.extras.items()
     )
+    named = {"user": columns.user, "item": columns.item, **({"event": columns.id} if columns.id else {})}
+    bad_ids = " ".join(when for what, column in named.items() for when in bad_id(table, column, what))
     reason = f"""CASE
         WHEN {table.broken} THEN {sql.text(quarantine.UNREADABLE_ROW)}
-        WHEN coalesce(trim({_own("user")}), '') = '' THEN 'missing user'
-        WHEN coalesce(trim({_own("item")}), '') = '' THEN 'missing item'
+        WHEN {table.repeated} THEN {sql.text(quarantine.REPEATED_HEADER)}
+        WHEN {is_missing(_own("user"), missing)} THEN 'missing user'
+        WHEN {is_missing(_own("item"), missing)} THEN 'missing item'
+        {bad_ids}
         WHEN coalesce(trim({_own("stated time")}), '') = '' THEN 'missing time'
         WHEN {_own("time")} IS NULL THEN 'unreadable time'
         WHEN {_own("time")} < TIMESTAMP '1970-01-01' THEN 'time before 1970'
@@ -130,6 +140,14 @@ def _judged(table: Table, columns: EventColumns, time: str, zoneless: str, now: 
         CASE WHEN {_own("reason")} IS NOT NULL THEN {table.raw} END AS {sql.name(quarantine.RAW)},
         {_own("zoneless")} AND {_own("reason")} IS NULL AS {sql.name(_ZONELESS)}
         FROM ({judged})"""
+
+
+def _event_id(table: Table, column: str | None, missing: Sequence[str]) -> str:
+    """SQL: the client's id of an event; a word for none is none, or all events with it would be one."""
+    if column is None:
+        return "CAST(NULL AS VARCHAR)"
+    id_ = as_id(table, column)
+    return f"CASE WHEN NOT {is_missing(id_, missing)} THEN {id_} END"
 
 
 def _own(part: str) -> str:
