@@ -21,7 +21,12 @@ _WESTERN = "cp1252"
 _SHOWN = 40
 _FEW = 10  # as many lines may be damaged in any file, and as many in a thousand in a long one
 _PIECE = 1 << 20
-_MARKS = "’‘“”„–—…•®™©°€£«»´§¿¡ªº½¼¾×²³±·\xa0"
+_MARKS = "’‘“”„–—…•®™©°€£«»´§¿¡ªº½¼¾×²³±·\xa0\xad"
+_IN_WORDS = "’´·–—\xad"
+_STRANGE = (
+    "ðþýÿÐÞÝ"  # but for Iceland; ìù inside a word are as rare: Czech and Turkish texts, misread, have them
+)
+_RUN = 4  # so many in a row are another alphabet
 _HIGH = re.compile(r"[^\x00-\x7f]+")
 _BOMS = {
     codecs.BOM_UTF32_LE: "utf-32",
@@ -88,7 +93,8 @@ def encoding_of(path: Path, shown: Path, wanted: str) -> tuple[str | None, str]:
             f"line {number}; if that is wrong, set [events] encoding"
         )
     if found.broken <= few or found.broken < found.utf8:
-        return None, f"{shown.name}: {found.broken} lines are not UTF-8, the first is line {number}"
+        lines = "1 line is" if found.broken == 1 else f"{found.broken} lines are"
+        return None, f"{shown.name}: {lines} not UTF-8 (line {number} first)"
     raise InputError(
         f"{shown} is neither UTF-8 nor Windows-1252: line {number} holds {line.strip()[:_SHOWN]!r}",
         hint="save it as UTF-8, or set [events] encoding to its encoding, such as 'cp1251' or 'shift_jis'",
@@ -155,14 +161,17 @@ def _fitting(line: bytes) -> tuple[int, int]:
     text = line.decode(_WESTERN, "replace")
     good = some = 0
     for run in islice(_HIGH.finditer(text), 1000):
-        before = text[run.start() - 1 : run.start()]
-        after = text[run.end() : run.end() + 1]
         some += len(run.group())
-        in_word = before.isalpha() or after.isalpha()
-        if all(sign in _MARKS for sign in run.group()):
-            inside = before.isalpha() and after.isalpha()
-            good += len(run.group()) if not inside or run.group() in "’´·–" else 0
-        elif run.group().isalpha() and in_word and len(run.group()) <= 2:
-            shouts = before.islower() and not run.group().islower()  # Ž in CafŽ is Mac Roman's é
-            good += 0 if shouts else len(run.group())
+        if len(run.group()) < _RUN:
+            good += sum(_fits(text, at) for at in range(*run.span()))
     return good, some
+
+
+def _fits(text: str, at: int) -> bool:
+    sign, before, after = text[at], text[at - 1 : at], text[at + 1 : at + 2]
+    if sign in _MARKS:
+        return sign in _IN_WORDS or not (before.isalpha() and after.isalpha())
+    if sign in "ìù":
+        return not after.isalpha()
+    shouts = before.islower() and sign.isupper()  # Ž in CafŽ is Mac Roman's é
+    return sign.isalpha() and sign not in _STRANGE and not shouts

@@ -12,7 +12,7 @@ from freshet.events.snapshots import Snapshot
 
 @dataclass(frozen=True, slots=True)
 class Overlap:
-    """Events of a log, those of items in the catalogue, and the busiest item and the first one without match."""
+    """How many events a log holds, how many are of items in the catalogue, and an item of each alone."""
 
     events: int
     known: int
@@ -24,9 +24,8 @@ def overlap(log: Snapshot, items: Path) -> Overlap:
     """Compare a log that holds events with a catalogue (its Parquet file)."""
     with TemporaryDirectory() as scratch, sql.connect(Path(scratch)) as connection:
         connection.execute(f"CREATE TEMP TABLE catalogue AS SELECT item FROM {sql.parquet([items])}")
-        connection.execute(
-            f"CREATE TEMP TABLE log AS SELECT item, count(*) AS n FROM {log.scan} GROUP BY item"
-        )
+        counts = f"SELECT item, count(*) AS n FROM {log.scan} GROUP BY item"
+        connection.execute(f"CREATE TEMP TABLE log AS {counts}")
         return Overlap(
             *sql.row(
                 connection,

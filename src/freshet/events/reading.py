@@ -140,18 +140,24 @@ def _remember(connection: duckdb.DuckDBPyConnection, refused: Refused) -> None:
 
 def _with(table: Table, partitions: tuple[Partition, ...]) -> Table:
     """The table with the columns in its folders' names; a column of the file itself goes before."""
-    new = [one for one in partitions if table.find(one.name) is None]
-    if not new or not table.columns:
+    if not table.columns:
         return table
-    chosen = ", ".join(
-        f"CAST({'NULL' if one.value is None else sql.text(one.value)} AS VARCHAR) AS {sql.name(one.name)}"
+    new = [one for one in partitions if table.find(one.name) is None]
+    notes = tuple(
+        f"{table.path.name}: column {one.name!r} is read from the file, not from the name of its folder"
+        for one in partitions
+        if one not in new
+    )
+    chosen = "".join(
+        f", CAST({'NULL' if one.value is None else sql.text(one.value)} AS VARCHAR) AS {sql.name(one.name)}"
         for one in new
     )
     return replace(
         table,
-        query=f"SELECT *, {chosen} FROM ({table.query})",
+        query=f"SELECT *{chosen} FROM ({table.query})",
         columns=table.columns | {one.name: "VARCHAR" for one in new},
         partitions=frozenset(one.name for one in new),
+        notes=(*table.notes, *notes),
     )
 
 

@@ -1,8 +1,8 @@
 """CSV text put into the one form that the database reads without doubt; lines without form are set aside.
 
 A quote that is never closed would swallow the rest of its file, and one that a later quote closes by chance
-the lines between. So a record that runs over several lines is read only if it follows the rules of quoting and
-its lines don't each look like a record. Each line set aside counts as one unreadable row.
+the lines between. So a record over several lines is read only if it follows the rules of quoting and its
+lines don't each look like a record. Each line set aside counts as one unreadable row.
 """
 
 from __future__ import annotations
@@ -16,6 +16,9 @@ from pathlib import Path
 
 MAX_RECORD = 2_000_000
 """Longest record in characters; the database takes 2 MiB."""
+
+_CLEAR = 4
+"""So many lines that each look like a record are records; fewer may be one, and none of them is read."""
 
 _BROKEN = re.compile("[\udc80-\udcff]")  # bytes that are not UTF-8, as `surrogateescape` reads them
 
@@ -112,7 +115,7 @@ def _record(
         return [waiting[0]], None
     lines = [waiting[index] for index in range(reader.line_num)]  # type: ignore[attr-defined]
     if len(lines) > 1 and all(_looks_whole(line, dialect) for line in lines if line.strip()):
-        return lines, None
+        return (lines if len(lines) < _CLEAR else lines[:1]), None
     return lines, fields
 
 

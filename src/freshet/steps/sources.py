@@ -48,7 +48,7 @@ def import_sources(
 
 
 def items(ws: Workspace, run: Run) -> Artifact:
-    """The catalogue as an artifact, versioned by the item files' content; its manifest says how it came out."""
+    """The catalogue as an artifact, versioned by the item files' content; its manifest counts their rows."""
     sources = _item_sources(ws)
     settings = ws.config.events
     key = version_of(
@@ -91,9 +91,9 @@ def overlap(ws: Workspace, catalogue: Artifact) -> tuple[str, ...]:
     if 2 * found.known >= found.events:
         return ()
     return (
-        f"only {found.known:,} of the log's {found.events:,} events are of items in the catalogue: the log has "
-        f"{found.unknown_item!r}, the catalogue {found.catalogue_item!r}; check [events.columns] item and "
-        "[events.item_columns] item",
+        f"only {found.known:,} of the log's {found.events:,} events are of items in the catalogue: the log "
+        f"has {found.unknown_item!r}, the catalogue {found.catalogue_item!r}; check [events.columns] item "
+        "and [events.item_columns] item",
     )
 
 

@@ -11,7 +11,7 @@ import re
 
 BLANKS = " \t\n\r\f\v\u00a0\ufeff"
 DECIMAL = r"-?(0|[1-9][0-9]*)\.0*"
-SCIENTIFIC = r"-?[0-9]+(\.[0-9]+[eE]\+?|[eE]\+)[0-9]{1,2}"
+SCIENTIFIC = r"-?[0-9]+(\.[0-9]+[eE]\+?|[eE]\+)[0-9]{1,3}"
 """As floats are printed: a point in front of the exponent, or a plus in it."""
 
 _DECIMAL, _SCIENTIFIC = re.compile(DECIMAL), re.compile(SCIENTIFIC)
