@@ -57,7 +57,7 @@ from freshet.steps.publishing import (
     settings_of,
 )
 from freshet.steps.remembering import remember
-from freshet.steps.sources import committed, import_sources, items, latest, overlap
+from freshet.steps.sources import committed, import_sources, item_sources, items, latest, overlap
 from freshet.steps.tuning import accepted, attempted, finetune
 from freshet.types import AsOf, CadenceDecision, Experiment, ExperimentArm
 from freshet.workspace import Record, Release, Run, Workspace
@@ -128,11 +128,13 @@ class Imported:
     Attributes:
         events: of each source.
         items: the catalogue's manifest: rows, items, duplicates, quarantined, notes.
+        item_sources: where it comes from; none = there is no catalogue.
         notes: on both together.
     """
 
     events: list[ImportReport]
     items: Mapping[str, Any]
+    item_sources: list[Path]
     notes: tuple[str, ...]
 
 
@@ -146,7 +148,7 @@ def import_log(
         notes = overlap(ws, catalogue)
         for note in notes:
             run.say(f"  note: {note}")
-    return run.record, Imported(reports, catalogue.manifest, notes)
+    return run.record, Imported(reports, catalogue.manifest, item_sources(ws), notes)
 
 
 def form_interests(

@@ -93,17 +93,18 @@ def imported(record: Record, found: Imported) -> dict[str, Any]:
         {
             "run": record.id,
             "files": files,
-            "items": catalogue(found.items),
+            "items": catalogue(found),
             "notes": found.notes,
             "snapshot": snapshot,
         },
     )
 
 
-def catalogue(manifest: Mapping[str, Any]) -> dict[str, Any] | None:
+def catalogue(found: Imported) -> dict[str, Any] | None:
     """Of an import of items; None where there is no item file."""
-    keys = ("sources", "rows", "items", "duplicates", "quarantined", "without_text", "notes")
-    return {key: manifest[key] for key in keys} if manifest["sources"] else None
+    keys = ("rows", "items", "duplicates", "quarantined", "without_text", "notes")
+    counts = {key: found.items[key] for key in keys}
+    return {"sources": found.item_sources, **counts} if found.item_sources else None
 
 
 def interests(run: str | None, listed: Listing) -> dict[str, Any]:

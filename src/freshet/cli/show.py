@@ -144,7 +144,7 @@ def imports(console: Console, found: Imported) -> None:
             _refused(report.quarantined),
         )
     console.print(table)
-    told = catalogue(found.items)
+    told = catalogue(found)
     if told is not None:
         _line(
             console,

@@ -54,21 +54,21 @@ def _fit(lines: list[str], dialect: Dialect) -> tuple[bool, float, int]:
     rows = [_split(line, dialect) for line in lines]
     width = len(rows[0])
     even = sum(len(row) == width for row in rows[1:]) / max(1, len(rows) - 1)
-    liking = 0.2 * _encloses(lines, dialect) + 0.1 * (dialect.quote == '"')
-    return width > 1, round(even + liking, 2), width
+    standard = dialect.quote == '"'
+    fits = width > 1 and (standard or _encloses(lines, dialect))
+    return fits, round(even + (0 if standard else 0.1), 2), width
 
 
 def _encloses(lines: list[str], dialect: Dialect) -> bool:
-    """Whether the header or a whole column stands in this quote."""
-    head, *rows = [line.strip().split(dialect.delimiter) for line in lines]
+    """Whether in half of the lines a field starts with the quote, and it or a later one ends with it."""
 
-    def enclosed(cell: str) -> bool:
-        return len(cell) > 1 and cell[0] == cell[-1] == dialect.quote
+    def encloses(line: str) -> bool:
+        cells = [cell.strip() for cell in line.split(dialect.delimiter)]
+        starts = [index for index, cell in enumerate(cells) if cell.startswith(dialect.quote)]
+        ends = [index for index, cell in enumerate(cells) if len(cell) > 1 and cell.endswith(dialect.quote)]
+        return bool(starts and ends) and starts[0] <= ends[-1]
 
-    columns = [[row[index] for row in rows if index < len(row) and row[index]] for index in range(len(head))]
-    return all(map(enclosed, head)) or any(
-        sum(map(enclosed, column)) >= 0.9 * len(column) for column in columns if column
-    )
+    return 2 * sum(map(encloses, lines[1:] or lines)) >= len(lines[1:] or lines)
 
 
 def _split(line: str, dialect: Dialect) -> list[str]:

@@ -11,6 +11,7 @@ from typing import NoReturn
 from freshet.errors import InputError
 
 _NAMED = 5
+_WORKSPACE = "freshet.toml"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -32,9 +33,10 @@ def note(source: Path, unread: Sequence[Unread], what: str) -> tuple[str, ...]:
 
 
 def walk(source: Path) -> tuple[list[Path], list[Unread]]:
-    """Files below a folder or matching a glob (a folder that matches: those below it), and hidden ones.
+    """Files below a folder or matching a glob (of folders: those below them), and what is passed over.
 
-    Links are followed, each file and folder once.
+    Links are followed, each file and folder once. Of a workspace the files are looked at, not the folders,
+    which hold what Freshet has made.
 
     Raises:
         InputError: a folder can't be read.
@@ -45,16 +47,12 @@ def walk(source: Path) -> tuple[list[Path], list[Unread]]:
     unread: list[Unread] = []
     for top in sorted(tops):
         for path in sorted(_below(top, seen)) if top.is_dir() else [top]:
-            real = os.path.realpath(path)
-            if _hidden(path, top):
-                unread.append(Unread(path, "hidden"))
-            elif not path.is_file():
-                unread.append(Unread(path, "a link to nothing" if path.is_symlink() else "no regular file"))
-            elif real in seen:
-                unread.append(Unread(path, "a link to a file that is read"))
+            why = _passed_over(path, top, seen)
+            if why:
+                unread.append(Unread(path, why))
             else:
                 found.append(path)
-            seen.add(real)
+            seen.add(os.path.realpath(path))
     return found, unread
 
 
@@ -62,18 +60,27 @@ def _below(folder: Path, seen: set[str]) -> list[Path]:
     found = []
     for where, folders, names in os.walk(folder, followlinks=True, onerror=_fail):
         seen.add(os.path.realpath(where))
+        if _WORKSPACE in names:
+            names = [*(name for name in names if name != _WORKSPACE), *folders]
+            folders.clear()
         folders[:] = [one for one in folders if os.path.realpath(Path(where, one)) not in seen]
         found += [Path(where, name) for name in names]
     return found
 
 
+def _passed_over(path: Path, top: Path, seen: set[str]) -> str:
+    parts = path.relative_to(top).parts if path != top else (path.name,)
+    if any(part.startswith((".", "_")) for part in parts):
+        return "hidden"
+    if path.is_dir():
+        return "a folder of a workspace"
+    if not path.is_file():
+        return "a link to nothing" if path.is_symlink() else "no regular file"
+    return "a link to a file that is read" if os.path.realpath(path) in seen else ""
+
+
 def _fail(error: OSError) -> NoReturn:
     raise InputError(f"{error.filename} can't be read: {error.strerror}", hint="check its permissions")
-
-
-def _hidden(path: Path, top: Path) -> bool:
-    parts = path.relative_to(top).parts if path != top else (path.name,)
-    return any(part.startswith((".", "_")) for part in parts)
 
 
 def fixed_part(pattern: Path) -> Path:

@@ -90,10 +90,10 @@ def _records(source: Iterator[str], dialect: Dialect) -> Iterator[tuple[int, lis
     """(number of the first line, lines, fields) of each record; no fields: as it stands; None: refused."""
     waiting: deque[str] = deque()
     number = 1
-    signs = (dialect.quote, dialect.escape or dialect.quote)
+    signs = {'"', dialect.quote, dialect.escape or dialect.quote}
     while waiting or _more(source, waiting):
         line = waiting[0]
-        if number > dialect.skip and (signs[0] in line or signs[1] in line):
+        if number > dialect.skip and any(sign in line for sign in signs):
             lines, fields = _record(source, waiting, dialect)
         else:
             lines, fields = [line], []

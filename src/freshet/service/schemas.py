@@ -25,16 +25,8 @@ LAST_MOMENT = 4_102_444_800
 """2100-01-01 in seconds since 1970: a later time is milliseconds by mistake."""
 
 
-def _plain(told: str) -> str:
-    """An id by the rule of the log: ` 162.0 ` is `162`."""
-    found = plain_id(told)
-    if not found:
-        raise ValueError("an id is not blank")
-    return found
-
-
 Key = Annotated[str, StringConstraints(min_length=1, max_length=256)]
-Id = Annotated[Key, AfterValidator(_plain)]
+Id = Annotated[Key, AfterValidator(plain_id)]
 Word = Annotated[str, StringConstraints(max_length=256)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 

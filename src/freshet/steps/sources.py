@@ -49,7 +49,7 @@ def import_sources(
 
 def items(ws: Workspace, run: Run) -> Artifact:
     """The catalogue as an artifact, versioned by the item files' content; its manifest counts their rows."""
-    sources = _item_sources(ws)
+    sources = item_sources(ws)
     settings = ws.config.events
     key = version_of(
         code=ITEMS_CODE,
@@ -67,7 +67,6 @@ def items(ws: Workspace, run: Run) -> Artifact:
         with ws.store.create("items", key) as draft:
             report = events.import_items(sources, settings, draft.path, ws.source / "quarantine")
             draft.manifest = {
-                "sources": [str(source) for source in sources],
                 "rows": report.rows_read,
                 "items": report.items,
                 "duplicates": report.duplicates,
@@ -121,7 +120,8 @@ def committed(ws: Workspace, kind: str, version: str) -> Artifact:
     return found
 
 
-def _item_sources(ws: Workspace) -> list[Path]:
+def item_sources(ws: Workspace) -> list[Path]:
+    """Where the catalogue comes from: [events] items, else what the event folders bring."""
     if ws.config.events.items:
         return [located(ws, ws.config.events.items)]
     folders = [located(ws, name) for name in ws.config.events.files]
