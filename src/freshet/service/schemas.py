@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -17,16 +16,13 @@ from pydantic import (
 )
 
 from freshet.serving.asking import Ask, Posted
-from freshet.types.ids import plain_id
 
 MOST_ITEMS = 10_000
 """Ids in one list of a request."""
 LAST_MOMENT = 4_102_444_800
 """2100-01-01 in seconds since 1970: a later time is milliseconds by mistake."""
 
-
 Key = Annotated[str, StringConstraints(min_length=1, max_length=256)]
-Id = Annotated[Key, AfterValidator(plain_id)]
 Word = Annotated[str, StringConstraints(max_length=256)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
@@ -86,8 +82,8 @@ class _Strict(BaseModel):
 class ExploreRequest(_Strict):
     """Which interests, and which items of them, to show now."""
 
-    user: Id | None = Field(None, description="whose remembered history counts", examples=["u1"])
-    history: Annotated[list[Id], Field(max_length=MOST_ITEMS)] | None = Field(
+    user: Key | None = Field(None, description="whose remembered history counts", examples=["u1"])
+    history: Annotated[list[Key], Field(max_length=MOST_ITEMS)] | None = Field(
         None,
         description="ids of items engaged, oldest first, instead of what is remembered of the user",
         examples=[["tt0111161", "tt0468569"]],
@@ -98,7 +94,7 @@ class ExploreRequest(_Strict):
     attributes: Annotated[dict[Key, Word], Field(max_length=32)] = Field(
         default_factory=dict, description="of the request, such as `region`, for rules that depend on them"
     )
-    exclude: Annotated[list[Id], Field(max_length=MOST_ITEMS)] = Field(
+    exclude: Annotated[list[Key], Field(max_length=MOST_ITEMS)] = Field(
         default_factory=list, description="ids of items not to show, beside those that the user engaged"
     )
     release: Number | None = Field(
@@ -124,8 +120,8 @@ class ExploreRequest(_Strict):
 class EventRequest(_Strict):
     """Somebody did something with an item."""
 
-    user: Id = Field(examples=["u1"])
-    item: Id = Field(examples=["tt0111161"])
+    user: Key = Field(examples=["u1"])
+    item: Key = Field(examples=["tt0111161"])
     time: Moment | None = Field(
         None, description="when; null = when it was received", examples=["2026-01-05T10:00:00Z"]
     )
