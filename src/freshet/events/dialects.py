@@ -49,14 +49,14 @@ def looks_like_data(names: Sequence[str]) -> bool:
     return any(re.fullmatch(r"[+-]?\d+([.,]\d+)?|\d{4}-\d\d-\d\d.*", name) for name in names)
 
 
-def _fit(lines: list[str], dialect: Dialect) -> tuple[bool, float, int]:
-    """How well a dialect explains the lines: has columns; as many in every row, its quotes used; how many."""
+def _fit(lines: list[str], dialect: Dialect) -> tuple[bool, bool, float, int]:
+    """How well a dialect explains the lines: has columns; uses its quotes; as many in every row; how many."""
     rows = [_split(line, dialect) for line in lines]
     width = len(rows[0])
     even = sum(len(row) == width for row in rows[1:]) / max(1, len(rows) - 1)
     standard = dialect.quote == '"'
-    fits = width > 1 and (standard or _encloses(lines, dialect))
-    return fits, round(even + (0 if standard else 0.1), 2), width
+    used = standard or _encloses(lines, dialect)
+    return used and width > 1, used, round(even + (0 if standard else 0.1), 2), width
 
 
 def _encloses(lines: list[str], dialect: Dialect) -> bool:

@@ -16,7 +16,7 @@ from freshet.events import finding, quarantine, sql
 from freshet.events.columnar import checksum, write_parquet
 from freshet.events.columns import ItemColumns, item_columns
 from freshet.events.formats import SourceFile, item_source
-from freshet.events.ids import as_id, bad_id, is_missing
+from freshet.events.ids import with_ids
 from freshet.events.reading import ROW, Table, forget_rejects, open_table, refuse_lines, rejects, unreadable
 
 FILE = "items.parquet"
@@ -148,15 +148,16 @@ def _selected(table: Table, columns: ItemColumns, others: tuple[str, ...], setti
     if columns.text and columns.text.lower() == "genres":  # MovieLens: Action|Comedy
         text = f"replace({text}, '|', ' ')"
     kept = "".join(f", {_text(name)} AS {sql.name(name)}" for name in others)
-    item = as_id(table, columns.item)
+    table, ids = with_ids(table, {"item": columns.item}, settings.missing)
+    item = ids["item"]
     reason = f"""CASE
         WHEN {table.broken} THEN {sql.text(quarantine.UNREADABLE_ROW)}
         WHEN {table.repeated} THEN {sql.text(quarantine.REPEATED_HEADER)}
-        WHEN {is_missing(item, settings.missing)} THEN 'missing item'
-        {" ".join(bad_id(table, columns.item, "item"))}
+        WHEN {item.missing} THEN 'missing item'
+        {item.problems}
         END"""
     why, number, raw = (sql.name(name) for name in _JUDGED)
-    return f"""SELECT {item} AS item, {title} AS title, {text} AS "text"{kept}, {reason} AS {why},
+    return f"""SELECT {item.id} AS item, {title} AS title, {text} AS "text"{kept}, {reason} AS {why},
                       {sql.name(ROW)} AS {number}, CASE WHEN {why} IS NOT NULL THEN {table.raw} END AS {raw}
                FROM ({table.query})"""
 

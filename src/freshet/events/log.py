@@ -138,6 +138,7 @@ class EventLog:
         after = Snapshot.of([*untouched, *written])
         if after != before:
             commit(self.root, number + 1, after)
+        told = [note for one in staged for note in one.notes]  # part-0.csv of many folders says it once
         added = sum(day.rows for day in written) - kept.rows
         return ImportReport(
             source=source,
@@ -145,7 +146,7 @@ class EventLog:
             added=added,
             duplicates=incoming.rows - added,
             quarantined=_summed([one.quarantined for one in staged]),
-            notes=(*(note for one in staged for note in one.notes), *shares.note(connection, incoming.query)),
+            notes=(*dict.fromkeys(told), *shares.note(connection, incoming.query)),
             days=len(incoming.days),
             first=incoming.first,
             last=incoming.last,

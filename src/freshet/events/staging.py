@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,7 +13,7 @@ from freshet import config
 from freshet.events import quarantine, sql
 from freshet.events.columns import EventColumns, event_columns
 from freshet.events.formats import SourceFile
-from freshet.events.ids import as_id, bad_id, is_missing
+from freshet.events.ids import Id, with_ids
 from freshet.events.reading import ROW, Table, forget_rejects, open_table, refuse_lines, rejects, unreadable
 from freshet.events.rule import Rule
 from freshet.events.times import clock
@@ -77,9 +76,11 @@ def _stage(
         refuse_lines(connection, table)
         table = _no_rows(table, settings.columns, rule)
     columns = event_columns(table, settings.columns, rule, keep)
+    named = {"user": columns.user, "item": columns.item, **({"event": columns.id} if columns.id else {})}
+    known, ids = with_ids(table, named, settings.missing)
     try:
         times = clock(connection, table, columns.time, settings.timezone)
-        query = _judged(table, columns, times.time, times.zoneless, now, settings.missing)
+        query = _judged(known, columns, ids, times.time, times.zoneless, now)
         forget_rejects(connection)
         connection.execute(f"COPY ({query}) TO {sql.text(str(draft))} (FORMAT parquet)")
         rows, quarantined, zoneless = _counted(connection, draft)
@@ -94,16 +95,18 @@ def _stage(
 
 
 def _judged(
-    table: Table, columns: EventColumns, time: str, zoneless: str, now: datetime, missing: Sequence[str]
+    table: Table, columns: EventColumns, ids: dict[str, Id], time: str, zoneless: str, now: datetime
 ) -> str:
     """SQL: the canonical columns, then reason (NULL if fine), row number and raw row of what is not."""
     given = f"CAST({sql.name(columns.value)} AS VARCHAR)" if columns.value else "NULL"
     value = f"TRY_CAST({given} AS DOUBLE) + 0.0" if columns.value else "CAST(1 AS DOUBLE)"  # no -0.0
+    event = ids.get("event")
     latest = (now.astimezone(UTC) + timedelta(days=1)).replace(tzinfo=None).isoformat(sep=" ")
     parts = {
-        "id": _event_id(table, columns.id, missing),
-        "user": as_id(table, columns.user),
-        "item": as_id(table, columns.item),
+        # a word for none is none, or all events with it would be one
+        "id": f"CASE WHEN NOT {event.missing} THEN {event.id} END" if event else "CAST(NULL AS VARCHAR)",
+        "user": ids["user"].id,
+        "item": ids["item"].id,
         "time": time,
         "value": value,
         "stated time": f"CAST({sql.name(columns.time)} AS VARCHAR)",
@@ -115,14 +118,12 @@ def _judged(
         f", CAST({sql.name(source)} AS VARCHAR) AS {sql.name(name)}"
         for name, source in columns.extras.items()
     )
-    named = {"user": columns.user, "item": columns.item, **({"event": columns.id} if columns.id else {})}
-    bad_ids = " ".join(when for what, column in named.items() for when in bad_id(table, column, what))
     reason = f"""CASE
         WHEN {table.broken} THEN {sql.text(quarantine.UNREADABLE_ROW)}
         WHEN {table.repeated} THEN {sql.text(quarantine.REPEATED_HEADER)}
-        WHEN {is_missing(_own("user"), missing)} THEN 'missing user'
-        WHEN {is_missing(_own("item"), missing)} THEN 'missing item'
-        {bad_ids}
+        WHEN {ids["user"].missing} THEN 'missing user'
+        WHEN {ids["item"].missing} THEN 'missing item'
+        {" ".join(one.problems for one in ids.values())}
         WHEN coalesce(trim({_own("stated time")}), '') = '' THEN 'missing time'
         WHEN {_own("time")} IS NULL THEN 'unreadable time'
         WHEN {_own("time")} < TIMESTAMP '1970-01-01' THEN 'time before 1970'
@@ -140,14 +141,6 @@ def _judged(
         CASE WHEN {_own("reason")} IS NOT NULL THEN {table.raw} END AS {sql.name(quarantine.RAW)},
         {_own("zoneless")} AND {_own("reason")} IS NULL AS {sql.name(_ZONELESS)}
         FROM ({judged})"""
-
-
-def _event_id(table: Table, column: str | None, missing: Sequence[str]) -> str:
-    """SQL: the client's id of an event; a word for none is none, or all events with it would be one."""
-    if column is None:
-        return "CAST(NULL AS VARCHAR)"
-    id_ = as_id(table, column)
-    return f"CASE WHEN NOT {is_missing(id_, missing)} THEN {id_} END"
 
 
 def _own(part: str) -> str:
