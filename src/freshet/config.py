@@ -23,6 +23,13 @@ MAX_STEPS = "one training takes so many optimiser steps at most; auto = by its r
 MAX_SECONDS = "last resort: a training still going ends here, and says so; set max_steps instead"
 
 
+MISSING = (
+    "None", "NULL", "nan", "NaT", "NA", "N/A", "#N/A", "<NA>", "<null>", "(null)", "nil", "undefined",
+    "\\N", "-",
+)  # fmt: skip
+"""How tools write that there is no value."""
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -59,6 +66,14 @@ class Events(_Section):
         "", description="positive rule, such as `value >= 7`; empty = every event is an engagement"
     )
     timezone: str = Field("UTC", description="zone of timestamps that carry none")
+    encoding: str = Field(
+        "auto",
+        description="of text files that are not UTF-8, such as `cp1251`; auto = UTF-16, or Windows-1252 "
+        "where it makes sense, else refused",
+    )
+    missing: tuple[str, ...] = Field(
+        MISSING, description="words that stand for no id, in any case of letters; blank ids always do"
+    )
     columns: Columns = Columns()
     item_columns: ItemColumns = ItemColumns()
 

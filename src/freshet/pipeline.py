@@ -18,6 +18,8 @@ skipped, so a killed run continues where it was and a repeated one changes nothi
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -55,7 +57,7 @@ from freshet.steps.publishing import (
     settings_of,
 )
 from freshet.steps.remembering import remember
-from freshet.steps.sources import committed, import_sources, latest
+from freshet.steps.sources import committed, import_sources, item_sources, items, latest, overlap
 from freshet.steps.tuning import accepted, attempted, finetune
 from freshet.types import AsOf, CadenceDecision, Experiment, ExperimentArm
 from freshet.workspace import Record, Release, Run, Workspace
@@ -120,13 +122,34 @@ def join_histories(ws: Workspace, state: State) -> Record:
     return run.record
 
 
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What an import found.
+
+    Attributes:
+        events: of each source.
+        items: the catalogue's manifest: rows, items, duplicates, quarantined, notes.
+        item_sources: where it comes from; none = there is no catalogue.
+        notes: on both together.
+    """
+
+    events: list[ImportReport]
+    items: Mapping[str, Any]
+    item_sources: list[Path]
+    notes: tuple[str, ...]
+
+
 def import_log(
     ws: Workspace, now: datetime, files: list[Path] | None = None, replace: bool = False
-) -> tuple[Record, list[ImportReport]]:
-    """Only import: the configured files, or the named ones."""
+) -> tuple[Record, Imported]:
+    """Only import: the configured files, or the named ones; a catalogue that can't be read stops it first."""
     with ws.run("import") as run:
+        catalogue = items(ws, run)
         reports = import_sources(ws, run, now, files, replace)
-    return run.record, reports
+        notes = overlap(ws, catalogue)
+        for note in notes:
+            run.say(f"  note: {note}")
+    return run.record, Imported(reports, catalogue.manifest, item_sources(ws), notes)
 
 
 def form_interests(

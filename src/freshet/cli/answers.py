@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from freshet.cli.replaying import Replayed
     from freshet.doctor import Result
-    from freshet.events import ImportReport
     from freshet.inspect import Diff, Drives, Explanation, Listing, RunLine, Status
+    from freshet.pipeline import Imported
     from freshet.steps.collecting import Collected
     from freshet.tuning import Gate
     from freshet.workspace import Record, Release
@@ -72,7 +72,7 @@ def collected(record: Record, found: Collected) -> dict[str, Any]:
     return document("collect", {"run": record.id, **asdict(found)})
 
 
-def imported(record: Record, reports: Sequence[ImportReport]) -> dict[str, Any]:
+def imported(record: Record, found: Imported) -> dict[str, Any]:
     """Of import."""
     files = [
         {
@@ -83,10 +83,28 @@ def imported(record: Record, reports: Sequence[ImportReport]) -> dict[str, Any]:
             "replaced": report.replaced,
             "quarantined": report.quarantined,
             "notes": report.notes,
+            "unread": [{"path": one.path, "why": one.why} for one in report.unread],
         }
-        for report in reports
+        for report in found.events
     ]
-    return document("import", {"run": record.id, "files": files, "snapshot": reports[-1].snapshot})
+    snapshot = found.events[-1].snapshot
+    return document(
+        "import",
+        {
+            "run": record.id,
+            "files": files,
+            "items": catalogue(found),
+            "notes": found.notes,
+            "snapshot": snapshot,
+        },
+    )
+
+
+def catalogue(found: Imported) -> dict[str, Any] | None:
+    """Of an import of items; None where there is no item file."""
+    keys = ("rows", "items", "duplicates", "quarantined", "without_text", "notes")
+    counts = {key: found.items[key] for key in keys}
+    return {"sources": found.item_sources, **counts} if found.item_sources else None
 
 
 def interests(run: str | None, listed: Listing) -> dict[str, Any]:

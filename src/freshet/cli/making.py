@@ -96,9 +96,9 @@ def import_files(
     from freshet.cli import show
 
     with opened(workspace, wait) as ws:
-        record, reports = pipeline.import_log(ws, datetime.now(UTC), files or None, replace)
-    document = answers.imported(record, reports)
-    answer(document, as_json, lambda console: show.imports(console, reports))
+        record, found = pipeline.import_log(ws, datetime.now(UTC), files or None, replace)
+    document = answers.imported(record, found)
+    answer(document, as_json, lambda console: show.imports(console, found))
 
 
 def collect(workspace: Here = HERE, wait: Wait = 0.0, as_json: AsJson = False) -> None:

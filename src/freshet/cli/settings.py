@@ -16,7 +16,7 @@ from freshet.durable import write_text
 from freshet.errors import ConfigError
 from freshet.events import brings_items
 from freshet.events import parse as parse_rule
-from freshet.events.formats import event_files, item_file
+from freshet.events.formats import event_source, item_source
 from freshet.wiring import SETTINGS
 
 Chosen = Mapping[str, Mapping[str, Any]]
@@ -108,11 +108,11 @@ def _found(root: Path, settings: Events) -> None:
 
     for name in settings.files:
         source = there(name)
-        event_files(source)
+        event_source(source)
         if not settings.items and brings_items(source):
-            item_file(source)
+            item_source(source)
     if settings.items:
-        item_file(there(settings.items))
+        item_source(there(settings.items))
 
 
 def _model(section: str) -> type[BaseModel]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +10,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from freshet.cli.answers import catalogue
 from freshet.cli.screen import styled
 from freshet.doctor import Result
-from freshet.events import ImportReport
 from freshet.inspect import Diff, Drives, Explanation, Listing, RunLine, Status
 from freshet.inspect.opened import Named
+from freshet.pipeline import Imported
 from freshet.steps.collecting import Collected
 from freshet.tuning import Gate, gates_of
 from freshet.visible import visible
@@ -132,20 +133,30 @@ def collected(console: Console, found: Collected) -> None:
     )
 
 
-def imports(console: Console, reports: Sequence[ImportReport]) -> None:
+def imports(console: Console, found: Imported) -> None:
     """What an import did, file by file."""
     table = _table("source", ">rows", ">added", ">duplicates", ">replaced", "quarantined")
-    for report in reports:
-        refused = ", ".join(f"{count:,} {reason}" for reason, count in report.quarantined.items())
+    for report in found.events:
         table.add_row(
             str(report.source),
             f"{report.rows_read:,}",
             f"{report.added:,}",
             f"{report.duplicates:,}",
             f"{report.replaced:,}",
-            refused or "none",
+            _refused(report.quarantined),
         )
     console.print(table)
+    told = catalogue(found)
+    if told is not None:
+        _line(
+            console,
+            f"catalogue: {told['rows']:,} rows, {told['items']:,} items, {told['duplicates']:,} duplicates, "
+            f"quarantined: {_refused(told['quarantined'])}",
+        )
+
+
+def _refused(quarantined: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} {reason}" for reason, count in quarantined.items()) or "none"
 
 
 def interests(console: Console, listed: Listing) -> None:

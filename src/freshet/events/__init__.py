@@ -12,23 +12,28 @@
 """
 
 from freshet.events.days import DayFile
-from freshet.events.formats import brings_items, item_file
+from freshet.events.formats import brings_items, item_source
 from freshet.events.histories import HistoryReader
+from freshet.events.items import FILE as ITEMS_FILE
 from freshet.events.items import ItemsReport, import_items
+from freshet.events.joining import Overlap, overlap
 from freshet.events.log import EventLog, ImportReport
 from freshet.events.rule import Rule, parse
 from freshet.events.snapshots import Snapshot
 
 __all__ = [
+    "ITEMS_FILE",
     "DayFile",
     "EventLog",
     "HistoryReader",
     "ImportReport",
     "ItemsReport",
+    "Overlap",
     "Rule",
     "Snapshot",
     "brings_items",
     "import_items",
-    "item_file",
+    "item_source",
+    "overlap",
     "parse",
 ]

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from freshet import config
 from freshet.errors import InputError
+from freshet.events.dialects import looks_like_data
 from freshet.events.reading import Table
 from freshet.events.rule import Rule
 
@@ -109,7 +110,8 @@ def _find(table: Table, wanted: BaseModel, part: str) -> str | None:
     exact = table.find(name)
     if exact is not None or name != _default(wanted, part):
         return exact
-    plain = {column.lower().replace("_", ""): column for column in reversed(table.columns)}
+    own = [column for column in table.columns if column not in table.partitions]  # dt=2024-01-01 is no time
+    plain = {column.lower().replace("_", ""): column for column in reversed(own)}
     return next((plain[alias] for alias in _ALIASES.get(part, ()) if alias in plain), None)
 
 
@@ -141,9 +143,12 @@ def _extras(table: Table, rule: Rule, keep: frozenset[str]) -> dict[str, str]:
 
 def _missing(table: Table, wanted: BaseModel, part: str) -> InputError:
     section = "events.columns" if isinstance(wanted, config.Columns) else "events.item_columns"
+    hint = f"set [{section}] {part} in freshet.toml to the column that holds it"
+    if looks_like_data([column for column in table.columns if column not in table.partitions]):
+        hint = f"its first line must name the columns, and seems to be data; else {hint}"
     return InputError(
         f"{table.path} has no column {getattr(wanted, part)!r} for the {part}; it has {_listed(table)}",
-        hint=f"set [{section}] {part} in freshet.toml to the column that holds it",
+        hint=hint,
     )
 
 

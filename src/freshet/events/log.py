@@ -8,6 +8,7 @@ which came first, so that any order of imports gives the same log. A correction 
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from collections import Counter
 from collections.abc import Iterable
@@ -20,9 +21,10 @@ import duckdb
 
 from freshet import config
 from freshet.durable import make_folder
-from freshet.events import merging, quarantine, sql
+from freshet.events import finding, merging, quarantine, shares, sql
 from freshet.events.days import write_days
-from freshet.events.formats import event_files
+from freshet.events.finding import Unread
+from freshet.events.formats import event_source
 from freshet.events.rule import parse
 from freshet.events.snapshots import Snapshot, commit, latest
 from freshet.events.staging import Staged, stage
@@ -41,6 +43,7 @@ class ImportReport:
         days: UTC days the source's events fall on; first and last are their times (UTC, no zone).
         snapshot: version of the log afterwards.
         replaced: rows the log lost to `replace=True`.
+        unread: files of the source that were not read, and why.
     """
 
     source: Path
@@ -54,6 +57,7 @@ class ImportReport:
     last: datetime | None
     snapshot: str
     replaced: int = 0
+    unread: tuple[Unread, ...] = ()
 
 
 class EventLog:
@@ -95,19 +99,21 @@ class EventLog:
             Busy: another import finished meanwhile; nothing has changed.
         """
         rule, further = parse(settings.positive), frozenset(keep)
-        files = event_files(source)
+        found = event_source(source)
         scratch = self.root / ".drafts" / f"import-{uuid4().hex[:8]}"
         make_folder(scratch)
         try:
             with sql.connect(scratch, self.memory_limit) as connection:
                 staged = []
-                for index, file in enumerate(files):
+                for index, file in enumerate(found.files):
                     draft = scratch / f"{index:06d}.parquet"
                     staged.append(stage(connection, file, settings, rule, now, draft, further))
-                    quarantine.keep(connection, draft, file.path, self.root / "quarantine")
-                return self._merge(connection, source, staged, scratch, replace)
+                    quarantine.keep(connection, sql.parquet([draft]), file.path, self.root / "quarantine")
+                report = self._merge(connection, source, staged, scratch, replace)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
+        notes = (*finding.note(source, found.unread, "events"), *report.notes)
+        return dataclasses.replace(report, notes=notes, unread=found.unread)
 
     def _merge(
         self,
@@ -133,6 +139,7 @@ class EventLog:
         after = Snapshot.of([*untouched, *written])
         if after != before:
             commit(self.root, number + 1, after)
+        told = [note for one in staged for note in one.notes]  # part-0.csv of many folders says it once
         added = sum(day.rows for day in written) - kept.rows
         return ImportReport(
             source=source,
@@ -140,7 +147,7 @@ class EventLog:
             added=added,
             duplicates=incoming.rows - added,
             quarantined=_summed([one.quarantined for one in staged]),
-            notes=tuple(note for one in staged for note in one.notes),
+            notes=(*dict.fromkeys(told), *shares.note(connection, incoming.query)),
             days=len(incoming.days),
             first=incoming.first,
             last=incoming.last,

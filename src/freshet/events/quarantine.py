@@ -19,19 +19,23 @@ _LONGEST = 180
 """Bytes of a source's name in that of its quarantine; file systems allow 255 in all."""
 
 UNREADABLE_ROW = "unreadable row"
+REPEATED_HEADER = "repeated header"
 
 
-def keep(connection: duckdb.DuckDBPyConnection, draft: Path, source: Path, into: Path) -> Path | None:
+def keep(connection: duckdb.DuckDBPyConnection, draft: str, source: Path, into: Path) -> Path | None:
     """Write a draft's bad rows to `<into>/<source>-<hash>.parquet`; the same rows give the same file.
 
     Columns: row (number among the rows that have fields, NULL for others), line (of what has no fields),
     reason, raw (JSON of the row, or the line as it stands).
+
+    Args:
+        draft: a table, or a function that reads one, in SQL.
     """
     reason, number, raw = sql.name(REASON), sql.name(ROW), sql.name(RAW)
     table = connection.sql(
         f"""SELECT * FROM (
                 SELECT {number} AS "row", CAST(NULL AS BIGINT) AS line, {reason} AS reason, {raw} AS raw
-                FROM {sql.parquet([draft])} WHERE {reason} IS NOT NULL
+                FROM {draft} WHERE {reason} IS NOT NULL
                 UNION ALL
                 SELECT NULL, line, {sql.text(UNREADABLE_ROW)}, content FROM ({rejects(connection)}))
             ORDER BY "row", line, raw"""

@@ -5,24 +5,26 @@ Text formats are read as text, so that what a value means doesn't depend on the 
 
 from __future__ import annotations
 
-import csv
-import gzip
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TextIO
 
 import duckdb
+import pyarrow as pa
 
 from freshet.errors import InputError
 from freshet.events import sql
 from freshet.events.formats import SourceFile
+from freshet.events.partitions import Partition
+from freshet.events.records import Refused
+from freshet.events.texts import Text, ready
+from freshet.events.unpacking import DAMAGED, unpacked
 
 ROW = "freshet row"
 """Column with the 1-based number of a row among those that could be split into fields."""
 
 _LINE = "freshet line"
 _FIELDS = "freshet fields"
-_DELIMITERS = ",\t;|"
+_REFUSED = "refused_lines"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,11 @@ class Table:
         columns: name -> DuckDB type, in the order of the file.
         broken: SQL boolean over the query: the row can't be read.
         raw: SQL text over the query: the row as JSON, or the line itself where it is broken.
+        repeated: SQL boolean over the query: the row repeats the header, as in files put together.
+        partitions: those of the columns that are in the names of the file's folders.
+        nested: column -> SQL boolean over the query: the cell is neither text nor a number;
+            a column that isn't there has no such cell.
+        notes: what was assumed about the file.
     """
 
     path: Path
@@ -42,26 +49,41 @@ class Table:
     columns: dict[str, str]
     broken: str
     raw: str
+    repeated: str = "false"
+    partitions: frozenset[str] = frozenset()
+    nested: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def find(self, column: str) -> str | None:
         """The file's spelling of a column name, or None."""
         return next((name for name in self.columns if name.lower() == column.lower()), None)
 
 
-def open_table(connection: duckdb.DuckDBPyConnection, file: SourceFile) -> Table:
+def open_table(
+    connection: duckdb.DuckDBPyConnection, file: SourceFile, scratch: Path, encoding: str
+) -> Table:
     """Look at a file's columns.
 
+    Args:
+        scratch: folder for copies, which must stay while the table is read.
+        encoding: [events] encoding.
+
     Raises:
-        InputError: the file is empty or damaged.
+        InputError: the file is empty or damaged, or how it is written can't be told.
     """
     try:
+        path = unpacked(file.path, scratch)
         if file.kind == "parquet":
-            return _parquet(connection, file.path)
-        if file.kind == "jsonl":
-            return _jsonl(connection, file.path)
-        return _delimited(file)
-    except (duckdb.Error, OSError, EOFError) as error:
+            table = _parquet(connection, file.path, path)
+            refused: Refused = []
+        else:
+            text = ready(file, path, scratch, encoding)
+            refused = text.refused
+            table = _jsonl(connection, file, text) if "json" in file.kind else _delimited(file, text)
+    except (duckdb.Error, *DAMAGED) as error:
         raise unreadable(file.path, error) from None
+    _remember(connection, refused)
+    return _with(table, file.partitions)
 
 
 def refuse_lines(connection: duckdb.DuckDBPyConnection, table: Table) -> None:
@@ -95,45 +117,82 @@ def forget_rejects(connection: duckdb.DuckDBPyConnection) -> None:
 
 def rejects(connection: duckdb.DuckDBPyConnection) -> str:
     """A query for the lines that could not be split into fields: (line number, text)."""
-    query = "SELECT count(*) FROM duckdb_tables() WHERE table_name = 'reject_errors'"
-    if sql.row(connection, query) == (0,):
-        return "SELECT 0::BIGINT AS line, '' AS content WHERE false"
-    return """SELECT line::BIGINT AS line, coalesce(min(csv_line), '') AS content
-              FROM reject_errors GROUP BY line"""
+    known = {str(name) for (name,) in connection.sql("SELECT table_name FROM duckdb_tables()").fetchall()}
+    queries = ["SELECT 0::BIGINT AS line, '' AS content WHERE false"]
+    if _REFUSED in known:
+        queries.append(f"SELECT line, content FROM {_REFUSED}")
+    if "reject_errors" in known:
+        queries.append(
+            """SELECT line::BIGINT AS line, coalesce(min(csv_line), '') AS content
+               FROM reject_errors GROUP BY line"""
+        )
+    return " UNION ALL ".join(queries)
 
 
-def _parquet(connection: duckdb.DuckDBPyConnection, path: Path) -> Table:
+def _remember(connection: duckdb.DuckDBPyConnection, refused: Refused) -> None:
+    """Keep the lines that never reach the database where `rejects` finds them."""
+    lines, texts = zip(*refused, strict=True) if refused else ((), ())
+    table = pa.table({"line": pa.array(lines, pa.int64()), "content": pa.array(texts, pa.string())})
+    connection.register("refused", table)
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE {_REFUSED} AS SELECT * FROM refused")
+    connection.unregister("refused")
+
+
+def _with(table: Table, partitions: tuple[Partition, ...]) -> Table:
+    """The table with the columns in its folders' names; a column of the file itself goes before."""
+    if not table.columns:
+        return table
+    new = [one for one in partitions if table.find(one.name) is None]
+    notes = tuple(
+        f"{table.path.name}: column {one.name!r} is read from the file, not from the name of its folder"
+        for one in partitions
+        if one not in new
+    )
+    chosen = "".join(
+        f", CAST({'NULL' if one.value is None else sql.text(one.value)} AS VARCHAR) AS {sql.name(one.name)}"
+        for one in new
+    )
+    return replace(
+        table,
+        query=f"SELECT *{chosen} FROM ({table.query})",
+        columns=table.columns | {one.name: "VARCHAR" for one in new},
+        partitions=frozenset(one.name for one in new),
+        notes=(*table.notes, *notes),
+    )
+
+
+def _parquet(connection: duckdb.DuckDBPyConnection, shown: Path, path: Path) -> Table:
     reader = f"read_parquet({sql.text(str(path))}, binary_as_string = true, hive_partitioning = false)"
     rows = connection.sql(f"DESCRIBE SELECT * FROM {reader}").fetchall()
     columns = {str(row[0]): str(row[1]) for row in rows}
     query = f"SELECT *, file_row_number + 1 AS {sql.name(ROW)} FROM {reader}"
-    return Table(path, query, columns, "false", _as_json(list(columns)))
+    return Table(shown, query, columns, "false", _as_json(list(columns)))
 
 
-def _delimited(file: SourceFile) -> Table:
-    header = list(file.header)
-    delimiter = "::"
-    if file.kind == "csv":
-        header, delimiter = _header(file.path)
+def _delimited(file: SourceFile, text: Text) -> Table:
+    header = list(text.dialect.header)
     options = {
         "auto_detect": "false",
-        "header": "true" if file.kind == "csv" else "false",
-        "delim": sql.text(delimiter),
+        "header": "false",
+        "skip": str(text.dialect.skip),
+        "delim": sql.text(text.dialect.delimiter),
         "quote": sql.text('"' if file.kind == "csv" else ""),
         "escape": sql.text('"' if file.kind == "csv" else ""),
         "columns": _typed(header),
-        "encoding": sql.text("utf-8" if file.kind == "csv" else _encoding(file.path)),
     }
+    again = " AND ".join(f"coalesce(trim({sql.name(name)}), '') = {sql.text(name)}" for name in header)
     return Table(
         file.path,
-        _numbered(file.path, options),
+        _numbered(text.path, options),
         dict.fromkeys(header, "VARCHAR"),
         "false",
         _as_json(header),
+        repeated=f"({again})" if file.kind == "csv" else "false",
+        notes=text.notes,
     )
 
 
-def _jsonl(connection: duckdb.DuckDBPyConnection, path: Path) -> Table:
+def _jsonl(connection: duckdb.DuckDBPyConnection, file: SourceFile, text: Text) -> Table:
     # Each line is read as one field: raw control characters are not JSON, so \x01 separates nothing.
     options = {
         "auto_detect": "false",
@@ -145,21 +204,32 @@ def _jsonl(connection: duckdb.DuckDBPyConnection, path: Path) -> Table:
         "columns": _typed([_LINE]),
     }
     line = sql.name(_LINE)
-    lines = f"FROM ({_numbered(path, options)}) WHERE trim({line}) <> ''"
+    lines = f"FROM ({_numbered(text.path, options)}) WHERE trim({line}) <> ''"
     is_object = f"CASE WHEN json_valid({line}) THEN json_type({line}) = 'OBJECT' ELSE false END"
     document = f"CASE WHEN {is_object} THEN {line} END"
     found = connection.sql(
         f"SELECT DISTINCT unnest(json_keys({document})) AS key {lines} ORDER BY key"
     ).fetchall()
     keys = list({str(key).lower(): str(key) for (key,) in reversed(found)}.values())[::-1]
-    pointers = sql.texts(["/" + key.replace("~", "~0").replace("/", "~1") for key in keys])
-    fields = f"json_extract_string({document}, {pointers})" if keys else "NULL"
+    pointers = {key: "/" + key.replace("~", "~0").replace("/", "~1") for key in keys}
+    fields = f"json_extract_string({document}, {sql.texts(list(pointers.values()))})" if keys else "NULL"
     chosen = "".join(
         f", {sql.name(_FIELDS)}[{index}] AS {sql.name(key)}" for index, key in enumerate(keys, start=1)
     )
     query = f"SELECT {sql.name(ROW)}, {line}{chosen} FROM (SELECT *, {fields} AS {sql.name(_FIELDS)} {lines})"
-    columns = dict.fromkeys(keys, "VARCHAR")
-    return Table(path, query, columns, f"(NOT {is_object})", line)
+    nested = {
+        key: f"coalesce(json_type({document}, {sql.text(pointer)}) IN ('OBJECT', 'ARRAY', 'BOOLEAN'), false)"
+        for key, pointer in pointers.items()
+    }
+    return Table(
+        file.path,
+        query,
+        dict.fromkeys(keys, "VARCHAR"),
+        f"(NOT {is_object})",
+        line,
+        nested=nested,
+        notes=text.notes,
+    )
 
 
 def _numbered(path: Path, options: dict[str, str]) -> str:
@@ -177,38 +247,3 @@ def _typed(columns: list[str]) -> str:
 def _as_json(columns: list[str]) -> str:
     pairs = ", ".join(f"{sql.text(name)}, CAST({sql.name(name)} AS VARCHAR)" for name in columns)
     return f"CAST(json_object({pairs}) AS VARCHAR)"
-
-
-def _header(path: Path) -> tuple[list[str], str]:
-    """Column names and delimiter of a CSV file, from its first record."""
-    with _open(path, "utf-8-sig", "replace") as file:
-        first = file.readline()
-        if not first.strip():
-            raise InputError(f"{path} is empty", hint="a CSV file starts with a line of column names")
-        delimiter = max(_DELIMITERS, key=first.count)
-        names = next(csv.reader([first], delimiter=delimiter))
-    header = [name.strip() or f"column{index}" for index, name in enumerate(names, start=1)]
-    twice = sorted({name for name in header if [n.lower() for n in header].count(name.lower()) > 1})
-    if twice:
-        raise InputError(
-            f"{path} names the column {twice[0]!r} twice",
-            hint="rename one of them in the first line",
-        )
-    return header, delimiter
-
-
-def _encoding(path: Path) -> str:
-    """`utf-8`, or `latin-1` where the bytes are not (as in MovieLens 1M)."""
-    try:
-        with _open(path, "utf-8", "strict") as file:
-            while file.read(1 << 20):
-                pass
-    except UnicodeDecodeError:
-        return "latin-1"
-    return "utf-8"
-
-
-def _open(path: Path, encoding: str, errors: str) -> TextIO:
-    if path.suffix.lower() == ".gz":
-        return gzip.open(path, "rt", encoding=encoding, errors=errors, newline="")
-    return path.open(encoding=encoding, errors=errors, newline="")

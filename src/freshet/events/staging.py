@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import duckdb
 
@@ -12,11 +13,11 @@ from freshet import config
 from freshet.events import quarantine, sql
 from freshet.events.columns import EventColumns, event_columns
 from freshet.events.formats import SourceFile
+from freshet.events.ids import Id, with_ids
 from freshet.events.reading import ROW, Table, forget_rejects, open_table, refuse_lines, rejects, unreadable
 from freshet.events.rule import Rule
 from freshet.events.times import clock
 
-_FLOATS = ("FLOAT", "DOUBLE")
 _ZONELESS = "freshet zoneless"
 NOT_IN_LOG = frozenset({quarantine.REASON, quarantine.ROW, quarantine.RAW, _ZONELESS})
 """Columns of a draft that judge the row."""
@@ -57,47 +58,55 @@ def stage(
     Raises:
         InputError: the file is damaged or lacks a column.
     """
-    table = open_table(connection, file)
+    with TemporaryDirectory(dir=draft.parent) as scratch:
+        table = open_table(connection, file, Path(scratch), settings.encoding)
+        return _stage(connection, table, settings, rule, now, draft, keep)
+
+
+def _stage(
+    connection: duckdb.DuckDBPyConnection,
+    table: Table,
+    settings: config.Events,
+    rule: Rule,
+    now: datetime,
+    draft: Path,
+    keep: frozenset[str],
+) -> Staged:
     if not table.columns:
         refuse_lines(connection, table)
         table = _no_rows(table, settings.columns, rule)
     columns = event_columns(table, settings.columns, rule, keep)
+    named = {"user": columns.user, "item": columns.item, **({"event": columns.id} if columns.id else {})}
+    known, ids = with_ids(table, named, settings.missing)
     try:
         times = clock(connection, table, columns.time, settings.timezone)
-        query = _judged(table, columns, times.time, times.zoneless, now)
+        query = _judged(known, columns, ids, times.time, times.zoneless, now)
         forget_rejects(connection)
         connection.execute(f"COPY ({query}) TO {sql.text(str(draft))} (FORMAT parquet)")
         rows, quarantined, zoneless = _counted(connection, draft)
     except duckdb.Error as error:
-        raise unreadable(file.path, error) from None
-    notes = [*columns.notes, *([times.note] if times.note else [])]
+        raise unreadable(table.path, error) from None
+    notes = [*table.notes, *columns.notes, *([times.note] if times.note else [])]
     if rows == 0:
-        notes.append(f"{file.path.name} holds no events")
+        notes.append(f"{table.path.name} holds no events")
     if zoneless:
-        notes.append(f"{file.path.name}: {zoneless} times carry no zone, read as {settings.timezone}")
+        notes.append(f"{table.path.name}: {zoneless} times carry no zone, read as {settings.timezone}")
     return Staged(draft, rows, quarantined, tuple(notes))
 
 
-def as_text(table: Table, column: str) -> str:
-    """A column as an id: text as it is; a whole number without `.0`, which a gap in the column adds."""
-    name = sql.name(column)
-    if table.columns[column] in _FLOATS:
-        whole = f"CAST(CAST({name} AS HUGEINT) AS VARCHAR)"
-        is_whole = f"abs({name}) < 1e18 AND {name} = trunc({name})"
-        other = f"CAST({name} AS VARCHAR)"
-        return f"CASE WHEN isnan({name}) THEN NULL WHEN {is_whole} THEN {whole} ELSE {other} END"
-    return f"CAST({name} AS VARCHAR)"
-
-
-def _judged(table: Table, columns: EventColumns, time: str, zoneless: str, now: datetime) -> str:
+def _judged(
+    table: Table, columns: EventColumns, ids: dict[str, Id], time: str, zoneless: str, now: datetime
+) -> str:
     """SQL: the canonical columns, then reason (NULL if fine), row number and raw row of what is not."""
     given = f"CAST({sql.name(columns.value)} AS VARCHAR)" if columns.value else "NULL"
     value = f"TRY_CAST({given} AS DOUBLE) + 0.0" if columns.value else "CAST(1 AS DOUBLE)"  # no -0.0
+    event = ids.get("event")
     latest = (now.astimezone(UTC) + timedelta(days=1)).replace(tzinfo=None).isoformat(sep=" ")
     parts = {
-        "id": f"nullif({as_text(table, columns.id)}, '')" if columns.id else "CAST(NULL AS VARCHAR)",
-        "user": as_text(table, columns.user),
-        "item": as_text(table, columns.item),
+        # a word for none is none, or all events with it would be one
+        "id": f"CASE WHEN NOT {event.missing} THEN {event.id} END" if event else "CAST(NULL AS VARCHAR)",
+        "user": ids["user"].id,
+        "item": ids["item"].id,
         "time": time,
         "value": value,
         "stated time": f"CAST({sql.name(columns.time)} AS VARCHAR)",
@@ -111,8 +120,10 @@ def _judged(table: Table, columns: EventColumns, time: str, zoneless: str, now: 
     )
     reason = f"""CASE
         WHEN {table.broken} THEN {sql.text(quarantine.UNREADABLE_ROW)}
-        WHEN coalesce(trim({_own("user")}), '') = '' THEN 'missing user'
-        WHEN coalesce(trim({_own("item")}), '') = '' THEN 'missing item'
+        WHEN {table.repeated} THEN {sql.text(quarantine.REPEATED_HEADER)}
+        WHEN {ids["user"].missing} THEN 'missing user'
+        WHEN {ids["item"].missing} THEN 'missing item'
+        {" ".join(one.problems for one in ids.values())}
         WHEN coalesce(trim({_own("stated time")}), '') = '' THEN 'missing time'
         WHEN {_own("time")} IS NULL THEN 'unreadable time'
         WHEN {_own("time")} < TIMESTAMP '1970-01-01' THEN 'time before 1970'

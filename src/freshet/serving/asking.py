@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal
+
+from freshet.types.ids import plain_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,13 @@ class Ask:
     now: int | None = None
     log: bool = True
 
+    def __post_init__(self) -> None:
+        """Ids by the rule of the log."""
+        put = partial(object.__setattr__, self)
+        put("user", None if self.user is None else plain_id(self.user))
+        put("history", None if self.history is None else tuple(map(plain_id, self.history)))
+        put("exclude", tuple(map(plain_id, self.exclude)))
+
 
 @dataclass(frozen=True, slots=True)
 class Posted:
@@ -54,6 +64,11 @@ class Posted:
     id: str = ""
     impression: str = ""
     columns: Mapping[str, str | float | bool] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Ids by the rule of the log."""
+        for name in ("user", "item", "id"):
+            object.__setattr__(self, name, plain_id(getattr(self, name)))
 
 
 @dataclass(frozen=True, slots=True)

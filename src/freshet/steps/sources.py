@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from freshet.steps.rules import kept
 from freshet.types import AsOf
 from freshet.workspace import Run, Workspace, version_of
 
-ITEMS_CODE = 1
+ITEMS_CODE = 2
 
 
 def import_sources(
@@ -36,10 +37,7 @@ def import_sources(
             run.say(f"reading {file}")
             report = log.import_events(file, ws.config.events, now=now, replace=replace, keep=columns)
             reports.append(report)
-            for note in report.notes:
-                run.say(f"  note: {note}")
-            for reason, rows in report.quarantined.items():
-                run.say(f"  quarantined: {rows:,} rows, {reason}")
+            _tell(run, report.notes, report.quarantined)
         step.details = {
             "read": sum(report.rows_read for report in reports),
             "added": sum(report.added for report in reports),
@@ -50,10 +48,16 @@ def import_sources(
 
 
 def items(ws: Workspace, run: Run) -> Artifact:
-    """The catalogue as an artifact, versioned by the item file's content."""
-    source = _item_source(ws)
+    """The catalogue as an artifact, versioned by the item files' content; its manifest counts their rows."""
+    sources = item_sources(ws)
     settings = ws.config.events
-    key = version_of(code=ITEMS_CODE, columns=settings.item_columns.model_dump(), content=_content(source))
+    key = version_of(
+        code=ITEMS_CODE,
+        columns=settings.item_columns.model_dump(),
+        encoding=settings.encoding,
+        missing=settings.missing,
+        content=_content(sources),
+    )
     with run.step("items") as step:
         step.artifact = f"items/{key}"
         found = ws.store.find("items", key)
@@ -61,16 +65,35 @@ def items(ws: Workspace, run: Run) -> Artifact:
             step.cached = True
             return found
         with ws.store.create("items", key) as draft:
-            report = events.import_items(source, settings, draft.path)
+            report = events.import_items(sources, settings, draft.path, ws.source / "quarantine")
             draft.manifest = {
+                "rows": report.rows_read,
                 "items": report.items,
                 "duplicates": report.duplicates,
                 "quarantined": report.quarantined,
                 "without_text": report.without_text,
+                "notes": list(report.notes),
             }
-            for note in report.notes:
-                run.say(f"  note: {note}")
-        return committed(ws, "items", key)
+            _tell(run, report.notes, report.quarantined)
+        catalogue = committed(ws, "items", key)
+        _tell(run, overlap(ws, catalogue))
+        return catalogue
+
+
+def overlap(ws: Workspace, catalogue: Artifact) -> tuple[str, ...]:
+    """A sentence if fewer than half of the log's events are of items in the catalogue, with examples."""
+    snapshot = events.EventLog(ws.source).snapshot()
+    path = catalogue.path / events.ITEMS_FILE
+    if not snapshot.days or not catalogue.manifest["items"]:
+        return ()
+    found = events.overlap(snapshot, path)
+    if 2 * found.known >= found.events:
+        return ()
+    return (
+        f"only {found.known:,} of the log's {found.events:,} events are of items in the catalogue: the log "
+        f"has {found.unknown_item!r}, the catalogue {found.catalogue_item!r}; check [events.columns] item "
+        "and [events.item_columns] item",
+    )
 
 
 def latest(ws: Workspace) -> AsOf:
@@ -97,23 +120,31 @@ def committed(ws: Workspace, kind: str, version: str) -> Artifact:
     return found
 
 
-def _item_source(ws: Workspace) -> Path | None:
+def item_sources(ws: Workspace) -> list[Path]:
+    """Where the catalogue comes from: [events] items, else what the event folders bring."""
     if ws.config.events.items:
-        return located(ws, ws.config.events.items)
-    for name in ws.config.events.files:  # MovieLens and MovieTweetings folders bring their own
-        if events.brings_items(located(ws, name)):
-            return located(ws, name)
-    return None
+        return [located(ws, ws.config.events.items)]
+    folders = [located(ws, name) for name in ws.config.events.files]
+    return [folder for folder in folders if events.brings_items(folder)]
 
 
-def _content(source: Path | None) -> Any:
-    if source is None:
-        return None
-    try:
-        path = events.item_file(source).path  # of a folder the item file alone: its events change every day
-    except InputError:
-        return str(source)  # import_items tells what is wrong with it
-    return [path.suffixes, sha256(path)]  # how a file is read follows from its name
+def _content(sources: list[Path]) -> Any:
+    """Of a folder the item files alone count: its events change every day."""
+    found = []
+    for source in sources:
+        try:
+            files = events.item_source(source).files
+        except InputError:
+            return [str(one) for one in sources]  # import_items tells what is wrong
+        found += [[sha256(file.path), file.kind, list(file.partitions)] for file in files]
+    return found
+
+
+def _tell(run: Run, notes: Sequence[str], quarantined: Mapping[str, int] | None = None) -> None:
+    for note in notes:
+        run.say(f"  note: {note}")
+    for reason, rows in (quarantined or {}).items():
+        run.say(f"  quarantined: {rows:,} rows, {reason}")
 
 
 def _sum(parts: Any) -> dict[str, int]:
