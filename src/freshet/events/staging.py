@@ -14,11 +14,12 @@ from freshet.events.columns import EventColumns, event_columns
 from freshet.events.formats import SourceFile
 from freshet.events.reading import ROW, Table, forget_rejects, open_table, refuse_lines, rejects, unreadable
 from freshet.events.rule import Rule
-from freshet.events.times import clock
+from freshet.events.time_column import chosen
+from freshet.events.times import FOREVER, Clock
 
 _FLOATS = ("FLOAT", "DOUBLE")
-_ZONELESS = "freshet zoneless"
-NOT_IN_LOG = frozenset({quarantine.REASON, quarantine.ROW, quarantine.RAW, _ZONELESS})
+_ZONELESS, _TRUTH = "freshet zoneless", "freshet truth"
+NOT_IN_LOG = frozenset({quarantine.REASON, quarantine.ROW, quarantine.RAW, _ZONELESS, _TRUTH})
 """Columns of a draft that judge the row."""
 
 
@@ -31,12 +32,18 @@ class Staged:
         rows: rows in the file, unreadable ones included.
         quarantined: reason -> rows.
         notes: what was assumed about the file.
+        source: the file.
+        advice: what to do if its times are wrong.
+        order: `day-first` or `month-first`, where its dates are one of them, else ''.
     """
 
     path: Path
     rows: int
     quarantined: dict[str, int]
     notes: tuple[str, ...]
+    source: Path
+    advice: str
+    order: str
 
 
 def stage(
@@ -47,15 +54,17 @@ def stage(
     now: datetime,
     draft: Path,
     keep: frozenset[str] = frozenset(),
+    orders: frozenset[str] = frozenset(),
 ) -> Staged:
     """Read `file` once into the Parquet file `draft`, judging every row.
 
     Args:
         now: events more than a day after this moment (with zone) are in the future.
         keep: columns to keep beside those that the rule reads, where the file has them.
+        orders: `day-first`, `month-first`: how dates of the log's other files are written.
 
     Raises:
-        InputError: the file is damaged or lacks a column.
+        InputError: the file is damaged, lacks a column, or its times can be read in several ways.
     """
     table = open_table(connection, file)
     if not table.columns:
@@ -63,19 +72,21 @@ def stage(
         table = _no_rows(table, settings.columns, rule)
     columns = event_columns(table, settings.columns, rule, keep)
     try:
-        times = clock(connection, table, columns.time, settings.timezone)
-        query = _judged(table, columns, times.time, times.zoneless, now)
+        times = chosen(connection, table, columns.times, settings, now, orders)
+        query = _judged(table, columns, times, now)
         forget_rejects(connection)
         connection.execute(f"COPY ({query}) TO {sql.text(str(draft))} (FORMAT parquet)")
-        rows, quarantined, zoneless = _counted(connection, draft)
+        rows, quarantined, zoneless, truths = _counted(connection, draft)
     except duckdb.Error as error:
         raise unreadable(file.path, error) from None
-    notes = [*columns.notes, *([times.note] if times.note else [])]
+    notes = [*columns.notes, *times.notes]
     if rows == 0:
         notes.append(f"{file.path.name} holds no events")
     if zoneless:
         notes.append(f"{file.path.name}: {zoneless} times carry no zone, read as {settings.timezone}")
-    return Staged(draft, rows, quarantined, tuple(notes))
+    if truths:
+        notes.append(f"{file.path.name}: {truths} values are true or false, read as 1 or 0")
+    return Staged(draft, rows, quarantined, tuple(notes), file.path, times.advice, times.order)
 
 
 def as_text(table: Table, column: str) -> str:
@@ -89,20 +100,26 @@ def as_text(table: Table, column: str) -> str:
     return f"CAST({name} AS VARCHAR)"
 
 
-def _judged(table: Table, columns: EventColumns, time: str, zoneless: str, now: datetime) -> str:
+def _value(given: str) -> str:
+    """SQL: a value as a number; true is 1 and false is 0. Digits in groups (1_000) are no number."""
+    return f"""CASE lower(trim({given})) WHEN 'true' THEN 1.0 WHEN 'false' THEN 0.0
+        ELSE CASE WHEN NOT contains({given}, '_') THEN TRY_CAST({given} AS DOUBLE) END END + 0.0"""  # no -0.0
+
+
+def _judged(table: Table, columns: EventColumns, times: Clock, now: datetime) -> str:
     """SQL: the canonical columns, then reason (NULL if fine), row number and raw row of what is not."""
     given = f"CAST({sql.name(columns.value)} AS VARCHAR)" if columns.value else "NULL"
-    value = f"TRY_CAST({given} AS DOUBLE) + 0.0" if columns.value else "CAST(1 AS DOUBLE)"  # no -0.0
+    value = _value(given) if columns.value else "CAST(1 AS DOUBLE)"
     latest = (now.astimezone(UTC) + timedelta(days=1)).replace(tzinfo=None).isoformat(sep=" ")
     parts = {
         "id": f"nullif({as_text(table, columns.id)}, '')" if columns.id else "CAST(NULL AS VARCHAR)",
         "user": as_text(table, columns.user),
         "item": as_text(table, columns.item),
-        "time": time,
+        "time": times.time,
         "value": value,
-        "stated time": f"CAST({sql.name(columns.time)} AS VARCHAR)",
+        "stated time": f"CAST({sql.name(times.column)} AS VARCHAR)",
         "stated value": given,
-        "zoneless": zoneless,
+        "zoneless": times.zoneless,
     }
     inner = ", ".join(f"{expression} AS {_own(part)}" for part, expression in parts.items())
     extras = "".join(
@@ -115,7 +132,8 @@ def _judged(table: Table, columns: EventColumns, time: str, zoneless: str, now: 
         WHEN coalesce(trim({_own("item")}), '') = '' THEN 'missing item'
         WHEN coalesce(trim({_own("stated time")}), '') = '' THEN 'missing time'
         WHEN {_own("time")} IS NULL THEN 'unreadable time'
-        WHEN {_own("time")} < TIMESTAMP '1970-01-01' THEN 'time before 1970'
+        WHEN {_own("time")} < TIMESTAMP '{FOREVER}' THEN 'time before {FOREVER.year}'
+        WHEN {_own("time")} < TIMESTAMP '{times.earliest}' THEN 'time before {times.earliest.year}'
         WHEN {_own("time")} > TIMESTAMP {sql.text(latest)} THEN 'time in the future'
         WHEN trim({_own("stated value")}) <> '' AND NOT coalesce(isfinite({_own("value")}), false)
             THEN 'value is not a number'
@@ -128,7 +146,9 @@ def _judged(table: Table, columns: EventColumns, time: str, zoneless: str, now: 
         {_own("reason")} AS {sql.name(quarantine.REASON)},
         {sql.name(ROW)} AS {sql.name(quarantine.ROW)},
         CASE WHEN {_own("reason")} IS NOT NULL THEN {table.raw} END AS {sql.name(quarantine.RAW)},
-        {_own("zoneless")} AND {_own("reason")} IS NULL AS {sql.name(_ZONELESS)}
+        {_own("zoneless")} AND {_own("reason")} IS NULL AS {sql.name(_ZONELESS)},
+        coalesce(lower(trim({_own("stated value")})) IN ('true', 'false'), false)
+            AND {_own("reason")} IS NULL AS {sql.name(_TRUTH)}
         FROM ({judged})"""
 
 
@@ -137,24 +157,21 @@ def _own(part: str) -> str:
     return sql.name(f"freshet {part}")
 
 
-def _counted(connection: duckdb.DuckDBPyConnection, draft: Path) -> tuple[int, dict[str, int], int]:
-    """(rows, reason -> quarantined rows, rows whose time has no zone), lines without fields included."""
+def _counted(connection: duckdb.DuckDBPyConnection, draft: Path) -> tuple[int, dict[str, int], int, int]:
+    """(rows, reason -> quarantined rows, times without zone, truth values), lines without fields included."""
     reason = sql.name(quarantine.REASON)
     found = connection.sql(
-        f"""SELECT {reason}, count(*), count_if({sql.name(_ZONELESS)})
+        f"""SELECT {reason}, count(*), count_if({sql.name(_ZONELESS)}), count_if({sql.name(_TRUTH)})
             FROM {sql.parquet([draft])} GROUP BY ALL
-            UNION ALL SELECT {sql.text(quarantine.UNREADABLE_ROW)}, count(*), 0
+            UNION ALL SELECT {sql.text(quarantine.UNREADABLE_ROW)}, count(*), 0, 0
             FROM ({rejects(connection)}) HAVING count(*) > 0"""
     ).fetchall()
     quarantined: dict[str, int] = {}
-    for why, count, _ in found:
+    for why, count, *_ in found:
         if why is not None:
             quarantined[str(why)] = quarantined.get(str(why), 0) + int(count)
-    return (
-        sum(int(count) for _, count, _ in found),
-        dict(sorted(quarantined.items())),
-        sum(int(zoneless) for _, _, zoneless in found),
-    )
+    rows, zoneless, truths = (sum(int(row[place]) for row in found) for place in (1, 2, 3))
+    return rows, dict(sorted(quarantined.items())), zoneless, truths
 
 
 def _no_rows(table: Table, wanted: config.Columns, rule: Rule) -> Table:

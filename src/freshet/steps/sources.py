@@ -10,6 +10,7 @@ from typing import Any
 from freshet import events
 from freshet.errors import ConfigError, InputError
 from freshet.ports import Artifact
+from freshet.steps import offered
 from freshet.steps.rules import kept
 from freshet.types import AsOf
 from freshet.workspace import Run, Workspace, version_of
@@ -20,7 +21,12 @@ ITEMS_CODE = 1
 def import_sources(
     ws: Workspace, run: Run, now: datetime, sources: list[Path] | None = None, replace: bool = False
 ) -> list[events.ImportReport]:
-    """Import event files (those of the configuration unless others are named); twice changes nothing."""
+    """Import event files (those of the configuration unless others are named); twice changes nothing.
+
+    Raises:
+        InputError: a source is refused, which the ledger keeps (`offered`); those before it are in the log.
+            Or nothing at all came in and the log is empty.
+    """
     files = sources if sources is not None else [located(ws, name) for name in ws.config.events.files]
     if not files:
         raise ConfigError(
@@ -30,22 +36,26 @@ def import_sources(
     events.parse(ws.config.events.positive)  # a bad rule is better told before an hour of reading
     columns = kept(ws)
     log = events.EventLog(ws.source)
-    reports = []
+    reports: list[events.ImportReport] = []
     with run.step("import") as step:
         for file in files:
             run.say(f"reading {file}")
-            report = log.import_events(file, ws.config.events, now=now, replace=replace, keep=columns)
+            try:
+                report = log.import_events(file, ws.config.events, now=now, replace=replace, keep=columns)
+            except InputError as error:
+                step.details = _counted(reports) | offered.refused(file, error)
+                raise
             reports.append(report)
             for note in report.notes:
                 run.say(f"  note: {note}")
             for reason, rows in report.quarantined.items():
                 run.say(f"  quarantined: {rows:,} rows, {reason}")
-        step.details = {
-            "read": sum(report.rows_read for report in reports),
-            "added": sum(report.added for report in reports),
-            "duplicates": sum(report.duplicates for report in reports),
-            "quarantined": _sum(report.quarantined for report in reports),
-        }
+        step.details = _counted(reports)
+        if not step.details["read"] and not log.snapshot().days:
+            raise InputError(
+                f"{', '.join(map(str, files))}: there are no rows in it, and the log holds no events",
+                hint="import files with events",
+            )
     return reports
 
 
@@ -115,6 +125,16 @@ def _content(source: Path | None) -> Any:
         return str(source)  # import_items tells what is wrong with it
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _counted(reports: list[events.ImportReport]) -> dict[str, Any]:
+    return {
+        "sources": [str(report.source) for report in reports],
+        "read": sum(report.rows_read for report in reports),
+        "added": sum(report.added for report in reports),
+        "duplicates": sum(report.duplicates for report in reports),
+        "quarantined": _sum(report.quarantined for report in reports),
+    }
 
 
 def _sum(parts: Any) -> dict[str, int]:
