@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Literal
 
 from freshet.events import sql
 
@@ -66,6 +67,9 @@ _SHAPES: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     EITHER: (rf"(\d{{1,2}})[-/.](\d{{1,2}})[-/.](\d{{4}}){_AFTER}", ("a", "b", "y", *_CLOCK_PARTS)),
 }
+_MONTH, _DAY, _SIGN = "(0?[1-9]|1[0-2])", r"(1[3-9]|2\d|3[01])", "[-/.]"  # a day that is no month
+_DAY_MONTH, _MONTH_DAY = (rf"{a}{_SIGN}{b}{_SIGN}.*" for a, b in ((_DAY, _MONTH), (_MONTH, _DAY)))
+_TWO_MONTHS, _YEAR_DAY = rf"{_MONTH}{_SIGN}{_MONTH}{_SIGN}.*", rf".{{4}}{_SIGN}{_DAY}{_SIGN}{_MONTH}(\D.*)?"
 _NUMBER = r"[+-]?\d+(\.\d*)?(e[+-]?\d+)?"
 # The most frequent ISO texts, which the database reads several times faster by itself.
 _PLAIN = r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?)?"
@@ -123,23 +127,20 @@ def form_of(column: Column, now: datetime) -> str:
 
 def _text_cases(column: Column) -> str:
     cases = []
-    for name in _SHAPES:
-        part = _parts(column, name)
-        is_month, is_day = (
-            "TRY_CAST({} AS INTEGER) BETWEEN 1 AND 12",
-            "TRY_CAST({} AS INTEGER) BETWEEN 13 AND 31",
-        )
+    for name, (pattern, _) in _SHAPES.items():
         told = sql.text(name)
         if name == ISO:
-            told = f"""CASE WHEN {is_day.format(f"{part}.m")} AND {is_month.format(f"{part}.d")}
-                       THEN {sql.text(YEAR_DAY)} ELSE {told} END"""
+            told = f"CASE WHEN {_matches(column, _YEAR_DAY)} THEN {sql.text(YEAR_DAY)} ELSE {told} END"
         if name == EITHER:
-            a, b = f"{part}.a", f"{part}.b"
-            told = f"""CASE WHEN {is_day.format(a)} AND {is_month.format(b)} THEN {sql.text(DAY_FIRST)}
-                       WHEN {is_month.format(a)} AND {is_day.format(b)} THEN {sql.text(MONTH_FIRST)}
-                       WHEN {is_month.format(a)} AND {is_month.format(b)} THEN {told} END"""
-        cases.append(f"WHEN regexp_full_match({column.text}, {sql.text(_SHAPES[name][0])}, 'i') THEN {told}")
+            told = f"""CASE WHEN {_matches(column, _DAY_MONTH)} THEN {sql.text(DAY_FIRST)}
+                       WHEN {_matches(column, _MONTH_DAY)} THEN {sql.text(MONTH_FIRST)}
+                       WHEN {_matches(column, _TWO_MONTHS)} THEN {told} END"""
+        cases.append(f"WHEN {_matches(column, pattern)} THEN {told}")
     return " ".join(cases)
+
+
+def _matches(column: Column, pattern: str, case: Literal["i", "c"] = "i") -> str:
+    return f"regexp_full_match({column.text}, {sql.text(pattern)}, '{case}')"
 
 
 def since_1970(column: Column, unit: str, offset_days: int = 0) -> str:
@@ -159,10 +160,10 @@ def written(column: Column, name: str, zone: str) -> str:
     slow = _moment(part, _date(part, name, _SHAPES[shape][1]), zone)
     if name != ISO:
         return slow
-    plain = f"regexp_full_match({column.text}, {sql.text(_PLAIN)})"
-    zoned = f"regexp_full_match({column.text}, {sql.text(_PLAIN_ZONED)})"
-    return f"""CASE WHEN {plain} THEN {to_utc(f"TRY_CAST({column.text} AS TIMESTAMP)", zone)}
-               WHEN {zoned} THEN CAST(TRY_CAST({column.text} AS TIMESTAMPTZ) AS TIMESTAMP) ELSE {slow} END"""
+    return f"""CASE WHEN {_matches(column, _PLAIN, "c")}
+               THEN {to_utc(f"TRY_CAST({column.text} AS TIMESTAMP)", zone)}
+               WHEN {_matches(column, _PLAIN_ZONED, "c")}
+               THEN CAST(TRY_CAST({column.text} AS TIMESTAMPTZ) AS TIMESTAMP) ELSE {slow} END"""
 
 
 def zoneless(column: Column, name: str) -> str:
@@ -174,8 +175,11 @@ def zoneless(column: Column, name: str) -> str:
     if name in (DAY_FIRST, MONTH_FIRST):
         name = EITHER
     part = _parts(column, name)
-    plain = f"regexp_full_match({column.text}, {sql.text(_PLAIN)})"
-    return f"({plain} OR concat({part}.offset, {part}.utc, {part}.zone) = '')"
+    slow = f"concat({part}.offset, {part}.utc, {part}.zone) = ''"
+    if name != ISO:
+        return f"({slow})"
+    return f"""CASE WHEN {_matches(column, _PLAIN, "c")} THEN true
+               WHEN {_matches(column, _PLAIN_ZONED, "c")} THEN false ELSE {slow} END"""
 
 
 def to_utc(time: str, zone: str) -> str:
