@@ -35,34 +35,35 @@ _MONTHS = (
     "jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|"
     "oct(?:ober)?|nov(?:ember)?|dec(?:ember)?"
 )
-_DAYS = r"(?:(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*\.?,?\s+)?"
-_CLOCK = r"(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?(?:\s*([ap])\.?m\.?)?"
+_BLANK = r"\s\x{a0}\x{202f}"  # with those that break no line, as browsers write them before PM
+_DAYS = rf"(?:(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*\.?,?[{_BLANK}]+)?"
+_CLOCK = rf"(\d{{1,2}}):(\d{{2}})(?::(\d{{2}})(?:[.,](\d{{1,9}}))?)?(?:[{_BLANK}]*([ap])\.?m\.?)?"
 # An offset, maybe after UTC or before a name that repeats it; UTC itself; or the name of a zone. EST or CST
 # are no zones here: several countries use such abbreviations.
 _ZONE = (
-    r"\s*(?:(?:UTC|GMT)?([+-]\d{1,2}(?::?\d{2})?)(?:\s+[A-Z]{3,4})?|(Z|UTC|GMT)"
-    r"|\[?([a-z]+(?:/[a-z_+0-9-]+)+)\]?)?(?:\[[^\]]*\])?(?:\s*\([^)]*\))?"
+    rf"[{_BLANK}]*(?:(?:UTC|GMT)?([+-]\d{{1,2}}(?::?\d{{2}})?)(?:[{_BLANK}]+[A-Z]{{3,4}})?|(Z|UTC|GMT)"
+    rf"|\[?([a-z]+(?:/[a-z_+0-9-]+)+)\]?)?(?:\[[^\]]*\])?(?:[{_BLANK}]*\([^)]*\))?"
 )
-_AFTER = rf"(?:(?:,?\s+(?:at\s+)?|T|:){_CLOCK}{_ZONE})?"
+_AFTER = rf"(?:(?:,?[{_BLANK}]+(?:at[{_BLANK}]+)?|T|:){_CLOCK}{_ZONE})?"
 _CLOCK_PARTS = ("hour", "minute", "second", "fraction", "half", "offset", "utc", "zone")
 
 # Name -> (pattern, its groups in order). Upper and lower case are the same.
 _SHAPES: dict[str, tuple[str, tuple[str, ...]]] = {
     ISO: (rf"(\d{{4}})[-/.](\d{{1,2}})[-/.](\d{{1,2}}){_AFTER}", ("y", "m", "d", *_CLOCK_PARTS)),
     "yyyymmdd with a clock": (
-        rf"(\d{{4}})(\d{{2}})(\d{{2}})[T\s](\d{{2}}):?(\d{{2}})(?::?(\d{{2}})(?:[.,](\d{{1,9}}))?)?(){_ZONE}",
+        rf"(\d{{4}})(\d{{2}})(\d{{2}})[T{_BLANK}](\d{{2}}):?(\d{{2}})(?::?(\d{{2}})(?:[.,](\d{{1,9}}))?)?(){_ZONE}",
         ("y", "m", "d", *_CLOCK_PARTS),
     ),
     "day month year": (
-        rf"{_DAYS}(\d{{1,2}})[-/\s]({_MONTHS})\.?,?[-/\s](\d{{4}}){_AFTER}",
+        rf"{_DAYS}(\d{{1,2}})[-/{_BLANK}]({_MONTHS})\.?,?[-/{_BLANK}](\d{{4}}){_AFTER}",
         ("d", "name", "y", *_CLOCK_PARTS),
     ),
     "month day, year": (
-        rf"{_DAYS}({_MONTHS})\.?\s+(\d{{1,2}}),?\s+(\d{{4}}){_AFTER}",
+        rf"{_DAYS}({_MONTHS})\.?[{_BLANK}]+(\d{{1,2}}),?[{_BLANK}]+(\d{{4}}){_AFTER}",
         ("name", "d", "y", *_CLOCK_PARTS),
     ),
     "month day clock year": (
-        rf"{_DAYS}({_MONTHS})\s+(\d{{1,2}})\s+{_CLOCK}{_ZONE}\s+(\d{{4}})",
+        rf"{_DAYS}({_MONTHS})[{_BLANK}]+(\d{{1,2}})[{_BLANK}]+{_CLOCK}{_ZONE}[{_BLANK}]+(\d{{4}})",
         ("name", "d", *_CLOCK_PARTS, "y"),
     ),
     EITHER: (rf"(\d{{1,2}})[-/.](\d{{1,2}})[-/.](\d{{4}}){_AFTER}", ("a", "b", "y", *_CLOCK_PARTS)),
@@ -147,7 +148,8 @@ def since_1970(column: Column, unit: str, offset_days: int = 0) -> str:
     """SQL: the moment so many units after 1970 (or some days later); NULL for what is no number."""
     x = f"({column.number} * {UNITS[unit]!r} + {offset_days * UNITS['days']!r})"
     # Clipped far outside what is accepted, so that an absurd number is "in the future", not an overflow.
-    return f"make_timestamp(CAST(least(greatest(round({x}), -1e15), 2.5e17) AS BIGINT))"
+    moment = f"make_timestamp(CAST(least(greatest(round({x}), -1e15), 2.5e17) AS BIGINT))"
+    return f"CASE WHEN {column.number} IS NOT NULL THEN {moment} END"
 
 
 def written(column: Column, name: str, zone: str) -> str:

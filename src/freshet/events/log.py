@@ -22,13 +22,13 @@ import duckdb
 from freshet import config
 from freshet.events import merging, orders, quarantine, sql
 from freshet.events.days import write_days
+from freshet.events.deciding import Undecided
 from freshet.events.formats import SourceFile, event_files
 from freshet.events.plausible import doubts
 from freshet.events.refusing import Refused, refused
 from freshet.events.rule import Rule, parse
 from freshet.events.snapshots import Snapshot, commit, latest
 from freshet.events.staging import Staged, stage
-from freshet.events.times import Undecided
 from freshet.types import AsOf
 
 _BATCH = 100_000  # rows held in Python while day files are written
