@@ -18,6 +18,13 @@ HalfLife = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Days = Positive | Literal["ever"]
 Share = Annotated[float, Field(gt=0, lt=1)]
 Auto = Literal["auto"]
+TimeFormat = (
+    Literal[
+        "auto", "day-first", "month-first", "iso", "days", "hours", "minutes", "seconds", "milliseconds",
+        "microseconds", "nanoseconds", "excel",
+    ]
+    | Annotated[str, Field(pattern="%")]
+)  # fmt: skip
 
 MAX_STEPS = "one training takes so many optimiser steps at most; auto = by its rows and its recipe"
 MAX_SECONDS = "last resort: a training still going ends here, and says so; set max_steps instead"
@@ -39,7 +46,9 @@ class Columns(_Section):
 
     user: str = Field("user_id", description="who")
     item: str = Field("item_id", description="what")
-    time: str = Field("timestamp", description="when: a timestamp, or seconds / milliseconds since 1970")
+    time: str = Field(
+        "timestamp", description="when: a timestamp, a date and clock as text, or a number since 1970"
+    )
     value: str = Field("value", description="how much: rating, watch share, quantity; '' = 1 for every event")
     id: str = Field(
         "",
@@ -66,6 +75,12 @@ class Events(_Section):
         "", description="positive rule, such as `value >= 7`; empty = every event is an engagement"
     )
     timezone: str = Field("UTC", description="zone of timestamps that carry none")
+    time_format: TimeFormat = Field(
+        "auto",
+        description="how times are written: auto = what the file itself proves; day-first, month-first; iso; "
+        "days, hours, minutes, seconds, milliseconds, microseconds, nanoseconds since 1970; "
+        "excel (days since 1900); or as strptime has it, such as `%d-%m-%Y %H:%M`",
+    )
     encoding: str = Field(
         "auto",
         description="of text files that are not UTF-8, such as `cp1251`; auto = UTF-16, or Windows-1252 "

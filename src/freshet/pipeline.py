@@ -34,6 +34,7 @@ from freshet.steps import (
     experimenting,
     feedback,
     guarding,
+    offered,
     overlays,
     ranking,
     rolling,
@@ -73,7 +74,8 @@ def run_due(
 ) -> Record:
     """Import, then whatever is due: the slow path if the model is too old, the fast path if the table is.
 
-    A moment in the past makes the table but moves `CURRENT` only when told to.
+    A moment in the past makes the table but moves `CURRENT` only when told to. Without a moment, a log that
+    lacks the newest source offered is an error (`steps.offered`).
 
     Args:
         state: of a workspace that is served: its events are collected first, and the log's histories joined
@@ -86,6 +88,8 @@ def run_due(
                 return run.record
         if ws.config.events.files:
             import_sources(ws, run, now)
+        if as_of is None:
+            offered.check(ws)
         end = _end(ws, now if state is not None else None)
         moment = _moment(ws, run, as_of, end)
         known, counting = _study(ws, run, moment)
@@ -182,7 +186,8 @@ def fast_path(
 ) -> Record:
     """Refresh evidence as of a moment, infer what changed, verify and publish.
 
-    A moment in the past makes the table but moves `CURRENT` only when told to.
+    A moment in the past makes the table but moves `CURRENT` only when told to. Without a moment, a log that
+    lacks the newest source offered is an error (`steps.offered`).
 
     Args:
         today: the current time, where the workspace is served: the day that isn't over stays live.
@@ -192,6 +197,8 @@ def fast_path(
     with ws.run("refresh", str(as_of or "")) as run:
         if today is not None and state is not None and _harmed(ws, run, today):
             return run.record
+        if as_of is None:
+            offered.check(ws)
         end = _end(ws, today)
         moment = _moment(ws, run, as_of, end)
         known, counting = _study(ws, run, moment)

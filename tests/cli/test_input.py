@@ -30,8 +30,8 @@ def _log(users: int, items: int, start: datetime = START) -> bytes:
         ("one_user.csv", _log(1, 30), "interests need at least 2 engaged items"),
         ("one_item.csv", _log(200, 1), "interests need at least 2 engaged items"),
         ("no_item.csv", b"user_id,timestamp,value\nu,2024-01-01,8\n", "has no column 'item_id' for the item"),
-        ("no_time.csv", HEAD.encode() + b"u,i,yesterday,8\n", "the log holds no events"),
-        ("future.csv", _log(9, 9, datetime(2999, 1, 1)), "the log holds no events"),
+        ("no_time.csv", HEAD.encode() + b"u,i,yesterday,8\n", "none of its 1 rows can be used"),
+        ("future.csv", _log(9, 9, datetime(2999, 1, 1)), "none of its 200 rows can be used"),
         ("broken.parquet", b"PAR1 and then something else", "can't be read"),
     ],
 )

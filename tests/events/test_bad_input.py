@@ -10,9 +10,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from freshet.errors import ConfigError, InputError
-from freshet.events import EventLog
+from freshet.events import EventLog, Refused
 
 from .sources import event, events, quarantined, take, write
+
+T = 1704164645  # 2024-01-02 03:04:05
 
 BAD = [
     ("missing user", event(user=None)),
@@ -22,9 +24,10 @@ BAD = [
     ("unreadable time", event(time="yesterday")),
     ("unreadable time", event(time="nan")),
     ("time before 1970", event(time="1969-12-31T23:59:59Z")),
-    ("time before 1970", event(time=-5)),
+    ("time before 1980", event(time="1979-12-31T23:59:59Z")),
+    ("unreadable time", event(time=-5)),
     ("time in the future", event(time="2024-01-11T00:00:01Z")),
-    ("time in the future", event(time=1e300)),
+    ("unreadable time", event(time=1e300)),
     ("value is not a number", event(value="good")),
     ("value is not a number", event(value="inf")),
 ]
@@ -45,12 +48,14 @@ def test_bad_rows_are_kept_with_their_reason_and_number(tmp_path: Path, ending: 
 
 def test_lines_that_are_no_rows_are_quarantined(tmp_path: Path) -> None:
     csv = tmp_path / "log.csv"
-    csv.write_text('user_id,item_id,timestamp,value\nu,i,5,1\nu,i\nu,i,6,1,extra\n\nv,i,7,1\nv,"i,8,1\n')
+    csv.write_text(
+        f'user_id,item_id,timestamp,value\nu,i,{T},1\nu,i\nu,i,{T},1,extra\n\nv,i,{T},1\nv,"i,{T},1\n'
+    )
     report = take(tmp_path / "v", csv)
     assert (report.rows_read, report.added, report.quarantined) == (5, 2, {"unreadable row": 3})
     assert [(line, raw) for _, line, _, raw in quarantined(tmp_path / "v")][:2] == [
         (3, "u,i"),
-        (4, "u,i,6,1,extra"),
+        (4, f"u,i,{T},1,extra"),
     ]
     jsonl = tmp_path / "log.jsonl"
     good = json.dumps(event()).encode()
@@ -130,7 +135,7 @@ def test_a_source_that_is_not_there_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_missing_column_is_named_with_what_there_is(tmp_path: Path) -> None:
-    source = write(tmp_path / "log.csv", [{"who": "u", "item_id": "i", "timestamp": 5}])
+    source = write(tmp_path / "log.csv", [{"who": "u", "item_id": "i", "timestamp": T}])
     with pytest.raises(
         InputError, match="no column 'user_id' for the user; it has 'who', 'item_id', 'timestamp'"
     ) as error:
@@ -144,7 +149,7 @@ def test_a_missing_column_is_named_with_what_there_is(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no column 'nr' for the id"):
         take(tmp_path / "w", source, columns={**columns, "id": "nr"})
     report = take(tmp_path / "w", source, columns=columns)
-    assert report.notes[0] == "log.csv has no column 'value': every event has the value 1"
+    assert "log.csv has no column 'value': every event has the value 1" in report.notes
     assert events(EventLog(tmp_path / "w").snapshot(), "value") == [(1.0,)]
 
 
@@ -227,3 +232,83 @@ def test_every_format_gives_the_same_log(tmp_path: Path) -> None:
         sources[-1].write_bytes(text.encode())
     versions = {take(tmp_path / f"w{n}", source).snapshot for n, source in enumerate(sources)}
     assert len(versions) == 1
+
+
+def test_numbers_that_no_log_could_hold_are_quarantined_by_what_they_would_be(tmp_path: Path) -> None:
+    times = [T, T + 1, -5, 0, 1e300]
+    report = take(tmp_path / "w", write(tmp_path / "log.csv", [event(time=time) for time in times]))
+    assert report.quarantined == {"time before 1970": 1, "time before 1980": 1, "time in the future": 1}
+    assert report.rows_read == 5 == report.added + sum(report.quarantined.values())
+
+
+def test_true_and_false_are_values(tmp_path: Path) -> None:
+    words = ["True", "False", "true", " false ", "TRUE", True, "1", "0.5", ""]
+    rows = [event(item=f"i{n}", value=word) for n, word in enumerate(words)]
+    report = take(tmp_path / "w", write(tmp_path / "log.csv", rows), positive="value >= 1")
+    assert [row[0] for row in events(EventLog(tmp_path / "w").snapshot(), "value")] == [
+        *(1, 0, 1, 0, 1, 1, 1, 0.5),
+        None,
+    ]
+    assert report.notes == ("log.csv: 6 values are true or false, read as 1 or 0",)
+    typed = write(tmp_path / "log.parquet", [event(item=f"i{n}", value=n % 2 == 0) for n in range(4)])
+    assert take(tmp_path / "v", typed).quarantined == {}
+    assert [row[0] for row in events(EventLog(tmp_path / "v").snapshot(), "value")] == [1, 0, 1, 0]
+
+
+@pytest.mark.parametrize(
+    "value", ["4,5", "80%", "$4.50", "1_000", "1 000", "yes", "t", "good", "0x10", "inf", "NaN"]
+)
+def test_a_file_whose_values_are_no_numbers_is_refused(tmp_path: Path, value: str) -> None:
+    source = write(tmp_path / "log.csv", [event(f"u{n}", value=value) for n in range(3)])
+    with pytest.raises(
+        Refused, match=r"none of its 3 rows can be used \(value is not a number: 3\); such as row 1: {"
+    ) as e:
+        take(tmp_path / "w", source)
+    assert "[events.columns] value" in e.value.hint
+    assert str(e.value.until) == "2024-01-02"
+    assert EventLog(tmp_path / "w").snapshot().rows == 0
+
+
+@pytest.mark.parametrize(
+    ("rows", "why"),
+    [
+        ([event(user="")], "missing user: 1"),
+        ([event(item=None)], "missing item: 1"),
+        ([event(time=None)], "missing time: 1"),
+        ([event(time="2030-01-01")], "time in the future: 1"),
+        ([event(time="1969-01-01")], "time before 1970: 1"),
+        ([event(user="", value="z"), event(value="x")], "missing user: 1, value is not a number: 1"),
+    ],
+)
+@pytest.mark.parametrize("ending", [".csv", ".jsonl", ".parquet"])
+def test_a_file_that_gives_nothing_is_refused_whatever_the_reason(
+    tmp_path: Path, ending: str, rows: list[dict[str, object]], why: str
+) -> None:
+    with pytest.raises(Refused) as error:
+        take(tmp_path / "w", write(tmp_path / f"log{ending}", rows))
+    assert why in error.value.message
+    assert error.value.hint
+
+
+def test_lines_alone_are_a_file_that_gives_nothing(tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_text("user_id,item_id,timestamp,value\nu;i;2024-01-01;1\n")
+    with pytest.raises(Refused, match="such as line 2: u;i;2024-01-01;1") as error:
+        take(tmp_path / "w", tmp_path / "log.csv")
+    assert "delimiter" in error.value.hint
+
+
+def test_of_a_folder_with_a_file_that_gives_nothing_nothing_enters(tmp_path: Path) -> None:
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    write(folder / "a.csv", [event()])
+    write(folder / "b.csv", [event(value="x")])
+    write(folder / "c.csv", [event(value="y", time="2024-01-03T00:00:00Z")])
+    with pytest.raises(
+        Refused, match=r"b.csv: none of its 1 rows .* 1 other files of the source are refused"
+    ) as error:
+        take(tmp_path / "w", folder)
+    assert str(error.value.until) == "2024-01-03"
+    assert not (tmp_path / "w" / "events").exists()
+    write(folder / "b.csv", [event("b", value="x"), event("b", value=1)])
+    write(folder / "c.csv", [event("c")])
+    assert take(tmp_path / "w", folder).added == 3

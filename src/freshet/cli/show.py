@@ -238,10 +238,11 @@ def status(console: Console, workspace: Path, state: Status) -> None:
         _line(console, "no release yet")
     else:
         model = f"model {state.release.model}" if state.release.model else "plain counts"
+        behind = "an unknown number of" if state.behind_days is None else state.behind_days
         _line(
             console,
             f"release {state.release.number} serves: as of {state.release.as_of} ({state.age_days} days ago, "
-            f"{state.behind_days} days of events behind), {model}",
+            f"{behind} days of events behind), {model}",
         )
     for due in state.due:
         _line(console, f"due: {due.path}, {due.why}")

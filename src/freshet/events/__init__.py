@@ -2,10 +2,13 @@
 
     source files -> formats   which files, which layout
                  -> reading   one file as a query, whatever its format
-                 -> columns, times   which column is what; when it happened
+                 -> columns, time_column   which column is what
+                 -> times, forms   when it happened, however it is written; `orders` remembers dd/mm or mm/dd
                  -> staging   every row judged: fine, or quarantined with a reason
+                 -> refusing  a file of which no row is fine is an error
                  -> merging   joined with the days they touch, one row per event
                  -> days, snapshots   immutable day files, and which of them make up the log
+                 -> plausible   whether its times can be true
 
 `log.EventLog` runs these in order; `rule` decides which events are engagements; `items` reads the catalogue;
 `histories` says what each user engaged last.
@@ -18,6 +21,7 @@ from freshet.events.items import FILE as ITEMS_FILE
 from freshet.events.items import ItemsReport, import_items
 from freshet.events.joining import Overlap, overlap
 from freshet.events.log import EventLog, ImportReport
+from freshet.events.refusing import Refused
 from freshet.events.rule import Rule, parse
 from freshet.events.snapshots import Snapshot
 
@@ -29,6 +33,7 @@ __all__ = [
     "ImportReport",
     "ItemsReport",
     "Overlap",
+    "Refused",
     "Rule",
     "Snapshot",
     "brings_items",

@@ -18,7 +18,11 @@ CANONICAL = ("id", "user", "item", "time", "value")
 _ALIASES = {
     "user": ("user", "userid", "uid"),
     "item": ("item", "itemid", "movieid"),
-    "time": ("timestamp", "time", "ts", "date"),
+    "time": (
+        *("timestamp", "time", "ts", "datetime", "eventtime", "eventtimestamp", "unixtime", "unixtimestamp"),
+        *("timems", "timestampms", "eventtimems", "timeus", "timestampus", "timens", "timestampns"),
+        *("date", "eventdate", "day"),
+    ),
     "value": ("value", "rating", "score"),
     "title": ("title", "name"),
     "text": ("text", "description", "genres"),
@@ -29,12 +33,13 @@ _ALIASES = {
 class EventColumns:
     """The file's names of an event's parts.
 
+    `times` are the columns that may hold the time, the most wanted first; one if it is named as configured.
     `extras` are the columns kept beside them: name in the log -> name in the file.
     """
 
     user: str
     item: str
-    time: str
+    times: tuple[str, ...]
     value: str | None
     id: str | None
     extras: dict[str, str]
@@ -68,13 +73,13 @@ def event_columns(
     needs_value = "value" in {column.lower() for column in rule.columns}
     if wanted.value and found["value"] is None and needs_value:
         raise _missing(table, wanted, "value")
-    notes = _notes(table, wanted, found)
+    notes = _notes(table, wanted, {part: column for part, column in found.items() if part != "time"})
     if wanted.value and found["value"] is None:
         notes.append(f"{table.path.name} has no column {wanted.value!r}: every event has the value 1")
     return EventColumns(
         str(found["user"]),
         str(found["item"]),
-        str(found["time"]),
+        _all(table, wanted, "time"),
         found["value"],
         found["id"],
         _extras(table, rule, keep),
@@ -103,16 +108,30 @@ def _default(wanted: BaseModel, part: str) -> str:
     return str(type(wanted).model_fields[part].default)
 
 
+def time_like(table: Table) -> tuple[str, ...]:
+    """Columns whose names tell of a time."""
+    plain = _plain(table)
+    return tuple(plain[alias] for alias in _ALIASES["time"] if alias in plain)
+
+
 def _find(table: Table, wanted: BaseModel, part: str) -> str | None:
+    return next(iter(_all(table, wanted, part)), None)
+
+
+def _all(table: Table, wanted: BaseModel, part: str) -> tuple[str, ...]:
     name = str(getattr(wanted, part))
     if not name:
-        return None
+        return ()
     exact = table.find(name)
     if exact is not None or name != _default(wanted, part):
-        return exact
+        return () if exact is None else (exact,)
+    plain = _plain(table)
+    return tuple(plain[alias] for alias in _ALIASES.get(part, ()) if alias in plain)
+
+
+def _plain(table: Table) -> dict[str, str]:
     own = [column for column in table.columns if column not in table.partitions]  # dt=2024-01-01 is no time
-    plain = {column.lower().replace("_", ""): column for column in reversed(own)}
-    return next((plain[alias] for alias in _ALIASES.get(part, ()) if alias in plain), None)
+    return {column.lower().replace("_", ""): column for column in reversed(own)}
 
 
 def _notes(table: Table, wanted: BaseModel, found: dict[str, str | None]) -> list[str]:

@@ -15,7 +15,8 @@ _EXACT = {"VARCHAR": 2**53, "DOUBLE": 2**53, "FLOAT": 2**24}
 
 _AS_FLOAT = rf"-?[0-9]+\.0|{SCIENTIFIC}"
 _WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
-_TYPES = (*_EXACT, *_WHOLE, *(f"U{name}" for name in _WHOLE), "DECIMAL", "UUID", "DATE", "ENUM")
+_ALL_NULL = '"NULL"'  # of a column without a single value
+_TYPES = (*_EXACT, *_WHOLE, *(f"U{name}" for name in _WHOLE), "DECIMAL", "UUID", "DATE", "ENUM", _ALL_NULL)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ from __future__ import annotations
 import dataclasses
 import shutil
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -21,11 +22,14 @@ import duckdb
 
 from freshet import config
 from freshet.durable import make_folder
-from freshet.events import finding, merging, quarantine, shares, sql
+from freshet.events import finding, merging, orders, quarantine, shares, sql
 from freshet.events.days import write_days
+from freshet.events.deciding import Undecided
 from freshet.events.finding import Unread
-from freshet.events.formats import event_source
-from freshet.events.rule import parse
+from freshet.events.formats import SourceFile, event_source
+from freshet.events.plausible import doubts
+from freshet.events.refusing import Refused, refused
+from freshet.events.rule import Rule, parse
 from freshet.events.snapshots import Snapshot, commit, latest
 from freshet.events.staging import Staged, stage
 from freshet.types import AsOf
@@ -84,18 +88,22 @@ class EventLog:
         now: datetime,
         replace: bool = False,
         keep: Iterable[str] = (),
+        refuse: bool = True,
     ) -> ImportReport:
         """Add a source's events to the log; importing them again changes nothing.
+
+        A source is imported as a whole: where one of its files is refused, nothing of the others enters.
 
         Args:
             source: file, folder or glob of Parquet, CSV or JSONL; or a MovieLens or MovieTweetings folder.
             now: the current time, with zone; events more than a day later are quarantined.
             replace: the source's days replace the log's.
             keep: columns to keep beside those that the positive rule reads, where the source has them.
+            refuse: whether a file of which no row can be used is an error; its rows are quarantined anyway.
 
         Raises:
-            InputError: the source can't be read as configured.
-            ConfigError: the positive rule or the time zone is wrong.
+            InputError: the source can't be read as configured, or a file has rows and none can be used.
+            ConfigError: the positive rule, the time zone or the time format is wrong.
             Busy: another import finished meanwhile; nothing has changed.
         """
         rule, further = parse(settings.positive), frozenset(keep)
@@ -104,12 +112,12 @@ class EventLog:
         make_folder(scratch)
         try:
             with sql.connect(scratch, self.memory_limit) as connection:
-                staged = []
-                for index, file in enumerate(found.files):
-                    draft = scratch / f"{index:06d}.parquet"
-                    staged.append(stage(connection, file, settings, rule, now, draft, further))
-                    quarantine.keep(connection, sql.parquet([draft]), file.path, self.root / "quarantine")
+                staging = _Staging(connection, settings, rule, now, further, self.root, scratch)
+                staged = staging.all(found.files)
+                if refuse and staging.refused:
+                    raise _first(staging.refused)
                 report = self._merge(connection, source, staged, scratch, replace)
+                orders.note(self.root, staging.orders)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
         notes = (*finding.note(source, found.unread, "events"), *report.notes)
@@ -140,6 +148,7 @@ class EventLog:
         if after != before:
             commit(self.root, number + 1, after)
         told = [note for one in staged for note in one.notes]  # part-0.csv of many folders says it once
+        told += doubts(before, after, incoming, sum(one.rows > 0 for one in staged))
         added = sum(day.rows for day in written) - kept.rows
         return ImportReport(
             source=source,
@@ -154,6 +163,71 @@ class EventLog:
             snapshot=after.version,
             replaced=sum(day.rows for day in before.days if day.day in touched) - kept.rows,
         )
+
+
+class _Staging:
+    """The files of a source, each staged once.
+
+    Attributes:
+        orders: how dates such as 03/04/2022 are written in these files and those imported before.
+        refused: what is wrong with files of which no row can be used.
+    """
+
+    def __init__(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        settings: config.Events,
+        rule: Rule,
+        now: datetime,
+        keep: frozenset[str],
+        root: Path,
+        scratch: Path,
+    ) -> None:
+        self.connection = connection
+        self.settings = settings
+        self.rule = rule
+        self.now = now
+        self.keep = keep
+        self.root = root
+        self.scratch = scratch
+        self.orders = orders.known(root)
+        self.refused: list[Refused] = []
+
+    def all(self, files: Sequence[SourceFile]) -> list[Staged]:
+        """Stage all files; those whose dates don't tell day from month come last, and follow the others."""
+        found: dict[SourceFile, Staged] = {}
+        for file in files:
+            with suppress(Undecided):
+                found[file] = self._one(file, len(found))
+        for file in files:
+            if file not in found:
+                found[file] = self._one(file, len(found))
+        return [found[file] for file in files]
+
+    def _one(self, file: SourceFile, number: int) -> Staged:
+        draft = self.scratch / f"{number:06d}.parquet"
+        staged = stage(
+            self.connection, file, self.settings, self.rule, self.now, draft, self.keep, self.orders
+        )
+        quarantine.keep(self.connection, sql.parquet([draft]), file.path, self.root / "quarantine")
+        problem = refused(self.connection, staged)
+        if problem is not None:
+            self.refused.append(problem)
+        elif staged.order:
+            self.orders |= {staged.order}
+        return staged
+
+
+def _first(found: Sequence[Refused]) -> Refused:
+    """The first of several refusals, which tells how many there are."""
+    if len(found) == 1:
+        return found[0]
+    days = [problem.until for problem in found if problem.until]
+    return Refused(
+        f"{found[0].message}; {len(found) - 1} other files of the source are refused as well",
+        hint=found[0].hint,
+        until=max(days, default=None),
+    )
 
 
 def _summed(counts: list[dict[str, int]]) -> dict[str, int]:

@@ -16,10 +16,11 @@ from freshet.events.formats import SourceFile
 from freshet.events.ids import Id, with_ids
 from freshet.events.reading import ROW, Table, forget_rejects, open_table, refuse_lines, rejects, unreadable
 from freshet.events.rule import Rule
-from freshet.events.times import clock
+from freshet.events.time_column import chosen
+from freshet.events.times import FOREVER, Clock
 
-_ZONELESS = "freshet zoneless"
-NOT_IN_LOG = frozenset({quarantine.REASON, quarantine.ROW, quarantine.RAW, _ZONELESS})
+_ZONELESS, _TRUTH = "freshet zoneless", "freshet truth"
+NOT_IN_LOG = frozenset({quarantine.REASON, quarantine.ROW, quarantine.RAW, _ZONELESS, _TRUTH})
 """Columns of a draft that judge the row."""
 
 
@@ -32,12 +33,18 @@ class Staged:
         rows: rows in the file, unreadable ones included.
         quarantined: reason -> rows.
         notes: what was assumed about the file.
+        source: the file.
+        advice: what to do if its times are wrong.
+        order: `day-first` or `month-first`, where its dates are one of them, else ''.
     """
 
     path: Path
     rows: int
     quarantined: dict[str, int]
     notes: tuple[str, ...]
+    source: Path
+    advice: str
+    order: str
 
 
 def stage(
@@ -48,19 +55,21 @@ def stage(
     now: datetime,
     draft: Path,
     keep: frozenset[str] = frozenset(),
+    orders: frozenset[str] = frozenset(),
 ) -> Staged:
     """Read `file` once into the Parquet file `draft`, judging every row.
 
     Args:
         now: events more than a day after this moment (with zone) are in the future.
         keep: columns to keep beside those that the rule reads, where the file has them.
+        orders: `day-first`, `month-first`: how dates of the log's other files are written.
 
     Raises:
-        InputError: the file is damaged or lacks a column.
+        InputError: the file is damaged, lacks a column, or its times can be read in several ways.
     """
     with TemporaryDirectory(dir=draft.parent) as scratch:
         table = open_table(connection, file, Path(scratch), settings.encoding)
-        return _stage(connection, table, settings, rule, now, draft, keep)
+        return _stage(connection, table, settings, rule, now, draft, keep, orders)
 
 
 def _stage(
@@ -71,6 +80,7 @@ def _stage(
     now: datetime,
     draft: Path,
     keep: frozenset[str],
+    orders: frozenset[str],
 ) -> Staged:
     if not table.columns:
         refuse_lines(connection, table)
@@ -79,27 +89,33 @@ def _stage(
     named = {"user": columns.user, "item": columns.item, **({"event": columns.id} if columns.id else {})}
     known, ids = with_ids(table, named, settings.missing)
     try:
-        times = clock(connection, table, columns.time, settings.timezone)
-        query = _judged(known, columns, ids, times.time, times.zoneless, now)
+        times = chosen(connection, table, columns.times, settings, now, orders)
+        query = _judged(known, columns, ids, times, now)
         forget_rejects(connection)
         connection.execute(f"COPY ({query}) TO {sql.text(str(draft))} (FORMAT parquet)")
-        rows, quarantined, zoneless = _counted(connection, draft)
+        rows, quarantined, zoneless, truths = _counted(connection, draft)
     except duckdb.Error as error:
         raise unreadable(table.path, error) from None
-    notes = [*table.notes, *columns.notes, *([times.note] if times.note else [])]
+    notes = [*table.notes, *columns.notes, *times.notes]
     if rows == 0:
         notes.append(f"{table.path.name} holds no events")
     if zoneless:
         notes.append(f"{table.path.name}: {zoneless} times carry no zone, read as {settings.timezone}")
-    return Staged(draft, rows, quarantined, tuple(notes))
+    if truths:
+        notes.append(f"{table.path.name}: {truths} values are true or false, read as 1 or 0")
+    return Staged(draft, rows, quarantined, tuple(notes), table.path, times.advice, times.order)
 
 
-def _judged(
-    table: Table, columns: EventColumns, ids: dict[str, Id], time: str, zoneless: str, now: datetime
-) -> str:
+def _value(given: str) -> str:
+    """SQL: a value as a number; true is 1 and false is 0. Digits in groups (1_000) are no number."""
+    return f"""CASE lower(trim({given})) WHEN 'true' THEN 1.0 WHEN 'false' THEN 0.0
+        ELSE CASE WHEN NOT contains({given}, '_') THEN TRY_CAST({given} AS DOUBLE) END END + 0.0"""  # no -0.0
+
+
+def _judged(table: Table, columns: EventColumns, ids: dict[str, Id], times: Clock, now: datetime) -> str:
     """SQL: the canonical columns, then reason (NULL if fine), row number and raw row of what is not."""
     given = f"CAST({sql.name(columns.value)} AS VARCHAR)" if columns.value else "NULL"
-    value = f"TRY_CAST({given} AS DOUBLE) + 0.0" if columns.value else "CAST(1 AS DOUBLE)"  # no -0.0
+    value = _value(given) if columns.value else "CAST(1 AS DOUBLE)"
     event = ids.get("event")
     latest = (now.astimezone(UTC) + timedelta(days=1)).replace(tzinfo=None).isoformat(sep=" ")
     parts = {
@@ -107,11 +123,11 @@ def _judged(
         "id": f"CASE WHEN NOT {event.missing} THEN {event.id} END" if event else "CAST(NULL AS VARCHAR)",
         "user": ids["user"].id,
         "item": ids["item"].id,
-        "time": time,
+        "time": times.time,
         "value": value,
-        "stated time": f"CAST({sql.name(columns.time)} AS VARCHAR)",
+        "stated time": f"CAST({sql.name(times.column)} AS VARCHAR)",
         "stated value": given,
-        "zoneless": zoneless,
+        "zoneless": times.zoneless,
     }
     inner = ", ".join(f"{expression} AS {_own(part)}" for part, expression in parts.items())
     extras = "".join(
@@ -126,7 +142,8 @@ def _judged(
         {" ".join(one.problems for one in ids.values())}
         WHEN coalesce(trim({_own("stated time")}), '') = '' THEN 'missing time'
         WHEN {_own("time")} IS NULL THEN 'unreadable time'
-        WHEN {_own("time")} < TIMESTAMP '1970-01-01' THEN 'time before 1970'
+        WHEN {_own("time")} < TIMESTAMP '{FOREVER}' THEN 'time before {FOREVER.year}'
+        WHEN {_own("time")} < TIMESTAMP '{times.earliest}' THEN 'time before {times.earliest.year}'
         WHEN {_own("time")} > TIMESTAMP {sql.text(latest)} THEN 'time in the future'
         WHEN trim({_own("stated value")}) <> '' AND NOT coalesce(isfinite({_own("value")}), false)
             THEN 'value is not a number'
@@ -139,7 +156,9 @@ def _judged(
         {_own("reason")} AS {sql.name(quarantine.REASON)},
         {sql.name(ROW)} AS {sql.name(quarantine.ROW)},
         CASE WHEN {_own("reason")} IS NOT NULL THEN {table.raw} END AS {sql.name(quarantine.RAW)},
-        {_own("zoneless")} AND {_own("reason")} IS NULL AS {sql.name(_ZONELESS)}
+        {_own("zoneless")} AND {_own("reason")} IS NULL AS {sql.name(_ZONELESS)},
+        coalesce(lower(trim({_own("stated value")})) IN ('true', 'false'), false)
+            AND {_own("reason")} IS NULL AS {sql.name(_TRUTH)}
         FROM ({judged})"""
 
 
@@ -148,24 +167,21 @@ def _own(part: str) -> str:
     return sql.name(f"freshet {part}")
 
 
-def _counted(connection: duckdb.DuckDBPyConnection, draft: Path) -> tuple[int, dict[str, int], int]:
-    """(rows, reason -> quarantined rows, rows whose time has no zone), lines without fields included."""
+def _counted(connection: duckdb.DuckDBPyConnection, draft: Path) -> tuple[int, dict[str, int], int, int]:
+    """(rows, reason -> quarantined rows, times without zone, truth values), lines without fields included."""
     reason = sql.name(quarantine.REASON)
     found = connection.sql(
-        f"""SELECT {reason}, count(*), count_if({sql.name(_ZONELESS)})
+        f"""SELECT {reason}, count(*), count_if({sql.name(_ZONELESS)}), count_if({sql.name(_TRUTH)})
             FROM {sql.parquet([draft])} GROUP BY ALL
-            UNION ALL SELECT {sql.text(quarantine.UNREADABLE_ROW)}, count(*), 0
+            UNION ALL SELECT {sql.text(quarantine.UNREADABLE_ROW)}, count(*), 0, 0
             FROM ({rejects(connection)}) HAVING count(*) > 0"""
     ).fetchall()
     quarantined: dict[str, int] = {}
-    for why, count, _ in found:
+    for why, count, *_ in found:
         if why is not None:
             quarantined[str(why)] = quarantined.get(str(why), 0) + int(count)
-    return (
-        sum(int(count) for _, count, _ in found),
-        dict(sorted(quarantined.items())),
-        sum(int(zoneless) for _, _, zoneless in found),
-    )
+    rows, zoneless, truths = (sum(int(row[place]) for row in found) for place in (1, 2, 3))
+    return rows, dict(sorted(quarantined.items())), zoneless, truths
 
 
 def _no_rows(table: Table, wanted: config.Columns, rule: Rule) -> Table:

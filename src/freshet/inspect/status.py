@@ -11,7 +11,9 @@ from freshet.durable import read_json
 from freshet.events import EventLog, Snapshot
 from freshet.inspect.drives import Drives
 from freshet.inspect.opened import artifact
+from freshet.steps import offered
 from freshet.steps.gating import key_of
+from freshet.steps.offered import Refusal
 from freshet.steps.tuning import planner_of
 from freshet.tuning import Gate, gates_of
 from freshet.types import AsOf
@@ -53,7 +55,8 @@ class Status:
     """The state of a workspace.
 
     Attributes:
-        behind_days: days of the log that the current release has not seen.
+        behind_days: days of the log that the current release has not seen, with those of the newest source
+            offered where it was refused; None where that one doesn't tell its days.
         age_days: days between the current release's moment and today.
         running: a run is writing now.
         cut_short: trained artifacts behind the current release whose training the clock ended.
@@ -77,14 +80,15 @@ def status(ws: Workspace, today: date) -> Status:
     snapshot = EventLog(ws.root).snapshot()
     release = ws.releases.current()
     latest = snapshot.days[-1].day + timedelta(days=1) if snapshot.days else None
+    refused = offered.pending(ws)
     made = artifact(ws, "tables", release.table) if release else None
     as_of = AsOf.parse(release.as_of).day if release else None
     return Status(
         release,
-        (latest - as_of).days if latest and as_of else None,
+        _behind(latest, as_of, refused) if latest and as_of else None,
         (today - as_of).days if as_of else None,
         _size(ws, snapshot),
-        _due(ws, release, latest),
+        (*_refused(refused), *_due(ws, release, latest)),
         _waiting(ws),
         is_held(ws.root / "LEASE"),
         Drives.of(read_json(made.path / "mixture.json")) if made else None,
@@ -107,6 +111,18 @@ def cut_short(ws: Workspace, release: Release) -> tuple[str, ...]:
     )
     found = [ws.store.find(kind, version) for kind, version in behind if version]
     return tuple(f"{a.kind}/{a.version}" for a in found if a is not None and a.manifest.get("stopped"))
+
+
+def _behind(latest: date, as_of: date, refused: Refusal | None) -> int | None:
+    if refused is None:
+        return (latest - as_of).days
+    return None if refused.until is None else (max(latest, refused.until + timedelta(days=1)) - as_of).days
+
+
+def _refused(refused: Refusal | None) -> tuple[Due, ...]:
+    if refused is None:
+        return ()
+    return (Due("import", f"the newest source offered was refused by run {refused.run}: {refused.why}"),)
 
 
 def _gates(ws: Workspace, model: str) -> tuple[Gate, ...]:

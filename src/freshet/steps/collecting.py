@@ -108,7 +108,7 @@ def collect(ws: Workspace, run: Run, state: State, now: datetime) -> Collected:
 
 def _import(ws: Workspace, state: State, now: datetime, run: Run) -> Iterator[events.ImportReport]:
     """Import the journal's events behind the last one collected."""
-    settings = ws.config.events.model_copy(update={"columns": _COLUMNS})
+    settings = ws.config.events.model_copy(update={"columns": _COLUMNS, "time_format": "iso"})
     log, columns = events.EventLog(ws.source), kept(ws)
     progress, done = run.progress("collect"), 0
     for entries in _new(state, state.events, "events"):
@@ -116,7 +116,7 @@ def _import(ws: Workspace, state: State, now: datetime, run: Run) -> Iterator[ev
         make_folder(draft.parent)
         try:
             pq.write_table(_told(entries, settings, columns), draft)
-            yield log.import_events(draft, settings, now=now, keep=columns)
+            yield log.import_events(draft, settings, now=now, keep=columns, refuse=False)
         finally:
             draft.unlink(missing_ok=True)
         _note(state, "events", entries[-1].position)

@@ -11,6 +11,7 @@ from freshet import events
 from freshet.checksums import sha256
 from freshet.errors import ConfigError, InputError
 from freshet.ports import Artifact
+from freshet.steps import offered
 from freshet.steps.rules import kept
 from freshet.types import AsOf
 from freshet.workspace import Run, Workspace, version_of
@@ -21,7 +22,12 @@ ITEMS_CODE = 2
 def import_sources(
     ws: Workspace, run: Run, now: datetime, sources: list[Path] | None = None, replace: bool = False
 ) -> list[events.ImportReport]:
-    """Import event files (those of the configuration unless others are named); twice changes nothing."""
+    """Import event files (those of the configuration unless others are named); twice changes nothing.
+
+    Raises:
+        InputError: a source is refused, which the ledger keeps (`offered`); those before it are in the log.
+            Or nothing at all came in and the log is empty.
+    """
     files = sources if sources is not None else [located(ws, name) for name in ws.config.events.files]
     if not files:
         raise ConfigError(
@@ -31,19 +37,23 @@ def import_sources(
     events.parse(ws.config.events.positive)  # a bad rule is better told before an hour of reading
     columns = kept(ws)
     log = events.EventLog(ws.source)
-    reports = []
+    reports: list[events.ImportReport] = []
     with run.step("import") as step:
         for file in files:
             run.say(f"reading {file}")
-            report = log.import_events(file, ws.config.events, now=now, replace=replace, keep=columns)
+            try:
+                report = log.import_events(file, ws.config.events, now=now, replace=replace, keep=columns)
+            except InputError as error:
+                step.details = _counted(reports) | offered.refused(file, error)
+                raise
             reports.append(report)
             _tell(run, report.notes, report.quarantined)
-        step.details = {
-            "read": sum(report.rows_read for report in reports),
-            "added": sum(report.added for report in reports),
-            "duplicates": sum(report.duplicates for report in reports),
-            "quarantined": _sum(report.quarantined for report in reports),
-        }
+        step.details = _counted(reports)
+        if not step.details["read"] and not log.snapshot().days:
+            raise InputError(
+                f"{', '.join(map(str, files))}: there are no rows in it, and the log holds no events",
+                hint="import files with events",
+            )
     return reports
 
 
@@ -145,6 +155,16 @@ def _tell(run: Run, notes: Sequence[str], quarantined: Mapping[str, int] | None 
         run.say(f"  note: {note}")
     for reason, rows in (quarantined or {}).items():
         run.say(f"  quarantined: {rows:,} rows, {reason}")
+
+
+def _counted(reports: list[events.ImportReport]) -> dict[str, Any]:
+    return {
+        "sources": [str(report.source) for report in reports],
+        "read": sum(report.rows_read for report in reports),
+        "added": sum(report.added for report in reports),
+        "duplicates": sum(report.duplicates for report in reports),
+        "quarantined": _sum(report.quarantined for report in reports),
+    }
 
 
 def _sum(parts: Any) -> dict[str, int]:
