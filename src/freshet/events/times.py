@@ -100,8 +100,8 @@ def _typed(column: str, type_: str, zone: str, earliest: datetime) -> Clock:
     """The clock of a column of timestamps or dates."""
     time, is_zoned = f"TRY_CAST({sql.name(column)} AS TIMESTAMP)", type_ in _ZONED
     advice = (
-        f"{column!r} holds timestamps: were they made from numbers in the wrong unit? If the log really is of "
-        f"these years, {SETTLE} to '{ISO}'"
+        f"{column!r} holds timestamps: were they made from numbers in the wrong unit? If the log really is "
+        f"of these years, {SETTLE} to '{ISO}'"
     )
     utc = time if is_zoned else forms.to_utc(time, zone)
     return Clock(column, utc, str(not is_zoned).lower(), (), advice, earliest, bare=type_ == "DATE")
