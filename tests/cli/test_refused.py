@@ -53,6 +53,9 @@ def test_status_tells_that_the_log_is_behind_until_it_is_made_good(copy: Path) -
     assert state["behind_days"] == 3
     assert state["due"][0]["path"] == "import"
     assert "b.csv: none of its 72 rows can be used" in state["due"][0]["why"]
+    old = _write(copy / "old.csv", start=end - timedelta(days=3), value="4,5")
+    answered("import", "-w", copy, old, code=2)
+    assert answered("status", "-w", copy)["behind_days"] is None
     unknown = _write(copy / "c.csv", time="le 3 avril")
     answered("import", "-w", copy, unknown, code=2)
     assert answered("status", "-w", copy)["behind_days"] is None

@@ -18,7 +18,7 @@ from freshet.events import EventLog, ImportReport
 from .sources import events, quarantined
 from .worlds import DAYS, NOW, One, csv, log, parquet
 
-WHOLE, WORLD = log(), log(days=14)  # up to the 14th, which is no month
+WHOLE, WORLD = log(), log(days=6, start=datetime(2022, 3, 10, tzinfo=UTC))  # the 13th is no month
 PARIS = timezone(timedelta(hours=2))
 
 
@@ -109,6 +109,8 @@ TEXTS: dict[str, tuple[Callable[[datetime], str], timedelta]] = {
     "basic ISO": (lambda t: f"{t:%Y%m%dT%H%M%S}Z", SECOND),
     "dd-mm-yyyy HH:MM": (lambda t: f"{t:%d-%m-%Y %H:%M}", MINUTE),
     "dd.mm.yyyy": (lambda t: f"{t:%d.%m.%Y}", DAY),
+    "browser": (lambda t: f"{t:%m/%d/%Y, %I:%M:%S}\u202f{t:%p}", SECOND),
+    "tab and hard blank": (lambda t: f"\t{t:%d/%m/%Y}\u00a0{t:%H:%M} ", MINUTE),
     "dd/mm/yyyy, clock": (lambda t: f"{t:%d/%m/%Y, %H:%M:%S}", SECOND),
     "MIND": (us, SECOND),
     "mm/dd/yyyy": (lambda t: f"{t:%m/%d/%Y}", DAY),
@@ -167,7 +169,7 @@ REFUSED: dict[str, Callable[[datetime], Any]] = {
 def test_what_is_no_time_is_refused_with_a_row_and_what_to_do(tmp_path: Path, form: str) -> None:
     source = csv(tmp_path / "log.csv", WORLD, REFUSED[form])
     with pytest.raises(
-        InputError, match=r"log.csv: none of its 280 rows can be used .* such as row 1: "
+        InputError, match=r"log.csv: none of its 120 rows can be used .* such as row 1: "
     ) as error:
         take(tmp_path / "w", source)
     assert "[events] time_format" in error.value.hint
@@ -213,6 +215,18 @@ def test_a_log_of_1970_is_refused_unless_it_is_asked_for(tmp_path: Path) -> None
         assert "time_format" in error.value.hint, name
         believed = "seconds" if name == "number" else "iso"
         assert take(tmp_path / name, source, time_format=believed).added == len(set(early))
+
+
+def test_a_time_format_that_the_file_contradicts_is_refused(tmp_path: Path) -> None:
+    source = csv(tmp_path / "log.csv", WORLD, lambda t: f"{t:%m/%d/%Y}")
+    with pytest.raises(InputError, match="holds '03/13/2022', which can't be one of the day-first dates"):
+        take(tmp_path / "w", source, time_format="day-first")
+
+
+def test_a_whole_number_with_a_point_fits_a_time_format(tmp_path: Path) -> None:
+    days = pa.array([float(f"{one.time:%d%m%Y}") for one in WORLD if one.time.day > 9])
+    source = parquet(tmp_path / "log.parquet", [one for one in WORLD if one.time.day > 9], days)
+    assert take(tmp_path / "w", source, time_format="%d%m%Y").quarantined == {}
 
 
 def test_a_time_format_must_be_one(tmp_path: Path) -> None:
@@ -320,8 +334,8 @@ def test_a_column_of_two_forms_is_refused(
 
 
 def test_units_may_differ_between_files(tmp_path: Path) -> None:
-    take(tmp_path / "w", csv(tmp_path / "a.csv", WORLD[:140], lambda t: int(t.timestamp())))
-    take(tmp_path / "w", csv(tmp_path / "b.csv", WORLD[140:], lambda t: int(t.timestamp() * 1000)))
+    take(tmp_path / "w", csv(tmp_path / "a.csv", WORLD[:60], lambda t: int(t.timestamp())))
+    take(tmp_path / "w", csv(tmp_path / "b.csv", WORLD[60:], lambda t: int(t.timestamp() * 1000)))
     assert set(moments(tmp_path / "w")) == set(expected(WORLD))
 
 
@@ -330,6 +344,24 @@ def test_a_few_missing_times_as_zeros_are_quarantined(tmp_path: Path) -> None:
     zeros = sum(one.time.second == 7 for one in WORLD)
     assert zeros
     assert take(tmp_path / "w", source).quarantined == {"time before 1980": zeros}
+
+
+@pytest.mark.parametrize("missing", ["nan", "NaT", "None"])
+def test_a_word_for_a_missing_number_is_no_time_before_1970(tmp_path: Path, missing: str) -> None:
+    source = csv(tmp_path / "log.csv", WORLD, lambda t: missing if t.second == 7 else int(t.timestamp()))
+    assert take(tmp_path / "v", source).quarantined.keys() == {"unreadable time"}
+    numbers = pa.array([float("nan"), *(one.time.timestamp() for one in WORLD[1:])])
+    report = take(tmp_path / "w", parquet(tmp_path / "log.parquet", WORLD, numbers))
+    assert report.quarantined == {"unreadable time": 1}
+
+
+def test_many_refused_rows_are_told_with_one_of_them(tmp_path: Path) -> None:
+    """Of a log that turns to milliseconds far beyond the rows that are looked at, too."""
+    rows = WORLD * 190
+    times = iter([int(one.time.timestamp()) * (1000 if n >= 21_000 else 1) for n, one in enumerate(rows)])
+    report = take(tmp_path / "w", csv(tmp_path / "log.csv", rows, lambda _: next(times)))
+    assert report.quarantined == {"time in the future": 1_800}
+    assert [n for n in report.notes if n.startswith("log.csv: 8% of its rows are refused, such as time in")]
 
 
 def test_a_zone_is_used_for_every_form_without_one(tmp_path: Path) -> None:
@@ -342,7 +374,7 @@ def test_a_zone_is_used_for_every_form_without_one(tmp_path: Path) -> None:
         source = csv(tmp_path / f"{name}.csv", WORLD, lambda t, write=write: write(t.astimezone(PARIS)))
         report = take(tmp_path / name, source, timezone="Etc/GMT-2")
         assert report.first == first
-        assert f"{name}.csv: 280 times carry no zone, read as Etc/GMT-2" in report.notes
+        assert f"{name}.csv: 120 times carry no zone, read as Etc/GMT-2" in report.notes
 
 
 def test_of_several_columns_the_one_with_times_of_day_is_taken_and_told(tmp_path: Path) -> None:
@@ -355,6 +387,18 @@ def test_of_several_columns_the_one_with_times_of_day_is_taken_and_told(tmp_path
     report = take(tmp_path / "b", source, columns={"time": "date"})
     assert set(moments(tmp_path / "b")) == set(expected(WORLD, DAY))
     assert "log.csv: 'date' has no time of day; [events.columns] time may be 'time_ms'" in report.notes
+
+
+def test_a_column_that_another_file_may_settle_is_not_passed_over(tmp_path: Path) -> None:
+    early, late = [o for o in WORLD if o.time.day <= 12], [o for o in WORLD if o.time.day > 12]
+    (tmp_path / "logs").mkdir()
+    more = {"time": lambda t: f"{t:%d/%m/%Y %H:%M:%S}"}
+    for name, rows in (("1.csv", early), ("2.csv", late)):
+        csv(tmp_path / "logs" / name, rows, lambda t: f"{t:%Y-%m-%d}", more=more, column="date")
+    with pytest.raises(InputError, match=r"'time' such as .* can be day-first or month-first"):
+        take(tmp_path / "v", tmp_path / "logs" / "1.csv")
+    take(tmp_path / "w", tmp_path / "logs")
+    assert set(moments(tmp_path / "w")) == set(expected(WORLD))
 
 
 def test_a_clock_beside_a_date_is_not_taken_for_a_time(tmp_path: Path) -> None:
@@ -373,7 +417,7 @@ def test_a_first_log_of_one_day_and_eras_far_apart_are_told(tmp_path: Path) -> N
     assert take(tmp_path / "b", csv(tmp_path / "b.csv", WORLD)).notes == ()
     report = take(tmp_path / "b", csv(tmp_path / "c.csv", old))
     (note,) = report.notes
-    assert note.startswith("the log has 80 events up to 1991-03-04, 280 from 2022-03-01 on, none between")
+    assert note.startswith("the log has 80 events up to 1991-03-13, 120 from 2022-03-10 on, none between")
     assert take(tmp_path / "b", csv(tmp_path / "d.csv", one_day[:50])).notes == ()
 
 

@@ -13,7 +13,7 @@ import shutil
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from uuid import uuid4
@@ -28,7 +28,7 @@ from freshet.events.deciding import Undecided
 from freshet.events.finding import Unread
 from freshet.events.formats import SourceFile, event_source
 from freshet.events.plausible import doubts
-from freshet.events.refusing import Refused, refused
+from freshet.events.refusing import Refused, note, refused
 from freshet.events.rule import Rule, parse
 from freshet.events.snapshots import Snapshot, commit, latest
 from freshet.events.staging import Staged, stage
@@ -213,9 +213,11 @@ class _Staging:
         problem = refused(self.connection, staged)
         if problem is not None:
             self.refused.append(problem)
-        elif staged.order:
+            return staged
+        if staged.order:
             self.orders |= {staged.order}
-        return staged
+        told = note(self.connection, staged)
+        return replace(staged, notes=(*staged.notes, told)) if told else staged
 
 
 def _first(found: Sequence[Refused]) -> Refused:

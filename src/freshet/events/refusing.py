@@ -12,6 +12,7 @@ from freshet.events import quarantine, sql
 from freshet.events.reading import rejects
 from freshet.events.staging import Staged
 
+_MANY = 0.05  # of a file's rows that are quarantined are many
 _SHOWN = 300  # characters of a row
 _TO_DO = {
     "missing user": "set [events.columns] user to the column that holds the user",
@@ -43,6 +44,16 @@ def refused(connection: duckdb.DuckDBPyConnection, staged: Staged) -> Refused | 
         hint=_TO_DO.get(why, staged.advice),
         until=_until(connection, staged.path),
     )
+
+
+def note(connection: duckdb.DuckDBPyConnection, staged: Staged) -> str:
+    """What is told of a file just staged of which many rows are quarantined, '' for one of few."""
+    count = sum(staged.quarantined.values())
+    if count <= _MANY * staged.rows:
+        return ""
+    why = max(staged.quarantined, key=lambda reason: staged.quarantined[reason])
+    shown = _example(connection, staged.path, why)
+    return f"{staged.source.name}: {count / staged.rows:.0%} of its rows are refused, such as {why}, {shown}"
 
 
 def _example(connection: duckdb.DuckDBPyConnection, draft: Path, why: str) -> str:

@@ -11,6 +11,7 @@ from freshet import config
 from freshet.errors import InputError
 from freshet.events import sql
 from freshet.events.columns import time_like
+from freshet.events.deciding import Undecided
 from freshet.events.reading import Table
 from freshet.events.times import Clock, clock
 
@@ -33,6 +34,7 @@ def chosen(
 
     Raises:
         InputError: no candidate can be a time; of several, what is wrong with the first.
+        Undecided: as for `clock`.
     """
     if len(candidates) == 1:
         return _told(table, settings, clock(connection, table, candidates[0], settings, now, orders))
@@ -43,6 +45,8 @@ def chosen(
             found.append(
                 (_rank(connection, table, clock(connection, table, column, in_utc, now, orders)), column)
             )
+        except Undecided:
+            raise  # it may be the better one, and another file may settle it
         except InputError as error:
             problems.append(error)
     if not found:

@@ -56,7 +56,8 @@ class Status:
 
     Attributes:
         behind_days: days of the log that the current release has not seen, with those of the newest source
-            offered where it was refused; None where that one doesn't tell its days.
+            offered where it was refused; None where only that one is missing, and its days aren't known to be
+            newer.
         age_days: days between the current release's moment and today.
         running: a run is writing now.
         cut_short: trained artifacts behind the current release whose training the clock ended.
@@ -116,7 +117,8 @@ def cut_short(ws: Workspace, release: Release) -> tuple[str, ...]:
 def _behind(latest: date, as_of: date, refused: Refusal | None) -> int | None:
     if refused is None:
         return (latest - as_of).days
-    return None if refused.until is None else (max(latest, refused.until + timedelta(days=1)) - as_of).days
+    offered = latest if refused.until is None else max(latest, refused.until + timedelta(days=1))
+    return (offered - as_of).days or None  # what was refused is missing, whatever its days
 
 
 def _refused(refused: Refusal | None) -> tuple[Due, ...]:
