@@ -141,13 +141,13 @@ class _Walk:
     path: Path
     root: _Root
     seen: NDArray[np.bool_] = field(init=False)
-    bytes: NDArray[np.uint8] = field(init=False)
+    content: NDArray[np.uint8] = field(init=False)
 
     def __call__(self) -> None:
         size = self.root.size
         there = self.path.stat().st_size // size
         # what was never written may be missing at the end; where such a page is needed, the file was cut
-        self.bytes = np.memmap(self.path, np.uint8, "r", shape=(there, size))
+        self.content = np.memmap(self.path, np.uint8, "r", shape=(there, size))
         self.seen = np.zeros(min(self.root.last + 1, there), bool)
         self.seen[:2] = True
         free = self._database(self.root.free, "the list of free pages")
@@ -198,7 +198,7 @@ class _Walk:
 
     def _nodes(self, pages: Ints, kind: int) -> tuple[Ints, Ints, NDArray[np.int64]]:
         """Of pages of a kind: (n,) page and offset of each node, (n, 4) its head."""
-        whole = np.ascontiguousarray(self.bytes[pages])
+        whole = np.ascontiguousarray(self.content[pages])
         heads = np.ascontiguousarray(whole[:, :_HEAD])
         number = heads[:, :8].copy().view("<u8")[:, 0].astype(np.int64)
         flags, lower, upper = heads[:, 10:].copy().view("<u2").astype(np.int64).T
@@ -243,7 +243,7 @@ class _Walk:
             first = self._big(nodes, at)
             needed = (_HEAD - 1 + int(nodes.data[at])) // self.root.size + 1
             pages = self._take(np.uint64(first) + np.arange(needed, dtype=np.uint64))
-            number, _, flags, low, high = _PAGE.unpack(self.bytes[pages[0], :_HEAD].tobytes())
+            number, _, flags, low, high = _PAGE.unpack(self.content[pages[0], :_HEAD].tobytes())
             if (number, flags & ~_DIRTY, low | high << 16) != (first, _OVERFLOW, needed):
                 raise Damaged(f"page {first} is damaged")
             count += needed
@@ -251,16 +251,16 @@ class _Walk:
 
     def _big(self, nodes: _Nodes, at: int) -> int:
         start = int(nodes.at[at] + _NODE + nodes.key[at])
-        return int.from_bytes(self.bytes[nodes.page[at], start : start + 8].tobytes(), "little")
+        return int.from_bytes(self.content[nodes.page[at], start : start + 8].tobytes(), "little")
 
     def _record(self, nodes: _Nodes, at: int) -> tuple[bytes, bytes]:
         page, start, size = int(nodes.page[at]), int(nodes.at[at]) + _NODE, int(nodes.data[at])
         middle = start + int(nodes.key[at])
-        key = self.bytes[page, start:middle].tobytes()
+        key = self.content[page, start:middle].tobytes()
         if nodes.flags[at] == _BIG:
             first = self._big(nodes, at) * self.root.size + _HEAD
-            return key, self.bytes.reshape(-1)[first : first + size].tobytes()
-        return key, self.bytes[page, middle : middle + size].tobytes()
+            return key, self.content.reshape(-1)[first : first + size].tobytes()
+        return key, self.content[page, middle : middle + size].tobytes()
 
     def _free(self, nodes: _Nodes) -> None:
         """Free pages are listed once, in order, and nothing reaches them."""
