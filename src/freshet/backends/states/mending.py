@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 from pathlib import Path
 
-from freshet.backends.states import environment, pages, records
+from freshet.backends.states import environment, pages, records, roots
 from freshet.backends.states.opening import DATA, LOCK
 from freshet.errors import StateError
 
@@ -21,7 +21,7 @@ def problems(folder: Path) -> tuple[list[str], bool]:
     """
     try:
         pages.examine(folder / DATA)
-    except pages.Damaged as error:
+    except roots.Damaged as error:
         return [str(error)], False
     except OSError as error:
         raise StateError(f"the state {folder} can't be read: {error.strerror}") from None
