@@ -69,12 +69,18 @@ def verify(folder: Path, files: Mapping[str, str]) -> None:
             )
 
 
-def check_format(path: Path, found: int, expected: int) -> None:
+def check_format(path: Path, found: object, expected: int) -> None:
     """Refuse what another version of Freshet wrote in another way.
 
     Raises:
         WrongFormat: the formats differ.
+        ArtifactError: what was found is no format.
     """
+    if type(found) is not int:
+        raise ArtifactError(
+            f"{path} is damaged: its format is {names.shortened(found)}",
+            hint="`freshet doctor --repair` moves it aside",
+        )
     if found != expected:
         newer = found > expected
         by = "a newer" if newer else "an older"

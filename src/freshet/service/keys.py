@@ -65,7 +65,7 @@ def load_keys(root: Path) -> dict[str, Key]:
         ArtifactError: the file is damaged.
     """
     path = root / FILE
-    if not path.exists():
+    if not _is_there(path):
         return {}
     try:
         keys = [Key(**entry) for entry in read_json(path)["keys"]]
@@ -76,6 +76,11 @@ def load_keys(root: Path) -> dict[str, Key]:
             f"{path} is damaged: {error}", hint="remove it and make the keys anew with `freshet keys add`"
         ) from None
     return {key.id: key for key in keys}
+
+
+def _is_there(path: Path) -> bool:
+    """Also as a link to nowhere: a service is open to all only where there never was a file."""
+    return path.exists() or path.is_symlink()
 
 
 def save_keys(root: Path, keys: Mapping[str, Key]) -> None:
@@ -124,7 +129,7 @@ class Keyring:
     def refresh(self) -> bool:
         """Read the keys again if their file changed; returns whether it did."""
         path = self.root / FILE
-        stat = path.stat() if path.exists() else None
+        stat = path.stat() if path.exists() else path.lstat() if _is_there(path) else None
         seen = (stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino) if stat else None
         if seen == self._seen:
             return False

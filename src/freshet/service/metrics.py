@@ -47,6 +47,9 @@ class Metrics:
         self._exposures = Counter(
             "freshet_exposures", "Answers by experiment and arm.", ["experiment", "arm"], registry=registry
         )
+        self._degraded = Counter(
+            "freshet_degraded", "Answers without the user's history: it could not be read.", registry=registry
+        )
         self._events = Counter(
             "freshet_events", "Events by what became of them.", ["status"], registry=registry
         )
@@ -77,6 +80,8 @@ class Metrics:
         if found is None:
             found = self._by_reason[reason] = self._answers.labels(reason)
         found.inc()
+        if answer.degraded:
+            self._degraded.inc()
         if answer.experiment:
             self._exposures.labels(answer.experiment, answer.arm).inc()
 

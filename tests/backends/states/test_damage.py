@@ -14,7 +14,8 @@ import pytest
 
 from freshet.backends.states import mending, records
 from freshet.backends.states.lmdb import LmdbState
-from freshet.backends.states.pages import Damaged, examine
+from freshet.backends.states.pages import examine
+from freshet.backends.states.roots import Damaged
 from freshet.backends.stores.local import LocalStore
 from freshet.config import Config
 from freshet.doctor import Finding, visit

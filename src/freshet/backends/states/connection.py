@@ -124,7 +124,7 @@ class Server:
                 hint="it works again when Redis does; what was told meanwhile has to be told again",
                 retryable=True,
             ) from None
-        except (redis.RedisError, ValueError) as error:
+        except (redis.RedisError, ValueError, TypeError) as error:  # TypeError: of options in the URL
             raise StateError(
                 f"Redis at {self.name} can't be used: {error}", hint="see its log", retryable=True
             ) from None

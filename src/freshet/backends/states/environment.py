@@ -183,7 +183,7 @@ class Environment:
     def _lengthen(self) -> None:
         """Make the file as long as it says it is: to read behind its end would end the process.
 
-        Pages that were never written may lie there; where a file was cut off, LMDB finds pages that are none.
+        Only pages that were never written lie there: a file that was cut off was refused before.
         """
         path = self.folder / DATA
         missing = (self._env.info()["last_pgno"] + 1) * self._env.stat()["psize"] - path.stat().st_size
@@ -195,8 +195,8 @@ class Environment:
         """Bytes of the pages that a database takes."""
         with self.transaction() as transaction:
             stat = transaction.stat(self.databases[name])
-        pages = stat["branch_pages"] + stat["leaf_pages"] + stat["overflow_pages"]
-        return int(pages * stat["psize"])
+        count = stat["branch_pages"] + stat["leaf_pages"] + stat["overflow_pages"]
+        return int(count * stat["psize"])
 
     def close(self) -> None:
         """Close the file once nobody uses it."""

@@ -139,7 +139,7 @@ class LmdbJournal:
         for _ in range(_TOGETHER):
             if not cursor.first() or _position(cursor.key()) > upto:
                 return False
-            entry = unsealed(self._name, cursor.key(), cursor.value())
+            entry = unsealed(self._name, bytes(cursor.key()), cursor.value())
             if entry[0]:
                 transaction.delete(entry[1 : 1 + entry[0]], db=self._identities)
             cursor.delete()
@@ -149,7 +149,7 @@ class LmdbJournal:
         cursor = transaction.cursor(self._entries)
         if cursor.set_range(_POSITION.pack(max(after, 0) + 1)):
             for key, data in cursor:
-                entry = unsealed(self._name, key, data)
+                entry = unsealed(self._name, bytes(key), data)
                 yield Entry(_position(key), entry[1 + entry[0] :])
 
     def _last(self, transaction: Transaction) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 from pathlib import Path
 
-from freshet.backends.states import environment, pages, records
+from freshet.backends.states import environment, pages, records, roots
 from freshet.backends.states.opening import DATA, LOCK
 from freshet.errors import StateError
 
@@ -21,7 +21,7 @@ def problems(folder: Path) -> tuple[list[str], bool]:
     """
     try:
         pages.examine(folder / DATA)
-    except pages.Damaged as error:
+    except roots.Damaged as error:
         return [str(error)], False
     except OSError as error:
         raise StateError(f"the state {folder} can't be read: {error.strerror}") from None
@@ -53,7 +53,8 @@ def salvage(folder: Path, into: Path) -> int:
         count = 0
         with old.transaction() as source, new.transaction(write=True) as target:
             for name in records.NAMES:
-                for key, data in source.cursor(old.databases[name]):
+                for found, data in source.cursor(old.databases[name]):
+                    key = bytes(found)
                     try:
                         value = records.unsealed(name, key, data)
                     except records.DamagedRecord:
@@ -63,8 +64,8 @@ def salvage(folder: Path, into: Path) -> int:
             for journal in ("events", "impressions"):
                 last = target.cursor(new.databases[journal])
                 known = new.get(target, "positions", journal.encode()) or b""
-                if last.last() and last.key() > known:
-                    new.put(target, "positions", journal.encode(), last.key())
+                if last.last() and bytes(last.key()) > known:
+                    new.put(target, "positions", journal.encode(), bytes(last.key()))
     return count
 
 

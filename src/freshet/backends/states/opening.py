@@ -12,7 +12,7 @@ from typing import Any
 import lmdb
 
 from freshet.access import file_mode
-from freshet.backends.states import pages, records
+from freshet.backends.states import records, roots
 from freshet.backends.states.records import NAMES
 from freshet.durable import written
 from freshet.errors import StateError, StateFull
@@ -28,7 +28,7 @@ _DAMAGE = (
     lmdb.InvalidError,
     lmdb.PageNotFoundError,
     lmdb.VersionMismatchError,
-    pages.Damaged,
+    roots.Damaged,
     records.DamagedRecord,
 )
 

@@ -7,7 +7,6 @@ not judged here: records have checksums (`freshet.backends.states.records`).
 
 from __future__ import annotations
 
-import struct
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -15,43 +14,15 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-_BRANCH, _LEAF, _OVERFLOW, _META, _DIRTY = 1, 2, 4, 8, 16
+from freshet.backends.states.roots import DB, HEAD, NONE, PAGE, Damaged, Database, Root, root_of
+
+_BRANCH, _LEAF, _OVERFLOW, _DIRTY = 1, 2, 4, 16
 _BIG, _SUB = 1, 2
-_HEAD, _NODE = 16, 8
-_NONE = 2**64 - 1
-_PAGE = struct.Struct("<QHHHH")  # number, pad, flags, lower, upper
-_DB = struct.Struct("<IHHQQQQQ")
-_META_AT = struct.Struct("<IIQQ")  # magic, version, address, size of the map
-_MAGIC, _VERSION = 0xBEEFC0DE, 1
-_INTEGER_KEYS = 8
+_NODE = 8
 _DEEPEST, _TOGETHER = 32, 2048
-_TRIES, _LOOKS = 20, 100
-_LARGEST = 1 << 16
+_TRIES = 20
 
 Ints = NDArray[np.int64]
-
-
-class Damaged(Exception):
-    """What is wrong with a file, in a few words."""
-
-
-class _Database(NamedTuple):
-    pad: int
-    flags: int
-    depth: int
-    branches: int
-    leaves: int
-    overflow: int
-    entries: int
-    root: int
-
-
-class _Root(NamedTuple):
-    size: int  # bytes of a page
-    free: _Database
-    main: _Database
-    last: int
-    transaction: int
 
 
 class _Nodes(NamedTuple):
@@ -72,100 +43,49 @@ def examine(path: Path) -> None:
         OSError: it can't be read.
     """
     for _ in range(_TRIES):
-        root = _root(path)
+        root = root_of(path)
         problem: Damaged | None = None
         try:
             _Walk(path, root)()
         except Damaged as found:
             problem = found
         # pages of a root are written over by the third transaction after it
-        if _root(path).transaction <= root.transaction + 1:
+        if root_of(path).transaction <= root.transaction + 1:
             if problem is not None:
                 raise problem
             return
 
 
-def _root(path: Path) -> _Root:
-    """The newest of the two roots, of which both have to be sound."""
-    if not path.is_file():
-        raise Damaged("it is no file")
-    start = _start(path)
-    size = _size(start)
-    for _ in range(_LOOKS):  # until nobody wrote to them in between
-        start, before = _start(path), start
-        if start[: 2 * size] == before[: 2 * size]:
-            break
-    if len(start) < 2 * size:
-        raise Damaged("it is cut off")
-    found = [_meta(start[at * size : (at + 1) * size], at, size) for at in (0, 1)]
-    first, second = (root.transaction for root in found)
-    if abs(first - second) != 1 and (first or second):
-        raise Damaged("its two roots do not belong together")
-    return max(found, key=lambda root: root.transaction)
-
-
-def _start(path: Path) -> bytes:
-    with path.open("rb", buffering=0) as file:
-        return file.read(2 * _LARGEST) or b""
-
-
-def _size(start: bytes) -> int:
-    """Bytes of a page, as the first one says."""
-    if len(start) < _HEAD + _META_AT.size + _DB.size:
-        raise Damaged(f"it has {len(start)} bytes")
-    size: int = _DB.unpack_from(start, _HEAD + _META_AT.size)[0]
-    if size not in (1 << bits for bits in range(9, 17)):
-        raise Damaged("its first page is none")
-    return size
-
-
-def _meta(page: bytes, number: int, size: int) -> _Root:
-    named, _, flags, _, _ = _PAGE.unpack_from(page)
-    magic, version, address, room = _META_AT.unpack_from(page, _HEAD)
-    at = _HEAD + _META_AT.size
-    free, main = _Database(*_DB.unpack_from(page, at)), _Database(*_DB.unpack_from(page, at + _DB.size))
-    last, transaction = struct.unpack_from("<QQ", page, at + 2 * _DB.size)
-    sound = (
-        (named, flags, magic, version, address) == (number, _META, _MAGIC, _VERSION, 0)
-        and (free.pad, free.flags, main.flags) == (size, _INTEGER_KEYS, 0)
-        and (transaction % 2 == number or not transaction)
-        and (last + 1) * size <= room <= 1 << 46
-    )
-    if not sound:
-        raise Damaged(f"its root {number} is none")
-    return _Root(size, free, main, last, transaction)
-
-
 @dataclass
 class _Walk:
     path: Path
-    root: _Root
+    root: Root
     seen: NDArray[np.bool_] = field(init=False)
-    bytes: NDArray[np.uint8] = field(init=False)
+    content: NDArray[np.uint8] = field(init=False)
 
     def __call__(self) -> None:
         size = self.root.size
         there = self.path.stat().st_size // size
         # what was never written may be missing at the end; where such a page is needed, the file was cut
-        self.bytes = np.memmap(self.path, np.uint8, "r", shape=(there, size))
+        self.content = np.memmap(self.path, np.uint8, "r", shape=(there, size))
         self.seen = np.zeros(min(self.root.last + 1, there), bool)
         self.seen[:2] = True
         free = self._database(self.root.free, "the list of free pages")
         main = self._database(self.root.main, "the list of databases")
         for at in range(len(main.page)):
             name, data = self._record(main, at)
-            if main.flags[at] != _SUB or len(data) != _DB.size:
+            if main.flags[at] != _SUB or len(data) != DB.size:
                 raise Damaged(f"page {main.page[at]} names no database")
-            self._database(_Database(*_DB.unpack(data)), f"database {name.decode(errors='replace')}", 0)
+            self._database(Database(*DB.unpack(data)), f"database {name.decode(errors='replace')}", 0)
         self._free(free)
 
-    def _database(self, db: _Database, what: str, flags: int | None = None) -> _Nodes:
+    def _database(self, db: Database, what: str, flags: int | None = None) -> _Nodes:
         """The leaves' nodes of a database, each page of which is sound."""
         if flags is not None and db.flags != flags:
             raise Damaged(f"{what} is of another kind")
         empty = np.zeros(0, np.int64)
-        if db.root == _NONE or not db.depth:
-            if db.root != _NONE or db.depth or db.entries:
+        if db.root == NONE or not db.depth:
+            if db.root != NONE or db.depth or db.entries:
                 raise Damaged(f"{what} has no root")
             return _Nodes(empty, empty, empty, empty, empty)
         if db.depth > _DEEPEST:
@@ -198,18 +118,18 @@ class _Walk:
 
     def _nodes(self, pages: Ints, kind: int) -> tuple[Ints, Ints, NDArray[np.int64]]:
         """Of pages of a kind: (n,) page and offset of each node, (n, 4) its head."""
-        whole = np.ascontiguousarray(self.bytes[pages])
-        heads = np.ascontiguousarray(whole[:, :_HEAD])
+        whole = np.ascontiguousarray(self.content[pages])
+        heads = np.ascontiguousarray(whole[:, :HEAD])
         number = heads[:, :8].copy().view("<u8")[:, 0].astype(np.int64)
         flags, lower, upper = heads[:, 10:].copy().view("<u2").astype(np.int64).T
         size = self.root.size
-        wrong = (number != pages) | ((flags & ~_DIRTY) != kind) | (lower < _HEAD + 2) | (lower % 2 != 0)
+        wrong = (number != pages) | ((flags & ~_DIRTY) != kind) | (lower < HEAD + 2) | (lower % 2 != 0)
         wrong |= (lower > upper) | (upper > size)
         self._sound(pages, wrong)
-        counts = (lower - _HEAD) // 2
+        counts = (lower - HEAD) // 2
         row = np.repeat(np.arange(len(pages)), counts)
         slot = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
-        at = whole.view("<u2")[row, _HEAD // 2 + slot].astype(np.int64)
+        at = whole.view("<u2")[row, HEAD // 2 + slot].astype(np.int64)
         self._sound(pages[row], (at < upper[row]) | (at > size - _NODE) | (at % 2 != 0))
         head = whole.view("<u2")[row[:, None], at[:, None] // 2 + np.arange(4)].astype(np.int64)
         length = _NODE + head[:, 3]
@@ -241,9 +161,9 @@ class _Walk:
         count = 0
         for at in np.flatnonzero(nodes.flags == _BIG).tolist():
             first = self._big(nodes, at)
-            needed = (_HEAD - 1 + int(nodes.data[at])) // self.root.size + 1
+            needed = (HEAD - 1 + int(nodes.data[at])) // self.root.size + 1
             pages = self._take(np.uint64(first) + np.arange(needed, dtype=np.uint64))
-            number, _, flags, low, high = _PAGE.unpack(self.bytes[pages[0], :_HEAD].tobytes())
+            number, _, flags, low, high = PAGE.unpack(self.content[pages[0], :HEAD].tobytes())
             if (number, flags & ~_DIRTY, low | high << 16) != (first, _OVERFLOW, needed):
                 raise Damaged(f"page {first} is damaged")
             count += needed
@@ -251,16 +171,16 @@ class _Walk:
 
     def _big(self, nodes: _Nodes, at: int) -> int:
         start = int(nodes.at[at] + _NODE + nodes.key[at])
-        return int.from_bytes(self.bytes[nodes.page[at], start : start + 8].tobytes(), "little")
+        return int.from_bytes(self.content[nodes.page[at], start : start + 8].tobytes(), "little")
 
     def _record(self, nodes: _Nodes, at: int) -> tuple[bytes, bytes]:
         page, start, size = int(nodes.page[at]), int(nodes.at[at]) + _NODE, int(nodes.data[at])
         middle = start + int(nodes.key[at])
-        key = self.bytes[page, start:middle].tobytes()
+        key = self.content[page, start:middle].tobytes()
         if nodes.flags[at] == _BIG:
-            first = self._big(nodes, at) * self.root.size + _HEAD
-            return key, self.bytes.reshape(-1)[first : first + size].tobytes()
-        return key, self.bytes[page, middle : middle + size].tobytes()
+            first = self._big(nodes, at) * self.root.size + HEAD
+            return key, self.content.reshape(-1)[first : first + size].tobytes()
+        return key, self.content[page, middle : middle + size].tobytes()
 
     def _free(self, nodes: _Nodes) -> None:
         """Free pages are listed once, in order, and nothing reaches them."""
@@ -268,7 +188,7 @@ class _Walk:
         for at in range(len(nodes.page)):
             key, data = self._record(nodes, at)
             listed = np.frombuffer(data[: len(data) // 8 * 8], "<u8")
-            count = int(listed[0]) if len(listed) else _NONE
+            count = int(listed[0]) if len(listed) else NONE
             sound = len(key) == 8 and int.from_bytes(key, "little") <= self.root.transaction
             if not sound or count >= len(listed):
                 raise Damaged("the list of free pages is none")

@@ -90,7 +90,8 @@ def damaged(transaction: Transaction, databases: dict[str, Any]) -> Iterator[str
     """What is wrong with the records: checksums that differ, keys that are out of order or can't be found."""
     for name in (*NAMES, ABOUT):
         database, before = databases[name], b""
-        for key, data in transaction.cursor(database):
+        for found, data in transaction.cursor(database):
+            key = bytes(found)
             try:
                 unsealed(name, key, data)
             except DamagedRecord as error:
