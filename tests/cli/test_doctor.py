@@ -52,7 +52,7 @@ def test_a_second_writer_is_told_or_waits(copy: Path) -> None:
         assert "since" in problem["message"]
         assert problem["retryable"]
         waiting = subprocess.Popen(
-            [sys.executable, "-m", "freshet", "rollback", "-w", str(copy), "--wait", "60"],
+            [sys.executable, "-m", "freshet", "rollback", "-w", str(copy), "--wait", "600"],
             stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         assert waiting.stderr is not None

@@ -137,6 +137,7 @@ def test_other_gates_leave_evidence_as_a_person_approved_it(
     other = workspace(ws.root, text(40))
     assert gating.verdict(other, model) == "approved"
     assert gating.as_judged(other, model).config.evidence.level == level
+    assert gating.report_of(other, model) == gating.report_of(ws, model) != {}
 
 
 @pytest.mark.parametrize(

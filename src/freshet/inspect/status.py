@@ -12,7 +12,7 @@ from freshet.events import EventLog, Snapshot
 from freshet.inspect.drives import Drives
 from freshet.inspect.opened import artifact
 from freshet.steps import offered
-from freshet.steps.gating import key_of
+from freshet.steps.gating import report_of
 from freshet.steps.offered import Refusal
 from freshet.steps.tuning import planner_of
 from freshet.tuning import Gate, gates_of
@@ -128,8 +128,8 @@ def _refused(refused: Refusal | None) -> tuple[Due, ...]:
 
 
 def _gates(ws: Workspace, model: str) -> tuple[Gate, ...]:
-    found = ws.store.find("gates", key_of(ws, model))
-    return gates_of(found.manifest["report"]) if found is not None else ()
+    report = report_of(ws, model)
+    return gates_of(report) if report else ()
 
 
 def _size(ws: Workspace, snapshot: Snapshot) -> LogSize:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from freshet.report.subject import Subject
-from freshet.steps.gating import key_of
+from freshet.steps.gating import report_of
 from freshet.tuning import Gate, gates_of
 
 GATES = {
@@ -47,10 +47,9 @@ class Judged:
 def gather(subject: Subject) -> Judged | None:
     """None where there is no model, or it was not judged yet."""
     model = subject.model
-    found = subject.ws.store.find("gates", key_of(subject.ws, model.version)) if model else None
-    if model is None or found is None:
+    report = report_of(subject.ws, model.version) if model else {}
+    if model is None or not report:
         return None
-    report = found.manifest["report"]
     recall = sorted(report["recall"].items(), key=lambda pair: -pair[1])
     approved = [
         record.reviewer or "a person"

@@ -337,13 +337,13 @@ def as_judged(ws: Workspace, model: str) -> Workspace:
     """The workspace with evidence in prompts where held-out windows showed that it helps a model."""
     if ws.config.evidence.level != "auto":
         return ws
-    told = _report(ws, model).get("evidence")
+    told = report_of(ws, model).get("evidence")
     level = ws.config.evidence.forced if told is not None and told["helps"] else "none"
     evidence = ws.config.evidence.model_copy(update={"level": level})
     return replace(ws, config=ws.config.model_copy(update={"evidence": evidence}))
 
 
-def _report(ws: Workspace, model: str) -> dict[str, Any]:
+def report_of(ws: Workspace, model: str) -> dict[str, Any]:
     """The report on a model: under the gates of now, else the one that a person reviewed; empty without."""
     gates = ws.store.find("gates", key_of(ws, model))
     if gates is not None:
