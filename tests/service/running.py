@@ -22,6 +22,7 @@ batch = 20
 events = 50
 seconds = 1.0
 drain_seconds = 0.5
+oldest_event_days = 36500
 """
 """Small limits, so that tests reach them soon."""
 

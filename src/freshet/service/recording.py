@@ -84,8 +84,12 @@ class Recorder:
         while self._queue:
             group = self._next()
             events = [event for some, _ in group for event in some]
-            written = asyncio.get_running_loop().run_in_executor(self._worker, self._record, events)
-            await asyncio.wait([written])
+            try:
+                written = asyncio.get_running_loop().run_in_executor(self._worker, self._record, events)
+                await asyncio.wait([written])
+            except RuntimeError:  # the worker takes nothing any more: it ends with the interpreter
+                written = asyncio.get_running_loop().create_future()
+                written.cancel()
             self._count -= len(events)
             _tell(group, written)
         self._task = None
