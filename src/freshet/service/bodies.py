@@ -6,6 +6,7 @@ import asyncio
 import json
 import zlib
 from collections.abc import Sequence
+from contextlib import suppress
 from time import perf_counter
 from typing import Any
 
@@ -18,8 +19,6 @@ from freshet.service.problems import Refusal
 CODINGS = {b"": False, b"identity": False, b"gzip": True, b"x-gzip": True}
 """Whether what is sent with a `Content-Encoding` is packed by gzip."""
 _GZIP = 16 + zlib.MAX_WBITS
-_MOST_DIGITS = 18
-"""Of a length: any body is smaller than 10^18 bytes."""
 
 
 async def read(headers: Sequence[tuple[bytes, bytes]], receive: Receive, limits: HttpConfig) -> bytes:
@@ -37,8 +36,7 @@ async def read(headers: Sequence[tuple[bytes, bytes]], receive: Receive, limits:
             "send `Content-Encoding: gzip`, or none",
             {"Accept-Encoding": "gzip"},
         )
-    announced = dict(headers).get(b"content-length", b"").lstrip(b"0")
-    if announced.isdigit() and (len(announced) > _MOST_DIGITS or int(announced) > limits.body_bytes):
+    if int(dict(headers).get(b"content-length", b"0")) > limits.body_bytes:  # a number: the parser made sure
         raise _too_large(limits)
     raw = await _received(receive, limits)
     return unpacked(raw, limits) if CODINGS[coding] else raw
@@ -111,6 +109,18 @@ async def _next(receive: Receive, seconds: float, limits: HttpConfig) -> Message
     if message["type"] == "http.disconnect":
         raise Refusal(400, "gone", "the client hung up")
     return message
+
+
+async def drained(receive: Receive, seconds: float) -> None:
+    """Throw away what still comes of a body, for a while.
+
+    Who hangs up on a client that is still sending takes back the answer that says why.
+    """
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            more = True
+            while more:
+                more = (await receive()).get("more_body", False)
 
 
 def _too_large(limits: HttpConfig) -> Refusal:

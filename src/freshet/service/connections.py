@@ -18,6 +18,8 @@ PIPELINED = 100
 """Requests that may wait on one connection for the answers to those before them."""
 URL_BYTES = 8192
 """Of a request's target, at most."""
+DIGITS = 18
+"""Of a body's length, at most."""
 LINGER = 2.0
 """Seconds in which the rest of what was refused is read and thrown away: who hung up at once would take the
 answer back from a client that is still sending."""
@@ -29,7 +31,7 @@ Told = Callable[[Refusal, str], None]
 class Guarded(HttpToolsProtocol):
     """Uvicorn's protocol, within limits: of headers, of connections, of patience.
 
-    A connection without a request may stay for `idle_seconds`. One that sends no whole request within `seconds`
+    A connection without a request may stay for `idle_seconds`. One that sends no whole request in `seconds`
     of its first byte is closed, and so is one that doesn't read its answer. While the app works at a request,
     it is the app that waits for the body.
     """
@@ -42,7 +44,7 @@ class Guarded(HttpToolsProtocol):
     _unread: asyncio.TimerHandle | None = None
     _refusal: Refusal | None = None
     _begun = _headed = _deaf = False
-    _size = _count = _bare = 0
+    _size = _count = _bare = _left = 0
 
     # a connection's life
 
@@ -52,14 +54,20 @@ class Guarded(HttpToolsProtocol):
             self._rest()
         else:
             busy = f"{self.room.most:,} connections are open, and none of them is idle"
-            self._write(Refusal(503, "busy", busy, "try again later", {"Retry-After": "1"}))
-            self.close()
+            self._turn_away(Refusal(503, "busy", busy, "try again later", {"Retry-After": "1"}))
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self._wait(None)
         self.resume_writing()
         self.room.leave(self)
+
+    def eof_received(self) -> bool:
+        """Whether the connection stays: a client may be done with sending before it is answered."""
+        waits = self.cycle is not None and not self.cycle.response_complete and not self._begun
+        if waits:
+            self.cycle.keep_alive = False
+        return waits
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -74,12 +82,14 @@ class Guarded(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._deaf:
             return
+        if self._left:
+            self._body(data)
+            return
         self._bare += len(data)
         try:
             self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade:  # to WebSocket or HTTP/2, which a server need not understand
-            self._deaf = True
-            self.cycle.keep_alive = False
+        except httptools.HttpParserUpgrade as stopped:
+            self._stay(data[stopped.args[0] :])
             return
         except httptools.HttpParserError:
             if not self._deaf:
@@ -119,12 +129,7 @@ class Guarded(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._bare = 0
         self._check_host()
-        if [value.strip().lower() for name, value in self.headers if name == b"transfer-encoding"] not in (
-            [],
-            [b"chunked"],
-        ):
-            told = "a body comes as it is, or `chunked`"
-            self._stop(Refusal(501, "unknown_coding", told, "send no other Transfer-Encoding"))
+        self._check_framing()
         super().on_headers_complete()
         self._headed = True
 
@@ -150,11 +155,32 @@ class Guarded(HttpToolsProtocol):
         elif not self._begun and self.cycle.response_complete:
             self._rest()
 
+    def _stay(self, rest: bytes) -> None:
+        """Answer in HTTP/1.1 who offers to speak WebSocket or HTTP/2, as some clients do with every request.
+
+        The parser ends with the head then, and the body, if any, is still to come.
+        """
+        self.cycle.keep_alive = False
+        self._left = int(next(iter(self._sent(b"content-length")), b"0"))
+        if self._left:
+            self.cycle.more_body = True
+            self._body(rest)
+        else:
+            self._deaf = True
+
+    def _body(self, data: bytes) -> None:
+        part = data[: self._left]
+        self._left -= len(part)
+        super().on_body(part)
+        if not self._left:
+            super().on_message_complete()
+            self._deaf = True
+
     # what is behind them
 
     def _check_host(self) -> None:
         """One Host for every request; that of a target in absolute form counts for more (RFC 9112, 3.2.2)."""
-        hosts = [value for name, value in self.headers if name == b"host"]
+        hosts = self._sent(b"host")
         if len(hosts) > 1 or (not hosts and self.parser.get_http_version() == "1.1"):
             self._stop(_bad(f"a request has one Host, this one {len(hosts)}"))
         if self.url[:1] == b"/":
@@ -167,6 +193,18 @@ class Guarded(HttpToolsProtocol):
         self.headers[:] = [(name, value) for name, value in self.headers if name != b"host"]
         self.headers.append((b"host", host + port))
         self.url = (target.path or b"/") + (b"?" + target.query if target.query else b"")
+
+    def _check_framing(self) -> None:
+        """How long a body is must be said in a way that no proxy reads otherwise."""
+        codings = self._sent(b"transfer-encoding")
+        if codings and [coding.lower() for coding in codings] != [b"chunked"]:
+            told = "a body comes as it is, or `chunked`"
+            self._stop(Refusal(501, "unknown_coding", told, "send no other Transfer-Encoding"))
+        if any(len(length) > DIGITS for length in self._sent(b"content-length")):
+            self._stop(_bad(f"a Content-Length has at most {DIGITS} digits"))
+
+    def _sent(self, header: bytes) -> list[bytes]:
+        return [value.strip() for name, value in self.headers if name == header]
 
     def _too_long(self, *, header: bool = False) -> Refusal:
         if self._headed or header or self._count:
@@ -192,16 +230,19 @@ class Guarded(HttpToolsProtocol):
         if under_way and (self.pipeline or self.cycle.response_started):
             self.close()
             return
-        self._write(refusal)
-        if self.transport.can_write_eof():
-            self.transport.write_eof()
-        self.room.rests(self)
-        self._wait(LINGER)
+        self._turn_away(refusal)
 
-    def _write(self, refusal: Refusal) -> None:
+    def _turn_away(self, refusal: Refusal) -> None:
+        """Say why, and read nothing more."""
+        self._deaf = True
         request_id = os.urandom(6).hex()
         self.told(refusal, request_id)
         self.transport.write(in_full(refusal, request_id))
+        if self.room.lingers(self):
+            self.transport.write_eof()
+            self._wait(LINGER)
+        else:
+            self.close()
 
     def _rest(self) -> None:
         """Nothing is under way: the connection may be closed to make room, or when it has rested enough."""
@@ -216,7 +257,7 @@ class Guarded(HttpToolsProtocol):
 
     def _over(self) -> None:
         cycle: RequestResponseCycle | None = self.cycle
-        if cycle is not None and not cycle.response_complete and not self._deaf:
+        if cycle is not None and not cycle.response_complete and not cycle.disconnected:
             self._wait(self.limits.seconds)
         else:
             self.close()

@@ -23,6 +23,7 @@ from freshet.config import HttpConfig
 from freshet.errors import FreshetError
 from freshet.service import bodies
 from freshet.service.addresses import Visitors
+from freshet.service.connections import LINGER
 from freshet.service.keys import Keyring
 from freshet.service.logs import JsonLog
 from freshet.service.metrics import Metrics
@@ -110,6 +111,10 @@ class Front:
                 message["headers"] += [(b"x-request-id", request_id.encode()), *shared]
                 if self._standing.draining or status in (408, 413):
                     message["headers"].append((b"connection", b"close"))
+            elif status == 413 and not message.get("more_body"):
+                await send({**message, "more_body": True})
+                await bodies.drained(receive, LINGER)
+                message = {"type": "http.response.body", "body": b""}
             await send(message)
 
         self._under_way += 1

@@ -1,7 +1,7 @@
 """The documents for people and their programs: `/openapi.json`, and `/docs`, which shows it.
 
-Swagger UI comes with the package: the page loads nothing from anywhere else, and its policy forbids it to. All
-its links are relative, so that they hold behind any prefix of a proxy.
+Swagger UI comes with the package: the page loads nothing from anywhere else, and its policy forbids it to.
+All its links are relative, so that they hold behind any prefix of a proxy.
 """
 
 from __future__ import annotations

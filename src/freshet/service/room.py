@@ -57,6 +57,7 @@ class Room:
     def __init__(self, most: int) -> None:
         self.most = most
         self._open: set[Connection] = set()
+        self._turned: set[Connection] = set()
         self._idle: dict[Connection, None] = {}  # in the order in which they fell idle
 
     def __len__(self) -> int:
@@ -82,7 +83,16 @@ class Room:
         """It has one."""
         self._idle.pop(one, None)
 
+    def lingers(self, one: Connection) -> bool:
+        """Whether it may stay until the client has read why it is turned away; it counts no more."""
+        self.leave(one)
+        if len(self._turned) >= RESERVE // 2:
+            return False
+        self._turned.add(one)
+        return True
+
     def leave(self, one: Connection) -> None:
         """It is closed."""
         self._open.discard(one)
+        self._turned.discard(one)
         self._idle.pop(one, None)
