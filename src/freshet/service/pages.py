@@ -21,7 +21,7 @@ from freshet.errors import ConfigError
 Heads = Mapping[bytes, bytes]
 Page = Callable[[Heads], Response]
 
-PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+){1,8}")
+PREFIX = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*){1,8}")
 """What a proxy may have put before all paths."""
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
