@@ -80,7 +80,7 @@ def fill(copy: Path, server: Running) -> None:
             return
 
 
-@pytest.mark.parametrize("signals", [[signal.SIGTERM], [signal.SIGINT], [signal.SIGTERM] * 3])
+@pytest.mark.parametrize("signals", [[signal.SIGTERM], [signal.SIGINT, signal.SIGINT, signal.SIGTERM]])
 def test_a_stop_that_loses_impressions_says_so(copy: Path, signals: list[signal.Signals]) -> None:
     toml = copy / "freshet.toml"
     toml.write_text(toml.read_text() + "\n[serving]\nstate_gb = 0.003\n")

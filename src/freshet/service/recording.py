@@ -109,6 +109,8 @@ class Recorder:
 def _tell(group: Sequence[Waiting], written: asyncio.Future[list[Receipt]]) -> None:
     """Give each request its receipts, or the error that the commit ended with."""
     error = None if written.cancelled() else written.exception()
+    if error is not None and not isinstance(error, Exception):  # it would end the server, not the request
+        error = RuntimeError(f"the writer ended: {error!r}")
     receipts = written.result() if not written.cancelled() and error is None else []
     at = 0
     for events, done in group:
