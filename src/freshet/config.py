@@ -5,11 +5,14 @@ Every field's description is what `freshet init` writes beside it and what `docs
 
 from __future__ import annotations
 
+import re
 import tomllib
+from contextlib import suppress
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from freshet.errors import ConfigError
 
@@ -395,9 +398,24 @@ class ServingConfig(_Section):
     )
 
 
-Host = Annotated[str, Field(pattern=r"^(\[?[0-9A-Fa-f:.]+\]?|[A-Za-z0-9_.-]+)$")]
+def _host(text: str) -> str:
+    with suppress(ValueError):
+        ip_address(text.strip("[]"))
+        return text
+    if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*", text):
+        raise ValueError(f"{text!r} is no name or address of a host; ports don't belong there")
+    return text
+
+
+def _origin(text: str) -> str:
+    if text != "*" and not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*://[A-Za-z0-9_.\[\]:-]+", text):
+        raise ValueError(f"{text!r} is no origin such as 'https://shop.example' (no slash at the end)")
+    return text
+
+
+Host = Annotated[str, AfterValidator(_host)]
 """A name or an address, without a port."""
-Origin = Annotated[str, Field(pattern=r"^(\*|[A-Za-z][A-Za-z0-9+.-]*://[A-Za-z0-9_.\[\]:-]+)$")]
+Origin = Annotated[str, AfterValidator(_origin)]
 """Where web pages come from: a scheme, a host and maybe a port, without a path; `*` = from anywhere."""
 
 

@@ -62,7 +62,7 @@ class Guarded(HttpToolsProtocol):
         self.resume_writing()
         self.room.leave(self)
 
-    def eof_received(self) -> bool:
+    def eof_received(self) -> bool:  # type: ignore[override]
         """Whether the connection stays: a client may be done with sending before it is answered."""
         waits = self.cycle is not None and not self.cycle.response_complete and not self._begun
         if waits:

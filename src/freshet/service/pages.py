@@ -96,9 +96,14 @@ def _packed(name: str, kind: str, heads: Heads) -> Response:
     headers = {"Vary": "Accept-Encoding", "Cache-Control": "max-age=3600"}
     if b"gzip" in heads.get(b"accept-encoding", b""):
         return _response(_file(name), f"{kind}; charset=utf-8", {**headers, "Content-Encoding": "gzip"})
-    return _response(gzip.decompress(_file(name)), f"{kind}; charset=utf-8", headers)
+    return _response(_plain(name), f"{kind}; charset=utf-8", headers)
 
 
 @cache
 def _file(name: str) -> bytes:
     return files("freshet.service").joinpath("swagger", name).read_bytes()
+
+
+@cache
+def _plain(name: str) -> bytes:
+    return gzip.decompress(_file(name))

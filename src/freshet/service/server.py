@@ -84,6 +84,7 @@ class _Server(uvicorn.Server):
         self._standing = standing
         self._drain = drain
         self._announce = announce
+        self._loop: asyncio.AbstractEventLoop | None = None  # none as long as nobody is served
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -99,7 +100,7 @@ class _Server(uvicorn.Server):
             await self.lifespan.shutdown()
 
     def handle_exit(self, sig: int, _: FrameType | None) -> None:
-        if sig == signal.SIGINT or self._standing.draining:
+        if sig == signal.SIGINT or self._standing.draining or self._loop is None:
             self.force_exit = self.should_exit
             self.should_exit = True
             return
