@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TextIO
 import uvicorn
 
 from freshet.config import HttpConfig
-from freshet.errors import ConfigError, StateError
+from freshet.errors import ConfigError, FreshetError, StateError
 from freshet.service.addresses import Visitors, is_loopback
 from freshet.service.app import make_app
 from freshet.service.connections import Told, guarded
@@ -186,10 +186,11 @@ def _close(recommender: Recommender, log: JsonLog) -> None:
     except Exception as error:
         if not (lost := recommender.buffered):
             raise
-        told = {"impressions": lost, "error": type(error).__name__, "message": str(error)}
+        why = error.message if isinstance(error, FreshetError) else str(error)
+        told = {"impressions": lost, "error": type(error).__name__, "message": why}
         log.add("error", "impressions_lost", told)
         raise StateError(
-            f"{lost:,} impressions could not be written before the end, and are lost: {error}",
+            f"{lost:,} impressions could not be written before the end, and are lost: {why}",
             hint="events that were acknowledged are kept; the answers shown meanwhile can't be judged",
         ) from error
     finally:
