@@ -52,6 +52,8 @@ window_days = 7
 fit_windows = 2
 [planner]
 kind = "counts"
+[http]
+oldest_event_days = 40000
 """
 CLIENTS, BATCH, USERS, ITEMS = 4, 25, 500, 50
 START = int(datetime(2024, 3, 1, tzinfo=UTC).timestamp())

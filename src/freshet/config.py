@@ -5,11 +5,14 @@ Every field's description is what `freshet init` writes beside it and what `docs
 
 from __future__ import annotations
 
+import re
 import tomllib
+from contextlib import suppress
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from freshet.errors import ConfigError
 
@@ -429,6 +432,27 @@ class ServingConfig(_Section):
     )
 
 
+def _host(text: str) -> str:
+    with suppress(ValueError):
+        ip_address(text.strip("[]"))
+        return text
+    if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*", text):
+        raise ValueError(f"{text!r} is no name or address of a host; ports don't belong there")
+    return text
+
+
+def _origin(text: str) -> str:
+    if text != "*" and not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*://[A-Za-z0-9_.\[\]:-]+", text):
+        raise ValueError(f"{text!r} is no origin such as 'https://shop.example' (no slash at the end)")
+    return text
+
+
+Host = Annotated[str, AfterValidator(_host)]
+"""A name or an address, without a port."""
+Origin = Annotated[str, AfterValidator(_origin)]
+"""Where web pages come from: a scheme, a host and maybe a port, without a path; `*` = from anywhere."""
+
+
 class HttpConfig(_Section):
     """Limits of `freshet serve`; read when it starts."""
 
@@ -445,6 +469,35 @@ class HttpConfig(_Section):
         description="within which a body must arrive, a batch be answered, and events be written",
     )
     connections: int = Field(1000, ge=1, description="requests under way at once; further ones get a 503")
+    open_connections: int = Field(
+        2000,
+        ge=1,
+        description="connections at once, idle ones included; the one that was idle longest makes way. "
+        "Fewer where the system gives the process fewer file descriptors",
+    )
+    idle_seconds: float = Field(
+        75.0,
+        gt=0,
+        le=3600,
+        description="how long a connection without a request stays: longer than balancers keep theirs",
+    )
+    header_bytes: int = Field(32_768, ge=1024, le=1_048_576, description="largest head of a request")
+    headers: int = Field(100, ge=10, le=1000, description="most headers of a request")
+    hosts: list[Host] = Field(
+        [],
+        description="names of a server without API keys (`Host`), beside those of loopback and `--host`",
+    )
+    origins: list[Origin] = Field(
+        [],
+        description="of web pages of other sites that may ask (CORS), such as `https://shop.example`; "
+        "`*` = all pages",
+    )
+    oldest_event_days: float = Field(
+        30.0,
+        gt=0,
+        le=40_000,
+        description="how far back events may lie; what is older is for `freshet import`",
+    )
     drain_seconds: float = Field(
         3.0,
         ge=0,

@@ -422,6 +422,12 @@ class Journal(Protocol):
     def read(self, after: int, limit: int) -> list[Entry]:
         """The first `limit` entries behind a position, in order; 0 is before the first."""
 
+    def end(self) -> int:
+        """Position of the last entry that was added, 0 before any; one that was trimmed counts.
+
+        Who reads up to it comes to an end while others go on adding.
+        """
+
     def trim(self, upto: int) -> None:
         """Forget the entries up to and including a position, and the identities of the events among them.
 

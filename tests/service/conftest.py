@@ -12,7 +12,7 @@ import pytest
 from freshet import pipeline
 from freshet.service.keys import make_key, save_keys
 from freshet.workspace import Workspace
-from tests.service.running import HTTP, Running, running
+from tests.service.running import HTTP, SMALL, Running, running
 from tests.steps.world import FIRST, NOW, SECOND, make_world, settings, workspace
 
 
@@ -54,4 +54,13 @@ def server(shop: Workspace, place: Path) -> Iterator[Running]:
     key, text = make_key("admin", "tests", "2026-01-05")
     save_keys(root, {key.id: key})
     with running(root, key=text) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def alone(shop: Workspace, place: Path) -> Iterator[Running]:
+    """A server without keys, with small limits of connections, behind a prefix; tests leave it as it was."""
+    root = Path(shutil.copytree(shop.root, place / "alone"))
+    (root / "freshet.toml").write_text(settings(place / "world", extra=SMALL))
+    with running(root, "--root-path", "/rec/") as found:
         yield found

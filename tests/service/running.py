@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,8 +27,21 @@ batch = 20
 events = 50
 seconds = 60.0
 drain_seconds = 0.5
+oldest_event_days = 36500
 """
 """Small limits, so that tests reach them soon; long ones for what a busy machine may be slow at."""
+
+SMALL = """
+[http]
+body_bytes = 100000
+seconds = 2.0
+drain_seconds = 0
+open_connections = 40
+idle_seconds = 5
+hosts = ["rec.internal"]
+origins = ["https://shop.example"]
+"""
+"""Smaller ones of connections, and who else may ask."""
 
 
 @dataclass
@@ -90,9 +105,40 @@ def told(reply: httpx.Response, status: int) -> str:
     return f"{document['message']} {document['hint']}"
 
 
+def request(method: str, target: str, *headers: str, body: bytes = b"", host: str = "localhost") -> bytes:
+    """A request as it goes over the wire."""
+    lines = [f"{method} {target} HTTP/1.1", f"Host: {host}", *headers, "", ""]
+    return "\r\n".join(lines).encode() + body
+
+
+def posted(target: str, body: bytes, *headers: str) -> bytes:
+    """The same with a body."""
+    return request("POST", target, f"Content-Length: {len(body)}", *headers, body=body)
+
+
+def rest(one: socket.socket) -> bytes:
+    """What comes until the server hangs up."""
+    return b"".join(iter(lambda: one.recv(65_536), b""))
+
+
+def exchanged(server: Running, sent: bytes) -> tuple[int, bytes]:
+    """(status, all that is said) in answer to these bytes, with which the client is done."""
+    with socket.create_connection(("127.0.0.1", server.port), 30) as one:
+        with suppress(OSError):  # it may hang up before it has read all
+            one.sendall(sent)
+            one.shutdown(socket.SHUT_WR)
+        said = rest(one)
+    return int(said.split(b" ", 2)[1]), said
+
+
 @contextmanager
-def running(root: Path, *options: str, key: str = "") -> Iterator[Running]:
-    """A server on any free port, which ends with the block."""
+def running(root: Path, *options: str, key: str = "", files: int = 0) -> Iterator[Running]:
+    """A server on any free port, which ends with the block; it may open so many files, 0 = as many as we."""
+
+    def limit() -> None:
+        if files:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
+
     log = root.parent / f"{root.name}.log"
     with log.open("w") as stderr:
         process = subprocess.Popen(
@@ -100,6 +146,7 @@ def running(root: Path, *options: str, key: str = "") -> Iterator[Running]:
             stdout=subprocess.PIPE,
             stderr=stderr,
             text=True,
+            preexec_fn=limit,
             env={**os.environ, "FRESHET_DEBUG": ""},
         )
     try:

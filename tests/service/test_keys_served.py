@@ -92,7 +92,8 @@ def test_without_keys_only_this_machine_is_served(copy: Path) -> None:
     assert "freshet keys add" in error["hint"]
     with running(copy, "--host", "0.0.0.0", "--no-auth") as server:
         assert server.explore(user="u1")["interests"]
-        assert server.post("/v1/explore", ASK, origin="http://evil.example").status_code == 200
+        told(server.post("/v1/explore", ASK, origin="http://evil.example"), 403)
+        told(server.post("/v1/explore", ASK, host="evil.example"), 421)
         taken = called("serve", "-w", copy, "--port", server.port)
     assert taken.returncode == 2
     assert f"cannot listen at 127.0.0.1:{server.port}" in taken.stderr

@@ -138,3 +138,22 @@ def test_a_store_out_of_reach_fails_those_that_wait_and_no_later_ones(worker: Th
         assert recorder.waiting == 0
 
     asyncio.run(run())
+
+
+def test_a_writer_that_is_gone_fails_requests_and_holds_none(worker: ThreadPoolExecutor) -> None:
+    ended = ThreadPoolExecutor(1)
+    ended.shutdown()
+
+    def leave(_: Sequence[Posted]) -> list[Receipt]:
+        raise SystemExit(1)
+
+    async def run() -> None:
+        for broken, record, error in ((ended, Disk().record, StateError), (worker, leave, RuntimeError)):
+            recorder = Recorder(record, broken, 100)
+            for _ in range(2):
+                with pytest.raises(error):
+                    await recorder.record(posted("a"), 30)
+            assert recorder.waiting == 0
+            await recorder.drained()
+
+    asyncio.run(run())

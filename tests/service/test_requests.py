@@ -110,7 +110,7 @@ def test_bad_bodies_are_refused_with_their_reason(
 def test_wrong_methods_and_paths(server: Running) -> None:
     wrong = server.client.get("/v1/explore")
     assert "GET /v1/explore" in told(wrong, 405)
-    assert wrong.headers["allow"] == "POST"
+    assert wrong.headers["allow"] == "OPTIONS, POST"
     assert "PUT /v1/releases" in told(server.client.put("/v1/releases"), 405)
     assert "/v1/nothing" in told(server.client.get("/v1/nothing"), 404)
     assert "/v1/explore/" in told(server.client.post("/v1/explore/", json={}), 404)

@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 
 import httpx
+import pytest
 
 from freshet.wiring import open_recommender
 from tests.service.running import PATIENCE, Running, running
@@ -66,3 +67,43 @@ def test_interrupted_by_hand_it_stops_at_once_and_well(copy: Path) -> None:
     with running(copy) as server:
         server.process.send_signal(signal.SIGINT)
         assert server.process.wait(PATIENCE) == 0
+
+
+def fill(copy: Path, server: Running) -> None:
+    """Tell and show until neither can be written any more, and it says so."""
+    number = 0
+    while True:
+        told = [{"user": f"u{n}", "item": f"i{n}", "id": f"{number}-{n}" + "x" * 200} for n in range(50)]
+        refused = server.post("/v1/events", told).status_code == 503
+        number += 1
+        for _ in range(20 if refused else 0):
+            server.explore(user="u0", interests=100, items=100)
+        if "flush" in server.client.get("/readyz").json()["detail"]:
+            return
+
+
+@pytest.mark.parametrize("signals", [[signal.SIGTERM], [signal.SIGINT, signal.SIGINT, signal.SIGTERM]])
+def test_a_stop_that_loses_impressions_says_so(copy: Path, signals: list[signal.Signals]) -> None:
+    toml = copy / "freshet.toml"
+    toml.write_text(toml.read_text() + "\n[serving]\nstate_gb = 0.003\n")
+    with running(copy) as server:
+        fill(copy, server)
+        for one in signals:
+            server.process.send_signal(one)
+        assert server.process.wait(PATIENCE) == 2
+        (line,) = [line for line in server.lines() if line["event"] == "impressions_lost"]
+        assert line["level"] == "error"
+        assert line["impressions"] > 0
+        assert f"error: {line['impressions']:,} impressions could not be written" in server.log.read_text()
+
+
+def test_stopped_in_a_hurry_it_still_writes_what_was_shown(copy: Path) -> None:
+    with running(copy) as server:
+        shown = [server.explore(user="u1")["id"] for _ in range(20)]
+        for one in (signal.SIGINT, signal.SIGINT, signal.SIGTERM):
+            server.process.send_signal(one)
+        assert server.process.wait(PATIENCE) == 0
+    state = open_recommender(copy)._state
+    kept = b"\n".join(entry.body for entry in state.impressions.read(0, 1_000_000)).decode()
+    assert [one for one in shown if one not in kept] == []
+    state.close()

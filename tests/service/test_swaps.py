@@ -166,7 +166,9 @@ def test_a_damaged_old_release_is_listed_as_one_and_its_place_is_told_to_nobody(
 def test_settings_are_read_again_and_wrong_ones_change_nothing(root: Path) -> None:
     text = (root / "freshet.toml").read_text()
     with running(root) as server:
-        assert "no web page" in server.problem("/v1/events", {}, 403, origin="http://evil.example")
+        assert "web page of another site" in server.problem(
+            "/v1/events", {}, 403, origin="http://evil.example"
+        )
         best = server.explore(items=0)["interests"][0]["description"]
         (root / "freshet.toml").write_text(f"{text}\n[table]\nblocked = ['{best}']\n")
         while best in [offer["description"] for offer in server.explore(items=0)["interests"]]:

@@ -11,6 +11,7 @@ import pytest
 from freshet import pipeline
 from freshet.errors import StateError
 from freshet.events import EventLog
+from freshet.events.snapshots import listed
 from freshet.ports import State
 from freshet.serving import Ask, Posted
 from freshet.steps import collecting
@@ -201,3 +202,37 @@ def test_a_state_that_fails_fails_the_run(
     with pytest.raises(StateError):
         pipeline.run_due(ws, NOW, state=state)
     assert ws.ledger.records()[-1].outcome == "failed"
+
+
+def test_a_collection_ends_while_events_and_impressions_keep_coming(
+    ws: Workspace, state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However fast they come: what is there at the start is taken, in few snapshots; the rest is next."""
+    tell(ws, 40)
+    real, rounds = collecting._note, 0
+
+    def note(state: State, name: str, position: int) -> None:
+        nonlocal rounds
+        rounds += 1
+        assert rounds < 20, "it goes on as long as something comes"
+        real(state, name, position)
+        tell(ws, 3, start=40 + 3 * rounds)
+
+    monkeypatch.setattr(collecting, "_note", note)
+    before = len(listed(ws.root))
+    found = pipeline.collect_told(ws, state, NOW)[1]
+    assert found.events == 40
+    assert found.impressions == 6  # 3, and 3 that came while events were collected
+    assert len(listed(ws.root)) == before + 1
+    monkeypatch.setattr(collecting, "_note", real)
+    assert pipeline.collect_told(ws, state, NOW)[1].events == 3 * rounds
+
+
+def test_batches_end_where_the_journal_did_at_the_start(
+    ws: Workspace, state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(collecting, "BATCH", 16)
+    tell(ws, 40)
+    state.events.trim(5)
+    assert pipeline.collect_told(ws, state, NOW)[1].events == 35
+    assert pipeline.collect_told(ws, state, NOW)[1].events == 0

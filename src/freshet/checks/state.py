@@ -148,9 +148,11 @@ def _check_merge(state: State) -> None:
 def _check_journals(state: State) -> None:
     """Entries stay in order, apart by journal, and are read from any position on."""
     journal = state.impressions
+    assert journal.end() == 0, "an empty journal has an end"
     journal.append([b"a", b""])
     journal.append([b"c" * 100_000])
     first, second, third = journal.read(0, 10)
+    assert journal.end() == third.position, "the end is not the last entry"
     assert [e.body for e in (first, second, third)] == [b"a", b"", b"c" * 100_000], "bodies differ"
     assert _ascend([first.position, second.position, third.position]), "positions do not ascend"
     assert journal.read(first.position, 1) == [second], "reading behind the first did not give the second"
@@ -170,6 +172,7 @@ def _check_trim(state: State) -> None:
         last = journal.read(0, 100_000)[-1].position
         journal.trim(last + 1000)
         assert journal.read(0, 10) == [], "entries outlive their trimming"
+        assert journal.end() == last, "the end moves by trimming"
         journal.append([b"next"])
         [entry] = journal.read(last, 10)
         assert entry.position > last, "a position was given again after trimming"

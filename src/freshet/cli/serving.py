@@ -44,6 +44,9 @@ def serve(
     no_auth: Annotated[
         bool, typer.Option("--no-auth", help="Serve everyone who reaches the port, without API keys.")
     ] = False,
+    root_path: Annotated[
+        str, typer.Option("--root-path", metavar="PATH", help="What a proxy leaves before all paths: /shop.")
+    ] = "",
     workspace: Here = HERE,
     as_json: AsJson = False,
 ) -> None:
@@ -57,6 +60,7 @@ def serve(
 
     try:
         from freshet.service.keys import Keyring
+        from freshet.service.pages import checked_prefix
         from freshet.service.server import bind, check_open, warm_up
         from freshet.service.server import serve as serve_until_stopped
     except ModuleNotFoundError as error:
@@ -64,6 +68,7 @@ def serve(
             f"`freshet serve` needs {error.name}", hint="pip install 'freshet[serve]'"
         ) from None
 
+    prefix = checked_prefix(root_path)
     limits = load(workspace / SETTINGS).http
     keyring = Keyring(workspace, off=no_auth)
     check_open(keyring, host)
@@ -77,7 +82,9 @@ def serve(
             "release": recommender.current,
             "keys": keyring.required,
         }
-        serve_until_stopped(recommender, limits, listener, lambda: _announce(found, as_json), keyring)
+        serve_until_stopped(
+            recommender, limits, listener, lambda: _announce(found, as_json), keyring, host, prefix
+        )
 
 
 def _announce(found: dict[str, Any], as_json: bool) -> None:

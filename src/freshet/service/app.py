@@ -13,17 +13,18 @@ from pydantic import TypeAdapter
 from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from freshet import __version__
 from freshet.config import HttpConfig
 from freshet.service import schemas
+from freshet.service.addresses import Visitors
 from freshet.service.endpoints import Endpoints
 from freshet.service.front import REQUEST_ID, Direct, Front
 from freshet.service.keys import Keyring
 from freshet.service.logs import JsonLog
 from freshet.service.metrics import Metrics
+from freshet.service.pages import pages
 from freshet.service.problems import FAULT, problem
 from freshet.service.recording import Recorder
 from freshet.service.standing import Standing
@@ -48,44 +49,53 @@ PROBLEMS = {
     404: "There is no such release.",
     408: "The body did not arrive in time.",
     413: "The body is too large, or has too many parts.",
+    415: "The body is packed in an unknown way.",
     422: "A field is missing, unknown or out of bounds.",
     503: "The server can't answer now; send it again later.",
 }
 
 
 def make_app(
-    recommender: Recommender, limits: HttpConfig, keyring: Keyring, log: JsonLog, standing: Standing
+    recommender: Recommender,
+    limits: HttpConfig,
+    keyring: Keyring,
+    visitors: Visitors,
+    metrics: Metrics,
+    log: JsonLog,
+    standing: Standing,
+    root_path: str = "",
 ) -> ASGIApp:
     """The service around an open recommender, which the app closes when it ends.
 
     Args:
         limits: of requests.
         keyring: who may ask.
+        visitors: which hosts and web pages are this server's.
         log: gets a line per request.
-        standing: the server sets `draining` before it stops.
+        standing: the server sets `draining` before it stops, and learns from it what was lost.
+        root_path: what a proxy leaves before all paths, '' = nothing.
     """
-    metrics = Metrics()
     upkeep = Upkeep(recommender, keyring, metrics, log, standing)
-    recorder = Recorder(recommender.record, upkeep.state, limits.waiting)
+    oldest = limits.oldest_event_days
+    recorder = Recorder(lambda events: recommender.record(events, oldest), upkeep.state, limits.waiting)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         upkeep.start()
         yield
         await upkeep.stop(recorder)
-        recommender.close()
 
     app = FastAPI(
         title="Freshet",
         version=__version__,
         description="The next interests of a user, and items of each.",
         lifespan=lifespan,
-        redoc_url=None,
+        openapi_url=None,
         redirect_slashes=False,
     )
     add_routes(app, Endpoints(recommender, recorder, metrics, limits, standing))
-    _tell_limits(app, limits)
-    front = Front(app, documents(app), direct(app), limits, keyring, metrics, log, standing)
+    shown = pages(document(app, limits), root_path)
+    front = Front(app, direct(app), shown, limits, keyring, visitors, metrics, log, standing, root_path)
     return ServerErrorMiddleware(front, handler=_fault)
 
 
@@ -108,7 +118,7 @@ def add_routes(app: FastAPI, endpoints: Endpoints) -> None:
             openapi_extra={"x-scope": needs} if needs else None,
         )
 
-    body = (400, 408, 413, 422, 503)
+    body = (400, 408, 413, 415, 422, 503)
     add("POST", "/v1/explore", endpoints.explore, schemas.Answer, 404, *body)
     add("POST", "/v1/explore:batch", endpoints.explore_batch, schemas.Answers, 404, *body)
     add("POST", "/v1/events", endpoints.events, schemas.Receipts, *body)
@@ -119,20 +129,15 @@ def add_routes(app: FastAPI, endpoints: Endpoints) -> None:
     add("GET", "/metrics", endpoints.metrics, None)
 
 
-def _tell_limits(app: FastAPI, limits: HttpConfig) -> None:
-    """Put the lengths of lists as configured into the document; the endpoints hold to them."""
-    paths = app.openapi()["paths"]  # FastAPI keeps the document that it made, and gives it from now on
+def document(app: FastAPI, limits: HttpConfig) -> dict[str, Any]:
+    """The OpenAPI document, with the lengths of lists as configured; the endpoints hold to them."""
+    found = app.openapi()
     for path, most in (("/v1/explore:batch", limits.batch), ("/v1/events", limits.events)):
-        schema = paths[path]["post"]["requestBody"]["content"]["application/json"]["schema"]
+        schema = found["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]
         for kind in schema.get("oneOf", [schema]):
             if kind.get("type") == "array":
                 kind["maxItems"] = most
-
-
-def documents(app: FastAPI) -> frozenset[tuple[str, str]]:
-    """Where FastAPI shows what it documents, by method and path."""
-    shown = [route for route in app.routes if isinstance(route, Route) and not isinstance(route, APIRoute)]
-    return frozenset((method, route.path) for route in shown for method in route.methods or ())
+    return found
 
 
 def direct(app: FastAPI) -> dict[tuple[str, str], Direct]:

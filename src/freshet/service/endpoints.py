@@ -89,12 +89,20 @@ class Endpoints:
         return reply({"answers": answers})
 
     async def events(self, events: Events) -> Response:
-        """Record one event or a list; what is recorded outlives a crash, and the next answer knows of it."""
+        """Record one event or a list; what is recorded outlives a crash, and the next answer knows of it.
+
+        A list of which some can't be recorded says which and why; where nothing can be, that is an error.
+        """
         several = events if isinstance(events, list) else [events]
         self._bounded("events", len(several), self._limits.events)
         receipts = await self._recorder.record([event.posted() for event in several], self._limits.seconds)
         statuses = [receipt.status for receipt in receipts]
         self._metrics.told(statuses)
+        if statuses.count("refused") == len(statuses):
+            whys = "; ".join(dict.fromkeys(receipt.why for receipt in receipts))
+            raise Refusal(
+                422, "refused", f"nothing was recorded: {whys}", "the others of a list are recorded"
+            )
         return reply(
             {
                 "recorded": statuses.count("recorded"),
@@ -144,6 +152,7 @@ class Endpoints:
             "releases_open": sum(release["open"] for release in listed),
             "events_waiting": self._recorder.waiting,
             "impressions_waiting": self._recommender.buffered,
+            "impressions_lost": self._recommender.dropped,
             "bursts": len(self._recommender.bursts()),
             "draining": self._standing.draining,
         }

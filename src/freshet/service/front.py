@@ -2,12 +2,11 @@
 
 FastAPI's machinery costs a request about as much as all the rest (decision 20). So the routes that it
 documents are found by their path and called here: body bytes to pydantic, endpoint, response. FastAPI gets
-nothing but requests for its documents: it matches paths less strictly, and knows no keys.
+no requests: it matches paths less strictly, and knows no keys.
 """
 
 from __future__ import annotations
 
-import asyncio
 import os
 import re
 from collections.abc import Awaitable, Callable, Mapping
@@ -22,15 +21,20 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from freshet.config import HttpConfig
 from freshet.errors import FreshetError
-from freshet.service.addresses import is_foreign
+from freshet.service import bodies
+from freshet.service.addresses import Visitors
+from freshet.service.connections import LINGER
 from freshet.service.keys import Keyring
 from freshet.service.logs import JsonLog
 from freshet.service.metrics import Metrics
+from freshet.service.pages import Page, prefix_of
 from freshet.service.problems import Refusal, problem, refusal
 from freshet.service.standing import Standing
 
 REQUEST_ID = "freshet.request_id"
 """Where a request's id is in its scope."""
+TAKEN = "Authorization, Content-Encoding, Content-Type, X-API-Key, X-Request-Id"
+"""Headers that pages of other sites may send."""
 _SANE = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
 _BEARER = b"bearer "
 
@@ -54,30 +58,36 @@ class Front:
     """The outermost part of the service (pure ASGI).
 
     Args:
-        app: the FastAPI app.
-        documents: what it answers, open to all, by method and path; and it gets the server's start and stop.
-        routes: what is answered here, by method and path.
+        app: gets the server's start and stop, no requests.
+        routes: what is answered, by method and path.
+        pages: documents, open to all, by path.
+        root_path: what a proxy leaves before all paths, '' = nothing.
     """
 
     def __init__(
         self,
         app: ASGIApp,
-        documents: frozenset[tuple[str, str]],
         routes: Mapping[tuple[str, str], Direct],
+        pages: Mapping[str, Page],
         limits: HttpConfig,
         keyring: Keyring,
+        visitors: Visitors,
         metrics: Metrics,
         log: JsonLog,
         standing: Standing,
+        root_path: str = "",
     ) -> None:
         self._app = app
-        self._documents = documents
         self._routes = routes
+        self._pages = pages
         self._limits = limits
         self._keyring = keyring
+        self._visitors = visitors
         self._metrics = metrics
         self._log = log
         self._standing = standing
+        self._root_path = root_path
+        self._known = {path for _, path in routes} | set(pages)
         self._origin = os.urandom(4).hex()
         self._count = count(1)
         self._under_way = 0
@@ -90,46 +100,36 @@ class Front:
         heads = dict(scope["headers"])
         request_id = self._identity(heads)
         scope[REQUEST_ID] = request_id
+        scope["path"] = self._path(scope["path"], heads)
+        shared = self._shared(heads)
         status = 500
 
         async def labelled(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"].append((b"x-request-id", request_id.encode()))
+                message["headers"] += [(b"x-request-id", request_id.encode()), *shared]
                 if self._standing.draining or status in (408, 413):
                     message["headers"].append((b"connection", b"close"))
+            elif status == 413 and not message.get("more_body"):
+                await send({**message, "more_body": True})
+                await bodies.drained(receive, LINGER)
+                message = {"type": "http.response.body", "body": b""}
             await send(message)
 
         self._under_way += 1
         try:
-            await self._answer(scope, heads, request_id, receive, labelled)
+            response = await self._answer(scope, heads, request_id, receive)
+            await response(scope, receive, labelled)
         finally:
             self._under_way -= 1
             self._note(scope, request_id, status, perf_counter() - begin)
 
     async def _answer(
-        self, scope: Scope, heads: Mapping[bytes, bytes], request_id: str, receive: Receive, send: Send
-    ) -> None:
-        asked = (scope["method"], scope["path"])
-        if asked in self._documents:
-            await self._app(scope, receive, send)
-            return
+        self, scope: Scope, heads: Mapping[bytes, bytes], request_id: str, receive: Receive
+    ) -> Response:
         try:
-            route = self._routes.get(asked)
-            if route is None:
-                raise self._unknown(*asked)
-            if route.scope and self._under_way > self._limits.connections:
-                raise self._busy()
-            if route.scope and self._keyring.required:
-                self._admit(heads, route.scope)
-            elif route.scope and not self._keyring.off and is_foreign(heads):
-                raise Refusal(403, "foreign_page", "without API keys no web page may ask", "add a key")
-            if route.body is None:
-                response = await route.run()
-            else:
-                raw = await self._read(heads, receive)
-                response = await route.run(route.body.validate_json(raw))
+            return await self._found(scope, heads, receive)
         except (Refusal, ValidationError, FreshetError) as error:
             refused = refusal(error)
             if refused is None:
@@ -137,14 +137,78 @@ class Front:
             if isinstance(error, FreshetError):
                 told = {"request_id": request_id, "error": type(error).__name__, "message": str(error)}
                 self._log.add("info", "refused", told)
-            response = problem(refused, request_id)
-        await response(scope, receive, send)
+            return problem(refused, request_id)
+
+    async def _found(self, scope: Scope, heads: Mapping[bytes, bytes], receive: Receive) -> Response:
+        """The answer of whatever is at the path; raises what refuses it."""
+        method, path = scope["method"], scope["path"]
+        route = self._routes.get(("GET" if method == "HEAD" else method, path))
+        if route is None or route.scope:  # whether a server lives may be asked under any name
+            self._check(scope)
+        if method == "OPTIONS" and path in self._known:
+            return self._options(path, heads)
+        if method in ("GET", "HEAD") and path in self._pages:
+            return self._pages[path](heads)
+        if route is None:
+            raise self._unknown(method, path)
+        if route.scope and self._under_way > self._limits.connections:
+            raise self._busy()
+        if route.scope and self._keyring.required:
+            self._admit(heads, route.scope)
+        if route.body is None:
+            return await route.run()
+        raw = await bodies.read(scope["headers"], receive, self._limits)
+        return await route.run(bodies.parsed(route.body, raw))
+
+    def _check(self, scope: Scope) -> None:
+        """Refuse what a foreign page has sent; a key can't be had by such a page, whatever host it names."""
+        if not self._keyring.required:
+            self._visitors.check_host(scope["headers"])
+        self._visitors.check_page(scope["headers"])
+
+    def _path(self, path: str, heads: Mapping[bytes, bytes]) -> str:
+        """A path without what a proxy has put before it, and left there."""
+        if path not in self._known:
+            for prefix in (self._root_path, prefix_of(heads, "")):
+                if prefix and path.startswith(f"{prefix}/"):
+                    return path[len(prefix) :]
+        return path
+
+    def _allowed(self, path: str) -> list[str]:
+        """Methods of a path, none where there is no such path."""
+        methods = {method for method, known in self._routes if known == path}
+        methods |= {"GET"} if path in self._pages else set()
+        return sorted(methods | {"OPTIONS"} | ({"HEAD"} if "GET" in methods else set())) if methods else []
+
+    def _options(self, path: str, heads: Mapping[bytes, bytes]) -> Response:
+        """What a path takes; and, to a browser that asks for a page of another site, that it may."""
+        methods = ", ".join(self._allowed(path))
+        if b"access-control-request-method" not in heads or not self._shared(heads):
+            return Response(None, 204, {"Allow": methods})
+        granted = {
+            "Access-Control-Allow-Methods": methods,
+            "Access-Control-Allow-Headers": TAKEN,
+            "Access-Control-Max-Age": "600",
+        }
+        return Response(None, 204, {"Allow": methods, **granted})
+
+    def _shared(self, heads: Mapping[bytes, bytes]) -> list[tuple[bytes, bytes]]:
+        """What tells a browser that a page of another site may read an answer (CORS)."""
+        origin = heads.get(b"origin")
+        if not self._visitors.shares:
+            return []
+        if origin is None or not self._visitors.allows(origin.decode("latin-1")):
+            return [(b"vary", b"Origin")]
+        return [
+            (b"vary", b"Origin"),
+            (b"access-control-allow-origin", origin),
+            (b"access-control-expose-headers", b"X-Request-Id, Retry-After"),
+        ]
 
     def _unknown(self, method: str, path: str) -> Refusal:
         """No such path, or not with this method."""
-        allowed = sorted(m for m, known in (*self._routes, *self._documents) if known == path)
         hint = "/docs lists what there is"
-        if not allowed:
+        if not (allowed := self._allowed(path)):
             return Refusal(404, "no_such_path", f"there is no such path: {method} {path}", hint)
         return Refusal(
             405,
@@ -194,55 +258,10 @@ class Front:
                 "ask for another",
             )
 
-    async def _read(self, heads: Mapping[bytes, bytes], receive: Receive) -> bytes:
-        """The body, within the limits of size and time."""
-        announced = heads.get(b"content-length", b"")
-        if announced.isdigit() and int(announced) > self._limits.body_bytes:
-            raise self._too_large()
-        message = await self._next(receive, self._limits.seconds)
-        body: bytes = message.get("body", b"")
-        if message.get("more_body"):
-            return await self._read_on(bytearray(body), receive)
-        if len(body) > self._limits.body_bytes:
-            raise self._too_large()
-        return body
-
-    async def _read_on(self, body: bytearray, receive: Receive) -> bytes:
-        end = perf_counter() + self._limits.seconds
-        more = True
-        while more:
-            message = await self._next(receive, end - perf_counter())
-            body += message.get("body", b"")
-            more = message.get("more_body", False)
-            if len(body) > self._limits.body_bytes:
-                raise self._too_large()
-        return bytes(body)
-
-    async def _next(self, receive: Receive, seconds: float) -> Message:
-        """The next part of the body."""
-        try:
-            async with asyncio.timeout(seconds):
-                message = await receive()
-        except TimeoutError:
-            raise Refusal(
-                408,
-                "too_slow",
-                f"the body did not arrive within {self._limits.seconds:g} s",
-                "send it faster",
-            ) from None
-        if message["type"] == "http.disconnect":
-            raise Refusal(400, "gone", "the client hung up")
-        return message
-
-    def _too_large(self) -> Refusal:
-        return Refusal(
-            413, "too_large", f"a body has at most {self._limits.body_bytes:,} bytes", "send it in parts"
-        )
-
     def _note(self, scope: Scope, request_id: str, status: int, seconds: float) -> None:
         """Count a request and log it."""
         method, path = scope["method"], scope["path"]
-        known = (method, path) in self._routes
+        known = ("GET" if method == "HEAD" else method, path) in self._routes
         self._metrics.asked(path if known else "other", status, seconds)
         if self._limits.log_requests or status >= 500:
             self._log.add(

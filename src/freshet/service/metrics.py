@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter as Tally
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from prometheus_client import (
     CollectorRegistry,
@@ -23,6 +23,8 @@ GAUGES = {
     "releases_open": "Releases in memory.",
     "events_waiting": "Events that are not durable yet.",
     "impressions_waiting": "Impressions that are not in their journal yet.",
+    "impressions_lost": "Impressions that found no room while they could not be written.",
+    "connections_open": "Connections, idle ones included.",
     "bursts": "Interests that are taken up much more often right now than of late.",
     "log_lines_lost": "Lines of log that could not be written.",
     "draining": "1 while the server is stopping.",
@@ -94,6 +96,10 @@ class Metrics:
         """Say how things stand, by names of `GAUGES`."""
         for name, value in values.items():
             self._now[name].set(value)
+
+    def connections(self, count: Callable[[], int]) -> None:
+        """How to count the open connections."""
+        self._now["connections_open"].set_function(count)
 
     def text(self) -> bytes:
         """All of them in Prometheus' text format."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
+
 import orjson
 from pydantic import ValidationError
 from starlette.responses import Response
@@ -10,6 +12,8 @@ from freshet.errors import ArtifactError, FreshetError, InputError, NotServing, 
 
 SHOWN = 3
 """Faults of a request body that are named."""
+LONG = 200
+"""Characters of a fault at most: its place may be a name that the client chose."""
 
 
 class Refusal(Exception):
@@ -68,9 +72,24 @@ def _invalid(error: ValidationError) -> Refusal:
     issues = error.errors(include_url=False, include_context=False, include_input=False)
     if issues[0]["type"] == "json_invalid":
         return Refusal(400, "not_json", issues[0]["msg"], "send a JSON document in UTF-8")
-    told = [f"{'.'.join(map(str, issue['loc'])) or 'body'}: {issue['msg']}" for issue in issues[:SHOWN]]
+    told = [
+        _short(f"{'.'.join(map(str, issue['loc'])) or 'body'}: {issue['msg']}") for issue in issues[:SHOWN]
+    ]
     more = f" (and {len(issues) - SHOWN} more)" if len(issues) > SHOWN else ""
     return Refusal(422, "invalid", "; ".join(told) + more, "/docs lists the fields and their limits")
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= LONG else f"{text[: LONG // 2]} ... {text[-LONG // 2 :]}"
+
+
+def in_full(refused: Refusal, request_id: str) -> bytes:
+    """The same as bytes of HTTP, for what has never become a request; the connection ends with it."""
+    response = problem(refused, request_id)
+    head = [*response.raw_headers, (b"x-request-id", request_id.encode()), (b"connection", b"close")]
+    first = f"HTTP/1.1 {refused.status} {HTTPStatus(refused.status).phrase}".encode()
+    lines = [first, *(name + b": " + value for name, value in head), b"", bytes(response.body)]
+    return b"\r\n".join(lines)
 
 
 def problem(refused: Refusal, request_id: str) -> Response:

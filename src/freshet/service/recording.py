@@ -84,8 +84,12 @@ class Recorder:
         while self._queue:
             group = self._next()
             events = [event for some, _ in group for event in some]
-            written = asyncio.get_running_loop().run_in_executor(self._worker, self._record, events)
-            await asyncio.wait([written])
+            try:
+                written = asyncio.get_running_loop().run_in_executor(self._worker, self._record, events)
+                await asyncio.wait([written])
+            except RuntimeError:  # the worker takes nothing any more: it ends with the interpreter
+                written = asyncio.get_running_loop().create_future()
+                written.cancel()
             self._count -= len(events)
             _tell(group, written)
         self._task = None
@@ -105,6 +109,8 @@ class Recorder:
 def _tell(group: Sequence[Waiting], written: asyncio.Future[list[Receipt]]) -> None:
     """Give each request its receipts, or the error that the commit ended with."""
     error = None if written.cancelled() else written.exception()
+    if error is not None and not isinstance(error, Exception):  # it would end the server, not the request
+        error = RuntimeError(f"the writer ended: {error!r}")
     receipts = written.result() if not written.cancelled() and error is None else []
     at = 0
     for events, done in group:

@@ -15,12 +15,15 @@ from typing import TYPE_CHECKING, TextIO
 import uvicorn
 
 from freshet.config import HttpConfig
-from freshet.errors import ConfigError
-from freshet.service.addresses import is_loopback
+from freshet.errors import ConfigError, FreshetError, StateError
+from freshet.service.addresses import Visitors, is_loopback
 from freshet.service.app import make_app
+from freshet.service.connections import Told, guarded
 from freshet.service.keys import Keyring
 from freshet.service.logs import JsonLog
-from freshet.service.patience import impatient
+from freshet.service.metrics import Metrics
+from freshet.service.problems import Refusal
+from freshet.service.room import Room, room_for
 from freshet.service.standing import Standing
 from freshet.serving.asking import Ask
 
@@ -31,8 +34,6 @@ SWITCH = 0.0005
 """Seconds after which a busy thread makes way; by default requests would wait 5 ms for one that loads."""
 YOUNG = 20_000
 """New objects between two collections: an answer makes a hundred, none of them in circles."""
-KEEP_ALIVE = 75
-"""Seconds that an idle connection stays: longer than balancers keep theirs, so that these hang up first."""
 GRACE = 10
 """Seconds that requests under way get to end."""
 
@@ -83,6 +84,7 @@ class _Server(uvicorn.Server):
         self._standing = standing
         self._drain = drain
         self._announce = announce
+        self._loop: asyncio.AbstractEventLoop | None = None  # none as long as nobody is served
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -92,8 +94,13 @@ class _Server(uvicorn.Server):
         gc.set_threshold(YOUNG)
         self._announce()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets)
+        if self.force_exit:  # uvicorn leaves it out then: who is in a hurry still wants what was accepted
+            await self.lifespan.shutdown()
+
     def handle_exit(self, sig: int, _: FrameType | None) -> None:
-        if sig == signal.SIGINT or self._standing.draining:
+        if sig == signal.SIGINT or self._standing.draining or self._loop is None:
             self.force_exit = self.should_exit
             self.should_exit = True
             return
@@ -110,34 +117,81 @@ def serve(
     listener: socket.socket,
     announce: Callable[[], None],
     keyring: Keyring,
+    host: str = "127.0.0.1",
+    root_path: str = "",
     log_to: TextIO = sys.stderr,
 ) -> None:
-    """Serve until SIGTERM or SIGINT; both end well.
+    """Serve until SIGTERM or SIGINT, then write what was accepted and close the recommender.
 
     Args:
         listener: where, as `bind` took it.
         announce: called once requests are answered.
+        host: the address at which it listens, as it was asked for.
+        root_path: what a proxy leaves before all paths, '' = nothing.
+
+    Raises:
+        ConfigError: the process may open too few files to serve anybody.
+        StateError: what was shown could not all be written before the end.
     """
-    log = JsonLog(log_to)
+    log, metrics, standing = JsonLog(log_to), Metrics(), Standing()
     logger = logging.getLogger("uvicorn.error")
     logger.handlers, logger.propagate = [log], False
     logger.setLevel(logging.WARNING)
-    standing = Standing()
-    config = uvicorn.Config(
-        make_app(recommender, limits, keyring, log, standing),
-        loop="uvloop",
-        http=impatient(limits.seconds),
-        ws="none",
-        lifespan="on",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_keep_alive=KEEP_ALIVE,
-        timeout_graceful_shutdown=GRACE,
-    )
-    sys.setswitchinterval(SWITCH)
     try:
+        most, backlog = room_for(limits.open_connections)
+        room = Room(most)
+        metrics.connections(lambda: len(room))
+        visitors = Visitors(host, limits.hosts, limits.origins)
+        app = make_app(recommender, limits, keyring, visitors, metrics, log, standing, root_path)
+        config = uvicorn.Config(
+            app,
+            loop="uvloop",
+            http=guarded(limits, room, _teller(log, metrics, limits)),
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            backlog=backlog,
+            timeout_graceful_shutdown=GRACE,
+        )
+        sys.setswitchinterval(SWITCH)
         _Server(config, standing, limits.drain_seconds, announce).run([listener])
     finally:
         gc.unfreeze()
+        _close(recommender, log)
+
+
+def _teller(log: JsonLog, metrics: Metrics, limits: HttpConfig) -> Told:
+    """Counts and logs what was refused before it was a request, as the front does with requests."""
+
+    def tell(refusal: Refusal, request_id: str) -> None:
+        metrics.asked("other", refusal.status, 0.0)
+        if limits.log_requests:
+            told = {"request_id": request_id, "status": refusal.status, "message": refusal.message}
+            log.add("info", "turned_away", told)
+
+    return tell
+
+
+def _close(recommender: Recommender, log: JsonLog) -> None:
+    """Let go of the recommender.
+
+    Raises:
+        StateError: impressions are lost, since they can't be written.
+    """
+    try:
+        recommender.close()
+    except Exception as error:
+        if not (lost := recommender.buffered):
+            raise
+        why = error.message if isinstance(error, FreshetError) else str(error)
+        told = {"impressions": lost, "error": type(error).__name__, "message": why}
+        log.add("error", "impressions_lost", told)
+        raise StateError(
+            f"{lost:,} impressions could not be written before the end, and are lost: {why}",
+            hint="events that were acknowledged are kept; the answers shown meanwhile can't be judged",
+        ) from error
+    finally:
+        log.write()

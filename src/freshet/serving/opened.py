@@ -115,11 +115,14 @@ class OpenRelease:
         """
         seen = 0
         with self._catching_up:
-            while entries := journal.read(self.position, BATCH):
-                if self.overlay is not None:
+            full = True
+            while full:  # a part of a batch is the end: who waited for none might wait for ever
+                entries = journal.read(self.position, BATCH)
+                if entries and self.overlay is not None:
                     self._fold(self.overlay, entries, now)
-                self.position = entries[-1].position
+                self.position = entries[-1].position if entries else self.position
                 seen += len(entries)
+                full = len(entries) == BATCH
         return seen
 
     def _fold(self, overlay: live.Overlay, entries: list[Entry], now: int) -> None:

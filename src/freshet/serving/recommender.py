@@ -7,6 +7,7 @@ history -> recent and known interests -> fused scores + live signals -> without 
 from __future__ import annotations
 
 import itertools
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -115,14 +116,17 @@ class Recommender:
             self._impressions.add(answer, ask.user or "", now)
         return answer
 
-    def record(self, events: Sequence[Posted]) -> list[Receipt]:
+    def record(self, events: Sequence[Posted], oldest_days: float = math.inf) -> list[Receipt]:
         """Remember events; they are durable, and in the live signals, when this returns.
+
+        Args:
+            oldest_days: events that lie further back are refused.
 
         Raises:
             StateError: the state can't be written; none of the events was remembered.
         """
         now = self._clock()
-        receipts = self._recorder.record(self._state, self._releases.current, events, now)
+        receipts = self._recorder.record(self._state, self._releases.current, events, now, oldest_days)
         self.follow()
         return receipts
 
@@ -193,6 +197,11 @@ class Recommender:
     def buffered(self) -> int:
         """Impressions that are not in their journal yet."""
         return len(self._impressions)
+
+    @property
+    def dropped(self) -> int:
+        """Impressions that are lost: while they could not be written, more came than are held."""
+        return self._impressions.dropped
 
     def close(self) -> None:
         """Write what is buffered and let go of the state."""

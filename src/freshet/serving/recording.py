@@ -19,7 +19,9 @@ from freshet.serving.opened import OpenRelease
 from freshet.types import MOVE, Fact, History
 from freshet.types.keys import identity, item_key, user_key, user_number
 
-AHEAD = 86_400_000_000
+DAY = 86_400_000_000
+"""Microseconds of a day."""
+AHEAD = DAY
 """Microseconds that an event may lie in the future, as for imports; beyond, the client's clock is wrong."""
 
 KEPT = 100_000
@@ -80,17 +82,25 @@ class Recorder:
     positive: Positive
     lock: threading.Lock
 
-    def record(self, state: State, release: OpenRelease, events: Sequence[Posted], now: int) -> list[Receipt]:
+    def record(
+        self,
+        state: State,
+        release: OpenRelease,
+        events: Sequence[Posted],
+        now: int,
+        oldest_days: float = math.inf,
+    ) -> list[Receipt]:
         """Remember events durably.
 
         Args:
             now: microseconds since 1970 (UTC); the time of events that tell none.
+            oldest_days: how far back an event may lie.
 
         Raises:
             StateError: the state can't be written; nothing of the call was remembered.
         """
         timed = [event if event.time is not None else replace(event, time=now) for event in events]
-        refused = [_problem(event, now) for event in timed]
+        refused = [_problem(event, now, oldest_days) for event in timed]
         good = [event for event, why in zip(timed, refused, strict=True) if not why]
         with self.lock:
             new = iter(state.record(self._facts(state, release, good)) if good else ())
@@ -175,7 +185,7 @@ def body_of(event: Posted, last: int, successor: int) -> bytes:
     return move.tobytes() + orjson.dumps(told, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
-def _problem(event: Posted, now: int) -> str:
+def _problem(event: Posted, now: int, oldest_days: float) -> str:
     """Why an event is refused, '' if it isn't."""
     assert event.time is not None
     if not event.user.strip():
@@ -188,4 +198,7 @@ def _problem(event: Posted, now: int) -> str:
         return "the time lies before 1970"
     if event.time > now + AHEAD:
         return "the time lies more than a day in the future: is the clock of the client right?"
+    if now - event.time > oldest_days * DAY:
+        limit = f"{oldest_days:g} days back ([http] oldest_event_days)"
+        return f"the time lies more than {limit}: `freshet import` takes it"
     return ""

@@ -85,7 +85,7 @@ class Collected:
 
 
 def collect(ws: Workspace, run: Run, state: State, now: datetime) -> Collected:
-    """Take what serving was told and what it showed since the last time.
+    """Take what serving was told and what it showed since the last time, until this call.
 
     Raises:
         StateError: the state can't be read or written; what was collected before that stays.
@@ -231,8 +231,15 @@ def _time(entry: Entry) -> int:
 
 
 def _new(state: State, journal: Journal, name: str) -> Iterator[list[Entry]]:
-    """Entries behind the noted position, a batch at a time; the caller notes each batch when it is safe."""
-    while entries := journal.read(_noted(state, name), BATCH):
+    """Entries behind the noted position, a batch at a time; the caller notes each batch when it is safe.
+
+    The end is fixed at the start: what comes meanwhile is for the next time, or there would be none.
+    """
+    end = journal.end()
+    while (after := _noted(state, name)) < end:
+        entries = [entry for entry in journal.read(after, min(BATCH, end - after)) if entry.position <= end]
+        if not entries:  # others have collected and trimmed them
+            return
         yield entries
 
 

@@ -115,6 +115,11 @@ class LmdbJournal:
         with self._file.transaction() as transaction:
             return list(islice(self._behind(transaction, after), limit))
 
+    def end(self) -> int:
+        """Position of the last entry that was added, 0 before any."""
+        with self._file.transaction() as transaction:
+            return self._last(transaction)
+
     def trim(self, upto: int) -> None:
         """Forget entries up to a position, oldest first; if it raises, some of the oldest may be gone."""
         try:

@@ -157,6 +157,10 @@ class RedisJournal:
                 break
         return entries
 
+    def end(self) -> int:
+        """Position of the last entry that was added, 0 before any."""
+        return int(self._server.again(lambda client: client.get(self._last)) or 0)
+
     def trim(self, upto: int) -> None:
         """Forget entries up to a position, oldest first; if it raises, some of the oldest may be gone."""
         keys = [self._stream, self._identities]
