@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from freshet.database import connect
 from freshet.transitions.days import load_counted
 from freshet.transitions.decay import DayFile, Decayed, poisson
 from freshet.transitions.pool import (
@@ -60,7 +61,7 @@ class TransitionLog:
         drafts = self._pool.parent / ".drafts"
         drafts.mkdir(parents=True, exist_ok=True)  # DuckDB makes the folder it spills to, but none above it
         spill = str(drafts / f"questions-{uuid4().hex[:8]}")
-        db = duckdb.connect(config={"memory_limit": self._memory, "temp_directory": spill})
+        db = connect(memory_limit=self._memory, temp_directory=spill)
         db.execute("SET enable_progress_bar = false")
         return db
 
