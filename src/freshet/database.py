@@ -8,7 +8,7 @@ _AT_HOME: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
 }
-"""DuckDB would fetch an extension over the network where a query seems to need one; what we use is built in."""
+"""DuckDB would fetch an extension over the network where a query seems to need one; ours are built in."""
 
 
 def connect(**settings: str | int) -> duckdb.DuckDBPyConnection:

@@ -55,7 +55,7 @@ from freshet.steps.publishing import (
 )
 from freshet.steps.remembering import remember
 from freshet.steps.sources import committed, import_sources, latest
-from freshet.steps.tuning import accepted, attempted, finetune
+from freshet.steps.tuning import accepted, attempted, finetune, ready
 from freshet.types import AsOf, CadenceDecision, Experiment, ExperimentArm
 from freshet.workspace import Record, Release, Run, Workspace
 
@@ -80,6 +80,7 @@ def run_due(
             collect(ws, run, state, now)
             if _harmed(ws, run, now):
                 return run.record
+        ready(ws)
         if ws.config.events.files:
             import_sources(ws, run, now)
         end = _end(ws, now if state is not None else None)
@@ -143,6 +144,7 @@ def slow_path(ws: Workspace, as_of: AsOf | None = None) -> Record:
             '[planner] kind = "counts" has nothing to fine-tune', hint="choose another kind of planner"
         )
     with ws.run("finetune", str(as_of or "")) as run:
+        ready(ws)
         known, counting = _study(ws, run, _moment(ws, run, as_of, latest(ws)))
         finetune(ws, run, known, counting, ws.tuner, rules_of(ws, known).withheld())
     return run.record
@@ -167,6 +169,7 @@ def fast_path(
     with ws.run("refresh", str(as_of or "")) as run:
         if today is not None and state is not None and _harmed(ws, run, today):
             return run.record
+        ready(ws)
         end = _end(ws, today)
         moment = _moment(ws, run, as_of, end)
         known, counting = _study(ws, run, moment)

@@ -39,7 +39,9 @@ def write(root: Path, chosen: Chosen, force: bool = False) -> Path:
     parse_rule(config.events.positive)
     _found(root, config.events)
     if path.exists() and not force:
-        raise ConfigError(f"{path} exists already", hint="edit it, or overwrite it with --force")
+        raise ConfigError(
+            f"{path} exists already", hint="edit it, or move it aside; --force would overwrite it"
+        )
     write_text(path, text)
     return path
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from freshet import tuning
 from freshet.errors import NotEnoughData
-from freshet.ports import Artifact, Budget, Candidates, Tuner, TuningJob
+from freshet.ports import Artifact, Budget, Candidates, Tuner, TuningJob, TuningPlan
 from freshet.prompts import NEXT, names
 from freshet.steps.counting import Counting
 from freshet.steps.gating import pass_gates, verdict
@@ -50,6 +50,34 @@ def _newest(ws: Workspace, known: Knowledge, as_of: AsOf, verdicts: Sequence[str
     return max(fit, key=lambda artifact: (artifact.manifest["as_of"], artifact.version), default=None)
 
 
+def ready(ws: Workspace) -> None:
+    """Check what a planner's first tuning starts from; done before the log is read, which may take long.
+
+    Where the planner was tuned before, its base is checked when a tuning is due again: nothing else needs it.
+
+    Raises:
+        ConfigError: it can't be tuned.
+        MissingExtra: a package is not installed.
+    """
+    if ws.tuner is None:
+        return
+    found = (ws.store.find("models", version) for version in ws.store.versions("models"))
+    if all(model is None or model.manifest["settings"]["planner"] != _planner(ws) for model in found):
+        ws.tuner.check(planned(ws))
+
+
+def planned(ws: Workspace, descriptions: Sequence[str] = ()) -> TuningPlan:
+    """What a tuning will ask of its base; without descriptions as long as there are no interests."""
+    said = {"none": 0, "global": 10 * ws.config.evidence.top}
+    return TuningPlan(
+        descriptions,
+        ws.config.planner.mode,
+        ws.config.transitions.k,
+        said.get(ws.config.evidence.level, ws.config.evidence.top),
+        ws.config.tuning.lora_rank,
+    )
+
+
 def finetune(
     ws: Workspace, run: Run, known: Knowledge, counting: Counting, tuner: Tuner, withheld: frozenset[int]
 ) -> Artifact:
@@ -59,6 +87,7 @@ def finetune(
     may have seen the held-out windows, or be measured on them, but not both.
 
     Raises:
+        ConfigError: the base checkpoint can't be tuned; told before samples are chosen.
         GateFailed: the run waits for `freshet approve` or `freshet reject`; the last release keeps serving.
         NotEnoughData: there are no transitions to tune or to judge on.
     """
@@ -68,6 +97,7 @@ def finetune(
     with run.step("tuning") as step:
         step.artifact, step.cached = f"models/{key}", model is not None
         if model is None:
+            tuner.check(planned(ws, known.interests.descriptions))
             trainings = Trainings(run, step, ws.config.tuning)
             with ws.store.create("models", key) as draft:
                 for folder, until in _trainings(ws, counting):
@@ -199,10 +229,14 @@ def _settings(ws: Workspace, known: Knowledge) -> dict[str, object]:
     """What a model must agree with to be used."""
     return {
         "code": CODE,
-        "planner": ws.config.planner.model_dump(exclude={"device"}),
+        "planner": _planner(ws),
         "tuning": ws.config.tuning.model_dump(exclude={"every_days"}),
         "evidence": ws.config.evidence.model_dump(),
         "transitions": ws.config.transitions.model_dump(),
         "interests": known.interests_version,
         "scales": known.scales.as_dict(),
     }
+
+
+def _planner(ws: Workspace) -> dict[str, object]:
+    return ws.config.planner.model_dump(exclude={"device"})

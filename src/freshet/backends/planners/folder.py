@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, cast
 
 from freshet.backends.planners.extras import need_local
 from freshet.backends.planners.quiet import quiet
-from freshet.errors import ArtifactError
+from freshet.errors import ArtifactError, ConfigError, FreshetError
 
 if TYPE_CHECKING:
     from torch.nn import Module
@@ -80,23 +80,31 @@ def read_card(folder: Path) -> Card:
         raise _damaged(folder / CARD, error) from None
 
 
-def load(source: Path | str, device: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Model (float32, evaluation mode) and tokenizer of a folder or of a checkpoint's name.
+def load(source: Path, device: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Model (float32, evaluation mode) and tokenizer of a folder that a tuner wrote.
 
     Raises:
         ArtifactError: files are missing or damaged.
     """
     need_local("torch", "transformers", "safetensors")
+    try:
+        return opened(source, device)
+    except (FreshetError, MemoryError):
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever a library says of files is about the files
+        raise _damaged(source, error) from None
+
+
+def opened(source: Path, device: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Like `load`, with the errors that transformers raises; nothing is run or fetched."""
     import torch
-    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    try:
-        with quiet():
-            tokenizer = AutoTokenizer.from_pretrained(source)
-            model = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32, use_safetensors=True)
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise _damaged(source, error) from None
+    with quiet():
+        tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=True, trust_remote_code=False)
+        model = AutoModelForCausalLM.from_pretrained(
+            source, dtype=torch.float32, use_safetensors=True, local_files_only=True, trust_remote_code=False
+        )
     return place(model, device), tokenizer
 
 
@@ -113,11 +121,27 @@ def torch_module(model: PreTrainedModel) -> Module:
 
 
 def resolve_device(device: str) -> str:
-    """`auto` is a GPU if there is one."""
-    from torch import cuda
+    """`auto` is a GPU if there is one.
 
+    Raises:
+        ConfigError: torch has no such device here.
+    """
+    import torch
+
+    gpus = torch.cuda.device_count()
     if device == "auto":
-        return "cuda" if cuda.is_available() else "cpu"
+        return "cuda" if gpus else "cpu"
+    try:
+        wanted = torch.device(device)
+    except RuntimeError:
+        raise ConfigError(
+            f"[planner] device = {device!r} is no device of torch", hint='expected "auto", "cpu" or "cuda"'
+        ) from None
+    if wanted.type == "cuda" and (wanted.index or 0) >= gpus:
+        raise ConfigError(
+            f"[planner] device = {device!r}, and torch finds {gpus} GPUs that it can use",
+            hint='set device = "auto" or "cpu", or install a torch made for this GPU',
+        )
     return device
 
 
@@ -134,9 +158,9 @@ def checksum(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def _damaged(path: Path | str, error: Exception) -> ArtifactError:
+def _damaged(path: Path, error: Exception) -> ArtifactError:
     reason = str(error).strip().split("\n")[0]
     return ArtifactError(
         f"{path} cannot be read as a model: {type(error).__name__}: {reason}",
-        hint="restore the folder, or delete it and run `freshet finetune` again",
+        hint="`freshet doctor --repair` moves a damaged model aside; `freshet finetune` makes it again",
     )

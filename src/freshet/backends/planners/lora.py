@@ -9,13 +9,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from freshet.backends.planners import folder
+from freshet.backends.planners import bases, folder
+from freshet.backends.planners.bases.refusing import reason, refusal
+from freshet.backends.planners.bases.words import add_tokens
 from freshet.backends.planners.extras import need_local
 from freshet.backends.planners.folder import torch_module
 from freshet.backends.planners.local import LocalPlanner, abilities_of, version_of
+from freshet.backends.planners.quiet import quiet
 from freshet.backends.planners.tables import token_tables
 from freshet.backends.planners.training import Recipe, fine_tune
-from freshet.ports import Abilities, Progress, TuningJob, silent
+from freshet.ports import Abilities, Progress, TuningJob, TuningPlan, silent
 from freshet.prompts import TEMPLATE, names
 from freshet.types import Interests, TuningReport
 
@@ -26,12 +29,14 @@ if TYPE_CHECKING:
 EPOCHS, BATCH = 3.0, 64
 LORA_RATE, FULL_RATE = 5e-4, 1e-4
 
+PACKAGES = ("torch", "transformers", "trl", "peft", "datasets", "accelerate", "safetensors")
+
 
 class LoraTuner:
     """Fine-tunes a checkpoint: LoRA if `job.lora_rank` > 0, else all weights.
 
     Args:
-        base: folder or hub name of a causal language model.
+        base: folder of a causal language model, or its name on the hub if it was downloaded before.
         device: `auto`, `cpu`, `cuda`.
         beam: passed to the planner that `open` makes.
     """
@@ -41,9 +46,16 @@ class LoraTuner:
         self.device = device
         self.beam = beam
 
+    def check(self, plan: TuningPlan) -> None:
+        need_local(*PACKAGES)
+        folder.resolve_device(self.device)
+        model = bases.check(self.base, plan)
+        if plan.lora_rank:
+            self._check_lora(model, plan)
+
     def tune(self, job: TuningJob, into: Path, progress: Progress = silent) -> TuningReport:
-        need_local("torch", "transformers", "trl", "peft", "datasets", "accelerate", "safetensors")
-        model, tokenizer = folder.load(self.base, self.device)
+        need_local(*PACKAGES)
+        model, tokenizer = bases.load(self.base, job, self.device)
         if tokenizer.pad_token_id is None:
             tokenizer.pad_token = tokenizer.eos_token
         if job.mode == "label":
@@ -53,7 +65,7 @@ class LoraTuner:
             learning_rate=job.learning_rate or (LORA_RATE if job.lora_rank else FULL_RATE),
             batch_size=job.batch_size or BATCH,
         )
-        lora = lora_config(job, model) if job.lora_rank else None
+        lora = lora_config(job.lora_rank, job.mode, model) if job.lora_rank else None
         trained, report = fine_tune(model, tokenizer, job, recipe, progress, self.base, lora)
         if lora is not None:
             trained = cast("PeftModel", trained).merge_and_unload()
@@ -62,6 +74,20 @@ class LoraTuner:
         )
         folder.save(trained, tokenizer, card, into)
         return report
+
+    def _check_lora(self, model: PreTrainedModel, plan: TuningPlan) -> None:
+        """Put LoRA on a model without weights, which not every architecture allows."""
+        from peft import get_peft_model
+
+        try:
+            with quiet():
+                get_peft_model(model, lora_config(plan.lora_rank, plan.mode, model), low_cpu_mem_usage=True)
+        except Exception as error:  # noqa: BLE001 - whatever the library says is about the user's checkpoint
+            raise refusal(
+                self.base,
+                f"LoRA does not go with a model of type {model.config.model_type}: {reason(error)}",
+                "[tuning] lora_rank = 0 trains all weights, or name another checkpoint",
+            ) from None
 
     def version(self, model: Path, interests: Interests) -> str:
         return version_of(model, interests, self.beam)
@@ -73,7 +99,7 @@ class LoraTuner:
         return LocalPlanner(model, interests, beam=self.beam, device=self.device)
 
 
-def lora_config(job: TuningJob, model: PreTrainedModel) -> LoraConfig:
+def lora_config(rank: int, mode: str, model: PreTrainedModel) -> LoraConfig:
     """Low-rank updates of every linear layer; in label mode the token tables too, for the new rows."""
     from peft import LoraConfig
 
@@ -81,12 +107,12 @@ def lora_config(job: TuningJob, model: PreTrainedModel) -> LoraConfig:
     modules = torch_module(model).named_modules(remove_duplicate=False)
     with_rows = [name for name, module in modules if id(getattr(module, "weight", None)) in tables]
     return LoraConfig(
-        r=job.lora_rank,
-        lora_alpha=2 * job.lora_rank,
+        r=rank,
+        lora_alpha=2 * rank,
         lora_dropout=0.05,
         target_modules="all-linear",
-        modules_to_save=with_rows if job.mode == "label" else None,
-        ensure_weight_tying=job.mode == "label",
+        modules_to_save=with_rows if mode == "label" else None,
+        ensure_weight_tying=mode == "label",
         task_type="CAUSAL_LM",
     )
 
@@ -97,15 +123,12 @@ def add_labels(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, inter
     So a label means to the base model, before any training, about what the description means.
     """
     import torch
-    from tokenizers import AddedToken
 
     meanings = tokenizer(list(interests.descriptions), add_special_tokens=False)["input_ids"]
     labels = names(interests.descriptions, "label")
-    tokenizer.add_tokens(
-        [AddedToken(label, lstrip=True, normalized=False, special=False) for label in labels]
-    )
-    if len(tokenizer) > len(token_tables(model)[0]):  # checkpoints often have spare rows
-        model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+    needed = add_tokens(tokenizer, labels)
+    if needed > len(token_tables(model)[0]):  # checkpoints often have spare rows
+        model.resize_token_embeddings(needed, mean_resizing=False)
     with torch.no_grad():
         for table in token_tables(model):
             for label, meaning in zip(labels, meanings, strict=True):
