@@ -69,7 +69,7 @@ def make_tuner(root: Path, config: Config) -> Tuner | None:
             hint="set [planner] model to the folder of a causal language model",
         )
     named = Path(planner.model)
-    local = root / (named.expanduser() if named.parts[0] == "~" else named)
+    local = root / (named.expanduser() if named.parts[:1] == ("~",) else named)
     base = str(local.absolute()) if os.path.lexists(local) else planner.model
     return LoraTuner(base=base, beam=beam, device=planner.device)
 

@@ -10,7 +10,7 @@ import pytest
 from freshet.backends.planners import folder
 from freshet.backends.planners.lora import LoraTuner
 from freshet.checks import check_planner
-from freshet.errors import ArtifactError, PlannerError
+from freshet.errors import ConfigError, PlannerError
 from freshet.ports import Abilities
 from freshet.prompts import names
 from tests.backends.planners import worlds
@@ -47,7 +47,7 @@ def test_a_tokenizer_that_cuts_up_labels_is_refused(base: Path, tmp_path: Path) 
         LoraTuner(str(base), device="cpu").open(tmp_path, worlds.interests())
 
 
-def test_missing_base_is_an_artifact_error(tmp_path: Path) -> None:
+def test_missing_base_is_a_wrong_setting(tmp_path: Path) -> None:
     tuner = LoraTuner(str(tmp_path / "nothing-here"), device="cpu")
-    with pytest.raises(ArtifactError, match="nothing-here"):
+    with pytest.raises(ConfigError, match="nothing-here"):
         tuner.tune(worlds.job("description", worlds.examples("description", 4)), tmp_path / "into")
