@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
 from freshet.backends.planners.extras import need_local
+from freshet.backends.planners.foreign import Foreign
 from freshet.backends.planners.quiet import quiet
-from freshet.errors import ArtifactError, ConfigError, FreshetError
+from freshet.errors import ArtifactError, ConfigError
 
 if TYPE_CHECKING:
     from torch.nn import Module
@@ -77,7 +78,7 @@ def read_card(folder: Path) -> Card:
             hint="run `freshet finetune`, or restore the folder",
         ) from None
     except (json.JSONDecodeError, UnicodeDecodeError, AttributeError, TypeError) as error:
-        raise _damaged(folder / CARD, error) from None
+        raise _damaged(folder / CARD, str(error)) from None
 
 
 def load(source: Path, device: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
@@ -87,12 +88,8 @@ def load(source: Path, device: str) -> tuple[PreTrainedModel, PreTrainedTokenize
         ArtifactError: files are missing or damaged.
     """
     need_local("torch", "transformers", "safetensors")
-    try:
+    with Foreign(lambda said: _damaged(source, said)):
         return opened(source, device)
-    except (FreshetError, MemoryError):
-        raise
-    except Exception as error:  # noqa: BLE001 - whatever a library says of files is about the files
-        raise _damaged(source, error) from None
 
 
 def opened(source: Path, device: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
@@ -158,9 +155,8 @@ def checksum(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def _damaged(path: Path, error: Exception) -> ArtifactError:
-    reason = str(error).strip().split("\n")[0]
+def _damaged(path: Path, said: str) -> ArtifactError:
     return ArtifactError(
-        f"{path} cannot be read as a model: {type(error).__name__}: {reason}",
+        f"{path} cannot be read as a model: {said}",
         hint="`freshet doctor --repair` moves a damaged model aside; `freshet finetune` makes it again",
     )

@@ -10,14 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from freshet.backends.planners import bases, folder
-from freshet.backends.planners.bases.refusing import reason, refusal
+from freshet.backends.planners.bases.refusing import refusal
 from freshet.backends.planners.bases.words import add_tokens
 from freshet.backends.planners.extras import need_local
 from freshet.backends.planners.folder import torch_module
+from freshet.backends.planners.foreign import Foreign
 from freshet.backends.planners.local import LocalPlanner, abilities_of, version_of
 from freshet.backends.planners.quiet import quiet
 from freshet.backends.planners.tables import token_tables
 from freshet.backends.planners.training import Recipe, fine_tune
+from freshet.errors import ConfigError
 from freshet.ports import Abilities, Progress, TuningJob, TuningPlan, silent
 from freshet.prompts import TEMPLATE, names
 from freshet.types import Interests, TuningReport
@@ -79,15 +81,15 @@ class LoraTuner:
         """Put LoRA on a model without weights, which not every architecture allows."""
         from peft import get_peft_model
 
-        try:
-            with quiet():
-                get_peft_model(model, lora_config(plan.lora_rank, plan.mode, model), low_cpu_mem_usage=True)
-        except Exception as error:  # noqa: BLE001 - whatever the library says is about the user's checkpoint
-            raise refusal(
+        def unfit(said: str) -> ConfigError:
+            return refusal(
                 self.base,
-                f"LoRA does not go with a model of type {model.config.model_type}: {reason(error)}",
+                f"LoRA does not go with a model of type {model.config.model_type}: {said}",
                 "[tuning] lora_rank = 0 trains all weights, or name another checkpoint",
-            ) from None
+            )
+
+        with Foreign(unfit), quiet():
+            get_peft_model(model, lora_config(plan.lora_rank, plan.mode, model), low_cpu_mem_usage=True)
 
     def version(self, model: Path, interests: Interests) -> str:
         return version_of(model, interests, self.beam)

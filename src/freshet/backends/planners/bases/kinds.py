@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from freshet.backends.planners.bases.refusing import WANTED, reason, refusal
+from freshet.backends.planners.bases.refusing import WANTED, refusal
+from freshet.backends.planners.foreign import Foreign
 from freshet.backends.planners.quiet import quiet
 from freshet.errors import ConfigError
 
@@ -28,7 +29,7 @@ def content_of(path: Path) -> Content:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise refusal(path, f"can't be read as JSON: {reason(error)}", _again(path)) from None
+        raise refusal(path, f"can't be read as JSON: {error}", _again(path)) from None
     if not isinstance(content, dict):
         raise refusal(path, "holds no JSON object", _again(path))
     return content
@@ -47,7 +48,7 @@ def declared(folder: Path) -> Content:
     try:
         files = sorted(path.name for path in folder.iterdir())
     except OSError as error:
-        raise refusal(folder, f"can't be listed: {reason(error)}", "let this user read the folder") from None
+        raise refusal(folder, f"can't be listed: {error}", "let this user read the folder") from None
     if ADAPTER in files:
         raise _adapter(folder)
     if CONFIG not in files:
@@ -131,13 +132,10 @@ def configuration(folder: Path, content: Content) -> PretrainedConfig:
     saved = content.get("architectures")
     if isinstance(saved, list) and saved and not fitting & set(map(str, saved)):
         raise refusal(path, f"a {_said(content, kind)}, expected a {causal[0]}", WANTED)
-    try:
-        with quiet():
-            config: PretrainedConfig = AutoConfig.from_pretrained(
-                folder, local_files_only=True, trust_remote_code=False
-            )
-    except Exception as error:  # noqa: BLE001 - whatever a library says of the user's file is about the file
-        raise refusal(path, f"transformers can't read it: {reason(error)}", _again(path)) from None
+    with Foreign(lambda said: refusal(path, f"transformers can't read it: {said}", _again(path))), quiet():
+        config: PretrainedConfig = AutoConfig.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False
+        )
     return config
 
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from freshet.backends.planners import folder as folders
 from freshet.backends.planners.bases import kinds, places, weights, words
-from freshet.backends.planners.bases.refusing import WANTED, reason, refusal
+from freshet.backends.planners.bases.refusing import WANTED, refusal
+from freshet.backends.planners.foreign import Foreign
 from freshet.backends.planners.quiet import quiet
 from freshet.backends.planners.tables import positions, token_tables
-from freshet.errors import FreshetError
 from freshet.ports import TuningJob, TuningPlan
 from freshet.prompts import longest, names
 
@@ -49,12 +49,8 @@ def load(base: str, job: TuningJob, device: str) -> tuple[PreTrainedModel, PreTr
     answer = words.check_names(found, tokenizer, job.interests.descriptions, job.mode)
     prompts: Sequence[str] = [example.prompt.text for example in job.examples]
     words.check_room(found, tokenizer, prompts, answer, positions(sketch))
-    try:
+    with Foreign(lambda said: refusal(found, f"can't be opened: {said}", weights.WHOLE)):
         model, tokenizer = folders.opened(found, device)
-    except (FreshetError, MemoryError):
-        raise
-    except Exception as error:  # noqa: BLE001 - whatever a library says of the user's files is about the files
-        raise refusal(found, f"can't be opened: {reason(error)}", weights.WHOLE) from None
     _try(found, model)
     return model, tokenizer
 
@@ -80,10 +76,7 @@ def _try(found: Path, model: PreTrainedModel) -> None:
     text = torch.arange(min(LOOK, positions(model) or LOOK), device=model.device) % rows
     other = text.clone()
     other[-1] = text[0]
-    try:
-        with quiet(), torch.no_grad():
-            first, second = (model(input_ids=row[None]).logits[0, :-1] for row in (text, other))
-    except Exception as error:  # noqa: BLE001 - whatever goes wrong here would go wrong in training
-        raise refusal(found, f"it can't be run: {reason(error)}") from None
+    with Foreign(lambda said: refusal(found, f"it can't be run: {said}")), quiet(), torch.no_grad():
+        first, second = (model(input_ids=row[None]).logits[0, :-1] for row in (text, other))
     if not torch.allclose(first, second, rtol=0, atol=1e-3 * float(first.abs().max())):
         raise refusal(found, "it reads ahead: what follows a token changes what it says there", WANTED)

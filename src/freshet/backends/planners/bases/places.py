@@ -7,7 +7,9 @@ import re
 from pathlib import Path
 
 from freshet.backends.planners.athome import may_download
-from freshet.backends.planners.bases.refusing import WANTED, reason, refusal
+from freshet.backends.planners.bases.refusing import WANTED, refusal
+from freshet.backends.planners.foreign import Foreign
+from freshet.errors import ConfigError
 
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 
@@ -50,18 +52,19 @@ def _of_hub(name: str) -> Path:
     from huggingface_hub import snapshot_download
 
     online = may_download()
-    try:
-        return Path(
-            snapshot_download(
-                name, local_files_only=not online, allow_patterns=FILES, ignore_patterns=["*/*"]
-            )
-        )
-    except Exception as error:  # noqa: BLE001 - whatever the hub's client says, there is no checkpoint
+
+    def absent(said: str) -> ConfigError:
         if online:
-            raise refusal(name, f"not a folder, and not to be had from the hub: {reason(error)}") from None
-        raise refusal(
+            return refusal(name, f"not a folder, and not to be had from the hub: {said}")
+        return refusal(
             name,
             "no folder of the workspace, and no checkpoint of that name was downloaded to this machine",
             "name the folder of a checkpoint; or set HF_HUB_OFFLINE=0 in the environment, "
             "which lets Freshet download it from the Hugging Face hub",
-        ) from None
+        )
+
+    with Foreign(absent):
+        found = snapshot_download(
+            name, local_files_only=not online, allow_patterns=FILES, ignore_patterns=["*/*"]
+        )
+    return Path(found)

@@ -8,15 +8,7 @@ from freshet.errors import ConfigError
 
 WANTED = "name the folder of a causal language model of transformers: config.json, *.safetensors, tokenizer"
 
-MOST = 300
-"""Characters of what a library said."""
-
 
 def refusal(path: Path | str, what: str, hint: str = WANTED) -> ConfigError:
     """An error about a base checkpoint: the folder or file, what is wrong with it, and what to do."""
     return ConfigError(f"[planner] model can't be tuned: {path}: {what}", hint=hint)
-
-
-def reason(error: Exception) -> str:
-    """What a library said, in one line."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:MOST]

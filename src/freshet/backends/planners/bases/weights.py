@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from freshet.backends.planners.bases.kinds import CONFIG, content_of
-from freshet.backends.planners.bases.refusing import reason, refusal
+from freshet.backends.planners.bases.refusing import refusal
+from freshet.backends.planners.foreign import Foreign
 from freshet.backends.planners.quiet import quiet
 
 if TYPE_CHECKING:
@@ -63,19 +64,15 @@ def _check_header(path: Path) -> None:
 
     if not path.is_file():
         raise refusal(path, f"missing, though {INDEX} names it", WHOLE)
-    try:
-        with safe_open(path, framework="np") as file:
-            packed = [
-                (name, kind)
-                for name in file.keys()  # noqa: SIM118 - it is no mapping
-                if name.endswith("weight") and (kind := file.get_slice(name).get_dtype()) not in FLOATS
-            ]
-    except Exception as error:  # noqa: BLE001 - whatever the library says of the user's file is about the file
-        if _is_pointer(path):
-            raise refusal(
-                path, "only a pointer of Git LFS, not the weights", "`git lfs pull` there"
-            ) from None
-        raise refusal(path, f"damaged or cut short: {reason(error)}", WHOLE) from None
+    if _is_pointer(path):
+        raise refusal(path, "only a pointer of Git LFS, not the weights", "`git lfs pull` there")
+    damaged = Foreign(lambda said: refusal(path, f"damaged or cut short: {said}", WHOLE))
+    with damaged, safe_open(path, framework="np") as file:
+        packed = [
+            (name, kind)
+            for name in file.keys()  # noqa: SIM118 - it is no mapping
+            if name.endswith("weight") and (kind := file.get_slice(name).get_dtype()) not in FLOATS
+        ]
     if packed:
         name, kind = packed[0]
         raise refusal(
@@ -101,20 +98,17 @@ def outline(folder: Path, config: PretrainedConfig) -> PreTrainedModel:
     """
     from transformers import AutoModelForCausalLM
 
-    try:
-        with quiet():
-            loaded: Any = AutoModelForCausalLM.from_pretrained(
-                folder,
-                config=config,
-                device_map="meta",
-                use_safetensors=True,
-                local_files_only=True,
-                trust_remote_code=False,
-                ignore_mismatched_sizes=True,
-                output_loading_info=True,
-            )
-    except Exception as error:  # noqa: BLE001 - whatever a library says of the user's files is about the files
-        raise refusal(folder, f"transformers can't build the model: {reason(error)}", WHOLE) from None
+    with Foreign(lambda said: refusal(folder, f"transformers can't build the model: {said}", WHOLE)), quiet():
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            folder,
+            config=config,
+            device_map="meta",
+            use_safetensors=True,
+            local_files_only=True,
+            trust_remote_code=False,
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+        )
     model, found = loaded
     if found["mismatched_keys"]:
         name, there, wanted = min(found["mismatched_keys"])

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from freshet.backends.planners import wording
-from freshet.backends.planners.bases.refusing import reason, refusal
+from freshet.backends.planners.bases.refusing import refusal
+from freshet.backends.planners.foreign import Foreign
 from freshet.backends.planners.quiet import quiet
 from freshet.prompts import NEXT, names
 
@@ -27,15 +28,12 @@ def tokenizer_of(folder: Path, rows: int) -> PreTrainedTokenizerBase:
     """
     from transformers import AutoTokenizer
 
-    try:
-        with quiet():
-            tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
-                folder, local_files_only=True, trust_remote_code=False
-            )
-            known = tokenizer.get_vocab()
-            fixed = tokenizer(NEXT, add_special_tokens=False)["input_ids"]
-    except Exception as error:  # noqa: BLE001 - whatever a library says of the user's files is about the files
-        raise refusal(folder, f"the tokenizer can't be read: {reason(error)}", GOES_WITH) from None
+    with Foreign(lambda said: refusal(folder, f"the tokenizer can't be read: {said}", GOES_WITH)), quiet():
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False
+        )
+        known = tokenizer.get_vocab()
+        fixed = tokenizer(NEXT, add_special_tokens=False)["input_ids"]
     special = set(tokenizer.all_special_ids)
     if set(known.values()) <= special or not fixed or set(fixed) <= special:
         # where its files are missing, transformers makes one that knows no words
