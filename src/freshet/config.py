@@ -141,7 +141,11 @@ class PlannerConfig(_Section):
         description="scratch = small model built from catalogue and log, no world knowledge; "
         "transformers = any causal LM; counts = no model",
     )
-    model: str = Field("", description="path or name of the base checkpoint (kind = transformers)")
+    model: str = Field(
+        "",
+        description="folder of the base checkpoint, or its name on the Hugging Face hub once downloaded "
+        "(kind = transformers)",
+    )
     mode: Literal["description", "label"] = Field(
         "description",
         description="write descriptions (the paper) or one token per interest; "

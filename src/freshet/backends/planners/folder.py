@@ -95,13 +95,16 @@ def load(source: Path, device: str) -> tuple[PreTrainedModel, PreTrainedTokenize
 def opened(source: Path, device: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Like `load`, with the errors that transformers raises; nothing is run or fetched."""
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
     with quiet():
         tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=True, trust_remote_code=False)
         model = AutoModelForCausalLM.from_pretrained(
             source, dtype=torch.float32, use_safetensors=True, local_files_only=True, trust_remote_code=False
         )
+        # how a checkpoint is meant to chat (sampling, penalties) must not decide what a planner writes, and
+        # transformers refuses to save a trained model whose settings for that contradict each other
+        model.generation_config = GenerationConfig()  # type: ignore[no-untyped-call]
     return place(model, device), tokenizer
 
 

@@ -351,3 +351,20 @@ def test_a_model_that_reads_ahead_is_refused_when_loaded(good: Path, tmp_path: P
 def test_a_device_that_is_not_there_is_refused(good: Path, device: str) -> None:
     with pytest.raises(ConfigError, match=device):
         LoraTuner(str(good), device=device).check(PLAN)
+
+
+def test_what_was_downloaded_before_is_found_by_its_name(
+    good: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import huggingface_hub
+
+    snapshot = tmp_path / "models--some-org--some-model" / "snapshots" / "0123456789abcdef"
+    shutil.copytree(good, snapshot)
+    (tmp_path / "models--some-org--some-model" / "refs").mkdir()
+    (tmp_path / "models--some-org--some-model" / "refs" / "main").write_text(snapshot.name)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    check("some-org/some-model")
+    (snapshot / "model.safetensors").unlink()  # the download was broken off
+    with pytest.raises(ConfigError, match=f"{snapshot}: no weights"):
+        check("some-org/some-model")
