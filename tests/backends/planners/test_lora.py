@@ -51,12 +51,15 @@ def test_a_tokenizer_that_cuts_up_labels_is_refused(base: Path, tmp_path: Path) 
 
 def test_how_a_checkpoint_chats_decides_nothing(base: Path, tmp_path: Path) -> None:
     """Contradicting settings would not be saved after training; penalties would change what is written."""
+    answers = {"return_dict": False, "output_attentions": True, "output_hidden_states": True}
     chatty = Path(shutil.copytree(base, tmp_path / "chatty"))
     settings = {"do_sample": False, "temperature": 0.7, "no_repeat_ngram_size": 1, "repetition_penalty": 5.0}
     job = worlds.job("description", worlds.examples("description", 32), budget=Budget(2))
     written = []
     for name, content in (("plain", {}), ("told", settings)):
         (chatty / "generation_config.json").write_text(json.dumps(content))
+        config = json.loads((base / "config.json").read_text())
+        (chatty / "config.json").write_text(json.dumps({**config, **(answers if content else {})}))
         tuner = LoraTuner(str(chatty), device="cpu")
         tuner.tune(job, tmp_path / name)
         written.append(

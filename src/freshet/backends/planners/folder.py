@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 
 CARD = "freshet.json"
 
+ANSWERS = {"return_dict": True, "output_attentions": False, "output_hidden_states": False}
+"""What a model is asked for. What its folder says about that, or about how it is meant to chat (sampling,
+penalties), must not decide what a planner answers; where these settings contradict each other or the way it
+attends, transformers would also refuse to save it, after all its training."""
+
 Mode = Literal["description", "label"]
 
 
@@ -100,10 +105,13 @@ def opened(source: Path, device: str) -> tuple[PreTrainedModel, PreTrainedTokeni
     with quiet():
         tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=True, trust_remote_code=False)
         model = AutoModelForCausalLM.from_pretrained(
-            source, dtype=torch.float32, use_safetensors=True, local_files_only=True, trust_remote_code=False
+            source,
+            dtype=torch.float32,
+            use_safetensors=True,
+            local_files_only=True,
+            trust_remote_code=False,
+            **ANSWERS,
         )
-        # how a checkpoint is meant to chat (sampling, penalties) must not decide what a planner writes, and
-        # transformers refuses to save a trained model whose settings for that contradict each other
         model.generation_config = GenerationConfig()  # type: ignore[no-untyped-call]
     return place(model, device), tokenizer
 
