@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from freshet.prompts import NEXT, Prompts, names, render, strength
+from freshet.prompts import NEXT, Prompts, longest, names, render, strength
 from freshet.types import Context, ContextEvidence, Evidence, Prompt, Successor, pack_contexts
 
 WORDS = ("horror zombie", "drama war", "love", "comedy")
@@ -128,3 +128,15 @@ def test_prompts_are_held_as_what_tells_them_apart(
     both = first + second  # next to a longer prompt, a prompt is still the same
     assert both.identities() == first.identities() + second.identities()
     assert both.take([1, 0]) == second.take([0]) + first.take([0])
+
+
+@given(st.data())
+def test_no_prompt_is_longer_than_the_longest(data: st.DataObject) -> None:
+    by_length = sorted(WORDS, key=len, reverse=True)
+    k, named = data.draw(st.integers(1, 3)), data.draw(st.integers(0, 4))
+    index = st.integers(0, len(WORDS) - 1)
+    context = tuple(data.draw(st.lists(index, max_size=k, unique=True)))
+    after = context[data.draw(st.integers(0, len(context))) :]
+    successors = data.draw(st.lists(index, min_size=min(1, named), max_size=named, unique=True))
+    evidence = said(after, *((row, data.draw(st.floats(0, 1))) for row in successors)) if successors else None
+    assert len(render(context, WORDS, evidence)) <= len(longest(by_length, k, named))

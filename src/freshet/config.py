@@ -176,8 +176,8 @@ class PlannerConfig(_Section):
     )
     model: str = Field(
         "",
-        description="path or name of the base checkpoint (kind = transformers); "
-        "a folder is known by its bytes",
+        description="folder of the base checkpoint, or its name on the Hugging Face hub once downloaded "
+        "(kind = transformers); a folder is known by its bytes",
     )
     mode: Literal["description", "label"] = Field(
         "description",

@@ -59,7 +59,7 @@ from freshet.steps.publishing import (
 )
 from freshet.steps.remembering import remember
 from freshet.steps.sources import committed, import_sources, item_sources, items, latest, overlap
-from freshet.steps.tuning import accepted, attempted, finetune
+from freshet.steps.tuning import accepted, attempted, finetune, ready
 from freshet.types import AsOf, CadenceDecision, Experiment, ExperimentArm
 from freshet.workspace import Record, Release, Run, Workspace
 from freshet.workspace.lease import Lease
@@ -86,6 +86,7 @@ def run_due(
             collect(ws, run, state, now)
             if _harmed(ws, run, now):
                 return run.record
+        ready(ws)
         if ws.config.events.files:
             import_sources(ws, run, now)
         if as_of is None:
@@ -172,6 +173,7 @@ def slow_path(ws: Workspace, as_of: AsOf | None = None) -> Record:
             '[planner] kind = "counts" has nothing to fine-tune', hint="choose another kind of planner"
         )
     with ws.run("finetune", str(as_of or "")) as run:
+        ready(ws)
         known, counting = _study(ws, run, _moment(ws, run, as_of, latest(ws)))
         finetune(ws, run, known, counting, ws.tuner)
     return run.record
@@ -199,6 +201,7 @@ def fast_path(
             return run.record
         if as_of is None:
             offered.check(ws)
+        ready(ws)
         end = _end(ws, today)
         moment = _moment(ws, run, as_of, end)
         known, counting = _study(ws, run, moment)

@@ -181,12 +181,42 @@ class TuningJob:
     candidates: Candidates | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class TuningPlan:
+    """What a tuning will ask of the model that it starts from, as far as it is known before it is prepared.
+
+    Attributes:
+        descriptions: of the interests.
+        mode: `description` or `label`, what of an interest it reads and writes.
+        k: interests of a context, at most.
+        said: successors that evidence names in a prompt, at most.
+        lora_rank: of the updates; 0 = all weights are trained.
+    """
+
+    descriptions: Sequence[str]
+    mode: str
+    k: int
+    said: int
+    lora_rank: int
+
+
 class Tuner(Protocol):
     """Makes planners: fine-tunes a base model into a folder, and opens such a folder."""
 
     @property
     def recipe(self) -> str:
-        """Identity of what decides the weights beside the job, such as the bytes of a base checkpoint."""
+        """Identity of what decides the weights beside the job, such as the bytes of a base checkpoint.
+
+        '' where the base isn't there (any more): models made from it before are as good as they were.
+        """
+
+    def check(self, plan: TuningPlan) -> None:
+        """Refuse a plan that can't be carried out; quick, for it comes before all that is costly.
+
+        Raises:
+            ConfigError: the base checkpoint or a setting doesn't fit.
+            MissingExtra: a package is not installed.
+        """
 
     def tune(self, job: TuningJob, into: Path, progress: Progress = silent) -> TuningReport:
         """Write a model folder (safetensors, tokenizer, `freshet.json`).

@@ -65,6 +65,20 @@ def render(context: Context, names: Sequence[str], evidence: ContextEvidence | N
     return _text(context, after, said, names)
 
 
+def longest(names: Sequence[str], k: int, said: int) -> str:
+    """The longest prompt there can be.
+
+    Args:
+        names: of all interests, the longest first.
+        k: context length.
+        said: successors that evidence names, at most.
+    """
+    most = max(STRENGTHS, key=len)
+    context = tuple(range(min(k, len(names))))
+    successors = [(most, index) for index in range(min(said, len(names)))]
+    return _text(context, context[1:], successors, names)
+
+
 @dataclass(frozen=True, eq=False)
 class Prompts:
     """The prompts of many contexts, put into words only where somebody reads them.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -67,10 +68,11 @@ def make_tuner(root: Path, config: Config) -> Tuner | None:
     if not planner.model:
         raise ConfigError(
             '[planner] kind = "transformers" needs a model',
-            hint="set [planner] model to the path or name of a causal LM",
+            hint="set [planner] model to the folder of a causal language model",
         )
-    local = root / planner.model
-    base = str(local.resolve()) if local.exists() else planner.model
+    named = Path(planner.model)
+    local = root / (named.expanduser() if named.parts[:1] == ("~",) else named)
+    base = str(local.absolute()) if os.path.lexists(local) else planner.model
     return LoraTuner(base=base, beam=beam, device=planner.device, called=planner.model)
 
 

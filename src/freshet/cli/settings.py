@@ -42,7 +42,9 @@ def write(root: Path, chosen: Chosen, force: bool = False) -> Path:
     try:
         write_text(path, text, exclusive=not force)
     except FileExistsError:
-        raise ConfigError(f"{path} exists already", hint="edit it, or overwrite it with --force") from None
+        raise ConfigError(
+            f"{path} exists already", hint="edit it, or move it aside; --force would overwrite it"
+        ) from None
     return path
 
 

@@ -34,7 +34,7 @@ def find(ws: Workspace) -> Iterator[Finding]:
                 f"release {number} can't be opened",
                 where,
                 f"{lost}: no way back to it; `freshet refresh --as-of {release.as_of}` makes a table "
-                "that is not there again, deleting this file forgets the release",
+                "that is not there again; moving this file elsewhere forgets the release",
                 "",
                 True,
             )

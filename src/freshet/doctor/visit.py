@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from freshet import checksums
-from freshet.doctor import access, artifacts, experiments, leftovers, log, releases, state
+from freshet.doctor import access, artifacts, experiments, leftovers, log, planner, releases, state
 from freshet.doctor.finding import Finding
 from freshet.workspace import Workspace
 from freshet.workspace.lease import is_held, read
@@ -63,7 +63,14 @@ def examine(ws: Workspace, mine: str = "", unfinished: bool = True) -> list[Find
         mine: id of the run that asks, which is not dead.
         unfinished: whether to look for what dead runs left; a living run's work would look the same.
     """
-    found = [*artifacts.find(ws), *releases.find(ws), *log.find(ws), *experiments.find(ws), *state.find(ws)]
+    found = [
+        *artifacts.find(ws),
+        *releases.find(ws),
+        *log.find(ws),
+        *experiments.find(ws),
+        *planner.find(ws),
+        *state.find(ws),
+    ]
     if unfinished:
         return [*found, *leftovers.find(ws, mine), *access.find(ws)]
     found += leftovers.ledger(ws, mine)

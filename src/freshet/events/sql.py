@@ -7,12 +7,12 @@ from typing import Any
 
 import duckdb
 
+from freshet import database
+
 
 def connect(scratch: Path, memory_limit: str = "2GB") -> duckdb.DuckDBPyConnection:
     """An in-memory database that spills to `scratch` beyond `memory_limit` and speaks UTC."""
-    connection = duckdb.connect()
-    connection.execute(f"SET temp_directory = {text(str(scratch))}")
-    connection.execute(f"SET memory_limit = {text(memory_limit)}")
+    connection = database.connect(temp_directory=str(scratch), memory_limit=memory_limit)
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute("SET arrow_large_buffer_size = true")  # a batch of long ids may pass 2 GB
     return connection

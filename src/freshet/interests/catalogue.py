@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from scipy import sparse
 
+from freshet.database import connect
 from freshet.errors import ConfigError, InputError
 
 
@@ -46,7 +47,7 @@ def read(items: Path, days: Sequence[Path], positive_sql: str, taxonomy: str = "
         ConfigError: the taxonomy column does not exist, or the positive rule does not fit the columns.
     """
     label = _label_column(items, taxonomy)
-    with duckdb.connect() as db:
+    with connect() as db:
         db.execute("SET TimeZone='UTC'")
         _engagements(db, days, positive_sql)
         db.execute(

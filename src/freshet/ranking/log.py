@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from freshet.database import connect
 from freshet.errors import ConfigError, InputError
 
 DAY = 86_400_000_000
@@ -70,7 +71,7 @@ def engagements(days: Sequence[Path], positive_sql: str, ids: Sequence[str]) -> 
     listed = [str(day) for day in days]
     numbers = pa.table({"item": pa.array(ids, pa.string()), "number": np.arange(len(ids), dtype=np.int32)})
     source = "read_parquet($days, hive_partitioning = false, union_by_name = true)"
-    with duckdb.connect() as db:
+    with connect() as db:
         db.execute("SET TimeZone='UTC'; SET enable_progress_bar = false")
         db.register("numbers", numbers)
         try:

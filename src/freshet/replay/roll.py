@@ -66,6 +66,8 @@ def roll(room: Workspace, plan: Plan) -> list[Artifact]:
     quiet = replace(room, reporter=_OnlyTuning(reporter))
     origins, made = plan.origins, list[Artifact]()
     with quiet.hold("replay") as held:
+        if any(arm.planned for arm in plan.arms):
+            tuning.ready(room)
         past = _Past(quiet, plan)
         before, position = "", START
         for number, at in enumerate(origins):

@@ -8,9 +8,9 @@ from datetime import date
 from typing import Any
 
 import altair as alt
-import duckdb
 from markupsafe import Markup
 
+from freshet.database import connect
 from freshet.events import EventLog, Snapshot
 from freshet.report import charts
 from freshet.report.subject import Subject
@@ -82,7 +82,7 @@ def _distinct(known: Snapshot) -> tuple[int, int]:
         return 0, 0
     for day in known.days:
         day.verify()
-    with duckdb.connect() as connection:
+    with connect() as connection:
         found = connection.execute(
             f'SELECT count(DISTINCT "user"), count(DISTINCT item) FROM {known.scan}'
         ).fetchall()
@@ -93,7 +93,7 @@ def _refused(subject: Subject) -> tuple[Refused, ...]:
     files = [str(path) for path in sorted((subject.ws.root / "quarantine").glob("*.parquet"))]
     if not files:
         return ()
-    with duckdb.connect() as connection:
+    with connect() as connection:
         rows: Sequence[tuple[Any, ...]] = connection.execute(
             "SELECT reason, count(*) AS rows, min(raw) FROM read_parquet(?) "
             "GROUP BY reason ORDER BY rows DESC, reason",

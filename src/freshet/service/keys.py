@@ -73,7 +73,8 @@ def load_keys(root: Path) -> dict[str, Key]:
             raise ValueError("a scope or a salt is none")
     except (KeyError, TypeError, ValueError) as error:
         raise ArtifactError(
-            f"{path} is damaged: {error}", hint="remove it and make the keys anew with `freshet keys add`"
+            f"{path} is damaged: {error}",
+            hint="restore it from a copy; or move it aside and `freshet keys add`",
         ) from None
     return {key.id: key for key in keys}
 

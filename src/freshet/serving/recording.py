@@ -7,11 +7,11 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import duckdb
 import numpy as np
 import orjson
 import pyarrow as pa
 
+from freshet.database import connect
 from freshet.events import Rule
 from freshet.ports import State
 from freshet.serving.asking import Posted, Receipt
@@ -39,7 +39,7 @@ class Positive:
         self.rule = rule
         self._columns = sorted(rule.columns)
         self._known: dict[tuple[object, ...], bool] = {}
-        self._db = duckdb.connect()
+        self._db = connect()
 
     def __call__(self, events: Sequence[Posted]) -> list[bool]:
         """Whether each event is an engagement."""

@@ -9,7 +9,7 @@ import numpy as np
 from freshet import tuning
 from freshet.config import Config
 from freshet.errors import ConfigError, NotEnoughData
-from freshet.ports import Artifact, Budget, Candidates, Tuner, TuningJob
+from freshet.ports import Artifact, Budget, Candidates, Tuner, TuningJob, TuningPlan
 from freshet.prompts import NEXT, names
 from freshet.steps.counting import Counting
 from freshet.steps.gating import pass_gates, verdict
@@ -45,10 +45,39 @@ def _newest(ws: Workspace, known: Knowledge, as_of: AsOf, verdicts: Sequence[str
         for version in ws.store.versions("models")
         if (artifact := ws.store.find("models", version)) is not None
         and artifact.manifest["as_of"] <= str(as_of)
-        and artifact.manifest["settings"] == settings
+        and _fits(artifact, settings)
         and verdict(ws, version) in verdicts
     ]
     return max(fit, key=lambda artifact: (artifact.manifest["as_of"], artifact.version), default=None)
+
+
+def ready(ws: Workspace) -> None:
+    """Check what a planner's first tuning starts from; done before the log is read, which may take long.
+
+    Where the planner was tuned before, its base is checked when a tuning is due again: nothing else needs it.
+
+    Raises:
+        ConfigError: it can't be tuned.
+        MissingExtra: a package is not installed.
+    """
+    if ws.tuner is None:
+        return
+    wanted = planner_of(ws.config, ws.tuner)
+    found = (ws.store.find("models", version) for version in ws.store.versions("models"))
+    if not any(model is not None and _fits(model, model.manifest["settings"] | wanted) for model in found):
+        ws.tuner.check(planned(ws))
+
+
+def planned(ws: Workspace, descriptions: Sequence[str] = ()) -> TuningPlan:
+    """What a tuning will ask of its base; without descriptions as long as there are no interests."""
+    said = {"none": 0, "global": 10 * ws.config.evidence.top}
+    return TuningPlan(
+        descriptions,
+        ws.config.planner.mode,
+        ws.config.transitions.k,
+        said.get(ws.config.evidence.level, ws.config.evidence.top),
+        ws.config.tuning.lora_rank,
+    )
 
 
 def finetune(ws: Workspace, run: Run, known: Knowledge, counting: Counting, tuner: Tuner) -> Artifact:
@@ -59,6 +88,7 @@ def finetune(ws: Workspace, run: Run, known: Knowledge, counting: Counting, tune
     part: blocking an interest is no reason to tune anew.
 
     Raises:
+        ConfigError: the base checkpoint can't be tuned; told before samples are chosen.
         GateFailed: the run waits for `freshet approve` or `freshet reject`; the last release keeps serving.
         NotEnoughData: there are no transitions to tune or to judge on.
     """
@@ -68,6 +98,7 @@ def finetune(ws: Workspace, run: Run, known: Knowledge, counting: Counting, tune
     with run.step("tuning") as step:
         step.artifact, step.cached = f"models/{key}", model is not None
         if model is None:
+            tuner.check(planned(ws, known.interests.descriptions))
             trainings = Trainings(run, step, ws.config.tuning)
             with ws.store.create("models", key) as draft:
                 for folder, until in _trainings(ws, counting):
@@ -210,3 +241,9 @@ def _settings(ws: Workspace, known: Knowledge) -> dict[str, object]:
         "interests": known.interests_version,
         "scales": known.scales.as_dict(),
     }
+
+
+def _fits(model: Artifact, settings: dict[str, object]) -> bool:
+    """Whether a model was made so. From what doesn't matter where that is gone: only tunings read it."""
+    made = model.manifest["settings"]
+    return made == (settings if settings["recipe"] else settings | {"recipe": made["recipe"]})

@@ -23,6 +23,7 @@ import duckdb
 import numpy as np
 
 from freshet.config import TransitionsConfig
+from freshet.database import connect
 from freshet.errors import ArtifactError
 from freshet.names import checked_path
 from freshet.ports import Progress, silent
@@ -302,8 +303,6 @@ def _known(previous: Earlier | None) -> Counted:
 
 
 def _database(memory: str, scratch: Path, threads: int) -> duckdb.DuckDBPyConnection:
-    db = duckdb.connect(
-        config={"memory_limit": memory, "temp_directory": str(scratch / "sql"), "threads": threads}
-    )
+    db = connect(memory_limit=memory, temp_directory=str(scratch / "sql"), threads=threads)
     db.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false; SET preserve_insertion_order = false")
     return db

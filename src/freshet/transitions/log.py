@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from freshet.database import connect
 from freshet.durable import make_folder
 from freshet.transitions.days import load_counted
 from freshet.transitions.decay import DayFile, Decayed, poisson
@@ -61,7 +62,7 @@ class TransitionLog:
         drafts = self._pool.parent / ".drafts"
         make_folder(drafts)  # DuckDB makes the folder it spills to, but none above it
         spill = str(drafts / f"questions-{uuid4().hex[:8]}")
-        db = duckdb.connect(config={"memory_limit": self._memory, "temp_directory": spill})
+        db = connect(memory_limit=self._memory, temp_directory=spill)
         db.execute("SET enable_progress_bar = false")
         return db
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -11,8 +12,8 @@ import pytest
 from freshet.backends.planners import folder
 from freshet.backends.planners.lora import LoraTuner
 from freshet.checks import check_planner
-from freshet.errors import ArtifactError, PlannerError
-from freshet.ports import Abilities
+from freshet.errors import ConfigError, PlannerError
+from freshet.ports import Abilities, Budget
 from freshet.prompts import names
 from tests.backends.planners import worlds
 
@@ -48,9 +49,28 @@ def test_a_tokenizer_that_cuts_up_labels_is_refused(base: Path, tmp_path: Path) 
         LoraTuner(str(base), device="cpu").open(tmp_path, worlds.interests())
 
 
-def test_missing_base_is_an_artifact_error(tmp_path: Path) -> None:
+def test_how_a_checkpoint_chats_decides_nothing(base: Path, tmp_path: Path) -> None:
+    """Contradicting settings would not be saved after training; penalties would change what is written."""
+    answers = {"return_dict": False, "output_attentions": True, "output_hidden_states": True}
+    chatty = Path(shutil.copytree(base, tmp_path / "chatty"))
+    settings = {"do_sample": False, "temperature": 0.7, "no_repeat_ngram_size": 1, "repetition_penalty": 5.0}
+    job = worlds.job("description", worlds.examples("description", 32), budget=Budget(2))
+    written = []
+    for name, content in (("plain", {}), ("told", settings)):
+        (chatty / "generation_config.json").write_text(json.dumps(content))
+        config = json.loads((base / "config.json").read_text())
+        (chatty / "config.json").write_text(json.dumps({**config, **(answers if content else {})}))
+        tuner = LoraTuner(str(chatty), device="cpu")
+        tuner.tune(job, tmp_path / name)
+        written.append(
+            tuner.open(tmp_path / name, worlds.interests()).generate(worlds.prompts("description", 5))
+        )
+    assert written[0] == written[1]
+
+
+def test_missing_base_is_a_wrong_setting(tmp_path: Path) -> None:
     tuner = LoraTuner(str(tmp_path / "nothing-here"), device="cpu")
-    with pytest.raises(ArtifactError, match="nothing-here"):
+    with pytest.raises(ConfigError, match="nothing-here"):
         tuner.tune(worlds.job("description", worlds.examples("description", 4)), tmp_path / "into")
 
 

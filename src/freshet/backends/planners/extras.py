@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from importlib.util import find_spec
 
+from freshet.backends.planners.athome import stay_at_home
 from freshet.errors import MissingExtra
 
 INSTALL = 'pip install torch==2.13.0 && pip install "freshet[local]"'
@@ -17,7 +18,7 @@ def need_local(*packages: str, instead: str = "[planner] kind = 'counts'") -> No
 
     Threads that wait for work are told to sleep instead of spinning (which is decided when torch is loaded,
     unless the user has decided it): on a machine that does other work besides, spinning halves the speed
-    of a small model or worse.
+    of a small model or worse. And nothing is sent anywhere (`athome`).
 
     Raises:
         MissingExtra: one isn't; the hint is the install line.
@@ -29,3 +30,4 @@ def need_local(*packages: str, instead: str = "[planner] kind = 'counts'") -> No
             hint=f"{INSTALL}   (or choose {instead}, which needs neither)",
         )
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    stay_at_home()

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from freshet.backends.planners.answers import best
-from freshet.ports import Abilities, Planner, Progress, TuningJob, silent
+from freshet.ports import Abilities, Planner, Progress, TuningJob, TuningPlan, silent
 from freshet.types import Interests, Prompt, Ranking, TuningReport, Usage
 
 
@@ -50,6 +50,9 @@ class FakeTuner:
     @property
     def recipe(self) -> str:
         return "fake"
+
+    def check(self, plan: TuningPlan) -> None:
+        """Anything goes."""
 
     def tune(self, job: TuningJob, into: Path, progress: Progress = silent) -> TuningReport:
         into.mkdir(parents=True)

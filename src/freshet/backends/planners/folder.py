@@ -9,15 +9,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
 from freshet.backends.planners.extras import need_local
+from freshet.backends.planners.foreign import Foreign
 from freshet.backends.planners.quiet import quiet
 from freshet.checksums import remembered, sha256
-from freshet.errors import ArtifactError
+from freshet.errors import ArtifactError, ConfigError
 
 if TYPE_CHECKING:
     from torch.nn import Module
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 CARD = "freshet.json"
+
+ANSWERS = {"return_dict": True, "output_attentions": False, "output_hidden_states": False}
+"""What a model is asked for. What its folder says about that, or about how it is meant to chat (sampling,
+penalties), must not decide what a planner answers; where these settings contradict each other or the way it
+attends, transformers would also refuse to save it, after all its training."""
 
 Mode = Literal["description", "label"]
 
@@ -78,26 +84,36 @@ def read_card(folder: Path) -> Card:
             hint="run `freshet finetune`, or restore the folder",
         ) from None
     except (json.JSONDecodeError, UnicodeDecodeError, AttributeError, TypeError) as error:
-        raise _damaged(folder / CARD, error) from None
+        raise _damaged(folder / CARD, str(error)) from None
 
 
-def load(source: Path | str, device: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Model (float32, evaluation mode) and tokenizer of a folder or of a checkpoint's name.
+def load(source: Path, device: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Model (float32, evaluation mode) and tokenizer of a folder that a tuner wrote.
 
     Raises:
         ArtifactError: files are missing or damaged.
     """
     need_local("torch", "transformers", "safetensors")
-    import torch
-    from safetensors import SafetensorError
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    with Foreign(lambda said: _damaged(source, said)):
+        return opened(source, device)
 
-    try:
-        with quiet():
-            tokenizer = AutoTokenizer.from_pretrained(source)
-            model = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32, use_safetensors=True)
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise _damaged(source, error) from None
+
+def opened(source: Path, device: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Like `load`, with the errors that transformers raises; nothing is run or fetched."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+
+    with quiet():
+        tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=True, trust_remote_code=False)
+        model = AutoModelForCausalLM.from_pretrained(
+            source,
+            dtype=torch.float32,
+            use_safetensors=True,
+            local_files_only=True,
+            trust_remote_code=False,
+            **ANSWERS,
+        )
+        model.generation_config = GenerationConfig()  # type: ignore[no-untyped-call]
     return place(model, device), tokenizer
 
 
@@ -114,11 +130,27 @@ def torch_module(model: PreTrainedModel) -> Module:
 
 
 def resolve_device(device: str) -> str:
-    """`auto` is a GPU if there is one."""
-    from torch import cuda
+    """`auto` is a GPU if there is one.
 
+    Raises:
+        ConfigError: torch has no such device here.
+    """
+    import torch
+
+    gpus = torch.cuda.device_count()
     if device == "auto":
-        return "cuda" if cuda.is_available() else "cpu"
+        return "cuda" if gpus else "cpu"
+    try:
+        wanted = torch.device(device)
+    except RuntimeError:
+        raise ConfigError(
+            f"[planner] device = {device!r} is no device of torch", hint='expected "auto", "cpu" or "cuda"'
+        ) from None
+    if wanted.type == "cuda" and (wanted.index or 0) >= gpus:
+        raise ConfigError(
+            f"[planner] device = {device!r}, and torch finds {gpus} GPUs that it can use",
+            hint='set device = "auto" or "cpu", or install a torch made for this GPU',
+        )
     return device
 
 
@@ -143,9 +175,8 @@ def content(checkpoint: Path) -> str:
     return hashlib.sha256(said.encode()).hexdigest()
 
 
-def _damaged(path: Path | str, error: Exception) -> ArtifactError:
-    reason = str(error).strip().split("\n")[0]
+def _damaged(path: Path, said: str) -> ArtifactError:
     return ArtifactError(
-        f"{path} cannot be read as a model: {type(error).__name__}: {reason}",
-        hint="restore the folder, or delete it and run `freshet finetune` again",
+        f"{path} cannot be read as a model: {said}",
+        hint="`freshet doctor --repair` moves a damaged model aside; `freshet finetune` makes it again",
     )

@@ -16,7 +16,7 @@ from freshet.backends.planners import folder, wording
 from freshet.backends.planners.answers import best
 from freshet.backends.planners.bulk import trie
 from freshet.backends.planners.extras import need_local
-from freshet.backends.planners.tables import token_tables
+from freshet.backends.planners.tables import positions, token_tables
 from freshet.backends.planners.threads import threads_for
 from freshet.errors import PlannerError
 from freshet.ports import Abilities, Planner
@@ -115,16 +115,17 @@ class LocalPlanner(Planner):
         import torch
         from transformers import GenerationConfig
 
-        end = wording.end_token(self._tokenizer)
-        settings = GenerationConfig(  # type: ignore[no-untyped-call]
-            max_new_tokens=self._trie.longest + 2,
-            do_sample=False,
-            eos_token_id=end,
-            pad_token_id=end,
-        )
+        end, limit = wording.end_token(self._tokenizer), positions(self._model)
         texts = [""] * len(prompts)
         for rows, tokens in self._batches(prompts):
             ids = torch.from_numpy(tokens).to(self._model.device)
+            room = self._trie.longest + 2  # enough to see that an answer goes on too long
+            settings = GenerationConfig(  # type: ignore[no-untyped-call]
+                max_new_tokens=room if limit is None else min(room, limit - ids.shape[1]),
+                do_sample=False,
+                eos_token_id=end,
+                pad_token_id=end,
+            )
             with self._lock, threads_for(self._model), torch.inference_mode():
                 whole: torch.Tensor = self._model.generate(  # type: ignore[operator]
                     ids, attention_mask=torch.ones_like(ids), generation_config=settings
@@ -152,7 +153,7 @@ class LocalPlanner(Planner):
     def _tokens(self, prompts: Sequence[Prompt]) -> list[list[int]]:
         """Tokens of each prompt, checked to leave room for an answer."""
         tokens = wording.prompt_tokens(self._tokenizer, [prompt.text for prompt in prompts])
-        limit = getattr(self._model.config.get_text_config(), "max_position_embeddings", None)
+        limit = positions(self._model)
         for prompt, ids in zip(prompts, tokens, strict=True):
             needed = len(ids) + self._trie.longest
             if limit is not None and needed > limit:

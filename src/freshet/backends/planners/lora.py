@@ -9,13 +9,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from freshet.backends.planners import folder
+from freshet.backends.planners import bases, folder
+from freshet.backends.planners.bases.refusing import refusal
+from freshet.backends.planners.bases.words import add_tokens
 from freshet.backends.planners.extras import need_local
 from freshet.backends.planners.folder import torch_module
+from freshet.backends.planners.foreign import Foreign
 from freshet.backends.planners.local import LocalPlanner, abilities_of, version_of
+from freshet.backends.planners.quiet import quiet
 from freshet.backends.planners.tables import token_tables
 from freshet.backends.planners.training import Recipe, fine_tune
-from freshet.ports import Abilities, Progress, TuningJob, silent
+from freshet.errors import ConfigError
+from freshet.ports import Abilities, Progress, TuningJob, TuningPlan, silent
 from freshet.prompts import TEMPLATE, names
 from freshet.types import Interests, TuningReport
 
@@ -29,12 +34,14 @@ CODE = 1
 EPOCHS, BATCH = 3.0, 64
 LORA_RATE, FULL_RATE = 5e-4, 1e-4
 
+PACKAGES = ("torch", "transformers", "trl", "peft", "datasets", "accelerate", "safetensors")
+
 
 class LoraTuner:
     """Fine-tunes a checkpoint: LoRA if `job.lora_rank` > 0, else all weights.
 
     Args:
-        base: folder or hub name of a causal language model.
+        base: folder of a causal language model, or its name on the hub if it was downloaded before.
         device: `auto`, `cpu`, `cuda`.
         beam: passed to the planner that `open` makes.
         called: what cards and reports call the checkpoint, such as its path as the settings give it: where
@@ -49,13 +56,21 @@ class LoraTuner:
 
     @property
     def recipe(self) -> str:
-        """Of a folder its bytes count, read once per process; a name on a hub stands for the same weights."""
-        content = folder.content(Path(self.base)) if Path(self.base).is_dir() else self.base
-        return f"lora {CODE} {content}"
+        """Of a folder its bytes count; a name on a hub stands for the same weights."""
+        if not Path(self.base).is_absolute():
+            return f"lora {CODE} {self.base}"
+        return f"lora {CODE} {folder.content(Path(self.base))}" if Path(self.base).is_dir() else ""
+
+    def check(self, plan: TuningPlan) -> None:
+        need_local(*PACKAGES)
+        folder.resolve_device(self.device)
+        model = bases.check(self.base, plan)
+        if plan.lora_rank:
+            self._check_lora(model, plan)
 
     def tune(self, job: TuningJob, into: Path, progress: Progress = silent) -> TuningReport:
-        need_local("torch", "transformers", "trl", "peft", "datasets", "accelerate", "safetensors")
-        model, tokenizer = folder.load(self.base, self.device)
+        need_local(*PACKAGES)
+        model, tokenizer = bases.load(self.base, job, self.device)
         if tokenizer.pad_token_id is None:
             tokenizer.pad_token = tokenizer.eos_token
         if job.mode == "label":
@@ -65,7 +80,7 @@ class LoraTuner:
             learning_rate=job.learning_rate or (LORA_RATE if job.lora_rank else FULL_RATE),
             batch_size=job.batch_size or BATCH,
         )
-        lora = lora_config(job, model) if job.lora_rank else None
+        lora = lora_config(job.lora_rank, job.mode, model) if job.lora_rank else None
         trained, report = fine_tune(model, tokenizer, job, recipe, progress, self.called, lora)
         if lora is not None:
             trained = cast("PeftModel", trained).merge_and_unload()
@@ -74,6 +89,20 @@ class LoraTuner:
         )
         folder.save(trained, tokenizer, card, into)
         return report
+
+    def _check_lora(self, model: PreTrainedModel, plan: TuningPlan) -> None:
+        """Put LoRA on a model without weights, which not every architecture allows."""
+        from peft import get_peft_model
+
+        def unfit(said: str) -> ConfigError:
+            return refusal(
+                self.base,
+                f"LoRA does not go with a model of type {model.config.model_type}: {said}",
+                "[tuning] lora_rank = 0 trains all weights, or name another checkpoint",
+            )
+
+        with Foreign(unfit), quiet():
+            get_peft_model(model, lora_config(plan.lora_rank, plan.mode, model), low_cpu_mem_usage=True)
 
     def version(self, model: Path, interests: Interests) -> str:
         return version_of(model, interests, self.beam)
@@ -85,7 +114,7 @@ class LoraTuner:
         return LocalPlanner(model, interests, beam=self.beam, device=self.device)
 
 
-def lora_config(job: TuningJob, model: PreTrainedModel) -> LoraConfig:
+def lora_config(rank: int, mode: str, model: PreTrainedModel) -> LoraConfig:
     """Low-rank updates of every linear layer; in label mode the token tables too, for the new rows."""
     from peft import LoraConfig
 
@@ -93,12 +122,12 @@ def lora_config(job: TuningJob, model: PreTrainedModel) -> LoraConfig:
     modules = torch_module(model).named_modules(remove_duplicate=False)
     with_rows = [name for name, module in modules if id(getattr(module, "weight", None)) in tables]
     return LoraConfig(
-        r=job.lora_rank,
-        lora_alpha=2 * job.lora_rank,
+        r=rank,
+        lora_alpha=2 * rank,
         lora_dropout=0.05,
         target_modules="all-linear",
-        modules_to_save=with_rows if job.mode == "label" else None,
-        ensure_weight_tying=job.mode == "label",
+        modules_to_save=with_rows if mode == "label" else None,
+        ensure_weight_tying=mode == "label",
         task_type="CAUSAL_LM",
     )
 
@@ -109,15 +138,12 @@ def add_labels(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, inter
     So a label means to the base model, before any training, about what the description means.
     """
     import torch
-    from tokenizers import AddedToken
 
     meanings = tokenizer(list(interests.descriptions), add_special_tokens=False)["input_ids"]
     labels = names(interests.descriptions, "label")
-    tokenizer.add_tokens(
-        [AddedToken(label, lstrip=True, normalized=False, special=False) for label in labels]
-    )
-    if len(tokenizer) > len(token_tables(model)[0]):  # checkpoints often have spare rows
-        model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+    needed = add_tokens(tokenizer, labels)
+    if needed > len(token_tables(model)[0]):  # checkpoints often have spare rows
+        model.resize_token_embeddings(needed, mean_resizing=False)
     with torch.no_grad():
         for table in token_tables(model):
             for label, meaning in zip(labels, meanings, strict=True):

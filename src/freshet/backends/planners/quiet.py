@@ -18,6 +18,7 @@ def quiet() -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # what they will rename among themselves
+            warnings.filterwarnings("ignore", message="fan_in_fan_out")  # PEFT, of layers that it sets right
             yield
     finally:
         logging.set_verbosity(level)

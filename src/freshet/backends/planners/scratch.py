@@ -19,7 +19,7 @@ from freshet.backends.planners.extras import need_local
 from freshet.backends.planners.local import LocalPlanner, abilities_of, version_of
 from freshet.backends.planners.tables import token_tables
 from freshet.backends.planners.training import Recipe, fine_tune
-from freshet.ports import Abilities, Progress, TuningJob, silent
+from freshet.ports import Abilities, Progress, TuningJob, TuningPlan, silent
 from freshet.prompts import TEMPLATE, names, render, strength
 from freshet.types import ContextEvidence, Interests, Successor, TuningReport
 
@@ -30,6 +30,8 @@ CODE = 1
 """Raised when the same job gives other weights."""
 
 PAD, UNKNOWN, END = "<pad>", "<unk>", "<eos>"
+PACKAGES = ("torch", "transformers", "trl", "datasets", "accelerate", "safetensors")
+
 HIDDEN, LAYERS, HEADS, KEY_HEADS = 64, 2, 4, 2
 LONGEST = 512
 """Tokens that fit in the model; a prompt with evidence has about 60."""
@@ -54,8 +56,12 @@ class ScratchTuner:
     def recipe(self) -> str:
         return f"scratch {CODE}"
 
+    def check(self, plan: TuningPlan) -> None:  # noqa: ARG002 - it learns the words that it needs
+        need_local(*PACKAGES)
+        folder.resolve_device(self.device)
+
     def tune(self, job: TuningJob, into: Path, progress: Progress = silent) -> TuningReport:
-        need_local("torch", "transformers", "trl", "datasets", "accelerate", "safetensors")
+        need_local(*PACKAGES)
         words = vocabulary(job)
         tokenizer = build_tokenizer(words)
         recipe = Recipe(

@@ -108,7 +108,7 @@ def _same(first: str, shared: pa.Table, name: str, part: pa.Table) -> None:
     if len(part) != len(shared) or any(not part[c].equals(shared[c]) for c in columns):
         raise ArtifactError(
             f"judged: arm {name} has {len(part):,} transitions, not the same {len(shared):,} as {first}",
-            hint="remove the replay's folder and run it again, so that all arms judge the same transitions",
+            hint="move the replay's folder aside and run it again: all arms judge the same transitions",
         )
 
 
