@@ -6,12 +6,14 @@
                  -> staging   every row judged: fine, or quarantined with a reason
                  -> merging   joined with the days they touch, one row per event
                  -> days, snapshots   immutable day files, and which of them make up the log
+                 -> extent   from when until when it really reaches
 
 `log.EventLog` runs these in order; `rule` decides which events are engagements; `items` reads the catalogue;
 `histories` says what each user engaged last.
 """
 
 from freshet.events.days import DayFile
+from freshet.events.extent import body
 from freshet.events.formats import brings_items, item_file
 from freshet.events.histories import HistoryReader
 from freshet.events.items import ItemsReport, import_items
@@ -27,6 +29,7 @@ __all__ = [
     "ItemsReport",
     "Rule",
     "Snapshot",
+    "body",
     "brings_items",
     "import_items",
     "item_file",

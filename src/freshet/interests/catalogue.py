@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from freshet.errors import ConfigError, InputError
+from freshet.interests import influence
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,8 @@ class Catalogue:
     Attributes:
         items, titles, texts, labels: n strings each; '' where the item file says nothing. `labels` is the
             taxonomy column, all '' without one.
-        traffic: (n,) engagements of each item; 0 for an item of the item file nobody engaged with.
+        traffic: (n,) engagements of each item; 0 for an item of the item file nobody engaged with. Those of
+            a user who has a large part of all count for less; see `influence`.
         engaged: (users, n) 1 where the user engaged with the item.
     """
 
@@ -31,7 +33,7 @@ class Catalogue:
     titles: tuple[str, ...]
     texts: tuple[str, ...]
     labels: tuple[str, ...]
-    traffic: NDArray[np.int64]
+    traffic: NDArray[np.float64]
     engaged: sparse.csr_matrix
 
     def __len__(self) -> int:
@@ -66,8 +68,8 @@ def read(items: Path, days: Sequence[Path], positive_sql: str, taxonomy: str = "
             "FROM catalogue ORDER BY code"
         ).fetchall()
         pairs = db.execute(
-            'SELECT (dense_rank() OVER (ORDER BY pairs."user") - 1)::BIGINT AS u, code::BIGINT AS i '
-            "FROM pairs JOIN catalogue USING (item) ORDER BY u, i"
+            'SELECT (dense_rank() OVER (ORDER BY pairs."user") - 1)::BIGINT AS u, code::BIGINT AS i, '
+            "engagements::BIGINT AS n FROM pairs JOIN catalogue USING (item) ORDER BY u, i"
         ).fetchnumpy()
     columns = [tuple(row[column] for row in rows) for column in range(4)]
     return Catalogue(
@@ -75,9 +77,18 @@ def read(items: Path, days: Sequence[Path], positive_sql: str, taxonomy: str = "
         titles=columns[1],
         texts=columns[2],
         labels=columns[3],
-        traffic=np.array([row[4] for row in rows], np.int64),
+        traffic=_traffic(pairs, np.array([row[4] for row in rows], np.float64)),
         engaged=_matrix(np.asarray(pairs["u"]), np.asarray(pairs["i"]), len(rows)),
     )
+
+
+def _traffic(pairs: dict[str, NDArray[np.int64]], counted: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(n,) engagements of each item, as `counted` where every user counts in full."""
+    user, item, count = (np.asarray(pairs[name]) for name in ("u", "i", "n"))
+    weight = influence.weights(np.bincount(user, count).astype(np.int64))
+    if not (weight < 1).any():
+        return counted
+    return np.bincount(item, count * weight[user], len(counted))
 
 
 def _engagements(db: duckdb.DuckDBPyConnection, days: Sequence[Path], positive_sql: str) -> None:
