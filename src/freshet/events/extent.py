@@ -3,7 +3,7 @@
 Windows, half-lives and the moment that a run is of follow from the first and the last day of a log. A day at
 either end is passed over as *stray* while it is
 
-- thin: it has fewer than a twentieth of the users, or of the events, of a usual day of the seven beside it, or
+- thin: it has fewer than a tenth of the users, or events, of a usual day of the seven beside it, or
 - far off: it lies farther from the next day than a week and twice the longest gap of the year beside it, with
   less than a hundredth of all events on its side.
 
@@ -23,7 +23,7 @@ import duckdb
 from freshet.events import sql
 from freshet.events.days import DayFile
 
-THIN = 0.05
+THIN = 0.1
 """Share of the users, or events, of a usual day below which a day at an end is no day of the log."""
 BESIDE = 7
 """Days with events that a day at an end is compared with."""

@@ -54,17 +54,16 @@ def read(items: Path, days: Sequence[Path], positive_sql: str, taxonomy: str = "
         db.execute(
             f"""
             CREATE TEMP TABLE catalogue AS
-            SELECT row_number() OVER (ORDER BY item) - 1 AS code, item, title, text, label,
-                   coalesce(traffic, 0) AS traffic
+            SELECT row_number() OVER (ORDER BY item) - 1 AS code, item, title, text, label
             FROM (SELECT item, min(coalesce(title, '')) AS title, min(coalesce(text, '')) AS text,
                          min(coalesce({label}, '')) AS label
                   FROM read_parquet($items) WHERE item IS NOT NULL GROUP BY item)
-            FULL JOIN (SELECT item, sum(engagements) AS traffic FROM pairs GROUP BY item) USING (item)
+            FULL JOIN (SELECT DISTINCT item FROM pairs) USING (item)
             """,
             {"items": str(items)},
         )
         rows = db.execute(
-            "SELECT item, coalesce(title, ''), coalesce(text, ''), coalesce(label, ''), traffic::BIGINT "
+            "SELECT item, coalesce(title, ''), coalesce(text, ''), coalesce(label, '') "
             "FROM catalogue ORDER BY code"
         ).fetchall()
         pairs = db.execute(
@@ -77,18 +76,9 @@ def read(items: Path, days: Sequence[Path], positive_sql: str, taxonomy: str = "
         titles=columns[1],
         texts=columns[2],
         labels=columns[3],
-        traffic=_traffic(pairs, np.array([row[4] for row in rows], np.float64)),
+        traffic=influence.traffic(*(np.asarray(pairs[name]) for name in ("u", "i", "n")), len(rows)),
         engaged=_matrix(np.asarray(pairs["u"]), np.asarray(pairs["i"]), len(rows)),
     )
-
-
-def _traffic(pairs: dict[str, NDArray[np.int64]], counted: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(n,) engagements of each item, as `counted` where every user counts in full."""
-    user, item, count = (np.asarray(pairs[name]) for name in ("u", "i", "n"))
-    weight = influence.weights(np.bincount(user, count).astype(np.int64))
-    if not (weight < 1).any():
-        return counted
-    return np.bincount(item, count * weight[user], len(counted))
 
 
 def _engagements(db: duckdb.DuckDBPyConnection, days: Sequence[Path], positive_sql: str) -> None:

@@ -1,4 +1,4 @@
-"""How much one user may count: a bot's clicks are one opinion, however many there are."""
+"""How much one user may count for the traffic of items: a bot's clicks are one opinion, however many."""
 
 from __future__ import annotations
 
@@ -8,18 +8,28 @@ from numpy.typing import NDArray
 SHARE = 0.05
 """Share of all engagements that one user counts for at most, once everybody is held to it."""
 TIMES_USUAL = 10.0
-"""A user may count for so many times the usual (median) user in any case: a log of few users has no crowd."""
+"""A user may count for so many times the usual (median) user in any case, as a log of few users has no crowd;
+and for one item for so many times as often as users usually engage the same item."""
 
 
-def weights(engagements: NDArray[np.int64]) -> NDArray[np.float64]:
-    """(users,) how much each engagement of a user counts, from (users,) how many they have; 1 for nearly all."""
-    if not len(engagements):
-        return np.ones(0)
-    limit = max(TIMES_USUAL * float(np.median(engagements)), _fair(np.sort(engagements)))
-    return np.asarray(np.minimum(1.0, limit / np.maximum(engagements, 1)))
+def traffic(
+    user: NDArray[np.int64], item: NDArray[np.int64], count: NDArray[np.int64], items: int
+) -> NDArray[np.float64]:
+    """(items,) engagements of each item, without what a single user adds beyond measure.
+
+    Args:
+        user, item, count: (n,) how often a user engaged an item, each pair once.
+    """
+    if not len(user):
+        return np.zeros(items)
+    held = np.minimum(count, TIMES_USUAL * float(np.median(count)))
+    each = np.bincount(user, held)
+    limit = max(TIMES_USUAL * float(np.median(each)), _fair(np.sort(each)))
+    weight = np.minimum(1.0, limit / each)
+    return np.bincount(item, held * weight[user], items)
 
 
-def _fair(ascending: NDArray[np.int64]) -> float:
+def _fair(ascending: NDArray[np.float64]) -> float:
     """The largest limit that is `SHARE` of all engagements, those beyond the limit left out; 0 if none is."""
     below = np.concatenate([[0], np.cumsum(ascending)[:-1]])  # engagements of users with fewer
     above = len(ascending) - np.arange(len(ascending))  # users with so many or more

@@ -14,7 +14,7 @@ from pathlib import Path
 import duckdb
 import numpy as np
 
-from freshet.events import DayFile, EventLog
+from freshet.events import DayFile, EventLog, body
 from freshet.experiments.tallying import DayMoments, Tally
 from freshet.experiments.users import Users
 from freshet.ports import Progress, silent
@@ -199,7 +199,7 @@ def _added_up(
 
 def _days(experiment: Experiment, shown: Exposures, log: Sequence[DayFile]) -> list[date]:
     """Every day from the first exposure to the last impression or event, or to the stop."""
-    last = max([shown.days[-1], *(day.day for day in log)])
+    last = max([shown.days[-1], *(day.day for day in body(log)[-1:])])
     if experiment.stop is not None:
         last = min(last, day_of(experiment.stop - 1))
     first = shown.days[0]
