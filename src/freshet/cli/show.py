@@ -117,7 +117,8 @@ def weights(console: Console, drives: Drives) -> None:
             f"{drive.low:.2f} to {drive.high:.2f}",
             f"[dim]{drive.meaning}[/]",
         )
-    console.print(table)
+    if drives.features:
+        console.print(table)
     _line(console, drives.verdict)
 
 
