@@ -193,6 +193,8 @@ def explanation(console: Console, found: Explanation) -> None:
             str(rank), str(one.id), escape(one.description), planner, f"{one.count:.1%}", f"{one.fused:.1%}"
         )
     console.print(table)
+    if found.unfitted:
+        _line(console, found.unfitted)
     if found.prompt is not None and not found.planner_fused:
         _line(
             console,

@@ -74,6 +74,7 @@ class Explanation:
         worded: the same with descriptions where the planner reads labels.
         evidence_after: the context the evidence is about; empty for evidence about everybody.
         planner_fused: the planner's score is part of the fused one.
+        unfitted: why no weights could be fitted, so that popularity alone ranks; '' where they were.
     """
 
     asked: tuple[Named, ...]
@@ -85,6 +86,7 @@ class Explanation:
     evidence: tuple[EvidenceLine, ...]
     successors: tuple[Candidate, ...]
     planner_fused: bool
+    unfitted: str
     provenance: Provenance
 
 
@@ -127,6 +129,7 @@ def explain(
         _lines(opened, said),
         _candidates(opened, row, planner_rows, place, top),
         bool(len(row.planner)) and bool(np.isfinite(row.planner[:1]).all()),
+        str(opened.weights().get("unfitted", "")),
         _provenance(ws, opened, planner_rows, place),
     )
 

@@ -18,7 +18,8 @@ def traffic(
     """(items,) engagements of each item, without what a single user adds beyond measure.
 
     Args:
-        user, item, count: (n,) how often a user engaged an item, each pair once.
+        user, item, count: (n,) how often a user engaged an item, each pair once; users are numbered from 0
+            without gaps.
     """
     if not len(user):
         return np.zeros(items)

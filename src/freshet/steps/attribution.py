@@ -54,8 +54,8 @@ def in_time(hours: float) -> str:
     """SQL: the event `t` came after the answer `s` was shown, within some hours; `time` are timestamps."""
     end = round(timedelta(hours=hours).total_seconds() * 1e6)
     return (
-        f't."time" >= s."time" - to_microseconds({TOLERANCE * 1_000_000}) '
-        f'AND t."time" < s."time" + to_microseconds({end})'
+        f'(t."time" >= s."time" - to_microseconds({TOLERANCE * 1_000_000}) '
+        f'AND t."time" < s."time" + to_microseconds({end}))'
     )
 
 
@@ -118,11 +118,12 @@ def attribute(
     rules = tuple(dict.fromkeys(rule for one in metrics for rule in one.rules if rule))
     columns = {IMPRESSION}.union(*(one.columns for one in metrics))
     reach = timedelta(hours=hours) + timedelta(days=1)
-    first, last = day_of(experiment.start) - timedelta(days=1), date.max
+    first, last = day_of(experiment.start) - timedelta(days=1), None
     if experiment.stop is not None:
         last = day_of(experiment.stop) + reach
-    _named(db, [day for day in log if first <= day.day <= last], rules, columns)
+    _named(db, log, rules, columns)
     _answers(db, _files(ws.source / IMPRESSIONS, first - reach), experiment)
+    _forget_others(db, first, last)
     _assigned(db, ws)
     db.register("exposed", pa.table({"user_key": shown.users.key}))
     _judge(db, experiment, hours)
@@ -158,6 +159,15 @@ def _answers(db: duckdb.DuckDBPyConnection, files: list[Path], experiment: Exper
             coalesce(max(user_key), 0) AS user_key, coalesce(bool_or({belongs(experiment)}), false) AS ours,
             list(DISTINCT interest) AS interests, coalesce(flatten(list(items)), []) AS items
         FROM ({source}) SEMI JOIN named USING (id) GROUP BY id"""
+    )
+
+
+def _forget_others(db: duckdb.DuckDBPyConnection, first: date, last: date | None) -> None:
+    """Events of other times that name no answer of the experiment are none of its business."""
+    later = "false" if last is None else f"CAST(t.\"time\" AS DATE) > DATE '{last}'"
+    db.execute(
+        f"""DELETE FROM named AS t WHERE (CAST(t."time" AS DATE) < DATE '{first}' OR {later})
+        AND NOT EXISTS (SELECT 1 FROM answers AS s WHERE s.id = t.id AND s.ours)"""
     )
 
 
