@@ -76,7 +76,9 @@ def read(items: Path, days: Sequence[Path], positive_sql: str, taxonomy: str = "
         titles=columns[1],
         texts=columns[2],
         labels=columns[3],
-        traffic=influence.traffic(*(np.asarray(pairs[name]) for name in ("u", "i", "n")), len(rows)),
+        traffic=influence.traffic(
+            np.asarray(pairs["u"]), np.asarray(pairs["i"]), np.asarray(pairs["n"]), len(rows)
+        ),
         engaged=_matrix(np.asarray(pairs["u"]), np.asarray(pairs["i"]), len(rows)),
     )
 

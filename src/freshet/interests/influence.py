@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-SHARE = 0.05
+SHARE = 0.1
 """Share of all engagements that one user counts for at most, once everybody is held to it."""
 TIMES_USUAL = 10.0
 """A user may count for so many times the usual (median) user in any case, as a log of few users has no crowd;
@@ -27,7 +27,7 @@ def traffic(
     each = np.bincount(user, held)
     limit = max(TIMES_USUAL * float(np.median(each)), _fair(np.sort(each)))
     weight = np.minimum(1.0, limit / each)
-    return np.bincount(item, held * weight[user], items)
+    return np.bincount(item, held * weight[user], items).astype(np.float64)
 
 
 def _fair(ascending: NDArray[np.float64]) -> float:
