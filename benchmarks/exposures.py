@@ -150,7 +150,7 @@ def _impressions(db: duckdb.DuckDBPyConnection, root: Path, day: date, rows: int
 
 
 def _visits(day: date, rows: int, users: int, every: int = 1) -> str:
-    """Every so many of a day's visits, numbered by `i`, of users `n`: some come far more often than others."""
+    """Every so many of a day's visits, numbered by `i`, of users `n`: some come far more often."""
     place = f"hash('{day}', {every} * i) / 18446744073709551616.0"
     return f"""(SELECT {every} * i AS i, CAST(floor({users} * pow({place}, 2)) AS BIGINT) AS n
         FROM range({rows}) AS r(i))"""
