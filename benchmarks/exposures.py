@@ -133,7 +133,7 @@ def _impressions(db: duckdb.DuckDBPyConnection, root: Path, day: date, rows: int
     path = root / "impressions" / f"date={day}" / "made.parquet"
     path.parent.mkdir(parents=True, exist_ok=True)
     db.execute(
-        f"""COPY (SELECT md5(CAST(s.i AS VARCHAR)) AS id, TIMESTAMP '{day}' + to_microseconds(
+        f"""COPY (SELECT md5('{day} ' || s.i) AS id, TIMESTAMP '{day}' + to_microseconds(
                 CAST(86400e6 * s.i / {rows} AS BIGINT)) AS time, p.user, CASE WHEN p.arm = 'control' THEN 1
                 ELSE 2 + (DATE '{day}' - DATE '{FIRST}') // 7 END AS release,
                 [CAST(s.i % 211 AS INTEGER), CAST(s.i % 97 AS INTEGER)] AS context, 'pair' AS answered,
@@ -143,15 +143,17 @@ def _impressions(db: duckdb.DuckDBPyConnection, root: Path, day: date, rows: int
                 ELSE 'mixture' END AS reason,
                 ['item-' || s.i % 50021, 'item-' || s.i % 49999, 'item-' || s.i % 48611] AS items,
                 'large' AS experiment, p.arm, p.key AS user_key
-            FROM {_visits(rows, users)} AS s
+            FROM {_visits(day, rows, users)} AS s
             JOIN people AS p USING (n)) TO '{path}' (FORMAT parquet, COMPRESSION zstd)"""
     )
     print(day, file=sys.stderr)
 
 
-def _visits(rows: int, users: int) -> str:
-    """Rows numbered by `i` of users `n`, some of whom come far more often than others."""
-    return f"(SELECT i, CAST(floor({users} * pow(random(), 2)) AS BIGINT) AS n FROM range({rows}) AS r(i))"
+def _visits(day: date, rows: int, users: int, every: int = 1) -> str:
+    """Every so many of a day's visits, numbered by `i`, of users `n`: some come far more often."""
+    place = f"hash('{day}', {every} * i) / 18446744073709551616.0"
+    return f"""(SELECT {every} * i AS i, CAST(floor({users} * pow({place}, 2)) AS BIGINT) AS n
+        FROM range({rows}) AS r(i))"""
 
 
 def _events(db: duckdb.DuckDBPyConnection, root: Path, rows: int, users: int) -> None:
@@ -169,11 +171,11 @@ def _events(db: duckdb.DuckDBPyConnection, root: Path, rows: int, users: int) ->
 def _told(
     db: duckdb.DuckDBPyConnection, day: date, rows: int, users: int, follows: bool
 ) -> pa.RecordBatchReader:
-    impression = "md5(CAST(5 * s.i AS VARCHAR))" if follows else "NULL"
+    impression = f"md5('{day} ' || s.i)" if follows else "NULL"
     query = f"""SELECT CAST(NULL AS VARCHAR) AS id, p.user, 'item-' || s.i % 50021 AS item,
-            TIMESTAMP '{day}' + to_microseconds(CAST(86400e6 * s.i / {rows} AS BIGINT)) AS time,
+            TIMESTAMP '{day}' + to_microseconds(CAST(86400e6 * s.i / {5 * rows} AS BIGINT)) AS time,
             floor(1 + 10 * random()) AS value, CAST({impression} AS VARCHAR) AS impression
-        FROM {_visits(rows, users)} AS s
+        FROM {_visits(day, rows, users, 5)} AS s
         JOIN people AS p USING (n) ORDER BY p.user, time"""
     reader = db.sql(query).to_arrow_reader(1 << 17)
     schema = pa.schema(

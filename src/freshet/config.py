@@ -556,6 +556,12 @@ class ExperimentsConfig(_Section):
         description="relative effect worth finding: always-valid intervals are narrowest where it would be "
         "found; auto = by how uncertain the first day leaves a metric; never changed after the start",
     )
+    attribution_hours: float = Field(
+        168.0,
+        gt=0,
+        le=2160,
+        description="an outcome that comes later after the answer it names was shown doesn't count",
+    )
     metrics: tuple[MetricConfig, ...] = Field(
         (), description="`[[experiments.metrics]]`: metrics beside the ready set"
     )

@@ -58,7 +58,7 @@ from freshet.steps.publishing import (
     settings_of,
 )
 from freshet.steps.remembering import remember
-from freshet.steps.sources import committed, import_sources, item_sources, items, latest, overlap
+from freshet.steps.sources import committed, import_sources, item_sources, items, latest, newest, overlap
 from freshet.steps.tuning import accepted, attempted, finetune, ready
 from freshet.types import AsOf, CadenceDecision, Experiment, ExperimentArm
 from freshet.workspace import Record, Release, Run, Workspace
@@ -507,10 +507,15 @@ def _end(ws: Workspace, today: datetime | None) -> AsOf:
 
 
 def _moment(ws: Workspace, run: Run, as_of: AsOf | None, end: AsOf) -> AsOf:
+    known, last = latest(ws), newest(ws)
+    if end == known and last.day > known.day:
+        if as_of is not None:
+            end = last  # a person knows better
+        else:
+            run.say(f"as of {known}: the few events after it may be wrong dates (--as-of {last} takes them)")
     moment = as_of or end
     if moment.day > end.day:
-        known = latest(ws)
-        why = f"the log ends before {known}" if end == known else f"{end} is not over and stays live"
+        why = f"the log ends before {end}" if end in (known, last) else f"{end} is not over and stays live"
         run.say(f"{why}: as of {end}, not {moment}")
         moment = end
     run.record.as_of = str(moment)

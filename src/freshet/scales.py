@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
+from statistics import median
 from typing import Any
 
 from freshet.config import Config
@@ -25,6 +26,8 @@ ENOUGH = 250
 """Events a window should hold."""
 ENOUGH_TO_FIT = 5_000
 """Events the held-out windows should hold together."""
+BURST = 20
+"""Times the usual (median) day that a day's events count for, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +79,16 @@ def held_out(scales: Scales, now: int) -> list[int]:
 
 
 def measure(days: Sequence[tuple[date, int]]) -> Pace:
-    """The pace of a log, from (day, events) of the days before as_of."""
+    """The pace of a log, from (day, events) of the days before as_of.
+
+    A day counts for `BURST` times a usual one at most: a bot's hour makes no slow log a fast one.
+    """
     last = max(day for day, _ in days)
     recent = [(day, rows) for day, rows in days if day > last - timedelta(days=365)]
     span = (last - min(day for day, _ in recent)).days + 1
-    return Pace(sum(rows for _, rows in recent) / span, (last - min(day for day, _ in days)).days)
+    most = BURST * median(rows for _, rows in recent)
+    events = sum(min(rows, most) for _, rows in recent)
+    return Pace(events / span, (last - min(day for day, _ in days)).days)
 
 
 def resolve(pace: Pace, config: Config) -> Scales:

@@ -14,7 +14,7 @@ from freshet.report.words import number
 from freshet.steps.rules import judging
 from freshet.wiring import open_workspace
 from tests.cli.conftest import answered, called
-from tests.steps.exposed import event, import_events, shown, workspace, write_impressions
+from tests.steps.exposed import event, import_events, naming, shown, workspace, write_impressions
 
 
 def simulate(root: Path, lift: float, users: int = 400, days: int = 6, lost: float = 0.0) -> None:
@@ -38,7 +38,7 @@ def simulate(root: Path, lift: float, users: int = 400, days: int = 6, lost: flo
                     for k in range(rng.poisson(rate))
                 ]
     write_impressions(ws.root, impressions)
-    import_events(ws, told)
+    import_events(ws, naming(told, impressions))
 
 
 @pytest.fixture(scope="module")

@@ -76,6 +76,16 @@ def event(user: str, days: float, value: float, impression: str = "x", **other: 
     return {**row, **other}
 
 
+def naming(told: Sequence[dict[str, Any]], answers: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The events that name "x" name instead the last answer that their user was shown until then, if any."""
+    named = []
+    for row in told:
+        seen = [one for one in answers if one["user"] == row["user"] and one["time"] <= row["time"]]
+        last = max(seen, key=lambda one: one["time"], default=None)
+        named.append({**row, "impression": last["id"]} if last and row["impression"] == "x" else row)
+    return named
+
+
 def write_impressions(root: Path, rows: Sequence[dict[str, Any]], file: str = "some") -> None:
     """Impressions by day, as `collect` writes them."""
     by_day: dict[str, list[dict[str, Any]]] = {}

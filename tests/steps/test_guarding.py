@@ -73,9 +73,10 @@ def happen(ws: Workspace, rate: float, users: int = 300, lost: float = 0.0) -> N
         if arm == "treatment" and rng.random() < lost:
             continue
         time = START + int(rng.uniform(0, 3) * DAY)
-        impressions.append({**shown(f"g{n}", arm, 0), "time": time})
+        items = [f"i{k}" for k in range(20)]
+        impressions.append({**shown(f"g{n}", arm, 0, id=f"a{n}", items=items), "time": time})
         events += [
-            {"user": f"g{n}", "item": f"i{k}", "time": time + k + 1, "value": 9.0, "impression": "x"}
+            {"user": f"g{n}", "item": f"i{k}", "time": time + k + 1, "value": 9.0, "impression": f"a{n}"}
             for k in range(rng.poisson(3 * (rate if arm == "treatment" else 1)))
         ]
     write_impressions(ws.root, impressions)

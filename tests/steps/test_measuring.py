@@ -21,6 +21,7 @@ from tests.steps.exposed import (
     event,
     experiment,
     import_events,
+    naming,
     shown,
     workspace,
     write_impressions,
@@ -41,7 +42,7 @@ def drawn(seed: int, users: int = 60) -> tuple[list[dict], list[dict]]:
         for moment in rng.uniform(-20, 6, rng.integers(0, 12)):
             named = "x" if rng.random() < 0.7 else ""
             told.append(event(user, moment, float(rng.integers(1, 11)), named, item=f"i{rng.integers(9)}"))
-    return impressions, told
+    return impressions, naming(told, impressions)
 
 
 def by_hand(impressions: list[dict], told: list[dict], until: int, since: int = 0) -> dict[str, dict]:
@@ -52,10 +53,12 @@ def by_hand(impressions: list[dict], told: list[dict], until: int, since: int = 
         if row["place"] == 0 and row["time"] < until:
             first[row["user"]] = min(first.get(row["user"], until), row["time"])
             arms[row["user"]] = row["arm"]
+    when = {row["id"]: row["time"] for row in impressions}
     rows: dict[str, dict[str, list]] = {arm: {name: [] for name in NAMES} for arm in ("control", "treatment")}
     for user, moment in first.items():
         mine = [row for row in told if row["user"] == user]
-        after = [row for row in mine if row["impression"] and max(moment, since) <= row["time"] < until]
+        named = [row for row in mine if max(moment, since) <= when.get(row["impression"], -1) < until]
+        after = {(row["impression"], row["item"], row["value"] >= 7): row for row in named}.values()
         earlier = [row for row in mine if START - 28 * DAY <= row["time"] < START]
         good, past = (sum(row["value"] >= 7 for row in some) for some in (after, earlier))
         rows[arms[user]]["satisfied"].append([good, 1, past])
@@ -124,10 +127,14 @@ def test_files_from_before_experiments_are_read_past(tmp_path: Path) -> None:
 def test_events_before_the_first_exposure_and_after_the_stop_do_not_count(tmp_path: Path) -> None:
     ws = workspace(tmp_path)
     write_impressions(ws.root, [shown("a", "control", 0.2), shown("b", "treatment", 0.2)])
-    import_events(ws, [event("b", day, 9) for day in (0.1, 0.3, 1.0, 1.9, 2.1)])
+    [_, answer] = [shown("a", "control", 0.2), shown("b", "treatment", 0.2)]
+    told = enumerate((0.1, 0.3, 1.0, 1.9, 2.1))
+    import_events(ws, [event("b", day, 9, answer["id"], item=f"i{n}") for n, day in told])
     stopped = experiment(stop=START + 2 * DAY, reason="enough")
     found = measure(ws, stopped, [metric(ws.config, "satisfied")])
     assert found.moments["satisfied"][-1].cumulative[1].mean[0] == 3
+    assert found.named is not None
+    assert {why: n for why, n in found.named.left_out.items() if n} == {"before_shown": 1, "after_stop": 1}
     assert found.days[-1] == date(2024, 3, 3)
 
 
@@ -152,7 +159,7 @@ attributed = false
     import_events(ws, [event("b", 0.2, 9)])  # no column `outcome` on this day
     with pytest.raises(ConfigError, match="'outcome', which no event has"):
         measured(ws, "negative")
-    told = [("hidden", "x"), ("liked", ""), ("hidden", ""), (None, "x")]
+    told = [("hidden", rows[1]["id"]), ("liked", ""), ("hidden", ""), (None, rows[1]["id"])]
     import_events(ws, [event("b", 1 + n / 9, 5, to, outcome=what) for n, (what, to) in enumerate(told)])
     found = measured(ws, "negative", "hidden_rate", "liked_share")
     end = {name: moments[-1].cumulative[1].mean[:2].tolist() for name, moments in found.moments.items()}

@@ -68,28 +68,32 @@ def test_an_outcome_names_the_impression_passes_the_rule_and_is_of_what_was_show
             shown("before", time, a),
             shown("nothing", time, a),
             shown("elsewhere", time, a),
+            shown("of another", time, a),
+            shown("of nobody", time, a, user=""),
         ],
     )
     tell(
         ws,
         [
-            ("u1", items[b][1], noon, 9.0, "listed"),
-            ("u1", items[b][1], noon + 1, 9.0, "listed"),
-            ("u2", items[a][2], noon, 9.0, "other item"),
-            ("u3", items[a][2], noon, 9.0, "plain"),
-            ("u4", items[a][0], noon, 6.0, "disliked"),
-            ("u5", items[a][0], time + 6 * HOUR, 9.0, "late"),
-            ("u6", items[a][0], time - 1, 9.0, "before"),
-            ("u7", items[a][0], noon, 9.0, ""),
-            ("u8", items[b][0], noon, 9.0, "elsewhere"),
+            ("user of listed", items[b][1], noon, 9.0, "listed"),
+            ("user of listed", items[b][1], noon + 1, 9.0, "listed"),
+            ("user of other item", items[a][2], noon, 9.0, "other item"),
+            ("user of plain", items[a][2], noon, 9.0, "plain"),
+            ("user of disliked", items[a][0], noon, 6.0, "disliked"),
+            ("user of late", items[a][0], time + 6 * HOUR, 9.0, "late"),
+            ("user of before", items[a][0], time - 61_000_000, 9.0, "before"),
+            ("user of nothing", items[a][0], noon, 9.0, ""),
+            ("user of elsewhere", items[b][0], noon, 9.0, "elsewhere"),
+            ("somebody", items[a][0], noon, 9.0, "of another"),
+            ("somebody", items[a][0], noon + 1, 9.0, "of nobody"),
         ],
         tmp_path,
     )
     found = rewards(ws)
-    assert len(found) == 10
-    assert [key for key, reward in found.items() if reward] == [("listed", 1), ("plain", 0)]
+    assert len(found) == 12
+    assert [key for key, reward in found.items() if reward] == [("listed", 1), ("of nobody", 0), ("plain", 0)]
     table = labelling.labelled(ws, replace(WINDOW, first=True), assigned(ws, known(ws))[0], known(ws), RULE)
-    assert table["place"].to_pylist() == [0] * 8
+    assert table["place"].to_pylist() == [0] * 10
 
 
 def test_only_what_was_known_at_the_moment_is_read(ws: Workspace, tmp_path: Path) -> None:
@@ -106,7 +110,7 @@ def test_only_what_was_known_at_the_moment_is_read(ws: Workspace, tmp_path: Path
     show(ws, [shown(id, time, a) for id, time in times.items()])
     tell(
         ws,
-        [("u", items[a][0], time + n + 1, 9.0, id) for n, (id, time) in enumerate(times.items())],
+        [(f"user of {id}", items[a][0], time + n + 1, 9.0, id) for n, (id, time) in enumerate(times.items())],
         tmp_path,
     )
     assert rewards(ws) == {("first", 0): True, ("last", 0): True}

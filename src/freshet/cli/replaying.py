@@ -112,7 +112,7 @@ def planned(ws: Workspace, given: Asked) -> Plan:
 
     latest(with_events(ws))  # tells an empty log
     return make_plan(
-        [found.day for found in events.EventLog(ws.root).snapshot().days],
+        [found.day for found in events.body(events.EventLog(ws.root).snapshot().days)],
         able=Able(
             ws.tuner is not None,
             find_spec("torch") is not None,

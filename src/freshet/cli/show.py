@@ -120,7 +120,8 @@ def weights(console: Console, drives: Drives) -> None:
             f"{drive.low:.2f} to {drive.high:.2f}",
             styled(drive.meaning, "dim"),
         )
-    console.print(table)
+    if drives.features:
+        console.print(table)
     _line(console, drives.verdict)
 
 
@@ -205,6 +206,8 @@ def explanation(console: Console, found: Explanation) -> None:
             str(rank), str(one.id), one.description, planner, f"{one.count:.1%}", f"{one.fused:.1%}"
         )
     console.print(table)
+    if found.unfitted:
+        _line(console, found.unfitted)
     if found.prompt is not None and not found.planner_fused:
         _line(
             console,

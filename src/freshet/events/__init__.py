@@ -9,12 +9,14 @@
                  -> merging   joined with the days they touch, one row per event
                  -> days, snapshots   immutable day files, and which of them make up the log
                  -> plausible   whether its times can be true
+                 -> extent   from when until when it really reaches
 
 `log.EventLog` runs these in order; `rule` decides which events are engagements; `items` reads the catalogue;
 `histories` says what each user engaged last.
 """
 
 from freshet.events.days import DayFile
+from freshet.events.extent import body
 from freshet.events.formats import brings_items, item_source
 from freshet.events.histories import HistoryReader
 from freshet.events.items import FILE as ITEMS_FILE
@@ -36,6 +38,7 @@ __all__ = [
     "Refused",
     "Rule",
     "Snapshot",
+    "body",
     "brings_items",
     "import_items",
     "item_source",

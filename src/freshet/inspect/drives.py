@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,7 +33,7 @@ class Drives:
     """The mixture behind a release.
 
     Attributes:
-        verdict: whether the planner earns its place, in a sentence.
+        verdict: whether the planner earns its place, or why nothing could be fitted, in a sentence.
         counts_win: the planner's weight can't be told from zero, or there is no planner.
         fused: the planner's score is part of the ranking.
         features: weights of users with several recent interests, then those of planner and sequence model
@@ -52,13 +52,18 @@ class Drives:
 
     @classmethod
     def of(cls, stored: Mapping[str, Any]) -> Drives:
-        """From a table's `mixture.json`."""
-        weights = [_drive(name, stored["counts"][name]) for name in stored["features"]]
+        """From a table's `mixture.json`; without weights where nothing could be fitted."""
+        if why := stored.get("unfitted"):
+            return cls(why, True, False, (), None, int(stored["held_out"]), int(stored["held_out_users"]))
+        unfounded = stored.get("unfounded", ())
+        weights = [
+            _drive(name, stored["counts"][name]) for name in stored["features"] if name not in unfounded
+        ]
         planner = None if stored["planner"] is None else _drive("planner", stored["planner"])
         fused = stored["fused"] or {}
         beside = [_drive(name, fused[name]) for name in ("planner", "sequence") if name in fused]
         return cls(
-            _verdict(planner, stored),
+            _verdict(planner, stored) + _unfounded(unfounded),
             bool(stored["counts_win"]),
             "planner" in fused,
             (*weights, *beside),
@@ -73,6 +78,13 @@ def _drive(name: str, fitted: Mapping[str, float]) -> Drive:
     if name.startswith(_POPULARITY):
         meaning = f"what is popular, halved every {name.removeprefix(_POPULARITY).removesuffix('d')} days"
     return Drive(name, meaning, float(fitted["weight"]), float(fitted["low"]), float(fitted["high"]))
+
+
+def _unfounded(names: Sequence[str]) -> str:
+    if not names:
+        return ""
+    listed = ", ".join(names)
+    return f"; nothing could be fitted for {listed}: no held-out transition follows so many interests"
 
 
 def _verdict(planner: Drive | None, stored: Mapping[str, Any]) -> str:

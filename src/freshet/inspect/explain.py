@@ -75,6 +75,7 @@ class Explanation:
         worded: the same with descriptions where the planner reads labels.
         evidence_after: the context the evidence is about; empty for evidence about everybody.
         planner_fused: the planner's score is part of the fused one.
+        unfitted: why no weights could be fitted, so that popularity alone ranks; '' where they were.
     """
 
     asked: tuple[Named, ...]
@@ -86,6 +87,7 @@ class Explanation:
     evidence: tuple[EvidenceLine, ...]
     successors: tuple[Candidate, ...]
     planner_fused: bool
+    unfitted: str
     provenance: Provenance
 
 
@@ -128,6 +130,7 @@ def explain(
         _lines(opened, said),
         _candidates(opened, row, planner_rows, place, top),
         bool(len(row.planner)) and bool(np.isfinite(row.planner[:1]).all()),
+        str(opened.weights().get("unfitted", "")),
         _provenance(ws, opened, planner_rows, place),
     )
 

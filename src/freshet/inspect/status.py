@@ -8,7 +8,7 @@ from datetime import date, timedelta
 import pyarrow.parquet as pq
 
 from freshet.durable import read_json
-from freshet.events import EventLog, Snapshot
+from freshet.events import EventLog, Snapshot, body
 from freshet.inspect.drives import Drives
 from freshet.inspect.opened import artifact
 from freshet.steps import offered
@@ -80,7 +80,7 @@ def status(ws: Workspace, today: date) -> Status:
     """The state of a workspace on a day."""
     snapshot = EventLog(ws.root).snapshot()
     release = ws.releases.current()
-    latest = snapshot.days[-1].day + timedelta(days=1) if snapshot.days else None
+    latest = body(snapshot.days)[-1].day + timedelta(days=1) if snapshot.days else None
     refused = offered.pending(ws)
     made = artifact(ws, "tables", release.table) if release else None
     as_of = AsOf.parse(release.as_of).day if release else None

@@ -15,6 +15,7 @@ from scipy import sparse
 
 from freshet.database import connect
 from freshet.errors import ConfigError, InputError
+from freshet.interests import influence
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,8 @@ class Catalogue:
     Attributes:
         items, titles, texts, labels: n strings each; '' where the item file says nothing. `labels` is the
             taxonomy column, all '' without one.
-        traffic: (n,) engagements of each item; 0 for an item of the item file nobody engaged with.
+        traffic: (n,) engagements of each item; 0 for an item of the item file nobody engaged with. Those of
+            a user who has a large part of all count for less; see `influence`.
         engaged: (users, n) 1 where the user engaged with the item.
     """
 
@@ -32,7 +34,7 @@ class Catalogue:
     titles: tuple[str, ...]
     texts: tuple[str, ...]
     labels: tuple[str, ...]
-    traffic: NDArray[np.int64]
+    traffic: NDArray[np.float64]
     engaged: sparse.csr_matrix
 
     def __len__(self) -> int:
@@ -53,22 +55,21 @@ def read(items: Path, days: Sequence[Path], positive_sql: str, taxonomy: str = "
         db.execute(
             f"""
             CREATE TEMP TABLE catalogue AS
-            SELECT row_number() OVER (ORDER BY item) - 1 AS code, item, title, text, label,
-                   coalesce(traffic, 0) AS traffic
+            SELECT row_number() OVER (ORDER BY item) - 1 AS code, item, title, text, label
             FROM (SELECT item, min(coalesce(title, '')) AS title, min(coalesce(text, '')) AS text,
                          min(coalesce({label}, '')) AS label
                   FROM read_parquet($items) WHERE item IS NOT NULL GROUP BY item)
-            FULL JOIN (SELECT item, sum(engagements) AS traffic FROM pairs GROUP BY item) USING (item)
+            FULL JOIN (SELECT DISTINCT item FROM pairs) USING (item)
             """,
             {"items": str(items)},
         )
         rows = db.execute(
-            "SELECT item, coalesce(title, ''), coalesce(text, ''), coalesce(label, ''), traffic::BIGINT "
+            "SELECT item, coalesce(title, ''), coalesce(text, ''), coalesce(label, '') "
             "FROM catalogue ORDER BY code"
         ).fetchall()
         pairs = db.execute(
-            'SELECT (dense_rank() OVER (ORDER BY pairs."user") - 1)::BIGINT AS u, code::BIGINT AS i '
-            "FROM pairs JOIN catalogue USING (item) ORDER BY u, i"
+            'SELECT (dense_rank() OVER (ORDER BY pairs."user") - 1)::BIGINT AS u, code::BIGINT AS i, '
+            "engagements::BIGINT AS n FROM pairs JOIN catalogue USING (item) ORDER BY u, i"
         ).fetchnumpy()
     columns = [tuple(row[column] for row in rows) for column in range(4)]
     return Catalogue(
@@ -76,7 +77,9 @@ def read(items: Path, days: Sequence[Path], positive_sql: str, taxonomy: str = "
         titles=columns[1],
         texts=columns[2],
         labels=columns[3],
-        traffic=np.array([row[4] for row in rows], np.int64),
+        traffic=influence.traffic(
+            np.asarray(pairs["u"]), np.asarray(pairs["i"]), np.asarray(pairs["n"]), len(rows)
+        ),
         engaged=_matrix(np.asarray(pairs["u"]), np.asarray(pairs["i"]), len(rows)),
     )
 

@@ -74,7 +74,7 @@ def fit(catalogue: Catalogue, config: InterestsConfig, former: Former | None = N
     counts = words.counts(documents)
     sides = vectors.sides(words.vectors(counts), catalogue.engaged[:, rows], config.seed)
     joined = sides.joined(config.co_engagement)
-    traffic = catalogue.traffic[rows].astype(np.float64)
+    traffic = catalogue.traffic[rows]
     if config.taxonomy:
         column = [catalogue.labels[i] for i in rows]
         categories = taxonomy.fit(column, traffic, config.count)

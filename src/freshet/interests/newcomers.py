@@ -54,11 +54,11 @@ def assignment(catalogue: Catalogue, labels: NDArray[np.int64], how: list[str]) 
 def summary(catalogue: Catalogue, labels: NDArray[np.int64], how: list[str]) -> dict[str, Any]:
     """Items by how they got their interest, and what is left: items, and their share of the traffic."""
     lost = labels < 0
-    total = int(catalogue.traffic.sum())
+    total = float(catalogue.traffic.sum())
     return {
         "assigned": {reason: how.count(reason) for reason in sorted(set(how) - {""})},
         "unassigned": int(lost.sum()),
-        "unassigned_traffic": round(int(catalogue.traffic[lost].sum()) / max(total, 1), 6),
+        "unassigned_traffic": round(float(catalogue.traffic[lost].sum()) / max(total, 1.0), 6),
     }
 
 

@@ -19,15 +19,15 @@ LITTLE = 0.01
 def popularity(
     log: Engagements, moments: NDArray[np.int32], half_lives: Sequence[float]
 ) -> Iterator[NDArray[np.float64]]:
-    """(P, V) engagements of each item before each moment in turn, halved every half-life.
+    """(P, V) engagements of each item before each moment in turn, one for a user and day.
+
+    They are halved every half-life.
 
     Args:
         moments: days since 1970, ascending.
         half_lives: P of them, in days.
     """
-    day = log.day
-    order = np.argsort(day, kind="stable")
-    day, item = day[order], log.item[order]
+    day, item = _once_a_day(log)
     lives = np.asarray(half_lives, np.float64)[:, None]
     total, start, before = np.zeros((len(lives), len(log.first))), 0, 0
     for moment in moments.tolist():
@@ -39,6 +39,16 @@ def popularity(
             )
         start, before = end, moment
         yield total.copy()
+
+
+def _once_a_day(log: Engagements) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Days, ascending, and items: what a user engages again on the same day is no more popular for it."""
+    day = log.day
+    order = np.lexsort((log.user, log.item, day))
+    day, item, user = day[order], log.item[order], log.user[order]
+    new = np.ones(len(day), bool)
+    new[1:] = (np.diff(day) != 0) | (np.diff(item) != 0) | (np.diff(user) != 0)
+    return day[new], item[new]
 
 
 def features(

@@ -96,6 +96,8 @@ def _verdict(subject: Subject) -> str:
         return "Not known before a table is made."
     drives = inspect.Drives.of(subject.opened.weights())
     planner = drives.planner
+    if not drives.features:
+        return drives.verdict[0].upper() + drives.verdict[1:] + "."
     if planner is None:
         return "There is no planner to compare: counts make every ranking."
     figure = (

@@ -50,6 +50,16 @@ def gather(subject: Subject) -> Drivers | None:
     shown = list(drives.features)
     if drives.planner is not None and not drives.fused:
         shown.append(drives.planner)
+    if not shown:
+        none = Markup()
+        return Drivers(
+            drives.verdict[0].upper() + drives.verdict[1:] + ".",
+            (),
+            none,
+            drives,
+            weights["scales"],
+            weights["transition_half_life"],
+        )
     lines = tuple(Said(drive, _sentence(drive, drives)) for drive in shown)
     return Drivers(
         _summary(drives), lines, _chart(shown), drives, weights["scales"], weights["transition_half_life"]

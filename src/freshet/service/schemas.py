@@ -171,7 +171,9 @@ class Offer(BaseModel):
     propensity: float = Field(
         description="probability with which it stands here, given those before it; 1 without exploration"
     )
-    reason: str = Field(description="`mixture`, `explored`, `live`, `feedback`, `popular` or `known`")
+    reason: str = Field(
+        description="`mixture`, `unfitted`, `explored`, `live`, `feedback`, `popular` or `known`"
+    )
     items: list[ItemOffer] = Field(description="best first")
     explanation: dict[str, Any] | None = Field(description="what speaks for it, where asked for")
 

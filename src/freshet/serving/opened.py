@@ -70,6 +70,7 @@ class OpenRelease:
     rules: RequestRules
     feedback: feedback.Feedback | None = None
     missing: tuple[str, ...] = ()
+    fitted: bool = True
     counted: Counted | None = None
     position: int = 0
     _catching_up: threading.Lock = field(default_factory=threading.Lock)
@@ -171,6 +172,7 @@ def open_release(
         rules=RequestRules.of(config, known),
         feedback=_feedback(store, release, missing),
         missing=missing,
+        fitted=publishing.is_fitted(made),
         counted=counted,
     )
 

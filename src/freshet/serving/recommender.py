@@ -247,7 +247,7 @@ class Recommender:
         found = []
         places, propensities = choice.places.tolist(), choice.propensities.tolist()
         for order, (place, propensity) in enumerate(zip(places, propensities, strict=True)):
-            reason = "mixture" if context else "popular"
+            reason = "popular" if not context else "mixture" if release.fitted else "unfitted"
             if choice.drawn[order]:
                 reason = "explored"
             elif len(bonus) and choice.before[order] >= ask.interests:

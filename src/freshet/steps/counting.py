@@ -31,6 +31,8 @@ SHORTEST = 4
 """Stretches in a window, at most: each needs a count model of its own."""
 FOLDS = 4
 """Folds of windows, at most, in which fused scores are judged."""
+FEWEST = 20
+"""Held-out transitions, with others counted before them, without which weights say nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +68,13 @@ class CountFit:
         half_life: of transitions, in days.
         strengths: pseudo-counts of shrinkage for context lengths 1..k.
         mixtures: weights by length class: users with no, one, several recent interests.
+        unfitted: why nothing could be fitted, in words; the weights are then those of popularity alone.
     """
 
     half_life: float
     strengths: tuple[float, ...]
     mixtures: tuple[Mixture, ...]
+    unfitted: str = ""
 
     @property
     def weights(self) -> NDArray[np.float64]:
@@ -202,7 +206,41 @@ class Counting:
         Raises:
             NotEnoughData: they hold fewer than 20 transitions.
         """
-        return self._fitted(range(len(self.windows)))
+        informed = sum(len(part.held) for part in self.stretches if self._is_informed(part))
+        held = sum(len(window.held) for window in self.windows)
+        if held < FEWEST or informed >= FEWEST:
+            return self._fitted(range(len(self.windows)))
+        days = len(np.unique(np.concatenate([window.held.day for window in self.windows])))
+        return self._popular(
+            f"nothing could be fitted: of {held:,} held-out transitions on {days} "
+            f"{'day' if days == 1 else 'days'} only {informed:,} come after a day that could be counted, "
+            f"and weights need {FEWEST}; interests are ranked by popularity alone"
+        )
+
+    @cached_property
+    def unfounded(self) -> tuple[str, ...]:
+        """Features of contexts that no held-out transition has: their weights say nothing."""
+        longest = max((int((w.held.recent >= 0).sum(axis=1).max()) for w in self.windows), default=0)
+        needed = dict(
+            zip(self.names[len(self.known.scales.half_lives) :], (*range(1, self.k + 1), 1), strict=True)
+        )
+        return tuple(name for name, length in needed.items() if length > longest)
+
+    def _is_informed(self, part: Stretch) -> bool:
+        """Whether anything was counted before a stretch: else every interest scores the same there."""
+        scales = self.known.scales
+        return len(self._suffix(part.start, scales.half_lives[scales.steady], 0).weight) > 0
+
+    def _popular(self, why: str) -> CountFit:
+        """What stands in for a fit: the popularity that transitions are shrunk to, and nothing else."""
+        weights = np.zeros(len(self.names))
+        weights[self.known.scales.steady] = 1.0
+        users = len(np.unique(np.concatenate([window.held.user for window in self.windows])))
+        held = sum(len(window.held) for window in self.windows)
+        alone = Mixture(self.names, weights, weights, weights, held, users)
+        usual = self.known.scales.transition_half_lives
+        strengths = counts.choose_strengths([], self.k)
+        return CountFit(usual[len(usual) // 2], strengths, (alone,) * 3, why)
 
     @property
     def strengths(self) -> tuple[float, ...]:
@@ -262,6 +300,13 @@ class Counting:
         """Half-life, strengths and weights, chosen one after the other on some of the windows."""
         within = set(windows)
         parts = [part for part in self.stretches if part.window in within]
+        informed = sum(len(part.held) for part in parts if self._is_informed(part))
+        if informed < FEWEST:
+            raise NotEnoughData(
+                f"weights need at least {FEWEST} held-out transitions with others counted before them, "
+                f"the last windows hold {informed}",
+                hint="raise [counts] window_days or fit_windows, or import more events",
+            )
         tried = self.known.scales.transition_half_lives
         likelihood = [
             counts.likelihood_after_last([self._held_out(part, half_life, 1) for part in parts])
@@ -346,9 +391,9 @@ class Counting:
             relative: the planner's answers are relative to popularity.
 
         Returns:
-            None where there is nothing but counts.
+            None where there is nothing but counts, or nothing could be fitted.
         """
-        if answered is None and sequence is None:
+        if (answered is None and sequence is None) or self.fit.unfitted:
             return None
         rest, sample = counts.Blocks(), None
         for part in self.stretches:

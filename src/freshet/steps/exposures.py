@@ -140,10 +140,16 @@ def _files(folder: Path, experiment: Experiment) -> tuple[dict[date, tuple[Path,
 def _rows(files: list[Path] | tuple[Path, ...], experiment: Experiment) -> str:
     """The experiment's rows, with `ix`, the place of the arm."""
     arms = " ".join(f"WHEN {sql.text(arm.name)} THEN {index}" for index, arm in enumerate(experiment.arms))
-    stop = f"AND time < make_timestamp({experiment.stop})" if experiment.stop is not None else ""
     return f"""(SELECT *, CAST(CASE arm {arms} ELSE -1 END AS TINYINT) AS ix FROM {sql.parquet([*files])}
-        WHERE experiment = {sql.text(experiment.name)} AND ix >= 0
-        AND time >= make_timestamp({experiment.start}) {stop})"""
+        WHERE {belongs(experiment)})"""
+
+
+def belongs(experiment: Experiment) -> str:
+    """SQL: whether a row of impressions is of the experiment."""
+    arms = ", ".join(sql.text(arm.name) for arm in experiment.arms)
+    stop = f"AND time < make_timestamp({experiment.stop})" if experiment.stop is not None else ""
+    return f"""experiment = {sql.text(experiment.name)} AND arm IN ({arms})
+        AND time >= make_timestamp({experiment.start}) {stop}"""
 
 
 def _shown(db: duckdb.DuckDBPyConnection, files: list[Path], experiment: Experiment) -> tuple[Shown, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 from freshet import events, interests, transitions
@@ -27,7 +27,7 @@ class Knowledge:
         interests: the working level, and `interests_version` of its artifact.
         transitions: all transitions before as_of, and `version` of their artifact.
         scales: lengths of windows and half-lives for this log.
-        window: first and last day of the log before as_of.
+        window: first and last day of the log before as_of, without stray ones.
     """
 
     as_of: AsOf
@@ -55,7 +55,8 @@ def learn(ws: Workspace, run: Run, as_of: AsOf, rebuild: bool = False) -> Knowle
     loaded = interests.load(model.path)
     assignment = _assign(ws, run, snapshot, catalogue, model)
     counted = _count(ws, run, snapshot, model, assignment, len(loaded))
-    window = (str(snapshot.days[0].day), str(snapshot.days[-1].day))
+    body = events.body(snapshot.days)
+    window = (str(body[0].day), str(body[-1].day))
     run.record.window = window
     log = transitions.TransitionLog(counted.path, ws.pool, len(loaded))
     return Knowledge(
@@ -98,8 +99,9 @@ def form_interests(
         if same and not rebuild:
             step.artifact, step.cached = f"interests/{same[-1].version}", True
             return same[-1]
-        pace = measure([(day.day, day.rows) for day in snapshot.days])
-        before, overlaps = _to_form_on(ws, as_of, snapshot, pace)
+        body = events.body(snapshot.days)
+        pace = measure([(day.day, day.rows) for day in body])
+        before, overlaps = _to_form_on(ws, as_of, snapshot, body[0].day, pace)
         key = version_of(
             events=before.version,
             items=catalogue.version,
@@ -157,14 +159,14 @@ def _settings(ws: Workspace) -> dict[str, Any]:
 
 
 def _to_form_on(
-    ws: Workspace, as_of: AsOf, snapshot: events.Snapshot, pace: Pace
+    ws: Workspace, as_of: AsOf, snapshot: events.Snapshot, since: date, pace: Pace
 ) -> tuple[events.Snapshot, bool]:
     """The events until as long before the held-out windows as these are, and whether they reach into them.
 
     Between the two lies what models learn from of moves between interests that are settled. Half of the log's
     time is used where that doesn't reach into the windows, and a third of it even where it does.
     """
-    now, first = day_number(str(as_of)), day_number(str(snapshot.days[0].day))
+    now, first = day_number(str(as_of)), day_number(str(since))
     start = held_out(resolve(pace, ws.config), now)[0]
     half, third = (first + (now - first + parts - 1) // parts for parts in (2, 3))
     end = max(start - (now - start), min(half, start), third)

@@ -1,8 +1,8 @@
 """Step: what became of what was shown: files of impressions joined with the events that name them.
 
-An outcome is satisfied where an event names the impression, passes the rule, comes within some hours, and its
-item is one of those shown; where no items were shown, an item of the interest. Impressions whose hours were
-not over are left out: their outcome isn't known yet.
+An outcome is satisfied where an event names the impression, passes the rule, is of the same user, comes
+within some hours, and its item is one of those shown; where no items were shown, an item of the interest.
+Impressions whose hours were not over are left out: their outcome isn't known yet.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 from freshet import events
 from freshet.events import Rule, sql
 from freshet.ports import Artifact
+from freshet.steps.attribution import SAME_USER, in_time
 from freshet.steps.collecting import IMPRESSIONS, SHOWN
 from freshet.steps.impressions import columns_of
 from freshet.types import AsOf, Interests
@@ -102,7 +103,7 @@ def labelled(
             hits AS (
                 SELECT DISTINCT s.id, s.place FROM shown AS s JOIN told AS t ON t.impression = s.id
                 LEFT JOIN assigned AS a ON a.item = t.item
-                WHERE t."time" >= s."time" AND t."time" < s."time" + {_interval(window.hours)}
+                WHERE {SAME_USER} AND {in_time(window.hours)}
                 AND CASE WHEN len(s.items) > 0 THEN list_contains(s.items, t.item)
                     ELSE a.interest = s.interest END
             )
@@ -135,8 +136,8 @@ def _shown(files: Sequence[Path], window: Window) -> str:
 
 
 def _told(days: Sequence[Path], rule: Rule) -> str:
-    """SQL: (impression, item, time) of events that name an impression and pass the rule."""
-    return f"""SELECT impression, item, "time" FROM ({_events(days, {"impression", *rule.columns})})
+    """SQL: (impression, user, item, time) of events that name an impression and pass the rule."""
+    return f"""SELECT impression, "user", item, "time" FROM ({_events(days, {"impression", *rule.columns})})
         WHERE impression IS NOT NULL AND impression <> '' AND {rule.sql}"""
 
 

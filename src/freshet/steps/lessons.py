@@ -181,7 +181,8 @@ def _every(scales: Scales, rows: ranking.Rows, items: int) -> int:
     """A third of a window, or more where the popularities would take too much room."""
     if not len(rows):
         return 1
-    span = int(rows.day[-1] - rows.day[0]) + 1
+    first, last = np.quantile(rows.day, (0.01, 0.99))  # the span is no matter of a row with a wrong date
+    span = int(last - first) + 1
     return max(1, scales.window_days // 3, -(-span * items // CELLS))
 
 

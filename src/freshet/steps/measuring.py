@@ -14,10 +14,11 @@ from pathlib import Path
 import duckdb
 import numpy as np
 
-from freshet.events import DayFile, EventLog
+from freshet.events import DayFile, EventLog, body
 from freshet.experiments.tallying import DayMoments, Tally
 from freshet.experiments.users import Users
 from freshet.ports import Progress, silent
+from freshet.steps.attribution import Attributed, NamedOutcomes, attribute
 from freshet.steps.exploring import Explored, explored
 from freshet.steps.exposures import DAY, Exposures, database, day_of, exposures
 from freshet.steps.measures import Kind, Metric
@@ -38,6 +39,7 @@ class Measured:
         covariates: how many each metric has; 0 = the log holds nothing from before the start.
         events: of the log within these days.
         tallies: by metric, what each user added up to.
+        named: what became of events that name an answer; None where no metric asks for them.
     """
 
     experiment: Experiment
@@ -48,6 +50,7 @@ class Measured:
     covariates: dict[str, int]
     events: int
     tallies: Mapping[str, Tally] = field(default_factory=dict)
+    named: NamedOutcomes | None = None
 
 
 def measure(
@@ -71,7 +74,10 @@ def measure(
         shown = exposures(db, ws.source, experiment)
         for path in shown.passed_over:
             ws.reporter.say(f"{path.relative_to(ws.source)} is passed over: no readable file of impressions")
-        return measured(ws, db, shown, log, _days(experiment, shown, log), metrics, progress)
+        follow = [one for one in metrics if one.kind == "events" and one.attributed]
+        hours = as_started(ws.config, experiment).experiments.attribution_hours
+        named = attribute(ws, db, shown, log, follow, hours) if follow else None
+        return measured(ws, db, shown, log, _days(experiment, shown, log), metrics, progress, named)
 
 
 def measured(
@@ -82,13 +88,19 @@ def measured(
     days: Sequence[date],
     metrics: Sequence[Metric],
     progress: Callable[[str], Progress] = lambda _: silent,
+    named: Attributed | None = None,
 ) -> Measured:
-    """The same of users whose exposures are known; raises as `measure` does."""
+    """The same of users whose exposures are known; raises as `measure` does.
+
+    Args:
+        named: the outcomes that belong to an answer; None = nobody was shown any, and an event that names
+            one counts at its own time for the user who told it.
+    """
     for one in metrics:
         lacking(log, one)
     experiment = shown.experiment
     span = experiment.start, min(midnight(days[-1]) + DAY, experiment.stop or 1 << 62)
-    counting = _Counting(db, shown, log, [one for one in metrics if one.kind == "events"], span)
+    counting = _Counting(db, shown, log, [one for one in metrics if one.kind == "events"], span, named)
     kinds: list[Kind] = [one.kind for one in metrics if one.kind != "events"]
     settings = as_started(ws.config, experiment)
     told = progress("exploration")
@@ -110,8 +122,9 @@ class _Counting:
         log: Sequence[DayFile],
         metrics: Sequence[Metric],
         span: tuple[int, int],
+        named: Attributed | None,
     ) -> None:
-        self._db, self.shown, self.metrics, self.span = db, shown, metrics, span
+        self._db, self.shown, self.metrics, self.span, self.named = db, shown, metrics, span, named
         self._log = {day.day: day for day in log}
         self.past = before(db, log, metrics, shown.users, span[0]) if metrics else []
         self._answers = any(one.per == "impression" for one in metrics)
@@ -122,19 +135,27 @@ class _Counting:
 
     def on(self, day: date) -> dict[str, Added]:
         """What a day adds, by metric."""
-        found = self._log.get(day)
-        if not self.metrics:
-            return {}
-        nothing = np.zeros(len(self.users), np.int64)
-        if found is None:
-            added = [Added(nothing, nothing if one.per == "event" else None) for one in self.metrics]
-        else:
-            added = outcomes(self._db, found, self.metrics, self.users, self.users.first, self.span[1])
+        follow = [one for one in self.metrics if one.attributed and self.named is not None]
+        told = self._told(day, [one for one in self.metrics if one not in follow])
+        if self.named is not None and follow:
+            by_rule = self.named.on(day, self.users)
+            rules = {one.name: one.rules for one in follow}
+            told |= {name: Added(by_rule[y], by_rule[d] if d else None) for name, (y, d) in rules.items()}
         answers = self.shown.answers(self._db, day) if self._answers else None
         return {
-            one.name: Added(some.y, answers) if one.per == "impression" else some
-            for one, some in zip(self.metrics, added, strict=True)
+            one.name: Added(told[one.name].y, answers) if one.per == "impression" else told[one.name]
+            for one in self.metrics
         }
+
+    def _told(self, day: date, metrics: Sequence[Metric]) -> dict[str, Added]:
+        """What events of the day add by their own time and user."""
+        if not metrics:
+            return {}
+        found, nothing = self._log.get(day), np.zeros(len(self.users), np.int64)
+        if found is None:
+            return {one.name: Added(nothing, nothing if one.per == "event" else None) for one in metrics}
+        added = outcomes(self._db, found, metrics, self.users, self.users.first, self.span[1])
+        return {one.name: some for one, some in zip(metrics, added, strict=True)}
 
     def rows(self, days: Sequence[date]) -> int:
         """Events of these days."""
@@ -172,12 +193,13 @@ def _added_up(
         {name: len(x) for name, x in past.items()},
         counting.rows(days),
         tallies,
+        None if counting.named is None else counting.named.outcomes,
     )
 
 
 def _days(experiment: Experiment, shown: Exposures, log: Sequence[DayFile]) -> list[date]:
     """Every day from the first exposure to the last impression or event, or to the stop."""
-    last = max([shown.days[-1], *(day.day for day in log)])
+    last = max([shown.days[-1], *(day.day for day in body(log)[-1:])])
     if experiment.stop is not None:
         last = min(last, day_of(experiment.stop - 1))
     first = shown.days[0]

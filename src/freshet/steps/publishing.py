@@ -136,6 +136,8 @@ def make_table(
     if planner is not None:
         answers = prompting.infer(ws, run, asked, planner, _stored(ws, known, job), job.version)
     relative = planner is not None and planner.abilities.relative
+    if counting.fit.unfitted:
+        run.say(counting.fit.unfitted)
     fusion = _fuse(run, counting, answers, sequence, relative)
     with run.step("table") as step, ws.store.create("tables", job.version) as draft:
         step.artifact = f"tables/{job.version}"
@@ -323,6 +325,12 @@ def open_popularity(made: Artifact, scorer: counts.Scorer) -> NDArray[np.float64
     return scorer.model.base if best is None else np.exp(scorer.model.popularity[best])
 
 
+def is_fitted(made: Artifact) -> bool:
+    """Whether weights were fitted on what follows what; where they could not be, popularity alone ranks."""
+    stored = read_json(made.path / "mixture.json")
+    return not stored.get("unfitted") and "last" not in stored.get("unfounded", ())
+
+
 def open_one_user(made: Artifact, scorer: counts.Scorer) -> counts.OneUser:
     """The same scores for one user at a time, quickly."""
     if scorer.sequence is None:
@@ -436,12 +444,15 @@ def _weights(counting: Counting, fusion: Fusion | None) -> dict[str, Any]:
 
     `counts` are those of users with several recent interests, `by_length` those of users with none, one,
     several; `fused` weighs the count score against the planner's and the sequence model's as far as they pay,
-    null where counts win; `planner` is its weight beside all the others.
+    null where counts win; `planner` is its weight beside all the others. `unfitted` says why nothing could be
+    fitted, '' where it was; `unfounded` names features of contexts that no held-out transition had.
     """
     judged = {} if fusion is None else fusion.judged.as_dict()
     planner = judged.get(counts.PLANNER)
     weights = {
         "features": list(counting.names),
+        "unfitted": counting.fit.unfitted,
+        "unfounded": list(counting.unfounded),
         "counts": counting.mixtures[-1].as_dict(),
         "by_length": [mixture.as_dict() for mixture in counting.mixtures],
         "fused": None if fusion is None or fusion.used is None else fusion.used.as_dict(),

@@ -29,6 +29,7 @@ def judging(config: Config) -> Judging:
         one.negative,
         one.smallest_effect,
         own,
+        one.attribution_hours,
     )
 
 
@@ -50,6 +51,7 @@ def as_started(config: Config, experiment: Experiment) -> Config:
         "negative": then.negative or config.experiments.negative,
         "smallest_effect": then.smallest_effect,
         "metrics": (*own, *later),
+        "attribution_hours": then.attribution_hours,
     }
     return config.model_copy(
         update={

@@ -107,14 +107,23 @@ def overlap(ws: Workspace, catalogue: Artifact) -> tuple[str, ...]:
 
 
 def latest(ws: Workspace) -> AsOf:
-    """The first midnight after the last event: everything the log knows."""
+    """The first midnight after the log's last day; stray events behind it don't move it (`events.body`)."""
+    return AsOf(events.body(_days(ws))[-1].day).minus(-1)
+
+
+def newest(ws: Workspace) -> AsOf:
+    """The first midnight after the last event, stray or not."""
+    return AsOf(_days(ws)[-1].day).minus(-1)
+
+
+def _days(ws: Workspace) -> tuple[events.DayFile, ...]:
     days = events.EventLog(ws.source).snapshot().days
     if not days:
         raise ConfigError(
             "the log holds no events",
             hint="run `freshet import FILE`, and look at quarantine/ if rows were refused",
         )
-    return AsOf(max(day.day for day in days)).minus(-1)
+    return days
 
 
 def located(ws: Workspace, name: str) -> Path:

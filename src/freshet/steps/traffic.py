@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freshet.errors import ConfigError, NotEnoughData
-from freshet.events import DayFile, EventLog, sql
+from freshet.events import DayFile, EventLog, body, sql
 from freshet.experiments import Baseline, Moments, Span
 from freshet.experiments.users import Users
 from freshet.ports import Progress, silent
@@ -75,7 +75,7 @@ def traffic_of(
         NotEnoughData: the log holds no event.
         ConfigError: a metric needs impressions, or a column that no event has.
     """
-    log = EventLog(ws.source).snapshot().days
+    log = body(EventLog(ws.source).snapshot().days)
     if not log:
         raise NotEnoughData("the log holds no events to plan by", hint="`freshet import` adds to the log")
     if odd := [one.name for one in metrics if one.per == "impression"]:

@@ -19,6 +19,9 @@ STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
 LIVE: tuple[Strategy, ...] = ("hybrid-live", "counts-live", "hybrid-feedback")
 """Strategies with live signals, where they pay; `published` has them too."""
 
+ATTRIBUTION_HOURS = 168.0
+"""Hours after the showing within which an outcome must come to count, of experiments that don't say."""
+
 
 @dataclass(frozen=True, slots=True)
 class Serves:
@@ -66,7 +69,7 @@ class Judging:
     Attributes:
         positive: rule of `[events]`.
         novelty_days: as in `[transitions]`.
-        satisfied, dissatisfied, negative, smallest_effect, metrics: as in `[experiments]`.
+        satisfied, dissatisfied, negative, smallest_effect, metrics, attribution_hours: as in `[experiments]`.
     """
 
     positive: str
@@ -76,6 +79,7 @@ class Judging:
     negative: str
     smallest_effect: float | Literal["auto"]
     metrics: tuple[MetricRule, ...] = ()
+    attribution_hours: float = ATTRIBUTION_HOURS
 
 
 @dataclass(frozen=True, slots=True)

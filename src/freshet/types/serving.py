@@ -102,8 +102,9 @@ class Offer:
         propensity: probability with which it stands at this place, given those before it; 1 without
             exploration.
         reason: `mixture`, `explored` (drawn, where another scored better), `live` (live signals put it here),
-            `feedback` (what people did with such proposals put it here),
-            or how the user's history falls short: `popular` (nothing recent), `known` (nothing new is left).
+            `feedback` (what people did with such proposals put it here), `unfitted` (no weights could be
+            fitted: by popularity), or how the user's history falls short: `popular` (nothing recent), `known`
+            (nothing new is left).
         items: best first; empty where none were asked for.
         explanation: what speaks for it, where asked for.
     """

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from freshet.report import words
+from freshet.steps.attribution import REASONS
 
 Document = Mapping[str, Any]
 
@@ -93,7 +94,18 @@ def alarms(document: Document) -> list[str]:
     if left["users_in_two_arms"]:
         users = words.several(left["users_in_two_arms"], "user")
         lines.append(f"{users} saw two arms and are left out: ids that are shared or reused, most likely.")
-    return lines
+    return [*lines, *_outcomes(document["outcomes"])]
+
+
+def _outcomes(found: Mapping[str, Any] | None) -> list[str]:
+    """Which events that name an answer count for none; an answer outside the experiment is no fault."""
+    left = {} if found is None else found["left_out"]
+    odd = {why: events for why, events in left.items() if events and why != "elsewhere"}
+    if found is None or not odd:
+        return []
+    told = words.listed([f"{events:,} {REASONS[why]}" for why, events in odd.items()])
+    counted, left_out = found["counted"], sum(odd.values())
+    return [f"Of events that name an answer {counted:,} count and {left_out:,} are left out: {told}."]
 
 
 def reading(document: Document) -> list[str]:

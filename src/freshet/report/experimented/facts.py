@@ -34,6 +34,7 @@ def facts(ws: Workspace, measured: Measured, compared: Sequence[Compared]) -> di
             "users_in_two_arms": shown.mixed,
             "answers_to_nobody": sum(one.nameless for one in shown.shown),
         },
+        "outcomes": None if measured.named is None else asdict(measured.named),
         "events": measured.events,
         "metrics": [
             {
