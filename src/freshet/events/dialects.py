@@ -39,7 +39,7 @@ def dialect(path: Path, shown: Path, escaped: bool) -> Dialect:
     candidates = [
         Dialect((), skip + 1, delimiter, quote, "\\" if escaped else "")
         for delimiter in (said.group(1) if said else _DELIMITERS)
-        for quote in "\"'"
+        for quote in _QUOTES
     ]
     best = max(candidates, key=lambda one: _fit(text, one))
     if all(_encloses(text, replace(best, quote=quote)) for quote in _QUOTES):
