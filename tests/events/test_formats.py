@@ -52,6 +52,8 @@ def test_all_files_of_a_folder_are_read(tmp_path: Path, names: tuple[str, ...]) 
             put(path, packing.get(path.suffix, bytes)(content))
     report = take(tmp_path / "w", tmp_path / "in")
     assert (report.rows_read, report.added, report.unread) == (len(LOG), len(LOG), ())
+    (note,) = report.notes
+    assert note.endswith(" and 3 more: numbers in 'timestamp' read as seconds since 1970")
 
 
 def test_what_is_not_read_is_named(tmp_path: Path) -> None:

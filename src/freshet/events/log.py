@@ -138,7 +138,6 @@ class EventLog:
         after = Snapshot.of([*untouched, *written])
         if after != before:
             commit(self.root, number + 1, after)
-        told = [note for one in staged for note in one.notes]  # part-0.csv of many folders says it once
         added = sum(day.rows for day in written) - kept.rows
         return ImportReport(
             source=source,
@@ -146,13 +145,26 @@ class EventLog:
             added=added,
             duplicates=incoming.rows - added,
             quarantined=_summed([one.quarantined for one in staged]),
-            notes=(*dict.fromkeys(told), *shares.note(connection, incoming.query)),
+            notes=(*_grouped(staged), *shares.note(connection, incoming.query)),
             days=len(incoming.days),
             first=incoming.first,
             last=incoming.last,
             snapshot=after.version,
             replaced=sum(day.rows for day in before.days if day.day in touched) - kept.rows,
         )
+
+
+def _grouped(staged: list[Staged]) -> list[str]:
+    """Notes on files; what is said of several in the same words is said once."""
+    groups: dict[str, list[tuple[str, str]]] = {}
+    for one in staged:
+        for note in one.notes:
+            groups.setdefault(note.replace(one.name, "", 1), []).append((one.name, note))
+    return [
+        note if len(group) == 1 else note.replace(name, f"{name} and {len(group) - 1} more", 1)
+        for group in groups.values()
+        for name, note in group[:1]
+    ]
 
 
 def _summed(counts: list[dict[str, int]]) -> dict[str, int]:

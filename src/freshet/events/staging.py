@@ -28,12 +28,14 @@ class Staged:
     """One staged file.
 
     Attributes:
+        name: of the file.
         path: Parquet draft; good rows have no reason.
         rows: rows in the file, unreadable ones included.
         quarantined: reason -> rows.
         notes: what was assumed about the file.
     """
 
+    name: str
     path: Path
     rows: int
     quarantined: dict[str, int]
@@ -91,7 +93,7 @@ def _stage(
         notes.append(f"{table.path.name} holds no events")
     if zoneless:
         notes.append(f"{table.path.name}: {zoneless} times carry no zone, read as {settings.timezone}")
-    return Staged(draft, rows, quarantined, tuple(notes))
+    return Staged(table.path.name, draft, rows, quarantined, tuple(notes))
 
 
 def _judged(

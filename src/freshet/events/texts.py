@@ -138,15 +138,15 @@ def _look(path: Path, quotes: bool) -> _Look:
 def _pieces(path: Path) -> Iterator[bytes]:
     """The file in pieces of whole lines."""
     with path.open("rb") as file:
-        rest = b""
+        waiting: list[bytes] = []
         while piece := file.read(_PIECE):
-            piece = rest + piece
             cut = piece.rfind(b"\n") + 1
-            rest = piece[cut:]
             if cut:
-                yield piece[:cut]
-        if rest:
-            yield rest
+                yield b"".join([*waiting, piece[:cut]])
+                waiting = []
+            waiting.append(piece[cut:])
+        if any(waiting):
+            yield b"".join(waiting)
 
 
 def _is_utf8(piece: bytes) -> bool:
