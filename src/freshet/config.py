@@ -71,9 +71,14 @@ class Events(_Section):
     """Where the log comes from, and what counts as an engagement."""
 
     files: tuple[str, ...] = Field(
-        (), description="event files (Parquet, CSV, JSONL) or MovieLens / MovieTweetings folders"
+        (),
+        description="event files (Parquet, CSV, JSON), folders or globs of them, such as a MovieLens folder",
     )
-    items: str = Field("", description="item file; empty = interests from co-engagement only")
+    items: str = Field(
+        "",
+        description="item file, folder or glob; empty = what the event folders hold, else interests from "
+        "co-engagement only",
+    )
     positive: str = Field(
         "", description="positive rule, such as `value >= 7`; empty = every event is an engagement"
     )

@@ -30,6 +30,7 @@ def unread(report: ImportReport) -> dict[str, str]:
         ("events.csv", "events_2.CSV", "events-2024-01.csv", "ratings.csv"),
         ("events.csv", "events.csv.1", "events.csv.2.gz", "events.csv-20240131"),
         ("a.csv", "2024/b.csv", "2024/02/c.csv", "d.tsv"),
+        ("events.csv", "EVENTS.CSV", "events (1).csv", "events - Copy.csv"),
         ("events/part-0.csv", "events/part-1.csv", "2023/events.csv", "ratings2.csv"),
         ("part-0.csv.bz2", "part-1.csv.xz", "part-2.csv.zst", "part-3.csv.zip"),
     ],
@@ -51,6 +52,8 @@ def test_all_files_of_a_folder_are_read(tmp_path: Path, names: tuple[str, ...]) 
             put(path, packing.get(path.suffix, bytes)(content))
     report = take(tmp_path / "w", tmp_path / "in")
     assert (report.rows_read, report.added, report.unread) == (len(LOG), len(LOG), ())
+    (note,) = report.notes
+    assert note.endswith(" and 3 more: numbers in 'timestamp' read as seconds since 1970")
 
 
 def test_what_is_not_read_is_named(tmp_path: Path) -> None:
@@ -132,6 +135,9 @@ def test_a_json_file_holds_a_list_or_objects(tmp_path: Path, indent: int | None,
         ("events.csv.xz", lzma.compress(text(LOG).encode())[:-9], "can't be read"),
         ("events.csv.gz", gzip.compress(b"a\n") + gzip.compress(text(LOG).encode())[:-9], "can't be read"),
         ("events.csv.zip", b"PK", "can't be read"),
+        ("events.csv", gzip.compress(text(LOG).encode()), "is no text, but packed by gzip"),
+        ("events.csv", b"PAR1\x15\x04\x15\xc8", "is no text, but Parquet"),
+        ("events.jsonl", b"PK\x03\x04\0\0\0\0", "is no text, but a zip archive or a spreadsheet"),
         ("events.orc", b"ORC", "can't tell its format"),
     ],
 )

@@ -119,8 +119,16 @@ def test_line_ends_may_be_of_any_kind(tmp_path: Path, change: tuple[str, str]) -
 def test_a_header_inside_a_file_is_no_row(tmp_path: Path) -> None:
     report, _ = imported(tmp_path, text(CATALOGUE[:50], ITEM) + text(CATALOGUE[50:], ITEM))
     assert (report.items, report.quarantined) == (96, {"repeated header": 1})
+    report, _ = imported(tmp_path, text(CATALOGUE[:50], ITEM) + "\ufeff" + text(CATALOGUE[50:], ITEM))
+    assert (report.items, report.quarantined) == (96, {"repeated header": 1})
     source = put(tmp_path / "events.csv", text(LOG[:5]) + text(LOG[5:]))
     assert take(tmp_path / "w", source).quarantined == {"repeated header": 1}
+
+
+def test_two_kinds_of_quotes_are_refused(tmp_path: Path) -> None:
+    rows = "".join(f"'{n}',\"{n}, x\",y\n" for n in range(9))
+    with pytest.raises(InputError, match="fields in single and in double quotes"):
+        imported(tmp_path, HEAD + rows)
 
 
 @pytest.mark.parametrize("row", ["999,a,{}\n", '999,a,"{}"\n'])

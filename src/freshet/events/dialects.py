@@ -13,6 +13,7 @@ from freshet.errors import InputError
 from freshet.events.records import MAX_RECORD, Dialect
 
 _DELIMITERS = ",\t;|"
+_QUOTES = "\"'"
 _SAMPLE = 200
 _EXCEL = re.compile(r'"?sep=(.)"?')  # a first line by which Excel names the delimiter
 
@@ -25,7 +26,7 @@ def dialect(path: Path, shown: Path, escaped: bool) -> Dialect:
         escaped: quotes in it have a backslash in front.
 
     Raises:
-        InputError: it has no header.
+        InputError: it has no header, or two kinds of quotes.
     """
     with path.open(encoding="utf-8-sig", errors="replace") as file:
         lines = list(islice(iter(lambda: file.readline(MAX_RECORD), ""), _SAMPLE))
@@ -38,9 +39,11 @@ def dialect(path: Path, shown: Path, escaped: bool) -> Dialect:
     candidates = [
         Dialect((), skip + 1, delimiter, quote, "\\" if escaped else "")
         for delimiter in (said.group(1) if said else _DELIMITERS)
-        for quote in "\"'"
+        for quote in _QUOTES
     ]
     best = max(candidates, key=lambda one: _fit(text, one))
+    if all(_encloses(text, replace(best, quote=quote)) for quote in _QUOTES):
+        raise InputError(f"{shown} has fields in single and in double quotes", hint="use one kind of quotes")
     return replace(best, header=_names(_split(text[0], best), shown))
 
 

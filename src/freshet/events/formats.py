@@ -170,9 +170,9 @@ def _one_format_each(paths: list[Path]) -> tuple[list[Path], list[Unread]]:
 
     def name(path: Path) -> tuple[str, str]:
         ending, packing = suffixes(path)
-        rest = path.name.lower()
+        rest = path.name
         for part in (*packing, ending):
-            rest = rest.replace(part, "", 1) if part else rest
+            rest = re.sub(re.escape(part), "", rest, count=1, flags=re.IGNORECASE)
         return str(path.parent), rest
 
     def preferred(path: Path) -> tuple[int, int, str]:

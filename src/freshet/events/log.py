@@ -147,7 +147,7 @@ class EventLog:
         after = Snapshot.of([*untouched, *written])
         if after != before:
             commit(self.root, number + 1, after)
-        told = [note for one in staged for note in one.notes]  # part-0.csv of many folders says it once
+        told = _grouped(staged)
         told += doubts(before, after, incoming, sum(one.rows > 0 for one in staged))
         added = sum(day.rows for day in written) - kept.rows
         return ImportReport(
@@ -156,7 +156,7 @@ class EventLog:
             added=added,
             duplicates=incoming.rows - added,
             quarantined=_summed([one.quarantined for one in staged]),
-            notes=(*dict.fromkeys(told), *shares.note(connection, incoming.query)),
+            notes=(*told, *shares.note(connection, incoming.query)),
             days=len(incoming.days),
             first=incoming.first,
             last=incoming.last,
@@ -230,6 +230,19 @@ def _first(found: Sequence[Refused]) -> Refused:
         hint=found[0].hint,
         until=max(days, default=None),
     )
+
+
+def _grouped(staged: list[Staged]) -> list[str]:
+    """Notes on files; what is said of several in the same words is said once."""
+    groups: dict[str, list[tuple[str, str]]] = {}
+    for one in staged:
+        for said in one.notes:
+            groups.setdefault(said.replace(one.source.name, "", 1), []).append((one.source.name, said))
+    return [
+        said if len(group) == 1 else said.replace(name, f"{name} and {len(group) - 1} more", 1)
+        for group in groups.values()
+        for name, said in group[:1]
+    ]
 
 
 def _summed(counts: list[dict[str, int]]) -> dict[str, int]:

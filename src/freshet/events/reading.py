@@ -105,7 +105,7 @@ def unreadable(path: Path, error: Exception) -> InputError:
     reason = next(iter(str(error).splitlines()), type(error).__name__)
     return InputError(
         f"{path} can't be read: {reason}",
-        hint="check that the file is complete, in the format its name says, with one kind of line ending",
+        hint="check that the file is complete, and in the format that its name says",
     )
 
 
@@ -180,7 +180,11 @@ def _delimited(file: SourceFile, text: Text) -> Table:
         "escape": sql.text('"' if file.kind == "csv" else ""),
         "columns": _typed(header),
     }
-    again = " AND ".join(f"coalesce(trim({sql.name(name)}), '') = {sql.text(name)}" for name in header)
+    cells = [f"trim({sql.name(name)})" for name in header]
+    cells[0] = f"replace({cells[0]}, '\ufeff', '')"  # of a file put behind another
+    again = " AND ".join(
+        f"coalesce({cell}, '') = {sql.text(name)}" for cell, name in zip(cells, header, strict=True)
+    )
     return Table(
         file.path,
         _numbered(text.path, options),

@@ -29,6 +29,7 @@ class Staged:
     """One staged file.
 
     Attributes:
+        name: of the file.
         path: Parquet draft; good rows have no reason.
         rows: rows in the file, unreadable ones included.
         quarantined: reason -> rows.

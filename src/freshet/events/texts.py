@@ -23,6 +23,19 @@ _PIECE = 1 << 22
 _LINE_END, _QUOTE = 10, 34
 _ESCAPED = re.compile(rb'\\"[^\r\n",;\t|]')
 _DAT = "::"
+_BINARY = {
+    b"\x1f\x8b": "packed by gzip",
+    b"BZh": "packed by bzip2",
+    b"\xfd7zXZ": "packed by xz",
+    b"\x28\xb5\x2f\xfd": "packed by zstd",
+    b"PK\x03\x04": "a zip archive or a spreadsheet",
+    b"\xd0\xcf\x11\xe0": "a spreadsheet",
+    b"PAR1": "Parquet",
+    b"ARROW1": "Arrow",
+    b"Obj\x01": "Avro",
+    b"SQLite f": "a database",
+}
+"""How other formats begin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +79,9 @@ def ready(file: SourceFile, path: Path, scratch: Path, encoding: str) -> Text:
         encoding: [events] encoding.
 
     Raises:
-        InputError: its encoding or its header can't be told.
+        InputError: it is no text, or its encoding or header can't be told.
     """
+    _refuse_binary(path, file.path)
     notes: list[str] = []
     wide = encodings.wide(path)
     if wide:
@@ -97,6 +111,16 @@ def ready(file: SourceFile, path: Path, scratch: Path, encoding: str) -> Text:
     return Text(path, written, refused, tuple(notes))
 
 
+def _refuse_binary(path: Path, shown: Path) -> None:
+    with path.open("rb") as file:
+        start = file.read(8)
+    for sign, name in _BINARY.items():
+        if start.startswith(sign):
+            raise InputError(
+                f"{shown} is no text, but {name}", hint="give it the ending of its format, or save it as text"
+            )
+
+
 def _look(path: Path, quotes: bool) -> _Look:
     look, ends = _Look(), set()
     for piece in _pieces(path):
@@ -114,15 +138,15 @@ def _look(path: Path, quotes: bool) -> _Look:
 def _pieces(path: Path) -> Iterator[bytes]:
     """The file in pieces of whole lines."""
     with path.open("rb") as file:
-        rest = b""
+        waiting: list[bytes] = []
         while piece := file.read(_PIECE):
-            piece = rest + piece
             cut = piece.rfind(b"\n") + 1
-            rest = piece[cut:]
             if cut:
-                yield piece[:cut]
-        if rest:
-            yield rest
+                yield b"".join([*waiting, piece[:cut]])
+                waiting = []
+            waiting.append(piece[cut:])
+        if any(waiting):
+            yield b"".join(waiting)
 
 
 def _is_utf8(piece: bytes) -> bool:
