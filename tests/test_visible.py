@@ -145,3 +145,13 @@ def test_logs_show_it() -> None:
     assert acting(line) == set()
     assert line.count("\n") == 1
     assert json.loads(line)["path"] == f"/v1/{ALL}"
+
+
+def test_a_name_of_a_key_keeps_to_its_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "freshet.toml").write_text("")
+    assert app.run(["keys", "add", "-w", str(tmp_path), "--name", f"{ALL}\n0badc0de  admin  forged"]) == 0
+    capsys.readouterr()
+    assert app.run(["keys", "list", "-w", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert acting(out) == set()
+    assert not [line for line in out.splitlines() if line.startswith("0badc0de")]

@@ -12,6 +12,7 @@ import typer
 from freshet.cli import answers, experimented, planning
 from freshet.cli.options import HERE, AsJson, Here, Wait, answer, opened
 from freshet.errors import ConfigError
+from freshet.visible import visible
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -176,7 +177,7 @@ def _show(console: Console, found: list[Experiment]) -> None:
     if not found:
         console.print("there are no experiments")
     for one in found:
-        state = "runs" if one.running else f"stopped: {one.reason}"
+        state = "runs" if one.running else f"stopped: {visible(one.reason, lines=False)}"
         console.print(f"{one.name}  since {_day(one.start)}  {one.traffic:.0%} of users  {state}")
         for arm in one.arms:
             console.print(f"  {arm.name:12} {arm.share:6.1%}  {arm.serves}")

@@ -124,7 +124,9 @@ def list_keys(workspace: Here = HERE, as_json: AsJson = False) -> None:
     _settled(workspace)
     found = list(load_keys(workspace).values())
     document = answers.document("keys", {"keys": [_told(key) for key in found]})
-    lines = [f"{key.id}  {key.scope:5}  {key.made}  {key.name}".rstrip() for key in found]
+    lines = [
+        f"{key.id}  {key.scope:5}  {key.made}  {visible(key.name, lines=False)}".rstrip() for key in found
+    ]
     answer(
         document,
         as_json,
