@@ -103,7 +103,9 @@ def network(shop: Path, _: Sizes) -> dict[str, Any]:
     (beside / "sitecustomize.py").write_text(BLOCK)
     settings = root / "freshet.toml"
     extra = "[tuning]\nmax_steps = 3\nmax_examples = 100\n"
-    settings.write_text(settings.read_text().replace('kind = "counts"', 'kind = "scratch"') + extra)
+    settings.write_text(
+        settings.read_text().replace('kind = "counts"', 'kind = "scratch"\nmode = "description"') + extra
+    )
     tried = shop.parent / "tried"
     path = os.pathsep.join([str(beside), *filter(None, [os.environ.get("PYTHONPATH")])])
     done = run("finetune", "-w", root, env=os.environ | {"PYTHONPATH": path, "TRIED": str(tried)})
