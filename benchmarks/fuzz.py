@@ -20,9 +20,8 @@ import json
 import sys
 from pathlib import Path
 
-import fuzz_requests
-
 import fuzz_files
+import fuzz_requests
 from shared import folder, parse, parser, tell
 
 

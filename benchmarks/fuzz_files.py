@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
@@ -106,7 +107,8 @@ def tried(one: Case, root: Path) -> tuple[str, str, str]:
         short = not error.message.strip() or not error.hint.strip()
         return "refused", "refused without words" if short else "", f"{error.message}; {error.hint}"[:300]
     except Exception as error:  # noqa: BLE001 - that is what is looked for
-        return "raised", f"raised {type(error).__name__}", f"{error}"[:1500]
+        where = traceback.format_exc()[-1200:]
+        return "raised", f"raised {type(error).__module__}.{type(error).__name__}", where
     told = f"read {read}, kept {kept}, left out {left_out}, lines {counted}"
     if read != kept + left_out:
         return "imported", "arithmetic", told

@@ -192,7 +192,7 @@ TEXT: dict[str, Callable[[random.Random, str], str]] = {
         f"{s},{s.split(',')[0]}" if s else "" for s in text.split("\n")
     ),
     "a huge field": lambda rng, text: _inserted(rng, text, "z" * rng.choice([1000, 300_000, 2_500_000])),
-    "many lines": lambda _, text: text * 300,
+    "many lines": lambda _, text: text * min(300, 1_000_000 // (len(text) + 1) + 1),
     "lines shuffled": lambda rng, text: "".join(rng.sample(s := text.splitlines(True), len(s))),
     "comment": lambda _, text: "# made by hand\n" + text,
 }

@@ -27,7 +27,9 @@ KEYS = {
     "evidence": {"default", "top 5", "trend", "global", "no hysteresis"},
     "explore": {"explore_us", "explore_us_p99", "interests_us", "parts_us", "scorer_us", "ratio_vs_scorer", "log_limit_us"},
     "exposures": {"simulated", "rows", "users", "analysis", "reading", "ratio"},
+    "fuzz": {"seed", "files", "requests"},
     "gates": {"sample", "users", "recall", "planners"},
+    "hostile": {"collect", "headers", "idle", "keys", "network", "damage", "escapes", "paths", "host", "numbers", "old", "umask", "ok"},
     "items": {"transitions", "users", "within", "end_to_end", "hybrid_ranker_minus"},
     "one_line": {"n", "users", "counts", "popularity"},
     "refresh": {"simulated", "noop_rows", "noop_seconds", "noop_same_seconds", "cost_share", "changed_share_mean", "without_hysteresis"},
@@ -72,6 +74,20 @@ def test_it_runs_and_gives_what_is_documented(name: str, shop: Path, tmp_path: P
     assert {*found} >= KEYS[name]
     if name in CHECKS:
         CHECKS[name](found, shop, tmp_path)
+
+
+def _hostile(found: dict[str, Any], shop: Path, work: Path) -> None:
+    """No attack gets through."""
+    assert [name for name, one in found.items() if name != "ok" and not one["ok"]] == []
+    assert found["ok"]
+
+
+def _fuzz(found: dict[str, Any], shop: Path, work: Path) -> None:
+    """Nothing breaks, and the cases are not all refused."""
+    assert (found["files"]["n"], found["requests"]["n"]) == (150, 300)
+    assert (found["files"]["failures"], found["requests"]["failures"]) == ({}, {})
+    assert any("imported" in outcome for outcome in found["files"]["outcomes"])
+    assert found["requests"]["statuses"]["200"] > 20
 
 
 def _chaos(found: dict[str, Any], shop: Path, work: Path) -> None:
@@ -151,6 +167,8 @@ def _one_line(found: dict[str, Any], shop: Path, work: Path) -> None:
 
 CHECKS: dict[str, Callable[[dict[str, Any], Path, Path], None]] = {
     "chaos": _chaos,
+    "fuzz": _fuzz,
+    "hostile": _hostile,
     "closed_loop": _closed_loop,
     "one_line": _one_line,
     "serving_chaos": _serving_chaos,
