@@ -9,7 +9,7 @@ Requests go to a real server on a SIMULATED workspace: one that is framed well m
 answered or hung up on; never with a status 500, a traceback in the log, or without an end.
 
 files       `n`, `ms_per_file`, `outcomes` by form; `failures` by kind, `examples` with the case to repeat
-requests    `n`, `statuses`, `failures`, `examples`; `healthy` at the end, `mb_grown`, `tracebacks`
+requests    `n`, `statuses`, `failures`, `examples`; `healthy` at the end, `mb_grown`
 
     python benchmarks/fuzz.py --files 1 --first 1234 --seed 1     # repeats a case
 """

@@ -8,7 +8,7 @@ escapes. Each check says what it saw and `ok`; the exit code is 1 where one is n
 
 collect     `freshet collect` ends while 20 events a second keep coming
 headers     4 connections send a header of `--header-mb` each: told 431, memory bounded, /healthz answers
-idle        of `--idle` connections that stay open some are closed or refused; a new one is answered
+idle        with more than `--descriptors` connections open that ask nothing, a new one is answered
 keys        six `keys add` at once keep six; a revoked key never comes back in `--races` races
 network     a refresh that trains a model with TRL opens no connection to another machine
 damage      `data.mdb` cut to a half, and `--flips` times with 200 flipped bits: `doctor` names it; serving
@@ -18,7 +18,7 @@ paths       a name that leads out of its folder is refused (exit code 2), and no
 host        without keys: another `Host` and another `Origin` are refused, also with --no-auth
 numbers     numbers of 5,001 digits and their like get a 4xx
 old         events far in the past are refused (422), none of them is written
-umask       whatever the umask, files have mode 600 and folders 700
+umask       whatever the umask, files have mode 600 and folders 700; pages are the person's who asked for them
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def main() -> None:
     made.add_argument("--header-mb", type=int, default=15)
     made.add_argument("--idle", type=int, default=6000)
     made.add_argument(
-        "--descriptors", type=int, default=0, help="that the server may open; 0 = no limit of ours"
+        "--descriptors", type=int, default=1024, help="that the server may open; 0 = no limit of ours"
     )
     made.add_argument("--races", type=int, default=60)
     made.add_argument("--flips", type=int, default=9)
