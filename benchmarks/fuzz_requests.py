@@ -140,10 +140,9 @@ def fuzz(seed: int, first: int, count: int, kept: Path) -> dict[str, Any]:
                 one = request(seed, n)
                 status, why = sent(served.port, one)
                 statuses[status] += 1
-                logged = served.log.read_text("latin-1") if served.log.stat().st_size > read else ""
-                if "Traceback" in logged[read:]:  # of this request, or of the one before
+                logged, read = since(served.log, read)
+                if "Traceback" in logged:  # of this request, or of the one before
                     why = why or "traceback in the log"
-                read = max(read, len(logged))
                 if why:
                     failures[why] += 1
                     if failures[why] <= 3:
@@ -163,6 +162,14 @@ def fuzz(seed: int, first: int, count: int, kept: Path) -> dict[str, Any]:
         "examples": examples,
         **found,
     }
+
+
+def since(log: Path, read: int) -> tuple[str, int]:
+    """What a log holds after so many bytes, and how many it has."""
+    with log.open("rb") as file:
+        file.seek(read)
+        new = file.read()
+    return new.decode("latin-1"), read + len(new)
 
 
 def standing(served: Served, before: int) -> dict[str, Any]:
@@ -195,8 +202,9 @@ def sent(port: int, one: Request) -> tuple[str, str]:
     head = last_head(found)
     if head is None:
         return "bad", "not HTTP"
-    status = head[1].decode()
-    return status, f"status {status}" if status.startswith("5") and status not in ("501", "503") else ""
+    statuses = [one[1].decode() for one in HEAD.finditer(found)]
+    wrong = [status for status in statuses if status.startswith("5") and status not in ("501", "503")]
+    return head[1].decode(), f"status {wrong[0]}" if wrong else ""
 
 
 def last_head(found: bytes) -> re.Match[bytes] | None:
