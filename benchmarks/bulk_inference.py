@@ -26,7 +26,6 @@ Rounds of all contestants alternate; each figure is the median over rounds of ra
 from __future__ import annotations
 
 import argparse
-import json
 import multiprocessing
 import statistics
 import sys
@@ -60,7 +59,7 @@ from freshet.table import enumerate_contexts
 from freshet.types import Evidence, Prompt
 from freshet.wiring import open_workspace
 from freshet.workspace import Workspace
-from show import Show
+from shared import Show, parse, parser, tell
 
 SHOW = Show()
 BEAMS = 5
@@ -71,19 +70,19 @@ UNPRUNED = 10**6
 def main() -> None:
     options = arguments()
     with tempfile.TemporaryDirectory() as scratch:
-        root = options.workspace or make_workspace(Path(scratch), options.interests)
+        root = options.workspace or make_workspace(Path(scratch), options)
         result = measure(open_workspace(root, SHOW), options)
-    print(json.dumps(result, indent=1) if options.json else readable(result))
+    tell(options, result, lambda: readable(result))
 
 
-def make_workspace(into: Path, interests: int) -> Path:
+def make_workspace(into: Path, options: argparse.Namespace) -> Path:
     """A workspace on a SIMULATED log, with a tuned model that writes descriptions."""
     SHOW.say("simulating a log and tuning a model in description mode")
-    generate(World(), into / "world")
+    generate(World(users=options.users, items=min(2 * options.users, World().items)), into / "world")
     (into / "freshet.toml").write_text(
         '[events]\nfiles = ["world/events.parquet"]\nitems = "world/items.parquet"\npositive = "value >= 7"\n'
-        f'[interests]\ncount = {interests}\n[planner]\nkind = "scratch"\nmode = "description"\n'
-        "[tuning]\nmax_steps = 300\n"
+        f'[interests]\ncount = {options.interests}\n[planner]\nkind = "scratch"\nmode = "description"\n'
+        f"[tuning]\nmax_steps = {options.steps}\n"
     )
     ws = open_workspace(into, SHOW)
     pipeline.import_log(ws, datetime.now(UTC))
@@ -163,7 +162,7 @@ def measure(ws: Workspace, options: argparse.Namespace) -> dict[str, Any]:
             prompts[i] for i in sorted(rng.choice(len(prompts), min(options.sample, len(prompts)), False))
         ]
         figures[name] = {
-            **race(bench, prompts, sample, options.rounds),
+            **race(bench, prompts, sample, options.rounds, not options.quick),
             **exactness(bench, sample, options.naive, ws),
         }
     without, told = figures["without evidence"], figures["with evidence"]
@@ -192,14 +191,17 @@ def measure(ws: Workspace, options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def race(bench: Bench, prompts: list[Prompt], sample: list[Prompt], rounds: int) -> dict[str, Any]:
+def race(
+    bench: Bench, prompts: list[Prompt], sample: list[Prompt], rounds: int, crowded: bool
+) -> dict[str, Any]:
     """Engine, raw forward and `generate`, one after the other, several times."""
     planner = bench.planner
     usage = planner.rank(prompts[: bench.chunk], BEAMS).usage
     own = usage.tokens / min(bench.chunk, len(prompts))
     limit = Forward.best(planner, round(own))
     rival = Rival.best(planner, sample)
-    crowd = Crowd(planner, bench.folder, rival.batch) if planner._model.device.type == "cpu" else None
+    crowded &= planner._model.device.type == "cpu"
+    crowd = Crowd(planner, bench.folder, rival.batch) if crowded else None
     if crowd is not None:
         crowd.seconds(sample[:64])  # warm
     found: dict[str, list[float]] = {"engine": [], "forward": [], "generate": [], "processes": []}
@@ -471,18 +473,18 @@ def readable(result: dict[str, Any]) -> str:
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--workspace", type=Path, help="a workspace with a model that writes descriptions")
-    parser.add_argument("--interests", type=int, default=100, help="of the simulated log")
-    parser.add_argument("--contexts", type=int, default=8000, help="prompts for the engine, about so many")
-    parser.add_argument("--sample", type=int, default=1000, help="of them for generate")
-    parser.add_argument("--naive", type=int, default=50, help="of them scored one by one")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", action="store_true")
-    return parser.parse_args()
+    made = parser(__doc__)
+    made.add_argument("--workspace", type=Path, help="a workspace with a model that writes descriptions")
+    made.add_argument("--interests", type=int, default=100, help="of the simulated log")
+    made.add_argument("--users", type=int, default=World().users, help="of the simulated log")
+    made.add_argument("--steps", type=int, default=300, help="of tuning, at most")
+    made.add_argument("--contexts", type=int, default=8000, help="prompts for the engine, about so many")
+    made.add_argument("--sample", type=int, default=1000, help="of them for generate")
+    made.add_argument("--naive", type=int, default=50, help="of them scored one by one")
+    made.add_argument("--rounds", type=int, default=5)
+    made.add_argument("--seed", type=int, default=0)
+    small = {"interests": 8, "users": 150, "steps": 10, "contexts": 30, "sample": 8, "naive": 2}
+    return parse(made, rounds=1, **small)
 
 
 if __name__ == "__main__":

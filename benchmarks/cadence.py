@@ -9,10 +9,9 @@ alone. The oracle knows the truth and refreshes where losses and costs together 
 
 from __future__ import annotations
 
-import argparse
-import json
+from argparse import Namespace
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +23,7 @@ from freshet.cadence import CostAware, DriftTriggered, Fixed
 from freshet.ports import CadencePolicy
 from freshet.simulator import SIMULATED, World, known_answers
 from freshet.types import RECENT, FloatArray, Signs, Staleness, Sums, Transitions
+from shared import parse, parser, tell
 
 WARM, CHANGE, DAYS = 49, 90, 140
 """First table, the change of abrupt worlds, end: 91 looks, a quarter."""
@@ -249,17 +249,16 @@ def main() -> None:
         "seeds": list(range(options.first_seed, options.first_seed + options.seeds)),
         "worlds": {},
     }
-    for drift, size in KINDS:
+    for drift, size in KINDS[1:3] if options.quick else KINDS:
         found = []
         for seed in result["seeds"]:
             world = World(days=DAYS, change_day=CHANGE, drift=drift, drift_size=size, trends=0.0, seed=seed)
+            world = replace(world, users=options.users)
             found.append(one_world(world, options.cost))
         name = drift if size in (0.0, 1.0) else f"{drift}, size {size:g}"
         result["worlds"][name] = pooled(found)
-        if not options.json:
-            print(readable(name, result["worlds"][name]), flush=True)
-    if options.json:
-        print(json.dumps(result, indent=1))
+    told = (readable(name, found) for name, found in result["worlds"].items())
+    tell(options, result, lambda: "\n".join(told))
 
 
 def readable(name: str, policies: dict[str, dict[str, Any]]) -> str:
@@ -274,13 +273,13 @@ def readable(name: str, policies: dict[str, dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=6, help="worlds of each kind")
-    parser.add_argument("--first-seed", type=int, default=200, help="policies were tuned on seeds below 200")
-    parser.add_argument("--cost", type=float, default=10.0, help="of a refresh, in hits")
-    parser.add_argument("--json", action="store_true")
-    return parser.parse_args()
+def arguments() -> Namespace:
+    made = parser(__doc__)
+    made.add_argument("--seeds", type=int, default=6, help="worlds of each kind")
+    made.add_argument("--first-seed", type=int, default=200, help="policies were tuned on seeds below 200")
+    made.add_argument("--users", type=int, default=World().users, help="of a world")
+    made.add_argument("--cost", type=float, default=10.0, help="of a refresh, in hits")
+    return parse(made, seeds=1, users=200)
 
 
 if __name__ == "__main__":

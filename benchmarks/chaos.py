@@ -48,6 +48,8 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from shared import parse, parser, tell
+
 os.environ["OMP_NUM_THREADS"] = "1"  # a process with threads could not be forked
 
 SETTINGS = """[events]
@@ -151,7 +153,7 @@ def main() -> None:
         "seed": options.seed,
         "seconds": round(time.monotonic() - start, 1),
     }
-    print(json.dumps(found, indent=1) if options.json else _table(found))
+    tell(options, found, lambda: _table(found))
     sys.exit(bool(found["lost"] or found["corrupt"] or found["unreadable"]))
 
 
@@ -476,13 +478,12 @@ def _table(found: dict[str, Any]) -> str:
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--kills", type=int, default=200)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--planner", choices=("scratch", "fake", "counts"), default="scratch")
-    parser.add_argument("--scratch", type=Path, help="folder for the workspaces; the system's by default")
-    parser.add_argument("--json", action="store_true")
-    return parser.parse_args()
+    made = parser(__doc__)
+    made.add_argument("--kills", type=int, default=200)
+    made.add_argument("--seed", type=int, default=0)
+    made.add_argument("--planner", choices=("scratch", "fake", "counts"), default="scratch")
+    made.add_argument("--scratch", type=Path, help="folder for the workspaces; the system's by default")
+    return parse(made, kills=10, planner="fake")
 
 
 if __name__ == "__main__":

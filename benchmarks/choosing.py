@@ -12,9 +12,6 @@ clustered by user; `likeness`: mean cosine between two of the three shown. Explo
 
 from __future__ import annotations
 
-import argparse
-import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +25,7 @@ from freshet.steps.knowledge import learn
 from freshet.steps.publishing import open_scorer
 from freshet.types import AsOf
 from freshet.wiring import open_room, open_workspace
+from shared import parse, parser, tell, workspace
 
 POLICIES = {
     **{f"diversity {d:g}": Policy(0.0, 1.0, d) for d in (0.0, 0.1, 0.3, 0.6, 1.0, 2.0)},
@@ -38,19 +36,14 @@ POLICIES = {
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--workspace", type=Path, required=True)
-    parser.add_argument("--limit", type=int, default=6000)
-    parser.add_argument("--draws", type=int, default=3)
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args()
-    found = measure(options.workspace, options.limit, options.draws)
-    if options.json:
-        json.dump(found, sys.stdout, indent=1)
-        print()
-    else:
-        for name, figures in found["policies"].items():
-            print(f"{name:30}", figures)
+    made = parser(__doc__)
+    made.add_argument("--workspace", type=Path)
+    made.add_argument("--limit", type=int, default=6000)
+    made.add_argument("--draws", type=int, default=3)
+    options = parse(made, "workspace", limit=200, draws=1)
+    with workspace(options, replayed=True) as root:
+        found = measure(root, options.limit, options.draws)
+    tell(options, found, lambda: "\n".join(f"{name:30} {one}" for name, one in found["policies"].items()))
 
 
 def measure(root: Path, limit: int, draws: int) -> dict[str, Any]:

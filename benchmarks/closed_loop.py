@@ -39,6 +39,7 @@ from scipy.stats import t as student
 
 from freshet.cli.simulated import ORACLES, POPULARITY
 from freshet.durable import write_json
+from shared import parse, parser, tell
 
 WORLDS = {
     "gradual": ("shorts", "gradual"),
@@ -54,7 +55,8 @@ QUICK = {
     "seeds": 1,
     "refresh_days": "1,2",
     "planner": "counts",
-    "arms": "static,popularity,hybrid",
+    "arms": "static,popularity,counts",
+    "worlds": "transitions",
 }
 """Of --quick: a run of the machinery, whose figures say nothing."""
 
@@ -308,32 +310,27 @@ def main() -> None:
     tables = "\n\n".join(table(kind, found[kind]) for kind in options.worlds.split(","))
     write_json(options.work / "summary.json", found)
     (options.work / "tables.md").write_text(tables + "\n", encoding="utf-8")
-    print(json.dumps(found, indent=1) if options.json else tables)
+    tell(options, found, lambda: tables)
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--worlds", default=",".join(WORLDS), help="kinds of worlds")
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--first-seed", type=int, default=1, help="worlds were calibrated on 1000 and above")
-    parser.add_argument("--users", type=int, default=5000)
-    parser.add_argument("--days", type=int, default=14)
-    parser.add_argument("--refresh-days", default="1,4")
-    parser.add_argument("--arms", default="static,popularity,counts,hybrid,hybrid-live")
-    parser.add_argument(
+    made = parser(__doc__)
+    made.add_argument("--worlds", default=",".join(WORLDS), help="kinds of worlds")
+    made.add_argument("--seeds", type=int, default=5)
+    made.add_argument("--first-seed", type=int, default=1, help="worlds were calibrated on 1000 and above")
+    made.add_argument("--users", type=int, default=5000)
+    made.add_argument("--days", type=int, default=14)
+    made.add_argument("--refresh-days", default="1,4")
+    made.add_argument("--arms", default="static,popularity,counts,hybrid,hybrid-live")
+    made.add_argument(
         "--planner", default="scratch", help="a small label transformer built from the log, or counts"
     )
-    parser.add_argument("--work", type=Path, default=Path("closed_loop"), help="folder of results")
-    parser.add_argument("--jobs", type=int, default=1, help="worlds at a time; each takes a core")
-    parser.add_argument("--keep", action="store_true", help="keep the workspaces (100 MB each)")
-    parser.add_argument("--quick", action="store_true", help="see that it works; its figures say nothing")
-    parser.add_argument("--json", action="store_true", help="print the summary instead of tables")
-    options = parser.parse_args()
-    if options.quick:
-        parser.set_defaults(**QUICK)
-        options = parser.parse_args()
+    made.add_argument("--work", type=Path, default=Path("closed_loop"), help="folder of results")
+    made.add_argument("--jobs", type=int, default=1, help="worlds at a time; each takes a core")
+    made.add_argument("--keep", action="store_true", help="keep the workspaces (100 MB each)")
+    options = parse(made, **QUICK)
     if unknown := {*options.worlds.split(",")} - {*WORLDS}:
-        parser.error(f"no worlds {', '.join(sorted(unknown))}: there are {', '.join(WORLDS)}")
+        made.error(f"no worlds {', '.join(sorted(unknown))}: there are {', '.join(WORLDS)}")
     return options
 
 

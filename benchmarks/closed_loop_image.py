@@ -6,7 +6,6 @@ python benchmarks/closed_loop_image.py loop/summary.json hybrid docs/images/clos
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import altair as alt
 
 from freshet.report import charts
 from replay_images import standing
+from shared import parse, parser, tell
 
 
 def drawn(document: dict[str, Any], arm: str, refreshes: list[int]) -> str:
@@ -51,14 +51,24 @@ def drawn(document: dict[str, Any], arm: str, refreshes: list[int]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("document", type=Path)
-    parser.add_argument("arm")
-    parser.add_argument("image", type=Path)
-    parser.add_argument("--refresh-days", default="1,4")
-    given = parser.parse_args()
+    made = parser(__doc__)
+    made.add_argument("document", type=Path, nargs="?")
+    made.add_argument("arm", nargs="?", default="hybrid")
+    made.add_argument("image", type=Path, nargs="?")
+    made.add_argument("--refresh-days", default="1,4")
+    given = parse(made, "image")
     days = [int(day) for day in given.refresh_days.split(",")]
-    given.image.write_text(drawn(json.loads(given.document.read_text()), given.arm, days), encoding="utf-8")
+    document = made_up() if given.document is None else json.loads(given.document.read_text())
+    image = drawn(document, given.arm, days)
+    if given.image is not None:
+        given.image.write_text(image, encoding="utf-8")
+    tell(given, {"arm": given.arm, "image": given.image and str(given.image), "characters": len(image)})
+
+
+def made_up() -> dict[str, Any]:
+    """SYNTHETIC: the form of a summary, for a quick run."""
+    days = [{"day": day, "relative": 0.01 * day, "low": 0.0, "high": 0.02 * day} for day in range(1, 8)]
+    return {kind: {"hybrid": {"by_day": days}} for kind in ("gradual", "static")}
 
 
 if __name__ == "__main__":

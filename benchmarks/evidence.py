@@ -22,15 +22,16 @@ import numpy as np
 
 from freshet import events
 from freshet.config import Config, EvidenceConfig
-from freshet.prompts import render
+from freshet.prompts import Prompts
 from freshet.steps import prompting
 from freshet.steps.counting import Counting
 from freshet.steps.knowledge import Knowledge, learn
 from freshet.steps.sources import import_sources
 from freshet.table import enumerate_contexts
-from freshet.types import AsOf
+from freshet.types import AsOf, Evidence
 from freshet.wiring import open_workspace
 from freshet.workspace import Workspace
+from shared import parse, parser, simulated, tell
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "default": {},
@@ -56,6 +57,11 @@ def main() -> None:
     options = arguments()
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch)
+        if options.quick:
+            simulated(root / "shop", replayed=False)
+            options.events, options.items = (
+                root / "shop" / "world" / f"{what}.parquet" for what in ("events", "items")
+            )
         days = '"ever"' if options.novelty_days == "ever" else options.novelty_days
         (root / "freshet.toml").write_text(
             f"[events]\nfiles = [{json.dumps(str(options.events.resolve()))}]\n"
@@ -67,11 +73,14 @@ def main() -> None:
         with ws.run("import") as run:
             import_sources(ws, run, datetime.now(UTC))
         result = measure(ws)
-    if options.json:
-        print(json.dumps(result))
-        return
-    for name, figures in result.items():
-        print(f"{name:16s} " + "  ".join(f"{key} {value:.3f}" for key, value in figures.items()))
+    tell(options, result, lambda: readable(result))
+
+
+def readable(result: dict[str, dict[str, float]]) -> str:
+    return "\n".join(
+        f"{name:16s} " + "  ".join(f"{key} {value:.3f}" for key, value in figures.items())
+        for name, figures in result.items()
+    )
 
 
 def measure(ws: Workspace) -> dict[str, dict[str, float]]:
@@ -111,20 +120,20 @@ def variant(
         type(scales)(**{**scales.as_dict(), "half_lives": scales.half_lives, "evidence_days": days}),
         known.window,
     )
-    packed = enumerate_contexts(len(known.interests), 2)
-    contexts = [tuple(i for i in row if i >= 0) for row in packed.tolist()]
-    names = known.interests.descriptions
-    said: prompting.Evidence = {}
-    before: list[str] | None = None
+    contexts = enumerate_contexts(len(known.interests), 2)
+    lengths = (contexts >= 0).sum(axis=1)
+    said: Evidence | None = None
+    before: list[bytes] | None = None
     named = hits = total = with_context = 0
     changed, own = [], []
     for moment in moments:
         said = prompting.gather(varied, seen, counting, moment, contexts, said, frozenset())
-        prompts = [render(c, names, said.get(c)) for c in contexts]
+        prompts = Prompts.of(contexts, known.interests.descriptions, said).identities()
         if before is not None:
             changed.append(np.mean([a != b for a, b in zip(before, prompts, strict=True)]))
         before = prompts
-        own.append(np.mean([c in said and said[c].after == c for c in contexts]))
+        row = said.find(contexts)
+        own.append(np.mean((row >= 0) & (said.after[row] == lengths if len(said) else False)))
         test = known.transitions.between(moment, moment.minus(-scales.window_days))
         for context, successor in zip(test.contexts(2), test.successor.tolist(), strict=True):
             total += 1
@@ -145,14 +154,13 @@ def variant(
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--events", type=Path, required=True)
-    parser.add_argument("--items", type=Path, required=True)
-    parser.add_argument("--positive", default="")
-    parser.add_argument("--interests", type=int, default=100)
-    parser.add_argument("--novelty-days", default="30", help="H in days, or 'ever'")
-    parser.add_argument("--json", action="store_true")
-    return parser.parse_args()
+    made = parser(__doc__)
+    made.add_argument("--events", type=Path)
+    made.add_argument("--items", type=Path)
+    made.add_argument("--positive", default="")
+    made.add_argument("--interests", type=int, default=100)
+    made.add_argument("--novelty-days", default="30", help="H in days, or 'ever'")
+    return parse(made, "events", positive="value >= 7", interests=8)
 
 
 if __name__ == "__main__":

@@ -18,10 +18,7 @@ recent interests and 100 items engaged. Users are asked for in random order, one
 
 from __future__ import annotations
 
-import argparse
-import json
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -50,6 +47,7 @@ from freshet.types import (
 )
 from freshet.types.keys import item_key, user_key
 from freshet.workspace import Release
+from shared import parse, parser, tell
 
 NOW = 1_700_000_000_000_000
 DAY = 86_400_000_000
@@ -58,23 +56,15 @@ WIDTH = 64
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--interests", type=int, default=100)
-    parser.add_argument("--items", type=int, default=50_000)
-    parser.add_argument("--users", type=int, default=2_000)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args()
+    made = parser(__doc__)
+    made.add_argument("--interests", type=int, default=100)
+    made.add_argument("--items", type=int, default=50_000)
+    made.add_argument("--users", type=int, default=2_000)
+    made.add_argument("--rounds", type=int, default=3)
+    options = parse(made, interests=20, items=1000, users=100, rounds=1)
     with tempfile.TemporaryDirectory() as folder:
         found = measure(Path(folder), options.interests, options.items, options.users, options.rounds)
-    if options.json:
-        json.dump(found, sys.stdout, indent=1)
-        print()
-    else:
-        for name, value in found.items():
-            print(f"{name:20} {value}")
+    tell(options, found)
 
 
 def measure(folder: Path, interests: int, items: int, users: int, rounds: int) -> dict[str, Any]:
@@ -154,6 +144,7 @@ class Only:
     def __init__(self, release: OpenRelease) -> None:
         self.current = release
         self.config = Config()
+        self.running = ()
 
     def named(self, _: int | None) -> OpenRelease:
         return self.current

@@ -37,6 +37,7 @@ from freshet.transitions.users import keys
 from freshet.types import Experiment, ExperimentArm, Serves
 from freshet.wiring import open_workspace
 from freshet.workspace.experiments import Experiments
+from shared import folder, parse, parser, tell
 
 DAYS = 28
 FIRST = date(2024, 6, 1)
@@ -54,31 +55,32 @@ EXPERIMENT = Experiment(
 
 def main() -> None:
     """Make the workspace if it isn't there, measure, and print."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--folder", type=Path, required=True)
-    parser.add_argument("--rows", type=int, default=100_000_000)
-    parser.add_argument("--users", type=int, default=5_000_000)
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--part", choices=("analysis", "reading"), help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    root = options.folder / f"{options.rows}-{options.users}"
+    made = parser(__doc__)
+    made.add_argument("--folder", type=Path)
+    made.add_argument("--rows", type=int, default=100_000_000)
+    made.add_argument("--users", type=int, default=5_000_000)
+    made.add_argument("--part", choices=("analysis", "reading"), help=argparse.SUPPRESS)
+    options = parse(made, "folder", rows=20_000, users=2000)
     if options.part:
+        root = options.folder / f"{options.rows}-{options.users}"
         json.dump(analysis(root) if options.part == "analysis" else reading(root), sys.stdout)
         return
+    with folder(options.folder) as kept:
+        tell(options, measured(options, kept))
+
+
+def measured(options: argparse.Namespace, kept: Path) -> dict[str, Any]:
+    """Each part in a process of its own."""
+    root = kept / f"{options.rows}-{options.users}"
     if not (root / "made").exists():
         make(root, options.rows, options.users)
     found: dict[str, Any] = {"rows": options.rows, "users": options.users, "simulated": True}
     for part in ("analysis", "reading"):
-        call = [sys.executable, __file__, "--folder", str(options.folder), "--part", part]
+        call = [sys.executable, __file__, "--folder", str(kept), "--part", part]
         call += ["--rows", str(options.rows), "--users", str(options.users)]
         found[part] = json.loads(subprocess.run(call, check=True, capture_output=True, text=True).stdout)
     found["ratio"] = round(found["analysis"]["seconds"] / found["reading"]["seconds"], 1)
-    if options.json:
-        json.dump(found, sys.stdout, indent=1)
-        print()
-    else:
-        for name, value in found.items():
-            print(f"{name:10} {value}")
+    return found
 
 
 def analysis(root: Path) -> dict[str, Any]:
@@ -90,7 +92,7 @@ def analysis(root: Path) -> dict[str, Any]:
     effects = compare(measured)
     seconds = time.perf_counter() - begin
     return {
-        "seconds": round(seconds, 1),
+        "seconds": round(seconds, 3),
         "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
         "exposed": len(measured.exposures.users),
         "events": measured.events,
@@ -108,7 +110,7 @@ def reading(root: Path) -> dict[str, Any]:
                 count(reason) FROM read_parquet({shown})"""
         ).fetchall()
         db.sql(f'SELECT max("user"), max("time"), sum(value), count(impression) FROM {events}').fetchall()
-    return {"seconds": round(time.perf_counter() - begin, 1)}
+    return {"seconds": round(time.perf_counter() - begin, 3)}
 
 
 def make(root: Path, rows: int, users: int) -> None:

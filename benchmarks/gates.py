@@ -12,24 +12,17 @@ as those of the built-in model are. Gains are nats per transition with 95 % inte
 
 from __future__ import annotations
 
-import argparse
-import json
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet import pipeline
 from freshet.backends.planners.answers import best
 from freshet.backends.planners.fake import FakePlanner
 from freshet.ports import Abilities, Planner
-from freshet.simulator import World, generate
 from freshet.steps import gating
 from freshet.steps.counting import Counting, counting_of
 from freshet.steps.knowledge import Knowledge, learn
@@ -40,29 +33,24 @@ from freshet.tuning import GateReport
 from freshet.types import Prompt, Ranking
 from freshet.wiring import open_workspace
 from freshet.workspace import Workspace
+from shared import parse, parser, tell, workspace
 
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--workspace", type=Path)
-    parser.add_argument("--quick", action="store_true", help="a SIMULATED log and planners that know nothing")
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args()
-    if not options.workspace and not options.quick:
-        parser.error("name a --workspace, or take --quick")
-    if options.quick:
-        with TemporaryDirectory() as folder:
-            found = measure(simulated(Path(folder)))
-    else:
-        found = measure(open_workspace(options.workspace))
-    if options.json:
-        json.dump(found, sys.stdout, indent=1)
-        print()
-        return
-    print(f"{found['sample']:,} transitions of {found['users']:,} users")
+    made = parser(__doc__)
+    made.add_argument("--workspace", type=Path)
+    options = parse(made, "workspace")
+    with workspace(options) as root:
+        found = measure(open_workspace(root))
+    tell(options, found, lambda: readable(found))
+
+
+def readable(found: dict[str, Any]) -> str:
+    lines = [f"{found['sample']:,} transitions of {found['users']:,} users"]
     for name, gates in found["planners"].items():
-        print(f"{name:22s}", *(f"{gate}: {told['says']};" for gate, told in gates.items()))
+        lines.append(f"{name:22s} " + " ".join(f"{gate}: {told['says']};" for gate, told in gates.items()))
+    return "\n".join(lines)
 
 
 class Ignorant(FakePlanner):
@@ -148,18 +136,6 @@ def ignorant(log: Log) -> dict[str, Planner]:
 
 def _judged(log: Log, planner: Planner) -> GateReport:
     return gating.judge(log.ws, log.known, log.counting, planner)
-
-
-def simulated(folder: Path) -> Workspace:
-    """A SIMULATED log in a workspace whose planner is the one of tests."""
-    generate(World(users=300, items=200, themes=10, days=60, seed=0), folder / "data")
-    (folder / "freshet.toml").write_text(
-        '[events]\nfiles = ["data/events.parquet"]\nitems = "data/items.parquet"\npositive = "value >= 7"\n'
-        '[interests]\ncount = 10\n[planner]\nkind = "fake"\nmode = "label"\n'
-    )
-    ws = open_workspace(folder)
-    pipeline.import_log(ws, datetime(2026, 1, 1, tzinfo=UTC))
-    return ws
 
 
 if __name__ == "__main__":

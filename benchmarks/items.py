@@ -15,8 +15,6 @@ whole users are drawn.
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -41,6 +39,7 @@ from freshet.transitions.users import keys
 from freshet.types import AsOf, Transitions
 from freshet.wiring import open_room, open_workspace
 from freshet.workspace import Workspace
+from shared import parse, parser, tell, workspace
 
 TOP = 10
 Floats = NDArray[np.floating[Any]]
@@ -65,23 +64,19 @@ class Trained:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--workspace", type=Path, required=True)
-    parser.add_argument("--trainings", type=int, default=2)
-    parser.add_argument("--limit", type=int, default=6000)
-    parser.add_argument("--examples", type=int, default=25_000, help="engagements learned from, at most")
-    parser.add_argument("--steps", type=int, default=0, help="of one training, at most; 0 = by its recipe")
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args()
+    made = parser(__doc__)
+    made.add_argument("--workspace", type=Path)
+    made.add_argument("--trainings", type=int, default=2)
+    made.add_argument("--limit", type=int, default=6000)
+    made.add_argument("--examples", type=int, default=25_000, help="engagements learned from, at most")
+    made.add_argument("--steps", type=int, default=0, help="of one training, at most; 0 = by its recipe")
+    options = parse(made, "workspace", trainings=1, limit=200, examples=2000, steps=10)
     config = RankerConfig(max_examples=options.examples, max_steps=options.steps or "auto")
-    found = measure(options.workspace, options.trainings, options.limit, config)
-    if options.json:
-        json.dump(found, sys.stdout, indent=1)
-        print()
-        return
-    for part in ("within", "end_to_end"):
-        for name, figure in found[part].items():
-            print(f"{part:11} {name:44} {figure}")
+    with workspace(options, replayed=True) as root:
+        found = measure(root, options.trainings, options.limit, config)
+    parts = ("within", "end_to_end")
+    lines = [f"{part:11} {name:44} {figure}" for part in parts for name, figure in found[part].items()]
+    tell(options, found, lambda: "\n".join(lines))
 
 
 def measure(root: Path, trainings: int, limit: int, config: RankerConfig) -> dict[str, Any]:

@@ -11,7 +11,6 @@ which no arm of a replay may do.
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from pathlib import Path
@@ -27,6 +26,7 @@ from freshet.errors import ConfigError, FreshetError
 from freshet.steps.knowledge import learn
 from freshet.types import AsOf
 from freshet.wiring import open_room, open_workspace
+from shared import parse, parser, tell, workspace
 
 HALF_LIVES = "0.5,1,1.5,2,3,5,7,14,28,56,112,448"
 TOP = 5
@@ -34,27 +34,28 @@ TOP = 5
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--workspace", type=Path, required=True)
-    parser.add_argument("--half-lives", default=HALF_LIVES, help="in days, comma-separated")
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args()
+    made = parser(__doc__)
+    made.add_argument("--workspace", type=Path)
+    made.add_argument("--half-lives", default=HALF_LIVES, help="in days, comma-separated")
+    options = parse(made, "workspace", half_lives="7,28")
     try:
-        found = measure(options.workspace, [float(days) for days in options.half_lives.split(",")])
+        with workspace(options, replayed=True) as root:
+            found = measure(root, [float(days) for days in options.half_lives.split(",")])
     except FreshetError as error:
         sys.exit(f"{error.message}: {error.hint}")
-    if options.json:
-        json.dump(found, sys.stdout, indent=1)
-        print()
-        return
-    print(f"{found['n']:,} transitions of {found['users']:,} users; counts: hit@5 {found['counts']:.2f} %")
+    tell(options, found, lambda: readable(found))
+
+
+def readable(found: dict[str, Any]) -> str:
+    lines = [f"{found['n']:,} transitions of {found['users']:,} users; counts: hit@5 {found['counts']:.2f} %"]
     for days, one in found["popularity"].items():
         points, nats = one["points"], one["nats"]
-        print(
+        lines.append(
             f"popularity halved every {days} days: {one['hit_at_5']:.2f} %, minus counts "
             f"{points[0]:+.2f} [{points[1]:+.2f}, {points[2]:+.2f}] points, "
             f"{nats[0]:+.4f} [{nats[1]:+.4f}, {nats[2]:+.4f}] nats"
         )
+    return "\n".join(lines)
 
 
 def measure(root: Path, half_lives: list[float]) -> dict[str, Any]:

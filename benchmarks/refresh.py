@@ -55,7 +55,7 @@ from freshet.table import enumerate_contexts
 from freshet.types import AsOf, Evidence
 from freshet.wiring import open_workspace
 from freshet.workspace import Workspace
-from show import Show
+from shared import Show, parse, parser, tell
 
 BEFORE = 110
 """Days of the world that the first table knows."""
@@ -66,7 +66,7 @@ def main() -> None:
     show = Show()
     with tempfile.TemporaryDirectory() as folder:
         result = measure(Path(folder), options, show)
-    print(json.dumps(result, indent=1) if options.json else readable(result))
+    tell(options, result, lambda: readable(result))
 
 
 def measure(root: Path, options: argparse.Namespace, show: Show) -> dict[str, Any]:
@@ -93,7 +93,7 @@ def measure(root: Path, options: argparse.Namespace, show: Show) -> dict[str, An
         "interests": options.interests,
         "contexts": inference(first)["rows"],
         "events": len(past),
-        "planner": f"scratch, {options.mode} mode",
+        "planner": f"{options.planner}, {options.mode} mode",
         "first_table_seconds": first["seconds"],
         **unchanged(root, base, log.on(now, quiet=True), options.repeats, show),
         **a_tenth(root, tuned, base, fads(open_workspace(base), now, show), show),
@@ -141,7 +141,7 @@ def first_workspace(
     (folder / "freshet.toml").write_text(
         f'[events]\nitems = {json.dumps(str(items))}\npositive = "value >= 7"\n'
         f"[interests]\ncount = {options.interests}\n"
-        f'[planner]\nkind = "scratch"\nmode = "{options.mode}"\n'
+        f'[planner]\nkind = "{options.planner}"\nmode = "{options.mode}"\n'
         # no gate may halt a figure: a day of fads changes much at once
         "[tuning]\nmax_steps = 300\n[table]\nmax_churn = 1.0\n"
     )
@@ -191,7 +191,7 @@ def a_tenth(root: Path, tuned: Path, base: Path, fads: pa.Table, show: Show) -> 
     delta, full = (inference(run) for run in runs)
     show.say(f"{delta['changed']:,} rows changed: {runs[0]['seconds']:.1f} of {runs[1]['seconds']:.1f} s")
     return {
-        "cost_share": delta["actual"]["flops"] / full["actual"]["flops"],
+        "cost_share": delta["actual"]["flops"] / full["actual"]["flops"] if full["actual"]["flops"] else None,
         "cost_changed_share": delta["changed"] / delta["rows"],
         "cost_process_seconds": [run["seconds"] for run in runs],
         "cost_delta": {key: delta[key] for key in ("prompts", "expected", "actual")},
@@ -317,7 +317,7 @@ def readable(result: dict[str, Any]) -> str:
             f"nothing changed        {result['noop_rows']} rows inferred, {result['noop_seconds']:.1f} s "
             f"({result['noop_same_seconds']:.1f} s where nothing arrived at all)",
             f"{result['cost_changed_share']:.1%} of prompts changed: "
-            f"{result['cost_share']:.1%} of the FLOPs, {process:.1f} of {full:.1f} s",
+            f"{result['cost_share'] or 0:.1%} of the FLOPs, {process:.1f} of {full:.1f} s",
             f"{result['refreshes']} refreshes           {result['changed_share_mean']:.1%} of prompts change "
             f"({result['changed_share_min']:.1%} to {result['changed_share_max']:.1%}); without hysteresis "
             f"{loose['changed_share_mean']:.1%}",
@@ -330,16 +330,16 @@ def _day(moment: AsOf) -> pa.Scalar:
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--interests", type=int, default=200)
-    parser.add_argument("--refreshes", type=int, default=20, help="of the drifting world")
-    parser.add_argument("--every", type=int, default=3, help="days between two of them")
-    parser.add_argument("--mode", choices=["label", "description"], default="label")
-    parser.add_argument("--users", type=int, default=12_000)
-    parser.add_argument("--repeats", type=int, default=3, help="refreshes timed where nothing changes")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", action="store_true")
-    return parser.parse_args()
+    made = parser(__doc__)
+    made.add_argument("--interests", type=int, default=200)
+    made.add_argument("--refreshes", type=int, default=20, help="of the drifting world")
+    made.add_argument("--every", type=int, default=3, help="days between two of them")
+    made.add_argument("--mode", choices=["label", "description"], default="label")
+    made.add_argument("--planner", choices=["scratch", "fake"], default="scratch")
+    made.add_argument("--users", type=int, default=12_000)
+    made.add_argument("--repeats", type=int, default=3, help="refreshes timed where nothing changes")
+    made.add_argument("--seed", type=int, default=0)
+    return parse(made, interests=12, refreshes=1, planner="fake", users=300, repeats=1)
 
 
 if __name__ == "__main__":

@@ -7,9 +7,9 @@ writes `images/shop-days.svg`, `-papers`, `-loss`, `-overlap`, `-frontier` and s
 
 from __future__ import annotations
 
-import argparse
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from freshet.replay.figures.differences import NAMED, negated
 from freshet.report.page import STYLE
 from freshet.report.replayed import lines
 from freshet.report.replayed.page import charts
+from shared import parse, parser, tell, workspace
 
 OF_REFERENCE = (("hybrid", "counts-sequence"), ("hybrid", "static"), ("hybrid", "finetune-fresh"))
 
@@ -83,21 +84,30 @@ def differences(document: dict[str, Any]) -> str:
 
 def main() -> None:
     """Write one file per chart that the replay has; print its table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("document", type=Path)
-    parser.add_argument("prefix", type=Path)
-    parser.add_argument("--only", default="", help="names of charts, comma-separated")
-    given = parser.parse_args()
-    wanted = set(filter(None, given.only.split(",")))
-    document = json.loads(given.document.read_text(encoding="utf-8"))
-    print(document["recommendation"]["text"], table(document), differences(document), sep="\n\n")
+    made = parser(__doc__)
+    made.add_argument("document", type=Path, nargs="?")
+    made.add_argument("prefix", type=Path, nargs="?", default=Path("replay"))
+    made.add_argument("--only", default="", help="names of charts, comma-separated")
+    made.add_argument("--workspace", type=Path, help="of a quick run: images go into it")
+    given = parse(made, "document")
+    if not given.quick:
+        tell(given, *written(given.document, given.prefix, given.only))
+        return
+    with workspace(given, replayed=True) as root:
+        tell(given, *written(next(root.glob("replay/*/replay.json")), root / "replay", given.only))
+
+
+def written(path: Path, prefix: Path, only: str) -> tuple[dict[str, Any], Callable[[], str]]:
+    """What was written, and the tables in words."""
+    document = json.loads(path.read_text(encoding="utf-8"))
+    images = []
     for name, drawn in charts(document).items():
-        if drawn and (not wanted or name in wanted):
-            path = given.prefix.with_name(f"{given.prefix.name}-{name}.svg")
-            path.write_text(standing(str(drawn)), encoding="utf-8")
-            print(path)
+        if drawn and (not only or name in only.split(",")):
+            image = prefix.with_name(f"{prefix.name}-{name}.svg")
+            image.write_text(standing(str(drawn)), encoding="utf-8")
+            images.append(str(image))
+    texts = [document["recommendation"]["text"], table(document), differences(document)]
+    return {"images": images, "tables": texts}, lambda: "\n\n".join([*texts, "\n".join(images)])
 
 
 if __name__ == "__main__":

@@ -7,28 +7,40 @@ writes `docs/images/experiment-1.svg` and so on, numbered as they stand on the p
 
 from __future__ import annotations
 
-import argparse
 import re
 from pathlib import Path
 
 from replay_images import standing
+from shared import parse, parser, tell, workspace
 
 
 def main() -> None:
     """Write the files, and say what each shows."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("page", type=Path)
-    parser.add_argument("prefix")
-    parser.add_argument("--only", default="", help="numbers; all by default")
-    options = parser.parse_args()
-    wanted = {int(number) for number in options.only.split(",") if number}
-    drawn = re.findall(r"<svg.*?</svg>", options.page.read_text(encoding="utf-8"), re.S)
-    for number, svg in enumerate(drawn, start=1):
+    made = parser(__doc__)
+    made.add_argument("page", type=Path, nargs="?")
+    made.add_argument("prefix", nargs="?", default="report")
+    made.add_argument("--only", default="", help="numbers; all by default")
+    made.add_argument("--workspace", type=Path, help="of a quick run, which takes the page of a replay")
+    options = parse(made, "page")
+    if not options.quick:
+        tell(options, {"images": written(options.page, options.prefix, options.only)})
+        return
+    with workspace(options, replayed=True) as root:
+        page = next(root.glob("replay/*/replay.html"))
+        tell(options, {"images": written(page, str(root / "page"), options.only)})
+
+
+def written(page: Path, prefix: str, only: str) -> dict[str, str]:
+    """Image -> its label."""
+    wanted = {int(number) for number in only.split(",") if number}
+    found = {}
+    for number, svg in enumerate(re.findall(r"<svg.*?</svg>", page.read_text(encoding="utf-8"), re.S), 1):
         if not wanted or number in wanted:
-            path = Path(f"{options.prefix}-{number}.svg")
+            path = Path(f"{prefix}-{number}.svg")
             path.write_text(standing(svg), encoding="utf-8")
             label = re.search(r'aria-label="([^"]*)"', svg)
-            print(path, label[1] if label else "")
+            found[str(path)] = label[1] if label else ""
+    return found
 
 
 if __name__ == "__main__":

@@ -32,6 +32,7 @@ from freshet.serving import Ask, Recommender
 from freshet.types.keys import user_key
 
 USERS = 2_000
+BE = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import servers; servers.main()"
 
 
 def main() -> None:
@@ -77,7 +78,7 @@ def server(name: str, folder: Path) -> Iterator[Server]:
     arguments = ["--be", name, "--port", str(port), "--folder", str(folder)]
     log = folder / f"{name}.log"
     with log.open("w") as stderr:
-        process = subprocess.Popen([sys.executable, __file__, *arguments], stderr=stderr)
+        process = subprocess.Popen([sys.executable, "-c", BE, *arguments], stderr=stderr)
     try:
         wait_for(port, process, log)
         yield Server(port, psutil.Process(process.pid))
@@ -140,7 +141,3 @@ def bare() -> Starlette:
         return Response(await request.body(), media_type="application/json")
 
     return Starlette(routes=[Route("/v1/explore", echo, methods=["POST"])])
-
-
-if __name__ == "__main__":
-    main()

@@ -27,11 +27,8 @@ question out of the table of the release that the answer names.
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import statistics
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -42,6 +39,7 @@ import orjson
 import load
 from load import run
 from servers import USERS, Server, server
+from shared import parse, parser, tell
 from swapping import swapped
 
 SERVERS = ("bare", "constant", "freshet")
@@ -54,26 +52,21 @@ ASKS = [
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=4.0, help="of load per server and round")
-    parser.add_argument("--swap-seconds", type=float, default=60.0, help="0 = no swaps")
-    parser.add_argument("--swaps", type=int, default=200)
-    parser.add_argument("--rollbacks", type=int, default=20)
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args()
+    made = parser(__doc__)
+    made.add_argument("--rounds", type=int, default=5)
+    made.add_argument("--seconds", type=float, default=4.0, help="of load per server and round")
+    made.add_argument("--swap-seconds", type=float, default=60.0, help="0 = no swaps")
+    made.add_argument("--swap-users", type=int, default=600, help="of the log that releases are made of")
+    made.add_argument("--swaps", type=int, default=200)
+    made.add_argument("--rollbacks", type=int, default=20)
+    options = parse(made, rounds=1, seconds=0.2, swap_seconds=0.5, swap_users=150, swaps=2, rollbacks=1)
     with tempfile.TemporaryDirectory() as folder:
         found = measure(Path(folder), options.rounds, options.seconds)
         if options.swap_seconds:
-            found["swaps"] = swapped(Path(folder), options.swap_seconds, options.swaps, options.rollbacks)
-    if options.json:
-        json.dump(found, sys.stdout, indent=1)
-        print()
-    else:
-        for name, value in found.items():
-            print(f"{name:20} {value}")
+            found["swaps"] = swapped(
+                Path(folder), options.swap_users, options.swap_seconds, options.swaps, options.rollbacks
+            )
+    tell(options, found)
 
 
 def measure(folder: Path, rounds: int, seconds: float) -> dict[str, Any]:

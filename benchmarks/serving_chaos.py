@@ -39,22 +39,10 @@ from typing import Any
 import duckdb
 import httpx
 
+from shared import command, freshet, parse, parser, simulated, tell
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-SETTINGS = """[events]
-files = ["../world/events.parquet"]
-items = "../world/items.parquet"
-positive = "value >= 7"
-[interests]
-count = 10
-[counts]
-window_days = 7
-fit_windows = 2
-[planner]
-kind = "counts"
-[http]
-oldest_event_days = 40000
-"""
 CLIENTS, BATCH, USERS, ITEMS = 4, 25, 500, 50
 START = int(datetime(2024, 3, 1, tzinfo=UTC).timestamp())
 TRANSIENT = (httpx.TransportError, httpx.TimeoutException)
@@ -115,22 +103,18 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=options.scratch) as folder:
         space = prepare(Path(folder))
         found = chaos(space, options.kills, options.collect_kills, options.seed)
-    print(json.dumps(found, indent=1) if options.json else table(found))
+    tell(options, found)
     bad = ("lost", "twice", "log_lost", "log_twice", "forgotten", "wrong")
     sys.exit(any(found[name] for name in bad))
 
 
 def prepare(folder: Path) -> Path:
     """A workspace with a release; items are named as `event` names them."""
-    from freshet import pipeline
-    from freshet.simulator import World, generate
-    from freshet.wiring import open_workspace
-
-    generate(World(themes=10, items=70, users=160, days=56, change_day=40), folder / "world")
     space = folder / "shop"
-    space.mkdir()
-    (space / "freshet.toml").write_text(SETTINGS)
-    pipeline.run_due(open_workspace(space), datetime.now(UTC))
+    simulated(space, planner="counts")
+    with (space / "freshet.toml").open("a") as file:
+        file.write("[http]\noldest_event_days = 40000\n")  # its events are of START
+    freshet("run", "-w", space)
     return space
 
 
@@ -179,20 +163,9 @@ def chaos(space: Path, kills: int, collect_kills: int, seed: int) -> dict[str, A
 def served(space: Path) -> tuple[subprocess.Popen[str], str, float]:
     """A server that answers, and how long that took."""
     start = time.monotonic()
-    command = [
-        sys.executable,
-        "-m",
-        "freshet",
-        "serve",
-        "-w",
-        str(space),
-        "--port",
-        "0",
-        "--no-auth",
-        "--json",
-    ]
+    call = command("serve", "-w", space, "--port", 0, "--no-auth", "--json")
     with (space.parent / "serve.log").open("w") as log:
-        server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+        server = subprocess.Popen(call, stdout=subprocess.PIPE, stderr=log, text=True)
     assert server.stdout is not None
     line = server.stdout.readline()
     if not line:
@@ -241,17 +214,17 @@ def collected(space: Path, acknowledged: set[int], kills: int, rng: random.Rando
     """Collect, killed some times on the way; what the log holds against what was acknowledged."""
     from freshet.events import EventLog
 
-    command = [sys.executable, "-m", "freshet", "collect", "-w", str(space)]
+    call = command("collect", "-w", space)
     killed = 0
     for _ in range(kills):
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(call, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             process.wait(rng.uniform(0.6, 3.0))
         except subprocess.TimeoutExpired:
             process.kill()
             killed += 1
         process.wait()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    subprocess.run(call, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     scan = EventLog(space).snapshot().scan
     rows = duckdb.sql(f'SELECT epoch_us("time") FROM {scan} WHERE "user" LIKE \'live%\'').fetchall()
     held = Counter(number_of({"time": time}) for (time,) in rows)
@@ -262,19 +235,13 @@ def collected(space: Path, acknowledged: set[int], kills: int, rng: random.Rando
     }
 
 
-def table(found: dict[str, Any]) -> str:
-    """One line each."""
-    return "\n".join(f"{name:14}{value}" for name, value in found.items())
-
-
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--kills", type=int, default=50)
-    parser.add_argument("--collect-kills", type=int, default=5)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--scratch", type=Path, help="folder for the workspace; the system's by default")
-    parser.add_argument("--json", action="store_true")
-    return parser.parse_args()
+    made = parser(__doc__)
+    made.add_argument("--kills", type=int, default=50)
+    made.add_argument("--collect-kills", type=int, default=5)
+    made.add_argument("--seed", type=int, default=0)
+    made.add_argument("--scratch", type=Path, help="folder for the workspace; the system's by default")
+    return parse(made, kills=2, collect_kills=2)
 
 
 if __name__ == "__main__":

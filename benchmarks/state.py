@@ -21,8 +21,8 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
 import os
+import shutil
 import socket
 import statistics
 import struct
@@ -41,6 +41,7 @@ import numpy as np
 from freshet.backends.states.lmdb import LmdbState
 from freshet.ports import State
 from freshet.types import Fact, History
+from shared import parse, parser, tell
 
 NOW = 1_780_000_000_000_000
 FILLED = 0.65
@@ -54,7 +55,7 @@ def main() -> None:
     options = arguments()
     with tempfile.TemporaryDirectory(dir=options.scratch) as folder:
         found = measure(Path(folder), options)
-    print(json.dumps(found, indent=1) if options.json else table(found))
+    tell(options, found, lambda: table(found))
 
 
 def measure(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
@@ -78,7 +79,9 @@ def measure(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     best = next((one for one in batches if one["batch"] == 500), batches[-1])
     found |= {name: best[name] for name in ("events_per_s", "raw_per_s", "ratio_vs_raw")}
     found |= {"batches": batches}
-    if options.redis:
+    if options.redis and shutil.which("redis-server") is None:
+        found["redis"] = "left out: there is no redis-server on the path"
+    elif options.redis:
         found["redis"] = redis(folder / "redis", options, rng)
     return found | {"seed": options.seed}
 
@@ -265,16 +268,15 @@ def table(found: dict[str, Any]) -> str:
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--users", type=int, default=1_000_000)
-    parser.add_argument("--batches", type=int, nargs="+", default=[1, 100, 500, 2000])
-    parser.add_argument("--seconds", type=float, default=5.0, help="of recording, for each size of batch")
-    parser.add_argument("--redis", action="store_true", help="beside a Redis server")
-    parser.add_argument("--redis-users", type=int, default=100_000)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--scratch", type=Path, help="folder for the files; the system's by default")
-    parser.add_argument("--json", action="store_true")
-    return parser.parse_args()
+    made = parser(__doc__)
+    made.add_argument("--users", type=int, default=1_000_000)
+    made.add_argument("--batches", type=int, nargs="+", default=[1, 100, 500, 2000])
+    made.add_argument("--seconds", type=float, default=5.0, help="of recording, for each size of batch")
+    made.add_argument("--redis", action="store_true", help="beside a Redis server")
+    made.add_argument("--redis-users", type=int, default=100_000)
+    made.add_argument("--seed", type=int, default=0)
+    made.add_argument("--scratch", type=Path, help="folder for the files; the system's by default")
+    return parse(made, users=2000, batches=[1, 100], seconds=0.1, redis=True, redis_users=500)
 
 
 if __name__ == "__main__":

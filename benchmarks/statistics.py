@@ -40,9 +40,7 @@ In percent, with 95 % Monte-Carlo intervals:
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
-import json
 import sys
 import sysconfig
 import time
@@ -73,6 +71,7 @@ from freshet.experiments import (
 from freshet.types import Experiment, ExperimentArm, Serves
 from looks import GAIN, HARM, LEVELS, MORE, WORLDS, World, once, planned, seen
 from rare import rare
+from shared import parse, parser, tell
 
 Array = NDArray[np.float64]
 SPREAD, TASTE, RATE, PAST, WITH_PAST = 1.0, 3.0, 10.0, 10.0, 0.7
@@ -112,48 +111,36 @@ def _pythons() -> ModuleType:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--tests", type=int, default=10_000, help="simulated tests of each kind")
-    parser.add_argument("--users", type=int, default=4000, help="users of a test with one look, both arms")
-    parser.add_argument("--daily-users", type=int, default=1200, help="users of a test looked at daily")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--quick", action="store_true", help="a few tests of each kind: does it run?")
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args()
-    if options.quick:
-        options.tests, options.users, options.daily_users = 10, 400, 200
-    found = measure(options.tests, options.users, options.daily_users, options.seed)
-    if options.json:
-        json.dump(found, sys.stdout, indent=1)
-        print()
-    else:
-        for name, figures in found.items():
-            print(f"{name:30}", figures)
+    made = parser(__doc__)
+    made.add_argument("--tests", type=int, default=10_000, help="simulated tests of each kind")
+    made.add_argument("--users", type=int, default=4000, help="users of a test with one look, both arms")
+    made.add_argument("--daily-users", type=int, default=1200, help="users of a test looked at daily")
+    made.add_argument("--seed", type=int, default=0)
+    options = parse(made, tests=10, users=400, daily_users=200)
+    tell(options, measure(options.tests, options.users, options.daily_users, options.seed))
 
 
 def measure(tests: int, users: int, daily_users: int, seed: int) -> dict[str, Any]:
     """The figures; see the module."""
     began = time.process_time()
     aa, alarms = one_look(tests, users, 0.0, seed)
-    tell("A/A", began)
+    done("A/A", began)
     ab, _ = one_look(tests, users, LIFT, seed + 1)
-    tell("A/B", began)
+    done("A/B", began)
     looked = daily(tests, daily_users, seed + 2)
-    tell("daily looks", began)
+    done("daily looks", began)
     noisier = daily(max(1, tests // 4), daily_users, seed + 5, noisier=True)
-    tell("noisier days", began)
+    done("noisier days", began)
     scarce = {
         world: {name: share(np.array(hits)) for name, hits in kept.items()}
         for world, kept in rare(max(1, tests // 10), seed + 6).items()
     }
-    tell("rare outcomes", began)
+    done("rare outcomes", began)
     off_policy = bandits(max(1, tests // 5), seed + 3)
     unequal = looks(max(1, tests // 5), seed + 7)
-    tell("unequal arms", began)
+    done("unequal arms", began)
     at_mde = designs(max(1, tests * 2 // 5), seed + 8)
-    tell("power", began)
+    done("power", began)
     small = covered_once(max(1, tests // 5), seed + 9)
     false = {name: share(~held(rows, 0.0)) for name, rows in aa.items()}
     covered = {name: share(held(rows, LIFT)) for name, rows in ab.items()}
@@ -209,7 +196,7 @@ def looks(tests: int, seed: int) -> dict[str, list[float]]:
             for column, when in enumerate(("any", "last")):
                 found[f"power.{name}.{when}"] = share(some["0.95"][:, column])
                 found[f"power.{name}.{when}.before"] = share(some["0.95 before"][:, column])
-        tell(name, 0.0)
+        done(name, 0.0)
     return found
 
 
@@ -458,7 +445,7 @@ def furthest(shares: dict[str, list[float]], right: float) -> float:
     return max((one[0] for one in shares.values()), key=lambda x: abs(x - right))
 
 
-def tell(what: str, began: float) -> None:
+def done(what: str, began: float) -> None:
     """Progress, to the error stream."""
     print(f"{what}: done after {time.process_time() - began:.0f} s of CPU", file=sys.stderr, flush=True)
 

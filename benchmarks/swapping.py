@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +21,7 @@ from freshet.simulator import World, generate
 from freshet.types import AsOf
 from freshet.wiring import open_recommender, open_workspace
 from load import run
+from shared import serving
 
 SETTINGS = """[events]
 files = ["world/events.parquet"]
@@ -72,10 +68,10 @@ def content(answer: dict[str, Any]) -> dict[str, Any]:
     return {**own, "interests": offers}
 
 
-def swapped(folder: Path, seconds: float, swaps: int, rollbacks: int) -> dict[str, Any]:
+def swapped(folder: Path, users: int, seconds: float, swaps: int, rollbacks: int) -> dict[str, Any]:
     """Publish and roll back under load."""
     root = folder / "shop"
-    tables = two_releases(root)
+    tables = two_releases(root, users)
     asks = histories(root)
     watched = Watched({}, dict(zip((1, 2), tables, strict=True)))
     for number, table in zip((1, 2), tables, strict=True):
@@ -84,12 +80,12 @@ def swapped(folder: Path, seconds: float, swaps: int, rollbacks: int) -> dict[st
     requests = [
         load.post("/v1/explore", orjson.dumps({"history": ask, "items": 3, "log": False})) for ask in asks
     ]
-    with serving(root) as port:
+    with serving(root) as served:
         driver = Driver(root, watched, seconds, swaps, rollbacks)
         thread = threading.Thread(target=driver.drive)
         thread.start()
         outcome = run(
-            load.closed(port, requests, 10 * seconds, 8, watched.check, lambda: not thread.is_alive())
+            load.closed(served.port, requests, 10 * seconds, 8, watched.check, lambda: not thread.is_alive())
         )
         thread.join()
     return {
@@ -157,9 +153,9 @@ class Driver:
             time.sleep(0.005)
 
 
-def two_releases(root: Path) -> tuple[str, str]:
+def two_releases(root: Path, users: int) -> tuple[str, str]:
     """A SIMULATED workspace with two releases; their tables."""
-    generate(World(themes=20, items=1500, users=600, days=70, change_day=50), root / "world")
+    generate(World(themes=20, items=1500, users=users, days=70, change_day=50), root / "world")
     (root / "freshet.toml").write_text(SETTINGS)
     ws = open_workspace(root)
     pipeline.import_log(ws, datetime.now(UTC))
@@ -183,21 +179,3 @@ def in_process(root: Path, number: int, asks: list[list[str]]) -> list[Any]:
     answers = [recommender.explore(Ask(history=tuple(ask), items=3, log=False)) for ask in asks]
     recommender.close()
     return [content(orjson.loads(orjson.dumps(answer_document(answer)))) for answer in answers]
-
-
-@contextmanager
-def serving(root: Path) -> Iterator[int]:
-    """`freshet serve` on a workspace; its port."""
-    with (root.parent / "serve.log").open("w") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "freshet", "serve", "-w", str(root), "--port", "0", "--json"],
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
-        )
-    assert process.stdout is not None
-    try:
-        yield int(json.loads(process.stdout.readline())["url"].rpartition(":")[2])
-    finally:
-        process.terminate()
-        process.wait(30)

@@ -32,16 +32,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from freshet import events
 from freshet.config import TransitionsConfig
-from freshet.events import parse
 from freshet.transitions import Earlier, TransitionLog, count
 from freshet.types import AsOf
+from shared import parse, parser, tell
 
 FIRST = date(2020, 1, 1)
 ITEMS = 50_000
 INTERESTS = 100
 NOVELTY = 30
-POSITIVE = parse("value >= 3").sql
+POSITIVE = events.parse("value >= 3").sql
 EVENTS_PER_USER = 20
 MEMORY = "1200MB"
 
@@ -56,11 +57,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=options.data) as scratch:
         root = Path(scratch)
         result = measure(options, root)
-    if options.json:
-        print(json.dumps(result))
-        return
-    for name, value in result.items():
-        print(f"{name:24s} {value}")
+    tell(options, result)
 
 
 def measure(options: argparse.Namespace, root: Path) -> dict[str, Any]:
@@ -268,20 +265,15 @@ def folder_gb(folder: Path) -> float:
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--events", type=int, default=20_000_000)
-    parser.add_argument("--days", type=int, default=120)
-    parser.add_argument("--data", type=Path, help="folder for the log (kept, for another run) and the counts")
-    parser.add_argument(
-        "--no-plain", action="store_true", help="leave out the query that it is compared with"
-    )
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--stage", help=argparse.SUPPRESS)
-    parser.add_argument("--log", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("--into", type=Path, help=argparse.SUPPRESS)
-    return parser.parse_args()
+    made = parser(__doc__)
+    made.add_argument("--events", type=int, default=20_000_000)
+    made.add_argument("--days", type=int, default=120)
+    made.add_argument("--data", type=Path, help="folder for the log (kept, for another run) and the counts")
+    made.add_argument("--no-plain", action="store_true", help="leave out the query that it is compared with")
+    made.add_argument("--stage", help=argparse.SUPPRESS)
+    made.add_argument("--log", type=Path, help=argparse.SUPPRESS)
+    made.add_argument("--into", type=Path, help=argparse.SUPPRESS)
+    return parse(made, events=20_000, days=10)
 
 
 if __name__ == "__main__":

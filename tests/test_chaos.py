@@ -1,11 +1,9 @@
-"""Processes are really killed, disks are really full, and nothing is lost."""
+"""Disks are really full, and nothing is lost; `benchmarks/chaos.py` kills processes."""
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -36,20 +34,6 @@ from tests.steps.world import (
     settings,
     workspace,
 )  # fmt: skip
-
-ROOT = Path(__file__).parents[1]
-
-
-@pytest.mark.slow
-def test_killed_at_any_point_and_run_again_it_is_as_if_undisturbed() -> None:
-    """The benchmark with few kills: every stage, moments and file operations."""
-    command = [sys.executable, "benchmarks/chaos.py", "--kills", "10", "--planner", "fake", "--json"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=1200)
-    found = json.loads(done.stdout)
-    assert (found["lost"], found["corrupt"], found["unreadable"]) == (0, 0, 0), done.stdout
-    assert done.returncode == 0
-    assert found["kills"] == 10
-    assert all(stage["kills"] >= 2 and stage["opened"] for stage in found["stages"].values())
 
 
 @pytest.fixture
@@ -184,26 +168,6 @@ def test_publish_then_rollback_equals_before(done: list[str]) -> None:
             elif before.previous is not None:
                 history.append(releases.point_to(before.previous))
             assert {n: releases.get(n) for n in files} == files  # no release ever changes
-
-
-@pytest.mark.slow
-def test_a_server_killed_in_the_middle_of_events_loses_none_and_counts_none_twice() -> None:
-    """The benchmark with few kills: events over HTTP, the journal, the log."""
-    command = [
-        sys.executable,
-        "benchmarks/serving_chaos.py",
-        "--kills",
-        "3",
-        "--collect-kills",
-        "2",
-        "--json",
-    ]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=1200)
-    assert done.returncode == 0, done.stdout + done.stderr
-    found = json.loads(done.stdout)
-    assert found["kills"] == 3
-    assert found["acknowledged"] > 100
-    assert [found[name] for name in ("lost", "twice", "log_lost", "log_twice", "forgotten")] == [0] * 5
 
 
 def test_a_state_on_a_full_disk_does_nothing_by_halves_and_goes_on_when_there_is_room(disk: Path) -> None:

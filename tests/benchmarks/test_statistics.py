@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import statistics
 import sys
 from datetime import date, timedelta
@@ -68,21 +67,6 @@ def test_small_runs_give_all_figures(bench: ModuleType) -> None:
     scarce = bench.rare(2, 7)
     assert {len(hits) for kept in scarce.values() for hits in kept.values()} == {2}
     assert {"ips", "doubly_robust", "naive"} <= {*bench.bandits(5, 6)}
-
-
-def test_a_quick_run_gives_every_key(
-    bench: ModuleType, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sys, "argv", ["statistics.py", "--quick", "--json"])
-    bench.main()
-    found = json.loads(capsys.readouterr().out)
-    assert found["simulated"]
-    assert {"aa_sequential_false_positive", "power_at_mde", "coverage", "cuped_ratio"} <= {*found}
-    for asked in ("aa_sequential_false_positive", "aa_guardrail_false_positive"):
-        for split in ("50/50", "80/20", "90/10", "95/5", "99/1"):
-            assert f"{asked}.{split}.sigma2-mean-4000" in found
-            assert f"{asked}.{split}.sigma1-ratio-4000" in found
-    assert "power.50/50.sigma1-mean-4000.any.before" in found
 
 
 def test_daily_looks_are_those_of_a_report(bench: ModuleType) -> None:

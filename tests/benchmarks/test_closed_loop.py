@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
-import subprocess
-import sys
 from argparse import Namespace
 from pathlib import Path
 from types import ModuleType
@@ -18,7 +15,6 @@ from scipy.stats import t as student
 from freshet.simulator.oracles import ORACLES
 
 PATH = Path(__file__).parents[2] / "benchmarks" / "closed_loop.py"
-QUICK = (sys.executable, str(PATH), "--quick", "--worlds", "transitions")
 
 
 @pytest.fixture(scope="module")
@@ -29,29 +25,6 @@ def bench() -> ModuleType:
     found = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(found)
     return found
-
-
-def test_quick_tells_arms_and_oracles_and_worlds_that_are_there_are_not_run_again(tmp_path: Path) -> None:
-    first = subprocess.run([*QUICK, "--work", str(tmp_path)], capture_output=True, text=True, check=False)
-    assert first.returncode == 0, first.stderr
-    assert "SIMULATED" in first.stdout
-    for said in ("`popularity`", "oracle: the truth of today", "Trained: ranker", "peak memory"):
-        assert said in first.stdout
-    saved = tmp_path / "transitions-1.json"
-    written = saved.stat().st_mtime_ns
-    assert not (tmp_path / "transitions-1").exists()  # its workspace
-
-    again = [*QUICK, "--work", str(tmp_path), "--json"]
-    second = subprocess.run(again, capture_output=True, text=True, check=True)
-    assert saved.stat().st_mtime_ns == written
-    found = json.loads(second.stdout)
-    assert found["note"].startswith("SIMULATED")
-    assert found == json.loads((tmp_path / "summary.json").read_text())
-    assert (tmp_path / "tables.md").read_text() == first.stdout
-
-    other = subprocess.run([*again, "--arms", "static,counts"], capture_output=True, text=True, check=False)
-    assert other.returncode == 1
-    assert "holds another experiment" in other.stderr
 
 
 def effects(relative: float) -> dict[str, dict[str, Any]]:

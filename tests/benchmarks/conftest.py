@@ -1,0 +1,10 @@
+"""Benchmarks are scripts: they find what they share beside themselves, and so must their tests."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+if str(BENCHMARKS) not in sys.path:
+    sys.path.append(str(BENCHMARKS))  # last: one of them is called as a module of Python's own

@@ -1,0 +1,198 @@
+"""Every benchmark runs, with `--quick`, and gives the figures that its documents speak of."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+FOLDER = Path(__file__).parents[2] / "benchmarks"
+RUNNABLE = sorted(path.stem for path in FOLDER.glob("*.py") if "__main__" in path.read_text(encoding="utf-8"))
+"""A file without a `__main__` block is something that others import."""
+
+KEYS = {
+    "bulk_inference": {"ratio", "ratio_with_evidence", "share_of_forward_limit", "top1_agreement", "by_prompts"},
+    "cadence": {"note", "cost_in_hits", "worlds"},
+    "chaos": {"kills", "lost", "corrupt", "leftover", "unreadable", "stages"},
+    "choosing": {"transitions", "users", "policies"},
+    "closed_loop": {"note", "seeds", "users", "transitions"},
+    "closed_loop_image": {"arm", "image", "characters"},
+    "evidence": {"default", "top 5", "trend", "global", "no hysteresis"},
+    "explore": {"explore_us", "explore_us_p99", "interests_us", "parts_us", "scorer_us", "ratio_vs_scorer", "log_limit_us"},
+    "exposures": {"simulated", "rows", "users", "analysis", "reading", "ratio"},
+    "fuzz": {"seed", "files", "requests"},
+    "gates": {"sample", "users", "recall", "planners"},
+    "hostile": {"collect", "headers", "idle", "keys", "network", "damage", "escapes", "paths", "host", "numbers", "old", "umask", "ok"},
+    "items": {"transitions", "users", "within", "end_to_end", "hybrid_ranker_minus"},
+    "one_line": {"n", "users", "counts", "popularity"},
+    "refresh": {"simulated", "noop_rows", "noop_seconds", "noop_same_seconds", "cost_share", "changed_share_mean", "without_hysteresis"},
+    "replay_images": {"images", "tables"},
+    "report_images": {"images"},
+    "serving": {"rps", "constant_rps", "bare_rps", "ratio_vs_constant", "cpu_us", "p99_ms_half_load", "events_per_s", "failed", "swaps"},
+    "serving_chaos": {"kills", "collect_kills", "acknowledged", "resent", "lost", "twice", "log_lost", "log_twice", "forgotten", "restart_s"},
+    "state": {"state_bytes_per_user", "file_bytes_per_user", "load_users_per_s", "events_per_s", "ratio_vs_raw", "fsync_ms", "redis"},
+    "statistics": {"simulated", "aa_sequential_false_positive", "power_at_mde", "coverage", "cuped_ratio", "rare", "off_policy"},
+    "transitions": {"simulated", "events_per_s", "peak_rss_gb", "one_day_share", "ratio_to_plain_sql"},
+}  # fmt: skip
+"""What is documented of each; a new benchmark says here what it gives."""
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the first benchmark that needs a workspace makes one, for those after it."""
+    return tmp_path_factory.mktemp("quick") / "shop"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", RUNNABLE)
+def test_it_runs_and_gives_what_is_documented(name: str, shop: Path, tmp_path: Path) -> None:
+    path = FOLDER / f"{name}.py"
+    asked = re.findall(r'add_argument\("--(workspace|work|scratch)"', path.read_text(encoding="utf-8"))
+    places = {"workspace": shop, "work": tmp_path, "scratch": tmp_path}
+    if name == "bulk_inference":
+        asked = []  # its workspace needs a model that writes descriptions
+    options = [part for one in asked for part in (f"--{one}", str(places[one]))]
+    done = subprocess.run(
+        [sys.executable, str(path), "--quick", "--json", *options],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    found = json.loads(done.stdout)
+    assert name in KEYS, "add what it gives to KEYS"
+    assert {*found} >= KEYS[name]
+    if name in CHECKS:
+        CHECKS[name](found, shop, tmp_path)
+
+
+def _hostile(found: dict[str, Any], shop: Path, work: Path) -> None:
+    """No attack gets through."""
+    assert [name for name, one in found.items() if name != "ok" and not one["ok"]] == []
+    assert found["ok"]
+
+
+def _fuzz(found: dict[str, Any], shop: Path, work: Path) -> None:
+    """Nothing breaks, and the cases are not all refused."""
+    assert (found["files"]["n"], found["requests"]["n"]) == (150, 300)
+    assert (found["files"]["failures"], found["requests"]["failures"]) == ({}, {})
+    assert any("imported" in outcome for outcome in found["files"]["outcomes"])
+    assert found["requests"]["statuses"]["200"] > 20
+
+
+def _chaos(found: dict[str, Any], shop: Path, work: Path) -> None:
+    """Killed at any point and run again, it is as if undisturbed: every stage, moments and operations."""
+    assert found["kills"] == 10
+    assert (found["lost"], found["corrupt"], found["unreadable"]) == (0, 0, 0)
+    assert all(stage["kills"] and stage["opened"] for stage in found["stages"].values())
+
+
+def _serving_chaos(found: dict[str, Any], shop: Path, work: Path) -> None:
+    """A server killed in the middle of events loses none and counts none twice."""
+    assert found["kills"] == 2
+    assert found["acknowledged"] > 100
+    assert [found[one] for one in ("lost", "twice", "log_lost", "log_twice", "forgotten")] == [0] * 5
+
+
+def _gates(found: dict[str, Any], shop: Path, work: Path) -> None:
+    """Planners that know nothing fail."""
+    assert found["sample"] > 0
+    assert len(found["planners"]) == 6
+    for name, gates in found["planners"].items():
+        assert not gates["gain_over_popularity"]["passed"], name
+        assert not gates["gain_over_counts"]["passed"], name
+
+
+def _statistics(found: dict[str, Any], shop: Path, work: Path) -> None:
+    for asked in ("aa_sequential_false_positive", "aa_guardrail_false_positive"):
+        for split in ("50/50", "80/20", "90/10", "95/5", "99/1"):
+            assert f"{asked}.{split}.sigma2-mean-4000" in found
+            assert f"{asked}.{split}.sigma1-ratio-4000" in found
+    assert "power.50/50.sigma1-mean-4000.any.before" in found
+
+
+def _serving(found: dict[str, Any], shop: Path, work: Path) -> None:
+    """No request is failed, no answer is of two releases."""
+    assert found["failed"] == 0
+    assert (found["swaps"]["failed"], found["swaps"]["mixed"]) == (0, 0)
+    assert found["swaps"]["swaps"] == 2
+
+
+def _images(found: dict[str, Any], shop: Path, work: Path) -> None:
+    assert len(found["images"]) >= 4
+    for path in found["images"]:
+        assert Path(path).read_text(encoding="utf-8").startswith("<svg")
+
+
+def _closed_loop(found: dict[str, Any], shop: Path, work: Path) -> None:
+    """Worlds that are there are not run again."""
+    assert found["note"].startswith("SIMULATED")
+    assert found == json.loads((work / "summary.json").read_text())
+    saved = work / "transitions-1.json"
+    written = saved.stat().st_mtime_ns
+    assert not (work / "transitions-1").exists()  # its workspace
+    again = [sys.executable, str(FOLDER / "closed_loop.py"), "--quick", "--work", str(work)]
+    second = subprocess.run(again, capture_output=True, text=True, check=True, timeout=600)
+    assert saved.stat().st_mtime_ns == written
+    assert (work / "tables.md").read_text() == second.stdout
+    for said in ("SIMULATED", "`popularity`", "oracle: the truth of today", "peak memory"):
+        assert said in second.stdout
+    other = [*again, "--arms", "static,counts,popularity"]
+    third = subprocess.run(other, capture_output=True, text=True, check=False, timeout=600)
+    assert third.returncode == 1
+    assert "holds another experiment" in third.stderr
+
+
+def _one_line(found: dict[str, Any], shop: Path, work: Path) -> None:
+    """The arm that it repeats is that of the replay."""
+    [replay] = shop.glob("replay/*/replay.json")
+    arms = json.loads(replay.read_text(encoding="utf-8"))["arms"]
+    assert found["counts"] == pytest.approx(100 * arms["counts"]["hit_at_5"]["value"])
+    assert {*found["popularity"]} == {"7", "28"}
+    for one in found["popularity"].values():
+        value, low, high = one["points"]
+        assert value == pytest.approx(one["hit_at_5"] - found["counts"])
+        assert low <= value <= high
+
+
+CHECKS: dict[str, Callable[[dict[str, Any], Path, Path], None]] = {
+    "chaos": _chaos,
+    "fuzz": _fuzz,
+    "hostile": _hostile,
+    "closed_loop": _closed_loop,
+    "one_line": _one_line,
+    "serving_chaos": _serving_chaos,
+    "gates": _gates,
+    "statistics": _statistics,
+    "serving": _serving,
+    "replay_images": _images,
+    "report_images": _images,
+}
+
+
+def test_what_is_not_run_is_imported_by_what_is() -> None:
+    texts = {path.stem: path.read_text(encoding="utf-8") for path in FOLDER.glob("*.py")}
+    for helper in texts.keys() - {*RUNNABLE}:
+        assert re.search(rf"^(?:import|from) {helper}\b", "\n".join(texts.values()), re.M), helper
+
+
+def test_without_quick_what_is_missing_is_named() -> None:
+    done = subprocess.run(
+        [sys.executable, str(FOLDER / "choosing.py")],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == 2
+    assert "--quick" in done.stderr
