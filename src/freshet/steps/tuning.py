@@ -246,4 +246,4 @@ def _settings(ws: Workspace, known: Knowledge) -> dict[str, object]:
 def _fits(model: Artifact, settings: dict[str, object]) -> bool:
     """Whether a model was made so. From what doesn't matter where that is gone: only tunings read it."""
     made = model.manifest["settings"]
-    return made == (settings if settings["recipe"] else settings | {"recipe": made["recipe"]})
+    return bool(made == (settings if settings["recipe"] else settings | {"recipe": made["recipe"]}))
