@@ -40,8 +40,10 @@ def event(user: Any = "u", item: Any = "i", time: Any = "2024-01-02T03:04:05Z", 
     return {"user_id": user, "item_id": item, "timestamp": time, "value": value}
 
 
-def take(root: Path, source: Path, *, replace: bool = False, **settings: Any) -> ImportReport:
-    return EventLog(root).import_events(source, Events(**settings), now=NOW, replace=replace)
+def take(
+    root: Path, source: Path, *, replace: bool = False, refuse: bool = True, **settings: Any
+) -> ImportReport:
+    return EventLog(root).import_events(source, Events(**settings), now=NOW, replace=replace, refuse=refuse)
 
 
 def events(snapshot: Snapshot, columns: str = 'id, "user", item, "time", value') -> list[tuple[Any, ...]]:

@@ -18,6 +18,7 @@ from freshet.types.ids import plain_id
 from .shop import CATALOGUE, EVENT, ITEM, LOG, each, put, text
 from .sources import events, take, write
 
+START = 1_700_000_000
 WRITTEN = [
     ("162", "162"),
     ("162.0", "162"),
@@ -48,7 +49,7 @@ def users(folder: Path) -> list[str]:
 @pytest.mark.parametrize("ending", [".csv", ".jsonl", ".parquet"])
 def test_an_id_is_read_alike_in_every_format_and_in_requests(tmp_path: Path, ending: str) -> None:
     assert [plain_id(written) for written, _ in WRITTEN] == [expected for _, expected in WRITTEN]
-    rows = [dict(zip(EVENT, (one, one, 5 + n, 1), strict=True)) for n, (one, _) in enumerate(WRITTEN)]
+    rows = [dict(zip(EVENT, (one, one, START + n, 1), strict=True)) for n, (one, _) in enumerate(WRITTEN)]
     take(tmp_path / "w", write(tmp_path / f"log{ending}", rows))
     found = events(EventLog(tmp_path / "w").snapshot(), '"user", item')
     assert sorted(found) == sorted((expected, expected) for _, expected in WRITTEN)
@@ -78,10 +79,10 @@ def test_ids_of_every_type(
 ) -> None:
     rows = len(cells)
     table = pa.table(
-        {"user_id": pa.array(cells, type_), "item_id": ["i"] * rows, "timestamp": range(5, 5 + rows)}
+        {"user_id": pa.array(cells, type_), "item_id": ["i"] * rows, "timestamp": range(START, START + rows)}
     )
     pq.write_table(table, tmp_path / "log.parquet")
-    report = take(tmp_path / "w", tmp_path / "log.parquet")
+    report = take(tmp_path / "w", tmp_path / "log.parquet", refuse=False)
     assert (sorted(users(tmp_path / "w")), report.quarantined) == (sorted(expected), quarantined)
 
 
@@ -91,7 +92,7 @@ def test_ids_of_every_type(
 )
 @pytest.mark.parametrize("part", ["user_id", "item_id"])
 def test_a_column_that_holds_no_ids_is_refused(tmp_path: Path, column: pa.Array, part: str) -> None:
-    columns = {"user_id": ["u"], "item_id": ["i"], "timestamp": [5], part: column}
+    columns = {"user_id": ["u"], "item_id": ["i"], "timestamp": [START], part: column}
     pq.write_table(pa.table(columns), tmp_path / "log.parquet")
     with pytest.raises(InputError, match=f"column '{part}' is .*, which can't be an id"):
         take(tmp_path / "w", tmp_path / "log.parquet")
@@ -99,7 +100,7 @@ def test_a_column_that_holds_no_ids_is_refused(tmp_path: Path, column: pa.Array,
 
 def test_objects_lists_and_truth_values_in_json_are_no_ids(tmp_path: Path) -> None:
     cells: list[Any] = [{"$oid": "x"}, [1], True, "{}", "[1]", "true", 7, 162.0, None]
-    rows = [{"user_id": cell, "item_id": "i", "timestamp": 5 + n} for n, cell in enumerate(cells)]
+    rows = [{"user_id": cell, "item_id": "i", "timestamp": START + n} for n, cell in enumerate(cells)]
     source = put(tmp_path / "log.jsonl", "\n".join(map(json.dumps, rows)))
     report = take(tmp_path / "w", source)
     assert report.quarantined == {"missing user": 1, "user id is neither text nor a number": 3}
@@ -131,7 +132,7 @@ def test_a_word_for_no_item_is_no_item(tmp_path: Path) -> None:
 
 
 def test_which_words_stand_for_nobody_can_be_set(tmp_path: Path) -> None:
-    rows = [("NA", "i", 5, 1), ("guest", "i", 6, 1), ("u", "i", 7, 1)]
+    rows = [("NA", "i", START, 1), ("guest", "i", START + 1, 1), ("u", "i", START + 2, 1)]
     source = put(tmp_path / "events.csv", text(rows))
     assert take(tmp_path / "v", source, missing=[]).added == 3
     report = take(tmp_path / "w", source, missing=["Guest"])
@@ -148,7 +149,7 @@ def test_uuids_are_read_as_they_are_written(tmp_path: Path) -> None:
     one = "0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0"
     column = pa.ExtensionArray.from_storage(pa.uuid(), pa.array([UUID(one).bytes], pa.binary(16)))
     pq.write_table(
-        pa.table({"user_id": column, "item_id": ["i"], "timestamp": [5]}), tmp_path / "log.parquet"
+        pa.table({"user_id": column, "item_id": ["i"], "timestamp": [START]}), tmp_path / "log.parquet"
     )
     take(tmp_path / "w", tmp_path / "log.parquet")
     assert users(tmp_path / "w") == [one]

@@ -24,8 +24,8 @@ def test_an_id_with_much_of_the_log_is_told(tmp_path: Path, user: str) -> None:
     ],
 )
 def test_a_busy_person_is_not(tmp_path: Path, heavy: int, others: int) -> None:
-    rows = [("busy", str(n), 5 + n, 1) for n in range(heavy)]
-    rows += [(f"u{n % 240}", str(n), 5 + n, 1) for n in range(others)]
+    rows = [("busy", str(n), 1_700_000_000 + n, 1) for n in range(heavy)]
+    rows += [(f"u{n % 240}", str(n), 1_700_000_000 + n, 1) for n in range(others)]
     report = take(tmp_path / "w", put(tmp_path / "events.csv", text(rows)))
     assert report.added == heavy + others
     assert not [note for note in report.notes if "user 'busy'" in note]
