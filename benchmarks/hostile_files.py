@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from freshet.service.keys import load_keys
-from hostile_http import ask, copied, get, post
+from hostile_tools import ask, copied, get, post
 from shared import command, serving
 
 if TYPE_CHECKING:
