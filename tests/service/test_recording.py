@@ -52,7 +52,7 @@ def test_receipts_are_those_of_the_request(
     sizes: list[int], together: int, worker: ThreadPoolExecutor
 ) -> None:
     disk = Disk()
-    requests = [[f"{number}.{place}" for place in range(size)] for number, size in enumerate(sizes)]
+    requests = [[f"{number}-{place}" for place in range(size)] for number, size in enumerate(sizes)]
 
     async def run() -> list[list[Receipt]]:
         recorder = Recorder(disk.record, worker, 1000, together)
