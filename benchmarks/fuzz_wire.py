@@ -6,6 +6,7 @@ import json
 import random
 import re
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -134,13 +135,13 @@ def _body(rng: random.Random, path: str) -> bytes:
         while isinstance(at, list | dict) and at:
             key = rng.choice([*at]) if isinstance(at, dict) else rng.randrange(len(at))
             if not (isinstance(at[key], list | dict) and at[key]) or rng.random() < 0.4:
-                at[key] = rng.choice(ODD)
+                at[key] = deepcopy(rng.choice(ODD))
                 if isinstance(at, dict) and rng.random() < 0.2:
                     at[
                         rng.choice(
                             ["", "time", "id", "impression", "release", "exclude", "\0", "now", "context"]
                         )
-                    ] = rng.choice(ODD)
+                    ] = deepcopy(rng.choice(ODD))
                 break
             at = at[key]
     text = json.dumps(made, ensure_ascii=rng.random() < 0.8)

@@ -34,10 +34,10 @@ oldest_event_days = 36500
 SMALL = """
 [http]
 body_bytes = 100000
-seconds = 2.0
+seconds = 6.0
 drain_seconds = 0
 open_connections = 40
-idle_seconds = 5
+idle_seconds = 15
 hosts = ["rec.internal"]
 origins = ["https://shop.example"]
 """

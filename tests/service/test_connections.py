@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.service.running import HTTP, Running, exchanged, posted, request, rest, running, told
+from tests.service.running import HTTP, PATIENCE, Running, exchanged, posted, request, rest, running, told
 from tests.steps.world import settings
 
 HALF = b"GET /healthz HTTP/1.1\r\nhost: a\r\n"
@@ -26,7 +26,7 @@ MIB = 1 << 20
 @pytest.fixture
 def narrow(copy: Path, place: Path) -> Iterator[Running]:
     """A server that takes two requests at once."""
-    http = HTTP.replace("seconds = 1.0", "seconds = 2.0\nconnections = 2\nidle_seconds = 3", 1)
+    http = HTTP.replace("seconds = 60.0", "seconds = 5.0\nconnections = 2\nidle_seconds = 8", 1)
     (copy / "freshet.toml").write_text(settings(place / "world", extra=http))
     with running(copy) as found:
         yield found
@@ -36,7 +36,9 @@ def narrow(copy: Path, place: Path) -> Iterator[Running]:
 def connected(server: Running, *sent: bytes) -> Iterator[list[socket.socket]]:
     """A connection for each of what is sent."""
     with ExitStack() as stack:
-        opened = [stack.enter_context(socket.create_connection(("127.0.0.1", server.port), 30)) for _ in sent]
+        opened = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", server.port), PATIENCE)) for _ in sent
+        ]
         for one, data in zip(opened, sent, strict=True):
             one.sendall(data)
         yield opened
@@ -75,14 +77,16 @@ def test_beyond_the_limit_requests_are_refused_and_health_is_told(narrow: Runnin
         assert "under way" in told(reply, 503)
         assert reply.headers["connection"] == "close"
         assert narrow.client.get("/healthz").status_code == 200
-        assert all(rest(one).startswith(b"HTTP/1.1 408") for one in opened)
+        for late in map(rest, opened):
+            assert late.startswith(b"HTTP/1.1 408 ")
+            assert b"did not arrive within 5 s" in late
     assert narrow.explore(user="u1")["interests"]
 
 
 def test_a_connection_that_has_said_nothing_may_stay_as_long_as_an_idle_one(alone: Running) -> None:
     """Balancers and browsers connect ahead: one of these closed too soon is a request without an answer."""
     with connected(alone, b"") as (one,):
-        time.sleep(2.5)  # [http] seconds is 2, idle_seconds 5
+        time.sleep(7)  # [http] seconds is 6, idle_seconds 15
         one.sendall(WHOLE)
         assert one.recv(100).startswith(b"HTTP/1.1 200")
 
@@ -169,6 +173,15 @@ def test_requests_in_a_row_are_answered_as_far_as_they_fit(alone: Running) -> No
     assert said.startswith(b"HTTP/1.1 200")
 
 
+def test_who_leaves_before_the_answers_costs_no_line_in_the_log(alone: Running) -> None:
+    event = posted("/v1/events", b'[{"user": "u1", "item": "item00001"}]')  # its answer takes a moment
+    for more in (event, WHOLE, HALF, b"nothing\r\n") * 20:
+        with connected(alone, event * 4 + more) as (one,):
+            one.recv(10)
+    assert alone.explore(user="u1")["interests"]
+    assert not [line for line in alone.lines() if "traceback" in line]
+
+
 def test_bytes_in_drops_hold_no_connection(alone: Running) -> None:
     with connected(alone, b"GET /", HALF, CHUNKED, b"\r\n") as opened:
         begin = time.monotonic()
@@ -179,7 +192,7 @@ def test_bytes_in_drops_hold_no_connection(alone: Running) -> None:
                 except OSError:
                     continue
             time.sleep(0.1)
-            assert time.monotonic() - begin < 60, "one of them stays as long as it drips"
+            assert time.monotonic() - begin < 120, "one of them stays as long as it drips"
 
 
 def test_the_one_that_was_idle_longest_makes_way(alone: Running) -> None:
@@ -201,7 +214,7 @@ def test_where_none_is_idle_a_new_one_is_refused_and_told_so(alone: Running) -> 
 
 def test_a_process_with_few_descriptors_takes_fewer_connections(copy: Path) -> None:
     with running(copy, files=256) as server:
-        held = [socket.create_connection(("127.0.0.1", server.port), 30) for _ in range(400)]
+        held = [socket.create_connection(("127.0.0.1", server.port), PATIENCE) for _ in range(400)]
         assert [exchanged(server, WHOLE)[0] for _ in range(20)] == [200] * 20
         assert server.explore(user="u1")["interests"]
         assert not closed(held[-1])

@@ -45,6 +45,8 @@ class Guarded(HttpToolsProtocol):
     _refusal: Refusal | None = None
     _begun = _headed = _deaf = False
     _size = _count = _bare = _left = 0
+    _cycles: tuple[RequestResponseCycle, ...] = ()
+    """Requests that are not answered yet, the oldest first."""
 
     # a connection's life
 
@@ -57,6 +59,7 @@ class Guarded(HttpToolsProtocol):
             self._turn_away(Refusal(503, "busy", busy, "try again later", {"Retry-After": "1"}))
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._gone()
         super().connection_lost(exc)
         self._wait(None)
         self.resume_writing()
@@ -67,6 +70,8 @@ class Guarded(HttpToolsProtocol):
         waits = self.cycle is not None and not self.cycle.response_complete and not self._begun
         if waits:
             self.cycle.keep_alive = False
+        else:  # uvloop closes now, and tells so later
+            self._gone()
         return waits
 
     def pause_writing(self) -> None:
@@ -132,6 +137,7 @@ class Guarded(HttpToolsProtocol):
         self._check_framing()
         super().on_headers_complete()
         self._headed = True
+        self._cycles = (*(cycle for cycle in self._cycles if not cycle.response_complete), self.cycle)
 
     def on_body(self, body: bytes) -> None:
         self._bare = 0
@@ -265,8 +271,17 @@ class Guarded(HttpToolsProtocol):
     def close(self) -> None:
         """Hang up, and don't wait long for what nobody reads."""
         self._deaf = True
+        self._gone()
         self.transport.close()
         self.loop.call_later(self.limits.seconds, self.transport.abort)
+
+    def _gone(self) -> None:
+        """Nobody is there for the answers to come: uvicorn tells only the newest of several requests."""
+        for cycle in self._cycles:
+            if not cycle.response_complete:
+                cycle.disconnected = True
+                cycle.message_event.set()
+        self._cycles = ()
 
 
 def _bad(message: str) -> Refusal:
