@@ -437,7 +437,7 @@ def test_numbers_that_a_spreadsheet_has_shortened_are_no_times(
 
 
 def test_a_few_round_numbers_with_an_exponent_are_times(tmp_path: Path) -> None:
-    """R prints 1700000000 as 1.7e+09 among others in full."""
-    source = csv(tmp_path / "log.csv", WORLD, lambda t: "1.7e+09" if t == WORLD[5].time else t.timestamp())
+    """R prints 1640000000 as 1.64e+09 among others in full."""
+    source = csv(tmp_path / "log.csv", WORLD, lambda t: "1.64e+09" if t == WORLD[5].time else t.timestamp())
     report = take(tmp_path / "w", source)
     assert (report.added, report.quarantined) == (len(WORLD), {})
