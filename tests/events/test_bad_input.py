@@ -256,7 +256,7 @@ def test_true_and_false_are_values(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["4,5", "80%", "$4.50", "1_000", "1 000", "yes", "t", "good", "0x10", "inf", "NaN"]
+    "value", ["4,5", "80%", "$4.50", "1_000", "1 000", "yes", "t", "good", "0x10", "inf", "-inf"]
 )
 def test_a_file_whose_values_are_no_numbers_is_refused(tmp_path: Path, value: str) -> None:
     source = write(tmp_path / "log.csv", [event(f"u{n}", value=value) for n in range(3)])
@@ -267,6 +267,21 @@ def test_a_file_whose_values_are_no_numbers_is_refused(tmp_path: Path, value: st
     assert "[events.columns] value" in e.value.hint
     assert str(e.value.until) == "2024-01-02"
     assert EventLog(tmp_path / "w").snapshot().rows == 0
+
+
+@pytest.mark.parametrize("ending", [".csv", ".jsonl", ".parquet"])
+@pytest.mark.parametrize("gap", ["NaN", "NULL", "\\N", " nan ", "None", "-", float("nan")])
+def test_a_gap_among_values_is_an_event_without_a_value(tmp_path: Path, gap: object, ending: str) -> None:
+    """As an empty cell is, whatever the tool and the format; words that stand for no user are no gaps."""
+    rows = [event("u1", value=2 if isinstance(gap, float) else "2"), event("u2", value=gap)]
+    rows.append(event("u0", value=0 if isinstance(gap, float) else "0"))
+    report = take(tmp_path / "w", write(tmp_path / f"log{ending}", rows), missing=("0",))
+    assert report.quarantined == {}
+    assert events(EventLog(tmp_path / "w").snapshot(), '"user", value') == [
+        ("u0", 0),
+        ("u1", 2),
+        ("u2", None),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,7 @@ def test_what_is_not_read_is_named(tmp_path: Path) -> None:
     assert unread(report) == {
         "_SUCCESS": "hidden",
         ".events.csv.crc": "hidden",
-        "README.txt": "no data file that Freshet reads",
+        "README.txt": "text that no name says to be events or items",
         "old.xlsx": "no data file that Freshet reads",
         "links.csv": "beside events.csv",
         "part-0.csv": "items",
@@ -214,3 +214,25 @@ def test_several_sources_bring_items(tmp_path: Path) -> None:
     for n in range(2):
         put(tmp_path / str(n) / "items.csv", text(CATALOGUE[n::2], ITEM))
     assert import_items([tmp_path / "0", tmp_path / "1"], Events(), tmp_path / "out").items == 96
+
+
+def test_a_zip_archive_of_several_files_says_what_to_do(tmp_path: Path) -> None:
+    with zipfile.ZipFile(put(tmp_path / "in" / "archive.zip", b""), "w") as archive:
+        archive.writestr("events.csv", text(LOG))
+        archive.writestr("items.csv", text(CATALOGUE, ITEM))
+    with pytest.raises(InputError, match=r"found archive.zip \(not one data file: unpack it\)"):
+        take(tmp_path / "w", tmp_path / "in")
+
+
+@pytest.mark.parametrize("gap", ["", "\n", " "])
+@pytest.mark.parametrize("bom", ["", "\ufeff"])
+def test_a_list_named_jsonl_is_read(tmp_path: Path, gap: str, bom: str) -> None:
+    objects = f",{gap}".join(json.dumps(dict(zip(EVENT, row, strict=True))) for row in LOG)
+    report = take(tmp_path / "w", put(tmp_path / "log.jsonl", f"{bom}[{gap}{objects}{gap}]"))
+    assert (report.rows_read, report.added) == (len(LOG), len(LOG))
+
+
+def test_a_damaged_line_does_not_make_jsonl_a_list(tmp_path: Path) -> None:
+    objects = "\n".join(json.dumps(dict(zip(EVENT, row, strict=True))) for row in LOG)
+    report = take(tmp_path / "w", put(tmp_path / "log.jsonl", f"[1, 2]\n{objects}\n"))
+    assert (report.added, report.quarantined) == (len(LOG), {"unreadable row": 1})

@@ -153,3 +153,19 @@ def test_uuids_are_read_as_they_are_written(tmp_path: Path) -> None:
     )
     take(tmp_path / "w", tmp_path / "log.parquet")
     assert users(tmp_path / "w") == [one]
+
+
+@pytest.mark.parametrize("form", ["%.5E", "%.2e"])
+def test_ids_that_a_spreadsheet_has_shortened_are_not_one_item(tmp_path: Path, form: str) -> None:
+    """Barcodes of 13 digits, saved as 4.00638E+12."""
+    rows = each(lambda _, row: (row[0], form % (4_006_381_000_000 + int(row[1])), *row[2:]))
+    rows[0] = (*rows[0][:1], "4006381333931", *rows[0][2:])
+    report = take(tmp_path / "w", put(tmp_path / "events.csv", text(rows)))
+    assert (report.added, report.quarantined) == (1, {"item id has lost digits": len(LOG) - 1})
+
+
+def test_ids_with_all_digits_in_an_exponent_are_kept(tmp_path: Path) -> None:
+    written = ["1.234567e+12", "4.006381333931E12", "1e+05"]  # as R and Java print them
+    rows = [(one, "i", START + n, 1) for n, one in enumerate(written)]
+    take(tmp_path / "w", put(tmp_path / "log.csv", text(rows)))
+    assert sorted(users(tmp_path / "w")) == ["100000", "1234567000000", "4006381333931"]

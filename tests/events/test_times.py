@@ -424,3 +424,20 @@ def test_a_first_log_of_one_day_and_eras_far_apart_are_told(tmp_path: Path) -> N
 def test_a_whole_log_has_the_days_it_was_written_with(tmp_path: Path) -> None:
     report = take(tmp_path / "w", csv(tmp_path / "log.csv", WHOLE, us))
     assert (report.days, report.first.date()) == (DAYS, date(2022, 3, 1))
+
+
+@pytest.mark.parametrize(("form", "factor"), [("%.5E", 1000), ("%.2E", 1000), ("%.5e", 1)])
+def test_numbers_that_a_spreadsheet_has_shortened_are_no_times(
+    tmp_path: Path, form: str, factor: int
+) -> None:
+    source = csv(tmp_path / "log.csv", WORLD, lambda t: form % (t.timestamp() * factor))
+    with pytest.raises(InputError, match=r"'[a-z_]+' holds '1.*[eE]\+.*': as spreadsheets shorten") as e:
+        take(tmp_path / "w", source)
+    assert "time_format" in e.value.hint
+
+
+def test_a_few_round_numbers_with_an_exponent_are_times(tmp_path: Path) -> None:
+    """R prints 1640000000 as 1.64e+09 among others in full."""
+    source = csv(tmp_path / "log.csv", WORLD, lambda t: "1.64e+09" if t == WORLD[5].time else t.timestamp())
+    report = take(tmp_path / "w", source)
+    assert (report.added, report.quarantined) == (len(WORLD), {})

@@ -8,7 +8,7 @@ import duckdb
 
 from freshet.errors import InputError
 from freshet.events import forms, sql
-from freshet.events.forms import DAY_FIRST, EITHER, MONTH_FIRST, OTHER_NUMBER, Column
+from freshet.events.forms import DAY_FIRST, EITHER, MONTH_FIRST, OTHER_NUMBER, SHORT_NUMBER, Column
 from freshet.events.reading import Table
 
 SETTLE = "set [events] time_format in freshet.toml"
@@ -45,6 +45,14 @@ def decided(
     if EITHER in counts and not wanted and not {DAY_FIRST, MONTH_FIRST} & counts.keys():
         counts = _counts(connection, table, held, now, None)  # one day above the 12th settles it
     numbers = counts.pop(OTHER_NUMBER, (0, ""))
+    short = counts.pop(SHORT_NUMBER, (0, ""))
+    if short[0] > _MIXED * (short[0] + sum(rows for rows, _ in counts.values())):
+        raise InputError(
+            f"{table.path}: {column!r} holds {short[1]!r}: as spreadsheets shorten numbers, so that events "
+            "hours or days apart have one time",
+            hint="export it again from where it came, or save the column as text or as whole numbers; if "
+            f"these times will do, {SETTLE}",
+        )
     slashed = {order: counts.pop(order) for order in (DAY_FIRST, MONTH_FIRST, EITHER) if order in counts}
     if slashed:
         order = _order(table, column, slashed, wanted, orders)

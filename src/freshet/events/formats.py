@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from freshet.errors import InputError
+from freshet.events import lakes
 from freshet.events.finding import Unread, fixed_part, walk
 from freshet.events.partitions import Partition, partitions
 
@@ -144,11 +145,12 @@ def _select(source: Path, role: Role) -> Source:
     if source.is_file():
         return Source((_describe(source, role),))
     found, unread = walk(source)
+    lakes.refuse([*found, *(one.path for one in unread)])
     plain: list[tuple[Path, Role | None]] = []
     for path in found:
         own = _role(path, source)
         if _kind(path) is None or (source.is_dir() and own is None and suffixes(path)[0] == ".txt"):
-            unread.append(Unread(path, "no data file that Freshet reads"))
+            unread.append(Unread(path, _why_not(path)))
         elif path.stat().st_size == 0 and len(found) > 1:
             unread.append(Unread(path, "empty"))
         else:
@@ -163,6 +165,13 @@ def _select(source: Path, role: Role) -> Source:
     if role == "items" and named:  # the rest of the folder is none of the catalogue's business
         unread = [one for one in unread if _role(one.path, source) == "items"]
     return Source(tuple(_describe(path, role) for path in read), tuple(sorted([*unread, *twice])))
+
+
+def _why_not(path: Path) -> str:
+    ending, packing = suffixes(path)
+    if ending == ".txt":
+        return "text that no name says to be events or items"
+    return "not one data file: unpack it" if packing == (".zip",) else "no data file that Freshet reads"
 
 
 def _one_format_each(paths: list[Path]) -> tuple[list[Path], list[Unread]]:
@@ -211,4 +220,4 @@ def _role(path: Path, source: Path) -> Role | None:
 
 
 def _listed(unread: tuple[Unread, ...]) -> str:
-    return f"; found {', '.join(one.path.name for one in unread[:5])}" if unread else ""
+    return f"; found {', '.join(f'{one.path.name} ({one.why})' for one in unread[:5])}" if unread else ""

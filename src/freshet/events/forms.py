@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from freshet.events import sql
+from freshet.types.ids import SHORTENED
 
 SINCE = datetime(1995, 1, 1, tzinfo=UTC)
 """A number is taken for a time only from here on: in a wrong unit most numbers are of the 1970s and 1980s."""
@@ -30,6 +31,8 @@ DIGITS = {8: "yyyymmdd", 10: "yyyymmddHH", 12: "yyyymmddHHMM", 14: "yyyymmddHHMM
 """Dates written as a whole number: digits -> form."""
 DAY_FIRST, MONTH_FIRST, EITHER = "day-first", "month-first", "day-first or month-first"
 ISO, YEAR_DAY, OTHER_NUMBER = "iso", "year-day-month", "number"
+SHORT_NUMBER = "number that has lost its last digits"
+"""Such as 1.69109E+12: milliseconds as a spreadsheet saves them, hours apart."""
 
 _MONTHS = (
     "jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|"
@@ -120,9 +123,12 @@ def form_of(column: Column, now: datetime) -> str:
         f"WHEN length({column.digits}) = {length} AND {written} THEN {sql.text(name)}"
         for length, name in DIGITS.items()
     ]
-    numbers = f"CASE {' '.join(cases)} ELSE {sql.text(OTHER_NUMBER)} END"
     if not column.is_text:
+        numbers = f"CASE {' '.join(cases)} ELSE {sql.text(OTHER_NUMBER)} END"
         return f"CASE WHEN {number} IS NOT NULL THEN {numbers} END"
+    short = _matches(column, rf"{SHORTENED}(0[89]|[1-9]\d)")
+    cases = [f"WHEN {short} THEN {sql.text(SHORT_NUMBER)}", *cases]
+    numbers = f"CASE {' '.join(cases)} ELSE {sql.text(OTHER_NUMBER)} END"
     return f"""CASE {_text_cases(column)} WHEN {number} IS NOT NULL THEN {numbers} END"""
 
 

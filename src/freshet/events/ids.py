@@ -8,12 +8,14 @@ from dataclasses import dataclass, replace
 from freshet.errors import InputError
 from freshet.events import sql
 from freshet.events.reading import Table
-from freshet.types.ids import BLANKS, DECIMAL, SCIENTIFIC
+from freshet.types.ids import BLANKS, DECIMAL, SCIENTIFIC, SHORTENED
 
 _EXACT = {"VARCHAR": 2**53, "DOUBLE": 2**53, "FLOAT": 2**24}
 """From here on a number written with a point may be another one, rounded to what the type can hold."""
 
 _AS_FLOAT = rf"-?[0-9]+\.0|{SCIENTIFIC}"
+_SPREADSHEET = rf"{SHORTENED}(1[1-9]|[2-9][0-9]|[0-9]{{3}})"
+"""From twelve digits on a spreadsheet saves a number as 4.00638E+12: barcodes become one item."""
 _WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
 _ALL_NULL = '"NULL"'  # of a column without a single value
 _TYPES = (*_EXACT, *_WHOLE, *(f"U{name}" for name in _WHOLE), "DECIMAL", "UUID", "DATE", "ENUM", _ALL_NULL)
@@ -96,10 +98,12 @@ def _id(cell: str) -> str:
 def _rounded(cell: str, type_: str) -> str:
     if type_ not in _EXACT:
         return "false"
-    return (
-        f"{_has_point(cell)} AND regexp_full_match({cell}, {sql.text(_AS_FLOAT)}) "
+    large = (
+        f"regexp_full_match({cell}, {sql.text(_AS_FLOAT)}) "
         f"AND abs(TRY_CAST({cell} AS DOUBLE)) >= {_EXACT[type_]}"
     )
+    shortened = f"regexp_full_match({cell}, {sql.text(_SPREADSHEET)})" if type_ == "VARCHAR" else "false"
+    return f"{_has_point(cell)} AND ({large} OR {shortened})"
 
 
 def _has_point(cell: str) -> str:

@@ -20,6 +20,7 @@ from freshet.events.time_column import chosen
 from freshet.events.times import FOREVER, Clock
 
 _ZONELESS, _TRUTH = "freshet zoneless", "freshet truth"
+_NONE = sql.texts([word.lower() for word in config.MISSING])
 NOT_IN_LOG = frozenset({quarantine.REASON, quarantine.ROW, quarantine.RAW, _ZONELESS, _TRUTH})
 """Columns of a draft that judge the row."""
 
@@ -116,6 +117,8 @@ def _value(given: str) -> str:
 def _judged(table: Table, columns: EventColumns, ids: dict[str, Id], times: Clock, now: datetime) -> str:
     """SQL: the canonical columns, then reason (NULL if fine), row number and raw row of what is not."""
     given = f"CAST({sql.name(columns.value)} AS VARCHAR)" if columns.value else "NULL"
+    # As a blank cell is: whether a gap is NaN, NULL or nothing is up to the tool that wrote the file.
+    given = f"CASE WHEN NOT list_contains({_NONE}, lower(trim({given}))) THEN {given} END"
     value = _value(given) if columns.value else "CAST(1 AS DOUBLE)"
     event = ids.get("event")
     latest = (now.astimezone(UTC) + timedelta(days=1)).replace(tzinfo=None).isoformat(sep=" ")

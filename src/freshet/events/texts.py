@@ -96,7 +96,7 @@ def ready(file: SourceFile, path: Path, scratch: Path, encoding: str) -> Text:
             path = encodings.decode(path, file.path, found, scratch / "utf-8")
     if file.kind == "dat":
         return Text(_plain_lines(path, look, scratch), Dialect(file.header, 0, _DAT, ""), [], tuple(notes))
-    if file.kind == "json":
+    if file.kind == "json" or (file.kind == "jsonl" and _is_list(path)):
         path = _json_lines(path, file.path, scratch / "lines")
     if file.kind in ("json", "jsonl"):
         return Text(_plain_lines(path, look, scratch), Dialect((), 0, "\x01", ""), [], tuple(notes))
@@ -179,6 +179,13 @@ def _plain_lines(path: Path, look: _Look, scratch: Path) -> Path:
     ):
         target.writelines(source)
     return copy
+
+
+def _is_list(path: Path) -> bool:
+    """Whether a JSON file is a list of objects, whatever its name says."""
+    with path.open("rb") as file:
+        start = file.read(4096)
+    return re.match(rb"(\xef\xbb\xbf)?\s*\[\s*\{", start) is not None
 
 
 def _json_lines(path: Path, shown: Path, into: Path) -> Path:

@@ -78,7 +78,7 @@ def fit(catalogue: Catalogue, config: InterestsConfig, former: Former | None = N
     if config.taxonomy:
         column = [catalogue.labels[i] for i in rows]
         categories = taxonomy.fit(column, traffic, config.count)
-        _check(len(categories.names), f"values in the taxonomy column '{config.taxonomy}'")
+        _check(len(categories.names), f"values in the taxonomy column '{config.taxonomy}'", len(rows))
         labels = categories.labels(column)
         usable = np.flatnonzero(labels >= 0)
         labels = labels[usable]
@@ -87,7 +87,7 @@ def fit(catalogue: Catalogue, config: InterestsConfig, former: Former | None = N
         categories = None
         usable = np.flatnonzero(np.linalg.norm(joined, axis=1) > 0)
         different = len(np.unique(np.round(joined[usable], 6), axis=0))
-        _check(different, "engaged items that differ in text or in who engages with them")
+        _check(different, "engaged items that differ in text or in who engages with them", len(rows))
         size = min(config.count, different, max(2, len(usable) // _FEWEST_ITEMS))
         grown = _tree(joined[usable], traffic[usable], size, config.seed, former, rows[usable])
         labels, paths = grown.labels, grown.paths
@@ -138,9 +138,9 @@ def _tree(
     return tree.grow(joined, traffic, size, seed)
 
 
-def _check(found: int, what: str) -> None:
+def _check(found: int, what: str, engaged: int) -> None:
     if found < 2:
         raise NotEnoughData(
-            f"interests need at least 2 {what}; the log has {found}",
+            f"interests need at least 2 {what}; the log has {found} (of {engaged:,} engaged items)",
             hint="import more events, check the positive rule, or give the items titles or text",
         )

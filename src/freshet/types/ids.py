@@ -14,6 +14,9 @@ DECIMAL = r"-?(0|[1-9][0-9]*)\.0*"
 SCIENTIFIC = r"-?[0-9]+(\.[0-9]+[eE]\+?|[eE]\+)[0-9]{1,3}"
 """As floats are printed: a point in front of the exponent, or a plus in it."""
 
+SHORTENED = r"-?[0-9](\.[0-9]{1,5})?[eE]\+"
+"""How spreadsheets and C's `%g` begin a large number: six digits at most, whatever it had before."""
+
 _DECIMAL, _SCIENTIFIC = re.compile(DECIMAL), re.compile(SCIENTIFIC)
 
 
