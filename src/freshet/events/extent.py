@@ -18,8 +18,7 @@ from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 
-import duckdb
-
+from freshet import database
 from freshet.events import sql
 from freshet.events.days import DayFile
 
@@ -81,5 +80,5 @@ def _longest_gap(days: Sequence[DayFile]) -> timedelta:
 @lru_cache(maxsize=4096)
 def users_of(path: Path) -> int:
     """Different users of a day file, whose name stands for its content."""
-    with duckdb.connect() as db:
+    with database.connect() as db:
         return int(sql.row(db, f'SELECT count(DISTINCT "user") FROM {sql.parquet([path])}')[0])

@@ -68,6 +68,24 @@ def test_how_a_checkpoint_chats_decides_nothing(base: Path, tmp_path: Path) -> N
     assert written[0] == written[1]
 
 
+@pytest.mark.parametrize("key", ["attn_implementation", "_attn_implementation"])
+def test_how_a_checkpoint_attends_is_decided_here(base: Path, tmp_path: Path, key: str) -> None:
+    """A folder may name a package that is not installed, or code to be fetched from the hub and run."""
+    other = Path(shutil.copytree(base, tmp_path / "other"))
+    config = json.loads((base / "config.json").read_text())
+    (other / "config.json").write_text(json.dumps({**config, key: "kernels-community/flash-attn"}))
+    assert folder.load(other, "cpu")[0].config._attn_implementation == "sdpa"
+
+
+def test_a_training_that_diverges_leaves_no_model(base: Path, tmp_path: Path) -> None:
+    """One that is kept would be found and judged again by every run that follows."""
+    samples = worlds.examples("description", 64)
+    job = worlds.job("description", samples, learning_rate=1e30, budget=Budget(3), lora_rank=4)
+    with pytest.raises(ConfigError, match="training diverged: .* not finite"):
+        LoraTuner(str(base), device="cpu").tune(job, tmp_path / "into")
+    assert not (tmp_path / "into").exists()
+
+
 def test_missing_base_is_a_wrong_setting(tmp_path: Path) -> None:
     tuner = LoraTuner(str(tmp_path / "nothing-here"), device="cpu")
     with pytest.raises(ConfigError, match="nothing-here"):

@@ -58,7 +58,17 @@ class Card:
 
 
 def save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, card: Card, into: Path) -> None:
-    """Write a complete model folder."""
+    """Write a complete model folder.
+
+    Raises:
+        ConfigError: training diverged.
+    """
+    broken = not_finite(model)
+    if broken:
+        raise ConfigError(
+            f"training diverged: {broken} became numbers that are not finite",
+            hint="lower [tuning] learning_rate",
+        )
     into.mkdir(parents=True, exist_ok=True)
     with quiet():
         model.save_pretrained(into, safe_serialization=True)
@@ -66,6 +76,14 @@ def save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, card: Card,
     content = {**asdict(card), "note": card.note}
     text = json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False)
     (into / CARD).write_text(text + "\n", encoding="utf-8")
+
+
+def not_finite(model: PreTrainedModel) -> str:
+    """The first parameter with a number that is not finite, '' where all are."""
+    import torch
+
+    named = torch_module(model).named_parameters()
+    return next((name for name, values in named if not torch.isfinite(values).all()), "")
 
 
 def read_card(folder: Path) -> Card:
@@ -101,17 +119,19 @@ def load(source: Path, device: str) -> tuple[PreTrainedModel, PreTrainedTokenize
 def opened(source: Path, device: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Like `load`, with the errors that transformers raises; nothing is run or fetched."""
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
     with quiet():
         tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=True, trust_remote_code=False)
+        config = AutoConfig.from_pretrained(source, local_files_only=True, trust_remote_code=False, **ANSWERS)
         model = AutoModelForCausalLM.from_pretrained(
             source,
+            config=config,
+            attn_implementation=None,  # torch's own: a folder may name one not here, or code of the hub
             dtype=torch.float32,
             use_safetensors=True,
             local_files_only=True,
             trust_remote_code=False,
-            **ANSWERS,
         )
         model.generation_config = GenerationConfig()  # type: ignore[no-untyped-call]
     return place(model, device), tokenizer
@@ -171,8 +191,16 @@ def content(checkpoint: Path) -> str:
     """One hash over names and bytes of all that loading a checkpoint reads."""
     read = {".safetensors", ".json", ".txt", ".model", ".jinja"}
     files = sorted(path for path in checkpoint.iterdir() if path.suffix in read)
-    said = "".join(f"{path.name} {remembered(path, sha256)}\n" for path in files)
+    said = "".join(f"{path.name} {_bytes_of(path)}\n" for path in files)
     return hashlib.sha256(said.encode()).hexdigest()
+
+
+def _bytes_of(path: Path) -> str:
+    """A hash; '' of a link that leads nowhere, a folder, somebody else's: whoever loads it says so."""
+    try:
+        return remembered(path, sha256) if path.is_file() else ""
+    except OSError:
+        return ""
 
 
 def _damaged(path: Path, said: str) -> ArtifactError:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from freshet.backends.planners.lora import LoraTuner
+from freshet.backends.planners.quiet import quiet
 from freshet.errors import ConfigError
 from freshet.ports import TuningPlan
 from tests.backends.planners import worlds
@@ -116,6 +119,35 @@ def tokens_added(folder: Path) -> None:
     tokenizer.save_pretrained(folder)
 
 
+def special_tokens_added(**tokens: object) -> Change:
+    """Tokens that stand for no text, without rows in the model."""
+
+    def change(folder: Path) -> None:
+        from transformers import AutoTokenizer
+
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        tokenizer.add_special_tokens(tokens)
+        tokenizer.save_pretrained(folder)
+
+    return change
+
+
+def a_pipe(name: str) -> Change:
+    def change(folder: Path) -> None:
+        (folder / name).unlink()
+        os.mkfifo(folder / name)
+
+    return change
+
+
+def a_folder(name: str) -> Change:
+    def change(folder: Path) -> None:
+        (folder / name).unlink()
+        (folder / name).mkdir()
+
+    return change
+
+
 def no_end(folder: Path) -> None:
     path = folder / "tokenizer_config.json"
     content = json.loads(path.read_text())
@@ -144,6 +176,7 @@ def linked_to_itself(folder: Path) -> None:
         (edited(num_attention_heads=0), "transformers can't build the model"),
         (edited(vocab_size=300), r"embed_tokens.weight has shape \(290, 64\) in the weights, \(300, 64\)"),
         (edited(num_hidden_layers=3, layer_types=None), "the weights lack model.layers.2"),
+        (edited(num_hidden_layers=1, layer_types=None), "hold model.layers.1.* of a layer that the model does not"),
         (edited(tie_word_embeddings=False), "the weights lack lm_head.weight"),
         (edited(vision_config={"depth": 1}), "reads more than text"),
         (edited(quantization_config={"quant_method": "gptq", "bits": 4}), r"quantised \(gptq\)"),
@@ -167,6 +200,9 @@ def linked_to_itself(folder: Path) -> None:
         (without("token*"), "no tokenizer, or one that knows no words"),
         (halved("tokenizer.json"), "the tokenizer can't be read"),
         (written("tokenizer.json", b"{}"), "the tokenizer can't be read"),
+        (a_pipe("config.json"), r"config\.json: is no file"),
+        (a_folder("model.safetensors"), r"model\.safetensors: is no file"),
+        (special_tokens_added(pad_token="<pad>"), "go up to number 290"),
         (tokens_added, "go up to number 291, the model has 290 rows"),
         (no_end, "no end-of-text token"),
         (edited(max_position_embeddings=32), "has 32 positions, a prompt may need"),
@@ -185,6 +221,9 @@ def test_a_checkpoint_that_cannot_be_tuned_is_refused(base: Path, change: Change
         edited(architectures=None),
         edited(auto_map={"AutoModelForCausalLM": "m.M"}),  # transformers has the code itself
         retyped("bfloat16"),
+        edited(attn_implementation="flash_attention_2"),
+        edited(_attn_implementation="flash_attention_2"),
+        special_tokens_added(additional_special_tokens=["<image>"]),  # as Gemma 3 has it
         without("generation_config.json"),
         written("pytorch_model.bin", b"the same weights in another format"),
     ],
@@ -192,6 +231,20 @@ def test_a_checkpoint_that_cannot_be_tuned_is_refused(base: Path, change: Change
 def test_what_does_no_harm_is_used(base: Path, change: Change) -> None:
     change(base)
     check(base)
+
+
+def test_an_interest_is_no_token_without_a_row(base: Path) -> None:
+    special_tokens_added(additional_special_tokens=["<image>"])(base)
+    refused(base, "does not know the interest '<image>'", replace(PLAN, descriptions=("war", "<image>")))
+
+
+def test_what_cannot_be_read_stops_no_other_step(base: Path) -> None:
+    """Of a cache whose files were cleared away the links are left; a recipe is asked for before the check."""
+    whole = LoraTuner(str(base)).recipe
+    (base / "model.safetensors").unlink()
+    (base / "model.safetensors").symlink_to(base / "gone")
+    assert LoraTuner(str(base)).recipe not in ("", whole)
+    refused(base, "no weights")
 
 
 def saved(kind: str, folder: Path, good: Path) -> Path:
@@ -243,7 +296,9 @@ def test_an_adapter_names_its_base(good: Path, tmp_path: Path) -> None:
     from transformers import AutoModelForCausalLM
 
     model = AutoModelForCausalLM.from_pretrained(good)
-    get_peft_model(model, LoraConfig(r=2, target_modules="all-linear")).save_pretrained(tmp_path / "adapter")
+    with quiet():
+        adapted = get_peft_model(model, LoraConfig(r=2, target_modules="all-linear"))
+    adapted.save_pretrained(tmp_path / "adapter")
     for path in good.glob("token*"):
         shutil.copy(path, tmp_path / "adapter")
     refused(tmp_path / "adapter", f"a PEFT adapter of '{good}'")
@@ -333,6 +388,13 @@ def test_weights_that_are_not_finite_are_refused_when_loaded(base: Path, tmp_pat
     with pytest.raises(ConfigError, match=r"model\.norm\.weight holds numbers that are not finite"):
         LoraTuner(str(base), device="cpu").tune(job, tmp_path / "into")
     assert not (tmp_path / "into").exists()
+
+
+def test_a_model_that_computes_no_numbers_is_refused_when_loaded(base: Path, tmp_path: Path) -> None:
+    edited(rms_norm_eps=-1.0)(base)
+    job = worlds.job("description", worlds.examples("description", 4))
+    with pytest.raises(ConfigError, match="what it computes is not finite"):
+        LoraTuner(str(base), device="cpu").tune(job, tmp_path / "into")
 
 
 def test_a_model_that_reads_ahead_is_refused_when_loaded(good: Path, tmp_path: Path) -> None:

@@ -26,6 +26,8 @@ def content_of(path: Path) -> Content:
     Raises:
         ConfigError: it can't be read, or is no JSON object.
     """
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise refusal(path, "is no file", _again(path))
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:

@@ -32,7 +32,7 @@ def check(base: str, plan: TuningPlan) -> PreTrainedModel:
         ConfigError: it can't; the message names the folder or file, what was expected and what to do.
     """
     found, tokenizer, model = _described(base)
-    answer = words.check_names(found, tokenizer, plan.descriptions, plan.mode)
+    answer = words.check_names(found, tokenizer, plan.descriptions, plan.mode, _rows(model))
     known = words.by_length(tokenizer, names(plan.descriptions, plan.mode))
     prompt = longest(known, plan.k, plan.said)
     words.check_room(found, tokenizer, [prompt], answer, positions(model))
@@ -46,7 +46,7 @@ def load(base: str, job: TuningJob, device: str) -> tuple[PreTrainedModel, PreTr
         ConfigError: it can't be tuned on this job.
     """
     found, tokenizer, sketch = _described(base)
-    answer = words.check_names(found, tokenizer, job.interests.descriptions, job.mode)
+    answer = words.check_names(found, tokenizer, job.interests.descriptions, job.mode, _rows(sketch))
     prompts: Sequence[str] = [example.prompt.text for example in job.examples]
     words.check_room(found, tokenizer, prompts, answer, positions(sketch))
     with Foreign(lambda said: refusal(found, f"can't be opened: {said}", weights.WHOLE)):
@@ -61,22 +61,27 @@ def _described(base: str) -> tuple[Path, PreTrainedTokenizerBase, PreTrainedMode
     content = kinds.declared(found)
     weights.files_of(found)
     model = weights.outline(found, kinds.configuration(found, content))
-    rows = min(len(table) for table in token_tables(model))
-    return found, words.tokenizer_of(found, rows), model
+    return found, words.tokenizer_of(found, _rows(model)), model
+
+
+def _rows(model: PreTrainedModel) -> int:
+    """Tokens that a model has embeddings for."""
+    return min(len(table) for table in token_tables(model))
 
 
 def _try(found: Path, model: PreTrainedModel) -> None:
     """Look whether all numbers are finite, and that no token is read before its turn."""
     import torch
 
-    for name, parameter in model.named_parameters():
-        if not torch.isfinite(parameter).all():
-            raise refusal(found, f"{name} holds numbers that are not finite", weights.WHOLE)
-    rows = min(len(table) for table in token_tables(model))
-    text = torch.arange(min(LOOK, positions(model) or LOOK), device=model.device) % rows
+    broken = folders.not_finite(model)
+    if broken:
+        raise refusal(found, f"{broken} holds numbers that are not finite", weights.WHOLE)
+    text = torch.arange(min(LOOK, positions(model) or LOOK), device=model.device) % _rows(model)
     other = text.clone()
     other[-1] = text[0]
     with Foreign(lambda said: refusal(found, f"it can't be run: {said}")), quiet(), torch.no_grad():
         first, second = (model(input_ids=row[None]).logits[0, :-1] for row in (text, other))
+    if not torch.isfinite(first).all():
+        raise refusal(found, "what it computes is not finite", weights.WHOLE)
     if not torch.allclose(first, second, rtol=0, atol=1e-3 * float(first.abs().max())):
         raise refusal(found, "it reads ahead: what follows a token changes what it says there", WANTED)

@@ -5,6 +5,7 @@ Only the headers of safetensors files are read: names, types and shapes of tenso
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -22,6 +23,9 @@ OTHERS = (".bin", ".pt", ".pth", ".ckpt", ".h5", ".msgpack", ".onnx", ".gguf")
 """Endings of weights in formats that are not read: pickles run code when opened, others can't be trained."""
 
 FLOATS = ("F64", "F32", "F16", "BF16")
+
+LAYER = re.compile(r"\.\d+\.")
+"""The number of a layer, in a parameter's name."""
 
 WHOLE = "copy or download the checkpoint again into a folder of its own, or name another one"
 
@@ -63,7 +67,7 @@ def _check_header(path: Path) -> None:
     from safetensors import safe_open
 
     if not path.is_file():
-        raise refusal(path, f"missing, though {INDEX} names it", WHOLE)
+        raise refusal(path, "is no file" if path.exists() else f"missing, though {INDEX} names it", WHOLE)
     if _is_pointer(path):
         raise refusal(path, "only a pointer of Git LFS, not the weights", "`git lfs pull` there")
     damaged = Foreign(lambda said: refusal(path, f"damaged or cut short: {said}", WHOLE))
@@ -94,7 +98,7 @@ def outline(folder: Path, config: PretrainedConfig) -> PreTrainedModel:
     """The model without its weights: every parameter has its shape and no content.
 
     Raises:
-        ConfigError: the files lack a parameter, or hold one of another shape.
+        ConfigError: the files lack a parameter, or hold one of another shape, or of one layer more.
     """
     from transformers import AutoModelForCausalLM
 
@@ -103,6 +107,7 @@ def outline(folder: Path, config: PretrainedConfig) -> PreTrainedModel:
             folder,
             config=config,
             device_map="meta",
+            attn_implementation=None,  # as it will be opened
             use_safetensors=True,
             local_files_only=True,
             trust_remote_code=False,
@@ -121,4 +126,12 @@ def outline(folder: Path, config: PretrainedConfig) -> PreTrainedModel:
         names = sorted(found["missing_keys"])
         more = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
         raise refusal(folder, f"the weights lack {names[0]}{more}", WHOLE)
+    known = set(model.state_dict())
+    further = sorted(name for name in found["unexpected_keys"] if LAYER.sub(".0.", name) in known)
+    if further:
+        raise refusal(
+            folder,
+            f"the weights hold {further[0]}, of a layer that the model does not have by {CONFIG}",
+            f"{CONFIG} and the weights are not of one checkpoint: {WHOLE}",
+        )
     return cast("PreTrainedModel", model)

@@ -24,7 +24,7 @@ def tokenizer_of(folder: Path, rows: int) -> PreTrainedTokenizerBase:
     """The tokenizer of a checkpoint whose model has so many rows of embeddings.
 
     Raises:
-        ConfigError: it is missing or damaged, or has tokens that the model has no rows for.
+        ConfigError: it is missing or damaged, or texts may become tokens that the model has no rows for.
     """
     from transformers import AutoTokenizer
 
@@ -38,7 +38,7 @@ def tokenizer_of(folder: Path, rows: int) -> PreTrainedTokenizerBase:
     if set(known.values()) <= special or not fixed or set(fixed) <= special:
         # where its files are missing, transformers makes one that knows no words
         raise refusal(folder, "no tokenizer, or one that knows no words", GOES_WITH)
-    highest = max(known.values())
+    highest = max(_read_or_written(tokenizer))
     if highest >= rows:
         raise refusal(
             folder,
@@ -55,10 +55,29 @@ def tokenizer_of(folder: Path, rows: int) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
+def _read_or_written(tokenizer: PreTrainedTokenizerBase) -> set[int]:
+    """All tokens but those that stand for something else than text, such as an image, which Gemma 3 has."""
+    added = tokenizer.added_tokens_decoder
+    ours = {
+        tokenizer.eos_token_id,
+        tokenizer.pad_token_id,
+        tokenizer.unk_token_id,
+        *tokenizer("")["input_ids"],
+    }
+    return {
+        number
+        for number in tokenizer.get_vocab().values()
+        if number in ours or number not in added or not added[number].special
+    }
+
+
 def check_names(
-    folder: Path, tokenizer: PreTrainedTokenizerBase, descriptions: Sequence[str], mode: str
+    folder: Path, tokenizer: PreTrainedTokenizerBase, descriptions: Sequence[str], mode: str, rows: int
 ) -> int:
     """Compare what the planner will write with a tokenizer; labels are added to it.
+
+    Args:
+        rows: of embeddings, before labels are added.
 
     Returns:
         Tokens of the longest answer, its end included.
@@ -69,7 +88,7 @@ def check_names(
     unlike = "name a checkpoint whose tokenizer knows the language of the descriptions"
     unknown = tokenizer.unk_token_id
     for text, ids in zip(descriptions, _tokens(tokenizer, descriptions), strict=True):
-        if not ids or (mode == "description" and unknown is not None and unknown in ids):
+        if not ids or max(ids) >= rows or (mode == "description" and unknown is not None and unknown in ids):
             raise refusal(folder, f"the tokenizer does not know the interest {text!r}", unlike)
     if mode == "label":
         add_tokens(tokenizer, names(descriptions, mode))
