@@ -30,7 +30,8 @@ def make(root: Path, planner: str, least_recall: float = 0.0) -> Workspace:
     place = items.schema.get_field_index("title")
     pq.write_table(items.set_column(place, "title", titles), data / "items.parquet")
     (data / "more.csv").write_text(
-        f"user_id,item_id,timestamp,value\n{BAD_USER},i1,not a time,8\n{BAD_USER},i2,neither,8\n,i1,2024-02-01,8\n"
+        f"user_id,item_id,timestamp,value\n{BAD_USER},i1,not a time,8\n{BAD_USER},i2,neither,8\n"
+        ",i1,2024-02-01,8\nsomebody,i3,2024-02-01,8\n"
     )
     (root / "freshet.toml").write_text(
         f"""

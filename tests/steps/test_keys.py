@@ -47,10 +47,14 @@ PLANNED = {"models", *ASKED}
 RANKED = {"itemmodels", "rankers"}
 COUNTED = {"transitions", "sequences", "rankers", "feedback", *PLANNED}
 FORMED = {"interests", "assignments", *COUNTED, *RANKED}
+ASSIGNED = FORMED - {"interests", "itemmodels", "sequences"}
+"""Another catalogue: its items are assigned anew, what was formed and trained stays until it is due."""
 NOTHING: set[str] = set()
 
 MADE: dict[str, tuple[Any, set[str]]] = {
     "events.items": ("", {"items", *FORMED}),
+    "events.encoding": ("cp1251", {"items", *ASSIGNED}),
+    "events.missing": (["nobody"], {"items", *ASSIGNED}),
     "events.positive": ("value >= 6", FORMED),
     "events.item_columns.item": ("title", {"items", *FORMED}),
     "events.item_columns.title": ("category", {"items", *FORMED}),
@@ -133,6 +137,7 @@ JUDGING = "is read when experiments are judged, from the events"
 OUTSIDE: dict[str, tuple[Any, str]] = {
     "events.files": (["elsewhere.parquet"], AT_IMPORT),
     "events.timezone": ("Asia/Tokyo", AT_IMPORT),
+    "events.time_format": ("iso", AT_IMPORT),
     **{f"events.columns.{name}": ("other", AT_IMPORT) for name in ("user", "item", "time", "value", "id")},
     "planner.model": ("elsewhere", "a checkpoint is known by its bytes, wherever it lies (recipe)"),
     "planner.device": ("cpu", COST),
@@ -158,9 +163,17 @@ OUTSIDE: dict[str, tuple[Any, str]] = {
     "http.connections": (10, SERVING),
     "http.drain_seconds": (1.0, SERVING),
     "http.log_requests": (False, SERVING),
+    "http.open_connections": (100, SERVING),
+    "http.idle_seconds": (10.0, SERVING),
+    "http.header_bytes": (2048, SERVING),
+    "http.headers": (20, SERVING),
+    "http.hosts": (["rec.internal"], SERVING),
+    "http.origins": (["https://shop.example"], SERVING),
+    "http.oldest_event_days": (3.0, SERVING),
     "experiments.dissatisfied": ("value < 3", JUDGING),
     "experiments.negative": ("value < 2", JUDGING),
     "experiments.smallest_effect": (0.1, JUDGING),
+    "experiments.attribution_hours": (24.0, JUDGING),
     "experiments.metrics": ([{"name": "mine", "counts": "value >= 9"}], JUDGING),
     "experiments.guardrails": ([{"metric": "satisfaction"}], JUDGING),
     "prices.currency": ("EUR", COST),

@@ -91,7 +91,11 @@ def _plain(value: str) -> str:
 
 def _check_ever(ws: Workspace, size: int) -> None:
     """Under 'ever' nobody takes up an interest twice."""
-    version = ws.store.versions("transitions")[-1]
+    release = ws.releases.current()
+    assert release is not None
+    table = ws.store.find("tables", release.table)
+    assert table is not None
+    version = table.manifest["inputs"]["transitions"]
     log = TransitionLog(ws.root / "transitions" / version, ws.pool, size)
     found = log.between(AsOf.parse("1971-01-01"), FIRST)
     pairs = list(zip(found.user.tolist(), found.successor.tolist(), strict=True))

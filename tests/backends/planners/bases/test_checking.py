@@ -291,6 +291,7 @@ def test_a_body_whose_head_is_its_embeddings_is_whole(good: Path, tmp_path: Path
     check(saved("GPT2Model", tmp_path / "gpt2", good))
 
 
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")  # PEFT asks for it
 def test_an_adapter_names_its_base(good: Path, tmp_path: Path) -> None:
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM
