@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,14 @@ def test_a_catalogue_of_other_ids_is_told(shop: Path) -> None:
     (note,) = answered("import", "-w", shop)["notes"]
     assert note.startswith("only 0 of the log's 480 events are of items in the catalogue: the log has 'tt1")
     assert "the catalogue '100'; check [events.columns] item" in note
+
+
+def test_a_catalogue_of_few_items_is_told(shop: Path) -> None:
+    seen = {row[1] for row in LOG}
+    few = [item for item in CATALOGUE if item[0] in seen][:24]
+    put(shop.parent / "data" / "items.csv", text(few, ITEM))
+    (note,) = answered("import", "-w", shop)["notes"]
+    assert re.search(r"events are of items in the catalogue: the log has '\d+'; check", note)
 
 
 def test_a_catalogue_that_cannot_be_read_stops_an_import_first(shop: Path) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 from datetime import datetime
 from pathlib import Path
 
@@ -132,6 +133,13 @@ def test_a_source_that_is_not_there_is_refused(tmp_path: Path) -> None:
     ):
         with pytest.raises(InputError, match=message):
             take(tmp_path / "w", tmp_path / source)
+
+
+def test_a_pipe_is_no_missing_file(tmp_path: Path) -> None:
+    """As of `freshet import <(zcat log.csv.gz)`."""
+    os.mkfifo(tmp_path / "log.csv")
+    with pytest.raises(InputError, match=r"log\.csv is no regular file"):
+        take(tmp_path / "w", tmp_path / "log.csv")
 
 
 def test_a_missing_column_is_named_with_what_there_is(tmp_path: Path) -> None:

@@ -58,6 +58,7 @@ def test_western_european_titles_are_recognised(tmp_path: Path, title: str) -> N
 @pytest.mark.parametrize(
     ("title", "encoding"),
     [
+        ("日本語タイトル", "shift_jis"),
         ("Война и мир", "cp1251"),
         ("Война и мир", "koi8-r"),
         ("Żółta łódź", "cp1250"),

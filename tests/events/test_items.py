@@ -104,3 +104,27 @@ def test_a_missing_column_or_file_is_named(tmp_path: Path) -> None:
         import_items(source, Events(item_columns={"item": "key", "text": "body"}), tmp_path / "out")
     with pytest.raises(InputError, match="has no item file"):
         import_items(tmp_path / "absent.csv", Events(), tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("row", "why", "hint"),
+    [
+        (",Title,text", "missing item: 3", "item_columns"),
+        ("{n},Title, the other,text", "unreadable row: 3", "delimiter"),
+        ("4.00638E+1{n},Title,text", "item id has lost digits: 3", "ids as text"),
+    ],
+)
+def test_an_item_file_that_gives_nothing_is_refused(tmp_path: Path, row: str, why: str, hint: str) -> None:
+    rows = "".join(row.format(n=n) + "\n" for n in range(2, 5))
+    (tmp_path / "items.csv").write_text(f"item_id,title,text\n{rows}")
+    with pytest.raises(InputError, match=rf"none of its 3 rows can be used \({why}\); such as ") as e:
+        import_items(tmp_path / "items.csv", Events(), tmp_path / "out")
+    assert hint in e.value.hint
+
+
+def test_many_refused_items_are_told_with_one_of_them(tmp_path: Path) -> None:
+    (tmp_path / "items.csv").write_text("item_id,title,text\n1,One,x\n2,Two, too,x\n")
+    report = import_items(tmp_path / "items.csv", Events(), tmp_path / "out")
+    assert (report.items, report.quarantined) == (1, {"unreadable row": 1})
+    (note,) = report.notes
+    assert note == "items.csv: 50% of its rows are refused, such as unreadable row, line 3: 2,Two, too,x"

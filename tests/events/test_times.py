@@ -20,6 +20,7 @@ from .worlds import DAYS, NOW, One, csv, log, parquet
 
 WHOLE, WORLD = log(), log(days=6, start=datetime(2022, 3, 10, tzinfo=UTC))  # the 13th is no month
 PARIS = timezone(timedelta(hours=2))
+BOGOTA = timezone(timedelta(hours=-5))
 
 
 def take(root: Path, source: Path, **settings: Any) -> ImportReport:
@@ -99,6 +100,9 @@ TEXTS: dict[str, tuple[Callable[[datetime], str], timedelta]] = {
     "+02": (lambda t: f"{t.astimezone(PARIS):%Y-%m-%d %H:%M:%S}+02", SECOND),
     "blank +02:00": (lambda t: f"{t.astimezone(PARIS):%Y-%m-%d %H:%M:%S} +02:00", SECOND),
     "offset and zone": (lambda t: f"{t.astimezone(PARIS):%Y-%m-%dT%H:%M:%S}+02:00[Europe/Paris]", SECOND),
+    "Trino": (lambda t: f"{t.astimezone(BOGOTA):%Y-%m-%d %H:%M:%S.000} America/Bogota", SECOND),
+    "Trino, 12 hours": (lambda t: f"{t.astimezone(BOGOTA):%Y-%m-%d %I:%M:%S %p} America/Bogota", SECOND),
+    "a.m.": (lambda t: f"{t:%Y-%m-%d %I:%M:%S }" + ("p.m." if t.hour > 11 else "a.m."), SECOND),
     "Go": (lambda t: f"{t:%Y-%m-%d %H:%M:%S.000000000} +0000 UTC", SECOND),
     "nine digits": (lambda t: f"{t:%Y-%m-%dT%H:%M:%S}.000000001Z", SECOND),
     "comma": (lambda t: f"{t:%Y-%m-%d %H:%M:%S},000", SECOND),

@@ -23,9 +23,9 @@ _FEW = 10  # as many lines may be damaged in any file, and as many in a thousand
 _PIECE = 1 << 20
 _MARKS = "’‘“”„–—…•®™©°€£«»´§¿¡ªº½¼¾×²³±·\xa0\xad"
 _IN_WORDS = "’´·–—\xad"
-_STRANGE = (
-    "ðþýÿÐÞÝ"  # but for Iceland; ìù inside a word are as rare: Czech and Turkish texts, misread, have them
-)
+# But for Iceland; ƒ begins each katakana of Shift-JIS. ìù inside a word are as rare: Czech and Turkish texts,
+# misread, have them.
+_STRANGE = "ðþýÿÐÞÝƒ"
 _RUN = 4  # so many in a row are another alphabet
 _HIGH = re.compile(r"[^\x00-\x7f]+")
 _BOMS = {

@@ -78,6 +78,10 @@ def event_source(source: Path) -> Source:
     """
     found = _select(source, "events")
     if not found.files:
+        if source.exists() and not source.is_dir():
+            raise InputError(
+                f"{source} is no regular file", hint="save what comes through it to a file first"
+            )
         raise InputError(
             f"{source} {'holds no event file' if source.is_dir() else 'not found'}{_listed(found.unread)}",
             hint="give a Parquet, CSV or JSONL file, a folder or glob of them, or a MovieLens folder",

@@ -40,7 +40,8 @@ _MONTHS = (
 )
 _BLANK = r"\s\x{a0}\x{202f}"  # with those that break no line, as browsers write them before PM
 _DAYS = rf"(?:(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*\.?,?[{_BLANK}]+)?"
-_CLOCK = rf"(\d{{1,2}}):(\d{{2}})(?::(\d{{2}})(?:[.,](\d{{1,9}}))?)?(?:[{_BLANK}]*([ap])\.?m\.?)?"
+# The word ends after am and pm, or America would be in the morning.
+_CLOCK = rf"(\d{{1,2}}):(\d{{2}})(?::(\d{{2}})(?:[.,](\d{{1,9}}))?)?(?:[{_BLANK}]*([ap])\.?m(?:\.|\b))?"
 # An offset, maybe after UTC or before a name that repeats it; UTC itself; or the name of a zone. EST or CST
 # are no zones here: several countries use such abbreviations.
 _ZONE = (

@@ -12,7 +12,7 @@ import duckdb
 import pyarrow as pa
 
 from freshet import config
-from freshet.events import finding, quarantine, sql
+from freshet.events import finding, quarantine, refusing, sql
 from freshet.events.columnar import checksum, write_parquet
 from freshet.events.columns import ItemColumns, item_columns
 from freshet.events.formats import SourceFile, item_source
@@ -113,13 +113,17 @@ def _stage(
         try:
             connection.execute(f"CREATE TEMP TABLE {name} AS {_selected(table, columns, others, settings)}")
             rows, quarantined = _counts(connection, name)
+            refusing.refuse_items(connection, name, file.path, rows, quarantined)
+            much = refusing.many(connection, name, file.path, rows, quarantined)
         except duckdb.Error as error:
             raise unreadable(file.path, error) from None
     if refused is not None:
         quarantine.keep(connection, name, file.path, refused)
     notes = [*table.notes, *columns.notes, *_left_out(table, columns)]
-    if rows == sum(quarantined.values()):
+    if rows == 0:
         notes.append(f"{file.path.name} holds no items")
+    if much:
+        notes.append(much)
     return _Staged(name, others, rows, quarantined, tuple(notes))
 
 

@@ -99,9 +99,10 @@ def overlap(ws: Workspace, catalogue: Artifact) -> tuple[str, ...]:
     found = events.overlap(snapshot, path)
     if 2 * found.known >= found.events:
         return ()
+    other = f", the catalogue {found.catalogue_item!r}" if found.catalogue_item is not None else ""
     return (
         f"only {found.known:,} of the log's {found.events:,} events are of items in the catalogue: the log "
-        f"has {found.unknown_item!r}, the catalogue {found.catalogue_item!r}; check [events.columns] item "
+        f"has {found.unknown_item!r}{other}; check [events.columns] item "
         "and [events.item_columns] item",
     )
 
