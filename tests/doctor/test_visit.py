@@ -13,6 +13,7 @@ import pytest
 
 from freshet import pipeline
 from freshet.doctor import visit
+from freshet.doctor.artifacts import KINDS
 from freshet.doctor.finding import leftover, size_of
 from freshet.durable import write_json
 from freshet.errors import ArtifactError, Busy
@@ -78,6 +79,13 @@ def test_a_sound_workspace_is_healthy_and_untouched(ws: Workspace) -> None:
     assert visit(ws).findings == visit(ws, repair=True).findings == []
     assert tree(ws.root) == before
     assert not (ws.root / "damaged").exists()
+
+
+def test_what_a_file_manager_leaves_is_no_damage(ws: Workspace) -> None:
+    for folder in (ws.root / kind for kind in KINDS if (ws.root / kind).is_dir()):
+        (folder / ".DS_Store").write_bytes(b"Bud1")
+        (folder / ".DS_Store").chmod(0o600)
+    assert visit(ws).findings == []
 
 
 def leave_behind(ws: Workspace) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from freshet.service.addresses import Visitors, is_loopback
 from freshet.service.problems import Refusal
-from tests.service.running import Running, exchanged, request, told
+from tests.service.running import Running, exchanged, request, running, told
 
 OURS = Visitors("127.0.0.1", ["Rec.internal", "10.1.1.1", "[fd00::1]"], ["https://shop.example", "https://b.example:8443"])  # fmt: skip
 
@@ -138,3 +140,10 @@ def test_pages_of_others_ask_nothing_with_keys_and_without(alone: Running, serve
             assert "[http] origins" in told(one.post("/v1/explore", {}, origin=origin), 403)
         assert one.post("/v1/explore", {}, origin=one.url).status_code == 200
     assert server.post("/v1/explore", {}, host="any.example").status_code == 200
+
+
+def test_an_address_counts_as_it_was_understood(copy: Path) -> None:
+    with running(copy, "--host", "0", "--no-auth") as server:  # all addresses, in short
+        assert (
+            exchanged(server, request("GET", "/v1/releases", "Connection: close", host="10.1.2.3"))[0] == 200
+        )

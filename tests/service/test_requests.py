@@ -107,6 +107,10 @@ def test_bad_bodies_are_refused_with_their_reason(
     assert said in server.problem("/v1/events", body, status)
 
 
+def test_a_mark_of_utf_8_is_no_part_of_a_body(server: Running) -> None:
+    assert server.post("/v1/explore", b'\xef\xbb\xbf{"user":"u1"}').status_code == 200
+
+
 def test_wrong_methods_and_paths(server: Running) -> None:
     wrong = server.client.get("/v1/explore")
     assert "GET /v1/explore" in told(wrong, 405)

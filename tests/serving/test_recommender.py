@@ -199,6 +199,8 @@ def test_what_is_not_positive_leaves_no_trace_in_the_history(served: tuple[Recom
         (Posted("u", "i", 1, math.nan), "finite"),
         (Posted(" ", "i", 1), "user is empty"),
         (Posted("u", "", 1), "item is empty"),
+        (Posted("None", "i", 1), "user is 'None', which stands for none ([events] missing)"),
+        (Posted("u", " undefined ", 1), "item is 'undefined', which stands for none"),
     ],
 )
 def test_bad_events_are_refused_by_name_and_the_others_stay(
@@ -207,6 +209,11 @@ def test_bad_events_are_refused_by_name_and_the_others_stay(
     receipts = served[0].record([event, Posted("u", "no such item", 1)])
     assert (receipts[0].status, receipts[1].status) == ("refused", "recorded")
     assert why in receipts[0].why
+
+
+def test_an_id_that_stands_for_none_makes_no_duplicates(served: tuple[Recommender, State]) -> None:
+    told = [Posted("u", "no such item", time, id="null") for time in (1, 2, 2)]
+    assert [one.status for one in served[0].record(told)] == ["recorded", "recorded", "duplicate"]
 
 
 def test_impressions_wait_in_a_buffer_and_say_what_was_shown(served: tuple[Recommender, State]) -> None:

@@ -68,7 +68,7 @@ def serve(
             f"`freshet serve` needs {error.name}", hint="pip install 'freshet[serve]'"
         ) from None
 
-    prefix = checked_prefix(root_path)
+    prefix, host = checked_prefix(root_path), host.strip("[]")  # an IPv6 address, as in a URL
     limits = load(workspace / SETTINGS).http
     keyring = Keyring(workspace, off=no_auth)
     check_open(keyring, host)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from freshet.errors import InputError
 from freshet.events import sql
 from freshet.events.reading import Table
-from freshet.types.ids import BLANKS, DECIMAL, SCIENTIFIC, SHORTENED
+from freshet.types.ids import BLANKS, DECIMAL, SCIENTIFIC, SHORTENED, no_ids
 
 _EXACT = {"VARCHAR": 2**53, "DOUBLE": 2**53, "FLOAT": 2**24}
 """From here on a number written with a point may be another one, rounded to what the type can hold."""
@@ -51,7 +51,7 @@ def with_ids(
     cells = "".join(f", {_cell(table, column)} AS {_name(what, 'cell')}" for what, column in columns.items())
     ids = "".join(f", {_id(_name(what, 'cell'))} AS {_name(what, 'id')}" for what in columns)
     query = f"SELECT *{ids} FROM (SELECT *{cells} FROM ({table.query}))"
-    words = sql.texts(["", *(word.strip(BLANKS).lower() for word in spellings)])
+    words = sql.texts(sorted(no_ids(spellings)))
     found = {
         what: Id(
             _name(what, "id"),

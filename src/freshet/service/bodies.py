@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import zlib
+from codecs import BOM_UTF8
 from collections.abc import Sequence
 from contextlib import suppress
 from time import perf_counter
@@ -70,6 +71,7 @@ def parsed(body: TypeAdapter[Any], raw: bytes) -> Any:
         ValidationError: it isn't.
         Refusal: an object names a field twice: which of the two is meant can't be known.
     """
+    raw = raw.removeprefix(BOM_UTF8)  # some clients put it before everything that they write
     found = body.validate_json(raw)
     _NAMES.decode(raw.decode())  # pydantic would take the last one
     return found

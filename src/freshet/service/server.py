@@ -141,7 +141,7 @@ def serve(
         most, backlog = room_for(limits.open_connections)
         room = Room(most)
         metrics.connections(lambda: len(room))
-        visitors = Visitors(host, limits.hosts, limits.origins)
+        visitors = Visitors(listener.getsockname()[0], [host, *limits.hosts], limits.origins)
         app = make_app(recommender, limits, keyring, visitors, metrics, log, standing, root_path)
         config = uvicorn.Config(
             app,

@@ -33,6 +33,7 @@ from freshet.serving.releases import Releases
 from freshet.serving.shelf import Shelf
 from freshet.serving.strategies import preferred, score
 from freshet.types import Answer, Context, History, Offer, Strategy
+from freshet.types.ids import no_ids
 from freshet.types.keys import user_key, user_number
 
 Clock = Callable[[], int]
@@ -61,7 +62,8 @@ class Recommender:
         self._state = state
         self._clock = clock
         self._impressions = Impressions()
-        self._recorder = Recorder(Positive(parse(releases.config.events.positive)), threading.Lock())
+        told = releases.config.events
+        self._recorder = Recorder(Positive(parse(told.positive)), no_ids(told.missing), threading.Lock())
         self._draws = np.random.default_rng(releases.config.serving.seed)
         self._prefix, self._numbers = uuid4().hex[:12], itertools.count()
 
@@ -157,9 +159,10 @@ class Recommender:
         try:
             return self._releases.reload()
         finally:
-            rule = self._releases.config.events.positive
-            if rule != self._recorder.positive.rule.text:
-                self._recorder.positive = Positive(parse(rule))
+            told = self._releases.config.events
+            self._recorder.missing = no_ids(told.missing)
+            if told.positive != self._recorder.positive.rule.text:
+                self._recorder.positive = Positive(parse(told.positive))
 
     def switch(self, number: int | None) -> int:
         """Serve a certain release from now on, None = what `CURRENT` names; returns which serves."""

@@ -76,10 +76,12 @@ class Recorder:
 
     Attributes:
         positive: the positive rule.
+        missing: what stands for no id, as `types.ids.no_ids` has it.
         lock: a user's events must be read against a history that no other call is changing.
     """
 
     positive: Positive
+    missing: frozenset[str]
     lock: threading.Lock
 
     def record(
@@ -99,8 +101,8 @@ class Recorder:
         Raises:
             StateError: the state can't be written; nothing of the call was remembered.
         """
-        timed = [event if event.time is not None else replace(event, time=now) for event in events]
-        refused = [_problem(event, now, oldest_days) for event in timed]
+        timed = [self._completed(event, now) for event in events]
+        refused = [self._problem(event, now, oldest_days) for event in timed]
         good = [event for event, why in zip(timed, refused, strict=True) if not why]
         with self.lock:
             new = iter(state.record(self._facts(state, release, good)) if good else ())
@@ -108,6 +110,20 @@ class Recorder:
             Receipt("refused", why) if why else Receipt("recorded" if next(new) else "duplicate")
             for why in refused
         ]
+
+    def _completed(self, event: Posted, now: int) -> Posted:
+        """An event with a time, and without an id that stands for none: each would repeat the one before."""
+        if event.time is None:
+            event = replace(event, time=now)
+        return replace(event, id="") if event.id and event.id.lower() in self.missing else event
+
+    def _problem(self, event: Posted, now: int, oldest_days: float) -> str:
+        """Why an event is refused, '' if it isn't; what the log would put in quarantine is told at once."""
+        for what, said in (("user", event.user), ("item", event.item)):
+            if said.lower() in self.missing:
+                none = f"{said!r}, which stands for none ([events] missing)"
+                return f"the {what} is {none if said else 'empty'}"
+        return _problem(event, now, oldest_days)
 
     def _facts(self, state: State, release: OpenRelease, events: Sequence[Posted]) -> list[Fact]:
         users = list(dict.fromkeys(event.user for event in events))
@@ -188,10 +204,6 @@ def body_of(event: Posted, last: int, successor: int) -> bytes:
 def _problem(event: Posted, now: int, oldest_days: float) -> str:
     """Why an event is refused, '' if it isn't."""
     assert event.time is not None
-    if not event.user.strip():
-        return "the user is empty"
-    if not event.item.strip():
-        return "the item is empty"
     if not math.isfinite(event.value):
         return "the value is not a finite number"
     if event.time < 0:

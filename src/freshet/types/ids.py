@@ -8,6 +8,7 @@ text, and so is `12e5`, which is a hash more often than a number.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 BLANKS = " \t\n\r\f\v\u00a0\ufeff"
 DECIMAL = r"-?(0|[1-9][0-9]*)\.0*"
@@ -31,3 +32,8 @@ def plain_id(text: str) -> str:
             number = float(text)
             return str(int(number)) if number.is_integer() else text
     return text
+
+
+def no_ids(spellings: Iterable[str]) -> frozenset[str]:
+    """What stands for no id, in small letters: these spellings, and nothing at all."""
+    return frozenset(["", *(word.strip(BLANKS).lower() for word in spellings)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -14,6 +15,7 @@ import pytest
 
 from freshet.backends.states import mending, records
 from freshet.backends.states.lmdb import LmdbState
+from freshet.backends.states.opening import telling
 from freshet.backends.states.pages import examine
 from freshet.backends.states.roots import Damaged
 from freshet.backends.stores.local import LocalStore
@@ -111,6 +113,13 @@ def test_a_folder_in_the_place_of_the_file_is_told(tmp_path: Path) -> None:
     (tmp_path / "data.mdb").mkdir()
     with pytest.raises(StateError, match="it is no file"):
         LmdbState(tmp_path, 1)
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.EIO])
+def test_who_may_not_write_is_not_told_to_free_space(tmp_path: Path, number: int) -> None:
+    with pytest.raises(StateError, match="can't be used") as told, telling(tmp_path):
+        raise OSError(number, os.strerror(number), str(tmp_path))
+    assert ("permissions" in told.value.hint) == (number != errno.EIO)
 
 
 def test_locks_of_another_kind_do_not_matter(tmp_path: Path) -> None:

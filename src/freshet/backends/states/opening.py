@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -23,6 +25,7 @@ NEW = ".new-"
 
 _READERS = 1024
 _LITTLE = 1 << 20
+_FORBIDDEN = [os.strerror(number) for number in (errno.EACCES, errno.EPERM, errno.EROFS)]
 _DAMAGE = (
     lmdb.CorruptedError,
     lmdb.InvalidError,
@@ -72,10 +75,13 @@ def telling(folder: Path) -> Iterator[None]:
     except _DAMAGE as error:
         raise damage_of(folder, str(error)) from None
     except (lmdb.Error, OSError) as error:
-        why = "its disk is full" if _is_full(folder) else str(error)
+        forbidden = any(words in str(error) for words in _FORBIDDEN)
+        why = "its disk is full" if not forbidden and _is_full(folder) else str(error)
         raise StateError(
             f"the state {folder} can't be used: {why}",
-            hint="free some space, or see to the disk; then it works again",
+            hint="whoever serves must be allowed to write there: see to its owner and permissions"
+            if forbidden
+            else "free some space, or see to the disk; then it works again",
             retryable=True,
         ) from None
 
