@@ -81,7 +81,7 @@ def test_a_training_that_diverges_leaves_no_model(base: Path, tmp_path: Path) ->
     """One that is kept would be found and judged again by every run that follows."""
     samples = worlds.examples("description", 64)
     job = worlds.job("description", samples, learning_rate=1e30, budget=Budget(3), lora_rank=4)
-    with pytest.raises(ConfigError, match="training diverged: .* not finite"):
+    with pytest.raises(ConfigError, match=r"training diverged: .* not finite"):
         LoraTuner(str(base), device="cpu").tune(job, tmp_path / "into")
     assert not (tmp_path / "into").exists()
 
