@@ -123,3 +123,11 @@ def test_the_release_of_an_arm_is_told(tmp_path: Path) -> None:
         experiments.pointer_path("x", "a").write_bytes(text)
         with pytest.raises(FreshetError, match="is damaged"):
             experiments.pointer(one, "a")
+
+
+@pytest.mark.parametrize("said", ["[]", "{}", '{"generation": Infinity}', '{"generation": []}', "{"])
+def test_a_damaged_manifest_hides_no_other_version(said: str, ws: Workspace) -> None:
+    with ws.store.create("tables", "v2") as draft:
+        draft.manifest = {"as_of": "2024-01-02"}
+    (ws.root / "tables" / "v1" / "manifest.json").write_text(said)
+    assert ws.store.versions("tables") == ["v1", "v2"]

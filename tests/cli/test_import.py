@@ -52,6 +52,12 @@ def test_a_person_reads_the_same(shop: Path) -> None:
     assert "quarantined: 1 rows, missing item" in done.stderr
 
 
+def test_a_part_of_a_catalogue_is_told_as_what_it_is(shop: Path) -> None:
+    put(shop.parent / "data" / "items.csv", text(CATALOGUE[:8], ITEM))
+    (note,) = answered("import", "-w", shop)["notes"]
+    assert re.match(r"only \d+ of the log's 480 events are .* which lacks '1\d\d' for one; add", note), note
+
+
 def test_a_catalogue_of_other_ids_is_told(shop: Path) -> None:
     put(shop.parent / "data" / "events.csv", text(each(lambda _, row: (row[0], f"tt{row[1]}", *row[2:]))))
     (note,) = answered("import", "-w", shop)["notes"]

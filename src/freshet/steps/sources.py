@@ -99,11 +99,12 @@ def overlap(ws: Workspace, catalogue: Artifact) -> tuple[str, ...]:
     found = events.overlap(snapshot, path)
     if 2 * found.known >= found.events:
         return ()
-    other = f", the catalogue {found.catalogue_item!r}" if found.catalogue_item is not None else ""
+    few = f"only {found.known:,} of the log's {found.events:,} events are of items in the catalogue"
+    if found.catalogue_item is None:  # ids are alike: it is a part of a catalogue
+        return (f"{few}, which lacks {found.unknown_item!r} for one; add the other items to [events] items",)
     return (
-        f"only {found.known:,} of the log's {found.events:,} events are of items in the catalogue: the log "
-        f"has {found.unknown_item!r}{other}; check [events.columns] item "
-        "and [events.item_columns] item",
+        f"{few}: the log has {found.unknown_item!r}, the catalogue {found.catalogue_item!r}; "
+        "check [events.columns] item and [events.item_columns] item",
     )
 
 

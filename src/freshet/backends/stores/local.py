@@ -78,7 +78,8 @@ def _age(artifact: Path) -> tuple[str, int, str]:
     try:
         said = read_json(artifact / MANIFEST)
         return str(said.get("as_of", "")), int(said.get("generation", 0)), artifact.name
-    except (ArtifactError, AttributeError, TypeError, ValueError):  # whoever opens it is told what is wrong
+    # whoever opens it is told what is wrong
+    except (ArtifactError, AttributeError, TypeError, ValueError, OverflowError):
         return "", 0, artifact.name
 
 
