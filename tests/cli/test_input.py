@@ -110,4 +110,5 @@ def test_init_checks_what_it_writes(
 
 def test_a_wrong_option_is_told_as_json_too(tmp_path: Path) -> None:
     assert "--bogus" in answered("run", "--bogus", code=2)["error"]["message"]
-    assert "not a date" in answered("refresh", "--as-of", "soon", "-w", tmp_path, code=2)["error"]["message"]
+    for day, why in (("soon", "not a date"), ("2204-05-01", "lies in the future")):
+        assert why in answered("refresh", "--as-of", day, "-w", tmp_path, code=2)["error"]["message"]

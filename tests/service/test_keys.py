@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,15 @@ def test_one_key_is_revoked_and_the_others_stay() -> None:
 def test_a_damaged_file_is_said_to_be_one(tmp_path: Path, content: str) -> None:
     (tmp_path / FILE).write_text(content)
     with pytest.raises(ArtifactError, match=FILE):
+        load_keys(tmp_path)
+
+
+@pytest.mark.parametrize(("part", "value"), [("name", 2), ("made", None), ("salt", "00" * 65), ("salt", ""), ("hash", "é"), ("hash", ""), ("hash", 5)])  # fmt: skip
+def test_a_damaged_key_is_told_when_it_is_read_and_not_to_who_sends_it(
+    tmp_path: Path, part: str, value: object
+) -> None:
+    (tmp_path / FILE).write_text(json.dumps({"keys": [asdict(KEY) | {part: value}]}))
+    with pytest.raises(ArtifactError, match="damaged"):
         load_keys(tmp_path)
 
 

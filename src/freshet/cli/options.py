@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -97,16 +97,21 @@ def moment(text: str | None, option: str = "--as-of") -> AsOf | None:
     """The date that an option gives.
 
     Raises:
-        ConfigError: it is not a date.
+        ConfigError: it is not a date, or nothing can be known as of it yet.
     """
     from freshet.types import AsOf
 
     if text is None:
         return None
     try:
-        return AsOf.parse(text)
+        found = AsOf.parse(text)
     except ValueError:
         raise ConfigError(f"{option} '{text}' is not a date", hint="write it as 2024-05-01") from None
+    if option == "--as-of" and found.moment > datetime.now(UTC) + timedelta(days=2):  # a slip of a digit
+        raise ConfigError(
+            f"{option} '{text}' lies in the future, of which nothing is known", hint="tomorrow is the last"
+        )
+    return found
 
 
 def days(text: str | None) -> int | None:

@@ -34,9 +34,7 @@ def find(ws: Workspace) -> Iterator[Finding]:
     """Damaged artifacts, damaged pool files with the counts that need them, and files nobody needs."""
     sound = True
     for kind, means in KINDS.items():
-        for folder in sorted(
-            (ws.root / kind).glob("[!.]*")
-        ):  # hidden ones are the system's, such as .DS_Store
+        for folder in sorted((ws.root / kind).glob("[!.]*")):  # not what the system hides, as .DS_Store
             finding = _artifact(ws, kind, folder, means)
             if finding is not None:
                 sound = sound and kind != "transitions"

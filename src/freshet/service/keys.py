@@ -69,14 +69,21 @@ def load_keys(root: Path) -> dict[str, Key]:
         return {}
     try:
         keys = [Key(**entry) for entry in read_json(path)["keys"]]
-        if any(key.scope not in SCOPES or not bytes.fromhex(key.salt) for key in keys):
-            raise ValueError("a scope or a salt is none")
+        if not all(_is_sound(key) for key in keys):
+            raise ValueError("a key's scope, salt, hash or name is none")
     except (KeyError, TypeError, ValueError) as error:
         raise ArtifactError(
             f"{path} is damaged: {error}",
             hint="restore it from a copy; or move it aside and `freshet keys add`",
         ) from None
     return {key.id: key for key in keys}
+
+
+def _is_sound(key: Key) -> bool:
+    """Whether it can be shown, and compared with what clients send; raises TypeError or ValueError if not."""
+    if key.scope not in SCOPES or not all(isinstance(text, str) for text in asdict(key).values()):
+        return False
+    return 0 < len(bytes.fromhex(key.salt)) <= blake2b.MAX_KEY_SIZE and bool(bytes.fromhex(key.hash))
 
 
 def _is_there(path: Path) -> bool:
