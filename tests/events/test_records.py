@@ -64,6 +64,16 @@ def test_texts_of_several_lines_are_read(tmp_path: Path) -> None:
         assert found["7"] == ("T7", 'one, x\ntwo "q", y, z\n\nthree')
 
 
+def test_lines_with_the_commas_of_a_row_are_text_where_no_quote_of_the_file_is_amiss(tmp_path: Path) -> None:
+    rows = "".join(f'{n},T{n},"Pros, cons, more\nGood, bad, ugly"\n' for n in range(20))
+    report, found = imported(tmp_path, HEAD + rows)
+    assert (report.rows_read, report.quarantined) == (20, {})
+    assert found["7"] == ("T7", "Pros, cons, more\nGood, bad, ugly")
+    report, found = imported(tmp_path, HEAD + rows + '90,"Heat"s,b\n91,c,d\n')
+    assert (report.rows_read, report.quarantined) == (42, {"unreadable row": 41})
+    assert found == {"91": ("c", "d")}
+
+
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
