@@ -42,6 +42,20 @@ def test_another_base_checkpoint_is_tuned_anew(planned: Workspace, tmp_path: Pat
     assert kinds_of(ws, planned) == {"models", "gates", "tables", "overlays"}
 
 
+class Gone(FakeTuner):
+    """Its checkpoint isn't there any more."""
+
+    @property
+    def recipe(self) -> str:
+        return ""
+
+
+def test_a_tuned_model_outlives_its_base(planned: Workspace, tmp_path: Path) -> None:
+    ws = with_tuner(copied(planned, tmp_path / "ws"), Gone())
+    assert pipeline.fast_path(ws, FIRST, force_publish=True).outcome == "done"
+    assert kinds_of(ws, planned) == set()
+
+
 def test_a_checkpoint_in_a_folder_is_known_by_its_bytes(world: Path, tmp_path: Path) -> None:
     def recipe(root: Path) -> str:
         text = settings(world, "transformers").replace("[planner]", '[planner]\nmodel = "base"')
