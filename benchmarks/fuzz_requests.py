@@ -29,7 +29,9 @@ def fuzz(seed: int, first: int, count: int, kept: Path) -> dict[str, Any]:
         root = Path(made) / "shop"
         simulated(root, planner="counts")
         with (root / "freshet.toml").open("a") as settings:
-            settings.write("[http]\nseconds = 1.0\nidle_seconds = 5\nlog_requests = false\n")  # who sends a half is soon left
+            settings.write(
+                "[http]\nseconds = 1.0\nidle_seconds = 5\nlog_requests = false\n"
+            )  # who sends a half is soon left
         freshet("run", "-w", root)
         with serving(root) as served:
             for n in range(first, first + 50):

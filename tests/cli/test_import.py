@@ -70,7 +70,7 @@ def test_a_catalogue_of_few_items_is_told(shop: Path) -> None:
     few = [item for item in CATALOGUE if item[0] in seen][:24]
     put(shop.parent / "data" / "items.csv", text(few, ITEM))
     (note,) = answered("import", "-w", shop)["notes"]
-    assert re.search(r"events are of items in the catalogue: the log has '\d+'; check", note)
+    assert re.search(r"events are of items in the catalogue, which lacks '\d+' for one; add the other", note)
 
 
 def test_a_catalogue_that_cannot_be_read_stops_an_import_first(shop: Path) -> None:

@@ -191,7 +191,7 @@ BAD_NUMBERS = {
     "twice, deeper": (b'{"attributes":{"a":"1","a":"1"}}', 400),
     "deep": (b'{"attributes":' * 5000, 400),
     "a long name": (b'{"' + b"x" * 90_000 + b'":1}', 422),
-    "a mark of order": (b"\xef\xbb\xbf{}", 400),
+    "two marks of order": (b"\xef\xbb\xbf\xef\xbb\xbf{}", 400),
 }
 
 
