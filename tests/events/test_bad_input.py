@@ -114,6 +114,9 @@ def test_an_empty_parquet_file_is_an_import_of_nothing(tmp_path: Path) -> None:
         ("log.csv.gz", b"not gzip", "log.csv.gz can't be read"),
         ("log.jsonl.gz", gzip.compress(b'{"user_id": 1}\n', mtime=0)[:-12], "log.jsonl.gz can't be read"),
         ("log.jsonl", b"[\n1,\n2]\n", "none of its 3 lines is a JSON object"),
+        ("log.jsonl", b'{"user_id": "' + b"u" * 2_500_000 + b'"}\n', "none of its 1 lines is a JSON object"),
+        ("log.csv", b"user_id,item_id,timestamp\0\nu,i,1704164645\n", r"'timestamp\\x00' holds a NUL"),
+        ("log.jsonl", b'{"user_id\\u0000": "u"}\n', r"'user_id\\x00' holds a NUL"),
         ("log.xlsx", b"x", "can't tell its format"),
     ],
 )

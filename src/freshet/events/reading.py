@@ -82,6 +82,12 @@ def open_table(
             table = _jsonl(connection, file, text) if "json" in file.kind else _delimited(file, text)
     except (duckdb.Error, *DAMAGED) as error:
         raise unreadable(file.path, error) from None
+    for name in table.columns:
+        if "\0" in name:
+            raise InputError(
+                f"{file.path}: the name of column {name!r} holds a NUL character",
+                hint="the file is damaged, or in an encoding that [events] encoding has to name",
+            )
     _remember(connection, refused)
     return _with(table, file.partitions)
 
@@ -92,7 +98,10 @@ def refuse_lines(connection: duckdb.DuckDBPyConnection, table: Table) -> None:
     Raises:
         InputError: there are lines, and none is a JSON object.
     """
+    forget_rejects(connection)
     (lines,) = sql.row(connection, f"SELECT count(*) FROM ({table.query})")
+    (too_long,) = sql.row(connection, f"SELECT count(*) FROM ({rejects(connection)})")
+    lines += too_long
     if lines:
         raise InputError(
             f"{table.path}: none of its {lines} lines is a JSON object",
