@@ -47,18 +47,18 @@ from freshet import pipeline
 from freshet.backends.planners import folder, wording
 from freshet.backends.planners.local import LocalPlanner
 from freshet.backends.planners.threads import threads_for
-from freshet.errors import GateFailed
-from freshet.prompts import Prompts, names
+from freshet.context import Knowledge, learn
+from freshet.core.errors import GateFailed
+from freshet.core.prompts import Prompts, names
+from freshet.core.types import Evidence, Prompt
 from freshet.simulator import World, generate
-from freshet.steps.counting import counting_of
-from freshet.steps.knowledge import Knowledge, learn
-from freshet.steps.prompting import gather
-from freshet.steps.sources import latest
-from freshet.steps.tuning import attempted
-from freshet.table import enumerate_contexts
-from freshet.types import Evidence, Prompt
+from freshet.stages.counts.fitter import counting_of
+from freshet.stages.events.step import latest
+from freshet.stages.inference.step import gather
+from freshet.stages.table import enumerate_contexts
+from freshet.stages.tuning.step import attempted
+from freshet.storage.workspace import Workspace
 from freshet.wiring import open_workspace
-from freshet.workspace import Workspace
 from shared import Show, parse, parser, tell
 
 SHOW = Show()

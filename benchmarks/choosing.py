@@ -20,10 +20,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from freshet.context import learn
+from freshet.core.types import AsOf
 from freshet.serving.choosing import Policy, choose, likeness_of
-from freshet.steps.knowledge import learn
-from freshet.steps.publishing import open_scorer
-from freshet.types import AsOf
+from freshet.stages.table.step import open_scorer
 from freshet.wiring import open_room, open_workspace
 from shared import parse, parser, tell, workspace
 

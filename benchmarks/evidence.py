@@ -20,17 +20,17 @@ from typing import Any
 
 import numpy as np
 
-from freshet import events
-from freshet.config import Config, EvidenceConfig
-from freshet.prompts import Prompts
-from freshet.steps import prompting
-from freshet.steps.counting import Counting
-from freshet.steps.knowledge import Knowledge, learn
-from freshet.steps.sources import import_sources
-from freshet.table import enumerate_contexts
-from freshet.types import AsOf, Evidence
+from freshet.context import Knowledge, learn
+from freshet.core.config import Config, EvidenceConfig
+from freshet.core.prompts import Prompts
+from freshet.core.types import AsOf, Evidence
+from freshet.stages import events
+from freshet.stages.counts.fitter import Counting
+from freshet.stages.events.step import import_sources
+from freshet.stages.inference import step as prompting
+from freshet.stages.table import enumerate_contexts
+from freshet.storage.workspace import Workspace
 from freshet.wiring import open_workspace
-from freshet.workspace import Workspace
 from shared import parse, parser, simulated, tell
 
 VARIANTS: dict[str, dict[str, Any]] = {

@@ -22,17 +22,17 @@ from numpy.typing import NDArray
 
 from freshet.backends.planners.answers import best
 from freshet.backends.planners.fake import FakePlanner
-from freshet.ports import Abilities, Planner
-from freshet.steps import gating
-from freshet.steps.counting import Counting, counting_of
-from freshet.steps.knowledge import Knowledge, learn
-from freshet.steps.late import LatePlanner
-from freshet.steps.sources import latest
-from freshet.steps.tuning import accepted, attempted
-from freshet.tuning import GateReport
-from freshet.types import Prompt, Ranking
+from freshet.context import Knowledge, learn
+from freshet.core.ports import Abilities, Planner
+from freshet.core.types import Prompt, Ranking
+from freshet.stages.counts.fitter import Counting, counting_of
+from freshet.stages.events.step import latest
+from freshet.stages.tuning import GateReport
+from freshet.stages.tuning import evaluation as gating
+from freshet.stages.tuning.lazy_planner import LatePlanner
+from freshet.stages.tuning.step import accepted, attempted
+from freshet.storage.workspace import Workspace
 from freshet.wiring import open_workspace
-from freshet.workspace import Workspace
 from shared import parse, parser, tell, workspace
 
 

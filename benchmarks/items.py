@@ -26,19 +26,20 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from freshet import events, ranking
 from freshet.backends.sequences.item_trainer import TorchRankingTrainer
-from freshet.config import RankerConfig
-from freshet.ports import Budget
-from freshet.steps import held_out
-from freshet.steps import lessons as teaching
-from freshet.steps.knowledge import Knowledge, learn
-from freshet.steps.publishing import open_scorer
-from freshet.transitions.pool import day_number
-from freshet.transitions.users import keys
-from freshet.types import AsOf, Transitions
+from freshet.context import Knowledge, learn
+from freshet.core.config import RankerConfig
+from freshet.core.ports import Budget
+from freshet.core.types import AsOf, Transitions
+from freshet.stages import events
+from freshet.stages import items as ranking
+from freshet.stages.items import holdout as held_out
+from freshet.stages.items import training_data as teaching
+from freshet.stages.table.step import open_scorer
+from freshet.stages.transitions.day_files import day_number
+from freshet.stages.transitions.users import keys
+from freshet.storage.workspace import Workspace
 from freshet.wiring import open_room, open_workspace
-from freshet.workspace import Workspace
 from shared import parse, parser, tell, workspace
 
 TOP = 10

@@ -42,19 +42,19 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from freshet import pipeline
-from freshet.config import Config
-from freshet.errors import GateFailed
-from freshet.prompts import Prompts, names
-from freshet.scales import Pace, resolve
-from freshet.scales import measure as measure_pace
+from freshet.context import learn
+from freshet.core.config import Config
+from freshet.core.errors import GateFailed
+from freshet.core.prompts import Prompts, names
+from freshet.core.time_scales import Pace, resolve
+from freshet.core.time_scales import measure as measure_pace
+from freshet.core.types import AsOf, Evidence
 from freshet.simulator import World, generate
-from freshet.steps import prompting
-from freshet.steps.counting import counting_of
-from freshet.steps.knowledge import learn
-from freshet.table import enumerate_contexts
-from freshet.types import AsOf, Evidence
+from freshet.stages.counts.fitter import counting_of
+from freshet.stages.inference import step as prompting
+from freshet.stages.table import enumerate_contexts
+from freshet.storage.workspace import Workspace
 from freshet.wiring import open_workspace
-from freshet.workspace import Workspace
 from shared import Show, parse, parser, tell
 
 BEFORE = 110

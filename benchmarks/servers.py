@@ -24,12 +24,12 @@ from starlette.routing import Route
 
 import explore
 from freshet.backends.states.lmdb import LmdbState
-from freshet.config import HttpConfig
-from freshet.service.keys import Keyring
-from freshet.service.schemas import Answer, ExploreRequest
-from freshet.service.server import bind, serve
+from freshet.core.config import HttpConfig
+from freshet.core.types.keys import user_key
+from freshet.http.keys import Keyring
+from freshet.http.schemas import Answer, ExploreRequest
+from freshet.http.server import bind, serve
 from freshet.serving import Ask, Recommender
-from freshet.types.keys import user_key
 
 USERS = 2_000
 BE = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import servers; servers.main()"

@@ -39,8 +39,8 @@ import lmdb
 import numpy as np
 
 from freshet.backends.states.lmdb import LmdbState
-from freshet.ports import State
-from freshet.types import Fact, History
+from freshet.core.ports import State
+from freshet.core.types import Fact, History
 from shared import parse, parser, tell
 
 NOW = 1_780_000_000_000_000

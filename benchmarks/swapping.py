@@ -15,10 +15,10 @@ import pyarrow.parquet as pq
 
 import load
 from freshet import pipeline
-from freshet.service.documents import answer_document
+from freshet.core.types import AsOf
+from freshet.http.documents import answer_document
 from freshet.serving import Ask
 from freshet.simulator import World, generate
-from freshet.types import AsOf
 from freshet.wiring import open_recommender, open_workspace
 from load import run
 from shared import serving

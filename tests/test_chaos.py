@@ -14,15 +14,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freshet import checksums, pipeline
+from freshet import pipeline
 from freshet.backends.states.lmdb import LmdbState
+from freshet.core.errors import DiskFull, StateError
 from freshet.doctor import visit
-from freshet.errors import DiskFull, StateError
-from freshet.events import EventLog
 from freshet.inspect import open_release
-from freshet.workspace import Releases, Workspace
+from freshet.stages.events import EventLog
+from freshet.storage import checksums
+from freshet.storage.releases import Releases
+from freshet.storage.workspace import Workspace
 from tests.backends.states.facts import fact
-from tests.steps.world import (
+from tests.pipeline.world import (  # fmt: skip
     FAKE,
     FIRST,
     NOW,
@@ -33,7 +35,7 @@ from tests.steps.world import (
     same_content,
     settings,
     workspace,
-)  # fmt: skip
+)
 
 
 @pytest.fixture

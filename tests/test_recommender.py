@@ -10,14 +10,14 @@ import pytest
 
 import freshet
 from freshet import pipeline
-from freshet.errors import ConfigError, NotServing
-from freshet.events import EventLog
-from freshet.types import Experiment, ExperimentArm, Serves
+from freshet.core.errors import ConfigError, NotServing
+from freshet.core.types import Experiment, ExperimentArm, Serves
+from freshet.stages.events import EventLog
+from freshet.storage.workspace import Workspace
 from freshet.wiring import open_state, open_workspace
-from freshet.workspace import Workspace
+from tests.pipeline.conftest import counted, world  # noqa: F401 - fixtures
+from tests.pipeline.world import FIRST, copied, settings, workspace
 from tests.serving.world import published
-from tests.steps.conftest import counted, world  # noqa: F401 - fixtures
-from tests.steps.world import FIRST, copied, settings, workspace
 
 NOON = datetime(2024, 2, 11, 12, tzinfo=UTC)
 

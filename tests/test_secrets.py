@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from freshet.config import Config, ServingConfig
-from freshet.errors import FreshetError
+from freshet.core.config import Config, ServingConfig
+from freshet.core.errors import FreshetError
 from freshet.wiring import open_state
 
 

@@ -24,30 +24,28 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from freshet.errors import ConfigError, NotEnoughData
-from freshet.events import ImportReport
-from freshet.experiments import OwnEvents
-from freshet.ports import Artifact, State
-from freshet.steps import (
-    cadence,
-    churn,
-    experimenting,
-    feedback,
-    guarding,
-    offered,
-    overlays,
-    ranking,
-    rolling,
-    separating,
-    sequencing,
-)
-from freshet.steps.collecting import Collected, collect
-from freshet.steps.counting import Counting, counting_of
-from freshet.steps.gating import as_judged
-from freshet.steps.guarding import Guarded
-from freshet.steps.knowledge import Knowledge, learn
-from freshet.steps.late import LatePlanner
-from freshet.steps.publishing import (
+from freshet.context import Knowledge, learn
+from freshet.core.errors import ConfigError, NotEnoughData
+from freshet.core.ports import Artifact, State
+from freshet.core.types import AsOf, CadenceDecision, Experiment, ExperimentArm
+from freshet.experiments import isolated_arms as separating
+from freshet.experiments import lifecycle as experimenting
+from freshet.experiments.assignment import OwnEvents
+from freshet.experiments.feedback import step as feedback
+from freshet.experiments.guardrails import guard as guarding
+from freshet.experiments.guardrails.guard import Guarded
+from freshet.experiments.measurement.collect import Collected, collect
+from freshet.stages.counts.fitter import Counting, counting_of
+from freshet.stages.events import ImportReport
+from freshet.stages.events import refusals as offered
+from freshet.stages.events.step import committed, import_sources, item_sources, items, latest, newest, overlap
+from freshet.stages.items import step as ranking
+from freshet.stages.live import step as overlays
+from freshet.stages.live.user_histories import remember
+from freshet.stages.schedule import step as cadence
+from freshet.stages.sequence import step as sequencing
+from freshet.stages.table import churn
+from freshet.stages.table.step import (
     check,
     foresee,
     make_table,
@@ -57,12 +55,14 @@ from freshet.steps.publishing import (
     publish_for,
     settings_of,
 )
-from freshet.steps.remembering import remember
-from freshet.steps.sources import committed, import_sources, item_sources, items, latest, newest, overlap
-from freshet.steps.tuning import accepted, attempted, finetune, ready
-from freshet.types import AsOf, CadenceDecision, Experiment, ExperimentArm
-from freshet.workspace import Record, Release, Run, Workspace
-from freshet.workspace.lease import Lease
+from freshet.stages.tuning.evaluation import as_judged
+from freshet.stages.tuning.lazy_planner import LatePlanner
+from freshet.stages.tuning.step import accepted, attempted, finetune, ready
+from freshet.storage import rollback as rolling
+from freshet.storage.lease import Lease
+from freshet.storage.ledger import Record, Run
+from freshet.storage.releases import Release
+from freshet.storage.workspace import Workspace
 
 
 def run_due(

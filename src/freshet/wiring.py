@@ -14,16 +14,16 @@ from freshet.backends.sequences.item_trainer import TorchRankingTrainer
 from freshet.backends.sequences.torch_trainer import TorchSequenceTrainer
 from freshet.backends.states.lmdb import LmdbState
 from freshet.backends.stores.local import LocalStore
-from freshet.config import Config, load
-from freshet.durable import make_folder
-from freshet.errors import ConfigError, FreshetError, MissingExtra
-from freshet.ports import State, Tuner
+from freshet.core.config import Config, load
+from freshet.core.errors import ConfigError, FreshetError, MissingExtra
+from freshet.core.ports import State, Tuner
+from freshet.core.types import AsOf
 from freshet.serving import Clock, Recommender, Releases, system_clock
 from freshet.serving.settings import Settings
-from freshet.steps.remembering import remember
-from freshet.types import AsOf
-from freshet.workspace import Reporter, Workspace
-from freshet.workspace.ledger import Quiet
+from freshet.stages.live.user_histories import remember
+from freshet.storage.durable import make_folder
+from freshet.storage.ledger import Quiet, Reporter
+from freshet.storage.workspace import Workspace
 
 SETTINGS = "freshet.toml"
 

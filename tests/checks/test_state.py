@@ -10,7 +10,7 @@ import pytest
 
 from freshet.backends.states.lmdb import LmdbState
 from freshet.checks import check_state
-from freshet.types import Fact, History
+from freshet.core.types import Fact, History
 
 
 def test_lmdb(tmp_path: Path) -> None:

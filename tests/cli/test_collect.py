@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from freshet import Recommender
-from freshet.steps.remembering import NOTE
-from freshet.types import user_key
+from freshet.core.types import user_key
+from freshet.stages.live.user_histories import NOTE
 from freshet.wiring import SETTINGS, load, open_state
 from tests.cli.conftest import answered, called
 

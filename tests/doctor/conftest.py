@@ -1,5 +1,5 @@
 """The worlds and workspaces of the steps' tests."""
 
-from tests.steps.conftest import counted, planned, world
+from tests.pipeline.conftest import counted, planned, world
 
 __all__ = ["counted", "planned", "world"]

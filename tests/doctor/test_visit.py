@@ -12,17 +12,17 @@ import numpy as np
 import pytest
 
 from freshet import pipeline
+from freshet.core.errors import ArtifactError, Busy
+from freshet.core.types import Experiment, ExperimentArm, Serves
 from freshet.doctor import visit
 from freshet.doctor.artifacts import KINDS
 from freshet.doctor.finding import leftover, size_of
-from freshet.durable import write_json
-from freshet.errors import ArtifactError, Busy
 from freshet.inspect import open_release
-from freshet.types import Experiment, ExperimentArm, Serves
-from freshet.workspace import Workspace
-from freshet.workspace.lease import lease
-from freshet.workspace.parts import missing_of, parts_of
-from tests.steps.world import FIRST, NOW, content, copied, same_content
+from freshet.storage.durable import write_json
+from freshet.storage.lease import lease
+from freshet.storage.release_parts import missing_of, parts_of
+from freshet.storage.workspace import Workspace
+from tests.pipeline.world import FIRST, NOW, content, copied, same_content
 
 
 @pytest.fixture(scope="module")

@@ -10,13 +10,13 @@ import pytest
 
 from freshet import pipeline
 from freshet.backends.planners.fake import FakeTuner
-from freshet.config import parse
+from freshet.core.config import parse
 from freshet.replay import Plan
+from freshet.storage.workspace import Workspace
 from freshet.wiring import open_room
-from freshet.workspace import Workspace
+from tests.pipeline.test_keys import MADE, OUTSIDE, text
+from tests.pipeline.world import workspace
 from tests.replay.test_roll import NOW, START, planned
-from tests.steps.test_keys import MADE, OUTSIDE, text
-from tests.steps.world import workspace
 
 UNREAD = {
     "schedule.refresh_days": "the plan has its own",

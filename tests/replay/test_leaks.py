@@ -16,25 +16,27 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from freshet import events, live, pipeline, ranking
+from freshet import pipeline
 from freshet.backends.sequences.item_trainer import ItemRecipe, TorchRankingTrainer
 from freshet.backends.sequences.torch_trainer import Recipe, TorchSequenceTrainer
+from freshet.context import learn
+from freshet.core.types import AsOf, Transitions
 from freshet.replay import Able, baselines, make_plan, roll
 from freshet.replay.judge import Ranked
 from freshet.replay.living import with_live
 from freshet.replay.ranking import Judges
 from freshet.replay.strategy import Position, Standing
 from freshet.simulator import World, generate
-from freshet.steps import ranking as rankers
-from freshet.steps.counting import Counting, counting_of
-from freshet.steps.knowledge import learn
-from freshet.steps.lessons import gather
-from freshet.transitions import TransitionLog
-from freshet.types import AsOf, Transitions
+from freshet.stages import events, live
+from freshet.stages import items as ranking
+from freshet.stages.counts.fitter import Counting, counting_of
+from freshet.stages.items import step as rankers
+from freshet.stages.items.training_data import gather
+from freshet.stages.transitions import TransitionLog
+from freshet.storage.workspace import Workspace
 from freshet.wiring import open_room
-from freshet.workspace import Workspace
+from tests.pipeline.world import NOW, settings, workspace
 from tests.replay.future import another, files
-from tests.steps.world import NOW, settings, workspace
 
 pytest.importorskip("torch")
 AT, LATER, END = (AsOf.parse(f"2024-02-{day}") for day in ("05", "09", "13"))

@@ -17,20 +17,20 @@ from hypothesis import strategies as st
 
 from freshet import pipeline
 from freshet.cli.app import run as command
-from freshet.errors import InputError
-from freshet.experiments.effects import Estimate
-from freshet.experiments.off_policy import Support
+from freshet.core.errors import InputError
+from freshet.core.types import AsOf, Experiment, ExperimentArm, Outcomes
+from freshet.experiments.measurement.labels import Window
+from freshet.experiments.stats.effects import Estimate
+from freshet.experiments.stats.off_policy import Support
 from freshet.replay.off_policy import Found, Target, estimate, estimating, expecting, ways
 from freshet.replay.off_policy.decisions import Engaged
 from freshet.replay.off_policy.players import Player
 from freshet.serving import Ask, Posted
-from freshet.steps.labelling import Window
-from freshet.types import AsOf, Experiment, ExperimentArm, Outcomes
+from freshet.storage.experiment_registry import parse_serves
+from freshet.storage.workspace import Workspace
 from freshet.wiring import kept_state, open_recommender
-from freshet.workspace import Workspace
-from freshet.workspace.experiments import parse_serves
-from tests.steps.conftest import world  # noqa: F401 - fixture
-from tests.steps.world import NOW, approving, copied, refreshed, rewrite, settings, workspace
+from tests.pipeline.conftest import world  # noqa: F401 - fixture
+from tests.pipeline.world import NOW, approving, copied, refreshed, rewrite, settings, workspace
 
 MOMENT = AsOf.parse("2024-02-14")
 """A few days after the world changes, so that live signals pay."""
@@ -210,9 +210,9 @@ def test_a_release_is_not_judged_by_what_it_was_made_from(
 
 def _taken(ws: Workspace) -> dict[int, int]:
     """Moments of first places before the second release, and the interest where it was taken."""
+    from freshet.context import learn
+    from freshet.experiments.feedback import outcomes
     from freshet.replay.off_policy import decisions
-    from freshet.steps import outcomes
-    from freshet.steps.knowledge import learn
 
     with ws.run("estimate") as run:
         known = learn(ws, run, BOTH.until)

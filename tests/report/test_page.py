@@ -13,12 +13,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from freshet import inspect, pipeline
-from freshet.errors import GateFailed
+from freshet.core.errors import GateFailed
 from freshet.report import write_report
 from freshet.simulator import SIMULATED
-from freshet.tuning import gates_of
+from freshet.stages.tuning import gates_of
+from freshet.storage.workspace import Workspace
 from freshet.wiring import open_workspace
-from freshet.workspace import Workspace
 
 from . import worlds
 

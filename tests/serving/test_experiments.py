@@ -11,21 +11,21 @@ import numpy as np
 import pytest
 
 from freshet import pipeline
-from freshet.errors import ConfigError
-from freshet.experiments import arm_of
-from freshet.ports import State
+from freshet.context import learn
+from freshet.core.errors import ConfigError
+from freshet.core.ports import State
+from freshet.core.types import AsOf, Experiment, ExperimentArm, Serves
+from freshet.core.types.keys import user_number
+from freshet.experiments.assignment import arm_of
+from freshet.experiments.isolated_arms import own
 from freshet.serving import Ask, Posted, Recommender
-from freshet.steps.counting import Counting
-from freshet.steps.knowledge import learn
-from freshet.steps.separating import own
-from freshet.types import AsOf, Experiment, ExperimentArm, Serves
-from freshet.types.keys import user_number
-from freshet.workspace import Workspace
-from freshet.workspace.experiments import parse_serves
-from freshet.workspace.ledger import Quiet
+from freshet.stages.counts.fitter import Counting
+from freshet.storage.experiment_registry import parse_serves
+from freshet.storage.ledger import Quiet
+from freshet.storage.workspace import Workspace
+from tests.pipeline.conftest import counted, planned, world  # noqa: F401 - fixtures
+from tests.pipeline.world import FAKE, FIRST, SECOND, approving, copied, settings
 from tests.serving.world import PLAIN, published, serve
-from tests.steps.conftest import counted, planned, world  # noqa: F401 - fixtures
-from tests.steps.world import FAKE, FIRST, SECOND, approving, copied, settings
 
 MOMENT = int(SECOND.moment.timestamp()) * 1_000_000
 NAMES = [f"visitor{n}" for n in range(60)]

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 from freshet import pipeline
-from freshet.feedback import Feedback, Lifts
-from freshet.feedback.lifts import BITS
+from freshet.core.types import Experiment, ExperimentArm, Serves, Strategy
+from freshet.experiments.feedback import Feedback, Lifts
+from freshet.experiments.feedback.lifts import BITS
 from freshet.serving import Ask, Recommender
-from freshet.types import Experiment, ExperimentArm, Serves, Strategy
-from freshet.workspace import Workspace
+from freshet.storage.workspace import Workspace
+from tests.pipeline.conftest import counted, world  # noqa: F401 - fixtures
+from tests.pipeline.world import FIRST, copied, settings, workspace
 from tests.serving.world import PLAIN, published, serve
-from tests.steps.conftest import counted, world  # noqa: F401 - fixtures
-from tests.steps.world import FIRST, copied, settings, workspace
 
 USERS = [f"visitor{n}" for n in range(40)]
 NOW = int(FIRST.moment.timestamp()) * 1_000_000

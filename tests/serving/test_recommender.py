@@ -11,21 +11,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from freshet import live
-from freshet.counts import log_softmax
-from freshet.durable import write_json
-from freshet.errors import ArtifactError, ConfigError, NotServing
-from freshet.ports import State
+from freshet.context import learn
+from freshet.core.errors import ArtifactError, ConfigError, NotServing
+from freshet.core.ports import State
+from freshet.core.types import AsOf
+from freshet.core.types.keys import user_key, user_number
 from freshet.serving import Ask, Posted, Recommender, impressions
-from freshet.steps.knowledge import learn
-from freshet.steps.publishing import open_scorer
-from freshet.transitions.pool import files, read_columns
-from freshet.types import AsOf
-from freshet.types.keys import user_key, user_number
-from freshet.workspace import Workspace
+from freshet.stages import live
+from freshet.stages.counts import log_softmax
+from freshet.stages.table.step import open_scorer
+from freshet.stages.transitions.day_files import files, read_columns
+from freshet.storage.durable import write_json
+from freshet.storage.workspace import Workspace
+from tests.pipeline.conftest import counted, planned, world  # noqa: F401 - fixtures
+from tests.pipeline.world import FAKE, FIRST, SECOND, copied, settings, workspace
 from tests.serving.world import PLAIN, history_before, published, serve
-from tests.steps.conftest import counted, planned, world  # noqa: F401 - fixtures
-from tests.steps.world import FAKE, FIRST, SECOND, copied, settings, workspace
 
 HOUR = 3_600_000_000
 WEEKLY = "[schedule]\nrefresh_days = 7\n"

@@ -6,10 +6,10 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freshet.ranking import Ranker, Shelves
+from freshet.core.types import History, Offer
+from freshet.core.types.keys import item_key
 from freshet.serving.shelf import Shelf
-from freshet.types import History, Offer
-from freshet.types.keys import item_key
+from freshet.stages.items import Ranker, Shelves
 
 N, EACH = 3, 4
 IDS = tuple(f"i{number}" for number in range(N * EACH))

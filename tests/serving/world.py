@@ -10,15 +10,15 @@ import numpy as np
 
 from freshet import pipeline
 from freshet.backends.states.lmdb import LmdbState
-from freshet.ports import State
+from freshet.core.ports import State
+from freshet.core.types import AsOf, History
+from freshet.core.types.keys import item_key
 from freshet.serving import Recommender, Releases
 from freshet.serving.settings import Settings
-from freshet.types import AsOf, History
-from freshet.types.keys import item_key
+from freshet.storage.release_parts import parts_of
+from freshet.storage.workspace import Workspace
 from freshet.wiring import SETTINGS
-from freshet.workspace import Workspace
-from freshet.workspace.parts import parts_of
-from tests.steps.world import approving
+from tests.pipeline.world import approving
 
 PLAIN = """
 [serving]

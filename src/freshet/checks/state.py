@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from freshet.ports import Journal, State
-from freshet.types import REMEMBERED, Fact, History
+from freshet.core.ports import Journal, State
+from freshet.core.types import REMEMBERED, Fact, History
 
 _LATEST = 2**53 - 1
 """Microseconds since 1970: of the year 2255."""

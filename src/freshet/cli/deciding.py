@@ -9,10 +9,11 @@ import typer
 
 from freshet.cli import answers
 from freshet.cli.options import HERE, AsJson, Here, Wait, answer, number, opened
-from freshet.errors import StateError
+from freshet.core.errors import StateError
 
 if TYPE_CHECKING:
-    from freshet.workspace import Record, Workspace
+    from freshet.storage.ledger import Record
+    from freshet.storage.workspace import Workspace
 
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="The waiting run, as `freshet status` names it.")]
 Reviewer = Annotated[str, typer.Option("--by", metavar="NAME", help="Who decides; you by default.")]

@@ -11,13 +11,13 @@ import typer
 
 from freshet.cli import answers, experimented, planning
 from freshet.cli.options import HERE, AsJson, Here, Wait, answer, opened
-from freshet.errors import ConfigError
-from freshet.visible import visible
+from freshet.core.errors import ConfigError
+from freshet.core.escaping import visible
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from freshet.types import Experiment, ExperimentArm
+    from freshet.core.types import Experiment, ExperimentArm
 
 experiment = typer.Typer(
     no_args_is_help=True, help="Experiments with people: two or more ways to serve them, and what differs."
@@ -86,7 +86,7 @@ def start(
 ) -> None:
     """Assign users to arms from now on, sticky by user; servers follow within a second."""
     from freshet import pipeline
-    from freshet.types import Experiment
+    from freshet.core.types import Experiment
 
     with opened(workspace, wait) as ws:
         current = ws.releases.current()
@@ -141,8 +141,8 @@ def arms(control: str, treatments: list[str], share: float) -> tuple[ExperimentA
     Raises:
         ConfigError: an option is no arm.
     """
-    from freshet.types import ExperimentArm
-    from freshet.workspace.experiments import parse_serves
+    from freshet.core.types import ExperimentArm
+    from freshet.storage.experiment_registry import parse_serves
 
     found = [ExperimentArm("control", 1 - share, parse_serves(control))]
     for number, text in enumerate(treatments, start=1):

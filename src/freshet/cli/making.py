@@ -12,12 +12,13 @@ import typer
 
 from freshet.cli import answers
 from freshet.cli.options import HERE, AsJson, Here, Moment, Publish, Wait, answer, moment, opened
-from freshet.errors import ConfigError, NotServing
+from freshet.core.errors import ConfigError, NotServing
 
 if TYPE_CHECKING:
+    from freshet.core.ports import State
     from freshet.inspect import Drives
-    from freshet.ports import State
-    from freshet.workspace import Record, Workspace
+    from freshet.storage.ledger import Record
+    from freshet.storage.workspace import Workspace
 
 
 def add(app: typer.Typer) -> None:
@@ -157,7 +158,7 @@ def interests(
 def drives_of(ws: Workspace, record: Record) -> Drives | None:
     """What drives the log, as the table of a run found it."""
     from freshet import inspect
-    from freshet.durable import read_json
+    from freshet.storage.durable import read_json
 
     tables = [step.artifact for step in record.steps if step.name == "table" and step.artifact]
     if not tables:

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from freshet import inference
-from freshet.checksums import MANIFEST
+from freshet.core.errors import ArtifactError
 from freshet.doctor.finding import Finding, damaged, leftover
-from freshet.durable import PART
-from freshet.errors import ArtifactError
-from freshet.workspace import Record, Workspace
-from freshet.workspace.lease import read
-from freshet.workspace.space import DRAFTS, LEASE
+from freshet.stages import inference
+from freshet.storage.checksums import MANIFEST
+from freshet.storage.durable import PART
+from freshet.storage.lease import read
+from freshet.storage.ledger import Record
+from freshet.storage.workspace import DRAFTS, LEASE, Workspace
 
 WRITTEN_TO = ("runs", "releases", "events", "quarantine", "days", "work", "impressions", "state")
 """Folders in which files are written aside."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from freshet.drift import drift_of, month_edges
+from freshet.context import Knowledge, learn
+from freshet.core.types import AsOf
 from freshet.replay.plan import Plan
-from freshet.steps.knowledge import Knowledge, learn
-from freshet.steps.sources import committed
-from freshet.transitions.pool import day_name, day_number
-from freshet.types import AsOf
-from freshet.workspace import Workspace, version_of
+from freshet.stages.events.step import committed
+from freshet.stages.schedule.drift import drift_of, month_edges
+from freshet.stages.transitions.day_files import day_name, day_number
+from freshet.storage.workspace import Workspace, version_of
 
 CODE = 1
 WEEK = 7

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from freshet.errors import ConfigError, NotEnoughData
+from freshet.core.errors import ConfigError, NotEnoughData
+from freshet.core.types import AsOf
 from freshet.replay.arms import Able, Arm, defaults, named
-from freshet.types import AsOf
 
 SHARE = 0.25
 """Of the log's time, the last part is replayed where nobody says from when."""

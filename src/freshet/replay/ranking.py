@@ -7,19 +7,21 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet import counts, evidence
-from freshet.durable import read_json
-from freshet.ports import Artifact
+from freshet.context import Knowledge
+from freshet.core.ports import Artifact
+from freshet.core.types import AsOf, Evidence, Transitions
 from freshet.replay import baselines
 from freshet.replay.arms import Arm
 from freshet.replay.judge import Ranked, first_said, share_equal
 from freshet.replay.strategy import Standing
-from freshet.steps import churn, publishing, sequencing
-from freshet.steps.counting import Counting
-from freshet.steps.knowledge import Knowledge
-from freshet.steps.sources import committed
-from freshet.types import AsOf, Evidence, Transitions
-from freshet.workspace import Workspace
+from freshet.stages import counts, evidence
+from freshet.stages.counts.fitter import Counting
+from freshet.stages.events.step import committed
+from freshet.stages.sequence import step as sequencing
+from freshet.stages.table import churn
+from freshet.stages.table import step as publishing
+from freshet.storage.durable import read_json
+from freshet.storage.workspace import Workspace
 
 
 class Judges:

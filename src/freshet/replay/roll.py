@@ -13,8 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from freshet import events, live
-from freshet.ports import Artifact, Progress, silent
+from freshet.context import INTERESTS_CODE, TRANSITIONS_CODE, Knowledge, learn
+from freshet.core.ports import Artifact, Progress, silent
+from freshet.core.types import AsOf, Transitions
 from freshet.replay import baselines, frames
 from freshet.replay.costs import Book
 from freshet.replay.judge import Later, Ranked, judge
@@ -22,13 +23,17 @@ from freshet.replay.living import with_live
 from freshet.replay.plan import Plan
 from freshet.replay.ranking import Judges
 from freshet.replay.strategy import START, Now, Position, Standing, advance, tune_if_due
-from freshet.steps import gating, overlays, publishing, sequencing, tuning
-from freshet.steps.counting import Counting, counting_of
-from freshet.steps.knowledge import INTERESTS_CODE, TRANSITIONS_CODE, Knowledge, learn
-from freshet.steps.late import LatePlanner
-from freshet.steps.sources import committed, items
-from freshet.types import AsOf, Transitions
-from freshet.workspace import Reporter, Run, Workspace, version_of
+from freshet.stages import events, live
+from freshet.stages.counts.fitter import Counting, counting_of
+from freshet.stages.events.step import committed, items
+from freshet.stages.live import step as overlays
+from freshet.stages.sequence import step as sequencing
+from freshet.stages.table import step as publishing
+from freshet.stages.tuning import evaluation as gating
+from freshet.stages.tuning import step as tuning
+from freshet.stages.tuning.lazy_planner import LatePlanner
+from freshet.storage.ledger import Reporter, Run
+from freshet.storage.workspace import Workspace, version_of
 
 CODE = 5
 UNREAD: dict[str, set[str]] = {

@@ -6,22 +6,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from freshet import cadence
-from freshet.errors import GateFailed, NotEnoughData
-from freshet.ports import Artifact
+from freshet.context import Knowledge
+from freshet.core.errors import GateFailed, NotEnoughData
+from freshet.core.ports import Artifact
+from freshet.core.types import AsOf, CadenceDecision
 from freshet.replay.arms import Arm
 from freshet.replay.costs import Book
 from freshet.replay.plan import Plan
-from freshet.steps import overlays, sequencing
-from freshet.steps.cadence import see
-from freshet.steps.counting import Counting
-from freshet.steps.knowledge import Knowledge
-from freshet.steps.late import LatePlanner
-from freshet.steps.publishing import check, make_table
-from freshet.steps.sources import committed
-from freshet.steps.tuning import finetune
-from freshet.types import AsOf, CadenceDecision
-from freshet.workspace import Run, Workspace
+from freshet.stages import schedule as cadence
+from freshet.stages.counts.fitter import Counting
+from freshet.stages.events.step import committed
+from freshet.stages.live import step as overlays
+from freshet.stages.schedule.step import see
+from freshet.stages.sequence import step as sequencing
+from freshet.stages.table.step import check, make_table
+from freshet.stages.tuning.lazy_planner import LatePlanner
+from freshet.stages.tuning.step import finetune
+from freshet.storage.ledger import Run
+from freshet.storage.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,14 +9,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from freshet import inspect
-from freshet.drift import Moves
-from freshet.ports import Artifact
+from freshet.core.ports import Artifact
+from freshet.core.types import AsOf
 from freshet.simulator import SIMULATED
-from freshet.steps.sources import located
-from freshet.transitions import TransitionLog
-from freshet.transitions.pool import day_name
-from freshet.types import AsOf
-from freshet.workspace import Record, Workspace
+from freshet.stages.events.step import located
+from freshet.stages.schedule.drift import Moves
+from freshet.stages.transitions import TransitionLog
+from freshet.stages.transitions.day_files import day_name
+from freshet.storage.ledger import Record
+from freshet.storage.workspace import Workspace
 
 ROOM = 40_000_000
 """Transitions times interests held in memory at once; users are sampled beyond."""

@@ -7,8 +7,8 @@ import threading
 
 import orjson
 
-from freshet.ports import State
-from freshet.types import Answer
+from freshet.core.ports import State
+from freshet.core.types import Answer
 
 MOST = 64 << 20
 """Bytes held at most; impressions beyond are dropped and counted: a lost state must not eat the memory."""

@@ -11,17 +11,20 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from freshet import counts, evidence, feedback, interests, live, table
-from freshet.config import Config
-from freshet.ports import Artifact, Journal, Store
+from freshet.core.config import Config
+from freshet.core.ports import Artifact, Journal, Store
+from freshet.core.types import MOVE, AsOf, BoolArray, Entry, Evidence, Interests
+from freshet.experiments import feedback
+from freshet.experiments.feedback import outcomes
 from freshet.serving.choosing import likeness_of
 from freshet.serving.recall import Recalled, horizon, recall
 from freshet.serving.rules import RequestRules
 from freshet.serving.shelf import Shelf
-from freshet.steps import outcomes, publishing, ranking
-from freshet.types import MOVE, AsOf, BoolArray, Entry, Evidence, Interests
-from freshet.workspace import Release
-from freshet.workspace.parts import found, missing_of, parts_of
+from freshet.stages import counts, evidence, interests, live, table
+from freshet.stages.items import step as ranking
+from freshet.stages.table import step as publishing
+from freshet.storage.release_parts import found, missing_of, parts_of
+from freshet.storage.releases import Release
 
 Counted = Callable[[NDArray[np.uint64], NDArray[np.int64]], BoolArray]
 """(n,) users by number, (n,) times in microseconds -> whether each move counts."""

@@ -11,13 +11,13 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
-from freshet.database import connect
-from freshet.events import Rule
-from freshet.ports import State
+from freshet.core.ports import State
+from freshet.core.types import MOVE, Fact, History
+from freshet.core.types.keys import identity, item_key, user_key, user_number
 from freshet.serving.asking import Posted, Receipt
 from freshet.serving.opened import OpenRelease
-from freshet.types import MOVE, Fact, History
-from freshet.types.keys import identity, item_key, user_key, user_number
+from freshet.stages.events import Rule
+from freshet.storage.database import connect
 
 DAY = 86_400_000_000
 """Microseconds of a day."""

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from freshet import pipeline
-from freshet.config import Config
-from freshet.ports import Progress, State, silent
+from freshet.core.config import Config
+from freshet.core.ports import Progress, State, silent
+from freshet.core.types import AsOf
 from freshet.serving import Clock, Recommender
 from freshet.simulator.feed import Feed, SimulatedClock
 from freshet.simulator.history import live_through, write_history
@@ -27,8 +28,8 @@ from freshet.simulator.plan import DAY, ITEMS, SECOND, Plan
 from freshet.simulator.presets import STALE
 from freshet.simulator.telling import catalogue_of, write
 from freshet.simulator.world import World
-from freshet.types import AsOf
-from freshet.workspace import Reporter, Workspace
+from freshet.storage.ledger import Reporter
+from freshet.storage.workspace import Workspace
 
 TRAININGS = ("tuning", "sequence", "ranker")
 """Steps that train: the planner, the sequence model, the ranker. The settings of each have its name."""

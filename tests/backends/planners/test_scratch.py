@@ -11,11 +11,11 @@ import pytest
 
 from freshet.backends.planners.scratch import ScratchTuner
 from freshet.checks import check_planner
-from freshet.errors import ArtifactError, NotEnoughData, PlannerError
-from freshet.ports import Abilities
-from freshet.prompts import names
-from freshet.steps.late import LatePlanner
-from freshet.types import Example, Interests, TuningReport
+from freshet.core.errors import ArtifactError, NotEnoughData, PlannerError
+from freshet.core.ports import Abilities
+from freshet.core.prompts import names
+from freshet.core.types import Example, Interests, TuningReport
+from freshet.stages.tuning.lazy_planner import LatePlanner
 from tests.backends.planners import worlds
 
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from freshet.types import Fact
+from freshet.core.types import Fact
 
 RECORDER = """
 import sys

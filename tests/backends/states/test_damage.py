@@ -19,10 +19,10 @@ from freshet.backends.states.opening import telling
 from freshet.backends.states.pages import examine
 from freshet.backends.states.roots import Damaged
 from freshet.backends.stores.local import LocalStore
-from freshet.config import Config
+from freshet.core.config import Config
+from freshet.core.errors import StateError
 from freshet.doctor import Finding, visit
-from freshet.errors import StateError
-from freshet.workspace import Workspace
+from freshet.storage.workspace import Workspace
 from tests.backends.states.facts import fact, recorder
 
 USERS = [n.to_bytes(16, "big") for n in range(50)]

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from freshet.backends.states.histories import decode, encode, engage, merge
-from freshet.types import REMEMBERED, Fact, History
+from freshet.core.types import REMEMBERED, Fact, History
 
 TIMES = st.integers(0, 30)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from freshet.backends.states.lmdb import LmdbState
-from freshet.errors import StateError, StateFull
+from freshet.core.errors import StateError, StateFull
 from tests.backends.states.facts import fact, recorder
 
 

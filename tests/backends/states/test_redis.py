@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from freshet.backends.states.histories import encode, merge
 from freshet.backends.states.redis import RedisState
 from freshet.checks import check_state
-from freshet.errors import StateError, StateFull
-from freshet.types import History
+from freshet.core.errors import StateError, StateFull
+from freshet.core.types import History
 from tests.backends.states.facts import fact
 from tests.backends.states.server import NEEDED, Server, free_port
 from tests.backends.states.test_histories import HISTORIES

@@ -12,7 +12,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from freshet.backends.states import scripts
-from freshet.errors import StateError, StateFull
+from freshet.core.errors import StateError, StateFull
 
 _CONNECT, _ANSWER, _HISTORY = 1.0, 2.0, 0.05
 """Seconds until a server that doesn't connect, answer, or tell a history is given up."""

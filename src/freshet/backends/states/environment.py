@@ -15,11 +15,11 @@ from pathlib import Path
 
 import lmdb
 
-from freshet.access import narrow
 from freshet.backends.states import pages, records
 from freshet.backends.states.opening import DATA, LOCK, damage_of, databases_of, make_file, open_file, telling
-from freshet.durable import make_folder
-from freshet.errors import StateError, StateFull
+from freshet.core.errors import StateError, StateFull
+from freshet.storage.access import narrow
+from freshet.storage.durable import make_folder
 
 _SHOWN = 3
 """Damaged records that an error names."""

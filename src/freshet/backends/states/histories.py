@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.types import REMEMBERED, Fact, History
+from freshet.core.types import REMEMBERED, Fact, History
 
 _HEAD = struct.Struct("<II")  # items, interests
 

@@ -17,8 +17,8 @@ from lmdb import Transaction
 from freshet.backends.states import histories as of
 from freshet.backends.states.environment import Environment, release, share
 from freshet.backends.states.records import sealed, unsealed
-from freshet.errors import StateFull
-from freshet.types import Entry, Fact, History
+from freshet.core.errors import StateFull
+from freshet.core.types import Entry, Fact, History
 
 _POSITION = struct.Struct(">Q")  # big-endian, so that keys are in the order of positions
 _TOGETHER = 5000
@@ -26,7 +26,7 @@ _TOGETHER = 5000
 
 
 class LmdbState:
-    """What serving remembers, in a folder (`freshet.ports.State`).
+    """What serving remembers, in a folder (`freshet.core.ports.State`).
 
     Args:
         folder: made if it is missing.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from freshet.backends.states import environment, pages, records, roots
 from freshet.backends.states.opening import DATA, LOCK
-from freshet.errors import StateError
+from freshet.core.errors import StateError
 
 _MOST = 1000
 _SPARE = 64 << 20

@@ -13,11 +13,11 @@ from typing import Any
 
 import lmdb
 
-from freshet.access import file_mode
 from freshet.backends.states import records, roots
 from freshet.backends.states.records import NAMES
-from freshet.durable import written
-from freshet.errors import StateError, StateFull
+from freshet.core.errors import StateError, StateFull
+from freshet.storage.access import file_mode
+from freshet.storage.durable import written
 
 DATA, LOCK = "data.mdb", "lock.mdb"
 NEW = ".new-"

@@ -17,8 +17,8 @@ import numpy as np
 import redis
 
 from freshet.backends.states.connection import Server
-from freshet.errors import StateError
-from freshet.types import REMEMBERED, Entry, Fact, History
+from freshet.core.errors import StateError
+from freshet.core.types import REMEMBERED, Entry, Fact, History
 
 _TOGETHER = 200
 """Users merged, or entries trimmed, in one step: nobody else is served meanwhile."""
@@ -31,7 +31,7 @@ _PORTION, _KNOWN = 500, 3600
 
 
 class RedisState:
-    """What serving remembers, in Redis (`freshet.ports.State`).
+    """What serving remembers, in Redis (`freshet.core.ports.State`).
 
     Args:
         url: such as `redis://host:6379/0`, with `?prefix=NAME` where several workspaces share a database.

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from freshet.core.types import FloatArray
 from freshet.replay.figures.aligned import NONE, Ints, Judged, Scored
 from freshet.replay.figures.measures import SHOWN, hits
 from freshet.replay.figures.resampled import Resampled, estimate, ratio
-from freshet.types import FloatArray
 
 DAYS_ONE_BY_ONE = 120
 AGES = 10

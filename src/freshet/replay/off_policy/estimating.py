@@ -7,20 +7,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from freshet import counts, experiments
-from freshet.errors import InputError
-from freshet.experiments import Logged, OffPolicy
-from freshet.experiments.off_policy import Support
+from freshet import experiments
+from freshet.context import Knowledge, learn
+from freshet.core.errors import InputError
+from freshet.core.types import Outcomes
+from freshet.experiments.feedback import outcomes
+from freshet.experiments.feedback import step as feedback
+from freshet.experiments.measurement.labels import Window
+from freshet.experiments.stats.off_policy import Logged, OffPolicy, Support
 from freshet.replay.off_policy import expecting, reproducing, ways
 from freshet.replay.off_policy.decisions import Decisions, LeftOut, read
 from freshet.replay.off_policy.looking import Again, Bench, look_again
 from freshet.replay.off_policy.reproducing import Reproduced
 from freshet.replay.off_policy.ways import Target
-from freshet.steps import feedback, outcomes
-from freshet.steps.knowledge import Knowledge, learn
-from freshet.steps.labelling import Window
-from freshet.types import Outcomes
-from freshet.workspace import Run, Workspace
+from freshet.stages import counts
+from freshet.storage.ledger import Run
+from freshet.storage.workspace import Workspace
 
 COVERED = 0.9
 """Share of a policy's choices that could have been logged, at least, for its estimate to be told."""

@@ -8,18 +8,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.errors import InputError
-from freshet.experiments import OwnEvents
+from freshet.context import Knowledge
+from freshet.core.errors import InputError
+from freshet.core.types import MOVE, AsOf, BoolArray, Experiment, ExperimentArm, Serves
+from freshet.experiments.assignment import OwnEvents
 from freshet.replay.off_policy.decisions import Decisions
 from freshet.replay.off_policy.looking import EVERYBODY, Seat, Way
 from freshet.replay.off_policy.players import Player
 from freshet.serving.choosing import Policy
 from freshet.serving.opened import open_release
-from freshet.steps.knowledge import Knowledge
-from freshet.steps.sources import committed
-from freshet.steps.weighing import by_time
-from freshet.types import MOVE, AsOf, BoolArray, Experiment, ExperimentArm, Serves
-from freshet.workspace import Workspace
+from freshet.stages.events.step import committed
+from freshet.stages.live.calibration import by_time
+from freshet.storage.workspace import Workspace
 
 NONE = -1
 FOLLOWED = Serves()

@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from freshet.core.types import Experiment, ExperimentArm
+from freshet.experiments.measurement.comparison import Compared, ratio_of_users
+from freshet.experiments.measurement.exposures import DAY, Shown
+from freshet.experiments.measurement.frozen_rules import changed
+from freshet.experiments.measurement.measure import Measured
+from freshet.experiments.measurement.verdicts import over
 from freshet.report.subject import simulated
-from freshet.steps.comparing import Compared, ratio_of_users
-from freshet.steps.exposures import DAY, Shown
-from freshet.steps.measuring import Measured
-from freshet.steps.rules import changed
-from freshet.steps.verdicts import over
-from freshet.types import Experiment, ExperimentArm
-from freshet.workspace import Workspace
+from freshet.storage.workspace import Workspace
 
 
 def facts(ws: Workspace, measured: Measured, compared: Sequence[Compared]) -> dict[str, Any]:

@@ -1,0 +1,12 @@
+"""Stage: contexts whose prompt changed -> ranked successors.
+
+`plan` fingerprints every prompt, finds the rows that can be copied and foretells the cost of the others;
+`run` infers these in committed, resumable chunks; `files` stores the answers. The planner itself is a port:
+a faster engine replaces a backend, not this stage.
+"""
+
+from freshet.stages.inference.execute import Outcome, is_whole, run
+from freshet.stages.inference.format import read, write
+from freshet.stages.inference.plan import Plan, expected, fingerprints, make_plan
+
+__all__ = ["Outcome", "Plan", "expected", "fingerprints", "is_whole", "make_plan", "read", "run", "write"]

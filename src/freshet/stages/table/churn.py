@@ -1,0 +1,127 @@
+"""Step: how much a new table differs from the serving one, and whether a person should look first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from freshet.context import Knowledge
+from freshet.core.errors import GateFailed
+from freshet.core.ports import Artifact
+from freshet.stages import counts, table
+from freshet.stages.counts.fitter import Counting
+from freshet.stages.table.step import open_scorer, rules_of
+from freshet.storage.ledger import Run
+from freshet.storage.releases import Release
+from freshet.storage.workspace import Workspace
+
+FLOOR_SAMPLE = 2000
+"""Contexts on which the repeat-run floor is measured."""
+
+
+def guard(
+    ws: Workspace,
+    run: Run,
+    known: Knowledge,
+    counting: Counting,
+    made: Artifact,
+    beside: Mapping[str, str],
+) -> None:
+    """Halt where the table differs so much from the current one that a person should look.
+
+    Args:
+        beside: versions of what would serve with the table, by name; a person approves these.
+
+    Raises:
+        GateFailed: the run waits for `freshet approve` or `freshet reject`.
+    """
+    current = ws.releases.current()
+    if current is None or current.table == made.version:
+        return
+    with run.step("churn") as step:
+        observed = counting.observed()
+        moved = _since(ws, current, known, made, observed)
+        if moved is None:
+            run.say("churn: the current release has other interests, they can't be compared")
+            return
+        floor = repeat_run_floor(ws, known, counting, made, observed)
+        step.details = {"churn": moved, "churn_floor": floor, "observed_contexts": len(observed)}
+        run.say(f"churn of the top 5: {moved:.1%} (repeat-run floor {floor:.1%})")
+    bound = max(ws.config.table.max_churn, 2 * floor)
+    if moved > bound and verdict(ws, made.version) != "approved":
+        run.record.waiting = {"table": made.version, "beside": dict(beside), "churn": moved, "floor": floor}
+        run.end("waiting", f"churn {moved:.1%} is above the bound")
+        raise GateFailed(
+            f"run {run.record.id} waits: {moved:.1%} of the top-5 successors changed at once, "
+            f"the bound is {bound:.1%}",
+            hint=f"`freshet approve {run.record.id}` publishes the table, `freshet reject {run.record.id}` "
+            "drops it; the current release keeps serving",
+        )
+
+
+def verdict(ws: Workspace, made: str) -> str:
+    """What a person last said about a halted table: approved, rejected, or nothing ('')."""
+    said = [
+        record.outcome
+        for record in ws.ledger.records()
+        if record.waiting
+        and record.waiting.get("table") == made
+        and record.outcome in ("approved", "rejected")
+    ]
+    return said[-1] if said else ""
+
+
+def between(
+    old_artifact: Artifact, made: Artifact, interests: int, observed: NDArray[np.int16]
+) -> float | None:
+    """Mean churn of the top-5 over contexts that two tables with the same interests share; None without."""
+    old, fresh = (table.Table(artifact.path, interests) for artifact in (old_artifact, made))
+    rows = np.stack([old.row_numbers(observed), fresh.row_numbers(observed)], axis=1)
+    rows = rows[(rows >= 0).all(axis=1)]
+    if not len(rows):
+        return None
+    before = np.asarray(old.successors[rows[:, 0]], np.int64)
+    after = np.asarray(fresh.successors[rows[:, 1]], np.int64)
+    return float(table.churn(before, after).mean())
+
+
+def _since(
+    ws: Workspace, release: Release, known: Knowledge, made: Artifact, observed: NDArray[np.int16]
+) -> float | None:
+    """Churn against a release; None if the interests can't be compared."""
+    if release.interests != known.interests_version:
+        return None
+    old = ws.store.find("tables", release.table)
+    if old is None or old.manifest["k"] != made.manifest["k"]:
+        return None
+    return between(old, made, len(known.interests), observed)
+
+
+def repeat_run_floor(
+    ws: Workspace, known: Knowledge, counting: Counting, made: Artifact, observed: NDArray[np.int16]
+) -> float:
+    """Churn between two tables whose counts come from bootstrap resamples of the same users.
+
+    The planner's rows are held fixed, so the floor is a lower bound of what noise alone would change.
+    """
+    step = max(1, len(observed) // FLOOR_SAMPLE)
+    sample = observed[::step]
+    excluded = rules_of(ws, known).excluded(sample)
+    scorer = open_scorer(made, len(known.interests))
+    tops = []
+    log, scales = known.transitions, known.scales
+    for seed in (1, 2):
+        model = counts.CountModel.build(
+            [log.sums(known.as_of, h, 0, seed) for h in scales.half_lives],
+            [log.sums(known.as_of, counting.fit.half_life, j, seed) for j in range(1, counting.k + 1)],
+            len(known.interests),
+            counting.strengths,
+            scales.steady,
+        )
+        fused = replace(scorer, model=model)(sample, excluded).fused
+        top = np.argsort(-fused, axis=1, kind="stable")[:, :5]
+        tops.append(np.where(np.isfinite(np.take_along_axis(fused, top, axis=1)), top, -1))
+    return float(table.churn(tops[0], tops[1]).mean())

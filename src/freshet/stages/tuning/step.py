@@ -1,0 +1,250 @@
+"""Step: the slow path. Choose samples, fine-tune, judge; a failed gate waits for a person."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from freshet.context import Knowledge
+from freshet.core.config import Config
+from freshet.core.errors import ConfigError, NotEnoughData
+from freshet.core.ports import Artifact, Budget, Candidates, Tuner, TuningJob, TuningPlan
+from freshet.core.prompts import NEXT, names
+from freshet.core.types import AsOf, Context, ContextEvidence, Example, Transitions, pack_contexts
+from freshet.stages import tuning
+from freshet.stages.counts.fitter import Counting
+from freshet.stages.events.step import committed
+from freshet.stages.inference.step import gather
+from freshet.stages.transitions.day_files import day_name
+from freshet.stages.tuning.evaluation import pass_gates, verdict
+from freshet.stages.tuning.lazy_planner import FORERUNNER, MODEL, LatePlanner
+from freshet.storage.ledger import Run
+from freshet.storage.training_budget import Trainings
+from freshet.storage.workspace import Workspace, version_of
+
+CODE = 4
+
+ROOM = 100_000_000
+"""Transitions times interests that are held in memory to choose samples from."""
+
+
+def accepted(ws: Workspace, known: Knowledge, as_of: AsOf) -> Artifact | None:
+    """The newest model tuned at or before as_of that passed its gates or was approved."""
+    return _newest(ws, known, as_of, ("passed", "approved"))
+
+
+def attempted(ws: Workspace, known: Knowledge, as_of: AsOf) -> Artifact | None:
+    """The newest model tuned at or before as_of and judged, whatever the verdict."""
+    return _newest(ws, known, as_of, ("passed", "approved", "waiting", "rejected"))
+
+
+def _newest(ws: Workspace, known: Knowledge, as_of: AsOf, verdicts: Sequence[str]) -> Artifact | None:
+    settings = _settings(ws, known)
+    fit = [
+        artifact
+        for version in ws.store.versions("models")
+        if (artifact := ws.store.find("models", version)) is not None
+        and artifact.manifest["as_of"] <= str(as_of)
+        and _fits(artifact, settings)
+        and verdict(ws, version) in verdicts
+    ]
+    return max(fit, key=lambda artifact: (artifact.manifest["as_of"], artifact.version), default=None)
+
+
+def ready(ws: Workspace) -> None:
+    """Check what a planner's first tuning starts from; done before the log is read, which may take long.
+
+    Where the planner was tuned before, its base is checked when a tuning is due again: nothing else needs it.
+
+    Raises:
+        ConfigError: it can't be tuned.
+        MissingExtra: a package is not installed.
+    """
+    if ws.tuner is None:
+        return
+    wanted = planner_of(ws.config, ws.tuner)
+    found = (ws.store.find("models", version) for version in ws.store.versions("models"))
+    if not any(model is not None and _fits(model, model.manifest["settings"] | wanted) for model in found):
+        ws.tuner.check(planned(ws))
+
+
+def planned(ws: Workspace, descriptions: Sequence[str] = ()) -> TuningPlan:
+    """What a tuning will ask of its base; without descriptions as long as there are no interests."""
+    said = {"none": 0, "global": 10 * ws.config.evidence.top}
+    return TuningPlan(
+        descriptions,
+        ws.config.planner.mode,
+        ws.config.transitions.k,
+        said.get(ws.config.evidence.level, ws.config.evidence.top),
+        ws.config.tuning.lora_rank,
+    )
+
+
+def finetune(ws: Workspace, run: Run, known: Knowledge, counting: Counting, tuner: Tuner) -> Artifact:
+    """Tune a model on what came before the held-out windows, judge it on them, and refit it on all.
+
+    The table's answers come from the refitted model, its gates and its weight from the forerunner: a planner
+    may have seen the held-out windows, or be measured on them, but not both. What may be offered plays no
+    part: blocking an interest is no reason to tune anew.
+
+    Raises:
+        ConfigError: the base checkpoint can't be tuned; told before samples are chosen.
+        GateFailed: the run waits for `freshet approve` or `freshet reject`; the last release keeps serving.
+        NotEnoughData: there are no transitions to tune or to judge on.
+    """
+    settings = _settings(ws, known)
+    key = version_of(transitions=known.version, as_of=known.as_of, every=counting.step, settings=settings)
+    model = ws.store.find("models", key)
+    with run.step("tuning") as step:
+        step.artifact, step.cached = f"models/{key}", model is not None
+        if model is None:
+            tuner.check(planned(ws, known.interests.descriptions))
+            trainings = Trainings(run, step, ws.config.tuning)
+            with ws.store.create("models", key) as draft:
+                for folder, until in _trainings(ws, counting):
+                    chosen = _chosen(ws, known, counting, until)
+                    examples = _examples(ws, run, known, counting, chosen)
+                    job = _job(ws, known, counting, chosen, examples, trainings.budget(folder))
+                    report = tuner.tune(job, draft.path / folder, run.progress("tuning"))
+                    trainings.end(folder, report)
+                step.details |= {
+                    "examples": report.examples,
+                    "epochs": round(report.epochs, 2),
+                    "base": report.base,
+                    "loss": report.losses[-1] if report.losses else None,
+                }
+                draft.manifest = {
+                    "as_of": str(known.as_of),
+                    "tuned_before": str(counting.held_since),
+                    "settings": settings,
+                    "inputs": {"transitions": known.version, "interests": known.interests_version},
+                    "examples": report.examples,
+                    "base": report.base,
+                    **trainings.told(),
+                }
+            model = committed(ws, "models", key)
+    judged = LatePlanner(tuner, model, known.interests).forerunner
+    pass_gates(ws, run, known, counting, judged, key)
+    return model
+
+
+def _trainings(ws: Workspace, counting: Counting) -> list[tuple[str, AsOf]]:
+    """What is tuned: the folder of each model, and the moment before which its examples lie."""
+    if not ws.config.tuning.refit:
+        return [(MODEL, counting.held_since)]
+    return [(FORERUNNER, counting.held_since), (MODEL, counting.known.as_of)]
+
+
+def _chosen(ws: Workspace, known: Knowledge, counting: Counting, until: AsOf) -> Transitions:
+    """The transitions before a moment to tune on, ordered by day."""
+    config = ws.config.tuning
+    # of a longer log a sample of users, whose latest transitions then reach further back
+    limit = max(config.max_examples, ROOM // len(known.interests))
+    since = settled(ws, known, counting)
+    rows = known.transitions.between(since, until, limit).with_context()
+    if not counting.windows or len(rows) < 10:
+        raise NotEnoughData(
+            f"{len(rows)} transitions with a context before {until} are too few to tune on",
+            hint='import more events, or set [planner] kind = "counts"',
+        )
+    per_label = config.examples_per_label
+    if per_label == 0 and ws.config.planner.kind == "transformers":
+        per_label = 10
+    chosen: Transitions = rows.take(tuning.balanced(rows, counting.k, per_label))
+    if len(chosen) > config.max_examples:
+        chosen = chosen.take(np.arange(len(chosen) - config.max_examples, len(chosen)))
+    return chosen
+
+
+def _examples(
+    ws: Workspace, run: Run, known: Knowledge, counting: Counting, chosen: Transitions
+) -> list[Example]:
+    """The chosen transitions in words, in their order."""
+    config = ws.config.tuning
+
+    def before(day: int, contexts: Sequence[Context]) -> Mapping[Context, ContextEvidence]:
+        return gather(ws, known, counting, AsOf.parse(day_name(day)), pack_contexts(contexts, counting.k))
+
+    run.say(f"wording {len(chosen):,} samples with the evidence of their time")
+    return tuning.make_examples(
+        chosen,
+        names(known.interests.descriptions, ws.config.planner.mode),
+        before,
+        k=counting.k,
+        window_days=known.scales.window_days,
+        evidence_share=0.0 if ws.config.evidence.level == "none" else config.evidence_share,
+        seed=config.seed,
+    )
+
+
+def settled(ws: Workspace, known: Knowledge, counting: Counting) -> AsOf:
+    """From when on 'novel' can be believed: in a log's first H days everything is.
+
+    At most a quarter of what comes before the held-out windows is given up for it.
+    """
+    first = AsOf.parse(known.window[0])
+    most = (counting.held_since.day - first.day).days // 4
+    days = ws.config.transitions.novelty_days
+    return first.minus(-max(0, most if days == "ever" else min(days, most)))
+
+
+def _candidates(known: Knowledge, counting: Counting, chosen: Transitions) -> Candidates:
+    """What each successor was chosen from, and how popular that was before the window it happened in."""
+    days = known.scales.window_days
+    starts, window = np.unique(chosen.day // days * days, return_inverse=True)
+    moments = [AsOf.parse(day_name(start)) for start in starts.tolist()]
+    return Candidates(chosen.known, np.log([counting.base(m) for m in moments]).astype(np.float32), window)
+
+
+def _job(
+    ws: Workspace,
+    known: Knowledge,
+    counting: Counting,
+    chosen: Transitions,
+    examples: Sequence[Example],
+    budget: Budget,
+) -> TuningJob:
+    config = ws.config.tuning
+    return TuningJob(
+        interests=known.interests,
+        examples=examples,
+        corpus=[*names(known.interests.descriptions, ws.config.planner.mode), NEXT],
+        mode=ws.config.planner.mode,
+        epochs=config.epochs,
+        learning_rate=config.learning_rate,
+        batch_size=config.batch_size,
+        lora_rank=config.lora_rank,
+        budget=budget,
+        seed=config.seed,
+        candidates=_candidates(known, counting, chosen),
+    )
+
+
+def planner_of(config: Config, tuner: Tuner) -> dict[str, object]:
+    """Which planner is tuned, by what it is made from: where its checkpoint lies is no part of it."""
+    return {"planner": config.planner.model_dump(include={"kind", "mode"}), "recipe": tuner.recipe}
+
+
+def _settings(ws: Workspace, known: Knowledge) -> dict[str, object]:
+    """What a model must agree with to be used."""
+    if ws.tuner is None:
+        raise ConfigError("this workspace was opened without a tuner of planners")
+    evidence = ws.config.evidence
+    worded = evidence.model_dump(exclude={"hysteresis", "level"}) | {"level": evidence.forced}
+    return {
+        "code": CODE,
+        **planner_of(ws.config, ws.tuner),
+        "tuning": ws.config.tuning.model_dump(exclude={"every_days"}),
+        "evidence": None if evidence.level == "none" else worded,
+        "fit_examples": ws.config.counts.fit_examples,  # evidence is shrunk as counts are
+        "transitions": ws.config.transitions.model_dump(),
+        "interests": known.interests_version,
+        "scales": known.scales.as_dict(),
+    }
+
+
+def _fits(model: Artifact, settings: dict[str, object]) -> bool:
+    """Whether a model was made so. From what doesn't matter where that is gone: only tunings read it."""
+    made = model.manifest["settings"]
+    return bool(made == (settings if settings["recipe"] else settings | {"recipe": made["recipe"]}))
