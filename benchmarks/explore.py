@@ -11,7 +11,7 @@ recent interests and 100 items engaged. Users are asked for in random order, one
   (counts, planner, sequence model), live overlay, filter, choice. `explore_us`: with 10 items of each of the
   3 interests, the items' sequence model included. `_p99` beside each.
 - `parts_us`: medians of the parts by themselves.
-- `scorer_us`: median of `freshet.stages.counts.Scorer` for the same one user, which is what replay scores thousands
+- `scorer_us`: median of `Scorer` for the same one user, which is what replay scores thousands
   with, and `ratio_vs_scorer` = that over the compiled mixture's.
 - `log_limit_us`: the logarithms that the mixture can't do without, by numpy, for N interests: a floor.
 """

@@ -15,7 +15,6 @@ from freshet.core.types import Experiment, ExperimentArm, Serves
 from freshet.stages.events import EventLog
 from freshet.storage.workspace import Workspace
 from freshet.wiring import open_state, open_workspace
-from tests.pipeline.conftest import counted, world  # noqa: F401 - fixtures
 from tests.pipeline.world import FIRST, copied, settings, workspace
 from tests.serving.world import published
 
@@ -23,7 +22,7 @@ NOON = datetime(2024, 2, 11, 12, tzinfo=UTC)
 
 
 @pytest.fixture
-def shop(counted: Workspace, tmp_path: Path) -> Path:  # noqa: F811
+def shop(counted: Workspace, tmp_path: Path) -> Path:
     ws = copied(counted, tmp_path / "shop")
     published(ws, FIRST)
     return ws.root
@@ -64,7 +63,7 @@ def test_what_follows_from_an_answer_is_in_the_log_with_it(shop: Path) -> None:
     assert answer.arm in ("a", "b")
 
 
-def test_users_of_the_log_are_known_from_the_start(shop: Path, world: Path) -> None:  # noqa: F811
+def test_users_of_the_log_are_known_from_the_start(shop: Path, world: Path) -> None:
     import pyarrow.parquet as pq
 
     users = sorted(set(pq.read_table(world / "events.parquet")["user_id"].to_pylist()))
@@ -81,7 +80,7 @@ def test_a_time_needs_its_zone(shop: Path) -> None:
         recommender.tell("me", "i", 1.0, datetime(2024, 1, 1))
 
 
-def test_a_workspace_without_a_release_is_told(world: Path, tmp_path: Path) -> None:  # noqa: F811
+def test_a_workspace_without_a_release_is_told(world: Path, tmp_path: Path) -> None:
     ws = workspace(tmp_path / "new", settings(world))
     with pytest.raises(NotServing):
         freshet.Recommender.open(ws.root)

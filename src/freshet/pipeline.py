@@ -44,7 +44,7 @@ from freshet.stages.live import step as overlays
 from freshet.stages.live.user_histories import remember
 from freshet.stages.schedule import step as cadence
 from freshet.stages.sequence import step as sequencing
-from freshet.stages.table import churn
+from freshet.stages.table import churn_gate as churn
 from freshet.stages.table.step import (
     check,
     foresee,

@@ -29,7 +29,6 @@ from freshet.serving import Ask, Posted
 from freshet.storage.experiment_registry import parse_serves
 from freshet.storage.workspace import Workspace
 from freshet.wiring import kept_state, open_recommender
-from tests.pipeline.conftest import world  # noqa: F401 - fixture
 from tests.pipeline.world import NOW, approving, copied, refreshed, rewrite, settings, workspace
 
 MOMENT = AsOf.parse("2024-02-14")
@@ -78,7 +77,7 @@ def visits(ws: Workspace, count: int, seed: int = 0, since: AsOf = MOMENT) -> No
 
 
 @pytest.fixture(scope="module")
-def fresh(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Workspace:  # noqa: F811
+def fresh(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """A release of the end of a log, with live signals."""
     folder = tmp_path_factory.mktemp("cut")
     ws = workspace(folder / "ws", settings(rewrite(world, folder / "world", before), extra=SERVING))

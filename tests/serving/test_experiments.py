@@ -23,7 +23,6 @@ from freshet.stages.counts.fitter import Counting
 from freshet.storage.experiment_registry import parse_serves
 from freshet.storage.ledger import Quiet
 from freshet.storage.workspace import Workspace
-from tests.pipeline.conftest import counted, planned, world  # noqa: F401 - fixtures
 from tests.pipeline.world import FAKE, FIRST, SECOND, approving, copied, settings
 from tests.serving.world import PLAIN, published, serve
 
@@ -45,7 +44,7 @@ def arm(one: Experiment, user: str) -> str:
 
 
 @pytest.fixture
-def shop(planned: Workspace, world: Path, tmp_path: Path) -> Workspace:  # noqa: F811
+def shop(planned: Workspace, world: Path, tmp_path: Path) -> Workspace:
     """Two releases, a week apart; the second is current."""
     text = settings(world, "fake", FAKE + PLAIN + "[schedule]\nrefresh_days = 7\n")
     ws = copied(planned, tmp_path / "shop", text)
@@ -203,7 +202,7 @@ def _arm(one: Experiment, user: int) -> str:
     return "" if found is None else found.name
 
 
-def test_arms_that_would_answer_alike_are_told(counted: Workspace, tmp_path: Path) -> None:  # noqa: F811
+def test_arms_that_would_answer_alike_are_told(counted: Workspace, tmp_path: Path) -> None:
     ws = copied(
         counted, tmp_path / "plain", (counted.root / "freshet.toml").read_text() + "[live]\nuse = false\n"
     )

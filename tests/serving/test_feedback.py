@@ -15,7 +15,6 @@ from freshet.experiments.feedback import Feedback, Lifts
 from freshet.experiments.feedback.lifts import BITS
 from freshet.serving import Ask, Recommender
 from freshet.storage.workspace import Workspace
-from tests.pipeline.conftest import counted, world  # noqa: F401 - fixtures
 from tests.pipeline.world import FIRST, copied, settings, workspace
 from tests.serving.world import PLAIN, published, serve
 
@@ -24,7 +23,7 @@ NOW = int(FIRST.moment.timestamp()) * 1_000_000
 
 
 @pytest.fixture
-def shop(counted: Workspace, world: Path, tmp_path: Path) -> Workspace:  # noqa: F811
+def shop(counted: Workspace, world: Path, tmp_path: Path) -> Workspace:
     ws = copied(counted, tmp_path / "shop", settings(world, extra=PLAIN))
     published(ws, FIRST)
     return ws

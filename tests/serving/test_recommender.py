@@ -23,7 +23,6 @@ from freshet.stages.table.step import open_scorer
 from freshet.stages.transitions.day_files import files, read_columns
 from freshet.storage.durable import write_json
 from freshet.storage.workspace import Workspace
-from tests.pipeline.conftest import counted, planned, world  # noqa: F401 - fixtures
 from tests.pipeline.world import FAKE, FIRST, SECOND, copied, settings, workspace
 from tests.serving.world import PLAIN, history_before, published, serve
 
@@ -33,7 +32,7 @@ WEEKLY = "[schedule]\nrefresh_days = 7\n"
 
 
 @pytest.fixture
-def shop(planned: Workspace, world: Path, tmp_path: Path) -> Workspace:  # noqa: F811
+def shop(planned: Workspace, world: Path, tmp_path: Path) -> Workspace:
     """A copy of the workspace that serves, and takes the best of everything."""
     ws = copied(planned, tmp_path / "shop", settings(world, "fake", FAKE + PLAIN + WEEKLY))
     published(ws, FIRST)
@@ -59,7 +58,7 @@ def some_items(ws: Workspace, recommender: Recommender, count: int) -> list[str]
 def test_answers_are_what_replay_evaluates(
     shop: Workspace,
     served: tuple[Recommender, State],
-    world: Path,  # noqa: F811
+    world: Path,
 ) -> None:
     """Every judged transition: the scores by serving are those of the arm, and so is the order."""
     recommender, state = served
@@ -95,7 +94,7 @@ def test_answers_are_what_replay_evaluates(
     assert checked > 30
 
 
-def _names(world: Path) -> dict[int, str]:  # noqa: F811
+def _names(world: Path) -> dict[int, str]:
     import pyarrow.parquet as pq
 
     return {user_number(u): u for u in set(pq.read_table(world / "events.parquet")["user_id"].to_pylist())}
@@ -368,7 +367,7 @@ def test_only_where_rules_allow_nothing_an_answer_is_empty(
     assert [str(o.id) for o in recommender.explore(Ask(history=(), items=0)).interests] == ids[:1]
 
 
-def test_nothing_published_is_told(world: Path, tmp_path: Path) -> None:  # noqa: F811
+def test_nothing_published_is_told(world: Path, tmp_path: Path) -> None:
     ws = workspace(tmp_path / "new", settings(world))
     with pytest.raises(NotServing, match="no release is published yet"):
         serve(ws, tmp_path / "state")

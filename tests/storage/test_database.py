@@ -10,7 +10,7 @@ import pytest
 from freshet.stages.events import sql
 from freshet.storage import database
 
-SOURCE = Path(__file__).parent.parent / "src" / "freshet"
+SOURCE = Path(__file__).parents[2] / "src" / "freshet"
 
 
 def settings(db: duckdb.DuckDBPyConnection) -> dict[str, str]:

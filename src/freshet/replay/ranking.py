@@ -18,7 +18,7 @@ from freshet.stages import counts, evidence
 from freshet.stages.counts.fitter import Counting
 from freshet.stages.events.step import committed
 from freshet.stages.sequence import step as sequencing
-from freshet.stages.table import churn
+from freshet.stages.table import churn_gate as churn
 from freshet.stages.table import step as publishing
 from freshet.storage.durable import read_json
 from freshet.storage.workspace import Workspace

@@ -1,4 +1,4 @@
-"""The sequence model in torch: what `freshet.stages.sequence.SequenceModel` does, with gradients and dropout."""
+"""The sequence model in torch: as `SequenceModel` is, with gradients and dropout."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def identity(id: str | None, user: str, item: str, time: int) -> bytes:
 
 
 def user_number(user: str) -> int:
-    """MurmurHash64A of the id: the number by which `freshet.stages.transitions` knows a user and shuffles steps."""
+    """MurmurHash64A of the id: the number by which transitions know a user and shuffles steps."""
     text = user.encode()
     h = len(text) * _M & _MASK
     for at in range(0, len(text), 8):

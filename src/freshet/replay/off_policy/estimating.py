@@ -7,14 +7,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from freshet import experiments
 from freshet.context import Knowledge, learn
 from freshet.core.errors import InputError
 from freshet.core.types import Outcomes
 from freshet.experiments.feedback import outcomes
 from freshet.experiments.feedback import step as feedback
 from freshet.experiments.measurement.labels import Window
-from freshet.experiments.stats.off_policy import Logged, OffPolicy, Support
+from freshet.experiments.stats.off_policy import (
+    Logged,
+    OffPolicy,
+    Support,
+    doubly_robust,
+    ips,
+    self_normalised,
+)
 from freshet.replay.off_policy import expecting, reproducing, ways
 from freshet.replay.off_policy.decisions import Decisions, LeftOut, read
 from freshet.replay.off_policy.looking import Again, Bench, look_again
@@ -157,9 +163,9 @@ def _estimated(asked: Decisions, again: Again, place: int, target: Target) -> Es
         again.unseen[place, good],
     )
     results = {
-        "doubly_robust": experiments.doubly_robust(logged),
-        "self_normalised": experiments.self_normalised(logged),
-        "ips": experiments.ips(logged),
+        "doubly_robust": doubly_robust(logged),
+        "self_normalised": self_normalised(logged),
+        "ips": ips(logged),
     }
     near, support = reproducing.near(reproducing.deviations(asked, again)[good]), results["ips"].support
     return Estimated(target, rows, earlier, near, results, _refusal(support, near), _caution(support, near))

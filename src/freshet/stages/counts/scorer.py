@@ -17,7 +17,7 @@ COUNTS, PLANNER, SEQUENCE = FUSED = "counts", "planner", "sequence"
 """Names of the features that are fused, in this order: log-probability by counts, planner, sequence model."""
 
 SequenceLogits = Callable[[NDArray[np.int16], NDArray[np.float64]], NDArray[np.float32]]
-"""(recent (n, RECENT), log-popularity (P, N)) -> logits (n, N); of `freshet.stages.sequence.SequenceModel`."""
+"""(recent (n, RECENT), log-popularity (P, N)) -> logits (n, N); of a `SequenceModel`."""
 
 LENGTHS = 3
 """Users are weighted by how many recent interests they have: none, one, several."""
