@@ -35,9 +35,9 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from freshet import pipeline
-from freshet.errors import GateFailed
+from freshet.core.errors import GateFailed
 from freshet.report import write_report
-from freshet.types import AsOf
+from freshet.core.types import AsOf
 from freshet.wiring import open_workspace
 
 folder, reported, page, *moments = sys.argv[1:]

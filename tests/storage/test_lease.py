@@ -24,8 +24,8 @@ from freshet.storage.lease import Owner, is_held, lease, read
 CONTENDER = """
 import sys, time
 from pathlib import Path
-from freshet.errors import Busy
-from freshet.workspace.lease import lease
+from freshet.core.errors import Busy
+from freshet.storage.lease import lease
 path, log, start = Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3])
 time.sleep(max(0, start - time.time()))
 try:
@@ -42,7 +42,7 @@ except Busy:
 HOLDER = """
 import sys, time
 from pathlib import Path
-from freshet.workspace.lease import lease
+from freshet.storage.lease import lease
 with lease(Path(sys.argv[1]), "run", seconds=float(sys.argv[2])):
     print("held", flush=True)
     time.sleep(600)

@@ -61,7 +61,7 @@ def test_a_change_that_raises_leaves_the_keys_and_the_next_one_has_its_turn(tmp_
 HOLD = """
 import sys, time
 from pathlib import Path
-from freshet.durable import alone
+from freshet.storage.durable import alone
 with alone(Path(sys.argv[1])):
     print("in", flush=True)
     time.sleep(600)
@@ -81,9 +81,9 @@ START = """
 import sys
 from pathlib import Path
 from dataclasses import replace
-from freshet.errors import ConfigError
-from freshet.types import Experiment, ExperimentArm, Serves
-from freshet.workspace.experiments import Experiments
+from freshet.core.errors import ConfigError
+from freshet.core.types import Experiment, ExperimentArm, Serves
+from freshet.storage.experiment_registry import Experiments
 arms = (ExperimentArm("a", 0.5, Serves(None, "published")), ExperimentArm("b", 0.5, Serves(1, "published")))
 made = Experiment("x", "salt", arms, 1.0, ("satisfied",), 5, 1, 7, False)
 done = 0

@@ -53,7 +53,7 @@ TRY_ALL = """
 import random, sys
 from pathlib import Path
 from freshet.backends.states.lmdb import LmdbState
-from freshet.errors import StateError
+from freshet.core.errors import StateError
 from tests.backends.states.facts import fact
 from tests.backends.states.test_damage import said
 

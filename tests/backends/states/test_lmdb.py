@@ -84,7 +84,7 @@ FULL_DISK = """
 import resource, sys
 from pathlib import Path
 from freshet.backends.states.lmdb import LmdbState
-from freshet.errors import StateError
+from freshet.core.errors import StateError
 from tests.backends.states.facts import fact
 state = LmdbState(Path(sys.argv[1]), 1)
 state.record([fact(n) for n in range(100)])
@@ -112,7 +112,7 @@ READ_ALL = """
 import sys
 from pathlib import Path
 from freshet.backends.states.lmdb import LmdbState
-from freshet.errors import StateError
+from freshet.core.errors import StateError
 from tests.backends.states.facts import fact
 try:
     state = LmdbState(Path(sys.argv[1]), 1)
