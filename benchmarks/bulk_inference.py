@@ -43,7 +43,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from freshet import pipeline
+from freshet import operations, pipeline
 from freshet.backends.planners import folder, wording
 from freshet.backends.planners.local import LocalPlanner
 from freshet.backends.planners.threads import threads_for
@@ -85,9 +85,9 @@ def make_workspace(into: Path, options: argparse.Namespace) -> Path:
         f"[tuning]\nmax_steps = {options.steps}\n"
     )
     ws = open_workspace(into, SHOW)
-    pipeline.import_log(ws, datetime.now(UTC))
+    operations.import_log(ws, datetime.now(UTC))
     try:
-        pipeline.slow_path(ws)
+        pipeline.finetune(ws)
     except GateFailed as failed:  # a model too weak to serve is as fast as a better one
         SHOW.say(f"the gate stays closed, the benchmark goes on: {failed}")
     return into

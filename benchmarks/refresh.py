@@ -41,7 +41,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from freshet import pipeline
+from freshet import operations, pipeline
 from freshet.context import learn
 from freshet.core.config import Config
 from freshet.core.errors import GateFailed
@@ -148,9 +148,9 @@ def first_workspace(
     ws = open_workspace(folder, show)
     grown(ws, past)
     try:
-        pipeline.slow_path(ws)
+        pipeline.finetune(ws)
     except GateFailed:  # what a refresh costs does not depend on how good the planner is
-        pipeline.approve(ws, ws.ledger.records()[-1].id, "benchmark")
+        operations.approve(ws, ws.ledger.records()[-1].id, "benchmark")
     return folder
 
 
@@ -235,7 +235,7 @@ def drifting(
     loose = changed_without_hysteresis(ws, moments)
     held, free, spent = [], [], []
     for moment in moments[1:]:
-        details = inference({"run": asdict(pipeline.fast_path(ws, moment, force_publish=True))})
+        details = inference({"run": asdict(pipeline.refresh(ws, moment, publish=True))})
         held.append(details["changed"] / details["rows"])
         free.append(next(loose))
         spent.append(details["actual"]["flops"])
@@ -281,7 +281,7 @@ def grown(ws: Workspace, events: pa.Table) -> None:
     """Import more events."""
     file = ws.root / "more.parquet"
     pq.write_table(events, file)
-    pipeline.import_log(ws, datetime.now(UTC), [file])
+    operations.import_log(ws, datetime.now(UTC), [file])
 
 
 def copied(workspace: Path, into: Path) -> Path:

@@ -77,9 +77,7 @@ def form_interests(
     return run.record, log
 
 
-def collect(
-    ws: Workspace, users: UserStore, now: datetime
-) -> tuple[Record, collecting.Collected]:
+def collect(ws: Workspace, users: UserStore, now: datetime) -> tuple[Record, collecting.Collected]:
     """Take what serving recorded into the log and what it showed into files; then guard the experiments."""
     with ws.run("collect") as run:
         collected = collecting.collect(ws, run, users, now)

@@ -35,8 +35,8 @@ def test_a_run_does_as_its_policy_says(
     world: Path, counted: Workspace, tmp_path: Path, text: str, refreshes: bool | None
 ) -> None:
     ws = copied(counted, tmp_path / "ws", schedule(world, text))
-    pipeline.fast_path(ws, FIRST, force_publish=True)
-    record = pipeline.run_due(ws, NOW, SECOND, force_publish=True)
+    pipeline.refresh(ws, FIRST, publish=True)
+    record = pipeline.run(ws, NOW, SECOND, publish=True)
     (step,) = [step for step in record.steps if step.name == "cadence"]
     assert {"policy", "refresh", "statistic", "threshold", "why"} <= set(step.details)
     assert step.details["refresh"] is (step.details["refresh"] if refreshes is None else refreshes)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from freshet import pipeline
+from freshet import operations, pipeline
 from freshet.context import LogSnapshot, learn
 from freshet.core.types import PlannerRows, Transitions
 from freshet.stages import counts
@@ -22,7 +22,7 @@ from tests.pipeline.world import FIRST, NOW, SECOND, copied, settings, workspace
 @pytest.fixture(scope="module")
 def known(world: Path, tmp_path_factory: pytest.TempPathFactory) -> LogSnapshot:
     ws = workspace(tmp_path_factory.mktemp("counting"), settings(world))
-    pipeline.import_log(ws, NOW)
+    operations.import_log(ws, NOW)
     with ws.run("look") as run:
         return learn(ws, run, SECOND)
 
@@ -112,7 +112,7 @@ def test_weights_hang_on_how_old_counts_get(counted: Workspace, tmp_path: Path) 
     text = (counted.root / "freshet.toml").read_text() + "[schedule]\nrefresh_days = 7\n"
     slower = copied(counted, tmp_path / "slower", text)
     before = len(slower.store.versions("tables"))
-    pipeline.fast_path(slower, FIRST, force_publish=True)
+    pipeline.refresh(slower, FIRST, publish=True)
     assert len(slower.store.versions("tables")) == before + 1
 
 
@@ -132,7 +132,7 @@ def test_popularity_by_itself_is_offered_at_its_best_half_life(counted: Workspac
         return total
 
     assert counting.popular == max(range(len(known.scales.half_lives)), key=nats)
-    pipeline.fast_path(ws, FIRST, force_publish=True)
+    pipeline.refresh(ws, FIRST, publish=True)
     current = ws.releases.current()
     assert current is not None
     made = ws.store.find("tables", current.table)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from freshet import pipeline
+from freshet import operations, pipeline
 from freshet.backends.sequences.torch_trainer import Recipe, TorchSequenceTrainer
 from freshet.context import learn
 from freshet.core.ports import Artifact, Progress, SequenceJob, SequenceReport, silent
@@ -84,9 +84,9 @@ def sequenced(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, Watc
     text = settings(root / "world", "counts", USE)
     text = text.replace("[counts]", "[counts]\ntransition_half_life = 0.1")
     ws = replace(workspace(root / "ws", text), sequencer=trainer)
-    pipeline.import_log(ws, NOW)
+    operations.import_log(ws, NOW)
     for moment in (FIRST, SECOND):
-        pipeline.fast_path(ws, moment, force_publish=True)
+        pipeline.refresh(ws, moment, publish=True)
     return ws, trainer
 
 
@@ -119,7 +119,7 @@ def test_a_young_model_serves_later_refreshes_and_an_old_one_is_trained_anew(
     text = (ws.root / "freshet.toml").read_text() + "[tuning]\nevery_days = 7\n"
     again = Watched()
     older = replace(copied(ws, tmp_path / "ws", text), sequencer=again)
-    pipeline.fast_path(older, SECOND, force_publish=True)
+    pipeline.refresh(older, SECOND, publish=True)
     assert len(again.jobs) == 2
     assert len(older.store.versions("sequences")) == 2
 
@@ -168,7 +168,7 @@ def test_the_planner_is_judged_beside_the_sequence_score(
     world: Path, planned: Workspace, tmp_path: Path
 ) -> None:
     ws, _ = with_sequences(planned, tmp_path / "ws", world, "fake", FAKE)
-    approving(lambda: pipeline.fast_path(ws, SECOND, force_publish=True), ws)
+    approving(lambda: pipeline.refresh(ws, SECOND, publish=True), ws)
     stored = json.loads((last_table(ws, SECOND).path / "mixture.json").read_text())
     assert set(stored["planner_margin"]) == {"nll", "low", "high"}
     assert set(stored["planner"]) == set(stored["sequence"]) == {"weight", "low", "high"}
@@ -177,7 +177,7 @@ def test_the_planner_is_judged_beside_the_sequence_score(
 def test_without_the_option_nothing_changes(counted: Workspace, world: Path, tmp_path: Path) -> None:
     ws = copied(counted, tmp_path / "ws")
     (version,) = ws.store.versions("tables")
-    pipeline.fast_path(ws, FIRST)
+    pipeline.refresh(ws, FIRST)
     assert ws.store.versions("tables") == [version]
     assert ws.store.versions("sequences") == []
     assert "sequence" not in json.loads((last_table(ws, FIRST).path / "mixture.json").read_text())

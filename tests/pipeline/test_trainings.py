@@ -126,9 +126,9 @@ def test_a_run_that_fails_later_still_keeps_what_the_clock_said(
     tuner = Slow(fails_at=2)
     ws = with_tuner(copied(counted, tmp_path / "ws", text), tuner)
     with pytest.raises(KeyboardInterrupt):
-        pipeline.slow_path(ws, FIRST)
-    approving(lambda: pipeline.slow_path(ws, FIRST), ws)
-    pipeline.fast_path(ws, FIRST, force_publish=True)
+        pipeline.finetune(ws, FIRST)
+    approving(lambda: pipeline.finetune(ws, FIRST), ws)
+    pipeline.refresh(ws, FIRST, publish=True)
     release = ws.releases.current()
     assert release is not None
     assert release.model

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from freshet import pipeline
+from freshet import operations
 from freshet.backends.sequences.item_trainer import ItemRecipe, TorchRankingTrainer
 from freshet.backends.sequences.torch_trainer import Recipe, TorchSequenceTrainer
 from freshet.context import learn
@@ -82,7 +82,7 @@ def worlds(tmp_path_factory: pytest.TempPathFactory) -> tuple[Made, Made, Questi
 
 def _room(world: Path, root: Path) -> Workspace:
     ws = workspace(root, settings(world, "scratch", TRAINING))
-    pipeline.import_log(ws, NOW)
+    operations.import_log(ws, NOW)
     small = {"width": 16, "inner": 16, "batch_size": 64, "learning_rate": 1e-2}
     ws = replace(
         ws, sequencer=TorchSequenceTrainer(Recipe(**small)), ranker=TorchRankingTrainer(ItemRecipe(**small))

@@ -145,9 +145,7 @@ def infer(
     return PlannerAnswers(answers, windows)
 
 
-def plan_inference(
-    ctx: Context, plan: TablePlan, chosen: ChosenEvidence, planner: Planner
-) -> InferencePlan:
+def plan_inference(ctx: Context, plan: TablePlan, chosen: ChosenEvidence, planner: Planner) -> InferencePlan:
     """Which rows are copied and which must be inferred; nothing is asked yet."""
     words = names(ctx.log.interests.descriptions, ctx.config.planner.mode)
     top, stored = min(ctx.config.inference.top, len(words)), _stored(ctx, plan)

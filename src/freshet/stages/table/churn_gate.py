@@ -44,7 +44,12 @@ def halt_on_churn(ctx: Context, made: Artifact, companions: Companions) -> None:
         run.say(f"churn of the top 5: {moved:.1%} (repeat-run floor {floor:.1%})")
     bound = max(ws.config.table.max_churn, 2 * floor)
     if moved > bound and verdict(ws, made.version) != "approved":
-        run.record.waiting = {"table": made.version, "beside": asdict(companions), "churn": moved, "floor": floor}
+        run.record.waiting = {
+            "table": made.version,
+            "beside": asdict(companions),
+            "churn": moved,
+            "floor": floor,
+        }
         run.end("waiting", f"churn {moved:.1%} is above the bound")
         raise GateFailed(
             f"run {run.record.id} waits: {moved:.1%} of the top-5 successors changed at once, "
@@ -80,9 +85,7 @@ def between(
     return float(table.churn(before, after).mean())
 
 
-def _since(
-    ctx: Context, release: Release, made: Artifact, observed: NDArray[np.int16]
-) -> float | None:
+def _since(ctx: Context, release: Release, made: Artifact, observed: NDArray[np.int16]) -> float | None:
     """Churn against a release; None if the interests can't be compared."""
     if release.interests != ctx.log.interests_version:
         return None

@@ -93,9 +93,7 @@ def finetune(ctx: Context, tuner: Tuner) -> Artifact:
     """
     ws, run, log, holdout = ctx.ws, ctx.run, ctx.log, ctx.fitter.holdout
     settings = _settings(ws, log)
-    key = version_of(
-        transitions=log.version, as_of=log.as_of, every=holdout.stretch_days, settings=settings
-    )
+    key = version_of(transitions=log.version, as_of=log.as_of, every=holdout.stretch_days, settings=settings)
     model = ws.store.find("models", key)
     with run.step("tuning") as step:
         step.artifact, step.cached = f"models/{key}", model is not None
@@ -201,9 +199,7 @@ def _candidates(ctx: Context, chosen: Transitions) -> Candidates:
     return Candidates(chosen.known, np.log([ctx.fitter.base(m) for m in moments]).astype(np.float32), window)
 
 
-def _job(
-    ctx: Context, chosen: Transitions, examples: Sequence[Example], budget: Budget
-) -> TuningJob:
+def _job(ctx: Context, chosen: Transitions, examples: Sequence[Example], budget: Budget) -> TuningJob:
     config, mode, interests = ctx.config.tuning, ctx.config.planner.mode, ctx.log.interests
     return TuningJob(
         interests=interests,
