@@ -47,10 +47,10 @@ from freshet import operations, pipeline
 from freshet.backends.planners import folder, wording
 from freshet.backends.planners.local import LocalPlanner
 from freshet.backends.planners.threads import threads_for
-from freshet.context import LogSnapshot, learn
 from freshet.core.errors import GateFailed
 from freshet.core.prompts import Prompts, names
 from freshet.core.types import Evidence, Prompt
+from freshet.run_context import LogSnapshot, learn
 from freshet.simulator import World, generate
 from freshet.stages.counts.fitter import fitter_for
 from freshet.stages.events.step import latest

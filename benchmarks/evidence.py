@@ -20,10 +20,10 @@ from typing import Any
 
 import numpy as np
 
-from freshet.context import LogSnapshot, learn
 from freshet.core.config import Config, EvidenceConfig
 from freshet.core.prompts import Prompts
 from freshet.core.types import AsOf, Evidence
+from freshet.run_context import LogSnapshot, learn
 from freshet.stages import events
 from freshet.stages.counts.fitter import CountFitter
 from freshet.stages.events.step import import_sources

@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 
 from freshet.backends.planners.answers import best
 from freshet.backends.planners.fake import FakePlanner
-from freshet.context import LogSnapshot, learn
 from freshet.core.ports import Abilities, Planner
 from freshet.core.types import Prompt, Ranking
+from freshet.run_context import LogSnapshot, learn
 from freshet.stages.counts.fitter import CountFitter, fitter_for
 from freshet.stages.events.step import latest
 from freshet.stages.tuning import GateReport

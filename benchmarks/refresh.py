@@ -42,13 +42,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from freshet import operations, pipeline
-from freshet.context import learn
 from freshet.core.config import Config
 from freshet.core.errors import GateFailed
 from freshet.core.prompts import Prompts, names
 from freshet.core.time_scales import Pace, resolve
 from freshet.core.time_scales import measure as measure_pace
 from freshet.core.types import AsOf, Evidence
+from freshet.run_context import learn
 from freshet.simulator import World, generate
 from freshet.stages.counts.fitter import fitter_for
 from freshet.stages.inference import step as prompting

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from freshet import due, pipeline
-from freshet.context import LogSnapshot
 from freshet.core.errors import ConfigError, NotEnoughData
 from freshet.core.ports import Artifact, UserStore
 from freshet.core.types import AsOf, Experiment
@@ -18,6 +17,7 @@ from freshet.experiments.feedback import step as feedback
 from freshet.experiments.guardrails import guard as guardrails
 from freshet.experiments.measurement import collect as collecting
 from freshet.experiments.measurement.frozen_rules import kept_columns
+from freshet.run_context import LogSnapshot
 from freshet.stages.events import ImportReport
 from freshet.stages.events import step as events
 from freshet.stages.evidence import step as evidence

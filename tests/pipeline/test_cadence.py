@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from freshet import pipeline
-from freshet.context import learn
 from freshet.core.types import AsOf
+from freshet.run_context import learn
 from freshet.stages.counts.fitter import CountFitter
 from freshet.stages.schedule import CostAware
 from freshet.stages.schedule import step as cadence

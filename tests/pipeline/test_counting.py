@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from freshet import operations, pipeline
-from freshet.context import LogSnapshot, learn
 from freshet.core.types import PlannerRows, Transitions
+from freshet.run_context import LogSnapshot, learn
 from freshet.stages import counts
 from freshet.stages.counts.fitter import CountFitter, fitter_for
 from freshet.stages.table.step import open_popularity, open_scorer

@@ -117,10 +117,10 @@ def test_a_run_looks_after_collecting_and_publishes_no_harmful_table_again(
     start(ws, Serves(1), Serves())
     noon = SECOND.moment + timedelta(hours=12)  # the day is not over, so a table is of its midnight
     state = open_user_store(ws.root, ws.config)
-    record = pipeline.run(ws, noon, state=state)
+    record = pipeline.run(ws, noon, users=state)
     assert [step.name for step in record.steps][-4:] == ["collect", "guard", "rollback", "experiment"]
     assert (record.release, ws.releases.pointer()) == (1, 1)
-    pipeline.run(ws, noon, state=state)
+    pipeline.run(ws, noon, users=state)
     state.close()
     assert ws.releases.pointer() == 1
     record = pipeline.refresh(ws, today=noon)
@@ -320,7 +320,7 @@ def test_what_fails_in_guarding_is_told_and_the_run_goes_on(
     reporter = Heard()
     with closing(open_user_store(ws.root, ws.config)) as state:
         noon = SECOND.moment + timedelta(hours=12)
-        record = pipeline.run(replace(ws, reporter=reporter), noon, state=state)
+        record = pipeline.run(replace(ws, reporter=reporter), noon, users=state)
     assert record.outcome == "done"
     assert record.steps[-1].name == "histories"
     assert any("try can't be judged: impressions or events can't be read" in one for one in reporter.lines)
@@ -339,7 +339,7 @@ def test_collect_and_refresh_guard_as_a_run_does(
         if command == "collect":
             record, _ = operations.collect(ws, state, noon)
         else:
-            record = pipeline.refresh(ws, today=noon, state=state)
+            record = pipeline.refresh(ws, today=noon, users=state)
     steps = [step.name for step in record.steps]
     assert steps == ["collect"] * (command == "collect") + ["guard", "rollback", "experiment"]
     assert not ws.experiments.get("try").running

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from freshet import operations, pipeline
-from freshet.context import LogSnapshot, learn
 from freshet.core.errors import GateFailed
 from freshet.core.ports import Artifact
 from freshet.core.types import AsOf
+from freshet.run_context import LogSnapshot, learn
 from freshet.stages import interests, live
 from freshet.stages.counts.fitter import CountFitter, fitter_for
 from freshet.stages.live import step as overlays

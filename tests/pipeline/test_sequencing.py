@@ -12,9 +12,9 @@ import pytest
 
 from freshet import operations, pipeline
 from freshet.backends.sequences.torch_trainer import Recipe, TorchSequenceTrainer
-from freshet.context import learn
 from freshet.core.ports import Artifact, Progress, SequenceJob, SequenceReport, silent
 from freshet.core.types import RECENT, AsOf, SequenceWeights
+from freshet.run_context import learn
 from freshet.simulator import generate
 from freshet.stages import sequence
 from freshet.stages.counts import log_softmax

@@ -17,10 +17,10 @@ from freshet.backends import clock
 from freshet.backends.planners.fake import FakeTuner
 from freshet.backends.sequences.item_trainer import ItemRecipe, TorchRankingTrainer
 from freshet.backends.sequences.torch_trainer import Recipe, TorchSequenceTrainer
-from freshet.context import LogSnapshot, learn
 from freshet.core.ports import Budget, Progress, TuningJob, silent
 from freshet.core.types import TuningReport
 from freshet.report import write_report
+from freshet.run_context import LogSnapshot, learn
 from freshet.stages.counts.fitter import fitter_for
 from freshet.stages.items import step as ranking
 from freshet.stages.sequence import step as sequencing

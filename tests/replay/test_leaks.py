@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 from freshet import operations
 from freshet.backends.sequences.item_trainer import ItemRecipe, TorchRankingTrainer
 from freshet.backends.sequences.torch_trainer import Recipe, TorchSequenceTrainer
-from freshet.context import learn
 from freshet.core.types import AsOf, Transitions
 from freshet.replay import Able, baselines, make_plan, roll
 from freshet.replay.judge import Ranked
 from freshet.replay.living import with_live
 from freshet.replay.ranking import Judges
 from freshet.replay.strategy import Position, Standing
+from freshet.run_context import learn
 from freshet.simulator import World, generate
 from freshet.stages import events, live
 from freshet.stages import items as ranking

@@ -209,9 +209,9 @@ def test_a_release_is_not_judged_by_what_it_was_made_from(
 
 def _taken(ws: Workspace) -> dict[int, int]:
     """Moments of first places before the second release, and the interest where it was taken."""
-    from freshet.context import learn
     from freshet.experiments.feedback import outcomes
     from freshet.replay.off_policy import decisions
+    from freshet.run_context import learn
 
     with ws.run("estimate") as run:
         known = learn(ws, run, BOTH.until)

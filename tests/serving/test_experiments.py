@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from freshet import operations, pipeline
-from freshet.context import learn
 from freshet.core.errors import ConfigError
 from freshet.core.ports import UserStore
 from freshet.core.types import AsOf, Experiment, ExperimentArm, Serves
 from freshet.core.types.keys import user_number
 from freshet.experiments.assignment import arm_of
 from freshet.experiments.isolated_arms import own
+from freshet.run_context import learn
 from freshet.serving import Ask, Posted, Recommender
 from freshet.stages.counts.fitter import CountFitter
 from freshet.storage.experiment_registry import parse_serves

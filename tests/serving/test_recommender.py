@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from freshet.context import learn
 from freshet.core.errors import ArtifactError, ConfigError, NotServing
 from freshet.core.ports import UserStore
 from freshet.core.types import AsOf
 from freshet.core.types.keys import user_key, user_number
+from freshet.run_context import learn
 from freshet.serving import Ask, Posted, Recommender, impressions
 from freshet.stages import live
 from freshet.stages.counts import log_softmax

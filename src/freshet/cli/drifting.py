@@ -27,8 +27,8 @@ from freshet.cli.options import (
 from freshet.core.errors import NotEnoughData
 
 if TYPE_CHECKING:
-    from freshet.context import LogSnapshot
     from freshet.core.types import AsOf, Transitions
+    from freshet.run_context import LogSnapshot
     from freshet.storage.workspace import Workspace
 
 

@@ -130,7 +130,7 @@ def _keep_up(plan: Plan, ws: Workspace, state: UserStore, recommender: Recommend
     operations.collect(ws, state, now)
     if day in plan.refreshes:
         write_items(plan.world, plan.preset.history + day - 1, ws.root / ITEMS)
-        pipeline.refresh(ws, today=now, state=state)
+        pipeline.refresh(ws, today=now, users=state)
         recommender.reload()
 
 

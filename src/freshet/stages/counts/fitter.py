@@ -17,10 +17,10 @@ from functools import cached_property, partial
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.context import LogSnapshot
 from freshet.core.config import Config
 from freshet.core.errors import NotEnoughData
 from freshet.core.types import AsOf, Fusion, Mixture, PlannerRows, Sums, context_codes
+from freshet.run_context import LogSnapshot
 from freshet.stages import counts
 from freshet.stages.counts.holdout_windows import HoldoutWindows, Stretch, Window
 
@@ -379,6 +379,6 @@ class CountFitter:
 
 
 def fitter_for(config: Config, log: LogSnapshot, refresh_days: int | None = None) -> CountFitter:
-    """Counts as configured; `refresh_days` says how often tables are refreshed where that is another value."""
+    """Counts as configured; `refresh_days` where tables are refreshed otherwise than as configured."""
     days = refresh_days or config.schedule.refresh_days
     return CountFitter(log, config.transitions.k, config.counts.fit_examples, days)

@@ -14,10 +14,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from freshet.context import LogSnapshot
 from freshet.core.errors import ConfigError, MissingExtra, NotEnoughData
 from freshet.core.ports import Artifact, RankingTrainer
 from freshet.core.types import AsOf
+from freshet.run_context import LogSnapshot
 from freshet.stages import items as ranking
 from freshet.stages import sequence
 from freshet.stages.events.step import committed

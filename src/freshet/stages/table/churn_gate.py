@@ -7,9 +7,9 @@ from dataclasses import asdict, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.context import Context
 from freshet.core.errors import GateFailed
 from freshet.core.ports import Artifact
+from freshet.run_context import RunContext
 from freshet.stages import counts, table
 from freshet.stages.table.step import Companions, open_scorer
 from freshet.stages.table.table_plan import rules_of
@@ -20,7 +20,7 @@ FLOOR_SAMPLE = 2000
 """Contexts on which the repeat-run floor is measured."""
 
 
-def halt_on_churn(ctx: Context, made: Artifact, companions: Companions) -> None:
+def halt_on_churn(ctx: RunContext, made: Artifact, companions: Companions) -> None:
     """Halt where the table differs so much from the current one that a person should look.
 
     Args:
@@ -85,7 +85,7 @@ def between(
     return float(table.churn(before, after).mean())
 
 
-def _since(ctx: Context, release: Release, made: Artifact, observed: NDArray[np.int16]) -> float | None:
+def _since(ctx: RunContext, release: Release, made: Artifact, observed: NDArray[np.int16]) -> float | None:
     """Churn against a release; None if the interests can't be compared."""
     if release.interests != ctx.log.interests_version:
         return None
@@ -95,7 +95,7 @@ def _since(ctx: Context, release: Release, made: Artifact, observed: NDArray[np.
     return between(old, made, len(ctx.log.interests), observed)
 
 
-def repeat_run_floor(ctx: Context, made: Artifact, observed: NDArray[np.int16]) -> float:
+def repeat_run_floor(ctx: RunContext, made: Artifact, observed: NDArray[np.int16]) -> float:
     """Churn between two tables whose counts come from bootstrap resamples of the same users.
 
     The planner's rows are held fixed, so the floor is a lower bound of what noise alone would change.

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.context import Context
 from freshet.core.errors import VerificationError
 from freshet.core.ports import Artifact, Planner
 from freshet.core.types import Experiment, Fusion
+from freshet.run_context import RunContext
 from freshet.stages import counts, evidence, inference, table
 from freshet.stages.counts.fitter import CountFitter
 from freshet.stages.events.step import committed
@@ -48,7 +48,7 @@ class Companions:
         return cls(overlay.version if overlay else "", ranker, feedback.version if feedback else "")
 
 
-def find(ctx: Context, plan: TablePlan) -> Artifact | None:
+def find(ctx: RunContext, plan: TablePlan) -> Artifact | None:
     """The planned table, if it was made before."""
     found = ctx.ws.store.find("tables", plan.version)
     if found is not None:
@@ -59,7 +59,7 @@ def find(ctx: Context, plan: TablePlan) -> Artifact | None:
 
 
 def build(
-    ctx: Context,
+    ctx: RunContext,
     plan: TablePlan,
     chosen: ChosenEvidence,
     planner: Planner | None,
@@ -101,7 +101,7 @@ def build(
     return committed(ws, "tables", plan.version)
 
 
-def verify(ctx: Context, made: Artifact) -> None:
+def verify(ctx: RunContext, made: Artifact) -> None:
     """Check a table before it may be published.
 
     Raises:
@@ -134,7 +134,7 @@ def publish(ws: Workspace, run: Run, made: Artifact, companions: Companions) -> 
 
 
 def publish_for_arm(
-    ctx: Context, made: Artifact, beside: Companions, experiment: Experiment, arm: str
+    ctx: RunContext, made: Artifact, beside: Companions, experiment: Experiment, arm: str
 ) -> Release:
     """Make a table the release of one arm of an isolated experiment; items are ranked as for everybody."""
     ws, current = ctx.ws, ctx.ws.releases.current()
@@ -173,7 +173,7 @@ def _numbered(ws: Workspace, run: Run, made: Artifact, beside: Companions, arm: 
     )
 
 
-def _manifest(ctx: Context, plan: TablePlan, planner: Planner | None) -> dict[str, Any]:
+def _manifest(ctx: RunContext, plan: TablePlan, planner: Planner | None) -> dict[str, Any]:
     log = ctx.log
     return {
         "code": CODE,

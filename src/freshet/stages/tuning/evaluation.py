@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.context import Context
 from freshet.core.errors import GateFailed, NotEnoughData
 from freshet.core.ports import Planner
 from freshet.core.prompts import names, render
 from freshet.core.types import Prompt, Transitions, pack_contexts
+from freshet.run_context import RunContext
 from freshet.stages import counts, tuning
 from freshet.stages.counts.holdout_windows import Window
 from freshet.stages.events.step import committed
@@ -50,7 +50,7 @@ def verdict(ws: Workspace, model: str) -> str:
     return "passed" if gates.manifest["report"]["passed"] else "waiting"
 
 
-def pass_gates(ctx: Context, planner: Planner, model: str) -> None:
+def pass_gates(ctx: RunContext, planner: Planner, model: str) -> None:
     """Evaluate a planner, unless it was, and say what each gate found.
 
     Raises:
@@ -120,7 +120,7 @@ class Sample:
     counted: NDArray[np.float64]
 
 
-def evaluate(ctx: Context, planner: Planner) -> tuning.GateReport:
+def evaluate(ctx: RunContext, planner: Planner) -> tuning.GateReport:
     """Evaluate a planner on a sample of users from every held-out window, with the evidence of its start.
 
     What may be offered plays no part: blocking an interest is no reason to judge a model anew.
@@ -203,7 +203,7 @@ def forecast_of(
     return counts.log_softmax(np.log(np.maximum(share, FLOOR)), known)
 
 
-def _sample(ctx: Context, words: tuple[str, ...]) -> Sample:
+def _sample(ctx: RunContext, words: tuple[str, ...]) -> Sample:
     fitter, windows = ctx.fitter, ctx.fitter.holdout.windows
     share = max(1, ctx.config.gates.sample // max(len(windows), 1))
     held: list[Transitions] = []
