@@ -35,7 +35,7 @@ from freshet.stages import events
 from freshet.stages import items as ranking
 from freshet.stages.items import holdout as held_out
 from freshet.stages.items import training_data as teaching
-from freshet.stages.table.step import open_scorer
+from freshet.stages.table.format import open_scorer
 from freshet.stages.transitions.day_files import day_number
 from freshet.stages.transitions.users import keys
 from freshet.storage.workspace import Workspace

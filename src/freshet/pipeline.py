@@ -35,13 +35,13 @@ from freshet.experiments.feedback import step as feedback
 from freshet.experiments.guardrails import guard as guarding
 from freshet.experiments.guardrails.guard import Guarded
 from freshet.experiments.measurement.collect import Collected, collect
+from freshet.serving.user_histories import remember
 from freshet.stages.counts.fitter import Counting, counting_of
 from freshet.stages.events import ImportReport
 from freshet.stages.events import refusals as offered
 from freshet.stages.events.step import committed, import_sources, item_sources, items, latest, newest, overlap
 from freshet.stages.items import step as ranking
 from freshet.stages.live import step as overlays
-from freshet.stages.live.user_histories import remember
 from freshet.stages.schedule import step as cadence
 from freshet.stages.sequence import step as sequencing
 from freshet.stages.table import churn_gate as churn

@@ -13,7 +13,7 @@ from freshet.context import Knowledge, learn
 from freshet.core.types import PlannerRows, Transitions
 from freshet.stages import counts
 from freshet.stages.counts.fitter import Counting, counting_of
-from freshet.stages.table.step import open_popularity, open_scorer
+from freshet.stages.table.format import open_popularity, open_scorer
 from freshet.stages.transitions.day_files import day_number
 from freshet.storage.workspace import Workspace
 from tests.pipeline.world import FIRST, NOW, SECOND, copied, settings, workspace

@@ -15,9 +15,9 @@ from freshet.backends.states.lmdb import LmdbState
 from freshet.core.errors import NotServing
 from freshet.core.ports import State
 from freshet.core.types import REMEMBERED, item_key, user_key
+from freshet.serving import user_histories as remembering
+from freshet.serving.user_histories import NOTE, remember
 from freshet.stages.events import EventLog
-from freshet.stages.live import user_histories as remembering
-from freshet.stages.live.user_histories import NOTE, remember
 from freshet.storage.workspace import Workspace
 from freshet.wiring import open_state
 from tests.pipeline.world import FIRST, NOW, SECOND, copied, rewrite, settings, workspace

@@ -20,7 +20,7 @@ from freshet.stages import sequence
 from freshet.stages.counts import log_softmax
 from freshet.stages.counts.fitter import Counting
 from freshet.stages.sequence import step as sequencing
-from freshet.stages.table.step import open_scorer
+from freshet.stages.table.format import open_scorer
 from freshet.stages.transitions.day_files import day_name, day_number
 from freshet.storage.workspace import Workspace
 from tests.pipeline.world import (

@@ -31,6 +31,7 @@ from freshet.stages import events, live
 from freshet.stages import items as ranking
 from freshet.stages.counts.fitter import Counting, counting_of
 from freshet.stages.items import step as rankers
+from freshet.stages.items.format import open_ranker
 from freshet.stages.items.training_data import gather
 from freshet.stages.transitions import TransitionLog
 from freshet.storage.workspace import Workspace
@@ -153,7 +154,7 @@ def _made(room: Workspace, questions: Questions) -> Made:
                 if overlay := found.overlays[at].get(arm.name):
                     said.append(_live(overlay, ranked.logp, questions))
                 scores[arm.name] = np.concatenate(said)
-        found.scores[at] = scores | {"items": _item_scores(rankers.open_ranker(ranker), questions.items)}
+        found.scores[at] = scores | {"items": _item_scores(open_ranker(ranker), questions.items)}
     return found
 
 

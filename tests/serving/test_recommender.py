@@ -19,7 +19,7 @@ from freshet.core.types.keys import user_key, user_number
 from freshet.serving import Ask, Posted, Recommender, impressions
 from freshet.stages import live
 from freshet.stages.counts import log_softmax
-from freshet.stages.table.step import open_scorer
+from freshet.stages.table.format import open_scorer
 from freshet.stages.transitions.day_files import files, read_columns
 from freshet.storage.durable import write_json
 from freshet.storage.workspace import Workspace

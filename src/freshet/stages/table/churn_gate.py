@@ -13,7 +13,8 @@ from freshet.core.errors import GateFailed
 from freshet.core.ports import Artifact
 from freshet.stages import counts, table
 from freshet.stages.counts.fitter import Counting
-from freshet.stages.table.step import open_scorer, rules_of
+from freshet.stages.table.format import open_scorer
+from freshet.stages.table.step import rules_of
 from freshet.storage.ledger import Run
 from freshet.storage.releases import Release
 from freshet.storage.workspace import Workspace
