@@ -21,7 +21,7 @@ TRANSITIONS_CODE = 2
 
 
 @dataclass(frozen=True)
-class Knowledge:
+class LogSnapshot:
     """What was known before `as_of`.
 
     Attributes:
@@ -40,7 +40,7 @@ class Knowledge:
     window: tuple[str, str]
 
 
-def learn(ws: Workspace, run: Run, as_of: AsOf, rebuild: bool = False) -> Knowledge:
+def learn(ws: Workspace, run: Run, as_of: AsOf, rebuild: bool = False) -> LogSnapshot:
     """Bring interests, assignment and transitions up to date with the log before as_of.
 
     Raises:
@@ -60,7 +60,7 @@ def learn(ws: Workspace, run: Run, as_of: AsOf, rebuild: bool = False) -> Knowle
     window = (str(body[0].day), str(body[-1].day))
     run.record.window = window
     log = transitions.TransitionLog(counted.path, ws.pool, len(loaded))
-    return Knowledge(
+    return LogSnapshot(
         as_of,
         loaded,
         model.version,

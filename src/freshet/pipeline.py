@@ -24,7 +24,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from freshet.context import Knowledge, learn
+from freshet.context import LogSnapshot, learn
 from freshet.core.errors import ConfigError, NotEnoughData
 from freshet.core.ports import Artifact, State
 from freshet.core.types import AsOf, CadenceDecision, Experiment, ExperimentArm
@@ -36,7 +36,7 @@ from freshet.experiments.guardrails import guard as guarding
 from freshet.experiments.guardrails.guard import Guarded
 from freshet.experiments.measurement.collect import Collected, collect
 from freshet.serving.user_histories import remember
-from freshet.stages.counts.fitter import Counting, counting_of
+from freshet.stages.counts.fitter import CountFitter, fitter_for
 from freshet.stages.events import ImportReport
 from freshet.stages.events import refusals as offered
 from freshet.stages.events.step import committed, import_sources, item_sources, items, latest, newest, overlap
@@ -56,7 +56,7 @@ from freshet.stages.table.step import (
     settings_of,
 )
 from freshet.stages.tuning.evaluation import as_judged
-from freshet.stages.tuning.lazy_planner import LatePlanner
+from freshet.stages.tuning.lazy_planner import LazyPlanner
 from freshet.stages.tuning.step import accepted, attempted, finetune, ready
 from freshet.storage import rollback as rolling
 from freshet.storage.lease import Lease
@@ -159,7 +159,7 @@ def import_log(
 
 def form_interests(
     ws: Workspace, as_of: AsOf | None = None, rebuild: bool = False
-) -> tuple[Record, Knowledge]:
+) -> tuple[Record, LogSnapshot]:
     """Only interests and transitions, as of a moment; `rebuild` forms the interests anew, ids are kept."""
     with ws.run("interests", str(as_of or "")) as run:
         known = learn(ws, run, _moment(ws, run, as_of, latest(ws)), rebuild)
@@ -355,20 +355,20 @@ def _join(ws: Workspace, run: Run, state: State) -> None:
             step.details = {"joined": remember(ws, state)}
 
 
-def _study(ws: Workspace, run: Run, moment: AsOf) -> tuple[Knowledge, Counting]:
+def _study(ws: Workspace, run: Run, moment: AsOf) -> tuple[LogSnapshot, CountFitter]:
     known = learn(ws, run, moment)
-    return known, counting_of(ws, known)
+    return known, fitter_for(ws, known)
 
 
-def _model(ws: Workspace, known: Knowledge) -> Artifact | None:
+def _model(ws: Workspace, known: LogSnapshot) -> Artifact | None:
     return None if ws.tuner is None else accepted(ws, known, known.as_of)
 
 
 def _refresh(
     ws: Workspace,
     run: Run,
-    known: Knowledge,
-    counting: Counting,
+    known: LogSnapshot,
+    counting: CountFitter,
     model: Artifact | None,
     force: bool,
     end: AsOf,
@@ -398,7 +398,7 @@ def _refresh(
 def _refresh_arm(
     ws: Workspace,
     run: Run,
-    known: Knowledge,
+    known: LogSnapshot,
     experiment: Experiment,
     arm: ExperimentArm,
     model: Artifact | None,
@@ -409,7 +409,7 @@ def _refresh_arm(
     Its models are those of the start, which no arm's users have changed.
     """
     own = separating.own(ws, run, known, experiment, arm)
-    counting = counting_of(ws, own)
+    counting = fitter_for(ws, own)
     before = ws.releases.get(ws.experiments.pointer(experiment, arm.name))
     if before.interests == known.interests_version:
         model, sequence = separating.models_of(ws, before)
@@ -436,7 +436,7 @@ def _version(made: Artifact | None) -> str:
     return made.version if made is not None else ""
 
 
-def _is_another(ws: Workspace, known: Knowledge, model: Artifact | None, current: Release) -> bool:
+def _is_another(ws: Workspace, known: LogSnapshot, model: Artifact | None, current: Release) -> bool:
     """Whether model, interests or settings are no longer those of the current release."""
     return (
         current.model != (model.version if model else "")
@@ -445,7 +445,7 @@ def _is_another(ws: Workspace, known: Knowledge, model: Artifact | None, current
     )
 
 
-def _asked(ws: Workspace, run: Run, counting: Counting, current: Release) -> CadenceDecision:
+def _asked(ws: Workspace, run: Run, counting: CountFitter, current: Release) -> CadenceDecision:
     """What the cadence policy says of the current release's table."""
     numbers = [number for number in ws.releases.numbers() if number <= current.number]
     made = {ws.releases.get(number).as_of for number in numbers}
@@ -453,7 +453,7 @@ def _asked(ws: Workspace, run: Run, counting: Counting, current: Release) -> Cad
     return cadence.decide(ws, run, counting, refreshes)
 
 
-def _held_back(ws: Workspace, known: Knowledge, made: Artifact, end: AsOf) -> str:
+def _held_back(ws: Workspace, known: LogSnapshot, made: Artifact, end: AsOf) -> str:
     """Why a good table is not published without being told to, or ''."""
     if known.as_of.day < end.day:
         return "is of the past"
@@ -464,7 +464,7 @@ def _held_back(ws: Workspace, known: Knowledge, made: Artifact, end: AsOf) -> st
     return "was rejected" if churn.verdict(ws, made.version) == "rejected" else ""
 
 
-def _was_set_otherwise(ws: Workspace, known: Knowledge, release: Release) -> bool:
+def _was_set_otherwise(ws: Workspace, known: LogSnapshot, release: Release) -> bool:
     """Whether settings that decide what is in a part of the release have changed since it was made."""
 
     def another(kind: str, version: str, settings: dict[str, Any]) -> bool:
@@ -496,8 +496,8 @@ def _was_rolled_back(ws: Workspace, made: Artifact) -> bool:
     return any(ws.releases.get(number).table == made.version for number in later)
 
 
-def _planner(ws: Workspace, known: Knowledge, model: Artifact | None) -> LatePlanner | None:
-    return None if ws.tuner is None or model is None else LatePlanner(ws.tuner, model, known.interests)
+def _planner(ws: Workspace, known: LogSnapshot, model: Artifact | None) -> LazyPlanner | None:
+    return None if ws.tuner is None or model is None else LazyPlanner(ws.tuner, model, known.interests)
 
 
 def _end(ws: Workspace, today: datetime | None) -> AsOf:
@@ -522,7 +522,7 @@ def _moment(ws: Workspace, run: Run, as_of: AsOf | None, end: AsOf) -> AsOf:
     return moment
 
 
-def _is_due(ws: Workspace, known: Knowledge, model: Artifact | None) -> bool:
+def _is_due(ws: Workspace, known: LogSnapshot, model: Artifact | None) -> bool:
     """Whether to tune: there is no model to use, or the last attempt, even a rejected one, is too old."""
     last = attempted(ws, known, known.as_of)
     if model is None or last is None:

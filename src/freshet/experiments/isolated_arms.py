@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 
-from freshet.context import Knowledge
+from freshet.context import LogSnapshot
 from freshet.core.ports import Artifact
 from freshet.core.types import Experiment, ExperimentArm
 from freshet.experiments.assignment import OwnEvents
@@ -40,7 +40,9 @@ def models_of(ws: Workspace, release: Release) -> tuple[Artifact | None, Artifac
     )
 
 
-def own(ws: Workspace, run: Run, known: Knowledge, experiment: Experiment, arm: ExperimentArm) -> Knowledge:
+def own(
+    ws: Workspace, run: Run, known: LogSnapshot, experiment: Experiment, arm: ExperimentArm
+) -> LogSnapshot:
     """What was known before as_of, without the transitions of the other arms' users since the start.
 
     Interests, and the ranking of items, are everybody's.

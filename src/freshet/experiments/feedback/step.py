@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from freshet.context import Knowledge
+from freshet.context import LogSnapshot
 from freshet.core.errors import NotEnoughData
 from freshet.core.ports import Artifact
 from freshet.experiments import feedback
@@ -24,7 +24,7 @@ MOST = 2_000_000
 """Rows that are learned from; of more, those of the latest days. A million take half a minute."""
 
 
-def make(ws: Workspace, run: Run, known: Knowledge, own: OwnEvents | None = None) -> Artifact | None:
+def make(ws: Workspace, run: Run, known: LogSnapshot, own: OwnEvents | None = None) -> Artifact | None:
     """Feedback as of a moment; None where neither the configuration nor a running experiment wants it.
 
     The artifact says so where it doesn't pay; see `freshet.experiments.feedback.read`.
@@ -95,7 +95,7 @@ def of_table(ws: Workspace, made: Artifact) -> str:
 
 
 def _weighed(
-    ws: Workspace, known: Knowledge, window: Window, own: OwnEvents | None
+    ws: Workspace, known: LogSnapshot, window: Window, own: OwnEvents | None
 ) -> tuple[feedback.Weighed | None, str]:
     """What reactions are worth, and why nothing where that is so."""
     assignment = outcomes.assignment_of(ws, known.version)

@@ -17,7 +17,7 @@ from functools import cached_property, partial
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.context import Knowledge
+from freshet.context import LogSnapshot
 from freshet.core.errors import NotEnoughData
 from freshet.core.time_scales import held_out
 from freshet.core.types import AsOf, Fusion, Mixture, PlannerRows, Sums, Transitions, context_codes
@@ -82,7 +82,7 @@ class CountFit:
         return np.stack([mixture.weights for mixture in self.mixtures])
 
 
-class Counting:
+class CountFitter:
     """Everything counted for one moment; sums are computed once and shared by all uses.
 
     Args:
@@ -92,7 +92,7 @@ class Counting:
         every: days from one refresh to the next; weights are fitted for counts that get so old.
     """
 
-    def __init__(self, known: Knowledge, k: int, limit: int, every: int) -> None:
+    def __init__(self, known: LogSnapshot, k: int, limit: int, every: int) -> None:
         self.known = known
         self.k = k
         self.limit = limit
@@ -460,9 +460,9 @@ class Counting:
         return counts.Scorer(self.model(moment), self.count_weights)
 
 
-def counting_of(ws: Workspace, known: Knowledge, every: int | None = None) -> Counting:
+def fitter_for(ws: Workspace, known: LogSnapshot, every: int | None = None) -> CountFitter:
     """Counts as a workspace is configured; `every` is the days between refreshes where they are others."""
     config = ws.config
-    return Counting(
+    return CountFitter(
         known, config.transitions.k, config.counts.fit_examples, every or config.schedule.refresh_days
     )

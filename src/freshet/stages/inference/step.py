@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.context import Knowledge
+from freshet.context import LogSnapshot
 from freshet.core.errors import NotEnoughData, PlannerError
 from freshet.core.ports import Planner
 from freshet.core.prompts import Prompts, names
 from freshet.core.types import AsOf, Context, Evidence, PlannerRows, Sums, Usage, pack_contexts
 from freshet.stages import evidence, inference
-from freshet.stages.counts.fitter import Counting, Window
+from freshet.stages.counts.fitter import CountFitter, Window
 from freshet.storage.ledger import Run
 from freshet.storage.workspace import Workspace
 
@@ -92,8 +92,8 @@ class Answers:
 
 def gather(
     ws: Workspace,
-    known: Knowledge,
-    counting: Counting,
+    known: LogSnapshot,
+    counting: CountFitter,
     moment: AsOf,
     contexts: NDArray[np.int16],
     previous: Evidence | None = None,
@@ -123,8 +123,8 @@ def gather(
 def questions(
     ws: Workspace,
     run: Run,
-    known: Knowledge,
-    counting: Counting,
+    known: LogSnapshot,
+    counting: CountFitter,
     contexts: NDArray[np.int16],
     previous: Evidence | None,
     withheld: frozenset[int],

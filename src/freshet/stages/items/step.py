@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from freshet.context import Knowledge
+from freshet.context import LogSnapshot
 from freshet.core.errors import ConfigError, MissingExtra, NotEnoughData
 from freshet.core.ports import Artifact, RankingTrainer
 from freshet.core.types import AsOf
@@ -38,7 +38,7 @@ EARLY, FULL = "early", "full"
 """Trainings: without the last rows, which it is judged on, and with them."""
 
 
-def for_release(ws: Workspace, run: Run, known: Knowledge) -> str:
+def for_release(ws: Workspace, run: Run, known: LogSnapshot) -> str:
     """Version of the ranker that goes with a release as of now, trained anew where due; '' = none.
 
     Where nothing can be trained, items are ranked by popularity alone.
@@ -53,7 +53,7 @@ def for_release(ws: Workspace, run: Run, known: Knowledge) -> str:
     return up_to_date(ws, run, known, trained).version
 
 
-def young(ws: Workspace, known: Knowledge) -> Artifact | None:
+def young(ws: Workspace, known: LogSnapshot) -> Artifact | None:
     """The newest item model if it is younger than the tuning cadence, else None: a new one is due."""
     settings = settings_of(ws, known)
     fit = [
@@ -70,7 +70,7 @@ def young(ws: Workspace, known: Knowledge) -> Artifact | None:
     return found if known.as_of.day < end else None
 
 
-def train(ws: Workspace, run: Run, known: Knowledge) -> Artifact:
+def train(ws: Workspace, run: Run, known: LogSnapshot) -> Artifact:
     """Train as of a moment, and judge on the last windows before it what was trained without them.
 
     Raises:
@@ -115,7 +115,7 @@ def train(ws: Workspace, run: Run, known: Knowledge) -> Artifact:
         return committed(ws, "itemmodels", key)
 
 
-def up_to_date(ws: Workspace, run: Run, known: Knowledge, trained: Artifact | None) -> Artifact:
+def up_to_date(ws: Workspace, run: Run, known: LogSnapshot, trained: Artifact | None) -> Artifact:
     """The ranker as of now: every assigned item; those that were not learned by what they are about.
 
     Args:
@@ -200,7 +200,7 @@ def _trainer(ws: Workspace) -> RankingTrainer:
     return ws.ranker
 
 
-def settings_of(ws: Workspace, known: Knowledge) -> dict[str, object]:
+def settings_of(ws: Workspace, known: LogSnapshot) -> dict[str, object]:
     """What an item model must agree with to be used."""
     return {
         "trainer": _trainer(ws).version,

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from freshet.context import Knowledge
+from freshet.context import LogSnapshot
 from freshet.core.config import RankerConfig
 from freshet.core.errors import NotEnoughData
 from freshet.core.ports import Budget, RankingJob
@@ -128,7 +128,7 @@ class Lessons:
         )
 
 
-def gather(ws: Workspace, known: Knowledge, met: bool = False) -> Lessons:
+def gather(ws: Workspace, known: LogSnapshot, met: bool = False) -> Lessons:
     """Read items and engagements as of a moment.
 
     Args:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from freshet.core.types import AsOf, FloatArray, Mixture, Transitions
 from freshet.stages import counts, live
-from freshet.stages.counts.fitter import Counting, Stretch
+from freshet.stages.counts.fitter import CountFitter, Stretch
 from freshet.stages.transitions.day_files import DAY, day_name, day_number
 
 PSEUDO = (30.0, 100.0, 300.0)
@@ -43,7 +43,7 @@ class Weighed:
 
 
 def weigh(
-    counting: Counting,
+    counting: CountFitter,
     settings: live.Settings,
     scorer_of: Callable[[Stretch], counts.Scorer],
 ) -> Weighed:
@@ -123,7 +123,7 @@ class _Stretch:
     moves: NDArray[np.void]
 
 
-def _stretches(counting: Counting, scorer_of: Callable[[Stretch], counts.Scorer]) -> list[_Stretch]:
+def _stretches(counting: CountFitter, scorer_of: Callable[[Stretch], counts.Scorer]) -> list[_Stretch]:
     found, done = [], counting.held_since
     moves = [counting.held_moves(window) for window in counting.windows]
     parts = counting.stretches
@@ -142,7 +142,7 @@ def _stretches(counting: Counting, scorer_of: Callable[[Stretch], counts.Scorer]
     return found
 
 
-def _past(counting: Counting, settings: live.Settings) -> live.Overlay:
+def _past(counting: CountFitter, settings: live.Settings) -> live.Overlay:
     """An overlay that holds what came before the held-out windows."""
     until, days = counting.held_since, counting.known.scales.window_days
     start = until.minus(round(HISTORY * settings.half_lives[-1]))

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from freshet.context import Knowledge
+from freshet.context import LogSnapshot
 from freshet.core.errors import NotEnoughData
 from freshet.core.ports import Artifact
 from freshet.stages import counts, live
-from freshet.stages.counts.fitter import Counting, Stretch
+from freshet.stages.counts.fitter import CountFitter, Stretch
 from freshet.stages.events.step import committed
 from freshet.stages.live.calibration import PSEUDO, Weighed, weigh
 from freshet.stages.sequence import step as sequencing
@@ -23,8 +23,8 @@ CODE = 2
 def make(
     ws: Workspace,
     run: Run,
-    known: Knowledge,
-    counting: Counting,
+    known: LogSnapshot,
+    counting: CountFitter,
     table: Artifact | None,
 ) -> Artifact | None:
     """The overlay of a table, or of plain counts; None where the configuration wants none.
@@ -80,7 +80,7 @@ def of_table(ws: Workspace, table: str) -> Artifact | None:
     return next((one for one in reversed(made) if one and one.manifest["inputs"]["table"] == table), None)
 
 
-def settings_of(ws: Workspace, known: Knowledge) -> live.Settings:
+def settings_of(ws: Workspace, known: LogSnapshot) -> live.Settings:
     """What the configuration says, with `auto` filled in; pseudo-counts are the first that are tried."""
     config, window = ws.config.live, float(known.scales.window_days)
     half_lives = (window / 2,) if config.half_lives == "auto" else config.half_lives
@@ -88,7 +88,7 @@ def settings_of(ws: Workspace, known: Knowledge) -> live.Settings:
 
 
 def _weighed(
-    ws: Workspace, known: Knowledge, counting: Counting, table: Artifact | None
+    ws: Workspace, known: LogSnapshot, counting: CountFitter, table: Artifact | None
 ) -> tuple[Weighed | None, str]:
     """What live signals are worth, and why nothing where that is so."""
     try:
@@ -98,7 +98,9 @@ def _weighed(
     return weighed, "" if weighed.overlay else "no weight lies significantly above zero on held-out windows"
 
 
-def _early(ws: Workspace, counting: Counting, table: Artifact | None) -> Callable[[Stretch], counts.Scorer]:
+def _early(
+    ws: Workspace, counting: CountFitter, table: Artifact | None
+) -> Callable[[Stretch], counts.Scorer]:
     """The release's score as it would have been at the start of a stretch of the held-out windows.
 
     It is without the planner, which answered for a sample of the windows alone: what is looked for is how far

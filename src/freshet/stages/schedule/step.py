@@ -10,7 +10,7 @@ import numpy as np
 from freshet.core.ports import CadencePolicy
 from freshet.core.types import AsOf, BoolArray, CadenceDecision, FloatArray, Signs, Staleness, Transitions
 from freshet.stages import schedule as cadence
-from freshet.stages.counts.fitter import Counting
+from freshet.stages.counts.fitter import CountFitter
 from freshet.stages.transitions.day_files import day_name, day_number
 from freshet.storage.ledger import Record, Run
 from freshet.storage.workspace import Workspace
@@ -28,7 +28,7 @@ STEPS = ("evidence", "inference", "mixture", "table")
 """What a refresh pays for: the steps of the fast path."""
 
 
-def decide(ws: Workspace, run: Run, counting: Counting, refreshes: Sequence[AsOf]) -> CadenceDecision:
+def decide(ws: Workspace, run: Run, counting: CountFitter, refreshes: Sequence[AsOf]) -> CadenceDecision:
     """What the configured policy decides as of the counting's moment; it is noted in the ledger.
 
     Args:
@@ -45,7 +45,7 @@ def decide(ws: Workspace, run: Run, counting: Counting, refreshes: Sequence[AsOf
     return decision
 
 
-def see(policy: CadencePolicy, counting: Counting, refreshes: Sequence[AsOf], cost: float) -> Signs:
+def see(policy: CadencePolicy, counting: CountFitter, refreshes: Sequence[AsOf], cost: float) -> Signs:
     """The signs that a policy needs; what it doesn't look at is left empty.
 
     Args:
@@ -68,7 +68,7 @@ def see(policy: CadencePolicy, counting: Counting, refreshes: Sequence[AsOf], co
     return Signs(today, tuple(days), window, rows, traffic, staleness, cost)
 
 
-def judge(counting: Counting, refreshes: Sequence[AsOf]) -> Staleness:
+def judge(counting: CountFitter, refreshes: Sequence[AsOf]) -> Staleness:
     """Transitions of the last windows judged by the counts of the table in use then, and of their own day."""
     known = counting.known
     today = day_number(str(known.as_of))
@@ -95,7 +95,7 @@ def expected_cost(records: Sequence[Record]) -> float:
     return float(np.mean(spent[-LAST:])) if spent else 0.0
 
 
-def _scored(counting: Counting, moment: AsOf, rows: Transitions) -> tuple[BoolArray, FloatArray]:
+def _scored(counting: CountFitter, moment: AsOf, rows: Transitions) -> tuple[BoolArray, FloatArray]:
     """(n,) whether the successor is among the first five by counts before a moment, and its nats."""
     scorer = counting.scorer_at(moment)
     logp = scorer.by_counts(rows.recent, rows.known)

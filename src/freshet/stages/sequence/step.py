@@ -11,12 +11,12 @@ from datetime import timedelta
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.context import Knowledge
+from freshet.context import LogSnapshot
 from freshet.core.errors import ConfigError, NotEnoughData
 from freshet.core.ports import Artifact, Budget, SequenceJob, Sequences, SequenceTrainer
 from freshet.core.types import AsOf
 from freshet.stages import counts, sequence
-from freshet.stages.counts.fitter import Counting
+from freshet.stages.counts.fitter import CountFitter
 from freshet.stages.events.step import committed
 from freshet.stages.transitions.day_files import day_name
 from freshet.stages.tuning.step import ROOM, settled
@@ -29,7 +29,7 @@ CODE = 1
 EARLY, FULL = "early", "full"
 
 
-def for_mixture(ws: Workspace, run: Run, known: Knowledge, counting: Counting) -> Artifact | None:
+def for_mixture(ws: Workspace, run: Run, known: LogSnapshot, counting: CountFitter) -> Artifact | None:
     """The sequence model whose score enters the mixture: the newest while it is young, else a new one.
 
     None where the configuration doesn't use one, and where there is too little to learn from.
@@ -43,7 +43,7 @@ def for_mixture(ws: Workspace, run: Run, known: Knowledge, counting: Counting) -
         return None
 
 
-def young(ws: Workspace, known: Knowledge) -> Artifact | None:
+def young(ws: Workspace, known: LogSnapshot) -> Artifact | None:
     """The newest sequence model if it is younger than the tuning cadence, else None: a new one is due."""
     found = newest(ws, known, known.as_of)
     if found is None:
@@ -52,7 +52,7 @@ def young(ws: Workspace, known: Knowledge) -> Artifact | None:
     return found if known.as_of.day < end else None
 
 
-def newest(ws: Workspace, known: Knowledge, as_of: AsOf) -> Artifact | None:
+def newest(ws: Workspace, known: LogSnapshot, as_of: AsOf) -> Artifact | None:
     """The newest sequence model trained at or before as_of with this configuration and these interests."""
     settings = _settings(ws, known)
     fit = [
@@ -65,7 +65,7 @@ def newest(ws: Workspace, known: Knowledge, as_of: AsOf) -> Artifact | None:
     return max(fit, key=lambda artifact: (artifact.manifest["as_of"], artifact.version), default=None)
 
 
-def train(ws: Workspace, run: Run, known: Knowledge, counting: Counting) -> Artifact:
+def train(ws: Workspace, run: Run, known: LogSnapshot, counting: CountFitter) -> Artifact:
     """Train as of a moment; a model of that moment that is there already is not trained again.
 
     Raises:
@@ -117,13 +117,13 @@ def open_model(made: Artifact, which: str = FULL) -> sequence.SequenceModel:
     return sequence.read(made.path / which)
 
 
-def alone(counting: Counting, model: sequence.SequenceModel) -> counts.Scorer:
+def alone(counting: CountFitter, model: sequence.SequenceModel) -> counts.Scorer:
     """Scores by the sequence model alone, as of now; users with no recent interest are scored by counts."""
     now = counting.scorer()
     return counts.Scorer(now.model, now.count_weights, None, np.array([0.0, 1.0]), model.logits)
 
 
-def sequences(ws: Workspace, known: Knowledge, counting: Counting, end: AsOf) -> Sequences:
+def sequences(ws: Workspace, known: LogSnapshot, counting: CountFitter, end: AsOf) -> Sequences:
     """What can be learned from before a moment: transitions with a context, and popularity at their time.
 
     Popularity is counted anew as often as tables are refreshed, so it is as old as when users are scored.
@@ -141,13 +141,13 @@ def sequences(ws: Workspace, known: Knowledge, counting: Counting, end: AsOf) ->
     return Sequences(rows.recent, rows.successor, rows.known, prior.astype(np.float32), moment)
 
 
-def _popularity(known: Knowledge, moment: AsOf) -> NDArray[np.float64]:
+def _popularity(known: LogSnapshot, moment: AsOf) -> NDArray[np.float64]:
     sums = [known.transitions.sums(moment, half_life, 0) for half_life in known.scales.half_lives]
     return np.log(counts.popularity_of(sums, len(known.interests)))
 
 
 def _job(
-    ws: Workspace, known: Knowledge, counting: Counting, end: AsOf, passes: float, budget: Budget
+    ws: Workspace, known: LogSnapshot, counting: CountFitter, end: AsOf, passes: float, budget: Budget
 ) -> SequenceJob:
     return SequenceJob(
         sequences=sequences(ws, known, counting, end),
@@ -164,7 +164,7 @@ def _trainer(ws: Workspace) -> SequenceTrainer:
     return ws.sequencer
 
 
-def _settings(ws: Workspace, known: Knowledge) -> dict[str, object]:
+def _settings(ws: Workspace, known: LogSnapshot) -> dict[str, object]:
     """What a sequence model must agree with to be used."""
     return {
         "trainer": _trainer(ws).version,

@@ -8,11 +8,11 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.context import Knowledge
+from freshet.context import LogSnapshot
 from freshet.core.errors import GateFailed
 from freshet.core.ports import Artifact
 from freshet.stages import counts, table
-from freshet.stages.counts.fitter import Counting
+from freshet.stages.counts.fitter import CountFitter
 from freshet.stages.table.format import open_scorer
 from freshet.stages.table.step import rules_of
 from freshet.storage.ledger import Run
@@ -26,8 +26,8 @@ FLOOR_SAMPLE = 2000
 def guard(
     ws: Workspace,
     run: Run,
-    known: Knowledge,
-    counting: Counting,
+    known: LogSnapshot,
+    counting: CountFitter,
     made: Artifact,
     beside: Mapping[str, str],
 ) -> None:
@@ -90,7 +90,7 @@ def between(
 
 
 def _since(
-    ws: Workspace, release: Release, known: Knowledge, made: Artifact, observed: NDArray[np.int16]
+    ws: Workspace, release: Release, known: LogSnapshot, made: Artifact, observed: NDArray[np.int16]
 ) -> float | None:
     """Churn against a release; None if the interests can't be compared."""
     if release.interests != known.interests_version:
@@ -102,7 +102,7 @@ def _since(
 
 
 def repeat_run_floor(
-    ws: Workspace, known: Knowledge, counting: Counting, made: Artifact, observed: NDArray[np.int16]
+    ws: Workspace, known: LogSnapshot, counting: CountFitter, made: Artifact, observed: NDArray[np.int16]
 ) -> float:
     """Churn between two tables whose counts come from bootstrap resamples of the same users.
 

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.context import Knowledge
+from freshet.context import LogSnapshot
 from freshet.core.errors import VerificationError
 from freshet.core.ports import Artifact, Planner
 from freshet.core.types import AsOf, Eligibility, Experiment, Fusion, PlannerRows, context_codes
 from freshet.stages import counts, evidence, inference, table
-from freshet.stages.counts.fitter import Counting
+from freshet.stages.counts.fitter import CountFitter
 from freshet.stages.events.step import committed
 from freshet.stages.inference import step as prompting
 from freshet.stages.sequence import step as sequencing
@@ -52,7 +52,7 @@ class Job:
     evidence_until: AsOf | None = None
 
 
-def rules_of(ws: Workspace, known: Knowledge) -> table.Rules:
+def rules_of(ws: Workspace, known: LogSnapshot) -> table.Rules:
     """Eligibility rules of the configuration, resolved."""
     config = ws.config.table
     return table.Rules.resolve(
@@ -80,8 +80,8 @@ def settings_of(ws: Workspace) -> dict[str, Any]:
 
 def job_of(
     ws: Workspace,
-    known: Knowledge,
-    counting: Counting,
+    known: LogSnapshot,
+    counting: CountFitter,
     model: str,
     previous: Artifact | None,
     sequence: Artifact | None = None,
@@ -107,8 +107,8 @@ def job_of(
 def make_table(
     ws: Workspace,
     run: Run,
-    known: Knowledge,
-    counting: Counting,
+    known: LogSnapshot,
+    counting: CountFitter,
     planner: Planner | None,
     model: str,
     previous: Artifact | None,
@@ -168,7 +168,7 @@ def make_table(
 
 def _fuse(
     run: Run,
-    counting: Counting,
+    counting: CountFitter,
     answers: prompting.Answers | None,
     sequence: Artifact | None,
     relative: bool,
@@ -185,8 +185,8 @@ def _fuse(
 def foresee(
     ws: Workspace,
     run: Run,
-    known: Knowledge,
-    counting: Counting,
+    known: LogSnapshot,
+    counting: CountFitter,
     planner: Planner | None,
     model: str,
     sequence: Artifact | None = None,
@@ -209,7 +209,7 @@ def foresee(
 
 
 def _ask(
-    ws: Workspace, run: Run, known: Knowledge, counting: Counting, job: Job, *, planned: bool
+    ws: Workspace, run: Run, known: LogSnapshot, counting: CountFitter, job: Job, *, planned: bool
 ) -> prompting.Questions:
     """Evidence and prompts; the previous table's evidence steadies them."""
     steady = evidence.read(job.previous.path / "evidence.parquet") if job.previous else None
@@ -227,7 +227,7 @@ def _ask(
     )
 
 
-def previous_of(ws: Workspace, known: Knowledge) -> Artifact | None:
+def previous_of(ws: Workspace, known: LogSnapshot) -> Artifact | None:
     """The newest table of an earlier as_of with the same interests and context length.
 
     Of several with one as_of: the one that served last before this moment, else one of these settings.
@@ -245,7 +245,7 @@ def previous_of(ws: Workspace, known: Knowledge) -> Artifact | None:
     return served or max(newest, key=lambda one: (one.manifest["settings"] == now, one.version), default=None)
 
 
-def previous_for(ws: Workspace, known: Knowledge, release: Release) -> Artifact | None:
+def previous_for(ws: Workspace, known: LogSnapshot, release: Release) -> Artifact | None:
     """The table of a release, or of the one before it, that one as of `known` can follow."""
     found = ws.store.find("tables", release.table)
     if found is not None and found.manifest["as_of"] == str(known.as_of):  # made anew: as it was made then
@@ -253,7 +253,7 @@ def previous_for(ws: Workspace, known: Knowledge, release: Release) -> Artifact 
     return found if found is not None and _precedes(ws, known, found) else None
 
 
-def _precedes(ws: Workspace, known: Knowledge, table: Artifact) -> bool:
+def _precedes(ws: Workspace, known: LogSnapshot, table: Artifact) -> bool:
     """Whether a table of an earlier as_of has the same interests and context length."""
     told = table.manifest
     return bool(
@@ -274,7 +274,7 @@ def _served(ws: Workspace) -> Iterator[str]:
         release = ws.releases.get(before) if before is not None and before in known else None
 
 
-def _stored(ws: Workspace, known: Knowledge, job: Job) -> PlannerRows | None:
+def _stored(ws: Workspace, known: LogSnapshot, job: Job) -> PlannerRows | None:
     """Rows of the previous table that may be copied, if it has any of the same width."""
     if job.previous is None or not (job.previous.path / "planner").exists():
         return None
@@ -283,7 +283,7 @@ def _stored(ws: Workspace, known: Knowledge, job: Job) -> PlannerRows | None:
     return prompting.joined(parts) if wide else None
 
 
-def _manifest(ws: Workspace, known: Knowledge, job: Job, planner: Planner | None) -> dict[str, Any]:
+def _manifest(ws: Workspace, known: LogSnapshot, job: Job, planner: Planner | None) -> dict[str, Any]:
     return {
         "code": CODE,
         "as_of": str(known.as_of),
@@ -302,7 +302,7 @@ def _manifest(ws: Workspace, known: Knowledge, job: Job, planner: Planner | None
     }
 
 
-def check(ws: Workspace, run: Run, known: Knowledge, counting: Counting, made: Artifact) -> None:
+def check(ws: Workspace, run: Run, known: LogSnapshot, counting: CountFitter, made: Artifact) -> None:
     """Verify a table before it may be published.
 
     Raises:
@@ -375,13 +375,13 @@ def _number(ws: Workspace, run: Run, made: Artifact, beside: tuple[str, str, str
     )
 
 
-def _contexts(ws: Workspace, known: Knowledge, counting: Counting) -> NDArray[np.int16]:
+def _contexts(ws: Workspace, known: LogSnapshot, counting: CountFitter) -> NDArray[np.int16]:
     k = ws.config.transitions.k
     triples = counting.suffixes(3).contexts if k == 3 else None
     return table.enumerate_contexts(len(known.interests), k, triples)
 
 
-def _asked(ws: Workspace, counting: Counting, packed: NDArray[np.int16]) -> NDArray[np.int16]:
+def _asked(ws: Workspace, counting: CountFitter, packed: NDArray[np.int16]) -> NDArray[np.int16]:
     """Contexts the planner is asked about; the others are answered by counts.
 
     The empty context is one of those: it holds no interest to plan from.
@@ -393,7 +393,7 @@ def _asked(ws: Workspace, counting: Counting, packed: NDArray[np.int16]) -> NDAr
     return contexts[seen]
 
 
-def _weights(counting: Counting, fusion: Fusion | None) -> dict[str, Any]:
+def _weights(counting: CountFitter, fusion: Fusion | None) -> dict[str, Any]:
     """What drives the log: fitted weights with intervals.
 
     `counts` are those of users with several recent interests, `by_length` those of users with none, one,

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.context import Knowledge
+from freshet.context import LogSnapshot
 from freshet.core.errors import GateFailed, NotEnoughData
 from freshet.core.ports import Planner
 from freshet.core.prompts import names, render
 from freshet.core.types import Prompt, Transitions, pack_contexts
 from freshet.stages import counts, tuning
-from freshet.stages.counts.fitter import Counting, Window
+from freshet.stages.counts.fitter import CountFitter, Window
 from freshet.stages.events.step import committed
 from freshet.stages.inference.step import gather
 from freshet.storage.ledger import Record, Run
@@ -53,8 +53,8 @@ def verdict(ws: Workspace, model: str) -> str:
 def pass_gates(
     ws: Workspace,
     run: Run,
-    known: Knowledge,
-    counting: Counting,
+    known: LogSnapshot,
+    counting: CountFitter,
     planner: Planner,
     model: str,
 ) -> None:
@@ -126,7 +126,7 @@ class Sample:
     counted: NDArray[np.float64]
 
 
-def judge(ws: Workspace, known: Knowledge, counting: Counting, planner: Planner) -> tuning.GateReport:
+def judge(ws: Workspace, known: LogSnapshot, counting: CountFitter, planner: Planner) -> tuning.GateReport:
     """Judge a planner on a sample of users from every held-out window, with the evidence of its start.
 
     What may be offered plays no part: blocking an interest is no reason to judge a model anew.
@@ -209,7 +209,7 @@ def forecast_of(
     return counts.log_softmax(np.log(np.maximum(share, FLOOR)), known)
 
 
-def _sample(ws: Workspace, known: Knowledge, counting: Counting, words: tuple[str, ...]) -> Sample:
+def _sample(ws: Workspace, known: LogSnapshot, counting: CountFitter, words: tuple[str, ...]) -> Sample:
     share = max(1, ws.config.gates.sample // max(len(counting.windows), 1))
     held: list[Transitions] = []
     prompts: list[Prompt] = []

@@ -6,19 +6,19 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from freshet.context import Knowledge
+from freshet.context import LogSnapshot
 from freshet.core.config import Config
 from freshet.core.errors import ConfigError, NotEnoughData
 from freshet.core.ports import Artifact, Budget, Candidates, Tuner, TuningJob, TuningPlan
 from freshet.core.prompts import NEXT, names
 from freshet.core.types import AsOf, Context, ContextEvidence, Example, Transitions, pack_contexts
 from freshet.stages import tuning
-from freshet.stages.counts.fitter import Counting
+from freshet.stages.counts.fitter import CountFitter
 from freshet.stages.events.step import committed
 from freshet.stages.inference.step import gather
 from freshet.stages.transitions.day_files import day_name
 from freshet.stages.tuning.evaluation import pass_gates, verdict
-from freshet.stages.tuning.lazy_planner import FORERUNNER, MODEL, LatePlanner
+from freshet.stages.tuning.lazy_planner import FORERUNNER, MODEL, LazyPlanner
 from freshet.storage.ledger import Run
 from freshet.storage.training_budget import Trainings
 from freshet.storage.workspace import Workspace, version_of
@@ -29,17 +29,17 @@ ROOM = 100_000_000
 """Transitions times interests that are held in memory to choose samples from."""
 
 
-def accepted(ws: Workspace, known: Knowledge, as_of: AsOf) -> Artifact | None:
+def accepted(ws: Workspace, known: LogSnapshot, as_of: AsOf) -> Artifact | None:
     """The newest model tuned at or before as_of that passed its gates or was approved."""
     return _newest(ws, known, as_of, ("passed", "approved"))
 
 
-def attempted(ws: Workspace, known: Knowledge, as_of: AsOf) -> Artifact | None:
+def attempted(ws: Workspace, known: LogSnapshot, as_of: AsOf) -> Artifact | None:
     """The newest model tuned at or before as_of and judged, whatever the verdict."""
     return _newest(ws, known, as_of, ("passed", "approved", "waiting", "rejected"))
 
 
-def _newest(ws: Workspace, known: Knowledge, as_of: AsOf, verdicts: Sequence[str]) -> Artifact | None:
+def _newest(ws: Workspace, known: LogSnapshot, as_of: AsOf, verdicts: Sequence[str]) -> Artifact | None:
     settings = _settings(ws, known)
     fit = [
         artifact
@@ -81,7 +81,7 @@ def planned(ws: Workspace, descriptions: Sequence[str] = ()) -> TuningPlan:
     )
 
 
-def finetune(ws: Workspace, run: Run, known: Knowledge, counting: Counting, tuner: Tuner) -> Artifact:
+def finetune(ws: Workspace, run: Run, known: LogSnapshot, counting: CountFitter, tuner: Tuner) -> Artifact:
     """Tune a model on what came before the held-out windows, judge it on them, and refit it on all.
 
     The table's answers come from the refitted model, its gates and its weight from the forerunner: a planner
@@ -124,19 +124,19 @@ def finetune(ws: Workspace, run: Run, known: Knowledge, counting: Counting, tune
                     **trainings.told(),
                 }
             model = committed(ws, "models", key)
-    judged = LatePlanner(tuner, model, known.interests).forerunner
+    judged = LazyPlanner(tuner, model, known.interests).forerunner
     pass_gates(ws, run, known, counting, judged, key)
     return model
 
 
-def _trainings(ws: Workspace, counting: Counting) -> list[tuple[str, AsOf]]:
+def _trainings(ws: Workspace, counting: CountFitter) -> list[tuple[str, AsOf]]:
     """What is tuned: the folder of each model, and the moment before which its examples lie."""
     if not ws.config.tuning.refit:
         return [(MODEL, counting.held_since)]
     return [(FORERUNNER, counting.held_since), (MODEL, counting.known.as_of)]
 
 
-def _chosen(ws: Workspace, known: Knowledge, counting: Counting, until: AsOf) -> Transitions:
+def _chosen(ws: Workspace, known: LogSnapshot, counting: CountFitter, until: AsOf) -> Transitions:
     """The transitions before a moment to tune on, ordered by day."""
     config = ws.config.tuning
     # of a longer log a sample of users, whose latest transitions then reach further back
@@ -158,7 +158,7 @@ def _chosen(ws: Workspace, known: Knowledge, counting: Counting, until: AsOf) ->
 
 
 def _examples(
-    ws: Workspace, run: Run, known: Knowledge, counting: Counting, chosen: Transitions
+    ws: Workspace, run: Run, known: LogSnapshot, counting: CountFitter, chosen: Transitions
 ) -> list[Example]:
     """The chosen transitions in words, in their order."""
     config = ws.config.tuning
@@ -178,7 +178,7 @@ def _examples(
     )
 
 
-def settled(ws: Workspace, known: Knowledge, counting: Counting) -> AsOf:
+def settled(ws: Workspace, known: LogSnapshot, counting: CountFitter) -> AsOf:
     """From when on 'novel' can be believed: in a log's first H days everything is.
 
     At most a quarter of what comes before the held-out windows is given up for it.
@@ -189,7 +189,7 @@ def settled(ws: Workspace, known: Knowledge, counting: Counting) -> AsOf:
     return first.minus(-max(0, most if days == "ever" else min(days, most)))
 
 
-def _candidates(known: Knowledge, counting: Counting, chosen: Transitions) -> Candidates:
+def _candidates(known: LogSnapshot, counting: CountFitter, chosen: Transitions) -> Candidates:
     """What each successor was chosen from, and how popular that was before the window it happened in."""
     days = known.scales.window_days
     starts, window = np.unique(chosen.day // days * days, return_inverse=True)
@@ -199,8 +199,8 @@ def _candidates(known: Knowledge, counting: Counting, chosen: Transitions) -> Ca
 
 def _job(
     ws: Workspace,
-    known: Knowledge,
-    counting: Counting,
+    known: LogSnapshot,
+    counting: CountFitter,
     chosen: Transitions,
     examples: Sequence[Example],
     budget: Budget,
@@ -226,7 +226,7 @@ def planner_of(config: Config, tuner: Tuner) -> dict[str, object]:
     return {"planner": config.planner.model_dump(include={"kind", "mode"}), "recipe": tuner.recipe}
 
 
-def _settings(ws: Workspace, known: Knowledge) -> dict[str, object]:
+def _settings(ws: Workspace, known: LogSnapshot) -> dict[str, object]:
     """What a model must agree with to be used."""
     if ws.tuner is None:
         raise ConfigError("this workspace was opened without a tuner of planners")
