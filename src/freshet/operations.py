@@ -18,13 +18,13 @@ from freshet.experiments.guardrails import guard as guardrails
 from freshet.experiments.measurement import collect as collecting
 from freshet.experiments.measurement.frozen_rules import kept_columns
 from freshet.run_context import LogSnapshot
+from freshet.serving import user_histories
 from freshet.stages.events import ImportReport
 from freshet.stages.events import step as events
 from freshet.stages.evidence import step as evidence
 from freshet.stages.inference import step as inference
 from freshet.stages.items import step as item_ranking
 from freshet.stages.live import step as live
-from freshet.stages.live import user_histories
 from freshet.stages.sequence import step as sequence
 from freshet.stages.table import step as table
 from freshet.stages.table import table_plan

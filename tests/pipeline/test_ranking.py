@@ -17,6 +17,7 @@ from freshet.backends.sequences.item_trainer import ItemRecipe, TorchRankingTrai
 from freshet.core.ports import Artifact, Progress, RankingJob, SequenceReport, silent
 from freshet.core.types import AsOf, RankingWeights
 from freshet.stages.items import step as ranking
+from freshet.stages.items.format import open_ranker
 from freshet.storage.release_parts import missing_of
 from freshet.storage.workspace import Workspace
 from tests.pipeline.world import FIRST, SECOND, copied, settings
@@ -79,7 +80,7 @@ def test_a_release_names_its_ranker_which_ranks_the_items_of_its_interests(
     made = ws.store.find("rankers", release.ranker)
     assert made is not None
     assert made.manifest["as_of"] == str(SECOND)
-    ranker = ranking.open_ranker(made)
+    ranker = open_ranker(made)
     counted = ws.store.find("tables", release.table)
     assert counted is not None
     assert made.manifest["inputs"]["interests"] == release.interests
@@ -98,7 +99,7 @@ def test_training_is_kept_for_as_long_as_a_planner_and_items_are_brought_up_to_d
     assert len(trainer.jobs) == 2  # one to judge, one on everything
     assert [a.manifest["as_of"] for a in found(ws, "itemmodels")] == [str(FIRST)]
     assert [a.manifest["as_of"] for a in found(ws, "rankers")] == [str(FIRST), str(SECOND)]
-    first, second = (ranking.open_ranker(made) for made in found(ws, "rankers"))
+    first, second = (open_ranker(made) for made in found(ws, "rankers"))
     assert first.ids == second.ids
     assert np.abs(first.shelves.popular - second.shelves.popular).max() > 0.01
 
@@ -174,7 +175,7 @@ def test_without_torch_or_enough_events_items_are_ranked_by_popularity(
     assert release is not None
     made = ws.store.find("rankers", release.ranker)
     assert made is not None
-    ranker = ranking.open_ranker(made)
+    ranker = open_ranker(made)
     assert ranker.state(np.array([3, 8])) is None
     popular = ranker.shelves.popular
     start, end = ranker.shelves.start[:2]

@@ -11,7 +11,8 @@ from freshet.core.errors import GateFailed
 from freshet.core.ports import Artifact
 from freshet.run_context import RunContext
 from freshet.stages import counts, table
-from freshet.stages.table.step import Companions, open_scorer
+from freshet.stages.table.format import open_scorer
+from freshet.stages.table.step import Companions
 from freshet.stages.table.table_plan import rules_of
 from freshet.storage.releases import Release
 from freshet.storage.workspace import Workspace
