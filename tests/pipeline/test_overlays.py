@@ -15,7 +15,7 @@ from freshet.core.errors import GateFailed
 from freshet.core.ports import Artifact
 from freshet.core.types import AsOf
 from freshet.pipeline import snapshot_of
-from freshet.run_context import LogSnapshot
+from freshet.run_context import LogSnapshot, RunContext
 from freshet.stages import interests, live
 from freshet.stages.counts.fitter import CountFitter, fitter_for
 from freshet.stages.live import step as overlays
@@ -124,7 +124,7 @@ def test_too_little_to_judge_by_is_said(world: Path, tmp_path: Path) -> None:
     known, counting = known_at(ws, FIRST)
     counting.holdout.__dict__["windows"] = []
     with ws.run("overlay") as run:
-        made = overlays.make(ws, run, known, counting, None)
+        made = overlays.make(RunContext(ws, run, known, counting), None)
     assert made is not None
     assert live.read(made.path) is None
     assert not made.manifest["pays"]
