@@ -24,7 +24,7 @@ from freshet.core.config import Config, EvidenceConfig
 from freshet.core.prompts import Prompts
 from freshet.core.types import AsOf, Evidence
 from freshet.pipeline import snapshot_of
-from freshet.run_context import LogSnapshot
+from freshet.run_context import LogSnapshot, RunContext
 from freshet.stages import events
 from freshet.stages.counts.fitter import CountFitter
 from freshet.stages.events.step import import_sources
