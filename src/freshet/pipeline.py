@@ -457,7 +457,7 @@ def _held_back(ws: Workspace, known: Knowledge, made: Artifact, end: AsOf) -> st
     """Why a good table is not published without being told to, or ''."""
     if known.as_of.day < end.day:
         return "is of the past"
-    if _was_rolled_back(ws, made):
+    if rolling.was_rolled_back(ws, made.version):
         return "was rolled back"
     if held := rolling.held_by_guardrail(ws):
         return f"waits for a person since a rollback ({held})"
@@ -482,18 +482,6 @@ def _was_set_otherwise(ws: Workspace, known: Knowledge, release: Release) -> boo
         or another("feedback", release.feedback, feedback.configured(ws))
         or (bool(trained) and another("itemmodels", trained, ranking.settings_of(ws, known)))
     )
-
-
-def _was_rolled_back(ws: Workspace, made: Artifact) -> bool:
-    """Whether the table served after the current release; one whose publication failed never did."""
-    current = ws.releases.current()
-    if current is None:
-        return False
-    records = ws.ledger.records()
-    served = {record.release for record in records}
-    served |= {step.details["from"] for r in records for step in r.steps if step.name == "rollback"}
-    later = [n for n in ws.releases.numbers() if n > current.number and n in served]
-    return any(ws.releases.get(number).table == made.version for number in later)
 
 
 def _planner(ws: Workspace, known: Knowledge, model: Artifact | None) -> LatePlanner | None:
