@@ -16,7 +16,7 @@ from freshet.stages import tuning
 from freshet.stages.events.step import committed
 from freshet.stages.evidence.step import gather
 from freshet.stages.transitions.day_files import day_name
-from freshet.stages.tuning.evaluation import pass_gates, verdict
+from freshet.stages.tuning.evaluation import Verdict, pass_gates, verdict
 from freshet.stages.tuning.lazy_planner import FORERUNNER, MODEL, LazyPlanner
 from freshet.storage.training_budget import Trainings
 from freshet.storage.workspace import Workspace, version_of
@@ -37,7 +37,7 @@ def attempted(ws: Workspace, log: LogSnapshot, as_of: AsOf) -> Artifact | None:
     return _newest(ws, log, as_of, ("passed", "approved", "waiting", "rejected"))
 
 
-def _newest(ws: Workspace, log: LogSnapshot, as_of: AsOf, verdicts: Sequence[str]) -> Artifact | None:
+def _newest(ws: Workspace, log: LogSnapshot, as_of: AsOf, verdicts: Sequence[Verdict]) -> Artifact | None:
     settings = _settings(ws, log)
     fit = [
         artifact
