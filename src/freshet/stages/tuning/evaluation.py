@@ -36,8 +36,8 @@ FLOOR = 1e-9
 
 def key_of(ws: Workspace, model: str) -> str:
     """Version of the verdict on a model: other gates, or another way to ask it, another verdict."""
-    asked = {"beam": ws.config.inference.beam, "level": ws.config.evidence.level}
-    return version_of(code=CODE, model=model, gates=ws.config.gates.model_dump(), **asked)
+    settings = {"beam": ws.config.inference.beam, "level": ws.config.evidence.level}
+    return version_of(code=CODE, model=model, gates=ws.config.gates.model_dump(), **settings)
 
 
 def verdict(ws: Workspace, model: str) -> Verdict:
@@ -144,15 +144,15 @@ def evaluate(ctx: RunContext, planner: Planner) -> tuning.GateReport:
         if not weighed.helps:
             sample, answered = replace(sample, prompts=sample.bare), bare
     spread = np.linspace(0, len(sample.prompts) - 1, min(tuning.FORM, len(sample.prompts))).round()
-    asked = [sample.prompts[i] for i in spread.astype(np.int64).tolist()]
+    probes = [sample.prompts[i] for i in spread.astype(np.int64).tolist()]
 
     gates: list[tuning.Gate] = []
     failures: list[dict[str, str]] = []
     if mode == "description":
-        gate, failures = tuning.exact_match(planner, asked, words, config.exact_match)
+        gate, failures = tuning.exact_match(planner, probes, words, config.exact_match)
         gates.append(gate)
     else:
-        gates += tuning.label_gates(planner, asked, words, answered, config.label_mass)
+        gates += tuning.label_gates(planner, probes, words, answered, config.label_mass)
 
     logp = answered[sample.row]
     popular = [counts.log_softmax(one, held.known) for one in sample.popularity]

@@ -69,12 +69,12 @@ def check_base(ws: Workspace) -> None:
 
 def planned(ws: Workspace, descriptions: Sequence[str] = ()) -> TuningPlan:
     """What a tuning will ask of its base; without descriptions as long as there are no interests."""
-    said = {"none": 0, "global": 10 * ws.config.evidence.top}
+    lengths = {"none": 0, "global": 10 * ws.config.evidence.top}
     return TuningPlan(
         descriptions,
         ws.config.planner.mode,
         ws.config.transitions.k,
-        said.get(ws.config.evidence.level, ws.config.evidence.top),
+        lengths.get(ws.config.evidence.level, ws.config.evidence.top),
         ws.config.tuning.lora_rank,
     )
 
@@ -120,7 +120,7 @@ def finetune(ctx: RunContext, tuner: Tuner) -> Artifact:
                     "inputs": {"transitions": log.version, "interests": log.interests_version},
                     "examples": report.examples,
                     "base": report.base,
-                    **trainings.told(),
+                    **trainings.summary(),
                 }
             model = committed(ws, "models", key)
     pass_gates(ctx, LazyPlanner(tuner, model, log.interests).forerunner, key)
