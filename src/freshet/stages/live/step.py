@@ -107,7 +107,7 @@ def _early(ctx: RunContext, table: Artifact | None) -> Callable[[Stretch], count
     if table is not None and counts.SEQUENCE in (read_json(table.path / "mixture.json")["fused"] or {}):
         made = committed(ctx.ws, "sequences", table.manifest["inputs"]["sequence"])
         early = sequencing.open_model(made, sequencing.EARLY).logits
-        fusion = ctx.fitter.fused(None, early)
+        fusion = ctx.fitter.fuse(None, early)
         mixture = fusion.used if fusion is not None else None
     return lambda part: ctx.fitter.scorer_of(part, mixture, early)
 

@@ -223,7 +223,7 @@ def _sample(ctx: RunContext, words: tuple[str, ...]) -> Sample:
         bare += [Prompt(c, render(c, words, None)) for c in distinct]
         rows = np.array([place[context] for context in contexts], np.int64)
         for part in fitter.holdout.cut(number, sample):
-            scorer = fitter.judged(part)
+            scorer = fitter.cross_fitted(part)
             shape = (len(scorer.model.popularity), len(part.held), len(words))
             held.append(part.held)
             row.append(rows[part.rows])

@@ -196,7 +196,9 @@ def _candidates(ctx: RunContext, chosen: Transitions) -> Candidates:
     days = ctx.log.scales.window_days
     starts, window = np.unique(chosen.day // days * days, return_inverse=True)
     moments = [AsOf.parse(day_name(start)) for start in starts.tolist()]
-    return Candidates(chosen.known, np.log([ctx.fitter.base(m) for m in moments]).astype(np.float32), window)
+    return Candidates(
+        chosen.known, np.log([ctx.fitter.counts.base(m) for m in moments]).astype(np.float32), window
+    )
 
 
 def _job(ctx: RunContext, chosen: Transitions, examples: Sequence[Example], budget: Budget) -> TuningJob:
