@@ -8,11 +8,11 @@ from typing import Any
 
 from freshet.core.errors import NotEnoughData
 from freshet.core.ports import Artifact
+from freshet.core.time import day_number
 from freshet.core.time_scales import Pace, Scales, held_out, measure, resolve
 from freshet.core.types import AsOf, Interests
 from freshet.stages import events, interests, transitions
 from freshet.stages.events.step import committed, items
-from freshet.stages.transitions.day_files import day_name, day_number
 from freshet.storage.ledger import Run
 from freshet.storage.workspace import Workspace, version_of
 
@@ -167,13 +167,13 @@ def _to_form_on(
     Between the two lies what models learn from of moves between interests that are settled. Half of the log's
     time is used where that doesn't reach into the windows, and a third of it even where it does.
     """
-    now, first = day_number(str(as_of)), day_number(str(since))
+    now, first = as_of.day_number, day_number(since)
     start = held_out(resolve(pace, ws.config), now)[0]
     half, third = (first + (now - first + parts - 1) // parts for parts in (2, 3))
     end = max(start - (now - start), min(half, start), third)
-    before = events.EventLog(ws.source).snapshot(AsOf.parse(day_name(end)))
+    before = events.EventLog(ws.source).snapshot(AsOf.from_day_number(end))
     used = before if before.days else snapshot
-    return used, day_number(str(used.days[-1].day)) >= start
+    return used, day_number(used.days[-1].day) >= start
 
 
 def _age(interests: Artifact) -> tuple[str, int]:
@@ -252,7 +252,7 @@ def _count(
             step.details = summary
             # what had to be recounted is a cost of this run, not a property of the counts
             draft.manifest = {
-                "as_of": str(AsOf(snapshot.days[-1].day).minus(-1)),
+                "as_of": str(AsOf(snapshot.days[-1].day).plus(1)),
                 "settings": settings,
                 "inputs": {"events": snapshot.version, "assignment": assignment.version},
                 "summary": {name: summary[name] for name in ("days", "transitions")},

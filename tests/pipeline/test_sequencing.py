@@ -21,7 +21,6 @@ from freshet.stages.counts import log_softmax
 from freshet.stages.counts.fitter import CountFitter
 from freshet.stages.sequence import step as sequencing
 from freshet.stages.table.step import open_scorer
-from freshet.stages.transitions.day_files import day_name, day_number
 from freshet.storage.workspace import Workspace
 from tests.pipeline.world import (
     FAKE,
@@ -131,8 +130,8 @@ def test_popularity_is_counted_before_the_window_of_each_row(sequenced: tuple[Wo
         known = learn(ws, run, FIRST)
         counting = CountFitter(known, 2, 20_000, 3)
     assert job.prior.shape[1:] == (7, len(known.interests))
-    latest = day_number(str(counting.held_since)) - 1  # when the last example happened, at the latest
-    refresh = AsOf.parse(day_name(latest // counting.step * counting.step))
+    latest = counting.held_since.day_number - 1  # when the last example happened, at the latest
+    refresh = AsOf.from_day_number(latest // counting.step * counting.step)
     np.testing.assert_allclose(job.prior[-1], counting.model(refresh).popularity, rtol=1e-5)
     assert (np.diff(job.moment) >= 0).all()
 

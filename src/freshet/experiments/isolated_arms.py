@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
 
 from freshet.context import LogSnapshot
 from freshet.core.ports import Artifact
+from freshet.core.time import date_of
 from freshet.core.types import Experiment, ExperimentArm
 from freshet.experiments.assignment import OwnEvents
 from freshet.stages import transitions
@@ -56,7 +56,7 @@ def own(
         found = ws.store.find("transitions", key)
         if found is None:
             whole = committed(ws, "transitions", known.version)
-            since = datetime.fromtimestamp(experiment.start / 1_000_000, UTC).date().isoformat()
+            since = date_of(experiment.start).isoformat()
             with ws.store.create("transitions", key) as draft:
                 kept = OwnEvents(experiment, arm.name)
                 left_out = transitions.without(whole.path, ws.pool, kept, since, draft.path)

@@ -233,7 +233,7 @@ class _Past:
 
     def _labelled_until(self, at: AsOf) -> AsOf:
         """Until when it is looked up what people took up."""
-        return min(self.plan.until(at).minus(-self.plan.horizon), self.plan.end, key=lambda m: m.day)
+        return min(self.plan.until(at).plus(self.plan.horizon), self.plan.end, key=lambda m: m.day)
 
     def _at(self, run: Run, moment: AsOf) -> LogSnapshot:
         if moment not in self._known:

@@ -76,7 +76,7 @@ def known_from(ws: Workspace, number: int) -> int:
     moments = [release.as_of]
     if release.feedback:
         moments.append(str(committed(ws, "feedback", release.feedback).manifest["as_of"]))
-    return max(int(AsOf.parse(moment).moment.timestamp()) * 1_000_000 for moment in moments)
+    return max(AsOf.parse(moment).microseconds for moment in moments)
 
 
 def players(ws: Workspace, known: LogSnapshot, seats: Collection[Seat], until: AsOf) -> dict[Seat, Player]:

@@ -22,7 +22,6 @@ from freshet.core.errors import NotEnoughData
 from freshet.core.time_scales import held_out
 from freshet.core.types import AsOf, Fusion, Mixture, PlannerRows, Sums, Transitions, context_codes
 from freshet.stages import counts
-from freshet.stages.transitions.day_files import day_name, day_number
 from freshet.storage.workspace import Workspace
 
 ENOUGH = 300
@@ -144,11 +143,11 @@ class CountFitter:
     @cached_property
     def spans(self) -> dict[AsOf, AsOf]:
         """Start and end of each held-out window, oldest first; see `scales.held_out`."""
-        now = day_number(str(self.known.as_of))
+        now = self.known.as_of.day_number
         starts = held_out(self.known.scales, now)
         ends = [*starts[1:], now]
         return {
-            AsOf.parse(day_name(start)): AsOf.parse(day_name(end))
+            AsOf.from_day_number(start): AsOf.from_day_number(end)
             for start, end in zip(starts, ends, strict=True)
             if start > 0
         }
@@ -177,12 +176,12 @@ class CountFitter:
         window's and on every `step` days from there.
         """
         longer = self.step > self.known.scales.window_days
-        first = day_number(str(self.windows[0 if longer else window].start))
+        first = self.windows[0 if longer else window].start.day_number
         refresh = first + (held.day - first) // self.step * self.step
         found = []
         for day in np.unique(refresh).tolist():
             rows = np.flatnonzero(refresh == day)
-            found.append(Stretch(window, AsOf.parse(day_name(day)), rows, held.take(rows)))
+            found.append(Stretch(window, AsOf.from_day_number(day), rows, held.take(rows)))
         return found
 
     def held_moves(self, window: Window) -> NDArray[np.void]:

@@ -111,12 +111,12 @@ def overlap(ws: Workspace, catalogue: Artifact) -> tuple[str, ...]:
 
 def latest(ws: Workspace) -> AsOf:
     """The first midnight after the log's last day; stray events behind it don't move it (`events.body`)."""
-    return AsOf(events.body(_days(ws))[-1].day).minus(-1)
+    return AsOf(events.body(_days(ws))[-1].day).plus(1)
 
 
 def newest(ws: Workspace) -> AsOf:
     """The first midnight after the last event, stray or not."""
-    return AsOf(_days(ws)[-1].day).minus(-1)
+    return AsOf(_days(ws)[-1].day).plus(1)
 
 
 def _days(ws: Workspace) -> tuple[events.DayFile, ...]:

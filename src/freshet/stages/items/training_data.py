@@ -18,7 +18,6 @@ from freshet.core.time_scales import Scales
 from freshet.stages import events, interests
 from freshet.stages import items as ranking
 from freshet.stages.events.step import committed
-from freshet.stages.transitions.day_files import day_number
 from freshet.storage.workspace import Workspace
 
 RECENT = 20
@@ -157,7 +156,7 @@ def gather(ws: Workspace, known: LogSnapshot, met: bool = False) -> Lessons:
         _half_lives(known.scales),
         np.hstack([about.vectors, together(log, rows)]),
         ranking.nearest(interests.load_paths(formed.path), known.interests.vectors),
-        day_number(str(known.as_of)),
+        known.as_of.day_number,
     )
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from freshet.core.errors import NotServing
 from freshet.core.ports import Artifact, State
+from freshet.core.time import DAY
 from freshet.core.types import History
 from freshet.stages import events, interests
 from freshet.stages.events import DayFile, HistoryReader, sql
@@ -27,8 +28,6 @@ NOTE = "remembered"
 
 ROWS = 4_000_000
 """Events read by one query, about: what bounds memory."""
-
-_DAY = 86_400_000_000  # microseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +125,7 @@ def _since(reading: _Reading, log: Sequence[DayFile]) -> int:
     if days == "ever" or not log:
         return 0
     last = (log[-1].day - type(log[-1].day)(1970, 1, 1)).days
-    return (last - int(days)) * _DAY
+    return (last - int(days)) * DAY
 
 
 def _parts(days: Sequence[DayFile]) -> Iterator[list[DayFile]]:

@@ -18,7 +18,6 @@ from freshet.core.types import AsOf
 from freshet.stages import counts, sequence
 from freshet.stages.counts.fitter import CountFitter
 from freshet.stages.events.step import committed
-from freshet.stages.transitions.day_files import day_name
 from freshet.stages.tuning.step import ROOM, settled
 from freshet.storage.ledger import Run
 from freshet.storage.training_budget import Trainings
@@ -137,7 +136,7 @@ def sequences(ws: Workspace, known: LogSnapshot, counting: CountFitter, end: AsO
             hint="import more events, or choose a later moment",
         )
     starts, moment = np.unique(rows.day // days * days, return_inverse=True)
-    prior = np.stack([_popularity(known, AsOf.parse(day_name(int(start)))) for start in starts])
+    prior = np.stack([_popularity(known, AsOf.from_day_number(start)) for start in starts])
     return Sequences(rows.recent, rows.successor, rows.known, prior.astype(np.float32), moment)
 
 

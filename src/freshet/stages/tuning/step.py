@@ -16,7 +16,6 @@ from freshet.stages import tuning
 from freshet.stages.counts.fitter import CountFitter
 from freshet.stages.events.step import committed
 from freshet.stages.inference.step import gather
-from freshet.stages.transitions.day_files import day_name
 from freshet.stages.tuning.evaluation import pass_gates, verdict
 from freshet.stages.tuning.lazy_planner import FORERUNNER, MODEL, LazyPlanner
 from freshet.storage.ledger import Run
@@ -164,7 +163,7 @@ def _examples(
     config = ws.config.tuning
 
     def before(day: int, contexts: Sequence[Context]) -> Mapping[Context, ContextEvidence]:
-        return gather(ws, known, counting, AsOf.parse(day_name(day)), pack_contexts(contexts, counting.k))
+        return gather(ws, known, counting, AsOf.from_day_number(day), pack_contexts(contexts, counting.k))
 
     run.say(f"wording {len(chosen):,} samples with the evidence of their time")
     return tuning.make_examples(
@@ -193,7 +192,7 @@ def _candidates(known: LogSnapshot, counting: CountFitter, chosen: Transitions) 
     """What each successor was chosen from, and how popular that was before the window it happened in."""
     days = known.scales.window_days
     starts, window = np.unique(chosen.day // days * days, return_inverse=True)
-    moments = [AsOf.parse(day_name(start)) for start in starts.tolist()]
+    moments = [AsOf.from_day_number(start) for start in starts.tolist()]
     return Candidates(chosen.known, np.log([counting.base(m) for m in moments]).astype(np.float32), window)
 
 
