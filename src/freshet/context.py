@@ -7,12 +7,12 @@ from datetime import date, timedelta
 from typing import Any
 
 from freshet.core.errors import NotEnoughData
-from freshet.core.ports import Artifact
 from freshet.core.time import day_number
 from freshet.core.time_scales import Pace, Scales, held_out, measure, resolve
 from freshet.core.types import AsOf, Interests
 from freshet.stages import events, interests, transitions
 from freshet.stages.events.step import committed, items
+from freshet.storage.artifacts import Artifact
 from freshet.storage.ledger import Run
 from freshet.storage.workspace import Workspace, version_of
 

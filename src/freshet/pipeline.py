@@ -26,7 +26,7 @@ from typing import Any
 
 from freshet.context import LogSnapshot, learn
 from freshet.core.errors import ConfigError, NotEnoughData
-from freshet.core.ports import Artifact, State
+from freshet.core.ports import State
 from freshet.core.types import AsOf, CadenceDecision, Experiment, ExperimentArm
 from freshet.experiments import isolated_arms as separating
 from freshet.experiments import lifecycle as experimenting
@@ -59,6 +59,7 @@ from freshet.stages.tuning.evaluation import as_judged
 from freshet.stages.tuning.lazy_planner import LazyPlanner
 from freshet.stages.tuning.step import accepted, attempted, finetune, ready
 from freshet.storage import rollback as rolling
+from freshet.storage.artifacts import Artifact
 from freshet.storage.lease import Lease
 from freshet.storage.ledger import Record, Run
 from freshet.storage.releases import Release

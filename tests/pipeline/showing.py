@@ -11,11 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from freshet.core.config import Columns
-from freshet.core.ports import Artifact
 from freshet.core.types import Interests, user_number
 from freshet.experiments.feedback import outcomes
 from freshet.experiments.measurement.collect import IMPRESSIONS, SHOWN
 from freshet.stages.events import EventLog
+from freshet.storage.artifacts import Artifact
 from freshet.storage.release_parts import found
 from freshet.storage.workspace import Workspace
 from tests.pipeline.world import NOW

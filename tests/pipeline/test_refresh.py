@@ -14,9 +14,9 @@ from freshet import pipeline
 from freshet.backends.planners.fake import FakePlanner, FakeTuner
 from freshet.backends.stores.local import write_manifest
 from freshet.core.errors import ArtifactError, ConfigError, DiskFull, VerificationError
-from freshet.core.ports import Draft
 from freshet.core.types import Interests
 from freshet.stages import interests
+from freshet.storage.artifacts import Draft
 from freshet.storage.releases import Releases
 from freshet.storage.workspace import Workspace
 from tests.pipeline.world import (

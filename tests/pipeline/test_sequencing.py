@@ -13,7 +13,7 @@ import pytest
 from freshet import pipeline
 from freshet.backends.sequences.torch_trainer import Recipe, TorchSequenceTrainer
 from freshet.context import learn
-from freshet.core.ports import Artifact, Progress, SequenceJob, SequenceReport, silent
+from freshet.core.ports import Progress, SequenceJob, SequenceReport, silent
 from freshet.core.types import RECENT, AsOf, SequenceWeights
 from freshet.simulator import generate
 from freshet.stages import sequence
@@ -21,6 +21,7 @@ from freshet.stages.counts import log_softmax
 from freshet.stages.counts.fitter import CountFitter
 from freshet.stages.sequence import step as sequencing
 from freshet.stages.table.step import open_scorer
+from freshet.storage.artifacts import Artifact
 from freshet.storage.workspace import Workspace
 from tests.pipeline.world import (
     FAKE,

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freshet.context import LogSnapshot
-from freshet.core.ports import Artifact
 from freshet.core.types import AsOf, Evidence, Transitions
 from freshet.replay import baselines
 from freshet.replay.arms import Arm
@@ -20,6 +19,7 @@ from freshet.stages.events.step import committed
 from freshet.stages.sequence import step as sequencing
 from freshet.stages.table import churn_gate as churn
 from freshet.stages.table import step as publishing
+from freshet.storage.artifacts import Artifact
 from freshet.storage.durable import read_json
 from freshet.storage.workspace import Workspace
 

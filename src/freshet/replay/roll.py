@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from freshet.context import INTERESTS_CODE, TRANSITIONS_CODE, LogSnapshot, learn
-from freshet.core.ports import Artifact, Progress, silent
+from freshet.core.ports import Progress, silent
 from freshet.core.types import AsOf, Transitions
 from freshet.replay import baselines, frames
 from freshet.replay.costs import Book
@@ -32,6 +32,7 @@ from freshet.stages.table import step as publishing
 from freshet.stages.tuning import evaluation as gating
 from freshet.stages.tuning import step as tuning
 from freshet.stages.tuning.lazy_planner import LazyPlanner
+from freshet.storage.artifacts import Artifact
 from freshet.storage.ledger import Reporter, Run
 from freshet.storage.workspace import Workspace, version_of
 

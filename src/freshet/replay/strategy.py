@@ -8,7 +8,6 @@ from typing import Any
 
 from freshet.context import LogSnapshot
 from freshet.core.errors import GateFailed, NotEnoughData
-from freshet.core.ports import Artifact
 from freshet.core.types import AsOf, CadenceDecision
 from freshet.replay.arms import Arm
 from freshet.replay.costs import Book
@@ -22,6 +21,7 @@ from freshet.stages.sequence import step as sequencing
 from freshet.stages.table.step import check, make_table
 from freshet.stages.tuning.lazy_planner import LazyPlanner
 from freshet.stages.tuning.step import finetune
+from freshet.storage.artifacts import Artifact
 from freshet.storage.ledger import Run
 from freshet.storage.workspace import Workspace
 

@@ -9,12 +9,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from freshet import inspect
-from freshet.core.ports import Artifact
 from freshet.core.types import AsOf
 from freshet.simulator import SIMULATED
 from freshet.stages.events.step import located
 from freshet.stages.schedule.drift import Moves
 from freshet.stages.transitions import TransitionLog
+from freshet.storage.artifacts import Artifact
 from freshet.storage.ledger import Record
 from freshet.storage.workspace import Workspace
 

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from freshet.core.config import Config
-from freshet.core.ports import Artifact, Journal, Store
+from freshet.core.ports import Journal
 from freshet.core.types import MOVE, AsOf, BoolArray, Entry, Evidence, Interests
 from freshet.experiments import feedback
 from freshet.experiments.feedback import outcomes
@@ -23,6 +23,7 @@ from freshet.serving.shelf import Shelf
 from freshet.stages import counts, evidence, interests, live, table
 from freshet.stages.items import step as ranking
 from freshet.stages.table import step as publishing
+from freshet.storage.artifacts import Artifact, Store
 from freshet.storage.release_parts import found, missing_of, parts_of
 from freshet.storage.releases import Release
 

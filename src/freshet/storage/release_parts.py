@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from freshet.core.errors import ArtifactError
-from freshet.core.ports import Artifact, Store
+from freshet.storage.artifacts import Artifact, Store
 from freshet.storage.releases import Release
 
 

@@ -7,9 +7,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from freshet.core.ports import Artifact
 from freshet.core.types import Interests, Outcomes
 from freshet.stages.transitions.users import keys
+from freshet.storage.artifacts import Artifact
 from freshet.storage.release_parts import found, whole
 from freshet.storage.workspace import Workspace
 

@@ -6,7 +6,6 @@ from typing import Any
 
 from freshet.context import LogSnapshot
 from freshet.core.errors import NotEnoughData
-from freshet.core.ports import Artifact
 from freshet.experiments import feedback
 from freshet.experiments.assignment import OwnEvents
 from freshet.experiments.feedback import outcomes
@@ -14,6 +13,7 @@ from freshet.experiments.measurement import labels as labelling
 from freshet.experiments.measurement.labels import Window
 from freshet.stages import events
 from freshet.stages.events.step import committed
+from freshet.storage.artifacts import Artifact
 from freshet.storage.checksums import remembered, sha256
 from freshet.storage.ledger import Run
 from freshet.storage.workspace import Workspace, version_of

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from freshet.core.errors import ConfigError, InputError
-from freshet.core.ports import Artifact
 from freshet.core.types import AsOf
 from freshet.experiments.measurement.frozen_rules import kept
 from freshet.stages import events
 from freshet.stages.events import refusals as offered
+from freshet.storage.artifacts import Artifact
 from freshet.storage.checksums import sha256
 from freshet.storage.ledger import Run
 from freshet.storage.workspace import Workspace, version_of

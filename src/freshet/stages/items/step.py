@@ -16,13 +16,14 @@ import pyarrow.parquet as pq
 
 from freshet.context import LogSnapshot
 from freshet.core.errors import ConfigError, MissingExtra, NotEnoughData
-from freshet.core.ports import Artifact, RankingTrainer
+from freshet.core.ports import RankingTrainer
 from freshet.core.types import AsOf
 from freshet.stages import items as ranking
 from freshet.stages import sequence
 from freshet.stages.events.step import committed
 from freshet.stages.items.holdout import Held
 from freshet.stages.items.training_data import Lessons, gather
+from freshet.storage.artifacts import Artifact
 from freshet.storage.durable import read_json, write_json
 from freshet.storage.ledger import Run
 from freshet.storage.training_budget import Trainings

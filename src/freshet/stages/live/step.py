@@ -7,12 +7,12 @@ from typing import Any
 
 from freshet.context import LogSnapshot
 from freshet.core.errors import NotEnoughData
-from freshet.core.ports import Artifact
 from freshet.stages import counts, live
 from freshet.stages.counts.fitter import CountFitter, Stretch
 from freshet.stages.events.step import committed
 from freshet.stages.live.calibration import PSEUDO, Weighed, weigh
 from freshet.stages.sequence import step as sequencing
+from freshet.storage.artifacts import Artifact
 from freshet.storage.durable import read_json
 from freshet.storage.ledger import Run
 from freshet.storage.workspace import Workspace, version_of

@@ -14,12 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freshet.core.errors import NotServing
-from freshet.core.ports import Artifact, State
+from freshet.core.ports import State
 from freshet.core.time import DAY
 from freshet.core.types import History
 from freshet.stages import events, interests
 from freshet.stages.events import DayFile, HistoryReader, sql
 from freshet.stages.transitions import reassigned
+from freshet.storage.artifacts import Artifact
 from freshet.storage.release_parts import parts_of
 from freshet.storage.workspace import DRAFTS, Workspace
 

@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 
 from freshet.context import LogSnapshot
 from freshet.core.errors import ConfigError, NotEnoughData
-from freshet.core.ports import Artifact, Budget, SequenceJob, Sequences, SequenceTrainer
+from freshet.core.ports import Budget, SequenceJob, Sequences, SequenceTrainer
 from freshet.core.types import AsOf
 from freshet.stages import counts, sequence
 from freshet.stages.counts.fitter import CountFitter
 from freshet.stages.events.step import committed
 from freshet.stages.tuning.step import ROOM, settled
+from freshet.storage.artifacts import Artifact
 from freshet.storage.ledger import Run
 from freshet.storage.training_budget import Trainings
 from freshet.storage.workspace import Workspace, version_of

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from freshet.context import LogSnapshot
 from freshet.core.errors import GateFailed
-from freshet.core.ports import Artifact
 from freshet.stages import counts, table
 from freshet.stages.counts.fitter import CountFitter
 from freshet.stages.table.step import open_scorer, rules_of
+from freshet.storage.artifacts import Artifact
 from freshet.storage.ledger import Run
 from freshet.storage.releases import Release
 from freshet.storage.workspace import Workspace

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from freshet.context import LogSnapshot
 from freshet.core.errors import VerificationError
-from freshet.core.ports import Artifact, Planner
+from freshet.core.ports import Planner
 from freshet.core.types import AsOf, Eligibility, Experiment, Fusion, PlannerRows, context_codes
 from freshet.stages import counts, evidence, inference, table
 from freshet.stages.counts.fitter import CountFitter
@@ -22,6 +22,7 @@ from freshet.stages.sequence import read as read_sequence
 from freshet.stages.sequence import step as sequencing
 from freshet.stages.sequence import write as write_sequence
 from freshet.stages.tuning.evaluation import as_judged
+from freshet.storage.artifacts import Artifact
 from freshet.storage.durable import read_json, write_json
 from freshet.storage.ledger import Run
 from freshet.storage.releases import Release

@@ -9,7 +9,7 @@ import numpy as np
 from freshet.context import LogSnapshot
 from freshet.core.config import Config
 from freshet.core.errors import ConfigError, NotEnoughData
-from freshet.core.ports import Artifact, Budget, Candidates, Tuner, TuningJob, TuningPlan
+from freshet.core.ports import Budget, Candidates, Tuner, TuningJob, TuningPlan
 from freshet.core.prompts import NEXT, names
 from freshet.core.types import AsOf, Context, ContextEvidence, Example, Transitions, pack_contexts
 from freshet.stages import tuning
@@ -18,6 +18,7 @@ from freshet.stages.events.step import committed
 from freshet.stages.inference.step import gather
 from freshet.stages.tuning.evaluation import pass_gates, verdict
 from freshet.stages.tuning.lazy_planner import FORERUNNER, MODEL, LazyPlanner
+from freshet.storage.artifacts import Artifact
 from freshet.storage.ledger import Run
 from freshet.storage.training_budget import Trainings
 from freshet.storage.workspace import Workspace, version_of
