@@ -1,0 +1,36 @@
+"""Find or create: an artifact whose version names all that decides its content is made once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from freshet.storage.artifacts import Artifact, committed
+
+if TYPE_CHECKING:
+    from freshet.storage.ledger import Run, StepRecord
+    from freshet.storage.manifests import Manifest
+    from freshet.storage.workspace import Workspace
+
+Build = Callable[[Path, "StepRecord"], "Manifest"]
+"""Writes the files into a folder and returns the manifest; `details` and cost go into the step's record."""
+
+
+def build_once(ws: Workspace, run: Run, step_name: str, kind: str, version: str, build: Build) -> Artifact:
+    """The artifact of a version: the one that is there, else a new one; a step of the run either way.
+
+    Args:
+        step_name: in the ledger.
+        version: from `version_of` all that decides the content.
+        build: called only where the artifact isn't there. What it raises leaves no artifact behind.
+    """
+    with run.step(step_name) as step:
+        step.artifact = f"{kind}/{version}"
+        found = ws.store.find(kind, version)
+        step.cached = found is not None
+        if found is not None:
+            return found
+        with ws.store.create(kind, version) as draft:
+            draft.manifest = build(draft.path, step).as_dict()
+        return committed(ws.store, kind, version)
