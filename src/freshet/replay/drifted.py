@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from freshet.context import LogSnapshot, learn
 from freshet.core.types import AsOf
+from freshet.pipeline import snapshot_of
 from freshet.replay.plan import Plan
-from freshet.stages.events.step import committed
+from freshet.run_context import LogSnapshot
 from freshet.stages.schedule.drift import drift_of, month_edges
+from freshet.storage.artifacts import committed
 from freshet.storage.workspace import Workspace, version_of
 
 CODE = 1
@@ -26,7 +27,7 @@ def drift_before_the_end(room: Workspace, plan: Plan) -> dict[str, Any] | None:
     It describes the log and ranks nothing, so it may see all of it.
     """
     with room.run("drift", str(plan.end)) as run:
-        known = learn(room, run, plan.end)
+        known = snapshot_of(room, run, plan.end)
         edges = _edges(known, plan.end)
         if len(edges) < FEWEST:
             return None
@@ -42,7 +43,7 @@ def drift_before_the_end(room: Workspace, plan: Plan) -> dict[str, Any] | None:
                 measured = drift_of(rows, edges, permutations=PERMUTATIONS, seed=plan.seed, progress=progress)
                 with room.store.create("drift", key) as draft:
                     draft.manifest = {"as_of": str(plan.end), "found": measured}
-                found = committed(room, "drift", key)
+                found = committed(room.store, "drift", key)
         return dict(found.manifest["found"])
 
 

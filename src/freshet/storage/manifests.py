@@ -7,10 +7,9 @@ not used. `inputs` name the versions of the artifacts that it was made from.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cache
-from typing import Any, Self, cast
+from typing import Any, Self
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -37,7 +36,7 @@ class Manifest:
             ArtifactError: it lacks something, or was made in another way.
         """
         try:
-            found: Self = _reader(cast("type[Any]", cls)).validate_python(artifact.manifest)
+            found: Self = _reader(cls.__name__).validate_python(artifact.manifest)
         except ValidationError as error:
             first = error.errors()[0]
             raise ArtifactError(
@@ -53,8 +52,8 @@ class Manifest:
 
 
 @cache
-def _reader(manifest: Hashable) -> TypeAdapter[Any]:
-    return TypeAdapter(manifest)
+def _reader(name: str) -> TypeAdapter[Any]:
+    return TypeAdapter(globals()[name])
 
 
 def _as_dict(value: Any) -> Json:

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from freshet.context import LogSnapshot
 from freshet.core.errors import NotEnoughData
 from freshet.experiments import feedback
 from freshet.experiments.assignment import OwnEvents
 from freshet.experiments.feedback import outcomes
 from freshet.experiments.measurement import labels as labelling
 from freshet.experiments.measurement.labels import Window
+from freshet.run_context import LogSnapshot, RunContext
 from freshet.stages import events
-from freshet.stages.events.step import committed
-from freshet.storage.artifacts import Artifact
+from freshet.storage.artifacts import Artifact, committed
 from freshet.storage.checksums import remembered, sha256
-from freshet.storage.ledger import Run
 from freshet.storage.workspace import Workspace, version_of
 
 CODE = 1
@@ -24,14 +22,15 @@ MOST = 2_000_000
 """Rows that are learned from; of more, those of the latest days. A million take half a minute."""
 
 
-def make(ws: Workspace, run: Run, known: LogSnapshot, own: OwnEvents | None = None) -> Artifact | None:
+def make(ctx: RunContext, own: OwnEvents | None = None) -> Artifact | None:
     """Feedback as of a moment; None where neither the configuration nor a running experiment wants it.
 
     The artifact says so where it doesn't pay; see `freshet.experiments.feedback.read`.
 
     Args:
-        own: whose outcomes count, for a separated arm with `known` of its own; None = everybody's.
+        own: whose outcomes count, for an isolated arm with a log of its own; None = everybody's.
     """
+    ws, run, known = ctx.ws, ctx.run, ctx.log
     if not wanted(ws):
         return None
     config = ws.config.feedback
@@ -61,7 +60,7 @@ def make(ws: Workspace, run: Run, known: LogSnapshot, own: OwnEvents | None = No
             step.details = told
         if not told["pays"]:
             run.say(f"feedback: what people did with proposals doesn't pay here: {told['why']}")
-    return committed(ws, "feedback", key)
+    return committed(ws.store, "feedback", key)
 
 
 def configured(ws: Workspace) -> dict[str, Any]:
@@ -102,7 +101,7 @@ def _weighed(
     rule = events.parse(rule_of(ws))
     table = labelling.labelled(ws, window, assignment, known.interests, rule)
     k = ws.config.transitions.k
-    rows = outcomes.outcomes_of(table, outcomes.index_of(known.interests), k)
+    rows = outcomes.outcomes_of(table, known.interests.index_by_id(), k)
     if own is not None:
         rows = rows.take(own(rows.user, rows.time))
     try:

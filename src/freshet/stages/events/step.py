@@ -9,10 +9,9 @@ from typing import Any
 
 from freshet.core.errors import ConfigError, InputError
 from freshet.core.types import AsOf
-from freshet.experiments.measurement.frozen_rules import kept
 from freshet.stages import events
 from freshet.stages.events import refusals as offered
-from freshet.storage.artifacts import Artifact
+from freshet.storage.artifacts import Artifact, committed
 from freshet.storage.checksums import sha256
 from freshet.storage.ledger import Run
 from freshet.storage.workspace import Workspace, version_of
@@ -21,9 +20,18 @@ ITEMS_CODE = 2
 
 
 def import_sources(
-    ws: Workspace, run: Run, now: datetime, sources: list[Path] | None = None, replace: bool = False
+    ws: Workspace,
+    run: Run,
+    now: datetime,
+    sources: list[Path] | None = None,
+    replace: bool = False,
+    keep: tuple[str, ...] = (),
 ) -> list[events.ImportReport]:
     """Import event files (those of the configuration unless others are named); twice changes nothing.
+
+    Args:
+        replace: days that a file has events of are replaced.
+        keep: columns beside the usual ones that the log keeps, for metrics.
 
     Raises:
         InputError: a source is refused, which the ledger keeps (`offered`); those before it are in the log.
@@ -36,14 +44,13 @@ def import_sources(
             hint="set [events] files, or run `freshet import FILE`",
         )
     events.parse(ws.config.events.positive)  # a bad rule is better told before an hour of reading
-    columns = kept(ws)
     log = events.EventLog(ws.source)
     reports: list[events.ImportReport] = []
     with run.step("import") as step:
         for file in files:
             run.say(f"reading {file}")
             try:
-                report = log.import_events(file, ws.config.events, now=now, replace=replace, keep=columns)
+                report = log.import_events(file, ws.config.events, now=now, replace=replace, keep=keep)
             except InputError as error:
                 step.details = _counted(reports) | offered.refused(file, error)
                 raise
@@ -86,7 +93,7 @@ def items(ws: Workspace, run: Run) -> Artifact:
                 "notes": list(report.notes),
             }
             _tell(run, report.notes, report.quarantined)
-        catalogue = committed(ws, "items", key)
+        catalogue = committed(ws.store, "items", key)
         _tell(run, overlap(ws, catalogue))
         return catalogue
 
@@ -132,14 +139,6 @@ def _days(ws: Workspace) -> tuple[events.DayFile, ...]:
 def located(ws: Workspace, name: str) -> Path:
     """A path of the configuration; relative ones count from the workspace."""
     return ws.source / Path(name).expanduser()
-
-
-def committed(ws: Workspace, kind: str, version: str) -> Artifact:
-    """The artifact just written."""
-    found = ws.store.find(kind, version)
-    if found is None:
-        raise RuntimeError(f"{kind}/{version} was committed and is not there")
-    return found
 
 
 def item_sources(ws: Workspace) -> list[Path]:

@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from freshet.context import LogSnapshot
 from freshet.core.config import RankerConfig
 from freshet.core.errors import NotEnoughData
 from freshet.core.ports import Budget, RankingJob
 from freshet.core.time_scales import Scales
+from freshet.run_context import LogSnapshot
 from freshet.stages import events, interests
 from freshet.stages import items as ranking
-from freshet.stages.events.step import committed
+from freshet.storage.artifacts import committed
 from freshet.storage.workspace import Workspace
 
 RECENT = 20
@@ -127,19 +127,19 @@ class Lessons:
         )
 
 
-def gather(ws: Workspace, known: LogSnapshot, met: bool = False) -> Lessons:
+def gather(ws: Workspace, snapshot: LogSnapshot, met: bool = False) -> Lessons:
     """Read items and engagements as of a moment.
 
     Args:
         met: of the items that an event has named by then alone: a catalogue holds others too, among them what
             comes later.
     """
-    formed = committed(ws, "interests", known.interests_version)
-    counted = committed(ws, "transitions", known.version)
-    assigned = committed(ws, "assignments", counted.manifest["inputs"]["assignment"])
-    items = committed(ws, "items", assigned.manifest["inputs"]["items"])
+    formed = committed(ws.store, "interests", snapshot.interests_version)
+    counted = committed(ws.store, "transitions", snapshot.version)
+    assigned = committed(ws.store, "assignments", counted.manifest["inputs"]["assignment"])
+    items = committed(ws.store, "items", assigned.manifest["inputs"]["items"])
     about = interests.about(formed.path, assigned.path, items.path)
-    days = events.EventLog(ws.source).snapshot(known.as_of).days
+    days = events.EventLog(ws.source).snapshot(snapshot.as_of).days
     rule = events.parse(ws.config.events.positive).sql
     log = ranking.engagements([day.path for day in days], rule, about.ids)
     if met:
@@ -149,14 +149,14 @@ def gather(ws: Workspace, known: LogSnapshot, met: bool = False) -> Lessons:
     rows = ranking.rows(log, about.interest, RECENT, None if novelty == "ever" else novelty)
     return Lessons(
         about,
-        np.searchsorted(about.interest, np.arange(len(known.interests) + 1)),
+        np.searchsorted(about.interest, np.arange(len(snapshot.interests) + 1)),
         log,
         rows,
-        _every(known.scales, rows, len(about.ids)),
-        _half_lives(known.scales),
+        _every(snapshot.scales, rows, len(about.ids)),
+        _half_lives(snapshot.scales),
         np.hstack([about.vectors, together(log, rows)]),
-        ranking.nearest(interests.load_paths(formed.path), known.interests.vectors),
-        known.as_of.day_number,
+        ranking.nearest(interests.load_paths(formed.path), snapshot.interests.vectors),
+        snapshot.as_of.day_number,
     )
 
 
