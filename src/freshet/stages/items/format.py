@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from freshet.core.errors import ArtifactError
-from freshet.stages.items.item_index import Shelves
+from freshet.stages.items.item_index import ItemIndex
 from freshet.stages.items.ranker import Ranker
 from freshet.stages.sequence import read as read_sequence
 from freshet.storage.artifacts import Artifact
@@ -18,21 +18,21 @@ from freshet.storage.artifacts import Artifact
 NAMES = "items.parquet"
 MODEL, ITEMS = "model", "items"
 """Folders in the artifact."""
-_ARRAYS = [field.name for field in fields(Shelves) if field.name not in ("ids", "titles")]
+_ARRAYS = [field.name for field in fields(ItemIndex) if field.name not in ("ids", "titles")]
 
 
-def write(shelves: Shelves, folder: Path) -> None:
+def write(item_index: ItemIndex, folder: Path) -> None:
     """Write into a new folder: names as Parquet, each array as `.npy`."""
     folder.mkdir(parents=True)
     table = pa.table(
-        {"id": pa.array(shelves.ids, pa.string()), "title": pa.array(shelves.titles, pa.string())}
+        {"id": pa.array(item_index.ids, pa.string()), "title": pa.array(item_index.titles, pa.string())}
     )
     pq.write_table(table, folder / NAMES, compression="zstd")
     for name in _ARRAYS:
-        np.save(folder / f"{name}.npy", getattr(shelves, name), allow_pickle=False)
+        np.save(folder / f"{name}.npy", getattr(item_index, name), allow_pickle=False)
 
 
-def read(folder: Path) -> Shelves:
+def read(folder: Path) -> ItemIndex:
     """Read what `write` wrote.
 
     Raises:
@@ -47,7 +47,7 @@ def read(folder: Path) -> Shelves:
             f"items of the ranker {folder} are missing or damaged: {error}",
             hint="`freshet ranker` makes a new one",
         ) from None
-    return Shelves(ids, titles, **arrays)
+    return ItemIndex(ids, titles, **arrays)
 
 
 def open_ranker(made: Artifact) -> Ranker:
@@ -56,8 +56,8 @@ def open_ranker(made: Artifact) -> Ranker:
     Raises:
         ArtifactError: a file is missing or damaged.
     """
-    shelves = read(made.path / ITEMS)
+    item_index = read(made.path / ITEMS)
     if not (made.path / MODEL).exists():
-        return Ranker(shelves, np.zeros((len(shelves), 0), np.float32), None)
+        return Ranker(item_index, np.zeros((len(item_index), 0), np.float32), None)
     model = read_sequence(made.path / MODEL)
-    return Ranker(shelves, model.weights.embedding, model.state_of)
+    return Ranker(item_index, model.weights.embedding, model.state_of)

@@ -14,7 +14,7 @@ from freshet.core.types import AsOf, Context, ContextEvidence, Example, Transiti
 from freshet.run_context import LogSnapshot, RunContext
 from freshet.stages import tuning
 from freshet.stages.evidence.step import gather
-from freshet.stages.tuning.evaluation import pass_gates, verdict
+from freshet.stages.tuning.evaluation import Verdict, pass_gates, verdict
 from freshet.stages.tuning.lazy_planner import FORERUNNER, MODEL, LazyPlanner
 from freshet.storage.artifacts import Artifact, committed
 from freshet.storage.training_budget import Trainings
@@ -36,7 +36,7 @@ def attempted(ws: Workspace, log: LogSnapshot, as_of: AsOf) -> Artifact | None:
     return _newest(ws, log, as_of, ("passed", "approved", "waiting", "rejected"))
 
 
-def _newest(ws: Workspace, log: LogSnapshot, as_of: AsOf, verdicts: Sequence[str]) -> Artifact | None:
+def _newest(ws: Workspace, log: LogSnapshot, as_of: AsOf, verdicts: Sequence[Verdict]) -> Artifact | None:
     settings = _settings(ws, log)
     fit = [
         artifact
@@ -68,12 +68,12 @@ def check_base(ws: Workspace) -> None:
 
 def planned(ws: Workspace, descriptions: Sequence[str] = ()) -> TuningPlan:
     """What a tuning will ask of its base; without descriptions as long as there are no interests."""
-    said = {"none": 0, "global": 10 * ws.config.evidence.top}
+    lengths = {"none": 0, "global": 10 * ws.config.evidence.top}
     return TuningPlan(
         descriptions,
         ws.config.planner.mode,
         ws.config.transitions.k,
-        said.get(ws.config.evidence.level, ws.config.evidence.top),
+        lengths.get(ws.config.evidence.level, ws.config.evidence.top),
         ws.config.tuning.lora_rank,
     )
 
@@ -119,7 +119,7 @@ def finetune(ctx: RunContext, tuner: Tuner) -> Artifact:
                     "inputs": {"transitions": log.version, "interests": log.interests_version},
                     "examples": report.examples,
                     "base": report.base,
-                    **trainings.told(),
+                    **trainings.summary(),
                 }
             model = committed(ws.store, "models", key)
     pass_gates(ctx, LazyPlanner(tuner, model, log.interests).forerunner, key)
