@@ -20,8 +20,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from freshet.context import learn
 from freshet.core.types import AsOf
+from freshet.run_context import learn
 from freshet.serving.choosing import Policy, choose, likeness_of
 from freshet.stages.table.step import open_scorer
 from freshet.wiring import open_room, open_workspace

@@ -21,9 +21,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from freshet.context import learn
 from freshet.core.errors import ConfigError, FreshetError
 from freshet.core.types import AsOf
+from freshet.run_context import learn
 from freshet.stages import counts
 from freshet.wiring import open_room, open_workspace
 from shared import parse, parser, tell, workspace

@@ -41,16 +41,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from freshet import pipeline
-from freshet.context import learn
+from freshet import operations, pipeline
 from freshet.core.config import Config
 from freshet.core.errors import GateFailed
 from freshet.core.prompts import Prompts, names
 from freshet.core.time_scales import Pace, resolve
 from freshet.core.time_scales import measure as measure_pace
 from freshet.core.types import AsOf, Evidence
+from freshet.run_context import learn
 from freshet.simulator import World, generate
-from freshet.stages.counts.fitter import counting_of
+from freshet.stages.counts.fitter import fitter_for
 from freshet.stages.inference import step as prompting
 from freshet.stages.table import enumerate_contexts
 from freshet.storage.workspace import Workspace
@@ -148,9 +148,9 @@ def first_workspace(
     ws = open_workspace(folder, show)
     grown(ws, past)
     try:
-        pipeline.slow_path(ws)
+        pipeline.finetune(ws)
     except GateFailed:  # what a refresh costs does not depend on how good the planner is
-        pipeline.approve(ws, ws.ledger.records()[-1].id, "benchmark")
+        operations.approve(ws, ws.ledger.records()[-1].id, "benchmark")
     return folder
 
 
@@ -235,7 +235,7 @@ def drifting(
     loose = changed_without_hysteresis(ws, moments)
     held, free, spent = [], [], []
     for moment in moments[1:]:
-        details = inference({"run": asdict(pipeline.fast_path(ws, moment, force_publish=True))})
+        details = inference({"run": asdict(pipeline.refresh(ws, moment, publish=True))})
         held.append(details["changed"] / details["rows"])
         free.append(next(loose))
         spent.append(details["actual"]["flops"])
@@ -258,7 +258,7 @@ def changed_without_hysteresis(ws: Workspace, moments: list[AsOf]) -> Iterator[f
     for moment in moments:
         with ws.run("look") as run:
             known = learn(ws, run, moment)
-        counting = counting_of(ws, known)
+        counting = fitter_for(ws, known)
         contexts = enumerate_contexts(len(known.interests), counting.k)[1:]
         said = prompting.gather(free, known, counting, moment, contexts, said, frozenset())
         words = names(known.interests.descriptions, ws.config.planner.mode)
@@ -281,7 +281,7 @@ def grown(ws: Workspace, events: pa.Table) -> None:
     """Import more events."""
     file = ws.root / "more.parquet"
     pq.write_table(events, file)
-    pipeline.import_log(ws, datetime.now(UTC), [file])
+    operations.import_log(ws, datetime.now(UTC), [file])
 
 
 def copied(workspace: Path, into: Path) -> Path:

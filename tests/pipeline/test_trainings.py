@@ -17,11 +17,11 @@ from freshet.backends import clock
 from freshet.backends.planners.fake import FakeTuner
 from freshet.backends.sequences.item_trainer import ItemRecipe, TorchRankingTrainer
 from freshet.backends.sequences.torch_trainer import Recipe, TorchSequenceTrainer
-from freshet.context import Knowledge, learn
 from freshet.core.ports import Budget, Progress, TuningJob, silent
 from freshet.core.types import TuningReport
 from freshet.report import write_report
-from freshet.stages.counts.fitter import counting_of
+from freshet.run_context import LogSnapshot, learn
+from freshet.stages.counts.fitter import fitter_for
 from freshet.stages.items import step as ranking
 from freshet.stages.sequence import step as sequencing
 from freshet.storage.ledger import Run
@@ -51,18 +51,18 @@ def ticking(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
     monkeypatch.setattr(clock, "monotonic", lambda: next(ticks) * seconds)
 
 
-def sequences(ws: Workspace, run: Run, known: Knowledge) -> None:
-    sequencing.train(ws, run, known, counting_of(ws, known))
+def sequences(ws: Workspace, run: Run, known: LogSnapshot) -> None:
+    sequencing.train(ws, run, known, fitter_for(ws, known))
 
 
-def rankers(ws: Workspace, run: Run, known: Knowledge) -> None:
+def rankers(ws: Workspace, run: Run, known: LogSnapshot) -> None:
     ranking.train(ws, run, known)
 
 
 @pytest.mark.parametrize(("kind", "train"), [("sequences", sequences), ("itemmodels", rankers)])
 def test_a_lost_model_that_the_clock_stopped_is_made_again_byte_for_byte(
     kind: str,
-    train: Callable[[Workspace, Run, Knowledge], None],
+    train: Callable[[Workspace, Run, LogSnapshot], None],
     world: Path,
     counted: Workspace,
     tmp_path: Path,
@@ -126,9 +126,9 @@ def test_a_run_that_fails_later_still_keeps_what_the_clock_said(
     tuner = Slow(fails_at=2)
     ws = with_tuner(copied(counted, tmp_path / "ws", text), tuner)
     with pytest.raises(KeyboardInterrupt):
-        pipeline.slow_path(ws, FIRST)
-    approving(lambda: pipeline.slow_path(ws, FIRST), ws)
-    pipeline.fast_path(ws, FIRST, force_publish=True)
+        pipeline.finetune(ws, FIRST)
+    approving(lambda: pipeline.finetune(ws, FIRST), ws)
+    pipeline.refresh(ws, FIRST, publish=True)
     release = ws.releases.current()
     assert release is not None
     assert release.model

@@ -27,8 +27,8 @@ from freshet.cli.options import (
 from freshet.core.errors import NotEnoughData
 
 if TYPE_CHECKING:
-    from freshet.context import Knowledge
     from freshet.core.types import AsOf, Transitions
+    from freshet.run_context import LogSnapshot
     from freshet.storage.workspace import Workspace
 
 
@@ -81,12 +81,12 @@ class Asked:
 
 def carried_out(ws: Workspace, asked: Asked, as_of: AsOf | None) -> dict[str, Any]:
     """Measure drift, and leave drift.json, drift.parquet and drift.html in the workspace's folder `drift`."""
-    from freshet import pipeline
+    from freshet import operations
     from freshet.report.drifted import said, write_drift
     from freshet.stages.schedule.drift import drift_of
     from freshet.storage.durable import write_json
 
-    _, known = pipeline.form_interests(with_events(ws), as_of)
+    _, known = operations.form_interests(with_events(ws), as_of)
     rows, edges = _rows(known, asked)
     measured = drift_of(
         rows,
@@ -107,7 +107,7 @@ def carried_out(ws: Workspace, asked: Asked, as_of: AsOf | None) -> dict[str, An
     return {**found, "page": write_drift(found, folder / "drift.html")}
 
 
-def _rows(known: Knowledge, asked: Asked) -> tuple[Transitions, list[int]]:
+def _rows(known: LogSnapshot, asked: Asked) -> tuple[Transitions, list[int]]:
     from freshet.core.types import AsOf
     from freshet.stages.schedule.drift import month_edges
     from freshet.stages.transitions.day_files import day_name, day_number
@@ -129,7 +129,7 @@ def _rows(known: Knowledge, asked: Asked) -> tuple[Transitions, list[int]]:
 
 
 def _about(
-    ws: Workspace, known: Knowledge, asked: Asked, rows: Transitions, edges: list[int]
+    ws: Workspace, known: LogSnapshot, asked: Asked, rows: Transitions, edges: list[int]
 ) -> dict[str, Any]:
     from freshet.report.subject import Subject
     from freshet.stages.transitions.day_files import day_name

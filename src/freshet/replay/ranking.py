@@ -7,21 +7,20 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.context import Knowledge
 from freshet.core.ports import Artifact
 from freshet.core.types import AsOf, Evidence, Transitions
 from freshet.replay import baselines
 from freshet.replay.arms import Arm
 from freshet.replay.judge import Ranked, first_said, share_equal
 from freshet.replay.strategy import Standing
+from freshet.run_context import RunContext
 from freshet.stages import counts, evidence
-from freshet.stages.counts.fitter import Counting
+from freshet.stages.counts.fitter import CountFitter
 from freshet.stages.events.step import committed
 from freshet.stages.sequence import step as sequencing
 from freshet.stages.table import churn_gate as churn
 from freshet.stages.table import step as publishing
 from freshet.storage.durable import read_json
-from freshet.storage.workspace import Workspace
 
 
 class Judges:
@@ -29,21 +28,19 @@ class Judges:
 
     def __init__(
         self,
-        room: Workspace,
-        known: Knowledge,
-        counting: Counting,
+        ctx: RunContext,
         standing: dict[str, Standing],
         arms: Sequence[Arm],
     ) -> None:
-        self.room, self.known, self.counting = room, known, counting
-        self.size = len(known.interests)
+        self.ctx, self.room, self.counting = ctx, ctx.ws, ctx.fitter
+        self.size = len(ctx.log.interests)
         self._scorers: dict[str, counts.Scorer] = {}
         self._planners: dict[str, counts.PlannerScores | None] = {}
         # what each model answers without evidence, where an arm asks it so
         bare = [standing[arm.name] for arm in arms if arm.planned and arm.evidence == "none"]
         self._bare = {stand.model: stand.table for stand in bare if stand.model}
 
-    def rank(self, arm: Arm, standing: Standing, then: Counting, test: Transitions) -> Ranked:
+    def rank(self, arm: Arm, standing: Standing, then: CountFitter, test: Transitions) -> Ranked:
         """Scores of an arm for transitions."""
         if arm.scores == "popularity":
             return Ranked(baselines.popularity(then, test))
@@ -102,7 +99,7 @@ class Judges:
         if old is not None:
             row["churn"] = churn.between(old, made, self.size, observed)
         if old is None or standing.tuned:  # the floor hardly moves, and takes a while
-            row["floor"] = churn.repeat_run_floor(self.room, self.known, self.counting, made, observed)
+            row["floor"] = churn.repeat_run_floor(self.ctx, made, observed)
         planner = self._planner(standing.table)
         if planner is not None:
             row["changed"] = int(_inferred(planner, made.version))
@@ -114,14 +111,14 @@ class Judges:
                 row["bare_equal"] = None if bare is None else share_equal(outputs, _firsts(bare, observed))
         return row
 
-    def _without_table(self, arm: Arm, standing: Standing, then: Counting) -> counts.Scorer:
+    def _without_table(self, arm: Arm, standing: Standing, then: CountFitter) -> counts.Scorer:
         """Counts, the sequence model, or both."""
         if not standing.sequence:
             return then.scorer()
         made = committed(self.room, "sequences", standing.sequence)
         model = sequencing.open_model(made)
         if arm.scores == "sequence":
-            return sequencing.alone(then, model)
+            return sequencing.sequence_scorer(then, model)
         fusion = then.fused(None, sequencing.open_model(made, sequencing.EARLY).logits)
         return then.scorer(None, fusion.used if fusion else None, model.logits)
 

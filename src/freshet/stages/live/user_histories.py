@@ -14,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freshet.core.errors import NotServing
-from freshet.core.ports import Artifact, State
+from freshet.core.ports import Artifact, UserStore
 from freshet.core.types import History
 from freshet.stages import events, interests
 from freshet.stages.events import DayFile, HistoryReader, sql
 from freshet.stages.transitions import reassigned
+from freshet.storage.ledger import Run
 from freshet.storage.release_parts import parts_of
 from freshet.storage.workspace import DRAFTS, Workspace
 
@@ -48,7 +49,14 @@ class _Reading:
         return {"settings": self.settings, "assignment": self.assignment.version, "days": days}
 
 
-def remember(ws: Workspace, state: State) -> int:
+def join_histories(ws: Workspace, run: Run, state: UserStore) -> None:
+    """Join the log's histories to a user store, where something serves; the ledger keeps how many."""
+    if ws.releases.current() is not None:
+        with run.step("histories") as step:
+            step.details = {"joined": remember(ws, state)}
+
+
+def remember(ws: Workspace, state: UserStore) -> int:
     """Join the histories of the workspace's log to a state; returns how many were joined.
 
     Only days that changed since the last call are read, and those with items whose interest changed. What a
@@ -154,5 +162,5 @@ class _Counted:
             yield one
 
 
-def _note(state: State, said: dict[str, Any]) -> None:
+def _note(state: UserStore, said: dict[str, Any]) -> None:
     state.notes.put(NOTE, json.dumps(said).encode())
