@@ -14,7 +14,7 @@ from freshet.experiments.measurement.frozen_rules import judging
 from freshet.report.words import number
 from freshet.wiring import open_workspace
 from tests.cli.conftest import answered, called
-from tests.pipeline.exposed import event, import_events, naming, shown, workspace, write_impressions
+from tests.experiments.exposed import event, import_events, naming, shown, workspace, write_impressions
 
 
 def simulate(root: Path, lift: float, users: int = 400, days: int = 6, lost: float = 0.0) -> None:

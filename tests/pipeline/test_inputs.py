@@ -13,7 +13,7 @@ from freshet.backends.planners.fake import FakeTuner
 from freshet.core.errors import FreshetError
 from freshet.stages.tuning import evaluation as gating
 from freshet.storage.workspace import Workspace
-from tests.pipeline.showing import at, show, shown
+from tests.experiments.showing import at, show, shown
 from tests.pipeline.world import FAKE, FIRST, NOW, approving, copied, settings, with_tuner, workspace
 
 Change = Callable[[Path], None]

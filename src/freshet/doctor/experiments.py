@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from freshet.core.errors import ArtifactError
 from freshet.doctor.finding import Finding, damaged
-from freshet.experiments.measurement import impression_files as impressions
+from freshet.experiments.measurement import impressions
 from freshet.storage.workspace import Workspace
 
 

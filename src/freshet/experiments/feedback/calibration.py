@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from freshet.core.errors import NotEnoughData
 from freshet.core.types import Outcomes
 from freshet.experiments.feedback.lifts import PLACES, by_place, learn, level, ratio_of
-from freshet.experiments.feedback.logistic import Fitted, fit, losses
 from freshet.experiments.feedback.proposals import Feedback
+from freshet.experiments.stats.logistic import Fitted, fit, losses
 
 STRENGTHS = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 """Pseudo-successes tried, about evenly spaced on the log scale."""

@@ -14,12 +14,12 @@ from freshet.core.config import GuardrailConfig
 from freshet.core.errors import ConfigError, NotEnoughData
 from freshet.core.types import Experiment
 from freshet.experiments.measurement.comparison import Compared, compare
+from freshet.experiments.measurement.event_counts import lacking
 from freshet.experiments.measurement.exposures import DAY
 from freshet.experiments.measurement.frozen_rules import as_started
 from freshet.experiments.measurement.measure import Measured, measure, midnight
 from freshet.experiments.measurement.metrics import Metric, metric
-from freshet.experiments.measurement.reactions import lacking
-from freshet.experiments.stats.families import ALARM
+from freshet.experiments.stats.sample_ratio import ALARM
 from freshet.experiments.stats.splits import split_p
 from freshet.stages.events import EventLog
 from freshet.storage.ledger import Run

@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 
 from freshet.core.types import Experiment
 from freshet.experiments.measurement.collect import IMPRESSIONS, SHOWN
+from freshet.experiments.measurement.event_counts import rows_of
 from freshet.experiments.measurement.exposures import Exposures, belongs, day_of
-from freshet.experiments.measurement.impression_files import columns_of, day_of_folder
+from freshet.experiments.measurement.impressions import columns_of, day_of_folder
 from freshet.experiments.measurement.metrics import IMPRESSION, Metric
-from freshet.experiments.measurement.reactions import rows_of
 from freshet.experiments.stats.exposed_users import Users
 from freshet.stages import interests
 from freshet.stages.events import DayFile, sql

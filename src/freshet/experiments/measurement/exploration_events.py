@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from freshet.core.config import Config
 from freshet.core.errors import ConfigError
 from freshet.core.ports import Progress
+from freshet.experiments.measurement.event_counts import BEFORE_DAYS, rows_of
 from freshet.experiments.measurement.exposures import day_of
 from freshet.experiments.measurement.metrics import Kind
-from freshet.experiments.measurement.reactions import BEFORE_DAYS, rows_of
 from freshet.experiments.stats.exploration import DAY, Additions, Engaged, interests_7d, novel, returned_7d
 from freshet.experiments.stats.exposed_users import Users
 from freshet.stages import events

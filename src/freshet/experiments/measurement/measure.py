@@ -17,11 +17,11 @@ import numpy as np
 from freshet.core.ports import Progress, silent
 from freshet.core.types import Experiment
 from freshet.experiments.measurement.attribution import Attributed, NamedOutcomes, attribute
+from freshet.experiments.measurement.event_counts import Added, before, lacking, outcomes
 from freshet.experiments.measurement.exploration_events import Explored, explored
 from freshet.experiments.measurement.exposures import DAY, Exposures, database, day_of, exposures
 from freshet.experiments.measurement.frozen_rules import as_started
 from freshet.experiments.measurement.metrics import Kind, Metric
-from freshet.experiments.measurement.reactions import Added, before, lacking, outcomes
 from freshet.experiments.stats.exposed_users import Users
 from freshet.experiments.stats.tally import DayMoments, Tally
 from freshet.stages.events import DayFile, EventLog, body

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from freshet.core.errors import ConfigError, NotEnoughData
 from freshet.core.ports import Progress, silent
 from freshet.core.types import Experiment, ExperimentArm, Serves
+from freshet.experiments.measurement.event_counts import BEFORE_DAYS, rows_of
 from freshet.experiments.measurement.exposures import DAY, Exposures, database
 from freshet.experiments.measurement.measure import measured, midnight
 from freshet.experiments.measurement.metrics import Metric
-from freshet.experiments.measurement.reactions import BEFORE_DAYS, rows_of
 from freshet.experiments.stats.exposed_users import Users
 from freshet.experiments.stats.moments import Moments
 from freshet.experiments.stats.power import Baseline, Span

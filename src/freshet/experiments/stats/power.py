@@ -17,7 +17,7 @@ from freshet.core.errors import NotEnoughData
 from freshet.experiments.stats.effects import Effect
 from freshet.experiments.stats.linear import spread
 from freshet.experiments.stats.moments import Moments
-from freshet.experiments.stats.sequential import boundary, mixing
+from freshet.experiments.stats.multiplicity import boundary, mixing
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,8 @@ from freshet.experiments.measurement.measure import Measured, measure
 from freshet.experiments.measurement.metrics import named
 from freshet.report.experimented import facts, said
 from freshet.storage.workspace import Workspace
-from tests.pipeline import showing
-from tests.pipeline.exposed import (
+from tests.experiments import showing
+from tests.experiments.exposed import (
     DAY,
     START,
     event,

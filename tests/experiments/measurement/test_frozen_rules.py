@@ -8,7 +8,7 @@ from pathlib import Path
 from freshet.core.config import parse
 from freshet.experiments.measurement.frozen_rules import as_started, changed, judging, kept
 from freshet.experiments.measurement.metrics import metrics
-from tests.pipeline.exposed import experiment, workspace
+from tests.experiments.exposed import experiment, workspace
 
 THEN = """
 [events]

@@ -16,7 +16,7 @@ from freshet.experiments.measurement.metrics import Metric
 from freshet.experiments.stats.exposed_users import Users
 from freshet.experiments.stats.moments import Moments
 from freshet.experiments.stats.tally import DayMoments
-from tests.pipeline.exposed import DAY, START, experiment
+from tests.experiments.exposed import DAY, START, experiment
 
 UP = Metric("up", "outcomes per user", "higher", "user")
 DOWN = Metric("down", "complaints per user", "lower", "user")

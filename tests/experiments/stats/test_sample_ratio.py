@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from freshet.core.errors import InputError
-from freshet.experiments.stats.families import ALARM, sample_ratio
+from freshet.experiments.stats.sample_ratio import ALARM, sample_ratio
 from freshet.experiments.stats.splits import WEIGHT, split_p
 
 

@@ -15,7 +15,7 @@ from freshet.experiments.measurement.measure import Measured, measure
 from freshet.experiments.measurement.metrics import metric, metrics, named
 from freshet.experiments.stats.moments import Moments
 from freshet.storage.workspace import Workspace
-from tests.pipeline.exposed import (
+from tests.experiments.exposed import (
     DAY,
     START,
     event,

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from freshet.core.errors import InputError
-from freshet.experiments.stats.families import holm, sample_ratio
+from freshet.experiments.stats.sample_ratio import holm, sample_ratio
 
 P = st.lists(st.floats(0, 1), min_size=1, max_size=8)
 

@@ -18,7 +18,7 @@ from freshet.experiments.measurement.collect import SHOWN
 from freshet.experiments.measurement.labels import Window
 from freshet.stages import events, interests
 from freshet.storage.workspace import Workspace
-from tests.pipeline.showing import HOUR, assigned, at, by_interest, show, shown, tell
+from tests.experiments.showing import HOUR, assigned, at, by_interest, show, shown, tell
 from tests.pipeline.world import FIRST, copied
 
 DAY = "2024-02-20"

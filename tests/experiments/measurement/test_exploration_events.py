@@ -19,7 +19,7 @@ from freshet.experiments.measurement.metrics import named
 from freshet.stages.events import EventLog
 from freshet.storage.workspace import Workspace
 from freshet.wiring import open_workspace
-from tests.pipeline.exposed import DAY, shown, workspace, write_impressions
+from tests.experiments.exposed import DAY, shown, workspace, write_impressions
 from tests.pipeline.world import FIRST, copied
 
 NAMES = ("novel", "interests_7d", "returned_7d")

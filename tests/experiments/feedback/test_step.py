@@ -15,7 +15,7 @@ from freshet.experiments import feedback
 from freshet.experiments.assignment import arms_of
 from freshet.stages import interests
 from freshet.storage.workspace import Workspace
-from tests.pipeline.showing import HOUR, assigned, at, by_interest, show, shown, tell
+from tests.experiments.showing import HOUR, assigned, at, by_interest, show, shown, tell
 from tests.pipeline.world import FIRST, content, copied, workspace
 
 SECOND = AsOf.parse("2024-02-17")

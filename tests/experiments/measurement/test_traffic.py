@@ -14,7 +14,7 @@ from freshet.experiments.measurement.traffic import traffic_of
 from freshet.experiments.stats.moments import Moments
 from freshet.experiments.stats.power import Baseline
 from freshet.storage.workspace import Workspace
-from tests.pipeline.exposed import DAY, event, import_events, workspace
+from tests.experiments.exposed import DAY, event, import_events, workspace
 
 
 def drawn(days: int, impression: str = "", users: int = 40) -> list[dict]:

@@ -22,8 +22,8 @@ from freshet.storage.decisions import GUARDRAIL, Rollback, Stop
 from freshet.storage.ledger import Quiet
 from freshet.storage.workspace import Workspace
 from freshet.wiring import open_user_store
-from tests.pipeline.exposed import DAY, shown, write_impressions
-from tests.pipeline.exposed import import_events as told
+from tests.experiments.exposed import DAY, shown, write_impressions
+from tests.experiments.exposed import import_events as told
 from tests.pipeline.world import FIRST, NOW, SECOND, copied, settings
 
 GUARDED = """
