@@ -16,9 +16,8 @@ from freshet.experiments.measurement.comparison import Compared, compare
 from freshet.experiments.measurement.exposures import Exposures
 from freshet.experiments.measurement.measure import Measured
 from freshet.experiments.measurement.metrics import Metric
-from freshet.experiments.stats.exposed_users import Users
 from freshet.experiments.stats.moments import Moments
-from freshet.experiments.stats.tally import DayMoments
+from freshet.experiments.stats.tally import DayMoments, Users
 
 DAYS, FIRST, LIFT = 28, 0.035, 0.5
 WORLDS = {

@@ -15,9 +15,8 @@ import pytest
 from freshet.experiments.measurement.comparison import compare
 from freshet.experiments.measurement.exposures import Exposures
 from freshet.experiments.measurement.measure import Measured
-from freshet.experiments.stats.exposed_users import Users
 from freshet.experiments.stats.moments import Moments
-from freshet.experiments.stats.tally import DayMoments
+from freshet.experiments.stats.tally import DayMoments, Users
 
 PATH = Path(__file__).parents[2] / "benchmarks" / "statistics.py"
 

@@ -19,8 +19,7 @@ from freshet.experiments.measurement.exposures import DAY
 from freshet.experiments.measurement.frozen_rules import as_started
 from freshet.experiments.measurement.measure import Measured, measure, midnight
 from freshet.experiments.measurement.metrics import Metric, metric
-from freshet.experiments.stats.sample_ratio import ALARM
-from freshet.experiments.stats.splits import split_p
+from freshet.experiments.stats.sample_ratio import ALARM, split_p
 from freshet.stages.events import EventLog
 from freshet.storage.ledger import Run
 from freshet.storage.workspace import Workspace

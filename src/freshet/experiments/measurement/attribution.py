@@ -24,7 +24,7 @@ from freshet.experiments.measurement.event_counts import rows_of
 from freshet.experiments.measurement.exposures import Exposures, belongs, day_of
 from freshet.experiments.measurement.impressions import columns_of, day_of_folder
 from freshet.experiments.measurement.metrics import IMPRESSION, Metric
-from freshet.experiments.stats.exposed_users import Users
+from freshet.experiments.stats.tally import Users
 from freshet.stages import interests
 from freshet.stages.events import DayFile, sql
 from freshet.storage.release_parts import parts_of

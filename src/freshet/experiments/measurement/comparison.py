@@ -16,9 +16,9 @@ from freshet.experiments.measurement.verdicts import Verdict, over, verdict
 from freshet.experiments.stats.bootstrap import bootstrap
 from freshet.experiments.stats.effects import Effect, Estimate, effect, ratio
 from freshet.experiments.stats.moments import Moments
-from freshet.experiments.stats.multiplicity import always_valid_p, boundary, mixing
+from freshet.experiments.stats.multiplicity import always_valid_p, boundary, holm, mixing
 from freshet.experiments.stats.power import Design, detectable_by
-from freshet.experiments.stats.sample_ratio import SampleRatio, holm, sample_ratio
+from freshet.experiments.stats.sample_ratio import SampleRatio, sample_ratio
 
 FOUND = 1.959964 + 0.841621
 """Standard errors that an effect must measure to be found with a power of 80 %."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from freshet.core.errors import ConfigError
 from freshet.experiments.measurement.exposures import day_of
 from freshet.experiments.measurement.metrics import IMPRESSION, Metric
-from freshet.experiments.stats.exposed_users import Users
+from freshet.experiments.stats.tally import Users
 from freshet.stages.events import DayFile, sql
 from freshet.stages.events.columns import CANONICAL
 from freshet.stages.transitions.users import keys

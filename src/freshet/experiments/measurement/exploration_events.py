@@ -17,7 +17,7 @@ from freshet.experiments.measurement.event_counts import BEFORE_DAYS, rows_of
 from freshet.experiments.measurement.exposures import day_of
 from freshet.experiments.measurement.metrics import Kind
 from freshet.experiments.stats.exploration import DAY, Additions, Engaged, interests_7d, novel, returned_7d
-from freshet.experiments.stats.exposed_users import Users
+from freshet.experiments.stats.tally import Users
 from freshet.stages import events
 from freshet.stages.events import DayFile, sql
 from freshet.stages.transitions.users import keys

@@ -20,7 +20,7 @@ from freshet.core.errors import ArtifactError, NotEnoughData
 from freshet.core.types import Experiment
 from freshet.experiments.measurement.collect import IMPRESSIONS
 from freshet.experiments.measurement.impressions import columns_of, day_of_folder
-from freshet.experiments.stats.exposed_users import Users
+from freshet.experiments.stats.tally import Users
 from freshet.stages.events import sql
 
 DAY = 86_400_000_000

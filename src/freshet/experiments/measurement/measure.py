@@ -22,8 +22,7 @@ from freshet.experiments.measurement.exploration_events import Explored, explore
 from freshet.experiments.measurement.exposures import DAY, Exposures, database, day_of, exposures
 from freshet.experiments.measurement.frozen_rules import as_started
 from freshet.experiments.measurement.metrics import Kind, Metric
-from freshet.experiments.stats.exposed_users import Users
-from freshet.experiments.stats.tally import DayMoments, Tally
+from freshet.experiments.stats.tally import DayMoments, Tally, Users
 from freshet.stages.events import DayFile, EventLog, body
 from freshet.storage.workspace import Workspace
 

@@ -19,9 +19,9 @@ from freshet.experiments.measurement.event_counts import BEFORE_DAYS, rows_of
 from freshet.experiments.measurement.exposures import DAY, Exposures, database
 from freshet.experiments.measurement.measure import measured, midnight
 from freshet.experiments.measurement.metrics import Metric
-from freshet.experiments.stats.exposed_users import Users
 from freshet.experiments.stats.moments import Moments
 from freshet.experiments.stats.power import Baseline, Span
+from freshet.experiments.stats.tally import Users
 from freshet.stages.events import DayFile, EventLog, body, sql
 from freshet.stages.transitions.users import keys
 from freshet.storage.workspace import Workspace

@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from freshet.experiments.stats.linear import Arm, dearer, linearised, theta_of
-from freshet.experiments.stats.moments import Moments
+from freshet.experiments.stats.moments import Arm, Moments, dearer, linearised, theta_of
 
 Terms = tuple[float, float, float]
 """Of a polynomial of degree two, lowest first."""

@@ -15,8 +15,7 @@ from scipy import optimize, special
 
 from freshet.core.errors import NotEnoughData
 from freshet.experiments.stats.effects import Effect
-from freshet.experiments.stats.linear import spread
-from freshet.experiments.stats.moments import Moments
+from freshet.experiments.stats.moments import Moments, spread
 from freshet.experiments.stats.multiplicity import boundary, mixing
 
 
