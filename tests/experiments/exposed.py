@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from freshet.core.types import Experiment, ExperimentArm, Serves, user_number
-from freshet.experiments.measurement.collect import SHOWN
+from freshet.experiments.measurement.impressions import SHOWN
 from freshet.experiments.measurement.metrics import kept_columns
 from freshet.stages.events import EventLog
 from freshet.storage.experiment_registry import Experiments

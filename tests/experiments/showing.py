@@ -14,7 +14,7 @@ from freshet.core.config import Columns
 from freshet.core.ports import Artifact
 from freshet.core.types import Interests, user_number
 from freshet.experiments.feedback import outcomes
-from freshet.experiments.measurement.collect import IMPRESSIONS, SHOWN
+from freshet.experiments.measurement.impressions import IMPRESSIONS, SHOWN
 from freshet.stages.events import EventLog
 from freshet.storage.release_parts import found
 from freshet.storage.workspace import Workspace

@@ -14,7 +14,7 @@ from freshet import pipeline
 from freshet.core.types import AsOf, Interests, user_number
 from freshet.experiments.feedback import outcomes
 from freshet.experiments.measurement import labels as labelling
-from freshet.experiments.measurement.collect import SHOWN
+from freshet.experiments.measurement.impressions import SHOWN
 from freshet.experiments.measurement.labels import Window
 from freshet.stages import events, interests
 from freshet.storage.workspace import Workspace

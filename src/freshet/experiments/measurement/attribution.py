@@ -19,10 +19,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from freshet.core.types import Experiment
-from freshet.experiments.measurement.collect import IMPRESSIONS, SHOWN
 from freshet.experiments.measurement.event_counts import rows_of
 from freshet.experiments.measurement.exposures import Exposures, belongs, day_of
-from freshet.experiments.measurement.impressions import columns_of, day_of_folder
+from freshet.experiments.measurement.impressions import IMPRESSIONS, SHOWN, columns_of, day_of_folder
 from freshet.experiments.measurement.metrics import IMPRESSION, Metric
 from freshet.experiments.stats.tally import Users
 from freshet.stages import interests

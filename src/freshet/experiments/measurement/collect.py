@@ -25,45 +25,17 @@ from freshet.core.ports import Journal, UserStore
 from freshet.core.safe_names import checked
 from freshet.core.types import MOVE, AsOf, Entry, user_number
 from freshet.experiments.measurement.frozen_rules import kept_columns
+from freshet.experiments.measurement.impressions import IMPRESSIONS, SHOWN
 from freshet.experiments.measurement.metrics import IMPRESSION
 from freshet.stages import events
 from freshet.storage.durable import make_folder, written
 from freshet.storage.ledger import Run
 from freshet.storage.workspace import DRAFTS, Workspace
 
-IMPRESSIONS = "impressions"
-"""Folder of what was shown: `date=YYYY-MM-DD/*.parquet`."""
-
 BATCH = 100_000
 """Entries in memory at a time."""
 
 _COLUMNS = Columns(user="user", item="item", time="time", value="value", id="id")
-
-SHOWN = pa.schema(
-    [
-        ("id", pa.string()),
-        ("time", pa.timestamp("us")),
-        ("user", pa.string()),
-        ("release", pa.int64()),
-        ("context", pa.list_(pa.int32())),
-        ("answered", pa.string()),
-        ("explored", pa.bool_()),
-        ("place", pa.int32()),
-        ("interest", pa.int32()),
-        ("score", pa.float64()),
-        ("propensity", pa.float64()),
-        ("reason", pa.string()),
-        ("items", pa.list_(pa.string())),
-        ("experiment", pa.dictionary(pa.int32(), pa.string())),
-        ("arm", pa.dictionary(pa.int32(), pa.string())),
-        ("user_key", pa.uint64()),
-    ]
-)
-"""One row for each interest of an answer; `place` counts from 0, times are UTC as in the log.
-
-An answer outside all experiments has '' for experiment and arm. `user_key` is `types.user_number`, 0 without
-a user. Files written before a column existed lack it.
-"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 
 from freshet.core.errors import ArtifactError, NotEnoughData
 from freshet.core.types import Experiment
-from freshet.experiments.measurement.collect import IMPRESSIONS
-from freshet.experiments.measurement.impressions import columns_of, day_of_folder
+from freshet.experiments.measurement.impressions import IMPRESSIONS, columns_of, day_of_folder
 from freshet.experiments.stats.tally import Users
 from freshet.stages.events import sql
 
