@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from freshet.core.types import Experiment, ExperimentArm, Serves, user_number
 from freshet.experiments.measurement.impressions import SHOWN
-from freshet.experiments.measurement.metrics import kept_columns
+from freshet.experiments.measurement.metrics import columns_read
 from freshet.stages.events import EventLog
 from freshet.storage.experiment_registry import Experiments
 from freshet.storage.workspace import Workspace
@@ -111,7 +111,7 @@ def import_events(ws: Workspace, rows: Sequence[dict[str, Any]]) -> None:
             )
         }
     )
-    EventLog(ws.root).import_events(path, settings, now=NOW, keep=kept_columns(ws.config))
+    EventLog(ws.root).import_events(path, settings, now=NOW, keep=columns_read(ws.config))
 
 
 def workspace(root: Path, more: str = "", positive: str = "value >= 7") -> Workspace:

@@ -255,7 +255,7 @@ def test_a_separated_arm_is_answered_again_from_its_own_evidence(fresh: Workspac
     ws = copied(fresh, tmp_path / "ws")
     arms = tuple(ExperimentArm(name, 0.5, parse_serves("hybrid-live")) for name in ("a", "b"))
     start = int(MOMENT.moment.timestamp()) * 1_000_000
-    ws.experiments.start(Experiment("one", "salt", arms, 1.0, ("satisfied",), start, 1, separated=True))
+    ws.experiments.start(Experiment("one", "salt", arms, 1.0, ("satisfied",), start, 1, isolated=True))
     visits(ws, 600)
     found = looked(ws, "hybrid-live")
     assert [(one.arm, one.strategy) for one in found.reproduced] == [

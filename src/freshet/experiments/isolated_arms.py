@@ -1,9 +1,9 @@
-"""Step: what one arm of a separated experiment may know: all but what others' users did since the start."""
+"""Step: what one arm of an isolated experiment may know: all but what others' users did since the start."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from freshet.core.ports import Artifact
@@ -24,7 +24,7 @@ def arms(ws: Workspace, run: Run) -> Iterator[tuple[Experiment, ExperimentArm]]:
     for problem in ws.experiments.found()[1].values():
         run.say(f"an experiment is passed over: {problem.message}")
     for experiment in ws.experiments.running():
-        if experiment.separated:
+        if experiment.isolated:
             for arm in experiment.arms:
                 if arm.serves.release is None:
                     yield experiment, arm
@@ -47,9 +47,8 @@ def own_log(ctx: RunContext, experiment: Experiment, arm: ExperimentArm) -> LogS
     """
     ws, known = ctx.ws, ctx.log
     label = f"{experiment.name}/{arm.name}"
-    key = version_of(
-        code=CODE, transitions=known.version, experiment=asdict(replace(experiment, metrics=())), arm=arm.name
-    )
+    settings = replace(experiment, metrics=()).as_dict()
+    key = version_of(code=CODE, transitions=known.version, experiment=settings, arm=arm.name)
     with ctx.run.step("separate") as step:
         step.artifact = f"transitions/{key}"
         found = ws.store.find("transitions", key)

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from freshet.core.errors import ConfigError
 from freshet.core.types import LIVE, Experiment, Serves
-from freshet.experiments.measurement.frozen_rules import judging
+from freshet.experiments.measurement.frozen_rules import rules_of
 from freshet.experiments.measurement.metrics import named
 from freshet.storage.decisions import Decision, Stop
 from freshet.storage.ledger import Run
@@ -35,12 +35,12 @@ def start(ws: Workspace, run: Run, experiment: Experiment) -> None:
                 hint=f"`freshet experiment stop {everybody}`, or start experiments with less --traffic",
             )
         with run.fenced():
-            ws.experiments.start(replace(experiment, judging=judging(ws.config)))
+            ws.experiments.start(replace(experiment, rules=rules_of(ws.config)))
         step.details = {
             "experiment": experiment.name,
             "arms": {arm.name: {"serves": str(arm.serves), "share": arm.share} for arm in experiment.arms},
             "traffic": experiment.traffic,
-            "separated": experiment.separated,
+            "separated": experiment.isolated,
         }
     for told in _alike(ws, experiment):
         run.say(told)

@@ -59,13 +59,13 @@ def feedback_of(ws: Workspace) -> Artifact | None:
     return ws.store.find("feedback", release.feedback) if release.feedback else None
 
 
-def with_arm(ws: Workspace, strategy: str, separated: bool = False) -> Experiment:
+def with_arm(ws: Workspace, strategy: str, isolated: bool = False) -> Experiment:
     arms = (
         ExperimentArm("control", 0.5, Serves(None, "hybrid")),
         ExperimentArm("treatment", 0.5, Serves(None, strategy)),  # type: ignore[arg-type]
     )
     start = at("2024-02-13", 0)
-    return Experiment("one", "salt", arms, 1.0, ("satisfied",), start, 1, separated=separated)
+    return Experiment("one", "salt", arms, 1.0, ("satisfied",), start, 1, isolated=isolated)
 
 
 def test_a_release_carries_feedback_where_it_is_wanted(published: Workspace, tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ def test_what_comes_later_changes_nothing(published: Workspace, tmp_path: Path) 
 def test_a_separated_arm_learns_from_its_own_users(published: Workspace, tmp_path: Path) -> None:
     ws = copied(published, tmp_path / "ws")
     reacted(ws, tmp_path)
-    one = with_arm(ws, "hybrid-feedback", separated=True)
+    one = with_arm(ws, "hybrid-feedback", isolated=True)
     operations.start_experiment(ws, one)
     pipeline.refresh(ws, SECOND, publish=True)
     users = np.array([user_number(f"user of s{n}") for n in range(900)], np.uint64)

@@ -14,7 +14,7 @@ from freshet import pipeline
 from freshet.core.types import Experiment
 from freshet.experiments.measurement.attribution import REASONS, TOLERANCE
 from freshet.experiments.measurement.comparison import compare
-from freshet.experiments.measurement.measure import Measured, measure
+from freshet.experiments.measurement.measure import Measurement, measure
 from freshet.experiments.measurement.metrics import named
 from freshet.report.experimented import facts, said
 from freshet.storage.workspace import Workspace
@@ -60,11 +60,11 @@ def honest() -> list[dict[str, Any]]:
     return told
 
 
-def measured(ws: Workspace, one: Experiment | None = None) -> Measured:
+def measured(ws: Workspace, one: Experiment | None = None) -> Measurement:
     return measure(ws, one or experiment(), named(ws.config, ("satisfied", "satisfaction")))
 
 
-def sums(found: Measured) -> list[list[float]]:
+def sums(found: Measurement) -> list[list[float]]:
     """For each metric and arm what users add up to, numerator and denominator."""
     end = [found.moments[name][-1].cumulative for name in ("satisfied", "satisfaction")]
     return [[*(arm.n * arm.mean[:2])] for arms in end for arm in arms]
@@ -72,23 +72,23 @@ def sums(found: Measured) -> list[list[float]]:
 
 def of(
     tmp_path: Path, more: Sequence[dict[str, Any]], one: Experiment | None = None, extra: str = ""
-) -> Measured:
+) -> Measurement:
     ws = workspace(tmp_path, extra)
     write_impressions(ws.root, answers())
     import_events(ws, [*honest(), *more])
     return measured(ws, one)
 
 
-def left_out(found: Measured) -> dict[str, int]:
-    assert found.named is not None
-    return {why: events for why, events in found.named.left_out.items() if events}
+def left_out(found: Measurement) -> dict[str, int]:
+    assert found.attribution is not None
+    return {why: events for why, events in found.attribution.left_out.items() if events}
 
 
 def test_honest_outcomes_count_for_the_answer_they_name(tmp_path: Path) -> None:
     found = of(tmp_path, [])
     assert left_out(found) == {}
-    assert found.named is not None
-    assert found.named.counted == 10
+    assert found.attribution is not None
+    assert found.attribution.counted == 10
     assert sums(found) == [[1, 2], [5, 2], [1, 3], [5, 7]]
 
 
@@ -130,7 +130,7 @@ def test_an_outcome_of_an_ended_experiment_is_left_out(tmp_path: Path) -> None:
 
 def test_every_reason_has_words(tmp_path: Path) -> None:
     found = of(tmp_path, [row for rows in MISFIT.values() for row in rows])
-    assert found.named is not None
+    assert found.attribution is not None
     assert set(left_out(found)) == set(REASONS) - {"after_stop"}
     ws = workspace(tmp_path / "told")
     document = facts(ws, found, compare(found))
@@ -158,10 +158,10 @@ def test_hours_are_those_of_the_start(tmp_path: Path) -> None:
     extra = "[experiments]\nattribution_hours = 2\n"
     told = [event("b", 0.1 + hours / 24, 9, "of b", item=f"i{hours + 3}") for hours in (1, 3)]
     assert left_out(of(tmp_path / "a", told, extra=extra)) == {"late": 1}
-    from freshet.experiments.measurement.frozen_rules import judging
+    from freshet.experiments.measurement.frozen_rules import rules_of
 
     ws = workspace(tmp_path / "b")
-    before = replace(experiment(), judging=judging(ws.config))
+    before = replace(experiment(), rules=rules_of(ws.config))
     assert left_out(of(tmp_path / "c", told, before, extra)) == {}
 
 
@@ -183,7 +183,7 @@ def test_metrics_that_ask_for_no_answer_count_all_events_by_their_own_user(tmp_p
     write_impressions(ws.root, answers())
     import_events(ws, [event("b", 0.2, 9, ""), event("b", 0.3, 9, "of a")])
     found = measure(ws, experiment(), named(ws.config, ("active",)))
-    assert found.named is None
+    assert found.attribution is None
     arm = found.moments["active"][-1].cumulative[1]
     assert arm.n * arm.mean[0] == 2
 
@@ -210,5 +210,5 @@ def test_an_answer_without_items_showed_its_interests(counted: Workspace, tmp_pa
     found = measured(ws)
     # three items of the interest are one thing shown
     assert left_out(found) == {"not_shown": 2, "repeated": 2}
-    assert found.named is not None
-    assert found.named.counted == 1
+    assert found.attribution is not None
+    assert found.attribution.counted == 1

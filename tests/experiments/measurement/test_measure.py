@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from freshet.core.errors import ConfigError, NotEnoughData
-from freshet.experiments.measurement.measure import Measured, measure
+from freshet.experiments.measurement.measure import Measurement, measure
 from freshet.experiments.measurement.metrics import metric, metrics, named
 from freshet.experiments.stats.moments import Moments
 from freshet.storage.workspace import Workspace
@@ -75,7 +75,7 @@ def same(a: Moments, b: Moments) -> None:
     np.testing.assert_allclose(a.scatter, b.scatter, atol=1e-9)
 
 
-def measured(ws: Workspace, *names: str) -> Measured:
+def measured(ws: Workspace, *names: str) -> Measurement:
     return measure(ws, experiment(), named(ws.config, names or NAMES))
 
 
@@ -133,8 +133,11 @@ def test_events_before_the_first_exposure_and_after_the_stop_do_not_count(tmp_pa
     stopped = experiment(stop=START + 2 * DAY, reason="enough")
     found = measure(ws, stopped, [metric(ws.config, "satisfied")])
     assert found.moments["satisfied"][-1].cumulative[1].mean[0] == 3
-    assert found.named is not None
-    assert {why: n for why, n in found.named.left_out.items() if n} == {"before_shown": 1, "after_stop": 1}
+    assert found.attribution is not None
+    assert {why: n for why, n in found.attribution.left_out.items() if n} == {
+        "before_shown": 1,
+        "after_stop": 1,
+    }
     assert found.days[-1] == date(2024, 3, 3)
 
 

@@ -13,7 +13,7 @@ from datetime import datetime
 from freshet.core.errors import ArtifactError, ConfigError, FreshetError, LeaseLost
 from freshet.core.types import Experiment, ExperimentArm, Serves
 from freshet.experiments import lifecycle as experimenting
-from freshet.experiments.guardrails.harm import Findings, Judged, Split, judge
+from freshet.experiments.guardrails.harm import Findings, GuardrailResult, SplitResult, judge
 from freshet.storage import rollback as rolling
 from freshet.storage.decisions import GUARDRAIL
 from freshet.storage.ledger import Run
@@ -21,7 +21,7 @@ from freshet.storage.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True)
-class Guarded:
+class GuardReport:
     """What guarding found and did.
 
     Attributes:
@@ -30,8 +30,8 @@ class Guarded:
         problems: what could not be judged or done, and why.
     """
 
-    judged: tuple[Judged, ...]
-    splits: tuple[Split, ...]
+    judged: tuple[GuardrailResult, ...]
+    splits: tuple[SplitResult, ...]
     stopped: dict[str, str]
     rolled_back: tuple[int, int] | None
     problems: tuple[str, ...]
@@ -45,7 +45,7 @@ def rolled_back(ws: Workspace, run: Run, now: datetime) -> bool:
     return True
 
 
-def guard(ws: Workspace, run: Run, now: datetime, name: str | None = None) -> Guarded:
+def guard(ws: Workspace, run: Run, now: datetime, name: str | None = None) -> GuardReport:
     """Judge the arms of running experiments, and act on harm.
 
     What fails in it is told, and holds up neither other experiments nor the run.
@@ -56,7 +56,7 @@ def guard(ws: Workspace, run: Run, now: datetime, name: str | None = None) -> Gu
     """
     running = _running(ws, name)
     if not ws.config.experiments.guardrails or not running:
-        return Guarded((), (), {}, None, ())
+        return GuardReport((), (), {}, None, ())
     with run.step("guard") as step:
         found = [(experiment, _found(ws, run, experiment)) for experiment in running]
         judged = tuple(one for _, some in found for one in some.judged)
@@ -89,7 +89,7 @@ def guard(ws: Workspace, run: Run, now: datetime, name: str | None = None) -> Gu
         except FreshetError as error:
             problems.append(f"{experiment.name}: should stop ({reason}), and can't: {error.message}")
             run.say(problems[-1])
-    return Guarded(judged, splits, stopped, rolled_back, tuple(problems))
+    return GuardReport(judged, splits, stopped, rolled_back, tuple(problems))
 
 
 def _running(ws: Workspace, name: str | None) -> Sequence[Experiment]:
@@ -110,7 +110,7 @@ def _found(ws: Workspace, run: Run, experiment: Experiment) -> Findings:
         return Findings(None, (), (f"{experiment.name} can't be judged: {error}",))
 
 
-def _ground(found: Findings) -> tuple[str, Judged | None]:
+def _ground(found: Findings) -> tuple[str, GuardrailResult | None]:
     """Why an experiment must stop, '' if it needn't; and the harm, if that is why."""
     harm = next((one for one in found.judged if one.harm), None)
     if harm is not None:
@@ -120,7 +120,7 @@ def _ground(found: Findings) -> tuple[str, Judged | None]:
     return "", None
 
 
-def _reason(harm: Judged) -> str:
+def _reason(harm: GuardrailResult) -> str:
     more = f" (tolerated: {harm.tolerance:.2%})" if harm.tolerance else ""
     by = f"by {harm.effect:+.2%}" if math.isfinite(harm.effect) else "from nothing in control"
     return (
@@ -129,7 +129,7 @@ def _reason(harm: Judged) -> str:
     )
 
 
-def _split_reason(split: Split) -> str:
+def _split_reason(split: SplitResult) -> str:
     users = ", ".join(
         f"{arm} {users:,} of {meant:,.0f}"
         for arm, users, meant in zip(split.arms, split.users, split.meant, strict=True)
@@ -153,12 +153,12 @@ def _rolled_back(
     """Roll back where the release that everybody is served made the difference; (from, to), or None.
 
     That is so where the arm is served `CURRENT` as published, and control a fixed release as published. Any
-    other arm serves nobody once the experiment is stopped, and arms of a separated one have releases of their
+    other arm serves nobody once the experiment is stopped, and arms of an isolated one have releases of their
     own.
     """
     target, current = experiment.control.serves.release, ws.releases.pointer()
     published = experiment.control.serves.strategy == "published" and arm.serves == Serves()
-    if target is None or current is None or not published or experiment.separated:
+    if target is None or current is None or not published or experiment.isolated:
         return None
     if target >= current:
         run.say(f"nothing to roll back: {experiment.name!r} compares release {current} with {target}")

@@ -13,11 +13,11 @@ import numpy as np
 from freshet.core.config import GuardrailConfig
 from freshet.core.errors import ConfigError, NotEnoughData
 from freshet.core.types import Experiment
-from freshet.experiments.measurement.comparison import Compared, compare
-from freshet.experiments.measurement.event_counts import lacking
-from freshet.experiments.measurement.exposures import DAY
+from freshet.experiments.measurement.comparison import Comparison, compare
+from freshet.experiments.measurement.event_counts import require_columns
+from freshet.experiments.measurement.exposures import DAY, midnight
 from freshet.experiments.measurement.frozen_rules import as_started
-from freshet.experiments.measurement.measure import Measured, measure, midnight
+from freshet.experiments.measurement.measure import Measurement, measure
 from freshet.experiments.measurement.metrics import Metric, metric
 from freshet.experiments.stats.sample_ratio import ALARM, split_p
 from freshet.stages.events import EventLog
@@ -26,7 +26,7 @@ from freshet.storage.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class GuardrailResult:
     """One arm by one guardrail.
 
     Attributes:
@@ -45,7 +45,7 @@ class Judged:
 
 
 @dataclass(frozen=True, slots=True)
-class Split:
+class SplitResult:
     """Different users by arm against those meant.
 
     Attributes:
@@ -65,8 +65,8 @@ class Split:
 class Findings:
     """Of one experiment: `judged` is empty where the split failed; `problems` say what can't be judged."""
 
-    split: Split | None
-    judged: tuple[Judged, ...]
+    split: SplitResult | None
+    judged: tuple[GuardrailResult, ...]
     problems: tuple[str, ...]
 
 
@@ -96,7 +96,7 @@ def judge(ws: Workspace, run: Run, experiment: Experiment) -> Findings:
     return Findings(split, tuple(judged), problems)
 
 
-def split_of(measured: Measured) -> Split:
+def split_of(measured: Measurement) -> SplitResult:
     """How users are split, judged by the days on which they were first exposed."""
     experiment, users = measured.experiment, measured.exposures.users
     ends = [midnight(day) + DAY for day in measured.days]
@@ -106,7 +106,7 @@ def split_of(measured: Measured) -> Split:
     seen = new.cumsum(axis=0)
     shares = [arm.share for arm in experiment.arms]
     p = float(split_p(seen, shares)[-1])
-    return Split(
+    return SplitResult(
         experiment.name,
         tuple(arm.name for arm in experiment.arms),
         tuple(int(n) for n in seen[-1]),
@@ -124,7 +124,7 @@ def _measurable(
     for guardrail in guardrails:
         try:
             one = metric(as_started(ws.config, experiment), guardrail.metric)
-            lacking(log, one)
+            require_columns(log, one)
         except ConfigError as error:
             problems.append(
                 f"{experiment.name}: guardrail {guardrail.metric!r} can't be judged: {error.message}"
@@ -135,25 +135,25 @@ def _measurable(
 
 
 def _of_arms(
-    ws: Workspace, measured: Measured, guardrail: GuardrailConfig, one: Metric, guardrails: int
-) -> list[Judged]:
+    ws: Workspace, measured: Measurement, guardrail: GuardrailConfig, one: Metric, guardrails: int
+) -> list[GuardrailResult]:
     """Guardrails and arms share the chance of a false alarm (Bonferroni), however they depend."""
     settings = as_started(ws.config, measured.experiment).experiments
     level = 1 - guardrail.alpha / (guardrails * (len(measured.experiment.arms) - 1))
     return [
-        Judged(
+        GuardrailResult(
             measured.experiment.name,
             arm.arm,
             one.name,
             arm.effect,
             *arm.always,
             guardrail.tolerance,
-            _harms(arm, one.sign, guardrail.tolerance),
+            _is_harm(arm, one.sign, guardrail.tolerance),
         )
         for arm in compare(measured, settings.smallest_effect, level)
     ]
 
 
-def _harms(arm: Compared, sign: int, tolerance: float) -> bool:
+def _is_harm(arm: Comparison, sign: int, tolerance: float) -> bool:
     low, high = arm.always
     return high < -tolerance if sign > 0 else low > tolerance

@@ -37,69 +37,59 @@ class Added:
     d: NDArray[np.int64] | None
 
 
-def outcomes(
-    db: duckdb.DuckDBPyConnection,
-    day: DayFile,
-    metrics: Sequence[Metric],
-    users: Users,
-    since: NDArray[np.int64] | int,
-    until: int,
-) -> list[Added]:
-    """What a day's events add to each metric.
+@dataclass(frozen=True)
+class EventCounter:
+    """Counts, for each exposed user, the events that pass the rules of metrics.
 
-    Args:
+    Attributes:
         metrics: of the kind `events`.
-        since: from when on events count, by user or for all, in microseconds since 1970.
-        until: before when they count.
     """
-    found = _counted(db, day, metrics, users, since, until)
-    by_rule = {rule: np.bincount(place, minlength=len(users)) for rule, place in found.items()}
-    return [Added(by_rule[y], by_rule[d] if d else None) for y, d in (one.rules for one in metrics)]
+
+    db: duckdb.DuckDBPyConnection
+    users: Users
+    metrics: tuple[Metric, ...]
+
+    def on(self, day: DayFile, metrics: Sequence[Metric], until: int) -> list[Added]:
+        """What a day's events add to each of some metrics, from each user's first exposure on.
+
+        Args:
+            until: before when events count, in microseconds since 1970.
+        """
+        found = self._passing(day, metrics, self.users.first, until)
+        by_rule = {rule: np.bincount(place, minlength=len(self.users)) for rule, place in found.items()}
+        return [Added(by_rule[y], by_rule[d] if d else None) for y, d in (one.rules for one in metrics)]
+
+    def before(self, days: Sequence[DayFile], start: int) -> list[NDArray[np.int32]]:
+        """(q, u) covariates for each metric: the same counts in the weeks before the start.
+
+        Of all events, whether they name an impression or not: any quantity from before serves, and before
+        the start few events name one. q is 0 where the log holds nothing from before.
+        """
+        first = day_of(start) - timedelta(days=BEFORE_DAYS)
+        past = [day for day in days if first <= day.day <= day_of(start)]
+        all_events = [replace(one, attributed=False) for one in self.metrics]
+        total: dict[str, NDArray[np.int32]] = {}
+        for day in past:
+            for rule, place in self._passing(day, all_events, 0, start).items():
+                np.add.at(total.setdefault(rule, np.zeros(len(self.users), np.int32)), place, np.int32(1))
+        if not any(some.any() for some in total.values()):
+            return [np.zeros((0, len(self.users)), np.int32) for _ in self.metrics]
+        return [np.stack([total[rule] for rule in one.rules if rule]) for one in all_events]
+
+    def _passing(
+        self, day: DayFile, metrics: Sequence[Metric], since: NDArray[np.int64] | int, until: int
+    ) -> dict[str, NDArray[np.int64]]:
+        """By rule the user's place of each event that passes it; `since` is by user, or one for all."""
+        rules = list(dict.fromkeys(rule for one in metrics for rule in one.rules if rule))
+        found = _flagged(self.db, day, rules, {IMPRESSION}.union(*(one.columns for one in metrics)))
+        place = self.users.find(found.user)
+        from_then = since if isinstance(since, int) else since[place]
+        counts = (place >= 0) & (found.time >= from_then) & (found.time < until)
+        place, flags = place[counts], found.flags[counts]
+        return {rule: place[flags & (1 << bit) != 0] for bit, rule in enumerate(rules)}
 
 
-def _counted(
-    db: duckdb.DuckDBPyConnection,
-    day: DayFile,
-    metrics: Sequence[Metric],
-    users: Users,
-    since: NDArray[np.int64] | int,
-    until: int,
-) -> dict[str, NDArray[np.int64]]:
-    """By rule the user's place of each event that passes it."""
-    rules = list(dict.fromkeys(rule for one in metrics for rule in one.rules if rule))
-    found = _flagged(db, day, rules, {IMPRESSION}.union(*(one.columns for one in metrics)))
-    place = users.find(found.user)
-    from_then = since if isinstance(since, int) else since[place]
-    counts = (place >= 0) & (found.time >= from_then) & (found.time < until)
-    place, flags = place[counts], found.flags[counts]
-    return {rule: place[flags & (1 << bit) != 0] for bit, rule in enumerate(rules)}
-
-
-def before(
-    db: duckdb.DuckDBPyConnection,
-    days: Sequence[DayFile],
-    metrics: Sequence[Metric],
-    users: Users,
-    start: int,
-) -> list[NDArray[np.int32]]:
-    """(q, u) covariates for each metric: the same counts in the weeks before the start.
-
-    Of all events, whether they name an impression or not: any quantity from before serves, and before the
-    start few events name one. q is 0 where the log holds nothing from before.
-    """
-    first = day_of(start) - timedelta(days=BEFORE_DAYS)
-    past = [day for day in days if first <= day.day <= day_of(start)]
-    all_events = [replace(one, attributed=False) for one in metrics]
-    total: dict[str, NDArray[np.int32]] = {}
-    for day in past:
-        for rule, place in _counted(db, day, all_events, users, 0, start).items():
-            np.add.at(total.setdefault(rule, np.zeros(len(users), np.int32)), place, np.int32(1))
-    if not any(some.any() for some in total.values()):
-        return [np.zeros((0, len(users)), np.int32) for _ in metrics]
-    return [np.stack([total[rule] for rule in one.rules if rule]) for one in all_events]
-
-
-def lacking(days: Sequence[DayFile], one: Metric) -> None:
+def require_columns(days: Sequence[DayFile], one: Metric) -> None:
     """Raises ConfigError if no event of these days has a column that a metric reads."""
     there = {*CANONICAL, *(name.lower() for day in days for name in _columns(day.path))}
     for column in sorted(one.columns):

@@ -16,11 +16,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from freshet.core.config import Config
 from freshet.core.errors import ArtifactError, NotEnoughData
 from freshet.core.types import Experiment
+from freshet.experiments.measurement.frozen_rules import as_started
 from freshet.experiments.measurement.impressions import IMPRESSIONS, columns_of, day_of_folder
 from freshet.experiments.stats.tally import Users
-from freshet.stages.events import sql
+from freshet.stages.events import DayFile, sql
+from freshet.storage.workspace import Workspace
 
 DAY = 86_400_000_000
 """Microseconds."""
@@ -30,8 +33,8 @@ MEMORY = "1200MB"
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
-    """How many interests, and how many answers, came from where on a day; `nameless` went to nobody known."""
+class ShownCounts:
+    """Interests and answers of one source on a day; `nameless` answers went to nobody known."""
 
     day: date
     arm: str
@@ -58,7 +61,7 @@ class Exposures:
     experiment: Experiment
     users: Users
     days: tuple[date, ...]
-    shown: tuple[Shown, ...]
+    shown: tuple[ShownCounts, ...]
     mixed: int
     files: dict[date, tuple[Path, ...]]
     passed_over: tuple[Path, ...] = ()
@@ -110,9 +113,50 @@ def exposures(db: duckdb.DuckDBPyConnection, source: Path, experiment: Experimen
     return Exposures(experiment, users, days, shown, mixed, files, passed_over)
 
 
+@dataclass(frozen=True)
+class Study:
+    """Data that an experiment is measured on.
+
+    Attributes:
+        db: keeps what is joined meanwhile, and may spill.
+        log: all days of the event log, ascending.
+        days: those that are measured, ascending, without gaps.
+    """
+
+    ws: Workspace
+    db: duckdb.DuckDBPyConnection
+    exposures: Exposures
+    log: tuple[DayFile, ...]
+    days: tuple[date, ...]
+
+    @property
+    def experiment(self) -> Experiment:
+        return self.exposures.experiment
+
+    @property
+    def users(self) -> Users:
+        return self.exposures.users
+
+    @property
+    def settings(self) -> Config:
+        """The settings that the experiment is measured by: those of its start."""
+        return as_started(self.ws.config, self.experiment)
+
+    @property
+    def end(self) -> int:
+        """When what is known ends, in microseconds since 1970: after the last day, or at the stop."""
+        last = midnight(self.days[-1]) + DAY
+        return last if self.experiment.stop is None else min(last, self.experiment.stop)
+
+
 def day_of(time: int) -> date:
     """The UTC day of microseconds since 1970."""
     return datetime.fromtimestamp(time // 1_000_000, UTC).date()
+
+
+def midnight(day: date) -> int:
+    """The beginning of a UTC day in microseconds since 1970."""
+    return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 1_000_000
 
 
 def _files(folder: Path, experiment: Experiment) -> tuple[dict[date, tuple[Path, ...]], tuple[Path, ...]]:
@@ -151,11 +195,13 @@ def belongs(experiment: Experiment) -> str:
         AND time >= make_timestamp({experiment.start}) {stop}"""
 
 
-def _shown(db: duckdb.DuckDBPyConnection, files: list[Path], experiment: Experiment) -> tuple[Shown, ...]:
+def _shown(
+    db: duckdb.DuckDBPyConnection, files: list[Path], experiment: Experiment
+) -> tuple[ShownCounts, ...]:
     query = f"""SELECT CAST(time AS DATE) AS day, CAST(arm AS VARCHAR) AS arm, release, reason,
         count(*), count_if(place = 0), count_if(place = 0 AND user_key = 0)
         FROM {_rows(files, experiment)} GROUP BY ALL ORDER BY ALL"""
-    return tuple(Shown(*row) for row in db.sql(query).fetchall())
+    return tuple(ShownCounts(*row) for row in db.sql(query).fetchall())
 
 
 def _users(db: duckdb.DuckDBPyConnection, files: list[Path], experiment: Experiment) -> tuple[Users, int]:

@@ -16,8 +16,8 @@ from freshet.core.errors import ConfigError, NotEnoughData
 from freshet.core.ports import Progress, silent
 from freshet.core.types import Experiment, ExperimentArm, Serves
 from freshet.experiments.measurement.event_counts import BEFORE_DAYS, rows_of
-from freshet.experiments.measurement.exposures import DAY, Exposures, database
-from freshet.experiments.measurement.measure import measured, midnight
+from freshet.experiments.measurement.exposures import DAY, Exposures, Study, database, midnight
+from freshet.experiments.measurement.measure import measure_study
 from freshet.experiments.measurement.metrics import Metric
 from freshet.experiments.stats.moments import Moments
 from freshet.experiments.stats.power import Baseline, Span
@@ -91,8 +91,8 @@ def traffic_of(
         window = [day for day in window if follows is None or day >= follows]
         users, daily = _active(db, [day for day in inside if day.day >= window[0]])
         shown = _everybody(users, window)
-        asked = [one if follows else replace(one, attributed=False) for one in metrics]
-        found = measured(ws, db, shown, log, window, asked, progress)
+        counted = [one if follows else replace(one, attributed=False) for one in metrics]
+        found = measure_study(Study(ws, db, shown, tuple(log), tuple(window)), counted, progress)
     return Traffic(
         window[0],
         len(window),
