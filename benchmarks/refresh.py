@@ -48,10 +48,11 @@ from freshet.core.prompts import Prompts, names
 from freshet.core.time_scales import Pace, resolve
 from freshet.core.time_scales import measure as measure_pace
 from freshet.core.types import AsOf, Evidence
-from freshet.run_context import learn
+from freshet.pipeline import snapshot_of
+from freshet.run_context import RunContext
 from freshet.simulator import World, generate
 from freshet.stages.counts.fitter import fitter_for
-from freshet.stages.inference import step as prompting
+from freshet.stages.evidence.step import gather
 from freshet.stages.table import enumerate_contexts
 from freshet.storage.workspace import Workspace
 from freshet.wiring import open_workspace
@@ -202,7 +203,7 @@ def a_tenth(root: Path, tuned: Path, base: Path, fads: pa.Table, show: Show) -> 
 def fads(ws: Workspace, day: AsOf, show: Show) -> pa.Table:
     """A day on which new people come to a tenth of the interests and go on to one not named there."""
     with ws.run("look") as run:
-        known = learn(ws, run, day)
+        known = snapshot_of(ws, run, day)
     size = len(known.interests)
     days = known.scales.evidence_days
     seen = known.transitions.supports(day, days, 1, ws.config.evidence.user_cap)
@@ -257,10 +258,10 @@ def changed_without_hysteresis(ws: Workspace, moments: list[AsOf]) -> Iterator[f
     before: list[bytes] | None = None
     for moment in moments:
         with ws.run("look") as run:
-            known = learn(ws, run, moment)
-        counting = fitter_for(ws, known)
+            known = snapshot_of(ws, run, moment)
+        counting = fitter_for(ws.config, known)
         contexts = enumerate_contexts(len(known.interests), counting.k)[1:]
-        said = prompting.gather(free, known, counting, moment, contexts, said, frozenset())
+        said = gather(RunContext(free, run, known, counting), moment, contexts, said)
         words = names(known.interests.descriptions, ws.config.planner.mode)
         prompts = Prompts.of(contexts, words, said).identities()
         if before is not None:

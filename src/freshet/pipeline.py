@@ -29,6 +29,7 @@ from freshet.experiments.guardrails import guard as guardrails
 from freshet.experiments.measurement.collect import collect
 from freshet.experiments.measurement.frozen_rules import kept_columns
 from freshet.run_context import LogSnapshot, RunContext
+from freshet.serving.user_histories import join_histories
 from freshet.stages import interests as forming
 from freshet.stages.counts import step as counts
 from freshet.stages.counts.fitter import fitter_for
@@ -39,7 +40,6 @@ from freshet.stages.inference import step as inference
 from freshet.stages.interests import step as interests
 from freshet.stages.items import step as items
 from freshet.stages.live import step as live
-from freshet.stages.live.user_histories import join_histories
 from freshet.stages.schedule import step as schedule
 from freshet.stages.sequence import step as sequence
 from freshet.stages.table import step as table

@@ -297,12 +297,12 @@ def test_other_gates_change_nothing_about_evidence(judging: Judging) -> None:
     said = step(ws.ledger.records()[-1], "gates")["evidence"]
     assert said is not None
     expected = "instance" if said["helps"] else "none"  # type: ignore[index]
-    assert gating.as_judged(ws, model).config.evidence.level == expected
+    assert gating.with_evidence_of(ws, model).config.evidence.level == expected
     other = with_tuner(workspace(root, auto.replace("[gates]", "[gates]\nsample = 500")), Teacher("after"))
-    assert gating.as_judged(other, model).config.evidence.level == expected
-    assert gating.as_judged(other, "").config.evidence.level == "none"  # nothing was shown to help
+    assert gating.with_evidence_of(other, model).config.evidence.level == expected
+    assert gating.with_evidence_of(other, "").config.evidence.level == "none"  # nothing was shown to help
     forced = workspace(root, judging.text())
-    assert gating.as_judged(forced, model).config.evidence.level == "instance"
+    assert gating.with_evidence_of(forced, model).config.evidence.level == "instance"
 
 
 def test_evidence_that_knows_more_helps_and_noise_does_not() -> None:

@@ -19,7 +19,7 @@ from freshet.stages.counts.fitter import CountFitter
 from freshet.stages.events.step import committed
 from freshet.stages.sequence import step as sequencing
 from freshet.stages.table import churn_gate as churn
-from freshet.stages.table import step as publishing
+from freshet.stages.table.format import open_planner, open_scorer
 from freshet.storage.durable import read_json
 
 
@@ -124,7 +124,7 @@ class Judges:
 
     def _scorer(self, table: str) -> counts.Scorer:
         if table not in self._scorers:
-            self._scorers[table] = publishing.open_scorer(committed(self.room, "tables", table), self.size)
+            self._scorers[table] = open_scorer(committed(self.room, "tables", table), self.size)
         return self._scorers[table]
 
     def _planner(self, table: str) -> counts.PlannerScores | None:
@@ -133,7 +133,7 @@ class Judges:
             return None
         if table not in self._planners:
             made = committed(self.room, "tables", table)
-            self._planners[table] = publishing.open_planner(made, self.size)
+            self._planners[table] = open_planner(made, self.size)
         return self._planners[table]
 
     def _evidence(self, table: str) -> Evidence:

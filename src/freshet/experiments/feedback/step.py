@@ -102,7 +102,7 @@ def _weighed(
     rule = events.parse(rule_of(ws))
     table = labelling.labelled(ws, window, assignment, known.interests, rule)
     k = ws.config.transitions.k
-    rows = outcomes.outcomes_of(table, outcomes.index_of(known.interests), k)
+    rows = outcomes.outcomes_of(table, known.interests.index_by_id(), k)
     if own is not None:
         rows = rows.take(own(rows.user, rows.time))
     try:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from freshet.core.errors import InputError
-from freshet.core.types import Outcomes
+from freshet.core.types import Outcomes, indices_of
 from freshet.experiments.feedback import outcomes
 from freshet.experiments.feedback import step as feedback
 from freshet.experiments.measurement.labels import Window
@@ -199,9 +199,9 @@ def _caution(support: Support, near: float) -> str:
 
 def _rewards(asked: Decisions, known: LogSnapshot) -> Outcomes:
     """The decisions as outcomes after the last interest, of interests that are still there."""
-    index = outcomes.index_of(known.interests)
-    last = outcomes.indices(np.array([(-1, *context)[-1] for context in asked.context], np.int32), index)
-    shown = outcomes.indices(asked.shown, index)
+    index = known.interests.index_by_id()
+    last = indices_of(np.array([(-1, *context)[-1] for context in asked.context], np.int32), index)
+    shown = indices_of(asked.shown, index)
     size = len(asked)
     rows = Outcomes(
         last[:, None],
