@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 from freshet.core.config import Columns
 from freshet.core.ports import Artifact
 from freshet.core.types import Interests, user_number
-from freshet.experiments.feedback import outcomes
 from freshet.experiments.measurement.impressions import IMPRESSIONS, SHOWN
+from freshet.experiments.measurement.labels import assignment_of
 from freshet.stages.events import EventLog
 from freshet.storage.release_parts import found
 from freshet.storage.workspace import Workspace
@@ -87,7 +87,7 @@ def assigned(ws: Workspace, known: Interests) -> tuple[Artifact, dict[int, list[
     release = ws.releases.current()
     assert release is not None
     table = found(ws.store, "tables", release.table)
-    made = outcomes.assignment_of(ws, table.manifest["inputs"]["transitions"])
+    made = assignment_of(ws, table.manifest["inputs"]["transitions"])
     rows = pq.read_table(made.path / "assignment.parquet").to_pylist()
     items: dict[int, list[str]] = {int(id): [] for id in known.ids}
     for row in rows:

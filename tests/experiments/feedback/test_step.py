@@ -11,8 +11,8 @@ import pytest
 from freshet import operations, pipeline
 from freshet.core.ports import Artifact
 from freshet.core.types import AsOf, Experiment, ExperimentArm, Serves, user_number
-from freshet.experiments import feedback
 from freshet.experiments.assignment import arms_of
+from freshet.experiments.feedback.format import read_feedback
 from freshet.stages import interests
 from freshet.storage.workspace import Workspace
 from tests.experiments.showing import HOUR, assigned, at, by_interest, show, shown, tell
@@ -80,7 +80,7 @@ def test_a_release_carries_feedback_where_it_is_wanted(published: Workspace, tmp
     assert made.manifest["weights"]["lift"] > 0
     known = interests.load(ws.root / "interests" / ws.releases.get(2).interests)
     index = {int(id): place for place, id in enumerate(known.ids)}
-    read = feedback.read(made.path)
+    read = read_feedback(made.path)
     assert read is not None
     scores = np.full(len(known), -3.0)
     bonus = replace(read, own=0.0, proposals=len(known)).bonus(scores, np.array([-1, index[here]], np.int16))
@@ -118,7 +118,7 @@ def test_it_says_so_where_it_does_not_pay_or_nobody_reacted(published: Workspace
         assert made is not None
         assert not made.manifest["pays"]
         assert why in made.manifest["why"]
-        assert feedback.read(made.path) is None
+        assert read_feedback(made.path) is None
 
 
 def test_what_comes_later_changes_nothing(published: Workspace, tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from freshet.storage.workspace import Workspace
 
 @dataclass(frozen=True, slots=True)
 class GuardrailResult:
-    """One arm by one guardrail.
+    """One arm evaluated by one guardrail; `guard` writes its fields to the ledger.
 
     Attributes:
         effect, low, high: relative, with the interval that holds at every look.
@@ -63,14 +63,14 @@ class SplitResult:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """Of one experiment: `judged` is empty where the split failed; `problems` say what can't be judged."""
+    """Of one experiment: `judged` is empty where the split failed; `problems`: why a guardrail isn't."""
 
     split: SplitResult | None
     judged: tuple[GuardrailResult, ...]
     problems: tuple[str, ...]
 
 
-def judge(ws: Workspace, run: Run, experiment: Experiment) -> Findings:
+def evaluate(ws: Workspace, run: Run, experiment: Experiment) -> Findings:
     """Every arm but control by every guardrail that can be measured by now, all in one pass.
 
     Raises:
@@ -81,23 +81,23 @@ def judge(ws: Workspace, run: Run, experiment: Experiment) -> Findings:
     if not measurable:
         return Findings(None, (), problems)
     try:
-        asked = list({one.name: one for _, one in measurable}.values())
-        measured = measure(ws, experiment, asked, run.progress)
+        metrics = list({one.name: one for _, one in measurable}.values())
+        measured = measure(ws, experiment, metrics, run.progress)
     except NotEnoughData as error:
         return Findings(None, (), (*problems, f"{experiment.name}: {error.message}"))
     split = split_of(measured)
     if split.failed:
         return Findings(split, (), problems)
-    judged = [
+    results = [
         one
         for guardrail, by in measurable
         for one in _of_arms(ws, replace(measured, metrics=(by,)), guardrail, by, len(guardrails))
     ]
-    return Findings(split, tuple(judged), problems)
+    return Findings(split, tuple(results), problems)
 
 
 def split_of(measured: Measurement) -> SplitResult:
-    """How users are split, judged by the days on which they were first exposed."""
+    """How users are split, looked at on each of the days on which they were first exposed."""
     experiment, users = measured.experiment, measured.exposures.users
     ends = [midnight(day) + DAY for day in measured.days]
     day = np.searchsorted(ends, users.first, side="right")
@@ -119,7 +119,7 @@ def split_of(measured: Measurement) -> SplitResult:
 def _measurable(
     ws: Workspace, experiment: Experiment, guardrails: Sequence[GuardrailConfig]
 ) -> tuple[list[tuple[GuardrailConfig, Metric]], tuple[str, ...]]:
-    """Guardrails with their metrics, and why others can't be judged: one must not keep others from it."""
+    """Guardrails with their metrics, and why others can't be evaluated: one must not keep others from it."""
     log, found, problems = EventLog(ws.source).snapshot().days, [], []
     for guardrail in guardrails:
         try:
