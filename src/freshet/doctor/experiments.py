@@ -1,4 +1,4 @@
-"""Experiments, and the files of impressions that they are judged by."""
+"""Experiments, and the files of impressions that they are measured by."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from freshet.storage.workspace import Workspace
 
 
 def start(ws: Workspace, run: Run, experiment: Experiment) -> None:
-    """Begin an experiment whose arms can all be served; what it is judged by is that of today's settings.
+    """Begin an experiment whose arms can all be served; metrics stay measured by today's settings.
 
     Raises:
         ConfigError: it is not sound, a metric is none, or an earlier one has all users.
@@ -42,8 +42,8 @@ def start(ws: Workspace, run: Run, experiment: Experiment) -> None:
             "traffic": experiment.traffic,
             "separated": experiment.isolated,
         }
-    for told in _alike(ws, experiment):
-        run.say(told)
+    for warning in _alike(ws, experiment):
+        run.say(warning)
     for one in running:
         run.say(f"users who take part in {one.name!r} ({one.traffic:.0%}) are left out: it started first")
 

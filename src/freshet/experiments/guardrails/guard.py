@@ -27,7 +27,7 @@ class GuardReport:
     Attributes:
         stopped: reason by name of experiment.
         rolled_back: (from, to) numbers of releases, None if CURRENT was not moved.
-        problems: what could not be judged or done, and why.
+        problems: what could not be evaluated or done, and why.
     """
 
     judged: tuple[GuardrailResult, ...]
@@ -48,7 +48,7 @@ def rolled_back(ws: Workspace, run: Run, now: datetime) -> bool:
 def guard(ws: Workspace, run: Run, now: datetime, name: str | None = None) -> GuardReport:
     """Evaluate the arms of running experiments, and act on harm.
 
-    What fails in it is said, and holds up neither other experiments nor the run.
+    What fails in it is reported, and holds up neither other experiments nor the run.
 
     Raises:
         ConfigError: `name` is no experiment that runs.

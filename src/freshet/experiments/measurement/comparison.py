@@ -66,7 +66,7 @@ class Comparison:
         detectable: relative effect that is found with a power of 80 % by now.
         sought: relative effect about which the interval at every look is narrowest.
         saved: share of variance that what users did before took away (CUPED).
-        bootstrap: interval of the effect as counted, by resampling users, for one look; None if not asked.
+        bootstrap: interval of the effect as counted, by resampling users, for one look; None if not wanted.
         note: why a figure is missing or rough.
         daily, cumulative: the same by day, and of all days so far.
     """

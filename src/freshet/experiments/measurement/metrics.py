@@ -21,7 +21,7 @@ IMPRESSION = "impression"
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """What an experiment is judged by.
+    """What the arms of an experiment are compared by.
 
     Attributes:
         words: what it is, for people.

@@ -38,7 +38,7 @@ class Traffic:
         first: of the days, `days` of them.
         daily: users active on an average day.
         moments: by metric, of all users active until the end of each day, all days so far.
-        attributed: whether only events that name an impression were counted, where the metric asks for it.
+        attributed: whether metrics that count only events which name an impression did so.
     """
 
     first: date
@@ -70,7 +70,7 @@ def traffic_of(
     """Of the last days of the log, up to 56, as far as there are as many before them.
 
     Where events name impressions, the days begin with the first that does: others count nothing of a metric
-    that asks for it. Where none does, all events count.
+    that counts only those. Where none does, all events count.
 
     Raises:
         NotEnoughData: the log holds no event.

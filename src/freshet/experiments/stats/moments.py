@@ -87,7 +87,7 @@ class Arm:
 
     Attributes:
         n: users.
-        alike: how many users who all weigh the same would tell as much (Kish's effective number, of the
+        alike: how many users who all weigh the same would say as much (Kish's effective number, of the
             denominators): n for a mean per user, less for a ratio that a few busy users carry.
         value: the metric.
         past: (q,) means of the covariates.
@@ -137,7 +137,7 @@ def theta_of(error: NDArray[np.float64], past: NDArray[np.float64]) -> NDArray[n
 
     Args:
         error: (1 + q, 1 + q) covariance of metric and covariates.
-        past: (q,) how large the covariates are, to tell their spread from rounding.
+        past: (q,) how large the covariates are, to distinguish their spread from rounding.
     """
     apart = np.sqrt(np.diag(error)[1:])
     if not (len(apart) and np.isfinite(error).all()):

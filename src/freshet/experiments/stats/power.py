@@ -21,7 +21,7 @@ from freshet.experiments.stats.multiplicity import boundary, mixing
 
 @dataclass(frozen=True, slots=True)
 class Design:
-    """How an experiment is to be judged.
+    """How an experiment is to be evaluated.
 
     Attributes:
         share: of the users who take part, those in treatment.

@@ -74,7 +74,7 @@ class Tally:
     Args:
         arms: how many there are.
         past: (q, u) covariates of each user from strictly before their first exposure; q may be 0.
-        per_user: the metric is a mean per exposed user: its denominator is 1, and none is told.
+        per_user: the metric is a mean per exposed user: its denominator is 1, and none is given.
     """
 
     def __init__(self, users: Users, arms: int, past: NDArray[np.int32], per_user: bool) -> None:
