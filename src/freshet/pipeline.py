@@ -20,7 +20,7 @@ from datetime import datetime
 
 from freshet import due
 from freshet.core.errors import ConfigError, NotEnoughData
-from freshet.core.ports import Artifact, Planner, UserStore
+from freshet.core.ports import Planner, UserStore
 from freshet.core.types import AsOf, Experiment, ExperimentArm
 from freshet.experiments import isolated_arms
 from freshet.experiments.assignment import OwnEvents
@@ -49,6 +49,7 @@ from freshet.stages.transitions import TransitionLog
 from freshet.stages.transitions import step as transitions
 from freshet.stages.tuning import step as tuning
 from freshet.stages.tuning.evaluation import with_evidence_of
+from freshet.storage.artifacts import Artifact
 from freshet.storage.ledger import Record, Run
 from freshet.storage.workspace import Workspace
 

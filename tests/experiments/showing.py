@@ -16,7 +16,7 @@ from freshet.core.types import Interests, user_number
 from freshet.experiments.measurement.impressions import IMPRESSIONS, SHOWN
 from freshet.experiments.measurement.labels import assignment_of
 from freshet.stages.events import EventLog
-from freshet.storage.release_parts import found
+from freshet.storage.artifacts import committed
 from freshet.storage.workspace import Workspace
 from tests.pipeline.world import NOW
 
@@ -86,7 +86,7 @@ def assigned(ws: Workspace, known: Interests) -> tuple[Artifact, dict[int, list[
     """The assignment of the current release, and the items of each interest by stable id."""
     release = ws.releases.current()
     assert release is not None
-    table = found(ws.store, "tables", release.table)
+    table = committed(ws.store, "tables", release.table)
     made = assignment_of(ws, table.manifest["inputs"]["transitions"])
     rows = pq.read_table(made.path / "assignment.parquet").to_pylist()
     items: dict[int, list[str]] = {int(id): [] for id in known.ids}

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
-from freshet.core.ports import Artifact
+from freshet.core.time import date_of
 from freshet.core.types import Experiment, ExperimentArm
 from freshet.experiments.assignment import OwnEvents
 from freshet.run_context import LogSnapshot, RunContext
 from freshet.stages import transitions
-from freshet.stages.events.step import committed
-from freshet.storage.ledger import Run
+from freshet.storage.artifacts import Artifact, committed
+from freshet.storage.build_once import build_once
+from freshet.storage.ledger import Run, StepRecord
+from freshet.storage.manifests import TransitionsManifest
 from freshet.storage.releases import Release
 from freshet.storage.workspace import Workspace, version_of
 
@@ -32,11 +35,11 @@ def arms(ws: Workspace, run: Run) -> Iterator[tuple[Experiment, ExperimentArm]]:
 
 def models_of(ws: Workspace, release: Release) -> tuple[Artifact | None, Artifact | None]:
     """The planner's model and the sequence model behind a release, None where there is none."""
-    table = committed(ws, "tables", release.table)
+    table = committed(ws.store, "tables", release.table)
     sequence = table.manifest["inputs"].get("sequence", "")
     return (
-        committed(ws, "models", release.model) if release.model else None,
-        committed(ws, "sequences", sequence) if sequence else None,
+        committed(ws.store, "models", release.model) if release.model else None,
+        committed(ws.store, "sequences", sequence) if sequence else None,
     )
 
 
@@ -49,25 +52,25 @@ def own_log(ctx: RunContext, experiment: Experiment, arm: ExperimentArm) -> LogS
     label = f"{experiment.name}/{arm.name}"
     settings = replace(experiment, metrics=()).as_dict()
     key = version_of(code=CODE, transitions=known.version, experiment=settings, arm=arm.name)
-    with ctx.run.step("separate") as step:
-        step.artifact = f"transitions/{key}"
-        found = ws.store.find("transitions", key)
-        if found is None:
-            whole = committed(ws, "transitions", known.version)
-            since = datetime.fromtimestamp(experiment.start / 1_000_000, UTC).date().isoformat()
-            with ws.store.create("transitions", key) as draft:
-                kept = OwnEvents(experiment, arm.name)
-                left_out = transitions.without(whole.path, ws.pool, kept, since, draft.path)
-                draft.manifest = {
-                    "as_of": whole.manifest["as_of"],
-                    # named in the settings, so that counting never goes on from here
-                    "settings": {**whole.manifest["settings"], "arm": label},
-                    "inputs": {**whole.manifest["inputs"], "transitions": known.version},
-                    "summary": {"left_out": left_out},
-                }
-            found = committed(ws, "transitions", key)
-        else:
-            step.cached = True
-        step.details = {"arm": label, **found.manifest["summary"]}
+
+    def build(folder: Path, step: StepRecord) -> TransitionsManifest:  # noqa: ARG001
+        whole = committed(ws.store, "transitions", known.version)
+        manifest = TransitionsManifest.of(whole)
+        since = date_of(experiment.start).isoformat()
+        left_out = transitions.without(whole.path, ws.pool, OwnEvents(experiment, arm.name), since, folder)
+        return replace(
+            manifest,
+            settings={
+                **manifest.settings,
+                "arm": label,
+            },  # named there, so that counting never goes on from here
+            inputs=replace(manifest.inputs, transitions=known.version),
+            summary={"left_out": left_out},
+        )
+
+    def details(made: Artifact) -> dict[str, Any]:
+        return {"arm": label, **made.manifest["summary"]}
+
+    found = build_once(ws, ctx.run, "separate", "transitions", key, build, details)
     log = transitions.TransitionLog(found.path, ws.pool, len(known.interests))
     return replace(known, transitions=log, version=key)

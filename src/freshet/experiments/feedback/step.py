@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from freshet.core.errors import NotEnoughData
-from freshet.core.ports import Artifact
 from freshet.experiments.assignment import OwnEvents
 from freshet.experiments.feedback.calibration import Calibrated, Settings, calibrate
 from freshet.experiments.feedback.format import write_feedback
@@ -13,8 +13,11 @@ from freshet.experiments.measurement import labels
 from freshet.experiments.measurement.labels import Window
 from freshet.run_context import LogSnapshot, RunContext
 from freshet.stages import events
-from freshet.stages.events.step import committed
+from freshet.storage.artifacts import Artifact, newest
+from freshet.storage.build_once import build_once
 from freshet.storage.checksums import remembered, sha256
+from freshet.storage.ledger import StepRecord
+from freshet.storage.manifests import FeedbackManifest, FromLog
 from freshet.storage.workspace import Workspace, version_of
 
 CODE = 1
@@ -39,28 +42,23 @@ def make(ctx: RunContext, own: OwnEvents | None = None) -> Artifact | None:
     log = events.EventLog(ws.source).snapshot(known.as_of)
     shown = sorted(remembered(path, sha256) for path in labels.files_of(ws, window))
     inputs = {"transitions": known.version, "interests": known.interests_version, "events": log.version}
-    key = version_of(
-        code=CODE,
-        as_of=known.as_of,
-        config=configured(ws),
-        shown=shown,
-        **inputs,
-    )
-    with run.step("feedback") as step:
-        step.artifact = f"feedback/{key}"
-        found = ws.store.find("feedback", key)
-        if found is not None:
-            step.cached = True
-            return found
-        with ws.store.create("feedback", key) as draft:
-            found_out, why = _calibrated(ws, known, window, own)
-            write_feedback(found_out.feedback if found_out else None, draft.path)
-            about = {"code": CODE, "as_of": str(known.as_of), "settings": configured(ws), "inputs": inputs}
-            step.details = _details(found_out, why)
-            draft.manifest = about | step.details
+    key = version_of(code=CODE, as_of=known.as_of, config=configured(ws), shown=shown, **inputs)
+
+    def build(folder: Path, step: StepRecord) -> FeedbackManifest:
+        calibrated, why = _calibrated(ws, known, window, own)
+        write_feedback(calibrated.feedback if calibrated else None, folder)
+        step.details = _details(calibrated, why)
         if not step.details["pays"]:
             run.say(f"feedback: what people did with proposals doesn't pay here: {why}")
-    return committed(ws, "feedback", key)
+        return FeedbackManifest(
+            code=CODE,
+            as_of=str(known.as_of),
+            settings=configured(ws),
+            inputs=FromLog(**inputs),
+            **step.details,
+        )
+
+    return build_once(ws, run, "feedback", "feedback", key, build)
 
 
 def configured(ws: Workspace) -> dict[str, Any]:
@@ -82,15 +80,16 @@ def rule_of(ws: Workspace) -> str:
 
 def of_table(ws: Workspace, made: Artifact) -> str:
     """Version of feedback of a table's moment and log; '' where there is none."""
-    wanted = {name: made.manifest["inputs"][name] for name in ("transitions", "interests")}
-    found = [
-        artifact.version
-        for version in ws.store.versions("feedback")
-        if (artifact := ws.store.find("feedback", version)) is not None
-        and artifact.manifest["as_of"] == made.manifest["as_of"]
-        and wanted.items() <= artifact.manifest["inputs"].items()
-    ]
-    return found[-1] if found else ""
+    inputs = {name: made.manifest["inputs"][name] for name in ("transitions", "interests")}
+    found = newest(
+        ws.store,
+        "feedback",
+        lambda one: (
+            one.manifest["as_of"] == made.manifest["as_of"]
+            and inputs.items() <= one.manifest["inputs"].items()
+        ),
+    )
+    return found.version if found is not None else ""
 
 
 def _calibrated(

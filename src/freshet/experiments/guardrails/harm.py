@@ -12,10 +12,10 @@ import numpy as np
 
 from freshet.core.config import GuardrailConfig
 from freshet.core.errors import ConfigError, NotEnoughData
+from freshet.core.time import DAY, midnight
 from freshet.core.types import Experiment
 from freshet.experiments.measurement.comparison import Comparison, compare
 from freshet.experiments.measurement.event_counts import require_columns
-from freshet.experiments.measurement.exposures import DAY, midnight
 from freshet.experiments.measurement.frozen_rules import as_started
 from freshet.experiments.measurement.measure import Measurement, measure
 from freshet.experiments.measurement.metrics import Metric, metric

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.experiments.measurement.exposures import DAY, midnight
+from freshet.core.time import DAY, midnight
 from freshet.experiments.measurement.measure import Measurement
 from freshet.experiments.measurement.metrics import Metric
 from freshet.experiments.stats.bootstrap import bootstrap

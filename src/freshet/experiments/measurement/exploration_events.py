@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from freshet.core.errors import ConfigError
 from freshet.core.ports import Progress
+from freshet.core.time import DAY, date_of
 from freshet.experiments.measurement.event_counts import BEFORE_DAYS, rows_of
-from freshet.experiments.measurement.exposures import Study, day_of
+from freshet.experiments.measurement.exposures import Study
 from freshet.experiments.measurement.metrics import Kind
-from freshet.experiments.stats.exploration import DAY, Additions, Engaged, interests_7d, novel, returned_7d
+from freshet.experiments.stats.exploration import Additions, Engaged, interests_7d, novel, returned_7d
 from freshet.stages import events
 from freshet.stages.events import DayFile, sql
 from freshet.stages.transitions.users import keys
@@ -54,8 +55,8 @@ def explored(study: Study, kinds: Sequence[Kind], progress: Progress) -> dict[Ki
     """
     horizon, start, users = study.settings.transitions.novelty_days, study.experiment.start, study.users
     h = None if horizon == "ever" else horizon * DAY
-    reach = None if horizon == "ever" else day_of(start) - timedelta(days=BEFORE_DAYS + horizon)
-    last = day_of(study.end)
+    reach = None if horizon == "ever" else date_of(start) - timedelta(days=BEFORE_DAYS + horizon)
+    last = date_of(study.end)
     needed = [day for day in study.log if (reach is None or day.day >= reach) and day.day <= last]
     _with_assignment(study.db, study.ws)
     parts: dict[Kind, list[tuple[Additions, Additions]]] = {kind: [] for kind in kinds}

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 
 import duckdb
@@ -18,15 +18,13 @@ from numpy.typing import NDArray
 
 from freshet.core.config import Config
 from freshet.core.errors import ArtifactError, NotEnoughData
+from freshet.core.time import DAY, date_of, midnight
 from freshet.core.types import Experiment
 from freshet.experiments.measurement.frozen_rules import as_started
 from freshet.experiments.measurement.impressions import IMPRESSIONS, columns_of, day_of_folder
 from freshet.experiments.stats.tally import Users
 from freshet.stages.events import DayFile, sql
 from freshet.storage.workspace import Workspace
-
-DAY = 86_400_000_000
-"""Microseconds."""
 
 MEMORY = "1200MB"
 """What the database may use before it spills to disk."""
@@ -149,23 +147,13 @@ class Study:
         return last if self.experiment.stop is None else min(last, self.experiment.stop)
 
 
-def day_of(time: int) -> date:
-    """The UTC day of microseconds since 1970."""
-    return datetime.fromtimestamp(time // 1_000_000, UTC).date()
-
-
-def midnight(day: date) -> int:
-    """The beginning of a UTC day in microseconds since 1970."""
-    return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 1_000_000
-
-
 def _files(folder: Path, experiment: Experiment) -> tuple[dict[date, tuple[Path, ...]], tuple[Path, ...]]:
     """Files that may hold exposures, by day, without those from before there were experiments; and odd ones.
 
     What lies in no day's folder, or is not whole, is passed over.
     """
-    first = day_of(experiment.start)
-    last = day_of(experiment.stop) if experiment.stop is not None else date.max
+    first = date_of(experiment.start)
+    last = date_of(experiment.stop) if experiment.stop is not None else date.max
     found: dict[date, tuple[Path, ...]] = {}
     passed_over: list[Path] = []
     for path in sorted(folder.glob("*/*.parquet")):

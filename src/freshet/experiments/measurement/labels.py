@@ -21,14 +21,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from freshet.core.ports import Artifact
 from freshet.core.types import AsOf, Interests, Outcomes, indices_of
 from freshet.experiments.measurement.attribution import SAME_USER, in_time
 from freshet.experiments.measurement.impressions import IMPRESSIONS, SHOWN, columns_of
 from freshet.stages import events
 from freshet.stages.events import Rule, sql
 from freshet.stages.transitions.users import keys
-from freshet.storage.release_parts import found, whole
+from freshet.storage.artifacts import Artifact, committed
+from freshet.storage.release_parts import whole
 from freshet.storage.workspace import DRAFTS, Workspace
 
 _COLUMNS = (
@@ -176,7 +176,7 @@ def assignment_of(ws: Workspace, transitions: str) -> Artifact:
     Raises:
         ArtifactError: it, or the transitions, is missing or damaged.
     """
-    counted = found(ws.store, "transitions", transitions)
+    counted = committed(ws.store, "transitions", transitions)
     return whole(ws.store, "assignments", counted.manifest["inputs"]["assignment"])
 
 

@@ -14,19 +14,12 @@ from pathlib import Path
 import numpy as np
 
 from freshet.core.ports import Progress, silent
+from freshet.core.time import DAY, date_of, midnight
 from freshet.core.types import Experiment
 from freshet.experiments.measurement.attribution import Attributed, AttributionCounts, attribute
 from freshet.experiments.measurement.event_counts import Added, EventCounter, require_columns
 from freshet.experiments.measurement.exploration_events import Explored, explored
-from freshet.experiments.measurement.exposures import (
-    DAY,
-    Exposures,
-    Study,
-    database,
-    day_of,
-    exposures,
-    midnight,
-)
+from freshet.experiments.measurement.exposures import Exposures, Study, database, exposures
 from freshet.experiments.measurement.metrics import Kind, Metric
 from freshet.experiments.stats.tally import DayMoments, Tally
 from freshet.stages.events import DayFile, EventLog, body
@@ -180,6 +173,6 @@ def _days(shown: Exposures, log: Sequence[DayFile]) -> tuple[date, ...]:
     """Every day from the first exposure to the last impression or event, or to the stop."""
     last = max([shown.days[-1], *(day.day for day in body(log)[-1:])])
     if shown.experiment.stop is not None:
-        last = min(last, day_of(shown.experiment.stop - 1))
+        last = min(last, date_of(shown.experiment.stop - 1))
     first = shown.days[0]
     return tuple(first + timedelta(days=n) for n in range((last - first).days + 1))

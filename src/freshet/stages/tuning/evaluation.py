@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -16,8 +17,11 @@ from freshet.core.types import Prompt, Transitions, pack_contexts
 from freshet.run_context import RunContext
 from freshet.stages import counts, tuning
 from freshet.stages.counts.holdout_windows import Window
-from freshet.stages.events.step import committed
 from freshet.stages.evidence.step import gather
+from freshet.storage.artifacts import Artifact
+from freshet.storage.build_once import build_once
+from freshet.storage.ledger import StepRecord
+from freshet.storage.manifests import GatesManifest
 from freshet.storage.workspace import Workspace, version_of
 
 CODE = 2
@@ -48,7 +52,7 @@ def verdict(ws: Workspace, model: str) -> Verdict:
     gates = ws.store.find("gates", key_of(ws, model))
     if gates is None:
         return "unjudged"
-    return "passed" if gates.manifest["report"]["passed"] else "waiting"
+    return "passed" if GatesManifest.of(gates).report["passed"] else "waiting"
 
 
 def pass_gates(ctx: RunContext, planner: Planner, model: str) -> None:
@@ -60,21 +64,15 @@ def pass_gates(ctx: RunContext, planner: Planner, model: str) -> None:
     """
     ws, run = ctx.ws, ctx.run
     key = key_of(ws, model)
-    with run.step("gates") as step:
-        step.artifact = f"gates/{key}"
-        found = ws.store.find("gates", key)
-        step.cached = found is not None
-        if found is None:
-            report = evaluate(ctx, planner)
-            with ws.store.create("gates", key) as draft:
-                draft.manifest = {
-                    "model": model,
-                    "settings": ws.config.gates.model_dump(),
-                    "report": report.as_dict(),
-                }
-            found = committed(ws, "gates", key)
-        result = found.manifest["report"]
-        step.details = result
+
+    def build(_: Path, __: StepRecord) -> GatesManifest:
+        report = evaluate(ctx, planner).as_dict()
+        return GatesManifest(model=model, settings=ws.config.gates.model_dump(), report=report)
+
+    def report_in(artifact: Artifact) -> dict[str, Any]:
+        return GatesManifest.of(artifact).report
+
+    result = report_in(build_once(ws, run, "gates", "gates", key, build, report_in))
     gates = tuning.gates_of(result)
     if result["evidence"] is not None:
         run.say(str(tuning.Evidence.of(result["evidence"])))
@@ -223,7 +221,7 @@ def _sample(ctx: RunContext, words: tuple[str, ...]) -> Sample:
         bare += [Prompt(c, render(c, words, None)) for c in distinct]
         rows = np.array([place[context] for context in contexts], np.int64)
         for part in fitter.holdout.cut(number, sample):
-            scorer = fitter.judged(part)
+            scorer = fitter.cross_fitted(part)
             shape = (len(scorer.model.popularity), len(part.held), len(words))
             held.append(part.held)
             row.append(rows[part.rows])
@@ -344,7 +342,7 @@ def report_of(ws: Workspace, model: str) -> dict[str, Any]:
     """The report on a model: under the gates of now, else the one that a person reviewed; empty without."""
     gates = ws.store.find("gates", key_of(ws, model))
     if gates is not None:
-        return dict(gates.manifest["report"])
+        return GatesManifest.of(gates).report
     review = ws.decisions.review("model", model)
     waiting = None if review is None else ws.ledger.get(review.run).waiting
     return dict(waiting["report"]) if waiting else {}
