@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from freshet.core.errors import ConfigError, InputError
+from freshet.core.errors import ConfigError, InputError, NotEnoughData
 from freshet.core.types import AsOf
 from freshet.stages import events
 from freshet.stages.events import refusals
@@ -114,6 +114,23 @@ def overlap(ws: Workspace, catalogue: Artifact) -> tuple[str, ...]:
         f"{few}: the log has {found.unknown_item!r}, the catalogue {found.catalogue_item!r}; "
         "check [events.columns] item and [events.item_columns] item",
     )
+
+
+def snapshot(ws: Workspace, run: Run, as_of: AsOf) -> tuple[events.Snapshot, tuple[str, str]]:
+    """The days of the log before a moment, and the first and last of them without stray ones (`events.body`).
+
+    Raises:
+        NotEnoughData: no event lies before as_of.
+        ArtifactError: a day's file is missing or damaged.
+    """
+    found = events.EventLog(ws.source).snapshot(as_of)
+    if not found.days:
+        raise NotEnoughData(f"no event lies before {as_of}", hint="choose a later --as-of")
+    for day in found.days:
+        day.check()
+    body = events.body(found.days)
+    run.record.window = str(body[0].day), str(body[-1].day)
+    return found, run.record.window
 
 
 def latest(ws: Workspace) -> AsOf:
