@@ -13,9 +13,9 @@ import numpy as np
 
 from freshet.core.types import Experiment, ExperimentArm, Serves
 from freshet.experiments.measurement.comparison import Comparison, compare
+from freshet.experiments.measurement.experiment_metrics import Metric
 from freshet.experiments.measurement.exposures import Exposures
 from freshet.experiments.measurement.measure import Measurement
-from freshet.experiments.measurement.metrics import Metric
 from freshet.experiments.stats.moments import Moments
 from freshet.experiments.stats.tally import DayMoments, Users
 

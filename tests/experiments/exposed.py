@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from freshet.core.types import Experiment, ExperimentArm, Serves, user_number
-from freshet.experiments.measurement.impressions import SHOWN
-from freshet.experiments.measurement.metrics import columns_read
+from freshet.experiments.measurement.experiment_metrics import columns_read
+from freshet.experiments.measurement.impression_files import SHOWN
 from freshet.stages.events import EventLog
 from freshet.storage.experiment_registry import Experiments
 from freshet.storage.workspace import Workspace

@@ -11,12 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from freshet.core.config import Columns
-from freshet.core.ports import Artifact
 from freshet.core.types import Interests, user_number
-from freshet.experiments.measurement.impressions import IMPRESSIONS, SHOWN
+from freshet.experiments.measurement.impression_files import IMPRESSIONS, SHOWN
 from freshet.experiments.measurement.labels import assignment_of
 from freshet.stages.events import EventLog
-from freshet.storage.artifacts import committed
+from freshet.storage.artifacts import Artifact, committed
 from freshet.storage.workspace import Workspace
 from tests.pipeline.world import NOW
 

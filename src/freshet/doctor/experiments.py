@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from freshet.core.errors import ArtifactError
 from freshet.doctor.finding import Finding, damaged
-from freshet.experiments.measurement import impressions
+from freshet.experiments.measurement import impression_files
 from freshet.storage.workspace import Workspace
 
 
@@ -25,6 +25,6 @@ def find(ws: Workspace) -> Iterator[Finding]:
                 path = ws.experiments.pointer_path(one.name, arm.name)
                 means = f"{problem.message}: the arm falls back to the release of the start"
                 yield damaged("damaged release of an arm", ws.root, path, means)
-    for path in impressions.unreadable(ws.source):
+    for path in impression_files.unreadable(ws.source):
         means = "what was shown there can't be judged by experiments and feedback, which pass over it"
         yield damaged("damaged file of impressions", ws.root, path, means)

@@ -9,8 +9,8 @@ from datetime import datetime
 from freshet.core.errors import ConfigError
 from freshet.core.time import microseconds_of
 from freshet.core.types import LIVE, Experiment, Serves
+from freshet.experiments.measurement.experiment_metrics import named
 from freshet.experiments.measurement.frozen_rules import rules_of
-from freshet.experiments.measurement.metrics import named
 from freshet.storage.decisions import Decision, Stop
 from freshet.storage.ledger import Run
 from freshet.storage.release_parts import parts_of

@@ -16,8 +16,8 @@ from freshet.core.errors import ConfigError
 from freshet.core.types import Experiment, ExperimentArm, Serves
 from freshet.experiments.guardrails import harm
 from freshet.experiments.measurement.comparison import compare, ratio_of_users
+from freshet.experiments.measurement.experiment_metrics import metric
 from freshet.experiments.measurement.measure import Measurement, measure
-from freshet.experiments.measurement.metrics import metric
 from freshet.storage.decisions import GUARDRAIL, Rollback, Stop
 from freshet.storage.ledger import Quiet
 from freshet.storage.workspace import Workspace

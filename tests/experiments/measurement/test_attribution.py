@@ -14,8 +14,8 @@ from freshet import pipeline
 from freshet.core.types import Experiment
 from freshet.experiments.measurement.attribution import REASONS, TOLERANCE
 from freshet.experiments.measurement.comparison import compare
+from freshet.experiments.measurement.experiment_metrics import named
 from freshet.experiments.measurement.measure import Measurement, measure
-from freshet.experiments.measurement.metrics import named
 from freshet.report.experimented import facts, said
 from freshet.storage.workspace import Workspace
 from tests.experiments import showing

@@ -10,9 +10,9 @@ import pytest
 
 from freshet.core.types import Experiment
 from freshet.experiments.measurement.comparison import FOUND, Comparison, compare, ratio_of_users
+from freshet.experiments.measurement.experiment_metrics import Metric
 from freshet.experiments.measurement.exposures import Exposures
 from freshet.experiments.measurement.measure import Measurement
-from freshet.experiments.measurement.metrics import Metric
 from freshet.experiments.stats.moments import Moments
 from freshet.experiments.stats.tally import DayMoments, Users
 from tests.experiments.exposed import DAY, START, experiment

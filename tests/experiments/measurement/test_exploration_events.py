@@ -13,9 +13,9 @@ from freshet import pipeline
 from freshet.core.errors import ConfigError
 from freshet.core.types import Experiment, ExperimentArm, Serves
 from freshet.experiments.measurement import exploration_events as exploring
+from freshet.experiments.measurement.experiment_metrics import named
 from freshet.experiments.measurement.frozen_rules import rules_of
 from freshet.experiments.measurement.measure import measure
-from freshet.experiments.measurement.metrics import named
 from freshet.stages.events import EventLog
 from freshet.storage.workspace import Workspace
 from freshet.wiring import open_workspace

@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from freshet.core.config import parse
+from freshet.experiments.measurement.experiment_metrics import metrics
 from freshet.experiments.measurement.frozen_rules import as_started, changed, kept_columns, rules_of
-from freshet.experiments.measurement.metrics import metrics
 from tests.experiments.exposed import experiment, workspace
 
 THEN = """

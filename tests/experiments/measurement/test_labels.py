@@ -13,7 +13,7 @@ import pytest
 from freshet import pipeline
 from freshet.core.types import AsOf, Interests, user_number
 from freshet.experiments.measurement import labels
-from freshet.experiments.measurement.impressions import SHOWN
+from freshet.experiments.measurement.impression_files import SHOWN
 from freshet.experiments.measurement.labels import Window
 from freshet.stages import events, interests
 from freshet.storage.workspace import Workspace

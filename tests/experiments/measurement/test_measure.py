@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from freshet.core.errors import ConfigError, NotEnoughData
+from freshet.experiments.measurement.experiment_metrics import metric, metrics, named
 from freshet.experiments.measurement.measure import Measurement, measure
-from freshet.experiments.measurement.metrics import metric, metrics, named
 from freshet.experiments.stats.moments import Moments
 from freshet.storage.workspace import Workspace
 from tests.experiments.exposed import (

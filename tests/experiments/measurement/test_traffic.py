@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from freshet.core.errors import ConfigError, NotEnoughData
-from freshet.experiments.measurement.metrics import metric
+from freshet.experiments.measurement.experiment_metrics import metric
 from freshet.experiments.measurement.traffic import traffic_of
 from freshet.experiments.stats.moments import Moments
 from freshet.experiments.stats.power import Baseline

@@ -7,8 +7,8 @@ from typing import Any
 
 from freshet.core.errors import NotEnoughData
 from freshet.experiments.assignment import OwnEvents
-from freshet.experiments.feedback.calibration import Calibrated, Settings, calibrate
 from freshet.experiments.feedback.format import write_feedback
+from freshet.experiments.feedback.lift_weights import Calibrated, Settings, calibrate
 from freshet.experiments.measurement import labels
 from freshet.experiments.measurement.labels import Window
 from freshet.run_context import LogSnapshot, RunContext

@@ -16,9 +16,9 @@ from freshet.core.time import DAY, midnight
 from freshet.core.types import Experiment
 from freshet.experiments.measurement.comparison import Comparison, compare
 from freshet.experiments.measurement.event_counts import require_columns
+from freshet.experiments.measurement.experiment_metrics import Metric, metric
 from freshet.experiments.measurement.frozen_rules import as_started
 from freshet.experiments.measurement.measure import Measurement, measure
-from freshet.experiments.measurement.metrics import Metric, metric
 from freshet.experiments.stats.sample_ratio import ALARM, split_p
 from freshet.stages.events import EventLog
 from freshet.storage.ledger import Run

@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from freshet.core.time import date_of
 from freshet.core.types import Experiment
 from freshet.experiments.measurement.event_counts import rows_of
+from freshet.experiments.measurement.experiment_metrics import IMPRESSION, Metric
 from freshet.experiments.measurement.exposures import Study, belongs
-from freshet.experiments.measurement.impressions import IMPRESSIONS, SHOWN, columns_of, day_of_folder
-from freshet.experiments.measurement.metrics import IMPRESSION, Metric
+from freshet.experiments.measurement.impression_files import IMPRESSIONS, SHOWN, columns_of, day_of_folder
 from freshet.experiments.stats.tally import Users
 from freshet.stages import interests
 from freshet.stages.events import DayFile, sql

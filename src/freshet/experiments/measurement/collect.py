@@ -25,9 +25,9 @@ from freshet.core.ports import Journal, UserStore
 from freshet.core.safe_names import checked
 from freshet.core.time import date_of
 from freshet.core.types import MOVE, AsOf, Entry, user_number
+from freshet.experiments.measurement.experiment_metrics import IMPRESSION
 from freshet.experiments.measurement.frozen_rules import kept_columns
-from freshet.experiments.measurement.impressions import IMPRESSIONS, SHOWN
-from freshet.experiments.measurement.metrics import IMPRESSION
+from freshet.experiments.measurement.impression_files import IMPRESSIONS, SHOWN
 from freshet.stages import events
 from freshet.storage.durable import make_folder, written
 from freshet.storage.ledger import Run

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freshet.core.time import DAY, midnight
+from freshet.experiments.measurement.experiment_metrics import Metric
 from freshet.experiments.measurement.measure import Measurement
-from freshet.experiments.measurement.metrics import Metric
 from freshet.experiments.stats.bootstrap import bootstrap
 from freshet.experiments.stats.effects import Effect, Estimate, effect, ratio
 from freshet.experiments.stats.moments import Moments

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from freshet.core.errors import ConfigError
 from freshet.core.time import date_of
-from freshet.experiments.measurement.metrics import IMPRESSION, Metric
+from freshet.experiments.measurement.experiment_metrics import IMPRESSION, Metric
 from freshet.experiments.stats.tally import Users
 from freshet.stages.events import DayFile, sql
 from freshet.stages.events.columns import CANONICAL

@@ -14,8 +14,8 @@ from freshet.core.errors import ConfigError
 from freshet.core.ports import Progress
 from freshet.core.time import DAY, date_of
 from freshet.experiments.measurement.event_counts import BEFORE_DAYS, rows_of
+from freshet.experiments.measurement.experiment_metrics import Kind
 from freshet.experiments.measurement.exposures import Study
-from freshet.experiments.measurement.metrics import Kind
 from freshet.experiments.stats.exploration import Additions, Engaged, interests_7d, novel, returned_7d
 from freshet.stages import events
 from freshet.stages.events import DayFile, sql

@@ -21,7 +21,7 @@ from freshet.core.errors import ArtifactError, NotEnoughData
 from freshet.core.time import DAY, date_of, midnight
 from freshet.core.types import Experiment
 from freshet.experiments.measurement.frozen_rules import as_started
-from freshet.experiments.measurement.impressions import IMPRESSIONS, columns_of, day_of_folder
+from freshet.experiments.measurement.impression_files import IMPRESSIONS, columns_of, day_of_folder
 from freshet.experiments.stats.tally import Users
 from freshet.stages.events import DayFile, sql
 from freshet.storage.workspace import Workspace

@@ -11,7 +11,7 @@ from typing import Any
 
 from freshet.core.config import Config, MetricConfig
 from freshet.core.types import Experiment, MeasurementRules, MetricRule
-from freshet.experiments.measurement.metrics import columns_read
+from freshet.experiments.measurement.experiment_metrics import columns_read
 from freshet.storage.workspace import Workspace
 
 

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from freshet.core.types import AsOf, Interests, Outcomes, indices_of
 from freshet.experiments.measurement.attribution import SAME_USER, in_time
-from freshet.experiments.measurement.impressions import IMPRESSIONS, SHOWN, columns_of
+from freshet.experiments.measurement.impression_files import IMPRESSIONS, SHOWN, columns_of
 from freshet.stages import events
 from freshet.stages.events import Rule, sql
 from freshet.stages.transitions.users import keys
@@ -82,7 +82,7 @@ def labelled(
 ) -> pa.Table:
     """What was shown in a window, a row for each interest in the order of time, and its `reward`.
 
-    Columns are those of `impressions.SHOWN` without `answered`, `explored`, `items` and `user_key`; `time` is
+    Columns are those of `impression_files.SHOWN` without `answered`, `explored`, `items` and `user_key`; `time` is
     in microseconds since 1970.
 
     Args:

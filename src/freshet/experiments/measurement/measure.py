@@ -18,9 +18,9 @@ from freshet.core.time import DAY, date_of, midnight
 from freshet.core.types import Experiment
 from freshet.experiments.measurement.attribution import Attributed, AttributionCounts, attribute
 from freshet.experiments.measurement.event_counts import Added, EventCounter, require_columns
+from freshet.experiments.measurement.experiment_metrics import Kind, Metric
 from freshet.experiments.measurement.exploration_events import Explored, explored
 from freshet.experiments.measurement.exposures import Exposures, Study, database, exposures
-from freshet.experiments.measurement.metrics import Kind, Metric
 from freshet.experiments.stats.tally import DayMoments, Tally
 from freshet.stages.events import DayFile, EventLog, body
 from freshet.storage.workspace import Workspace

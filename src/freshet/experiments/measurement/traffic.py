@@ -17,9 +17,9 @@ from freshet.core.ports import Progress, silent
 from freshet.core.time import DAY, midnight
 from freshet.core.types import Experiment, ExperimentArm, Serves
 from freshet.experiments.measurement.event_counts import BEFORE_DAYS, rows_of
+from freshet.experiments.measurement.experiment_metrics import Metric
 from freshet.experiments.measurement.exposures import Exposures, Study, database
 from freshet.experiments.measurement.measure import measure_study
-from freshet.experiments.measurement.metrics import Metric
 from freshet.experiments.stats.moments import Moments
 from freshet.experiments.stats.power import Baseline, Span
 from freshet.experiments.stats.tally import Users

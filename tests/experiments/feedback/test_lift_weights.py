@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from freshet.core.errors import NotEnoughData
-from freshet.experiments.feedback import calibration
-from freshet.experiments.feedback.calibration import Settings, calibrate
+from freshet.experiments.feedback.lift_weights import Settings, calibrate
 from tests.experiments.feedback.worlds import SIZE, drawn, some_lift
 
 SETTINGS = Settings(k=2, proposals=3)
@@ -50,16 +49,16 @@ def test_too_few_are_refused() -> None:
 def test_what_is_predicted_does_not_choose_its_pseudo_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = drawn(6_000, some_lift(0.8))
     seen: list[list[tuple[float, ...]]] = []
-    predict = calibration._later_outcomes
+    predict = lift_weights._later_outcomes
 
-    def noted(origins: list[calibration.Origin], prior_counts: list[tuple[float, ...]]):
+    def noted(origins: list[lift_weights.Origin], prior_counts: list[tuple[float, ...]]):
         seen.append(prior_counts)
         return predict(origins, prior_counts)
 
-    monkeypatch.setattr(calibration, "_later_outcomes", noted)
+    monkeypatch.setattr(lift_weights, "_later_outcomes", noted)
     for late in (6_000, 5_000, 4_000):
         changed = np.where(rows.time >= late * 1_000_000, ~rows.reward, rows.reward)
         calibrate(replace(rows, reward=changed), SETTINGS)
     assert seen[0] == seen[1], "the last block"
     assert seen[0][:-1] == seen[2][:-1]
-    assert len(seen[0]) == calibration.BLOCKS - 2
+    assert len(seen[0]) == lift_weights.BLOCKS - 2
