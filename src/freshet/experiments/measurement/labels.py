@@ -82,7 +82,7 @@ def labelled(
 ) -> pa.Table:
     """What was shown in a window, a row for each interest in the order of time, and its `reward`.
 
-    Columns are those of `impression_files.SHOWN` without `answered`, `explored`, `items` and `user_key`; `time` is
+    Columns are those of `SHOWN` without `answered`, `explored`, `items` and `user_key`; `time` is
     in microseconds since 1970.
 
     Args:
