@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from freshet.core.errors import NotEnoughData
+from freshet.experiments.feedback import lift_weights
 from freshet.experiments.feedback.lift_weights import Settings, calibrate
 from tests.experiments.feedback.worlds import SIZE, drawn, some_lift
 
