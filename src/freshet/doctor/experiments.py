@@ -25,6 +25,6 @@ def find(ws: Workspace) -> Iterator[Finding]:
                 path = ws.experiments.pointer_path(one.name, arm.name)
                 means = f"{problem.message}: the arm falls back to the release of the start"
                 yield damaged("damaged release of an arm", ws.root, path, means)
-    for path in impression_files.unreadable(ws.source):
+    for path in impression_files.files(ws.source)[1]:
         means = "what was shown there can't be judged by experiments and feedback, which pass over it"
         yield damaged("damaged file of impressions", ws.root, path, means)

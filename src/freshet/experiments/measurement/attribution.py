@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 
 from freshet.core.time import date_of
 from freshet.core.types import Experiment
-from freshet.experiments.measurement.event_counts import rows_of
+from freshet.experiments.measurement.event_counts import flags_sql, rows_of
 from freshet.experiments.measurement.experiment_metrics import IMPRESSION, Metric
 from freshet.experiments.measurement.exposures import Study, belongs
-from freshet.experiments.measurement.impression_files import IMPRESSIONS, SHOWN, columns_of, day_of_folder
+from freshet.experiments.measurement.impression_files import files, rows_sql
 from freshet.experiments.stats.tally import Users
 from freshet.stages import interests
 from freshet.stages.events import DayFile, sql
@@ -113,7 +113,8 @@ def attribute(study: Study, metrics: Sequence[Metric]) -> Attributed:
     if experiment.stop is not None:
         last = date_of(experiment.stop) + reach
     _named(db, study.log, rules, columns)
-    _answers(db, _files(ws.source / IMPRESSIONS, first - reach), experiment)
+    readable, _ = files(ws.source, first - reach)
+    _answers(db, [one.path for one in readable], experiment)
     _delete_unrelated(db, first, last)
     _assigned(db, ws)
     db.register("exposed", pa.table({"user_key": study.users.key}))
@@ -127,7 +128,6 @@ def _named(
     db: duckdb.DuckDBPyConnection, days: Sequence[DayFile], rules: Sequence[str], columns: set[str]
 ) -> None:
     """Table `named`: events that name an answer, with a bit for each rule that they pass."""
-    bits = " + ".join(f"CASE WHEN {rule} THEN {1 << bit} ELSE 0 END" for bit, rule in enumerate(rules))
     db.execute(
         """CREATE OR REPLACE TEMP TABLE named
         (id VARCHAR, "user" VARCHAR, item VARCHAR, "time" TIMESTAMP, flags BIGINT)"""
@@ -135,21 +135,19 @@ def _named(
     for day in days:
         db.execute(
             f"""INSERT INTO named SELECT * FROM (SELECT {IMPRESSION}, "user", item, "time",
-            CAST({bits} AS BIGINT) AS flags FROM {rows_of(day, columns)} WHERE {IMPRESSION} <> '')
+            {flags_sql(rules)} AS flags FROM {rows_of(day, columns)} WHERE {IMPRESSION} <> '')
             WHERE flags > 0"""
         )
 
 
-def _answers(db: duckdb.DuckDBPyConnection, files: list[Path], experiment: Experiment) -> None:
+def _answers(db: duckdb.DuckDBPyConnection, paths: list[Path], experiment: Experiment) -> None:
     """Table `answers`: those that events name, a row each, with all that they showed."""
-    db.register("empty_shown", SHOWN.empty_table())
-    source = "FROM empty_shown" + (f" UNION ALL BY NAME FROM {sql.parquet(files)}" if files else "")
     db.execute(
         f"""CREATE OR REPLACE TEMP TABLE answers AS
         SELECT id, min("time") AS "time", coalesce(min("user"), '') AS "user",
             coalesce(max(user_key), 0) AS user_key, coalesce(bool_or({belongs(experiment)}), false) AS ours,
             list(DISTINCT interest) AS interests, coalesce(flatten(list(items)), []) AS items
-        FROM ({source}) SEMI JOIN named USING (id) GROUP BY id"""
+        FROM ({rows_sql(db, paths)}) SEMI JOIN named USING (id) GROUP BY id"""
     )
 
 
@@ -215,13 +213,3 @@ def _attribute(db: duckdb.DuckDBPyConnection, experiment: Experiment, hours: flo
     db.execute(
         "CREATE OR REPLACE TEMP TABLE fits AS SELECT user_key, day, flags FROM checked_events WHERE why = '' "
     )
-
-
-def _files(folder: Path, first: date) -> list[Path]:
-    """Files of impressions from a day on that can be read."""
-    found = []
-    for path in sorted(folder.glob("*/*.parquet")):
-        day = day_of_folder(path.parent)
-        if day is not None and day >= first and columns_of(path) is not None:
-            found.append(path)
-    return found

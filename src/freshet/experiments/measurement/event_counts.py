@@ -113,12 +113,17 @@ class _Flagged:
 def _flagged(
     db: duckdb.DuckDBPyConnection, day: DayFile, rules: Sequence[str], columns: Collection[str]
 ) -> _Flagged:
-    bits = " + ".join(f"CASE WHEN {rule} THEN {1 << bit} ELSE 0 END" for bit, rule in enumerate(rules))
     query = f"""SELECT "user", "time", flags FROM
-        (SELECT "user", epoch_us("time") AS "time", CAST({bits} AS BIGINT) AS flags
+        (SELECT "user", epoch_us("time") AS "time", {flags_sql(rules)} AS flags
          FROM {rows_of(day, columns)}) WHERE flags > 0"""
     found = db.sql(query).to_arrow_table()
     return _Flagged(keys(found["user"]), found["time"].to_numpy(), found["flags"].to_numpy())
+
+
+def flags_sql(rules: Sequence[str]) -> str:
+    """SQL: a number whose bit i says whether an event passes rule i."""
+    bits = (f"CASE WHEN {rule} THEN {1 << bit} ELSE 0 END" for bit, rule in enumerate(rules))
+    return f"CAST({' + '.join(bits)} AS BIGINT)"
 
 
 def rows_of(day: DayFile, columns: Collection[str]) -> str:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from freshet.core.types import AsOf, Interests, Outcomes, indices_of
 from freshet.experiments.measurement.attribution import SAME_USER, in_time
-from freshet.experiments.measurement.impression_files import IMPRESSIONS, SHOWN, columns_of
+from freshet.experiments.measurement.impression_files import IMPRESSIONS, columns_of, rows_sql
 from freshet.stages import events
 from freshet.stages.events import Rule, sql
 from freshet.stages.transitions.users import keys
@@ -73,7 +73,7 @@ def files_of(ws: Workspace, window: Window) -> list[Path]:
 def count(ws: Workspace, window: Window) -> int:
     """How many rows `labelled` has."""
     with _database(ws) as db:
-        (rows,) = sql.row(db, f"SELECT count(*) FROM ({_shown(files_of(ws, window), window)})")
+        (rows,) = sql.row(db, f"SELECT count(*) FROM ({_shown(db, files_of(ws, window), window)})")
         return int(rows)
 
 
@@ -95,7 +95,7 @@ def labelled(
     with _database(ws) as db:
         assigned = pa.table({"index": np.arange(len(interests), dtype=np.int16), "id": interests.ids})
         db.register("ids", assigned)
-        naming, shown = _naming(days, rule), _shown(files, window)
+        naming, shown = _naming(days, rule), _shown(db, files, window)
         return db.sql(
             f"""WITH shown AS ({shown}), naming AS ({naming}),
             assigned AS (
@@ -119,20 +119,18 @@ def labelled(
 def _database(ws: Workspace) -> Iterator[duckdb.DuckDBPyConnection]:
     scratch = ws.root / DRAFTS / f"outcomes-{uuid4().hex[:8]}"  # made where memory doesn't suffice
     with sql.connect(scratch) as db:
-        db.register("empty_shown", SHOWN.empty_table())
         yield db
 
 
-def _shown(files: Sequence[Path], window: Window) -> str:
+def _shown(db: duckdb.DuckDBPyConnection, paths: Sequence[Path], window: Window) -> str:
     """SQL: what was shown; columns that older files lack are empty."""
-    source = "FROM empty_shown" + (f" UNION ALL BY NAME FROM {sql.parquet([*files])}" if files else "")
     first = "AND place = 0" if window.first else ""
     sample = f'AND hash("user") % 1000000 < {round(window.share * 1e6)}' if window.share < 1 else ""
     return f"""SELECT * REPLACE (
             coalesce("user", '') AS "user",
             coalesce(CAST(experiment AS VARCHAR), '') AS experiment,
             coalesce(CAST(arm AS VARCHAR), '') AS arm
-        ) FROM ({source})
+        ) FROM ({rows_sql(db, paths)})
         WHERE "time" >= {_moment(window.since)}
         AND "time" < {_moment(window.until)} - {_interval(window.hours)} {first} {sample}"""
 
