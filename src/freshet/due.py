@@ -13,7 +13,7 @@ from freshet.stages.items import step as items
 from freshet.stages.live import step as live
 from freshet.stages.table import churn_gate, table_plan
 from freshet.stages.tuning import step as tuning
-from freshet.stages.tuning.evaluation import with_evidence_of
+from freshet.stages.tuning.gate_verdict import with_evidence_of
 from freshet.storage import rollback
 from freshet.storage.artifacts import Artifact
 from freshet.storage.ledger import Run

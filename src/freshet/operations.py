@@ -29,7 +29,7 @@ from freshet.stages.sequence import step as sequence
 from freshet.stages.table import step as table
 from freshet.stages.table import table_plan
 from freshet.stages.tuning import step as tuning
-from freshet.stages.tuning.evaluation import with_evidence_of
+from freshet.stages.tuning.gate_verdict import with_evidence_of
 from freshet.storage import rollback
 from freshet.storage.artifacts import Artifact, committed
 from freshet.storage.decisions import Decision, Review

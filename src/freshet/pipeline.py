@@ -47,7 +47,7 @@ from freshet.stages.table.churn_gate import halt_on_churn
 from freshet.stages.transitions import TransitionLog
 from freshet.stages.transitions import step as transitions
 from freshet.stages.tuning import step as tuning
-from freshet.stages.tuning.evaluation import with_evidence_of
+from freshet.stages.tuning.gate_verdict import with_evidence_of
 from freshet.storage.artifacts import Artifact
 from freshet.storage.ledger import Record, Run
 from freshet.storage.workspace import Workspace

@@ -111,7 +111,7 @@ def asked_of(ctx: RunContext, contexts: NDArray[np.int16]) -> NDArray[np.int16]:
 def settings_of(ws: Workspace) -> dict[str, Any]:
     """The part of the configuration that decides what is in a table.
 
-    Of a workspace whose evidence is settled: see `tuning.evaluation.with_evidence_of`.
+    Of a workspace whose evidence is settled: see `tuning.gate_verdict.with_evidence_of`.
     """
     names = ["transitions", "counts", "evidence", "inference", "table"]
     if ws.config.sequence.use:

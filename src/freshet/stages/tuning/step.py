@@ -15,7 +15,7 @@ from freshet.core.types import AsOf, Context, ContextEvidence, Example, Transiti
 from freshet.run_context import LogSnapshot, RunContext
 from freshet.stages import tuning
 from freshet.stages.evidence.step import gather
-from freshet.stages.tuning.evaluation import Verdict, pass_gates, verdict
+from freshet.stages.tuning.gate_verdict import Verdict, pass_gates, verdict
 from freshet.stages.tuning.lazy_planner import FORERUNNER, MODEL, LazyPlanner
 from freshet.storage.artifacts import Artifact, newest, newest_first
 from freshet.storage.build_once import build_once
