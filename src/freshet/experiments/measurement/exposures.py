@@ -148,7 +148,7 @@ class Study:
 
 
 def _files(source: Path, experiment: Experiment) -> tuple[dict[date, tuple[Path, ...]], tuple[Path, ...]]:
-    """Files that may hold exposures, by day (older ones name no experiment); and those that are unreadable."""
+    """Files that may hold exposures, by day (older ones name no experiment); and unreadable ones."""
     last = date_of(experiment.stop) if experiment.stop is not None else date.max
     readable, unreadable = files(source, date_of(experiment.start), last)
     found: dict[date, tuple[Path, ...]] = {}
