@@ -1,4 +1,4 @@
-"""What was shown, and what was told of it, put into a workspace without serving."""
+"""What was shown, and the events that name it, put into a workspace without serving."""
 
 from __future__ import annotations
 
@@ -63,9 +63,9 @@ def show(
         pq.write_table(pa.Table.from_pylist(some, schema), path)
 
 
-def tell(ws: Workspace, told: Sequence[tuple[str, str, int, float, str]], folder: Path) -> None:
+def record_events(ws: Workspace, recorded: Sequence[tuple[str, str, int, float, str]], folder: Path) -> None:
     """Import events (user, item, time, value, impression)."""
-    columns = list(zip(*told, strict=True))
+    columns = list(zip(*recorded, strict=True))
     names = ("user", "item", "time", "value", "impression")
     table = pa.table(
         {

@@ -15,7 +15,7 @@ from freshet.experiments.feedback.format import read_feedback
 from freshet.stages import interests
 from freshet.storage.artifacts import Artifact
 from freshet.storage.workspace import Workspace
-from tests.experiments.showing import HOUR, assigned, at, by_interest, show, shown, tell
+from tests.experiments.showing import HOUR, assigned, at, by_interest, record_events, show, shown
 from tests.pipeline.world import FIRST, content, copied, workspace
 
 SECOND = AsOf.parse("2024-02-17")
@@ -39,7 +39,7 @@ def reacted(ws: Workspace, folder: Path, size: int = 900, liked: bool = True) ->
     assert release is not None
     _, items = assigned(ws, interests.load(ws.root / "interests" / release.interests))
     taken, refused, here, there = by_interest(items, 1)[:4]
-    rows, told = [], []
+    rows, recorded = [], []
     rng = np.random.default_rng(0)
     for n in range(size):
         last, offered = (here, there)[n % 2], (taken, refused)[n // 2 % 2]
@@ -47,9 +47,9 @@ def reacted(ws: Workspace, folder: Path, size: int = 900, liked: bool = True) ->
         time = at("2024-02-13", 0) + n * 3 * 24 * HOUR // size
         rows.append(shown(f"s{n}", time, offered, context=[last], score=float(rng.normal(-2, 0.1))))
         if rng.random() < chance:
-            told.append((f"user of s{n}", items[offered][0], time + 1_000_000, 9.0, f"s{n}"))
+            recorded.append((f"user of s{n}", items[offered][0], time + 1_000_000, 9.0, f"s{n}"))
     show(ws, rows)
-    tell(ws, told, folder)
+    record_events(ws, recorded, folder)
     return here, taken, refused
 
 
@@ -127,7 +127,7 @@ def test_what_comes_later_changes_nothing(published: Workspace, tmp_path: Path) 
     for ws in (one, other):
         _, taken, _ = reacted(ws, tmp_path)
     show(other, [shown(f"later{n}", at(str(SECOND), 1) + n, taken) for n in range(50)], "later")
-    tell(other, [("later", "i1", at(str(SECOND), 2), 9.0, "s899")], tmp_path)
+    record_events(other, [("later", "i1", at(str(SECOND), 2), 9.0, "s899")], tmp_path)
     for ws in (one, other):
         pipeline.refresh(ws, SECOND, publish=True)
     assert content(one, ["feedback"]) == content(other, ["feedback"])

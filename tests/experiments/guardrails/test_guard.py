@@ -22,8 +22,7 @@ from freshet.storage.decisions import GUARDRAIL, Rollback, Stop
 from freshet.storage.ledger import Quiet
 from freshet.storage.workspace import Workspace
 from freshet.wiring import open_user_store
-from tests.experiments.exposed import DAY, shown, write_impressions
-from tests.experiments.exposed import import_events as told
+from tests.experiments.exposed import DAY, import_events, shown, write_impressions
 from tests.pipeline.world import FIRST, NOW, SECOND, copied, settings
 
 GUARDED = """
@@ -81,7 +80,7 @@ def happen(ws: Workspace, rate: float, users: int = 300, lost: float = 0.0) -> N
             for k in range(rng.poisson(3 * (rate if arm == "treatment" else 1)))
         ]
     write_impressions(ws.root, impressions)
-    told(ws, events)
+    import_events(ws, events)
 
 
 def test_harm_stops_the_experiment_and_rolls_back(two: Workspace, tmp_path: Path, world: Path) -> None:

@@ -52,12 +52,12 @@ def answers() -> list[dict[str, Any]]:
 
 def honest() -> list[dict[str, Any]]:
     """Satisfied outcomes, and one that is none of each user, as soon as the answer was shown."""
-    told = []
+    recorded = []
     for user, _, satisfied in HONEST:
         names = {"impression": f"of {user}"}
-        told += [event(user, 0.11, 9, item=ITEMS[n], **names) for n in range(satisfied)]
-        told.append(event(user, 0.12, 3, item="i8", **names))
-    return told
+        recorded += [event(user, 0.11, 9, item=ITEMS[n], **names) for n in range(satisfied)]
+        recorded.append(event(user, 0.12, 3, item="i8", **names))
+    return recorded
 
 
 def measured(ws: Workspace, one: Experiment | None = None) -> Measurement:
@@ -122,8 +122,8 @@ def test_what_does_not_fit_moves_nothing_and_is_counted(tmp_path: Path, why: str
 
 
 def test_an_outcome_of_an_ended_experiment_is_left_out(tmp_path: Path) -> None:
-    told = [event("b", 0.4, 9, "of b", item="i5"), event("b", 3, 9, "of b", item="i6")]
-    found = of(tmp_path, told, experiment(stop=START + DAY // 4, reason="enough"))
+    recorded = [event("b", 0.4, 9, "of b", item="i5"), event("b", 3, 9, "of b", item="i6")]
+    found = of(tmp_path, recorded, experiment(stop=START + DAY // 4, reason="enough"))
     assert left_out(found) == {"after_stop": 2}
     assert sums(found)[:2] == [[1, 2], [5, 2]]
 
@@ -143,11 +143,11 @@ def test_every_reason_has_words(tmp_path: Path) -> None:
 
 
 def test_a_clock_that_lags_or_runs_ahead_a_little_counts_at_the_time_of_the_answer(tmp_path: Path) -> None:
-    told = [
+    recorded = [
         event("b", 0.1 - (TOLERANCE - 5) * SECOND, 9, "of b", item="i5"),
         event("b", 0.9, 9, "of b", item="i6"),  # the day after, by the client's clock
     ]
-    found = of(tmp_path, told)
+    found = of(tmp_path, recorded)
     assert left_out(found) == {}
     assert sums(found)[1] == [7, 2]
     first = found.moments["satisfied"][0].cumulative[1]
@@ -156,13 +156,13 @@ def test_a_clock_that_lags_or_runs_ahead_a_little_counts_at_the_time_of_the_answ
 
 def test_hours_are_those_of_the_start(tmp_path: Path) -> None:
     extra = "[experiments]\nattribution_hours = 2\n"
-    told = [event("b", 0.1 + hours / 24, 9, "of b", item=f"i{hours + 3}") for hours in (1, 3)]
-    assert left_out(of(tmp_path / "a", told, extra=extra)) == {"late": 1}
+    recorded = [event("b", 0.1 + hours / 24, 9, "of b", item=f"i{hours + 3}") for hours in (1, 3)]
+    assert left_out(of(tmp_path / "a", recorded, extra=extra)) == {"late": 1}
     from freshet.experiments.measurement.frozen_rules import rules_of
 
     ws = workspace(tmp_path / "b")
     before = replace(experiment(), rules=rules_of(ws.config))
-    assert left_out(of(tmp_path / "c", told, before, extra)) == {}
+    assert left_out(of(tmp_path / "c", recorded, before, extra)) == {}
 
 
 def test_a_flood_by_one_user_of_all_ids_moves_no_effect(tmp_path: Path) -> None:
@@ -202,11 +202,11 @@ def test_an_answer_without_items_showed_its_interests(counted: Workspace, tmp_pa
         shown("a", "control", 0.1, id="of a", interest=a),
     ]
     write_impressions(ws.root, rows)
-    told = [
+    recorded = [
         event("b", 0.2 + n / 100, 9, "of b", item=item)
         for n, item in enumerate((*items[a][:3], items[b][0], "no item"))
     ]
-    import_events(ws, told)
+    import_events(ws, recorded)
     found = measured(ws)
     # three items of the interest are one thing shown
     assert left_out(found) == {"not_shown": 2, "repeated": 2}

@@ -165,8 +165,8 @@ def test_what_is_sought_follows_from_the_first_day_not_from_what_was_found() -> 
     first = a.cumulative[0]
     error = (first.high - first.low) / 2 / 1.96
     assert a.sought == pytest.approx(FOUND * error / 14**0.25, rel=0.1)
-    [told] = compare(lived(3, 0.0), 0.5)
-    assert told.sought == 0.5
+    [recorded] = compare(lived(3, 0.0), 0.5)
+    assert recorded.sought == 0.5
 
 
 def test_detectable_is_what_the_error_allows() -> None:

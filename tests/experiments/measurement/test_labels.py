@@ -17,7 +17,7 @@ from freshet.experiments.measurement.impression_files import SHOWN
 from freshet.experiments.measurement.labels import Window
 from freshet.stages import events, interests
 from freshet.storage.workspace import Workspace
-from tests.experiments.showing import HOUR, assigned, at, by_interest, show, shown, tell
+from tests.experiments.showing import HOUR, assigned, at, by_interest, record_events, show, shown
 from tests.pipeline.world import FIRST, copied
 
 DAY = "2024-02-20"
@@ -73,7 +73,7 @@ def test_an_outcome_names_the_impression_passes_the_rule_and_is_of_what_was_show
             shown("of nobody", time, a, user=""),
         ],
     )
-    tell(
+    record_events(
         ws,
         [
             ("user of listed", items[b][1], noon, 9.0, "listed"),
@@ -109,7 +109,7 @@ def test_only_what_was_known_at_the_moment_is_read(ws: Workspace, tmp_path: Path
         "after": edge + 1,
     }
     show(ws, [shown(id, time, a) for id, time in times.items()])
-    tell(
+    record_events(
         ws,
         [(f"user of {id}", items[a][0], time + n + 1, 9.0, id) for n, (id, time) in enumerate(times.items())],
         tmp_path,
