@@ -17,13 +17,12 @@
 
 from freshet.stages.events.days import DayFile
 from freshet.stages.events.event_log import EventLog, ImportReport
-from freshet.stages.events.extent import body
 from freshet.stages.events.formats import brings_items, item_source
 from freshet.stages.events.histories import HistoryReader
-from freshet.stages.events.items import FILE as ITEMS_FILE
-from freshet.stages.events.items import ItemsReport, import_items
-from freshet.stages.events.joining import Overlap, overlap
-from freshet.stages.events.refusing import Refused
+from freshet.stages.events.item_catalogue import FILE as ITEMS_FILE
+from freshet.stages.events.item_catalogue import ItemsReport, Overlap, import_items, overlap
+from freshet.stages.events.plausibility import body
+from freshet.stages.events.quarantine import Refused
 from freshet.stages.events.rule import Rule, parse
 from freshet.stages.events.snapshots import Snapshot
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from freshet.core import config
 from freshet.core.errors import InputError
-from freshet.stages.events.dialects import looks_like_data
+from freshet.stages.events.csv_text import looks_like_data
 from freshet.stages.events.reading import Table
 from freshet.stages.events.rule import Rule
 

@@ -22,15 +22,15 @@ import duckdb
 
 from freshet.core import config
 from freshet.core.types import AsOf
-from freshet.stages.events import finding, merging, orders, quarantine, shares, sql
+from freshet.stages.events import date_forms, merging, plausibility, quarantine, source_folders, sql
+from freshet.stages.events.date_forms import Undecided
 from freshet.stages.events.days import write_days
-from freshet.stages.events.deciding import Undecided
-from freshet.stages.events.finding import Unread
 from freshet.stages.events.formats import SourceFile, event_source
-from freshet.stages.events.plausible import doubts
-from freshet.stages.events.refusing import Refused, note, refused
+from freshet.stages.events.plausibility import doubts
+from freshet.stages.events.quarantine import Refused, note_quarantined, refused
 from freshet.stages.events.rule import Rule, parse
 from freshet.stages.events.snapshots import Snapshot, commit, latest
+from freshet.stages.events.source_folders import Unread
 from freshet.stages.events.staging import Staged, stage
 from freshet.storage.durable import make_folder
 
@@ -117,10 +117,10 @@ class EventLog:
                 if refuse and staging.refused:
                     raise _first(staging.refused)
                 report = self._merge(connection, source, staged, scratch, replace)
-                orders.note(self.root, staging.orders)
+                date_forms.keep_orders(self.root, staging.orders)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
-        notes = (*finding.note(source, found.unread, "events"), *report.notes)
+        notes = (*source_folders.note_unread(source, found.unread, "events"), *report.notes)
         return dataclasses.replace(report, notes=notes, unread=found.unread)
 
     def _merge(
@@ -156,7 +156,7 @@ class EventLog:
             added=added,
             duplicates=incoming.rows - added,
             quarantined=_summed([one.quarantined for one in staged]),
-            notes=(*told, *shares.note(connection, incoming.query)),
+            notes=(*told, *plausibility.note_heavy_user(connection, incoming.query)),
             days=len(incoming.days),
             first=incoming.first,
             last=incoming.last,
@@ -190,7 +190,7 @@ class _Staging:
         self.keep = keep
         self.root = root
         self.scratch = scratch
-        self.orders = orders.known(root)
+        self.orders = date_forms.known_orders(root)
         self.refused: list[Refused] = []
 
     def all(self, files: Sequence[SourceFile]) -> list[Staged]:
@@ -216,7 +216,7 @@ class _Staging:
             return staged
         if staged.order:
             self.orders |= {staged.order}
-        told = note(self.connection, staged)
+        told = note_quarantined(self.connection, staged)
         return replace(staged, notes=(*staged.notes, told)) if told else staged
 
 

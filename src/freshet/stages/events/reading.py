@@ -13,11 +13,10 @@ import pyarrow as pa
 
 from freshet.core.errors import InputError
 from freshet.stages.events import sql
-from freshet.stages.events.formats import SourceFile
-from freshet.stages.events.partitions import Partition
-from freshet.stages.events.records import Refused
+from freshet.stages.events.csv_text import RefusedLines
+from freshet.stages.events.formats import DAMAGED, SourceFile, unpacked
+from freshet.stages.events.source_folders import Partition
 from freshet.stages.events.texts import Text, ready
-from freshet.stages.events.unpacking import DAMAGED, unpacked
 
 ROW = "freshet row"
 """Column with the 1-based number of a row among those that could be split into fields."""
@@ -75,7 +74,7 @@ def open_table(
         path = unpacked(file.path, scratch)
         if file.kind == "parquet":
             table = _parquet(connection, file.path, path)
-            refused: Refused = []
+            refused: RefusedLines = []
         else:
             text = ready(file, path, scratch, encoding)
             refused = text.refused
@@ -138,7 +137,7 @@ def rejects(connection: duckdb.DuckDBPyConnection) -> str:
     return " UNION ALL ".join(queries)
 
 
-def _remember(connection: duckdb.DuckDBPyConnection, refused: Refused) -> None:
+def _remember(connection: duckdb.DuckDBPyConnection, refused: RefusedLines) -> None:
     """Keep the lines that never reach the database where `rejects` finds them."""
     lines, texts = zip(*refused, strict=True) if refused else ((), ())
     table = pa.table({"line": pa.array(lines, pa.int64()), "content": pa.array(texts, pa.string())})

@@ -11,6 +11,7 @@ import duckdb
 
 from freshet.core import config
 from freshet.stages.events import quarantine, sql
+from freshet.stages.events.clocks import FOREVER, Clock, chosen
 from freshet.stages.events.columns import EventColumns, event_columns
 from freshet.stages.events.formats import SourceFile
 from freshet.stages.events.ids import Id, with_ids
@@ -24,8 +25,6 @@ from freshet.stages.events.reading import (
     unreadable,
 )
 from freshet.stages.events.rule import Rule
-from freshet.stages.events.time_column import chosen
-from freshet.stages.events.times import FOREVER, Clock
 
 _ZONELESS, _TRUTH = "freshet zoneless", "freshet truth"
 _NONE = sql.texts([word.lower() for word in config.MISSING])

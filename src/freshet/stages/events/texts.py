@@ -15,9 +15,8 @@ import numpy as np
 
 from freshet.core.errors import InputError
 from freshet.stages.events import encodings
-from freshet.stages.events.dialects import dialect
+from freshet.stages.events.csv_text import Dialect, RefusedLines, dialect, rewrite
 from freshet.stages.events.formats import SourceFile
-from freshet.stages.events.records import Dialect, Refused, rewrite
 
 _PIECE = 1 << 22
 _LINE_END, _QUOTE = 10, 34
@@ -51,7 +50,7 @@ class Text:
 
     path: Path
     dialect: Dialect
-    refused: Refused = field(default_factory=list)
+    refused: RefusedLines = field(default_factory=list)
     notes: tuple[str, ...] = ()
 
 
@@ -101,7 +100,7 @@ def ready(file: SourceFile, path: Path, scratch: Path, encoding: str) -> Text:
     if file.kind in ("json", "jsonl"):
         return Text(_plain_lines(path, look, scratch), Dialect((), 0, "\x01", ""), [], tuple(notes))
     written = dialect(path, file.path, look.escaped)
-    refused: Refused = []
+    refused: RefusedLines = []
     if not written.is_standard:
         how = "single quotes" if written.quote == "'" else "a backslash in front of quotes"
         notes.append(f"{file.path.name}: read as CSV with {how}")

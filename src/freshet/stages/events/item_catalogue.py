@@ -12,7 +12,7 @@ import duckdb
 import pyarrow as pa
 
 from freshet.core import config
-from freshet.stages.events import finding, quarantine, refusing, sql
+from freshet.stages.events import quarantine, source_folders, sql
 from freshet.stages.events.columnar import checksum, write_parquet
 from freshet.stages.events.columns import ItemColumns, item_columns
 from freshet.stages.events.formats import SourceFile, item_source
@@ -26,6 +26,7 @@ from freshet.stages.events.reading import (
     rejects,
     unreadable,
 )
+from freshet.stages.events.snapshots import Snapshot
 
 FILE = "items.parquet"
 _OWN = ("item", "title", "text")
@@ -89,7 +90,7 @@ def import_items(
     passed_over = [
         note
         for one, where in zip(found, sources, strict=True)
-        for note in finding.note(where, one.unread, "items")
+        for note in source_folders.note_unread(where, one.unread, "items")
     ]
     files = [file for one in found for file in one.files]
     with TemporaryDirectory() as scratch, sql.connect(Path(scratch)) as connection:
@@ -121,8 +122,8 @@ def _stage(
         try:
             connection.execute(f"CREATE TEMP TABLE {name} AS {_selected(table, columns, others, settings)}")
             rows, quarantined = _counts(connection, name)
-            refusing.refuse_items(connection, name, file.path, rows, quarantined)
-            much = refusing.many(connection, name, file.path, rows, quarantined)
+            quarantine.refuse_items(connection, name, file.path, rows, quarantined)
+            much = quarantine.many(connection, name, file.path, rows, quarantined)
         except duckdb.Error as error:
             raise unreadable(file.path, error) from None
     if refused is not None:
@@ -224,3 +225,30 @@ def _write(
         without_text=sum(not (title + text).strip() for title, text in texts),
         checksum=checksum(items),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Overlap:
+    """How many events a log holds, how many are of items in the catalogue, and an item of each alone."""
+
+    events: int
+    known: int
+    unknown_item: str | None
+    catalogue_item: str | None
+
+
+def overlap(log: Snapshot, items: Path) -> Overlap:
+    """Compare a log that holds events with a catalogue (its Parquet file)."""
+    with TemporaryDirectory() as scratch, sql.connect(Path(scratch)) as connection:
+        connection.execute(f"CREATE TEMP TABLE catalogue AS SELECT item FROM {sql.parquet([items])}")
+        counts = f"SELECT item, count(*) AS n FROM {log.scan} GROUP BY item"
+        connection.execute(f"CREATE TEMP TABLE log AS {counts}")
+        return Overlap(
+            *sql.row(
+                connection,
+                """SELECT sum(n)::BIGINT, coalesce(sum(n) FILTER (item IN (FROM catalogue)), 0)::BIGINT,
+                       max_by(item, n) FILTER (item NOT IN (FROM catalogue)),
+                       (SELECT min(item) FROM catalogue WHERE item NOT IN (SELECT item FROM log))
+                   FROM log""",
+            )
+        )

@@ -4,6 +4,8 @@ A quote that is never closed would swallow the rest of its file, and one that a 
 the lines between. So a record over several lines is read only if it follows the rules of quoting and its
 lines don't each look like a record; in doubt the file decides: quotes that close by chance don't do so again
 and again without one that closes wrongly. Each line set aside counts as one unreadable row.
+
+How a file is written (delimiter, quotes, escapes, where its header is) is told from its first lines.
 """
 
 from __future__ import annotations
@@ -11,10 +13,13 @@ from __future__ import annotations
 import csv
 import re
 from collections import Counter, deque
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Literal
+
+from freshet.core.errors import InputError
 
 MAX_RECORD = 2_000_000
 """Longest record in characters; the database takes 2 MiB."""
@@ -29,7 +34,7 @@ _BROKEN = re.compile("[\udc80-\udcff]")  # bytes that are not UTF-8, as `surroga
 
 csv.field_size_limit(MAX_RECORD)
 
-Refused = list[tuple[int, str]]
+RefusedLines = list[tuple[int, str]]
 """Lines set aside: number in the file and text."""
 
 Kind = Literal["plain", "long", "doubtful", "refused"]
@@ -69,7 +74,7 @@ class Dialect:
         )
 
 
-def rewrite(path: Path, dialect: Dialect, into: Path) -> Refused:
+def rewrite(path: Path, dialect: Dialect, into: Path) -> RefusedLines:
     """Write a CSV file anew: UTF-8, `"` doubled in quotes, lines that end in `\\n`. Line numbers stay."""
     seen, refused = _rewrite(path, dialect, into, trusting=False)
     if seen["doubtful"] and not seen["refused"] and seen["doubtful"] + seen["long"] >= _OFTEN:
@@ -77,13 +82,13 @@ def rewrite(path: Path, dialect: Dialect, into: Path) -> Refused:
     return refused
 
 
-def _rewrite(path: Path, dialect: Dialect, into: Path, trusting: bool) -> tuple[Counter[str], Refused]:
+def _rewrite(path: Path, dialect: Dialect, into: Path, trusting: bool) -> tuple[Counter[str], RefusedLines]:
     """How many records of each kind there are, and the lines set aside.
 
     Args:
         trusting: whether doubtful records are read as they are quoted.
     """
-    refused: Refused = []
+    refused: RefusedLines = []
     seen: Counter[str] = Counter()
     with (
         path.open(encoding="utf-8-sig", errors="surrogateescape") as source,
@@ -169,3 +174,89 @@ def _more(source: Iterator[str], waiting: deque[str]) -> bool:
         return False
     waiting.append(line)
     return True
+
+
+_DELIMITERS = ",\t;|"
+_QUOTES = "\"'"
+_FIRST_LINES = 200
+_EXCEL = re.compile(r'"?sep=(.)"?')  # a first line by which Excel names the delimiter
+
+
+def dialect(path: Path, shown: Path, escaped: bool) -> Dialect:
+    """How a UTF-8 file is written.
+
+    Args:
+        shown: the file's name in messages.
+        escaped: quotes in it have a backslash in front.
+
+    Raises:
+        InputError: it has no header, or two kinds of quotes.
+    """
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
+        lines = list(islice(iter(lambda: file.readline(MAX_RECORD), ""), _FIRST_LINES))
+    skip = next((index for index, line in enumerate(lines) if line.strip()), len(lines))
+    said = _EXCEL.fullmatch(lines[skip].strip()) if skip < len(lines) else None
+    skip += 1 if said else 0
+    if skip >= len(lines):
+        raise InputError(f"{shown} is empty", hint="a CSV file starts with a line of column names")
+    text = [line for line in lines[skip:] if line.strip()]
+    candidates = [
+        Dialect((), skip + 1, delimiter, quote, "\\" if escaped else "")
+        for delimiter in (said.group(1) if said else _DELIMITERS)
+        for quote in _QUOTES
+    ]
+    best = max(candidates, key=lambda one: _fit(text, one))
+    if all(_encloses(text, replace(best, quote=quote)) for quote in _QUOTES):
+        raise InputError(f"{shown} has fields in single and in double quotes", hint="use one kind of quotes")
+    return replace(best, header=_names(_split(text[0], best), shown))
+
+
+def looks_like_data(names: Sequence[str]) -> bool:
+    """Whether column names are more likely the values of a first row: some are numbers or times."""
+    return any(re.fullmatch(r"[+-]?\d+([.,]\d+)?|\d{4}-\d\d-\d\d.*", name) for name in names)
+
+
+def _fit(lines: list[str], dialect: Dialect) -> tuple[bool, bool, float, int]:
+    """How well a dialect explains the lines: has columns; uses its quotes; as many in every row; how many."""
+    rows = [_split(line, dialect) for line in lines]
+    width = len(rows[0])
+    even = sum(len(row) == width for row in rows[1:]) / max(1, len(rows) - 1)
+    standard = dialect.quote == '"'
+    used = standard or _encloses(lines, dialect)
+    return used and width > 1, used, round(even + (0 if standard else 0.1), 2), width
+
+
+def _encloses(lines: list[str], dialect: Dialect) -> bool:
+    """Whether in half of the lines a field starts with the quote, and it or a later one ends with it."""
+
+    def encloses(line: str) -> bool:
+        cells = [cell.strip() for cell in line.split(dialect.delimiter)]
+        starts = [index for index, cell in enumerate(cells) if cell.startswith(dialect.quote)]
+        ends = [index for index, cell in enumerate(cells) if len(cell) > 1 and cell.endswith(dialect.quote)]
+        return bool(starts and ends) and starts[0] <= ends[-1]
+
+    return 2 * sum(map(encloses, lines[1:] or lines)) >= len(lines[1:] or lines)
+
+
+def _split(line: str, dialect: Dialect) -> list[str]:
+    try:
+        fields = next(dialect.reader([line.strip("\r\n")], strict=False), [])
+    except csv.Error:
+        return []
+    return [field.strip() for field in fields]
+
+
+def _names(cells: list[str], shown: Path) -> tuple[str, ...]:
+    header = tuple(name or f"column{index}" for index, name in enumerate(cells, start=1))
+    lower = [name.lower() for name in header]
+    twice = next((name for name in header if lower.count(name.lower()) > 1), None)
+    if twice and looks_like_data(header):
+        raise InputError(
+            f"{shown} has no header: its first line is {', '.join(map(repr, header))}",
+            hint="write a line of column names in front, such as user_id,item_id,value,timestamp",
+        )
+    if twice:
+        raise InputError(
+            f"{shown} names the column {twice!r} twice", hint="rename one of them in the first line"
+        )
+    return header

@@ -1,15 +1,21 @@
-"""In which form a column's times are written: by what most of its first values are, or refused."""
+"""In which form a column's times are written: by what most of its first values are, or refused.
+
+Whether dates such as 03/04/2022 are day-first or month-first is kept with the log, so that a later file isn't
+read otherwise.
+"""
 
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 
 import duckdb
 
-from freshet.core.errors import InputError
+from freshet.core.errors import ArtifactError, InputError
 from freshet.stages.events import forms, sql
 from freshet.stages.events.forms import DAY_FIRST, EITHER, MONTH_FIRST, OTHER_NUMBER, SHORT_NUMBER, Column
 from freshet.stages.events.reading import Table
+from freshet.storage.durable import read_json, write_json
 
 SETTLE = "set [events] time_format in freshet.toml"
 """What settles what a file doesn't prove."""
@@ -126,3 +132,29 @@ def words(form: str) -> str:
     if form == DAY_FIRST:
         return "day-first dates (dd/mm/yyyy)"
     return "month-first dates (mm/dd/yyyy)" if form == MONTH_FIRST else form
+
+
+def known_orders(root: Path) -> frozenset[str]:
+    """`day-first`, `month-first`: those of the files imported so far.
+
+    Raises:
+        ArtifactError: the file that tells is damaged.
+    """
+    path = _orders_path(root)
+    if not path.exists():
+        return frozenset()
+    found = frozenset(read_json(path))
+    if not found <= {DAY_FIRST, MONTH_FIRST}:
+        raise ArtifactError(f"{path} is damaged", hint="delete it, and set [events] time_format")
+    return found
+
+
+def keep_orders(root: Path, orders: frozenset[str]) -> None:
+    """Keep the orders of files that are in the log now."""
+    before = known_orders(root)
+    if not orders <= before:
+        write_json(_orders_path(root), sorted(before | orders))
+
+
+def _orders_path(root: Path) -> Path:
+    return root / "events" / "orders.json"

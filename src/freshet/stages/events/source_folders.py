@@ -1,12 +1,19 @@
-"""Files on disk: below a folder, or matching a glob; what is passed over is named."""
+"""Files on disk: below a folder, or matching a glob; what is passed over is named.
+
+Names of folders may hold columns, as Hive and Spark write them: `country=FR/dt=2024-01-31/part-0.csv`. Folders
+of Delta Lake, Iceberg and Hudi keep the files of deleted and replaced rows; which files count stands in their
+own logs. Read as a plain folder, what was deleted would be events again.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
+from urllib.parse import unquote
 
 from freshet.core.errors import InputError
 
@@ -22,7 +29,7 @@ class Unread:
     why: str
 
 
-def note(source: Path, unread: Sequence[Unread], what: str) -> tuple[str, ...]:
+def note_unread(source: Path, unread: Sequence[Unread], what: str) -> tuple[str, ...]:
     """A sentence about files that aren't read as `what`; none if there are none."""
     if not unread:
         return ()
@@ -93,3 +100,67 @@ def fixed_part(pattern: Path) -> Path:
 def _glob(pattern: Path) -> list[Path]:
     base = fixed_part(pattern)
     return list(base.glob(str(pattern.relative_to(base)))) if base != pattern else []
+
+
+_DELTA, _HUDI, _ICEBERG = "_delta_log", ".hoodie", "metadata"
+_FIRST = "00000000000000000000.json"
+_REMOVES = re.compile(r'^\s*\{\s*"remove"\s*:', re.MULTILINE)
+
+
+def refuse_table_formats(paths: Iterable[Path]) -> None:
+    """Refuse the files of a folder that may hold what its table no longer does.
+
+    A Delta Lake table that never removed a file is the sum of its files, and passes.
+
+    Args:
+        paths: all files that were found, hidden ones included.
+
+    Raises:
+        InputError: it is such a table.
+    """
+    logs: dict[Path, list[Path]] = {}
+    for path in paths:
+        if path.parent.name == _DELTA:
+            logs.setdefault(path.parent, []).append(path)
+        elif path.parent.name == _ICEBERG and path.name.endswith(".metadata.json"):
+            raise _refused_table(path.parents[1], "an Iceberg table")
+        elif _HUDI in path.parts:
+            raise _refused_table(Path(*path.parts[: path.parts.index(_HUDI)]), "a Hudi table")
+    for log, files in logs.items():
+        commits = [file for file in files if file.suffix == ".json"]
+        whole = any(file.name == _FIRST for file in commits)
+        if not whole or any(_REMOVES.search(file.read_text("utf-8", "replace")) for file in commits):
+            raise _refused_table(log.parent, "a Delta Lake table")
+
+
+def _refused_table(folder: Path, what: str) -> InputError:
+    return InputError(
+        f"{folder} is {what}: its files also hold rows that were deleted or replaced since",
+        hint="export what the table holds now as Parquet, and import that; to import all of its files "
+        "nevertheless, name them by a glob such as 'table/*.parquet'",
+    )
+
+
+_PARTITION = re.compile(r"([A-Za-z_%][^=]*)=(.*)")
+_NULL = "__HIVE_DEFAULT_PARTITION__"
+
+
+class Partition(NamedTuple):
+    """A column with one value for a whole file; None is SQL's NULL."""
+
+    name: str
+    value: str | None
+
+
+def partitions(path: Path) -> tuple[Partition, ...]:
+    """The columns in the names of a file's folders, outermost first; of one name twice, the innermost.
+
+    The folders count from the root, so that a file has the same columns however it is named.
+    """
+    found: dict[str, Partition] = {}
+    for part in path.absolute().parts[:-1]:
+        match = _PARTITION.fullmatch(part)
+        if match:
+            name, value = (unquote(text) for text in match.groups())
+            found[name.lower()] = Partition(name, None if value == _NULL else value)
+    return tuple(found.values())
