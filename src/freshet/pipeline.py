@@ -33,7 +33,7 @@ from freshet.serving.user_histories import join_histories
 from freshet.stages import interests as forming
 from freshet.stages.counts import step as counts
 from freshet.stages.counts.fitter import fitter_for
-from freshet.stages.events import EventLog, body, refusals
+from freshet.stages.events import EventLog, body, refused_sources
 from freshet.stages.events import step as events
 from freshet.stages.evidence import step as evidence
 from freshet.stages.inference import step as inference
@@ -79,7 +79,7 @@ def run(
         if ws.config.events.files:
             events.import_sources(ws, run, now, keep=kept_columns(ws))
         if as_of is None:
-            refusals.check(ws)
+            refused_sources.check(ws)
         end = due.end_of_log(ws, now if users is not None else None)
         ctx = context_of(ws, run, due.moment(ws, run, as_of, end))
         model = due.accepted_model(ctx)
@@ -139,7 +139,7 @@ def refresh(
         if today is not None and users is not None and guardrails.rolled_back(ws, run, today):
             return run.record
         if as_of is None:
-            refusals.check(ws)
+            refused_sources.check(ws)
         tuning.check_base(ws)
         end = due.end_of_log(ws, today)
         ctx = context_of(ws, run, due.moment(ws, run, as_of, end))

@@ -18,7 +18,7 @@ from freshet.core.types.keys import identity, item_key, user_key, user_number
 from freshet.serving.asking import Posted, Receipt
 from freshet.serving.opened import OpenRelease
 from freshet.stages.events import Rule
-from freshet.storage.database import connect
+from freshet.storage.sql import connect
 
 AHEAD = DAY
 

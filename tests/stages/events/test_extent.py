@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from freshet.stages.events.days import DayFile
+from freshet.stages.events.event_days import DayFile
 from freshet.stages.events.plausibility import body
 
 FIRST = date(2022, 3, 1)

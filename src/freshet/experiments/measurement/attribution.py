@@ -27,7 +27,8 @@ from freshet.experiments.measurement.metrics import IMPRESSION, Metric
 from freshet.experiments.measurement.reactions import rows_of
 from freshet.experiments.stats.exposed_users import Users
 from freshet.stages import interests
-from freshet.stages.events import DayFile, sql
+from freshet.stages.events import DayFile
+from freshet.storage import sql
 from freshet.storage.release_parts import parts_of
 from freshet.storage.workspace import Workspace
 

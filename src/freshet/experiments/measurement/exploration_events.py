@@ -19,8 +19,9 @@ from freshet.experiments.measurement.reactions import BEFORE_DAYS, rows_of
 from freshet.experiments.stats.exploration import Additions, Engaged, interests_7d, novel, returned_7d
 from freshet.experiments.stats.exposed_users import Users
 from freshet.stages import events
-from freshet.stages.events import DayFile, sql
+from freshet.stages.events import DayFile
 from freshet.stages.transitions.users import keys
+from freshet.storage import sql
 from freshet.storage.release_parts import parts_of
 from freshet.storage.workspace import Workspace
 

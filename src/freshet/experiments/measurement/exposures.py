@@ -22,7 +22,7 @@ from freshet.core.types import Experiment
 from freshet.experiments.measurement.collect import IMPRESSIONS
 from freshet.experiments.measurement.impression_files import columns_of, day_of_folder
 from freshet.experiments.stats.exposed_users import Users
-from freshet.stages.events import sql
+from freshet.storage import sql
 
 MEMORY = "1200MB"
 """What the database may use before it spills to disk."""
@@ -79,7 +79,7 @@ def database(scratch: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     Raises:
         ArtifactError: a file that is read meanwhile is damaged, or memory does not suffice.
     """
-    with sql.connect(scratch, MEMORY) as db:
+    with sql.connect_spilling(scratch, MEMORY) as db:
         try:
             yield db
         except (duckdb.Error, pa.ArrowException) as error:

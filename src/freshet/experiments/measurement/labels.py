@@ -24,7 +24,8 @@ from freshet.experiments.measurement.attribution import SAME_USER, in_time
 from freshet.experiments.measurement.collect import IMPRESSIONS, SHOWN
 from freshet.experiments.measurement.impression_files import columns_of
 from freshet.stages import events
-from freshet.stages.events import Rule, sql
+from freshet.stages.events import Rule
+from freshet.storage import sql
 from freshet.storage.artifacts import Artifact
 from freshet.storage.workspace import DRAFTS, Workspace
 
@@ -115,7 +116,7 @@ def labelled(
 @contextmanager
 def _database(ws: Workspace) -> Iterator[duckdb.DuckDBPyConnection]:
     scratch = ws.root / DRAFTS / f"outcomes-{uuid4().hex[:8]}"  # made where memory doesn't suffice
-    with sql.connect(scratch) as db:
+    with sql.connect_spilling(scratch) as db:
         db.register("empty_shown", SHOWN.empty_table())
         yield db
 

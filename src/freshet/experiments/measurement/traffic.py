@@ -23,8 +23,9 @@ from freshet.experiments.measurement.reactions import BEFORE_DAYS, rows_of
 from freshet.experiments.stats.exposed_users import Users
 from freshet.experiments.stats.moments import Moments
 from freshet.experiments.stats.power import Baseline, Span
-from freshet.stages.events import DayFile, EventLog, body, sql
+from freshet.stages.events import DayFile, EventLog, body
 from freshet.stages.transitions.users import keys
+from freshet.storage import sql
 from freshet.storage.workspace import Workspace
 
 LENGTHS = (1, 2, 3, 7, 14, 21, 28, 42, 56)

@@ -15,10 +15,10 @@
 `histories` says what each user engaged last.
 """
 
-from freshet.stages.events.days import DayFile
+from freshet.stages.events.event_days import DayFile
 from freshet.stages.events.event_log import EventLog, ImportReport
 from freshet.stages.events.formats import brings_items, item_source
-from freshet.stages.events.histories import HistoryReader
+from freshet.stages.events.history_reader import HistoryReader
 from freshet.stages.events.item_catalogue import FILE as ITEMS_FILE
 from freshet.stages.events.item_catalogue import ItemsReport, Overlap, import_items, overlap
 from freshet.stages.events.plausibility import body

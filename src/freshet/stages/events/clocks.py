@@ -1,4 +1,8 @@
-"""When events happened: which column holds their times, and how it becomes timestamps in UTC."""
+"""When events happened: which column holds their times, and how it becomes timestamps in UTC.
+
+How a column is read is decided once per file, by what most of its first values are, never row by row: a value
+of another form is an unreadable time. What could be two things is refused, with the setting that settles it.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +14,12 @@ import duckdb
 from freshet.core import config
 from freshet.core.errors import ConfigError, InputError
 from freshet.core.time import DAY
-from freshet.stages.events import forms, sql
+from freshet.stages.events import time_forms
 from freshet.stages.events.columns import time_like
 from freshet.stages.events.date_forms import SETTLE, Undecided, decided, words
-from freshet.stages.events.forms import DAY_FIRST, ISO, MONTH_FIRST, Column
-from freshet.stages.events.reading import Table
+from freshet.stages.events.source_tables import Table
+from freshet.stages.events.time_forms import DAY_FIRST, ISO, MONTH_FIRST, Column
+from freshet.storage import sql
 
 EARLIEST = datetime(1980, 1, 1)
 """Before this no log was kept: such a time is a number in the wrong unit, or stands for a missing one."""
@@ -69,7 +74,7 @@ def clock(
         orders: `day-first`, `month-first`: those of other files of the log.
 
     Raises:
-        InputError: the column's type can't be a time, or its values are of several forms.
+        InputError: the column's type can't be a time, or its values are of several time_forms.
         Undecided: its dates are day-first or month-first, and no setting and no other file says which.
         ConfigError: the zone or the time format is unknown.
     """
@@ -101,7 +106,7 @@ def _typed(column: str, type_: str, zone: str, earliest: datetime) -> Clock:
         f"{column!r} holds timestamps: were they made from numbers in the wrong unit? If the log really is "
         f"of these years, {SETTLE} to '{ISO}'"
     )
-    utc = time if is_zoned else forms.to_utc(time, zone)
+    utc = time if is_zoned else time_forms.to_utc(time, zone)
     return Clock(column, utc, str(not is_zoned).lower(), (), advice, earliest, bare=type_ == "DATE")
 
 
@@ -110,19 +115,20 @@ def _read(table: Table, column: str, held: Column, form: str, zone: str, now: da
     advice = (
         f"it was read as {words(form)}; if that is wrong, {SETTLE}"
         if form
-        else f"numbers are {', '.join(forms.BY_SIZE)} since 1970 or dates such as 20220421, between "
-        f"{forms.SINCE.year} and {now:%Y-%m-%d}; texts are dates with or without a clock, months in English, "
-        f"the zone as UTC, an offset or Europe/Paris; for anything else {SETTLE}"
+        else f"numbers are {', '.join(time_forms.BY_SIZE)} since 1970 or dates such as 20220421, between "
+        f"{time_forms.SINCE.year} and {now:%Y-%m-%d}; texts are dates with or without a clock, months in "
+        f"English, the zone as UTC, an offset or Europe/Paris; for anything else {SETTLE}"
     )
     if not form:
         return Clock(column, "CAST(NULL AS TIMESTAMP)", "false", (), advice, EARLIEST)
-    time = forms.since_1970(held, form) if form in forms.UNITS else forms.written(held, form, zone)
-    is_number = form in forms.UNITS or form in forms.DIGITS.values()
+    is_count = form in time_forms.UNITS
+    time = time_forms.since_1970(held, form) if is_count else time_forms.written(held, form, zone)
+    is_number = is_count or form in time_forms.DIGITS.values()
     what = "numbers" if is_number else "times"
     notes = () if form == ISO else (f"{table.path.name}: {what} in {column!r} read as {words(form)}",)
     order = form if form in (DAY_FIRST, MONTH_FIRST) else ""
-    bare = form == forms.DIGITS[8]
-    return Clock(column, time, forms.zoneless(held, form), notes, advice, EARLIEST, order, bare)
+    bare = form == time_forms.DIGITS[8]
+    return Clock(column, time, time_forms.zoneless(held, form), notes, advice, EARLIEST, order, bare)
 
 
 def _as_told(
@@ -130,13 +136,13 @@ def _as_told(
 ) -> Clock:
     """The clock of a format that the settings name; times since 1970 are believed."""
     advice = f"they were read as [events] time_format says: {wanted!r}"
-    if wanted in forms.UNITS:
-        time, zoneless = forms.since_1970(held, wanted), "false"
+    if wanted in time_forms.UNITS:
+        time, zoneless = time_forms.since_1970(held, wanted), "false"
     elif wanted == "excel":
-        days = forms.since_1970(held, "days", offset_days=-25_569)  # since 1899-12-30, local time
-        time, zoneless = forms.to_utc(days, zone), "true"
+        days = time_forms.since_1970(held, "days", offset_days=-25_569)  # since 1899-12-30, local time
+        time, zoneless = time_forms.to_utc(days, zone), "true"
     elif wanted == ISO:
-        time, zoneless = forms.written(held, ISO, zone), forms.zoneless(held, ISO)
+        time, zoneless = time_forms.written(held, ISO, zone), time_forms.zoneless(held, ISO)
     else:
         digits = (
             f"coalesce(nullif({held.digits}, ''), {held.text})"  # 20220421.0 is what a gap leaves of a date
@@ -151,7 +157,7 @@ def _as_told(
             ) from None
         zoneless = str(type_ not in _ZONED).lower()
         time = f"CAST({parsed} AS TIMESTAMP)"
-        time = time if type_ in _ZONED else forms.to_utc(time, zone)
+        time = time if type_ in _ZONED else time_forms.to_utc(time, zone)
     return Clock(column, time, zoneless, (), advice, FOREVER)
 
 
@@ -211,7 +217,7 @@ def _rank(connection: duckdb.DuckDBPyConnection, table: Table, read: Clock) -> i
     times, exact = sql.row(
         connection,
         f"""SELECT count(moment), count_if(epoch_us(moment) % {DAY} <> 0)
-            FROM (SELECT {read.time} AS moment FROM ({table.query}) LIMIT {_SAMPLE})
+            FROM (SELECT {read.time} AS moment FROM ({table.query}) LIMIT {_FIRST_ROWS})
             WHERE moment >= TIMESTAMP '{read.earliest}'""",
     )
     return 0 if exact else 1 if times else 2

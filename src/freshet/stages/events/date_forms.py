@@ -12,9 +12,17 @@ from pathlib import Path
 import duckdb
 
 from freshet.core.errors import ArtifactError, InputError
-from freshet.stages.events import forms, sql
-from freshet.stages.events.forms import DAY_FIRST, EITHER, MONTH_FIRST, OTHER_NUMBER, SHORT_NUMBER, Column
-from freshet.stages.events.reading import Table
+from freshet.stages.events import time_forms
+from freshet.stages.events.source_tables import Table
+from freshet.stages.events.time_forms import (
+    DAY_FIRST,
+    EITHER,
+    MONTH_FIRST,
+    OTHER_NUMBER,
+    SHORT_NUMBER,
+    Column,
+)
+from freshet.storage import sql
 from freshet.storage.durable import read_json, write_json
 
 SETTLE = "set [events] time_format in freshet.toml"
@@ -44,7 +52,7 @@ def decided(
         orders: those of the log's other files.
 
     Raises:
-        InputError: the values are of several forms.
+        InputError: the values are of several time_forms.
         Undecided: dates are day-first or month-first, and nothing says which.
     """
     counts = _counts(connection, table, held, now, _SAMPLE)
@@ -67,12 +75,12 @@ def decided(
         return ""
     form = max(counts, key=lambda name: counts[name][0])
     others = {name: found for name, found in counts.items() if name != form}
-    if form in forms.DIGITS.values() and numbers[0]:
+    if form in time_forms.DIGITS.values() and numbers[0]:
         others["numbers that are no such date"] = numbers
     for other, (rows, example) in others.items():
         if rows > _MIXED * sum(found[0] for found in counts.values()):
             raise _mixed(table, column, {form: counts[form][1], other: example})
-    return form if form != forms.YEAR_DAY else ""
+    return form if form != time_forms.YEAR_DAY else ""
 
 
 def _order(
@@ -110,7 +118,7 @@ def _counts(
     text = sql.name("freshet text")
     found = connection.sql(
         f"""SELECT form, count(*), min({text}) FROM (
-                SELECT {text}, {forms.form_of(Column(text, held.is_text), now)} AS form FROM (
+                SELECT {text}, {time_forms.form_of(Column(text, held.is_text), now)} AS form FROM (
                     SELECT {held.text} AS {text} FROM ({table.query}) WHERE {held.text} <> '' {first}))
             WHERE form IS NOT NULL GROUP BY form ORDER BY count(*) DESC, form"""
     ).fetchall()
@@ -127,7 +135,7 @@ def _mixed(table: Table, column: str, examples: dict[str, str]) -> InputError:
 
 def words(form: str) -> str:
     """A form for people."""
-    if form in forms.UNITS:
+    if form in time_forms.UNITS:
         return f"{form} since 1970"
     if form == DAY_FIRST:
         return "day-first dates (dd/mm/yyyy)"

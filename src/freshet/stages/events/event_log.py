@@ -12,8 +12,7 @@ import dataclasses
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from uuid import uuid4
@@ -22,16 +21,16 @@ import duckdb
 
 from freshet.core import config
 from freshet.core.types import AsOf
-from freshet.stages.events import date_forms, merging, plausibility, quarantine, source_folders, sql
-from freshet.stages.events.date_forms import Undecided
-from freshet.stages.events.days import write_days
-from freshet.stages.events.formats import SourceFile, event_source
+from freshet.stages.events import date_forms, merging, plausibility, source_folders
+from freshet.stages.events.event_days import write_days
+from freshet.stages.events.formats import event_source
 from freshet.stages.events.plausibility import doubts
-from freshet.stages.events.quarantine import Refused, note_quarantined, refused
-from freshet.stages.events.rule import Rule, parse
+from freshet.stages.events.quarantine import Refused
+from freshet.stages.events.rule import parse
 from freshet.stages.events.snapshots import Snapshot, commit, latest
 from freshet.stages.events.source_folders import Unread
-from freshet.stages.events.staging import Staged, stage
+from freshet.stages.events.staging import Staged, Staging, Wanted
+from freshet.storage import sql
 from freshet.storage.durable import make_folder
 
 _BATCH = 100_000  # rows held in Python while day files are written
@@ -106,13 +105,13 @@ class EventLog:
             ConfigError: the positive rule, the time zone or the time format is wrong.
             Busy: another import finished meanwhile; nothing has changed.
         """
-        rule, further = parse(settings.positive), frozenset(keep)
+        wanted = Wanted(settings, parse(settings.positive), now, frozenset(keep))
         found = event_source(source)
         scratch = self.root / ".drafts" / f"import-{uuid4().hex[:8]}"
         make_folder(scratch)
         try:
-            with sql.connect(scratch, self.memory_limit) as connection:
-                staging = _Staging(connection, settings, rule, now, further, self.root, scratch)
+            with sql.connect_spilling(scratch, self.memory_limit) as connection:
+                staging = Staging(connection, wanted, self.root, scratch)
                 staged = staging.all(found.files)
                 if refuse and staging.refused:
                     raise _first(staging.refused)
@@ -163,61 +162,6 @@ class EventLog:
             snapshot=after.version,
             replaced=sum(day.rows for day in before.days if day.day in touched) - kept.rows,
         )
-
-
-class _Staging:
-    """The files of a source, each staged once.
-
-    Attributes:
-        orders: how dates such as 03/04/2022 are written in these files and those imported before.
-        refused: what is wrong with files of which no row can be used.
-    """
-
-    def __init__(
-        self,
-        connection: duckdb.DuckDBPyConnection,
-        settings: config.Events,
-        rule: Rule,
-        now: datetime,
-        keep: frozenset[str],
-        root: Path,
-        scratch: Path,
-    ) -> None:
-        self.connection = connection
-        self.settings = settings
-        self.rule = rule
-        self.now = now
-        self.keep = keep
-        self.root = root
-        self.scratch = scratch
-        self.orders = date_forms.known_orders(root)
-        self.refused: list[Refused] = []
-
-    def all(self, files: Sequence[SourceFile]) -> list[Staged]:
-        """Stage all files; those whose dates don't tell day from month come last, and follow the others."""
-        found: dict[SourceFile, Staged] = {}
-        for file in files:
-            with suppress(Undecided):
-                found[file] = self._one(file, len(found))
-        for file in files:
-            if file not in found:
-                found[file] = self._one(file, len(found))
-        return [found[file] for file in files]
-
-    def _one(self, file: SourceFile, number: int) -> Staged:
-        draft = self.scratch / f"{number:06d}.parquet"
-        staged = stage(
-            self.connection, file, self.settings, self.rule, self.now, draft, self.keep, self.orders
-        )
-        quarantine.keep(self.connection, sql.parquet([draft]), file.path, self.root / "quarantine")
-        problem = refused(self.connection, staged)
-        if problem is not None:
-            self.refused.append(problem)
-            return staged
-        if staged.order:
-            self.orders |= {staged.order}
-        told = note_quarantined(self.connection, staged)
-        return replace(staged, notes=(*staged.notes, told)) if told else staged
 
 
 def _first(found: Sequence[Refused]) -> Refused:

@@ -12,12 +12,13 @@ import duckdb
 import pyarrow as pa
 
 from freshet.core import config
-from freshet.stages.events import quarantine, source_folders, sql
-from freshet.stages.events.columnar import checksum, write_parquet
+from freshet.stages.events import quarantine, source_folders
 from freshet.stages.events.columns import ItemColumns, item_columns
 from freshet.stages.events.formats import SourceFile, item_source
-from freshet.stages.events.ids import with_ids
-from freshet.stages.events.reading import (
+from freshet.stages.events.id_columns import with_ids
+from freshet.stages.events.parquet_files import checksum, write_parquet
+from freshet.stages.events.snapshots import Snapshot
+from freshet.stages.events.source_tables import (
     ROW,
     Table,
     forget_rejects,
@@ -26,7 +27,7 @@ from freshet.stages.events.reading import (
     rejects,
     unreadable,
 )
-from freshet.stages.events.snapshots import Snapshot
+from freshet.storage import sql
 
 FILE = "items.parquet"
 _OWN = ("item", "title", "text")
@@ -93,7 +94,7 @@ def import_items(
         for note in source_folders.note_unread(where, one.unread, "items")
     ]
     files = [file for one in found for file in one.files]
-    with TemporaryDirectory() as scratch, sql.connect(Path(scratch)) as connection:
+    with TemporaryDirectory() as scratch, sql.connect_spilling(Path(scratch)) as connection:
         staged = [
             _stage(connection, file, settings, f"staged_{number}", Path(scratch), refused)
             for number, file in enumerate(files)
@@ -239,7 +240,7 @@ class Overlap:
 
 def overlap(log: Snapshot, items: Path) -> Overlap:
     """Compare a log that holds events with a catalogue (its Parquet file)."""
-    with TemporaryDirectory() as scratch, sql.connect(Path(scratch)) as connection:
+    with TemporaryDirectory() as scratch, sql.connect_spilling(Path(scratch)) as connection:
         connection.execute(f"CREATE TEMP TABLE catalogue AS SELECT item FROM {sql.parquet([items])}")
         counts = f"SELECT item, count(*) AS n FROM {log.scan} GROUP BY item"
         connection.execute(f"CREATE TEMP TABLE log AS {counts}")

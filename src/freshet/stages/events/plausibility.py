@@ -1,4 +1,14 @@
-"""Whether a log can be true: what it looks like whose times were misread, and from when until when it reaches."""
+"""Whether a log can be true: signs of misread times, users who are no persons, and stray days at its ends.
+
+Windows, half-lives and the moment that a run is of follow from the first and the last day of a log; one row
+with a wrong date must not decide that. A day at either end is passed over as *stray* while it is
+
+- thin: it has fewer than a tenth of the users, or events, of a usual day of the seven beside it, or
+- far off: it lies farther from the next day than a week and twice the longest gap of the year beside it, with
+  less than a hundredth of all events on its side.
+
+Its events stay in the log; only the span doesn't follow them.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +20,10 @@ from pathlib import Path
 
 import duckdb
 
-from freshet.stages.events import sql
-from freshet.stages.events.days import DayFile
+from freshet.stages.events.event_days import DayFile
 from freshet.stages.events.merging import Incoming
 from freshet.stages.events.snapshots import Snapshot
-from freshet.storage import database
+from freshet.storage import sql
 
 THIN = 0.1
 """Share of the users, or events, of a usual day below which a day at an end is no day of the log."""
@@ -74,7 +83,7 @@ def _longest_gap(days: Sequence[DayFile]) -> timedelta:
 @lru_cache(maxsize=4096)
 def users_of(path: Path) -> int:
     """Different users of a day file, whose name stands for its content."""
-    with database.connect() as db:
+    with sql.connect() as db:
         return int(sql.row(db, f'SELECT count(DISTINCT "user") FROM {sql.parquet([path])}')[0])
 
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from freshet.core.errors import InputError
-from freshet.stages.events import sql
-from freshet.stages.events.columnar import checksum, checksum_of, write_parquet
-from freshet.stages.events.reading import rejects
+from freshet.stages.events.parquet_files import checksum, checksum_of, write_parquet
+from freshet.stages.events.source_tables import rejects
+from freshet.storage import sql
 from freshet.storage.checksums import remembered
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from typing import NoReturn
 
 from freshet.core.errors import ConfigError
-from freshet.stages.events import sql
+from freshet.storage import sql
 
 MAX_LENGTH = 4000
 """Longest rule in characters; also keeps the SQL below the database's limit of 1,000 nested parts."""

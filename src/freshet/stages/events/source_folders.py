@@ -1,8 +1,8 @@
 """Files on disk: below a folder, or matching a glob; what is passed over is named.
 
-Names of folders may hold columns, as Hive and Spark write them: `country=FR/dt=2024-01-31/part-0.csv`. Folders
-of Delta Lake, Iceberg and Hudi keep the files of deleted and replaced rows; which files count stands in their
-own logs. Read as a plain folder, what was deleted would be events again.
+Names of folders may hold columns, as Hive and Spark write them: `country=FR/dt=2024-01-31/part-0.csv`.
+Folders of Delta Lake, Iceberg and Hudi keep the files of deleted and replaced rows; which files count stands
+in their own logs. Read as a plain folder, what was deleted would be events again.
 """
 
 from __future__ import annotations

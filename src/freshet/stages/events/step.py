@@ -10,7 +10,7 @@ from typing import Any
 from freshet.core.errors import ConfigError, InputError
 from freshet.core.types import AsOf
 from freshet.stages import events
-from freshet.stages.events import refusals as offered
+from freshet.stages.events import refused_sources
 from freshet.storage.artifacts import Artifact, committed
 from freshet.storage.checksums import sha256
 from freshet.storage.ledger import Run
@@ -52,7 +52,7 @@ def import_sources(
             try:
                 report = log.import_events(file, ws.config.events, now=now, replace=replace, keep=keep)
             except InputError as error:
-                step.details = _counted(reports) | offered.refused(file, error)
+                step.details = _counted(reports) | refused_sources.refused(file, error)
                 raise
             reports.append(report)
             _tell(run, report.notes, report.quarantined)

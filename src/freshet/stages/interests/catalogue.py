@@ -15,7 +15,7 @@ from scipy import sparse
 
 from freshet.core.errors import ConfigError, InputError
 from freshet.stages.interests import influence
-from freshet.storage.database import connect
+from freshet.storage.sql import connect
 
 
 @dataclass(frozen=True, slots=True)

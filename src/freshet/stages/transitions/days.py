@@ -45,7 +45,7 @@ from freshet.stages.transitions.day_files import (
 )
 from freshet.stages.transitions.order import arranged
 from freshet.stages.transitions.walk import walk
-from freshet.storage.database import connect
+from freshet.storage.sql import connect
 
 FORMAT = 2
 """Raise when the meaning of day files changes, so that all days are done again."""

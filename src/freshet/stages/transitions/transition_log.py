@@ -21,8 +21,8 @@ from freshet.core.types import MOVE, RECENT, AsOf, BoolArray, Sums, Transitions
 from freshet.stages.transitions.day_files import RECENT_COLUMNS, files, packed, quoted, read_columns
 from freshet.stages.transitions.days import load_counted
 from freshet.stages.transitions.decay import DayFile, Decayed, poisson
-from freshet.storage.database import connect
 from freshet.storage.durable import make_folder
+from freshet.storage.sql import connect
 
 MOVE_COLUMNS = {"time": "time", "user_key": "user", "recent_1": "last", "successor": "successor"}
 """Column of a day file -> field of a move."""

@@ -11,8 +11,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from freshet.core.types import REMEMBERED, History, item_key, user_key
-from freshet.stages.events import sql
-from freshet.stages.events.days import DayFile
+from freshet.stages.events.event_days import DayFile
+from freshet.storage import sql
 
 _USERS = 20_000
 """Users held in Python at a time."""

@@ -149,7 +149,7 @@ def test_a_day_that_is_there_is_kept_though_it_would_be_written_otherwise_now(
     (kept,) = EventLog(root).snapshot().days
     before = kept.path.read_bytes()
     take(root, write(tmp_path / "b.jsonl", [event("b")]), replace=True)
-    monkeypatch.setattr("freshet.stages.events.days.COMPRESSION", "gzip")  # as after an update of Arrow
+    monkeypatch.setattr("freshet.stages.events.event_days.COMPRESSION", "gzip")  # as after an update of Arrow
     take(root, source, replace=True)
     assert EventLog(root).snapshot().days == (kept,)
     assert kept.path.read_bytes() == before
@@ -173,7 +173,7 @@ def test_of_two_imports_at_once_one_is_refused(tmp_path: Path) -> None:
 
 
 def test_long_days_are_written_in_the_same_row_groups_whatever_the_order(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr("freshet.stages.events.days._ROW_GROUP", 7)
+    monkeypatch.setattr("freshet.stages.events.event_days._ROW_GROUP", 7)
     monkeypatch.setattr("freshet.stages.events.event_log._BATCH", 2048)
     rows = [event(f"u{n:02d}") for n in range(40)]
     take(tmp_path / "v", write(tmp_path / "a.jsonl", rows))

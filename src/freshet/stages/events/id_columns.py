@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 from freshet.core.errors import InputError
 from freshet.core.types.ids import BLANKS, DECIMAL, SCIENTIFIC, SHORTENED, no_ids
-from freshet.stages.events import sql
-from freshet.stages.events.reading import Table
+from freshet.stages.events.source_tables import Table
+from freshet.storage import sql
 
 _EXACT = {"VARCHAR": 2**53, "DOUBLE": 2**53, "FLOAT": 2**24}
 """From here on a number written with a point may be another one, rounded to what the type can hold."""

@@ -7,8 +7,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from freshet.stages.events import sql
-from freshet.storage import database
+from freshet.storage import sql
 
 SOURCE = Path(__file__).parents[2] / "src" / "freshet"
 
@@ -18,7 +17,7 @@ def settings(db: duckdb.DuckDBPyConnection) -> dict[str, str]:
 
 
 def test_no_extension_is_fetched_where_a_query_seems_to_need_one(tmp_path: Path) -> None:
-    for db in (database.connect(), sql.connect(tmp_path)):
+    for db in (sql.connect(), sql.connect_spilling(tmp_path)):
         found = settings(db)
         assert found["autoinstall_known_extensions"] == found["autoload_known_extensions"] == "false"
         with pytest.raises(duckdb.Error, match="requires the extension httpfs"):
@@ -26,7 +25,7 @@ def test_no_extension_is_fetched_where_a_query_seems_to_need_one(tmp_path: Path)
 
 
 def test_what_is_used_is_built_in() -> None:
-    db = database.connect(threads=1)
+    db = sql.connect(threads=1)
     assert settings(db)["threads"] == "1"
     db.execute("SET TimeZone = 'Europe/Berlin'")  # icu
     found = db.execute("SELECT to_json({'a': 1}), TIMESTAMPTZ '2024-01-01 00:00:00+00'").fetchone()
@@ -41,4 +40,4 @@ def test_nobody_opens_it_in_another_way() -> None:
         for path in SOURCE.rglob("*.py")
         if "duckdb.connect(" in path.read_text(encoding="utf-8")
     ]
-    assert others == ["storage/database.py"]
+    assert others == ["storage/sql.py"]

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from freshet.core.types.ids import SHORTENED
-from freshet.stages.events import sql
+from freshet.storage import sql
 
 SINCE = datetime(1995, 1, 1, tzinfo=UTC)
 """A number is taken for a time only from here on: in a wrong unit most numbers are of the 1970s and 1980s."""

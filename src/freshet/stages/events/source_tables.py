@@ -12,11 +12,11 @@ import duckdb
 import pyarrow as pa
 
 from freshet.core.errors import InputError
-from freshet.stages.events import sql
 from freshet.stages.events.csv_text import RefusedLines
 from freshet.stages.events.formats import DAMAGED, SourceFile, unpacked
 from freshet.stages.events.source_folders import Partition
-from freshet.stages.events.texts import Text, ready
+from freshet.stages.events.text_files import Text, ready
+from freshet.storage import sql
 
 ROW = "freshet row"
 """Column with the 1-based number of a row among those that could be split into fields."""
