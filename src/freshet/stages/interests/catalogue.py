@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from freshet.core.errors import ConfigError, InputError
-from freshet.stages.interests import influence
+from freshet.stages.interests import item_vectors
 from freshet.storage.sql import connect
 
 
@@ -77,7 +77,7 @@ def read(items: Path, days: Sequence[Path], positive_sql: str, taxonomy: str = "
         titles=columns[1],
         texts=columns[2],
         labels=columns[3],
-        traffic=influence.traffic(
+        traffic=item_vectors.capped_traffic(
             np.asarray(pairs["u"]), np.asarray(pairs["i"]), np.asarray(pairs["n"]), len(rows)
         ),
         engaged=_matrix(np.asarray(pairs["u"]), np.asarray(pairs["i"]), len(rows)),

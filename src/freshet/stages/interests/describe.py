@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from freshet.stages.interests.words import plain
+from freshet.stages.interests.item_text import plain
 
 _USUAL = 3
 """Words of a usual description."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from freshet.core.config import InterestsConfig
-from freshet.stages.interests import about, assign, build, load
+from freshet.stages.interests import assign, build, item_features, load
 
 from .world import planted
 
@@ -19,7 +19,7 @@ def test_items_lie_by_interest_with_their_text_and_its_centroid(tmp_path: Path) 
     items = tmp_path / "catalogue"
     items.mkdir()
     (items / "items.parquet").write_bytes(world.items.read_bytes())
-    found = about(tmp_path / "made", tmp_path / "assigned", items)
+    found = item_features(tmp_path / "made", tmp_path / "assigned", items)
     assert (np.diff(found.interest) >= 0).all()
     assert len(found.ids) == len(set(found.ids)) == len(found.titles) == len(found.vectors)
     for interest in range(6):

@@ -1,20 +1,61 @@
-"""Interests for items that were not there, or not engaged with, when the interests were built."""
+"""The interest of every item, also of those that weren't there, or not engaged with, when interests were built."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from freshet.stages.interests import text
+from freshet.stages.interests import item_text
 from freshet.stages.interests.catalogue import Catalogue
-from freshet.stages.interests.model import CO_ENGAGEMENT, FIT, TAXONOMY, TEXT, Assignment, Model
-from freshet.stages.interests.taxonomy import lookup
+from freshet.stages.interests.catalogue import read as read_catalogue
+from freshet.stages.interests.fitting import lookup_taxonomy
+from freshet.stages.interests.format import (
+    CO_ENGAGEMENT,
+    FIT,
+    TAXONOMY,
+    TEXT,
+    Assignment,
+    Model,
+    load_assignment,
+    open_model,
+    save_assignment,
+)
 
 _FEWEST_USERS = 3
 """An item without text needs so many users before their interests say what it is."""
+
+
+def assign(
+    interests: Path, items: Path, days: Sequence[Path], positive_sql: str, into: Path
+) -> dict[str, Any]:
+    """Write assignment.parquet for the whole catalogue and log without changing any interest.
+
+    Items that the interests at `interests` already assigned keep their interest; the others get one by
+    taxonomy value, nearest text, or the interests of the people who engage with them.
+
+    Returns:
+        How many items were assigned by which means, and how many could not be.
+
+    Raises:
+        InputError, ConfigError: a file, column or rule is wrong.
+        ArtifactError: the interests are missing or damaged.
+    """
+    model = open_model(interests)
+    before = load_assignment(interests)
+    catalogue = read_catalogue(items, days, positive_sql, model.taxonomy)
+    interest_of = before.as_dict()
+    reason_of = dict(zip(before.items, before.how, strict=True))
+    settled = np.array([interest_of.get(item, -1) for item in catalogue.items], np.int64)
+    labels, how = place(catalogue, settled, model)
+    how = [reason_of.get(item, h) for item, h in zip(catalogue.items, how, strict=True)]
+    save_assignment(assignment(catalogue, labels, how), into)
+    new = int(((settled < 0) & (labels >= 0)).sum())
+    return {"new_items": new, **summary(catalogue, labels, how)}
 
 
 def place(
@@ -68,7 +109,7 @@ def _by_taxonomy(
     del labels
     if not model.taxonomy:
         return np.full(len(waiting), -1, np.int64)
-    return lookup([catalogue.labels[i] for i in waiting], dict(model.values), model.other)
+    return lookup_taxonomy([catalogue.labels[i] for i in waiting], dict(model.values), model.other)
 
 
 def _by_text(
@@ -76,7 +117,9 @@ def _by_text(
 ) -> NDArray[np.int64]:
     """Nearest interest by text; -1 for items without a known word."""
     del labels
-    documents = text.documents([catalogue.titles[i] for i in waiting], [catalogue.texts[i] for i in waiting])
+    documents = item_text.documents(
+        [catalogue.titles[i] for i in waiting], [catalogue.texts[i] for i in waiting]
+    )
     vectors = model.text.vectors(model.text.counts(documents))
     similarity = np.round(vectors @ model.centroids.T.astype(np.float64), 7)  # (waiting, N)
     return np.where(similarity.max(axis=1) > 0, similarity.argmax(axis=1), -1)

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from freshet.core.errors import ArtifactError
 from freshet.core.types import Interests
-from freshet.stages.interests.text import TextModel
+from freshet.stages.interests import item_text
+from freshet.stages.interests.item_text import TextModel
 
 FIT, TEXT, CO_ENGAGEMENT, TAXONOMY = "fit", "text", "co-engagement", "taxonomy"
 """How an item got its interest."""
@@ -58,7 +59,7 @@ class Assignment:
         return dict(zip(self.items, self.interest.tolist(), strict=True))
 
 
-def save(model: Model, into: Path) -> None:
+def save_model(model: Model, into: Path) -> None:
     """Write the model into a folder."""
     into.mkdir(parents=True, exist_ok=True)
     model.text.save(into / "text")
@@ -154,3 +155,59 @@ def load(path: Path) -> Interests:
 
 def _damaged(path: Path, error: Exception) -> ArtifactError:
     return ArtifactError(f"interests {path} are missing or damaged: {error}", hint="rebuild the interests")
+
+
+@dataclass(frozen=True, slots=True)
+class ItemFeatures:
+    """The assigned items of a catalogue, those of one interest side by side, else sorted by id.
+
+    Attributes:
+        ids, titles: V strings each.
+        interest: (V,) index of the interest of each, ascending.
+        vectors: (V, a) text vector, and the centroid of the interest, beside each other.
+    """
+
+    ids: tuple[str, ...]
+    titles: tuple[str, ...]
+    interest: NDArray[np.int16]
+    vectors: NDArray[np.float32]
+
+    def take(self, kept: NDArray[np.bool_]) -> ItemFeatures:
+        """The chosen items."""
+        chosen = np.flatnonzero(kept)
+        return ItemFeatures(
+            tuple(self.ids[i] for i in chosen),
+            tuple(self.titles[i] for i in chosen),
+            self.interest[kept],
+            self.vectors[kept],
+        )
+
+
+def item_features(interests: Path, assignment: Path, items: Path) -> ItemFeatures:
+    """Read them from the folders of three artifacts.
+
+    Raises:
+        ArtifactError: a file is missing or damaged.
+    """
+    assigned = load_assignment(assignment)
+    order = np.argsort(assigned.interest, kind="stable")
+    ids = tuple(assigned.items[i] for i in order)
+    interest = assigned.interest[order]
+    titles, texts = _texts_of(items, ids)
+    words = open_model(interests).text
+    own = words.vectors(words.counts(item_text.documents(titles, texts)))
+    of_interest = load(interests).vectors[interest]
+    return ItemFeatures(
+        ids, tuple(titles), interest.astype(np.int16), np.hstack([own, of_interest]).astype(np.float32)
+    )
+
+
+def _texts_of(items: Path, ids: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Title and text of each item; '' where the catalogue says nothing."""
+    table = pq.read_table(items / "items.parquet", columns=["item", "title", "text"])
+    known = {
+        item: (title or "", text or "")
+        for item, title, text in zip(*(column.to_pylist() for column in table.columns), strict=True)
+    }
+    found = [known.get(item, ("", "")) for item in ids]
+    return [title for title, _ in found], [words for _, words in found]

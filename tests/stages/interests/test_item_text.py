@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
-from freshet.stages.interests import describe, text
-from freshet.stages.interests.taxonomy import descriptions
-from freshet.stages.interests.words import plain, root, words
+from freshet.stages.interests import describe, item_text
+from freshet.stages.interests.fitting import taxonomy_descriptions
+from freshet.stages.interests.item_text import plain, root, words
 
 
 @pytest.mark.parametrize(
@@ -73,16 +73,16 @@ def test_forms_of_one_word_appear_once() -> None:
 
 @given(st.lists(st.text(max_size=12), min_size=1, max_size=20))
 def test_taxonomy_values_become_unique_plain_words(values: list[str]) -> None:
-    found = descriptions(values)
+    found = taxonomy_descriptions(values)
     assert len({frozenset(name.split()) for name in found}) == len(values)
     assert all(word.isalnum() for name in found for word in name.split())
 
 
 def test_a_text_model_survives_saving(tmp_path: Path) -> None:
     documents = [["red", "apple"], ["red", "pear"], ["blue", "boat"], ["blue", "sea", "boats"]]
-    model = text.fit(documents, seed=0)
+    model = item_text.fit_text_model(documents, seed=0)
     model.save(tmp_path)
-    loaded = text.TextModel.load(tmp_path)
+    loaded = item_text.TextModel.load(tmp_path)
     before, after = model.vectors(model.counts(documents)), loaded.vectors(loaded.counts(documents))
     assert np.array_equal(before, after)
     assert before[0] @ before[1] > 0.3
