@@ -29,12 +29,13 @@ from freshet.stages.sequence import step as sequence
 from freshet.stages.table import step as table
 from freshet.stages.table import table_plan
 from freshet.stages.tuning import step as tuning
-from freshet.stages.tuning.evaluation import with_evidence_of
+from freshet.stages.tuning.gate_verdict import with_evidence_of
 from freshet.storage import rollback
 from freshet.storage.artifacts import Artifact, committed
 from freshet.storage.decisions import Decision, Review
 from freshet.storage.lease import Lease
 from freshet.storage.ledger import Record
+from freshet.storage.manifests import TableManifest
 from freshet.storage.releases import Release
 from freshet.storage.workspace import Workspace
 
@@ -165,7 +166,7 @@ def approve(ws: Workspace, run_id: str, reviewer: str) -> Record:
         made = ws.store.find("tables", waiting) if waiting else None
         if made is not None:
             current = ws.releases.current()
-            if current is not None and current.as_of > made.manifest["as_of"]:
+            if current is not None and current.as_of > TableManifest.of(made).as_of:
                 raise ConfigError(
                     f"release {current.number} of {current.as_of} is newer than the table of run {run_id}",
                     hint=f"`freshet reject {run_id}`, or `freshet refresh --as-of {record.as_of} --publish`",

@@ -13,7 +13,7 @@ from freshet.inspect.opened import artifact
 from freshet.stages.events import EventLog, Snapshot, body, refused_sources
 from freshet.stages.events.refused_sources import Refusal
 from freshet.stages.tuning import Gate, gates_of
-from freshet.stages.tuning.evaluation import report_of
+from freshet.stages.tuning.gate_verdict import report_of
 from freshet.stages.tuning.step import planner_of
 from freshet.storage.durable import read_json
 from freshet.storage.lease import is_held

@@ -32,7 +32,7 @@ from freshet.stages.live import step as overlays
 from freshet.stages.sequence import step as sequencing
 from freshet.stages.table import table_plan
 from freshet.stages.transitions import step as transitions_step
-from freshet.stages.tuning import evaluation as gating
+from freshet.stages.tuning import gate_verdict as gating
 from freshet.stages.tuning import step as tuning
 from freshet.stages.tuning.lazy_planner import LazyPlanner
 from freshet.storage.artifacts import Artifact, committed

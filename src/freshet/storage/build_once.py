@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from freshet.storage.artifacts import Artifact, committed
 
@@ -17,23 +17,34 @@ Build = Callable[[Path, "StepRecord"], "Manifest"]
 """Writes the files into a folder and returns the manifest; `details` and cost go into the step's record."""
 
 
-def build_once(ws: Workspace, run: Run, step_name: str, kind: str, version: str, build: Build) -> Artifact:
+def build_once(
+    ws: Workspace,
+    run: Run,
+    step_name: str,
+    kind: str,
+    version: str,
+    build: Build,
+    details: Callable[[Artifact], dict[str, Any]] | None = None,
+) -> Artifact:
     """The artifact of a version: the one that is there, else a new one; a step of the run either way.
 
     Args:
         step_name: in the ledger.
         version: from `version_of` all that decides the content.
         build: called only where the artifact isn't there. What it raises leaves no artifact behind.
+        details: for the step's record, also where the artifact was there; None = what `build` put in.
     """
     with run.step(step_name) as step:
         step.artifact = f"{kind}/{version}"
         found = ws.store.find(kind, version)
         step.cached = found is not None
-        if found is not None:
-            return found
-        with ws.store.create(kind, version) as draft:
-            draft.manifest = build(draft.path, step).as_dict()
-        return committed(ws.store, kind, version)
+        if found is None:
+            with ws.store.create(kind, version) as draft:
+                draft.manifest = build(draft.path, step).as_dict()
+            found = committed(ws.store, kind, version)
+        if details is not None:
+            step.details = details(found)
+        return found
 
 
 def reuse(run: Run, step_name: str, artifact: Artifact) -> Artifact:

@@ -1,4 +1,4 @@
-"""What an interest keeps across a rebuild: its id while most of it stays, its words while nearly all does.."""
+"""What an interest keeps across a rebuild: its id while most of it stays, its words while nearly all does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The interest of every item, also of those that were not there, or not engaged, when interests were built."""
+"""The interest of every item, also of one that was not there, or not engaged, when interests were built."""
 
 from __future__ import annotations
 

@@ -18,6 +18,7 @@ from freshet.run_context import LogSnapshot
 from freshet.stages import events, interests
 from freshet.stages import items as ranking
 from freshet.storage.artifacts import committed
+from freshet.storage.manifests import AssignmentManifest, TransitionsManifest
 from freshet.storage.workspace import Workspace
 
 RECENT = 20
@@ -136,8 +137,8 @@ def gather(ws: Workspace, snapshot: LogSnapshot, met: bool = False) -> TrainingD
     """
     formed = committed(ws.store, "interests", snapshot.interests_version)
     counted = committed(ws.store, "transitions", snapshot.version)
-    assigned = committed(ws.store, "assignments", counted.manifest["inputs"]["assignment"])
-    items = committed(ws.store, "items", assigned.manifest["inputs"]["items"])
+    assigned = committed(ws.store, "assignments", TransitionsManifest.of(counted).inputs.assignment)
+    items = committed(ws.store, "items", AssignmentManifest.of(assigned).inputs.items)
     about = interests.item_features(formed.path, assigned.path, items.path)
     days = events.EventLog(ws.source).snapshot(snapshot.as_of).days
     rule = events.parse(ws.config.events.positive).sql
