@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from freshet.core.types import Outcomes, indices_of
-from freshet.stages.transitions.users import keys
+from freshet.stages.transitions.user_numbers import keys
 from freshet.storage.artifacts import Artifact, committed
 from freshet.storage.release_parts import whole
 from freshet.storage.workspace import Workspace

@@ -20,7 +20,7 @@ from freshet.experiments.stats.exploration import Additions, Engaged, interests_
 from freshet.experiments.stats.exposed_users import Users
 from freshet.stages import events
 from freshet.stages.events import DayFile
-from freshet.stages.transitions.users import keys
+from freshet.stages.transitions.user_numbers import keys
 from freshet.storage import sql
 from freshet.storage.release_parts import parts_of
 from freshet.storage.workspace import Workspace

@@ -18,7 +18,7 @@ from freshet.experiments.measurement.metrics import IMPRESSION, Metric
 from freshet.experiments.stats.exposed_users import Users
 from freshet.stages.events import DayFile
 from freshet.stages.events.columns import CANONICAL
-from freshet.stages.transitions.users import keys
+from freshet.stages.transitions.user_numbers import keys
 from freshet.storage import sql
 
 BEFORE_DAYS = 28

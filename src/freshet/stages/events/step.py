@@ -36,7 +36,7 @@ def import_sources(
         keep: columns beside the usual ones that the log keeps, for metrics.
 
     Raises:
-        InputError: a source is refused, as the ledger then says (`refused_sources`); those before it are kept.
+        InputError: a source is refused, as the ledger then says (`refused_sources`); those before are kept.
             Or nothing at all came in and the log is empty.
     """
     files = sources if sources is not None else [located(ws, name) for name in ws.config.events.files]

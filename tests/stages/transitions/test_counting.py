@@ -20,10 +20,10 @@ from hypothesis import strategies as st
 from freshet.core.config import TransitionsConfig
 from freshet.core.errors import ArtifactError
 from freshet.core.types import AsOf
-from freshet.stages.transitions import Earlier, TransitionLog, count, days, intact, referenced
+from freshet.stages.transitions import Earlier, TransitionLog, count, intact, recount, referenced
 from freshet.stages.transitions import day_files as pool
-from freshet.stages.transitions.order import arranged, first_of_equals
-from freshet.stages.transitions.users import keys
+from freshet.stages.transitions.engagements import drop_repeated, sort_engagements
+from freshet.stages.transitions.user_numbers import keys
 from tests.stages.transitions.reference import DAY, counts, transitions
 
 INTERESTS = 5
@@ -108,8 +108,8 @@ def test_a_busy_user_is_sorted_too() -> None:
     rows["time"] = random.integers(0, 100, 5000)
     rows["interest"] = random.integers(0, INTERESTS, 5000)
     expected = rows[np.lexsort((rows["interest"], rows["time"], rows["user"]))]
-    assert (arranged(rows) == expected).all()
-    assert (first_of_equals(expected) == np.unique(rows)).all()
+    assert (sort_engagements(rows) == expected).all()
+    assert (drop_repeated(expected) == np.unique(rows)).all()
 
 
 engagements = st.sets(
@@ -129,13 +129,13 @@ small = st.sampled_from([1, 3, 4096])
 def _restore_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tests set these to let small logs take the ways of large ones."""
     monkeypatch.setattr(pool, "SMALL", pool.SMALL)
-    monkeypatch.setattr(days, "ROWS", days.ROWS)
+    monkeypatch.setattr(recount, "ROWS", recount.ROWS)
 
 
 @settings(max_examples=25, deadline=None)
 @given(engagements, novelty, small, st.sampled_from([2, 10_000]))
 def test_equals_the_definition(events: set, horizon: int | None, own_file: int, rows: int) -> None:
-    pool.SMALL, days.ROWS = own_file, rows
+    pool.SMALL, recount.ROWS = own_file, rows
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         log = TransitionLog(run(folder, "a", events, novel_within(horizon), None), folder / "pool", INTERESTS)
