@@ -74,7 +74,7 @@ def longest(names: Sequence[str], k: int, said: int) -> str:
         said: successors that evidence names, at most.
     """
     most = max(STRENGTHS, key=len)
-    context = tuple(range(min(k, len(names))))
+    context = tuple(reversed(range(min(k, len(names)))))  # evidence repeats all but the first, the shortest
     successors = [(most, index) for index in range(min(said, len(names)))]
     return _text(context, context[1:], successors, names)
 
@@ -89,8 +89,8 @@ class Prompts:
     Attributes:
         names: what `names()` returned.
         k: context length.
-        keys: (n, k + 1 + 2m) the context, right-aligned; how many of its last interests evidence is said to
-            be after, 0 where that goes without saying; then pairs of interest and place in `STRENGTHS`.
+        keys: (n, k + 1 + 2m) the context, right-aligned; how many of its last interests the evidence is about,
+            0 where it is about all; then pairs of interest and place in `STRENGTHS`.
             Padded with -1.
     """
 
