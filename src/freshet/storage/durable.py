@@ -23,7 +23,7 @@ from typing import Any
 from uuid import uuid4
 
 from freshet.core.errors import ArtifactError, DiskFull
-from freshet.storage.access import file_mode, folder_mode, narrow, their_umask
+from freshet.storage.permissions import file_mode, folder_mode, narrow, their_umask
 
 PART = ".part"
 """How names of files end that are being written."""
@@ -158,7 +158,7 @@ def sync(path: Path) -> None:
         os.close(handle)
 
 
-class TellingWhenFull:
+class ReportFullDisk:
     """A block in which a full disk is told as such, whichever library met it and whatever it made of it.
 
     Args:

@@ -148,14 +148,14 @@ class TuningPlan:
         descriptions: of the interests.
         mode: `description` or `label`, what of an interest it reads and writes.
         k: interests of a context, at most.
-        said: successors that evidence names in a prompt, at most.
+        evidence_top: successors that evidence names in a prompt, at most.
         lora_rank: of the updates; 0 = all weights are trained.
     """
 
     descriptions: Sequence[str]
     mode: str
     k: int
-    said: int
+    evidence_top: int
     lora_rank: int
 
 

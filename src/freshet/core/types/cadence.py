@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.core.types.basics import BoolArray
+from freshet.core.types.interests import BoolArray
 from freshet.core.types.transitions import Transitions
 
 

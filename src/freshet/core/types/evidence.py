@@ -9,8 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.core.types.basics import Context
-from freshet.core.types.contexts import context_codes, pack_contexts, positions
+from freshet.core.types.interests import Context, context_codes, pack_contexts, positions
 
 
 @dataclass(frozen=True, slots=True)

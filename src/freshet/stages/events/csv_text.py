@@ -195,14 +195,14 @@ def dialect(path: Path, shown: Path, escaped: bool) -> Dialect:
     with path.open(encoding="utf-8-sig", errors="replace") as file:
         lines = list(islice(iter(lambda: file.readline(MAX_RECORD), ""), _FIRST_LINES))
     skip = next((index for index, line in enumerate(lines) if line.strip()), len(lines))
-    said = _EXCEL.fullmatch(lines[skip].strip()) if skip < len(lines) else None
-    skip += 1 if said else 0
+    named = _EXCEL.fullmatch(lines[skip].strip()) if skip < len(lines) else None
+    skip += 1 if named else 0
     if skip >= len(lines):
         raise InputError(f"{shown} is empty", hint="a CSV file starts with a line of column names")
     text = [line for line in lines[skip:] if line.strip()]
     candidates = [
         Dialect((), skip + 1, delimiter, quote, "\\" if escaped else "")
-        for delimiter in (said.group(1) if said else _DELIMITERS)
+        for delimiter in (named.group(1) if named else _DELIMITERS)
         for quote in _QUOTES
     ]
     best = max(candidates, key=lambda one: _fit(text, one))

@@ -16,9 +16,9 @@ import pyarrow.parquet as pq
 from freshet.core.errors import ArtifactError
 from freshet.core.time import DAY, date_of
 from freshet.stages.events.parquet_files import COMPRESSION, Checksum, checksum_of
-from freshet.storage.access import narrow
 from freshet.storage.checksums import remembered
 from freshet.storage.durable import make_folder, sync_all
+from freshet.storage.permissions import narrow
 
 _ROW_GROUP = 1 << 17
 

@@ -146,8 +146,8 @@ class EventLog:
         after = Snapshot.of([*untouched, *written])
         if after != before:
             commit(self.root, number + 1, after)
-        told = _grouped(staged)
-        told += doubts(before, after, incoming, sum(one.rows > 0 for one in staged))
+        notes = _grouped(staged)
+        notes += doubts(before, after, incoming, sum(one.rows > 0 for one in staged))
         added = sum(day.rows for day in written) - kept.rows
         return ImportReport(
             source=source,
@@ -155,7 +155,7 @@ class EventLog:
             added=added,
             duplicates=incoming.rows - added,
             quarantined=_summed([one.quarantined for one in staged]),
-            notes=(*told, *plausibility.note_heavy_user(connection, incoming.query)),
+            notes=(*notes, *plausibility.note_heavy_user(connection, incoming.query)),
             days=len(incoming.days),
             first=incoming.first,
             last=incoming.last,
@@ -180,12 +180,12 @@ def _grouped(staged: list[Staged]) -> list[str]:
     """Notes on files; what is said of several in the same words is said once."""
     groups: dict[str, list[tuple[str, str]]] = {}
     for one in staged:
-        for said in one.notes:
-            groups.setdefault(said.replace(one.source.name, "", 1), []).append((one.source.name, said))
+        for note in one.notes:
+            groups.setdefault(note.replace(one.source.name, "", 1), []).append((one.source.name, note))
     return [
-        said if len(group) == 1 else said.replace(name, f"{name} and {len(group) - 1} more", 1)
+        note if len(group) == 1 else note.replace(name, f"{name} and {len(group) - 1} more", 1)
         for group in groups.values()
-        for name, said in group[:1]
+        for name, note in group[:1]
     ]
 
 

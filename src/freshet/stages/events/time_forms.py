@@ -136,14 +136,14 @@ def form_of(column: Column, now: datetime) -> str:
 def _text_cases(column: Column) -> str:
     cases = []
     for name, (pattern, _) in _SHAPES.items():
-        told = sql.text(name)
+        form = sql.text(name)
         if name == ISO:
-            told = f"CASE WHEN {_matches(column, _YEAR_DAY)} THEN {sql.text(YEAR_DAY)} ELSE {told} END"
+            form = f"CASE WHEN {_matches(column, _YEAR_DAY)} THEN {sql.text(YEAR_DAY)} ELSE {form} END"
         if name == EITHER:
-            told = f"""CASE WHEN {_matches(column, _DAY_MONTH)} THEN {sql.text(DAY_FIRST)}
+            form = f"""CASE WHEN {_matches(column, _DAY_MONTH)} THEN {sql.text(DAY_FIRST)}
                        WHEN {_matches(column, _MONTH_DAY)} THEN {sql.text(MONTH_FIRST)}
-                       WHEN {_matches(column, _TWO_MONTHS)} THEN {told} END"""
-        cases.append(f"WHEN {_matches(column, pattern)} THEN {told}")
+                       WHEN {_matches(column, _TWO_MONTHS)} THEN {form} END"""
+        cases.append(f"WHEN {_matches(column, pattern)} THEN {form}")
     return " ".join(cases)
 
 

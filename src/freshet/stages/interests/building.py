@@ -14,9 +14,9 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from freshet.core.config import InterestsConfig
 from freshet.core.ports import Progress, silent
 from freshet.core.types import Interests
-from freshet.stages.interests import catalogue as catalogues
+from freshet.stages.interests import engaged_items as catalogues
 from freshet.stages.interests import fitting, item_assignment, quality
-from freshet.stages.interests.catalogue import Catalogue
+from freshet.stages.interests.engaged_items import Catalogue
 from freshet.stages.interests.fitting import Fit
 from freshet.stages.interests.format import (
     FIT,

@@ -13,8 +13,8 @@ from scipy import sparse
 from freshet.core.config import InterestsConfig
 from freshet.core.errors import NotEnoughData
 from freshet.stages.interests import describe, item_text, item_vectors, tree
-from freshet.stages.interests.catalogue import Catalogue
 from freshet.stages.interests.describe import distinct
+from freshet.stages.interests.engaged_items import Catalogue
 from freshet.stages.interests.item_text import plain
 from freshet.stages.interests.quality import busiest
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from freshet.stages.interests import item_text
-from freshet.stages.interests.catalogue import Catalogue
-from freshet.stages.interests.catalogue import read as read_catalogue
+from freshet.stages.interests.engaged_items import Catalogue
+from freshet.stages.interests.engaged_items import read as read_catalogue
 from freshet.stages.interests.fitting import lookup_taxonomy
 from freshet.stages.interests.format import (
     CO_ENGAGEMENT,

@@ -93,13 +93,13 @@ class Affected:
 
 
 @njit(cache=True, nogil=True)
-def _look_up(users, since, asked, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # pragma: no cover - compiled
+def _look_up(users, since, wanted, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # pragma: no cover - compiled
     """Both sorted, so one pass over both; much faster than a search for each."""
     place = 0
-    for i in range(len(asked)):
-        while place < len(users) and users[place] < asked[i]:
+    for i in range(len(wanted)):
+        while place < len(users) and users[place] < wanted[i]:
             place += 1
-        if place < len(users) and users[place] == asked[i]:
+        if place < len(users) and users[place] == wanted[i]:
             out[i] = since[place]
 
 

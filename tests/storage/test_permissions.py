@@ -19,10 +19,10 @@ from freshet.core.errors import ConfigError
 from freshet.doctor import Finding, visit
 from freshet.http.keys import change_keys, make_key
 from freshet.report import write_report
-from freshet.storage.access import narrow, their_umask
 from freshet.storage.durable import make_folder, write_text
 from freshet.storage.lease import lease
 from freshet.storage.ledger import Ledger, Quiet
+from freshet.storage.permissions import narrow, their_umask
 from freshet.storage.releases import Releases
 from freshet.storage.workspace import Workspace
 
