@@ -127,7 +127,7 @@ class Prompts:
         return [self._prompt(self.keys[row].tolist()) for row in rows]
 
     def identities(self) -> list[bytes]:
-        """What tells each prompt from the others, however many successors the longest of them names."""
+        """An identity of each prompt, whatever other prompts are beside it."""
         data, width = self.keys.astype("<i2").tobytes(), 2 * self.keys.shape[1]
         # the padding at the end is all 0xff; an index or a zero never ends with that byte
         return [data[start : start + width].rstrip(b"\xff") for start in range(0, len(data), width)]

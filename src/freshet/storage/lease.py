@@ -119,7 +119,7 @@ def lease(
     Args:
         command: what the owner is doing, for people.
         wait: seconds to wait for a living owner.
-        say: told why nothing happens.
+        say: called with the reason while nothing happens.
 
     Raises:
         Busy: another living run holds it.
@@ -158,7 +158,7 @@ def read(path: Path) -> Owner | None:
 
 
 def is_held(path: Path) -> bool:
-    """Whether a run seems to hold the lease; told at once, so of another machine's run by the clock."""
+    """Whether a run seems to hold the lease; at once, so by the clock where it is another machine's run."""
     return (owner := read(path)) is not None and _state(owner, path) == "held"
 
 
@@ -202,7 +202,7 @@ def _take(path: Path, command: str, seconds: float, wait: float, say: Callable[[
 
 
 def _state(owner: Owner, path: Path) -> str:
-    """held, gone, or doubtful: only watching can tell."""
+    """held, gone, or doubtful: only watching decides."""
     try:
         found = path.stat()
     except FileNotFoundError:

@@ -31,7 +31,7 @@ class Abilities:
 
     Attributes:
         generates: it can `generate`, which the exact-match gate of description mode needs.
-        labels: it can tell its `label_mass`, which the gates of label mode need.
+        labels: it has a `label_mass`, which the gates of label mode need.
         relative: its probabilities say what a context changes about popularity, which then multiplies them;
             otherwise they say what comes next.
     """
@@ -184,10 +184,10 @@ class Tuner(Protocol):
         """
 
     def version(self, model: Path, interests: Interests) -> str:
-        """Version of the planner that `open` would give, told without loading the model."""
+        """Version of the planner that `open` would give, without loading the model."""
 
     def abilities(self, model: Path, interests: Interests) -> Abilities:
-        """Abilities of the planner that `open` would give, told without loading the model."""
+        """Abilities of the planner that `open` would give, without loading the model."""
 
     def open(self, model: Path, interests: Interests) -> Planner:
         """A planner on a folder that `tune` wrote."""

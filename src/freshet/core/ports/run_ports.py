@@ -24,7 +24,7 @@ class Budget:
     """What one training may take; it may end earlier by its own recipe.
 
     Steps decide: jobs that are equal give equal weights, however busy the machine is. Seconds are a stop of
-    last resort, which the report tells of; what it cut short is made again by the steps it had reached.
+    last resort, which the report names; what it cut short is made again by the steps it had reached.
 
     Attributes:
         steps: of the optimiser, at most; None = as many as the recipe gives for the rows of the job.

@@ -111,7 +111,7 @@ class RankingJob:
         there: (g, V) items that were there at each moment: the others are no candidates.
         start: (N + 1,) items of interest i are start[i] to start[i + 1], not included.
         vectors: (V, a) what items are about.
-        later: numbers of rows that are held out: they tell when to stop; None = `passes` does.
+        later: numbers of rows that are held out: they decide when to stop; None = `passes` does.
         passes: over the rows, where nothing is held out.
         budget: of the whole training; its `steps` are those of each of its phases.
     """

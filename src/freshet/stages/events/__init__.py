@@ -4,7 +4,7 @@
                  -> reading   one file as a query, whatever its format
                  -> columns, time_column   which column is what
                  -> times, forms   when it happened, however it is written; `orders` remembers dd/mm or mm/dd
-                 -> staging   every row judged: fine, or quarantined with a reason
+                 -> staging   every row is fine, or quarantined with a reason
                  -> refusing  a file of which no row is fine is an error
                  -> merging   joined with the days they touch, one row per event
                  -> days, snapshots   immutable day files, and which of them make up the log

@@ -16,7 +16,7 @@ from freshet.core.errors import ConfigError, InputError
 from freshet.core.time import DAY
 from freshet.stages.events import time_forms
 from freshet.stages.events.columns import time_like
-from freshet.stages.events.date_forms import SETTLE, Undecided, decided, words
+from freshet.stages.events.date_forms import SETTLE, Undecided, decide_form, words
 from freshet.stages.events.source_tables import Table
 from freshet.stages.events.time_forms import DAY_FIRST, ISO, MONTH_FIRST, Column
 from freshet.storage import sql
@@ -91,7 +91,7 @@ def clock(
     held = Column(f"trim(CAST({name} AS VARCHAR), {sql.text(_BLANKS)})", type_ == "VARCHAR")
     if believed:
         return _as_told(connection, column, held, wanted, zone)
-    form = decided(connection, table, column, held, now, "" if wanted == "auto" else wanted, orders)
+    form = decide_form(connection, table, column, held, now, "" if wanted == "auto" else wanted, orders)
     read = _read(table, column, held, form, zone, now)
     if type_ != "FLOAT":
         return read
@@ -173,7 +173,7 @@ def _known(connection: duckdb.DuckDBPyConnection, zone: str) -> str:
 _FIRST_ROWS = 1_000
 
 
-def chosen(
+def choose_clock(
     connection: duckdb.DuckDBPyConnection,
     table: Table,
     candidates: tuple[str, ...],

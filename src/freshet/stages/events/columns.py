@@ -109,7 +109,7 @@ def _default(wanted: BaseModel, part: str) -> str:
 
 
 def time_like(table: Table) -> tuple[str, ...]:
-    """Columns whose names tell of a time."""
+    """Columns whose names are those of times, such as `timestamp`."""
     plain = _plain(table)
     return tuple(plain[alias] for alias in _ALIASES["time"] if alias in plain)
 

@@ -5,7 +5,7 @@ the lines between. So a record over several lines is read only if it follows the
 lines don't each look like a record; in doubt the file decides: quotes that close by chance don't do so again
 and again without one that closes wrongly. Each line set aside counts as one unreadable row.
 
-How a file is written (delimiter, quotes, escapes, where its header is) is told from its first lines.
+How a file is written (delimiter, quotes, escapes, where its header is) is found from its first lines.
 """
 
 from __future__ import annotations

@@ -33,10 +33,10 @@ _MIXED = 0.05  # of a file's times may be of another form than the rest, which q
 
 
 class Undecided(InputError):
-    """A file's dates can be day-first or month-first, and nothing that was read so far tells."""
+    """A file's dates can be day-first or month-first, and nothing that was read so far decides."""
 
 
-def decided(
+def decide_form(
     connection: duckdb.DuckDBPyConnection,
     table: Table,
     column: str,
@@ -146,7 +146,7 @@ def known_orders(root: Path) -> frozenset[str]:
     """`day-first`, `month-first`: those of the files imported so far.
 
     Raises:
-        ArtifactError: the file that tells is damaged.
+        ArtifactError: `orders.json` is damaged.
     """
     path = _orders_path(root)
     if not path.exists():

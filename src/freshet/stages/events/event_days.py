@@ -34,7 +34,7 @@ class DayFile:
     size: int
 
     def check(self) -> None:
-        """Look at the file's size, which tells what a crash can leave without reading it.
+        """Look at the file's size, which shows what a crash can leave, without reading it.
 
         Raises:
             ArtifactError: the file is missing, or was cut off.

@@ -24,7 +24,7 @@ from freshet.core.types import AsOf
 from freshet.stages.events import date_forms, merging, plausibility, source_folders
 from freshet.stages.events.event_days import write_days
 from freshet.stages.events.formats import event_source
-from freshet.stages.events.plausibility import doubts
+from freshet.stages.events.plausibility import find_doubts
 from freshet.stages.events.quarantine import Refused
 from freshet.stages.events.rule import parse
 from freshet.stages.events.snapshots import Snapshot, commit, latest
@@ -147,7 +147,7 @@ class EventLog:
         if after != before:
             commit(self.root, number + 1, after)
         notes = _grouped(staged)
-        notes += doubts(before, after, incoming, sum(one.rows > 0 for one in staged))
+        notes += find_doubts(before, after, incoming, sum(one.rows > 0 for one in staged))
         added = sum(day.rows for day in written) - kept.rows
         return ImportReport(
             source=source,
@@ -165,7 +165,7 @@ class EventLog:
 
 
 def _first(found: Sequence[Refused]) -> Refused:
-    """The first of several refusals, which tells how many there are."""
+    """The first of several refusals, with how many there are."""
     if len(found) == 1:
         return found[0]
     days = [problem.until for problem in found if problem.until]
@@ -177,7 +177,7 @@ def _first(found: Sequence[Refused]) -> Refused:
 
 
 def _grouped(staged: list[Staged]) -> list[str]:
-    """Notes on files; what is said of several in the same words is said once."""
+    """Notes on files; one in the same words about several files is kept once."""
     groups: dict[str, list[tuple[str, str]]] = {}
     for one in staged:
         for note in one.notes:

@@ -75,7 +75,7 @@ def _cell(table: Table, column: str) -> str:
     text = f"CAST({name} AS VARCHAR)"
     if type_ in ("FLOAT", "DOUBLE"):
         return f"CASE WHEN isfinite({name}) THEN {text} END"
-    # `trim` of these signs is dear, and seldom needed
+    # `trim` of these signs is slow, and seldom needed
     blank = f"regexp_full_match({text}, '[!-~]*')"
     return (
         text

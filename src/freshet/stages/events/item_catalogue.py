@@ -150,9 +150,9 @@ def _left_out(table: Table, columns: ItemColumns) -> list[str]:
     ]
 
 
-_JUDGED = (quarantine.REASON, quarantine.ROW, quarantine.RAW)
+_REASONS = (quarantine.REASON, quarantine.ROW, quarantine.RAW)
 _NOTHING = "SELECT {} WHERE false".format(
-    ", ".join(f"NULL::VARCHAR AS {sql.name(name)}" for name in (*_OWN, *_JUDGED))
+    ", ".join(f"NULL::VARCHAR AS {sql.name(name)}" for name in (*_OWN, *_REASONS))
 )
 
 
@@ -170,7 +170,7 @@ def _selected(table: Table, columns: ItemColumns, others: tuple[str, ...], setti
         WHEN {item.missing} THEN 'missing item'
         {item.problems}
         END"""
-    why, number, raw = (sql.name(name) for name in _JUDGED)
+    why, number, raw = (sql.name(name) for name in _REASONS)
     return f"""SELECT {item.id} AS item, {title} AS title, {text} AS "text"{kept}, {reason} AS {why},
                       {sql.name(ROW)} AS {number}, CASE WHEN {why} IS NOT NULL THEN {table.raw} END AS {raw}
                FROM ({table.query})"""

@@ -60,7 +60,7 @@ def checksum_of(path: Path) -> str:
 
 
 def _as_written(schema: pa.Schema) -> pa.Schema:
-    """Parquet itself doesn't tell short text columns from large ones."""
+    """Parquet itself has one type for short and large text columns."""
     large = {pa.string(): pa.large_string()}
     return pa.schema([(field.name, large.get(field.type, field.type)) for field in schema])
 

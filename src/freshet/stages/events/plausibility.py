@@ -91,7 +91,7 @@ _GAP = 5 * 365  # days without an event between two eras; a log that pauses for 
 _MANY = 100  # events that a log seldom has on its only day
 
 
-def doubts(before: Snapshot, after: Snapshot, incoming: Incoming, files: int) -> list[str]:
+def find_doubts(before: Snapshot, after: Snapshot, incoming: Incoming, files: int) -> list[str]:
     """What a person should look at, in words, after an import.
 
     Args:
@@ -131,7 +131,7 @@ _TIMES_MEAN = 5
 def note_heavy_user(connection: duckdb.DuckDBPyConnection, events: str) -> tuple[str, ...]:
     """A sentence about such an id, the largest one; none if there is none.
 
-    An id is told if it has more than 5 % of the events of at least 50 users, and five times the mean.
+    An id is named if it has more than 5 % of the events of at least 50 users, and five times the mean.
     """
     total, users, largest, user = sql.row(
         connection,

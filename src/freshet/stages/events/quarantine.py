@@ -102,7 +102,7 @@ def refused(connection: duckdb.DuckDBPyConnection, staged: Staged) -> Refused | 
 
 
 def note_quarantined(connection: duckdb.DuckDBPyConnection, staged: Staged) -> str:
-    """What is told of a file just staged of which many rows are quarantined, '' for one of few."""
+    """A note on a file just staged if many of its rows are quarantined, else ''."""
     return many(connection, sql.parquet([staged.path]), staged.source, staged.rows, staged.quarantined)
 
 
@@ -126,7 +126,7 @@ def refuse_items(
 def many(
     connection: duckdb.DuckDBPyConnection, draft: str, source: Path, rows: int, quarantined: Mapping[str, int]
 ) -> str:
-    """What is told of a file if many of its rows are quarantined, else ''."""
+    """A note on a file if many of its rows are quarantined, else ''."""
     count = sum(quarantined.values())
     if count <= _MANY * rows:
         return ""

@@ -68,7 +68,7 @@ def open_table(
         encoding: [events] encoding.
 
     Raises:
-        InputError: the file is empty or damaged, or how it is written can't be told.
+        InputError: the file is empty or damaged, or it isn't clear how it is written.
     """
     try:
         path = unpacked(file.path, scratch)

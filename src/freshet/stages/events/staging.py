@@ -13,7 +13,7 @@ import duckdb
 
 from freshet.core import config
 from freshet.stages.events import quarantine
-from freshet.stages.events.clocks import FOREVER, Clock, chosen
+from freshet.stages.events.clocks import FOREVER, Clock, choose_clock
 from freshet.stages.events.columns import EventColumns, event_columns
 from freshet.stages.events.date_forms import Undecided, known_orders
 from freshet.stages.events.formats import SourceFile
@@ -33,7 +33,7 @@ from freshet.storage import sql
 _ZONELESS, _TRUTH = "freshet zoneless", "freshet truth"
 _NONE = sql.texts([word.lower() for word in config.MISSING])
 NOT_IN_LOG = frozenset({quarantine.REASON, quarantine.ROW, quarantine.RAW, _ZONELESS, _TRUTH})
-"""Columns of a draft that judge the row."""
+"""Columns of a draft that say what became of a row; they don't enter the log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +112,8 @@ def _stage(
     named = {"user": columns.user, "item": columns.item, **({"event": columns.id} if columns.id else {})}
     known, ids = with_ids(table, named, settings.missing)
     try:
-        times = chosen(connection, table, columns.times, settings, now, orders)
-        query = _judged(known, columns, ids, times, now)
+        times = choose_clock(connection, table, columns.times, settings, now, orders)
+        query = _with_reasons(known, columns, ids, times, now)
         forget_rejects(connection)
         connection.execute(f"COPY ({query}) TO {sql.text(str(draft))} (FORMAT parquet)")
         rows, quarantined, zoneless, truths = _counted(connection, draft)
@@ -135,7 +135,9 @@ def _value(given: str) -> str:
         ELSE CASE WHEN NOT contains({given}, '_') THEN TRY_CAST({given} AS DOUBLE) END END + 0.0"""  # no -0.0
 
 
-def _judged(table: Table, columns: EventColumns, ids: dict[str, Id], times: Clock, now: datetime) -> str:
+def _with_reasons(
+    table: Table, columns: EventColumns, ids: dict[str, Id], times: Clock, now: datetime
+) -> str:
     """SQL: the canonical columns, then reason (NULL if fine), row number and raw row of what is not."""
     given = f"CAST({sql.name(columns.value)} AS VARCHAR)" if columns.value else "NULL"
     # As a blank cell is: whether a gap is NaN, NULL or nothing is up to the tool that wrote the file.
@@ -176,7 +178,7 @@ def _judged(table: Table, columns: EventColumns, ids: dict[str, Id], times: Cloc
     canonical = ", ".join(
         f"{_own(part)} AS {sql.name(part)}" for part in ("id", "user", "item", "time", "value")
     )
-    judged = f"SELECT *, {reason} AS {_own('reason')} FROM (SELECT *, {inner} FROM ({table.query}))"
+    rows = f"SELECT *, {reason} AS {_own('reason')} FROM (SELECT *, {inner} FROM ({table.query}))"
     return f"""SELECT {canonical}{extras},
         {_own("reason")} AS {sql.name(quarantine.REASON)},
         {sql.name(ROW)} AS {sql.name(quarantine.ROW)},
@@ -184,7 +186,7 @@ def _judged(table: Table, columns: EventColumns, ids: dict[str, Id], times: Cloc
         {_own("zoneless")} AND {_own("reason")} IS NULL AS {sql.name(_ZONELESS)},
         coalesce(lower(trim({_own("stated value")})) IN ('true', 'false'), false)
             AND {_own("reason")} IS NULL AS {sql.name(_TRUTH)}
-        FROM ({judged})"""
+        FROM ({rows})"""
 
 
 def _own(part: str) -> str:
@@ -237,7 +239,7 @@ class Staging:
         self.refused: list[quarantine.Refused] = []
 
     def all(self, files: Sequence[SourceFile]) -> list[Staged]:
-        """Stage all files; those whose dates don't tell day from month come last, and follow the others."""
+        """Stage all files; last those whose dates don't show which part is the day; they follow the others."""
         found: dict[SourceFile, Staged] = {}
         for file in files:
             with suppress(Undecided):

@@ -45,7 +45,7 @@ def import_sources(
             f"{ws.source / 'freshet.toml'} names no event file",
             hint="set [events] files, or run `freshet import FILE`",
         )
-    events.parse(ws.config.events.positive)  # a bad rule is better told before an hour of reading
+    events.parse(ws.config.events.positive)  # a bad rule is better refused before an hour of reading
     log = events.EventLog(ws.source)
     reports: list[events.ImportReport] = []
     with run.step("import") as step:

@@ -78,7 +78,7 @@ def ready(file: SourceFile, path: Path, scratch: Path, encoding: str) -> Text:
         encoding: [events] encoding.
 
     Raises:
-        InputError: it is no text, or its encoding or header can't be told.
+        InputError: it is no text, or its encoding or header isn't clear.
     """
     _refuse_binary(path, file.path)
     notes: list[str] = []

@@ -59,7 +59,7 @@ def build(
 
     Raises:
         InputError, ConfigError: a file, column or rule is wrong.
-        NotEnoughData: fewer than two interests can be told apart.
+        NotEnoughData: fewer than two interests differ.
     """
     catalogue = catalogues.read(items, days, positive_sql, config.taxonomy)
     progress(1, _STEPS)
@@ -72,7 +72,9 @@ def build(
     fitted = formed.fitted
     descriptions = fitting.describe_all(catalogue, fitted)
     if previous is not None and open_model(previous).taxonomy == config.taxonomy:
-        descriptions = formed.descriptions(descriptions)  # else the user asked for other words
+        descriptions = formed.descriptions(
+            descriptions
+        )  # else another taxonomy is configured, which has words of its own
     interests = Interests(formed.ids, tuple(descriptions), _centers(fitted.vectors, fitted))
     model = _model(fitted, config.taxonomy, formed.next_id)
     progress(3, _STEPS)

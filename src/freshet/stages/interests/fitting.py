@@ -129,7 +129,7 @@ def fit(catalogue: Catalogue, config: InterestsConfig, former: Former | None = N
     With as many former interests as are wanted now, these are continued instead of starting anew.
 
     Raises:
-        NotEnoughData: fewer than two items can be told apart.
+        NotEnoughData: fewer than two items differ.
     """
     rows = np.flatnonzero(catalogue.traffic > 0)
     documents = item_text.documents([catalogue.titles[i] for i in rows], [catalogue.texts[i] for i in rows])

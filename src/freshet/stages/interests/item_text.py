@@ -128,7 +128,7 @@ def _decade(word: str) -> str:
 _DIMENSIONS = 64
 _VOCABULARY = 50_000
 _BOILERPLATE = 0.6
-"""A word that more than this share of the items carry tells them apart no longer (`genres`, `price`)."""
+"""A word that more than this share of the items carry no longer distinguishes them (`genres`, `price`)."""
 
 Words = Sequence[Sequence[str]]
 

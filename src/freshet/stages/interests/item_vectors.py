@@ -114,7 +114,7 @@ class Sides:
         The share shrinks for items few people engaged with. An item with only one side uses it alone.
         """
         share = weight * self.support / (self.support + _TRUST)
-        if weight == 1.0:  # nothing but co-engagement was asked for
+        if weight == 1.0:  # co-engagement alone is configured
             share = (self.support > 0).astype(np.float64)
         parts = (
             np.sqrt(1 - share)[:, None] * self.text,

@@ -93,7 +93,7 @@ def count(
             found = stage.engagements(db, workers, fresh, assignment, positive_sql, pool)
             gone = before.sources.keys() - sources.keys()
             engaged = shelve(pool, "engagements", before.engagements, found, gone)
-            # transitions depend on the past alone: days after the last one now asked for are just left out
+            # transitions depend on the past alone: days after the last one are just left out
             last = max(sources, default="")
             changed = sorted({str(day) for day, _ in fresh} | {day for day in gone if day < last})
             recount = Recount(pool, before, engaged, changed, interests, config, scratch, many)

@@ -79,7 +79,7 @@ class Decayed:
             self.done += 1
         weight = self.weight * self._share(moment - self.day)
         for file in self.files[self.done :]:
-            if file.first < moment:  # a month of small days, a part of which is asked for
+            if file.first < moment:  # a month of small days, a part of which is before it
                 self._add(weight, file, moment, moment)
         return self._sums(weight)
 

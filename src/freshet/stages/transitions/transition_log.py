@@ -1,6 +1,6 @@
 """Questions about counted transitions: examples of a period, sums with half-lives, supports of a window.
 
-Rows are read from the day files as they are asked for; sums are kept, so that a later moment continues them.
+Rows are read from the day files when they are needed; sums are kept, so that a later moment continues them.
 """
 
 from __future__ import annotations
