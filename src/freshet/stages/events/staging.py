@@ -239,7 +239,7 @@ class Staging:
         self.refused: list[quarantine.Refused] = []
 
     def all(self, files: Sequence[SourceFile]) -> list[Staged]:
-        """Stage all files; last those whose dates don't show which part is the day; they follow the others."""
+        """Stage all files; last those whose dates are ambiguous; they follow the others."""
         found: dict[SourceFile, Staged] = {}
         for file in files:
             with suppress(Undecided):
