@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from freshet.core.config import parse
-from freshet.experiments.measurement.frozen_rules import as_started, changed, judging, kept
+from freshet.experiments.measurement.frozen_rules import as_started, changed, judging, kept_columns
 from freshet.experiments.measurement.metrics import metrics
 from tests.pipeline.exposed import experiment, workspace
 
@@ -81,6 +81,6 @@ def test_experiments_without_rules_go_by_those_of_today() -> None:
 
 def test_imports_keep_what_an_experiment_is_judged_by(tmp_path: Path) -> None:
     ws = workspace(tmp_path)
-    assert "liked" not in kept(ws)
+    assert "liked" not in kept_columns(ws)
     ws.experiments.start(replace(experiment("other"), judging=judging(parse(THEN, "then"))))
-    assert {"liked", "hid", "value", "impression"} <= set(kept(ws))
+    assert {"liked", "hid", "value", "impression"} <= set(kept_columns(ws))
