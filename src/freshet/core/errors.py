@@ -1,7 +1,8 @@
 """Every error Freshet raises on purpose.
 
 An error says what was wrong, where, and what to do (`hint`); `retryable`: the same call may succeed later.
-The CLI prints these without a traceback and exits with `exit_code`; anything else that reaches the user is a bug.
+The CLI prints these without a traceback and exits with `exit_code`; anything else that reaches the user is a
+bug.
 """
 
 from __future__ import annotations
