@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from freshet.core.config import Config
 from freshet.core.ports import Journal
-from freshet.core.types import MOVE, AsOf, BoolArray, Entry, Evidence, Interests, indices_of
+from freshet.core.types import TRANSITION, AsOf, BoolArray, Entry, Evidence, Interests, indices_of
 from freshet.experiments.feedback.format import Feedback, read_feedback
 from freshet.serving.choosing import likeness_of
 from freshet.serving.recall import Recalled, horizon, recall
@@ -130,7 +130,9 @@ class OpenRelease:
         return seen
 
     def _fold(self, overlay: live.Overlay, entries: list[Entry], now: int) -> None:
-        moves = np.frombuffer(b"".join(entry.body[: MOVE.itemsize] for entry in entries), MOVE).copy()
+        moves = np.frombuffer(
+            b"".join(entry.body[: TRANSITION.itemsize] for entry in entries), TRANSITION
+        ).copy()
         moves = moves[(moves["time"] >= self.since) & (moves["successor"] >= 0)]
         if self.counted is not None:
             moves = moves[self.counted(moves["user"], moves["time"])]
