@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 
-from freshet.backends.states.lmdb import LmdbState
+from freshet.backends.user_stores.lmdb import LmdbUserStore
 from freshet.core.config import Config
 from freshet.core.types import MOVE, REMEMBERED, History, Interests, PlannerRows, SequenceWeights, Sums
 from freshet.core.types.keys import item_key, user_key
@@ -64,7 +64,7 @@ def measure(folder: Path, interests: int, items: int, users: int, rounds: int) -
     """The figures; see the module."""
     rng = np.random.default_rng(0)
     release = synthetic_release(rng, interests, items)
-    state = LmdbState(folder / "state", 1.0)
+    state = LmdbUserStore(folder / "state", 1.0)
     state.merge((user_key(f"u{n}"), history(rng, interests, items)) for n in range(users))
     recommender = Recommender(Only(release), state)  # type: ignore[arg-type]
     names = [f"u{n}" for n in rng.permutation(users)]

@@ -179,9 +179,9 @@ def compared(space: Path, acknowledged: set[int]) -> dict[str, Any]:
     """What the state holds against what was acknowledged."""
     from freshet.core.types import MOVE
     from freshet.core.types.keys import item_key, user_key
-    from freshet.wiring import open_state, open_workspace
+    from freshet.wiring import open_user_store, open_workspace
 
-    state = open_state(space, open_workspace(space).config)
+    state = open_user_store(space, open_workspace(space).config)
     held: Counter[int] = Counter()
     after = 0
     while entries := state.events.read(after, 50_000):

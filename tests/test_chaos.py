@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from freshet import pipeline
-from freshet.backends.states.lmdb import LmdbState
+from freshet.backends.user_stores.lmdb import LmdbUserStore
 from freshet.core.errors import DiskFull, StateError
 from freshet.doctor import visit
 from freshet.inspect import open_release
@@ -23,7 +23,7 @@ from freshet.stages.events import EventLog
 from freshet.storage import checksums
 from freshet.storage.releases import Releases
 from freshet.storage.workspace import Workspace
-from tests.backends.states.facts import fact
+from tests.backends.user_stores.facts import fact
 from tests.pipeline.world import (  # fmt: skip
     FAKE,
     FIRST,
@@ -173,7 +173,7 @@ def test_publish_then_rollback_equals_before(done: list[str]) -> None:
 
 
 def test_a_state_on_a_full_disk_does_nothing_by_halves_and_goes_on_when_there_is_room(disk: Path) -> None:
-    state = LmdbState(disk / "state", 1)
+    state = LmdbUserStore(disk / "state", 1)
     assert sum(state.record([fact(n) for n in range(100)])) == 100
     filler = fill(disk, 100 << 10)
     at = 100

@@ -14,7 +14,7 @@ from freshet.core.errors import ConfigError, NotServing
 from freshet.core.types import Experiment, ExperimentArm, Serves
 from freshet.stages.events import EventLog
 from freshet.storage.workspace import Workspace
-from freshet.wiring import open_state, open_workspace
+from freshet.wiring import open_user_store, open_workspace
 from tests.pipeline.world import FIRST, copied, settings, workspace
 from tests.serving.world import published
 
@@ -51,7 +51,7 @@ def test_what_follows_from_an_answer_is_in_the_log_with_it(shop: Path) -> None:
         answer = recommender.explore("me", interests=1)
         item = next(iter(recommender.core._releases.current.items))
         recommender.tell("me", item, 9.0, NOON, impression=answer.id)
-    state = open_state(shop, ws.config)
+    state = open_user_store(shop, ws.config)
     _, found = pipeline.collect_told(ws, state, datetime.now(UTC))
     state.close()
     assert (found.added, found.impressions) == (1, 1)

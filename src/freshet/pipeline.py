@@ -26,7 +26,7 @@ from typing import Any
 
 from freshet.context import LogSnapshot, learn
 from freshet.core.errors import ConfigError, NotEnoughData
-from freshet.core.ports import Artifact, State
+from freshet.core.ports import Artifact, UserStore
 from freshet.core.types import AsOf, CadenceDecision, Experiment, ExperimentArm
 from freshet.experiments import isolated_arms as separating
 from freshet.experiments import lifecycle as experimenting
@@ -70,7 +70,7 @@ def run_due(
     now: datetime,
     as_of: AsOf | None = None,
     force_publish: bool = False,
-    state: State | None = None,
+    state: UserStore | None = None,
 ) -> Record:
     """Import, then whatever is due: the slow path if the model is too old, the fast path if the table is.
 
@@ -112,7 +112,7 @@ def run_due(
     return run.record
 
 
-def collect_told(ws: Workspace, state: State, now: datetime) -> tuple[Record, Collected]:
+def collect_told(ws: Workspace, state: UserStore, now: datetime) -> tuple[Record, Collected]:
     """Only collect: what serving was told goes into the log, what it showed into files; and guard."""
     with ws.run("collect") as run:
         collected = collect(ws, run, state, now)
@@ -120,7 +120,7 @@ def collect_told(ws: Workspace, state: State, now: datetime) -> tuple[Record, Co
     return run.record, collected
 
 
-def join_histories(ws: Workspace, state: State) -> Record:
+def join_histories(ws: Workspace, state: UserStore) -> Record:
     """Only join the histories of the log, as the current release reads it, to a state."""
     with ws.run("histories") as run:
         _join(ws, run, state)
@@ -184,7 +184,7 @@ def fast_path(
     as_of: AsOf | None = None,
     force_publish: bool = False,
     today: datetime | None = None,
-    state: State | None = None,
+    state: UserStore | None = None,
 ) -> Record:
     """Refresh evidence as of a moment, infer what changed, verify and publish.
 
@@ -348,7 +348,7 @@ def _harmed(ws: Workspace, run: Run, now: datetime) -> bool:
     return True
 
 
-def _join(ws: Workspace, run: Run, state: State) -> None:
+def _join(ws: Workspace, run: Run, state: UserStore) -> None:
     """Join the log's histories to a state, where something serves."""
     if ws.releases.current() is not None:
         with run.step("histories") as step:

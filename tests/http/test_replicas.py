@@ -11,8 +11,8 @@ import pytest
 
 from freshet import pipeline
 from freshet.stages.events import EventLog
-from freshet.wiring import kept_state, open_workspace
-from tests.backends.states.server import NEEDED, Server
+from freshet.wiring import existing_user_store, open_workspace
+from tests.backends.user_stores.server import NEEDED, Server
 from tests.http.running import Running, running
 
 pytestmark = NEEDED
@@ -76,7 +76,7 @@ def test_replicas_share_a_state_that_goes_away_and_comes_back(
         # the servers are killed: what is not written by then is lost
         soon(lambda: "freshet_impressions_waiting 0.0" in one.client.get("/metrics").text)
     ws = open_workspace(copy)
-    state = kept_state(copy, ws.config)
+    state = existing_user_store(copy, ws.config)
     assert state is not None
     found = pipeline.collect_told(ws, state, datetime.now(UTC))[1]
     state.close()

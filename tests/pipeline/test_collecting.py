@@ -10,14 +10,14 @@ import pytest
 
 from freshet import pipeline
 from freshet.core.errors import StateError
-from freshet.core.ports import State
+from freshet.core.ports import UserStore
 from freshet.core.types import AsOf, user_key
 from freshet.experiments.measurement import collect as collecting
 from freshet.serving import Ask, Posted
 from freshet.stages.events import EventLog
 from freshet.stages.events.snapshots import listed
 from freshet.storage.workspace import Workspace
-from freshet.wiring import kept_state, open_recommender, open_state, open_workspace
+from freshet.wiring import existing_user_store, open_recommender, open_user_store, open_workspace
 from tests.pipeline.world import FIRST, NOW, copied, settings
 
 AT = int(datetime(2024, 2, 25, 12, tzinfo=UTC).timestamp()) * 1_000_000
@@ -38,7 +38,7 @@ def ws(published: Workspace, tmp_path: Path) -> Workspace:
 
 @pytest.fixture
 def state(ws: Workspace):
-    opened = open_state(ws.root, ws.config)
+    opened = open_user_store(ws.root, ws.config)
     yield opened
     opened.close()
 
@@ -72,7 +72,7 @@ def rows(ws: Workspace, query: str, source: str = "events") -> list[tuple]:
     return duckdb.sql(query.format(scan)).fetchall()
 
 
-def test_told_events_are_in_the_log_once(ws: Workspace, state: State) -> None:
+def test_told_events_are_in_the_log_once(ws: Workspace, state: UserStore) -> None:
     before = EventLog(ws.root).snapshot().rows
     tell(ws, 40)
     record, found = pipeline.collect_told(ws, state, NOW)
@@ -92,13 +92,13 @@ def test_told_events_are_in_the_log_once(ws: Workspace, state: State) -> None:
 
 
 def test_a_run_killed_before_its_note_harms_nothing(
-    ws: Workspace, state: State, monkeypatch: pytest.MonkeyPatch
+    ws: Workspace, state: UserStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tell(ws, 30)
 
     real, kill_at = collecting._note, ""
 
-    def note(state: State, name: str, position: int) -> None:
+    def note(state: UserStore, name: str, position: int) -> None:
         if name == kill_at:
             raise KeyboardInterrupt
         real(state, name, position)
@@ -116,7 +116,7 @@ def test_a_run_killed_before_its_note_harms_nothing(
     assert rows(ws, "SELECT count(*), count(DISTINCT (id, place)) FROM {}", "impressions") == [(12, 12)]
 
 
-def test_impressions_tell_what_was_shown(ws: Workspace, state: State) -> None:
+def test_impressions_tell_what_was_shown(ws: Workspace, state: UserStore) -> None:
     tell(ws, 20)
     found = pipeline.collect_told(ws, state, NOW)[1]
     assert found.impressions == 3
@@ -134,7 +134,7 @@ def test_impressions_tell_what_was_shown(ws: Workspace, state: State) -> None:
 def test_two_states_do_not_overwrite_each_others_impressions(ws: Workspace) -> None:
     for _ in range(2):
         tell(ws, 10)
-        state = open_state(ws.root, ws.config)
+        state = open_user_store(ws.root, ws.config)
         pipeline.collect_told(ws, state, NOW)
         state.close()
         for path in (ws.root / "state").iterdir():
@@ -142,7 +142,9 @@ def test_two_states_do_not_overwrite_each_others_impressions(ws: Workspace) -> N
     assert rows(ws, "SELECT count(DISTINCT id) FROM {}", "impressions") == [(6,)]
 
 
-def test_only_what_this_release_and_the_one_before_count_is_forgotten(ws: Workspace, state: State) -> None:
+def test_only_what_this_release_and_the_one_before_count_is_forgotten(
+    ws: Workspace, state: UserStore
+) -> None:
     tell(ws, 20)
     assert pipeline.collect_told(ws, state, NOW)[1].forgotten == 0, "the release is older than these events"
     pipeline.fast_path(ws, AsOf.parse("2024-02-26"), force_publish=True)
@@ -155,7 +157,7 @@ def test_only_what_this_release_and_the_one_before_count_is_forgotten(ws: Worksp
     assert len(state.events.read(0, 100)) == 5
 
 
-def test_a_run_collects_first_and_leaves_the_day_that_is_not_over(ws: Workspace, state: State) -> None:
+def test_a_run_collects_first_and_leaves_the_day_that_is_not_over(ws: Workspace, state: UserStore) -> None:
     tell(ws, 20)
     now = datetime(2024, 2, 25, 18, tzinfo=UTC)
     record = pipeline.run_due(ws, now, state=state)
@@ -180,22 +182,22 @@ def test_columns_of_the_rule_reach_the_log(world: Path, published: Workspace, tm
     core.record([Posted("u", items(ws)[1], AT, 9.0)])
     core.close()
     ws = open_workspace(ws.root)
-    state = open_state(ws.root, ws.config)
+    state = open_user_store(ws.root, ws.config)
     pipeline.collect_told(ws, state, NOW)
     assert rows(ws, "SELECT device FROM {} WHERE \"user\" = 'u' ORDER BY item") == [("tv",), (None,)]
     state.close()
 
 
 def test_a_workspace_that_was_never_served_has_no_state(ws: Workspace, tmp_path: Path) -> None:
-    assert kept_state(ws.root, ws.config) is None
+    assert existing_user_store(ws.root, ws.config) is None
     tell(ws, 1)
-    state = kept_state(ws.root, ws.config)
+    state = existing_user_store(ws.root, ws.config)
     assert state is not None
     state.close()
 
 
 def test_a_state_that_fails_fails_the_run(
-    ws: Workspace, state: State, monkeypatch: pytest.MonkeyPatch
+    ws: Workspace, state: UserStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tell(ws, 5)
     state.close()
@@ -205,13 +207,13 @@ def test_a_state_that_fails_fails_the_run(
 
 
 def test_a_collection_ends_while_events_and_impressions_keep_coming(
-    ws: Workspace, state: State, monkeypatch: pytest.MonkeyPatch
+    ws: Workspace, state: UserStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However fast they come: what is there at the start is taken, in few snapshots; the rest is next."""
     tell(ws, 40)
     real, rounds = collecting._note, 0
 
-    def note(state: State, name: str, position: int) -> None:
+    def note(state: UserStore, name: str, position: int) -> None:
         nonlocal rounds
         rounds += 1
         assert rounds < 20, "it goes on as long as something comes"
@@ -229,7 +231,7 @@ def test_a_collection_ends_while_events_and_impressions_keep_coming(
 
 
 def test_batches_end_where_the_journal_did_at_the_start(
-    ws: Workspace, state: State, monkeypatch: pytest.MonkeyPatch
+    ws: Workspace, state: UserStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(collecting, "BATCH", 16)
     tell(ws, 40)

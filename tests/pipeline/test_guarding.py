@@ -20,7 +20,7 @@ from freshet.experiments.measurement.measure import Measured, measure
 from freshet.experiments.measurement.metrics import metric
 from freshet.storage.ledger import Quiet
 from freshet.storage.workspace import Workspace
-from freshet.wiring import open_state
+from freshet.wiring import open_user_store
 from tests.pipeline.exposed import DAY, shown, write_impressions
 from tests.pipeline.exposed import import_events as told
 from tests.pipeline.world import FIRST, NOW, SECOND, copied, settings
@@ -116,7 +116,7 @@ def test_a_run_looks_after_collecting_and_publishes_no_harmful_table_again(
     assert harmful is not None
     start(ws, Serves(1), Serves())
     noon = SECOND.moment + timedelta(hours=12)  # the day is not over, so a table is of its midnight
-    state = open_state(ws.root, ws.config)
+    state = open_user_store(ws.root, ws.config)
     record = pipeline.run_due(ws, noon, state=state)
     assert [step.name for step in record.steps][-4:] == ["collect", "guard", "rollback", "experiment"]
     assert (record.release, ws.releases.pointer()) == (1, 1)
@@ -318,7 +318,7 @@ def test_what_fails_in_guarding_is_told_and_the_run_goes_on(
     content[4:end] = bytes(end - 4)  # what says where columns are, written last, is there; they aren't
     damaged.write_bytes(content)
     reporter = Heard()
-    with closing(open_state(ws.root, ws.config)) as state:
+    with closing(open_user_store(ws.root, ws.config)) as state:
         noon = SECOND.moment + timedelta(hours=12)
         record = pipeline.run_due(replace(ws, reporter=reporter), noon, state=state)
     assert record.outcome == "done"
@@ -335,7 +335,7 @@ def test_collect_and_refresh_guard_as_a_run_does(
     start(ws, Serves(1), Serves())
     happen(ws, 0.5)
     noon = SECOND.moment + timedelta(hours=12)
-    with closing(open_state(ws.root, ws.config)) as state:
+    with closing(open_user_store(ws.root, ws.config)) as state:
         if command == "collect":
             record, _ = pipeline.collect_told(ws, state, noon)
         else:

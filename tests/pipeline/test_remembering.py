@@ -11,15 +11,15 @@ import pyarrow.compute as pc
 import pytest
 
 from freshet import pipeline
-from freshet.backends.states.lmdb import LmdbState
+from freshet.backends.user_stores.lmdb import LmdbUserStore
 from freshet.core.errors import NotServing
-from freshet.core.ports import State
+from freshet.core.ports import UserStore
 from freshet.core.types import REMEMBERED, item_key, user_key
 from freshet.serving import user_histories as remembering
 from freshet.serving.user_histories import NOTE, remember
 from freshet.stages.events import EventLog
 from freshet.storage.workspace import Workspace
-from freshet.wiring import open_state
+from freshet.wiring import open_user_store
 from tests.pipeline.world import FIRST, NOW, SECOND, copied, rewrite, settings, workspace
 
 
@@ -55,7 +55,7 @@ def said(ws: Workspace) -> dict[str, tuple[dict[int, int], dict[int, int]]]:
     }
 
 
-def remembered(state: State, users: list[str]) -> dict[str, tuple[dict[int, int], dict[int, int]]]:
+def remembered(state: UserStore, users: list[str]) -> dict[str, tuple[dict[int, int], dict[int, int]]]:
     return {
         user: (
             dict(zip(one.items.tolist(), one.item_times.tolist(), strict=True)),
@@ -75,14 +75,14 @@ def published(counted: Workspace, tmp_path_factory: pytest.TempPathFactory) -> W
 
 @pytest.fixture
 def state(tmp_path: Path):
-    opened = LmdbState(tmp_path / "state", 1)
+    opened = LmdbUserStore(tmp_path / "state", 1)
     yield opened
     opened.close()
 
 
 @pytest.mark.parametrize("rows", [400, 10**9])
 def test_histories_are_what_the_log_says(
-    published: Workspace, state: State, rows: int, monkeypatch: pytest.MonkeyPatch
+    published: Workspace, state: UserStore, rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(remembering, "ROWS", rows)
     expected = said(published)
@@ -92,7 +92,7 @@ def test_histories_are_what_the_log_says(
 
 
 def test_only_days_that_changed_are_read_again(
-    world: Path, published: Workspace, tmp_path: Path, state: State
+    world: Path, published: Workspace, tmp_path: Path, state: UserStore
 ) -> None:
     def one_more(events: pa.Table) -> pa.Table:
         last = events.filter(pc.equal(events["timestamp"], pc.max(events["timestamp"]))).slice(0, 1)
@@ -109,7 +109,7 @@ def test_only_days_that_changed_are_read_again(
 
 def test_items_with_another_interest_are_read_again(published: Workspace, tmp_path: Path) -> None:
     ws = copied(published, tmp_path / "ws")
-    state = open_state(ws.root, ws.config)
+    state = open_user_store(ws.root, ws.config)
     remember(ws, state)
     pipeline.fast_path(ws, SECOND, force_publish=True)
     note = json.loads(state.notes.get(NOTE))
@@ -125,7 +125,7 @@ def test_items_with_another_interest_are_read_again(published: Workspace, tmp_pa
 
 
 def test_a_killed_call_is_continued(
-    published: Workspace, state: State, monkeypatch: pytest.MonkeyPatch
+    published: Workspace, state: UserStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(remembering, "ROWS", 400)
     calls = []
@@ -134,7 +134,7 @@ def test_a_killed_call_is_continued(
         calls.append(1)
         if len(calls) == 4:
             raise KeyboardInterrupt
-        LmdbState.merge(state, histories)
+        LmdbUserStore.merge(state, histories)
 
     monkeypatch.setattr(state, "merge", merge)
     with pytest.raises(KeyboardInterrupt):
@@ -146,7 +146,9 @@ def test_a_killed_call_is_continued(
     assert remembered(state, list(expected)) == expected
 
 
-def test_without_a_release_there_is_nothing_to_remember(world: Path, tmp_path: Path, state: State) -> None:
+def test_without_a_release_there_is_nothing_to_remember(
+    world: Path, tmp_path: Path, state: UserStore
+) -> None:
     ws = workspace(tmp_path / "ws", settings(world))
     with pytest.raises(NotServing, match="nothing has been published"):
         remember(ws, state)

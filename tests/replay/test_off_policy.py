@@ -28,7 +28,7 @@ from freshet.replay.off_policy.players import Player
 from freshet.serving import Ask, Posted
 from freshet.storage.experiment_registry import parse_serves
 from freshet.storage.workspace import Workspace
-from freshet.wiring import kept_state, open_recommender
+from freshet.wiring import existing_user_store, open_recommender
 from tests.pipeline.world import NOW, approving, copied, refreshed, rewrite, settings, workspace
 
 MOMENT = AsOf.parse("2024-02-14")
@@ -70,7 +70,7 @@ def visits(ws: Workspace, count: int, seed: int = 0, since: AsOf = MOMENT) -> No
                 core.record([Posted(user, item, time + 1000, 9.0, impression=answer.id)])
     core.record([Posted("last", next(iter(release.items)), start + 4 * DAY - 1, 9.0)])
     core.close()
-    state = kept_state(ws.root, ws.config)
+    state = existing_user_store(ws.root, ws.config)
     assert state is not None
     pipeline.collect_told(ws, state, NOW)
     state.close()

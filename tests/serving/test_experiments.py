@@ -13,7 +13,7 @@ import pytest
 from freshet import pipeline
 from freshet.context import learn
 from freshet.core.errors import ConfigError
-from freshet.core.ports import State
+from freshet.core.ports import UserStore
 from freshet.core.types import AsOf, Experiment, ExperimentArm, Serves
 from freshet.core.types.keys import user_number
 from freshet.experiments.assignment import arm_of
@@ -54,7 +54,7 @@ def shop(planned: Workspace, world: Path, tmp_path: Path) -> Workspace:
 
 
 @pytest.fixture
-def served(shop: Workspace, tmp_path: Path) -> Iterator[tuple[Recommender, State]]:
+def served(shop: Workspace, tmp_path: Path) -> Iterator[tuple[Recommender, UserStore]]:
     recommender, state = serve(shop, tmp_path / "state")
     yield recommender, state
     recommender.close()
@@ -76,7 +76,7 @@ def shown(recommender: Recommender, user: str, **ask: object) -> list[tuple[int,
 
 
 def test_a_user_is_answered_by_the_release_of_their_arm(
-    shop: Workspace, served: tuple[Recommender, State]
+    shop: Workspace, served: tuple[Recommender, UserStore]
 ) -> None:
     recommender, state = served
     told(recommender, NAMES)
@@ -106,7 +106,7 @@ def test_a_user_is_answered_by_the_release_of_their_arm(
 
 
 def test_a_strategy_answers_by_a_part_of_the_release(
-    shop: Workspace, served: tuple[Recommender, State]
+    shop: Workspace, served: tuple[Recommender, UserStore]
 ) -> None:
     recommender, _ = served
     told(recommender, NAMES)
@@ -132,7 +132,7 @@ def test_a_strategy_answers_by_a_part_of_the_release(
 
 
 def test_the_arms_of_a_fixed_release_stay_open_through_swaps(
-    shop: Workspace, served: tuple[Recommender, State]
+    shop: Workspace, served: tuple[Recommender, UserStore]
 ) -> None:
     recommender, _ = served
     one = experiment("release:1", "follow")
@@ -146,7 +146,7 @@ def test_the_arms_of_a_fixed_release_stay_open_through_swaps(
 
 
 def test_separated_arms_do_not_see_each_others_events(
-    shop: Workspace, served: tuple[Recommender, State]
+    shop: Workspace, served: tuple[Recommender, UserStore]
 ) -> None:
     recommender, _ = served
     one = experiment("hybrid-live", "follow", separated=True, began=2)
@@ -163,7 +163,7 @@ def test_separated_arms_do_not_see_each_others_events(
 
 
 def test_a_separated_arm_gets_tables_without_the_others_transitions(
-    shop: Workspace, served: tuple[Recommender, State]
+    shop: Workspace, served: tuple[Recommender, UserStore]
 ) -> None:
     recommender, _ = served
     start = int(FIRST.moment.timestamp()) * 1_000_000
@@ -238,7 +238,7 @@ def test_an_experiment_that_cannot_be_served_is_refused(shop: Workspace) -> None
 
 
 def test_one_broken_experiment_does_not_hold_up_another(
-    shop: Workspace, served: tuple[Recommender, State]
+    shop: Workspace, served: tuple[Recommender, UserStore]
 ) -> None:
     recommender, _ = served
     bad = experiment("release:1", "follow", traffic=0.5)
@@ -265,7 +265,7 @@ def test_one_broken_experiment_does_not_hold_up_another(
     assert recommender.explore(Ask(beside)).experiment == ""
 
 
-def test_wrong_settings_do_not_hold_up_a_stop(shop: Workspace, served: tuple[Recommender, State]) -> None:
+def test_wrong_settings_do_not_hold_up_a_stop(shop: Workspace, served: tuple[Recommender, UserStore]) -> None:
     recommender, _ = served
     pipeline.start_experiment(shop, experiment("release:1", "follow"))
     recommender.reload()

@@ -9,8 +9,8 @@ import duckdb
 import numpy as np
 
 from freshet import pipeline
-from freshet.backends.states.lmdb import LmdbState
-from freshet.core.ports import State
+from freshet.backends.user_stores.lmdb import LmdbUserStore
+from freshet.core.ports import UserStore
 from freshet.core.types import AsOf, History
 from freshet.core.types.keys import item_key
 from freshet.serving import Recommender, Releases
@@ -28,9 +28,9 @@ diversity = 0.0
 """Takes the best, whatever they are like: what replay judges."""
 
 
-def serve(ws: Workspace, folder: Path) -> tuple[Recommender, State]:
+def serve(ws: Workspace, folder: Path) -> tuple[Recommender, UserStore]:
     """A recommender on a workspace that remembers nobody yet."""
-    state = LmdbState(folder, 0.1)
+    state = LmdbUserStore(folder, 0.1)
     path = ws.root / SETTINGS
     releases = Releases(
         ws.releases,

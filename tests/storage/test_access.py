@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from freshet.backends.states.lmdb import LmdbState
 from freshet.backends.stores.local import LocalStore
+from freshet.backends.user_stores.lmdb import LmdbUserStore
 from freshet.cli import app
 from freshet.core.config import Config, PricesConfig
 from freshet.core.errors import ConfigError
@@ -52,7 +52,7 @@ def fill(root: Path) -> Workspace:
     Releases(root).publish("2024-01-01", "v1", "", "i", "00001")
     key, _ = make_key("read", "", "2024-01-01")
     change_keys(root, lambda known: {**known, key.id: key})
-    state = LmdbState(root / "state", 1)
+    state = LmdbUserStore(root / "state", 1)
     state.impressions.append([b"x"])
     state.close()
     return ws

@@ -15,7 +15,7 @@ from freshet.cli.options import HERE, AsJson, Here, Moment, Publish, Wait, answe
 from freshet.core.errors import ConfigError, NotServing
 
 if TYPE_CHECKING:
-    from freshet.core.ports import State
+    from freshet.core.ports import UserStore
     from freshet.inspect import Drives
     from freshet.storage.ledger import Record
     from freshet.storage.workspace import Workspace
@@ -119,11 +119,11 @@ def collect(workspace: Here = HERE, wait: Wait = 0.0, as_json: AsJson = False) -
 
 
 @contextmanager
-def served(ws: Workspace) -> Iterator[State | None]:
+def served(ws: Workspace) -> Iterator[UserStore | None]:
     """What serving the workspace remembers, None where it was never served."""
-    from freshet.wiring import kept_state
+    from freshet.wiring import existing_user_store
 
-    state = kept_state(ws.root, ws.config)
+    state = existing_user_store(ws.root, ws.config)
     try:
         yield state
     finally:

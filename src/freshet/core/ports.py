@@ -475,7 +475,7 @@ class Notes(Protocol):
         """Replace the value; durable when this returns."""
 
 
-class State(Protocol):
+class UserStore(Protocol):
     """What serving remembers: users' histories, a journal of events, a journal of impressions, notes.
 
     Histories merge: of an item or interest the later time stays, and of the items the last

@@ -7,7 +7,7 @@ import threading
 
 import orjson
 
-from freshet.core.ports import State
+from freshet.core.ports import UserStore
 from freshet.core.types import Answer
 
 MOST = 64 << 20
@@ -41,7 +41,7 @@ class Impressions:
         self._held.append(body)
         self._bytes += len(body)
 
-    def flush(self, state: State) -> int:
+    def flush(self, state: UserStore) -> int:
         """Write what is held; returns how many.
 
         Raises:

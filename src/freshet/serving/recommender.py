@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freshet.core.errors import StateError
-from freshet.core.ports import State
+from freshet.core.ports import UserStore
 from freshet.core.types import Answer, Context, History, Offer, Strategy
 from freshet.core.types.ids import no_ids
 from freshet.core.types.keys import user_key, user_number
@@ -57,7 +57,7 @@ class Recommender:
         clock: microseconds since 1970 (UTC), now.
     """
 
-    def __init__(self, releases: Releases, state: State, clock: Clock = system_clock) -> None:
+    def __init__(self, releases: Releases, state: UserStore, clock: Clock = system_clock) -> None:
         self._releases = releases
         self._state = state
         self._clock = clock

@@ -11,7 +11,7 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
-from freshet.core.ports import State
+from freshet.core.ports import UserStore
 from freshet.core.types import MOVE, Fact, History
 from freshet.core.types.keys import identity, item_key, user_key, user_number
 from freshet.serving.asking import Posted, Receipt
@@ -86,7 +86,7 @@ class Recorder:
 
     def record(
         self,
-        state: State,
+        state: UserStore,
         release: OpenRelease,
         events: Sequence[Posted],
         now: int,
@@ -125,7 +125,7 @@ class Recorder:
                 return f"the {what} is {none if said else 'empty'}"
         return _problem(event, now, oldest_days)
 
-    def _facts(self, state: State, release: OpenRelease, events: Sequence[Posted]) -> list[Fact]:
+    def _facts(self, state: UserStore, release: OpenRelease, events: Sequence[Posted]) -> list[Fact]:
         users = list(dict.fromkeys(event.user for event in events))
         keys = {user: user_key(user) for user in users}
         known = {

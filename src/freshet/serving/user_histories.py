@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freshet.core.errors import NotServing
-from freshet.core.ports import Artifact, State
+from freshet.core.ports import Artifact, UserStore
 from freshet.core.types import History
 from freshet.stages import events, interests
 from freshet.stages.events import DayFile, HistoryReader, sql
@@ -48,7 +48,7 @@ class _Reading:
         return {"settings": self.settings, "assignment": self.assignment.version, "days": days}
 
 
-def remember(ws: Workspace, state: State) -> int:
+def remember(ws: Workspace, state: UserStore) -> int:
     """Join the histories of the workspace's log to a state; returns how many were joined.
 
     Only days that changed since the last call are read, and those with items whose interest changed. What a
@@ -154,5 +154,5 @@ class _Counted:
             yield one
 
 
-def _note(state: State, said: dict[str, Any]) -> None:
+def _note(state: UserStore, said: dict[str, Any]) -> None:
     state.notes.put(NOTE, json.dumps(said).encode())

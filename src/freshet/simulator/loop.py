@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from freshet import pipeline
 from freshet.core.config import Config
-from freshet.core.ports import Progress, State, silent
+from freshet.core.ports import Progress, UserStore, silent
 from freshet.core.types import AsOf
 from freshet.serving import Clock, Recommender
 from freshet.simulator.feed import Feed, SimulatedClock
@@ -40,7 +40,7 @@ class Opening(Protocol):
 
     def open_workspace(self, root: Path, reporter: Reporter | None = None) -> Workspace: ...
 
-    def open_state(self, root: Path, config: Config) -> State: ...
+    def open_user_store(self, root: Path, config: Config) -> UserStore: ...
 
     def open_recommender(
         self, root: Path, reporter: Reporter | None = None, clock: Clock = ...
@@ -77,7 +77,7 @@ def run(
     _first_release(plan, ws)
     ws.experiments.start(plan.experiment())
     clock = SimulatedClock(plan.start)
-    state = opening.open_state(root, ws.config)
+    state = opening.open_user_store(root, ws.config)
     recommender = opening.open_recommender(root, reporter, clock)
     feed = Feed(plan, begun.people, begun.oracles, recommender, clock)
     try:
@@ -123,7 +123,7 @@ def _first_release(plan: Plan, ws: Workspace) -> None:
     pipeline.run_due(ws, now, moment, force_publish=True)
 
 
-def _keep_up(plan: Plan, ws: Workspace, state: State, recommender: Recommender, day: int) -> None:
+def _keep_up(plan: Plan, ws: Workspace, state: UserStore, recommender: Recommender, day: int) -> None:
     """What production does at midnight: collect, and refresh where that is due."""
     now = _moment(plan.midnight(day))
     recommender.flush()

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from freshet.core.config import Columns, Events
 from freshet.core.errors import ArtifactError
-from freshet.core.ports import Journal, State
+from freshet.core.ports import Journal, UserStore
 from freshet.core.safe_names import checked
 from freshet.core.types import MOVE, AsOf, Entry, user_number
 from freshet.experiments.measurement.frozen_rules import kept
@@ -84,7 +84,7 @@ class Collected:
     forgotten: int
 
 
-def collect(ws: Workspace, run: Run, state: State, now: datetime) -> Collected:
+def collect(ws: Workspace, run: Run, state: UserStore, now: datetime) -> Collected:
     """Take what serving was told and what it showed since the last time, until this call.
 
     Raises:
@@ -106,7 +106,7 @@ def collect(ws: Workspace, run: Run, state: State, now: datetime) -> Collected:
     return found
 
 
-def _import(ws: Workspace, state: State, now: datetime, run: Run) -> Iterator[events.ImportReport]:
+def _import(ws: Workspace, state: UserStore, now: datetime, run: Run) -> Iterator[events.ImportReport]:
     """Import the journal's events behind the last one collected."""
     settings = ws.config.events.model_copy(update={"columns": _COLUMNS, "time_format": "iso"})
     log, columns = events.EventLog(ws.source), kept(ws)
@@ -148,7 +148,7 @@ def _text(cell: Any) -> str | None:
     return None if cell is None else str(cell)
 
 
-def _write_impressions(ws: Workspace, state: State, run: Run) -> int:
+def _write_impressions(ws: Workspace, state: UserStore, run: Run) -> int:
     """Write what was shown behind the last that was written; returns how many answers."""
     _trim_collected(state)  # what a run killed before its trimming has left
     name, count = _name(state), 0
@@ -183,11 +183,11 @@ def _day(answer: dict[str, Any]) -> str:
     return datetime.fromtimestamp(answer["time"] // 1_000_000, UTC).date().isoformat()
 
 
-def _trim_collected(state: State) -> None:
+def _trim_collected(state: UserStore) -> None:
     state.impressions.trim(_noted(state, IMPRESSIONS))
 
 
-def _forget(ws: Workspace, state: State) -> int:
+def _forget(ws: Workspace, state: UserStore) -> int:
     """Trim events that are in the log and older than this release and the one before; returns how many.
 
     The live overlay is made anew from those since the release's moment, so they stay; after a rollback too.
@@ -230,7 +230,7 @@ def _time(entry: Entry) -> int:
     return int(np.frombuffer(entry.body, MOVE, 1)["time"][0])
 
 
-def _new(state: State, journal: Journal, name: str) -> Iterator[list[Entry]]:
+def _new(state: UserStore, journal: Journal, name: str) -> Iterator[list[Entry]]:
     """Entries behind the noted position, a batch at a time; the caller notes each batch when it is safe.
 
     The end is fixed at the start: what comes meanwhile is for the next time, or there would be none.
@@ -243,15 +243,15 @@ def _new(state: State, journal: Journal, name: str) -> Iterator[list[Entry]]:
         yield entries
 
 
-def _noted(state: State, name: str) -> int:
+def _noted(state: UserStore, name: str) -> int:
     return int(state.notes.get(f"collected {name}") or 0)
 
 
-def _note(state: State, name: str, position: int) -> None:
+def _note(state: UserStore, name: str, position: int) -> None:
     state.notes.put(f"collected {name}", str(position).encode())
 
 
-def _name(state: State) -> str:
+def _name(state: UserStore) -> str:
     """Names this state in names of files: the positions of another one start at 1 as well."""
     if (name := state.notes.get("name")) is None:
         name = uuid4().hex[:8].encode()

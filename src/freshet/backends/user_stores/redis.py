@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 import numpy as np
 import redis
 
-from freshet.backends.states.connection import Server
+from freshet.backends.user_stores.connection import Server
 from freshet.core.errors import StateError
 from freshet.core.types import REMEMBERED, Entry, Fact, History
 
@@ -30,8 +30,8 @@ _PORTION, _KNOWN = 500, 3600
 """Entries appended in one step, and seconds for which the server knows that it has done so."""
 
 
-class RedisState:
-    """What serving remembers, in Redis (`freshet.core.ports.State`).
+class RedisUserStore:
+    """What serving remembers, in Redis (`freshet.core.ports.UserStore`).
 
     Args:
         url: such as `redis://host:6379/0`, with `?prefix=NAME` where several workspaces share a database.

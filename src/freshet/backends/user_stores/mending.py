@@ -5,8 +5,8 @@ from __future__ import annotations
 import fcntl
 from pathlib import Path
 
-from freshet.backends.states import environment, pages, records, roots
-from freshet.backends.states.opening import DATA, LOCK
+from freshet.backends.user_stores import environment, pages, records, roots
+from freshet.backends.user_stores.opening import DATA, LOCK
 from freshet.core.errors import StateError
 
 _MOST = 1000

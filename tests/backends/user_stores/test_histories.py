@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freshet.backends.states.histories import decode, encode, engage, merge
+from freshet.backends.user_stores.histories import decode, encode, engage, merge
 from freshet.core.types import REMEMBERED, Fact, History
 
 TIMES = st.integers(0, 30)

@@ -12,9 +12,9 @@ from freshet.core.types import Fact
 RECORDER = """
 import sys
 from pathlib import Path
-from freshet.backends.states.lmdb import LmdbState
-from tests.backends.states.facts import fact
-state = LmdbState(Path(sys.argv[1]), float(sys.argv[2]))
+from freshet.backends.user_stores.lmdb import LmdbUserStore
+from tests.backends.user_stores.facts import fact
+state = LmdbUserStore(Path(sys.argv[1]), float(sys.argv[2]))
 for line in sys.stdin:
     start, end = map(int, line.split())
     new = state.record([fact(n) for n in range(start, end)])

@@ -13,24 +13,24 @@ from pathlib import Path
 import lmdb
 import pytest
 
-from freshet.backends.states import mending, records
-from freshet.backends.states.lmdb import LmdbState
-from freshet.backends.states.opening import telling
-from freshet.backends.states.pages import examine
-from freshet.backends.states.roots import Damaged
 from freshet.backends.stores.local import LocalStore
+from freshet.backends.user_stores import mending, records
+from freshet.backends.user_stores.lmdb import LmdbUserStore
+from freshet.backends.user_stores.opening import telling
+from freshet.backends.user_stores.pages import examine
+from freshet.backends.user_stores.roots import Damaged
 from freshet.core.config import Config
 from freshet.core.errors import StateError
 from freshet.doctor import Finding, visit
 from freshet.storage.workspace import Workspace
-from tests.backends.states.facts import fact, recorder
+from tests.backends.user_stores.facts import fact, recorder
 
 USERS = [n.to_bytes(16, "big") for n in range(50)]
 
 
 def fill(folder: Path) -> None:
     """Trees of several levels, values longer than a page, and free pages."""
-    state = LmdbState(folder, 1)
+    state = LmdbUserStore(folder, 1)
     for at in range(0, 1500, 50):
         state.record([fact(n, body=b"x" * 300) for n in range(at, at + 50)])
     state.impressions.append([bytes([n]) * 6000 for n in range(20)])
@@ -39,7 +39,7 @@ def fill(folder: Path) -> None:
     state.close()
 
 
-def said(state: LmdbState) -> list[object]:
+def said(state: LmdbUserStore) -> list[object]:
     histories = [(one.items.tolist(), one.interests.tolist()) for one in state.histories(USERS)]
     entries = [*state.events.read(0, 10_000), *state.impressions.read(0, 10_000)]
     return [
@@ -52,14 +52,14 @@ def said(state: LmdbState) -> list[object]:
 TRY_ALL = """
 import random, sys
 from pathlib import Path
-from freshet.backends.states.lmdb import LmdbState
+from freshet.backends.user_stores.lmdb import LmdbUserStore
 from freshet.core.errors import StateError
-from tests.backends.states.facts import fact
-from tests.backends.states.test_damage import said
+from tests.backends.user_stores.facts import fact
+from tests.backends.user_stores.test_damage import said
 
 root, rng = Path(sys.argv[1]), random.Random(7)
 whole = (root / "whole" / "data.mdb").read_bytes()
-state = LmdbState(root / "whole", 1)
+state = LmdbUserStore(root / "whole", 1)
 right = said(state)
 state.close()
 
@@ -87,7 +87,7 @@ for number, (what, data) in enumerate(cases):
     (folder / "data.mdb").write_bytes(data)
     print(what, flush=True)  # the last line names what ended the process
     try:
-        state = LmdbState(folder, 1)
+        state = LmdbUserStore(folder, 1)
         assert said(state) == right, f"{what}: another answer"
         state.record([fact(n) for n in range(20_000, 20_100)])
         state.events.trim(400)
@@ -112,7 +112,7 @@ def test_whatever_is_damaged_is_refused_or_does_not_matter(tmp_path: Path) -> No
 def test_a_folder_in_the_place_of_the_file_is_told(tmp_path: Path) -> None:
     (tmp_path / "data.mdb").mkdir()
     with pytest.raises(StateError, match="it is no file"):
-        LmdbState(tmp_path, 1)
+        LmdbUserStore(tmp_path, 1)
 
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.EIO])
@@ -125,12 +125,12 @@ def test_who_may_not_write_is_not_told_to_free_space(tmp_path: Path, number: int
 def test_locks_of_another_kind_do_not_matter(tmp_path: Path) -> None:
     fill(tmp_path)
     (tmp_path / "lock.mdb").write_bytes(os.urandom(8192))
-    state = LmdbState(tmp_path, 1)
+    state = LmdbUserStore(tmp_path, 1)
     assert len(state.events.read(0, 10_000)) == 1200
     state.close()
 
 
-def damage(state: LmdbState, name: str, key: bytes) -> None:
+def damage(state: LmdbUserStore, name: str, key: bytes) -> None:
     """Change a value without its checksum, as a disk does under a running server."""
     with state._file.transaction(write=True) as transaction:
         data = bytearray(transaction.get(key, db=state._file.databases[name]))
@@ -140,7 +140,7 @@ def damage(state: LmdbState, name: str, key: bytes) -> None:
 
 def test_a_record_that_is_damaged_while_serving_is_named_and_others_are_served(tmp_path: Path) -> None:
     fill(tmp_path)
-    state = LmdbState(tmp_path, 1)
+    state = LmdbUserStore(tmp_path, 1)
     damage(state, "users", USERS[3])
     with pytest.raises(StateError, match=f"{USERS[3].hex()} of users") as refused:
         state.histories([USERS[3]])
@@ -159,7 +159,7 @@ def test_a_record_that_is_damaged_while_serving_is_named_and_others_are_served(t
         state.notes.get("a")
     state.close()
     with pytest.raises(StateError, match="checksum differs"):
-        LmdbState(tmp_path, 1)
+        LmdbUserStore(tmp_path, 1)
 
 
 @pytest.fixture
@@ -175,7 +175,7 @@ def of_state(ws: Workspace) -> list[Finding]:
 
 def test_the_doctor_keeps_the_sound_records(ws: Workspace) -> None:
     assert of_state(ws) == []
-    state = LmdbState(ws.root / "state", 1)
+    state = LmdbUserStore(ws.root / "state", 1)
     before = state.events.read(0, 10_000)
     kept = [state.histories([user])[0].items.tolist() for user in USERS]
     damage(state, "users", USERS[3])
@@ -189,7 +189,7 @@ def test_the_doctor_keeps_the_sound_records(ws: Workspace) -> None:
     assert USERS[3].hex() in finding.means
     assert visit(ws, repair=True).healthy
     assert (ws.root / "damaged" / "state" / "data.mdb").exists()
-    state = LmdbState(ws.root / "state", 1)
+    state = LmdbUserStore(ws.root / "state", 1)
     assert state.events.read(0, 10_000) == before[:7] + before[8:]
     kept[3] = []
     assert [state.histories([user])[0].items.tolist() for user in USERS] == kept
@@ -208,7 +208,7 @@ def test_the_doctor_moves_a_state_aside_whose_pages_are_damaged(ws: Workspace) -
     assert "sound records" not in finding.repair
     assert visit(ws, repair=True).healthy
     assert not file.exists()
-    LmdbState(ws.root / "state", 1).close()
+    LmdbUserStore(ws.root / "state", 1).close()
 
 
 def test_another_process_that_has_it_open_is_noticed(ws: Workspace) -> None:
@@ -238,11 +238,11 @@ def test_a_state_without_checksums_gets_them(tmp_path: Path) -> None:
     old_format(tmp_path / "old")
     found = []
     for folder in (tmp_path / "new", tmp_path / "old", tmp_path / "old"):
-        state = LmdbState(folder, 1)
+        state = LmdbUserStore(folder, 1)
         found.append(json.dumps(said(state)))
         state.close()
     assert found[0] == found[1] == found[2]
-    state = LmdbState(tmp_path / "old", 1)
+    state = LmdbUserStore(tmp_path / "old", 1)
     assert state.record([fact(n) for n in range(400, 410)]) == [False] * 10
     damage(state, "users", USERS[0])
     with pytest.raises(StateError, match="checksum"):
@@ -253,22 +253,22 @@ def test_a_state_without_checksums_gets_them(tmp_path: Path) -> None:
 def test_a_state_without_checksums_and_little_room_grows(tmp_path: Path) -> None:
     old_format(tmp_path)
     size = (tmp_path / "data.mdb").stat().st_size
-    state = LmdbState(tmp_path, (size + 65536) / 2**30)
+    state = LmdbUserStore(tmp_path, (size + 65536) / 2**30)
     assert len(state.events.read(0, 10_000)) == 1200
     state.close()
 
 
 def test_a_newer_format_is_not_guessed_at(tmp_path: Path) -> None:
-    state = LmdbState(tmp_path, 1)
+    state = LmdbUserStore(tmp_path, 1)
     with state._file.transaction(write=True) as transaction:
         state._file.put(transaction, records.ABOUT, records.KEY, b"3")
     state.close()
     with pytest.raises(StateError, match="newer Freshet"):
-        LmdbState(tmp_path, 1)
+        LmdbUserStore(tmp_path, 1)
 
 
 def test_writers_do_not_look_like_damage(tmp_path: Path) -> None:
-    LmdbState(tmp_path, 1).close()
+    LmdbUserStore(tmp_path, 1).close()
     others = [recorder(tmp_path) for _ in range(2)]
     for other in others:
         print("\n".join(f"{at} {at + 20}" for at in range(0, 4000, 20)), file=other.stdin, flush=True)

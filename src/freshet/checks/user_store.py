@@ -1,4 +1,4 @@
-"""What every state promises."""
+"""What every user store promises."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from dataclasses import replace
 
 import numpy as np
 
-from freshet.core.ports import Journal, State
+from freshet.core.ports import Journal, UserStore
 from freshet.core.types import REMEMBERED, Fact, History
 
 _LATEST = 2**53 - 1
 """Microseconds since 1970: of the year 2255."""
 
 
-def check_state(open_state: Callable[[], State]) -> None:
-    """Run an empty state through its port's contract; leaves entries behind.
+def check_user_store(open_user_store: Callable[[], UserStore]) -> None:
+    """Run an empty user store through its port's contract; leaves entries behind.
 
     Args:
-        open_state: opens one and the same state; called several times, also while it is open already.
+        open_user_store: opens one and the same store; called several times, also while it is open already.
 
     Raises:
         AssertionError: a promise is broken; the message says which.
@@ -37,19 +37,19 @@ def check_state(open_state: Callable[[], State]) -> None:
         _check_notes,
         _check_threads,
     ):
-        state = open_state()
+        state = open_user_store()
         try:
             check(state)
         finally:
             state.close()
-    _check_reopened(open_state)
+    _check_reopened(open_user_store)
 
 
-def _check_note(state: State) -> None:
+def _check_note(state: UserStore) -> None:
     assert isinstance(state.note, str), "`note` is no text; '' where there is nothing to say"
 
 
-def _check_empty(state: State) -> None:
+def _check_empty(state: UserStore) -> None:
     """Who knows nothing answers with nothing."""
     [nobody] = state.histories([_user(0)])
     assert _said(nobody) == ({}, {}), f"an empty state remembers {nobody}"
@@ -65,7 +65,7 @@ def _check_empty(state: State) -> None:
     assert state.notes.get("nothing") is None, "a note that nobody wrote was found"
 
 
-def _check_record(state: State) -> None:
+def _check_record(state: UserStore) -> None:
     """Facts are in the histories and in the journal, byte by byte."""
     facts = [
         _fact(1, user=1, item=7, interest=3, time=20, body=b""),
@@ -84,7 +84,7 @@ def _check_record(state: State) -> None:
     assert state.impressions.read(0, 10) == [], "facts are in the journal of impressions"
 
 
-def _check_identities(state: State) -> None:
+def _check_identities(state: UserStore) -> None:
     """An identity counts once, within a call and over calls; its double changes nothing."""
     before, length = _said(state.histories([_user(1)])[0]), len(state.events.read(0, 1000))
     double = _fact(1, user=1, item=99, interest=9, time=99)
@@ -96,7 +96,7 @@ def _check_identities(state: State) -> None:
     assert len(state.events.read(0, 1000)) == length + 1, "the journal holds a double"
 
 
-def _check_order(state: State) -> None:
+def _check_order(state: UserStore) -> None:
     """Facts in any order, in one call or several, are remembered alike."""
     rng = np.random.default_rng(0)
     facts = [
@@ -114,7 +114,7 @@ def _check_order(state: State) -> None:
     _check_form(one)
 
 
-def _check_last_items(state: State) -> None:
+def _check_last_items(state: UserStore) -> None:
     """The last REMEMBERED items stay, by (time, key)."""
     count = REMEMBERED + 40
     facts = [_fact(3000 + n, user=20, item=n, interest=n % 5, time=1000 + n // 3) for n in range(count)]
@@ -129,7 +129,7 @@ def _check_last_items(state: State) -> None:
     assert history.items.tolist() == [*range(41, count), 3], "a forgotten item did not come back as the last"
 
 
-def _check_merge(state: State) -> None:
+def _check_merge(state: UserStore) -> None:
     """Histories join those of facts; twice is once; many are no problem."""
     loaded = History(
         np.array([1, 2], np.uint64), np.array([5, 6]), np.array([8, 9], np.int32), np.array([5, 6])
@@ -145,7 +145,7 @@ def _check_merge(state: State) -> None:
     assert all(_said(one) == _said(other) for one in found), "some of many histories were not merged"
 
 
-def _check_journals(state: State) -> None:
+def _check_journals(state: UserStore) -> None:
     """Entries stay in order, apart by journal, and are read from any position on."""
     journal = state.impressions
     assert journal.end() == 0, "an empty journal has an end"
@@ -160,7 +160,7 @@ def _check_journals(state: State) -> None:
     assert journal.read(0, 0) == [], "none were asked for, some given"
 
 
-def _check_trim(state: State) -> None:
+def _check_trim(state: UserStore) -> None:
     """What is trimmed is forgotten with its identities; positions ascend on."""
     entries = state.events.read(0, 100_000)
     cut = entries[2].position
@@ -179,7 +179,7 @@ def _check_trim(state: State) -> None:
         assert journal.read(0, 10) == [entry], "reading from 0 skips entries after trimming"
 
 
-def _check_notes(state: State) -> None:
+def _check_notes(state: UserStore) -> None:
     """Notes are replaced, each on its own."""
     state.notes.put("a", b"\0\xff")
     state.notes.put("é b", b"")
@@ -188,7 +188,7 @@ def _check_notes(state: State) -> None:
     assert found == [b"again", b"", None], f"notes are {found}"
 
 
-def _check_threads(state: State) -> None:
+def _check_threads(state: UserStore) -> None:
     """Threads that record the same facts at once count each once."""
     facts = [_fact(7000 + n, user=40, item=n, interest=n, time=n + 1) for n in range(60)]
 
@@ -202,17 +202,17 @@ def _check_threads(state: State) -> None:
     assert len(history.items) == len(facts), "threads lost each other's facts"
 
 
-def _check_reopened(open_state: Callable[[], State]) -> None:
+def _check_reopened(open_user_store: Callable[[], UserStore]) -> None:
     """Everything is there when the state is opened again, also while another has it open."""
-    state = open_state()
+    state = open_user_store()
     state.record([_fact(8000, user=50, item=1, interest=2, time=3)])
-    other = open_state()
+    other = open_user_store()
     assert _said(other.histories([_user(50)])[0]) == ({1: 3}, {2: 3}), "one opener does not see the other's"
     length, last = _length(state.events), state.events.read(0, 100_000)[-1]
     state.close()
     assert other.record([_fact(8000, user=50)]) == [False], "closing one disturbs the other"
     other.close()
-    again = open_state()
+    again = open_user_store()
     try:
         assert _length(again.events) == length, "entries were lost by closing"
         assert again.record([_fact(8000, user=50)]) == [False], "identities were lost by closing"

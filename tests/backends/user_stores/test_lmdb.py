@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from freshet.backends.states.lmdb import LmdbState
+from freshet.backends.user_stores.lmdb import LmdbUserStore
 from freshet.core.errors import StateError, StateFull
-from tests.backends.states.facts import fact, recorder
+from tests.backends.user_stores.facts import fact, recorder
 
 
 def test_two_processes_share_one_file(tmp_path: Path) -> None:
-    state = LmdbState(tmp_path, 1)
+    state = LmdbUserStore(tmp_path, 1)
     others = [recorder(tmp_path) for _ in range(2)]
     for other in others:
         print("0 600\n300 900", file=other.stdin, flush=True)
@@ -38,7 +38,7 @@ def test_kills_lose_nothing_acknowledged(tmp_path: Path) -> None:
         print(f"{acknowledged} {acknowledged + 4000}", file=other.stdin, flush=True)
         other.send_signal(signal.SIGKILL)
         other.communicate()
-        state = LmdbState(tmp_path, 1)
+        state = LmdbUserStore(tmp_path, 1)
         found = len(state.events.read(0, 1_000_000))
         assert found in (acknowledged, acknowledged + 4000), f"after kill {kill}"
         assert state.record([fact(n) for n in range(acknowledged)]) == [False] * acknowledged
@@ -46,7 +46,7 @@ def test_kills_lose_nothing_acknowledged(tmp_path: Path) -> None:
         acknowledged = found
 
 
-def fill(state: LmdbState, at: int, batch: int) -> tuple[int, StateFull]:
+def fill(state: LmdbUserStore, at: int, batch: int) -> tuple[int, StateFull]:
     """Record from one fact on until that is refused: the first one refused, and how."""
     while True:
         try:
@@ -57,7 +57,7 @@ def fill(state: LmdbState, at: int, batch: int) -> tuple[int, StateFull]:
 
 
 def test_a_full_map_is_told_and_trimmed(tmp_path: Path) -> None:
-    state = LmdbState(tmp_path, 2 / 1024)  # 2 MiB
+    state = LmdbUserStore(tmp_path, 2 / 1024)  # 2 MiB
     at, error = fill(state, 0, batch=20)
     assert error.retryable
     assert "is full" in error.message
@@ -71,7 +71,7 @@ def test_a_full_map_is_told_and_trimmed(tmp_path: Path) -> None:
 
 
 def test_a_process_follows_a_file_that_another_made_larger(tmp_path: Path) -> None:
-    small = LmdbState(tmp_path, 1 / 1024)
+    small = LmdbUserStore(tmp_path, 1 / 1024)
     other = recorder(tmp_path, 1.0)
     print("0 20000", file=other.stdin, flush=True)
     assert other.communicate()[0].split() == ["20000"]
@@ -83,10 +83,10 @@ def test_a_process_follows_a_file_that_another_made_larger(tmp_path: Path) -> No
 FULL_DISK = """
 import resource, sys
 from pathlib import Path
-from freshet.backends.states.lmdb import LmdbState
+from freshet.backends.user_stores.lmdb import LmdbUserStore
 from freshet.core.errors import StateError
-from tests.backends.states.facts import fact
-state = LmdbState(Path(sys.argv[1]), 1)
+from tests.backends.user_stores.facts import fact
+state = LmdbUserStore(Path(sys.argv[1]), 1)
 state.record([fact(n) for n in range(100)])
 size = (Path(sys.argv[1]) / "data.mdb").stat().st_size
 resource.setrlimit(resource.RLIMIT_FSIZE, (size + 50_000, resource.RLIM_INFINITY))
@@ -111,11 +111,11 @@ def test_a_full_disk_leaves_nothing_half_done(tmp_path: Path) -> None:
 READ_ALL = """
 import sys
 from pathlib import Path
-from freshet.backends.states.lmdb import LmdbState
+from freshet.backends.user_stores.lmdb import LmdbUserStore
 from freshet.core.errors import StateError
-from tests.backends.states.facts import fact
+from tests.backends.user_stores.facts import fact
 try:
-    state = LmdbState(Path(sys.argv[1]), 1)
+    state = LmdbUserStore(Path(sys.argv[1]), 1)
     state.histories([n.to_bytes(16, "big") for n in range(50)])
     state.events.read(0, 1000000)
     state.record([fact(9999999)])
@@ -126,7 +126,7 @@ except StateError as error:
 
 
 def test_a_file_that_was_cut_off_is_told(tmp_path: Path) -> None:
-    state = LmdbState(tmp_path / "whole", 1)
+    state = LmdbUserStore(tmp_path / "whole", 1)
     for at in range(0, 2000, 100):
         state.record([fact(n, body=b"x" * 300) for n in range(at, at + 100)])
     state.close()
@@ -145,14 +145,14 @@ def test_a_file_that_was_cut_off_is_told(tmp_path: Path) -> None:
 def test_something_else_in_its_place_is_told(tmp_path: Path) -> None:
     (tmp_path / "data.mdb").write_bytes(b"no database" * 1000)
     with pytest.raises(StateError, match="damaged"):
-        LmdbState(tmp_path, 1)
+        LmdbUserStore(tmp_path, 1)
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(StateError, match="can't be used"):
-        LmdbState(tmp_path / "file", 1)
+        LmdbUserStore(tmp_path / "file", 1)
 
 
 def test_a_closed_state_says_so(tmp_path: Path) -> None:
-    state = LmdbState(tmp_path, 1)
+    state = LmdbUserStore(tmp_path, 1)
     state.close()
     with pytest.raises(StateError, match="can't be used"):
         state.histories([b"u" * 16])
@@ -166,13 +166,13 @@ def test_readers_that_were_killed_are_forgotten(tmp_path: Path) -> None:
         other.stdout.readline()
         other.kill()
         other.communicate()
-    state = LmdbState(tmp_path, 1)
+    state = LmdbUserStore(tmp_path, 1)
     assert state._file._env.info()["num_readers"] <= 1
     state.close()
 
 
 def test_nothing_new_is_no_write(tmp_path: Path) -> None:
-    state = LmdbState(tmp_path, 1)
+    state = LmdbUserStore(tmp_path, 1)
     before = state._file._env.info()["last_txnid"]
     assert state.record([]) == []
     state.impressions.append([])

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from lmdb import Transaction
 
-from freshet.backends.states import histories as of
-from freshet.backends.states.environment import Environment, release, share
-from freshet.backends.states.records import sealed, unsealed
+from freshet.backends.user_stores import histories as of
+from freshet.backends.user_stores.environment import Environment, release, share
+from freshet.backends.user_stores.records import sealed, unsealed
 from freshet.core.errors import StateFull
 from freshet.core.types import Entry, Fact, History
 
@@ -25,8 +25,8 @@ _TOGETHER = 5000
 """Users merged, or entries trimmed, in one transaction: others may write in between."""
 
 
-class LmdbState:
-    """What serving remembers, in a folder (`freshet.core.ports.State`).
+class LmdbUserStore:
+    """What serving remembers, in a folder (`freshet.core.ports.UserStore`).
 
     Args:
         folder: made if it is missing.

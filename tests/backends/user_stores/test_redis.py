@@ -16,14 +16,14 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from freshet.backends.states.histories import encode, merge
-from freshet.backends.states.redis import RedisState
-from freshet.checks import check_state
+from freshet.backends.user_stores.histories import encode, merge
+from freshet.backends.user_stores.redis import RedisUserStore
+from freshet.checks import check_user_store
 from freshet.core.errors import StateError, StateFull
 from freshet.core.types import History
-from tests.backends.states.facts import fact
-from tests.backends.states.server import NEEDED, Server, free_port
-from tests.backends.states.test_histories import HISTORIES
+from tests.backends.user_stores.facts import fact
+from tests.backends.user_stores.server import NEEDED, Server, free_port
+from tests.backends.user_stores.test_histories import HISTORIES
 
 pytestmark = NEEDED
 
@@ -35,24 +35,24 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture
-def state(server: Server) -> Iterator[RedisState]:
+def state(server: Server) -> Iterator[RedisUserStore]:
     """An empty one."""
     with redis.Redis.from_url(server.url) as client:
         client.flushall()
-    opened = RedisState(server.url)
+    opened = RedisUserStore(server.url)
     yield opened
     opened.close()
 
 
-def test_it_keeps_the_contract(state: RedisState, server: Server) -> None:
+def test_it_keeps_the_contract(state: RedisUserStore, server: Server) -> None:
     assert state.note == ""
-    check_state(lambda: RedisState(server.url))
+    check_user_store(lambda: RedisUserStore(server.url))
 
 
 @given(st.lists(HISTORIES, min_size=1, max_size=4))
 @examples(max_examples=30)
 def test_histories_merge_as_they_do_in_lmdb(server: Server, said: list[History]) -> None:
-    state = RedisState(server.url)
+    state = RedisUserStore(server.url)
     user = os.urandom(16)
     expected = History.empty()
     for one in said:
@@ -65,16 +65,16 @@ def test_histories_merge_as_they_do_in_lmdb(server: Server, said: list[History])
     state.close()
 
 
-def test_workspaces_with_their_own_prefix_are_apart(state: RedisState, server: Server) -> None:
-    other = RedisState(f"{server.url}?prefix=other")
+def test_workspaces_with_their_own_prefix_are_apart(state: RedisUserStore, server: Server) -> None:
+    other = RedisUserStore(f"{server.url}?prefix=other")
     assert state.record([fact(1)]) == [True]
     assert other.record([fact(1)]) == [True]
     assert len(state.events.read(0, 10)) == 1
     other.close()
 
 
-def test_threads_and_processes_share_it(state: RedisState, server: Server) -> None:
-    states = [RedisState(server.url) for _ in range(4)]
+def test_threads_and_processes_share_it(state: RedisUserStore, server: Server) -> None:
+    states = [RedisUserStore(server.url) for _ in range(4)]
     counts = [0] * 4
 
     def work(which: int) -> None:
@@ -94,7 +94,7 @@ def test_threads_and_processes_share_it(state: RedisState, server: Server) -> No
 def test_it_goes_away_and_comes_back(tmp_path: Path) -> None:
     """What was acknowledged is there again, what wasn't is told as retryable; nothing is restarted."""
     with Server(tmp_path) as server:
-        state = RedisState(server.url)
+        state = RedisUserStore(server.url)
         at = 0
         for _ in range(3):
             assert sum(state.record([fact(n) for n in range(at, at + 50)])) == 50
@@ -119,7 +119,7 @@ def test_it_goes_away_and_comes_back(tmp_path: Path) -> None:
 
 def test_kills_in_the_middle_lose_nothing_acknowledged(tmp_path: Path) -> None:
     with Server(tmp_path) as server:
-        state = RedisState(server.url)
+        state = RedisUserStore(server.url)
         acknowledged, at = set(), 0
         for _ in range(3):
             killer = threading.Timer(0.15, server.kill)
@@ -140,9 +140,9 @@ def test_kills_in_the_middle_lose_nothing_acknowledged(tmp_path: Path) -> None:
 
 
 def test_a_server_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("freshet.backends.states.connection.REST", 1000.0)
+    monkeypatch.setattr("freshet.backends.user_stores.connection.REST", 1000.0)
     with Server(tmp_path) as server:
-        state = RedisState(server.url)
+        state = RedisUserStore(server.url)
         os.kill(server.process.pid, signal.SIGSTOP)
         with pytest.raises(StateError, match="can't be reached"):
             state.record([fact(1)])
@@ -162,7 +162,7 @@ def test_histories_of_a_server_that_hangs_are_given_up_soon(
 ) -> None:
     """Who asks for one is not kept waiting, and the next ones not at all."""
     with Server(tmp_path) as server:
-        state = RedisState(server.url)
+        state = RedisUserStore(server.url)
         state.histories([fact(1).user])
         asked: list[float | None] = []
         real = redis.connection.Connection.read_response
@@ -191,10 +191,10 @@ def test_what_is_appended_again_after_silence_is_there_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A server that hangs around a flush does it when it wakes; meanwhile there is more to flush."""
-    monkeypatch.setattr("freshet.backends.states.connection._ANSWER", 0.3)
+    monkeypatch.setattr("freshet.backends.user_stores.connection._ANSWER", 0.3)
     held = [str(n).encode() for n in range(1700)]
     with Server(tmp_path) as server:
-        state = RedisState(server.url)
+        state = RedisUserStore(server.url)
         state.impressions.append([b"warm"])
         for count in (700, 1300):
             os.kill(server.process.pid, signal.SIGSTOP)
@@ -210,7 +210,7 @@ def test_what_is_appended_again_after_silence_is_there_once(
 
 @pytest.mark.parametrize("failing", [1, 2, 3, 4])
 def test_a_call_that_fails_after_some_portions_is_continued(
-    state: RedisState, monkeypatch: pytest.MonkeyPatch, failing: int
+    state: RedisUserStore, monkeypatch: pytest.MonkeyPatch, failing: int
 ) -> None:
     """The server has done each, but its answer to one is lost."""
     held = [str(n).encode() for n in range(2600)]
@@ -235,7 +235,7 @@ def test_a_call_that_fails_after_some_portions_is_continued(
 
 def test_memory_that_is_full(tmp_path: Path) -> None:
     with Server(tmp_path, "--appendonly", "yes", "--appendfsync", "always", "--maxmemory", "6mb") as server:
-        state = RedisState(server.url)
+        state = RedisUserStore(server.url)
         at = 0
         with pytest.raises(StateFull, match="is full"):  # noqa: PT012 - it takes some until it is
             while True:
@@ -250,14 +250,14 @@ def test_memory_that_is_full(tmp_path: Path) -> None:
 
 def test_weak_durability_is_told(tmp_path: Path) -> None:
     with Server(tmp_path, "--appendonly", "no") as server:
-        state = RedisState(server.url)
+        state = RedisUserStore(server.url)
         assert "may lose what it has acknowledged: it has appendonly no, appendfsync everysec" in state.note
         state.close()
 
 
 def test_nobody_there() -> None:
     with pytest.raises(StateError, match="can't be reached"):
-        RedisState(f"redis://:secret@127.0.0.1:{free_port()}/0")
+        RedisUserStore(f"redis://:secret@127.0.0.1:{free_port()}/0")
 
 
 def test_something_else_there() -> None:
@@ -269,11 +269,11 @@ def test_something_else_there() -> None:
         thread = threading.Thread(target=answer)
         thread.start()
         with pytest.raises(StateError):
-            RedisState(f"redis://127.0.0.1:{other.getsockname()[1]}/0")
+            RedisUserStore(f"redis://127.0.0.1:{other.getsockname()[1]}/0")
         thread.join()
 
 
 def test_a_password_is_not_told(server: Server) -> None:
     with pytest.raises(StateError) as told:
-        RedisState(f"redis://me:secret@127.0.0.1:{server.port}/0")
+        RedisUserStore(f"redis://me:secret@127.0.0.1:{server.port}/0")
     assert "secret" not in str(told.value)

@@ -2,7 +2,7 @@
 
 Every page that the newest root reaches is looked at: its number, kind and bounds, each node in it, that no
 page is reached twice or is free as well, and that there are as many as the root tells. Keys and values are
-not judged here: records have checksums (`freshet.backends.states.records`).
+not judged here: records have checksums (`freshet.backends.user_stores.records`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.backends.states.roots import DB, HEAD, NONE, PAGE, Damaged, Database, Root, root_of
+from freshet.backends.user_stores.roots import DB, HEAD, NONE, PAGE, Damaged, Database, Root, root_of
 
 _BRANCH, _LEAF, _OVERFLOW, _DIRTY = 1, 2, 4, 16
 _BIG, _SUB = 1, 2

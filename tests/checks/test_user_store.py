@@ -8,23 +8,23 @@ from typing import ClassVar
 
 import pytest
 
-from freshet.backends.states.lmdb import LmdbState
-from freshet.checks import check_state
+from freshet.backends.user_stores.lmdb import LmdbUserStore
+from freshet.checks import check_user_store
 from freshet.core.types import Fact, History
 
 
 def test_lmdb(tmp_path: Path) -> None:
-    check_state(lambda: LmdbState(tmp_path / "state", 1))
+    check_user_store(lambda: LmdbUserStore(tmp_path / "state", 1))
 
 
-class CountsDoubles(LmdbState):
+class CountsDoubles(LmdbUserStore):
     """Calls everything new."""
 
     def record(self, facts: Sequence[Fact]) -> list[bool]:
         return [True for _ in super().record(facts)]
 
 
-class Overwrites(LmdbState):
+class Overwrites(LmdbUserStore):
     """Lets a loaded history replace what facts said."""
 
     def merge(self, histories):
@@ -39,7 +39,7 @@ class Overwrites(LmdbState):
         return [self.loaded.get(user, one) for user, one in zip(users, known, strict=True)]
 
 
-class KeepsAll(LmdbState):
+class KeepsAll(LmdbUserStore):
     """Never trims."""
 
     def __init__(self, *args) -> None:
@@ -47,7 +47,7 @@ class KeepsAll(LmdbState):
         self.events.trim = lambda upto: None
 
 
-class Forgets(LmdbState):
+class Forgets(LmdbUserStore):
     """Keeps notes in memory."""
 
     def __init__(self, *args) -> None:
@@ -66,6 +66,6 @@ class Forgets(LmdbState):
         (Forgets, "notes were lost"),
     ],
 )
-def test_a_broken_promise_is_named(tmp_path: Path, state: type[LmdbState], message: str) -> None:
+def test_a_broken_promise_is_named(tmp_path: Path, state: type[LmdbUserStore], message: str) -> None:
     with pytest.raises(AssertionError, match=message):
-        check_state(lambda: state(tmp_path / "state", 1))
+        check_user_store(lambda: state(tmp_path / "state", 1))

@@ -11,7 +11,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from freshet.backends.states import scripts
+from freshet.backends.user_stores import scripts
 from freshet.core.errors import StateError, StateFull
 
 _CONNECT, _ANSWER, _HISTORY = 1.0, 2.0, 0.05

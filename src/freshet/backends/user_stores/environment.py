@@ -15,8 +15,16 @@ from pathlib import Path
 
 import lmdb
 
-from freshet.backends.states import pages, records
-from freshet.backends.states.opening import DATA, LOCK, damage_of, databases_of, make_file, open_file, telling
+from freshet.backends.user_stores import pages, records
+from freshet.backends.user_stores.opening import (
+    DATA,
+    LOCK,
+    damage_of,
+    databases_of,
+    make_file,
+    open_file,
+    telling,
+)
 from freshet.core.errors import StateError, StateFull
 from freshet.storage.access import narrow
 from freshet.storage.durable import make_folder

@@ -13,8 +13,8 @@ from typing import Any
 
 import lmdb
 
-from freshet.backends.states import records, roots
-from freshet.backends.states.records import NAMES
+from freshet.backends.user_stores import records, roots
+from freshet.backends.user_stores.records import NAMES
 from freshet.core.errors import StateError, StateFull
 from freshet.storage.access import file_mode
 from freshet.storage.durable import written
