@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from freshet.context import learn
 from freshet.core.types import AsOf
-from freshet.serving.choosing import Policy, choose, likeness_of
+from freshet.serving.policy import Policy, choose, likeness_of
 from freshet.stages.table.format import open_scorer
 from freshet.wiring import open_room, open_workspace
 from shared import parse, parser, tell, workspace

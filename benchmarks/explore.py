@@ -32,10 +32,10 @@ from freshet.core.config import Config
 from freshet.core.types import MOVE, REMEMBERED, History, Interests, PlannerRows, SequenceWeights, Sums
 from freshet.core.types.keys import item_key, user_key
 from freshet.serving import Ask, Recommender
-from freshet.serving.choosing import likeness_of
-from freshet.serving.opened import OpenRelease
-from freshet.serving.rules import RequestRules
-from freshet.serving.shelf import Shelf
+from freshet.serving.item_selection import Shelf
+from freshet.serving.open_release import OpenRelease
+from freshet.serving.policy import likeness_of
+from freshet.serving.request_rules import RequestRules
 from freshet.stages import counts, live, sequence
 from freshet.stages import items as ranking
 from freshet.stages.table import enumerate_contexts

@@ -12,11 +12,11 @@ import pytest
 from freshet.core.config import HttpConfig
 from freshet.http import endpoints
 from freshet.http.endpoints import Endpoints
-from freshet.http.metrics import Metrics
+from freshet.http.group_commit import Recorder
 from freshet.http.problems import Refusal
-from freshet.http.recording import Recorder
+from freshet.http.prometheus import Metrics
 from freshet.http.schemas import ExploreRequest
-from freshet.http.standing import Standing
+from freshet.http.service import Standing
 from freshet.serving import Recommender
 from freshet.wiring import open_recommender
 

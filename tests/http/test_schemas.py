@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from freshet.core.types.serving import Answer, ItemOffer, Offer
+from freshet.core.types.recommendations import Answer, ItemOffer, Offer
 from freshet.http import schemas
 from freshet.http.documents import answer_document
 from freshet.http.endpoints import Events, reply

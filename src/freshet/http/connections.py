@@ -11,8 +11,8 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from freshet.core.config import HttpConfig
+from freshet.http.connection_pool import Room
 from freshet.http.problems import Refusal, in_full
-from freshet.http.room import Room
 
 PIPELINED = 100
 """Requests that may wait on one connection for the answers to those before them."""

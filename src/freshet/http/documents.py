@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from freshet.core.types.serving import Answer, Offer
+from freshet.core.types.recommendations import Answer, Offer
 
 
 def answer_document(answer: Answer) -> dict[str, Any]:

@@ -14,14 +14,14 @@ from freshet.core.config import HttpConfig
 from freshet.core.errors import NotServing
 from freshet.core.types import AsOf
 from freshet.http.documents import answer_document
-from freshet.http.metrics import Metrics
+from freshet.http.group_commit import Recorder
 from freshet.http.problems import Refusal
-from freshet.http.recording import Recorder
+from freshet.http.prometheus import Metrics
 from freshet.http.schemas import EventRequest, ExploreRequest, SwitchRequest
-from freshet.http.standing import Standing
+from freshet.http.service import Standing
 
 if TYPE_CHECKING:
-    from freshet.serving.recommender import Recommender
+    from freshet.serving.recommend import Recommender
 
 BREATH = 0.002
 """Seconds of a batch that are answered in one go, before others get their turn."""

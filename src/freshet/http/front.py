@@ -23,13 +23,13 @@ from freshet.core.config import HttpConfig
 from freshet.core.errors import FreshetError
 from freshet.http import bodies
 from freshet.http.addresses import Visitors
+from freshet.http.api_docs import Page, prefix_of
+from freshet.http.api_keys import Keyring
 from freshet.http.connections import LINGER
-from freshet.http.keys import Keyring
-from freshet.http.logs import JsonLog
-from freshet.http.metrics import Metrics
-from freshet.http.pages import Page, prefix_of
+from freshet.http.json_log import JsonLog
 from freshet.http.problems import Refusal, problem, refusal
-from freshet.http.standing import Standing
+from freshet.http.prometheus import Metrics
+from freshet.http.service import Standing
 
 REQUEST_ID = "freshet.request_id"
 """Where a request's id is in its scope."""

@@ -15,7 +15,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from freshet.serving.asking import Ask, Posted
+from freshet.serving.messages import Ask, Posted
 
 MOST_ITEMS = 10_000
 """Ids in one list of a request."""

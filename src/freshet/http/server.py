@@ -17,18 +17,18 @@ import uvicorn
 from freshet.core.config import HttpConfig
 from freshet.core.errors import ConfigError, FreshetError, StateError
 from freshet.http.addresses import Visitors, is_loopback
-from freshet.http.app import make_app
+from freshet.http.api_keys import Keyring
+from freshet.http.application import make_app
+from freshet.http.connection_pool import Room, room_for
 from freshet.http.connections import Told, guarded
-from freshet.http.keys import Keyring
-from freshet.http.logs import JsonLog
-from freshet.http.metrics import Metrics
+from freshet.http.json_log import JsonLog
 from freshet.http.problems import Refusal
-from freshet.http.room import Room, room_for
-from freshet.http.standing import Standing
-from freshet.serving.asking import Ask
+from freshet.http.prometheus import Metrics
+from freshet.http.service import Standing
+from freshet.serving.messages import Ask
 
 if TYPE_CHECKING:
-    from freshet.serving.recommender import Recommender
+    from freshet.serving.recommend import Recommender
 
 SWITCH = 0.0005
 """Seconds after which a busy thread makes way; by default requests would wait 5 ms for one that loads."""

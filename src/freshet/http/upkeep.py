@@ -8,14 +8,14 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from freshet.core.errors import FreshetError
-from freshet.http.keys import Keyring
-from freshet.http.logs import JsonLog
-from freshet.http.metrics import Metrics
-from freshet.http.recording import Recorder
-from freshet.http.standing import Standing
+from freshet.http.api_keys import Keyring
+from freshet.http.group_commit import Recorder
+from freshet.http.json_log import JsonLog
+from freshet.http.prometheus import Metrics
+from freshet.http.service import Standing
 
 if TYPE_CHECKING:
-    from freshet.serving.recommender import Recommender
+    from freshet.serving.recommend import Recommender
 
 FLUSH, FOLLOW, RELOAD, KEYS, WRITE = 0.5, 0.2, 0.1, 1.0, 0.2
 """Seconds between two: writings of impressions, looks at events, at releases, at keys, writings of logs."""

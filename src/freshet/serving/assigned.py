@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from freshet.core.types import Experiment, ExperimentArm
 from freshet.experiments.assignment import arm_of
-from freshet.serving.opened import OpenRelease
+from freshet.serving.open_release import OpenRelease
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ from freshet.replay.off_policy import expecting
 from freshet.replay.off_policy.decisions import Decisions, Engaged
 from freshet.replay.off_policy.expecting import Expected
 from freshet.replay.off_policy.players import Player
-from freshet.serving.choosing import Policy
-from freshet.serving.recall import Recalled
+from freshet.serving.policy import Policy
+from freshet.serving.user_context import Recalled
 
 EVERYBODY = "", ""
 """Experiment and arm of what is answered from everybody's evidence."""

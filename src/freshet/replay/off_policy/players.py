@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freshet.core.types import Strategy
-from freshet.serving.choosing import Policy, chances_of_first
-from freshet.serving.opened import OpenRelease
-from freshet.serving.recall import Recalled
-from freshet.serving.strategies import preferred, score
+from freshet.serving.arms import preferred, score
+from freshet.serving.open_release import OpenRelease
+from freshet.serving.policy import Policy, chances_of_first
+from freshet.serving.user_context import Recalled
 
 
 @dataclass

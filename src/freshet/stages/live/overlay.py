@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freshet.core.types import FloatArray
-from freshet.stages.live import bursts, decay
+from freshet.stages.live import bursts
+from freshet.stages.live import decayed_counts as decay
 
 NOW = np.iinfo(np.int64).max
 """A moment after every other: moves are taken at their own time."""
@@ -53,7 +54,7 @@ class Overlay:
     Attributes:
         weights: (P + 1,) of the lifts, in the order of `settings.names`.
         popular: (P + 1, N) takings, the first row for bursts; `after`: (N, N) by last interest, or (0, N).
-        since: (P + 2,) landmarks of their decay, in microseconds since 1970; see `freshet.stages.live.decay`.
+        since: (P + 2,) landmarks of their decay, in microseconds since 1970; see `freshet.stages.live.decayed_counts`.
         usual: (N,) shares when the table was made; `usual_after`: (N, N) by the last interest, or (0, N).
         clock: the latest time of a move, in microseconds.
         seats: (SEATS, 2) day, and moves on it, of users by a hash of their key.

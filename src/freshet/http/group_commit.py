@@ -12,7 +12,7 @@ from concurrent.futures import Executor
 
 from freshet.core.errors import StateError
 from freshet.http.problems import Refusal
-from freshet.serving.asking import Posted, Receipt
+from freshet.serving.messages import Posted, Receipt
 
 Record = Callable[[Sequence[Posted]], list[Receipt]]
 Waiting = tuple[Sequence[Posted], asyncio.Future[list[Receipt]]]

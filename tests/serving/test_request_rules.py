@@ -8,7 +8,7 @@ import pytest
 from freshet.core.config import parse
 from freshet.core.errors import ConfigError
 from freshet.core.types import Interests
-from freshet.serving.rules import RequestRules
+from freshet.serving.request_rules import RequestRules
 
 INTERESTS = Interests(
     np.array([3, 5, 8], np.int32), ("war, history", "love", "gore"), np.eye(3, dtype=np.float32)

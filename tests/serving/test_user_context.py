@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from freshet.core.types import RECENT
 from freshet.core.types.keys import user_number
-from freshet.serving.recall import horizon, in_order, recall
+from freshet.serving.user_context import horizon, in_order, recall
 from freshet.stages.transitions.day_files import DAY, ENGAGEMENT
 from freshet.stages.transitions.walk import walk
 

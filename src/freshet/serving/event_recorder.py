@@ -14,8 +14,8 @@ import pyarrow as pa
 from freshet.core.ports import UserStore
 from freshet.core.types import MOVE, Fact, History
 from freshet.core.types.keys import identity, item_key, user_key, user_number
-from freshet.serving.asking import Posted, Receipt
-from freshet.serving.opened import OpenRelease
+from freshet.serving.messages import Posted, Receipt
+from freshet.serving.open_release import OpenRelease
 from freshet.stages.events import Rule
 from freshet.storage.database import connect
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from freshet.http.keys import FILE
+from freshet.http.api_keys import FILE
 from tests.cli.conftest import called
 from tests.http.running import Running, running, told
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from freshet.serving.asking import Ask, Posted
+from freshet.serving.messages import Ask, Posted
 
 
 def test_ids_follow_the_rule_of_the_log() -> None:

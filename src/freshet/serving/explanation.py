@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freshet.core.types import Context
-from freshet.serving.opened import OpenRelease
+from freshet.serving.open_release import OpenRelease
 from freshet.stages import counts
 
 

@@ -19,19 +19,19 @@ from freshet import __version__
 from freshet.core.config import HttpConfig
 from freshet.http import schemas
 from freshet.http.addresses import Visitors
+from freshet.http.api_docs import pages
+from freshet.http.api_keys import Keyring
 from freshet.http.endpoints import Endpoints
 from freshet.http.front import REQUEST_ID, Direct, Front
-from freshet.http.keys import Keyring
-from freshet.http.logs import JsonLog
-from freshet.http.metrics import Metrics
-from freshet.http.pages import pages
+from freshet.http.group_commit import Recorder
+from freshet.http.json_log import JsonLog
 from freshet.http.problems import FAULT, problem
-from freshet.http.recording import Recorder
-from freshet.http.standing import Standing
+from freshet.http.prometheus import Metrics
+from freshet.http.service import Standing
 from freshet.http.upkeep import Upkeep
 
 if TYPE_CHECKING:
-    from freshet.serving.recommender import Recommender
+    from freshet.serving.recommend import Recommender
 
 SCOPES = {
     "/v1/explore": "read",

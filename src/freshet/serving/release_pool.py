@@ -15,10 +15,10 @@ from freshet.core.errors import ArtifactError, FreshetError, NotServing
 from freshet.core.ports import Store
 from freshet.core.types import Experiment, ExperimentArm
 from freshet.experiments.assignment import OwnEvents
+from freshet.serving.arms import warm
 from freshet.serving.assigned import OpenExperiment
-from freshet.serving.opened import OpenRelease, open_release, read_overlay
-from freshet.serving.rules import RequestRules
-from freshet.serving.strategies import warm
+from freshet.serving.open_release import OpenRelease, open_release, read_overlay
+from freshet.serving.request_rules import RequestRules
 from freshet.storage.experiment_registry import Experiments
 from freshet.storage.releases import Release
 from freshet.storage.releases import Releases as Published

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from freshet.core.types import History, Offer
 from freshet.core.types.keys import item_key
-from freshet.serving.shelf import Shelf
+from freshet.serving.item_selection import Shelf
 from freshet.stages.items import Ranker, Shelves
 
 N, EACH = 3, 4

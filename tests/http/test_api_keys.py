@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from freshet.core.errors import ArtifactError, ConfigError
-from freshet.http.keys import FILE, Keyring, find, load_keys, make_key, revoke, save_keys
+from freshet.http.api_keys import FILE, Keyring, find, load_keys, make_key, revoke, save_keys
 
 KEY, TEXT = make_key("write", "web", "2026-01-05")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from freshet.core.types import Answer
-from freshet.http.metrics import Metrics
+from freshet.http.prometheus import Metrics
 
 
 def test_answers_without_a_history_that_could_not_be_read_are_counted() -> None:

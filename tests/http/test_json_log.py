@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from freshet.http.logs import MOST, JsonLog
+from freshet.http.json_log import MOST, JsonLog
 
 
 class Disk(io.StringIO):

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freshet.core.types import LIVE, RECENT, BoolArray, Strategy
-from freshet.serving.opened import OpenRelease
+from freshet.serving.open_release import OpenRelease
 from freshet.stages.counts import UserScores
 
 NOTHING = np.zeros(0)

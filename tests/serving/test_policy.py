@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freshet.serving.choosing import Policy, chances_of_first, choose, likeness_of
+from freshet.serving.policy import Policy, chances_of_first, choose, likeness_of
 
 ALONE = np.eye(4, dtype=np.float32)
 SCORES = np.log(np.array([0.4, 0.3, 0.2, 0.1]))

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from freshet.core.errors import StateError
+from freshet.http.group_commit import Recorder
 from freshet.http.problems import Refusal
-from freshet.http.recording import Recorder
-from freshet.serving.asking import Posted, Receipt
+from freshet.serving.messages import Posted, Receipt
 
 
 class Disk:

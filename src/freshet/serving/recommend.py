@@ -22,17 +22,17 @@ from freshet.core.ports import UserStore
 from freshet.core.types import Answer, Context, History, Offer, Strategy
 from freshet.core.types.ids import no_ids
 from freshet.core.types.keys import user_key, user_number
-from freshet.serving.asking import Ask, Posted, Receipt
+from freshet.serving.arms import preferred, score
 from freshet.serving.assigned import Place, place_of
-from freshet.serving.choosing import Choice, Policy, choose
-from freshet.serving.explaining import explain
+from freshet.serving.event_recorder import Positive, Recorder
+from freshet.serving.explanation import explain
 from freshet.serving.impressions import Impressions
-from freshet.serving.opened import OpenRelease
-from freshet.serving.recall import Recalled, in_order
-from freshet.serving.recording import Positive, Recorder
-from freshet.serving.releases import Releases
-from freshet.serving.shelf import Shelf
-from freshet.serving.strategies import preferred, score
+from freshet.serving.item_selection import Shelf
+from freshet.serving.messages import Ask, Posted, Receipt
+from freshet.serving.open_release import OpenRelease
+from freshet.serving.policy import Choice, Policy, choose
+from freshet.serving.release_pool import Releases
+from freshet.serving.user_context import Recalled, in_order
 from freshet.stages.counts import UserScores
 from freshet.stages.events import parse
 

@@ -15,10 +15,10 @@ from freshet.core.config import Config
 from freshet.core.ports import Artifact, Journal, Store
 from freshet.core.types import MOVE, AsOf, BoolArray, Entry, Evidence, Interests, indices_of
 from freshet.experiments import feedback
-from freshet.serving.choosing import likeness_of
-from freshet.serving.recall import Recalled, horizon, recall
-from freshet.serving.rules import RequestRules
-from freshet.serving.shelf import Shelf
+from freshet.serving.item_selection import Shelf
+from freshet.serving.policy import likeness_of
+from freshet.serving.request_rules import RequestRules
+from freshet.serving.user_context import Recalled, horizon, recall
 from freshet.stages import counts, evidence, interests, live, table
 from freshet.stages.items.format import open_ranker
 from freshet.stages.table.format import is_fitted, open_one_user, open_popularity, open_scorer

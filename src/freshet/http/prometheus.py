@@ -14,7 +14,7 @@ from prometheus_client import (
     generate_latest,
 )
 
-from freshet.core.types.serving import Answer
+from freshet.core.types.recommendations import Answer
 
 BUCKETS = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
 GAUGES = {

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from freshet.http.room import RESERVE, Room
+from freshet.http.connection_pool import RESERVE, Room
 
 
 class One:
@@ -61,7 +61,7 @@ def test_descriptors_limit_connections(soft: int, hard: int, most: int) -> None:
     told = (
         "import resource\n"
         f"resource.setrlimit(resource.RLIMIT_NOFILE, ({soft}, {hard}))\n"
-        "from freshet.http.room import room_for\n"
+        "from freshet.http.connection_pool import room_for\n"
         "most, backlog = room_for(2000)\n"
         "print(most, backlog, resource.getrlimit(resource.RLIMIT_NOFILE)[0])"
     )
