@@ -20,10 +20,11 @@ from typing import Any
 
 import numpy as np
 
-from freshet.context import LogSnapshot, learn
 from freshet.core.config import Config, EvidenceConfig
 from freshet.core.prompts import Prompts
 from freshet.core.types import AsOf, Evidence
+from freshet.pipeline import snapshot_of
+from freshet.run_context import LogSnapshot
 from freshet.stages import events
 from freshet.stages.counts.fitter import CountFitter
 from freshet.stages.events.step import import_sources
@@ -88,8 +89,8 @@ def measure(ws: Workspace) -> dict[str, dict[str, float]]:
     log = [day.day for day in events.EventLog(ws.root).snapshot().days]
     start = log[0] + timedelta(days=round((log[-1] - log[0]).days * 0.7))
     with ws.run("learn") as run:
-        first = learn(ws, run, AsOf(start))
-        everything = learn(ws, run, AsOf(log[-1]).minus(-1))
+        first = snapshot_of(ws, run, AsOf(start))
+        everything = snapshot_of(ws, run, AsOf(log[-1]).minus(-1))
     counting = CountFitter(first, 2, 10_000, 7)
     every = first.scales.window_days
     moments = [AsOf(start).minus(-i * every) for i in range((log[-1] - start).days // every)][:12]

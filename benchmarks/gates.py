@@ -22,9 +22,10 @@ from numpy.typing import NDArray
 
 from freshet.backends.planners.answers import best
 from freshet.backends.planners.fake import FakePlanner
-from freshet.context import LogSnapshot, learn
 from freshet.core.ports import Abilities, Planner
 from freshet.core.types import Prompt, Ranking
+from freshet.pipeline import snapshot_of
+from freshet.run_context import LogSnapshot
 from freshet.stages.counts.fitter import CountFitter, fitter_for
 from freshet.stages.events.step import latest
 from freshet.stages.tuning import GateReport
@@ -92,8 +93,8 @@ class Log:
 def measure(ws: Workspace) -> dict[str, Any]:
     """Every planner by every gate."""
     with ws.run("gates") as run:
-        known = learn(ws, run, latest(ws))
-    log = Log(ws, known, fitter_for(ws, known))
+        known = snapshot_of(ws, run, latest(ws))
+    log = Log(ws, known, fitter_for(ws.config, known))
     model = accepted(ws, known, known.as_of) or attempted(ws, known, known.as_of)
     planners: dict[str, Planner] = {}
     if model is not None and ws.tuner is not None:
@@ -124,7 +125,7 @@ def measure(ws: Workspace) -> dict[str, Any]:
 def ignorant(log: Log) -> dict[str, Planner]:
     """Planners that know nothing of what a context changes."""
     size = len(log.known.interests)
-    model = log.counting.model(log.counting.held_since)
+    model = log.counting.model(log.counting.holdout.start)
     popular = np.exp(model.popularity[log.known.scales.steady])
     even = np.full(size, 1 / size)
     found: dict[str, Planner] = {}

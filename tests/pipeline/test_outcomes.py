@@ -29,7 +29,7 @@ RULE = events.parse("value >= 7")
 @pytest.fixture(scope="module")
 def published(counted: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     ws = copied(counted, tmp_path_factory.mktemp("published") / "ws")
-    pipeline.fast_path(ws, FIRST, force_publish=True)
+    pipeline.refresh(ws, FIRST, publish=True)
     return ws
 
 

@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from freshet import pipeline
+from freshet import operations
 from freshet.backends.sequences.item_trainer import ItemRecipe, TorchRankingTrainer
 from freshet.backends.sequences.torch_trainer import Recipe, TorchSequenceTrainer
-from freshet.context import learn
 from freshet.core.types import AsOf, Transitions
+from freshet.pipeline import snapshot_of
 from freshet.replay import Able, baselines, make_plan, roll
 from freshet.replay.judge import Ranked
 from freshet.replay.living import with_live
@@ -83,7 +83,7 @@ def worlds(tmp_path_factory: pytest.TempPathFactory) -> tuple[Made, Made, Questi
 
 def _room(world: Path, root: Path) -> Workspace:
     ws = workspace(root, settings(world, "scratch", TRAINING))
-    pipeline.import_log(ws, NOW)
+    operations.import_log(ws, NOW)
     small = {"width": 16, "inner": 16, "batch_size": 64, "learning_rate": 1e-2}
     ws = replace(
         ws, sequencer=TorchSequenceTrainer(Recipe(**small)), ranker=TorchRankingTrainer(ItemRecipe(**small))
@@ -105,8 +105,8 @@ class Questions:
 
 def _questions(room: Workspace) -> Questions:
     with room.run("look") as run:
-        met = gather(room, learn(room, run, AT), met=True)  # interests are those of the first origin
-        log = learn(room, run, END).transitions
+        met = gather(room, snapshot_of(room, run, AT), met=True)  # interests are those of the first origin
+        log = snapshot_of(room, run, END).transitions
     test, asked = log.between(AT, LATER, 300), log.moves(AT, LATER, 300)
     assert len(test) > 100
     return Questions(test, asked, log.moves(AT, LATER), log, sorted(met.about.ids))
@@ -123,8 +123,8 @@ def _made(room: Workspace, questions: Questions) -> Made:
     for at, origin in zip((AT, LATER), roll(room, plan), strict=True):
         standings = dict(Position.of(origin.manifest["position"]).arms)
         with room.run("look") as run:
-            known = learn(room, run, at)
-            counting = fitter_for(room, known, 4)
+            known = snapshot_of(room, run, at)
+            counting = fitter_for(room.config, known, 4)
             trained = rankers.train(room, run, known)
             ranker = rankers.up_to_date(room, run, known, trained)
         named = {"items/itemmodels": files(room, trained.kind, trained.version)}

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.context import LogSnapshot
 from freshet.core.errors import InputError
 from freshet.core.types import MOVE, AsOf, BoolArray, Experiment, ExperimentArm, Serves
 from freshet.experiments.assignment import OwnEvents
 from freshet.replay.off_policy.decisions import Decisions
 from freshet.replay.off_policy.looking import EVERYBODY, Seat, Way
 from freshet.replay.off_policy.players import Player
+from freshet.run_context import LogSnapshot
 from freshet.serving.open_release import open_release
 from freshet.serving.policy import Policy
 from freshet.stages.events.step import committed
