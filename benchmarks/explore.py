@@ -31,10 +31,10 @@ from freshet.backends.user_stores.lmdb import LmdbUserStore
 from freshet.core.config import Config
 from freshet.core.types import MOVE, REMEMBERED, History, Interests, PlannerRows, SequenceWeights, Sums
 from freshet.core.types.keys import item_key, user_key
-from freshet.serving import Ask, Recommender
-from freshet.serving.item_selection import Shelf
+from freshet.serving import Query, Recommender
+from freshet.serving.item_selection import ItemSelector
 from freshet.serving.open_release import OpenRelease
-from freshet.serving.policy import likeness_of
+from freshet.serving.policy import similarity_of
 from freshet.serving.request_rules import RequestRules
 from freshet.stages import counts, live, sequence
 from freshet.stages import items as ranking
@@ -70,7 +70,7 @@ def measure(folder: Path, interests: int, items: int, users: int, rounds: int) -
     names = [f"u{n}" for n in rng.permutation(users)]
 
     def asking(count: int) -> Callable[[int], object]:
-        asks = [Ask(user=name, interests=3, items=count, now=NOW) for name in names]
+        asks = [Query(user=name, interests=3, items=count, now=NOW) for name in names]
         return lambda n: recommender.explore(asks[n])
 
     seen = np.array([rng.permutation(interests)[:10] for _ in names], np.int16)
@@ -181,9 +181,9 @@ def synthetic_release(rng: np.random.Generator, size: int, items: int) -> OpenRe
         interests=interests,
         table=Rows(),  # type: ignore[arg-type]
         scorer=scorer,
-        one=counts.OneUser(scorer, reader.reader(model.popularity)),
+        one=counts.SingleUserScorer(scorer, reader.reader(model.popularity)),
         popularity=model.base,
-        likeness=likeness_of(vectors),
+        likeness=similarity_of(vectors),
         items={},
         index=np.arange(size, dtype=np.int16),
         k=2,
@@ -191,7 +191,7 @@ def synthetic_release(rng: np.random.Generator, size: int, items: int) -> OpenRe
         seed=0,
         since=NOW - DAY,
         overlay=overlay,
-        shelf=Shelf.of(synthetic_ranker(rng, size, items)),
+        shelf=ItemSelector.of(synthetic_ranker(rng, size, items)),
         rules=RequestRules.of(Config(), interests),
     )
 
@@ -244,7 +244,7 @@ def synthetic_ranker(rng: np.random.Generator, size: int, items: int) -> ranking
     shares = rng.dirichlet(np.full(size, 2.0))
     start = np.concatenate([[0], np.round(np.cumsum(shares) * items)]).astype(np.int64)
     model = random_model(rng, items, 20, 3)
-    shelves = ranking.Shelves(
+    shelves = ranking.ItemIndex(
         ids=tuple(f"i{n}" for n in range(items)),
         titles=tuple(f"Title of item {n}" for n in range(items)),
         start=start,

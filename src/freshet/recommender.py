@@ -73,7 +73,7 @@ class Recommender:
             log: whether the impression is kept for later evaluation.
         """
         told = None if history is None else tuple(history)
-        ask = serving.Ask(user, told, interests, items, explain, attributes or {}, tuple(exclude), log=log)
+        ask = serving.Query(user, told, interests, items, explain, attributes or {}, tuple(exclude), log=log)
         answer = self.core.explore(ask)
         if self.core.buffered >= TOGETHER:
             self.core.flush()
@@ -111,7 +111,7 @@ class Recommender:
                 raise ConfigError("a time needs its zone", hint="such as datetime.now(UTC)")
             since = time.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
             moment = (since.days * 86_400 + since.seconds) * MICROSECONDS + since.microseconds
-        return self.core.record([serving.Posted(user, item, moment, value, id, impression, columns or {})])[0]
+        return self.core.record([serving.Event(user, item, moment, value, id, impression, columns or {})])[0]
 
     def reload(self) -> bool:
         """Serve the release that is current now; whether anything changed."""

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from freshet.http.connection_pool import RESERVE, Room
+from freshet.http.connection_pool import RESERVE, ConnectionPool
 
 
 class One:
@@ -20,7 +20,7 @@ class One:
 
 
 def test_the_idle_make_way_in_the_order_in_which_they_fell_idle() -> None:
-    room, ones = Room(3), [One() for _ in range(3)]
+    room, ones = ConnectionPool(3), [One() for _ in range(3)]
     for one in ones:
         assert room.enter(one)
         room.rests(one)
@@ -36,7 +36,7 @@ def test_the_idle_make_way_in_the_order_in_which_they_fell_idle() -> None:
 
 
 def test_who_left_is_not_counted_and_does_not_come_back() -> None:
-    room, one = Room(1), One()
+    room, one = ConnectionPool(1), One()
     room.enter(one)
     room.leave(one)
     room.rests(one)
@@ -47,7 +47,7 @@ def test_who_left_is_not_counted_and_does_not_come_back() -> None:
 
 
 def test_few_of_those_turned_away_may_linger() -> None:
-    room, many = Room(1), [One() for _ in range(1000)]
+    room, many = ConnectionPool(1), [One() for _ in range(1000)]
     stayed = [one for one in many if room.lingers(one)]
     assert 0 < len(stayed) <= RESERVE
     room.leave(stayed[0])

@@ -16,7 +16,7 @@ from freshet.http.group_commit import Recorder
 from freshet.http.problems import Refusal
 from freshet.http.prometheus import Metrics
 from freshet.http.schemas import ExploreRequest
-from freshet.http.service import Standing
+from freshet.http.service import ServerState
 from freshet.serving import Recommender
 from freshet.wiring import open_recommender
 
@@ -32,7 +32,7 @@ def recommender(copy: Path) -> Iterator[Recommender]:
 
 def served(recommender: Recommender, limits: HttpConfig) -> Endpoints:
     """Endpoints that record nothing."""
-    return Endpoints(recommender, cast(Recorder, None), Metrics(), limits, Standing())
+    return Endpoints(recommender, cast(Recorder, None), Metrics(), limits, ServerState())
 
 
 def test_a_batch_lets_others_have_their_turn(

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from freshet.core.errors import StateError
 from freshet.http.group_commit import Recorder
 from freshet.http.problems import Refusal
-from freshet.serving.messages import Posted, Receipt
+from freshet.serving.messages import Event, Receipt
 
 
 class Disk:
@@ -25,7 +25,7 @@ class Disk:
         self.may = threading.Event()
         self.may.set()
 
-    def record(self, events: Sequence[Posted]) -> list[Receipt]:
+    def record(self, events: Sequence[Event]) -> list[Receipt]:
         """As a recommender would."""
         self.may.wait()
         self.commits.append(len(events))
@@ -38,8 +38,8 @@ def worker() -> Iterator[ThreadPoolExecutor]:
         yield pool
 
 
-def posted(*items: str) -> list[Posted]:
-    return [Posted("u", item) for item in items]
+def posted(*items: str) -> list[Event]:
+    return [Event("u", item) for item in items]
 
 
 async def until(recorder: Recorder, waiting: int) -> None:
@@ -121,7 +121,7 @@ def test_a_store_out_of_reach_fails_those_that_wait_and_no_later_ones(worker: Th
     disk = Disk()
     failing = True
 
-    def record(events: Sequence[Posted]) -> list[Receipt]:
+    def record(events: Sequence[Event]) -> list[Receipt]:
         if failing:
             raise StateError("out of reach", retryable=True)
         return disk.record(events)
@@ -144,7 +144,7 @@ def test_a_writer_that_is_gone_fails_requests_and_holds_none(worker: ThreadPoolE
     ended = ThreadPoolExecutor(1)
     ended.shutdown()
 
-    def leave(_: Sequence[Posted]) -> list[Receipt]:
+    def leave(_: Sequence[Event]) -> list[Receipt]:
         raise SystemExit(1)
 
     async def run() -> None:

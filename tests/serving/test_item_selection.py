@@ -6,20 +6,20 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freshet.core.types import History, Offer
+from freshet.core.types import History, Recommendation
 from freshet.core.types.keys import item_key
-from freshet.serving.item_selection import Shelf
-from freshet.stages.items import Ranker, Shelves
+from freshet.serving.item_selection import ItemSelector
+from freshet.stages.items import ItemIndex, Ranker
 
 N, EACH = 3, 4
 IDS = tuple(f"i{number}" for number in range(N * EACH))
 
 
-def shelf(seed: int = 0) -> Shelf:
+def shelf(seed: int = 0) -> ItemSelector:
     """Three interests of four items, the first the most popular."""
     rng = np.random.default_rng(seed)
     embedding = rng.normal(size=(len(IDS), 2)).astype(np.float32)
-    shelves = Shelves(
+    shelves = ItemIndex(
         ids=IDS,
         titles=tuple(name.upper() for name in IDS),
         start=np.arange(N + 1, dtype=np.int64) * EACH,
@@ -28,11 +28,11 @@ def shelf(seed: int = 0) -> Shelf:
         engaged=np.ones(len(IDS), bool),
         nearest=np.array([[1, 2], [0, 2], [0, 1]], np.int16),
     )
-    return Shelf.of(Ranker(shelves, embedding, lambda recent: embedding[recent].mean(axis=0)))
+    return ItemSelector.of(Ranker(shelves, embedding, lambda recent: embedding[recent].mean(axis=0)))
 
 
-def offers(*interests: int) -> list[tuple[Offer, int]]:
-    return [(Offer(i, f"interest {i}", 0.0, 1.0, "mixture"), i) for i in interests]
+def offers(*interests: int) -> list[tuple[Recommendation, int]]:
+    return [(Recommendation(i, f"interest {i}", 0.0, 1.0, "mixture"), i) for i in interests]
 
 
 def history(*items: str) -> History:

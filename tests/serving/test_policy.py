@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freshet.serving.policy import Policy, chances_of_first, choose, likeness_of
+from freshet.serving.policy import Policy, choose, first_place_probabilities, similarity_of
 
 ALONE = np.eye(4, dtype=np.float32)
 SCORES = np.log(np.array([0.4, 0.3, 0.2, 0.1]))
@@ -37,7 +37,7 @@ def test_what_may_not_be_offered_is_never_chosen_and_too_few_are_fewer() -> None
 
 def test_likeness_to_what_stands_above_costs_its_nats() -> None:
     vectors = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
-    likeness = likeness_of(vectors)
+    likeness = similarity_of(vectors)
     assert likeness.tolist()[0] == [1.0, 1.0, 0.0, 0.0]
     scores = np.log(np.array([0.4, 0.35, 0.25, 1e-9]))
     assert choose(scores, scores, likeness, 3, Policy(0.0, 1.0, 0.0), uniforms(3)).places.tolist() == [
@@ -60,7 +60,7 @@ def test_propensities_are_how_often_it_happens(share: float, diversity: float) -
     told: dict[tuple[int, ...], float] = {}
     draws = 20_000
     for _ in range(draws):
-        choice = choose(SCORES, SCORES, likeness_of(vectors), 2, policy, rng.random(3))
+        choice = choose(SCORES, SCORES, similarity_of(vectors), 2, policy, rng.random(3))
         slate = tuple(choice.places.tolist())
         seen[slate] = seen.get(slate, 0) + 1
         told[slate] = float(choice.propensities.prod())
@@ -110,7 +110,7 @@ def test_chances_of_the_first_place_are_its_propensities(
     scores: list[float], share: float, temperature: float, seed: int
 ) -> None:
     found, policy = np.array(scores), Policy(share, temperature, 0.4)
-    chances = chances_of_first(found, policy)
+    chances = first_place_probabilities(found, policy)
     alone = np.eye(len(found), dtype=np.float32)
     choice = choose(found, found, alone, 1, policy, np.random.default_rng(seed).random(2))
     assert chances.sum() == pytest.approx(1.0 if len(choice.places) else 0.0)

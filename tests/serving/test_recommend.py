@@ -16,7 +16,7 @@ from freshet.core.ports import UserStore
 from freshet.core.types import AsOf
 from freshet.core.types.keys import user_key, user_number
 from freshet.pipeline import snapshot_of
-from freshet.serving import Ask, Posted, Recommender, impressions
+from freshet.serving import Event, Query, Recommender, impressions
 from freshet.stages import live
 from freshet.stages.counts import log_softmax
 from freshet.stages.table.format import open_scorer
@@ -81,7 +81,7 @@ def test_answers_are_what_replay_evaluates(
         user = users[int(test.user[row])]
         time = times[int(test.user[row]), int(test.day[row]), int(test.successor[row])]
         state.merge([(user_key(user), history_before(shop, user, time))])
-        seen = recommender.explore(Ask(user=user, interests=9, items=0, now=time, log=False))
+        seen = recommender.explore(Query(user=user, interests=9, items=0, now=time, log=False))
         bonus = overlay.bonus(int(test.recent[row, -1]), time)
         [fused] = log_softmax(expected.fused[[row]] + bonus, test.known[[row]])
         new = [offer for offer in seen.interests if offer.reason != "known"]
@@ -121,7 +121,7 @@ def test_a_user_with_just_one_context_gets_the_row_of_the_table(
     for history in ((), items[:1], items[:2]):
         context = tuple(release.items[item] for item in history)
         row = release.table.look_up(context)
-        answer = recommender.explore(Ask(history=tuple(history), interests=5, items=0))
+        answer = recommender.explore(Query(history=tuple(history), interests=5, items=0))
         assert [offer.id for offer in answer.interests] == release.interests.ids[row.successors[:5]].tolist()
         assert answer.answered == ("popular", "last", "pair")[len(history)]
         np.testing.assert_allclose([offer.score for offer in answer.interests], row.fused[:5], atol=1e-4)
@@ -129,7 +129,7 @@ def test_a_user_with_just_one_context_gets_the_row_of_the_table(
 
 @pytest.mark.parametrize("user", ["nobody knows", "", "ü" * 200])
 def test_unknown_users_get_what_is_popular(served: tuple[Recommender, UserStore], user: str) -> None:
-    answer = served[0].explore(Ask(user=user, interests=3, items=10))
+    answer = served[0].explore(Query(user=user, interests=3, items=10))
     assert len(answer.interests) == 3
     assert {offer.reason for offer in answer.interests} == {"popular"}
     assert answer.context == ()
@@ -141,7 +141,7 @@ def test_histories_of_any_length_and_of_unknown_items_are_answered(
     recommender, _ = served
     items = some_items(None, recommender, 9)  # type: ignore[arg-type]
     for history in ((), ("no such item",), tuple(items[:1]), tuple(items[:2]) * 5_000):
-        answer = recommender.explore(Ask(history=history, interests=3))
+        answer = recommender.explore(Query(history=history, interests=3))
         assert len(answer.interests) == 3
 
 
@@ -151,8 +151,8 @@ def test_one_who_knows_everything_is_shown_what_they_engaged_longest_ago(
     recommender, _ = served
     items = some_items(None, recommender, 99)  # type: ignore[arg-type]
     now = 1_710_000_000_000_000
-    recommender.record([Posted("u", item, now + place, 9.0) for place, item in enumerate(items)])
-    answer = recommender.explore(Ask(user="u", interests=2, items=0, now=now + HOUR))
+    recommender.record([Event("u", item, now + place, 9.0) for place, item in enumerate(items)])
+    answer = recommender.explore(Query(user="u", interests=2, items=0, now=now + HOUR))
     assert [offer.reason for offer in answer.interests] == ["known", "known"]
     release = recommender._releases.current
     assert [offer.id for offer in answer.interests] == [
@@ -164,17 +164,17 @@ def test_one_who_knows_everything_is_shown_what_they_engaged_longest_ago(
 def test_an_event_counts_in_the_next_request_once(served: tuple[Recommender, UserStore]) -> None:
     recommender, _ = served
     item, other = some_items(None, recommender, 2)  # type: ignore[arg-type]
-    event = Posted("u", item, 1_708_000_000_000_000, 9.0)
+    event = Event("u", item, 1_708_000_000_000_000, 9.0)
     assert [r.status for r in recommender.record([event, event])] == ["recorded", "duplicate"]
     assert [r.status for r in recommender.record([event])] == ["duplicate"]
     assert [r.status for r in recommender.record([replace(event, id="mine")])] == ["recorded"]
     release = recommender._releases.current
-    answer = recommender.explore(Ask(user="u", interests=9, items=0, now=1_708_000_000_000_001))
+    answer = recommender.explore(Query(user="u", interests=9, items=0, now=1_708_000_000_000_001))
     assert answer.context == (release.interests.descriptions[release.items[item]],)
     shown = [offer.id for offer in answer.interests if offer.reason != "known"]
     assert release.interests.ids[release.items[item]] not in shown
-    recommender.record([Posted("u", other, 1_708_000_000_000_000 - HOUR, 9.0)])  # it comes late
-    late = recommender.explore(Ask(user="u", items=0, now=1_708_000_000_000_001))
+    recommender.record([Event("u", other, 1_708_000_000_000_000 - HOUR, 9.0)])  # it comes late
+    late = recommender.explore(Query(user="u", items=0, now=1_708_000_000_000_001))
     assert late.context == (
         release.interests.descriptions[release.items[other]],
         release.interests.descriptions[release.items[item]],
@@ -184,41 +184,41 @@ def test_an_event_counts_in_the_next_request_once(served: tuple[Recommender, Use
 def test_what_is_not_positive_leaves_no_trace_in_the_history(served: tuple[Recommender, UserStore]) -> None:
     recommender, state = served
     item = some_items(None, recommender, 1)[0]  # type: ignore[arg-type]
-    receipts = recommender.record([Posted("u", item, 1_708_000_000_000_000, 3.0)])
+    receipts = recommender.record([Event("u", item, 1_708_000_000_000_000, 3.0)])
     assert receipts[0].status == "recorded"
-    assert recommender.explore(Ask(user="u", items=0)).context == ()
+    assert recommender.explore(Query(user="u", items=0)).context == ()
     assert len(state.events.read(0, 10)) == 1
 
 
 @pytest.mark.parametrize(
     ("event", "why"),
     [
-        (Posted("u", "i", 10**18), "more than a day in the future"),
-        (Posted("u", "i", -1), "before 1970"),
-        (Posted("u", "i", 1, math.nan), "finite"),
-        (Posted(" ", "i", 1), "user is empty"),
-        (Posted("u", "", 1), "item is empty"),
-        (Posted("None", "i", 1), "user is 'None', which stands for none ([events] missing)"),
-        (Posted("u", " undefined ", 1), "item is 'undefined', which stands for none"),
+        (Event("u", "i", 10**18), "more than a day in the future"),
+        (Event("u", "i", -1), "before 1970"),
+        (Event("u", "i", 1, math.nan), "finite"),
+        (Event(" ", "i", 1), "user is empty"),
+        (Event("u", "", 1), "item is empty"),
+        (Event("None", "i", 1), "user is 'None', which stands for none ([events] missing)"),
+        (Event("u", " undefined ", 1), "item is 'undefined', which stands for none"),
     ],
 )
 def test_bad_events_are_refused_by_name_and_the_others_stay(
-    served: tuple[Recommender, UserStore], event: Posted, why: str
+    served: tuple[Recommender, UserStore], event: Event, why: str
 ) -> None:
-    receipts = served[0].record([event, Posted("u", "no such item", 1)])
+    receipts = served[0].record([event, Event("u", "no such item", 1)])
     assert (receipts[0].status, receipts[1].status) == ("refused", "recorded")
     assert why in receipts[0].why
 
 
 def test_an_id_that_stands_for_none_makes_no_duplicates(served: tuple[Recommender, UserStore]) -> None:
-    told = [Posted("u", "no such item", time, id="null") for time in (1, 2, 2)]
+    told = [Event("u", "no such item", time, id="null") for time in (1, 2, 2)]
     assert [one.status for one in served[0].record(told)] == ["recorded", "recorded", "duplicate"]
 
 
 def test_impressions_wait_in_a_buffer_and_say_what_was_shown(served: tuple[Recommender, UserStore]) -> None:
     recommender, state = served
-    answer = recommender.explore(Ask(user="u", interests=2))
-    recommender.explore(Ask(user="u", log=False))
+    answer = recommender.explore(Query(user="u", interests=2))
+    recommender.explore(Query(user="u", log=False))
     assert recommender.buffered == 1
     assert recommender.flush() == 1
     [entry] = state.impressions.read(0, 10)
@@ -236,13 +236,13 @@ def test_a_release_is_swapped_while_the_one_before_stays_open(
     assert recommender.current == 1
     assert recommender.reload()
     assert recommender.current == 2
-    assert recommender.explore(Ask(history=())).release == 2
-    assert recommender.explore(Ask(history=(), release=1)).release == 1
+    assert recommender.explore(Query(history=())).release == 2
+    assert recommender.explore(Query(history=(), release=1)).release == 1
     with pytest.raises(ArtifactError, match="release 7 is not open"):
-        recommender.explore(Ask(history=(), release=7))
+        recommender.explore(Query(history=(), release=7))
     assert recommender.switch(1) == 1
     assert not recommender.reload()  # it is pinned
-    assert recommender.explore(Ask(history=())).release == 1
+    assert recommender.explore(Query(history=())).release == 1
     assert recommender.switch(None) == 2
     assert [(one["number"], one["serving"]) for one in recommender.releases()] == [(2, True), (1, False)]
 
@@ -257,7 +257,7 @@ def test_a_release_that_is_broken_does_not_serve(
     with pytest.raises(ArtifactError):
         recommender.reload()
     assert recommender.current == 1
-    assert recommender.explore(Ask(history=())).release == 1
+    assert recommender.explore(Query(history=())).release == 1
 
 
 def test_a_rule_that_changed_counts_though_the_release_is_broken(
@@ -273,8 +273,8 @@ def test_a_rule_that_changed_counts_though_the_release_is_broken(
         with pytest.raises(ArtifactError):
             recommender.reload()
     item = some_items(None, recommender, 1)[0]  # type: ignore[arg-type]
-    recommender.record([Posted("u", item, 1_708_000_000_000_000, np.float64(8.0))])
-    assert recommender.explore(Ask(user="u", items=0, now=1_708_000_000_000_001)).context == ()
+    recommender.record([Event("u", item, 1_708_000_000_000_000, np.float64(8.0))])
+    assert recommender.explore(Query(user="u", items=0, now=1_708_000_000_000_001)).context == ()
 
 
 def test_impressions_are_bounded_and_written_in_portions(
@@ -282,11 +282,11 @@ def test_impressions_are_bounded_and_written_in_portions(
 ) -> None:
     recommender, state = served
     for _ in range(1200):
-        recommender.explore(Ask(history=(), interests=1, items=0))
+        recommender.explore(Query(history=(), interests=1, items=0))
     assert recommender.flush() == 1200
     assert len(state.impressions.read(0, 5000)) == 1200
     monkeypatch.setattr(impressions, "MOST", 1)
-    recommender.explore(Ask(history=()))
+    recommender.explore(Query(history=()))
     assert recommender.buffered == 0
 
 
@@ -299,7 +299,7 @@ def test_a_release_that_lost_its_overlay_and_ranker_serves_without(shop: Workspa
     opened = recommender._releases.current
     assert opened.missing == parts
     assert (opened.overlay, opened.shelf) == (None, None)
-    assert len(recommender.explore(Ask(history=(), interests=2)).interests) == 2
+    assert len(recommender.explore(Query(history=(), interests=2)).interests) == 2
     recommender.close()
 
 
@@ -307,30 +307,30 @@ def test_rules_are_read_anew_and_a_wrong_one_changes_nothing(
     shop: Workspace, served: tuple[Recommender, UserStore]
 ) -> None:
     recommender, _ = served
-    best = recommender.explore(Ask(history=(), interests=1, items=0)).interests[0]
+    best = recommender.explore(Query(history=(), interests=1, items=0)).interests[0]
     path = shop.root / "freshet.toml"
     text = path.read_text()
     path.write_text(f'{text}\n[table]\nblocked = ["{best.id}"]\n')
     assert recommender.reload()
-    shown = recommender.explore(Ask(history=(), interests=99, items=0)).interests
+    shown = recommender.explore(Query(history=(), interests=99, items=0)).interests
     assert best.id not in [offer.id for offer in shown]
     path.write_text(f'{text}\n[table]\nblocked = ["no such interest"]\n')
     with pytest.raises(ConfigError):
         recommender.reload()
-    shown = recommender.explore(Ask(history=(), interests=99, items=0)).interests
+    shown = recommender.explore(Query(history=(), interests=99, items=0)).interests
     assert best.id not in [offer.id for offer in shown]
 
 
 def test_rules_hold_for_requests_that_say_so(shop: Workspace, served: tuple[Recommender, UserStore]) -> None:
     recommender, _ = served
-    best = recommender.explore(Ask(history=(), interests=1, items=0)).interests[0]
+    best = recommender.explore(Query(history=(), interests=1, items=0)).interests[0]
     path = shop.root / "freshet.toml"
     rule = f'\n[[serving.rules]]\nattribute = "region"\nvalues = ["DE"]\nblocked = ["{best.id}"]\n'
     path.write_text(path.read_text() + rule)
     recommender.reload()
 
     def first(region: str) -> int:
-        ask = Ask(history=(), interests=1, items=0, attributes={"region": region})
+        ask = Query(history=(), interests=1, items=0, attributes={"region": region})
         return recommender.explore(ask).interests[0].id
 
     assert first("FR") == best.id
@@ -353,7 +353,7 @@ def test_releases_that_are_held_stay_open(shop: Workspace, served: tuple[Recomme
     opened = {one["number"] for one in recommender.releases() if one["open"]}
     assert 1 in opened
     assert len(opened) <= 5
-    assert recommender.explore(Ask(history=(), release=1)).release == 1
+    assert recommender.explore(Query(history=(), release=1)).release == 1
     with pytest.raises(ArtifactError, match="no release 99"):
         recommender.hold(99)
 
@@ -366,7 +366,7 @@ def test_only_where_rules_allow_nothing_an_answer_is_empty(
     path = shop.root / "freshet.toml"
     path.write_text(path.read_text() + f"\n[table]\nblocked = {ids[1:]}\n".replace("'", '"'))
     recommender.reload()
-    assert [str(o.id) for o in recommender.explore(Ask(history=(), items=0)).interests] == ids[:1]
+    assert [str(o.id) for o in recommender.explore(Query(history=(), items=0)).interests] == ids[:1]
 
 
 def test_nothing_published_is_told(world: Path, tmp_path: Path) -> None:
@@ -378,7 +378,7 @@ def test_nothing_published_is_told(world: Path, tmp_path: Path) -> None:
 def test_explained(served: tuple[Recommender, UserStore]) -> None:
     recommender, _ = served
     items = some_items(None, recommender, 3)  # type: ignore[arg-type]
-    answer = recommender.explore(Ask(history=tuple(items), interests=2, items=0, explain=True))
+    answer = recommender.explore(Query(history=tuple(items), interests=2, items=0, explain=True))
     first = answer.interests[0].explanation
     assert first is not None
     assert first["rank"] == 1
@@ -399,7 +399,7 @@ def test_two_copies_answer_alike_by_their_seed(shop: Workspace, tmp_path: Path) 
     answers = []
     for name in ("a", "b"):
         recommender, _ = serve(shop, tmp_path / name)
-        drawn = [recommender.explore(Ask(history=(), items=0)) for _ in range(5)]
+        drawn = [recommender.explore(Query(history=(), items=0)) for _ in range(5)]
         answers.append([[(offer.id, offer.propensity) for offer in one.interests] for one in drawn])
         assert all(one.explored for one in drawn)
         assert any(offer.reason == "explored" for one in drawn for offer in one.interests)

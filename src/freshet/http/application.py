@@ -27,7 +27,7 @@ from freshet.http.group_commit import Recorder
 from freshet.http.json_log import JsonLog
 from freshet.http.problems import FAULT, problem
 from freshet.http.prometheus import Metrics
-from freshet.http.service import Standing
+from freshet.http.service import ServerState
 from freshet.http.upkeep import Upkeep
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def make_app(
     visitors: Visitors,
     metrics: Metrics,
     log: JsonLog,
-    standing: Standing,
+    standing: ServerState,
     root_path: str = "",
 ) -> ASGIApp:
     """The service around an open recommender, which the app closes when it ends.

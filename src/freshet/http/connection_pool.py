@@ -14,7 +14,7 @@ LEAST = 16
 """Connections without which serving makes no sense."""
 
 
-def room_for(wished: int) -> tuple[int, int]:
+def connection_limits(wished: int) -> tuple[int, int]:
     """(connections that may be open at once, of those how many may wait to be accepted).
 
     The process takes as many descriptors as the system lets it. Connections that wait are accepted all at
@@ -47,7 +47,7 @@ class Connection(Protocol):
         """Hang up."""
 
 
-class Room:
+class ConnectionPool:
     """The open connections of a server; the one that was idle longest makes way for a new one.
 
     Args:

@@ -11,7 +11,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from freshet.core.config import HttpConfig
-from freshet.http.connection_pool import Room
+from freshet.http.connection_pool import ConnectionPool
 from freshet.http.problems import Refusal, in_full
 
 PIPELINED = 100
@@ -24,7 +24,7 @@ LINGER = 2.0
 """Seconds in which the rest of what was refused is read and thrown away: who hung up at once would take the
 answer back from a client that is still sending."""
 
-Told = Callable[[Refusal, str], None]
+OnRefusal = Callable[[Refusal, str], None]
 """Is told what was refused, and under which request id."""
 
 
@@ -37,8 +37,8 @@ class Guarded(HttpToolsProtocol):
     """
 
     limits: HttpConfig
-    room: Room
-    told: Told
+    room: ConnectionPool
+    told: OnRefusal
 
     _timer: asyncio.TimerHandle | None = None
     _unread: asyncio.TimerHandle | None = None
@@ -288,7 +288,7 @@ def _bad(message: str) -> Refusal:
     return Refusal(400, "bad_request", message, "send HTTP/1.1")
 
 
-def guarded(limits: HttpConfig, room: Room, told: Told) -> type[HttpToolsProtocol]:
+def guarded(limits: HttpConfig, room: ConnectionPool, told: OnRefusal) -> type[HttpToolsProtocol]:
     """The protocol with its limits: uvicorn makes one of these for every connection."""
     own: dict[str, Any] = {"limits": limits, "room": room, "told": staticmethod(told)}
     return type("Limited", (Guarded,), own)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from freshet.core.types.recommendations import Answer, Offer
+from freshet.core.types.recommendations import Answer, Recommendation
 
 
 def answer_document(answer: Answer) -> dict[str, Any]:
@@ -23,7 +23,7 @@ def answer_document(answer: Answer) -> dict[str, Any]:
     }
 
 
-def _offer(offer: Offer) -> dict[str, Any]:
+def _offer(offer: Recommendation) -> dict[str, Any]:
     return {
         "id": offer.id,
         "description": offer.description,

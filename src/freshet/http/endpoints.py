@@ -18,7 +18,7 @@ from freshet.http.group_commit import Recorder
 from freshet.http.problems import Refusal
 from freshet.http.prometheus import Metrics
 from freshet.http.schemas import EventRequest, ExploreRequest, SwitchRequest
-from freshet.http.service import Standing
+from freshet.http.service import ServerState
 
 if TYPE_CHECKING:
     from freshet.serving.recommend import Recommender
@@ -57,7 +57,7 @@ class Endpoints:
         recorder: Recorder,
         metrics: Metrics,
         limits: HttpConfig,
-        standing: Standing,
+        standing: ServerState,
     ) -> None:
         self._recommender = recommender
         self._recorder = recorder
@@ -67,7 +67,7 @@ class Endpoints:
 
     async def explore(self, ask: ExploreRequest) -> Response:
         """The next interests of a user, and items of each."""
-        answer = self._recommender.explore(ask.ask())
+        answer = self._recommender.explore(ask.query())
         self._metrics.answered(answer)
         return reply(answer_document(answer))
 
@@ -83,7 +83,7 @@ class Endpoints:
                     raise self._slow()
                 await asyncio.sleep(0)
                 turn = perf_counter()
-            answer = self._recommender.explore(ask.ask())
+            answer = self._recommender.explore(ask.query())
             self._metrics.answered(answer)
             answers.append(answer_document(answer))
         return reply({"answers": answers})
@@ -95,7 +95,7 @@ class Endpoints:
         """
         several = events if isinstance(events, list) else [events]
         self._bounded("events", len(several), self._limits.events)
-        receipts = await self._recorder.record([event.posted() for event in several], self._limits.seconds)
+        receipts = await self._recorder.record([event.event() for event in several], self._limits.seconds)
         statuses = [receipt.status for receipt in receipts]
         self._metrics.told(statuses)
         if statuses.count("refused") == len(statuses):

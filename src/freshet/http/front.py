@@ -29,7 +29,7 @@ from freshet.http.connections import LINGER
 from freshet.http.json_log import JsonLog
 from freshet.http.problems import Refusal, problem, refusal
 from freshet.http.prometheus import Metrics
-from freshet.http.service import Standing
+from freshet.http.service import ServerState
 
 REQUEST_ID = "freshet.request_id"
 """Where a request's id is in its scope."""
@@ -74,7 +74,7 @@ class Front:
         visitors: Visitors,
         metrics: Metrics,
         log: JsonLog,
-        standing: Standing,
+        standing: ServerState,
         root_path: str = "",
     ) -> None:
         self._app = app

@@ -12,10 +12,10 @@ from concurrent.futures import Executor
 
 from freshet.core.errors import StateError
 from freshet.http.problems import Refusal
-from freshet.serving.messages import Posted, Receipt
+from freshet.serving.messages import Event, Receipt
 
-Record = Callable[[Sequence[Posted]], list[Receipt]]
-Waiting = tuple[Sequence[Posted], asyncio.Future[list[Receipt]]]
+Record = Callable[[Sequence[Event]], list[Receipt]]
+Waiting = tuple[Sequence[Event], asyncio.Future[list[Receipt]]]
 
 
 class Recorder:
@@ -42,7 +42,7 @@ class Recorder:
         """Events that are not durable yet."""
         return self._count
 
-    async def record(self, events: Sequence[Posted], seconds: float) -> list[Receipt]:
+    async def record(self, events: Sequence[Event], seconds: float) -> list[Receipt]:
         """What became of each event; they are durable when this returns.
 
         Raises:

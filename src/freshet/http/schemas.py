@@ -15,7 +15,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from freshet.serving.messages import Ask, Posted
+from freshet.serving.messages import Event, Query
 
 MOST_ITEMS = 10_000
 """Ids in one list of a request."""
@@ -102,9 +102,9 @@ class ExploreRequest(_Strict):
     )
     log: bool = Field(True, description="whether the impression is kept")
 
-    def ask(self) -> Ask:
-        """The question in the recommender's words."""
-        return Ask(
+    def query(self) -> Query:
+        """The same as the recommender reads it."""
+        return Query(
             user=self.user,
             history=None if self.history is None else tuple(self.history),
             interests=self.interests,
@@ -132,9 +132,9 @@ class EventRequest(_Strict):
         default_factory=dict, description="further columns, which the positive rule and metrics may read"
     )
 
-    def posted(self) -> Posted:
-        """The event in the recommender's words."""
-        return Posted(
+    def event(self) -> Event:
+        """The same as the recommender reads it."""
+        return Event(
             user=self.user,
             item=self.item,
             time=self.time,

@@ -19,13 +19,13 @@ from freshet.core.errors import ConfigError, FreshetError, StateError
 from freshet.http.addresses import Visitors, is_loopback
 from freshet.http.api_keys import Keyring
 from freshet.http.application import make_app
-from freshet.http.connection_pool import Room, room_for
-from freshet.http.connections import Told, guarded
+from freshet.http.connection_pool import ConnectionPool, connection_limits
+from freshet.http.connections import OnRefusal, guarded
 from freshet.http.json_log import JsonLog
 from freshet.http.problems import Refusal
 from freshet.http.prometheus import Metrics
-from freshet.http.service import Standing
-from freshet.serving.messages import Ask
+from freshet.http.service import ServerState
+from freshet.serving.messages import Query
 
 if TYPE_CHECKING:
     from freshet.serving.recommend import Recommender
@@ -70,15 +70,15 @@ def bind(host: str, port: int) -> socket.socket:
 
 def warm_up(recommender: Recommender) -> None:
     """Ask once before others do: the first answer compiles, or loads, what all answers run."""
-    recommender.explore(Ask(user="", interests=1, items=1, explain=True, log=False))
-    recommender.explore(Ask(history=("",), interests=1, items=1, log=False))
+    recommender.explore(Query(user="", interests=1, items=1, explain=True, log=False))
+    recommender.explore(Query(history=("",), interests=1, items=1, log=False))
 
 
 class _Server(uvicorn.Server):
     """Tells when it listens; on SIGTERM it says so to balancers first (`readyz`), then stops."""
 
     def __init__(
-        self, config: uvicorn.Config, standing: Standing, drain: float, announce: Callable[[], None]
+        self, config: uvicorn.Config, standing: ServerState, drain: float, announce: Callable[[], None]
     ) -> None:
         super().__init__(config)
         self._standing = standing
@@ -133,13 +133,13 @@ def serve(
         ConfigError: the process may open too few files to serve anybody.
         StateError: what was shown could not all be written before the end.
     """
-    log, metrics, standing = JsonLog(log_to), Metrics(), Standing()
+    log, metrics, standing = JsonLog(log_to), Metrics(), ServerState()
     logger = logging.getLogger("uvicorn.error")
     logger.handlers, logger.propagate = [log], False
     logger.setLevel(logging.WARNING)
     try:
-        most, backlog = room_for(limits.open_connections)
-        room = Room(most)
+        most, backlog = connection_limits(limits.open_connections)
+        room = ConnectionPool(most)
         metrics.connections(lambda: len(room))
         visitors = Visitors(listener.getsockname()[0], [host, *limits.hosts], limits.origins)
         app = make_app(recommender, limits, keyring, visitors, metrics, log, standing, root_path)
@@ -163,7 +163,7 @@ def serve(
         _close(recommender, log)
 
 
-def _teller(log: JsonLog, metrics: Metrics, limits: HttpConfig) -> Told:
+def _teller(log: JsonLog, metrics: Metrics, limits: HttpConfig) -> OnRefusal:
     """Counts and logs what was refused before it was a request, as the front does with requests."""
 
     def tell(refusal: Refusal, request_id: str) -> None:

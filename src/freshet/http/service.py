@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(slots=True)
-class Standing:
+class ServerState:
     """What a server's parts tell each other.
 
     Attributes:

@@ -12,7 +12,7 @@ from freshet.http.api_keys import Keyring
 from freshet.http.group_commit import Recorder
 from freshet.http.json_log import JsonLog
 from freshet.http.prometheus import Metrics
-from freshet.http.service import Standing
+from freshet.http.service import ServerState
 
 if TYPE_CHECKING:
     from freshet.serving.recommend import Recommender
@@ -30,7 +30,7 @@ class Upkeep:
         keyring: Keyring,
         metrics: Metrics,
         log: JsonLog,
-        standing: Standing,
+        standing: ServerState,
     ) -> None:
         self._recommender = recommender
         self._keyring = keyring

@@ -6,8 +6,8 @@ takes events in and `impressions` notes what was shown. `assigned` knows the run
 how an arm is answered.
 """
 
-from freshet.serving.messages import Ask, Posted, Receipt
+from freshet.serving.messages import Event, Query, Receipt
 from freshet.serving.recommend import Clock, Recommender, system_clock
 from freshet.serving.release_pool import Releases
 
-__all__ = ["Ask", "Clock", "Posted", "Receipt", "Recommender", "Releases", "system_clock"]
+__all__ = ["Clock", "Event", "Query", "Receipt", "Recommender", "Releases", "system_clock"]

@@ -14,7 +14,7 @@ import pyarrow as pa
 from freshet.core.ports import UserStore
 from freshet.core.types import MOVE, Fact, History
 from freshet.core.types.keys import identity, item_key, user_key, user_number
-from freshet.serving.messages import Posted, Receipt
+from freshet.serving.messages import Event, Receipt
 from freshet.serving.open_release import OpenRelease
 from freshet.stages.events import Rule
 from freshet.storage.database import connect
@@ -41,7 +41,7 @@ class Positive:
         self._known: dict[tuple[object, ...], bool] = {}
         self._db = connect()
 
-    def __call__(self, events: Sequence[Posted]) -> list[bool]:
+    def __call__(self, events: Sequence[Event]) -> list[bool]:
         """Whether each event is an engagement."""
         if not self._columns:
             return [True] * len(events)
@@ -65,7 +65,7 @@ class Positive:
         return [bool(positive) for (positive,) in found]
 
 
-def _value(event: Posted, name: str) -> object:
+def _value(event: Event, name: str) -> object:
     own = {"user": event.user, "item": event.item, "value": event.value}
     return own.get(name, event.columns.get(name))
 
@@ -88,7 +88,7 @@ class Recorder:
         self,
         state: UserStore,
         release: OpenRelease,
-        events: Sequence[Posted],
+        events: Sequence[Event],
         now: int,
         oldest_days: float = math.inf,
     ) -> list[Receipt]:
@@ -111,13 +111,13 @@ class Recorder:
             for why in refused
         ]
 
-    def _completed(self, event: Posted, now: int) -> Posted:
+    def _completed(self, event: Event, now: int) -> Event:
         """An event with a time, and without an id that stands for none: each would repeat the one before."""
         if event.time is None:
             event = replace(event, time=now)
         return replace(event, id="") if event.id and event.id.lower() in self.missing else event
 
-    def _problem(self, event: Posted, now: int, oldest_days: float) -> str:
+    def _problem(self, event: Event, now: int, oldest_days: float) -> str:
         """Why an event is refused, '' if it isn't; what the log would put in quarantine is told at once."""
         for what, said in (("user", event.user), ("item", event.item)):
             if said.lower() in self.missing:
@@ -125,7 +125,7 @@ class Recorder:
                 return f"the {what} is {none if said else 'empty'}"
         return _problem(event, now, oldest_days)
 
-    def _facts(self, state: UserStore, release: OpenRelease, events: Sequence[Posted]) -> list[Fact]:
+    def _facts(self, state: UserStore, release: OpenRelease, events: Sequence[Event]) -> list[Fact]:
         users = list(dict.fromkeys(event.user for event in events))
         keys = {user: user_key(user) for user in users}
         known = {
@@ -168,7 +168,7 @@ class _Known:
     def engage(self, interest: int, time: int) -> None:
         self.times[interest] = max(time, self.times.get(interest, time))
 
-    def move(self, release: OpenRelease, event: Posted, place: int) -> tuple[int, int]:
+    def move(self, release: OpenRelease, event: Event, place: int) -> tuple[int, int]:
         """(last interest, successor) by stable id as far as the event is a transition, each -1 where not.
 
         An event that comes late is read against what was engaged before its own time, as far as is known.
@@ -185,7 +185,7 @@ class _Known:
         return int(release.interests.ids[last]) if last >= 0 else -1, interest
 
 
-def body_of(event: Posted, last: int, successor: int) -> bytes:
+def body_of(event: Event, last: int, successor: int) -> bytes:
     """The journal's entry of an event: its move, then the event itself as JSON."""
     assert event.time is not None
     move = np.array([(event.time, user_number(event.user), last, successor)], MOVE)
@@ -201,7 +201,7 @@ def body_of(event: Posted, last: int, successor: int) -> bytes:
     return move.tobytes() + orjson.dumps(told, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
-def _problem(event: Posted, now: int, oldest_days: float) -> str:
+def _problem(event: Event, now: int, oldest_days: float) -> str:
     """Why an event is refused, '' if it isn't."""
     assert event.time is not None
     if not math.isfinite(event.value):

@@ -9,13 +9,13 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from freshet.core.types import History, ItemOffer, Offer
+from freshet.core.types import History, Recommendation, RecommendedItem
 from freshet.core.types.keys import item_key
 from freshet.stages.items import Ranker
 
 
 @dataclass
-class Shelf:
+class ItemSelector:
     """A ranker, and how its items are found by key and id.
 
     Attributes:
@@ -32,7 +32,7 @@ class Shelf:
     _blocked: dict[frozenset[str], NDArray[np.int64]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, ranker: Ranker) -> Shelf:
+    def of(cls, ranker: Ranker) -> ItemSelector:
         keys = np.fromiter((item_key(item) for item in ranker.ids), np.uint64, len(ranker.ids))
         order = np.argsort(keys)
         bits = max(1, len(keys).bit_length())
@@ -56,7 +56,7 @@ class Shelf:
 
     def stock(
         self,
-        offers: Sequence[tuple[Offer, int]],
+        offers: Sequence[tuple[Recommendation, int]],
         engaged: NDArray[np.int64],
         exclude: Sequence[str],
         blocked: frozenset[str],
@@ -81,7 +81,7 @@ class Shelf:
         best = self.ranker.tops(state, [interest for _, interest in offers], barred, count)
         for (offer, _), ranked in zip(offers, best, strict=True):
             offer.items = tuple(
-                [ItemOffer(ids[number], titles[number], score, why) for number, score, why in ranked]
+                [RecommendedItem(ids[number], titles[number], score, why) for number, score, why in ranked]
             )
 
 

@@ -11,7 +11,7 @@ from freshet.core.types.ids import plain_id
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class Query:
     """A question: which interests, and which items of them, to show now.
 
     Attributes:
@@ -47,7 +47,7 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
-class Posted:
+class Event:
     """An event as a client tells it.
 
     Attributes:

@@ -15,13 +15,13 @@ from freshet.core.config import Config
 from freshet.core.ports import Artifact, Journal, Store
 from freshet.core.types import MOVE, AsOf, BoolArray, Entry, Evidence, Interests, indices_of
 from freshet.experiments import feedback
-from freshet.serving.item_selection import Shelf
-from freshet.serving.policy import likeness_of
+from freshet.serving.item_selection import ItemSelector
+from freshet.serving.policy import similarity_of
 from freshet.serving.request_rules import RequestRules
-from freshet.serving.user_context import Recalled, horizon, recall
+from freshet.serving.user_context import UserContext, horizon, recall
 from freshet.stages import counts, evidence, interests, live, table
 from freshet.stages.items.format import open_ranker
-from freshet.stages.table.format import is_fitted, open_one_user, open_popularity, open_scorer
+from freshet.stages.table.format import is_fitted, open_popularity, open_scorer, open_single_user_scorer
 from freshet.storage.release_parts import found, missing_of, parts_of
 from freshet.storage.releases import Release
 
@@ -58,7 +58,7 @@ class OpenRelease:
     interests: Interests
     table: table.Table
     scorer: counts.Scorer
-    one: counts.OneUser
+    one: counts.SingleUserScorer
     popularity: NDArray[np.float64]
     likeness: NDArray[np.float32]
     items: dict[str, int]
@@ -68,7 +68,7 @@ class OpenRelease:
     seed: int
     since: int
     overlay: live.Overlay | None
-    shelf: Shelf | None
+    shelf: ItemSelector | None
     rules: RequestRules
     feedback: feedback.Feedback | None = None
     missing: tuple[str, ...] = ()
@@ -83,9 +83,9 @@ class OpenRelease:
         return evidence.read(self.made.path / "evidence.parquet")
 
     @cached_property
-    def by_counts(self) -> counts.OneUser:
+    def by_counts(self) -> counts.SingleUserScorer:
         """The mixture of counts alone."""
-        return counts.OneUser(counts.Scorer(self.scorer.model, self.scorer.count_weights))
+        return counts.SingleUserScorer(counts.Scorer(self.scorer.model, self.scorer.count_weights))
 
     def apart(self, overlay: live.Overlay | None, counted: Counted) -> OpenRelease:
         """The same release with live signals of its own, which count some moves only."""
@@ -98,7 +98,7 @@ class OpenRelease:
         if self.shelf is not None:
             self.shelf.warm()
 
-    def recall(self, ids: NDArray[np.int32], times: NDArray[np.int64], now: int, user: int) -> Recalled:
+    def recall(self, ids: NDArray[np.int32], times: NDArray[np.int64], now: int, user: int) -> UserContext:
         """A user (by number) at a moment, who engaged these interests last at these times."""
         size = len(self.interests)
         return recall(ids, times, self.index, size, now, self.horizon, user, self.seed)
@@ -158,9 +158,9 @@ def open_release(
         interests=known,
         table=table.Table(made.path, len(known)),
         scorer=scorer,
-        one=open_one_user(made, scorer),
+        one=open_single_user_scorer(made, scorer),
         popularity=open_popularity(made, scorer),
-        likeness=likeness_of(known.vectors),
+        likeness=similarity_of(known.vectors),
         items=_items(parts.assignment),
         index=known.index_by_id(),
         k=settings["k"],
@@ -170,7 +170,7 @@ def open_release(
         overlay=read_overlay(store, release),
         shelf=None
         if not release.ranker or ranker in missing
-        else Shelf.of(open_ranker(found(store, "rankers", release.ranker))),
+        else ItemSelector.of(open_ranker(found(store, "rankers", release.ranker))),
         rules=RequestRules.of(config, known),
         feedback=_feedback(store, release, missing),
         missing=missing,

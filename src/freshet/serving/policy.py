@@ -44,7 +44,7 @@ class Choice:
     explored: bool
 
 
-def likeness_of(vectors: FloatArray) -> NDArray[np.float32]:
+def similarity_of(vectors: FloatArray) -> NDArray[np.float32]:
     """(N, N) cosines of unit vectors (N, d), none below 0."""
     return np.clip(vectors @ vectors.T, 0.0, 1.0).astype(np.float32)
 
@@ -77,7 +77,7 @@ def choose(
     return Choice(places, propensities, drawn, before, bool(uniforms[0] < policy.share))
 
 
-def chances_of_first(scores: NDArray[np.float64], policy: Policy) -> NDArray[np.float64]:
+def first_place_probabilities(scores: NDArray[np.float64], policy: Policy) -> NDArray[np.float64]:
     """(N,) probability that `choose` puts each interest first; all 0 where nothing may be chosen.
 
     Args:

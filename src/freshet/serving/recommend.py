@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from freshet.core.errors import StateError
 from freshet.core.ports import UserStore
-from freshet.core.types import Answer, Context, History, Offer, Strategy
+from freshet.core.types import Answer, Context, History, Recommendation, Strategy
 from freshet.core.types.ids import no_ids
 from freshet.core.types.keys import user_key, user_number
 from freshet.serving.arms import preferred, score
@@ -27,12 +27,12 @@ from freshet.serving.assigned import Place, place_of
 from freshet.serving.event_recorder import Positive, Recorder
 from freshet.serving.explanation import explain
 from freshet.serving.impressions import Impressions
-from freshet.serving.item_selection import Shelf
-from freshet.serving.messages import Ask, Posted, Receipt
+from freshet.serving.item_selection import ItemSelector
+from freshet.serving.messages import Event, Query, Receipt
 from freshet.serving.open_release import OpenRelease
 from freshet.serving.policy import Choice, Policy, choose
 from freshet.serving.release_pool import Releases
-from freshet.serving.user_context import Recalled, in_order
+from freshet.serving.user_context import UserContext, in_order
 from freshet.stages.counts import UserScores
 from freshet.stages.events import parse
 
@@ -72,7 +72,7 @@ class Recommender:
         """Number of the release that answers."""
         return self._releases.current.release.number
 
-    def explore(self, ask: Ask) -> Answer:
+    def explore(self, ask: Query) -> Answer:
         """Which interests, and which items of them, to show now; all out of one release.
 
         A user who takes part in a running experiment is answered as their arm is, unless a release was named.
@@ -118,7 +118,7 @@ class Recommender:
             self._impressions.add(answer, ask.user or "", now)
         return answer
 
-    def record(self, events: Sequence[Posted], oldest_days: float = math.inf) -> list[Receipt]:
+    def record(self, events: Sequence[Event], oldest_days: float = math.inf) -> list[Receipt]:
         """Remember events; they are durable, and in the live signals, when this returns.
 
         Args:
@@ -213,14 +213,14 @@ class Recommender:
         finally:
             self._state.close()
 
-    def _place(self, ask: Ask) -> Place | None:
+    def _place(self, ask: Query) -> Place | None:
         """Where the user stands in the running experiments."""
         running = self._releases.running
         if ask.user is None or ask.release is not None or not running:
             return None
         return place_of(running, user_number(ask.user))
 
-    def _history(self, ask: Ask) -> tuple[History, bool]:
+    def _history(self, ask: Query) -> tuple[History, bool]:
         """What is remembered of the user, and whether that could not be read."""
         if ask.history is not None or ask.user is None:
             return History.empty(), False
@@ -240,13 +240,13 @@ class Recommender:
     def _offers(
         self,
         release: OpenRelease,
-        ask: Ask,
+        ask: Query,
         scores: UserScores,
         favoured: NDArray[np.float64],
         bonus: NDArray[np.float64],
         choice: Choice,
         context: Context,
-    ) -> list[Offer]:
+    ) -> list[Recommendation]:
         found = []
         places, propensities = choice.places.tolist(), choice.propensities.tolist()
         for order, (place, propensity) in enumerate(zip(places, propensities, strict=True)):
@@ -264,12 +264,12 @@ class Recommender:
         return found
 
 
-def _engaged(shelf: Shelf, ask: Ask, history: History) -> NDArray[np.int64]:
+def _engaged(shelf: ItemSelector, ask: Query, history: History) -> NDArray[np.int64]:
     """Numbers of the items that the user engaged, most recent last."""
     return shelf.engaged(history) if ask.history is None else shelf.numbers(ask.history)
 
 
-def _recalled(release: OpenRelease, ask: Ask, history: History, now: int) -> Recalled:
+def _recalled(release: OpenRelease, ask: Query, history: History, now: int) -> UserContext:
     if ask.history is not None:
         told = np.array([release.items.get(item, -1) for item in ask.history], np.int16)
         return in_order(told, len(release.interests), now)
@@ -288,14 +288,18 @@ def _offer(
     score: float,
     propensity: float,
     reason: str,
-) -> Offer:
+) -> Recommendation:
     interests = release.interests
-    return Offer(int(interests.ids[place]), interests.descriptions[place], score, propensity, reason)
+    return Recommendation(int(interests.ids[place]), interests.descriptions[place], score, propensity, reason)
 
 
 def _fill(
-    release: OpenRelease, ask: Ask, seen: Recalled, excluded: NDArray[np.bool_], offers: list[Offer]
-) -> list[Offer]:
+    release: OpenRelease,
+    ask: Query,
+    seen: UserContext,
+    excluded: NDArray[np.bool_],
+    offers: list[Recommendation],
+) -> list[Recommendation]:
     """Where too little is new to the user: what they know, what was engaged longest ago first."""
     missing = ask.interests - len(offers)
     if missing <= 0:

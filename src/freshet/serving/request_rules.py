@@ -14,7 +14,7 @@ from freshet.stages import table
 
 
 @dataclass(frozen=True)
-class Barred:
+class Ineligible:
     """What a request may not be shown: interests (N,), and items by id."""
 
     interests: BoolArray
@@ -32,11 +32,11 @@ class RequestRules:
         careful: whether any interest is sensitive.
     """
 
-    always: Barred
+    always: Ineligible
     sensitive: BoolArray
-    conditional: tuple[tuple[str, frozenset[str], Barred], ...]
+    conditional: tuple[tuple[str, frozenset[str], Ineligible], ...]
     careful: bool
-    _known: dict[tuple[int, ...], Barred] = field(default_factory=dict)
+    _known: dict[tuple[int, ...], Ineligible] = field(default_factory=dict)
 
     @classmethod
     def of(cls, config: Config, interests: Interests) -> RequestRules:
@@ -54,7 +54,7 @@ class RequestRules:
             (
                 rule.attribute,
                 frozenset(rule.values),
-                Barred(
+                Ineligible(
                     table.Rules.resolve(
                         Eligibility(frozenset(rule.blocked), frozenset(rule.allowed)), interests
                     ).barred,
@@ -63,10 +63,10 @@ class RequestRules:
             )
             for rule in config.serving.rules
         )
-        always = Barred(base.barred, frozenset(config.serving.blocked_items))
+        always = Ineligible(base.barred, frozenset(config.serving.blocked_items))
         return cls(always, base.sensitive, conditional, bool(base.sensitive.any()))
 
-    def barred(self, attributes: Mapping[str, str]) -> Barred:
+    def barred(self, attributes: Mapping[str, str]) -> Ineligible:
         """What a request with these attributes may not be shown, sensitive interests aside."""
         if not self.conditional or not attributes:
             return self.always
@@ -78,10 +78,10 @@ class RequestRules:
         if hold not in self._known:
             parts = [self.always, *(self.conditional[place][2] for place in hold)]
             interests = np.logical_or.reduce([part.interests for part in parts])
-            self._known[hold] = Barred(interests, frozenset().union(*(part.items for part in parts)))
+            self._known[hold] = Ineligible(interests, frozenset().union(*(part.items for part in parts)))
         return self._known[hold]
 
-    def excluded(self, barred: Barred, context: NDArray[np.int16]) -> BoolArray:
+    def excluded(self, barred: Ineligible, context: NDArray[np.int16]) -> BoolArray:
         """(N,) interests that may not be offered after a context (k,)."""
         if not self.careful or self.sensitive[context[context >= 0]].any():
             return barred.interests

@@ -17,7 +17,7 @@ from freshet.stages.transitions.walk import EVER, NEVER, place_in_step
 
 
 @dataclass(frozen=True, slots=True)
-class Recalled:
+class UserContext:
     """A user at a moment.
 
     Attributes:
@@ -45,7 +45,7 @@ def recall(
     horizon: int,
     user: int,
     seed: int,
-) -> Recalled:
+) -> UserContext:
     """A user at a moment.
 
     Args:
@@ -56,10 +56,10 @@ def recall(
         user, seed: decide the order of interests of one step, as when they are counted.
     """
     found = _recall(interests, times, index, size, now, horizon, np.uint64(user), np.uint64(seed))
-    return Recalled(*found)
+    return UserContext(*found)
 
 
-def in_order(interests: NDArray[np.int16], size: int, now: int) -> Recalled:
+def in_order(interests: NDArray[np.int16], size: int, now: int) -> UserContext:
     """A user known by a list of interests alone, oldest first, all of them engaged lately."""
     engaged = np.full(size, NEVER)
     recent = np.full(RECENT, -1, np.int16)
@@ -70,7 +70,7 @@ def in_order(interests: NDArray[np.int16], size: int, now: int) -> Recalled:
     distinct = held[::-1][np.sort(back)][:RECENT][::-1]
     if len(distinct):
         recent[-len(distinct) :] = distinct
-    return Recalled(recent, engaged > NEVER, engaged)
+    return UserContext(recent, engaged > NEVER, engaged)
 
 
 @njit(cache=True, nogil=True)

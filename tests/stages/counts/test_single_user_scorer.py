@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from freshet.core.types import Context
-from freshet.stages.counts import CountModel, OneUser, PlannerScores, Scorer, feature_names
+from freshet.stages.counts import CountModel, PlannerScores, Scorer, SingleUserScorer, feature_names
 from tests.stages.counts.test_planner_score import rows
 from tests.stages.counts.worlds import random_sums, users
 from tests.stages.sequence.worlds import random_model
@@ -59,7 +59,7 @@ def test_equals_the_scorer(
     mixture = scorer(k, seed, planner, sequence, beside=bool(planner or sequence))
     packed, barred = users(tuple(recent)), np.zeros((1, N), bool)
     barred[0, list(excluded)] = True
-    expected, found = mixture(packed, barred), OneUser(mixture)(packed[0], barred[0])
+    expected, found = mixture(packed, barred), SingleUserScorer(mixture)(packed[0], barred[0])
     np.testing.assert_allclose(found.count, expected.count[0], atol=1e-5)
     np.testing.assert_allclose(found.fused, expected.fused[0], atol=1e-5)
     np.testing.assert_array_equal(found.final, found.fused)
@@ -73,7 +73,7 @@ def test_equals_the_scorer(
 def test_live_signals_raise_what_is_left() -> None:
     mixture, barred = scorer(2, 0, "alone"), np.array([True, False, False, False, False])
     bonus = np.array([9.0, 1.0, 0.0, 0.0, 0.0])
-    one = OneUser(mixture)(users((3, 4))[0], barred, bonus)
+    one = SingleUserScorer(mixture)(users((3, 4))[0], barred, bonus)
     raised = np.exp(one.fused + bonus)
     np.testing.assert_allclose(np.exp(one.final), raised / raised.sum())
     assert one.final[0] == -np.inf
@@ -82,7 +82,10 @@ def test_live_signals_raise_what_is_left() -> None:
 def test_a_sequence_model_for_one_user_says_the_same() -> None:
     model = random_model(things=N)
     mixture = replace(scorer(2, 0, "", sequence=True), sequence=model.logits)
-    whole, parts = OneUser(mixture), OneUser(mixture, model.reader(mixture.model.popularity))
+    whole, parts = (
+        SingleUserScorer(mixture),
+        SingleUserScorer(mixture, model.reader(mixture.model.popularity)),
+    )
     for recent in ((1,), (1, 4), (0, 1, 2, 3)):
         one = [each(users(recent)[0], np.zeros(N, bool)) for each in (whole, parts)]
         np.testing.assert_allclose(one[0].fused, one[1].fused, atol=1e-5)

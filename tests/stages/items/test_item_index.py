@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from freshet.core.errors import ArtifactError
-from freshet.stages.items import Shelves, nearest, read, write
+from freshet.stages.items import ItemIndex, nearest, read, write
 from tests.stages.items.worlds import shelves
 
 
@@ -17,7 +17,7 @@ def test_what_was_written_is_read_without_any_pickle(tmp_path: Path) -> None:
     made = shelves(unengaged=(3,))
     write(made, tmp_path / "items")
     again = read(tmp_path / "items")
-    for field in fields(Shelves):
+    for field in fields(ItemIndex):
         np.testing.assert_array_equal(getattr(again, field.name), getattr(made, field.name))
     assert {path.suffix for path in (tmp_path / "items").iterdir()} == {".npy", ".parquet"}
 

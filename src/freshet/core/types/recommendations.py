@@ -78,7 +78,7 @@ class Entry:
 
 
 @dataclass(slots=True)
-class ItemOffer:
+class RecommendedItem:
     """An item to show, and the log-probability of it among the interest's items ('' title = none known).
 
     `reason`: `sequence` (the ranker's score), `new` (no engagement yet: by what it is about), `popular`, or
@@ -92,7 +92,7 @@ class ItemOffer:
 
 
 @dataclass(slots=True)
-class Offer:
+class Recommendation:
     """An interest to show, and items of it.
 
     Attributes:
@@ -114,7 +114,7 @@ class Offer:
     score: float
     propensity: float
     reason: str
-    items: tuple[ItemOffer, ...] = ()
+    items: tuple[RecommendedItem, ...] = ()
     explanation: dict[str, Any] | None = None
 
 
@@ -139,7 +139,7 @@ class Answer:
     context_ids: tuple[int, ...]
     answered: str
     explored: bool
-    interests: tuple[Offer, ...]
+    interests: tuple[Recommendation, ...]
     degraded: bool = False
     experiment: str = ""
     arm: str = ""

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from freshet.core.types import Strategy
 from freshet.serving.arms import preferred, score
 from freshet.serving.open_release import OpenRelease
-from freshet.serving.policy import Policy, chances_of_first
-from freshet.serving.user_context import Recalled
+from freshet.serving.policy import Policy, first_place_probabilities
+from freshet.serving.user_context import UserContext
 
 
 @dataclass
@@ -37,16 +37,16 @@ class Player:
             moves[name] = self.release.indices(moves[name])
         self.moves = moves[moves["successor"] >= 0]
 
-    def recall(self, ids: NDArray[np.int32], times: NDArray[np.int64], now: int, user: int) -> Recalled:
+    def recall(self, ids: NDArray[np.int32], times: NDArray[np.int64], now: int, user: int) -> UserContext:
         """The user as the release saw them at a moment."""
         return self.release.recall(ids, times, now, user)
 
-    def context(self, seen: Recalled) -> tuple[int, ...]:
+    def context(self, seen: UserContext) -> tuple[int, ...]:
         """Stable ids of the user's context, most recent last."""
         recent = seen.recent[-self.release.k :]
         return tuple(self.release.interests.ids[recent[recent >= 0]].tolist())
 
-    def chances(self, strategy: Strategy, policy: Policy, seen: Recalled, now: int) -> NDArray[np.float64]:
+    def chances(self, strategy: Strategy, policy: Policy, seen: UserContext, now: int) -> NDArray[np.float64]:
         """(N,) probability of each interest to stand first, at a moment not before the last one asked for."""
         release = self.release
         if release.overlay is not None:
@@ -55,4 +55,6 @@ class Player:
             self._done = max(self._done, upto)
         barred = release.rules.excluded(release.rules.always, seen.recent[-release.k :])
         scores, _ = score(release, strategy, seen.recent, seen.known | barred, now)
-        return chances_of_first(preferred(release, strategy, scores, seen.recent, self.feedback), policy)
+        return first_place_probabilities(
+            preferred(release, strategy, scores, seen.recent, self.feedback), policy
+        )

@@ -11,17 +11,17 @@ import pyarrow.parquet as pq
 
 from freshet.core.errors import ArtifactError
 from freshet.core.ports import Artifact
-from freshet.stages.items.item_index import Shelves
+from freshet.stages.items.item_index import ItemIndex
 from freshet.stages.items.ranker import Ranker
 from freshet.stages.sequence import read as read_sequence
 
 NAMES = "items.parquet"
 MODEL, ITEMS = "model", "items"
 """Folders in the artifact."""
-_ARRAYS = [field.name for field in fields(Shelves) if field.name not in ("ids", "titles")]
+_ARRAYS = [field.name for field in fields(ItemIndex) if field.name not in ("ids", "titles")]
 
 
-def write(shelves: Shelves, folder: Path) -> None:
+def write(shelves: ItemIndex, folder: Path) -> None:
     """Write into a new folder: names as Parquet, each array as `.npy`."""
     folder.mkdir(parents=True)
     table = pa.table(
@@ -32,7 +32,7 @@ def write(shelves: Shelves, folder: Path) -> None:
         np.save(folder / f"{name}.npy", getattr(shelves, name), allow_pickle=False)
 
 
-def read(folder: Path) -> Shelves:
+def read(folder: Path) -> ItemIndex:
     """Read what `write` wrote.
 
     Raises:
@@ -47,7 +47,7 @@ def read(folder: Path) -> Shelves:
             f"items of the ranker {folder} are missing or damaged: {error}",
             hint="`freshet ranker` makes a new one",
         ) from None
-    return Shelves(ids, titles, **arrays)
+    return ItemIndex(ids, titles, **arrays)
 
 
 def open_ranker(made: Artifact) -> Ranker:

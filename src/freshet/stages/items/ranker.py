@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freshet.core.types import BoolArray, IntArray
-from freshet.stages.items.item_index import Shelves
+from freshet.stages.items.item_index import ItemIndex
 from freshet.stages.items.top_k import best_of, shelves_best
 
 Floats = NDArray[np.float32]
@@ -37,7 +37,7 @@ class Ranker:
             nothing, popularity decides for everybody.
     """
 
-    shelves: Shelves
+    shelves: ItemIndex
     embedding: Floats
     read: Callable[[IntArray], Floats] | None
 

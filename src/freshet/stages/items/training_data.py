@@ -112,12 +112,12 @@ class Lessons:
         """(n,) the day before which popularity was counted last."""
         return rows.day // self.every * self.every
 
-    def shelves(self, weights: Mapping[str, Any]) -> ranking.Shelves:
+    def shelves(self, weights: Mapping[str, Any]) -> ranking.ItemIndex:
         """The items of now with their popularity of now."""
         now = np.array([self.now], np.int32)
         known = next(ranking.features(self.log, now, weights["half_lives"]))
         alone = np.asarray(weights["alone"]) @ known
-        return ranking.Shelves(
+        return ranking.ItemIndex(
             self.about.ids,
             self.about.titles,
             self.start,

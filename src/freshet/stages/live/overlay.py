@@ -54,7 +54,7 @@ class Overlay:
     Attributes:
         weights: (P + 1,) of the lifts, in the order of `settings.names`.
         popular: (P + 1, N) takings, the first row for bursts; `after`: (N, N) by last interest, or (0, N).
-        since: (P + 2,) landmarks of their decay, in microseconds since 1970; see `freshet.stages.live.decayed_counts`.
+        since: (P + 2,) landmarks of their decay, in microseconds since 1970; see `decayed_counts`.
         usual: (N,) shares when the table was made; `usual_after`: (N, N) by the last interest, or (0, N).
         clock: the latest time of a move, in microseconds.
         seats: (SEATS, 2) day, and moves on it, of users by a hash of their key.
