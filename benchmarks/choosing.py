@@ -97,7 +97,7 @@ def judge(
     near = []
     for _ in range(times):
         for row, scores in enumerate(logp):
-            places = choose(scores, scores, likeness, 5, policy, rng.random(6)).places
+            places = choose(scores, scores, likeness, 5, policy, rng.random(6)).interests
             hits[0, row] += right[row] in places[:3]
             hits[1, row] += right[row] in places
             pairs = likeness[np.ix_(places[:3], places[:3])]

@@ -118,7 +118,7 @@ def be_freshet(port: int, folder: Path) -> None:
     state = LmdbUserStore(folder / "state", 4.0)
     state.merge((user_key(f"u{n}"), explore.history(rng, 100, 50_000)) for n in range(USERS))
     recommender = Recommender(Still(release), state)  # type: ignore[arg-type]
-    recommender.explore(Query(user="u0"))
+    recommender.recommend(Query(user="u0"))
     serve(recommender, HttpConfig(drain_seconds=0), bind("127.0.0.1", port), lambda: None, Keyring(folder))
 
 

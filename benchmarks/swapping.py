@@ -176,6 +176,6 @@ def in_process(root: Path, number: int, asks: list[list[str]]) -> list[Any]:
     """What one release answers, by the library."""
     recommender = open_recommender(root)
     recommender.switch(number)
-    answers = [recommender.explore(Query(history=tuple(ask), items=3, log=False)) for ask in asks]
+    answers = [recommender.recommend(Query(history=tuple(ask), items=3, log=False)) for ask in asks]
     recommender.close()
     return [content(orjson.loads(orjson.dumps(answer_document(answer)))) for answer in answers]

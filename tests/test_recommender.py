@@ -71,7 +71,7 @@ def test_users_of_the_log_are_known_from_the_start(shop: Path, world: Path) -> N
         from freshet.serving import Query
 
         moment = int(NOON.timestamp() * 1e6)
-        asked = [recommender.core.explore(Query(user=u, items=0, now=moment, log=False)) for u in users]
+        asked = [recommender.core.recommend(Query(user=u, items=0, now=moment, log=False)) for u in users]
         assert sum(bool(answer.context) for answer in asked) > len(users) / 3
 
 

@@ -74,7 +74,7 @@ class Recommender:
         """
         told = None if history is None else tuple(history)
         ask = serving.Query(user, told, interests, items, explain, attributes or {}, tuple(exclude), log=log)
-        answer = self.core.explore(ask)
+        answer = self.core.recommend(ask)
         if self.core.buffered >= TOGETHER:
             self.core.flush()
         return answer

@@ -44,7 +44,7 @@ def in_process(root: Path, number: int, asks: list[tuple[str, ...]]) -> list[dic
     """What one release answers, by the library."""
     recommender = open_recommender(root)
     recommender.switch(number)
-    answers = [answer_document(recommender.explore(Query(history=ask, log=False))) for ask in asks]
+    answers = [answer_document(recommender.recommend(Query(history=ask, log=False))) for ask in asks]
     recommender.close()
     return [content(json.loads(json.dumps(answer))) for answer in answers]
 

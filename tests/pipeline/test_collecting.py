@@ -60,7 +60,7 @@ def tell(ws: Workspace, count: int, start: int = 0) -> None:
     ]
     assert {receipt.status for receipt in core.record(told)} == {"recorded"}
     for n in range(3):
-        core.explore(Query(f"live{n}", None, 2, 0))
+        core.recommend(Query(f"live{n}", None, 2, 0))
     core.close()
 
 

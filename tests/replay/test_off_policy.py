@@ -63,7 +63,7 @@ def visits(ws: Workspace, count: int, seed: int = 0, since: AsOf = MOMENT) -> No
     times = np.sort(rng.integers(0, 3 * DAY, count)) + start
     for time in times.tolist():
         user = f"u{rng.integers(0, 160)}"
-        answer = core.explore(Query(user, interests=1, items=0, now=time))
+        answer = core.recommend(Query(user, interests=1, items=0, now=time))
         for offer in answer.interests:
             if rng.random() < liked(offer.id):
                 item = str(rng.choice(items[offer.id]))

@@ -71,7 +71,7 @@ def told(recommender: Recommender, users: list[str]) -> None:
 
 
 def shown(recommender: Recommender, user: str, **ask: object) -> list[tuple[int, float]]:
-    answer = recommender.explore(Query(user, items=0, interests=4, now=MOMENT + 10**9, **ask))  # type: ignore[arg-type]
+    answer = recommender.recommend(Query(user, items=0, interests=4, now=MOMENT + 10**9, **ask))  # type: ignore[arg-type]
     return [(offer.id, round(offer.score, 9)) for offer in answer.interests]
 
 
@@ -82,16 +82,16 @@ def test_a_user_is_answered_by_the_release_of_their_arm(
     told(recommender, NAMES)
     one = experiment("release:1", "follow")
     operations.start_experiment(shop, one)
-    assert recommender.explore(Query(NAMES[0])).experiment == ""  # not looked yet
+    assert recommender.recommend(Query(NAMES[0])).experiment == ""  # not looked yet
     assert recommender.reload()
     assert not recommender.reload()
     for user in NAMES[:20]:
-        answer = recommender.explore(Query(user, items=0))
+        answer = recommender.recommend(Query(user, items=0))
         assert (answer.experiment, answer.arm) == ("one", arm(one, user))
         assert answer.release == (1 if answer.arm == "control" else 2)
-        named = recommender.explore(Query(user, release=1, items=0))
+        named = recommender.recommend(Query(user, release=1, items=0))
         assert (named.release, named.experiment) == (1, "")
-    assert recommender.explore(Query(None)).experiment == ""
+    assert recommender.recommend(Query(None)).experiment == ""
     recommender.flush()
     kept = [json.loads(entry.body) for entry in state.impressions.read(0, 1000)]
     noted = {
@@ -102,7 +102,7 @@ def test_a_user_is_answered_by_the_release_of_their_arm(
     }
     operations.stop_experiment(shop, "one", SECOND.moment, "done")
     recommender.reload()
-    assert recommender.explore(Query(NAMES[0])).experiment == ""
+    assert recommender.recommend(Query(NAMES[0])).experiment == ""
 
 
 def test_a_strategy_answers_by_a_part_of_the_release(
@@ -142,7 +142,7 @@ def test_the_arms_of_a_fixed_release_stay_open_through_swaps(
     for number in (1, 2, 1, 2):
         shop.releases.point_to(number)
         recommender.reload()
-        assert recommender.explore(Query(user)).release == 1
+        assert recommender.recommend(Query(user)).release == 1
 
 
 def test_separated_arms_do_not_see_each_others_events(
@@ -191,7 +191,7 @@ def test_a_separated_arm_gets_tables_without_the_others_transitions(
     assert current.number not in numbers.values()
     recommender.reload()
     for user in NAMES[:10]:
-        assert recommender.explore(Query(user)).release == numbers[arm(one, user)]
+        assert recommender.recommend(Query(user)).release == numbers[arm(one, user)]
     again = approving(lambda: pipeline.refresh(shop, SECOND, publish=True), shop)
     assert again.outcome == "done"
     assert {name: shop.experiments.pointer(one, name) for name in numbers} == numbers
@@ -253,16 +253,16 @@ def test_one_broken_experiment_does_not_hold_up_another(
     for _ in range(2):
         with pytest.raises(Exception, match="no release 77"):
             recommender.reload()
-        assert recommender.explore(Query(user)).experiment in ("", "other")  # the stop is heard
-        assert recommender.explore(Query(beside)).experiment == "other"  # and the other goes on as it was
+        assert recommender.recommend(Query(user)).experiment in ("", "other")  # the stop is heard
+        assert recommender.recommend(Query(beside)).experiment == "other"  # and the other goes on as it was
     (shop.root / "experiments" / "other" / "started.json").write_text("{")
     with pytest.raises(Exception, match=r"started\.json"):
         recommender.reload()
-    assert recommender.explore(Query(beside)).experiment == "other"
+    assert recommender.recommend(Query(beside)).experiment == "other"
     (shop.root / "experiments" / "other" / "stopped.json").write_text("{}")
     with pytest.raises(Exception, match=r"started\.json"):
         recommender.reload()
-    assert recommender.explore(Query(beside)).experiment == ""
+    assert recommender.recommend(Query(beside)).experiment == ""
 
 
 def test_wrong_settings_do_not_hold_up_a_stop(shop: Workspace, served: tuple[Recommender, UserStore]) -> None:
@@ -273,7 +273,7 @@ def test_wrong_settings_do_not_hold_up_a_stop(shop: Workspace, served: tuple[Rec
     (shop.root / "freshet.toml").write_text("[serving")
     with pytest.raises(ConfigError):
         recommender.reload()
-    assert recommender.explore(Query(NAMES[0])).experiment == ""
+    assert recommender.recommend(Query(NAMES[0])).experiment == ""
 
 
 def test_an_arms_own_release_never_serves_everybody(shop: Workspace) -> None:
@@ -293,7 +293,7 @@ def test_a_damaged_experiment_does_not_keep_serving_from_starting(shop: Workspac
     operations.start_experiment(shop, experiment("release:1", "follow"))
     (shop.root / "experiments" / "one" / "started.json").write_text("{}")
     recommender, _ = serve(shop, tmp_path / "state")
-    assert recommender.explore(Query(NAMES[0])).experiment == ""
+    assert recommender.recommend(Query(NAMES[0])).experiment == ""
     with pytest.raises(Exception, match=r"started\.json"):
         recommender.reload()
     recommender.close()

@@ -1,4 +1,4 @@
-"""Items of the interests that are offered: not seen, not barred, none twice."""
+"""Items of the interests that are recommended: not seen, not ineligible, none twice."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freshet.core.types import History, Recommendation
+from freshet.core.types import History
 from freshet.core.types.keys import item_key
 from freshet.serving.item_selection import ItemSelector
 from freshet.stages.items import ItemIndex, Ranker
@@ -15,11 +15,11 @@ N, EACH = 3, 4
 IDS = tuple(f"i{number}" for number in range(N * EACH))
 
 
-def shelf(seed: int = 0) -> ItemSelector:
+def selector(seed: int = 0) -> ItemSelector:
     """Three interests of four items, the first the most popular."""
     rng = np.random.default_rng(seed)
     embedding = rng.normal(size=(len(IDS), 2)).astype(np.float32)
-    shelves = ItemIndex(
+    index = ItemIndex(
         ids=IDS,
         titles=tuple(name.upper() for name in IDS),
         start=np.arange(N + 1, dtype=np.int64) * EACH,
@@ -28,11 +28,7 @@ def shelf(seed: int = 0) -> ItemSelector:
         engaged=np.ones(len(IDS), bool),
         nearest=np.array([[1, 2], [0, 2], [0, 1]], np.int16),
     )
-    return ItemSelector.of(Ranker(shelves, embedding, lambda recent: embedding[recent].mean(axis=0)))
-
-
-def offers(*interests: int) -> list[tuple[Recommendation, int]]:
-    return [(Recommendation(i, f"interest {i}", 0.0, 1.0, "mixture"), i) for i in interests]
+    return ItemSelector.of(Ranker(index, embedding, lambda recent: embedding[recent].mean(axis=0)))
 
 
 def history(*items: str) -> History:
@@ -42,15 +38,14 @@ def history(*items: str) -> History:
 
 
 def test_a_history_becomes_numbers_in_its_order_without_what_is_unknown() -> None:
-    assert shelf().engaged(history("i7", "gone", "i0", "i11")).tolist() == [7, 0, 11]
-    assert shelf().engaged(History.empty()).tolist() == []
-    assert shelf().numbers(["i3", "gone", "i1"]).tolist() == [3, 1]
+    assert selector().engaged(history("i7", "gone", "i0", "i11")).tolist() == [7, 0, 11]
+    assert selector().engaged(History.empty()).tolist() == []
+    assert selector().numbers(["i3", "gone", "i1"]).tolist() == [3, 1]
 
 
 def test_without_a_history_the_popular_ones_stand_first() -> None:
-    asked = offers(1)
-    shelf().stock(asked, np.zeros(0, np.int64), (), frozenset(), 2)
-    assert [(item.id, item.title, item.reason) for item in asked[0][0].items] == [
+    [found] = selector().select([1], np.zeros(0, np.int64), (), frozenset(), 2)
+    assert [(item.id, item.title, item.reason) for item in found] == [
         ("i4", "I4", "popular"),
         ("i5", "I5", "popular"),
     ]
@@ -64,7 +59,7 @@ def test_without_a_history_the_popular_ones_stand_first() -> None:
     count=st.integers(1, 6),
     seed=st.integers(0, 3),
 )
-def test_nothing_seen_or_barred_is_shown_and_nothing_twice(
+def test_nothing_seen_or_ineligible_is_shown_and_nothing_twice(
     seen: list[str],
     exclude: list[str],
     blocked: frozenset[str],
@@ -72,10 +67,11 @@ def test_nothing_seen_or_barred_is_shown_and_nothing_twice(
     count: int,
     seed: int,
 ) -> None:
-    asked, stocked = offers(*interests), shelf(seed)
-    stocked.stock(asked, stocked.engaged(history(*seen)), exclude, blocked, count)
-    shown = [item.id for offer, _ in asked for item in offer.items]
+    chooser = selector(seed)
+    found = chooser.select(interests, chooser.engaged(history(*seen)), exclude, blocked, count)
+    assert len(found) == len(interests)
+    shown = [item.id for some in found for item in some]
     left = set(IDS) - set(seen) - set(exclude) - blocked
     assert set(shown) <= left
     assert len(set(shown)) == len(shown)
-    assert len(shown) == min(len(left), count * len(interests))  # shelves help each other out
+    assert len(shown) == min(len(left), count * len(interests))  # interests help each other out

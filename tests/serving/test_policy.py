@@ -21,18 +21,20 @@ def uniforms(count: int, seed: int = 0, explores: bool = False) -> np.ndarray:
 
 def test_without_exploration_the_best_are_taken_with_certainty() -> None:
     choice = choose(SCORES, SCORES, ALONE, 3, Policy(0.0, 1.0, 0.0), uniforms(3))
-    assert choice.places.tolist() == [0, 1, 2]
+    assert choice.interests.tolist() == [0, 1, 2]
     assert choice.propensities.tolist() == [1.0, 1.0, 1.0]
     assert not choice.explored
     assert not choice.drawn.any()
-    assert choice.before.tolist() == [0, 1, 2]
+    assert choice.better.tolist() == [0, 1, 2]
 
 
 def test_what_may_not_be_offered_is_never_chosen_and_too_few_are_fewer() -> None:
     scores = np.array([-np.inf, np.log(0.5), -np.inf, np.log(0.5)])
     choice = choose(scores, scores, ALONE, 4, Policy(1.0, 1.0, 0.0), uniforms(4, explores=True))
-    assert sorted(choice.places.tolist()) == [1, 3]
-    assert choose(np.full(4, -np.inf), SCORES, ALONE, 2, Policy(0.5, 1.0, 0.0), uniforms(2)).places.size == 0
+    assert sorted(choice.interests.tolist()) == [1, 3]
+    assert (
+        choose(np.full(4, -np.inf), SCORES, ALONE, 2, Policy(0.5, 1.0, 0.0), uniforms(2)).interests.size == 0
+    )
 
 
 def test_likeness_to_what_stands_above_costs_its_nats() -> None:
@@ -40,12 +42,12 @@ def test_likeness_to_what_stands_above_costs_its_nats() -> None:
     likeness = similarity_of(vectors)
     assert likeness.tolist()[0] == [1.0, 1.0, 0.0, 0.0]
     scores = np.log(np.array([0.4, 0.35, 0.25, 1e-9]))
-    assert choose(scores, scores, likeness, 3, Policy(0.0, 1.0, 0.0), uniforms(3)).places.tolist() == [
+    assert choose(scores, scores, likeness, 3, Policy(0.0, 1.0, 0.0), uniforms(3)).interests.tolist() == [
         0,
         1,
         2,
     ]
-    assert choose(scores, scores, likeness, 3, Policy(0.0, 1.0, 0.5), uniforms(3)).places.tolist() == [
+    assert choose(scores, scores, likeness, 3, Policy(0.0, 1.0, 0.5), uniforms(3)).interests.tolist() == [
         0,
         2,
         1,
@@ -61,7 +63,7 @@ def test_propensities_are_how_often_it_happens(share: float, diversity: float) -
     draws = 20_000
     for _ in range(draws):
         choice = choose(SCORES, SCORES, similarity_of(vectors), 2, policy, rng.random(3))
-        slate = tuple(choice.places.tolist())
+        slate = tuple(choice.interests.tolist())
         seen[slate] = seen.get(slate, 0) + 1
         told[slate] = float(choice.propensities.prod())
     for slate, share_told in told.items():
@@ -81,7 +83,7 @@ def test_each_is_chosen_once_with_a_probability(
     choice = choose(
         np.array(scores), np.array(scores), likeness, count, policy, uniforms(count, seed, explores)
     )
-    assert len(set(choice.places.tolist())) == len(choice.places) == min(count, size)
+    assert len(set(choice.interests.tolist())) == len(choice.interests) == min(count, size)
     assert (choice.propensities > 0).all()
     assert (choice.propensities <= 1 + 1e-12).all()
     assert choice.explored == explores
@@ -95,7 +97,7 @@ def test_long_lists_of_many_keep_their_probabilities() -> None:
         choice = choose(
             scores, scores, likeness, 100, Policy(share, 1.0, 0.0), uniforms(100, 3, share == 1.0)
         )
-        assert len(choice.places) == 100
+        assert len(choice.interests) == 100
         assert (choice.propensities > 0).all()
         assert np.isfinite(choice.propensities).all()
 
@@ -113,7 +115,7 @@ def test_chances_of_the_first_place_are_its_propensities(
     chances = first_place_probabilities(found, policy)
     alone = np.eye(len(found), dtype=np.float32)
     choice = choose(found, found, alone, 1, policy, np.random.default_rng(seed).random(2))
-    assert chances.sum() == pytest.approx(1.0 if len(choice.places) else 0.0)
+    assert chances.sum() == pytest.approx(1.0 if len(choice.interests) else 0.0)
     assert not chances[np.isneginf(found)].any()
-    for place, propensity in zip(choice.places, choice.propensities, strict=True):
+    for place, propensity in zip(choice.interests, choice.propensities, strict=True):
         assert chances[place] == pytest.approx(propensity)

@@ -81,7 +81,7 @@ def test_answers_are_what_replay_evaluates(
         user = users[int(test.user[row])]
         time = times[int(test.user[row]), int(test.day[row]), int(test.successor[row])]
         state.merge([(user_key(user), history_before(shop, user, time))])
-        seen = recommender.explore(Query(user=user, interests=9, items=0, now=time, log=False))
+        seen = recommender.recommend(Query(user=user, interests=9, items=0, now=time, log=False))
         bonus = overlay.bonus(int(test.recent[row, -1]), time)
         [fused] = log_softmax(expected.fused[[row]] + bonus, test.known[[row]])
         new = [offer for offer in seen.interests if offer.reason != "known"]
@@ -121,7 +121,7 @@ def test_a_user_with_just_one_context_gets_the_row_of_the_table(
     for history in ((), items[:1], items[:2]):
         context = tuple(release.items[item] for item in history)
         row = release.table.look_up(context)
-        answer = recommender.explore(Query(history=tuple(history), interests=5, items=0))
+        answer = recommender.recommend(Query(history=tuple(history), interests=5, items=0))
         assert [offer.id for offer in answer.interests] == release.interests.ids[row.successors[:5]].tolist()
         assert answer.answered == ("popular", "last", "pair")[len(history)]
         np.testing.assert_allclose([offer.score for offer in answer.interests], row.fused[:5], atol=1e-4)
@@ -129,7 +129,7 @@ def test_a_user_with_just_one_context_gets_the_row_of_the_table(
 
 @pytest.mark.parametrize("user", ["nobody knows", "", "ü" * 200])
 def test_unknown_users_get_what_is_popular(served: tuple[Recommender, UserStore], user: str) -> None:
-    answer = served[0].explore(Query(user=user, interests=3, items=10))
+    answer = served[0].recommend(Query(user=user, interests=3, items=10))
     assert len(answer.interests) == 3
     assert {offer.reason for offer in answer.interests} == {"popular"}
     assert answer.context == ()
@@ -141,7 +141,7 @@ def test_histories_of_any_length_and_of_unknown_items_are_answered(
     recommender, _ = served
     items = some_items(None, recommender, 9)  # type: ignore[arg-type]
     for history in ((), ("no such item",), tuple(items[:1]), tuple(items[:2]) * 5_000):
-        answer = recommender.explore(Query(history=history, interests=3))
+        answer = recommender.recommend(Query(history=history, interests=3))
         assert len(answer.interests) == 3
 
 
@@ -152,7 +152,7 @@ def test_one_who_knows_everything_is_shown_what_they_engaged_longest_ago(
     items = some_items(None, recommender, 99)  # type: ignore[arg-type]
     now = 1_710_000_000_000_000
     recommender.record([Event("u", item, now + place, 9.0) for place, item in enumerate(items)])
-    answer = recommender.explore(Query(user="u", interests=2, items=0, now=now + HOUR))
+    answer = recommender.recommend(Query(user="u", interests=2, items=0, now=now + HOUR))
     assert [offer.reason for offer in answer.interests] == ["known", "known"]
     release = recommender._releases.current
     assert [offer.id for offer in answer.interests] == [
@@ -169,12 +169,12 @@ def test_an_event_counts_in_the_next_request_once(served: tuple[Recommender, Use
     assert [r.status for r in recommender.record([event])] == ["duplicate"]
     assert [r.status for r in recommender.record([replace(event, id="mine")])] == ["recorded"]
     release = recommender._releases.current
-    answer = recommender.explore(Query(user="u", interests=9, items=0, now=1_708_000_000_000_001))
+    answer = recommender.recommend(Query(user="u", interests=9, items=0, now=1_708_000_000_000_001))
     assert answer.context == (release.interests.descriptions[release.items[item]],)
     shown = [offer.id for offer in answer.interests if offer.reason != "known"]
     assert release.interests.ids[release.items[item]] not in shown
     recommender.record([Event("u", other, 1_708_000_000_000_000 - HOUR, 9.0)])  # it comes late
-    late = recommender.explore(Query(user="u", items=0, now=1_708_000_000_000_001))
+    late = recommender.recommend(Query(user="u", items=0, now=1_708_000_000_000_001))
     assert late.context == (
         release.interests.descriptions[release.items[other]],
         release.interests.descriptions[release.items[item]],
@@ -186,7 +186,7 @@ def test_what_is_not_positive_leaves_no_trace_in_the_history(served: tuple[Recom
     item = some_items(None, recommender, 1)[0]  # type: ignore[arg-type]
     receipts = recommender.record([Event("u", item, 1_708_000_000_000_000, 3.0)])
     assert receipts[0].status == "recorded"
-    assert recommender.explore(Query(user="u", items=0)).context == ()
+    assert recommender.recommend(Query(user="u", items=0)).context == ()
     assert len(state.events.read(0, 10)) == 1
 
 
@@ -217,8 +217,8 @@ def test_an_id_that_stands_for_none_makes_no_duplicates(served: tuple[Recommende
 
 def test_impressions_wait_in_a_buffer_and_say_what_was_shown(served: tuple[Recommender, UserStore]) -> None:
     recommender, state = served
-    answer = recommender.explore(Query(user="u", interests=2))
-    recommender.explore(Query(user="u", log=False))
+    answer = recommender.recommend(Query(user="u", interests=2))
+    recommender.recommend(Query(user="u", log=False))
     assert recommender.buffered == 1
     assert recommender.flush() == 1
     [entry] = state.impressions.read(0, 10)
@@ -236,13 +236,13 @@ def test_a_release_is_swapped_while_the_one_before_stays_open(
     assert recommender.current == 1
     assert recommender.reload()
     assert recommender.current == 2
-    assert recommender.explore(Query(history=())).release == 2
-    assert recommender.explore(Query(history=(), release=1)).release == 1
+    assert recommender.recommend(Query(history=())).release == 2
+    assert recommender.recommend(Query(history=(), release=1)).release == 1
     with pytest.raises(ArtifactError, match="release 7 is not open"):
-        recommender.explore(Query(history=(), release=7))
+        recommender.recommend(Query(history=(), release=7))
     assert recommender.switch(1) == 1
     assert not recommender.reload()  # it is pinned
-    assert recommender.explore(Query(history=())).release == 1
+    assert recommender.recommend(Query(history=())).release == 1
     assert recommender.switch(None) == 2
     assert [(one["number"], one["serving"]) for one in recommender.releases()] == [(2, True), (1, False)]
 
@@ -257,7 +257,7 @@ def test_a_release_that_is_broken_does_not_serve(
     with pytest.raises(ArtifactError):
         recommender.reload()
     assert recommender.current == 1
-    assert recommender.explore(Query(history=())).release == 1
+    assert recommender.recommend(Query(history=())).release == 1
 
 
 def test_a_rule_that_changed_counts_though_the_release_is_broken(
@@ -274,7 +274,7 @@ def test_a_rule_that_changed_counts_though_the_release_is_broken(
             recommender.reload()
     item = some_items(None, recommender, 1)[0]  # type: ignore[arg-type]
     recommender.record([Event("u", item, 1_708_000_000_000_000, np.float64(8.0))])
-    assert recommender.explore(Query(user="u", items=0, now=1_708_000_000_000_001)).context == ()
+    assert recommender.recommend(Query(user="u", items=0, now=1_708_000_000_000_001)).context == ()
 
 
 def test_impressions_are_bounded_and_written_in_portions(
@@ -282,11 +282,11 @@ def test_impressions_are_bounded_and_written_in_portions(
 ) -> None:
     recommender, state = served
     for _ in range(1200):
-        recommender.explore(Query(history=(), interests=1, items=0))
+        recommender.recommend(Query(history=(), interests=1, items=0))
     assert recommender.flush() == 1200
     assert len(state.impressions.read(0, 5000)) == 1200
     monkeypatch.setattr(impressions, "MOST", 1)
-    recommender.explore(Query(history=()))
+    recommender.recommend(Query(history=()))
     assert recommender.buffered == 0
 
 
@@ -298,8 +298,8 @@ def test_a_release_that_lost_its_overlay_and_ranker_serves_without(shop: Workspa
     recommender, _ = serve(shop, tmp_path / "state")
     opened = recommender._releases.current
     assert opened.missing == parts
-    assert (opened.overlay, opened.shelf) == (None, None)
-    assert len(recommender.explore(Query(history=(), interests=2)).interests) == 2
+    assert (opened.overlay, opened.selector) == (None, None)
+    assert len(recommender.recommend(Query(history=(), interests=2)).interests) == 2
     recommender.close()
 
 
@@ -307,23 +307,23 @@ def test_rules_are_read_anew_and_a_wrong_one_changes_nothing(
     shop: Workspace, served: tuple[Recommender, UserStore]
 ) -> None:
     recommender, _ = served
-    best = recommender.explore(Query(history=(), interests=1, items=0)).interests[0]
+    best = recommender.recommend(Query(history=(), interests=1, items=0)).interests[0]
     path = shop.root / "freshet.toml"
     text = path.read_text()
     path.write_text(f'{text}\n[table]\nblocked = ["{best.id}"]\n')
     assert recommender.reload()
-    shown = recommender.explore(Query(history=(), interests=99, items=0)).interests
+    shown = recommender.recommend(Query(history=(), interests=99, items=0)).interests
     assert best.id not in [offer.id for offer in shown]
     path.write_text(f'{text}\n[table]\nblocked = ["no such interest"]\n')
     with pytest.raises(ConfigError):
         recommender.reload()
-    shown = recommender.explore(Query(history=(), interests=99, items=0)).interests
+    shown = recommender.recommend(Query(history=(), interests=99, items=0)).interests
     assert best.id not in [offer.id for offer in shown]
 
 
 def test_rules_hold_for_requests_that_say_so(shop: Workspace, served: tuple[Recommender, UserStore]) -> None:
     recommender, _ = served
-    best = recommender.explore(Query(history=(), interests=1, items=0)).interests[0]
+    best = recommender.recommend(Query(history=(), interests=1, items=0)).interests[0]
     path = shop.root / "freshet.toml"
     rule = f'\n[[serving.rules]]\nattribute = "region"\nvalues = ["DE"]\nblocked = ["{best.id}"]\n'
     path.write_text(path.read_text() + rule)
@@ -331,7 +331,7 @@ def test_rules_hold_for_requests_that_say_so(shop: Workspace, served: tuple[Reco
 
     def first(region: str) -> int:
         ask = Query(history=(), interests=1, items=0, attributes={"region": region})
-        return recommender.explore(ask).interests[0].id
+        return recommender.recommend(ask).interests[0].id
 
     assert first("FR") == best.id
     assert first("DE") != best.id
@@ -353,7 +353,7 @@ def test_releases_that_are_held_stay_open(shop: Workspace, served: tuple[Recomme
     opened = {one["number"] for one in recommender.releases() if one["open"]}
     assert 1 in opened
     assert len(opened) <= 5
-    assert recommender.explore(Query(history=(), release=1)).release == 1
+    assert recommender.recommend(Query(history=(), release=1)).release == 1
     with pytest.raises(ArtifactError, match="no release 99"):
         recommender.hold(99)
 
@@ -366,7 +366,7 @@ def test_only_where_rules_allow_nothing_an_answer_is_empty(
     path = shop.root / "freshet.toml"
     path.write_text(path.read_text() + f"\n[table]\nblocked = {ids[1:]}\n".replace("'", '"'))
     recommender.reload()
-    assert [str(o.id) for o in recommender.explore(Query(history=(), items=0)).interests] == ids[:1]
+    assert [str(o.id) for o in recommender.recommend(Query(history=(), items=0)).interests] == ids[:1]
 
 
 def test_nothing_published_is_told(world: Path, tmp_path: Path) -> None:
@@ -378,7 +378,7 @@ def test_nothing_published_is_told(world: Path, tmp_path: Path) -> None:
 def test_explained(served: tuple[Recommender, UserStore]) -> None:
     recommender, _ = served
     items = some_items(None, recommender, 3)  # type: ignore[arg-type]
-    answer = recommender.explore(Query(history=tuple(items), interests=2, items=0, explain=True))
+    answer = recommender.recommend(Query(history=tuple(items), interests=2, items=0, explain=True))
     first = answer.interests[0].explanation
     assert first is not None
     assert first["rank"] == 1
@@ -399,7 +399,7 @@ def test_two_copies_answer_alike_by_their_seed(shop: Workspace, tmp_path: Path) 
     answers = []
     for name in ("a", "b"):
         recommender, _ = serve(shop, tmp_path / name)
-        drawn = [recommender.explore(Query(history=(), items=0)) for _ in range(5)]
+        drawn = [recommender.recommend(Query(history=(), items=0)) for _ in range(5)]
         answers.append([[(offer.id, offer.propensity) for offer in one.interests] for one in drawn])
         assert all(one.explored for one in drawn)
         assert any(offer.reason == "explored" for one in drawn for offer in one.interests)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from freshet.core.types import RECENT
 from freshet.core.types.keys import user_number
-from freshet.serving.user_context import horizon, in_order, recall
+from freshet.serving.user_context import context_at, context_of_list, horizon
 from freshet.stages.transitions.day_files import DAY, ENGAGEMENT
 from freshet.stages.transitions.walk import walk
 
@@ -31,7 +31,7 @@ def test_equals_the_walk_over_the_whole_log(days: int | str, steps: list[tuple[i
     for transition in found:
         before = rows[rows["time"] < transition["time"]]
         last = {int(row["interest"]): int(row["time"]) for row in before}
-        seen = recall(
+        seen = context_at(
             np.array(list(last), np.int32),
             np.array(list(last.values()), np.int64),
             ALL,
@@ -47,14 +47,14 @@ def test_equals_the_walk_over_the_whole_log(days: int | str, steps: list[tuple[i
 
 
 def test_the_future_of_a_fast_clock_counts_as_now() -> None:
-    seen = recall(np.array([2], np.int32), np.array([10 * DAY]), ALL, N, 9 * DAY, horizon(3), USER, 0)
+    seen = context_at(np.array([2], np.int32), np.array([10 * DAY]), ALL, N, 9 * DAY, horizon(3), USER, 0)
     assert seen.known[2]
     assert seen.recent[-1] == 2
 
 
 def test_interests_that_are_no_more_are_forgotten() -> None:
     index = np.array([-1, 3], np.int16)  # of the ids 0 and 1
-    seen = recall(
+    seen = context_at(
         np.array([0, 1, 7, -1], np.int32), np.array([5, 4, 5, 5]), index, N, 6, horizon("ever"), USER, 0
     )
     assert seen.recent[-2:].tolist() == [-1, 3]
@@ -62,10 +62,10 @@ def test_interests_that_are_no_more_are_forgotten() -> None:
 
 
 def test_a_list_of_interests_keeps_its_order_each_where_it_stands_last() -> None:
-    seen = in_order(np.array([4, 2, -1, 4, 7], np.int16), N, 100)
+    seen = context_of_list(np.array([4, 2, -1, 4, 7], np.int16), N, 100)
     assert seen.recent[-4:].tolist() == [-1, 2, 4, 7]
     assert sorted(np.flatnonzero(seen.known).tolist()) == [2, 4, 7]
-    long = in_order(np.arange(N, dtype=np.int16), N, 100)
+    long = context_of_list(np.arange(N, dtype=np.int16), N, 100)
     assert long.recent.tolist() == list(range(N - RECENT, N))
     assert long.known.all()
-    assert not in_order(np.zeros(0, np.int16), N, 100).known.any()
+    assert not context_of_list(np.zeros(0, np.int16), N, 100).known.any()

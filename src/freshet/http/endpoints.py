@@ -67,7 +67,7 @@ class Endpoints:
 
     async def explore(self, ask: ExploreRequest) -> Response:
         """The next interests of a user, and items of each."""
-        answer = self._recommender.explore(ask.query())
+        answer = self._recommender.recommend(ask.query())
         self._metrics.answered(answer)
         return reply(answer_document(answer))
 
@@ -83,7 +83,7 @@ class Endpoints:
                     raise self._slow()
                 await asyncio.sleep(0)
                 turn = perf_counter()
-            answer = self._recommender.explore(ask.query())
+            answer = self._recommender.recommend(ask.query())
             self._metrics.answered(answer)
             answers.append(answer_document(answer))
         return reply({"answers": answers})

@@ -70,8 +70,8 @@ def bind(host: str, port: int) -> socket.socket:
 
 def warm_up(recommender: Recommender) -> None:
     """Ask once before others do: the first answer compiles, or loads, what all answers run."""
-    recommender.explore(Query(user="", interests=1, items=1, explain=True, log=False))
-    recommender.explore(Query(history=("",), interests=1, items=1, log=False))
+    recommender.recommend(Query(user="", interests=1, items=1, explain=True, log=False))
+    recommender.recommend(Query(history=("",), interests=1, items=1, log=False))
 
 
 class _Server(uvicorn.Server):

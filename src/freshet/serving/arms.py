@@ -1,56 +1,115 @@
-"""How a release scores one user: as it was published, or by a part of it, as arms of experiments do."""
+"""Arms of running experiments: which one answers a user, and how a release scores for it."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.core.types import LIVE, RECENT, BoolArray, Strategy
+from freshet.core.types import LIVE, RECENT, BoolArray, Experiment, Strategy, User
+from freshet.experiments.assignment import arm_of
 from freshet.serving.open_release import OpenRelease
 from freshet.stages.counts import UserScores
 
 NOTHING = np.zeros(0)
-_LIVE = ("published", *LIVE)
+_WITH_LIVE_SIGNALS = ("published", *LIVE)
+_COUNTS_ALONE = ("counts", "counts-live")
+
+
+@dataclass(frozen=True, slots=True)
+class OpenExperiment:
+    """An experiment with the releases of its arms; an arm without one here follows the current release."""
+
+    experiment: Experiment
+    releases: Mapping[str, OpenRelease]
+
+
+@dataclass(slots=True)
+class Assignment:
+    """What answers a user.
+
+    Attributes:
+        release: None = the current one.
+        strategy: how it scores.
+        experiment, arm: names of what decided so; '' = no experiment did.
+    """
+
+    release: OpenRelease | None = None
+    strategy: Strategy = "published"
+    experiment: str = ""
+    arm: str = ""
+
+
+def assign(running: Sequence[OpenExperiment], user: User) -> Assignment:
+    """The user's arm in the first experiment, in order of start, that they take part in.
+
+    An answer can be of one arm only. Salts are independent, so what an earlier experiment takes away from a
+    later one does not depend on the later one's arms.
+    """
+    for one in running:
+        arm = arm_of(one.experiment, user.number)
+        if arm is not None:
+            release = one.releases.get(arm.name)
+            return Assignment(release, arm.serves.strategy, one.experiment.name, arm.name)
+    return Assignment()
+
+
+@dataclass(slots=True)
+class Scored:
+    """Scores of the N interests of a release for one user.
+
+    Attributes:
+        parts: log-probabilities, and those of each part of the mixture; -inf where an interest is excluded.
+        live: (N,) nats that live signals add, empty without.
+        preferred: (N,) what is chosen by: `parts.final`, those of the first proposals changed by what people
+            did with such.
+    """
+
+    parts: UserScores
+    live: NDArray[np.float64]
+    preferred: NDArray[np.float64]
 
 
 def score(
-    release: OpenRelease, strategy: Strategy, recent: NDArray[np.int16], excluded: BoolArray, now: int
-) -> tuple[UserScores, NDArray[np.float64]]:
-    """Scores of every interest for a user, and (N,) nats that live signals add to them, empty without.
+    release: OpenRelease,
+    strategy: Strategy,
+    recent: NDArray[np.int16],
+    excluded: BoolArray,
+    now: int,
+    *,
+    use_feedback: bool,
+) -> Scored:
+    """Scores of every interest for a user.
 
     Args:
         recent: (RECENT,) most recent interests, most recent last, -1 padded.
         excluded: (N,) interests that are not candidates.
         now: microseconds since 1970 (UTC).
+        use_feedback: whether releases use feedback as published; see `[feedback]`.
     """
-    bonus = NOTHING
-    if strategy in _LIVE and release.overlay is not None:
-        bonus = release.overlay.bonus(int(recent[-1]), now)
+    live = NOTHING
+    if strategy in _WITH_LIVE_SIGNALS and release.overlay is not None:
+        live = release.overlay.bonus(int(recent[-1]), now)
     if strategy == "popularity":
-        return _popularity(release, excluded), bonus
-    one = release.by_counts if strategy in ("counts", "counts-live") else release.one
-    return one(recent, excluded, bonus), bonus
-
-
-def preferred(
-    release: OpenRelease, strategy: Strategy, scores: UserScores, recent: NDArray[np.int16], use: bool
-) -> NDArray[np.float64]:
-    """(N,) what is chosen by: the scores, those of the first proposals changed by what people did with such.
-
-    Args:
-        use: whether releases use it as published; see `[feedback]`.
-    """
-    wanted = strategy == "hybrid-feedback" or (use and strategy == "published")
-    if release.feedback is None or not wanted:
-        return scores.final
-    return scores.final + release.feedback.bonus(scores.final, recent[-release.k :])
+        parts = _popularity(release, excluded)
+    elif strategy in _COUNTS_ALONE:
+        parts = release.single_user_counts(recent, excluded, live)
+    else:
+        parts = release.single_user(recent, excluded, live)
+    preferred = parts.final
+    with_feedback = strategy == "hybrid-feedback" or (use_feedback and strategy == "published")
+    if with_feedback and release.feedback is not None:
+        preferred = preferred + release.feedback.bonus(preferred, recent[-release.k :])
+    return Scored(parts, live, preferred)
 
 
 def warm(release: OpenRelease, strategy: Strategy) -> None:
-    """Answer once, so that no request has to wait for what is made at the first."""
-    nothing = np.full(RECENT, -1, np.int16)
-    scores, _ = score(release, strategy, nothing, np.zeros(len(release.interests), bool), release.since)
-    preferred(release, strategy, scores, nothing, use=True)
+    """Score once, so that no request has to wait for what is made at the first."""
+    nobody = np.full(RECENT, -1, np.int16)
+    all_allowed = np.zeros(len(release.interests), bool)
+    score(release, strategy, nobody, all_allowed, release.since, use_feedback=True)
 
 
 def _popularity(release: OpenRelease, excluded: BoolArray) -> UserScores:

@@ -1,4 +1,4 @@
-"""Events that clients tell: checked, read as engagements, and remembered."""
+"""Records events: checks them, reads them as engagements, and writes them to the user store."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
+from freshet.core.config import Events
 from freshet.core.ports import UserStore
 from freshet.core.types import MOVE, Fact, History
-from freshet.core.types.keys import identity, item_key, user_key, user_number
+from freshet.core.types.ids import no_ids
+from freshet.core.types.keys import User, identity, item_key
 from freshet.serving.messages import Event, Receipt
 from freshet.serving.open_release import OpenRelease
-from freshet.stages.events import Rule
+from freshet.stages.events import Rule, parse
 from freshet.storage.database import connect
 
 DAY = 86_400_000_000
@@ -59,9 +61,9 @@ class Positive:
             name: pa.array([None if cell is None else str(cell) for cell in column], pa.string())
             for name, column in zip(self._columns, zip(*values, strict=True), strict=True)
         }
-        self._db.register("told", pa.table(columns))
-        found = self._db.sql(f"SELECT {self.rule.sql} FROM told").fetchall()
-        self._db.unregister("told")
+        self._db.register("events", pa.table(columns))
+        found = self._db.sql(f"SELECT {self.rule.sql} FROM events").fetchall()
+        self._db.unregister("events")
         return [bool(positive) for (positive,) in found]
 
 
@@ -70,23 +72,24 @@ def _value(event: Event, name: str) -> object:
     return own.get(name, event.columns.get(name))
 
 
-@dataclass
-class Recorder:
-    """Turns events into facts and has them remembered, one call at a time.
+class EventRecorder:
+    """Turns events into facts and writes them to the user store, one call at a time."""
 
-    Attributes:
-        positive: the positive rule.
-        missing: what stands for no id, as `types.ids.no_ids` has it.
-        lock: a user's events must be read against a history that no other call is changing.
-    """
+    def __init__(self, store: UserStore, config: Events) -> None:
+        self._store = store
+        self._positive = Positive(parse(config.positive))
+        self._missing = no_ids(config.missing)
+        # a user's events must be read against a history that no other call is changing
+        self._lock = threading.Lock()
 
-    positive: Positive
-    missing: frozenset[str]
-    lock: threading.Lock
+    def configure(self, config: Events) -> None:
+        """Read events by changed settings from the next call on."""
+        self._missing = no_ids(config.missing)
+        if config.positive != self._positive.rule.text:
+            self._positive = Positive(parse(config.positive))
 
     def record(
         self,
-        state: UserStore,
         release: OpenRelease,
         events: Sequence[Event],
         now: int,
@@ -95,17 +98,17 @@ class Recorder:
         """Remember events durably.
 
         Args:
-            now: microseconds since 1970 (UTC); the time of events that tell none.
+            now: microseconds since 1970 (UTC); the time of events that have none.
             oldest_days: how far back an event may lie.
 
         Raises:
-            StateError: the state can't be written; nothing of the call was remembered.
+            StateError: the user store can't be written; nothing of the call was remembered.
         """
         timed = [self._completed(event, now) for event in events]
         refused = [self._problem(event, now, oldest_days) for event in timed]
         good = [event for event, why in zip(timed, refused, strict=True) if not why]
-        with self.lock:
-            new = iter(state.record(self._facts(state, release, good)) if good else ())
+        with self._lock:
+            new = iter(self._store.record(self._facts(release, good)) if good else ())
         return [
             Receipt("refused", why) if why else Receipt("recorded" if next(new) else "duplicate")
             for why in refused
@@ -115,41 +118,39 @@ class Recorder:
         """An event with a time, and without an id that stands for none: each would repeat the one before."""
         if event.time is None:
             event = replace(event, time=now)
-        return replace(event, id="") if event.id and event.id.lower() in self.missing else event
+        return replace(event, id="") if event.id and event.id.lower() in self._missing else event
 
     def _problem(self, event: Event, now: int, oldest_days: float) -> str:
-        """Why an event is refused, '' if it isn't; what the log would put in quarantine is told at once."""
-        for what, said in (("user", event.user), ("item", event.item)):
-            if said.lower() in self.missing:
-                none = f"{said!r}, which stands for none ([events] missing)"
-                return f"the {what} is {none if said else 'empty'}"
+        """Why an event is refused, '' if it isn't; what an import would put in quarantine is refused."""
+        for what, id in (("user", event.user), ("item", event.item)):
+            if id.lower() in self._missing:
+                none = f"{id!r}, which stands for none ([events] missing)"
+                return f"the {what} is {none if id else 'empty'}"
         return _problem(event, now, oldest_days)
 
-    def _facts(self, state: UserStore, release: OpenRelease, events: Sequence[Event]) -> list[Fact]:
-        users = list(dict.fromkeys(event.user for event in events))
-        keys = {user: user_key(user) for user in users}
-        known = {
-            user: _Known.of(history)
-            for user, history in zip(users, state.histories([keys[user] for user in users]), strict=True)
-        }
+    def _facts(self, release: OpenRelease, events: Sequence[Event]) -> list[Fact]:
+        users = [User.of(id) for id in dict.fromkeys(event.user for event in events)]
+        histories = self._store.histories([user.key for user in users])
+        known = {user.id: _Known.of(user, history) for user, history in zip(users, histories, strict=True)}
         facts = []
-        for event, engaged in zip(events, self.positive(events), strict=True):
+        for event, engaged in zip(events, self._positive(events), strict=True):
             assert event.time is not None
-            place = release.items.get(event.item, -1)
-            interest = int(release.interests.ids[place]) if place >= 0 else -1
+            user = known[event.user]
+            index = release.items.get(event.item, -1)
+            interest = int(release.interests.ids[index]) if index >= 0 else -1
             last = successor = -1
             if engaged and interest >= 0:
-                last, successor = known[event.user].move(release, event, place)
-                known[event.user].engage(interest, event.time)
+                last, successor = user.transition(release, event.time, interest)
+                user.engage(interest, event.time)
             facts.append(
                 Fact(
                     identity(event.id or None, event.user, event.item, event.time),
-                    keys[event.user],
+                    user.user.key,
                     item_key(event.item),
                     interest,
                     event.time,
                     engaged,
-                    body_of(event, last, successor),
+                    body_of(event, user.user, last, successor),
                 )
             )
         return facts
@@ -157,39 +158,38 @@ class Recorder:
 
 @dataclass
 class _Known:
-    """When a user engaged each interest last, by stable id, as a call goes on."""
+    """A user, and when they engaged each interest last, by stable id, as a call goes on."""
 
+    user: User
     times: dict[int, int]
 
     @classmethod
-    def of(cls, history: History) -> _Known:
-        return cls(dict(zip(history.interests.tolist(), history.interest_times.tolist(), strict=True)))
+    def of(cls, user: User, history: History) -> _Known:
+        return cls(user, dict(zip(history.interests.tolist(), history.interest_times.tolist(), strict=True)))
 
     def engage(self, interest: int, time: int) -> None:
         self.times[interest] = max(time, self.times.get(interest, time))
 
-    def move(self, release: OpenRelease, event: Event, place: int) -> tuple[int, int]:
+    def transition(self, release: OpenRelease, time: int, interest: int) -> tuple[int, int]:
         """(last interest, successor) by stable id as far as the event is a transition, each -1 where not.
 
         An event that comes late is read against what was engaged before its own time, as far as is known.
         """
-        time = event.time or 0
         earlier = {interest: when for interest, when in self.times.items() if when < time}
-        interest = int(release.interests.ids[place])
         if interest in self.times and time - self.times[interest] <= release.horizon:
             return -1, -1
         ids = np.fromiter(earlier.keys(), np.int32, len(earlier))
         when = np.fromiter(earlier.values(), np.int64, len(earlier))
-        seen = release.recall(ids, when, time, user_number(event.user))
+        seen = release.user_context(ids, when, time, self.user.number)
         last = int(seen.recent[-1])
         return int(release.interests.ids[last]) if last >= 0 else -1, interest
 
 
-def body_of(event: Event, last: int, successor: int) -> bytes:
-    """The journal's entry of an event: its move, then the event itself as JSON."""
+def body_of(event: Event, user: User, last: int, successor: int) -> bytes:
+    """The journal's entry of an event: its transition, then the event itself as JSON."""
     assert event.time is not None
-    move = np.array([(event.time, user_number(event.user), last, successor)], MOVE)
-    told = {
+    transition = np.array([(event.time, user.number, last, successor)], MOVE)
+    document = {
         "user": event.user,
         "item": event.item,
         "time": event.time,
@@ -198,7 +198,7 @@ def body_of(event: Event, last: int, successor: int) -> bytes:
         "impression": event.impression,
         "columns": dict(event.columns),
     }
-    return move.tobytes() + orjson.dumps(told, option=orjson.OPT_SERIALIZE_NUMPY)
+    return transition.tobytes() + orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
 def _problem(event: Event, now: int, oldest_days: float) -> str:

@@ -1,4 +1,4 @@
-"""What speaks for an offer, in numbers and a sentence."""
+"""Why an interest is recommended: the reason in one word, and on request what speaks for it in numbers."""
 
 from __future__ import annotations
 
@@ -9,43 +9,63 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freshet.core.types import Context
+from freshet.serving.arms import Scored
 from freshet.serving.open_release import OpenRelease
-from freshet.stages import counts
+from freshet.serving.policy import Choice
 
 
-def explain(
-    release: OpenRelease,
-    context: Context,
-    scores: counts.UserScores,
-    bonus: NDArray[np.float64],
-    interest: int,
-) -> dict[str, Any]:
+def reasons(release: OpenRelease, context: Context, scored: Scored, choice: Choice, count: int) -> list[str]:
+    """`Recommendation.reason` of each interest chosen, where `count` were to be chosen."""
+    usual = "popular" if not context else "mixture" if release.fitted else "unfitted"
+    final = scored.parts.final
+    found = []
+    for order, interest in enumerate(choice.interests.tolist()):
+        if choice.drawn[order]:
+            found.append("explored")
+        elif len(scored.live) and choice.better[order] >= count:
+            found.append("live")  # it would not stand among the first without live signals
+        elif scored.preferred[interest] > final[interest] and _better(final, interest) >= count:
+            found.append("feedback")  # nor without what people did with such proposals
+        else:
+            found.append(usual)
+    return found
+
+
+def explain(release: OpenRelease, context: Context, scored: Scored, interest: int) -> dict[str, Any]:
     """What speaks for an interest.
 
     Returns:
         `probability` and what each part of the mixture gives it (`counts`, `planner`, `sequence`; as far as
-        there are), `live` = the factor by live signals, `rank` among all that may be offered, `row` = the
+        there are), `live` = the factor by live signals, `rank` among all that may be recommended, `row` = the
         rank in the table's row of the user's own context (or of what that falls back to), `evidence` = what
-        recent transitions of others say, and a sentence.
+        recent transitions of others show, and a sentence.
     """
+    scores = scored.parts
     parts = {"counts": scores.count, "planner": scores.planner, "sequence": scores.sequence}
     found: dict[str, Any] = {
-        "probability": _share(scores.final[interest]),
-        "rank": int((scores.final > scores.final[interest]).sum()) + 1,
-        "parts": {name: _share(values[interest]) for name, values in parts.items() if values is not None},
-        "live": round(math.exp(float(bonus[interest])), 3) if len(bonus) else None,
-        "row": _in_row(release, context, interest),
+        "probability": _probability(scores.final[interest]),
+        "rank": _better(scores.final, interest) + 1,
+        "parts": {
+            name: _probability(values[interest]) for name, values in parts.items() if values is not None
+        },
+        "live": round(math.exp(float(scored.live[interest])), 3) if len(scored.live) else None,
+        "row": _rank_in_row(release, context, interest),
         "evidence": _evidence(release, context, interest),
     }
     found["because"] = _sentence(release, context, found, interest)
     return found
 
 
-def _share(logp: float) -> float:
+def _better(scores: NDArray[np.float64], interest: int) -> int:
+    """How many interests score better."""
+    return int((scores > scores[interest]).sum())
+
+
+def _probability(logp: float) -> float:
     return float(f"{math.exp(float(logp)):.4g}")
 
 
-def _in_row(release: OpenRelease, context: Context, interest: int) -> int | None:
+def _rank_in_row(release: OpenRelease, context: Context, interest: int) -> int | None:
     """Rank in the row that answers the context; None where the row doesn't reach so far."""
     row = release.table.look_up(context).successors
     places = np.flatnonzero(row == interest)
@@ -53,11 +73,11 @@ def _in_row(release: OpenRelease, context: Context, interest: int) -> int | None
 
 
 def _evidence(release: OpenRelease, context: Context, interest: int) -> dict[str, Any] | None:
-    said = release.said.get(context)
-    for one in said.successors if said else ():
+    known = release.evidence.get(context)
+    for one in known.successors if known else ():
         if one.interest == interest:
             return {
-                "after": [release.interests.descriptions[i] for i in said.after] if said else [],
+                "after": [release.interests.descriptions[i] for i in known.after] if known else [],
                 "share": round(one.share, 4),
                 "people": round(one.support, 1),
             }

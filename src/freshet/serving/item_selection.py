@@ -1,4 +1,4 @@
-"""Items of the interests that are offered: unseen, eligible, each shown once."""
+"""Items of the recommended interests: unseen, eligible, each shown once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from freshet.core.types import History, Recommendation, RecommendedItem
+from freshet.core.types import History, RecommendedItem
 from freshet.core.types.keys import item_key
 from freshet.stages.items import Ranker
 
@@ -41,7 +41,7 @@ class ItemSelector:
         return cls(ranker, keys[order], order, firsts, 64 - bits)
 
     def warm(self) -> None:
-        """Make now what is made once and kept: where all items are barred, every way to one is gone."""
+        """Make now what is made once and kept: where no item is eligible, every way to one is gone."""
         self.numbers(self.ranker.ids[:1])
         self.ranker.top(None, 0, np.ones(len(self.keys), bool), 1)
 
@@ -54,35 +54,33 @@ class ItemSelector:
         """Numbers of the items of a history, oldest first, without those that are not there."""
         return np.asarray(_numbers(history.items, self.keys, self.order, self.firsts, np.uint64(self.shift)))
 
-    def stock(
+    def select(
         self,
-        offers: Sequence[tuple[Recommendation, int]],
+        interests: Sequence[int],
         engaged: NDArray[np.int64],
         exclude: Sequence[str],
         blocked: frozenset[str],
         count: int,
-    ) -> None:
-        """Give each offer up to `count` items.
+    ) -> list[tuple[RecommendedItem, ...]]:
+        """Up to `count` items of each interest (by index), best first.
 
         Args:
-            offers: with the index of the interest of each.
             engaged: (m,) numbers of what the user engaged, most recent last; not shown again.
             exclude, blocked: ids not to show.
         """
         if blocked not in self._blocked:
             self._blocked[blocked] = self.numbers(sorted(blocked))
-        barred = np.zeros(len(self.keys), bool)
-        barred[engaged] = True
-        barred[self._blocked[blocked]] = True
+        ineligible = np.zeros(len(self.keys), bool)
+        ineligible[engaged] = True
+        ineligible[self._blocked[blocked]] = True
         if exclude:
-            barred[self.numbers(exclude)] = True
-        state = self.ranker.state(engaged)
+            ineligible[self.numbers(exclude)] = True
         ids, titles = self.ranker.ids, self.ranker.titles
-        best = self.ranker.tops(state, [interest for _, interest in offers], barred, count)
-        for (offer, _), ranked in zip(offers, best, strict=True):
-            offer.items = tuple(
-                [RecommendedItem(ids[number], titles[number], score, why) for number, score, why in ranked]
-            )
+        best = self.ranker.tops(self.ranker.state(engaged), interests, ineligible, count)
+        return [
+            tuple([RecommendedItem(ids[number], titles[number], score, why) for number, score, why in ranked])
+            for ranked in best
+        ]
 
 
 @njit(cache=True, nogil=True)

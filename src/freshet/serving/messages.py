@@ -1,4 +1,4 @@
-"""What is asked of a recommender, what is told to it, and what became of that."""
+"""What goes into a recommender and what comes back of events: `Query`, `Event`, `Receipt`."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from freshet.core.types.ids import plain_id
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A question: which interests, and which items of them, to show now.
+    """Which interests, and which items of them, to recommend now, and to whom.
 
     Attributes:
         user: whose remembered history counts, or None.
         history: ids of items engaged, oldest first, instead of a remembered history; None = that of the user.
-        interests: how many to show.
+        interests: how many to recommend.
         items: how many of each; 0 = none.
-        explain: whether to say what speaks for each.
+        explain: whether to explain each recommendation.
         attributes: of the request, such as `region`, for rules that depend on them.
         exclude: ids of items that are not to be shown, beside those that the user engaged.
         release: number of a release that is open; None = the current one.
@@ -48,7 +48,7 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """An event as a client tells it.
+    """Something a user did with an item, as a client sends it.
 
     Attributes:
         time: microseconds since 1970 (UTC); None = when it was received.

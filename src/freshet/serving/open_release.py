@@ -13,20 +13,20 @@ from numpy.typing import NDArray
 
 from freshet.core.config import Config
 from freshet.core.ports import Artifact, Journal, Store
-from freshet.core.types import MOVE, AsOf, BoolArray, Entry, Evidence, Interests, indices_of
+from freshet.core.types import MOVE, AsOf, BoolArray, Context, Entry, Evidence, Interests, indices_of
 from freshet.experiments import feedback
 from freshet.serving.item_selection import ItemSelector
 from freshet.serving.policy import similarity_of
 from freshet.serving.request_rules import RequestRules
-from freshet.serving.user_context import UserContext, horizon, recall
+from freshet.serving.user_context import UserContext, context_at, horizon
 from freshet.stages import counts, evidence, interests, live, table
 from freshet.stages.items.format import open_ranker
 from freshet.stages.table.format import is_fitted, open_popularity, open_scorer, open_single_user_scorer
 from freshet.storage.release_parts import found, missing_of, parts_of
 from freshet.storage.releases import Release
 
-Counted = Callable[[NDArray[np.uint64], NDArray[np.int64]], BoolArray]
-"""(n,) users by number, (n,) times in microseconds -> whether each move counts."""
+OwnTransitions = Callable[[NDArray[np.uint64], NDArray[np.int64]], BoolArray]
+"""(n,) users by number, (n,) times in microseconds -> whether each transition counts."""
 
 MICROSECONDS = 1_000_000
 BATCH = 20_000
@@ -38,29 +38,30 @@ class OpenRelease:
     """One release; immutable but for its overlay, which follows the journal, and its rules.
 
     Attributes:
-        made: its table's artifact.
-        one: the mixture for one user.
+        artifact: its table's.
+        single_user: the mixture for one user at a time.
         popularity: (N,) shares of recent popularity, at the half-life that does best by itself.
         items: interest index of each item, as far as it has one.
         index: interest index by stable id, -1 where there is none; ids beyond the end have none.
         k, horizon, seed: what a context is; H in microseconds.
-        since: moment of the table, in microseconds since 1970: moves from then on are live.
+        similarity: (N, N) of interests, cosines not below 0.
+        since: moment of the table, in microseconds since 1970: transitions from then on are live.
         overlay: live signals, None where they don't pay or there are none.
-        shelf: items and their ranker, None where there is none.
+        selector: chooses items of interests, None where there is no ranker.
         feedback: what people did with proposals, None where it doesn't pay or there is none.
         missing: what the release goes without, as `kind/version`: a part beside its table is lost or damaged.
-        counted: which moves the overlay counts; None = all. Of an arm whose evidence is its own.
+        own: which transitions the overlay counts, of an isolated arm; None = all.
         position: of the last journal entry that the overlay has seen.
     """
 
     release: Release
-    made: Artifact
+    artifact: Artifact
     interests: Interests
     table: table.Table
     scorer: counts.Scorer
-    one: counts.SingleUserScorer
+    single_user: counts.SingleUserScorer
     popularity: NDArray[np.float64]
-    likeness: NDArray[np.float32]
+    similarity: NDArray[np.float32]
     items: dict[str, int]
     index: NDArray[np.int16]
     k: int
@@ -68,40 +69,45 @@ class OpenRelease:
     seed: int
     since: int
     overlay: live.Overlay | None
-    shelf: ItemSelector | None
+    selector: ItemSelector | None
     rules: RequestRules
     feedback: feedback.Feedback | None = None
     missing: tuple[str, ...] = ()
     fitted: bool = True
-    counted: Counted | None = None
+    own: OwnTransitions | None = None
     position: int = 0
     _catching_up: threading.Lock = field(default_factory=threading.Lock)
 
     @cached_property
-    def said(self) -> Evidence:
+    def evidence(self) -> Evidence:
         """Evidence by context; read when it is first asked for."""
-        return evidence.read(self.made.path / "evidence.parquet")
+        return evidence.read(self.artifact.path / "evidence.parquet")
 
     @cached_property
-    def by_counts(self) -> counts.SingleUserScorer:
+    def single_user_counts(self) -> counts.SingleUserScorer:
         """The mixture of counts alone."""
         return counts.SingleUserScorer(counts.Scorer(self.scorer.model, self.scorer.count_weights))
 
-    def apart(self, overlay: live.Overlay | None, counted: Counted) -> OpenRelease:
-        """The same release with live signals of its own, which count some moves only."""
-        own = threading.Lock()
-        return replace(self, overlay=overlay, counted=counted, position=0, _catching_up=own)
+    def isolated(self, overlay: live.Overlay | None, own: OwnTransitions) -> OpenRelease:
+        """The same release with live signals of its own, which count some transitions only."""
+        return replace(self, overlay=overlay, own=own, position=0, _catching_up=threading.Lock())
 
     def warm(self) -> None:
         """Make now what is made once and kept, so that no request has to wait for it."""
-        _ = self.said.find(np.full((1, self.k), -1, np.int16))
-        if self.shelf is not None:
-            self.shelf.warm()
+        _ = self.evidence.find(np.full((1, self.k), -1, np.int16))
+        if self.selector is not None:
+            self.selector.warm()
 
-    def recall(self, ids: NDArray[np.int32], times: NDArray[np.int64], now: int, user: int) -> UserContext:
-        """A user (by number) at a moment, who engaged these interests last at these times."""
+    def user_context(
+        self, ids: NDArray[np.int32], times: NDArray[np.int64], now: int, user: int
+    ) -> UserContext:
+        """The context at a moment of a user (by number) who engaged these interests last at these times."""
         size = len(self.interests)
-        return recall(ids, times, self.index, size, now, self.horizon, user, self.seed)
+        return context_at(ids, times, self.index, size, now, self.horizon, user, self.seed)
+
+    def context(self, seen: UserContext) -> Context:
+        """The user's own context: the last k of their recent interests."""
+        return tuple(int(i) for i in seen.recent[-self.k :] if i >= 0)
 
     def indices(self, ids: NDArray[np.int32]) -> NDArray[np.int16]:
         """Interest indices of stable ids, -1 for those that this release doesn't have."""
@@ -111,7 +117,7 @@ class OpenRelease:
         """Let the overlay see what the journal of events holds behind `position`; returns how many entries.
 
         Args:
-            now: microseconds since 1970; a client's clock that is ahead must not age what others told.
+            now: microseconds since 1970; a client's clock that is ahead must not age what others did.
 
         Raises:
             StateError: the journal can't be read.
@@ -131,14 +137,14 @@ class OpenRelease:
     def _fold(self, overlay: live.Overlay, entries: list[Entry], now: int) -> None:
         moves = np.frombuffer(b"".join(entry.body[: MOVE.itemsize] for entry in entries), MOVE).copy()
         moves = moves[(moves["time"] >= self.since) & (moves["successor"] >= 0)]
-        if self.counted is not None:
-            moves = moves[self.counted(moves["user"], moves["time"])]
+        if self.own is not None:
+            moves = moves[self.own(moves["user"], moves["time"])]
         moves["last"], moves["successor"] = self.indices(moves["last"]), self.indices(moves["successor"])
         overlay.apply(moves[moves["successor"] >= 0], now)
 
 
 def open_release(
-    store: Store, config: Config, release: Release, counted: Counted | None = None
+    store: Store, config: Config, release: Release, own: OwnTransitions | None = None
 ) -> OpenRelease:
     """Open a release; what is lost beside its table doesn't keep it from serving, but is `missing`.
 
@@ -147,20 +153,19 @@ def open_release(
         ConfigError: a rule names an interest that it doesn't have.
     """
     parts, missing = parts_of(store, release), missing_of(store, release)
-    made, known = parts.table, interests.load(parts.interests.path)
-    ranker = f"rankers/{release.ranker}"
-    scorer = open_scorer(made, len(known))
-    settings = made.manifest["settings"]["transitions"]
+    artifact, known = parts.table, interests.load(parts.interests.path)
+    scorer = open_scorer(artifact, len(known))
+    settings = artifact.manifest["settings"]["transitions"]
     moment = AsOf.parse(release.as_of).moment.timestamp()
     return OpenRelease(
         release=release,
-        made=made,
+        artifact=artifact,
         interests=known,
-        table=table.Table(made.path, len(known)),
+        table=table.Table(artifact.path, len(known)),
         scorer=scorer,
-        one=open_single_user_scorer(made, scorer),
-        popularity=open_popularity(made, scorer),
-        likeness=similarity_of(known.vectors),
+        single_user=open_single_user_scorer(artifact, scorer),
+        popularity=open_popularity(artifact, scorer),
+        similarity=similarity_of(known.vectors),
         items=_items(parts.assignment),
         index=known.index_by_id(),
         k=settings["k"],
@@ -168,14 +173,12 @@ def open_release(
         seed=settings["seed"],
         since=int(moment) * MICROSECONDS,
         overlay=read_overlay(store, release),
-        shelf=None
-        if not release.ranker or ranker in missing
-        else ItemSelector.of(open_ranker(found(store, "rankers", release.ranker))),
+        selector=_selector(store, release, missing),
         rules=RequestRules.of(config, known),
         feedback=_feedback(store, release, missing),
         missing=missing,
-        fitted=is_fitted(made),
-        counted=counted,
+        fitted=is_fitted(artifact),
+        own=own,
     )
 
 
@@ -184,6 +187,12 @@ def read_overlay(store: Store, release: Release) -> live.Overlay | None:
     if not release.overlay or f"overlays/{release.overlay}" in missing_of(store, release):
         return None
     return live.read(found(store, "overlays", release.overlay).path)
+
+
+def _selector(store: Store, release: Release, missing: tuple[str, ...]) -> ItemSelector | None:
+    if not release.ranker or f"rankers/{release.ranker}" in missing:
+        return None
+    return ItemSelector.of(open_ranker(found(store, "rankers", release.ranker)))
 
 
 def _feedback(store: Store, release: Release, missing: tuple[str, ...]) -> feedback.Feedback | None:

@@ -1,8 +1,8 @@
-"""Which interests to show: the best, or drawn by their probabilities, each unlike those above it.
+"""The policy: the best interests, or interests drawn by their probabilities, each unlike those above it.
 
 A share of requests explores: its interests are drawn one after the other by a softmax over the scores
 (Plackett and Luce's model), the others take the best. The propensity of each place is exact for that policy,
-so that outcomes can be weighed later as if another policy had chosen.
+so that outcomes can be weighted later as if another policy had chosen (off-policy evaluation).
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ class Choice:
     """Interests chosen, in order.
 
     Attributes:
-        places: (m,) indices.
+        interests: (m,) indices.
         propensities: (m,) probability of each at its place, given those before it.
         drawn: (m,) whether another would have been the best there.
-        before: (m,) how many interests score better without live signals.
+        better: (m,) how many interests score better without live signals.
         explored: whether this request explored.
     """
 
-    places: NDArray[np.int64]
+    interests: NDArray[np.int64]
     propensities: NDArray[np.float64]
     drawn: NDArray[np.bool_]
-    before: NDArray[np.int64]
+    better: NDArray[np.int64]
     explored: bool
 
 
@@ -52,7 +52,7 @@ def similarity_of(vectors: FloatArray) -> NDArray[np.float32]:
 def choose(
     scores: NDArray[np.float64],
     fused: NDArray[np.float64],
-    likeness: NDArray[np.float32],
+    similarity: NDArray[np.float32],
     count: int,
     policy: Policy,
     uniforms: NDArray[np.float64],
@@ -62,19 +62,20 @@ def choose(
     Args:
         scores: (N,) log-probabilities up to a constant, -inf for what may not be chosen.
         fused: (N,) the same without live signals.
+        similarity: (N, N) of interests, as of `similarity_of`.
         uniforms: (count + 1,) independent numbers in [0, 1): whether to explore, then one draw a place.
     """
-    places, propensities, drawn, before = _choose(
+    interests, propensities, drawn, better = _choose(
         scores,
         fused,
-        likeness,
+        similarity,
         min(count, len(scores)),
         policy.diversity,
         policy.temperature,
         policy.share,
         uniforms,
     )
-    return Choice(places, propensities, drawn, before, bool(uniforms[0] < policy.share))
+    return Choice(interests, propensities, drawn, better, bool(uniforms[0] < policy.share))
 
 
 def first_place_probabilities(scores: NDArray[np.float64], policy: Policy) -> NDArray[np.float64]:
@@ -93,17 +94,17 @@ def first_place_probabilities(scores: NDArray[np.float64], policy: Policy) -> ND
 
 
 @njit(cache=True, nogil=True)
-def _choose(scores, fused, likeness, count, diversity, temperature, share, uniforms):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # pragma: no cover
+def _choose(scores, fused, similarity, count, diversity, temperature, share, uniforms):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # pragma: no cover
     size = len(scores)
     left = scores.copy()
-    near = np.zeros(size, np.float64)  # likeness to what stands above
+    near = np.zeros(size, np.float64)  # similarity to what stands above
     places = np.empty(count, np.int64)
     propensities = np.empty(count, np.float64)
     drawn = np.zeros(count, np.bool_)
     better = np.zeros(count, np.int64)
     explores = uniforms[0] < share
     # of requests that show what stands so far: the share that takes the best, and the share that draws
-    taking, drawing = 1.0 - share, share
+    greedy, drawing = 1.0 - share, share
     found = 0
     while found < count:
         best, top = -1, -np.inf
@@ -129,15 +130,15 @@ def _choose(scores, fused, likeness, count, diversity, temperature, share, unifo
                         break
         drawing *= np.exp((left[pick] - diversity * near[pick] - top) / temperature) / total
         if pick != best:
-            taking = 0.0
+            greedy = 0.0
         places[found] = pick
-        propensities[found] = taking + drawing
-        taking, drawing = taking / propensities[found], drawing / propensities[found]
+        propensities[found] = greedy + drawing
+        greedy, drawing = greedy / propensities[found], drawing / propensities[found]
         drawn[found] = pick != best
         for i in range(size):
             better[found] += fused[i] > fused[pick]
         left[pick] = -np.inf
         for i in range(size):
-            near[i] = max(near[i], likeness[pick, i])
+            near[i] = max(near[i], similarity[pick, i])
         found += 1
     return places[:found], propensities[:found], drawn[:found], better[:found]

@@ -1,40 +1,34 @@
-"""The recommender: from a question to interests and items, out of one release and what is known right now.
+"""The recommender: from a query to interests and items, out of one release and what is known right now.
 
-history -> recent and known interests -> fused scores + live signals -> without what is known or barred
-  -> the first of them re-ordered by feedback -> best or drawn, unlike each other -> items of each
+query -> user (history, context) -> arm of an experiment -> scores -> without what is known or ineligible
+  -> policy: best or drawn, unlike each other -> items of each -> explanations -> impression
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import uuid4
 
 import numpy as np
-from numpy.typing import NDArray
 
 from freshet.core.errors import StateError
 from freshet.core.ports import UserStore
-from freshet.core.types import Answer, Context, History, Recommendation, Strategy
-from freshet.core.types.ids import no_ids
-from freshet.core.types.keys import user_key, user_number
-from freshet.serving.arms import preferred, score
-from freshet.serving.assigned import Place, place_of
-from freshet.serving.event_recorder import Positive, Recorder
-from freshet.serving.explanation import explain
+from freshet.core.types import Answer, Context, History, Recommendation, User
+from freshet.serving.arms import Assignment, Scored, assign, score
+from freshet.serving.event_recorder import EventRecorder
+from freshet.serving.explanation import explain, reasons
 from freshet.serving.impressions import Impressions
 from freshet.serving.item_selection import ItemSelector
 from freshet.serving.messages import Event, Query, Receipt
 from freshet.serving.open_release import OpenRelease
 from freshet.serving.policy import Choice, Policy, choose
-from freshet.serving.release_pool import Releases
-from freshet.serving.user_context import UserContext, in_order
-from freshet.stages.counts import UserScores
-from freshet.stages.events import parse
+from freshet.serving.release_pool import ReleasePool
+from freshet.serving.request_rules import Ineligible
+from freshet.serving.user_context import UserContext, context_of_list
 
 Clock = Callable[[], int]
 ROWS = ("popular", "last", "pair", "triple")
@@ -47,23 +41,22 @@ def system_clock() -> int:
 
 
 class Recommender:
-    """Answers out of open releases.
+    """Answers queries out of open releases, and records events.
 
-    `explore` may be called from one thread while others call the rest.
+    `recommend` may be called from one thread while others call the rest.
 
     Args:
         releases: what is open; at least one.
-        state: what is remembered of users, and the journals.
+        store: what is remembered of users, and the journals.
         clock: microseconds since 1970 (UTC), now.
     """
 
-    def __init__(self, releases: Releases, state: UserStore, clock: Clock = system_clock) -> None:
+    def __init__(self, releases: ReleasePool, store: UserStore, clock: Clock = system_clock) -> None:
         self._releases = releases
-        self._state = state
+        self._store = store
         self._clock = clock
         self._impressions = Impressions()
-        told = releases.config.events
-        self._recorder = Recorder(Positive(parse(told.positive)), no_ids(told.missing), threading.Lock())
+        self._recorder = EventRecorder(store, releases.config.events)
         self._draws = np.random.default_rng(releases.config.serving.seed)
         self._prefix, self._numbers = uuid4().hex[:12], itertools.count()
 
@@ -72,36 +65,39 @@ class Recommender:
         """Number of the release that answers."""
         return self._releases.current.release.number
 
-    def explore(self, ask: Query) -> Answer:
+    def recommend(self, query: Query) -> Answer:
         """Which interests, and which items of them, to show now; all out of one release.
 
         A user who takes part in a running experiment is answered as their arm is, unless a release was named.
 
         Raises:
             NotServing: no release is open.
-            ArtifactError: the release that was asked for is not open.
+            ArtifactError: the release that the query names is not open.
         """
-        place = self._place(ask)
-        release = self._releases.named(ask.release)
-        strategy: Strategy = "published"
-        if place is not None:
-            release, strategy = place.release or release, place.arm.serves.strategy
-        now = ask.now if ask.now is not None else self._clock()
-        history, degraded = self._history(ask)
-        seen = _recalled(release, ask, history, now)
-        barred = release.rules.barred(ask.attributes)
-        excluded = release.rules.excluded(barred, seen.recent[-release.k :])
-        scores, bonus = score(release, strategy, seen.recent, seen.known | excluded, now)
-        use = self._releases.config.feedback.use
-        favoured = preferred(release, strategy, scores, seen.recent, use)
-        choice = self._choose(release, favoured, scores.fused, ask.interests)
-        context = tuple(int(i) for i in seen.recent[-release.k :] if i >= 0)
-        offers = self._offers(release, ask, scores, favoured, bonus, choice, context)
-        offers += _fill(release, ask, seen, excluded, offers)
-        if ask.items and release.shelf is not None:
-            engaged = _engaged(release.shelf, ask, history)
-            placed = [(offer, int(release.index[offer.id])) for offer in offers]
-            release.shelf.stock(placed, engaged, ask.exclude, barred.items, ask.items)
+        user = None if query.user is None else User.of(query.user)
+        now = self._clock() if query.now is None else query.now
+        assigned = self._assignment(query, user)
+        release = assigned.release or self._releases.named(query.release)
+        history, degraded = self._history(query, user)
+        seen = _context(release, query, user, history, now)
+        context = release.context(seen)
+
+        config = self._releases.config
+        ineligible = release.rules.ineligible(query.attributes, seen.recent[-release.k :])
+        excluded = seen.known | ineligible.interests
+        use_feedback = config.feedback.use
+        scored = score(release, assigned.strategy, seen.recent, excluded, now, use_feedback=use_feedback)
+
+        policy = Policy(config.serving.explore, config.serving.temperature, config.serving.diversity)
+        uniforms = self._draws.random(query.interests + 1)
+        fused, count = scored.parts.fused, query.interests
+        choice = choose(scored.preferred, fused, release.similarity, count, policy, uniforms)
+
+        shown = _chosen(release, query, context, scored, choice)
+        shown += _known_again(release, seen, ineligible, count - len(shown))
+        if query.items and release.selector is not None:
+            _add_items(release, release.selector, query, history, ineligible, shown)
+
         answer = Answer(
             id=f"{self._prefix}{next(self._numbers):x}",
             release=release.release.number,
@@ -109,13 +105,13 @@ class Recommender:
             context_ids=tuple(int(release.interests.ids[i]) for i in context),
             answered=ROWS[release.table.answered(context)],
             explored=choice.explored,
-            interests=tuple(offers),
+            interests=tuple(shown),
             degraded=degraded,
-            experiment=place.experiment if place is not None else "",
-            arm=place.arm.name if place is not None else "",
+            experiment=assigned.experiment,
+            arm=assigned.arm,
         )
-        if ask.log:
-            self._impressions.add(answer, ask.user or "", now)
+        if query.log:
+            self._impressions.add(answer, query.user or "", now)
         return answer
 
     def record(self, events: Sequence[Event], oldest_days: float = math.inf) -> list[Receipt]:
@@ -125,10 +121,9 @@ class Recommender:
             oldest_days: events that lie further back are refused.
 
         Raises:
-            StateError: the state can't be written; none of the events was remembered.
+            StateError: the user store can't be written; none of the events was remembered.
         """
-        now = self._clock()
-        receipts = self._recorder.record(self._state, self._releases.current, events, now, oldest_days)
+        receipts = self._recorder.record(self._releases.current, events, self._clock(), oldest_days)
         self.follow()
         return receipts
 
@@ -139,7 +134,7 @@ class Recommender:
             StateError: the journal can't be read.
         """
         now = self._clock()
-        return sum(release.catch_up(self._state.events, now) for release in self._releases.open())
+        return sum(release.catch_up(self._store.events, now) for release in self._releases.open())
 
     def flush(self) -> int:
         """Write impressions to their journal; returns how many.
@@ -147,7 +142,7 @@ class Recommender:
         Raises:
             StateError: they can't be written; they are kept for the next call.
         """
-        return self._impressions.flush(self._state)
+        return self._impressions.flush(self._store)
 
     def reload(self) -> bool:
         """Serve what `CURRENT` names now, and by the settings as they are now; whether anything changed.
@@ -159,10 +154,7 @@ class Recommender:
         try:
             return self._releases.reload()
         finally:
-            told = self._releases.config.events
-            self._recorder.missing = no_ids(told.missing)
-            if told.positive != self._recorder.positive.rule.text:
-                self._recorder.positive = Positive(parse(told.positive))
+            self._recorder.configure(self._releases.config.events)
 
     def switch(self, number: int | None) -> int:
         """Serve a certain release from now on, None = what `CURRENT` names; returns which serves."""
@@ -207,103 +199,85 @@ class Recommender:
         return self._impressions.dropped
 
     def close(self) -> None:
-        """Write what is buffered and let go of the state."""
+        """Write what is buffered and let go of the user store."""
         try:
             self.flush()
         finally:
-            self._state.close()
+            self._store.close()
 
-    def _place(self, ask: Query) -> Place | None:
-        """Where the user stands in the running experiments."""
+    def _assignment(self, query: Query, user: User | None) -> Assignment:
+        """What answers the query: the user's arm of a running experiment, else a release as published."""
         running = self._releases.running
-        if ask.user is None or ask.release is not None or not running:
-            return None
-        return place_of(running, user_number(ask.user))
+        if user is None or query.release is not None or not running:
+            return Assignment()
+        return assign(running, user)
 
-    def _history(self, ask: Query) -> tuple[History, bool]:
+    def _history(self, query: Query, user: User | None) -> tuple[History, bool]:
         """What is remembered of the user, and whether that could not be read."""
-        if ask.history is not None or ask.user is None:
+        if query.history is not None or user is None:
             return History.empty(), False
         try:
-            return self._state.histories([user_key(ask.user)])[0], False
+            return self._store.histories([user.key])[0], False
         except StateError:
             return History.empty(), True  # an answer for everybody is better than none
 
-    def _choose(
-        self, release: OpenRelease, scores: NDArray[np.float64], fused: NDArray[np.float64], count: int
-    ) -> Choice:
-        serving = self._releases.config.serving
-        policy = Policy(serving.explore, serving.temperature, serving.diversity)
-        uniforms = self._draws.random(count + 1)
-        return choose(scores, fused, release.likeness, count, policy, uniforms)
 
-    def _offers(
-        self,
-        release: OpenRelease,
-        ask: Query,
-        scores: UserScores,
-        favoured: NDArray[np.float64],
-        bonus: NDArray[np.float64],
-        choice: Choice,
-        context: Context,
-    ) -> list[Recommendation]:
-        found = []
-        places, propensities = choice.places.tolist(), choice.propensities.tolist()
-        for order, (place, propensity) in enumerate(zip(places, propensities, strict=True)):
-            reason = "popular" if not context else "mixture" if release.fitted else "unfitted"
-            if choice.drawn[order]:
-                reason = "explored"
-            elif len(bonus) and choice.before[order] >= ask.interests:
-                reason = "live"  # it would not stand among the first without live signals
-            elif favoured[place] > scores.final[place] and _rank(scores.final, place) >= ask.interests:
-                reason = "feedback"  # nor without what people did with such proposals
-            offer = _offer(release, place, float(scores.final[place]), propensity, reason)
-            if ask.explain:
-                offer.explanation = explain(release, context, scores, bonus, place)
-            found.append(offer)
-        return found
+def _context(
+    release: OpenRelease, query: Query, user: User | None, history: History, now: int
+) -> UserContext:
+    """The user context by the history that the query brings, else by the remembered one."""
+    if query.history is not None:
+        given = np.array([release.items.get(item, -1) for item in query.history], np.int16)
+        return context_of_list(given, len(release.interests), now)
+    number = 0 if user is None else user.number
+    return release.user_context(history.interests, history.interest_times, now, number)
 
 
-def _engaged(shelf: ItemSelector, ask: Query, history: History) -> NDArray[np.int64]:
-    """Numbers of the items that the user engaged, most recent last."""
-    return shelf.engaged(history) if ask.history is None else shelf.numbers(ask.history)
-
-
-def _recalled(release: OpenRelease, ask: Query, history: History, now: int) -> UserContext:
-    if ask.history is not None:
-        told = np.array([release.items.get(item, -1) for item in ask.history], np.int16)
-        return in_order(told, len(release.interests), now)
-    user = user_number(ask.user) if ask.user is not None else 0
-    return release.recall(history.interests, history.interest_times, now, user)
-
-
-def _rank(scores: NDArray[np.float64], place: int) -> int:
-    """How many score better."""
-    return int((scores > scores[place]).sum())
-
-
-def _offer(
-    release: OpenRelease,
-    place: int,
-    score: float,
-    propensity: float,
-    reason: str,
-) -> Recommendation:
-    interests = release.interests
-    return Recommendation(int(interests.ids[place]), interests.descriptions[place], score, propensity, reason)
-
-
-def _fill(
-    release: OpenRelease,
-    ask: Query,
-    seen: UserContext,
-    excluded: NDArray[np.bool_],
-    offers: list[Recommendation],
+def _chosen(
+    release: OpenRelease, query: Query, context: Context, scored: Scored, choice: Choice
 ) -> list[Recommendation]:
-    """Where too little is new to the user: what they know, what was engaged longest ago first."""
-    missing = ask.interests - len(offers)
+    """What the policy chose, explained where the query wants that."""
+    found = []
+    columns = choice.interests.tolist(), choice.propensities.tolist()
+    why = reasons(release, context, scored, choice, query.interests)
+    for interest, propensity, reason in zip(*columns, why, strict=True):
+        one = _recommendation(release, interest, float(scored.parts.final[interest]), propensity, reason)
+        if query.explain:
+            one.explanation = explain(release, context, scored, interest)
+        found.append(one)
+    return found
+
+
+def _known_again(
+    release: OpenRelease, seen: UserContext, ineligible: Ineligible, missing: int
+) -> list[Recommendation]:
+    """Where too little is new to the user: `missing` of what they know, engaged longest ago first."""
     if missing <= 0:
         return []
-    known = np.flatnonzero(seen.known & ~excluded)
+    known = np.flatnonzero(seen.known & ~ineligible.interests)
     order = known[np.argsort(seen.engaged[known], kind="stable")][:missing]
-    return [_offer(release, int(place), float("-inf"), 1.0, "known") for place in order]
+    return [_recommendation(release, int(interest), -math.inf, 1.0, "known") for interest in order]
+
+
+def _add_items(
+    release: OpenRelease,
+    selector: ItemSelector,
+    query: Query,
+    history: History,
+    ineligible: Ineligible,
+    shown: Sequence[Recommendation],
+) -> None:
+    """Give each recommendation up to `query.items` items."""
+    own = query.history
+    engaged = selector.engaged(history) if own is None else selector.numbers(own)
+    interests = [int(release.index[one.id]) for one in shown]
+    items = selector.select(interests, engaged, query.exclude, ineligible.items, query.items)
+    for one, some in zip(shown, items, strict=True):
+        one.items = some
+
+
+def _recommendation(
+    release: OpenRelease, interest: int, score: float, propensity: float, reason: str
+) -> Recommendation:
+    known = release.interests
+    return Recommendation(int(known.ids[interest]), known.descriptions[interest], score, propensity, reason)

@@ -1,4 +1,4 @@
-"""Which releases are open, which one serves, and which the arms of experiments are answered with.
+"""The releases that are open: the one that serves, and those of the arms of experiments.
 
 They are swapped as a whole, so that an answer is of one release.
 """
@@ -15,19 +15,17 @@ from freshet.core.errors import ArtifactError, FreshetError, NotServing
 from freshet.core.ports import Store
 from freshet.core.types import Experiment, ExperimentArm
 from freshet.experiments.assignment import OwnEvents
-from freshet.serving.arms import warm
-from freshet.serving.assigned import OpenExperiment
+from freshet.serving.arms import OpenExperiment, warm
 from freshet.serving.open_release import OpenRelease, open_release, read_overlay
 from freshet.serving.request_rules import RequestRules
 from freshet.storage.experiment_registry import Experiments
-from freshet.storage.releases import Release
-from freshet.storage.releases import Releases as Published
+from freshet.storage.releases import Release, Releases
 
 MOST = 3
 """Releases open at most, beside those that are held: the current one, the one before, one pinned."""
 
 
-class Releases:
+class ReleasePool:
     """Open releases of a workspace; readers see either the old one or the new one.
 
     Args:
@@ -40,7 +38,7 @@ class Releases:
 
     def __init__(
         self,
-        published: Published,
+        published: Releases,
         store: Store,
         settings: Callable[[], Config],
         prepare: Callable[[OpenRelease], object],
@@ -203,13 +201,13 @@ class Releases:
         for arm in experiment.arms:
             number = arm.serves.release
             if experiment.separated:
-                found[arm.name] = self._opened_apart(experiment, arm, number)
+                found[arm.name] = self._opened_isolated(experiment, arm, number)
             elif number is not None:
                 found[arm.name] = self._opened(self._published.get(number))
             warm(found.get(arm.name) or self.current, arm.serves.strategy)
         return OpenExperiment(experiment, found)
 
-    def _opened_apart(self, experiment: Experiment, arm: ExperimentArm, number: int | None) -> OpenRelease:
+    def _opened_isolated(self, experiment: Experiment, arm: ExperimentArm, number: int | None) -> OpenRelease:
         """What a separated arm is answered with: no other arm's users change it."""
         if number is None:
             number = self._experiments.pointer(experiment, arm.name)
@@ -220,7 +218,7 @@ class Releases:
         release = self._published.get(number)
         opened = self._open.get(number) or open_release(self._store, self.config, release)
         overlay = read_overlay(self._store, release)
-        found = opened.apart(overlay, OwnEvents(experiment, arm.name))
+        found = opened.isolated(overlay, OwnEvents(experiment, arm.name))
         found.warm()
         self._prepare(found)
         return found
@@ -231,7 +229,7 @@ class Releases:
             one.release.number: one
             for running in self.running
             for one in running.releases.values()
-            if one.counted is None
+            if one.own is None
         }
 
     def _read(self, number: int) -> Release | None:

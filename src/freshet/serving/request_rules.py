@@ -1,4 +1,4 @@
-"""Eligibility at the time of a request: what is not shown now, whatever the release was made with."""
+"""Eligibility at the time of a request: what is ineligible now, whatever the release was made with."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from freshet.stages import table
 
 @dataclass(frozen=True)
 class Ineligible:
-    """What a request may not be shown: interests (N,), and items by id."""
+    """What may not be shown in answer to a request: interests (N,), and items by id."""
 
     interests: BoolArray
     items: frozenset[str]
@@ -28,7 +28,7 @@ class RequestRules:
     Attributes:
         always: for every request.
         sensitive: (N,) interests offered only to users one of whose recent interests is sensitive.
-        conditional: (attribute, values, what is barred then).
+        conditional: (attribute, values, what is ineligible where the attribute has one of them).
         careful: whether any interest is sensitive.
     """
 
@@ -66,8 +66,14 @@ class RequestRules:
         always = Ineligible(base.barred, frozenset(config.serving.blocked_items))
         return cls(always, base.sensitive, conditional, bool(base.sensitive.any()))
 
-    def barred(self, attributes: Mapping[str, str]) -> Ineligible:
-        """What a request with these attributes may not be shown, sensitive interests aside."""
+    def ineligible(self, attributes: Mapping[str, str], context: NDArray[np.int16]) -> Ineligible:
+        """What may not be shown to a user with a context (k,), by a request with these attributes."""
+        found = self._by_attributes(attributes)
+        if not self.careful or self.sensitive[context[context >= 0]].any():
+            return found
+        return Ineligible(found.interests | self.sensitive, found.items)
+
+    def _by_attributes(self, attributes: Mapping[str, str]) -> Ineligible:
         if not self.conditional or not attributes:
             return self.always
         hold = tuple(
@@ -80,9 +86,3 @@ class RequestRules:
             interests = np.logical_or.reduce([part.interests for part in parts])
             self._known[hold] = Ineligible(interests, frozenset().union(*(part.items for part in parts)))
         return self._known[hold]
-
-    def excluded(self, barred: Ineligible, context: NDArray[np.int16]) -> BoolArray:
-        """(N,) interests that may not be offered after a context (k,)."""
-        if not self.careful or self.sensitive[context[context >= 0]].any():
-            return barred.interests
-        return barred.interests | self.sensitive

@@ -1,4 +1,4 @@
-"""What a remembered history says at a moment: recent interests, and what is not new to the user.
+"""The user context: recent interests, and what is not new to the user, by a remembered history.
 
 The same definition as in `freshet.stages.transitions.walk`, where it is counted over the whole log.
 """
@@ -36,7 +36,7 @@ def horizon(novelty_days: int | str) -> int:
     return int(EVER) if novelty_days == "ever" else int(novelty_days) * DAY
 
 
-def recall(
+def context_at(
     interests: NDArray[np.int32],
     times: NDArray[np.int64],
     index: NDArray[np.int16],
@@ -46,7 +46,7 @@ def recall(
     user: int,
     seed: int,
 ) -> UserContext:
-    """A user at a moment.
+    """The context at a moment.
 
     Args:
         interests: (j,) stable ids of the interests engaged.
@@ -55,11 +55,11 @@ def recall(
         size: N.
         user, seed: decide the order of interests of one step, as when they are counted.
     """
-    found = _recall(interests, times, index, size, now, horizon, np.uint64(user), np.uint64(seed))
+    found = _context_at(interests, times, index, size, now, horizon, np.uint64(user), np.uint64(seed))
     return UserContext(*found)
 
 
-def in_order(interests: NDArray[np.int16], size: int, now: int) -> UserContext:
+def context_of_list(interests: NDArray[np.int16], size: int, now: int) -> UserContext:
     """A user known by a list of interests alone, oldest first, all of them engaged lately."""
     engaged = np.full(size, NEVER)
     recent = np.full(RECENT, -1, np.int16)
@@ -74,7 +74,7 @@ def in_order(interests: NDArray[np.int16], size: int, now: int) -> UserContext:
 
 
 @njit(cache=True, nogil=True)
-def _recall(interests, times, index, size, now, horizon, user, seed):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # pragma: no cover
+def _context_at(interests, times, index, size, now, horizon, user, seed):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # pragma: no cover
     engaged = np.full(size, NEVER)
     for i in range(len(interests)):
         place = index[interests[i]] if 0 <= interests[i] < len(index) else -1

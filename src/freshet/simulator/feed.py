@@ -62,7 +62,8 @@ class Feed:
         """Fill everybody's slot by asking the recommender, and see what becomes of it."""
         asks = zip(user_ids(users), self._micros(moments), strict=True)
         answers = [
-            self._recommender.explore(Query(user=name, interests=1, items=1, now=time)) for name, time in asks
+            self._recommender.recommend(Query(user=name, interests=1, items=1, now=time))
+            for name, time in asks
         ]
         filled = np.array([bool(_item(answer)) for answer in answers])
         answers = [answer for answer in answers if _item(answer)]

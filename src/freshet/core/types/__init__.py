@@ -20,7 +20,7 @@ from freshet.core.types.experiments import (
     Strategy,
 )
 from freshet.core.types.interests import Eligibility, Interests, indices_of
-from freshet.core.types.keys import identity, item_key, user_key, user_number
+from freshet.core.types.keys import User, identity, item_key, user_key, user_number
 from freshet.core.types.outcomes import Outcomes
 from freshet.core.types.planning import Cost, Example, PlannerRows, Prompt, Ranking, TuningReport, Usage
 from freshet.core.types.recommendations import (
@@ -82,6 +82,7 @@ __all__ = [
     "Transitions",
     "TuningReport",
     "Usage",
+    "User",
     "context_codes",
     "identity",
     "indices_of",
