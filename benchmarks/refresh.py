@@ -49,9 +49,10 @@ from freshet.core.time_scales import Pace, resolve
 from freshet.core.time_scales import measure as measure_pace
 from freshet.core.types import AsOf, Evidence
 from freshet.pipeline import snapshot_of
+from freshet.run_context import RunContext
 from freshet.simulator import World, generate
 from freshet.stages.counts.fitter import fitter_for
-from freshet.stages.inference import step as prompting
+from freshet.stages.evidence.step import gather
 from freshet.stages.table import enumerate_contexts
 from freshet.storage.workspace import Workspace
 from freshet.wiring import open_workspace
@@ -260,7 +261,7 @@ def changed_without_hysteresis(ws: Workspace, moments: list[AsOf]) -> Iterator[f
             known = snapshot_of(ws, run, moment)
         counting = fitter_for(ws.config, known)
         contexts = enumerate_contexts(len(known.interests), counting.k)[1:]
-        said = prompting.gather(free, known, counting, moment, contexts, said, frozenset())
+        said = gather(RunContext(free, run, known, counting), moment, contexts, said)
         words = names(known.interests.descriptions, ws.config.planner.mode)
         prompts = Prompts.of(contexts, words, said).identities()
         if before is not None:

@@ -78,7 +78,7 @@ def held_back(ctx: RunContext, made: Artifact, end: AsOf) -> str:
     """Why a verified table is not published without a person's word, or ''."""
     if ctx.as_of.day < end.day:
         return "is of the past"
-    if _was_rolled_back(ctx.ws, made):
+    if rollback.was_rolled_back(ctx.ws, made.version):
         return "was rolled back"
     if reason := rollback.held_by_guardrail(ctx.ws):
         return f"waits for a person since a rollback ({reason})"
@@ -104,15 +104,3 @@ def _settings_changed(ctx: RunContext, release: Release) -> bool:
         or changed("feedback", release.feedback, feedback.configured(ws))
         or (bool(trained) and changed("itemmodels", trained, items.settings_of(ws, ctx.log)))
     )
-
-
-def _was_rolled_back(ws: Workspace, made: Artifact) -> bool:
-    """Whether the table served after the current release; one whose publication failed never did."""
-    current = ws.releases.current()
-    if current is None:
-        return False
-    records = ws.ledger.records()
-    served = {record.release for record in records}
-    served |= {step.details["from"] for r in records for step in r.steps if step.name == "rollback"}
-    later = [n for n in ws.releases.numbers() if n > current.number and n in served]
-    return any(ws.releases.get(number).table == made.version for number in later)

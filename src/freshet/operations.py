@@ -31,6 +31,7 @@ from freshet.stages.table import table_plan
 from freshet.stages.tuning import step as tuning
 from freshet.stages.tuning.evaluation import with_evidence_of
 from freshet.storage import rollback
+from freshet.storage.decisions import Decision, Review
 from freshet.storage.lease import Lease
 from freshet.storage.ledger import Record
 from freshet.storage.releases import Release
@@ -168,18 +169,23 @@ def approve(ws: Workspace, run_id: str, reviewer: str) -> Record:
                     f"release {current.number} of {current.as_of} is newer than the table of run {run_id}",
                     hint=f"`freshet reject {run_id}`, or `freshet refresh --as-of {record.as_of} --publish`",
                 )
+            _decide(ws, held, record, reviewer, accepted=True)
             with ws.recorded(held, command, record.as_of) as run:
                 beside = record.waiting.get("beside") if record.waiting else None
                 companions = table.Companions(**beside) if beside else _companions_of(ws, made)
                 record.release = table.publish(ws, run, made, companions).number
-        return _reviewed(ws, held, record, reviewer, "approved")
+        else:
+            _decide(ws, held, record, reviewer, accepted=True)
+        return _close(ws, held, record, reviewer, "approved")
 
 
 def reject(ws: Workspace, run_id: str, reviewer: str) -> Record:
     """A person refuses what a gate halted; the current release keeps serving."""
     run_id = ws.ledger.get(run_id).id
     with ws.hold(f"reject {run_id}") as held:
-        return _reviewed(ws, held, _halted(ws, run_id, "rejected"), reviewer, "rejected")
+        record = _halted(ws, run_id, "rejected")
+        _decide(ws, held, record, reviewer, accepted=False)
+        return _close(ws, held, record, reviewer, "rejected")
 
 
 def roll_back(ws: Workspace, number: int | None = None) -> Release:
@@ -255,7 +261,18 @@ def _halted(ws: Workspace, run_id: str, outcome: str) -> Record:
     return record
 
 
-def _reviewed(ws: Workspace, held: Lease, record: Record, reviewer: str, outcome: str) -> Record:
+def _decide(ws: Workspace, held: Lease, record: Record, reviewer: str, accepted: bool) -> None:
+    """Keep a person's decision on what a run waits with: written before it takes effect."""
+    waiting = record.waiting or {}
+    with held.fenced():
+        for of in ("model", "table"):
+            if of in waiting:
+                review = Review(of, waiting[of], accepted)
+                ws.decisions.record(Decision(record.id, review, by=reviewer))
+
+
+def _close(ws: Workspace, held: Lease, record: Record, reviewer: str, outcome: str) -> Record:
+    """End a run that waited; the ledger says how."""
     record.outcome, record.reviewer = outcome, reviewer
     with held.fenced():
         ws.ledger.save(record)

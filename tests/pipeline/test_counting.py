@@ -89,7 +89,7 @@ def test_a_planner_that_knows_nothing_has_no_place_beside_the_counts(known: LogS
             ("t",),
         )
         answered.append((replace(window, held=window.held.with_context()), rows))
-    fusion = counting.fused(answered)
+    fusion = counting.fuse(answered)
     assert fusion is not None
     assert fusion.used is None
     assert fusion.margin is not None
@@ -102,7 +102,7 @@ def test_the_half_life_of_transitions_is_one_that_held_out_transitions_prefer(kn
 
     def likelihood(half_life: float) -> float:
         return counts.likelihood_after_last(
-            [counting._held_out(part, half_life, 1) for part in counting.holdout.stretches]
+            [counting.counts.held_out(part, half_life, 1) for part in counting.holdout.stretches]
         )
 
     assert counting.fit.half_life == max(tried, key=likelihood)

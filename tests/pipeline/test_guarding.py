@@ -18,6 +18,7 @@ from freshet.experiments.guardrails import harm as judging
 from freshet.experiments.measurement.comparison import compare, ratio_of_users
 from freshet.experiments.measurement.measure import Measured, measure
 from freshet.experiments.measurement.metrics import metric
+from freshet.storage.decisions import GUARDRAIL, Rollback, Stop
 from freshet.storage.ledger import Quiet
 from freshet.storage.workspace import Workspace
 from freshet.wiring import open_user_store
@@ -103,6 +104,14 @@ def test_harm_stops_the_experiment_and_rolls_back(two: Workspace, tmp_path: Path
     assert step.details["from"] == 2
     assert stopped.reason in step.details["reason"]
     assert kept.release == 1
+    back, stop = ws.decisions.all()
+    assert (back.run, back.by, back.subject) == (record.id, GUARDRAIL, Rollback(1, 2))
+    assert (stop.run, stop.by, stop.reason, stop.subject) == (
+        record.id,
+        GUARDRAIL,
+        stopped.reason,
+        Stop("try"),
+    )
 
 
 def test_a_run_looks_after_collecting_and_publishes_no_harmful_table_again(

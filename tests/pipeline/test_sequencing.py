@@ -15,6 +15,7 @@ from freshet.backends.sequences.torch_trainer import Recipe, TorchSequenceTraine
 from freshet.core.ports import Artifact, Progress, SequenceJob, SequenceReport, silent
 from freshet.core.types import RECENT, AsOf, SequenceWeights
 from freshet.pipeline import snapshot_of
+from freshet.run_context import RunContext
 from freshet.simulator import generate
 from freshet.stages import sequence
 from freshet.stages.counts import log_softmax
@@ -190,7 +191,7 @@ def test_the_score_alone_ranks_users_by_the_model_and_newcomers_by_counts(
     with ws.run("look") as run:
         known = snapshot_of(ws, run, FIRST)
         counting = CountFitter(known, 2, 20_000, 3)
-        model = sequencing.open_model(sequencing.train(ws, run, known, counting))
+        model = sequencing.open_model(sequencing.train(RunContext(ws, run, known, counting)))
     size = len(known.interests)
     recent = np.full((2, RECENT), -1, np.int16)
     recent[0, -3:] = [2, 0, 1]
@@ -214,6 +215,6 @@ def test_too_little_to_learn_from_leaves_the_mixture_as_it_is(
     with ws.run("look") as run:
         run.say = said.append  # type: ignore[method-assign]
         known = snapshot_of(ws, run, early)
-        assert sequencing.for_mixture(ws, run, known, CountFitter(known, 2, 20_000, 3)) is None
+        assert sequencing.for_mixture(RunContext(ws, run, known, CountFitter(known, 2, 20_000, 3))) is None
     assert "the mixture goes without" in said[-1]
     assert trainer.jobs == [] or len(trainer.jobs[0].sequences) < 50

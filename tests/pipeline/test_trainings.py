@@ -21,7 +21,7 @@ from freshet.core.ports import Budget, Progress, TuningJob, silent
 from freshet.core.types import TuningReport
 from freshet.pipeline import snapshot_of
 from freshet.report import write_report
-from freshet.run_context import LogSnapshot
+from freshet.run_context import LogSnapshot, RunContext
 from freshet.stages.counts.fitter import fitter_for
 from freshet.stages.items import step as ranking
 from freshet.stages.sequence import step as sequencing
@@ -53,7 +53,7 @@ def ticking(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
 
 
 def sequences(ws: Workspace, run: Run, known: LogSnapshot) -> None:
-    sequencing.train(ws, run, known, fitter_for(ws.config, known))
+    sequencing.train(RunContext(ws, run, known, fitter_for(ws.config, known)))
 
 
 def rankers(ws: Workspace, run: Run, known: LogSnapshot) -> None:

@@ -45,7 +45,7 @@ def popularity(fitter: CountFitter, test: Transitions) -> NDArray[np.float64]:
 
 
 def popularity_live(
-    fitter: CountFitter, log: TransitionLog, until: AsOf, test: Transitions, asked: NDArray[np.void]
+    fitter: CountFitter, log: TransitionLog, until: AsOf, test: Transitions, queries: NDArray[np.void]
 ) -> NDArray[np.float64]:
     """(n, N) log-probabilities by popularity that has taken in every transition strictly before each of n.
 
@@ -68,19 +68,19 @@ def popularity_live(
             )
     best = tried[int(totals.argmax())]
     everything = by_time(log.moves(start, until))
-    return counts.log_softmax(_before(everything, asked, best, size), test.known)
+    return counts.log_softmax(_before(everything, queries, best, size), test.known)
 
 
 def _before(
-    moves: NDArray[np.void], asked: NDArray[np.void], half_life: float, interests: int
+    moves: NDArray[np.void], queries: NDArray[np.void], half_life: float, interests: int
 ) -> NDArray[np.float64]:
-    """(n, N) log-popularity strictly before each move `asked`; `moves` are in the order of time."""
-    order = np.argsort(asked["time"], kind="stable")
-    shares = np.empty((len(asked), interests))
+    """(n, N) log-popularity strictly before each move `queries`; `moves` are in the order of time."""
+    order = np.argsort(queries["time"], kind="stable")
+    shares = np.empty((len(queries), interests))
     shares[order] = _running(
         np.ascontiguousarray(moves["time"]),
         np.ascontiguousarray(moves["successor"]),
-        np.ascontiguousarray(asked["time"][order]),
+        np.ascontiguousarray(queries["time"][order]),
         half_life * DAY,
         interests,
     )
@@ -88,20 +88,20 @@ def _before(
 
 
 @njit(cache=True)
-def _running(time, successor, asked, half_life, interests):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # pragma: no cover - compiled
+def _running(time, successor, queries, half_life, interests):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # pragma: no cover - compiled
     """(n, N) shares, smoothed as `counts.popularity_of` smooths them."""
-    out = np.empty((len(asked), interests))
+    out = np.empty((len(queries), interests))
     count = np.zeros(interests)
-    done, clock = 0, asked[0] if len(asked) else 0
+    done, clock = 0, queries[0] if len(queries) else 0
     if len(time):
         clock = time[0]
-    for row in range(len(asked)):
-        while done < len(time) and time[done] < asked[row]:
+    for row in range(len(queries)):
+        while done < len(time) and time[done] < queries[row]:
             count *= 0.5 ** ((time[done] - clock) / half_life)
             clock = time[done]
             count[successor[done]] += 1.0
             done += 1
-        left = count * 0.5 ** ((asked[row] - clock) / half_life)
+        left = count * 0.5 ** ((queries[row] - clock) / half_life)
         pseudo = max(min(1.0, left.sum() / interests), 1e-3)
         out[row] = (left + pseudo) / (left.sum() + pseudo * interests)
     return out

@@ -119,7 +119,7 @@ class Judges:
         model = sequencing.open_model(made)
         if arm.scores == "sequence":
             return sequencing.sequence_scorer(then, model)
-        fusion = then.fused(None, sequencing.open_model(made, sequencing.EARLY).logits)
+        fusion = then.fuse(None, sequencing.open_model(made, sequencing.EARLY).logits)
         return then.scorer(None, fusion.used if fusion else None, model.logits)
 
     def _scorer(self, table: str) -> counts.Scorer:

@@ -10,11 +10,11 @@ import pytest
 
 from freshet.core.errors import ArtifactError
 from freshet.stages.items import ItemIndex, nearest, read, write
-from tests.stages.items.worlds import shelves
+from tests.stages.items.worlds import item_index
 
 
 def test_what_was_written_is_read_without_any_pickle(tmp_path: Path) -> None:
-    made = shelves(unengaged=(3,))
+    made = item_index(unengaged=(3,))
     write(made, tmp_path / "items")
     again = read(tmp_path / "items")
     for field in fields(ItemIndex):
@@ -23,7 +23,7 @@ def test_what_was_written_is_read_without_any_pickle(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    write(shelves(), tmp_path / "items")
+    write(item_index(), tmp_path / "items")
     (tmp_path / "items" / "prior.npy").unlink()
     with pytest.raises(ArtifactError, match=r"prior\.npy"):
         read(tmp_path / "items")

@@ -10,7 +10,7 @@ PATHS = ((0, 0), (0, 1), (1, 0), (1, 1))
 """Interests 0 and 1 are siblings, and 2 and 3."""
 
 
-def shelves(sizes: tuple[int, ...] = (4, 3, 3, 2), unengaged: tuple[int, ...] = ()) -> ItemIndex:
+def item_index(sizes: tuple[int, ...] = (4, 3, 3, 2), unengaged: tuple[int, ...] = ()) -> ItemIndex:
     """Item v is called `v`; within and between interests, popularity falls with the number."""
     start = np.concatenate([[0], np.cumsum(sizes)])
     count = int(start[-1])

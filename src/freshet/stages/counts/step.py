@@ -29,4 +29,4 @@ def fuse(
     windows = None if answers is None else answers.windows
     early = sequences.open_model(sequence, sequences.EARLY).logits if sequence is not None else None
     with ctx.run.step("mixture"):
-        return ctx.fitter.fused(windows, early, relative=relative)
+        return ctx.fitter.fuse(windows, early, relative=relative)

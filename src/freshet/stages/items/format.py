@@ -21,15 +21,15 @@ MODEL, ITEMS = "model", "items"
 _ARRAYS = [field.name for field in fields(ItemIndex) if field.name not in ("ids", "titles")]
 
 
-def write(shelves: ItemIndex, folder: Path) -> None:
+def write(item_index: ItemIndex, folder: Path) -> None:
     """Write into a new folder: names as Parquet, each array as `.npy`."""
     folder.mkdir(parents=True)
     table = pa.table(
-        {"id": pa.array(shelves.ids, pa.string()), "title": pa.array(shelves.titles, pa.string())}
+        {"id": pa.array(item_index.ids, pa.string()), "title": pa.array(item_index.titles, pa.string())}
     )
     pq.write_table(table, folder / NAMES, compression="zstd")
     for name in _ARRAYS:
-        np.save(folder / f"{name}.npy", getattr(shelves, name), allow_pickle=False)
+        np.save(folder / f"{name}.npy", getattr(item_index, name), allow_pickle=False)
 
 
 def read(folder: Path) -> ItemIndex:
@@ -56,8 +56,8 @@ def open_ranker(made: Artifact) -> Ranker:
     Raises:
         ArtifactError: a file is missing or damaged.
     """
-    shelves = read(made.path / ITEMS)
+    item_index = read(made.path / ITEMS)
     if not (made.path / MODEL).exists():
-        return Ranker(shelves, np.zeros((len(shelves), 0), np.float32), None)
+        return Ranker(item_index, np.zeros((len(item_index), 0), np.float32), None)
     model = read_sequence(made.path / MODEL)
-    return Ranker(shelves, model.weights.embedding, model.state_of)
+    return Ranker(item_index, model.weights.embedding, model.state_of)

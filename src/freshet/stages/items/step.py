@@ -23,7 +23,7 @@ from freshet.stages import sequence
 from freshet.stages.events.step import committed
 from freshet.stages.items.format import ITEMS, MODEL
 from freshet.stages.items.holdout import Held
-from freshet.stages.items.training_data import Lessons, gather
+from freshet.stages.items.training_data import TrainingData, gather
 from freshet.storage.durable import read_json, write_json
 from freshet.storage.ledger import Run
 from freshet.storage.training_budget import Trainings
@@ -85,14 +85,14 @@ def train(ws: Workspace, run: Run, log: LogSnapshot) -> Artifact:
         if found is not None:
             return found
         run.say("training the ranker of items")
-        lessons = gather(ws, log, met=True)
-        held = Held.of(lessons)
+        data = gather(ws, log, met=True)
+        held = Held.of(data)
         trainings, config = Trainings(run, step, ws.config.ranker), ws.config.ranker
         early, first = _trainer(ws).train(held.job(config, trainings.budget(EARLY)), run.progress("ranker"))
         trainings.end(EARLY, first)
-        judged, weights = held.judge(early)
+        judged, weights = held.evaluate(early)
         budget = trainings.budget(FULL)
-        job = lessons.job(config, budget, held.offset, lessons.rows, passes=first.passes)
+        job = data.job(config, budget, held.offset, data.rows, passes=first.passes)
         full, second = _trainer(ws).train(job, run.progress("ranker"))
         trainings.end(FULL, second)
         step.details |= {"rows": second.rows, "passes": round(first.passes, 2), "judged": judged}
@@ -101,8 +101,8 @@ def train(ws: Workspace, run: Run, log: LogSnapshot) -> Artifact:
             np.save(draft.path / "project.npy", full.project)
             np.save(draft.path / "offset.npy", full.offset)
             write_json(draft.path / "weights.json", weights)
-            learned = lessons.engaged()
-            ids = pa.array([lessons.about.ids[i] for i in np.flatnonzero(learned)], pa.string())
+            learned = data.engaged()
+            ids = pa.array([data.about.ids[i] for i in np.flatnonzero(learned)], pa.string())
             numbers = pa.array(np.flatnonzero(learned), pa.int32())
             pq.write_table(pa.table({"item": ids, "number": numbers}), draft.path / "learned.parquet")
             draft.manifest = {
@@ -110,7 +110,7 @@ def train(ws: Workspace, run: Run, log: LogSnapshot) -> Artifact:
                 "settings": settings,
                 "inputs": {"transitions": log.version, "interests": log.interests_version},
                 "judged": judged,
-                **trainings.told(),
+                **trainings.summary(),
             }
         return committed(ws, "itemmodels", key)
 
@@ -134,14 +134,14 @@ def up_to_date(ws: Workspace, run: Run, log: LogSnapshot, trained: Artifact | No
         step.artifact, step.cached = f"rankers/{key}", found is not None
         if found is not None:
             return found
-        lessons = gather(ws, log)
-        weights, new = by_popularity(lessons), 0
+        data = gather(ws, log)
+        weights, new = by_popularity(data), 0
         with ws.store.create("rankers", key) as draft:
             if trained is not None:
                 weights = read_json(trained.path / "weights.json")
-                model, new = _embedded(trained, lessons, float(weights["histories"]))
+                model, new = _embedded(trained, data, float(weights["histories"]))
                 sequence.write(model, draft.path / MODEL)
-            ranking.write(lessons.shelves(weights), draft.path / ITEMS)
+            ranking.write(data.item_index(weights), draft.path / ITEMS)
             draft.manifest = {
                 "as_of": str(log.as_of),
                 "inputs": {
@@ -149,10 +149,10 @@ def up_to_date(ws: Workspace, run: Run, log: LogSnapshot, trained: Artifact | No
                     "transitions": log.version,
                     "interests": log.interests_version,
                 },
-                "items": len(lessons.about.ids),
+                "items": len(data.about.ids),
                 "new": new,
             }
-            step.details = {"items": len(lessons.about.ids), "new": new}
+            step.details = {"items": len(data.about.ids), "new": new}
         return committed(ws, "rankers", key)
 
 
@@ -169,21 +169,21 @@ def of_table(ws: Workspace, made: Artifact) -> str:
     return found[-1] if found else ""
 
 
-def by_popularity(lessons: Lessons) -> dict[str, Any]:
+def by_popularity(data: TrainingData) -> dict[str, Any]:
     """Weights where nothing was learned: popularity at the middle half-life."""
-    life = lessons.half_lives[len(lessons.half_lives) // 2]
+    life = data.half_lives[len(data.half_lives) // 2]
     return {"half_lives": [life], "prior": [1.0, 0.0], "alone": [1.0, 0.0]}
 
 
-def _embedded(trained: Artifact, lessons: Lessons, weight: float) -> tuple[sequence.SequenceModel, int]:
+def _embedded(trained: Artifact, data: TrainingData, weight: float) -> tuple[sequence.SequenceModel, int]:
     """The model over the items of now, what it says weighed, and how many items it has not learned from."""
     weights = sequence.read(trained.path / MODEL).weights
     project, offset = (np.load(trained.path / f"{name}.npy") for name in ("project", "offset"))
     table = pq.read_table(trained.path / "learned.parquet")
     learned = dict(zip(table["item"].to_pylist(), table["number"].to_pylist(), strict=True))
-    known = lessons.about.vectors
+    known = data.about.vectors
     embedding = (known @ project[: known.shape[1]] + offset).astype(np.float32)
-    numbers = np.array([learned.get(item, -1) for item in lessons.about.ids])
+    numbers = np.array([learned.get(item, -1) for item in data.about.ids])
     embedding[numbers >= 0] = weights.embedding[numbers[numbers >= 0]]
     now = replace(
         weights,

@@ -32,7 +32,7 @@ CELLS = 8_000_000
 
 
 @dataclass(frozen=True)
-class Lessons:
+class TrainingData:
     """Engagements before a moment and what they were chosen from.
 
     Attributes:
@@ -98,7 +98,7 @@ class Lessons:
             seed=config.seed,
         )
 
-    def weigh(self, first: int, end: int, histories: ranking.Histories | None) -> NDArray[np.float64]:
+    def fit_weights(self, first: int, end: int, histories: ranking.Histories | None) -> NDArray[np.float64]:
         """Weights of popularity, newness and histories on what was engaged on days first to end."""
         rows = self.rows.take((self.rows.day >= first) & (self.rows.day < end))
         novel = rows.take(rows.novel)
@@ -106,13 +106,13 @@ class Lessons:
         choices = ranking.design(self.log, rows, self.start, self.every, self.half_lives, histories)
         if not len(choices):
             raise NotEnoughData("nobody engaged an item that was known before", hint="import more events")
-        return ranking.weigh(choices)[0]
+        return ranking.fit_weights(choices)[0]
 
     def windows(self, rows: ranking.Rows) -> NDArray[np.int32]:
         """(n,) the day before which popularity was counted last."""
         return rows.day // self.every * self.every
 
-    def shelves(self, weights: Mapping[str, Any]) -> ranking.ItemIndex:
+    def item_index(self, weights: Mapping[str, Any]) -> ranking.ItemIndex:
         """The items of now with their popularity of now."""
         now = np.array([self.now], np.int32)
         known = next(ranking.features(self.log, now, weights["half_lives"]))
@@ -128,7 +128,7 @@ class Lessons:
         )
 
 
-def gather(ws: Workspace, snapshot: LogSnapshot, met: bool = False) -> Lessons:
+def gather(ws: Workspace, snapshot: LogSnapshot, met: bool = False) -> TrainingData:
     """Read items and engagements as of a moment.
 
     Args:
@@ -148,14 +148,14 @@ def gather(ws: Workspace, snapshot: LogSnapshot, met: bool = False) -> Lessons:
         about, log = about.take(named), log.among(named)
     novelty = ws.config.transitions.novelty_days
     rows = ranking.rows(log, about.interest, RECENT, None if novelty == "ever" else novelty)
-    return Lessons(
+    return TrainingData(
         about,
         np.searchsorted(about.interest, np.arange(len(snapshot.interests) + 1)),
         log,
         rows,
         _every(snapshot.scales, rows, len(about.ids)),
         _half_lives(snapshot.scales),
-        np.hstack([about.vectors, together(log, rows)]),
+        np.hstack([about.vectors, co_engagement(log, rows)]),
         ranking.nearest(interests.load_paths(formed.path), snapshot.interests.vectors),
         day_number(str(snapshot.as_of)),
     )
@@ -169,7 +169,7 @@ def _latest(day: NDArray[np.int32], most: int, held: int | None) -> NDArray[np.i
     return np.concatenate([learned[max(0, len(learned) - most) :], thinned])
 
 
-def together(log: ranking.Engagements, rows: ranking.Rows) -> NDArray[np.float32]:
+def co_engagement(log: ranking.Engagements, rows: ranking.Rows) -> NDArray[np.float32]:
     """(V, b) unit vectors of items that the same people engaged with; zero where nobody did."""
     early = log.before(int(rows.day[len(rows) // 2])) if len(rows) else log
     users = int(early.user.max(initial=-1)) + 1

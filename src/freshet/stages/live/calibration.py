@@ -28,7 +28,7 @@ RELEASE = "release"
 
 
 @dataclass(frozen=True)
-class Weighed:
+class Calibrated:
     """An overlay as of now, and what was found.
 
     Attributes:
@@ -43,11 +43,11 @@ class Weighed:
     gain: tuple[float, float, float]
 
 
-def weigh(
+def calibrate(
     fitter: CountFitter,
     settings: live.Settings,
     scorer_of: Callable[[Stretch], counts.Scorer],
-) -> Weighed:
+) -> Calibrated:
     """Weigh the lifts; those whose weight is not significantly above zero are left out.
 
     Args:
@@ -70,23 +70,23 @@ def weigh(
     _, judged, held, overlay = best
     used = _kept(judged, held)
     if used is None:
-        return Weighed(None, judged, (0.0, 0.0, 0.0))
+        return Calibrated(None, judged, (0.0, 0.0, 0.0))
     weights = np.zeros(len(settings.names))
     weights[[settings.names.index(name) for name in used.names[1:]]] = used.weights[1:]
     now = fitter.log.as_of
     overlay = overlay.against(microseconds(now), fitter.model(now).last).weighted(weights)
-    return Weighed(overlay, judged, _gain(held, weights, overlay.bound))
+    return Calibrated(overlay, judged, _gain(held, weights, overlay.bound))
 
 
 def running(
-    overlay: live.Overlay, moves: NDArray[np.void], asked: NDArray[np.void]
+    overlay: live.Overlay, moves: NDArray[np.void], queries: NDArray[np.void]
 ) -> Iterator[live.Overlay]:
-    """The overlay as each of the moves `asked` is about to happen; it takes in all `moves` on the way.
+    """The overlay as each of the moves `queries` is about to happen; it takes in all `moves` on the way.
 
     Args:
         moves, asked: in the order of time. Moves of one moment don't see each other.
     """
-    before = np.searchsorted(moves["time"], asked["time"], side="left").tolist()
+    before = np.searchsorted(moves["time"], queries["time"], side="left").tolist()
     done = 0
     for until in before:
         if until > done:
@@ -118,7 +118,7 @@ class _Stretch:
 
     start: AsOf
     held: Transitions
-    asked: NDArray[np.void]
+    queries: NDArray[np.void]
     fused: FloatArray
     last: NDArray[np.float64]
     moves: NDArray[np.void]
@@ -130,15 +130,15 @@ def _stretches(fitter: CountFitter, scorer_of: Callable[[Stretch], counts.Scorer
     parts = fitter.holdout.stretches
     ends = [*(part.start for part in parts), fitter.log.as_of][1:]
     for part, end in zip(parts, ends, strict=True):
-        asked = moves[part.window][part.rows]
-        order = np.argsort(asked["time"], kind="stable")
-        held, asked = part.held.take(order), asked[order]
+        queries = moves[part.window][part.rows]
+        order = np.argsort(queries["time"], kind="stable")
+        held, queries = part.held.take(order), queries[order]
         scorer = scorer_of(part)
         fused = np.where(held.known, 0.0, scorer(held.recent, held.known).fused).astype(np.float32)
-        over = AsOf.parse(day_name(int(asked["time"][-1] // DAY) + 1))
+        over = AsOf.parse(day_name(int(queries["time"][-1] // DAY) + 1))
         until = max(over, end, key=lambda moment: moment.day)  # two windows may lie after one refresh
         since = by_time(fitter.log.transitions.moves(done, until))
-        found.append(_Stretch(part.start, held, asked, fused, scorer.model.last, since))
+        found.append(_Stretch(part.start, held, queries, fused, scorer.model.last, since))
         done = until
     return found
 
@@ -169,8 +169,8 @@ def _pass(
             overlay, refreshed = overlay.against(start, stretch.last), stretch.start
         features = np.empty((len(held), 1 + len(overlay.weights), held.known.shape[1]), np.float32)
         features[:, 0] = stretch.fused
-        now = running(overlay, stretch.moves[before:], stretch.asked)
-        for row, (move, ready) in enumerate(zip(stretch.asked.tolist(), now, strict=True)):
+        now = running(overlay, stretch.moves[before:], stretch.queries)
+        for row, (move, ready) in enumerate(zip(stretch.queries.tolist(), now, strict=True)):
             time, _, last, _ = move
             features[row, 1:] = ready.lifts(last, time)
         found.append(counts.Held(features, held.known, held.successor, held.user))

@@ -107,7 +107,7 @@ def train(ctx: RunContext) -> Artifact:
                 "settings": settings,
                 "inputs": {"transitions": log.version, "interests": log.interests_version},
                 "passes": report.passes,
-                **trainings.told(),
+                **trainings.summary(),
             }
         return committed(ws, "sequences", key)
 

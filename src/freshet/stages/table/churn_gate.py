@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,16 +61,10 @@ def halt_on_churn(ctx: RunContext, made: Artifact, companions: Companions) -> No
         )
 
 
-def verdict(ws: Workspace, made: str) -> str:
-    """What a person last said about a halted table: approved, rejected, or nothing ('')."""
-    said = [
-        record.outcome
-        for record in ws.ledger.records()
-        if record.waiting
-        and record.waiting.get("table") == made
-        and record.outcome in ("approved", "rejected")
-    ]
-    return said[-1] if said else ""
+def verdict(ws: Workspace, made: str) -> Literal["approved", "rejected", ""]:
+    """What a person last decided about a halted table; '' where nobody did."""
+    review = ws.decisions.review("table", made)
+    return "" if review is None else ("approved" if review.kind == "approval" else "rejected")
 
 
 def between(

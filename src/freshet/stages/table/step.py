@@ -75,7 +75,7 @@ def build(
         step.artifact = f"tables/{plan.version}"
         scores = None
         if answers is not None:
-            now = fitter.base(log.as_of) if relative else None
+            now = fitter.counts.base(log.as_of) if relative else None
             scores = counts.PlannerScores(answers.rows, len(log.interests), now)
         model = sequences.open_model(plan.sequence) if plan.sequence is not None else None
         logits = model.logits if model is not None else None

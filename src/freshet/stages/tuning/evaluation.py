@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,10 +18,11 @@ from freshet.stages import counts, tuning
 from freshet.stages.counts.holdout_windows import Window
 from freshet.stages.events.step import committed
 from freshet.stages.evidence.step import gather
-from freshet.storage.ledger import Record
 from freshet.storage.workspace import Workspace, version_of
 
 CODE = 2
+
+Verdict = Literal["passed", "approved", "rejected", "waiting", "unjudged"]
 
 FOLDS = 5
 """Parts of the users: a part is judged with the planner's weight that the others give it."""
@@ -35,15 +36,15 @@ FLOOR = 1e-9
 
 def key_of(ws: Workspace, model: str) -> str:
     """Version of the verdict on a model: other gates, or another way to ask it, another verdict."""
-    asked = {"beam": ws.config.inference.beam, "level": ws.config.evidence.level}
-    return version_of(code=CODE, model=model, gates=ws.config.gates.model_dump(), **asked)
+    settings = {"beam": ws.config.inference.beam, "level": ws.config.evidence.level}
+    return version_of(code=CODE, model=model, gates=ws.config.gates.model_dump(), **settings)
 
 
-def verdict(ws: Workspace, model: str) -> str:
-    """passed, approved, rejected, waiting, or unjudged (under these gates, or at all)."""
-    reviewed = _reviewed(ws, model)
-    if reviewed is not None:
-        return reviewed.outcome
+def verdict(ws: Workspace, model: str) -> Verdict:
+    """What the gates, or a person, decided about a model; unjudged under these gates, or at all."""
+    review = ws.decisions.review("model", model)
+    if review is not None:
+        return "approved" if review.kind == "approval" else "rejected"
     gates = ws.store.find("gates", key_of(ws, model))
     if gates is None:
         return "unjudged"
@@ -143,15 +144,15 @@ def evaluate(ctx: RunContext, planner: Planner) -> tuning.GateReport:
         if not weighed.helps:
             sample, answered = replace(sample, prompts=sample.bare), bare
     spread = np.linspace(0, len(sample.prompts) - 1, min(tuning.FORM, len(sample.prompts))).round()
-    asked = [sample.prompts[i] for i in spread.astype(np.int64).tolist()]
+    probes = [sample.prompts[i] for i in spread.astype(np.int64).tolist()]
 
     gates: list[tuning.Gate] = []
     failures: list[dict[str, str]] = []
     if mode == "description":
-        gate, failures = tuning.exact_match(planner, asked, words, config.exact_match)
+        gate, failures = tuning.exact_match(planner, probes, words, config.exact_match)
         gates.append(gate)
     else:
-        gates += tuning.label_gates(planner, asked, words, answered, config.label_mass)
+        gates += tuning.label_gates(planner, probes, words, answered, config.label_mass)
 
     logp = answered[sample.row]
     popular = [counts.log_softmax(one, held.known) for one in sample.popularity]
@@ -222,7 +223,7 @@ def _sample(ctx: RunContext, words: tuple[str, ...]) -> Sample:
         bare += [Prompt(c, render(c, words, None)) for c in distinct]
         rows = np.array([place[context] for context in contexts], np.int64)
         for part in fitter.holdout.cut(number, sample):
-            scorer = fitter.judged(part)
+            scorer = fitter.cross_fitted(part)
             shape = (len(scorer.model.popularity), len(part.held), len(words))
             held.append(part.held)
             row.append(rows[part.rows])
@@ -344,14 +345,6 @@ def report_of(ws: Workspace, model: str) -> dict[str, Any]:
     gates = ws.store.find("gates", key_of(ws, model))
     if gates is not None:
         return dict(gates.manifest["report"])
-    reviewed = _reviewed(ws, model)
-    return dict(reviewed.waiting["report"]) if reviewed is not None and reviewed.waiting else {}
-
-
-def _reviewed(ws: Workspace, model: str) -> Record | None:
-    """The last run that halted at a model and was approved or rejected."""
-    for record in reversed(ws.ledger.records()):  # several runs may have halted at one model
-        reviewed = record.outcome in ("approved", "rejected")
-        if reviewed and record.waiting and record.waiting.get("model") == model:
-            return record
-    return None
+    review = ws.decisions.review("model", model)
+    waiting = None if review is None else ws.ledger.get(review.run).waiting
+    return dict(waiting["report"]) if waiting else {}

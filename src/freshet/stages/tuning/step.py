@@ -16,7 +16,7 @@ from freshet.stages import tuning
 from freshet.stages.events.step import committed
 from freshet.stages.evidence.step import gather
 from freshet.stages.transitions.day_files import day_name
-from freshet.stages.tuning.evaluation import pass_gates, verdict
+from freshet.stages.tuning.evaluation import Verdict, pass_gates, verdict
 from freshet.stages.tuning.lazy_planner import FORERUNNER, MODEL, LazyPlanner
 from freshet.storage.training_budget import Trainings
 from freshet.storage.workspace import Workspace, version_of
@@ -37,7 +37,7 @@ def attempted(ws: Workspace, log: LogSnapshot, as_of: AsOf) -> Artifact | None:
     return _newest(ws, log, as_of, ("passed", "approved", "waiting", "rejected"))
 
 
-def _newest(ws: Workspace, log: LogSnapshot, as_of: AsOf, verdicts: Sequence[str]) -> Artifact | None:
+def _newest(ws: Workspace, log: LogSnapshot, as_of: AsOf, verdicts: Sequence[Verdict]) -> Artifact | None:
     settings = _settings(ws, log)
     fit = [
         artifact
@@ -69,12 +69,12 @@ def check_base(ws: Workspace) -> None:
 
 def planned(ws: Workspace, descriptions: Sequence[str] = ()) -> TuningPlan:
     """What a tuning will ask of its base; without descriptions as long as there are no interests."""
-    said = {"none": 0, "global": 10 * ws.config.evidence.top}
+    lengths = {"none": 0, "global": 10 * ws.config.evidence.top}
     return TuningPlan(
         descriptions,
         ws.config.planner.mode,
         ws.config.transitions.k,
-        said.get(ws.config.evidence.level, ws.config.evidence.top),
+        lengths.get(ws.config.evidence.level, ws.config.evidence.top),
         ws.config.tuning.lora_rank,
     )
 
@@ -120,7 +120,7 @@ def finetune(ctx: RunContext, tuner: Tuner) -> Artifact:
                     "inputs": {"transitions": log.version, "interests": log.interests_version},
                     "examples": report.examples,
                     "base": report.base,
-                    **trainings.told(),
+                    **trainings.summary(),
                 }
             model = committed(ws, "models", key)
     pass_gates(ctx, LazyPlanner(tuner, model, log.interests).forerunner, key)
@@ -196,7 +196,9 @@ def _candidates(ctx: RunContext, chosen: Transitions) -> Candidates:
     days = ctx.log.scales.window_days
     starts, window = np.unique(chosen.day // days * days, return_inverse=True)
     moments = [AsOf.parse(day_name(start)) for start in starts.tolist()]
-    return Candidates(chosen.known, np.log([ctx.fitter.base(m) for m in moments]).astype(np.float32), window)
+    return Candidates(
+        chosen.known, np.log([ctx.fitter.counts.base(m) for m in moments]).astype(np.float32), window
+    )
 
 
 def _job(ctx: RunContext, chosen: Transitions, examples: Sequence[Example], budget: Budget) -> TuningJob:
