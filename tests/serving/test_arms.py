@@ -16,10 +16,11 @@ from freshet.core.ports import UserStore
 from freshet.core.types import AsOf, Experiment, ExperimentArm, Serves
 from freshet.core.types.keys import user_number
 from freshet.experiments.assignment import arm_of
-from freshet.experiments.isolated_arms import own
+from freshet.experiments.isolated_arms import own_log
 from freshet.pipeline import snapshot_of
+from freshet.run_context import RunContext
 from freshet.serving import Event, Query, Recommender
-from freshet.stages.counts.fitter import CountFitter
+from freshet.stages.counts.fitter import CountFitter, fitter_for
 from freshet.storage.experiment_registry import parse_serves
 from freshet.storage.ledger import Quiet
 from freshet.storage.workspace import Workspace
@@ -171,7 +172,8 @@ def test_a_separated_arm_gets_tables_without_the_others_transitions(
     operations.start_experiment(shop, one)
     with shop.run("test") as run:
         known = snapshot_of(shop, run, SECOND)
-        parts = {arm.name: own(shop, run, known, one, arm) for arm in one.arms}
+        ctx = RunContext(shop, run, known, fitter_for(shop.config, known))
+        parts = {arm.name: own_log(ctx, one, arm) for arm in one.arms}
     whole = known.transitions.between(AsOf.parse("2000-01-01"), SECOND)
     for name, part in parts.items():
         left = part.transitions.between(AsOf.parse("2000-01-01"), SECOND)
@@ -181,7 +183,7 @@ def test_a_separated_arm_gets_tables_without_the_others_transitions(
         assert (theirs & since).sum() > 0
         assert (left.user == expected.user).all()
         assert (left.successor == expected.successor).all()
-        assert CountFitter(part, 2, 1000, 3).base(SECOND).sum() == pytest.approx(1)
+        assert CountFitter(part, 2, 1000, 3).counts.base(SECOND).sum() == pytest.approx(1)
     published(shop, SECOND)
     numbers = {name: shop.experiments.pointer(one, name) for name in ("control", "treatment")}
     assert len({shop.releases.get(number).table for number in numbers.values()}) == 2
