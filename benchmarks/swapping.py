@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import load
 from freshet import operations, pipeline
 from freshet.core.types import AsOf
-from freshet.http.documents import answer_document
+from freshet.http.endpoints import answer_document
 from freshet.serving import Query
 from freshet.simulator import World, generate
 from freshet.wiring import open_recommender, open_workspace

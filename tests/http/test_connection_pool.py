@@ -61,8 +61,8 @@ def test_descriptors_limit_connections(soft: int, hard: int, most: int) -> None:
     told = (
         "import resource\n"
         f"resource.setrlimit(resource.RLIMIT_NOFILE, ({soft}, {hard}))\n"
-        "from freshet.http.connection_pool import room_for\n"
-        "most, backlog = room_for(2000)\n"
+        "from freshet.http.connection_pool import connection_limits\n"
+        "most, backlog = connection_limits(2000)\n"
         "print(most, backlog, resource.getrlimit(resource.RLIMIT_NOFILE)[0])"
     )
     done = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True)

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from freshet.core.errors import StateError
-from freshet.http.group_commit import Recorder
+from freshet.http.group_commit import GroupCommit
 from freshet.http.problems import Refusal
 from freshet.serving.messages import Event, Receipt
 
@@ -42,8 +42,8 @@ def posted(*items: str) -> list[Event]:
     return [Event("u", item) for item in items]
 
 
-async def until(recorder: Recorder, waiting: int) -> None:
-    while recorder.waiting < waiting:
+async def until(commits: GroupCommit, waiting: int) -> None:
+    while commits.waiting < waiting:
         await asyncio.sleep(0)
 
 
@@ -55,9 +55,9 @@ def test_receipts_are_those_of_the_request(
     requests = [[f"{number}-{place}" for place in range(size)] for number, size in enumerate(sizes)]
 
     async def run() -> list[list[Receipt]]:
-        recorder = Recorder(disk.record, worker, 1000, together)
-        found = await asyncio.gather(*(recorder.record(posted(*items), 30) for items in requests))
-        assert recorder.waiting == 0
+        commits = GroupCommit(disk.record, worker, 1000, together)
+        found = await asyncio.gather(*(commits.record(posted(*items), 30) for items in requests))
+        assert commits.waiting == 0
         return list(found)
 
     assert [[receipt.why for receipt in receipts] for receipts in asyncio.run(run())] == requests
@@ -69,13 +69,13 @@ def test_what_comes_during_a_commit_makes_up_the_next_one(worker: ThreadPoolExec
     disk = Disk()
 
     async def run() -> None:
-        recorder = Recorder(disk.record, worker, 1000)
+        commits = GroupCommit(disk.record, worker, 1000)
         disk.may.clear()
-        first = asyncio.create_task(recorder.record(posted("a"), 30))
-        await until(recorder, 1)
+        first = asyncio.create_task(commits.record(posted("a"), 30))
+        await until(commits, 1)
         await asyncio.sleep(0)
-        rest = [asyncio.create_task(recorder.record(posted("b", "c"), 30)) for _ in range(10)]
-        await until(recorder, 21)
+        rest = [asyncio.create_task(commits.record(posted("b", "c"), 30)) for _ in range(10)]
+        await until(commits, 21)
         disk.may.set()
         await asyncio.gather(first, *rest)
 
@@ -87,12 +87,12 @@ def test_what_finds_no_room_is_refused_and_the_rest_recorded(worker: ThreadPoolE
     disk = Disk()
 
     async def run() -> None:
-        recorder = Recorder(disk.record, worker, 3)
+        commits = GroupCommit(disk.record, worker, 3)
         disk.may.clear()
-        taken = asyncio.create_task(recorder.record(posted("a", "b"), 30))
-        await until(recorder, 2)
+        taken = asyncio.create_task(commits.record(posted("a", "b"), 30))
+        await until(commits, 2)
         with pytest.raises(Refusal, match="2 events wait") as refused:
-            await recorder.record(posted("c", "d"), 30)
+            await commits.record(posted("c", "d"), 30)
         assert (refused.value.status, refused.value.headers) == (503, {"Retry-After": "1"})
         disk.may.set()
         assert len(await taken) == 2
@@ -105,13 +105,13 @@ def test_who_waits_too_long_is_told_so_and_the_events_are_still_written(worker: 
     disk = Disk()
 
     async def run() -> None:
-        recorder = Recorder(disk.record, worker, 100)
+        commits = GroupCommit(disk.record, worker, 100)
         disk.may.clear()
         with pytest.raises(Refusal, match="not written within"):
-            await recorder.record(posted("a"), 0.01)
+            await commits.record(posted("a"), 0.01)
         disk.may.set()
-        await recorder.drained()
-        assert recorder.waiting == 0
+        await commits.drained()
+        assert commits.waiting == 0
 
     asyncio.run(run())
     assert disk.commits == [1]
@@ -128,14 +128,14 @@ def test_a_store_out_of_reach_fails_those_that_wait_and_no_later_ones(worker: Th
 
     async def run() -> None:
         nonlocal failing
-        recorder = Recorder(record, worker, 100)
+        commits = GroupCommit(record, worker, 100)
         found = await asyncio.gather(
-            *(recorder.record(posted("a"), 30) for _ in range(3)), return_exceptions=True
+            *(commits.record(posted("a"), 30) for _ in range(3)), return_exceptions=True
         )
         assert [type(error) for error in found] == [StateError] * 3
         failing = False
-        assert len(await recorder.record(posted("b"), 30)) == 1
-        assert recorder.waiting == 0
+        assert len(await commits.record(posted("b"), 30)) == 1
+        assert commits.waiting == 0
 
     asyncio.run(run())
 
@@ -149,11 +149,11 @@ def test_a_writer_that_is_gone_fails_requests_and_holds_none(worker: ThreadPoolE
 
     async def run() -> None:
         for broken, record, error in ((ended, Disk().record, StateError), (worker, leave, RuntimeError)):
-            recorder = Recorder(record, broken, 100)
+            commits = GroupCommit(record, broken, 100)
             for _ in range(2):
                 with pytest.raises(error):
-                    await recorder.record(posted("a"), 30)
-            assert recorder.waiting == 0
-            await recorder.drained()
+                    await commits.record(posted("a"), 30)
+            assert commits.waiting == 0
+            await commits.drained()
 
     asyncio.run(run())

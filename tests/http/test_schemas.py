@@ -13,8 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from freshet.core.types.recommendations import Answer, Recommendation, RecommendedItem
 from freshet.http import schemas
-from freshet.http.documents import answer_document
-from freshet.http.endpoints import Events, reply
+from freshet.http.endpoints import Events, answer_document, reply
 from freshet.http.problems import refusal
 from freshet.http.schemas import EventRequest, ExploreRequest
 

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from freshet import operations
-from freshet.http.documents import answer_document
+from freshet.http.endpoints import answer_document
 from freshet.serving import Query
 from freshet.storage.workspace import Workspace
 from freshet.wiring import open_recommender, open_workspace

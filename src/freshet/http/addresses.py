@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from freshet.http.problems import Refusal
@@ -58,7 +58,7 @@ class Visitors:
         self._hosts = {_plain(host) for host in (bound, *hosts)}
         self._origins = {_normal(origin) for origin in origins} - {None}
         self._all = "*" in origins
-        self.shares = bool(origins)
+        self._shares = bool(origins)
 
     def check_host(self, headers: Headers) -> None:
         """Refuse what is meant for another host. HTTP/1.0 may name none; no browser speaks that.
@@ -98,6 +98,19 @@ class Visitors:
     def allows(self, origin: str) -> bool:
         """Whether pages of this origin may ask, by the settings."""
         return self._all or _normal(origin) in self._origins
+
+    def cors_headers(self, headers: Mapping[bytes, bytes]) -> list[tuple[bytes, bytes]]:
+        """What tells a browser that a page of another site may read an answer (CORS)."""
+        origin = headers.get(b"origin")
+        if not self._shares:
+            return []
+        if origin is None or not self.allows(origin.decode("latin-1")):
+            return [(b"vary", b"Origin")]
+        return [
+            (b"vary", b"Origin"),
+            (b"access-control-allow-origin", origin),
+            (b"access-control-expose-headers", b"X-Request-Id, Retry-After"),
+        ]
 
     def _is_own(self, name: str) -> bool:
         return is_loopback(name) or name in self._hosts or (self._anywhere and _address(name) is not None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, get_type_hints
+from typing import Any, get_type_hints
 
 from fastapi import FastAPI, Security
 from fastapi.routing import APIRoute
@@ -18,20 +18,13 @@ from starlette.types import ASGIApp
 from freshet import __version__
 from freshet.core.config import HttpConfig
 from freshet.http import schemas
-from freshet.http.addresses import Visitors
 from freshet.http.api_docs import pages
-from freshet.http.api_keys import Keyring
 from freshet.http.endpoints import Endpoints
-from freshet.http.front import REQUEST_ID, Direct, Front
-from freshet.http.group_commit import Recorder
-from freshet.http.json_log import JsonLog
+from freshet.http.front import REQUEST_ID, Front, Route
+from freshet.http.group_commit import GroupCommit
 from freshet.http.problems import FAULT, problem
-from freshet.http.prometheus import Metrics
-from freshet.http.service import ServerState
+from freshet.http.service import Service
 from freshet.http.upkeep import Upkeep
-
-if TYPE_CHECKING:
-    from freshet.serving.recommend import Recommender
 
 SCOPES = {
     "/v1/explore": "read",
@@ -55,35 +48,18 @@ PROBLEMS = {
 }
 
 
-def make_app(
-    recommender: Recommender,
-    limits: HttpConfig,
-    keyring: Keyring,
-    visitors: Visitors,
-    metrics: Metrics,
-    log: JsonLog,
-    standing: ServerState,
-    root_path: str = "",
-) -> ASGIApp:
-    """The service around an open recommender, which the app closes when it ends.
-
-    Args:
-        limits: of requests.
-        keyring: who may ask.
-        visitors: which hosts and web pages are this server's.
-        log: gets a line per request.
-        standing: the server sets `draining` before it stops, and learns from it what was lost.
-        root_path: what a proxy leaves before all paths, '' = nothing.
-    """
-    upkeep = Upkeep(recommender, keyring, metrics, log, standing)
+def make_app(service: Service) -> ASGIApp:
+    """The ASGI app of a service; it closes the recommender when it ends."""
+    recommender, limits = service.recommender, service.limits
+    upkeep = Upkeep(service)
     oldest = limits.oldest_event_days
-    recorder = Recorder(lambda events: recommender.record(events, oldest), upkeep.state, limits.waiting)
+    commits = GroupCommit(lambda events: recommender.record(events, oldest), upkeep.writer, limits.waiting)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         upkeep.start()
         yield
-        await upkeep.stop(recorder)
+        await upkeep.stop(commits)
 
     app = FastAPI(
         title="Freshet",
@@ -93,9 +69,8 @@ def make_app(
         openapi_url=None,
         redirect_slashes=False,
     )
-    add_routes(app, Endpoints(recommender, recorder, metrics, limits, standing))
-    shown = pages(document(app, limits), root_path)
-    front = Front(app, direct(app), shown, limits, keyring, visitors, metrics, log, standing, root_path)
+    add_routes(app, Endpoints(service, commits))
+    front = Front(app, routes_of(app), pages(document(app, limits), service.root_path), service)
     return ServerErrorMiddleware(front, handler=_fault)
 
 
@@ -140,7 +115,7 @@ def document(app: FastAPI, limits: HttpConfig) -> dict[str, Any]:
     return found
 
 
-def direct(app: FastAPI) -> dict[tuple[str, str], Direct]:
+def routes_of(app: FastAPI) -> dict[tuple[str, str], Route]:
     """The documented routes, by method and path."""
     found = {}
     for route in app.routes:
@@ -149,7 +124,7 @@ def direct(app: FastAPI) -> dict[tuple[str, str], Direct]:
             bodies = [hint for name, hint in hints.items() if name != "return"]
             body: TypeAdapter[Any] | None = TypeAdapter(bodies[0]) if bodies else None
             for method in route.methods or ():
-                found[method, route.path] = Direct(route.endpoint, body, SCOPES.get(route.path, ""))
+                found[method, route.path] = Route(route.endpoint, body, SCOPES.get(route.path, ""))
     return found
 
 

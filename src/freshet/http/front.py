@@ -19,17 +19,12 @@ from pydantic import TypeAdapter, ValidationError
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from freshet.core.config import HttpConfig
 from freshet.core.errors import FreshetError
 from freshet.http import bodies
-from freshet.http.addresses import Visitors
 from freshet.http.api_docs import Page, prefix_of
-from freshet.http.api_keys import Keyring
 from freshet.http.connections import LINGER
-from freshet.http.json_log import JsonLog
 from freshet.http.problems import Refusal, problem, refusal
-from freshet.http.prometheus import Metrics
-from freshet.http.service import ServerState
+from freshet.http.service import Service
 
 REQUEST_ID = "freshet.request_id"
 """Where a request's id is in its scope."""
@@ -40,7 +35,7 @@ _BEARER = b"bearer "
 
 
 @dataclass(frozen=True, slots=True)
-class Direct:
+class Route:
     """A documented route, to be called without FastAPI.
 
     Attributes:
@@ -61,32 +56,25 @@ class Front:
         app: gets the server's start and stop, no requests.
         routes: what is answered, by method and path.
         pages: documents, open to all, by path.
-        root_path: what a proxy leaves before all paths, '' = nothing.
     """
 
     def __init__(
         self,
         app: ASGIApp,
-        routes: Mapping[tuple[str, str], Direct],
+        routes: Mapping[tuple[str, str], Route],
         pages: Mapping[str, Page],
-        limits: HttpConfig,
-        keyring: Keyring,
-        visitors: Visitors,
-        metrics: Metrics,
-        log: JsonLog,
-        standing: ServerState,
-        root_path: str = "",
+        service: Service,
     ) -> None:
         self._app = app
         self._routes = routes
         self._pages = pages
-        self._limits = limits
-        self._keyring = keyring
-        self._visitors = visitors
-        self._metrics = metrics
-        self._log = log
-        self._standing = standing
-        self._root_path = root_path
+        self._limits = service.limits
+        self._keyring = service.keyring
+        self._visitors = service.visitors
+        self._metrics = service.metrics
+        self._log = service.log
+        self._state = service.state
+        self._root_path = service.root_path
         self._known = {path for _, path in routes} | set(pages)
         self._origin = os.urandom(4).hex()
         self._count = count(1)
@@ -101,7 +89,7 @@ class Front:
         request_id = self._identity(heads)
         scope[REQUEST_ID] = request_id
         scope["path"] = self._path(scope["path"], heads)
-        shared = self._shared(heads)
+        shared = self._visitors.cors_headers(heads)
         status = 500
 
         async def labelled(message: Message) -> None:
@@ -109,7 +97,7 @@ class Front:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] += [(b"x-request-id", request_id.encode()), *shared]
-                if self._standing.draining or status in (408, 413):
+                if self._state.draining or status in (408, 413):
                     message["headers"].append((b"connection", b"close"))
             elif status == 413 and not message.get("more_body"):
                 await send({**message, "more_body": True})
@@ -135,8 +123,8 @@ class Front:
             if refused is None:
                 raise
             if isinstance(error, FreshetError):
-                told = {"request_id": request_id, "error": type(error).__name__, "message": str(error)}
-                self._log.add("info", "refused", told)
+                fields = {"request_id": request_id, "error": type(error).__name__, "message": str(error)}
+                self._log.add("info", "refused", fields)
             return problem(refused, request_id)
 
     async def _found(self, scope: Scope, heads: Mapping[bytes, bytes], receive: Receive) -> Response:
@@ -183,7 +171,7 @@ class Front:
     def _options(self, path: str, heads: Mapping[bytes, bytes]) -> Response:
         """What a path takes; and, to a browser that asks for a page of another site, that it may."""
         methods = ", ".join(self._allowed(path))
-        if b"access-control-request-method" not in heads or not self._shared(heads):
+        if b"access-control-request-method" not in heads or not self._visitors.cors_headers(heads):
             return Response(None, 204, {"Allow": methods})
         granted = {
             "Access-Control-Allow-Methods": methods,
@@ -191,19 +179,6 @@ class Front:
             "Access-Control-Max-Age": "600",
         }
         return Response(None, 204, {"Allow": methods, **granted})
-
-    def _shared(self, heads: Mapping[bytes, bytes]) -> list[tuple[bytes, bytes]]:
-        """What tells a browser that a page of another site may read an answer (CORS)."""
-        origin = heads.get(b"origin")
-        if not self._visitors.shares:
-            return []
-        if origin is None or not self._visitors.allows(origin.decode("latin-1")):
-            return [(b"vary", b"Origin")]
-        return [
-            (b"vary", b"Origin"),
-            (b"access-control-allow-origin", origin),
-            (b"access-control-expose-headers", b"X-Request-Id, Retry-After"),
-        ]
 
     def _unknown(self, method: str, path: str) -> Refusal:
         """No such path, or not with this method."""
@@ -262,7 +237,7 @@ class Front:
         """Count a request and log it."""
         method, path = scope["method"], scope["path"]
         known = ("GET" if method == "HEAD" else method, path) in self._routes
-        self._metrics.asked(path if known else "other", status, seconds)
+        self._metrics.count_request(path if known else "other", status, seconds)
         if self._limits.log_requests or status >= 500:
             self._log.add(
                 "info" if status < 500 else "warning" if status == 503 else "error",

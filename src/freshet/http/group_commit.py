@@ -18,7 +18,7 @@ Record = Callable[[Sequence[Event]], list[Receipt]]
 Waiting = tuple[Sequence[Event], asyncio.Future[list[Receipt]]]
 
 
-class Recorder:
+class GroupCommit:
     """Collects events while the last ones are written.
 
     Args:
@@ -91,7 +91,7 @@ class Recorder:
                 written = asyncio.get_running_loop().create_future()
                 written.cancel()
             self._count -= len(events)
-            _tell(group, written)
+            _deliver(group, written)
         self._task = None
 
     def _next(self) -> list[Waiting]:
@@ -106,7 +106,7 @@ class Recorder:
         return group
 
 
-def _tell(group: Sequence[Waiting], written: asyncio.Future[list[Receipt]]) -> None:
+def _deliver(group: Sequence[Waiting], written: asyncio.Future[list[Receipt]]) -> None:
     """Give each request its receipts, or the error that the commit ended with."""
     error = None if written.cancelled() else written.exception()
     if error is not None and not isinstance(error, Exception):  # it would end the server, not the request

@@ -26,7 +26,7 @@ class JsonLog(logging.Handler):
         self._stream = stream
         self._lines: list[bytes] = []
         self.lost = 0
-        self._told = 0
+        self._reported = 0
 
     def add(self, level: str, event: str, fields: dict[str, Any]) -> None:
         """A line: when, how grave, what, and its fields."""
@@ -47,12 +47,12 @@ class JsonLog(logging.Handler):
         if not lines:
             return
         count, lost = len(lines), self.lost
-        if lost > self._told:
-            lines.insert(0, b"\n" + _line("warning", "lines_lost", {"lines": lost - self._told}))
+        if lost > self._reported:
+            lines.insert(0, b"\n" + _line("warning", "lines_lost", {"lines": lost - self._reported}))
         try:
             self._stream.write(b"\n".join(lines).decode() + "\n")
             self._stream.flush()
-            self._told = lost
+            self._reported = lost
         except (OSError, ValueError):  # ValueError: it is closed
             self.lost += count
 
@@ -60,7 +60,7 @@ class JsonLog(logging.Handler):
 def _line(level: str, event: str, fields: dict[str, Any]) -> bytes:
     line = {"time": datetime.now(UTC), "level": level, "event": event, **fields}
     try:
-        told = orjson.dumps(line, default=str, option=orjson.OPT_UTC_Z)
+        text = orjson.dumps(line, default=str, option=orjson.OPT_UTC_Z)
     except orjson.JSONEncodeError:  # half a character, which is no UTF-8
-        told = json_text({key: str(value) for key, value in line.items()}, None).encode()
-    return told if told.isascii() and b"\x7f" not in told else json_escaped(told.decode()).encode()
+        text = json_text({key: str(value) for key, value in line.items()}, None).encode()
+    return text if text.isascii() and b"\x7f" not in text else json_escaped(text.decode()).encode()

@@ -61,12 +61,14 @@ class Metrics:
         self.swaps = Counter(
             "freshet_release_swaps", "Changes of the release that serves.", registry=registry
         )
-        self._now = {name: Gauge(f"freshet_{name}", text, registry=registry) for name, text in GAUGES.items()}
+        self._gauges = {
+            name: Gauge(f"freshet_{name}", text, registry=registry) for name, text in GAUGES.items()
+        }
         # looking a child up by its labels costs more than counting it
         self._by_request: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
         self._by_reason: dict[str, Counter] = {}
 
-    def asked(self, path: str, status: int, seconds: float) -> None:
+    def count_request(self, path: str, status: int, seconds: float) -> None:
         """Count a request."""
         found = self._by_request.get((path, status))
         if found is None:
@@ -75,7 +77,7 @@ class Metrics:
         found[0].inc()
         found[1].observe(seconds)
 
-    def answered(self, answer: Answer) -> None:
+    def count_answer(self, answer: Answer) -> None:
         """Count an answer."""
         reason = answer.interests[0].reason if answer.interests else "none"
         found = self._by_reason.get(reason)
@@ -87,19 +89,19 @@ class Metrics:
         if answer.experiment:
             self._exposures.labels(answer.experiment, answer.arm).inc()
 
-    def told(self, statuses: Iterable[str]) -> None:
+    def count_events(self, statuses: Iterable[str]) -> None:
         """Count events."""
         for status, count in Tally(statuses).items():
             self._events.labels(status).inc(count)
 
-    def stand(self, values: Mapping[str, float]) -> None:
-        """Say how things stand, by names of `GAUGES`."""
+    def set_gauges(self, values: Mapping[str, float]) -> None:
+        """Set gauges, by names of `GAUGES`."""
         for name, value in values.items():
-            self._now[name].set(value)
+            self._gauges[name].set(value)
 
-    def connections(self, count: Callable[[], int]) -> None:
+    def watch_connections(self, count: Callable[[], int]) -> None:
         """How to count the open connections."""
-        self._now["connections_open"].set_function(count)
+        self._gauges["connections_open"].set_function(count)
 
     def text(self) -> bytes:
         """All of them in Prometheus' text format."""

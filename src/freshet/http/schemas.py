@@ -36,14 +36,14 @@ Whole = Annotated[int, BeforeValidator(_whole)]
 Number = Annotated[int, Field(ge=1, le=2**31 - 1), BeforeValidator(_whole)]
 
 
-def _moment(told: Any) -> int:
+def _moment(value: Any) -> int:
     """Microseconds since 1970 of ISO 8601 or of seconds since 1970."""
-    if isinstance(told, str):
-        moment = datetime.fromisoformat(told)
+    if isinstance(value, str):
+        moment = datetime.fromisoformat(value)
         since = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - datetime(1970, 1, 1, tzinfo=UTC)
         found = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
-    elif isinstance(told, int | float) and not isinstance(told, bool) and -1 < told < 1e12:
-        found = round(told * 1_000_000)
+    elif isinstance(value, int | float) and not isinstance(value, bool) and -1 < value < 1e12:
+        found = round(value * 1_000_000)
     else:
         raise ValueError("a time is ISO 8601, or seconds since 1970")
     if not 0 <= found < LAST_MOMENT * 1_000_000:
