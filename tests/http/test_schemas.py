@@ -109,17 +109,21 @@ def test_what_is_no_event_is_refused(body: str) -> None:
 
 def test_an_answer_is_what_its_schema_says_and_leaves_nothing_out() -> None:
     items = (RecommendedItem("tt1", "A title", -0.5, "popular"),)
-    offers = (
+    recommendations = (
         Recommendation(4, "jazz", -1.5, 0.25, "explored", items, {"rows": {"pair": 0.5}}),
         Recommendation(5, "roses", float("-inf"), 1.0, "known"),
     )
-    answer = Answer("a1", 3, ("wine",), (7,), "last", True, offers)
+    answer = Answer("a1", 3, ("wine",), (7,), "last", True, recommendations)
     document = answer_document(answer)
     sent = json.loads(reply(document).body)
     read = schemas.Answer.model_validate(sent)
     assert read.interests[0].items[0].id == "tt1"
     assert read.interests[1].score is None
-    offer = document["interests"][0]
-    for kind, found in ((Answer, document), (Recommendation, offer), (RecommendedItem, offer["items"][0])):
+    interest = document["interests"][0]
+    for kind, schema, found in (
+        (Answer, schemas.Answer, document),
+        (Recommendation, schemas.Offer, interest),
+        (RecommendedItem, schemas.ItemOffer, interest["items"][0]),
+    ):
         assert set(found) == {field.name for field in fields(kind)}
-        assert set(getattr(schemas, kind.__name__).model_fields) == set(found)
+        assert set(schema.model_fields) == set(found)

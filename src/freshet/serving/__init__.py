@@ -6,8 +6,22 @@ excludes, `policy` chooses, `item_selection` adds items, `explanation` explains.
 in, `impressions` notes what was shown; `user_histories` fills the user store from the log.
 """
 
+import warnings
+from typing import Any
+
 from freshet.serving.messages import Event, Query, Receipt
 from freshet.serving.recommend import Clock, Recommender, system_clock
 from freshet.serving.release_pool import ReleasePool
 
 __all__ = ["Clock", "Event", "Query", "Receipt", "Recommender", "ReleasePool", "system_clock"]
+
+_FORMER = {"Ask": Query, "Posted": Event}
+
+
+def __getattr__(name: str) -> Any:
+    """Former names of messages, deprecated."""
+    if name not in _FORMER:
+        raise AttributeError(f"module 'freshet.serving' has no attribute {name!r}")
+    now = _FORMER[name]
+    warnings.warn(f"freshet.serving.{name} is now called {now.__name__}", DeprecationWarning, stacklevel=2)
+    return now

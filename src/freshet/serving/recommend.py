@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import uuid4
@@ -113,6 +114,11 @@ class Recommender:
         if query.log:
             self._impressions.add(answer, query.user or "", now)
         return answer
+
+    def explore(self, query: Query) -> Answer:
+        """Deprecated: the former name of `recommend`."""
+        warnings.warn("Recommender.explore is now called recommend", DeprecationWarning, stacklevel=2)
+        return self.recommend(query)
 
     def record(self, events: Sequence[Event], oldest_days: float = math.inf) -> list[Receipt]:
         """Remember events; they are durable, and in the live signals, when this returns.
