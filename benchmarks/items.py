@@ -37,7 +37,6 @@ from freshet.stages import items as ranking
 from freshet.stages.items import holdout as held_out
 from freshet.stages.items import training_data as teaching
 from freshet.stages.table.format import open_scorer
-from freshet.stages.transitions.day_files import day_number
 from freshet.stages.transitions.users import keys
 from freshet.storage.workspace import Workspace
 from freshet.wiring import open_room, open_workspace
@@ -105,7 +104,7 @@ def measure(root: Path, trainings: int, limit: int, config: RankerConfig) -> dic
         asked, targets, transitions = _asked(whole, user, known, origin, until, share)
         if len(asked):
             interests = scorer(transitions.recent, transitions.known).fused
-            judged.add(whole, day_number(str(origin)), trained[-1], asked, targets, transitions, interests)
+            judged.add(whole, origin.day_number, trained[-1], asked, targets, transitions, interests)
     return {
         "log": root.name,
         "from": start,
@@ -132,7 +131,7 @@ def _replayed(root: Path) -> tuple[Path, list[AsOf], list[str]]:
 
 def _before(whole: teaching.TrainingData, moment: AsOf) -> teaching.TrainingData:
     """The lessons of everything before a moment."""
-    day = day_number(str(moment))
+    day = moment.day_number
     log, rows = whole.log.before(day), whole.rows.take(whole.rows.day < day)
     vectors = np.hstack([whole.about.vectors, teaching.co_engagement(log, rows)])
     return replace(whole, log=log, rows=rows, vectors=vectors, now=day)
@@ -190,7 +189,7 @@ def _asked(
     test = known.transitions.between(origin, until)
     test = test.take(test.user % 10_000 < share * 10_000)
     day = whole.rows.day
-    inside = (day >= day_number(str(origin))) & (day < day_number(str(until))) & whole.rows.novel
+    inside = (day >= origin.day_number) & (day < until.day_number) & whole.rows.novel
     rows = whole.rows.take(inside)
     steps = zip(test.user.tolist(), test.day.tolist(), test.successor.tolist(), strict=True)
     place = {step: number for number, step in enumerate(steps)}

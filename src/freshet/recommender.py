@@ -13,17 +13,17 @@ from __future__ import annotations
 import warnings
 import weakref
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
 from freshet.core.errors import ConfigError
+from freshet.core.time import microseconds_of
 from freshet.core.types import Answer
 from freshet.serving import Event, Query, Receipt
 from freshet.serving import Recommender as Core
 from freshet.wiring import open_recommender
 
-MICROSECONDS = 1_000_000
 TOGETHER = 500
 """Impressions that are kept in memory before they are written; the rest is written by `close`."""
 
@@ -111,8 +111,7 @@ class Recommender:
         if time is not None:
             if time.tzinfo is None:
                 raise ConfigError("a time needs its zone", hint="such as datetime.now(UTC)")
-            since = time.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
-            moment = (since.days * 86_400 + since.seconds) * MICROSECONDS + since.microseconds
+            moment = microseconds_of(time)
         return self.core.record([Event(user, item, moment, value, id, impression, columns or {})])[0]
 
     def explore(self, user: str | None = None, **options: Any) -> Answer:

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from freshet import operations, pipeline
 from freshet.core.errors import GateFailed
-from freshet.core.ports import Artifact
 from freshet.core.types import AsOf
 from freshet.pipeline import snapshot_of
 from freshet.run_context import LogSnapshot, RunContext
@@ -20,6 +19,7 @@ from freshet.stages import interests, live
 from freshet.stages.counts.fitter import CountFitter, fitter_for
 from freshet.stages.live import step as overlays
 from freshet.stages.live.calibration import HISTORY, by_time, microseconds, running
+from freshet.storage.artifacts import Artifact
 from freshet.storage.workspace import Workspace
 from tests.pipeline.world import FIRST, INTERESTS, NOW, copied, refreshed, settings, workspace
 from tests.stages.live.worlds import DAY, SIZE, START, Move, fresh, moves_of, records

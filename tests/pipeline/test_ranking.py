@@ -14,10 +14,11 @@ import pytest
 from freshet import operations, pipeline
 from freshet.backends.planners import extras
 from freshet.backends.sequences.item_trainer import ItemRecipe, TorchRankingTrainer
-from freshet.core.ports import Artifact, Progress, RankingJob, SequenceReport, silent
+from freshet.core.ports import Progress, RankingJob, SequenceReport, silent
 from freshet.core.types import AsOf, RankingWeights
 from freshet.stages.items import step as ranking
 from freshet.stages.items.format import open_ranker
+from freshet.storage.artifacts import Artifact
 from freshet.storage.release_parts import missing_of
 from freshet.storage.workspace import Workspace
 from tests.pipeline.world import FIRST, SECOND, copied, settings

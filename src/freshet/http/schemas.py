@@ -15,6 +15,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from freshet.core.time import SECOND, microseconds_of
 from freshet.serving.messages import Event, Query
 
 MOST_ITEMS = 10_000
@@ -40,13 +41,12 @@ def _moment(value: Any) -> int:
     """Microseconds since 1970 of ISO 8601 or of seconds since 1970."""
     if isinstance(value, str):
         moment = datetime.fromisoformat(value)
-        since = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - datetime(1970, 1, 1, tzinfo=UTC)
-        found = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+        found = microseconds_of(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
     elif isinstance(value, int | float) and not isinstance(value, bool) and -1 < value < 1e12:
-        found = round(value * 1_000_000)
+        found = round(value * SECOND)
     else:
         raise ValueError("a time is ISO 8601, or seconds since 1970")
-    if not 0 <= found < LAST_MOMENT * 1_000_000:
+    if not 0 <= found < LAST_MOMENT * SECOND:
         raise ValueError("a time lies between 1970 and 2100")
     return found
 

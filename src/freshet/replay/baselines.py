@@ -9,13 +9,13 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from freshet.core.time import DAY
 from freshet.core.types import AsOf, Transitions
 from freshet.stages import counts
 from freshet.stages.counts.count_model import ContextCounts
 from freshet.stages.counts.fitter import CountFitter
 from freshet.stages.live.calibration import by_time
 from freshet.stages.transitions import TransitionLog
-from freshet.stages.transitions.day_files import DAY
 
 HALF_LIVES = tuple(2.0 ** (power / 2) for power in range(-6, 9))
 """Half-lives of popularity that are tried, in windows: 1/8 to 16."""

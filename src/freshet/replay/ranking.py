@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.core.ports import Artifact
 from freshet.core.types import AsOf, Evidence, Transitions
 from freshet.replay import baselines
 from freshet.replay.arms import Arm
@@ -16,10 +15,10 @@ from freshet.replay.strategy import Standing
 from freshet.run_context import RunContext
 from freshet.stages import counts, evidence
 from freshet.stages.counts.fitter import CountFitter
-from freshet.stages.events.step import committed
 from freshet.stages.sequence import step as sequencing
 from freshet.stages.table import churn_gate as churn
 from freshet.stages.table.format import open_planner, open_scorer
+from freshet.storage.artifacts import Artifact, committed
 from freshet.storage.durable import read_json
 
 
@@ -80,7 +79,7 @@ class Judges:
         }
         if not standing.table:
             return row
-        made = committed(self.room, "tables", standing.table)
+        made = committed(self.room.store, "tables", standing.table)
         row["rows"] = made.manifest["rows"]
         fitted = read_json(made.path / "mixture.json")["planner"]
         if fitted:
@@ -115,7 +114,7 @@ class Judges:
         """Counts, the sequence model, or both."""
         if not standing.sequence:
             return then.scorer()
-        made = committed(self.room, "sequences", standing.sequence)
+        made = committed(self.room.store, "sequences", standing.sequence)
         model = sequencing.open_model(made)
         if arm.scores == "sequence":
             return sequencing.sequence_scorer(then, model)
@@ -124,7 +123,7 @@ class Judges:
 
     def _scorer(self, table: str) -> counts.Scorer:
         if table not in self._scorers:
-            self._scorers[table] = open_scorer(committed(self.room, "tables", table), self.size)
+            self._scorers[table] = open_scorer(committed(self.room.store, "tables", table), self.size)
         return self._scorers[table]
 
     def _planner(self, table: str) -> counts.PlannerScores | None:
@@ -132,12 +131,12 @@ class Judges:
         if not table:
             return None
         if table not in self._planners:
-            made = committed(self.room, "tables", table)
+            made = committed(self.room.store, "tables", table)
             self._planners[table] = open_planner(made, self.size)
         return self._planners[table]
 
     def _evidence(self, table: str) -> Evidence:
-        return evidence.read(committed(self.room, "tables", table).path / "evidence.parquet")
+        return evidence.read(committed(self.room.store, "tables", table).path / "evidence.parquet")
 
 
 def _firsts(planner: counts.PlannerScores, contexts: NDArray[np.int16]) -> NDArray[np.int64]:

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from freshet import pipeline
-from freshet.core.ports import Artifact, Progress, silent
+from freshet.core.ports import Progress, silent
 from freshet.core.types import AsOf, Transitions
 from freshet.replay import baselines, frames
 from freshet.replay.costs import Book
@@ -26,15 +26,16 @@ from freshet.replay.strategy import START, Now, Position, Standing, advance, tun
 from freshet.run_context import LogSnapshot, RunContext
 from freshet.stages import events, live
 from freshet.stages.counts.fitter import CountFitter, fitter_for
-from freshet.stages.events.step import committed, items
+from freshet.stages.events.step import items
 from freshet.stages.interests import step as interests_step
 from freshet.stages.live import step as overlays
 from freshet.stages.sequence import step as sequencing
 from freshet.stages.table import table_plan
 from freshet.stages.transitions import step as transitions_step
-from freshet.stages.tuning import evaluation as gating
+from freshet.stages.tuning import gate_verdict as gating
 from freshet.stages.tuning import step as tuning
 from freshet.stages.tuning.lazy_planner import LazyPlanner
+from freshet.storage.artifacts import Artifact, committed
 from freshet.storage.ledger import Reporter, Run
 from freshet.storage.workspace import Workspace, version_of
 
@@ -84,7 +85,7 @@ def roll(room: Workspace, plan: Plan) -> list[Artifact]:
                 found = room.store.find("origins", key)
                 if found is None:
                     position = past.pass_through(run, at, position, key)
-                    found = committed(room, "origins", key)
+                    found = committed(room.store, "origins", key)
                     for step in run.record.steps:
                         if step.details.get("stopped"):
                             reporter.say(f"{at}: the clock ended a training of {step.name} (max_seconds)")
@@ -218,7 +219,7 @@ class _Past:
         test: Transitions,
     ) -> NDArray[np.float64]:
         """What an arm says with its overlay on top, which has run since its table was made."""
-        overlay = live.read(committed(self.room, "overlays", standing.overlay).path)
+        overlay = live.read(committed(self.room.store, "overlays", standing.overlay).path)
         if overlay is None:
             return logp
         log = self._at(run, until).transitions
@@ -236,7 +237,7 @@ class _Past:
 
     def _labelled_until(self, at: AsOf) -> AsOf:
         """Until when it is looked up what people took up."""
-        return min(self.plan.until(at).minus(-self.plan.horizon), self.plan.end, key=lambda m: m.day)
+        return min(self.plan.until(at).plus(self.plan.horizon), self.plan.end, key=lambda m: m.day)
 
     def _at(self, run: Run, moment: AsOf) -> LogSnapshot:
         if moment not in self._known:
@@ -260,7 +261,7 @@ class _Past:
     def _costs(self, run: Run, known: LogSnapshot, arms: dict[str, Standing]) -> list[dict[str, object]]:
         """What each arm had made at this origin, at the prices of today."""
         at = known.as_of
-        counted = committed(self.room, "transitions", known.version)
+        counted = committed(self.room.store, "transitions", known.version)
         assigned = counted.manifest["inputs"]["assignment"]
         plan, found = self.plan, []
         days = {arm.name: arm.refreshed_every(plan.every, plan.tune_every) for arm in plan.arms}

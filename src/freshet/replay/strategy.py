@@ -8,7 +8,6 @@ from typing import Any
 
 from freshet import pipeline
 from freshet.core.errors import GateFailed, NotEnoughData
-from freshet.core.ports import Artifact
 from freshet.core.types import AsOf, CadenceDecision
 from freshet.replay.arms import Arm
 from freshet.replay.costs import Book
@@ -16,12 +15,12 @@ from freshet.replay.plan import Plan
 from freshet.run_context import LogSnapshot, RunContext
 from freshet.stages import schedule as cadence
 from freshet.stages.counts.fitter import CountFitter
-from freshet.stages.events.step import committed
 from freshet.stages.live import step as overlays
 from freshet.stages.schedule.step import see
 from freshet.stages.sequence import step as sequencing
 from freshet.stages.tuning.lazy_planner import LazyPlanner
 from freshet.stages.tuning.step import finetune
+from freshet.storage.artifacts import Artifact, committed
 from freshet.storage.ledger import Run
 from freshet.storage.workspace import Workspace
 
@@ -234,8 +233,10 @@ def _trained(ctx: RunContext) -> tuple[str, str]:
 
 def _make(now: Now, arm: Arm, standing: Standing, before: Standing | None) -> Artifact:
     room = now.room
-    model = committed(room, "models", standing.model) if standing.model and room.tuner is not None else None
-    sequence = committed(room, "sequences", standing.sequence) if standing.sequence else None
+    model = (
+        committed(room.store, "models", standing.model) if standing.model and room.tuner is not None else None
+    )
+    sequence = committed(room.store, "sequences", standing.sequence) if standing.sequence else None
     previous = room.store.find("tables", before.table) if before else None
     until = now.plan.start if arm.evidence == "first" else None
     ctx = now.context(arm).with_workspace(_prompting(room, arm))

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from freshet.core.config import Events
 from freshet.core.ports import UserStore
+from freshet.core.time import DAY
 from freshet.core.types import MOVE, Fact, History
 from freshet.core.types.ids import no_ids
 from freshet.core.types.keys import User, identity, item_key
@@ -21,10 +22,7 @@ from freshet.serving.open_release import OpenRelease
 from freshet.stages.events import Rule, parse
 from freshet.storage.database import connect
 
-DAY = 86_400_000_000
-"""Microseconds of a day."""
 AHEAD = DAY
-"""Microseconds that an event may lie in the future, as for imports; beyond, the client's clock is wrong."""
 
 KEPT = 100_000
 """Values of which it stays in memory whether they are positive."""

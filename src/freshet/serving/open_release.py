@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from freshet.core.config import Config
-from freshet.core.ports import Artifact, Journal, Store
+from freshet.core.ports import Journal
 from freshet.core.types import MOVE, AsOf, BoolArray, Context, Entry, Evidence, Interests, indices_of
 from freshet.experiments import feedback
 from freshet.serving.item_selection import ItemSelector
@@ -22,13 +22,13 @@ from freshet.serving.user_context import UserContext, context_at, horizon
 from freshet.stages import counts, evidence, interests, live, table
 from freshet.stages.items.format import open_ranker
 from freshet.stages.table.format import is_fitted, open_popularity, open_scorer, open_single_user_scorer
-from freshet.storage.release_parts import found, missing_of, parts_of
+from freshet.storage.artifacts import Artifact, Store, committed
+from freshet.storage.release_parts import missing_of, parts_of
 from freshet.storage.releases import Release
 
 OwnTransitions = Callable[[NDArray[np.uint64], NDArray[np.int64]], BoolArray]
 """(n,) users by number, (n,) times in microseconds -> whether each transition counts."""
 
-MICROSECONDS = 1_000_000
 BATCH = 20_000
 """Journal entries that an overlay sees at a time."""
 
@@ -156,7 +156,6 @@ def open_release(
     artifact, known = parts.table, interests.load(parts.interests.path)
     scorer = open_scorer(artifact, len(known))
     settings = artifact.manifest["settings"]["transitions"]
-    moment = AsOf.parse(release.as_of).moment.timestamp()
     return OpenRelease(
         release=release,
         artifact=artifact,
@@ -171,7 +170,7 @@ def open_release(
         k=settings["k"],
         horizon=horizon(settings["novelty_days"]),
         seed=settings["seed"],
-        since=int(moment) * MICROSECONDS,
+        since=AsOf.parse(release.as_of).microseconds,
         overlay=read_overlay(store, release),
         selector=_selector(store, release, missing),
         rules=RequestRules.of(config, known),
@@ -186,19 +185,19 @@ def read_overlay(store: Store, release: Release) -> live.Overlay | None:
     """A release's live signals as they were when it was made; None where they don't pay or are lost."""
     if not release.overlay or f"overlays/{release.overlay}" in missing_of(store, release):
         return None
-    return live.read(found(store, "overlays", release.overlay).path)
+    return live.read(committed(store, "overlays", release.overlay).path)
 
 
 def _selector(store: Store, release: Release, missing: tuple[str, ...]) -> ItemSelector | None:
     if not release.ranker or f"rankers/{release.ranker}" in missing:
         return None
-    return ItemSelector.of(open_ranker(found(store, "rankers", release.ranker)))
+    return ItemSelector.of(open_ranker(committed(store, "rankers", release.ranker)))
 
 
 def _feedback(store: Store, release: Release, missing: tuple[str, ...]) -> feedback.Feedback | None:
     if not release.feedback or f"feedback/{release.feedback}" in missing:
         return None
-    return feedback.read(found(store, "feedback", release.feedback).path)
+    return feedback.read(committed(store, "feedback", release.feedback).path)
 
 
 def _items(assignment: Artifact) -> dict[str, int]:

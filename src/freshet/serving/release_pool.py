@@ -12,12 +12,12 @@ from typing import Any
 
 from freshet.core.config import Config
 from freshet.core.errors import ArtifactError, FreshetError, NotServing
-from freshet.core.ports import Store
 from freshet.core.types import Experiment, ExperimentArm
 from freshet.experiments.assignment import OwnEvents
 from freshet.serving.arms import OpenExperiment, warm
 from freshet.serving.open_release import OpenRelease, open_release, read_overlay
 from freshet.serving.request_rules import RequestRules
+from freshet.storage.artifacts import Store
 from freshet.storage.experiment_registry import Experiments
 from freshet.storage.releases import Release, Releases
 

@@ -17,8 +17,8 @@ from freshet.replay.off_policy.players import Player
 from freshet.run_context import LogSnapshot
 from freshet.serving.open_release import open_release
 from freshet.serving.policy import Policy
-from freshet.stages.events.step import committed
 from freshet.stages.live.calibration import by_time
+from freshet.storage.artifacts import committed
 from freshet.storage.workspace import Workspace
 
 NONE = -1
@@ -75,8 +75,8 @@ def known_from(ws: Workspace, number: int) -> int:
     release = ws.releases.get(number)
     moments = [release.as_of]
     if release.feedback:
-        moments.append(str(committed(ws, "feedback", release.feedback).manifest["as_of"]))
-    return max(int(AsOf.parse(moment).moment.timestamp()) * 1_000_000 for moment in moments)
+        moments.append(str(committed(ws.store, "feedback", release.feedback).manifest["as_of"]))
+    return max(AsOf.parse(moment).microseconds for moment in moments)
 
 
 def players(ws: Workspace, known: LogSnapshot, seats: Collection[Seat], until: AsOf) -> dict[Seat, Player]:

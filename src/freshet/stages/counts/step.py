@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from freshet.core.ports import Artifact, Planner
+from freshet.core.ports import Planner
 from freshet.core.types import Fusion
 from freshet.run_context import RunContext
 from freshet.stages.inference.step import PlannerAnswers
 from freshet.stages.sequence import step as sequences
+from freshet.storage.artifacts import Artifact
 
 
 def fuse(

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from freshet.core.errors import ArtifactError
-from freshet.core.ports import Artifact
+from freshet.core.types import RankingWeights
 from freshet.stages.items.item_index import ItemIndex
 from freshet.stages.items.ranker import Ranker
+from freshet.stages.sequence import SequenceModel
 from freshet.stages.sequence import read as read_sequence
+from freshet.stages.sequence import write as write_sequence
+from freshet.storage.artifacts import Artifact
+from freshet.storage.durable import write_json
 
 NAMES = "items.parquet"
 MODEL, ITEMS = "model", "items"
@@ -48,6 +55,30 @@ def read(folder: Path) -> ItemIndex:
             hint="`freshet ranker` makes a new one",
         ) from None
     return ItemIndex(ids, titles, **arrays)
+
+
+def write_model(
+    weights: RankingWeights,
+    mixed: Mapping[str, Any],
+    ids: Sequence[str],
+    learned: NDArray[np.bool_],
+    folder: Path,
+) -> None:
+    """Write an item model: the network, how unknown items are projected, and which items it learned from.
+
+    Args:
+        mixed: what popularity, newness and histories weigh beside each other.
+        ids: (V,) items; `learned` says which of them the network has an embedding of its own for.
+    """
+    write_sequence(SequenceModel(weights.sequence), folder / MODEL)
+    np.save(folder / "project.npy", weights.project)
+    np.save(folder / "offset.npy", weights.offset)
+    write_json(folder / "weights.json", mixed)
+    numbers = np.flatnonzero(learned).tolist()
+    items = pa.array([ids[number] for number in numbers], pa.string())
+    pq.write_table(
+        pa.table({"item": items, "number": pa.array(numbers, pa.int32())}), folder / "learned.parquet"
+    )
 
 
 def open_ranker(made: Artifact) -> Ranker:

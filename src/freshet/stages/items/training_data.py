@@ -17,8 +17,8 @@ from freshet.core.time_scales import Scales
 from freshet.run_context import LogSnapshot
 from freshet.stages import events, interests
 from freshet.stages import items as ranking
-from freshet.stages.events.step import committed
-from freshet.stages.transitions.day_files import day_number
+from freshet.storage.artifacts import committed
+from freshet.storage.manifests import AssignmentManifest, TransitionsManifest
 from freshet.storage.workspace import Workspace
 
 RECENT = 20
@@ -135,10 +135,10 @@ def gather(ws: Workspace, snapshot: LogSnapshot, met: bool = False) -> TrainingD
         met: of the items that an event has named by then alone: a catalogue holds others too, among them what
             comes later.
     """
-    formed = committed(ws, "interests", snapshot.interests_version)
-    counted = committed(ws, "transitions", snapshot.version)
-    assigned = committed(ws, "assignments", counted.manifest["inputs"]["assignment"])
-    items = committed(ws, "items", assigned.manifest["inputs"]["items"])
+    formed = committed(ws.store, "interests", snapshot.interests_version)
+    counted = committed(ws.store, "transitions", snapshot.version)
+    assigned = committed(ws.store, "assignments", TransitionsManifest.of(counted).inputs.assignment)
+    items = committed(ws.store, "items", AssignmentManifest.of(assigned).inputs.items)
     about = interests.about(formed.path, assigned.path, items.path)
     days = events.EventLog(ws.source).snapshot(snapshot.as_of).days
     rule = events.parse(ws.config.events.positive).sql
@@ -157,7 +157,7 @@ def gather(ws: Workspace, snapshot: LogSnapshot, met: bool = False) -> TrainingD
         _half_lives(snapshot.scales),
         np.hstack([about.vectors, co_engagement(log, rows)]),
         ranking.nearest(interests.load_paths(formed.path), snapshot.interests.vectors),
-        day_number(str(snapshot.as_of)),
+        snapshot.as_of.day_number,
     )
 
 

@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from freshet.core.time import DAY
 from freshet.core.types import AsOf, FloatArray, Mixture, Transitions
 from freshet.stages import counts, live
 from freshet.stages.counts.fitter import CountFitter
 from freshet.stages.counts.holdout_windows import Stretch
-from freshet.stages.transitions.day_files import DAY, day_name, day_number
 
 PSEUDO = (30.0, 100.0, 300.0)
 """Pseudo-counts tried."""
@@ -103,7 +103,7 @@ def by_time(moves: NDArray[np.void]) -> NDArray[np.void]:
 
 def microseconds(moment: AsOf) -> int:
     """A moment in microseconds since 1970."""
-    return day_number(str(moment)) * DAY
+    return moment.day_number * DAY
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ def _stretches(fitter: CountFitter, scorer_of: Callable[[Stretch], counts.Scorer
         held, queries = part.held.take(order), queries[order]
         scorer = scorer_of(part)
         fused = np.where(held.known, 0.0, scorer(held.recent, held.known).fused).astype(np.float32)
-        over = AsOf.parse(day_name(int(queries["time"][-1] // DAY) + 1))
+        over = AsOf.from_day_number(int(queries["time"][-1] // DAY) + 1)
         until = max(over, end, key=lambda moment: moment.day)  # two windows may lie after one refresh
         since = by_time(fitter.log.transitions.moves(done, until))
         found.append(_Stretch(part.start, held, queries, fused, scorer.model.last, since))
@@ -149,7 +149,7 @@ def _past(fitter: CountFitter, settings: live.Settings) -> live.Overlay:
     start = until.minus(round(HISTORY * settings.half_lives[-1]))
     overlay = live.Overlay.empty(settings, len(fitter.log.interests), microseconds(start))
     while start.day < until.day:  # in parts: a year of a large log need not be in memory at once
-        end = min(start.minus(-days), until, key=lambda moment: moment.day)
+        end = min(start.plus(days), until, key=lambda moment: moment.day)
         overlay.apply(by_time(fitter.log.transitions.moves(start, end)))
         start = end
     return overlay

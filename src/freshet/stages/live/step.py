@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from freshet.core.config import Config
 from freshet.core.errors import NotEnoughData
-from freshet.core.ports import Artifact
 from freshet.run_context import LogSnapshot, RunContext
 from freshet.stages import counts, live
 from freshet.stages.counts.holdout_windows import Stretch
-from freshet.stages.events.step import committed
 from freshet.stages.live.calibration import PSEUDO, Calibrated, calibrate
 from freshet.stages.sequence import step as sequencing
+from freshet.storage.artifacts import Artifact, committed, newest
+from freshet.storage.build_once import build_once
 from freshet.storage.durable import read_json
+from freshet.storage.ledger import StepRecord
+from freshet.storage.manifests import FromTable, OverlayManifest, TableManifest
 from freshet.storage.workspace import Workspace, version_of
 
 CODE = 2
@@ -43,22 +46,19 @@ def make(ctx: RunContext, table: Artifact | None) -> Artifact | None:
         every=fitter.holdout.stretch_days,
         **inputs,
     )
-    with ctx.run.step("overlay") as step:
-        step.artifact = f"overlays/{key}"
-        found = ws.store.find("overlays", key)
-        if found is not None:
-            step.cached = True
-            return found
-        with ws.store.create("overlays", key) as draft:
-            calibrated, why = _calibrated(ctx, table)
-            live.write(calibrated.overlay if calibrated else None, draft.path)
-            summary = _summary(calibrated, why)
-            common = {"code": CODE, "as_of": str(log.as_of), "settings": config, "inputs": inputs}
-            draft.manifest = common | summary
-            step.details = summary
+
+    def build(folder: Path, step: StepRecord) -> OverlayManifest:
+        calibrated, why = _calibrated(ctx, table)
+        live.write(calibrated.overlay if calibrated else None, folder)
+        summary = _summary(calibrated, why)
+        step.details = summary
         if not summary["pays"]:
-            ctx.run.say(f"overlay: live signals don't pay here: {summary['why']}")
-    return committed(ws, "overlays", key)
+            ctx.run.say(f"overlay: live signals don't pay here: {why}")
+        return OverlayManifest(
+            code=CODE, as_of=str(log.as_of), settings=config, inputs=FromTable(**inputs), **summary
+        )
+
+    return build_once(ws, ctx.run, "overlay", "overlays", key, build)
 
 
 def configured(ws: Workspace) -> dict[str, Any]:
@@ -71,9 +71,8 @@ def configured(ws: Workspace) -> dict[str, Any]:
 
 def version_of_table(ws: Workspace, table: str) -> str:
     """Version of an overlay of a table; '' without one."""
-    made = [ws.store.find("overlays", version) for version in ws.store.versions("overlays")]
-    found = (one.version for one in reversed(made) if one and one.manifest["inputs"]["table"] == table)
-    return next(found, "")
+    found = newest(ws.store, "overlays", lambda one: OverlayManifest.of(one).inputs.table == table)
+    return found.version if found else ""
 
 
 def settings_of(config: Config, log: LogSnapshot) -> live.Settings:
@@ -105,7 +104,7 @@ def _early(ctx: RunContext, table: Artifact | None) -> Callable[[Stretch], count
     """
     early = mixture = None
     if table is not None and counts.SEQUENCE in (read_json(table.path / "mixture.json")["fused"] or {}):
-        made = committed(ctx.ws, "sequences", table.manifest["inputs"]["sequence"])
+        made = committed(ctx.ws.store, "sequences", TableManifest.of(table).inputs.sequence)
         early = sequencing.open_model(made, sequencing.EARLY).logits
         fusion = ctx.fitter.fuse(None, early)
         mixture = fusion.used if fusion is not None else None
