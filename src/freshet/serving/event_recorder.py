@@ -14,7 +14,7 @@ import pyarrow as pa
 from freshet.core.config import Events
 from freshet.core.ports import UserStore
 from freshet.core.time import DAY
-from freshet.core.types import MOVE, Fact, History
+from freshet.core.types import TRANSITION, Fact, History
 from freshet.core.types.ids import no_ids
 from freshet.core.types.keys import User, identity, item_key
 from freshet.serving.messages import Event, Receipt
@@ -186,7 +186,7 @@ class _Known:
 def body_of(event: Event, user: User, last: int, successor: int) -> bytes:
     """The journal's entry of an event: its transition, then the event itself as JSON."""
     assert event.time is not None
-    transition = np.array([(event.time, user.number, last, successor)], MOVE)
+    transition = np.array([(event.time, user.number, last, successor)], TRANSITION)
     document = {
         "user": event.user,
         "item": event.item,

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from freshet.core.config import Config
 from freshet.core.ports import Journal
-from freshet.core.types import MOVE, AsOf, BoolArray, Context, Entry, Evidence, Interests, indices_of
+from freshet.core.types import TRANSITION, AsOf, BoolArray, Context, Entry, Evidence, Interests, indices_of
 from freshet.experiments import feedback
 from freshet.serving.item_selection import ItemSelector
 from freshet.serving.policy import similarity_of
@@ -135,7 +135,9 @@ class OpenRelease:
         return seen
 
     def _fold(self, overlay: live.Overlay, entries: list[Entry], now: int) -> None:
-        moves = np.frombuffer(b"".join(entry.body[: MOVE.itemsize] for entry in entries), MOVE).copy()
+        moves = np.frombuffer(
+            b"".join(entry.body[: TRANSITION.itemsize] for entry in entries), TRANSITION
+        ).copy()
         moves = moves[(moves["time"] >= self.since) & (moves["successor"] >= 0)]
         if self.own is not None:
             moves = moves[self.own(moves["user"], moves["time"])]

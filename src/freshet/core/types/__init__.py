@@ -25,8 +25,8 @@ from freshet.core.types.keys import User, identity, item_key, user_key, user_num
 from freshet.core.types.outcomes import Outcomes
 from freshet.core.types.planning import Cost, Example, PlannerRows, Prompt, Ranking, TuningReport, Usage
 from freshet.core.types.recommendations import (
-    MOVE,
     REMEMBERED,
+    TRANSITION,
     Answer,
     Entry,
     Fact,
@@ -39,10 +39,10 @@ from freshet.core.types.transitions import Sums, Transitions
 
 __all__ = [
     "LIVE",
-    "MOVE",
     "RECENT",
     "REMEMBERED",
     "STRATEGIES",
+    "TRANSITION",
     "Answer",
     "AsOf",
     "BoolArray",

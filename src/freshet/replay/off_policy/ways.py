@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freshet.core.errors import InputError
-from freshet.core.types import MOVE, AsOf, BoolArray, Experiment, ExperimentArm, Serves
+from freshet.core.types import TRANSITION, AsOf, BoolArray, Experiment, ExperimentArm, Serves
 from freshet.experiments.assignment import OwnEvents
 from freshet.replay.off_policy.decisions import Decisions
 from freshet.replay.off_policy.looking import EVERYBODY, Seat, Way
@@ -88,7 +88,7 @@ def players(ws: Workspace, known: LogSnapshot, seats: Collection[Seat], until: A
         counted = OwnEvents(experiment, arm.name) if experiment and arm else None
         opened[number, own[0], own[1]] = open_release(ws.store, ws.config, ws.releases.get(number), counted)
     live = [one.release.as_of for one in opened.values() if one.overlay is not None]
-    moves = np.zeros(0, MOVE)
+    moves = np.zeros(0, TRANSITION)
     if live:
         moves = by_time(known.transitions.moves(AsOf.parse(min(live)), until))
         for name in ("last", "successor"):

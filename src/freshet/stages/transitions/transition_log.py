@@ -17,7 +17,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from freshet.core.time import DAY, day_number
-from freshet.core.types import MOVE, RECENT, AsOf, BoolArray, Sums, Transitions
+from freshet.core.types import RECENT, TRANSITION, AsOf, BoolArray, Sums, Transitions
 from freshet.stages.transitions.day_files import RECENT_COLUMNS, files, packed, quoted, read_columns
 from freshet.stages.transitions.days import load_counted
 from freshet.stages.transitions.decay import DayFile, Decayed, poisson
@@ -83,10 +83,10 @@ class TransitionLog:
         return found.take(np.argsort(found.day, kind="stable"))
 
     def moves(self, start: AsOf, end: AsOf, limit: int | None = None, seed: int = 0) -> NDArray[np.void]:
-        """The rows of `between`, in its order, as records of `types.MOVE`: with their times, of indices."""
-        parts = [np.empty(0, MOVE)]
+        """The rows of `between`, in its order, as records of `types.TRANSITION`: with their times, of indices."""
+        parts = [np.empty(0, TRANSITION)]
         for table, keep in self._chosen(start, end, limit, seed, [*MOVE_COLUMNS]):
-            rows = np.empty(int(keep.sum()), MOVE)
+            rows = np.empty(int(keep.sum()), TRANSITION)
             for column, name in MOVE_COLUMNS.items():
                 rows[name] = table[column].to_numpy()[keep]
             parts.append(rows)
