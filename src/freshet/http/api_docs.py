@@ -18,8 +18,8 @@ from starlette.responses import Response
 
 from freshet.core.errors import ConfigError
 
-Heads = Mapping[bytes, bytes]
-Page = Callable[[Heads], Response]
+Headers = Mapping[bytes, bytes]
+Page = Callable[[Headers], Response]
 
 PREFIX = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*){1,8}")
 """What a proxy may have put before all paths."""
@@ -48,10 +48,10 @@ _START = b"""SwaggerUIBundle({
 """
 
 
-def prefix_of(heads: Heads, root_path: str) -> str:
-    """What stands before all paths, as a proxy says or else as the server was told; '' = nothing."""
-    said = heads.get(b"x-forwarded-prefix", b"").decode("latin-1").strip().rstrip("/")
-    return said if len(said) <= 200 and PREFIX.fullmatch(said) else root_path
+def prefix_of(headers: Headers, root_path: str) -> str:
+    """What stands before all paths, by a proxy's header, else as the server was started with; '' = nothing."""
+    given = headers.get(b"x-forwarded-prefix", b"").decode("latin-1").strip().rstrip("/")
+    return given if len(given) <= 200 and PREFIX.fullmatch(given) else root_path
 
 
 def checked_prefix(path: str) -> str:
@@ -70,8 +70,8 @@ def pages(document: dict[str, Any], root_path: str) -> dict[str, Page]:
     """The pages by their paths, of an OpenAPI document."""
     plain = orjson.dumps(document)
 
-    def openapi(heads: Heads) -> Response:
-        prefix = prefix_of(heads, root_path)
+    def openapi(headers: Headers) -> Response:
+        prefix = prefix_of(headers, root_path)
         body = orjson.dumps({**document, "servers": [{"url": prefix}]}) if prefix else plain
         return _response(body, "application/json", {"Vary": "X-Forwarded-Prefix"})
 
@@ -79,9 +79,9 @@ def pages(document: dict[str, Any], root_path: str) -> dict[str, Page]:
         "/openapi.json": openapi,
         "/docs": lambda _: _response(_HTML, "text/html; charset=utf-8", {"Content-Security-Policy": POLICY}),
         "/docs/start.js": lambda _: _response(_START, "text/javascript; charset=utf-8"),
-        "/docs/swagger-ui.css": lambda heads: _packed("swagger-ui.css.gz", "text/css", heads),
-        "/docs/swagger-ui-bundle.js": lambda heads: _packed(
-            "swagger-ui-bundle.js.gz", "text/javascript", heads
+        "/docs/swagger-ui.css": lambda headers: _packed("swagger-ui.css.gz", "text/css", headers),
+        "/docs/swagger-ui-bundle.js": lambda headers: _packed(
+            "swagger-ui-bundle.js.gz", "text/javascript", headers
         ),
     }
 
@@ -91,12 +91,12 @@ def _response(body: bytes, kind: str, headers: Mapping[str, str] | None = None) 
     return Response(body, 200, safe, kind)
 
 
-def _packed(name: str, kind: str, heads: Heads) -> Response:
+def _packed(name: str, kind: str, headers: Headers) -> Response:
     """A file that is kept packed, as every browser takes it."""
-    headers = {"Vary": "Accept-Encoding", "Cache-Control": "max-age=3600"}
-    if b"gzip" in heads.get(b"accept-encoding", b""):
-        return _response(_file(name), f"{kind}; charset=utf-8", {**headers, "Content-Encoding": "gzip"})
-    return _response(_plain(name), f"{kind}; charset=utf-8", headers)
+    own = {"Vary": "Accept-Encoding", "Cache-Control": "max-age=3600"}
+    if b"gzip" in headers.get(b"accept-encoding", b""):
+        return _response(_file(name), f"{kind}; charset=utf-8", {**own, "Content-Encoding": "gzip"})
+    return _response(_plain(name), f"{kind}; charset=utf-8", own)
 
 
 @cache

@@ -43,7 +43,7 @@ def _hashed(secret: str, salt: str) -> str:
 
 
 def make_key(scope: str, name: str, made: str) -> tuple[Key, str]:
-    """A new key, and its text, which is told once."""
+    """A new key, and its text, which is shown once."""
     identity, secret, salt = token_hex(4), token_urlsafe(32), token_bytes(16).hex()
     return Key(identity, name, scope, made, salt, _hashed(secret, salt)), f"fk_{identity}_{secret}"
 

@@ -85,11 +85,11 @@ class Front:
             await self._app(scope, receive, send)
             return
         begin = perf_counter()
-        heads = dict(scope["headers"])
-        request_id = self._identity(heads)
+        headers = dict(scope["headers"])
+        request_id = self._identity(headers)
         scope[REQUEST_ID] = request_id
-        scope["path"] = self._path(scope["path"], heads)
-        shared = self._visitors.cors_headers(heads)
+        scope["path"] = self._path(scope["path"], headers)
+        shared = self._visitors.cors_headers(headers)
         status = 500
 
         async def labelled(message: Message) -> None:
@@ -107,17 +107,17 @@ class Front:
 
         self._under_way += 1
         try:
-            response = await self._answer(scope, heads, request_id, receive)
+            response = await self._answer(scope, headers, request_id, receive)
             await response(scope, receive, labelled)
         finally:
             self._under_way -= 1
             self._note(scope, request_id, status, perf_counter() - begin)
 
     async def _answer(
-        self, scope: Scope, heads: Mapping[bytes, bytes], request_id: str, receive: Receive
+        self, scope: Scope, headers: Mapping[bytes, bytes], request_id: str, receive: Receive
     ) -> Response:
         try:
-            return await self._found(scope, heads, receive)
+            return await self._found(scope, headers, receive)
         except (Refusal, ValidationError, FreshetError) as error:
             refused = refusal(error)
             if refused is None:
@@ -127,22 +127,22 @@ class Front:
                 self._log.add("info", "refused", fields)
             return problem(refused, request_id)
 
-    async def _found(self, scope: Scope, heads: Mapping[bytes, bytes], receive: Receive) -> Response:
+    async def _found(self, scope: Scope, headers: Mapping[bytes, bytes], receive: Receive) -> Response:
         """The answer of whatever is at the path; raises what refuses it."""
         method, path = scope["method"], scope["path"]
         route = self._routes.get(("GET" if method == "HEAD" else method, path))
-        if route is None or route.scope:  # whether a server lives may be asked under any name
+        if route is None or route.scope:  # health may be queried under any host name
             self._check(scope)
         if method == "OPTIONS" and path in self._known:
-            return self._options(path, heads)
+            return self._options(path, headers)
         if method in ("GET", "HEAD") and path in self._pages:
-            return self._pages[path](heads)
+            return self._pages[path](headers)
         if route is None:
             raise self._unknown(method, path)
         if route.scope and self._under_way > self._limits.connections:
             raise self._busy()
         if route.scope and self._keyring.required:
-            self._admit(heads, route.scope)
+            self._admit(headers, route.scope)
         if route.body is None:
             return await route.run()
         raw = await bodies.read(scope["headers"], receive, self._limits)
@@ -154,10 +154,10 @@ class Front:
             self._visitors.check_host(scope["headers"])
         self._visitors.check_page(scope["headers"])
 
-    def _path(self, path: str, heads: Mapping[bytes, bytes]) -> str:
+    def _path(self, path: str, headers: Mapping[bytes, bytes]) -> str:
         """A path without what a proxy has put before it, and left there."""
         if path not in self._known:
-            for prefix in (self._root_path, prefix_of(heads, "")):
+            for prefix in (self._root_path, prefix_of(headers, "")):
                 if prefix and path.startswith(f"{prefix}/"):
                     return path[len(prefix) :]
         return path
@@ -168,10 +168,10 @@ class Front:
         methods |= {"GET"} if path in self._pages else set()
         return sorted(methods | {"OPTIONS"} | ({"HEAD"} if "GET" in methods else set())) if methods else []
 
-    def _options(self, path: str, heads: Mapping[bytes, bytes]) -> Response:
-        """What a path takes; and, to a browser that asks for a page of another site, that it may."""
+    def _options(self, path: str, headers: Mapping[bytes, bytes]) -> Response:
+        """What a path takes; and, to a browser that sends for a page of another site, that it may."""
         methods = ", ".join(self._allowed(path))
-        if b"access-control-request-method" not in heads or not self._visitors.cors_headers(heads):
+        if b"access-control-request-method" not in headers or not self._visitors.cors_headers(headers):
             return Response(None, 204, {"Allow": methods})
         granted = {
             "Access-Control-Allow-Methods": methods,
@@ -202,20 +202,20 @@ class Front:
             {"Retry-After": "1", "Connection": "close"},
         )
 
-    def _identity(self, heads: Mapping[bytes, bytes]) -> str:
+    def _identity(self, headers: Mapping[bytes, bytes]) -> str:
         """The client's id of the request if it is a sane one, else an own."""
-        given = heads.get(b"x-request-id")
+        given = headers.get(b"x-request-id")
         if given is not None and _SANE.fullmatch(given):
             return given.decode()
         return f"{self._origin}-{next(self._count):x}"
 
-    def _admit(self, heads: Mapping[bytes, bytes], scope: str) -> None:
+    def _admit(self, headers: Mapping[bytes, bytes], scope: str) -> None:
         """Refuse who has no key for a scope."""
-        given = heads.get(b"authorization", b"")
+        given = headers.get(b"authorization", b"")
         if given[:7].lower() == _BEARER:
             given = given[7:]
         else:
-            given = heads.get(b"x-api-key", b"")
+            given = headers.get(b"x-api-key", b"")
         key = self._keyring.find(given.decode("latin-1").strip())
         if key is None:
             raise Refusal(

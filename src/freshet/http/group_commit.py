@@ -24,14 +24,14 @@ class GroupCommit:
     Args:
         record: makes events durable.
         worker: a thread of its own for that.
-        room: events that may wait; what comes beyond is refused.
+        most_waiting: events that may wait; what comes beyond is refused.
         together: most events of one commit.
     """
 
-    def __init__(self, record: Record, worker: Executor, room: int, together: int = 5000) -> None:
+    def __init__(self, record: Record, worker: Executor, most_waiting: int, together: int = 5000) -> None:
         self._record = record
         self._worker = worker
-        self._room = room
+        self._most_waiting = most_waiting
         self._together = together
         self._queue: list[Waiting] = []
         self._count = 0
@@ -50,7 +50,7 @@ class GroupCommit:
                 still be recorded).
             StateError: the store is out of reach or full.
         """
-        if self._count and self._count + len(events) > self._room:
+        if self._count and self._count + len(events) > self._most_waiting:
             raise Refusal(
                 503,
                 "busy",

@@ -1,4 +1,4 @@
-"""Runs the service: one process, one event loop, until it is told to stop."""
+"""Runs the service: one process, one event loop, until a signal stops it."""
 
 from __future__ import annotations
 
@@ -69,13 +69,13 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 def warm_up(recommender: Recommender) -> None:
-    """Ask once before others do: the first answer compiles, or loads, what all answers run."""
+    """Query once before others do: the first answer compiles, or loads, what all answers run."""
     recommender.recommend(Query(user="", interests=1, items=1, explain=True, log=False))
     recommender.recommend(Query(history=("",), interests=1, items=1, log=False))
 
 
 class _Server(uvicorn.Server):
-    """Tells when it listens; on SIGTERM it says so to balancers first (`readyz`), then stops."""
+    """Announces when it listens; on SIGTERM `/readyz` turns to not ready first, then it stops."""
 
     def __init__(
         self, config: uvicorn.Config, state: ServerState, drain: float, announce: Callable[[], None]
@@ -126,7 +126,7 @@ def serve(
     Args:
         listener: where, as `bind` took it.
         announce: called once requests are answered.
-        host: the address at which it listens, as it was asked for.
+        host: the address at which it listens, as the user gave it.
         root_path: what a proxy leaves before all paths, '' = nothing.
 
     Raises:

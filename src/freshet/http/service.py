@@ -20,7 +20,7 @@ class ServerState:
     """How a server is doing.
 
     Attributes:
-        draining: it was asked to stop, and waits for balancers to notice.
+        draining: it is about to stop, and waits for balancers to notice.
         trouble: what last went wrong beside requests, '' where all is well.
     """
 

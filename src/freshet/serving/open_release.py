@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -105,6 +106,20 @@ class OpenRelease:
         size = len(self.interests)
         return context_at(ids, times, self.index, size, now, self.horizon, user, self.seed)
 
+    def bursts(self, now: int) -> list[dict[str, Any]]:
+        """Interests that people take up much more often right now than of late."""
+        if self.overlay is None:
+            return []
+        return [
+            {
+                "id": int(self.interests.ids[burst.successor]),
+                "description": self.interests.descriptions[burst.successor],
+                "seen": round(burst.seen, 2),
+                "expected": round(burst.expected, 2),
+            }
+            for burst in self.overlay.bursts(now)
+        ]
+
     def context(self, seen: UserContext) -> Context:
         """The user's own context: the last k of their recent interests."""
         return tuple(int(i) for i in seen.recent[-self.k :] if i >= 0)
@@ -135,14 +150,14 @@ class OpenRelease:
         return seen
 
     def _fold(self, overlay: live.Overlay, entries: list[Entry], now: int) -> None:
-        moves = np.frombuffer(
+        found = np.frombuffer(
             b"".join(entry.body[: TRANSITION.itemsize] for entry in entries), TRANSITION
         ).copy()
-        moves = moves[(moves["time"] >= self.since) & (moves["successor"] >= 0)]
+        found = found[(found["time"] >= self.since) & (found["successor"] >= 0)]
         if self.own is not None:
-            moves = moves[self.own(moves["user"], moves["time"])]
-        moves["last"], moves["successor"] = self.indices(moves["last"]), self.indices(moves["successor"])
-        overlay.apply(moves[moves["successor"] >= 0], now)
+            found = found[self.own(found["user"], found["time"])]
+        found["last"], found["successor"] = self.indices(found["last"]), self.indices(found["successor"])
+        overlay.apply(found[found["successor"] >= 0], now)
 
 
 def open_release(

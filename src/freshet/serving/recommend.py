@@ -181,18 +181,7 @@ class Recommender:
 
     def bursts(self) -> list[dict[str, Any]]:
         """Interests that people take up much more often right now than of late."""
-        release = self._releases.current
-        if release.overlay is None:
-            return []
-        return [
-            {
-                "id": int(release.interests.ids[burst.successor]),
-                "description": release.interests.descriptions[burst.successor],
-                "seen": round(burst.seen, 2),
-                "expected": round(burst.expected, 2),
-            }
-            for burst in release.overlay.bursts(self._clock())
-        ]
+        return self._releases.current.bursts(self._clock())
 
     @property
     def buffered(self) -> int:

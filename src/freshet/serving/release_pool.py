@@ -58,7 +58,7 @@ class ReleasePool:
         self._current: OpenRelease | None = None
         self.config = settings()
         self._serve(self._wanted())
-        with suppress(FreshetError):  # every reload says so again; serving doesn't wait for it
+        with suppress(FreshetError):  # every reload raises it again; serving doesn't wait for it
             self._follow_experiments()
 
     @property
@@ -208,7 +208,7 @@ class ReleasePool:
         return OpenExperiment(experiment, found)
 
     def _opened_isolated(self, experiment: Experiment, arm: ExperimentArm, number: int | None) -> OpenRelease:
-        """What a separated arm is answered with: no other arm's users change it."""
+        """The release of an isolated arm: no other arm's users change it."""
         if number is None:
             number = self._experiments.pointer(experiment, arm.name)
         for one in self.running:

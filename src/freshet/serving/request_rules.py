@@ -27,7 +27,7 @@ class RequestRules:
 
     Attributes:
         always: for every request.
-        sensitive: (N,) interests offered only to users one of whose recent interests is sensitive.
+        sensitive: (N,) interests recommended only to users one of whose recent interests is sensitive.
         conditional: (attribute, values, what is ineligible where the attribute has one of them).
         careful: whether any interest is sensitive.
     """

@@ -1,4 +1,4 @@
-"""What serving remembers of users, and what it answers.
+"""What the user store remembers of users, and what serving answers.
 
 Answers are not frozen: setting a frozen field takes three times as long, and a request has some 150 of them.
 """
@@ -15,7 +15,7 @@ REMEMBERED = 128
 """How many of a user's items serving remembers: those engaged last."""
 
 TRANSITION = np.dtype([("time", "<i8"), ("user", "<u8"), ("last", "<i4"), ("successor", "<i4")])
-"""What every body in the journal of events begins with: what an event says about moving on.
+"""What every body in the journal of events begins with: the event as a transition.
 
 Time in microseconds since 1970; `user` a 64-bit key; stable ids of the interest engaged last before it and of
 the novel interest taken up, each -1 where there is none.
@@ -97,16 +97,16 @@ class Recommendation:
 
     Attributes:
         id, description: of the interest.
-        score: log-probability that it is the user's next interest, among all that may be offered; feedback
-            may have put it at another place than that says.
+        score: log-probability that it is the user's next interest, among all that may be recommended;
+            feedback may have put it at another place than that.
         propensity: probability with which it stands at this place, given those before it; 1 without
             exploration.
         reason: `mixture`, `explored` (drawn, where another scored better), `live` (live signals put it here),
             `feedback` (what people did with such proposals put it here), `unfitted` (no weights could be
             fitted: by popularity), or how the user's history falls short: `popular` (nothing recent), `known`
             (nothing new is left).
-        items: best first; empty where none were asked for.
-        explanation: what speaks for it, where asked for.
+        items: best first; empty where the query wants none.
+        explanation: what speaks for it, where the query wants it.
     """
 
     id: int

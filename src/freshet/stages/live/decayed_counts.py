@@ -1,8 +1,8 @@
 """Counts that halve with time, compiled.
 
-Forward decay (Cormode et al. 2009): a move at time t adds 2 ** ((t - since) / half-life), so that nothing
-has to be touched as time passes; a count as of `now` is what was added, times 2 ** ((since - now) /
-half-life). The landmark `since` moves on before the numbers grow large.
+Forward decay (Cormode et al. 2009): a transition at time t adds 2 ** ((t - since) / half-life), so that
+nothing has to be touched as time passes; a count as of `now` is what was added, times 2 ** ((since - now)
+/ half-life). The landmark `since` moves on before the numbers grow large.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ FAR = 40.0
 """Half-lives after which the landmark moves: 2 ** 40 leaves room for sums in 32 bits."""
 SEAT_BITS = 20
 SEATS = 1 << SEAT_BITS
-"""Counters of moves by user and day; users who share one are capped earlier, never later."""
+"""Counters of transitions by user and day; users who share one are capped earlier, never later."""
 
 
 @njit(cache=True)
-def add(moves, latest, half_lives, since, popular, after, seats, cap):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201  # pragma: no cover - compiled
-    """Add moves; returns how many counted, and the latest time among them.
+def add(transitions, latest, half_lives, since, popular, after, seats, cap):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201  # pragma: no cover - compiled
+    """Add transitions; returns how many counted, and the latest time among them.
 
-    `moves` is (time, user, last, successor). Row p of `popular` (P, N) halves by `half_lives[p]`, `after`
-    (N, N) by the one behind them; it may have no rows. `seats` (SEATS, 2): the day, and the moves on it.
-    Times after `latest` count as `latest`.
+    `transitions` is (time, user, last, successor). Row p of `popular` (P, N) halves by `half_lives[p]`,
+    `after` (N, N) by the one behind them; it may have no rows. `seats` (SEATS, 2): the day, and the
+    transitions on it. Times after `latest` count as `latest`.
     """
-    times, users, lasts, successors = moves
+    times, users, lasts, successors = transitions
     rows, interests = popular.shape
     counted, clock = 0, since[0]
     for i in range(len(times)):

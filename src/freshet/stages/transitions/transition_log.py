@@ -83,7 +83,7 @@ class TransitionLog:
         return found.take(np.argsort(found.day, kind="stable"))
 
     def moves(self, start: AsOf, end: AsOf, limit: int | None = None, seed: int = 0) -> NDArray[np.void]:
-        """The rows of `between`, in its order, as records of `types.TRANSITION`: with their times, of indices."""
+        """The rows of `between`, in its order, as records of `types.TRANSITION`, with their times."""
         parts = [np.empty(0, TRANSITION)]
         for table, keep in self._chosen(start, end, limit, seed, [*MOVE_COLUMNS]):
             rows = np.empty(int(keep.sum()), TRANSITION)
