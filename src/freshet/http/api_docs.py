@@ -49,7 +49,7 @@ _START = b"""SwaggerUIBundle({
 
 
 def prefix_of(headers: Headers, root_path: str) -> str:
-    """What stands before all paths, by a proxy's header, else as the server was started with; '' = nothing."""
+    """What stands before all paths, by a proxy's header, else by the server's options; '' = nothing."""
     given = headers.get(b"x-forwarded-prefix", b"").decode("latin-1").strip().rstrip("/")
     return given if len(given) <= 200 and PREFIX.fullmatch(given) else root_path
 
