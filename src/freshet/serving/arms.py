@@ -42,6 +42,10 @@ class Assignment:
     arm: str = ""
 
 
+NO_EXPERIMENT = Assignment()
+"""The current release, as it was published."""
+
+
 def assign(running: Sequence[OpenExperiment], user: User) -> Assignment:
     """The user's arm in the first experiment, in order of start, that they take part in.
 
@@ -53,7 +57,7 @@ def assign(running: Sequence[OpenExperiment], user: User) -> Assignment:
         if arm is not None:
             release = one.releases.get(arm.name)
             return Assignment(release, arm.serves.strategy, one.experiment.name, arm.name)
-    return Assignment()
+    return NO_EXPERIMENT
 
 
 @dataclass(slots=True)

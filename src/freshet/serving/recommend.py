@@ -19,7 +19,7 @@ import numpy as np
 from freshet.core.errors import StateError
 from freshet.core.ports import UserStore
 from freshet.core.types import Answer, Context, History, Recommendation, User
-from freshet.serving.arms import Assignment, Scored, assign, score
+from freshet.serving.arms import NO_EXPERIMENT, Assignment, Scored, assign, score
 from freshet.serving.event_recorder import EventRecorder
 from freshet.serving.explanation import explain, reasons
 from freshet.serving.impressions import Impressions
@@ -204,7 +204,7 @@ class Recommender:
         """What answers the query: the user's arm of a running experiment, else a release as published."""
         running = self._releases.running
         if user is None or query.release is not None or not running:
-            return Assignment()
+            return NO_EXPERIMENT
         return assign(running, user)
 
     def _history(self, query: Query, user: User | None) -> tuple[History, bool]:
