@@ -10,7 +10,7 @@ import pytest
 
 from freshet.cli import app
 from freshet.core.errors import ConfigError
-from freshet.http.keys import change_keys, load_keys, make_key, revoke
+from freshet.http.api_keys import change_keys, load_keys, make_key, revoke
 from freshet.storage.durable import alone
 
 ADD = """
