@@ -163,7 +163,7 @@ def split_by_day(rows: Rows) -> Iterator[tuple[str, Rows]]:
 
 
 def file_day(pool: Path, kind: str, day: str, rows: Rows) -> Filed | Rows:
-    """File a day that has a file of its own; a small one is returned, for `update_index` to join with others."""
+    """File a day that has a file of its own; return the rows of a small one, for `update_index`."""
     return rows if len(rows) < SMALL else Filed(write(pool, kind, day, rows), len(rows))
 
 
