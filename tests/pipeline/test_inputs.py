@@ -14,7 +14,7 @@ from freshet.core.errors import FreshetError
 from freshet.stages.items import step as ranking_step
 from freshet.stages.tuning import gate_verdict as gating
 from freshet.storage.workspace import Workspace
-from tests.pipeline.showing import at, show, shown
+from tests.experiments.showing import at, show, shown
 from tests.pipeline.world import FAKE, FIRST, NOW, approving, copied, settings, with_tuner, workspace
 
 Change = Callable[[Path], None]

@@ -41,7 +41,7 @@ def logged(ws: Workspace, asked: Decisions) -> list[Way]:
     ways = []
     for number, name in zip(asked.release.tolist(), asked.arm, strict=True):
         experiment, arm = arms.get(name, (None, None))
-        own = name if experiment is not None and experiment.separated else EVERYBODY
+        own = name if experiment is not None and experiment.isolated else EVERYBODY
         ways.append(Way(number, arm.serves.strategy if arm else FOLLOWED.strategy, policy, own))
     return ways
 
@@ -107,7 +107,7 @@ def _followed(ws: Workspace, asked: Decisions) -> BoolArray:
     following = {
         name
         for name, (experiment, arm) in _arms(ws).items()
-        if arm.serves.release is None and not experiment.separated
+        if arm.serves.release is None and not experiment.isolated
     }
     return np.array([name == EVERYBODY or name in following for name in asked.arm], bool)
 
