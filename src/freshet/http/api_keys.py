@@ -15,7 +15,7 @@ from pathlib import Path
 from secrets import token_bytes, token_hex, token_urlsafe
 
 from freshet.core.errors import ArtifactError, ConfigError
-from freshet.storage.durable import alone, read_json, write_text
+from freshet.storage.durable import locked, read_json, write_text
 
 FILE = "keys.json"
 SCOPES = ("read", "write", "admin")
@@ -99,7 +99,7 @@ def save_keys(root: Path, keys: Mapping[str, Key]) -> None:
 
 def change_keys(root: Path, change: Callable[[dict[str, Key]], Mapping[str, Key]]) -> None:
     """Load, change and save the keys, one process at a time; what `change` raises leaves them as they are."""
-    with alone(root):
+    with locked(root):
         save_keys(root, change(load_keys(root)))
 
 
