@@ -47,12 +47,12 @@ from freshet import pipeline
 from freshet.backends.planners import folder, wording
 from freshet.backends.planners.local import LocalPlanner
 from freshet.backends.planners.threads import threads_for
-from freshet.context import Knowledge, learn
+from freshet.context import LogSnapshot, learn
 from freshet.core.errors import GateFailed
 from freshet.core.prompts import Prompts, names
 from freshet.core.types import Evidence, Prompt
 from freshet.simulator import World, generate
-from freshet.stages.counts.fitter import counting_of
+from freshet.stages.counts.fitter import fitter_for
 from freshet.stages.events.step import latest
 from freshet.stages.inference.step import gather
 from freshet.stages.table import enumerate_contexts
@@ -147,8 +147,8 @@ def chosen(contexts: NDArray[np.int16], interests: int, count: int, seed: int) -
     return pairs[np.isin(pairs[:, 0], first)]
 
 
-def evidence(ws: Workspace, known: Knowledge, contexts: NDArray[np.int16]) -> Evidence:
-    counting = counting_of(ws, known)
+def evidence(ws: Workspace, known: LogSnapshot, contexts: NDArray[np.int16]) -> Evidence:
+    counting = fitter_for(ws, known)
     return gather(ws, known, counting, known.as_of, contexts, None, frozenset())
 
 

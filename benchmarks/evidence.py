@@ -20,12 +20,12 @@ from typing import Any
 
 import numpy as np
 
-from freshet.context import Knowledge, learn
+from freshet.context import LogSnapshot, learn
 from freshet.core.config import Config, EvidenceConfig
 from freshet.core.prompts import Prompts
 from freshet.core.types import AsOf, Evidence
 from freshet.stages import events
-from freshet.stages.counts.fitter import Counting
+from freshet.stages.counts.fitter import CountFitter
 from freshet.stages.events.step import import_sources
 from freshet.stages.inference import step as prompting
 from freshet.stages.table import enumerate_contexts
@@ -90,7 +90,7 @@ def measure(ws: Workspace) -> dict[str, dict[str, float]]:
     with ws.run("learn") as run:
         first = learn(ws, run, AsOf(start))
         everything = learn(ws, run, AsOf(log[-1]).minus(-1))
-    counting = Counting(first, 2, 10_000, 7)
+    counting = CountFitter(first, 2, 10_000, 7)
     every = first.scales.window_days
     moments = [AsOf(start).minus(-i * every) for i in range((log[-1] - start).days // every)][:12]
     result = {}
@@ -104,14 +104,14 @@ def measure(ws: Workspace) -> dict[str, dict[str, float]]:
 
 
 def variant(
-    ws: Workspace, known: Knowledge, counting: Counting, moments: list[AsOf], changes: dict[str, Any]
+    ws: Workspace, known: LogSnapshot, counting: CountFitter, moments: list[AsOf], changes: dict[str, Any]
 ) -> dict[str, float]:
     evidence = EvidenceConfig(**{**ws.config.evidence.model_dump(), **changes})
     config = Config(**{**ws.config.model_dump(), "evidence": evidence.model_dump()})
     varied = Workspace(ws.root, config, ws.store, None)
     scales = known.scales
     days = scales.evidence_days if evidence.window_days == "auto" else evidence.window_days
-    seen = Knowledge(
+    seen = LogSnapshot(
         known.as_of,
         known.interests,
         known.interests_version,

@@ -22,14 +22,14 @@ from numpy.typing import NDArray
 
 from freshet.backends.planners.answers import best
 from freshet.backends.planners.fake import FakePlanner
-from freshet.context import Knowledge, learn
+from freshet.context import LogSnapshot, learn
 from freshet.core.ports import Abilities, Planner
 from freshet.core.types import Prompt, Ranking
-from freshet.stages.counts.fitter import Counting, counting_of
+from freshet.stages.counts.fitter import CountFitter, fitter_for
 from freshet.stages.events.step import latest
 from freshet.stages.tuning import GateReport
 from freshet.stages.tuning import evaluation as gating
-from freshet.stages.tuning.lazy_planner import LatePlanner
+from freshet.stages.tuning.lazy_planner import LazyPlanner
 from freshet.stages.tuning.step import accepted, attempted
 from freshet.storage.workspace import Workspace
 from freshet.wiring import open_workspace
@@ -85,19 +85,19 @@ class Log:
     """A workspace as of the end of its log."""
 
     ws: Workspace
-    known: Knowledge
-    counting: Counting
+    known: LogSnapshot
+    counting: CountFitter
 
 
 def measure(ws: Workspace) -> dict[str, Any]:
     """Every planner by every gate."""
     with ws.run("gates") as run:
         known = learn(ws, run, latest(ws))
-    log = Log(ws, known, counting_of(ws, known))
+    log = Log(ws, known, fitter_for(ws, known))
     model = accepted(ws, known, known.as_of) or attempted(ws, known, known.as_of)
     planners: dict[str, Planner] = {}
     if model is not None and ws.tuner is not None:
-        planners["its own"] = LatePlanner(ws.tuner, model, known.interests).forerunner
+        planners["its own"] = LazyPlanner(ws.tuner, model, known.interests).forerunner
     planners |= ignorant(log)
     reports = {name: _judged(log, planner) for name, planner in planners.items()}
     first = next(iter(reports.values()))

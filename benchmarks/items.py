@@ -27,7 +27,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from freshet.backends.sequences.item_trainer import TorchRankingTrainer
-from freshet.context import Knowledge, learn
+from freshet.context import LogSnapshot, learn
 from freshet.core.config import RankerConfig
 from freshet.core.ports import Budget
 from freshet.core.types import AsOf, Transitions
@@ -180,7 +180,7 @@ def _users(room: Workspace, whole: teaching.Lessons) -> NDArray[np.uint64]:
 def _asked(
     whole: teaching.Lessons,
     user: NDArray[np.uint64],
-    known: Knowledge,
+    known: LogSnapshot,
     origin: AsOf,
     until: AsOf,
     share: float,

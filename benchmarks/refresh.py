@@ -50,7 +50,7 @@ from freshet.core.time_scales import Pace, resolve
 from freshet.core.time_scales import measure as measure_pace
 from freshet.core.types import AsOf, Evidence
 from freshet.simulator import World, generate
-from freshet.stages.counts.fitter import counting_of
+from freshet.stages.counts.fitter import fitter_for
 from freshet.stages.inference import step as prompting
 from freshet.stages.table import enumerate_contexts
 from freshet.storage.workspace import Workspace
@@ -258,7 +258,7 @@ def changed_without_hysteresis(ws: Workspace, moments: list[AsOf]) -> Iterator[f
     for moment in moments:
         with ws.run("look") as run:
             known = learn(ws, run, moment)
-        counting = counting_of(ws, known)
+        counting = fitter_for(ws, known)
         contexts = enumerate_contexts(len(known.interests), counting.k)[1:]
         said = prompting.gather(free, known, counting, moment, contexts, said, frozenset())
         words = names(known.interests.descriptions, ws.config.planner.mode)

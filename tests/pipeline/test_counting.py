@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from freshet import pipeline
-from freshet.context import Knowledge, learn
+from freshet.context import LogSnapshot, learn
 from freshet.core.types import PlannerRows, Transitions
 from freshet.stages import counts
-from freshet.stages.counts.fitter import Counting, counting_of
+from freshet.stages.counts.fitter import CountFitter, fitter_for
 from freshet.stages.table.step import open_popularity, open_scorer
 from freshet.stages.transitions.day_files import day_number
 from freshet.storage.workspace import Workspace
@@ -20,7 +20,7 @@ from tests.pipeline.world import FIRST, NOW, SECOND, copied, settings, workspace
 
 
 @pytest.fixture(scope="module")
-def known(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Knowledge:
+def known(world: Path, tmp_path_factory: pytest.TempPathFactory) -> LogSnapshot:
     ws = workspace(tmp_path_factory.mktemp("counting"), settings(world))
     pipeline.import_log(ws, NOW)
     with ws.run("look") as run:
@@ -28,8 +28,10 @@ def known(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Knowledge:
 
 
 @pytest.mark.parametrize("every", [1, 2, 3, 7, 9, 30])
-def test_stretches_hold_each_held_out_transition_once_after_its_refresh(known: Knowledge, every: int) -> None:
-    counting = Counting(known, 2, 20_000, every)
+def test_stretches_hold_each_held_out_transition_once_after_its_refresh(
+    known: LogSnapshot, every: int
+) -> None:
+    counting = CountFitter(known, 2, 20_000, every)
     for number, window in enumerate(counting.windows):
         parts = [part for part in counting.stretches if part.window == number]
         assert np.sort(np.concatenate([part.rows for part in parts])).tolist() == [*range(len(window.held))]
@@ -40,18 +42,18 @@ def test_stretches_hold_each_held_out_transition_once_after_its_refresh(known: K
     assert counting.step == max(every, 2)  # a window of seven days has four stretches at most
 
 
-def test_counts_of_a_stretch_are_those_before_it(known: Knowledge) -> None:
-    counting = Counting(known, 2, 20_000, 2)
+def test_counts_of_a_stretch_are_those_before_it(known: LogSnapshot) -> None:
+    counting = CountFitter(known, 2, 20_000, 2)
     for part in counting.stretches[:3]:
         whole = counting.model(part.start).features(part.held.recent)
         np.testing.assert_allclose(counting.scorer_of(part).model.features(part.held.recent), whole)
 
 
-def test_what_is_fused_is_judged_where_its_counts_were_not_fitted(known: Knowledge) -> None:
+def test_what_is_fused_is_judged_where_its_counts_were_not_fitted(known: LogSnapshot) -> None:
     """Other successors in one fold change the weights that the other folds are judged with, never its own."""
-    counting = Counting(known, 2, 20_000, 2)
+    counting = CountFitter(known, 2, 20_000, 2)
     assert len(set(counting.folds)) > 1
-    altered = Counting(known, 2, 20_000, 2)
+    altered = CountFitter(known, 2, 20_000, 2)
     fold = counting.folds[-1]
     altered.__dict__["windows"] = [
         replace(window, held=_shuffled(window.held)) if of == fold else window
@@ -69,8 +71,8 @@ def _shuffled(held: Transitions) -> Transitions:
     return replace(held, successor=new.argmax(axis=1).astype(np.int16))
 
 
-def test_a_planner_that_knows_nothing_has_no_place_beside_the_counts(known: Knowledge) -> None:
-    counting = Counting(known, 2, 20_000, 2)
+def test_a_planner_that_knows_nothing_has_no_place_beside_the_counts(known: LogSnapshot) -> None:
+    counting = CountFitter(known, 2, 20_000, 2)
     size = len(known.interests)
     contexts = np.array([[a, b] for a in range(-1, size) for b in range(size) if a != b], np.int16)
     answered, rng = [], np.random.default_rng(0)
@@ -93,8 +95,8 @@ def test_a_planner_that_knows_nothing_has_no_place_beside_the_counts(known: Know
     assert fusion.margin[2] > 0  # no gain is shown
 
 
-def test_the_half_life_of_transitions_is_one_that_held_out_transitions_prefer(known: Knowledge) -> None:
-    counting = Counting(known, 2, 20_000, 2)
+def test_the_half_life_of_transitions_is_one_that_held_out_transitions_prefer(known: LogSnapshot) -> None:
+    counting = CountFitter(known, 2, 20_000, 2)
     tried = known.scales.transition_half_lives
 
     def likelihood(half_life: float) -> float:
@@ -119,7 +121,7 @@ def test_popularity_by_itself_is_offered_at_its_best_half_life(counted: Workspac
     ws = copied(counted, tmp_path / "ws")
     with ws.run("look") as run:
         known = learn(ws, run, FIRST)
-    counting = counting_of(ws, known)
+    counting = fitter_for(ws, known)
 
     def nats(place: int) -> float:
         total = 0.0

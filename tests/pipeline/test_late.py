@@ -14,7 +14,7 @@ from freshet.checks import check_planner
 from freshet.core.errors import PlannerError
 from freshet.core.ports import Abilities
 from freshet.core.types import Interests, Prompt
-from freshet.stages.tuning.lazy_planner import LatePlanner
+from freshet.stages.tuning.lazy_planner import LazyPlanner
 
 PROMPTS = [Prompt((i,), f"liked : thing {i}") for i in range(3)]
 
@@ -48,8 +48,8 @@ class Opens(FakeTuner):
         return self.planner
 
 
-def late(tuner: object, path: Path) -> LatePlanner:
-    return LatePlanner(tuner, SimpleNamespace(path=path, folder=path), None)  # type: ignore[arg-type]
+def late(tuner: object, path: Path) -> LazyPlanner:
+    return LazyPlanner(tuner, SimpleNamespace(path=path, folder=path), None)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("planner", [FakePlanner(5), Able(5)])

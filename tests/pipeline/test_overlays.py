@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from freshet import pipeline
-from freshet.context import Knowledge, learn
+from freshet.context import LogSnapshot, learn
 from freshet.core.errors import GateFailed
 from freshet.core.ports import Artifact
 from freshet.core.types import AsOf
 from freshet.stages import interests, live
-from freshet.stages.counts.fitter import Counting, counting_of
+from freshet.stages.counts.fitter import CountFitter, fitter_for
 from freshet.stages.live import step as overlays
 from freshet.stages.live.calibration import HISTORY, by_time, microseconds, running
 from freshet.storage.workspace import Workspace
@@ -27,10 +27,10 @@ CHANGED = AsOf.parse("2024-02-14")
 """Four days after all tastes of the world change."""
 
 
-def known_at(ws: Workspace, moment: AsOf) -> tuple[Knowledge, Counting]:
+def known_at(ws: Workspace, moment: AsOf) -> tuple[LogSnapshot, CountFitter]:
     with ws.run("look") as run:
         known = learn(ws, run, moment)
-    return known, counting_of(ws, known)
+    return known, fitter_for(ws, known)
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ import pytest
 from sklearn.metrics import adjusted_rand_score
 
 from freshet import inspect, pipeline
-from freshet.context import Knowledge
+from freshet.context import LogSnapshot
 from freshet.core.time_scales import BURST, measure
 from freshet.core.types import AsOf
 from freshet.storage.workspace import Workspace
@@ -25,7 +25,7 @@ LOG = base(sessions=14)
 @dataclass(frozen=True)
 class Studied:
     ws: Workspace
-    known: Knowledge
+    known: LogSnapshot
     interest: dict[str, int]
 
     @property

@@ -18,7 +18,7 @@ from freshet.core.types import RECENT, AsOf, SequenceWeights
 from freshet.simulator import generate
 from freshet.stages import sequence
 from freshet.stages.counts import log_softmax
-from freshet.stages.counts.fitter import Counting
+from freshet.stages.counts.fitter import CountFitter
 from freshet.stages.sequence import step as sequencing
 from freshet.stages.table.step import open_scorer
 from freshet.stages.transitions.day_files import day_name, day_number
@@ -97,7 +97,7 @@ def test_early_weights_learn_before_the_held_out_windows_and_full_ones_from_ever
     early, full = trainer.jobs
     with ws.run("look") as run:
         known = learn(ws, run, FIRST)
-        counting = Counting(known, 2, 20_000, 3)
+        counting = CountFitter(known, 2, 20_000, 3)
         before = known.transitions.between(AsOf.parse("2024-01-01"), counting.held_since).with_context()
         everything = known.transitions.between(AsOf.parse("2024-01-01"), FIRST).with_context()
     assert len(early.sequences) < len(before)  # the first days, in which all is novel, are left out
@@ -129,7 +129,7 @@ def test_popularity_is_counted_before_the_window_of_each_row(sequenced: tuple[Wo
     job = trainer.jobs[0].sequences
     with ws.run("look") as run:
         known = learn(ws, run, FIRST)
-        counting = Counting(known, 2, 20_000, 3)
+        counting = CountFitter(known, 2, 20_000, 3)
     assert job.prior.shape[1:] == (7, len(known.interests))
     latest = day_number(str(counting.held_since)) - 1  # when the last example happened, at the latest
     refresh = AsOf.parse(day_name(latest // counting.step * counting.step))
@@ -189,7 +189,7 @@ def test_the_score_alone_ranks_users_by_the_model_and_newcomers_by_counts(
     ws, _ = with_sequences(counted, tmp_path / "ws", world)
     with ws.run("look") as run:
         known = learn(ws, run, FIRST)
-        counting = Counting(known, 2, 20_000, 3)
+        counting = CountFitter(known, 2, 20_000, 3)
         model = sequencing.open_model(sequencing.train(ws, run, known, counting))
     size = len(known.interests)
     recent = np.full((2, RECENT), -1, np.int16)
@@ -214,6 +214,6 @@ def test_too_little_to_learn_from_leaves_the_mixture_as_it_is(
     with ws.run("look") as run:
         run.say = said.append  # type: ignore[method-assign]
         known = learn(ws, run, early)
-        assert sequencing.for_mixture(ws, run, known, Counting(known, 2, 20_000, 3)) is None
+        assert sequencing.for_mixture(ws, run, known, CountFitter(known, 2, 20_000, 3)) is None
     assert "the mixture goes without" in said[-1]
     assert trainer.jobs == [] or len(trainer.jobs[0].sequences) < 50

@@ -17,11 +17,11 @@ from freshet.backends import clock
 from freshet.backends.planners.fake import FakeTuner
 from freshet.backends.sequences.item_trainer import ItemRecipe, TorchRankingTrainer
 from freshet.backends.sequences.torch_trainer import Recipe, TorchSequenceTrainer
-from freshet.context import Knowledge, learn
+from freshet.context import LogSnapshot, learn
 from freshet.core.ports import Budget, Progress, TuningJob, silent
 from freshet.core.types import TuningReport
 from freshet.report import write_report
-from freshet.stages.counts.fitter import counting_of
+from freshet.stages.counts.fitter import fitter_for
 from freshet.stages.items import step as ranking
 from freshet.stages.sequence import step as sequencing
 from freshet.storage.ledger import Run
@@ -51,18 +51,18 @@ def ticking(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
     monkeypatch.setattr(clock, "monotonic", lambda: next(ticks) * seconds)
 
 
-def sequences(ws: Workspace, run: Run, known: Knowledge) -> None:
-    sequencing.train(ws, run, known, counting_of(ws, known))
+def sequences(ws: Workspace, run: Run, known: LogSnapshot) -> None:
+    sequencing.train(ws, run, known, fitter_for(ws, known))
 
 
-def rankers(ws: Workspace, run: Run, known: Knowledge) -> None:
+def rankers(ws: Workspace, run: Run, known: LogSnapshot) -> None:
     ranking.train(ws, run, known)
 
 
 @pytest.mark.parametrize(("kind", "train"), [("sequences", sequences), ("itemmodels", rankers)])
 def test_a_lost_model_that_the_clock_stopped_is_made_again_byte_for_byte(
     kind: str,
-    train: Callable[[Workspace, Run, Knowledge], None],
+    train: Callable[[Workspace, Run, LogSnapshot], None],
     world: Path,
     counted: Workspace,
     tmp_path: Path,

@@ -29,7 +29,7 @@ from freshet.replay.strategy import Position, Standing
 from freshet.simulator import World, generate
 from freshet.stages import events, live
 from freshet.stages import items as ranking
-from freshet.stages.counts.fitter import Counting, counting_of
+from freshet.stages.counts.fitter import CountFitter, fitter_for
 from freshet.stages.items import step as rankers
 from freshet.stages.items.training_data import gather
 from freshet.stages.transitions import TransitionLog
@@ -123,7 +123,7 @@ def _made(room: Workspace, questions: Questions) -> Made:
         standings = dict(Position.of(origin.manifest["position"]).arms)
         with room.run("look") as run:
             known = learn(room, run, at)
-            counting = counting_of(room, known, 4)
+            counting = fitter_for(room, known, 4)
             trained = rankers.train(room, run, known)
             ranker = rankers.up_to_date(room, run, known, trained)
         named = {"items/itemmodels": files(room, trained.kind, trained.version)}
@@ -169,7 +169,7 @@ def _live(overlay: live.Overlay, logp: NDArray[np.float64], questions: Questions
     return with_live(logp, questions.test.known, deepcopy(overlay), questions.moves, questions.asked)
 
 
-def _popularity_live(counting: Counting, questions: Questions) -> NDArray[np.float64]:
+def _popularity_live(counting: CountFitter, questions: Questions) -> NDArray[np.float64]:
     """(n, N) popularity once it has taken in what happened before each question."""
     return baselines.popularity_live(counting, questions.log, LATER, questions.test, questions.asked)
 

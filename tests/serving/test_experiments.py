@@ -19,7 +19,7 @@ from freshet.core.types.keys import user_number
 from freshet.experiments.assignment import arm_of
 from freshet.experiments.isolated_arms import own
 from freshet.serving import Ask, Posted, Recommender
-from freshet.stages.counts.fitter import Counting
+from freshet.stages.counts.fitter import CountFitter
 from freshet.storage.experiment_registry import parse_serves
 from freshet.storage.ledger import Quiet
 from freshet.storage.workspace import Workspace
@@ -181,7 +181,7 @@ def test_a_separated_arm_gets_tables_without_the_others_transitions(
         assert (theirs & since).sum() > 0
         assert (left.user == expected.user).all()
         assert (left.successor == expected.successor).all()
-        assert Counting(part, 2, 1000, 3).base(SECOND).sum() == pytest.approx(1)
+        assert CountFitter(part, 2, 1000, 3).base(SECOND).sum() == pytest.approx(1)
     published(shop, SECOND)
     numbers = {name: shop.experiments.pointer(one, name) for name in ("control", "treatment")}
     assert len({shop.releases.get(number).table for number in numbers.values()}) == 2

@@ -27,7 +27,7 @@ from freshet.cli.options import (
 from freshet.core.errors import NotEnoughData
 
 if TYPE_CHECKING:
-    from freshet.context import Knowledge
+    from freshet.context import LogSnapshot
     from freshet.core.types import AsOf, Transitions
     from freshet.storage.workspace import Workspace
 
@@ -107,7 +107,7 @@ def carried_out(ws: Workspace, asked: Asked, as_of: AsOf | None) -> dict[str, An
     return {**found, "page": write_drift(found, folder / "drift.html")}
 
 
-def _rows(known: Knowledge, asked: Asked) -> tuple[Transitions, list[int]]:
+def _rows(known: LogSnapshot, asked: Asked) -> tuple[Transitions, list[int]]:
     from freshet.core.types import AsOf
     from freshet.stages.schedule.drift import month_edges
     from freshet.stages.transitions.day_files import day_name, day_number
@@ -129,7 +129,7 @@ def _rows(known: Knowledge, asked: Asked) -> tuple[Transitions, list[int]]:
 
 
 def _about(
-    ws: Workspace, known: Knowledge, asked: Asked, rows: Transitions, edges: list[int]
+    ws: Workspace, known: LogSnapshot, asked: Asked, rows: Transitions, edges: list[int]
 ) -> dict[str, Any]:
     from freshet.report.subject import Subject
     from freshet.stages.transitions.day_files import day_name

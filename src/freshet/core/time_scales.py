@@ -68,7 +68,7 @@ class Pace:
         return asdict(self)
 
 
-def held_out(scales: Scales, now: int) -> list[int]:
+def holdout_starts(scales: Scales, now: int) -> list[int]:
     """Starts of the held-out windows before a day, oldest first; days since 1970.
 
     Windows start at multiples of their length since 1970, so that refreshes within one window judge by the

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 
-from freshet.context import Knowledge
+from freshet.context import Context, LogSnapshot
 from freshet.core.ports import Artifact
 from freshet.core.types import Experiment, ExperimentArm
 from freshet.experiments.assignment import OwnEvents
@@ -40,16 +40,17 @@ def models_of(ws: Workspace, release: Release) -> tuple[Artifact | None, Artifac
     )
 
 
-def own(ws: Workspace, run: Run, known: Knowledge, experiment: Experiment, arm: ExperimentArm) -> Knowledge:
+def own_log(ctx: Context, experiment: Experiment, arm: ExperimentArm) -> LogSnapshot:
     """What was known before as_of, without the transitions of the other arms' users since the start.
 
     Interests, and the ranking of items, are everybody's.
     """
+    ws, known = ctx.ws, ctx.log
     label = f"{experiment.name}/{arm.name}"
     key = version_of(
         code=CODE, transitions=known.version, experiment=asdict(replace(experiment, metrics=())), arm=arm.name
     )
-    with run.step("separate") as step:
+    with ctx.run.step("separate") as step:
         step.artifact = f"transitions/{key}"
         found = ws.store.find("transitions", key)
         if found is None:

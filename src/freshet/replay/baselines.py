@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from freshet.core.types import AsOf, Transitions
 from freshet.stages import counts
 from freshet.stages.counts.count_model import ContextCounts
-from freshet.stages.counts.fitter import Counting
+from freshet.stages.counts.fitter import CountFitter
 from freshet.stages.live.calibration import by_time
 from freshet.stages.transitions import TransitionLog
 from freshet.stages.transitions.day_files import DAY
@@ -30,10 +30,10 @@ SMOOTHING = 0.5
 """Pseudo-counts spread by popularity: raw counts rank, and what was never seen still has a likelihood."""
 
 
-def popularity(counting: Counting, test: Transitions) -> NDArray[np.float64]:
+def popularity(counting: CountFitter, test: Transitions) -> NDArray[np.float64]:
     """(n, N) log-probabilities by recent popularity, at the half-life that was best on held-out transitions.
 
-    Those were counted as long before as counts are in use; see `Counting.stretches`.
+    Those were counted as long before as counts are in use; see `CountFitter.stretches`.
     """
     known = counting.known
     tried = [known.scales.window_days * length for length in HALF_LIVES]
@@ -43,7 +43,7 @@ def popularity(counting: Counting, test: Transitions) -> NDArray[np.float64]:
 
 
 def popularity_live(
-    counting: Counting, log: TransitionLog, until: AsOf, test: Transitions, asked: NDArray[np.void]
+    counting: CountFitter, log: TransitionLog, until: AsOf, test: Transitions, asked: NDArray[np.void]
 ) -> NDArray[np.float64]:
     """(n, N) log-probabilities by popularity that has taken in every transition strictly before each of n.
 
@@ -105,7 +105,7 @@ def _running(time, successor, asked, half_life, interests):  # type: ignore[no-u
     return out
 
 
-def last_successor(counting: Counting, test: Transitions) -> NDArray[np.float64]:
+def last_successor(counting: CountFitter, test: Transitions) -> NDArray[np.float64]:
     """(n, N) log-probabilities by how often each successor followed the pair; of the last interest, or
     everybody, for users who have no pair."""
     known, n = counting.known, len(test)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from freshet.context import Knowledge, learn
+from freshet.context import LogSnapshot, learn
 from freshet.core.types import AsOf
 from freshet.replay.plan import Plan
 from freshet.stages.events.step import committed
@@ -47,7 +47,7 @@ def drift_before_the_end(room: Workspace, plan: Plan) -> dict[str, Any] | None:
         return dict(found.manifest["found"])
 
 
-def _edges(known: Knowledge, end: AsOf) -> list[int]:
+def _edges(known: LogSnapshot, end: AsOf) -> list[int]:
     """Calendar months, or weeks where the log holds too few of them."""
     first = AsOf.parse(known.window[0])
     edges = month_edges(first.day, end.day)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.context import Knowledge
+from freshet.context import LogSnapshot
 from freshet.core.ports import Artifact
 from freshet.core.types import AsOf, Evidence, Transitions
 from freshet.replay import baselines
@@ -15,7 +15,7 @@ from freshet.replay.arms import Arm
 from freshet.replay.judge import Ranked, first_said, share_equal
 from freshet.replay.strategy import Standing
 from freshet.stages import counts, evidence
-from freshet.stages.counts.fitter import Counting
+from freshet.stages.counts.fitter import CountFitter
 from freshet.stages.events.step import committed
 from freshet.stages.sequence import step as sequencing
 from freshet.stages.table import churn_gate as churn
@@ -30,8 +30,8 @@ class Judges:
     def __init__(
         self,
         room: Workspace,
-        known: Knowledge,
-        counting: Counting,
+        known: LogSnapshot,
+        counting: CountFitter,
         standing: dict[str, Standing],
         arms: Sequence[Arm],
     ) -> None:
@@ -43,7 +43,7 @@ class Judges:
         bare = [standing[arm.name] for arm in arms if arm.planned and arm.evidence == "none"]
         self._bare = {stand.model: stand.table for stand in bare if stand.model}
 
-    def rank(self, arm: Arm, standing: Standing, then: Counting, test: Transitions) -> Ranked:
+    def rank(self, arm: Arm, standing: Standing, then: CountFitter, test: Transitions) -> Ranked:
         """Scores of an arm for transitions."""
         if arm.scores == "popularity":
             return Ranked(baselines.popularity(then, test))
@@ -114,7 +114,7 @@ class Judges:
                 row["bare_equal"] = None if bare is None else share_equal(outputs, _firsts(bare, observed))
         return row
 
-    def _without_table(self, arm: Arm, standing: Standing, then: Counting) -> counts.Scorer:
+    def _without_table(self, arm: Arm, standing: Standing, then: CountFitter) -> counts.Scorer:
         """Counts, the sequence model, or both."""
         if not standing.sequence:
             return then.scorer()

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from freshet.context import INTERESTS_CODE, TRANSITIONS_CODE, Knowledge, learn
+from freshet.context import INTERESTS_CODE, TRANSITIONS_CODE, LogSnapshot, learn
 from freshet.core.ports import Artifact, Progress, silent
 from freshet.core.types import AsOf, Transitions
 from freshet.replay import baselines, frames
@@ -24,14 +24,14 @@ from freshet.replay.plan import Plan
 from freshet.replay.ranking import Judges
 from freshet.replay.strategy import START, Now, Position, Standing, advance, tune_if_due
 from freshet.stages import events, live
-from freshet.stages.counts.fitter import Counting, counting_of
+from freshet.stages.counts.fitter import CountFitter, fitter_for
 from freshet.stages.events.step import committed, items
 from freshet.stages.live import step as overlays
 from freshet.stages.sequence import step as sequencing
 from freshet.stages.table import step as publishing
 from freshet.stages.tuning import evaluation as gating
 from freshet.stages.tuning import step as tuning
-from freshet.stages.tuning.lazy_planner import LatePlanner
+from freshet.stages.tuning.lazy_planner import LazyPlanner
 from freshet.storage.ledger import Reporter, Run
 from freshet.storage.workspace import Workspace, version_of
 
@@ -113,9 +113,9 @@ class _Past:
     def __init__(self, room: Workspace, plan: Plan) -> None:
         self.room, self.plan = room, plan
         self.book = Book.of(room.ledger.records())
-        self._planners: dict[str, LatePlanner] = {}
-        self._known: dict[AsOf, Knowledge] = {}
-        self._counting: dict[tuple[AsOf, int], Counting] = {}
+        self._planners: dict[str, LazyPlanner] = {}
+        self._known: dict[AsOf, LogSnapshot] = {}
+        self._counting: dict[tuple[AsOf, int], CountFitter] = {}
 
     def key(self, run: Run, at: AsOf, before: str) -> str:
         """Everything that decides what an origin's artifact holds."""
@@ -224,7 +224,7 @@ class _Past:
         return with_live(logp, test.known, overlay, moves, asked)
 
     def _popularity_live(
-        self, run: Run, then: Counting, at: AsOf, until: AsOf, test: Transitions
+        self, run: Run, then: CountFitter, at: AsOf, until: AsOf, test: Transitions
     ) -> NDArray[np.float64]:
         """Popularity when it has taken in what happened strictly before each transition."""
         log = self._at(run, until).transitions
@@ -235,7 +235,7 @@ class _Past:
         """Until when it is looked up what people took up."""
         return min(self.plan.until(at).minus(-self.plan.horizon), self.plan.end, key=lambda m: m.day)
 
-    def _at(self, run: Run, moment: AsOf) -> Knowledge:
+    def _at(self, run: Run, moment: AsOf) -> LogSnapshot:
         if moment not in self._known:
             start = len(run.record.steps)
             self._known[moment] = learn(self.room, run, moment)
@@ -243,10 +243,10 @@ class _Past:
             self._known = dict(list(self._known.items())[-KEPT:])  # those learned last
         return self._known[moment]
 
-    def _counted(self, run: Run, moment: AsOf, every: int) -> Counting:
+    def _counted(self, run: Run, moment: AsOf, every: int) -> CountFitter:
         """Counts as of a moment, with their weights fitted for so many days between refreshes."""
         if (moment, every) not in self._counting:
-            counting = counting_of(self.room, self._at(run, moment), every)
+            counting = fitter_for(self.room, self._at(run, moment), every)
             with run.step("counts") as step:
                 _ = counting.mixtures, counting.model(moment)
                 step.artifact = f"counts/{moment}/{every}"
@@ -254,7 +254,7 @@ class _Past:
             self._counting[moment, every] = counting
         return self._counting[moment, every]
 
-    def _costs(self, run: Run, known: Knowledge, arms: dict[str, Standing]) -> list[dict[str, object]]:
+    def _costs(self, run: Run, known: LogSnapshot, arms: dict[str, Standing]) -> list[dict[str, object]]:
         """What each arm had made at this origin, at the prices of today."""
         at = known.as_of
         counted = committed(self.room, "transitions", known.version)

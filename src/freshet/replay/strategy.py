@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from freshet.context import Knowledge
+from freshet.context import LogSnapshot
 from freshet.core.errors import GateFailed, NotEnoughData
 from freshet.core.ports import Artifact
 from freshet.core.types import AsOf, CadenceDecision
@@ -14,13 +14,13 @@ from freshet.replay.arms import Arm
 from freshet.replay.costs import Book
 from freshet.replay.plan import Plan
 from freshet.stages import schedule as cadence
-from freshet.stages.counts.fitter import Counting
+from freshet.stages.counts.fitter import CountFitter
 from freshet.stages.events.step import committed
 from freshet.stages.live import step as overlays
 from freshet.stages.schedule.step import see
 from freshet.stages.sequence import step as sequencing
 from freshet.stages.table.step import check, make_table
-from freshet.stages.tuning.lazy_planner import LatePlanner
+from freshet.stages.tuning.lazy_planner import LazyPlanner
 from freshet.stages.tuning.step import finetune
 from freshet.storage.ledger import Run
 from freshet.storage.workspace import Workspace
@@ -98,7 +98,7 @@ START = Position(None, {})
 
 
 def tune_if_due(
-    room: Workspace, run: Run, plan: Plan, known: Knowledge, counting: Counting, tuned: Tuned | None
+    room: Workspace, run: Run, plan: Plan, known: LogSnapshot, counting: CountFitter, tuned: Tuned | None
 ) -> Tuned | None:
     """The models of this origin, trained anew where that is due and an arm wants it.
 
@@ -138,13 +138,13 @@ class Now:
     room: Workspace
     run: Run
     plan: Plan
-    known: Knowledge
-    counting: Mapping[int, Counting]
+    known: LogSnapshot
+    counting: Mapping[int, CountFitter]
     tuned: Tuned | None
     book: Book
-    planners: dict[str, LatePlanner]
+    planners: dict[str, LazyPlanner]
 
-    def counted(self, arm: Arm) -> Counting:
+    def counted(self, arm: Arm) -> CountFitter:
         """Counts whose weights are fitted for the age that an arm's counts get."""
         return self.counting[arm.refreshed_every(self.plan.every, self.plan.tune_every)]
 
@@ -197,7 +197,7 @@ def _statistic(decision: CadenceDecision) -> float | None:
     return None if decision.statistic != decision.statistic or not decision.why else decision.statistic
 
 
-def _tuned(room: Workspace, run: Run, known: Knowledge, counting: Counting) -> tuple[str, str]:
+def _tuned(room: Workspace, run: Run, known: LogSnapshot, counting: CountFitter) -> tuple[str, str]:
     """Version of a model tuned now, and which gates it failed."""
     assert room.tuner is not None
     try:
@@ -210,7 +210,7 @@ def _tuned(room: Workspace, run: Run, known: Knowledge, counting: Counting) -> t
         return latest, error.message.split(": ", 1)[-1]
 
 
-def _trained(room: Workspace, run: Run, known: Knowledge, counting: Counting) -> tuple[str, str]:
+def _trained(room: Workspace, run: Run, known: LogSnapshot, counting: CountFitter) -> tuple[str, str]:
     """Version of a sequence model trained now, and why there is none."""
     try:
         return sequencing.train(room, run, known, counting).version, ""
@@ -224,7 +224,7 @@ def _make(now: Now, arm: Arm, standing: Standing, before: Standing | None) -> Ar
     if standing.model and room.tuner is not None:
         if standing.model not in now.planners:
             model = committed(room, "models", standing.model)
-            now.planners[standing.model] = LatePlanner(room.tuner, model, known.interests)
+            now.planners[standing.model] = LazyPlanner(room.tuner, model, known.interests)
         planner = now.planners[standing.model]
     if standing.sequence:
         sequence = committed(room, "sequences", standing.sequence)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from freshet.context import Knowledge
+from freshet.context import Context, LogSnapshot
 from freshet.core.errors import NotEnoughData
 from freshet.core.ports import Artifact
 from freshet.experiments import feedback
@@ -15,7 +15,6 @@ from freshet.experiments.measurement.labels import Window
 from freshet.stages import events
 from freshet.stages.events.step import committed
 from freshet.storage.checksums import remembered, sha256
-from freshet.storage.ledger import Run
 from freshet.storage.workspace import Workspace, version_of
 
 CODE = 1
@@ -24,14 +23,15 @@ MOST = 2_000_000
 """Rows that are learned from; of more, those of the latest days. A million take half a minute."""
 
 
-def make(ws: Workspace, run: Run, known: Knowledge, own: OwnEvents | None = None) -> Artifact | None:
+def make(ctx: Context, own: OwnEvents | None = None) -> Artifact | None:
     """Feedback as of a moment; None where neither the configuration nor a running experiment wants it.
 
     The artifact says so where it doesn't pay; see `freshet.experiments.feedback.read`.
 
     Args:
-        own: whose outcomes count, for a separated arm with `known` of its own; None = everybody's.
+        own: whose outcomes count, for an isolated arm with a log of its own; None = everybody's.
     """
+    ws, run, known = ctx.ws, ctx.run, ctx.log
     if not wanted(ws):
         return None
     config = ws.config.feedback
@@ -95,7 +95,7 @@ def of_table(ws: Workspace, made: Artifact) -> str:
 
 
 def _weighed(
-    ws: Workspace, known: Knowledge, window: Window, own: OwnEvents | None
+    ws: Workspace, known: LogSnapshot, window: Window, own: OwnEvents | None
 ) -> tuple[feedback.Weighed | None, str]:
     """What reactions are worth, and why nothing where that is so."""
     assignment = outcomes.assignment_of(ws, known.version)

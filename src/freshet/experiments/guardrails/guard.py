@@ -36,6 +36,14 @@ class Guarded:
     problems: tuple[str, ...]
 
 
+def rolled_back(ws: Workspace, run: Run, now: datetime) -> bool:
+    """Guard; whether `CURRENT` was rolled back, so that nothing may be made in the same way now."""
+    if not guard(ws, run, now).rolled_back:
+        return False
+    run.say("nothing is refreshed in this run: somebody should look at what did harm")
+    return True
+
+
 def guard(ws: Workspace, run: Run, now: datetime, name: str | None = None) -> Guarded:
     """Judge the arms of running experiments, and act on harm.
 

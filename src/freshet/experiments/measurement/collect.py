@@ -24,7 +24,7 @@ from freshet.core.errors import ArtifactError
 from freshet.core.ports import Journal, UserStore
 from freshet.core.safe_names import checked
 from freshet.core.types import MOVE, AsOf, Entry, user_number
-from freshet.experiments.measurement.frozen_rules import kept
+from freshet.experiments.measurement.frozen_rules import kept_columns
 from freshet.experiments.measurement.metrics import IMPRESSION
 from freshet.stages import events
 from freshet.storage.durable import make_folder, written
@@ -109,7 +109,7 @@ def collect(ws: Workspace, run: Run, state: UserStore, now: datetime) -> Collect
 def _import(ws: Workspace, state: UserStore, now: datetime, run: Run) -> Iterator[events.ImportReport]:
     """Import the journal's events behind the last one collected."""
     settings = ws.config.events.model_copy(update={"columns": _COLUMNS, "time_format": "iso"})
-    log, columns = events.EventLog(ws.source), kept(ws)
+    log, columns = events.EventLog(ws.source), kept_columns(ws)
     progress, done = run.progress("collect"), 0
     for entries in _new(state, state.events, "events"):
         draft = ws.root / DRAFTS / f"collected-{uuid4().hex[:8]}.parquet"

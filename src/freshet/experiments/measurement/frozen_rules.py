@@ -11,7 +11,7 @@ from typing import Any
 
 from freshet.core.config import Config, MetricConfig
 from freshet.core.types import Experiment, Judging, MetricRule
-from freshet.experiments.measurement.metrics import kept_columns
+from freshet.experiments.measurement.metrics import kept_columns as columns_read
 from freshet.storage.workspace import Workspace
 
 
@@ -70,10 +70,10 @@ def changed(config: Config, experiment: Experiment) -> dict[str, tuple[Any, Any]
     return {name: (then.get(name), now.get(name)) for name in then | now if then.get(name) != now.get(name)}
 
 
-def kept(ws: Workspace) -> tuple[str, ...]:
+def kept_columns(ws: Workspace) -> tuple[str, ...]:
     """Columns of events that imports keep: those that metrics read, of today and of every experiment."""
     known = [ws.config, *(as_started(ws.config, one) for one in ws.experiments.found()[0])]
-    return tuple(sorted(set().union(*(kept_columns(one) for one in known))))
+    return tuple(sorted(set().union(*(columns_read(one) for one in known))))
 
 
 def _flat(one: Judging) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from freshet.context import Knowledge, learn
+from freshet.context import LogSnapshot, learn
 from freshet.core.errors import InputError
 from freshet.core.types import Outcomes
 from freshet.experiments.feedback import outcomes
@@ -196,7 +196,7 @@ def _caution(support: Support, near: float) -> str:
     return ""
 
 
-def _rewards(asked: Decisions, known: Knowledge) -> Outcomes:
+def _rewards(asked: Decisions, known: LogSnapshot) -> Outcomes:
     """The decisions as outcomes after the last interest, of interests that are still there."""
     index = outcomes.index_of(known.interests)
     last = outcomes.indices(np.array([(-1, *context)[-1] for context in asked.context], np.int32), index)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.context import Knowledge
+from freshet.context import LogSnapshot
 from freshet.core.errors import InputError
 from freshet.core.types import MOVE, AsOf, BoolArray, Experiment, ExperimentArm, Serves
 from freshet.experiments.assignment import OwnEvents
@@ -79,7 +79,7 @@ def known_from(ws: Workspace, number: int) -> int:
     return max(int(AsOf.parse(moment).moment.timestamp()) * 1_000_000 for moment in moments)
 
 
-def players(ws: Workspace, known: Knowledge, seats: Collection[Seat], until: AsOf) -> dict[Seat, Player]:
+def players(ws: Workspace, known: LogSnapshot, seats: Collection[Seat], until: AsOf) -> dict[Seat, Player]:
     """Releases as they answered, and the moves that their live signals follow: of an arm its own alone."""
     arms = _arms(ws)
     opened = {}

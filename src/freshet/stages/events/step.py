@@ -10,7 +10,6 @@ from typing import Any
 from freshet.core.errors import ConfigError, InputError
 from freshet.core.ports import Artifact
 from freshet.core.types import AsOf
-from freshet.experiments.measurement.frozen_rules import kept
 from freshet.stages import events
 from freshet.stages.events import refusals as offered
 from freshet.storage.checksums import sha256
@@ -21,9 +20,18 @@ ITEMS_CODE = 2
 
 
 def import_sources(
-    ws: Workspace, run: Run, now: datetime, sources: list[Path] | None = None, replace: bool = False
+    ws: Workspace,
+    run: Run,
+    now: datetime,
+    sources: list[Path] | None = None,
+    replace: bool = False,
+    keep: tuple[str, ...] = (),
 ) -> list[events.ImportReport]:
     """Import event files (those of the configuration unless others are named); twice changes nothing.
+
+    Args:
+        replace: days that a file has events of are replaced.
+        keep: columns beside the usual ones that the log keeps, for metrics.
 
     Raises:
         InputError: a source is refused, which the ledger keeps (`offered`); those before it are in the log.
@@ -36,14 +44,13 @@ def import_sources(
             hint="set [events] files, or run `freshet import FILE`",
         )
     events.parse(ws.config.events.positive)  # a bad rule is better told before an hour of reading
-    columns = kept(ws)
     log = events.EventLog(ws.source)
     reports: list[events.ImportReport] = []
     with run.step("import") as step:
         for file in files:
             run.say(f"reading {file}")
             try:
-                report = log.import_events(file, ws.config.events, now=now, replace=replace, keep=columns)
+                report = log.import_events(file, ws.config.events, now=now, replace=replace, keep=keep)
             except InputError as error:
                 step.details = _counted(reports) | offered.refused(file, error)
                 raise

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from freshet.context import Knowledge
+from freshet.context import LogSnapshot
 from freshet.core.errors import ConfigError, MissingExtra, NotEnoughData
 from freshet.core.ports import Artifact, RankingTrainer
 from freshet.core.types import AsOf
@@ -38,7 +38,7 @@ EARLY, FULL = "early", "full"
 """Trainings: without the last rows, which it is judged on, and with them."""
 
 
-def for_release(ws: Workspace, run: Run, known: Knowledge) -> str:
+def for_release(ws: Workspace, run: Run, log: LogSnapshot) -> str:
     """Version of the ranker that goes with a release as of now, trained anew where due; '' = none.
 
     Where nothing can be trained, items are ranked by popularity alone.
@@ -46,46 +46,46 @@ def for_release(ws: Workspace, run: Run, known: Knowledge) -> str:
     if not ws.config.ranker.use:
         return ""
     try:
-        trained = young(ws, known) or train(ws, run, known)
+        trained = young(ws, log) or train(ws, run, log)
     except (NotEnoughData, MissingExtra) as error:
         run.say(f"ranker: {error.message}; items are ranked by popularity alone")
         trained = None
-    return up_to_date(ws, run, known, trained).version
+    return up_to_date(ws, run, log, trained).version
 
 
-def young(ws: Workspace, known: Knowledge) -> Artifact | None:
+def young(ws: Workspace, log: LogSnapshot) -> Artifact | None:
     """The newest item model if it is younger than the tuning cadence, else None: a new one is due."""
-    settings = settings_of(ws, known)
+    settings = settings_of(ws, log)
     fit = [
         artifact
         for version in ws.store.versions("itemmodels")
         if (artifact := ws.store.find("itemmodels", version)) is not None
-        and artifact.manifest["as_of"] <= str(known.as_of)
+        and artifact.manifest["as_of"] <= str(log.as_of)
         and artifact.manifest["settings"] == settings
     ]
     found = max(fit, key=lambda artifact: (artifact.manifest["as_of"], artifact.version), default=None)
     if found is None:
         return None
     end = AsOf.parse(found.manifest["as_of"]).day + timedelta(days=ws.config.tuning.every_days)
-    return found if known.as_of.day < end else None
+    return found if log.as_of.day < end else None
 
 
-def train(ws: Workspace, run: Run, known: Knowledge) -> Artifact:
+def train(ws: Workspace, run: Run, log: LogSnapshot) -> Artifact:
     """Train as of a moment, and judge on the last windows before it what was trained without them.
 
     Raises:
         NotEnoughData: there is too little to learn from, or to hold out.
         MissingExtra: torch is not installed.
     """
-    settings = settings_of(ws, known)
-    key = version_of(code=CODE, transitions=known.version, as_of=known.as_of, settings=settings)
+    settings = settings_of(ws, log)
+    key = version_of(code=CODE, transitions=log.version, as_of=log.as_of, settings=settings)
     found = ws.store.find("itemmodels", key)
     with run.step("ranker") as step:
         step.artifact, step.cached = f"itemmodels/{key}", found is not None
         if found is not None:
             return found
         run.say("training the ranker of items")
-        lessons = gather(ws, known, met=True)
+        lessons = gather(ws, log, met=True)
         held = Held.of(lessons)
         trainings, config = Trainings(run, step, ws.config.ranker), ws.config.ranker
         early, first = _trainer(ws).train(held.job(config, trainings.budget(EARLY)), run.progress("ranker"))
@@ -106,16 +106,16 @@ def train(ws: Workspace, run: Run, known: Knowledge) -> Artifact:
             numbers = pa.array(np.flatnonzero(learned), pa.int32())
             pq.write_table(pa.table({"item": ids, "number": numbers}), draft.path / "learned.parquet")
             draft.manifest = {
-                "as_of": str(known.as_of),
+                "as_of": str(log.as_of),
                 "settings": settings,
-                "inputs": {"transitions": known.version, "interests": known.interests_version},
+                "inputs": {"transitions": log.version, "interests": log.interests_version},
                 "judged": judged,
                 **trainings.told(),
             }
         return committed(ws, "itemmodels", key)
 
 
-def up_to_date(ws: Workspace, run: Run, known: Knowledge, trained: Artifact | None) -> Artifact:
+def up_to_date(ws: Workspace, run: Run, log: LogSnapshot, trained: Artifact | None) -> Artifact:
     """The ranker as of now: every assigned item; those that were not learned by what they are about.
 
     Args:
@@ -125,16 +125,16 @@ def up_to_date(ws: Workspace, run: Run, known: Knowledge, trained: Artifact | No
     key = version_of(
         code=CODE,
         trained=made_of,
-        transitions=known.version,
-        as_of=known.as_of,
-        scales=known.scales.some(*SCALES) if trained is None else None,  # what was trained holds its own
+        transitions=log.version,
+        as_of=log.as_of,
+        scales=log.scales.some(*SCALES) if trained is None else None,  # what was trained holds its own
     )
     found = ws.store.find("rankers", key)
     with run.step("items ranked") as step:
         step.artifact, step.cached = f"rankers/{key}", found is not None
         if found is not None:
             return found
-        lessons = gather(ws, known)
+        lessons = gather(ws, log)
         weights, new = by_popularity(lessons), 0
         with ws.store.create("rankers", key) as draft:
             if trained is not None:
@@ -143,11 +143,11 @@ def up_to_date(ws: Workspace, run: Run, known: Knowledge, trained: Artifact | No
                 sequence.write(model, draft.path / MODEL)
             ranking.write(lessons.shelves(weights), draft.path / ITEMS)
             draft.manifest = {
-                "as_of": str(known.as_of),
+                "as_of": str(log.as_of),
                 "inputs": {
                     "itemmodel": made_of,
-                    "transitions": known.version,
-                    "interests": known.interests_version,
+                    "transitions": log.version,
+                    "interests": log.interests_version,
                 },
                 "items": len(lessons.about.ids),
                 "new": new,
@@ -213,12 +213,12 @@ def _trainer(ws: Workspace) -> RankingTrainer:
     return ws.ranker
 
 
-def settings_of(ws: Workspace, known: Knowledge) -> dict[str, object]:
+def settings_of(ws: Workspace, log: LogSnapshot) -> dict[str, object]:
     """What an item model must agree with to be used."""
     return {
         "trainer": _trainer(ws).version,
         "ranker": ws.config.ranker.model_dump(exclude={"use"}),
         "novelty_days": ws.config.transitions.novelty_days,
-        "interests": known.interests_version,
-        "scales": known.scales.some(*SCALES),
+        "interests": log.interests_version,
+        "scales": log.scales.some(*SCALES),
     }

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from freshet.context import Knowledge
+from freshet.context import LogSnapshot
 from freshet.core.config import RankerConfig
 from freshet.core.errors import NotEnoughData
 from freshet.core.ports import Budget, RankingJob
@@ -128,19 +128,19 @@ class Lessons:
         )
 
 
-def gather(ws: Workspace, known: Knowledge, met: bool = False) -> Lessons:
+def gather(ws: Workspace, snapshot: LogSnapshot, met: bool = False) -> Lessons:
     """Read items and engagements as of a moment.
 
     Args:
         met: of the items that an event has named by then alone: a catalogue holds others too, among them what
             comes later.
     """
-    formed = committed(ws, "interests", known.interests_version)
-    counted = committed(ws, "transitions", known.version)
+    formed = committed(ws, "interests", snapshot.interests_version)
+    counted = committed(ws, "transitions", snapshot.version)
     assigned = committed(ws, "assignments", counted.manifest["inputs"]["assignment"])
     items = committed(ws, "items", assigned.manifest["inputs"]["items"])
     about = interests.about(formed.path, assigned.path, items.path)
-    days = events.EventLog(ws.source).snapshot(known.as_of).days
+    days = events.EventLog(ws.source).snapshot(snapshot.as_of).days
     rule = events.parse(ws.config.events.positive).sql
     log = ranking.engagements([day.path for day in days], rule, about.ids)
     if met:
@@ -150,14 +150,14 @@ def gather(ws: Workspace, known: Knowledge, met: bool = False) -> Lessons:
     rows = ranking.rows(log, about.interest, RECENT, None if novelty == "ever" else novelty)
     return Lessons(
         about,
-        np.searchsorted(about.interest, np.arange(len(known.interests) + 1)),
+        np.searchsorted(about.interest, np.arange(len(snapshot.interests) + 1)),
         log,
         rows,
-        _every(known.scales, rows, len(about.ids)),
-        _half_lives(known.scales),
+        _every(snapshot.scales, rows, len(about.ids)),
+        _half_lives(snapshot.scales),
         np.hstack([about.vectors, together(log, rows)]),
-        ranking.nearest(interests.load_paths(formed.path), known.interests.vectors),
-        day_number(str(known.as_of)),
+        ranking.nearest(interests.load_paths(formed.path), snapshot.interests.vectors),
+        day_number(str(snapshot.as_of)),
     )
 
 

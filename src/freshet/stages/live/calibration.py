@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from freshet.core.types import AsOf, FloatArray, Mixture, Transitions
 from freshet.stages import counts, live
-from freshet.stages.counts.fitter import Counting, Stretch
+from freshet.stages.counts.fitter import CountFitter, Stretch
 from freshet.stages.transitions.day_files import DAY, day_name, day_number
 
 PSEUDO = (30.0, 100.0, 300.0)
@@ -43,7 +43,7 @@ class Weighed:
 
 
 def weigh(
-    counting: Counting,
+    fitter: CountFitter,
     settings: live.Settings,
     scorer_of: Callable[[Stretch], counts.Scorer],
 ) -> Weighed:
@@ -57,7 +57,7 @@ def weigh(
         NotEnoughData: fewer than 20 held-out transitions.
     """
     names = (RELEASE, *settings.names)
-    past, stretches = _past(counting, settings), _stretches(counting, scorer_of)
+    past, stretches = _past(fitter, settings), _stretches(fitter, scorer_of)
     best: tuple[float, Mixture, list[counts.Held], live.Overlay] | None = None
     for pseudo in PSEUDO:
         overlay, held = _pass(past, replace(settings, pseudo=pseudo), stretches)
@@ -72,8 +72,8 @@ def weigh(
         return Weighed(None, judged, (0.0, 0.0, 0.0))
     weights = np.zeros(len(settings.names))
     weights[[settings.names.index(name) for name in used.names[1:]]] = used.weights[1:]
-    now = counting.known.as_of
-    overlay = overlay.against(microseconds(now), counting.model(now).last).weighted(weights)
+    now = fitter.log.as_of
+    overlay = overlay.against(microseconds(now), fitter.model(now).last).weighted(weights)
     return Weighed(overlay, judged, _gain(held, weights, overlay.bound))
 
 
@@ -123,11 +123,11 @@ class _Stretch:
     moves: NDArray[np.void]
 
 
-def _stretches(counting: Counting, scorer_of: Callable[[Stretch], counts.Scorer]) -> list[_Stretch]:
-    found, done = [], counting.held_since
-    moves = [counting.held_moves(window) for window in counting.windows]
-    parts = counting.stretches
-    ends = [*(part.start for part in parts), counting.known.as_of][1:]
+def _stretches(fitter: CountFitter, scorer_of: Callable[[Stretch], counts.Scorer]) -> list[_Stretch]:
+    found, done = [], fitter.holdout.start
+    moves = [fitter.holdout.timed(window) for window in fitter.holdout.windows]
+    parts = fitter.holdout.stretches
+    ends = [*(part.start for part in parts), fitter.log.as_of][1:]
     for part, end in zip(parts, ends, strict=True):
         asked = moves[part.window][part.rows]
         order = np.argsort(asked["time"], kind="stable")
@@ -136,20 +136,20 @@ def _stretches(counting: Counting, scorer_of: Callable[[Stretch], counts.Scorer]
         fused = np.where(held.known, 0.0, scorer(held.recent, held.known).fused).astype(np.float32)
         over = AsOf.parse(day_name(int(asked["time"][-1] // DAY) + 1))
         until = max(over, end, key=lambda moment: moment.day)  # two windows may lie after one refresh
-        since = by_time(counting.known.transitions.moves(done, until))
+        since = by_time(fitter.log.transitions.moves(done, until))
         found.append(_Stretch(part.start, held, asked, fused, scorer.model.last, since))
         done = until
     return found
 
 
-def _past(counting: Counting, settings: live.Settings) -> live.Overlay:
+def _past(fitter: CountFitter, settings: live.Settings) -> live.Overlay:
     """An overlay that holds what came before the held-out windows."""
-    until, days = counting.held_since, counting.known.scales.window_days
+    until, days = fitter.holdout.start, fitter.log.scales.window_days
     start = until.minus(round(HISTORY * settings.half_lives[-1]))
-    overlay = live.Overlay.empty(settings, len(counting.known.interests), microseconds(start))
+    overlay = live.Overlay.empty(settings, len(fitter.log.interests), microseconds(start))
     while start.day < until.day:  # in parts: a year of a large log need not be in memory at once
         end = min(start.minus(-days), until, key=lambda moment: moment.day)
-        overlay.apply(by_time(counting.known.transitions.moves(start, end)))
+        overlay.apply(by_time(fitter.log.transitions.moves(start, end)))
         start = end
     return overlay
 

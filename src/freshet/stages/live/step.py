@@ -5,64 +5,59 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from freshet.context import Knowledge
+from freshet.context import Context, LogSnapshot
+from freshet.core.config import Config
 from freshet.core.errors import NotEnoughData
 from freshet.core.ports import Artifact
 from freshet.stages import counts, live
-from freshet.stages.counts.fitter import Counting, Stretch
+from freshet.stages.counts.fitter import CountFitter, Stretch
 from freshet.stages.events.step import committed
 from freshet.stages.live.calibration import PSEUDO, Weighed, weigh
 from freshet.stages.sequence import step as sequencing
 from freshet.storage.durable import read_json
-from freshet.storage.ledger import Run
 from freshet.storage.workspace import Workspace, version_of
 
 CODE = 2
 
 
-def make(
-    ws: Workspace,
-    run: Run,
-    known: Knowledge,
-    counting: Counting,
-    table: Artifact | None,
-) -> Artifact | None:
+def make(ctx: Context, table: Artifact | None) -> Artifact | None:
     """The overlay of a table, or of plain counts; None where the configuration wants none.
 
     The artifact says so where live signals don't pay; see `freshet.stages.live.read`.
     """
+    ws, log, fitter = ctx.ws, ctx.log, ctx.fitter
     if not ws.config.live.use:
         return None
     inputs = {
-        "transitions": known.version,
-        "interests": known.interests_version,
+        "transitions": log.version,
+        "interests": log.interests_version,
         "table": table.version if table else "",
     }
     config = configured(ws)
     key = version_of(
         code=CODE,
-        as_of=known.as_of,
-        k=counting.k,
-        scales=known.scales.as_dict(),
+        as_of=log.as_of,
+        k=fitter.k,
+        scales=log.scales.as_dict(),
         config=config,
-        every=counting.step,
+        every=fitter.holdout.stretch_days,
         **inputs,
     )
-    with run.step("overlay") as step:
+    with ctx.run.step("overlay") as step:
         step.artifact = f"overlays/{key}"
         found = ws.store.find("overlays", key)
         if found is not None:
             step.cached = True
             return found
         with ws.store.create("overlays", key) as draft:
-            weighed, why = _weighed(ws, known, counting, table)
+            weighed, why = _weighed(ctx, table)
             live.write(weighed.overlay if weighed else None, draft.path)
             told = _told(weighed, why)
-            said = {"code": CODE, "as_of": str(known.as_of), "settings": config, "inputs": inputs}
+            said = {"code": CODE, "as_of": str(log.as_of), "settings": config, "inputs": inputs}
             draft.manifest = said | told
             step.details = told
         if not told["pays"]:
-            run.say(f"overlay: live signals don't pay here: {told['why']}")
+            ctx.run.say(f"overlay: live signals don't pay here: {told['why']}")
     return committed(ws, "overlays", key)
 
 
@@ -74,31 +69,32 @@ def configured(ws: Workspace) -> dict[str, Any]:
     }
 
 
-def of_table(ws: Workspace, table: str) -> Artifact | None:
-    """An overlay of a table; None without one."""
+def version_of_table(ws: Workspace, table: str) -> str:
+    """Version of an overlay of a table; '' without one."""
     made = [ws.store.find("overlays", version) for version in ws.store.versions("overlays")]
-    return next((one for one in reversed(made) if one and one.manifest["inputs"]["table"] == table), None)
+    found = (one.version for one in reversed(made) if one and one.manifest["inputs"]["table"] == table)
+    return next(found, "")
 
 
-def settings_of(ws: Workspace, known: Knowledge) -> live.Settings:
+def settings_of(config: Config, log: LogSnapshot) -> live.Settings:
     """What the configuration says, with `auto` filled in; pseudo-counts are the first that are tried."""
-    config, window = ws.config.live, float(known.scales.window_days)
-    half_lives = (window / 2,) if config.half_lives == "auto" else config.half_lives
-    return live.Settings(half_lives, config.burst_hours / 24, config.user_cap, config.most_lift, PSEUDO[0])
+    live_config, window = config.live, float(log.scales.window_days)
+    half_lives = (window / 2,) if live_config.half_lives == "auto" else live_config.half_lives
+    return live.Settings(
+        half_lives, live_config.burst_hours / 24, live_config.user_cap, live_config.most_lift, PSEUDO[0]
+    )
 
 
-def _weighed(
-    ws: Workspace, known: Knowledge, counting: Counting, table: Artifact | None
-) -> tuple[Weighed | None, str]:
+def _weighed(ctx: Context, table: Artifact | None) -> tuple[Weighed | None, str]:
     """What live signals are worth, and why nothing where that is so."""
     try:
-        weighed = weigh(counting, settings_of(ws, known), _early(ws, counting, table))
+        weighed = weigh(ctx.fitter, settings_of(ctx.config, ctx.log), _early(ctx, table))
     except NotEnoughData as error:
         return None, error.message
     return weighed, "" if weighed.overlay else "no weight lies significantly above zero on held-out windows"
 
 
-def _early(ws: Workspace, counting: Counting, table: Artifact | None) -> Callable[[Stretch], counts.Scorer]:
+def _early(ctx: Context, table: Artifact | None) -> Callable[[Stretch], counts.Scorer]:
     """The release's score as it would have been at the start of a stretch of the held-out windows.
 
     It is without the planner, which answered for a sample of the windows alone: what is looked for is how far
@@ -106,11 +102,11 @@ def _early(ws: Workspace, counting: Counting, table: Artifact | None) -> Callabl
     """
     early = mixture = None
     if table is not None and counts.SEQUENCE in (read_json(table.path / "mixture.json")["fused"] or {}):
-        made = committed(ws, "sequences", table.manifest["inputs"]["sequence"])
+        made = committed(ctx.ws, "sequences", table.manifest["inputs"]["sequence"])
         early = sequencing.open_model(made, sequencing.EARLY).logits
-        fusion = counting.fused(None, early)
+        fusion = ctx.fitter.fused(None, early)
         mixture = fusion.used if fusion is not None else None
-    return lambda part: counting.scorer_of(part, mixture, early)
+    return lambda part: ctx.fitter.scorer_of(part, mixture, early)
 
 
 def _told(weighed: Weighed | None, why: str) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from freshet.core.types import History
 from freshet.stages import events, interests
 from freshet.stages.events import DayFile, HistoryReader, sql
 from freshet.stages.transitions import reassigned
+from freshet.storage.ledger import Run
 from freshet.storage.release_parts import parts_of
 from freshet.storage.workspace import DRAFTS, Workspace
 
@@ -46,6 +47,13 @@ class _Reading:
     def noted(self, days: dict[str, str]) -> dict[str, Any]:
         """A note that these days (day -> checksum) are remembered, read in this way."""
         return {"settings": self.settings, "assignment": self.assignment.version, "days": days}
+
+
+def join_histories(ws: Workspace, run: Run, state: UserStore) -> None:
+    """Join the log's histories to a user store, where something serves; the ledger keeps how many."""
+    if ws.releases.current() is not None:
+        with run.step("histories") as step:
+            step.details = {"joined": remember(ws, state)}
 
 
 def remember(ws: Workspace, state: UserStore) -> int:

@@ -7,13 +7,13 @@ from dataclasses import asdict
 
 import numpy as np
 
+from freshet.context import Context
 from freshet.core.ports import CadencePolicy
 from freshet.core.types import AsOf, BoolArray, CadenceDecision, FloatArray, Signs, Staleness, Transitions
 from freshet.stages import schedule as cadence
-from freshet.stages.counts.fitter import Counting
+from freshet.stages.counts.fitter import CountFitter
 from freshet.stages.transitions.day_files import day_name, day_number
-from freshet.storage.ledger import Record, Run
-from freshet.storage.workspace import Workspace
+from freshet.storage.ledger import Record
 
 BACK = 4
 """Windows before today, and before the last refresh, that are looked at."""
@@ -28,31 +28,31 @@ STEPS = ("evidence", "inference", "mixture", "table")
 """What a refresh pays for: the steps of the fast path."""
 
 
-def decide(ws: Workspace, run: Run, counting: Counting, refreshes: Sequence[AsOf]) -> CadenceDecision:
-    """What the configured policy decides as of the counting's moment; it is noted in the ledger.
+def decide(ctx: Context, refreshes: Sequence[AsOf]) -> CadenceDecision:
+    """What the configured policy decides as of the moment; it is noted in the ledger.
 
     Args:
         refreshes: moments of the refreshes so far, ascending; at least one.
     """
-    schedule = ws.config.schedule
+    schedule = ctx.config.schedule
     policy = cadence.policy(
         schedule.policy, schedule.refresh_days, schedule.drift_alpha, schedule.value_per_hit
     )
-    with run.step("cadence") as step:
-        signs = see(policy, counting, refreshes, expected_cost(ws.ledger.records()))
+    with ctx.run.step("cadence") as step:
+        signs = see(policy, ctx.fitter, refreshes, expected_cost(ctx.ws.ledger.records()))
         decision = policy.decide(signs)
         step.details = {"policy": schedule.policy, **asdict(decision)}
     return decision
 
 
-def see(policy: CadencePolicy, counting: Counting, refreshes: Sequence[AsOf], cost: float) -> Signs:
+def see(policy: CadencePolicy, fitter: CountFitter, refreshes: Sequence[AsOf], cost: float) -> Signs:
     """The signs that a policy needs; what it doesn't look at is left empty.
 
     Args:
-        counting: counts as of today.
+        fitter: counts as of today.
         cost: money that a refresh is expected to cost.
     """
-    known = counting.known
+    known = fitter.log
     today, days = day_number(str(known.as_of)), [day_number(str(moment)) for moment in refreshes]
     window = known.scales.window_days
     log, nothing = known.transitions, AsOf.parse(day_name(0))
@@ -62,15 +62,15 @@ def see(policy: CadencePolicy, counting: Counting, refreshes: Sequence[AsOf], co
         rows = log.between(start, known.as_of, LIMIT)
     staleness = Staleness.none()
     if policy.looks.staleness:
-        staleness = judge(counting, refreshes)
+        staleness = judge(fitter, refreshes)
     day, count = log.daily()
     traffic = float(count[(day >= today - window) & (day < today)].sum()) / window
     return Signs(today, tuple(days), window, rows, traffic, staleness, cost)
 
 
-def judge(counting: Counting, refreshes: Sequence[AsOf]) -> Staleness:
+def judge(fitter: CountFitter, refreshes: Sequence[AsOf]) -> Staleness:
     """Transitions of the last windows judged by the counts of the table in use then, and of their own day."""
-    known = counting.known
+    known = fitter.log
     today = day_number(str(known.as_of))
     first = max(day_number(str(refreshes[0])), today - BACK * known.scales.window_days)
     rows = known.transitions.between(AsOf.parse(day_name(first)), known.as_of, JUDGED)
@@ -80,7 +80,7 @@ def judge(counting: Counting, refreshes: Sequence[AsOf]) -> Staleness:
     for which, counted in enumerate((in_use, rows.day)):
         for day in np.unique(counted):
             at = np.flatnonzero(counted == day)
-            hit[which, at], nats[which, at] = _scored(counting, AsOf.parse(day_name(int(day))), rows.take(at))
+            hit[which, at], nats[which, at] = _scored(fitter, AsOf.parse(day_name(int(day))), rows.take(at))
     return Staleness(rows.user, rows.day, (rows.day - in_use).astype(np.int32), *hit, *nats)
 
 
@@ -95,9 +95,9 @@ def expected_cost(records: Sequence[Record]) -> float:
     return float(np.mean(spent[-LAST:])) if spent else 0.0
 
 
-def _scored(counting: Counting, moment: AsOf, rows: Transitions) -> tuple[BoolArray, FloatArray]:
+def _scored(fitter: CountFitter, moment: AsOf, rows: Transitions) -> tuple[BoolArray, FloatArray]:
     """(n,) whether the successor is among the first five by counts before a moment, and its nats."""
-    scorer = counting.scorer_at(moment)
+    scorer = fitter.scorer_at(moment)
     logp = scorer.by_counts(rows.recent, rows.known)
     own = logp[np.arange(len(rows)), rows.successor]
     return (logp > own[:, None]).sum(axis=1) < TOP, -own

@@ -11,16 +11,15 @@ from datetime import timedelta
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.context import Knowledge
+from freshet.context import Context, LogSnapshot
 from freshet.core.errors import ConfigError, NotEnoughData
 from freshet.core.ports import Artifact, Budget, SequenceJob, Sequences, SequenceTrainer
 from freshet.core.types import AsOf
 from freshet.stages import counts, sequence
-from freshet.stages.counts.fitter import Counting
+from freshet.stages.counts.fitter import CountFitter
 from freshet.stages.events.step import committed
 from freshet.stages.transitions.day_files import day_name
 from freshet.stages.tuning.step import ROOM, settled
-from freshet.storage.ledger import Run
 from freshet.storage.training_budget import Trainings
 from freshet.storage.workspace import Workspace, version_of
 
@@ -29,32 +28,32 @@ CODE = 1
 EARLY, FULL = "early", "full"
 
 
-def for_mixture(ws: Workspace, run: Run, known: Knowledge, counting: Counting) -> Artifact | None:
+def for_mixture(ctx: Context) -> Artifact | None:
     """The sequence model whose score enters the mixture: the newest while it is young, else a new one.
 
     None where the configuration doesn't use one, and where there is too little to learn from.
     """
-    if not ws.config.sequence.use:
+    if not ctx.config.sequence.use:
         return None
     try:
-        return young(ws, known) or train(ws, run, known, counting)
+        return young(ctx.ws, ctx.log) or train(ctx)
     except NotEnoughData as error:
-        run.say(f"sequence: {error.message}; the mixture goes without")
+        ctx.run.say(f"sequence: {error.message}; the mixture goes without")
         return None
 
 
-def young(ws: Workspace, known: Knowledge) -> Artifact | None:
+def young(ws: Workspace, log: LogSnapshot) -> Artifact | None:
     """The newest sequence model if it is younger than the tuning cadence, else None: a new one is due."""
-    found = newest(ws, known, known.as_of)
+    found = newest(ws, log, log.as_of)
     if found is None:
         return None
     end = AsOf.parse(found.manifest["as_of"]).day + timedelta(days=ws.config.tuning.every_days)
-    return found if known.as_of.day < end else None
+    return found if log.as_of.day < end else None
 
 
-def newest(ws: Workspace, known: Knowledge, as_of: AsOf) -> Artifact | None:
+def newest(ws: Workspace, log: LogSnapshot, as_of: AsOf) -> Artifact | None:
     """The newest sequence model trained at or before as_of with this configuration and these interests."""
-    settings = _settings(ws, known)
+    settings = _settings(ws, log)
     fit = [
         artifact
         for version in ws.store.versions("sequences")
@@ -65,19 +64,20 @@ def newest(ws: Workspace, known: Knowledge, as_of: AsOf) -> Artifact | None:
     return max(fit, key=lambda artifact: (artifact.manifest["as_of"], artifact.version), default=None)
 
 
-def train(ws: Workspace, run: Run, known: Knowledge, counting: Counting) -> Artifact:
+def train(ctx: Context) -> Artifact:
     """Train as of a moment; a model of that moment that is there already is not trained again.
 
     Raises:
         NotEnoughData: there is too little before the held-out windows.
         MissingExtra: torch is not installed.
     """
-    settings = _settings(ws, known)
+    ws, run, log, holdout = ctx.ws, ctx.run, ctx.log, ctx.fitter.holdout
+    settings = _settings(ws, log)
     key = version_of(
         code=CODE,
-        transitions=known.version,
-        as_of=known.as_of,
-        every=counting.step,
+        transitions=log.version,
+        as_of=log.as_of,
+        every=holdout.stretch_days,
         settings=settings,
     )
     found = ws.store.find("sequences", key)
@@ -88,10 +88,10 @@ def train(ws: Workspace, run: Run, known: Knowledge, counting: Counting) -> Arti
         run.say("training the sequence model")
         trainings, trainer = Trainings(run, step, ws.config.sequence), _trainer(ws)
         with ws.store.create("sequences", key) as draft:
-            job = _job(ws, known, counting, counting.held_since, 0.0, trainings.budget(EARLY))
+            job = _job(ctx, holdout.start, 0.0, trainings.budget(EARLY))
             early, report = trainer.train(job, run.progress("sequence"))
             trainings.end(EARLY, report)
-            job = _job(ws, known, counting, known.as_of, report.passes, trainings.budget(FULL))
+            job = _job(ctx, log.as_of, report.passes, trainings.budget(FULL))
             full, again = trainer.train(job, run.progress("sequence"))
             trainings.end(FULL, again)
             for name, weights in ((EARLY, early), (FULL, full)):
@@ -102,10 +102,10 @@ def train(ws: Workspace, run: Run, known: Knowledge, counting: Counting) -> Arti
                 "held_out": report.held_out,
             }
             draft.manifest = {
-                "as_of": str(known.as_of),
-                "trained_before": {EARLY: str(counting.held_since), FULL: str(known.as_of)},
+                "as_of": str(log.as_of),
+                "trained_before": {EARLY: str(holdout.start), FULL: str(log.as_of)},
                 "settings": settings,
-                "inputs": {"transitions": known.version, "interests": known.interests_version},
+                "inputs": {"transitions": log.version, "interests": log.interests_version},
                 "passes": report.passes,
                 **trainings.told(),
             }
@@ -117,44 +117,43 @@ def open_model(made: Artifact, which: str = FULL) -> sequence.SequenceModel:
     return sequence.read(made.path / which)
 
 
-def alone(counting: Counting, model: sequence.SequenceModel) -> counts.Scorer:
+def sequence_scorer(fitter: CountFitter, model: sequence.SequenceModel) -> counts.Scorer:
     """Scores by the sequence model alone, as of now; users with no recent interest are scored by counts."""
-    now = counting.scorer()
+    now = fitter.scorer()
     return counts.Scorer(now.model, now.count_weights, None, np.array([0.0, 1.0]), model.logits)
 
 
-def sequences(ws: Workspace, known: Knowledge, counting: Counting, end: AsOf) -> Sequences:
+def training_sequences(ctx: Context, end: AsOf) -> Sequences:
     """What can be learned from before a moment: transitions with a context, and popularity at their time.
 
     Popularity is counted anew as often as tables are refreshed, so it is as old as when users are scored.
     """
-    size, days = len(known.interests), counting.step
-    limit = min(ws.config.sequence.max_examples, ROOM // size)
-    rows = known.transitions.between(settled(ws, known, counting), end, limit).with_context()
+    log = ctx.log
+    size, days = len(log.interests), ctx.fitter.holdout.stretch_days
+    limit = min(ctx.config.sequence.max_examples, ROOM // size)
+    rows = log.transitions.between(settled(ctx), end, limit).with_context()
     if not len(rows):
         raise NotEnoughData(
             f"no transition with a context lies before {end}",
             hint="import more events, or choose a later moment",
         )
     starts, moment = np.unique(rows.day // days * days, return_inverse=True)
-    prior = np.stack([_popularity(known, AsOf.parse(day_name(int(start)))) for start in starts])
+    prior = np.stack([_popularity(log, AsOf.parse(day_name(int(start)))) for start in starts])
     return Sequences(rows.recent, rows.successor, rows.known, prior.astype(np.float32), moment)
 
 
-def _popularity(known: Knowledge, moment: AsOf) -> NDArray[np.float64]:
-    sums = [known.transitions.sums(moment, half_life, 0) for half_life in known.scales.half_lives]
-    return np.log(counts.popularity_of(sums, len(known.interests)))
+def _popularity(log: LogSnapshot, moment: AsOf) -> NDArray[np.float64]:
+    sums = [log.transitions.sums(moment, half_life, 0) for half_life in log.scales.half_lives]
+    return np.log(counts.popularity_of(sums, len(log.interests)))
 
 
-def _job(
-    ws: Workspace, known: Knowledge, counting: Counting, end: AsOf, passes: float, budget: Budget
-) -> SequenceJob:
+def _job(ctx: Context, end: AsOf, passes: float, budget: Budget) -> SequenceJob:
     return SequenceJob(
-        sequences=sequences(ws, known, counting, end),
-        vectors=known.interests.vectors,
+        sequences=training_sequences(ctx, end),
+        vectors=ctx.log.interests.vectors,
         passes=passes,
         budget=budget,
-        seed=ws.config.sequence.seed,
+        seed=ctx.config.sequence.seed,
     )
 
 
@@ -164,12 +163,12 @@ def _trainer(ws: Workspace) -> SequenceTrainer:
     return ws.sequencer
 
 
-def _settings(ws: Workspace, known: Knowledge) -> dict[str, object]:
+def _settings(ws: Workspace, log: LogSnapshot) -> dict[str, object]:
     """What a sequence model must agree with to be used."""
     return {
         "trainer": _trainer(ws).version,
         "sequence": ws.config.sequence.model_dump(exclude={"use"}),
         "transitions": ws.config.transitions.model_dump(exclude={"k"}),
-        "interests": known.interests_version,
-        "scales": known.scales.some("window_days", "fit_windows", "half_lives"),
+        "interests": log.interests_version,
+        "scales": log.scales.some("window_days", "fit_windows", "half_lives"),
     }

@@ -1,20 +1,18 @@
-"""Step: how much a new table differs from the serving one, and whether a person should look first."""
+"""The churn gate: a table that differs too much from the serving one waits for a person."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.context import Knowledge
+from freshet.context import Context
 from freshet.core.errors import GateFailed
 from freshet.core.ports import Artifact
 from freshet.stages import counts, table
-from freshet.stages.counts.fitter import Counting
-from freshet.stages.table.step import open_scorer, rules_of
-from freshet.storage.ledger import Run
+from freshet.stages.table.step import Companions, open_scorer
+from freshet.stages.table.table_plan import rules_of
 from freshet.storage.releases import Release
 from freshet.storage.workspace import Workspace
 
@@ -22,37 +20,31 @@ FLOOR_SAMPLE = 2000
 """Contexts on which the repeat-run floor is measured."""
 
 
-def guard(
-    ws: Workspace,
-    run: Run,
-    known: Knowledge,
-    counting: Counting,
-    made: Artifact,
-    beside: Mapping[str, str],
-) -> None:
+def halt_on_churn(ctx: Context, made: Artifact, companions: Companions) -> None:
     """Halt where the table differs so much from the current one that a person should look.
 
     Args:
-        beside: versions of what would serve with the table, by name; a person approves these.
+        companions: what would serve with the table; a person approves these too.
 
     Raises:
         GateFailed: the run waits for `freshet approve` or `freshet reject`.
     """
+    ws, run = ctx.ws, ctx.run
     current = ws.releases.current()
     if current is None or current.table == made.version:
         return
     with run.step("churn") as step:
-        observed = counting.observed()
-        moved = _since(ws, current, known, made, observed)
+        observed = ctx.fitter.observed()
+        moved = _since(ctx, current, made, observed)
         if moved is None:
             run.say("churn: the current release has other interests, they can't be compared")
             return
-        floor = repeat_run_floor(ws, known, counting, made, observed)
+        floor = repeat_run_floor(ctx, made, observed)
         step.details = {"churn": moved, "churn_floor": floor, "observed_contexts": len(observed)}
         run.say(f"churn of the top 5: {moved:.1%} (repeat-run floor {floor:.1%})")
     bound = max(ws.config.table.max_churn, 2 * floor)
     if moved > bound and verdict(ws, made.version) != "approved":
-        run.record.waiting = {"table": made.version, "beside": dict(beside), "churn": moved, "floor": floor}
+        run.record.waiting = {"table": made.version, "beside": asdict(companions), "churn": moved, "floor": floor}
         run.end("waiting", f"churn {moved:.1%} is above the bound")
         raise GateFailed(
             f"run {run.record.id} waits: {moved:.1%} of the top-5 successors changed at once, "
@@ -89,36 +81,35 @@ def between(
 
 
 def _since(
-    ws: Workspace, release: Release, known: Knowledge, made: Artifact, observed: NDArray[np.int16]
+    ctx: Context, release: Release, made: Artifact, observed: NDArray[np.int16]
 ) -> float | None:
     """Churn against a release; None if the interests can't be compared."""
-    if release.interests != known.interests_version:
+    if release.interests != ctx.log.interests_version:
         return None
-    old = ws.store.find("tables", release.table)
+    old = ctx.ws.store.find("tables", release.table)
     if old is None or old.manifest["k"] != made.manifest["k"]:
         return None
-    return between(old, made, len(known.interests), observed)
+    return between(old, made, len(ctx.log.interests), observed)
 
 
-def repeat_run_floor(
-    ws: Workspace, known: Knowledge, counting: Counting, made: Artifact, observed: NDArray[np.int16]
-) -> float:
+def repeat_run_floor(ctx: Context, made: Artifact, observed: NDArray[np.int16]) -> float:
     """Churn between two tables whose counts come from bootstrap resamples of the same users.
 
     The planner's rows are held fixed, so the floor is a lower bound of what noise alone would change.
     """
     step = max(1, len(observed) // FLOOR_SAMPLE)
     sample = observed[::step]
-    excluded = rules_of(ws, known).excluded(sample)
-    scorer = open_scorer(made, len(known.interests))
+    excluded = rules_of(ctx).excluded(sample)
+    fitter, size = ctx.fitter, len(ctx.log.interests)
+    scorer = open_scorer(made, size)
     tops = []
-    log, scales = known.transitions, known.scales
+    log, scales = ctx.log.transitions, ctx.log.scales
     for seed in (1, 2):
         model = counts.CountModel.build(
-            [log.sums(known.as_of, h, 0, seed) for h in scales.half_lives],
-            [log.sums(known.as_of, counting.fit.half_life, j, seed) for j in range(1, counting.k + 1)],
-            len(known.interests),
-            counting.strengths,
+            [log.sums(ctx.as_of, h, 0, seed) for h in scales.half_lives],
+            [log.sums(ctx.as_of, fitter.fit.half_life, j, seed) for j in range(1, fitter.k + 1)],
+            size,
+            fitter.fit.prior_counts,
             scales.steady,
         )
         fused = replace(scorer, model=model)(sample, excluded).fused

@@ -42,7 +42,7 @@ class Rules:
         touched = (own & self.sensitive).any(axis=1, keepdims=True)
         return own | self.barred | (self.sensitive & ~touched)
 
-    def withheld(self) -> frozenset[int]:
+    def ineligible(self) -> frozenset[int]:
         """Interests that prompts may not name as evidence."""
         return frozenset(np.flatnonzero(self.barred | self.sensitive).tolist())
 

@@ -1,4 +1,4 @@
-"""Step: judge a tuned planner on held-out transitions; a gate that halts waits for a person."""
+"""The gates of a tuned planner: evaluated on held-out transitions; one that halts waits for a person."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.context import Knowledge
+from freshet.context import Context
 from freshet.core.errors import GateFailed, NotEnoughData
 from freshet.core.ports import Planner
 from freshet.core.prompts import names, render
 from freshet.core.types import Prompt, Transitions, pack_contexts
 from freshet.stages import counts, tuning
-from freshet.stages.counts.fitter import Counting, Window
+from freshet.stages.counts.holdout_windows import Window
 from freshet.stages.events.step import committed
-from freshet.stages.inference.step import gather
-from freshet.storage.ledger import Record, Run
+from freshet.stages.evidence.step import gather
+from freshet.storage.ledger import Record
 from freshet.storage.workspace import Workspace, version_of
 
 CODE = 2
@@ -50,27 +50,21 @@ def verdict(ws: Workspace, model: str) -> str:
     return "passed" if gates.manifest["report"]["passed"] else "waiting"
 
 
-def pass_gates(
-    ws: Workspace,
-    run: Run,
-    known: Knowledge,
-    counting: Counting,
-    planner: Planner,
-    model: str,
-) -> None:
-    """Judge a planner, unless it was, and say what each gate found.
+def pass_gates(ctx: Context, planner: Planner, model: str) -> None:
+    """Evaluate a planner, unless it was, and say what each gate found.
 
     Raises:
         GateFailed: the run waits for `freshet approve` or `freshet reject`; the last release keeps serving.
         NotEnoughData: there are no transitions to judge on.
     """
+    ws, run = ctx.ws, ctx.run
     key = key_of(ws, model)
     with run.step("gates") as step:
         step.artifact = f"gates/{key}"
         found = ws.store.find("gates", key)
         step.cached = found is not None
         if found is None:
-            report = judge(ws, known, counting, planner)
+            report = evaluate(ctx, planner)
             with ws.store.create("gates", key) as draft:
                 draft.manifest = {
                     "model": model,
@@ -86,12 +80,12 @@ def pass_gates(
     for gate in gates:
         run.say(str(gate))
     run.say("recall@1: " + ", ".join(f"{name} {value:.1%}" for name, value in result["recall"].items()))
-    said = verdict(ws, model)
-    if said in ("passed", "approved"):
+    outcome = verdict(ws, model)
+    if outcome in ("passed", "approved"):
         return
-    if said == "rejected":
+    if outcome == "rejected":
         raise GateFailed(
-            f"model {model} was rejected, and tuning as of {known.as_of} would make the same again",
+            f"model {model} was rejected, and tuning as of {ctx.as_of} would make the same again",
             hint="import newer events, or change [tuning] or [planner]; the current release keeps serving",
         )
     run.record.waiting = {"model": model, "report": result}
@@ -126,8 +120,8 @@ class Sample:
     counted: NDArray[np.float64]
 
 
-def judge(ws: Workspace, known: Knowledge, counting: Counting, planner: Planner) -> tuning.GateReport:
-    """Judge a planner on a sample of users from every held-out window, with the evidence of its start.
+def evaluate(ctx: Context, planner: Planner) -> tuning.GateReport:
+    """Evaluate a planner on a sample of users from every held-out window, with the evidence of its start.
 
     What may be offered plays no part: blocking an interest is no reason to judge a model anew.
 
@@ -136,13 +130,13 @@ def judge(ws: Workspace, known: Knowledge, counting: Counting, planner: Planner)
     Raises:
         NotEnoughData: nothing that is held out has a context.
     """
-    config, mode = ws.config.gates, ws.config.planner.mode
-    words = names(known.interests.descriptions, mode)
-    sample = _sample(ws, known, counting, words)
+    config, mode = ctx.config.gates, ctx.config.planner.mode
+    words = names(ctx.log.interests.descriptions, mode)
+    sample = _sample(ctx, words)
     held = sample.held
     answered = tuning.answers(planner, sample.prompts, len(words))
     weighed = None
-    if ws.config.evidence.level == "auto":
+    if ctx.config.evidence.level == "auto":
         bare = tuning.answers(planner, sample.bare, len(words))
         with_it, without = (_forecast(planner, sample, one) for one in (answered, bare))
         weighed = of_evidence(with_it, without, sample)
@@ -209,25 +203,26 @@ def forecast_of(
     return counts.log_softmax(np.log(np.maximum(share, FLOOR)), known)
 
 
-def _sample(ws: Workspace, known: Knowledge, counting: Counting, words: tuple[str, ...]) -> Sample:
-    share = max(1, ws.config.gates.sample // max(len(counting.windows), 1))
+def _sample(ctx: Context, words: tuple[str, ...]) -> Sample:
+    fitter, windows = ctx.fitter, ctx.fitter.holdout.windows
+    share = max(1, ctx.config.gates.sample // max(len(windows), 1))
     held: list[Transitions] = []
     prompts: list[Prompt] = []
     bare: list[Prompt] = []
     row: list[NDArray[np.int64]] = []
     popular: list[NDArray[np.float64]] = []
     counted: list[NDArray[np.float64]] = []
-    for number, window in enumerate(counting.windows):
+    for number, window in enumerate(windows):
         sample = _users_of(window, share)
-        contexts = sample.contexts(counting.k)
+        contexts = sample.contexts(fitter.k)
         distinct = sorted(set(contexts))
-        said = gather(ws, known, counting, window.start, pack_contexts(distinct, counting.k))
+        then = gather(ctx, window.start, pack_contexts(distinct, fitter.k))
         place = {context: len(prompts) + i for i, context in enumerate(distinct)}
-        prompts += [Prompt(c, render(c, words, said.get(c))) for c in distinct]
+        prompts += [Prompt(c, render(c, words, then.get(c))) for c in distinct]
         bare += [Prompt(c, render(c, words, None)) for c in distinct]
         rows = np.array([place[context] for context in contexts], np.int64)
-        for part in counting.cut(number, sample):
-            scorer = counting.judged(part)
+        for part in fitter.holdout.cut(number, sample):
+            scorer = fitter.judged(part)
             shape = (len(scorer.model.popularity), len(part.held), len(words))
             held.append(part.held)
             row.append(rows[part.rows])
@@ -244,7 +239,7 @@ def _sample(ws: Workspace, known: Knowledge, counting: Counting, words: tuple[st
         bare,
         np.concatenate(row),
         np.concatenate(popular, axis=1),
-        known.scales.steady,
+        ctx.log.scales.steady,
         np.concatenate(counted),
     )
 
@@ -334,12 +329,12 @@ def _forecast(planner: Planner, sample: Sample, answered: NDArray[np.float64]) -
     return forecast_of(answered[sample.row], sample.held.known, base, relative=planner.abilities.relative)
 
 
-def as_judged(ws: Workspace, model: str) -> Workspace:
+def with_evidence_of(ws: Workspace, model: str) -> Workspace:
     """The workspace with evidence in prompts where held-out windows showed that it helps a model."""
     if ws.config.evidence.level != "auto":
         return ws
-    told = report_of(ws, model).get("evidence")
-    level = ws.config.evidence.forced if told is not None and told["helps"] else "none"
+    found = report_of(ws, model).get("evidence")
+    level = ws.config.evidence.forced if found is not None and found["helps"] else "none"
     evidence = ws.config.evidence.model_copy(update={"level": level})
     return replace(ws, config=ws.config.model_copy(update={"evidence": evidence}))
 

@@ -16,7 +16,7 @@ MODEL, FORERUNNER = "model", "forerunner"
 """Folders of a model artifact: what answers for the table, and what was judged and weighed before it."""
 
 
-class LatePlanner(Planner):
+class LazyPlanner(Planner):
     """The planner that a tuner opens on a model; known by its version before.
 
     Args:
@@ -38,10 +38,10 @@ class LatePlanner(Planner):
         return self.tuner.version(self.model.path / self.folder, self.interests)
 
     @cached_property
-    def forerunner(self) -> LatePlanner:
+    def forerunner(self) -> LazyPlanner:
         """The planner tuned before the held-out windows; this one itself where there was no refit."""
         refitted = (self.model.folder / FORERUNNER).exists()
-        return LatePlanner(self.tuner, self.model, self.interests, FORERUNNER) if refitted else self
+        return LazyPlanner(self.tuner, self.model, self.interests, FORERUNNER) if refitted else self
 
     def rank(self, prompts: Sequence[Prompt], top: int) -> Ranking:
         """Load the planner and rank."""

@@ -6,20 +6,18 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from freshet.context import Knowledge
+from freshet.context import Context, LogSnapshot
 from freshet.core.config import Config
 from freshet.core.errors import ConfigError, NotEnoughData
 from freshet.core.ports import Artifact, Budget, Candidates, Tuner, TuningJob, TuningPlan
 from freshet.core.prompts import NEXT, names
 from freshet.core.types import AsOf, Context, ContextEvidence, Example, Transitions, pack_contexts
 from freshet.stages import tuning
-from freshet.stages.counts.fitter import Counting
 from freshet.stages.events.step import committed
-from freshet.stages.inference.step import gather
+from freshet.stages.evidence.step import gather
 from freshet.stages.transitions.day_files import day_name
 from freshet.stages.tuning.evaluation import pass_gates, verdict
-from freshet.stages.tuning.lazy_planner import FORERUNNER, MODEL, LatePlanner
-from freshet.storage.ledger import Run
+from freshet.stages.tuning.lazy_planner import FORERUNNER, MODEL, LazyPlanner
 from freshet.storage.training_budget import Trainings
 from freshet.storage.workspace import Workspace, version_of
 
@@ -29,18 +27,18 @@ ROOM = 100_000_000
 """Transitions times interests that are held in memory to choose samples from."""
 
 
-def accepted(ws: Workspace, known: Knowledge, as_of: AsOf) -> Artifact | None:
+def accepted(ws: Workspace, log: LogSnapshot, as_of: AsOf) -> Artifact | None:
     """The newest model tuned at or before as_of that passed its gates or was approved."""
-    return _newest(ws, known, as_of, ("passed", "approved"))
+    return _newest(ws, log, as_of, ("passed", "approved"))
 
 
-def attempted(ws: Workspace, known: Knowledge, as_of: AsOf) -> Artifact | None:
+def attempted(ws: Workspace, log: LogSnapshot, as_of: AsOf) -> Artifact | None:
     """The newest model tuned at or before as_of and judged, whatever the verdict."""
-    return _newest(ws, known, as_of, ("passed", "approved", "waiting", "rejected"))
+    return _newest(ws, log, as_of, ("passed", "approved", "waiting", "rejected"))
 
 
-def _newest(ws: Workspace, known: Knowledge, as_of: AsOf, verdicts: Sequence[str]) -> Artifact | None:
-    settings = _settings(ws, known)
+def _newest(ws: Workspace, log: LogSnapshot, as_of: AsOf, verdicts: Sequence[str]) -> Artifact | None:
+    settings = _settings(ws, log)
     fit = [
         artifact
         for version in ws.store.versions("models")
@@ -52,7 +50,7 @@ def _newest(ws: Workspace, known: Knowledge, as_of: AsOf, verdicts: Sequence[str
     return max(fit, key=lambda artifact: (artifact.manifest["as_of"], artifact.version), default=None)
 
 
-def ready(ws: Workspace) -> None:
+def check_base(ws: Workspace) -> None:
     """Check what a planner's first tuning starts from; done before the log is read, which may take long.
 
     Where the planner was tuned before, its base is checked when a tuning is due again: nothing else needs it.
@@ -81,7 +79,7 @@ def planned(ws: Workspace, descriptions: Sequence[str] = ()) -> TuningPlan:
     )
 
 
-def finetune(ws: Workspace, run: Run, known: Knowledge, counting: Counting, tuner: Tuner) -> Artifact:
+def finetune(ctx: Context, tuner: Tuner) -> Artifact:
     """Tune a model on what came before the held-out windows, judge it on them, and refit it on all.
 
     The table's answers come from the refitted model, its gates and its weight from the forerunner: a planner
@@ -93,19 +91,22 @@ def finetune(ws: Workspace, run: Run, known: Knowledge, counting: Counting, tune
         GateFailed: the run waits for `freshet approve` or `freshet reject`; the last release keeps serving.
         NotEnoughData: there are no transitions to tune or to judge on.
     """
-    settings = _settings(ws, known)
-    key = version_of(transitions=known.version, as_of=known.as_of, every=counting.step, settings=settings)
+    ws, run, log, holdout = ctx.ws, ctx.run, ctx.log, ctx.fitter.holdout
+    settings = _settings(ws, log)
+    key = version_of(
+        transitions=log.version, as_of=log.as_of, every=holdout.stretch_days, settings=settings
+    )
     model = ws.store.find("models", key)
     with run.step("tuning") as step:
         step.artifact, step.cached = f"models/{key}", model is not None
         if model is None:
-            tuner.check(planned(ws, known.interests.descriptions))
+            tuner.check(planned(ws, log.interests.descriptions))
             trainings = Trainings(run, step, ws.config.tuning)
             with ws.store.create("models", key) as draft:
-                for folder, until in _trainings(ws, counting):
-                    chosen = _chosen(ws, known, counting, until)
-                    examples = _examples(ws, run, known, counting, chosen)
-                    job = _job(ws, known, counting, chosen, examples, trainings.budget(folder))
+                for folder, until in _trainings(ctx):
+                    chosen = _chosen(ctx, until)
+                    examples = _examples(ctx, chosen)
+                    job = _job(ctx, chosen, examples, trainings.budget(folder))
                     report = tuner.tune(job, draft.path / folder, run.progress("tuning"))
                     trainings.end(folder, report)
                 step.details |= {
@@ -115,109 +116,107 @@ def finetune(ws: Workspace, run: Run, known: Knowledge, counting: Counting, tune
                     "loss": report.losses[-1] if report.losses else None,
                 }
                 draft.manifest = {
-                    "as_of": str(known.as_of),
-                    "tuned_before": str(counting.held_since),
+                    "as_of": str(log.as_of),
+                    "tuned_before": str(holdout.start),
                     "settings": settings,
-                    "inputs": {"transitions": known.version, "interests": known.interests_version},
+                    "inputs": {"transitions": log.version, "interests": log.interests_version},
                     "examples": report.examples,
                     "base": report.base,
                     **trainings.told(),
                 }
             model = committed(ws, "models", key)
-    judged = LatePlanner(tuner, model, known.interests).forerunner
-    pass_gates(ws, run, known, counting, judged, key)
+    pass_gates(ctx, LazyPlanner(tuner, model, log.interests).forerunner, key)
     return model
 
 
-def _trainings(ws: Workspace, counting: Counting) -> list[tuple[str, AsOf]]:
+def planner_for(ctx: Context, model: Artifact | None) -> LazyPlanner | None:
+    """The planner of a tuned model, loaded when it is first asked; None for plain counts."""
+    tuner = ctx.ws.tuner
+    return None if tuner is None or model is None else LazyPlanner(tuner, model, ctx.log.interests)
+
+
+def _trainings(ctx: Context) -> list[tuple[str, AsOf]]:
     """What is tuned: the folder of each model, and the moment before which its examples lie."""
-    if not ws.config.tuning.refit:
-        return [(MODEL, counting.held_since)]
-    return [(FORERUNNER, counting.held_since), (MODEL, counting.known.as_of)]
+    start = ctx.fitter.holdout.start
+    if not ctx.config.tuning.refit:
+        return [(MODEL, start)]
+    return [(FORERUNNER, start), (MODEL, ctx.as_of)]
 
 
-def _chosen(ws: Workspace, known: Knowledge, counting: Counting, until: AsOf) -> Transitions:
+def _chosen(ctx: Context, until: AsOf) -> Transitions:
     """The transitions before a moment to tune on, ordered by day."""
-    config = ws.config.tuning
+    config = ctx.config.tuning
     # of a longer log a sample of users, whose latest transitions then reach further back
-    limit = max(config.max_examples, ROOM // len(known.interests))
-    since = settled(ws, known, counting)
-    rows = known.transitions.between(since, until, limit).with_context()
-    if not counting.windows or len(rows) < 10:
+    limit = max(config.max_examples, ROOM // len(ctx.log.interests))
+    rows = ctx.log.transitions.between(settled(ctx), until, limit).with_context()
+    if not ctx.fitter.holdout.windows or len(rows) < 10:
         raise NotEnoughData(
             f"{len(rows)} transitions with a context before {until} are too few to tune on",
             hint='import more events, or set [planner] kind = "counts"',
         )
     per_label = config.examples_per_label
-    if per_label == 0 and ws.config.planner.kind == "transformers":
+    if per_label == 0 and ctx.config.planner.kind == "transformers":
         per_label = 10
-    chosen: Transitions = rows.take(tuning.balanced(rows, counting.k, per_label))
+    chosen: Transitions = rows.take(tuning.balanced(rows, ctx.fitter.k, per_label))
     if len(chosen) > config.max_examples:
         chosen = chosen.take(np.arange(len(chosen) - config.max_examples, len(chosen)))
     return chosen
 
 
-def _examples(
-    ws: Workspace, run: Run, known: Knowledge, counting: Counting, chosen: Transitions
-) -> list[Example]:
+def _examples(ctx: Context, chosen: Transitions) -> list[Example]:
     """The chosen transitions in words, in their order."""
-    config = ws.config.tuning
+    config, k = ctx.config.tuning, ctx.fitter.k
 
     def before(day: int, contexts: Sequence[Context]) -> Mapping[Context, ContextEvidence]:
-        return gather(ws, known, counting, AsOf.parse(day_name(day)), pack_contexts(contexts, counting.k))
+        return gather(ctx, AsOf.parse(day_name(day)), pack_contexts(contexts, k))
 
-    run.say(f"wording {len(chosen):,} samples with the evidence of their time")
+    ctx.run.say(f"wording {len(chosen):,} samples with the evidence of their time")
     return tuning.make_examples(
         chosen,
-        names(known.interests.descriptions, ws.config.planner.mode),
+        names(ctx.log.interests.descriptions, ctx.config.planner.mode),
         before,
-        k=counting.k,
-        window_days=known.scales.window_days,
-        evidence_share=0.0 if ws.config.evidence.level == "none" else config.evidence_share,
+        k=k,
+        window_days=ctx.log.scales.window_days,
+        evidence_share=0.0 if ctx.config.evidence.level == "none" else config.evidence_share,
         seed=config.seed,
     )
 
 
-def settled(ws: Workspace, known: Knowledge, counting: Counting) -> AsOf:
+def settled(ctx: Context) -> AsOf:
     """From when on 'novel' can be believed: in a log's first H days everything is.
 
     At most a quarter of what comes before the held-out windows is given up for it.
     """
-    first = AsOf.parse(known.window[0])
-    most = (counting.held_since.day - first.day).days // 4
-    days = ws.config.transitions.novelty_days
+    first = AsOf.parse(ctx.log.window[0])
+    most = (ctx.fitter.holdout.start.day - first.day).days // 4
+    days = ctx.config.transitions.novelty_days
     return first.minus(-max(0, most if days == "ever" else min(days, most)))
 
 
-def _candidates(known: Knowledge, counting: Counting, chosen: Transitions) -> Candidates:
+def _candidates(ctx: Context, chosen: Transitions) -> Candidates:
     """What each successor was chosen from, and how popular that was before the window it happened in."""
-    days = known.scales.window_days
+    days = ctx.log.scales.window_days
     starts, window = np.unique(chosen.day // days * days, return_inverse=True)
     moments = [AsOf.parse(day_name(start)) for start in starts.tolist()]
-    return Candidates(chosen.known, np.log([counting.base(m) for m in moments]).astype(np.float32), window)
+    return Candidates(chosen.known, np.log([ctx.fitter.base(m) for m in moments]).astype(np.float32), window)
 
 
 def _job(
-    ws: Workspace,
-    known: Knowledge,
-    counting: Counting,
-    chosen: Transitions,
-    examples: Sequence[Example],
-    budget: Budget,
+    ctx: Context, chosen: Transitions, examples: Sequence[Example], budget: Budget
 ) -> TuningJob:
-    config = ws.config.tuning
+    config, mode, interests = ctx.config.tuning, ctx.config.planner.mode, ctx.log.interests
     return TuningJob(
-        interests=known.interests,
+        interests=interests,
         examples=examples,
-        corpus=[*names(known.interests.descriptions, ws.config.planner.mode), NEXT],
-        mode=ws.config.planner.mode,
+        corpus=[*names(interests.descriptions, mode), NEXT],
+        mode=mode,
         epochs=config.epochs,
         learning_rate=config.learning_rate,
         batch_size=config.batch_size,
         lora_rank=config.lora_rank,
         budget=budget,
         seed=config.seed,
-        candidates=_candidates(known, counting, chosen),
+        candidates=_candidates(ctx, chosen),
     )
 
 
@@ -226,7 +225,7 @@ def planner_of(config: Config, tuner: Tuner) -> dict[str, object]:
     return {"planner": config.planner.model_dump(include={"kind", "mode"}), "recipe": tuner.recipe}
 
 
-def _settings(ws: Workspace, known: Knowledge) -> dict[str, object]:
+def _settings(ws: Workspace, log: LogSnapshot) -> dict[str, object]:
     """What a model must agree with to be used."""
     if ws.tuner is None:
         raise ConfigError("this workspace was opened without a tuner of planners")
@@ -239,8 +238,8 @@ def _settings(ws: Workspace, known: Knowledge) -> dict[str, object]:
         "evidence": None if evidence.level == "none" else worded,
         "fit_examples": ws.config.counts.fit_examples,  # evidence is shrunk as counts are
         "transitions": ws.config.transitions.model_dump(),
-        "interests": known.interests_version,
-        "scales": known.scales.as_dict(),
+        "interests": log.interests_version,
+        "scales": log.scales.as_dict(),
     }
 
 
