@@ -20,8 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.backends.planners.answers import best
-from freshet.backends.planners.fake import FakePlanner
+from freshet.backends.planners.fake import FakePlanner, best
 from freshet.context import LogSnapshot, learn
 from freshet.core.ports import Abilities, Planner
 from freshet.core.types import Prompt, Ranking

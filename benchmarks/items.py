@@ -26,7 +26,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from freshet.backends.sequences.item_trainer import TorchRankingTrainer
+from freshet.backends.sequences.trainers import TorchRankingTrainer
 from freshet.context import LogSnapshot, learn
 from freshet.core.config import RankerConfig
 from freshet.core.ports import Budget

@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 
 from freshet import inspect, pipeline
-from freshet.backends.planners.answers import best
-from freshet.backends.planners.fake import FakePlanner, FakeTuner
+from freshet.backends.planners.fake import FakePlanner, FakeTuner, best
 from freshet.core.errors import GateFailed
 from freshet.core.ports import Abilities, Progress, TuningJob, silent
 from freshet.core.types import RECENT, Interests, Prompt, Ranking, Transitions, TuningReport

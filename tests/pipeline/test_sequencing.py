@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from freshet import pipeline
-from freshet.backends.sequences.torch_trainer import Recipe, TorchSequenceTrainer
+from freshet.backends.sequences.recipes import Recipe
+from freshet.backends.sequences.trainers import TorchSequenceTrainer
 from freshet.context import learn
 from freshet.core.ports import Artifact, Progress, SequenceJob, SequenceReport, silent
 from freshet.core.types import RECENT, AsOf, SequenceWeights

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from freshet.core.config import PlannerConfig
-from freshet.replay.figures import advice, summarise
-from freshet.replay.figures.advice import drifting
-from freshet.replay.figures.differences import negated, not_below, verdict
+from freshet.replay.figures import recommendation as advice
+from freshet.replay.figures import summarise
+from freshet.replay.figures.comparisons import negated, not_below, verdict
+from freshet.replay.figures.recommendation import drifting
 
 from .synthetic import frames
 

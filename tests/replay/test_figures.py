@@ -12,7 +12,7 @@ import pytest
 from freshet.core.errors import ArtifactError, NotEnoughData
 from freshet.replay.figures import summarise
 from freshet.replay.figures.aligned import align
-from freshet.replay.figures.curves import overlap
+from freshet.replay.figures.over_time import overlap
 from freshet.replay.frames import COSTS, JUDGED, STATES
 
 from .synthetic import Frames, frames

@@ -16,7 +16,7 @@ from freshet.storage.workspace import Workspace
 from freshet.wiring import open_room
 from tests.pipeline.test_keys import MADE, OUTSIDE, text
 from tests.pipeline.world import workspace
-from tests.replay.test_roll import NOW, START, planned
+from tests.replay.test_origins import NOW, START, planned
 
 UNREAD = {
     "schedule.refresh_days": "the plan has its own",
@@ -56,7 +56,7 @@ def configured(world: Path, changes: dict[str, object]) -> str:
 def key(ws: Workspace, plan: Plan) -> str:
     """The key of the first origin."""
     with ws.run("test") as run:
-        return import_module("freshet.replay.roll")._Past(open_room(ws, START), plan).key(run, START, "")
+        return import_module("freshet.replay.origins")._Past(open_room(ws, START), plan).key(run, START, "")
 
 
 @pytest.mark.parametrize("setting", [*MADE, *OUTSIDE])

@@ -17,15 +17,16 @@ import pytest
 from numpy.typing import NDArray
 
 from freshet import pipeline
-from freshet.backends.sequences.item_trainer import ItemRecipe, TorchRankingTrainer
-from freshet.backends.sequences.torch_trainer import Recipe, TorchSequenceTrainer
+from freshet.backends.sequences.recipes import ItemRecipe, Recipe
+from freshet.backends.sequences.trainers import TorchRankingTrainer, TorchSequenceTrainer
 from freshet.context import learn
 from freshet.core.types import AsOf, Transitions
-from freshet.replay import Able, baselines, make_plan, roll
-from freshet.replay.judge import Ranked
-from freshet.replay.living import with_live
-from freshet.replay.ranking import Judges
-from freshet.replay.strategy import Position, Standing
+from freshet.replay import Able, baselines, make_plan
+from freshet.replay import origins as roll
+from freshet.replay.arm_scores import Judges
+from freshet.replay.arm_state import Position, Standing
+from freshet.replay.evaluate import Ranked
+from freshet.replay.live_arms import with_live
 from freshet.simulator import World, generate
 from freshet.stages import events, live
 from freshet.stages import items as ranking

@@ -22,9 +22,12 @@ from freshet.core.types import AsOf, Experiment, ExperimentArm, Outcomes
 from freshet.experiments.measurement.labels import Window
 from freshet.experiments.stats.effects import Estimate
 from freshet.experiments.stats.off_policy import Support
-from freshet.replay.off_policy import Found, Target, estimate, estimating, expecting, ways
-from freshet.replay.off_policy.decisions import Engaged
-from freshet.replay.off_policy.players import Player
+from freshet.replay.off_policy import Found, Target, estimate
+from freshet.replay.off_policy import policies as ways
+from freshet.replay.off_policy import policy_values as estimating
+from freshet.replay.off_policy import reward_model as expecting
+from freshet.replay.off_policy.logged_decisions import Engaged
+from freshet.replay.off_policy.policies import Player
 from freshet.serving import Ask, Posted
 from freshet.storage.experiment_registry import parse_serves
 from freshet.storage.workspace import Workspace
@@ -211,7 +214,7 @@ def _taken(ws: Workspace) -> dict[int, int]:
     """Moments of first places before the second release, and the interest where it was taken."""
     from freshet.context import learn
     from freshet.experiments.feedback import outcomes
-    from freshet.replay.off_policy import decisions
+    from freshet.replay.off_policy import logged_decisions as decisions
 
     with ws.run("estimate") as run:
         known = learn(ws, run, BOTH.until)

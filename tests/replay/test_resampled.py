@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from freshet.replay.figures.resampled import Resampled, estimate, ratio, reflected
+from freshet.replay.figures.intervals import Resampled, estimate, ratio, reflected
 
 
 def test_weights_of_a_resample_sum_to_the_users() -> None:

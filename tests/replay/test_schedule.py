@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from freshet.core.config import parse
-from freshet.replay.figures.schedule import cadence, choose, schedule
+from freshet.replay.figures.schedule_advice import cadence, choose, schedule
 
 from .synthetic import frames
 
@@ -90,7 +90,7 @@ def test_the_rule(lines: list[dict], chosen: str, ruling: str) -> None:
     ],
 )
 def test_an_arm_as_lines_of_the_configuration(arm: str, policy: str, refresh: int, tune: int | None) -> None:
-    from freshet.replay.figures.schedule_words import settings
+    from freshet.replay.figures.schedule_text import settings
 
     found = cadence(arm, {"every_days": 2, "tune_days": 28, "days": 90})
     config = parse(settings(found), "lines")

@@ -12,7 +12,7 @@ import pytest
 from freshet.core.types import RECENT, Transitions
 from freshet.report.drifted import said
 from freshet.report.drifted.page import render
-from freshet.stages.schedule.drift import drift_of, month_edges
+from freshet.stages.schedule.log_drift import drift_of, month_edges
 from freshet.stages.transitions.day_files import day_name
 
 SIZE, EDGES = 10, [0, 28, 56, 84]

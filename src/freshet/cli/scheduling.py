@@ -76,9 +76,9 @@ def cadence(
 
 def carried_out(ws: Workspace, asked: Asked, margin: float) -> dict[str, Any]:
     """Recommend, and leave cadence.json, .parquet and .html in the workspace's folder `cadence`."""
-    from freshet.replay import roll
-    from freshet.replay.figures.schedule import schedule, wanted
-    from freshet.replay.results import Results
+    from freshet.replay import origins as roll
+    from freshet.replay.figures.schedule_advice import schedule, wanted
+    from freshet.replay.frames import Results
     from freshet.report import write_schedule
     from freshet.storage.durable import write_json
     from freshet.wiring import open_room

@@ -11,7 +11,7 @@ and raw successors · `costs` what artifacts cost, from the ledger · `drifted` 
 
 from freshet.replay.arms import ARMS, Able, Arm
 from freshet.replay.drifted import drift_before_the_end
-from freshet.replay.plan import Plan, make_plan
-from freshet.replay.roll import roll
+from freshet.replay.origins import roll
+from freshet.replay.replay_plan import Plan, make_plan
 
 __all__ = ["ARMS", "Able", "Arm", "Plan", "drift_before_the_end", "make_plan", "roll"]

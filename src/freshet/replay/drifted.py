@@ -6,9 +6,9 @@ from typing import Any
 
 from freshet.context import LogSnapshot, learn
 from freshet.core.types import AsOf
-from freshet.replay.plan import Plan
+from freshet.replay.replay_plan import Plan
 from freshet.stages.events.step import committed
-from freshet.stages.schedule.drift import drift_of, month_edges
+from freshet.stages.schedule.log_drift import drift_of, month_edges
 from freshet.stages.transitions.day_files import day_name, day_number
 from freshet.storage.workspace import Workspace, version_of
 

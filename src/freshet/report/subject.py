@@ -13,7 +13,7 @@ from freshet.core.ports import Artifact
 from freshet.core.types import AsOf
 from freshet.simulator import SIMULATED
 from freshet.stages.events.step import located
-from freshet.stages.schedule.drift import Moves
+from freshet.stages.schedule.successor_overlap import Moves
 from freshet.stages.transitions import TransitionLog
 from freshet.stages.transitions.day_files import day_name
 from freshet.storage.ledger import Record

@@ -13,7 +13,7 @@ from scipy.stats import norm
 from freshet.report import charts
 from freshet.report.subject import Subject
 from freshet.stages import interests
-from freshet.stages.schedule.drift import Moves
+from freshet.stages.schedule.successor_overlap import Moves
 from freshet.stages.transitions.day_files import day_name
 
 RECENT = 4

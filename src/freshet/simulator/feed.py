@@ -9,14 +9,12 @@ import numpy as np
 
 from freshet.core.types import Answer
 from freshet.serving import Ask, Posted, Recommender
-from freshet.simulator.catalogue import item_ids
-from freshet.simulator.offers import Offers
-from freshet.simulator.oracles import Oracles
+from freshet.simulator.loop_plan import HOUR, SECOND, Plan
 from freshet.simulator.people import People
-from freshet.simulator.plan import HOUR, SECOND, Plan
-from freshet.simulator.sampling import Floats, Ints
+from freshet.simulator.simulated_log import catalogue_of, item_ids, midnight, session_events, user_ids
 from freshet.simulator.slot import OUTCOMES, SURVEY, TAKEN, VALUES, outcomes, surveys
-from freshet.simulator.telling import catalogue_of, midnight, session_events, user_ids
+from freshet.simulator.slot_impressions import Offers, Oracles
+from freshet.simulator.world import Floats, Ints
 
 _ACTS, _SAYS, _LEAVES = 30, 60, 120
 """Seconds into a session at which people act on the offer, answer a survey, go on to something else."""

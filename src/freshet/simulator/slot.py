@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.simulator.sampling import Floats, Ints, draw
+from freshet.simulator.world import Floats, Ints, draw
 
 OUTCOMES = ("completed", "liked", "skipped", "disliked")
 SURVEY = "survey"

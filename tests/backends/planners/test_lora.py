@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from freshet.backends.planners import folder
+from freshet.backends.planners import model_folder as folder
 from freshet.backends.planners.lora import LoraTuner
 from freshet.checks import check_planner
 from freshet.core.errors import ConfigError, PlannerError

@@ -7,7 +7,8 @@ from dataclasses import astuple, replace
 import numpy as np
 import pytest
 
-from freshet.backends.sequences.item_trainer import ItemRecipe, TorchRankingTrainer
+from freshet.backends.sequences.recipes import ItemRecipe
+from freshet.backends.sequences.trainers import TorchRankingTrainer
 from freshet.core.errors import NotEnoughData
 from freshet.core.ports import Budget, RankingJob
 from freshet.stages.sequence import SequenceModel

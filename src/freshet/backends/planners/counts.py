@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from freshet.backends.planners.answers import best
+from freshet.backends.planners.fake import best
 from freshet.core.errors import PlannerError
 from freshet.core.ports import Planner
 from freshet.core.types import Context, FloatArray, Prompt, Ranking, Usage

@@ -9,16 +9,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from freshet.backends.planners import bases, folder
-from freshet.backends.planners.bases.refusing import refusal
-from freshet.backends.planners.bases.words import add_tokens
-from freshet.backends.planners.extras import need_local
-from freshet.backends.planners.folder import torch_module
-from freshet.backends.planners.foreign import Foreign
-from freshet.backends.planners.local import LocalPlanner, abilities_of, version_of
-from freshet.backends.planners.quiet import quiet
-from freshet.backends.planners.tables import token_tables
-from freshet.backends.planners.training import Recipe, fine_tune
+from freshet.backends.planners import base_model as bases
+from freshet.backends.planners import model_folder as folder
+from freshet.backends.planners.base_model.sources import refusal
+from freshet.backends.planners.base_model.tokenizers import add_tokens
+from freshet.backends.planners.decoder import token_tables
+from freshet.backends.planners.fine_tuning import Recipe, fine_tune
+from freshet.backends.planners.libraries import Foreign, need_local, quiet
+from freshet.backends.planners.local_planner import LocalPlanner, abilities_of, version_of
+from freshet.backends.planners.model_folder import torch_module
 from freshet.core.errors import ConfigError
 from freshet.core.ports import Abilities, Progress, TuningJob, TuningPlan, silent
 from freshet.core.prompts import TEMPLATE, names

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.backends.planners import folder
-from freshet.backends.planners.choosing import train_choice
-from freshet.backends.planners.extras import need_local
-from freshet.backends.planners.local import LocalPlanner, abilities_of, version_of
-from freshet.backends.planners.tables import token_tables
-from freshet.backends.planners.training import Recipe, fine_tune
+from freshet.backends.planners import model_folder as folder
+from freshet.backends.planners.choice_training import train_choice
+from freshet.backends.planners.decoder import token_tables
+from freshet.backends.planners.fine_tuning import Recipe, fine_tune
+from freshet.backends.planners.libraries import need_local
+from freshet.backends.planners.local_planner import LocalPlanner, abilities_of, version_of
 from freshet.core.ports import Abilities, Progress, TuningJob, TuningPlan, silent
 from freshet.core.prompts import TEMPLATE, names, render, strength
 from freshet.core.types import ContextEvidence, Interests, Successor, TuningReport

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from freshet.replay.figures.differences import Verdict
-from freshet.replay.figures.wording import nats, points
+from freshet.replay.figures.comparisons import Verdict
+from freshet.replay.figures.intervals import nats, points
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,15 @@ from typing import Any
 
 import pyarrow as pa
 
-from freshet.replay.figures import curves, measures, spending, tables
-from freshet.replay.figures.advice import recommend
+from freshet.replay.figures import arm_costs as spending
+from freshet.replay.figures import arm_metrics as measures
+from freshet.replay.figures import over_time as curves
+from freshet.replay.figures import over_time as tables
 from freshet.replay.figures.aligned import Judged, align
-from freshet.replay.figures.choice import choose
-from freshet.replay.figures.differences import MARGIN, compare, hit_at_5, not_below, pairs, reference
-from freshet.replay.figures.measures import Measured
-from freshet.replay.figures.resampled import DRAWS, Resampled
+from freshet.replay.figures.arm_metrics import Measured
+from freshet.replay.figures.comparisons import MARGIN, choose, compare, hit_at_5, not_below, pairs, reference
+from freshet.replay.figures.intervals import DRAWS, Resampled
+from freshet.replay.figures.recommendation import recommend
 
 SCHEMA = 1
 ORDER = (

@@ -6,8 +6,8 @@ says how well the log comes out again; `expecting` is a model of rewards; `estim
 Nothing is shown to anybody: an estimate holds as far as the logging policy explored what the other would do.
 """
 
-from freshet.replay.off_policy.estimating import Estimated, Found, estimate
-from freshet.replay.off_policy.reproducing import Reproduced
-from freshet.replay.off_policy.ways import Target
+from freshet.replay.off_policy.counterfactual import Reproduced
+from freshet.replay.off_policy.policies import Target
+from freshet.replay.off_policy.policy_values import Estimated, Found, estimate
 
 __all__ = ["Estimated", "Found", "Reproduced", "Target", "estimate"]

@@ -10,7 +10,7 @@ from freshet.core.config import Config
 from freshet.core.errors import NotEnoughData
 from freshet.core.ports import Artifact
 from freshet.stages import counts, live
-from freshet.stages.counts.fitter import CountFitter, Stretch
+from freshet.stages.counts.fitter import Stretch
 from freshet.stages.events.step import committed
 from freshet.stages.live.calibration import PSEUDO, Weighed, weigh
 from freshet.stages.sequence import step as sequencing

@@ -8,9 +8,8 @@ by the test in `surprise`; `cost` when waiting costs more than refreshing.
 from typing import Literal
 
 from freshet.core.ports import CadencePolicy
-from freshet.stages.schedule.cost_policy import CostAware
+from freshet.stages.schedule.cadence_policies import CostAware, Fixed
 from freshet.stages.schedule.drift_policy import DriftTriggered
-from freshet.stages.schedule.fixed_policy import Fixed
 
 Kind = Literal["fixed", "drift", "cost"]
 

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from freshet.backends.planners import folder, wording
-from freshet.backends.planners.local import LocalPlanner
+from freshet.backends.planners import model_folder as folder
+from freshet.backends.planners import tokenisation as wording
+from freshet.backends.planners.local_planner import LocalPlanner
 from freshet.checks import check_planner
 from freshet.core.errors import PlannerError
 from freshet.core.prompts import TEMPLATE

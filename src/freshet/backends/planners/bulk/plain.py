@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from freshet.backends.planners.bulk.reading import Continuations
-from freshet.backends.planners.cost import Cost
+from freshet.backends.planners.bulk.search import Continuations
+from freshet.backends.planners.decoder import Cost
 from freshet.core.errors import PlannerError
 from freshet.core.types import Usage
 

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from freshet.backends.planners.bulk import attention
 from freshet.backends.planners.bulk.attention import Grid, Pass, Stretch
-from freshet.backends.planners.bulk.reading import Continuations
+from freshet.backends.planners.bulk.search import Continuations
 from freshet.backends.planners.bulk.sharing import Batch, Group, pack, share
-from freshet.backends.planners.cost import Cost
+from freshet.backends.planners.decoder import Cost
 from freshet.core.types import IntArray, Usage
 
 if TYPE_CHECKING:

@@ -1,0 +1,168 @@
+"""A release that answers as it would have at moments of the past, which are visited in order."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from freshet.context import LogSnapshot
+from freshet.core.errors import InputError
+from freshet.core.types import MOVE, AsOf, BoolArray, Experiment, ExperimentArm, Serves, Strategy
+from freshet.experiments.assignment import OwnEvents
+from freshet.replay.off_policy.counterfactual import EVERYBODY, Seat, Way
+from freshet.replay.off_policy.logged_decisions import Decisions
+from freshet.serving.choosing import Policy, chances_of_first
+from freshet.serving.opened import OpenRelease, open_release
+from freshet.serving.recall import Recalled
+from freshet.serving.strategies import preferred, score
+from freshet.stages.events.step import committed
+from freshet.stages.live.calibration import by_time
+from freshet.storage.workspace import Workspace
+
+
+@dataclass
+class Player:
+    """A release whose live signals follow the moves of the log.
+
+    Attributes:
+        release: opened for this alone: its live signals change.
+        moves: all moves since the release's moment, by time, of stable ids.
+        feedback: whether it uses feedback as published.
+    """
+
+    release: OpenRelease
+    moves: NDArray[np.void]
+    feedback: bool
+    _done: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
+        moves = self.moves[self.moves["time"] >= self.release.since].copy()
+        if self.release.counted is not None:
+            moves = moves[self.release.counted(moves["user"], moves["time"])]
+        for name in ("last", "successor"):
+            moves[name] = self.release.indices(moves[name])
+        self.moves = moves[moves["successor"] >= 0]
+
+    def recall(self, ids: NDArray[np.int32], times: NDArray[np.int64], now: int, user: int) -> Recalled:
+        """The user as the release saw them at a moment."""
+        return self.release.recall(ids, times, now, user)
+
+    def context(self, seen: Recalled) -> tuple[int, ...]:
+        """Stable ids of the user's context, most recent last."""
+        recent = seen.recent[-self.release.k :]
+        return tuple(self.release.interests.ids[recent[recent >= 0]].tolist())
+
+    def chances(self, strategy: Strategy, policy: Policy, seen: Recalled, now: int) -> NDArray[np.float64]:
+        """(N,) probability of each interest to stand first, at a moment not before the last one asked for."""
+        release = self.release
+        if release.overlay is not None:
+            upto = int(np.searchsorted(self.moves["time"], now))
+            release.overlay.apply(self.moves[self._done : upto])
+            self._done = max(self._done, upto)
+        barred = release.rules.excluded(release.rules.always, seen.recent[-release.k :])
+        scores, _ = score(release, strategy, seen.recent, seen.known | barred, now)
+        return chances_of_first(preferred(release, strategy, scores, seen.recent, self.feedback), policy)
+
+
+NONE = -1
+FOLLOWED = Serves()
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A policy to be estimated: what it serves, and share and temperature of its exploration."""
+
+    serves: Serves
+    explore: float
+    temperature: float
+
+
+def logged(ws: Workspace, asked: Decisions) -> list[Way]:
+    """How each decision was made, as far as the log and the settings of now tell."""
+    arms = _arms(ws)
+    policy = Policy(ws.config.serving.explore, ws.config.serving.temperature, 0.0)
+    ways = []
+    for number, name in zip(asked.release.tolist(), asked.arm, strict=True):
+        experiment, arm = arms.get(name, (None, None))
+        own = name if experiment is not None and experiment.separated else EVERYBODY
+        ways.append(Way(number, arm.serves.strategy if arm else FOLLOWED.strategy, policy, own))
+    return ways
+
+
+def of(ws: Workspace, target: Target, asked: Decisions) -> list[Way | None]:
+    """How a policy would have made each decision; None where its release was made with something from later.
+
+    One that names no release follows `CURRENT`: each decision is made by the release that was current then.
+
+    Raises:
+        InputError: no release serves yet.
+    """
+    fixed = target.serves.release
+    numbers = _current_then(ws, asked) if fixed is None else np.full(len(asked), fixed)
+    if fixed is None and ws.releases.current() is None:
+        raise InputError("no release serves yet", hint="`freshet run` makes the first one")
+    policy = Policy(target.explore, target.temperature, 0.0)
+    made = {
+        number: Way(number, target.serves.strategy, policy, _own(ws, number))
+        for number in set(numbers.tolist()) - {NONE}
+    }
+    since = {number: known_from(ws, number) for number in made}
+    return [
+        made[number] if number in made and time >= since[number] else None
+        for number, time in zip(numbers.tolist(), asked.time.tolist(), strict=True)
+    ]
+
+
+def known_from(ws: Workspace, number: int) -> int:
+    """Moment (microseconds since 1970) before which a release, and its feedback, may know what happened."""
+    release = ws.releases.get(number)
+    moments = [release.as_of]
+    if release.feedback:
+        moments.append(str(committed(ws, "feedback", release.feedback).manifest["as_of"]))
+    return max(int(AsOf.parse(moment).moment.timestamp()) * 1_000_000 for moment in moments)
+
+
+def players(ws: Workspace, known: LogSnapshot, seats: Collection[Seat], until: AsOf) -> dict[Seat, Player]:
+    """Releases as they answered, and the moves that their live signals follow: of an arm its own alone."""
+    arms = _arms(ws)
+    opened = {}
+    for number, *own in seats:
+        experiment, arm = arms.get((own[0], own[1]), (None, None))
+        counted = OwnEvents(experiment, arm.name) if experiment and arm else None
+        opened[number, own[0], own[1]] = open_release(ws.store, ws.config, ws.releases.get(number), counted)
+    live = [one.release.as_of for one in opened.values() if one.overlay is not None]
+    moves = np.zeros(0, MOVE)
+    if live:
+        moves = by_time(known.transitions.moves(AsOf.parse(min(live)), until))
+        for name in ("last", "successor"):
+            moves[name] = np.where(moves[name] >= 0, known.interests.ids[moves[name]], -1)
+    return {seat: Player(one, moves, ws.config.feedback.use) for seat, one in opened.items()}
+
+
+def _current_then(ws: Workspace, asked: Decisions) -> NDArray[np.int64]:
+    """(n,) release that `CURRENT` named, as the latest answer that followed it tells; NONE before one."""
+    latest = np.maximum.accumulate(np.where(_followed(ws, asked), np.arange(len(asked)), NONE))
+    return np.where(latest == NONE, NONE, asked.release[latest])
+
+
+def _followed(ws: Workspace, asked: Decisions) -> BoolArray:
+    """(n,) whether each answer was of the current release: of no arm, or of one that shares it."""
+    following = {
+        name
+        for name, (experiment, arm) in _arms(ws).items()
+        if arm.serves.release is None and not experiment.separated
+    }
+    return np.array([name == EVERYBODY or name in following for name in asked.arm], bool)
+
+
+def _own(ws: Workspace, number: int) -> tuple[str, str]:
+    """Experiment and arm that a release was made for."""
+    experiment, _, arm = ws.releases.get(number).arm.partition("/")
+    return experiment, arm
+
+
+def _arms(ws: Workspace) -> dict[tuple[str, str], tuple[Experiment, ExperimentArm]]:
+    return {(one.name, arm.name): (one, arm) for one in ws.experiments.all() for arm in one.arms}
