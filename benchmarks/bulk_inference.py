@@ -43,15 +43,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from freshet import pipeline
+from freshet import operations, pipeline
 from freshet.backends.planners import model_folder as folder
 from freshet.backends.planners import tokenisation as wording
 from freshet.backends.planners.decoder import threads_for
 from freshet.backends.planners.local_planner import LocalPlanner
-from freshet.context import LogSnapshot, learn
 from freshet.core.errors import GateFailed
 from freshet.core.prompts import Prompts, names
 from freshet.core.types import Evidence, Prompt
+from freshet.pipeline import snapshot_of
+from freshet.run_context import LogSnapshot
 from freshet.simulator import World, generate
 from freshet.stages.counts.fitter import fitter_for
 from freshet.stages.events.step import latest
@@ -86,9 +87,9 @@ def make_workspace(into: Path, options: argparse.Namespace) -> Path:
         f"[tuning]\nmax_steps = {options.steps}\n"
     )
     ws = open_workspace(into, SHOW)
-    pipeline.import_log(ws, datetime.now(UTC))
+    operations.import_log(ws, datetime.now(UTC))
     try:
-        pipeline.slow_path(ws)
+        pipeline.finetune(ws)
     except GateFailed as failed:  # a model too weak to serve is as fast as a better one
         SHOW.say(f"the gate stays closed, the benchmark goes on: {failed}")
     return into
@@ -120,7 +121,7 @@ def prepare(ws: Workspace, count: int, seed: int) -> Bench:
         SystemExit: the workspace has no model that writes descriptions.
     """
     with ws.run("benchmark") as run:
-        known = learn(ws, run, latest(ws))
+        known = snapshot_of(ws, run, latest(ws))
     model = attempted(ws, known, known.as_of)
     if model is None or ws.config.planner.mode != "description" or ws.config.transitions.k != 2:
         sys.exit("the workspace needs a tuned model, [planner] mode = 'description' and [transitions] k = 2")
@@ -149,7 +150,7 @@ def chosen(contexts: NDArray[np.int16], interests: int, count: int, seed: int) -
 
 
 def evidence(ws: Workspace, known: LogSnapshot, contexts: NDArray[np.int16]) -> Evidence:
-    counting = fitter_for(ws, known)
+    counting = fitter_for(ws.config, known)
     return gather(ws, known, counting, known.as_of, contexts, None, frozenset())
 
 

@@ -27,15 +27,16 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from freshet.backends.sequences.trainers import TorchRankingTrainer
-from freshet.context import LogSnapshot, learn
 from freshet.core.config import RankerConfig
 from freshet.core.ports import Budget
 from freshet.core.types import AsOf, Transitions
+from freshet.pipeline import snapshot_of
+from freshet.run_context import LogSnapshot
 from freshet.stages import events
 from freshet.stages import items as ranking
 from freshet.stages.items import holdout as held_out
 from freshet.stages.items import training_data as teaching
-from freshet.stages.table.step import open_scorer
+from freshet.stages.table.format import open_scorer
 from freshet.stages.transitions.day_files import day_number
 from freshet.stages.transitions.users import keys
 from freshet.storage.workspace import Workspace
@@ -87,7 +88,7 @@ def measure(root: Path, trainings: int, limit: int, config: RankerConfig) -> dic
     start, end = folder.name.split("_")[:2]
     room = open_room(ws, AsOf.parse(start))
     with room.run("benchmark") as run:
-        known = learn(room, run, AsOf.parse(end))
+        known = snapshot_of(room, run, AsOf.parse(end))
     whole = teaching.gather(room, known)
     user = _users(room, whole)
     train_at = {origins[len(origins) * i // trainings] for i in range(trainings)}

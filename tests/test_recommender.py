@@ -9,7 +9,7 @@ import duckdb
 import pytest
 
 import freshet
-from freshet import pipeline
+from freshet import operations
 from freshet.core.errors import ConfigError, NotServing
 from freshet.core.types import Experiment, ExperimentArm, Serves
 from freshet.stages.events import EventLog
@@ -46,13 +46,13 @@ def test_what_follows_from_an_answer_is_in_the_log_with_it(shop: Path) -> None:
     """What experiments are judged by: the experiment, the impression, and the event that names it."""
     ws = open_workspace(shop)
     arms = tuple(ExperimentArm(name, 0.5, Serves()) for name in ("a", "b"))
-    pipeline.start_experiment(ws, Experiment("one", "salt", arms, 1.0, ("satisfied",), 0, 1))
+    operations.start_experiment(ws, Experiment("one", "salt", arms, 1.0, ("satisfied",), 0, 1))
     with freshet.Recommender.open(shop) as recommender:
         answer = recommender.explore("me", interests=1)
         item = next(iter(recommender.core._releases.current.items))
         recommender.tell("me", item, 9.0, NOON, impression=answer.id)
     state = open_user_store(shop, ws.config)
-    _, found = pipeline.collect_told(ws, state, datetime.now(UTC))
+    _, found = operations.collect(ws, state, datetime.now(UTC))
     state.close()
     assert (found.added, found.impressions) == (1, 1)
     [event] = duckdb.sql(

@@ -19,9 +19,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from freshet import due
-from freshet.context import Context, LogSnapshot
 from freshet.core.errors import ConfigError, NotEnoughData
-from freshet.core.ports import Artifact, UserStore
+from freshet.core.ports import Artifact, Planner, UserStore
 from freshet.core.types import AsOf, Experiment, ExperimentArm
 from freshet.experiments import isolated_arms
 from freshet.experiments.assignment import OwnEvents
@@ -29,6 +28,8 @@ from freshet.experiments.feedback import step as feedback
 from freshet.experiments.guardrails import guard as guardrails
 from freshet.experiments.measurement.collect import collect
 from freshet.experiments.measurement.frozen_rules import kept_columns
+from freshet.run_context import LogSnapshot, RunContext
+from freshet.serving.user_histories import join_histories
 from freshet.stages import interests as forming
 from freshet.stages.counts import step as counts
 from freshet.stages.counts.fitter import fitter_for
@@ -39,7 +40,6 @@ from freshet.stages.inference import step as inference
 from freshet.stages.interests import step as interests
 from freshet.stages.items import step as items
 from freshet.stages.live import step as live
-from freshet.stages.live.user_histories import join_histories
 from freshet.stages.schedule import step as schedule
 from freshet.stages.sequence import step as sequence
 from freshet.stages.table import step as table
@@ -152,10 +152,10 @@ def refresh(
     return run.record
 
 
-def context_of(ws: Workspace, run: Run, as_of: AsOf) -> Context:
+def context_of(ws: Workspace, run: Run, as_of: AsOf) -> RunContext:
     """The log as of a moment, and its counts, which are fitted when they are first needed."""
     log = snapshot_of(ws, run, as_of)
-    return Context(ws, run, log, fitter_for(ws.config, log))
+    return RunContext(ws, run, log, fitter_for(ws.config, log))
 
 
 def snapshot_of(ws: Workspace, run: Run, as_of: AsOf, rebuild: bool = False) -> LogSnapshot:
@@ -184,11 +184,12 @@ def snapshot_of(ws: Workspace, run: Run, as_of: AsOf, rebuild: bool = False) -> 
 
 
 def make_table(
-    ctx: Context,
+    ctx: RunContext,
     model: Artifact | None,
     previous: Artifact | None,
     mixed: Artifact | None,
     evidence_until: AsOf | None = None,
+    planner: Planner | None = None,
 ) -> Artifact:
     """The verified table of one moment; nothing is inferred that the previous table answers.
 
@@ -197,9 +198,10 @@ def make_table(
         previous: the table before: what it answers is copied, and its evidence steadies prompts.
         mixed: the sequence model whose score may enter the mixture; None = none.
         evidence_until: prompts name nothing that came later (replay measures what fresh evidence is worth).
+        planner: the model's, where it is in memory already; None = it is loaded if a prompt changed.
     """
     ctx = ctx.with_workspace(with_evidence_of(ctx.ws, model.version if model else ""))
-    planner = tuning.planner_for(ctx, model)
+    planner = planner or tuning.planner_for(ctx, model)
     plan = table_plan.plan_table(ctx, model, previous, mixed, evidence_until)
     made = table.find(ctx, plan)
     if made is None:
@@ -211,7 +213,7 @@ def make_table(
     return made
 
 
-def refresh_release(ctx: Context, model: Artifact | None, end: AsOf, publish: bool) -> None:
+def refresh_release(ctx: RunContext, model: Artifact | None, end: AsOf, publish: bool) -> None:
     """Make what serves as of a moment, and publish it unless something holds it back."""
     mixed = sequence.for_mixture(ctx)
     made = make_table(ctx, model, table_plan.previous_of(ctx.ws, ctx.log), mixed)
@@ -232,7 +234,11 @@ def refresh_release(ctx: Context, model: Artifact | None, end: AsOf, publish: bo
 
 
 def refresh_arm(
-    ctx: Context, experiment: Experiment, arm: ExperimentArm, model: Artifact | None, mixed: Artifact | None
+    ctx: RunContext,
+    experiment: Experiment,
+    arm: ExperimentArm,
+    model: Artifact | None,
+    mixed: Artifact | None,
 ) -> None:
     """The same for an arm whose evidence is its own, after the last release that it was served with.
 
@@ -240,7 +246,7 @@ def refresh_arm(
     """
     ws, run = ctx.ws, ctx.run
     log = isolated_arms.own_log(ctx, experiment, arm)
-    own = Context(ws, run, log, fitter_for(ws.config, log))
+    own = RunContext(ws, run, log, fitter_for(ws.config, log))
     before = ws.releases.get(ws.experiments.pointer(experiment, arm.name))
     if before.interests == log.interests_version:
         model, mixed = isolated_arms.models_of(ws, before)

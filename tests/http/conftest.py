@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from freshet import pipeline
+from freshet import operations, pipeline
 from freshet.http.keys import make_key, save_keys
 from freshet.storage.workspace import Workspace
 from tests.http.running import HTTP, SMALL, Running, running
@@ -28,9 +28,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def shop(place: Path) -> Workspace:
     """Two releases of plain counts; tests that change it take a `copy`."""
     ws = workspace(place / "shop", settings(place / "world", extra=HTTP))
-    pipeline.import_log(ws, NOW)
+    operations.import_log(ws, NOW)
     for moment in (FIRST, SECOND):
-        pipeline.fast_path(ws, moment, force_publish=True)
+        pipeline.refresh(ws, moment, publish=True)
     return ws
 
 

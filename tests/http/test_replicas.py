@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from freshet import pipeline
+from freshet import operations
 from freshet.stages.events import EventLog
 from freshet.wiring import existing_user_store, open_workspace
 from tests.backends.user_stores.server import NEEDED, Server
@@ -78,7 +78,7 @@ def test_replicas_share_a_state_that_goes_away_and_comes_back(
     ws = open_workspace(copy)
     state = existing_user_store(copy, ws.config)
     assert state is not None
-    found = pipeline.collect_told(ws, state, datetime.now(UTC))[1]
+    found = operations.collect(ws, state, datetime.now(UTC))[1]
     state.close()
     assert (found.events, found.added) == (10, 10)
     assert EventLog(copy).snapshot().rows > 10

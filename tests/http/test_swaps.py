@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from freshet import pipeline
+from freshet import operations
 from freshet.http.documents import answer_document
 from freshet.serving import Ask
 from freshet.storage.workspace import Workspace
@@ -113,7 +113,7 @@ def test_swaps_and_rollbacks_fail_nothing_and_mix_nothing(root: Path, items: lis
             for done in range(1, SWAPS + 1):
                 load.served(publish_other(ws))
                 if done % (SWAPS // ROLLBACKS) == 0:
-                    load.served(pipeline.roll_back(ws).number)
+                    load.served(operations.roll_back(ws).number)
     assert load.failed == []
     assert {answer["release"] for _, answer in load.found} >= set(ws.releases.numbers()) - {1, 2}
     for number, answer in load.found:
@@ -138,7 +138,7 @@ def test_a_half_written_release_serves_nobody_and_the_old_one_goes_on(root: Path
         assert server.explore(user="u1")["release"] == 2
         failures = 'freshet_upkeep_failures_total{task="reload"}'
         assert failures in server.client.get("/metrics").text
-        pipeline.roll_back(ws, 1)
+        operations.roll_back(ws, 1)
         while server.explore(user="u1")["release"] != 1:
             time.sleep(0.05)
         while server.client.get("/readyz").json()["detail"]:

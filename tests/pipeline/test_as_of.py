@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from freshet import pipeline
+from freshet import operations, pipeline
 from freshet.stages.transitions import TransitionLog
 from freshet.storage.workspace import Workspace
 from tests.pipeline.world import (
@@ -71,7 +71,7 @@ def test_events_at_or_after_as_of_leave_every_artifact_byte_identical(
     # and the future is not ignored by accident
     later = SECOND.minus(-2)
     for ws in (one, two):
-        approving(lambda ws=ws: pipeline.fast_path(ws, later), ws)  # type: ignore[misc]
+        approving(lambda ws=ws: pipeline.refresh(ws, later), ws)  # type: ignore[misc]
     assert table_of(one, later).version != table_of(two, later).version
 
 
@@ -95,8 +95,8 @@ def test_importing_in_parts_gives_the_same_artifacts(world: Path, tmp_path: Path
 
     ws = workspace(tmp_path / "ws", settings(world, "fake", FAKE))
     for which in (2, 0, 1):
-        pipeline.import_log(ws, NOW, [part(which)])
-    approving(lambda: pipeline.fast_path(ws, FIRST), ws)
+        operations.import_log(ws, NOW, [part(which)])
+    approving(lambda: pipeline.refresh(ws, FIRST), ws)
     same_content(ws, planned)
 
 
@@ -105,13 +105,13 @@ def test_a_killed_refresh_continues_and_ends_like_one_that_was_not(
     planned: Workspace, tmp_path: Path, calls: int
 ) -> None:
     whole = copied(planned, tmp_path / "whole")
-    pipeline.fast_path(whole, SECOND)
+    pipeline.refresh(whole, SECOND)
     ws = copied(planned, tmp_path / "killed")
     with pytest.raises(KeyboardInterrupt):
-        pipeline.fast_path(with_tuner(ws, ChoosyTuner(calls=calls)), SECOND)
+        pipeline.refresh(with_tuner(ws, ChoosyTuner(calls=calls)), SECOND)
     assert ws.ledger.records()[-1].outcome == "failed"
     assert not (ws.root / "LEASE").exists()
-    record = pipeline.fast_path(ws, SECOND)
+    record = pipeline.refresh(ws, SECOND)
     resumed = [s.details["resumed"] for s in record.steps if "resumed" in s.details]
     assert sum(resumed) > 0
     same_content(ws, whole)
@@ -133,8 +133,8 @@ def test_late_events_change_their_user_and_nobody_else(
     (before,) = ws.store.versions("transitions")
     kept = content(ws)
     late = rewrite(world, tmp_path / "late", lambda events: _moved(events, "user00007")) / "events.parquet"
-    pipeline.import_log(ws, NOW, [late])
-    record = pipeline.fast_path(ws, FIRST)
+    operations.import_log(ws, NOW, [late])
+    record = pipeline.refresh(ws, FIRST)
     assert {name: data for name, data in content(ws).items() if name in kept} == kept
     assert len(ws.store.versions("interests")) == 1
     assert step(record, "transitions")["recounted_users"] == 1

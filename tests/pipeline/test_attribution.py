@@ -190,7 +190,7 @@ def test_metrics_that_ask_for_no_answer_count_all_events_by_their_own_user(tmp_p
 
 def test_an_answer_without_items_showed_its_interests(counted: Workspace, tmp_path: Path) -> None:
     ws = copied(counted, tmp_path / "ws")
-    pipeline.fast_path(ws, FIRST, force_publish=True)
+    pipeline.refresh(ws, FIRST, publish=True)
     release = ws.releases.current()
     assert release is not None
     from freshet.stages import interests

@@ -50,7 +50,7 @@ def test_a_path_is_of_the_workspace(world: Path, base: Path) -> None:
     base.rename(base.parent / "moved")
     ws = workspace(base.parent / "ws", settings(world, "transformers", of(Path("../moved"))))
     with pytest.raises(ConfigError, match=r"moved/config\.json"):
-        pipeline.run_due(ws, NOW)
+        pipeline.run(ws, NOW)
 
 
 def test_a_base_without_room_for_the_descriptions_is_refused_before_samples_are_chosen(
@@ -62,7 +62,7 @@ def test_a_base_without_room_for_the_descriptions_is_refused_before_samples_are_
     text = settings(world, "transformers", f"model = {json.dumps(str(base))}\n")
     ws = copied(counted, tmp_path / "ws", text)
     with pytest.raises(ConfigError, match="has 40 positions, a prompt may need"):
-        pipeline.slow_path(ws)
+        pipeline.finetune(ws)
     assert [step.name for step in ws.ledger.records()[-1].steps][-1] == "tuning"
     assert not list((ws.root / "models").glob("*"))
 
@@ -94,9 +94,9 @@ def test_a_base_is_needed_only_where_something_is_tuned(
     tuner = Gone()
     tuner.asked = []
     ws = with_tuner(copied(counted, tmp_path / "ws", settings(world, "fake", FAKE)), tuner)
-    approving(lambda: pipeline.fast_path(ws), ws)
+    approving(lambda: pipeline.refresh(ws), ws)
     early, late = tuner.asked
     assert early.descriptions == ()
     assert len(late.descriptions) == 9
     assert (late.mode, late.k, late.said, late.lora_rank) == ("description", 2, 3, 16)
-    pipeline.fast_path(ws)
+    pipeline.refresh(ws)

@@ -8,7 +8,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from freshet import pipeline
+from freshet import operations, pipeline
 from freshet.core.errors import StateError
 from freshet.core.ports import UserStore
 from freshet.core.types import AsOf, user_key
@@ -27,7 +27,7 @@ AT = int(datetime(2024, 2, 25, 12, tzinfo=UTC).timestamp()) * 1_000_000
 @pytest.fixture(scope="module")
 def published(counted: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     ws = copied(counted, tmp_path_factory.mktemp("published") / "ws")
-    pipeline.fast_path(ws, FIRST, force_publish=True)
+    pipeline.refresh(ws, FIRST, publish=True)
     return ws
 
 
@@ -75,7 +75,7 @@ def rows(ws: Workspace, query: str, source: str = "events") -> list[tuple]:
 def test_told_events_are_in_the_log_once(ws: Workspace, state: UserStore) -> None:
     before = EventLog(ws.root).snapshot().rows
     tell(ws, 40)
-    record, found = pipeline.collect_told(ws, state, NOW)
+    record, found = operations.collect(ws, state, NOW)
     assert record.outcome == "done"
     assert (found.events, found.added, found.duplicates, found.quarantined) == (40, 40, 0, 0)
     assert EventLog(ws.root).snapshot().rows == before + 40
@@ -87,7 +87,7 @@ def test_told_events_are_in_the_log_once(ws: Workspace, state: UserStore) -> Non
         ("live1", 9.0, AT + 1000, "e1", "shown1"),
         ("live1", 9.0, AT + 8000, None, "shown8"),
     ]
-    again = pipeline.collect_told(ws, state, NOW)[1]
+    again = operations.collect(ws, state, NOW)[1]
     assert (again.events, again.added, again.impressions) == (0, 0, 0)
 
 
@@ -108,17 +108,17 @@ def test_a_run_killed_before_its_note_harms_nothing(
     for at in ("events", "impressions"):
         kill_at = at
         with pytest.raises(KeyboardInterrupt):
-            pipeline.collect_told(ws, state, NOW)
+            operations.collect(ws, state, NOW)
     kill_at = ""
     tell(ws, 10, start=30)
-    pipeline.collect_told(ws, state, NOW)
+    operations.collect(ws, state, NOW)
     assert EventLog(ws.root).snapshot().rows == before + 40
     assert rows(ws, "SELECT count(*), count(DISTINCT (id, place)) FROM {}", "impressions") == [(12, 12)]
 
 
 def test_impressions_tell_what_was_shown(ws: Workspace, state: UserStore) -> None:
     tell(ws, 20)
-    found = pipeline.collect_told(ws, state, NOW)[1]
+    found = operations.collect(ws, state, NOW)[1]
     assert found.impressions == 3
     shown = rows(ws, 'SELECT * EXCLUDE ("date") FROM {} ORDER BY "user", place', "impressions")
     assert len(shown) == 6
@@ -135,7 +135,7 @@ def test_two_states_do_not_overwrite_each_others_impressions(ws: Workspace) -> N
     for _ in range(2):
         tell(ws, 10)
         state = open_user_store(ws.root, ws.config)
-        pipeline.collect_told(ws, state, NOW)
+        operations.collect(ws, state, NOW)
         state.close()
         for path in (ws.root / "state").iterdir():
             path.unlink()
@@ -146,13 +146,13 @@ def test_only_what_this_release_and_the_one_before_count_is_forgotten(
     ws: Workspace, state: UserStore
 ) -> None:
     tell(ws, 20)
-    assert pipeline.collect_told(ws, state, NOW)[1].forgotten == 0, "the release is older than these events"
-    pipeline.fast_path(ws, AsOf.parse("2024-02-26"), force_publish=True)
-    assert pipeline.collect_told(ws, state, NOW)[1].forgotten == 0, "a rollback needs them"
+    assert operations.collect(ws, state, NOW)[1].forgotten == 0, "the release is older than these events"
+    pipeline.refresh(ws, AsOf.parse("2024-02-26"), publish=True)
+    assert operations.collect(ws, state, NOW)[1].forgotten == 0, "a rollback needs them"
     tell(ws, 5, start=2 * 86_400_000)  # the day after
     current = ws.releases.get(2)
     ws.releases.publish(current.as_of, current.table, "", current.interests, "again")
-    found = pipeline.collect_told(ws, state, NOW)[1]
+    found = operations.collect(ws, state, NOW)[1]
     assert (found.events, found.forgotten) == (5, 20)
     assert len(state.events.read(0, 100)) == 5
 
@@ -160,11 +160,11 @@ def test_only_what_this_release_and_the_one_before_count_is_forgotten(
 def test_a_run_collects_first_and_leaves_the_day_that_is_not_over(ws: Workspace, state: UserStore) -> None:
     tell(ws, 20)
     now = datetime(2024, 2, 25, 18, tzinfo=UTC)
-    record = pipeline.run_due(ws, now, state=state)
+    record = pipeline.run(ws, now, users=state)
     assert record.as_of == "2024-02-25"
     assert ws.releases.current().as_of == "2024-02-25"
     assert len(state.events.read(0, 100)) == 20, "live signals of today are made from these"
-    record = pipeline.run_due(ws, now + timedelta(days=14), state=state)
+    record = pipeline.run(ws, now + timedelta(days=14), users=state)
     assert record.as_of > "2024-02-25"
     joined = next(step for step in record.steps if step.name == "histories").details
     assert joined["joined"] >= 0
@@ -183,7 +183,7 @@ def test_columns_of_the_rule_reach_the_log(world: Path, published: Workspace, tm
     core.close()
     ws = open_workspace(ws.root)
     state = open_user_store(ws.root, ws.config)
-    pipeline.collect_told(ws, state, NOW)
+    operations.collect(ws, state, NOW)
     assert rows(ws, "SELECT device FROM {} WHERE \"user\" = 'u' ORDER BY item") == [("tv",), (None,)]
     state.close()
 
@@ -202,7 +202,7 @@ def test_a_state_that_fails_fails_the_run(
     tell(ws, 5)
     state.close()
     with pytest.raises(StateError):
-        pipeline.run_due(ws, NOW, state=state)
+        pipeline.run(ws, NOW, users=state)
     assert ws.ledger.records()[-1].outcome == "failed"
 
 
@@ -222,12 +222,12 @@ def test_a_collection_ends_while_events_and_impressions_keep_coming(
 
     monkeypatch.setattr(collecting, "_note", note)
     before = len(listed(ws.root))
-    found = pipeline.collect_told(ws, state, NOW)[1]
+    found = operations.collect(ws, state, NOW)[1]
     assert found.events == 40
     assert found.impressions == 6  # 3, and 3 that came while events were collected
     assert len(listed(ws.root)) == before + 1
     monkeypatch.setattr(collecting, "_note", real)
-    assert pipeline.collect_told(ws, state, NOW)[1].events == 3 * rounds
+    assert operations.collect(ws, state, NOW)[1].events == 3 * rounds
 
 
 def test_batches_end_where_the_journal_did_at_the_start(
@@ -236,5 +236,5 @@ def test_batches_end_where_the_journal_did_at_the_start(
     monkeypatch.setattr(collecting, "BATCH", 16)
     tell(ws, 40)
     state.events.trim(5)
-    assert pipeline.collect_told(ws, state, NOW)[1].events == 35
-    assert pipeline.collect_told(ws, state, NOW)[1].events == 0
+    assert operations.collect(ws, state, NOW)[1].events == 35
+    assert operations.collect(ws, state, NOW)[1].events == 0

@@ -14,7 +14,7 @@ import pyarrow.csv as pc
 import pyarrow.parquet as pq
 import pytest
 
-from freshet import pipeline
+from freshet import operations, pipeline
 from freshet.core.errors import GateFailed
 from freshet.stages import interests
 from freshet.storage.workspace import Workspace
@@ -34,7 +34,7 @@ MAKE = """
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from freshet import pipeline
+from freshet import operations, pipeline
 from freshet.core.errors import GateFailed
 from freshet.report import write_report
 from freshet.core.types import AsOf
@@ -42,13 +42,13 @@ from freshet.wiring import open_workspace
 
 folder, reported, page, *moments = sys.argv[1:]
 ws = open_workspace(Path(folder))
-pipeline.import_log(ws, datetime(2025, 1, 1, tzinfo=UTC))
+operations.import_log(ws, datetime(2025, 1, 1, tzinfo=UTC))
 for moment in moments:
     try:
-        pipeline.fast_path(ws, AsOf.parse(moment), force_publish=True)
+        pipeline.refresh(ws, AsOf.parse(moment), publish=True)
     except GateFailed:
-        pipeline.approve(ws, ws.ledger.records()[-1].id, "test")
-        pipeline.fast_path(ws, AsOf.parse(moment), force_publish=True)
+        operations.approve(ws, ws.ledger.records()[-1].id, "test")
+        pipeline.refresh(ws, AsOf.parse(moment), publish=True)
 write_report(open_workspace(Path(reported)), Path(page))
 """
 HERE = {"TZ": "UTC", "PYTHONHASHSEED": "0", "LC_ALL": "C.UTF-8"}
@@ -128,11 +128,11 @@ def test_a_copy_without_times_goes_on_as_the_workspace_does(
     for level in ("global", "none", "instance"):
         for width in (4, 5):
             text = settings(world, extra=f'[evidence]\nlevel = "{level}"\n[table]\nwidth = {width}\n')
-            pipeline.fast_path(workspace(ws.root, text), FIRST)
+            pipeline.refresh(workspace(ws.root, text), FIRST)
     copy = copied(ws, tmp_path / "copy")
     aged_backwards(copy)
     text = (ws.root / "freshet.toml").read_text()
-    made = [pipeline.fast_path(workspace(each.root, text), SECOND) for each in (ws, copy)]
+    made = [pipeline.refresh(workspace(each.root, text), SECOND) for each in (ws, copy)]
     assert content(copy) == content(ws)
     one, other = ([step.artifact for step in record.steps] for record in made)
     assert one == other
@@ -149,7 +149,7 @@ def test_a_copy_without_times_goes_on_as_the_workspace_does(
 def test_what_a_person_approves_is_what_was_halted(world: Path, counted: Workspace, tmp_path: Path) -> None:
     """The table's overlay may have been made again since, with other settings."""
     ws = copied(counted, tmp_path / "ws")
-    pipeline.fast_path(ws, FIRST, force_publish=True)
+    pipeline.refresh(ws, FIRST, publish=True)
     known = interests.load(ws.root / "interests" / ws.releases.get(1).interests)
     blocked = json.dumps([str(id_) for id_ in known.ids[: INTERESTS - 4]])
     halted = []
@@ -157,11 +157,11 @@ def test_what_a_person_approves_is_what_was_halted(world: Path, counted: Workspa
         extra = f"[table]\nmax_churn = 0.01\nblocked = {blocked}\n[live]\nuser_cap = {cap}\n"
         text = settings(world, extra=extra)
         with pytest.raises(GateFailed):
-            pipeline.fast_path(workspace(ws.root, text))
+            pipeline.refresh(workspace(ws.root, text))
         halted.append(ws.ledger.records()[-1])
     overlays = [step.artifact for record in halted for step in record.steps if step.name == "overlay"]
     assert len(set(overlays)) == 3
-    pipeline.approve(ws, halted[1].id, "Ada")
+    operations.approve(ws, halted[1].id, "Ada")
     release = ws.releases.current()
     assert release is not None
     assert f"overlays/{release.overlay}" == overlays[1]

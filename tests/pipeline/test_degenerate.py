@@ -36,7 +36,7 @@ def served(ws: Workspace, row: Row) -> list[str]:
 )
 def test_a_log_of_one_day_is_served_by_popularity_and_says_so(tmp_path: Path, rows: list[Row]) -> None:
     ws = write(tmp_path / "ws", rows)
-    pipeline.run_due(ws, NOW)
+    pipeline.run(ws, NOW)
     state = inspect.status(ws, NOW.date())
     assert state.drives is not None
     assert state.drives.features == ()
@@ -51,7 +51,7 @@ def test_a_log_of_one_day_is_served_by_popularity_and_says_so(tmp_path: Path, ro
 
 def test_its_ranking_is_that_of_popularity(tmp_path: Path) -> None:
     ws = write(tmp_path / "ws", [(u, "i0" if n % 2 else i, t) for n, (u, i, t) in enumerate(within(0.9))])
-    pipeline.run_due(ws, NOW)
+    pipeline.run(ws, NOW)
     with Recommender.open(ws.root) as shop:
         offers = shop.explore(history=["i50"], interests=3, items=0).interests
     opened = inspect.open_release(ws)
@@ -63,7 +63,7 @@ def test_its_ranking_is_that_of_popularity(tmp_path: Path) -> None:
 def test_users_with_one_event_have_nothing_that_follows(tmp_path: Path) -> None:
     rows = one_each()
     ws = write(tmp_path / "ws", rows)
-    pipeline.run_due(ws, NOW)
+    pipeline.run(ws, NOW)
     drives = inspect.status(ws, NOW.date()).drives
     assert drives is not None
     assert {drive.name for drive in drives.features}.isdisjoint({"last", "pair", "recent"})
@@ -84,7 +84,7 @@ def test_users_with_one_event_have_nothing_that_follows(tmp_path: Path) -> None:
 def test_too_little_is_refused_with_words(tmp_path: Path, rows: list[Row], told: str) -> None:
     ws = write(tmp_path / "ws", rows)
     with pytest.raises(FreshetError, match=told) as caught:
-        pipeline.run_due(ws, NOW)
+        pipeline.run(ws, NOW)
     assert caught.value.exit_code == 2
     assert caught.value.hint
 
@@ -102,7 +102,7 @@ def test_too_little_is_refused_with_words(tmp_path: Path, rows: list[Row], told:
 )
 def test_small_worlds_are_fitted(tmp_path: Path, rows: list[Row], more: dict[str, Any]) -> None:
     ws = write(tmp_path / "ws", rows, **more)
-    pipeline.run_due(ws, NOW)
+    pipeline.run(ws, NOW)
     release = ws.releases.current()
     assert release is not None
     stored = read_json(ws.root / "tables" / release.table / "mixture.json")

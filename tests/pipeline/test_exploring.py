@@ -50,7 +50,7 @@ def test_novel_interests_since_the_first_exposure(
     counted: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ws = copied(counted, tmp_path / "ws")
-    pipeline.fast_path(ws, FIRST, force_publish=True)
+    pipeline.refresh(ws, FIRST, publish=True)
     rows = engaged(ws)
     users = sorted({user for user, _, _ in rows})
     first = {user: START + n * DAY // 20 for n, user in enumerate(users)}

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from freshet import pipeline
+from freshet import operations, pipeline
 from freshet.core.ports import Artifact
 from freshet.core.types import AsOf, Experiment, ExperimentArm, Serves, user_number
 from freshet.experiments import feedback
@@ -25,7 +25,7 @@ USE = "[feedback]\nuse = true\n"
 @pytest.fixture(scope="module")
 def published(counted: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     ws = copied(counted, tmp_path_factory.mktemp("published") / "ws")
-    pipeline.fast_path(ws, FIRST, force_publish=True)
+    pipeline.refresh(ws, FIRST, publish=True)
     return ws
 
 
@@ -72,7 +72,7 @@ def test_a_release_carries_feedback_where_it_is_wanted(published: Workspace, tmp
     text = (published.root / "freshet.toml").read_text()
     ws = copied(published, tmp_path / "ws", text + USE)
     here, taken, refused = reacted(ws, tmp_path)
-    record = pipeline.fast_path(ws, SECOND, force_publish=True)
+    record = pipeline.refresh(ws, SECOND, publish=True)
     made = feedback_of(ws)
     assert made is not None
     assert made.manifest["pays"]
@@ -86,7 +86,7 @@ def test_a_release_carries_feedback_where_it_is_wanted(published: Workspace, tmp
     bonus = replace(read, own=0.0, proposals=len(known)).bonus(scores, np.array([-1, index[here]], np.int16))
     assert bonus[index[taken]] > 0 > bonus[index[refused]]
     assert np.count_nonzero(bonus) == 2
-    again = pipeline.fast_path(ws, SECOND, force_publish=True)
+    again = pipeline.refresh(ws, SECOND, publish=True)
     assert again.release == record.release
     assert next(step for step in again.steps if step.name == "feedback").cached
 
@@ -94,8 +94,8 @@ def test_a_release_carries_feedback_where_it_is_wanted(published: Workspace, tmp
 def test_without_wanting_it_there_is_none(published: Workspace, tmp_path: Path) -> None:
     ws = copied(published, tmp_path / "ws")
     reacted(ws, tmp_path)
-    pipeline.start_experiment(ws, with_arm(ws, "hybrid-live"))
-    pipeline.fast_path(ws, SECOND, force_publish=True)
+    operations.start_experiment(ws, with_arm(ws, "hybrid-live"))
+    pipeline.refresh(ws, SECOND, publish=True)
     assert feedback_of(ws) is None
     assert not ws.store.versions("feedback")
 
@@ -103,8 +103,8 @@ def test_without_wanting_it_there_is_none(published: Workspace, tmp_path: Path) 
 def test_an_arm_that_wants_it_gets_it(published: Workspace, tmp_path: Path) -> None:
     ws = copied(published, tmp_path / "ws")
     reacted(ws, tmp_path)
-    pipeline.start_experiment(ws, with_arm(ws, "hybrid-feedback"))
-    pipeline.fast_path(ws, SECOND, force_publish=True)
+    operations.start_experiment(ws, with_arm(ws, "hybrid-feedback"))
+    pipeline.refresh(ws, SECOND, publish=True)
     assert feedback_of(ws) is not None
 
 
@@ -113,7 +113,7 @@ def test_it_says_so_where_it_does_not_pay_or_nobody_reacted(published: Workspace
     indifferent, unseen = (copied(published, tmp_path / name, text) for name in ("indifferent", "unseen"))
     reacted(indifferent, tmp_path, liked=False)
     for ws, why in ((indifferent, "no weight lies significantly above zero"), (unseen, "0 outcomes")):
-        pipeline.fast_path(ws, SECOND, force_publish=True)
+        pipeline.refresh(ws, SECOND, publish=True)
         made = feedback_of(ws)
         assert made is not None
         assert not made.manifest["pays"]
@@ -129,7 +129,7 @@ def test_what_comes_later_changes_nothing(published: Workspace, tmp_path: Path) 
     show(other, [shown(f"later{n}", at(str(SECOND), 1) + n, taken) for n in range(50)], "later")
     tell(other, [("later", "i1", at(str(SECOND), 2), 9.0, "s899")], tmp_path)
     for ws in (one, other):
-        pipeline.fast_path(ws, SECOND, force_publish=True)
+        pipeline.refresh(ws, SECOND, publish=True)
     assert content(one, ["feedback"]) == content(other, ["feedback"])
     assert content(one, ["feedback"])
 
@@ -138,8 +138,8 @@ def test_a_separated_arm_learns_from_its_own_users(published: Workspace, tmp_pat
     ws = copied(published, tmp_path / "ws")
     reacted(ws, tmp_path)
     one = with_arm(ws, "hybrid-feedback", separated=True)
-    pipeline.start_experiment(ws, one)
-    pipeline.fast_path(ws, SECOND, force_publish=True)
+    operations.start_experiment(ws, one)
+    pipeline.refresh(ws, SECOND, publish=True)
     users = np.array([user_number(f"user of s{n}") for n in range(900)], np.uint64)
     treated = int((arms_of(one, users) == 1).sum())
     release = ws.releases.get(ws.experiments.pointer(one, "treatment"))
@@ -156,7 +156,7 @@ def test_what_was_lost_is_missed_but_not_needed(published: Workspace, tmp_path: 
 
     text = (published.root / "freshet.toml").read_text() + USE
     ws = copied(published, tmp_path / "ws", text)
-    pipeline.fast_path(ws, SECOND, force_publish=True)
+    pipeline.refresh(ws, SECOND, publish=True)
     release = ws.releases.current()
     assert release is not None
     (ws.root / "feedback" / release.feedback / "feedback.json").unlink()

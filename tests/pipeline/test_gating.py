@@ -11,7 +11,7 @@ from uuid import uuid4
 import numpy as np
 import pytest
 
-from freshet import inspect, pipeline
+from freshet import inspect, operations, pipeline
 from freshet.backends.planners.fake import FakePlanner, FakeTuner, best
 from freshet.core.errors import GateFailed
 from freshet.core.ports import Abilities, Progress, TuningJob, silent
@@ -111,8 +111,8 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def imported(large: Path, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """A workspace with its log imported and counted."""
     ws = workspace(tmp_path_factory.mktemp("imported"), settings(large))
-    pipeline.import_log(ws, NOW)
-    pipeline.form_interests(ws)
+    operations.import_log(ws, NOW)
+    operations.form_interests(ws)
     return ws
 
 
@@ -141,7 +141,7 @@ def judging(imported: Workspace, large: Path, tmp_path: Path) -> Judging:
 
 def slow_path(ws: Workspace) -> Record:
     try:
-        return pipeline.slow_path(ws)
+        return pipeline.finetune(ws)
     except GateFailed:
         return ws.ledger.records()[-1]
 
@@ -281,7 +281,7 @@ def test_what_a_planner_leaves_open_is_answered_by_popularity() -> None:
 
 def test_the_status_tells_the_gates_of_what_serves(judging: Judging) -> None:
     ws, _ = judging(Teacher("after"))
-    pipeline.fast_path(ws, force_publish=True)
+    pipeline.refresh(ws, publish=True)
     told = inspect.status(ws, NOW.date()).gates
     assert {gate.name for gate in told} >= {"recall", "gain_over_popularity", "gain_over_counts"}
 
@@ -296,12 +296,12 @@ def test_other_gates_change_nothing_about_evidence(judging: Judging) -> None:
     said = step(ws.ledger.records()[-1], "gates")["evidence"]
     assert said is not None
     expected = "instance" if said["helps"] else "none"  # type: ignore[index]
-    assert gating.as_judged(ws, model).config.evidence.level == expected
+    assert gating.with_evidence_of(ws, model).config.evidence.level == expected
     other = with_tuner(workspace(root, auto.replace("[gates]", "[gates]\nsample = 500")), Teacher("after"))
-    assert gating.as_judged(other, model).config.evidence.level == expected
-    assert gating.as_judged(other, "").config.evidence.level == "none"  # nothing was shown to help
+    assert gating.with_evidence_of(other, model).config.evidence.level == expected
+    assert gating.with_evidence_of(other, "").config.evidence.level == "none"  # nothing was shown to help
     forced = workspace(root, judging.text())
-    assert gating.as_judged(forced, model).config.evidence.level == "instance"
+    assert gating.with_evidence_of(forced, model).config.evidence.level == "instance"
 
 
 def test_evidence_that_knows_more_helps_and_noise_does_not() -> None:

@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from freshet import pipeline
+from freshet import operations, pipeline
 from freshet.core.errors import ConfigError
 from freshet.core.types import Experiment, ExperimentArm, Serves
 from freshet.experiments.guardrails import harm as judging
 from freshet.experiments.measurement.comparison import compare, ratio_of_users
 from freshet.experiments.measurement.measure import Measured, measure
 from freshet.experiments.measurement.metrics import metric
+from freshet.storage.decisions import GUARDRAIL, Rollback, Stop
 from freshet.storage.ledger import Quiet
 from freshet.storage.workspace import Workspace
 from freshet.wiring import open_user_store
@@ -37,7 +38,7 @@ def two(counted: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspa
     """A workspace with two releases, that of SECOND current."""
     ws = copied(counted, tmp_path_factory.mktemp("two") / "ws")
     for moment in (FIRST, SECOND):
-        pipeline.fast_path(ws, moment, force_publish=True)
+        pipeline.refresh(ws, moment, publish=True)
     return ws
 
 
@@ -87,7 +88,7 @@ def test_harm_stops_the_experiment_and_rolls_back(two: Workspace, tmp_path: Path
     ws = guarded(two, tmp_path, world)
     start(ws, Serves(1), Serves())
     happen(ws, 0.5)
-    record, found = pipeline.check_experiments(ws, NOW)
+    record, found = operations.check_experiments(ws, NOW)
     [judged] = found.judged
     assert judged.harm
     assert judged.high < 0
@@ -103,6 +104,14 @@ def test_harm_stops_the_experiment_and_rolls_back(two: Workspace, tmp_path: Path
     assert step.details["from"] == 2
     assert stopped.reason in step.details["reason"]
     assert kept.release == 1
+    back, stop = ws.decisions.all()
+    assert (back.run, back.by, back.subject) == (record.id, GUARDRAIL, Rollback(1, 2))
+    assert (stop.run, stop.by, stop.reason, stop.subject) == (
+        record.id,
+        GUARDRAIL,
+        stopped.reason,
+        Stop("try"),
+    )
 
 
 def test_a_run_looks_after_collecting_and_publishes_no_harmful_table_again(
@@ -110,20 +119,20 @@ def test_a_run_looks_after_collecting_and_publishes_no_harmful_table_again(
 ) -> None:
     ws = guarded(two, tmp_path, world)
     happen(ws, 0.5)
-    pipeline.import_log(ws, NOW)  # from now on importing the files anew changes nothing
-    pipeline.fast_path(ws, SECOND, force_publish=True)
+    operations.import_log(ws, NOW)  # from now on importing the files anew changes nothing
+    pipeline.refresh(ws, SECOND, publish=True)
     harmful = ws.releases.current()
     assert harmful is not None
     start(ws, Serves(1), Serves())
     noon = SECOND.moment + timedelta(hours=12)  # the day is not over, so a table is of its midnight
     state = open_user_store(ws.root, ws.config)
-    record = pipeline.run_due(ws, noon, state=state)
+    record = pipeline.run(ws, noon, users=state)
     assert [step.name for step in record.steps][-4:] == ["collect", "guard", "rollback", "experiment"]
     assert (record.release, ws.releases.pointer()) == (1, 1)
-    pipeline.run_due(ws, noon, state=state)
+    pipeline.run(ws, noon, users=state)
     state.close()
     assert ws.releases.pointer() == 1
-    record = pipeline.fast_path(ws, today=noon)
+    record = pipeline.refresh(ws, today=noon)
     made = next(step.artifact for step in record.steps if step.name == "table")
     assert made == f"tables/{harmful.table}"  # it was made, and not published
     assert ws.releases.pointer() == 1
@@ -133,7 +142,7 @@ def test_no_harm_stops_nothing(two: Workspace, tmp_path: Path, world: Path) -> N
     ws = guarded(two, tmp_path, world)
     start(ws, Serves(1), Serves())
     happen(ws, 1.3)
-    _, found = pipeline.check_experiments(ws, NOW)
+    _, found = operations.check_experiments(ws, NOW)
     assert [one.harm for one in found.judged] == [False]
     assert ws.experiments.get("try").running
     assert ws.releases.pointer() == 2
@@ -143,7 +152,7 @@ def test_harm_within_the_tolerance_is_put_up_with(two: Workspace, tmp_path: Path
     ws = guarded(two, tmp_path, world, GUARDED + "tolerance = 0.9\n")
     start(ws, Serves(1), Serves())
     happen(ws, 0.5)
-    assert not pipeline.check_experiments(ws, NOW)[1].stopped
+    assert not operations.check_experiments(ws, NOW)[1].stopped
 
 
 def test_where_lower_is_better_more_is_harm(two: Workspace, tmp_path: Path, world: Path) -> None:
@@ -152,7 +161,7 @@ def test_where_lower_is_better_more_is_harm(two: Workspace, tmp_path: Path, worl
     start(ws, Serves(1), Serves())
     happen(ws, 2.0)
     assert metric(ws.config, "negative").sign == -1
-    assert "negative" in pipeline.check_experiments(ws, NOW)[1].stopped["try"]
+    assert "negative" in operations.check_experiments(ws, NOW)[1].stopped["try"]
 
 
 def test_a_strategy_that_harms_is_stopped_and_current_stays(
@@ -161,7 +170,7 @@ def test_a_strategy_that_harms_is_stopped_and_current_stays(
     ws = guarded(two, tmp_path, world)
     start(ws, Serves(), Serves(None, "popularity"), began=2)
     happen(ws, 0.5)
-    _, found = pipeline.check_experiments(ws, NOW)
+    _, found = operations.check_experiments(ws, NOW)
     assert found.stopped
     assert found.rolled_back is None
     assert ws.releases.pointer() == 2
@@ -171,7 +180,7 @@ def test_without_an_earlier_release_it_is_only_stopped(two: Workspace, tmp_path:
     ws = guarded(two, tmp_path, world)
     start(ws, Serves(None, "counts"), Serves(), began=2)
     happen(ws, 0.5)
-    _, found = pipeline.check_experiments(ws, NOW)
+    _, found = operations.check_experiments(ws, NOW)
     assert found.stopped
     assert found.rolled_back is None
     assert ws.releases.pointer() == 2
@@ -183,7 +192,7 @@ def test_the_same_strategy_on_two_releases_is_not_what_everybody_is_served(
     ws = guarded(two, tmp_path, world)
     start(ws, Serves(1, "counts"), Serves(None, "counts"))
     happen(ws, 0.5)
-    _, found = pipeline.check_experiments(ws, NOW)
+    _, found = operations.check_experiments(ws, NOW)
     assert found.stopped
     assert found.rolled_back is None
     assert ws.releases.pointer() == 2
@@ -195,7 +204,7 @@ def test_where_control_follows_too_the_release_made_no_difference(
     ws = guarded(two, tmp_path, world)
     start(ws, Serves(None, "counts"), Serves(), began=1)  # CURRENT moved on since the start
     happen(ws, 0.5)
-    _, found = pipeline.check_experiments(ws, NOW)
+    _, found = operations.check_experiments(ws, NOW)
     assert found.stopped
     assert found.rolled_back is None
     assert ws.releases.pointer() == 2
@@ -205,7 +214,7 @@ def test_a_separated_arm_has_a_release_of_its_own(two: Workspace, tmp_path: Path
     ws = guarded(two, tmp_path, world)
     start(ws, Serves(1), Serves(), separated=True)
     happen(ws, 0.5)
-    _, found = pipeline.check_experiments(ws, NOW)
+    _, found = operations.check_experiments(ws, NOW)
     assert found.stopped
     assert found.rolled_back is None
     assert ws.releases.pointer() == 2
@@ -218,7 +227,7 @@ def test_a_failed_sample_ratio_stops_the_experiment_and_leaves_current(
     start(ws, Serves(1), Serves())
     happen(ws, 0.5, lost=0.6)
     reporter = Heard()
-    record, found = pipeline.check_experiments(replace(ws, reporter=reporter), NOW)
+    record, found = operations.check_experiments(replace(ws, reporter=reporter), NOW)
     assert not found.judged  # no effect is believed
     [split] = found.splits
     assert split.failed
@@ -241,7 +250,7 @@ def test_a_sample_ratio_that_one_look_would_alarm_for_is_judged_on(
     happen(ws, 0.5, lost=0.4)
     measured = measure(ws, started, [metric(ws.config, "satisfied")])
     assert ratio_of_users(measured).alarm
-    _, found = pipeline.check_experiments(ws, NOW)
+    _, found = operations.check_experiments(ws, NOW)
     assert not found.splits[0].failed
     assert found.stopped["try"].startswith("guardrail: ")
 
@@ -262,7 +271,7 @@ def test_guardrails_and_arms_share_alpha_and_are_measured_in_one_pass(
     for ws in (alone, both):
         start(ws, Serves(1), Serves())
         happen(ws, 1.0)
-        found.append(pipeline.check_experiments(ws, NOW)[1].judged)
+        found.append(operations.check_experiments(ws, NOW)[1].judged)
     [one], [first, second] = found
     assert passes == [1, 2]
     assert (first.metric, second.metric) == ("satisfied", "dissatisfied")
@@ -281,7 +290,7 @@ def test_a_guardrail_that_cant_be_judged_keeps_no_other_from_it(
     ws = guarded(two, tmp_path, world, extra)
     start(ws, Serves(1), Serves())
     happen(ws, 0.5)
-    _, found = pipeline.check_experiments(ws, NOW)
+    _, found = operations.check_experiments(ws, NOW)
     [problem] = found.problems
     assert "guardrail 'negative' can't be judged" in problem
     assert "'hidden', which no event has" in problem
@@ -300,7 +309,7 @@ def test_files_that_cant_be_read_are_passed_over_and_told(
     (folder / "date=tmp").mkdir()
     (folder / "date=tmp" / "some.parquet").write_bytes(whole.read_bytes())
     reporter = Heard()
-    _, found = pipeline.check_experiments(replace(ws, reporter=reporter), NOW)
+    _, found = operations.check_experiments(replace(ws, reporter=reporter), NOW)
     assert found.stopped
     for name in (f"{whole.parent.name}/cut.parquet", "date=tmp/some.parquet"):
         assert sum(f"impressions/{name} is passed over" in line for line in reporter.lines) == 1
@@ -320,7 +329,7 @@ def test_what_fails_in_guarding_is_told_and_the_run_goes_on(
     reporter = Heard()
     with closing(open_user_store(ws.root, ws.config)) as state:
         noon = SECOND.moment + timedelta(hours=12)
-        record = pipeline.run_due(replace(ws, reporter=reporter), noon, state=state)
+        record = pipeline.run(replace(ws, reporter=reporter), noon, users=state)
     assert record.outcome == "done"
     assert record.steps[-1].name == "histories"
     assert any("try can't be judged: impressions or events can't be read" in one for one in reporter.lines)
@@ -337,9 +346,9 @@ def test_collect_and_refresh_guard_as_a_run_does(
     noon = SECOND.moment + timedelta(hours=12)
     with closing(open_user_store(ws.root, ws.config)) as state:
         if command == "collect":
-            record, _ = pipeline.collect_told(ws, state, noon)
+            record, _ = operations.collect(ws, state, noon)
         else:
-            record = pipeline.fast_path(ws, today=noon, state=state)
+            record = pipeline.refresh(ws, today=noon, users=state)
     steps = [step.name for step in record.steps]
     assert steps == ["collect"] * (command == "collect") + ["guard", "rollback", "experiment"]
     assert not ws.experiments.get("try").running
@@ -349,9 +358,9 @@ def test_collect_and_refresh_guard_as_a_run_does(
 def test_before_anybody_was_exposed_nothing_is_judged(two: Workspace, tmp_path: Path, world: Path) -> None:
     ws = guarded(two, tmp_path, world)
     started = start(ws, Serves(1), Serves())
-    assert not pipeline.check_experiments(ws, NOW)[1].judged
+    assert not operations.check_experiments(ws, NOW)[1].judged
     with pytest.raises(ConfigError, match="no experiment 'other'"):
-        pipeline.check_experiments(ws, NOW, "other")
+        operations.check_experiments(ws, NOW, "other")
     ws.experiments.stop("try", replace(started).start + 1, "enough")
     with pytest.raises(ConfigError, match="was stopped: enough"):
-        pipeline.check_experiments(ws, NOW, "try")
+        operations.check_experiments(ws, NOW, "try")

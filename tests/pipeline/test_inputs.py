@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from freshet import pipeline
+from freshet import operations, pipeline
 from freshet.backends.planners.fake import FakeTuner
 from freshet.core.errors import FreshetError
 from freshet.stages.tuning import evaluation as gating
@@ -38,7 +38,7 @@ class Other(FakeTuner):
 
 def test_another_base_checkpoint_is_tuned_anew(planned: Workspace, tmp_path: Path) -> None:
     ws = with_tuner(copied(planned, tmp_path / "ws"), Other())
-    assert approving(lambda: pipeline.fast_path(ws, FIRST, force_publish=True), ws).outcome == "done"
+    assert approving(lambda: pipeline.refresh(ws, FIRST, publish=True), ws).outcome == "done"
     assert kinds_of(ws, planned) == {"models", "gates", "tables", "overlays"}
 
 
@@ -52,7 +52,7 @@ class Gone(FakeTuner):
 
 def test_a_tuned_model_outlives_its_base(planned: Workspace, tmp_path: Path) -> None:
     ws = with_tuner(copied(planned, tmp_path / "ws"), Gone())
-    assert pipeline.fast_path(ws, FIRST, force_publish=True).outcome == "done"
+    assert pipeline.refresh(ws, FIRST, publish=True).outcome == "done"
     assert kinds_of(ws, planned) == set()
 
 
@@ -81,7 +81,7 @@ def test_without_a_planner_how_one_is_asked_plays_no_part(
 ) -> None:
     extra = "[inference]\nbeam = 3\ntop = 5\ncalibration_prompts = 500\n[gates]\nsample = 50\n[tuning]\nseed = 9\n"
     ws = copied(counted, tmp_path / "ws", settings(world, extra=extra))
-    pipeline.fast_path(ws, FIRST, force_publish=True)
+    pipeline.refresh(ws, FIRST, publish=True)
     assert made(ws) == made(counted)
 
 
@@ -92,7 +92,7 @@ def test_a_ranker_by_popularity_alone_follows_the_half_lives(
         text = settings(world, extra="[ranker]\nuse = true\n").replace("[counts]", f"[counts]\n{half_lives}")
         ws = workspace(root, text)
         with ws.run("test") as run:
-            known = pipeline.learn(ws, run, FIRST)
+            known = pipeline.snapshot_of(ws, run, FIRST)
             pipeline.ranking.up_to_date(ws, run, known, None)
         return {one for one in made(ws) if one[0] == "rankers"}
 
@@ -106,17 +106,17 @@ def test_what_was_shown_counts_by_its_bytes(counted: Workspace, tmp_path: Path) 
     ws = copied(counted, tmp_path / "ws", text)
     rows = [shown(f"s{n}", at("2024-02-05") + n, 0) for n in range(50)]
     show(ws, rows)
-    pipeline.fast_path(ws, FIRST, force_publish=True)
+    pipeline.refresh(ws, FIRST, publish=True)
     before = copied(ws, tmp_path / "before")
     [file] = sorted((ws.root / "impressions").glob("*/*.parquet"))
     size = file.stat().st_size
     file.rename(file.with_name("renamed.parquet"))  # as another state would have named it
-    pipeline.fast_path(ws, FIRST, force_publish=True)
+    pipeline.refresh(ws, FIRST, publish=True)
     assert made(ws) == made(before)
     show(ws, [row | {"interest": 1} for row in rows], "renamed")
     if file.with_name("renamed.parquet").stat().st_size != size:
         pytest.skip("the other file is not of the same size here")
-    pipeline.fast_path(ws, FIRST, force_publish=True)
+    pipeline.refresh(ws, FIRST, publish=True)
     assert kinds_of(ws, before) == {"feedback"}
 
 
@@ -125,12 +125,12 @@ def test_an_item_file_of_another_form_is_read_anew(world: Path, counted: Workspa
     ws = copied(counted, tmp_path / "ws", text)
     written = "item_id,title,text\ni1,one\ttwo,three\n"
     (ws.root / "items.csv").write_text(written)
-    pipeline.form_interests(ws, FIRST)
+    operations.form_interests(ws, FIRST)
     before = made(ws)
     (ws.root / "items.csv").rename(ws.root / "items.jsonl")
     renamed = workspace(ws.root, text.replace("items.csv", "items.jsonl"))
     with pytest.raises(FreshetError, match=r"items\.jsonl"):  # it isn't taken for what items.csv held
-        pipeline.form_interests(renamed, FIRST)
+        operations.form_interests(renamed, FIRST)
     assert made(ws) == before
 
 
@@ -145,12 +145,12 @@ def test_other_gates_leave_evidence_as_a_person_approved_it(
         ).replace('level = "instance"', 'level = "auto"')
 
     ws = copied(counted, tmp_path / "ws", text(30))
-    approving(lambda: pipeline.slow_path(ws, FIRST), ws)
+    approving(lambda: pipeline.finetune(ws, FIRST), ws)
     [model] = ws.store.versions("models")
-    level = gating.as_judged(ws, model).config.evidence.level
+    level = gating.with_evidence_of(ws, model).config.evidence.level
     other = workspace(ws.root, text(40))
     assert gating.verdict(other, model) == "approved"
-    assert gating.as_judged(other, model).config.evidence.level == level
+    assert gating.with_evidence_of(other, model).config.evidence.level == level
     assert gating.report_of(other, model) == gating.report_of(ws, model) != {}
 
 
@@ -171,7 +171,7 @@ def test_a_run_follows_the_settings_of_all_that_serves(
     ws = copied(served, tmp_path / "ws", text.replace(f"[{section}]", f"[{section}]\n{setting}"))
     for again in (True, False):
         before = copied(ws, tmp_path / f"before {again}")
-        pipeline.run_due(ws, NOW)
+        pipeline.run(ws, NOW)
         assert (kind in kinds_of(ws, before)) == again
 
 
@@ -183,7 +183,7 @@ def test_a_run_leaves_out_what_is_not_to_be_used_any_more(
     ws = copied(
         served, tmp_path / "ws", text.replace(f"[{section}]\nuse = true", f"[{section}]\nuse = false")
     )
-    pipeline.run_due(ws, NOW)
+    pipeline.run(ws, NOW)
     release = ws.releases.current()
     assert release is not None
     assert release.number == 2
@@ -195,5 +195,5 @@ def served(world: Path, counted: Workspace, tmp_path_factory: pytest.TempPathFac
     """A release of now with one of everything that may serve."""
     extra = "[live]\nuse = true\n[ranker]\nuse = true\nmax_steps = 1\n[feedback]\nuse = true\n[table]\n"
     ws = copied(counted, tmp_path_factory.mktemp("served") / "ws", settings(world, extra=extra))
-    pipeline.run_due(ws, NOW)
+    pipeline.run(ws, NOW)
     return ws

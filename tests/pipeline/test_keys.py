@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from freshet import pipeline
+from freshet import operations, pipeline
 from freshet.core.config import Config
 from freshet.core.errors import GateFailed
 from freshet.core.types import AsOf
@@ -215,10 +215,10 @@ def refresh(ws: Workspace) -> Release:
     while True:
         try:
             if ws.tuner is not None:
-                pipeline.slow_path(ws, MOMENT)
-            pipeline.fast_path(ws, MOMENT, force_publish=True)
+                pipeline.finetune(ws, MOMENT)
+            pipeline.refresh(ws, MOMENT, publish=True)
         except GateFailed:
-            pipeline.approve(ws, ws.ledger.records()[-1].id, "test")
+            operations.approve(ws, ws.ledger.records()[-1].id, "test")
         else:
             found = ws.releases.current()
             assert found is not None
@@ -239,7 +239,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     BASE["events"] |= sources
     (root / "freshet.toml").write_text(text({}))
     ws = open_workspace(root)
-    pipeline.import_log(ws, NOW)
+    operations.import_log(ws, NOW)
     release = refresh(ws)
     assert release.model
     assert release.overlay

@@ -13,7 +13,7 @@ from freshet import pipeline
 from freshet.core.errors import ConfigError, NotEnoughData
 from freshet.core.types import AsOf, pack_contexts
 from freshet.stages import evidence, interests
-from freshet.stages.table.step import open_scorer
+from freshet.stages.table.format import open_scorer
 from freshet.stages.transitions import TransitionLog
 from freshet.storage.workspace import Workspace
 from tests.pipeline.world import FAKE, FIRST, approving, copied, current_table, settings
@@ -21,7 +21,7 @@ from tests.pipeline.world import FAKE, FIRST, approving, copied, current_table, 
 
 def published(ws: Workspace) -> None:
     """Refresh as of FIRST and publish."""
-    record = approving(lambda: pipeline.fast_path(ws, FIRST, force_publish=True), ws)
+    record = approving(lambda: pipeline.refresh(ws, FIRST, publish=True), ws)
     assert (record.outcome, record.release) == ("done", 1)
 
 
@@ -134,15 +134,15 @@ def test_an_unknown_interest_in_a_rule_stops_before_anything_is_published(
 ) -> None:
     ws = copied(counted, tmp_path / "ws", settings(world, extra='[table]\nblocked = ["no such thing"]\n'))
     with pytest.raises(ConfigError, match="there is no interest 'no such thing'"):
-        pipeline.fast_path(ws, FIRST, force_publish=True)
+        pipeline.refresh(ws, FIRST, publish=True)
     assert ws.releases.current() is None
 
 
 def test_moments_with_too_little_before_them_are_refused(counted: Workspace, tmp_path: Path) -> None:
     ws = copied(counted, tmp_path / "ws")
     with pytest.raises(NotEnoughData, match="no event lies before 2020-01-01"):
-        pipeline.fast_path(ws, AsOf.parse("2020-01-01"))
+        pipeline.refresh(ws, AsOf.parse("2020-01-01"))
     with pytest.raises(NotEnoughData):
-        pipeline.fast_path(ws, AsOf.parse("2024-01-02"))
+        pipeline.refresh(ws, AsOf.parse("2024-01-02"))
     with pytest.raises(ConfigError, match="nothing to fine-tune"):
-        pipeline.slow_path(ws)
+        pipeline.finetune(ws)

@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freshet import pipeline
-from freshet.context import LogSnapshot, learn
+from freshet import operations, pipeline
 from freshet.core.errors import GateFailed
 from freshet.core.ports import Artifact
 from freshet.core.types import AsOf
+from freshet.pipeline import snapshot_of
+from freshet.run_context import LogSnapshot, RunContext
 from freshet.stages import interests, live
 from freshet.stages.counts.fitter import CountFitter, fitter_for
 from freshet.stages.live import step as overlays
@@ -29,8 +30,8 @@ CHANGED = AsOf.parse("2024-02-14")
 
 def known_at(ws: Workspace, moment: AsOf) -> tuple[LogSnapshot, CountFitter]:
     with ws.run("look") as run:
-        known = learn(ws, run, moment)
-    return known, fitter_for(ws, known)
+        known = snapshot_of(ws, run, moment)
+    return known, fitter_for(ws.config, known)
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +39,7 @@ def served(counted: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Work
     """A workspace that serves a release of a moment after the change."""
     weekly = (counted.root / "freshet.toml").read_text() + "[schedule]\nrefresh_days = 7\n"
     ws = copied(counted, tmp_path_factory.mktemp("served") / "ws", weekly)
-    pipeline.fast_path(ws, CHANGED, force_publish=True)
+    pipeline.refresh(ws, CHANGED, publish=True)
     return ws
 
 
@@ -77,7 +78,7 @@ def test_the_overlay_holds_the_moves_before_its_moment(served: Workspace) -> Non
     assert overlay is not None
     known, counting = known_at(served, CHANGED)
     again = live.Overlay.empty(overlay.settings, len(known.interests), 0)
-    begin = counting.held_since.minus(round(HISTORY * overlay.settings.half_lives[-1]))
+    begin = counting.holdout.start.minus(round(HISTORY * overlay.settings.half_lives[-1]))
     again.apply(by_time(known.transitions.moves(begin, CHANGED)))
     now = microseconds(CHANGED)
     assert np.allclose(overlay.shares(now), again.shares(now))
@@ -87,22 +88,22 @@ def test_the_overlay_holds_the_moves_before_its_moment(served: Workspace) -> Non
 
 def test_a_second_refresh_makes_nothing_anew(served: Workspace) -> None:
     before = served.releases.current()
-    record = pipeline.fast_path(served, CHANGED, force_publish=True)
+    record = pipeline.refresh(served, CHANGED, publish=True)
     assert served.releases.current() == before
     assert next(step for step in record.steps if step.name == "overlay").cached
 
 
 def test_a_halted_table_is_published_with_its_overlay(counted: Workspace, tmp_path: Path) -> None:
     ws = copied(counted, tmp_path / "ws")
-    pipeline.fast_path(ws, FIRST, force_publish=True)
+    pipeline.refresh(ws, FIRST, publish=True)
     known = interests.load(ws.root / "interests" / ws.releases.get(1).interests)
     blocked = json.dumps([str(i) for i in known.ids[: INTERESTS - 4]])
     strict = (ws.root / "freshet.toml").read_text() + f"[table]\nmax_churn = 0.01\nblocked = {blocked}\n"
     ws = workspace(ws.root, strict)
     with pytest.raises(GateFailed):
-        pipeline.fast_path(ws, CHANGED, force_publish=True)
+        pipeline.refresh(ws, CHANGED, publish=True)
     assert ws.releases.pointer() == 1
-    pipeline.approve(ws, ws.ledger.records()[-1].id, "Ada")
+    operations.approve(ws, ws.ledger.records()[-1].id, "Ada")
     release = ws.releases.current()
     assert release is not None
     assert (release.number, release.as_of) == (2, str(CHANGED))
@@ -119,11 +120,11 @@ def test_who_wants_no_live_signals_gets_none(world: Path, tmp_path: Path) -> Non
 
 def test_too_little_to_judge_by_is_said(world: Path, tmp_path: Path) -> None:
     ws = workspace(tmp_path, settings(world))
-    pipeline.import_log(ws, NOW)
+    operations.import_log(ws, NOW)
     known, counting = known_at(ws, FIRST)
-    counting.__dict__["windows"] = []
+    counting.holdout.__dict__["windows"] = []
     with ws.run("overlay") as run:
-        made = overlays.make(ws, run, known, counting, None)
+        made = overlays.make(RunContext(ws, run, known, counting), None)
     assert made is not None
     assert live.read(made.path) is None
     assert not made.manifest["pays"]
@@ -132,9 +133,9 @@ def test_too_little_to_judge_by_is_said(world: Path, tmp_path: Path) -> None:
 
 def test_held_out_moves_are_the_rows_of_the_windows(served: Workspace) -> None:
     _, counting = known_at(served, CHANGED)
-    assert counting.windows
-    for window in counting.windows:
-        moves = counting.held_moves(window)
+    assert counting.holdout.windows
+    for window in counting.holdout.windows:
+        moves = counting.holdout.timed(window)
         assert np.array_equal(moves["user"], window.held.user)
         assert np.array_equal(moves["successor"], window.held.successor)
         assert np.array_equal(moves["time"] // DAY, window.held.day)

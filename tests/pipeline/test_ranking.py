@@ -11,13 +11,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from freshet import pipeline
+from freshet import operations, pipeline
 from freshet.backends.planners import libraries as extras
 from freshet.backends.sequences.recipes import ItemRecipe
 from freshet.backends.sequences.trainers import TorchRankingTrainer
 from freshet.core.ports import Artifact, Progress, RankingJob, SequenceReport, silent
 from freshet.core.types import AsOf, RankingWeights
 from freshet.stages.items import step as ranking
+from freshet.stages.items.format import open_ranker
 from freshet.storage.release_parts import missing_of
 from freshet.storage.workspace import Workspace
 from tests.pipeline.world import FIRST, SECOND, copied, settings
@@ -67,7 +68,7 @@ def ranked(
     """Plain counts with a ranker, refreshed at both moments."""
     ws, trainer = with_ranker(counted, tmp_path_factory.mktemp("ranked") / "ws", world)
     for moment in (FIRST, SECOND):
-        pipeline.fast_path(ws, moment, force_publish=True)
+        pipeline.refresh(ws, moment, publish=True)
     return ws, trainer
 
 
@@ -80,7 +81,7 @@ def test_a_release_names_its_ranker_which_ranks_the_items_of_its_interests(
     made = ws.store.find("rankers", release.ranker)
     assert made is not None
     assert made.manifest["as_of"] == str(SECOND)
-    ranker = ranking.open_ranker(made)
+    ranker = open_ranker(made)
     counted = ws.store.find("tables", release.table)
     assert counted is not None
     assert made.manifest["inputs"]["interests"] == release.interests
@@ -99,7 +100,7 @@ def test_training_is_kept_for_as_long_as_a_planner_and_items_are_brought_up_to_d
     assert len(trainer.jobs) == 2  # one to judge, one on everything
     assert [a.manifest["as_of"] for a in found(ws, "itemmodels")] == [str(FIRST)]
     assert [a.manifest["as_of"] for a in found(ws, "rankers")] == [str(FIRST), str(SECOND)]
-    first, second = (ranking.open_ranker(made) for made in found(ws, "rankers"))
+    first, second = (open_ranker(made) for made in found(ws, "rankers"))
     assert first.ids == second.ids
     assert np.abs(first.shelves.popular - second.shelves.popular).max() > 0.01
 
@@ -139,8 +140,8 @@ def test_later_events_change_nothing_of_before(
     from tests.pipeline.world import NOW, workspace
 
     again = replace(workspace(tmp_path / "ws", settings(other, "counts", USE)), ranker=Watched())
-    pipeline.import_log(again, NOW)
-    pipeline.fast_path(again, FIRST, force_publish=True)
+    operations.import_log(again, NOW)
+    pipeline.refresh(again, FIRST, publish=True)
     one, two = contents(ws, FIRST), contents(again, FIRST)
     assert len(one) > 20
     assert sorted(one) == sorted(two)
@@ -153,11 +154,11 @@ def test_the_command_joins_the_current_release_but_never_from_the_past(
     ws = replace(copied(ranked[0], tmp_path / "ws"), ranker=Watched())
     before = ws.releases.current()
     assert before is not None
-    record, trained = pipeline.rank_items(ws, FIRST)
+    record, trained = operations.rank_items(ws, FIRST)
     assert ws.releases.current() == before
     assert record.release is None
     assert trained.manifest["as_of"] == str(FIRST)
-    record, _ = pipeline.rank_items(ws)
+    record, _ = operations.rank_items(ws)
     now = ws.releases.current()
     assert now is not None
     assert record.release == now.number == before.number + 1
@@ -170,12 +171,12 @@ def test_without_torch_or_enough_events_items_are_ranked_by_popularity(
 ) -> None:
     ws, _ = with_ranker(counted, tmp_path / "ws", world)
     monkeypatch.setattr(extras, "find_spec", lambda name: None)
-    pipeline.fast_path(ws, FIRST, force_publish=True)
+    pipeline.refresh(ws, FIRST, publish=True)
     release = ws.releases.current()
     assert release is not None
     made = ws.store.find("rankers", release.ranker)
     assert made is not None
-    ranker = ranking.open_ranker(made)
+    ranker = open_ranker(made)
     assert ranker.state(np.array([3, 8])) is None
     popular = ranker.shelves.popular
     start, end = ranker.shelves.start[:2]
@@ -195,5 +196,5 @@ def test_a_release_without_its_ranker_can_be_rolled_back_to(
     made = ws.store.find("rankers", ws.releases.get(current.previous).ranker)
     assert made is not None
     (made.folder / "items" / "prior.npy").unlink()
-    assert pipeline.roll_back(ws).number == current.previous
+    assert operations.roll_back(ws).number == current.previous
     assert missing_of(ws.store, ws.releases.get(current.previous)) == (f"rankers/{made.version}",)

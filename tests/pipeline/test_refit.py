@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from freshet import pipeline
+from freshet import operations, pipeline
 from freshet.backends.planners.fake import FakePlanner, FakeTuner
 from freshet.core.ports import Progress, TuningJob, silent
 from freshet.core.types import Interests, Prompt, Ranking, TuningReport
@@ -53,10 +53,10 @@ def test_held_out_windows_are_answered_by_the_forerunner(world: Path, tmp_path: 
     text = settings(world, "fake", FAKE + f"[tuning]\nrefit = {str(refit).lower()}\n")
     tuner = Recording()
     ws = with_tuner(workspace(tmp_path, text), tuner)
-    pipeline.import_log(ws, NOW)
-    approving(lambda: pipeline.slow_path(ws, FIRST), ws)
+    operations.import_log(ws, NOW)
+    approving(lambda: pipeline.finetune(ws, FIRST), ws)
     tuner.asked.clear()
-    record = pipeline.fast_path(ws, FIRST)
+    record = pipeline.refresh(ws, FIRST)
     table = table_of(ws, FIRST)
     [model] = ws.store.versions("models")
     found = ws.store.find("models", model)

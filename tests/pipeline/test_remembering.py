@@ -10,14 +10,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from freshet import pipeline
+from freshet import operations, pipeline
 from freshet.backends.user_stores.lmdb_store import LmdbUserStore
 from freshet.core.errors import NotServing
 from freshet.core.ports import UserStore
 from freshet.core.types import REMEMBERED, item_key, user_key
+from freshet.serving import user_histories as remembering
+from freshet.serving.user_histories import NOTE, remember
 from freshet.stages.events import EventLog
-from freshet.stages.live import user_histories as remembering
-from freshet.stages.live.user_histories import NOTE, remember
 from freshet.storage.workspace import Workspace
 from freshet.wiring import open_user_store
 from tests.pipeline.world import FIRST, NOW, SECOND, copied, rewrite, settings, workspace
@@ -69,7 +69,7 @@ def remembered(state: UserStore, users: list[str]) -> dict[str, tuple[dict[int, 
 def published(counted: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """A workspace with a release."""
     ws = copied(counted, tmp_path_factory.mktemp("published") / "ws")
-    pipeline.fast_path(ws, FIRST, force_publish=True)
+    pipeline.refresh(ws, FIRST, publish=True)
     return ws
 
 
@@ -100,7 +100,7 @@ def test_only_days_that_changed_are_read_again(
 
     ws = copied(published, tmp_path / "ws")
     remember(ws, state)
-    pipeline.import_log(ws, NOW, [rewrite(world, tmp_path / "more", one_more) / "events.parquet"])
+    operations.import_log(ws, NOW, [rewrite(world, tmp_path / "more", one_more) / "events.parquet"])
     day = EventLog(ws.root).snapshot().days[-1]
     users = duckdb.sql(f"SELECT count(DISTINCT \"user\") FROM '{day.path}' WHERE value >= 7").fetchall()[0][0]
     assert remember(ws, state) == users
@@ -111,7 +111,7 @@ def test_items_with_another_interest_are_read_again(published: Workspace, tmp_pa
     ws = copied(published, tmp_path / "ws")
     state = open_user_store(ws.root, ws.config)
     remember(ws, state)
-    pipeline.fast_path(ws, SECOND, force_publish=True)
+    pipeline.refresh(ws, SECOND, publish=True)
     note = json.loads(state.notes.get(NOTE))
     remember(ws, state)
     after = json.loads(state.notes.get(NOTE))
@@ -152,6 +152,6 @@ def test_without_a_release_there_is_nothing_to_remember(
     ws = workspace(tmp_path / "ws", settings(world))
     with pytest.raises(NotServing, match="nothing has been published"):
         remember(ws, state)
-    pipeline.import_log(ws, NOW)
-    pipeline.fast_path(ws, FIRST, force_publish=True)
+    operations.import_log(ws, NOW)
+    pipeline.refresh(ws, FIRST, publish=True)
     assert remember(ws, state) > 0

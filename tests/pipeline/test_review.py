@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from freshet import pipeline
+from freshet import operations, pipeline
 from freshet.core.errors import Busy, ConfigError, GateFailed
 from freshet.stages import interests
 from freshet.storage.workspace import Workspace
@@ -20,7 +20,7 @@ def halted(world: Path, counted: Workspace, tmp_path: Path) -> Workspace:
     """A workspace whose first model failed its gate in run 00003."""
     ws = copied(counted, tmp_path / "ws", settings(world, "fake", STRICT))
     with pytest.raises(GateFailed, match=r"run 00003 waits: the tuned model failed the gate .*recall"):
-        pipeline.fast_path(ws, FIRST, force_publish=True)
+        pipeline.refresh(ws, FIRST, publish=True)
     return ws
 
 
@@ -39,65 +39,65 @@ def test_a_failed_gate_waits_and_shows_why(halted: Workspace) -> None:
 
 
 def test_approve_lets_the_next_run_go_on_without_tuning_again(halted: Workspace) -> None:
-    approved = pipeline.approve(halted, "00003", "Ada")
+    approved = operations.approve(halted, "00003", "Ada")
     assert (approved.outcome, approved.reviewer) == ("approved", "Ada")
     assert halted.ledger.get("00003") == approved
-    record = pipeline.fast_path(halted, FIRST, force_publish=True)
+    record = pipeline.refresh(halted, FIRST, publish=True)
     assert record.release == 1
     assert "tuning" not in [s.name for s in record.steps]
     with pytest.raises(ConfigError, match="is approved, only a waiting run can be rejected"):
-        pipeline.reject(halted, "00003", "Ada")
+        operations.reject(halted, "00003", "Ada")
 
 
 def test_reject_is_final_for_this_model(halted: Workspace) -> None:
-    pipeline.reject(halted, "00003", "Ada")
+    operations.reject(halted, "00003", "Ada")
     for _ in range(2):
         with pytest.raises(GateFailed, match="was rejected"):
-            pipeline.fast_path(halted, FIRST, force_publish=True)
+            pipeline.refresh(halted, FIRST, publish=True)
     assert [r.outcome for r in halted.ledger.records()] == ["done", "done", "rejected", "failed", "failed"]
     assert halted.releases.current() is None
     with pytest.raises(GateFailed, match="waits"):  # newer events make another model
-        pipeline.fast_path(halted, SECOND)
+        pipeline.refresh(halted, SECOND)
 
 
 def test_any_of_several_halted_runs_may_be_approved(halted: Workspace) -> None:
     with pytest.raises(GateFailed):
-        pipeline.fast_path(halted, FIRST)
-    pipeline.approve(halted, "00003", "Ada")
-    assert pipeline.fast_path(halted, FIRST, force_publish=True).release == 1
+        pipeline.refresh(halted, FIRST)
+    operations.approve(halted, "00003", "Ada")
+    assert pipeline.refresh(halted, FIRST, publish=True).release == 1
 
 
 def test_the_fast_path_goes_on_with_the_old_model_while_the_new_one_waits_or_was_rejected(
     halted: Workspace,
 ) -> None:
-    pipeline.approve(halted, "00003", "Ada")
-    assert pipeline.run_due(halted, NOW, FIRST, force_publish=True).release == 1
+    operations.approve(halted, "00003", "Ada")
+    assert pipeline.run(halted, NOW, FIRST, publish=True).release == 1
     old = halted.releases.get(1).model
     text = (halted.root / "freshet.toml").read_text() + "\n[tuning]\nevery_days = 7\n"
     ws = workspace(halted.root, text)
     with pytest.raises(GateFailed, match="waits"):
-        pipeline.run_due(ws, NOW, SECOND, force_publish=True)
+        pipeline.run(ws, NOW, SECOND, publish=True)
     waiting = ws.ledger.records()[-1].id
     assert ws.releases.current() == ws.releases.get(1)
     for number, moment in ((2, SECOND), (3, SECOND.minus(-4))):
-        record = pipeline.run_due(ws, NOW, moment, force_publish=True)
+        record = pipeline.run(ws, NOW, moment, publish=True)
         assert (record.outcome, record.release) == ("done", number)
         assert ws.releases.get(number).model == old
         if number == 2:
-            pipeline.reject(ws, waiting, "Ada")
+            operations.reject(ws, waiting, "Ada")
 
 
 @pytest.fixture
 def shaken(world: Path, counted: Workspace, tmp_path: Path) -> Workspace:
     """A release, and a table so different that it waits: most of what was offered is blocked."""
     ws = copied(counted, tmp_path / "ws")
-    pipeline.fast_path(ws, FIRST, force_publish=True)
+    pipeline.refresh(ws, FIRST, publish=True)
     known = interests.load(ws.root / "interests" / ws.releases.get(1).interests)
     blocked = [str(i) for i in known.ids[: INTERESTS - 4]]
     text = settings(world, extra=f"[table]\nmax_churn = 0.01\nblocked = {blocked}\n".replace("'", '"'))
     ws = workspace(ws.root, text)
     with pytest.raises(GateFailed, match="top-5 successors changed at once"):
-        pipeline.fast_path(ws)
+        pipeline.refresh(ws)
     return ws
 
 
@@ -109,16 +109,16 @@ def test_a_table_that_changed_too_much_waits_and_can_be_published(shaken: Worksp
     current = shaken.releases.current()
     assert current is not None
     assert current.number == 1
-    approved = pipeline.approve(shaken, halted.id, "Ada")
+    approved = operations.approve(shaken, halted.id, "Ada")
     assert approved.release == 2
     assert shaken.releases.current() == shaken.releases.get(2)
     assert shaken.releases.get(2).table == halted.waiting["table"]
-    assert pipeline.fast_path(shaken).release == 2
+    assert pipeline.refresh(shaken).release == 2
 
 
 def test_a_rejected_table_is_not_published_by_the_next_refresh(shaken: Workspace) -> None:
-    pipeline.reject(shaken, shaken.ledger.records()[-1].id, "Ada")
-    record = pipeline.fast_path(shaken)
+    operations.reject(shaken, shaken.ledger.records()[-1].id, "Ada")
+    record = pipeline.refresh(shaken)
     assert (record.outcome, record.release) == ("done", None)
     current = shaken.releases.current()
     assert current is not None
@@ -129,7 +129,7 @@ def test_an_old_halted_table_does_not_replace_a_newer_release(shaken: Workspace)
     halted = shaken.ledger.records()[-1].id
     later = shaken.releases.publish("2024-12-31", shaken.releases.get(1).table, "", "", "00009")
     with pytest.raises(ConfigError, match="is newer than the table of run"):
-        pipeline.approve(shaken, halted, "Ada")
+        operations.approve(shaken, halted, "Ada")
     assert shaken.releases.current() == later
     assert shaken.ledger.get(halted).outcome == "waiting"
 
@@ -137,17 +137,17 @@ def test_an_old_halted_table_does_not_replace_a_newer_release(shaken: Workspace)
 def test_nobody_decides_while_another_run_writes(shaken: Workspace) -> None:
     halted = shaken.ledger.records()[-1].id
     with shaken.run("refresh"):
-        for review in (pipeline.approve, pipeline.reject):
+        for review in (operations.approve, operations.reject):
             with pytest.raises(Busy):
                 review(shaken, halted, "Ada")
         with pytest.raises(Busy):
-            pipeline.roll_back(shaken)
+            operations.roll_back(shaken)
     assert shaken.ledger.get(halted).outcome == "waiting"
     assert shaken.releases.pointer() == 1
 
 
 def test_only_waiting_runs_are_reviewed(counted: Workspace, tmp_path: Path) -> None:
     ws = copied(counted, tmp_path / "ws")
-    for review in (pipeline.approve, pipeline.reject):
+    for review in (operations.approve, operations.reject):
         with pytest.raises(ConfigError, match="is done, only a waiting run"):
             review(ws, "00001", "Ada")

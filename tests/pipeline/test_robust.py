@@ -12,10 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 from sklearn.metrics import adjusted_rand_score
 
-from freshet import inspect, pipeline
-from freshet.context import LogSnapshot
+from freshet import inspect, operations
 from freshet.core.time_scales import BURST, measure
 from freshet.core.types import AsOf
+from freshet.run_context import LogSnapshot
 from freshet.storage.workspace import Workspace
 from tests.pipeline.synthetic import DAYS, FIRST, ITEMS, NOW, Row, base, day, theme_of, write
 
@@ -40,7 +40,7 @@ class Studied:
 
 def study(root: Path, rows: list[Row]) -> Studied:
     ws = write(root, rows)
-    _, known = pipeline.form_interests(ws)
+    _, known = operations.form_interests(ws)
     counted = ws.store.find("transitions", known.version)
     assert counted is not None
     made = ws.store.find("assignments", counted.manifest["inputs"]["assignment"])
@@ -103,12 +103,12 @@ def test_events_after_the_end_are_told_and_can_be_asked_for(tmp_path: Path) -> N
 
     write(tmp_path / "ws", [*LOG, *ABSURD["tomorrow"]])
     ws = open_workspace(tmp_path / "ws", Heard())
-    pipeline.form_interests(ws)
+    operations.form_interests(ws)
     assert any("--as-of 2022-05-01 takes them" in text for text in said)
     assert inspect.status(ws, NOW.date()).log.last == "2022-04-30"
-    _, known = pipeline.form_interests(ws, AsOf.parse("2022-05-01"))
+    _, known = operations.form_interests(ws, AsOf.parse("2022-05-01"))
     assert str(known.as_of) == "2022-05-01"
-    _, known = pipeline.form_interests(ws, AsOf.parse("2022-06-01"))
+    _, known = operations.form_interests(ws, AsOf.parse("2022-06-01"))
     assert str(known.as_of) == "2022-05-01"
 
 

@@ -10,18 +10,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from freshet import pipeline
+from freshet import operations, pipeline
 from freshet.backends.sequences.recipes import Recipe
 from freshet.backends.sequences.trainers import TorchSequenceTrainer
-from freshet.context import learn
 from freshet.core.ports import Artifact, Progress, SequenceJob, SequenceReport, silent
 from freshet.core.types import RECENT, AsOf, SequenceWeights
+from freshet.pipeline import snapshot_of
+from freshet.run_context import RunContext
 from freshet.simulator import generate
 from freshet.stages import sequence
 from freshet.stages.counts import log_softmax
 from freshet.stages.counts.fitter import CountFitter
 from freshet.stages.sequence import step as sequencing
-from freshet.stages.table.step import open_scorer
+from freshet.stages.table.format import open_scorer
 from freshet.stages.transitions.day_files import day_name, day_number
 from freshet.storage.workspace import Workspace
 from tests.pipeline.world import (
@@ -85,9 +86,9 @@ def sequenced(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, Watc
     text = settings(root / "world", "counts", USE)
     text = text.replace("[counts]", "[counts]\ntransition_half_life = 0.1")
     ws = replace(workspace(root / "ws", text), sequencer=trainer)
-    pipeline.import_log(ws, NOW)
+    operations.import_log(ws, NOW)
     for moment in (FIRST, SECOND):
-        pipeline.fast_path(ws, moment, force_publish=True)
+        pipeline.refresh(ws, moment, publish=True)
     return ws, trainer
 
 
@@ -97,9 +98,9 @@ def test_early_weights_learn_before_the_held_out_windows_and_full_ones_from_ever
     ws, trainer = sequenced
     early, full = trainer.jobs
     with ws.run("look") as run:
-        known = learn(ws, run, FIRST)
+        known = snapshot_of(ws, run, FIRST)
         counting = CountFitter(known, 2, 20_000, 3)
-        before = known.transitions.between(AsOf.parse("2024-01-01"), counting.held_since).with_context()
+        before = known.transitions.between(AsOf.parse("2024-01-01"), counting.holdout.start).with_context()
         everything = known.transitions.between(AsOf.parse("2024-01-01"), FIRST).with_context()
     assert len(early.sequences) < len(before)  # the first days, in which all is novel, are left out
     rows = len(before) - len(early.sequences)
@@ -120,7 +121,7 @@ def test_a_young_model_serves_later_refreshes_and_an_old_one_is_trained_anew(
     text = (ws.root / "freshet.toml").read_text() + "[tuning]\nevery_days = 7\n"
     again = Watched()
     older = replace(copied(ws, tmp_path / "ws", text), sequencer=again)
-    pipeline.fast_path(older, SECOND, force_publish=True)
+    pipeline.refresh(older, SECOND, publish=True)
     assert len(again.jobs) == 2
     assert len(older.store.versions("sequences")) == 2
 
@@ -129,11 +130,11 @@ def test_popularity_is_counted_before_the_window_of_each_row(sequenced: tuple[Wo
     ws, trainer = sequenced
     job = trainer.jobs[0].sequences
     with ws.run("look") as run:
-        known = learn(ws, run, FIRST)
+        known = snapshot_of(ws, run, FIRST)
         counting = CountFitter(known, 2, 20_000, 3)
     assert job.prior.shape[1:] == (7, len(known.interests))
-    latest = day_number(str(counting.held_since)) - 1  # when the last example happened, at the latest
-    refresh = AsOf.parse(day_name(latest // counting.step * counting.step))
+    latest = day_number(str(counting.holdout.start)) - 1  # when the last example happened, at the latest
+    refresh = AsOf.parse(day_name(latest // counting.holdout.stretch_days * counting.holdout.stretch_days))
     np.testing.assert_allclose(job.prior[-1], counting.model(refresh).popularity, rtol=1e-5)
     assert (np.diff(job.moment) >= 0).all()
 
@@ -169,7 +170,7 @@ def test_the_planner_is_judged_beside_the_sequence_score(
     world: Path, planned: Workspace, tmp_path: Path
 ) -> None:
     ws, _ = with_sequences(planned, tmp_path / "ws", world, "fake", FAKE)
-    approving(lambda: pipeline.fast_path(ws, SECOND, force_publish=True), ws)
+    approving(lambda: pipeline.refresh(ws, SECOND, publish=True), ws)
     stored = json.loads((last_table(ws, SECOND).path / "mixture.json").read_text())
     assert set(stored["planner_margin"]) == {"nll", "low", "high"}
     assert set(stored["planner"]) == set(stored["sequence"]) == {"weight", "low", "high"}
@@ -178,7 +179,7 @@ def test_the_planner_is_judged_beside_the_sequence_score(
 def test_without_the_option_nothing_changes(counted: Workspace, world: Path, tmp_path: Path) -> None:
     ws = copied(counted, tmp_path / "ws")
     (version,) = ws.store.versions("tables")
-    pipeline.fast_path(ws, FIRST)
+    pipeline.refresh(ws, FIRST)
     assert ws.store.versions("tables") == [version]
     assert ws.store.versions("sequences") == []
     assert "sequence" not in json.loads((last_table(ws, FIRST).path / "mixture.json").read_text())
@@ -189,15 +190,15 @@ def test_the_score_alone_ranks_users_by_the_model_and_newcomers_by_counts(
 ) -> None:
     ws, _ = with_sequences(counted, tmp_path / "ws", world)
     with ws.run("look") as run:
-        known = learn(ws, run, FIRST)
+        known = snapshot_of(ws, run, FIRST)
         counting = CountFitter(known, 2, 20_000, 3)
-        model = sequencing.open_model(sequencing.train(ws, run, known, counting))
+        model = sequencing.open_model(sequencing.train(RunContext(ws, run, known, counting)))
     size = len(known.interests)
     recent = np.full((2, RECENT), -1, np.int16)
     recent[0, -3:] = [2, 0, 1]
     excluded = np.zeros((2, size), bool)
     excluded[0, :3] = True
-    scorer = sequencing.alone(counting, model)
+    scorer = sequencing.sequence_scorer(counting, model)
     scores = scorer(recent, excluded)
     popularity = counting.model(FIRST).popularity
     wanted = log_softmax(model.logits(recent, popularity).astype(np.float64), excluded)
@@ -214,7 +215,7 @@ def test_too_little_to_learn_from_leaves_the_mixture_as_it_is(
     said: list[str] = []
     with ws.run("look") as run:
         run.say = said.append  # type: ignore[method-assign]
-        known = learn(ws, run, early)
-        assert sequencing.for_mixture(ws, run, known, CountFitter(known, 2, 20_000, 3)) is None
+        known = snapshot_of(ws, run, early)
+        assert sequencing.for_mixture(RunContext(ws, run, known, CountFitter(known, 2, 20_000, 3))) is None
     assert "the mixture goes without" in said[-1]
     assert trainer.jobs == [] or len(trainer.jobs[0].sequences) < 50

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from freshet import pipeline
+from freshet import operations, pipeline
 from freshet.backends.planners.fake import FakePlanner, FakeTuner
 from freshet.core.errors import GateFailed, PlannerError
 from freshet.core.ports import Artifact
@@ -101,15 +101,15 @@ def approving(action: Callable[[], Record], ws: Workspace) -> Record:
     try:
         return action()
     except GateFailed:
-        pipeline.approve(ws, ws.ledger.records()[-1].id, "test")
+        operations.approve(ws, ws.ledger.records()[-1].id, "test")
         return action()
 
 
 def refreshed(ws: Workspace, *moments: AsOf) -> None:
     """Import and refresh as of each moment."""
-    pipeline.import_log(ws, NOW)
+    operations.import_log(ws, NOW)
     for moment in moments:
-        approving(lambda moment=moment: pipeline.fast_path(ws, moment), ws)  # type: ignore[misc]
+        approving(lambda moment=moment: pipeline.refresh(ws, moment), ws)  # type: ignore[misc]
 
 
 def content(ws: Workspace, kinds: Sequence[str] = ARTIFACTS) -> dict[str, bytes]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from freshet import pipeline
+from freshet import operations
 from freshet.backends.planners.fake import FakeTuner
 from freshet.core.config import parse
 from freshet.replay import Plan
@@ -44,7 +44,7 @@ class Other(FakeTuner):
 @pytest.fixture(scope="module")
 def replayable(world: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, Plan]:
     ws = workspace(tmp_path_factory.mktemp("keys"), configured(world, {}))
-    pipeline.import_log(ws, NOW)
+    operations.import_log(ws, NOW)
     return ws, planned(ws, arms=("hybrid", "counts-live", "hybrid-adaptive", "hybrid-cost"))
 
 

@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from freshet import pipeline
+from freshet import operations
 from freshet.backends.sequences.recipes import ItemRecipe, Recipe
 from freshet.backends.sequences.trainers import TorchRankingTrainer, TorchSequenceTrainer
-from freshet.context import learn
 from freshet.core.types import AsOf, Transitions
+from freshet.pipeline import snapshot_of
 from freshet.replay import Able, baselines, make_plan
 from freshet.replay import origins as roll
 from freshet.replay.arm_scores import Judges
@@ -32,6 +32,7 @@ from freshet.stages import events, live
 from freshet.stages import items as ranking
 from freshet.stages.counts.fitter import CountFitter, fitter_for
 from freshet.stages.items import step as rankers
+from freshet.stages.items.format import open_ranker
 from freshet.stages.items.training_data import gather
 from freshet.stages.transitions import TransitionLog
 from freshet.storage.workspace import Workspace
@@ -83,7 +84,7 @@ def worlds(tmp_path_factory: pytest.TempPathFactory) -> tuple[Made, Made, Questi
 
 def _room(world: Path, root: Path) -> Workspace:
     ws = workspace(root, settings(world, "scratch", TRAINING))
-    pipeline.import_log(ws, NOW)
+    operations.import_log(ws, NOW)
     small = {"width": 16, "inner": 16, "batch_size": 64, "learning_rate": 1e-2}
     ws = replace(
         ws, sequencer=TorchSequenceTrainer(Recipe(**small)), ranker=TorchRankingTrainer(ItemRecipe(**small))
@@ -105,8 +106,8 @@ class Questions:
 
 def _questions(room: Workspace) -> Questions:
     with room.run("look") as run:
-        met = gather(room, learn(room, run, AT), met=True)  # interests are those of the first origin
-        log = learn(room, run, END).transitions
+        met = gather(room, snapshot_of(room, run, AT), met=True)  # interests are those of the first origin
+        log = snapshot_of(room, run, END).transitions
     test, asked = log.between(AT, LATER, 300), log.moves(AT, LATER, 300)
     assert len(test) > 100
     return Questions(test, asked, log.moves(AT, LATER), log, sorted(met.about.ids))
@@ -123,8 +124,8 @@ def _made(room: Workspace, questions: Questions) -> Made:
     for at, origin in zip((AT, LATER), roll(room, plan), strict=True):
         standings = dict(Position.of(origin.manifest["position"]).arms)
         with room.run("look") as run:
-            known = learn(room, run, at)
-            counting = fitter_for(room, known, 4)
+            known = snapshot_of(room, run, at)
+            counting = fitter_for(room.config, known, 4)
             trained = rankers.train(room, run, known)
             ranker = rankers.up_to_date(room, run, known, trained)
         named = {"items/itemmodels": files(room, trained.kind, trained.version)}
@@ -154,7 +155,7 @@ def _made(room: Workspace, questions: Questions) -> Made:
                 if overlay := found.overlays[at].get(arm.name):
                     said.append(_live(overlay, ranked.logp, questions))
                 scores[arm.name] = np.concatenate(said)
-        found.scores[at] = scores | {"items": _item_scores(rankers.open_ranker(ranker), questions.items)}
+        found.scores[at] = scores | {"items": _item_scores(open_ranker(ranker), questions.items)}
     return found
 
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from freshet import pipeline
+from freshet import operations
 from freshet.core.errors import NotEnoughData
 from freshet.core.ports import Artifact
 from freshet.core.types import AsOf
@@ -42,7 +42,7 @@ def planned(ws: Workspace, start: AsOf = START, end: AsOf = END, **chosen: objec
 
 def made(world: Path, root: Path, kind: str = "fake") -> Workspace:
     ws = workspace(root, settings(world, kind, MORE))
-    pipeline.import_log(ws, NOW)
+    operations.import_log(ws, NOW)
     return ws
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from freshet import inspect, pipeline
+from freshet import inspect, operations
 from freshet.core.errors import GateFailed
 from freshet.report import write_report
 from freshet.simulator import SIMULATED
@@ -79,7 +79,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
         worlds.publish_twice(ws)
     halted = page_of(ws, into)
     (waiting,) = [record.id for record in ws.ledger.records() if record.outcome == "waiting"]
-    pipeline.approve(ws, waiting, "Ada <ada@example.org>")
+    operations.approve(ws, waiting, "Ada <ada@example.org>")
     worlds.publish_twice(ws)
     return Story(ws, halted, page_of(ws, into))
 

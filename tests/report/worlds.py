@@ -60,4 +60,4 @@ calibration_prompts = 200
 def publish_twice(ws: Workspace) -> None:
     """A release of an earlier moment, then one of the latest."""
     for moment in (EARLIER, LATEST):
-        pipeline.fast_path(ws, moment, force_publish=True)
+        pipeline.refresh(ws, moment, publish=True)

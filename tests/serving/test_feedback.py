@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from freshet import pipeline
+from freshet import operations
 from freshet.core.types import Experiment, ExperimentArm, Serves, Strategy
 from freshet.experiments.feedback import Feedback, Lifts
 from freshet.experiments.feedback.lifts import BITS
@@ -56,7 +56,7 @@ def start(shop: Workspace, recommender: Recommender, strategy: Strategy) -> None
         ExperimentArm("control", 0.5, Serves(None, "hybrid")),
         ExperimentArm("treatment", 0.5, Serves(None, strategy)),
     )
-    pipeline.start_experiment(shop, Experiment("one", "salt", arms, 1.0, ("satisfied",), NOW, 1))
+    operations.start_experiment(shop, Experiment("one", "salt", arms, 1.0, ("satisfied",), NOW, 1))
     assert recommender.reload()
 
 

@@ -44,7 +44,7 @@ def serve(ws: Workspace, folder: Path) -> tuple[Recommender, UserStore]:
 
 def published(ws: Workspace, moment: AsOf) -> None:
     """Refresh as of a moment of the past, and serve that."""
-    approving(lambda: pipeline.fast_path(ws, moment, force_publish=True), ws)
+    approving(lambda: pipeline.refresh(ws, moment, publish=True), ws)
 
 
 def history_before(ws: Workspace, user: str, time: int) -> History:

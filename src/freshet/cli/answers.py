@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from freshet.doctor import Result
     from freshet.experiments.measurement.collect import Collected
     from freshet.inspect import Diff, Drives, Explanation, Listing, RunLine, Status
-    from freshet.pipeline import Imported
+    from freshet.operations import Imported
     from freshet.stages.tuning import Gate
     from freshet.storage.ledger import Record
     from freshet.storage.releases import Release

@@ -27,8 +27,8 @@ from freshet.cli.options import (
 from freshet.core.errors import NotEnoughData
 
 if TYPE_CHECKING:
-    from freshet.context import LogSnapshot
     from freshet.core.types import AsOf, Transitions
+    from freshet.run_context import LogSnapshot
     from freshet.storage.workspace import Workspace
 
 
@@ -81,12 +81,12 @@ class Asked:
 
 def carried_out(ws: Workspace, asked: Asked, as_of: AsOf | None) -> dict[str, Any]:
     """Measure drift, and leave drift.json, drift.parquet and drift.html in the workspace's folder `drift`."""
-    from freshet import pipeline
+    from freshet import operations
     from freshet.report.drifted import said, write_drift
     from freshet.stages.schedule.log_drift import drift_of
     from freshet.storage.durable import write_json
 
-    _, known = pipeline.form_interests(with_events(ws), as_of)
+    _, known = operations.form_interests(with_events(ws), as_of)
     rows, edges = _rows(known, asked)
     measured = drift_of(
         rows,

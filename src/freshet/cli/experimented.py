@@ -127,10 +127,10 @@ def check(
     as_json: AsJson = False,
 ) -> None:
     """Look whether an arm harms a guardrail, as every `run` does; one that does is stopped."""
-    from freshet import pipeline
+    from freshet import operations
 
     with opened(workspace, wait) as ws:
-        _, found = pipeline.check_experiments(ws, datetime.now(UTC), name)
+        _, found = operations.check_experiments(ws, datetime.now(UTC), name)
         guardrails = [one.metric for one in ws.config.experiments.guardrails]
     content = asdict(found) | {"guardrails": guardrails}
     document = answers.document("experiment", content)

@@ -85,7 +85,7 @@ def start(
     as_json: AsJson = False,
 ) -> None:
     """Assign users to arms from now on, sticky by user; servers follow within a second."""
-    from freshet import pipeline
+    from freshet import operations
     from freshet.core.types import Experiment
 
     with opened(workspace, wait) as ws:
@@ -105,7 +105,7 @@ def start(
             days=days,
             separated=separate,
         )
-        pipeline.start_experiment(ws, made)
+        operations.start_experiment(ws, made)
     answer(answers.document("experiment", _told(made)), as_json, lambda console: _show(console, [made]))
 
 
@@ -119,10 +119,10 @@ def stop(
     as_json: AsJson = False,
 ) -> None:
     """End an experiment, for good: its users are served the current release again."""
-    from freshet import pipeline
+    from freshet import operations
 
     with opened(workspace, wait) as ws:
-        pipeline.stop_experiment(ws, name, datetime.now(UTC), reason)
+        operations.stop_experiment(ws, name, datetime.now(UTC), reason)
         found = ws.experiments.get(name)
     answer(answers.document("experiment", _told(found)), as_json, lambda console: _show(console, [found]))
 

@@ -43,7 +43,7 @@ def run(
 
     at = moment(as_of)
     with opened(workspace, wait) as ws, served(ws) as state:
-        record = pipeline.run_due(ws, datetime.now(UTC), at, publish, state)
+        record = pipeline.run(ws, datetime.now(UTC), at, publish, state)
         _answer(ws, "run", record, as_json)
 
 
@@ -53,7 +53,7 @@ def finetune(workspace: Here = HERE, as_of: Moment = None, wait: Wait = 0.0, as_
 
     at = moment(as_of)
     with opened(workspace, wait) as ws:
-        _answer(ws, "finetune", pipeline.slow_path(ws, at), as_json)
+        _answer(ws, "finetune", pipeline.finetune(ws, at), as_json)
 
 
 def refresh(
@@ -67,7 +67,7 @@ def refresh(
     as_json: AsJson = False,
 ) -> None:
     """The fast path: evidence, a plan, inference of the rows that changed, checks, a release."""
-    from freshet import pipeline
+    from freshet import operations, pipeline
 
     if dry_run and publish:
         raise ConfigError("--dry-run publishes nothing, so --publish can't go with it", hint="leave one out")
@@ -75,9 +75,9 @@ def refresh(
     with opened(workspace, wait) as ws, served(ws) as state:
         today = datetime.now(UTC) if state is not None else None
         if dry_run:
-            record = pipeline.plan(ws, at, today)
+            record = operations.plan(ws, at, today)
         else:
-            record = pipeline.fast_path(ws, at, publish, today, state)
+            record = pipeline.refresh(ws, at, publish, today, state)
         _answer(ws, "refresh", record, as_json)
 
 
@@ -93,18 +93,18 @@ def import_files(
     as_json: AsJson = False,
 ) -> None:
     """Only import events; importing a file twice changes nothing."""
-    from freshet import pipeline
+    from freshet import operations
     from freshet.cli import show
 
     with opened(workspace, wait) as ws:
-        record, found = pipeline.import_log(ws, datetime.now(UTC), files or None, replace)
+        record, found = operations.import_log(ws, datetime.now(UTC), files or None, replace)
     document = answers.imported(record, found)
     answer(document, as_json, lambda console: show.imports(console, found))
 
 
 def collect(workspace: Here = HERE, wait: Wait = 0.0, as_json: AsJson = False) -> None:
     """Take what serving was told into the log, and what it showed into files; `run` does this first."""
-    from freshet import pipeline
+    from freshet import operations
     from freshet.cli import show
 
     with opened(workspace, wait) as ws, served(ws) as state:
@@ -113,7 +113,7 @@ def collect(workspace: Here = HERE, wait: Wait = 0.0, as_json: AsJson = False) -
                 f"{ws.root} has never been served: there is nothing to collect",
                 hint="`freshet serve` remembers what it is told",
             )
-        record, collected = pipeline.collect_told(ws, state, datetime.now(UTC))
+        record, collected = operations.collect(ws, state, datetime.now(UTC))
     document = answers.collected(record, collected)
     answer(document, as_json, lambda console: show.collected(console, collected))
 
@@ -141,7 +141,7 @@ def interests(
     as_json: AsJson = False,
 ) -> None:
     """List the interests, formed first if there are none."""
-    from freshet import inspect, pipeline
+    from freshet import inspect, operations
     from freshet.cli import show
 
     at = moment(as_of)
@@ -149,7 +149,7 @@ def interests(
         version = None if rebuild or as_of else inspect.formed(ws)
         made_by = None
         if version is None:
-            record, known = pipeline.form_interests(ws, at, rebuild)
+            record, known = operations.form_interests(ws, at, rebuild)
             version, made_by = known.interests_version, record.id
         listed = inspect.listing(ws, version)
     answer(answers.interests(made_by, listed), as_json, lambda console: show.interests(console, listed))

@@ -86,11 +86,11 @@ def opened(workspace: Path, wait: float = 0.0) -> Iterator[Workspace]:
 
 def with_events(ws: Workspace) -> Workspace:
     """The workspace, its log imported first if it is empty and the configuration names files."""
-    from freshet import pipeline
+    from freshet import operations
     from freshet.stages import events
 
     if not events.EventLog(ws.root).snapshot().days and ws.config.events.files:
-        pipeline.import_log(ws, datetime.now(UTC))
+        operations.import_log(ws, datetime.now(UTC))
     return ws
 
 

@@ -17,7 +17,7 @@ from freshet.doctor import Result
 from freshet.experiments.measurement.collect import Collected
 from freshet.inspect import Diff, Drives, Explanation, Listing, RunLine, Status
 from freshet.inspect.opened import Named
-from freshet.pipeline import Imported
+from freshet.operations import Imported
 from freshet.stages.tuning import Gate, gates_of
 from freshet.storage.ledger import Record
 from freshet.storage.releases import Release

@@ -15,8 +15,8 @@ from freshet.storage.durable import read_json
 from freshet.storage.workspace import DRAFTS, LEASE, Workspace
 
 OURS = (
-    *KINDS, "runs", "releases", "events", "quarantine", "days", "work", "impressions", "state", "experiments",
-    "replay", "cadence", "drift", "damaged", DRAFTS, "keys.json", "CURRENT", LEASE,
+    *KINDS, "runs", "decisions", "releases", "events", "quarantine", "days", "work", "impressions", "state",
+    "experiments", "replay", "cadence", "drift", "damaged", DRAFTS, "keys.json", "CURRENT", LEASE,
 )  # fmt: skip
 """What Freshet writes there; settings and files beside are their owner's business."""
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 
-from freshet.context import Context, LogSnapshot
 from freshet.core.ports import Artifact
 from freshet.core.types import Experiment, ExperimentArm
 from freshet.experiments.assignment import OwnEvents
+from freshet.run_context import LogSnapshot, RunContext
 from freshet.stages import transitions
 from freshet.stages.events.step import committed
 from freshet.storage.ledger import Run
@@ -40,7 +40,7 @@ def models_of(ws: Workspace, release: Release) -> tuple[Artifact | None, Artifac
     )
 
 
-def own_log(ctx: Context, experiment: Experiment, arm: ExperimentArm) -> LogSnapshot:
+def own_log(ctx: RunContext, experiment: Experiment, arm: ExperimentArm) -> LogSnapshot:
     """What was known before as_of, without the transitions of the other arms' users since the start.
 
     Interests, and the ranking of items, are everybody's.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from freshet.context import LogSnapshot, learn
 from freshet.core.types import AsOf
+from freshet.pipeline import snapshot_of
 from freshet.replay.replay_plan import Plan
+from freshet.run_context import LogSnapshot
 from freshet.stages.events.step import committed
 from freshet.stages.schedule.log_drift import drift_of, month_edges
 from freshet.stages.transitions.day_files import day_name, day_number
@@ -27,7 +28,7 @@ def drift_before_the_end(room: Workspace, plan: Plan) -> dict[str, Any] | None:
     It describes the log and ranks nothing, so it may see all of it.
     """
     with room.run("drift", str(plan.end)) as run:
-        known = learn(room, run, plan.end)
+        known = snapshot_of(room, run, plan.end)
         edges = _edges(known, plan.end)
         if len(edges) < FEWEST:
             return None

@@ -13,16 +13,15 @@ from numpy.typing import NDArray
 
 from freshet.core.config import Config
 from freshet.core.ports import Artifact, Journal, Store
-from freshet.core.types import MOVE, AsOf, BoolArray, Entry, Evidence, Interests
+from freshet.core.types import MOVE, AsOf, BoolArray, Entry, Evidence, Interests, indices_of
 from freshet.experiments import feedback
-from freshet.experiments.feedback import outcomes
 from freshet.serving.choosing import likeness_of
 from freshet.serving.recall import Recalled, horizon, recall
 from freshet.serving.rules import RequestRules
 from freshet.serving.shelf import Shelf
 from freshet.stages import counts, evidence, interests, live, table
-from freshet.stages.items import step as ranking
-from freshet.stages.table import step as publishing
+from freshet.stages.items.format import open_ranker
+from freshet.stages.table.format import is_fitted, open_one_user, open_popularity, open_scorer
 from freshet.storage.release_parts import found, missing_of, parts_of
 from freshet.storage.releases import Release
 
@@ -106,7 +105,7 @@ class OpenRelease:
 
     def indices(self, ids: NDArray[np.int32]) -> NDArray[np.int16]:
         """Interest indices of stable ids, -1 for those that this release doesn't have."""
-        return outcomes.indices(ids, self.index)
+        return indices_of(ids, self.index)
 
     def catch_up(self, journal: Journal, now: int) -> int:
         """Let the overlay see what the journal of events holds behind `position`; returns how many entries.
@@ -150,7 +149,7 @@ def open_release(
     parts, missing = parts_of(store, release), missing_of(store, release)
     made, known = parts.table, interests.load(parts.interests.path)
     ranker = f"rankers/{release.ranker}"
-    scorer = publishing.open_scorer(made, len(known))
+    scorer = open_scorer(made, len(known))
     settings = made.manifest["settings"]["transitions"]
     moment = AsOf.parse(release.as_of).moment.timestamp()
     return OpenRelease(
@@ -159,11 +158,11 @@ def open_release(
         interests=known,
         table=table.Table(made.path, len(known)),
         scorer=scorer,
-        one=publishing.open_one_user(made, scorer),
-        popularity=publishing.open_popularity(made, scorer),
+        one=open_one_user(made, scorer),
+        popularity=open_popularity(made, scorer),
         likeness=likeness_of(known.vectors),
         items=_items(parts.assignment),
-        index=outcomes.index_of(known),
+        index=known.index_by_id(),
         k=settings["k"],
         horizon=horizon(settings["novelty_days"]),
         seed=settings["seed"],
@@ -171,11 +170,11 @@ def open_release(
         overlay=read_overlay(store, release),
         shelf=None
         if not release.ranker or ranker in missing
-        else Shelf.of(ranking.open_ranker(found(store, "rankers", release.ranker))),
+        else Shelf.of(open_ranker(found(store, "rankers", release.ranker))),
         rules=RequestRules.of(config, known),
         feedback=_feedback(store, release, missing),
         missing=missing,
-        fitted=publishing.is_fitted(made),
+        fitted=is_fitted(made),
         counted=counted,
     )
 

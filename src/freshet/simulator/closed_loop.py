@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from freshet import pipeline
+from freshet import operations, pipeline
 from freshet.core.config import Config
 from freshet.core.ports import Progress, UserStore, silent
 from freshet.core.types import AsOf
@@ -117,18 +117,18 @@ def _first_release(plan: Plan, ws: Workspace) -> None:
     """Import the history; tune and publish as of a month before the experiment."""
     now = _moment(plan.start)
     moment = AsOf(_moment(plan.start - STALE * DAY).date())
-    pipeline.import_log(ws, now)
-    pipeline.run_due(ws, now, moment, force_publish=True)
+    operations.import_log(ws, now)
+    pipeline.run(ws, now, moment, publish=True)
 
 
 def _keep_up(plan: Plan, ws: Workspace, state: UserStore, recommender: Recommender, day: int) -> None:
     """What production does at midnight: collect, and refresh where that is due."""
     now = _moment(plan.midnight(day))
     recommender.flush()
-    pipeline.collect_told(ws, state, now)
+    operations.collect(ws, state, now)
     if day in plan.refreshes:
         write_items(plan.world, plan.preset.history + day - 1, ws.root / ITEMS)
-        pipeline.fast_path(ws, today=now, state=state)
+        pipeline.refresh(ws, today=now, users=state)
         recommender.reload()
 
 

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from freshet import pipeline
+from freshet import operations
 from freshet.core.errors import NotEnoughData
 from freshet.core.ports import Progress, silent
 from freshet.core.types import AsOf, Transitions
@@ -100,7 +100,7 @@ def of_log(ws: Workspace, permutations: int, seed: int = 0) -> Decay:
     Raises:
         NotEnoughData: the log doesn't hold the months.
     """
-    _, known = pipeline.form_interests(ws)
+    _, known = operations.form_interests(ws)
     edges = month_edges(AsOf.parse(known.window[0]).day, known.as_of.day)
     if len(edges) < DISTANCES + 2:
         raise NotEnoughData(

@@ -12,7 +12,7 @@ import pytest
 
 from freshet.core.errors import ConfigError
 from freshet.stages.items import Engagements, engagements, features, popularity
-from freshet.stages.items import item_histories as rows
+from freshet.stages.items.item_histories import rows
 from freshet.stages.items.item_log import DAY, UNSEEN
 
 INTEREST = np.array([0, 0, 1, 1, 2], np.int16)

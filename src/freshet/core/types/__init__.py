@@ -19,7 +19,7 @@ from freshet.core.types.experiments import (
     Serves,
     Strategy,
 )
-from freshet.core.types.interests import Eligibility, Interests
+from freshet.core.types.interests import Eligibility, Interests, indices_of
 from freshet.core.types.keys import identity, item_key, user_key, user_number
 from freshet.core.types.outcomes import Outcomes
 from freshet.core.types.planning import Cost, Example, PlannerRows, Prompt, Ranking, TuningReport, Usage
@@ -75,6 +75,7 @@ __all__ = [
     "Usage",
     "context_codes",
     "identity",
+    "indices_of",
     "item_key",
     "pack_contexts",
     "positions",

@@ -12,29 +12,9 @@ from freshet.core.ports import Progress, silent
 from freshet.core.types import BoolArray, Strategy
 from freshet.replay.off_policy import reward_model as expecting
 from freshet.replay.off_policy.logged_decisions import Decisions, Engaged
-from freshet.replay.off_policy.policies import Player
+from freshet.replay.off_policy.policies import Player, Seat, Way
 from freshet.replay.off_policy.reward_model import Expected
-from freshet.serving.choosing import Policy
 from freshet.serving.recall import Recalled
-
-EVERYBODY = "", ""
-"""Experiment and arm of what is answered from everybody's evidence."""
-Seat = tuple[int, str, str]
-"""A release by number, and the experiment and arm on whose own evidence its live signals stand."""
-
-
-@dataclass(frozen=True, slots=True)
-class Way:
-    """A way to answer: a release by number, what of it, how it explores, and whose evidence it follows."""
-
-    release: int
-    strategy: Strategy
-    policy: Policy
-    own: tuple[str, str] = EVERYBODY
-
-    @property
-    def seat(self) -> Seat:
-        return self.release, *self.own
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""A release that answers as it would have at moments of the past, which are visited in order."""
+"""Policies: how each decision was made, and how another policy makes it with what could be known then."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.context import LogSnapshot
 from freshet.core.errors import InputError
 from freshet.core.types import MOVE, AsOf, BoolArray, Experiment, ExperimentArm, Serves, Strategy
 from freshet.experiments.assignment import OwnEvents
-from freshet.replay.off_policy.counterfactual import EVERYBODY, Seat, Way
 from freshet.replay.off_policy.logged_decisions import Decisions
+from freshet.run_context import LogSnapshot
 from freshet.serving.choosing import Policy, chances_of_first
 from freshet.serving.opened import OpenRelease, open_release
 from freshet.serving.recall import Recalled
@@ -21,6 +20,25 @@ from freshet.serving.strategies import preferred, score
 from freshet.stages.events.step import committed
 from freshet.stages.live.calibration import by_time
 from freshet.storage.workspace import Workspace
+
+EVERYBODY = "", ""
+"""Experiment and arm of what is answered from everybody's evidence."""
+Seat = tuple[int, str, str]
+"""A release by number, and the experiment and arm on whose own evidence its live signals stand."""
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A way to answer: a release by number, what of it, how it explores, and whose evidence it follows."""
+
+    release: int
+    strategy: Strategy
+    policy: Policy
+    own: tuple[str, str] = EVERYBODY
+
+    @property
+    def seat(self) -> Seat:
+        return self.release, *self.own
 
 
 @dataclass

@@ -17,10 +17,10 @@ from functools import cached_property, partial
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.context import LogSnapshot
 from freshet.core.config import Config
 from freshet.core.errors import NotEnoughData
-from freshet.core.types import AsOf, Fusion, Mixture, PlannerRows, Sums, Transitions, context_codes
+from freshet.core.types import AsOf, Fusion, Mixture, PlannerRows, Sums, context_codes
+from freshet.run_context import LogSnapshot
 from freshet.stages import counts
 from freshet.stages.counts.holdout_windows import HoldoutWindows, Stretch, Window
 
@@ -111,7 +111,9 @@ class CountFitter:
             self._sums[key] = self.log.transitions.sums(moment, half_life, length)
         return self._sums[key]
 
-    def _build(self, moment: AsOf, suffixes: Sequence[Sums], prior_counts: Sequence[float]) -> counts.CountModel:
+    def _build(
+        self, moment: AsOf, suffixes: Sequence[Sums], prior_counts: Sequence[float]
+    ) -> counts.CountModel:
         scales = self.log.scales
         popularity = [self._suffix(moment, half_life, 0) for half_life in scales.half_lives]
         return counts.CountModel.build(
@@ -257,7 +259,9 @@ class CountFitter:
         suffixes = self._suffixes_of(part, half_life, longest)
         return counts.HeldOut(partial(self._build, part.start, suffixes), suffixes, part.held)
 
-    def _model_of(self, part: Stretch, half_life: float, prior_counts: tuple[float, ...]) -> counts.CountModel:
+    def _model_of(
+        self, part: Stretch, half_life: float, prior_counts: tuple[float, ...]
+    ) -> counts.CountModel:
         """Counts before a stretch that are right for its rows."""
         return self._build(part.start, self._suffixes_of(part, half_life, self.k), prior_counts)
 
@@ -375,6 +379,6 @@ class CountFitter:
 
 
 def fitter_for(config: Config, log: LogSnapshot, refresh_days: int | None = None) -> CountFitter:
-    """Counts as configured; `refresh_days` says how often tables are refreshed where that is another value."""
+    """Counts as configured; `refresh_days` where tables are refreshed otherwise than as configured."""
     days = refresh_days or config.schedule.refresh_days
     return CountFitter(log, config.transitions.k, config.counts.fit_examples, days)

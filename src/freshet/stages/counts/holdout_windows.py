@@ -13,9 +13,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.context import LogSnapshot
 from freshet.core.time_scales import holdout_starts
 from freshet.core.types import AsOf, Transitions
+from freshet.run_context import LogSnapshot
 from freshet.stages.transitions.day_files import day_name, day_number
 
 MOST_STRETCHES = 4

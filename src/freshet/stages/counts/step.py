@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from freshet.context import Context
 from freshet.core.ports import Artifact, Planner
 from freshet.core.types import Fusion
+from freshet.run_context import RunContext
 from freshet.stages.inference.step import PlannerAnswers
 from freshet.stages.sequence import step as sequences
 
 
 def fuse(
-    ctx: Context, planner: Planner | None, answers: PlannerAnswers | None, sequence: Artifact | None
+    ctx: RunContext, planner: Planner | None, answers: PlannerAnswers | None, sequence: Artifact | None
 ) -> Fusion | None:
     """Weights of count score, planner score and sequence score in the mixture.
 

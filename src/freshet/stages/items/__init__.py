@@ -6,8 +6,9 @@ items in the order of their interests, `ranker` ranks those of one interest for 
 """
 
 from freshet.stages.items.evaluation import Judged, Score, interval, judge
+from freshet.stages.items.format import read, write
 from freshet.stages.items.item_histories import Rows, rows
-from freshet.stages.items.item_index import Shelves, nearest, read, write
+from freshet.stages.items.item_index import Shelves, nearest
 from freshet.stages.items.item_log import UNSEEN, Engagements, engagements
 from freshet.stages.items.prior import LITTLE, features, names, popularity
 from freshet.stages.items.prior_weights import Histories, design, weigh

@@ -14,13 +14,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from freshet.context import LogSnapshot
 from freshet.core.errors import ConfigError, MissingExtra, NotEnoughData
 from freshet.core.ports import Artifact, RankingTrainer
 from freshet.core.types import AsOf
+from freshet.run_context import LogSnapshot
 from freshet.stages import items as ranking
 from freshet.stages import sequence
 from freshet.stages.events.step import committed
+from freshet.stages.items.format import ITEMS, MODEL
 from freshet.stages.items.holdout import Held
 from freshet.stages.items.training_data import Lessons, gather
 from freshet.storage.durable import read_json, write_json
@@ -33,7 +34,6 @@ CODE = 3
 SCALES = "window_days", "half_lives"
 """Lengths of time that rankers are made by."""
 
-MODEL, ITEMS = "model", "items"
 EARLY, FULL = "early", "full"
 """Trainings: without the last rows, which it is judged on, and with them."""
 
@@ -167,19 +167,6 @@ def of_table(ws: Workspace, made: Artifact) -> str:
         and wanted.items() <= artifact.manifest["inputs"].items()
     ]
     return found[-1] if found else ""
-
-
-def open_ranker(made: Artifact) -> ranking.Ranker:
-    """The ranker of an artifact `rankers/<version>`; numpy alone is needed.
-
-    Raises:
-        ArtifactError: a file is missing or damaged.
-    """
-    shelves = ranking.read(made.path / ITEMS)
-    if not (made.path / MODEL).exists():
-        return ranking.Ranker(shelves, np.zeros((len(shelves), 0), np.float32), None)
-    model = sequence.read(made.path / MODEL)
-    return ranking.Ranker(shelves, model.weights.embedding, model.state_of)
 
 
 def by_popularity(lessons: Lessons) -> dict[str, Any]:

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from freshet.context import LogSnapshot
 from freshet.core.config import RankerConfig
 from freshet.core.errors import NotEnoughData
 from freshet.core.ports import Budget, RankingJob
 from freshet.core.time_scales import Scales
+from freshet.run_context import LogSnapshot
 from freshet.stages import events, interests
 from freshet.stages import items as ranking
 from freshet.stages.events.step import committed

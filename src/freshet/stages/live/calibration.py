@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from freshet.core.types import AsOf, FloatArray, Mixture, Transitions
 from freshet.stages import counts, live
-from freshet.stages.counts.fitter import CountFitter, Stretch
+from freshet.stages.counts.fitter import CountFitter
+from freshet.stages.counts.holdout_windows import Stretch
 from freshet.stages.transitions.day_files import DAY, day_name, day_number
 
 PSEUDO = (30.0, 100.0, 300.0)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from freshet.context import Context, LogSnapshot
 from freshet.core.config import Config
 from freshet.core.errors import NotEnoughData
 from freshet.core.ports import Artifact
+from freshet.run_context import LogSnapshot, RunContext
 from freshet.stages import counts, live
-from freshet.stages.counts.fitter import Stretch
+from freshet.stages.counts.holdout_windows import Stretch
 from freshet.stages.events.step import committed
 from freshet.stages.live.calibration import PSEUDO, Weighed, weigh
 from freshet.stages.sequence import step as sequencing
@@ -20,7 +20,7 @@ from freshet.storage.workspace import Workspace, version_of
 CODE = 2
 
 
-def make(ctx: Context, table: Artifact | None) -> Artifact | None:
+def make(ctx: RunContext, table: Artifact | None) -> Artifact | None:
     """The overlay of a table, or of plain counts; None where the configuration wants none.
 
     The artifact says so where live signals don't pay; see `freshet.stages.live.read`.
@@ -85,7 +85,7 @@ def settings_of(config: Config, log: LogSnapshot) -> live.Settings:
     )
 
 
-def _weighed(ctx: Context, table: Artifact | None) -> tuple[Weighed | None, str]:
+def _weighed(ctx: RunContext, table: Artifact | None) -> tuple[Weighed | None, str]:
     """What live signals are worth, and why nothing where that is so."""
     try:
         weighed = weigh(ctx.fitter, settings_of(ctx.config, ctx.log), _early(ctx, table))
@@ -94,7 +94,7 @@ def _weighed(ctx: Context, table: Artifact | None) -> tuple[Weighed | None, str]
     return weighed, "" if weighed.overlay else "no weight lies significantly above zero on held-out windows"
 
 
-def _early(ctx: Context, table: Artifact | None) -> Callable[[Stretch], counts.Scorer]:
+def _early(ctx: RunContext, table: Artifact | None) -> Callable[[Stretch], counts.Scorer]:
     """The release's score as it would have been at the start of a stretch of the held-out windows.
 
     It is without the planner, which answered for a sample of the windows alone: what is looked for is how far

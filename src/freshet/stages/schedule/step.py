@@ -7,9 +7,9 @@ from dataclasses import asdict
 
 import numpy as np
 
-from freshet.context import Context
 from freshet.core.ports import CadencePolicy
 from freshet.core.types import AsOf, BoolArray, CadenceDecision, FloatArray, Signs, Staleness, Transitions
+from freshet.run_context import RunContext
 from freshet.stages import schedule as cadence
 from freshet.stages.counts.fitter import CountFitter
 from freshet.stages.transitions.day_files import day_name, day_number
@@ -28,7 +28,7 @@ STEPS = ("evidence", "inference", "mixture", "table")
 """What a refresh pays for: the steps of the fast path."""
 
 
-def decide(ctx: Context, refreshes: Sequence[AsOf]) -> CadenceDecision:
+def decide(ctx: RunContext, refreshes: Sequence[AsOf]) -> CadenceDecision:
     """What the configured policy decides as of the moment; it is noted in the ledger.
 
     Args:

@@ -11,10 +11,10 @@ from datetime import timedelta
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.context import Context, LogSnapshot
 from freshet.core.errors import ConfigError, NotEnoughData
 from freshet.core.ports import Artifact, Budget, SequenceJob, Sequences, SequenceTrainer
 from freshet.core.types import AsOf
+from freshet.run_context import LogSnapshot, RunContext
 from freshet.stages import counts, sequence
 from freshet.stages.counts.fitter import CountFitter
 from freshet.stages.events.step import committed
@@ -28,7 +28,7 @@ CODE = 1
 EARLY, FULL = "early", "full"
 
 
-def for_mixture(ctx: Context) -> Artifact | None:
+def for_mixture(ctx: RunContext) -> Artifact | None:
     """The sequence model whose score enters the mixture: the newest while it is young, else a new one.
 
     None where the configuration doesn't use one, and where there is too little to learn from.
@@ -64,7 +64,7 @@ def newest(ws: Workspace, log: LogSnapshot, as_of: AsOf) -> Artifact | None:
     return max(fit, key=lambda artifact: (artifact.manifest["as_of"], artifact.version), default=None)
 
 
-def train(ctx: Context) -> Artifact:
+def train(ctx: RunContext) -> Artifact:
     """Train as of a moment; a model of that moment that is there already is not trained again.
 
     Raises:
@@ -123,7 +123,7 @@ def sequence_scorer(fitter: CountFitter, model: sequence.SequenceModel) -> count
     return counts.Scorer(now.model, now.count_weights, None, np.array([0.0, 1.0]), model.logits)
 
 
-def training_sequences(ctx: Context, end: AsOf) -> Sequences:
+def training_sequences(ctx: RunContext, end: AsOf) -> Sequences:
     """What can be learned from before a moment: transitions with a context, and popularity at their time.
 
     Popularity is counted anew as often as tables are refreshed, so it is as old as when users are scored.
@@ -147,7 +147,7 @@ def _popularity(log: LogSnapshot, moment: AsOf) -> NDArray[np.float64]:
     return np.log(counts.popularity_of(sums, len(log.interests)))
 
 
-def _job(ctx: Context, end: AsOf, passes: float, budget: Budget) -> SequenceJob:
+def _job(ctx: RunContext, end: AsOf, passes: float, budget: Budget) -> SequenceJob:
     return SequenceJob(
         sequences=training_sequences(ctx, end),
         vectors=ctx.log.interests.vectors,

@@ -6,23 +6,19 @@ import shutil
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from freshet.context import Context
 from freshet.core.errors import VerificationError
 from freshet.core.ports import Artifact, Planner
 from freshet.core.types import Experiment, Fusion
+from freshet.run_context import RunContext
 from freshet.stages import counts, evidence, inference, table
 from freshet.stages.counts.fitter import CountFitter
 from freshet.stages.events.step import committed
 from freshet.stages.evidence.step import ChosenEvidence
 from freshet.stages.inference.step import PlannerAnswers
-from freshet.stages.sequence import read as read_sequence
 from freshet.stages.sequence import step as sequences
 from freshet.stages.sequence import write as write_sequence
 from freshet.stages.table.table_plan import CODE, TablePlan, contexts_of, rules_of, settings_of
-from freshet.storage.durable import read_json, write_json
+from freshet.storage.durable import write_json
 from freshet.storage.ledger import Run
 from freshet.storage.releases import Release
 from freshet.storage.workspace import Workspace
@@ -48,7 +44,7 @@ class Companions:
         return cls(overlay.version if overlay else "", ranker, feedback.version if feedback else "")
 
 
-def find(ctx: Context, plan: TablePlan) -> Artifact | None:
+def find(ctx: RunContext, plan: TablePlan) -> Artifact | None:
     """The planned table, if it was made before."""
     found = ctx.ws.store.find("tables", plan.version)
     if found is not None:
@@ -59,7 +55,7 @@ def find(ctx: Context, plan: TablePlan) -> Artifact | None:
 
 
 def build(
-    ctx: Context,
+    ctx: RunContext,
     plan: TablePlan,
     chosen: ChosenEvidence,
     planner: Planner | None,
@@ -101,7 +97,7 @@ def build(
     return committed(ws, "tables", plan.version)
 
 
-def verify(ctx: Context, made: Artifact) -> None:
+def verify(ctx: RunContext, made: Artifact) -> None:
     """Check a table before it may be published.
 
     Raises:
@@ -134,7 +130,7 @@ def publish(ws: Workspace, run: Run, made: Artifact, companions: Companions) -> 
 
 
 def publish_for_arm(
-    ctx: Context, made: Artifact, beside: Companions, experiment: Experiment, arm: str
+    ctx: RunContext, made: Artifact, beside: Companions, experiment: Experiment, arm: str
 ) -> Release:
     """Make a table the release of one arm of an isolated experiment; items are ranked as for everybody."""
     ws, current = ctx.ws, ctx.ws.releases.current()
@@ -173,7 +169,7 @@ def _numbered(ws: Workspace, run: Run, made: Artifact, beside: Companions, arm: 
     )
 
 
-def _manifest(ctx: Context, plan: TablePlan, planner: Planner | None) -> dict[str, Any]:
+def _manifest(ctx: RunContext, plan: TablePlan, planner: Planner | None) -> dict[str, Any]:
     log = ctx.log
     return {
         "code": CODE,
@@ -191,54 +187,6 @@ def _manifest(ctx: Context, plan: TablePlan, planner: Planner | None) -> dict[st
         },
         "planner": planner.version if planner else "",
     }
-
-
-def open_scorer(made: Artifact, interests: int) -> counts.Scorer:
-    """The per-user mixture of a table: the same scores that ranked its rows."""
-    stored = read_json(made.path / "mixture.json")
-    model = counts.read(made.path / "counts")
-    by_length = np.array(
-        [[fitted[name]["weight"] for name in stored["features"]] for fitted in stored["by_length"]]
-    )
-    fused = stored["fused"]
-    if fused is None:
-        return counts.Scorer(model, by_length)
-    planner = sequence = None
-    if counts.PLANNER in fused:
-        planner = open_planner(made, interests)
-    if counts.SEQUENCE in fused:
-        sequence = read_sequence(made.path / "sequence").logits
-    weights = np.array([fused[name]["weight"] for name in counts.FUSED if name in fused])
-    return counts.Scorer(model, by_length, planner, weights, sequence)
-
-
-def open_popularity(made: Artifact, scorer: counts.Scorer) -> NDArray[np.float64]:
-    """(N,) shares of recent popularity at the half-life that does best by itself, as of a table."""
-    best = read_json(made.path / "mixture.json").get("popular")
-    return scorer.model.base if best is None else np.exp(scorer.model.popularity[best])
-
-
-def is_fitted(made: Artifact) -> bool:
-    """Whether weights were fitted on what follows what; where they could not be, popularity alone ranks."""
-    stored = read_json(made.path / "mixture.json")
-    return not stored.get("unfitted") and "last" not in stored.get("unfounded", ())
-
-
-def open_one_user(made: Artifact, scorer: counts.Scorer) -> counts.OneUser:
-    """The same scores for one user at a time, quickly."""
-    if scorer.sequence is None:
-        return counts.OneUser(scorer)
-    model = read_sequence(made.path / "sequence")
-    return counts.OneUser(scorer, model.reader(scorer.model.popularity))
-
-
-def open_planner(made: Artifact, interests: int) -> counts.PlannerScores | None:
-    """The planner's score in a table, even where its weight was fitted to nothing; None without a planner."""
-    if not (made.path / "planner").exists():
-        return None
-    relative = read_json(made.path / "mixture.json").get("relative", False)
-    popularity = counts.read(made.path / "counts").base if relative else None
-    return counts.PlannerScores(inference.read(made.path / "planner"), interests, popularity)
 
 
 def _weights(fitter: CountFitter, fusion: Fusion | None) -> dict[str, Any]:

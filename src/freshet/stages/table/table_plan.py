@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.context import Context, LogSnapshot
 from freshet.core.config import Config
 from freshet.core.ports import Artifact
 from freshet.core.types import AsOf, Eligibility, context_codes
+from freshet.run_context import LogSnapshot, RunContext
 from freshet.stages import table
 from freshet.storage.releases import Release
 from freshet.storage.workspace import Workspace, version_of
@@ -44,7 +44,7 @@ class TablePlan:
 
 
 def plan_table(
-    ctx: Context,
+    ctx: RunContext,
     model: Artifact | None,
     previous: Artifact | None,
     sequence: Artifact | None = None,
@@ -74,7 +74,7 @@ def plan_table(
     return TablePlan(version, tuned, previous, sequence, rules_of(ctx), contexts, evidence_until)
 
 
-def rules_of(ctx: Context) -> table.Rules:
+def rules_of(ctx: RunContext) -> table.Rules:
     """Eligibility rules of the configuration, resolved to the interests of a log."""
     config = ctx.config.table
     return table.Rules.resolve(
@@ -88,14 +88,14 @@ def rules_of(ctx: Context) -> table.Rules:
     )
 
 
-def contexts_of(ctx: Context) -> NDArray[np.int16]:
+def contexts_of(ctx: RunContext) -> NDArray[np.int16]:
     """(C, k) rows of a table."""
     k = ctx.config.transitions.k
     triples = ctx.fitter.suffixes(3).contexts if k == 3 else None
     return table.enumerate_contexts(len(ctx.log.interests), k, triples)
 
 
-def asked_of(ctx: Context, contexts: NDArray[np.int16]) -> NDArray[np.int16]:
+def asked_of(ctx: RunContext, contexts: NDArray[np.int16]) -> NDArray[np.int16]:
     """(A, k) those contexts that a planner is asked about; the others are answered by counts.
 
     The empty context is none of them: it holds no interest to plan from.
@@ -108,7 +108,10 @@ def asked_of(ctx: Context, contexts: NDArray[np.int16]) -> NDArray[np.int16]:
 
 
 def settings_of(ws: Workspace) -> dict[str, Any]:
-    """The part of the configuration that decides what is in a table, evidence being settled (`tuning.evaluation.with_evidence_of`)."""
+    """The part of the configuration that decides what is in a table.
+
+    Of a workspace whose evidence is settled: see `tuning.evaluation.with_evidence_of`.
+    """
     names = ["transitions", "counts", "evidence", "inference", "table"]
     if ws.config.sequence.use:
         names.append("sequence")

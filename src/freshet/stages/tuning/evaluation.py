@@ -4,24 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.context import Context
 from freshet.core.errors import GateFailed, NotEnoughData
 from freshet.core.ports import Planner
 from freshet.core.prompts import names, render
 from freshet.core.types import Prompt, Transitions, pack_contexts
+from freshet.run_context import RunContext
 from freshet.stages import counts, tuning
 from freshet.stages.counts.holdout_windows import Window
 from freshet.stages.events.step import committed
 from freshet.stages.evidence.step import gather
-from freshet.storage.ledger import Record
 from freshet.storage.workspace import Workspace, version_of
 
 CODE = 2
+
+Verdict = Literal["passed", "approved", "rejected", "waiting", "unjudged"]
 
 FOLDS = 5
 """Parts of the users: a part is judged with the planner's weight that the others give it."""
@@ -39,18 +40,18 @@ def key_of(ws: Workspace, model: str) -> str:
     return version_of(code=CODE, model=model, gates=ws.config.gates.model_dump(), **asked)
 
 
-def verdict(ws: Workspace, model: str) -> str:
-    """passed, approved, rejected, waiting, or unjudged (under these gates, or at all)."""
-    reviewed = _reviewed(ws, model)
-    if reviewed is not None:
-        return reviewed.outcome
+def verdict(ws: Workspace, model: str) -> Verdict:
+    """What the gates, or a person, decided about a model; unjudged under these gates, or at all."""
+    review = ws.decisions.review("model", model)
+    if review is not None:
+        return "approved" if review.kind == "approval" else "rejected"
     gates = ws.store.find("gates", key_of(ws, model))
     if gates is None:
         return "unjudged"
     return "passed" if gates.manifest["report"]["passed"] else "waiting"
 
 
-def pass_gates(ctx: Context, planner: Planner, model: str) -> None:
+def pass_gates(ctx: RunContext, planner: Planner, model: str) -> None:
     """Evaluate a planner, unless it was, and say what each gate found.
 
     Raises:
@@ -120,7 +121,7 @@ class Sample:
     counted: NDArray[np.float64]
 
 
-def evaluate(ctx: Context, planner: Planner) -> tuning.GateReport:
+def evaluate(ctx: RunContext, planner: Planner) -> tuning.GateReport:
     """Evaluate a planner on a sample of users from every held-out window, with the evidence of its start.
 
     What may be offered plays no part: blocking an interest is no reason to judge a model anew.
@@ -203,7 +204,7 @@ def forecast_of(
     return counts.log_softmax(np.log(np.maximum(share, FLOOR)), known)
 
 
-def _sample(ctx: Context, words: tuple[str, ...]) -> Sample:
+def _sample(ctx: RunContext, words: tuple[str, ...]) -> Sample:
     fitter, windows = ctx.fitter, ctx.fitter.holdout.windows
     share = max(1, ctx.config.gates.sample // max(len(windows), 1))
     held: list[Transitions] = []
@@ -344,14 +345,6 @@ def report_of(ws: Workspace, model: str) -> dict[str, Any]:
     gates = ws.store.find("gates", key_of(ws, model))
     if gates is not None:
         return dict(gates.manifest["report"])
-    reviewed = _reviewed(ws, model)
-    return dict(reviewed.waiting["report"]) if reviewed is not None and reviewed.waiting else {}
-
-
-def _reviewed(ws: Workspace, model: str) -> Record | None:
-    """The last run that halted at a model and was approved or rejected."""
-    for record in reversed(ws.ledger.records()):  # several runs may have halted at one model
-        reviewed = record.outcome in ("approved", "rejected")
-        if reviewed and record.waiting and record.waiting.get("model") == model:
-            return record
-    return None
+    review = ws.decisions.review("model", model)
+    waiting = None if review is None else ws.ledger.get(review.run).waiting
+    return dict(waiting["report"]) if waiting else {}

@@ -6,17 +6,17 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from freshet.context import Context, LogSnapshot
 from freshet.core.config import Config
 from freshet.core.errors import ConfigError, NotEnoughData
 from freshet.core.ports import Artifact, Budget, Candidates, Tuner, TuningJob, TuningPlan
 from freshet.core.prompts import NEXT, names
 from freshet.core.types import AsOf, Context, ContextEvidence, Example, Transitions, pack_contexts
+from freshet.run_context import LogSnapshot, RunContext
 from freshet.stages import tuning
 from freshet.stages.events.step import committed
 from freshet.stages.evidence.step import gather
 from freshet.stages.transitions.day_files import day_name
-from freshet.stages.tuning.evaluation import pass_gates, verdict
+from freshet.stages.tuning.evaluation import Verdict, pass_gates, verdict
 from freshet.stages.tuning.lazy_planner import FORERUNNER, MODEL, LazyPlanner
 from freshet.storage.training_budget import Trainings
 from freshet.storage.workspace import Workspace, version_of
@@ -37,7 +37,7 @@ def attempted(ws: Workspace, log: LogSnapshot, as_of: AsOf) -> Artifact | None:
     return _newest(ws, log, as_of, ("passed", "approved", "waiting", "rejected"))
 
 
-def _newest(ws: Workspace, log: LogSnapshot, as_of: AsOf, verdicts: Sequence[str]) -> Artifact | None:
+def _newest(ws: Workspace, log: LogSnapshot, as_of: AsOf, verdicts: Sequence[Verdict]) -> Artifact | None:
     settings = _settings(ws, log)
     fit = [
         artifact
@@ -79,7 +79,7 @@ def planned(ws: Workspace, descriptions: Sequence[str] = ()) -> TuningPlan:
     )
 
 
-def finetune(ctx: Context, tuner: Tuner) -> Artifact:
+def finetune(ctx: RunContext, tuner: Tuner) -> Artifact:
     """Tune a model on what came before the held-out windows, judge it on them, and refit it on all.
 
     The table's answers come from the refitted model, its gates and its weight from the forerunner: a planner
@@ -93,9 +93,7 @@ def finetune(ctx: Context, tuner: Tuner) -> Artifact:
     """
     ws, run, log, holdout = ctx.ws, ctx.run, ctx.log, ctx.fitter.holdout
     settings = _settings(ws, log)
-    key = version_of(
-        transitions=log.version, as_of=log.as_of, every=holdout.stretch_days, settings=settings
-    )
+    key = version_of(transitions=log.version, as_of=log.as_of, every=holdout.stretch_days, settings=settings)
     model = ws.store.find("models", key)
     with run.step("tuning") as step:
         step.artifact, step.cached = f"models/{key}", model is not None
@@ -129,13 +127,13 @@ def finetune(ctx: Context, tuner: Tuner) -> Artifact:
     return model
 
 
-def planner_for(ctx: Context, model: Artifact | None) -> LazyPlanner | None:
+def planner_for(ctx: RunContext, model: Artifact | None) -> LazyPlanner | None:
     """The planner of a tuned model, loaded when it is first asked; None for plain counts."""
     tuner = ctx.ws.tuner
     return None if tuner is None or model is None else LazyPlanner(tuner, model, ctx.log.interests)
 
 
-def _trainings(ctx: Context) -> list[tuple[str, AsOf]]:
+def _trainings(ctx: RunContext) -> list[tuple[str, AsOf]]:
     """What is tuned: the folder of each model, and the moment before which its examples lie."""
     start = ctx.fitter.holdout.start
     if not ctx.config.tuning.refit:
@@ -143,7 +141,7 @@ def _trainings(ctx: Context) -> list[tuple[str, AsOf]]:
     return [(FORERUNNER, start), (MODEL, ctx.as_of)]
 
 
-def _chosen(ctx: Context, until: AsOf) -> Transitions:
+def _chosen(ctx: RunContext, until: AsOf) -> Transitions:
     """The transitions before a moment to tune on, ordered by day."""
     config = ctx.config.tuning
     # of a longer log a sample of users, whose latest transitions then reach further back
@@ -163,7 +161,7 @@ def _chosen(ctx: Context, until: AsOf) -> Transitions:
     return chosen
 
 
-def _examples(ctx: Context, chosen: Transitions) -> list[Example]:
+def _examples(ctx: RunContext, chosen: Transitions) -> list[Example]:
     """The chosen transitions in words, in their order."""
     config, k = ctx.config.tuning, ctx.fitter.k
 
@@ -182,7 +180,7 @@ def _examples(ctx: Context, chosen: Transitions) -> list[Example]:
     )
 
 
-def settled(ctx: Context) -> AsOf:
+def settled(ctx: RunContext) -> AsOf:
     """From when on 'novel' can be believed: in a log's first H days everything is.
 
     At most a quarter of what comes before the held-out windows is given up for it.
@@ -193,7 +191,7 @@ def settled(ctx: Context) -> AsOf:
     return first.minus(-max(0, most if days == "ever" else min(days, most)))
 
 
-def _candidates(ctx: Context, chosen: Transitions) -> Candidates:
+def _candidates(ctx: RunContext, chosen: Transitions) -> Candidates:
     """What each successor was chosen from, and how popular that was before the window it happened in."""
     days = ctx.log.scales.window_days
     starts, window = np.unique(chosen.day // days * days, return_inverse=True)
@@ -201,9 +199,7 @@ def _candidates(ctx: Context, chosen: Transitions) -> Candidates:
     return Candidates(chosen.known, np.log([ctx.fitter.base(m) for m in moments]).astype(np.float32), window)
 
 
-def _job(
-    ctx: Context, chosen: Transitions, examples: Sequence[Example], budget: Budget
-) -> TuningJob:
+def _job(ctx: RunContext, chosen: Transitions, examples: Sequence[Example], budget: Budget) -> TuningJob:
     config, mode, interests = ctx.config.tuning, ctx.config.planner.mode, ctx.log.interests
     return TuningJob(
         interests=interests,

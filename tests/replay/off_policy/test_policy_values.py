@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freshet import pipeline
+from freshet import operations, pipeline
 from freshet.cli.app import run as command
 from freshet.core.errors import InputError
 from freshet.core.types import AsOf, Experiment, ExperimentArm, Outcomes
@@ -75,7 +75,7 @@ def visits(ws: Workspace, count: int, seed: int = 0, since: AsOf = MOMENT) -> No
     core.close()
     state = existing_user_store(ws.root, ws.config)
     assert state is not None
-    pipeline.collect_told(ws, state, NOW)
+    operations.collect(ws, state, NOW)
     state.close()
 
 
@@ -178,7 +178,7 @@ def test_a_sample_of_users_is_looked_at_where_there_are_many(visited: Workspace)
 def twice(visited: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """A second release, made while people went on coming; more of them came to the second one."""
     ws = copied(visited, tmp_path_factory.mktemp("twice") / "ws")
-    approving(lambda: pipeline.fast_path(ws, LATER, force_publish=True), ws)
+    approving(lambda: pipeline.refresh(ws, LATER, publish=True), ws)
     assert (ws.releases.pointer(), ws.releases.get(2).as_of) == (2, str(LATER))
     visits(ws, 300, seed=1, since=END)
     return ws
@@ -212,12 +212,12 @@ def test_a_release_is_not_judged_by_what_it_was_made_from(
 
 def _taken(ws: Workspace) -> dict[int, int]:
     """Moments of first places before the second release, and the interest where it was taken."""
-    from freshet.context import learn
     from freshet.experiments.feedback import outcomes
+    from freshet.pipeline import snapshot_of
     from freshet.replay.off_policy import logged_decisions as decisions
 
     with ws.run("estimate") as run:
-        known = learn(ws, run, BOTH.until)
+        known = snapshot_of(ws, run, BOTH.until)
     assignment = outcomes.assignment_of(ws, known.version)
     asked, _, _ = decisions.read(ws, BOTH, assignment, known.interests, "value >= 7", 100_000)
     before = (asked.reward > 0) & (asked.time < int(LATER.moment.timestamp()) * 1_000_000)
@@ -227,7 +227,7 @@ def _taken(ws: Workspace) -> dict[int, int]:
 
 def test_a_release_that_was_made_after_all_of_it_is_refused(visited: Workspace, tmp_path: Path) -> None:
     ws = copied(visited, tmp_path / "ws")
-    approving(lambda: pipeline.fast_path(ws, END), ws)
+    approving(lambda: pipeline.refresh(ws, END), ws)
     found = looked(ws, "release:2", "release:1")
     late, early = found.policies
     assert (late.rows, late.earlier) == (0, found.rows)

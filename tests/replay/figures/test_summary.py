@@ -14,7 +14,7 @@ from freshet.replay.figures import summarise
 
 from .synthetic import INTERESTS, frames
 
-DOCS = Path(__file__).parents[2] / "docs" / "replay.md"
+DOCS = Path(__file__).parents[3] / "docs" / "replay.md"
 QUERIES = dict(re.findall(r"```sql\n-- ([\w ]+)\n(.*?)```", DOCS.read_text(encoding="utf-8"), re.DOTALL))
 
 
