@@ -87,7 +87,7 @@ def measure(ws: Workspace) -> dict[str, Any]:
     model = accepted(ws, known, known.as_of) or attempted(ws, known, known.as_of)
     planners: dict[str, Planner] = {}
     if model is not None and ws.tuner is not None:
-        planners["its own"] = LazyPlanner(ws.tuner, model, known.interests).forerunner
+        planners["its own"] = LazyPlanner(ws.tuner, model, known.interests).holdout_model
     planners |= ignorant(log)
     reports = {name: _judged(log, planner) for name, planner in planners.items()}
     first = next(iter(reports.values()))

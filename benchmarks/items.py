@@ -157,9 +157,9 @@ def _taught(
     budget = Budget(None if config.max_steps == "auto" else config.max_steps)
     early, first = trainer.train(held.job(config, budget))
     judged, weights = held.judge(early)
-    full, _ = trainer.train(lessons.job(config, budget, held.offset, lessons.rows, passes=first.passes))
+    full, _ = trainer.train(lessons.job(config, budget, held.offset, lessons.rows, epochs=first.epochs))
     final = np.array([*weights["prior"], weights["histories"]])
-    about = {"passes": first.passes, "rows": first.rows, "weights": np.round(final, 3).tolist()}
+    about = {"passes": first.epochs, "rows": first.rows, "weights": np.round(final, 3).tolist()}
     about |= {"half_life": weights["best_half_life"], "held_out": judged}
     plain = held_out.ranked(lessons.half_lives, held.offset, None)
     return held_out.ranked(lessons.half_lives, final, held_out.histories(full)), plain, about

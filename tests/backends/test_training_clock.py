@@ -40,7 +40,7 @@ def planner(mode: str) -> Train:
 
 
 def sequence_model(into: Path, budget: Budget) -> SequenceReport:
-    """A search for the number of passes, and learning anew."""
+    """A search for the number of epochs, and learning anew."""
     job = sequences.job(sequences.chain(300), budget=budget)
     weights, report = TorchSequenceTrainer(replace(sequences.SMALL, most_passes=6.0)).train(job)
     sequence.write(sequence.SequenceModel(weights), into)
@@ -49,7 +49,7 @@ def sequence_model(into: Path, budget: Budget) -> SequenceReport:
 
 def ranker(into: Path, budget: Budget) -> SequenceReport:
     """A search alone."""
-    job = replace(items.twins(600), later=np.arange(500, 600), passes=0.0, budget=budget)
+    job = replace(items.twins(600), later=np.arange(500, 600), epochs=0.0, budget=budget)
     weights, report = TorchRankingTrainer(replace(items.SMALL, most_passes=4.0)).train(job)
     sequence.write(sequence.SequenceModel(weights.sequence), into)
     np.save(into / "project.npy", weights.project)
@@ -117,9 +117,9 @@ def test_what_the_clock_stopped_is_told_and_made_again_by_steps(
 
 
 def test_a_search_that_was_stopped_is_learned_from(tmp_path: Path, ticking: Callable[[float], None]) -> None:
-    """The passes that did best until then are made: not a single step."""
+    """The epochs that did best until then are made: not a single step."""
     ticking(100.0)
     report = sequence_model(tmp_path / "cut", Budget(seconds=350.0))
-    assert report.steps == 4 + round(report.passes * 10)
-    assert np.isfinite(report.held_out)
-    assert report.passes > 0.1
+    assert report.steps == 4 + round(report.epochs * 10)
+    assert np.isfinite(report.holdout_nll)
+    assert report.epochs > 0.1

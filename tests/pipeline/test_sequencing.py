@@ -106,8 +106,8 @@ def test_early_weights_learn_before_the_held_out_windows_and_full_ones_from_ever
     rows = len(before) - len(early.sequences)
     np.testing.assert_array_equal(early.sequences.following, before.successor[rows:])
     np.testing.assert_array_equal(full.sequences.following, everything.successor[rows:])
-    assert early.passes == 0
-    assert full.passes == only(ws).manifest["passes"] > 0
+    assert early.epochs == 0
+    assert full.epochs == only(ws).manifest["passes"] > 0
 
 
 def test_a_young_model_serves_later_refreshes_and_an_old_one_is_trained_anew(

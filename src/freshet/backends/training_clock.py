@@ -11,7 +11,7 @@ class TrainingClock:
     """Counts the steps of one training, over all its phases, and ends one phase where the time is up.
 
     A training that was stopped before ends after the same number of steps, whatever the time is now. What
-    comes after the stopped phase (learning anew for the passes that a search found) isn't stopped again.
+    comes after the stopped phase (learning anew for the epochs that a search found) isn't stopped again.
 
     Attributes:
         steps: counted so far.

@@ -33,7 +33,7 @@ def twins(rows: int, seed: int = 0) -> RankingJob:
         start=START,
         vectors=np.eye(8, dtype=np.float32),
         later=None,
-        passes=15.0,
+        epochs=15.0,
         budget=Budget(),
         seed=0,
     )
@@ -51,15 +51,15 @@ def test_what_histories_say_beyond_popularity_is_learned() -> None:
     fresh = twins(200, seed=5)
     assert (best_within(weights, fresh) == fresh.following).mean() > 0.95
     assert report.rows == 1200
-    assert report.held_out is None
+    assert report.holdout_nll is None
 
 
 def test_held_out_rows_tell_when_to_stop_and_are_not_learned_from() -> None:
-    job = replace(twins(1000), later=np.arange(800, 1000), passes=0.0)
+    job = replace(twins(1000), later=np.arange(800, 1000), epochs=0.0)
     _, report = TorchRankingTrainer(SMALL).train(job)
     assert report.rows == 800
-    assert report.held_out is not None
-    assert report.passes > 0
+    assert report.holdout_nll is not None
+    assert report.epochs > 0
 
 
 def test_an_item_that_was_not_there_is_no_candidate() -> None:
@@ -79,7 +79,7 @@ def test_new_items_are_embedded_by_their_vectors() -> None:
 
 
 def test_a_training_repeats_itself() -> None:
-    job = replace(twins(300), passes=2.0)
+    job = replace(twins(300), epochs=2.0)
     one, other = (TorchRankingTrainer(SMALL).train(job)[0] for _ in range(2))
     for a, b in zip(astuple(one.sequence), astuple(other.sequence), strict=True):
         np.testing.assert_array_equal(a, b)

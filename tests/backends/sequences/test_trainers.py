@@ -40,10 +40,10 @@ def chain(rows: int, seed: int = 0) -> Sequences:
 
 
 def job(
-    sequences: Sequences, passes: float = 0.0, seed: int = 0, budget: Budget | None = None
+    sequences: Sequences, epochs: float = 0.0, seed: int = 0, budget: Budget | None = None
 ) -> SequenceJob:
     vectors = np.random.default_rng(1).normal(size=(THINGS, 5)).astype(np.float32)
-    return SequenceJob(sequences, vectors, passes, budget or Budget(), seed)
+    return SequenceJob(sequences, vectors, epochs, budget or Budget(), seed)
 
 
 @pytest.mark.parametrize("layers", [1, 2])
@@ -54,7 +54,7 @@ def test_the_frozen_model_computes_what_was_trained(layers: int) -> None:
     sequences = chain(300)
     rows, recipe = Rows(sequences), replace(SMALL, layers=layers)
     training = Training(recipe, job(sequences), rows, lambda done, total: None, TrainingClock(Budget()))
-    network = training.for_passes(2.0)
+    network = training.for_epochs(2.0)
     with torch.no_grad():
         wanted = rows.logits(network, torch.arange(300)).numpy()
     model = SequenceModel(network.frozen())
@@ -72,9 +72,9 @@ def test_what_only_the_order_tells_is_learned() -> None:
     best = np.where(fresh.known, -np.inf, logits).argmax(axis=1)
     assert (best == fresh.following).mean() > 0.9
     assert report.rows == 1500
-    assert report.held_out is not None
-    assert report.held_out < 1.0
-    assert 0 < report.passes <= 12
+    assert report.holdout_nll is not None
+    assert report.holdout_nll < 1.0
+    assert 0 < report.epochs <= 12
     assert report.usage.tokens > 1500
     assert report.usage.flops > report.usage.tokens
 
@@ -82,23 +82,23 @@ def test_what_only_the_order_tells_is_learned() -> None:
 def test_equal_jobs_give_equal_weights_and_seeds_differ() -> None:
     trainer = TorchSequenceTrainer(SMALL)
     before = torch.random.get_rng_state()
-    one, _ = trainer.train(job(chain(200), passes=2.0))
-    again, _ = trainer.train(job(chain(200), passes=2.0))
-    other, report = trainer.train(job(chain(200), passes=2.0, seed=1))
+    one, _ = trainer.train(job(chain(200), epochs=2.0))
+    again, _ = trainer.train(job(chain(200), epochs=2.0))
+    other, report = trainer.train(job(chain(200), epochs=2.0, seed=1))
     for a, b in zip(astuple(one), astuple(again), strict=True):
         np.testing.assert_array_equal(a, b)
     assert not np.array_equal(one.embedding, other.embedding)
-    assert (report.passes, report.held_out) == (2.0, None)
+    assert (report.epochs, report.holdout_nll) == (2.0, None)
     assert torch.equal(torch.random.get_rng_state(), before)  # nobody else's random numbers were used up
 
 
 def test_what_is_known_takes_no_part_in_the_loss() -> None:
     """What is known could not have come next: it is not learned to be unlikely."""
     sequences = chain(400)
-    weights, _ = TorchSequenceTrainer(SMALL).train(job(sequences, passes=1.0))
+    weights, _ = TorchSequenceTrainer(SMALL).train(job(sequences, epochs=1.0))
     all_known = replace(sequences, known=np.ones_like(sequences.known))
     all_known.known[np.arange(400), all_known.following] = False
-    unmoved, _ = TorchSequenceTrainer(replace(SMALL, weight_decay=0.0)).train(job(all_known, passes=1.0))
+    unmoved, _ = TorchSequenceTrainer(replace(SMALL, weight_decay=0.0)).train(job(all_known, epochs=1.0))
     np.testing.assert_array_equal(unmoved.bias, np.zeros(THINGS, np.float32))
     assert np.abs(weights.bias).max() > 0
 

@@ -14,8 +14,7 @@ from freshet.replay.figures import summarise
 from freshet.replay.figures.aligned import align
 from freshet.replay.figures.over_time import overlap
 from freshet.replay.frames import COSTS, JUDGED, STATES
-
-from .synthetic import Frames, frames
+from tests.replay.synthetic import Frames, frames
 
 DRAWS = 50
 

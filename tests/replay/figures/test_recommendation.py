@@ -9,8 +9,7 @@ from freshet.replay.figures import recommendation as advice
 from freshet.replay.figures import summarise
 from freshet.replay.figures.comparisons import negated, not_below, verdict
 from freshet.replay.figures.recommendation import drifting
-
-from .synthetic import frames
+from tests.replay.synthetic import frames
 
 
 def told(skill: dict[str, float], **world: object) -> dict:

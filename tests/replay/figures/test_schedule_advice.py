@@ -6,8 +6,7 @@ import pytest
 
 from freshet.core.config import parse
 from freshet.replay.figures.schedule_advice import cadence, choose, schedule
-
-from .synthetic import frames
+from tests.replay.synthetic import frames
 
 MANY = {"transitions": 12000, "users": 3000}
 

@@ -11,8 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from freshet.replay.figures import summarise
-
-from .synthetic import INTERESTS, frames
+from tests.replay.synthetic import INTERESTS, frames
 
 DOCS = Path(__file__).parents[3] / "docs" / "replay.md"
 QUERIES = dict(re.findall(r"```sql\n-- ([\w ]+)\n(.*?)```", DOCS.read_text(encoding="utf-8"), re.DOTALL))

@@ -15,17 +15,17 @@ from freshet.backends.sequences.rows import TrainingRows
 from freshet.backends.training_clock import TrainingClock
 from freshet.core.ports import Progress, RankingJob, SequenceJob
 
-JUDGED = 4096
-"""Rows judged at a time."""
+EVALUATED_AT_ONCE = 4096
+"""Rows."""
 
 WARM_UP = 50
 """Steps in which the learning rate rises."""
 
-PRIOR_PACE = 10.0
+PRIOR_RATE = 10.0
 """Learning rate of the few weights of the prior, which have far to go, in units of the others'."""
 
 LEAST_GAIN = 1e-4
-"""Nats below which a check is no improvement."""
+"""Gain of nll (nats per row) below which a check is no improvement."""
 
 
 class Training:
@@ -34,7 +34,7 @@ class Training:
     Attributes:
         average: the network with averaged weights, which is the one that counts.
         best: what it was when it did best on held-out rows.
-        read: rows computed so far, those judged for a third (no backward pass).
+        read: rows computed so far, those only evaluated for a third (no backward pass).
     """
 
     def __init__(
@@ -59,46 +59,46 @@ class Training:
         self.read = 0.0
 
     @property
-    def _steps_a_pass(self) -> int:
+    def _steps_per_epoch(self) -> int:
         return max(1, math.ceil(len(self._rows) / self.recipe.batch_size))
 
     @property
-    def _flops_a_step(self) -> float:
+    def _flops_per_step(self) -> float:
         """Forward and backward (three times the forward) of a batch, padding included."""
         shape = self.network.shape
         body = shape.layers * (4 * shape.width**2 + 2 * shape.width * shape.inner)
         return 6.0 * self.recipe.batch_size * (body * shape.recent + shape.width * shape.vocabulary)
 
-    def for_passes(self, passes: float) -> Network:
-        """The averaged network after so many passes over the rows, or fewer where the budget ends them."""
-        self._train(round(passes * self._steps_a_pass), lambda: False)
+    def for_epochs(self, epochs: float) -> Network:
+        """The averaged network after so many epochs, or fewer where the budget ends them."""
+        self._train(round(epochs * self._steps_per_epoch), lambda: False)
         return self.average
 
-    def until_no_better(self, held: TrainingRows) -> tuple[float, float]:
-        """(passes, nats per row) at which the averaged network did best on held-out rows."""
+    def until_no_improvement(self, holdout: TrainingRows) -> tuple[float, float]:
+        """(epochs, nll per row) at which the averaged network did best on held-out rows."""
         best, best_step, worse = math.inf, 0, 0
-        every = max(1, self._steps_a_pass // 2)
+        every = max(1, self._steps_per_epoch // 2)
 
         def enough() -> bool:
-            return self._step % every == 0 and judged()
+            return self._step % every == 0 and check_holdout()
 
-        def judged() -> bool:
+        def check_holdout() -> bool:
             nonlocal best, best_step, worse
-            nats = self._judge(held)
-            if nats < best - LEAST_GAIN:
-                best, best_step, worse = nats, self._step, 0
+            nll = self._evaluate(holdout)
+            if nll < best - LEAST_GAIN:
+                best, best_step, worse = nll, self._step, 0
                 self.best = copy.deepcopy(self.average)
             else:
                 worse += 1
             return worse >= self.recipe.patience
 
-        steps = self.recipe.most_passes * self._steps_a_pass
+        steps = self.recipe.most_passes * self._steps_per_epoch
         if self._budget.steps is None:
-            steps = min(steps, self.recipe.most_flops / self._flops_a_step)
+            steps = min(steps, self.recipe.most_flops / self._flops_per_step)
         self._train(round(steps), enough)
         if not best_step:  # it ended before the first check
-            judged()
-        return best_step / self._steps_a_pass, best
+            check_holdout()
+        return best_step / self._steps_per_epoch, best
 
     def _train(self, steps: int, enough: Callable[[], bool]) -> None:
         steps = self._budget.of(steps)
@@ -133,10 +133,10 @@ class Training:
         with torch.no_grad():
             torch._foreach_lerp_(list(self.average.parameters()), list(self.network.parameters()), 1 - keep)
 
-    def _judge(self, rows: TrainingRows) -> float:
+    def _evaluate(self, rows: TrainingRows) -> float:
         total = 0.0
         with torch.no_grad():
-            for chosen in torch.split(torch.arange(len(rows)), JUDGED):
+            for chosen in torch.split(torch.arange(len(rows)), EVALUATED_AT_ONCE):
                 total += float(rows.loss(self.average, chosen))
         self.read += len(rows) / 3
         return total / len(rows)
@@ -150,7 +150,7 @@ def _optimiser(network: Network, recipe: Recipe) -> torch.optim.AdamW:
     groups = [
         {"params": [p for name, p in named if name in decaying], "pace": 1.0},
         {"params": rest, "weight_decay": 0.0, "pace": 1.0},
-        {"params": [p for name, p in named if name in few], "weight_decay": 0.0, "pace": PRIOR_PACE},
+        {"params": [p for name, p in named if name in few], "weight_decay": 0.0, "pace": PRIOR_RATE},
     ]
     return torch.optim.AdamW(
         groups, lr=recipe.learning_rate, betas=(0.9, 0.98), weight_decay=recipe.weight_decay

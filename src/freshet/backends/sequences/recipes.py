@@ -17,9 +17,9 @@ class Recipe:
         dropout: share of the stream that is left out at random.
         learning_rate, weight_decay, batch_size: of AdamW; norms and biases do not decay.
         average: of the weights over steps, the share that each step keeps.
-        most_passes: over the rows, at most.
-        most_flops: spent on the search for the number of passes, at most, unless the job says how many steps.
-        patience: checks (two a pass) without improvement that end the search for the number of passes.
+        most_passes: epochs, at most; the name is part of `version`.
+        most_flops: spent on the search for the number of epochs, at most, unless the job says how many steps.
+        patience: checks (two per epoch) without improvement that end the search for the number of epochs.
     """
 
     width: int = 64

@@ -28,10 +28,10 @@ class TrainingRows(Protocol):
         """Of the network that learns from them."""
 
     def order(self, random: torch.Generator) -> Tensor:
-        """(n,) the order of one pass."""
+        """(n,) the order of one epoch."""
 
     def loss(self, network: Network, chosen: Tensor) -> Tensor:
-        """Nats of the chosen rows, added up."""
+        """Sum of the chosen rows' nll."""
 
 
 class Rows:
@@ -56,7 +56,7 @@ class Rows:
         return torch.randperm(len(self), generator=random)
 
     def loss(self, network: Network, chosen: Tensor) -> Tensor:
-        """Nats of the chosen rows, added up."""
+        """Sum of the chosen rows' nll."""
         return cross_entropy(self.logits(network, chosen), self.following[chosen], reduction="sum")
 
     def logits(self, network: Network, chosen: Tensor) -> Tensor:
@@ -98,16 +98,16 @@ class ItemRows:
         return torch.cat([heaps[i] for i in torch.randperm(len(heaps), generator=random).tolist()])
 
     def loss(self, network: Network, chosen: Tensor) -> Tensor:
-        """Nats of the chosen rows, added up: within interests, and over all items as far as that counts."""
+        """Sum of the chosen rows' nll: within interests, and over all items as far as that counts."""
         table = self._table(network)
         states = network.read(table, self.recent[chosen])  # (n, d)
         total = states.new_zeros(())
         parts = torch.split(table, self.sizes)
         for interest, rows in _by(self.interest[chosen]):
-            said = states[rows] @ parts[interest].T
-            total = total + self._nats(chosen[rows], said, self.start[interest])
+            history_scores = states[rows] @ parts[interest].T
+            total = total + self._nll(chosen[rows], history_scores, self.start[interest])
         if self.share_all and len(self.sizes) > 1:
-            total = total + self.share_all * self._nats(chosen, states @ table.T, 0)
+            total = total + self.share_all * self._nll(chosen, states @ table.T, 0)
         return total
 
     def _table(self, network: Network) -> Tensor:
@@ -117,16 +117,16 @@ class ItemRows:
         kept = torch.rand(len(network.learned), 1) >= self.unlearned
         return network.learned * kept + network.vectors @ network.project
 
-    def _nats(self, chosen: Tensor, said: Tensor, first: int) -> Tensor:
+    def _nll(self, chosen: Tensor, history_scores: Tensor, first: int) -> Tensor:
         """Of rows whose candidates are the m items from `first` on, by what their histories (n, m) say."""
-        moment, size = self.moment[chosen], said.shape[1]
+        moment, size = self.moment[chosen], history_scores.shape[1]
         out = ~self.there[:, first : first + size][moment]
         recent = self.recent[chosen] - first
         rows, places = ((recent >= 0) & (recent < size)).nonzero(as_tuple=True)
         out[rows, recent[rows, places]] = True  # what was engaged lately is not offered
         target = self.following[chosen] - first
         out[torch.arange(len(chosen)), target] = False
-        logits = said + self.prior[:, first : first + size][moment]
+        logits = history_scores + self.prior[:, first : first + size][moment]
         return cross_entropy(logits.masked_fill(out, HIDDEN), target, reduction="sum")
 
 

@@ -23,7 +23,7 @@ FEWEST = 50
 
 
 class TorchSequenceTrainer:
-    """Chooses the number of passes on the last fifth of the rows, then learns from all of them anew."""
+    """Chooses the number of epochs on the last fifth of the rows, then learns from all of them anew."""
 
     def __init__(self, recipe: Recipe | None = None) -> None:
         self.recipe = recipe or Recipe()
@@ -51,18 +51,18 @@ class TorchSequenceTrainer:
 
         with one_thread():
             clock = TrainingClock(job.budget)
-            passes, held_out, spent = job.passes, None, 0.0
-            if not job.passes:
+            epochs, holdout_nll, spent = job.epochs, None, 0.0
+            if not job.epochs:
                 cut = rows - rows // 5
                 earlier, later = job.sequences.take(slice(cut)), job.sequences.take(slice(cut, None))
                 search = Training(self.recipe, job, Rows(earlier), progress, clock)
-                passes, held_out = search.until_no_better(Rows(later))
+                epochs, holdout_nll = search.until_no_improvement(Rows(later))
                 spent = search.read
             training = Training(self.recipe, job, Rows(job.sequences), progress, clock)
-            network = training.for_passes(passes)
+            network = training.for_epochs(epochs)
             usage = usage_of(network, job.sequences.recent, spent + training.read)
             return network.frozen(), SequenceReport(
-                rows, passes, held_out, usage, clock.steps, clock.stopped_after
+                rows, epochs, holdout_nll, usage, clock.steps, clock.stopped_after
             )
 
 
@@ -123,22 +123,24 @@ class TorchRankingTrainer:
             def rows(part: RankingJob) -> ItemRows:
                 return ItemRows(part, self.recipe.share_all, self.recipe.unlearned)
 
-            held = np.zeros(len(job), bool)
+            holdout = np.zeros(len(job), bool)
             if job.later is not None:
-                held[job.later] = True
-            learned = job.take(np.flatnonzero(~held))
+                holdout[job.later] = True
+            learned = job.take(np.flatnonzero(~holdout))
             clock = TrainingClock(job.budget)
             training = Training(self.recipe, job, rows(learned), progress, clock)
             with torch.no_grad():
                 for network in (training.network, training.average):
                     network.norm[0] = self.recipe.calm
                     network.project.mul_(self.recipe.calm)
-            passes, held_out = job.passes, None
-            if held.any():
-                passes, held_out = training.until_no_better(rows(job.take(np.flatnonzero(held))))
+            epochs, holdout_nll = job.epochs, None
+            if holdout.any():
+                epochs, holdout_nll = training.until_no_improvement(rows(job.take(np.flatnonzero(holdout))))
                 network = training.best
             else:
-                network = training.for_passes(passes)
+                network = training.for_epochs(epochs)
             usage = usage_of(network, job.recent, training.read)
-            report = SequenceReport(len(learned), passes, held_out, usage, clock.steps, clock.stopped_after)
+            report = SequenceReport(
+                len(learned), epochs, holdout_nll, usage, clock.steps, clock.stopped_after
+            )
             return RankingWeights(network.frozen(), *outside(network, job.vectors)), report

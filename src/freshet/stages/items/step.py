@@ -92,10 +92,10 @@ def train(ws: Workspace, run: Run, log: LogSnapshot) -> Artifact:
         trainings.end(EARLY, first)
         judged, weights = held.judge(early)
         budget = trainings.budget(FULL)
-        job = lessons.job(config, budget, held.offset, lessons.rows, passes=first.passes)
+        job = lessons.job(config, budget, held.offset, lessons.rows, epochs=first.epochs)
         full, second = _trainer(ws).train(job, run.progress("ranker"))
         trainings.end(FULL, second)
-        step.details |= {"rows": second.rows, "passes": round(first.passes, 2), "judged": judged}
+        step.details |= {"rows": second.rows, "passes": round(first.epochs, 2), "judged": judged}
         with ws.store.create("itemmodels", key) as draft:
             sequence.write(sequence.SequenceModel(full.sequence), draft.path / MODEL)
             np.save(draft.path / "project.npy", full.project)

@@ -17,7 +17,7 @@ from freshet.stages.events.step import committed
 from freshet.stages.evidence.step import gather
 from freshet.stages.transitions.day_files import day_name
 from freshet.stages.tuning.evaluation import Verdict, pass_gates, verdict
-from freshet.stages.tuning.lazy_planner import FORERUNNER, MODEL, LazyPlanner
+from freshet.stages.tuning.lazy_planner import HOLDOUT_MODEL, MODEL, LazyPlanner
 from freshet.storage.training_budget import Trainings
 from freshet.storage.workspace import Workspace, version_of
 
@@ -82,7 +82,7 @@ def planned(ws: Workspace, descriptions: Sequence[str] = ()) -> TuningPlan:
 def finetune(ctx: RunContext, tuner: Tuner) -> Artifact:
     """Tune a model on what came before the held-out windows, judge it on them, and refit it on all.
 
-    The table's answers come from the refitted model, its gates and its weight from the forerunner: a planner
+    The table's answers come from the refitted model, its gates and its weight from the holdout model: a planner
     may have seen the held-out windows, or be measured on them, but not both. What may be offered plays no
     part: blocking an interest is no reason to tune anew.
 
@@ -123,7 +123,7 @@ def finetune(ctx: RunContext, tuner: Tuner) -> Artifact:
                     **trainings.told(),
                 }
             model = committed(ws, "models", key)
-    pass_gates(ctx, LazyPlanner(tuner, model, log.interests).forerunner, key)
+    pass_gates(ctx, LazyPlanner(tuner, model, log.interests).holdout_model, key)
     return model
 
 
@@ -138,7 +138,7 @@ def _trainings(ctx: RunContext) -> list[tuple[str, AsOf]]:
     start = ctx.fitter.holdout.start
     if not ctx.config.tuning.refit:
         return [(MODEL, start)]
-    return [(FORERUNNER, start), (MODEL, ctx.as_of)]
+    return [(HOLDOUT_MODEL, start), (MODEL, ctx.as_of)]
 
 
 def _chosen(ctx: RunContext, until: AsOf) -> Transitions:
