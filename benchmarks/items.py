@@ -40,7 +40,7 @@ from freshet.stages.table.format import open_scorer
 from freshet.stages.transitions.day_files import day_number
 from freshet.stages.transitions.users import keys
 from freshet.storage.workspace import Workspace
-from freshet.wiring import open_room, open_workspace
+from freshet.wiring import open_sandbox, open_workspace
 from shared import parse, parser, tell, workspace
 
 TOP = 10
@@ -86,11 +86,11 @@ def measure(root: Path, trainings: int, limit: int, config: RankerConfig) -> dic
     ws = open_workspace(root)
     folder, origins, tables = _replayed(root)
     start, end = folder.name.split("_")[:2]
-    room = open_room(ws, AsOf.parse(start))
-    with room.run("benchmark") as run:
-        known = snapshot_of(room, run, AsOf.parse(end))
-    whole = teaching.gather(room, known)
-    user = _users(room, whole)
+    sandbox = open_sandbox(ws, AsOf.parse(start))
+    with sandbox.run("benchmark") as run:
+        known = snapshot_of(sandbox, run, AsOf.parse(end))
+    whole = teaching.gather(sandbox, known)
+    user = _users(sandbox, whole)
     train_at = {origins[len(origins) * i // trainings] for i in range(trainings)}
     share = min(1.0, limit / max(1, len(known.transitions.between(AsOf.parse(start), AsOf.parse(end)))))
     trained: list[Trained] = []
@@ -99,7 +99,7 @@ def measure(root: Path, trainings: int, limit: int, config: RankerConfig) -> dic
         if origin in train_at:
             trained.append(_train(_before(whole, origin), config))
             print(f"trained as of {origin}: {trained[-1].about}", file=sys.stderr, flush=True)
-        made = room.store.find("tables", table)
+        made = sandbox.store.find("tables", table)
         assert made is not None
         scorer = open_scorer(made, len(known.interests))
         asked, targets, transitions = _asked(whole, user, known, origin, until, share)
@@ -156,7 +156,7 @@ def _taught(
     trainer, held = TorchRankingTrainer(), held_out.Held.of(lessons)
     budget = Budget(None if config.max_steps == "auto" else config.max_steps)
     early, first = trainer.train(held.job(config, budget))
-    judged, weights = held.judge(early)
+    judged, weights = held.evaluate(early)
     full, _ = trainer.train(lessons.job(config, budget, held.offset, lessons.rows, epochs=first.epochs))
     final = np.array([*weights["prior"], weights["histories"]])
     about = {"passes": first.epochs, "rows": first.rows, "weights": np.round(final, 3).tolist()}
@@ -165,10 +165,10 @@ def _taught(
     return held_out.ranked(lessons.half_lives, final, held_out.histories(full)), plain, about
 
 
-def _users(room: Workspace, whole: teaching.Lessons) -> NDArray[np.uint64]:
+def _users(sandbox: Workspace, whole: teaching.Lessons) -> NDArray[np.uint64]:
     """The key of each user of the log, by number."""
-    days = [str(day.path) for day in events.EventLog(room.source).snapshot().days]
-    rule = events.parse(room.config.events.positive).sql or "true"
+    days = [str(day.path) for day in events.EventLog(sandbox.source).snapshot().days]
+    rule = events.parse(sandbox.config.events.positive).sql or "true"
     with duckdb.connect() as db:
         names = db.sql(
             f'SELECT DISTINCT "user" FROM read_parquet($days, union_by_name = true) '

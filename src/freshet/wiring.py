@@ -41,7 +41,7 @@ def open_workspace(root: Path, reporter: Reporter | None = None) -> Workspace:
     )
 
 
-def open_room(ws: Workspace, start: AsOf) -> Workspace:
+def open_sandbox(ws: Workspace, start: AsOf) -> Workspace:
     """A workspace inside a workspace for what replays from one moment on make: it reads the same log.
 
     Nothing of it is ever published, and production never copies from it.

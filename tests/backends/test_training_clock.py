@@ -17,7 +17,7 @@ from freshet.core.ports import Budget, Candidates, SequenceReport
 from freshet.core.types import TuningReport
 from freshet.stages import sequence
 from tests.backends.planners import worlds
-from tests.backends.sequences import test_item_trainer as items
+from tests.backends.sequences import test_ranking_trainer as items
 from tests.backends.sequences import test_trainers as sequences
 
 pytest.importorskip("torch")

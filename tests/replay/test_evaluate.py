@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from freshet.core.types import RECENT, AsOf, Transitions
-from freshet.replay.evaluate import Later, Ranked, judge, share_equal
+from freshet.replay.evaluate import ArmScores, HorizonLabels, evaluate, share_equal
 from freshet.replay.frames import JUDGED
 
 DAY = 15_000
@@ -33,10 +33,10 @@ def transitions(rows: list[tuple[int, int, list[int], int]], interests: int = 5)
 
 
 def judged(test: Transitions, logp: np.ndarray, after: Transitions | None = None, **more: object) -> dict:
-    later = Later.of(test, after if after is not None else test.take(np.zeros(0, np.int64)), 7)
+    later = HorizonLabels.of(test, after if after is not None else test.take(np.zeros(0, np.int64)), 7)
     popular = np.array([0.1, 0.2, 0.3, 0.3, 0.1])
     at = AsOf.parse("2011-01-26")
-    table = judge("a", at, at, Ranked(logp, **more), popular, test, later)  # type: ignore[arg-type]
+    table = evaluate("a", at, at, ArmScores(logp, **more), popular, test, later)  # type: ignore[arg-type]
     assert table.schema == JUDGED
     return table.to_pydict()
 
@@ -107,7 +107,7 @@ def test_later_interests_equal_a_plain_loop(data: st.DataObject) -> None:
     test, after = parts
     if not len(test):
         return
-    found = Later.of(test, after, 4).taken
+    found = HorizonLabels.of(test, after, 4).taken
     everything = Transitions.concatenate(parts)
     for row in range(len(test)):
         same = (everything.user == test.user[row]) & (everything.day >= test.day[row])

@@ -19,11 +19,11 @@ from freshet.core.ports import Artifact
 from freshet.core.types import AsOf
 from freshet.replay import Able, Plan, make_plan
 from freshet.replay import origins as roll
-from freshet.replay.arm_state import Position
+from freshet.replay.arm_state import Checkpoint
 from freshet.replay.frames import Results
 from freshet.stages import events
 from freshet.storage.workspace import Workspace
-from freshet.wiring import open_room
+from freshet.wiring import open_sandbox
 from tests.pipeline.world import FAKE, settings, workspace
 from tests.replay.future import another, files
 
@@ -51,7 +51,7 @@ def replayed(world: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Wor
     """A workspace, and all arms replayed over ten days."""
     ws = made(world, tmp_path_factory.mktemp("replayed"))
     plan = planned(ws)
-    return ws, plan, roll(open_room(ws, START), plan)
+    return ws, plan, roll(open_sandbox(ws, START), plan)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def by_arm(table: pa.Table, arm: str) -> pa.Table:
 
 
 def standings(origin: Artifact) -> dict:
-    return dict(Position.of(origin.manifest["position"]).arms)
+    return dict(Checkpoint.of(origin.manifest["position"]).arms)
 
 
 def test_every_arm_judges_the_same_transitions(results: Results) -> None:
@@ -148,25 +148,25 @@ def test_costs_are_those_of_the_ledger(
         pc.equal(by_arm(results.costs, "hybrid")["step"], "tuning")
     )
     assert len(tunings) == 2
-    room = open_room(replayed[0], START)
+    sandbox = open_sandbox(replayed[0], START)
     ledger = sum(
-        s.tokens for r in room.ledger.records() for s in r.steps if s.name == "tuning" and not s.cached
+        s.tokens for r in sandbox.ledger.records() for s in r.steps if s.name == "tuning" and not s.cached
     )
     assert pc.sum(tunings["tokens"]).as_py() == ledger
 
 
 def test_a_replay_again_repeats_nothing(replayed: tuple[Workspace, Plan, list[Artifact]]) -> None:
     ws, plan, origins = replayed
-    again = roll(open_room(ws, START), plan)
+    again = roll(open_sandbox(ws, START), plan)
     assert [origin.version for origin in again] == [origin.version for origin in origins]
-    assert all(len(record.steps) <= 1 for record in open_room(ws, START).ledger.records()[-len(origins) :])
+    assert all(len(record.steps) <= 1 for record in open_sandbox(ws, START).ledger.records()[-len(origins) :])
 
 
 def test_a_killed_replay_equals_one_shot(
     world: Path, tmp_path: Path, results: Results, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ws = made(world, tmp_path / "killed")
-    plan, room = planned(ws), open_room(ws, START)
+    plan, sandbox = planned(ws), open_sandbox(ws, START)
     module = import_module("freshet.replay.origins")  # the package's `roll` is the function
 
     def failing(*given: object) -> Iterator[None]:
@@ -177,9 +177,9 @@ def test_a_killed_replay_equals_one_shot(
     real = module.advance
     monkeypatch.setattr(module, "advance", failing)
     with pytest.raises(KeyboardInterrupt):
-        roll(room, plan)
+        roll(sandbox, plan)
     monkeypatch.undo()
-    found = Results.of(roll(room, plan))
+    found = Results.of(roll(sandbox, plan))
     assert found.judged.equals(results.judged)
     same = [name for name in found.states.column_names if name not in ("floor",)]
     assert found.states.select(same).equals(results.states.select(same))
@@ -190,7 +190,7 @@ def test_a_later_end_goes_on_from_where_it_was(
 ) -> None:
     ws, plan, origins = replayed
     longer = roll(
-        open_room(ws, START), planned(ws, end=AsOf.parse("2024-02-17"), arms=[a.name for a in plan.arms])
+        open_sandbox(ws, START), planned(ws, end=AsOf.parse("2024-02-17"), arms=[a.name for a in plan.arms])
     )
     # windows whose horizon reached the old end see more of what came later; the tables are the same
     assert len(longer) == len(origins) + 1
@@ -203,12 +203,12 @@ def test_origins_a_day_apart_with_a_long_horizon(world: Path, tmp_path: Path) ->
     ws = made(world, tmp_path / "daily", "counts")
     end = AsOf.parse("2024-02-16")
     plan = planned(ws, end=end, every=1, horizon=9, arms=["counts", "popularity"])
-    assert len(roll(open_room(ws, START), plan)) == 11
+    assert len(roll(open_sandbox(ws, START), plan)) == 11
 
 
 def test_without_a_planner_counts_are_compared(world: Path, tmp_path: Path) -> None:
     ws = made(world, tmp_path / "counts", "counts")
-    found = Results.of(roll(open_room(ws, START), planned(ws)))
+    found = Results.of(roll(open_sandbox(ws, START), planned(ws)))
     assert set(found.judged["arm"].to_pylist()) >= {"static", "counts", "popularity", "last-successor"}
     assert found.judged["planner_rank"].null_count == len(found.judged)
 
@@ -216,7 +216,7 @@ def test_without_a_planner_counts_are_compared(world: Path, tmp_path: Path) -> N
 def test_sequence_models_are_arms_and_enter_the_mixture(world: Path, tmp_path: Path) -> None:
     ws = made(world, tmp_path / "sequence")
     names = ["hybrid", "counts", "sequence", "counts-sequence", "hybrid-sequence"]
-    origins = roll(open_room(ws, START), planned(ws, end=AsOf.parse("2024-02-09"), arms=names))
+    origins = roll(open_sandbox(ws, START), planned(ws, end=AsOf.parse("2024-02-09"), arms=names))
     found, last = Results.of(origins), standings(origins[-1])
     assert (
         last["sequence"].sequence
@@ -237,7 +237,7 @@ def test_too_little_before_the_first_origin_is_told(world: Path, tmp_path: Path)
     ws = made(world, tmp_path / "early", "counts")
     early = AsOf.parse("2024-01-02")
     with pytest.raises(NotEnoughData):
-        roll(open_room(ws, early), planned(ws, start=early))
+        roll(open_sandbox(ws, early), planned(ws, start=early))
 
 
 def test_nothing_after_an_origin_reaches_it(
@@ -247,10 +247,10 @@ def test_nothing_after_an_origin_reaches_it(
     at = AsOf.parse("2024-02-09")
     other = another(world, tmp_path / "world", at)
     ws = made(other, tmp_path / "other")
-    origins = roll(open_room(ws, START), planned(ws))
+    origins = roll(open_sandbox(ws, START), planned(ws))
     before, after = ([o for o in found if o.manifest["as_of"] <= str(at)] for found in (replayed[2], origins))
     assert len(before) == len(after) == 3
-    rooms = open_room(replayed[0], START), open_room(ws, START)
+    rooms = open_sandbox(replayed[0], START), open_sandbox(ws, START)
     for one, two in zip(before, after, strict=True):
         for arm, standing in standings(one).items():
             if standing.table:
@@ -264,7 +264,7 @@ def test_arms_of_evidence_differ_in_nothing_else(
 ) -> None:
     """Counts, weights of the counts, planner and contexts are the same; prompts are not."""
     ws, _, origins = replayed
-    store = open_room(ws, START).store
+    store = open_sandbox(ws, START).store
     for number, origin in enumerate(origins):
         standing = standings(origin)
         tables = {}

@@ -3,10 +3,10 @@
 The production steps run as of moments in the past (origins). Between two origins every arm, one strategy of
 keeping a table fresh, ranks what people really took up next; nothing after an origin reaches what ranks.
 
-`plan` origins and arms · `arms` the strategies · `roll` from origin to origin · `strategy` what an arm makes
-there · `ranking` how it ranks then · `judge` ranks and likelihoods of what came next · `baselines` popularity
-and raw successors · `costs` what artifacts cost, from the ledger · `drifted` how much the log itself drifts ·
-`frames` and `results` the columns of what is written · `figures` what they say.
+`replay_plan`: origins and arms. `arms`: the strategies. `origins`: from one to the next. `arm_state`: what an
+arm makes there. `arm_scores`, `live_arms`, `baselines`: how it ranks then. `evaluate`: ranks and likelihoods
+of what came next. `ledger_costs`: what artifacts cost. `drifted`: how much the log itself drifts. `frames`:
+the columns of what is written. `figures`: metrics, comparisons and a recommendation computed from them.
 """
 
 from freshet.replay.arms import ARMS, Able, Arm

@@ -22,35 +22,35 @@ FEWEST = 3
 """Edges of windows between which anything can be compared."""
 
 
-def drift_before_the_end(room: Workspace, plan: Plan) -> dict[str, Any] | None:
+def drift_before_the_end(sandbox: Workspace, plan: Plan) -> dict[str, Any] | None:
     """What `freshet drift` finds in the log before the end of the replay; None where it is too short.
 
     It describes the log and ranks nothing, so it may see all of it.
     """
-    with room.run("drift", str(plan.end)) as run:
-        known = snapshot_of(room, run, plan.end)
-        edges = _edges(known, plan.end)
+    with sandbox.run("drift", str(plan.end)) as run:
+        log = snapshot_of(sandbox, run, plan.end)
+        edges = _edges(log, plan.end)
         if len(edges) < FEWEST:
             return None
-        key = version_of(code=CODE, transitions=known.version, edges=edges, seed=plan.seed)
+        key = version_of(code=CODE, transitions=log.version, edges=edges, seed=plan.seed)
         with run.step("drift") as step:
             step.artifact = f"drift/{key}"
-            found = room.store.find("drift", key)
+            found = sandbox.store.find("drift", key)
             step.cached = found is not None
             if found is None:
                 span = AsOf.parse(day_name(edges[0])), AsOf.parse(day_name(edges[-1]))
-                rows = known.transitions.between(*span, SAMPLE, plan.seed)
+                rows = log.transitions.between(*span, SAMPLE, plan.seed)
                 progress = run.progress("drift")
                 measured = drift_of(rows, edges, permutations=PERMUTATIONS, seed=plan.seed, progress=progress)
-                with room.store.create("drift", key) as draft:
+                with sandbox.store.create("drift", key) as draft:
                     draft.manifest = {"as_of": str(plan.end), "found": measured}
-                found = committed(room, "drift", key)
+                found = committed(sandbox, "drift", key)
         return dict(found.manifest["found"])
 
 
-def _edges(known: LogSnapshot, end: AsOf) -> list[int]:
+def _edges(log: LogSnapshot, end: AsOf) -> list[int]:
     """Calendar months, or weeks where the log holds too few of them."""
-    first = AsOf.parse(known.window[0])
+    first = AsOf.parse(log.window[0])
     edges = month_edges(first.day, end.day)
     if len(edges) >= FEWEST:
         return edges

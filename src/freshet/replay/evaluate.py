@@ -16,20 +16,20 @@ TOP = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Later:
-    """What each judged transition's user took up within the horizon, the transition itself included.
+class HorizonLabels:
+    """What each evaluated transition's user took up within the horizon, the transition itself included.
 
     Attributes:
-        taken: (n, N)
+        taken: (n, N) interests, by transition.
     """
 
     taken: BoolArray
 
     @classmethod
-    def of(cls, test: Transitions, after: Transitions, horizon: int) -> Later:
-        """From the transitions of the judged window and those after it.
+    def of(cls, test: Transitions, after: Transitions, horizon: int) -> HorizonLabels:
+        """From the transitions of the evaluated window and those after it.
 
-        An interest counts if the user did not know it at the judged step: what was taken up earlier on the
+        An interest counts if the user did not know it at that step: what was taken up earlier on the
         same day was known by then.
         """
         rows, n = np.arange(len(test)), len(test)
@@ -56,7 +56,7 @@ class Later:
 
 
 @dataclass(frozen=True, slots=True)
-class Ranked:
+class ArmScores:
     """An arm's scores for n transitions.
 
     Attributes:
@@ -64,24 +64,24 @@ class Ranked:
         planner: (n, N) those of the planner alone, or None.
         outputs, bare: (n,) the planner's first successor for the user's own context, with the arm's prompt
             and with one that carries no evidence; -1 where there is none.
-        said: (n,) the successor that the arm's evidence names first for that context, -1 for none.
+        named: (n,) the successor that the arm's evidence names first for that context, -1 for none.
     """
 
     logp: NDArray[np.float64]
     planner: NDArray[np.float64] | None = None
     outputs: IntArray | None = None
     bare: IntArray | None = None
-    said: IntArray | None = None
+    named: IntArray | None = None
 
 
-def judge(
+def evaluate(
     arm: str,
     origin: AsOf,
     made: AsOf,
-    ranked: Ranked,
+    ranked: ArmScores,
     popular: NDArray[np.float64],
     test: Transitions,
-    later: Later,
+    labels: HorizonLabels,
 ) -> pa.Table:
     """One row per transition; see `frames.JUDGED`.
 
@@ -107,7 +107,7 @@ def judge(
         "candidates": (~test.known).sum(axis=1),
         "rank": rank[rows, test.successor],
         "nll": -ranked.logp[rows, test.successor],
-        "rank_any": np.where(later.taken, rank, rank.shape[1]).min(axis=1),
+        "rank_any": np.where(labels.taken, rank, rank.shape[1]).min(axis=1),
         "top": pa.array(_offered(order[:, :width], ranked.logp)),
         "p_top": np.exp(first),
         **_planner_columns(ranked, popular, test),
@@ -116,12 +116,12 @@ def judge(
 
 
 def share_equal(a: IntArray, b: IntArray) -> float | None:
-    """Share of rows in which both say the same, of those in which both say something; None without one."""
+    """Share of rows with equal values, of those in which neither is -1; None without one."""
     both = (a >= 0) & (b >= 0)
     return float((a[both] == b[both]).mean()) if both.any() else None
 
 
-def first_said(evidence: Evidence, contexts: NDArray[np.int16]) -> IntArray:
+def first_in_evidence(evidence: Evidence, contexts: NDArray[np.int16]) -> IntArray:
     """(n,) the successor that evidence names first for each context (n, k), -1 for none."""
     row = evidence.find(contexts)
     if not len(evidence):
@@ -129,14 +129,14 @@ def first_said(evidence: Evidence, contexts: NDArray[np.int16]) -> IntArray:
     return np.where(row >= 0, evidence.successors[row, 0], -1)
 
 
-def _planner_columns(ranked: Ranked, popular: NDArray[np.float64], test: Transitions) -> dict[str, object]:
+def _planner_columns(ranked: ArmScores, popular: NDArray[np.float64], test: Transitions) -> dict[str, object]:
     n = len(test)
     nothing: list[None] = [None] * n
     found: dict[str, object] = {
         "planner_rank": nothing,
         "planner_nll": nothing,
         "planner_top1": _known(ranked.outputs, n),
-        "evidence_top1": _known(ranked.said, n),
+        "evidence_top1": _known(ranked.named, n),
         "bare_top1": _known(ranked.bare, n),
     }
     if ranked.planner is not None:
@@ -145,9 +145,9 @@ def _planner_columns(ranked: Ranked, popular: NDArray[np.float64], test: Transit
         before = (ranked.planner > right) | (
             (ranked.planner == right) & (popular > popular[test.successor][:, None])
         )
-        asked = test.recent[:, -1] >= 0  # nobody asks a planner about a user without a recent interest
-        found["planner_rank"] = pa.array(before.sum(axis=1), mask=~asked)
-        found["planner_nll"] = pa.array(-right[:, 0], mask=~asked)
+        with_context = test.recent[:, -1] >= 0  # a planner isn't queried for users without a recent interest
+        found["planner_rank"] = pa.array(before.sum(axis=1), mask=~with_context)
+        found["planner_nll"] = pa.array(-right[:, 0], mask=~with_context)
     return found
 
 

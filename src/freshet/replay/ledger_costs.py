@@ -8,20 +8,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from freshet.storage.ledger import Record, StepRecord
+from freshet.storage.ledger import Record, Run, StepRecord
 
 OF_A_TABLE = ("evidence", "inference", "mixture")
 """Steps that lead to the table step after them."""
 
 
 @dataclass
-class Book:
+class CostBook:
     """Steps by the artifact they made; an artifact that nobody is known to have made cost nothing here."""
 
     entries: dict[str, list[StepRecord]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, records: Sequence[Record]) -> Book:
+    def of(cls, records: Sequence[Record]) -> CostBook:
         book = cls()
         for record in records:
             book.add(record.steps)
@@ -45,3 +45,17 @@ class Book:
     def of_artifact(self, artifact: str) -> list[StepRecord]:
         """The steps that made it."""
         return self.entries.get(artifact, [])
+
+    def lines(self, artifacts: Sequence[str], run: Run) -> list[dict[str, object]]:
+        """Each step that made the artifacts: `{step, tokens, flops, seconds, money}`, at the run's prices."""
+        return [
+            {
+                "step": step.name,
+                "tokens": step.tokens,
+                "flops": step.flops,
+                "seconds": step.seconds,
+                "money": run.money(step.seconds, step.tokens),
+            }
+            for artifact in artifacts
+            for step in self.of_artifact(artifact)
+        ]

@@ -1,4 +1,4 @@
-"""From origin to origin: make what each arm would have made, then judge it on what came next.
+"""From origin to origin: make what each arm would have made, then evaluate it on what came next.
 
 Every origin leaves an artifact, named by everything that went into it and into those before it, so that a
 killed replay goes on where it was, and one with a later end repeats nothing.
@@ -6,7 +6,8 @@ killed replay goes on where it was, and one with a later end repeats nothing.
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -16,51 +17,33 @@ from numpy.typing import NDArray
 from freshet import pipeline
 from freshet.core.ports import Artifact, Progress, silent
 from freshet.core.types import AsOf, Transitions
-from freshet.replay import baselines, frames
-from freshet.replay.arm_scores import Judges
-from freshet.replay.arm_state import START, Now, Position, Standing, advance, tune_if_due
-from freshet.replay.evaluate import Later, Ranked, judge
-from freshet.replay.ledger_costs import Book
-from freshet.replay.live_arms import with_live
+from freshet.replay import frames
+from freshet.replay.arm_scores import ArmScorers
+from freshet.replay.arm_state import START, ArmState, Checkpoint, Origin, advance, artifacts_made, tune_if_due
+from freshet.replay.arms import Arm
+from freshet.replay.evaluate import ArmScores, HorizonLabels, evaluate
+from freshet.replay.ledger_costs import CostBook
+from freshet.replay.live_arms import popularity_live, with_live
+from freshet.replay.origin_key import origin_key
 from freshet.replay.replay_plan import Plan
 from freshet.run_context import LogSnapshot, RunContext
-from freshet.stages import events, live
+from freshet.stages import live
 from freshet.stages.counts.fitter import CountFitter, fitter_for
-from freshet.stages.events.step import committed, items
-from freshet.stages.interests import step as interests_step
-from freshet.stages.live import step as overlays
-from freshet.stages.sequence import step as sequencing
-from freshet.stages.table import table_plan
-from freshet.stages.transitions import step as transitions_step
-from freshet.stages.tuning import evaluation as gating
+from freshet.stages.events.step import committed
 from freshet.stages.tuning import step as tuning
 from freshet.stages.tuning.lazy_planner import LazyPlanner
 from freshet.storage.ledger import Reporter, Run
-from freshet.storage.workspace import Workspace, version_of
+from freshet.storage.workspace import Workspace
 
-CODE = 5
-UNREAD: dict[str, set[str]] = {
-    "interests": set(),
-    "transitions": set(),
-    "counts": set(),
-    "evidence": set(),
-    "planner": {"device", "model"},  # the tuner knows its checkpoint
-    "tuning": {"every_days"},  # the plan has its own
-    "gates": set(),
-    "inference": {"chunk"},
-    "table": {"max_churn"},
-    "sequence": set(),
-}
-"""Sections of the configuration that decide what is made, each with what plays no part in it."""
 KEPT = 8
-"""Moments learned last of which it stays in memory what was known."""
+"""Snapshots of the log, those used last, that stay in memory."""
 
 
-def roll(room: Workspace, plan: Plan) -> list[Artifact]:
+def roll(sandbox: Workspace, plan: Plan) -> list[Artifact]:
     """Replay all origins; those whose artifact exists are skipped.
 
     Args:
-        room: a workspace of its own for what is made, which reads the log of the user's.
+        sandbox: a workspace of its own for what is made, which reads the log of the user's.
 
     Returns:
         An artifact per origin, with the files `judged.parquet`, `states.parquet` and `costs.parquet`.
@@ -69,28 +52,28 @@ def roll(room: Workspace, plan: Plan) -> list[Artifact]:
         Busy: another replay is writing there.
         NotEnoughData: too little lies before the first origin.
     """
-    reporter = room.reporter
+    reporter = sandbox.reporter
     show = reporter.progress("replay")
-    quiet = replace(room, reporter=_OnlyTuning(reporter))
+    quiet = replace(sandbox, reporter=_OnlyTuning(reporter))
     origins, made = plan.origins, list[Artifact]()
     with quiet.hold("replay") as held:
         if any(arm.planned for arm in plan.arms):
-            tuning.check_base(room)
-        past = _Past(quiet, plan)
-        before, position = "", START
+            tuning.check_base(sandbox)
+        replayer = _Replayer(quiet, plan)
+        before, checkpoint = "", START
         for number, at in enumerate(origins):
             with quiet.recorded(held, "replay", str(at)) as run:
-                key = past.key(run, at, before)
-                found = room.store.find("origins", key)
+                key = origin_key(quiet, run, plan, at, before)
+                found = sandbox.store.find("origins", key)
                 if found is None:
-                    position = past.pass_through(run, at, position, key)
-                    found = committed(room, "origins", key)
+                    checkpoint = replayer.replay(run, at, checkpoint, key)
+                    found = committed(sandbox, "origins", key)
                     for step in run.record.steps:
                         if step.details.get("stopped"):
                             reporter.say(f"{at}: the clock ended a training of {step.name} (max_seconds)")
                     reporter.say(_line(found, number, len(origins)))
                 else:
-                    position = Position.of(found.manifest["position"])
+                    checkpoint = Checkpoint.of(found.manifest["position"])
             made.append(found)
             before = key
             show(number + 1, len(origins))
@@ -110,180 +93,147 @@ class _OnlyTuning:
         return self.reporter.progress(name) if name == "tuning" else silent
 
 
-class _Past:
-    """What is known at the moments of a replay, and what that costs."""
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """The transitions between an origin and the next one, on which arms are evaluated.
 
-    def __init__(self, room: Workspace, plan: Plan) -> None:
-        self.room, self.plan = room, plan
-        self.book = Book.of(room.ledger.records())
+    Attributes:
+        at, until: the origin, and the moment before which the window ends.
+        log: what was known at its end; it holds the transitions with their times.
+        test: the (n,) transitions, a sample of whole users if there are many.
+    """
+
+    at: AsOf
+    until: AsOf
+    log: LogSnapshot
+    test: Transitions
+    labels: HorizonLabels
+
+
+class _Replayer:
+    """Replays one origin after the other; keeps snapshots, counts and planners while they are used."""
+
+    def __init__(self, sandbox: Workspace, plan: Plan) -> None:
+        self.sandbox, self.plan = sandbox, plan
+        self.costs = CostBook.of(sandbox.ledger.records())
         self._planners: dict[str, LazyPlanner] = {}
-        self._known: dict[AsOf, LogSnapshot] = {}
-        self._counting: dict[tuple[AsOf, int], CountFitter] = {}
+        self._snapshots: dict[AsOf, LogSnapshot] = {}
+        self._fitters: dict[tuple[AsOf, int], CountFitter] = {}
 
-    def key(self, run: Run, at: AsOf, before: str) -> str:
-        """Everything that decides what an origin's artifact holds."""
-        config, plan = self.room.config, self.plan
-        log = events.EventLog(self.room.source)
-        return version_of(
-            code=(
-                CODE,
-                table_plan.CODE,
-                tuning.CODE,
-                gating.CODE,
-                sequencing.CODE,
-                interests_step.CODE,
-                transitions_step.CODE,
-            ),
-            recipes=(
-                self.room.tuner.recipe if self.room.tuner is not None else "",
-                self.room.sequencer.version if self.room.sequencer is not None else "",
-            ),
-            before=before,
-            at=at,
-            until=plan.until(at),
-            events=log.snapshot(self._labelled_until(at)).version,
-            items=items(self.room, run).version,
-            config={
-                name: getattr(config, name).model_dump(mode="json", exclude=unread)
-                for name, unread in UNREAD.items()
-            },
-            cadence=(
-                config.schedule.drift_alpha,
-                config.schedule.value_per_hit,
-                config.prices.model_dump(exclude={"currency"}),
-            ),
-            positive=config.events.positive,
-            arms=[asdict(arm) for arm in plan.arms],
-            live=[overlays.CODE, config.live.model_dump()] if any(arm.live for arm in plan.arms) else [],
-            plan=(plan.every, plan.tune_every, plan.horizon, plan.limit_per_origin, plan.seed),
-        )
+    def replay(self, run: Run, at: AsOf, checkpoint: Checkpoint, key: str) -> Checkpoint:
+        """Make what the arms would have made at an origin, evaluate it, and store both."""
+        plan = self.plan
+        log, fitter = self._snapshot(run, at), self._fitter(run, at, plan.every)
+        ages = {self._days(arm) for arm in plan.arms}
+        by_age = {days: self._fitter(run, at, days) for days in {plan.every, *ages}}
+        ctx = RunContext(self.sandbox, run, log, fitter)
+        tuned = tune_if_due(ctx, plan, checkpoint.tuned)
+        origin = Origin(self.sandbox, run, plan, log, by_age, tuned, self.costs, self._planners)
+        states = {arm.name: advance(origin, arm, checkpoint.arms.get(arm.name)) for arm in plan.arms}
+        self.costs.add(run.record.steps)
+        after = Checkpoint(tuned, states)
+        self._evaluate(ctx, checkpoint, after, key)
+        self._forget(at, states)
+        return after
 
-    def pass_through(self, run: Run, at: AsOf, position: Position, key: str) -> Position:
-        """Make what the arms would have made, judge it, and store both."""
-        room, plan = self.room, self.plan
-        known, counting = self._at(run, at), self._counted(run, at, plan.every)
-        ages = {arm.refreshed_every(plan.every, plan.tune_every) for arm in plan.arms}
-        by_age = {days: self._counted(run, at, days) for days in {plan.every, *ages}}
-        tuned = tune_if_due(room, run, plan, known, counting, position.tuned)
-        now = Now(room, run, plan, known, by_age, tuned, self.book, self._planners)
-        arms = {arm.name: advance(now, arm, position.arms.get(arm.name)) for arm in plan.arms}
-        self.book.add(run.record.steps)
-        until = plan.until(at)
-        test = self._at(run, until).transitions.between(at, until, plan.limit_per_origin, plan.seed)
-        after = self._at(run, self._labelled_until(at)).transitions.between(until, self._labelled_until(at))
-        later = Later.of(test, after, plan.horizon)
-        with run.step("judge"), room.store.create("origins", key) as draft:
-            judges = Judges(RunContext(room, run, known, counting), arms, plan.arms)
-            judged, states = [], []
-            for arm in plan.arms:
-                standing = arms[arm.name]
-                then = counting
-                if not standing.table:
-                    days = arm.refreshed_every(plan.every, plan.tune_every)
-                    then = self._counted(run, AsOf.parse(standing.made), days)
-                if arm.scores == "popularity" and arm.live:
-                    ranked = Ranked(self._popularity_live(run, then, at, until, test))
-                else:
-                    ranked = judges.rank(arm, standing, then, test)
-                if standing.overlay:
-                    ranked = replace(ranked, logp=self._live(run, standing, ranked.logp, at, until, test))
-                popular = then.model(then.log.as_of).base
-                judged.append(judge(arm.name, at, AsOf.parse(standing.made), ranked, popular, test, later))
-                states.append(judges.state(arm, standing, position.arms.get(arm.name), at))
-            pq.write_table(pa.concat_tables(judged), draft.path / "judged.parquet")
-            pq.write_table(frames.rows(frames.STATES, states), draft.path / "states.parquet")
-            pq.write_table(
-                frames.rows(frames.COSTS, self._costs(run, known, arms)), draft.path / "costs.parquet"
-            )
-            after_it = Position(tuned, arms)
+    def _evaluate(self, ctx: RunContext, before: Checkpoint, after: Checkpoint, key: str) -> None:
+        """Store how every arm ranked what came next, what it stands with, and what that cost."""
+        sandbox, run, at = self.sandbox, ctx.run, ctx.as_of
+        window = self._window(run, at)
+        with run.step("judge"), sandbox.store.create("origins", key) as draft:
+            scorers = ArmScorers(ctx, after.arms, self.plan.arms)
+            evaluated, rows = [], []
+            for arm in self.plan.arms:
+                state = after.arms[arm.name]
+                fitter = ctx.fitter
+                if not state.table:
+                    fitter = self._fitter(run, AsOf.parse(state.made), self._days(arm))
+                scores = self._scores(scorers, arm, state, fitter, window)
+                popular = fitter.model(fitter.log.as_of).base
+                made = AsOf.parse(state.made)
+                evaluated.append(evaluate(arm.name, at, made, scores, popular, window.test, window.labels))
+                rows.append(scorers.state_row(arm, state, before.arms.get(arm.name), at))
+            spent = [
+                {"arm": arm.name, "origin": at.day, **line}
+                for arm in self.plan.arms
+                for line in self.costs.lines(artifacts_made(ctx, after.arms[arm.name], self._days(arm)), run)
+            ]
+            pq.write_table(pa.concat_tables(evaluated), draft.path / "judged.parquet")
+            pq.write_table(frames.rows(frames.STATES, rows), draft.path / "states.parquet")
+            pq.write_table(frames.rows(frames.COSTS, spent), draft.path / "costs.parquet")
             draft.manifest = {
                 "as_of": str(at),
-                "interests": len(known.interests),
-                "transitions": len(test),
-                "position": after_it.as_dict(),
+                "interests": len(ctx.log.interests),
+                "transitions": len(window.test),
+                "position": after.as_dict(),
             }
-        models = {standing.model for standing in arms.values()}
-        self._planners = {model: kept for model, kept in self._planners.items() if model in models}
-        in_use = {at, *(AsOf.parse(standing.made) for standing in arms.values() if not standing.table)}
-        self._counting = {key: kept for key, kept in self._counting.items() if key[0] in in_use}
-        return after_it
 
-    def _live(
-        self,
-        run: Run,
-        standing: Standing,
-        logp: NDArray[np.float64],
-        at: AsOf,
-        until: AsOf,
-        test: Transitions,
-    ) -> NDArray[np.float64]:
-        """What an arm says with its overlay on top, which has run since its table was made."""
-        overlay = live.read(committed(self.room, "overlays", standing.overlay).path)
+    def _scores(
+        self, scorers: ArmScorers, arm: Arm, state: ArmState, fitter: CountFitter, window: _Window
+    ) -> ArmScores:
+        """An arm's scores of a window's transitions; live ones know all that happened before each."""
+        if arm.scores == "popularity" and arm.live:
+            log = window.log.transitions
+            scores = ArmScores(popularity_live(fitter, log, window.until, window.test, self._timed(window)))
+        else:
+            scores = scorers.rank(arm, state, fitter, window.test)
+        return replace(scores, logp=self._live(state, scores.logp, window)) if state.overlay else scores
+
+    def _live(self, state: ArmState, logp: NDArray[np.float64], window: _Window) -> NDArray[np.float64]:
+        """Scores with the arm's overlay on top, which has run since its table was made."""
+        overlay = live.read(committed(self.sandbox, "overlays", state.overlay).path)
         if overlay is None:
             return logp
-        log = self._at(run, until).transitions
-        moves = log.moves(AsOf.parse(standing.made), until)
-        asked = log.moves(at, until, self.plan.limit_per_origin, self.plan.seed)
-        return with_live(logp, test.known, overlay, moves, asked)
+        since = window.log.transitions.moves(AsOf.parse(state.made), window.until)
+        return with_live(logp, window.test.known, overlay, since, self._timed(window))
 
-    def _popularity_live(
-        self, run: Run, then: CountFitter, at: AsOf, until: AsOf, test: Transitions
-    ) -> NDArray[np.float64]:
-        """Popularity when it has taken in what happened strictly before each transition."""
-        log = self._at(run, until).transitions
-        asked = log.moves(at, until, self.plan.limit_per_origin, self.plan.seed)
-        return baselines.popularity_live(then, log, until, test, asked)
+    def _timed(self, window: _Window) -> NDArray[np.void]:
+        """(n,) the transitions of a window with their times."""
+        log, plan = window.log.transitions, self.plan
+        return log.moves(window.at, window.until, plan.limit_per_origin, plan.seed)
 
-    def _labelled_until(self, at: AsOf) -> AsOf:
-        """Until when it is looked up what people took up."""
-        return min(self.plan.until(at).minus(-self.plan.horizon), self.plan.end, key=lambda m: m.day)
+    def _window(self, run: Run, at: AsOf) -> _Window:
+        plan = self.plan
+        until, labelled = plan.until(at), plan.labelled_until(at)
+        log = self._snapshot(run, until)
+        test = log.transitions.between(at, until, plan.limit_per_origin, plan.seed)
+        after = self._snapshot(run, labelled).transitions.between(until, labelled)
+        return _Window(at, until, log, test, HorizonLabels.of(test, after, plan.horizon))
 
-    def _at(self, run: Run, moment: AsOf) -> LogSnapshot:
-        if moment not in self._known:
+    def _days(self, arm: Arm) -> int:
+        """Days that an arm's counts get old."""
+        return arm.refreshed_every(self.plan.every, self.plan.tune_every)
+
+    def _snapshot(self, run: Run, moment: AsOf) -> LogSnapshot:
+        if moment not in self._snapshots:
             start = len(run.record.steps)
-            self._known[moment] = pipeline.snapshot_of(self.room, run, moment)
-            self.book.add(run.record.steps[start:])
-            self._known = dict(list(self._known.items())[-KEPT:])  # those learned last
-        return self._known[moment]
+            self._snapshots[moment] = pipeline.snapshot_of(self.sandbox, run, moment)
+            self.costs.add(run.record.steps[start:])
+            self._snapshots = dict(list(self._snapshots.items())[-KEPT:])
+        return self._snapshots[moment]
 
-    def _counted(self, run: Run, moment: AsOf, every: int) -> CountFitter:
+    def _fitter(self, run: Run, moment: AsOf, every: int) -> CountFitter:
         """Counts as of a moment, with their weights fitted for so many days between refreshes."""
-        if (moment, every) not in self._counting:
-            counting = fitter_for(self.room.config, self._at(run, moment), every)
+        if (moment, every) not in self._fitters:
+            fitter = fitter_for(self.sandbox.config, self._snapshot(run, moment), every)
             with run.step("counts") as step:
-                _ = counting.mixtures, counting.model(moment)
+                _ = fitter.mixtures, fitter.model(moment)
                 step.artifact = f"counts/{moment}/{every}"
-            self.book.add([step])
-            self._counting[moment, every] = counting
-        return self._counting[moment, every]
+            self.costs.add([step])
+            self._fitters[moment, every] = fitter
+        return self._fitters[moment, every]
 
-    def _costs(self, run: Run, known: LogSnapshot, arms: dict[str, Standing]) -> list[dict[str, object]]:
-        """What each arm had made at this origin, at the prices of today."""
-        at = known.as_of
-        counted = committed(self.room, "transitions", known.version)
-        assigned = counted.manifest["inputs"]["assignment"]
-        plan, found = self.plan, []
-        days = {arm.name: arm.refreshed_every(plan.every, plan.tune_every) for arm in plan.arms}
-        for name, standing in arms.items():
-            learned = [
-                f"counts/{at}/{days[name]}", f"transitions/{known.version}", f"assignments/{assigned}"
-            ]  # fmt: skip
-            made = [f"tables/{standing.table}", f"overlays/{standing.overlay}"]
-            artifacts = [*learned, *made] if standing.refreshed else []
-            if standing.tuned:
-                artifacts += [f"models/{standing.model}", f"gates/{gating.key_of(self.room, standing.model)}"]
-                artifacts += [f"sequences/{standing.sequence}"]
-            for artifact in artifacts:
-                for step in self.book.of_artifact(artifact):
-                    spent = {part: getattr(step, part) for part in ("tokens", "flops", "seconds")}
-                    spent["money"] = run.money(step.seconds, step.tokens)
-                    found.append({"arm": name, "origin": at.day, "step": step.name, **spent})
-        return found
+    def _forget(self, at: AsOf, states: Mapping[str, ArmState]) -> None:
+        """Let go of planners and counts that no arm uses any more."""
+        models = {state.model for state in states.values()}
+        self._planners = {model: kept for model, kept in self._planners.items() if model in models}
+        in_use = {at, *(AsOf.parse(state.made) for state in states.values() if not state.table)}
+        self._fitters = {key: kept for key, kept in self._fitters.items() if key[0] in in_use}
 
 
 def _line(origin: Artifact, number: int, of: int) -> str:
     arms = origin.manifest["position"]["arms"]
-    refreshed = sum(standing["refreshed"] for standing in arms.values())
+    refreshed = sum(state["refreshed"] for state in arms.values())
     return (
         f"{number + 1} of {of}, {origin.manifest['as_of']}: {refreshed} of {len(arms)} arms refreshed, "
         f"{origin.manifest['transitions']:,} transitions judged"

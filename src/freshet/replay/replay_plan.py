@@ -47,6 +47,10 @@ class Plan:
         """End of the window that is judged from an origin on."""
         return min(origin.minus(-self.every), self.end, key=lambda moment: moment.day)
 
+    def labelled_until(self, origin: AsOf) -> AsOf:
+        """Until when it is looked up what people took up: the horizon behind the window, within the log."""
+        return min(self.until(origin).minus(-self.horizon), self.end, key=lambda moment: moment.day)
+
     @property
     def limit_per_origin(self) -> int:
         """Transitions judged after each origin, at most."""
@@ -72,7 +76,7 @@ def make_plan(
     limit: int = 200_000,
     seed: int = 0,
 ) -> Plan:
-    """Fill in what was not said.
+    """Fill in what was left open.
 
     Args:
         days: on which the log holds events, ascending.
