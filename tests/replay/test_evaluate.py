@@ -78,8 +78,8 @@ def test_interests_of_one_step_count_for_each_other() -> None:
 def test_the_planner_alone_stands_beside_the_fused() -> None:
     test = transitions([(1, DAY, [0], 2), (2, DAY, [], 2)])
     fused, planner = np.log(np.full((2, 5), 0.2)), np.log(np.tile([0.05, 0.1, 0.5, 0.3, 0.05], (2, 1)))
-    outputs, bare, said = np.array([2, -1]), np.array([3, -1]), np.array([2, -1])
-    found = judged(test, fused, planner=planner, outputs=outputs, bare=bare, said=said)
+    outputs, bare, named = np.array([2, -1]), np.array([3, -1]), np.array([2, -1])
+    found = judged(test, fused, planner=planner, outputs=outputs, bare=bare, named=named)
     assert found["planner_rank"] == [0, None]  # nobody asks a planner about a user without interests
     assert np.isclose(found["planner_nll"][0], -np.log(0.5))
     assert [found[name][0] for name in ("planner_top1", "bare_top1", "evidence_top1")] == [2, 3, 2]

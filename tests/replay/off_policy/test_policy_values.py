@@ -22,12 +22,9 @@ from freshet.core.types import AsOf, Experiment, ExperimentArm, Outcomes
 from freshet.experiments.measurement.labels import Window
 from freshet.experiments.stats.effects import Estimate
 from freshet.experiments.stats.off_policy import Support
-from freshet.replay.off_policy import Found, Target, estimate
-from freshet.replay.off_policy import policies as ways
-from freshet.replay.off_policy import policy_values as estimating
-from freshet.replay.off_policy import reward_model as expecting
+from freshet.replay.off_policy import Found, Target, estimate, policies, policy_values, reward_model
 from freshet.replay.off_policy.logged_decisions import Engaged
-from freshet.replay.off_policy.policies import Player
+from freshet.replay.off_policy.policies import PastRelease
 from freshet.serving import Ask, Posted
 from freshet.storage.experiment_registry import parse_serves
 from freshet.storage.workspace import Workspace
@@ -141,18 +138,19 @@ def test_another_release_or_strategy_is_estimated_within_its_interval(visited: W
 def _truth(ws: Workspace, policies: tuple[str, ...]) -> list[float]:
     """Mean chance that what each policy shows first is taken, over the same visits."""
     kept = {}
-    actual = estimating.look_again
+    actual = policy_values.answer_again
 
-    def known(asked, engaged, logged, ways, bench, progress):
-        rewards = np.array([liked(int(id)) for id in bench.ids])
-        model = expecting.Expected(rewards, np.zeros(0, np.int64), np.zeros(0))
-        kept["again"] = actual(asked, engaged, logged, ways, replace(bench, models=(model, model)), progress)
-        return kept["again"]
+    def known(decisions, engaged, behaviour, others, setup, progress):
+        rewards = np.array([liked(int(id)) for id in setup.ids])
+        model = reward_model.RewardModel(rewards, np.zeros(0, np.int64), np.zeros(0))
+        setup = replace(setup, models=(model, model))
+        kept["answers"] = actual(decisions, engaged, behaviour, others, setup, progress)
+        return kept["answers"]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(estimating, "look_again", known)
+        patch.setattr(policy_values, "answer_again", known)
         looked(ws, *policies, explore=0.9)
-    return [float(row.mean()) for row in kept["again"].expected]
+    return [float(row.mean()) for row in kept["answers"].expected]
 
 
 def test_what_was_never_explored_is_refused(fresh: Workspace, tmp_path: Path) -> None:
@@ -193,15 +191,15 @@ def test_a_release_is_not_judged_by_what_it_was_made_from(
 ) -> None:
     """One that has memorised what was taken before its moment earns nothing by it."""
     [honest] = looked(twice, "release:2", window=BOTH).policies
-    actual, known = Player.chances, _taken(twice)
+    actual, known = PastRelease.chances, _taken(twice)
 
-    def memorised(self: Player, strategy, policy, seen, now):
+    def memorised(self: PastRelease, strategy, policy, seen, now):
         chances = actual(self, strategy, policy, seen, now)
         if self.release.release.number == 2 and now in known:
             chances = np.where(self.release.interests.ids == known[now], 0.98, 0.02 / (len(chances) - 1))
         return chances
 
-    monkeypatch.setattr(Player, "chances", memorised)
+    monkeypatch.setattr(PastRelease, "chances", memorised)
     [one] = looked(twice, "release:2", window=BOTH).policies
     since = looked(twice, "release:2", window=replace(BOTH, since=LATER))
     assert one.rows == since.policies[0].rows
@@ -242,8 +240,8 @@ def test_feedback_made_later_than_its_release_moves_the_moment(
     release = replace(visited.releases.get(1), feedback="late")
     monkeypatch.setattr(type(visited.releases), "get", lambda self, number: release)
     made = SimpleNamespace(manifest={"as_of": str(LATER)})
-    monkeypatch.setattr(ways, "committed", lambda ws, kind, version: made)
-    assert ways.known_from(visited, 1) == int(LATER.moment.timestamp()) * 1_000_000
+    monkeypatch.setattr(policies, "committed", lambda ws, kind, version: made)
+    assert policies.known_from(visited, 1) == int(LATER.moment.timestamp()) * 1_000_000
 
 
 def test_who_follows_current_is_answered_by_the_release_of_then(twice: Workspace) -> None:
@@ -308,10 +306,10 @@ def test_large_weights_make_an_estimate_a_screen_only() -> None:
         whole = Estimate(1.0, 0.98, 1.02, 1e-4)
         return replace(Support(10_000, 3000, 4000.0, 5.0, whole, 0.0, 0.0, 0.0), **more)
 
-    assert estimating._caution(support(), 1.0) == ""
-    assert "largest weight is 21" in estimating._caution(support(largest=21.0), 1.0)
-    assert "worth 499" in estimating._caution(support(effective=499.0), 1.0)
-    assert "only 94.0%" in estimating._caution(support(), 0.94)
+    assert policy_values._caution(support(), 1.0) == ""
+    assert "largest weight is 21" in policy_values._caution(support(largest=21.0), 1.0)
+    assert "worth 499" in policy_values._caution(support(effective=499.0), 1.0)
+    assert "only 94.0%" in policy_values._caution(support(), 0.94)
 
 
 def test_outcomes_of_which_none_passes_the_rule_are_said(visited: Workspace, tmp_path: Path) -> None:
@@ -373,7 +371,7 @@ def rewards(size: int, seed: int = 0) -> Outcomes:
 
 
 def test_the_model_of_rewards_finds_the_rates() -> None:
-    model = expecting.fit(rewards(30_000), 4)
+    model = reward_model.fit(rewards(30_000), 4)
     assert model.of(-1)[:3] == pytest.approx([0.2, 0.4, 0.6], abs=0.03)
     assert model.of(2)[:3] == pytest.approx([0.2, 0.4, 0.7], abs=0.03)
     assert model.of(1)[3] == pytest.approx(0.41, abs=0.03), "never shown: the rate of all"
@@ -381,8 +379,10 @@ def test_the_model_of_rewards_finds_the_rates() -> None:
 
 def test_users_rewards_do_not_enter_the_model_that_speaks_of_them() -> None:
     rows = rewards(2000)
-    fold = expecting.fold_of(rows.user)
+    fold = reward_model.fold_of(rows.user)
     other = replace(rows, reward=np.where(fold == 0, ~rows.reward, rows.reward))
-    for one in range(expecting.FOLDS):
-        same = np.array_equal(expecting.crossed(rows, 3)[one].base, expecting.crossed(other, 3)[one].base)
+    for one in range(reward_model.FOLDS):
+        same = np.array_equal(
+            reward_model.cross_fitted(rows, 3)[one].base, reward_model.cross_fitted(other, 3)[one].base
+        )
         assert same == (one == 0)

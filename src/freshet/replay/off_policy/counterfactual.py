@@ -10,42 +10,42 @@ from numpy.typing import NDArray
 
 from freshet.core.ports import Progress, silent
 from freshet.core.types import BoolArray, Strategy
-from freshet.replay.off_policy import reward_model as expecting
+from freshet.replay.off_policy import reward_model
 from freshet.replay.off_policy.logged_decisions import Decisions, Engaged
-from freshet.replay.off_policy.policies import Player, Seat, Way
-from freshet.replay.off_policy.reward_model import Expected
+from freshet.replay.off_policy.policies import AnswerPolicy, PastRelease, ReleaseKey
+from freshet.replay.off_policy.reward_model import RewardModel
 from freshet.serving.recall import Recalled
 
 
 @dataclass(frozen=True)
-class Bench:
-    """What is needed to answer again.
+class ReplaySetup:
+    """Everything that past decisions are answered again with.
 
     Attributes:
-        players: by release and whose evidence it follows.
+        past_releases: by release and whose evidence it follows.
         ids: (N,) stable ids of the interests that the models speak of, in the order of their indices.
         models: of rewards, for each fold of users.
     """
 
-    players: Mapping[Seat, Player]
+    past_releases: Mapping[ReleaseKey, PastRelease]
     ids: NDArray[np.int32]
-    models: Sequence[Expected]
+    models: Sequence[RewardModel]
     _size: int = field(init=False)
 
     def __post_init__(self) -> None:
-        most = max([self.ids, *(player.release.interests.ids for player in self.players.values())], key=max)
+        most = max([self.ids, *(past.release.interests.ids for past in self.past_releases.values())], key=max)
         object.__setattr__(self, "_size", int(max(most)) + 1)
 
-    def chances(self, way: Way, seen: Recalled, now: int) -> NDArray[np.float64]:
+    def chances(self, policy: AnswerPolicy, seen: Recalled, now: int) -> NDArray[np.float64]:
         """(ids,) probability of each interest, by stable id, to stand first."""
-        player = self.players[way.seat]
+        past = self.past_releases[policy.key]
         found = np.zeros(self._size)
-        found[player.release.interests.ids] = player.chances(way.strategy, way.policy, seen, now)
+        found[past.release.interests.ids] = past.chances(policy.strategy, policy.exploration, seen, now)
         return found
 
     def rewards(self, user: int, last: int) -> NDArray[np.float64]:
         """(ids,) expected reward of each interest after a last one, all by stable id; -1 = none."""
-        model = self.models[int(expecting.fold_of(np.array([user], np.uint64))[0])]
+        model = self.models[int(reward_model.fold_of(np.array([user], np.uint64))[0])]
         place = np.flatnonzero(self.ids == last)
         rewards = model.of(int(place[0]) if len(place) else -1)
         found = np.full(self._size, rewards.mean())
@@ -54,44 +54,45 @@ class Bench:
 
 
 @dataclass(frozen=True)
-class Again:
-    """n decisions and T ways, looked at again.
+class Counterfactuals:
+    """What T policies would have shown at n decisions.
 
     Attributes:
-        same: (n,) whether the user's context came out as it was logged; where not, nothing else is told.
-        again: (n,) chance of what was shown in the way it was logged: the propensity, where all is known.
-        told: (T, n) whether the way was asked, and the context the same; where not, its columns are 0.
+        same_context: (n,) whether the user's context is as it was logged; where not, all else is 0.
+        logged_chance: (n,) of what was shown, by the logging policy: the propensity, where all is known.
+        answered: (T, n) whether the policy could answer in that context; where not, its columns are 0.
         chance: (T, n) of what was shown.
         unseen: (T, n) of all that the logging policy would not have shown.
-        expected: (T, n) reward by the model over all that the way may show; `model`: (n,) of what was shown.
+        expected: (T, n) reward by the model over all that the policy may show.
+        model: (n,) reward by the model of what was shown.
     """
 
-    same: NDArray[np.bool_]
-    again: NDArray[np.float64]
-    told: NDArray[np.bool_]
+    same_context: NDArray[np.bool_]
+    logged_chance: NDArray[np.float64]
+    answered: NDArray[np.bool_]
     chance: NDArray[np.float64]
     unseen: NDArray[np.float64]
     expected: NDArray[np.float64]
     model: NDArray[np.float64]
 
 
-def look_again(
-    asked: Decisions,
+def answer_again(
+    decisions: Decisions,
     engaged: Engaged,
-    logged: Sequence[Way],
-    ways: Sequence[Sequence[Way | None]],
-    bench: Bench,
+    behaviour: Sequence[AnswerPolicy],
+    policies: Sequence[Sequence[AnswerPolicy | None]],
+    setup: ReplaySetup,
     progress: Progress = silent,
-) -> Again:
+) -> Counterfactuals:
     """Answer every decision again, in the order of time.
 
     Args:
-        logged: n ways in which the decisions were made.
-        ways: (T, n) to be estimated; None where one is not to be asked.
+        behaviour: n policies by which the decisions were made.
+        policies: (T, n) to be estimated; None where one can't answer.
     """
-    size = len(asked)
-    shape = len(ways), size
-    found = Again(
+    size = len(decisions)
+    shape = len(policies), size
+    found = Counterfactuals(
         np.zeros(size, bool),
         np.zeros(size),
         np.zeros(shape, bool),
@@ -100,24 +101,24 @@ def look_again(
         np.zeros(shape),
         np.zeros(size),
     )
-    for row, was in enumerate(logged):
-        now, user, shown = int(asked.time[row]), int(asked.user[row]), int(asked.shown[row])
+    for row, logged_policy in enumerate(behaviour):
+        now, user, shown = int(decisions.time[row]), int(decisions.user[row]), int(decisions.shown[row])
         ids, times = engaged.before(user, now)
-        others = [(place, way) for place, one in enumerate(ways) if (way := one[row]) is not None]
+        others = [(place, policy) for place, one in enumerate(policies) if (policy := one[row]) is not None]
         seen = {
-            seat: bench.players[seat].recall(ids, times, now, user)
-            for seat in {was.seat, *(way.seat for _, way in others)}
+            key: setup.past_releases[key].recall(ids, times, now, user)
+            for key in {logged_policy.key, *(policy.key for _, policy in others)}
         }
-        context = asked.context[row]
-        if bench.players[was.seat].context(seen[was.seat]) == context:
-            chances = bench.chances(was, seen[was.seat], now)
-            rewards = bench.rewards(user, (-1, *context)[-1])
-            found.same[row] = True
-            found.again[row] = chances[shown]
+        context = decisions.context[row]
+        if setup.past_releases[logged_policy.key].context(seen[logged_policy.key]) == context:
+            chances = setup.chances(logged_policy, seen[logged_policy.key], now)
+            rewards = setup.rewards(user, (-1, *context)[-1])
+            found.same_context[row] = True
+            found.logged_chance[row] = chances[shown]
             found.model[row] = rewards[shown]
-            for place, way in others:
-                other = bench.chances(way, seen[way.seat], now)
-                found.told[place, row] = True
+            for place, policy in others:
+                other = setup.chances(policy, seen[policy.key], now)
+                found.answered[place, row] = True
                 found.chance[place, row] = other[shown]
                 found.unseen[place, row] = other[chances <= 0].sum()
                 found.expected[place, row] = other @ rewards
@@ -134,14 +135,14 @@ WANTED = 0.95
 
 @dataclass(frozen=True, slots=True)
 class Reproduced:
-    """First places that one way of answering was logged for.
+    """First places that one policy was logged for.
 
     Attributes:
         experiment, arm: '' where there was none.
         rows: those whose users' context came out again.
         exact, near: share of them whose propensity came out again within 1 % and within 10 %.
-        apart: share of choices that would be others: half the mean of |again / propensity - 1|, the total
-            variation between the policy that was logged and the one that answered again.
+        apart: share of choices that would be others: half the mean of |logged_chance / propensity - 1|, the
+            total variation between the policy that was logged and the one computed again.
     """
 
     experiment: str
@@ -157,23 +158,25 @@ class Reproduced:
         return self.near < WANTED
 
 
-def by_arm(asked: Decisions, logged: list[Way], again: Again) -> tuple[Reproduced, ...]:
+def reproduced_by_arm(
+    decisions: Decisions, behaviour: list[AnswerPolicy], answers: Counterfactuals
+) -> tuple[Reproduced, ...]:
     """How well each arm's propensities come out again, by name of experiment and arm."""
-    ways = [(*name, way.strategy) for name, way in zip(asked.arm, logged, strict=True)]
-    away = deviations(asked, again)
+    arms = [(*name, policy.strategy) for name, policy in zip(decisions.arm, behaviour, strict=True)]
+    away = deviations(decisions, answers)
     found = []
-    for experiment, arm, strategy in sorted(set(ways)):
-        rows = again.same & np.array([way == (experiment, arm, strategy) for way in ways], bool)
+    for experiment, arm, strategy in sorted(set(arms)):
+        rows = answers.same_context & np.array([one == (experiment, arm, strategy) for one in arms], bool)
         if rows.any():
-            told = away[rows]
-            shares = float((told < EXACT).mean()), near(told), float(told.mean()) / 2
+            own = away[rows]
+            shares = float((own < EXACT).mean()), near(own), float(own.mean()) / 2
             found.append(Reproduced(experiment, arm, strategy, int(rows.sum()), *shares))
     return tuple(found)
 
 
-def deviations(asked: Decisions, again: Again) -> NDArray[np.float64]:
+def deviations(decisions: Decisions, answers: Counterfactuals) -> NDArray[np.float64]:
     """(n,) how far each propensity is off when it is made again, over itself."""
-    return np.asarray(np.abs(again.again / asked.propensity - 1))
+    return np.asarray(np.abs(answers.logged_chance / decisions.propensity - 1))
 
 
 def near(away: NDArray[np.float64]) -> float:

@@ -23,26 +23,27 @@ from freshet.storage.workspace import Workspace
 
 EVERYBODY = "", ""
 """Experiment and arm of what is answered from everybody's evidence."""
-Seat = tuple[int, str, str]
+ReleaseKey = tuple[int, str, str]
 """A release by number, and the experiment and arm on whose own evidence its live signals stand."""
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
-    """A way to answer: a release by number, what of it, how it explores, and whose evidence it follows."""
+class AnswerPolicy:
+    """How requests are answered: by which release, what of it, how it explores, whose evidence it follows."""
 
     release: int
     strategy: Strategy
-    policy: Policy
+    exploration: Policy
     own: tuple[str, str] = EVERYBODY
 
     @property
-    def seat(self) -> Seat:
+    def key(self) -> ReleaseKey:
+        """The release as this policy sees it."""
         return self.release, *self.own
 
 
 @dataclass
-class Player:
+class PastRelease:
     """A release whose live signals follow the moves of the log.
 
     Attributes:
@@ -73,8 +74,10 @@ class Player:
         recent = seen.recent[-self.release.k :]
         return tuple(self.release.interests.ids[recent[recent >= 0]].tolist())
 
-    def chances(self, strategy: Strategy, policy: Policy, seen: Recalled, now: int) -> NDArray[np.float64]:
-        """(N,) probability of each interest to stand first, at a moment not before the last one asked for."""
+    def chances(
+        self, strategy: Strategy, exploration: Policy, seen: Recalled, now: int
+    ) -> NDArray[np.float64]:
+        """(N,) probability of each interest to stand first, at a moment not before that of the last call."""
         release = self.release
         if release.overlay is not None:
             upto = int(np.searchsorted(self.moves["time"], now))
@@ -82,7 +85,7 @@ class Player:
             self._done = max(self._done, upto)
         barred = release.rules.excluded(release.rules.always, seen.recent[-release.k :])
         scores, _ = score(release, strategy, seen.recent, seen.known | barred, now)
-        return chances_of_first(preferred(release, strategy, scores, seen.recent, self.feedback), policy)
+        return chances_of_first(preferred(release, strategy, scores, seen.recent, self.feedback), exploration)
 
 
 NONE = -1
@@ -98,19 +101,21 @@ class Target:
     temperature: float
 
 
-def logged(ws: Workspace, asked: Decisions) -> list[Way]:
+def behaviour(ws: Workspace, decisions: Decisions) -> list[AnswerPolicy]:
     """How each decision was made, as far as the log and the settings of now tell."""
     arms = _arms(ws)
-    policy = Policy(ws.config.serving.explore, ws.config.serving.temperature, 0.0)
-    ways = []
-    for number, name in zip(asked.release.tolist(), asked.arm, strict=True):
+    exploration = Policy(ws.config.serving.explore, ws.config.serving.temperature, 0.0)
+    policies = []
+    for number, name in zip(decisions.release.tolist(), decisions.arm, strict=True):
         experiment, arm = arms.get(name, (None, None))
         own = name if experiment is not None and experiment.separated else EVERYBODY
-        ways.append(Way(number, arm.serves.strategy if arm else FOLLOWED.strategy, policy, own))
-    return ways
+        policies.append(
+            AnswerPolicy(number, arm.serves.strategy if arm else FOLLOWED.strategy, exploration, own)
+        )
+    return policies
 
 
-def of(ws: Workspace, target: Target, asked: Decisions) -> list[Way | None]:
+def of_target(ws: Workspace, target: Target, decisions: Decisions) -> list[AnswerPolicy | None]:
     """How a policy would have made each decision; None where its release was made with something from later.
 
     One that names no release follows `CURRENT`: each decision is made by the release that was current then.
@@ -119,18 +124,18 @@ def of(ws: Workspace, target: Target, asked: Decisions) -> list[Way | None]:
         InputError: no release serves yet.
     """
     fixed = target.serves.release
-    numbers = _current_then(ws, asked) if fixed is None else np.full(len(asked), fixed)
+    numbers = _current_then(ws, decisions) if fixed is None else np.full(len(decisions), fixed)
     if fixed is None and ws.releases.current() is None:
         raise InputError("no release serves yet", hint="`freshet run` makes the first one")
-    policy = Policy(target.explore, target.temperature, 0.0)
+    exploration = Policy(target.explore, target.temperature, 0.0)
     made = {
-        number: Way(number, target.serves.strategy, policy, _own(ws, number))
+        number: AnswerPolicy(number, target.serves.strategy, exploration, _own(ws, number))
         for number in set(numbers.tolist()) - {NONE}
     }
     since = {number: known_from(ws, number) for number in made}
     return [
         made[number] if number in made and time >= since[number] else None
-        for number, time in zip(numbers.tolist(), asked.time.tolist(), strict=True)
+        for number, time in zip(numbers.tolist(), decisions.time.tolist(), strict=True)
     ]
 
 
@@ -143,37 +148,39 @@ def known_from(ws: Workspace, number: int) -> int:
     return max(int(AsOf.parse(moment).moment.timestamp()) * 1_000_000 for moment in moments)
 
 
-def players(ws: Workspace, known: LogSnapshot, seats: Collection[Seat], until: AsOf) -> dict[Seat, Player]:
+def open_past(
+    ws: Workspace, log: LogSnapshot, keys: Collection[ReleaseKey], until: AsOf
+) -> dict[ReleaseKey, PastRelease]:
     """Releases as they answered, and the moves that their live signals follow: of an arm its own alone."""
     arms = _arms(ws)
     opened = {}
-    for number, *own in seats:
+    for number, *own in keys:
         experiment, arm = arms.get((own[0], own[1]), (None, None))
         counted = OwnEvents(experiment, arm.name) if experiment and arm else None
         opened[number, own[0], own[1]] = open_release(ws.store, ws.config, ws.releases.get(number), counted)
     live = [one.release.as_of for one in opened.values() if one.overlay is not None]
     moves = np.zeros(0, MOVE)
     if live:
-        moves = by_time(known.transitions.moves(AsOf.parse(min(live)), until))
+        moves = by_time(log.transitions.moves(AsOf.parse(min(live)), until))
         for name in ("last", "successor"):
-            moves[name] = np.where(moves[name] >= 0, known.interests.ids[moves[name]], -1)
-    return {seat: Player(one, moves, ws.config.feedback.use) for seat, one in opened.items()}
+            moves[name] = np.where(moves[name] >= 0, log.interests.ids[moves[name]], -1)
+    return {key: PastRelease(one, moves, ws.config.feedback.use) for key, one in opened.items()}
 
 
-def _current_then(ws: Workspace, asked: Decisions) -> NDArray[np.int64]:
+def _current_then(ws: Workspace, decisions: Decisions) -> NDArray[np.int64]:
     """(n,) release that `CURRENT` named, as the latest answer that followed it tells; NONE before one."""
-    latest = np.maximum.accumulate(np.where(_followed(ws, asked), np.arange(len(asked)), NONE))
-    return np.where(latest == NONE, NONE, asked.release[latest])
+    latest = np.maximum.accumulate(np.where(_followed(ws, decisions), np.arange(len(decisions)), NONE))
+    return np.where(latest == NONE, NONE, decisions.release[latest])
 
 
-def _followed(ws: Workspace, asked: Decisions) -> BoolArray:
+def _followed(ws: Workspace, decisions: Decisions) -> BoolArray:
     """(n,) whether each answer was of the current release: of no arm, or of one that shares it."""
     following = {
         name
         for name, (experiment, arm) in _arms(ws).items()
         if arm.serves.release is None and not experiment.separated
     }
-    return np.array([name == EVERYBODY or name in following for name in asked.arm], bool)
+    return np.array([name == EVERYBODY or name in following for name in decisions.arm], bool)
 
 
 def _own(ws: Workspace, number: int) -> tuple[str, str]:

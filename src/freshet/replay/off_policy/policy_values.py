@@ -21,10 +21,8 @@ from freshet.experiments.stats.off_policy import (
     self_normalised,
 )
 from freshet.pipeline import snapshot_of
-from freshet.replay.off_policy import counterfactual as reproducing
-from freshet.replay.off_policy import policies as ways
-from freshet.replay.off_policy import reward_model as expecting
-from freshet.replay.off_policy.counterfactual import Again, Bench, Reproduced, look_again
+from freshet.replay.off_policy import counterfactual, policies, reward_model
+from freshet.replay.off_policy.counterfactual import Counterfactuals, ReplaySetup, Reproduced, answer_again
 from freshet.replay.off_policy.logged_decisions import Decisions, LeftOut, read
 from freshet.replay.off_policy.policies import Target
 from freshet.run_context import LogSnapshot
@@ -104,72 +102,82 @@ def estimate(ws: Workspace, run: Run, targets: tuple[Target, ...], window: Windo
         InputError: nothing was shown to named users, none of it was taken, or no context comes out as logged.
         ArtifactError: a release that answered, or is to answer, can't be opened.
     """
-    known = snapshot_of(ws, run, window.until)
-    assignment = outcomes.assignment_of(ws, known.version)
+    log = snapshot_of(ws, run, window.until)
+    assignment = outcomes.assignment_of(ws, log.version)
     with run.step("estimate") as step:
-        asked, engaged, left_out = read(ws, window, assignment, known.interests, feedback.rule_of(ws), limit)
-        if not len(asked):
-            raise InputError(
-                f"nothing was shown to named users from {window.since} to {window.until}",
-                hint="`freshet collect` takes in what was shown; --since looks further back",
-            )
-        if not asked.reward.any():
-            raise InputError(
-                f"no outcome of {len(asked):,} first places passes {feedback.rule_of(ws)!r}",
-                hint="do events name impressions (`freshet collect`), and hold the columns of that rule?",
-            )
-        logged, others = ways.logged(ws, asked), [ways.of(ws, target, asked) for target in targets]
-        seats = {way.seat for one in others for way in one if way is not None} | {way.seat for way in logged}
-        bench = Bench(
-            ways.players(ws, known, seats, window.until),
-            known.interests.ids,
-            expecting.crossed(_rewards(asked, known), len(known.interests)),
+        rule = feedback.rule_of(ws)
+        decisions, engaged, left_out = read(ws, window, assignment, log.interests, rule, limit)
+        _check(decisions, window, rule)
+        behaviour = policies.behaviour(ws, decisions)
+        others = [policies.of_target(ws, target, decisions) for target in targets]
+        keys = {policy.key for one in (behaviour, *others) for policy in one if policy is not None}
+        setup = ReplaySetup(
+            policies.open_past(ws, log, keys, window.until),
+            log.interests.ids,
+            reward_model.cross_fitted(_rewards(decisions, log), len(log.interests)),
         )
-        again = look_again(asked, engaged, logged, others, bench, run.progress("estimate"))
-        if not again.same.any():
+        answers = answer_again(decisions, engaged, behaviour, others, setup, run.progress("estimate"))
+        if not answers.same_context.any():
             raise InputError(
                 "no user's context comes out of the log as it was when something was shown",
                 hint="is all that serving was told in the log? `freshet collect`",
             )
-        good = again.same
+        good = answers.same_context
         found = Found(
             window,
             int(good.sum()),
-            len(np.unique(asked.user[good])),
-            counts.mean_by_user(asked.reward[good], asked.user[good]),
+            len(np.unique(decisions.user[good])),
+            counts.mean_by_user(decisions.reward[good], decisions.user[good]),
             left_out,
             int((~good).sum()),
-            reproducing.by_arm(asked, logged, again),
+            counterfactual.reproduced_by_arm(decisions, behaviour, answers),
             bool(ws.config.serving.rules),
-            tuple(_estimated(asked, again, place, target) for place, target in enumerate(targets)),
+            tuple(_estimated(decisions, answers, place, target) for place, target in enumerate(targets)),
         )
-        near = reproducing.near(reproducing.deviations(asked, again)[good])
+        near = counterfactual.near(counterfactual.deviations(decisions, answers)[good])
         step.details = {"rows": found.rows, "elsewhere": found.elsewhere, "reproduced": near}
     return found
 
 
-def _estimated(asked: Decisions, again: Again, place: int, target: Target) -> Estimated:
-    good = again.told[place]
-    rows, earlier = int(good.sum()), int((again.same & ~good).sum())
+def _check(decisions: Decisions, window: Window, rule: str) -> None:
+    """Raises InputError where there is nothing to estimate from."""
+    if not len(decisions):
+        raise InputError(
+            f"nothing was shown to named users from {window.since} to {window.until}",
+            hint="`freshet collect` takes in what was shown; --since looks further back",
+        )
+    if not decisions.reward.any():
+        raise InputError(
+            f"no outcome of {len(decisions):,} first places passes {rule!r}",
+            hint="do events name impressions (`freshet collect`), and hold the columns of that rule?",
+        )
+
+
+def _estimated(decisions: Decisions, answers: Counterfactuals, place: int, target: Target) -> Estimated:
+    good = answers.answered[place]
+    rows, earlier = int(good.sum()), int((answers.same_context & ~good).sum())
     if rows < EFFECTIVE:
         since = "its release was made" if target.serves.release else "the log tells which release was current"
         why = f"{rows:,} first places were shown since {since}, too few to tell"
         return Estimated(target, rows, earlier, 0.0, {}, why, "")
     logged = Logged(
-        asked.user[good],
-        asked.reward[good],
-        asked.propensity[good],
-        again.chance[place, good],
-        again.model[good],
-        again.expected[place, good],
-        again.unseen[place, good],
+        decisions.user[good],
+        decisions.reward[good],
+        decisions.propensity[good],
+        answers.chance[place, good],
+        answers.model[good],
+        answers.expected[place, good],
+        answers.unseen[place, good],
     )
     results = {
         "doubly_robust": doubly_robust(logged),
         "self_normalised": self_normalised(logged),
         "ips": ips(logged),
     }
-    near, support = reproducing.near(reproducing.deviations(asked, again)[good]), results["ips"].support
+    near, support = (
+        counterfactual.near(counterfactual.deviations(decisions, answers)[good]),
+        results["ips"].support,
+    )
     return Estimated(target, rows, earlier, near, results, _refusal(support, near), _caution(support, near))
 
 
@@ -189,7 +197,7 @@ def _refusal(support: Support, near: float) -> str:
 
 def _caution(support: Support, near: float) -> str:
     """Why an estimate is no more than a screen."""
-    if near < reproducing.WANTED:
+    if near < counterfactual.WANTED:
         return f"only {near:.1%} of the logged propensities come out again within 10 %"
     if support.largest > LARGEST:
         return f"the largest weight is {support.largest:.0f}: intervals come out too narrow"
@@ -198,19 +206,19 @@ def _caution(support: Support, near: float) -> str:
     return ""
 
 
-def _rewards(asked: Decisions, known: LogSnapshot) -> Outcomes:
+def _rewards(decisions: Decisions, log: LogSnapshot) -> Outcomes:
     """The decisions as outcomes after the last interest, of interests that are still there."""
-    index = known.interests.index_by_id()
-    last = indices_of(np.array([(-1, *context)[-1] for context in asked.context], np.int32), index)
-    shown = indices_of(asked.shown, index)
-    size = len(asked)
+    index = log.interests.index_by_id()
+    last = indices_of(np.array([(-1, *context)[-1] for context in decisions.context], np.int32), index)
+    shown = indices_of(decisions.shown, index)
+    size = len(decisions)
     rows = Outcomes(
         last[:, None],
         shown,
         np.zeros(size, np.int32),
         np.zeros(size),
-        asked.reward > 0,
-        asked.time,
-        asked.user,
+        decisions.reward > 0,
+        decisions.time,
+        decisions.user,
     )
     return rows.take(shown >= 0)

@@ -1,4 +1,4 @@
-"""A model of rewards, fitted on other users than those that it speaks of."""
+"""A model of rewards, fitted on other users than those it predicts."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from freshet.core.types import Outcomes, positions
 from freshet.experiments.feedback.lifts import by_place, keys_of, levels
 
-STRENGTHS = 10.0, 30.0
+PRIOR_COUNTS = 10.0, 30.0
 """Pseudo-successes of the successor's own level, and of the one after the last interest."""
 FOLDS = 2
 
 
 @dataclass(frozen=True)
-class Expected:
+class RewardModel:
     """Reward of each successor at the first place, after any last interest.
 
     Attributes:
@@ -37,16 +37,16 @@ class Expected:
         return np.asarray(np.minimum(self.base * ratio, 1.0))
 
 
-def fit(outcomes: Outcomes, interests: int) -> Expected:
+def fit(outcomes: Outcomes, interests: int) -> RewardModel:
     """Smoothed rates; those of successors pulled to the rate of all, those after a last interest to these."""
     rate = by_place(outcomes)[0]
-    own, after = levels(outcomes, STRENGTHS)
+    own, after = levels(outcomes, PRIOR_COUNTS)
     base = np.full(interests, rate)
     base[own[0]] *= own[1]
-    return Expected(base, *after)
+    return RewardModel(base, *after)
 
 
-def crossed(outcomes: Outcomes, interests: int) -> tuple[Expected, ...]:
+def cross_fitted(outcomes: Outcomes, interests: int) -> tuple[RewardModel, ...]:
     """A model for each fold of users, fitted on the others."""
     fold = fold_of(outcomes.user)
     return tuple(fit(outcomes.take(fold != one), interests) for one in range(FOLDS))
