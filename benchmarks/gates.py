@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.backends.planners.fake import FakePlanner, best
+from freshet.backends.planners.fake import FakePlanner, ranking_of
 from freshet.core.ports import Abilities, Planner
 from freshet.core.types import Prompt, Ranking
 from freshet.pipeline import snapshot_of
@@ -72,7 +72,7 @@ class Ignorant(FakePlanner):
         """Without a look at the prompts, but for what noise is drawn by."""
         if self.shares is None:
             return super().rank(prompts, top)
-        return best(np.log(np.tile(self.shares, (len(prompts), 1))), top)
+        return ranking_of(np.log(np.tile(self.shares, (len(prompts), 1))), top)
 
     def label_mass(self, prompts: Sequence[Prompt]) -> NDArray[np.float64]:
         """All of it."""

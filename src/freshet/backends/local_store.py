@@ -76,9 +76,9 @@ class LocalStore:
 def _age(artifact: Path) -> tuple[str, int, str]:
     """Orders artifacts from old to new by what their manifests say: times of files are lost in a copy."""
     try:
-        said = read_json(artifact / MANIFEST)
-        return str(said.get("as_of", "")), int(said.get("generation", 0)), artifact.name
-    # whoever opens it is told what is wrong
+        manifest = read_json(artifact / MANIFEST)
+        return str(manifest.get("as_of", "")), int(manifest.get("generation", 0)), artifact.name
+    # whoever opens it gets an error that says what is wrong
     except (ArtifactError, AttributeError, TypeError, ValueError, OverflowError):
         return "", 0, artifact.name
 
@@ -86,14 +86,14 @@ def _age(artifact: Path) -> tuple[str, int, str]:
 def write_manifest(kind: str, version: str, draft: Draft) -> None:
     """Describe a draft, its files with their checksums, in a manifest that carries its own."""
     files = sorted(path for path in draft.path.rglob("*") if path.is_file())
-    said = {
+    content = {
         "kind": kind,
         "version": version,
         "format": FORMAT,
         **draft.manifest,
         "files": {path.relative_to(draft.path).as_posix(): sha256(path) for path in files},
     }
-    manifest = json.loads(json.dumps(said))  # as it will be read: no tuples, no keys but text
+    manifest = json.loads(json.dumps(content))  # as it will be read: no tuples, no keys but text
     manifest["seal"] = _seal(manifest)
     text = json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
     (draft.path / MANIFEST).write_text(text, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The planners without a model keep the same contract, and importing any planner is cheap."""
+"""The planner without a model keeps the same contract, and importing any planner is cheap."""
 
 from __future__ import annotations
 
@@ -8,24 +8,13 @@ import sys
 import numpy as np
 import pytest
 
-from freshet.backends.planners import libraries as extras
-from freshet.backends.planners.counts import CountsPlanner
-from freshet.backends.planners.fake import FakePlanner
+from freshet.backends.planners.fake import FakePlanner, ranking_of
+from freshet.backends.planners.libraries import need_local
 from freshet.checks import check_planner
-from freshet.core.errors import MissingExtra, PlannerError
+from freshet.core.errors import MissingExtra
 from tests.backends.planners import worlds
 
 PROMPTS = worlds.prompts("description", 9)
-
-
-def rows(contexts) -> np.ndarray:
-    """Smoothed counts of the planted rule, a whole interest ruled out."""
-    result = np.full((len(contexts), worlds.N), 0.1)
-    for row, context in zip(result, contexts, strict=True):
-        row[worlds.rule(context)] += 3
-        row[4] = 0
-    with np.errstate(divide="ignore"):
-        return np.log(result / result.sum(axis=1, keepdims=True))
 
 
 def test_fake_keeps_the_contract_and_follows_its_seed() -> None:
@@ -44,32 +33,23 @@ def test_fake_follows_the_wording() -> None:
     assert not np.array_equal(one, two)
 
 
-def test_counts_keep_the_contract_and_answer_with_the_rows() -> None:
-    planner = CountsPlanner(rows, version="v1")
-    check_planner(planner, PROMPTS, worlds.N)
-    ranking = planner.rank(PROMPTS, worlds.N)
-    top = [worlds.rule(prompt.context) for prompt in PROMPTS]
-    expected = [max(i, 0) if i != 4 else 0 for i in top]
-    assert ranking.successors[:, 0].tolist() == expected
-    assert (ranking.successors[:, -1] == -1).all()  # the interest without probability
-    assert planner.version == "v1"
-
-
-def test_counts_of_the_wrong_shape_are_an_error() -> None:
-    with pytest.raises(PlannerError, match="shape"):
-        CountsPlanner(lambda contexts: np.zeros((1, 3))).rank(PROMPTS, 2)
-    with pytest.raises(PlannerError, match="not numbers"):
-        CountsPlanner(lambda contexts: rows(contexts) * np.nan).rank(PROMPTS, 2)
+def test_the_largest_scores_are_ranked_and_what_is_impossible_is_no_answer() -> None:
+    with np.errstate(divide="ignore"):
+        logp = np.log([[0.25, 0.0, 0.5, 0.25], [0.0, 0.0, 0.0, 1.0]])
+    ranking = ranking_of(logp, 3)
+    assert ranking.successors.tolist() == [[2, 0, 3], [3, -1, -1]]  # ties in the order of interests
+    np.testing.assert_allclose(np.exp(ranking.logp), [[0.5, 0.25, 0.25], [1.0, 0.0, 0.0]])
+    assert ranking_of(logp, 9).successors.shape == (2, 4)
 
 
 def test_a_missing_package_names_the_install_line() -> None:
     with pytest.raises(MissingExtra) as caught:
-        extras.need_local("a_package_that_is_not_there")
+        need_local("a_package_that_is_not_there")
     assert 'pip install "freshet[local]"' in caught.value.hint
 
 
 def test_importing_planners_does_not_import_torch() -> None:
-    modules = "local, scratch, lora, counts, fake, training, folder, wording"
+    modules = "local_planner, scratch, lora, fake, fine_tuning, model_folder, tokenisation"
     code = (
         f"import sys; from freshet.backends.planners import {modules}; "
         "sys.exit(any(name in sys.modules for name in ('torch', 'transformers', 'trl', 'peft')))"

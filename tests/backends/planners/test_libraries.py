@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from freshet.backends.planners.libraries import SETTINGS, may_download, stay_at_home
+from freshet.backends.planners.libraries import SETTINGS, may_download, stay_offline
 from freshet.simulator import World, generate
 
 ROOT = Path(__file__).parents[3]
@@ -129,7 +129,7 @@ def test_what_the_user_has_set_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hub, "HF_HUB_DISABLE_TELEMETRY", False)
     for name in SETTINGS:
         monkeypatch.setenv(name, "0")
-    stay_at_home()
+    stay_offline()
     assert {os.environ[name] for name in SETTINGS} == {"0"}
     assert may_download()
     assert hub.HF_HUB_DISABLE_TELEMETRY is False
@@ -143,7 +143,7 @@ def test_a_client_of_the_hub_that_was_loaded_before_sends_nothing_either(
     monkeypatch.setattr(hub, "HF_HUB_DISABLE_TELEMETRY", False)
     for name in SETTINGS:
         monkeypatch.delenv(name, raising=False)
-    stay_at_home()
+    stay_offline()
     assert {name: os.environ[name] for name in SETTINGS} == SETTINGS
     assert not may_download()
     assert hub.HF_HUB_DISABLE_TELEMETRY is True

@@ -16,7 +16,7 @@ import pytest
 from freshet.backends.local_store import LocalStore
 from freshet.backends.user_stores import lmdb_file as records
 from freshet.backends.user_stores import lmdb_salvage as mending
-from freshet.backends.user_stores.lmdb_file import telling
+from freshet.backends.user_stores.lmdb_file import translated_errors
 from freshet.backends.user_stores.lmdb_pages import examine
 from freshet.backends.user_stores.lmdb_roots import Damaged
 from freshet.backends.user_stores.lmdb_store import LmdbUserStore
@@ -118,7 +118,7 @@ def test_a_folder_in_the_place_of_the_file_is_told(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.EIO])
 def test_who_may_not_write_is_not_told_to_free_space(tmp_path: Path, number: int) -> None:
-    with pytest.raises(StateError, match="can't be used") as told, telling(tmp_path):
+    with pytest.raises(StateError, match="can't be used") as told, translated_errors(tmp_path):
         raise OSError(number, os.strerror(number), str(tmp_path))
     assert ("permissions" in told.value.hint) == (number != errno.EIO)
 

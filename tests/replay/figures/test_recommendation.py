@@ -5,10 +5,9 @@ from __future__ import annotations
 import pytest
 
 from freshet.core.config import PlannerConfig
-from freshet.replay.figures import recommendation as advice
-from freshet.replay.figures import summarise
+from freshet.replay.figures import recommendation, summarise
 from freshet.replay.figures.comparisons import negated, not_below, verdict
-from freshet.replay.figures.recommendation import drifting
+from freshet.replay.figures.recommendation import drift_sentence
 from tests.replay.synthetic import frames
 
 
@@ -153,9 +152,9 @@ def test_the_planner_is_judged_by_arms_that_differ_in_nothing_else() -> None:
 
 
 def test_drift_is_said_beside_its_null() -> None:
-    assert "by more than chance" in drifting({"jaccard": 0.09, "null": 0.14, "z": -8.0, "n": 100})
-    assert "no more than chance" in drifting({"jaccard": 0.163, "null": 0.163, "z": 0.0, "n": 100})
-    assert "too short or too thin" in drifting({"jaccard": None, "null": None, "z": None, "n": 0})
+    assert "by more than chance" in drift_sentence({"jaccard": 0.09, "null": 0.14, "z": -8.0, "n": 100})
+    assert "no more than chance" in drift_sentence({"jaccard": 0.163, "null": 0.163, "z": 0.0, "n": 100})
+    assert "too short or too thin" in drift_sentence({"jaccard": None, "null": None, "z": None, "n": 0})
 
 
 @pytest.mark.parametrize(
@@ -179,8 +178,8 @@ def test_the_planner_is_called_what_it_is(config: dict, called: str) -> None:
 
 def test_live_signals_without_a_gain_by_the_planner_are_advised_without_the_planner() -> None:
     pair = {"verdict": {"hit_at_5": "same", "nll": "same"}}
-    assert not advice._adds({"hybrid_vs_counts-sequence": pair}, mixed=True)
-    assert not advice._adds({"hybrid_vs_counts": pair}, mixed=False)
+    assert not recommendation._adds({"hybrid_vs_counts-sequence": pair}, mixed=True)
+    assert not recommendation._adds({"hybrid_vs_counts": pair}, mixed=False)
     better = {"verdict": {"hit_at_5": "same", "nll": "better"}}
-    assert advice._adds({"hybrid_vs_counts-sequence": better}, mixed=True)
-    assert advice._adds({}, mixed=True)  # not compared: nothing is said against it
+    assert recommendation._adds({"hybrid_vs_counts-sequence": better}, mixed=True)
+    assert recommendation._adds({}, mixed=True)  # not compared: nothing is said against it

@@ -1,8 +1,8 @@
 """Training a labelled model on the choice it has to make: which of the interests that a user doesn't know.
 
-A language model's loss asks for the whole distribution over words. What is asked of a planner is less: known
-interests are never candidates, and how popular each interest was at the time is told by counts. So the loss
-is that of a choice among the others, with the popularity of the time added to the model's scores: the model
+A language model's loss is over the whole distribution of words. A planner needs less: known interests are
+never candidates, and how popular each interest was at the time is known from counts. So the loss is that of a
+choice among the others, with the popularity of the time added to the model's scores: the model
 learns what a context changes about it (an offset, as in logistic regression on rates).
 """
 
@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.backends.planners import tokenisation as wording
-from freshet.backends.planners.decoder import Cost, threads_for, token_tables
+from freshet.backends.planners import tokenisation
+from freshet.backends.planners.decoder import DecoderCost, threads_for, token_tables
 from freshet.backends.planners.fine_tuning import Recipe
 from freshet.backends.planners.model_folder import torch_module
 from freshet.backends.training_clock import TrainingClock
@@ -48,14 +48,14 @@ def train_choice(
     """Train a model whose answers are labels, one token each, in place.
 
     Its answers are relative to popularity afterwards. Order and initialisation follow `job.seed`; training
-    ends after the recipe's passes, or where `job.budget` says.
+    ends after the recipe's epochs, or where `job.budget` says.
     """
     import torch
 
     if not job.examples:
         raise NotEnoughData("no examples to fine-tune on", hint="import a longer log")
-    rows = wording.prompt_tokens(tokenizer, [example.prompt.text for example in job.examples])
-    answers = wording.completion_tokens(tokenizer, names(job.interests.descriptions, job.mode))
+    rows = tokenisation.prompt_tokens(tokenizer, [example.prompt.text for example in job.examples])
+    answers = tokenisation.completion_tokens(tokenizer, names(job.interests.descriptions, job.mode))
     labels = torch.tensor([answer[0] for answer in answers])
     whole = max(1, round(recipe.epochs * len(rows) / recipe.batch_size))
     steps, clock = job.budget.of(whole), TrainingClock(job.budget)
@@ -78,13 +78,13 @@ def train_choice(
             if clock.ends(step < steps):
                 break
     torch_module(model).eval()
-    told = tuple(round(float(np.mean(part)), 4) for part in np.array_split(losses, min(REPORTS, step)))
+    reported = tuple(round(float(np.mean(part)), 4) for part in np.array_split(losses, min(REPORTS, step)))
     scored = step * recipe.batch_size
-    flops = Cost.of(model).training(read, read / scored / 2, scored)
+    flops = DecoderCost.of(model).training(read, read / scored / 2, scored)
     return TuningReport(
         len(rows),
         recipe.epochs * step / whole,
-        told,
+        reported,
         Usage(read, flops),
         "scratch",
         relative=True,
@@ -101,7 +101,7 @@ def _loss(
     job: TuningJob,
     candidates: Candidates,
 ) -> Tensor:
-    """Mean nats of what was chosen, among what wasn't known and all words that are no labels."""
+    """Mean nll of what was chosen, among what wasn't known and all words that are no labels."""
     import torch
 
     device = model.device
@@ -136,7 +136,7 @@ def _optimiser(model: PreTrainedModel, recipe: Recipe) -> Optimizer:
 def _batches(
     rows: list[list[int]], size: int, steps: int, random: np.random.Generator
 ) -> Iterator[NDArray[np.int64]]:
-    """Row numbers of each step's examples; every pass in an order of its own, alike long ones together."""
+    """Row numbers of each step's examples; every epoch in an order of its own, alike long ones together."""
     length = np.array([len(row) for row in rows])
     done = 0
     while done < steps:

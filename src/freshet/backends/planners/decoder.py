@@ -1,4 +1,4 @@
-"""What a decoder costs to run, in floating point operations."""
+"""What planners need to know of a decoder: its tables, its limits, what it costs, on how many threads."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Cost:
+class DecoderCost:
     """The sizes that decide the cost of a forward pass.
 
     Attributes:
@@ -28,7 +28,7 @@ class Cost:
     head: int
 
     @classmethod
-    def of(cls, model: PreTrainedModel, answers: int | None = None) -> Cost:
+    def of(cls, model: PreTrainedModel, answers: int | None = None) -> DecoderCost:
         """The sizes of a model; `answers`: how many tokens its head scores, None for the whole vocabulary."""
         config = model.config.get_text_config()
         hidden = int(config.hidden_size)
@@ -46,7 +46,7 @@ class Cost:
         """FLOPs of reading `tokens` tokens that each attend to `before` tokens on average.
 
         2 * body * tokens for the matrix products, 4 * attention * before * tokens for scores and weighted
-        sums of attention, 2 * head for each of the `scored` positions whose next token is asked for.
+        sums of attention, 2 * head for each of the `scored` positions whose next token is scored.
         """
         products = 2.0 * self.body * tokens
         return products + 4.0 * self.attention * before * tokens + 2.0 * self.head * scored
@@ -66,7 +66,7 @@ def token_tables(model: PreTrainedModel) -> tuple[Tensor, ...]:
     return tuple({id(weight): weight for weight in weights}.values())
 
 
-def positions(model: PreTrainedModel) -> int | None:
+def max_positions(model: PreTrainedModel) -> int | None:
     """How many tokens a text may have, None if that is not limited."""
     limit = getattr(model.config.get_text_config(), "max_position_embeddings", None)
     if not isinstance(limit, int) or limit <= 0:

@@ -37,7 +37,7 @@ class FakePlanner(Planner):
             digest = hashlib.sha256(key).digest()
             row[:] = np.random.default_rng(int.from_bytes(digest[:8], "big")).normal(size=self.interests)
         logp = scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
-        return best(logp, top, self.size(prompts))
+        return ranking_of(logp, top, self.size(prompts))
 
     def size(self, prompts: Sequence[Prompt]) -> Usage:
         """One token per word and no FLOPs."""
@@ -70,7 +70,7 @@ class FakeTuner:
         return FakePlanner(len(interests), json.loads((model / "freshet.json").read_text())["seed"])
 
 
-def best(logp: NDArray[np.float64], top: int, usage: Usage = Usage()) -> Ranking:  # noqa: B008
+def ranking_of(logp: NDArray[np.float64], top: int, usage: Usage = Usage()) -> Ranking:  # noqa: B008
     """The `top` largest of each row of log-probabilities (n, N), ties by index; -inf is never an answer.
 
     Returns:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from freshet.backends.planners import tokenisation as wording
-from freshet.backends.planners.decoder import Cost, threads_for
+from freshet.backends.planners import tokenisation
+from freshet.backends.planners.decoder import DecoderCost, threads_for
 from freshet.backends.planners.libraries import quiet
 from freshet.backends.training_clock import TrainingClock
 from freshet.core.errors import NotEnoughData
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         PreTrainedTokenizerBase,
         TrainerCallback,
     )
+    from trl.trainer.sft_config import SFTConfig
 
 IGNORED = -100
 """Label of a token that takes no part in the loss."""
@@ -32,7 +33,7 @@ IGNORED = -100
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How to train, all decided: passes, peak learning rate, share of warm-up steps, weight decay."""
+    """How to train, all decided: epochs, peak learning rate, share of warm-up steps, weight decay."""
 
     epochs: float
     learning_rate: float
@@ -53,10 +54,9 @@ def fine_tune(
     """Train on the job's examples; returns the model (wrapped by PEFT if `lora` is given) and the report.
 
     The order of examples and every initialisation follow `job.seed`. Training ends after the recipe's
-    passes, or where `job.budget` says.
+    epochs, or where `job.budget` says.
     """
     from transformers import PrinterCallback
-    from trl.trainer.sft_config import SFTConfig
     from trl.trainer.sft_trainer import SFTTrainer
 
     rows = _rows(tokenizer, job)
@@ -64,35 +64,9 @@ def fine_tune(
     steps = job.budget.of(math.ceil(recipe.epochs * math.ceil(size / recipe.batch_size)))
     clock = TrainingClock(job.budget)
     with quiet(), threads_for(model), tempfile.TemporaryDirectory() as scratch_folder:
-        config = SFTConfig(
-            output_dir=scratch_folder,
-            max_steps=steps,
-            per_device_train_batch_size=recipe.batch_size,
-            learning_rate=recipe.learning_rate,
-            lr_scheduler_type="cosine",
-            warmup_steps=max(1, round(recipe.warmup * steps)),
-            weight_decay=recipe.weight_decay,
-            adam_beta2=0.98,
-            max_grad_norm=1.0,
-            seed=job.seed,
-            data_seed=job.seed,
-            max_length=None,
-            packing=False,
-            activation_checkpointing=False,
-            bf16=False,
-            use_cpu=model.device.type == "cpu",
-            train_sampling_strategy="group_by_length",
-            dataloader_num_workers=0,
-            dataloader_pin_memory=False,
-            logging_steps=max(1, steps // 20),
-            save_strategy="no",
-            report_to=[],
-            disable_tqdm=True,
-            dataset_kwargs={"skip_prepare_dataset": True},
-        )
         trainer = SFTTrainer(
             model=model,
-            args=config,
+            args=_settings(model, recipe, steps, job.seed, scratch_folder),
             train_dataset=_dataset(rows),
             processing_class=tokenizer,
             callbacks=[_counted(clock, progress)],
@@ -101,16 +75,48 @@ def fine_tune(
         trainer.remove_callback(PrinterCallback)
         trainer.train()
     trained = trainer.accelerator.unwrap_model(trainer.model)
-    passes = float(trainer.state.epoch or 0.0)
+    epochs = float(trainer.state.epoch or 0.0)
     losses = tuple(round(float(entry["loss"]), 4) for entry in trainer.state.log_history if "loss" in entry)
     return trained, TuningReport(
         len(job.examples),
-        passes,
+        epochs,
         losses,
-        _usage(Cost.of(trained), rows, passes),
+        _usage(DecoderCost.of(trained), rows, epochs),
         base,
         steps=clock.steps,
         stopped_after=clock.stopped_after,
+    )
+
+
+def _settings(model: PreTrainedModel, recipe: Recipe, steps: int, seed: int, folder: str) -> SFTConfig:
+    """How TRL is to train: nothing reported, saved or shown, the loss logged about twenty times."""
+    from trl.trainer.sft_config import SFTConfig
+
+    return SFTConfig(
+        output_dir=folder,
+        max_steps=steps,
+        per_device_train_batch_size=recipe.batch_size,
+        learning_rate=recipe.learning_rate,
+        lr_scheduler_type="cosine",
+        warmup_steps=max(1, round(recipe.warmup * steps)),
+        weight_decay=recipe.weight_decay,
+        adam_beta2=0.98,
+        max_grad_norm=1.0,
+        seed=seed,
+        data_seed=seed,
+        max_length=None,
+        packing=False,
+        activation_checkpointing=False,
+        bf16=False,
+        use_cpu=model.device.type == "cpu",
+        train_sampling_strategy="group_by_length",
+        dataloader_num_workers=0,
+        dataloader_pin_memory=False,
+        logging_steps=max(1, steps // 20),
+        save_strategy="no",
+        report_to=[],
+        disable_tqdm=True,
+        dataset_kwargs={"skip_prepare_dataset": True},
     )
 
 
@@ -118,9 +124,9 @@ def _rows(tokenizer: PreTrainedTokenizerBase, job: TuningJob) -> dict[str, list[
     """Columns for the trainer: tokens, labels with the prompt ignored, and the mask older TRL reads."""
     if not job.examples:
         raise NotEnoughData("no examples to fine-tune on", hint="import a longer log")
-    prompts = wording.prompt_tokens(tokenizer, [example.prompt.text for example in job.examples])
+    prompts = tokenisation.prompt_tokens(tokenizer, [example.prompt.text for example in job.examples])
     distinct = sorted({example.completion for example in job.examples})
-    tokens = dict(zip(distinct, wording.completion_tokens(tokenizer, distinct), strict=True))
+    tokens = dict(zip(distinct, tokenisation.completion_tokens(tokenizer, distinct), strict=True))
     completions = [tokens[example.completion] for example in job.examples]
     pairs = list(zip(prompts, completions, strict=True))
     return {
@@ -136,14 +142,14 @@ def _dataset(rows: dict[str, list[list[int]]]) -> Dataset:
     return Dataset.from_dict(rows)
 
 
-def _usage(cost: Cost, rows: dict[str, list[list[int]]], passes: float) -> Usage:
+def _usage(cost: DecoderCost, rows: dict[str, list[list[int]]], epochs: float) -> Usage:
     lengths = np.array([len(ids) for ids in rows["input_ids"]], np.float64)
     scored = sum(sum(mask) for mask in rows["completion_mask"])
     tokens = float(lengths.sum())
     before = float((lengths * (lengths + 1) / 2).sum() / tokens)
     return Usage(
-        round(tokens * passes),
-        cost.training(round(tokens * passes), before, round(scored * passes)),
+        round(tokens * epochs),
+        cost.training(round(tokens * epochs), before, round(scored * epochs)),
     )
 
 

@@ -1,4 +1,4 @@
-"""The optional packages that local planners need, asked for when used and not before."""
+"""Third-party libraries of local planners: whether they are there, offline, quiet, with errors of ours."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def need_local(*packages: str, instead: str = "[planner] kind = 'counts'") -> No
 
     `instead` names the setting that does without them.
 
-    Threads that wait for work are told to sleep instead of spinning (which is decided when torch is loaded,
+    Threads that wait for work are set to sleep instead of spinning (which is decided when torch is loaded,
     unless the user has decided it): on a machine that does other work besides, spinning halves the speed
-    of a small model or worse. And nothing is sent anywhere (`athome`).
+    of a small model or worse. And nothing is sent anywhere (`stay_offline`).
 
     Raises:
         MissingExtra: one isn't; the hint is the install line.
@@ -34,12 +34,12 @@ def need_local(*packages: str, instead: str = "[planner] kind = 'counts'") -> No
             hint=f"{INSTALL}   (or choose {instead}, which needs neither)",
         )
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    stay_at_home()
+    stay_offline()
 
 
 SETTINGS = {
     "HF_HUB_OFFLINE": "1",  # transformers would ask the hub for files, and whether there are newer ones
-    "HF_HUB_DISABLE_TELEMETRY": "1",  # TRL would tell versions, kind of model and device at every training
+    "HF_HUB_DISABLE_TELEMETRY": "1",  # TRL would report versions, kind of model and device at every training
     "HF_HUB_DISABLE_UPDATE_CHECK": "1",
 }
 """Environment variables, set where the user hasn't set them."""
@@ -47,13 +47,13 @@ SETTINGS = {
 TRUE = ("1", "ON", "YES", "TRUE")
 
 
-def stay_at_home() -> None:
+def stay_offline() -> None:
     """Set `SETTINGS` for libraries loaded from now on, and no telemetry for those that were loaded before."""
-    told = "HF_HUB_DISABLE_TELEMETRY" in os.environ
+    chosen = "HF_HUB_DISABLE_TELEMETRY" in os.environ
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
     loaded = sys.modules.get("huggingface_hub.constants")
-    if loaded is not None and not told:  # it has read the environment already
+    if loaded is not None and not chosen:  # it has read the environment already
         loaded.HF_HUB_DISABLE_TELEMETRY = True  # type: ignore[attr-defined]
 
 
@@ -63,21 +63,21 @@ def may_download() -> bool:
 
 
 MOST = 300
-"""Characters of what a library said."""
+"""Characters of a library's message."""
 
 
-class Foreign:
-    """A block that calls other libraries and nothing else: whatever they raise is told as an error of ours.
+class LibraryErrors:
+    """A block that calls other libraries and nothing else: whatever they raise becomes an error of ours.
 
     Readers of checkpoints raise nearly anything about a file that isn't what they expect (KeyError,
     ZeroDivisionError, a plain Exception), which is no bug but an answer about the file.
 
     Args:
-        told: makes the error from what the library said, in one line.
+        make: the error, from the library's message in one line.
     """
 
-    def __init__(self, told: Callable[[str], FreshetError]) -> None:
-        self._told = told
+    def __init__(self, make: Callable[[str], FreshetError]) -> None:
+        self._make = make
 
     def __enter__(self) -> None:
         """Nothing to prepare."""
@@ -86,8 +86,8 @@ class Foreign:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if isinstance(error, Exception) and not isinstance(error, (FreshetError, MemoryError)):
-            said = " ".join(str(error).split())
-            raise self._told(f"{type(error).__name__}: {said}"[:MOST]) from None
+            message = " ".join(str(error).split())
+            raise self._make(f"{type(error).__name__}: {message}"[:MOST]) from None
 
 
 @contextmanager

@@ -12,11 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.backends.planners import model_folder as folder
-from freshet.backends.planners import tokenisation as wording
+from freshet.backends.planners import model_folder, tokenisation
 from freshet.backends.planners.bulk import trie
-from freshet.backends.planners.decoder import positions, threads_for, token_tables
-from freshet.backends.planners.fake import best
+from freshet.backends.planners.decoder import max_positions, threads_for, token_tables
 from freshet.backends.planners.libraries import need_local
 from freshet.core.errors import PlannerError
 from freshet.core.ports import Abilities, Planner
@@ -32,12 +30,12 @@ BATCH = 128
 
 def version_of(model: Path, interests: Interests, beam: int) -> str:
     """Version of the planner on a folder that a tuner wrote; the model is not loaded for it."""
-    card = folder.read_card(model)
-    decides = (folder.checksum(model), card.mode, str(beam), *names(interests.descriptions, card.mode))
+    card = model_folder.read_card(model)
+    decides = (model_folder.checksum(model), card.mode, str(beam), *names(interests.descriptions, card.mode))
     return hashlib.sha256("\0".join(decides).encode()).hexdigest()[:16]
 
 
-def abilities_of(card: folder.Card) -> Abilities:
+def abilities_of(card: model_folder.Card) -> Abilities:
     """A local model always writes; labels are names of one token each, in label mode."""
     return Abilities(generates=True, labels=card.mode == "label", relative=card.relative)
 
@@ -58,11 +56,11 @@ class LocalPlanner(Planner):
 
     def __init__(self, model: Path, interests: Interests, beam: int = 16, device: str = "auto") -> None:
         need_local("torch", "transformers", "safetensors")
-        card = folder.read_card(model)
-        self._model, self._tokenizer = folder.load(model, device)
+        card = model_folder.read_card(model)
+        self._model, self._tokenizer = model_folder.load(model, device)
         self.beam = beam
         self.names = names(interests.descriptions, card.mode)
-        completions = wording.completion_tokens(self._tokenizer, self.names)
+        completions = tokenisation.completion_tokens(self._tokenizer, self.names)
         self._trie = trie.build(completions)
         self._labels = [tokens[0] for tokens in completions]
         if card.mode == "label" and any(len(tokens) != 2 for tokens in completions):  # the label and the end
@@ -96,7 +94,8 @@ class LocalPlanner(Planner):
 
     def rank(self, prompts: Sequence[Prompt], top: int) -> Ranking:
         if self._engine is None:
-            return best(np.zeros((len(prompts), self._trie.size)), top)
+            only = np.zeros((len(prompts), min(top, self._trie.size)))
+            return Ranking(only.astype(np.int16), only.astype(np.float32))
         with self._lock:
             ranking = self._engine.rank(self._tokens(prompts), self.beam, top)
         broken = np.flatnonzero(np.isnan(ranking.logp).any(axis=1))
@@ -115,7 +114,7 @@ class LocalPlanner(Planner):
         import torch
         from transformers import GenerationConfig
 
-        end, limit = wording.end_token(self._tokenizer), positions(self._model)
+        end, limit = tokenisation.end_token(self._tokenizer), max_positions(self._model)
         texts = [""] * len(prompts)
         for rows, tokens in self._batches(prompts):
             ids = torch.from_numpy(tokens).to(self._model.device)
@@ -152,8 +151,8 @@ class LocalPlanner(Planner):
 
     def _tokens(self, prompts: Sequence[Prompt]) -> list[list[int]]:
         """Tokens of each prompt, checked to leave room for an answer."""
-        tokens = wording.prompt_tokens(self._tokenizer, [prompt.text for prompt in prompts])
-        limit = positions(self._model)
+        tokens = tokenisation.prompt_tokens(self._tokenizer, [prompt.text for prompt in prompts])
+        limit = max_positions(self._model)
         for prompt, ids in zip(prompts, tokens, strict=True):
             needed = len(ids) + self._trie.longest
             if limit is not None and needed > limit:

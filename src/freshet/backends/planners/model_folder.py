@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
-from freshet.backends.planners.libraries import Foreign, need_local, quiet
+from freshet.backends.planners.libraries import LibraryErrors, need_local, quiet
 from freshet.core.errors import ArtifactError, ConfigError
 from freshet.storage.checksums import remembered, sha256
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 CARD = "freshet.json"
 
 ANSWERS = {"return_dict": True, "output_attentions": False, "output_hidden_states": False}
-"""What a model is asked for. What its folder says about that, or about how it is meant to chat (sampling,
+"""Which outputs a model is to give. What its folder says about that, or about how it is meant to chat (sampling,
 penalties), must not decide what a planner answers; where these settings contradict each other or the way it
 attends, transformers would also refuse to save it, after all its training."""
 
@@ -28,7 +28,7 @@ Mode = Literal["description", "label"]
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """What a model folder says about itself.
+    """What a model folder records about itself.
 
     Attributes:
         kind: `scratch` or `transformers`.
@@ -110,7 +110,7 @@ def load(source: Path, device: str) -> tuple[PreTrainedModel, PreTrainedTokenize
         ArtifactError: files are missing or damaged.
     """
     need_local("torch", "transformers", "safetensors")
-    with Foreign(lambda said: _damaged(source, said)):
+    with LibraryErrors(lambda message: _damaged(source, message)):
         return opened(source, device)
 
 
@@ -189,8 +189,8 @@ def content(checkpoint: Path) -> str:
     """One hash over names and bytes of all that loading a checkpoint reads."""
     read = {".safetensors", ".json", ".txt", ".model", ".jinja"}
     files = sorted(path for path in checkpoint.iterdir() if path.suffix in read)
-    said = "".join(f"{path.name} {_bytes_of(path)}\n" for path in files)
-    return hashlib.sha256(said.encode()).hexdigest()
+    listed = "".join(f"{path.name} {_bytes_of(path)}\n" for path in files)
+    return hashlib.sha256(listed.encode()).hexdigest()
 
 
 def _bytes_of(path: Path) -> str:
@@ -201,8 +201,8 @@ def _bytes_of(path: Path) -> str:
         return ""
 
 
-def _damaged(path: Path, said: str) -> ArtifactError:
+def _damaged(path: Path, why: str) -> ArtifactError:
     return ArtifactError(
-        f"{path} cannot be read as a model: {said}",
+        f"{path} cannot be read as a model: {why}",
         hint="`freshet doctor --repair` moves a damaged model aside; `freshet finetune` makes it again",
     )

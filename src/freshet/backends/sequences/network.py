@@ -91,9 +91,9 @@ class Network(nn.Module):
         return _norm(stream[:, -1], self.norm)
 
     def _attend(self, layer: int, stream: Tensor, there: Tensor, queried: int) -> Tensor:
-        """(n, asked, d) what the last `queried` positions take from those before them."""
+        """(n, queried, d) what the last `queried` positions take from those before them."""
         normed = _norm(stream, self.attention_norm[layer])
-        query = self._heads(normed[:, -queried:], layer, 0)  # (n, h, asked, d / h)
+        query = self._heads(normed[:, -queried:], layer, 0)  # (n, h, queried, d / h)
         key, value = self._heads(normed, layer, 1), self._heads(normed, layer, 2)  # (n, h, r, d / h)
         scores = query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1])
         length = stream.shape[1]

@@ -15,8 +15,7 @@ from pathlib import Path
 
 import lmdb
 
-from freshet.backends.user_stores import lmdb_file as records
-from freshet.backends.user_stores import lmdb_pages as pages
+from freshet.backends.user_stores import lmdb_file, lmdb_pages
 from freshet.backends.user_stores.lmdb_file import (
     DATA,
     LOCK,
@@ -24,7 +23,7 @@ from freshet.backends.user_stores.lmdb_file import (
     databases_of,
     make_file,
     open_file,
-    telling,
+    translated_errors,
 )
 from freshet.core.errors import StateError, StateFull
 from freshet.storage.access import narrow
@@ -84,10 +83,10 @@ class Environment:
         self.folder = folder
         self.openers = 0
         self._gate = Gate()
-        with telling(folder):
+        with translated_errors(folder):
             make_folder(folder)
             if (folder / DATA).exists():
-                pages.examine(folder / DATA)  # before LMDB does: it ends the process where pages are damaged
+                lmdb_pages.examine(folder / DATA)  # before LMDB: it ends the process where they are damaged
             else:
                 make_file(folder, size)
             self._env = open_file(folder, size)
@@ -96,27 +95,27 @@ class Environment:
             self._lengthen()
             self.databases = databases_of(self._env)
         try:
-            self._judge(lenient)
+            self._check(lenient)
         except BaseException:
             self._env.close()
             raise
 
     def get(self, transaction: lmdb.Transaction, name: str, key: bytes) -> bytes | None:
         """The value of a record, None where there is none."""
-        return records.get(transaction, self.databases, name, key)
+        return lmdb_file.get(transaction, self.databases, name, key)
 
     def put(self, transaction: lmdb.Transaction, name: str, key: bytes, value: bytes) -> None:
         """Store a record in the place of the one that is there."""
-        records.put(transaction, self.databases, name, key, value)
+        lmdb_file.put(transaction, self.databases, name, key, value)
 
-    def _judge(self, lenient: bool) -> None:
+    def _check(self, lenient: bool) -> None:
         """Bring an older file to today's format, and look at every record; raises StateError."""
         found = self._format()
-        if found not in (b"1", records.FORMAT):
+        if found not in (b"1", lmdb_file.FORMAT):
             raise StateError(
                 f"the state {self.folder} was written by a newer Freshet", hint="update this Freshet"
             )
-        if found != records.FORMAT:
+        if found != lmdb_file.FORMAT:
             self._upgrade()
         if not lenient and (wrong := self.damaged(_SHOWN + 1)):
             more = " and more" if len(wrong) > _SHOWN else ""
@@ -124,27 +123,27 @@ class Environment:
 
     def _format(self) -> bytes:
         with self.transaction() as transaction:
-            return records.format_of(transaction, self.databases)
+            return lmdb_file.format_of(transaction, self.databases)
 
     def damaged(self, most: int) -> list[str]:
         """What is wrong with the records, as far as so many findings."""
         with self.transaction() as transaction:
-            return list(islice(records.damaged(transaction, self.databases), most))
+            return list(islice(lmdb_file.damaged(transaction, self.databases), most))
 
     def _upgrade(self) -> None:
         """In one transaction; another process may be faster."""
         for _ in range(_GROWTHS):
             try:
                 with self.transaction(write=True) as transaction:
-                    if records.format_of(transaction, self.databases) != records.FORMAT:
-                        records.upgrade(transaction, self.databases)
+                    if lmdb_file.format_of(transaction, self.databases) != lmdb_file.FORMAT:
+                        lmdb_file.upgrade(transaction, self.databases)
                 return
             except StateFull:
                 self.resize(max(_SPARE, self._env.info()["map_size"]))
         raise StateFull(f"the state {self.folder} has no room for checksums", hint="free some space")
 
     def _values(self, transaction: lmdb.Transaction, name: str, keys: Sequence[bytes]) -> list[bytes | None]:
-        return [records.get(transaction, self.databases, name, key) for key in keys]
+        return [lmdb_file.get(transaction, self.databases, name, key) for key in keys]
 
     @contextmanager
     def transaction(self, write: bool = False) -> Iterator[lmdb.Transaction]:
@@ -153,7 +152,7 @@ class Environment:
         One block writes at a time, among all processes.
         """
         for _ in range(2):
-            with self._gate.shared(), telling(self.folder):
+            with self._gate.shared(), translated_errors(self.folder):
                 if (begun := self._begin(write)) is not None:
                     with begun:
                         yield begun
@@ -170,8 +169,8 @@ class Environment:
         try:
             with self._env.begin() as begun:
                 return self._values(begun, name, keys)
-        except (lmdb.Error, records.DamagedRecord):
-            pass  # told, or tried again, below
+        except (lmdb.Error, lmdb_file.DamagedRecord):
+            pass  # reported, or tried again, below
         finally:
             self._gate.leave()
         with self.transaction() as transaction:
@@ -186,7 +185,7 @@ class Environment:
 
     def resize(self, more: int = _SPARE) -> None:
         """Let the file grow by so many bytes; 0 = to what other processes have made of it."""
-        with self._gate.alone(), telling(self.folder):
+        with self._gate.alone(), translated_errors(self.folder):
             self._env.set_mapsize(more and self._env.info()["map_size"] + more)
 
     def _lengthen(self) -> None:

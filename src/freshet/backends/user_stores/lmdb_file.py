@@ -20,14 +20,14 @@ from zlib import crc32
 import lmdb
 from lmdb import Transaction
 
-from freshet.backends.user_stores import lmdb_roots as roots
+from freshet.backends.user_stores import lmdb_roots
 from freshet.core.errors import StateError, StateFull
 from freshet.storage.access import file_mode
 from freshet.storage.durable import written
 
 NAMES = ("users", "events", "identities", "impressions", "notes", "positions")
 ABOUT, KEY, FORMAT = "about", b"format", b"2"
-"""Where the format is told. What tells none is of the first, which had no checksums."""
+"""Where the format is recorded. A file without it is of the first, which had no checksums."""
 
 _CHECK = 4
 _TOGETHER = 10_000
@@ -71,11 +71,11 @@ def get(transaction: Transaction, databases: dict[str, Any], name: str, key: byt
 
 def format_of(transaction: Transaction, databases: dict[str, Any]) -> bytes:
     """In which format the records are; that of a state without records is today's. Raises DamagedRecord."""
-    told = get(transaction, databases, ABOUT, KEY)
-    if told is None:
+    found = get(transaction, databases, ABOUT, KEY)
+    if found is None:
         empty = all(transaction.stat(databases[name])["entries"] == 0 for name in NAMES)
         return FORMAT if empty else b"1"
-    return told
+    return found
 
 
 def upgrade(transaction: Transaction, databases: dict[str, Any]) -> None:
@@ -126,7 +126,7 @@ _DAMAGE = (
     lmdb.InvalidError,
     lmdb.PageNotFoundError,
     lmdb.VersionMismatchError,
-    roots.Damaged,
+    lmdb_roots.Damaged,
     DamagedRecord,
 )
 
@@ -157,7 +157,7 @@ def make_file(folder: Path, size: int) -> None:
 
 
 @contextmanager
-def telling(folder: Path) -> Iterator[None]:
+def translated_errors(folder: Path) -> Iterator[None]:
     """A block in which errors of LMDB and of the disk become StateErrors that say what to do."""
     try:
         yield
@@ -191,5 +191,5 @@ def damage_of(folder: Path, why: str) -> StateError:
 
 
 def _is_full(folder: Path) -> bool:
-    """Whether so little room is left that a write may have failed for it: LMDB tells of a bad disk then."""
+    """Whether so little room is left that a write may have failed for it: LMDB reports a bad disk then."""
     return folder.is_dir() and shutil.disk_usage(folder).free < _LITTLE

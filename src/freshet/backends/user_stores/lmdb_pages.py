@@ -1,8 +1,8 @@
 """Whether the pages of an LMDB file are sound, found out without LMDB, which aborts where they are not.
 
 Every page that the newest root reaches is looked at: its number, kind and bounds, each node in it, that no
-page is reached twice or is free as well, and that there are as many as the root tells. Keys and values are
-not judged here: records have checksums (`freshet.backends.user_stores.lmdb_file`).
+page is reached twice or is free as well, and that there are as many as the root says. Keys and values are
+not checked here: records have checksums (`freshet.backends.user_stores.lmdb_file`).
 """
 
 from __future__ import annotations

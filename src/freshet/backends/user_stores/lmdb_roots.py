@@ -23,7 +23,7 @@ class Damaged(Exception):
 
 
 class Database(NamedTuple):
-    """What is told of a tree: its depth, pages of each kind, entries, and the page of its root."""
+    """What a root records of a tree: its depth, pages of each kind, entries, and the page of its root."""
 
     pad: int
     flags: int

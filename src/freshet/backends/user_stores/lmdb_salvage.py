@@ -5,10 +5,7 @@ from __future__ import annotations
 import fcntl
 from pathlib import Path
 
-from freshet.backends.user_stores import lmdb_environment as environment
-from freshet.backends.user_stores import lmdb_file as records
-from freshet.backends.user_stores import lmdb_pages as pages
-from freshet.backends.user_stores import lmdb_roots as roots
+from freshet.backends.user_stores import lmdb_environment, lmdb_file, lmdb_pages, lmdb_roots
 from freshet.backends.user_stores.lmdb_file import DATA, LOCK
 from freshet.core.errors import StateError
 
@@ -23,18 +20,18 @@ def problems(folder: Path) -> tuple[list[str], bool]:
         StateError: it can't be looked at now.
     """
     try:
-        pages.examine(folder / DATA)
-    except roots.Damaged as error:
+        lmdb_pages.examine(folder / DATA)
+    except lmdb_roots.Damaged as error:
         return [str(error)], False
     except OSError as error:
         raise StateError(f"the state {folder} can't be read: {error.strerror}") from None
-    with environment.lenient(folder, _room(folder)) as opened:
+    with lmdb_environment.lenient(folder, _room(folder)) as opened:
         return opened.damaged(_MOST), True
 
 
 def in_use(folder: Path) -> bool:
     """Whether a process has it open."""
-    if environment.is_open(folder):
+    if lmdb_environment.is_open(folder):
         return True
     try:
         with (folder / LOCK).open("r+b") as file:
@@ -52,15 +49,15 @@ def salvage(folder: Path, into: Path) -> int:
     The positions that journals have reached are kept, or found anew: none is given twice.
     """
     room = _room(folder)
-    with environment.lenient(folder, room) as old, environment.lenient(into, room) as new:
+    with lmdb_environment.lenient(folder, room) as old, lmdb_environment.lenient(into, room) as new:
         count = 0
         with old.transaction() as source, new.transaction(write=True) as target:
-            for name in records.NAMES:
+            for name in lmdb_file.NAMES:
                 for found, data in source.cursor(old.databases[name]):
                     key = bytes(found)
                     try:
-                        value = records.unsealed(name, key, data)
-                    except records.DamagedRecord:
+                        value = lmdb_file.unsealed(name, key, data)
+                    except lmdb_file.DamagedRecord:
                         continue
                     new.put(target, name, key, value)
                     count += 1

@@ -1,7 +1,7 @@
-"""State in one LMDB file: embedded, for all processes of one machine.
+"""A user store in one LMDB file: embedded, for all processes of one machine.
 
 A transaction writes pages aside, forces them to the disk, then swaps the root: whoever kills the process or
-cuts the power finds the state before or after it. Readers never wait for writers. What a bad disk or a hand
+cuts the power finds the store before or after it. Readers never wait for writers. What a bad disk or a hand
 has damaged is refused, when the file is opened and when a record is read.
 """
 
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from lmdb import Transaction
 
-from freshet.backends.user_stores import history_bytes as of
+from freshet.backends.user_stores import history_bytes
 from freshet.backends.user_stores.lmdb_environment import Environment, release, share
 from freshet.backends.user_stores.lmdb_file import sealed, unsealed
 from freshet.core.errors import StateFull
@@ -47,7 +47,7 @@ class LmdbUserStore:
     def histories(self, users: Sequence[bytes]) -> list[History]:
         """Of each user; empty for one who is not known."""
         found = self._file.read("users", users)
-        return [History.empty() if data is None else of.decode(data) for data in found]
+        return [History.empty() if data is None else history_bytes.decode(data) for data in found]
 
     def record(self, facts: Sequence[Fact]) -> list[bool]:
         """Remember facts in one transaction; for each whether it was new."""
@@ -64,8 +64,10 @@ class LmdbUserStore:
             with self._file.transaction(write=True) as transaction:
                 for user, history in batch:
                     known = self._file.get(transaction, "users", user)
-                    before = History.empty() if known is None else of.decode(known)
-                    self._file.put(transaction, "users", user, of.encode(of.merge(before, history)))
+                    before = History.empty() if known is None else history_bytes.decode(known)
+                    self._file.put(
+                        transaction, "users", user, history_bytes.encode(history_bytes.merge(before, history))
+                    )
 
     def close(self) -> None:
         """Let go of the file; the last one in this process closes it."""
@@ -75,7 +77,7 @@ class LmdbUserStore:
         by_user = sorted(facts, key=_user)  # neighbours share pages
         for user, of_user in groupby(by_user, key=_user):
             known = self._file.get(transaction, "users", user)
-            self._file.put(transaction, "users", user, of.engage(known, of_user))
+            self._file.put(transaction, "users", user, history_bytes.engage(known, of_user))
 
 
 class LmdbJournal:

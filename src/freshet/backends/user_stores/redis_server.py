@@ -107,10 +107,10 @@ return #entries
 """
 
 _CONNECT, _ANSWER, _HISTORY = 1.0, 2.0, 0.05
-"""Seconds until a server that doesn't connect, answer, or tell a history is given up."""
+"""Seconds until a server that doesn't connect, answer, or return a history is given up."""
 REST = 5.0
-"""Seconds for which it is not asked for histories then, unless it answers something else before: who asks
-again waits in vain, and others behind them."""
+"""Seconds for which no histories are requested from it then, unless it answers something else before: who
+requests them again waits in vain, and others behind them."""
 
 _OLDEST = (6, 2)
 _DURABLE = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction"}
@@ -122,7 +122,7 @@ class Server:
     def __init__(self, url: str, name: str, prefix: str) -> None:
         self.name = name
         self._prefix = f"{{{prefix}}}:".encode()  # in braces: a cluster keeps such keys together
-        with self._telling():
+        with self._translated():
             self.client = _client(url, _CONNECT, _ANSWER)
             self._quick = _client(url, _HISTORY, _HISTORY)
         self._rests_until = 0.0
@@ -140,16 +140,16 @@ class Server:
 
     def once(self, call: Any) -> Any:
         """Do what must not be done twice."""
-        with self._telling():
+        with self._translated():
             return self._watched(call)
 
     def again(self, call: Any) -> Any:
         """Do what may be done twice, over a new connection if the first one breaks."""
-        with self._telling():
+        with self._translated():
             return self._watched(lambda: self._twice(call, self.client))
 
     def _watched(self, call: Any) -> Any:
-        """Do it for somebody who can wait: as it goes, histories are asked for or not."""
+        """Do it for somebody who can wait: as it goes, histories are requested or not."""
         try:
             done = call()
         except (redis.ConnectionError, redis.TimeoutError):
@@ -166,7 +166,7 @@ class Server:
 
     def quickly(self, call: Any) -> Any:
         """`again`, for somebody who waits; a server that hangs is left alone until it answers others."""
-        with self._telling():
+        with self._translated():
             if time.monotonic() < self._rests_until:
                 raise redis.TimeoutError("it did not answer lately")
             try:
@@ -186,10 +186,12 @@ class Server:
         if tuple(int(part) for part in version.split(".")[:2]) < _OLDEST:
             raise StateError(f"Redis at {self.name} is {version}, expected 6.2 or newer", hint="update it")
         try:
-            said = self.client.config_get(*_DURABLE)
+            settings = self.client.config_get(*_DURABLE)
         except redis.RedisError:
             return f"Redis at {self.name} doesn't tell whether it keeps what it acknowledges (CONFIG GET)"
-        weak = [f"{name} {said.get(name)}" for name, value in _DURABLE.items() if said.get(name) != value]
+        weak = [
+            f"{name} {settings.get(name)}" for name, value in _DURABLE.items() if settings.get(name) != value
+        ]
         wanted = ", ".join(f"{name} {value}" for name, value in _DURABLE.items())
         lost = (
             f"Redis at {self.name} may lose what it has acknowledged: it has {', '.join(weak)}; set {wanted}"
@@ -197,7 +199,7 @@ class Server:
         return lost if weak else ""
 
     @contextmanager
-    def _telling(self) -> Iterator[None]:
+    def _translated(self) -> Iterator[None]:
         try:
             yield
         except redis.exceptions.OutOfMemoryError as error:

@@ -1,6 +1,6 @@
-"""State in a Redis server, which several replicas share.
+"""A user store in a Redis server, which several replicas share.
 
-What Redis acknowledges is as durable as it is set up: `appendonly yes` and `appendfsync always`. `note` tells
+What Redis acknowledges is as durable as it is set up: `appendonly yes` and `appendfsync always`. `note` says
 where it is set up otherwise.
 """
 
@@ -49,9 +49,9 @@ class RedisUserStore:
                 "[serving] state is no URL of a Redis server",
                 hint='such as "redis://user:password@localhost:6379/0", special characters as %40',
             ) from None
-        asked = parse_qs(parts.query)
-        prefix = asked.pop("prefix", ["freshet"])[-1]
-        plain = urlunsplit(parts._replace(query=urlencode(asked, doseq=True)))
+        query = parse_qs(parts.query)
+        prefix = query.pop("prefix", ["freshet"])[-1]
+        plain = urlunsplit(parts._replace(query=urlencode(query, doseq=True)))
         self._server = Server(plain, name, prefix)
         self.note = self._server.weakness()
         self.events = RedisJournal(self._server, "events")
@@ -62,13 +62,13 @@ class RedisUserStore:
         """Of each user; empty for one who is not known."""
         keys = [key for user in users for key in self._server.keys_of(user)]
 
-        def ask(client: redis.Redis) -> Any:
+        def fetch(client: redis.Redis) -> Any:
             pipeline = client.pipeline(transaction=True)
             for key in keys:
                 pipeline.zrange(key, 0, -1, withscores=True)
             return pipeline.execute()
 
-        found = self._server.quickly(ask) if keys else []
+        found = self._server.quickly(fetch) if keys else []
         return [_history(*found[at : at + 2]) for at in range(0, len(found), 2)]
 
     def record(self, facts: Sequence[Fact]) -> list[bool]:

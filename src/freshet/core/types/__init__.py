@@ -22,7 +22,7 @@ from freshet.core.types.experiments import (
 from freshet.core.types.interests import Eligibility, Interests, indices_of
 from freshet.core.types.keys import identity, item_key, user_key, user_number
 from freshet.core.types.outcomes import Outcomes
-from freshet.core.types.planning import Cost, Example, PlannerRows, Prompt, Ranking, TuningReport, Usage
+from freshet.core.types.planning import Example, PlannerRows, Prompt, Ranking, TuningReport, Usage
 from freshet.core.types.scoring import Fusion, Mixture, RankingWeights, Scores, SequenceWeights
 from freshet.core.types.serving import MOVE, REMEMBERED, Answer, Entry, Fact, History, ItemOffer, Offer
 from freshet.core.types.transitions import Sums, Transitions
@@ -39,7 +39,6 @@ __all__ = [
     "CadenceDecision",
     "Context",
     "ContextEvidence",
-    "Cost",
     "Eligibility",
     "Entry",
     "Evidence",

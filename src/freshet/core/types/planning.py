@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,12 +96,3 @@ class TuningReport:
     relative: bool = False
     steps: int = 0
     stopped_after: int | None = None
-
-
-@dataclass(slots=True)
-class Cost:
-    """Measured cost of a step; lives in `runs/` only, never in an artifact."""
-
-    seconds: float = 0.0
-    usage: Usage = field(default_factory=Usage)
-    peak_mb: float = 0.0

@@ -43,7 +43,7 @@ class Scored:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Judged:
+class Aligned:
     """n transitions in order of (user, origin, row), and how every arm ranked them.
 
     Attributes:
@@ -67,7 +67,7 @@ class Judged:
         return len(self.user)
 
 
-def align(frame: pa.Table, interests: int) -> Judged:
+def align(frame: pa.Table, interests: int) -> Aligned:
     """Lay the arms of a judged frame side by side.
 
     Raises:
@@ -85,7 +85,7 @@ def align(frame: pa.Table, interests: int) -> Judged:
         _same(first, shared, name, part)
     keys = shared["user"].to_numpy()
     starts = np.flatnonzero(np.r_[True, keys[1:] != keys[:-1]])
-    return Judged(
+    return Aligned(
         np.repeat(np.arange(len(starts)), np.diff(np.r_[starts, len(keys)])),
         starts,
         _days(shared["origin"]),

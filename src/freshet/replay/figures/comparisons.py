@@ -1,4 +1,10 @@
-"""One arm minus another on the same transitions and the same resamples of users."""
+"""Arms compared on the same transitions and the same resamples of users, and the one to run.
+
+The arm to run is the cheapest that none was shown to beat: the burden of proof lies on what costs more. An
+arm is ruled out by another whose hit@5 is higher beyond its interval, unless the interval also shows the gain
+to be below the margin. Where another may still be better by the margin, that is reported, with how long a log
+would show it.
+"""
 
 from __future__ import annotations
 
@@ -69,21 +75,21 @@ def compare(a: Measured, b: Measured, margin: float = MARGIN) -> dict[str, Any]:
     Better means a higher hit rate or a lower nll; see `verdict`.
     """
     drawn = {name: a.ranks[name] - b.ranks[name] for name in OF_RANKS}
-    told: dict[str, Any] = {name: estimate(values[:, 0]) for name, values in drawn.items()}
-    told["by_length"] = {
+    result: dict[str, Any] = {name: estimate(values[:, 0]) for name, values in drawn.items()}
+    result["by_length"] = {
         str(length): {name: estimate(values[:, 1 + length]) for name, values in drawn.items()}
         for length in LENGTHS
     }
-    told["with_context"] = {name: estimate(values[:, WITH_CONTEXT]) for name, values in drawn.items()}
-    told["verdict"] = {
-        "hit_at_5": verdict(told["hit_at_5"], margin, a.users),
-        "nll": verdict(negated(told["nll"]), NLL_MARGIN),
+    result["with_context"] = {name: estimate(values[:, WITH_CONTEXT]) for name, values in drawn.items()}
+    result["verdict"] = {
+        "hit_at_5": verdict(result["hit_at_5"], margin, a.users),
+        "nll": verdict(negated(result["nll"]), NLL_MARGIN),
     }
-    if a.asked and b.asked:
-        told["planner"] = {
+    if a.with_planner and b.with_planner:
+        result["planner"] = {
             name: estimate(a.planner[name][:, 0] - b.planner[name][:, 0]) for name in a.planner
         }
-    return told
+    return result
 
 
 def hit_at_5(a: Measured, b: Measured) -> dict[str, Any]:

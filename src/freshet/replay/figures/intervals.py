@@ -1,7 +1,8 @@
-"""Intervals by drawing users with replacement; the same draws serve every arm, so differences are paired.
+"""Figures with intervals: by drawing users with replacement, and as sentences hold them.
 
-A figure is computed on the log itself and on every resample at once: row 0 of what `totals` returns is the
-log, the rows after it are resamples. A difference of two arms is then the difference of two such columns.
+The same draws serve every arm, so differences are paired. A figure is computed on the log itself and on every
+resample at once: row 0 of what `totals` returns is the log, the rows after it are resamples. A difference of
+two arms is then the difference of two such columns.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ def ratio(above: Drawn, below: Drawn) -> Drawn:
 
 def estimate(drawn: Drawn) -> dict[str, Any]:
     """`{value, ci95}`: the figure and the middle 95 % of the resamples; None where nothing was measured."""
-    return _told(drawn, lambda bounds, _: bounds)
+    return _estimate(drawn, lambda bounds, _: bounds)
 
 
 def reflected(drawn: Drawn, most: float = np.inf) -> dict[str, Any]:
@@ -83,12 +84,12 @@ def reflected(drawn: Drawn, most: float = np.inf) -> dict[str, Any]:
     A resample holds fewer different users, so it covers fewer interests and looks worse calibrated; its
     distance from the figure, turned around, is what the figure may be off by. Bounds stay in [0, most].
     """
-    return _told(
+    return _estimate(
         drawn, lambda bounds, value: [min(max(2 * value - bound, 0.0), most) for bound in reversed(bounds)]
     )
 
 
-def _told(drawn: Drawn, interval: Callable[[list[float], float], list[float]]) -> dict[str, Any]:
+def _estimate(drawn: Drawn, interval: Callable[[list[float], float], list[float]]) -> dict[str, Any]:
     if np.isnan(drawn[0]):
         return {"value": None, "ci95": None}
     value, resamples = float(drawn[0]), drawn[1:][~np.isnan(drawn[1:])]

@@ -1,4 +1,7 @@
-"""Hit rates over time: by day, by age of the table, and what age costs on the same transitions."""
+"""Arms over time: hit rates by day and by age of the table, what age costs, what became of the tables.
+
+Tables change from origin to origin: refreshes, churn, evidence, weights, ages.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from freshet.core.types import FloatArray
-from freshet.replay.figures.aligned import NONE, Ints, Judged, Scored
+from freshet.replay.figures.aligned import NONE, Aligned, Ints, Scored
 from freshet.replay.figures.arm_metrics import SHOWN, hits
 from freshet.replay.figures.intervals import Resampled, estimate, ratio
 
@@ -19,44 +22,44 @@ AGES = 10
 """Bins of a table's age, at most."""
 
 
-def period_days(judged: Judged, every_days: int) -> int:
+def period_days(aligned: Aligned, every_days: int) -> int:
     """Length of a period of `by_day`: a day, or in long replays some whole refreshes."""
-    span = int(judged.day.max() - judged.origin.min()) + 1
+    span = int(aligned.day.max() - aligned.origin.min()) + 1
     if span <= DAYS_ONE_BY_ONE:
         return 1
     return every_days * -(-span // (DAYS_ONE_BY_ONE * every_days))
 
 
-def by_day(judged: Judged, arm: Scored, resampled: Resampled, days: int) -> list[dict[str, Any]]:
+def by_day(aligned: Aligned, arm: Scored, resampled: Resampled, days: int) -> list[dict[str, Any]]:
     """hit@5 in periods of so many days from the first origin: `{from, n, hit_at_5}`; none is empty."""
-    first = int(judged.origin.min())
-    period = (judged.day - first) // days
+    first = int(aligned.origin.min())
+    period = (aligned.day - first) // days
     return [
         {"from": str(date(1970, 1, 1) + timedelta(first + int(place) * days)), **line}
-        for place, line in _grouped(judged, hits(arm.rank, 5), period, resampled)
+        for place, line in _grouped(aligned, hits(arm.rank, 5), period, resampled)
     ]
 
 
-def by_age(judged: Judged, arm: Scored, resampled: Resampled) -> list[dict[str, Any]]:
+def by_age(aligned: Aligned, arm: Scored, resampled: Resampled) -> list[dict[str, Any]]:
     """hit@5 by age of the arm's table: `{age, until, n, hit_at_5}`, ages in days, `until` included.
 
     Old tables are met late in the replay: read it beside `decay`, which compares on the same transitions.
     """
-    age, width = _ages(judged, arm)
+    age, width = _ages(aligned, arm)
     return [
         {"age": place * width, "until": place * width + width - 1, **line}
-        for place, line in _grouped(judged, hits(arm.rank, 5), age // width, resampled)
+        for place, line in _grouped(aligned, hits(arm.rank, 5), age // width, resampled)
     ]
 
 
-def decay(judged: Judged, arm: Scored, fresh: Scored, resampled: Resampled) -> list[dict[str, Any]]:
+def decay(aligned: Aligned, arm: Scored, fresh: Scored, resampled: Resampled) -> list[dict[str, Any]]:
     """What age costs: the arm minus a fresher one on the same transitions, by age of the arm's table.
 
     Each line is `{age, until, n, hit_at_5, overlap}`; overlap is the mean Jaccard of the two top fives.
     """
-    age, width = _ages(judged, arm)
+    age, width = _ages(aligned, arm)
     loss = hits(arm.rank, 5).astype(float) - hits(fresh.rank, 5)
-    same = dict(_grouped(judged, overlap(arm.top[:, :SHOWN], fresh.top[:, :SHOWN]), age // width, resampled))
+    same = dict(_grouped(aligned, overlap(arm.top[:, :SHOWN], fresh.top[:, :SHOWN]), age // width, resampled))
     return [
         {
             "age": place * width,
@@ -64,7 +67,7 @@ def decay(judged: Judged, arm: Scored, fresh: Scored, resampled: Resampled) -> l
             **line,
             "overlap": same[place]["hit_at_5"],
         }
-        for place, line in _grouped(judged, loss, age // width, resampled)
+        for place, line in _grouped(aligned, loss, age // width, resampled)
     ]
 
 
@@ -75,23 +78,23 @@ def overlap(a: Ints, b: Ints) -> FloatArray:
     return np.asarray(np.divide(both, either, out=np.ones(len(a)), where=either > 0))
 
 
-def mean_age(judged: Judged, arm: Scored) -> float:
+def mean_age(aligned: Aligned, arm: Scored) -> float:
     """Mean age of the table that answered, in days."""
-    return float((judged.day - arm.made).mean())
+    return float((aligned.day - arm.made).mean())
 
 
-def _ages(judged: Judged, arm: Scored) -> tuple[Ints, int]:
+def _ages(aligned: Aligned, arm: Scored) -> tuple[Ints, int]:
     """(n,) age in days, and the width of a bin."""
-    age = judged.day - arm.made
+    age = aligned.day - arm.made
     return age, max(1, -(-int(age.max() + 1) // AGES))
 
 
 def _grouped(
-    judged: Judged, values: FloatArray, group: Ints, resampled: Resampled
+    aligned: Aligned, values: FloatArray, group: Ints, resampled: Resampled
 ) -> list[tuple[int, dict[str, Any]]]:
     """The mean within every group that has a transition."""
     groups = int(group.max()) + 1
-    n = resampled.by_group(np.ones(len(judged)), group, groups)
+    n = resampled.by_group(np.ones(len(aligned)), group, groups)
     mean = ratio(resampled.by_group(values, group, groups), n)
     return [
         (place, {"n": int(n[0, place]), "hit_at_5": estimate(mean[:, place])})
@@ -109,7 +112,7 @@ def lines(states: pa.Table, arm: str) -> list[Line]:
     return sorted(rows, key=lambda row: str(row["origin"]))
 
 
-def told(found: list[Line]) -> dict[str, Any]:
+def table_summary(found: list[Line]) -> dict[str, Any]:
     """An arm's tables in figures; means over origins, None where nothing was measured.
 
     `churn` beside `floor`: share of the top 5 replaced from one table to the next, and what resampling the
@@ -155,14 +158,14 @@ def weights(found: list[Line]) -> dict[str, Any] | None:
     }
 
 
-def model_age(judged: Judged, found: list[Line]) -> float | None:
+def model_age(aligned: Aligned, found: list[Line]) -> float | None:
     """Mean age in days, over transitions, of the weights in use; None where nothing was ever tuned."""
     tuned = np.array([_number(row["origin"]) for row in found if row["tuned"]])
     if not len(tuned):
         return None
-    place = np.searchsorted(tuned, judged.origin, side="right") - 1
+    place = np.searchsorted(tuned, aligned.origin, side="right") - 1
     inside = place >= 0
-    return float((judged.day[inside] - tuned[place[inside]]).mean()) if inside.any() else None
+    return float((aligned.day[inside] - tuned[place[inside]]).mean()) if inside.any() else None
 
 
 def mean(found: list[Line], key: str) -> float | None:

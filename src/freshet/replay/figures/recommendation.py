@@ -35,7 +35,7 @@ def recommend(
     """
     planner = str(log.get("planner", PLANNER))
     every, tune = _cadence(choice.arm, arms[choice.arm]["tables"], log)
-    told = [
+    answers = [
         answer(question, differences[f"{question.a}_vs_{question.b}"], planner)
         for question in questions(bool(log.get("mixed")))
         if f"{question.a}_vs_{question.b}" in differences
@@ -47,11 +47,11 @@ def recommend(
         opening = (
             f"Run {rest} and live signals, refreshed {span(every or 1)}: {planner} adds nothing to them."
         )
-    moved = drifting(drift) if drift else ""
+    moved = drift_sentence(drift) if drift else ""
     slower = _slower(arms, differences, log, margin)
     reasons = [
         _why(choice, arms, log, margin),
-        *(one["answer"] for one in told),
+        *(one["answer"] for one in answers),
         *slower,
         *([moved] if moved else []),
     ]
@@ -68,7 +68,7 @@ def recommend(
         "margin": margin,
         "shown": choice.shown,
         "needed": choice.needed,
-        "questions": told,
+        "questions": answers,
         "cadence": slower,
         "drift": moved,
     }
@@ -110,7 +110,7 @@ def headline(arm: str, every: float | None, tune: float | None, planner: str = P
     }.get(arm.split("@")[0], f"Run {arm}.")
 
 
-def drifting(drift: Mapping[str, Any]) -> str:
+def drift_sentence(drift: Mapping[str, Any]) -> str:
     """Whether successors change here beyond chance."""
     if drift.get("jaccard") is None or drift.get("z") is None:
         return "The log is too short or too thin to tell drift from chance."
@@ -123,17 +123,17 @@ def drifting(drift: Mapping[str, Any]) -> str:
 
 def _why(choice: Choice, arms: Mapping[str, Mapping[str, Any]], log: Mapping[str, Any], margin: float) -> str:
     on = f"On {log['n']:,} transitions of {log['users']:,} people"
-    said = f"{on}, {choice.arm} reaches hit@5 {rate(arms[choice.arm]['hit_at_5'])}"
+    text = f"{on}, {choice.arm} reaches hit@5 {rate(arms[choice.arm]['hit_at_5'])}"
     if choice.cheaper:
-        said += "; every cheaper arm was beaten beyond its interval"
+        text += "; every cheaper arm was beaten beyond its interval"
     if choice.rival is None:
-        return f"{said}."
+        return f"{text}."
     ahead = f"{choice.rival} minus {choice.arm}: {points(choice.ahead)}"
     limit = f"{100 * margin:.1f} points"
     if choice.shown:
-        return f"{said}. No other arm can be {limit} better ({ahead})."
+        return f"{text}. No other arm can be {limit} better ({ahead})."
     needed = f"; about {choice.needed:,} transitions would tell" if choice.needed else ""
-    return f"{said}. No difference to {choice.rival} can be shown on so few transitions ({ahead}{needed})."
+    return f"{text}. No difference to {choice.rival} can be shown on so few transitions ({ahead}{needed})."
 
 
 def _slower(
@@ -143,18 +143,18 @@ def _slower(
     margin: float,
 ) -> list[str]:
     """What a slower cadence than the log's would lose."""
-    said, first = [], reference(list(arms))
+    sentences, first = [], reference(list(arms))
     for arm in arms:
         if not arm.startswith(f"{first}@"):
             continue
         ahead = differences[f"{first}_vs_{arm}"]["hit_at_5"]
         days = float(arm.removeprefix(f"{first}@").removesuffix("d"))
         usual = span(float(log["every_days"]))
-        said.append(
+        sentences.append(
             f"Refreshing {span(days)} instead of {usual}: {points(negated(ahead))} in hit@5, "
             f"{_worth(negated(ahead), margin, int(log['users']))}."
         )
-    return said
+    return sentences
 
 
 def _worth(change: Mapping[str, Any], margin: float, users: int) -> str:

@@ -7,20 +7,15 @@ or only with tuning (`finetune`); without a planner, `counts` at several cadence
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
 from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from freshet.replay.figures import arm_costs as spending
-from freshet.replay.figures import arm_metrics as measures
-from freshet.replay.figures import over_time as curves
-from freshet.replay.figures import over_time as tables
-from freshet.replay.figures.aligned import align
-from freshet.replay.figures.arm_metrics import Measured
+from freshet.replay.figures import arm_costs, over_time
+from freshet.replay.figures.arm_metrics import Measured, Replayed
 from freshet.replay.figures.comparisons import MARGIN, hit_at_5, not_below, verdict
-from freshet.replay.figures.intervals import DRAWS, Resampled, estimate
+from freshet.replay.figures.intervals import DRAWS, estimate
 from freshet.replay.figures.schedule_text import headline, reasons, settings
 
 SCHEMA = 1
@@ -66,44 +61,28 @@ def schedule(
         another, so the cheapest; `freshest` = some are worse, and no cheaper one is shown to keep up.
 
     Raises:
-        NotEnoughData: nothing was judged.
+        NotEnoughData: nothing was evaluated.
     """
-    present = judged["arm"].cast(pa.string()).unique().to_pylist()
+    arms = judged["arm"].cast(pa.string())
+    present = arms.unique().to_pylist()
     freshest = "hybrid" if "hybrid" in present else "counts"
     names = [arm for arm in present if wanted(arm, freshest)]
-    side = align(judged.filter(pc.is_in(judged["arm"].cast(pa.string()), pa.array(names))), log["interests"])
-    resampled = Resampled(side.starts, len(side), draws, seed)
-    days = (date.fromisoformat(str(log["to"])) - date.fromisoformat(str(log["from"]))).days
-    about = {**log, "n": len(side), "users": resampled.users, "days": days, "seed": seed, "draws": draws}
-    measured = {arm: measures.measure(side, side.arms[arm], resampled) for arm in names}
-    spent = spending.costs(costs, names, days)
+    evaluated = judged.filter(pc.is_in(arms, pa.array(names)))
+    measured = Replayed.of(evaluated, costs, log, lambda _: names, seed, draws)
     family = [arm for arm in names if arm.split("@")[0] in FAMILIES[freshest]]
-    unit = spending.unit({arm: spent[arm] for arm in family})
-    lines = [
-        {
-            **cadence(arm, about),
-            **_beside(measured[arm], measured[freshest], margin),
-            **_made(tables.lines(states, arm), days),
-            "table_age_days": curves.mean_age(side, side.arms[arm]),
-            "cost": _per_30_days(spent[arm], days),
-        }
-        for arm in family
-    ]
+    unit = arm_costs.unit({arm: measured.costs[arm] for arm in family})
+    lines = [_line(measured, states, arm, freshest, margin) for arm in family]
     lines.sort(key=lambda line: (line["cost"]["all"][unit], -line["hit_at_5"]["value"]))
     chosen, ruling = choose(lines, freshest)
-    plain = None
-    if freshest != PLAIN and PLAIN in names:
-        plain = _plain(measured[PLAIN], measured[chosen["arm"]], margin)
-        plain["cost"] = _per_30_days(spent[PLAIN], days)
     found = {
         "schema": SCHEMA,
-        "log": about,
+        "log": measured.log,
         "ruling": ruling,
         "freshest": freshest,
         "margin": margin,
         "unit": unit,
         "schedules": [{**line, "chosen": line is chosen} for line in lines],
-        "counts": plain,
+        "counts": _plain(measured, chosen["arm"], margin) if freshest != PLAIN and PLAIN in names else None,
     }
     recommended = {key: chosen[key] for key in ("arm", "policy", "refresh_days", "tune_days")}
     opening = headline(chosen)
@@ -112,6 +91,18 @@ def schedule(
         "schedule": {**recommended, "toml": settings(chosen)},
         "headline": opening,
         "text": [opening, *reasons(found, chosen)],
+    }
+
+
+def _line(measured: Replayed, states: pa.Table, arm: str, freshest: str, margin: float) -> Line:
+    """What one schedule gives and costs, beside the freshest."""
+    aligned = measured.aligned
+    return {
+        **cadence(arm, measured.log),
+        **_beside(measured.arms[arm], measured.arms[freshest], margin),
+        **_made(over_time.lines(states, arm), measured.days),
+        "table_age_days": over_time.mean_age(aligned, aligned.arms[arm]),
+        "cost": _per_30_days(measured.costs[arm], measured.days),
     }
 
 
@@ -151,26 +142,29 @@ def _beside(arm: Measured, freshest: Measured, margin: float) -> Line:
 
 
 def _made(states: list[Line], days: int) -> Line:
-    told = tables.told(states)
-    refreshes = told["refreshes"]
+    tables = over_time.table_summary(states)
+    refreshes = tables["refreshes"]
     return {
         "refreshes": refreshes,
-        "tunings": told["tunings"],
+        "tunings": tables["tunings"],
         "mean_days": days / refreshes if refreshes else None,
     }
 
 
-def _plain(counts: Measured, chosen: Measured, margin: float) -> Line:
-    ahead = hit_at_5(counts, chosen)
+def _plain(measured: Replayed, chosen: str, margin: float) -> Line:
+    """Plain counts beside the chosen schedule."""
+    counts = measured.arms[PLAIN]
+    ahead = hit_at_5(counts, measured.arms[chosen])
     return {
         "hit_at_5": estimate(counts.ranks["hit_at_5"][:, 0]),
         "difference": ahead,
         "as_good": not_below(ahead, margin, counts.users),
         "verdict": verdict(ahead, margin, counts.users),
+        "cost": _per_30_days(measured.costs[PLAIN], measured.days),
     }
 
 
 def _per_30_days(spent: Mapping[str, Any], days: int) -> Line:
     """`all`, `refreshing` and `tuning`, each `{tokens, flops, seconds, money}` per 30 days."""
     parts = {"all": spent, "refreshing": spent["refreshing"], "tuning": spent["tuning"]}
-    return {part: {unit: cost[unit] * 30 / days for unit in spending.UNITS} for part, cost in parts.items()}
+    return {part: {unit: cost[unit] * 30 / days for unit in arm_costs.UNITS} for part, cost in parts.items()}

@@ -95,12 +95,12 @@ def _worse(found: Mapping[str, Any]) -> list[str]:
 
 def _limits(found: Mapping[str, Any], chosen: Line) -> list[str]:
     """What so short a replay can't say."""
-    said = []
+    limits = []
     if chosen["tune_days"] and chosen["tunings"] < 2:
-        said.append("The period holds one tuning only: it says nothing about how often to tune.")
+        limits.append("The period holds one tuning only: it says nothing about how often to tune.")
     if chosen["arm"] == "static":
-        said.append(f"The replay is {found['log']['days']} days long: it says nothing about older tables.")
-    return said
+        limits.append(f"The replay is {found['log']['days']} days long: it says nothing about older tables.")
+    return limits
 
 
 def _drift(found: Mapping[str, Any]) -> list[str]:

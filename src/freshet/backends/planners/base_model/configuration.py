@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from freshet.backends.planners.base_model.sources import WANTED, refusal
-from freshet.backends.planners.libraries import Foreign, quiet
+from freshet.backends.planners.libraries import LibraryErrors, quiet
 from freshet.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def _no_config(folder: Path, files: list[str]) -> ConfigError:
 
 
 def _wrong(content: Content) -> tuple[str, str] | None:
-    """What can be told without transformers: what is wrong and what to do, or None."""
+    """What can be seen without transformers: what is wrong and what to do, or None."""
     packed = content.get("quantization_config") or content.get("quantization")
     if packed:
         how = packed.get("quant_method", "") if isinstance(packed, dict) else packed
@@ -125,15 +125,18 @@ def configuration(folder: Path, content: Content) -> PretrainedConfig:
         raise refusal(path, what, f"{WANTED}; a newer transformers may know it")
     causal = _names(kinds.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.get(kind))
     if not causal:
-        raise refusal(path, f"a {_said(content, kind)}, expected a causal language model", WANTED)
+        raise refusal(path, f"a {_architecture(content, kind)}, expected a causal language model", WANTED)
     masked = kind in kinds.MODEL_FOR_MASKED_LM_MAPPING_NAMES
     if masked and not content.get("is_decoder"):
         raise refusal(path, f"an encoder ({kind}), expected a causal (decoder-only) language model", WANTED)
     fitting = {*causal, *_names(kinds.MODEL_MAPPING_NAMES.get(kind))}  # a body alone may have a tied head
     saved = content.get("architectures")
     if isinstance(saved, list) and saved and not fitting & set(map(str, saved)):
-        raise refusal(path, f"a {_said(content, kind)}, expected a {causal[0]}", WANTED)
-    with Foreign(lambda said: refusal(path, f"transformers can't read it: {said}", _again(path))), quiet():
+        raise refusal(path, f"a {_architecture(content, kind)}, expected a {causal[0]}", WANTED)
+    with (
+        LibraryErrors(lambda message: refusal(path, f"transformers can't read it: {message}", _again(path))),
+        quiet(),
+    ):
         config: PretrainedConfig = AutoConfig.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False
         )
@@ -144,7 +147,7 @@ def _names(classes: str | Sequence[str] | None) -> tuple[str, ...]:
     return (classes,) if isinstance(classes, str) else tuple(classes or ())
 
 
-def _said(content: Content, kind: str) -> str:
+def _architecture(content: Content, kind: str) -> str:
     """How a checkpoint calls itself."""
     saved = content.get("architectures")
     return str(saved[0]) if isinstance(saved, list) and saved else kind

@@ -6,14 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from freshet.backends.planners import model_folder as folders
-from freshet.backends.planners.base_model import configuration as kinds
-from freshet.backends.planners.base_model import sources as places
-from freshet.backends.planners.base_model import tokenizers as words
-from freshet.backends.planners.base_model import weights
+from freshet.backends.planners import model_folder
+from freshet.backends.planners.base_model import configuration, sources, tokenizers, weights
 from freshet.backends.planners.base_model.sources import WANTED, refusal
-from freshet.backends.planners.decoder import positions, token_tables
-from freshet.backends.planners.libraries import Foreign, quiet
+from freshet.backends.planners.decoder import max_positions, token_tables
+from freshet.backends.planners.libraries import LibraryErrors, quiet
 from freshet.core.ports import TuningJob, TuningPlan
 from freshet.core.prompts import longest, names
 
@@ -34,10 +31,10 @@ def check(base: str, plan: TuningPlan) -> PreTrainedModel:
         ConfigError: it can't; the message names the folder or file, what was expected and what to do.
     """
     found, tokenizer, model = _described(base)
-    answer = words.check_names(found, tokenizer, plan.descriptions, plan.mode, _rows(model))
-    known = words.by_length(tokenizer, names(plan.descriptions, plan.mode))
+    answer = tokenizers.check_names(found, tokenizer, plan.descriptions, plan.mode, _rows(model))
+    known = tokenizers.by_length(tokenizer, names(plan.descriptions, plan.mode))
     prompt = longest(known, plan.k, plan.said)
-    words.check_room(found, tokenizer, [prompt], answer, positions(model))
+    tokenizers.check_room(found, tokenizer, [prompt], answer, max_positions(model))
     return model
 
 
@@ -48,22 +45,22 @@ def load(base: str, job: TuningJob, device: str) -> tuple[PreTrainedModel, PreTr
         ConfigError: it can't be tuned on this job.
     """
     found, tokenizer, sketch = _described(base)
-    answer = words.check_names(found, tokenizer, job.interests.descriptions, job.mode, _rows(sketch))
+    answer = tokenizers.check_names(found, tokenizer, job.interests.descriptions, job.mode, _rows(sketch))
     prompts: Sequence[str] = [example.prompt.text for example in job.examples]
-    words.check_room(found, tokenizer, prompts, answer, positions(sketch))
-    with Foreign(lambda said: refusal(found, f"can't be opened: {said}", weights.WHOLE)):
-        model, tokenizer = folders.opened(found, device)
+    tokenizers.check_room(found, tokenizer, prompts, answer, max_positions(sketch))
+    with LibraryErrors(lambda message: refusal(found, f"can't be opened: {message}", weights.WHOLE)):
+        model, tokenizer = model_folder.opened(found, device)
     _try(found, model)
     return model, tokenizer
 
 
 def _described(base: str) -> tuple[Path, PreTrainedTokenizerBase, PreTrainedModel]:
     """The folder of a checkpoint, its tokenizer, and its model without weights."""
-    found = places.find(base)
-    content = kinds.declared(found)
+    found = sources.find(base)
+    content = configuration.declared(found)
     weights.files_of(found)
-    model = weights.outline(found, kinds.configuration(found, content))
-    return found, words.tokenizer_of(found, _rows(model)), model
+    model = weights.outline(found, configuration.configuration(found, content))
+    return found, tokenizers.tokenizer_of(found, _rows(model)), model
 
 
 def _rows(model: PreTrainedModel) -> int:
@@ -75,13 +72,17 @@ def _try(found: Path, model: PreTrainedModel) -> None:
     """Look whether all numbers are finite, and that no token is read before its turn."""
     import torch
 
-    broken = folders.not_finite(model)
+    broken = model_folder.not_finite(model)
     if broken:
         raise refusal(found, f"{broken} holds numbers that are not finite", weights.WHOLE)
-    text = torch.arange(min(LOOK, positions(model) or LOOK), device=model.device) % _rows(model)
+    text = torch.arange(min(LOOK, max_positions(model) or LOOK), device=model.device) % _rows(model)
     other = text.clone()
     other[-1] = text[0]
-    with Foreign(lambda said: refusal(found, f"it can't be run: {said}")), quiet(), torch.no_grad():
+    with (
+        LibraryErrors(lambda message: refusal(found, f"it can't be run: {message}")),
+        quiet(),
+        torch.no_grad(),
+    ):
         first, second = (model(input_ids=row[None]).logits[0, :-1] for row in (text, other))
     if not torch.isfinite(first).all():
         raise refusal(found, "what it computes is not finite", weights.WHOLE)

@@ -6,7 +6,7 @@ import os
 import re
 from pathlib import Path
 
-from freshet.backends.planners.libraries import Foreign, may_download
+from freshet.backends.planners.libraries import LibraryErrors, may_download
 from freshet.core.errors import ConfigError
 
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
@@ -51,9 +51,9 @@ def _of_hub(name: str) -> Path:
 
     online = may_download()
 
-    def absent(said: str) -> ConfigError:
+    def absent(message: str) -> ConfigError:
         if online:
-            return refusal(name, f"not a folder, and not to be had from the hub: {said}")
+            return refusal(name, f"not a folder, and not to be had from the hub: {message}")
         return refusal(
             name,
             "no folder of the workspace, and no checkpoint of that name was downloaded to this machine",
@@ -61,7 +61,7 @@ def _of_hub(name: str) -> Path:
             "which lets Freshet download it from the Hugging Face hub",
         )
 
-    with Foreign(absent):
+    with LibraryErrors(absent):
         found = snapshot_download(
             name, local_files_only=not online, allow_patterns=FILES, ignore_patterns=["*/*"]
         )

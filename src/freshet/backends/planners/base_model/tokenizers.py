@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from freshet.backends.planners import tokenisation as wording
+from freshet.backends.planners import tokenisation
 from freshet.backends.planners.base_model.sources import refusal
-from freshet.backends.planners.libraries import Foreign, quiet
+from freshet.backends.planners.libraries import LibraryErrors, quiet
 from freshet.core.prompts import NEXT, names
 
 if TYPE_CHECKING:
@@ -27,7 +27,10 @@ def tokenizer_of(folder: Path, rows: int) -> PreTrainedTokenizerBase:
     """
     from transformers import AutoTokenizer
 
-    with Foreign(lambda said: refusal(folder, f"the tokenizer can't be read: {said}", GOES_WITH)), quiet():
+    with (
+        LibraryErrors(lambda message: refusal(folder, f"the tokenizer can't be read: {message}", GOES_WITH)),
+        quiet(),
+    ):
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False
         )
@@ -91,7 +94,7 @@ def check_names(
             raise refusal(folder, f"the tokenizer does not know the interest {text!r}", unlike)
     if mode == "label":
         add_tokens(tokenizer, names(descriptions, mode))
-    answers = wording.completion_tokens(tokenizer, names(descriptions, mode))
+    answers = tokenisation.completion_tokens(tokenizer, names(descriptions, mode))
     seen: dict[tuple[int, ...], str] = {}
     for text, ids in zip(names(descriptions, mode), answers, strict=True):
         other = seen.setdefault(tuple(ids), text)
@@ -124,18 +127,18 @@ def check_room(
     tokenizer: PreTrainedTokenizerBase,
     prompts: Sequence[str],
     answer: int,
-    positions: int | None,
+    max_positions: int | None,
 ) -> None:
     """Compare the length of prompts, and of an answer after them, with the positions that a model has.
 
     Raises:
         ConfigError: one is too long.
     """
-    longest = max(map(len, wording.prompt_tokens(tokenizer, prompts)), default=0)
-    if positions is not None and longest + answer > positions:
+    longest = max(map(len, tokenisation.prompt_tokens(tokenizer, prompts)), default=0)
+    if max_positions is not None and longest + answer > max_positions:
         raise refusal(
             folder,
-            f"the model has {positions:,} positions, a prompt may need {longest:,} tokens and its answer "
+            f"the model has {max_positions:,} positions, a prompt may need {longest:,} tokens and its answer "
             f"{answer:,}",
             "name a checkpoint with more (max_position_embeddings); or lower [evidence] top or "
             "[transitions] k, or shorten the descriptions",

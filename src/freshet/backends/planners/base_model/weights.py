@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from freshet.backends.planners.base_model.configuration import CONFIG, content_of
 from freshet.backends.planners.base_model.sources import refusal
-from freshet.backends.planners.libraries import Foreign, quiet
+from freshet.backends.planners.libraries import LibraryErrors, quiet
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
@@ -69,7 +69,7 @@ def _check_header(path: Path) -> None:
         raise refusal(path, "is no file" if path.exists() else f"missing, though {INDEX} names it", WHOLE)
     if _is_pointer(path):
         raise refusal(path, "only a pointer of Git LFS, not the weights", "`git lfs pull` there")
-    damaged = Foreign(lambda said: refusal(path, f"damaged or cut short: {said}", WHOLE))
+    damaged = LibraryErrors(lambda message: refusal(path, f"damaged or cut short: {message}", WHOLE))
     with damaged, safe_open(path, framework="np") as file:
         packed = [
             (name, kind)
@@ -101,7 +101,12 @@ def outline(folder: Path, config: PretrainedConfig) -> PreTrainedModel:
     """
     from transformers import AutoModelForCausalLM
 
-    with Foreign(lambda said: refusal(folder, f"transformers can't build the model: {said}", WHOLE)), quiet():
+    with (
+        LibraryErrors(
+            lambda message: refusal(folder, f"transformers can't build the model: {message}", WHOLE)
+        ),
+        quiet(),
+    ):
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             folder,
             config=config,

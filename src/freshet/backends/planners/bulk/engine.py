@@ -17,7 +17,7 @@ from freshet.backends.planners.bulk.search import Continuations
 from freshet.backends.planners.bulk.shared import PORTIONS, SharedReader, SharedReading, why_not
 from freshet.backends.planners.bulk.sharing import share
 from freshet.backends.planners.bulk.trie import Trie
-from freshet.backends.planners.decoder import Cost, is_small, threads_for
+from freshet.backends.planners.decoder import DecoderCost, is_small, threads_for
 from freshet.core.types import Ranking, Usage
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ class Engine:
         return min(torch.get_num_threads(), PORTIONS)
 
 
-def _forward(cost: Cost, new: NDArray[np.float64], before: NDArray[np.float64], times: int) -> Usage:
+def _forward(cost: DecoderCost, new: NDArray[np.float64], before: NDArray[np.float64], times: int) -> Usage:
     """Reading `new` tokens after `before` others, `times` times per prompt, one scored position each."""
     tokens = times * float(new.sum())
     attended = float((new * (before + (new + 1) / 2)).sum() / new.sum())
