@@ -36,9 +36,9 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any
 
 def test_everybody_is_answered_by_their_arm(lived: tuple[Path, dict[str, Any]]) -> None:
     folder, told = lived
-    offers = pq.read_table(folder / "world" / "offers.parquet")
-    arm, release = offers["arm"].to_numpy(), offers["release"].to_numpy()
-    day, user = offers["day"].to_numpy(), offers["user"].to_numpy()
+    impressions = pq.read_table(folder / "world" / "offers.parquet")
+    arm, release = impressions["arm"].to_numpy(), impressions["release"].to_numpy()
+    day, user = impressions["day"].to_numpy(), impressions["user"].to_numpy()
     assert {*arm} == {0, 1, 2}
     assert all(len({*arm[user == one]}) == 1 for one in np.unique(user))  # sticky
     assert {*release[arm == 0]} == {1}
@@ -48,15 +48,15 @@ def test_everybody_is_answered_by_their_arm(lived: tuple[Path, dict[str, Any]]) 
     assert told["trained"].keys() == told["steps"].keys() == {"ranker"}  # counts need no other training
     assert all(0 < steps <= 60 for steps in told["steps"]["ranker"].values())
     assert told["stopped"] == []
-    assert sum(one["impressions"] for one in told["arms"].values()) == len(offers)
-    assert (offers["best"].to_numpy() >= offers["expected"].to_numpy()).all()
+    assert sum(one["impressions"] for one in told["arms"].values()) == len(impressions)
+    assert (impressions["best"].to_numpy() >= impressions["expected"].to_numpy()).all()
 
 
 def test_what_was_shown_and_what_came_of_it_is_in_the_workspace(lived: tuple[Path, dict[str, Any]]) -> None:
     folder, _ = lived
-    offers = pq.read_table(folder / "world" / "offers.parquet")
+    impressions = pq.read_table(folder / "world" / "offers.parquet")
     shown = pq.read_table(folder / "impressions")
-    assert len(shown) == len(offers)
+    assert len(shown) == len(impressions)
     assert {*shown["arm"].to_pylist()} == {*ARMS.split(",")}
     days = [pq.read_table(path) for path in (folder / "events").rglob("*.parquet")]
     told = [day["impression"].to_pylist() for day in days if "impression" in day.column_names]
@@ -77,9 +77,9 @@ def test_it_says_that_it_is_simulated_and_holds_no_future(lived: tuple[Path, dic
 def test_oracles_stand_beside_the_arms_for_the_same_offers(lived: tuple[Path, dict[str, Any]]) -> None:
     folder, told = lived
     assert [*told["oracles"]] == list(ORACLES)
-    offers = pq.read_table(folder / "world" / "offers.parquet")
-    best, day = offers["best"].to_numpy(), offers["day"].to_numpy()
-    taken = {name: offers[f"oracle_{name}"].to_numpy() for name in ORACLES}
+    impressions = pq.read_table(folder / "world" / "offers.parquet")
+    best, day = impressions["best"].to_numpy(), impressions["day"].to_numpy()
+    taken = {name: impressions[f"oracle_{name}"].to_numpy() for name in ORACLES}
     for name, one in told["oracles"].items():
         assert one["worth"] == pytest.approx((taken[name] / best).mean())
         assert (taken[name] <= best + 1e-12).all()

@@ -8,14 +8,14 @@ import pytest
 from freshet.simulator.loop_figures import figures, oracle_figures, sessions_before
 from freshet.simulator.people import People
 from freshet.simulator.slot import Habits
-from freshet.simulator.slot_impressions import ORACLES, Offers
+from freshet.simulator.slot_impressions import ORACLES, Impressions
 from freshet.simulator.world import World
 
 
-def offers_of(user, arm, outcome, expected, best, day=None) -> Offers:
+def offers_of(user, arm, outcome, expected, best, day=None) -> Impressions:
     n = len(user)
     none = np.zeros(n, np.int64)
-    return Offers(
+    return Impressions(
         np.array(user),
         np.array(arm),
         np.array(day) if day is not None else none + 1,

@@ -1,7 +1,7 @@
 """A SIMULATED closed loop: the real pipeline and the real serving code, people who are not real.
 
     history -> first release, a month stale when the experiment starts
-    every day:   what was told and shown is collected; on some days a refresh
+    every day:   recorded events and impressions are collected; on some days a refresh
     every hour:  who comes is offered one item; what becomes of it, and what they do next, is recorded
 
 One experiment assigns people to arms; all of them live in the same world and in the same log.
@@ -24,7 +24,7 @@ from freshet.simulator.generation import live_through, write_history
 from freshet.simulator.loop_plan import DAY, ITEMS, SECOND, STALE, Plan
 from freshet.simulator.people import People
 from freshet.simulator.simulated_log import catalogue_of, write
-from freshet.simulator.slot_impressions import Offers, Oracles
+from freshet.simulator.slot_impressions import Impressions, Oracles
 from freshet.simulator.world import World
 from freshet.storage.ledger import Reporter
 from freshet.storage.workspace import Workspace
@@ -69,27 +69,27 @@ def run(
     opening: Opening,
     reporter: Reporter,
     progress: Progress = silent,
-) -> Offers:
+) -> Impressions:
     """Live through an experiment in a workspace that holds its settings and what `begin` wrote."""
     ws = opening.open_workspace(root, reporter)
     _first_release(plan, ws)
     ws.experiments.start(plan.experiment())
     clock = SimulatedClock(plan.start)
-    state = opening.open_user_store(root, ws.config)
+    users = opening.open_user_store(root, ws.config)
     recommender = opening.open_recommender(root, reporter, clock)
     feed = Feed(plan, begun.people, begun.oracles, recommender, clock)
     try:
         for day in range(1, plan.days + 1):
-            _keep_up(plan, ws, state, recommender, day)
+            _keep_up(plan, ws, users, recommender, day)
             if day in plan.refreshes:
                 begun.oracles.refresh(plan.preset.history + day - 1)
             for hour in range(24):
                 feed.hour(day, hour)
                 progress((day - 1) * 24 + hour + 1, plan.days * 24)
-        _keep_up(plan, ws, state, recommender, plan.days + 1)
+        _keep_up(plan, ws, users, recommender, plan.days + 1)
     finally:
         recommender.close()
-    found = Offers.joined(feed.offers)
+    found = Impressions.joined(feed.impressions)
     write(plan.world, found.table(), root / "world" / "offers.parquet")
     return found
 
@@ -97,7 +97,7 @@ def run(
 def trained(ws: Workspace) -> dict[str, Any]:
     """How far every training got, by step.
 
-    `trained`: passes over the examples. `steps`: of the optimiser, by training. `stopped`: steps that the
+    `trained`: epochs. `steps`: of the optimiser, by training. `stopped`: steps that the
     clock ended: none, unless the machine is very slow.
     """
     made = [
@@ -121,14 +121,14 @@ def _first_release(plan: Plan, ws: Workspace) -> None:
     pipeline.run(ws, now, moment, publish=True)
 
 
-def _keep_up(plan: Plan, ws: Workspace, state: UserStore, recommender: Recommender, day: int) -> None:
+def _keep_up(plan: Plan, ws: Workspace, users: UserStore, recommender: Recommender, day: int) -> None:
     """What production does at midnight: collect, and refresh where that is due."""
     now = _moment(plan.midnight(day))
     recommender.flush()
-    operations.collect(ws, state, now)
+    operations.collect(ws, users, now)
     if day in plan.refreshes:
         write_items(plan.world, plan.preset.history + day - 1, ws.root / ITEMS)
-        pipeline.refresh(ws, today=now, users=state)
+        pipeline.refresh(ws, today=now, users=users)
         recommender.reload()
 
 

@@ -56,9 +56,9 @@ def generate(world: World, into: Path) -> WorldReport:
     catalogue = catalogue_of(world)
     user, moment = _sessions(world, rng)
     visits = visit(world, user, moment.astype(np.int64), rng)
-    told = session_events(catalogue, visits.theme, visits.liked, moment, rng)
+    logged = session_events(catalogue, visits.theme, visits.liked, moment, rng)
     into.mkdir(parents=True, exist_ok=True)
-    events = event_table(world, user[told.session], told)
+    events = event_table(world, user[logged.session], logged)
     write(world, events, into / "events.parquet")
     write(world, catalogue.table(), into / "items.parquet")
     return WorldReport(
@@ -66,7 +66,7 @@ def generate(world: World, into: Path) -> WorldReport:
         len(events),
         len(np.unique(user)),
         len(catalogue.theme),
-        float(np.mean(told.value >= 7)),
+        float(np.mean(logged.value >= 7)),
         into / "events.parquet",
         into / "items.parquet",
     )
@@ -173,11 +173,11 @@ def live_through(people: People, days: range) -> Lived:
 
 
 def write_history(people: People, lived: Lived, into: Path) -> int:
-    """Write `events.parquet` of what was lived through; returns the number of events."""
+    """Write the log of a closed loop's people before anything is recommended to them; returns its events."""
     rng = np.random.default_rng([people.world.seed, 9])
-    told = session_events(catalogue_of(people.world), lived.theme, lived.liked, lived.moment, rng)
+    logged = session_events(catalogue_of(people.world), lived.theme, lived.liked, lived.moment, rng)
     into.mkdir(parents=True, exist_ok=True)
-    events = event_table(people.world, lived.user[told.session], told)
+    events = event_table(people.world, lived.user[logged.session], logged)
     write(people.world, events, into / "events.parquet")
     return len(events)
 

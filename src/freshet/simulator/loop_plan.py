@@ -1,4 +1,4 @@
-"""Worlds for closed loops, by name."""
+"""Worlds for closed loops by name, and a SIMULATED experiment: its arms, days and settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The items of the simulated world: each has a theme, a day of release and words."""
+"""Items and events of a SIMULATED world, and the files that they are written to, which say what they are."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ class Catalogue:
 
     def draw(self, theme: Ints, day: Ints, rng: np.random.Generator) -> Ints:
         """(events,) an item of each theme that is out on the day; new ones are met more often."""
-        shelf = self._shelves()[theme]  # (events, most items of a theme)
-        age = day[:, None] - self.release[shelf]
-        odds = self.appeal[shelf] * (1 + 3 * np.exp(-np.maximum(age, 0) / _NOVELTY_DAYS))
-        column = draw(odds * ((shelf >= 0) & (age >= 0)), rng)
-        return np.asarray(shelf[np.arange(len(shelf)), column])
+        candidates = self._items_by_theme()[theme]  # (events, most items of a theme)
+        age = day[:, None] - self.release[candidates]
+        odds = self.appeal[candidates] * (1 + 3 * np.exp(-np.maximum(age, 0) / _NOVELTY_DAYS))
+        column = draw(odds * ((candidates >= 0) & (age >= 0)), rng)
+        return np.asarray(candidates[np.arange(len(candidates)), column])
 
     def table(self) -> pa.Table:
         """Columns item_id, title, text, category."""
@@ -55,12 +55,12 @@ class Catalogue:
             }
         )
 
-    def _shelves(self) -> Ints:
+    def _items_by_theme(self) -> Ints:
         """(themes, most items of a theme) item numbers, padded with -1."""
-        shelves = [np.flatnonzero(self.theme == theme) for theme in range(int(self.theme.max()) + 1)]
-        padded = np.full((len(shelves), max(map(len, shelves))), -1)
-        for row, shelf in zip(padded, shelves, strict=True):
-            row[: len(shelf)] = shelf
+        by_theme = [np.flatnonzero(self.theme == theme) for theme in range(int(self.theme.max()) + 1)]
+        padded = np.full((len(by_theme), max(map(len, by_theme))), -1)
+        for row, candidates in zip(padded, by_theme, strict=True):
+            row[: len(candidates)] = candidates
         return padded
 
 
@@ -94,11 +94,11 @@ def _describe(theme: int, themes: int, rng: np.random.Generator) -> tuple[str, s
 SIMULATED = "SIMULATED by freshet.simulator: no real people, no real items"
 
 _LATER = ("drift_size", "trends", "turnover_days", "contrast", "new_items", "balanced")
-"""Said where they are set, so that older worlds keep their bytes."""
+"""Written where they are set, so that older worlds keep their bytes."""
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class SessionEvents:
     """Events of sessions, in the order of the sessions.
 
     Attributes:
@@ -116,7 +116,7 @@ class Told:
 
 def session_events(
     catalogue: Catalogue, theme: Ints, liked: NDArray[np.bool_], moment: Floats, rng: np.random.Generator
-) -> Told:
+) -> SessionEvents:
     """What sessions about a theme leave in the log: some items of the theme, one of them liked or none.
 
     Args:
@@ -132,7 +132,7 @@ def session_events(
     value = np.where(liked[session] & first, np.maximum(value, 7), value)  # something is liked, or nothing
     value = np.where(liked[session], value, np.minimum(value, 6))
     seconds = np.floor(moment[session] * 86_400) + 90 * step
-    return Told(session, item, seconds.astype(np.int64), value)
+    return SessionEvents(session, item, seconds.astype(np.int64), value)
 
 
 def catalogue_of(world: World) -> Catalogue:
@@ -141,16 +141,16 @@ def catalogue_of(world: World) -> Catalogue:
     return build(world.themes, world.items, world.days, world.new_items, rng)
 
 
-def event_table(world: World, user: Ints, told: Told) -> pa.Table:
+def event_table(world: World, user: Ints, logged: SessionEvents) -> pa.Table:
     """Events as a log's rows, in order of time; (n,) user of each."""
-    micros = (told.seconds + midnight(world)) * 1_000_000
-    order = np.lexsort((told.item, user, micros))
+    micros = (logged.seconds + midnight(world)) * 1_000_000
+    order = np.lexsort((logged.item, user, micros))
     return pa.table(
         {
             "user_id": user_ids(user[order]),
-            "item_id": item_ids(told.item[order]),
+            "item_id": item_ids(logged.item[order]),
             "timestamp": pa.array(micros[order], pa.timestamp("us", tz="UTC")),
-            "value": told.value[order],
+            "value": logged.value[order],
         }
     )
 
@@ -167,9 +167,9 @@ def midnight(world: World) -> int:
 
 def write(world: World, table: pa.Table, path: Path) -> None:
     """Write a table that says that it is SIMULATED, and in which world."""
-    told = asdict(world)
+    described = asdict(world)
     for one in fields(World):
-        if one.name in _LATER and told[one.name] == one.default:
-            del told[one.name]
-    described = json.dumps(told, default=str, sort_keys=True)
-    pq.write_table(table.replace_schema_metadata({"freshet": SIMULATED, "world": described}), path)
+        if one.name in _LATER and described[one.name] == one.default:
+            del described[one.name]
+    text = json.dumps(described, default=str, sort_keys=True)
+    pq.write_table(table.replace_schema_metadata({"freshet": SIMULATED, "world": text}), path)

@@ -31,7 +31,7 @@ COUNTED_DAYS = 7
 
 
 class Oracles:
-    """Judges what oracles would offer; has to be told what people newly take up, and of refreshes."""
+    """The true chances of what oracles would show; they follow what people newly take up, and refreshes."""
 
     def __init__(self, plan: Plan, people: People, history: Lived) -> None:
         self._people = people
@@ -78,7 +78,7 @@ class Oracles:
 
 
 @dataclass(frozen=True, slots=True)
-class Offers:
+class Impressions:
     """Impressions of the exploration slot, (n,) each, in order of time.
 
     Attributes:
@@ -89,7 +89,7 @@ class Offers:
         release: number of the release that chose it.
         explored: whether it was drawn rather than the best taken.
         outcome: place in `slot.OUTCOMES`.
-        survey: what the person said, 1 to 5; 0 = was not asked.
+        survey: the person's answer, 1 to 5; 0 = none was wanted.
         expected, best: true chances of a satisfied outcome, of what was shown and of the best theme.
         disliked: true chance that it was disliked.
         oracles: (n, oracles) true chances of a satisfied outcome of what each of `oracles.ORACLES` would
@@ -113,7 +113,7 @@ class Offers:
         return len(self.user)
 
     @classmethod
-    def joined(cls, parts: list[Offers]) -> Offers:
+    def joined(cls, parts: list[Impressions]) -> Impressions:
         """All rows, in the order given."""
         return cls(*(np.concatenate([getattr(part, one.name) for part in parts]) for one in fields(cls)))
 

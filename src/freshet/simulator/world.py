@@ -1,4 +1,4 @@
-"""Drawing by weights, many rows at a time."""
+"""The rules of a SIMULATED world, known exactly: what is popular, and how tastes move on, day by day."""
 
 from __future__ import annotations
 

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 CARD = "freshet.json"
 
 ANSWERS = {"return_dict": True, "output_attentions": False, "output_hidden_states": False}
-"""Which outputs a model is to give. What its folder says about that, or about how it is meant to chat (sampling,
-penalties), must not decide what a planner answers; where these settings contradict each other or the way it
-attends, transformers would also refuse to save it, after all its training."""
+"""Which outputs a model is to give. What its folder says about that, or about how it is meant to chat
+(sampling, penalties), must not decide what a planner answers; where these settings contradict each other or
+the way it attends, transformers would also refuse to save it, after all its training."""
 
 Mode = Literal["description", "label"]
 

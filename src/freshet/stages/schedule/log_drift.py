@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from freshet.core.ports import Progress, silent
 from freshet.core.types import Transitions
-from freshet.stages.schedule.successor_overlap import Moves, Overlap, overlap
+from freshet.stages.schedule.successor_overlap import ContextTransitions, Overlap, overlap
 
 LENGTHS = {"pair": 2, "last": 1}
 """Contexts by their number of interests; the paper's figure is that of pairs."""
@@ -90,16 +90,16 @@ def drift_of(
         progress(done, work)
 
     for name, length in LENGTHS.items():
-        moves, rng = Moves.of(rows, length), np.random.default_rng([seed, length])
+        transitions, rng = ContextTransitions.of(rows, length), np.random.default_rng([seed, length])
         size = rows.known.shape[1]
         steady = []
         for first, middle, end in zip(edges, edges[1:], edges[2:], strict=False):
             steady.append(
-                overlap(moves, (first, middle), (middle, end), size, permutations, min_support, rng)
+                overlap(transitions, (first, middle), (middle, end), size, permutations, min_support, rng)
             )
             tick(1)
-        decay = _decay(moves, edges, steady, size, permutations, min_support, rng, tick)
-        moved = _moved(moves, steady, edges, size, length)
+        decay = _decay(transitions, edges, steady, size, permutations, min_support, rng, tick)
+        moved = _moved(transitions, steady, edges, size, length)
         found[name] = {
             **_figures(steady),
             "windows": [_window(one) for one in steady],
@@ -140,7 +140,7 @@ def _window(one: Overlap) -> dict[str, Any]:
 
 
 def _decay(
-    moves: Moves,
+    transitions: ContextTransitions,
     edges: Sequence[int],
     steady: Sequence[Overlap],
     size: int,
@@ -156,7 +156,7 @@ def _decay(
         pairs = list(zip(windows, windows[apart:], strict=False))[-COMPARISONS:]
         found = list(steady[-COMPARISONS:]) if apart == 1 else []
         for first, second in pairs if apart > 1 else ():
-            found.append(overlap(moves, first, second, size, permutations, min_support, rng))
+            found.append(overlap(transitions, first, second, size, permutations, min_support, rng))
         tick(COMPARISONS if apart > 1 else 0)
         days = float(np.mean([second[0] - first[0] for first, second in pairs]))
         curve.append({"days": days, **_figures(found)})
@@ -164,7 +164,7 @@ def _decay(
 
 
 def _moved(
-    moves: Moves, found: Sequence[Overlap], edges: Sequence[int], size: int, length: int
+    transitions: ContextTransitions, found: Sequence[Overlap], edges: Sequence[int], size: int, length: int
 ) -> list[Mover]:
     """Contexts whose overlap lies furthest below their own null, in standard errors over the comparisons."""
     gathered: dict[int, list[tuple[float, float, float]]] = {}
@@ -179,11 +179,11 @@ def _moved(
             z = float((observed - mean).sum()) / error
             movers.append((z, number, float(observed.mean()), float(mean.mean()), len(seen)))
     movers.sort()
-    return [_mover(moves, edges, size, length, *each) for each in movers[:MOVERS]]
+    return [_mover(transitions, edges, size, length, *each) for each in movers[:MOVERS]]
 
 
 def _mover(
-    moves: Moves,
+    transitions: ContextTransitions,
     edges: Sequence[int],
     size: int,
     length: int,
@@ -194,14 +194,16 @@ def _mover(
     comparisons: int,
 ) -> Mover:
     half = edges[len(edges) // 2]
-    before, now = (_shares(moves, number, days, size) for days in ((edges[0], half), (half, edges[-1])))
+    before, now = (_shares(transitions, number, days, size) for days in ((edges[0], half), (half, edges[-1])))
     up, down = int(np.argmax(now - before)), int(np.argmin(now - before))
     context = (number,) if length == 1 else (number // size, number % size)
     shares = [(float(before[one]), float(now[one])) for one in (up, down)]
     return Mover(context, jaccard, null, z, comparisons, up, shares[0], down, shares[1])
 
 
-def _shares(moves: Moves, number: int, days: tuple[int, int], size: int) -> NDArray[np.float64]:
-    rows = moves.within(*days) & (moves.context == number)
-    counts = np.bincount(moves.successor[rows], minlength=size)
+def _shares(
+    transitions: ContextTransitions, number: int, days: tuple[int, int], size: int
+) -> NDArray[np.float64]:
+    rows = transitions.within(*days) & (transitions.context == number)
+    counts = np.bincount(transitions.successor[rows], minlength=size)
     return np.asarray(counts / max(1, counts.sum()))

@@ -16,7 +16,7 @@ CONTEXTS = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Moves:
+class ContextTransitions:
     """Transitions reduced to what drift needs, one row each.
 
     Attributes:
@@ -32,7 +32,7 @@ class Moves:
     successor: NDArray[np.int16]
 
     @classmethod
-    def of(cls, rows: Transitions, length: int) -> Moves:
+    def of(cls, rows: Transitions, length: int) -> ContextTransitions:
         """By contexts of one or two interests; a pair's number is its first times N, plus its last."""
         size = rows.known.shape[1]
         context = np.zeros(len(rows), np.int64)
@@ -41,9 +41,9 @@ class Moves:
         complete = (rows.recent[:, -length:] >= 0).all(axis=1)
         return cls(rows.user, rows.day, np.where(complete, context, -1), rows.successor)
 
-    def take(self, rows: BoolArray) -> Moves:
+    def take(self, rows: BoolArray) -> ContextTransitions:
         """The chosen rows."""
-        return Moves(self.user[rows], self.day[rows], self.context[rows], self.successor[rows])
+        return ContextTransitions(self.user[rows], self.day[rows], self.context[rows], self.successor[rows])
 
     def within(self, start: int, end: int) -> BoolArray:
         """(n,) whether start <= day < end, for rows that have a context."""
@@ -97,7 +97,7 @@ class Overlap:
 
 
 def overlaps(
-    moves: Moves,
+    transitions: ContextTransitions,
     edges: Sequence[int],
     *,
     interests: int,
@@ -114,7 +114,7 @@ def overlaps(
     """
     rng = np.random.default_rng(seed)
     return [
-        overlap(moves, (start, middle), (middle, end), interests, permutations, min_support, rng)
+        overlap(transitions, (start, middle), (middle, end), interests, permutations, min_support, rng)
         for start, middle, end in zip(edges, edges[1:], edges[2:], strict=False)
     ]
 
@@ -134,7 +134,7 @@ def pooled(found: Sequence[Overlap]) -> tuple[float, NDArray[np.float64]]:
 
 
 def overlap(
-    moves: Moves,
+    transitions: ContextTransitions,
     first: tuple[int, int],
     second: tuple[int, int],
     interests: int,
@@ -144,7 +144,7 @@ def overlap(
 ) -> Overlap:
     """Compare two windows, each [start, end) in days since 1970."""
     days = first[0], second[0], second[1]
-    rows = moves.take(moves.within(*first) | moves.within(*second))
+    rows = transitions.take(transitions.within(*first) | transitions.within(*second))
     # which contexts are candidates depends on both windows together, which dealing anew doesn't change
     found, slot, support = np.unique(rows.context, return_inverse=True, return_counts=True)
     candidates = np.argsort(-support, kind="stable")[:CONTEXTS]
