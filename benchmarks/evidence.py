@@ -90,7 +90,7 @@ def measure(ws: Workspace) -> dict[str, dict[str, float]]:
     start = log[0] + timedelta(days=round((log[-1] - log[0]).days * 0.7))
     with ws.run("learn") as run:
         first = snapshot_of(ws, run, AsOf(start))
-        everything = snapshot_of(ws, run, AsOf(log[-1]).minus(-1))
+        everything = snapshot_of(ws, run, AsOf(log[-1]).plus(1))
     counting = CountFitter(first, 2, 10_000, 7)
     every = first.scales.window_days
     moments = [AsOf(start).minus(-i * every) for i in range((log[-1] - start).days // every)][:12]
@@ -135,7 +135,7 @@ def variant(base: RunContext, moments: list[AsOf], changes: dict[str, Any]) -> d
         before = prompts
         row = said.find(contexts)
         own.append(np.mean((row >= 0) & (said.after[row] == lengths if len(said) else False)))
-        test = known.transitions.between(moment, moment.minus(-scales.window_days))
+        test = known.transitions.between(moment, moment.plus(scales.window_days))
         for context, successor in zip(test.contexts(2), test.successor.tolist(), strict=True):
             total += 1
             if context not in said:

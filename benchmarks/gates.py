@@ -26,8 +26,7 @@ from freshet.pipeline import snapshot_of
 from freshet.run_context import RunContext
 from freshet.stages.counts.fitter import fitter_for
 from freshet.stages.events.step import latest
-from freshet.stages.tuning import GateReport
-from freshet.stages.tuning import evaluation as gating
+from freshet.stages.tuning import GateReport, evaluation
 from freshet.stages.tuning.lazy_planner import LazyPlanner
 from freshet.stages.tuning.step import accepted, attempted
 from freshet.storage.workspace import Workspace
@@ -125,7 +124,7 @@ def ignorant(log: RunContext) -> dict[str, Planner]:
 
 
 def _judged(log: RunContext, planner: Planner) -> GateReport:
-    return gating.evaluate(log, planner)
+    return evaluation.evaluate(log, planner)
 
 
 if __name__ == "__main__":

@@ -79,7 +79,7 @@ def measure(root: Path, half_lives: list[float]) -> dict[str, Any]:
     sandbox, done, at = open_sandbox(ws, start), 0, start
     with sandbox.hold("one-line baselines") as held:
         while at.day < end.day:
-            until = min(at.minus(-every), end, key=lambda moment: moment.day)
+            until = min(at.plus(every), end, key=lambda moment: moment.day)
             with sandbox.recorded(held, "one-line baselines", str(at)) as run:
                 known, later = snapshot_of(sandbox, run, at), snapshot_of(sandbox, run, until)
                 test = later.transitions.between(at, until)

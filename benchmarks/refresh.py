@@ -81,7 +81,7 @@ def measure(root: Path, options: argparse.Namespace, show: Show) -> dict[str, An
     )
     made = generate(world, root / "world")
     show.say(f"{made.note}: {made.events:,} events of {made.users:,} users on {made.items:,} items")
-    now = AsOf(world.start).minus(-BEFORE)
+    now = AsOf(world.start).plus(BEFORE)
     log = Log(pq.read_table(made.events_path))
     forgotten = now.minus(resolve(pace(log.until(now)), Config()).evidence_days)
     past = log.until(now, quiet=forgotten)
@@ -120,7 +120,7 @@ class Log:
 
     def on(self, day: AsOf, quiet: bool) -> pa.Table:
         """Events of one day."""
-        events = self.until(day.minus(-1), day if quiet else None)
+        events = self.until(day.plus(1), day if quiet else None)
         return events.filter(pc.equal(pc.cast(events["timestamp"], pa.date32()), _day(day)))
 
     def since(self, start: AsOf) -> pa.Table:

@@ -5,18 +5,19 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from freshet.core.ports import Artifact
 from freshet.core.types import AsOf
 from freshet.experiments.feedback import step as feedback
 from freshet.run_context import RunContext
-from freshet.stages.events.step import latest, newest
+from freshet.stages.events.step import latest, newest_event
 from freshet.stages.items import step as items
 from freshet.stages.live import step as live
 from freshet.stages.table import churn_gate, table_plan
 from freshet.stages.tuning import step as tuning
-from freshet.stages.tuning.evaluation import with_evidence_of
+from freshet.stages.tuning.gate_verdict import with_evidence_of
 from freshet.storage import rollback
+from freshet.storage.artifacts import Artifact
 from freshet.storage.ledger import Run
+from freshet.storage.manifests import ModelManifest, RankerManifest
 from freshet.storage.releases import Release
 from freshet.storage.workspace import Workspace
 
@@ -29,7 +30,7 @@ def end_of_log(ws: Workspace, today: datetime | None = None) -> AsOf:
 
 def moment(ws: Workspace, run: Run, as_of: AsOf | None, end: AsOf) -> AsOf:
     """The moment to compute as of: the one wished for, or the end of the log; never after it."""
-    known, last = latest(ws), newest(ws)
+    known, last = latest(ws), newest_event(ws)
     if end == known and last.day > known.day:
         if as_of is not None:
             end = last  # a person knows better
@@ -54,7 +55,7 @@ def tuning_is_due(ctx: RunContext, model: Artifact | None) -> bool:
     last = tuning.attempted(ctx.ws, ctx.log, ctx.as_of)
     if model is None or last is None:
         return True
-    next_due = AsOf.parse(last.manifest["as_of"]).day + timedelta(days=ctx.config.tuning.every_days)
+    next_due = AsOf.parse(ModelManifest.of(last).as_of).day + timedelta(days=ctx.config.tuning.every_days)
     return next_due <= ctx.as_of.day
 
 
@@ -97,7 +98,7 @@ def _settings_changed(ctx: RunContext, release: Release) -> bool:
     if uses != (bool(release.overlay), bool(release.ranker), bool(release.feedback)):
         return True
     ranker = ws.store.find("rankers", release.ranker) if release.ranker else None
-    trained = ranker.manifest["inputs"]["itemmodel"] if ranker is not None else ""
+    trained = RankerManifest.of(ranker).inputs.itemmodel if ranker is not None else ""
     return (
         changed("tables", release.table, table_plan.settings_of(with_evidence_of(ws, release.model)))
         or changed("overlays", release.overlay, live.configured(ws))

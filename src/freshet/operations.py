@@ -10,7 +10,7 @@ from typing import Any
 
 from freshet import due, pipeline
 from freshet.core.errors import ConfigError, NotEnoughData
-from freshet.core.ports import Artifact, UserStore
+from freshet.core.ports import UserStore
 from freshet.core.types import AsOf, Experiment
 from freshet.experiments import lifecycle
 from freshet.experiments.feedback import step as feedback
@@ -29,11 +29,13 @@ from freshet.stages.sequence import step as sequence
 from freshet.stages.table import step as table
 from freshet.stages.table import table_plan
 from freshet.stages.tuning import step as tuning
-from freshet.stages.tuning.evaluation import with_evidence_of
+from freshet.stages.tuning.gate_verdict import with_evidence_of
 from freshet.storage import rollback
+from freshet.storage.artifacts import Artifact, committed
 from freshet.storage.decisions import Decision, Review
 from freshet.storage.lease import Lease
 from freshet.storage.ledger import Record
+from freshet.storage.manifests import TableManifest
 from freshet.storage.releases import Release
 from freshet.storage.workspace import Workspace
 
@@ -117,7 +119,7 @@ def rank_items(
         elif log.as_of.day < end.day or current.interests != log.interests_version:
             run.say(f"the ranker as of {log.as_of} does not join release {current.number}")
         else:
-            made = events.committed(ws, "tables", current.table)
+            made = committed(ws.store, "tables", current.table)
             companions = table.Companions(current.overlay, ranker.version, current.feedback)
             table.publish(ws, run, made, companions)
     return run.record, trained
@@ -164,7 +166,7 @@ def approve(ws: Workspace, run_id: str, reviewer: str) -> Record:
         made = ws.store.find("tables", waiting) if waiting else None
         if made is not None:
             current = ws.releases.current()
-            if current is not None and current.as_of > made.manifest["as_of"]:
+            if current is not None and current.as_of > TableManifest.of(made).as_of:
                 raise ConfigError(
                     f"release {current.number} of {current.as_of} is newer than the table of run {run_id}",
                     hint=f"`freshet reject {run_id}`, or `freshet refresh --as-of {record.as_of} --publish`",

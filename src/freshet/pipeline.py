@@ -19,8 +19,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from freshet import due
-from freshet.core.errors import ConfigError, NotEnoughData
-from freshet.core.ports import Artifact, Planner, UserStore
+from freshet.core.errors import ConfigError
+from freshet.core.ports import Planner, UserStore
 from freshet.core.types import AsOf, Experiment, ExperimentArm
 from freshet.experiments import isolated_arms
 from freshet.experiments.assignment import OwnEvents
@@ -30,10 +30,9 @@ from freshet.experiments.measurement.collect import collect
 from freshet.experiments.measurement.frozen_rules import kept_columns
 from freshet.run_context import LogSnapshot, RunContext
 from freshet.serving.user_histories import join_histories
-from freshet.stages import interests as forming
 from freshet.stages.counts import step as counts
 from freshet.stages.counts.fitter import fitter_for
-from freshet.stages.events import EventLog, body, refusals
+from freshet.stages.events import refusals
 from freshet.stages.events import step as events
 from freshet.stages.evidence import step as evidence
 from freshet.stages.inference import step as inference
@@ -48,7 +47,8 @@ from freshet.stages.table.churn_gate import halt_on_churn
 from freshet.stages.transitions import TransitionLog
 from freshet.stages.transitions import step as transitions
 from freshet.stages.tuning import step as tuning
-from freshet.stages.tuning.evaluation import with_evidence_of
+from freshet.stages.tuning.gate_verdict import with_evidence_of
+from freshet.storage.artifacts import Artifact
 from freshet.storage.ledger import Record, Run
 from freshet.storage.workspace import Workspace
 
@@ -167,20 +167,14 @@ def snapshot_of(ws: Workspace, run: Run, as_of: AsOf, rebuild: bool = False) -> 
     Raises:
         NotEnoughData: no event lies before as_of.
     """
-    known = EventLog(ws.source).snapshot(as_of)
-    if not known.days:
-        raise NotEnoughData(f"no event lies before {as_of}", hint="choose a later --as-of")
-    for day in known.days:
-        day.check()
+    days, window = events.snapshot(ws, run, as_of)
     catalogue = events.items(ws, run)
-    formed = interests.form(ws, run, as_of, known, catalogue, rebuild)
-    loaded = forming.load(formed.path)
-    assignment = interests.assign(ws, run, known, catalogue, formed)
-    counted = transitions.count(ws, run, known, formed, assignment, len(loaded))
-    days = body(known.days)
-    run.record.window = str(days[0].day), str(days[-1].day)
+    formed = interests.form(ws, run, as_of, days, catalogue, rebuild)
+    assignment = interests.assign(ws, run, days, catalogue, formed)
+    loaded = interests.load(formed.path)
+    counted = transitions.count(ws, run, days, formed, assignment, len(loaded))
     log, scales = TransitionLog(counted.path, ws.pool, len(loaded)), interests.scales_of(formed, ws.config)
-    return LogSnapshot(as_of, loaded, formed.version, log, counted.version, scales, run.record.window)
+    return LogSnapshot(as_of, loaded, formed.version, log, counted.version, scales, window)
 
 
 def make_table(
@@ -220,9 +214,8 @@ def refresh_release(ctx: RunContext, model: Artifact | None, end: AsOf, publish:
     overlay = live.make(ctx, made)
     held_back = "" if publish else due.held_back(ctx, made, end)
     if held_back:
-        ctx.run.say(
-            f"table {made.version} as of {ctx.as_of} {held_back}: CURRENT is not moved (--publish does)"
-        )
+        at = f"table {made.version} as of {ctx.as_of}"
+        ctx.run.say(f"{at} {held_back}: CURRENT is not moved (--publish does)")
         return
     reactions = feedback.make(ctx)
     ranker = items.for_release(ctx.ws, ctx.run, ctx.log)
@@ -240,10 +233,7 @@ def refresh_arm(
     model: Artifact | None,
     mixed: Artifact | None,
 ) -> None:
-    """The same for an arm whose evidence is its own, after the last release that it was served with.
-
-    Its models are those of the start, which no arm's users have changed.
-    """
+    """The same for an isolated arm, by its own log and, unless interests are new, the models of its start."""
     ws, run = ctx.ws, ctx.run
     log = isolated_arms.own_log(ctx, experiment, arm)
     own = RunContext(ws, run, log, fitter_for(ws.config, log))

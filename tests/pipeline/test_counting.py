@@ -15,7 +15,6 @@ from freshet.run_context import LogSnapshot
 from freshet.stages import counts
 from freshet.stages.counts.fitter import CountFitter, fitter_for
 from freshet.stages.table.format import open_popularity, open_scorer
-from freshet.stages.transitions.day_files import day_number
 from freshet.storage.workspace import Workspace
 from tests.pipeline.world import FIRST, NOW, SECOND, copied, settings, workspace
 
@@ -37,7 +36,7 @@ def test_stretches_hold_each_held_out_transition_once_after_its_refresh(
         parts = [part for part in counting.holdout.stretches if part.window == number]
         assert np.sort(np.concatenate([part.rows for part in parts])).tolist() == [*range(len(window.held))]
         for part in parts:
-            age = part.held.day - day_number(str(part.start))
+            age = part.held.day - part.start.day_number
             assert age.min() >= 0  # counted before what it is judged on
             assert age.max() < counting.holdout.stretch_days  # and no older than tables get
     assert counting.holdout.stretch_days == max(every, 2)  # a window of seven days has four stretches at most
@@ -89,7 +88,7 @@ def test_a_planner_that_knows_nothing_has_no_place_beside_the_counts(known: LogS
             ("t",),
         )
         answered.append((replace(window, held=window.held.with_context()), rows))
-    fusion = counting.fused(answered)
+    fusion = counting.fuse(answered)
     assert fusion is not None
     assert fusion.used is None
     assert fusion.margin is not None
@@ -102,7 +101,7 @@ def test_the_half_life_of_transitions_is_one_that_held_out_transitions_prefer(kn
 
     def likelihood(half_life: float) -> float:
         return counts.likelihood_after_last(
-            [counting._held_out(part, half_life, 1) for part in counting.holdout.stretches]
+            [counting.counts.held_out(part, half_life, 1) for part in counting.holdout.stretches]
         )
 
     assert counting.fit.half_life == max(tried, key=likelihood)

@@ -11,7 +11,7 @@ import pytest
 from freshet import operations, pipeline
 from freshet.backends.planners.fake import FakeTuner
 from freshet.core.errors import FreshetError
-from freshet.stages.tuning import evaluation as gating
+from freshet.stages.tuning import gate_verdict as gating
 from freshet.storage.workspace import Workspace
 from tests.pipeline.showing import at, show, shown
 from tests.pipeline.world import FAKE, FIRST, NOW, approving, copied, settings, with_tuner, workspace

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from freshet import operations, pipeline
 from freshet.core.errors import GateFailed
-from freshet.core.ports import Artifact
 from freshet.core.types import AsOf
 from freshet.pipeline import snapshot_of
 from freshet.run_context import LogSnapshot, RunContext
@@ -20,6 +19,7 @@ from freshet.stages import interests, live
 from freshet.stages.counts.fitter import CountFitter, fitter_for
 from freshet.stages.live import step as overlays
 from freshet.stages.live.calibration import HISTORY, by_time, microseconds, running
+from freshet.storage.artifacts import Artifact
 from freshet.storage.workspace import Workspace
 from tests.pipeline.world import FIRST, INTERESTS, NOW, copied, refreshed, settings, workspace
 from tests.stages.live.worlds import DAY, SIZE, START, Move, fresh, moves_of, records
@@ -156,16 +156,16 @@ def test_what_happens_at_a_transition_or_later_changes_nothing_in_its_score(
             altered["successor"][row % len(ordered)] = successor
             altered["last"][row % len(ordered)] = successor
     fewer = altered[(altered["time"] < moment) | (altered["user"] % 2 == 0)]
-    asked = records([(moment - DAY, 1, 2, 0), (moment, 1, 2, 0)])
-    asked = asked[asked["time"] >= START]
+    queries = records([(moment - DAY, 1, 2, 0), (moment, 1, 2, 0)])
+    queries = queries[queries["time"] >= START]
 
     def scores(seen: np.ndarray) -> list[np.ndarray]:
-        return [ready.bonus(2, int(time)) for ready, time in _both(seen, asked)]
+        return [ready.bonus(2, int(time)) for ready, time in _both(seen, queries)]
 
     for one, other, third in zip(scores(ordered), scores(altered), scores(fewer), strict=True):
         assert np.array_equal(one, other)
         assert np.array_equal(one, third)
 
 
-def _both(seen: np.ndarray, asked: np.ndarray):
-    return zip(running(fresh(), seen, asked), asked["time"].tolist(), strict=True)
+def _both(seen: np.ndarray, queries: np.ndarray):
+    return zip(running(fresh(), seen, queries), queries["time"].tolist(), strict=True)

@@ -13,7 +13,7 @@ import pytest
 from freshet import operations, pipeline
 from freshet.backends.sequences.recipes import Recipe
 from freshet.backends.sequences.trainers import TorchSequenceTrainer
-from freshet.core.ports import Artifact, Progress, SequenceJob, SequenceReport, silent
+from freshet.core.ports import Progress, SequenceJob, SequenceReport, silent
 from freshet.core.types import RECENT, AsOf, SequenceWeights
 from freshet.pipeline import snapshot_of
 from freshet.run_context import RunContext
@@ -23,7 +23,7 @@ from freshet.stages.counts import log_softmax
 from freshet.stages.counts.fitter import CountFitter
 from freshet.stages.sequence import step as sequencing
 from freshet.stages.table.format import open_scorer
-from freshet.stages.transitions.day_files import day_name, day_number
+from freshet.storage.artifacts import Artifact
 from freshet.storage.workspace import Workspace
 from tests.pipeline.world import (
     FAKE,
@@ -133,8 +133,8 @@ def test_popularity_is_counted_before_the_window_of_each_row(sequenced: tuple[Wo
         known = snapshot_of(ws, run, FIRST)
         counting = CountFitter(known, 2, 20_000, 3)
     assert job.prior.shape[1:] == (7, len(known.interests))
-    latest = day_number(str(counting.holdout.start)) - 1  # when the last example happened, at the latest
-    refresh = AsOf.parse(day_name(latest // counting.holdout.stretch_days * counting.holdout.stretch_days))
+    latest = counting.holdout.start.day_number - 1  # when the last example happened, at the latest
+    refresh = AsOf.from_day_number(latest // counting.holdout.stretch_days * counting.holdout.stretch_days)
     np.testing.assert_allclose(job.prior[-1], counting.model(refresh).popularity, rtol=1e-5)
     assert (np.diff(job.moment) >= 0).all()
 

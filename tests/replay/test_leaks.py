@@ -21,7 +21,8 @@ from freshet.backends.sequences.recipes import ItemRecipe, Recipe
 from freshet.backends.sequences.trainers import TorchRankingTrainer, TorchSequenceTrainer
 from freshet.core.types import AsOf, Transitions
 from freshet.pipeline import snapshot_of
-from freshet.replay import Able, baselines, make_plan, roll
+from freshet.replay import Able, baselines, make_plan
+from freshet.replay import origins as roll
 from freshet.replay.arm_scores import ArmScorers
 from freshet.replay.arm_state import ArmState, Checkpoint
 from freshet.replay.evaluate import ArmScores
@@ -181,7 +182,7 @@ def _item_scores(ranker: ranking.Ranker, items: list[str]) -> NDArray[np.float64
     """What is said of each item after each pair of the first ones."""
     numbers = np.array([ranker.index[item] for item in items])
     states = np.array([ranker.state(numbers[first : first + 2]) for first in range(20)])
-    return states @ ranker.embedding[numbers].T + ranker.shelves.prior[numbers]
+    return states @ ranker.embedding[numbers].T + ranker.item_index.prior[numbers]
 
 
 def test_what_was_made_before_is_the_same_byte_for_byte(worlds: tuple[Made, Made, Questions]) -> None:

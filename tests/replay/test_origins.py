@@ -15,12 +15,13 @@ import pytest
 
 from freshet import operations
 from freshet.core.errors import NotEnoughData
-from freshet.core.ports import Artifact
 from freshet.core.types import AsOf
-from freshet.replay import Able, Plan, make_plan, roll
+from freshet.replay import Able, Plan, make_plan
+from freshet.replay import origins as roll
 from freshet.replay.arm_state import Checkpoint
 from freshet.replay.frames import Results
 from freshet.stages import events
+from freshet.storage.artifacts import Artifact
 from freshet.storage.workspace import Workspace
 from freshet.wiring import open_sandbox
 from tests.pipeline.world import FAKE, settings, workspace

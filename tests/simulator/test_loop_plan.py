@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from freshet.core.errors import ConfigError
+from freshet.core.time import DAY, SECOND
 from freshet.core.types import Serves
-from freshet.simulator.loop_plan import DAY, SECOND, Plan, preset
+from freshet.simulator.loop_plan import Plan, preset
 from freshet.simulator.simulated_log import catalogue_of
 from freshet.simulator.world import popularity, truths
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from freshet.core.errors import ConfigError
+from freshet.core.time import microseconds_of
 from freshet.core.types import LIVE, Experiment, Serves
 from freshet.experiments.measurement.frozen_rules import judging
 from freshet.experiments.measurement.metrics import named
@@ -79,7 +80,7 @@ def stop(ws: Workspace, run: Run, name: str, now: datetime, reason: str, by: str
     with run.step("experiment") as step, run.fenced():
         ws.experiments.check_running(name)
         ws.decisions.record(Decision(run.record.id, Stop(name), by, reason))
-        stopped = ws.experiments.stop(name, int(now.timestamp() * 1_000_000), reason)
+        stopped = ws.experiments.stop(name, microseconds_of(now), reason)
         step.details = {"experiment": name, "stopped": reason}
     run.say(f"experiment {name!r} is stopped: {reason}")
     return stopped

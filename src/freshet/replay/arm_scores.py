@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.core.ports import Artifact
 from freshet.core.types import AsOf, Evidence, Transitions
 from freshet.replay import baselines
 from freshet.replay.arm_state import ArmState
@@ -16,10 +15,10 @@ from freshet.replay.evaluate import ArmScores, first_in_evidence, share_equal
 from freshet.run_context import RunContext
 from freshet.stages import counts, evidence
 from freshet.stages.counts.fitter import CountFitter
-from freshet.stages.events.step import committed
 from freshet.stages.sequence import step as sequencing
 from freshet.stages.table import churn_gate as churn
 from freshet.stages.table.format import open_planner, open_scorer
+from freshet.storage.artifacts import Artifact, committed
 from freshet.storage.durable import read_json
 
 
@@ -80,7 +79,7 @@ class ArmScorers:
         }
         if not state.table:
             return row
-        made = committed(self.sandbox, "tables", state.table)
+        made = committed(self.sandbox.store, "tables", state.table)
         row["rows"] = made.manifest["rows"]
         fitted = read_json(made.path / "mixture.json")["planner"]
         if fitted:
@@ -115,16 +114,16 @@ class ArmScorers:
         """Counts, the sequence model, or both."""
         if not state.sequence:
             return fitter.scorer()
-        made = committed(self.sandbox, "sequences", state.sequence)
+        made = committed(self.sandbox.store, "sequences", state.sequence)
         model = sequencing.open_model(made)
         if arm.scores == "sequence":
             return sequencing.sequence_scorer(fitter, model)
-        fusion = fitter.fused(None, sequencing.open_model(made, sequencing.EARLY).logits)
+        fusion = fitter.fuse(None, sequencing.open_model(made, sequencing.EARLY).logits)
         return fitter.scorer(None, fusion.used if fusion else None, model.logits)
 
     def _scorer(self, table: str) -> counts.Scorer:
         if table not in self._scorers:
-            self._scorers[table] = open_scorer(committed(self.sandbox, "tables", table), self.size)
+            self._scorers[table] = open_scorer(committed(self.sandbox.store, "tables", table), self.size)
         return self._scorers[table]
 
     def _planner(self, table: str) -> counts.PlannerScores | None:
@@ -132,12 +131,12 @@ class ArmScorers:
         if not table:
             return None
         if table not in self._planners:
-            made = committed(self.sandbox, "tables", table)
+            made = committed(self.sandbox.store, "tables", table)
             self._planners[table] = open_planner(made, self.size)
         return self._planners[table]
 
     def _evidence(self, table: str) -> Evidence:
-        return evidence.read(committed(self.sandbox, "tables", table).path / "evidence.parquet")
+        return evidence.read(committed(self.sandbox.store, "tables", table).path / "evidence.parquet")
 
 
 def _firsts(planner: counts.PlannerScores, contexts: NDArray[np.int16]) -> NDArray[np.int64]:

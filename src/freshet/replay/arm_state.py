@@ -8,7 +8,6 @@ from typing import Any
 
 from freshet import pipeline
 from freshet.core.errors import GateFailed, NotEnoughData
-from freshet.core.ports import Artifact
 from freshet.core.types import AsOf, CadenceDecision
 from freshet.replay.arms import Arm
 from freshet.replay.ledger_costs import CostBook
@@ -16,13 +15,13 @@ from freshet.replay.replay_plan import Plan
 from freshet.run_context import LogSnapshot, RunContext
 from freshet.stages import schedule as cadence
 from freshet.stages.counts.fitter import CountFitter
-from freshet.stages.events.step import committed
 from freshet.stages.live import step as overlays
 from freshet.stages.schedule.step import see
 from freshet.stages.sequence import step as sequencing
-from freshet.stages.tuning import evaluation
+from freshet.stages.tuning import gate_verdict
 from freshet.stages.tuning.lazy_planner import LazyPlanner
 from freshet.stages.tuning.step import finetune
+from freshet.storage.artifacts import Artifact, committed
 from freshet.storage.ledger import Run
 from freshet.storage.workspace import Workspace
 
@@ -197,7 +196,7 @@ def artifacts_made(ctx: RunContext, state: ArmState, days: int) -> list[str]:
     log = ctx.log
     made: list[str] = []
     if state.refreshed:
-        counted = committed(ctx.ws, "transitions", log.version)
+        counted = committed(ctx.ws.store, "transitions", log.version)
         made += [
             f"counts/{log.as_of}/{days}",
             f"transitions/{log.version}",
@@ -206,7 +205,7 @@ def artifacts_made(ctx: RunContext, state: ArmState, days: int) -> list[str]:
             f"overlays/{state.overlay}",
         ]
     if state.tuned:
-        gates = evaluation.key_of(ctx.ws, state.model)
+        gates = gate_verdict.key_of(ctx.ws, state.model)
         made += [f"models/{state.model}", f"gates/{gates}", f"sequences/{state.sequence}"]
     return made
 
@@ -253,8 +252,10 @@ def _trained(ctx: RunContext) -> tuple[str, str]:
 
 def _table(origin: Origin, arm: Arm, state: ArmState, before: ArmState | None) -> Artifact:
     sandbox = origin.sandbox
-    model = committed(sandbox, "models", state.model) if state.model and sandbox.tuner is not None else None
-    sequence = committed(sandbox, "sequences", state.sequence) if state.sequence else None
+    model = (
+        committed(sandbox.store, "models", state.model) if state.model and sandbox.tuner is not None else None
+    )
+    sequence = committed(sandbox.store, "sequences", state.sequence) if state.sequence else None
     previous = sandbox.store.find("tables", before.table) if before else None
     until = origin.plan.start if arm.evidence == "first" else None
     ctx = origin.context(arm).with_workspace(_with_evidence(sandbox, arm))

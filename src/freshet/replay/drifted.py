@@ -8,9 +8,8 @@ from freshet.core.types import AsOf
 from freshet.pipeline import snapshot_of
 from freshet.replay.replay_plan import Plan
 from freshet.run_context import LogSnapshot
-from freshet.stages.events.step import committed
 from freshet.stages.schedule.log_drift import drift_of, month_edges
-from freshet.stages.transitions.day_files import day_name, day_number
+from freshet.storage.artifacts import committed
 from freshet.storage.workspace import Workspace, version_of
 
 CODE = 1
@@ -38,13 +37,13 @@ def drift_before_the_end(sandbox: Workspace, plan: Plan) -> dict[str, Any] | Non
             found = sandbox.store.find("drift", key)
             step.cached = found is not None
             if found is None:
-                span = AsOf.parse(day_name(edges[0])), AsOf.parse(day_name(edges[-1]))
+                span = AsOf.from_day_number(edges[0]), AsOf.from_day_number(edges[-1])
                 rows = log.transitions.between(*span, SAMPLE, plan.seed)
                 progress = run.progress("drift")
                 measured = drift_of(rows, edges, permutations=PERMUTATIONS, seed=plan.seed, progress=progress)
                 with sandbox.store.create("drift", key) as draft:
                     draft.manifest = {"as_of": str(plan.end), "found": measured}
-                found = committed(sandbox, "drift", key)
+                found = committed(sandbox.store, "drift", key)
         return dict(found.manifest["found"])
 
 
@@ -54,4 +53,4 @@ def _edges(log: LogSnapshot, end: AsOf) -> list[int]:
     edges = month_edges(first.day, end.day)
     if len(edges) >= FEWEST:
         return edges
-    return list(range(day_number(str(end)), day_number(str(first)) - 1, -WEEK))[::-1]
+    return list(range(end.day_number, first.day_number - 1, -WEEK))[::-1]

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from freshet.core.ports import Artifact
+from freshet.storage.artifacts import Artifact
 from freshet.storage.durable import written
 
 SHORT = pa.list_(pa.int16())

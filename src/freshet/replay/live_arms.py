@@ -6,12 +6,12 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from freshet.core.time import DAY
 from freshet.core.types import AsOf, BoolArray, Transitions
 from freshet.stages import counts, live
 from freshet.stages.counts.fitter import CountFitter
 from freshet.stages.live.calibration import by_time, running
 from freshet.stages.transitions import TransitionLog
-from freshet.stages.transitions.day_files import DAY
 
 LIVE_HALF_LIVES = tuple(2.0 ** (power / 2) for power in range(-8, 5))
 """Half-lives of popularity that are tried, in windows: 1/16 to 4."""

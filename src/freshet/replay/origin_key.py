@@ -13,7 +13,7 @@ from freshet.stages.live import step as live
 from freshet.stages.sequence import step as sequence
 from freshet.stages.table import table_plan
 from freshet.stages.transitions import step as transitions
-from freshet.stages.tuning import evaluation
+from freshet.stages.tuning import gate_verdict
 from freshet.stages.tuning import step as tuning
 from freshet.storage.ledger import Run
 from freshet.storage.workspace import Workspace, version_of
@@ -44,7 +44,7 @@ def origin_key(sandbox: Workspace, run: Run, plan: Plan, at: AsOf, before: str) 
             CODE,
             table_plan.CODE,
             tuning.CODE,
-            evaluation.CODE,
+            gate_verdict.CODE,
             sequence.CODE,
             interests.CODE,
             transitions.CODE,

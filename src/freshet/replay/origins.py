@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from freshet import pipeline
-from freshet.core.ports import Artifact, Progress, silent
+from freshet.core.ports import Progress, silent
 from freshet.core.types import AsOf, Transitions
 from freshet.replay import frames
 from freshet.replay.arm_scores import ArmScorers
@@ -29,9 +29,9 @@ from freshet.replay.replay_plan import Plan
 from freshet.run_context import LogSnapshot, RunContext
 from freshet.stages import live
 from freshet.stages.counts.fitter import CountFitter, fitter_for
-from freshet.stages.events.step import committed
 from freshet.stages.tuning import step as tuning
 from freshet.stages.tuning.lazy_planner import LazyPlanner
+from freshet.storage.artifacts import Artifact, committed
 from freshet.storage.ledger import Reporter, Run
 from freshet.storage.workspace import Workspace
 
@@ -67,7 +67,7 @@ def roll(sandbox: Workspace, plan: Plan) -> list[Artifact]:
                 found = sandbox.store.find("origins", key)
                 if found is None:
                     checkpoint = replayer.replay(run, at, checkpoint, key)
-                    found = committed(sandbox, "origins", key)
+                    found = committed(sandbox.store, "origins", key)
                     for step in run.record.steps:
                         if step.details.get("stopped"):
                             reporter.say(f"{at}: the clock ended a training of {step.name} (max_seconds)")
@@ -181,7 +181,7 @@ class _Replayer:
 
     def _live(self, state: ArmState, logp: NDArray[np.float64], window: _Window) -> NDArray[np.float64]:
         """Scores with the arm's overlay on top, which has run since its table was made."""
-        overlay = live.read(committed(self.sandbox, "overlays", state.overlay).path)
+        overlay = live.read(committed(self.sandbox.store, "overlays", state.overlay).path)
         if overlay is None:
             return logp
         since = window.log.transitions.moves(AsOf.parse(state.made), window.until)

@@ -7,7 +7,7 @@ from typing import Any
 
 from freshet.report.subject import Subject
 from freshet.stages.tuning import Gate, gates_of
-from freshet.stages.tuning.evaluation import report_of
+from freshet.stages.tuning.gate_verdict import report_of
 
 GATES = {
     "exact_match": "Free writing names an interest exactly",

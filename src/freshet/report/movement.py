@@ -9,12 +9,12 @@ import altair as alt
 import numpy as np
 from markupsafe import Markup
 
+from freshet.core.time import day_name, day_number
 from freshet.report import charts, words
 from freshet.report.subject import Subject
 from freshet.report.trends import Trends
 from freshet.report.trends import gather as gather_trends
 from freshet.stages.schedule.successor_overlap import Overlap, overlaps, pooled
-from freshet.stages.transitions.day_files import day_name, day_number
 
 MONTH = 28
 COMPARED = 12

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from freshet.core.config import Config
-from freshet.core.ports import Artifact, Journal, Store
+from freshet.core.ports import Journal
 from freshet.core.types import MOVE, AsOf, BoolArray, Entry, Evidence, Interests, indices_of
 from freshet.experiments import feedback
 from freshet.serving.choosing import likeness_of
@@ -22,7 +22,8 @@ from freshet.serving.shelf import Shelf
 from freshet.stages import counts, evidence, interests, live, table
 from freshet.stages.items.format import open_ranker
 from freshet.stages.table.format import is_fitted, open_one_user, open_popularity, open_scorer
-from freshet.storage.release_parts import found, missing_of, parts_of
+from freshet.storage.artifacts import Artifact, Store, committed
+from freshet.storage.release_parts import missing_of, parts_of
 from freshet.storage.releases import Release
 
 Counted = Callable[[NDArray[np.uint64], NDArray[np.int64]], BoolArray]
@@ -170,7 +171,7 @@ def open_release(
         overlay=read_overlay(store, release),
         shelf=None
         if not release.ranker or ranker in missing
-        else Shelf.of(open_ranker(found(store, "rankers", release.ranker))),
+        else Shelf.of(open_ranker(committed(store, "rankers", release.ranker))),
         rules=RequestRules.of(config, known),
         feedback=_feedback(store, release, missing),
         missing=missing,
@@ -183,13 +184,13 @@ def read_overlay(store: Store, release: Release) -> live.Overlay | None:
     """A release's live signals as they were when it was made; None where they don't pay or are lost."""
     if not release.overlay or f"overlays/{release.overlay}" in missing_of(store, release):
         return None
-    return live.read(found(store, "overlays", release.overlay).path)
+    return live.read(committed(store, "overlays", release.overlay).path)
 
 
 def _feedback(store: Store, release: Release, missing: tuple[str, ...]) -> feedback.Feedback | None:
     if not release.feedback or f"feedback/{release.feedback}" in missing:
         return None
-    return feedback.read(found(store, "feedback", release.feedback).path)
+    return feedback.read(committed(store, "feedback", release.feedback).path)
 
 
 def _items(assignment: Artifact) -> dict[str, int]:

@@ -10,18 +10,19 @@ One experiment assigns people to arms; all of them live in the same world and in
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
 from freshet import operations, pipeline
 from freshet.core.config import Config
 from freshet.core.ports import Progress, UserStore, silent
+from freshet.core.time import DAY, SECOND, datetime_of
 from freshet.core.types import AsOf
 from freshet.serving import Clock, Recommender
 from freshet.simulator.feed import Feed, SimulatedClock
 from freshet.simulator.generation import live_through, write_history
-from freshet.simulator.loop_plan import DAY, ITEMS, SECOND, STALE, Plan
+from freshet.simulator.loop_plan import ITEMS, STALE, Plan
 from freshet.simulator.people import People
 from freshet.simulator.simulated_log import catalogue_of, write
 from freshet.simulator.slot_impressions import Impressions, Oracles
@@ -139,4 +140,4 @@ def write_items(world: World, day: int, path: Path) -> None:
 
 
 def _moment(micros: int) -> datetime:
-    return datetime.fromtimestamp(micros // SECOND, UTC)
+    return datetime_of(micros // SECOND * SECOND)

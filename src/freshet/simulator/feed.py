@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from freshet.core.time import HOUR, SECOND
 from freshet.core.types import Answer
 from freshet.serving import Ask, Posted, Recommender
-from freshet.simulator.loop_plan import HOUR, SECOND, Plan
+from freshet.simulator.loop_plan import Plan
 from freshet.simulator.people import People
 from freshet.simulator.simulated_log import catalogue_of, item_ids, midnight, session_events, user_ids
 from freshet.simulator.slot import OUTCOMES, SURVEY, TAKEN, VALUES, outcomes, surveys

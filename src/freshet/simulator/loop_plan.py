@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from freshet.core.errors import ConfigError
+from freshet.core.time import DAY, SECOND
 from freshet.core.types import Experiment, ExperimentArm, Serves
 from freshet.simulator.simulated_log import midnight
 from freshet.simulator.slot import Habits
@@ -70,8 +71,6 @@ def preset(name: str) -> Preset:
     return PRESETS[name]
 
 
-SECOND, HOUR, DAY = 1_000_000, 3_600_000_000, 86_400_000_000
-"""Microseconds."""
 EXPERIMENT = "simulated"
 STEPS = {"tuning": 500, "sequence": 1500, "ranker": 300}
 """Optimiser steps of one training, at most: about a minute each on two cores."""

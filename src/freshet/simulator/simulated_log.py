@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from freshet.core.time import SECOND
 from freshet.simulator.themes import COMMON, THEMES
 from freshet.simulator.world import Floats, Ints, World, draw
 
@@ -143,7 +144,7 @@ def catalogue_of(world: World) -> Catalogue:
 
 def event_table(world: World, user: Ints, logged: SessionEvents) -> pa.Table:
     """Events as a log's rows, in order of time; (n,) user of each."""
-    micros = (logged.seconds + midnight(world)) * 1_000_000
+    micros = (logged.seconds + midnight(world)) * SECOND
     order = np.lexsort((logged.item, user, micros))
     return pa.table(
         {

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from freshet.core.config import Config
-from freshet.core.ports import RankingTrainer, SequenceTrainer, Store, Tuner
+from freshet.core.ports import RankingTrainer, SequenceTrainer, Tuner
+from freshet.storage.artifacts import Store
 from freshet.storage.decisions import Decisions
 from freshet.storage.durable import TellingWhenFull
 from freshet.storage.experiment_registry import Experiments

@@ -5,7 +5,8 @@ stable **id** wherever a person or another release reads them. Arrays of recent 
 the last column is the most recent, the left is padded with -1, so `recent[:, -k:]` is the context.
 """
 
-from freshet.core.types.basics import RECENT, AsOf, BoolArray, Context, FloatArray, IntArray
+from freshet.core.time import AsOf
+from freshet.core.types.basics import RECENT, BoolArray, Context, FloatArray, IntArray
 from freshet.core.types.cadence import CadenceDecision, Signs, Staleness
 from freshet.core.types.contexts import context_codes, pack_contexts, positions, unpack_contexts
 from freshet.core.types.evidence import ContextEvidence, Evidence, Successor

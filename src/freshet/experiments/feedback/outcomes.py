@@ -7,10 +7,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from freshet.core.ports import Artifact
 from freshet.core.types import Outcomes, indices_of
 from freshet.stages.transitions.users import keys
-from freshet.storage.release_parts import found, whole
+from freshet.storage.artifacts import Artifact, committed
+from freshet.storage.release_parts import whole
 from freshet.storage.workspace import Workspace
 
 
@@ -20,7 +20,7 @@ def assignment_of(ws: Workspace, transitions: str) -> Artifact:
     Raises:
         ArtifactError: it, or the transitions, is missing or damaged.
     """
-    counted = found(ws.store, "transitions", transitions)
+    counted = committed(ws.store, "transitions", transitions)
     return whole(ws.store, "assignments", counted.manifest["inputs"]["assignment"])
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from freshet.core.errors import NotEnoughData
-from freshet.core.ports import Artifact
 from freshet.experiments import feedback
 from freshet.experiments.assignment import OwnEvents
 from freshet.experiments.feedback import outcomes
@@ -13,7 +12,7 @@ from freshet.experiments.measurement import labels as labelling
 from freshet.experiments.measurement.labels import Window
 from freshet.run_context import LogSnapshot, RunContext
 from freshet.stages import events
-from freshet.stages.events.step import committed
+from freshet.storage.artifacts import Artifact, committed
 from freshet.storage.checksums import remembered, sha256
 from freshet.storage.workspace import Workspace, version_of
 
@@ -61,7 +60,7 @@ def make(ctx: RunContext, own: OwnEvents | None = None) -> Artifact | None:
             step.details = told
         if not told["pays"]:
             run.say(f"feedback: what people did with proposals doesn't pay here: {told['why']}")
-    return committed(ws, "feedback", key)
+    return committed(ws.store, "feedback", key)
 
 
 def configured(ws: Workspace) -> dict[str, Any]:

@@ -5,13 +5,13 @@ Tables change from origin to origin: refreshes, churn, evidence, weights, ages.
 
 from __future__ import annotations
 
-from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from freshet.core.time import day_name, day_number
 from freshet.core.types import FloatArray
 from freshet.replay.figures.aligned import NONE, Aligned, Ints, Scored
 from freshet.replay.figures.arm_metrics import SHOWN, hits
@@ -35,7 +35,7 @@ def by_day(aligned: Aligned, arm: Scored, resampled: Resampled, days: int) -> li
     first = int(aligned.origin.min())
     period = (aligned.day - first) // days
     return [
-        {"from": str(date(1970, 1, 1) + timedelta(first + int(place) * days)), **line}
+        {"from": day_name(first + int(place) * days), **line}
         for place, line in _grouped(aligned, hits(arm.rank, 5), period, resampled)
     ]
 
@@ -160,7 +160,7 @@ def weights(found: list[Line]) -> dict[str, Any] | None:
 
 def model_age(aligned: Aligned, found: list[Line]) -> float | None:
     """Mean age in days, over transitions, of the weights in use; None where nothing was ever tuned."""
-    tuned = np.array([_number(row["origin"]) for row in found if row["tuned"]])
+    tuned = np.array([day_number(row["origin"]) for row in found if row["tuned"]])
     if not len(tuned):
         return None
     place = np.searchsorted(tuned, aligned.origin, side="right") - 1
@@ -177,7 +177,3 @@ def mean(found: list[Line], key: str) -> float | None:
 def present(value: float | None) -> bool:
     """Neither null nor NaN."""
     return value is not None and not np.isnan(value)
-
-
-def _number(day: date) -> int:
-    return (day - date(1970, 1, 1)).days

@@ -17,8 +17,8 @@ from freshet.serving.choosing import Policy, chances_of_first
 from freshet.serving.opened import OpenRelease, open_release
 from freshet.serving.recall import Recalled
 from freshet.serving.strategies import preferred, score
-from freshet.stages.events.step import committed
 from freshet.stages.live.calibration import by_time
+from freshet.storage.artifacts import committed
 from freshet.storage.workspace import Workspace
 
 EVERYBODY = "", ""
@@ -144,8 +144,8 @@ def known_from(ws: Workspace, number: int) -> int:
     release = ws.releases.get(number)
     moments = [release.as_of]
     if release.feedback:
-        moments.append(str(committed(ws, "feedback", release.feedback).manifest["as_of"]))
-    return max(int(AsOf.parse(moment).moment.timestamp()) * 1_000_000 for moment in moments)
+        moments.append(str(committed(ws.store, "feedback", release.feedback).manifest["as_of"]))
+    return max(AsOf.parse(moment).microseconds for moment in moments)
 
 
 def open_past(

@@ -11,7 +11,7 @@ from freshet.core.types import BoolArray
 
 
 @dataclass(frozen=True, slots=True)
-class Shelves:
+class ItemIndex:
     """V items of N interests; those of one interest lie side by side.
 
     Attributes:

@@ -1,8 +1,7 @@
 """Stage: fuse planner and count scores into rows, verify them, read them.
 
-`contexts` lists the rows; `build` fuses scores and writes memory-mapped arrays; `verify` decides whether a
-table may be published; `format` looks rows up, never empty (context -> last interest -> popular), and opens
-the scores behind them.
+`table_plan` is all that decides a table's bytes, `contexts` its rows, `eligibility` what may be offered;
+`build` writes it, `verify` checks it, `churn_gate` halts on too large a change, `format` reads it.
 """
 
 from freshet.stages.table.build import build

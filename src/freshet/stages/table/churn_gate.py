@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freshet.core.errors import GateFailed
-from freshet.core.ports import Artifact
 from freshet.run_context import RunContext
 from freshet.stages import counts, table
 from freshet.stages.table.format import open_scorer
 from freshet.stages.table.step import Companions
 from freshet.stages.table.table_plan import rules_of
+from freshet.storage.artifacts import Artifact
+from freshet.storage.manifests import TableManifest
 from freshet.storage.releases import Release
 from freshet.storage.workspace import Workspace
 
@@ -86,7 +87,7 @@ def _since(ctx: RunContext, release: Release, made: Artifact, observed: NDArray[
     if release.interests != ctx.log.interests_version:
         return None
     old = ctx.ws.store.find("tables", release.table)
-    if old is None or old.manifest["k"] != made.manifest["k"]:
+    if old is None or TableManifest.of(old).k != TableManifest.of(made).k:
         return None
     return between(old, made, len(ctx.log.interests), observed)
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.core.ports import Artifact
 from freshet.core.types import Context, context_codes, positions
 from freshet.stages import counts, inference
 from freshet.stages.sequence import read as read_sequence
 from freshet.stages.table.build import ARRAYS
 from freshet.stages.table.contexts import dense_row
+from freshet.storage.artifacts import Artifact
 from freshet.storage.durable import read_json
 
 

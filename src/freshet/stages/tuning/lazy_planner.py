@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freshet.core.errors import PlannerError
-from freshet.core.ports import Abilities, Artifact, Planner, Tuner
+from freshet.core.ports import Abilities, Planner, Tuner
 from freshet.core.types import Interests, Prompt, Ranking, Usage
+from freshet.storage.artifacts import Artifact
 
 MODEL, HOLDOUT_MODEL = "model", "forerunner"
 """Folders of a model artifact: what answers for the table, and what was judged and weighed before it."""
@@ -21,7 +22,7 @@ class LazyPlanner(Planner):
 
     Args:
         tuner: opens the planner.
-        model: an artifact that holds the folder `model`, and `forerunner`, its holdout model, where refitted.
+        model: an artifact that holds the folder `model`, and `forerunner`, its holdout model, if refitted.
         interests: what to rank.
         folder: which of the two.
     """
