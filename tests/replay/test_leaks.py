@@ -21,8 +21,7 @@ from freshet.backends.sequences.recipes import ItemRecipe, Recipe
 from freshet.backends.sequences.trainers import TorchRankingTrainer, TorchSequenceTrainer
 from freshet.core.types import AsOf, Transitions
 from freshet.pipeline import snapshot_of
-from freshet.replay import Able, baselines, make_plan
-from freshet.replay import origins as roll
+from freshet.replay import Able, baselines, make_plan, roll
 from freshet.replay.arm_scores import ArmScorers
 from freshet.replay.arm_state import ArmState, Checkpoint
 from freshet.replay.evaluate import ArmScores

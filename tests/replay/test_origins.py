@@ -16,8 +16,7 @@ import pytest
 from freshet import operations
 from freshet.core.errors import NotEnoughData
 from freshet.core.types import AsOf
-from freshet.replay import Able, Plan, make_plan
-from freshet.replay import origins as roll
+from freshet.replay import Able, Plan, make_plan, roll
 from freshet.replay.arm_state import Checkpoint
 from freshet.replay.frames import Results
 from freshet.stages import events

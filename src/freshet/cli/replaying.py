@@ -134,8 +134,7 @@ def planned(ws: Workspace, given: Asked) -> Plan:
 
 def carried_out(ws: Workspace, plan: Plan) -> Replayed:
     """Replay, and write what it found beside the workspace's own artifacts."""
-    from freshet.replay import drift_before_the_end, figures
-    from freshet.replay import origins as roll
+    from freshet.replay import drift_before_the_end, figures, roll
     from freshet.replay.frames import Results
     from freshet.report import write_replay
     from freshet.storage.durable import write_json

@@ -76,7 +76,7 @@ def cadence(
 
 def carried_out(ws: Workspace, asked: Asked, margin: float) -> dict[str, Any]:
     """Recommend, and leave cadence.json, .parquet and .html in the workspace's folder `cadence`."""
-    from freshet.replay import origins as roll
+    from freshet.replay import roll
     from freshet.replay.figures.schedule_advice import schedule, wanted
     from freshet.replay.frames import Results
     from freshet.report import write_schedule

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
@@ -110,7 +111,7 @@ def estimate(ws: Workspace, run: Run, targets: tuple[Target, ...], window: Windo
         _check(decisions, window, rule)
         behaviour = policies.behaviour(ws, decisions)
         others = [policies.of_target(ws, target, decisions) for target in targets]
-        keys = {policy.key for one in (behaviour, *others) for policy in one if policy is not None}
+        keys = {policy.key for policy in chain(behaviour, *others) if policy is not None}
         setup = ReplaySetup(
             policies.open_past(ws, log, keys, window.until),
             log.interests.ids,
