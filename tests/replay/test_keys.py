@@ -16,7 +16,7 @@ from freshet.storage.workspace import Workspace
 from freshet.wiring import open_sandbox
 from tests.pipeline.test_keys import MADE, OUTSIDE, text
 from tests.pipeline.world import workspace
-from tests.replay.test_origins import NOW, START, planned
+from tests.replay.test_rolling_origin import NOW, START, planned
 
 UNREAD = {
     "schedule.refresh_days": "the plan has its own",

@@ -25,7 +25,7 @@ class Plan:
         every: days from one origin to the next.
         tune_every: days after which arms that tune again do so, at the next origin.
         horizon: within which an interest taken up counts as found, beside the very next one.
-        limit: transitions judged at most; of more, a sample of whole users.
+        limit: transitions evaluated at most; of more, a sample of whole users.
     """
 
     start: AsOf
@@ -44,7 +44,7 @@ class Plan:
         return [self.start.plus(passed) for passed in range(0, days, self.every)]
 
     def until(self, origin: AsOf) -> AsOf:
-        """End of the window that is judged from an origin on."""
+        """End of the window that is evaluated from an origin on."""
         return min(origin.plus(self.every), self.end, key=lambda moment: moment.day)
 
     def labelled_until(self, origin: AsOf) -> AsOf:
@@ -53,7 +53,7 @@ class Plan:
 
     @property
     def limit_per_origin(self) -> int:
-        """Transitions judged after each origin, at most."""
+        """Transitions evaluated after each origin, at most."""
         return max(1, self.limit // len(self.origins))
 
     @property
@@ -105,7 +105,7 @@ def make_plan(
     every = every or max(refresh_days, -(-span // ORIGINS))
     names = list(arms) or defaults(able, _cadences(every, tune_every, span))
     if able.planner and able.mixes and {"hybrid", "counts"} <= set(names) and "counts-sequence" not in names:
-        names.append("counts-sequence")  # else nothing tells what of the hybrid is the planner's
+        names.append("counts-sequence")  # else nothing shows what of the hybrid is the planner's
     slower = [arm for arm in named(names, able) if (arm.days or every) % every]
     if slower:
         raise ConfigError(

@@ -139,7 +139,7 @@ class Replayed:
         aligned: the evaluated transitions, arms side by side.
         days: length of the replay.
         log: what the caller says of the log, with `n`, `users`, `days`, `seed` and `draws`.
-        arms: figures by arm, in the order asked for.
+        arms: figures by arm, in the given order.
         costs: by arm; see `arm_costs.costs`.
     """
 

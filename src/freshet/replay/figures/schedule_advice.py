@@ -110,7 +110,7 @@ def choose(lines: list[Line], freshest: str) -> tuple[Line, Ruling]:
     """The schedule to run, of lines with the cheapest first.
 
     The cheapest that is non-inferior to the freshest, which is so to itself. If that is the freshest, dearer
-    than others, and no interval leaves zero, nothing was told apart: then the cheapest of all.
+    than others, and no interval leaves zero, no two differ: then the cheapest of all.
     """
     first = next(line for line in lines if line["arm"] == freshest or line["keeps_up"])
     cheaper = lines[: lines.index(first)]

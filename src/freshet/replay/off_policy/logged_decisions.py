@@ -60,7 +60,7 @@ class Decisions:
         release: (n,) number of the release that answered.
         shown: (n,) stable id of the interest.
         propensity, reward: (n,)
-        context: n lists of stable ids, most recent last: what the answer said of the user.
+        context: n lists of stable ids, most recent last: the user's context, as the answer gives it.
         arm: n pairs (experiment, arm), '' where there was none.
     """
 

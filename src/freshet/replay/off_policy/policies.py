@@ -168,7 +168,7 @@ def open_past(
 
 
 def _current_then(ws: Workspace, decisions: Decisions) -> NDArray[np.int64]:
-    """(n,) release that `CURRENT` named, as the latest answer that followed it tells; NONE before one."""
+    """(n,) release that `CURRENT` named, by the latest answer that followed it; NONE before one."""
     latest = np.maximum.accumulate(np.where(_followed(ws, decisions), np.arange(len(decisions)), NONE))
     return np.where(latest == NONE, NONE, decisions.release[latest])
 

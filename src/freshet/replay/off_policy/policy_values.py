@@ -32,7 +32,7 @@ from freshet.storage.ledger import Run
 from freshet.storage.workspace import Workspace
 
 COVERED = 0.9
-"""Share of a policy's choices that could have been logged, at least, for its estimate to be told."""
+"""Share of a policy's choices that could have been logged, at least, for its estimate to be shown."""
 EFFECTIVE = 100.0
 """Rows that an estimate must be worth at equal weights, at least."""
 AGAIN = 0.5
@@ -46,12 +46,12 @@ class Estimated:
     """A policy's satisfied rate at the first place.
 
     Attributes:
-        rows: first places that it is judged by.
+        rows: first places that it is estimated on.
         earlier: others, left out: they were shown before its release was made, which knows what became of
-            them, or before the log tells which release was current.
+            them, or before the log says which release was current.
         near: share of the propensities of its rows that come out again within 10 %.
         results: `doubly_robust`, `self_normalised` and `ips`; empty where there are too few rows.
-        refused: why the figures are not to be told, '' where they are.
+        refused: why the figures are not to be shown, '' where they are.
         caution: why they are not to be believed beyond a screen, '' where they are.
     """
 
@@ -74,7 +74,7 @@ class Found:
         left_out: what was not chosen from scores.
         elsewhere: first places left out since the log doesn't give the user's context again.
         reproduced: by arm, how well the logged propensities come out again. Others differ by the moment at
-            which an event was told, by the settings of then, or by a request's attributes.
+            which an event was recorded, by the settings of then, or by a request's attributes.
         conditional: whether rules depend on attributes of requests, which the log doesn't hold: all are
             answered again as if they had none.
     """
@@ -93,8 +93,8 @@ class Found:
 def estimate(ws: Workspace, run: Run, targets: tuple[Target, ...], window: Window, limit: int) -> Found:
     """Estimate policies on the first places of a window.
 
-    A release is judged by what was shown from its moment on: what came before is in its table. A policy that
-    names none answers with the release that was current then.
+    A release is estimated on what was shown from its moment on: what came before is in its table. A policy
+    that names none answers with the release that was current then.
 
     Args:
         limit: at most so many are looked at; of more, those of a sample of users.
@@ -183,7 +183,7 @@ def _estimated(decisions: Decisions, answers: Counterfactuals, place: int, targe
 
 
 def _refusal(support: Support, near: float) -> str:
-    """Why an estimate is not to be told."""
+    """Why an estimate is not to be shown, '' where it is."""
     if near < AGAIN:
         return (
             f"only {near:.0%} of the logged propensities come out again within 10 %: "
@@ -197,7 +197,7 @@ def _refusal(support: Support, near: float) -> str:
 
 
 def _caution(support: Support, near: float) -> str:
-    """Why an estimate is no more than a screen."""
+    """Why an estimate is no more than a screen, '' where it is more."""
     if near < counterfactual.WANTED:
         return f"only {near:.1%} of the logged propensities come out again within 10 %"
     if support.largest > LARGEST:

@@ -1,4 +1,7 @@
-"""Refresh every so many days."""
+"""Cadences that look at no drift: every so many days, or by the expected cost of waiting.
+
+`CostAware` refreshes when one more day of waiting is expected to cost more than a day of refreshing does.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +40,7 @@ LONG = 4.0
 SHORT = 3.0
 """Half-life, in sevenths of a window, of what it costs lately."""
 YOUNGEST = 2.0
-"""Sevenths of a window before a table is replaced: a younger one tells nothing of what age costs."""
+"""Sevenths of a window before a table is replaced: a younger one shows nothing of what age costs."""
 SURPRISING = 2.0
 """Standard errors by which late losses must differ from the usual ones to be believed alone."""
 

@@ -116,9 +116,9 @@ class Surprise:
         return np.asarray(total / np.sqrt(np.maximum(size, 1)))
 
     def _nll(self, scored: BoolArray, counted: BoolArray, own: float) -> FloatArray:
-        """(2, judged) surprise of rows by counts of others: after the last interest, and by popularity.
+        """(2, scored) surprise of rows by counts of others: after the last interest, and by popularity.
 
-        `own` is taken off the count of what a judged row itself says, where it was counted too.
+        `own` is taken off the count of what a scored row itself holds, where it was counted too.
         """
         rows = np.flatnonzero(scored)
         out = np.empty((2, len(rows)))

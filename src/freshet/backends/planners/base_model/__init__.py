@@ -5,7 +5,7 @@ done and without loading weights: `sources` where it is, `configuration` what it
 are all there, `tokenizers` whether its tokenizer goes with them and prompts fit. `loading` opens it, and
 looks at the numbers.
 
-Every refusal is a ConfigError that names the folder or file, what was expected and what to do; none tells
+Every refusal is a ConfigError that names the folder or file, what was expected and what to do; none says
 to delete anything.
 """
 

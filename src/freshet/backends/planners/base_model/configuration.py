@@ -41,10 +41,10 @@ def _again(path: Path) -> str:
 
 
 def declared(folder: Path) -> Content:
-    """The content of `config.json`, where it tells of a model that can be tuned.
+    """The content of `config.json`, where it describes a model that can be tuned.
 
     Raises:
-        ConfigError: it is missing or damaged, or tells of something else.
+        ConfigError: it is missing or damaged, or describes something else.
     """
     try:
         files = sorted(path.name for path in folder.iterdir())

@@ -1,4 +1,4 @@
-"""Whether a checkpoint's weights are all there and of the shapes that its configuration tells.
+"""Whether a checkpoint's weights are all there and of the shapes that its configuration gives.
 
 Only the headers of safetensors files are read: names, types and shapes of tensors.
 """

@@ -166,7 +166,7 @@ def test_a_killed_replay_equals_one_shot(
 ) -> None:
     ws = made(world, tmp_path / "killed")
     plan, sandbox = planned(ws), open_sandbox(ws, START)
-    module = import_module("freshet.replay.origins")  # the package's `roll` is the function
+    module = import_module("freshet.replay.rolling_origin")  # the package's `roll` is the function
 
     def failing(*given: object) -> Iterator[None]:
         if str(given[0].known.as_of) == "2024-02-09" and given[1].name == "finetune":  # type: ignore[attr-defined]
