@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
+SMALL = 5_000_000
+"""Parameters below which the work of one operation is too little to be shared."""
+
+
 @dataclass(frozen=True, slots=True)
 class DecoderCost:
     """The sizes that decide the cost of a forward pass.
@@ -76,10 +80,6 @@ def max_positions(model: PreTrainedModel) -> int | None:
         if name.endswith("position_embeddings") and padding is not None:
             return limit - int(padding) - 1  # such a table counts positions from its padding on
     return limit
-
-
-SMALL = 5_000_000
-"""Parameters below which the work of one operation is too little to be shared."""
 
 
 def is_small(model: PreTrainedModel) -> bool:

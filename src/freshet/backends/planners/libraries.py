@@ -14,6 +14,18 @@ from freshet.core.errors import FreshetError, MissingExtra
 
 INSTALL = 'pip install torch==2.13.0 && pip install "freshet[local]"'
 
+SETTINGS = {
+    "HF_HUB_OFFLINE": "1",  # transformers would ask the hub for files, and whether there are newer ones
+    "HF_HUB_DISABLE_TELEMETRY": "1",  # TRL would report versions, kind of model and device at every training
+    "HF_HUB_DISABLE_UPDATE_CHECK": "1",
+}
+"""Environment variables, set where the user hasn't set them."""
+
+TRUE = ("1", "ON", "YES", "TRUE")
+
+MOST = 300
+"""Characters of a library's message."""
+
 
 def need_local(*packages: str, instead: str = "[planner] kind = 'counts'") -> None:
     """Check that packages of the `local` extra are installed, without importing them; ready the process.
@@ -37,16 +49,6 @@ def need_local(*packages: str, instead: str = "[planner] kind = 'counts'") -> No
     stay_offline()
 
 
-SETTINGS = {
-    "HF_HUB_OFFLINE": "1",  # transformers would ask the hub for files, and whether there are newer ones
-    "HF_HUB_DISABLE_TELEMETRY": "1",  # TRL would report versions, kind of model and device at every training
-    "HF_HUB_DISABLE_UPDATE_CHECK": "1",
-}
-"""Environment variables, set where the user hasn't set them."""
-
-TRUE = ("1", "ON", "YES", "TRUE")
-
-
 def stay_offline() -> None:
     """Set `SETTINGS` for libraries loaded from now on, and no telemetry for those that were loaded before."""
     chosen = "HF_HUB_DISABLE_TELEMETRY" in os.environ
@@ -60,10 +62,6 @@ def stay_offline() -> None:
 def may_download() -> bool:
     """Whether the user lets checkpoints come from the Hugging Face hub, by HF_HUB_OFFLINE=0."""
     return os.environ.get("HF_HUB_OFFLINE", "1").upper() not in TRUE
-
-
-MOST = 300
-"""Characters of a library's message."""
 
 
 class LibraryErrors:
