@@ -113,7 +113,7 @@ def carried_out(plan: Plan, folder: Path, planner: str, max_steps: int) -> dict[
     from freshet.simulator import SIMULATED
     from freshet.simulator import closed_loop as loop
     from freshet.simulator.loop_figures import figures, oracle_figures, sessions_before
-    from freshet.simulator.loop_plan import chosen
+    from freshet.simulator.loop_plan import workspace_settings
     from freshet.storage.durable import write_json
 
     if folder.exists():
@@ -121,7 +121,7 @@ def carried_out(plan: Plan, folder: Path, planner: str, max_steps: int) -> dict[
     plan.check()
     with Screen() as screen:
         begun = loop.begin(plan, folder)
-        settings.write(folder, chosen(plan, planner, max_steps))
+        settings.write(folder, workspace_settings(plan, planner, max_steps))
         offers = loop.run(plan, begun, folder, wiring, screen, screen.progress("simulated hours"))
         found = {
             "simulated": SIMULATED,

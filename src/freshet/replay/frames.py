@@ -14,6 +14,8 @@ from freshet.storage.artifacts import Artifact
 from freshet.storage.durable import written
 
 SHORT = pa.list_(pa.int16())
+NAMES = ("judged", "states", "costs")
+
 
 JUDGED = pa.schema(
     [
@@ -82,9 +84,6 @@ COSTS = pa.schema(
 def rows(schema: pa.Schema, found: Sequence[Mapping[str, Any]]) -> pa.Table:
     """Rows as a table; a column that a row lacks is null."""
     return pa.Table.from_pylist([dict(row) for row in found], schema)
-
-
-NAMES = ("judged", "states", "costs")
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,10 @@ from freshet.storage.experiment_registry import check, parse_serves
 
 STALE = 30
 """Days before the experiment as of which the first release is made: a month of staleness."""
+EXPERIMENT = "simulated"
+STEPS = {"tuning": 500, "sequence": 1500, "ranker": 300}
+"""Optimiser steps of one training, at most: about a minute each on two cores."""
+EVENTS, ITEMS = "world/events.parquet", "world/items.parquet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +75,6 @@ def preset(name: str) -> Preset:
     return PRESETS[name]
 
 
-EXPERIMENT = "simulated"
-STEPS = {"tuning": 500, "sequence": 1500, "ranker": 300}
-"""Optimiser steps of one training, at most: about a minute each on two cores."""
-EVENTS, ITEMS = "world/events.parquet", "world/items.parquet"
-
-
 @dataclass(frozen=True, slots=True)
 class Plan:
     """A closed loop, all decided.
@@ -121,7 +119,7 @@ class Plan:
         return Serves(1, "hybrid") if arm == "static" else parse_serves(arm)
 
 
-def chosen(plan: Plan, planner: str, max_steps: int = 0) -> dict[str, dict[str, Any]]:
+def workspace_settings(plan: Plan, planner: str, max_steps: int = 0) -> dict[str, dict[str, Any]]:
     """What the workspace's `freshet.toml` says.
 
     Nothing slow is due during the experiment: what refreshes is the fast path. A table that has changed much

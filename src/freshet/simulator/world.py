@@ -14,6 +14,17 @@ from freshet.simulator.themes import THEMES
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Drift = Literal["static", "gradual", "abrupt", "seasonal"]
+DRIFTS: tuple[Drift, ...] = get_args(Drift)
+_SEASON_DAYS = 60
+_BALANCED, _MOST_SCALINGS = 1e-9, 1000
+"""How near to one rows have to sum, and after how many scalings that is given up."""
+LAST_WEIGHT = 0.75
+"""How much the last theme decides, against the one before it."""
+FORGET_DAYS = 30
+"""A theme not engaged for so long is new again."""
+MISS, REVISIT = 0.15, 0.35
+"""Shares of sessions; the rest take up something new."""
 
 
 def draw(odds: Floats, rng: np.random.Generator) -> Ints:
@@ -26,20 +37,6 @@ def draw(odds: Floats, rng: np.random.Generator) -> Ints:
 def normalised(odds: Floats) -> Floats:
     """Odds divided by their sum along the last axis."""
     return np.asarray(odds / odds.sum(axis=-1, keepdims=True))
-
-
-Drift = Literal["static", "gradual", "abrupt", "seasonal"]
-DRIFTS: tuple[Drift, ...] = get_args(Drift)
-
-_SEASON_DAYS = 60
-_BALANCED, _MOST_SCALINGS = 1e-9, 1000
-"""How near to one rows have to sum, and after how many scalings that is given up."""
-LAST_WEIGHT = 0.75
-"""How much the last theme decides, against the one before it."""
-FORGET_DAYS = 30
-"""A theme not engaged for so long is new again."""
-MISS, REVISIT = 0.15, 0.35
-"""Shares of sessions; the rest take up something new."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from freshet.replay.figures.intervals import Resampled, estimate, ratio
 DAYS_ONE_BY_ONE = 120
 AGES = 10
 """Bins of a table's age, at most."""
+Line = dict[str, Any]
 
 
 def period_days(aligned: Aligned, every_days: int) -> int:
@@ -101,9 +102,6 @@ def _grouped(
         for place in range(groups)
         if n[0, place]
     ]
-
-
-Line = dict[str, Any]
 
 
 def lines(states: pa.Table, arm: str) -> list[Line]:

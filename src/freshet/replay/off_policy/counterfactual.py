@@ -16,6 +16,11 @@ from freshet.replay.off_policy.policies import AnswerPolicy, PastRelease, Releas
 from freshet.replay.off_policy.reward_model import RewardModel
 from freshet.serving.recall import Recalled
 
+EXACT, NEAR = 0.01, 0.1
+"""Propensities that differ by less than this share of them are the same, or nearly so."""
+WANTED = 0.95
+"""Share of the propensities that should come out nearly the same."""
+
 
 @dataclass(frozen=True)
 class ReplaySetup:
@@ -125,12 +130,6 @@ def answer_again(
         if row % 1000 == 999 or row == size - 1:
             progress(row + 1, size)
     return found
-
-
-EXACT, NEAR = 0.01, 0.1
-"""Propensities that differ by less than this share of them are the same, or nearly so."""
-WANTED = 0.95
-"""Share of the propensities that should come out nearly the same."""
 
 
 @dataclass(frozen=True, slots=True)

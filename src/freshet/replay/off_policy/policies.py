@@ -25,6 +25,8 @@ EVERYBODY = "", ""
 """Experiment and arm of what is answered from everybody's evidence."""
 ReleaseKey = tuple[int, str, str]
 """A release by number, and the experiment and arm on whose own evidence its live signals stand."""
+NONE = -1
+FOLLOWED = Serves()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +88,6 @@ class PastRelease:
         barred = release.rules.excluded(release.rules.always, seen.recent[-release.k :])
         scores, _ = score(release, strategy, seen.recent, seen.known | barred, now)
         return chances_of_first(preferred(release, strategy, scores, seen.recent, self.feedback), exploration)
-
-
-NONE = -1
-FOLLOWED = Serves()
 
 
 @dataclass(frozen=True, slots=True)
