@@ -53,10 +53,10 @@ def said(state: LmdbUserStore) -> list[object]:
 TRY_ALL = """
 import random, sys
 from pathlib import Path
-from freshet.backends.user_stores.lmdb import LmdbUserStore
+from freshet.backends.user_stores.lmdb_store import LmdbUserStore
 from freshet.core.errors import StateError
 from tests.backends.user_stores.facts import fact
-from tests.backends.user_stores.test_damage import said
+from tests.backends.user_stores.test_lmdb_salvage import said
 
 root, rng = Path(sys.argv[1]), random.Random(7)
 whole = (root / "whole" / "data.mdb").read_bytes()

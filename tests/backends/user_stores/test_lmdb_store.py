@@ -83,7 +83,7 @@ def test_a_process_follows_a_file_that_another_made_larger(tmp_path: Path) -> No
 FULL_DISK = """
 import resource, sys
 from pathlib import Path
-from freshet.backends.user_stores.lmdb import LmdbUserStore
+from freshet.backends.user_stores.lmdb_store import LmdbUserStore
 from freshet.core.errors import StateError
 from tests.backends.user_stores.facts import fact
 state = LmdbUserStore(Path(sys.argv[1]), 1)
@@ -111,7 +111,7 @@ def test_a_full_disk_leaves_nothing_half_done(tmp_path: Path) -> None:
 READ_ALL = """
 import sys
 from pathlib import Path
-from freshet.backends.user_stores.lmdb import LmdbUserStore
+from freshet.backends.user_stores.lmdb_store import LmdbUserStore
 from freshet.core.errors import StateError
 from tests.backends.user_stores.facts import fact
 try:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, get_args
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
 
 Strategy = Literal[
     "published", "hybrid", "hybrid-live", "counts", "counts-live", "popularity", "hybrid-feedback"
@@ -63,8 +63,8 @@ class MetricRule:
 
 
 @dataclass(frozen=True, slots=True)
-class Judging:
-    """What an experiment is judged by: the settings as they were at its start, which later ones don't change.
+class MeasurementRules:
+    """How the metrics of an experiment are measured: the settings at its start, whatever the file says later.
 
     Attributes:
         positive: rule of `[events]`.
@@ -91,13 +91,13 @@ class Experiment:
         salt: decides who is assigned where; another experiment has another one.
         arms: two or more; the first is the control.
         traffic: share of all users who take part.
-        metrics: names of what it is judged by, the first being what it is for.
+        metrics: names of what it is evaluated by, the first being what it is for.
         start, stop: microseconds since 1970 (UTC); stop None = it runs.
         began: number of the release that was current at the start.
         days: planned length; always-valid intervals are narrowest at its end.
-        separated: whether what an arm's users did since the start is kept out of the other arms' evidence.
+        isolated: whether what an arm's users did since the start is kept out of the other arms' evidence.
         reason: why it was stopped.
-        judging: the settings that metrics are measured by; None = those of today (an older experiment).
+        rules: how metrics are measured; None = by the settings of today (an older experiment).
     """
 
     name: str
@@ -108,10 +108,10 @@ class Experiment:
     start: int
     began: int
     days: int = 14
-    separated: bool = False
+    isolated: bool = False
     stop: int | None = None
     reason: str = ""
-    judging: Judging | None = None
+    rules: MeasurementRules | None = None
 
     @property
     def control(self) -> ExperimentArm:
@@ -120,6 +120,11 @@ class Experiment:
     @property
     def running(self) -> bool:
         return self.stop is None
+
+    def as_dict(self) -> dict[str, Any]:
+        """As its file, and the versions of its artifacts, have it: `isolated` and `rules` by older names."""
+        found = asdict(self)
+        return found | {"separated": found.pop("isolated"), "judging": found.pop("rules")}
 
     def arm(self, name: str) -> ExperimentArm:
         """An arm by name; raises KeyError."""

@@ -106,7 +106,7 @@ def behaviour(ws: Workspace, decisions: Decisions) -> list[AnswerPolicy]:
     policies = []
     for number, name in zip(decisions.release.tolist(), decisions.arm, strict=True):
         experiment, arm = arms.get(name, (None, None))
-        own = name if experiment is not None and experiment.separated else EVERYBODY
+        own = name if experiment is not None and experiment.isolated else EVERYBODY
         policies.append(
             AnswerPolicy(number, arm.serves.strategy if arm else FOLLOWED.strategy, exploration, own)
         )
@@ -176,7 +176,7 @@ def _followed(ws: Workspace, decisions: Decisions) -> BoolArray:
     following = {
         name
         for name, (experiment, arm) in _arms(ws).items()
-        if arm.serves.release is None and not experiment.separated
+        if arm.serves.release is None and not experiment.isolated
     }
     return np.array([name == EVERYBODY or name in following for name in decisions.arm], bool)
 

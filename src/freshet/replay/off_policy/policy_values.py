@@ -10,9 +10,8 @@ import numpy as np
 
 from freshet.core.errors import InputError
 from freshet.core.types import Outcomes, indices_of
-from freshet.experiments.feedback import outcomes
 from freshet.experiments.feedback import step as feedback
-from freshet.experiments.measurement.labels import Window
+from freshet.experiments.measurement.labels import Window, assignment_of
 from freshet.experiments.stats.off_policy import (
     Logged,
     OffPolicy,
@@ -104,7 +103,7 @@ def estimate(ws: Workspace, run: Run, targets: tuple[Target, ...], window: Windo
         ArtifactError: a release that answered, or is to answer, can't be opened.
     """
     log = snapshot_of(ws, run, window.until)
-    assignment = outcomes.assignment_of(ws, log.version)
+    assignment = assignment_of(ws, log.version)
     with run.step("estimate") as step:
         rule = feedback.rule_of(ws)
         decisions, engaged, left_out = read(ws, window, assignment, log.interests, rule, limit)

@@ -14,12 +14,12 @@ from freshet import pipeline
 from freshet.core.types import Experiment
 from freshet.experiments.measurement.attribution import REASONS, TOLERANCE
 from freshet.experiments.measurement.comparison import compare
-from freshet.experiments.measurement.measure import Measured, measure
-from freshet.experiments.measurement.metrics import named
+from freshet.experiments.measurement.experiment_metrics import named
+from freshet.experiments.measurement.measure import Measurement, measure
 from freshet.report.experimented import facts, said
 from freshet.storage.workspace import Workspace
-from tests.pipeline import showing
-from tests.pipeline.exposed import (
+from tests.experiments import showing
+from tests.experiments.exposed import (
     DAY,
     START,
     event,
@@ -52,19 +52,19 @@ def answers() -> list[dict[str, Any]]:
 
 def honest() -> list[dict[str, Any]]:
     """Satisfied outcomes, and one that is none of each user, as soon as the answer was shown."""
-    told = []
+    recorded = []
     for user, _, satisfied in HONEST:
         names = {"impression": f"of {user}"}
-        told += [event(user, 0.11, 9, item=ITEMS[n], **names) for n in range(satisfied)]
-        told.append(event(user, 0.12, 3, item="i8", **names))
-    return told
+        recorded += [event(user, 0.11, 9, item=ITEMS[n], **names) for n in range(satisfied)]
+        recorded.append(event(user, 0.12, 3, item="i8", **names))
+    return recorded
 
 
-def measured(ws: Workspace, one: Experiment | None = None) -> Measured:
+def measured(ws: Workspace, one: Experiment | None = None) -> Measurement:
     return measure(ws, one or experiment(), named(ws.config, ("satisfied", "satisfaction")))
 
 
-def sums(found: Measured) -> list[list[float]]:
+def sums(found: Measurement) -> list[list[float]]:
     """For each metric and arm what users add up to, numerator and denominator."""
     end = [found.moments[name][-1].cumulative for name in ("satisfied", "satisfaction")]
     return [[*(arm.n * arm.mean[:2])] for arms in end for arm in arms]
@@ -72,23 +72,23 @@ def sums(found: Measured) -> list[list[float]]:
 
 def of(
     tmp_path: Path, more: Sequence[dict[str, Any]], one: Experiment | None = None, extra: str = ""
-) -> Measured:
+) -> Measurement:
     ws = workspace(tmp_path, extra)
     write_impressions(ws.root, answers())
     import_events(ws, [*honest(), *more])
     return measured(ws, one)
 
 
-def left_out(found: Measured) -> dict[str, int]:
-    assert found.named is not None
-    return {why: events for why, events in found.named.left_out.items() if events}
+def left_out(found: Measurement) -> dict[str, int]:
+    assert found.attribution is not None
+    return {why: events for why, events in found.attribution.left_out.items() if events}
 
 
 def test_honest_outcomes_count_for_the_answer_they_name(tmp_path: Path) -> None:
     found = of(tmp_path, [])
     assert left_out(found) == {}
-    assert found.named is not None
-    assert found.named.counted == 10
+    assert found.attribution is not None
+    assert found.attribution.counted == 10
     assert sums(found) == [[1, 2], [5, 2], [1, 3], [5, 7]]
 
 
@@ -122,15 +122,15 @@ def test_what_does_not_fit_moves_nothing_and_is_counted(tmp_path: Path, why: str
 
 
 def test_an_outcome_of_an_ended_experiment_is_left_out(tmp_path: Path) -> None:
-    told = [event("b", 0.4, 9, "of b", item="i5"), event("b", 3, 9, "of b", item="i6")]
-    found = of(tmp_path, told, experiment(stop=START + DAY // 4, reason="enough"))
+    recorded = [event("b", 0.4, 9, "of b", item="i5"), event("b", 3, 9, "of b", item="i6")]
+    found = of(tmp_path, recorded, experiment(stop=START + DAY // 4, reason="enough"))
     assert left_out(found) == {"after_stop": 2}
     assert sums(found)[:2] == [[1, 2], [5, 2]]
 
 
 def test_every_reason_has_words(tmp_path: Path) -> None:
     found = of(tmp_path, [row for rows in MISFIT.values() for row in rows])
-    assert found.named is not None
+    assert found.attribution is not None
     assert set(left_out(found)) == set(REASONS) - {"after_stop"}
     ws = workspace(tmp_path / "told")
     document = facts(ws, found, compare(found))
@@ -143,11 +143,11 @@ def test_every_reason_has_words(tmp_path: Path) -> None:
 
 
 def test_a_clock_that_lags_or_runs_ahead_a_little_counts_at_the_time_of_the_answer(tmp_path: Path) -> None:
-    told = [
+    recorded = [
         event("b", 0.1 - (TOLERANCE - 5) * SECOND, 9, "of b", item="i5"),
         event("b", 0.9, 9, "of b", item="i6"),  # the day after, by the client's clock
     ]
-    found = of(tmp_path, told)
+    found = of(tmp_path, recorded)
     assert left_out(found) == {}
     assert sums(found)[1] == [7, 2]
     first = found.moments["satisfied"][0].cumulative[1]
@@ -156,13 +156,13 @@ def test_a_clock_that_lags_or_runs_ahead_a_little_counts_at_the_time_of_the_answ
 
 def test_hours_are_those_of_the_start(tmp_path: Path) -> None:
     extra = "[experiments]\nattribution_hours = 2\n"
-    told = [event("b", 0.1 + hours / 24, 9, "of b", item=f"i{hours + 3}") for hours in (1, 3)]
-    assert left_out(of(tmp_path / "a", told, extra=extra)) == {"late": 1}
-    from freshet.experiments.measurement.frozen_rules import judging
+    recorded = [event("b", 0.1 + hours / 24, 9, "of b", item=f"i{hours + 3}") for hours in (1, 3)]
+    assert left_out(of(tmp_path / "a", recorded, extra=extra)) == {"late": 1}
+    from freshet.experiments.measurement.frozen_rules import rules_of
 
     ws = workspace(tmp_path / "b")
-    before = replace(experiment(), judging=judging(ws.config))
-    assert left_out(of(tmp_path / "c", told, before, extra)) == {}
+    before = replace(experiment(), rules=rules_of(ws.config))
+    assert left_out(of(tmp_path / "c", recorded, before, extra)) == {}
 
 
 def test_a_flood_by_one_user_of_all_ids_moves_no_effect(tmp_path: Path) -> None:
@@ -183,7 +183,7 @@ def test_metrics_that_ask_for_no_answer_count_all_events_by_their_own_user(tmp_p
     write_impressions(ws.root, answers())
     import_events(ws, [event("b", 0.2, 9, ""), event("b", 0.3, 9, "of a")])
     found = measure(ws, experiment(), named(ws.config, ("active",)))
-    assert found.named is None
+    assert found.attribution is None
     arm = found.moments["active"][-1].cumulative[1]
     assert arm.n * arm.mean[0] == 2
 
@@ -202,13 +202,13 @@ def test_an_answer_without_items_showed_its_interests(counted: Workspace, tmp_pa
         shown("a", "control", 0.1, id="of a", interest=a),
     ]
     write_impressions(ws.root, rows)
-    told = [
+    recorded = [
         event("b", 0.2 + n / 100, 9, "of b", item=item)
         for n, item in enumerate((*items[a][:3], items[b][0], "no item"))
     ]
-    import_events(ws, told)
+    import_events(ws, recorded)
     found = measured(ws)
     # three items of the interest are one thing shown
     assert left_out(found) == {"not_shown": 2, "repeated": 2}
-    assert found.named is not None
-    assert found.named.counted == 1
+    assert found.attribution is not None
+    assert found.attribution.counted == 1

@@ -1,4 +1,4 @@
-"""Intervals that hold at every look."""
+"""Intervals that hold at every look; p values of several metrics at once."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freshet.experiments.stats.sequential import always_valid, always_valid_p, boundary, mixing
+from freshet.experiments.stats.multiplicity import always_valid, always_valid_p, boundary, holm, mixing
 
+P = st.lists(st.floats(0, 1), min_size=1, max_size=8)
 LOOKS = st.lists(st.tuples(st.floats(-9, 9), st.floats(0.01, 9)), min_size=1, max_size=9)
 
 
@@ -74,3 +75,25 @@ def test_an_effect_is_found_and_held_at_every_look() -> None:
     low, high = always_valid(value, variance, mixing(1 / 100))
     assert ((low <= 0.4) & (high >= 0.4)).all(axis=1).mean() > 0.95
     assert (low > 0).any(axis=1).mean() > 0.7
+
+
+def test_holm_by_hand() -> None:
+    assert holm([0.01, 0.04, 0.03]).tolist() == pytest.approx([0.03, 0.06, 0.06])
+    np.testing.assert_allclose(holm([0.01, np.nan, 0.5]), [0.02, np.nan, 0.5])
+    assert holm([]).tolist() == []
+
+
+@given(P)
+def test_holm_keeps_the_order_and_lies_between_none_and_bonferroni(p: list[float]) -> None:
+    found, plain = holm(p), np.array(p)
+    assert (found >= plain).all()
+    assert (found <= np.minimum(1, plain * len(p)) + 1e-12).all()
+    assert (np.diff(found[np.argsort(plain, kind="stable")]) >= 0).all()
+
+
+@given(P, st.data())
+def test_holm_is_monotone(p: list[float], data: st.DataObject) -> None:
+    """A smaller p anywhere makes no adjusted p larger."""
+    place, factor = data.draw(st.integers(0, len(p) - 1)), data.draw(st.floats(0, 1))
+    less = [value * factor if i == place else value for i, value in enumerate(p)]
+    assert (holm(less) <= holm(p) + 1e-12).all()

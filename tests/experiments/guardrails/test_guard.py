@@ -14,16 +14,15 @@ import pytest
 from freshet import operations, pipeline
 from freshet.core.errors import ConfigError
 from freshet.core.types import Experiment, ExperimentArm, Serves
-from freshet.experiments.guardrails import harm as judging
+from freshet.experiments.guardrails import harm
 from freshet.experiments.measurement.comparison import compare, ratio_of_users
-from freshet.experiments.measurement.measure import Measured, measure
-from freshet.experiments.measurement.metrics import metric
+from freshet.experiments.measurement.experiment_metrics import metric
+from freshet.experiments.measurement.measure import Measurement, measure
 from freshet.storage.decisions import GUARDRAIL, Rollback, Stop
 from freshet.storage.ledger import Quiet
 from freshet.storage.workspace import Workspace
 from freshet.wiring import open_user_store
-from tests.pipeline.exposed import DAY, shown, write_impressions
-from tests.pipeline.exposed import import_events as told
+from tests.experiments.exposed import DAY, import_events, shown, write_impressions
 from tests.pipeline.world import FIRST, NOW, SECOND, copied, settings
 
 GUARDED = """
@@ -47,10 +46,10 @@ def guarded(two: Workspace, root: Path, world: Path, extra: str = GUARDED) -> Wo
 
 
 def start(
-    ws: Workspace, control: Serves, treatment: Serves, began: int = 1, separated: bool = False
+    ws: Workspace, control: Serves, treatment: Serves, began: int = 1, isolated: bool = False
 ) -> Experiment:
     arms = (ExperimentArm("control", 0.5, control), ExperimentArm("treatment", 0.5, treatment))
-    made = Experiment("try", "try", arms, 1.0, ("satisfied",), START, began, separated=separated)
+    made = Experiment("try", "try", arms, 1.0, ("satisfied",), START, began, isolated=isolated)
     ws.experiments.start(made)
     return made
 
@@ -81,7 +80,7 @@ def happen(ws: Workspace, rate: float, users: int = 300, lost: float = 0.0) -> N
             for k in range(rng.poisson(3 * (rate if arm == "treatment" else 1)))
         ]
     write_impressions(ws.root, impressions)
-    told(ws, events)
+    import_events(ws, events)
 
 
 def test_harm_stops_the_experiment_and_rolls_back(two: Workspace, tmp_path: Path, world: Path) -> None:
@@ -212,7 +211,7 @@ def test_where_control_follows_too_the_release_made_no_difference(
 
 def test_a_separated_arm_has_a_release_of_its_own(two: Workspace, tmp_path: Path, world: Path) -> None:
     ws = guarded(two, tmp_path, world)
-    start(ws, Serves(1), Serves(), separated=True)
+    start(ws, Serves(1), Serves(), isolated=True)
     happen(ws, 0.5)
     _, found = operations.check_experiments(ws, NOW)
     assert found.stopped
@@ -262,11 +261,11 @@ def test_guardrails_and_arms_share_alpha_and_are_measured_in_one_pass(
     both = guarded(two, tmp_path / "two", world, GUARDED + GUARDED.replace("satisfied", "dissatisfied"))
     passes: list[int] = []
 
-    def counted(*args: Any) -> Measured:
+    def counted(*args: Any) -> Measurement:
         passes.append(len(args[2]))
         return measure(*args)
 
-    monkeypatch.setattr(judging, "measure", counted)
+    monkeypatch.setattr(harm, "measure", counted)
     found = []
     for ws in (alone, both):
         start(ws, Serves(1), Serves())

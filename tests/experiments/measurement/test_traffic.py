@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from freshet.core.errors import ConfigError, NotEnoughData
-from freshet.experiments.measurement.metrics import metric
+from freshet.experiments.measurement.experiment_metrics import metric
 from freshet.experiments.measurement.traffic import traffic_of
 from freshet.experiments.stats.moments import Moments
 from freshet.experiments.stats.power import Baseline
 from freshet.storage.workspace import Workspace
-from tests.pipeline.exposed import DAY, event, import_events, workspace
+from tests.experiments.exposed import DAY, event, import_events, workspace
 
 
 def drawn(days: int, impression: str = "", users: int = 40) -> list[dict]:
@@ -28,34 +28,36 @@ def drawn(days: int, impression: str = "", users: int = 40) -> list[dict]:
     ]
 
 
-def by_hand(told: list[dict], first: date, days: int) -> Moments:
+def by_hand(recorded: list[dict], first: date, days: int) -> Moments:
     """Satisfied events of users active in a window, and in the 28 days before it."""
     start = (first - date(1970, 1, 1)).days * DAY
     end = start + days * DAY
-    users = sorted({row["user"] for row in told if start <= row["time"] < end})
+    users = sorted({row["user"] for row in recorded if start <= row["time"] < end})
 
     def count(user: str, low: int, high: int) -> int:
-        return sum(row["user"] == user and row["value"] >= 7 and low <= row["time"] < high for row in told)
+        return sum(
+            row["user"] == user and row["value"] >= 7 and low <= row["time"] < high for row in recorded
+        )
 
     return Moments.of([[count(u, start, end), 1, count(u, start - 28 * DAY, start)] for u in users])
 
 
-def filled(root: Path, told: list[dict], more: str = "") -> Workspace:
+def filled(root: Path, recorded: list[dict], more: str = "") -> Workspace:
     ws = workspace(root, more)
-    import_events(ws, told)
+    import_events(ws, recorded)
     return ws
 
 
 def test_windows_hold_what_their_users_did(tmp_path: Path) -> None:
-    told = drawn(56)
-    ws = filled(tmp_path, told)
+    recorded = drawn(56)
+    ws = filled(tmp_path, recorded)
     found = traffic_of(ws, [metric(ws.config, "satisfied")])
     assert not found.attributed
     assert found.days >= 28
     spans = found.spans("satisfied", 100.0)
     assert [span.days for span in spans][:5] == [1, 2, 3, 7, 14]
     for span in spans:
-        expected = by_hand(told, found.first, span.days)
+        expected = by_hand(recorded, found.first, span.days)
         assert span.users == 100 * expected.n
         assert span.baseline.mean == pytest.approx(expected.mean[0])
         assert span.baseline.variance == pytest.approx(expected.covariance[0, 0])
@@ -64,8 +66,8 @@ def test_windows_hold_what_their_users_did(tmp_path: Path) -> None:
 
 
 def test_reactions_count_from_the_first_one_on(tmp_path: Path) -> None:
-    told = [*drawn(40), *(event(f"u{n}", n - 2.0, 9.0, "x", item="z") for n in range(2))]
-    ws = filled(tmp_path, told)
+    recorded = [*drawn(40), *(event(f"u{n}", n - 2.0, 9.0, "x", item="z") for n in range(2))]
+    ws = filled(tmp_path, recorded)
     found = traffic_of(ws, [metric(ws.config, "satisfied")])
     assert found.attributed
     assert found.first == date(2024, 2, 28)

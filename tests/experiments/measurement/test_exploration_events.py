@@ -13,13 +13,13 @@ from freshet import pipeline
 from freshet.core.errors import ConfigError
 from freshet.core.types import Experiment, ExperimentArm, Serves
 from freshet.experiments.measurement import exploration_events as exploring
-from freshet.experiments.measurement.frozen_rules import judging
+from freshet.experiments.measurement.experiment_metrics import named
+from freshet.experiments.measurement.frozen_rules import rules_of
 from freshet.experiments.measurement.measure import measure
-from freshet.experiments.measurement.metrics import named
 from freshet.stages.events import EventLog
 from freshet.storage.workspace import Workspace
 from freshet.wiring import open_workspace
-from tests.pipeline.exposed import DAY, shown, workspace, write_impressions
+from tests.experiments.exposed import DAY, shown, workspace, write_impressions
 from tests.pipeline.world import FIRST, copied
 
 NAMES = ("novel", "interests_7d", "returned_7d")
@@ -84,7 +84,7 @@ def test_novel_interests_since_the_first_exposure(
         for a, b in zip(found.moments[name], again.moments[name], strict=True):
             np.testing.assert_allclose([m.mean for m in a.cumulative], [m.mean for m in b.cumulative])
     # rules that have changed since the start change nothing
-    frozen = replace(started(ws), judging=judging(ws.config))
+    frozen = replace(started(ws), rules=rules_of(ws.config))
     path = ws.source / "freshet.toml"
     changed = path.read_text(encoding="utf-8").replace("value >= 7", "value >= 10")
     path.write_text(changed, encoding="utf-8")

@@ -21,7 +21,7 @@ IMPRESSION = "impression"
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """What an experiment is judged by.
+    """What the arms of an experiment are compared by.
 
     Attributes:
         words: what it is, for people.
@@ -30,7 +30,7 @@ class Metric:
         counts, of: SQL booleans over columns of events, never null; `of` is '' unless per = "event".
         columns: of events that these read.
         attributed: whether only events that name an impression count.
-        kind: `events`, or which behaviour of users over time (`steps.exploring`), without rules.
+        kind: `events`, or which behaviour of users over time (`stats.exploration`), without rules.
     """
 
     name: str
@@ -108,7 +108,7 @@ def metrics(config: Config) -> dict[str, Metric]:
     return {one.name: one for one in (*ready, *own)}
 
 
-def kept_columns(config: Config) -> tuple[str, ...]:
+def columns_read(config: Config) -> tuple[str, ...]:
     """Columns of events that metrics read, which imports have to keep."""
     read = set().union(*(one.columns for one in metrics(config).values()))
     return tuple(sorted(read | {IMPRESSION}))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from freshet.core.errors import ArtifactError, ConfigError
-from freshet.core.types import Experiment, ExperimentArm, Judging, MetricRule, Serves
+from freshet.core.types import Experiment, ExperimentArm, MeasurementRules, MetricRule, Serves
 from freshet.storage.experiment_registry import Experiments, parse_serves
 
 ONE = Experiment(
@@ -37,14 +37,14 @@ def test_what_was_started_reads_back(tmp_path: Path) -> None:
 def test_what_it_is_judged_by_reads_back_and_older_ones_have_none(tmp_path: Path) -> None:
     kept = Experiments(tmp_path)
     own = MetricRule("hidden", "outcome = 'hidden'", "user", "lower", True)
-    judged = replace(ONE, judging=Judging("value >= 7", "ever", "", "", "", 0.01, (own,)))
+    judged = replace(ONE, rules=MeasurementRules("value >= 7", "ever", "", "", "", 0.01, (own,)))
     kept.start(judged)
     assert kept.get("one") == judged
     path = tmp_path / "experiments" / "one" / "started.json"
     said = json.loads(path.read_text(encoding="utf-8"))
     del said["judging"]
     path.write_text(json.dumps(said), encoding="utf-8")
-    assert kept.get("one").judging is None
+    assert kept.get("one").rules is None
     path.write_text(json.dumps(said | {"judging": {"positive": ""}}), encoding="utf-8")
     with pytest.raises(ArtifactError, match=r"started\.json"):
         kept.get("one")

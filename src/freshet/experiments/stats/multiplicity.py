@@ -1,4 +1,6 @@
-"""Intervals that hold at every look: an experiment may be watched daily and stopped at any time.
+"""Many looks and many metrics: intervals that hold at every look, and Holm's adjustment of p values.
+
+An experiment may be watched daily and stopped at any time.
 
 The normal mixture of Robbins (1970), as in Johari, Koomen, Pekelis and Walsh (2017, "Peeking at A/B Tests")
 and, without assuming normal data, Waudby-Smith et al. (2021, "Time-uniform central limit theory"): with V
@@ -75,3 +77,18 @@ def always_valid_p(value: ArrayLike, variance: ArrayLike, mixing: float) -> NDAr
     v, value = np.where(known, v, 1.0), np.where(known, value, 0.0)
     log_p = 0.5 * (np.log1p(mixing / v) - value**2 * mixing / (v * (v + mixing)))
     return np.asarray(np.minimum.accumulate(np.exp(np.minimum(0.0, np.where(known, log_p, 0.0)))))
+
+
+def holm(p: ArrayLike) -> NDArray[np.float64]:
+    """(m,) p values adjusted for m tests by Holm's step-down; those that are NaN are no tests and stay NaN.
+
+    Rejecting where the adjusted p is below alpha keeps the chance of any false rejection below alpha,
+    however the metrics depend on each other. p values that hold at every look stay so.
+    """
+    values = np.asarray(p, np.float64)
+    out = np.full(len(values), np.nan)
+    tests = np.flatnonzero(~np.isnan(values))
+    order = tests[np.argsort(values[tests], kind="stable")]
+    raised = values[order] * np.arange(len(order), 0, -1)
+    out[order] = np.minimum(1.0, np.maximum.accumulate(raised))
+    return out

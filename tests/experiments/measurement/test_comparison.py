@@ -9,14 +9,13 @@ import numpy as np
 import pytest
 
 from freshet.core.types import Experiment
-from freshet.experiments.measurement.comparison import FOUND, Compared, compare, ratio_of_users
+from freshet.experiments.measurement.comparison import FOUND, Comparison, compare, ratio_of_users
+from freshet.experiments.measurement.experiment_metrics import Metric
 from freshet.experiments.measurement.exposures import Exposures
-from freshet.experiments.measurement.measure import Measured
-from freshet.experiments.measurement.metrics import Metric
-from freshet.experiments.stats.exposed_users import Users
+from freshet.experiments.measurement.measure import Measurement
 from freshet.experiments.stats.moments import Moments
-from freshet.experiments.stats.tally import DayMoments
-from tests.pipeline.exposed import DAY, START, experiment
+from freshet.experiments.stats.tally import DayMoments, Users
+from tests.experiments.exposed import DAY, START, experiment
 
 UP = Metric("up", "outcomes per user", "higher", "user")
 DOWN = Metric("down", "complaints per user", "lower", "user")
@@ -30,7 +29,7 @@ def lived(
     metric: Metric = UP,
     planned: int = 14,
     **more: Any,
-) -> Measured:
+) -> Measurement:
     """SIMULATED: people who differ a lot come back on some days; treatment's are satisfied more often.
 
     Args:
@@ -46,7 +45,7 @@ def lived(
     return added_up(y, came.cumsum(0) > 0, metric, experiment(days=planned, **more))
 
 
-def scarce(seed: int, rate: float = 0.02, users: int = 1000, days: int = 28) -> Measured:
+def scarce(seed: int, rate: float = 0.02, users: int = 1000, days: int = 28) -> Measurement:
     """SIMULATED: users come in turn, alike in both arms; few ever have an outcome."""
     rng = np.random.default_rng(seed)
     come = (0.035 + 0.965 * np.arange(days) / (days - 1))[:, None, None] * users
@@ -55,7 +54,7 @@ def scarce(seed: int, rate: float = 0.02, users: int = 1000, days: int = 28) -> 
     return added_up(rng.poisson(rate, (2, users)) * first, seen, UP, experiment(days=days))
 
 
-def added_up(y: np.ndarray, seen: np.ndarray, metric: Metric, tried: Experiment) -> Measured:
+def added_up(y: np.ndarray, seen: np.ndarray, metric: Metric, tried: Experiment) -> Measurement:
     """Of what each user did by day and arm, (days, 2, users)."""
     days, _, users = y.shape
     moments = tuple(
@@ -72,10 +71,10 @@ def added_up(y: np.ndarray, seen: np.ndarray, metric: Metric, tried: Experiment)
     )
     spent = tuple(date(2024, 3, 1) + timedelta(days=day) for day in range(days))
     shown = Exposures(tried, everybody, spent, (), 0, {})
-    return Measured(tried, (metric,), shown, spent, {metric.name: moments}, {metric.name: 0}, 0)
+    return Measurement(tried, (metric,), shown, spent, {metric.name: moments}, {metric.name: 0}, 0)
 
 
-def only(measured: Measured) -> Compared:
+def only(measured: Measurement) -> Comparison:
     [found] = compare(measured)
     return found
 
@@ -166,8 +165,8 @@ def test_what_is_sought_follows_from_the_first_day_not_from_what_was_found() -> 
     first = a.cumulative[0]
     error = (first.high - first.low) / 2 / 1.96
     assert a.sought == pytest.approx(FOUND * error / 14**0.25, rel=0.1)
-    [told] = compare(lived(3, 0.0), 0.5)
-    assert told.sought == 0.5
+    [recorded] = compare(lived(3, 0.0), 0.5)
+    assert recorded.sought == 0.5
 
 
 def test_detectable_is_what_the_error_allows() -> None:
@@ -177,7 +176,7 @@ def test_detectable_is_what_the_error_allows() -> None:
     assert FOUND * error < one.detectable < 2 * FOUND * error
 
 
-def split(seed: int, share: float, users: int = 2000, lift: float = 0.0, shared: bool = False) -> Measured:
+def split(seed: int, share: float, users: int = 2000, lift: float = 0.0, shared: bool = False) -> Measurement:
     """SIMULATED: users come in turn on 28 days, `share` of them to treatment; rates are lognormal, sigma 2.
 
     Args:
@@ -198,7 +197,7 @@ def split(seed: int, share: float, users: int = 2000, lift: float = 0.0, shared:
     known = Users(np.arange(users, dtype=np.uint64), arm, np.zeros(users, np.int64))
     tried = experiment(days=28)
     shown = Exposures(tried, known, spent, (), 0, {})
-    return Measured(tried, (UP,), shown, spent, {UP.name: tuple(moments)}, {UP.name: 0}, 0)
+    return Measurement(tried, (UP,), shown, spent, {UP.name: tuple(moments)}, {UP.name: 0}, 0)
 
 
 @pytest.mark.parametrize(("share", "shared"), [(0.05, False), (0.95, False), (0.1, True), (0.5, True)])

@@ -1,4 +1,4 @@
-"""What was shown, and what was told of it, put into a workspace without serving."""
+"""What was shown, and the events that name it, put into a workspace without serving."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 
 from freshet.core.config import Columns
 from freshet.core.types import Interests, user_number
-from freshet.experiments.feedback import outcomes
-from freshet.experiments.measurement.collect import IMPRESSIONS, SHOWN
+from freshet.experiments.measurement.impression_files import IMPRESSIONS, SHOWN
+from freshet.experiments.measurement.labels import assignment_of
 from freshet.stages.events import EventLog
 from freshet.storage.artifacts import Artifact, committed
 from freshet.storage.workspace import Workspace
@@ -63,9 +63,9 @@ def show(
         pq.write_table(pa.Table.from_pylist(some, schema), path)
 
 
-def tell(ws: Workspace, told: Sequence[tuple[str, str, int, float, str]], folder: Path) -> None:
+def record_events(ws: Workspace, recorded: Sequence[tuple[str, str, int, float, str]], folder: Path) -> None:
     """Import events (user, item, time, value, impression)."""
-    columns = list(zip(*told, strict=True))
+    columns = list(zip(*recorded, strict=True))
     names = ("user", "item", "time", "value", "impression")
     table = pa.table(
         {
@@ -86,7 +86,7 @@ def assigned(ws: Workspace, known: Interests) -> tuple[Artifact, dict[int, list[
     release = ws.releases.current()
     assert release is not None
     table = committed(ws.store, "tables", release.table)
-    made = outcomes.assignment_of(ws, table.manifest["inputs"]["transitions"])
+    made = assignment_of(ws, table.manifest["inputs"]["transitions"])
     rows = pq.read_table(made.path / "assignment.parquet").to_pylist()
     items: dict[int, list[str]] = {int(id): [] for id in known.ids}
     for row in rows:

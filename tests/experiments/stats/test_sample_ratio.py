@@ -1,4 +1,4 @@
-"""The split of users, looked at as often as one likes."""
+"""The split of users, by one look and looked at as often as one likes."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import stats
 
 from freshet.core.errors import InputError
-from freshet.experiments.stats.families import ALARM, sample_ratio
-from freshet.experiments.stats.splits import WEIGHT, split_p
+from freshet.experiments.stats.sample_ratio import ALARM, WEIGHT, sample_ratio, split_p
 
 
 def test_one_look_is_the_ratio_of_two_likelihoods() -> None:
@@ -58,3 +59,24 @@ def test_a_count_without_a_share_is_refused() -> None:
         split_p([[1, 2]], (1, 1, 1))
     with pytest.raises(InputError, match="Give one positive share"):
         split_p([[1, 2]], (1, 0))
+
+
+@given(st.lists(st.integers(1, 10**6), min_size=2, max_size=5))
+def test_sample_ratio_is_the_chi_square_test(users: list[int]) -> None:
+    shares = [1.0 + i for i in range(len(users))]
+    found = sample_ratio(users, shares)
+    expected = np.array(shares) / sum(shares) * sum(users)
+    assert found.p == pytest.approx(stats.chisquare(users, expected).pvalue, abs=1e-12)
+    assert found.expected == pytest.approx(expected)
+
+
+def test_a_split_that_is_off_by_little_on_much_traffic_alarms() -> None:
+    assert not sample_ratio([50_200, 49_800], [50, 50]).alarm
+    assert sample_ratio([502_000, 498_000], [50, 50]).alarm
+    assert not sample_ratio([0, 0], [50, 50]).alarm
+
+
+@pytest.mark.parametrize("shares", [[50], [50, 0], [50, -1]])
+def test_shares_that_can_not_be_are_refused(shares: list[float]) -> None:
+    with pytest.raises(InputError, match="sample ratio"):
+        sample_ratio([10, 10], shares)

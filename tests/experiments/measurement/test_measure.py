@@ -11,11 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from freshet.core.errors import ConfigError, NotEnoughData
-from freshet.experiments.measurement.measure import Measured, measure
-from freshet.experiments.measurement.metrics import metric, metrics, named
+from freshet.experiments.measurement.experiment_metrics import metric, metrics, named
+from freshet.experiments.measurement.measure import Measurement, measure
 from freshet.experiments.stats.moments import Moments
 from freshet.storage.workspace import Workspace
-from tests.pipeline.exposed import (
+from tests.experiments.exposed import (
     DAY,
     START,
     event,
@@ -33,7 +33,7 @@ NAMES = ("satisfied", "satisfaction", "dissatisfied")
 def drawn(seed: int, users: int = 60) -> tuple[list[dict], list[dict]]:
     """Impressions over 6 days, and events before and after, of users and of strangers."""
     rng = np.random.default_rng(seed)
-    impressions, told = [], []
+    impressions, recorded = [], []
     for n in range(users):
         user, arm = f"u{n}", ("control", "treatment")[n % 2]
         for moment in np.sort(rng.uniform(0.01, 6, rng.integers(0, 5))):
@@ -41,11 +41,13 @@ def drawn(seed: int, users: int = 60) -> tuple[list[dict], list[dict]]:
             impressions.append(shown(user, arm, moment, id=f"a{n}-{moment:.5f}", place=1, reason="live"))
         for moment in rng.uniform(-20, 6, rng.integers(0, 12)):
             named = "x" if rng.random() < 0.7 else ""
-            told.append(event(user, moment, float(rng.integers(1, 11)), named, item=f"i{rng.integers(9)}"))
-    return impressions, naming(told, impressions)
+            recorded.append(
+                event(user, moment, float(rng.integers(1, 11)), named, item=f"i{rng.integers(9)}")
+            )
+    return impressions, naming(recorded, impressions)
 
 
-def by_hand(impressions: list[dict], told: list[dict], until: int, since: int = 0) -> dict[str, dict]:
+def by_hand(impressions: list[dict], recorded: list[dict], until: int, since: int = 0) -> dict[str, dict]:
     """For each arm and metric the moments of all users exposed before `until`, events from `since` on."""
     first: dict[str, int] = {}
     arms = {}
@@ -56,7 +58,7 @@ def by_hand(impressions: list[dict], told: list[dict], until: int, since: int = 
     when = {row["id"]: row["time"] for row in impressions}
     rows: dict[str, dict[str, list]] = {arm: {name: [] for name in NAMES} for arm in ("control", "treatment")}
     for user, moment in first.items():
-        mine = [row for row in told if row["user"] == user]
+        mine = [row for row in recorded if row["user"] == user]
         named = [row for row in mine if max(moment, since) <= when.get(row["impression"], -1) < until]
         after = {(row["impression"], row["item"], row["value"] >= 7): row for row in named}.values()
         earlier = [row for row in mine if START - 28 * DAY <= row["time"] < START]
@@ -75,23 +77,23 @@ def same(a: Moments, b: Moments) -> None:
     np.testing.assert_allclose(a.scatter, b.scatter, atol=1e-9)
 
 
-def measured(ws: Workspace, *names: str) -> Measured:
+def measured(ws: Workspace, *names: str) -> Measurement:
     return measure(ws, experiment(), named(ws.config, names or NAMES))
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_moments_are_those_of_each_user_added_up(tmp_path: Path, seed: int) -> None:
-    impressions, told = drawn(seed)
+    impressions, recorded = drawn(seed)
     ws = workspace(tmp_path)
     write_impressions(ws.root, impressions)
-    import_events(ws, told)
+    import_events(ws, recorded)
     found = measured(ws)
     assert found.days[0] == date(2024, 3, 1)
     midnight = START - 9 * 3_600_000_000
     for index in range(len(found.days)):
         end = midnight + (index + 1) * DAY
-        whole = by_hand(impressions, told, end)
-        daily = by_hand(impressions, told, end, since=end - DAY)
+        whole = by_hand(impressions, recorded, end)
+        daily = by_hand(impressions, recorded, end, since=end - DAY)
         for place, arm in enumerate(("control", "treatment")):
             for name in NAMES:
                 same(found.moments[name][index].cumulative[place], whole[arm][name])
@@ -128,13 +130,16 @@ def test_events_before_the_first_exposure_and_after_the_stop_do_not_count(tmp_pa
     ws = workspace(tmp_path)
     write_impressions(ws.root, [shown("a", "control", 0.2), shown("b", "treatment", 0.2)])
     [_, answer] = [shown("a", "control", 0.2), shown("b", "treatment", 0.2)]
-    told = enumerate((0.1, 0.3, 1.0, 1.9, 2.1))
-    import_events(ws, [event("b", day, 9, answer["id"], item=f"i{n}") for n, day in told])
+    recorded = enumerate((0.1, 0.3, 1.0, 1.9, 2.1))
+    import_events(ws, [event("b", day, 9, answer["id"], item=f"i{n}") for n, day in recorded])
     stopped = experiment(stop=START + 2 * DAY, reason="enough")
     found = measure(ws, stopped, [metric(ws.config, "satisfied")])
     assert found.moments["satisfied"][-1].cumulative[1].mean[0] == 3
-    assert found.named is not None
-    assert {why: n for why, n in found.named.left_out.items() if n} == {"before_shown": 1, "after_stop": 1}
+    assert found.attribution is not None
+    assert {why: n for why, n in found.attribution.left_out.items() if n} == {
+        "before_shown": 1,
+        "after_stop": 1,
+    }
     assert found.days[-1] == date(2024, 3, 3)
 
 
@@ -159,8 +164,8 @@ attributed = false
     import_events(ws, [event("b", 0.2, 9)])  # no column `outcome` on this day
     with pytest.raises(ConfigError, match="'outcome', which no event has"):
         measured(ws, "negative")
-    told = [("hidden", rows[1]["id"]), ("liked", ""), ("hidden", ""), (None, rows[1]["id"])]
-    import_events(ws, [event("b", 1 + n / 9, 5, to, outcome=what) for n, (what, to) in enumerate(told)])
+    recorded = [("hidden", rows[1]["id"]), ("liked", ""), ("hidden", ""), (None, rows[1]["id"])]
+    import_events(ws, [event("b", 1 + n / 9, 5, to, outcome=what) for n, (what, to) in enumerate(recorded)])
     found = measured(ws, "negative", "hidden_rate", "liked_share")
     end = {name: moments[-1].cumulative[1].mean[:2].tolist() for name, moments in found.moments.items()}
     assert end == {"negative": [1, 1], "hidden_rate": [1, 2], "liked_share": [1, 3]}
@@ -178,7 +183,7 @@ def test_without_exposures_there_is_nothing_to_measure(tmp_path: Path) -> None:
 def test_the_ready_set_follows_the_settings(tmp_path: Path) -> None:
     ws = workspace(tmp_path / "a", positive="")
     assert [*metrics(ws.config)] == ["satisfied", "satisfaction", "novel", "interests_7d", "returned_7d"]
-    for name, told in (
+    for name, recorded in (
         ("negative", r"set \[experiments\] negative"),
         ("dissatisfied", r"set \[experiments\] dissatisfied"),
         ("joy", "metrics: satisfied"),
@@ -186,4 +191,4 @@ def test_the_ready_set_follows_the_settings(tmp_path: Path) -> None:
         with pytest.raises(ConfigError) as caught:
             metric(ws.config, name)
         assert caught.match(f"{name}")
-        assert re.search(told, caught.value.hint)
+        assert re.search(recorded, caught.value.hint)

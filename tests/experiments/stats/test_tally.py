@@ -6,9 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freshet.experiments.stats.exposed_users import Users
 from freshet.experiments.stats.moments import Moments
-from freshet.experiments.stats.tally import Tally
+from freshet.experiments.stats.tally import Tally, Users
 
 KEYS = st.integers(0, 2**64 - 1)
 

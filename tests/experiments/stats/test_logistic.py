@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from freshet.experiments.feedback.logistic import fit
+from freshet.experiments.stats.logistic import fit
 
 
 def test_a_group_of_its_own_gets_its_log_odds() -> None:

@@ -1,4 +1,4 @@
-"""Metrics of exploration against the same told user by user."""
+"""Metrics of exploration against the same counted user by user."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ firsts = st.lists(st.integers(0, 40), min_size=3, max_size=3)
 horizons = st.sampled_from([5, 10, None])
 
 
-def rows(told: list[tuple[int, int, int]]) -> Engaged:
+def rows(recorded: list[tuple[int, int, int]]) -> Engaged:
     user, interest, day = (
-        (np.array(column, np.int64) for column in zip(*told, strict=True))
-        if told
+        (np.array(column, np.int64) for column in zip(*recorded, strict=True))
+        if recorded
         else [np.zeros(0, np.int64)] * 3
     )
     return Engaged.of(user, interest, day * DAY)
@@ -32,34 +32,34 @@ def per_user(found: Additions) -> list[tuple[int, int]]:
     ]
 
 
-def take_ups(told: list[tuple[int, int, int]], user: int, horizon: int | None) -> list[tuple[int, int]]:
+def take_ups(recorded: list[tuple[int, int, int]], user: int, horizon: int | None) -> list[tuple[int, int]]:
     """(interest, day) of what was novel."""
     found = []
-    for who, interest, day in told:
-        earlier = [d for w, i, d in told if (w, i) == (user, interest) and d < day]
+    for who, interest, day in recorded:
+        earlier = [d for w, i, d in recorded if (w, i) == (user, interest) and d < day]
         if who == user and not any(horizon is None or day - d <= horizon for d in earlier):
             found.append((interest, day))
     return found
 
 
 @given(engagements, firsts, horizons)
-def test_novel_interests_taken_up(told: list, first: list, horizon: int | None) -> None:
+def test_novel_interests_taken_up(recorded: list, first: list, horizon: int | None) -> None:
     h = None if horizon is None else horizon * DAY
-    found = novel(rows(told), np.array(first) * DAY, h, END)
+    found = novel(rows(recorded), np.array(first) * DAY, h, END)
     for user in range(3):
-        taken = [day for _, day in take_ups(told, user, horizon) if first[user] <= day < 40]
+        taken = [day for _, day in take_ups(recorded, user, horizon) if first[user] <= day < 40]
         assert per_user(found)[user] == (len(taken), 0)
         assert sorted(found.time[found.user == user].tolist()) == sorted(day * DAY for day in taken)
 
 
 @given(engagements, firsts)
-def test_different_interests_in_full_weeks(told: list, first: list) -> None:
-    found = interests_7d(rows(told), np.array(first) * DAY, END)
+def test_different_interests_in_full_weeks(recorded: list, first: list) -> None:
+    found = interests_7d(rows(recorded), np.array(first) * DAY, END)
     for user in range(3):
         weeks = (40 - first[user]) // 7
         seen = {
             ((day - first[user]) // 7, interest)
-            for who, interest, day in told
+            for who, interest, day in recorded
             if who == user and first[user] <= day < first[user] + 7 * weeks
         }
         assert per_user(found)[user] == (len(seen), weeks)
@@ -68,16 +68,16 @@ def test_different_interests_in_full_weeks(told: list, first: list) -> None:
 
 
 @given(engagements, firsts, horizons)
-def test_returns_to_what_was_taken_up(told: list, first: list, horizon: int | None) -> None:
+def test_returns_to_what_was_taken_up(recorded: list, first: list, horizon: int | None) -> None:
     h = None if horizon is None else horizon * DAY
-    found = returned_7d(rows(told), np.array(first) * DAY, h, END)
+    found = returned_7d(rows(recorded), np.array(first) * DAY, h, END)
     for user in range(3):
-        taken = take_ups(told, user, horizon)
+        taken = take_ups(recorded, user, horizon)
         old = [(i, day) for i, day in taken if first[user] <= day and day + 7 < 40]
         back = 0
         for interest, day in old:
             anew = min([d for i, d in taken if i == interest and d > day], default=99)
-            back += any(w == user and i == interest and day + 7 <= d < min(anew, 40) for w, i, d in told)
+            back += any(w == user and i == interest and day + 7 <= d < min(anew, 40) for w, i, d in recorded)
         assert per_user(found)[user] == (back, len(old))
 
 

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from freshet.core.types import Experiment, ExperimentArm, Serves, user_number
-from freshet.experiments.measurement.collect import SHOWN
-from freshet.experiments.measurement.metrics import kept_columns
+from freshet.experiments.measurement.experiment_metrics import columns_read
+from freshet.experiments.measurement.impression_files import SHOWN
 from freshet.stages.events import EventLog
 from freshet.storage.experiment_registry import Experiments
 from freshet.storage.workspace import Workspace
@@ -76,10 +76,10 @@ def event(user: str, days: float, value: float, impression: str = "x", **other: 
     return {**row, **other}
 
 
-def naming(told: Sequence[dict[str, Any]], answers: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def naming(recorded: Sequence[dict[str, Any]], answers: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """The events that name "x" name instead the last answer that their user was shown until then, if any."""
     named = []
-    for row in told:
+    for row in recorded:
         seen = [one for one in answers if one["user"] == row["user"] and one["time"] <= row["time"]]
         last = max(seen, key=lambda one: one["time"], default=None)
         named.append({**row, "impression": last["id"]} if last and row["impression"] == "x" else row)
@@ -100,10 +100,10 @@ def write_impressions(root: Path, rows: Sequence[dict[str, Any]], file: str = "s
 def import_events(ws: Workspace, rows: Sequence[dict[str, Any]]) -> None:
     """Events into the log, as `collect` does."""
     columns = dict.fromkeys(name for row in rows for name in row)
-    told = {name: pa.array([row.get(name) for row in rows]) for name in columns}
-    told["time"] = pa.array([row["time"] for row in rows], pa.timestamp("us", "UTC"))
+    recorded = {name: pa.array([row.get(name) for row in rows]) for name in columns}
+    recorded["time"] = pa.array([row["time"] for row in rows], pa.timestamp("us", "UTC"))
     path = ws.root / "told.parquet"
-    pq.write_table(pa.table(told), path)
+    pq.write_table(pa.table(recorded), path)
     settings = ws.config.events.model_copy(
         update={
             "columns": ws.config.events.columns.model_copy(
@@ -111,7 +111,7 @@ def import_events(ws: Workspace, rows: Sequence[dict[str, Any]]) -> None:
             )
         }
     )
-    EventLog(ws.root).import_events(path, settings, now=NOW, keep=kept_columns(ws.config))
+    EventLog(ws.root).import_events(path, settings, now=NOW, keep=columns_read(ws.config))
 
 
 def workspace(root: Path, more: str = "", positive: str = "value >= 7") -> Workspace:

@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from freshet.core.config import parse
-from freshet.experiments.measurement.frozen_rules import as_started, changed, judging, kept
-from freshet.experiments.measurement.metrics import metrics
-from tests.pipeline.exposed import experiment, workspace
+from freshet.experiments.measurement.experiment_metrics import metrics
+from freshet.experiments.measurement.frozen_rules import as_started, changed, kept_columns, rules_of
+from tests.experiments.exposed import experiment, workspace
 
 THEN = """
 [events]
@@ -40,7 +40,7 @@ counts = "value = 1"
 
 def test_rules_of_the_start_are_in_force() -> None:
     then, now = parse(THEN, "then"), parse(NOW, "now")
-    started = replace(experiment(), judging=judging(then))
+    started = replace(experiment(), rules=rules_of(then))
     found = as_started(now, started)
     wanted, mine = metrics(then), metrics(found)
     assert {name: mine[name] for name in wanted} == wanted
@@ -56,7 +56,7 @@ def test_rules_of_the_start_are_in_force() -> None:
 
 def test_what_is_set_otherwise_by_now_is_told() -> None:
     then, now = parse(THEN, "then"), parse(NOW, "now")
-    started = replace(experiment(), judging=judging(then))
+    started = replace(experiment(), rules=rules_of(then))
     assert changed(then, started) == {}
     found = changed(now, started)
     assert found["[events] positive"] == ("value >= 7", "value >= 9")
@@ -81,6 +81,6 @@ def test_experiments_without_rules_go_by_those_of_today() -> None:
 
 def test_imports_keep_what_an_experiment_is_judged_by(tmp_path: Path) -> None:
     ws = workspace(tmp_path)
-    assert "liked" not in kept(ws)
-    ws.experiments.start(replace(experiment("other"), judging=judging(parse(THEN, "then"))))
-    assert {"liked", "hid", "value", "impression"} <= set(kept(ws))
+    assert "liked" not in kept_columns(ws)
+    ws.experiments.start(replace(experiment("other"), rules=rules_of(parse(THEN, "then"))))
+    assert {"liked", "hid", "value", "impression"} <= set(kept_columns(ws))

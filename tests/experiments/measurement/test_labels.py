@@ -12,13 +12,12 @@ import pytest
 
 from freshet import pipeline
 from freshet.core.types import AsOf, Interests, user_number
-from freshet.experiments.feedback import outcomes
-from freshet.experiments.measurement import labels as labelling
-from freshet.experiments.measurement.collect import SHOWN
+from freshet.experiments.measurement import labels
+from freshet.experiments.measurement.impression_files import SHOWN
 from freshet.experiments.measurement.labels import Window
 from freshet.stages import events, interests
 from freshet.storage.workspace import Workspace
-from tests.pipeline.showing import HOUR, assigned, at, by_interest, show, shown, tell
+from tests.experiments.showing import HOUR, assigned, at, by_interest, record_events, show, shown
 from tests.pipeline.world import FIRST, copied
 
 DAY = "2024-02-20"
@@ -47,7 +46,7 @@ def known(ws: Workspace) -> Interests:
 def rewards(ws: Workspace, window: Window = WINDOW) -> dict[tuple[str, int], bool]:
     """(id, place) -> reward."""
     assignment, _ = assigned(ws, known(ws))
-    table = labelling.labelled(ws, window, assignment, known(ws), RULE)
+    table = labels.labelled(ws, window, assignment, known(ws), RULE)
     return {(row["id"], row["place"]): row["reward"] for row in table.to_pylist()}
 
 
@@ -74,7 +73,7 @@ def test_an_outcome_names_the_impression_passes_the_rule_and_is_of_what_was_show
             shown("of nobody", time, a, user=""),
         ],
     )
-    tell(
+    record_events(
         ws,
         [
             ("user of listed", items[b][1], noon, 9.0, "listed"),
@@ -94,7 +93,7 @@ def test_an_outcome_names_the_impression_passes_the_rule_and_is_of_what_was_show
     found = rewards(ws)
     assert len(found) == 12
     assert [key for key, reward in found.items() if reward] == [("listed", 1), ("of nobody", 0), ("plain", 0)]
-    table = labelling.labelled(ws, replace(WINDOW, first=True), assigned(ws, known(ws))[0], known(ws), RULE)
+    table = labels.labelled(ws, replace(WINDOW, first=True), assigned(ws, known(ws))[0], known(ws), RULE)
     assert table["place"].to_pylist() == [0] * 10
 
 
@@ -110,7 +109,7 @@ def test_only_what_was_known_at_the_moment_is_read(ws: Workspace, tmp_path: Path
         "after": edge + 1,
     }
     show(ws, [shown(id, time, a) for id, time in times.items()])
-    tell(
+    record_events(
         ws,
         [(f"user of {id}", items[a][0], time + n + 1, 9.0, id) for n, (id, time) in enumerate(times.items())],
         tmp_path,
@@ -124,11 +123,11 @@ def test_older_files_lack_columns_and_a_log_may_know_no_impressions(ws: Workspac
     row: dict[str, Any] = shown("old", at(DAY), a, user="Ada")
     show(ws, [row], "old", old)
     show(ws, [shown("nobody", at(DAY), a, user="")], "nobody")
-    table = labelling.labelled(ws, WINDOW, assigned(ws, known(ws))[0], known(ws), RULE)
+    table = labels.labelled(ws, WINDOW, assigned(ws, known(ws))[0], known(ws), RULE)
     by_id = {found["id"]: found for found in table.to_pylist()}
     assert by_id["old"]["experiment"] == by_id["old"]["arm"] == ""
     assert not by_id["old"]["reward"]
-    found = outcomes.outcomes_of(table, known(ws).index_by_id(), 2)
+    found = labels.outcomes_of(table, known(ws).index_by_id(), 2)
     users = dict(zip(table["id"].to_pylist(), found.user.tolist(), strict=True))
     assert users == {"old": user_number("Ada"), "nobody": user_number("nobody")}
 
@@ -153,8 +152,8 @@ def test_rows_become_arrays_of_the_interests_of_now(ws: Workspace) -> None:
             shown("h", at(DAY, 8), int(ids[2]), context=[int(ids[1]), int(ids[4]), int(ids[3])]),
         ],
     )
-    table = labelling.labelled(ws, WINDOW, assigned(ws, known(ws))[0], known(ws), RULE)
-    found = outcomes.outcomes_of(table, known(ws).index_by_id(), 2)
+    table = labels.labelled(ws, WINDOW, assigned(ws, known(ws))[0], known(ws), RULE)
+    found = labels.outcomes_of(table, known(ws).index_by_id(), 2)
     assert found.shown.tolist() == [1, 2, 2, 2, 2, 2]
     assert found.context.tolist() == [[-1, -1], [-1, 5], [4, 3], [-1, 6], [-1, -1], [4, 3]]
     assert found.score[2] == -1.5
@@ -168,18 +167,18 @@ def test_of_too_many_rows_the_latest_days_are_read_and_of_many_users_a_share(ws:
     a = int(known(ws).ids[0])
     for day in ("2024-02-18", "2024-02-19", "2024-02-20"):
         show(ws, [shown(f"{day} {n}", at(day) + n, a) for n in range(200)])
-    assert labelling.count(ws, WINDOW) == 600
-    files = labelling.files_of(ws, replace(WINDOW, most=300))
+    assert labels.count(ws, WINDOW) == 600
+    files = labels.files_of(ws, replace(WINDOW, most=300))
     assert [path.parent.name for path in files] == ["date=2024-02-19", "date=2024-02-20"]
     some = {id for id, _ in rewards(ws, replace(WINDOW, share=0.5))}
     assert 220 < len(some) < 380
-    assert labelling.count(ws, replace(WINDOW, share=0.5)) == len(some)
+    assert labels.count(ws, replace(WINDOW, share=0.5)) == len(some)
 
 
 def test_a_file_that_is_not_whole_is_passed_over(ws: Workspace) -> None:
     a = int(known(ws).ids[0])
     show(ws, [shown(f"s{n}", at(DAY) + n, a) for n in range(9)])
-    [whole] = labelling.files_of(ws, WINDOW)
+    [whole] = labels.files_of(ws, WINDOW)
     (whole.parent / "cut.parquet").write_bytes(whole.read_bytes()[:-20])
-    assert labelling.files_of(ws, replace(WINDOW, most=300)) == [whole]
-    assert labelling.count(ws, WINDOW) == 9
+    assert labels.files_of(ws, replace(WINDOW, most=300)) == [whole]
+    assert labels.count(ws, WINDOW) == 9

@@ -9,10 +9,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freshet.experiments import feedback
-from freshet.experiments.feedback import Feedback, Lifts
-from freshet.experiments.feedback.lifts import learn
-from freshet.experiments.feedback.proposals import MOST
+from freshet.experiments.feedback.format import MOST, Feedback, read_feedback, write_feedback
+from freshet.experiments.feedback.lifts import Lifts, learn
 from tests.experiments.feedback.worlds import SIZE, Row, contexts, drawn, outcomes, rows_of, some_lift
 
 scores_of = st.lists(st.one_of(st.floats(-9, 0), st.just(-math.inf)), min_size=SIZE, max_size=SIZE).map(
@@ -59,10 +57,10 @@ def test_what_is_read_is_what_was_written(tmp_path: Path) -> None:
     made = Feedback(learn(drawn(500, some_lift(0.5)), (3.0, 3.0, 3.0)), 0.2, 0.7, 4)
     for folder, one in ((tmp_path / "a", made), (tmp_path / "b", None)):
         folder.mkdir()
-        feedback.write(one, folder)
-    read = feedback.read(tmp_path / "a")
+        write_feedback(one, folder)
+    read = read_feedback(tmp_path / "a")
     assert read is not None
     assert (read.own, read.lift, read.proposals, read.lifts.k) == (0.2, 0.7, 4, 2)
     assert np.array_equal(read.lifts.keys, made.lifts.keys)
     assert np.array_equal(read.lifts.values, made.lifts.values)
-    assert feedback.read(tmp_path / "b") is None
+    assert read_feedback(tmp_path / "b") is None

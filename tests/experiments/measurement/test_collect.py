@@ -48,17 +48,17 @@ def items(ws: Workspace) -> list[str]:
     return [item for (item,) in duckdb.sql(f"SELECT item FROM '{path}' ORDER BY item").fetchall()]
 
 
-def tell(ws: Workspace, count: int, start: int = 0) -> None:
+def record_events(ws: Workspace, count: int, start: int = 0) -> None:
     """Events of a few users, and what is shown to them."""
     known = items(ws)
     core = open_recommender(ws.root)
-    told = [
+    recorded = [
         Posted(
             f"live{n % 7}", known[n % len(known)], AT + n * 1000, 9.0, f"e{n}" if n % 2 else "", f"shown{n}"
         )
         for n in range(start, start + count)
     ]
-    assert {receipt.status for receipt in core.record(told)} == {"recorded"}
+    assert {receipt.status for receipt in core.record(recorded)} == {"recorded"}
     for n in range(3):
         core.explore(Ask(f"live{n}", None, 2, 0))
     core.close()
@@ -74,16 +74,16 @@ def rows(ws: Workspace, query: str, source: str = "events") -> list[tuple]:
 
 def test_told_events_are_in_the_log_once(ws: Workspace, state: UserStore) -> None:
     before = EventLog(ws.root).snapshot().rows
-    tell(ws, 40)
+    record_events(ws, 40)
     record, found = operations.collect(ws, state, NOW)
     assert record.outcome == "done"
     assert (found.events, found.added, found.duplicates, found.quarantined) == (40, 40, 0, 0)
     assert EventLog(ws.root).snapshot().rows == before + 40
-    told = rows(
+    recorded = rows(
         ws,
         'SELECT "user", value, epoch_us(time), id, impression FROM {} WHERE "user" = \'live1\' ORDER BY time',
     )
-    assert told[:2] == [
+    assert recorded[:2] == [
         ("live1", 9.0, AT + 1000, "e1", "shown1"),
         ("live1", 9.0, AT + 8000, None, "shown8"),
     ]
@@ -94,7 +94,7 @@ def test_told_events_are_in_the_log_once(ws: Workspace, state: UserStore) -> Non
 def test_a_run_killed_before_its_note_harms_nothing(
     ws: Workspace, state: UserStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tell(ws, 30)
+    record_events(ws, 30)
 
     real, kill_at = collecting._note, ""
 
@@ -110,14 +110,14 @@ def test_a_run_killed_before_its_note_harms_nothing(
         with pytest.raises(KeyboardInterrupt):
             operations.collect(ws, state, NOW)
     kill_at = ""
-    tell(ws, 10, start=30)
+    record_events(ws, 10, start=30)
     operations.collect(ws, state, NOW)
     assert EventLog(ws.root).snapshot().rows == before + 40
     assert rows(ws, "SELECT count(*), count(DISTINCT (id, place)) FROM {}", "impressions") == [(12, 12)]
 
 
 def test_impressions_tell_what_was_shown(ws: Workspace, state: UserStore) -> None:
-    tell(ws, 20)
+    record_events(ws, 20)
     found = operations.collect(ws, state, NOW)[1]
     assert found.impressions == 3
     shown = rows(ws, 'SELECT * EXCLUDE ("date") FROM {} ORDER BY "user", place', "impressions")
@@ -133,7 +133,7 @@ def test_impressions_tell_what_was_shown(ws: Workspace, state: UserStore) -> Non
 
 def test_two_states_do_not_overwrite_each_others_impressions(ws: Workspace) -> None:
     for _ in range(2):
-        tell(ws, 10)
+        record_events(ws, 10)
         state = open_user_store(ws.root, ws.config)
         operations.collect(ws, state, NOW)
         state.close()
@@ -145,11 +145,11 @@ def test_two_states_do_not_overwrite_each_others_impressions(ws: Workspace) -> N
 def test_only_what_this_release_and_the_one_before_count_is_forgotten(
     ws: Workspace, state: UserStore
 ) -> None:
-    tell(ws, 20)
+    record_events(ws, 20)
     assert operations.collect(ws, state, NOW)[1].forgotten == 0, "the release is older than these events"
     pipeline.refresh(ws, AsOf.parse("2024-02-26"), publish=True)
     assert operations.collect(ws, state, NOW)[1].forgotten == 0, "a rollback needs them"
-    tell(ws, 5, start=2 * 86_400_000)  # the day after
+    record_events(ws, 5, start=2 * 86_400_000)  # the day after
     current = ws.releases.get(2)
     ws.releases.publish(current.as_of, current.table, "", current.interests, "again")
     found = operations.collect(ws, state, NOW)[1]
@@ -158,7 +158,7 @@ def test_only_what_this_release_and_the_one_before_count_is_forgotten(
 
 
 def test_a_run_collects_first_and_leaves_the_day_that_is_not_over(ws: Workspace, state: UserStore) -> None:
-    tell(ws, 20)
+    record_events(ws, 20)
     now = datetime(2024, 2, 25, 18, tzinfo=UTC)
     record = pipeline.run(ws, now, users=state)
     assert record.as_of == "2024-02-25"
@@ -190,7 +190,7 @@ def test_columns_of_the_rule_reach_the_log(world: Path, published: Workspace, tm
 
 def test_a_workspace_that_was_never_served_has_no_state(ws: Workspace, tmp_path: Path) -> None:
     assert existing_user_store(ws.root, ws.config) is None
-    tell(ws, 1)
+    record_events(ws, 1)
     state = existing_user_store(ws.root, ws.config)
     assert state is not None
     state.close()
@@ -199,7 +199,7 @@ def test_a_workspace_that_was_never_served_has_no_state(ws: Workspace, tmp_path:
 def test_a_state_that_fails_fails_the_run(
     ws: Workspace, state: UserStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tell(ws, 5)
+    record_events(ws, 5)
     state.close()
     with pytest.raises(StateError):
         pipeline.run(ws, NOW, users=state)
@@ -210,7 +210,7 @@ def test_a_collection_ends_while_events_and_impressions_keep_coming(
     ws: Workspace, state: UserStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However fast they come: what is there at the start is taken, in few snapshots; the rest is next."""
-    tell(ws, 40)
+    record_events(ws, 40)
     real, rounds = collecting._note, 0
 
     def note(state: UserStore, name: str, position: int) -> None:
@@ -218,7 +218,7 @@ def test_a_collection_ends_while_events_and_impressions_keep_coming(
         rounds += 1
         assert rounds < 20, "it goes on as long as something comes"
         real(state, name, position)
-        tell(ws, 3, start=40 + 3 * rounds)
+        record_events(ws, 3, start=40 + 3 * rounds)
 
     monkeypatch.setattr(collecting, "_note", note)
     before = len(listed(ws.root))
@@ -234,7 +234,7 @@ def test_batches_end_where_the_journal_did_at_the_start(
     ws: Workspace, state: UserStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(collecting, "BATCH", 16)
-    tell(ws, 40)
+    record_events(ws, 40)
     state.events.trim(5)
     assert operations.collect(ws, state, NOW)[1].events == 35
     assert operations.collect(ws, state, NOW)[1].events == 0

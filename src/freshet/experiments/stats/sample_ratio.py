@@ -1,4 +1,11 @@
-"""Several metrics at once, and whether users were split as meant."""
+"""Whether users are split among the arms as was meant: by one look, or looked at as often as one likes.
+
+`sample_ratio` is the chi-square test. `split_p` is the multinomial test of Lindon and Malek (2022,
+"Anytime-Valid Inference for Multinomial Count Data"): each new user is a draw of an arm. The likelihood of
+all draws under a Dirichlet mixture of splits around the one meant, over that under the split meant, is a
+martingale that starts at 1 if users are split as meant. So, by Ville's inequality, it ever passes 1 / alpha
+with a chance of at most alpha, with any number of users.
+"""
 
 from __future__ import annotations
 
@@ -14,21 +21,11 @@ from freshet.core.errors import InputError
 
 ALARM = 0.001
 """p of the sample-ratio check below which no result should be read (Fabijan et al. 2019)."""
+WEIGHT = 100.0
+"""Users that the mixture's belief in the split meant is worth: it looks for splits off by some 5 points.
 
-
-def holm(p: ArrayLike) -> NDArray[np.float64]:
-    """(m,) p values adjusted for m tests by Holm's step-down; those that are NaN are no tests and stay NaN.
-
-    Rejecting where the adjusted p is below alpha keeps the chance of any false rejection below alpha,
-    however the metrics depend on each other. p values that hold at every look stay so.
-    """
-    values = np.asarray(p, np.float64)
-    out = np.full(len(values), np.nan)
-    tests = np.flatnonzero(~np.isnan(values))
-    order = tests[np.argsort(values[tests], kind="stable")]
-    raised = values[order] * np.arange(len(order), 0, -1)
-    out[order] = np.minimum(1.0, np.maximum.accumulate(raised))
-    return out
+It decides how soon what is found, never how often a false alarm is given.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,3 +67,27 @@ def sample_ratio(users: Sequence[int], shares: Sequence[float]) -> SampleRatio:
     statistic = sum((n - e) ** 2 / e for n, e in zip(users, expected, strict=True))
     p = float(special.chdtrc(len(users) - 1, statistic))
     return SampleRatio(tuple(users), expected, p, p < ALARM)
+
+
+def split_p(users: ArrayLike, shares: Sequence[float]) -> NDArray[np.float64]:
+    """(looks,) p of the split meant, valid at all looks together: it never rises as looks are added.
+
+    Args:
+        users: (looks, arms) different users by arm seen until each look.
+        shares: (arms,) meant; they needn't sum to one.
+
+    Raises:
+        InputError: users are not counted for each share, or a share isn't positive.
+    """
+    n = np.atleast_2d(np.asarray(users, np.float64))
+    if n.shape[1] != len(shares) or not all(share > 0 for share in shares):
+        raise InputError(
+            f"split of users: counts of {n.shape[1]} arms for shares {list(shares)}",
+            hint="Give one positive share per arm.",
+        )
+    meant = np.asarray(shares, np.float64) / math.fsum(shares)
+    prior, total = WEIGHT * meant, n.sum(axis=1)
+    mixture = special.gammaln(WEIGHT) - special.gammaln(WEIGHT + total)
+    mixture += (special.gammaln(prior + n) - special.gammaln(prior)).sum(axis=1)
+    log_p = (n * np.log(meant)).sum(axis=1) - mixture
+    return np.asarray(np.exp(np.minimum.accumulate(np.minimum(log_p, 0.0))))

@@ -10,12 +10,12 @@ import pytest
 
 from freshet import operations, pipeline
 from freshet.core.types import AsOf, Experiment, ExperimentArm, Serves, user_number
-from freshet.experiments import feedback
 from freshet.experiments.assignment import arms_of
+from freshet.experiments.feedback.format import read_feedback
 from freshet.stages import interests
 from freshet.storage.artifacts import Artifact
 from freshet.storage.workspace import Workspace
-from tests.pipeline.showing import HOUR, assigned, at, by_interest, show, shown, tell
+from tests.experiments.showing import HOUR, assigned, at, by_interest, record_events, show, shown
 from tests.pipeline.world import FIRST, content, copied, workspace
 
 SECOND = AsOf.parse("2024-02-17")
@@ -39,7 +39,7 @@ def reacted(ws: Workspace, folder: Path, size: int = 900, liked: bool = True) ->
     assert release is not None
     _, items = assigned(ws, interests.load(ws.root / "interests" / release.interests))
     taken, refused, here, there = by_interest(items, 1)[:4]
-    rows, told = [], []
+    rows, recorded = [], []
     rng = np.random.default_rng(0)
     for n in range(size):
         last, offered = (here, there)[n % 2], (taken, refused)[n // 2 % 2]
@@ -47,9 +47,9 @@ def reacted(ws: Workspace, folder: Path, size: int = 900, liked: bool = True) ->
         time = at("2024-02-13", 0) + n * 3 * 24 * HOUR // size
         rows.append(shown(f"s{n}", time, offered, context=[last], score=float(rng.normal(-2, 0.1))))
         if rng.random() < chance:
-            told.append((f"user of s{n}", items[offered][0], time + 1_000_000, 9.0, f"s{n}"))
+            recorded.append((f"user of s{n}", items[offered][0], time + 1_000_000, 9.0, f"s{n}"))
     show(ws, rows)
-    tell(ws, told, folder)
+    record_events(ws, recorded, folder)
     return here, taken, refused
 
 
@@ -59,13 +59,13 @@ def feedback_of(ws: Workspace) -> Artifact | None:
     return ws.store.find("feedback", release.feedback) if release.feedback else None
 
 
-def with_arm(ws: Workspace, strategy: str, separated: bool = False) -> Experiment:
+def with_arm(ws: Workspace, strategy: str, isolated: bool = False) -> Experiment:
     arms = (
         ExperimentArm("control", 0.5, Serves(None, "hybrid")),
         ExperimentArm("treatment", 0.5, Serves(None, strategy)),  # type: ignore[arg-type]
     )
     start = at("2024-02-13", 0)
-    return Experiment("one", "salt", arms, 1.0, ("satisfied",), start, 1, separated=separated)
+    return Experiment("one", "salt", arms, 1.0, ("satisfied",), start, 1, isolated=isolated)
 
 
 def test_a_release_carries_feedback_where_it_is_wanted(published: Workspace, tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_a_release_carries_feedback_where_it_is_wanted(published: Workspace, tmp
     assert made.manifest["weights"]["lift"] > 0
     known = interests.load(ws.root / "interests" / ws.releases.get(2).interests)
     index = {int(id): place for place, id in enumerate(known.ids)}
-    read = feedback.read(made.path)
+    read = read_feedback(made.path)
     assert read is not None
     scores = np.full(len(known), -3.0)
     bonus = replace(read, own=0.0, proposals=len(known)).bonus(scores, np.array([-1, index[here]], np.int16))
@@ -118,7 +118,7 @@ def test_it_says_so_where_it_does_not_pay_or_nobody_reacted(published: Workspace
         assert made is not None
         assert not made.manifest["pays"]
         assert why in made.manifest["why"]
-        assert feedback.read(made.path) is None
+        assert read_feedback(made.path) is None
 
 
 def test_what_comes_later_changes_nothing(published: Workspace, tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_what_comes_later_changes_nothing(published: Workspace, tmp_path: Path) 
     for ws in (one, other):
         _, taken, _ = reacted(ws, tmp_path)
     show(other, [shown(f"later{n}", at(str(SECOND), 1) + n, taken) for n in range(50)], "later")
-    tell(other, [("later", "i1", at(str(SECOND), 2), 9.0, "s899")], tmp_path)
+    record_events(other, [("later", "i1", at(str(SECOND), 2), 9.0, "s899")], tmp_path)
     for ws in (one, other):
         pipeline.refresh(ws, SECOND, publish=True)
     assert content(one, ["feedback"]) == content(other, ["feedback"])
@@ -137,7 +137,7 @@ def test_what_comes_later_changes_nothing(published: Workspace, tmp_path: Path) 
 def test_a_separated_arm_learns_from_its_own_users(published: Workspace, tmp_path: Path) -> None:
     ws = copied(published, tmp_path / "ws")
     reacted(ws, tmp_path)
-    one = with_arm(ws, "hybrid-feedback", separated=True)
+    one = with_arm(ws, "hybrid-feedback", isolated=True)
     operations.start_experiment(ws, one)
     pipeline.refresh(ws, SECOND, publish=True)
     users = np.array([user_number(f"user of s{n}") for n in range(900)], np.uint64)
