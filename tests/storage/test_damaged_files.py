@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from freshet.backends.stores.local import LocalStore
+from freshet.backends.local_store import LocalStore
 from freshet.cli import app
 from freshet.core.config import Config, load
 from freshet.core.errors import FreshetError

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from freshet.backends.stores.local import LocalStore
-from freshet.backends.user_stores.lmdb import LmdbUserStore
+from freshet.backends.local_store import LocalStore
+from freshet.backends.user_stores.lmdb_store import LmdbUserStore
 from freshet.cli import app
 from freshet.core.config import Config, PricesConfig
 from freshet.core.errors import ConfigError
