@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from freshet.experiments.measurement.frozen_rules import judging
-from freshet.report.words import number
+from freshet.report.formatting import number
 from freshet.wiring import open_workspace
 from tests.cli.conftest import answered, called
 from tests.pipeline.exposed import event, import_events, naming, shown, workspace, write_impressions

@@ -17,7 +17,7 @@ from freshet.cli.screen import Plain, Screen
 from freshet.core.escaping import json_escaped, json_text, visible
 from freshet.http.logs import JsonLog
 from freshet.report import charts
-from freshet.report.page import templates
+from freshet.report.page_template import templates
 from freshet.storage.ledger import Record
 
 ACTS = {

@@ -82,7 +82,7 @@ class Asked:
 def carried_out(ws: Workspace, asked: Asked, as_of: AsOf | None) -> dict[str, Any]:
     """Measure drift, and leave drift.json, drift.parquet and drift.html in the workspace's folder `drift`."""
     from freshet import operations
-    from freshet.report.drifted import said, write_drift
+    from freshet.report.drift_page import sentences, write_drift
     from freshet.stages.schedule.drift import drift_of
     from freshet.storage.durable import write_json
 
@@ -100,7 +100,7 @@ def carried_out(ws: Workspace, asked: Asked, as_of: AsOf | None) -> dict[str, An
     found: dict[str, Any] = answers.plain(
         {"log": log, "drift": _named(measured, known.interests.descriptions)}
     )
-    found["answer"] = said(found["drift"], log)
+    found["answer"] = sentences(found["drift"], log)
     folder = ws.root / "drift"
     write_json(folder / "drift.json", found)
     _write_parquet(found["drift"], folder / "drift.parquet")

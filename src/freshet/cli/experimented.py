@@ -56,8 +56,8 @@ def _show_report(console: Console, found: dict[str, Any]) -> None:
     """The headline, what makes it doubtful, a table of effects, and what to know of the run."""
     from rich.table import Table
 
-    from freshet.report.experimented.answer import alarms, detectable, p_value, reading, signed, span
-    from freshet.report.words import number
+    from freshet.report.experiment_summary import alarms, detectable, p_value, reading, signed, span
+    from freshet.report.formatting import number
 
     console.print("\n".join([found["answer"][0], *alarms(found)]))
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))  # fits into 120 columns
@@ -104,7 +104,8 @@ def reported(
     from freshet.experiments.measurement.frozen_rules import as_started
     from freshet.experiments.measurement.measure import measure
     from freshet.experiments.measurement.metrics import named
-    from freshet.report.experimented import facts, said, write_experiment
+    from freshet.report.experiment_page import experiment_document, write_experiment
+    from freshet.report.experiment_summary import sentences
 
     experiment = ws.experiments.get(name)
     settings = as_started(ws.config, experiment)
@@ -112,8 +113,8 @@ def reported(
     measured = measure(ws, experiment, asked, ws.reporter.progress)
     effect = settings.experiments.smallest_effect
     compared = compare(measured, effect, adjusted=adjusted, resamples=resamples)
-    found: dict[str, Any] = answers.plain(facts(ws, measured, compared))
-    found["answer"] = said(found)
+    found: dict[str, Any] = answers.plain(experiment_document(ws, measured, compared))
+    found["answer"] = sentences(found)
     page = write_experiment(found, out or ws.root / "experiments" / name / "report.html", private=out is None)
     return {**found, "page": page}
 
@@ -138,7 +139,7 @@ def check(
 
 
 def _checked(document: dict[str, Any]) -> list[str]:
-    from freshet.report.experimented.answer import signed, span
+    from freshet.report.experiment_summary import signed, span
 
     if not document["guardrails"]:
         return ["nothing is guarded: [[experiments.guardrails]] in freshet.toml says what no arm may harm"]

@@ -79,7 +79,7 @@ def carried_out(ws: Workspace, asked: Asked, margin: float) -> dict[str, Any]:
     from freshet.replay import roll
     from freshet.replay.figures.schedule import schedule, wanted
     from freshet.replay.results import Results
-    from freshet.report import write_schedule
+    from freshet.report import write_cadence
     from freshet.storage.durable import write_json
     from freshet.wiring import open_room
 
@@ -104,7 +104,7 @@ def carried_out(ws: Workspace, asked: Asked, margin: float) -> dict[str, Any]:
     document: dict[str, Any] = answers.plain({**found, "frames": frames})
     write_json(folder / "cadence.json", document)
     _write_parquet(document["schedules"], folder / "cadence.parquet")
-    return {**document, "page": write_schedule(document, folder / "cadence.html")}
+    return {**document, "page": write_cadence(document, folder / "cadence.html")}
 
 
 def _replayed_before(folder: Path, plan: Plan) -> bool:

@@ -34,7 +34,7 @@ def render(chart: alt.TopLevelMixin, label: str) -> Markup:
     Args:
         label: what the chart shows and says, for those who can't see it.
     """
-    drawn = vl_convert.vegalite_to_svg(_told(_in_utc(_themed(chart).to_dict())))
+    drawn = vl_convert.vegalite_to_svg(_as_json(_in_utc(_themed(chart).to_dict())))
     drawn = _own_ids(drawn)
     width = re.search(r'<svg[^>]* width="([\d.]+)"', drawn)
     size = f"max-width:{width.group(1)}px" if width else ""
@@ -45,7 +45,7 @@ def render(chart: alt.TopLevelMixin, label: str) -> Markup:
     return Markup(drawn.replace("<svg", head, 1))
 
 
-def _told(chart: Any) -> str:
+def _as_json(chart: Any) -> str:
     """The chart as JSON, whose texts are what people see."""
 
     def shown(part: Any) -> Any:

@@ -19,7 +19,7 @@ from freshet.stages.transitions.day_files import day_name
 from freshet.storage.ledger import Record
 from freshet.storage.workspace import Workspace
 
-ROOM = 40_000_000
+MAX_CELLS = 40_000_000
 """Transitions times interests held in memory at once; users are sampled beyond."""
 
 
@@ -89,12 +89,12 @@ class Subject:
         return int(self.interests.manifest["summary"]["interests"]) if self.interests else 0
 
     @cached_property
-    def moves(self) -> Moves | None:
+    def dated_transitions(self) -> Moves | None:
         """All transitions before as_of, or those of a sample of users where they are too many."""
         if self.log is None or not self.as_of:
             return None
         start = AsOf.parse(day_name(max(self.log.first_day, 0)))
-        found = self.log.between(start, AsOf.parse(self.as_of), limit=max(1, ROOM // self.size))
+        found = self.log.between(start, AsOf.parse(self.as_of), limit=max(1, MAX_CELLS // self.size))
         return Moves.of(found, 1)
 
     @cached_property

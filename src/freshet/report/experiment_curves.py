@@ -48,9 +48,9 @@ def curve(
         layers.append(marks.mark_rule(color=charts.INK, strokeDash=[3, 3], opacity=0.6).encode(x="day:T"))
     chart = alt.layer(*layers).properties(width=charts.WIDTH - 90, height=190)
     last = rows[-1]
-    told = f"{title}: {last['effect']:+.2%} on {last['day']}, from {last['low']:+.2%} to {last['high']:+.2%}"
+    label = f"{title}: {last['effect']:+.2%} on {last['day']}, from {last['low']:+.2%} to {last['high']:+.2%}"
     marked = f"; refreshed on {', '.join(refreshed)}" if refreshed else ""
-    return charts.render(chart, told + marked)
+    return charts.render(chart, label + marked)
 
 
 def _rows(looks: Sequence[Mapping[str, Any]], always: bool) -> list[Row]:

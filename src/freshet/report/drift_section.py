@@ -9,10 +9,10 @@ import altair as alt
 import numpy as np
 from markupsafe import Markup
 
-from freshet.report import charts, words
+from freshet.report import charts
+from freshet.report import formatting as formatting
 from freshet.report.subject import Subject
-from freshet.report.trends import Trends
-from freshet.report.trends import gather as gather_trends
+from freshet.report.trends import Trends, gather_trends
 from freshet.stages.schedule.drift import Overlap, overlaps, pooled
 from freshet.stages.transitions.day_files import day_name, day_number
 
@@ -24,7 +24,7 @@ MIN_SUPPORT = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
+class WindowPair:
     """Two adjacent windows; `until` is the last day of the later one."""
 
     start: str
@@ -34,7 +34,7 @@ class Compared:
 
 
 @dataclass(frozen=True, slots=True)
-class Movement:
+class DriftSection:
     """Drift of successors, and of popularity.
 
     Attributes:
@@ -46,33 +46,35 @@ class Movement:
     window_days: int
     headline: str
     summary: str
-    lines: tuple[Compared, ...]
+    lines: tuple[WindowPair, ...]
     chart: Markup | None
     permutations: int
     min_support: int
     trends: Trends | None
 
 
-def gather(subject: Subject) -> Movement | None:
+def gather_drift(subject: Subject) -> DriftSection | None:
     """None before transitions are counted."""
-    moves = subject.moves
-    if moves is None or not len(moves.day):
+    transitions = subject.dated_transitions
+    if transitions is None or not len(transitions.day):
         return None
     end = day_number(subject.as_of)
-    length = _window(int(moves.day.min()), end)
-    count = min(COMPARED + 1, (end - int(moves.day.min())) // length)
+    length = _window(int(transitions.day.min()), end)
+    count = min(COMPARED + 1, (end - int(transitions.day.min())) // length)
     edges = [end - length * back for back in range(count, -1, -1)]
-    found = overlaps(moves, edges, interests=subject.size, permutations=PERMUTATIONS, min_support=MIN_SUPPORT)
+    found = overlaps(
+        transitions, edges, interests=subject.size, permutations=PERMUTATIONS, min_support=MIN_SUPPORT
+    )
     held = [overlap for overlap in found if overlap.contexts]
-    lines = tuple(Compared(day_name(o.start), day_name(o.middle), day_name(o.end - 1), o) for o in held)
-    return Movement(
+    lines = tuple(WindowPair(day_name(o.start), day_name(o.middle), day_name(o.end - 1), o) for o in held)
+    return DriftSection(
         length,
         *_summary(held, length),
         lines,
         _chart(lines) if lines else None,
         PERMUTATIONS,
         MIN_SUPPORT,
-        gather_trends(subject, moves, end),
+        gather_trends(subject, transitions, end),
     )
 
 
@@ -88,7 +90,7 @@ def _summary(held: Sequence[Overlap], length: int) -> tuple[str, str]:
         return (
             f"{thin}.",
             f"{thin}: no last interest has {MIN_SUPPORT} transitions in each of two adjacent windows of "
-            f"{words.several(length, 'day')}.",
+            f"{formatting.several(length, 'day')}.",
         )
     observed, null = pooled(held)
     expected = float(null.mean())
@@ -99,15 +101,15 @@ def _summary(held: Sequence[Overlap], length: int) -> tuple[str, str]:
     elif observed > high:
         finding = "there is no sign of drift: successors overlap more than chance explains"
     return (
-        f"{finding[0].upper()}{finding[1:]} ({words.fixed(observed)} overlap of the top 5 from window to "
-        f"window, {words.fixed(expected)} without drift).",
-        f"From one window of {words.several(length, 'day')} to the next, the top-5 successors of an interest "
-        f"overlap by {words.fixed(observed)} on average. Had nothing changed, chance alone would give "
-        f"{words.fixed(expected)} ({words.fixed(low)} to {words.fixed(high)}). So {finding}.",
+        f"{finding[0].upper()}{finding[1:]} ({formatting.fixed(observed)} overlap of the top 5 from window "
+        f"to window, {formatting.fixed(expected)} without drift).",
+        f"From one window of {formatting.several(length, 'day')} to the next, the top-5 successors of an "
+        f"interest overlap by {formatting.fixed(observed)} on average. Had nothing changed, chance alone would "
+        f"give {formatting.fixed(expected)} ({formatting.fixed(low)} to {formatting.fixed(high)}). So {finding}.",
     )
 
 
-def _chart(lines: Sequence[Compared]) -> Markup:
+def _chart(lines: Sequence[WindowPair]) -> Markup:
     rows = [
         {
             "windows": f"{line.middle} against {line.start}",
@@ -132,9 +134,9 @@ def _chart(lines: Sequence[Compared]) -> Markup:
     expected = base.mark_tick(color=charts.MUTED, thickness=2, height=12).encode(x="expected:Q")
     point = base.mark_point(filled=True, size=70, opacity=1, color=charts.ACCENT).encode(x="observed:Q")
     chart = (band + expected + point).properties(width=charts.WIDTH - left, height=alt.Step(24))
-    told = "; ".join(
+    described = "; ".join(
         f"{row['windows']}: observed {row['observed']:.2f}, without drift {row['expected']:.2f} "
         f"({row['low']:.2f} to {row['high']:.2f})"
         for row in rows
     )
-    return charts.render(chart, f"Overlap of top-5 successors between adjacent windows: {told}")
+    return charts.render(chart, f"Overlap of top-5 successors between adjacent windows: {described}")

@@ -1,4 +1,4 @@
-"""Section: what drives this log. The fitted weights with their intervals, and what each one says."""
+"""Sections on what ranks: the fitted weights with their intervals, and the gates that a model passed."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ import altair as alt
 from markupsafe import Markup
 
 from freshet import inspect
-from freshet.report import charts, words
+from freshet.report import charts
+from freshet.report import formatting as formatting
 from freshet.report.subject import Subject
+from freshet.stages.tuning import Gate, gates_of
+from freshet.stages.tuning.evaluation import report_of
 
 _LABELS = {
     "last": "after the last interest",
@@ -21,7 +24,7 @@ _LABELS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class WeightLine:
     """A weight and one plain sentence about it."""
 
     drive: inspect.Drive
@@ -29,19 +32,19 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True)
-class Drivers:
+class WeightSection:
     """`scales`: the lengths of time chosen for this log, days but for `fit_windows`; `transition_half_life`:
     the one of transitions that held-out windows chose, in days."""
 
     summary: str
-    lines: tuple[Said, ...]
+    lines: tuple[WeightLine, ...]
     chart: Markup
     drives: inspect.Drives
     scales: dict[str, Any]
     transition_half_life: float
 
 
-def gather(subject: Subject) -> Drivers | None:
+def gather_weights(subject: Subject) -> WeightSection | None:
     """None before there is a table."""
     if subject.opened is None:
         return None
@@ -52,7 +55,7 @@ def gather(subject: Subject) -> Drivers | None:
         shown.append(drives.planner)
     if not shown:
         none = Markup()
-        return Drivers(
+        return WeightSection(
             drives.verdict[0].upper() + drives.verdict[1:] + ".",
             (),
             none,
@@ -60,8 +63,8 @@ def gather(subject: Subject) -> Drivers | None:
             weights["scales"],
             weights["transition_half_life"],
         )
-    lines = tuple(Said(drive, _sentence(drive, drives)) for drive in shown)
-    return Drivers(
+    lines = tuple(WeightLine(drive, _sentence(drive, drives)) for drive in shown)
+    return WeightSection(
         _summary(drives), lines, _chart(shown), drives, weights["scales"], weights["transition_half_life"]
     )
 
@@ -75,7 +78,7 @@ def _summary(drives: inspect.Drives) -> str:
 
 
 def _quoted(drive: inspect.Drive) -> str:
-    return f"“{drive.meaning}” ({words.fixed(drive.weight)})"
+    return f"“{drive.meaning}” ({formatting.fixed(drive.weight)})"
 
 
 def _sentence(drive: inspect.Drive, drives: inspect.Drives) -> str:
@@ -124,5 +127,67 @@ def _chart(drives: list[inspect.Drive]) -> Markup:
     )
     point = base.mark_point(filled=True, size=60, opacity=1).encode(x="weight:Q")
     chart = (zero + interval + point).properties(width=charts.WIDTH - left, height=alt.Step(26))
-    told = "; ".join(f"{d.meaning} {d.weight:.2f} ({d.low:.2f} to {d.high:.2f})" for d in drives)
-    return charts.render(chart, f"Fitted weights with 95 % intervals: {told}")
+    summary = "; ".join(f"{d.meaning} {d.weight:.2f} ({d.low:.2f} to {d.high:.2f})" for d in drives)
+    return charts.render(chart, f"Fitted weights with 95 % intervals: {summary}")
+
+
+GATES = {
+    "exact_match": "Free writing names an interest exactly",
+    "label_reach": "Every interest can be answered",
+    "label_mass": "Probability that lies on labels, unconstrained",
+    "recall": "First choice is what people took up next",
+    "gain_over_popularity": "Gain over popularity",
+    "gain_over_counts": "Gain over counts in the mixture",
+}
+MEANINGS = {"planner": "the planner", "counts": "counts, no model", "popularity": "what is popular"}
+
+
+@dataclass(frozen=True, slots=True)
+class GateSection:
+    """The verdict on a model.
+
+    Attributes:
+        approved: who accepted it although a gate failed, or ''.
+        gates: (what it measures, the gate).
+        recall: (who, share of first choices that were right), best first.
+        failures: what went wrong, as the planner's own prompts and answers.
+    """
+
+    model: str
+    passed: bool
+    approved: str
+    sample: int
+    users: int
+    gates: tuple[tuple[str, Gate], ...]
+    recall: tuple[tuple[str, float], ...]
+    failures: tuple[dict[str, Any], ...]
+    tuned_as_of: str
+    tuned_before: str
+    examples: int
+
+
+def gather_gates(subject: Subject) -> GateSection | None:
+    """None where there is no model, or it was not judged yet."""
+    model = subject.model
+    report = report_of(subject.ws, model.version) if model else {}
+    if model is None or not report:
+        return None
+    recall = sorted(report["recall"].items(), key=lambda pair: -pair[1])
+    approved = [
+        record.reviewer or "a person"
+        for record in subject.records
+        if record.outcome == "approved" and (record.waiting or {}).get("model") == model.version
+    ]
+    return GateSection(
+        model.version,
+        report["passed"],
+        approved[-1] if approved else "",
+        report["sample"],
+        report["users"],
+        tuple((GATES.get(gate.name, gate.name), gate) for gate in gates_of(report)),
+        tuple((MEANINGS.get(name, name), value) for name, value in recall),
+        tuple(report["failures"]),
+        model.manifest["as_of"],
+        model.manifest["tuned_before"],
+        model.manifest["examples"],
+    )

@@ -6,14 +6,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from freshet import inspect
-from freshet.report import refreshes, words
+from freshet.report import formatting as formatting
+from freshet.report import refresh_section as refresh_section
 from freshet.report.subject import Subject
 from freshet.simulator import SIMULATED
 from freshet.storage.ledger import Record
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
+class CostLine:
     """One figure of a table made from nothing beside the same figure of the last refresh."""
 
     name: str
@@ -23,7 +24,7 @@ class Compared:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Summary:
     """The opening of the page.
 
     Attributes:
@@ -39,22 +40,22 @@ class Answer:
     planner: str
     verdict: str
     changed: str
-    costs: tuple[Compared, ...]
+    costs: tuple[CostLine, ...]
     cost_names: tuple[str, str]
     simulated: str
     origin: str
     waiting: tuple[str, ...]
 
 
-def gather(subject: Subject) -> Answer:
+def gather_summary(subject: Subject) -> Summary:
     """What the page says first."""
-    made = [record for record in subject.records if refreshes.made_table(record)]
+    made = [record for record in subject.records if refresh_section.made_table(record)]
     last = _maker(subject, made)
     full = _full(made, last)
     costs = _costs(full, last) if full and last and full.id != last.id else ()
-    whole = "a full table" if last and refreshes.details(last, "inference") else "the first run"
+    whole = "a full table" if last and refresh_section.details(last, "inference") else "the first run"
     names = (f"{whole} (run {full.id})", f"last refresh (run {last.id})") if full and last else ("", "")
-    return Answer(
+    return Summary(
         _headline(subject),
         _planner(subject),
         _verdict(subject),
@@ -73,7 +74,7 @@ def _headline(subject: Subject) -> str:
     if subject.opened is None:
         return "Nothing is serving yet: no table has been published."
     release = subject.opened.release
-    return f"Release {release.number} is serving, as of {words.day(release.as_of)}."
+    return f"Release {release.number} is serving, as of {formatting.day(release.as_of)}."
 
 
 def _planner(subject: Subject) -> str:
@@ -101,8 +102,8 @@ def _verdict(subject: Subject) -> str:
     if planner is None:
         return "There is no planner to compare: counts make every ranking."
     figure = (
-        f"its fitted weight beside the counts is {words.fixed(planner.weight)} "
-        f"(95\u202f% interval {words.fixed(planner.low)} to {words.fixed(planner.high)})"
+        f"its fitted weight beside the counts is {formatting.fixed(planner.weight)} "
+        f"(95\u202f% interval {formatting.fixed(planner.low)} to {formatting.fixed(planner.high)})"
     )
     if planner.low > 0:
         return f"The planner adds to the counts here: {figure}, above zero."
@@ -115,26 +116,28 @@ def _changed(subject: Subject, last: Record | None) -> str:
     if subject.opened is None or last is None:
         return "There has been no refresh yet."
     release = subject.opened.release
-    inferred = refreshes.details(last, "inference")
-    said = []
+    inferred = refresh_section.details(last, "inference")
+    sentences = []
     if inferred:
         copied = inferred["rows"] - inferred["changed"]
         why = f" and copied {copied:,}, since their prompts had not changed" if copied else ""
-        said.append(f"The planner answered {inferred['changed']:,} of {inferred['rows']:,} rows anew{why}.")
+        sentences.append(
+            f"The planner answered {inferred['changed']:,} of {inferred['rows']:,} rows anew{why}."
+        )
     if release.previous is not None:
         diff = inspect.compare(subject.ws, release.previous, release.number, most=0)
         if diff.rows:
-            said.append(
+            sentences.append(
                 f"Against release {release.previous}, {diff.changed:,} of {diff.rows:,} rows have another "
-                f"top 5 or another order in it; on average {words.percent(diff.churn)} of a top 5 was "
+                f"top 5 or another order in it; on average {formatting.percent(diff.churn)} of a top 5 was "
                 "replaced."
             )
-    cost = words.money(last.money, last.currency)
-    tokens = sum(step.tokens for step in last.steps)
-    said.append(f"It took {words.seconds(last.seconds)}, {words.several(tokens, 'token')} and {cost}.")
+    cost = formatting.money(last.money, last.currency)
+    tokens = formatting.several(sum(step.tokens for step in last.steps), "token")
+    sentences.append(f"It took {formatting.seconds(last.seconds)}, {tokens} and {cost}.")
     if cut := inspect.cut_short(subject.ws, release):
-        said.append(f"The clock ended the training of {' and '.join(cut)} before its own end.")
-    return " ".join(said)
+        sentences.append(f"The clock ended the training of {' and '.join(cut)} before its own end.")
+    return " ".join(sentences)
 
 
 def _origin(subject: Subject) -> str:
@@ -159,36 +162,43 @@ def _full(made: list[Record], last: Record | None) -> Record | None:
     if last is None:
         return None
     earlier = [record for record in made if record.id <= last.id]
-    inferred = [(record, refreshes.details(record, "inference")) for record in earlier]
-    if not refreshes.details(last, "inference"):
+    inferred = [(record, refresh_section.details(record, "inference")) for record in earlier]
+    if not refresh_section.details(last, "inference"):
         return earlier[0]
-    whole = [record for record, told in inferred if told and told["changed"] == told["rows"]]
+    whole = [record for record, found in inferred if found and found["changed"] == found["rows"]]
     return whole[-1] if whole else None
 
 
-def _costs(full: Record, last: Record) -> tuple[Compared, ...]:
+def _costs(full: Record, last: Record) -> tuple[CostLine, ...]:
     """Cost by path, full table first; lines that are zero in both are left out."""
     both = (full, last)
     lines = [
-        _compared(
-            "rows inferred", [refreshes.details(record, "inference").get("changed", 0) for record in both]
+        _cost_line(
+            "rows inferred",
+            [refresh_section.details(record, "inference").get("changed", 0) for record in both],
         )
     ]
     for slow, path in ((True, "slow path (tuning, gates)"), (False, "fast path")):
         phases = [
-            [phase for phase in refreshes.phases(record) if (phase.name in refreshes.SLOW) == slow]
+            [
+                phase
+                for phase in refresh_section.phases(record)
+                if (phase.name in refresh_section.SLOW) == slow
+            ]
             for record in both
         ]
-        lines.append(_compared(f"tokens, {path}", [sum(p.tokens for p in found) for found in phases]))
+        lines.append(_cost_line(f"tokens, {path}", [sum(p.tokens for p in found) for found in phases]))
         spent = [sum(p.seconds for p in found) for found in phases]
-        lines.append(_compared(f"time, {path}", spent, words.seconds))
+        lines.append(_cost_line(f"time, {path}", spent, formatting.seconds))
     currency = last.currency
-    lines.append(_compared("money", [r.money for r in both], lambda value: words.money(value, currency)))
+    lines.append(
+        _cost_line("money", [r.money for r in both], lambda value: formatting.money(value, currency))
+    )
     return tuple(line for line in lines if line is not None)
 
 
-def _compared(
-    name: str, figures: Sequence[float], show: Callable[[float], str] = words.number
-) -> Compared | None:
+def _cost_line(
+    name: str, figures: Sequence[float], show: Callable[[float], str] = formatting.number
+) -> CostLine | None:
     full, last = figures
-    return Compared(name, show(full), show(last), last / full if full else None) if any(figures) else None
+    return CostLine(name, show(full), show(last), last / full if full else None) if any(figures) else None

@@ -9,8 +9,9 @@ from typing import Any
 import altair as alt
 from markupsafe import Markup
 
-from freshet.report import charts, words
-from freshet.report.page import STYLE, templates
+from freshet.report import charts
+from freshet.report import formatting as formatting
+from freshet.report.page_template import render_page
 from freshet.storage.durable import write_text
 
 PAPER = 0.17
@@ -25,38 +26,35 @@ def write_drift(document: Mapping[str, Any], into: Path) -> Path:
         document: what `freshet drift --json` says under `drift`, with `log` beside it.
         into: the file to write.
     """
-    write_text(into, render(document))
+    write_text(into, render_drift(document))
     return into
 
 
-def render(document: Mapping[str, Any]) -> str:
+def render_drift(document: Mapping[str, Any]) -> str:
     """The page as text."""
     drift = document["drift"]
-    return (
-        templates(Path(__file__).parent)
-        .get_template("drift.html")
-        .render(
-            style=Markup(STYLE.read_text(encoding="utf-8")),
-            log=document["log"],
-            drift=drift,
-            headline=said(drift, document["log"])[0],
-            lines=said(drift, document["log"])[1:],
-            paper=PAPER,
-            kinds=[
-                {
-                    "name": name,
-                    "of": OF[name],
-                    "found": drift[name],
-                    "windows": adjacent(drift[name]["windows"], OF[name]),
-                    "decay": decay(drift[name]["decay"], OF[name]),
-                }
-                for name in ("pair", "last")
-            ],
-        )
+    headline, *lines = sentences(drift, document["log"])
+    return render_page(
+        "drift.html",
+        log=document["log"],
+        drift=drift,
+        headline=headline,
+        lines=lines,
+        paper=PAPER,
+        kinds=[
+            {
+                "name": name,
+                "of": OF[name],
+                "found": drift[name],
+                "windows": adjacent(drift[name]["windows"], OF[name]),
+                "decay": decay(drift[name]["decay"], OF[name]),
+            }
+            for name in ("pair", "last")
+        ],
     )
 
 
-def said(drift: Mapping[str, Any], log: Mapping[str, Any]) -> list[str]:
+def sentences(drift: Mapping[str, Any], log: Mapping[str, Any]) -> list[str]:
     """The answer in sentences, the first of them a headline."""
     if not drift["n"]:
         return [
@@ -65,13 +63,15 @@ def said(drift: Mapping[str, Any], log: Mapping[str, Any]) -> list[str]:
         ]
     kind, found = OF[drift["from"]], drift
     figures = (
-        f"{words.fixed(found['jaccard'], 3)} against {words.fixed(found['null'], 3)} "
-        f"({words.fixed(found['low'], 3)} to {words.fixed(found['high'], 3)}) without drift"
+        f"{formatting.fixed(found['jaccard'], 3)} against {formatting.fixed(found['null'], 3)} "
+        f"({formatting.fixed(found['low'], 3)} to {formatting.fixed(found['high'], 3)}) without drift"
     )
-    uncertainty = f"z = {words.fixed(found['z'], 1)}, p = {found['p']:.2g}" if found["z"] is not None else ""
+    uncertainty = ""
+    if found["z"] is not None:
+        uncertainty = f"z = {formatting.fixed(found['z'], 1)}, p = {found['p']:.2g}"
     return [
-        f"{verdict(found)} {words.fixed(found['jaccard'])} overlap of the top 5, "
-        f"{words.fixed(found['null'])} without drift.",
+        f"{verdict(found)} {formatting.fixed(found['jaccard'])} overlap of the top 5, "
+        f"{formatting.fixed(found['null'])} without drift.",
         f"From one window to the next, the top-5 successors of {kind} overlap by {figures}: {uncertainty}, "
         f"over {found['n']:,} comparisons of a context with itself.",
         *_further(drift),
@@ -91,8 +91,8 @@ def _further(drift: Mapping[str, Any]) -> list[str]:
     """The same of last interests, where the answer is about pairs, and how overlap goes on with distance."""
     lines, last = [], drift["last"]
     if drift["from"] == "pair":
-        overlap, z = words.fixed(last["jaccard"], 3), words.fixed(last["z"], 1)
-        null, low, high = (words.fixed(last[key], 3) for key in ("null", "low", "high"))
+        overlap, z = formatting.fixed(last["jaccard"], 3), formatting.fixed(last["z"], 1)
+        null, low, high = (formatting.fixed(last[key], 3) for key in ("null", "low", "high"))
         lines.append(
             f"After the last interest alone, of which more is known: {overlap} against {null} "
             f"({low} to {high}), z = {z}, over {last['n']:,} comparisons."
@@ -100,10 +100,10 @@ def _further(drift: Mapping[str, Any]) -> list[str]:
     points = last["decay"]
     if len(points) > 1:
         far = min(points[1:], key=lambda point: point["z"] or 0.0)
-        overlap, null = words.fixed(far["jaccard"], 3), words.fixed(far["null"], 3)
+        overlap, null = formatting.fixed(far["jaccard"], 3), formatting.fixed(far["null"], 3)
         lines.append(
             f"Windows {round(far['days'])} days apart overlap by {overlap} there, {null} without drift "
-            f"(z = {words.fixed(far['z'], 1)}, the clearest of {len(points) - 1} longer distances)."
+            f"(z = {formatting.fixed(far['z'], 1)}, the clearest of {len(points) - 1} longer distances)."
         )
     return lines
 
@@ -140,5 +140,5 @@ def decay(points: Sequence[Mapping[str, Any]], of: str) -> Markup | None:
     line = base.mark_line(color=charts.ACCENT, strokeWidth=2).encode(y="jaccard:Q")
     dots = base.mark_point(filled=True, size=50, opacity=1, color=charts.ACCENT).encode(y="jaccard:Q")
     chart = (band + null + line + dots).properties(width=charts.WIDTH - 60, height=220)
-    told = "; ".join(f"{p['days']:.0f} days: {p['jaccard']:.2f}, null {p['null']:.2f}" for p in points)
-    return charts.render(chart, f"Overlap of top-5 successors of {of} by distance: {told}")
+    label = "; ".join(f"{p['days']:.0f} days: {p['jaccard']:.2f}, null {p['null']:.2f}" for p in points)
+    return charts.render(chart, f"Overlap of top-5 successors of {of} by distance: {label}")

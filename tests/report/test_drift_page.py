@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from freshet.core.types import RECENT, Transitions
-from freshet.report.drifted import said
-from freshet.report.drifted.page import render
+from freshet.report.drift_page import render_drift, sentences
 from freshet.stages.schedule.drift import drift_of, month_edges
 from freshet.stages.transitions.day_files import day_name
 
@@ -80,7 +79,7 @@ def test_too_thin_a_log_says_so() -> None:
     found = drift_of(planted(None, rows=20), EDGES, permutations=20)
     assert found["n"] == 0
     assert found["jaccard"] is None
-    assert "too thin" in said(found, LOG)[0]
+    assert "too thin" in sentences(found, LOG)[0]
 
 
 def test_months_are_those_of_the_calendar() -> None:
@@ -98,9 +97,9 @@ def test_the_page_answers_first_and_needs_nothing_else(change: int | None) -> No
     for kind in ("pair", "last"):
         for window in found[kind]["windows"]:
             window.update({key: day_name(window[key]) for key in ("start", "middle", "end")})
-    text = render({"log": LOG, "drift": found})
+    text = render_drift({"log": LOG, "drift": found})
     HTMLParser().feed(text)
-    assert said(found, LOG)[0] in text
+    assert sentences(found, LOG)[0] in text
     assert text.index("<h1>") < text.index("<svg")
     assert "&lt;shop&gt;" in text
     assert "SIMULATED" in text

@@ -39,21 +39,21 @@ def by_day(document: Mapping[str, Any], arms: Sequence[str]) -> Markup | None:
         for arm in there
         for line in smoothed(document["arms"][arm]["by_day"], width)
     ]
-    said = ", ".join(f"{arm} {document['arms'][arm]['hit_at_5']['value']:.1%}" for arm in there)
-    x = alt.X("x:T", axis=charts.axis(grid=False, tickCount=6, format=days(rows)))
-    return lines(rows, there, x, "hit@5", ".0%", f"hit@5 over time; over the whole period: {said}")
+    figures = ", ".join(f"{arm} {document['arms'][arm]['hit_at_5']['value']:.1%}" for arm in there)
+    x = alt.X("x:T", axis=charts.axis(grid=False, tickCount=6, format=day_format(rows)))
+    return line_chart(rows, there, x, "hit@5", ".0%", f"hit@5 over time; over the whole period: {figures}")
 
 
 def smoothed(found: Sequence[Row], width: int) -> list[Row]:
     """Each period's mean with those around it, weighted by transitions; the ends have fewer neighbours."""
     half = width // 2
-    told = []
+    label = []
     for place, line in enumerate(found):
         near = found[max(0, place - half) : place + half + 1]
         n = sum(one["n"] for one in near)
         value = sum(one["n"] * one["hit_at_5"]["value"] for one in near) / n
-        told.append({"from": line["from"], "n": n, "hit_at_5": {"value": value}})
-    return told
+        label.append({"from": line["from"], "n": n, "hit_at_5": {"value": value}})
+    return label
 
 
 def by_age(document: Mapping[str, Any]) -> Markup | None:
@@ -68,7 +68,7 @@ def by_age(document: Mapping[str, Any]) -> Markup | None:
         for line in document["arms"][arm]["by_age"]
     ]
     x = alt.X("x:Q", axis=charts.axis("age of the table in days", grid=False))
-    return lines(rows, there, x, "hit@5", ".0%", f"hit@5 by age of the table of {', '.join(there)}")
+    return line_chart(rows, there, x, "hit@5", ".0%", f"hit@5 by age of the table of {', '.join(there)}")
 
 
 def loss_by_age(document: Mapping[str, Any]) -> Markup | None:
@@ -117,17 +117,17 @@ def overlap_by_age(document: Mapping[str, Any]) -> Markup | None:
     if not rows:
         return None
     x = alt.X("x:Q", axis=charts.axis("age of the table in days", grid=False))
-    told = f"Jaccard of the top 5 with {document['reference']}, by age of the table"
-    return lines(rows, list(document["decay"]), x, "Jaccard", ".2f", told, zero=True)
+    label = f"Jaccard of the top 5 with {document['reference']}, by age of the table"
+    return line_chart(rows, list(document["decay"]), x, "Jaccard", ".2f", label, zero=True)
 
 
-def lines(
+def line_chart(
     rows: Sequence[Row],
     names: Sequence[str],
     x: alt.X,
     title: str,
     form: str,
-    told: str,
+    label: str,
     below: alt.Chart | None = None,
     zero: bool = False,
 ) -> Markup:
@@ -149,11 +149,11 @@ def lines(
         )
     )
     chart = alt.layer(*([below] if below is not None else []), line)
-    return charts.render(chart.properties(width=charts.WIDTH - 60, height=210), told)
+    return charts.render(chart.properties(width=charts.WIDTH - 60, height=210), label)
 
 
-def days(rows: Sequence[Row]) -> str:
+def day_format(rows: Sequence[Row]) -> str:
     """How days are written on an axis: by how long the replay was."""
-    days = [date.fromisoformat(row["x"]) for row in rows]
-    span = (max(days) - min(days)).days
+    day_format = [date.fromisoformat(row["x"]) for row in rows]
+    span = (max(day_format) - min(day_format)).day_format
     return "%-d %b" if span < 200 else "%b %Y" if span < 1200 else "%Y"

@@ -1,4 +1,4 @@
-"""Everything that the page and `--json` say of an experiment, as plain values."""
+"""The page of `freshet experiment report`, and the document it is written from."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 
 from freshet.core.types import Experiment, ExperimentArm
 from freshet.experiments.measurement.comparison import Compared, ratio_of_users
@@ -16,11 +18,14 @@ from freshet.experiments.measurement.exposures import DAY, Shown
 from freshet.experiments.measurement.frozen_rules import changed
 from freshet.experiments.measurement.measure import Measured
 from freshet.experiments.measurement.verdicts import over
+from freshet.report import experiment_curves, experiment_summary
+from freshet.report.page_template import render_page
 from freshet.report.subject import simulated
+from freshet.storage.durable import write_text
 from freshet.storage.workspace import Workspace
 
 
-def facts(ws: Workspace, measured: Measured, compared: Sequence[Compared]) -> dict[str, Any]:
+def experiment_document(ws: Workspace, measured: Measured, compared: Sequence[Compared]) -> dict[str, Any]:
     """The document, without `answer`."""
     experiment, shown = measured.experiment, measured.exposures
     return {
@@ -39,7 +44,7 @@ def facts(ws: Workspace, measured: Measured, compared: Sequence[Compared]) -> di
         "metrics": [
             {
                 "name": metric.name,
-                "words": metric.words,
+                "words": metric.formatting,
                 "better": metric.better,
                 "per": metric.per,
                 "attributed": metric.attributed,
@@ -101,3 +106,46 @@ def _releases(mine: Sequence[Shown]) -> list[dict[str, Any]]:
         known["last"] = str(one.day)
         known["answers"] += one.answers
     return sorted(found.values(), key=lambda one: (one["first"], one["release"]))
+
+
+def write_experiment(document: Mapping[str, Any], into: Path, private: bool = True) -> Path:
+    """Write the page; equal documents give equal bytes.
+
+    Args:
+        document: what `freshet experiment report --json` says.
+        into: the file to write.
+        private: as the workspace is; else the umask says who may read it.
+    """
+    write_text(into, render_experiment(document), private=private)
+    return into
+
+
+def render_experiment(document: Mapping[str, Any]) -> str:
+    """The page as text."""
+    sentences = experiment_summary.sentences(document)
+    return render_page(
+        "experiment.html",
+        {
+            "signed": experiment_summary.signed,
+            "span": experiment_summary.span,
+            "p": experiment_summary.p_value,
+        },
+        document=document,
+        experiment=document["experiment"],
+        headline=sentences[0],
+        alarms=[line for line in experiment_summary.alarms(document) if line != experiment_summary.SIMULATED],
+        lines=experiment_summary.reading(document),
+        metrics={metric["name"]: metric for metric in document["metrics"]},
+        effects=[{**one, **_curves(document, one)} for one in document["effects"]],
+    )
+
+
+def _curves(document: Mapping[str, Any], one: Mapping[str, Any]) -> dict[str, Markup | None]:
+    arm = next(each for each in document["arms"] if each["name"] == one["arm"])
+    title = f"Relative effect of {one['arm']} on {one['metric']}"
+    return {
+        "daily_curve": experiment_curves.curve(one["daily"], arm["refreshed"], False, f"{title} by day"),
+        "cumulative_curve": experiment_curves.curve(
+            one["cumulative"], arm["refreshed"], True, f"{title}, all days so far"
+        ),
+    }

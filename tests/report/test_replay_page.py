@@ -10,11 +10,10 @@ from typing import Any
 import pytest
 
 from freshet.replay.figures import summarise
-from freshet.report import write_replay
-from freshet.report.replayed import curves, lines, paper, scatter
+from freshet.report import replay_charts, replay_curves, replay_tables, write_replay
 from tests.replay.synthetic import frames
 
-from .test_page import Page
+from .test_workspace_page import Page
 
 SKILL = {
     "hybrid": 0.3,
@@ -74,7 +73,7 @@ def test_opens_with_the_answer_and_every_arm(document: dict[str, Any], page: Pag
     opening = page.text[: page.text.index("The questions, one by one")]
     assert opening.index(answer["headline"]) < opening.index(answer["why"]) < opening.index("strategy")
     for arm, found in document["arms"].items():
-        figure = lines.share(found["hit_at_5"])
+        figure = replay_tables.share(found["hit_at_5"])
         assert f"{figure.value} {figure.interval}" in opening, arm
     assert "SIMULATED" in opening
     for one in answer["questions"]:
@@ -87,7 +86,7 @@ def test_the_papers_figures_stand_beside_ours_as_the_papers(document: dict[str, 
         assert theirs in part
     assert "0.100; 0.140 without drift (z = −8.0)" in part
     assert "its figures are its own, on its data" in part
-    assert not [line for line in paper.beside(document) if line.ours == "–"]
+    assert not [line for line in replay_tables.paper_lines(document) if line.ours == "–"]
 
 
 def test_a_log_too_short_to_settle_it_says_so_first(tmp_path: Path) -> None:
@@ -125,19 +124,19 @@ def test_smoothing_weighs_by_transitions() -> None:
     def period(n: int, value: float) -> dict[str, Any]:
         return {"from": "2024-01-01", "n": n, "hit_at_5": {"value": value}}
 
-    found = curves.smoothed([period(1, 0.0), period(3, 1.0), period(1, 0.5)], 3)
+    found = replay_curves.smoothed([period(1, 0.0), period(3, 1.0), period(1, 0.5)], 3)
     assert [line["hit_at_5"]["value"] for line in found] == pytest.approx([0.75, 0.7, 0.875])
-    assert curves.smoothed(found, 1) == found
+    assert replay_curves.smoothed(found, 1) == found
 
 
 def test_labels_stand_apart_and_stay_where_there_is_room() -> None:
-    found = scatter.apart([0.5, 0.1, 0.51], 0.1)
+    found = replay_charts.spread_labels([0.5, 0.1, 0.51], 0.1)
     assert found[1] == 0.1
     assert found[2] - found[0] == pytest.approx(0.1)
     assert (found[0] + found[2]) / 2 == pytest.approx(0.505)
-    assert scatter.apart([], 0.1) == []
+    assert replay_charts.spread_labels([], 0.1) == []
 
 
 def test_long_replays_name_years() -> None:
     long = told({"hybrid": 0.3, "static": 0.3}, transitions=600, days=900, every=30, tune=180)
-    assert "2025" in (curves.by_day(long, ("hybrid", "static")) or "")
+    assert "2025" in (replay_curves.by_day(long, ("hybrid", "static")) or "")

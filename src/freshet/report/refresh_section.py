@@ -10,7 +10,8 @@ import altair as alt
 from markupsafe import Markup
 
 from freshet import inspect
-from freshet.report import charts, words
+from freshet.report import charts
+from freshet.report import formatting as formatting
 from freshet.report.subject import Subject
 from freshet.storage.ledger import Record
 
@@ -32,7 +33,7 @@ class Phase:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class RefreshLine:
     """One run: rows of its table, how many of them the planner answered anew, churn beside its floor."""
 
     run: inspect.RunLine
@@ -50,14 +51,14 @@ class Line:
 class Refreshes:
     """`first` and `last` are the first and the latest run that made a table; equal if there is but one."""
 
-    lines: tuple[Line, ...]
+    lines: tuple[RefreshLine, ...]
     left_out: int
     first: Record | None
     last: Record | None
     chart: Markup | None
 
 
-def gather(subject: Subject) -> Refreshes:
+def gather_refreshes(subject: Subject) -> Refreshes:
     """What every run did and cost."""
     lines = [_line(subject, record) for record in subject.records]
     made = [record for record in subject.records if made_table(record)]
@@ -91,10 +92,10 @@ def phases(record: Record) -> list[Phase]:
     return list(found.values())
 
 
-def _line(subject: Subject, record: Record) -> Line:
+def _line(subject: Subject, record: Record) -> RefreshLine:
     moved = details(record, "churn")
     run = next(line for line in subject.history if line.id == record.id)
-    return Line(run, moved.get("churn"), moved.get("churn_floor"))
+    return RefreshLine(run, moved.get("churn"), moved.get("churn_floor"))
 
 
 def _chart(first: Record, last: Record) -> Markup:
@@ -107,7 +108,9 @@ def _chart(first: Record, last: Record) -> Markup:
         for phase in phases(record):
             order += [] if phase.name in order else [phase.name]
             spent = round(phase.seconds, 4)
-            rows.append({"step": phase.name, "run": name, "seconds": spent, "told": words.seconds(spent)})
+            rows.append(
+                {"step": phase.name, "run": name, "seconds": spent, "told": formatting.seconds(spent)}
+            )
     names = [name for _, name in runs]
     colours = [charts.MUTED, charts.ACCENT][-len(runs) :]
     left = charts.room(order)

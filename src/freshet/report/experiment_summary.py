@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from freshet.experiments.measurement.attribution import REASONS
-from freshet.report import words
+from freshet.report import formatting as formatting
 
 Document = Mapping[str, Any]
 
 SIMULATED = "SIMULATED: no figure here was measured on real people."
 
 
-def said(document: Document) -> list[str]:
+def sentences(document: Document) -> list[str]:
     """The answer: whether to believe it at all, then each metric, then what to know about the run."""
     lines = [_metric(document, one) for one in document["effects"]]
     return [headline(document), *alarms(document), *lines, *reading(document)]
@@ -55,7 +55,7 @@ def _metric(document: Document, one: Mapping[str, Any]) -> str:
     often = f"{span(one['always'])} (p = {p_value(one['p_always'])}, Holm {p_value(one['p_always_holm'])})"
     text = (
         f"{one['metric']} ({metric['words']}; {metric['better']} is better), {one['arm']}: "
-        f"{words.number(one['value'][0])} against {words.number(one['control'][0])} as counted, "
+        f"{formatting.number(one['value'][0])} against {formatting.number(one['control'][0])} as counted, "
         f"{_adjusted(one)}{signed(one['effect'])}; 95 % interval at a planned end {once}, "
         f"at every look {often}. "
     )
@@ -66,7 +66,7 @@ def _metric(document: Document, one: Mapping[str, Any]) -> str:
     if one["bootstrap"]:
         text += f" By resampling users, as counted and for one look: {span(one['bootstrap'])}."
     if one["saved"] > 0:
-        text += f" What users did before took away {words.percent(one['saved'], 0)} of the variance."
+        text += f" What users did before took away {formatting.percent(one['saved'], 0)} of the variance."
     return text + (f" Note: {one['note']}." if one["note"] else "")
 
 
@@ -74,7 +74,7 @@ def _adjusted(one: Mapping[str, Any]) -> str:
     """The two figures that the effect compares, where they aren't those that were counted."""
     if not one["saved"]:
         return ""
-    control, arm = (words.number(value) for value in one["adjusted"])
+    control, arm = (formatting.number(value) for value in one["adjusted"])
     return f"{arm} against {control} adjusted for what users did before, which is "
 
 
@@ -84,15 +84,15 @@ def alarms(document: Document) -> list[str]:
     if document["simulated"]:
         lines.append(SIMULATED)
     if ratio["alarm"]:
-        users = words.listed([f"{n:,}" for n in ratio["users"]])
-        expected = words.listed([f"{n:,.0f}" for n in ratio["expected"]])
+        users = formatting.listed([f"{n:,}" for n in ratio["users"]])
+        expected = formatting.listed([f"{n:,.0f}" for n in ratio["expected"]])
         lines.append(
             f"Sample ratio: {users} users where {expected} were meant (p = {p_value(ratio['p'])}). Something "
             "treats the arms' users differently before they are counted, so no effect below is to be "
             "believed: find the cause, and start anew under another name."
         )
     if left["users_in_two_arms"]:
-        users = words.several(left["users_in_two_arms"], "user")
+        users = formatting.several(left["users_in_two_arms"], "user")
         lines.append(f"{users} saw two arms and are left out: ids that are shared or reused, most likely.")
     return [*lines, *_outcomes(document["outcomes"])]
 
@@ -103,9 +103,9 @@ def _outcomes(found: Mapping[str, Any] | None) -> list[str]:
     odd = {why: events for why, events in left.items() if events and why != "elsewhere"}
     if found is None or not odd:
         return []
-    told = words.listed([f"{events:,} {REASONS[why]}" for why, events in odd.items()])
+    parts = formatting.listed([f"{events:,} {REASONS[why]}" for why, events in odd.items()])
     counted, left_out = found["counted"], sum(odd.values())
-    return [f"Of events that name an answer {counted:,} count and {left_out:,} are left out: {told}."]
+    return [f"Of events that name an answer {counted:,} count and {left_out:,} are left out: {parts}."]
 
 
 def reading(document: Document) -> list[str]:
@@ -121,7 +121,7 @@ def reading(document: Document) -> list[str]:
     metrics = document["metrics"]
     planned = one["planned_end"][:16].replace("T", " ")
     when = "is over" if one["planned_end_reached"] else "is not reached: nothing is judged by one look yet"
-    state += f" Planned for {words.several(one['days'], 'day')}; that end, {planned}, {when}."
+    state += f" Planned for {formatting.several(one['days'], 'day')}; that end, {planned}, {when}."
     without = [metric["name"] for metric in metrics if not metric["covariates"]]
     lines = [state, _apart(document), *_changed(one["settings_changed"])]
     if any(effect["saved"] for effect in document["effects"]):
@@ -130,19 +130,20 @@ def reading(document: Document) -> list[str]:
         )
     if without:
         lines.append(
-            f"The log holds nothing from before the start that would narrow {words.listed(without)} (CUPED)."
+            "The log holds nothing from before the start that would narrow "
+            f"{formatting.listed(without)} (CUPED)."
         )
     if left := document["left_out"]["answers_to_nobody"]:
-        lines.append(f"{words.several(left, 'answer')} to users without an id are left out.")
+        lines.append(f"{formatting.several(left, 'answer')} to users without an id are left out.")
     return lines
 
 
 def _changed(settings: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """What is set otherwise by now."""
-    told = [f"{name} was {each['start']!r}, is {each['now']!r}" for name, each in settings.items()]
-    if not told:
+    parts = [f"{name} was {each['start']!r}, is {each['now']!r}" for name, each in settings.items()]
+    if not parts:
         return []
-    return [f"Settings changed since the start, and those of the start count here: {'; '.join(told)}."]
+    return [f"Settings changed since the start, and those of the start count here: {'; '.join(parts)}."]
 
 
 def _apart(document: Document) -> str:
@@ -179,7 +180,7 @@ def span(interval: Sequence[float | None]) -> str:
 def detectable(effect: float | None) -> str:
     """The smallest relative effect that would be found; in words where none would."""
     known = effect is not None and math.isfinite(effect)
-    return words.percent(effect, _digits(effect)) if known else "no effect of any size"
+    return formatting.percent(effect, _digits(effect)) if known else "no effect of any size"
 
 
 def _digits(value: float | None) -> int:

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from freshet.report.experimented.answer import detectable, span
+from freshet.report.experiment_summary import detectable, span
 
 
 @pytest.mark.parametrize(
