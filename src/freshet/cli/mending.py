@@ -31,7 +31,7 @@ def doctor(
     from freshet.cli import show
 
     with opened(workspace, wait) as ws:
-        result = practice.visit(ws, repair)
+        result = practice.check(ws, repair)
     answer(answers.examined(result), as_json, lambda console: show.examined(console, result, repair))
     if not result.healthy:
         raise typer.Exit(UNHEALTHY)

@@ -16,7 +16,7 @@ from freshet.core.escaping import visible
 from freshet.doctor import Result
 from freshet.experiments.measurement.collect import Collected
 from freshet.inspect import Diff, Drives, Explanation, Listing, RunLine, Status
-from freshet.inspect.opened import Named
+from freshet.inspect.release_view import Named
 from freshet.operations import Imported
 from freshet.stages.tuning import Gate, gates_of
 from freshet.storage.ledger import Record

@@ -158,7 +158,7 @@ GLOSSARY = (
 class Origins:
     """`versions`: what each artifact is called in the store; `settings`: what shaped the figures."""
 
-    formatting: tuple[tuple[str, str], ...]
+    glossary: tuple[tuple[str, str], ...]
     versions: tuple[tuple[str, str], ...]
     settings: tuple[tuple[str, str], ...]
     libraries: tuple[tuple[str, str], ...]

@@ -104,8 +104,9 @@ def _summary(held: Sequence[Overlap], length: int) -> tuple[str, str]:
         f"{finding[0].upper()}{finding[1:]} ({formatting.fixed(observed)} overlap of the top 5 from window "
         f"to window, {formatting.fixed(expected)} without drift).",
         f"From one window of {formatting.several(length, 'day')} to the next, the top-5 successors of an "
-        f"interest overlap by {formatting.fixed(observed)} on average. Had nothing changed, chance alone would "
-        f"give {formatting.fixed(expected)} ({formatting.fixed(low)} to {formatting.fixed(high)}). So {finding}.",
+        f"interest overlap by {formatting.fixed(observed)} on average. Had nothing changed, chance alone "
+        f"would give {formatting.fixed(expected)} ({formatting.fixed(low)} to {formatting.fixed(high)}). "
+        f"So {finding}.",
     )
 
 

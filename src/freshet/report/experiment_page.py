@@ -44,7 +44,7 @@ def experiment_document(ws: Workspace, measured: Measured, compared: Sequence[Co
         "metrics": [
             {
                 "name": metric.name,
-                "words": metric.formatting,
+                "words": metric.words,
                 "better": metric.better,
                 "per": metric.per,
                 "attributed": metric.attributed,

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from freshet import inspect
 from freshet.core.types import AsOf, Context
-from freshet.inspect.listing import InterestLine
+from freshet.inspect.interest_listing import InterestLine
 from freshet.report import charts
 from freshet.report.subject import Subject
 from freshet.stages import interests

@@ -154,6 +154,6 @@ def line_chart(
 
 def day_format(rows: Sequence[Row]) -> str:
     """How days are written on an axis: by how long the replay was."""
-    day_format = [date.fromisoformat(row["x"]) for row in rows]
-    span = (max(day_format) - min(day_format)).day_format
+    dates = [date.fromisoformat(row["x"]) for row in rows]
+    span = (max(dates) - min(dates)).days
     return "%-d %b" if span < 200 else "%b %Y" if span < 1200 else "%Y"

@@ -17,11 +17,11 @@ from freshet.backends.stores.local import LocalStore
 from freshet.backends.user_stores import mending, records
 from freshet.backends.user_stores.lmdb import LmdbUserStore
 from freshet.backends.user_stores.opening import telling
-from freshet.backends.user_stores.pages import examine
+from freshet.backends.user_stores.pages import findings
 from freshet.backends.user_stores.roots import Damaged
 from freshet.core.config import Config
 from freshet.core.errors import StateError
-from freshet.doctor import Finding, visit
+from freshet.doctor import Finding, check
 from freshet.storage.workspace import Workspace
 from tests.backends.user_stores.facts import fact, recorder
 
@@ -170,7 +170,7 @@ def ws(tmp_path: Path) -> Workspace:
 
 
 def of_state(ws: Workspace) -> list[Finding]:
-    return [found for found in visit(ws).findings if found.what == "damaged state"]
+    return [found for found in check(ws).findings if found.what == "damaged state"]
 
 
 def test_the_doctor_keeps_the_sound_records(ws: Workspace) -> None:
@@ -187,7 +187,7 @@ def test_the_doctor_keeps_the_sound_records(ws: Workspace) -> None:
     state.close()
     [finding] = of_state(ws)
     assert USERS[3].hex() in finding.means
-    assert visit(ws, repair=True).healthy
+    assert check(ws, repair=True).healthy
     assert (ws.root / "damaged" / "state" / "data.mdb").exists()
     state = LmdbUserStore(ws.root / "state", 1)
     assert state.events.read(0, 10_000) == before[:7] + before[8:]
@@ -206,7 +206,7 @@ def test_the_doctor_moves_a_state_aside_whose_pages_are_damaged(ws: Workspace) -
     [finding] = of_state(ws)
     assert "cut off" in finding.means
     assert "sound records" not in finding.repair
-    assert visit(ws, repair=True).healthy
+    assert check(ws, repair=True).healthy
     assert not file.exists()
     LmdbUserStore(ws.root / "state", 1).close()
 
@@ -274,7 +274,7 @@ def test_writers_do_not_look_like_damage(tmp_path: Path) -> None:
         print("\n".join(f"{at} {at + 20}" for at in range(0, 4000, 20)), file=other.stdin, flush=True)
         other.stdin.close()
     while any(other.poll() is None for other in others):
-        examine(tmp_path / "data.mdb")
+        findings(tmp_path / "data.mdb")
     for other in others:
         assert other.returncode == 0
         other.stdout.close()
@@ -283,4 +283,4 @@ def test_writers_do_not_look_like_damage(tmp_path: Path) -> None:
     with (tmp_path / "copy" / "data.mdb").open("r+b") as file:
         file.truncate(3 * 4096)
     with pytest.raises(Damaged, match="cut off"):
-        examine(tmp_path / "copy" / "data.mdb")
+        findings(tmp_path / "copy" / "data.mdb")

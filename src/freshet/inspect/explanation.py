@@ -1,4 +1,4 @@
-"""One context explained: what was asked, what recent transitions said, what was answered, and whence."""
+"""One context explained: its prompt, its evidence, its ranked successors, and where they come from."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from freshet.core.errors import ConfigError
 from freshet.core.prompts import names, render, strength
 from freshet.core.safe_names import number
 from freshet.core.types import Context, ContextEvidence, Interests, PlannerRows, pack_contexts
-from freshet.inspect.opened import Named, Opened, artifact, open_release
+from freshet.inspect.release_view import Named, Opened, artifact, open_release
 from freshet.stages import inference
 from freshet.stages.table import Row
 from freshet.storage.workspace import Workspace
@@ -119,15 +119,15 @@ def explain(
         raise ConfigError("a context holds distinct interests, one was given twice")
     row = opened.table.look_up(context)
     planner_rows, place = _planner_row(opened, row.answered)
-    said = opened.said.get(row.answered)
+    evidence = opened.evidence.get(row.answered)
     return Explanation(
         opened.names(context),
         opened.names(row.answered),
         row.answered != context,
-        _prompt(ws, opened, row.answered, said) if place >= 0 else None,
-        render(row.answered, opened.interests.descriptions, said) if place >= 0 else None,
-        opened.names(said.after) if said else (),
-        _lines(opened, said),
+        _prompt(ws, opened, row.answered, evidence) if place >= 0 else None,
+        render(row.answered, opened.interests.descriptions, evidence) if place >= 0 else None,
+        opened.names(evidence.after) if evidence else (),
+        _lines(opened, evidence),
         _candidates(opened, row, planner_rows, place, top),
         bool(len(row.planner)) and bool(np.isfinite(row.planner[:1]).all()),
         str(opened.weights().get("unfitted", "")),
@@ -172,13 +172,13 @@ def _planner_row(opened: Opened, context: Context) -> tuple[PlannerRows | None, 
     return rows, int(same.argmax()) if same.any() else -1
 
 
-def _prompt(ws: Workspace, opened: Opened, context: Context, said: ContextEvidence | None) -> str:
+def _prompt(ws: Workspace, opened: Opened, context: Context, evidence: ContextEvidence | None) -> str:
     model = artifact(ws, "models", opened.release.model)
     words = names(opened.interests.descriptions, model.manifest["settings"]["planner"]["mode"])
-    return render(context, words, said)
+    return render(context, words, evidence)
 
 
-def _lines(opened: Opened, said: ContextEvidence | None) -> tuple[EvidenceLine, ...]:
+def _lines(opened: Opened, evidence: ContextEvidence | None) -> tuple[EvidenceLine, ...]:
     return tuple(
         EvidenceLine(
             int(opened.interests.ids[s.interest]),
@@ -187,7 +187,7 @@ def _lines(opened: Opened, said: ContextEvidence | None) -> tuple[EvidenceLine, 
             s.support,
             strength(s.share),
         )
-        for s in (said.successors if said else ())
+        for s in (evidence.successors if evidence else ())
     )
 
 

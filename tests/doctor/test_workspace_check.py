@@ -14,8 +14,8 @@ import pytest
 from freshet import operations, pipeline
 from freshet.core.errors import ArtifactError, Busy
 from freshet.core.types import Experiment, ExperimentArm, Serves
-from freshet.doctor import visit
-from freshet.doctor.artifacts import KINDS
+from freshet.doctor import check
+from freshet.doctor.artifact_checks import KINDS
 from freshet.doctor.finding import leftover, size_of
 from freshet.inspect import open_release
 from freshet.storage.durable import write_json
@@ -76,7 +76,7 @@ def tree(root: Path) -> dict[str, bytes]:
 
 def test_a_sound_workspace_is_healthy_and_untouched(ws: Workspace) -> None:
     before = tree(ws.root)
-    assert visit(ws).findings == visit(ws, repair=True).findings == []
+    assert check(ws).findings == check(ws, repair=True).findings == []
     assert tree(ws.root) == before
     assert not (ws.root / "damaged").exists()
 
@@ -85,7 +85,7 @@ def test_what_a_file_manager_leaves_is_no_damage(ws: Workspace) -> None:
     for folder in (ws.root / kind for kind in KINDS if (ws.root / kind).is_dir()):
         (folder / ".DS_Store").write_bytes(b"Bud1")
         (folder / ".DS_Store").chmod(0o600)
-    assert visit(ws).findings == []
+    assert check(ws).findings == []
 
 
 def leave_behind(ws: Workspace) -> None:
@@ -109,7 +109,7 @@ def leave_behind(ws: Workspace) -> None:
 def test_what_a_dead_run_left_is_cleared_away(ws: Workspace) -> None:
     before = tree(ws.root)
     leave_behind(ws)
-    looked = visit(ws)
+    looked = check(ws)
     assert [found.what for found in looked.findings] == [
         "unneeded counted day",
         "unneeded day of events",
@@ -121,12 +121,12 @@ def test_what_a_dead_run_left_is_cleared_away(ws: Workspace) -> None:
     ]
     assert not any(found.damage for found in looked.findings)
     assert not looked.healthy
-    done = visit(ws, repair=True)
+    done = check(ws, repair=True)
     assert done.healthy
     assert len(done.findings) == len(looked.findings)
     assert ws.ledger.get("00099").outcome == "interrupted"
     assert tree(ws.root) == before
-    assert visit(ws).findings == []
+    assert check(ws).findings == []
 
 
 Damage = Callable[[Workspace], None]
@@ -152,17 +152,17 @@ REMADE: dict[str, tuple[Damage, str]] = {
 def test_a_damaged_artifact_is_set_aside_and_made_again(ws: Workspace, served: Workspace, name: str) -> None:
     damage, what = REMADE[name]
     damage(ws)
-    looked = visit(ws)
+    looked = check(ws)
     assert what in [found.what for found in looked.findings]
     assert all(found.means for found in looked.findings)
-    done = visit(ws, repair=True)
+    done = check(ws, repair=True)
     left = [found.what for found, ok in zip(done.findings, done.repaired, strict=True) if not ok]
     assert what not in left
     assert (ws.root / "damaged").is_dir()
     pipeline.refresh(ws, FIRST)  # the older table first: the newer one builds on it
     pipeline.refresh(ws, publish=True)
     same_content(ws, served)
-    assert visit(ws).findings == []
+    assert check(ws).findings == []
     assert open_release(ws).release.number == 2
 
 
@@ -184,16 +184,16 @@ def test_a_lost_pointer_is_set_to_what_served_last(ws: Workspace, text: str | No
         (ws.root / "CURRENT").write_text(text)
     with pytest.raises(ArtifactError):
         open_release(ws)
-    assert [found.what for found in visit(ws).findings] == ["nothing serves"]
-    assert visit(ws, repair=True).healthy
+    assert [found.what for found in check(ws).findings] == ["nothing serves"]
+    assert check(ws, repair=True).healthy
     assert open_release(ws).release.number == 1
 
 
 def test_a_current_release_that_is_damaged_gives_way_to_the_one_before(ws: Workspace) -> None:
     flip(table(ws, 2) / "count.npy")
-    assert [found.what for found in visit(ws).findings] == ["damaged tables", "nothing serves"]
+    assert [found.what for found in check(ws).findings] == ["damaged tables", "nothing serves"]
     assert ws.releases.pointer() == 2  # nothing was asked for
-    visit(ws, repair=True)
+    check(ws, repair=True)
     assert open_release(ws).release.number == 1
 
 
@@ -202,14 +202,14 @@ def test_a_damaged_day_of_events_is_never_touched_and_can_be_imported_again(
 ) -> None:
     day = one(ws, "events/date=*/*.parquet")
     flip(day)
-    done = visit(ws, repair=True)
+    done = check(ws, repair=True)
     assert [(found.what, found.repair) for found in done.findings] == [("damaged day of events", "")]
     assert "--replace" in done.findings[0].means
     assert day.exists()
     with pytest.raises(ArtifactError, match="damaged"):
         operations.import_log(ws, NOW)
     operations.import_log(ws, NOW, replace=True)
-    assert visit(ws).findings == []
+    assert check(ws).findings == []
     same_content(ws, served)
 
 
@@ -218,8 +218,8 @@ def test_a_damaged_snapshot_falls_back_and_its_days_are_kept(ws: Workspace) -> N
     cut(one(ws, "events/log/*.json"))
     with pytest.raises(ArtifactError, match="damaged"):
         pipeline.refresh(ws)
-    visit(ws, repair=True)
-    assert visit(ws, repair=True).healthy  # again: what the lost snapshot named is no garbage
+    check(ws, repair=True)
+    assert check(ws, repair=True).healthy  # again: what the lost snapshot named is no garbage
     operations.import_log(ws, NOW)
     assert content(ws, ["events"]) == before
 
@@ -227,7 +227,7 @@ def test_a_damaged_snapshot_falls_back_and_its_days_are_kept(ws: Workspace) -> N
 def test_a_workspace_of_a_newer_freshet_is_left_alone(ws: Workspace) -> None:
     path = one(ws, "events/log/*.json")
     path.write_text(path.read_text().replace('"format":2', '"format":3'))
-    done = visit(ws, repair=True)
+    done = check(ws, repair=True)
     assert [found.what for found in done.findings] == ["log of another Freshet"]
     assert "update this Freshet" in done.findings[0].means
     assert path.exists()
@@ -238,7 +238,7 @@ def test_damaged_ledger_entries_and_releases_are_set_aside(ws: Workspace) -> Non
     cut(ws.root / "releases" / "1.json")
     with pytest.raises(ArtifactError, match=r"00001\.json is damaged"):
         ws.ledger.records()
-    assert visit(ws, repair=True).healthy
+    assert check(ws, repair=True).healthy
     assert (ws.root / "damaged" / "runs" / "00001.json").exists()
     assert ws.releases.numbers() == [2]
     pipeline.refresh(ws)
@@ -248,12 +248,12 @@ def test_the_doctor_leaves_a_living_run_alone(ws: Workspace) -> None:
     leave_behind(ws)
     (ws.root / "LEASE").unlink()
     with lease(ws.root / "LEASE", "run"):
-        looked = visit(ws)
+        looked = check(ws)
         assert "freshet run" in looked.writing
         assert looked.findings == []
         (ws.root / "CURRENT").write_text("?")
         with pytest.raises(Busy):
-            visit(ws, repair=True)
+            check(ws, repair=True)
 
 
 def test_what_vanishes_while_it_is_looked_at_is_no_error(
@@ -273,7 +273,7 @@ def test_what_vanishes_while_it_is_looked_at_is_no_error(
         return chunks if path == gone.parent else list(real(path, pattern))
 
     monkeypatch.setattr(Path, "glob", listed)
-    assert [one.what for one in visit(ws).findings].count("damaged chunk") == 1
+    assert [one.what for one in check(ws).findings].count("damaged chunk") == 1
 
 
 @pytest.mark.parametrize("number", [None, 1])
@@ -302,10 +302,10 @@ def test_a_chunk_that_a_run_will_continue_from_is_kept(ws: Workspace) -> None:
         "logp": np.zeros((1, 2)),
     }
     np.savez(ws.root / "work" / "abc.npz", **whole)
-    assert visit(ws).findings == []
+    assert check(ws).findings == []
     later = table(ws, 2) / "manifest.json"
     later.touch()
-    assert [found.what for found in visit(ws).findings] == ["stale chunk"]
+    assert [found.what for found in check(ws).findings] == ["stale chunk"]
 
 
 @pytest.mark.parametrize("kind", ["transitions", "assignments"])
@@ -313,7 +313,7 @@ def test_a_release_that_lost_what_says_its_items_interests_can_not_be_opened(
     ws: Workspace, kind: str
 ) -> None:
     shutil.rmtree(ws.root / kind)
-    assert "nothing serves" in [found.what for found in visit(ws).findings]
+    assert "nothing serves" in [found.what for found in check(ws).findings]
     with pytest.raises(ArtifactError, match=f"can't serve: {kind}/.* is missing"):
         operations.roll_back(ws, 1)
 
@@ -323,8 +323,8 @@ def test_what_a_release_can_go_without_is_told_and_nothing_is_moved(ws: Workspac
     write_json(ws.root / "releases" / "2.json", release.as_dict())
     shutil.rmtree(ws.root / "overlays" / release.overlay)
     assert missing_of(ws.store, release) == (f"overlays/{release.overlay}", "rankers/gone")
-    assert [found.where for found in visit(ws).findings] == list(missing_of(ws.store, release))
-    visit(ws, repair=True)
+    assert [found.where for found in check(ws).findings] == list(missing_of(ws.store, release))
+    check(ws, repair=True)
     assert ws.releases.pointer() == 2
 
 
@@ -334,19 +334,19 @@ def test_damaged_experiments_and_impressions_are_found_and_moved(served: Workspa
     whole = Experiment("whole", "salt", arms, 1.0, ("satisfied",), 0, 1)
     for name in ("whole", "broken"):
         ws.experiments.start(replace(whole, name=name))
-    assert visit(ws).healthy
+    assert check(ws).healthy
     (ws.root / "experiments" / "broken" / "started.json").write_text('{"name": "broken"')
     ws.experiments.point("whole", "b", 1)
     ws.experiments.pointer_path("whole", "b").write_text("one")
     impressions = ws.root / "impressions" / "date=2024-02-11" / "x-1.parquet"
     impressions.parent.mkdir(parents=True)
     impressions.write_bytes(b"PAR1 and no end")
-    found = visit(ws)
+    found = check(ws)
     assert {(one.what, one.where) for one in found.findings} == {
         ("damaged experiment", "experiments/broken"),
         ("damaged release of an arm", "experiments/whole/b.release"),
         ("damaged file of impressions", "impressions/date=2024-02-11/x-1.parquet"),
     }
-    assert visit(ws, repair=True).healthy
+    assert check(ws, repair=True).healthy
     assert [one.name for one in ws.experiments.all()] == ["whole"]
     assert ws.experiments.pointer(whole, "b") == 1

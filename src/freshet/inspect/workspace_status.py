@@ -1,4 +1,4 @@
-"""What serves, how old it is, what is due, what waits for a person."""
+"""The state of a workspace: what serves, how old it is, what is due, what waits, and its runs."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from datetime import date, timedelta
 import pyarrow.parquet as pq
 
 from freshet.core.types import AsOf
-from freshet.inspect.drives import Drives
-from freshet.inspect.opened import artifact
+from freshet.inspect.release_view import Drives, artifact
 from freshet.stages.events import EventLog, Snapshot, body
 from freshet.stages.events import refusals as offered
 from freshet.stages.events.refusals import Refusal
@@ -18,6 +17,7 @@ from freshet.stages.tuning.evaluation import report_of
 from freshet.stages.tuning.step import planner_of
 from freshet.storage.durable import read_json
 from freshet.storage.lease import is_held
+from freshet.storage.ledger import Record
 from freshet.storage.releases import Release
 from freshet.storage.workspace import Workspace
 
@@ -182,3 +182,62 @@ def _waiting(ws: Workspace) -> tuple[Waiting, ...]:
             kind = "table" if "table" in record.waiting else "model"
             found.append(Waiting(record.id, kind, str(record.waiting[kind]), record.message))
     return tuple(found)
+
+
+INTERRUPTED = "interrupted"
+"""The outcome shown for a run that was killed: it could not write its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunLine:
+    """One run.
+
+    `rows` and `changed` (rows the planner had to infer) are None where the run made no table.
+    """
+
+    id: str
+    command: str
+    as_of: str
+    started: str
+    outcome: str
+    seconds: float
+    tokens: int
+    money: float
+    currency: str
+    rows: int | None
+    changed: int | None
+    release: int | None
+    message: str
+
+
+def history(ws: Workspace) -> list[RunLine]:
+    """All runs, oldest first."""
+    return [line(ws, record) for record in ws.ledger.records()]
+
+
+def line(ws: Workspace, record: Record) -> RunLine:
+    """A run in a line."""
+    made = [step.details for step in record.steps if step.name == "table" and step.details]
+    inferred = [step.details for step in record.steps if step.name == "inference" and step.details]
+    return RunLine(
+        record.id,
+        record.command,
+        record.as_of,
+        record.started,
+        outcome(ws, record),
+        record.seconds,
+        sum(step.tokens for step in record.steps),
+        record.money,
+        record.currency,
+        made[-1]["rows"] if made else None,
+        inferred[-1]["changed"] if inferred else None,
+        record.release,
+        record.message,
+    )
+
+
+def outcome(ws: Workspace, record: Record) -> str:
+    """How a run ended; a run that is `running` while nobody holds the workspace was killed."""
+    if record.outcome == "running" and not is_held(ws.root / "LEASE"):
+        return INTERRUPTED
+    return record.outcome

@@ -1,25 +1,28 @@
-"""What runs that died have left: a lease, drafts, half-written files, chunks, unfinished ledger entries."""
+"""What needs cleaning up: remains of runs that died, and files that more people may read than they should."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 from freshet.core.errors import ArtifactError
+from freshet.doctor.artifact_checks import KINDS
 from freshet.doctor.finding import Finding, damaged, leftover
 from freshet.stages import inference
+from freshet.storage.access import folder_mode, is_wide, narrow
 from freshet.storage.checksums import MANIFEST
-from freshet.storage.durable import PART
+from freshet.storage.durable import PART, read_json
+from freshet.storage.find_unfinished_runs import Record
 from freshet.storage.lease import read
-from freshet.storage.ledger import Record
 from freshet.storage.workspace import DRAFTS, LEASE, Workspace
 
 WRITTEN_TO = ("runs", "releases", "events", "quarantine", "days", "work", "impressions", "state")
 """Folders in which files are written aside."""
 
 
-def find(ws: Workspace, mine: str) -> Iterator[Finding]:
+def find_leftovers(ws: Workspace, mine: str) -> Iterator[Finding]:
     """Everything of dead runs; `mine` is the run that asks, '' if it is none."""
     root = ws.root
     if not mine and (root / LEASE).exists():
@@ -31,7 +34,7 @@ def find(ws: Workspace, mine: str) -> Iterator[Finding]:
     for path in _asides(root):
         yield leftover("half-written file", root, path, "a run died while it wrote this; nothing reads it")
     yield from _chunks(root)
-    yield from ledger(ws, mine)
+    yield from find_unfinished_runs(ws, mine)
 
 
 def _asides(root: Path) -> list[Path]:
@@ -57,7 +60,7 @@ def _chunks(root: Path) -> Iterator[Finding]:
             yield leftover("stale chunk", root, path, "a table was made since: it holds these rows")
 
 
-def ledger(ws: Workspace, mine: str) -> Iterator[Finding]:
+def find_unfinished_runs(ws: Workspace, mine: str) -> Iterator[Finding]:
     """Ledger entries that are damaged, or of runs that died."""
     for path in ws.ledger.paths():
         try:
@@ -81,3 +84,48 @@ def ledger(ws: Workspace, mine: str) -> Iterator[Finding]:
 def _close(ws: Workspace, record: Record) -> None:
     record.outcome, record.message = "interrupted", "its process was killed"
     ws.ledger.save(record)
+
+
+OURS = (
+    *KINDS, "runs", "releases", "events", "quarantine", "days", "work", "impressions", "state", "experiments",
+    "replay", "cadence", "drift", "damaged", DRAFTS, "keys.json", "CURRENT", LEASE,
+)  # fmt: skip
+"""What Freshet writes there; settings and files beside are their owner's business."""
+
+
+def find_open_files(ws: Workspace) -> Iterator[Finding]:
+    """One finding for all of them; none where others can't enter the workspace at all. And damaged keys."""
+    yield from _keys(ws)
+    if not ws.root.stat().st_mode & 0o077 & ~folder_mode():
+        return
+    wide = [path for name in OURS if (path := ws.root / name).exists() and is_wide(path)]
+    if wide:
+        names = ", ".join(path.name for path in wide)
+        means = "others on this machine may read or change them: an older Freshet, or a hand, left them so"
+        fix = partial(_make_private, wide)
+        yield Finding(
+            "open to others", names, means, "make them as private as the setting says", False, fix=fix
+        )
+
+
+def _keys(ws: Workspace) -> Iterator[Finding]:
+    """Keys that can't be read; never moved away, since a service without the file asks nobody for a key."""
+    path = ws.root / "keys.json"
+    if not path.exists():
+        return
+    try:
+        content = read_json(path)
+        sound = isinstance(content, dict) and isinstance(content.get("keys"), list)
+    except ArtifactError:
+        sound = False
+    if not sound:
+        means = "nobody's API key can be checked; remove it and make the keys anew with `freshet keys add`"
+        yield Finding("damaged keys", path.name, means, "", True)
+
+
+def _make_private(wide: list[Path]) -> None:
+    for path in wide:
+        narrow(path)
+        for folder, inside, names in os.walk(path):
+            for name in (*inside, *names):
+                narrow(Path(folder, name))

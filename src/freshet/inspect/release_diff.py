@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from freshet.core.errors import ConfigError
 from freshet.core.types import AsOf, Sums
-from freshet.inspect.drives import Drives
-from freshet.inspect.opened import Named, Opened, artifact, open_release
+from freshet.inspect.release_view import Drives, Named, Opened, artifact, open_release
 from freshet.stages import inference
 from freshet.stages.table import churn_gate as churn
 from freshet.storage.releases import Release

@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from freshet.inspect.opened import artifact
+from freshet.inspect.release_view import artifact
 from freshet.storage.durable import read_json
 from freshet.storage.workspace import Workspace
 
