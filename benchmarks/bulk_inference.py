@@ -47,10 +47,11 @@ from freshet import operations, pipeline
 from freshet.backends.planners import folder, wording
 from freshet.backends.planners.local import LocalPlanner
 from freshet.backends.planners.threads import threads_for
-from freshet.context import LogSnapshot, learn
 from freshet.core.errors import GateFailed
 from freshet.core.prompts import Prompts, names
 from freshet.core.types import Evidence, Prompt
+from freshet.pipeline import snapshot_of
+from freshet.run_context import LogSnapshot
 from freshet.simulator import World, generate
 from freshet.stages.counts.fitter import fitter_for
 from freshet.stages.events.step import latest
@@ -119,7 +120,7 @@ def prepare(ws: Workspace, count: int, seed: int) -> Bench:
         SystemExit: the workspace has no model that writes descriptions.
     """
     with ws.run("benchmark") as run:
-        known = learn(ws, run, latest(ws))
+        known = snapshot_of(ws, run, latest(ws))
     model = attempted(ws, known, known.as_of)
     if model is None or ws.config.planner.mode != "description" or ws.config.transitions.k != 2:
         sys.exit("the workspace needs a tuned model, [planner] mode = 'description' and [transitions] k = 2")
@@ -148,7 +149,7 @@ def chosen(contexts: NDArray[np.int16], interests: int, count: int, seed: int) -
 
 
 def evidence(ws: Workspace, known: LogSnapshot, contexts: NDArray[np.int16]) -> Evidence:
-    counting = fitter_for(ws, known)
+    counting = fitter_for(ws.config, known)
     return gather(ws, known, counting, known.as_of, contexts, None, frozenset())
 
 

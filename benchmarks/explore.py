@@ -244,7 +244,7 @@ def synthetic_ranker(rng: np.random.Generator, size: int, items: int) -> ranking
     shares = rng.dirichlet(np.full(size, 2.0))
     start = np.concatenate([[0], np.round(np.cumsum(shares) * items)]).astype(np.int64)
     model = random_model(rng, items, 20, 3)
-    shelves = ranking.Shelves(
+    item_index = ranking.ItemIndex(
         ids=tuple(f"i{n}" for n in range(items)),
         titles=tuple(f"Title of item {n}" for n in range(items)),
         start=start,
@@ -253,7 +253,7 @@ def synthetic_ranker(rng: np.random.Generator, size: int, items: int) -> ranking
         engaged=np.ones(items, bool),
         nearest=np.array([[j for j in range(size) if j != i] for i in range(size)], np.int16),
     )
-    return ranking.Ranker(shelves, model.weights.embedding, model.state_of)
+    return ranking.Ranker(item_index, model.weights.embedding, model.state_of)
 
 
 def history(rng: np.random.Generator, size: int, items: int) -> History:

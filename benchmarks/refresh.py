@@ -42,16 +42,17 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from freshet import operations, pipeline
-from freshet.context import learn
 from freshet.core.config import Config
 from freshet.core.errors import GateFailed
 from freshet.core.prompts import Prompts, names
 from freshet.core.time_scales import Pace, resolve
 from freshet.core.time_scales import measure as measure_pace
 from freshet.core.types import AsOf, Evidence
+from freshet.pipeline import snapshot_of
+from freshet.run_context import RunContext
 from freshet.simulator import World, generate
 from freshet.stages.counts.fitter import fitter_for
-from freshet.stages.inference import step as prompting
+from freshet.stages.evidence.step import gather
 from freshet.stages.table import enumerate_contexts
 from freshet.storage.workspace import Workspace
 from freshet.wiring import open_workspace
@@ -80,7 +81,7 @@ def measure(root: Path, options: argparse.Namespace, show: Show) -> dict[str, An
     )
     made = generate(world, root / "world")
     show.say(f"{made.note}: {made.events:,} events of {made.users:,} users on {made.items:,} items")
-    now = AsOf(world.start).minus(-BEFORE)
+    now = AsOf(world.start).plus(BEFORE)
     log = Log(pq.read_table(made.events_path))
     forgotten = now.minus(resolve(pace(log.until(now)), Config()).evidence_days)
     past = log.until(now, quiet=forgotten)
@@ -119,7 +120,7 @@ class Log:
 
     def on(self, day: AsOf, quiet: bool) -> pa.Table:
         """Events of one day."""
-        events = self.until(day.minus(-1), day if quiet else None)
+        events = self.until(day.plus(1), day if quiet else None)
         return events.filter(pc.equal(pc.cast(events["timestamp"], pa.date32()), _day(day)))
 
     def since(self, start: AsOf) -> pa.Table:
@@ -202,7 +203,7 @@ def a_tenth(root: Path, tuned: Path, base: Path, fads: pa.Table, show: Show) -> 
 def fads(ws: Workspace, day: AsOf, show: Show) -> pa.Table:
     """A day on which new people come to a tenth of the interests and go on to one not named there."""
     with ws.run("look") as run:
-        known = learn(ws, run, day)
+        known = snapshot_of(ws, run, day)
     size = len(known.interests)
     days = known.scales.evidence_days
     seen = known.transitions.supports(day, days, 1, ws.config.evidence.user_cap)
@@ -257,10 +258,10 @@ def changed_without_hysteresis(ws: Workspace, moments: list[AsOf]) -> Iterator[f
     before: list[bytes] | None = None
     for moment in moments:
         with ws.run("look") as run:
-            known = learn(ws, run, moment)
-        counting = fitter_for(ws, known)
+            known = snapshot_of(ws, run, moment)
+        counting = fitter_for(ws.config, known)
         contexts = enumerate_contexts(len(known.interests), counting.k)[1:]
-        said = prompting.gather(free, known, counting, moment, contexts, said, frozenset())
+        said = gather(RunContext(free, run, known, counting), moment, contexts, said)
         words = names(known.interests.descriptions, ws.config.planner.mode)
         prompts = Prompts.of(contexts, words, said).identities()
         if before is not None:

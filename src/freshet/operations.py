@@ -9,30 +9,33 @@ from pathlib import Path
 from typing import Any
 
 from freshet import due, pipeline
-from freshet.context import LogSnapshot
 from freshet.core.errors import ConfigError, NotEnoughData
-from freshet.core.ports import Artifact, UserStore
+from freshet.core.ports import UserStore
 from freshet.core.types import AsOf, Experiment
 from freshet.experiments import lifecycle
 from freshet.experiments.feedback import step as feedback
 from freshet.experiments.guardrails import guard as guardrails
 from freshet.experiments.measurement import collect as collecting
 from freshet.experiments.measurement.frozen_rules import kept_columns
+from freshet.run_context import LogSnapshot
+from freshet.serving import user_histories
 from freshet.stages.events import ImportReport
 from freshet.stages.events import step as events
 from freshet.stages.evidence import step as evidence
 from freshet.stages.inference import step as inference
 from freshet.stages.items import step as item_ranking
 from freshet.stages.live import step as live
-from freshet.stages.live import user_histories
 from freshet.stages.sequence import step as sequence
 from freshet.stages.table import step as table
 from freshet.stages.table import table_plan
 from freshet.stages.tuning import step as tuning
-from freshet.stages.tuning.evaluation import with_evidence_of
+from freshet.stages.tuning.gate_verdict import with_evidence_of
 from freshet.storage import rollback
+from freshet.storage.artifacts import Artifact, committed
+from freshet.storage.decisions import Decision, Review
 from freshet.storage.lease import Lease
 from freshet.storage.ledger import Record
+from freshet.storage.manifests import TableManifest
 from freshet.storage.releases import Release
 from freshet.storage.workspace import Workspace
 
@@ -116,7 +119,7 @@ def rank_items(
         elif log.as_of.day < end.day or current.interests != log.interests_version:
             run.say(f"the ranker as of {log.as_of} does not join release {current.number}")
         else:
-            made = events.committed(ws, "tables", current.table)
+            made = committed(ws.store, "tables", current.table)
             companions = table.Companions(current.overlay, ranker.version, current.feedback)
             table.publish(ws, run, made, companions)
     return run.record, trained
@@ -163,23 +166,28 @@ def approve(ws: Workspace, run_id: str, reviewer: str) -> Record:
         made = ws.store.find("tables", waiting) if waiting else None
         if made is not None:
             current = ws.releases.current()
-            if current is not None and current.as_of > made.manifest["as_of"]:
+            if current is not None and current.as_of > TableManifest.of(made).as_of:
                 raise ConfigError(
                     f"release {current.number} of {current.as_of} is newer than the table of run {run_id}",
                     hint=f"`freshet reject {run_id}`, or `freshet refresh --as-of {record.as_of} --publish`",
                 )
+            _decide(ws, held, record, reviewer, accepted=True)
             with ws.recorded(held, command, record.as_of) as run:
                 beside = record.waiting.get("beside") if record.waiting else None
                 companions = table.Companions(**beside) if beside else _companions_of(ws, made)
                 record.release = table.publish(ws, run, made, companions).number
-        return _reviewed(ws, held, record, reviewer, "approved")
+        else:
+            _decide(ws, held, record, reviewer, accepted=True)
+        return _close(ws, held, record, reviewer, "approved")
 
 
 def reject(ws: Workspace, run_id: str, reviewer: str) -> Record:
     """A person refuses what a gate halted; the current release keeps serving."""
     run_id = ws.ledger.get(run_id).id
     with ws.hold(f"reject {run_id}") as held:
-        return _reviewed(ws, held, _halted(ws, run_id, "rejected"), reviewer, "rejected")
+        record = _halted(ws, run_id, "rejected")
+        _decide(ws, held, record, reviewer, accepted=False)
+        return _close(ws, held, record, reviewer, "rejected")
 
 
 def roll_back(ws: Workspace, number: int | None = None) -> Release:
@@ -255,7 +263,18 @@ def _halted(ws: Workspace, run_id: str, outcome: str) -> Record:
     return record
 
 
-def _reviewed(ws: Workspace, held: Lease, record: Record, reviewer: str, outcome: str) -> Record:
+def _decide(ws: Workspace, held: Lease, record: Record, reviewer: str, accepted: bool) -> None:
+    """Keep a person's decision on what a run waits with: written before it takes effect."""
+    waiting = record.waiting or {}
+    with held.fenced():
+        for of in ("model", "table"):
+            if of in waiting:
+                review = Review(of, waiting[of], accepted)
+                ws.decisions.record(Decision(record.id, review, by=reviewer))
+
+
+def _close(ws: Workspace, held: Lease, record: Record, reviewer: str, outcome: str) -> Record:
+    """End a run that waited; the ledger says how."""
     record.outcome, record.reviewer = outcome, reviewer
     with held.fenced():
         ws.ledger.save(record)

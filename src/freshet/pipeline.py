@@ -19,9 +19,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from freshet import due
-from freshet.context import Context, LogSnapshot
-from freshet.core.errors import ConfigError, NotEnoughData
-from freshet.core.ports import Artifact, UserStore
+from freshet.core.errors import ConfigError
+from freshet.core.ports import Planner, UserStore
 from freshet.core.types import AsOf, Experiment, ExperimentArm
 from freshet.experiments import isolated_arms
 from freshet.experiments.assignment import OwnEvents
@@ -29,17 +28,17 @@ from freshet.experiments.feedback import step as feedback
 from freshet.experiments.guardrails import guard as guardrails
 from freshet.experiments.measurement.collect import collect
 from freshet.experiments.measurement.frozen_rules import kept_columns
-from freshet.stages import interests as forming
+from freshet.run_context import LogSnapshot, RunContext
+from freshet.serving.user_histories import join_histories
 from freshet.stages.counts import step as counts
 from freshet.stages.counts.fitter import fitter_for
-from freshet.stages.events import EventLog, body, refusals
+from freshet.stages.events import refusals
 from freshet.stages.events import step as events
 from freshet.stages.evidence import step as evidence
 from freshet.stages.inference import step as inference
 from freshet.stages.interests import step as interests
 from freshet.stages.items import step as items
 from freshet.stages.live import step as live
-from freshet.stages.live.user_histories import join_histories
 from freshet.stages.schedule import step as schedule
 from freshet.stages.sequence import step as sequence
 from freshet.stages.table import step as table
@@ -48,7 +47,8 @@ from freshet.stages.table.churn_gate import halt_on_churn
 from freshet.stages.transitions import TransitionLog
 from freshet.stages.transitions import step as transitions
 from freshet.stages.tuning import step as tuning
-from freshet.stages.tuning.evaluation import with_evidence_of
+from freshet.stages.tuning.gate_verdict import with_evidence_of
+from freshet.storage.artifacts import Artifact
 from freshet.storage.ledger import Record, Run
 from freshet.storage.workspace import Workspace
 
@@ -152,10 +152,10 @@ def refresh(
     return run.record
 
 
-def context_of(ws: Workspace, run: Run, as_of: AsOf) -> Context:
+def context_of(ws: Workspace, run: Run, as_of: AsOf) -> RunContext:
     """The log as of a moment, and its counts, which are fitted when they are first needed."""
     log = snapshot_of(ws, run, as_of)
-    return Context(ws, run, log, fitter_for(ws.config, log))
+    return RunContext(ws, run, log, fitter_for(ws.config, log))
 
 
 def snapshot_of(ws: Workspace, run: Run, as_of: AsOf, rebuild: bool = False) -> LogSnapshot:
@@ -167,28 +167,23 @@ def snapshot_of(ws: Workspace, run: Run, as_of: AsOf, rebuild: bool = False) -> 
     Raises:
         NotEnoughData: no event lies before as_of.
     """
-    known = EventLog(ws.source).snapshot(as_of)
-    if not known.days:
-        raise NotEnoughData(f"no event lies before {as_of}", hint="choose a later --as-of")
-    for day in known.days:
-        day.check()
+    days, window = events.snapshot(ws, run, as_of)
     catalogue = events.items(ws, run)
-    formed = interests.form(ws, run, as_of, known, catalogue, rebuild)
-    loaded = forming.load(formed.path)
-    assignment = interests.assign(ws, run, known, catalogue, formed)
-    counted = transitions.count(ws, run, known, formed, assignment, len(loaded))
-    days = body(known.days)
-    run.record.window = str(days[0].day), str(days[-1].day)
+    formed = interests.form(ws, run, as_of, days, catalogue, rebuild)
+    assignment = interests.assign(ws, run, days, catalogue, formed)
+    loaded = interests.load(formed.path)
+    counted = transitions.count(ws, run, days, formed, assignment, len(loaded))
     log, scales = TransitionLog(counted.path, ws.pool, len(loaded)), interests.scales_of(formed, ws.config)
-    return LogSnapshot(as_of, loaded, formed.version, log, counted.version, scales, run.record.window)
+    return LogSnapshot(as_of, loaded, formed.version, log, counted.version, scales, window)
 
 
 def make_table(
-    ctx: Context,
+    ctx: RunContext,
     model: Artifact | None,
     previous: Artifact | None,
     mixed: Artifact | None,
     evidence_until: AsOf | None = None,
+    planner: Planner | None = None,
 ) -> Artifact:
     """The verified table of one moment; nothing is inferred that the previous table answers.
 
@@ -197,9 +192,10 @@ def make_table(
         previous: the table before: what it answers is copied, and its evidence steadies prompts.
         mixed: the sequence model whose score may enter the mixture; None = none.
         evidence_until: prompts name nothing that came later (replay measures what fresh evidence is worth).
+        planner: the model's, where it is in memory already; None = it is loaded if a prompt changed.
     """
     ctx = ctx.with_workspace(with_evidence_of(ctx.ws, model.version if model else ""))
-    planner = tuning.planner_for(ctx, model)
+    planner = planner or tuning.planner_for(ctx, model)
     plan = table_plan.plan_table(ctx, model, previous, mixed, evidence_until)
     made = table.find(ctx, plan)
     if made is None:
@@ -211,16 +207,15 @@ def make_table(
     return made
 
 
-def refresh_release(ctx: Context, model: Artifact | None, end: AsOf, publish: bool) -> None:
+def refresh_release(ctx: RunContext, model: Artifact | None, end: AsOf, publish: bool) -> None:
     """Make what serves as of a moment, and publish it unless something holds it back."""
     mixed = sequence.for_mixture(ctx)
     made = make_table(ctx, model, table_plan.previous_of(ctx.ws, ctx.log), mixed)
     overlay = live.make(ctx, made)
     held_back = "" if publish else due.held_back(ctx, made, end)
     if held_back:
-        ctx.run.say(
-            f"table {made.version} as of {ctx.as_of} {held_back}: CURRENT is not moved (--publish does)"
-        )
+        at = f"table {made.version} as of {ctx.as_of}"
+        ctx.run.say(f"{at} {held_back}: CURRENT is not moved (--publish does)")
         return
     reactions = feedback.make(ctx)
     ranker = items.for_release(ctx.ws, ctx.run, ctx.log)
@@ -232,15 +227,16 @@ def refresh_release(ctx: Context, model: Artifact | None, end: AsOf, publish: bo
 
 
 def refresh_arm(
-    ctx: Context, experiment: Experiment, arm: ExperimentArm, model: Artifact | None, mixed: Artifact | None
+    ctx: RunContext,
+    experiment: Experiment,
+    arm: ExperimentArm,
+    model: Artifact | None,
+    mixed: Artifact | None,
 ) -> None:
-    """The same for an arm whose evidence is its own, after the last release that it was served with.
-
-    Its models are those of the start, which no arm's users have changed.
-    """
+    """The same for an isolated arm, by its own log and, unless interests are new, the models of its start."""
     ws, run = ctx.ws, ctx.run
     log = isolated_arms.own_log(ctx, experiment, arm)
-    own = Context(ws, run, log, fitter_for(ws.config, log))
+    own = RunContext(ws, run, log, fitter_for(ws.config, log))
     before = ws.releases.get(ws.experiments.pointer(experiment, arm.name))
     if before.interests == log.interests_version:
         model, mixed = isolated_arms.models_of(ws, before)

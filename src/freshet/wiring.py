@@ -20,7 +20,7 @@ from freshet.core.ports import Tuner, UserStore
 from freshet.core.types import AsOf
 from freshet.serving import Clock, Recommender, Releases, system_clock
 from freshet.serving.settings import Settings
-from freshet.stages.live.user_histories import remember
+from freshet.serving.user_histories import remember
 from freshet.storage.durable import make_folder
 from freshet.storage.ledger import Quiet, Reporter
 from freshet.storage.workspace import Workspace

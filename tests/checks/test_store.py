@@ -10,7 +10,7 @@ import pytest
 
 from freshet.backends.stores.local import LocalStore, write_manifest
 from freshet.checks import check_store
-from freshet.core.ports import Artifact, Draft
+from freshet.storage.artifacts import Artifact, Draft
 from freshet.storage.checksums import sha256
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from freshet import Recommender
 from freshet.core.types import user_key
-from freshet.stages.live.user_histories import NOTE
+from freshet.serving.user_histories import NOTE
 from freshet.wiring import SETTINGS, load, open_user_store
 from tests.cli.conftest import answered, called
 

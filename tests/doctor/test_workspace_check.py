@@ -169,7 +169,7 @@ def test_a_damaged_artifact_is_set_aside_and_made_again(ws: Workspace, served: W
 def test_damage_is_told_before_anything_is_published(ws: Workspace) -> None:
     flip(one(ws, "interests/*/vectors.npy"))
     with pytest.raises(ArtifactError, match=r"vectors\.npy is damaged") as told:
-        pipeline.refresh(ws, FIRST.minus(-2), publish=True)
+        pipeline.refresh(ws, FIRST.plus(2), publish=True)
     assert "freshet doctor" in told.value.hint
     assert ws.releases.pointer() == 2
     assert ws.releases.numbers() == [1, 2]

@@ -11,12 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from freshet.core.config import Columns
-from freshet.core.ports import Artifact
 from freshet.core.types import Interests, user_number
 from freshet.experiments.feedback import outcomes
 from freshet.experiments.measurement.collect import IMPRESSIONS, SHOWN
 from freshet.stages.events import EventLog
-from freshet.storage.release_parts import found
+from freshet.storage.artifacts import Artifact, committed
 from freshet.storage.workspace import Workspace
 from tests.pipeline.world import NOW
 
@@ -86,7 +85,7 @@ def assigned(ws: Workspace, known: Interests) -> tuple[Artifact, dict[int, list[
     """The assignment of the current release, and the items of each interest by stable id."""
     release = ws.releases.current()
     assert release is not None
-    table = found(ws.store, "tables", release.table)
+    table = committed(ws.store, "tables", release.table)
     made = outcomes.assignment_of(ws, table.manifest["inputs"]["transitions"])
     rows = pq.read_table(made.path / "assignment.parquet").to_pylist()
     items: dict[int, list[str]] = {int(id): [] for id in known.ids}

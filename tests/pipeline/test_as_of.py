@@ -69,7 +69,7 @@ def test_events_at_or_after_as_of_leave_every_artifact_byte_identical(
     assert len(content(one, ["models"])) == (3 if kind == "fake" else 0)
     same_content(one, two)
     # and the future is not ignored by accident
-    later = SECOND.minus(-2)
+    later = SECOND.plus(2)
     for ws in (one, two):
         approving(lambda ws=ws: pipeline.refresh(ws, later), ws)  # type: ignore[misc]
     assert table_of(one, later).version != table_of(two, later).version
@@ -121,7 +121,7 @@ def test_a_killed_refresh_continues_and_ends_like_one_that_was_not(
 def transitions_of(ws: Workspace, version: str) -> set[tuple[int, ...]]:
     found = ws.store.find("transitions", version)
     assert found is not None
-    log = TransitionLog(found.path, ws.pool, 99).between(FIRST.minus(999), SECOND.minus(-999))
+    log = TransitionLog(found.path, ws.pool, 99).between(FIRST.minus(999), SECOND.plus(999))
     columns = (log.user, log.day, log.successor, *log.recent.T)
     return {tuple(int(value) for value in row) for row in zip(*columns, strict=True)}
 

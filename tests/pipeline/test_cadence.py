@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from freshet import pipeline
-from freshet.context import learn
 from freshet.core.types import AsOf
+from freshet.pipeline import snapshot_of
 from freshet.stages.counts.fitter import CountFitter
 from freshet.stages.schedule import CostAware
 from freshet.stages.schedule import step as cadence
@@ -48,7 +48,7 @@ def test_a_run_does_as_its_policy_says(
 def test_staleness_is_judged_by_the_counts_in_use_then(counted: Workspace, tmp_path: Path) -> None:
     ws = copied(counted, tmp_path / "ws")
     with ws.run("look") as run:
-        counting = CountFitter(learn(ws, run, SECOND), 2, 5000, 3)
+        counting = CountFitter(snapshot_of(ws, run, SECOND), 2, 5000, 3)
     judged = cadence.judge(counting, [FIRST, AsOf.parse("2024-02-16")])
     assert len(judged)
     assert judged.age.min() == 0
@@ -68,7 +68,7 @@ def test_cost_is_that_of_the_last_refreshes(counted: Workspace) -> None:
 def test_signs_hold_nothing_of_the_day_or_later(counted: Workspace, tmp_path: Path) -> None:
     ws = copied(counted, tmp_path / "ws")
     with ws.run("look") as run:
-        counting = CountFitter(learn(ws, run, SECOND), 2, 5000, 3)
+        counting = CountFitter(snapshot_of(ws, run, SECOND), 2, 5000, 3)
     signs = cadence.see(CostAware(1.0), counting, [FIRST], 2.0)
     assert signs.age == 7
     assert signs.cost == 2.0

@@ -160,11 +160,11 @@ def test_only_what_this_release_and_the_one_before_count_is_forgotten(
 def test_a_run_collects_first_and_leaves_the_day_that_is_not_over(ws: Workspace, state: UserStore) -> None:
     tell(ws, 20)
     now = datetime(2024, 2, 25, 18, tzinfo=UTC)
-    record = pipeline.run(ws, now, state=state)
+    record = pipeline.run(ws, now, users=state)
     assert record.as_of == "2024-02-25"
     assert ws.releases.current().as_of == "2024-02-25"
     assert len(state.events.read(0, 100)) == 20, "live signals of today are made from these"
-    record = pipeline.run(ws, now + timedelta(days=14), state=state)
+    record = pipeline.run(ws, now + timedelta(days=14), users=state)
     assert record.as_of > "2024-02-25"
     joined = next(step for step in record.steps if step.name == "histories").details
     assert joined["joined"] >= 0
@@ -202,7 +202,7 @@ def test_a_state_that_fails_fails_the_run(
     tell(ws, 5)
     state.close()
     with pytest.raises(StateError):
-        pipeline.run(ws, NOW, state=state)
+        pipeline.run(ws, NOW, users=state)
     assert ws.ledger.records()[-1].outcome == "failed"
 
 

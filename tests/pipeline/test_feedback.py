@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from freshet import operations, pipeline
-from freshet.core.ports import Artifact
 from freshet.core.types import AsOf, Experiment, ExperimentArm, Serves, user_number
 from freshet.experiments import feedback
 from freshet.experiments.assignment import arms_of
 from freshet.stages import interests
+from freshet.storage.artifacts import Artifact
 from freshet.storage.workspace import Workspace
 from tests.pipeline.showing import HOUR, assigned, at, by_interest, show, shown, tell
 from tests.pipeline.world import FIRST, content, copied, workspace

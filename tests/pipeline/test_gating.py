@@ -18,8 +18,8 @@ from freshet.core.errors import GateFailed
 from freshet.core.ports import Abilities, Progress, TuningJob, silent
 from freshet.core.types import RECENT, Interests, Prompt, Ranking, Transitions, TuningReport
 from freshet.simulator import generate
-from freshet.stages.tuning import Gate, gates_of
-from freshet.stages.tuning import evaluation as gating
+from freshet.stages.tuning import Gate, evaluation, gates_of
+from freshet.stages.tuning import gate_verdict as gating
 from freshet.storage.ledger import Record
 from freshet.storage.workspace import Workspace
 from tests.pipeline.world import NOW, WORLD, copied, settings, step, with_tuner, workspace
@@ -231,7 +231,7 @@ def test_other_settings_of_gates_judge_anew(judging: Judging) -> None:
     assert len(ws.store.versions("gates")) == 2
 
 
-def sample_of(successor: np.ndarray, interests: int) -> tuple[gating.Sample, np.ndarray]:
+def sample_of(successor: np.ndarray, interests: int) -> tuple[evaluation.Sample, np.ndarray]:
     """What was taken up, by a user each, where popularity and counts (returned) say the same of everything."""
     rows = len(successor)
     held = Transitions(
@@ -242,7 +242,7 @@ def sample_of(successor: np.ndarray, interests: int) -> tuple[gating.Sample, np.
         np.zeros((rows, interests), bool),
     )
     even = np.full((rows, interests), -np.log(interests))
-    return gating.Sample(held, [], [], np.arange(rows), even[None], 0, even), even
+    return evaluation.Sample(held, [], [], np.arange(rows), even[None], 0, even), even
 
 
 def test_the_weight_beside_counts_is_fitted_on_other_users() -> None:
@@ -253,15 +253,15 @@ def test_the_weight_beside_counts_is_fitted_on_other_users() -> None:
     sample, even = sample_of(successor, interests)
     knows, lies = even.copy(), even.copy()
     knows[np.arange(rows), successor] += 1.0
-    gain, _ = gating.beside_counts(knows, sample)
+    gain, _ = evaluation.beside_counts(knows, sample)
     assert gain is not None
     assert gain[1] > 0.1
-    part = np.arange(rows) % gating.FOLDS == 0  # one fold's answers are as wrong as the others' are right
+    part = np.arange(rows) % evaluation.FOLDS == 0  # one fold's answers are as wrong as the others' are right
     lies[np.arange(rows), successor] += np.where(part, -1.0, 1.0)
-    mixed, _ = gating.beside_counts(lies, sample)
+    mixed, _ = evaluation.beside_counts(lies, sample)
     assert mixed is not None
     assert mixed[0] < gain[0] * 0.7
-    noise = [gating.beside_counts(rng.normal(size=even.shape), sample)[0] for _ in range(20)]
+    noise = [evaluation.beside_counts(rng.normal(size=even.shape), sample)[0] for _ in range(20)]
     assert np.mean([gain[0] for gain in noise if gain]) < 0  # on what it was fitted on, it could only gain
 
 
@@ -271,11 +271,11 @@ def test_what_a_planner_leaves_open_is_answered_by_popularity() -> None:
     base = np.log(np.array([[0.4, 0.2, 0.2, 0.2]] * 3))
     logp = np.full((3, 4), -np.inf)
     logp[0, 0], logp[1, 1] = np.log(0.5), 0.0  # the third prompt was not answered
-    alone = np.exp(gating.forecast_of(logp, known, base, relative=False))
+    alone = np.exp(evaluation.forecast_of(logp, known, base, relative=False))
     assert alone[0] == pytest.approx(np.array([0.5, 1 / 6, 1 / 6, 0]) / (0.5 + 1 / 3))
     assert alone[1] == pytest.approx([0, 1, 0, 0], abs=1e-6)
     assert alone[2] == pytest.approx([0.5, 0.25, 0.25, 0])
-    told = np.exp(gating.forecast_of(logp, known, base, relative=True))
+    told = np.exp(evaluation.forecast_of(logp, known, base, relative=True))
     assert told[0] == pytest.approx(np.array([0.2, 1 / 30, 1 / 30, 0]) / (0.2 + 1 / 15))
     assert told[2] == pytest.approx([0.5, 0.25, 0.25, 0])
 
@@ -297,12 +297,12 @@ def test_other_gates_change_nothing_about_evidence(judging: Judging) -> None:
     said = step(ws.ledger.records()[-1], "gates")["evidence"]
     assert said is not None
     expected = "instance" if said["helps"] else "none"  # type: ignore[index]
-    assert gating.as_judged(ws, model).config.evidence.level == expected
+    assert gating.with_evidence_of(ws, model).config.evidence.level == expected
     other = with_tuner(workspace(root, auto.replace("[gates]", "[gates]\nsample = 500")), Teacher("after"))
-    assert gating.as_judged(other, model).config.evidence.level == expected
-    assert gating.as_judged(other, "").config.evidence.level == "none"  # nothing was shown to help
+    assert gating.with_evidence_of(other, model).config.evidence.level == expected
+    assert gating.with_evidence_of(other, "").config.evidence.level == "none"  # nothing was shown to help
     forced = workspace(root, judging.text())
-    assert gating.as_judged(forced, model).config.evidence.level == "instance"
+    assert gating.with_evidence_of(forced, model).config.evidence.level == "instance"
 
 
 def test_evidence_that_knows_more_helps_and_noise_does_not() -> None:
@@ -313,7 +313,7 @@ def test_evidence_that_knows_more_helps_and_noise_does_not() -> None:
     successor = np.array([rng.choice(interests, p=one) for one in share])
     sample, even = sample_of(successor, interests)
     knows, noise = np.log(share), rng.normal(size=truth.shape)
-    assert gating.of_evidence(knows, even, sample).helps
-    assert not gating.of_evidence(even, knows, sample).helps
-    assert not gating.of_evidence(noise, even, sample).helps
-    assert not gating.of_evidence(knows, knows, sample).helps
+    assert evaluation.of_evidence(knows, even, sample).helps
+    assert not evaluation.of_evidence(even, knows, sample).helps
+    assert not evaluation.of_evidence(noise, even, sample).helps
+    assert not evaluation.of_evidence(knows, knows, sample).helps

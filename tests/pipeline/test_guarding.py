@@ -18,6 +18,7 @@ from freshet.experiments.guardrails import harm as judging
 from freshet.experiments.measurement.comparison import compare, ratio_of_users
 from freshet.experiments.measurement.measure import Measured, measure
 from freshet.experiments.measurement.metrics import metric
+from freshet.storage.decisions import GUARDRAIL, Rollback, Stop
 from freshet.storage.ledger import Quiet
 from freshet.storage.workspace import Workspace
 from freshet.wiring import open_user_store
@@ -103,6 +104,14 @@ def test_harm_stops_the_experiment_and_rolls_back(two: Workspace, tmp_path: Path
     assert step.details["from"] == 2
     assert stopped.reason in step.details["reason"]
     assert kept.release == 1
+    back, stop = ws.decisions.all()
+    assert (back.run, back.by, back.subject) == (record.id, GUARDRAIL, Rollback(1, 2))
+    assert (stop.run, stop.by, stop.reason, stop.subject) == (
+        record.id,
+        GUARDRAIL,
+        stopped.reason,
+        Stop("try"),
+    )
 
 
 def test_a_run_looks_after_collecting_and_publishes_no_harmful_table_again(
@@ -117,10 +126,10 @@ def test_a_run_looks_after_collecting_and_publishes_no_harmful_table_again(
     start(ws, Serves(1), Serves())
     noon = SECOND.moment + timedelta(hours=12)  # the day is not over, so a table is of its midnight
     state = open_user_store(ws.root, ws.config)
-    record = pipeline.run(ws, noon, state=state)
+    record = pipeline.run(ws, noon, users=state)
     assert [step.name for step in record.steps][-4:] == ["collect", "guard", "rollback", "experiment"]
     assert (record.release, ws.releases.pointer()) == (1, 1)
-    pipeline.run(ws, noon, state=state)
+    pipeline.run(ws, noon, users=state)
     state.close()
     assert ws.releases.pointer() == 1
     record = pipeline.refresh(ws, today=noon)
@@ -320,7 +329,7 @@ def test_what_fails_in_guarding_is_told_and_the_run_goes_on(
     reporter = Heard()
     with closing(open_user_store(ws.root, ws.config)) as state:
         noon = SECOND.moment + timedelta(hours=12)
-        record = pipeline.run(replace(ws, reporter=reporter), noon, state=state)
+        record = pipeline.run(replace(ws, reporter=reporter), noon, users=state)
     assert record.outcome == "done"
     assert record.steps[-1].name == "histories"
     assert any("try can't be judged: impressions or events can't be read" in one for one in reporter.lines)
@@ -339,7 +348,7 @@ def test_collect_and_refresh_guard_as_a_run_does(
         if command == "collect":
             record, _ = operations.collect(ws, state, noon)
         else:
-            record = pipeline.refresh(ws, today=noon, state=state)
+            record = pipeline.refresh(ws, today=noon, users=state)
     steps = [step.name for step in record.steps]
     assert steps == ["collect"] * (command == "collect") + ["guard", "rollback", "experiment"]
     assert not ws.experiments.get("try").running

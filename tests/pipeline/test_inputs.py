@@ -11,7 +11,7 @@ import pytest
 from freshet import operations, pipeline
 from freshet.backends.planners.fake import FakeTuner
 from freshet.core.errors import FreshetError
-from freshet.stages.tuning import evaluation as gating
+from freshet.stages.tuning import gate_verdict as gating
 from freshet.storage.workspace import Workspace
 from tests.pipeline.showing import at, show, shown
 from tests.pipeline.world import FAKE, FIRST, NOW, approving, copied, settings, with_tuner, workspace
@@ -92,7 +92,7 @@ def test_a_ranker_by_popularity_alone_follows_the_half_lives(
         text = settings(world, extra="[ranker]\nuse = true\n").replace("[counts]", f"[counts]\n{half_lives}")
         ws = workspace(root, text)
         with ws.run("test") as run:
-            known = pipeline.learn(ws, run, FIRST)
+            known = pipeline.snapshot_of(ws, run, FIRST)
             pipeline.ranking.up_to_date(ws, run, known, None)
         return {one for one in made(ws) if one[0] == "rankers"}
 
@@ -147,10 +147,10 @@ def test_other_gates_leave_evidence_as_a_person_approved_it(
     ws = copied(counted, tmp_path / "ws", text(30))
     approving(lambda: pipeline.finetune(ws, FIRST), ws)
     [model] = ws.store.versions("models")
-    level = gating.as_judged(ws, model).config.evidence.level
+    level = gating.with_evidence_of(ws, model).config.evidence.level
     other = workspace(ws.root, text(40))
     assert gating.verdict(other, model) == "approved"
-    assert gating.as_judged(other, model).config.evidence.level == level
+    assert gating.with_evidence_of(other, model).config.evidence.level == level
     assert gating.report_of(other, model) == gating.report_of(ws, model) != {}
 
 

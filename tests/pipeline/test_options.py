@@ -13,7 +13,7 @@ from freshet import pipeline
 from freshet.core.errors import ConfigError, NotEnoughData
 from freshet.core.types import AsOf, pack_contexts
 from freshet.stages import evidence, interests
-from freshet.stages.table.step import open_scorer
+from freshet.stages.table.format import open_scorer
 from freshet.stages.transitions import TransitionLog
 from freshet.storage.workspace import Workspace
 from tests.pipeline.world import FAKE, FIRST, approving, copied, current_table, settings

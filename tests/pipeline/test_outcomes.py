@@ -128,7 +128,7 @@ def test_older_files_lack_columns_and_a_log_may_know_no_impressions(ws: Workspac
     by_id = {found["id"]: found for found in table.to_pylist()}
     assert by_id["old"]["experiment"] == by_id["old"]["arm"] == ""
     assert not by_id["old"]["reward"]
-    found = outcomes.outcomes_of(table, outcomes.index_of(known(ws)), 2)
+    found = outcomes.outcomes_of(table, known(ws).index_by_id(), 2)
     users = dict(zip(table["id"].to_pylist(), found.user.tolist(), strict=True))
     assert users == {"old": user_number("Ada"), "nobody": user_number("nobody")}
 
@@ -154,14 +154,14 @@ def test_rows_become_arrays_of_the_interests_of_now(ws: Workspace) -> None:
         ],
     )
     table = labelling.labelled(ws, WINDOW, assigned(ws, known(ws))[0], known(ws), RULE)
-    found = outcomes.outcomes_of(table, outcomes.index_of(known(ws)), 2)
+    found = outcomes.outcomes_of(table, known(ws).index_by_id(), 2)
     assert found.shown.tolist() == [1, 2, 2, 2, 2, 2]
     assert found.context.tolist() == [[-1, -1], [-1, 5], [4, 3], [-1, 6], [-1, -1], [4, 3]]
     assert found.score[2] == -1.5
     assert found.time.tolist() == [at(DAY, hour) for hour in (1, 2, 3, 4, 5, 8)]
     assert found.user[0] == user_number("user of a")
     assert not found.reward.any()
-    assert np.array_equal(outcomes.index_of(known(ws))[ids], np.arange(len(ids)))
+    assert np.array_equal(known(ws).index_by_id()[ids], np.arange(len(ids)))
 
 
 def test_of_too_many_rows_the_latest_days_are_read_and_of_many_users_a_share(ws: Workspace) -> None:

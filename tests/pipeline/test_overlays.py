@@ -11,14 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from freshet import operations, pipeline
-from freshet.context import LogSnapshot, learn
 from freshet.core.errors import GateFailed
-from freshet.core.ports import Artifact
 from freshet.core.types import AsOf
+from freshet.pipeline import snapshot_of
+from freshet.run_context import LogSnapshot, RunContext
 from freshet.stages import interests, live
 from freshet.stages.counts.fitter import CountFitter, fitter_for
 from freshet.stages.live import step as overlays
 from freshet.stages.live.calibration import HISTORY, by_time, microseconds, running
+from freshet.storage.artifacts import Artifact
 from freshet.storage.workspace import Workspace
 from tests.pipeline.world import FIRST, INTERESTS, NOW, copied, refreshed, settings, workspace
 from tests.stages.live.worlds import DAY, SIZE, START, Move, fresh, moves_of, records
@@ -29,8 +30,8 @@ CHANGED = AsOf.parse("2024-02-14")
 
 def known_at(ws: Workspace, moment: AsOf) -> tuple[LogSnapshot, CountFitter]:
     with ws.run("look") as run:
-        known = learn(ws, run, moment)
-    return known, fitter_for(ws, known)
+        known = snapshot_of(ws, run, moment)
+    return known, fitter_for(ws.config, known)
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +78,7 @@ def test_the_overlay_holds_the_moves_before_its_moment(served: Workspace) -> Non
     assert overlay is not None
     known, counting = known_at(served, CHANGED)
     again = live.Overlay.empty(overlay.settings, len(known.interests), 0)
-    begin = counting.held_since.minus(round(HISTORY * overlay.settings.half_lives[-1]))
+    begin = counting.holdout.start.minus(round(HISTORY * overlay.settings.half_lives[-1]))
     again.apply(by_time(known.transitions.moves(begin, CHANGED)))
     now = microseconds(CHANGED)
     assert np.allclose(overlay.shares(now), again.shares(now))
@@ -121,9 +122,9 @@ def test_too_little_to_judge_by_is_said(world: Path, tmp_path: Path) -> None:
     ws = workspace(tmp_path, settings(world))
     operations.import_log(ws, NOW)
     known, counting = known_at(ws, FIRST)
-    counting.__dict__["windows"] = []
+    counting.holdout.__dict__["windows"] = []
     with ws.run("overlay") as run:
-        made = overlays.make(ws, run, known, counting, None)
+        made = overlays.make(RunContext(ws, run, known, counting), None)
     assert made is not None
     assert live.read(made.path) is None
     assert not made.manifest["pays"]
@@ -132,9 +133,9 @@ def test_too_little_to_judge_by_is_said(world: Path, tmp_path: Path) -> None:
 
 def test_held_out_moves_are_the_rows_of_the_windows(served: Workspace) -> None:
     _, counting = known_at(served, CHANGED)
-    assert counting.windows
-    for window in counting.windows:
-        moves = counting.held_moves(window)
+    assert counting.holdout.windows
+    for window in counting.holdout.windows:
+        moves = counting.holdout.timed(window)
         assert np.array_equal(moves["user"], window.held.user)
         assert np.array_equal(moves["successor"], window.held.successor)
         assert np.array_equal(moves["time"] // DAY, window.held.day)
@@ -155,16 +156,16 @@ def test_what_happens_at_a_transition_or_later_changes_nothing_in_its_score(
             altered["successor"][row % len(ordered)] = successor
             altered["last"][row % len(ordered)] = successor
     fewer = altered[(altered["time"] < moment) | (altered["user"] % 2 == 0)]
-    asked = records([(moment - DAY, 1, 2, 0), (moment, 1, 2, 0)])
-    asked = asked[asked["time"] >= START]
+    queries = records([(moment - DAY, 1, 2, 0), (moment, 1, 2, 0)])
+    queries = queries[queries["time"] >= START]
 
     def scores(seen: np.ndarray) -> list[np.ndarray]:
-        return [ready.bonus(2, int(time)) for ready, time in _both(seen, asked)]
+        return [ready.bonus(2, int(time)) for ready, time in _both(seen, queries)]
 
     for one, other, third in zip(scores(ordered), scores(altered), scores(fewer), strict=True):
         assert np.array_equal(one, other)
         assert np.array_equal(one, third)
 
 
-def _both(seen: np.ndarray, asked: np.ndarray):
-    return zip(running(fresh(), seen, asked), asked["time"].tolist(), strict=True)
+def _both(seen: np.ndarray, queries: np.ndarray):
+    return zip(running(fresh(), seen, queries), queries["time"].tolist(), strict=True)

@@ -14,9 +14,11 @@ import pytest
 from freshet import operations, pipeline
 from freshet.backends.planners import extras
 from freshet.backends.sequences.item_trainer import ItemRecipe, TorchRankingTrainer
-from freshet.core.ports import Artifact, Progress, RankingJob, SequenceReport, silent
+from freshet.core.ports import Progress, RankingJob, SequenceReport, silent
 from freshet.core.types import AsOf, RankingWeights
 from freshet.stages.items import step as ranking
+from freshet.stages.items.format import open_ranker
+from freshet.storage.artifacts import Artifact
 from freshet.storage.release_parts import missing_of
 from freshet.storage.workspace import Workspace
 from tests.pipeline.world import FIRST, SECOND, copied, settings
@@ -79,13 +81,13 @@ def test_a_release_names_its_ranker_which_ranks_the_items_of_its_interests(
     made = ws.store.find("rankers", release.ranker)
     assert made is not None
     assert made.manifest["as_of"] == str(SECOND)
-    ranker = ranking.open_ranker(made)
+    ranker = open_ranker(made)
     counted = ws.store.find("tables", release.table)
     assert counted is not None
     assert made.manifest["inputs"]["interests"] == release.interests
     assert ranking.of_table(ws, counted) == release.ranker
     state = ranker.state(np.array([3, 8]))
-    for interest in range(len(ranker.shelves.start) - 1):
+    for interest in range(len(ranker.item_index.start) - 1):
         first, *_ = ranker.top(state, interest, None, 5)
         assert ranker.interest[first[0]] == interest
         assert np.isfinite(first[1])
@@ -98,9 +100,9 @@ def test_training_is_kept_for_as_long_as_a_planner_and_items_are_brought_up_to_d
     assert len(trainer.jobs) == 2  # one to judge, one on everything
     assert [a.manifest["as_of"] for a in found(ws, "itemmodels")] == [str(FIRST)]
     assert [a.manifest["as_of"] for a in found(ws, "rankers")] == [str(FIRST), str(SECOND)]
-    first, second = (ranking.open_ranker(made) for made in found(ws, "rankers"))
+    first, second = (open_ranker(made) for made in found(ws, "rankers"))
     assert first.ids == second.ids
-    assert np.abs(first.shelves.popular - second.shelves.popular).max() > 0.01
+    assert np.abs(first.item_index.popular - second.item_index.popular).max() > 0.01
 
 
 def test_what_is_judged_was_not_learned_from(ranked: tuple[Workspace, Watched]) -> None:
@@ -174,10 +176,10 @@ def test_without_torch_or_enough_events_items_are_ranked_by_popularity(
     assert release is not None
     made = ws.store.find("rankers", release.ranker)
     assert made is not None
-    ranker = ranking.open_ranker(made)
+    ranker = open_ranker(made)
     assert ranker.state(np.array([3, 8])) is None
-    popular = ranker.shelves.popular
-    start, end = ranker.shelves.start[:2]
+    popular = ranker.item_index.popular
+    start, end = ranker.item_index.start[:2]
     shown = ranker.top(None, 0, None, 3)
     best = start + np.argsort(-popular[start:end], kind="stable")[:3]
     assert [number for number, _, _ in shown] == best.tolist()

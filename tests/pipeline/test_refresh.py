@@ -14,9 +14,9 @@ from freshet import operations, pipeline
 from freshet.backends.planners.fake import FakePlanner, FakeTuner
 from freshet.backends.stores.local import write_manifest
 from freshet.core.errors import ArtifactError, ConfigError, DiskFull, VerificationError
-from freshet.core.ports import Draft
 from freshet.core.types import Interests
 from freshet.stages import interests
+from freshet.storage.artifacts import Draft
 from freshet.storage.releases import Releases
 from freshet.storage.workspace import Workspace
 from tests.pipeline.world import (
@@ -110,11 +110,11 @@ def test_with_unchanged_evidence_nothing_is_inferred_and_the_planner_is_not_load
         def open(self, model: Path, interests: Interests) -> FakePlanner:
             raise AssertionError("no planner is needed")
 
-    record = pipeline.refresh(with_tuner(ws, Tuner()), FIRST.minus(-1))
+    record = pipeline.refresh(with_tuner(ws, Tuner()), FIRST.plus(1))
     details = step(record, "inference")
     assert details["changed"] == details["calibration"]["changed"] == details["prompts"] == 0
     assert details["copied"] == details["rows"]
-    first, second = (table_of(ws, moment) for moment in (FIRST, FIRST.minus(-1)))
+    first, second = (table_of(ws, moment) for moment in (FIRST, FIRST.plus(1)))
     for name in ("successors", "logp", "fingerprints"):
         old, new = (np.load(table.path / "planner" / f"{name}.npy") for table in (first, second))
         np.testing.assert_array_equal(old, new)
@@ -130,7 +130,7 @@ def test_what_was_published_when_changes_no_table(planned: Workspace, tmp_path: 
     shy = copied(planned, tmp_path / "shy")
     pipeline.refresh(shy, SECOND)
     for ws in (eager, shy):
-        pipeline.refresh(ws, SECOND.minus(-3))
+        pipeline.refresh(ws, SECOND.plus(3))
     same_content(eager, shy)
 
 
@@ -184,7 +184,7 @@ def test_a_moment_in_the_past_moves_current_only_when_told_to(planned: Workspace
 
 def test_a_moment_after_the_last_event_is_the_present(counted: Workspace, tmp_path: Path) -> None:
     ws = copied(counted, tmp_path / "ws")
-    assert pipeline.refresh(ws, SECOND.minus(-12)).release == 1
+    assert pipeline.refresh(ws, SECOND.plus(12)).release == 1
 
 
 def test_a_publication_that_fails_leaves_the_old_release(
@@ -239,7 +239,7 @@ def test_one_bad_prompt_stops_nothing_and_is_asked_again(world: Path, tmp_path: 
     assert record.release == 1
     table = current_table(ws)
     assert len(table.look_up((0,)).successors)
-    again = pipeline.refresh(ws, FIRST.minus(-1))
+    again = pipeline.refresh(ws, FIRST.plus(1))
     assert step(again, "inference")["failed"] == 0
 
 
@@ -298,7 +298,7 @@ def test_a_later_refresh_changes_nothing_about_an_earlier_moment(counted: Worksp
     pipeline.refresh(ahead, SECOND)
     straight = copied(counted, tmp_path / "straight")
     for ws in (ahead, straight):
-        pipeline.refresh(ws, FIRST.minus(-3))
+        pipeline.refresh(ws, FIRST.plus(3))
     kinds = ("interests", "assignments", "transitions", "tables")
     one, other = content(ahead, kinds), content(straight, kinds)
     assert {name: one[name] for name in other} == other

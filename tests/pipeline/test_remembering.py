@@ -15,9 +15,9 @@ from freshet.backends.user_stores.lmdb import LmdbUserStore
 from freshet.core.errors import NotServing
 from freshet.core.ports import UserStore
 from freshet.core.types import REMEMBERED, item_key, user_key
+from freshet.serving import user_histories as remembering
+from freshet.serving.user_histories import NOTE, remember
 from freshet.stages.events import EventLog
-from freshet.stages.live import user_histories as remembering
-from freshet.stages.live.user_histories import NOTE, remember
 from freshet.storage.workspace import Workspace
 from freshet.wiring import open_user_store
 from tests.pipeline.world import FIRST, NOW, SECOND, copied, rewrite, settings, workspace

@@ -13,9 +13,9 @@ import pytest
 from sklearn.metrics import adjusted_rand_score
 
 from freshet import inspect, operations
-from freshet.context import LogSnapshot
 from freshet.core.time_scales import BURST, measure
 from freshet.core.types import AsOf
+from freshet.run_context import LogSnapshot
 from freshet.storage.workspace import Workspace
 from tests.pipeline.synthetic import DAYS, FIRST, ITEMS, NOW, Row, base, day, theme_of, write
 

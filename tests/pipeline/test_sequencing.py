@@ -12,16 +12,17 @@ import pytest
 
 from freshet import operations, pipeline
 from freshet.backends.sequences.torch_trainer import Recipe, TorchSequenceTrainer
-from freshet.context import learn
-from freshet.core.ports import Artifact, Progress, SequenceJob, SequenceReport, silent
+from freshet.core.ports import Progress, SequenceJob, SequenceReport, silent
 from freshet.core.types import RECENT, AsOf, SequenceWeights
+from freshet.pipeline import snapshot_of
+from freshet.run_context import RunContext
 from freshet.simulator import generate
 from freshet.stages import sequence
 from freshet.stages.counts import log_softmax
 from freshet.stages.counts.fitter import CountFitter
 from freshet.stages.sequence import step as sequencing
-from freshet.stages.table.step import open_scorer
-from freshet.stages.transitions.day_files import day_name, day_number
+from freshet.stages.table.format import open_scorer
+from freshet.storage.artifacts import Artifact
 from freshet.storage.workspace import Workspace
 from tests.pipeline.world import (
     FAKE,
@@ -96,9 +97,9 @@ def test_early_weights_learn_before_the_held_out_windows_and_full_ones_from_ever
     ws, trainer = sequenced
     early, full = trainer.jobs
     with ws.run("look") as run:
-        known = learn(ws, run, FIRST)
+        known = snapshot_of(ws, run, FIRST)
         counting = CountFitter(known, 2, 20_000, 3)
-        before = known.transitions.between(AsOf.parse("2024-01-01"), counting.held_since).with_context()
+        before = known.transitions.between(AsOf.parse("2024-01-01"), counting.holdout.start).with_context()
         everything = known.transitions.between(AsOf.parse("2024-01-01"), FIRST).with_context()
     assert len(early.sequences) < len(before)  # the first days, in which all is novel, are left out
     rows = len(before) - len(early.sequences)
@@ -128,11 +129,11 @@ def test_popularity_is_counted_before_the_window_of_each_row(sequenced: tuple[Wo
     ws, trainer = sequenced
     job = trainer.jobs[0].sequences
     with ws.run("look") as run:
-        known = learn(ws, run, FIRST)
+        known = snapshot_of(ws, run, FIRST)
         counting = CountFitter(known, 2, 20_000, 3)
     assert job.prior.shape[1:] == (7, len(known.interests))
-    latest = day_number(str(counting.held_since)) - 1  # when the last example happened, at the latest
-    refresh = AsOf.parse(day_name(latest // counting.step * counting.step))
+    latest = counting.holdout.start.day_number - 1  # when the last example happened, at the latest
+    refresh = AsOf.from_day_number(latest // counting.holdout.stretch_days * counting.holdout.stretch_days)
     np.testing.assert_allclose(job.prior[-1], counting.model(refresh).popularity, rtol=1e-5)
     assert (np.diff(job.moment) >= 0).all()
 
@@ -188,15 +189,15 @@ def test_the_score_alone_ranks_users_by_the_model_and_newcomers_by_counts(
 ) -> None:
     ws, _ = with_sequences(counted, tmp_path / "ws", world)
     with ws.run("look") as run:
-        known = learn(ws, run, FIRST)
+        known = snapshot_of(ws, run, FIRST)
         counting = CountFitter(known, 2, 20_000, 3)
-        model = sequencing.open_model(sequencing.train(ws, run, known, counting))
+        model = sequencing.open_model(sequencing.train(RunContext(ws, run, known, counting)))
     size = len(known.interests)
     recent = np.full((2, RECENT), -1, np.int16)
     recent[0, -3:] = [2, 0, 1]
     excluded = np.zeros((2, size), bool)
     excluded[0, :3] = True
-    scorer = sequencing.alone(counting, model)
+    scorer = sequencing.sequence_scorer(counting, model)
     scores = scorer(recent, excluded)
     popularity = counting.model(FIRST).popularity
     wanted = log_softmax(model.logits(recent, popularity).astype(np.float64), excluded)
@@ -213,7 +214,7 @@ def test_too_little_to_learn_from_leaves_the_mixture_as_it_is(
     said: list[str] = []
     with ws.run("look") as run:
         run.say = said.append  # type: ignore[method-assign]
-        known = learn(ws, run, early)
-        assert sequencing.for_mixture(ws, run, known, CountFitter(known, 2, 20_000, 3)) is None
+        known = snapshot_of(ws, run, early)
+        assert sequencing.for_mixture(RunContext(ws, run, known, CountFitter(known, 2, 20_000, 3))) is None
     assert "the mixture goes without" in said[-1]
     assert trainer.jobs == [] or len(trainer.jobs[0].sequences) < 50

@@ -17,10 +17,11 @@ from freshet.backends import clock
 from freshet.backends.planners.fake import FakeTuner
 from freshet.backends.sequences.item_trainer import ItemRecipe, TorchRankingTrainer
 from freshet.backends.sequences.torch_trainer import Recipe, TorchSequenceTrainer
-from freshet.context import LogSnapshot, learn
 from freshet.core.ports import Budget, Progress, TuningJob, silent
 from freshet.core.types import TuningReport
+from freshet.pipeline import snapshot_of
 from freshet.report import write_report
+from freshet.run_context import LogSnapshot, RunContext
 from freshet.stages.counts.fitter import fitter_for
 from freshet.stages.items import step as ranking
 from freshet.stages.sequence import step as sequencing
@@ -52,7 +53,7 @@ def ticking(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
 
 
 def sequences(ws: Workspace, run: Run, known: LogSnapshot) -> None:
-    sequencing.train(ws, run, known, fitter_for(ws, known))
+    sequencing.train(RunContext(ws, run, known, fitter_for(ws.config, known)))
 
 
 def rankers(ws: Workspace, run: Run, known: LogSnapshot) -> None:
@@ -81,7 +82,7 @@ def test_a_lost_model_that_the_clock_stopped_is_made_again_byte_for_byte(
         shutil.rmtree(ws.root / kind, ignore_errors=True)
         ticking(monkeypatch, seconds)
         with ws.run("train") as run:
-            train(ws, run, learn(ws, run, FIRST))
+            train(ws, run, snapshot_of(ws, run, FIRST))
         told = next(s for s in run.record.steps if s.artifact.startswith(kind)).details
         [version] = ws.store.versions(kind)
         found = ws.store.find(kind, version)

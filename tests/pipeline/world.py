@@ -16,10 +16,10 @@ import pyarrow.parquet as pq
 from freshet import operations, pipeline
 from freshet.backends.planners.fake import FakePlanner, FakeTuner
 from freshet.core.errors import GateFailed, PlannerError
-from freshet.core.ports import Artifact
 from freshet.core.types import AsOf, Interests, Prompt, Ranking
 from freshet.simulator import World, generate
 from freshet.stages.table import Table
+from freshet.storage.artifacts import Artifact
 from freshet.storage.ledger import Record
 from freshet.storage.workspace import Workspace
 from freshet.wiring import open_workspace

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from freshet import operations
 from freshet.backends.sequences.item_trainer import ItemRecipe, TorchRankingTrainer
 from freshet.backends.sequences.torch_trainer import Recipe, TorchSequenceTrainer
-from freshet.context import learn
 from freshet.core.types import AsOf, Transitions
+from freshet.pipeline import snapshot_of
 from freshet.replay import Able, baselines, make_plan, roll
 from freshet.replay.judge import Ranked
 from freshet.replay.living import with_live
@@ -31,6 +31,7 @@ from freshet.stages import events, live
 from freshet.stages import items as ranking
 from freshet.stages.counts.fitter import CountFitter, fitter_for
 from freshet.stages.items import step as rankers
+from freshet.stages.items.format import open_ranker
 from freshet.stages.items.training_data import gather
 from freshet.stages.transitions import TransitionLog
 from freshet.storage.workspace import Workspace
@@ -104,8 +105,8 @@ class Questions:
 
 def _questions(room: Workspace) -> Questions:
     with room.run("look") as run:
-        met = gather(room, learn(room, run, AT), met=True)  # interests are those of the first origin
-        log = learn(room, run, END).transitions
+        met = gather(room, snapshot_of(room, run, AT), met=True)  # interests are those of the first origin
+        log = snapshot_of(room, run, END).transitions
     test, asked = log.between(AT, LATER, 300), log.moves(AT, LATER, 300)
     assert len(test) > 100
     return Questions(test, asked, log.moves(AT, LATER), log, sorted(met.about.ids))
@@ -122,8 +123,8 @@ def _made(room: Workspace, questions: Questions) -> Made:
     for at, origin in zip((AT, LATER), roll(room, plan), strict=True):
         standings = dict(Position.of(origin.manifest["position"]).arms)
         with room.run("look") as run:
-            known = learn(room, run, at)
-            counting = fitter_for(room, known, 4)
+            known = snapshot_of(room, run, at)
+            counting = fitter_for(room.config, known, 4)
             trained = rankers.train(room, run, known)
             ranker = rankers.up_to_date(room, run, known, trained)
         named = {"items/itemmodels": files(room, trained.kind, trained.version)}
@@ -153,7 +154,7 @@ def _made(room: Workspace, questions: Questions) -> Made:
                 if overlay := found.overlays[at].get(arm.name):
                     said.append(_live(overlay, ranked.logp, questions))
                 scores[arm.name] = np.concatenate(said)
-        found.scores[at] = scores | {"items": _item_scores(rankers.open_ranker(ranker), questions.items)}
+        found.scores[at] = scores | {"items": _item_scores(open_ranker(ranker), questions.items)}
     return found
 
 
@@ -178,7 +179,7 @@ def _item_scores(ranker: ranking.Ranker, items: list[str]) -> NDArray[np.float64
     """What is said of each item after each pair of the first ones."""
     numbers = np.array([ranker.index[item] for item in items])
     states = np.array([ranker.state(numbers[first : first + 2]) for first in range(20)])
-    return states @ ranker.embedding[numbers].T + ranker.shelves.prior[numbers]
+    return states @ ranker.embedding[numbers].T + ranker.item_index.prior[numbers]
 
 
 def test_what_was_made_before_is_the_same_byte_for_byte(worlds: tuple[Made, Made, Questions]) -> None:

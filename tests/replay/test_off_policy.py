@@ -33,7 +33,7 @@ from tests.pipeline.world import NOW, approving, copied, refreshed, rewrite, set
 
 MOMENT = AsOf.parse("2024-02-14")
 """A few days after the world changes, so that live signals pay."""
-END = MOMENT.minus(-4)
+END = MOMENT.plus(4)
 WINDOW = Window(MOMENT, END, hours=1, first=True)
 SERVING = "[serving]\nexplore = 0.5\ntemperature = 1.0\n[feedback]\nhours = 1\n[schedule]\nrefresh_days = 7\n"
 DAY = 86_400_000_000
@@ -181,8 +181,8 @@ def twice(visited: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Works
     return ws
 
 
-LATER = MOMENT.minus(-2)
-BOTH = replace(WINDOW, until=END.minus(-4))
+LATER = MOMENT.plus(2)
+BOTH = replace(WINDOW, until=END.plus(4))
 
 
 def test_a_release_is_not_judged_by_what_it_was_made_from(
@@ -209,12 +209,12 @@ def test_a_release_is_not_judged_by_what_it_was_made_from(
 
 def _taken(ws: Workspace) -> dict[int, int]:
     """Moments of first places before the second release, and the interest where it was taken."""
-    from freshet.context import learn
     from freshet.experiments.feedback import outcomes
+    from freshet.pipeline import snapshot_of
     from freshet.replay.off_policy import decisions
 
     with ws.run("estimate") as run:
-        known = learn(ws, run, BOTH.until)
+        known = snapshot_of(ws, run, BOTH.until)
     assignment = outcomes.assignment_of(ws, known.version)
     asked, _, _ = decisions.read(ws, BOTH, assignment, known.interests, "value >= 7", 100_000)
     before = (asked.reward > 0) & (asked.time < int(LATER.moment.timestamp()) * 1_000_000)

@@ -15,12 +15,12 @@ import pytest
 
 from freshet import operations
 from freshet.core.errors import NotEnoughData
-from freshet.core.ports import Artifact
 from freshet.core.types import AsOf
 from freshet.replay import Able, Plan, make_plan, roll
 from freshet.replay.results import Results
 from freshet.replay.strategy import Position
 from freshet.stages import events
+from freshet.storage.artifacts import Artifact
 from freshet.storage.workspace import Workspace
 from freshet.wiring import open_room
 from tests.pipeline.world import FAKE, settings, workspace

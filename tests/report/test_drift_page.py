@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from freshet.core.time import day_name
 from freshet.core.types import RECENT, Transitions
 from freshet.report.drift_page import render_drift, sentences
 from freshet.stages.schedule.drift import drift_of, month_edges
-from freshet.stages.transitions.day_files import day_name
 
 SIZE, EDGES = 10, [0, 28, 56, 84]
 LOG: dict[str, Any] = {

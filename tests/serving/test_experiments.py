@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from freshet import operations, pipeline
-from freshet.context import learn
 from freshet.core.errors import ConfigError
 from freshet.core.ports import UserStore
 from freshet.core.types import AsOf, Experiment, ExperimentArm, Serves
 from freshet.core.types.keys import user_number
 from freshet.experiments.assignment import arm_of
 from freshet.experiments.isolated_arms import own
+from freshet.pipeline import snapshot_of
 from freshet.serving import Ask, Posted, Recommender
 from freshet.stages.counts.fitter import CountFitter
 from freshet.storage.experiment_registry import parse_serves
@@ -170,7 +170,7 @@ def test_a_separated_arm_gets_tables_without_the_others_transitions(
     one = experiment("counts", "follow", separated=True, began=1, start=start)
     operations.start_experiment(shop, one)
     with shop.run("test") as run:
-        known = learn(shop, run, SECOND)
+        known = snapshot_of(shop, run, SECOND)
         parts = {arm.name: own(shop, run, known, one, arm) for arm in one.arms}
     whole = known.transitions.between(AsOf.parse("2000-01-01"), SECOND)
     for name, part in parts.items():

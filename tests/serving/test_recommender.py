@@ -11,15 +11,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from freshet.context import learn
 from freshet.core.errors import ArtifactError, ConfigError, NotServing
 from freshet.core.ports import UserStore
 from freshet.core.types import AsOf
 from freshet.core.types.keys import user_key, user_number
+from freshet.pipeline import snapshot_of
 from freshet.serving import Ask, Posted, Recommender, impressions
 from freshet.stages import live
 from freshet.stages.counts import log_softmax
-from freshet.stages.table.step import open_scorer
+from freshet.stages.table.format import open_scorer
 from freshet.stages.transitions.day_files import files, read_columns
 from freshet.storage.durable import write_json
 from freshet.storage.workspace import Workspace
@@ -63,7 +63,7 @@ def test_answers_are_what_replay_evaluates(
     """Every judged transition: the scores by serving are those of the arm, and so is the order."""
     recommender, state = served
     with shop.run("test") as run:
-        known = learn(shop, run, SECOND)
+        known = snapshot_of(shop, run, SECOND)
     test = known.transitions.between(FIRST, SECOND)
     release = shop.releases.current()
     assert release is not None

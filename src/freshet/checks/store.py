@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from freshet.core.errors import ArtifactError
-from freshet.core.ports import Store
+from freshet.storage.artifacts import Store
 
 _KIND = "checks"
 

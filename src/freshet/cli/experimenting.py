@@ -13,6 +13,7 @@ from freshet.cli import answers, experimented, planning
 from freshet.cli.options import HERE, AsJson, Here, Wait, answer, opened
 from freshet.core.errors import ConfigError
 from freshet.core.escaping import visible
+from freshet.core.time import datetime_of, microseconds_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -100,7 +101,7 @@ def start(
             metrics=tuple(
                 dict.fromkeys(one.strip() for text in metric for one in text.split(",") if one.strip())
             ),
-            start=int(datetime.now(UTC).timestamp() * 1_000_000),
+            start=microseconds_of(datetime.now(UTC)),
             began=current.number,
             days=days,
             separated=separate,
@@ -170,7 +171,7 @@ def _told(one: Experiment) -> dict[str, Any]:
 
 
 def _day(micros: int) -> str:
-    return datetime.fromtimestamp(micros / 1_000_000, UTC).isoformat(timespec="seconds")
+    return datetime_of(micros).isoformat(timespec="seconds")
 
 
 def _show(console: Console, found: list[Experiment]) -> None:

@@ -6,10 +6,9 @@ Every backend of a port passes the port's public contract suite in `freshet.chec
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +31,6 @@ from freshet.core.types import (
     TuningReport,
     Usage,
 )
-from freshet.storage.checksums import verify
 
 Progress = Callable[[int, int], None]
 """Called with (done, total) as long work goes on."""
@@ -391,53 +389,6 @@ class RankingTrainer(Protocol):
 
     def train(self, job: RankingJob, progress: Progress = silent) -> tuple[RankingWeights, SequenceReport]:
         """The weights, equal for equal jobs unless the report says that the clock stopped one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Artifact:
-    """A committed, immutable folder of files, valid because its manifest is there.
-
-    `folder` is where it lies; `path` is the way to its files.
-    """
-
-    kind: str
-    version: str
-    folder: Path
-    manifest: dict[str, Any]
-
-    @property
-    def path(self) -> Path:
-        """The folder, after its files were compared with their checksums (once while they don't change).
-
-        Raises:
-            ArtifactError: a file is missing or damaged.
-        """
-        verify(self.folder, self.manifest["files"])
-        return self.folder
-
-
-@dataclass(slots=True)
-class Draft:
-    """A folder being written; `manifest` is stored last, when the `create` block ends without an error."""
-
-    path: Path
-    manifest: dict[str, Any]
-
-
-class Store(Protocol):
-    """Where artifacts live."""
-
-    def find(self, kind: str, version: str) -> Artifact | None:
-        """The artifact if it was committed, else None."""
-
-    def create(self, kind: str, version: str) -> AbstractContextManager[Draft]:
-        """A draft that becomes the artifact when the block ends well and vanishes when it doesn't."""
-
-    def versions(self, kind: str) -> list[str]:
-        """Committed versions of a kind, by what their manifests say: `as_of`, `generation`, `version`.
-
-        So a copy of the store lists them in the same order.
-        """
 
 
 class Journal(Protocol):

@@ -14,11 +14,11 @@ from freshet.stages import inference
 from freshet.storage.access import folder_mode, is_wide, narrow
 from freshet.storage.checksums import MANIFEST
 from freshet.storage.durable import PART, read_json
-from freshet.storage.find_unfinished_runs import Record
 from freshet.storage.lease import read
+from freshet.storage.ledger import Record
 from freshet.storage.workspace import DRAFTS, LEASE, Workspace
 
-WRITTEN_TO = ("runs", "releases", "events", "quarantine", "days", "work", "impressions", "state")
+WRITTEN_TO = ("runs", "decisions", "releases", "events", "quarantine", "days", "work", "impressions", "state")
 """Folders in which files are written aside."""
 
 
@@ -61,7 +61,7 @@ def _chunks(root: Path) -> Iterator[Finding]:
 
 
 def find_unfinished_runs(ws: Workspace, mine: str) -> Iterator[Finding]:
-    """Ledger entries that are damaged, or of runs that died."""
+    """Ledger entries that are damaged, or of runs that died; and damaged decisions."""
     for path in ws.ledger.paths():
         try:
             record = ws.ledger.get(path.stem)
@@ -79,6 +79,11 @@ def find_unfinished_runs(ws: Workspace, mine: str) -> Iterator[Finding]:
                 False,
                 fix=partial(_close, ws, record),
             )
+    for path in ws.decisions.paths():
+        try:
+            ws.decisions.read(path)
+        except ArtifactError as error:
+            yield damaged("damaged decision", ws.root, path, f"who decided what, and why, is lost: {error}")
 
 
 def _close(ws: Workspace, record: Record) -> None:
@@ -87,8 +92,8 @@ def _close(ws: Workspace, record: Record) -> None:
 
 
 OURS = (
-    *KINDS, "runs", "releases", "events", "quarantine", "days", "work", "impressions", "state", "experiments",
-    "replay", "cadence", "drift", "damaged", DRAFTS, "keys.json", "CURRENT", LEASE,
+    *KINDS, "runs", "decisions", "releases", "events", "quarantine", "days", "work", "impressions", "state",
+    "experiments", "replay", "cadence", "drift", "damaged", DRAFTS, "keys.json", "CURRENT", LEASE,
 )  # fmt: skip
 """What Freshet writes there; settings and files beside are their owner's business."""
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
 
-from freshet.context import Context, LogSnapshot
-from freshet.core.ports import Artifact
+from freshet.core.time import date_of
 from freshet.core.types import Experiment, ExperimentArm
 from freshet.experiments.assignment import OwnEvents
+from freshet.run_context import LogSnapshot, RunContext
 from freshet.stages import transitions
-from freshet.stages.events.step import committed
+from freshet.storage.artifacts import Artifact, committed
 from freshet.storage.ledger import Run
 from freshet.storage.releases import Release
 from freshet.storage.workspace import Workspace, version_of
@@ -32,15 +31,15 @@ def arms(ws: Workspace, run: Run) -> Iterator[tuple[Experiment, ExperimentArm]]:
 
 def models_of(ws: Workspace, release: Release) -> tuple[Artifact | None, Artifact | None]:
     """The planner's model and the sequence model behind a release, None where there is none."""
-    table = committed(ws, "tables", release.table)
+    table = committed(ws.store, "tables", release.table)
     sequence = table.manifest["inputs"].get("sequence", "")
     return (
-        committed(ws, "models", release.model) if release.model else None,
-        committed(ws, "sequences", sequence) if sequence else None,
+        committed(ws.store, "models", release.model) if release.model else None,
+        committed(ws.store, "sequences", sequence) if sequence else None,
     )
 
 
-def own_log(ctx: Context, experiment: Experiment, arm: ExperimentArm) -> LogSnapshot:
+def own_log(ctx: RunContext, experiment: Experiment, arm: ExperimentArm) -> LogSnapshot:
     """What was known before as_of, without the transitions of the other arms' users since the start.
 
     Interests, and the ranking of items, are everybody's.
@@ -54,8 +53,8 @@ def own_log(ctx: Context, experiment: Experiment, arm: ExperimentArm) -> LogSnap
         step.artifact = f"transitions/{key}"
         found = ws.store.find("transitions", key)
         if found is None:
-            whole = committed(ws, "transitions", known.version)
-            since = datetime.fromtimestamp(experiment.start / 1_000_000, UTC).date().isoformat()
+            whole = committed(ws.store, "transitions", known.version)
+            since = date_of(experiment.start).isoformat()
             with ws.store.create("transitions", key) as draft:
                 kept = OwnEvents(experiment, arm.name)
                 left_out = transitions.without(whole.path, ws.pool, kept, since, draft.path)
@@ -66,7 +65,7 @@ def own_log(ctx: Context, experiment: Experiment, arm: ExperimentArm) -> LogSnap
                     "inputs": {**whole.manifest["inputs"], "transitions": known.version},
                     "summary": {"left_out": left_out},
                 }
-            found = committed(ws, "transitions", key)
+            found = committed(ws.store, "transitions", key)
         else:
             step.cached = True
         step.details = {"arm": label, **found.manifest["summary"]}

@@ -7,9 +7,11 @@ from dataclasses import replace
 from datetime import datetime
 
 from freshet.core.errors import ConfigError
+from freshet.core.time import microseconds_of
 from freshet.core.types import LIVE, Experiment, Serves
 from freshet.experiments.measurement.frozen_rules import judging
 from freshet.experiments.measurement.metrics import named
+from freshet.storage.decisions import Decision, Stop
 from freshet.storage.ledger import Run
 from freshet.storage.release_parts import parts_of
 from freshet.storage.workspace import Workspace
@@ -66,14 +68,19 @@ def _pays(ws: Workspace, kind: str, version: str) -> bool:
     return made is not None and bool(made.manifest["pays"])
 
 
-def stop(ws: Workspace, run: Run, name: str, now: datetime, reason: str) -> Experiment:
+def stop(ws: Workspace, run: Run, name: str, now: datetime, reason: str, by: str = "") -> Experiment:
     """End an experiment; its users are served the current release again.
+
+    Args:
+        by: who decided, as `Decision.by`.
 
     Raises:
         ConfigError: there is none of that name, or it was stopped before.
     """
     with run.step("experiment") as step, run.fenced():
-        stopped = ws.experiments.stop(name, int(now.timestamp() * 1_000_000), reason)
+        ws.experiments.check_running(name)
+        ws.decisions.record(Decision(run.record.id, Stop(name), by, reason))
+        stopped = ws.experiments.stop(name, microseconds_of(now), reason)
         step.details = {"experiment": name, "stopped": reason}
     run.say(f"experiment {name!r} is stopped: {reason}")
     return stopped

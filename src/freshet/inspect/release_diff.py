@@ -11,7 +11,7 @@ from freshet.core.errors import ConfigError
 from freshet.core.types import AsOf, Sums
 from freshet.inspect.release_view import Drives, Named, Opened, artifact, open_release
 from freshet.stages import inference
-from freshet.stages.table import churn_gate as churn
+from freshet.stages.table import churn
 from freshet.storage.releases import Release
 from freshet.storage.workspace import Workspace
 

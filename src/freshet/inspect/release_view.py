@@ -8,9 +8,9 @@ from functools import cached_property
 from typing import Any
 
 from freshet.core.errors import ArtifactError
-from freshet.core.ports import Artifact
 from freshet.core.types import Context, Evidence, Interests
 from freshet.stages import evidence, interests, table
+from freshet.storage.artifacts import Artifact
 from freshet.storage.durable import read_json
 from freshet.storage.releases import Release
 from freshet.storage.workspace import Workspace

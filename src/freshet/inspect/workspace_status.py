@@ -13,7 +13,7 @@ from freshet.stages.events import EventLog, Snapshot, body
 from freshet.stages.events import refusals as offered
 from freshet.stages.events.refusals import Refusal
 from freshet.stages.tuning import Gate, gates_of
-from freshet.stages.tuning.evaluation import report_of
+from freshet.stages.tuning.gate_verdict import report_of
 from freshet.stages.tuning.step import planner_of
 from freshet.storage.durable import read_json
 from freshet.storage.lease import is_held

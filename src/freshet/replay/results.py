@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from freshet.core.ports import Artifact
+from freshet.storage.artifacts import Artifact
 from freshet.storage.durable import written
 
 NAMES = ("judged", "states", "costs")

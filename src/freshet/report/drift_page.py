@@ -9,8 +9,7 @@ from typing import Any
 import altair as alt
 from markupsafe import Markup
 
-from freshet.report import charts
-from freshet.report import formatting as formatting
+from freshet.report import charts, formatting
 from freshet.report.page_template import render_page
 from freshet.storage.durable import write_text
 

@@ -9,12 +9,11 @@ import altair as alt
 import numpy as np
 from markupsafe import Markup
 
-from freshet.report import charts
-from freshet.report import formatting as formatting
+from freshet.core.time import day_name, day_number
+from freshet.report import charts, formatting
 from freshet.report.subject import Subject
 from freshet.report.trends import Trends, gather_trends
 from freshet.stages.schedule.drift import Overlap, overlaps, pooled
-from freshet.stages.transitions.day_files import day_name, day_number
 
 MONTH = 28
 COMPARED = 12

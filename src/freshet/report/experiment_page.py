@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from markupsafe import Markup
 
+from freshet.core.time import DAY, datetime_of
 from freshet.core.types import Experiment, ExperimentArm
 from freshet.experiments.measurement.comparison import Compared, ratio_of_users
-from freshet.experiments.measurement.exposures import DAY, Shown
+from freshet.experiments.measurement.exposures import Shown
 from freshet.experiments.measurement.frozen_rules import changed
 from freshet.experiments.measurement.measure import Measured
 from freshet.experiments.measurement.verdicts import over
@@ -75,7 +75,7 @@ def _experiment(one: Experiment, changes: Mapping[str, Any], ended: bool) -> dic
 
 
 def _moment(micros: int) -> str:
-    return datetime.fromtimestamp(micros / 1_000_000, UTC).isoformat(timespec="seconds")
+    return datetime_of(micros).isoformat(timespec="seconds")
 
 
 def _arm(measured: Measured, place: int, arm: ExperimentArm) -> dict[str, Any]:

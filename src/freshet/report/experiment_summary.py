@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from freshet.experiments.measurement.attribution import REASONS
-from freshet.report import formatting as formatting
+from freshet.report import formatting
 
 Document = Mapping[str, Any]
 

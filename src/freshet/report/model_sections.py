@@ -9,11 +9,10 @@ import altair as alt
 from markupsafe import Markup
 
 from freshet import inspect
-from freshet.report import charts
-from freshet.report import formatting as formatting
+from freshet.report import charts, formatting
 from freshet.report.subject import Subject
 from freshet.stages.tuning import Gate, gates_of
-from freshet.stages.tuning.evaluation import report_of
+from freshet.stages.tuning.gate_verdict import report_of
 
 _LABELS = {
     "last": "after the last interest",

@@ -15,18 +15,18 @@ FOLDER = Path(__file__).parent / "templates"
 STYLE = FOLDER / "style.css"
 
 
-def render_page(name: str, filters: Mapping[str, Callable[..., str]] = {}, **content: object) -> str:
+def render_page(template: str, filters: Mapping[str, Callable[..., str]] = {}, **content: object) -> str:
     """A page as text.
 
     Args:
-        name: its template, such as `replay.html`.
+        template: its file, such as `replay.html`.
         filters: what formats this page's values, beside the numbers of `freshet.report.formatting`.
         content: what the template names; a name that is missing raises.
     """
     environment = templates()
     environment.filters.update(filters)
     style = Markup(STYLE.read_text(encoding="utf-8"))
-    return environment.get_template(name).render(style=style, **content)
+    return environment.get_template(template).render(style=style, **content)
 
 
 def templates() -> jinja2.Environment:

@@ -10,8 +10,7 @@ import altair as alt
 from markupsafe import Markup
 
 from freshet import inspect
-from freshet.report import charts
-from freshet.report import formatting as formatting
+from freshet.report import charts, formatting
 from freshet.report.subject import Subject
 from freshet.storage.ledger import Record
 

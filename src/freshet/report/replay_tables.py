@@ -9,7 +9,7 @@ from typing import Any
 from freshet.replay.figures.differences import negated
 from freshet.replay.figures.wording import points as points_text
 from freshet.replay.figures.wording import rate, signed
-from freshet.report import formatting as formatting
+from freshet.report import formatting
 
 Figure = Mapping[str, Any]
 

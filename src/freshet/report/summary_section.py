@@ -6,8 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from freshet import inspect
-from freshet.report import formatting as formatting
-from freshet.report import refresh_section as refresh_section
+from freshet.report import formatting, refresh_section
 from freshet.report.subject import Subject
 from freshet.simulator import SIMULATED
 from freshet.storage.ledger import Record

@@ -11,8 +11,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from freshet.core.time import DAY
 from freshet.core.types import RECENT, BoolArray
-from freshet.stages.transitions.day_files import DAY
 from freshet.stages.transitions.walk import EVER, NEVER, place_in_step
 
 

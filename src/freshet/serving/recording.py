@@ -12,6 +12,7 @@ import orjson
 import pyarrow as pa
 
 from freshet.core.ports import UserStore
+from freshet.core.time import DAY
 from freshet.core.types import MOVE, Fact, History
 from freshet.core.types.keys import identity, item_key, user_key, user_number
 from freshet.serving.asking import Posted, Receipt
@@ -19,10 +20,7 @@ from freshet.serving.opened import OpenRelease
 from freshet.stages.events import Rule
 from freshet.storage.database import connect
 
-DAY = 86_400_000_000
-"""Microseconds of a day."""
 AHEAD = DAY
-"""Microseconds that an event may lie in the future, as for imports; beyond, the client's clock is wrong."""
 
 KEPT = 100_000
 """Values of which it stays in memory whether they are positive."""

@@ -12,13 +12,13 @@ from typing import Any
 
 from freshet.core.config import Config
 from freshet.core.errors import ArtifactError, FreshetError, NotServing
-from freshet.core.ports import Store
 from freshet.core.types import Experiment, ExperimentArm
 from freshet.experiments.assignment import OwnEvents
 from freshet.serving.assigned import OpenExperiment
 from freshet.serving.opened import OpenRelease, open_release, read_overlay
 from freshet.serving.rules import RequestRules
 from freshet.serving.strategies import warm
+from freshet.storage.artifacts import Store
 from freshet.storage.experiment_registry import Experiments
 from freshet.storage.releases import Release
 from freshet.storage.releases import Releases as Published

@@ -29,7 +29,6 @@ from freshet.simulator.people import People
 from freshet.simulator.slot import Habits
 from freshet.simulator.world import World
 from freshet.stages.schedule.drift import drift_of, month_edges
-from freshet.stages.transitions.day_files import day_name
 from freshet.storage.workspace import Workspace
 
 MONTH = 30
@@ -107,7 +106,7 @@ def of_log(ws: Workspace, permutations: int, seed: int = 0) -> Decay:
             f"the log holds {max(0, len(edges) - 1)} whole months, calibrating needs {DISTANCES + 1}",
             hint="import a longer log",
         )
-    span = AsOf.parse(day_name(edges[0])), AsOf.parse(day_name(edges[-1]))
+    span = AsOf.from_day_number(edges[0]), AsOf.from_day_number(edges[-1])
     return measure(known.transitions.between(*span, SAMPLE, seed), edges, permutations, seed)
 
 

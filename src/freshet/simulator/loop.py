@@ -10,13 +10,14 @@ One experiment assigns people to arms; all of them live in the same world and in
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
 from freshet import operations, pipeline
 from freshet.core.config import Config
 from freshet.core.ports import Progress, UserStore, silent
+from freshet.core.time import DAY, SECOND, datetime_of
 from freshet.core.types import AsOf
 from freshet.serving import Clock, Recommender
 from freshet.simulator.feed import Feed, SimulatedClock
@@ -24,7 +25,7 @@ from freshet.simulator.history import live_through, write_history
 from freshet.simulator.offers import Offers
 from freshet.simulator.oracles import Oracles
 from freshet.simulator.people import People
-from freshet.simulator.plan import DAY, ITEMS, SECOND, Plan
+from freshet.simulator.plan import ITEMS, Plan
 from freshet.simulator.presets import STALE
 from freshet.simulator.telling import catalogue_of, write
 from freshet.simulator.world import World
@@ -130,7 +131,7 @@ def _keep_up(plan: Plan, ws: Workspace, state: UserStore, recommender: Recommend
     operations.collect(ws, state, now)
     if day in plan.refreshes:
         write_items(plan.world, plan.preset.history + day - 1, ws.root / ITEMS)
-        pipeline.refresh(ws, today=now, state=state)
+        pipeline.refresh(ws, today=now, users=state)
         recommender.reload()
 
 
@@ -141,4 +142,4 @@ def write_items(world: World, day: int, path: Path) -> None:
 
 
 def _moment(micros: int) -> datetime:
-    return datetime.fromtimestamp(micros // SECOND, UTC)
+    return datetime_of(micros // SECOND * SECOND)

@@ -87,6 +87,13 @@ class Experiments:
         except FileExistsError:
             raise ConfigError(f"experiment {experiment.name!r} exists", hint="names are used once") from None
 
+    def check_running(self, name: str) -> Experiment:
+        """The experiment; raises ConfigError if there is none, or it was stopped."""
+        found = self.get(name)
+        if not found.running:
+            raise ConfigError(f"experiment {name!r} was stopped already", hint=found.reason)
+        return found
+
     def stop(self, name: str, moment: int, reason: str) -> Experiment:
         """End one, for good.
 
@@ -96,9 +103,7 @@ class Experiments:
         Raises:
             ConfigError: there is none, or it was stopped before.
         """
-        found = self.get(name)
-        if not found.running:
-            raise ConfigError(f"experiment {name!r} was stopped already", hint=found.reason)
+        found = self.check_running(name)
         try:
             write_json(self._folder / name / _STOPPED, {"stop": moment, "reason": reason}, exclusive=True)
         except FileExistsError:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from freshet.core.errors import ArtifactError
-from freshet.core.ports import Artifact, Store
+from freshet.storage.artifacts import Artifact, Store, committed
+from freshet.storage.manifests import TableManifest, TransitionsManifest
 from freshet.storage.releases import Release
 
 
@@ -29,8 +30,8 @@ def parts_of(store: Store, release: Release) -> Parts:
     """
     table = whole(store, "tables", release.table)
     known = whole(store, "interests", release.interests)
-    counted = found(store, "transitions", table.manifest["inputs"]["transitions"])
-    return Parts(table, known, whole(store, "assignments", counted.manifest["inputs"]["assignment"]))
+    counted = committed(store, "transitions", TableManifest.of(table).inputs.transitions)
+    return Parts(table, known, whole(store, "assignments", TransitionsManifest.of(counted).inputs.assignment))
 
 
 def missing_of(store: Store, release: Release) -> tuple[str, ...]:
@@ -52,16 +53,6 @@ def is_whole(store: Store, kind: str, version: str) -> bool:
 
 def whole(store: Store, kind: str, version: str) -> Artifact:
     """An artifact whose files were compared with their checksums; raises ArtifactError."""
-    there = found(store, kind, version)
+    there = committed(store, kind, version)
     _ = there.path  # compares
-    return there
-
-
-def found(store: Store, kind: str, version: str) -> Artifact:
-    """An artifact that has to be there; raises ArtifactError."""
-    there = store.find(kind, version)
-    if there is None:
-        raise ArtifactError(
-            f"{kind}/{version} is missing", hint="`freshet doctor` tells which releases can be opened"
-        )
     return there

@@ -47,9 +47,9 @@ class Trainings:
                 f"(max_seconds = {self.config.max_seconds:g}); made again here, it ends there too. "
                 "On another machine it may not: set max_steps, or raise max_seconds"
             )
-        self.step.details |= self.told()
+        self.step.details |= self.summary()
 
-    def told(self) -> dict[str, Any]:
+    def summary(self) -> dict[str, Any]:
         """For details of the step and the manifest."""
         cut = any(one["stopped_after"] is not None for one in self.ended.values())
         return {"trainings": self.ended, "stopped": "clock" if cut else None}

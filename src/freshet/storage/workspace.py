@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from freshet.core.config import Config
-from freshet.core.ports import RankingTrainer, SequenceTrainer, Store, Tuner
+from freshet.core.ports import RankingTrainer, SequenceTrainer, Tuner
+from freshet.storage.artifacts import Store
+from freshet.storage.decisions import Decisions
 from freshet.storage.durable import TellingWhenFull
 from freshet.storage.experiment_registry import Experiments
 from freshet.storage.lease import Lease, lease
@@ -67,6 +69,10 @@ class Workspace:
     @property
     def releases(self) -> Releases:
         return Releases(self.root)
+
+    @property
+    def decisions(self) -> Decisions:
+        return Decisions(self.root)
 
     @property
     def experiments(self) -> Experiments:

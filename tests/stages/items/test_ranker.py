@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from freshet.stages.items import Ranker
-from tests.stages.items.worlds import ranker, shelves
+from tests.stages.items.worlds import item_index, ranker
 
 
 def barring(made: Ranker, *numbers: int) -> np.ndarray:
@@ -18,7 +18,7 @@ def barring(made: Ranker, *numbers: int) -> np.ndarray:
 
 
 def test_without_a_history_the_popular_items_of_the_interest_come_first() -> None:
-    made = ranker(shelves())
+    made = ranker(item_index())
     assert made.state(np.zeros(0, np.int64)) is None
     found = made.top(None, 1, None, 3)
     assert [(number, reason) for number, _, reason in found] == [
@@ -31,7 +31,7 @@ def test_without_a_history_the_popular_items_of_the_interest_come_first() -> Non
 
 
 def test_a_history_changes_the_order_and_names_what_nobody_engaged_yet() -> None:
-    made = ranker(shelves(unengaged=(6,)))
+    made = ranker(item_index(unengaged=(6,)))
     found = made.top(made.state(np.array([5])), 1, None, 3)
     assert [(number, reason) for number, _, reason in found] == [
         (6, "new"),
@@ -41,14 +41,14 @@ def test_a_history_changes_the_order_and_names_what_nobody_engaged_yet() -> None
 
 
 def test_what_is_barred_is_not_shown_and_takes_no_probability() -> None:
-    made = ranker(shelves())
+    made = ranker(item_index())
     found = made.top(None, 0, barring(made, 0, 2), 2)
     assert [number for number, _, _ in found] == [1, 3]
     assert sum(np.exp(score) for _, score, _ in found) == pytest.approx(1, abs=1e-5)
 
 
 def test_too_few_items_are_filled_up_from_the_sibling_then_from_anywhere() -> None:
-    made = ranker(shelves())
+    made = ranker(item_index())
     found = made.top(None, 3, barring(made, 11), 4)  # interest 3 holds items 10 and 11, its sibling 7 to 9
     assert [number for number, _, _ in found] == [10, 7, 8, 9]
     assert [reason for _, _, reason in found] == ["popular", "parent", "parent", "parent"]
@@ -58,7 +58,7 @@ def test_too_few_items_are_filled_up_from_the_sibling_then_from_anywhere() -> No
 
 
 def test_an_empty_interest_is_answered_by_its_neighbours() -> None:
-    made = ranker(shelves((4, 0, 3, 2)))
+    made = ranker(item_index((4, 0, 3, 2)))
     assert [(n, reason) for n, _, reason in made.top(None, 1, None, 2)] == [(0, "parent"), (1, "parent")]
 
 
@@ -71,7 +71,7 @@ def test_an_empty_interest_is_answered_by_its_neighbours() -> None:
 def test_as_many_as_asked_or_all_that_may_be_shown_each_once(
     interest: int, count: int, barred: set[int], last: int | None
 ) -> None:
-    made = ranker(shelves())
+    made = ranker(item_index())
     state = None if last is None else made.state(np.array([last]))
     found = made.top(state, interest, barring(made, *barred), count)
     numbers = [number for number, _, _ in found]
@@ -82,7 +82,7 @@ def test_as_many_as_asked_or_all_that_may_be_shown_each_once(
 
 
 def test_items_are_found_by_their_id() -> None:
-    made = ranker(shelves())
+    made = ranker(item_index())
     assert made.index["7"] == 7
     assert made.titles[7] == "title 7"
     assert made.interest.tolist() == [0] * 4 + [1] * 3 + [2] * 3 + [3] * 2

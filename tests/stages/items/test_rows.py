@@ -11,9 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from freshet.core.errors import ConfigError
+from freshet.core.time import DAY
 from freshet.stages.items import Engagements, engagements, features, popularity
-from freshet.stages.items import item_histories as rows
-from freshet.stages.items.item_log import DAY, UNSEEN
+from freshet.stages.items.item_histories import rows
+from freshet.stages.items.item_log import UNSEEN
 
 INTEREST = np.array([0, 0, 1, 1, 2], np.int16)
 

@@ -9,21 +9,21 @@ import numpy as np
 import pytest
 
 from freshet.core.errors import ArtifactError
-from freshet.stages.items import Shelves, nearest, read, write
-from tests.stages.items.worlds import shelves
+from freshet.stages.items import ItemIndex, nearest, read, write
+from tests.stages.items.worlds import item_index
 
 
 def test_what_was_written_is_read_without_any_pickle(tmp_path: Path) -> None:
-    made = shelves(unengaged=(3,))
+    made = item_index(unengaged=(3,))
     write(made, tmp_path / "items")
     again = read(tmp_path / "items")
-    for field in fields(Shelves):
+    for field in fields(ItemIndex):
         np.testing.assert_array_equal(getattr(again, field.name), getattr(made, field.name))
     assert {path.suffix for path in (tmp_path / "items").iterdir()} == {".npy", ".parquet"}
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    write(shelves(), tmp_path / "items")
+    write(item_index(), tmp_path / "items")
     (tmp_path / "items" / "prior.npy").unlink()
     with pytest.raises(ArtifactError, match=r"prior\.npy"):
         read(tmp_path / "items")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from freshet.stages.items import Engagements, Rows, design, interval, judge, weigh
+from freshet.stages.items import Engagements, Rows, design, evaluate, fit_weights, interval
 from freshet.stages.items.prior_weights import Design
 from tests.stages.items.test_rows import log
 
@@ -17,7 +17,7 @@ def test_weights_are_found_again_and_none_is_negative() -> None:
     features = random.normal(size=(20_000, 6, 3)).astype(np.float32)
     wanted = np.array([1.0, 0.3, -0.5])
     scores = features @ wanted + random.gumbel(size=(20_000, 6))
-    found, nats = weigh(Design(features, scores.argmax(axis=1), np.ones((20_000, 6), bool)))
+    found, nats = fit_weights(Design(features, scores.argmax(axis=1), np.ones((20_000, 6), bool)))
     assert found[2] == 0
     assert found[0] / found[1] == pytest.approx(1 / 0.3, rel=0.15)
     assert nats < np.log(6)
@@ -53,7 +53,7 @@ def test_hits_and_gains_are_those_of_the_places() -> None:
         np.array([0, 0, 1, 2]),
     )
     by_number = lambda before, day, asked: np.tile(-np.arange(20.0), (len(asked), 1))  # noqa: E731
-    found = judge(events, rows, start, rows.day, {"number": by_number})
+    found = evaluate(events, rows, start, rows.day, {"number": by_number})
     assert found.hit["number"].tolist() == [1, 0, 0]  # item 0 is seen: 1 and 3 stand at 0 and 2
     ideal = 1 + 1 / np.log2(3)
     np.testing.assert_allclose(found.gain["number"], [(1 + 1 / np.log2(4)) / ideal, 0, 0])
@@ -72,7 +72,7 @@ def test_equal_scores_share_the_middle_of_their_places() -> None:
         np.ones(1, bool),
         np.zeros(1, np.int64),
     )
-    found = judge(
+    found = evaluate(
         events, rows, np.array([0, 30]), rows.day, {"same": lambda before, day, asked: np.zeros((1, 30))}
     )
     assert found.hit["same"].tolist() == [0]
@@ -81,6 +81,6 @@ def test_equal_scores_share_the_middle_of_their_places() -> None:
 def test_an_interval_takes_users_as_wholes() -> None:
     values = np.repeat([1.0, 0.0], 50)
     alone = interval(values, np.arange(100))
-    together = interval(values, np.repeat([1, 2], 50))
-    assert alone["value"] == together["value"] == 0.5
-    assert together["high"] - together["low"] > 3 * (alone["high"] - alone["low"])
+    co_engagement = interval(values, np.repeat([1, 2], 50))
+    assert alone["value"] == co_engagement["value"] == 0.5
+    assert co_engagement["high"] - co_engagement["low"] > 3 * (alone["high"] - alone["low"])

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from freshet.stages.items import Ranker, Shelves, nearest
+from freshet.stages.items import ItemIndex, Ranker, nearest
 
 PATHS = ((0, 0), (0, 1), (1, 0), (1, 1))
 """Interests 0 and 1 are siblings, and 2 and 3."""
 
 
-def shelves(sizes: tuple[int, ...] = (4, 3, 3, 2), unengaged: tuple[int, ...] = ()) -> Shelves:
+def item_index(sizes: tuple[int, ...] = (4, 3, 3, 2), unengaged: tuple[int, ...] = ()) -> ItemIndex:
     """Item v is called `v`; within and between interests, popularity falls with the number."""
     start = np.concatenate([[0], np.cumsum(sizes)])
     count = int(start[-1])
@@ -20,7 +20,7 @@ def shelves(sizes: tuple[int, ...] = (4, 3, 3, 2), unengaged: tuple[int, ...] = 
     engaged[list(unengaged)] = False
     names = tuple(str(number) for number in range(count))
     paths = PATHS[: len(sizes)]
-    return Shelves(
+    return ItemIndex(
         names,
         tuple(f"title {name}" for name in names),
         start.astype(np.int64),
@@ -31,7 +31,7 @@ def shelves(sizes: tuple[int, ...] = (4, 3, 3, 2), unengaged: tuple[int, ...] = 
     )
 
 
-def ranker(items: Shelves, taste: float = 3.0) -> Ranker:
+def ranker(items: ItemIndex, taste: float = 3.0) -> Ranker:
     """The item that follows the last one in number gains `taste`."""
     embedding = np.eye(len(items), dtype=np.float32)
 

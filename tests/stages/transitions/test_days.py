@@ -233,7 +233,7 @@ def test_sums_add_up_the_definition(steps: dict, moments: list[int], half_life: 
         found = transitions(events, 3)
         for moment in moments:
             for length in range(4):
-                sums = log.sums(AsOf.parse(pool.day_name(moment)), half_life, length)
+                sums = log.sums(AsOf.from_day_number(moment), half_life, length)
                 expected: dict = defaultdict(float)
                 for day in range(moment):
                     of_day = {one for one in found if one[1] // DAY == day}

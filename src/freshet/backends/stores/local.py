@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from freshet.core import safe_names as names
 from freshet.core.errors import ArtifactError
-from freshet.core.ports import Artifact, Draft
+from freshet.storage.artifacts import Artifact, Draft
 from freshet.storage.checksums import MANIFEST, check_format, sha256
 from freshet.storage.durable import make_folder, move_folder, read_json
 

@@ -5,7 +5,8 @@ stable **id** wherever a person or another release reads them. Arrays of recent 
 the last column is the most recent, the left is padded with -1, so `recent[:, -k:]` is the context.
 """
 
-from freshet.core.types.basics import RECENT, AsOf, BoolArray, Context, FloatArray, IntArray
+from freshet.core.time import AsOf
+from freshet.core.types.basics import RECENT, BoolArray, Context, FloatArray, IntArray
 from freshet.core.types.cadence import CadenceDecision, Signs, Staleness
 from freshet.core.types.contexts import context_codes, pack_contexts, positions, unpack_contexts
 from freshet.core.types.evidence import ContextEvidence, Evidence, Successor
@@ -19,7 +20,7 @@ from freshet.core.types.experiments import (
     Serves,
     Strategy,
 )
-from freshet.core.types.interests import Eligibility, Interests
+from freshet.core.types.interests import Eligibility, Interests, indices_of
 from freshet.core.types.keys import identity, item_key, user_key, user_number
 from freshet.core.types.outcomes import Outcomes
 from freshet.core.types.planning import Cost, Example, PlannerRows, Prompt, Ranking, TuningReport, Usage
@@ -75,6 +76,7 @@ __all__ = [
     "Usage",
     "context_codes",
     "identity",
+    "indices_of",
     "item_key",
     "pack_contexts",
     "positions",

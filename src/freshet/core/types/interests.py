@@ -25,6 +25,18 @@ class Interests:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def index_by_id(self) -> NDArray[np.int16]:
+        """(largest id + 2,) interest index by stable id, -1 where there is none."""
+        index = np.full(int(self.ids.max()) + 2, -1, np.int16)
+        index[self.ids] = np.arange(len(self), dtype=np.int16)
+        return index
+
+
+def indices_of(ids: NDArray[np.int32], index: NDArray[np.int16]) -> NDArray[np.int16]:
+    """Interest indices of stable ids, -1 for those that are not there, by `Interests.index_by_id`."""
+    known = (ids >= 0) & (ids < len(index))
+    return np.where(known, index[np.where(known, ids, 0)], np.int16(-1))
+
 
 @dataclass(frozen=True, slots=True)
 class Eligibility:

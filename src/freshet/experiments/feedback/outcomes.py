@@ -7,10 +7,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from freshet.core.ports import Artifact
-from freshet.core.types import Interests, Outcomes
+from freshet.core.types import Outcomes, indices_of
 from freshet.stages.transitions.users import keys
-from freshet.storage.release_parts import found, whole
+from freshet.storage.artifacts import Artifact, committed
+from freshet.storage.release_parts import whole
 from freshet.storage.workspace import Workspace
 
 
@@ -20,21 +20,8 @@ def assignment_of(ws: Workspace, transitions: str) -> Artifact:
     Raises:
         ArtifactError: it, or the transitions, is missing or damaged.
     """
-    counted = found(ws.store, "transitions", transitions)
+    counted = committed(ws.store, "transitions", transitions)
     return whole(ws.store, "assignments", counted.manifest["inputs"]["assignment"])
-
-
-def index_of(interests: Interests) -> NDArray[np.int16]:
-    """Interest index by stable id, -1 where there is none."""
-    index = np.full(int(interests.ids.max()) + 2, -1, np.int16)
-    index[interests.ids] = np.arange(len(interests), dtype=np.int16)
-    return index
-
-
-def indices(ids: NDArray[np.int32], index: NDArray[np.int16]) -> NDArray[np.int16]:
-    """Interest indices of stable ids, -1 for those that are not there; `index` as of `index_of`."""
-    known = (ids >= 0) & (ids < len(index))
-    return np.where(known, index[np.where(known, ids, 0)], np.int16(-1))
 
 
 def outcomes_of(table: pa.Table, index: NDArray[np.int16], k: int) -> Outcomes:
@@ -43,7 +30,7 @@ def outcomes_of(table: pa.Table, index: NDArray[np.int16], k: int) -> Outcomes:
     Args:
         index: interest index by stable id, -1 where there is none; ids beyond its end have none.
     """
-    shown = indices(table["interest"].to_numpy(), index)
+    shown = indices_of(table["interest"].to_numpy(), index)
     score = table["score"].to_numpy().astype(np.float64)
     good = (shown >= 0) & np.isfinite(score)
     return Outcomes(
@@ -71,7 +58,7 @@ def _contexts(said: pa.ChunkedArray, index: NDArray[np.int16], k: int) -> NDArra
     contexts = np.full((len(lengths), k), -1, np.int16)
     whole = np.ones(len(lengths), bool)
     for back in range(1, k + 1):
-        place = indices(ids[np.where(lengths >= back, ends - back, -1)], index)
+        place = indices_of(ids[np.where(lengths >= back, ends - back, -1)], index)
         whole &= place >= 0
         contexts[whole, -back] = place[whole]
     return contexts

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from freshet.context import Context, LogSnapshot
 from freshet.core.errors import NotEnoughData
-from freshet.core.ports import Artifact
 from freshet.experiments import feedback
 from freshet.experiments.assignment import OwnEvents
 from freshet.experiments.feedback import outcomes
 from freshet.experiments.measurement import labels as labelling
 from freshet.experiments.measurement.labels import Window
+from freshet.run_context import LogSnapshot, RunContext
 from freshet.stages import events
-from freshet.stages.events.step import committed
+from freshet.storage.artifacts import Artifact, committed
 from freshet.storage.checksums import remembered, sha256
 from freshet.storage.workspace import Workspace, version_of
 
@@ -23,7 +22,7 @@ MOST = 2_000_000
 """Rows that are learned from; of more, those of the latest days. A million take half a minute."""
 
 
-def make(ctx: Context, own: OwnEvents | None = None) -> Artifact | None:
+def make(ctx: RunContext, own: OwnEvents | None = None) -> Artifact | None:
     """Feedback as of a moment; None where neither the configuration nor a running experiment wants it.
 
     The artifact says so where it doesn't pay; see `freshet.experiments.feedback.read`.
@@ -61,7 +60,7 @@ def make(ctx: Context, own: OwnEvents | None = None) -> Artifact | None:
             step.details = told
         if not told["pays"]:
             run.say(f"feedback: what people did with proposals doesn't pay here: {told['why']}")
-    return committed(ws, "feedback", key)
+    return committed(ws.store, "feedback", key)
 
 
 def configured(ws: Workspace) -> dict[str, Any]:
@@ -102,7 +101,7 @@ def _weighed(
     rule = events.parse(rule_of(ws))
     table = labelling.labelled(ws, window, assignment, known.interests, rule)
     k = ws.config.transitions.k
-    rows = outcomes.outcomes_of(table, outcomes.index_of(known.interests), k)
+    rows = outcomes.outcomes_of(table, known.interests.index_by_id(), k)
     if own is not None:
         rows = rows.take(own(rows.user, rows.time))
     try:

@@ -15,6 +15,7 @@ from freshet.core.types import Experiment, ExperimentArm, Serves
 from freshet.experiments import lifecycle as experimenting
 from freshet.experiments.guardrails.harm import Findings, Judged, Split, judge
 from freshet.storage import rollback as rolling
+from freshet.storage.decisions import GUARDRAIL
 from freshet.storage.ledger import Run
 from freshet.storage.workspace import Workspace
 
@@ -81,7 +82,7 @@ def guard(ws: Workspace, run: Run, now: datetime, name: str | None = None) -> Gu
             else:
                 arm = experiment.arm(harm.arm)
                 rolled_back = _rolled_back(ws, run, experiment, arm, reason) or rolled_back
-            experimenting.stop(ws, run, experiment.name, now, reason)
+            experimenting.stop(ws, run, experiment.name, now, reason, GUARDRAIL)
             stopped[experiment.name] = reason
         except LeaseLost:
             raise
@@ -168,6 +169,6 @@ def _rolled_back(
     except ArtifactError as error:
         run.say(f"release {current} still serves: {error.message}")
         return None
-    rolling.roll_back(ws, run, release, f"experiment {experiment.name}: {reason}")
+    rolling.roll_back(ws, run, release, f"experiment {experiment.name}: {reason}", GUARDRAIL)
     run.say(f"release {target} serves again instead of {current}: {reason}")
     return current, target

@@ -12,11 +12,11 @@ import numpy as np
 
 from freshet.core.config import GuardrailConfig
 from freshet.core.errors import ConfigError, NotEnoughData
+from freshet.core.time import DAY, midnight
 from freshet.core.types import Experiment
 from freshet.experiments.measurement.comparison import Compared, compare
-from freshet.experiments.measurement.exposures import DAY
 from freshet.experiments.measurement.frozen_rules import as_started
-from freshet.experiments.measurement.measure import Measured, measure, midnight
+from freshet.experiments.measurement.measure import Measured, measure
 from freshet.experiments.measurement.metrics import Metric, metric
 from freshet.experiments.measurement.reactions import lacking
 from freshet.experiments.stats.families import ALARM

@@ -18,9 +18,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from freshet.core.time import date_of
 from freshet.core.types import Experiment
 from freshet.experiments.measurement.collect import IMPRESSIONS, SHOWN
-from freshet.experiments.measurement.exposures import Exposures, belongs, day_of
+from freshet.experiments.measurement.exposures import Exposures, belongs
 from freshet.experiments.measurement.impression_files import columns_of, day_of_folder
 from freshet.experiments.measurement.metrics import IMPRESSION, Metric
 from freshet.experiments.measurement.reactions import rows_of
@@ -118,9 +119,9 @@ def attribute(
     rules = tuple(dict.fromkeys(rule for one in metrics for rule in one.rules if rule))
     columns = {IMPRESSION}.union(*(one.columns for one in metrics))
     reach = timedelta(hours=hours) + timedelta(days=1)
-    first, last = day_of(experiment.start) - timedelta(days=1), None
+    first, last = date_of(experiment.start) - timedelta(days=1), None
     if experiment.stop is not None:
-        last = day_of(experiment.stop) + reach
+        last = date_of(experiment.stop) + reach
     _named(db, log, rules, columns)
     _answers(db, _files(ws.source / IMPRESSIONS, first - reach), experiment)
     _forget_others(db, first, last)

@@ -10,7 +10,7 @@ import json
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import groupby
 from typing import Any
 from uuid import uuid4
@@ -23,6 +23,7 @@ from freshet.core.config import Columns, Events
 from freshet.core.errors import ArtifactError
 from freshet.core.ports import Journal, UserStore
 from freshet.core.safe_names import checked
+from freshet.core.time import date_of
 from freshet.core.types import MOVE, AsOf, Entry, user_number
 from freshet.experiments.measurement.frozen_rules import kept_columns
 from freshet.experiments.measurement.metrics import IMPRESSION
@@ -180,7 +181,7 @@ def _rows(answer: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _day(answer: dict[str, Any]) -> str:
-    return datetime.fromtimestamp(answer["time"] // 1_000_000, UTC).date().isoformat()
+    return date_of(answer["time"]).isoformat()
 
 
 def _trim_collected(state: UserStore) -> None:
@@ -223,7 +224,7 @@ def _needed_since(ws: Workspace) -> int | None:
             with suppress(ArtifactError):
                 number = arm.serves.release or ws.experiments.pointer(experiment, arm.name)
                 days.append(ws.releases.get(number).as_of)
-    return int(AsOf.parse(min(days)).moment.timestamp()) * 1_000_000
+    return AsOf.parse(min(days)).microseconds
 
 
 def _time(entry: Entry) -> int:

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from freshet.core.config import Config
 from freshet.core.errors import ConfigError
 from freshet.core.ports import Progress
-from freshet.experiments.measurement.exposures import day_of
+from freshet.core.time import DAY, date_of
 from freshet.experiments.measurement.metrics import Kind
 from freshet.experiments.measurement.reactions import BEFORE_DAYS, rows_of
-from freshet.experiments.stats.exploration import DAY, Additions, Engaged, interests_7d, novel, returned_7d
+from freshet.experiments.stats.exploration import Additions, Engaged, interests_7d, novel, returned_7d
 from freshet.experiments.stats.exposed_users import Users
 from freshet.stages import events
 from freshet.stages.events import DayFile, sql
@@ -70,8 +70,8 @@ def explored(
     """
     horizon = settings.transitions.novelty_days
     h = None if horizon == "ever" else horizon * DAY
-    reach = None if horizon == "ever" else day_of(span[0]) - timedelta(days=BEFORE_DAYS + horizon)
-    needed = [day for day in days if (reach is None or day.day >= reach) and day.day <= day_of(span[1])]
+    reach = None if horizon == "ever" else date_of(span[0]) - timedelta(days=BEFORE_DAYS + horizon)
+    needed = [day for day in days if (reach is None or day.day >= reach) and day.day <= date_of(span[1])]
     _with_assignment(db, ws)
     parts: dict[Kind, list[tuple[Additions, Additions]]] = {kind: [] for kind in kinds}
     chunks = range(0, len(users), TOGETHER)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 
 import duckdb
@@ -17,14 +17,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from freshet.core.errors import ArtifactError, NotEnoughData
+from freshet.core.time import date_of
 from freshet.core.types import Experiment
 from freshet.experiments.measurement.collect import IMPRESSIONS
 from freshet.experiments.measurement.impression_files import columns_of, day_of_folder
 from freshet.experiments.stats.exposed_users import Users
 from freshet.stages.events import sql
-
-DAY = 86_400_000_000
-"""Microseconds."""
 
 MEMORY = "1200MB"
 """What the database may use before it spills to disk."""
@@ -111,18 +109,13 @@ def exposures(db: duckdb.DuckDBPyConnection, source: Path, experiment: Experimen
     return Exposures(experiment, users, days, shown, mixed, files, passed_over)
 
 
-def day_of(time: int) -> date:
-    """The UTC day of microseconds since 1970."""
-    return datetime.fromtimestamp(time // 1_000_000, UTC).date()
-
-
 def _files(folder: Path, experiment: Experiment) -> tuple[dict[date, tuple[Path, ...]], tuple[Path, ...]]:
     """Files that may hold exposures, by day, without those from before there were experiments; and odd ones.
 
     What lies in no day's folder, or is not whole, is passed over.
     """
-    first = day_of(experiment.start)
-    last = day_of(experiment.stop) if experiment.stop is not None else date.max
+    first = date_of(experiment.start)
+    last = date_of(experiment.stop) if experiment.stop is not None else date.max
     found: dict[date, tuple[Path, ...]] = {}
     passed_over: list[Path] = []
     for path in sorted(folder.glob("*/*.parquet")):

@@ -19,13 +19,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from freshet.core.ports import Artifact
 from freshet.core.types import AsOf, Interests
 from freshet.experiments.measurement.attribution import SAME_USER, in_time
 from freshet.experiments.measurement.collect import IMPRESSIONS, SHOWN
 from freshet.experiments.measurement.impression_files import columns_of
 from freshet.stages import events
 from freshet.stages.events import Rule, sql
+from freshet.storage.artifacts import Artifact
 from freshet.storage.workspace import DRAFTS, Workspace
 
 _COLUMNS = (

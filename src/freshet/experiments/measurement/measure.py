@@ -8,17 +8,18 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import duckdb
 import numpy as np
 
 from freshet.core.ports import Progress, silent
+from freshet.core.time import DAY, date_of, midnight
 from freshet.core.types import Experiment
 from freshet.experiments.measurement.attribution import Attributed, NamedOutcomes, attribute
 from freshet.experiments.measurement.exploration_events import Explored, explored
-from freshet.experiments.measurement.exposures import DAY, Exposures, database, day_of, exposures
+from freshet.experiments.measurement.exposures import Exposures, database, exposures
 from freshet.experiments.measurement.frozen_rules import as_started
 from freshet.experiments.measurement.metrics import Kind, Metric
 from freshet.experiments.measurement.reactions import Added, before, lacking, outcomes
@@ -201,11 +202,6 @@ def _days(experiment: Experiment, shown: Exposures, log: Sequence[DayFile]) -> l
     """Every day from the first exposure to the last impression or event, or to the stop."""
     last = max([shown.days[-1], *(day.day for day in body(log)[-1:])])
     if experiment.stop is not None:
-        last = min(last, day_of(experiment.stop - 1))
+        last = min(last, date_of(experiment.stop - 1))
     first = shown.days[0]
     return [first + timedelta(days=n) for n in range((last - first).days + 1)]
-
-
-def midnight(day: date) -> int:
-    """The beginning of a UTC day in microseconds since 1970."""
-    return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 1_000_000

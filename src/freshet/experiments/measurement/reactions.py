@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from freshet.core.errors import ConfigError
-from freshet.experiments.measurement.exposures import day_of
+from freshet.core.time import date_of
 from freshet.experiments.measurement.metrics import IMPRESSION, Metric
 from freshet.experiments.stats.exposed_users import Users
 from freshet.stages.events import DayFile, sql
@@ -87,8 +87,8 @@ def before(
     Of all events, whether they name an impression or not: any quantity from before serves, and before the
     start few events name one. q is 0 where the log holds nothing from before.
     """
-    first = day_of(start) - timedelta(days=BEFORE_DAYS)
-    past = [day for day in days if first <= day.day <= day_of(start)]
+    first = date_of(start) - timedelta(days=BEFORE_DAYS)
+    past = [day for day in days if first <= day.day <= date_of(start)]
     all_events = [replace(one, attributed=False) for one in metrics]
     total: dict[str, NDArray[np.int32]] = {}
     for day in past:

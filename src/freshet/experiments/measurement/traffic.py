@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from freshet.core.errors import ConfigError, NotEnoughData
 from freshet.core.ports import Progress, silent
+from freshet.core.time import DAY, midnight
 from freshet.core.types import Experiment, ExperimentArm, Serves
-from freshet.experiments.measurement.exposures import DAY, Exposures, database
-from freshet.experiments.measurement.measure import measured, midnight
+from freshet.experiments.measurement.exposures import Exposures, database
+from freshet.experiments.measurement.measure import measured
 from freshet.experiments.measurement.metrics import Metric
 from freshet.experiments.measurement.reactions import BEFORE_DAYS, rows_of
 from freshet.experiments.stats.exposed_users import Users

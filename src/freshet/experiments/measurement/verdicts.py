@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Literal
 
-from freshet.experiments.measurement.exposures import DAY
-from freshet.experiments.measurement.measure import Measured, midnight
+from freshet.core.time import DAY, midnight
+from freshet.experiments.measurement.measure import Measured
 
 Verdict = Literal[
     "better",

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-DAY = 86_400_000_000
+from freshet.core.time import DAY
+
 WEEK = 7 * DAY
-"""Microseconds."""
 
 Int64 = NDArray[np.int64]
 

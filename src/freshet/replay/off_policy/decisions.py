@@ -10,13 +10,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from freshet.core.ports import Artifact
 from freshet.core.types import Interests
 from freshet.experiments.measurement import labels as labelling
 from freshet.experiments.measurement.labels import Window
 from freshet.stages import events
 from freshet.stages.events import sql
 from freshet.stages.transitions.users import keys
+from freshet.storage.artifacts import Artifact
 from freshet.storage.workspace import DRAFTS, Workspace
 
 

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from freshet.context import LogSnapshot, learn
 from freshet.core.errors import InputError
-from freshet.core.types import Outcomes
+from freshet.core.types import Outcomes, indices_of
 from freshet.experiments.feedback import outcomes
 from freshet.experiments.feedback import step as feedback
 from freshet.experiments.measurement.labels import Window
@@ -21,11 +20,13 @@ from freshet.experiments.stats.off_policy import (
     ips,
     self_normalised,
 )
+from freshet.pipeline import snapshot_of
 from freshet.replay.off_policy import expecting, reproducing, ways
 from freshet.replay.off_policy.decisions import Decisions, LeftOut, read
 from freshet.replay.off_policy.looking import Again, Bench, look_again
 from freshet.replay.off_policy.reproducing import Reproduced
 from freshet.replay.off_policy.ways import Target
+from freshet.run_context import LogSnapshot
 from freshet.stages import counts
 from freshet.storage.ledger import Run
 from freshet.storage.workspace import Workspace
@@ -102,7 +103,7 @@ def estimate(ws: Workspace, run: Run, targets: tuple[Target, ...], window: Windo
         InputError: nothing was shown to named users, none of it was taken, or no context comes out as logged.
         ArtifactError: a release that answered, or is to answer, can't be opened.
     """
-    known = learn(ws, run, window.until)
+    known = snapshot_of(ws, run, window.until)
     assignment = outcomes.assignment_of(ws, known.version)
     with run.step("estimate") as step:
         asked, engaged, left_out = read(ws, window, assignment, known.interests, feedback.rule_of(ws), limit)
@@ -198,9 +199,9 @@ def _caution(support: Support, near: float) -> str:
 
 def _rewards(asked: Decisions, known: LogSnapshot) -> Outcomes:
     """The decisions as outcomes after the last interest, of interests that are still there."""
-    index = outcomes.index_of(known.interests)
-    last = outcomes.indices(np.array([(-1, *context)[-1] for context in asked.context], np.int32), index)
-    shown = outcomes.indices(asked.shown, index)
+    index = known.interests.index_by_id()
+    last = indices_of(np.array([(-1, *context)[-1] for context in asked.context], np.int32), index)
+    shown = indices_of(asked.shown, index)
     size = len(asked)
     rows = Outcomes(
         last[:, None],

@@ -1,11 +1,11 @@
-"""Stage: the planner without a model. What plain counts know before a moment, and the fitted mixture.
+"""Stage: what plain counts know before a moment, and the fitted mixture.
 
-`model` turns summed transitions into log-probabilities per feature (recent popularity at several half-lives,
-last interest, pair, several recent interests); `mixture` fits the weights that combine them, and the
-planner's score, on held-out transitions; `strengths` chooses how strongly sparse counts are shrunk;
-`planner_score` makes the planner a feature; `score` applies it all to users and contexts, `one_user` to
-one user quickly; `fusing` decides
-what enters beside the counts: planner, sequence model, both or none.
+`count_model` turns summed transitions into log-probabilities per feature (recent popularity at several
+half-lives, last interest, pair, several recent interests); `prior_counts` chooses how strongly sparse counts
+are shrunk; `mixture` fits the weights that combine the features on `holdout_windows`; `fitter` does all of it
+for one moment. `planner_score` makes a planner's answers a feature, `fusion` decides which of planner and
+sequence model enter beside the counts, `scorer` applies the mixture to users and contexts and
+`single_user_scorer` to one user, in microseconds.
 """
 
 from freshet.stages.counts.count_model import CountModel, feature_names, popularity_of

@@ -5,7 +5,7 @@ one refresh to the next, and counted as of the start of each. How much the newes
 age at which they are used.
 
 What is fused with the counts is judged where the counts were not fitted: windows are put into folds, and the
-count scores of a fold come from half-lives, prior_counts and weights that were chosen on the others.
+count scores of a fold come from half-lives, prior counts and weights that were chosen on the others.
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ from functools import cached_property, partial
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.context import LogSnapshot
 from freshet.core.config import Config
 from freshet.core.errors import NotEnoughData
-from freshet.core.types import AsOf, Fusion, Mixture, PlannerRows, Sums, context_codes
+from freshet.core.types import AsOf, Fusion, Mixture, PlannerRows, Sums
+from freshet.run_context import LogSnapshot
 from freshet.stages import counts
 from freshet.stages.counts.holdout_windows import HoldoutWindows, Stretch, Window
+from freshet.stages.counts.log_counts import LogCounts
 
 ENOUGH = 300
 """Held-out transitions of a length class that let it have weights of its own."""
@@ -67,6 +68,7 @@ class CountFitter:
 
     Attributes:
         holdout: the windows that weights are fitted on.
+        counts: sums and count models of the log.
         names: features of the mixture of counts.
     """
 
@@ -75,7 +77,7 @@ class CountFitter:
         self.k = k
         self.holdout = HoldoutWindows(log, limit, refresh_days)
         self.names = counts.feature_names(log.scales.half_lives, k)
-        self._sums: dict[tuple[AsOf, float, int], Sums] = {}
+        self.counts = LogCounts(log, k, self.holdout)
         self._models: dict[AsOf, counts.CountModel] = {}
 
     def observed(self) -> NDArray[np.int16]:
@@ -86,39 +88,14 @@ class CountFitter:
 
     def suffixes(self, length: int) -> Sums:
         """Decayed counts before as_of by context of that length."""
-        return self._suffix(self.log.as_of, self.fit.half_life, length)
+        return self.counts.after(self.log.as_of, self.fit.half_life, length)
 
     def model(self, moment: AsOf) -> counts.CountModel:
-        """Counts before a moment, by the half-life and the prior_counts that were fitted."""
+        """Counts before a moment, by the half-life and the prior counts that were fitted."""
         if moment not in self._models:
-            suffixes = [self._suffix(moment, self.fit.half_life, j) for j in range(1, self.k + 1)]
-            self._models[moment] = self._build(moment, suffixes, self.fit.prior_counts)
+            fit = self.fit
+            self._models[moment] = self.counts.model(moment, fit.half_life, fit.prior_counts)
         return self._models[moment]
-
-    def base(self, moment: AsOf) -> NDArray[np.float64]:
-        """(N,) the popularity before a moment that transitions are shrunk to; see `CountModel.base`."""
-        scales = self.log.scales
-        return self._popularity(moment, scales.half_lives[scales.steady])
-
-    def _popularity(self, moment: AsOf, half_life: float) -> NDArray[np.float64]:
-        """(N,) smoothed shares before a moment."""
-        [share] = counts.popularity_of([self._suffix(moment, half_life, 0)], len(self.log.interests))
-        return np.asarray(share)
-
-    def _suffix(self, moment: AsOf, half_life: float, length: int) -> Sums:
-        key = moment, half_life, length
-        if key not in self._sums:
-            self._sums[key] = self.log.transitions.sums(moment, half_life, length)
-        return self._sums[key]
-
-    def _build(
-        self, moment: AsOf, suffixes: Sequence[Sums], prior_counts: Sequence[float]
-    ) -> counts.CountModel:
-        scales = self.log.scales
-        popularity = [self._suffix(moment, half_life, 0) for half_life in scales.half_lives]
-        return counts.CountModel.build(
-            popularity, suffixes, len(self.log.interests), prior_counts, scales.steady
-        )
 
     @cached_property
     def fit(self) -> CountFit:
@@ -127,12 +104,12 @@ class CountFitter:
         Raises:
             NotEnoughData: they hold fewer than 20 transitions.
         """
-        informed = sum(len(part.held) for part in self.holdout.stretches if self._is_informed(part))
+        informed = sum(len(part.held) for part in self.holdout.stretches if self.counts.is_informed(part))
         held = sum(len(window.held) for window in self.holdout.windows)
         if held < FEWEST or informed >= FEWEST:
             return self._fitted(range(len(self.holdout.windows)))
         days = len(np.unique(np.concatenate([window.held.day for window in self.holdout.windows])))
-        return self._popular(
+        return self._popularity_alone(
             f"nothing could be fitted: of {held:,} held-out transitions on {days} "
             f"{'day' if days == 1 else 'days'} only {informed:,} come after a day that could be counted, "
             f"and weights need {FEWEST}; interests are ranked by popularity alone"
@@ -147,12 +124,7 @@ class CountFitter:
         )
         return tuple(name for name, length in needed.items() if length > longest)
 
-    def _is_informed(self, part: Stretch) -> bool:
-        """Whether anything was counted before a stretch: else every interest scores the same there."""
-        scales = self.log.scales
-        return len(self._suffix(part.start, scales.half_lives[scales.steady], 0).weight) > 0
-
-    def _popular(self, why: str) -> CountFit:
+    def _popularity_alone(self, why: str) -> CountFit:
         """What stands in for a fit: the popularity that transitions are shrunk to, and nothing else."""
         weights = np.zeros(len(self.names))
         weights[self.log.scales.steady] = 1.0
@@ -185,7 +157,7 @@ class CountFitter:
         """Number of the half-life, in days, whose popularity alone predicts the held-out transitions best."""
         found = []
         for half_life in half_lives:
-            shares = [self._popularity(part.start, half_life) for part in self.holdout.stretches]
+            shares = [self.counts.popularity(part.start, half_life) for part in self.holdout.stretches]
             parts = zip(shares, self.holdout.stretches, strict=True)
             found.append(sum(counts.log_likelihood_of(np.log(share), part.held) for share, part in parts))
         return int(np.argmax(found))
@@ -216,7 +188,7 @@ class CountFitter:
         """Half-life, prior_counts and weights, chosen one after the other on some of the windows."""
         within = set(windows)
         parts = [part for part in self.holdout.stretches if part.window in within]
-        informed = sum(len(part.held) for part in parts if self._is_informed(part))
+        informed = sum(len(part.held) for part in parts if self.counts.is_informed(part))
         if informed < FEWEST:
             raise NotEnoughData(
                 f"weights need at least {FEWEST} held-out transitions with others counted before them, "
@@ -225,12 +197,12 @@ class CountFitter:
             )
         tried = self.log.scales.transition_half_lives
         likelihood = [
-            counts.likelihood_after_last([self._held_out(part, half_life, 1) for part in parts])
+            counts.likelihood_after_last([self.counts.held_out(part, half_life, 1) for part in parts])
             for half_life in tried
         ]
         half_life = tried[int(np.argmax(likelihood))]
         prior_counts = counts.choose_strengths(
-            [self._held_out(part, half_life, self.k) for part in parts], self.k
+            [self.counts.held_out(part, half_life, self.k) for part in parts], self.k
         )
         return CountFit(half_life, prior_counts, self._mixtures(parts, half_life, prior_counts))
 
@@ -243,7 +215,7 @@ class CountFitter:
         better than their own.
         """
         held = [
-            (counts.held_by_counts(self._model_of(part, half_life, prior_counts), part.held), part.held)
+            (counts.held_by_counts(self.counts.model_of(part, half_life, prior_counts), part.held), part.held)
             for part in parts
         ]
         fit = partial(counts.fit, self.names, smooth=len(self.log.scales.half_lives))
@@ -255,34 +227,6 @@ class CountFitter:
             own.append(fit(some, everyone.weights) if enough else everyone)
         return everyone, *own
 
-    def _held_out(self, part: Stretch, half_life: float, longest: int) -> counts.HeldOut:
-        suffixes = self._suffixes_of(part, half_life, longest)
-        return counts.HeldOut(partial(self._build, part.start, suffixes), suffixes, part.held)
-
-    def _model_of(
-        self, part: Stretch, half_life: float, prior_counts: tuple[float, ...]
-    ) -> counts.CountModel:
-        """Counts before a stretch that are right for its rows."""
-        return self._build(part.start, self._suffixes_of(part, half_life, self.k), prior_counts)
-
-    def _suffixes_of(self, part: Stretch, half_life: float, longest: int) -> list[Sums]:
-        """Counts after what the rows of a stretch have as contexts: all there are would fill the memory."""
-        found = []
-        for length in range(1, longest + 1):
-            key = part.start, half_life, -length if length > 1 else length
-            if key not in self._sums:
-                sums = self.log.transitions.sums(part.start, half_life, length)
-                self._sums[key] = sums if length == 1 else self._pruned(sums, part.start)
-            found.append(self._sums[key])
-        return found
-
-    def _pruned(self, sums: Sums, moment: AsOf) -> Sums:
-        """Only contexts that rows of stretches from a moment on have."""
-        length = sums.contexts.shape[1]
-        parts = [part.held.recent[:, -length:] for part in self.holdout.stretches if part.start == moment]
-        keep = np.isin(context_codes(sums.contexts), np.unique(context_codes(np.concatenate(parts))))
-        return Sums(sums.contexts[keep], sums.successor[keep], sums.weight[keep])
-
     def scorer_of(
         self,
         part: Stretch,
@@ -290,10 +234,10 @@ class CountFitter:
         sequence: counts.SequenceLogits | None = None,
     ) -> counts.Scorer:
         """What a release made at the start of a stretch would have scored, by the weights of now."""
-        model = self._model_of(part, self.fit.half_life, self.fit.prior_counts)
+        model = self.counts.model_of(part, self.fit.half_life, self.fit.prior_counts)
         return self._fused(model, None, mixture, sequence)
 
-    def fused(
+    def fuse(
         self,
         answered: Sequence[tuple[Window, PlannerRows]] | None,
         sequence: counts.SequenceLogits | None = None,
@@ -315,13 +259,13 @@ class CountFitter:
             return None
         rest, sample = counts.Blocks(), None
         for part in self.holdout.stretches:
-            rest.add(self.folds[part.window], self._honest(part, None, sequence))
+            rest.add(self.folds[part.window], self._cross_fitted_features(part, None, sequence))
         if answered is not None:
             sample = counts.Blocks()
             for number, (window, rows) in self._numbered(answered):
                 for part in self.holdout.cut(number, window.held):
                     planner = self._planner(rows, part.start, relative)
-                    sample.add(self.folds[number], self._honest(part, planner, sequence))
+                    sample.add(self.folds[number], self._cross_fitted_features(part, planner, sequence))
         return counts.fuse(rest, sample, sequence is not None)
 
     def _numbered(
@@ -333,20 +277,20 @@ class CountFitter:
 
     def _planner(self, rows: PlannerRows, moment: AsOf, relative: bool) -> counts.PlannerScores:
         """The planner's score before a moment; relative answers are multiplied by the popularity of then."""
-        base = self.base(moment) if relative else None
+        base = self.counts.base(moment) if relative else None
         return counts.PlannerScores(rows, len(self.log.interests), base)
 
-    def _honest(
+    def _cross_fitted_features(
         self, part: Stretch, planner: counts.PlannerScores | None, sequence: counts.SequenceLogits | None
     ) -> counts.Held:
         """Features that are fused, with counts fitted on other folds; without users who have no context."""
-        scorer = replace(self.judged(part), planner=planner, sequence=sequence)
+        scorer = replace(self.cross_fitted(part), planner=planner, sequence=sequence)
         return counts.held_by_all(scorer, part.held.with_context())
 
-    def judged(self, part: Stretch) -> counts.Scorer:
+    def cross_fitted(self, part: Stretch) -> counts.Scorer:
         """Counts before a stretch, fitted on other folds: as good there as they are on what comes next."""
         fit = self.fits[self.folds[part.window]]
-        return counts.Scorer(self._model_of(part, fit.half_life, fit.prior_counts), fit.weights)
+        return counts.Scorer(self.counts.model_of(part, fit.half_life, fit.prior_counts), fit.weights)
 
     def scorer(
         self,
@@ -379,6 +323,6 @@ class CountFitter:
 
 
 def fitter_for(config: Config, log: LogSnapshot, refresh_days: int | None = None) -> CountFitter:
-    """Counts as configured; `refresh_days` says how often tables are refreshed where that is another value."""
+    """Counts as configured; `refresh_days` where tables are refreshed otherwise than as configured."""
     days = refresh_days or config.schedule.refresh_days
     return CountFitter(log, config.transitions.k, config.counts.fit_examples, days)

@@ -13,10 +13,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.context import LogSnapshot
 from freshet.core.time_scales import holdout_starts
 from freshet.core.types import AsOf, Transitions
-from freshet.stages.transitions.day_files import day_name, day_number
+from freshet.run_context import LogSnapshot
 
 MOST_STRETCHES = 4
 """Stretches in a window: each needs a count model of its own."""
@@ -64,11 +63,11 @@ class HoldoutWindows:
     @cached_property
     def spans(self) -> dict[AsOf, AsOf]:
         """Start and end of each window, oldest first; see `time_scales.holdout_starts`."""
-        now = day_number(str(self.log.as_of))
+        now = self.log.as_of.day_number
         starts = holdout_starts(self.log.scales, now)
         ends = [*starts[1:], now]
         return {
-            AsOf.parse(day_name(start)): AsOf.parse(day_name(end))
+            AsOf.from_day_number(start): AsOf.from_day_number(end)
             for start, end in zip(starts, ends, strict=True)
             if start > 0
         }
@@ -102,12 +101,12 @@ class HoldoutWindows:
         window's and on every `stretch_days` days from there.
         """
         longer = self.stretch_days > self.log.scales.window_days
-        first = day_number(str(self.windows[0 if longer else window].start))
+        first = self.windows[0 if longer else window].start.day_number
         refresh = first + (held.day - first) // self.stretch_days * self.stretch_days
         found = []
         for day in np.unique(refresh).tolist():
             rows = np.flatnonzero(refresh == day)
-            found.append(Stretch(window, AsOf.parse(day_name(day)), rows, held.take(rows)))
+            found.append(Stretch(window, AsOf.from_day_number(day), rows, held.take(rows)))
         return found
 
     def timed(self, window: Window) -> NDArray[np.void]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from freshet.context import Context
-from freshet.core.ports import Artifact, Planner
+from freshet.core.ports import Planner
 from freshet.core.types import Fusion
+from freshet.run_context import RunContext
 from freshet.stages.inference.step import PlannerAnswers
 from freshet.stages.sequence import step as sequences
+from freshet.storage.artifacts import Artifact
 
 
 def fuse(
-    ctx: Context, planner: Planner | None, answers: PlannerAnswers | None, sequence: Artifact | None
+    ctx: RunContext, planner: Planner | None, answers: PlannerAnswers | None, sequence: Artifact | None
 ) -> Fusion | None:
     """Weights of count score, planner score and sequence score in the mixture.
 
@@ -29,4 +30,4 @@ def fuse(
     windows = None if answers is None else answers.windows
     early = sequences.open_model(sequence, sequences.EARLY).logits if sequence is not None else None
     with ctx.run.step("mixture"):
-        return ctx.fitter.fused(windows, early, relative=relative)
+        return ctx.fitter.fuse(windows, early, relative=relative)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from itertools import groupby, pairwise
 from operator import itemgetter
 from pathlib import Path
@@ -14,14 +14,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from freshet.core.errors import ArtifactError
+from freshet.core.time import DAY, date_of
 from freshet.stages.events.columnar import COMPRESSION, Checksum, checksum_of
 from freshet.storage.access import narrow
 from freshet.storage.checksums import remembered
 from freshet.storage.durable import make_folder, sync_all
 
-_DAY = 86_400_000_000  # microseconds
 _ROW_GROUP = 1 << 17
-_EPOCH = date(1970, 1, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +78,7 @@ def write_days(rows: pa.RecordBatchReader, root: Path, scratch: Path) -> list[Da
         scratch: folder on the same disk for the file being written.
     """
     written = [
-        _write_day(root, scratch, rows.schema, _EPOCH + timedelta(days=day), map(itemgetter(1), pieces))
+        _write_day(root, scratch, rows.schema, date_of(day * DAY), map(itemgetter(1), pieces))
         for day, pieces in groupby(_by_day(rows), key=itemgetter(0))
     ]
     sync_all(day.path for day in written)  # nothing names them before the caller's commit
@@ -89,7 +88,7 @@ def write_days(rows: pa.RecordBatchReader, root: Path, scratch: Path) -> list[Da
 def _by_day(rows: pa.RecordBatchReader) -> Iterator[tuple[int, pa.Table]]:
     """Pieces of one day each: (days since 1970, rows)."""
     for batch in rows:
-        days = batch.column("time").view(pa.int64()).to_numpy() // _DAY  # (rows,)
+        days = batch.column("time").view(pa.int64()).to_numpy() // DAY  # (rows,)
         cuts = np.flatnonzero(np.diff(days)) + 1
         if len(days):
             for start, end in pairwise([0, *cuts.tolist(), len(days)]):

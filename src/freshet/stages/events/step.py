@@ -7,13 +7,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from freshet.core.errors import ConfigError, InputError
-from freshet.core.ports import Artifact
+from freshet.core.errors import ConfigError, InputError, NotEnoughData
 from freshet.core.types import AsOf
 from freshet.stages import events
-from freshet.stages.events import refusals as offered
+from freshet.stages.events import refusals
+from freshet.storage.artifacts import Artifact
+from freshet.storage.build_once import build_once
 from freshet.storage.checksums import sha256
-from freshet.storage.ledger import Run
+from freshet.storage.ledger import Run, StepRecord
+from freshet.storage.manifests import Catalogue
 from freshet.storage.workspace import Workspace, version_of
 
 ITEMS_CODE = 2
@@ -34,7 +36,7 @@ def import_sources(
         keep: columns beside the usual ones that the log keeps, for metrics.
 
     Raises:
-        InputError: a source is refused, which the ledger keeps (`offered`); those before it are in the log.
+        InputError: a source is refused, which the ledger keeps (`refusals`); those before it are in the log.
             Or nothing at all came in and the log is empty.
     """
     files = sources if sources is not None else [located(ws, name) for name in ws.config.events.files]
@@ -52,11 +54,11 @@ def import_sources(
             try:
                 report = log.import_events(file, ws.config.events, now=now, replace=replace, keep=keep)
             except InputError as error:
-                step.details = _counted(reports) | offered.refused(file, error)
+                step.details = _rows_of(reports) | refusals.refused(file, error)
                 raise
             reports.append(report)
-            _tell(run, report.notes, report.quarantined)
-        step.details = _counted(reports)
+            _report(run, report.notes, report.quarantined)
+        step.details = _rows_of(reports)
         if not step.details["read"] and not log.snapshot().days:
             raise InputError(
                 f"{', '.join(map(str, files))}: there are no rows in it, and the log holds no events",
@@ -76,33 +78,31 @@ def items(ws: Workspace, run: Run) -> Artifact:
         missing=settings.missing,
         content=_content(sources),
     )
-    with run.step("items") as step:
-        step.artifact = f"items/{key}"
-        found = ws.store.find("items", key)
-        if found is not None:
-            step.cached = True
-            return found
-        with ws.store.create("items", key) as draft:
-            report = events.import_items(sources, settings, draft.path, ws.source / "quarantine")
-            draft.manifest = {
-                "rows": report.rows_read,
-                "items": report.items,
-                "duplicates": report.duplicates,
-                "quarantined": report.quarantined,
-                "without_text": report.without_text,
-                "notes": list(report.notes),
-            }
-            _tell(run, report.notes, report.quarantined)
-        catalogue = committed(ws, "items", key)
-        _tell(run, overlap(ws, catalogue))
-        return catalogue
+
+    def build(folder: Path, _: StepRecord) -> Catalogue:
+        report = events.import_items(sources, settings, folder, ws.source / "quarantine")
+        _report(run, report.notes, report.quarantined)
+        return Catalogue(
+            rows=report.rows_read,
+            items=report.items,
+            duplicates=report.duplicates,
+            quarantined=report.quarantined,
+            without_text=report.without_text,
+            notes=list(report.notes),
+        )
+
+    known = ws.store.find("items", key) is not None
+    catalogue = build_once(ws, run, "items", "items", key, build)
+    if not known:
+        _report(run, overlap(ws, catalogue))
+    return catalogue
 
 
 def overlap(ws: Workspace, catalogue: Artifact) -> tuple[str, ...]:
     """A sentence if fewer than half of the log's events are of items in the catalogue, with examples."""
     snapshot = events.EventLog(ws.source).snapshot()
     path = catalogue.path / events.ITEMS_FILE
-    if not snapshot.days or not catalogue.manifest["items"]:
+    if not snapshot.days or not Catalogue.of(catalogue).items:
         return ()
     found = events.overlap(snapshot, path)
     if 2 * found.known >= found.events:
@@ -116,14 +116,31 @@ def overlap(ws: Workspace, catalogue: Artifact) -> tuple[str, ...]:
     )
 
 
+def snapshot(ws: Workspace, run: Run, as_of: AsOf) -> tuple[events.Snapshot, tuple[str, str]]:
+    """The days of the log before a moment, and the first and last of them without stray ones (`events.body`).
+
+    Raises:
+        NotEnoughData: no event lies before as_of.
+        ArtifactError: a day's file is missing or damaged.
+    """
+    found = events.EventLog(ws.source).snapshot(as_of)
+    if not found.days:
+        raise NotEnoughData(f"no event lies before {as_of}", hint="choose a later --as-of")
+    for day in found.days:
+        day.check()
+    body = events.body(found.days)
+    run.record.window = str(body[0].day), str(body[-1].day)
+    return found, run.record.window
+
+
 def latest(ws: Workspace) -> AsOf:
     """The first midnight after the log's last day; stray events behind it don't move it (`events.body`)."""
-    return AsOf(events.body(_days(ws))[-1].day).minus(-1)
+    return AsOf(events.body(_days(ws))[-1].day).plus(1)
 
 
-def newest(ws: Workspace) -> AsOf:
+def newest_event(ws: Workspace) -> AsOf:
     """The first midnight after the last event, stray or not."""
-    return AsOf(_days(ws)[-1].day).minus(-1)
+    return AsOf(_days(ws)[-1].day).plus(1)
 
 
 def _days(ws: Workspace) -> tuple[events.DayFile, ...]:
@@ -139,14 +156,6 @@ def _days(ws: Workspace) -> tuple[events.DayFile, ...]:
 def located(ws: Workspace, name: str) -> Path:
     """A path of the configuration; relative ones count from the workspace."""
     return ws.source / Path(name).expanduser()
-
-
-def committed(ws: Workspace, kind: str, version: str) -> Artifact:
-    """The artifact just written."""
-    found = ws.store.find(kind, version)
-    if found is None:
-        raise RuntimeError(f"{kind}/{version} was committed and is not there")
-    return found
 
 
 def item_sources(ws: Workspace) -> list[Path]:
@@ -169,14 +178,14 @@ def _content(sources: list[Path]) -> Any:
     return found
 
 
-def _tell(run: Run, notes: Sequence[str], quarantined: Mapping[str, int] | None = None) -> None:
+def _report(run: Run, notes: Sequence[str], quarantined: Mapping[str, int] | None = None) -> None:
     for note in notes:
         run.say(f"  note: {note}")
     for reason, rows in (quarantined or {}).items():
         run.say(f"  quarantined: {rows:,} rows, {reason}")
 
 
-def _counted(reports: list[events.ImportReport]) -> dict[str, Any]:
+def _rows_of(reports: list[events.ImportReport]) -> dict[str, Any]:
     return {
         "sources": [str(report.source) for report in reports],
         "read": sum(report.rows_read for report in reports),

@@ -9,6 +9,7 @@ import duckdb
 
 from freshet.core import config
 from freshet.core.errors import InputError
+from freshet.core.time import DAY
 from freshet.stages.events import sql
 from freshet.stages.events.columns import time_like
 from freshet.stages.events.deciding import Undecided
@@ -59,7 +60,7 @@ def _rank(connection: duckdb.DuckDBPyConnection, table: Table, read: Clock) -> i
     """0 for a column whose first rows have times of day, 1 for one of bare dates, 2 for one without times."""
     times, exact = sql.row(
         connection,
-        f"""SELECT count(moment), count_if(epoch_us(moment) % 86_400_000_000 <> 0)
+        f"""SELECT count(moment), count_if(epoch_us(moment) % {DAY} <> 0)
             FROM (SELECT {read.time} AS moment FROM ({table.query}) LIMIT {_SAMPLE})
             WHERE moment >= TIMESTAMP '{read.earliest}'""",
     )

@@ -227,8 +227,8 @@ def _collect(
             width = min(ours.shape[1], theirs.shape[1])
             ours[rows] = blank
             ours[rows, :width] = theirs[of, :width]
-    said = after >= 0
-    return Evidence(contexts[said], after[said], chosen[said], shares[said], supports[said])
+    found = after >= 0
+    return Evidence(contexts[found], after[found], chosen[found], shares[found], supports[found])
 
 
 def _cell(codes: NDArray[np.int64], successors: NDArray[np.int16]) -> NDArray[np.int64]:

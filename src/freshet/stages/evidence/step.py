@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.context import Context
 from freshet.core.errors import NotEnoughData
 from freshet.core.types import AsOf, Evidence, Sums
+from freshet.run_context import RunContext
 from freshet.stages import evidence
 from freshet.stages.counts.holdout_windows import Window
 from freshet.stages.inference.sampling import within_budget
@@ -48,7 +48,7 @@ class ChosenEvidence:
     windows: list[WindowEvidence]
 
 
-def choose(ctx: Context, plan: TablePlan) -> ChosenEvidence:
+def choose(ctx: RunContext, plan: TablePlan) -> ChosenEvidence:
     """Evidence for a table's contexts, and for its held-out windows if a planner is asked.
 
     The planner's weight must be fitted on answers that it could have given at the time: evidence comes from
@@ -80,7 +80,7 @@ def choose(ctx: Context, plan: TablePlan) -> ChosenEvidence:
 
 
 def gather(
-    ctx: Context,
+    ctx: RunContext,
     moment: AsOf,
     contexts: NDArray[np.int16],
     previous: Evidence | None = None,

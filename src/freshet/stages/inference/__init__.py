@@ -1,8 +1,9 @@
-"""Stage: contexts whose prompt changed -> ranked successors.
+"""Stage: contexts whose prompt changed -> ranked successors (bulk inference; paper, section 3.2).
 
-`plan` fingerprints every prompt, finds the rows that can be copied and foretells the cost of the others;
-`run` infers these in committed, resumable chunks; `files` stores the answers. The planner itself is a port:
-a faster engine replaces a backend, not this stage.
+`plan` fingerprints every prompt, finds the rows that can be copied and estimates the cost of the others;
+`execute` infers these in committed, resumable chunks; `sampling` chooses the users of held-out windows that a
+planner is asked about; `format` stores the answers. The planner itself is a port: a faster engine replaces a
+backend, not this stage.
 """
 
 from freshet.stages.inference.execute import Outcome, is_whole, run

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from freshet.context import Context
 from freshet.core.config import Config
 from freshet.core.errors import PlannerError
 from freshet.core.ports import Planner
 from freshet.core.prompts import Prompts, names
 from freshet.core.types import Evidence, PlannerRows, Usage
+from freshet.run_context import RunContext
 from freshet.stages import inference
 from freshet.stages.counts.holdout_windows import Window
 from freshet.stages.evidence.step import ChosenEvidence
@@ -87,7 +87,7 @@ class PlannerAnswers:
 
 
 def infer(
-    ctx: Context, plan: TablePlan, chosen: ChosenEvidence, planner: Planner | None
+    ctx: RunContext, plan: TablePlan, chosen: ChosenEvidence, planner: Planner | None
 ) -> PlannerAnswers | None:
     """Infer the rows whose prompt changed, and copy the others from the previous table.
 
@@ -145,7 +145,9 @@ def infer(
     return PlannerAnswers(answers, windows)
 
 
-def plan_inference(ctx: Context, plan: TablePlan, chosen: ChosenEvidence, planner: Planner) -> InferencePlan:
+def plan_inference(
+    ctx: RunContext, plan: TablePlan, chosen: ChosenEvidence, planner: Planner
+) -> InferencePlan:
     """Which rows are copied and which must be inferred; nothing is asked yet."""
     words = names(ctx.log.interests.descriptions, ctx.config.planner.mode)
     top, stored = min(ctx.config.inference.top, len(words)), _stored(ctx, plan)
@@ -162,7 +164,7 @@ def plan_inference(ctx: Context, plan: TablePlan, chosen: ChosenEvidence, planne
     )
 
 
-def say_cost(ctx: Context, planned: InferencePlan) -> Cost:
+def say_cost(ctx: RunContext, planned: InferencePlan) -> Cost:
     """Say what will be inferred and copied, and what that should cost; the planner is loaded only if asked.
 
     Time follows from the pace of the last inference in the ledger, or of a few prompts where there is none.
@@ -181,7 +183,7 @@ def say_cost(ctx: Context, planned: InferencePlan) -> Cost:
     return cost
 
 
-def _stored(ctx: Context, plan: TablePlan) -> PlannerRows | None:
+def _stored(ctx: RunContext, plan: TablePlan) -> PlannerRows | None:
     """Rows of the previous table that may be copied, if it has any of the same width."""
     if plan.previous is None or not (plan.previous.path / "planner").exists():
         return None
@@ -224,7 +226,7 @@ def _kind_of_planner(config: Config) -> str:
     return " ".join([planner.kind, planner.model, planner.mode]) + f" beam {config.inference.beam}"
 
 
-def _seconds(ctx: Context, planned: InferencePlan, usage: Usage) -> float | None:
+def _seconds(ctx: RunContext, planned: InferencePlan, usage: Usage) -> float | None:
     """What inference should take, by the last run that inferred enough to tell; None if nothing tells."""
     kind = _kind_of_planner(ctx.config)
     for record in reversed(ctx.ws.ledger.records()):

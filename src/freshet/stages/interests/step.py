@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
 from freshet.core.config import Config
-from freshet.core.ports import Artifact
+from freshet.core.time import day_number
 from freshet.core.time_scales import Pace, Scales, holdout_starts, measure, resolve
 from freshet.core.types import AsOf
 from freshet.stages import events, interests
-from freshet.stages.events.step import committed
-from freshet.stages.transitions.day_files import day_name, day_number
-from freshet.storage.ledger import Run
+from freshet.stages.interests import load
+from freshet.storage.artifacts import Artifact, newest
+from freshet.storage.build_once import build_once, reuse
+from freshet.storage.ledger import Run, StepRecord
+from freshet.storage.manifests import AssignmentManifest, FromEvents, FromInterests, InterestsManifest
 from freshet.storage.workspace import Workspace, version_of
 
 CODE = 4
@@ -34,99 +37,87 @@ def form(
     they will be on what comes next (decision 30).
     """
     config = _settings(ws)
-    known = [
-        artifact
-        for version in ws.store.versions("interests")
-        if (artifact := ws.store.find("interests", version)) is not None
-        and artifact.manifest["as_of"] <= str(as_of)
-    ]
-    known.sort(key=_age)
-    with run.step("interests") as step:
-        same = [artifact for artifact in known if artifact.manifest["config"] == config]
-        previous = known[-1] if known else None
-        if same and not rebuild:
-            step.artifact, step.cached = f"interests/{same[-1].version}", True
-            return same[-1]
-        body = events.body(snapshot.days)
-        pace = measure([(day.day, day.rows) for day in body])
-        before, overlaps = _to_form_on(ws, as_of, snapshot, body[0].day, pace)
-        key = version_of(
-            events=before.version,
-            items=catalogue.version,
-            pace=pace.as_dict(),
-            config=config,
-            previous=previous.version if previous else None,
-        )
-        step.artifact = f"interests/{key}"
-        found = ws.store.find("interests", key)
-        if found is not None:
-            step.cached = True
-            return found
+
+    def is_earlier(artifact: Artifact) -> bool:
+        return InterestsManifest.of(artifact).as_of <= str(as_of)
+
+    def fits(artifact: Artifact) -> bool:
+        return is_earlier(artifact) and InterestsManifest.of(artifact).config == config
+
+    current = None if rebuild else newest(ws.store, "interests", fits)
+    if current is not None:
+        return reuse(run, "interests", current)
+    previous = newest(ws.store, "interests", is_earlier)
+    body = events.body(snapshot.days)
+    pace = measure([(day.day, day.rows) for day in body])
+    before, overlaps = _to_form_on(ws, as_of, snapshot, body[0].day, pace)
+    version = version_of(
+        events=before.version,
+        items=catalogue.version,
+        pace=pace.as_dict(),
+        config=config,
+        previous=previous.version if previous else None,
+    )
+
+    def build(folder: Path, step: StepRecord) -> InterestsManifest:
         for day in before.days:
             day.verify()
         if overlaps:
             run.say("a short log: interests are formed on a part of the windows that weights are fitted on")
-        with ws.store.create("interests", key) as draft:
-            summary = interests.build(
-                catalogue.path / "items.parquet",
-                [day.path for day in before.days],
-                events.parse(ws.config.events.positive).sql,
-                ws.config.interests,
-                previous.path if previous else None,
-                draft.path,
-                run.progress("interests"),
-            )
-            draft.manifest = {
-                "as_of": str(as_of),
-                "config": config,
-                "formed_before": str(before.days[-1].day + timedelta(days=1)),
-                "inputs": {"events": before.version, "items": catalogue.version},
-                # ids mean the same within a lineage; a build that knows no earlier one starts its own
-                "lineage": previous.manifest["lineage"] if previous else key,
-                "generation": _age(previous)[1] + 1 if previous else 1,
-                "pace": pace.as_dict(),
-                "summary": summary,
-            }
-            step.details = summary
-        return committed(ws, "interests", key)
+        step.details = interests.build(
+            catalogue.path / "items.parquet",
+            [day.path for day in before.days],
+            events.parse(ws.config.events.positive).sql,
+            ws.config.interests,
+            previous.path if previous else None,
+            folder,
+            run.progress("interests"),
+        )
+        earlier = InterestsManifest.of(previous) if previous else None
+        return InterestsManifest(
+            as_of=str(as_of),
+            config=config,
+            formed_before=str(before.days[-1].day + timedelta(days=1)),
+            inputs=FromEvents(events=before.version, items=catalogue.version),
+            # ids mean the same within a lineage; a build that knows no earlier one starts its own
+            lineage=earlier.lineage if earlier else version,
+            generation=earlier.generation + 1 if earlier else 1,
+            pace=pace,
+            summary=step.details,
+        )
+
+    return build_once(ws, run, "interests", "interests", version, build)
 
 
 def assign(
     ws: Workspace, run: Run, snapshot: events.Snapshot, catalogue: Artifact, model: Artifact
 ) -> Artifact:
     """Which interest every item belongs to; items that came after the interests were built included."""
-    key = version_of(
+    version = version_of(
         code=CODE,
         interests=model.version,
         items=catalogue.version,
         events=snapshot.version,
         positive=ws.config.events.positive,
     )
-    with run.step("assignment") as step:
-        step.artifact = f"assignments/{key}"
-        found = ws.store.find("assignments", key)
-        if found is not None:
-            step.cached = True
-            return found
-        with ws.store.create("assignments", key) as draft:
-            summary = interests.assign(
-                model.path,
-                catalogue.path / "items.parquet",
-                [day.path for day in snapshot.days],
-                events.parse(ws.config.events.positive).sql,
-                draft.path,
-            )
-            draft.manifest = {
-                "inputs": {"interests": model.version, "items": catalogue.version},
-                "summary": summary,
-            }
-            step.details = summary
-        return committed(ws, "assignments", key)
+
+    def build(folder: Path, step: StepRecord) -> AssignmentManifest:
+        step.details = interests.assign(
+            model.path,
+            catalogue.path / "items.parquet",
+            [day.path for day in snapshot.days],
+            events.parse(ws.config.events.positive).sql,
+            folder,
+        )
+        inputs = FromInterests(interests=model.version, items=catalogue.version)
+        return AssignmentManifest(inputs=inputs, summary=step.details)
+
+    return build_once(ws, run, "assignment", "assignments", version, build)
 
 
 def scales_of(formed: Artifact, config: Config) -> Scales:
     """Lengths of windows and half-lives, by the pace of the log that the interests were formed on."""
-    return resolve(Pace(**formed.manifest["pace"]), config)
+    return resolve(InterestsManifest.of(formed).pace, config)
 
 
 def _settings(ws: Workspace) -> dict[str, Any]:
@@ -152,15 +143,10 @@ def _to_form_on(
     Between the two lies what models learn from of moves between interests that are settled. Half of the log's
     time is used where that doesn't reach into the windows, and a third of it even where it does.
     """
-    now, first = day_number(str(as_of)), day_number(str(since))
+    now, first = as_of.day_number, day_number(since)
     start = holdout_starts(resolve(pace, ws.config), now)[0]
     half, third = (first + (now - first + parts - 1) // parts for parts in (2, 3))
     end = max(start - (now - start), min(half, start), third)
-    before = events.EventLog(ws.source).snapshot(AsOf.parse(day_name(end)))
+    before = events.EventLog(ws.source).snapshot(AsOf.from_day_number(end))
     used = before if before.days else snapshot
-    return used, day_number(str(used.days[-1].day)) >= start
-
-
-def _age(interests: Artifact) -> tuple[str, int]:
-    """Orders interests from old to new; a rebuild may have the as_of of what it replaces."""
-    return interests.manifest["as_of"], interests.manifest.get("generation", 0)
+    return used, day_number(used.days[-1].day) >= start

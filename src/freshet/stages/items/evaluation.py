@@ -22,7 +22,7 @@ ABSENT = np.float32(-1e9)
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class Evaluated:
     """n transitions into an interest: what of the items engaged there was among the first ten.
 
     Attributes:
@@ -41,13 +41,13 @@ class Judged:
         return len(self.user)
 
 
-def judge(
+def evaluate(
     log: Engagements,
     rows: Rows,
     start: NDArray[np.int64],
     seen: NDArray[np.int32],
     methods: Mapping[str, Score],
-) -> Judged:
+) -> Evaluated:
     """Rank the interest's items for every transition of the rows, with what was known before a day.
 
     An item that was not there by then can't be ranked by any method: where it is the only one, all miss.
@@ -58,16 +58,16 @@ def judge(
         seen: (n,) that day, for each of the rows.
     """
     _, first, group = np.unique(rows.step, return_index=True, return_inverse=True)
-    asked = rows.take(first)
+    queries = rows.take(first)
     targets = np.split(rows.item[np.argsort(group, kind="stable")], np.cumsum(np.bincount(group))[:-1])
-    hit = {name: np.zeros(len(asked)) for name in methods}
-    gain = {name: np.zeros(len(asked)) for name in methods}
+    hit = {name: np.zeros(len(queries)) for name in methods}
+    gain = {name: np.zeros(len(queries)) for name in methods}
     window = seen[first]
     for day in np.unique(window).tolist():
         before = log.before(day)
         at = np.flatnonzero(window == day)
         for part in np.split(at, range(AT_ONCE, len(at), AT_ONCE)):
-            chosen = asked.take(part)
+            chosen = queries.take(part)
             for name, score in methods.items():
                 scores = score(before, day, chosen)
                 for place, row, scored in zip(part.tolist(), range(len(part)), scores, strict=True):
@@ -77,7 +77,7 @@ def judge(
                         scored[a:b], before.first[a:b] < day, chosen.recent[row] - a, targets[place] - a
                     )
                     hit[name][place], gain[name][place] = _measured(found)
-    return Judged(asked.user, asked.recent[:, -1] >= 0, hit, gain)
+    return Evaluated(queries.user, queries.recent[:, -1] >= 0, hit, gain)
 
 
 def _places(

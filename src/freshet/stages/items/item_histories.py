@@ -8,7 +8,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from freshet.stages.items.item_log import DAY, Engagements
+from freshet.core.time import DAY
+from freshet.stages.items.item_log import Engagements
 
 NEVER = np.int64(-(2**62))
 EVER = np.int64(2**61)

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from freshet.core.errors import ArtifactError
 from freshet.core.types import BoolArray
-
-NAMES = "items.parquet"
 
 
 @dataclass(frozen=True, slots=True)
-class Shelves:
+class ItemIndex:
     """V items of N interests; those of one interest lie side by side.
 
     Attributes:
@@ -40,38 +34,6 @@ class Shelves:
 
     def __len__(self) -> int:
         return len(self.ids)
-
-
-_ARRAYS = [field.name for field in fields(Shelves) if field.name not in ("ids", "titles")]
-
-
-def write(shelves: Shelves, folder: Path) -> None:
-    """Write into a new folder: names as Parquet, each array as `.npy`."""
-    folder.mkdir(parents=True)
-    table = pa.table(
-        {"id": pa.array(shelves.ids, pa.string()), "title": pa.array(shelves.titles, pa.string())}
-    )
-    pq.write_table(table, folder / NAMES, compression="zstd")
-    for name in _ARRAYS:
-        np.save(folder / f"{name}.npy", getattr(shelves, name), allow_pickle=False)
-
-
-def read(folder: Path) -> Shelves:
-    """Read what `write` wrote.
-
-    Raises:
-        ArtifactError: a file is missing or damaged.
-    """
-    try:
-        table = pq.read_table(folder / NAMES)
-        arrays = {name: np.load(folder / f"{name}.npy", allow_pickle=False) for name in _ARRAYS}
-        ids, titles = (tuple(table.column(name).to_pylist()) for name in ("id", "title"))
-    except (OSError, ValueError, KeyError) as error:
-        raise ArtifactError(
-            f"items of the ranker {folder} are missing or damaged: {error}",
-            hint="`freshet ranker` makes a new one",
-        ) from None
-    return Shelves(ids, titles, **arrays)
 
 
 def nearest(paths: tuple[tuple[int, ...], ...], vectors: NDArray[np.float32]) -> NDArray[np.int16]:

@@ -12,10 +12,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from freshet.core.errors import ConfigError, InputError
+from freshet.core.time import DAY
 from freshet.storage.database import connect
-
-DAY = 86_400_000_000
-"""Microseconds."""
 
 UNSEEN = np.int32(2**30)
 """First day of an item that no event names."""

@@ -103,7 +103,7 @@ def _window(
     return Design(np.stack(columns, axis=-1), rows.item - first, candidate)
 
 
-def weigh(choices: Design) -> tuple[NDArray[np.float64], float]:
+def fit_weights(choices: Design) -> tuple[NDArray[np.float64], float]:
     """(F,) weights, none below zero, and nats per choice; what says nothing gets zero.
 
     A negative weight on old popularity would be a bet that every rise goes on.

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freshet.core.types import BoolArray, IntArray
-from freshet.stages.items.item_index import Shelves
-from freshet.stages.items.top_k import best_of, shelves_best
+from freshet.stages.items.item_index import ItemIndex
+from freshet.stages.items.top_k import best_of, best_per_interest
 
 Floats = NDArray[np.float32]
 Ranked = tuple[int, float, str]
@@ -37,27 +37,27 @@ class Ranker:
             nothing, popularity decides for everybody.
     """
 
-    shelves: Shelves
+    item_index: ItemIndex
     embedding: Floats
     read: Callable[[IntArray], Floats] | None
 
     @property
     def ids(self) -> tuple[str, ...]:
-        return self.shelves.ids
+        return self.item_index.ids
 
     @property
     def titles(self) -> tuple[str, ...]:
-        return self.shelves.titles
+        return self.item_index.titles
 
     @cached_property
     def index(self) -> dict[str, int]:
         """Number of each item by its id."""
-        return {item: number for number, item in enumerate(self.shelves.ids)}
+        return {item: number for number, item in enumerate(self.item_index.ids)}
 
     @cached_property
     def interest(self) -> NDArray[np.int16]:
         """(V,) index of the interest of each item."""
-        sizes = np.diff(self.shelves.start)
+        sizes = np.diff(self.item_index.start)
         return np.repeat(np.arange(len(sizes), dtype=np.int16), sizes)
 
     def state(self, recent: IntArray) -> Floats | None:
@@ -66,7 +66,7 @@ class Ranker:
 
     def top(self, state: Floats | None, interest: int, barred: BoolArray | None, count: int) -> list[Ranked]:
         """The `count` best eligible items of an interest, best first; see `tops`."""
-        left = np.zeros(len(self.shelves), bool) if barred is None else barred.copy()
+        left = np.zeros(len(self.item_index), bool) if barred is None else barred.copy()
         return self.tops(state, [interest], left, count)[0]
 
     def tops(
@@ -81,18 +81,18 @@ class Ranker:
             state: of `state`; None = a user without a history, for whom popularity decides.
             barred: (V,) items not to show: seen, or not eligible; those that are shown join them.
         """
-        shelves, said = self.shelves, state is not None
-        numbers, logp = shelves_best(
+        item_index, learned = self.item_index, state is not None
+        numbers, logp = best_per_interest(
             self.embedding,
             state if state is not None else NOTHING,
-            shelves.prior if said else shelves.popular,
-            shelves.start,
+            item_index.prior if learned else item_index.popular,
+            item_index.start,
             np.array(interests, np.int64),
             barred,
             count,
         )
-        reason, found = SEQUENCE if said else POPULAR, list[list[Ranked]]()
-        known = shelves.engaged[numbers].tolist()
+        reason, found = SEQUENCE if learned else POPULAR, list[list[Ranked]]()
+        known = item_index.engaged[numbers].tolist()
         for row in zip(numbers.tolist(), logp.tolist(), known, strict=True):
             found.append(
                 [
@@ -114,18 +114,18 @@ class Ranker:
     ) -> tuple[NDArray[np.int64], Floats]:
         """Numbers (m,) of an interest's items, and their log-probabilities; -inf where barred."""
         scores = self._scores(state, interest, barred)
-        start = int(self.shelves.start[interest])
+        start = int(self.item_index.start[interest])
         return np.arange(start, start + len(scores)), _normalised(scores)
 
     def _scores(self, state: Floats | None, interest: int, barred: BoolArray | None) -> Floats:
         """(m,) scores of an interest's items, -inf where barred."""
-        shelves = self.shelves
-        start, end = int(shelves.start[interest]), int(shelves.start[interest + 1])
+        item_index = self.item_index
+        start, end = int(item_index.start[interest]), int(item_index.start[interest + 1])
         if state is None:
-            scores = shelves.popular[start:end].copy()
+            scores = item_index.popular[start:end].copy()
         else:
             scores = self.embedding[start:end] @ state
-            scores += shelves.prior[start:end]
+            scores += item_index.prior[start:end]
         if barred is not None:
             scores[barred[start:end]] = -np.inf
         return scores
@@ -135,7 +135,7 @@ class Ranker:
     ) -> list[Ranked]:
         """Items of the nearest interests: share of the interest times that of the item in it."""
         found, scores, eligible = list[NDArray[np.int64]](), list[Floats](), 0
-        for other in self.shelves.nearest[interest, :NEIGHBOURS].tolist():
+        for other in self.item_index.nearest[interest, :NEIGHBOURS].tolist():
             numbers, logp = self.scored(state, other, barred)
             found.append(numbers)
             scores.append(logp + self._log_share[other])
@@ -149,13 +149,13 @@ class Ranker:
     ) -> list[Ranked]:
         """What is popular over all interests."""
         del state, interest
-        scores = np.where(barred, np.float32(-np.inf), self.shelves.popular)
+        scores = np.where(barred, np.float32(-np.inf), self.item_index.popular)
         return _first([np.arange(len(scores))], [scores], missing, POPULAR)
 
     @cached_property
     def _log_share(self) -> Floats:
         """(N,) log-probability of each interest by the popularity of its items."""
-        sums = np.bincount(self.interest, np.exp(self.shelves.popular), len(self.shelves.start) - 1)
+        sums = np.bincount(self.interest, np.exp(self.item_index.popular), len(self.item_index.start) - 1)
         return np.log(np.maximum(sums, 1e-12)).astype(np.float32)
 
 

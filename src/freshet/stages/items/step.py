@@ -8,23 +8,32 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 
-from freshet.context import LogSnapshot
 from freshet.core.errors import ConfigError, MissingExtra, NotEnoughData
-from freshet.core.ports import Artifact, RankingTrainer
+from freshet.core.ports import RankingTrainer
 from freshet.core.types import AsOf
+from freshet.run_context import LogSnapshot
 from freshet.stages import items as ranking
 from freshet.stages import sequence
-from freshet.stages.events.step import committed
+from freshet.stages.items.format import ITEMS, MODEL, write_model
 from freshet.stages.items.holdout import Held
-from freshet.stages.items.training_data import Lessons, gather
-from freshet.storage.durable import read_json, write_json
-from freshet.storage.ledger import Run
+from freshet.stages.items.training_data import TrainingData, gather
+from freshet.storage.artifacts import Artifact, newest
+from freshet.storage.build_once import build_once
+from freshet.storage.durable import read_json
+from freshet.storage.ledger import Run, StepRecord
+from freshet.storage.manifests import (
+    FromItemModel,
+    FromTransitions,
+    ItemModelManifest,
+    RankerManifest,
+    TableManifest,
+)
 from freshet.storage.training_budget import Trainings
 from freshet.storage.workspace import Workspace, version_of
 
@@ -33,7 +42,6 @@ CODE = 3
 SCALES = "window_days", "half_lives"
 """Lengths of time that rankers are made by."""
 
-MODEL, ITEMS = "model", "items"
 EARLY, FULL = "early", "full"
 """Trainings: without the last rows, which it is judged on, and with them."""
 
@@ -56,17 +64,15 @@ def for_release(ws: Workspace, run: Run, log: LogSnapshot) -> str:
 def young(ws: Workspace, log: LogSnapshot) -> Artifact | None:
     """The newest item model if it is younger than the tuning cadence, else None: a new one is due."""
     settings = settings_of(ws, log)
-    fit = [
-        artifact
-        for version in ws.store.versions("itemmodels")
-        if (artifact := ws.store.find("itemmodels", version)) is not None
-        and artifact.manifest["as_of"] <= str(log.as_of)
-        and artifact.manifest["settings"] == settings
-    ]
-    found = max(fit, key=lambda artifact: (artifact.manifest["as_of"], artifact.version), default=None)
+
+    def fits(artifact: Artifact) -> bool:
+        manifest = ItemModelManifest.of(artifact)
+        return manifest.as_of <= str(log.as_of) and manifest.settings == settings
+
+    found = newest(ws.store, "itemmodels", fits)
     if found is None:
         return None
-    end = AsOf.parse(found.manifest["as_of"]).day + timedelta(days=ws.config.tuning.every_days)
+    end = AsOf.parse(ItemModelManifest.of(found).as_of).day + timedelta(days=ws.config.tuning.every_days)
     return found if log.as_of.day < end else None
 
 
@@ -79,40 +85,29 @@ def train(ws: Workspace, run: Run, log: LogSnapshot) -> Artifact:
     """
     settings = settings_of(ws, log)
     key = version_of(code=CODE, transitions=log.version, as_of=log.as_of, settings=settings)
-    found = ws.store.find("itemmodels", key)
-    with run.step("ranker") as step:
-        step.artifact, step.cached = f"itemmodels/{key}", found is not None
-        if found is not None:
-            return found
+
+    def build(folder: Path, step: StepRecord) -> ItemModelManifest:
         run.say("training the ranker of items")
-        lessons = gather(ws, log, met=True)
-        held = Held.of(lessons)
-        trainings, config = Trainings(run, step, ws.config.ranker), ws.config.ranker
-        early, first = _trainer(ws).train(held.job(config, trainings.budget(EARLY)), run.progress("ranker"))
+        data = gather(ws, log, met=True)
+        held = Held.of(data)
+        trainings, config, trainer = Trainings(run, step, ws.config.ranker), ws.config.ranker, _trainer(ws)
+        early, first = trainer.train(held.job(config, trainings.budget(EARLY)), run.progress("ranker"))
         trainings.end(EARLY, first)
-        judged, weights = held.judge(early)
-        budget = trainings.budget(FULL)
-        job = lessons.job(config, budget, held.offset, lessons.rows, passes=first.passes)
-        full, second = _trainer(ws).train(job, run.progress("ranker"))
+        evaluated, weights = held.evaluate(early)
+        job = data.job(config, trainings.budget(FULL), held.offset, data.rows, passes=first.passes)
+        full, second = trainer.train(job, run.progress("ranker"))
         trainings.end(FULL, second)
-        step.details |= {"rows": second.rows, "passes": round(first.passes, 2), "judged": judged}
-        with ws.store.create("itemmodels", key) as draft:
-            sequence.write(sequence.SequenceModel(full.sequence), draft.path / MODEL)
-            np.save(draft.path / "project.npy", full.project)
-            np.save(draft.path / "offset.npy", full.offset)
-            write_json(draft.path / "weights.json", weights)
-            learned = lessons.engaged()
-            ids = pa.array([lessons.about.ids[i] for i in np.flatnonzero(learned)], pa.string())
-            numbers = pa.array(np.flatnonzero(learned), pa.int32())
-            pq.write_table(pa.table({"item": ids, "number": numbers}), draft.path / "learned.parquet")
-            draft.manifest = {
-                "as_of": str(log.as_of),
-                "settings": settings,
-                "inputs": {"transitions": log.version, "interests": log.interests_version},
-                "judged": judged,
-                **trainings.told(),
-            }
-        return committed(ws, "itemmodels", key)
+        step.details |= {"rows": second.rows, "passes": round(first.passes, 2), "judged": evaluated}
+        write_model(full, weights, data.about.ids, data.engaged(), folder)
+        return ItemModelManifest(
+            as_of=str(log.as_of),
+            settings=settings,
+            inputs=FromTransitions(transitions=log.version, interests=log.interests_version),
+            judged=evaluated,
+            **trainings.summary(),
+        )
+
+    return build_once(ws, run, "ranker", "itemmodels", key, build)
 
 
 def up_to_date(ws: Workspace, run: Run, log: LogSnapshot, trained: Artifact | None) -> Artifact:
@@ -129,74 +124,50 @@ def up_to_date(ws: Workspace, run: Run, log: LogSnapshot, trained: Artifact | No
         as_of=log.as_of,
         scales=log.scales.some(*SCALES) if trained is None else None,  # what was trained holds its own
     )
-    found = ws.store.find("rankers", key)
-    with run.step("items ranked") as step:
-        step.artifact, step.cached = f"rankers/{key}", found is not None
-        if found is not None:
-            return found
-        lessons = gather(ws, log)
-        weights, new = by_popularity(lessons), 0
-        with ws.store.create("rankers", key) as draft:
-            if trained is not None:
-                weights = read_json(trained.path / "weights.json")
-                model, new = _embedded(trained, lessons, float(weights["histories"]))
-                sequence.write(model, draft.path / MODEL)
-            ranking.write(lessons.shelves(weights), draft.path / ITEMS)
-            draft.manifest = {
-                "as_of": str(log.as_of),
-                "inputs": {
-                    "itemmodel": made_of,
-                    "transitions": log.version,
-                    "interests": log.interests_version,
-                },
-                "items": len(lessons.about.ids),
-                "new": new,
-            }
-            step.details = {"items": len(lessons.about.ids), "new": new}
-        return committed(ws, "rankers", key)
+
+    def build(folder: Path, step: StepRecord) -> RankerManifest:
+        data = gather(ws, log)
+        weights, new = by_popularity(data), 0
+        if trained is not None:
+            weights = read_json(trained.path / "weights.json")
+            model, new = _embedded(trained, data, float(weights["histories"]))
+            sequence.write(model, folder / MODEL)
+        ranking.write(data.item_index(weights), folder / ITEMS)
+        step.details = {"items": len(data.about.ids), "new": new}
+        inputs = FromItemModel(itemmodel=made_of, transitions=log.version, interests=log.interests_version)
+        return RankerManifest(as_of=str(log.as_of), inputs=inputs, **step.details)
+
+    return build_once(ws, run, "items ranked", "rankers", key, build)
 
 
 def of_table(ws: Workspace, made: Artifact) -> str:
     """Version of a ranker of a table's moment and log; '' where there is none."""
-    wanted = {name: made.manifest["inputs"][name] for name in ("transitions", "interests")}
-    found = [
-        artifact.version
-        for version in ws.store.versions("rankers")
-        if (artifact := ws.store.find("rankers", version)) is not None
-        and artifact.manifest["as_of"] == made.manifest["as_of"]
-        and wanted.items() <= artifact.manifest["inputs"].items()
-    ]
-    return found[-1] if found else ""
+    table = TableManifest.of(made)
+
+    def fits(artifact: Artifact) -> bool:
+        ranker = RankerManifest.of(artifact)
+        same_log = ranker.inputs.transitions == table.inputs.transitions
+        return ranker.as_of == table.as_of and same_log and ranker.inputs.interests == table.inputs.interests
+
+    found = newest(ws.store, "rankers", fits)
+    return found.version if found else ""
 
 
-def open_ranker(made: Artifact) -> ranking.Ranker:
-    """The ranker of an artifact `rankers/<version>`; numpy alone is needed.
-
-    Raises:
-        ArtifactError: a file is missing or damaged.
-    """
-    shelves = ranking.read(made.path / ITEMS)
-    if not (made.path / MODEL).exists():
-        return ranking.Ranker(shelves, np.zeros((len(shelves), 0), np.float32), None)
-    model = sequence.read(made.path / MODEL)
-    return ranking.Ranker(shelves, model.weights.embedding, model.state_of)
-
-
-def by_popularity(lessons: Lessons) -> dict[str, Any]:
+def by_popularity(data: TrainingData) -> dict[str, Any]:
     """Weights where nothing was learned: popularity at the middle half-life."""
-    life = lessons.half_lives[len(lessons.half_lives) // 2]
+    life = data.half_lives[len(data.half_lives) // 2]
     return {"half_lives": [life], "prior": [1.0, 0.0], "alone": [1.0, 0.0]}
 
 
-def _embedded(trained: Artifact, lessons: Lessons, weight: float) -> tuple[sequence.SequenceModel, int]:
+def _embedded(trained: Artifact, data: TrainingData, weight: float) -> tuple[sequence.SequenceModel, int]:
     """The model over the items of now, what it says weighed, and how many items it has not learned from."""
     weights = sequence.read(trained.path / MODEL).weights
     project, offset = (np.load(trained.path / f"{name}.npy") for name in ("project", "offset"))
     table = pq.read_table(trained.path / "learned.parquet")
     learned = dict(zip(table["item"].to_pylist(), table["number"].to_pylist(), strict=True))
-    known = lessons.about.vectors
+    known = data.about.vectors
     embedding = (known @ project[: known.shape[1]] + offset).astype(np.float32)
-    numbers = np.array([learned.get(item, -1) for item in lessons.about.ids])
+    numbers = np.array([learned.get(item, -1) for item in data.about.ids])
     embedding[numbers >= 0] = weights.embedding[numbers[numbers >= 0]]
     now = replace(
         weights,

@@ -43,7 +43,7 @@ def best(scores, count):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
 
 
 @njit(cache=True, nogil=True)
-def _shelves(embedding, state, beforehand, start, interests, barred, count):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # pragma: no cover - compiled
+def _best_of_interests(embedding, state, beforehand, start, interests, barred, count):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # pragma: no cover - compiled
     numbers = np.full((len(interests), count), -1, np.int64)
     logp = np.zeros((len(interests), count), np.float32)
     for row in range(len(interests)):
@@ -61,7 +61,7 @@ def _shelves(embedding, state, beforehand, start, interests, barred, count):  # 
     return numbers, logp
 
 
-def shelves_best(
+def best_per_interest(
     embedding: NDArray[np.float32],
     state: NDArray[np.float32],
     beforehand: NDArray[np.float32],
@@ -80,7 +80,7 @@ def shelves_best(
     Returns:
         Numbers (r, count), -1 where there are no more, and their log-probabilities within the interest.
     """
-    numbers, logp = _shelves(embedding, state, beforehand, start, interests, barred, count)
+    numbers, logp = _best_of_interests(embedding, state, beforehand, start, interests, barred, count)
     return numbers, logp
 
 

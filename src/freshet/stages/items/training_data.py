@@ -10,15 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from freshet.context import LogSnapshot
 from freshet.core.config import RankerConfig
 from freshet.core.errors import NotEnoughData
 from freshet.core.ports import Budget, RankingJob
 from freshet.core.time_scales import Scales
+from freshet.run_context import LogSnapshot
 from freshet.stages import events, interests
 from freshet.stages import items as ranking
-from freshet.stages.events.step import committed
-from freshet.stages.transitions.day_files import day_number
+from freshet.storage.artifacts import committed
+from freshet.storage.manifests import AssignmentManifest, TransitionsManifest
 from freshet.storage.workspace import Workspace
 
 RECENT = 20
@@ -32,7 +32,7 @@ CELLS = 8_000_000
 
 
 @dataclass(frozen=True)
-class Lessons:
+class TrainingData:
     """Engagements before a moment and what they were chosen from.
 
     Attributes:
@@ -98,7 +98,7 @@ class Lessons:
             seed=config.seed,
         )
 
-    def weigh(self, first: int, end: int, histories: ranking.Histories | None) -> NDArray[np.float64]:
+    def fit_weights(self, first: int, end: int, histories: ranking.Histories | None) -> NDArray[np.float64]:
         """Weights of popularity, newness and histories on what was engaged on days first to end."""
         rows = self.rows.take((self.rows.day >= first) & (self.rows.day < end))
         novel = rows.take(rows.novel)
@@ -106,18 +106,18 @@ class Lessons:
         choices = ranking.design(self.log, rows, self.start, self.every, self.half_lives, histories)
         if not len(choices):
             raise NotEnoughData("nobody engaged an item that was known before", hint="import more events")
-        return ranking.weigh(choices)[0]
+        return ranking.fit_weights(choices)[0]
 
     def windows(self, rows: ranking.Rows) -> NDArray[np.int32]:
         """(n,) the day before which popularity was counted last."""
         return rows.day // self.every * self.every
 
-    def shelves(self, weights: Mapping[str, Any]) -> ranking.Shelves:
+    def item_index(self, weights: Mapping[str, Any]) -> ranking.ItemIndex:
         """The items of now with their popularity of now."""
         now = np.array([self.now], np.int32)
         known = next(ranking.features(self.log, now, weights["half_lives"]))
         alone = np.asarray(weights["alone"]) @ known
-        return ranking.Shelves(
+        return ranking.ItemIndex(
             self.about.ids,
             self.about.titles,
             self.start,
@@ -128,17 +128,17 @@ class Lessons:
         )
 
 
-def gather(ws: Workspace, snapshot: LogSnapshot, met: bool = False) -> Lessons:
+def gather(ws: Workspace, snapshot: LogSnapshot, met: bool = False) -> TrainingData:
     """Read items and engagements as of a moment.
 
     Args:
         met: of the items that an event has named by then alone: a catalogue holds others too, among them what
             comes later.
     """
-    formed = committed(ws, "interests", snapshot.interests_version)
-    counted = committed(ws, "transitions", snapshot.version)
-    assigned = committed(ws, "assignments", counted.manifest["inputs"]["assignment"])
-    items = committed(ws, "items", assigned.manifest["inputs"]["items"])
+    formed = committed(ws.store, "interests", snapshot.interests_version)
+    counted = committed(ws.store, "transitions", snapshot.version)
+    assigned = committed(ws.store, "assignments", TransitionsManifest.of(counted).inputs.assignment)
+    items = committed(ws.store, "items", AssignmentManifest.of(assigned).inputs.items)
     about = interests.about(formed.path, assigned.path, items.path)
     days = events.EventLog(ws.source).snapshot(snapshot.as_of).days
     rule = events.parse(ws.config.events.positive).sql
@@ -148,16 +148,16 @@ def gather(ws: Workspace, snapshot: LogSnapshot, met: bool = False) -> Lessons:
         about, log = about.take(named), log.among(named)
     novelty = ws.config.transitions.novelty_days
     rows = ranking.rows(log, about.interest, RECENT, None if novelty == "ever" else novelty)
-    return Lessons(
+    return TrainingData(
         about,
         np.searchsorted(about.interest, np.arange(len(snapshot.interests) + 1)),
         log,
         rows,
         _every(snapshot.scales, rows, len(about.ids)),
         _half_lives(snapshot.scales),
-        np.hstack([about.vectors, together(log, rows)]),
+        np.hstack([about.vectors, co_engagement(log, rows)]),
         ranking.nearest(interests.load_paths(formed.path), snapshot.interests.vectors),
-        day_number(str(snapshot.as_of)),
+        snapshot.as_of.day_number,
     )
 
 
@@ -169,7 +169,7 @@ def _latest(day: NDArray[np.int32], most: int, held: int | None) -> NDArray[np.i
     return np.concatenate([learned[max(0, len(learned) - most) :], thinned])
 
 
-def together(log: ranking.Engagements, rows: ranking.Rows) -> NDArray[np.float32]:
+def co_engagement(log: ranking.Engagements, rows: ranking.Rows) -> NDArray[np.float32]:
     """(V, b) unit vectors of items that the same people engaged with; zero where nobody did."""
     early = log.before(int(rows.day[len(rows) // 2])) if len(rows) else log
     users = int(early.user.max(initial=-1)) + 1

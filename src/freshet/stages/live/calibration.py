@@ -13,10 +13,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from freshet.core.time import DAY
 from freshet.core.types import AsOf, FloatArray, Mixture, Transitions
 from freshet.stages import counts, live
-from freshet.stages.counts.fitter import CountFitter, Stretch
-from freshet.stages.transitions.day_files import DAY, day_name, day_number
+from freshet.stages.counts.fitter import CountFitter
+from freshet.stages.counts.holdout_windows import Stretch
 
 PSEUDO = (30.0, 100.0, 300.0)
 """Pseudo-counts tried."""
@@ -27,7 +28,7 @@ RELEASE = "release"
 
 
 @dataclass(frozen=True)
-class Weighed:
+class Calibrated:
     """An overlay as of now, and what was found.
 
     Attributes:
@@ -42,11 +43,11 @@ class Weighed:
     gain: tuple[float, float, float]
 
 
-def weigh(
+def calibrate(
     fitter: CountFitter,
     settings: live.Settings,
     scorer_of: Callable[[Stretch], counts.Scorer],
-) -> Weighed:
+) -> Calibrated:
     """Weigh the lifts; those whose weight is not significantly above zero are left out.
 
     Args:
@@ -69,23 +70,23 @@ def weigh(
     _, judged, held, overlay = best
     used = _kept(judged, held)
     if used is None:
-        return Weighed(None, judged, (0.0, 0.0, 0.0))
+        return Calibrated(None, judged, (0.0, 0.0, 0.0))
     weights = np.zeros(len(settings.names))
     weights[[settings.names.index(name) for name in used.names[1:]]] = used.weights[1:]
     now = fitter.log.as_of
     overlay = overlay.against(microseconds(now), fitter.model(now).last).weighted(weights)
-    return Weighed(overlay, judged, _gain(held, weights, overlay.bound))
+    return Calibrated(overlay, judged, _gain(held, weights, overlay.bound))
 
 
 def running(
-    overlay: live.Overlay, moves: NDArray[np.void], asked: NDArray[np.void]
+    overlay: live.Overlay, moves: NDArray[np.void], queries: NDArray[np.void]
 ) -> Iterator[live.Overlay]:
-    """The overlay as each of the moves `asked` is about to happen; it takes in all `moves` on the way.
+    """The overlay as each of the moves `queries` is about to happen; it takes in all `moves` on the way.
 
     Args:
         moves, asked: in the order of time. Moves of one moment don't see each other.
     """
-    before = np.searchsorted(moves["time"], asked["time"], side="left").tolist()
+    before = np.searchsorted(moves["time"], queries["time"], side="left").tolist()
     done = 0
     for until in before:
         if until > done:
@@ -102,7 +103,7 @@ def by_time(moves: NDArray[np.void]) -> NDArray[np.void]:
 
 def microseconds(moment: AsOf) -> int:
     """A moment in microseconds since 1970."""
-    return day_number(str(moment)) * DAY
+    return moment.day_number * DAY
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,7 @@ class _Stretch:
 
     start: AsOf
     held: Transitions
-    asked: NDArray[np.void]
+    queries: NDArray[np.void]
     fused: FloatArray
     last: NDArray[np.float64]
     moves: NDArray[np.void]
@@ -129,15 +130,15 @@ def _stretches(fitter: CountFitter, scorer_of: Callable[[Stretch], counts.Scorer
     parts = fitter.holdout.stretches
     ends = [*(part.start for part in parts), fitter.log.as_of][1:]
     for part, end in zip(parts, ends, strict=True):
-        asked = moves[part.window][part.rows]
-        order = np.argsort(asked["time"], kind="stable")
-        held, asked = part.held.take(order), asked[order]
+        queries = moves[part.window][part.rows]
+        order = np.argsort(queries["time"], kind="stable")
+        held, queries = part.held.take(order), queries[order]
         scorer = scorer_of(part)
         fused = np.where(held.known, 0.0, scorer(held.recent, held.known).fused).astype(np.float32)
-        over = AsOf.parse(day_name(int(asked["time"][-1] // DAY) + 1))
+        over = AsOf.from_day_number(int(queries["time"][-1] // DAY) + 1)
         until = max(over, end, key=lambda moment: moment.day)  # two windows may lie after one refresh
         since = by_time(fitter.log.transitions.moves(done, until))
-        found.append(_Stretch(part.start, held, asked, fused, scorer.model.last, since))
+        found.append(_Stretch(part.start, held, queries, fused, scorer.model.last, since))
         done = until
     return found
 
@@ -148,7 +149,7 @@ def _past(fitter: CountFitter, settings: live.Settings) -> live.Overlay:
     start = until.minus(round(HISTORY * settings.half_lives[-1]))
     overlay = live.Overlay.empty(settings, len(fitter.log.interests), microseconds(start))
     while start.day < until.day:  # in parts: a year of a large log need not be in memory at once
-        end = min(start.minus(-days), until, key=lambda moment: moment.day)
+        end = min(start.plus(days), until, key=lambda moment: moment.day)
         overlay.apply(by_time(fitter.log.transitions.moves(start, end)))
         start = end
     return overlay
@@ -168,8 +169,8 @@ def _pass(
             overlay, refreshed = overlay.against(start, stretch.last), stretch.start
         features = np.empty((len(held), 1 + len(overlay.weights), held.known.shape[1]), np.float32)
         features[:, 0] = stretch.fused
-        now = running(overlay, stretch.moves[before:], stretch.asked)
-        for row, (move, ready) in enumerate(zip(stretch.asked.tolist(), now, strict=True)):
+        now = running(overlay, stretch.moves[before:], stretch.queries)
+        for row, (move, ready) in enumerate(zip(stretch.queries.tolist(), now, strict=True)):
             time, _, last, _ = move
             features[row, 1:] = ready.lifts(last, time)
         found.append(counts.Held(features, held.known, held.successor, held.user))

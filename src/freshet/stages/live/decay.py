@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-DAY = 86_400_000_000
-"""Microseconds."""
+from freshet.core.time import DAY
+
 FAR = 40.0
 """Half-lives after which the landmark moves: 2 ** 40 leaves room for sums in 32 bits."""
 SEAT_BITS = 20

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from freshet.core.time import DAY
 from freshet.core.types import FloatArray
 from freshet.stages.live import bursts, decay
 
@@ -73,7 +74,7 @@ class Overlay:
     def __post_init__(self) -> None:
         settings = self.settings
         days = (settings.burst_days, *settings.half_lives, settings.half_lives[-1])
-        self._half_lives = np.array(days) * decay.DAY
+        self._half_lives = np.array(days) * DAY
 
     @classmethod
     def empty(cls, settings: Settings, interests: int, start: int) -> Overlay:

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-from freshet.context import Context, LogSnapshot
 from freshet.core.config import Config
 from freshet.core.errors import NotEnoughData
-from freshet.core.ports import Artifact
+from freshet.run_context import LogSnapshot, RunContext
 from freshet.stages import counts, live
-from freshet.stages.counts.fitter import Stretch
-from freshet.stages.events.step import committed
-from freshet.stages.live.calibration import PSEUDO, Weighed, weigh
+from freshet.stages.counts.holdout_windows import Stretch
+from freshet.stages.live.calibration import PSEUDO, Calibrated, calibrate
 from freshet.stages.sequence import step as sequencing
+from freshet.storage.artifacts import Artifact, committed, newest
+from freshet.storage.build_once import build_once
 from freshet.storage.durable import read_json
+from freshet.storage.ledger import StepRecord
+from freshet.storage.manifests import FromTable, OverlayManifest, TableManifest
 from freshet.storage.workspace import Workspace, version_of
 
 CODE = 2
 
 
-def make(ctx: Context, table: Artifact | None) -> Artifact | None:
+def make(ctx: RunContext, table: Artifact | None) -> Artifact | None:
     """The overlay of a table, or of plain counts; None where the configuration wants none.
 
     The artifact says so where live signals don't pay; see `freshet.stages.live.read`.
@@ -43,22 +46,19 @@ def make(ctx: Context, table: Artifact | None) -> Artifact | None:
         every=fitter.holdout.stretch_days,
         **inputs,
     )
-    with ctx.run.step("overlay") as step:
-        step.artifact = f"overlays/{key}"
-        found = ws.store.find("overlays", key)
-        if found is not None:
-            step.cached = True
-            return found
-        with ws.store.create("overlays", key) as draft:
-            weighed, why = _weighed(ctx, table)
-            live.write(weighed.overlay if weighed else None, draft.path)
-            told = _told(weighed, why)
-            said = {"code": CODE, "as_of": str(log.as_of), "settings": config, "inputs": inputs}
-            draft.manifest = said | told
-            step.details = told
-        if not told["pays"]:
-            ctx.run.say(f"overlay: live signals don't pay here: {told['why']}")
-    return committed(ws, "overlays", key)
+
+    def build(folder: Path, step: StepRecord) -> OverlayManifest:
+        calibrated, why = _calibrated(ctx, table)
+        live.write(calibrated.overlay if calibrated else None, folder)
+        summary = _summary(calibrated, why)
+        step.details = summary
+        if not summary["pays"]:
+            ctx.run.say(f"overlay: live signals don't pay here: {why}")
+        return OverlayManifest(
+            code=CODE, as_of=str(log.as_of), settings=config, inputs=FromTable(**inputs), **summary
+        )
+
+    return build_once(ws, ctx.run, "overlay", "overlays", key, build)
 
 
 def configured(ws: Workspace) -> dict[str, Any]:
@@ -71,9 +71,8 @@ def configured(ws: Workspace) -> dict[str, Any]:
 
 def version_of_table(ws: Workspace, table: str) -> str:
     """Version of an overlay of a table; '' without one."""
-    made = [ws.store.find("overlays", version) for version in ws.store.versions("overlays")]
-    found = (one.version for one in reversed(made) if one and one.manifest["inputs"]["table"] == table)
-    return next(found, "")
+    found = newest(ws.store, "overlays", lambda one: OverlayManifest.of(one).inputs.table == table)
+    return found.version if found else ""
 
 
 def settings_of(config: Config, log: LogSnapshot) -> live.Settings:
@@ -85,16 +84,19 @@ def settings_of(config: Config, log: LogSnapshot) -> live.Settings:
     )
 
 
-def _weighed(ctx: Context, table: Artifact | None) -> tuple[Weighed | None, str]:
+def _calibrated(ctx: RunContext, table: Artifact | None) -> tuple[Calibrated | None, str]:
     """What live signals are worth, and why nothing where that is so."""
     try:
-        weighed = weigh(ctx.fitter, settings_of(ctx.config, ctx.log), _early(ctx, table))
+        calibrated = calibrate(ctx.fitter, settings_of(ctx.config, ctx.log), _early(ctx, table))
     except NotEnoughData as error:
         return None, error.message
-    return weighed, "" if weighed.overlay else "no weight lies significantly above zero on held-out windows"
+    return (
+        calibrated,
+        "" if calibrated.overlay else "no weight lies significantly above zero on held-out windows",
+    )
 
 
-def _early(ctx: Context, table: Artifact | None) -> Callable[[Stretch], counts.Scorer]:
+def _early(ctx: RunContext, table: Artifact | None) -> Callable[[Stretch], counts.Scorer]:
     """The release's score as it would have been at the start of a stretch of the held-out windows.
 
     It is without the planner, which answered for a sample of the windows alone: what is looked for is how far
@@ -102,26 +104,26 @@ def _early(ctx: Context, table: Artifact | None) -> Callable[[Stretch], counts.S
     """
     early = mixture = None
     if table is not None and counts.SEQUENCE in (read_json(table.path / "mixture.json")["fused"] or {}):
-        made = committed(ctx.ws, "sequences", table.manifest["inputs"]["sequence"])
+        made = committed(ctx.ws.store, "sequences", TableManifest.of(table).inputs.sequence)
         early = sequencing.open_model(made, sequencing.EARLY).logits
-        fusion = ctx.fitter.fused(None, early)
+        fusion = ctx.fitter.fuse(None, early)
         mixture = fusion.used if fusion is not None else None
     return lambda part: ctx.fitter.scorer_of(part, mixture, early)
 
 
-def _told(weighed: Weighed | None, why: str) -> dict[str, Any]:
+def _summary(calibrated: Calibrated | None, why: str) -> dict[str, Any]:
     """What the ledger and the manifest say."""
-    told: dict[str, Any] = {"pays": weighed is not None and weighed.overlay is not None, "why": why}
-    if weighed is None:
-        return told
-    told |= {
-        "judged": weighed.judged.as_dict(),
-        "held_out": weighed.judged.examples,
-        "held_out_users": weighed.judged.users,
-        "gain": dict(zip(("nll", "low", "high"), weighed.gain, strict=True)),
+    summary: dict[str, Any] = {"pays": calibrated is not None and calibrated.overlay is not None, "why": why}
+    if calibrated is None:
+        return summary
+    summary |= {
+        "judged": calibrated.judged.as_dict(),
+        "held_out": calibrated.judged.examples,
+        "held_out_users": calibrated.judged.users,
+        "gain": dict(zip(("nll", "low", "high"), calibrated.gain, strict=True)),
     }
-    overlay = weighed.overlay
+    overlay = calibrated.overlay
     if overlay is not None:
         named = zip(overlay.settings.names, overlay.weights.tolist(), strict=True)
-        told |= {"weights": dict(named), "pseudo": overlay.settings.pseudo}
-    return told
+        summary |= {"weights": dict(named), "pseudo": overlay.settings.pseudo}
+    return summary

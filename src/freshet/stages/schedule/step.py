@@ -7,12 +7,11 @@ from dataclasses import asdict
 
 import numpy as np
 
-from freshet.context import Context
 from freshet.core.ports import CadencePolicy
 from freshet.core.types import AsOf, BoolArray, CadenceDecision, FloatArray, Signs, Staleness, Transitions
+from freshet.run_context import RunContext
 from freshet.stages import schedule as cadence
 from freshet.stages.counts.fitter import CountFitter
-from freshet.stages.transitions.day_files import day_name, day_number
 from freshet.storage.ledger import Record
 
 BACK = 4
@@ -28,7 +27,7 @@ STEPS = ("evidence", "inference", "mixture", "table")
 """What a refresh pays for: the steps of the fast path."""
 
 
-def decide(ctx: Context, refreshes: Sequence[AsOf]) -> CadenceDecision:
+def decide(ctx: RunContext, refreshes: Sequence[AsOf]) -> CadenceDecision:
     """What the configured policy decides as of the moment; it is noted in the ledger.
 
     Args:
@@ -53,10 +52,10 @@ def see(policy: CadencePolicy, fitter: CountFitter, refreshes: Sequence[AsOf], c
         cost: money that a refresh is expected to cost.
     """
     known = fitter.log
-    today, days = day_number(str(known.as_of)), [day_number(str(moment)) for moment in refreshes]
+    today, days = known.as_of.day_number, [moment.day_number for moment in refreshes]
     window = known.scales.window_days
-    log, nothing = known.transitions, AsOf.parse(day_name(0))
-    start = AsOf.parse(day_name(max(0, min(days[-1], today) - BACK * window)))
+    log, nothing = known.transitions, AsOf.from_day_number(0)
+    start = AsOf.from_day_number(max(0, min(days[-1], today) - BACK * window))
     rows = log.between(nothing, nothing)
     if policy.looks.rows:
         rows = log.between(start, known.as_of, LIMIT)
@@ -71,16 +70,16 @@ def see(policy: CadencePolicy, fitter: CountFitter, refreshes: Sequence[AsOf], c
 def judge(fitter: CountFitter, refreshes: Sequence[AsOf]) -> Staleness:
     """Transitions of the last windows judged by the counts of the table in use then, and of their own day."""
     known = fitter.log
-    today = day_number(str(known.as_of))
-    first = max(day_number(str(refreshes[0])), today - BACK * known.scales.window_days)
-    rows = known.transitions.between(AsOf.parse(day_name(first)), known.as_of, JUDGED)
-    made = np.array([day_number(str(moment)) for moment in refreshes])
+    today = known.as_of.day_number
+    first = max(refreshes[0].day_number, today - BACK * known.scales.window_days)
+    rows = known.transitions.between(AsOf.from_day_number(first), known.as_of, JUDGED)
+    made = np.array([moment.day_number for moment in refreshes])
     in_use = made[np.searchsorted(made, rows.day, side="right") - 1]
     hit, nats = np.zeros((2, len(rows)), bool), np.zeros((2, len(rows)))
     for which, counted in enumerate((in_use, rows.day)):
         for day in np.unique(counted):
             at = np.flatnonzero(counted == day)
-            hit[which, at], nats[which, at] = _scored(fitter, AsOf.parse(day_name(int(day))), rows.take(at))
+            hit[which, at], nats[which, at] = _scored(fitter, AsOf.from_day_number(day), rows.take(at))
     return Staleness(rows.user, rows.day, (rows.day - in_use).astype(np.int32), *hit, *nats)
 
 

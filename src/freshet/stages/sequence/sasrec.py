@@ -90,20 +90,20 @@ class SequenceModel:
         return _norm(stream[:, -1], weights.norm)
 
     def _attend(
-        self, layer: int, stream: NDArray[np.float32], empty: BoolArray, asked: int
+        self, layer: int, stream: NDArray[np.float32], empty: BoolArray, positions: int
     ) -> NDArray[np.float32]:
-        """The stream of the last `asked` positions after attention to those before them."""
+        """The stream of the last `positions` positions after attention to those before them."""
         n, length, width = stream.shape
         asking, giving = self._folded[layer]  # (d, h * d), (h * d, d)
         normed = _norm(stream, self.weights.attention_norm[layer])
-        query = (normed[:, -asked:] @ asking).reshape(n, -1, width)  # (n, asked * h, d)
-        scores = (query @ np.swapaxes(normed, 1, 2)).reshape(n, asked, -1, length)
+        query = (normed[:, -positions:] @ asking).reshape(n, -1, width)  # (n, asked * h, d)
+        scores = (query @ np.swapaxes(normed, 1, 2)).reshape(n, positions, -1, length)
         unseen = empty[:, None, :]  # (n, asked, r)
-        if asked > 1:
-            unseen = unseen | ~np.tri(length, dtype=bool)[-asked:]
+        if positions > 1:
+            unseen = unseen | ~np.tri(length, dtype=bool)[-positions:]
         shares = _softmax(np.where(unseen[:, :, None], HIDDEN, scores))
         mixed = shares.reshape(n, -1, length) @ normed  # (n, asked * h, d)
-        return np.asarray(stream[:, -asked:] + mixed.reshape(n, asked, -1) @ giving)
+        return np.asarray(stream[:, -positions:] + mixed.reshape(n, positions, -1) @ giving)
 
     @cached_property
     def _compiled(self) -> tuple[NDArray[np.float32], ...]:

@@ -7,19 +7,22 @@ is fitted; `full` has learned from everything before as_of, and scores.
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.context import Context, LogSnapshot
 from freshet.core.errors import ConfigError, NotEnoughData
-from freshet.core.ports import Artifact, Budget, SequenceJob, Sequences, SequenceTrainer
+from freshet.core.ports import Budget, SequenceJob, Sequences, SequenceTrainer
 from freshet.core.types import AsOf
+from freshet.run_context import LogSnapshot, RunContext
 from freshet.stages import counts, sequence
 from freshet.stages.counts.fitter import CountFitter
-from freshet.stages.events.step import committed
-from freshet.stages.transitions.day_files import day_name
 from freshet.stages.tuning.step import ROOM, settled
+from freshet.storage.artifacts import Artifact, newest
+from freshet.storage.build_once import build_once
+from freshet.storage.ledger import StepRecord
+from freshet.storage.manifests import FromTransitions, SequenceManifest
 from freshet.storage.training_budget import Trainings
 from freshet.storage.workspace import Workspace, version_of
 
@@ -28,7 +31,7 @@ CODE = 1
 EARLY, FULL = "early", "full"
 
 
-def for_mixture(ctx: Context) -> Artifact | None:
+def for_mixture(ctx: RunContext) -> Artifact | None:
     """The sequence model whose score enters the mixture: the newest while it is young, else a new one.
 
     None where the configuration doesn't use one, and where there is too little to learn from.
@@ -44,27 +47,25 @@ def for_mixture(ctx: Context) -> Artifact | None:
 
 def young(ws: Workspace, log: LogSnapshot) -> Artifact | None:
     """The newest sequence model if it is younger than the tuning cadence, else None: a new one is due."""
-    found = newest(ws, log, log.as_of)
+    found = newest_model(ws, log, log.as_of)
     if found is None:
         return None
-    end = AsOf.parse(found.manifest["as_of"]).day + timedelta(days=ws.config.tuning.every_days)
+    end = AsOf.parse(SequenceManifest.of(found).as_of).day + timedelta(days=ws.config.tuning.every_days)
     return found if log.as_of.day < end else None
 
 
-def newest(ws: Workspace, log: LogSnapshot, as_of: AsOf) -> Artifact | None:
+def newest_model(ws: Workspace, log: LogSnapshot, as_of: AsOf) -> Artifact | None:
     """The newest sequence model trained at or before as_of with this configuration and these interests."""
     settings = _settings(ws, log)
-    fit = [
-        artifact
-        for version in ws.store.versions("sequences")
-        if (artifact := ws.store.find("sequences", version)) is not None
-        and artifact.manifest["as_of"] <= str(as_of)
-        and artifact.manifest["settings"] == settings
-    ]
-    return max(fit, key=lambda artifact: (artifact.manifest["as_of"], artifact.version), default=None)
+
+    def fits(artifact: Artifact) -> bool:
+        manifest = SequenceManifest.of(artifact)
+        return manifest.as_of <= str(as_of) and manifest.settings == settings
+
+    return newest(ws.store, "sequences", fits)
 
 
-def train(ctx: Context) -> Artifact:
+def train(ctx: RunContext) -> Artifact:
     """Train as of a moment; a model of that moment that is there already is not trained again.
 
     Raises:
@@ -80,36 +81,33 @@ def train(ctx: Context) -> Artifact:
         every=holdout.stretch_days,
         settings=settings,
     )
-    found = ws.store.find("sequences", key)
-    with run.step("sequence") as step:
-        step.artifact, step.cached = f"sequences/{key}", found is not None
-        if found is not None:
-            return found
+
+    def build(folder: Path, step: StepRecord) -> SequenceManifest:
         run.say("training the sequence model")
         trainings, trainer = Trainings(run, step, ws.config.sequence), _trainer(ws)
-        with ws.store.create("sequences", key) as draft:
-            job = _job(ctx, holdout.start, 0.0, trainings.budget(EARLY))
-            early, report = trainer.train(job, run.progress("sequence"))
-            trainings.end(EARLY, report)
-            job = _job(ctx, log.as_of, report.passes, trainings.budget(FULL))
-            full, again = trainer.train(job, run.progress("sequence"))
-            trainings.end(FULL, again)
-            for name, weights in ((EARLY, early), (FULL, full)):
-                sequence.write(sequence.SequenceModel(weights), draft.path / name)
-            step.details |= {
-                "sequences": again.rows,
-                "passes": round(report.passes, 2),
-                "held_out": report.held_out,
-            }
-            draft.manifest = {
-                "as_of": str(log.as_of),
-                "trained_before": {EARLY: str(holdout.start), FULL: str(log.as_of)},
-                "settings": settings,
-                "inputs": {"transitions": log.version, "interests": log.interests_version},
-                "passes": report.passes,
-                **trainings.told(),
-            }
-        return committed(ws, "sequences", key)
+        job = _job(ctx, holdout.start, 0.0, trainings.budget(EARLY))
+        early, report = trainer.train(job, run.progress("sequence"))
+        trainings.end(EARLY, report)
+        job = _job(ctx, log.as_of, report.passes, trainings.budget(FULL))
+        full, again = trainer.train(job, run.progress("sequence"))
+        trainings.end(FULL, again)
+        for name, weights in ((EARLY, early), (FULL, full)):
+            sequence.write(sequence.SequenceModel(weights), folder / name)
+        step.details |= {
+            "sequences": again.rows,
+            "passes": round(report.passes, 2),
+            "held_out": report.held_out,
+        }
+        return SequenceManifest(
+            as_of=str(log.as_of),
+            trained_before={EARLY: str(holdout.start), FULL: str(log.as_of)},
+            settings=settings,
+            inputs=FromTransitions(transitions=log.version, interests=log.interests_version),
+            passes=report.passes,
+            **trainings.summary(),
+        )
+
+    return build_once(ws, run, "sequence", "sequences", key, build)
 
 
 def open_model(made: Artifact, which: str = FULL) -> sequence.SequenceModel:
@@ -123,7 +121,7 @@ def sequence_scorer(fitter: CountFitter, model: sequence.SequenceModel) -> count
     return counts.Scorer(now.model, now.count_weights, None, np.array([0.0, 1.0]), model.logits)
 
 
-def training_sequences(ctx: Context, end: AsOf) -> Sequences:
+def training_sequences(ctx: RunContext, end: AsOf) -> Sequences:
     """What can be learned from before a moment: transitions with a context, and popularity at their time.
 
     Popularity is counted anew as often as tables are refreshed, so it is as old as when users are scored.
@@ -138,7 +136,7 @@ def training_sequences(ctx: Context, end: AsOf) -> Sequences:
             hint="import more events, or choose a later moment",
         )
     starts, moment = np.unique(rows.day // days * days, return_inverse=True)
-    prior = np.stack([_popularity(log, AsOf.parse(day_name(int(start)))) for start in starts])
+    prior = np.stack([_popularity(log, AsOf.from_day_number(start)) for start in starts])
     return Sequences(rows.recent, rows.successor, rows.known, prior.astype(np.float32), moment)
 
 
@@ -147,7 +145,7 @@ def _popularity(log: LogSnapshot, moment: AsOf) -> NDArray[np.float64]:
     return np.log(counts.popularity_of(sums, len(log.interests)))
 
 
-def _job(ctx: Context, end: AsOf, passes: float, budget: Budget) -> SequenceJob:
+def _job(ctx: RunContext, end: AsOf, passes: float, budget: Budget) -> SequenceJob:
     return SequenceJob(
         sequences=training_sequences(ctx, end),
         vectors=ctx.log.interests.vectors,

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.context import Context
 from freshet.core.errors import GateFailed
-from freshet.core.ports import Artifact
+from freshet.run_context import RunContext
 from freshet.stages import counts, table
-from freshet.stages.table.step import Companions, open_scorer
+from freshet.stages.table.format import open_scorer
+from freshet.stages.table.step import Companions
 from freshet.stages.table.table_plan import rules_of
+from freshet.storage.artifacts import Artifact
+from freshet.storage.manifests import TableManifest
 from freshet.storage.releases import Release
 from freshet.storage.workspace import Workspace
 
@@ -20,7 +23,7 @@ FLOOR_SAMPLE = 2000
 """Contexts on which the repeat-run floor is measured."""
 
 
-def halt_on_churn(ctx: Context, made: Artifact, companions: Companions) -> None:
+def halt_on_churn(ctx: RunContext, made: Artifact, companions: Companions) -> None:
     """Halt where the table differs so much from the current one that a person should look.
 
     Args:
@@ -59,16 +62,10 @@ def halt_on_churn(ctx: Context, made: Artifact, companions: Companions) -> None:
         )
 
 
-def verdict(ws: Workspace, made: str) -> str:
-    """What a person last said about a halted table: approved, rejected, or nothing ('')."""
-    said = [
-        record.outcome
-        for record in ws.ledger.records()
-        if record.waiting
-        and record.waiting.get("table") == made
-        and record.outcome in ("approved", "rejected")
-    ]
-    return said[-1] if said else ""
+def verdict(ws: Workspace, made: str) -> Literal["approved", "rejected", ""]:
+    """What a person last decided about a halted table; '' where nobody did."""
+    review = ws.decisions.review("table", made)
+    return "" if review is None else ("approved" if review.kind == "approval" else "rejected")
 
 
 def between(
@@ -85,17 +82,17 @@ def between(
     return float(table.churn(before, after).mean())
 
 
-def _since(ctx: Context, release: Release, made: Artifact, observed: NDArray[np.int16]) -> float | None:
+def _since(ctx: RunContext, release: Release, made: Artifact, observed: NDArray[np.int16]) -> float | None:
     """Churn against a release; None if the interests can't be compared."""
     if release.interests != ctx.log.interests_version:
         return None
     old = ctx.ws.store.find("tables", release.table)
-    if old is None or old.manifest["k"] != made.manifest["k"]:
+    if old is None or TableManifest.of(old).k != TableManifest.of(made).k:
         return None
     return between(old, made, len(ctx.log.interests), observed)
 
 
-def repeat_run_floor(ctx: Context, made: Artifact, observed: NDArray[np.int16]) -> float:
+def repeat_run_floor(ctx: RunContext, made: Artifact, observed: NDArray[np.int16]) -> float:
     """Churn between two tables whose counts come from bootstrap resamples of the same users.
 
     The planner's rows are held fixed, so the floor is a lower bound of what noise alone would change.

@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from freshet.context import Context
 from freshet.core.errors import VerificationError
-from freshet.core.ports import Artifact, Planner
+from freshet.core.ports import Planner
 from freshet.core.types import Experiment, Fusion
+from freshet.run_context import RunContext
 from freshet.stages import counts, evidence, inference, table
 from freshet.stages.counts.fitter import CountFitter
-from freshet.stages.events.step import committed
 from freshet.stages.evidence.step import ChosenEvidence
 from freshet.stages.inference.step import PlannerAnswers
-from freshet.stages.sequence import read as read_sequence
 from freshet.stages.sequence import step as sequences
 from freshet.stages.sequence import write as write_sequence
 from freshet.stages.table.table_plan import CODE, TablePlan, contexts_of, rules_of, settings_of
-from freshet.storage.durable import read_json, write_json
-from freshet.storage.ledger import Run
+from freshet.storage.artifacts import Artifact
+from freshet.storage.build_once import build_once, reuse
+from freshet.storage.durable import write_json
+from freshet.storage.ledger import Run, StepRecord
+from freshet.storage.manifests import FromModel, TableManifest
 from freshet.storage.releases import Release
 from freshet.storage.workspace import Workspace
 
@@ -48,18 +47,17 @@ class Companions:
         return cls(overlay.version if overlay else "", ranker, feedback.version if feedback else "")
 
 
-def find(ctx: Context, plan: TablePlan) -> Artifact | None:
+def find(ctx: RunContext, plan: TablePlan) -> Artifact | None:
     """The planned table, if it was made before."""
     found = ctx.ws.store.find("tables", plan.version)
     if found is not None:
-        with ctx.run.step("table") as step:
-            step.artifact, step.cached = f"tables/{found.version}", True
+        reuse(ctx.run, "table", found)
         ctx.run.say("table: nothing changed since it was made, 0 rows to infer")
     return found
 
 
 def build(
-    ctx: Context,
+    ctx: RunContext,
     plan: TablePlan,
     chosen: ChosenEvidence,
     planner: Planner | None,
@@ -75,33 +73,35 @@ def build(
     """
     ws, run, log, fitter = ctx.ws, ctx.run, ctx.log, ctx.fitter
     relative = planner is not None and planner.abilities.relative
-    with run.step("table") as step, ws.store.create("tables", plan.version) as draft:
-        step.artifact = f"tables/{plan.version}"
+
+    def write(folder: Path, step: StepRecord) -> TableManifest:
         scores = None
         if answers is not None:
-            now = fitter.base(log.as_of) if relative else None
+            now = fitter.counts.base(log.as_of) if relative else None
             scores = counts.PlannerScores(answers.rows, len(log.interests), now)
         model = sequences.open_model(plan.sequence) if plan.sequence is not None else None
         logits = model.logits if model is not None else None
         scorer = fitter.scorer(scores, fusion.used if fusion is not None else None, logits)
         width, progress = ctx.config.table.width, run.progress("table")
-        table.build(plan.contexts, scorer, plan.rules, width, draft.path, progress)
-        counts.write(scorer.model, draft.path / "counts")
-        evidence.write(chosen.rows, draft.path / "evidence.parquet")
+        table.build(plan.contexts, scorer, plan.rules, width, folder, progress)
+        counts.write(scorer.model, folder / "counts")
+        evidence.write(chosen.rows, folder / "evidence.parquet")
         if answers is not None:
-            inference.write(answers.rows, draft.path / "planner")
-            inference.write(answers.calibration(), draft.path / "calibration")
+            inference.write(answers.rows, folder / "planner")
+            inference.write(answers.calibration(), folder / "calibration")
         if scorer.sequence is not None and model is not None:
-            write_sequence(model, draft.path / "sequence")
+            write_sequence(model, folder / "sequence")
         weights = _weights(fitter, fusion) | {"relative": relative}
-        write_json(draft.path / "mixture.json", weights)
-        draft.manifest = _manifest(ctx, plan, planner)
+        write_json(folder / "mixture.json", weights)
         step.details = {"rows": len(plan.contexts), "drives": weights}
+        return _manifest(ctx, plan, planner)
+
+    made = build_once(ws, run, "table", "tables", plan.version, write)
     shutil.rmtree(ws.root / "work", ignore_errors=True)  # chunks of inference: the table holds them now
-    return committed(ws, "tables", plan.version)
+    return made
 
 
-def verify(ctx: Context, made: Artifact) -> None:
+def verify(ctx: RunContext, made: Artifact) -> None:
     """Check a table before it may be published.
 
     Raises:
@@ -134,7 +134,7 @@ def publish(ws: Workspace, run: Run, made: Artifact, companions: Companions) -> 
 
 
 def publish_for_arm(
-    ctx: Context, made: Artifact, beside: Companions, experiment: Experiment, arm: str
+    ctx: RunContext, made: Artifact, beside: Companions, experiment: Experiment, arm: str
 ) -> Release:
     """Make a table the release of one arm of an isolated experiment; items are ranked as for everybody."""
     ws, current = ctx.ws, ctx.ws.releases.current()
@@ -159,12 +159,12 @@ def _holds(release: Release, made: Artifact, beside: Companions) -> bool:
 
 def _numbered(ws: Workspace, run: Run, made: Artifact, beside: Companions, arm: str = "") -> Release:
     """Number a table; it becomes current unless it is one arm's alone."""
-    inputs = made.manifest["inputs"]
+    table_manifest = TableManifest.of(made)
     return ws.releases.publish(
-        made.manifest["as_of"],
+        table_manifest.as_of,
         made.version,
-        inputs["model"],
-        inputs["interests"],
+        table_manifest.inputs.model,
+        table_manifest.inputs.interests,
         run.record.id,
         beside.overlay,
         beside.ranker,
@@ -173,72 +173,24 @@ def _numbered(ws: Workspace, run: Run, made: Artifact, beside: Companions, arm: 
     )
 
 
-def _manifest(ctx: Context, plan: TablePlan, planner: Planner | None) -> dict[str, Any]:
+def _manifest(ctx: RunContext, plan: TablePlan, planner: Planner | None) -> TableManifest:
     log = ctx.log
-    return {
-        "code": CODE,
-        "as_of": str(log.as_of),
-        "k": ctx.config.transitions.k,
-        "rows": len(plan.contexts),
-        "window": list(log.window),
-        "settings": settings_of(ctx.ws),
-        "inputs": {
-            "transitions": log.version,
-            "interests": log.interests_version,
-            "model": plan.model,
-            "previous": plan.previous.version if plan.previous else "",
-            **({"sequence": plan.sequence.version} if plan.sequence else {}),
-        },
-        "planner": planner.version if planner else "",
-    }
-
-
-def open_scorer(made: Artifact, interests: int) -> counts.Scorer:
-    """The per-user mixture of a table: the same scores that ranked its rows."""
-    stored = read_json(made.path / "mixture.json")
-    model = counts.read(made.path / "counts")
-    by_length = np.array(
-        [[fitted[name]["weight"] for name in stored["features"]] for fitted in stored["by_length"]]
+    return TableManifest(
+        code=CODE,
+        as_of=str(log.as_of),
+        k=ctx.config.transitions.k,
+        rows=len(plan.contexts),
+        window=list(log.window),
+        settings=settings_of(ctx.ws),
+        inputs=FromModel(
+            transitions=log.version,
+            interests=log.interests_version,
+            model=plan.model,
+            previous=plan.previous.version if plan.previous else "",
+            sequence=plan.sequence.version if plan.sequence else "",
+        ),
+        planner=planner.version if planner else "",
     )
-    fused = stored["fused"]
-    if fused is None:
-        return counts.Scorer(model, by_length)
-    planner = sequence = None
-    if counts.PLANNER in fused:
-        planner = open_planner(made, interests)
-    if counts.SEQUENCE in fused:
-        sequence = read_sequence(made.path / "sequence").logits
-    weights = np.array([fused[name]["weight"] for name in counts.FUSED if name in fused])
-    return counts.Scorer(model, by_length, planner, weights, sequence)
-
-
-def open_popularity(made: Artifact, scorer: counts.Scorer) -> NDArray[np.float64]:
-    """(N,) shares of recent popularity at the half-life that does best by itself, as of a table."""
-    best = read_json(made.path / "mixture.json").get("popular")
-    return scorer.model.base if best is None else np.exp(scorer.model.popularity[best])
-
-
-def is_fitted(made: Artifact) -> bool:
-    """Whether weights were fitted on what follows what; where they could not be, popularity alone ranks."""
-    stored = read_json(made.path / "mixture.json")
-    return not stored.get("unfitted") and "last" not in stored.get("unfounded", ())
-
-
-def open_one_user(made: Artifact, scorer: counts.Scorer) -> counts.OneUser:
-    """The same scores for one user at a time, quickly."""
-    if scorer.sequence is None:
-        return counts.OneUser(scorer)
-    model = read_sequence(made.path / "sequence")
-    return counts.OneUser(scorer, model.reader(scorer.model.popularity))
-
-
-def open_planner(made: Artifact, interests: int) -> counts.PlannerScores | None:
-    """The planner's score in a table, even where its weight was fitted to nothing; None without a planner."""
-    if not (made.path / "planner").exists():
-        return None
-    relative = read_json(made.path / "mixture.json").get("relative", False)
-    popularity = counts.read(made.path / "counts").base if relative else None
-    return counts.PlannerScores(inference.read(made.path / "planner"), interests, popularity)
 
 
 def _weights(fitter: CountFitter, fusion: Fusion | None) -> dict[str, Any]:

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.context import Context, LogSnapshot
 from freshet.core.config import Config
-from freshet.core.ports import Artifact
 from freshet.core.types import AsOf, Eligibility, context_codes
+from freshet.run_context import LogSnapshot, RunContext
 from freshet.stages import table
+from freshet.storage.artifacts import Artifact, newest_first
+from freshet.storage.manifests import TableManifest
 from freshet.storage.releases import Release
 from freshet.storage.workspace import Workspace, version_of
 
@@ -44,7 +45,7 @@ class TablePlan:
 
 
 def plan_table(
-    ctx: Context,
+    ctx: RunContext,
     model: Artifact | None,
     previous: Artifact | None,
     sequence: Artifact | None = None,
@@ -74,7 +75,7 @@ def plan_table(
     return TablePlan(version, tuned, previous, sequence, rules_of(ctx), contexts, evidence_until)
 
 
-def rules_of(ctx: Context) -> table.Rules:
+def rules_of(ctx: RunContext) -> table.Rules:
     """Eligibility rules of the configuration, resolved to the interests of a log."""
     config = ctx.config.table
     return table.Rules.resolve(
@@ -88,14 +89,14 @@ def rules_of(ctx: Context) -> table.Rules:
     )
 
 
-def contexts_of(ctx: Context) -> NDArray[np.int16]:
+def contexts_of(ctx: RunContext) -> NDArray[np.int16]:
     """(C, k) rows of a table."""
     k = ctx.config.transitions.k
     triples = ctx.fitter.suffixes(3).contexts if k == 3 else None
     return table.enumerate_contexts(len(ctx.log.interests), k, triples)
 
 
-def asked_of(ctx: Context, contexts: NDArray[np.int16]) -> NDArray[np.int16]:
+def asked_of(ctx: RunContext, contexts: NDArray[np.int16]) -> NDArray[np.int16]:
     """(A, k) those contexts that a planner is asked about; the others are answered by counts.
 
     The empty context is none of them: it holds no interest to plan from.
@@ -108,7 +109,10 @@ def asked_of(ctx: Context, contexts: NDArray[np.int16]) -> NDArray[np.int16]:
 
 
 def settings_of(ws: Workspace) -> dict[str, Any]:
-    """The part of the configuration that decides what is in a table, evidence being settled (`tuning.evaluation.with_evidence_of`)."""
+    """The part of the configuration that decides what is in a table.
+
+    Of a workspace whose evidence is settled: see `tuning.gate_verdict.with_evidence_of`.
+    """
     names = ["transitions", "counts", "evidence", "inference", "table"]
     if ws.config.sequence.use:
         names.append("sequence")
@@ -124,35 +128,34 @@ def previous_of(ws: Workspace, log: LogSnapshot) -> Artifact | None:
 
     Of several with one as_of: the one that served last before this moment, else one of these settings.
     """
-    found = [
-        artifact
-        for version in ws.store.versions("tables")
-        if (artifact := ws.store.find("tables", version)) is not None and _precedes(ws.config, log, artifact)
-    ]
-    day = max((artifact.manifest["as_of"] for artifact in found), default="")
-    newest = [artifact for artifact in found if artifact.manifest["as_of"] == day]
-    by_version = {artifact.version: artifact for artifact in newest}
-    served = next((by_version[version] for version in _served(ws) if version in by_version), None)
+    earlier = [made for made in newest_first(ws.store, "tables") if _precedes(ws.config, log, made)]
+    if not earlier:
+        return None
+    as_of = TableManifest.of(earlier[0]).as_of
+    latest = {made.version: made for made in earlier if TableManifest.of(made).as_of == as_of}
+    served = next((latest[version] for version in _served(ws) if version in latest), None)
     now = settings_of(ws)
-    return served or max(newest, key=lambda one: (one.manifest["settings"] == now, one.version), default=None)
+    return served or max(
+        latest.values(), key=lambda made: (TableManifest.of(made).settings == now, made.version)
+    )
 
 
 def previous_for(ws: Workspace, log: LogSnapshot, release: Release) -> Artifact | None:
-    """The table of a release, or of the one before it, that one as of `known` can follow."""
+    """The table of a release, or of the one before it, that one as of a moment can follow."""
     found = ws.store.find("tables", release.table)
-    if found is not None and found.manifest["as_of"] == str(log.as_of):  # made anew: as it was made then
-        found = ws.store.find("tables", found.manifest["inputs"]["previous"])
+    if found is not None and TableManifest.of(found).as_of == str(log.as_of):  # made anew: as it was then
+        found = ws.store.find("tables", TableManifest.of(found).inputs.previous)
     return found if found is not None and _precedes(ws.config, log, found) else None
 
 
-def _precedes(config: Config, log: LogSnapshot, table: Artifact) -> bool:
+def _precedes(config: Config, log: LogSnapshot, made: Artifact) -> bool:
     """Whether a table of an earlier as_of has the same interests and context length."""
-    manifest = table.manifest
-    return bool(
-        manifest["as_of"] < str(log.as_of)
-        and manifest["inputs"]["interests"] == log.interests_version
-        and manifest["k"] == config.transitions.k
-        and manifest.get("code") == CODE
+    manifest = TableManifest.of(made)
+    return (
+        manifest.as_of < str(log.as_of)
+        and manifest.inputs.interests == log.interests_version
+        and manifest.k == config.transitions.k
+        and manifest.code == CODE
     )
 
 

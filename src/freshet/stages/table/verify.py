@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freshet.stages.table.eligibility import Rules
-from freshet.stages.table.read import Table
+from freshet.stages.table.format import Table
 
 COVERED = "every context is covered"
 

@@ -9,7 +9,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from freshet.stages.transitions.day_files import ENGAGEMENT, Rows, day_number
+from freshet.core.time import day_number
+from freshet.stages.transitions.day_files import ENGAGEMENT, Rows
 
 PENDING = 2_000_000
 """Users noted, some of them several times, before they are brought together."""

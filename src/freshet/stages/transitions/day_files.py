@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from datetime import date, timedelta
 from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,11 +20,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from freshet.core.errors import ArtifactError
+from freshet.core.time import DAY, day_name, day_number
 from freshet.core.types import RECENT
 from freshet.storage.durable import written
-
-DAY = 86_400_000_000
-"""Microseconds."""
 
 SMALL = 4096
 """Days with fewer rows share a file with the other small days of their month."""
@@ -66,16 +63,6 @@ Index = dict[str, Filed]
 def quoted(path: Path) -> str:
     """A path as an SQL string literal."""
     return "'" + str(path).replace("'", "''") + "'"
-
-
-def day_name(number: int) -> str:
-    """Days since 1970 as an ISO date."""
-    return str(date(1970, 1, 1) + timedelta(days=number))
-
-
-def day_number(name: str) -> int:
-    """ISO date as days since 1970."""
-    return (date.fromisoformat(name) - date(1970, 1, 1)).days
 
 
 def days_of(rows: Rows) -> NDArray[np.int64]:

@@ -26,6 +26,7 @@ from freshet.core.config import TransitionsConfig
 from freshet.core.errors import ArtifactError
 from freshet.core.ports import Progress, silent
 from freshet.core.safe_names import checked_path
+from freshet.core.time import day_number
 from freshet.stages.transitions import engagements as stage
 from freshet.stages.transitions import spill
 from freshet.stages.transitions.affected import Affected
@@ -33,7 +34,6 @@ from freshet.stages.transitions.day_files import (
     Filed,
     Index,
     Rows,
-    day_number,
     days_of,
     files,
     keep,

@@ -15,8 +15,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from freshet.core.time import DAY
 from freshet.core.types import RECENT, Sums
-from freshet.stages.transitions.day_files import DAY, RECENT_COLUMNS, read_columns
+from freshet.stages.transitions.day_files import RECENT_COLUMNS, read_columns
 
 DENSE = 1 << 23
 """So many (context, successor) have a cell each; of more, only those observed have one."""

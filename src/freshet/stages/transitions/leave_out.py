@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from freshet.core.time import day_name
 from freshet.core.types import BoolArray
-from freshet.stages.transitions.day_files import Filed, day_name, days_of, read, write
+from freshet.stages.transitions.day_files import Filed, days_of, read, write
 from freshet.stages.transitions.days import FORMAT, load_counted
 
 Kept = Callable[[NDArray[np.uint64], NDArray[np.int64]], BoolArray]

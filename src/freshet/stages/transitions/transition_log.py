@@ -16,16 +16,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from freshet.core.time import DAY, day_number
 from freshet.core.types import MOVE, RECENT, AsOf, BoolArray, Sums, Transitions
-from freshet.stages.transitions.day_files import (
-    DAY,
-    RECENT_COLUMNS,
-    day_number,
-    files,
-    packed,
-    quoted,
-    read_columns,
-)
+from freshet.stages.transitions.day_files import RECENT_COLUMNS, files, packed, quoted, read_columns
 from freshet.stages.transitions.days import load_counted
 from freshet.stages.transitions.decay import DayFile, Decayed, poisson
 from freshet.storage.database import connect
@@ -110,7 +103,7 @@ class TransitionLog:
         for path in files(self._pool, self._index, days):
             table = read_columns(path, columns)
             user, day = table["user_key"].to_numpy(), table["time"].to_numpy() // DAY
-            keep = (day >= day_number(str(start))) & (day < day_number(str(end)))
+            keep = (day >= start.day_number) & (day < end.day_number)
             keep &= (user % 10_000 + np.uint64(seed * 7919)) % 10_000 < share
             yield table, keep
 
@@ -133,7 +126,7 @@ class TransitionLog:
         if key not in self._decayed:
             draw = None if resample is None else poisson(resample)
             self._decayed[key] = Decayed(self._day_files(), self.interests, length, half_life, draw)
-        return self._decayed[key].before(day_number(str(as_of)))
+        return self._decayed[key].before(as_of.day_number)
 
     def _day_files(self) -> list[DayFile]:
         days: dict[str, list[int]] = defaultdict(list)
@@ -160,7 +153,7 @@ class TransitionLog:
         One user counts once per (context, successor); a user with more than `user_cap` successors of one
         context counts `user_cap` in all, shared evenly: nobody's basket decides what a prompt says.
         """
-        end = day_number(str(as_of)) - skip
+        end = as_of.day_number - skip
         context = "".join(f"{column}, " for column in _context(length))
         names = ", ".join([*_context(length), "successor"])
         table = self._db.sql(

@@ -11,8 +11,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from freshet.core.time import DAY
 from freshet.core.types import RECENT
-from freshet.stages.transitions.day_files import DAY, Rows, days_of, transition_type
+from freshet.stages.transitions.day_files import Rows, days_of, transition_type
 
 NEVER = np.int64(-(2**62))
 EVER = np.int64(2**61)

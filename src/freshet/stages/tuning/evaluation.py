@@ -1,27 +1,21 @@
-"""The gates of a tuned planner: evaluated on held-out transitions; one that halts waits for a person."""
+"""A tuned planner evaluated on held-out transitions, gate by gate; `gate_verdict` decides by it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.context import Context
-from freshet.core.errors import GateFailed, NotEnoughData
+from freshet.core.errors import NotEnoughData
 from freshet.core.ports import Planner
 from freshet.core.prompts import names, render
 from freshet.core.types import Prompt, Transitions, pack_contexts
+from freshet.run_context import RunContext
 from freshet.stages import counts, tuning
 from freshet.stages.counts.holdout_windows import Window
-from freshet.stages.events.step import committed
 from freshet.stages.evidence.step import gather
-from freshet.storage.ledger import Record
-from freshet.storage.workspace import Workspace, version_of
-
-CODE = 2
 
 FOLDS = 5
 """Parts of the users: a part is judged with the planner's weight that the others give it."""
@@ -31,71 +25,6 @@ DIGITS = 4
 
 FLOOR = 1e-9
 """Least probability that a planner is taken to give an interest, as in the table."""
-
-
-def key_of(ws: Workspace, model: str) -> str:
-    """Version of the verdict on a model: other gates, or another way to ask it, another verdict."""
-    asked = {"beam": ws.config.inference.beam, "level": ws.config.evidence.level}
-    return version_of(code=CODE, model=model, gates=ws.config.gates.model_dump(), **asked)
-
-
-def verdict(ws: Workspace, model: str) -> str:
-    """passed, approved, rejected, waiting, or unjudged (under these gates, or at all)."""
-    reviewed = _reviewed(ws, model)
-    if reviewed is not None:
-        return reviewed.outcome
-    gates = ws.store.find("gates", key_of(ws, model))
-    if gates is None:
-        return "unjudged"
-    return "passed" if gates.manifest["report"]["passed"] else "waiting"
-
-
-def pass_gates(ctx: Context, planner: Planner, model: str) -> None:
-    """Evaluate a planner, unless it was, and say what each gate found.
-
-    Raises:
-        GateFailed: the run waits for `freshet approve` or `freshet reject`; the last release keeps serving.
-        NotEnoughData: there are no transitions to judge on.
-    """
-    ws, run = ctx.ws, ctx.run
-    key = key_of(ws, model)
-    with run.step("gates") as step:
-        step.artifact = f"gates/{key}"
-        found = ws.store.find("gates", key)
-        step.cached = found is not None
-        if found is None:
-            report = evaluate(ctx, planner)
-            with ws.store.create("gates", key) as draft:
-                draft.manifest = {
-                    "model": model,
-                    "settings": ws.config.gates.model_dump(),
-                    "report": report.as_dict(),
-                }
-            found = committed(ws, "gates", key)
-        result = found.manifest["report"]
-        step.details = result
-    gates = tuning.gates_of(result)
-    if result["evidence"] is not None:
-        run.say(str(tuning.Evidence.of(result["evidence"])))
-    for gate in gates:
-        run.say(str(gate))
-    run.say("recall@1: " + ", ".join(f"{name} {value:.1%}" for name, value in result["recall"].items()))
-    outcome = verdict(ws, model)
-    if outcome in ("passed", "approved"):
-        return
-    if outcome == "rejected":
-        raise GateFailed(
-            f"model {model} was rejected, and tuning as of {ctx.as_of} would make the same again",
-            hint="import newer events, or change [tuning] or [planner]; the current release keeps serving",
-        )
-    run.record.waiting = {"model": model, "report": result}
-    failed = [gate.name for gate in gates if gate.halts]
-    run.end("waiting", f"gate failed: {', '.join(failed)}")
-    raise GateFailed(
-        f"run {run.record.id} waits: the tuned model failed the gate {' and '.join(failed)}",
-        hint=f"look at it with `freshet history {run.record.id}`, then `freshet approve` or "
-        "`freshet reject` it; the current release keeps serving",
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +49,7 @@ class Sample:
     counted: NDArray[np.float64]
 
 
-def evaluate(ctx: Context, planner: Planner) -> tuning.GateReport:
+def evaluate(ctx: RunContext, planner: Planner) -> tuning.GateReport:
     """Evaluate a planner on a sample of users from every held-out window, with the evidence of its start.
 
     What may be offered plays no part: blocking an interest is no reason to judge a model anew.
@@ -143,15 +72,15 @@ def evaluate(ctx: Context, planner: Planner) -> tuning.GateReport:
         if not weighed.helps:
             sample, answered = replace(sample, prompts=sample.bare), bare
     spread = np.linspace(0, len(sample.prompts) - 1, min(tuning.FORM, len(sample.prompts))).round()
-    asked = [sample.prompts[i] for i in spread.astype(np.int64).tolist()]
+    probes = [sample.prompts[i] for i in spread.astype(np.int64).tolist()]
 
     gates: list[tuning.Gate] = []
     failures: list[dict[str, str]] = []
     if mode == "description":
-        gate, failures = tuning.exact_match(planner, asked, words, config.exact_match)
+        gate, failures = tuning.exact_match(planner, probes, words, config.exact_match)
         gates.append(gate)
     else:
-        gates += tuning.label_gates(planner, asked, words, answered, config.label_mass)
+        gates += tuning.label_gates(planner, probes, words, answered, config.label_mass)
 
     logp = answered[sample.row]
     popular = [counts.log_softmax(one, held.known) for one in sample.popularity]
@@ -203,7 +132,7 @@ def forecast_of(
     return counts.log_softmax(np.log(np.maximum(share, FLOOR)), known)
 
 
-def _sample(ctx: Context, words: tuple[str, ...]) -> Sample:
+def _sample(ctx: RunContext, words: tuple[str, ...]) -> Sample:
     fitter, windows = ctx.fitter, ctx.fitter.holdout.windows
     share = max(1, ctx.config.gates.sample // max(len(windows), 1))
     held: list[Transitions] = []
@@ -222,7 +151,7 @@ def _sample(ctx: Context, words: tuple[str, ...]) -> Sample:
         bare += [Prompt(c, render(c, words, None)) for c in distinct]
         rows = np.array([place[context] for context in contexts], np.int64)
         for part in fitter.holdout.cut(number, sample):
-            scorer = fitter.judged(part)
+            scorer = fitter.cross_fitted(part)
             shape = (len(scorer.model.popularity), len(part.held), len(words))
             held.append(part.held)
             row.append(rows[part.rows])
@@ -327,31 +256,3 @@ def _forecast(planner: Planner, sample: Sample, answered: NDArray[np.float64]) -
     """(n, N) of the sample, by a planner's answers to its prompts."""
     base = counts.log_softmax(sample.popularity[sample.base], sample.held.known)
     return forecast_of(answered[sample.row], sample.held.known, base, relative=planner.abilities.relative)
-
-
-def with_evidence_of(ws: Workspace, model: str) -> Workspace:
-    """The workspace with evidence in prompts where held-out windows showed that it helps a model."""
-    if ws.config.evidence.level != "auto":
-        return ws
-    found = report_of(ws, model).get("evidence")
-    level = ws.config.evidence.forced if found is not None and found["helps"] else "none"
-    evidence = ws.config.evidence.model_copy(update={"level": level})
-    return replace(ws, config=ws.config.model_copy(update={"evidence": evidence}))
-
-
-def report_of(ws: Workspace, model: str) -> dict[str, Any]:
-    """The report on a model: under the gates of now, else the one that a person reviewed; empty without."""
-    gates = ws.store.find("gates", key_of(ws, model))
-    if gates is not None:
-        return dict(gates.manifest["report"])
-    reviewed = _reviewed(ws, model)
-    return dict(reviewed.waiting["report"]) if reviewed is not None and reviewed.waiting else {}
-
-
-def _reviewed(ws: Workspace, model: str) -> Record | None:
-    """The last run that halted at a model and was approved or rejected."""
-    for record in reversed(ws.ledger.records()):  # several runs may have halted at one model
-        reviewed = record.outcome in ("approved", "rejected")
-        if reviewed and record.waiting and record.waiting.get("model") == model:
-            return record
-    return None

@@ -66,25 +66,25 @@ def make_examples(
     examples: list[Example] = []
     for start in np.unique(starts).tolist():
         rows = np.flatnonzero(starts == start).tolist()
-        asked = sorted({contexts[row] for row in rows if with_evidence[row]})
-        evidence = evidence_before(int(start), asked) if asked else {}
+        wanted = sorted({contexts[row] for row in rows if with_evidence[row]})
+        known = evidence_before(int(start), wanted) if wanted else {}
         for row in rows:
             context = contexts[row]
-            said = _part(evidence.get(context), random) if with_evidence[row] else None
+            evidence = _part(known.get(context), random) if with_evidence[row] else None
             successor = int(transitions.successor[row])
-            prompt = Prompt(context, render(context, names, said))
+            prompt = Prompt(context, render(context, names, evidence))
             examples.append(Example(prompt, successor, names[successor]))
     return examples
 
 
-def _part(said: ContextEvidence | None, random: np.random.Generator) -> ContextEvidence | None:
+def _part(evidence: ContextEvidence | None, random: np.random.Generator) -> ContextEvidence | None:
     """A random part of the evidence, in order.
 
     A log has few windows, and their whole evidence identifies them: a planner would learn by heart what
     followed in each. From parts it learns what it means to be named.
     """
-    if said is None:
+    if evidence is None:
         return None
-    size = int(random.integers(1, len(said.successors) + 1))
-    kept = np.sort(random.permutation(len(said.successors))[:size])
-    return ContextEvidence(said.after, tuple(said.successors[i] for i in kept.tolist()))
+    size = int(random.integers(1, len(evidence.successors) + 1))
+    kept = np.sort(random.permutation(len(evidence.successors))[:size])
+    return ContextEvidence(evidence.after, tuple(evidence.successors[i] for i in kept.tolist()))

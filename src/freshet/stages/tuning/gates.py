@@ -122,9 +122,9 @@ class Evidence:
         return {"helps": self.helps, "alone": self.alone, "fused": self.fused}
 
     @classmethod
-    def of(cls, told: dict[str, Any]) -> Evidence:
+    def of(cls, stored: dict[str, Any]) -> Evidence:
         """From `as_dict`."""
-        return cls(tuple(told["alone"]), None if told["fused"] is None else tuple(told["fused"]))
+        return cls(tuple(stored["alone"]), None if stored["fused"] is None else tuple(stored["fused"]))
 
     def __str__(self) -> str:
         def nats(gain: Interval | None) -> str:

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freshet.core.errors import PlannerError
-from freshet.core.ports import Abilities, Artifact, Planner, Tuner
+from freshet.core.ports import Abilities, Planner, Tuner
 from freshet.core.types import Interests, Prompt, Ranking, Usage
+from freshet.storage.artifacts import Artifact
 
 MODEL, FORERUNNER = "model", "forerunner"
 """Folders of a model artifact: what answers for the table, and what was judged and weighed before it."""

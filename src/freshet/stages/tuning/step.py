@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
-from freshet.context import Context, LogSnapshot
 from freshet.core.config import Config
 from freshet.core.errors import ConfigError, NotEnoughData
-from freshet.core.ports import Artifact, Budget, Candidates, Tuner, TuningJob, TuningPlan
+from freshet.core.ports import Budget, Candidates, Tuner, TuningJob, TuningPlan
 from freshet.core.prompts import NEXT, names
 from freshet.core.types import AsOf, Context, ContextEvidence, Example, Transitions, pack_contexts
+from freshet.run_context import LogSnapshot, RunContext
 from freshet.stages import tuning
-from freshet.stages.events.step import committed
 from freshet.stages.evidence.step import gather
-from freshet.stages.transitions.day_files import day_name
-from freshet.stages.tuning.evaluation import pass_gates, verdict
+from freshet.stages.tuning.gate_verdict import Verdict, pass_gates, verdict
 from freshet.stages.tuning.lazy_planner import FORERUNNER, MODEL, LazyPlanner
+from freshet.storage.artifacts import Artifact, newest, newest_first
+from freshet.storage.build_once import build_once
+from freshet.storage.ledger import StepRecord
+from freshet.storage.manifests import FromTransitions, ModelManifest
 from freshet.storage.training_budget import Trainings
 from freshet.storage.workspace import Workspace, version_of
 
@@ -37,17 +40,15 @@ def attempted(ws: Workspace, log: LogSnapshot, as_of: AsOf) -> Artifact | None:
     return _newest(ws, log, as_of, ("passed", "approved", "waiting", "rejected"))
 
 
-def _newest(ws: Workspace, log: LogSnapshot, as_of: AsOf, verdicts: Sequence[str]) -> Artifact | None:
+def _newest(ws: Workspace, log: LogSnapshot, as_of: AsOf, verdicts: Sequence[Verdict]) -> Artifact | None:
     settings = _settings(ws, log)
-    fit = [
-        artifact
-        for version in ws.store.versions("models")
-        if (artifact := ws.store.find("models", version)) is not None
-        and artifact.manifest["as_of"] <= str(as_of)
-        and _fits(artifact, settings)
-        and verdict(ws, version) in verdicts
-    ]
-    return max(fit, key=lambda artifact: (artifact.manifest["as_of"], artifact.version), default=None)
+
+    def fits(artifact: Artifact) -> bool:
+        manifest = ModelManifest.of(artifact)
+        recent = manifest.as_of <= str(as_of)
+        return recent and _fits(manifest, settings) and verdict(ws, artifact.version) in verdicts
+
+    return newest(ws.store, "models", fits)
 
 
 def check_base(ws: Workspace) -> None:
@@ -62,24 +63,24 @@ def check_base(ws: Workspace) -> None:
     if ws.tuner is None:
         return
     wanted = planner_of(ws.config, ws.tuner)
-    found = (ws.store.find("models", version) for version in ws.store.versions("models"))
-    if not any(model is not None and _fits(model, model.manifest["settings"] | wanted) for model in found):
+    found = map(ModelManifest.of, newest_first(ws.store, "models"))
+    if not any(_fits(model, model.settings | wanted) for model in found):
         ws.tuner.check(planned(ws))
 
 
 def planned(ws: Workspace, descriptions: Sequence[str] = ()) -> TuningPlan:
     """What a tuning will ask of its base; without descriptions as long as there are no interests."""
-    said = {"none": 0, "global": 10 * ws.config.evidence.top}
+    lengths = {"none": 0, "global": 10 * ws.config.evidence.top}
     return TuningPlan(
         descriptions,
         ws.config.planner.mode,
         ws.config.transitions.k,
-        said.get(ws.config.evidence.level, ws.config.evidence.top),
+        lengths.get(ws.config.evidence.level, ws.config.evidence.top),
         ws.config.tuning.lora_rank,
     )
 
 
-def finetune(ctx: Context, tuner: Tuner) -> Artifact:
+def finetune(ctx: RunContext, tuner: Tuner) -> Artifact:
     """Tune a model on what came before the held-out windows, judge it on them, and refit it on all.
 
     The table's answers come from the refitted model, its gates and its weight from the forerunner: a planner
@@ -94,46 +95,43 @@ def finetune(ctx: Context, tuner: Tuner) -> Artifact:
     ws, run, log, holdout = ctx.ws, ctx.run, ctx.log, ctx.fitter.holdout
     settings = _settings(ws, log)
     key = version_of(transitions=log.version, as_of=log.as_of, every=holdout.stretch_days, settings=settings)
-    model = ws.store.find("models", key)
-    with run.step("tuning") as step:
-        step.artifact, step.cached = f"models/{key}", model is not None
-        if model is None:
-            tuner.check(planned(ws, log.interests.descriptions))
-            trainings = Trainings(run, step, ws.config.tuning)
-            with ws.store.create("models", key) as draft:
-                for folder, until in _trainings(ctx):
-                    chosen = _chosen(ctx, until)
-                    examples = _examples(ctx, chosen)
-                    job = _job(ctx, chosen, examples, trainings.budget(folder))
-                    report = tuner.tune(job, draft.path / folder, run.progress("tuning"))
-                    trainings.end(folder, report)
-                step.details |= {
-                    "examples": report.examples,
-                    "epochs": round(report.epochs, 2),
-                    "base": report.base,
-                    "loss": report.losses[-1] if report.losses else None,
-                }
-                draft.manifest = {
-                    "as_of": str(log.as_of),
-                    "tuned_before": str(holdout.start),
-                    "settings": settings,
-                    "inputs": {"transitions": log.version, "interests": log.interests_version},
-                    "examples": report.examples,
-                    "base": report.base,
-                    **trainings.told(),
-                }
-            model = committed(ws, "models", key)
+
+    def build(folder: Path, step: StepRecord) -> ModelManifest:
+        tuner.check(planned(ws, log.interests.descriptions))
+        trainings = Trainings(run, step, ws.config.tuning)
+        for name, until in _trainings(ctx):
+            chosen = _chosen(ctx, until)
+            job = _job(ctx, chosen, _examples(ctx, chosen), trainings.budget(name))
+            report = tuner.tune(job, folder / name, run.progress("tuning"))
+            trainings.end(name, report)
+        step.details |= {
+            "examples": report.examples,
+            "epochs": round(report.epochs, 2),
+            "base": report.base,
+            "loss": report.losses[-1] if report.losses else None,
+        }
+        return ModelManifest(
+            as_of=str(log.as_of),
+            tuned_before=str(holdout.start),
+            settings=settings,
+            inputs=FromTransitions(transitions=log.version, interests=log.interests_version),
+            examples=report.examples,
+            base=report.base,
+            **trainings.summary(),
+        )
+
+    model = build_once(ws, run, "tuning", "models", key, build)
     pass_gates(ctx, LazyPlanner(tuner, model, log.interests).forerunner, key)
     return model
 
 
-def planner_for(ctx: Context, model: Artifact | None) -> LazyPlanner | None:
+def planner_for(ctx: RunContext, model: Artifact | None) -> LazyPlanner | None:
     """The planner of a tuned model, loaded when it is first asked; None for plain counts."""
     tuner = ctx.ws.tuner
     return None if tuner is None or model is None else LazyPlanner(tuner, model, ctx.log.interests)
 
 
-def _trainings(ctx: Context) -> list[tuple[str, AsOf]]:
+def _trainings(ctx: RunContext) -> list[tuple[str, AsOf]]:
     """What is tuned: the folder of each model, and the moment before which its examples lie."""
     start = ctx.fitter.holdout.start
     if not ctx.config.tuning.refit:
@@ -141,7 +139,7 @@ def _trainings(ctx: Context) -> list[tuple[str, AsOf]]:
     return [(FORERUNNER, start), (MODEL, ctx.as_of)]
 
 
-def _chosen(ctx: Context, until: AsOf) -> Transitions:
+def _chosen(ctx: RunContext, until: AsOf) -> Transitions:
     """The transitions before a moment to tune on, ordered by day."""
     config = ctx.config.tuning
     # of a longer log a sample of users, whose latest transitions then reach further back
@@ -161,12 +159,12 @@ def _chosen(ctx: Context, until: AsOf) -> Transitions:
     return chosen
 
 
-def _examples(ctx: Context, chosen: Transitions) -> list[Example]:
+def _examples(ctx: RunContext, chosen: Transitions) -> list[Example]:
     """The chosen transitions in words, in their order."""
     config, k = ctx.config.tuning, ctx.fitter.k
 
     def before(day: int, contexts: Sequence[Context]) -> Mapping[Context, ContextEvidence]:
-        return gather(ctx, AsOf.parse(day_name(day)), pack_contexts(contexts, k))
+        return gather(ctx, AsOf.from_day_number(day), pack_contexts(contexts, k))
 
     ctx.run.say(f"wording {len(chosen):,} samples with the evidence of their time")
     return tuning.make_examples(
@@ -180,7 +178,7 @@ def _examples(ctx: Context, chosen: Transitions) -> list[Example]:
     )
 
 
-def settled(ctx: Context) -> AsOf:
+def settled(ctx: RunContext) -> AsOf:
     """From when on 'novel' can be believed: in a log's first H days everything is.
 
     At most a quarter of what comes before the held-out windows is given up for it.
@@ -191,15 +189,16 @@ def settled(ctx: Context) -> AsOf:
     return first.minus(-max(0, most if days == "ever" else min(days, most)))
 
 
-def _candidates(ctx: Context, chosen: Transitions) -> Candidates:
+def _candidates(ctx: RunContext, chosen: Transitions) -> Candidates:
     """What each successor was chosen from, and how popular that was before the window it happened in."""
     days = ctx.log.scales.window_days
     starts, window = np.unique(chosen.day // days * days, return_inverse=True)
-    moments = [AsOf.parse(day_name(start)) for start in starts.tolist()]
-    return Candidates(chosen.known, np.log([ctx.fitter.base(m) for m in moments]).astype(np.float32), window)
+    moments = [AsOf.from_day_number(start) for start in starts.tolist()]
+    popularity = np.log([ctx.fitter.counts.base(moment) for moment in moments])
+    return Candidates(chosen.known, popularity.astype(np.float32), window)
 
 
-def _job(ctx: Context, chosen: Transitions, examples: Sequence[Example], budget: Budget) -> TuningJob:
+def _job(ctx: RunContext, chosen: Transitions, examples: Sequence[Example], budget: Budget) -> TuningJob:
     config, mode, interests = ctx.config.tuning, ctx.config.planner.mode, ctx.log.interests
     return TuningJob(
         interests=interests,
@@ -239,7 +238,7 @@ def _settings(ws: Workspace, log: LogSnapshot) -> dict[str, object]:
     }
 
 
-def _fits(model: Artifact, settings: dict[str, object]) -> bool:
+def _fits(model: ModelManifest, settings: dict[str, object]) -> bool:
     """Whether a model was made so. From what doesn't matter where that is gone: only tunings read it."""
-    made = model.manifest["settings"]
-    return bool(made == (settings if settings["recipe"] else settings | {"recipe": made["recipe"]}))
+    made = model.settings
+    return made == (settings if settings["recipe"] else settings | {"recipe": made["recipe"]})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 from itertools import pairwise
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freshet.core.ports import Progress, silent
+from freshet.core.time import day_number
 from freshet.core.types import Transitions
 from freshet.stages.schedule.drift.overlap import Moves, Overlap, overlap
 
@@ -48,11 +49,11 @@ class Mover:
 def month_edges(first: date, last: date, months: int = 1) -> list[int]:
     """First days of the calendar months (every so many) from `first` on and not after `last`, since 1970."""
     year, month = (first.year, first.month) if first.day == 1 else _next(first.year, first.month, 1)
-    edges = []
+    edges: list[int] = []
     while (edge := date(year, month, 1)) <= last:
-        edges.append((datetime(edge.year, edge.month, 1, tzinfo=UTC).timestamp()) // 86_400)
+        edges.append(day_number(edge))
         year, month = _next(year, month, months)
-    return [int(edge) for edge in edges]
+    return edges
 
 
 def _next(year: int, month: int, months: int) -> tuple[int, int]:

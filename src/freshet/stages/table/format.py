@@ -1,4 +1,4 @@
-"""Reading a table: memory-mapped look-ups that always answer, and the churn between two tables."""
+"""How a table is read: memory-mapped rows that always answer, and the scores that ranked them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freshet.core.types import Context, context_codes, positions
+from freshet.stages import counts, inference
+from freshet.stages.sequence import read as read_sequence
 from freshet.stages.table.build import ARRAYS
 from freshet.stages.table.contexts import dense_row
+from freshet.storage.artifacts import Artifact
+from freshet.storage.durable import read_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +108,54 @@ class Table:
             np.asarray(self.count[number])[offered],
             np.asarray(self.fused[number])[offered],
         )
+
+
+def open_scorer(made: Artifact, interests: int) -> counts.Scorer:
+    """The per-user mixture of a table: the same scores that ranked its rows."""
+    stored = read_json(made.path / "mixture.json")
+    model = counts.read(made.path / "counts")
+    by_length = np.array(
+        [[fitted[name]["weight"] for name in stored["features"]] for fitted in stored["by_length"]]
+    )
+    fused = stored["fused"]
+    if fused is None:
+        return counts.Scorer(model, by_length)
+    planner = sequence = None
+    if counts.PLANNER in fused:
+        planner = open_planner(made, interests)
+    if counts.SEQUENCE in fused:
+        sequence = read_sequence(made.path / "sequence").logits
+    weights = np.array([fused[name]["weight"] for name in counts.FUSED if name in fused])
+    return counts.Scorer(model, by_length, planner, weights, sequence)
+
+
+def open_popularity(made: Artifact, scorer: counts.Scorer) -> NDArray[np.float64]:
+    """(N,) shares of recent popularity at the half-life that does best by itself, as of a table."""
+    best = read_json(made.path / "mixture.json").get("popular")
+    return scorer.model.base if best is None else np.exp(scorer.model.popularity[best])
+
+
+def is_fitted(made: Artifact) -> bool:
+    """Whether weights were fitted on what follows what; where they could not be, popularity alone ranks."""
+    stored = read_json(made.path / "mixture.json")
+    return not stored.get("unfitted") and "last" not in stored.get("unfounded", ())
+
+
+def open_one_user(made: Artifact, scorer: counts.Scorer) -> counts.OneUser:
+    """The same scores for one user at a time, quickly."""
+    if scorer.sequence is None:
+        return counts.OneUser(scorer)
+    model = read_sequence(made.path / "sequence")
+    return counts.OneUser(scorer, model.reader(scorer.model.popularity))
+
+
+def open_planner(made: Artifact, interests: int) -> counts.PlannerScores | None:
+    """The planner's score in a table, even where its weight was fitted to nothing; None without a planner."""
+    if not (made.path / "planner").exists():
+        return None
+    relative = read_json(made.path / "mixture.json").get("relative", False)
+    popularity = counts.read(made.path / "counts").base if relative else None
+    return counts.PlannerScores(inference.read(made.path / "planner"), interests, popularity)
 
 
 def churn(old: NDArray[np.int64], new: NDArray[np.int64], top: int = 5) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""What the steps of one run share: the workspace, the run being recorded, the log as of a moment, its counts."""
+"""What the steps of one run share: workspace, ledger entry, the log as of a moment, and its counts."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class LogSnapshot:
 
 
 @dataclass(frozen=True)
-class Context:
+class RunContext:
     """What a step of the pipeline is given.
 
     Attributes:
@@ -64,6 +64,6 @@ class Context:
         """The workspace's settings."""
         return self.ws.config
 
-    def with_workspace(self, ws: Workspace) -> Context:
+    def with_workspace(self, ws: Workspace) -> RunContext:
         """The same run and log, with other settings."""
         return replace(self, ws=ws)

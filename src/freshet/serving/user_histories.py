@@ -14,11 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freshet.core.errors import NotServing
-from freshet.core.ports import Artifact, UserStore
+from freshet.core.ports import UserStore
+from freshet.core.time import DAY
 from freshet.core.types import History
 from freshet.stages import events, interests
 from freshet.stages.events import DayFile, HistoryReader, sql
 from freshet.stages.transitions import reassigned
+from freshet.storage.artifacts import Artifact
 from freshet.storage.ledger import Run
 from freshet.storage.release_parts import parts_of
 from freshet.storage.workspace import DRAFTS, Workspace
@@ -28,8 +30,6 @@ NOTE = "remembered"
 
 ROWS = 4_000_000
 """Events read by one query, about: what bounds memory."""
-
-_DAY = 86_400_000_000  # microseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +134,7 @@ def _since(reading: _Reading, log: Sequence[DayFile]) -> int:
     if days == "ever" or not log:
         return 0
     last = (log[-1].day - type(log[-1].day)(1970, 1, 1)).days
-    return (last - int(days)) * _DAY
+    return (last - int(days)) * DAY
 
 
 def _parts(days: Sequence[DayFile]) -> Iterator[list[DayFile]]:
