@@ -77,7 +77,7 @@ def test_consoles_show_it_in_lines_tables_and_progress(capsys: pytest.CaptureFix
     console.print(text)
     console.print(table)
     console.rule(text)
-    show._line(console, f"{text}\nerror: forged")
+    show.line(console, f"{text}\nerror: forged")
     with Screen() as screen:
         screen.say(text)
         progress = screen.progress(f"reading {text}")

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from freshet.cli import answers
-from freshet.cli.experimenting import experiment
-from freshet.cli.options import HERE, AsJson, Here, Wait, answer, moment, opened
+from freshet.cli.documents import document
+from freshet.cli.options import HERE, AsJson, Here, Wait, answer, opened, parse_moment
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,14 +18,6 @@ if TYPE_CHECKING:
     from freshet.storage.workspace import Workspace
 
 METHODS = ("doubly_robust", "self_normalised", "ips")
-
-
-def add(app: typer.Typer) -> None:  # noqa: ARG001 - the command belongs to a group of the app
-    """Add the command to its group."""
-    experiment.command(
-        "estimate",
-        epilog="Example: `freshet experiment estimate -w shop --policy release:13 --policy counts --days 14`",
-    )(estimate)
 
 
 def estimate(
@@ -65,7 +56,7 @@ def estimate(
     from freshet.replay import off_policy
     from freshet.stages.events.step import latest
 
-    first = moment(since, "--since")
+    first = parse_moment(since, "--since")
     with opened(workspace, wait) as ws:
         targets = tuple(_target(ws, text, explore, temperature) for text in policy)
         with ws.run("estimate") as run:
@@ -73,7 +64,8 @@ def estimate(
             window = Window(first or until.minus(days), until, ws.config.feedback.hours, first=True)
             run.record.as_of = str(until)
             found = off_policy.estimate(ws, run, targets, window, limit)
-    answer(answers.document("experiment", _told(found)), as_json, lambda console: _show(console, found))
+    content = document("experiment", _content(found))
+    answer(content, as_json, lambda console: _show(console, found))
 
 
 def _target(ws: Workspace, text: str, explore: float | None, temperature: float | None) -> Target:
@@ -88,7 +80,7 @@ def _target(ws: Workspace, text: str, explore: float | None, temperature: float 
     )
 
 
-def _told(found: Found) -> dict[str, Any]:
+def _content(found: Found) -> dict[str, Any]:
     rate, low, high = found.logged
     return {
         "since": str(found.window.since),
@@ -104,7 +96,7 @@ def _told(found: Found) -> dict[str, Any]:
 
 
 def _policy(one: Estimated) -> dict[str, Any]:
-    told: dict[str, Any] = {
+    content: dict[str, Any] = {
         "policy": str(one.target.serves),
         "explore": one.target.explore,
         "temperature": one.target.temperature,
@@ -118,7 +110,7 @@ def _policy(one: Estimated) -> dict[str, Any]:
     }
     for method, result in one.results.items():
         support = result.support
-        told["support"] = {
+        content["support"] = {
             "effective": support.effective,
             "largest_weight": support.largest,
             "covered": _interval(support.covered),
@@ -126,8 +118,8 @@ def _policy(one: Estimated) -> dict[str, Any]:
             "note": result.note,
         }
         if not one.refused:
-            told[method] = {"rate": _interval(result.value), "against_logged": _interval(result.lift)}
-    return told
+            content[method] = {"rate": _interval(result.value), "against_logged": _interval(result.lift)}
+    return content
 
 
 def _interval(found: Any) -> dict[str, float]:

@@ -1,14 +1,15 @@
-"""`freshet approve`, `reject` and `rollback`: what a person decides."""
+"""`freshet approve`, `reject` and `rollback`: decisions of a person."""
 
 from __future__ import annotations
 
 import getpass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from freshet.cli import answers
-from freshet.cli.options import HERE, AsJson, Here, Wait, answer, number, opened
+from freshet.cli.documents import document, run_content
+from freshet.cli.options import HERE, AsJson, Here, Wait, answer, opened, release_number, user_store
 from freshet.core.errors import StateError
 
 if TYPE_CHECKING:
@@ -17,13 +18,6 @@ if TYPE_CHECKING:
 
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="The waiting run, as `freshet status` names it.")]
 Reviewer = Annotated[str, typer.Option("--by", metavar="NAME", help="Who decides; you by default.")]
-
-
-def add(app: typer.Typer) -> None:
-    """Add the commands to the app."""
-    app.command("approve", epilog="Example: `freshet approve -w shop 00003`")(approve)
-    app.command("reject", epilog="Example: `freshet reject -w shop 00003`")(reject)
-    app.command("rollback", epilog="Example: `freshet rollback -w shop 2`")(rollback)
 
 
 def approve(
@@ -63,20 +57,20 @@ def rollback(
 
     with opened(workspace, wait) as ws:
         left = ws.releases.pointer()
-        now = operations.roll_back(ws, None if release is None else number(release))
+        now = operations.roll_back(ws, None if release is None else release_number(release))
         _join(ws)
-    answer(answers.rolled_back(now, left), as_json, lambda console: show.rolled_back(console, now, left))
+    content = document("rollback", {"release": asdict(now), "before": left})
+    answer(content, as_json, lambda console: show.rolled_back(console, now, left))
 
 
 def _join(ws: Workspace) -> None:
-    """Join the histories as the release that serves now reads them; a state that is away undoes nothing."""
+    """Join users' histories as the release that serves reads them; a store that is away undoes nothing."""
     from freshet import operations
-    from freshet.cli.making import served
 
     try:
-        with served(ws) as state:
-            if state is not None:
-                operations.join_histories(ws, state)
+        with user_store(ws) as users:
+            if users is not None:
+                operations.join_histories(ws, users)
     except StateError as error:
         ws.reporter.say(f"histories are not joined, the next `freshet run` does: {error.message}")
 
@@ -84,7 +78,8 @@ def _join(ws: Workspace) -> None:
 def _answer(command: str, record: Record, as_json: bool) -> None:
     from freshet.cli import show
 
-    answer(answers.decided(command, record), as_json, lambda console: show.decided(console, record))
+    content = document(command, {"run": run_content(record)})
+    answer(content, as_json, lambda console: show.decided(console, record))
 
 
 def _me() -> str:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from freshet.cli import answers, simulated
-from freshet.cli.options import AsJson, Seed, answer, noted, opened
+from freshet.cli.documents import document, plain_mapping
+from freshet.cli.options import AsJson, Seed, answer, names, opened, remember_workspace
 from freshet.core.errors import ConfigError
 from freshet.core.safe_names import number
 
@@ -19,15 +19,6 @@ if TYPE_CHECKING:
 
 CALIBRATING, CHECKING = (1000, 1001), (1010, 1011, 1012, 1013)
 """Seeds of worlds that a log is compared with, while searching and afterwards; those of arms are others."""
-
-
-def add(app: typer.Typer) -> None:
-    """Add the command to the app."""
-    app.command(
-        "simulate",
-        epilog="Example: `freshet simulate --preset shorts --days 14 --users 5000 "
-        "--arms static,popularity,hybrid,hybrid-live --refresh-days 1,4`",
-    )(simulate)
 
 
 def simulate(
@@ -53,7 +44,7 @@ def simulate(
         int, typer.Option("--max-steps", min=0, help="Of each training; 0 = about a minute's on two cores.")
     ] = 0,
     folder: Annotated[
-        Path, typer.Option("--dir", metavar="DIR", help="The workspace to make.", callback=noted)
+        Path, typer.Option("--dir", metavar="DIR", help="The workspace to make.", callback=remember_workspace)
     ] = Path("sim"),
     calibrate_on: Annotated[
         Path | None,
@@ -66,21 +57,22 @@ def simulate(
     Everything but the people is as in production: one experiment assigns them to arms, the exploration slot
     of their feed is filled by the recommender, what becomes of it is recorded, collected, and learned from.
     """
+    from freshet.cli import show_simulation
     from freshet.simulator import presets
 
     chosen = presets.preset(preset)
     if calibrate_on is not None:
         found = calibrated(calibrate_on, preset, chosen)
         answer(
-            answers.document("simulate", found),
+            document("simulate", found),
             as_json,
-            lambda console: console.print(simulated.compared(found)),
+            lambda console: console.print(show_simulation.compared_worlds(found)),
         )
         return
-    asked = _plan(chosen, preset, days, users, arms, refreshes, seed, drift)
-    found = carried_out(asked, folder, planner, max_steps)
-    document = answers.document("simulate", {**found, "folder": folder})
-    answer(document, as_json, lambda console: console.print(simulated.told(found)))
+    plan = _plan(chosen, preset, days, users, arms, refreshes, seed, drift)
+    found = simulated(plan, folder, planner, max_steps)
+    content = document("simulate", {**found, "folder": folder})
+    answer(content, as_json, lambda console: console.print(show_simulation.experiment(found)))
 
 
 def _plan(
@@ -92,24 +84,23 @@ def _plan(
     kind = next((one for one in DRIFTS if one == drift), None)
     if drift and kind is None:
         raise ConfigError(f"--drift '{drift}' is none", hint=f"one of {', '.join(DRIFTS)}")
-    names = tuple(name.strip() for name in arms.split(",") if name.strip())
-    on = [day.strip() for day in refreshes.split(",") if day.strip()]
+    on = names([refreshes])
     if not all(1 <= (number(day) or 0) <= days for day in on):
         raise ConfigError(
             f"--refresh-days '{refreshes}' are not days of the experiment", hint=f"such as 1,4, up to {days}"
         )
     made = chosen.of(days, users, seed, kind)
-    return Plan(world, chosen, made, days, names, tuple(sorted({int(day) for day in on})))
+    return Plan(world, chosen, made, days, tuple(names([arms])), tuple(sorted({int(day) for day in on})))
 
 
-def carried_out(plan: Plan, folder: Path, planner: str, max_steps: int) -> dict[str, Any]:
+def simulated(plan: Plan, folder: Path, planner: str, max_steps: int) -> dict[str, Any]:
     """Live through an experiment; `figures.json` in its folder holds what is returned.
 
     Raises:
         ConfigError: the folder is there already.
     """
     from freshet import wiring
-    from freshet.cli import settings
+    from freshet.cli import settings_file
     from freshet.cli.screen import Screen
     from freshet.simulator import SIMULATED, loop
     from freshet.simulator.figures import figures, oracle_figures, sessions_before
@@ -121,7 +112,7 @@ def carried_out(plan: Plan, folder: Path, planner: str, max_steps: int) -> dict[
     plan.check()
     with Screen() as screen:
         begun = loop.begin(plan, folder)
-        settings.write(folder, chosen(plan, planner, max_steps))
+        settings_file.write(folder, chosen(plan, planner, max_steps))
         offers = loop.run(plan, begun, folder, wiring, screen, screen.progress("simulated hours"))
         found = {
             "simulated": SIMULATED,
@@ -135,9 +126,9 @@ def carried_out(plan: Plan, folder: Path, planner: str, max_steps: int) -> dict[
             "oracles": oracle_figures(offers, plan.arms, plan.days),
             "arms": figures(offers, plan.arms, plan.days, sessions_before(begun.people, plan.preset.history)),
         }
-    plain = answers.plain(found)
-    write_json(folder / "figures.json", plain)
-    return dict(plain)
+    content = plain_mapping(found)
+    write_json(folder / "figures.json", content)
+    return content
 
 
 def calibrated(log: Path, world: str, chosen: Preset) -> dict[str, Any]:
@@ -158,4 +149,4 @@ def calibrated(log: Path, world: str, chosen: Preset) -> dict[str, Any]:
                 "world": calibration.Rates.of(one)._asdict(),
                 "decays": [asdict(decay) for decay in decays],
             }
-    return dict(answers.plain(found))
+    return plain_mapping(found)

@@ -9,16 +9,25 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from freshet.cli import answers
-from freshet.cli.options import AsJson, answer, noted
-from freshet.cli.setup import Count, EventFiles, ItemFile, Kind, Novelty, Rule
+from freshet.cli.documents import document, run_content
+from freshet.cli.options import (
+    AsJson,
+    Count,
+    EventFiles,
+    ItemFile,
+    Kind,
+    Novelty,
+    Rule,
+    answer,
+    remember_workspace,
+)
 from freshet.core.errors import GateFailed, MissingExtra
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from freshet.cli.demo_visit import Visit
     from freshet.cli.screen import Screen
-    from freshet.cli.visiting import Visit
     from freshet.inspect import Diff, Explanation
     from freshet.storage.ledger import Record
     from freshet.storage.workspace import Workspace
@@ -29,18 +38,9 @@ RANKER_STEPS = 300
 """Optimiser steps of each of the ranker's two trainings, so that a demo takes a few minutes on two cores."""
 
 
-def add(app: typer.Typer) -> None:
-    """Add the command to the app."""
-    app.command(
-        "demo",
-        epilog="Example: `freshet demo`, or on a log of your own "
-        "`freshet demo shop --events log.parquet --items items.parquet --positive 'value >= 7'`",
-    )(demo)
-
-
 def demo(
     folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="The workspace to make.", callback=noted)
+        Path, typer.Argument(metavar="DIR", help="The workspace to make.", callback=remember_workspace)
     ] = Path("demo"),
     events: EventFiles = None,
     items: ItemFile = None,
@@ -61,12 +61,12 @@ def demo(
         if not events:
             events, items, positive = _simulate(screen, folder)
         chosen = _settings(folder, events, items, positive, interests, novelty_days, planner)
-        found = _tell_story(screen, folder, chosen, simulated)
+        found = _run_loop(screen, folder, chosen, simulated)
     answer(_document(found), as_json, lambda console: _show(console, found))
 
 
 @dataclass(frozen=True, slots=True)
-class Story:
+class Demo:
     """What a demo went through; `visit` is None where the service is not installed."""
 
     folder: Path
@@ -96,22 +96,22 @@ def _settings(
     novelty_days: str,
     planner: str,
 ) -> dict[str, dict[str, Any]]:
-    from freshet.cli import settings
+    from freshet.cli import settings_file
 
     return {
         "events": {
-            "files": [settings.from_workspace(file, folder) for file in events],
-            "items": settings.from_workspace(items, folder) if items else "",
+            "files": [settings_file.from_workspace(file, folder) for file in events],
+            "items": settings_file.from_workspace(items, folder) if items else "",
             "positive": positive,
         },
         "interests": {"count": interests},
-        "transitions": {"novelty_days": settings.novelty(novelty_days)},
+        "transitions": {"novelty_days": settings_file.novelty(novelty_days)},
         "planner": {"kind": planner},
         "ranker": {"use": True, "max_steps": RANKER_STEPS},
     }
 
 
-def _tell_story(screen: Screen, folder: Path, chosen: dict[str, dict[str, Any]], simulated: bool) -> Story:
+def _run_loop(screen: Screen, folder: Path, chosen: dict[str, dict[str, Any]], simulated: bool) -> Demo:
     from freshet import inspect, operations, pipeline
     from freshet.report import write_report
     from freshet.stages.events.step import latest
@@ -137,19 +137,19 @@ def _tell_story(screen: Screen, folder: Path, chosen: dict[str, dict[str, Any]],
     explained = inspect.explain(ws, [str(name.id) for name in longest])
     visit = _visit(screen, ws, explained)
     page = write_report(ws, folder / "report.html")
-    return Story(folder, simulated, first, second, changed, explained, visit, page)
+    return Demo(folder, simulated, first, second, changed, explained, visit, page)
 
 
 def _visit(screen: Screen, ws: Workspace, explained: Explanation) -> Visit | None:
     """Somebody who comes from the explained context, served over HTTP."""
-    from freshet.cli import visiting
+    from freshet.cli import demo_visit
     from freshet.inspect import busiest_items
 
     screen.say("--- serving the second release over HTTP")
     items = busiest_items(ws, explained.provenance.interests)
     engaged = [items[interest.id][0] for interest in explained.asked]
     try:
-        return visiting.visit(ws.root, engaged)
+        return demo_visit.visit(ws.root, engaged)
     except MissingExtra as missing:
         screen.say(f"{missing.message}: {missing.hint}")
         return None
@@ -157,24 +157,24 @@ def _visit(screen: Screen, ws: Workspace, explained: Explanation) -> Visit | Non
 
 def _workspace(screen: Screen, folder: Path, chosen: dict[str, dict[str, Any]]) -> Workspace:
     """The demo's workspace; a repeated demo goes on with it, another one's settings are not overwritten."""
-    from freshet.cli import settings
+    from freshet.cli import settings_file
     from freshet.wiring import SETTINGS, open_workspace
 
     path = folder / SETTINGS
     ours = [chosen, {**chosen, "planner": {"kind": "counts"}}]
-    known = path.exists() and path.read_text(encoding="utf-8") in [settings.render(one) for one in ours]
-    settings.write(folder, chosen, force=known)
+    known = path.exists() and path.read_text(encoding="utf-8") in [settings_file.render(one) for one in ours]
+    settings_file.write(folder, chosen, force=known)
     return open_workspace(folder, screen)
 
 
-def _document(found: Story) -> dict[str, Any]:
-    return answers.document(
+def _document(found: Demo) -> dict[str, Any]:
+    return document(
         "demo",
         {
             "workspace": found.folder,
             "simulated": found.simulated,
-            "first": answers.run(found.first),
-            "second": answers.run(found.second),
+            "first": run_content(found.first),
+            "second": run_content(found.second),
             "diff": asdict(found.changed),
             "explanation": asdict(found.explained),
             "served": found.visit.answer if found.visit else None,
@@ -183,19 +183,19 @@ def _document(found: Story) -> dict[str, Any]:
     )
 
 
-def _show(console: Console, found: Story) -> None:
-    from freshet.cli import show, visiting
+def _show(console: Console, found: Demo) -> None:
+    from freshet.cli import demo_visit, show, show_inspect
 
     if found.simulated:
         console.print("SIMULATED world: no real people, no real items", style="bold yellow")
     show.cost_of_two(console, found.first, found.second)
     console.rule("what changed", align="left")
-    show.diff(console, found.changed)
+    show_inspect.diff(console, found.changed)
     console.rule("one of the contexts that changed most", align="left")
-    show.explanation(console, found.explained)
+    show_inspect.explanation(console, found.explained)
     if found.visit is not None:
         console.rule("served: one recommendation", align="left")
-        visiting.show(console, found.visit)
+        demo_visit.show(console, found.visit)
     console.rule(align="left")
     show.weights(console, found.changed.drives_b)
     console.print(f"report: {found.page}", soft_wrap=True)

@@ -1,49 +1,44 @@
-"""What a replay found, for people at a terminal."""
+"""What people see of a replay and of a recommended schedule, drawn."""
 
 from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-if TYPE_CHECKING:
-    from freshet.cli.replaying import Replayed
 
-
-def replay(console: Console, done: Replayed) -> None:
+def replay(console: Console, found: Mapping[str, Any], page: Path) -> None:
     """The answer, then a line for every arm."""
-    found = done.found
-    log = found["log"]
     console.print(found["recommendation"]["headline"], style="bold")
     for line in textwrap.wrap(
         found["recommendation"]["text"].removeprefix(found["recommendation"]["headline"]), 110
     ):
         console.print(line)
-    console.rule(
-        f"{log['n']:,} transitions of {log['users']:,} people, {log['from']} to {log['to']}", align="left"
-    )
-    console.print(_arms(found))
-    console.print(f"Intervals: 95 %, {log['draws']:,} resamples of users, seed {log['seed']}.")
-    console.print(f"report: {done.page}", soft_wrap=True)
+    _show_table(console, found["log"], _arms(found))
+    console.print(f"report: {page}", soft_wrap=True)
 
 
-def cadence(console: Console, found: Mapping[str, Any]) -> None:
+def cadence(console: Console, found: Mapping[str, Any], page: Path) -> None:
     """The recommended schedule, a line for each, and what to write into `freshet.toml`."""
     console.print(found["headline"], style="bold")
     for line in textwrap.wrap(" ".join(found["text"][1:]), 110):
         console.print(line)
-    log = found["log"]
+    _show_table(console, found["log"], _schedules(found))
+    console.rule("for freshet.toml", align="left")
+    console.print(found["schedule"]["toml"], end="")
+    console.print(f"report: {page}", soft_wrap=True)
+
+
+def _show_table(console: Console, log: Mapping[str, Any], table: Table) -> None:
     console.rule(
         f"{log['n']:,} transitions of {log['users']:,} people, {log['from']} to {log['to']}", align="left"
     )
-    console.print(_schedules(found))
+    console.print(table)
     console.print(f"Intervals: 95 %, {log['draws']:,} resamples of users, seed {log['seed']}.")
-    console.rule("for freshet.toml", align="left")
-    console.print(found["schedule"]["toml"], end="")
-    console.print(f"report: {found['page']}", soft_wrap=True)
 
 
 def _schedules(found: Mapping[str, Any]) -> Table:

@@ -1,4 +1,4 @@
-"""The end of the demo: the release is served, somebody who did two things is told what may come next."""
+"""The end of the demo: the release is served and asked what may come next for somebody with a history."""
 
 from __future__ import annotations
 
@@ -45,20 +45,20 @@ def visit(folder: Path, items: Sequence[str]) -> Visit:
     if find_spec("fastapi") is None or find_spec("uvicorn") is None:
         raise MissingExtra("`freshet serve` is not installed", hint="pip install 'freshet[serve]'")
     with _service(folder) as url:
-        asked = {"history": list(items), "interests": INTERESTS, "items": ITEMS, "explain": True}
-        return Visit(tuple(items), _post(f"{url}/v1/explore", asked))
+        question = {"history": list(items), "interests": INTERESTS, "items": ITEMS, "explain": True}
+        return Visit(tuple(items), _post(f"{url}/v1/explore", question))
 
 
 def show(console: Console, found: Visit) -> None:
     """The recommendation, and why."""
     answer = found.answer
     done = ", ".join(found.did)
-    told = f"somebody engaged {done}: {' -> '.join(answer['context'])}"
-    console.print(visible(told, lines=False), soft_wrap=True)
-    for place, offer in enumerate(answer["interests"], 1):
-        console.print(f"{place}. {offer['description']}", style="bold", soft_wrap=True)
-        console.print(f"   {offer['explanation']['because']}", soft_wrap=True)
-        shown = [f"{item['title'] or item['id']} ({item['reason']})" for item in offer["items"]]
+    line = f"somebody engaged {done}: {' -> '.join(answer['context'])}"
+    console.print(visible(line, lines=False), soft_wrap=True)
+    for place, recommended in enumerate(answer["interests"], 1):
+        console.print(f"{place}. {recommended['description']}", style="bold", soft_wrap=True)
+        console.print(f"   {recommended['explanation']['because']}", soft_wrap=True)
+        shown = [f"{item['title'] or item['id']} ({item['reason']})" for item in recommended["items"]]
         if shown:
             console.print(visible(f"   to show: {', '.join(shown)}", lines=False), soft_wrap=True)
 
@@ -70,8 +70,8 @@ def _service(folder: Path) -> Iterator[str]:
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         try:
             assert process.stdout is not None
-            told = process.stdout.readline()
-            if not told.startswith("{") or "url" not in (document := json.loads(told)):
+            line = process.stdout.readline()
+            if not line.startswith("{") or "url" not in (document := json.loads(line)):
                 raise NotServing(
                     "the service did not come up", hint=f"`freshet serve -w {folder}` says what is wrong"
                 )

@@ -1,4 +1,4 @@
-"""What `freshet simulate` found, for people at a terminal."""
+"""What people see of `freshet simulate`, as lines of text."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ PLANNERS = {
     "counts": "counts, no model",
 }
 POPULARITY = "popularity"
-"""The arm beside which gains are told as well: what they are worth beyond popularity that is up to date."""
+"""The arm beside which gains are shown as well: what they are worth beyond popularity that is up to date."""
 ORACLES = {
     "truth_first_release": "oracle: the truth as of the first release, a month old",
     "truth_last_refresh": "oracle: the truth as of the last refresh",
@@ -20,7 +20,7 @@ ORACLES = {
 }
 
 
-def told(found: dict[str, Any]) -> str:
+def experiment(found: dict[str, Any]) -> str:
     """A line for every arm, and what each is worth against the first."""
     arms = {name: found["arms"][name] for name in found["order"]}
     control = found["order"][0]
@@ -57,14 +57,14 @@ def told(found: dict[str, Any]) -> str:
 def _training(step: str, found: dict[str, Any]) -> str:
     """How far a step's training got."""
     steps = ", ".join(f"{name} {count:,}" for name, count in found["steps"][step].items())
-    told = f"trained: {step} {found['trained'][step]:g} passes" + (f" (steps: {steps})" if steps else "")
-    return f"{told}, cut short by the clock, or perhaps" if step in found["stopped"] else told
+    line = f"trained: {step} {found['trained'][step]:g} passes" + (f" (steps: {steps})" if steps else "")
+    return f"{line}, cut short by the clock, or perhaps" if step in found["stopped"] else line
 
 
 def _against(name: str, other: str, effects: dict[str, Any]) -> list[str]:
     """What an arm is worth against another one."""
     lines = ["", f"{name} against {other}, relative, 95 % intervals by user (CUPED by sessions before):"]
-    for key, said in (
+    for key, title in (
         ("satisfied", "satisfied outcomes"),
         ("negative", "negative interactions"),
         ("expected", "true chance of a satisfied one"),
@@ -73,11 +73,11 @@ def _against(name: str, other: str, effects: dict[str, Any]) -> list[str]:
     ):
         one = effects[key]
         shares = f"per impression {_signed(one['per_impression'])}"
-        lines.append(f"  {said:30s} per user {_signed(one['per_user_cuped']):24s} {shares}")
+        lines.append(f"  {title:30s} per user {_signed(one['per_user_cuped']):24s} {shares}")
     return lines
 
 
-def compared(found: dict[str, Any]) -> str:
+def compared_worlds(found: dict[str, Any]) -> str:
     """The decay of a log beside those of worlds, a line for each."""
     lines = [
         found["simulated"],

@@ -1,4 +1,4 @@
-"""`freshet serve`, and `freshet keys`, which says who may ask it."""
+"""`freshet serve`, and `freshet keys`, which says who may call it."""
 
 from __future__ import annotations
 
@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from freshet.cli import answers
+from freshet.cli.documents import document
 from freshet.cli.options import HERE, AsJson, Here, answer
 from freshet.core.errors import MissingExtra
 from freshet.core.escaping import json_text, visible
 
 if TYPE_CHECKING:
     from freshet.http.keys import Key
-
-keys = typer.Typer(no_args_is_help=True, help="API keys of `freshet serve`: add, list, revoke.")
 
 
 class Scope(StrEnum):
@@ -27,15 +25,6 @@ class Scope(StrEnum):
     read = "read"
     write = "write"
     admin = "admin"
-
-
-def add(app: typer.Typer) -> None:
-    """Add the commands to the app."""
-    app.command("serve", epilog="Example: `freshet serve -w shop --port 8000`")(serve)
-    keys.command("add", epilog="Example: `freshet keys add -w shop --scope write --name web`")(add_key)
-    keys.command("list", epilog="Example: `freshet keys list -w shop`")(list_keys)
-    keys.command("revoke", epilog="Example: `freshet keys revoke -w shop 1f09c3aa`")(revoke_key)
-    app.add_typer(keys, name="keys")
 
 
 def serve(
@@ -90,7 +79,7 @@ def serve(
 def _announce(found: dict[str, Any], as_json: bool) -> None:
     """Say that requests are answered now; one line, since it is not the end of the command."""
     if as_json:
-        sys.stdout.write(json_text(answers.document("serve", found), None) + "\n")
+        sys.stdout.write(json_text(document("serve", found), None) + "\n")
     else:
         who = "with API keys" if found["keys"] else "without API keys"
         typer.echo(
@@ -110,25 +99,25 @@ def add_key(
     """Make an API key and show it, this once: only a salted hash is kept."""
     from freshet.http.keys import change_keys, make_key
 
-    _settled(workspace)
+    _check_workspace(workspace)
     key, text = make_key(scope.value, name, f"{datetime.now(UTC):%Y-%m-%d}")
     change_keys(workspace, lambda known: {**known, key.id: key})
-    document = answers.document("keys", {"added": {**_told(key), "key": text}})
-    answer(document, as_json, lambda console: console.print(text, soft_wrap=True))
+    content = document("keys", {"added": {**_public(key), "key": text}})
+    answer(content, as_json, lambda console: console.print(text, soft_wrap=True))
 
 
 def list_keys(workspace: Here = HERE, as_json: AsJson = False) -> None:
     """The API keys by id, with scope, day and name."""
     from freshet.http.keys import load_keys
 
-    _settled(workspace)
+    _check_workspace(workspace)
     found = list(load_keys(workspace).values())
-    document = answers.document("keys", {"keys": [_told(key) for key in found]})
+    content = document("keys", {"keys": [_public(key) for key in found]})
     lines = [
         f"{key.id}  {key.scope:5}  {key.made}  {visible(key.name, lines=False)}".rstrip() for key in found
     ]
     answer(
-        document,
+        content,
         as_json,
         lambda console: console.print("\n".join(lines) or "there are no keys"),
     )
@@ -142,18 +131,18 @@ def revoke_key(
     """Forget an API key; servers refuse it within a second or two."""
     from freshet.http.keys import change_keys, revoke
 
-    _settled(workspace)
+    _check_workspace(workspace)
     change_keys(workspace, lambda known: revoke(known, identity))
-    document = answers.document("keys", {"revoked": identity})
-    answer(document, as_json, lambda console: console.print(f"key {identity} is revoked"))
+    content = document("keys", {"revoked": identity})
+    answer(content, as_json, lambda console: console.print(f"key {identity} is revoked"))
 
 
-def _told(key: Key) -> dict[str, str]:
+def _public(key: Key) -> dict[str, str]:
     """A key without what is secret."""
     return {"id": key.id, "name": key.name, "scope": key.scope, "made": key.made}
 
 
-def _settled(workspace: Path) -> None:
+def _check_workspace(workspace: Path) -> None:
     """Raises ConfigError where there is no workspace, before a file is left there."""
     from freshet.core.config import load
     from freshet.wiring import SETTINGS

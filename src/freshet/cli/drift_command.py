@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from freshet.cli import answers
+from freshet.cli.documents import document, plain_mapping
 from freshet.cli.options import (
     HERE,
     AsJson,
@@ -19,9 +19,9 @@ from freshet.cli.options import (
     To,
     Wait,
     answer,
-    days,
-    moment,
     opened,
+    parse_days,
+    parse_moment,
     with_events,
 )
 from freshet.core.errors import NotEnoughData
@@ -30,11 +30,6 @@ if TYPE_CHECKING:
     from freshet.core.types import AsOf, Transitions
     from freshet.run_context import LogSnapshot
     from freshet.storage.workspace import Workspace
-
-
-def add(app: typer.Typer) -> None:
-    """Add the command to the app."""
-    app.command("drift", epilog="Example: `freshet drift -w shop --every month --from 2013-06-01`")(drift)
 
 
 def drift(
@@ -59,16 +54,33 @@ def drift(
     as_json: AsJson = False,
 ) -> None:
     """How fast successors change: month over month and with distance, against the no-drift null."""
-    asked = Asked(every, moment(start, "--from"), moment(end, "--to"), min_support, permutations, limit, seed)
+    options = DriftOptions(
+        every,
+        parse_moment(start, "--from"),
+        parse_moment(end, "--to"),
+        min_support,
+        permutations,
+        limit,
+        seed,
+    )
     with opened(workspace, wait) as ws:
-        found = carried_out(ws, asked, moment(as_of))
-    document = answers.document("drift", found)
-    answer(document, as_json, lambda console: console.print("\n".join(_told(found))))
+        found, page = _measured(ws, options, parse_moment(as_of))
+    lines = [*found["answer"], f"wrote {page}"]
+    content = document("drift", {**found, "page": page})
+    answer(content, as_json, lambda console: console.print("\n".join(lines)))
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What was said on the command line."""
+class DriftOptions:
+    """What to measure.
+
+    Attributes:
+        every: length of a window: `month`, or days as `28d` or `4w`.
+        start, end: days before and after which nothing is read; None = all of the log.
+        min_support: fewest transitions of a context in each window.
+        permutations: shuffles of the no-drift null.
+        limit: transitions used at most; of more, a sample of whole users.
+    """
 
     every: str
     start: AsOf | None
@@ -79,56 +91,54 @@ class Asked:
     seed: int
 
 
-def carried_out(ws: Workspace, asked: Asked, as_of: AsOf | None) -> dict[str, Any]:
-    """Measure drift, and leave drift.json, drift.parquet and drift.html in the workspace's folder `drift`."""
+def _measured(ws: Workspace, options: DriftOptions, as_of: AsOf | None) -> tuple[dict[str, Any], Path]:
+    """Measure drift; leaves drift.json, drift.parquet and drift.html in the workspace's folder `drift`."""
     from freshet import operations
     from freshet.report.drift_page import sentences, write_drift
     from freshet.stages.schedule.drift import drift_of
     from freshet.storage.durable import write_json
 
     _, known = operations.form_interests(with_events(ws), as_of)
-    rows, edges = _rows(known, asked)
+    rows, edges = _rows(known, options)
     measured = drift_of(
         rows,
         edges,
-        permutations=asked.permutations,
-        min_support=asked.min_support,
-        seed=asked.seed,
+        permutations=options.permutations,
+        min_support=options.min_support,
+        seed=options.seed,
         progress=ws.reporter.progress("drift"),
     )
-    log = _about(ws, known, asked, rows, edges)
-    found: dict[str, Any] = answers.plain(
-        {"log": log, "drift": _named(measured, known.interests.descriptions)}
-    )
+    log = _about(ws, known, options, rows, edges)
+    found = plain_mapping({"log": log, "drift": _named(measured, known.interests.descriptions)})
     found["answer"] = sentences(found["drift"], log)
     folder = ws.root / "drift"
     write_json(folder / "drift.json", found)
     _write_parquet(found["drift"], folder / "drift.parquet")
-    return {**found, "page": write_drift(found, folder / "drift.html")}
+    return found, write_drift(found, folder / "drift.html")
 
 
-def _rows(known: LogSnapshot, asked: Asked) -> tuple[Transitions, list[int]]:
+def _rows(known: LogSnapshot, options: DriftOptions) -> tuple[Transitions, list[int]]:
     from freshet.core.types import AsOf
     from freshet.stages.schedule.drift import month_edges
 
-    first = asked.start or AsOf.parse(known.window[0])
-    end = min(asked.end or known.as_of, known.as_of, key=lambda at: at.day)
-    if asked.every == "month":
+    first = options.start or AsOf.parse(known.window[0])
+    end = min(options.end or known.as_of, known.as_of, key=lambda at: at.day)
+    if options.every == "month":
         edges = month_edges(first.day, end.day)
     else:
-        length, last = days(asked.every) or 28, end.day_number
+        length, last = parse_days(options.every) or 28, end.day_number
         edges = list(range(last, first.day_number - 1, -length))[::-1]
     if len(edges) < 3:
         raise NotEnoughData(
-            f"{first} to {end} does not hold two windows of a {asked.every}",
+            f"{first} to {end} does not hold two windows of a {options.every}",
             hint="choose shorter windows, such as --every 14d",
         )
     span = AsOf.from_day_number(edges[0]), AsOf.from_day_number(edges[-1])
-    return known.transitions.between(*span, asked.limit, asked.seed), edges
+    return known.transitions.between(*span, options.limit, options.seed), edges
 
 
 def _about(
-    ws: Workspace, known: LogSnapshot, asked: Asked, rows: Transitions, edges: list[int]
+    ws: Workspace, known: LogSnapshot, options: DriftOptions, rows: Transitions, edges: list[int]
 ) -> dict[str, Any]:
     from freshet.core.time import day_name
     from freshet.report.subject import Subject
@@ -140,14 +150,14 @@ def _about(
         "from": day_name(edges[0]),
         "to": str(last.date()),
         "as_of": str(known.as_of),
-        "every": asked.every,
+        "every": options.every,
         "windows": len(edges) - 1,
         "transitions": len(rows),
         "users": len(set(rows.user.tolist())),
         "interests": len(known.interests),
-        "min_support": asked.min_support,
-        "permutations": asked.permutations,
-        "seed": asked.seed,
+        "min_support": options.min_support,
+        "permutations": options.permutations,
+        "seed": options.seed,
     }
 
 
@@ -189,7 +199,3 @@ def _write_parquet(found: dict[str, Any], path: Path) -> None:
     )
     with written(path) as draft:
         pq.write_table(pa.Table.from_pylist(rows, schema), draft)
-
-
-def _told(found: dict[str, Any]) -> list[str]:
-    return [*found["answer"], f"wrote {found['page']}"]

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from freshet.core import safe_names as names
+from freshet.core import safe_names
 from freshet.core.config import Config, Events, parse
 from freshet.core.errors import ConfigError
 from freshet.stages.events import brings_items
@@ -91,9 +91,11 @@ def novelty(text: str) -> int | str:
     """
     if text == "ever":
         return text
-    days = names.number(text)
+    days = safe_names.number(text)
     if days is None:
-        raise ConfigError(f"--novelty-days {names.shortened(text)} is neither a number of days nor 'ever'")
+        raise ConfigError(
+            f"--novelty-days {safe_names.shortened(text)} is neither a number of days nor 'ever'"
+        )
     return days
 
 

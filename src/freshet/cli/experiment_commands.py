@@ -1,16 +1,17 @@
-"""`freshet experiment`: start, stop and list live experiments."""
+"""`freshet experiment`: start, stop, list and guard live experiments."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import uuid4
 
 import typer
 
-from freshet.cli import answers, experimented, planning
-from freshet.cli.options import HERE, AsJson, Here, Wait, answer, opened
+from freshet.cli.documents import document
+from freshet.cli.options import HERE, AsJson, Here, Name, Wait, answer, names, opened
 from freshet.core.errors import ConfigError
 from freshet.core.escaping import visible
 from freshet.core.time import datetime_of, microseconds_of
@@ -19,45 +20,43 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from freshet.core.types import Experiment, ExperimentArm
-
-experiment = typer.Typer(
-    no_args_is_help=True, help="Experiments with people: two or more ways to serve them, and what differs."
-)
+    from freshet.experiments.guardrails.guard import Guarded
 
 
-def add(app: typer.Typer) -> None:
-    """Add the commands to the app."""
-    experiment.command(
-        "start",
-        epilog="Example: `freshet experiment start -w shop --name rag-refresh --control release:12 "
-        "--treatment follow --split 50 --metric satisfied,dissatisfied`",
-    )(start)
-    experiment.command(
-        "stop", epilog='Example: `freshet experiment stop -w shop rag-refresh --reason "decided"`'
-    )(stop)
-    experiment.command("list", epilog="Example: `freshet experiment list -w shop`")(list_experiments)
-    planning.add(experiment)
-    experimented.add(experiment)
-    app.add_typer(experiment, name="experiment")
+Control = Annotated[
+    str,
+    typer.Option(
+        "--control",
+        metavar="ARM",
+        help="What control is served: follow (CURRENT), release:12, a strategy (hybrid, hybrid-live, "
+        "hybrid-feedback, counts, counts-live, popularity), or release:12/counts.",
+    ),
+]
+Treatments = Annotated[
+    list[str],
+    typer.Option(
+        "--treatment", metavar="[NAME=]ARM", help="As control; several times for several treatments."
+    ),
+]
+Metrics = Annotated[
+    list[str], typer.Option("--metric", metavar="NAME[,NAME]", help="What it is judged by; first the main.")
+]
+Days = Annotated[
+    int,
+    typer.Option("--days", min=1, help="Planned length; `freshet experiment power` says how long is enough."),
+]
+Separate = Annotated[
+    bool,
+    typer.Option(
+        "--separate", help="Keep what an arm's users do out of the other arms' evidence and live signals."
+    ),
+]
 
 
 def start(
     name: Annotated[str, typer.Option("--name", metavar="NAME", help="Used once; letters, digits, - and _.")],
-    control: Annotated[
-        str,
-        typer.Option(
-            "--control",
-            metavar="ARM",
-            help="What control is served: follow (CURRENT), release:12, a strategy (hybrid, hybrid-live, "
-            "hybrid-feedback, counts, counts-live, popularity), or release:12/counts.",
-        ),
-    ],
-    treatment: Annotated[
-        list[str],
-        typer.Option(
-            "--treatment", metavar="[NAME=]ARM", help="As control; several times for several treatments."
-        ),
-    ],
+    control: Control,
+    treatment: Treatments,
     split: Annotated[
         float,
         typer.Option("--split", min=0.1, max=99.9, help="Percent of users in treatment, shared evenly."),
@@ -65,22 +64,9 @@ def start(
     traffic: Annotated[
         float, typer.Option("--traffic", min=0.01, max=100, help="Percent of all users who take part.")
     ] = 100.0,
-    metric: Annotated[
-        list[str],
-        typer.Option("--metric", metavar="NAME[,NAME]", help="What it is judged by; first the main."),
-    ] = ["satisfied"],  # noqa: B006 - typer wants a list, and doesn't change it
-    days: Annotated[
-        int,
-        typer.Option(
-            "--days", min=1, help="Planned length; `freshet experiment power` says how long is enough."
-        ),
-    ] = 14,
-    separate: Annotated[
-        bool,
-        typer.Option(
-            "--separate", help="Keep what an arm's users do out of the other arms' evidence and live signals."
-        ),
-    ] = False,
+    metric: Metrics = ["satisfied"],  # noqa: B006 - typer wants a list, and doesn't change it
+    days: Days = 14,
+    separate: Separate = False,
     workspace: Here = HERE,
     wait: Wait = 0.0,
     as_json: AsJson = False,
@@ -93,25 +79,24 @@ def start(
         current = ws.releases.current()
         if current is None:
             raise ConfigError("nothing has been published yet to experiment with", hint="`freshet run` does")
-        made = Experiment(
+        started = Experiment(
             name=name,
             salt=uuid4().hex,
             arms=arms(control, treatment, split / 100),
             traffic=traffic / 100,
-            metrics=tuple(
-                dict.fromkeys(one.strip() for text in metric for one in text.split(",") if one.strip())
-            ),
+            metrics=tuple(dict.fromkeys(names(metric))),
             start=microseconds_of(datetime.now(UTC)),
             began=current.number,
             days=days,
             separated=separate,
         )
-        operations.start_experiment(ws, made)
-    answer(answers.document("experiment", _told(made)), as_json, lambda console: _show(console, [made]))
+        operations.start_experiment(ws, started)
+    content = document("experiment", _content(started))
+    answer(content, as_json, lambda console: _show(console, [started]))
 
 
 def stop(
-    name: Annotated[str, typer.Argument(metavar="NAME")],
+    name: Name,
     reason: Annotated[
         str, typer.Option("--reason", metavar="TEXT", help="Goes into the ledger.")
     ] = "by hand",
@@ -125,15 +110,16 @@ def stop(
     with opened(workspace, wait) as ws:
         operations.stop_experiment(ws, name, datetime.now(UTC), reason)
         found = ws.experiments.get(name)
-    answer(answers.document("experiment", _told(found)), as_json, lambda console: _show(console, [found]))
+    content = document("experiment", _content(found))
+    answer(content, as_json, lambda console: _show(console, [found]))
 
 
 def list_experiments(workspace: Here = HERE, as_json: AsJson = False) -> None:
     """All experiments, those that run first in order of who gets users."""
     with opened(workspace) as ws:
         found = sorted(ws.experiments.all(), key=lambda one: not one.running)
-    document = answers.document("experiment", {"experiments": [_told(one) for one in found]})
-    answer(document, as_json, lambda console: _show(console, found))
+    content = document("experiment", {"experiments": [_content(one) for one in found]})
+    answer(content, as_json, lambda console: _show(console, found))
 
 
 def arms(control: str, treatments: list[str], share: float) -> tuple[ExperimentArm, ...]:
@@ -154,7 +140,7 @@ def arms(control: str, treatments: list[str], share: float) -> tuple[ExperimentA
     return tuple(found)
 
 
-def _told(one: Experiment) -> dict[str, Any]:
+def _content(one: Experiment) -> dict[str, Any]:
     return {
         "name": one.name,
         "running": one.running,
@@ -182,3 +168,43 @@ def _show(console: Console, found: list[Experiment]) -> None:
         console.print(f"{one.name}  since {_day(one.start)}  {one.traffic:.0%} of users  {state}")
         for arm in one.arms:
             console.print(f"  {arm.name:12} {arm.share:6.1%}  {arm.serves}")
+
+
+def check(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="One experiment; else all that run.")
+    ] = None,
+    workspace: Here = HERE,
+    wait: Wait = 0.0,
+    as_json: AsJson = False,
+) -> None:
+    """Look whether an arm harms a guardrail, as every `run` does; one that does is stopped."""
+    from freshet import operations
+
+    with opened(workspace, wait) as ws:
+        _, found = operations.check_experiments(ws, datetime.now(UTC), name)
+        guardrails = [one.metric for one in ws.config.experiments.guardrails]
+    content = document("experiment", asdict(found) | {"guardrails": guardrails})
+    answer(content, as_json, lambda console: console.print("\n".join(_checked(found, guardrails))))
+
+
+def _checked(found: Guarded, guardrails: list[str]) -> list[str]:
+    from freshet.report.experiment_summary import signed, span
+
+    if not guardrails:
+        return ["nothing is guarded: [[experiments.guardrails]] in freshet.toml says what no arm may harm"]
+    lines = [
+        f"{one.experiment}  SAMPLE RATIO FAILED: no effect is believed (p = {one.p:.1g} at every look)"
+        for one in found.splits
+        if one.failed
+    ]
+    lines += [
+        f"{one.experiment}  {one.arm}  {one.metric}  {signed(one.effect)} "
+        f"({span((one.low, one.high))} at every look)  {'HARM' if one.harm else 'no harm shown'}"
+        for one in found.judged
+    ]
+    lines += [f"stopped {name}: {reason}" for name, reason in found.stopped.items()]
+    if found.rolled_back:
+        lines.append("release {1} serves again instead of {0}".format(*found.rolled_back))
+    lines += found.problems
+    return lines or ["no running experiment could be judged"]
