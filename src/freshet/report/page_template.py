@@ -29,10 +29,10 @@ def render_page(template: str, filters: Mapping[str, Callable[..., str]] = {}, *
     return environment.get_template(template).render(style=style, **content)
 
 
-def templates() -> jinja2.Environment:
-    """The pages' templates, with the filters that format numbers."""
+def templates(folder: Path = FOLDER) -> jinja2.Environment:
+    """The templates of a folder, with the filters that format numbers."""
     found = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(FOLDER),
+        loader=jinja2.FileSystemLoader(folder),
         autoescape=True,
         finalize=_shown,
         undefined=jinja2.StrictUndefined,
