@@ -58,7 +58,7 @@ class PowerSpan:
         users: who would take part.
         mean, variance: of the metric per user; `explained`: share of the variance that CUPED takes away.
         detectable: smallest relative effect found with 80 % power; infinite where none is.
-        needed: users who would have to take part for the effect that was asked about.
+        needed: users who would have to take part for the effect that the plan is for.
     """
 
     days: int

@@ -78,10 +78,10 @@ def compare(ws: Workspace, a: int, b: int, most: int = 10) -> Diff:
             hint="an --as-of before the first interests forms new ones; compare releases made after them",
         )
     pairs = _matched(old, new)
-    moved, differs = _moves(old, new, pairs)
+    replaced, differs = _replaced(old, new, pairs)
     weight = _traffic(ws, new)[pairs[:, 1]]
     seen = weight > 0
-    order = np.argsort(-(moved * weight), kind="stable")[:most]
+    order = np.argsort(-(replaced * weight), kind="stable")[:most]
     return Diff(
         old.release,
         new.release,
@@ -89,15 +89,15 @@ def compare(ws: Workspace, a: int, b: int, most: int = 10) -> Diff:
         len(old.table) - len(pairs),
         len(new.table) - len(pairs),
         int(differs.sum()),
-        _mean(moved),
+        _mean(replaced),
         int(seen.sum()),
         int((differs & seen).sum()),
-        _mean(moved[seen]),
+        _mean(replaced[seen]),
         _inferred(new),
         tuple(
-            _changed(old, new, pairs[row], float(moved[row]), float(weight[row]))
+            _changed(old, new, pairs[row], float(replaced[row]), float(weight[row]))
             for row in order.tolist()
-            if moved[row] * weight[row] > 0
+            if replaced[row] * weight[row] > 0
         ),
         Drives.of(old.weights()),
         Drives.of(new.weights()),
@@ -132,17 +132,17 @@ def _tops(opened: Opened, rows: NDArray[np.int64]) -> NDArray[np.int64]:
     return tops
 
 
-def _moves(
+def _replaced(
     old: Opened, new: Opened, pairs: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Per row: share of the top that was replaced, and whether members or order differ."""
-    moved, differs = np.zeros(len(pairs)), np.zeros(len(pairs), bool)
+    replaced, differs = np.zeros(len(pairs)), np.zeros(len(pairs), bool)
     for start in range(0, len(pairs), BLOCK):
         rows = slice(start, start + BLOCK)
         before, after = _tops(old, pairs[rows, 0]), _tops(new, pairs[rows, 1])
-        moved[rows] = churn(before, after, TOP)
+        replaced[rows] = churn(before, after, TOP)
         differs[rows] = (before != after).any(axis=1)
-    return moved, differs
+    return replaced, differs
 
 
 def _traffic(ws: Workspace, opened: Opened) -> NDArray[np.float64]:
@@ -181,13 +181,13 @@ def _inferred(opened: Opened) -> int | None:
     return int((np.asarray(rows.origin) == rows.origins.index(opened.release.table)).sum())
 
 
-def _changed(old: Opened, new: Opened, pair: NDArray[np.int64], moved: float, weight: float) -> Changed:
+def _changed(old: Opened, new: Opened, pair: NDArray[np.int64], replaced: float, weight: float) -> Changed:
     def best(opened: Opened, row: int) -> tuple[Named, ...]:
         return opened.names(tuple(i for i in opened.table.successors[row, :TOP].tolist() if i >= 0))
 
     before, after = pair.tolist()
     context = tuple(index for index in new.table.contexts[after].tolist() if index >= 0)
-    return Changed(new.names(context), moved, weight, best(old, before), best(new, after))
+    return Changed(new.names(context), replaced, weight, best(old, before), best(new, after))
 
 
 def _mean(values: NDArray[np.float64]) -> float:

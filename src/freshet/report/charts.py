@@ -39,7 +39,7 @@ def render(chart: alt.TopLevelMixin, label: str) -> Markup:
     width = re.search(r'<svg[^>]* width="([\d.]+)"', drawn)
     size = f"max-width:{width.group(1)}px" if width else ""
     drawn = re.sub(r'(<svg[^>]*?) width="[\d.]+" height="[\d.]+"', r"\1", drawn, count=1)
-    # said once on the element; the renderer's own roles would be read out mark by mark
+    # described once on the element; the renderer's own roles would be read out mark by mark
     drawn = re.sub(r' (role|aria-[a-z]+)="[^"]*"', "", drawn)
     head = f'<svg role="img" aria-label="{escape(visible(label))}" style="{size}"'
     return Markup(drawn.replace("<svg", head, 1))

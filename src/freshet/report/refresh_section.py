@@ -92,9 +92,9 @@ def phases(record: Record) -> list[Phase]:
 
 
 def _line(subject: Subject, record: Record) -> RefreshLine:
-    moved = details(record, "churn")
+    churn = details(record, "churn")
     run = next(line for line in subject.history if line.id == record.id)
-    return RefreshLine(run, moved.get("churn"), moved.get("churn_floor"))
+    return RefreshLine(run, churn.get("churn"), churn.get("churn_floor"))
 
 
 def _chart(first: Record, last: Record) -> Markup:
@@ -108,7 +108,7 @@ def _chart(first: Record, last: Record) -> Markup:
             order += [] if phase.name in order else [phase.name]
             spent = round(phase.seconds, 4)
             rows.append(
-                {"step": phase.name, "run": name, "seconds": spent, "told": formatting.seconds(spent)}
+                {"step": phase.name, "run": name, "seconds": spent, "label": formatting.seconds(spent)}
             )
     names = [name for _, name in runs]
     colours = [charts.MUTED, charts.ACCENT][-len(runs) :]
@@ -123,7 +123,7 @@ def _chart(first: Record, last: Record) -> Markup:
             "run:N", scale=alt.Scale(domain=names, range=colours), legend=alt.Legend(columnPadding=50)
         )
     )
-    figures = base.mark_text(align="left", dx=4, fontSize=11, color=charts.MUTED).encode(text="told:N")
+    figures = base.mark_text(align="left", dx=4, fontSize=11, color=charts.MUTED).encode(text="label:N")
     # room at the right for the figure of the longest bar
     chart = (bars + figures).properties(width=charts.WIDTH - left - 50, height=alt.Step(13))
     return charts.render(chart, "Seconds per step: " + "; ".join(_told(runs)))
