@@ -52,7 +52,7 @@ def _check_note(users: UserStore) -> None:
 def _check_empty(users: UserStore) -> None:
     """Who knows nothing answers with nothing."""
     [nobody] = users.histories([_user(0)])
-    assert _contents(nobody) == ({}, {}), f"an empty store remembers {nobody}"
+    assert _times(nobody) == ({}, {}), f"an empty store remembers {nobody}"
     types = [column.dtype for column in _columns(nobody)]
     assert types == [np.uint64, np.int64, np.int32, np.int64], f"columns of a history have types {types}"
     assert users.histories([]) == [], "histories of nobody were given"
@@ -76,8 +76,8 @@ def _check_record(users: UserStore) -> None:
     ]
     assert users.record(facts) == [True] * 5, "new facts were not all called new"
     first, second = users.histories([_user(1), _user(2)])
-    assert _contents(first) == ({7: 20, 2**64 - 1: 10}, {3: 20}), f"remembered {first}"
-    assert _contents(second) == ({0: _LATEST}, {2**31 - 1: _LATEST}), f"remembered {second}"
+    assert _times(first) == ({7: 20, 2**64 - 1: 10}, {3: 20}), f"remembered {first}"
+    assert _times(second) == ({0: _LATEST}, {2**31 - 1: _LATEST}), f"remembered {second}"
     entries = users.events.read(0, 10)
     assert [e.body for e in entries] == [f.body for f in facts], "the journal's bodies are not those recorded"
     assert _ascend([e.position for e in entries]), "positions do not ascend from 1 or more"
@@ -86,13 +86,13 @@ def _check_record(users: UserStore) -> None:
 
 def _check_identities(users: UserStore) -> None:
     """An identity counts once, within a call and over calls; its double changes nothing."""
-    before, length = _contents(users.histories([_user(1)])[0]), len(users.events.read(0, 1000))
+    before, length = _times(users.histories([_user(1)])[0]), len(users.events.read(0, 1000))
     double = _fact(1, user=1, item=99, interest=9, time=99)
     fresh = _fact(6, user=3, item=1, interest=1, time=1)
     new = users.record([double, fresh, replace(fresh, item=2, time=2)])
     assert new == [False, True, False], f"new, of a known, a new, and the same new identity: {new}"
-    assert _contents(users.histories([_user(1)])[0]) == before, "a double changed a history"
-    assert _contents(users.histories([_user(3)])[0]) == ({1: 1}, {1: 1}), (
+    assert _times(users.histories([_user(1)])[0]) == before, "a double changed a history"
+    assert _times(users.histories([_user(3)])[0]) == ({1: 1}, {1: 1}), (
         "a double of one call was remembered"
     )
     assert len(users.events.read(0, 1000)) == length + 1, "the journal holds a double"
@@ -111,7 +111,7 @@ def _check_order(users: UserStore) -> None:
     for start in range(0, len(shuffled), 30):
         users.record(shuffled[start : start + 30])
     one, other = users.histories([_user(10), _user(11)])
-    assert _contents(one) == _contents(other), "the order in which facts came is in the history"
+    assert _times(one) == _times(other), "the order in which facts came is in the history"
     assert one.items.tolist() == other.items.tolist(), "the order of items differs between equal histories"
     _check_form(one)
 
@@ -125,7 +125,7 @@ def _check_last_items(users: UserStore) -> None:
     assert history.items.tolist() == list(range(40, count)), "items kept are not the last by (time, key)"
     assert len(history.interests) == 5, "an interest was forgotten with its items"
     users.record([_fact(4000, user=20, item=3, interest=1, time=5)])
-    assert _contents(users.histories([_user(20)])[0]) == _contents(history), (
+    assert _times(users.histories([_user(20)])[0]) == _times(history), (
         "an old item drove out a later one"
     )
     users.record([_fact(4001, user=20, item=3, interest=1, time=9999)])
@@ -142,11 +142,11 @@ def _check_merge(users: UserStore) -> None:
     for _ in range(2):
         users.merge(iter([(_user(30), loaded), (_user(31), loaded)]))
         one, other = users.histories([_user(30), _user(31)])
-        assert _contents(one) == ({1: 5, 2: 50}, {8: 50, 9: 6}), f"joined to {one}"
-        assert _contents(other) == ({1: 5, 2: 6}, {8: 5, 9: 6}), f"joined to nothing, gave {other}"
+        assert _times(one) == ({1: 5, 2: 50}, {8: 50, 9: 6}), f"joined to {one}"
+        assert _times(other) == ({1: 5, 2: 6}, {8: 5, 9: 6}), f"joined to nothing, gave {other}"
     users.merge((_user(10_000 + n), loaded) for n in range(6000))
     found = users.histories([_user(10_000), _user(15_999)])
-    assert all(_contents(one) == _contents(other) for one in found), "some of many histories were not merged"
+    assert all(_times(one) == _times(other) for one in found), "some of many histories were not merged"
 
 
 def _check_journals(users: UserStore) -> None:
@@ -211,7 +211,7 @@ def _check_reopened(open_user_store: Callable[[], UserStore]) -> None:
     users = open_user_store()
     users.record([_fact(8000, user=50, item=1, interest=2, time=3)])
     other = open_user_store()
-    assert _contents(other.histories([_user(50)])[0]) == ({1: 3}, {2: 3}), (
+    assert _times(other.histories([_user(50)])[0]) == ({1: 3}, {2: 3}), (
         "one opener does not see the other's"
     )
     length, last = _length(users.events), users.events.read(0, 100_000)[-1]
@@ -222,7 +222,7 @@ def _check_reopened(open_user_store: Callable[[], UserStore]) -> None:
     try:
         assert _length(again.events) == length, "entries were lost by closing"
         assert again.record([_fact(8000, user=50)]) == [False], "identities were lost by closing"
-        assert _contents(again.histories([_user(50)])[0]) == ({1: 3}, {2: 3}), (
+        assert _times(again.histories([_user(50)])[0]) == ({1: 3}, {2: 3}), (
             "histories were lost by closing"
         )
         assert again.notes.get("a") == b"again", "notes were lost by closing"
@@ -252,7 +252,7 @@ def _fact(
     return Fact(_user(number), _user(user), item, interest, time, engaged, body)
 
 
-def _contents(history: History) -> tuple[dict[int, int], dict[int, int]]:
+def _times(history: History) -> tuple[dict[int, int], dict[int, int]]:
     """Item -> time, interest -> time."""
     items, item_times, interests, interest_times = (column.tolist() for column in _columns(history))
     return dict(zip(items, item_times, strict=True)), dict(zip(interests, interest_times, strict=True))
