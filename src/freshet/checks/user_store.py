@@ -92,9 +92,7 @@ def _check_identities(users: UserStore) -> None:
     new = users.record([double, fresh, replace(fresh, item=2, time=2)])
     assert new == [False, True, False], f"new, of a known, a new, and the same new identity: {new}"
     assert _times(users.histories([_user(1)])[0]) == before, "a double changed a history"
-    assert _times(users.histories([_user(3)])[0]) == ({1: 1}, {1: 1}), (
-        "a double of one call was remembered"
-    )
+    assert _times(users.histories([_user(3)])[0]) == ({1: 1}, {1: 1}), "a double of one call was remembered"
     assert len(users.events.read(0, 1000)) == length + 1, "the journal holds a double"
 
 
@@ -125,9 +123,7 @@ def _check_last_items(users: UserStore) -> None:
     assert history.items.tolist() == list(range(40, count)), "items kept are not the last by (time, key)"
     assert len(history.interests) == 5, "an interest was forgotten with its items"
     users.record([_fact(4000, user=20, item=3, interest=1, time=5)])
-    assert _times(users.histories([_user(20)])[0]) == _times(history), (
-        "an old item drove out a later one"
-    )
+    assert _times(users.histories([_user(20)])[0]) == _times(history), "an old item drove out a later one"
     users.record([_fact(4001, user=20, item=3, interest=1, time=9999)])
     [history] = users.histories([_user(20)])
     assert history.items.tolist() == [*range(41, count), 3], "a forgotten item did not come back as the last"
@@ -211,9 +207,7 @@ def _check_reopened(open_user_store: Callable[[], UserStore]) -> None:
     users = open_user_store()
     users.record([_fact(8000, user=50, item=1, interest=2, time=3)])
     other = open_user_store()
-    assert _times(other.histories([_user(50)])[0]) == ({1: 3}, {2: 3}), (
-        "one opener does not see the other's"
-    )
+    assert _times(other.histories([_user(50)])[0]) == ({1: 3}, {2: 3}), "one opener does not see the other's"
     length, last = _length(users.events), users.events.read(0, 100_000)[-1]
     users.close()
     assert other.record([_fact(8000, user=50)]) == [False], "closing one disturbs the other"
@@ -222,9 +216,7 @@ def _check_reopened(open_user_store: Callable[[], UserStore]) -> None:
     try:
         assert _length(again.events) == length, "entries were lost by closing"
         assert again.record([_fact(8000, user=50)]) == [False], "identities were lost by closing"
-        assert _times(again.histories([_user(50)])[0]) == ({1: 3}, {2: 3}), (
-            "histories were lost by closing"
-        )
+        assert _times(again.histories([_user(50)])[0]) == ({1: 3}, {2: 3}), "histories were lost by closing"
         assert again.notes.get("a") == b"again", "notes were lost by closing"
         again.events.append([b"later"])
         assert again.events.read(last.position, 1)[0].body == b"later", "positions start anew after opening"

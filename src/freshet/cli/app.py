@@ -24,8 +24,8 @@ from freshet.cli.commands import app
 from freshet.cli.options import Call
 from freshet.core.errors import FreshetError
 from freshet.core.escaping import json_text, visible
-from freshet.storage.access import guarded
 from freshet.storage.durable import write_text
+from freshet.storage.permissions import guarded
 
 INTERRUPTED = 130
 

@@ -99,7 +99,7 @@ class PowerPlan:
 def _planned(
     ws: Workspace, effect: float, name: str, per_day: float | None, treated: float, peeking: bool
 ) -> PowerPlan:
-    from freshet.experiments.measurement.metrics import metric
+    from freshet.experiments.measurement.experiment_metrics import metric
     from freshet.experiments.measurement.traffic import traffic_of
     from freshet.experiments.stats.power import Design, plan
     from freshet.report.subject import simulated
@@ -266,9 +266,9 @@ def _reported(
 ) -> tuple[dict[str, Any], Path]:
     """Measure, compare, and write the page."""
     from freshet.experiments.measurement.comparison import compare
+    from freshet.experiments.measurement.experiment_metrics import named
     from freshet.experiments.measurement.frozen_rules import as_started
     from freshet.experiments.measurement.measure import measure
-    from freshet.experiments.measurement.metrics import named
     from freshet.report.experiment_page import experiment_document, write_experiment
     from freshet.report.experiment_summary import sentences
 

@@ -88,7 +88,7 @@ def start(
             start=microseconds_of(datetime.now(UTC)),
             began=current.number,
             days=days,
-            separated=separate,
+            isolated=separate,
         )
         operations.start_experiment(ws, started)
     content = document("experiment", _content(started))
@@ -151,7 +151,7 @@ def _content(one: Experiment) -> dict[str, Any]:
         "traffic": one.traffic,
         "metrics": list(one.metrics),
         "days": one.days,
-        "separated": one.separated,
+        "separated": one.isolated,
         "began_with_release": one.began,
     }
 

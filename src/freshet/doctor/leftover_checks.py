@@ -11,11 +11,11 @@ from freshet.core.errors import ArtifactError
 from freshet.doctor.artifact_checks import KINDS
 from freshet.doctor.finding import Finding, damaged, leftover
 from freshet.stages import inference
-from freshet.storage.access import folder_mode, is_wide, narrow
 from freshet.storage.checksums import MANIFEST
 from freshet.storage.durable import PART, read_json
 from freshet.storage.lease import read
 from freshet.storage.ledger import Record
+from freshet.storage.permissions import folder_mode, is_wide, narrow
 from freshet.storage.workspace import DRAFTS, LEASE, Workspace
 
 WRITTEN_TO = ("runs", "decisions", "releases", "events", "quarantine", "days", "work", "impressions", "state")

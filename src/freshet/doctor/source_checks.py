@@ -11,7 +11,7 @@ from freshet.backends.user_stores import mending
 from freshet.backends.user_stores.opening import DATA, LOCK
 from freshet.core.errors import ArtifactError, FreshetError, MissingExtra, StateError, WrongFormat
 from freshet.doctor.finding import Finding, damaged, leftover, set_aside
-from freshet.experiments.measurement import impression_files as impressions
+from freshet.experiments.measurement import impression_files
 from freshet.stages.events import quarantine, snapshots
 from freshet.stages.tuning.step import planned
 from freshet.storage.durable import move_folder
@@ -83,7 +83,7 @@ def find_experiments(ws: Workspace) -> Iterator[Finding]:
                 path = ws.experiments.pointer_path(one.name, arm.name)
                 means = f"{problem.message}: the arm falls back to the release of the start"
                 yield damaged("damaged release of an arm", ws.root, path, means)
-    for path in impressions.odd(ws.source):
+    for path in impression_files.files(ws.source)[1]:
         means = "what was shown there can't be judged by experiments and feedback, which pass over it"
         yield damaged("damaged file of impressions", ws.root, path, means)
 

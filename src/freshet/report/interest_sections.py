@@ -14,7 +14,7 @@ from freshet.inspect.interest_listing import InterestLine
 from freshet.report import charts
 from freshet.report.subject import Subject
 from freshet.stages import interests
-from freshet.stages.interests.model import load_paths
+from freshet.stages.interests.format import load_paths
 from freshet.stages.table import Table
 
 MOST = 250
