@@ -249,10 +249,10 @@ def test_a_damaged_decision_is_set_aside_and_read_from_the_ledger(ws: Workspace)
     [(rollback, _)] = ws.decisions.rollbacks()
     [path] = ws.decisions.paths()
     path.write_text("{")
-    assert [(found.what, found.where) for found in visit(ws).findings] == [
+    assert [(found.what, found.where) for found in check(ws).findings] == [
         ("damaged decision", f"decisions/{path.name}")
     ]
-    assert visit(ws, repair=True).healthy
+    assert check(ws, repair=True).healthy
     [(again, _)] = ws.decisions.rollbacks()
     assert (again.run, again.subject) == (rollback.run, rollback.subject)
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from freshet.core.types import Experiment, ExperimentArm
-    from freshet.experiments.guardrails.guard import Guarded
+    from freshet.experiments.guardrails.guard import GuardReport
 
 
 Control = Annotated[
@@ -188,7 +188,7 @@ def check(
     answer(content, as_json, lambda console: console.print("\n".join(_checked(found, guardrails))))
 
 
-def _checked(found: Guarded, guardrails: list[str]) -> list[str]:
+def _checked(found: GuardReport, guardrails: list[str]) -> list[str]:
     from freshet.report.experiment_summary import signed, span
 
     if not guardrails:
