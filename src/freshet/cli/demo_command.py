@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from freshet.cli.documents import document, run_content
+from freshet.cli.json_documents import document, run_content
 from freshet.cli.options import (
     AsJson,
     Count,

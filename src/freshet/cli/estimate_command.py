@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from freshet.cli.documents import document
+from freshet.cli.json_documents import document
 from freshet.cli.options import HERE, AsJson, Here, Wait, answer, opened, parse_moment
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from freshet.cli.documents import document, plain_mapping
+from freshet.cli.json_documents import document, plain_mapping
 from freshet.cli.options import HERE, AsJson, Here, Name, answer, names, opened, with_events
 from freshet.core import safe_names
 from freshet.core.errors import ConfigError

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import typer
 
-from freshet.cli.documents import document
+from freshet.cli.json_documents import document
 from freshet.cli.options import HERE, AsJson, Here, Name, Wait, answer, names, opened
 from freshet.core.errors import ConfigError
 from freshet.core.escaping import visible

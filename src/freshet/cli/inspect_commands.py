@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from freshet.cli.documents import document, gate_content, run_content
+from freshet.cli.json_documents import document, gate_content, run_content
 from freshet.cli.options import HERE, AsJson, Here, Moment, Wait, answer, opened, parse_moment, release_number
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from freshet.cli.documents import document, run_content
+from freshet.cli.json_documents import document, run_content
 from freshet.cli.options import HERE, AsJson, Here, Wait, answer, opened, release_number, user_store
 from freshet.core.errors import StateError
 

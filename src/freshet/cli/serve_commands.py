@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from freshet.cli.documents import document
+from freshet.cli.json_documents import document
 from freshet.cli.options import HERE, AsJson, Here, answer
 from freshet.core.errors import MissingExtra
 from freshet.core.escaping import json_text, visible

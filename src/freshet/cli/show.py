@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from freshet.cli.documents import catalogue_counts
+from freshet.cli.json_documents import catalogue_counts
 from freshet.cli.screen import styled
 from freshet.core.escaping import visible
 from freshet.stages.tuning import Gate, gates_of

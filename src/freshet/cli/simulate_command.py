@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from freshet.cli.documents import document, plain_mapping
+from freshet.cli.json_documents import document, plain_mapping
 from freshet.cli.options import AsJson, Seed, answer, names, opened, remember_workspace
 from freshet.core.errors import ConfigError
 from freshet.core.safe_names import number

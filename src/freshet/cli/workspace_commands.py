@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from freshet.cli.documents import catalogue_counts, document
+from freshet.cli.json_documents import catalogue_counts, document
 from freshet.cli.options import (
     HERE,
     AsJson,

@@ -7,8 +7,8 @@ from pathlib import Path
 from freshet.report.data_sections import gather_data, gather_origins
 from freshet.report.drift_section import gather_drift
 from freshet.report.interest_sections import gather_examples, gather_interests
-from freshet.report.model_sections import gather_gates, gather_weights
 from freshet.report.page_template import render_page
+from freshet.report.ranking_sections import gather_gates, gather_weights
 from freshet.report.refresh_section import gather_refreshes
 from freshet.report.subject import Subject
 from freshet.report.summary_section import gather_summary
