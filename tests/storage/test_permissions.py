@@ -17,7 +17,7 @@ from freshet.cli import app
 from freshet.core.config import Config, PricesConfig
 from freshet.core.errors import ConfigError
 from freshet.doctor import Finding, check
-from freshet.http.keys import change_keys, make_key
+from freshet.http.api_keys import change_keys, make_key
 from freshet.report import write_report
 from freshet.storage.durable import make_folder, write_text
 from freshet.storage.lease import lease

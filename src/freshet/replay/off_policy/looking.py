@@ -14,8 +14,8 @@ from freshet.replay.off_policy import expecting
 from freshet.replay.off_policy.decisions import Decisions, Engaged
 from freshet.replay.off_policy.expecting import Expected
 from freshet.replay.off_policy.players import Player
-from freshet.serving.choosing import Policy
-from freshet.serving.recall import Recalled
+from freshet.serving.policy import Policy
+from freshet.serving.user_context import UserContext
 
 EVERYBODY = "", ""
 """Experiment and arm of what is answered from everybody's evidence."""
@@ -56,7 +56,7 @@ class Bench:
         most = max([self.ids, *(player.release.interests.ids for player in self.players.values())], key=max)
         object.__setattr__(self, "_size", int(max(most)) + 1)
 
-    def chances(self, way: Way, seen: Recalled, now: int) -> NDArray[np.float64]:
+    def chances(self, way: Way, seen: UserContext, now: int) -> NDArray[np.float64]:
         """(ids,) probability of each interest, by stable id, to stand first."""
         player = self.players[way.seat]
         found = np.zeros(self._size)

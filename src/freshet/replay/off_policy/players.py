@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freshet.core.types import Strategy
-from freshet.serving.choosing import Policy, chances_of_first
-from freshet.serving.opened import OpenRelease
-from freshet.serving.recall import Recalled
-from freshet.serving.strategies import preferred, score
+from freshet.serving.arms import score
+from freshet.serving.open_release import OpenRelease
+from freshet.serving.policy import Policy, first_place_probabilities
+from freshet.serving.user_context import UserContext
 
 
 @dataclass
@@ -31,28 +31,29 @@ class Player:
 
     def __post_init__(self) -> None:
         moves = self.moves[self.moves["time"] >= self.release.since].copy()
-        if self.release.counted is not None:
-            moves = moves[self.release.counted(moves["user"], moves["time"])]
+        if self.release.own is not None:
+            moves = moves[self.release.own(moves["user"], moves["time"])]
         for name in ("last", "successor"):
             moves[name] = self.release.indices(moves[name])
         self.moves = moves[moves["successor"] >= 0]
 
-    def recall(self, ids: NDArray[np.int32], times: NDArray[np.int64], now: int, user: int) -> Recalled:
+    def recall(self, ids: NDArray[np.int32], times: NDArray[np.int64], now: int, user: int) -> UserContext:
         """The user as the release saw them at a moment."""
-        return self.release.recall(ids, times, now, user)
+        return self.release.user_context(ids, times, now, user)
 
-    def context(self, seen: Recalled) -> tuple[int, ...]:
+    def context(self, seen: UserContext) -> tuple[int, ...]:
         """Stable ids of the user's context, most recent last."""
         recent = seen.recent[-self.release.k :]
         return tuple(self.release.interests.ids[recent[recent >= 0]].tolist())
 
-    def chances(self, strategy: Strategy, policy: Policy, seen: Recalled, now: int) -> NDArray[np.float64]:
+    def chances(self, strategy: Strategy, policy: Policy, seen: UserContext, now: int) -> NDArray[np.float64]:
         """(N,) probability of each interest to stand first, at a moment not before the last one asked for."""
         release = self.release
         if release.overlay is not None:
             upto = int(np.searchsorted(self.moves["time"], now))
             release.overlay.apply(self.moves[self._done : upto])
             self._done = max(self._done, upto)
-        barred = release.rules.excluded(release.rules.always, seen.recent[-release.k :])
-        scores, _ = score(release, strategy, seen.recent, seen.known | barred, now)
-        return chances_of_first(preferred(release, strategy, scores, seen.recent, self.feedback), policy)
+        ineligible = release.rules.ineligible({}, seen.recent[-release.k :])
+        excluded = seen.known | ineligible.interests
+        scored = score(release, strategy, seen.recent, excluded, now, use_feedback=self.feedback)
+        return first_place_probabilities(scored.preferred, policy)

@@ -15,8 +15,8 @@ from freshet.replay.off_policy.decisions import Decisions
 from freshet.replay.off_policy.looking import EVERYBODY, Seat, Way
 from freshet.replay.off_policy.players import Player
 from freshet.run_context import LogSnapshot
-from freshet.serving.choosing import Policy
-from freshet.serving.opened import open_release
+from freshet.serving.open_release import open_release
+from freshet.serving.policy import Policy
 from freshet.stages.live.calibration import by_time
 from freshet.storage.artifacts import committed
 from freshet.storage.workspace import Workspace
