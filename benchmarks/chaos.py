@@ -410,10 +410,10 @@ def _read_all_the_time(space: Path, notes: Path) -> int:
 
 
 def _examined(space: Path) -> dict[str, Any]:
-    from freshet.doctor import examine
+    from freshet.doctor import findings
     from freshet.wiring import open_workspace
 
-    damage = [f"{one.what}: {one.where}" for one in examine(open_workspace(space)) if one.damage]
+    damage = [f"{one.what}: {one.where}" for one in findings(open_workspace(space)) if one.damage]
     return {"damage": damage, "events": _events(space)}
 
 

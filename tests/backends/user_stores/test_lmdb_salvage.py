@@ -17,12 +17,11 @@ from freshet.backends.local_store import LocalStore
 from freshet.backends.user_stores import lmdb_file as records
 from freshet.backends.user_stores import lmdb_salvage as mending
 from freshet.backends.user_stores.lmdb_file import translated_errors
-from freshet.backends.user_stores.lmdb_pages import examine
 from freshet.backends.user_stores.lmdb_roots import Damaged
 from freshet.backends.user_stores.lmdb_store import LmdbUserStore
 from freshet.core.config import Config
 from freshet.core.errors import StateError
-from freshet.doctor import Finding, visit
+from freshet.doctor import Finding, check
 from freshet.storage.workspace import Workspace
 from tests.backends.user_stores.facts import fact, recorder
 
@@ -171,7 +170,7 @@ def ws(tmp_path: Path) -> Workspace:
 
 
 def of_state(ws: Workspace) -> list[Finding]:
-    return [found for found in visit(ws).findings if found.what == "damaged state"]
+    return [found for found in check(ws).findings if found.what == "damaged state"]
 
 
 def test_the_doctor_keeps_the_sound_records(ws: Workspace) -> None:
@@ -188,7 +187,7 @@ def test_the_doctor_keeps_the_sound_records(ws: Workspace) -> None:
     state.close()
     [finding] = of_state(ws)
     assert USERS[3].hex() in finding.means
-    assert visit(ws, repair=True).healthy
+    assert check(ws, repair=True).healthy
     assert (ws.root / "damaged" / "state" / "data.mdb").exists()
     state = LmdbUserStore(ws.root / "state", 1)
     assert state.events.read(0, 10_000) == before[:7] + before[8:]
@@ -207,7 +206,7 @@ def test_the_doctor_moves_a_state_aside_whose_pages_are_damaged(ws: Workspace) -
     [finding] = of_state(ws)
     assert "cut off" in finding.means
     assert "sound records" not in finding.repair
-    assert visit(ws, repair=True).healthy
+    assert check(ws, repair=True).healthy
     assert not file.exists()
     LmdbUserStore(ws.root / "state", 1).close()
 
