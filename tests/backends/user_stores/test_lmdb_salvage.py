@@ -17,6 +17,7 @@ from freshet.backends.local_store import LocalStore
 from freshet.backends.user_stores import lmdb_file as records
 from freshet.backends.user_stores import lmdb_salvage as mending
 from freshet.backends.user_stores.lmdb_file import translated_errors
+from freshet.backends.user_stores.lmdb_pages import examine
 from freshet.backends.user_stores.lmdb_roots import Damaged
 from freshet.backends.user_stores.lmdb_store import LmdbUserStore
 from freshet.core.config import Config
