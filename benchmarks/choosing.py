@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from freshet.core.types import AsOf
 from freshet.pipeline import snapshot_of
-from freshet.serving.choosing import Policy, choose, likeness_of
+from freshet.serving.policy import Policy, choose, similarity_of
 from freshet.stages.table.format import open_scorer
 from freshet.wiring import open_sandbox, open_workspace
 from shared import parse, parser, tell, workspace
@@ -59,7 +59,7 @@ def measure(root: Path, limit: int, draws: int) -> dict[str, Any]:
     sandbox = open_sandbox(ws, AsOf.parse(results.name.split("_")[0]))
     with sandbox.run("benchmark") as run:
         known = snapshot_of(sandbox, run, AsOf.parse(end))
-    likeness = likeness_of(known.interests.vectors)
+    likeness = similarity_of(known.interests.vectors)
     untils = [*(AsOf(day) for day in origins[1:]), AsOf.parse(end)]
     scores, successors, users = [], [], []
     for origin, until, version in zip(origins, untils, tables, strict=True):
@@ -97,7 +97,7 @@ def evaluate(
     near = []
     for _ in range(times):
         for row, scores in enumerate(logp):
-            places = choose(scores, scores, likeness, 5, policy, rng.random(6)).places
+            places = choose(scores, scores, likeness, 5, policy, rng.random(6)).interests
             hits[0, row] += right[row] in places[:3]
             hits[1, row] += right[row] in places
             pairs = likeness[np.ix_(places[:3], places[:3])]

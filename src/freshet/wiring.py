@@ -17,8 +17,7 @@ from freshet.core.config import Config, load
 from freshet.core.errors import ConfigError, FreshetError, MissingExtra
 from freshet.core.ports import Tuner, UserStore
 from freshet.core.types import AsOf
-from freshet.serving import Clock, Recommender, Releases, system_clock
-from freshet.serving.settings import Settings
+from freshet.serving import Clock, Recommender, ReleasePool, system_clock
 from freshet.serving.user_histories import remember
 from freshet.storage.durable import make_folder
 from freshet.storage.ledger import Quiet, Reporter
@@ -115,6 +114,35 @@ def _redis(url: str) -> UserStore:
     return RedisUserStore(url)
 
 
+class WatchedConfig:
+    """The configuration in a `freshet.toml` as it is now; called again, it costs a look at the file.
+
+    Args:
+        path: of the file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._seen: tuple[int, ...] | None = None
+        self._config = Config()
+
+    def __call__(self) -> Config:
+        """The same object until the file changes.
+
+        Raises:
+            ConfigError: the file is missing or wrong.
+        """
+        try:
+            found = self._path.stat()
+        except OSError as error:
+            raise ConfigError(f"{self._path} can't be read: {error.strerror}") from None
+        seen = found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino
+        if seen != self._seen:
+            self._config = load(self._path)
+            self._seen = seen
+        return self._config
+
+
 def open_recommender(
     root: Path, reporter: Reporter | None = None, clock: Clock = system_clock
 ) -> Recommender:
@@ -126,26 +154,26 @@ def open_recommender(
     Raises:
         NotServing: nothing has been published yet.
         ArtifactError: a part of the release is missing or damaged.
-        StateError: what is remembered can't be opened.
+        StateError: the user store can't be opened.
     """
     ws = open_workspace(root, reporter)
-    state = open_user_store(root, ws.config)
-    if state.note:
-        ws.reporter.say(state.note)
+    store = open_user_store(root, ws.config)
+    if store.note:
+        ws.reporter.say(store.note)
     try:
-        releases = Releases(
+        releases = ReleasePool(
             ws.releases,
             ws.store,
-            Settings(root / SETTINGS),
-            lambda opened: opened.catch_up(state.events, clock()),
+            WatchedConfig(root / SETTINGS),
+            lambda opened: opened.catch_up(store.events, clock()),
             ws.experiments,
         )
         for lost in releases.current.missing:
             ws.reporter.say(
                 f"{lost} is missing or damaged: release {releases.current.release.number} serves without it"
             )
-        remember(ws, state)
+        remember(ws, store)
     except FreshetError:
-        state.close()
+        store.close()
         raise
-    return Recommender(releases, state, clock)
+    return Recommender(releases, store, clock)

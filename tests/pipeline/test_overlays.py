@@ -77,7 +77,7 @@ def test_the_overlay_holds_the_moves_before_its_moment(served: Workspace) -> Non
     known, counting = known_at(served, CHANGED)
     again = live.Overlay.empty(overlay.settings, len(known.interests), 0)
     begin = counting.holdout.start.minus(round(HISTORY * overlay.settings.half_lives[-1]))
-    again.apply(by_time(known.transitions.moves(begin, CHANGED)))
+    again.apply(by_time(known.transitions.records(begin, CHANGED)))
     now = microseconds(CHANGED)
     assert np.allclose(overlay.shares(now), again.shares(now))
     assert np.allclose(overlay.usual, again.shares(now))

@@ -184,13 +184,13 @@ class _Replayer:
         overlay = live.read(committed(self.sandbox.store, "overlays", state.overlay).path)
         if overlay is None:
             return logp
-        since = window.log.transitions.moves(AsOf.parse(state.made), window.until)
+        since = window.log.transitions.records(AsOf.parse(state.made), window.until)
         return with_live(logp, window.test.known, overlay, since, self._timed(window))
 
     def _timed(self, window: _Window) -> NDArray[np.void]:
         """(n,) the transitions of a window with their times."""
         log, plan = window.log.transitions, self.plan
-        return log.moves(window.at, window.until, plan.limit_per_origin, plan.seed)
+        return log.records(window.at, window.until, plan.limit_per_origin, plan.seed)
 
     def _window(self, run: Run, at: AsOf) -> _Window:
         plan = self.plan

@@ -9,7 +9,7 @@ import numpy as np
 
 from freshet.core.time import HOUR, SECOND
 from freshet.core.types import Answer
-from freshet.serving import Ask, Posted, Recommender
+from freshet.serving import Event, Query, Recommender
 from freshet.simulator.loop_plan import Plan
 from freshet.simulator.people import People
 from freshet.simulator.simulated_log import catalogue_of, item_ids, midnight, session_events, user_ids
@@ -57,11 +57,12 @@ class Feed:
         posted.sort(key=lambda event: event.time or 0)
         self._recommender.record(posted)
 
-    def _offer(self, day: int, users: Ints, moments: Floats, rng: np.random.Generator) -> list[Posted]:
+    def _offer(self, day: int, users: Ints, moments: Floats, rng: np.random.Generator) -> list[Event]:
         """Fill everybody's slot by asking the recommender, and see what becomes of it."""
         asks = zip(user_ids(users), self._micros(moments), strict=True)
         answers = [
-            self._recommender.explore(Ask(user=name, interests=1, items=1, now=time)) for name, time in asks
+            self._recommender.recommend(Query(user=name, interests=1, items=1, now=time))
+            for name, time in asks
         ]
         filled = np.array([bool(_item(answer)) for answer in answers])
         answers = [answer for answer in answers if _item(answer)]
@@ -89,7 +90,7 @@ class Feed:
         self.impressions.append(impressions)
         return _events_of(impressions, answers, self._micros(moments))
 
-    def _live(self, users: Ints, moments: Floats, rng: np.random.Generator) -> list[Posted]:
+    def _live(self, users: Ints, moments: Floats, rng: np.random.Generator) -> list[Event]:
         """What people do after the offer, of their own accord."""
         later = moments + _LEAVES / 86_400
         lived = self._people.live(users, later, rng)
@@ -99,7 +100,7 @@ class Feed:
         rows = zip(
             user_ids(users[logged.session]), item_ids(logged.item), times, logged.value.tolist(), strict=True
         )
-        return [Posted(name, item, time, value) for name, item, time, value in rows]
+        return [Event(name, item, time, value) for name, item, time, value in rows]
 
     def _micros(self, moments: Floats) -> list[int]:
         """When, to the second, in microseconds since 1970."""
@@ -112,7 +113,7 @@ def _item(answer: Answer) -> str:
     return answer.interests[0].items[0].id if answer.interests and answer.interests[0].items else ""
 
 
-def _events_of(impressions: Impressions, answers: Sequence[Answer], times: Sequence[int]) -> list[Posted]:
+def _events_of(impressions: Impressions, answers: Sequence[Answer], times: Sequence[int]) -> list[Event]:
     """What clients record of outcomes and surveys: events that name the impression they follow from."""
     rows = zip(
         user_ids(impressions.user), answers, times, impressions.outcome, impressions.survey, strict=True
@@ -125,5 +126,5 @@ def _events_of(impressions: Impressions, answers: Sequence[Answer], times: Seque
             seen.append((_SAYS, float(survey), {"outcome": SURVEY, "survey": float(survey)}))
         for after, value, columns in seen:
             moment = time + after * SECOND
-            posted.append(Posted(user, _item(answer), moment, value, impression=answer.id, columns=columns))
+            posted.append(Event(user, _item(answer), moment, value, impression=answer.id, columns=columns))
     return posted

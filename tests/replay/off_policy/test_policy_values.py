@@ -25,7 +25,7 @@ from freshet.experiments.stats.off_policy import Support
 from freshet.replay.off_policy import Found, Target, estimate, policies, policy_values, reward_model
 from freshet.replay.off_policy.logged_decisions import Engaged
 from freshet.replay.off_policy.policies import PastRelease
-from freshet.serving import Ask, Posted
+from freshet.serving import Event, Query
 from freshet.storage.experiment_registry import parse_serves
 from freshet.storage.workspace import Workspace
 from freshet.wiring import existing_user_store, open_recommender
@@ -63,12 +63,12 @@ def visits(ws: Workspace, count: int, seed: int = 0, since: AsOf = MOMENT) -> No
     times = np.sort(rng.integers(0, 3 * DAY, count)) + start
     for time in times.tolist():
         user = f"u{rng.integers(0, 160)}"
-        answer = core.explore(Ask(user, interests=1, items=0, now=time))
+        answer = core.recommend(Query(user, interests=1, items=0, now=time))
         for offer in answer.interests:
             if rng.random() < liked(offer.id):
                 item = str(rng.choice(items[offer.id]))
-                core.record([Posted(user, item, time + 1000, 9.0, impression=answer.id)])
-    core.record([Posted("last", next(iter(release.items)), start + 4 * DAY - 1, 9.0)])
+                core.record([Event(user, item, time + 1000, 9.0, impression=answer.id)])
+    core.record([Event("last", next(iter(release.items)), start + 4 * DAY - 1, 9.0)])
     core.close()
     state = existing_user_store(ws.root, ws.config)
     assert state is not None

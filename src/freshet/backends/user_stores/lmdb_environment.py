@@ -26,8 +26,8 @@ from freshet.backends.user_stores.lmdb_file import (
     translated_errors,
 )
 from freshet.core.errors import StateError, StateFull
-from freshet.storage.access import narrow
 from freshet.storage.durable import make_folder
+from freshet.storage.permissions import narrow
 
 _SHOWN = 3
 """Damaged records that an error names."""

@@ -22,8 +22,8 @@ from lmdb import Transaction
 
 from freshet.backends.user_stores import lmdb_roots
 from freshet.core.errors import StateError, StateFull
-from freshet.storage.access import file_mode
 from freshet.storage.durable import written
+from freshet.storage.permissions import file_mode
 
 NAMES = ("users", "events", "identities", "impressions", "notes", "positions")
 ABOUT, KEY, FORMAT = "about", b"format", b"2"

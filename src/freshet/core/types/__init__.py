@@ -6,11 +6,9 @@ the last column is the most recent, the left is padded with -1, so `recent[:, -k
 """
 
 from freshet.core.time import AsOf
-from freshet.core.types.basics import RECENT, BoolArray, Context, FloatArray, IntArray
 from freshet.core.types.cadence import CadenceDecision, Signs, Staleness
-from freshet.core.types.contexts import context_codes, pack_contexts, positions, unpack_contexts
 from freshet.core.types.evidence import ContextEvidence, Evidence, Successor
-from freshet.core.types.experiments import (
+from freshet.core.types.experiment import (
     LIVE,
     STRATEGIES,
     Experiment,
@@ -20,20 +18,41 @@ from freshet.core.types.experiments import (
     Serves,
     Strategy,
 )
-from freshet.core.types.interests import Eligibility, Interests, indices_of
-from freshet.core.types.keys import identity, item_key, user_key, user_number
-from freshet.core.types.outcomes import Outcomes
-from freshet.core.types.planning import Example, PlannerRows, Prompt, Ranking, TuningReport, Usage
+from freshet.core.types.interests import (
+    RECENT,
+    BoolArray,
+    Context,
+    Eligibility,
+    FloatArray,
+    IntArray,
+    Interests,
+    context_codes,
+    indices_of,
+    pack_contexts,
+    positions,
+    unpack_contexts,
+)
+from freshet.core.types.keys import User, identity, item_key, user_key, user_number
+from freshet.core.types.planner_types import Example, PlannerRows, Prompt, Ranking, TuningReport, Usage
+from freshet.core.types.recommendations import (
+    REMEMBERED,
+    TRANSITION,
+    Answer,
+    Entry,
+    Fact,
+    History,
+    Recommendation,
+    RecommendedItem,
+)
 from freshet.core.types.scoring import Fusion, Mixture, RankingWeights, Scores, SequenceWeights
-from freshet.core.types.serving import MOVE, REMEMBERED, Answer, Entry, Fact, History, ItemOffer, Offer
-from freshet.core.types.transitions import Sums, Transitions
+from freshet.core.types.transitions import Outcomes, Sums, Transitions
 
 __all__ = [
     "LIVE",
-    "MOVE",
     "RECENT",
     "REMEMBERED",
     "STRATEGIES",
+    "TRANSITION",
     "Answer",
     "AsOf",
     "BoolArray",
@@ -52,16 +71,16 @@ __all__ = [
     "History",
     "IntArray",
     "Interests",
-    "ItemOffer",
     "MeasurementRules",
     "MetricRule",
     "Mixture",
-    "Offer",
     "Outcomes",
     "PlannerRows",
     "Prompt",
     "Ranking",
     "RankingWeights",
+    "Recommendation",
+    "RecommendedItem",
     "Scores",
     "SequenceWeights",
     "Serves",
@@ -73,6 +92,7 @@ __all__ = [
     "Transitions",
     "TuningReport",
     "Usage",
+    "User",
     "context_codes",
     "identity",
     "indices_of",

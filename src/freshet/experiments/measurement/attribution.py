@@ -26,7 +26,8 @@ from freshet.experiments.measurement.exposures import Study, belongs
 from freshet.experiments.measurement.impression_files import files, rows_sql
 from freshet.experiments.stats.tally import Users
 from freshet.stages import interests
-from freshet.stages.events import DayFile, sql
+from freshet.stages.events import DayFile
+from freshet.storage import sql
 from freshet.storage.release_parts import parts_of
 from freshet.storage.workspace import Workspace
 

@@ -24,7 +24,7 @@ from freshet.core.errors import ArtifactError
 from freshet.core.ports import Journal, UserStore
 from freshet.core.safe_names import checked
 from freshet.core.time import date_of
-from freshet.core.types import MOVE, AsOf, Entry, user_number
+from freshet.core.types import TRANSITION, AsOf, Entry, user_number
 from freshet.experiments.measurement.experiment_metrics import IMPRESSION
 from freshet.experiments.measurement.frozen_rules import kept_columns
 from freshet.experiments.measurement.impression_files import IMPRESSIONS, SHOWN
@@ -99,7 +99,7 @@ def _import(ws: Workspace, users: UserStore, now: datetime, run: Run) -> Iterato
 
 def _event_table(entries: list[Entry], settings: Events, kept: Collection[str]) -> pa.Table:
     """Events as rows; columns that rules read come from those that the client sent beside them."""
-    bodies = [json.loads(entry.body[MOVE.itemsize :]) for entry in entries]
+    bodies = [json.loads(entry.body[TRANSITION.itemsize :]) for entry in entries]
     own = {"id", "user", "item", "time", "value", IMPRESSION}
     further = sorted(events.parse(settings.positive).columns.union(kept) - own)
     text = {name: [_text(one["columns"].get(name)) for one in bodies] for name in further}
@@ -200,7 +200,7 @@ def _needed_since(ws: Workspace) -> int | None:
 
 
 def _time(entry: Entry) -> int:
-    return int(np.frombuffer(entry.body, MOVE, 1)["time"][0])
+    return int(np.frombuffer(entry.body, TRANSITION, 1)["time"][0])
 
 
 def _new(users: UserStore, journal: Journal, name: str) -> Iterator[list[Entry]]:

@@ -23,7 +23,8 @@ from freshet.core.types import Experiment
 from freshet.experiments.measurement.frozen_rules import as_started
 from freshet.experiments.measurement.impression_files import files
 from freshet.experiments.stats.tally import Users
-from freshet.stages.events import DayFile, sql
+from freshet.stages.events import DayFile
+from freshet.storage import sql
 from freshet.storage.workspace import Workspace
 
 MEMORY = "1200MB"
@@ -81,7 +82,7 @@ def database(scratch: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     Raises:
         ArtifactError: a file that is read meanwhile is damaged, or memory does not suffice.
     """
-    with sql.connect(scratch, MEMORY) as db:
+    with sql.connect_spilling(scratch, MEMORY) as db:
         try:
             yield db
         except (duckdb.Error, pa.ArrowException) as error:

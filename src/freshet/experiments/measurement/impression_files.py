@@ -14,7 +14,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from freshet.stages.events import sql
+from freshet.storage import sql
 
 IMPRESSIONS = "impressions"
 """Folder of what was shown: `date=YYYY-MM-DD/*.parquet`."""

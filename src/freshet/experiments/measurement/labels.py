@@ -25,8 +25,9 @@ from freshet.core.types import AsOf, Interests, Outcomes, indices_of
 from freshet.experiments.measurement.attribution import SAME_USER, in_time
 from freshet.experiments.measurement.impression_files import IMPRESSIONS, columns_of, rows_sql
 from freshet.stages import events
-from freshet.stages.events import Rule, sql
-from freshet.stages.transitions.users import keys
+from freshet.stages.events import Rule
+from freshet.stages.transitions.user_numbers import keys
+from freshet.storage import sql
 from freshet.storage.artifacts import Artifact, committed
 from freshet.storage.release_parts import whole
 from freshet.storage.workspace import DRAFTS, Workspace
@@ -118,7 +119,7 @@ def labelled(
 @contextmanager
 def _database(ws: Workspace) -> Iterator[duckdb.DuckDBPyConnection]:
     scratch = ws.root / DRAFTS / f"outcomes-{uuid4().hex[:8]}"  # made where memory doesn't suffice
-    with sql.connect(scratch) as db:
+    with sql.connect_spilling(scratch) as db:
         yield db
 
 

@@ -23,8 +23,9 @@ from freshet.experiments.measurement.measure import measure_study
 from freshet.experiments.stats.moments import Moments
 from freshet.experiments.stats.power import Baseline, Span
 from freshet.experiments.stats.tally import Users
-from freshet.stages.events import DayFile, EventLog, body, sql
-from freshet.stages.transitions.users import keys
+from freshet.stages.events import DayFile, EventLog, body
+from freshet.stages.transitions.user_numbers import keys
+from freshet.storage import sql
 from freshet.storage.workspace import Workspace
 
 LENGTHS = (1, 2, 3, 7, 14, 21, 28, 42, 56)

@@ -14,7 +14,7 @@ from freshet.replay.off_policy import reward_model
 from freshet.replay.off_policy.logged_decisions import Decisions, Engaged
 from freshet.replay.off_policy.policies import AnswerPolicy, PastRelease, ReleaseKey
 from freshet.replay.off_policy.reward_model import RewardModel
-from freshet.serving.recall import Recalled
+from freshet.serving.user_context import UserContext
 
 EXACT, NEAR = 0.01, 0.1
 """Propensities that differ by less than this share of them are the same, or nearly so."""
@@ -41,7 +41,7 @@ class ReplaySetup:
         most = max([self.ids, *(past.release.interests.ids for past in self.past_releases.values())], key=max)
         object.__setattr__(self, "_size", int(max(most)) + 1)
 
-    def chances(self, policy: AnswerPolicy, seen: Recalled, now: int) -> NDArray[np.float64]:
+    def chances(self, policy: AnswerPolicy, seen: UserContext, now: int) -> NDArray[np.float64]:
         """(ids,) probability of each interest, by stable id, to stand first."""
         past = self.past_releases[policy.key]
         found = np.zeros(self._size)
@@ -111,7 +111,7 @@ def answer_again(
         ids, times = engaged.before(user, now)
         others = [(place, policy) for place, one in enumerate(policies) if (policy := one[row]) is not None]
         seen = {
-            key: setup.past_releases[key].recall(ids, times, now, user)
+            key: setup.past_releases[key].user_context(ids, times, now, user)
             for key in {logged_policy.key, *(policy.key for _, policy in others)}
         }
         context = decisions.context[row]

@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freshet.core.errors import InputError
-from freshet.core.types import MOVE, AsOf, BoolArray, Experiment, ExperimentArm, Serves, Strategy
+from freshet.core.types import TRANSITION, AsOf, BoolArray, Experiment, ExperimentArm, Serves, Strategy
 from freshet.experiments.assignment import OwnEvents
 from freshet.replay.off_policy.logged_decisions import Decisions
 from freshet.run_context import LogSnapshot
-from freshet.serving.choosing import Policy, chances_of_first
-from freshet.serving.opened import OpenRelease, open_release
-from freshet.serving.recall import Recalled
-from freshet.serving.strategies import preferred, score
+from freshet.serving.arms import score
+from freshet.serving.open_release import OpenRelease, open_release
+from freshet.serving.policy import Policy, first_place_probabilities
+from freshet.serving.user_context import UserContext
 from freshet.stages.live.calibration import by_time
 from freshet.storage.artifacts import committed
 from freshet.storage.workspace import Workspace
@@ -61,23 +61,25 @@ class PastRelease:
 
     def __post_init__(self) -> None:
         moves = self.moves[self.moves["time"] >= self.release.since].copy()
-        if self.release.counted is not None:
-            moves = moves[self.release.counted(moves["user"], moves["time"])]
+        if self.release.own is not None:
+            moves = moves[self.release.own(moves["user"], moves["time"])]
         for name in ("last", "successor"):
             moves[name] = self.release.indices(moves[name])
         self.moves = moves[moves["successor"] >= 0]
 
-    def recall(self, ids: NDArray[np.int32], times: NDArray[np.int64], now: int, user: int) -> Recalled:
+    def user_context(
+        self, ids: NDArray[np.int32], times: NDArray[np.int64], now: int, user: int
+    ) -> UserContext:
         """The user as the release saw them at a moment."""
-        return self.release.recall(ids, times, now, user)
+        return self.release.user_context(ids, times, now, user)
 
-    def context(self, seen: Recalled) -> tuple[int, ...]:
+    def context(self, seen: UserContext) -> tuple[int, ...]:
         """Stable ids of the user's context, most recent last."""
         recent = seen.recent[-self.release.k :]
         return tuple(self.release.interests.ids[recent[recent >= 0]].tolist())
 
     def chances(
-        self, strategy: Strategy, exploration: Policy, seen: Recalled, now: int
+        self, strategy: Strategy, exploration: Policy, seen: UserContext, now: int
     ) -> NDArray[np.float64]:
         """(N,) probability of each interest to stand first, at a moment not before that of the last call."""
         release = self.release
@@ -85,9 +87,10 @@ class PastRelease:
             upto = int(np.searchsorted(self.moves["time"], now))
             release.overlay.apply(self.moves[self._done : upto])
             self._done = max(self._done, upto)
-        barred = release.rules.excluded(release.rules.always, seen.recent[-release.k :])
-        scores, _ = score(release, strategy, seen.recent, seen.known | barred, now)
-        return chances_of_first(preferred(release, strategy, scores, seen.recent, self.feedback), exploration)
+        ineligible = release.rules.ineligible({}, seen.recent[-release.k :])
+        excluded = seen.known | ineligible.interests
+        scored = score(release, strategy, seen.recent, excluded, now, use_feedback=self.feedback)
+        return first_place_probabilities(scored.preferred, exploration)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,9 +160,9 @@ def open_past(
         counted = OwnEvents(experiment, arm.name) if experiment and arm else None
         opened[number, own[0], own[1]] = open_release(ws.store, ws.config, ws.releases.get(number), counted)
     live = [one.release.as_of for one in opened.values() if one.overlay is not None]
-    moves = np.zeros(0, MOVE)
+    moves = np.zeros(0, TRANSITION)
     if live:
-        moves = by_time(log.transitions.moves(AsOf.parse(min(live)), until))
+        moves = by_time(log.transitions.records(AsOf.parse(min(live)), until))
         for name in ("last", "successor"):
             moves[name] = np.where(moves[name] >= 0, log.interests.ids[moves[name]], -1)
     return {key: PastRelease(one, moves, ws.config.feedback.use) for key, one in opened.items()}

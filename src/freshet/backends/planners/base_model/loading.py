@@ -33,7 +33,7 @@ def check(base: str, plan: TuningPlan) -> PreTrainedModel:
     found, tokenizer, model = _described(base)
     answer = tokenizers.check_names(found, tokenizer, plan.descriptions, plan.mode, _rows(model))
     known = tokenizers.by_length(tokenizer, names(plan.descriptions, plan.mode))
-    prompt = longest(known, plan.k, plan.said)
+    prompt = longest(known, plan.k, plan.evidence_top)
     tokenizers.check_room(found, tokenizer, [prompt], answer, max_positions(model))
     return model
 
