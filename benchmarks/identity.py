@@ -6,9 +6,9 @@
     python benchmarks/identity.py --against saved
 
 Each version goes through the same commands, as processes of their own, on a workspace at the same place:
-import, run, refresh, rollback, serving over HTTP, collect, replay, and what only reads. Then every file of both
-workspaces and every answer is compared. What only names the time, the run or the machine is left out (see
-`identity_files.py`); how many bytes that is, is part of the result. Exit code 1 where anything differs.
+import, run, refresh, rollback, serving over HTTP, collect, replay, and what only reads. Then every file of
+both workspaces and every answer is compared. What only names the time, the run or the machine is left out
+(see `identity_files.py`); how many bytes that is, is part of the result. Exit code 1 where anything differs.
 
 Seconds are zero and money is the price of tokens, so that costs are compared, too. No clock ends a training.
 """
@@ -93,7 +93,7 @@ from freshet.simulator import World, generate
 generate(World({}), Path("log"))
 """
 SMALL_WORLD = "themes=8, items=96, users=150, days=50, change_day=40, sessions=8"
-FROZEN = '''"""No second goes by; while people are served, the hour and what begins the ids of answers are known, too."""
+FROZEN = '''"""No second goes by; a served hour, and what begins the ids of answers, are known."""
 import os, selectors, subprocess, threading, time, uuid
 
 if "SERVED_AT" in os.environ:
@@ -273,19 +273,19 @@ def read(version: Version) -> None:
 
 
 def serve(version: Version, inputs: Inputs, now: datetime) -> None:
-    """Answers to people of the log and to histories of theirs, before and after events that are told."""
+    """Answers to people of the log and to their histories, before and after they take up what another did."""
+    before = [*inputs.users.values()][-1]
     with version.served(now) as url:
         version.ask(url, "/v1/releases")
         for place, (user, items) in enumerate(inputs.users.items()):
             size = {"interests": 5, "items": 5, "explain": True}
             version.ask(url, "/v1/explore", {"history": items[-1 - place % 5 :], **size})
             answer = version.ask(url, "/v1/explore", {"user": user, **size})
-            shown = [item["id"] for one in answer["interests"] for item in one["items"]][:3]
             moment = (now - timedelta(minutes=10 * (USERS - place))).isoformat()
-            told = {"user": user, "value": 9, "time": moment, "impression": answer["id"]}
-            events = [told | {"item": item} for item in shown]
-            version.ask(url, "/v1/events", events)
+            event = {"user": user, "value": 9, "time": moment, "impression": answer["id"]}
+            version.ask(url, "/v1/events", [event | {"item": item} for item in dict.fromkeys(before[-3:])])
             version.ask(url, "/v1/explore", {"user": user, **size})
+            before = items
 
 
 @dataclass(frozen=True)
@@ -306,7 +306,7 @@ class Plan:
     items: str
 
 
-FULL = Plan(30, tuning_steps=200, steps=40, examples=5000, prompts=500, windows=3, items="true")
+FULL = Plan(30, tuning_steps=120, steps=40, examples=5000, prompts=500, windows=3, items="true")
 QUICK = Plan(8, tuning_steps=20, steps=10, examples=500, prompts=100, windows=2, items="false")
 
 

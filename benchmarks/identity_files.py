@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice, zip_longest
-from os.path import commonprefix
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +155,7 @@ def _lines(path: Path) -> list[str]:
 
 def _around(one: str, other: str) -> str:
     """Both texts from a little before where they part."""
-    part = len(commonprefix([one, other]))
+    pairs = enumerate(zip_longest(one, other))
+    part = next(place for place, (a, b) in pairs if a != b)
     around = slice(max(0, part - 60), part + 60)
     return f"{one[around].strip()} | {other[around].strip()}"
