@@ -93,18 +93,18 @@ from freshet.simulator import World, generate
 generate(World({}), Path("log"))
 """
 SMALL_WORLD = "themes=8, items=96, users=150, days=50, change_day=40, sessions=8"
-FROZEN = '''"""No second goes by; a served hour, and what begins the ids of answers, are known."""
+FROZEN = '''"""No second goes by; a served hour, and what begins random ids, are known."""
 import os, selectors, subprocess, threading, time, uuid
 
+uuid.uuid4 = lambda: uuid.UUID(hex="0123456789ab" + os.urandom(10).hex())
 if "SERVED_AT" in os.environ:
     at = int(os.environ["SERVED_AT"])
     time.time_ns = lambda: at * 1_000_000_000
     time.time = lambda: float(at)
-    uuid.uuid4 = lambda: uuid.UUID(hex="0123456789ab" + os.urandom(10).hex())
 else:
     time.monotonic = lambda: 0.0
 '''
-"""`sitecustomize.py` of every process: else costs, and scores that fade by the second, would differ."""
+"""`sitecustomize.py` of every process: else ids, costs, and scores that fade by the second, would differ."""
 USERS = 40
 
 
