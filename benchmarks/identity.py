@@ -243,10 +243,10 @@ def go_through(version: Version, inputs: Inputs) -> None:
 def replay(version: Version, inputs: Inputs) -> None:
     """What rolls through the last days of the log."""
     third, end = inputs.days[2:]
-    arms = "counts,counts-live,popularity,counts-sequence"
+    days = (end - third).days
+    arms, every = "counts,counts-live,popularity,counts-sequence", max(1, days // 2)
     if 'kind = "counts"' not in inputs.settings:
-        arms = "hybrid,hybrid-live," + arms
-    every = max(1, (end - third).days // 2)
+        arms, every = "hybrid-live,counts", days  # a planner that is asked once: trainings are what costs
     period = ("--from", third, "--to", end, "--every", f"{every}d", "--limit", 2000)
     version.freshet("replay", "--arms", arms, *period)
     version.freshet("cadence", *period)
@@ -313,7 +313,7 @@ class Plan:
     items: str
 
 
-FULL = Plan(30, tuning_steps=120, steps=40, examples=5000, prompts=500, windows=3, items="true")
+FULL = Plan(30, tuning_steps=80, steps=40, examples=5000, prompts=500, windows=3, items="true")
 QUICK = Plan(8, tuning_steps=20, steps=10, examples=500, prompts=100, windows=2, items="false")
 
 
