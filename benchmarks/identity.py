@@ -327,7 +327,9 @@ def main() -> None:
     made.add_argument("--snapshot", type=Path, help="save what --before makes there, compare nothing")
     made.add_argument("--against", type=Path, help="compare with a saved folder instead of --before")
     made.add_argument("--keep", type=Path, help="leave what was compared in this folder")
-    options = parse(made, before=str(REPOSITORY))
+    options = parse(made)
+    if options.quick and options.against is None:
+        options.before = options.before or str(REPOSITORY)
     if (options.before is None) == (options.against is None):
         made.error("name --before or --against")
     show = Show()
