@@ -29,6 +29,7 @@ KEYS = {
     "exposures": {"simulated", "rows", "users", "analysis", "reading", "ratio"},
     "fuzz": {"seed", "files", "requests"},
     "gates": {"sample", "users", "recall", "planners"},
+    "identity": {"shop", "answers", "differences"},
     "hostile": {"collect", "headers", "idle", "keys", "network", "damage", "escapes", "paths", "host", "numbers", "old", "umask", "ok"},
     "items": {"transitions", "users", "within", "end_to_end", "hybrid_ranker_minus"},
     "one_line": {"n", "users", "counts", "popularity"},
