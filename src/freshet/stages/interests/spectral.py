@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import sparse
 
 _OVERSAMPLING = 10
 _POWER_ITERATIONS = 4
@@ -18,7 +18,7 @@ def unit(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def truncated_svd(
-    matrix: sparse.csr_matrix, rank: int, seed: int
+    matrix: scipy.sparse.csr_matrix, rank: int, seed: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Singular values (r,) and right singular vectors (r, columns), r <= rank, largest first.
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import sparse
 
 from freshet.stages.interests import engagement
 from freshet.stages.interests.spectral import unit
@@ -44,6 +44,6 @@ class Sides:
         return unit(np.hstack(parts))
 
 
-def sides(text: NDArray[np.float64], engaged: sparse.csr_matrix, seed: int) -> Sides:
+def sides(text: NDArray[np.float64], engaged: scipy.sparse.csr_matrix, seed: int) -> Sides:
     """Both sides of n items from their (n, a) text vectors and the (users, n) engagement matrix."""
     return Sides(text, engagement.vectors(engaged, seed), engagement.users_behind(engaged))
