@@ -21,6 +21,8 @@ from tests.backends.planners import worlds
 from tests.backends.sequences import test_item_trainer as items
 from tests.backends.sequences import test_torch_trainer as sequences
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("torch")
 Report = TuningReport | SequenceReport
 Train = Callable[[Path, Budget], Report]

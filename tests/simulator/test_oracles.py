@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from freshet.simulator import World
 from freshet.simulator.history import live_through
@@ -15,6 +16,8 @@ from freshet.simulator.presets import STALE, Preset, preset
 from freshet.simulator.sampling import Floats
 from freshet.simulator.slot import Habits
 from freshet.simulator.world import next_odds, popularity, truths
+
+pytestmark = pytest.mark.slow
 
 DAYS = 7
 

@@ -13,6 +13,8 @@ from freshet.core.errors import ConfigError
 from freshet.http.keys import change_keys, load_keys, make_key, revoke
 from freshet.storage.durable import alone
 
+pytestmark = pytest.mark.slow
+
 ADD = """
 import sys, time
 from pathlib import Path
