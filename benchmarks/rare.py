@@ -1,6 +1,6 @@
 """Daily looks at rare outcomes, by just what `freshet experiment report` does. SIMULATED users.
 
-Part of `benchmarks/statistics.py`. Users come in turn, 3.5 % of them on the first of 28 days, and have all
+Part of `benchmarks/error_rates.py`. Users come in turn, 3.5 % of them on the first of 28 days, and have all
 their outcomes when they come. Nothing is planned on other users: T follows from the first day.
 """
 

@@ -1,6 +1,6 @@
 """The effect of an arm against control, from moments over users; skewed outcomes and small arms included.
 
-Metrics are linearised (`linear`), so that variances are clustered by user. `benchmarks/statistics.py` says
+Metrics are linearised (`linear`), so that variances are clustered by user. `benchmarks/error_rates.py` says
 how often the intervals hold.
 """
 

@@ -12,7 +12,7 @@ Where users arrive on different days, earlier looks weigh early users more than 
 more correlated than assumed; by Slepian's inequality that makes a crossing rarer, not more frequent.
 It takes V as known, too. Looks at which an arm is low by chance and its variance with it leave 0 out far too
 often, so `Effect.null` and `Effect.z` stand on the larger of two variances, and on Student's t.
-`benchmarks/statistics.py` simulates just that. It does not hold for:
+`benchmarks/error_rates.py` simulates just that. It does not hold for:
 
 - the absolute effect of sums per user that grow by the day (it is another quantity at each look);
 - estimates of single days or windows: those are not cumulative;

@@ -1,6 +1,6 @@
 """Are the statistics of experiments right? SIMULATED users, whose true effects are known.
 
-    python benchmarks/statistics.py --json
+    python benchmarks/error_rates.py --json
 
 Every test draws its users anew: rates lognormal (sigma 1: the busiest percent brings 9 % of all events),
 tastes beta, outcomes Poisson; so counts are heavy-tailed, and what one user does is alike. Arms are assigned
@@ -40,16 +40,11 @@ In percent, with 95 % Monte-Carlo intervals:
 
 from __future__ import annotations
 
-import importlib.util
 import sys
-import sysconfig
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import cache
 from itertools import product
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -85,22 +80,6 @@ DESIGNS = [
     World(1.0, "ratio", 20_000, 0.05),
 ]
 VARIANTS = (("mean", False), ("mean", True), ("ratio", False), ("ratio", True))
-
-
-def __getattr__(name: str) -> Any:
-    """What Python's own `statistics` has: scripts beside this file, and what they import, find this one."""
-    return getattr(_pythons(), name)
-
-
-@cache
-def _pythons() -> ModuleType:
-    path = Path(sysconfig.get_path("stdlib")) / "statistics.py"
-    spec = importlib.util.spec_from_file_location("pythons_statistics", path)
-    assert spec is not None
-    assert spec.loader is not None
-    found = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(found)
-    return found
 
 
 def main() -> None:
