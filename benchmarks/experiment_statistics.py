@@ -1,10 +1,6 @@
 """Are the statistics of experiments right? SIMULATED users, whose true effects are known.
 
-<<<<<<<< HEAD:benchmarks/experiment_statistics.py
     python benchmarks/experiment_statistics.py --json
-========
-    python benchmarks/experiment_statistics.py --json
->>>>>>>> suite:benchmarks/experiment_statistics.py
 
 Every test draws its users anew: rates lognormal (sigma 1: the busiest percent brings 9 % of all events),
 tastes beta, outcomes Poisson; so counts are heavy-tailed, and what one user does is alike. Arms are assigned

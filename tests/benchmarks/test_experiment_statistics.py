@@ -1,8 +1,4 @@
-<<<<<<<< HEAD:tests/benchmarks/test_experiment_statistics.py
 """benchmarks/experiment_statistics.py: that its worlds are what it says they are, and that it would notice."""
-========
-"""benchmarks/experiment_statistics.py: that its worlds are what it says they are, and that it would notice."""
->>>>>>>> suite:tests/benchmarks/test_experiment_statistics.py
 
 from __future__ import annotations
 
@@ -21,11 +17,7 @@ from freshet.experiments.measurement.measure import Measurement
 from freshet.experiments.stats.moments import Moments
 from freshet.experiments.stats.tally import DayMoments, Users
 
-<<<<<<<< HEAD:tests/benchmarks/test_experiment_statistics.py
 PATH = Path(__file__).parents[2] / "benchmarks" / "experiment_statistics.py"
-========
-PATH = Path(__file__).parents[2] / "benchmarks" / "experiment_statistics.py"
->>>>>>>> suite:tests/benchmarks/test_experiment_statistics.py
 
 
 @pytest.fixture(scope="module")
@@ -126,11 +118,8 @@ def test_many_tests_at_once_are_as_one_by_one(bench: ModuleType) -> None:
 def test_shares_come_with_wilsons_interval(bench: ModuleType) -> None:
     assert bench.share(np.arange(100) < 5) == pytest.approx([5.0, 2.15, 11.18], abs=0.01)
     assert bench.furthest({"a": [4.0], "b": [5.2]}, 5.0) == 4.0
-<<<<<<<< HEAD:tests/benchmarks/test_experiment_statistics.py
 
 
 def test_assigned_users_are_split_in_half(bench: ModuleType) -> None:
     arm = bench.assigned(np.random.default_rng(9), 1, 20_000)
     assert Moments.of(arm.astype(float)).mean[0] == pytest.approx(0.5, abs=0.02)
-========
->>>>>>>> suite:tests/benchmarks/test_experiment_statistics.py

@@ -1,7 +1,7 @@
 """The effect of an arm against control, from moments over users; skewed outcomes and small arms included.
 
-Metrics are linearised (`linear`), so that variances are clustered by user. `benchmarks/experiment_statistics.py` says
-how often the intervals hold.
+Metrics are linearised (`linear`), so that variances are clustered by user. How often the intervals hold is
+measured by `benchmarks/experiment_statistics.py`.
 """
 
 from __future__ import annotations
