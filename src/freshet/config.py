@@ -1,6 +1,7 @@
 """The workspace's configuration: `freshet.toml`, typed, documented per field, unknown keys rejected.
 
-Every field's description is what `freshet init` writes beside it and what `docs/configuration.md` lists.
+Every field's description is what `freshet init` writes beside it and what docs/reference/configuration.md
+lists.
 """
 
 from __future__ import annotations
@@ -655,4 +656,6 @@ def parse(text: str, where: str) -> Config:
             f"[{'.'.join(str(part) for part in issue['loc'])}] {issue['msg'].lower()}"
             for issue in error.errors()
         )
-        raise ConfigError(f"{where}: {problems}", hint="docs/configuration.md lists the keys") from None
+        raise ConfigError(
+            f"{where}: {problems}", hint="docs/reference/configuration.md lists the keys"
+        ) from None

@@ -1,4 +1,4 @@
-"""The `--json` documents, as pure functions of what the commands found. docs/cli.md describes them.
+"""The `--json` documents, as pure functions of what the commands found. docs/reference/cli.md describes them.
 
 Every document has `command` and `schema`; a key is never renamed or removed within a schema.
 """
