@@ -12,6 +12,9 @@ from freshet.config import Config
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+DECISIONS = sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md"))
+SECTIONS = ["Context", "Decision", "What was measured", "Consequences"]
+DAY = r"\d{4}-\d\d-\d\d"
 
 
 def keys(model: type[BaseModel], path: str = "") -> list[tuple[str, str, str]]:
@@ -44,3 +47,25 @@ def test_links_lead_somewhere_and_nothing_is_left_to_fill_in(document: Path) -> 
     for target in re.findall(r"\]\(([^)#]+)\)", text):
         if "://" not in target:
             assert (document.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("decision", DECISIONS, ids=lambda path: path.name[:4])
+def test_a_decision_has_its_sections_a_status_and_a_line_in_the_index(decision: Path) -> None:
+    text = decision.read_text(encoding="utf-8")
+    number, title = re.match(r"# (\d{4})\. (.+)\n", text).groups()  # type: ignore[union-attr]
+    assert decision.name.startswith(f"{number}-")
+    assert re.findall(r"^## (.+)$", text, re.MULTILINE) == SECTIONS
+    status = re.search(r"^\*\*Status:\*\* (.+?)\n\n", text, re.DOTALL | re.MULTILINE).group(1)  # type: ignore[union-attr]
+    assert re.match(rf"(accepted|replaced by \[\d{{4}}\]\(\S+\)) on {DAY}", status), status
+    later = list(dict.fromkeys(re.findall(r"\[(\d{4})\]\(", status)))
+    assert all(other > number for other in later), "a decision is changed by later ones only"
+    assert bool(later) == ("amended by" in status or "replaced by" in status)
+    word = "replaced" if status.startswith("replaced") else "amended"
+    short = f"{word} by {', '.join(later)}" if later else "accepted"
+    index = (decision.parent / "index.md").read_text(encoding="utf-8")
+    assert f"| [{number}]({decision.name}) | {title} | {short} | " in index
+
+
+def test_the_index_names_every_decision_once_and_nothing_else() -> None:
+    index = (ROOT / "docs" / "decisions" / "index.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\| \[\d{4}\]\((\S+)\) \|", index, re.MULTILINE) == [path.name for path in DECISIONS]
