@@ -49,8 +49,16 @@ def openapi() -> dict[str, Any]:
 
 def page(found: dict[str, Any]) -> str:
     """The page in Markdown."""
-    lines = [HEAD, "## Routes", "", "| route | scope | request | response | other statuses |", "|---|---|---|---|---|"]
-    lines += [_route(path, verb, route) for path, verbs in found["paths"].items() for verb, route in verbs.items()]
+    lines = [
+        HEAD,
+        "## Routes",
+        "",
+        "| route | scope | request | response | other statuses |",
+        "|---|---|---|---|---|",
+    ]
+    lines += [
+        _route(path, verb, route) for path, verbs in found["paths"].items() for verb, route in verbs.items()
+    ]
     lines += ["", "## Fields"]
     for name, schema in found["components"]["schemas"].items():
         if name not in ("HTTPValidationError", "ValidationError"):  # never sent: failures are a Problem
@@ -73,7 +81,16 @@ def _fields(name: str, schema: dict[str, Any]) -> list[str]:
         f"| `{field}` | {_type(kind)} | {_default(kind, field in required)} | {kind.get('description', '')} |"
         for field, kind in schema["properties"].items()
     ]
-    return ["", f"### {name}", "", schema.get("description", ""), "", "| field | type | default | meaning |", "|---|---|---|---|", *rows]
+    return [
+        "",
+        f"### {name}",
+        "",
+        schema.get("description", ""),
+        "",
+        "| field | type | default | meaning |",
+        "|---|---|---|---|",
+        *rows,
+    ]
 
 
 def _default(schema: dict[str, Any], required: bool) -> str:
