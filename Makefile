@@ -4,6 +4,7 @@
 #   make demo EVENTS=log.parquet ITEMS=items.parquet POSITIVE="value >= 7"     the same on your log
 #   make test                                     the whole test suite
 #   make check                                    style, types, layers
+#   make docs                                     the documentation site, into site/
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -17,7 +18,7 @@ POSITIVE ?=
 # through the environment, so that quotes and spaces in a rule reach freshet as they are
 export EVENTS ITEMS POSITIVE DIR
 
-.PHONY: demo test check clean
+.PHONY: demo test check docs clean
 
 demo: $(READY)
 	@set -- "$$DIR"; \
@@ -35,8 +36,11 @@ check: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 clean:
-	rm -rf .venv demo demo-own
+	rm -rf .venv demo demo-own site
 
 $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -46,5 +50,5 @@ $(READY): pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@# the CPU build is a tenth of the other; where its index can't be reached, whatever pip is set up to find
 	@$(BIN)/python -c 'import torch' 2>/dev/null || $(BIN)/python -m pip install -q "torch==$(TORCH)"
-	$(BIN)/python -m pip install -q -e ".[local,serve,redis,dev]"
+	$(BIN)/python -m pip install -q -e ".[local,serve,redis,dev,docs]"
 	@touch $@
