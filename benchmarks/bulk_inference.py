@@ -43,22 +43,23 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from freshet import pipeline
+from freshet import operations, pipeline
 from freshet.backends.planners import folder, wording
 from freshet.backends.planners.local import LocalPlanner
 from freshet.backends.planners.threads import threads_for
-from freshet.errors import GateFailed
-from freshet.prompts import Prompts, names
+from freshet.core.errors import GateFailed
+from freshet.core.prompts import Prompts, names
+from freshet.core.types import Evidence, Prompt
+from freshet.pipeline import snapshot_of
+from freshet.run_context import LogSnapshot
 from freshet.simulator import World, generate
-from freshet.steps.counting import counting_of
-from freshet.steps.knowledge import Knowledge, learn
-from freshet.steps.prompting import gather
-from freshet.steps.sources import latest
-from freshet.steps.tuning import attempted
-from freshet.table import enumerate_contexts
-from freshet.types import Evidence, Prompt
+from freshet.stages.counts.fitter import fitter_for
+from freshet.stages.events.step import latest
+from freshet.stages.inference.step import gather
+from freshet.stages.table import enumerate_contexts
+from freshet.stages.tuning.step import attempted
+from freshet.storage.workspace import Workspace
 from freshet.wiring import open_workspace
-from freshet.workspace import Workspace
 from shared import Show, parse, parser, tell
 
 SHOW = Show()
@@ -85,9 +86,9 @@ def make_workspace(into: Path, options: argparse.Namespace) -> Path:
         f"[tuning]\nmax_steps = {options.steps}\n"
     )
     ws = open_workspace(into, SHOW)
-    pipeline.import_log(ws, datetime.now(UTC))
+    operations.import_log(ws, datetime.now(UTC))
     try:
-        pipeline.slow_path(ws)
+        pipeline.finetune(ws)
     except GateFailed as failed:  # a model too weak to serve is as fast as a better one
         SHOW.say(f"the gate stays closed, the benchmark goes on: {failed}")
     return into
@@ -119,7 +120,7 @@ def prepare(ws: Workspace, count: int, seed: int) -> Bench:
         SystemExit: the workspace has no model that writes descriptions.
     """
     with ws.run("benchmark") as run:
-        known = learn(ws, run, latest(ws))
+        known = snapshot_of(ws, run, latest(ws))
     model = attempted(ws, known, known.as_of)
     if model is None or ws.config.planner.mode != "description" or ws.config.transitions.k != 2:
         sys.exit("the workspace needs a tuned model, [planner] mode = 'description' and [transitions] k = 2")
@@ -147,8 +148,8 @@ def chosen(contexts: NDArray[np.int16], interests: int, count: int, seed: int) -
     return pairs[np.isin(pairs[:, 0], first)]
 
 
-def evidence(ws: Workspace, known: Knowledge, contexts: NDArray[np.int16]) -> Evidence:
-    counting = counting_of(ws, known)
+def evidence(ws: Workspace, known: LogSnapshot, contexts: NDArray[np.int16]) -> Evidence:
+    counting = fitter_for(ws.config, known)
     return gather(ws, known, counting, known.as_of, contexts, None, frozenset())
 
 

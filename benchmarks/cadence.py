@@ -18,11 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import t as student
 
-from freshet import counts
-from freshet.cadence import CostAware, DriftTriggered, Fixed
-from freshet.ports import CadencePolicy
+from freshet.core.ports import CadencePolicy
+from freshet.core.types import RECENT, FloatArray, Signs, Staleness, Sums, Transitions
 from freshet.simulator import SIMULATED, World, known_answers
-from freshet.types import RECENT, FloatArray, Signs, Staleness, Sums, Transitions
+from freshet.stages import counts
+from freshet.stages.schedule import CostAware, DriftTriggered, Fixed
 from shared import parse, parser, tell
 
 WARM, CHANGE, DAYS = 49, 90, 140

@@ -389,8 +389,8 @@ def _read_all_the_time(space: Path, notes: Path) -> int:
     stopped: list[int] = []
     signal.signal(signal.SIGTERM, lambda *_: stopped.append(1))
 
-    from freshet import checksums
     from freshet.inspect import open_release
+    from freshet.storage import checksums
     from freshet.wiring import open_workspace
 
     failed, opened = [], 0
@@ -419,7 +419,7 @@ def _examined(space: Path) -> dict[str, Any]:
 
 def _events(space: Path) -> int:
     """Events that can be read."""
-    from freshet.events import EventLog
+    from freshet.stages.events import EventLog
 
     days = EventLog(space).snapshot().days
     return sum(pq.read_metadata(day.path).num_rows for day in days)

@@ -20,10 +20,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from freshet.core.types import AsOf
+from freshet.pipeline import snapshot_of
 from freshet.serving.choosing import Policy, choose, likeness_of
-from freshet.steps.knowledge import learn
-from freshet.steps.publishing import open_scorer
-from freshet.types import AsOf
+from freshet.stages.table.format import open_scorer
 from freshet.wiring import open_room, open_workspace
 from shared import parse, parser, tell, workspace
 
@@ -58,7 +58,7 @@ def measure(root: Path, limit: int, draws: int) -> dict[str, Any]:
     end = results.name.split("_")[1]
     room = open_room(ws, AsOf.parse(results.name.split("_")[0]))
     with room.run("benchmark") as run:
-        known = learn(room, run, AsOf.parse(end))
+        known = snapshot_of(room, run, AsOf.parse(end))
     likeness = likeness_of(known.interests.vectors)
     untils = [*(AsOf(day) for day in origins[1:]), AsOf.parse(end)]
     scores, successors, users = [], [], []

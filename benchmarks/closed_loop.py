@@ -38,7 +38,7 @@ from scipy.stats import norm
 from scipy.stats import t as student
 
 from freshet.cli.simulated import ORACLES, POPULARITY
-from freshet.durable import write_json
+from freshet.storage.durable import write_json
 from shared import parse, parser, tell
 
 WORLDS = {

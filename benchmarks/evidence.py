@@ -20,17 +20,18 @@ from typing import Any
 
 import numpy as np
 
-from freshet import events
-from freshet.config import Config, EvidenceConfig
-from freshet.prompts import Prompts
-from freshet.steps import prompting
-from freshet.steps.counting import Counting
-from freshet.steps.knowledge import Knowledge, learn
-from freshet.steps.sources import import_sources
-from freshet.table import enumerate_contexts
-from freshet.types import AsOf, Evidence
+from freshet.core.config import Config, EvidenceConfig
+from freshet.core.prompts import Prompts
+from freshet.core.types import AsOf, Evidence
+from freshet.pipeline import snapshot_of
+from freshet.run_context import LogSnapshot, RunContext
+from freshet.stages import events
+from freshet.stages.counts.fitter import CountFitter
+from freshet.stages.events.step import import_sources
+from freshet.stages.evidence.step import gather
+from freshet.stages.table import enumerate_contexts
+from freshet.storage.workspace import Workspace
 from freshet.wiring import open_workspace
-from freshet.workspace import Workspace
 from shared import parse, parser, simulated, tell
 
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -88,9 +89,9 @@ def measure(ws: Workspace) -> dict[str, dict[str, float]]:
     log = [day.day for day in events.EventLog(ws.root).snapshot().days]
     start = log[0] + timedelta(days=round((log[-1] - log[0]).days * 0.7))
     with ws.run("learn") as run:
-        first = learn(ws, run, AsOf(start))
-        everything = learn(ws, run, AsOf(log[-1]).minus(-1))
-    counting = Counting(first, 2, 10_000, 7)
+        first = snapshot_of(ws, run, AsOf(start))
+        everything = snapshot_of(ws, run, AsOf(log[-1]).plus(1))
+    counting = CountFitter(first, 2, 10_000, 7)
     every = first.scales.window_days
     moments = [AsOf(start).minus(-i * every) for i in range((log[-1] - start).days // every)][:12]
     result = {}
@@ -98,20 +99,19 @@ def measure(ws: Workspace) -> dict[str, dict[str, float]]:
         settings = dict(changes)
         if "window_days" in settings:
             settings["window_days"] *= every
-        result[name] = variant(ws, everything, counting, moments, settings)
+        result[name] = variant(RunContext(ws, run, everything, counting), moments, settings)
         print(name, result[name], file=sys.stderr)
     return result
 
 
-def variant(
-    ws: Workspace, known: Knowledge, counting: Counting, moments: list[AsOf], changes: dict[str, Any]
-) -> dict[str, float]:
+def variant(base: RunContext, moments: list[AsOf], changes: dict[str, Any]) -> dict[str, float]:
+    ws, known = base.ws, base.log
     evidence = EvidenceConfig(**{**ws.config.evidence.model_dump(), **changes})
     config = Config(**{**ws.config.model_dump(), "evidence": evidence.model_dump()})
     varied = Workspace(ws.root, config, ws.store, None)
     scales = known.scales
     days = scales.evidence_days if evidence.window_days == "auto" else evidence.window_days
-    seen = Knowledge(
+    seen = LogSnapshot(
         known.as_of,
         known.interests,
         known.interests_version,
@@ -120,6 +120,7 @@ def variant(
         type(scales)(**{**scales.as_dict(), "half_lives": scales.half_lives, "evidence_days": days}),
         known.window,
     )
+    ctx = RunContext(varied, base.run, seen, base.fitter)
     contexts = enumerate_contexts(len(known.interests), 2)
     lengths = (contexts >= 0).sum(axis=1)
     said: Evidence | None = None
@@ -127,14 +128,14 @@ def variant(
     named = hits = total = with_context = 0
     changed, own = [], []
     for moment in moments:
-        said = prompting.gather(varied, seen, counting, moment, contexts, said, frozenset())
+        said = gather(ctx, moment, contexts, said)
         prompts = Prompts.of(contexts, known.interests.descriptions, said).identities()
         if before is not None:
             changed.append(np.mean([a != b for a, b in zip(before, prompts, strict=True)]))
         before = prompts
         row = said.find(contexts)
         own.append(np.mean((row >= 0) & (said.after[row] == lengths if len(said) else False)))
-        test = known.transitions.between(moment, moment.minus(-scales.window_days))
+        test = known.transitions.between(moment, moment.plus(scales.window_days))
         for context, successor in zip(test.contexts(2), test.successor.tolist(), strict=True):
             total += 1
             if context not in said:

@@ -11,7 +11,7 @@ recent interests and 100 items engaged. Users are asked for in random order, one
   (counts, planner, sequence model), live overlay, filter, choice. `explore_us`: with 10 items of each of the
   3 interests, the items' sequence model included. `_p99` beside each.
 - `parts_us`: medians of the parts by themselves.
-- `scorer_us`: median of `freshet.counts.Scorer` for the same one user, which is what replay scores thousands
+- `scorer_us`: median of `Scorer` for the same one user, which is what replay scores thousands
   with, and `ratio_vs_scorer` = that over the compiled mixture's.
 - `log_limit_us`: the logarithms that the mixture can't do without, by numpy, for N interests: a floor.
 """
@@ -27,26 +27,19 @@ from typing import Any
 
 import numpy as np
 
-from freshet import counts, live, ranking, sequence
-from freshet.backends.states.lmdb import LmdbState
-from freshet.config import Config
+from freshet.backends.user_stores.lmdb import LmdbUserStore
+from freshet.core.config import Config
+from freshet.core.types import MOVE, REMEMBERED, History, Interests, PlannerRows, SequenceWeights, Sums
+from freshet.core.types.keys import item_key, user_key
 from freshet.serving import Ask, Recommender
 from freshet.serving.choosing import likeness_of
 from freshet.serving.opened import OpenRelease
 from freshet.serving.rules import RequestRules
 from freshet.serving.shelf import Shelf
-from freshet.table import enumerate_contexts
-from freshet.types import (
-    MOVE,
-    REMEMBERED,
-    History,
-    Interests,
-    PlannerRows,
-    SequenceWeights,
-    Sums,
-)
-from freshet.types.keys import item_key, user_key
-from freshet.workspace import Release
+from freshet.stages import counts, live, sequence
+from freshet.stages import items as ranking
+from freshet.stages.table import enumerate_contexts
+from freshet.storage.releases import Release
 from shared import parse, parser, tell
 
 NOW = 1_700_000_000_000_000
@@ -71,7 +64,7 @@ def measure(folder: Path, interests: int, items: int, users: int, rounds: int) -
     """The figures; see the module."""
     rng = np.random.default_rng(0)
     release = synthetic_release(rng, interests, items)
-    state = LmdbState(folder / "state", 1.0)
+    state = LmdbUserStore(folder / "state", 1.0)
     state.merge((user_key(f"u{n}"), history(rng, interests, items)) for n in range(users))
     recommender = Recommender(Only(release), state)  # type: ignore[arg-type]
     names = [f"u{n}" for n in rng.permutation(users)]
@@ -251,7 +244,7 @@ def synthetic_ranker(rng: np.random.Generator, size: int, items: int) -> ranking
     shares = rng.dirichlet(np.full(size, 2.0))
     start = np.concatenate([[0], np.round(np.cumsum(shares) * items)]).astype(np.int64)
     model = random_model(rng, items, 20, 3)
-    shelves = ranking.Shelves(
+    item_index = ranking.ItemIndex(
         ids=tuple(f"i{n}" for n in range(items)),
         titles=tuple(f"Title of item {n}" for n in range(items)),
         start=start,
@@ -260,7 +253,7 @@ def synthetic_ranker(rng: np.random.Generator, size: int, items: int) -> ranking
         engaged=np.ones(items, bool),
         nearest=np.array([[j for j in range(size) if j != i] for i in range(size)], np.int16),
     )
-    return ranking.Ranker(shelves, model.weights.embedding, model.state_of)
+    return ranking.Ranker(item_index, model.weights.embedding, model.state_of)
 
 
 def history(rng: np.random.Generator, size: int, items: int) -> History:

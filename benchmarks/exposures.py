@@ -27,16 +27,16 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from freshet.events.days import write_days
-from freshet.events.snapshots import Snapshot, commit, latest
-from freshet.experiments import arms_of
-from freshet.steps.comparing import compare
-from freshet.steps.measures import named
-from freshet.steps.measuring import measure
-from freshet.transitions.users import keys
-from freshet.types import Experiment, ExperimentArm, Serves
+from freshet.core.types import Experiment, ExperimentArm, Serves
+from freshet.experiments.assignment import arms_of
+from freshet.experiments.measurement.comparison import compare
+from freshet.experiments.measurement.measure import measure
+from freshet.experiments.measurement.metrics import named
+from freshet.stages.events.days import write_days
+from freshet.stages.events.snapshots import Snapshot, commit, latest
+from freshet.stages.transitions.users import keys
+from freshet.storage.experiment_registry import Experiments
 from freshet.wiring import open_workspace
-from freshet.workspace.experiments import Experiments
 from shared import folder, parse, parser, tell
 
 DAYS = 28

@@ -85,9 +85,9 @@ def work(seed: int, first: int, count: int) -> None:
 
 def tried(one: Case, root: Path) -> tuple[str, str, str]:
     """Outcome; what is wrong about it, '' where nothing is; details."""
-    from freshet import events
-    from freshet.config import Events
-    from freshet.errors import ConfigError, InputError
+    from freshet.core.config import Events
+    from freshet.core.errors import ConfigError, InputError
+    from freshet.stages import events
 
     shutil.rmtree(root, ignore_errors=True)
     root.mkdir()

@@ -13,7 +13,6 @@ as those of the built-in model are. Gains are nats per transition with 95 % inte
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,17 +21,17 @@ from numpy.typing import NDArray
 
 from freshet.backends.planners.answers import best
 from freshet.backends.planners.fake import FakePlanner
-from freshet.ports import Abilities, Planner
-from freshet.steps import gating
-from freshet.steps.counting import Counting, counting_of
-from freshet.steps.knowledge import Knowledge, learn
-from freshet.steps.late import LatePlanner
-from freshet.steps.sources import latest
-from freshet.steps.tuning import accepted, attempted
-from freshet.tuning import GateReport
-from freshet.types import Prompt, Ranking
+from freshet.core.ports import Abilities, Planner
+from freshet.core.types import Prompt, Ranking
+from freshet.pipeline import snapshot_of
+from freshet.run_context import RunContext
+from freshet.stages.counts.fitter import fitter_for
+from freshet.stages.events.step import latest
+from freshet.stages.tuning import GateReport, evaluation
+from freshet.stages.tuning.lazy_planner import LazyPlanner
+from freshet.stages.tuning.step import accepted, attempted
+from freshet.storage.workspace import Workspace
 from freshet.wiring import open_workspace
-from freshet.workspace import Workspace
 from shared import parse, parser, tell, workspace
 
 
@@ -80,24 +79,15 @@ class Ignorant(FakePlanner):
         return np.ones(len(prompts))
 
 
-@dataclass(frozen=True)
-class Log:
-    """A workspace as of the end of its log."""
-
-    ws: Workspace
-    known: Knowledge
-    counting: Counting
-
-
 def measure(ws: Workspace) -> dict[str, Any]:
     """Every planner by every gate."""
     with ws.run("gates") as run:
-        known = learn(ws, run, latest(ws))
-    log = Log(ws, known, counting_of(ws, known))
+        known = snapshot_of(ws, run, latest(ws))
+    log = RunContext(ws, run, known, fitter_for(ws.config, known))
     model = accepted(ws, known, known.as_of) or attempted(ws, known, known.as_of)
     planners: dict[str, Planner] = {}
     if model is not None and ws.tuner is not None:
-        planners["its own"] = LatePlanner(ws.tuner, model, known.interests).forerunner
+        planners["its own"] = LazyPlanner(ws.tuner, model, known.interests).forerunner
     planners |= ignorant(log)
     reports = {name: _judged(log, planner) for name, planner in planners.items()}
     first = next(iter(reports.values()))
@@ -121,11 +111,11 @@ def measure(ws: Workspace) -> dict[str, Any]:
     }
 
 
-def ignorant(log: Log) -> dict[str, Planner]:
+def ignorant(log: RunContext) -> dict[str, Planner]:
     """Planners that know nothing of what a context changes."""
-    size = len(log.known.interests)
-    model = log.counting.model(log.counting.held_since)
-    popular = np.exp(model.popularity[log.known.scales.steady])
+    size = len(log.log.interests)
+    model = log.fitter.model(log.fitter.holdout.start)
+    popular = np.exp(model.popularity[log.log.scales.steady])
     even = np.full(size, 1 / size)
     found: dict[str, Planner] = {}
     for name, shares in (("even", even), ("noise", None), ("popularity", popular / popular.sum())):
@@ -134,8 +124,8 @@ def ignorant(log: Log) -> dict[str, Planner]:
     return found
 
 
-def _judged(log: Log, planner: Planner) -> GateReport:
-    return gating.judge(log.ws, log.known, log.counting, planner)
+def _judged(log: RunContext, planner: Planner) -> GateReport:
+    return evaluation.evaluate(log, planner)
 
 
 if __name__ == "__main__":

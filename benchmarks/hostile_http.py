@@ -134,7 +134,7 @@ def collect(shop: Path, sizes: Sizes) -> dict[str, Any]:
 
 
 def _snapshots(root: Path) -> int:
-    from freshet.events.snapshots import latest
+    from freshet.stages.events.snapshots import latest
 
     return latest(root)[0]
 

@@ -26,19 +26,20 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from freshet import events, ranking
 from freshet.backends.sequences.item_trainer import TorchRankingTrainer
-from freshet.config import RankerConfig
-from freshet.ports import Budget
-from freshet.steps import held_out
-from freshet.steps import lessons as teaching
-from freshet.steps.knowledge import Knowledge, learn
-from freshet.steps.publishing import open_scorer
-from freshet.transitions.pool import day_number
-from freshet.transitions.users import keys
-from freshet.types import AsOf, Transitions
+from freshet.core.config import RankerConfig
+from freshet.core.ports import Budget
+from freshet.core.types import AsOf, Transitions
+from freshet.pipeline import snapshot_of
+from freshet.run_context import LogSnapshot
+from freshet.stages import events
+from freshet.stages import items as ranking
+from freshet.stages.items import holdout as held_out
+from freshet.stages.items import training_data as teaching
+from freshet.stages.table.format import open_scorer
+from freshet.stages.transitions.users import keys
+from freshet.storage.workspace import Workspace
 from freshet.wiring import open_room, open_workspace
-from freshet.workspace import Workspace
 from shared import parse, parser, tell, workspace
 
 TOP = 10
@@ -86,7 +87,7 @@ def measure(root: Path, trainings: int, limit: int, config: RankerConfig) -> dic
     start, end = folder.name.split("_")[:2]
     room = open_room(ws, AsOf.parse(start))
     with room.run("benchmark") as run:
-        known = learn(room, run, AsOf.parse(end))
+        known = snapshot_of(room, run, AsOf.parse(end))
     whole = teaching.gather(room, known)
     user = _users(room, whole)
     train_at = {origins[len(origins) * i // trainings] for i in range(trainings)}
@@ -103,7 +104,7 @@ def measure(root: Path, trainings: int, limit: int, config: RankerConfig) -> dic
         asked, targets, transitions = _asked(whole, user, known, origin, until, share)
         if len(asked):
             interests = scorer(transitions.recent, transitions.known).fused
-            judged.add(whole, day_number(str(origin)), trained[-1], asked, targets, transitions, interests)
+            judged.add(whole, origin.day_number, trained[-1], asked, targets, transitions, interests)
     return {
         "log": root.name,
         "from": start,
@@ -128,42 +129,42 @@ def _replayed(root: Path) -> tuple[Path, list[AsOf], list[str]]:
     raise SystemExit(f"{root} holds no replay with arm `hybrid`: run `freshet replay` first")
 
 
-def _before(whole: teaching.Lessons, moment: AsOf) -> teaching.Lessons:
+def _before(whole: teaching.TrainingData, moment: AsOf) -> teaching.TrainingData:
     """The lessons of everything before a moment."""
-    day = day_number(str(moment))
+    day = moment.day_number
     log, rows = whole.log.before(day), whole.rows.take(whole.rows.day < day)
-    vectors = np.hstack([whole.about.vectors, teaching.together(log, rows)])
+    vectors = np.hstack([whole.about.vectors, teaching.co_engagement(log, rows)])
     return replace(whole, log=log, rows=rows, vectors=vectors, now=day)
 
 
-def _train(lessons: teaching.Lessons, config: RankerConfig) -> Trained:
+def _train(data: teaching.TrainingData, config: RankerConfig) -> Trained:
     """The ranker, and the same network without interests: one interest holds all items."""
-    alone = replace(lessons, start=np.array([0, len(lessons.about.ids)]))
-    within, plain, told = _taught(lessons, config)
+    alone = replace(data, start=np.array([0, len(data.about.ids)]))
+    within, plain, told = _taught(data, config)
     without, _, told_alone = _taught(alone, config)
     half_life, other_half_life = told["half_life"], told_alone["half_life"]
-    about = {"as_of_day": lessons.now, "ranker": told, "without_interests": told_alone}
+    about = {"as_of_day": data.now, "ranker": told, "without_interests": told_alone}
     popular, popular_alone = held_out.popular(half_life), held_out.popular(other_half_life)
     return Trained(within, plain, popular, without, popular_alone, about)
 
 
 def _taught(
-    lessons: teaching.Lessons, config: RankerConfig
+    data: teaching.TrainingData, config: RankerConfig
 ) -> tuple[ranking.Score, ranking.Score, dict[str, Any]]:
     """Trained early to choose passes and weights, then on everything, as `freshet ranker` does."""
-    trainer, held = TorchRankingTrainer(), held_out.Held.of(lessons)
+    trainer, held = TorchRankingTrainer(), held_out.Held.of(data)
     budget = Budget(None if config.max_steps == "auto" else config.max_steps)
     early, first = trainer.train(held.job(config, budget))
-    judged, weights = held.judge(early)
-    full, _ = trainer.train(lessons.job(config, budget, held.offset, lessons.rows, passes=first.passes))
+    judged, weights = held.evaluate(early)
+    full, _ = trainer.train(data.job(config, budget, held.offset, data.rows, passes=first.passes))
     final = np.array([*weights["prior"], weights["histories"]])
     about = {"passes": first.passes, "rows": first.rows, "weights": np.round(final, 3).tolist()}
     about |= {"half_life": weights["best_half_life"], "held_out": judged}
-    plain = held_out.ranked(lessons.half_lives, held.offset, None)
-    return held_out.ranked(lessons.half_lives, final, held_out.histories(full)), plain, about
+    plain = held_out.ranked(data.half_lives, held.offset, None)
+    return held_out.ranked(data.half_lives, final, held_out.histories(full)), plain, about
 
 
-def _users(room: Workspace, whole: teaching.Lessons) -> NDArray[np.uint64]:
+def _users(room: Workspace, whole: teaching.TrainingData) -> NDArray[np.uint64]:
     """The key of each user of the log, by number."""
     days = [str(day.path) for day in events.EventLog(room.source).snapshot().days]
     rule = events.parse(room.config.events.positive).sql or "true"
@@ -177,9 +178,9 @@ def _users(room: Workspace, whole: teaching.Lessons) -> NDArray[np.uint64]:
 
 
 def _asked(
-    whole: teaching.Lessons,
+    whole: teaching.TrainingData,
     user: NDArray[np.uint64],
-    known: Knowledge,
+    known: LogSnapshot,
     origin: AsOf,
     until: AsOf,
     share: float,
@@ -188,7 +189,7 @@ def _asked(
     test = known.transitions.between(origin, until)
     test = test.take(test.user % 10_000 < share * 10_000)
     day = whole.rows.day
-    inside = (day >= day_number(str(origin))) & (day < day_number(str(until))) & whole.rows.novel
+    inside = (day >= origin.day_number) & (day < until.day_number) & whole.rows.novel
     rows = whole.rows.take(inside)
     steps = zip(test.user.tolist(), test.day.tolist(), test.successor.tolist(), strict=True)
     place = {step: number for number, step in enumerate(steps)}
@@ -212,7 +213,7 @@ class _Judged:
 
     def add(
         self,
-        whole: teaching.Lessons,
+        whole: teaching.TrainingData,
         day: int,
         trained: Trained,
         asked: ranking.Rows,

@@ -16,8 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from freshet.experiments import Baseline, Design, Moments, detectable, effect, mixing
-from freshet.steps.comparing import every_look
+from freshet.experiments.measurement.comparison import every_look
+from freshet.experiments.stats.effects import effect
+from freshet.experiments.stats.moments import Moments
+from freshet.experiments.stats.power import Baseline, Design, detectable
+from freshet.experiments.stats.sequential import mixing
 
 Array = NDArray[np.float64]
 DAYS, FIRST, AT_ONCE = 28, 0.035, 1_000_000

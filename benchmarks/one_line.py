@@ -21,10 +21,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from freshet import counts
-from freshet.errors import ConfigError, FreshetError
-from freshet.steps.knowledge import learn
-from freshet.types import AsOf
+from freshet.core.errors import ConfigError, FreshetError
+from freshet.core.types import AsOf
+from freshet.pipeline import snapshot_of
+from freshet.stages import counts
 from freshet.wiring import open_room, open_workspace
 from shared import parse, parser, tell, workspace
 
@@ -79,9 +79,9 @@ def measure(root: Path, half_lives: list[float]) -> dict[str, Any]:
     room, done, at = open_room(ws, start), 0, start
     with room.hold("one-line baselines") as held:
         while at.day < end.day:
-            until = min(at.minus(-every), end, key=lambda moment: moment.day)
+            until = min(at.plus(every), end, key=lambda moment: moment.day)
             with room.recorded(held, "one-line baselines", str(at)) as run:
-                known, later = learn(room, run, at), learn(room, run, until)
+                known, later = snapshot_of(room, run, at), snapshot_of(room, run, until)
                 test = later.transitions.between(at, until)
                 part = slice(done, done + len(test))
                 if own["user"].to_numpy()[part].tolist() != test.user.tolist():

@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from freshet.experiments import Moments
-from freshet.experiments.tallying import DayMoments
-from freshet.experiments.users import Users
-from freshet.steps.comparing import Compared, compare
-from freshet.steps.exposures import Exposures
-from freshet.steps.measures import Metric
-from freshet.steps.measuring import Measured
-from freshet.types import Experiment, ExperimentArm, Serves
+from freshet.core.types import Experiment, ExperimentArm, Serves
+from freshet.experiments.measurement.comparison import Compared, compare
+from freshet.experiments.measurement.exposures import Exposures
+from freshet.experiments.measurement.measure import Measured
+from freshet.experiments.measurement.metrics import Metric
+from freshet.experiments.stats.exposed_users import Users
+from freshet.experiments.stats.moments import Moments
+from freshet.experiments.stats.tally import DayMoments
 
 DAYS, FIRST, LIFT = 28, 0.035, 0.5
 WORLDS = {

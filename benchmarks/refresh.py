@@ -41,20 +41,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from freshet import pipeline
-from freshet.config import Config
-from freshet.errors import GateFailed
-from freshet.prompts import Prompts, names
-from freshet.scales import Pace, resolve
-from freshet.scales import measure as measure_pace
+from freshet import operations, pipeline
+from freshet.core.config import Config
+from freshet.core.errors import GateFailed
+from freshet.core.prompts import Prompts, names
+from freshet.core.time_scales import Pace, resolve
+from freshet.core.time_scales import measure as measure_pace
+from freshet.core.types import AsOf, Evidence
+from freshet.pipeline import snapshot_of
+from freshet.run_context import RunContext
 from freshet.simulator import World, generate
-from freshet.steps import prompting
-from freshet.steps.counting import counting_of
-from freshet.steps.knowledge import learn
-from freshet.table import enumerate_contexts
-from freshet.types import AsOf, Evidence
+from freshet.stages.counts.fitter import fitter_for
+from freshet.stages.evidence.step import gather
+from freshet.stages.table import enumerate_contexts
+from freshet.storage.workspace import Workspace
 from freshet.wiring import open_workspace
-from freshet.workspace import Workspace
 from shared import Show, parse, parser, tell
 
 BEFORE = 110
@@ -80,7 +81,7 @@ def measure(root: Path, options: argparse.Namespace, show: Show) -> dict[str, An
     )
     made = generate(world, root / "world")
     show.say(f"{made.note}: {made.events:,} events of {made.users:,} users on {made.items:,} items")
-    now = AsOf(world.start).minus(-BEFORE)
+    now = AsOf(world.start).plus(BEFORE)
     log = Log(pq.read_table(made.events_path))
     forgotten = now.minus(resolve(pace(log.until(now)), Config()).evidence_days)
     past = log.until(now, quiet=forgotten)
@@ -119,7 +120,7 @@ class Log:
 
     def on(self, day: AsOf, quiet: bool) -> pa.Table:
         """Events of one day."""
-        events = self.until(day.minus(-1), day if quiet else None)
+        events = self.until(day.plus(1), day if quiet else None)
         return events.filter(pc.equal(pc.cast(events["timestamp"], pa.date32()), _day(day)))
 
     def since(self, start: AsOf) -> pa.Table:
@@ -148,9 +149,9 @@ def first_workspace(
     ws = open_workspace(folder, show)
     grown(ws, past)
     try:
-        pipeline.slow_path(ws)
+        pipeline.finetune(ws)
     except GateFailed:  # what a refresh costs does not depend on how good the planner is
-        pipeline.approve(ws, ws.ledger.records()[-1].id, "benchmark")
+        operations.approve(ws, ws.ledger.records()[-1].id, "benchmark")
     return folder
 
 
@@ -202,7 +203,7 @@ def a_tenth(root: Path, tuned: Path, base: Path, fads: pa.Table, show: Show) -> 
 def fads(ws: Workspace, day: AsOf, show: Show) -> pa.Table:
     """A day on which new people come to a tenth of the interests and go on to one not named there."""
     with ws.run("look") as run:
-        known = learn(ws, run, day)
+        known = snapshot_of(ws, run, day)
     size = len(known.interests)
     days = known.scales.evidence_days
     seen = known.transitions.supports(day, days, 1, ws.config.evidence.user_cap)
@@ -235,7 +236,7 @@ def drifting(
     loose = changed_without_hysteresis(ws, moments)
     held, free, spent = [], [], []
     for moment in moments[1:]:
-        details = inference({"run": asdict(pipeline.fast_path(ws, moment, force_publish=True))})
+        details = inference({"run": asdict(pipeline.refresh(ws, moment, publish=True))})
         held.append(details["changed"] / details["rows"])
         free.append(next(loose))
         spent.append(details["actual"]["flops"])
@@ -257,10 +258,10 @@ def changed_without_hysteresis(ws: Workspace, moments: list[AsOf]) -> Iterator[f
     before: list[bytes] | None = None
     for moment in moments:
         with ws.run("look") as run:
-            known = learn(ws, run, moment)
-        counting = counting_of(ws, known)
+            known = snapshot_of(ws, run, moment)
+        counting = fitter_for(ws.config, known)
         contexts = enumerate_contexts(len(known.interests), counting.k)[1:]
-        said = prompting.gather(free, known, counting, moment, contexts, said, frozenset())
+        said = gather(RunContext(free, run, known, counting), moment, contexts, said)
         words = names(known.interests.descriptions, ws.config.planner.mode)
         prompts = Prompts.of(contexts, words, said).identities()
         if before is not None:
@@ -281,7 +282,7 @@ def grown(ws: Workspace, events: pa.Table) -> None:
     """Import more events."""
     file = ws.root / "more.parquet"
     pq.write_table(events, file)
-    pipeline.import_log(ws, datetime.now(UTC), [file])
+    operations.import_log(ws, datetime.now(UTC), [file])
 
 
 def copied(workspace: Path, into: Path) -> Path:

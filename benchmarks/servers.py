@@ -23,13 +23,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 import explore
-from freshet.backends.states.lmdb import LmdbState
-from freshet.config import HttpConfig
-from freshet.service.keys import Keyring
-from freshet.service.schemas import Answer, ExploreRequest
-from freshet.service.server import bind, serve
+from freshet.backends.user_stores.lmdb import LmdbUserStore
+from freshet.core.config import HttpConfig
+from freshet.core.types.keys import user_key
+from freshet.http.keys import Keyring
+from freshet.http.schemas import Answer, ExploreRequest
+from freshet.http.server import bind, serve
 from freshet.serving import Ask, Recommender
-from freshet.types.keys import user_key
 
 USERS = 2_000
 BE = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import servers; servers.main()"
@@ -115,7 +115,7 @@ def be_freshet(port: int, folder: Path) -> None:
     rng = np.random.default_rng(0)
     release = explore.synthetic_release(rng, 100, 50_000)
     release.items.update({f"i{n}": n % 100 for n in range(50_000)})
-    state = LmdbState(folder / "state", 4.0)
+    state = LmdbUserStore(folder / "state", 4.0)
     state.merge((user_key(f"u{n}"), explore.history(rng, 100, 50_000)) for n in range(USERS))
     recommender = Recommender(Still(release), state)  # type: ignore[arg-type]
     recommender.explore(Ask(user="u0"))

@@ -177,11 +177,11 @@ def served(space: Path) -> tuple[subprocess.Popen[str], str, float]:
 
 def compared(space: Path, acknowledged: set[int]) -> dict[str, Any]:
     """What the state holds against what was acknowledged."""
-    from freshet.types import MOVE
-    from freshet.types.keys import item_key, user_key
-    from freshet.wiring import open_state, open_workspace
+    from freshet.core.types import MOVE
+    from freshet.core.types.keys import item_key, user_key
+    from freshet.wiring import open_user_store, open_workspace
 
-    state = open_state(space, open_workspace(space).config)
+    state = open_user_store(space, open_workspace(space).config)
     held: Counter[int] = Counter()
     after = 0
     while entries := state.events.read(after, 50_000):
@@ -212,7 +212,7 @@ def number_of(told: dict[str, Any]) -> int:
 
 def collected(space: Path, acknowledged: set[int], kills: int, rng: random.Random) -> dict[str, Any]:
     """Collect, killed some times on the way; what the log holds against what was acknowledged."""
-    from freshet.events import EventLog
+    from freshet.stages.events import EventLog
 
     call = command("collect", "-w", space)
     killed = 0

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from freshet.ports import Progress
+    from freshet.core.ports import Progress
 
 SETTINGS = """[events]
 files = ["world/events.parquet"]
@@ -42,7 +42,7 @@ class Show:
         print(f"{time.monotonic() - self.start:7.1f}s {text}", file=sys.stderr, flush=True)
 
     def progress(self, name: str) -> Progress:  # noqa: ARG002
-        from freshet.ports import silent  # late: who forks must not have imported what starts threads
+        from freshet.core.ports import silent  # late: who forks must not have imported what starts threads
 
         return silent
 

@@ -38,9 +38,9 @@ from typing import Any
 import lmdb
 import numpy as np
 
-from freshet.backends.states.lmdb import LmdbState
-from freshet.ports import State
-from freshet.types import Fact, History
+from freshet.backends.user_stores.lmdb import LmdbUserStore
+from freshet.core.ports import UserStore
+from freshet.core.types import Fact, History
 from shared import parse, parser, tell
 
 NOW = 1_780_000_000_000_000
@@ -61,7 +61,7 @@ def main() -> None:
 def measure(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     """LMDB, the raw loop, and Redis where asked for."""
     rng = np.random.default_rng(options.seed)
-    state = LmdbState(folder / "state", 16.0)
+    state = LmdbUserStore(folder / "state", 16.0)
     seconds = loaded(state, options.users, rng)
     pages = state._file.bytes_of("users")
     file = (folder / "state" / "data.mdb").stat().st_size
@@ -109,7 +109,7 @@ def histories(users: int, rng: np.random.Generator) -> Iterator[tuple[bytes, His
         )
 
 
-def loaded(state: State, users: int, rng: np.random.Generator) -> float:
+def loaded(state: UserStore, users: int, rng: np.random.Generator) -> float:
     """Seconds of loading them, without making them up."""
     seconds, block = 0.0, []
     for number, one in enumerate(histories(users, rng), 1):
@@ -135,7 +135,7 @@ def facts(count: int, users: int, rng: np.random.Generator) -> list[Fact]:
 
 
 def recorded(
-    state: State,
+    state: UserStore,
     users: int,
     sizes: list[int],
     seconds: float,
@@ -194,7 +194,7 @@ def bare(folder: Path, users: int, size: int) -> Iterator[Callable[[list[Fact]],
         yield write
 
 
-def history_us(state: State, users: int, rng: np.random.Generator) -> float:
+def history_us(state: UserStore, users: int, rng: np.random.Generator) -> float:
     """Microseconds of reading one."""
     keys = [user(int(n)) for n in rng.integers(0, users, 3000)]
     took = [timed(lambda key=key: state.histories([key])) for key in keys]
@@ -217,10 +217,10 @@ def fsync_ms(folder: Path) -> float:
 
 def redis(folder: Path, options: argparse.Namespace, rng: np.random.Generator) -> dict[str, Any]:
     """The same figures of a Redis server."""
-    from freshet.backends.states.redis import RedisState
+    from freshet.backends.user_stores.redis import RedisUserStore
 
     with running(folder) as url:
-        state = RedisState(url)
+        state = RedisUserStore(url)
         client = state._server.client
         before = client.info("memory")["used_memory"]
         seconds = loaded(state, options.redis_users, rng)

@@ -14,11 +14,11 @@ import orjson
 import pyarrow.parquet as pq
 
 import load
-from freshet import pipeline
-from freshet.service.documents import answer_document
+from freshet import operations, pipeline
+from freshet.core.types import AsOf
+from freshet.http.documents import answer_document
 from freshet.serving import Ask
 from freshet.simulator import World, generate
-from freshet.types import AsOf
 from freshet.wiring import open_recommender, open_workspace
 from load import run
 from shared import serving
@@ -138,7 +138,7 @@ class Driver:
             self.published += 1
             self._served(release.number)
             if self.published % every == 0 and self.rolled_back < self.rollbacks:
-                back = pipeline.roll_back(ws)
+                back = operations.roll_back(ws)
                 self.rolled_back += 1
                 self._served(back.number)
             due = begin + self.seconds * (self.published + self.rolled_back) / total
@@ -158,9 +158,9 @@ def two_releases(root: Path, users: int) -> tuple[str, str]:
     generate(World(themes=20, items=1500, users=users, days=70, change_day=50), root / "world")
     (root / "freshet.toml").write_text(SETTINGS)
     ws = open_workspace(root)
-    pipeline.import_log(ws, datetime.now(UTC))
+    operations.import_log(ws, datetime.now(UTC))
     for day in ("2024-02-20", "2024-03-05"):
-        pipeline.fast_path(ws, AsOf.parse(day), force_publish=True)
+        pipeline.refresh(ws, AsOf.parse(day), publish=True)
     one, other = (ws.releases.get(number).table for number in (1, 2))
     return one, other
 

@@ -32,10 +32,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from freshet import events
-from freshet.config import TransitionsConfig
-from freshet.transitions import Earlier, TransitionLog, count
-from freshet.types import AsOf
+from freshet.core.config import TransitionsConfig
+from freshet.core.types import AsOf
+from freshet.stages import events
+from freshet.stages.transitions import Earlier, TransitionLog, count
 from shared import parse, parser, tell
 
 FIRST = date(2020, 1, 1)

@@ -1,8 +1,40 @@
-"""Settings of all tests: how fast a busy machine is fails none of them."""
+"""Settings of all tests, and the worlds and workspaces that several of them start from.
+
+How fast a busy machine is fails no test.
+"""
 
 from __future__ import annotations
 
-from hypothesis import HealthCheck, settings
+from pathlib import Path
 
-settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("untimed")
+import hypothesis
+import pytest
+from hypothesis import HealthCheck
+
+from freshet.storage.workspace import Workspace
+from tests.pipeline.world import FAKE, FIRST, make_world, refreshed, settings, workspace
+
+hypothesis.settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis.settings.load_profile("untimed")
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Event and item files."""
+    return make_world(tmp_path_factory.mktemp("world"))
+
+
+@pytest.fixture(scope="session")
+def counted(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A workspace of plain counts, refreshed once; copy it before changing it."""
+    ws = workspace(tmp_path_factory.mktemp("counted"), settings(world))
+    refreshed(ws, FIRST)
+    return ws
+
+
+@pytest.fixture(scope="session")
+def planned(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A workspace with a fake planner, refreshed once; copy it before changing it."""
+    ws = workspace(tmp_path_factory.mktemp("planned"), settings(world, "fake", FAKE))
+    refreshed(ws, FIRST)
+    return ws

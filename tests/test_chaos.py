@@ -14,15 +14,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freshet import checksums, pipeline
-from freshet.backends.states.lmdb import LmdbState
+from freshet import operations, pipeline
+from freshet.backends.user_stores.lmdb import LmdbUserStore
+from freshet.core.errors import DiskFull, StateError
 from freshet.doctor import visit
-from freshet.errors import DiskFull, StateError
-from freshet.events import EventLog
 from freshet.inspect import open_release
-from freshet.workspace import Releases, Workspace
-from tests.backends.states.facts import fact
-from tests.steps.world import (
+from freshet.stages.events import EventLog
+from freshet.storage import checksums
+from freshet.storage.releases import Releases
+from freshet.storage.workspace import Workspace
+from tests.backends.user_stores.facts import fact
+from tests.pipeline.world import (  # fmt: skip
     FAKE,
     FIRST,
     NOW,
@@ -33,7 +35,7 @@ from tests.steps.world import (
     same_content,
     settings,
     workspace,
-)  # fmt: skip
+)
 
 
 @pytest.fixture
@@ -67,8 +69,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def before(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """One release; a refresh is due."""
     ws = workspace(tmp_path_factory.mktemp("before") / "ws", settings(world, "fake", FAKE))
-    pipeline.import_log(ws, NOW)
-    approving(lambda: pipeline.fast_path(ws, FIRST, force_publish=True), ws)
+    operations.import_log(ws, NOW)
+    approving(lambda: pipeline.refresh(ws, FIRST, publish=True), ws)
     return ws
 
 
@@ -76,7 +78,7 @@ def before(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 def after(before: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """The same after an undisturbed refresh."""
     ws = copied(before, tmp_path_factory.mktemp("after") / "ws")
-    pipeline.fast_path(ws)
+    pipeline.refresh(ws)
     return ws
 
 
@@ -87,12 +89,12 @@ def test_a_full_disk_is_told_nothing_is_published_and_a_repeated_run_goes_on(
     ws = copied(before, disk / "ws")
     filler = fill(disk, leave)
     with pytest.raises(DiskFull, match="is full") as told:
-        pipeline.fast_path(ws)
+        pipeline.refresh(ws)
     assert told.value.retryable
     assert open_release(ws).release.number == 1
     assert not [one for one in visit(ws).findings if one.damage]
     filler.unlink()
-    pipeline.fast_path(ws)
+    pipeline.refresh(ws)
     assert open_release(ws).release.number == 2
     same_content(ws, after)
 
@@ -104,10 +106,10 @@ def test_an_import_onto_a_full_disk_changes_nothing_and_can_be_repeated(
     ws = workspace(disk / "ws", settings(world))
     filler = fill(disk, leave)
     with pytest.raises(DiskFull, match="is full"):
-        pipeline.import_log(ws, NOW)
+        operations.import_log(ws, NOW)
     assert EventLog(ws.root).snapshot().days == ()
     filler.unlink()
-    pipeline.import_log(ws, NOW)
+    operations.import_log(ws, NOW)
     assert content(ws, ["events"]) == content(before, ["events"])
 
 
@@ -117,13 +119,13 @@ def test_a_copied_workspace_is_as_good_as_the_original(
     """No path of the machine is in it, and what is there already is found."""
     moved = workspace(tmp_path / "elsewhere", (before.root / "freshet.toml").read_text())
     subprocess.run(["cp", "-r", f"{before.root}/.", str(moved.root)], check=True)  # times are not kept
-    pipeline.fast_path(moved)
+    pipeline.refresh(moved)
     same_content(moved, after)
     names = {str(before.root), str(after.root), str(tmp_path)}
     for path in moved.root.rglob("*.json"):
         assert not [name for name in names if name in path.read_text()], path
     assert visit(moved).findings == []
-    again = pipeline.fast_path(moved)
+    again = pipeline.refresh(moved)
     assert [step.name for step in again.steps if step.name == "table" and step.cached]
 
 
@@ -171,7 +173,7 @@ def test_publish_then_rollback_equals_before(done: list[str]) -> None:
 
 
 def test_a_state_on_a_full_disk_does_nothing_by_halves_and_goes_on_when_there_is_room(disk: Path) -> None:
-    state = LmdbState(disk / "state", 1)
+    state = LmdbUserStore(disk / "state", 1)
     assert sum(state.record([fact(n) for n in range(100)])) == 100
     filler = fill(disk, 100 << 10)
     at = 100

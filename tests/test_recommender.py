@@ -9,21 +9,20 @@ import duckdb
 import pytest
 
 import freshet
-from freshet import pipeline
-from freshet.errors import ConfigError, NotServing
-from freshet.events import EventLog
-from freshet.types import Experiment, ExperimentArm, Serves
-from freshet.wiring import open_state, open_workspace
-from freshet.workspace import Workspace
+from freshet import operations
+from freshet.core.errors import ConfigError, NotServing
+from freshet.core.types import Experiment, ExperimentArm, Serves
+from freshet.stages.events import EventLog
+from freshet.storage.workspace import Workspace
+from freshet.wiring import open_user_store, open_workspace
+from tests.pipeline.world import FIRST, copied, settings, workspace
 from tests.serving.world import published
-from tests.steps.conftest import counted, world  # noqa: F401 - fixtures
-from tests.steps.world import FIRST, copied, settings, workspace
 
 NOON = datetime(2024, 2, 11, 12, tzinfo=UTC)
 
 
 @pytest.fixture
-def shop(counted: Workspace, tmp_path: Path) -> Path:  # noqa: F811
+def shop(counted: Workspace, tmp_path: Path) -> Path:
     ws = copied(counted, tmp_path / "shop")
     published(ws, FIRST)
     return ws.root
@@ -47,13 +46,13 @@ def test_what_follows_from_an_answer_is_in_the_log_with_it(shop: Path) -> None:
     """What experiments are judged by: the experiment, the impression, and the event that names it."""
     ws = open_workspace(shop)
     arms = tuple(ExperimentArm(name, 0.5, Serves()) for name in ("a", "b"))
-    pipeline.start_experiment(ws, Experiment("one", "salt", arms, 1.0, ("satisfied",), 0, 1))
+    operations.start_experiment(ws, Experiment("one", "salt", arms, 1.0, ("satisfied",), 0, 1))
     with freshet.Recommender.open(shop) as recommender:
         answer = recommender.explore("me", interests=1)
         item = next(iter(recommender.core._releases.current.items))
         recommender.tell("me", item, 9.0, NOON, impression=answer.id)
-    state = open_state(shop, ws.config)
-    _, found = pipeline.collect_told(ws, state, datetime.now(UTC))
+    state = open_user_store(shop, ws.config)
+    _, found = operations.collect(ws, state, datetime.now(UTC))
     state.close()
     assert (found.added, found.impressions) == (1, 1)
     [event] = duckdb.sql(
@@ -64,7 +63,7 @@ def test_what_follows_from_an_answer_is_in_the_log_with_it(shop: Path) -> None:
     assert answer.arm in ("a", "b")
 
 
-def test_users_of_the_log_are_known_from_the_start(shop: Path, world: Path) -> None:  # noqa: F811
+def test_users_of_the_log_are_known_from_the_start(shop: Path, world: Path) -> None:
     import pyarrow.parquet as pq
 
     users = sorted(set(pq.read_table(world / "events.parquet")["user_id"].to_pylist()))
@@ -81,7 +80,7 @@ def test_a_time_needs_its_zone(shop: Path) -> None:
         recommender.tell("me", "i", 1.0, datetime(2024, 1, 1))
 
 
-def test_a_workspace_without_a_release_is_told(world: Path, tmp_path: Path) -> None:  # noqa: F811
+def test_a_workspace_without_a_release_is_told(world: Path, tmp_path: Path) -> None:
     ws = workspace(tmp_path / "new", settings(world))
     with pytest.raises(NotServing):
         freshet.Recommender.open(ws.root)

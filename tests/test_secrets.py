@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from freshet.config import Config, ServingConfig
-from freshet.errors import FreshetError
-from freshet.wiring import open_state
+from freshet.core.config import Config, ServingConfig
+from freshet.core.errors import FreshetError
+from freshet.wiring import open_user_store
 
 
 @pytest.mark.parametrize(
@@ -26,5 +26,5 @@ from freshet.wiring import open_state
 )
 def test_what_is_wrong_with_a_url_is_told_without_its_password(url: str, tmp_path: Path) -> None:
     with pytest.raises(FreshetError) as refused:
-        open_state(tmp_path, Config(serving=ServingConfig(state=url)))
+        open_user_store(tmp_path, Config(serving=ServingConfig(state=url)))
     assert "hunter2" not in str(refused.value)

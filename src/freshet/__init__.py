@@ -6,10 +6,11 @@ events + items
   -> tuning        balanced examples -> fine-tuned planner -> gates         (slow path)
   -> evidence      recent counts -> shrunk, supported, capped successors    (fast path)
   -> inference     contexts whose prompt changed -> ranked successors
-  -> table         fuse, verify, publish, roll back
+  -> counts        fuse the planner's answers with the counts
+  -> table         verify, publish, roll back
   -> serving       look up, live signals, filter what is known, pick items
 
-`freshet.pipeline` reads like this list; each step is a folder beside it.
+`freshet.pipeline` reads like this list; each stage is a folder of `freshet.stages`.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -1,548 +1,248 @@
-"""The pipeline, top to bottom. Each call below is one step; `freshet.steps` holds them in this order.
+"""The pipeline: three commands, each of them calls of the stages in the order of the picture.
 
     events + items
       -> interests     tree of clusters, descriptions, assignment of items   (rebuilt rarely, ids stable)
       -> transitions   engagements -> novel successors -> daily counts       (incremental)
-      -> tuning        balanced examples -> fine-tuned planner -> gates      (slow path)
-      -> evidence      recent counts -> shrunk, supported, capped successors (fast path)
+      -> tuning        balanced examples -> fine-tuned planner -> gates      (slow path, monthly)
+      -> evidence      recent counts -> shrunk, supported, capped successors (fast path, every few days)
       -> inference     contexts whose prompt changed -> ranked successors
-      -> table         fuse, verify, publish
+      -> counts        fuse the planner's answers and the sequence model with the counts
+      -> table         write, verify, publish
 
-Beside the table lies what else serves: the live overlay, what people did with proposals, a ranker of items.
-While an experiment runs, its arms are judged before anything is refreshed (`guard`), and separated arms get
-tables of their own.
-
-Everything is computed as of a moment and reads only what was known before it. A step whose output exists is
-skipped, so a killed run continues where it was and a repeated one changes nothing.
+`freshet.stages` has a folder for each. Everything is computed as of a moment and reads only what was known
+before it. A step whose artifact exists is skipped, so a killed run continues where it was and a repeated one
+changes nothing. What a person decides is in `operations`; what is due, and what holds a table back, in `due`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any
+from datetime import datetime
 
-from freshet.errors import ConfigError, NotEnoughData
-from freshet.events import ImportReport
-from freshet.experiments import OwnEvents
-from freshet.ports import Artifact, State
-from freshet.steps import (
-    cadence,
-    churn,
-    experimenting,
-    feedback,
-    guarding,
-    offered,
-    overlays,
-    ranking,
-    rolling,
-    separating,
-    sequencing,
-)
-from freshet.steps.collecting import Collected, collect
-from freshet.steps.counting import Counting, counting_of
-from freshet.steps.gating import as_judged
-from freshet.steps.guarding import Guarded
-from freshet.steps.knowledge import Knowledge, learn
-from freshet.steps.late import LatePlanner
-from freshet.steps.publishing import (
-    check,
-    foresee,
-    make_table,
-    previous_for,
-    previous_of,
-    publish,
-    publish_for,
-    settings_of,
-)
-from freshet.steps.remembering import remember
-from freshet.steps.sources import committed, import_sources, item_sources, items, latest, newest, overlap
-from freshet.steps.tuning import accepted, attempted, finetune, ready
-from freshet.types import AsOf, CadenceDecision, Experiment, ExperimentArm
-from freshet.workspace import Record, Release, Run, Workspace
-from freshet.workspace.lease import Lease
+from freshet import due
+from freshet.core.errors import ConfigError
+from freshet.core.ports import Planner, UserStore
+from freshet.core.types import AsOf, Experiment, ExperimentArm
+from freshet.experiments import isolated_arms
+from freshet.experiments.assignment import OwnEvents
+from freshet.experiments.feedback import step as feedback
+from freshet.experiments.guardrails import guard as guardrails
+from freshet.experiments.measurement.collect import collect
+from freshet.experiments.measurement.frozen_rules import kept_columns
+from freshet.run_context import LogSnapshot, RunContext
+from freshet.serving.user_histories import join_histories
+from freshet.stages.counts import step as counts
+from freshet.stages.counts.fitter import fitter_for
+from freshet.stages.events import refusals
+from freshet.stages.events import step as events
+from freshet.stages.evidence import step as evidence
+from freshet.stages.inference import step as inference
+from freshet.stages.interests import step as interests
+from freshet.stages.items import step as items
+from freshet.stages.live import step as live
+from freshet.stages.schedule import step as schedule
+from freshet.stages.sequence import step as sequence
+from freshet.stages.table import step as table
+from freshet.stages.table import table_plan
+from freshet.stages.table.churn_gate import halt_on_churn
+from freshet.stages.transitions import TransitionLog
+from freshet.stages.transitions import step as transitions
+from freshet.stages.tuning import step as tuning
+from freshet.stages.tuning.gate_verdict import with_evidence_of
+from freshet.storage.artifacts import Artifact
+from freshet.storage.ledger import Record, Run
+from freshet.storage.workspace import Workspace
 
 
-def run_due(
+def run(
     ws: Workspace,
     now: datetime,
     as_of: AsOf | None = None,
-    force_publish: bool = False,
-    state: State | None = None,
+    publish: bool = False,
+    users: UserStore | None = None,
 ) -> Record:
     """Import, then whatever is due: the slow path if the model is too old, the fast path if the table is.
 
-    A moment in the past makes the table but moves `CURRENT` only when told to. Without a moment, a log that
-    lacks the newest source offered is an error (`steps.offered`).
+    A moment in the past makes the table but moves `CURRENT` only with `publish`. Without a moment, a log that
+    lacks the newest source offered is an error (`events.refusals`).
 
     Args:
-        state: of a workspace that is served: its events are collected first, and the log's histories joined
+        users: of a workspace that is served: its events are collected first, and the log's histories joined
             to it at the end. The day that isn't over stays live: it is no part of the table.
     """
     with ws.run("run", str(as_of or "")) as run:
-        if state is not None:
-            collect(ws, run, state, now)
-            if _harmed(ws, run, now):
+        if users is not None:
+            collect(ws, run, users, now)
+            if guardrails.rolled_back(ws, run, now):
                 return run.record
-        ready(ws)
+        tuning.check_base(ws)
         if ws.config.events.files:
-            import_sources(ws, run, now)
+            events.import_sources(ws, run, now, keep=kept_columns(ws))
         if as_of is None:
-            offered.check(ws)
-        end = _end(ws, now if state is not None else None)
-        moment = _moment(ws, run, as_of, end)
-        known, counting = _study(ws, run, moment)
-        model = _model(ws, known)
-        if ws.tuner is not None and _is_due(ws, known, model):
-            model = finetune(ws, run, known, counting, ws.tuner)
+            refusals.check(ws)
+        end = due.end_of_log(ws, now if users is not None else None)
+        ctx = context_of(ws, run, due.moment(ws, run, as_of, end))
+        model = due.accepted_model(ctx)
+        if ws.tuner is not None and due.tuning_is_due(ctx, model):
+            model = tuning.finetune(ctx, ws.tuner)
         current = ws.releases.current()
-        if current is None or _is_another(ws, known, model, current):
-            _refresh(ws, run, known, counting, model, force_publish, end)
-        elif (decision := _asked(ws, run, counting, current)).refresh:
+        if current is None or due.differs(ctx, model, current):
+            refresh_release(ctx, model, end, publish)
+        elif (decision := schedule.decide(ctx, due.refreshes(ws, current))).refresh:
             if ws.config.schedule.policy != "fixed":
                 run.say(f"refresh: {decision.why}")
-            _refresh(ws, run, known, counting, model, force_publish, end)
+            refresh_release(ctx, model, end, publish)
         else:
             run.say(f"release {current.number} of {current.as_of} stays: {decision.why}")
             run.record.release = current.number
-        if state is not None:
-            _join(ws, run, state)
+        if users is not None:
+            join_histories(ws, run, users)
     return run.record
 
 
-def collect_told(ws: Workspace, state: State, now: datetime) -> tuple[Record, Collected]:
-    """Only collect: what serving was told goes into the log, what it showed into files; and guard."""
-    with ws.run("collect") as run:
-        collected = collect(ws, run, state, now)
-        guarding.guard(ws, run, now)
-    return run.record, collected
+def finetune(ws: Workspace, as_of: AsOf | None = None) -> Record:
+    """The slow path: fine-tune a planner as of a moment and put it through its gates.
 
-
-def join_histories(ws: Workspace, state: State) -> Record:
-    """Only join the histories of the log, as the current release reads it, to a state."""
-    with ws.run("histories") as run:
-        _join(ws, run, state)
-    return run.record
-
-
-@dataclass(frozen=True, slots=True)
-class Imported:
-    """What an import found.
-
-    Attributes:
-        events: of each source.
-        items: the catalogue's manifest: rows, items, duplicates, quarantined, notes.
-        item_sources: where it comes from; none = there is no catalogue.
-        notes: on both together.
+    Raises:
+        ConfigError: plain counts have nothing to fine-tune.
+        GateFailed: the run waits for a person.
     """
-
-    events: list[ImportReport]
-    items: Mapping[str, Any]
-    item_sources: list[Path]
-    notes: tuple[str, ...]
-
-
-def import_log(
-    ws: Workspace, now: datetime, files: list[Path] | None = None, replace: bool = False
-) -> tuple[Record, Imported]:
-    """Only import: the configured files, or the named ones; a catalogue that can't be read stops it first."""
-    with ws.run("import") as run:
-        catalogue = items(ws, run)
-        reports = import_sources(ws, run, now, files, replace)
-        notes = overlap(ws, catalogue)
-        for note in notes:
-            run.say(f"  note: {note}")
-    return run.record, Imported(reports, catalogue.manifest, item_sources(ws), notes)
-
-
-def form_interests(
-    ws: Workspace, as_of: AsOf | None = None, rebuild: bool = False
-) -> tuple[Record, Knowledge]:
-    """Only interests and transitions, as of a moment; `rebuild` forms the interests anew, ids are kept."""
-    with ws.run("interests", str(as_of or "")) as run:
-        known = learn(ws, run, _moment(ws, run, as_of, latest(ws)), rebuild)
-    return run.record, known
-
-
-def slow_path(ws: Workspace, as_of: AsOf | None = None) -> Record:
-    """Fine-tune a planner as of a moment and put it through its gates."""
     if ws.tuner is None:
         raise ConfigError(
             '[planner] kind = "counts" has nothing to fine-tune', hint="choose another kind of planner"
         )
     with ws.run("finetune", str(as_of or "")) as run:
-        ready(ws)
-        known, counting = _study(ws, run, _moment(ws, run, as_of, latest(ws)))
-        finetune(ws, run, known, counting, ws.tuner)
+        tuning.check_base(ws)
+        ctx = context_of(ws, run, due.moment(ws, run, as_of, due.end_of_log(ws)))
+        tuning.finetune(ctx, ws.tuner)
     return run.record
 
 
-def fast_path(
+def refresh(
     ws: Workspace,
     as_of: AsOf | None = None,
-    force_publish: bool = False,
+    publish: bool = False,
     today: datetime | None = None,
-    state: State | None = None,
+    users: UserStore | None = None,
 ) -> Record:
-    """Refresh evidence as of a moment, infer what changed, verify and publish.
+    """The fast path: refresh evidence as of a moment, infer what changed, verify and publish.
 
-    A moment in the past makes the table but moves `CURRENT` only when told to. Without a moment, a log that
-    lacks the newest source offered is an error (`steps.offered`).
+    A moment in the past makes the table but moves `CURRENT` only with `publish`. Without a moment, a log that
+    lacks the newest source offered is an error (`events.refusals`).
 
     Args:
         today: the current time, where the workspace is served: the day that isn't over stays live.
-        state: of a workspace that is served: experiments are guarded first, and the log's histories joined
+        users: of a workspace that is served: experiments are guarded first, and the log's histories joined
             to it at the end.
     """
     with ws.run("refresh", str(as_of or "")) as run:
-        if today is not None and state is not None and _harmed(ws, run, today):
+        if today is not None and users is not None and guardrails.rolled_back(ws, run, today):
             return run.record
         if as_of is None:
-            offered.check(ws)
-        ready(ws)
-        end = _end(ws, today)
-        moment = _moment(ws, run, as_of, end)
-        known, counting = _study(ws, run, moment)
-        model = _model(ws, known)
+            refusals.check(ws)
+        tuning.check_base(ws)
+        end = due.end_of_log(ws, today)
+        ctx = context_of(ws, run, due.moment(ws, run, as_of, end))
+        model = due.accepted_model(ctx)
         if ws.tuner is not None and model is None:
             run.say("no accepted model for this configuration yet: the slow path comes first")
-            model = finetune(ws, run, known, counting, ws.tuner)
-        _refresh(ws, run, known, counting, model, force_publish, end)
-        if state is not None:
-            _join(ws, run, state)
+            model = tuning.finetune(ctx, ws.tuner)
+        refresh_release(ctx, model, end, publish)
+        if users is not None:
+            join_histories(ws, run, users)
     return run.record
 
 
-def rank_items(
-    ws: Workspace, as_of: AsOf | None = None, today: datetime | None = None
-) -> tuple[Record, Artifact]:
-    """Train a ranker of items as of a moment, judge it, and publish it beside the current table.
+def context_of(ws: Workspace, run: Run, as_of: AsOf) -> RunContext:
+    """The log as of a moment, and its counts, which are fitted when they are first needed."""
+    log = snapshot_of(ws, run, as_of)
+    return RunContext(ws, run, log, fitter_for(ws.config, log))
 
-    It joins the current release only if it is of now and of the release's interests.
+
+def snapshot_of(ws: Workspace, run: Run, as_of: AsOf, rebuild: bool = False) -> LogSnapshot:
+    """Bring interests, assignment of items and transitions up to date with the log before as_of.
 
     Args:
-        today: the current time, where the workspace is served: the day that isn't over is not learned from.
-
-    Returns:
-        The run, and the item model whose manifest says how it was `judged`.
-    """
-    with ws.run("ranker", str(as_of or "")) as run:
-        end = _end(ws, today)
-        known = learn(ws, run, _moment(ws, run, as_of, end))
-        trained = ranking.train(ws, run, known)
-        ranker = ranking.up_to_date(ws, run, known, trained)
-        current = ws.releases.current()
-        if current is None:
-            run.say("there is no release yet for the ranker to join: `freshet run` makes one")
-        elif known.as_of.day < end.day or current.interests != known.interests_version:
-            run.say(f"the ranker as of {known.as_of} does not join release {current.number}")
-        else:
-            table = committed(ws, "tables", current.table)
-            publish(ws, run, table, current.overlay, ranker.version, current.feedback)
-    return run.record, trained
-
-
-def plan(ws: Workspace, as_of: AsOf | None = None, today: datetime | None = None) -> Record:
-    """What a refresh as of a moment would infer and copy, and what that should cost; nothing is made."""
-    with ws.run("plan", str(as_of or "")) as run:
-        known, counting = _study(ws, run, _moment(ws, run, as_of, _end(ws, today)))
-        model = _model(ws, known)
-        if ws.tuner is not None and model is None:
-            raise NotEnoughData(
-                "there is no accepted model for this configuration to plan with",
-                hint="`freshet finetune` makes one, as `freshet run` does when it is due",
-            )
-        version = model.version if model else ""
-        sequence = sequencing.young(ws, known) if ws.config.sequence.use else None
-        foresee(ws, run, known, counting, _planner(ws, known, model), version, sequence)
-    return run.record
-
-
-def approve(ws: Workspace, run_id: str, reviewer: str) -> Record:
-    """A person accepts what a gate halted: a model may be used, a table is published."""
-    run_id = ws.ledger.get(run_id).id
-    command = f"approve {run_id}"
-    with ws.hold(command) as held:
-        record = _halted(ws, run_id, "approved")
-        waiting = (record.waiting or {}).get("table")
-        made = ws.store.find("tables", waiting) if waiting else None
-        if made is not None:
-            current = ws.releases.current()
-            if current is not None and current.as_of > made.manifest["as_of"]:
-                raise ConfigError(
-                    f"release {current.number} of {current.as_of} is newer than the table of run {run_id}",
-                    hint=f"`freshet reject {run_id}`, or `freshet refresh --as-of {record.as_of} --publish`",
-                )
-            with ws.recorded(held, command, record.as_of) as run:
-                beside = record.waiting.get("beside") if record.waiting else None
-                record.release = publish(ws, run, made, **(beside or _beside(ws, made))).number
-        return _reviewed(ws, held, record, reviewer, "approved")
-
-
-def reject(ws: Workspace, run_id: str, reviewer: str) -> Record:
-    """A person refuses what a gate halted; the current release keeps serving."""
-    run_id = ws.ledger.get(run_id).id
-    with ws.hold(f"reject {run_id}") as held:
-        return _reviewed(ws, held, _halted(ws, run_id, "rejected"), reviewer, "rejected")
-
-
-def roll_back(ws: Workspace, number: int | None = None) -> Release:
-    """Serve an earlier release again: the named one, or the one before the current.
+        rebuild: form the interests anew; ids are kept.
 
     Raises:
-        ArtifactError: there is no such release, or a part that it needs is missing or damaged.
+        NotEnoughData: no event lies before as_of.
     """
-    with ws.hold("rollback") as held:
-        if number is None:
-            current = ws.releases.current()
-            if current is None or current.previous is None:
-                raise ConfigError("there is no earlier release to roll back to", hint="see `freshet history`")
-            number = current.previous
-        release = ws.releases.get(number)
-        rolling.check(ws, release)
-        with ws.recorded(held, f"rollback {number}") as run:
-            rolling.roll_back(ws, run, release)
-    return release
+    days, window = events.snapshot(ws, run, as_of)
+    catalogue = events.items(ws, run)
+    formed = interests.form(ws, run, as_of, days, catalogue, rebuild)
+    assignment = interests.assign(ws, run, days, catalogue, formed)
+    loaded = interests.load(formed.path)
+    counted = transitions.count(ws, run, days, formed, assignment, len(loaded))
+    log, scales = TransitionLog(counted.path, ws.pool, len(loaded)), interests.scales_of(formed, ws.config)
+    return LogSnapshot(as_of, loaded, formed.version, log, counted.version, scales, window)
 
 
-def check_experiments(ws: Workspace, now: datetime, name: str | None = None) -> tuple[Record, Guarded]:
-    """Only look whether an arm of a running experiment harms what is guarded; stop and roll back if so.
-
-    Args:
-        name: of one experiment; None = all that run.
-
-    Raises:
-        ConfigError: there is no such experiment, or it does not run.
-    """
-    with ws.run(f"experiment check {name or ''}".strip()) as run:
-        found = guarding.guard(ws, run, now, name)
-    return run.record, found
-
-
-def start_experiment(ws: Workspace, experiment: Experiment) -> Record:
-    """Show people different things from now on; servers follow within a second.
-
-    Raises:
-        ConfigError: the experiment is not sound, or no users are left for it.
-        ArtifactError: a release that an arm serves can't be opened.
-    """
-    with ws.run(f"experiment start {experiment.name}") as run:
-        experimenting.start(ws, run, experiment)
-    return run.record
-
-
-def stop_experiment(ws: Workspace, name: str, now: datetime, reason: str) -> Record:
-    """End an experiment: everybody is served the current release again."""
-    with ws.run(f"experiment stop {name}") as run:
-        experimenting.stop(ws, run, name, now, reason)
-    return run.record
-
-
-def _harmed(ws: Workspace, run: Run, now: datetime) -> bool:
-    """Guard; whether `CURRENT` was rolled back, so that nothing may be made in the same way now."""
-    if not guarding.guard(ws, run, now).rolled_back:
-        return False
-    run.say("nothing is refreshed in this run: somebody should look at what did harm")
-    return True
-
-
-def _join(ws: Workspace, run: Run, state: State) -> None:
-    """Join the log's histories to a state, where something serves."""
-    if ws.releases.current() is not None:
-        with run.step("histories") as step:
-            step.details = {"joined": remember(ws, state)}
-
-
-def _study(ws: Workspace, run: Run, moment: AsOf) -> tuple[Knowledge, Counting]:
-    known = learn(ws, run, moment)
-    return known, counting_of(ws, known)
-
-
-def _model(ws: Workspace, known: Knowledge) -> Artifact | None:
-    return None if ws.tuner is None else accepted(ws, known, known.as_of)
-
-
-def _refresh(
-    ws: Workspace,
-    run: Run,
-    known: Knowledge,
-    counting: Counting,
+def make_table(
+    ctx: RunContext,
     model: Artifact | None,
-    force: bool,
-    end: AsOf,
-) -> None:
-    planner = _planner(ws, known, model)
-    version, previous = model.version if model else "", previous_of(ws, known)
-    sequence = sequencing.for_mixture(ws, run, known, counting)
-    made = make_table(ws, run, known, counting, planner, version, previous, sequence)
-    check(ws, run, known, counting, made)
-    overlay = overlays.make(ws, run, known, counting, made)
-    why_not = "" if force else _held_back(ws, known, made, end)
-    if why_not:
-        run.say(f"table {made.version} as of {known.as_of} {why_not}: CURRENT is not moved (--publish does)")
+    previous: Artifact | None,
+    mixed: Artifact | None,
+    evidence_until: AsOf | None = None,
+    planner: Planner | None = None,
+) -> Artifact:
+    """The verified table of one moment; nothing is inferred that the previous table answers.
+
+    Args:
+        model: of the planner that answers where a prompt changed; None = plain counts.
+        previous: the table before: what it answers is copied, and its evidence steadies prompts.
+        mixed: the sequence model whose score may enter the mixture; None = none.
+        evidence_until: prompts name nothing that came later (replay measures what fresh evidence is worth).
+        planner: the model's, where it is in memory already; None = it is loaded if a prompt changed.
+    """
+    ctx = ctx.with_workspace(with_evidence_of(ctx.ws, model.version if model else ""))
+    planner = planner or tuning.planner_for(ctx, model)
+    plan = table_plan.plan_table(ctx, model, previous, mixed, evidence_until)
+    made = table.find(ctx, plan)
+    if made is None:
+        chosen = evidence.choose(ctx, plan)
+        answers = inference.infer(ctx, plan, chosen, planner)
+        fusion = counts.fuse(ctx, planner, answers, mixed)
+        made = table.build(ctx, plan, chosen, planner, answers, fusion)
+    table.verify(ctx, made)
+    return made
+
+
+def refresh_release(ctx: RunContext, model: Artifact | None, end: AsOf, publish: bool) -> None:
+    """Make what serves as of a moment, and publish it unless something holds it back."""
+    mixed = sequence.for_mixture(ctx)
+    made = make_table(ctx, model, table_plan.previous_of(ctx.ws, ctx.log), mixed)
+    overlay = live.make(ctx, made)
+    held_back = "" if publish else due.held_back(ctx, made, end)
+    if held_back:
+        at = f"table {made.version} as of {ctx.as_of}"
+        ctx.run.say(f"{at} {held_back}: CURRENT is not moved (--publish does)")
         return
-    told = feedback.make(ws, run, known)
-    beside = {
-        "overlay": _version(overlay),
-        "ranker": ranking.for_release(ws, run, known),
-        "feedback": _version(told),
-    }
-    churn.guard(ws, run, known, counting, made, beside)
-    publish(ws, run, made, **beside)
-    for experiment, arm in separating.arms(ws, run):
-        _refresh_arm(ws, run, known, experiment, arm, model, sequence)
+    reactions = feedback.make(ctx)
+    ranker = items.for_release(ctx.ws, ctx.run, ctx.log)
+    companions = table.Companions.of(overlay, ranker, reactions)
+    halt_on_churn(ctx, made, companions)
+    table.publish(ctx.ws, ctx.run, made, companions)
+    for experiment, arm in isolated_arms.arms(ctx.ws, ctx.run):
+        refresh_arm(ctx, experiment, arm, model, mixed)
 
 
-def _refresh_arm(
-    ws: Workspace,
-    run: Run,
-    known: Knowledge,
+def refresh_arm(
+    ctx: RunContext,
     experiment: Experiment,
     arm: ExperimentArm,
     model: Artifact | None,
-    sequence: Artifact | None,
+    mixed: Artifact | None,
 ) -> None:
-    """The same for an arm whose evidence is its own, after the last release that it was served with.
-
-    Its models are those of the start, which no arm's users have changed.
-    """
-    own = separating.own(ws, run, known, experiment, arm)
-    counting = counting_of(ws, own)
+    """The same for an isolated arm, by its own log and, unless interests are new, the models of its start."""
+    ws, run = ctx.ws, ctx.run
+    log = isolated_arms.own_log(ctx, experiment, arm)
+    own = RunContext(ws, run, log, fitter_for(ws.config, log))
     before = ws.releases.get(ws.experiments.pointer(experiment, arm.name))
-    if before.interests == known.interests_version:
-        model, sequence = separating.models_of(ws, before)
+    if before.interests == log.interests_version:
+        model, mixed = isolated_arms.models_of(ws, before)
     else:
         run.say(f"{experiment.name}/{arm.name}: interests are new, so models are everybody's from now on")
-    previous, planner = previous_for(ws, own, before), _planner(ws, known, model)
-    made = make_table(ws, run, own, counting, planner, _version(model), previous, sequence)
-    check(ws, run, own, counting, made)
-    overlay = overlays.make(ws, run, own, counting, made)
-    told = feedback.make(ws, run, own, OwnEvents(experiment, arm.name))
-    publish_for(ws, run, made, _version(overlay), _version(told), experiment, arm.name)
-
-
-def _beside(ws: Workspace, made: Artifact) -> dict[str, str]:
-    """What would serve with a table whose run did not say so: runs of before it was kept."""
-    return {
-        "overlay": _version(overlays.of_table(ws, made.version)),
-        "ranker": ranking.of_table(ws, made),
-        "feedback": feedback.of_table(ws, made),
-    }
-
-
-def _version(made: Artifact | None) -> str:
-    return made.version if made is not None else ""
-
-
-def _is_another(ws: Workspace, known: Knowledge, model: Artifact | None, current: Release) -> bool:
-    """Whether model, interests or settings are no longer those of the current release."""
-    return (
-        current.model != (model.version if model else "")
-        or current.interests != known.interests_version
-        or _was_set_otherwise(ws, known, current)
-    )
-
-
-def _asked(ws: Workspace, run: Run, counting: Counting, current: Release) -> CadenceDecision:
-    """What the cadence policy says of the current release's table."""
-    numbers = [number for number in ws.releases.numbers() if number <= current.number]
-    made = {ws.releases.get(number).as_of for number in numbers}
-    refreshes = [AsOf.parse(day) for day in sorted(made) if day <= current.as_of]
-    return cadence.decide(ws, run, counting, refreshes)
-
-
-def _held_back(ws: Workspace, known: Knowledge, made: Artifact, end: AsOf) -> str:
-    """Why a good table is not published without being told to, or ''."""
-    if known.as_of.day < end.day:
-        return "is of the past"
-    if _was_rolled_back(ws, made):
-        return "was rolled back"
-    if held := rolling.held_by_guardrail(ws):
-        return f"waits for a person since a rollback ({held})"
-    return "was rejected" if churn.verdict(ws, made.version) == "rejected" else ""
-
-
-def _was_set_otherwise(ws: Workspace, known: Knowledge, release: Release) -> bool:
-    """Whether settings that decide what is in a part of the release have changed since it was made."""
-
-    def another(kind: str, version: str, settings: dict[str, Any]) -> bool:
-        made = ws.store.find(kind, version) if version else None
-        return made is not None and made.manifest.get("settings") != settings
-
-    uses = ws.config.live.use, ws.config.ranker.use, feedback.wanted(ws)
-    if uses != (bool(release.overlay), bool(release.ranker), bool(release.feedback)):
-        return True
-    ranker = ws.store.find("rankers", release.ranker) if release.ranker else None
-    trained = ranker.manifest["inputs"]["itemmodel"] if ranker is not None else ""
-    return (
-        another("tables", release.table, settings_of(as_judged(ws, release.model)))
-        or another("overlays", release.overlay, overlays.configured(ws))
-        or another("feedback", release.feedback, feedback.configured(ws))
-        or (bool(trained) and another("itemmodels", trained, ranking.settings_of(ws, known)))
-    )
-
-
-def _was_rolled_back(ws: Workspace, made: Artifact) -> bool:
-    """Whether the table served after the current release; one whose publication failed never did."""
-    current = ws.releases.current()
-    if current is None:
-        return False
-    records = ws.ledger.records()
-    served = {record.release for record in records}
-    served |= {step.details["from"] for r in records for step in r.steps if step.name == "rollback"}
-    later = [n for n in ws.releases.numbers() if n > current.number and n in served]
-    return any(ws.releases.get(number).table == made.version for number in later)
-
-
-def _planner(ws: Workspace, known: Knowledge, model: Artifact | None) -> LatePlanner | None:
-    return None if ws.tuner is None or model is None else LatePlanner(ws.tuner, model, known.interests)
-
-
-def _end(ws: Workspace, today: datetime | None) -> AsOf:
-    """The latest moment that a table can be of: the end of the log, without the day that isn't over."""
-    known = latest(ws)
-    return known if today is None else min(known, AsOf(today.astimezone(UTC).date()), key=str)
-
-
-def _moment(ws: Workspace, run: Run, as_of: AsOf | None, end: AsOf) -> AsOf:
-    known, last = latest(ws), newest(ws)
-    if end == known and last.day > known.day:
-        if as_of is not None:
-            end = last  # a person knows better
-        else:
-            run.say(f"as of {known}: the few events after it may be wrong dates (--as-of {last} takes them)")
-    moment = as_of or end
-    if moment.day > end.day:
-        why = f"the log ends before {end}" if end in (known, last) else f"{end} is not over and stays live"
-        run.say(f"{why}: as of {end}, not {moment}")
-        moment = end
-    run.record.as_of = str(moment)
-    return moment
-
-
-def _is_due(ws: Workspace, known: Knowledge, model: Artifact | None) -> bool:
-    """Whether to tune: there is no model to use, or the last attempt, even a rejected one, is too old."""
-    last = attempted(ws, known, known.as_of)
-    if model is None or last is None:
-        return True
-    due = AsOf.parse(last.manifest["as_of"]).day + timedelta(days=ws.config.tuning.every_days)
-    return due <= known.as_of.day
-
-
-def _halted(ws: Workspace, run_id: str, outcome: str) -> Record:
-    record = ws.ledger.get(run_id)
-    if record.outcome != "waiting":
-        raise ConfigError(
-            f"run {run_id} is {record.outcome}, only a waiting run can be {outcome}",
-            hint="`freshet status` shows what waits",
-        )
-    return record
-
-
-def _reviewed(ws: Workspace, held: Lease, record: Record, reviewer: str, outcome: str) -> Record:
-    record.outcome, record.reviewer = outcome, reviewer
-    with held.fenced():
-        ws.ledger.save(record)
-    return record
+    made = make_table(own, model, table_plan.previous_for(ws, log, before), mixed)
+    overlay = live.make(own, made)
+    reactions = feedback.make(own, OwnEvents(experiment, arm.name))
+    table.publish_for_arm(own, made, table.Companions.of(overlay, "", reactions), experiment, arm.name)

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Self
 
 from freshet import serving
-from freshet.errors import ConfigError
-from freshet.types import Answer
+from freshet.core.errors import ConfigError
+from freshet.core.types import Answer
 from freshet.wiring import open_recommender
 
 MICROSECONDS = 1_000_000

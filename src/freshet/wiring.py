@@ -12,18 +12,18 @@ from freshet.backends.planners.lora import LoraTuner
 from freshet.backends.planners.scratch import ScratchTuner
 from freshet.backends.sequences.item_trainer import TorchRankingTrainer
 from freshet.backends.sequences.torch_trainer import TorchSequenceTrainer
-from freshet.backends.states.lmdb import LmdbState
 from freshet.backends.stores.local import LocalStore
-from freshet.config import Config, load
-from freshet.durable import make_folder
-from freshet.errors import ConfigError, FreshetError, MissingExtra
-from freshet.ports import State, Tuner
+from freshet.backends.user_stores.lmdb import LmdbUserStore
+from freshet.core.config import Config, load
+from freshet.core.errors import ConfigError, FreshetError, MissingExtra
+from freshet.core.ports import Tuner, UserStore
+from freshet.core.types import AsOf
 from freshet.serving import Clock, Recommender, Releases, system_clock
 from freshet.serving.settings import Settings
-from freshet.steps.remembering import remember
-from freshet.types import AsOf
-from freshet.workspace import Reporter, Workspace
-from freshet.workspace.ledger import Quiet
+from freshet.serving.user_histories import remember
+from freshet.storage.durable import make_folder
+from freshet.storage.ledger import Quiet, Reporter
+from freshet.storage.workspace import Workspace
 
 SETTINGS = "freshet.toml"
 
@@ -76,7 +76,7 @@ def make_tuner(root: Path, config: Config) -> Tuner | None:
     return LoraTuner(base=base, beam=beam, device=planner.device, called=planner.model)
 
 
-def open_state(root: Path, config: Config) -> State:
+def open_user_store(root: Path, config: Config) -> UserStore:
     """What serving remembers, by `[serving] state`: the folder `state` of the workspace, or a Redis server.
 
     Raises:
@@ -86,7 +86,7 @@ def open_state(root: Path, config: Config) -> State:
     """
     where = config.serving.state
     if where == "lmdb":
-        return LmdbState(root / "state", config.serving.state_gb)
+        return LmdbUserStore(root / "state", config.serving.state_gb)
     if where.startswith(("redis://", "rediss://", "unix://")):
         return _redis(where)
     raise ConfigError(
@@ -95,10 +95,10 @@ def open_state(root: Path, config: Config) -> State:
     )
 
 
-def kept_state(root: Path, config: Config) -> State | None:
+def existing_user_store(root: Path, config: Config) -> UserStore | None:
     """What serving remembers, None where it was never served."""
     never = config.serving.state == "lmdb" and not (root / "state" / "data.mdb").exists()
-    return None if never else open_state(root, config)
+    return None if never else open_user_store(root, config)
 
 
 def _without_secret(url: str) -> str:
@@ -106,14 +106,14 @@ def _without_secret(url: str) -> str:
     return re.sub(r"^(.*?:)?/*[^@]*@", r"\1//...@", url)
 
 
-def _redis(url: str) -> State:
+def _redis(url: str) -> UserStore:
     try:
-        from freshet.backends.states.redis import RedisState
+        from freshet.backends.user_stores.redis import RedisUserStore
     except ModuleNotFoundError as error:
         raise MissingExtra(
             f"state in Redis needs the package {error.name!r}", hint="pip install 'freshet[redis]'"
         ) from None
-    return RedisState(url)
+    return RedisUserStore(url)
 
 
 def open_recommender(
@@ -130,7 +130,7 @@ def open_recommender(
         StateError: what is remembered can't be opened.
     """
     ws = open_workspace(root, reporter)
-    state = open_state(root, ws.config)
+    state = open_user_store(root, ws.config)
     if state.note:
         ws.reporter.say(state.note)
     try:

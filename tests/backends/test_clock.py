@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from freshet import sequence
 from freshet.backends import clock
 from freshet.backends.planners.scratch import ScratchTuner
 from freshet.backends.sequences.item_trainer import TorchRankingTrainer
 from freshet.backends.sequences.torch_trainer import TorchSequenceTrainer
-from freshet.ports import Budget, Candidates, SequenceReport
-from freshet.types import TuningReport
+from freshet.core.ports import Budget, Candidates, SequenceReport
+from freshet.core.types import TuningReport
+from freshet.stages import sequence
 from tests.backends.planners import worlds
 from tests.backends.sequences import test_item_trainer as items
 from tests.backends.sequences import test_torch_trainer as sequences

@@ -12,12 +12,12 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from freshet.experiments import Moments
-from freshet.experiments.tallying import DayMoments
-from freshet.experiments.users import Users
-from freshet.steps.comparing import compare
-from freshet.steps.exposures import Exposures
-from freshet.steps.measuring import Measured
+from freshet.experiments.measurement.comparison import compare
+from freshet.experiments.measurement.exposures import Exposures
+from freshet.experiments.measurement.measure import Measured
+from freshet.experiments.stats.exposed_users import Users
+from freshet.experiments.stats.moments import Moments
+from freshet.experiments.stats.tally import DayMoments
 
 PATH = Path(__file__).parents[2] / "benchmarks" / "statistics.py"
 

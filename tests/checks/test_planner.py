@@ -10,9 +10,9 @@ import pytest
 
 from freshet.backends.planners.fake import FakePlanner
 from freshet.checks import check_planner
-from freshet.errors import PlannerError
-from freshet.ports import Abilities
-from freshet.types import Prompt, Ranking
+from freshet.core.errors import PlannerError
+from freshet.core.ports import Abilities
+from freshet.core.types import Prompt, Ranking
 
 N = 8
 PROMPTS = [Prompt((i,), f"liked : thing {i}") for i in range(4)]

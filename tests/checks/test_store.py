@@ -10,8 +10,8 @@ import pytest
 
 from freshet.backends.stores.local import LocalStore, write_manifest
 from freshet.checks import check_store
-from freshet.checksums import sha256
-from freshet.ports import Artifact, Draft
+from freshet.storage.artifacts import Artifact, Draft
+from freshet.storage.checksums import sha256
 
 
 def test_local_store(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from freshet.config import parse
+from freshet.core.config import parse
 from tests.cli.conftest import answered, called, make_workspace
 
 PERIOD = ("--from", "2024-02-12", "--to", "2024-02-20", "--every", "2d", "--tune-every", "4d")

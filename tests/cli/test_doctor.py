@@ -12,7 +12,7 @@ from tests.cli.conftest import answered, called, freshet
 HOLDER = """
 import sys
 from pathlib import Path
-from freshet.workspace.lease import lease
+from freshet.storage.lease import lease
 with lease(Path(sys.argv[1]), "run"):
     print("held", flush=True)
     sys.stdin.read()

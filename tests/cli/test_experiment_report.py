@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from freshet.experiments.measurement.frozen_rules import judging
 from freshet.report.words import number
-from freshet.steps.rules import judging
 from freshet.wiring import open_workspace
 from tests.cli.conftest import answered, called
-from tests.steps.exposed import event, import_events, naming, shown, workspace, write_impressions
+from tests.pipeline.exposed import event, import_events, naming, shown, workspace, write_impressions
 
 
 def simulate(root: Path, lift: float, users: int = 400, days: int = 6, lost: float = 0.0) -> None:

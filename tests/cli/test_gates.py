@@ -73,7 +73,7 @@ def test_a_killed_run_ends_with_the_table_of_an_uninterrupted_one(halted: Path, 
 
 
 def test_two_runs_cannot_write_at_once(halted: Path, place: Path) -> None:
-    from freshet.workspace.lease import lease
+    from freshet.storage.lease import lease
 
     root = Path(shutil.copytree(halted, place / "busy"))
     with lease(root / "LEASE"):

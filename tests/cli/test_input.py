@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from freshet.config import Config, load
+from freshet.core.config import Config, load
 from tests.cli.conftest import answered, called
 
 START = datetime(2024, 1, 1)

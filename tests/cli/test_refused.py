@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from freshet.durable import read_json
+from freshet.storage.durable import read_json
 from tests.cli.conftest import LAST, answered, called
 
 HEAD = "user_id,item_id,timestamp,value\n"

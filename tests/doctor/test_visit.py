@@ -11,26 +11,26 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from freshet import pipeline
+from freshet import operations, pipeline
+from freshet.core.errors import ArtifactError, Busy
+from freshet.core.types import Experiment, ExperimentArm, Serves
 from freshet.doctor import visit
 from freshet.doctor.artifacts import KINDS
 from freshet.doctor.finding import leftover, size_of
-from freshet.durable import write_json
-from freshet.errors import ArtifactError, Busy
 from freshet.inspect import open_release
-from freshet.types import Experiment, ExperimentArm, Serves
-from freshet.workspace import Workspace
-from freshet.workspace.lease import lease
-from freshet.workspace.parts import missing_of, parts_of
-from tests.steps.world import FIRST, NOW, content, copied, same_content
+from freshet.storage.durable import write_json
+from freshet.storage.lease import lease
+from freshet.storage.release_parts import missing_of, parts_of
+from freshet.storage.workspace import Workspace
+from tests.pipeline.world import FIRST, NOW, content, copied, same_content
 
 
 @pytest.fixture(scope="module")
 def served(counted: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """Two releases of plain counts."""
     ws = copied(counted, tmp_path_factory.mktemp("served") / "ws")
-    pipeline.fast_path(ws, FIRST, force_publish=True)
-    pipeline.fast_path(ws)
+    pipeline.refresh(ws, FIRST, publish=True)
+    pipeline.refresh(ws)
     return ws
 
 
@@ -159,8 +159,8 @@ def test_a_damaged_artifact_is_set_aside_and_made_again(ws: Workspace, served: W
     left = [found.what for found, ok in zip(done.findings, done.repaired, strict=True) if not ok]
     assert what not in left
     assert (ws.root / "damaged").is_dir()
-    pipeline.fast_path(ws, FIRST)  # the older table first: the newer one builds on it
-    pipeline.fast_path(ws, force_publish=True)
+    pipeline.refresh(ws, FIRST)  # the older table first: the newer one builds on it
+    pipeline.refresh(ws, publish=True)
     same_content(ws, served)
     assert visit(ws).findings == []
     assert open_release(ws).release.number == 2
@@ -169,7 +169,7 @@ def test_a_damaged_artifact_is_set_aside_and_made_again(ws: Workspace, served: W
 def test_damage_is_told_before_anything_is_published(ws: Workspace) -> None:
     flip(one(ws, "interests/*/vectors.npy"))
     with pytest.raises(ArtifactError, match=r"vectors\.npy is damaged") as told:
-        pipeline.fast_path(ws, FIRST.minus(-2), force_publish=True)
+        pipeline.refresh(ws, FIRST.plus(2), publish=True)
     assert "freshet doctor" in told.value.hint
     assert ws.releases.pointer() == 2
     assert ws.releases.numbers() == [1, 2]
@@ -177,7 +177,7 @@ def test_damage_is_told_before_anything_is_published(ws: Workspace) -> None:
 
 @pytest.mark.parametrize("text", [None, "", "two", "7\n"])
 def test_a_lost_pointer_is_set_to_what_served_last(ws: Workspace, text: str | None) -> None:
-    pipeline.roll_back(ws, 1)
+    operations.roll_back(ws, 1)
     if text is None:
         (ws.root / "CURRENT").unlink()
     else:
@@ -207,8 +207,8 @@ def test_a_damaged_day_of_events_is_never_touched_and_can_be_imported_again(
     assert "--replace" in done.findings[0].means
     assert day.exists()
     with pytest.raises(ArtifactError, match="damaged"):
-        pipeline.import_log(ws, NOW)
-    pipeline.import_log(ws, NOW, replace=True)
+        operations.import_log(ws, NOW)
+    operations.import_log(ws, NOW, replace=True)
     assert visit(ws).findings == []
     same_content(ws, served)
 
@@ -217,10 +217,10 @@ def test_a_damaged_snapshot_falls_back_and_its_days_are_kept(ws: Workspace) -> N
     before = content(ws, ["events"])
     cut(one(ws, "events/log/*.json"))
     with pytest.raises(ArtifactError, match="damaged"):
-        pipeline.fast_path(ws)
+        pipeline.refresh(ws)
     visit(ws, repair=True)
     assert visit(ws, repair=True).healthy  # again: what the lost snapshot named is no garbage
-    pipeline.import_log(ws, NOW)
+    operations.import_log(ws, NOW)
     assert content(ws, ["events"]) == before
 
 
@@ -241,7 +241,7 @@ def test_damaged_ledger_entries_and_releases_are_set_aside(ws: Workspace) -> Non
     assert visit(ws, repair=True).healthy
     assert (ws.root / "damaged" / "runs" / "00001.json").exists()
     assert ws.releases.numbers() == [2]
-    pipeline.fast_path(ws)
+    pipeline.refresh(ws)
 
 
 def test_the_doctor_leaves_a_living_run_alone(ws: Workspace) -> None:
@@ -285,11 +285,11 @@ def test_there_is_no_way_back_to_a_release_that_can_not_be_opened(
     flip(next(path for path in folder.iterdir() if path.suffix in (".npy", ".parquet")))
     runs = ws.ledger.paths()
     with pytest.raises(ArtifactError, match=r"release 1 can't serve: .*damaged") as told:
-        pipeline.roll_back(ws, number)
+        operations.roll_back(ws, number)
     assert "freshet doctor" in told.value.hint
     shutil.rmtree(folder)
     with pytest.raises(ArtifactError, match=r"release 1 can't serve: .*is missing"):
-        pipeline.roll_back(ws, number)
+        operations.roll_back(ws, number)
     assert ws.releases.pointer() == 2
     assert ws.ledger.paths() == runs
 
@@ -315,7 +315,7 @@ def test_a_release_that_lost_what_says_its_items_interests_can_not_be_opened(
     shutil.rmtree(ws.root / kind)
     assert "nothing serves" in [found.what for found in visit(ws).findings]
     with pytest.raises(ArtifactError, match=f"can't serve: {kind}/.* is missing"):
-        pipeline.roll_back(ws, 1)
+        operations.roll_back(ws, 1)
 
 
 def test_what_a_release_can_go_without_is_told_and_nothing_is_moved(ws: Workspace) -> None:

@@ -14,9 +14,9 @@ from unittest.mock import Mock
 
 from fastapi import FastAPI
 
-from freshet.config import HttpConfig
-from freshet.service.app import add_routes, document
-from freshet.service.endpoints import Endpoints
+from freshet.core.config import HttpConfig
+from freshet.http.app import add_routes, document
+from freshet.http.endpoints import Endpoints
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "http.md"
 HEAD = """# HTTP

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chi2_contingency, chisquare
 
-from freshet.experiments import OwnEvents, arm_of, arms_of
-from freshet.types import Experiment, ExperimentArm, Serves, user_number
+from freshet.core.types import Experiment, ExperimentArm, Serves, user_number
+from freshet.experiments.assignment import OwnEvents, arm_of, arms_of
 
 USERS = np.array([user_number(f"user{n:06d}") for n in range(40_000)], np.uint64)
 

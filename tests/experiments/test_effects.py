@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
 
-from freshet.experiments import Effect, Moments, effect, ratio
-from freshet.experiments.effects import students
+from freshet.experiments.stats.effects import Effect, effect, ratio, students
+from freshet.experiments.stats.moments import Moments
 
 RATED = st.integers(3, 12).flatmap(
     lambda n: st.tuples(

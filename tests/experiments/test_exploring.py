@@ -6,7 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freshet.experiments.exploring import DAY, WEEK, Additions, Engaged, interests_7d, novel, returned_7d
+from freshet.core.time import DAY
+from freshet.experiments.stats.exploration import WEEK, Additions, Engaged, interests_7d, novel, returned_7d
 
 END = 40 * DAY
 engagements = st.lists(

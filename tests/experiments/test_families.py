@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from freshet.errors import InputError
-from freshet.experiments import holm, sample_ratio
+from freshet.core.errors import InputError
+from freshet.experiments.stats.families import holm, sample_ratio
 
 P = st.lists(st.floats(0, 1), min_size=1, max_size=8)
 

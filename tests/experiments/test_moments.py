@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from freshet.experiments import Moments, effect
+from freshet.experiments.stats.effects import effect
+from freshet.experiments.stats.moments import Moments
 
 VALUES = arrays(np.float64, st.tuples(st.integers(0, 6), st.just(3)), elements=st.floats(-1e3, 1e3))
 

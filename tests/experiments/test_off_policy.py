@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freshet.errors import InputError
-from freshet.experiments import Logged, doubly_robust, ips, self_normalised
+from freshet.core.errors import InputError
+from freshet.experiments.stats.off_policy import Logged, doubly_robust, ips, self_normalised
 
 VALUE = np.array([[0.2, 0.5, 0.8], [0.6, 0.3, 0.1]])  # (contexts, actions) mean reward
 LOGGING = np.array([[0.6, 0.3, 0.1], [0.2, 0.5, 0.3]])

@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freshet.errors import NotEnoughData
-from freshet.experiments import (
+from freshet.core.errors import NotEnoughData
+from freshet.experiments.stats.effects import effect
+from freshet.experiments.stats.moments import Moments
+from freshet.experiments.stats.power import (
     Baseline,
     Design,
-    Moments,
     Span,
     detectable,
     detectable_by,
-    effect,
     plan,
     power,
     users_needed,

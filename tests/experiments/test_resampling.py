@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from freshet.experiments import Moments, bootstrap, effect
+from freshet.experiments.stats.bootstrap import bootstrap
+from freshet.experiments.stats.effects import effect
+from freshet.experiments.stats.moments import Moments
 
 
 def rated(seed: int, n: int, like: float) -> np.ndarray:
@@ -51,7 +53,7 @@ def test_users_are_drawn_as_wholes() -> None:
 def test_the_same_seed_draws_the_same_and_parts_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     control, treatment = rated(1, 50, 0.3), rated(2, 60, 0.5)
     whole = bootstrap(control, treatment, seed=7)
-    monkeypatch.setattr("freshet.experiments.resampling.AT_ONCE", 500)
+    monkeypatch.setattr("freshet.experiments.stats.bootstrap.AT_ONCE", 500)
     assert bootstrap(control, treatment, seed=7) == whole
     assert bootstrap(control, treatment, seed=8) != whole
 

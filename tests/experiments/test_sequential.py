@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freshet.experiments import always_valid, always_valid_p, boundary, mixing
+from freshet.experiments.stats.sequential import always_valid, always_valid_p, boundary, mixing
 
 LOOKS = st.lists(st.tuples(st.floats(-9, 9), st.floats(0.01, 9)), min_size=1, max_size=9)
 

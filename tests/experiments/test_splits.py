@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from freshet.errors import InputError
-from freshet.experiments.families import ALARM, sample_ratio
-from freshet.experiments.splits import WEIGHT, split_p
+from freshet.core.errors import InputError
+from freshet.experiments.stats.families import ALARM, sample_ratio
+from freshet.experiments.stats.splits import WEIGHT, split_p
 
 
 def test_one_look_is_the_ratio_of_two_likelihoods() -> None:

@@ -6,9 +6,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freshet.experiments.moments import Moments
-from freshet.experiments.tallying import Tally
-from freshet.experiments.users import Users
+from freshet.experiments.stats.exposed_users import Users
+from freshet.experiments.stats.moments import Moments
+from freshet.experiments.stats.tally import Tally
 
 KEYS = st.integers(0, 2**64 - 1)
 

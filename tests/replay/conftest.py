@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.steps.world import make_world
+from tests.pipeline.world import make_world
 
 
 @pytest.fixture(scope="session")

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from freshet.types import AsOf
-from freshet.workspace import Workspace
+from freshet.core.types import AsOf
+from freshet.storage.workspace import Workspace
 
 VERSIONS = ("manifest.json", "origins.json", "origin.npy")
 """Files that hold versions of other artifacts, which hash the whole item file."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from freshet.config import PlannerConfig
+from freshet.core.config import PlannerConfig
 from freshet.replay.figures import advice, summarise
 from freshet.replay.figures.advice import drifting
 from freshet.replay.figures.differences import negated, not_below, verdict

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from freshet.replay.costs import Book
-from freshet.workspace import Record, StepRecord
+from freshet.storage.ledger import Record, StepRecord
 
 
 def record(outcome: str, *steps: StepRecord) -> Record:

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from freshet.errors import ArtifactError, NotEnoughData
+from freshet.core.errors import ArtifactError, NotEnoughData
 from freshet.replay.figures import summarise
 from freshet.replay.figures.aligned import align
 from freshet.replay.figures.curves import overlap

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from freshet.core.types import RECENT, AsOf, Transitions
 from freshet.replay.frames import JUDGED
 from freshet.replay.judge import Later, Ranked, judge, share_equal
-from freshet.types import RECENT, AsOf, Transitions
 
 DAY = 15_000
 

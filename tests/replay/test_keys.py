@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from freshet import pipeline
+from freshet import operations
 from freshet.backends.planners.fake import FakeTuner
-from freshet.config import parse
+from freshet.core.config import parse
 from freshet.replay import Plan
+from freshet.storage.workspace import Workspace
 from freshet.wiring import open_room
-from freshet.workspace import Workspace
+from tests.pipeline.test_keys import MADE, OUTSIDE, text
+from tests.pipeline.world import workspace
 from tests.replay.test_roll import NOW, START, planned
-from tests.steps.test_keys import MADE, OUTSIDE, text
-from tests.steps.world import workspace
 
 UNREAD = {
     "schedule.refresh_days": "the plan has its own",
@@ -44,7 +44,7 @@ class Other(FakeTuner):
 @pytest.fixture(scope="module")
 def replayable(world: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, Plan]:
     ws = workspace(tmp_path_factory.mktemp("keys"), configured(world, {}))
-    pipeline.import_log(ws, NOW)
+    operations.import_log(ws, NOW)
     return ws, planned(ws, arms=("hybrid", "counts-live", "hybrid-adaptive", "hybrid-cost"))
 
 

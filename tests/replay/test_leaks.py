@@ -16,25 +16,28 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from freshet import events, live, pipeline, ranking
+from freshet import operations
 from freshet.backends.sequences.item_trainer import ItemRecipe, TorchRankingTrainer
 from freshet.backends.sequences.torch_trainer import Recipe, TorchSequenceTrainer
+from freshet.core.types import AsOf, Transitions
+from freshet.pipeline import snapshot_of
 from freshet.replay import Able, baselines, make_plan, roll
 from freshet.replay.judge import Ranked
 from freshet.replay.living import with_live
 from freshet.replay.ranking import Judges
 from freshet.replay.strategy import Position, Standing
 from freshet.simulator import World, generate
-from freshet.steps import ranking as rankers
-from freshet.steps.counting import Counting, counting_of
-from freshet.steps.knowledge import learn
-from freshet.steps.lessons import gather
-from freshet.transitions import TransitionLog
-from freshet.types import AsOf, Transitions
+from freshet.stages import events, live
+from freshet.stages import items as ranking
+from freshet.stages.counts.fitter import CountFitter, fitter_for
+from freshet.stages.items import step as rankers
+from freshet.stages.items.format import open_ranker
+from freshet.stages.items.training_data import gather
+from freshet.stages.transitions import TransitionLog
+from freshet.storage.workspace import Workspace
 from freshet.wiring import open_room
-from freshet.workspace import Workspace
+from tests.pipeline.world import NOW, settings, workspace
 from tests.replay.future import another, files
-from tests.steps.world import NOW, settings, workspace
 
 pytest.importorskip("torch")
 AT, LATER, END = (AsOf.parse(f"2024-02-{day}") for day in ("05", "09", "13"))
@@ -80,7 +83,7 @@ def worlds(tmp_path_factory: pytest.TempPathFactory) -> tuple[Made, Made, Questi
 
 def _room(world: Path, root: Path) -> Workspace:
     ws = workspace(root, settings(world, "scratch", TRAINING))
-    pipeline.import_log(ws, NOW)
+    operations.import_log(ws, NOW)
     small = {"width": 16, "inner": 16, "batch_size": 64, "learning_rate": 1e-2}
     ws = replace(
         ws, sequencer=TorchSequenceTrainer(Recipe(**small)), ranker=TorchRankingTrainer(ItemRecipe(**small))
@@ -102,8 +105,8 @@ class Questions:
 
 def _questions(room: Workspace) -> Questions:
     with room.run("look") as run:
-        met = gather(room, learn(room, run, AT), met=True)  # interests are those of the first origin
-        log = learn(room, run, END).transitions
+        met = gather(room, snapshot_of(room, run, AT), met=True)  # interests are those of the first origin
+        log = snapshot_of(room, run, END).transitions
     test, asked = log.between(AT, LATER, 300), log.moves(AT, LATER, 300)
     assert len(test) > 100
     return Questions(test, asked, log.moves(AT, LATER), log, sorted(met.about.ids))
@@ -120,8 +123,8 @@ def _made(room: Workspace, questions: Questions) -> Made:
     for at, origin in zip((AT, LATER), roll(room, plan), strict=True):
         standings = dict(Position.of(origin.manifest["position"]).arms)
         with room.run("look") as run:
-            known = learn(room, run, at)
-            counting = counting_of(room, known, 4)
+            known = snapshot_of(room, run, at)
+            counting = fitter_for(room.config, known, 4)
             trained = rankers.train(room, run, known)
             ranker = rankers.up_to_date(room, run, known, trained)
         named = {"items/itemmodels": files(room, trained.kind, trained.version)}
@@ -151,7 +154,7 @@ def _made(room: Workspace, questions: Questions) -> Made:
                 if overlay := found.overlays[at].get(arm.name):
                     said.append(_live(overlay, ranked.logp, questions))
                 scores[arm.name] = np.concatenate(said)
-        found.scores[at] = scores | {"items": _item_scores(rankers.open_ranker(ranker), questions.items)}
+        found.scores[at] = scores | {"items": _item_scores(open_ranker(ranker), questions.items)}
     return found
 
 
@@ -167,7 +170,7 @@ def _live(overlay: live.Overlay, logp: NDArray[np.float64], questions: Questions
     return with_live(logp, questions.test.known, deepcopy(overlay), questions.moves, questions.asked)
 
 
-def _popularity_live(counting: Counting, questions: Questions) -> NDArray[np.float64]:
+def _popularity_live(counting: CountFitter, questions: Questions) -> NDArray[np.float64]:
     """(n, N) popularity once it has taken in what happened before each question."""
     return baselines.popularity_live(counting, questions.log, LATER, questions.test, questions.asked)
 
@@ -176,7 +179,7 @@ def _item_scores(ranker: ranking.Ranker, items: list[str]) -> NDArray[np.float64
     """What is said of each item after each pair of the first ones."""
     numbers = np.array([ranker.index[item] for item in items])
     states = np.array([ranker.state(numbers[first : first + 2]) for first in range(20)])
-    return states @ ranker.embedding[numbers].T + ranker.shelves.prior[numbers]
+    return states @ ranker.embedding[numbers].T + ranker.item_index.prior[numbers]
 
 
 def test_what_was_made_before_is_the_same_byte_for_byte(worlds: tuple[Made, Made, Questions]) -> None:

@@ -15,26 +15,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freshet import pipeline
+from freshet import operations, pipeline
 from freshet.cli.app import run as command
-from freshet.errors import InputError
-from freshet.experiments.effects import Estimate
-from freshet.experiments.off_policy import Support
+from freshet.core.errors import InputError
+from freshet.core.types import AsOf, Experiment, ExperimentArm, Outcomes
+from freshet.experiments.measurement.labels import Window
+from freshet.experiments.stats.effects import Estimate
+from freshet.experiments.stats.off_policy import Support
 from freshet.replay.off_policy import Found, Target, estimate, estimating, expecting, ways
 from freshet.replay.off_policy.decisions import Engaged
 from freshet.replay.off_policy.players import Player
 from freshet.serving import Ask, Posted
-from freshet.steps.labelling import Window
-from freshet.types import AsOf, Experiment, ExperimentArm, Outcomes
-from freshet.wiring import kept_state, open_recommender
-from freshet.workspace import Workspace
-from freshet.workspace.experiments import parse_serves
-from tests.steps.conftest import world  # noqa: F401 - fixture
-from tests.steps.world import NOW, approving, copied, refreshed, rewrite, settings, workspace
+from freshet.storage.experiment_registry import parse_serves
+from freshet.storage.workspace import Workspace
+from freshet.wiring import existing_user_store, open_recommender
+from tests.pipeline.world import NOW, approving, copied, refreshed, rewrite, settings, workspace
 
 MOMENT = AsOf.parse("2024-02-14")
 """A few days after the world changes, so that live signals pay."""
-END = MOMENT.minus(-4)
+END = MOMENT.plus(4)
 WINDOW = Window(MOMENT, END, hours=1, first=True)
 SERVING = "[serving]\nexplore = 0.5\ntemperature = 1.0\n[feedback]\nhours = 1\n[schedule]\nrefresh_days = 7\n"
 DAY = 86_400_000_000
@@ -71,14 +70,14 @@ def visits(ws: Workspace, count: int, seed: int = 0, since: AsOf = MOMENT) -> No
                 core.record([Posted(user, item, time + 1000, 9.0, impression=answer.id)])
     core.record([Posted("last", next(iter(release.items)), start + 4 * DAY - 1, 9.0)])
     core.close()
-    state = kept_state(ws.root, ws.config)
+    state = existing_user_store(ws.root, ws.config)
     assert state is not None
-    pipeline.collect_told(ws, state, NOW)
+    operations.collect(ws, state, NOW)
     state.close()
 
 
 @pytest.fixture(scope="module")
-def fresh(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Workspace:  # noqa: F811
+def fresh(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """A release of the end of a log, with live signals."""
     folder = tmp_path_factory.mktemp("cut")
     ws = workspace(folder / "ws", settings(rewrite(world, folder / "world", before), extra=SERVING))
@@ -176,14 +175,14 @@ def test_a_sample_of_users_is_looked_at_where_there_are_many(visited: Workspace)
 def twice(visited: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """A second release, made while people went on coming; more of them came to the second one."""
     ws = copied(visited, tmp_path_factory.mktemp("twice") / "ws")
-    approving(lambda: pipeline.fast_path(ws, LATER, force_publish=True), ws)
+    approving(lambda: pipeline.refresh(ws, LATER, publish=True), ws)
     assert (ws.releases.pointer(), ws.releases.get(2).as_of) == (2, str(LATER))
     visits(ws, 300, seed=1, since=END)
     return ws
 
 
-LATER = MOMENT.minus(-2)
-BOTH = replace(WINDOW, until=END.minus(-4))
+LATER = MOMENT.plus(2)
+BOTH = replace(WINDOW, until=END.plus(4))
 
 
 def test_a_release_is_not_judged_by_what_it_was_made_from(
@@ -210,12 +209,12 @@ def test_a_release_is_not_judged_by_what_it_was_made_from(
 
 def _taken(ws: Workspace) -> dict[int, int]:
     """Moments of first places before the second release, and the interest where it was taken."""
+    from freshet.experiments.feedback import outcomes
+    from freshet.pipeline import snapshot_of
     from freshet.replay.off_policy import decisions
-    from freshet.steps import outcomes
-    from freshet.steps.knowledge import learn
 
     with ws.run("estimate") as run:
-        known = learn(ws, run, BOTH.until)
+        known = snapshot_of(ws, run, BOTH.until)
     assignment = outcomes.assignment_of(ws, known.version)
     asked, _, _ = decisions.read(ws, BOTH, assignment, known.interests, "value >= 7", 100_000)
     before = (asked.reward > 0) & (asked.time < int(LATER.moment.timestamp()) * 1_000_000)
@@ -225,7 +224,7 @@ def _taken(ws: Workspace) -> dict[int, int]:
 
 def test_a_release_that_was_made_after_all_of_it_is_refused(visited: Workspace, tmp_path: Path) -> None:
     ws = copied(visited, tmp_path / "ws")
-    approving(lambda: pipeline.fast_path(ws, END), ws)
+    approving(lambda: pipeline.refresh(ws, END), ws)
     found = looked(ws, "release:2", "release:1")
     late, early = found.policies
     assert (late.rows, late.earlier) == (0, found.rows)

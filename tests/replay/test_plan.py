@@ -7,9 +7,9 @@ from itertools import pairwise
 
 import pytest
 
-from freshet.errors import ConfigError, NotEnoughData
+from freshet.core.errors import ConfigError, NotEnoughData
+from freshet.core.types import AsOf
 from freshet.replay import Able, Plan, make_plan
-from freshet.types import AsOf
 
 DAYS = [date(2024, 1, 1) + timedelta(days=i) for i in range(100)]
 

@@ -13,17 +13,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from freshet import events, pipeline
-from freshet.errors import NotEnoughData
-from freshet.ports import Artifact
+from freshet import operations
+from freshet.core.errors import NotEnoughData
+from freshet.core.types import AsOf
 from freshet.replay import Able, Plan, make_plan, roll
 from freshet.replay.results import Results
 from freshet.replay.strategy import Position
-from freshet.types import AsOf
+from freshet.stages import events
+from freshet.storage.artifacts import Artifact
+from freshet.storage.workspace import Workspace
 from freshet.wiring import open_room
-from freshet.workspace import Workspace
+from tests.pipeline.world import FAKE, settings, workspace
 from tests.replay.future import another, files
-from tests.steps.world import FAKE, settings, workspace
 
 NOW = datetime(2025, 1, 1, tzinfo=UTC)
 START, END = AsOf.parse("2024-02-05"), AsOf.parse("2024-02-15")
@@ -40,7 +41,7 @@ def planned(ws: Workspace, start: AsOf = START, end: AsOf = END, **chosen: objec
 
 def made(world: Path, root: Path, kind: str = "fake") -> Workspace:
     ws = workspace(root, settings(world, kind, MORE))
-    pipeline.import_log(ws, NOW)
+    operations.import_log(ws, NOW)
     return ws
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from freshet.config import parse
+from freshet.core.config import parse
 from freshet.replay.figures.schedule import cadence, choose, schedule
 
 from .synthetic import frames

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from freshet.drift import Moves, Overlap, overlaps, pooled
+from freshet.stages.schedule.drift import Moves, Overlap, overlaps, pooled
 
 EDGES = [0, 28, 56]
 INTERESTS = 12

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from freshet.drift import drift_of, month_edges
+from freshet.core.time import day_name
+from freshet.core.types import RECENT, Transitions
 from freshet.report.drifted import said
 from freshet.report.drifted.page import render
-from freshet.transitions.pool import day_name
-from freshet.types import RECENT, Transitions
+from freshet.stages.schedule.drift import drift_of, month_edges
 
 SIZE, EDGES = 10, [0, 28, 56, 84]
 LOG: dict[str, Any] = {

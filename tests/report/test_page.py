@@ -12,13 +12,13 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from freshet import inspect, pipeline
-from freshet.errors import GateFailed
+from freshet import inspect, operations
+from freshet.core.errors import GateFailed
 from freshet.report import write_report
 from freshet.simulator import SIMULATED
-from freshet.tuning import gates_of
+from freshet.stages.tuning import gates_of
+from freshet.storage.workspace import Workspace
 from freshet.wiring import open_workspace
-from freshet.workspace import Workspace
 
 from . import worlds
 
@@ -79,7 +79,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
         worlds.publish_twice(ws)
     halted = page_of(ws, into)
     (waiting,) = [record.id for record in ws.ledger.records() if record.outcome == "waiting"]
-    pipeline.approve(ws, waiting, "Ada <ada@example.org>")
+    operations.approve(ws, waiting, "Ada <ada@example.org>")
     worlds.publish_twice(ws)
     return Story(ws, halted, page_of(ws, into))
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from freshet.drift import Moves
 from freshet.report.trends import binned, z_scores
+from freshet.stages.schedule.drift import Moves
 
 
 def test_bins_end_at_the_moment_and_count_every_row_once() -> None:

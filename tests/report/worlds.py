@@ -9,11 +9,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from freshet import pipeline
+from freshet.core.types import AsOf
 from freshet.simulator import World, generate
-from freshet.steps.sources import import_sources
-from freshet.types import AsOf
+from freshet.stages.events.step import import_sources
+from freshet.storage.workspace import Workspace
 from freshet.wiring import open_workspace
-from freshet.workspace import Workspace
 
 WORLD = World(themes=12, items=120, users=350, days=90, drift="abrupt", change_day=62, sessions=6.0)
 EARLIER, LATEST = AsOf.parse("2024-03-25"), AsOf.parse("2024-03-31")
@@ -60,4 +60,4 @@ calibration_prompts = 200
 def publish_twice(ws: Workspace) -> None:
     """A release of an earlier moment, then one of the latest."""
     for moment in (EARLIER, LATEST):
-        pipeline.fast_path(ws, moment, force_publish=True)
+        pipeline.refresh(ws, moment, publish=True)

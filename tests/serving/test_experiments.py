@@ -10,22 +10,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from freshet import pipeline
-from freshet.errors import ConfigError
-from freshet.experiments import arm_of
-from freshet.ports import State
+from freshet import operations, pipeline
+from freshet.core.errors import ConfigError
+from freshet.core.ports import UserStore
+from freshet.core.types import AsOf, Experiment, ExperimentArm, Serves
+from freshet.core.types.keys import user_number
+from freshet.experiments.assignment import arm_of
+from freshet.experiments.isolated_arms import own
+from freshet.pipeline import snapshot_of
 from freshet.serving import Ask, Posted, Recommender
-from freshet.steps.counting import Counting
-from freshet.steps.knowledge import learn
-from freshet.steps.separating import own
-from freshet.types import AsOf, Experiment, ExperimentArm, Serves
-from freshet.types.keys import user_number
-from freshet.workspace import Workspace
-from freshet.workspace.experiments import parse_serves
-from freshet.workspace.ledger import Quiet
+from freshet.stages.counts.fitter import CountFitter
+from freshet.storage.experiment_registry import parse_serves
+from freshet.storage.ledger import Quiet
+from freshet.storage.workspace import Workspace
+from tests.pipeline.world import FAKE, FIRST, SECOND, approving, copied, settings
 from tests.serving.world import PLAIN, published, serve
-from tests.steps.conftest import counted, planned, world  # noqa: F401 - fixtures
-from tests.steps.world import FAKE, FIRST, SECOND, approving, copied, settings
 
 MOMENT = int(SECOND.moment.timestamp()) * 1_000_000
 NAMES = [f"visitor{n}" for n in range(60)]
@@ -45,7 +44,7 @@ def arm(one: Experiment, user: str) -> str:
 
 
 @pytest.fixture
-def shop(planned: Workspace, world: Path, tmp_path: Path) -> Workspace:  # noqa: F811
+def shop(planned: Workspace, world: Path, tmp_path: Path) -> Workspace:
     """Two releases, a week apart; the second is current."""
     text = settings(world, "fake", FAKE + PLAIN + "[schedule]\nrefresh_days = 7\n")
     ws = copied(planned, tmp_path / "shop", text)
@@ -55,7 +54,7 @@ def shop(planned: Workspace, world: Path, tmp_path: Path) -> Workspace:  # noqa:
 
 
 @pytest.fixture
-def served(shop: Workspace, tmp_path: Path) -> Iterator[tuple[Recommender, State]]:
+def served(shop: Workspace, tmp_path: Path) -> Iterator[tuple[Recommender, UserStore]]:
     recommender, state = serve(shop, tmp_path / "state")
     yield recommender, state
     recommender.close()
@@ -77,12 +76,12 @@ def shown(recommender: Recommender, user: str, **ask: object) -> list[tuple[int,
 
 
 def test_a_user_is_answered_by_the_release_of_their_arm(
-    shop: Workspace, served: tuple[Recommender, State]
+    shop: Workspace, served: tuple[Recommender, UserStore]
 ) -> None:
     recommender, state = served
     told(recommender, NAMES)
     one = experiment("release:1", "follow")
-    pipeline.start_experiment(shop, one)
+    operations.start_experiment(shop, one)
     assert recommender.explore(Ask(NAMES[0])).experiment == ""  # not looked yet
     assert recommender.reload()
     assert not recommender.reload()
@@ -101,13 +100,13 @@ def test_a_user_is_answered_by_the_release_of_their_arm(
     assert noted == {
         (user, "one", arm(one, user), 1 if arm(one, user) == "control" else 2) for user in NAMES[:20]
     }
-    pipeline.stop_experiment(shop, "one", SECOND.moment, "done")
+    operations.stop_experiment(shop, "one", SECOND.moment, "done")
     recommender.reload()
     assert recommender.explore(Ask(NAMES[0])).experiment == ""
 
 
 def test_a_strategy_answers_by_a_part_of_the_release(
-    shop: Workspace, served: tuple[Recommender, State]
+    shop: Workspace, served: tuple[Recommender, UserStore]
 ) -> None:
     recommender, _ = served
     told(recommender, NAMES)
@@ -117,7 +116,7 @@ def test_a_strategy_answers_by_a_part_of_the_release(
     different = set()
     for strategy in ("hybrid", "hybrid-live", "counts", "counts-live", "popularity"):
         one = replace(experiment(strategy, "follow"), name=strategy, salt=strategy)
-        pipeline.start_experiment(shop, one)
+        operations.start_experiment(shop, one)
         recommender.reload()
         for user in NAMES[:10]:
             same = shown(recommender, user) == before[user]
@@ -125,7 +124,7 @@ def test_a_strategy_answers_by_a_part_of_the_release(
                 assert same
             elif not same:
                 different.add(strategy)
-        pipeline.stop_experiment(shop, strategy, SECOND.moment, "done")
+        operations.stop_experiment(shop, strategy, SECOND.moment, "done")
     planner = {"counts-live"} if release.scorer.weights is not None else set()  # else counts won
     assert different == {"hybrid", "counts", "popularity"} | planner
     recommender.reload()
@@ -133,11 +132,11 @@ def test_a_strategy_answers_by_a_part_of_the_release(
 
 
 def test_the_arms_of_a_fixed_release_stay_open_through_swaps(
-    shop: Workspace, served: tuple[Recommender, State]
+    shop: Workspace, served: tuple[Recommender, UserStore]
 ) -> None:
     recommender, _ = served
     one = experiment("release:1", "follow")
-    pipeline.start_experiment(shop, one)
+    operations.start_experiment(shop, one)
     recommender.reload()
     user = next(user for user in NAMES if arm(one, user) == "control")
     for number in (1, 2, 1, 2):
@@ -147,11 +146,11 @@ def test_the_arms_of_a_fixed_release_stay_open_through_swaps(
 
 
 def test_separated_arms_do_not_see_each_others_events(
-    shop: Workspace, served: tuple[Recommender, State]
+    shop: Workspace, served: tuple[Recommender, UserStore]
 ) -> None:
     recommender, _ = served
     one = experiment("hybrid-live", "follow", separated=True, began=2)
-    pipeline.start_experiment(shop, one)
+    operations.start_experiment(shop, one)
     recommender.reload()
     by_arm = {name: [user for user in NAMES if arm(one, user) == name] for name in ("control", "treatment")}
     watched, other = by_arm["control"][0], by_arm["treatment"][0]
@@ -164,14 +163,14 @@ def test_separated_arms_do_not_see_each_others_events(
 
 
 def test_a_separated_arm_gets_tables_without_the_others_transitions(
-    shop: Workspace, served: tuple[Recommender, State]
+    shop: Workspace, served: tuple[Recommender, UserStore]
 ) -> None:
     recommender, _ = served
     start = int(FIRST.moment.timestamp()) * 1_000_000
     one = experiment("counts", "follow", separated=True, began=1, start=start)
-    pipeline.start_experiment(shop, one)
+    operations.start_experiment(shop, one)
     with shop.run("test") as run:
-        known = learn(shop, run, SECOND)
+        known = snapshot_of(shop, run, SECOND)
         parts = {arm.name: own(shop, run, known, one, arm) for arm in one.arms}
     whole = known.transitions.between(AsOf.parse("2000-01-01"), SECOND)
     for name, part in parts.items():
@@ -182,7 +181,7 @@ def test_a_separated_arm_gets_tables_without_the_others_transitions(
         assert (theirs & since).sum() > 0
         assert (left.user == expected.user).all()
         assert (left.successor == expected.successor).all()
-        assert Counting(part, 2, 1000, 3).base(SECOND).sum() == pytest.approx(1)
+        assert CountFitter(part, 2, 1000, 3).base(SECOND).sum() == pytest.approx(1)
     published(shop, SECOND)
     numbers = {name: shop.experiments.pointer(one, name) for name in ("control", "treatment")}
     assert len({shop.releases.get(number).table for number in numbers.values()}) == 2
@@ -193,7 +192,7 @@ def test_a_separated_arm_gets_tables_without_the_others_transitions(
     recommender.reload()
     for user in NAMES[:10]:
         assert recommender.explore(Ask(user)).release == numbers[arm(one, user)]
-    again = approving(lambda: pipeline.fast_path(shop, SECOND, force_publish=True), shop)
+    again = approving(lambda: pipeline.refresh(shop, SECOND, publish=True), shop)
     assert again.outcome == "done"
     assert {name: shop.experiments.pointer(one, name) for name in numbers} == numbers
 
@@ -203,16 +202,16 @@ def _arm(one: Experiment, user: int) -> str:
     return "" if found is None else found.name
 
 
-def test_arms_that_would_answer_alike_are_told(counted: Workspace, tmp_path: Path) -> None:  # noqa: F811
+def test_arms_that_would_answer_alike_are_told(counted: Workspace, tmp_path: Path) -> None:
     ws = copied(
         counted, tmp_path / "plain", (counted.root / "freshet.toml").read_text() + "[live]\nuse = false\n"
     )
     published(ws, FIRST)
     said: list[str] = []
     telling = replace(ws, reporter=Telling(said))
-    pipeline.start_experiment(telling, experiment("hybrid-live", "hybrid-feedback", began=1))
-    pipeline.stop_experiment(telling, "one", SECOND.moment, "next")
-    pipeline.start_experiment(telling, replace(experiment("counts", "counts", began=1), name="two"))
+    operations.start_experiment(telling, experiment("hybrid-live", "hybrid-feedback", began=1))
+    operations.stop_experiment(telling, "one", SECOND.moment, "next")
+    operations.start_experiment(telling, replace(experiment("counts", "counts", began=1), name="two"))
     whole = " ".join(said)
     assert "arm 'control': release 1 has no live signals that pay" in whole
     assert "arm 'treatment' answers as hybrid-live until" in whole
@@ -231,26 +230,26 @@ class Telling(Quiet):
 
 def test_an_experiment_that_cannot_be_served_is_refused(shop: Workspace) -> None:
     with pytest.raises(Exception, match="no release 9"):
-        pipeline.start_experiment(shop, experiment("release:9", "follow"))
-    pipeline.start_experiment(shop, experiment("release:1", "follow"))
+        operations.start_experiment(shop, experiment("release:9", "follow"))
+    operations.start_experiment(shop, experiment("release:1", "follow"))
     with pytest.raises(ConfigError, match="all users take part in experiment 'one'"):
-        pipeline.start_experiment(shop, replace(experiment("release:1", "follow"), name="two"))
+        operations.start_experiment(shop, replace(experiment("release:1", "follow"), name="two"))
     assert Serves() == shop.experiments.get("one").arm("treatment").serves
 
 
 def test_one_broken_experiment_does_not_hold_up_another(
-    shop: Workspace, served: tuple[Recommender, State]
+    shop: Workspace, served: tuple[Recommender, UserStore]
 ) -> None:
     recommender, _ = served
     bad = experiment("release:1", "follow", traffic=0.5)
     other = replace(bad, name="other", salt="pepper", separated=True, began=2)
     for one in (bad, other):
-        pipeline.start_experiment(shop, one)
+        operations.start_experiment(shop, one)
     recommender.reload()
     user = next(user for user in NAMES if arm(bad, user))
     beside = next(user for user in NAMES if not arm(bad, user) and arm(other, user))
     shop.experiments.point("other", "treatment", 77)
-    pipeline.stop_experiment(shop, "one", SECOND.moment, "harm")
+    operations.stop_experiment(shop, "one", SECOND.moment, "harm")
     for _ in range(2):
         with pytest.raises(Exception, match="no release 77"):
             recommender.reload()
@@ -266,11 +265,11 @@ def test_one_broken_experiment_does_not_hold_up_another(
     assert recommender.explore(Ask(beside)).experiment == ""
 
 
-def test_wrong_settings_do_not_hold_up_a_stop(shop: Workspace, served: tuple[Recommender, State]) -> None:
+def test_wrong_settings_do_not_hold_up_a_stop(shop: Workspace, served: tuple[Recommender, UserStore]) -> None:
     recommender, _ = served
-    pipeline.start_experiment(shop, experiment("release:1", "follow"))
+    operations.start_experiment(shop, experiment("release:1", "follow"))
     recommender.reload()
-    pipeline.stop_experiment(shop, "one", SECOND.moment, "harm")
+    operations.stop_experiment(shop, "one", SECOND.moment, "harm")
     (shop.root / "freshet.toml").write_text("[serving")
     with pytest.raises(ConfigError):
         recommender.reload()
@@ -280,18 +279,18 @@ def test_wrong_settings_do_not_hold_up_a_stop(shop: Workspace, served: tuple[Rec
 def test_an_arms_own_release_never_serves_everybody(shop: Workspace) -> None:
     start = int(FIRST.moment.timestamp()) * 1_000_000
     one = experiment("counts", "follow", separated=True, began=1, start=start)
-    pipeline.start_experiment(shop, one)
+    operations.start_experiment(shop, one)
     published(shop, SECOND)
     number = shop.experiments.pointer(one, "control")
     with pytest.raises(Exception, match="made for one/control alone"):
-        pipeline.roll_back(shop, number)
+        operations.roll_back(shop, number)
     current = shop.releases.current()
     assert current is not None
     assert current.arm == ""
 
 
 def test_a_damaged_experiment_does_not_keep_serving_from_starting(shop: Workspace, tmp_path: Path) -> None:
-    pipeline.start_experiment(shop, experiment("release:1", "follow"))
+    operations.start_experiment(shop, experiment("release:1", "follow"))
     (shop.root / "experiments" / "one" / "started.json").write_text("{}")
     recommender, _ = serve(shop, tmp_path / "state")
     assert recommender.explore(Ask(NAMES[0])).experiment == ""

@@ -9,22 +9,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from freshet import pipeline
-from freshet.feedback import Feedback, Lifts
-from freshet.feedback.lifts import BITS
+from freshet import operations
+from freshet.core.types import Experiment, ExperimentArm, Serves, Strategy
+from freshet.experiments.feedback import Feedback, Lifts
+from freshet.experiments.feedback.lifts import BITS
 from freshet.serving import Ask, Recommender
-from freshet.types import Experiment, ExperimentArm, Serves, Strategy
-from freshet.workspace import Workspace
+from freshet.storage.workspace import Workspace
+from tests.pipeline.world import FIRST, copied, settings, workspace
 from tests.serving.world import PLAIN, published, serve
-from tests.steps.conftest import counted, world  # noqa: F401 - fixtures
-from tests.steps.world import FIRST, copied, settings, workspace
 
 USERS = [f"visitor{n}" for n in range(40)]
 NOW = int(FIRST.moment.timestamp()) * 1_000_000
 
 
 @pytest.fixture
-def shop(counted: Workspace, world: Path, tmp_path: Path) -> Workspace:  # noqa: F811
+def shop(counted: Workspace, world: Path, tmp_path: Path) -> Workspace:
     ws = copied(counted, tmp_path / "shop", settings(world, extra=PLAIN))
     published(ws, FIRST)
     return ws
@@ -57,7 +56,7 @@ def start(shop: Workspace, recommender: Recommender, strategy: Strategy) -> None
         ExperimentArm("control", 0.5, Serves(None, "hybrid")),
         ExperimentArm("treatment", 0.5, Serves(None, strategy)),
     )
-    pipeline.start_experiment(shop, Experiment("one", "salt", arms, 1.0, ("satisfied",), NOW, 1))
+    operations.start_experiment(shop, Experiment("one", "salt", arms, 1.0, ("satisfied",), NOW, 1))
     assert recommender.reload()
 
 

@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from freshet.core.time import DAY
+from freshet.core.types import RECENT
+from freshet.core.types.keys import user_number
 from freshet.serving.recall import horizon, in_order, recall
-from freshet.transitions.pool import DAY, ENGAGEMENT
-from freshet.transitions.walk import walk
-from freshet.types import RECENT
-from freshet.types.keys import user_number
+from freshet.stages.transitions.day_files import ENGAGEMENT
+from freshet.stages.transitions.walk import walk
 
 N = 14
 USER = user_number("somebody")

@@ -11,21 +11,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from freshet import live
-from freshet.counts import log_softmax
-from freshet.durable import write_json
-from freshet.errors import ArtifactError, ConfigError, NotServing
-from freshet.ports import State
+from freshet.core.errors import ArtifactError, ConfigError, NotServing
+from freshet.core.ports import UserStore
+from freshet.core.types import AsOf
+from freshet.core.types.keys import user_key, user_number
+from freshet.pipeline import snapshot_of
 from freshet.serving import Ask, Posted, Recommender, impressions
-from freshet.steps.knowledge import learn
-from freshet.steps.publishing import open_scorer
-from freshet.transitions.pool import files, read_columns
-from freshet.types import AsOf
-from freshet.types.keys import user_key, user_number
-from freshet.workspace import Workspace
+from freshet.stages import live
+from freshet.stages.counts import log_softmax
+from freshet.stages.table.format import open_scorer
+from freshet.stages.transitions.day_files import files, read_columns
+from freshet.storage.durable import write_json
+from freshet.storage.workspace import Workspace
+from tests.pipeline.world import FAKE, FIRST, SECOND, copied, settings, workspace
 from tests.serving.world import PLAIN, history_before, published, serve
-from tests.steps.conftest import counted, planned, world  # noqa: F401 - fixtures
-from tests.steps.world import FAKE, FIRST, SECOND, copied, settings, workspace
 
 HOUR = 3_600_000_000
 WEEKLY = "[schedule]\nrefresh_days = 7\n"
@@ -33,7 +32,7 @@ WEEKLY = "[schedule]\nrefresh_days = 7\n"
 
 
 @pytest.fixture
-def shop(planned: Workspace, world: Path, tmp_path: Path) -> Workspace:  # noqa: F811
+def shop(planned: Workspace, world: Path, tmp_path: Path) -> Workspace:
     """A copy of the workspace that serves, and takes the best of everything."""
     ws = copied(planned, tmp_path / "shop", settings(world, "fake", FAKE + PLAIN + WEEKLY))
     published(ws, FIRST)
@@ -41,7 +40,7 @@ def shop(planned: Workspace, world: Path, tmp_path: Path) -> Workspace:  # noqa:
 
 
 @pytest.fixture
-def served(shop: Workspace, tmp_path: Path) -> Iterator[tuple[Recommender, State]]:
+def served(shop: Workspace, tmp_path: Path) -> Iterator[tuple[Recommender, UserStore]]:
     recommender, state = serve(shop, tmp_path / "state")
     yield recommender, state
     recommender.close()
@@ -58,13 +57,13 @@ def some_items(ws: Workspace, recommender: Recommender, count: int) -> list[str]
 
 def test_answers_are_what_replay_evaluates(
     shop: Workspace,
-    served: tuple[Recommender, State],
-    world: Path,  # noqa: F811
+    served: tuple[Recommender, UserStore],
+    world: Path,
 ) -> None:
     """Every judged transition: the scores by serving are those of the arm, and so is the order."""
     recommender, state = served
     with shop.run("test") as run:
-        known = learn(shop, run, SECOND)
+        known = snapshot_of(shop, run, SECOND)
     test = known.transitions.between(FIRST, SECOND)
     release = shop.releases.current()
     assert release is not None
@@ -95,7 +94,7 @@ def test_answers_are_what_replay_evaluates(
     assert checked > 30
 
 
-def _names(world: Path) -> dict[int, str]:  # noqa: F811
+def _names(world: Path) -> dict[int, str]:
     import pyarrow.parquet as pq
 
     return {user_number(u): u for u in set(pq.read_table(world / "events.parquet")["user_id"].to_pylist())}
@@ -114,7 +113,7 @@ def _times(ws: Workspace, known: object) -> dict[tuple[int, int, int], int]:
 
 
 def test_a_user_with_just_one_context_gets_the_row_of_the_table(
-    served: tuple[Recommender, State],
+    served: tuple[Recommender, UserStore],
 ) -> None:
     recommender, _ = served
     release = recommender._releases.current
@@ -129,7 +128,7 @@ def test_a_user_with_just_one_context_gets_the_row_of_the_table(
 
 
 @pytest.mark.parametrize("user", ["nobody knows", "", "ü" * 200])
-def test_unknown_users_get_what_is_popular(served: tuple[Recommender, State], user: str) -> None:
+def test_unknown_users_get_what_is_popular(served: tuple[Recommender, UserStore], user: str) -> None:
     answer = served[0].explore(Ask(user=user, interests=3, items=10))
     assert len(answer.interests) == 3
     assert {offer.reason for offer in answer.interests} == {"popular"}
@@ -137,7 +136,7 @@ def test_unknown_users_get_what_is_popular(served: tuple[Recommender, State], us
 
 
 def test_histories_of_any_length_and_of_unknown_items_are_answered(
-    served: tuple[Recommender, State],
+    served: tuple[Recommender, UserStore],
 ) -> None:
     recommender, _ = served
     items = some_items(None, recommender, 9)  # type: ignore[arg-type]
@@ -147,7 +146,7 @@ def test_histories_of_any_length_and_of_unknown_items_are_answered(
 
 
 def test_one_who_knows_everything_is_shown_what_they_engaged_longest_ago(
-    served: tuple[Recommender, State],
+    served: tuple[Recommender, UserStore],
 ) -> None:
     recommender, _ = served
     items = some_items(None, recommender, 99)  # type: ignore[arg-type]
@@ -162,7 +161,7 @@ def test_one_who_knows_everything_is_shown_what_they_engaged_longest_ago(
     assert all(offer.score == -math.inf for offer in answer.interests)
 
 
-def test_an_event_counts_in_the_next_request_once(served: tuple[Recommender, State]) -> None:
+def test_an_event_counts_in_the_next_request_once(served: tuple[Recommender, UserStore]) -> None:
     recommender, _ = served
     item, other = some_items(None, recommender, 2)  # type: ignore[arg-type]
     event = Posted("u", item, 1_708_000_000_000_000, 9.0)
@@ -182,7 +181,7 @@ def test_an_event_counts_in_the_next_request_once(served: tuple[Recommender, Sta
     )
 
 
-def test_what_is_not_positive_leaves_no_trace_in_the_history(served: tuple[Recommender, State]) -> None:
+def test_what_is_not_positive_leaves_no_trace_in_the_history(served: tuple[Recommender, UserStore]) -> None:
     recommender, state = served
     item = some_items(None, recommender, 1)[0]  # type: ignore[arg-type]
     receipts = recommender.record([Posted("u", item, 1_708_000_000_000_000, 3.0)])
@@ -204,19 +203,19 @@ def test_what_is_not_positive_leaves_no_trace_in_the_history(served: tuple[Recom
     ],
 )
 def test_bad_events_are_refused_by_name_and_the_others_stay(
-    served: tuple[Recommender, State], event: Posted, why: str
+    served: tuple[Recommender, UserStore], event: Posted, why: str
 ) -> None:
     receipts = served[0].record([event, Posted("u", "no such item", 1)])
     assert (receipts[0].status, receipts[1].status) == ("refused", "recorded")
     assert why in receipts[0].why
 
 
-def test_an_id_that_stands_for_none_makes_no_duplicates(served: tuple[Recommender, State]) -> None:
+def test_an_id_that_stands_for_none_makes_no_duplicates(served: tuple[Recommender, UserStore]) -> None:
     told = [Posted("u", "no such item", time, id="null") for time in (1, 2, 2)]
     assert [one.status for one in served[0].record(told)] == ["recorded", "recorded", "duplicate"]
 
 
-def test_impressions_wait_in_a_buffer_and_say_what_was_shown(served: tuple[Recommender, State]) -> None:
+def test_impressions_wait_in_a_buffer_and_say_what_was_shown(served: tuple[Recommender, UserStore]) -> None:
     recommender, state = served
     answer = recommender.explore(Ask(user="u", interests=2))
     recommender.explore(Ask(user="u", log=False))
@@ -229,7 +228,7 @@ def test_impressions_wait_in_a_buffer_and_say_what_was_shown(served: tuple[Recom
 
 
 def test_a_release_is_swapped_while_the_one_before_stays_open(
-    shop: Workspace, served: tuple[Recommender, State]
+    shop: Workspace, served: tuple[Recommender, UserStore]
 ) -> None:
     recommender, _ = served
     assert not recommender.reload()
@@ -248,7 +247,9 @@ def test_a_release_is_swapped_while_the_one_before_stays_open(
     assert [(one["number"], one["serving"]) for one in recommender.releases()] == [(2, True), (1, False)]
 
 
-def test_a_release_that_is_broken_does_not_serve(shop: Workspace, served: tuple[Recommender, State]) -> None:
+def test_a_release_that_is_broken_does_not_serve(
+    shop: Workspace, served: tuple[Recommender, UserStore]
+) -> None:
     recommender, _ = served
     published(shop, SECOND)
     made = shop.releases.get(2).table
@@ -260,7 +261,7 @@ def test_a_release_that_is_broken_does_not_serve(shop: Workspace, served: tuple[
 
 
 def test_a_rule_that_changed_counts_though_the_release_is_broken(
-    shop: Workspace, served: tuple[Recommender, State]
+    shop: Workspace, served: tuple[Recommender, UserStore]
 ) -> None:
     recommender, _ = served
     published(shop, SECOND)
@@ -277,7 +278,7 @@ def test_a_rule_that_changed_counts_though_the_release_is_broken(
 
 
 def test_impressions_are_bounded_and_written_in_portions(
-    served: tuple[Recommender, State], monkeypatch: pytest.MonkeyPatch
+    served: tuple[Recommender, UserStore], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recommender, state = served
     for _ in range(1200):
@@ -303,7 +304,7 @@ def test_a_release_that_lost_its_overlay_and_ranker_serves_without(shop: Workspa
 
 
 def test_rules_are_read_anew_and_a_wrong_one_changes_nothing(
-    shop: Workspace, served: tuple[Recommender, State]
+    shop: Workspace, served: tuple[Recommender, UserStore]
 ) -> None:
     recommender, _ = served
     best = recommender.explore(Ask(history=(), interests=1, items=0)).interests[0]
@@ -320,7 +321,7 @@ def test_rules_are_read_anew_and_a_wrong_one_changes_nothing(
     assert best.id not in [offer.id for offer in shown]
 
 
-def test_rules_hold_for_requests_that_say_so(shop: Workspace, served: tuple[Recommender, State]) -> None:
+def test_rules_hold_for_requests_that_say_so(shop: Workspace, served: tuple[Recommender, UserStore]) -> None:
     recommender, _ = served
     best = recommender.explore(Ask(history=(), interests=1, items=0)).interests[0]
     path = shop.root / "freshet.toml"
@@ -336,7 +337,7 @@ def test_rules_hold_for_requests_that_say_so(shop: Workspace, served: tuple[Reco
     assert first("DE") != best.id
 
 
-def test_releases_that_are_held_stay_open(shop: Workspace, served: tuple[Recommender, State]) -> None:
+def test_releases_that_are_held_stay_open(shop: Workspace, served: tuple[Recommender, UserStore]) -> None:
     recommender, _ = served
     published(shop, SECOND)
     for _ in range(4):
@@ -358,7 +359,7 @@ def test_releases_that_are_held_stay_open(shop: Workspace, served: tuple[Recomme
 
 
 def test_only_where_rules_allow_nothing_an_answer_is_empty(
-    shop: Workspace, served: tuple[Recommender, State]
+    shop: Workspace, served: tuple[Recommender, UserStore]
 ) -> None:
     recommender, _ = served
     ids = [str(i) for i in recommender._releases.current.interests.ids.tolist()]
@@ -368,13 +369,13 @@ def test_only_where_rules_allow_nothing_an_answer_is_empty(
     assert [str(o.id) for o in recommender.explore(Ask(history=(), items=0)).interests] == ids[:1]
 
 
-def test_nothing_published_is_told(world: Path, tmp_path: Path) -> None:  # noqa: F811
+def test_nothing_published_is_told(world: Path, tmp_path: Path) -> None:
     ws = workspace(tmp_path / "new", settings(world))
     with pytest.raises(NotServing, match="no release is published yet"):
         serve(ws, tmp_path / "state")
 
 
-def test_explained(served: tuple[Recommender, State]) -> None:
+def test_explained(served: tuple[Recommender, UserStore]) -> None:
     recommender, _ = served
     items = some_items(None, recommender, 3)  # type: ignore[arg-type]
     answer = recommender.explore(Ask(history=tuple(items), interests=2, items=0, explain=True))
@@ -408,5 +409,5 @@ def test_two_copies_answer_alike_by_their_seed(shop: Workspace, tmp_path: Path) 
     assert answers[0] == answers[1]
 
 
-def test_days_are_whole(served: tuple[Recommender, State]) -> None:
+def test_days_are_whole(served: tuple[Recommender, UserStore]) -> None:
     assert AsOf.parse("2024-02-12").moment.timestamp() * 1e6 == served[0]._releases.current.since

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from freshet.config import parse
-from freshet.errors import ConfigError
+from freshet.core.config import parse
+from freshet.core.errors import ConfigError
+from freshet.core.types import Interests
 from freshet.serving.rules import RequestRules
-from freshet.types import Interests
 
 INTERESTS = Interests(
     np.array([3, 5, 8], np.int32), ("war, history", "love", "gore"), np.eye(3, dtype=np.float32)

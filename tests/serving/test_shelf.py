@@ -6,10 +6,10 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freshet.ranking import Ranker, Shelves
+from freshet.core.types import History, Offer
+from freshet.core.types.keys import item_key
 from freshet.serving.shelf import Shelf
-from freshet.types import History, Offer
-from freshet.types.keys import item_key
+from freshet.stages.items import ItemIndex, Ranker
 
 N, EACH = 3, 4
 IDS = tuple(f"i{number}" for number in range(N * EACH))
@@ -19,7 +19,7 @@ def shelf(seed: int = 0) -> Shelf:
     """Three interests of four items, the first the most popular."""
     rng = np.random.default_rng(seed)
     embedding = rng.normal(size=(len(IDS), 2)).astype(np.float32)
-    shelves = Shelves(
+    item_index = ItemIndex(
         ids=IDS,
         titles=tuple(name.upper() for name in IDS),
         start=np.arange(N + 1, dtype=np.int64) * EACH,
@@ -28,7 +28,7 @@ def shelf(seed: int = 0) -> Shelf:
         engaged=np.ones(len(IDS), bool),
         nearest=np.array([[1, 2], [0, 2], [0, 1]], np.int16),
     )
-    return Shelf.of(Ranker(shelves, embedding, lambda recent: embedding[recent].mean(axis=0)))
+    return Shelf.of(Ranker(item_index, embedding, lambda recent: embedding[recent].mean(axis=0)))
 
 
 def offers(*interests: int) -> list[tuple[Offer, int]]:

@@ -9,16 +9,16 @@ import duckdb
 import numpy as np
 
 from freshet import pipeline
-from freshet.backends.states.lmdb import LmdbState
-from freshet.ports import State
+from freshet.backends.user_stores.lmdb import LmdbUserStore
+from freshet.core.ports import UserStore
+from freshet.core.types import AsOf, History
+from freshet.core.types.keys import item_key
 from freshet.serving import Recommender, Releases
 from freshet.serving.settings import Settings
-from freshet.types import AsOf, History
-from freshet.types.keys import item_key
+from freshet.storage.release_parts import parts_of
+from freshet.storage.workspace import Workspace
 from freshet.wiring import SETTINGS
-from freshet.workspace import Workspace
-from freshet.workspace.parts import parts_of
-from tests.steps.world import approving
+from tests.pipeline.world import approving
 
 PLAIN = """
 [serving]
@@ -28,9 +28,9 @@ diversity = 0.0
 """Takes the best, whatever they are like: what replay judges."""
 
 
-def serve(ws: Workspace, folder: Path) -> tuple[Recommender, State]:
+def serve(ws: Workspace, folder: Path) -> tuple[Recommender, UserStore]:
     """A recommender on a workspace that remembers nobody yet."""
-    state = LmdbState(folder, 0.1)
+    state = LmdbUserStore(folder, 0.1)
     path = ws.root / SETTINGS
     releases = Releases(
         ws.releases,
@@ -44,7 +44,7 @@ def serve(ws: Workspace, folder: Path) -> tuple[Recommender, State]:
 
 def published(ws: Workspace, moment: AsOf) -> None:
     """Refresh as of a moment of the past, and serve that."""
-    approving(lambda: pipeline.fast_path(ws, moment, force_publish=True), ws)
+    approving(lambda: pipeline.refresh(ws, moment, publish=True), ws)
 
 
 def history_before(ws: Workspace, user: str, time: int) -> History:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare
 
-from freshet.errors import ConfigError
+from freshet.core.errors import ConfigError
 from freshet.simulator import World
 from freshet.simulator.history import live_through, transitions_of
 from freshet.simulator.people import People

@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from freshet.errors import ConfigError
-from freshet.simulator.plan import DAY, SECOND, Plan
+from freshet.core.errors import ConfigError
+from freshet.core.time import DAY, SECOND
+from freshet.core.types import Serves
+from freshet.simulator.plan import Plan
 from freshet.simulator.presets import preset
 from freshet.simulator.telling import catalogue_of
 from freshet.simulator.world import popularity, truths
-from freshet.types import Serves
 
 SHORTS = preset("shorts")
 

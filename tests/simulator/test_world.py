@@ -9,12 +9,12 @@ import pyarrow.parquet as pq
 import pytest
 from scipy.stats import chisquare
 
-from freshet.config import Events
-from freshet.errors import ConfigError
-from freshet.events import EventLog, import_items
+from freshet.core.config import Events
+from freshet.core.errors import ConfigError
 from freshet.simulator import SIMULATED, World, generate, truth
 from freshet.simulator.themes import THEMES
 from freshet.simulator.world import popularity
+from freshet.stages.events import EventLog, import_items
 
 SMALL = World(themes=8, items=80, users=6000, days=40, change_day=20, sessions=5)
 

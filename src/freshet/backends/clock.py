@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from time import monotonic
 
-from freshet.ports import Budget
+from freshet.core.ports import Budget
 
 
 class Clock:

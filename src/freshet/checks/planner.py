@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from freshet.errors import PlannerError
-from freshet.ports import Abilities, Planner
-from freshet.types import Prompt, Ranking, Usage
+from freshet.core.errors import PlannerError
+from freshet.core.ports import Abilities, Planner
+from freshet.core.types import Prompt, Ranking, Usage
 
 NOISE = 1e-4
 """Scores may differ so much between batches: sums of floats in another order."""

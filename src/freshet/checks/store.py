@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from freshet.errors import ArtifactError
-from freshet.ports import Store
+from freshet.core.errors import ArtifactError
+from freshet.storage.artifacts import Store
 
 _KIND = "checks"
 

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from freshet.cli.replaying import Replayed
     from freshet.doctor import Result
+    from freshet.experiments.measurement.collect import Collected
     from freshet.inspect import Diff, Drives, Explanation, Listing, RunLine, Status
-    from freshet.pipeline import Imported
-    from freshet.steps.collecting import Collected
-    from freshet.tuning import Gate
-    from freshet.workspace import Record, Release
+    from freshet.operations import Imported
+    from freshet.stages.tuning import Gate
+    from freshet.storage.ledger import Record
+    from freshet.storage.releases import Release
 
 SCHEMA = 1
 
@@ -51,7 +52,7 @@ def ran(command: str, record: Record, drives: Drives | None) -> dict[str, Any]:
 
 def run(record: Record) -> dict[str, Any]:
     """One run in detail."""
-    from freshet.tuning import gates_of
+    from freshet.stages.tuning import gates_of
 
     content = asdict(record)
     content["tokens"] = sum(step.tokens for step in record.steps)

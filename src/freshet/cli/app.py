@@ -20,7 +20,6 @@ from uuid import uuid4
 import typer
 
 from freshet import __version__
-from freshet.access import guarded
 from freshet.cli import (
     deciding,
     demo,
@@ -38,9 +37,10 @@ from freshet.cli import (
     simulating,
 )
 from freshet.cli.options import Call
-from freshet.durable import write_text
-from freshet.errors import FreshetError
-from freshet.visible import json_text, visible
+from freshet.core.errors import FreshetError
+from freshet.core.escaping import json_text, visible
+from freshet.storage.access import guarded
+from freshet.storage.durable import write_text
 
 INTERRUPTED = 130
 

@@ -9,10 +9,11 @@ import typer
 
 from freshet.cli import answers
 from freshet.cli.options import HERE, AsJson, Here, Wait, answer, number, opened
-from freshet.errors import StateError
+from freshet.core.errors import StateError
 
 if TYPE_CHECKING:
-    from freshet.workspace import Record, Workspace
+    from freshet.storage.ledger import Record
+    from freshet.storage.workspace import Workspace
 
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="The waiting run, as `freshet status` names it.")]
 Reviewer = Annotated[str, typer.Option("--by", metavar="NAME", help="Who decides; you by default.")]
@@ -29,10 +30,10 @@ def approve(
     run: RunId, by: Reviewer = "", workspace: Here = HERE, wait: Wait = 0.0, as_json: AsJson = False
 ) -> None:
     """Accept what a gate halted: the model may be used, or the table is published."""
-    from freshet import pipeline
+    from freshet import operations
 
     with opened(workspace, wait) as ws:
-        record = pipeline.approve(ws, run, by or _me())
+        record = operations.approve(ws, run, by or _me())
         _join(ws)
     _answer("approve", record, as_json)
 
@@ -41,10 +42,10 @@ def reject(
     run: RunId, by: Reviewer = "", workspace: Here = HERE, wait: Wait = 0.0, as_json: AsJson = False
 ) -> None:
     """Refuse what a gate halted; the current release keeps serving."""
-    from freshet import pipeline
+    from freshet import operations
 
     with opened(workspace, wait) as ws:
-        record = pipeline.reject(ws, run, by or _me())
+        record = operations.reject(ws, run, by or _me())
     _answer("reject", record, as_json)
 
 
@@ -57,25 +58,25 @@ def rollback(
     as_json: AsJson = False,
 ) -> None:
     """Serve an earlier release again."""
-    from freshet import pipeline
+    from freshet import operations
     from freshet.cli import show
 
     with opened(workspace, wait) as ws:
         left = ws.releases.pointer()
-        now = pipeline.roll_back(ws, None if release is None else number(release))
+        now = operations.roll_back(ws, None if release is None else number(release))
         _join(ws)
     answer(answers.rolled_back(now, left), as_json, lambda console: show.rolled_back(console, now, left))
 
 
 def _join(ws: Workspace) -> None:
     """Join the histories as the release that serves now reads them; a state that is away undoes nothing."""
-    from freshet import pipeline
+    from freshet import operations
     from freshet.cli.making import served
 
     try:
         with served(ws) as state:
             if state is not None:
-                pipeline.join_histories(ws, state)
+                operations.join_histories(ws, state)
     except StateError as error:
         ws.reporter.say(f"histories are not joined, the next `freshet run` does: {error.message}")
 

@@ -12,7 +12,7 @@ import typer
 from freshet.cli import answers
 from freshet.cli.options import AsJson, answer, noted
 from freshet.cli.setup import Count, EventFiles, ItemFile, Kind, Novelty, Rule
-from freshet.errors import GateFailed, MissingExtra
+from freshet.core.errors import GateFailed, MissingExtra
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from freshet.cli.screen import Screen
     from freshet.cli.visiting import Visit
     from freshet.inspect import Diff, Explanation
-    from freshet.workspace import Record, Workspace
+    from freshet.storage.ledger import Record
+    from freshet.storage.workspace import Workspace
 
 BEHIND = 4
 """Days between the first release and the second."""
@@ -111,23 +112,23 @@ def _settings(
 
 
 def _tell_story(screen: Screen, folder: Path, chosen: dict[str, dict[str, Any]], simulated: bool) -> Story:
-    from freshet import inspect, pipeline
+    from freshet import inspect, operations, pipeline
     from freshet.report import write_report
-    from freshet.steps.sources import latest
+    from freshet.stages.events.step import latest
 
     ws = _workspace(screen, folder, chosen)
-    pipeline.import_log(ws, datetime.now(UTC))
+    operations.import_log(ws, datetime.now(UTC))
     moment = latest(ws).minus(BEHIND)
     screen.say(f"--- first release, as of {moment}: all there is to do")
     try:
-        first = pipeline.run_due(ws, datetime.now(UTC), moment, force_publish=True)
+        first = pipeline.run(ws, datetime.now(UTC), moment, publish=True)
     except GateFailed as failed:
         screen.say(f"{failed}")
         screen.say("--- a model that fails its gate is not used: the demo goes on with plain counts")
         ws = _workspace(screen, folder, {**chosen, "planner": {"kind": "counts"}})
-        first = pipeline.run_due(ws, datetime.now(UTC), moment, force_publish=True)
+        first = pipeline.run(ws, datetime.now(UTC), moment, publish=True)
     screen.say(f"--- {BEHIND} days later, as of {latest(ws)}: the fast path alone")
-    second = pipeline.fast_path(ws)
+    second = pipeline.refresh(ws)
     current = ws.releases.current()
     assert current is not None
     before = current.number if current.previous is None else current.previous

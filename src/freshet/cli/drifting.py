@@ -24,12 +24,12 @@ from freshet.cli.options import (
     opened,
     with_events,
 )
-from freshet.errors import NotEnoughData
+from freshet.core.errors import NotEnoughData
 
 if TYPE_CHECKING:
-    from freshet.steps.knowledge import Knowledge
-    from freshet.types import AsOf, Transitions
-    from freshet.workspace import Workspace
+    from freshet.core.types import AsOf, Transitions
+    from freshet.run_context import LogSnapshot
+    from freshet.storage.workspace import Workspace
 
 
 def add(app: typer.Typer) -> None:
@@ -81,12 +81,12 @@ class Asked:
 
 def carried_out(ws: Workspace, asked: Asked, as_of: AsOf | None) -> dict[str, Any]:
     """Measure drift, and leave drift.json, drift.parquet and drift.html in the workspace's folder `drift`."""
-    from freshet import pipeline
-    from freshet.drift import drift_of
-    from freshet.durable import write_json
+    from freshet import operations
     from freshet.report.drifted import said, write_drift
+    from freshet.stages.schedule.drift import drift_of
+    from freshet.storage.durable import write_json
 
-    _, known = pipeline.form_interests(with_events(ws), as_of)
+    _, known = operations.form_interests(with_events(ws), as_of)
     rows, edges = _rows(known, asked)
     measured = drift_of(
         rows,
@@ -107,32 +107,31 @@ def carried_out(ws: Workspace, asked: Asked, as_of: AsOf | None) -> dict[str, An
     return {**found, "page": write_drift(found, folder / "drift.html")}
 
 
-def _rows(known: Knowledge, asked: Asked) -> tuple[Transitions, list[int]]:
-    from freshet.drift import month_edges
-    from freshet.transitions.pool import day_name, day_number
-    from freshet.types import AsOf
+def _rows(known: LogSnapshot, asked: Asked) -> tuple[Transitions, list[int]]:
+    from freshet.core.types import AsOf
+    from freshet.stages.schedule.drift import month_edges
 
     first = asked.start or AsOf.parse(known.window[0])
     end = min(asked.end or known.as_of, known.as_of, key=lambda at: at.day)
     if asked.every == "month":
         edges = month_edges(first.day, end.day)
     else:
-        length, last = days(asked.every) or 28, day_number(str(end))
-        edges = list(range(last, day_number(str(first)) - 1, -length))[::-1]
+        length, last = days(asked.every) or 28, end.day_number
+        edges = list(range(last, first.day_number - 1, -length))[::-1]
     if len(edges) < 3:
         raise NotEnoughData(
             f"{first} to {end} does not hold two windows of a {asked.every}",
             hint="choose shorter windows, such as --every 14d",
         )
-    span = AsOf.parse(day_name(edges[0])), AsOf.parse(day_name(edges[-1]))
+    span = AsOf.from_day_number(edges[0]), AsOf.from_day_number(edges[-1])
     return known.transitions.between(*span, asked.limit, asked.seed), edges
 
 
 def _about(
-    ws: Workspace, known: Knowledge, asked: Asked, rows: Transitions, edges: list[int]
+    ws: Workspace, known: LogSnapshot, asked: Asked, rows: Transitions, edges: list[int]
 ) -> dict[str, Any]:
+    from freshet.core.time import day_name
     from freshet.report.subject import Subject
-    from freshet.transitions.pool import day_name
 
     last = datetime.fromisoformat(day_name(edges[-1])) - timedelta(days=1)
     return {
@@ -154,7 +153,7 @@ def _about(
 
 def _named(found: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
     """Days as dates, interests by their descriptions."""
-    from freshet.transitions.pool import day_name
+    from freshet.core.time import day_name
 
     for kind in ("pair", "last"):
         for window in found[kind]["windows"]:
@@ -170,7 +169,7 @@ def _write_parquet(found: dict[str, Any], path: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from freshet.durable import written
+    from freshet.storage.durable import written
 
     figures = ("jaccard", "null", "low", "high", "z", "p", "n")
     rows = [

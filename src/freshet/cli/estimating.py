@@ -14,9 +14,9 @@ from freshet.cli.options import HERE, AsJson, Here, Wait, answer, moment, opened
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from freshet.experiments import OffPolicy
+    from freshet.experiments.stats.off_policy import OffPolicy
     from freshet.replay.off_policy import Estimated, Found, Reproduced, Target
-    from freshet.workspace import Workspace
+    from freshet.storage.workspace import Workspace
 
 METHODS = ("doubly_robust", "self_normalised", "ips")
 
@@ -61,9 +61,9 @@ def estimate(
     only what was shown after it was made; where none is named, the release that was current then answers.
     What was never explored can't be told: such an estimate is refused.
     """
+    from freshet.experiments.measurement.labels import Window
     from freshet.replay import off_policy
-    from freshet.steps.labelling import Window
-    from freshet.steps.sources import latest
+    from freshet.stages.events.step import latest
 
     first = moment(since, "--since")
     with opened(workspace, wait) as ws:
@@ -78,7 +78,7 @@ def estimate(
 
 def _target(ws: Workspace, text: str, explore: float | None, temperature: float | None) -> Target:
     from freshet.replay.off_policy import Target
-    from freshet.workspace.experiments import parse_serves
+    from freshet.storage.experiment_registry import parse_serves
 
     serving = ws.config.serving
     return Target(

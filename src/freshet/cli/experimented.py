@@ -15,7 +15,7 @@ from freshet.cli.options import HERE, AsJson, Here, Wait, answer, opened
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from freshet.workspace import Workspace
+    from freshet.storage.workspace import Workspace
 
 
 def add(experiment: typer.Typer) -> None:
@@ -100,11 +100,11 @@ def reported(
     ws: Workspace, name: str, metrics: list[str], adjusted: bool, out: Path | None, resamples: int = 0
 ) -> dict[str, Any]:
     """Measure, compare, and write the page."""
+    from freshet.experiments.measurement.comparison import compare
+    from freshet.experiments.measurement.frozen_rules import as_started
+    from freshet.experiments.measurement.measure import measure
+    from freshet.experiments.measurement.metrics import named
     from freshet.report.experimented import facts, said, write_experiment
-    from freshet.steps.comparing import compare
-    from freshet.steps.measures import named
-    from freshet.steps.measuring import measure
-    from freshet.steps.rules import as_started
 
     experiment = ws.experiments.get(name)
     settings = as_started(ws.config, experiment)
@@ -127,10 +127,10 @@ def check(
     as_json: AsJson = False,
 ) -> None:
     """Look whether an arm harms a guardrail, as every `run` does; one that does is stopped."""
-    from freshet import pipeline
+    from freshet import operations
 
     with opened(workspace, wait) as ws:
-        _, found = pipeline.check_experiments(ws, datetime.now(UTC), name)
+        _, found = operations.check_experiments(ws, datetime.now(UTC), name)
         guardrails = [one.metric for one in ws.config.experiments.guardrails]
     content = asdict(found) | {"guardrails": guardrails}
     document = answers.document("experiment", content)

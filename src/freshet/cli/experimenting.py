@@ -11,13 +11,14 @@ import typer
 
 from freshet.cli import answers, experimented, planning
 from freshet.cli.options import HERE, AsJson, Here, Wait, answer, opened
-from freshet.errors import ConfigError
-from freshet.visible import visible
+from freshet.core.errors import ConfigError
+from freshet.core.escaping import visible
+from freshet.core.time import datetime_of, microseconds_of
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from freshet.types import Experiment, ExperimentArm
+    from freshet.core.types import Experiment, ExperimentArm
 
 experiment = typer.Typer(
     no_args_is_help=True, help="Experiments with people: two or more ways to serve them, and what differs."
@@ -85,8 +86,8 @@ def start(
     as_json: AsJson = False,
 ) -> None:
     """Assign users to arms from now on, sticky by user; servers follow within a second."""
-    from freshet import pipeline
-    from freshet.types import Experiment
+    from freshet import operations
+    from freshet.core.types import Experiment
 
     with opened(workspace, wait) as ws:
         current = ws.releases.current()
@@ -100,12 +101,12 @@ def start(
             metrics=tuple(
                 dict.fromkeys(one.strip() for text in metric for one in text.split(",") if one.strip())
             ),
-            start=int(datetime.now(UTC).timestamp() * 1_000_000),
+            start=microseconds_of(datetime.now(UTC)),
             began=current.number,
             days=days,
             separated=separate,
         )
-        pipeline.start_experiment(ws, made)
+        operations.start_experiment(ws, made)
     answer(answers.document("experiment", _told(made)), as_json, lambda console: _show(console, [made]))
 
 
@@ -119,10 +120,10 @@ def stop(
     as_json: AsJson = False,
 ) -> None:
     """End an experiment, for good: its users are served the current release again."""
-    from freshet import pipeline
+    from freshet import operations
 
     with opened(workspace, wait) as ws:
-        pipeline.stop_experiment(ws, name, datetime.now(UTC), reason)
+        operations.stop_experiment(ws, name, datetime.now(UTC), reason)
         found = ws.experiments.get(name)
     answer(answers.document("experiment", _told(found)), as_json, lambda console: _show(console, [found]))
 
@@ -141,8 +142,8 @@ def arms(control: str, treatments: list[str], share: float) -> tuple[ExperimentA
     Raises:
         ConfigError: an option is no arm.
     """
-    from freshet.types import ExperimentArm
-    from freshet.workspace.experiments import parse_serves
+    from freshet.core.types import ExperimentArm
+    from freshet.storage.experiment_registry import parse_serves
 
     found = [ExperimentArm("control", 1 - share, parse_serves(control))]
     for number, text in enumerate(treatments, start=1):
@@ -170,7 +171,7 @@ def _told(one: Experiment) -> dict[str, Any]:
 
 
 def _day(micros: int) -> str:
-    return datetime.fromtimestamp(micros / 1_000_000, UTC).isoformat(timespec="seconds")
+    return datetime_of(micros).isoformat(timespec="seconds")
 
 
 def _show(console: Console, found: list[Experiment]) -> None:

@@ -12,12 +12,13 @@ import typer
 
 from freshet.cli import answers
 from freshet.cli.options import HERE, AsJson, Here, Moment, Publish, Wait, answer, moment, opened
-from freshet.errors import ConfigError, NotServing
+from freshet.core.errors import ConfigError, NotServing
 
 if TYPE_CHECKING:
+    from freshet.core.ports import UserStore
     from freshet.inspect import Drives
-    from freshet.ports import State
-    from freshet.workspace import Record, Workspace
+    from freshet.storage.ledger import Record
+    from freshet.storage.workspace import Workspace
 
 
 def add(app: typer.Typer) -> None:
@@ -42,7 +43,7 @@ def run(
 
     at = moment(as_of)
     with opened(workspace, wait) as ws, served(ws) as state:
-        record = pipeline.run_due(ws, datetime.now(UTC), at, publish, state)
+        record = pipeline.run(ws, datetime.now(UTC), at, publish, state)
         _answer(ws, "run", record, as_json)
 
 
@@ -52,7 +53,7 @@ def finetune(workspace: Here = HERE, as_of: Moment = None, wait: Wait = 0.0, as_
 
     at = moment(as_of)
     with opened(workspace, wait) as ws:
-        _answer(ws, "finetune", pipeline.slow_path(ws, at), as_json)
+        _answer(ws, "finetune", pipeline.finetune(ws, at), as_json)
 
 
 def refresh(
@@ -66,7 +67,7 @@ def refresh(
     as_json: AsJson = False,
 ) -> None:
     """The fast path: evidence, a plan, inference of the rows that changed, checks, a release."""
-    from freshet import pipeline
+    from freshet import operations, pipeline
 
     if dry_run and publish:
         raise ConfigError("--dry-run publishes nothing, so --publish can't go with it", hint="leave one out")
@@ -74,9 +75,9 @@ def refresh(
     with opened(workspace, wait) as ws, served(ws) as state:
         today = datetime.now(UTC) if state is not None else None
         if dry_run:
-            record = pipeline.plan(ws, at, today)
+            record = operations.plan(ws, at, today)
         else:
-            record = pipeline.fast_path(ws, at, publish, today, state)
+            record = pipeline.refresh(ws, at, publish, today, state)
         _answer(ws, "refresh", record, as_json)
 
 
@@ -92,18 +93,18 @@ def import_files(
     as_json: AsJson = False,
 ) -> None:
     """Only import events; importing a file twice changes nothing."""
-    from freshet import pipeline
+    from freshet import operations
     from freshet.cli import show
 
     with opened(workspace, wait) as ws:
-        record, found = pipeline.import_log(ws, datetime.now(UTC), files or None, replace)
+        record, found = operations.import_log(ws, datetime.now(UTC), files or None, replace)
     document = answers.imported(record, found)
     answer(document, as_json, lambda console: show.imports(console, found))
 
 
 def collect(workspace: Here = HERE, wait: Wait = 0.0, as_json: AsJson = False) -> None:
     """Take what serving was told into the log, and what it showed into files; `run` does this first."""
-    from freshet import pipeline
+    from freshet import operations
     from freshet.cli import show
 
     with opened(workspace, wait) as ws, served(ws) as state:
@@ -112,17 +113,17 @@ def collect(workspace: Here = HERE, wait: Wait = 0.0, as_json: AsJson = False) -
                 f"{ws.root} has never been served: there is nothing to collect",
                 hint="`freshet serve` remembers what it is told",
             )
-        record, collected = pipeline.collect_told(ws, state, datetime.now(UTC))
+        record, collected = operations.collect(ws, state, datetime.now(UTC))
     document = answers.collected(record, collected)
     answer(document, as_json, lambda console: show.collected(console, collected))
 
 
 @contextmanager
-def served(ws: Workspace) -> Iterator[State | None]:
+def served(ws: Workspace) -> Iterator[UserStore | None]:
     """What serving the workspace remembers, None where it was never served."""
-    from freshet.wiring import kept_state
+    from freshet.wiring import existing_user_store
 
-    state = kept_state(ws.root, ws.config)
+    state = existing_user_store(ws.root, ws.config)
     try:
         yield state
     finally:
@@ -140,7 +141,7 @@ def interests(
     as_json: AsJson = False,
 ) -> None:
     """List the interests, formed first if there are none."""
-    from freshet import inspect, pipeline
+    from freshet import inspect, operations
     from freshet.cli import show
 
     at = moment(as_of)
@@ -148,7 +149,7 @@ def interests(
         version = None if rebuild or as_of else inspect.formed(ws)
         made_by = None
         if version is None:
-            record, known = pipeline.form_interests(ws, at, rebuild)
+            record, known = operations.form_interests(ws, at, rebuild)
             version, made_by = known.interests_version, record.id
         listed = inspect.listing(ws, version)
     answer(answers.interests(made_by, listed), as_json, lambda console: show.interests(console, listed))
@@ -157,7 +158,7 @@ def interests(
 def drives_of(ws: Workspace, record: Record) -> Drives | None:
     """What drives the log, as the table of a run found it."""
     from freshet import inspect
-    from freshet.durable import read_json
+    from freshet.storage.durable import read_json
 
     tables = [step.artifact for step in record.steps if step.name == "table" and step.artifact]
     if not tables:

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from freshet import names
-from freshet.errors import ConfigError
-from freshet.visible import json_text
+from freshet.core import safe_names as names
+from freshet.core.errors import ConfigError
+from freshet.core.escaping import json_text
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from freshet.types import AsOf
-    from freshet.workspace import Workspace
+    from freshet.core.types import AsOf
+    from freshet.storage.workspace import Workspace
 
 
 @dataclass(slots=True)
@@ -86,10 +86,11 @@ def opened(workspace: Path, wait: float = 0.0) -> Iterator[Workspace]:
 
 def with_events(ws: Workspace) -> Workspace:
     """The workspace, its log imported first if it is empty and the configuration names files."""
-    from freshet import events, pipeline
+    from freshet import operations
+    from freshet.stages import events
 
     if not events.EventLog(ws.root).snapshot().days and ws.config.events.files:
-        pipeline.import_log(ws, datetime.now(UTC))
+        operations.import_log(ws, datetime.now(UTC))
     return ws
 
 
@@ -99,7 +100,7 @@ def moment(text: str | None, option: str = "--as-of") -> AsOf | None:
     Raises:
         ConfigError: it is not a date, or nothing can be known as of it yet.
     """
-    from freshet.types import AsOf
+    from freshet.core.types import AsOf
 
     if text is None:
         return None

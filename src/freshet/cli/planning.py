@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from freshet import names
 from freshet.cli import answers
 from freshet.cli.options import HERE, AsJson, Here, answer, opened, with_events
-from freshet.errors import ConfigError
+from freshet.core import safe_names as names
+from freshet.core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from freshet.workspace import Workspace
+    from freshet.storage.workspace import Workspace
 
 
 def add(experiment: typer.Typer) -> None:
@@ -61,10 +61,10 @@ def planned(
     ws: Workspace, effect: float, name: str, per_day: float | None, treated: float, peeking: bool
 ) -> dict[str, Any]:
     """The plan, and what it rests on."""
-    from freshet.experiments import Design, plan
+    from freshet.experiments.measurement.metrics import metric
+    from freshet.experiments.measurement.traffic import traffic_of
+    from freshet.experiments.stats.power import Design, plan
     from freshet.report.subject import simulated
-    from freshet.steps.measures import metric
-    from freshet.steps.traffic import traffic_of
 
     asked = metric(ws.config, name)
     found = traffic_of(with_events(ws), [asked], progress=ws.reporter.progress)

@@ -25,12 +25,12 @@ def ranker(workspace: Here = HERE, as_of: Moment = None, wait: Wait = 0.0, as_js
 
     It joins the current release where it is of now; `freshet run` trains one by itself when it is due.
     """
-    from freshet import pipeline
+    from freshet import operations
 
     at = moment(as_of)
     with opened(workspace, wait) as ws, served(ws) as state:
         today = datetime.now(UTC) if state is not None else None
-        record, trained = pipeline.rank_items(ws, at, today)
+        record, trained = operations.rank_items(ws, at, today)
     judged = trained.manifest["judged"]
     content = {"run": answers.run(record), "judged": judged, "release": record.release}
     answer(answers.document("ranker", content), as_json, lambda console: _show(console, judged))

@@ -30,9 +30,9 @@ from freshet.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from freshet.core.types import AsOf
     from freshet.replay import Plan
-    from freshet.types import AsOf
-    from freshet.workspace import Workspace
+    from freshet.storage.workspace import Workspace
 
 
 def add(app: typer.Typer) -> None:
@@ -106,9 +106,9 @@ class Replayed:
 
 def planned(ws: Workspace, given: Asked) -> Plan:
     """The plan of a replay; the log is imported first if it is empty."""
-    from freshet import events
     from freshet.replay import Able, make_plan
-    from freshet.steps.sources import latest
+    from freshet.stages import events
+    from freshet.stages.events.step import latest
 
     latest(with_events(ws))  # tells an empty log
     return make_plan(
@@ -134,10 +134,10 @@ def planned(ws: Workspace, given: Asked) -> Plan:
 
 def carried_out(ws: Workspace, plan: Plan) -> Replayed:
     """Replay, and write what it found beside the workspace's own artifacts."""
-    from freshet.durable import write_json
     from freshet.replay import drift_before_the_end, figures, roll
     from freshet.replay.results import Results
     from freshet.report import write_replay
+    from freshet.storage.durable import write_json
     from freshet.wiring import open_room
 
     room = open_room(ws, plan.start)

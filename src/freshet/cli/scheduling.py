@@ -30,7 +30,7 @@ from freshet.cli.replaying import Asked, about, planned
 
 if TYPE_CHECKING:
     from freshet.replay import Plan
-    from freshet.workspace import Workspace
+    from freshet.storage.workspace import Workspace
 
 
 def add(app: typer.Typer) -> None:
@@ -76,11 +76,11 @@ def cadence(
 
 def carried_out(ws: Workspace, asked: Asked, margin: float) -> dict[str, Any]:
     """Recommend, and leave cadence.json, .parquet and .html in the workspace's folder `cadence`."""
-    from freshet.durable import write_json
     from freshet.replay import roll
     from freshet.replay.figures.schedule import schedule, wanted
     from freshet.replay.results import Results
     from freshet.report import write_schedule
+    from freshet.storage.durable import write_json
     from freshet.wiring import open_room
 
     plan, folder = planned(ws, asked), ws.root / "cadence"
@@ -109,7 +109,7 @@ def carried_out(ws: Workspace, asked: Asked, margin: float) -> dict[str, Any]:
 
 def _replayed_before(folder: Path, plan: Plan) -> bool:
     """Whether `freshet replay` went through the same arms: then every origin that still holds is there."""
-    from freshet.durable import read_json
+    from freshet.storage.durable import read_json
 
     document = folder / "replay.json"
     return document.exists() and set(read_json(document)["arms"]) == {arm.name for arm in plan.arms}
@@ -120,7 +120,7 @@ def _write_parquet(schedules: list[dict[str, Any]], path: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from freshet.durable import written
+    from freshet.storage.durable import written
 
     rows = []
     for line in schedules:

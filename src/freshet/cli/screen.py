@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from freshet.ports import Progress as Callback
-from freshet.visible import visible
+from freshet.core.escaping import visible
+from freshet.core.ports import Progress as Callback
 
 SHOWN_AFTER = 1.0
 """Seconds of work that go by unseen."""
@@ -25,7 +25,7 @@ LINE_EVERY = 10.0
 class Plain(Console):
     """A console that takes text as it is: no markup, no emoji codes, no highlights, nothing that acts on it.
 
-    Titles, names and ids of others are among what is printed; see `freshet.visible`.
+    Titles, names and ids of others are among what is printed; see `freshet.core.escaping`.
     """
 
     def __init__(self, *, stderr: bool = False, width: int | None = None) -> None:
@@ -42,7 +42,7 @@ def styled(text: str, style: str) -> Text:
 
 
 class Screen:
-    """A reporter for `freshet.workspace`; use it as a context manager, so that bars vanish at the end."""
+    """A reporter for `freshet.storage`; use it as a context manager, so that bars vanish at the end."""
 
     def __init__(self, console: Console | None = None) -> None:
         self.console = console or Plain(stderr=True)

@@ -12,11 +12,11 @@ import typer
 
 from freshet.cli import answers
 from freshet.cli.options import HERE, AsJson, Here, answer
-from freshet.errors import MissingExtra
-from freshet.visible import json_text, visible
+from freshet.core.errors import MissingExtra
+from freshet.core.escaping import json_text, visible
 
 if TYPE_CHECKING:
-    from freshet.service.keys import Key
+    from freshet.http.keys import Key
 
 keys = typer.Typer(no_args_is_help=True, help="API keys of `freshet serve`: add, list, revoke.")
 
@@ -55,14 +55,14 @@ def serve(
     Follows CURRENT: a publication or a rollback is served within a second, without a failed request.
     """
     from freshet.cli.screen import Screen
-    from freshet.config import load
+    from freshet.core.config import load
     from freshet.wiring import SETTINGS, open_recommender
 
     try:
-        from freshet.service.keys import Keyring
-        from freshet.service.pages import checked_prefix
-        from freshet.service.server import bind, check_open, warm_up
-        from freshet.service.server import serve as serve_until_stopped
+        from freshet.http.keys import Keyring
+        from freshet.http.pages import checked_prefix
+        from freshet.http.server import bind, check_open, warm_up
+        from freshet.http.server import serve as serve_until_stopped
     except ModuleNotFoundError as error:
         raise MissingExtra(
             f"`freshet serve` needs {error.name}", hint="pip install 'freshet[serve]'"
@@ -108,7 +108,7 @@ def add_key(
     as_json: AsJson = False,
 ) -> None:
     """Make an API key and show it, this once: only a salted hash is kept."""
-    from freshet.service.keys import change_keys, make_key
+    from freshet.http.keys import change_keys, make_key
 
     _settled(workspace)
     key, text = make_key(scope.value, name, f"{datetime.now(UTC):%Y-%m-%d}")
@@ -119,7 +119,7 @@ def add_key(
 
 def list_keys(workspace: Here = HERE, as_json: AsJson = False) -> None:
     """The API keys by id, with scope, day and name."""
-    from freshet.service.keys import load_keys
+    from freshet.http.keys import load_keys
 
     _settled(workspace)
     found = list(load_keys(workspace).values())
@@ -140,7 +140,7 @@ def revoke_key(
     as_json: AsJson = False,
 ) -> None:
     """Forget an API key; servers refuse it within a second or two."""
-    from freshet.service.keys import change_keys, revoke
+    from freshet.http.keys import change_keys, revoke
 
     _settled(workspace)
     change_keys(workspace, lambda known: revoke(known, identity))
@@ -155,7 +155,7 @@ def _told(key: Key) -> dict[str, str]:
 
 def _settled(workspace: Path) -> None:
     """Raises ConfigError where there is no workspace, before a file is left there."""
-    from freshet.config import load
+    from freshet.core.config import load
     from freshet.wiring import SETTINGS
 
     load(workspace / SETTINGS)

@@ -10,13 +10,13 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from freshet import names
-from freshet.config import Config, Events, parse
-from freshet.durable import write_text
-from freshet.errors import ConfigError
-from freshet.events import brings_items
-from freshet.events import parse as parse_rule
-from freshet.events.formats import event_source, item_source
+from freshet.core import safe_names as names
+from freshet.core.config import Config, Events, parse
+from freshet.core.errors import ConfigError
+from freshet.stages.events import brings_items
+from freshet.stages.events import parse as parse_rule
+from freshet.stages.events.formats import event_source, item_source
+from freshet.storage.durable import write_text
 from freshet.wiring import SETTINGS
 
 Chosen = Mapping[str, Mapping[str, Any]]

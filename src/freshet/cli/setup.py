@@ -9,7 +9,7 @@ import typer
 
 from freshet.cli import answers
 from freshet.cli.options import AsJson, answer, noted
-from freshet.errors import ConfigError
+from freshet.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -70,7 +70,7 @@ def init(
 ) -> None:
     """Make a workspace: a folder with a short commented freshet.toml."""
     from freshet.cli import settings
-    from freshet.config import Config
+    from freshet.core.config import Config
 
     defaults = Config()
     if planner == "transformers" and not model:

@@ -12,14 +12,15 @@ from rich.text import Text
 
 from freshet.cli.answers import catalogue
 from freshet.cli.screen import styled
+from freshet.core.escaping import visible
 from freshet.doctor import Result
+from freshet.experiments.measurement.collect import Collected
 from freshet.inspect import Diff, Drives, Explanation, Listing, RunLine, Status
 from freshet.inspect.opened import Named
-from freshet.pipeline import Imported
-from freshet.steps.collecting import Collected
-from freshet.tuning import Gate, gates_of
-from freshet.visible import visible
-from freshet.workspace import Record, Release
+from freshet.operations import Imported
+from freshet.stages.tuning import Gate, gates_of
+from freshet.storage.ledger import Record
+from freshet.storage.releases import Release
 
 
 def ran(console: Console, record: Record, drives: Drives | None) -> None:

@@ -10,8 +10,8 @@ import typer
 
 from freshet.cli import answers, simulated
 from freshet.cli.options import AsJson, Seed, answer, noted, opened
-from freshet.errors import ConfigError
-from freshet.names import number
+from freshet.core.errors import ConfigError
+from freshet.core.safe_names import number
 
 if TYPE_CHECKING:
     from freshet.simulator.plan import Plan
@@ -111,10 +111,10 @@ def carried_out(plan: Plan, folder: Path, planner: str, max_steps: int) -> dict[
     from freshet import wiring
     from freshet.cli import settings
     from freshet.cli.screen import Screen
-    from freshet.durable import write_json
     from freshet.simulator import SIMULATED, loop
     from freshet.simulator.figures import figures, oracle_figures, sessions_before
     from freshet.simulator.plan import chosen
+    from freshet.storage.durable import write_json
 
     if folder.exists():
         raise ConfigError(f"{folder} is there already", hint="choose another folder with --dir")

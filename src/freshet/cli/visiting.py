@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.request import Request, urlopen
 
-from freshet.errors import MissingExtra, NotServing
-from freshet.visible import visible
+from freshet.core.errors import MissingExtra, NotServing
+from freshet.core.escaping import visible
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -7,17 +7,16 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from freshet.access import folder_mode, is_wide, narrow
+from freshet.core.errors import ArtifactError
 from freshet.doctor.artifacts import KINDS
 from freshet.doctor.finding import Finding
-from freshet.durable import read_json
-from freshet.errors import ArtifactError
-from freshet.workspace import Workspace
-from freshet.workspace.space import DRAFTS, LEASE
+from freshet.storage.access import folder_mode, is_wide, narrow
+from freshet.storage.durable import read_json
+from freshet.storage.workspace import DRAFTS, LEASE, Workspace
 
 OURS = (
-    *KINDS, "runs", "releases", "events", "quarantine", "days", "work", "impressions", "state", "experiments",
-    "replay", "cadence", "drift", "damaged", DRAFTS, "keys.json", "CURRENT", LEASE,
+    *KINDS, "runs", "decisions", "releases", "events", "quarantine", "days", "work", "impressions", "state",
+    "experiments", "replay", "cadence", "drift", "damaged", DRAFTS, "keys.json", "CURRENT", LEASE,
 )  # fmt: skip
 """What Freshet writes there; settings and files beside are their owner's business."""
 

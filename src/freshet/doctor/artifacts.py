@@ -6,12 +6,12 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-from freshet import transitions
-from freshet.checksums import MANIFEST, remembered
+from freshet.core.errors import ArtifactError, WrongFormat
 from freshet.doctor.finding import Finding, damaged, leftover
-from freshet.errors import ArtifactError, WrongFormat
-from freshet.workspace import Workspace
-from freshet.workspace.parts import is_whole
+from freshet.stages import transitions
+from freshet.storage.checksums import MANIFEST, remembered
+from freshet.storage.release_parts import is_whole
+from freshet.storage.workspace import Workspace
 
 KINDS = {
     "items": "the next run reads the item file again",

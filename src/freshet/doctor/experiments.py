@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from freshet.core.errors import ArtifactError
 from freshet.doctor.finding import Finding, damaged
-from freshet.errors import ArtifactError
-from freshet.steps import impressions
-from freshet.workspace import Workspace
+from freshet.experiments.measurement import impression_files as impressions
+from freshet.storage.workspace import Workspace
 
 
 def find(ws: Workspace) -> Iterator[Finding]:

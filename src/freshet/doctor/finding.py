@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from freshet.durable import make_folder, sync
+from freshet.storage.durable import make_folder, sync
 
 
 @dataclass(frozen=True, slots=True)

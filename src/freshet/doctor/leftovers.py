@@ -6,16 +6,16 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from freshet import inference
-from freshet.checksums import MANIFEST
+from freshet.core.errors import ArtifactError
 from freshet.doctor.finding import Finding, damaged, leftover
-from freshet.durable import PART
-from freshet.errors import ArtifactError
-from freshet.workspace import Record, Workspace
-from freshet.workspace.lease import read
-from freshet.workspace.space import DRAFTS, LEASE
+from freshet.stages import inference
+from freshet.storage.checksums import MANIFEST
+from freshet.storage.durable import PART
+from freshet.storage.lease import read
+from freshet.storage.ledger import Record
+from freshet.storage.workspace import DRAFTS, LEASE, Workspace
 
-WRITTEN_TO = ("runs", "releases", "events", "quarantine", "days", "work", "impressions", "state")
+WRITTEN_TO = ("runs", "decisions", "releases", "events", "quarantine", "days", "work", "impressions", "state")
 """Folders in which files are written aside."""
 
 
@@ -58,7 +58,7 @@ def _chunks(root: Path) -> Iterator[Finding]:
 
 
 def ledger(ws: Workspace, mine: str) -> Iterator[Finding]:
-    """Ledger entries that are damaged, or of runs that died."""
+    """Ledger entries that are damaged, or of runs that died; and damaged decisions."""
     for path in ws.ledger.paths():
         try:
             record = ws.ledger.get(path.stem)
@@ -76,6 +76,11 @@ def ledger(ws: Workspace, mine: str) -> Iterator[Finding]:
                 False,
                 fix=partial(_close, ws, record),
             )
+    for path in ws.decisions.paths():
+        try:
+            ws.decisions.read(path)
+        except ArtifactError as error:
+            yield damaged("damaged decision", ws.root, path, f"who decided what, and why, is lost: {error}")
 
 
 def _close(ws: Workspace, record: Record) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from freshet.core.errors import ArtifactError, WrongFormat
 from freshet.doctor.finding import Finding, damaged, leftover
-from freshet.errors import ArtifactError, WrongFormat
-from freshet.events import quarantine, snapshots
-from freshet.workspace import Workspace
+from freshet.stages.events import quarantine, snapshots
+from freshet.storage.workspace import Workspace
 
 
 def find(ws: Workspace) -> Iterator[Finding]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from freshet.core.errors import FreshetError, MissingExtra
 from freshet.doctor.finding import Finding
-from freshet.errors import FreshetError, MissingExtra
-from freshet.steps.tuning import planned
-from freshet.workspace import Workspace
+from freshet.stages.tuning.step import planned
+from freshet.storage.workspace import Workspace
 
 
 def find(ws: Workspace) -> Iterator[Finding]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
+from freshet.core.errors import ArtifactError
 from freshet.doctor.finding import Finding, damaged
-from freshet.errors import ArtifactError
-from freshet.workspace import Release, Workspace
-from freshet.workspace.parts import missing_of, parts_of
+from freshet.storage.release_parts import missing_of, parts_of
+from freshet.storage.releases import Release
+from freshet.storage.workspace import Workspace
 
 
 def find(ws: Workspace) -> Iterator[Finding]:

@@ -7,13 +7,12 @@ from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
-from freshet.backends.states import mending
-from freshet.backends.states.opening import DATA, LOCK
+from freshet.backends.user_stores import mending
+from freshet.backends.user_stores.opening import DATA, LOCK
+from freshet.core.errors import StateError
 from freshet.doctor.finding import Finding, set_aside
-from freshet.durable import move_folder
-from freshet.errors import StateError
-from freshet.workspace import Workspace
-from freshet.workspace.space import DRAFTS
+from freshet.storage.durable import move_folder
+from freshet.storage.workspace import DRAFTS, Workspace
 
 _SHOWN = 3
 _LOST = (

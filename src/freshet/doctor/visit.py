@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from freshet import checksums
 from freshet.doctor import access, artifacts, experiments, leftovers, log, planner, releases, state
 from freshet.doctor.finding import Finding
-from freshet.workspace import Workspace
-from freshet.workspace.lease import is_held, read
-from freshet.workspace.space import LEASE
+from freshet.storage import checksums
+from freshet.storage.lease import is_held, read
+from freshet.storage.workspace import LEASE, Workspace
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from hashlib import blake2b
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.types import BoolArray, Experiment, ExperimentArm
+from freshet.core.types import BoolArray, Experiment, ExperimentArm
 
 _MASK = 0xFFFF_FFFF_FFFF_FFFF
 _SPAN = 2.0**64

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet import inference
-from freshet.errors import ConfigError
+from freshet.core.errors import ConfigError
+from freshet.core.types import AsOf, Sums
 from freshet.inspect.drives import Drives
 from freshet.inspect.opened import Named, Opened, artifact, open_release
-from freshet.table import churn
-from freshet.types import AsOf, Sums
-from freshet.workspace import Release, Workspace
+from freshet.stages import inference
+from freshet.stages.table import churn
+from freshet.storage.releases import Release
+from freshet.storage.workspace import Workspace
 
 TOP = 5
 BLOCK = 100_000
@@ -147,7 +148,9 @@ def _moves(
 
 def _traffic(ws: Workspace, opened: Opened) -> NDArray[np.float64]:
     """(rows,) decayed count of the transitions after each context; 0 where the context never occurred."""
-    from freshet.transitions import TransitionLog  # brings a compiler, which other questions can do without
+    from freshet.stages.transitions import (
+        TransitionLog,  # brings a compiler, which other questions can do without
+    )
 
     counted = artifact(ws, "transitions", opened.made.manifest["inputs"]["transitions"])
     log = TransitionLog(counted.path, ws.pool, len(opened.interests))

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from freshet import inference
-from freshet.errors import ConfigError
+from freshet.core.errors import ConfigError
+from freshet.core.prompts import names, render, strength
+from freshet.core.safe_names import number
+from freshet.core.types import Context, ContextEvidence, Interests, PlannerRows, pack_contexts
 from freshet.inspect.opened import Named, Opened, artifact, open_release
-from freshet.names import number
-from freshet.prompts import names, render, strength
-from freshet.table import Row
-from freshet.types import Context, ContextEvidence, Interests, PlannerRows, pack_contexts
-from freshet.workspace import Workspace
+from freshet.stages import inference
+from freshet.stages.table import Row
+from freshet.storage.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True)

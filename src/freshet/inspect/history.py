@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from freshet.workspace import Record, Workspace
-from freshet.workspace.lease import is_held
+from freshet.storage.lease import is_held
+from freshet.storage.ledger import Record
+from freshet.storage.workspace import Workspace
 
 INTERRUPTED = "interrupted"
 """The outcome shown for a run that was killed: it could not write its own."""

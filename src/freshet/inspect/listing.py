@@ -7,9 +7,9 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from freshet.durable import read_json
 from freshet.inspect.opened import artifact
-from freshet.workspace import Workspace
+from freshet.storage.durable import read_json
+from freshet.storage.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from freshet import evidence, interests, table
-from freshet.durable import read_json
-from freshet.errors import ArtifactError
-from freshet.ports import Artifact
-from freshet.types import Context, Evidence, Interests
-from freshet.workspace import Release, Workspace
+from freshet.core.errors import ArtifactError
+from freshet.core.types import Context, Evidence, Interests
+from freshet.stages import evidence, interests, table
+from freshet.storage.artifacts import Artifact
+from freshet.storage.durable import read_json
+from freshet.storage.releases import Release
+from freshet.storage.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,18 +7,19 @@ from datetime import date, timedelta
 
 import pyarrow.parquet as pq
 
-from freshet.durable import read_json
-from freshet.events import EventLog, Snapshot, body
+from freshet.core.types import AsOf
 from freshet.inspect.drives import Drives
 from freshet.inspect.opened import artifact
-from freshet.steps import offered
-from freshet.steps.gating import report_of
-from freshet.steps.offered import Refusal
-from freshet.steps.tuning import planner_of
-from freshet.tuning import Gate, gates_of
-from freshet.types import AsOf
-from freshet.workspace import Release, Workspace
-from freshet.workspace.lease import is_held
+from freshet.stages.events import EventLog, Snapshot, body
+from freshet.stages.events import refusals as offered
+from freshet.stages.events.refusals import Refusal
+from freshet.stages.tuning import Gate, gates_of
+from freshet.stages.tuning.gate_verdict import report_of
+from freshet.stages.tuning.step import planner_of
+from freshet.storage.durable import read_json
+from freshet.storage.lease import is_held
+from freshet.storage.releases import Release
+from freshet.storage.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from freshet.errors import ConfigError
+from freshet.core.errors import ConfigError
 
 Scores = Literal["table", "planner", "counts", "popularity", "last-successor", "sequence"]
 Tuned = Literal["never", "once", "again"]

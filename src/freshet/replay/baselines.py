@@ -9,13 +9,13 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from freshet import counts
-from freshet.counts.model import ContextCounts
-from freshet.steps.counting import Counting
-from freshet.steps.weighing import by_time
-from freshet.transitions import TransitionLog
-from freshet.transitions.pool import DAY
-from freshet.types import AsOf, Transitions
+from freshet.core.time import DAY
+from freshet.core.types import AsOf, Transitions
+from freshet.stages import counts
+from freshet.stages.counts.count_model import ContextCounts
+from freshet.stages.counts.fitter import CountFitter
+from freshet.stages.live.calibration import by_time
+from freshet.stages.transitions import TransitionLog
 
 HALF_LIVES = tuple(2.0 ** (power / 2) for power in range(-6, 9))
 """Half-lives of popularity that are tried, in windows: 1/8 to 16."""
@@ -30,20 +30,22 @@ SMOOTHING = 0.5
 """Pseudo-counts spread by popularity: raw counts rank, and what was never seen still has a likelihood."""
 
 
-def popularity(counting: Counting, test: Transitions) -> NDArray[np.float64]:
+def popularity(fitter: CountFitter, test: Transitions) -> NDArray[np.float64]:
     """(n, N) log-probabilities by recent popularity, at the half-life that was best on held-out transitions.
 
-    Those were counted as long before as counts are in use; see `Counting.stretches`.
+    Those were counted as long before as counts are in use; see `CountFitter.stretches`.
     """
-    known = counting.known
-    tried = [known.scales.window_days * length for length in HALF_LIVES]
-    best = tried[counting.best_popularity(tried)]
-    [share] = counts.popularity_of([known.transitions.sums(known.as_of, best, 0)], len(known.interests))
+    snapshot = fitter.log
+    tried = [snapshot.scales.window_days * length for length in HALF_LIVES]
+    best = tried[fitter.best_popularity(tried)]
+    [share] = counts.popularity_of(
+        [snapshot.transitions.sums(snapshot.as_of, best, 0)], len(snapshot.interests)
+    )
     return counts.log_softmax(np.broadcast_to(np.log(share), test.known.shape), test.known)
 
 
 def popularity_live(
-    counting: Counting, log: TransitionLog, until: AsOf, test: Transitions, asked: NDArray[np.void]
+    fitter: CountFitter, log: TransitionLog, until: AsOf, test: Transitions, queries: NDArray[np.void]
 ) -> NDArray[np.float64]:
     """(n, N) log-probabilities by popularity that has taken in every transition strictly before each of n.
 
@@ -53,32 +55,32 @@ def popularity_live(
         log: holds what happened before `until`.
         asked: (n,) the transitions `test` as moves, with their times, which ends before `until`.
     """
-    size, window = len(counting.known.interests), counting.known.scales.window_days
+    size, window = len(fitter.log.interests), fitter.log.scales.window_days
     tried = [window * length for length in LIVE_HALF_LIVES]
-    start = counting.held_since.minus(round(FORGOTTEN * tried[-1]))
-    before = by_time(counting.known.transitions.moves(start, counting.known.as_of))
+    start = fitter.holdout.start.minus(round(FORGOTTEN * tried[-1]))
+    before = by_time(fitter.log.transitions.moves(start, fitter.log.as_of))
     totals = np.zeros(len(tried))
-    for window_held in counting.windows:
-        moves = counting.held_moves(window_held)
+    for window_held in fitter.holdout.windows:
+        moves = fitter.holdout.timed(window_held)
         for place, half_life in enumerate(tried):
             totals[place] += counts.log_likelihood_of(
                 _before(before, moves, half_life, size), window_held.held
             )
     best = tried[int(totals.argmax())]
     everything = by_time(log.moves(start, until))
-    return counts.log_softmax(_before(everything, asked, best, size), test.known)
+    return counts.log_softmax(_before(everything, queries, best, size), test.known)
 
 
 def _before(
-    moves: NDArray[np.void], asked: NDArray[np.void], half_life: float, interests: int
+    moves: NDArray[np.void], queries: NDArray[np.void], half_life: float, interests: int
 ) -> NDArray[np.float64]:
-    """(n, N) log-popularity strictly before each move `asked`; `moves` are in the order of time."""
-    order = np.argsort(asked["time"], kind="stable")
-    shares = np.empty((len(asked), interests))
+    """(n, N) log-popularity strictly before each move `queries`; `moves` are in the order of time."""
+    order = np.argsort(queries["time"], kind="stable")
+    shares = np.empty((len(queries), interests))
     shares[order] = _running(
         np.ascontiguousarray(moves["time"]),
         np.ascontiguousarray(moves["successor"]),
-        np.ascontiguousarray(asked["time"][order]),
+        np.ascontiguousarray(queries["time"][order]),
         half_life * DAY,
         interests,
     )
@@ -86,34 +88,34 @@ def _before(
 
 
 @njit(cache=True)
-def _running(time, successor, asked, half_life, interests):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # pragma: no cover - compiled
+def _running(time, successor, queries, half_life, interests):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # pragma: no cover - compiled
     """(n, N) shares, smoothed as `counts.popularity_of` smooths them."""
-    out = np.empty((len(asked), interests))
+    out = np.empty((len(queries), interests))
     count = np.zeros(interests)
-    done, clock = 0, asked[0] if len(asked) else 0
+    done, clock = 0, queries[0] if len(queries) else 0
     if len(time):
         clock = time[0]
-    for row in range(len(asked)):
-        while done < len(time) and time[done] < asked[row]:
+    for row in range(len(queries)):
+        while done < len(time) and time[done] < queries[row]:
             count *= 0.5 ** ((time[done] - clock) / half_life)
             clock = time[done]
             count[successor[done]] += 1.0
             done += 1
-        left = count * 0.5 ** ((asked[row] - clock) / half_life)
+        left = count * 0.5 ** ((queries[row] - clock) / half_life)
         pseudo = max(min(1.0, left.sum() / interests), 1e-3)
         out[row] = (left + pseudo) / (left.sum() + pseudo * interests)
     return out
 
 
-def last_successor(counting: Counting, test: Transitions) -> NDArray[np.float64]:
+def last_successor(fitter: CountFitter, test: Transitions) -> NDArray[np.float64]:
     """(n, N) log-probabilities by how often each successor followed the pair; of the last interest, or
     everybody, for users who have no pair."""
-    known, n = counting.known, len(test)
-    base = np.exp(counting.model(known.as_of).popularity[-1])
+    snapshot, n = fitter.log, len(test)
+    base = np.exp(fitter.model(snapshot.as_of).popularity[-1])
     raw = np.zeros((n, len(base)))
     have = np.minimum((test.recent >= 0).sum(axis=1), 2)
     for length in (1, 2):
-        sums = known.transitions.sums(known.as_of, UNDECAYED, length)
+        sums = snapshot.transitions.sums(snapshot.as_of, UNDECAYED, length)
         rows = have == length
         raw[rows] = ContextCounts.of(sums, len(base)).after(test.recent[rows][:, -length:])
     return counts.log_softmax(np.log(raw + SMOOTHING * base), test.known)

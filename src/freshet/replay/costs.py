@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from freshet.workspace import Record, StepRecord
+from freshet.storage.ledger import Record, StepRecord
 
 OF_A_TABLE = ("evidence", "inference", "mixture")
 """Steps that lead to the table step after them."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from freshet.drift import drift_of, month_edges
+from freshet.core.types import AsOf
+from freshet.pipeline import snapshot_of
 from freshet.replay.plan import Plan
-from freshet.steps.knowledge import Knowledge, learn
-from freshet.steps.sources import committed
-from freshet.transitions.pool import day_name, day_number
-from freshet.types import AsOf
-from freshet.workspace import Workspace, version_of
+from freshet.run_context import LogSnapshot
+from freshet.stages.schedule.drift import drift_of, month_edges
+from freshet.storage.artifacts import committed
+from freshet.storage.workspace import Workspace, version_of
 
 CODE = 1
 WEEK = 7
@@ -27,7 +27,7 @@ def drift_before_the_end(room: Workspace, plan: Plan) -> dict[str, Any] | None:
     It describes the log and ranks nothing, so it may see all of it.
     """
     with room.run("drift", str(plan.end)) as run:
-        known = learn(room, run, plan.end)
+        known = snapshot_of(room, run, plan.end)
         edges = _edges(known, plan.end)
         if len(edges) < FEWEST:
             return None
@@ -37,20 +37,20 @@ def drift_before_the_end(room: Workspace, plan: Plan) -> dict[str, Any] | None:
             found = room.store.find("drift", key)
             step.cached = found is not None
             if found is None:
-                span = AsOf.parse(day_name(edges[0])), AsOf.parse(day_name(edges[-1]))
+                span = AsOf.from_day_number(edges[0]), AsOf.from_day_number(edges[-1])
                 rows = known.transitions.between(*span, SAMPLE, plan.seed)
                 progress = run.progress("drift")
                 measured = drift_of(rows, edges, permutations=PERMUTATIONS, seed=plan.seed, progress=progress)
                 with room.store.create("drift", key) as draft:
                     draft.manifest = {"as_of": str(plan.end), "found": measured}
-                found = committed(room, "drift", key)
+                found = committed(room.store, "drift", key)
         return dict(found.manifest["found"])
 
 
-def _edges(known: Knowledge, end: AsOf) -> list[int]:
+def _edges(known: LogSnapshot, end: AsOf) -> list[int]:
     """Calendar months, or weeks where the log holds too few of them."""
     first = AsOf.parse(known.window[0])
     edges = month_edges(first.day, end.day)
     if len(edges) >= FEWEST:
         return edges
-    return list(range(day_number(str(end)), day_number(str(first)) - 1, -WEEK))[::-1]
+    return list(range(end.day_number, first.day_number - 1, -WEEK))[::-1]

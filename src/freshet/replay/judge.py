@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from freshet.core.types import AsOf, BoolArray, Evidence, IntArray, Transitions
 from freshet.replay.frames import JUDGED
-from freshet.types import AsOf, BoolArray, Evidence, IntArray, Transitions
 
 TOP = 10
 """First successors that are written down."""

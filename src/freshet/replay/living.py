@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet import counts, live
-from freshet.steps.weighing import by_time, running
-from freshet.types import BoolArray
+from freshet.core.types import BoolArray
+from freshet.stages import counts, live
+from freshet.stages.live.calibration import by_time, running
 
 
 def with_live(

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from freshet.errors import ConfigError, NotEnoughData
+from freshet.core.errors import ConfigError, NotEnoughData
+from freshet.core.types import AsOf
 from freshet.replay.arms import Able, Arm, defaults, named
-from freshet.types import AsOf
 
 SHARE = 0.25
 """Of the log's time, the last part is replayed where nobody says from when."""
@@ -41,11 +41,11 @@ class Plan:
     def origins(self) -> list[AsOf]:
         """Moments at which arms may refresh, ascending; the last window may be shorter."""
         days = (self.end.day - self.start.day).days
-        return [self.start.minus(-passed) for passed in range(0, days, self.every)]
+        return [self.start.plus(passed) for passed in range(0, days, self.every)]
 
     def until(self, origin: AsOf) -> AsOf:
         """End of the window that is judged from an origin on."""
-        return min(origin.minus(-self.every), self.end, key=lambda moment: moment.day)
+        return min(origin.plus(self.every), self.end, key=lambda moment: moment.day)
 
     @property
     def limit_per_origin(self) -> int:
@@ -83,7 +83,7 @@ def make_plan(
         ConfigError: the period is empty or lies outside the log, or an arm is unknown.
         NotEnoughData: the log is too short to hold out anything.
     """
-    first, last = AsOf(days[0]), AsOf(days[-1]).minus(-1)
+    first, last = AsOf(days[0]), AsOf(days[-1]).plus(1)
     if (last.day - first.day).days < 8:
         raise NotEnoughData(
             f"the log spans {first} to {last}: too short to replay", hint="import more events"

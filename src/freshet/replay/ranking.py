@@ -7,19 +7,19 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet import counts, evidence
-from freshet.durable import read_json
-from freshet.ports import Artifact
+from freshet.core.types import AsOf, Evidence, Transitions
 from freshet.replay import baselines
 from freshet.replay.arms import Arm
 from freshet.replay.judge import Ranked, first_said, share_equal
 from freshet.replay.strategy import Standing
-from freshet.steps import churn, publishing, sequencing
-from freshet.steps.counting import Counting
-from freshet.steps.knowledge import Knowledge
-from freshet.steps.sources import committed
-from freshet.types import AsOf, Evidence, Transitions
-from freshet.workspace import Workspace
+from freshet.run_context import RunContext
+from freshet.stages import counts, evidence
+from freshet.stages.counts.fitter import CountFitter
+from freshet.stages.sequence import step as sequencing
+from freshet.stages.table import churn_gate as churn
+from freshet.stages.table.format import open_planner, open_scorer
+from freshet.storage.artifacts import Artifact, committed
+from freshet.storage.durable import read_json
 
 
 class Judges:
@@ -27,21 +27,19 @@ class Judges:
 
     def __init__(
         self,
-        room: Workspace,
-        known: Knowledge,
-        counting: Counting,
+        ctx: RunContext,
         standing: dict[str, Standing],
         arms: Sequence[Arm],
     ) -> None:
-        self.room, self.known, self.counting = room, known, counting
-        self.size = len(known.interests)
+        self.ctx, self.room, self.counting = ctx, ctx.ws, ctx.fitter
+        self.size = len(ctx.log.interests)
         self._scorers: dict[str, counts.Scorer] = {}
         self._planners: dict[str, counts.PlannerScores | None] = {}
         # what each model answers without evidence, where an arm asks it so
         bare = [standing[arm.name] for arm in arms if arm.planned and arm.evidence == "none"]
         self._bare = {stand.model: stand.table for stand in bare if stand.model}
 
-    def rank(self, arm: Arm, standing: Standing, then: Counting, test: Transitions) -> Ranked:
+    def rank(self, arm: Arm, standing: Standing, then: CountFitter, test: Transitions) -> Ranked:
         """Scores of an arm for transitions."""
         if arm.scores == "popularity":
             return Ranked(baselines.popularity(then, test))
@@ -81,7 +79,7 @@ class Judges:
         }
         if not standing.table:
             return row
-        made = committed(self.room, "tables", standing.table)
+        made = committed(self.room.store, "tables", standing.table)
         row["rows"] = made.manifest["rows"]
         fitted = read_json(made.path / "mixture.json")["planner"]
         if fitted:
@@ -100,7 +98,7 @@ class Judges:
         if old is not None:
             row["churn"] = churn.between(old, made, self.size, observed)
         if old is None or standing.tuned:  # the floor hardly moves, and takes a while
-            row["floor"] = churn.repeat_run_floor(self.room, self.known, self.counting, made, observed)
+            row["floor"] = churn.repeat_run_floor(self.ctx, made, observed)
         planner = self._planner(standing.table)
         if planner is not None:
             row["changed"] = int(_inferred(planner, made.version))
@@ -112,20 +110,20 @@ class Judges:
                 row["bare_equal"] = None if bare is None else share_equal(outputs, _firsts(bare, observed))
         return row
 
-    def _without_table(self, arm: Arm, standing: Standing, then: Counting) -> counts.Scorer:
+    def _without_table(self, arm: Arm, standing: Standing, then: CountFitter) -> counts.Scorer:
         """Counts, the sequence model, or both."""
         if not standing.sequence:
             return then.scorer()
-        made = committed(self.room, "sequences", standing.sequence)
+        made = committed(self.room.store, "sequences", standing.sequence)
         model = sequencing.open_model(made)
         if arm.scores == "sequence":
-            return sequencing.alone(then, model)
-        fusion = then.fused(None, sequencing.open_model(made, sequencing.EARLY).logits)
+            return sequencing.sequence_scorer(then, model)
+        fusion = then.fuse(None, sequencing.open_model(made, sequencing.EARLY).logits)
         return then.scorer(None, fusion.used if fusion else None, model.logits)
 
     def _scorer(self, table: str) -> counts.Scorer:
         if table not in self._scorers:
-            self._scorers[table] = publishing.open_scorer(committed(self.room, "tables", table), self.size)
+            self._scorers[table] = open_scorer(committed(self.room.store, "tables", table), self.size)
         return self._scorers[table]
 
     def _planner(self, table: str) -> counts.PlannerScores | None:
@@ -133,12 +131,12 @@ class Judges:
         if not table:
             return None
         if table not in self._planners:
-            made = committed(self.room, "tables", table)
-            self._planners[table] = publishing.open_planner(made, self.size)
+            made = committed(self.room.store, "tables", table)
+            self._planners[table] = open_planner(made, self.size)
         return self._planners[table]
 
     def _evidence(self, table: str) -> Evidence:
-        return evidence.read(committed(self.room, "tables", table).path / "evidence.parquet")
+        return evidence.read(committed(self.room.store, "tables", table).path / "evidence.parquet")
 
 
 def _firsts(planner: counts.PlannerScores, contexts: NDArray[np.int16]) -> NDArray[np.int64]:

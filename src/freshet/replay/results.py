@@ -9,8 +9,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from freshet.durable import written
-from freshet.ports import Artifact
+from freshet.storage.artifacts import Artifact
+from freshet.storage.durable import written
 
 NAMES = ("judged", "states", "costs")
 

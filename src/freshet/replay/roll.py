@@ -13,8 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from freshet import events, live
-from freshet.ports import Artifact, Progress, silent
+from freshet import pipeline
+from freshet.core.ports import Progress, silent
+from freshet.core.types import AsOf, Transitions
 from freshet.replay import baselines, frames
 from freshet.replay.costs import Book
 from freshet.replay.judge import Later, Ranked, judge
@@ -22,13 +23,21 @@ from freshet.replay.living import with_live
 from freshet.replay.plan import Plan
 from freshet.replay.ranking import Judges
 from freshet.replay.strategy import START, Now, Position, Standing, advance, tune_if_due
-from freshet.steps import gating, overlays, publishing, sequencing, tuning
-from freshet.steps.counting import Counting, counting_of
-from freshet.steps.knowledge import INTERESTS_CODE, TRANSITIONS_CODE, Knowledge, learn
-from freshet.steps.late import LatePlanner
-from freshet.steps.sources import committed, items
-from freshet.types import AsOf, Transitions
-from freshet.workspace import Reporter, Run, Workspace, version_of
+from freshet.run_context import LogSnapshot, RunContext
+from freshet.stages import events, live
+from freshet.stages.counts.fitter import CountFitter, fitter_for
+from freshet.stages.events.step import items
+from freshet.stages.interests import step as interests_step
+from freshet.stages.live import step as overlays
+from freshet.stages.sequence import step as sequencing
+from freshet.stages.table import table_plan
+from freshet.stages.transitions import step as transitions_step
+from freshet.stages.tuning import gate_verdict as gating
+from freshet.stages.tuning import step as tuning
+from freshet.stages.tuning.lazy_planner import LazyPlanner
+from freshet.storage.artifacts import Artifact, committed
+from freshet.storage.ledger import Reporter, Run
+from freshet.storage.workspace import Workspace, version_of
 
 CODE = 5
 UNREAD: dict[str, set[str]] = {
@@ -67,7 +76,7 @@ def roll(room: Workspace, plan: Plan) -> list[Artifact]:
     origins, made = plan.origins, list[Artifact]()
     with quiet.hold("replay") as held:
         if any(arm.planned for arm in plan.arms):
-            tuning.ready(room)
+            tuning.check_base(room)
         past = _Past(quiet, plan)
         before, position = "", START
         for number, at in enumerate(origins):
@@ -76,7 +85,7 @@ def roll(room: Workspace, plan: Plan) -> list[Artifact]:
                 found = room.store.find("origins", key)
                 if found is None:
                     position = past.pass_through(run, at, position, key)
-                    found = committed(room, "origins", key)
+                    found = committed(room.store, "origins", key)
                     for step in run.record.steps:
                         if step.details.get("stopped"):
                             reporter.say(f"{at}: the clock ended a training of {step.name} (max_seconds)")
@@ -108,9 +117,9 @@ class _Past:
     def __init__(self, room: Workspace, plan: Plan) -> None:
         self.room, self.plan = room, plan
         self.book = Book.of(room.ledger.records())
-        self._planners: dict[str, LatePlanner] = {}
-        self._known: dict[AsOf, Knowledge] = {}
-        self._counting: dict[tuple[AsOf, int], Counting] = {}
+        self._planners: dict[str, LazyPlanner] = {}
+        self._known: dict[AsOf, LogSnapshot] = {}
+        self._counting: dict[tuple[AsOf, int], CountFitter] = {}
 
     def key(self, run: Run, at: AsOf, before: str) -> str:
         """Everything that decides what an origin's artifact holds."""
@@ -119,12 +128,12 @@ class _Past:
         return version_of(
             code=(
                 CODE,
-                publishing.CODE,
+                table_plan.CODE,
                 tuning.CODE,
                 gating.CODE,
                 sequencing.CODE,
-                INTERESTS_CODE,
-                TRANSITIONS_CODE,
+                interests_step.CODE,
+                transitions_step.CODE,
             ),
             recipes=(
                 self.room.tuner.recipe if self.room.tuner is not None else "",
@@ -165,7 +174,7 @@ class _Past:
         after = self._at(run, self._labelled_until(at)).transitions.between(until, self._labelled_until(at))
         later = Later.of(test, after, plan.horizon)
         with run.step("judge"), room.store.create("origins", key) as draft:
-            judges = Judges(room, known, counting, arms, plan.arms)
+            judges = Judges(RunContext(room, run, known, counting), arms, plan.arms)
             judged, states = [], []
             for arm in plan.arms:
                 standing = arms[arm.name]
@@ -179,7 +188,7 @@ class _Past:
                     ranked = judges.rank(arm, standing, then, test)
                 if standing.overlay:
                     ranked = replace(ranked, logp=self._live(run, standing, ranked.logp, at, until, test))
-                popular = then.model(then.known.as_of).base
+                popular = then.model(then.log.as_of).base
                 judged.append(judge(arm.name, at, AsOf.parse(standing.made), ranked, popular, test, later))
                 states.append(judges.state(arm, standing, position.arms.get(arm.name), at))
             pq.write_table(pa.concat_tables(judged), draft.path / "judged.parquet")
@@ -210,7 +219,7 @@ class _Past:
         test: Transitions,
     ) -> NDArray[np.float64]:
         """What an arm says with its overlay on top, which has run since its table was made."""
-        overlay = live.read(committed(self.room, "overlays", standing.overlay).path)
+        overlay = live.read(committed(self.room.store, "overlays", standing.overlay).path)
         if overlay is None:
             return logp
         log = self._at(run, until).transitions
@@ -219,7 +228,7 @@ class _Past:
         return with_live(logp, test.known, overlay, moves, asked)
 
     def _popularity_live(
-        self, run: Run, then: Counting, at: AsOf, until: AsOf, test: Transitions
+        self, run: Run, then: CountFitter, at: AsOf, until: AsOf, test: Transitions
     ) -> NDArray[np.float64]:
         """Popularity when it has taken in what happened strictly before each transition."""
         log = self._at(run, until).transitions
@@ -228,20 +237,20 @@ class _Past:
 
     def _labelled_until(self, at: AsOf) -> AsOf:
         """Until when it is looked up what people took up."""
-        return min(self.plan.until(at).minus(-self.plan.horizon), self.plan.end, key=lambda m: m.day)
+        return min(self.plan.until(at).plus(self.plan.horizon), self.plan.end, key=lambda m: m.day)
 
-    def _at(self, run: Run, moment: AsOf) -> Knowledge:
+    def _at(self, run: Run, moment: AsOf) -> LogSnapshot:
         if moment not in self._known:
             start = len(run.record.steps)
-            self._known[moment] = learn(self.room, run, moment)
+            self._known[moment] = pipeline.snapshot_of(self.room, run, moment)
             self.book.add(run.record.steps[start:])
             self._known = dict(list(self._known.items())[-KEPT:])  # those learned last
         return self._known[moment]
 
-    def _counted(self, run: Run, moment: AsOf, every: int) -> Counting:
+    def _counted(self, run: Run, moment: AsOf, every: int) -> CountFitter:
         """Counts as of a moment, with their weights fitted for so many days between refreshes."""
         if (moment, every) not in self._counting:
-            counting = counting_of(self.room, self._at(run, moment), every)
+            counting = fitter_for(self.room.config, self._at(run, moment), every)
             with run.step("counts") as step:
                 _ = counting.mixtures, counting.model(moment)
                 step.artifact = f"counts/{moment}/{every}"
@@ -249,10 +258,10 @@ class _Past:
             self._counting[moment, every] = counting
         return self._counting[moment, every]
 
-    def _costs(self, run: Run, known: Knowledge, arms: dict[str, Standing]) -> list[dict[str, object]]:
+    def _costs(self, run: Run, known: LogSnapshot, arms: dict[str, Standing]) -> list[dict[str, object]]:
         """What each arm had made at this origin, at the prices of today."""
         at = known.as_of
-        counted = committed(self.room, "transitions", known.version)
+        counted = committed(self.room.store, "transitions", known.version)
         assigned = counted.manifest["inputs"]["assignment"]
         plan, found = self.plan, []
         days = {arm.name: arm.refreshed_every(plan.every, plan.tune_every) for arm in plan.arms}

@@ -6,22 +6,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from freshet import cadence
-from freshet.errors import GateFailed, NotEnoughData
-from freshet.ports import Artifact
+from freshet import pipeline
+from freshet.core.errors import GateFailed, NotEnoughData
+from freshet.core.types import AsOf, CadenceDecision
 from freshet.replay.arms import Arm
 from freshet.replay.costs import Book
 from freshet.replay.plan import Plan
-from freshet.steps import overlays, sequencing
-from freshet.steps.cadence import see
-from freshet.steps.counting import Counting
-from freshet.steps.knowledge import Knowledge
-from freshet.steps.late import LatePlanner
-from freshet.steps.publishing import check, make_table
-from freshet.steps.sources import committed
-from freshet.steps.tuning import finetune
-from freshet.types import AsOf, CadenceDecision
-from freshet.workspace import Run, Workspace
+from freshet.run_context import LogSnapshot, RunContext
+from freshet.stages import schedule as cadence
+from freshet.stages.counts.fitter import CountFitter
+from freshet.stages.live import step as overlays
+from freshet.stages.schedule.step import see
+from freshet.stages.sequence import step as sequencing
+from freshet.stages.tuning.lazy_planner import LazyPlanner
+from freshet.stages.tuning.step import finetune
+from freshet.storage.artifacts import Artifact, committed
+from freshet.storage.ledger import Run
+from freshet.storage.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,7 @@ START = Position(None, {})
 
 
 def tune_if_due(
-    room: Workspace, run: Run, plan: Plan, known: Knowledge, counting: Counting, tuned: Tuned | None
+    room: Workspace, run: Run, plan: Plan, known: LogSnapshot, counting: CountFitter, tuned: Tuned | None
 ) -> Tuned | None:
     """The models of this origin, trained anew where that is due and an arm wants it.
 
@@ -113,8 +114,9 @@ def tune_if_due(
     if tuned is not None and _age(tuned.day, known.as_of) < plan.tune_every:
         return tuned
     before = tuned or Tuned(str(known.as_of))
-    latest, failed = _tuned(room, run, known, counting) if tunes else (before.latest, "")
-    trained, missing = _trained(room, run, known, counting) if sequence else ("", "")
+    ctx = RunContext(room, run, known, counting)
+    latest, failed = _tuned(ctx) if tunes else (before.latest, "")
+    trained, missing = _trained(ctx) if sequence else ("", "")
     trained = trained or before.latest_sequence  # an older one where a new one can't be trained
     return Tuned(
         str(known.as_of),
@@ -136,15 +138,27 @@ class Now:
     room: Workspace
     run: Run
     plan: Plan
-    known: Knowledge
-    counting: Mapping[int, Counting]
+    known: LogSnapshot
+    counting: Mapping[int, CountFitter]
     tuned: Tuned | None
     book: Book
-    planners: dict[str, LatePlanner]
+    planners: dict[str, LazyPlanner]
 
-    def counted(self, arm: Arm) -> Counting:
+    def counted(self, arm: Arm) -> CountFitter:
         """Counts whose weights are fitted for the age that an arm's counts get."""
         return self.counting[arm.refreshed_every(self.plan.every, self.plan.tune_every)]
+
+    def context(self, arm: Arm) -> RunContext:
+        """What the steps of an arm are given."""
+        return RunContext(self.room, self.run, self.known, self.counted(arm))
+
+    def planner(self, model: Artifact | None) -> LazyPlanner | None:
+        """The planner of a model; one that was loaded for an earlier origin is used again."""
+        if model is None or self.room.tuner is None:
+            return None
+        if model.version not in self.planners:
+            self.planners[model.version] = LazyPlanner(self.room.tuner, model, self.known.interests)
+        return self.planners[model.version]
 
 
 def advance(now: Now, arm: Arm, before: Standing | None) -> Standing:
@@ -195,11 +209,12 @@ def _statistic(decision: CadenceDecision) -> float | None:
     return None if decision.statistic != decision.statistic or not decision.why else decision.statistic
 
 
-def _tuned(room: Workspace, run: Run, known: Knowledge, counting: Counting) -> tuple[str, str]:
+def _tuned(ctx: RunContext) -> tuple[str, str]:
     """Version of a model tuned now, and which gates it failed."""
-    assert room.tuner is not None
+    assert ctx.ws.tuner is not None
+    run = ctx.run
     try:
-        return finetune(room, run, known, counting, room.tuner).version, ""
+        return finetune(ctx, ctx.ws.tuner).version, ""
     except GateFailed as error:
         if run.record.waiting is None:
             raise
@@ -208,37 +223,30 @@ def _tuned(room: Workspace, run: Run, known: Knowledge, counting: Counting) -> t
         return latest, error.message.split(": ", 1)[-1]
 
 
-def _trained(room: Workspace, run: Run, known: Knowledge, counting: Counting) -> tuple[str, str]:
+def _trained(ctx: RunContext) -> tuple[str, str]:
     """Version of a sequence model trained now, and why there is none."""
     try:
-        return sequencing.train(room, run, known, counting).version, ""
+        return sequencing.train(ctx).version, ""
     except NotEnoughData as error:
         return "", f"no sequence model: {error.message}"
 
 
 def _make(now: Now, arm: Arm, standing: Standing, before: Standing | None) -> Artifact:
-    room, known, counting = now.room, now.known, now.counted(arm)
-    planner = sequence = None
-    if standing.model and room.tuner is not None:
-        if standing.model not in now.planners:
-            model = committed(room, "models", standing.model)
-            now.planners[standing.model] = LatePlanner(room.tuner, model, known.interests)
-        planner = now.planners[standing.model]
-    if standing.sequence:
-        sequence = committed(room, "sequences", standing.sequence)
-    worded = _prompting(room, arm)
+    room = now.room
+    model = (
+        committed(room.store, "models", standing.model) if standing.model and room.tuner is not None else None
+    )
+    sequence = committed(room.store, "sequences", standing.sequence) if standing.sequence else None
     previous = room.store.find("tables", before.table) if before else None
     until = now.plan.start if arm.evidence == "first" else None
-    made = make_table(
-        worded, now.run, known, counting, planner, standing.model, previous, sequence, evidence_until=until
-    )
-    check(worded, now.run, known, counting, made)
+    ctx = now.context(arm).with_workspace(_prompting(room, arm))
+    made = pipeline.make_table(ctx, model, previous, sequence, until, now.planner(model))
     now.book.add(now.run.record.steps)
     return made
 
 
 def _overlay(now: Now, arm: Arm, table: Artifact | None) -> Artifact | None:
-    return overlays.make(now.room, now.run, now.known, now.counted(arm), table)
+    return overlays.make(now.context(arm), table)
 
 
 def _prompting(room: Workspace, arm: Arm) -> Workspace:

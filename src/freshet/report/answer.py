@@ -9,7 +9,7 @@ from freshet import inspect
 from freshet.report import refreshes, words
 from freshet.report.subject import Subject
 from freshet.simulator import SIMULATED
-from freshet.workspace import Record
+from freshet.storage.ledger import Record
 
 
 @dataclass(frozen=True, slots=True)

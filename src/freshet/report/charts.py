@@ -12,7 +12,7 @@ import altair as alt
 import vl_convert
 from markupsafe import Markup, escape
 
-from freshet.visible import visible
+from freshet.core.escaping import visible
 
 ACCENT, INK, MUTED, FAINT = "var(--accent)", "var(--ink)", "var(--muted)", "var(--faint)"
 """CSS variables pass through to the SVG, so that a chart follows light and dark mode."""

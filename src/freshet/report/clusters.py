@@ -7,11 +7,12 @@ from dataclasses import dataclass
 import altair as alt
 from markupsafe import Markup
 
-from freshet import inspect, interests
+from freshet import inspect
 from freshet.inspect.listing import InterestLine
-from freshet.interests.model import load_paths
 from freshet.report import charts
 from freshet.report.subject import Subject
+from freshet.stages import interests
+from freshet.stages.interests.model import load_paths
 
 MOST = 250
 """Interests listed, the busiest."""

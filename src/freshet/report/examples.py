@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from freshet import inspect
+from freshet.core.types import AsOf, Context
 from freshet.report.subject import Subject
-from freshet.table import Table
-from freshet.types import AsOf, Context
+from freshet.stages.table import Table
 
 BUSIEST = 3
 SEARCHED = 200

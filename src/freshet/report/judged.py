@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from freshet.report.subject import Subject
-from freshet.steps.gating import report_of
-from freshet.tuning import Gate, gates_of
+from freshet.stages.tuning import Gate, gates_of
+from freshet.stages.tuning.gate_verdict import report_of
 
 GATES = {
     "exact_match": "Free writing names an interest exactly",

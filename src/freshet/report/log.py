@@ -10,11 +10,11 @@ from typing import Any
 import altair as alt
 from markupsafe import Markup
 
-from freshet.database import connect
-from freshet.events import EventLog, Snapshot
+from freshet.core.types import AsOf
 from freshet.report import charts
 from freshet.report.subject import Subject
-from freshet.types import AsOf
+from freshet.stages.events import EventLog, Snapshot
+from freshet.storage.database import connect
 
 _EXAMPLE = 160
 """Characters shown of a refused row."""

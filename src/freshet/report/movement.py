@@ -9,12 +9,12 @@ import altair as alt
 import numpy as np
 from markupsafe import Markup
 
-from freshet.drift import Overlap, overlaps, pooled
+from freshet.core.time import day_name, day_number
 from freshet.report import charts, words
 from freshet.report.subject import Subject
 from freshet.report.trends import Trends
 from freshet.report.trends import gather as gather_trends
-from freshet.transitions.pool import day_name, day_number
+from freshet.stages.schedule.drift import Overlap, overlaps, pooled
 
 MONTH = 28
 COMPARED = 12

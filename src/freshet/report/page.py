@@ -7,7 +7,7 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
-from freshet.durable import write_text
+from freshet.core.escaping import visible
 from freshet.report import (
     answer,
     clusters,
@@ -21,8 +21,8 @@ from freshet.report import (
     words,
 )
 from freshet.report.subject import Subject
-from freshet.visible import visible
-from freshet.workspace import Workspace
+from freshet.storage.durable import write_text
+from freshet.storage.workspace import Workspace
 
 _HERE = Path(__file__).parent
 STYLE = _HERE / "style.css"

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from freshet import inspect
 from freshet.report import charts, words
 from freshet.report.subject import Subject
-from freshet.workspace import Record
+from freshet.storage.ledger import Record
 
 LAST = 12
 """Runs listed."""

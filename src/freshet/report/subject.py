@@ -9,14 +9,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from freshet import inspect
-from freshet.drift import Moves
-from freshet.ports import Artifact
+from freshet.core.types import AsOf
 from freshet.simulator import SIMULATED
-from freshet.steps.sources import located
-from freshet.transitions import TransitionLog
-from freshet.transitions.pool import day_name
-from freshet.types import AsOf
-from freshet.workspace import Record, Workspace
+from freshet.stages.events.step import located
+from freshet.stages.schedule.drift import Moves
+from freshet.stages.transitions import TransitionLog
+from freshet.storage.artifacts import Artifact
+from freshet.storage.ledger import Record
+from freshet.storage.workspace import Workspace
 
 ROOM = 40_000_000
 """Transitions times interests held in memory at once; users are sampled beyond."""
@@ -92,7 +92,7 @@ class Subject:
         """All transitions before as_of, or those of a sample of users where they are too many."""
         if self.log is None or not self.as_of:
             return None
-        start = AsOf.parse(day_name(max(self.log.first_day, 0)))
+        start = AsOf.from_day_number(max(self.log.first_day, 0))
         found = self.log.between(start, AsOf.parse(self.as_of), limit=max(1, ROOM // self.size))
         return Moves.of(found, 1)
 

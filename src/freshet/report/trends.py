@@ -10,11 +10,11 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from freshet import interests
-from freshet.drift import Moves
+from freshet.core.time import day_name
 from freshet.report import charts
 from freshet.report.subject import Subject
-from freshet.transitions.pool import day_name
+from freshet.stages import interests
+from freshet.stages.schedule.drift import Moves
 
 RECENT = 4
 """Bins on either side of the comparison."""

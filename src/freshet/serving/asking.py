@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal
 
-from freshet.types.ids import plain_id
+from freshet.core.types.ids import plain_id
 
 
 @dataclass(frozen=True, slots=True)

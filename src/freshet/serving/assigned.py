@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from freshet.experiments import arm_of
+from freshet.core.types import Experiment, ExperimentArm
+from freshet.experiments.assignment import arm_of
 from freshet.serving.opened import OpenRelease
-from freshet.types import Experiment, ExperimentArm
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from freshet.types import FloatArray
+from freshet.core.types import FloatArray
 
 
 @dataclass(frozen=True, slots=True)

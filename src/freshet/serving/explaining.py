@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet import counts
+from freshet.core.types import Context
 from freshet.serving.opened import OpenRelease
-from freshet.types import Context
+from freshet.stages import counts
 
 
 def explain(

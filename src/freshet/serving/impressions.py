@@ -7,8 +7,8 @@ import threading
 
 import orjson
 
-from freshet.ports import State
-from freshet.types import Answer
+from freshet.core.ports import UserStore
+from freshet.core.types import Answer
 
 MOST = 64 << 20
 """Bytes held at most; impressions beyond are dropped and counted: a lost state must not eat the memory."""
@@ -41,7 +41,7 @@ class Impressions:
         self._held.append(body)
         self._bytes += len(body)
 
-    def flush(self, state: State) -> int:
+    def flush(self, state: UserStore) -> int:
         """Write what is held; returns how many.
 
         Raises:

@@ -11,17 +11,20 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from freshet import counts, evidence, feedback, interests, live, table
-from freshet.config import Config
-from freshet.ports import Artifact, Journal, Store
+from freshet.core.config import Config
+from freshet.core.ports import Journal
+from freshet.core.types import MOVE, AsOf, BoolArray, Entry, Evidence, Interests, indices_of
+from freshet.experiments import feedback
 from freshet.serving.choosing import likeness_of
 from freshet.serving.recall import Recalled, horizon, recall
 from freshet.serving.rules import RequestRules
 from freshet.serving.shelf import Shelf
-from freshet.steps import outcomes, publishing, ranking
-from freshet.types import MOVE, AsOf, BoolArray, Entry, Evidence, Interests
-from freshet.workspace import Release
-from freshet.workspace.parts import found, missing_of, parts_of
+from freshet.stages import counts, evidence, interests, live, table
+from freshet.stages.items.format import open_ranker
+from freshet.stages.table.format import is_fitted, open_one_user, open_popularity, open_scorer
+from freshet.storage.artifacts import Artifact, Store, committed
+from freshet.storage.release_parts import missing_of, parts_of
+from freshet.storage.releases import Release
 
 Counted = Callable[[NDArray[np.uint64], NDArray[np.int64]], BoolArray]
 """(n,) users by number, (n,) times in microseconds -> whether each move counts."""
@@ -103,7 +106,7 @@ class OpenRelease:
 
     def indices(self, ids: NDArray[np.int32]) -> NDArray[np.int16]:
         """Interest indices of stable ids, -1 for those that this release doesn't have."""
-        return outcomes.indices(ids, self.index)
+        return indices_of(ids, self.index)
 
     def catch_up(self, journal: Journal, now: int) -> int:
         """Let the overlay see what the journal of events holds behind `position`; returns how many entries.
@@ -147,7 +150,7 @@ def open_release(
     parts, missing = parts_of(store, release), missing_of(store, release)
     made, known = parts.table, interests.load(parts.interests.path)
     ranker = f"rankers/{release.ranker}"
-    scorer = publishing.open_scorer(made, len(known))
+    scorer = open_scorer(made, len(known))
     settings = made.manifest["settings"]["transitions"]
     moment = AsOf.parse(release.as_of).moment.timestamp()
     return OpenRelease(
@@ -156,11 +159,11 @@ def open_release(
         interests=known,
         table=table.Table(made.path, len(known)),
         scorer=scorer,
-        one=publishing.open_one_user(made, scorer),
-        popularity=publishing.open_popularity(made, scorer),
+        one=open_one_user(made, scorer),
+        popularity=open_popularity(made, scorer),
         likeness=likeness_of(known.vectors),
         items=_items(parts.assignment),
-        index=outcomes.index_of(known),
+        index=known.index_by_id(),
         k=settings["k"],
         horizon=horizon(settings["novelty_days"]),
         seed=settings["seed"],
@@ -168,11 +171,11 @@ def open_release(
         overlay=read_overlay(store, release),
         shelf=None
         if not release.ranker or ranker in missing
-        else Shelf.of(ranking.open_ranker(found(store, "rankers", release.ranker))),
+        else Shelf.of(open_ranker(committed(store, "rankers", release.ranker))),
         rules=RequestRules.of(config, known),
         feedback=_feedback(store, release, missing),
         missing=missing,
-        fitted=publishing.is_fitted(made),
+        fitted=is_fitted(made),
         counted=counted,
     )
 
@@ -181,13 +184,13 @@ def read_overlay(store: Store, release: Release) -> live.Overlay | None:
     """A release's live signals as they were when it was made; None where they don't pay or are lost."""
     if not release.overlay or f"overlays/{release.overlay}" in missing_of(store, release):
         return None
-    return live.read(found(store, "overlays", release.overlay).path)
+    return live.read(committed(store, "overlays", release.overlay).path)
 
 
 def _feedback(store: Store, release: Release, missing: tuple[str, ...]) -> feedback.Feedback | None:
     if not release.feedback or f"feedback/{release.feedback}" in missing:
         return None
-    return feedback.read(found(store, "feedback", release.feedback).path)
+    return feedback.read(committed(store, "feedback", release.feedback).path)
 
 
 def _items(assignment: Artifact) -> dict[str, int]:

@@ -1,6 +1,6 @@
 """What a remembered history says at a moment: recent interests, and what is not new to the user.
 
-The same definition as in `freshet.transitions.walk`, where it is counted over the whole log.
+The same definition as in `freshet.stages.transitions.walk`, where it is counted over the whole log.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from freshet.transitions.pool import DAY
-from freshet.transitions.walk import EVER, NEVER, place_in_step
-from freshet.types import RECENT, BoolArray
+from freshet.core.time import DAY
+from freshet.core.types import RECENT, BoolArray
+from freshet.stages.transitions.walk import EVER, NEVER, place_in_step
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,10 +17,11 @@ from uuid import uuid4
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.counts import UserScores
-from freshet.errors import StateError
-from freshet.events import parse
-from freshet.ports import State
+from freshet.core.errors import StateError
+from freshet.core.ports import UserStore
+from freshet.core.types import Answer, Context, History, Offer, Strategy
+from freshet.core.types.ids import no_ids
+from freshet.core.types.keys import user_key, user_number
 from freshet.serving.asking import Ask, Posted, Receipt
 from freshet.serving.assigned import Place, place_of
 from freshet.serving.choosing import Choice, Policy, choose
@@ -32,9 +33,8 @@ from freshet.serving.recording import Positive, Recorder
 from freshet.serving.releases import Releases
 from freshet.serving.shelf import Shelf
 from freshet.serving.strategies import preferred, score
-from freshet.types import Answer, Context, History, Offer, Strategy
-from freshet.types.ids import no_ids
-from freshet.types.keys import user_key, user_number
+from freshet.stages.counts import UserScores
+from freshet.stages.events import parse
 
 Clock = Callable[[], int]
 ROWS = ("popular", "last", "pair", "triple")
@@ -57,7 +57,7 @@ class Recommender:
         clock: microseconds since 1970 (UTC), now.
     """
 
-    def __init__(self, releases: Releases, state: State, clock: Clock = system_clock) -> None:
+    def __init__(self, releases: Releases, state: UserStore, clock: Clock = system_clock) -> None:
         self._releases = releases
         self._state = state
         self._clock = clock

@@ -11,18 +11,16 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
-from freshet.database import connect
-from freshet.events import Rule
-from freshet.ports import State
+from freshet.core.ports import UserStore
+from freshet.core.time import DAY
+from freshet.core.types import MOVE, Fact, History
+from freshet.core.types.keys import identity, item_key, user_key, user_number
 from freshet.serving.asking import Posted, Receipt
 from freshet.serving.opened import OpenRelease
-from freshet.types import MOVE, Fact, History
-from freshet.types.keys import identity, item_key, user_key, user_number
+from freshet.stages.events import Rule
+from freshet.storage.database import connect
 
-DAY = 86_400_000_000
-"""Microseconds of a day."""
 AHEAD = DAY
-"""Microseconds that an event may lie in the future, as for imports; beyond, the client's clock is wrong."""
 
 KEPT = 100_000
 """Values of which it stays in memory whether they are positive."""
@@ -86,7 +84,7 @@ class Recorder:
 
     def record(
         self,
-        state: State,
+        state: UserStore,
         release: OpenRelease,
         events: Sequence[Posted],
         now: int,
@@ -125,7 +123,7 @@ class Recorder:
                 return f"the {what} is {none if said else 'empty'}"
         return _problem(event, now, oldest_days)
 
-    def _facts(self, state: State, release: OpenRelease, events: Sequence[Posted]) -> list[Fact]:
+    def _facts(self, state: UserStore, release: OpenRelease, events: Sequence[Posted]) -> list[Fact]:
         users = list(dict.fromkeys(event.user for event in events))
         keys = {user: user_key(user) for user in users}
         known = {

@@ -10,18 +10,18 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from freshet.config import Config
-from freshet.errors import ArtifactError, FreshetError, NotServing
-from freshet.experiments import OwnEvents
-from freshet.ports import Store
+from freshet.core.config import Config
+from freshet.core.errors import ArtifactError, FreshetError, NotServing
+from freshet.core.types import Experiment, ExperimentArm
+from freshet.experiments.assignment import OwnEvents
 from freshet.serving.assigned import OpenExperiment
 from freshet.serving.opened import OpenRelease, open_release, read_overlay
 from freshet.serving.rules import RequestRules
 from freshet.serving.strategies import warm
-from freshet.types import Experiment, ExperimentArm
-from freshet.workspace import Release
-from freshet.workspace import Releases as Published
-from freshet.workspace.experiments import Experiments
+from freshet.storage.artifacts import Store
+from freshet.storage.experiment_registry import Experiments
+from freshet.storage.releases import Release
+from freshet.storage.releases import Releases as Published
 
 MOST = 3
 """Releases open at most, beside those that are held: the current one, the one before, one pinned."""

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet import table
-from freshet.config import Config
-from freshet.types import BoolArray, Eligibility, Interests
+from freshet.core.config import Config
+from freshet.core.types import BoolArray, Eligibility, Interests
+from freshet.stages import table
 
 
 @dataclass(frozen=True)

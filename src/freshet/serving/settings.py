@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from freshet.config import Config, load
-from freshet.errors import ConfigError
+from freshet.core.config import Config, load
+from freshet.core.errors import ConfigError
 
 
 class Settings:

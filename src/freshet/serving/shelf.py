@@ -9,9 +9,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from freshet.ranking import Ranker
-from freshet.types import History, ItemOffer, Offer
-from freshet.types.keys import item_key
+from freshet.core.types import History, ItemOffer, Offer
+from freshet.core.types.keys import item_key
+from freshet.stages.items import Ranker
 
 
 @dataclass

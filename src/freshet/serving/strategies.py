@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.counts import UserScores
+from freshet.core.types import LIVE, RECENT, BoolArray, Strategy
 from freshet.serving.opened import OpenRelease
-from freshet.types import LIVE, RECENT, BoolArray, Strategy
+from freshet.stages.counts import UserScores
 
 NOTHING = np.zeros(0)
 _LIVE = ("published", *LIVE)

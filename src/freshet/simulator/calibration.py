@@ -3,7 +3,7 @@
 What is compared, log against world, with as many transitions per context and window in both:
 
 - `level`: how much the top successors of two windows overlap where nothing but chance differs (the no-drift
-  null of `freshet.drift`, by last interest), which says how peaked successors are;
+  null of `freshet.stages.schedule.drift`, by last interest), which says how peaked successors are;
 - `kept`: the overlap seen divided by that null, by distance in months; 1 = no drift;
 - `popular`: how far apart the shares of what is taken up at all are, by distance (total variation).
 
@@ -20,17 +20,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from freshet import pipeline
-from freshet.drift import drift_of, month_edges
-from freshet.errors import NotEnoughData
-from freshet.ports import Progress, silent
+from freshet import operations
+from freshet.core.errors import NotEnoughData
+from freshet.core.ports import Progress, silent
+from freshet.core.types import AsOf, Transitions
 from freshet.simulator.history import live_through, transitions_of
 from freshet.simulator.people import People
 from freshet.simulator.slot import Habits
 from freshet.simulator.world import World
-from freshet.transitions.pool import day_name
-from freshet.types import AsOf, Transitions
-from freshet.workspace import Workspace
+from freshet.stages.schedule.drift import drift_of, month_edges
+from freshet.storage.workspace import Workspace
 
 MONTH = 30
 DISTANCES = 3
@@ -100,14 +99,14 @@ def of_log(ws: Workspace, permutations: int, seed: int = 0) -> Decay:
     Raises:
         NotEnoughData: the log doesn't hold the months.
     """
-    _, known = pipeline.form_interests(ws)
+    _, known = operations.form_interests(ws)
     edges = month_edges(AsOf.parse(known.window[0]).day, known.as_of.day)
     if len(edges) < DISTANCES + 2:
         raise NotEnoughData(
             f"the log holds {max(0, len(edges) - 1)} whole months, calibrating needs {DISTANCES + 1}",
             hint="import a longer log",
         )
-    span = AsOf.parse(day_name(edges[0])), AsOf.parse(day_name(edges[-1]))
+    span = AsOf.from_day_number(edges[0]), AsOf.from_day_number(edges[-1])
     return measure(known.transitions.between(*span, SAMPLE, seed), edges, permutations, seed)
 
 

@@ -7,16 +7,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from freshet.core.time import HOUR, SECOND
+from freshet.core.types import Answer
 from freshet.serving import Ask, Posted, Recommender
 from freshet.simulator.catalogue import item_ids
 from freshet.simulator.offers import Offers
 from freshet.simulator.oracles import Oracles
 from freshet.simulator.people import People
-from freshet.simulator.plan import HOUR, SECOND, Plan
+from freshet.simulator.plan import Plan
 from freshet.simulator.sampling import Floats, Ints
 from freshet.simulator.slot import OUTCOMES, SURVEY, TAKEN, VALUES, outcomes, surveys
 from freshet.simulator.telling import catalogue_of, midnight, session_events, user_ids
-from freshet.types import Answer
 
 _ACTS, _SAYS, _LEAVES = 30, 60, 120
 """Seconds into a session at which people act on the offer, answer a survey, go on to something else."""

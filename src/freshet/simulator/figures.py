@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.experiments import Effect, Moments, effect, ratio
+from freshet.experiments.stats.effects import Effect, effect, ratio
+from freshet.experiments.stats.moments import Moments
 from freshet.simulator.offers import Offers
 from freshet.simulator.oracles import ORACLES
 from freshet.simulator.people import People

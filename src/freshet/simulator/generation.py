@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from freshet.core.types import Transitions
 from freshet.simulator.sampling import Floats, Ints, draw, normalised
 from freshet.simulator.telling import SIMULATED, catalogue_of, event_table, session_events, write
 from freshet.simulator.world import FORGET_DAYS, MISS, REVISIT, World, next_odds, popularity, truths
-from freshet.types import Transitions
 
 _LONGEST = 0.02  # no session starts in the last half hour of the world
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from freshet.core.types import Transitions
 from freshet.simulator.people import Lived, People
 from freshet.simulator.telling import catalogue_of, event_table, session_events, write
-from freshet.types import Transitions
 
 
 def live_through(people: People, days: range) -> Lived:

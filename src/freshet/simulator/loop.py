@@ -10,25 +10,27 @@ One experiment assigns people to arms; all of them live in the same world and in
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from freshet import pipeline
-from freshet.config import Config
-from freshet.ports import Progress, State, silent
+from freshet import operations, pipeline
+from freshet.core.config import Config
+from freshet.core.ports import Progress, UserStore, silent
+from freshet.core.time import DAY, SECOND, datetime_of
+from freshet.core.types import AsOf
 from freshet.serving import Clock, Recommender
 from freshet.simulator.feed import Feed, SimulatedClock
 from freshet.simulator.history import live_through, write_history
 from freshet.simulator.offers import Offers
 from freshet.simulator.oracles import Oracles
 from freshet.simulator.people import People
-from freshet.simulator.plan import DAY, ITEMS, SECOND, Plan
+from freshet.simulator.plan import ITEMS, Plan
 from freshet.simulator.presets import STALE
 from freshet.simulator.telling import catalogue_of, write
 from freshet.simulator.world import World
-from freshet.types import AsOf
-from freshet.workspace import Reporter, Workspace
+from freshet.storage.ledger import Reporter
+from freshet.storage.workspace import Workspace
 
 TRAININGS = ("tuning", "sequence", "ranker")
 """Steps that train: the planner, the sequence model, the ranker. The settings of each have its name."""
@@ -39,7 +41,7 @@ class Opening(Protocol):
 
     def open_workspace(self, root: Path, reporter: Reporter | None = None) -> Workspace: ...
 
-    def open_state(self, root: Path, config: Config) -> State: ...
+    def open_user_store(self, root: Path, config: Config) -> UserStore: ...
 
     def open_recommender(
         self, root: Path, reporter: Reporter | None = None, clock: Clock = ...
@@ -76,7 +78,7 @@ def run(
     _first_release(plan, ws)
     ws.experiments.start(plan.experiment())
     clock = SimulatedClock(plan.start)
-    state = opening.open_state(root, ws.config)
+    state = opening.open_user_store(root, ws.config)
     recommender = opening.open_recommender(root, reporter, clock)
     feed = Feed(plan, begun.people, begun.oracles, recommender, clock)
     try:
@@ -118,18 +120,18 @@ def _first_release(plan: Plan, ws: Workspace) -> None:
     """Import the history; tune and publish as of a month before the experiment."""
     now = _moment(plan.start)
     moment = AsOf(_moment(plan.start - STALE * DAY).date())
-    pipeline.import_log(ws, now)
-    pipeline.run_due(ws, now, moment, force_publish=True)
+    operations.import_log(ws, now)
+    pipeline.run(ws, now, moment, publish=True)
 
 
-def _keep_up(plan: Plan, ws: Workspace, state: State, recommender: Recommender, day: int) -> None:
+def _keep_up(plan: Plan, ws: Workspace, state: UserStore, recommender: Recommender, day: int) -> None:
     """What production does at midnight: collect, and refresh where that is due."""
     now = _moment(plan.midnight(day))
     recommender.flush()
-    pipeline.collect_told(ws, state, now)
+    operations.collect(ws, state, now)
     if day in plan.refreshes:
         write_items(plan.world, plan.preset.history + day - 1, ws.root / ITEMS)
-        pipeline.fast_path(ws, today=now, state=state)
+        pipeline.refresh(ws, today=now, users=state)
         recommender.reload()
 
 
@@ -140,4 +142,4 @@ def write_items(world: World, day: int, path: Path) -> None:
 
 
 def _moment(micros: int) -> datetime:
-    return datetime.fromtimestamp(micros // SECOND, UTC)
+    return datetime_of(micros // SECOND * SECOND)

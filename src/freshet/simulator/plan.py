@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from freshet.core.time import DAY, SECOND
+from freshet.core.types import Experiment, ExperimentArm, Serves
 from freshet.simulator.presets import STALE, Preset
 from freshet.simulator.telling import midnight
 from freshet.simulator.world import World
-from freshet.types import Experiment, ExperimentArm, Serves
-from freshet.workspace.experiments import check, parse_serves
+from freshet.storage.experiment_registry import check, parse_serves
 
-SECOND, HOUR, DAY = 1_000_000, 3_600_000_000, 86_400_000_000
-"""Microseconds."""
 EXPERIMENT = "simulated"
 STEPS = {"tuning": 500, "sequence": 1500, "ranker": 300}
 """Optimiser steps of one training, at most: about a minute each on two cores."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from freshet.errors import ConfigError
+from freshet.core.errors import ConfigError
 from freshet.simulator.slot import Habits
 from freshet.simulator.world import Drift, World
 

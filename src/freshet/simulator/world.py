@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from freshet.errors import ConfigError
+from freshet.core.errors import ConfigError
 from freshet.simulator.sampling import Floats, Ints, normalised
 from freshet.simulator.themes import THEMES
 

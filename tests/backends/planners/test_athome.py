@@ -43,8 +43,8 @@ import sys, threading
 from pathlib import Path
 from freshet.backends.planners.lora import LoraTuner
 from freshet.backends.planners.scratch import ScratchTuner
-from freshet.errors import ConfigError
-from freshet.ports import Budget
+from freshet.core.errors import ConfigError
+from freshet.core.ports import Budget
 from tests.backends.planners import worlds
 
 into = Path(sys.argv[1])

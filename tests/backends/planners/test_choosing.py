@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from freshet.backends.planners.scratch import ScratchTuner
-from freshet.errors import NotEnoughData
-from freshet.ports import Abilities, Candidates, TuningJob
-from freshet.prompts import names
-from freshet.types import Example, TuningReport
+from freshet.core.errors import NotEnoughData
+from freshet.core.ports import Abilities, Candidates, TuningJob
+from freshet.core.prompts import names
+from freshet.core.types import Example, TuningReport
 from tests.backends.planners import worlds
 
 COUNT = 2000

@@ -12,9 +12,9 @@ import pytest
 from freshet.backends.planners import folder
 from freshet.backends.planners.lora import LoraTuner
 from freshet.checks import check_planner
-from freshet.errors import ConfigError, PlannerError
-from freshet.ports import Abilities, Budget
-from freshet.prompts import names
+from freshet.core.errors import ConfigError, PlannerError
+from freshet.core.ports import Abilities, Budget
+from freshet.core.prompts import names
 from tests.backends.planners import worlds
 
 

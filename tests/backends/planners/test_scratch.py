@@ -11,11 +11,11 @@ import pytest
 
 from freshet.backends.planners.scratch import ScratchTuner
 from freshet.checks import check_planner
-from freshet.errors import ArtifactError, NotEnoughData, PlannerError
-from freshet.ports import Abilities
-from freshet.prompts import names
-from freshet.steps.late import LatePlanner
-from freshet.types import Example, Interests, TuningReport
+from freshet.core.errors import ArtifactError, NotEnoughData, PlannerError
+from freshet.core.ports import Abilities
+from freshet.core.prompts import names
+from freshet.core.types import Example, Interests, TuningReport
+from freshet.stages.tuning.lazy_planner import LazyPlanner
 from tests.backends.planners import worlds
 
 
@@ -62,7 +62,7 @@ def test_contract(tuned) -> None:
     check_planner(planner, asked, worlds.N)
     assert planner.abilities == Abilities(generates=True, labels=mode == "label")
     model = SimpleNamespace(path=into.parent, folder=into.parent)
-    late = LatePlanner(ScratchTuner(device="cpu"), model, worlds.interests(), into.name)  # type: ignore[arg-type]
+    late = LazyPlanner(ScratchTuner(device="cpu"), model, worlds.interests(), into.name)  # type: ignore[arg-type]
     check_planner(late, asked, worlds.N)
     if mode == "label":
         assert late.label_mass(asked).min() > 0.9

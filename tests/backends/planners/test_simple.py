@@ -12,7 +12,7 @@ from freshet.backends.planners import extras
 from freshet.backends.planners.counts import CountsPlanner
 from freshet.backends.planners.fake import FakePlanner
 from freshet.checks import check_planner
-from freshet.errors import MissingExtra, PlannerError
+from freshet.core.errors import MissingExtra, PlannerError
 from tests.backends.planners import worlds
 
 PROMPTS = worlds.prompts("description", 9)
@@ -37,7 +37,7 @@ def test_fake_keeps_the_contract_and_follows_its_seed() -> None:
 
 
 def test_fake_follows_the_wording() -> None:
-    from freshet.types import Prompt
+    from freshet.core.types import Prompt
 
     planner = FakePlanner(worlds.N)
     one, two = planner.rank([Prompt((1,), "a"), Prompt((1,), "b")], worlds.N).logp

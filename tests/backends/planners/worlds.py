@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from freshet.ports import Budget, TuningJob
-from freshet.prompts import names, render
-from freshet.types import Context, ContextEvidence, Example, Interests, Prompt, Successor
+from freshet.core.ports import Budget, TuningJob
+from freshet.core.prompts import names, render
+from freshet.core.types import Context, ContextEvidence, Example, Interests, Prompt, Successor
 
 DESCRIPTIONS = (
     "war",

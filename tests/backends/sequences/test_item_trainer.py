@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from freshet.backends.sequences.item_trainer import ItemRecipe, TorchRankingTrainer
-from freshet.errors import NotEnoughData
-from freshet.ports import Budget, RankingJob
-from freshet.sequence import SequenceModel
+from freshet.core.errors import NotEnoughData
+from freshet.core.ports import Budget, RankingJob
+from freshet.stages.sequence import SequenceModel
 
 torch = pytest.importorskip("torch")
 

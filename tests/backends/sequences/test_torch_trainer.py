@@ -10,9 +10,9 @@ import pytest
 from freshet.backends.clock import Clock
 from freshet.backends.planners import extras
 from freshet.backends.sequences.torch_trainer import Recipe, TorchSequenceTrainer
-from freshet.errors import MissingExtra, NotEnoughData
-from freshet.ports import Budget, SequenceJob, Sequences
-from freshet.sequence import SequenceModel
+from freshet.core.errors import MissingExtra, NotEnoughData
+from freshet.core.ports import Budget, SequenceJob, Sequences
+from freshet.stages.sequence import SequenceModel
 
 torch = pytest.importorskip("torch")
 

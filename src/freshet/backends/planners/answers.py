@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.types import Ranking, Usage
+from freshet.core.types import Ranking, Usage
 
 
 def best(logp: NDArray[np.float64], top: int, usage: Usage = Usage()) -> Ranking:  # noqa: B008

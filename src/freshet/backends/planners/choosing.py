@@ -22,10 +22,10 @@ from freshet.backends.planners.folder import torch_module
 from freshet.backends.planners.tables import token_tables
 from freshet.backends.planners.threads import threads_for
 from freshet.backends.planners.training import Recipe
-from freshet.errors import NotEnoughData
-from freshet.ports import Candidates, Progress, TuningJob
-from freshet.prompts import names
-from freshet.types import TuningReport, Usage
+from freshet.core.errors import NotEnoughData
+from freshet.core.ports import Candidates, Progress, TuningJob
+from freshet.core.prompts import names
+from freshet.core.types import TuningReport, Usage
 
 if TYPE_CHECKING:
     from torch import Tensor

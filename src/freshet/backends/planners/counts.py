@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from freshet.backends.planners.answers import best
-from freshet.errors import PlannerError
-from freshet.ports import Planner
-from freshet.types import Context, FloatArray, Prompt, Ranking, Usage
+from freshet.core.errors import PlannerError
+from freshet.core.ports import Planner
+from freshet.core.types import Context, FloatArray, Prompt, Ranking, Usage
 
 Rows = Callable[[Sequence[Context]], FloatArray]
 """Log-probabilities (n, N) of all interests after each context."""

@@ -6,7 +6,7 @@ import os
 from importlib.util import find_spec
 
 from freshet.backends.planners.athome import stay_at_home
-from freshet.errors import MissingExtra
+from freshet.core.errors import MissingExtra
 
 INSTALL = 'pip install torch==2.13.0 && pip install "freshet[local]"'
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from freshet.backends.planners.answers import best
-from freshet.ports import Abilities, Planner, Progress, TuningJob, TuningPlan, silent
-from freshet.types import Interests, Prompt, Ranking, TuningReport, Usage
+from freshet.core.ports import Abilities, Planner, Progress, TuningJob, TuningPlan, silent
+from freshet.core.types import Interests, Prompt, Ranking, TuningReport, Usage
 
 
 class FakePlanner(Planner):

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Literal, cast
 from freshet.backends.planners.extras import need_local
 from freshet.backends.planners.foreign import Foreign
 from freshet.backends.planners.quiet import quiet
-from freshet.checksums import remembered, sha256
-from freshet.errors import ArtifactError, ConfigError
+from freshet.core.errors import ArtifactError, ConfigError
+from freshet.storage.checksums import remembered, sha256
 
 if TYPE_CHECKING:
     from torch.nn import Module

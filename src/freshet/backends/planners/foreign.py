@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from types import TracebackType
 
-from freshet.errors import FreshetError
+from freshet.core.errors import FreshetError
 
 MOST = 300
 """Characters of what a library said."""

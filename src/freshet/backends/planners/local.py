@@ -18,10 +18,10 @@ from freshet.backends.planners.bulk import trie
 from freshet.backends.planners.extras import need_local
 from freshet.backends.planners.tables import positions, token_tables
 from freshet.backends.planners.threads import threads_for
-from freshet.errors import PlannerError
-from freshet.ports import Abilities, Planner
-from freshet.prompts import names
-from freshet.types import Interests, Prompt, Ranking, Usage
+from freshet.core.errors import PlannerError
+from freshet.core.ports import Abilities, Planner
+from freshet.core.prompts import names
+from freshet.core.types import Interests, Prompt, Ranking, Usage
 
 if TYPE_CHECKING:
     from freshet.backends.planners.bulk.engine import Engine

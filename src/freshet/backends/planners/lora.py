@@ -19,10 +19,10 @@ from freshet.backends.planners.local import LocalPlanner, abilities_of, version_
 from freshet.backends.planners.quiet import quiet
 from freshet.backends.planners.tables import token_tables
 from freshet.backends.planners.training import Recipe, fine_tune
-from freshet.errors import ConfigError
-from freshet.ports import Abilities, Progress, TuningJob, TuningPlan, silent
-from freshet.prompts import TEMPLATE, names
-from freshet.types import Interests, TuningReport
+from freshet.core.errors import ConfigError
+from freshet.core.ports import Abilities, Progress, TuningJob, TuningPlan, silent
+from freshet.core.prompts import TEMPLATE, names
+from freshet.core.types import Interests, TuningReport
 
 if TYPE_CHECKING:
     from peft import LoraConfig, PeftModel

@@ -19,9 +19,9 @@ from freshet.backends.planners.extras import need_local
 from freshet.backends.planners.local import LocalPlanner, abilities_of, version_of
 from freshet.backends.planners.tables import token_tables
 from freshet.backends.planners.training import Recipe, fine_tune
-from freshet.ports import Abilities, Progress, TuningJob, TuningPlan, silent
-from freshet.prompts import TEMPLATE, names, render, strength
-from freshet.types import ContextEvidence, Interests, Successor, TuningReport
+from freshet.core.ports import Abilities, Progress, TuningJob, TuningPlan, silent
+from freshet.core.prompts import TEMPLATE, names, render, strength
+from freshet.core.types import ContextEvidence, Interests, Successor, TuningReport
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase, Qwen3ForCausalLM

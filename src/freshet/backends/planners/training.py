@@ -14,9 +14,9 @@ from freshet.backends.planners import wording
 from freshet.backends.planners.cost import Cost
 from freshet.backends.planners.quiet import quiet
 from freshet.backends.planners.threads import threads_for
-from freshet.errors import NotEnoughData
-from freshet.ports import Progress, TuningJob
-from freshet.types import TuningReport, Usage
+from freshet.core.errors import NotEnoughData
+from freshet.core.ports import Progress, TuningJob
+from freshet.core.types import TuningReport, Usage
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from freshet.errors import ArtifactError, PlannerError
+from freshet.core.errors import ArtifactError, PlannerError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -9,9 +9,9 @@ import numpy as np
 from freshet.backends.clock import Clock
 from freshet.backends.planners.extras import need_local
 from freshet.backends.sequences.torch_trainer import FEWEST, Recipe, one_thread, usage_of
-from freshet.errors import NotEnoughData
-from freshet.ports import Progress, RankingJob, SequenceReport, silent
-from freshet.types import RankingWeights
+from freshet.core.errors import NotEnoughData
+from freshet.core.ports import Progress, RankingJob, SequenceReport, silent
+from freshet.core.types import RankingWeights
 
 CODE = 1
 

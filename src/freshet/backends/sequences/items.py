@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy
 
 from freshet.backends.sequences.network import HIDDEN, Network, Shape
 from freshet.backends.sequences.training import shape, tensor
-from freshet.ports import RankingJob
+from freshet.core.ports import RankingJob
 
 if TYPE_CHECKING:
     from freshet.backends.sequences.torch_trainer import Recipe

@@ -1,4 +1,4 @@
-"""The sequence model in torch: what `freshet.sequence.SequenceModel` does, with gradients and dropout."""
+"""The sequence model in torch: as `SequenceModel` is, with gradients and dropout."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import dropout, layer_norm
 
-from freshet.types import SequenceWeights
+from freshet.core.types import SequenceWeights
 
 START = 0.05
 """Standard deviation of random first weights of embeddings and positions."""

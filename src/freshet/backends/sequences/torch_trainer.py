@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from freshet.backends.clock import Clock
 from freshet.backends.planners.extras import need_local
-from freshet.errors import NotEnoughData
-from freshet.ports import Progress, SequenceJob, SequenceReport, silent
-from freshet.types import IntArray, SequenceWeights, Usage
+from freshet.core.errors import NotEnoughData
+from freshet.core.ports import Progress, SequenceJob, SequenceReport, silent
+from freshet.core.types import IntArray, SequenceWeights, Usage
 
 if TYPE_CHECKING:
     from freshet.backends.sequences.network import Network

@@ -15,7 +15,7 @@ from torch.nn.functional import cross_entropy
 
 from freshet.backends.clock import Clock
 from freshet.backends.sequences.network import HIDDEN, Network, Shape
-from freshet.ports import Progress, RankingJob, SequenceJob, Sequences
+from freshet.core.ports import Progress, RankingJob, SequenceJob, Sequences
 
 if TYPE_CHECKING:
     from freshet.backends.sequences.torch_trainer import Recipe

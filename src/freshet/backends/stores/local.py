@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from freshet import names
-from freshet.checksums import MANIFEST, check_format, sha256
-from freshet.durable import make_folder, move_folder, read_json
-from freshet.errors import ArtifactError
-from freshet.ports import Artifact, Draft
+from freshet.core import safe_names as names
+from freshet.core.errors import ArtifactError
+from freshet.storage.artifacts import Artifact, Draft
+from freshet.storage.checksums import MANIFEST, check_format, sha256
+from freshet.storage.durable import make_folder, move_folder, read_json
 
 DRAFTS = ".drafts"
 FORMAT = 1

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from freshet.errors import ArtifactError, NotEnoughData
-from freshet.types import FloatArray
+from freshet.core.errors import ArtifactError, NotEnoughData
+from freshet.core.types import FloatArray
 
 TOP = 10
 """Interests of a ranking that the judged frame keeps."""

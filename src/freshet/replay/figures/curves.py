@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
 
+from freshet.core.time import day_name
+from freshet.core.types import FloatArray
 from freshet.replay.figures.aligned import NONE, Ints, Judged, Scored
 from freshet.replay.figures.measures import SHOWN, hits
 from freshet.replay.figures.resampled import Resampled, estimate, ratio
-from freshet.types import FloatArray
 
 DAYS_ONE_BY_ONE = 120
 AGES = 10
@@ -30,7 +30,7 @@ def by_day(judged: Judged, arm: Scored, resampled: Resampled, days: int) -> list
     first = int(judged.origin.min())
     period = (judged.day - first) // days
     return [
-        {"from": str(date(1970, 1, 1) + timedelta(first + int(place) * days)), **line}
+        {"from": day_name(first + int(place) * days), **line}
         for place, line in _grouped(judged, hits(arm.rank, 5), period, resampled)
     ]
 

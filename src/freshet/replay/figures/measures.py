@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from freshet.core.types import FloatArray
 from freshet.replay.figures.aligned import NONE, Judged, Scored
 from freshet.replay.figures.resampled import Drawn, Resampled, estimate, ratio, reflected
-from freshet.types import FloatArray
 
 LENGTHS = (0, 1, 2)
 WITH_CONTEXT = 1 + len(LENGTHS)

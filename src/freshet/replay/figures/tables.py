@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from freshet.core.time import day_number
 from freshet.replay.figures.aligned import Judged
 
 Line = dict[str, Any]
@@ -68,7 +68,7 @@ def weights(found: list[Line]) -> dict[str, Any] | None:
 
 def model_age(judged: Judged, found: list[Line]) -> float | None:
     """Mean age in days, over transitions, of the weights in use; None where nothing was ever tuned."""
-    tuned = np.array([_number(row["origin"]) for row in found if row["tuned"]])
+    tuned = np.array([day_number(row["origin"]) for row in found if row["tuned"]])
     if not len(tuned):
         return None
     place = np.searchsorted(tuned, judged.origin, side="right") - 1
@@ -85,7 +85,3 @@ def mean(found: list[Line], key: str) -> float | None:
 def present(value: float | None) -> bool:
     """Neither null nor NaN."""
     return value is not None and not np.isnan(value)
-
-
-def _number(day: date) -> int:
-    return (day - date(1970, 1, 1)).days

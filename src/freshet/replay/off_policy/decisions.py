@@ -10,15 +10,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from freshet import events
-from freshet.events import sql
-from freshet.ports import Artifact
-from freshet.steps import labelling
-from freshet.steps.labelling import Window
-from freshet.transitions.users import keys
-from freshet.types import Interests
-from freshet.workspace import Workspace
-from freshet.workspace.space import DRAFTS
+from freshet.core.types import Interests
+from freshet.experiments.measurement import labels as labelling
+from freshet.experiments.measurement.labels import Window
+from freshet.stages import events
+from freshet.stages.events import sql
+from freshet.stages.transitions.users import keys
+from freshet.storage.artifacts import Artifact
+from freshet.storage.workspace import DRAFTS, Workspace
 
 
 @dataclass(frozen=True)

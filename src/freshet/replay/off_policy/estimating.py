@@ -7,20 +7,29 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from freshet import counts, experiments
-from freshet.errors import InputError
-from freshet.experiments import Logged, OffPolicy
-from freshet.experiments.off_policy import Support
+from freshet.core.errors import InputError
+from freshet.core.types import Outcomes, indices_of
+from freshet.experiments.feedback import outcomes
+from freshet.experiments.feedback import step as feedback
+from freshet.experiments.measurement.labels import Window
+from freshet.experiments.stats.off_policy import (
+    Logged,
+    OffPolicy,
+    Support,
+    doubly_robust,
+    ips,
+    self_normalised,
+)
+from freshet.pipeline import snapshot_of
 from freshet.replay.off_policy import expecting, reproducing, ways
 from freshet.replay.off_policy.decisions import Decisions, LeftOut, read
 from freshet.replay.off_policy.looking import Again, Bench, look_again
 from freshet.replay.off_policy.reproducing import Reproduced
 from freshet.replay.off_policy.ways import Target
-from freshet.steps import feedback, outcomes
-from freshet.steps.knowledge import Knowledge, learn
-from freshet.steps.labelling import Window
-from freshet.types import Outcomes
-from freshet.workspace import Run, Workspace
+from freshet.run_context import LogSnapshot
+from freshet.stages import counts
+from freshet.storage.ledger import Run
+from freshet.storage.workspace import Workspace
 
 COVERED = 0.9
 """Share of a policy's choices that could have been logged, at least, for its estimate to be told."""
@@ -94,7 +103,7 @@ def estimate(ws: Workspace, run: Run, targets: tuple[Target, ...], window: Windo
         InputError: nothing was shown to named users, none of it was taken, or no context comes out as logged.
         ArtifactError: a release that answered, or is to answer, can't be opened.
     """
-    known = learn(ws, run, window.until)
+    known = snapshot_of(ws, run, window.until)
     assignment = outcomes.assignment_of(ws, known.version)
     with run.step("estimate") as step:
         asked, engaged, left_out = read(ws, window, assignment, known.interests, feedback.rule_of(ws), limit)
@@ -155,9 +164,9 @@ def _estimated(asked: Decisions, again: Again, place: int, target: Target) -> Es
         again.unseen[place, good],
     )
     results = {
-        "doubly_robust": experiments.doubly_robust(logged),
-        "self_normalised": experiments.self_normalised(logged),
-        "ips": experiments.ips(logged),
+        "doubly_robust": doubly_robust(logged),
+        "self_normalised": self_normalised(logged),
+        "ips": ips(logged),
     }
     near, support = reproducing.near(reproducing.deviations(asked, again)[good]), results["ips"].support
     return Estimated(target, rows, earlier, near, results, _refusal(support, near), _caution(support, near))
@@ -188,11 +197,11 @@ def _caution(support: Support, near: float) -> str:
     return ""
 
 
-def _rewards(asked: Decisions, known: Knowledge) -> Outcomes:
+def _rewards(asked: Decisions, known: LogSnapshot) -> Outcomes:
     """The decisions as outcomes after the last interest, of interests that are still there."""
-    index = outcomes.index_of(known.interests)
-    last = outcomes.indices(np.array([(-1, *context)[-1] for context in asked.context], np.int32), index)
-    shown = outcomes.indices(asked.shown, index)
+    index = known.interests.index_by_id()
+    last = indices_of(np.array([(-1, *context)[-1] for context in asked.context], np.int32), index)
+    shown = indices_of(asked.shown, index)
     size = len(asked)
     rows = Outcomes(
         last[:, None],

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.feedback.lifts import by_place, keys_of, levels
-from freshet.types import Outcomes, positions
+from freshet.core.types import Outcomes, positions
+from freshet.experiments.feedback.lifts import by_place, keys_of, levels
 
 STRENGTHS = 10.0, 30.0
 """Pseudo-successes of the successor's own level, and of the one after the last interest."""

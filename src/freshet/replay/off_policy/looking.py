@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.ports import Progress, silent
+from freshet.core.ports import Progress, silent
+from freshet.core.types import Strategy
 from freshet.replay.off_policy import expecting
 from freshet.replay.off_policy.decisions import Decisions, Engaged
 from freshet.replay.off_policy.expecting import Expected
 from freshet.replay.off_policy.players import Player
 from freshet.serving.choosing import Policy
 from freshet.serving.recall import Recalled
-from freshet.types import Strategy
 
 EVERYBODY = "", ""
 """Experiment and arm of what is answered from everybody's evidence."""

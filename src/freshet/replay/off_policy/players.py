@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from freshet.core.types import Strategy
 from freshet.serving.choosing import Policy, chances_of_first
 from freshet.serving.opened import OpenRelease
 from freshet.serving.recall import Recalled
 from freshet.serving.strategies import preferred, score
-from freshet.types import Strategy
 
 
 @dataclass

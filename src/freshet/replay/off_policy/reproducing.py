@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from freshet.core.types import BoolArray, Strategy
 from freshet.replay.off_policy.decisions import Decisions
 from freshet.replay.off_policy.looking import Again, Way
-from freshet.types import BoolArray, Strategy
 
 EXACT, NEAR = 0.01, 0.1
 """Propensities that differ by less than this share of them are the same, or nearly so."""

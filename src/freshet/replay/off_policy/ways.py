@@ -8,18 +8,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.errors import InputError
-from freshet.experiments import OwnEvents
+from freshet.core.errors import InputError
+from freshet.core.types import MOVE, AsOf, BoolArray, Experiment, ExperimentArm, Serves
+from freshet.experiments.assignment import OwnEvents
 from freshet.replay.off_policy.decisions import Decisions
 from freshet.replay.off_policy.looking import EVERYBODY, Seat, Way
 from freshet.replay.off_policy.players import Player
+from freshet.run_context import LogSnapshot
 from freshet.serving.choosing import Policy
 from freshet.serving.opened import open_release
-from freshet.steps.knowledge import Knowledge
-from freshet.steps.sources import committed
-from freshet.steps.weighing import by_time
-from freshet.types import MOVE, AsOf, BoolArray, Experiment, ExperimentArm, Serves
-from freshet.workspace import Workspace
+from freshet.stages.live.calibration import by_time
+from freshet.storage.artifacts import committed
+from freshet.storage.workspace import Workspace
 
 NONE = -1
 FOLLOWED = Serves()
@@ -75,11 +75,11 @@ def known_from(ws: Workspace, number: int) -> int:
     release = ws.releases.get(number)
     moments = [release.as_of]
     if release.feedback:
-        moments.append(str(committed(ws, "feedback", release.feedback).manifest["as_of"]))
-    return max(int(AsOf.parse(moment).moment.timestamp()) * 1_000_000 for moment in moments)
+        moments.append(str(committed(ws.store, "feedback", release.feedback).manifest["as_of"]))
+    return max(AsOf.parse(moment).microseconds for moment in moments)
 
 
-def players(ws: Workspace, known: Knowledge, seats: Collection[Seat], until: AsOf) -> dict[Seat, Player]:
+def players(ws: Workspace, known: LogSnapshot, seats: Collection[Seat], until: AsOf) -> dict[Seat, Player]:
     """Releases as they answered, and the moves that their live signals follow: of an arm its own alone."""
     arms = _arms(ws)
     opened = {}

@@ -9,9 +9,9 @@ from typing import Any
 import altair as alt
 from markupsafe import Markup
 
-from freshet.durable import write_text
 from freshet.report import charts, words
 from freshet.report.page import STYLE, templates
+from freshet.storage.durable import write_text
 
 PAPER = 0.17
 """Mean month-over-month Jaccard of the top-5 successors of pairs in the paper (its variance: 0.07)."""

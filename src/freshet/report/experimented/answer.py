@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from freshet.experiments.measurement.attribution import REASONS
 from freshet.report import words
-from freshet.steps.attribution import REASONS
 
 Document = Mapping[str, Any]
 

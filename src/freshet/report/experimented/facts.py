@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 
+from freshet.core.time import DAY, datetime_of
+from freshet.core.types import Experiment, ExperimentArm
+from freshet.experiments.measurement.comparison import Compared, ratio_of_users
+from freshet.experiments.measurement.exposures import Shown
+from freshet.experiments.measurement.frozen_rules import changed
+from freshet.experiments.measurement.measure import Measured
+from freshet.experiments.measurement.verdicts import over
 from freshet.report.subject import simulated
-from freshet.steps.comparing import Compared, ratio_of_users
-from freshet.steps.exposures import DAY, Shown
-from freshet.steps.measuring import Measured
-from freshet.steps.rules import changed
-from freshet.steps.verdicts import over
-from freshet.types import Experiment, ExperimentArm
-from freshet.workspace import Workspace
+from freshet.storage.workspace import Workspace
 
 
 def facts(ws: Workspace, measured: Measured, compared: Sequence[Compared]) -> dict[str, Any]:
@@ -70,7 +70,7 @@ def _experiment(one: Experiment, changes: Mapping[str, Any], ended: bool) -> dic
 
 
 def _moment(micros: int) -> str:
-    return datetime.fromtimestamp(micros / 1_000_000, UTC).isoformat(timespec="seconds")
+    return datetime_of(micros).isoformat(timespec="seconds")
 
 
 def _arm(measured: Measured, place: int, arm: ExperimentArm) -> dict[str, Any]:

@@ -8,9 +8,9 @@ from typing import Any
 
 from markupsafe import Markup
 
-from freshet.durable import write_text
 from freshet.report.experimented import answer, curves
 from freshet.report.page import STYLE, templates
+from freshet.storage.durable import write_text
 
 
 def write_experiment(document: Mapping[str, Any], into: Path, private: bool = True) -> Path:

@@ -14,7 +14,7 @@ from freshet.report import charts
 def by_distance(document: Mapping[str, Any]) -> Markup | None:
     """Jaccard of the top 5 successors of two windows by days between them, with the no-drift null's band.
 
-    Reads what `freshet.drift.drift_of` found; None where the document holds no curve.
+    Reads what `freshet.stages.schedule.drift.drift_of` found; None where the document holds no curve.
     """
     drift = document["drift"] or {}
     curve = drift.get(drift.get("from", ""), {}).get("decay", [])

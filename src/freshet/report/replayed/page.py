@@ -8,9 +8,9 @@ from typing import Any
 
 from markupsafe import Markup
 
-from freshet.durable import write_text
 from freshet.report.page import STYLE, templates
 from freshet.report.replayed import curves, drifting, gauges, lines, paper, scatter
+from freshet.storage.durable import write_text
 
 MAIN = ("hybrid", "counts", "static", "finetune", "popularity")
 """Arms of the first chart."""

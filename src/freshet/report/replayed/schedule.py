@@ -8,10 +8,10 @@ from typing import Any
 
 from markupsafe import Markup
 
-from freshet.durable import write_text
 from freshet.replay.figures.spending import frontier
 from freshet.report.page import STYLE, templates
 from freshet.report.replayed import lines, scatter
+from freshet.storage.durable import write_text
 
 
 def write_schedule(document: Mapping[str, Any], into: Path) -> Path:

@@ -14,8 +14,8 @@ import pytest
 
 from freshet.backends.planners.lora import LoraTuner
 from freshet.backends.planners.quiet import quiet
-from freshet.errors import ConfigError
-from freshet.ports import TuningPlan
+from freshet.core.errors import ConfigError
+from freshet.core.ports import TuningPlan
 from tests.backends.planners import worlds
 
 PLAN = TuningPlan(worlds.DESCRIPTIONS, "description", k=2, said=3, lora_rank=4)

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from freshet.backends.planners import folder, wording
 from freshet.backends.planners.local import LocalPlanner
 from freshet.checks import check_planner
-from freshet.errors import PlannerError
-from freshet.prompts import TEMPLATE
-from freshet.types import Prompt
+from freshet.core.errors import PlannerError
+from freshet.core.prompts import TEMPLATE
+from freshet.core.types import Prompt
 from tests.backends.planners import worlds
 
 EVERYTHING = 10_000

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from freshet.backends.planners.bulk import trie
-from freshet.errors import PlannerError
+from freshet.core.errors import PlannerError
 
 END = 0
 closed_names = st.lists(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from freshet.backends.planners.bases.refusing import WANTED, refusal
 from freshet.backends.planners.foreign import Foreign
 from freshet.backends.planners.quiet import quiet
-from freshet.errors import ConfigError
+from freshet.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig

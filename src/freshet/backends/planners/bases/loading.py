@@ -12,8 +12,8 @@ from freshet.backends.planners.bases.refusing import WANTED, refusal
 from freshet.backends.planners.foreign import Foreign
 from freshet.backends.planners.quiet import quiet
 from freshet.backends.planners.tables import positions, token_tables
-from freshet.ports import TuningJob, TuningPlan
-from freshet.prompts import longest, names
+from freshet.core.ports import TuningJob, TuningPlan
+from freshet.core.prompts import longest, names
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

@@ -9,7 +9,7 @@ from pathlib import Path
 from freshet.backends.planners.athome import may_download
 from freshet.backends.planners.bases.refusing import WANTED, refusal
 from freshet.backends.planners.foreign import Foreign
-from freshet.errors import ConfigError
+from freshet.core.errors import ConfigError
 
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 

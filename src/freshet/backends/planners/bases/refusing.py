@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from freshet.errors import ConfigError
+from freshet.core.errors import ConfigError
 
 WANTED = "name the folder of a causal language model of transformers: config.json, *.safetensors, tokenizer"
 

@@ -10,7 +10,7 @@ from freshet.backends.planners import wording
 from freshet.backends.planners.bases.refusing import refusal
 from freshet.backends.planners.foreign import Foreign
 from freshet.backends.planners.quiet import quiet
-from freshet.prompts import NEXT, names
+from freshet.core.prompts import NEXT, names
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -19,7 +19,7 @@ from freshet.backends.planners.bulk.sharing import share
 from freshet.backends.planners.bulk.trie import Trie
 from freshet.backends.planners.cost import Cost
 from freshet.backends.planners.threads import is_small, threads_for
-from freshet.types import Ranking, Usage
+from freshet.core.types import Ranking, Usage
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

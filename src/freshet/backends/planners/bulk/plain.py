@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from freshet.backends.planners.bulk.reading import Continuations
 from freshet.backends.planners.cost import Cost
-from freshet.errors import PlannerError
-from freshet.types import Usage
+from freshet.core.errors import PlannerError
+from freshet.core.types import Usage
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.types import Usage
+from freshet.core.types import Usage
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -17,7 +17,7 @@ from freshet.backends.planners.bulk.attention import Grid, Pass, Stretch
 from freshet.backends.planners.bulk.reading import Continuations
 from freshet.backends.planners.bulk.sharing import Batch, Group, pack, share
 from freshet.backends.planners.cost import Cost
-from freshet.types import IntArray, Usage
+from freshet.core.types import IntArray, Usage
 
 if TYPE_CHECKING:
     from torch import Tensor

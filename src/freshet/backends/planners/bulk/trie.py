@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.errors import PlannerError
+from freshet.core.errors import PlannerError
 
 
 @dataclass(frozen=True, slots=True)

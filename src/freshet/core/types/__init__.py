@@ -1,0 +1,86 @@
+"""The plain types that stages exchange. Vocabulary: docs/vocabulary.md.
+
+Interests are handled by **index** (0..N-1, the order of `Interests.ids`) inside computations, and by their
+stable **id** wherever a person or another release reads them. Arrays of recent interests are right-aligned:
+the last column is the most recent, the left is padded with -1, so `recent[:, -k:]` is the context.
+"""
+
+from freshet.core.time import AsOf
+from freshet.core.types.basics import RECENT, BoolArray, Context, FloatArray, IntArray
+from freshet.core.types.cadence import CadenceDecision, Signs, Staleness
+from freshet.core.types.contexts import context_codes, pack_contexts, positions, unpack_contexts
+from freshet.core.types.evidence import ContextEvidence, Evidence, Successor
+from freshet.core.types.experiments import (
+    LIVE,
+    STRATEGIES,
+    Experiment,
+    ExperimentArm,
+    Judging,
+    MetricRule,
+    Serves,
+    Strategy,
+)
+from freshet.core.types.interests import Eligibility, Interests, indices_of
+from freshet.core.types.keys import identity, item_key, user_key, user_number
+from freshet.core.types.outcomes import Outcomes
+from freshet.core.types.planning import Cost, Example, PlannerRows, Prompt, Ranking, TuningReport, Usage
+from freshet.core.types.scoring import Fusion, Mixture, RankingWeights, Scores, SequenceWeights
+from freshet.core.types.serving import MOVE, REMEMBERED, Answer, Entry, Fact, History, ItemOffer, Offer
+from freshet.core.types.transitions import Sums, Transitions
+
+__all__ = [
+    "LIVE",
+    "MOVE",
+    "RECENT",
+    "REMEMBERED",
+    "STRATEGIES",
+    "Answer",
+    "AsOf",
+    "BoolArray",
+    "CadenceDecision",
+    "Context",
+    "ContextEvidence",
+    "Cost",
+    "Eligibility",
+    "Entry",
+    "Evidence",
+    "Example",
+    "Experiment",
+    "ExperimentArm",
+    "Fact",
+    "FloatArray",
+    "Fusion",
+    "History",
+    "IntArray",
+    "Interests",
+    "ItemOffer",
+    "Judging",
+    "MetricRule",
+    "Mixture",
+    "Offer",
+    "Outcomes",
+    "PlannerRows",
+    "Prompt",
+    "Ranking",
+    "RankingWeights",
+    "Scores",
+    "SequenceWeights",
+    "Serves",
+    "Signs",
+    "Staleness",
+    "Strategy",
+    "Successor",
+    "Sums",
+    "Transitions",
+    "TuningReport",
+    "Usage",
+    "context_codes",
+    "identity",
+    "indices_of",
+    "item_key",
+    "pack_contexts",
+    "positions",
+    "unpack_contexts",
+    "user_key",
+    "user_number",
+]

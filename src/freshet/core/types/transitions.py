@@ -1,0 +1,76 @@
+"""Transitions and their sums."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from freshet.core.types.basics import BoolArray, Context
+
+
+@dataclass(frozen=True, slots=True)
+class Transitions:
+    """Transitions as columns, one row per (user, step, novel successor).
+
+    Attributes:
+        user: (n,) 64-bit key of the user.
+        day: (n,) days since 1970-01-01 (UTC).
+        recent: (n, RECENT) most recent distinct interests within H days before the step, right-aligned.
+        successor: (n,) the novel interest taken up.
+        known: (n, N) interests engaged within H days before the step; never a valid successor.
+    """
+
+    user: NDArray[np.uint64]
+    day: NDArray[np.int32]
+    recent: NDArray[np.int16]
+    successor: NDArray[np.int16]
+    known: BoolArray
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+    def take(self, rows: NDArray[np.int64] | BoolArray) -> Transitions:
+        return Transitions(
+            self.user[rows],
+            self.day[rows],
+            self.recent[rows],
+            self.successor[rows],
+            self.known[rows],
+        )
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Transitions]) -> Transitions:
+        """All rows of at least one part, in the order given."""
+        return cls(
+            np.concatenate([part.user for part in parts]),
+            np.concatenate([part.day for part in parts]),
+            np.concatenate([part.recent for part in parts]),
+            np.concatenate([part.successor for part in parts]),
+            np.concatenate([part.known for part in parts]),
+        )
+
+    def with_context(self) -> Transitions:
+        """The rows of users with at least one recent interest: what a planner can plan from."""
+        return self.take(self.recent[:, -1] >= 0)
+
+    def contexts(self, k: int) -> list[Context]:
+        """The context of each row: its last k recent interests, shorter where the user has fewer."""
+        return [tuple(int(i) for i in row if i >= 0) for row in self.recent[:, -k:]]
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """Added-up transitions by (context, successor), sorted; all contexts have the same length.
+
+    Attributes:
+        contexts: (m, length) interest indices, most recent last.
+        successor: (m,)
+        weight: (m,) counts, decayed or not.
+    """
+
+    contexts: NDArray[np.int16]
+    successor: NDArray[np.int16]
+    weight: NDArray[np.float64]

@@ -1,0 +1,107 @@
+"""What is due as of a moment, and what holds a finished table back from serving."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from freshet.core.types import AsOf
+from freshet.experiments.feedback import step as feedback
+from freshet.run_context import RunContext
+from freshet.stages.events.step import latest, newest_event
+from freshet.stages.items import step as items
+from freshet.stages.live import step as live
+from freshet.stages.table import churn_gate, table_plan
+from freshet.stages.tuning import step as tuning
+from freshet.stages.tuning.gate_verdict import with_evidence_of
+from freshet.storage import rollback
+from freshet.storage.artifacts import Artifact
+from freshet.storage.ledger import Run
+from freshet.storage.manifests import ModelManifest, RankerManifest
+from freshet.storage.releases import Release
+from freshet.storage.workspace import Workspace
+
+
+def end_of_log(ws: Workspace, today: datetime | None = None) -> AsOf:
+    """The latest moment that a table can be of: the end of the log, without the day that isn't over."""
+    end = latest(ws)
+    return end if today is None else min(end, AsOf(today.astimezone(UTC).date()), key=str)
+
+
+def moment(ws: Workspace, run: Run, as_of: AsOf | None, end: AsOf) -> AsOf:
+    """The moment to compute as of: the one wished for, or the end of the log; never after it."""
+    known, last = latest(ws), newest_event(ws)
+    if end == known and last.day > known.day:
+        if as_of is not None:
+            end = last  # a person knows better
+        else:
+            run.say(f"as of {known}: the few events after it may be wrong dates (--as-of {last} takes them)")
+    chosen = as_of or end
+    if chosen.day > end.day:
+        why = f"the log ends before {end}" if end in (known, last) else f"{end} is not over and stays live"
+        run.say(f"{why}: as of {end}, not {chosen}")
+        chosen = end
+    run.record.as_of = str(chosen)
+    return chosen
+
+
+def accepted_model(ctx: RunContext) -> Artifact | None:
+    """The newest model of this configuration that passed its gates or was approved; None for plain counts."""
+    return None if ctx.ws.tuner is None else tuning.accepted(ctx.ws, ctx.log, ctx.as_of)
+
+
+def tuning_is_due(ctx: RunContext, model: Artifact | None) -> bool:
+    """Whether there is no model to use, or the last attempt, even a rejected one, is too old."""
+    last = tuning.attempted(ctx.ws, ctx.log, ctx.as_of)
+    if model is None or last is None:
+        return True
+    next_due = AsOf.parse(ModelManifest.of(last).as_of).day + timedelta(days=ctx.config.tuning.every_days)
+    return next_due <= ctx.as_of.day
+
+
+def differs(ctx: RunContext, model: Artifact | None, current: Release) -> bool:
+    """Whether model, interests or settings are no longer those of the current release."""
+    return (
+        current.model != (model.version if model else "")
+        or current.interests != ctx.log.interests_version
+        or _settings_changed(ctx, current)
+    )
+
+
+def refreshes(ws: Workspace, current: Release) -> list[AsOf]:
+    """Moments of the releases until the current one, ascending."""
+    numbers = [number for number in ws.releases.numbers() if number <= current.number]
+    made = {ws.releases.get(number).as_of for number in numbers}
+    return [AsOf.parse(day) for day in sorted(made) if day <= current.as_of]
+
+
+def held_back(ctx: RunContext, made: Artifact, end: AsOf) -> str:
+    """Why a verified table is not published without a person's word, or ''."""
+    if ctx.as_of.day < end.day:
+        return "is of the past"
+    if rollback.was_rolled_back(ctx.ws, made.version):
+        return "was rolled back"
+    if reason := rollback.held_by_guardrail(ctx.ws):
+        return f"waits for a person since a rollback ({reason})"
+    return "was rejected" if churn_gate.verdict(ctx.ws, made.version) == "rejected" else ""
+
+
+def _settings_changed(ctx: RunContext, release: Release) -> bool:
+    """Whether settings that decide what is in a part of the release have changed since it was made."""
+    ws = ctx.ws
+
+    def changed(kind: str, version: str, settings: dict[str, Any]) -> bool:
+        made = ws.store.find(kind, version) if version else None
+        return made is not None and made.manifest.get("settings") != settings
+
+    uses = ws.config.live.use, ws.config.ranker.use, feedback.wanted(ws)
+    if uses != (bool(release.overlay), bool(release.ranker), bool(release.feedback)):
+        return True
+    ranker = ws.store.find("rankers", release.ranker) if release.ranker else None
+    trained = RankerManifest.of(ranker).inputs.itemmodel if ranker is not None else ""
+    return (
+        changed("tables", release.table, table_plan.settings_of(with_evidence_of(ws, release.model)))
+        or changed("overlays", release.overlay, live.configured(ws))
+        or changed("feedback", release.feedback, feedback.configured(ws))
+        or (bool(trained) and changed("itemmodels", trained, items.settings_of(ws, ctx.log)))
+    )

@@ -1,0 +1,1 @@
+"""Guardrails: whether an arm does harm, and stopping it where it does."""

@@ -1,0 +1,174 @@
+"""Step: guardrails. Where an arm harms what is guarded, its experiment stops and its release is rolled back.
+
+Harm is judged by intervals that hold at every look, so looking after every collection costs nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+
+from freshet.core.errors import ArtifactError, ConfigError, FreshetError, LeaseLost
+from freshet.core.types import Experiment, ExperimentArm, Serves
+from freshet.experiments import lifecycle as experimenting
+from freshet.experiments.guardrails.harm import Findings, Judged, Split, judge
+from freshet.storage import rollback as rolling
+from freshet.storage.decisions import GUARDRAIL
+from freshet.storage.ledger import Run
+from freshet.storage.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class Guarded:
+    """What guarding found and did.
+
+    Attributes:
+        stopped: reason by name of experiment.
+        rolled_back: (from, to) numbers of releases, None if CURRENT was not moved.
+        problems: what could not be judged or done, and why.
+    """
+
+    judged: tuple[Judged, ...]
+    splits: tuple[Split, ...]
+    stopped: dict[str, str]
+    rolled_back: tuple[int, int] | None
+    problems: tuple[str, ...]
+
+
+def rolled_back(ws: Workspace, run: Run, now: datetime) -> bool:
+    """Guard; whether `CURRENT` was rolled back, so that nothing may be made in the same way now."""
+    if not guard(ws, run, now).rolled_back:
+        return False
+    run.say("nothing is refreshed in this run: somebody should look at what did harm")
+    return True
+
+
+def guard(ws: Workspace, run: Run, now: datetime, name: str | None = None) -> Guarded:
+    """Judge the arms of running experiments, and act on harm.
+
+    What fails in it is told, and holds up neither other experiments nor the run.
+
+    Raises:
+        ConfigError: `name` is no experiment that runs.
+        LeaseLost: another run took over.
+    """
+    running = _running(ws, name)
+    if not ws.config.experiments.guardrails or not running:
+        return Guarded((), (), {}, None, ())
+    with run.step("guard") as step:
+        found = [(experiment, _found(ws, run, experiment)) for experiment in running]
+        judged = tuple(one for _, some in found for one in some.judged)
+        splits = tuple(some.split for _, some in found if some.split is not None)
+        problems = [problem for _, some in found for problem in some.problems]
+        step.details = {
+            "judged": [asdict(one) for one in judged],
+            "splits": [asdict(one) for one in splits],
+            "problems": problems,
+        }
+    for problem in problems:
+        run.say(problem)
+    stopped: dict[str, str] = {}
+    rolled_back = None
+    for experiment, some in found:
+        reason, harm = _ground(some)
+        if not reason:
+            continue
+        try:
+            # a run killed in between leaves an experiment that runs, which the next one judges again
+            if harm is None:
+                run.say(_lost(ws, experiment))
+            else:
+                arm = experiment.arm(harm.arm)
+                rolled_back = _rolled_back(ws, run, experiment, arm, reason) or rolled_back
+            experimenting.stop(ws, run, experiment.name, now, reason, GUARDRAIL)
+            stopped[experiment.name] = reason
+        except LeaseLost:
+            raise
+        except FreshetError as error:
+            problems.append(f"{experiment.name}: should stop ({reason}), and can't: {error.message}")
+            run.say(problems[-1])
+    return Guarded(judged, splits, stopped, rolled_back, tuple(problems))
+
+
+def _running(ws: Workspace, name: str | None) -> Sequence[Experiment]:
+    if name is None:
+        return ws.experiments.running()
+    found = ws.experiments.get(name)
+    if not found.running:
+        raise ConfigError(f"experiment {name!r} was stopped: {found.reason}", hint="nothing is left to guard")
+    return (found,)
+
+
+def _found(ws: Workspace, run: Run, experiment: Experiment) -> Findings:
+    try:
+        return judge(ws, run, experiment)
+    except LeaseLost:
+        raise
+    except FreshetError as error:
+        return Findings(None, (), (f"{experiment.name} can't be judged: {error}",))
+
+
+def _ground(found: Findings) -> tuple[str, Judged | None]:
+    """Why an experiment must stop, '' if it needn't; and the harm, if that is why."""
+    harm = next((one for one in found.judged if one.harm), None)
+    if harm is not None:
+        return _reason(harm), harm
+    if found.split is not None and found.split.failed:
+        return _split_reason(found.split), None
+    return "", None
+
+
+def _reason(harm: Judged) -> str:
+    more = f" (tolerated: {harm.tolerance:.2%})" if harm.tolerance else ""
+    by = f"by {harm.effect:+.2%}" if math.isfinite(harm.effect) else "from nothing in control"
+    return (
+        f"guardrail: {harm.arm} changes {harm.metric} {by}, "
+        f"{harm.low:+.2%} to {harm.high:+.2%} at every look{more}"
+    )
+
+
+def _split_reason(split: Split) -> str:
+    users = ", ".join(
+        f"{arm} {users:,} of {meant:,.0f}"
+        for arm, users, meant in zip(split.arms, split.users, split.meant, strict=True)
+    )
+    return (
+        f"sample ratio: users are not split as meant ({users}; p = {split.p:.1g} at every look), "
+        "so an arm may fail before its users are counted, and no effect can be believed"
+    )
+
+
+def _lost(ws: Workspace, experiment: Experiment) -> str:
+    return (
+        f"{experiment.name}: an arm seems to lose users. Release {ws.releases.pointer()} goes on serving "
+        "everybody: if that arm's errors come with it, `freshet rollback`"
+    )
+
+
+def _rolled_back(
+    ws: Workspace, run: Run, experiment: Experiment, arm: ExperimentArm, reason: str
+) -> tuple[int, int] | None:
+    """Roll back where the release that everybody is served made the difference; (from, to), or None.
+
+    That is so where the arm is served `CURRENT` as published, and control a fixed release as published. Any
+    other arm serves nobody once the experiment is stopped, and arms of a separated one have releases of their
+    own.
+    """
+    target, current = experiment.control.serves.release, ws.releases.pointer()
+    published = experiment.control.serves.strategy == "published" and arm.serves == Serves()
+    if target is None or current is None or not published or experiment.separated:
+        return None
+    if target >= current:
+        run.say(f"nothing to roll back: {experiment.name!r} compares release {current} with {target}")
+        return None
+    try:
+        release = ws.releases.get(target)
+        rolling.check(ws, release)
+    except ArtifactError as error:
+        run.say(f"release {current} still serves: {error.message}")
+        return None
+    rolling.roll_back(ws, run, release, f"experiment {experiment.name}: {reason}", GUARDRAIL)
+    run.say(f"release {target} serves again instead of {current}: {reason}")
+    return current, target

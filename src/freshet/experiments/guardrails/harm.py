@@ -1,0 +1,160 @@
+"""Whether the arms of an experiment harm what is guarded, by what was collected so far.
+
+Everything holds at every look: intervals of guardrails, and the test of how users are split.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from freshet.core.config import GuardrailConfig
+from freshet.core.errors import ConfigError, NotEnoughData
+from freshet.core.time import DAY, midnight
+from freshet.core.types import Experiment
+from freshet.experiments.measurement.comparison import Compared, compare
+from freshet.experiments.measurement.frozen_rules import as_started
+from freshet.experiments.measurement.measure import Measured, measure
+from freshet.experiments.measurement.metrics import Metric, metric
+from freshet.experiments.measurement.reactions import lacking
+from freshet.experiments.stats.families import ALARM
+from freshet.experiments.stats.splits import split_p
+from freshet.stages.events import EventLog
+from freshet.storage.ledger import Run
+from freshet.storage.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One arm by one guardrail.
+
+    Attributes:
+        effect, low, high: relative, with the interval that holds at every look.
+        harm: whether all of the interval is harm beyond the tolerance.
+    """
+
+    experiment: str
+    arm: str
+    metric: str
+    effect: float
+    low: float
+    high: float
+    tolerance: float
+    harm: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Different users by arm against those meant.
+
+    Attributes:
+        p: of the split meant, valid at every look.
+        failed: p < 0.001: arms treat users differently before they are counted, so no effect is believed.
+    """
+
+    experiment: str
+    arms: tuple[str, ...]
+    users: tuple[int, ...]
+    meant: tuple[float, ...]
+    p: float
+    failed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """Of one experiment: `judged` is empty where the split failed; `problems` say what can't be judged."""
+
+    split: Split | None
+    judged: tuple[Judged, ...]
+    problems: tuple[str, ...]
+
+
+def judge(ws: Workspace, run: Run, experiment: Experiment) -> Findings:
+    """Every arm but control by every guardrail that can be measured by now, all in one pass.
+
+    Raises:
+        FreshetError: impressions or events can't be read.
+    """
+    guardrails = ws.config.experiments.guardrails
+    measurable, problems = _measurable(ws, experiment, guardrails)
+    if not measurable:
+        return Findings(None, (), problems)
+    try:
+        asked = list({one.name: one for _, one in measurable}.values())
+        measured = measure(ws, experiment, asked, run.progress)
+    except NotEnoughData as error:
+        return Findings(None, (), (*problems, f"{experiment.name}: {error.message}"))
+    split = split_of(measured)
+    if split.failed:
+        return Findings(split, (), problems)
+    judged = [
+        one
+        for guardrail, by in measurable
+        for one in _of_arms(ws, replace(measured, metrics=(by,)), guardrail, by, len(guardrails))
+    ]
+    return Findings(split, tuple(judged), problems)
+
+
+def split_of(measured: Measured) -> Split:
+    """How users are split, judged by the days on which they were first exposed."""
+    experiment, users = measured.experiment, measured.exposures.users
+    ends = [midnight(day) + DAY for day in measured.days]
+    day = np.searchsorted(ends, users.first, side="right")
+    new = np.zeros((len(ends) + 1, len(experiment.arms)), np.int64)
+    np.add.at(new, (day, users.arm), 1)
+    seen = new.cumsum(axis=0)
+    shares = [arm.share for arm in experiment.arms]
+    p = float(split_p(seen, shares)[-1])
+    return Split(
+        experiment.name,
+        tuple(arm.name for arm in experiment.arms),
+        tuple(int(n) for n in seen[-1]),
+        tuple(len(users) * share / sum(shares) for share in shares),
+        p,
+        p < ALARM,
+    )
+
+
+def _measurable(
+    ws: Workspace, experiment: Experiment, guardrails: Sequence[GuardrailConfig]
+) -> tuple[list[tuple[GuardrailConfig, Metric]], tuple[str, ...]]:
+    """Guardrails with their metrics, and why others can't be judged: one must not keep others from it."""
+    log, found, problems = EventLog(ws.source).snapshot().days, [], []
+    for guardrail in guardrails:
+        try:
+            one = metric(as_started(ws.config, experiment), guardrail.metric)
+            lacking(log, one)
+        except ConfigError as error:
+            problems.append(
+                f"{experiment.name}: guardrail {guardrail.metric!r} can't be judged: {error.message}"
+            )
+        else:
+            found.append((guardrail, one))
+    return found, tuple(problems)
+
+
+def _of_arms(
+    ws: Workspace, measured: Measured, guardrail: GuardrailConfig, one: Metric, guardrails: int
+) -> list[Judged]:
+    """Guardrails and arms share the chance of a false alarm (Bonferroni), however they depend."""
+    settings = as_started(ws.config, measured.experiment).experiments
+    level = 1 - guardrail.alpha / (guardrails * (len(measured.experiment.arms) - 1))
+    return [
+        Judged(
+            measured.experiment.name,
+            arm.arm,
+            one.name,
+            arm.effect,
+            *arm.always,
+            guardrail.tolerance,
+            _harms(arm, one.sign, guardrail.tolerance),
+        )
+        for arm in compare(measured, settings.smallest_effect, level)
+    ]
+
+
+def _harms(arm: Compared, sign: int, tolerance: float) -> bool:
+    low, high = arm.always
+    return high < -tolerance if sign > 0 else low > tolerance

@@ -1,0 +1,73 @@
+"""Step: what one arm of a separated experiment may know: all but what others' users did since the start."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+
+from freshet.core.time import date_of
+from freshet.core.types import Experiment, ExperimentArm
+from freshet.experiments.assignment import OwnEvents
+from freshet.run_context import LogSnapshot, RunContext
+from freshet.stages import transitions
+from freshet.storage.artifacts import Artifact, committed
+from freshet.storage.ledger import Run
+from freshet.storage.releases import Release
+from freshet.storage.workspace import Workspace, version_of
+
+CODE = 1
+
+
+def arms(ws: Workspace, run: Run) -> Iterator[tuple[Experiment, ExperimentArm]]:
+    """Arms of running experiments that get releases of their own: those that are refreshed, kept separate."""
+    for problem in ws.experiments.found()[1].values():
+        run.say(f"an experiment is passed over: {problem.message}")
+    for experiment in ws.experiments.running():
+        if experiment.separated:
+            for arm in experiment.arms:
+                if arm.serves.release is None:
+                    yield experiment, arm
+
+
+def models_of(ws: Workspace, release: Release) -> tuple[Artifact | None, Artifact | None]:
+    """The planner's model and the sequence model behind a release, None where there is none."""
+    table = committed(ws.store, "tables", release.table)
+    sequence = table.manifest["inputs"].get("sequence", "")
+    return (
+        committed(ws.store, "models", release.model) if release.model else None,
+        committed(ws.store, "sequences", sequence) if sequence else None,
+    )
+
+
+def own_log(ctx: RunContext, experiment: Experiment, arm: ExperimentArm) -> LogSnapshot:
+    """What was known before as_of, without the transitions of the other arms' users since the start.
+
+    Interests, and the ranking of items, are everybody's.
+    """
+    ws, known = ctx.ws, ctx.log
+    label = f"{experiment.name}/{arm.name}"
+    key = version_of(
+        code=CODE, transitions=known.version, experiment=asdict(replace(experiment, metrics=())), arm=arm.name
+    )
+    with ctx.run.step("separate") as step:
+        step.artifact = f"transitions/{key}"
+        found = ws.store.find("transitions", key)
+        if found is None:
+            whole = committed(ws.store, "transitions", known.version)
+            since = date_of(experiment.start).isoformat()
+            with ws.store.create("transitions", key) as draft:
+                kept = OwnEvents(experiment, arm.name)
+                left_out = transitions.without(whole.path, ws.pool, kept, since, draft.path)
+                draft.manifest = {
+                    "as_of": whole.manifest["as_of"],
+                    # named in the settings, so that counting never goes on from here
+                    "settings": {**whole.manifest["settings"], "arm": label},
+                    "inputs": {**whole.manifest["inputs"], "transitions": known.version},
+                    "summary": {"left_out": left_out},
+                }
+            found = committed(ws.store, "transitions", key)
+        else:
+            step.cached = True
+        step.details = {"arm": label, **found.manifest["summary"]}
+    log = transitions.TransitionLog(found.path, ws.pool, len(known.interests))
+    return replace(known, transitions=log, version=key)

@@ -1,0 +1,1 @@
+"""From impressions and events to each arm's metrics, day by day."""

@@ -1,0 +1,173 @@
+"""What the service answers: plain FastAPI endpoints, a parsed body in and a response out."""
+
+from __future__ import annotations
+
+import asyncio
+from time import perf_counter, time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import orjson
+from pydantic import Discriminator, Field, Tag
+from starlette.responses import Response
+
+from freshet.core.config import HttpConfig
+from freshet.core.errors import NotServing
+from freshet.core.types import AsOf
+from freshet.http.documents import answer_document
+from freshet.http.metrics import Metrics
+from freshet.http.problems import Refusal
+from freshet.http.recording import Recorder
+from freshet.http.schemas import EventRequest, ExploreRequest, SwitchRequest
+from freshet.http.standing import Standing
+
+if TYPE_CHECKING:
+    from freshet.serving.recommender import Recommender
+
+BREATH = 0.002
+"""Seconds of a batch that are answered in one go, before others get their turn."""
+MOST_ASKED = 30_000
+"""Items that a batch may ask for, all questions together: as many as 1000 questions do by default."""
+
+
+def _which(body: Any) -> str:
+    return "list" if isinstance(body, list) else "event"
+
+
+Events = Annotated[
+    Annotated[EventRequest, Tag("event")]
+    | Annotated[list[EventRequest], Field(min_length=1, max_length=10_000), Tag("list")],
+    Discriminator(_which),
+]
+Asks = Annotated[list[ExploreRequest], Field(min_length=1, max_length=1000)]
+
+
+def reply(content: Any, status: int = 200) -> Response:
+    """JSON of plain values, dataclasses and numbers of numpy."""
+    return Response(
+        orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY), status, None, "application/json"
+    )
+
+
+class Endpoints:
+    """Around one recommender."""
+
+    def __init__(
+        self,
+        recommender: Recommender,
+        recorder: Recorder,
+        metrics: Metrics,
+        limits: HttpConfig,
+        standing: Standing,
+    ) -> None:
+        self._recommender = recommender
+        self._recorder = recorder
+        self._metrics = metrics
+        self._limits = limits
+        self._standing = standing
+
+    async def explore(self, ask: ExploreRequest) -> Response:
+        """The next interests of a user, and items of each."""
+        answer = self._recommender.explore(ask.ask())
+        self._metrics.answered(answer)
+        return reply(answer_document(answer))
+
+    async def explore_batch(self, asks: Asks) -> Response:
+        """Several questions at once; one that can't be answered fails them all."""
+        self._bounded("questions", len(asks), self._limits.batch)
+        self._bounded("items", sum(ask.interests * ask.items for ask in asks), MOST_ASKED)
+        answers = []
+        begin = turn = perf_counter()
+        for ask in asks:
+            if (now := perf_counter()) - turn > BREATH:
+                if now - begin > self._limits.seconds:
+                    raise self._slow()
+                await asyncio.sleep(0)
+                turn = perf_counter()
+            answer = self._recommender.explore(ask.ask())
+            self._metrics.answered(answer)
+            answers.append(answer_document(answer))
+        return reply({"answers": answers})
+
+    async def events(self, events: Events) -> Response:
+        """Record one event or a list; what is recorded outlives a crash, and the next answer knows of it.
+
+        A list of which some can't be recorded says which and why; where nothing can be, that is an error.
+        """
+        several = events if isinstance(events, list) else [events]
+        self._bounded("events", len(several), self._limits.events)
+        receipts = await self._recorder.record([event.posted() for event in several], self._limits.seconds)
+        statuses = [receipt.status for receipt in receipts]
+        self._metrics.told(statuses)
+        if statuses.count("refused") == len(statuses):
+            whys = "; ".join(dict.fromkeys(receipt.why for receipt in receipts))
+            raise Refusal(
+                422, "refused", f"nothing was recorded: {whys}", "the others of a list are recorded"
+            )
+        return reply(
+            {
+                "recorded": statuses.count("recorded"),
+                "duplicates": statuses.count("duplicate"),
+                "refused": statuses.count("refused"),
+                "receipts": receipts,
+            }
+        )
+
+    async def releases(self) -> Response:
+        """All releases, and which of them are open, serve, are pinned."""
+        listed = await asyncio.to_thread(self._recommender.releases)
+        return reply({"current": self._recommender.current, "releases": listed})
+
+    async def switch(self, release: SwitchRequest) -> Response:
+        """Serve a named release, until null follows CURRENT again."""
+        await asyncio.to_thread(self._recommender.switch, release.release)
+        return await self.releases()
+
+    async def healthz(self) -> Response:
+        """Whether the process lives."""
+        return reply({"status": "ok"})
+
+    async def readyz(self) -> Response:
+        """Whether to send requests here."""
+        if self._standing.draining:
+            return reply({"status": "not ready", "detail": "the server is stopping"}, 503)
+        try:
+            current = self._recommender.current
+        except NotServing as error:
+            return reply({"status": "not ready", "detail": error.message}, 503)
+        return reply({"status": "ready", "release": current, "detail": self._standing.trouble})
+
+    async def metrics(self) -> Response:
+        """Measures in Prometheus' text format."""
+        self._metrics.stand(await asyncio.to_thread(self._stands))
+        return Response(self._metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    def _stands(self) -> dict[str, float]:
+        """Of the gauges."""
+        listed = self._recommender.releases()
+        serving = [release for release in listed if release["serving"]]
+        known = [AsOf.parse(release["as_of"]).moment.timestamp() for release in serving]
+        return {
+            "release": serving[0]["number"] if serving else 0,
+            "table_age_seconds": time() - known[0] if known else 0,
+            "releases_open": sum(release["open"] for release in listed),
+            "events_waiting": self._recorder.waiting,
+            "impressions_waiting": self._recommender.buffered,
+            "impressions_lost": self._recommender.dropped,
+            "bursts": len(self._recommender.bursts()),
+            "draining": self._standing.draining,
+        }
+
+    def _slow(self) -> Refusal:
+        return Refusal(
+            503,
+            "slow",
+            f"the questions were not answered within {self._limits.seconds:g} s",
+            "send fewer at once",
+            {"Retry-After": "1"},
+        )
+
+    def _bounded(self, what: str, count: int, most: int) -> None:
+        if count > most:
+            raise Refusal(
+                413, "too_many", f"{count:,} {what} in one request, at most {most:,}", "send them in parts"
+            )

@@ -1,0 +1,277 @@
+"""What every request passes: identity, keys, limits, logs, measures; and the short way to the endpoints.
+
+FastAPI's machinery costs a request about as much as all the rest (decision 20). So the routes that it
+documents are found by their path and called here: body bytes to pydantic, endpoint, response. FastAPI gets
+no requests: it matches paths less strictly, and knows no keys.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from itertools import count
+from time import perf_counter
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from freshet.core.config import HttpConfig
+from freshet.core.errors import FreshetError
+from freshet.http import bodies
+from freshet.http.addresses import Visitors
+from freshet.http.connections import LINGER
+from freshet.http.keys import Keyring
+from freshet.http.logs import JsonLog
+from freshet.http.metrics import Metrics
+from freshet.http.pages import Page, prefix_of
+from freshet.http.problems import Refusal, problem, refusal
+from freshet.http.standing import Standing
+
+REQUEST_ID = "freshet.request_id"
+"""Where a request's id is in its scope."""
+TAKEN = "Authorization, Content-Encoding, Content-Type, X-API-Key, X-Request-Id"
+"""Headers that pages of other sites may send."""
+_SANE = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
+_BEARER = b"bearer "
+
+
+@dataclass(frozen=True, slots=True)
+class Direct:
+    """A documented route, to be called without FastAPI.
+
+    Attributes:
+        run: the endpoint.
+        body: reads its body; None where it has none.
+        scope: what a key must allow; '' = open to all.
+    """
+
+    run: Callable[..., Awaitable[Response]]
+    body: TypeAdapter[Any] | None
+    scope: str
+
+
+class Front:
+    """The outermost part of the service (pure ASGI).
+
+    Args:
+        app: gets the server's start and stop, no requests.
+        routes: what is answered, by method and path.
+        pages: documents, open to all, by path.
+        root_path: what a proxy leaves before all paths, '' = nothing.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        routes: Mapping[tuple[str, str], Direct],
+        pages: Mapping[str, Page],
+        limits: HttpConfig,
+        keyring: Keyring,
+        visitors: Visitors,
+        metrics: Metrics,
+        log: JsonLog,
+        standing: Standing,
+        root_path: str = "",
+    ) -> None:
+        self._app = app
+        self._routes = routes
+        self._pages = pages
+        self._limits = limits
+        self._keyring = keyring
+        self._visitors = visitors
+        self._metrics = metrics
+        self._log = log
+        self._standing = standing
+        self._root_path = root_path
+        self._known = {path for _, path in routes} | set(pages)
+        self._origin = os.urandom(4).hex()
+        self._count = count(1)
+        self._under_way = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        begin = perf_counter()
+        heads = dict(scope["headers"])
+        request_id = self._identity(heads)
+        scope[REQUEST_ID] = request_id
+        scope["path"] = self._path(scope["path"], heads)
+        shared = self._shared(heads)
+        status = 500
+
+        async def labelled(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] += [(b"x-request-id", request_id.encode()), *shared]
+                if self._standing.draining or status in (408, 413):
+                    message["headers"].append((b"connection", b"close"))
+            elif status == 413 and not message.get("more_body"):
+                await send({**message, "more_body": True})
+                await bodies.drained(receive, LINGER)
+                message = {"type": "http.response.body", "body": b""}
+            await send(message)
+
+        self._under_way += 1
+        try:
+            response = await self._answer(scope, heads, request_id, receive)
+            await response(scope, receive, labelled)
+        finally:
+            self._under_way -= 1
+            self._note(scope, request_id, status, perf_counter() - begin)
+
+    async def _answer(
+        self, scope: Scope, heads: Mapping[bytes, bytes], request_id: str, receive: Receive
+    ) -> Response:
+        try:
+            return await self._found(scope, heads, receive)
+        except (Refusal, ValidationError, FreshetError) as error:
+            refused = refusal(error)
+            if refused is None:
+                raise
+            if isinstance(error, FreshetError):
+                told = {"request_id": request_id, "error": type(error).__name__, "message": str(error)}
+                self._log.add("info", "refused", told)
+            return problem(refused, request_id)
+
+    async def _found(self, scope: Scope, heads: Mapping[bytes, bytes], receive: Receive) -> Response:
+        """The answer of whatever is at the path; raises what refuses it."""
+        method, path = scope["method"], scope["path"]
+        route = self._routes.get(("GET" if method == "HEAD" else method, path))
+        if route is None or route.scope:  # whether a server lives may be asked under any name
+            self._check(scope)
+        if method == "OPTIONS" and path in self._known:
+            return self._options(path, heads)
+        if method in ("GET", "HEAD") and path in self._pages:
+            return self._pages[path](heads)
+        if route is None:
+            raise self._unknown(method, path)
+        if route.scope and self._under_way > self._limits.connections:
+            raise self._busy()
+        if route.scope and self._keyring.required:
+            self._admit(heads, route.scope)
+        if route.body is None:
+            return await route.run()
+        raw = await bodies.read(scope["headers"], receive, self._limits)
+        return await route.run(bodies.parsed(route.body, raw))
+
+    def _check(self, scope: Scope) -> None:
+        """Refuse what a foreign page has sent; a key can't be had by such a page, whatever host it names."""
+        if not self._keyring.required:
+            self._visitors.check_host(scope["headers"])
+        self._visitors.check_page(scope["headers"])
+
+    def _path(self, path: str, heads: Mapping[bytes, bytes]) -> str:
+        """A path without what a proxy has put before it, and left there."""
+        if path not in self._known:
+            for prefix in (self._root_path, prefix_of(heads, "")):
+                if prefix and path.startswith(f"{prefix}/"):
+                    return path[len(prefix) :]
+        return path
+
+    def _allowed(self, path: str) -> list[str]:
+        """Methods of a path, none where there is no such path."""
+        methods = {method for method, known in self._routes if known == path}
+        methods |= {"GET"} if path in self._pages else set()
+        return sorted(methods | {"OPTIONS"} | ({"HEAD"} if "GET" in methods else set())) if methods else []
+
+    def _options(self, path: str, heads: Mapping[bytes, bytes]) -> Response:
+        """What a path takes; and, to a browser that asks for a page of another site, that it may."""
+        methods = ", ".join(self._allowed(path))
+        if b"access-control-request-method" not in heads or not self._shared(heads):
+            return Response(None, 204, {"Allow": methods})
+        granted = {
+            "Access-Control-Allow-Methods": methods,
+            "Access-Control-Allow-Headers": TAKEN,
+            "Access-Control-Max-Age": "600",
+        }
+        return Response(None, 204, {"Allow": methods, **granted})
+
+    def _shared(self, heads: Mapping[bytes, bytes]) -> list[tuple[bytes, bytes]]:
+        """What tells a browser that a page of another site may read an answer (CORS)."""
+        origin = heads.get(b"origin")
+        if not self._visitors.shares:
+            return []
+        if origin is None or not self._visitors.allows(origin.decode("latin-1")):
+            return [(b"vary", b"Origin")]
+        return [
+            (b"vary", b"Origin"),
+            (b"access-control-allow-origin", origin),
+            (b"access-control-expose-headers", b"X-Request-Id, Retry-After"),
+        ]
+
+    def _unknown(self, method: str, path: str) -> Refusal:
+        """No such path, or not with this method."""
+        hint = "/docs lists what there is"
+        if not (allowed := self._allowed(path)):
+            return Refusal(404, "no_such_path", f"there is no such path: {method} {path}", hint)
+        return Refusal(
+            405,
+            "wrong_method",
+            f"the path does not take this method: {method} {path}",
+            hint,
+            {"Allow": ", ".join(allowed)},
+        )
+
+    def _busy(self) -> Refusal:
+        return Refusal(
+            503,
+            "busy",
+            f"{self._limits.connections:,} requests are under way",
+            "send this one again later",
+            {"Retry-After": "1", "Connection": "close"},
+        )
+
+    def _identity(self, heads: Mapping[bytes, bytes]) -> str:
+        """The client's id of the request if it is a sane one, else an own."""
+        given = heads.get(b"x-request-id")
+        if given is not None and _SANE.fullmatch(given):
+            return given.decode()
+        return f"{self._origin}-{next(self._count):x}"
+
+    def _admit(self, heads: Mapping[bytes, bytes], scope: str) -> None:
+        """Refuse who has no key for a scope."""
+        given = heads.get(b"authorization", b"")
+        if given[:7].lower() == _BEARER:
+            given = given[7:]
+        else:
+            given = heads.get(b"x-api-key", b"")
+        key = self._keyring.find(given.decode("latin-1").strip())
+        if key is None:
+            raise Refusal(
+                401,
+                "no_key",
+                "this needs an API key",
+                "send it as `Authorization: Bearer KEY`; `freshet keys add` makes one",
+                {"WWW-Authenticate": "Bearer"},
+            )
+        if not key.allows(scope):
+            raise Refusal(
+                403,
+                "wrong_scope",
+                f"this needs a key of scope {scope}; yours has {key.scope}",
+                "ask for another",
+            )
+
+    def _note(self, scope: Scope, request_id: str, status: int, seconds: float) -> None:
+        """Count a request and log it."""
+        method, path = scope["method"], scope["path"]
+        known = ("GET" if method == "HEAD" else method, path) in self._routes
+        self._metrics.asked(path if known else "other", status, seconds)
+        if self._limits.log_requests or status >= 500:
+            self._log.add(
+                "info" if status < 500 else "warning" if status == 503 else "error",
+                "request",
+                {
+                    "request_id": request_id,
+                    "method": method,
+                    "path": path,
+                    "status": status,
+                    "ms": round(seconds * 1e3, 3),
+                },
+            )

@@ -1,0 +1,197 @@
+"""Runs the service: one process, one event loop, until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import TYPE_CHECKING, TextIO
+
+import uvicorn
+
+from freshet.core.config import HttpConfig
+from freshet.core.errors import ConfigError, FreshetError, StateError
+from freshet.http.addresses import Visitors, is_loopback
+from freshet.http.app import make_app
+from freshet.http.connections import Told, guarded
+from freshet.http.keys import Keyring
+from freshet.http.logs import JsonLog
+from freshet.http.metrics import Metrics
+from freshet.http.problems import Refusal
+from freshet.http.room import Room, room_for
+from freshet.http.standing import Standing
+from freshet.serving.asking import Ask
+
+if TYPE_CHECKING:
+    from freshet.serving.recommender import Recommender
+
+SWITCH = 0.0005
+"""Seconds after which a busy thread makes way; by default requests would wait 5 ms for one that loads."""
+YOUNG = 20_000
+"""New objects between two collections: an answer makes a hundred, none of them in circles."""
+GRACE = 10
+"""Seconds that requests under way get to end."""
+
+
+def check_open(keyring: Keyring, host: str) -> None:
+    """Refuse to serve other machines without keys.
+
+    Raises:
+        ConfigError: the address is reached from elsewhere, and there is no key.
+    """
+    if not (is_loopback(host) or keyring.required or keyring.off):
+        raise ConfigError(
+            f"{host} is reached from other machines, and there is no API key",
+            hint="`freshet keys add` makes one; --no-auth serves everyone who reaches the port",
+        )
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Take a port; 0 takes any that is free.
+
+    Raises:
+        ConfigError: it can't be had.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    taken = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind((host, port))
+    except (OSError, OverflowError) as error:
+        taken.close()
+        raise ConfigError(f"cannot listen at {host}:{port}: {error}", hint="try another --port") from None
+    return taken
+
+
+def warm_up(recommender: Recommender) -> None:
+    """Ask once before others do: the first answer compiles, or loads, what all answers run."""
+    recommender.explore(Ask(user="", interests=1, items=1, explain=True, log=False))
+    recommender.explore(Ask(history=("",), interests=1, items=1, log=False))
+
+
+class _Server(uvicorn.Server):
+    """Tells when it listens; on SIGTERM it says so to balancers first (`readyz`), then stops."""
+
+    def __init__(
+        self, config: uvicorn.Config, standing: Standing, drain: float, announce: Callable[[], None]
+    ) -> None:
+        super().__init__(config)
+        self._standing = standing
+        self._drain = drain
+        self._announce = announce
+        self._loop: asyncio.AbstractEventLoop | None = None  # none as long as nobody is served
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._loop = asyncio.get_running_loop()
+        gc.collect()
+        gc.freeze()  # what is loaded stays: collections need not look at it
+        gc.set_threshold(YOUNG)
+        self._announce()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets)
+        if self.force_exit:  # uvicorn leaves it out then: who is in a hurry still wants what was accepted
+            await self.lifespan.shutdown()
+
+    def handle_exit(self, sig: int, _: FrameType | None) -> None:
+        if sig == signal.SIGINT or self._standing.draining or self._loop is None:
+            self.force_exit = self.should_exit
+            self.should_exit = True
+            return
+        self._standing.draining = True
+        self._loop.call_soon_threadsafe(self._loop.call_later, self._drain, self._stop)
+
+    def _stop(self) -> None:
+        self.should_exit = True
+
+
+def serve(
+    recommender: Recommender,
+    limits: HttpConfig,
+    listener: socket.socket,
+    announce: Callable[[], None],
+    keyring: Keyring,
+    host: str = "127.0.0.1",
+    root_path: str = "",
+    log_to: TextIO = sys.stderr,
+) -> None:
+    """Serve until SIGTERM or SIGINT, then write what was accepted and close the recommender.
+
+    Args:
+        listener: where, as `bind` took it.
+        announce: called once requests are answered.
+        host: the address at which it listens, as it was asked for.
+        root_path: what a proxy leaves before all paths, '' = nothing.
+
+    Raises:
+        ConfigError: the process may open too few files to serve anybody.
+        StateError: what was shown could not all be written before the end.
+    """
+    log, metrics, standing = JsonLog(log_to), Metrics(), Standing()
+    logger = logging.getLogger("uvicorn.error")
+    logger.handlers, logger.propagate = [log], False
+    logger.setLevel(logging.WARNING)
+    try:
+        most, backlog = room_for(limits.open_connections)
+        room = Room(most)
+        metrics.connections(lambda: len(room))
+        visitors = Visitors(listener.getsockname()[0], [host, *limits.hosts], limits.origins)
+        app = make_app(recommender, limits, keyring, visitors, metrics, log, standing, root_path)
+        config = uvicorn.Config(
+            app,
+            loop="uvloop",
+            http=guarded(limits, room, _teller(log, metrics, limits)),
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            backlog=backlog,
+            timeout_graceful_shutdown=GRACE,
+        )
+        sys.setswitchinterval(SWITCH)
+        _Server(config, standing, limits.drain_seconds, announce).run([listener])
+    finally:
+        gc.unfreeze()
+        _close(recommender, log)
+
+
+def _teller(log: JsonLog, metrics: Metrics, limits: HttpConfig) -> Told:
+    """Counts and logs what was refused before it was a request, as the front does with requests."""
+
+    def tell(refusal: Refusal, request_id: str) -> None:
+        metrics.asked("other", refusal.status, 0.0)
+        if limits.log_requests:
+            told = {"request_id": request_id, "status": refusal.status, "message": refusal.message}
+            log.add("info", "turned_away", told)
+
+    return tell
+
+
+def _close(recommender: Recommender, log: JsonLog) -> None:
+    """Let go of the recommender.
+
+    Raises:
+        StateError: impressions are lost, since they can't be written.
+    """
+    try:
+        recommender.close()
+    except Exception as error:
+        if not (lost := recommender.buffered):
+            raise
+        why = error.message if isinstance(error, FreshetError) else str(error)
+        told = {"impressions": lost, "error": type(error).__name__, "message": why}
+        log.add("error", "impressions_lost", told)
+        raise StateError(
+            f"{lost:,} impressions could not be written before the end, and are lost: {why}",
+            hint="events that were acknowledged are kept; the answers shown meanwhile can't be judged",
+        ) from error
+    finally:
+        log.write()

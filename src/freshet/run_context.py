@@ -1,0 +1,69 @@
+"""What the steps of one run share: workspace, ledger entry, the log as of a moment, and its counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from freshet.core.types import AsOf
+
+if TYPE_CHECKING:
+    from freshet.core.config import Config
+    from freshet.core.time_scales import Scales
+    from freshet.core.types import Interests
+    from freshet.stages.counts.fitter import CountFitter
+    from freshet.stages.transitions import TransitionLog
+    from freshet.storage.ledger import Run
+    from freshet.storage.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class LogSnapshot:
+    """The log as it was known before a moment; nothing in it comes from later.
+
+    Attributes:
+        as_of: the moment, a midnight in UTC.
+        interests: the working level of the tree, and `interests_version` of its artifact.
+        transitions: all transitions before as_of, and `version` of their artifact.
+        scales: lengths of windows and half-lives for this log, in days.
+        window: first and last day of the log before as_of (ISO dates), without stray ones.
+    """
+
+    as_of: AsOf
+    interests: Interests
+    interests_version: str
+    transitions: TransitionLog
+    version: str
+    scales: Scales
+    window: tuple[str, str]
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """What a step of the pipeline is given.
+
+    Attributes:
+        ws: the workspace: configuration, artifacts, releases.
+        run: the run being recorded in the ledger.
+        log: what was known before the moment that everything is computed as of.
+        fitter: counts of that log, fitted on its held-out windows.
+    """
+
+    ws: Workspace
+    run: Run
+    log: LogSnapshot
+    fitter: CountFitter
+
+    @property
+    def as_of(self) -> AsOf:
+        """The moment."""
+        return self.log.as_of
+
+    @property
+    def config(self) -> Config:
+        """The workspace's settings."""
+        return self.ws.config
+
+    def with_workspace(self, ws: Workspace) -> RunContext:
+        """The same run and log, with other settings."""
+        return replace(self, ws=ws)

@@ -1,0 +1,6 @@
+"""The stages of the pipeline, in order: events, interests, transitions, counts, tuning, evidence, inference,
+sequence, table, live, items, schedule.
+
+In each, `step.py` is what the pipeline calls, `format.py` how its artifact is read and written; the other
+modules are pure functions of what they are given.
+"""

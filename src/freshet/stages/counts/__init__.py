@@ -1,0 +1,60 @@
+"""Stage: what plain counts know before a moment, and the fitted mixture.
+
+`count_model` turns summed transitions into log-probabilities per feature (recent popularity at several
+half-lives, last interest, pair, several recent interests); `prior_counts` chooses how strongly sparse counts
+are shrunk; `mixture` fits the weights that combine the features on `holdout_windows`; `fitter` does all of it
+for one moment. `planner_score` makes a planner's answers a feature, `fusion` decides which of planner and
+sequence model enter beside the counts, `scorer` applies the mixture to users and contexts and
+`single_user_scorer` to one user, in microseconds.
+"""
+
+from freshet.stages.counts.count_model import CountModel, feature_names, popularity_of
+from freshet.stages.counts.format import read, write
+from freshet.stages.counts.fusion import Blocks, fuse, mean_by_user
+from freshet.stages.counts.mixture import Held, fit, log_likelihood, log_likelihood_of, log_softmax, scores
+from freshet.stages.counts.planner_score import PlannerScores
+from freshet.stages.counts.prior_counts import HeldOut, choose_strengths, likelihood_after_last
+from freshet.stages.counts.scorer import (
+    COUNTS,
+    FUSED,
+    PLANNER,
+    SEQUENCE,
+    Scorer,
+    SequenceLogits,
+    held_by_all,
+    held_by_counts,
+    length_class,
+)
+from freshet.stages.counts.single_user_scorer import OneUser, UserScores
+
+__all__ = [
+    "COUNTS",
+    "FUSED",
+    "PLANNER",
+    "SEQUENCE",
+    "Blocks",
+    "CountModel",
+    "Held",
+    "HeldOut",
+    "OneUser",
+    "PlannerScores",
+    "Scorer",
+    "SequenceLogits",
+    "UserScores",
+    "choose_strengths",
+    "feature_names",
+    "fit",
+    "fuse",
+    "held_by_all",
+    "held_by_counts",
+    "length_class",
+    "likelihood_after_last",
+    "log_likelihood",
+    "log_likelihood_of",
+    "log_softmax",
+    "mean_by_user",
+    "popularity_of",
+    "read",
+    "scores",
+    "write",
+]

@@ -1,0 +1,221 @@
+"""Which scores enter the mixture beside the counts: those that held-out transitions can tell from nothing.
+
+First the sequence score beside the counts, on all held-out transitions; then the planner on top of what that
+gave, on the sample of them that a planner was asked about. So what is used without the planner doesn't depend
+on that sample, and with it differs by the planner alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from freshet.core.errors import NotEnoughData
+from freshet.core.types import Fusion, Mixture
+from freshet.stages.counts.mixture import Held, fit, log_likelihood, scores
+from freshet.stages.counts.scorer import COUNTS, PLANNER, SEQUENCE
+
+Change = tuple[float, float, float]
+"""(value, low, high) nats per transition that something changes, negative = it helps; 95 % by user."""
+
+
+@dataclass(slots=True)
+class Blocks:
+    """Held-out transitions with their features, each block of one fold.
+
+    Features are counts, then the planner's score, then the sequence model's, as far as they are there.
+    """
+
+    held: list[Held] = field(default_factory=list)
+    folds: list[int] = field(default_factory=list)
+
+    def add(self, fold: int, held: Held) -> None:
+        """Add the transitions of a fold."""
+        if len(held.successor):
+            self.held.append(held)
+            self.folds.append(fold)
+
+    def without(self, fold: int) -> list[Held]:
+        """Transitions of the other folds; all of them where there is one fold."""
+        others = [held for held, of in zip(self.held, self.folds, strict=True) if of != fold]
+        return others or self.held
+
+
+def fuse(rest: Blocks, sample: Blocks | None, sequence: bool) -> Fusion:
+    """Weigh sequence model and planner; leave out what is not shown to help.
+
+    A score is left out where its weight is not significantly above zero, or where the mixture with it loses
+    to the mixture without it by more than the interval, in folds on which it was not weighed. A mixture that
+    so loses to one of its parts gives way to it.
+
+    Args:
+        rest: held-out transitions without the planner's score.
+        sample: those of them that the planner was asked about, with its score; None without a planner.
+        sequence: whether the sequence model's score is among the features, as the last one.
+
+    Raises:
+        NotEnoughData: fewer than 20 held-out transitions.
+    """
+    judged, used, margin = _alone(COUNTS), _alone(COUNTS), None
+    parts: dict[str, Change] = {}
+    if sequence:
+        judged, used, parts = _sequence(rest)
+    if sample is not None:
+        planner, used, margin, parts[PLANNER] = _planner(rest, sample, used, sequence)
+        judged = _joined(judged, planner)
+    return Fusion(judged, None if used.names == (COUNTS,) else used, margin, parts)
+
+
+def _sequence(rest: Blocks) -> tuple[Mixture, Mixture, dict[str, Change]]:
+    """Weights of counts and sequence model, what is used of them, and what the mixture changes."""
+    names = (COUNTS, SEQUENCE)
+    judged = fit(names, rest.held)
+    parts = _beside_parts(rest, names)
+    best = max(parts, key=lambda name: parts[name][0])
+    if _loses(parts[best]):
+        return judged, _alone(best), parts
+    return judged, judged if float(judged.low[1]) > 0 else _alone(COUNTS), parts
+
+
+def _beside_parts(rest: Blocks, names: tuple[str, ...]) -> dict[str, Change]:
+    """What the mixture changes against each of its parts alone, in folds on which it was not weighed."""
+    fused, alone, user = [], {name: list[NDArray[np.float64]]() for name in names}, []
+    for fold in sorted(set(rest.folds)):
+        weights = _weights(names, rest.without(fold), rest.held)
+        for held in _of(rest, fold):
+            fused.append(log_likelihood(held, weights))
+            for name, unit in zip(names, np.eye(len(names)), strict=True):
+                alone[name].append(log_likelihood(held, unit))
+            user.append(held.user)
+    total, users = np.concatenate(fused), np.concatenate(user)
+    return {name: mean_by_user(np.concatenate(alone[name]) - total, users) for name in names}
+
+
+def _planner(
+    rest: Blocks, sample: Blocks, base: Mixture, sequence: bool
+) -> tuple[Mixture, Mixture, Change, Change]:
+    """The planner's weight on top of the rest, and what is used of all; then what the planner changes beside
+    the rest, and the mixture beside the planner.
+
+    In each fold the rest is weighed on the others, so that it is as good as it is on what comes next.
+    """
+    names = ("rest", PLANNER)
+    scored = Blocks()
+    for fold in sorted(set(sample.folds)):
+        weights = base.weights
+        if base.examples:  # fitted, and not one score as it is
+            weights = _weights(base.names, rest.without(fold), rest.held)
+        for held in _of(sample, fold):
+            scored.add(fold, _reduced(held, base.names, weights, sequence))
+    judged = fit(names, scored.held)
+    margin, alone = _margin(scored, names)
+    used = base
+    if _loses(alone) and alone[0] > margin[0]:
+        used = _alone(PLANNER)
+    elif float(judged.low[1]) > 0 and not _loses(margin):
+        used = _with_planner(base, judged)
+    return replace(judged, names=(COUNTS, PLANNER)), used, margin, alone
+
+
+def _margin(scored: Blocks, names: tuple[str, ...]) -> tuple[Change, Change]:
+    """What the planner changes beside the rest, and what the mixture changes beside the planner alone.
+
+    Both in folds on which neither its weight nor that of the rest was fitted.
+    """
+    change, against, user = [], [], []
+    by_itself = np.array([0.0, 1.0])
+    for fold in sorted(set(scored.folds)):
+        others = scored.without(fold)
+        both = _weights(names, others, scored.held)
+        rest = _weights(names[:1], _first(others), _first(scored.held))
+        for held, without in zip(_of(scored, fold), _first(_of(scored, fold)), strict=True):
+            mixed = log_likelihood(held, both)
+            change.append(log_likelihood(without, rest) - mixed)
+            against.append(log_likelihood(held, by_itself) - mixed)
+            user.append(held.user)
+    users = np.concatenate(user)
+    return mean_by_user(np.concatenate(change), users), mean_by_user(np.concatenate(against), users)
+
+
+def _weights(names: Sequence[str], held: Sequence[Held], otherwise: Sequence[Held]) -> NDArray[np.float64]:
+    """Weights fitted on some transitions; on others where these are too few."""
+    try:
+        return fit(names, held).weights
+    except NotEnoughData:
+        return fit(names, otherwise).weights
+
+
+def _reduced(held: Held, names: tuple[str, ...], weights: NDArray[np.float64], sequence: bool) -> Held:
+    """Two features: the weighed sum of the rest, and the planner's score."""
+    order = (COUNTS, PLANNER, SEQUENCE) if sequence else (COUNTS, PLANNER)
+    columns = [order.index(name) for name in names]
+    rest = scores(held.features[:, columns], weights).astype(np.float32)
+    planner = held.features[:, order.index(PLANNER)]
+    return replace(held, features=np.stack([rest, planner], axis=1))
+
+
+def _first(blocks: Sequence[Held]) -> list[Held]:
+    return [replace(held, features=held.features[:, :1]) for held in blocks]
+
+
+def _of(blocks: Blocks, fold: int) -> list[Held]:
+    return [held for held, of in zip(blocks.held, blocks.folds, strict=True) if of == fold]
+
+
+def _loses(change: Change) -> bool:
+    """Whether all of the interval is a loss."""
+    return change[1] > 0
+
+
+def _alone(name: str) -> Mixture:
+    """One score as it is."""
+    one = np.ones(1)
+    if name == COUNTS:
+        return Mixture((COUNTS,), one, one, one, 0, 0)
+    weights = np.array([0.0, 1.0])
+    return Mixture((COUNTS, name), weights, weights, weights, 0, 0)
+
+
+def _with_planner(base: Mixture, judged: Mixture) -> Mixture:
+    """Weights of everything: those of the rest times what is left of it beside the planner."""
+    left = float(judged.weights[0])
+    where = 1  # after the counts, before the sequence model
+    names = (*base.names[:where], PLANNER, *base.names[where:])
+
+    def spliced(rest: NDArray[np.float64], own: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.concatenate([left * rest[:where], own[1:], left * rest[where:]])
+
+    return Mixture(
+        names,
+        spliced(base.weights, judged.weights),
+        spliced(base.low, judged.low),
+        spliced(base.high, judged.high),
+        judged.examples,
+        judged.users,
+    )
+
+
+def _joined(sequence: Mixture, planner: Mixture) -> Mixture:
+    """The planner's weight on top of the rest, and the sequence model's beside the counts."""
+    if sequence.names == (COUNTS,):
+        return planner
+    return Mixture(
+        (*planner.names, SEQUENCE),
+        np.append(planner.weights, sequence.weights[1]),
+        np.append(planner.low, sequence.low[1]),
+        np.append(planner.high, sequence.high[1]),
+        planner.examples,
+        planner.users,
+    )
+
+
+def mean_by_user(values: NDArray[np.float64], user: NDArray[np.uint64]) -> Change:
+    """Mean with a 95 % interval clustered by user."""
+    mean = float(values.mean())
+    _, inverse = np.unique(user, return_inverse=True)
+    by_user = np.bincount(inverse, values - mean)
+    error = float(np.sqrt(np.square(by_user).sum())) / len(values)
+    return mean, mean - 1.96 * error, mean + 1.96 * error

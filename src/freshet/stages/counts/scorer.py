@@ -1,0 +1,131 @@
+"""Scoring users and contexts with the fitted mixture: one code for the table, evaluation and serving."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from freshet.core.types import RECENT, BoolArray, Scores, Transitions
+from freshet.stages.counts.count_model import CountModel
+from freshet.stages.counts.mixture import Held, log_softmax, scores
+from freshet.stages.counts.planner_score import PlannerScores
+
+COUNTS, PLANNER, SEQUENCE = FUSED = "counts", "planner", "sequence"
+"""Names of the features that are fused, in this order: log-probability by counts, planner, sequence model."""
+
+SequenceLogits = Callable[[NDArray[np.int16], NDArray[np.float64]], NDArray[np.float32]]
+"""(recent (n, RECENT), log-popularity (P, N)) -> logits (n, N); of a `SequenceModel`."""
+
+LENGTHS = 3
+"""Users are weighted by how many recent interests they have: none, one, several."""
+
+
+def length_class(recent: NDArray[np.int16]) -> NDArray[np.int64]:
+    """(n,) 0, 1 or 2: no, one, or several recent interests (n, R)."""
+    return np.asarray(np.minimum((recent >= 0).sum(axis=1), LENGTHS - 1))
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """Scores of every interest for users with given recent interests.
+
+    Attributes:
+        model: counts before a moment.
+        count_weights: (LENGTHS, F) weights of the count features by length class; (F,) for all alike.
+        planner: planner rows, or None.
+        weights: of the count score, then of the planner's and the sequence model's as far as they are given;
+            None = count scores alone.
+        sequence: logits of a sequence model, or None.
+    """
+
+    model: CountModel
+    count_weights: NDArray[np.float64]
+    planner: PlannerScores | None = None
+    weights: NDArray[np.float64] | None = None
+    sequence: SequenceLogits | None = None
+
+    def __call__(self, recent: NDArray[np.int16], excluded: BoolArray) -> Scores:
+        """Score n users, or n contexts as users who have just that context.
+
+        A user with no recent interest is scored by counts: there is nothing to plan from.
+
+        Args:
+            recent: (n, up to RECENT) right-aligned, -1 padded.
+            excluded: (n, N) interests that are not candidates.
+        """
+        recent = _padded(recent)
+        count = self.by_counts(recent, excluded)
+        if self.weights is None:
+            return Scores(None, count, count)
+        planner = self._planner(recent, count)
+        sequence = self.by_sequence(recent, excluded, count)
+        features = _features(count, planner, sequence, excluded)
+        mixed = np.add.reduce([weight * each for weight, each in zip(self.weights, features, strict=True)])
+        fused = np.where(recent[:, -1:] >= 0, log_softmax(mixed, excluded), count)
+        alone = None if planner is None else log_softmax(planner.astype(np.float64), excluded)
+        return Scores(alone, count, fused, sequence)
+
+    def features(self, recent: NDArray[np.int16], excluded: BoolArray) -> NDArray[np.float32]:
+        """(n, F, N) what is fused, 0 where excluded, for users with (n, RECENT) recent interests."""
+        count = self.by_counts(recent, excluded)
+        sequence = self.by_sequence(recent, excluded, count)
+        parts = _features(count, self._planner(recent, count), sequence, excluded)
+        return np.stack(parts, axis=1).astype(np.float32)
+
+    def by_sequence(
+        self, recent: NDArray[np.int16], excluded: BoolArray, count: NDArray[np.float64]
+    ) -> NDArray[np.float64] | None:
+        """(n, N) log-probabilities by the sequence model alone; by counts where nothing is recent."""
+        if self.sequence is None:
+            return None
+        logits = self.sequence(recent, self.model.popularity).astype(np.float64)
+        return np.where(recent[:, -1:] >= 0, log_softmax(logits, excluded), count)
+
+    def _planner(self, recent: NDArray[np.int16], count: NDArray[np.float64]) -> NDArray[np.float32] | None:
+        return None if self.planner is None else self.planner.feature(recent, np.exp(count))
+
+    def by_counts(self, recent: NDArray[np.int16], excluded: BoolArray) -> NDArray[np.float64]:
+        """(n, N) log-probabilities by counts alone, for (n, RECENT) recent interests."""
+        weights = np.broadcast_to(self.count_weights, (LENGTHS, self.count_weights.shape[-1]))
+        return log_softmax(scores(self.model.features(recent), weights[length_class(recent)]), excluded)
+
+
+def held_by_counts(model: CountModel, held: Transitions) -> Held:
+    """Held-out transitions with the features of counts from before them."""
+    return Held(model.features(held.recent), held.known, held.successor, held.user)
+
+
+def held_by_all(scorer: Scorer, held: Transitions) -> Held:
+    """Held-out transitions with the features that are fused.
+
+    Args:
+        scorer: the fitted counts before the window, planner rows made with evidence from before the window,
+            and a sequence model that had not seen the window, as far as they are there.
+        held: transitions of the window.
+    """
+    features = scorer.features(held.recent, held.known)
+    return Held(features, held.known, held.successor, held.user)
+
+
+def _features(
+    count: NDArray[np.float64],
+    planner: NDArray[np.float32] | None,
+    sequence: NDArray[np.float64] | None,
+    excluded: BoolArray,
+) -> list[NDArray[np.float64] | NDArray[np.float32]]:
+    """What is fused, in the order of FUSED, each (n, N); finite where excluded."""
+    parts: list[NDArray[np.float64] | NDArray[np.float32]] = [np.where(excluded, 0.0, count)]
+    if planner is not None:
+        parts.append(planner)
+    if sequence is not None:
+        parts.append(np.where(excluded, 0.0, sequence))
+    return parts
+
+
+def _padded(recent: NDArray[np.int16]) -> NDArray[np.int16]:
+    out = np.full((len(recent), RECENT), -1, np.int16)
+    out[:, RECENT - recent.shape[1] :] = recent
+    return out

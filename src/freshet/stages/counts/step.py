@@ -1,0 +1,33 @@
+"""Step: what planner and sequence model are worth beside the counts, fitted on the held-out windows."""
+
+from __future__ import annotations
+
+from freshet.core.ports import Planner
+from freshet.core.types import Fusion
+from freshet.run_context import RunContext
+from freshet.stages.inference.step import PlannerAnswers
+from freshet.stages.sequence import step as sequences
+from freshet.storage.artifacts import Artifact
+
+
+def fuse(
+    ctx: RunContext, planner: Planner | None, answers: PlannerAnswers | None, sequence: Artifact | None
+) -> Fusion | None:
+    """Weights of count score, planner score and sequence score in the mixture.
+
+    Args:
+        answers: the planner's, on the table's rows and on the held-out windows.
+        sequence: the sequence model; the windows are scored by its early weights, which haven't seen them.
+
+    Returns:
+        None where there is nothing but counts, or nothing could be fitted.
+    """
+    if ctx.fitter.fit.unfitted:
+        ctx.run.say(ctx.fitter.fit.unfitted)
+    if answers is None and sequence is None:
+        return None
+    relative = planner is not None and planner.abilities.relative
+    windows = None if answers is None else answers.windows
+    early = sequences.open_model(sequence, sequences.EARLY).logits if sequence is not None else None
+    with ctx.run.step("mixture"):
+        return ctx.fitter.fuse(windows, early, relative=relative)

@@ -1,0 +1,252 @@
+"""The event log of a workspace: imports add to it, snapshots say what it holds.
+
+Two rows with one identity (the client's id, else user, item and time) are one event. Of rows that differ, the
+one with the largest value stays, then the one with the largest other columns: a rule that doesn't depend on
+which came first, so that any order of imports gives the same log. A correction is imported with
+`replace=True`: the days in the file then hold the file's rows and nothing else.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from uuid import uuid4
+
+import duckdb
+
+from freshet.core import config
+from freshet.core.types import AsOf
+from freshet.stages.events import finding, merging, orders, quarantine, shares, sql
+from freshet.stages.events.days import write_days
+from freshet.stages.events.deciding import Undecided
+from freshet.stages.events.finding import Unread
+from freshet.stages.events.formats import SourceFile, event_source
+from freshet.stages.events.plausible import doubts
+from freshet.stages.events.refusing import Refused, note, refused
+from freshet.stages.events.rule import Rule, parse
+from freshet.stages.events.snapshots import Snapshot, commit, latest
+from freshet.stages.events.staging import Staged, stage
+from freshet.storage.durable import make_folder
+
+_BATCH = 100_000  # rows held in Python while day files are written
+
+
+@dataclass(frozen=True, slots=True)
+class ImportReport:
+    """What an import did; rows_read = added + duplicates + all quarantined.
+
+    Attributes:
+        quarantined: reason -> rows.
+        notes: what was assumed, and what a person should know.
+        days: UTC days the source's events fall on; first and last are their times (UTC, no zone).
+        snapshot: version of the log afterwards.
+        replaced: rows the log lost to `replace=True`.
+        unread: files of the source that were not read, and why.
+    """
+
+    source: Path
+    rows_read: int
+    added: int
+    duplicates: int
+    quarantined: dict[str, int]
+    notes: tuple[str, ...]
+    days: int
+    first: datetime | None
+    last: datetime | None
+    snapshot: str
+    replaced: int = 0
+    unread: tuple[Unread, ...] = ()
+
+
+class EventLog:
+    """The events in a workspace folder.
+
+    Args:
+        root: the workspace.
+        memory_limit: how much memory an import may use before it spills to disk (DuckDB's notation).
+    """
+
+    def __init__(self, root: Path, memory_limit: str = "2GB") -> None:
+        self.root = root
+        self.memory_limit = memory_limit
+
+    def snapshot(self, as_of: AsOf | None = None) -> Snapshot:
+        """What the log holds, or held before `as_of`."""
+        return latest(self.root)[1].before(as_of)
+
+    def import_events(
+        self,
+        source: Path,
+        settings: config.Events,
+        *,
+        now: datetime,
+        replace: bool = False,
+        keep: Iterable[str] = (),
+        refuse: bool = True,
+    ) -> ImportReport:
+        """Add a source's events to the log; importing them again changes nothing.
+
+        A source is imported as a whole: where one of its files is refused, nothing of the others enters.
+
+        Args:
+            source: file, folder or glob of Parquet, CSV or JSONL; or a MovieLens or MovieTweetings folder.
+            now: the current time, with zone; events more than a day later are quarantined.
+            replace: the source's days replace the log's.
+            keep: columns to keep beside those that the positive rule reads, where the source has them.
+            refuse: whether a file of which no row can be used is an error; its rows are quarantined anyway.
+
+        Raises:
+            InputError: the source can't be read as configured, or a file has rows and none can be used.
+            ConfigError: the positive rule, the time zone or the time format is wrong.
+            Busy: another import finished meanwhile; nothing has changed.
+        """
+        rule, further = parse(settings.positive), frozenset(keep)
+        found = event_source(source)
+        scratch = self.root / ".drafts" / f"import-{uuid4().hex[:8]}"
+        make_folder(scratch)
+        try:
+            with sql.connect(scratch, self.memory_limit) as connection:
+                staging = _Staging(connection, settings, rule, now, further, self.root, scratch)
+                staged = staging.all(found.files)
+                if refuse and staging.refused:
+                    raise _first(staging.refused)
+                report = self._merge(connection, source, staged, scratch, replace)
+                orders.note(self.root, staging.orders)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+        notes = (*finding.note(source, found.unread, "events"), *report.notes)
+        return dataclasses.replace(report, notes=notes, unread=found.unread)
+
+    def _merge(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        source: Path,
+        staged: list[Staged],
+        scratch: Path,
+        replace: bool,
+    ) -> ImportReport:
+        """Join the staged rows with the days they touch, and commit what comes out."""
+        number, before = latest(self.root)
+        incoming = merging.incoming(connection, [one.path for one in staged])
+        touched = incoming.days | merging.days_of_same_ids(connection, incoming, before)
+        untouched = [day for day in before.days if day.day not in touched]
+        joined = [
+            day for day in before.days if day.day in touched and not (replace and day.day in incoming.days)
+        ]
+        for day in joined:
+            day.verify()
+        kept = merging.kept(connection, joined, incoming, replace)
+        rows = connection.sql(merging.merged(incoming, kept)).to_arrow_reader(_BATCH)
+        written = write_days(rows, self.root, scratch)
+        after = Snapshot.of([*untouched, *written])
+        if after != before:
+            commit(self.root, number + 1, after)
+        told = _grouped(staged)
+        told += doubts(before, after, incoming, sum(one.rows > 0 for one in staged))
+        added = sum(day.rows for day in written) - kept.rows
+        return ImportReport(
+            source=source,
+            rows_read=sum(one.rows for one in staged),
+            added=added,
+            duplicates=incoming.rows - added,
+            quarantined=_summed([one.quarantined for one in staged]),
+            notes=(*told, *shares.note(connection, incoming.query)),
+            days=len(incoming.days),
+            first=incoming.first,
+            last=incoming.last,
+            snapshot=after.version,
+            replaced=sum(day.rows for day in before.days if day.day in touched) - kept.rows,
+        )
+
+
+class _Staging:
+    """The files of a source, each staged once.
+
+    Attributes:
+        orders: how dates such as 03/04/2022 are written in these files and those imported before.
+        refused: what is wrong with files of which no row can be used.
+    """
+
+    def __init__(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        settings: config.Events,
+        rule: Rule,
+        now: datetime,
+        keep: frozenset[str],
+        root: Path,
+        scratch: Path,
+    ) -> None:
+        self.connection = connection
+        self.settings = settings
+        self.rule = rule
+        self.now = now
+        self.keep = keep
+        self.root = root
+        self.scratch = scratch
+        self.orders = orders.known(root)
+        self.refused: list[Refused] = []
+
+    def all(self, files: Sequence[SourceFile]) -> list[Staged]:
+        """Stage all files; those whose dates don't tell day from month come last, and follow the others."""
+        found: dict[SourceFile, Staged] = {}
+        for file in files:
+            with suppress(Undecided):
+                found[file] = self._one(file, len(found))
+        for file in files:
+            if file not in found:
+                found[file] = self._one(file, len(found))
+        return [found[file] for file in files]
+
+    def _one(self, file: SourceFile, number: int) -> Staged:
+        draft = self.scratch / f"{number:06d}.parquet"
+        staged = stage(
+            self.connection, file, self.settings, self.rule, self.now, draft, self.keep, self.orders
+        )
+        quarantine.keep(self.connection, sql.parquet([draft]), file.path, self.root / "quarantine")
+        problem = refused(self.connection, staged)
+        if problem is not None:
+            self.refused.append(problem)
+            return staged
+        if staged.order:
+            self.orders |= {staged.order}
+        told = note(self.connection, staged)
+        return replace(staged, notes=(*staged.notes, told)) if told else staged
+
+
+def _first(found: Sequence[Refused]) -> Refused:
+    """The first of several refusals, which tells how many there are."""
+    if len(found) == 1:
+        return found[0]
+    days = [problem.until for problem in found if problem.until]
+    return Refused(
+        f"{found[0].message}; {len(found) - 1} other files of the source are refused as well",
+        hint=found[0].hint,
+        until=max(days, default=None),
+    )
+
+
+def _grouped(staged: list[Staged]) -> list[str]:
+    """Notes on files; what is said of several in the same words is said once."""
+    groups: dict[str, list[tuple[str, str]]] = {}
+    for one in staged:
+        for said in one.notes:
+            groups.setdefault(said.replace(one.source.name, "", 1), []).append((one.source.name, said))
+    return [
+        said if len(group) == 1 else said.replace(name, f"{name} and {len(group) - 1} more", 1)
+        for group in groups.values()
+        for name, said in group[:1]
+    ]
+
+
+def _summed(counts: list[dict[str, int]]) -> dict[str, int]:
+    total: Counter[str] = Counter()
+    for count in counts:
+        total.update(count)
+    return dict(sorted(total.items()))

@@ -1,0 +1,227 @@
+"""Which files a source consists of, and how each is written.
+
+A source is a file, a folder or a glob. In a folder, files and sub-folders named `events` or `ratings` hold
+events, those named `items` or `movies` the catalogue, whatever follows the word (`events_2.csv`,
+`items.000.parquet`, `events/part-0.csv`); where no name says so, every data file holds events. That covers
+MovieLens and MovieTweetings, whose `.dat` files have no header. What is found and not read is named.
+"""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Literal
+
+from freshet.core.errors import InputError
+from freshet.stages.events import lakes
+from freshet.stages.events.finding import Unread, fixed_part, walk
+from freshet.stages.events.partitions import Partition, partitions
+
+Kind = Literal["parquet", "csv", "jsonl", "json", "dat"]
+Role = Literal["events", "items"]
+
+_KINDS: dict[str, Kind] = {  # of one data set in several formats, the first is read
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "json",
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".txt": "csv",
+    ".dat": "dat",
+}
+PACKED = (".gz", ".bz2", ".xz", ".zst", ".zip")
+_ORDER = list(_KINDS)
+_HEADERS: dict[Role, tuple[str, ...]] = {
+    "events": ("user_id", "item_id", "rating", "timestamp"),
+    "items": ("item_id", "title", "genres"),
+}
+_ROLES: dict[Role, re.Pattern[str]] = {
+    "events": re.compile(r"(events|ratings)(?![a-z])"),
+    "items": re.compile(r"(items|movies)(?![a-z])"),
+}
+_ROTATED = re.compile(r"\.\d[\d_-]*$|-\d+$")  # events.csv.1, events.csv-20240131
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """One file to read.
+
+    Attributes:
+        header: names the columns where the file itself doesn't.
+        partitions: columns in the names of its folders, as in `country=FR/part-0.parquet`.
+    """
+
+    path: Path
+    kind: Kind
+    header: tuple[str, ...] = ()
+    partitions: tuple[Partition, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Files to read, in the order of their paths, and those that were found beside them."""
+
+    files: tuple[SourceFile, ...]
+    unread: tuple[Unread, ...] = ()
+
+
+def event_source(source: Path) -> Source:
+    """The event files of a source.
+
+    Raises:
+        InputError: there is nothing there, or nothing that can be read.
+    """
+    found = _select(source, "events")
+    if not found.files:
+        if source.exists() and not source.is_dir():
+            raise InputError(
+                f"{source} is no regular file", hint="save what comes through it to a file first"
+            )
+        raise InputError(
+            f"{source} {'holds no event file' if source.is_dir() else 'not found'}{_listed(found.unread)}",
+            hint="give a Parquet, CSV or JSONL file, a folder or glob of them, or a MovieLens folder",
+        )
+    return found
+
+
+def item_source(source: Path) -> Source:
+    """The item files of a source: a file, a glob, or a folder with `items` or `movies`, or of items alone.
+
+    Raises:
+        InputError: there is no such file.
+    """
+    found = _select(source, "items")
+    if not found.files:
+        raise InputError(
+            f"{source} has no item file{_listed(found.unread)}",
+            hint="set [events] items to a Parquet, CSV or JSONL file, or to '' to go without items",
+        )
+    return found
+
+
+def brings_items(source: Path) -> bool:
+    """Whether an event source is a folder with item files of its own."""
+    return source.is_dir() and any(
+        _role(path, source) == "items" and _kind(path) is not None for path in walk(source)[0]
+    )
+
+
+def suffixes(path: Path) -> tuple[str, tuple[str, ...]]:
+    """The ending that says the format ('' = none does), and those of packing, outermost first."""
+    name, packing = path.name.lower(), []
+    while True:
+        ending = Path(name).suffix
+        if ending in PACKED:
+            packing.append(ending)
+        elif ending in _KINDS:
+            return ending, tuple(packing)
+        elif not _ROTATED.search(name):
+            return "", tuple(packing)
+        name = name[: -len(ending)] if ending in PACKED else _ROTATED.sub("", name)
+
+
+def zip_member(path: Path) -> str | None:
+    """The one data file in a zip archive; None if there is none, or several."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [
+                name for name in archive.namelist() if suffixes(Path(name))[0] and "__MACOSX" not in name
+            ]
+    except (OSError, zipfile.BadZipFile):
+        return None
+    return names[0] if len(names) == 1 else None
+
+
+def _kind(path: Path) -> Kind | None:
+    ending, packing = suffixes(path)
+    if ending or packing != (".zip",):
+        return _KINDS.get(ending)
+    member = zip_member(path)
+    return _KINDS.get(suffixes(Path(member))[0]) if member else None
+
+
+def _select(source: Path, role: Role) -> Source:
+    if source.is_file():
+        return Source((_describe(source, role),))
+    found, unread = walk(source)
+    lakes.refuse([*found, *(one.path for one in unread)])
+    plain: list[tuple[Path, Role | None]] = []
+    for path in found:
+        own = _role(path, source)
+        if _kind(path) is None or (source.is_dir() and own is None and suffixes(path)[0] == ".txt"):
+            unread.append(Unread(path, _why_not(path)))
+        elif path.stat().st_size == 0 and len(found) > 1:
+            unread.append(Unread(path, "empty"))
+        else:
+            plain.append((path, own))
+    named = [path for path, own in plain if own == role] if source.is_dir() else []
+    chosen = named or [path for path, own in plain if own in (None, role)]
+    if not source.is_dir() and not chosen:  # a glob of nothing else means what it says
+        chosen = [path for path, _ in plain]
+    read, twice = _one_format_each(chosen)
+    beside = f"beside {read[0].name}" if read else "for items" if role == "events" else "for events"
+    unread += [Unread(path, own or beside) for path, own in plain if path not in set(chosen)]
+    if role == "items" and named:  # the rest of the folder is none of the catalogue's business
+        unread = [one for one in unread if _role(one.path, source) == "items"]
+    return Source(tuple(_describe(path, role) for path in read), tuple(sorted([*unread, *twice])))
+
+
+def _why_not(path: Path) -> str:
+    ending, packing = suffixes(path)
+    if ending == ".txt":
+        return "text that no name says to be events or items"
+    return "not one data file: unpack it" if packing == (".zip",) else "no data file that Freshet reads"
+
+
+def _one_format_each(paths: list[Path]) -> tuple[list[Path], list[Unread]]:
+    """Of files of one name in several formats one is read: twice the same events must not count twice."""
+
+    def name(path: Path) -> tuple[str, str]:
+        ending, packing = suffixes(path)
+        rest = path.name
+        for part in (*packing, ending):
+            rest = re.sub(re.escape(part), "", rest, count=1, flags=re.IGNORECASE)
+        return str(path.parent), rest
+
+    def preferred(path: Path) -> tuple[int, int, str]:
+        ending, packing = suffixes(path)
+        return _ORDER.index(ending) if ending else len(_ORDER), len(packing), path.name
+
+    read, unread = [], []
+    for _, group in groupby(sorted(paths, key=name), key=name):
+        best, *others = sorted(group, key=preferred)
+        read.append(best)
+        unread += [Unread(path, f"taken for the same data as {best.name}") for path in others]
+    return sorted(read), unread
+
+
+def _describe(path: Path, role: Role) -> SourceFile:
+    kind = _kind(path)
+    if kind is None:
+        raise InputError(
+            f"{path}: can't tell its format from its name",
+            hint="known endings: "
+            + ", ".join(_KINDS)
+            + "; each may also be packed as "
+            + ", ".join(PACKED)
+            + " (a zip archive of one file); save other formats as Parquet or CSV",
+        )
+    return SourceFile(path, kind, _HEADERS[role] if kind == "dat" else (), partitions(path))
+
+
+def _role(path: Path, source: Path) -> Role | None:
+    """What the file's name, else the nearest folder's below the source, says that it holds."""
+    for part in reversed(path.relative_to(fixed_part(source)).parts):
+        for role, pattern in _ROLES.items():
+            if "=" not in part and pattern.match(part.lower()):
+                return role
+    return None
+
+
+def _listed(unread: tuple[Unread, ...]) -> str:
+    return f"; found {', '.join(f'{one.path.name} ({one.why})' for one in unread[:5])}" if unread else ""

@@ -1,0 +1,205 @@
+"""From one source file to one draft: rows in the log's columns, each fine or with the reason it isn't."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import duckdb
+
+from freshet.core import config
+from freshet.stages.events import quarantine, sql
+from freshet.stages.events.columns import EventColumns, event_columns
+from freshet.stages.events.formats import SourceFile
+from freshet.stages.events.ids import Id, with_ids
+from freshet.stages.events.reading import (
+    ROW,
+    Table,
+    forget_rejects,
+    open_table,
+    refuse_lines,
+    rejects,
+    unreadable,
+)
+from freshet.stages.events.rule import Rule
+from freshet.stages.events.time_column import chosen
+from freshet.stages.events.times import FOREVER, Clock
+
+_ZONELESS, _TRUTH = "freshet zoneless", "freshet truth"
+_NONE = sql.texts([word.lower() for word in config.MISSING])
+NOT_IN_LOG = frozenset({quarantine.REASON, quarantine.ROW, quarantine.RAW, _ZONELESS, _TRUTH})
+"""Columns of a draft that judge the row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """One staged file.
+
+    Attributes:
+        name: of the file.
+        path: Parquet draft; good rows have no reason.
+        rows: rows in the file, unreadable ones included.
+        quarantined: reason -> rows.
+        notes: what was assumed about the file.
+        source: the file.
+        advice: what to do if its times are wrong.
+        order: `day-first` or `month-first`, where its dates are one of them, else ''.
+    """
+
+    path: Path
+    rows: int
+    quarantined: dict[str, int]
+    notes: tuple[str, ...]
+    source: Path
+    advice: str
+    order: str
+
+
+def stage(
+    connection: duckdb.DuckDBPyConnection,
+    file: SourceFile,
+    settings: config.Events,
+    rule: Rule,
+    now: datetime,
+    draft: Path,
+    keep: frozenset[str] = frozenset(),
+    orders: frozenset[str] = frozenset(),
+) -> Staged:
+    """Read `file` once into the Parquet file `draft`, judging every row.
+
+    Args:
+        now: events more than a day after this moment (with zone) are in the future.
+        keep: columns to keep beside those that the rule reads, where the file has them.
+        orders: `day-first`, `month-first`: how dates of the log's other files are written.
+
+    Raises:
+        InputError: the file is damaged, lacks a column, or its times can be read in several ways.
+    """
+    with TemporaryDirectory(dir=draft.parent) as scratch:
+        table = open_table(connection, file, Path(scratch), settings.encoding)
+        return _stage(connection, table, settings, rule, now, draft, keep, orders)
+
+
+def _stage(
+    connection: duckdb.DuckDBPyConnection,
+    table: Table,
+    settings: config.Events,
+    rule: Rule,
+    now: datetime,
+    draft: Path,
+    keep: frozenset[str],
+    orders: frozenset[str],
+) -> Staged:
+    if not table.columns:
+        refuse_lines(connection, table)
+        table = _no_rows(table, settings.columns, rule)
+    columns = event_columns(table, settings.columns, rule, keep)
+    named = {"user": columns.user, "item": columns.item, **({"event": columns.id} if columns.id else {})}
+    known, ids = with_ids(table, named, settings.missing)
+    try:
+        times = chosen(connection, table, columns.times, settings, now, orders)
+        query = _judged(known, columns, ids, times, now)
+        forget_rejects(connection)
+        connection.execute(f"COPY ({query}) TO {sql.text(str(draft))} (FORMAT parquet)")
+        rows, quarantined, zoneless, truths = _counted(connection, draft)
+    except duckdb.Error as error:
+        raise unreadable(table.path, error) from None
+    notes = [*table.notes, *columns.notes, *times.notes]
+    if rows == 0:
+        notes.append(f"{table.path.name} holds no events")
+    if zoneless:
+        notes.append(f"{table.path.name}: {zoneless} times carry no zone, read as {settings.timezone}")
+    if truths:
+        notes.append(f"{table.path.name}: {truths} values are true or false, read as 1 or 0")
+    return Staged(draft, rows, quarantined, tuple(notes), table.path, times.advice, times.order)
+
+
+def _value(given: str) -> str:
+    """SQL: a value as a number; true is 1 and false is 0. Digits in groups (1_000) are no number."""
+    return f"""CASE lower(trim({given})) WHEN 'true' THEN 1.0 WHEN 'false' THEN 0.0
+        ELSE CASE WHEN NOT contains({given}, '_') THEN TRY_CAST({given} AS DOUBLE) END END + 0.0"""  # no -0.0
+
+
+def _judged(table: Table, columns: EventColumns, ids: dict[str, Id], times: Clock, now: datetime) -> str:
+    """SQL: the canonical columns, then reason (NULL if fine), row number and raw row of what is not."""
+    given = f"CAST({sql.name(columns.value)} AS VARCHAR)" if columns.value else "NULL"
+    # As a blank cell is: whether a gap is NaN, NULL or nothing is up to the tool that wrote the file.
+    given = f"CASE WHEN NOT list_contains({_NONE}, lower(trim({given}))) THEN {given} END"
+    value = _value(given) if columns.value else "CAST(1 AS DOUBLE)"
+    event = ids.get("event")
+    latest = (now.astimezone(UTC) + timedelta(days=1)).replace(tzinfo=None).isoformat(sep=" ")
+    parts = {
+        # a word for none is none, or all events with it would be one
+        "id": f"CASE WHEN NOT {event.missing} THEN {event.id} END" if event else "CAST(NULL AS VARCHAR)",
+        "user": ids["user"].id,
+        "item": ids["item"].id,
+        "time": times.time,
+        "value": value,
+        "stated time": f"CAST({sql.name(times.column)} AS VARCHAR)",
+        "stated value": given,
+        "zoneless": times.zoneless,
+    }
+    inner = ", ".join(f"{expression} AS {_own(part)}" for part, expression in parts.items())
+    extras = "".join(
+        f", CAST({sql.name(source)} AS VARCHAR) AS {sql.name(name)}"
+        for name, source in columns.extras.items()
+    )
+    reason = f"""CASE
+        WHEN {table.broken} THEN {sql.text(quarantine.UNREADABLE_ROW)}
+        WHEN {table.repeated} THEN {sql.text(quarantine.REPEATED_HEADER)}
+        WHEN {ids["user"].missing} THEN 'missing user'
+        WHEN {ids["item"].missing} THEN 'missing item'
+        {" ".join(one.problems for one in ids.values())}
+        WHEN coalesce(trim({_own("stated time")}), '') = '' THEN 'missing time'
+        WHEN {_own("time")} IS NULL THEN 'unreadable time'
+        WHEN {_own("time")} < TIMESTAMP '{FOREVER}' THEN 'time before {FOREVER.year}'
+        WHEN {_own("time")} < TIMESTAMP '{times.earliest}' THEN 'time before {times.earliest.year}'
+        WHEN {_own("time")} > TIMESTAMP {sql.text(latest)} THEN 'time in the future'
+        WHEN trim({_own("stated value")}) <> '' AND NOT coalesce(isfinite({_own("value")}), false)
+            THEN 'value is not a number'
+        END"""
+    canonical = ", ".join(
+        f"{_own(part)} AS {sql.name(part)}" for part in ("id", "user", "item", "time", "value")
+    )
+    judged = f"SELECT *, {reason} AS {_own('reason')} FROM (SELECT *, {inner} FROM ({table.query}))"
+    return f"""SELECT {canonical}{extras},
+        {_own("reason")} AS {sql.name(quarantine.REASON)},
+        {sql.name(ROW)} AS {sql.name(quarantine.ROW)},
+        CASE WHEN {_own("reason")} IS NOT NULL THEN {table.raw} END AS {sql.name(quarantine.RAW)},
+        {_own("zoneless")} AND {_own("reason")} IS NULL AS {sql.name(_ZONELESS)},
+        coalesce(lower(trim({_own("stated value")})) IN ('true', 'false'), false)
+            AND {_own("reason")} IS NULL AS {sql.name(_TRUTH)}
+        FROM ({judged})"""
+
+
+def _own(part: str) -> str:
+    """A name no source column has."""
+    return sql.name(f"freshet {part}")
+
+
+def _counted(connection: duckdb.DuckDBPyConnection, draft: Path) -> tuple[int, dict[str, int], int, int]:
+    """(rows, reason -> quarantined rows, times without zone, truth values), lines without fields included."""
+    reason = sql.name(quarantine.REASON)
+    found = connection.sql(
+        f"""SELECT {reason}, count(*), count_if({sql.name(_ZONELESS)}), count_if({sql.name(_TRUTH)})
+            FROM {sql.parquet([draft])} GROUP BY ALL
+            UNION ALL SELECT {sql.text(quarantine.UNREADABLE_ROW)}, count(*), 0, 0
+            FROM ({rejects(connection)}) HAVING count(*) > 0"""
+    ).fetchall()
+    quarantined: dict[str, int] = {}
+    for why, count, *_ in found:
+        if why is not None:
+            quarantined[str(why)] = quarantined.get(str(why), 0) + int(count)
+    rows, zoneless, truths = (sum(int(row[place]) for row in found) for place in (1, 2, 3))
+    return rows, dict(sorted(quarantined.items())), zoneless, truths
+
+
+def _no_rows(table: Table, wanted: config.Columns, rule: Rule) -> Table:
+    """An empty table of the right columns, for a file without lines."""
+    names = (wanted.user, wanted.item, wanted.time, wanted.value, wanted.id, *sorted(rule.columns))
+    columns = dict.fromkeys({name.lower(): name for name in names if name}.values(), "VARCHAR")
+    nulls = ", ".join(f"CAST(NULL AS VARCHAR) AS {sql.name(name)}" for name in columns)
+    query = f"SELECT {nulls}, CAST(NULL AS BIGINT) AS {sql.name(ROW)} WHERE false"
+    return Table(table.path, query, columns, "false", "''")

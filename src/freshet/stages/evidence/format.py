@@ -1,0 +1,41 @@
+"""Evidence as a Parquet file: one row per context, its lists as wide as the longest."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from freshet.core.types import Evidence
+
+_COLUMNS = tuple(field.name for field in fields(Evidence))
+
+
+def write(evidence: Evidence, path: Path) -> None:
+    """Write evidence, ordered as it is."""
+    columns = {name: _column(getattr(evidence, name)) for name in _COLUMNS}
+    pq.write_table(pa.table(columns), path, compression="zstd")
+
+
+def read(path: Path) -> Evidence:
+    """Read what `write` wrote."""
+    table = pq.read_table(path).combine_chunks()
+    return Evidence(*(_array(table[name]) for name in _COLUMNS))
+
+
+def _column(values: NDArray[Any]) -> pa.Array:
+    flat = pa.array(values.reshape(-1))
+    return flat if values.ndim == 1 else pa.FixedSizeListArray.from_arrays(flat, values.shape[1])
+
+
+def _array(column: pa.ChunkedArray) -> NDArray[Any]:
+    if not pa.types.is_fixed_size_list(column.type):
+        return np.asarray(column.to_numpy())
+    flat = np.concatenate([chunk.flatten().to_numpy() for chunk in column.chunks] or [np.zeros(0)])
+    flat = flat.astype(column.type.value_type.to_pandas_dtype(), copy=False)
+    return flat.reshape(-1, column.type.list_size)

@@ -1,0 +1,13 @@
+"""Stage: contexts whose prompt changed -> ranked successors (bulk inference; paper, section 3.2).
+
+`plan` fingerprints every prompt, finds the rows that can be copied and estimates the cost of the others;
+`execute` infers these in committed, resumable chunks; `sampling` chooses the users of held-out windows that a
+planner is asked about; `format` stores the answers. The planner itself is a port: a faster engine replaces a
+backend, not this stage.
+"""
+
+from freshet.stages.inference.execute import Outcome, is_whole, run
+from freshet.stages.inference.format import read, write
+from freshet.stages.inference.plan import Plan, expected, fingerprints, make_plan
+
+__all__ = ["Outcome", "Plan", "expected", "fingerprints", "is_whole", "make_plan", "read", "run", "write"]

@@ -1,0 +1,168 @@
+"""Carrying out a plan: chunks are committed, a killed run continues, a bad prompt stops nothing."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from freshet.core.errors import PlannerError
+from freshet.core.ports import Planner, Progress, silent
+from freshet.core.types import PlannerRows, Prompt, Ranking, Usage
+from freshet.stages.inference.plan import Plan
+from freshet.storage.durable import make_folder, written
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What running a plan did.
+
+    Attributes:
+        rows: all C rows, copied and inferred.
+        inferred: rows asked of the planner in this or an earlier, killed attempt.
+        resumed: how many of those came from the earlier attempt.
+        failures: (row, reason) of prompts the planner could not rank; their rows are empty.
+        usage: what the planner reported for the rows inferred by this attempt.
+    """
+
+    rows: PlannerRows
+    inferred: int
+    resumed: int = 0
+    failures: list[tuple[int, str]] = field(default_factory=list)
+    usage: Usage = field(default_factory=Usage)
+
+
+def run(
+    plan: Plan,
+    planner: Planner,
+    *,
+    top: int,
+    chunk: int,
+    origin: str,
+    work: Path,
+    progress: Progress = silent,
+) -> Outcome:
+    """Infer the changed rows and copy the others.
+
+    Args:
+        top: successors per row.
+        chunk: rows per committed file; the answer does not depend on it.
+        origin: version of the table the rows are for.
+        work: folder for the chunks; kept by the caller until the table is committed.
+    """
+    count = len(plan.prompts)
+    origins = (*(plan.stored.origins if plan.stored is not None else ()), origin)
+    successors = np.full((count, top), -1, np.int16)
+    logp = np.full((count, top), -np.inf, np.float32)
+    source = np.full(count, len(origins) - 1, np.int32)
+    if plan.stored is not None:
+        copied = plan.source >= 0
+        rows = plan.source[copied]
+        successors[copied] = plan.stored.successors[rows]
+        logp[copied] = plan.stored.logp[rows]
+        source[copied] = plan.stored.origin[rows]
+    changed = plan.changed
+    outcome = Outcome(
+        PlannerRows(
+            plan.prompts.contexts,
+            plan.fingerprints,
+            successors,
+            logp,
+            source,
+            origins,
+        ),
+        len(changed),
+    )
+    make_folder(work)
+    for start in range(0, len(changed), chunk):
+        index = changed[start : start + chunk]
+        name = hashlib.blake2b(plan.fingerprints[index].tobytes(), digest_size=12).hexdigest()
+        path = work / f"{name}.npz"
+        saved = _committed(path, plan.fingerprints[index], top)
+        if saved is not None:
+            successors[index], logp[index] = saved
+            outcome.resumed += len(index)
+        else:
+            ranking, failures = _isolate(plan.prompts.take(index.tolist()), planner, top)
+            successors[index], logp[index] = ranking.successors, ranking.logp
+            outcome.failures += [(int(index[row]), reason) for row, reason in failures]
+            outcome.usage += ranking.usage
+            if not failures:  # a chunk with failures is not committed: a repeated run tries it again
+                _commit(path, plan.fingerprints[index], ranking)
+        progress(min(start + chunk, len(changed)), len(changed))
+    twins = plan.source < 0
+    successors[twins], logp[twins] = successors[plan.twin[twins]], logp[plan.twin[twins]]
+    return outcome
+
+
+def _isolate(prompts: Sequence[Prompt], planner: Planner, top: int) -> tuple[Ranking, list[tuple[int, str]]]:
+    """Rank; where that fails, halve until the bad prompt is alone, and leave its row empty."""
+    try:
+        return _wide(planner.rank(prompts, top), top), []
+    except PlannerError as error:
+        if len(prompts) == 1:
+            nothing = Ranking(np.zeros((1, 0), np.int16), np.zeros((1, 0), np.float32))
+            return _wide(nothing, top), [(0, str(error))]
+    middle = len(prompts) // 2
+    left, failed_left = _isolate(prompts[:middle], planner, top)
+    right, failed_right = _isolate(prompts[middle:], planner, top)
+    both = Ranking(
+        np.concatenate([left.successors, right.successors]),
+        np.concatenate([left.logp, right.logp]),
+        left.usage + right.usage,
+    )
+    return both, failed_left + [(row + middle, reason) for row, reason in failed_right]
+
+
+def _wide(ranking: Ranking, top: int) -> Ranking:
+    """The ranking with exactly `top` columns; a planner may find fewer."""
+    missing = ((0, 0), (0, top - ranking.successors.shape[1]))
+    return Ranking(
+        np.pad(ranking.successors, missing, constant_values=-1),
+        np.pad(ranking.logp, missing, constant_values=-np.inf),
+        ranking.usage,
+    )
+
+
+def _commit(path: Path, fingerprints: NDArray[np.uint8], ranking: Ranking) -> None:
+    """Store a chunk; a zip file keeps a checksum of each array."""
+    with written(path) as aside, aside.open("wb") as file:
+        np.savez(
+            file,
+            allow_pickle=False,
+            fingerprints=fingerprints,
+            successors=ranking.successors,
+            logp=ranking.logp,
+        )
+
+
+def _committed(
+    path: Path, fingerprints: NDArray[np.uint8], top: int
+) -> tuple[NDArray[np.int16], NDArray[np.float32]] | None:
+    """(successors, logp) of a chunk, each (rows, top); None without one that is whole and of these rows."""
+    chunk = _read(path)
+    if chunk is None:
+        return None
+    found, successors, logp = chunk
+    fits = successors.shape == logp.shape == (len(fingerprints), top)
+    return (successors, logp) if fits and np.array_equal(found, fingerprints) else None
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a chunk is as it was committed."""
+    return _read(path) is not None
+
+
+def _read(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int16], NDArray[np.float32]] | None:
+    """(fingerprints, successors, logp), None where a power loss or a hand left less."""
+    try:
+        # the file is opened here, since NumPy doesn't close one that is no whole archive
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as saved:
+            return saved["fingerprints"], saved["successors"], saved["logp"]
+    except (OSError, EOFError, KeyError, ValueError, NotImplementedError, BadZipFile):
+        return None

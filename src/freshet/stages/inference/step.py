@@ -1,0 +1,254 @@
+"""Step: prompts -> planner rows, for the table and for the windows that its planner's weight is fitted on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from time import monotonic
+from typing import Any
+
+import numpy as np
+
+from freshet.core.config import Config
+from freshet.core.errors import PlannerError
+from freshet.core.ports import Planner
+from freshet.core.prompts import Prompts, names
+from freshet.core.types import Evidence, PlannerRows, Usage
+from freshet.run_context import RunContext
+from freshet.stages import inference
+from freshet.stages.counts.holdout_windows import Window
+from freshet.stages.evidence.step import ChosenEvidence
+from freshet.stages.table.table_plan import TablePlan
+
+PROBE = 64
+"""Prompts that are timed to estimate a run's length where no earlier run gives it."""
+
+
+@dataclass(frozen=True, slots=True)
+class InferencePlan:
+    """What is copied, what is inferred, and by which planner: for the table's rows, for held-out windows.
+
+    A planner that was refitted on the windows leaves them to its holdout model, which hasn't seen them.
+    """
+
+    rows: inference.Plan
+    held: inference.Plan
+    planner: Planner
+    holdout_model: Planner
+
+    @property
+    def parts(self) -> tuple[tuple[inference.Plan, Planner], ...]:
+        """Each plan with the planner that carries it out."""
+        return (self.rows, self.planner), (self.held, self.holdout_model)
+
+    @property
+    def prompts(self) -> int:
+        """How many prompts have to be inferred."""
+        return len(self.rows.changed) + len(self.held.changed)
+
+    def counted(self) -> dict[str, Any]:
+        """How many rows are inferred and copied; a prompt that one planner gets twice is inferred once."""
+        changed, held = self.rows.source < 0, self.held.source < 0
+        anew = int(changed.sum())
+        return {
+            "rows": len(changed),
+            "changed": anew,
+            "copied": len(changed) - anew,
+            "prompts": self.prompts,
+            "calibration": {"rows": len(held), "changed": int(held.sum())},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What inference should cost, or did; `seconds` and `money` are None where nothing foretells them."""
+
+    tokens: int
+    flops: float
+    seconds: float | None
+    money: float | None
+
+    def __str__(self) -> str:
+        if self.seconds is None:
+            return f"{self.tokens:,} tokens"
+        return f"{self.tokens:,} tokens, {self.seconds:.1f} s, {self.money:.4f}"
+
+
+@dataclass(frozen=True, slots=True)
+class PlannerAnswers:
+    """Planner rows of the table, and those of the held-out windows."""
+
+    rows: PlannerRows
+    windows: list[tuple[Window, PlannerRows]]
+
+    def calibration(self) -> PlannerRows:
+        """The rows of all windows."""
+        return joined([rows for _, rows in self.windows])
+
+
+def infer(
+    ctx: RunContext, plan: TablePlan, chosen: ChosenEvidence, planner: Planner | None
+) -> PlannerAnswers | None:
+    """Infer the rows whose prompt changed, and copy the others from the previous table.
+
+    Args:
+        planner: None = plain counts, which infer nothing.
+
+    Returns:
+        None without a planner.
+    """
+    if planner is None:
+        return None
+    config, run = ctx.config.inference, ctx.run
+    with run.step("inference") as step:
+        planned = plan_inference(ctx, plan, chosen, planner)
+        expected = say_cost(ctx, planned)
+        if planned.prompts and planner.note:
+            run.say(f"planner: {planner.note}")
+        start = monotonic()
+        outcomes = [
+            inference.run(
+                part,
+                answering,
+                top=min(config.top, len(ctx.log.interests)),
+                chunk=config.chunk,
+                origin=plan.version,
+                work=ctx.ws.root / "work",
+                progress=run.progress("inference"),
+            )
+            for part, answering in planned.parts
+        ]
+        seconds = monotonic() - start
+        for outcome in outcomes:
+            step.add(outcome.usage)
+        actual = Cost(step.tokens, step.flops, seconds, run.money(seconds, step.tokens))
+        step.details = {
+            **planned.counted(),
+            "resumed": sum(outcome.resumed for outcome in outcomes),
+            "failed": sum(len(outcome.failures) for outcome in outcomes),
+            "by": _kind_of_planner(ctx.config),
+            "expected": asdict(expected),
+            "actual": asdict(actual),
+        }
+        if planned.prompts:
+            run.say(f"inference: {planned.prompts:,} prompts, {actual} {run.record.currency}")
+        for outcome, (part, _) in zip(outcomes, planned.parts, strict=True):
+            for row, reason in outcome.failures[:3]:
+                [prompt] = part.prompts.take([row])
+                run.say(f"  the planner failed on {prompt.context}: {reason}")
+    answers, held = (outcome.rows for outcome in outcomes)
+    edges = np.cumsum([0, *(len(one.contexts) for one in chosen.windows)]).tolist()
+    windows = [
+        (one.window, _part(held, slice(start, end)))
+        for one, start, end in zip(chosen.windows, edges, edges[1:], strict=False)
+    ]
+    return PlannerAnswers(answers, windows)
+
+
+def plan_inference(
+    ctx: RunContext, plan: TablePlan, chosen: ChosenEvidence, planner: Planner
+) -> InferencePlan:
+    """Which rows are copied and which must be inferred; nothing is asked yet."""
+    words = names(ctx.log.interests.descriptions, ctx.config.planner.mode)
+    top, stored = min(ctx.config.inference.top, len(words)), _stored(ctx, plan)
+    rows = Prompts.of(chosen.contexts, words, chosen.rows)
+    held = Prompts.of(chosen.contexts[:0], words, Evidence.none(ctx.fitter.k))
+    for one in chosen.windows:
+        held += Prompts.of(one.contexts, words, one.evidence)
+    holdout_model = planner.forerunner
+    return InferencePlan(
+        inference.make_plan(rows, planner.version, words, top, stored),
+        inference.make_plan(held, holdout_model.version, words, top, stored),
+        planner,
+        holdout_model,
+    )
+
+
+def say_cost(ctx: RunContext, planned: InferencePlan) -> Cost:
+    """Say what will be inferred and copied, and what that should cost; the planner is loaded only if asked.
+
+    Time follows from the pace of the last inference in the ledger, or of a few prompts where there is none.
+    """
+    anew, chunk = planned.prompts, ctx.config.inference.chunk
+    wanted = [(part, planner) for part, planner in planned.parts if len(part.changed)]
+    usage = sum((inference.expected(part, planner, chunk) for part, planner in wanted), Usage())
+    seconds = 0.0 if not anew else _seconds(ctx, planned, usage)
+    money = None if seconds is None else ctx.run.money(seconds, usage.tokens)
+    cost = Cost(usage.tokens, usage.flops, seconds, money)
+    rows = planned.counted()
+    ctx.run.say(
+        f"plan: {rows['changed']:,} of {rows['rows']:,} rows changed, {rows['copied']:,} copied; {anew:,} "
+        f"prompts to infer, held-out ones included: about {cost} {ctx.run.record.currency}"
+    )
+    return cost
+
+
+def _stored(ctx: RunContext, plan: TablePlan) -> PlannerRows | None:
+    """Rows of the previous table that may be copied, if it has any of the same width."""
+    if plan.previous is None or not (plan.previous.path / "planner").exists():
+        return None
+    parts = [inference.read(plan.previous.path / name) for name in ("planner", "calibration")]
+    wide = parts[0].successors.shape[1] == min(ctx.config.inference.top, len(ctx.log.interests))
+    return joined(parts) if wide else None
+
+
+def joined(parts: Sequence[PlannerRows]) -> PlannerRows:
+    """Several sets of rows as one; equal contexts may occur several times."""
+    origins = sorted({name for part in parts for name in part.origins})
+    number = {name: index for index, name in enumerate(origins)}
+    renamed = [
+        np.array([number[name] for name in part.origins], np.int32)[np.asarray(part.origin)] for part in parts
+    ]
+    return PlannerRows(
+        np.concatenate([part.contexts for part in parts]),
+        np.concatenate([part.fingerprints for part in parts]),
+        np.concatenate([part.successors for part in parts]),
+        np.concatenate([part.logp for part in parts]),
+        np.concatenate(renamed),
+        tuple(origins),
+    )
+
+
+def _part(rows: PlannerRows, part: slice) -> PlannerRows:
+    return PlannerRows(
+        rows.contexts[part],
+        rows.fingerprints[part],
+        rows.successors[part],
+        rows.logp[part],
+        rows.origin[part],
+        rows.origins,
+    )
+
+
+def _kind_of_planner(config: Config) -> str:
+    """Planners of one kind take alike long."""
+    planner = config.planner
+    return " ".join([planner.kind, planner.model, planner.mode]) + f" beam {config.inference.beam}"
+
+
+def _seconds(ctx: RunContext, planned: InferencePlan, usage: Usage) -> float | None:
+    """What inference should take, by the last run that inferred enough to tell; None if nothing tells."""
+    kind = _kind_of_planner(ctx.config)
+    for record in reversed(ctx.ws.ledger.records()):
+        for step in reversed(record.steps):
+            details = step.details
+            if step.name == "inference" and details.get("by") == kind and details["prompts"] >= PROBE:
+                spent = details["actual"]
+                if spent["tokens"]:  # 0 where all of it was resumed
+                    return float(spent["seconds"]) / int(spent["tokens"]) * usage.tokens
+    paces = [_probed(part, planner) for part, planner in planned.parts if len(part.changed)]
+    return None if None in paces else sum(pace for pace in paces if pace is not None)
+
+
+def _probed(planned: inference.Plan, planner: Planner) -> float | None:
+    changed = planned.changed
+    if len(changed) < 4 * PROBE:
+        return None
+    sample = planned.prompts.take(changed[:: len(changed) // PROBE][:PROBE].tolist())
+    try:
+        planner.rank(sample[: PROBE // 8], 1)  # the first call also loads and compiles
+        start = monotonic()
+        planner.rank(sample, 1)
+    except PlannerError:  # a bad prompt; inference finds and reports it
+        return None
+    return (monotonic() - start) / len(sample) * len(changed)

@@ -1,0 +1,41 @@
+"""Stage: items within an interest, by a sequence model over items, popularity, and what items are about.
+
+`item_log` reads engagements, `item_histories` makes training rows of them and `training_data` all that a
+ranker is trained on; `prior` is what is known of items before a moment, `prior_weights` fits how much that
+and the histories weigh, `holdout` and `evaluation` measure the result. `item_index` holds the items in the
+order of their interests, `ranker` ranks those of one interest for a user (`top_k`, compiled).
+"""
+
+from freshet.stages.items.evaluation import Evaluated, Score, evaluate, interval
+from freshet.stages.items.format import read, write
+from freshet.stages.items.item_histories import Rows, rows
+from freshet.stages.items.item_index import ItemIndex, nearest
+from freshet.stages.items.item_log import UNSEEN, Engagements, engagements
+from freshet.stages.items.prior import LITTLE, features, names, popularity
+from freshet.stages.items.prior_weights import Histories, design, fit_weights
+from freshet.stages.items.ranker import Ranked, Ranker
+
+__all__ = [
+    "LITTLE",
+    "UNSEEN",
+    "Engagements",
+    "Evaluated",
+    "Histories",
+    "ItemIndex",
+    "Ranked",
+    "Ranker",
+    "Rows",
+    "Score",
+    "design",
+    "engagements",
+    "evaluate",
+    "features",
+    "fit_weights",
+    "interval",
+    "names",
+    "nearest",
+    "popularity",
+    "read",
+    "rows",
+    "write",
+]  # fmt: skip

@@ -1,0 +1,11 @@
+"""Stage: live signals. Decayed counts of what people take up now, as a bounded change of the fused score.
+
+`decay` counts, `bursts` finds interests that are suddenly taken up, `overlay` applies both to a score,
+`calibration` fits their weights on held-out windows, `format` keeps them.
+"""
+
+from freshet.stages.live.bursts import Burst
+from freshet.stages.live.format import read, write
+from freshet.stages.live.overlay import Overlay, Settings
+
+__all__ = ["Burst", "Overlay", "Settings", "read", "write"]

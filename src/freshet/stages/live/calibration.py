@@ -1,0 +1,205 @@
+"""Step: what live signals are worth on held-out windows.
+
+Windows are cut into stretches of the length of a refresh cadence, since what live signals are worth depends
+on how old a table gets: at the start of each the release's score and the usual shares are as of then. At
+each held-out transition the overlay holds the moves strictly before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from freshet.core.time import DAY
+from freshet.core.types import AsOf, FloatArray, Mixture, Transitions
+from freshet.stages import counts, live
+from freshet.stages.counts.fitter import CountFitter
+from freshet.stages.counts.holdout_windows import Stretch
+
+PSEUDO = (30.0, 100.0, 300.0)
+"""Pseudo-counts tried."""
+HISTORY = 10
+"""Half-lives after which a move is forgotten: a thousandth of it is left."""
+RELEASE = "release"
+"""The release's log-probability among what is weighed; its weight is 1."""
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """An overlay as of now, and what was found.
+
+    Attributes:
+        overlay: with the weights that are significantly above zero; None where live signals don't pay.
+        judged: weights of all lifts.
+        gain: change of nats per held-out transition (value, low, high), negative = it helps; 95 % interval
+            clustered by user. The weights are fitted on the same transitions, which flatters it a little.
+    """
+
+    overlay: live.Overlay | None
+    judged: Mixture
+    gain: tuple[float, float, float]
+
+
+def calibrate(
+    fitter: CountFitter,
+    settings: live.Settings,
+    scorer_of: Callable[[Stretch], counts.Scorer],
+) -> Calibrated:
+    """Weigh the lifts; those whose weight is not significantly above zero are left out.
+
+    Args:
+        settings: their pseudo-counts are chosen here.
+        scorer_of: the release's score as it would have been at the start of a stretch.
+
+    Raises:
+        NotEnoughData: fewer than 20 held-out transitions.
+    """
+    names = (RELEASE, *settings.names)
+    past, stretches = _past(fitter, settings), _stretches(fitter, scorer_of)
+    best: tuple[float, Mixture, list[counts.Held], live.Overlay] | None = None
+    for pseudo in PSEUDO:
+        overlay, held = _pass(past, replace(settings, pseudo=pseudo), stretches)
+        judged = _fit(names, held)
+        likelihood = sum(float(counts.log_likelihood(block, judged.weights).sum()) for block in held)
+        if best is None or likelihood > best[0]:
+            best = likelihood, judged, held, overlay
+    assert best is not None
+    _, judged, held, overlay = best
+    used = _kept(judged, held)
+    if used is None:
+        return Calibrated(None, judged, (0.0, 0.0, 0.0))
+    weights = np.zeros(len(settings.names))
+    weights[[settings.names.index(name) for name in used.names[1:]]] = used.weights[1:]
+    now = fitter.log.as_of
+    overlay = overlay.against(microseconds(now), fitter.model(now).last).weighted(weights)
+    return Calibrated(overlay, judged, _gain(held, weights, overlay.bound))
+
+
+def running(
+    overlay: live.Overlay, moves: NDArray[np.void], queries: NDArray[np.void]
+) -> Iterator[live.Overlay]:
+    """The overlay as each of the moves `queries` is about to happen; it takes in all `moves` on the way.
+
+    Args:
+        moves, asked: in the order of time. Moves of one moment don't see each other.
+    """
+    before = np.searchsorted(moves["time"], queries["time"], side="left").tolist()
+    done = 0
+    for until in before:
+        if until > done:
+            overlay.apply(moves[done:until])
+            done = until
+        yield overlay
+    overlay.apply(moves[done:])
+
+
+def by_time(moves: NDArray[np.void]) -> NDArray[np.void]:
+    """Moves in the order of time."""
+    return moves[np.argsort(moves["time"], kind="stable")]
+
+
+def microseconds(moment: AsOf) -> int:
+    """A moment in microseconds since 1970."""
+    return moment.day_number * DAY
+
+
+@dataclass(frozen=True)
+class _Stretch:
+    """What is held out between two refreshes, in the order of time, and all moves since the one before.
+
+    Attributes:
+        asked: the moves held out, row by row those of `held`.
+        fused: (n, N) the release's log-probabilities, 0 at what is no candidate.
+        last: (N, N) the release's shares of what follows each last interest.
+    """
+
+    start: AsOf
+    held: Transitions
+    queries: NDArray[np.void]
+    fused: FloatArray
+    last: NDArray[np.float64]
+    moves: NDArray[np.void]
+
+
+def _stretches(fitter: CountFitter, scorer_of: Callable[[Stretch], counts.Scorer]) -> list[_Stretch]:
+    found, done = [], fitter.holdout.start
+    moves = [fitter.holdout.timed(window) for window in fitter.holdout.windows]
+    parts = fitter.holdout.stretches
+    ends = [*(part.start for part in parts), fitter.log.as_of][1:]
+    for part, end in zip(parts, ends, strict=True):
+        queries = moves[part.window][part.rows]
+        order = np.argsort(queries["time"], kind="stable")
+        held, queries = part.held.take(order), queries[order]
+        scorer = scorer_of(part)
+        fused = np.where(held.known, 0.0, scorer(held.recent, held.known).fused).astype(np.float32)
+        over = AsOf.from_day_number(int(queries["time"][-1] // DAY) + 1)
+        until = max(over, end, key=lambda moment: moment.day)  # two windows may lie after one refresh
+        since = by_time(fitter.log.transitions.moves(done, until))
+        found.append(_Stretch(part.start, held, queries, fused, scorer.model.last, since))
+        done = until
+    return found
+
+
+def _past(fitter: CountFitter, settings: live.Settings) -> live.Overlay:
+    """An overlay that holds what came before the held-out windows."""
+    until, days = fitter.holdout.start, fitter.log.scales.window_days
+    start = until.minus(round(HISTORY * settings.half_lives[-1]))
+    overlay = live.Overlay.empty(settings, len(fitter.log.interests), microseconds(start))
+    while start.day < until.day:  # in parts: a year of a large log need not be in memory at once
+        end = min(start.plus(days), until, key=lambda moment: moment.day)
+        overlay.apply(by_time(fitter.log.transitions.moves(start, end)))
+        start = end
+    return overlay
+
+
+def _pass(
+    past: live.Overlay, settings: live.Settings, stretches: list[_Stretch]
+) -> tuple[live.Overlay, list[counts.Held]]:
+    """The overlay as of now, and the held-out transitions: the release's score, then the lifts."""
+    overlay, found = replace(past.copy(), settings=settings), []
+    refreshed: AsOf | None = None
+    for stretch in stretches:
+        held, start = stretch.held, microseconds(stretch.start)
+        before = int(np.searchsorted(stretch.moves["time"], start))
+        overlay.apply(stretch.moves[:before])
+        if stretch.start != refreshed:
+            overlay, refreshed = overlay.against(start, stretch.last), stretch.start
+        features = np.empty((len(held), 1 + len(overlay.weights), held.known.shape[1]), np.float32)
+        features[:, 0] = stretch.fused
+        now = running(overlay, stretch.moves[before:], stretch.queries)
+        for row, (move, ready) in enumerate(zip(stretch.queries.tolist(), now, strict=True)):
+            time, _, last, _ = move
+            features[row, 1:] = ready.lifts(last, time)
+        found.append(counts.Held(features, held.known, held.successor, held.user))
+    return overlay, found
+
+
+def _fit(names: tuple[str, ...], held: list[counts.Held]) -> Mixture:
+    return counts.fit(names, held, np.eye(len(names))[0], fixed=1)
+
+
+def _kept(judged: Mixture, held: list[counts.Held]) -> Mixture | None:
+    """Weights of what is significantly above zero, the least significant left out first; None of nothing."""
+    used = judged
+    while float(used.low[1:].min()) <= 0:
+        least = used.names[1 + int(used.low[1:].argmin())]
+        names = tuple(name for name in used.names if name != least)
+        if len(names) == 1:
+            return None
+        columns = [judged.names.index(name) for name in names]
+        used = _fit(names, [replace(block, features=block.features[:, columns]) for block in held])
+    return used
+
+
+def _gain(held: list[counts.Held], weights: NDArray[np.float64], most: float) -> tuple[float, float, float]:
+    """What the bounded sum of weighted lifts changes."""
+    change = []
+    for block in held:
+        rows, base = np.arange(len(block.successor)), block.features[:, 0].astype(np.float64)
+        bonus = np.clip(counts.scores(block.features[:, 1:], weights), -most, most)
+        before, after = (counts.log_softmax(score, block.known) for score in (base, base + bonus))
+        change.append(before[rows, block.successor] - after[rows, block.successor])
+    return counts.mean_by_user(np.concatenate(change), np.concatenate([block.user for block in held]))

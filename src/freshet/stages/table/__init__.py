@@ -1,0 +1,13 @@
+"""Stage: fuse planner and count scores into rows, verify them, read them.
+
+`table_plan` is all that decides a table's bytes, `contexts` its rows, `eligibility` what may be offered;
+`build` writes it, `verify` checks it, `churn_gate` halts on too large a change, `format` reads it.
+"""
+
+from freshet.stages.table.build import build
+from freshet.stages.table.contexts import enumerate_contexts
+from freshet.stages.table.eligibility import Rules
+from freshet.stages.table.format import Row, Table, churn
+from freshet.stages.table.verify import Check, verify
+
+__all__ = ["Check", "Row", "Rules", "Table", "build", "churn", "enumerate_contexts", "verify"]

@@ -1,0 +1,170 @@
+"""How a table is read: memory-mapped rows that always answer, and the scores that ranked them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from freshet.core.types import Context, context_codes, positions
+from freshet.stages import counts, inference
+from freshet.stages.sequence import read as read_sequence
+from freshet.stages.table.build import ARRAYS
+from freshet.stages.table.contexts import dense_row
+from freshet.storage.artifacts import Artifact
+from freshet.storage.durable import read_json
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Ranked successors of one context.
+
+    Attributes:
+        asked: the context asked for.
+        answered: the context whose row this is: the same, its last interest, or `()` (popular).
+        successors: (m,) interest indices, best first.
+        planner, count, fused: (m,) log-probabilities; planner is NaN without a planner.
+    """
+
+    asked: Context
+    answered: Context
+    successors: NDArray[np.int16]
+    planner: NDArray[np.float32]
+    count: NDArray[np.float32]
+    fused: NDArray[np.float32]
+
+
+class Table:
+    """A published table, opened without copying."""
+
+    def __init__(self, folder: Path, interests: int) -> None:
+        self.interests = interests
+        self.contexts = np.load(folder / "contexts.npy", mmap_mode="r", allow_pickle=False)
+        self.successors, self.planner, self.count, self.fused = (
+            np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in ARRAYS
+        )
+        self.k = int(self.contexts.shape[1])
+        dense = 1 + interests + (interests * (interests - 1) if self.k >= 2 else 0)
+        self._triples = {
+            tuple(context): dense + row for row, context in enumerate(self.contexts[dense:].tolist())
+        }
+
+    def __len__(self) -> int:
+        return len(self.contexts)
+
+    def row_number(self, context: Context) -> int | None:
+        """Row of a context, or None where the table has none."""
+        if len(context) > self.k or len(set(context)) < len(context):
+            return None
+        if any(not 0 <= index < self.interests for index in context):
+            return None
+        if len(context) == 3:
+            return self._triples.get(context)
+        return dense_row(context, self.interests)
+
+    def row_numbers(self, contexts: NDArray[np.int16]) -> NDArray[np.int64]:
+        """(n,) rows of contexts (n, k), -1 where the table has none."""
+        codes, order = self._index
+        place = positions(codes, context_codes(contexts))
+        return np.where(place >= 0, order[place], -1)
+
+    @cached_property
+    def _index(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        codes = context_codes(self.contexts)
+        order = np.argsort(codes)
+        return codes[order], order
+
+    def answered(self, context: Context) -> int:
+        """Length of the suffix of a context whose row `look_up` gives."""
+        for start in range(len(context)):
+            number = self.row_number(context[start:])
+            if number is not None and self.successors[number, 0] >= 0:
+                return len(context) - start
+        return 0
+
+    def look_up(self, context: Context) -> Row:
+        """The row of the context; failing that, of its shorter suffixes, down to what is popular.
+
+        A row without any eligible successor counts as missing; interests of the context itself are left out
+        of a shorter suffix's row.
+        """
+        for start in range(len(context) + 1):
+            number = self.row_number(context[start:])
+            if number is not None and (row := self._row(context, context[start:], number)).successors.size:
+                return row
+        return self._row(context, (), 0)
+
+    def _row(self, asked: Context, answered: Context, number: int) -> Row:
+        successors = np.asarray(self.successors[number])
+        offered = (successors >= 0) & ~np.isin(successors, asked)
+        return Row(
+            asked,
+            answered,
+            successors[offered],
+            np.asarray(self.planner[number])[offered],
+            np.asarray(self.count[number])[offered],
+            np.asarray(self.fused[number])[offered],
+        )
+
+
+def open_scorer(made: Artifact, interests: int) -> counts.Scorer:
+    """The per-user mixture of a table: the same scores that ranked its rows."""
+    stored = read_json(made.path / "mixture.json")
+    model = counts.read(made.path / "counts")
+    by_length = np.array(
+        [[fitted[name]["weight"] for name in stored["features"]] for fitted in stored["by_length"]]
+    )
+    fused = stored["fused"]
+    if fused is None:
+        return counts.Scorer(model, by_length)
+    planner = sequence = None
+    if counts.PLANNER in fused:
+        planner = open_planner(made, interests)
+    if counts.SEQUENCE in fused:
+        sequence = read_sequence(made.path / "sequence").logits
+    weights = np.array([fused[name]["weight"] for name in counts.FUSED if name in fused])
+    return counts.Scorer(model, by_length, planner, weights, sequence)
+
+
+def open_popularity(made: Artifact, scorer: counts.Scorer) -> NDArray[np.float64]:
+    """(N,) shares of recent popularity at the half-life that does best by itself, as of a table."""
+    best = read_json(made.path / "mixture.json").get("popular")
+    return scorer.model.base if best is None else np.exp(scorer.model.popularity[best])
+
+
+def is_fitted(made: Artifact) -> bool:
+    """Whether weights were fitted on what follows what; where they could not be, popularity alone ranks."""
+    stored = read_json(made.path / "mixture.json")
+    return not stored.get("unfitted") and "last" not in stored.get("unfounded", ())
+
+
+def open_one_user(made: Artifact, scorer: counts.Scorer) -> counts.OneUser:
+    """The same scores for one user at a time, quickly."""
+    if scorer.sequence is None:
+        return counts.OneUser(scorer)
+    model = read_sequence(made.path / "sequence")
+    return counts.OneUser(scorer, model.reader(scorer.model.popularity))
+
+
+def open_planner(made: Artifact, interests: int) -> counts.PlannerScores | None:
+    """The planner's score in a table, even where its weight was fitted to nothing; None without a planner."""
+    if not (made.path / "planner").exists():
+        return None
+    relative = read_json(made.path / "mixture.json").get("relative", False)
+    popularity = counts.read(made.path / "counts").base if relative else None
+    return counts.PlannerScores(inference.read(made.path / "planner"), interests, popularity)
+
+
+def churn(old: NDArray[np.int64], new: NDArray[np.int64], top: int = 5) -> NDArray[np.float64]:
+    """(n,) share of the top successors that changed, 1 - |A and B| / |A or B|, row by row.
+
+    Args:
+        old, new: (n, m) stable interest ids, best first, -1 padded; rows of the same contexts.
+    """
+    old, new = old[:, :top], new[:, :top]
+    shared = ((old[:, :, None] == new[:, None, :]) & (old[:, :, None] >= 0)).sum(axis=(1, 2))
+    union = (old >= 0).sum(axis=1) + (new >= 0).sum(axis=1) - shared
+    return np.asarray(1.0 - np.where(union > 0, shared / np.maximum(union, 1), 1.0))

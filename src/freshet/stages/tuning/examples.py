@@ -1,0 +1,90 @@
+"""Fine-tuning samples: [(context), next interest], balanced over labels, worded with evidence of their time.
+
+The forerunners tune on a few thousand pairs, about ten distinct contexts per label (arXiv 2405.16363). A
+planner that will read evidence must be tuned with evidence, and only with what was known before each sample:
+otherwise the evidence contains the answer.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from freshet.core.prompts import render
+from freshet.core.types import Context, ContextEvidence, Example, Prompt, Transitions
+
+EvidenceBefore = Callable[[int, Sequence[Context]], Mapping[Context, ContextEvidence]]
+"""(window start as days since 1970, contexts) -> evidence counted before that day."""
+
+
+def balanced(transitions: Transitions, k: int, per_label: int) -> NDArray[np.int64]:
+    """Rows to tune on: for every successor at most `per_label` distinct contexts, the latest ones.
+
+    0 keeps every row. Rows come back in order of time.
+    """
+    if per_label == 0:
+        return np.arange(len(transitions))
+    contexts = transitions.contexts(k)
+    seen: dict[int, set[Context]] = defaultdict(set)
+    kept = []
+    for row in range(len(transitions) - 1, -1, -1):
+        label = int(transitions.successor[row])
+        if len(seen[label]) < per_label and contexts[row] not in seen[label]:
+            seen[label].add(contexts[row])
+            kept.append(row)
+    return np.array(kept[::-1], np.int64)
+
+
+def make_examples(
+    transitions: Transitions,
+    names: Sequence[str],
+    evidence_before: EvidenceBefore,
+    *,
+    k: int,
+    window_days: int,
+    evidence_share: float,
+    seed: int,
+) -> list[Example]:
+    """Word the samples.
+
+    Args:
+        transitions: rows to tune on, ordered by day.
+        names: what the planner reads and writes for each interest.
+        evidence_before: evidence as it was at the start of a sample's window.
+        window_days: length of the windows (their starts are multiples of it since 1970).
+        evidence_share: share of the samples whose prompt carries evidence; the others teach the planner to
+            answer without.
+        seed: of the choice which do.
+    """
+    contexts = transitions.contexts(k)
+    random = np.random.default_rng(seed)
+    with_evidence = random.random(len(transitions)) < evidence_share
+    starts = transitions.day // window_days * window_days
+    examples: list[Example] = []
+    for start in np.unique(starts).tolist():
+        rows = np.flatnonzero(starts == start).tolist()
+        wanted = sorted({contexts[row] for row in rows if with_evidence[row]})
+        known = evidence_before(int(start), wanted) if wanted else {}
+        for row in rows:
+            context = contexts[row]
+            evidence = _part(known.get(context), random) if with_evidence[row] else None
+            successor = int(transitions.successor[row])
+            prompt = Prompt(context, render(context, names, evidence))
+            examples.append(Example(prompt, successor, names[successor]))
+    return examples
+
+
+def _part(evidence: ContextEvidence | None, random: np.random.Generator) -> ContextEvidence | None:
+    """A random part of the evidence, in order.
+
+    A log has few windows, and their whole evidence identifies them: a planner would learn by heart what
+    followed in each. From parts it learns what it means to be named.
+    """
+    if evidence is None:
+        return None
+    size = int(random.integers(1, len(evidence.successors) + 1))
+    kept = np.sort(random.permutation(len(evidence.successors))[:size])
+    return ContextEvidence(evidence.after, tuple(evidence.successors[i] for i in kept.tolist()))

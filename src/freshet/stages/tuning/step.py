@@ -1,0 +1,244 @@
+"""Step: the slow path. Choose samples, fine-tune, judge; a failed gate waits for a person."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from freshet.core.config import Config
+from freshet.core.errors import ConfigError, NotEnoughData
+from freshet.core.ports import Budget, Candidates, Tuner, TuningJob, TuningPlan
+from freshet.core.prompts import NEXT, names
+from freshet.core.types import AsOf, Context, ContextEvidence, Example, Transitions, pack_contexts
+from freshet.run_context import LogSnapshot, RunContext
+from freshet.stages import tuning
+from freshet.stages.evidence.step import gather
+from freshet.stages.tuning.gate_verdict import Verdict, pass_gates, verdict
+from freshet.stages.tuning.lazy_planner import FORERUNNER, MODEL, LazyPlanner
+from freshet.storage.artifacts import Artifact, newest, newest_first
+from freshet.storage.build_once import build_once
+from freshet.storage.ledger import StepRecord
+from freshet.storage.manifests import FromTransitions, ModelManifest
+from freshet.storage.training_budget import Trainings
+from freshet.storage.workspace import Workspace, version_of
+
+CODE = 4
+
+ROOM = 100_000_000
+"""Transitions times interests that are held in memory to choose samples from."""
+
+
+def accepted(ws: Workspace, log: LogSnapshot, as_of: AsOf) -> Artifact | None:
+    """The newest model tuned at or before as_of that passed its gates or was approved."""
+    return _newest(ws, log, as_of, ("passed", "approved"))
+
+
+def attempted(ws: Workspace, log: LogSnapshot, as_of: AsOf) -> Artifact | None:
+    """The newest model tuned at or before as_of and judged, whatever the verdict."""
+    return _newest(ws, log, as_of, ("passed", "approved", "waiting", "rejected"))
+
+
+def _newest(ws: Workspace, log: LogSnapshot, as_of: AsOf, verdicts: Sequence[Verdict]) -> Artifact | None:
+    settings = _settings(ws, log)
+
+    def fits(artifact: Artifact) -> bool:
+        manifest = ModelManifest.of(artifact)
+        recent = manifest.as_of <= str(as_of)
+        return recent and _fits(manifest, settings) and verdict(ws, artifact.version) in verdicts
+
+    return newest(ws.store, "models", fits)
+
+
+def check_base(ws: Workspace) -> None:
+    """Check what a planner's first tuning starts from; done before the log is read, which may take long.
+
+    Where the planner was tuned before, its base is checked when a tuning is due again: nothing else needs it.
+
+    Raises:
+        ConfigError: it can't be tuned.
+        MissingExtra: a package is not installed.
+    """
+    if ws.tuner is None:
+        return
+    wanted = planner_of(ws.config, ws.tuner)
+    found = map(ModelManifest.of, newest_first(ws.store, "models"))
+    if not any(_fits(model, model.settings | wanted) for model in found):
+        ws.tuner.check(planned(ws))
+
+
+def planned(ws: Workspace, descriptions: Sequence[str] = ()) -> TuningPlan:
+    """What a tuning will ask of its base; without descriptions as long as there are no interests."""
+    lengths = {"none": 0, "global": 10 * ws.config.evidence.top}
+    return TuningPlan(
+        descriptions,
+        ws.config.planner.mode,
+        ws.config.transitions.k,
+        lengths.get(ws.config.evidence.level, ws.config.evidence.top),
+        ws.config.tuning.lora_rank,
+    )
+
+
+def finetune(ctx: RunContext, tuner: Tuner) -> Artifact:
+    """Tune a model on what came before the held-out windows, judge it on them, and refit it on all.
+
+    The table's answers come from the refitted model, its gates and its weight from the forerunner: a planner
+    may have seen the held-out windows, or be measured on them, but not both. What may be offered plays no
+    part: blocking an interest is no reason to tune anew.
+
+    Raises:
+        ConfigError: the base checkpoint can't be tuned; told before samples are chosen.
+        GateFailed: the run waits for `freshet approve` or `freshet reject`; the last release keeps serving.
+        NotEnoughData: there are no transitions to tune or to judge on.
+    """
+    ws, run, log, holdout = ctx.ws, ctx.run, ctx.log, ctx.fitter.holdout
+    settings = _settings(ws, log)
+    key = version_of(transitions=log.version, as_of=log.as_of, every=holdout.stretch_days, settings=settings)
+
+    def build(folder: Path, step: StepRecord) -> ModelManifest:
+        tuner.check(planned(ws, log.interests.descriptions))
+        trainings = Trainings(run, step, ws.config.tuning)
+        for name, until in _trainings(ctx):
+            chosen = _chosen(ctx, until)
+            job = _job(ctx, chosen, _examples(ctx, chosen), trainings.budget(name))
+            report = tuner.tune(job, folder / name, run.progress("tuning"))
+            trainings.end(name, report)
+        step.details |= {
+            "examples": report.examples,
+            "epochs": round(report.epochs, 2),
+            "base": report.base,
+            "loss": report.losses[-1] if report.losses else None,
+        }
+        return ModelManifest(
+            as_of=str(log.as_of),
+            tuned_before=str(holdout.start),
+            settings=settings,
+            inputs=FromTransitions(transitions=log.version, interests=log.interests_version),
+            examples=report.examples,
+            base=report.base,
+            **trainings.summary(),
+        )
+
+    model = build_once(ws, run, "tuning", "models", key, build)
+    pass_gates(ctx, LazyPlanner(tuner, model, log.interests).forerunner, key)
+    return model
+
+
+def planner_for(ctx: RunContext, model: Artifact | None) -> LazyPlanner | None:
+    """The planner of a tuned model, loaded when it is first asked; None for plain counts."""
+    tuner = ctx.ws.tuner
+    return None if tuner is None or model is None else LazyPlanner(tuner, model, ctx.log.interests)
+
+
+def _trainings(ctx: RunContext) -> list[tuple[str, AsOf]]:
+    """What is tuned: the folder of each model, and the moment before which its examples lie."""
+    start = ctx.fitter.holdout.start
+    if not ctx.config.tuning.refit:
+        return [(MODEL, start)]
+    return [(FORERUNNER, start), (MODEL, ctx.as_of)]
+
+
+def _chosen(ctx: RunContext, until: AsOf) -> Transitions:
+    """The transitions before a moment to tune on, ordered by day."""
+    config = ctx.config.tuning
+    # of a longer log a sample of users, whose latest transitions then reach further back
+    limit = max(config.max_examples, ROOM // len(ctx.log.interests))
+    rows = ctx.log.transitions.between(settled(ctx), until, limit).with_context()
+    if not ctx.fitter.holdout.windows or len(rows) < 10:
+        raise NotEnoughData(
+            f"{len(rows)} transitions with a context before {until} are too few to tune on",
+            hint='import more events, or set [planner] kind = "counts"',
+        )
+    per_label = config.examples_per_label
+    if per_label == 0 and ctx.config.planner.kind == "transformers":
+        per_label = 10
+    chosen: Transitions = rows.take(tuning.balanced(rows, ctx.fitter.k, per_label))
+    if len(chosen) > config.max_examples:
+        chosen = chosen.take(np.arange(len(chosen) - config.max_examples, len(chosen)))
+    return chosen
+
+
+def _examples(ctx: RunContext, chosen: Transitions) -> list[Example]:
+    """The chosen transitions in words, in their order."""
+    config, k = ctx.config.tuning, ctx.fitter.k
+
+    def before(day: int, contexts: Sequence[Context]) -> Mapping[Context, ContextEvidence]:
+        return gather(ctx, AsOf.from_day_number(day), pack_contexts(contexts, k))
+
+    ctx.run.say(f"wording {len(chosen):,} samples with the evidence of their time")
+    return tuning.make_examples(
+        chosen,
+        names(ctx.log.interests.descriptions, ctx.config.planner.mode),
+        before,
+        k=k,
+        window_days=ctx.log.scales.window_days,
+        evidence_share=0.0 if ctx.config.evidence.level == "none" else config.evidence_share,
+        seed=config.seed,
+    )
+
+
+def settled(ctx: RunContext) -> AsOf:
+    """From when on 'novel' can be believed: in a log's first H days everything is.
+
+    At most a quarter of what comes before the held-out windows is given up for it.
+    """
+    first = AsOf.parse(ctx.log.window[0])
+    most = (ctx.fitter.holdout.start.day - first.day).days // 4
+    days = ctx.config.transitions.novelty_days
+    return first.minus(-max(0, most if days == "ever" else min(days, most)))
+
+
+def _candidates(ctx: RunContext, chosen: Transitions) -> Candidates:
+    """What each successor was chosen from, and how popular that was before the window it happened in."""
+    days = ctx.log.scales.window_days
+    starts, window = np.unique(chosen.day // days * days, return_inverse=True)
+    moments = [AsOf.from_day_number(start) for start in starts.tolist()]
+    popularity = np.log([ctx.fitter.counts.base(moment) for moment in moments])
+    return Candidates(chosen.known, popularity.astype(np.float32), window)
+
+
+def _job(ctx: RunContext, chosen: Transitions, examples: Sequence[Example], budget: Budget) -> TuningJob:
+    config, mode, interests = ctx.config.tuning, ctx.config.planner.mode, ctx.log.interests
+    return TuningJob(
+        interests=interests,
+        examples=examples,
+        corpus=[*names(interests.descriptions, mode), NEXT],
+        mode=mode,
+        epochs=config.epochs,
+        learning_rate=config.learning_rate,
+        batch_size=config.batch_size,
+        lora_rank=config.lora_rank,
+        budget=budget,
+        seed=config.seed,
+        candidates=_candidates(ctx, chosen),
+    )
+
+
+def planner_of(config: Config, tuner: Tuner) -> dict[str, object]:
+    """Which planner is tuned, by what it is made from: where its checkpoint lies is no part of it."""
+    return {"planner": config.planner.model_dump(include={"kind", "mode"}), "recipe": tuner.recipe}
+
+
+def _settings(ws: Workspace, log: LogSnapshot) -> dict[str, object]:
+    """What a model must agree with to be used."""
+    if ws.tuner is None:
+        raise ConfigError("this workspace was opened without a tuner of planners")
+    evidence = ws.config.evidence
+    worded = evidence.model_dump(exclude={"hysteresis", "level"}) | {"level": evidence.forced}
+    return {
+        "code": CODE,
+        **planner_of(ws.config, ws.tuner),
+        "tuning": ws.config.tuning.model_dump(exclude={"every_days"}),
+        "evidence": None if evidence.level == "none" else worded,
+        "fit_examples": ws.config.counts.fit_examples,  # evidence is shrunk as counts are
+        "transitions": ws.config.transitions.model_dump(),
+        "interests": log.interests_version,
+        "scales": log.scales.as_dict(),
+    }
+
+
+def _fits(model: ModelManifest, settings: dict[str, object]) -> bool:
+    """Whether a model was made so. From what doesn't matter where that is gone: only tunings read it."""
+    made = model.settings
+    return made == (settings if settings["recipe"] else settings | {"recipe": made["recipe"]})

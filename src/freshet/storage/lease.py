@@ -1,0 +1,259 @@
+"""One writer at a time: a lease file that names its owner and is kept fresh while the owner lives.
+
+Who may take a lease over, and how that is known without trusting any clock:
+
+- The owner ran *here* (same boot of the same machine, same process namespace): its process id and the tick it
+  started at say whether it lives. While it does, the lease holds, however old.
+- The owner ran *elsewhere* (or the file was copied here with its workspace): it touches the file every few
+  seconds. A lease that looks expired is watched for its whole length by this process's monotonic clock, and
+  taken over only if nobody touched it: a clock that jumped can delay a run, never let two write.
+- Looking and taking happen under one lock on the folder, so that two that find a dead lease take turns.
+- An owner that was out of reach for long may have lost its lease: `Lease.fenced` finds out under that same
+  lock before anything is published.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import psutil
+
+from freshet.core.errors import Busy, LeaseLost
+from freshet.storage.durable import alone, written
+
+SECONDS = 60.0
+"""A lease expires so long after its owner last touched it."""
+BEATS = 6
+"""How often an owner touches its lease within that time."""
+POLL = 0.2
+"""Seconds between two looks of a run that waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Who holds a lease. What a lease doesn't say means: somebody elsewhere, who is watched.
+
+    Attributes:
+        token: of this very lease.
+        place: boot and process namespace, within which `pid` and `started` (a clock tick) mean something.
+        host, command, run, since: for people.
+        seconds: after which an untouched lease has expired.
+        file: inode of the lease; a copied workspace has another.
+    """
+
+    token: str = ""
+    place: str = ""
+    pid: int = 0
+    started: str = ""
+    host: str = "another machine"
+    command: str = ""
+    run: str = ""
+    since: str = "an unknown time"
+    seconds: float = SECONDS
+    file: int = 0
+
+    def __str__(self) -> str:
+        run = f"run {self.run}, " if self.run else ""
+        return f"`freshet {self.command}` ({run}process {self.pid} on {self.host}) since {self.since}"
+
+
+class Lease:
+    """A lease that is held.
+
+    Attributes:
+        took_over: its last owner died without giving it back.
+    """
+
+    def __init__(self, path: Path, owner: Owner, took_over: bool) -> None:
+        self.path = path
+        self.owner = owner
+        self.took_over = took_over
+
+    @contextmanager
+    def fenced(self) -> Iterator[None]:
+        """A block in which nobody can take the lease over.
+
+        Raises:
+            LeaseLost: somebody has; the block is not entered.
+        """
+        with alone(self.path.parent):
+            held = read(self.path)
+            if held is None or held.token != self.owner.token:
+                raise LeaseLost(
+                    f"this run lost its lease, {f'now held by {held}' if held else 'which was deleted'}; "
+                    "it publishes nothing",
+                    hint="run the command again: it continues where it was",
+                    retryable=True,
+                )
+            yield
+
+    def name_run(self, run: str) -> None:
+        """Say which run holds the lease."""
+        with self.fenced():
+            self.owner = _write(self.path, replace(self.owner, run=run))
+
+
+@contextmanager
+def lease(
+    path: Path,
+    command: str = "",
+    *,
+    seconds: float = SECONDS,
+    wait: float = 0.0,
+    say: Callable[[str], None] = lambda _: None,
+) -> Iterator[Lease]:
+    """Hold the lease for the block; it is kept fresh meanwhile.
+
+    Args:
+        command: what the owner is doing, for people.
+        wait: seconds to wait for a living owner.
+        say: told why nothing happens.
+
+    Raises:
+        Busy: another living run holds it.
+    """
+    held = _take(path, command, seconds, wait, say)
+    ended = threading.Event()
+    beating = threading.Thread(target=_beat, args=(held, ended), name="lease", daemon=True)
+    beating.start()
+    try:
+        yield held
+    finally:
+        ended.set()
+        beating.join()
+        with alone(path.parent):
+            if (now := read(path)) is not None and now.token == held.owner.token:
+                path.unlink()
+
+
+def read(path: Path) -> Owner | None:
+    """Who the lease names; None where there is no lease, or nothing that can be read.
+
+    Another Freshet may say more, which is ignored, or less: then its place can't be trusted.
+    """
+    try:
+        said = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    if not isinstance(said, dict):
+        return None
+    known: dict[str, Any] = {
+        one.name: said[one.name]
+        for one in fields(Owner)
+        if type(said.get(one.name)) in ((int, float) if one.name == "seconds" else (type(one.default),))
+    }
+    return Owner(**known) if len(known) == len(fields(Owner)) else replace(Owner(**known), place="")
+
+
+def is_held(path: Path) -> bool:
+    """Whether a run seems to hold the lease; told at once, so of another machine's run by the clock."""
+    return (owner := read(path)) is not None and _state(owner, path) == "held"
+
+
+def _take(path: Path, command: str, seconds: float, wait: float, say: Callable[[str], None]) -> Lease:
+    start = time.monotonic()
+    mark: tuple[str, int] | None = None
+    untouched_since, told = start, ""
+    while True:
+        with alone(path.parent):
+            owner = read(path)
+            left_over = path.exists()
+            state = "gone" if owner is None else _state(owner, path)
+            now = time.monotonic()
+            if owner is not None and state == "doubtful":
+                touched = (owner.token, path.stat().st_mtime_ns)
+                if touched != mark:
+                    state = "doubtful" if mark is None else "held"
+                    mark, untouched_since = touched, now
+                elif now - untouched_since >= owner.seconds:
+                    state = "gone"
+            if owner is None or state == "gone":
+                mine = Owner(
+                    uuid4().hex, _place(), os.getpid(), _started(os.getpid()), socket.gethostname(),
+                    command, "", f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC", seconds,
+                )  # fmt: skip
+                return Lease(path, _write(path, mine), took_over=left_over)
+        if state == "held" and now - start >= wait:
+            raise Busy(
+                f"{owner} is writing to this workspace",
+                hint="wait for it with `--wait SECONDS`; if its process has died, its lease is taken over",
+                retryable=True,
+            )
+        if state != told:
+            told = state
+            say(
+                f"waiting for {owner}"
+                if state == "held"
+                else f"{owner} seems to be gone: watching {owner.seconds:.0f} s for a sign of life"
+            )
+        time.sleep(POLL)
+
+
+def _state(owner: Owner, path: Path) -> str:
+    """held, gone, or doubtful: only watching can tell."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return "gone"
+    if owner.place == _place():
+        if _started(owner.pid) != owner.started:
+            return "gone"
+        return "held" if found.st_ino == owner.file else "doubtful"
+    # either clock may be wrong: a lease far from now in any direction is worth watching, no more
+    return "held" if abs(time.time() - found.st_mtime) < owner.seconds else "doubtful"
+
+
+def _beat(held: Lease, ended: threading.Event) -> None:
+    """Touch the lease until the run ends or the lease is lost; needs no room on the disk."""
+    while not ended.wait(held.owner.seconds / BEATS):
+        try:
+            with held.fenced():
+                os.utime(held.path)
+        except LeaseLost:
+            return  # the run finds out before it publishes
+        except OSError:
+            continue  # a disk out of reach for a moment
+
+
+def _write(path: Path, owner: Owner) -> Owner:
+    """Write a lease that knows its own inode, which a copy of it does not have."""
+    with written(path) as aside:
+        owner = replace(owner, file=aside.stat().st_ino)
+        aside.write_text(json.dumps(asdict(owner)), encoding="utf-8")
+    return owner
+
+
+@cache
+def _place() -> str:
+    """Where process ids and start ticks can be compared."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return f"{boot}/{Path('/proc/self/ns/pid').stat().st_ino}"
+    except OSError:  # no Linux
+        return socket.gethostname()
+
+
+def _started(pid: int) -> str:
+    """When a process started, in ticks since boot that no clock change moves; '' if it is gone."""
+    try:
+        state, *fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        return "" if state in "ZX" else fields[18]
+    except (FileNotFoundError, ProcessLookupError):
+        if Path("/proc/self/stat").exists():
+            return ""
+    try:
+        return str(round(psutil.Process(pid).create_time()))
+    except psutil.NoSuchProcess:
+        return ""

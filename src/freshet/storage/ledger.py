@@ -1,0 +1,218 @@
+"""The ledger: what every run read, wrote, cost and ended as. Measured costs live here and nowhere else."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import resource
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from freshet.core import safe_names as names
+from freshet.core.config import PricesConfig
+from freshet.core.errors import ArtifactError
+from freshet.core.ports import Progress, silent
+from freshet.core.types import Usage
+from freshet.storage.durable import read_json, write_json
+from freshet.storage.lease import Lease
+
+LIBRARIES = ("freshet", "duckdb", "numpy", "scikit-learn", "torch", "transformers", "trl", "peft")
+
+
+class Reporter(Protocol):
+    """Whoever watches a run: a terminal, a test, nobody."""
+
+    def say(self, text: str) -> None:
+        """A line for a person."""
+
+    def progress(self, name: str) -> Progress:
+        """A callback to report long work under a name."""
+
+
+class Quiet:
+    """A reporter that shows nothing."""
+
+    def say(self, text: str) -> None:
+        """Nothing."""
+
+    def progress(self, name: str) -> Progress:  # noqa: ARG002
+        return silent
+
+
+@dataclass(slots=True)
+class StepRecord:
+    """One step of a run. `cached`: the artifact was there already. `details`: what the step tells."""
+
+    name: str
+    artifact: str = ""
+    cached: bool = False
+    seconds: float = 0.0
+    tokens: int = 0
+    flops: float = 0.0
+    peak_mb: float = 0.0
+    money: float = 0.0
+    details: dict[str, Any] = field(default_factory=dict)
+
+    def add(self, usage: Usage) -> None:
+        self.tokens += usage.tokens
+        self.flops += usage.flops
+
+
+@dataclass(slots=True)
+class Record:
+    """One run.
+
+    `outcome` is running, done, waiting (a gate or check halted it for review), approved, rejected or failed.
+    """
+
+    id: str
+    command: str
+    as_of: str
+    started: str
+    outcome: str = "running"
+    seconds: float = 0.0
+    money: float = 0.0
+    currency: str = "USD"
+    window: tuple[str, str] | None = None
+    steps: list[StepRecord] = field(default_factory=list)
+    release: int | None = None
+    message: str = ""
+    waiting: dict[str, Any] | None = None
+    reviewer: str = ""
+    libraries: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Record:
+        window = tuple(data["window"]) if data["window"] else None
+        return cls(**{**data, "steps": [StepRecord(**step) for step in data["steps"]], "window": window})
+
+
+class Ledger:
+    """All runs of a workspace: `runs/<id>.json`, ids in order of start."""
+
+    def __init__(self, root: Path) -> None:
+        self.folder = root / "runs"
+
+    def records(self) -> list[Record]:
+        return [_record(path) for path in self.paths()]
+
+    def get(self, run: str) -> Record:
+        """The record of a run, whose id may be given without its leading zeros.
+
+        Raises:
+            ArtifactError: there is no such run, or its record is damaged.
+        """
+        number = names.number(run)
+        path = self.folder / f"{number or 0:05d}.json"
+        if number is None or not path.exists():
+            raise ArtifactError(
+                f"there is no run {names.shortened(run)}", hint="`freshet history` lists the runs"
+            )
+        return _record(path)
+
+    def trainings(self, artifact: str) -> dict[str, dict[str, int | None]]:
+        """How the trainings of an artifact ended the first time: `steps` and `stopped_after`, by name."""
+        found: dict[str, dict[str, int | None]] = {}
+        for record in self.records():
+            for step in record.steps:
+                if step.artifact == artifact:
+                    found = step.details.get("trainings", {}) | found
+        return found
+
+    def save(self, record: Record) -> None:
+        write_json(self.folder / f"{record.id}.json", asdict(record))
+
+    def start(self, command: str, as_of: str, prices: PricesConfig, reporter: Reporter, lease: Lease) -> Run:
+        """Record a new run under a lease."""
+        last = max([0, *(int(path.stem) for path in self.paths())])
+        record = Record(f"{last + 1:05d}", command, as_of, datetime.now(UTC).isoformat(timespec="seconds"))
+        record.libraries = _installed()
+        record.currency = prices.currency
+        run = Run(self, record, prices, reporter, lease.fenced)
+        lease.name_run(record.id)
+        write_json(self.folder / f"{record.id}.json", asdict(record), exclusive=True)  # an id is given once
+        return run
+
+    def paths(self) -> list[Path]:
+        """Files of all runs, in order of their start."""
+        return sorted(path for path in self.folder.glob("*.json") if names.number(path.stem) is not None)
+
+
+class Run:
+    """A run being recorded; the file is brought up to date after every step.
+
+    `fenced` opens a block in which no other run can write; what moves `CURRENT` stands in one.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        record: Record,
+        prices: PricesConfig,
+        reporter: Reporter,
+        fenced: Callable[[], AbstractContextManager[None]],
+    ) -> None:
+        self.ledger = ledger
+        self.fenced = fenced
+        self.record = record
+        self.prices = prices
+        self.reporter = reporter
+        self._start = time.monotonic()
+
+    def say(self, text: str) -> None:
+        self.reporter.say(text)
+
+    def progress(self, name: str) -> Progress:
+        return self.reporter.progress(name)
+
+    def money(self, seconds: float, tokens: int) -> float:
+        """By the price book."""
+        return seconds / 3600 * self.prices.per_hour + tokens / 1e6 * self.prices.per_million_tokens
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[StepRecord]:
+        """Measure a step; it is recorded even when it fails."""
+        step = StepRecord(name)
+        start = time.monotonic()
+        try:
+            yield step
+        finally:
+            step.seconds = time.monotonic() - start
+            step.peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+            step.money = self.money(step.seconds, step.tokens)
+            self.record.steps.append(step)
+            self._save()
+
+    def end(self, outcome: str, message: str = "") -> None:
+        self.record.outcome = outcome
+        self.record.message = message
+        self._save()
+
+    def _save(self) -> None:
+        self.record.seconds = time.monotonic() - self._start
+        self.record.money = sum(step.money for step in self.record.steps)
+        self.ledger.save(self.record)
+
+
+def _record(path: Path) -> Record:
+    try:
+        return Record.from_dict(read_json(path))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ArtifactError(
+            f"{path} is no record of a run that this Freshet can read: {error}",
+            hint="it is damaged, or was made by a newer Freshet: `freshet doctor` tells",
+        ) from None
+
+
+def _installed() -> dict[str, str]:
+    versions = {}
+    for name in LIBRARIES:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions

@@ -1,0 +1,129 @@
+"""Opening a workspace, and the versions of its artifacts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from freshet.core.config import Config
+from freshet.core.ports import RankingTrainer, SequenceTrainer, Tuner
+from freshet.storage.artifacts import Store
+from freshet.storage.decisions import Decisions
+from freshet.storage.durable import TellingWhenFull
+from freshet.storage.experiment_registry import Experiments
+from freshet.storage.lease import Lease, lease
+from freshet.storage.ledger import Ledger, Quiet, Reporter, Run
+from freshet.storage.releases import Releases
+
+LEASE = "LEASE"
+DRAFTS = ".drafts"
+"""What is being written: artifacts of the store, staged events."""
+
+
+def version_of(**parts: Any) -> str:
+    """Version of a step: hash of its inputs' versions, its configuration and its code version."""
+    text = json.dumps(parts, sort_keys=True, default=str)
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Everything a run needs; `freshet.wiring.open_workspace` makes one.
+
+    Attributes:
+        root: the folder.
+        config: its `freshet.toml`.
+        store: where artifacts live.
+        tuner: makes and opens planners; None = plain counts.
+        reporter: who watches.
+        wait: seconds a run waits for another one to end.
+        log: the workspace whose events are read, where that is another one: a replay keeps its own artifacts.
+        sequencer, ranker: train sequence models and what ranks items; None = it can't be done here.
+    """
+
+    root: Path
+    config: Config
+    store: Store
+    tuner: Tuner | None
+    reporter: Reporter = field(default_factory=Quiet)
+    wait: float = 0.0
+    log: Path | None = None
+    sequencer: SequenceTrainer | None = None
+    ranker: RankingTrainer | None = None
+
+    @property
+    def source(self) -> Path:
+        """Folder of the events and of the paths in the configuration."""
+        return self.log or self.root
+
+    @property
+    def ledger(self) -> Ledger:
+        return Ledger(self.root)
+
+    @property
+    def releases(self) -> Releases:
+        return Releases(self.root)
+
+    @property
+    def decisions(self) -> Decisions:
+        return Decisions(self.root)
+
+    @property
+    def experiments(self) -> Experiments:
+        return Experiments(self.root)
+
+    @property
+    def pool(self) -> Path:
+        """Folder of the content-named day files of engagements and transitions."""
+        return self.root / "days"
+
+    @contextmanager
+    def run(self, command: str, as_of: str = "") -> Iterator[Run]:
+        """Hold the lease and record a run; the run's outcome is `failed` if the block raises.
+
+        Raises:
+            Busy: another run is writing, and did not end within `wait` seconds.
+            DiskFull: the block, or the record of it, met a full disk.
+        """
+        with self.hold(command) as held, self.recorded(held, command, as_of) as run:
+            yield run
+
+    @contextmanager
+    def hold(self, command: str) -> Iterator[Lease]:
+        """Hold the lease, for what a person decides: it is looked at and done without another run between.
+
+        Raises:
+            Busy: another run is writing, and did not end within `wait` seconds.
+            DiskFull: the block met a full disk.
+        """
+        waiting = lease(self.root / LEASE, command, wait=self.wait, say=self.reporter.say)
+        with TellingWhenFull(self.root), waiting as held:
+            if held.took_over:  # its drafts are of no use to anybody
+                shutil.rmtree(self.root / DRAFTS, ignore_errors=True)
+            yield held
+
+    @contextmanager
+    def recorded(self, held: Lease, command: str, as_of: str = "") -> Iterator[Run]:
+        """Record a run under a lease that is held; its outcome is `failed` if the block raises."""
+        run = self.ledger.start(command, as_of, self.config.prices, self.reporter, held)
+        with TellingWhenFull(self.root, lambda: _published(run)):
+            try:
+                yield run
+            except BaseException as error:
+                if run.record.outcome == "running":
+                    run.end("failed", str(error) or type(error).__name__)
+                raise
+            if run.record.outcome == "running":
+                run.end("done")
+
+
+def _published(run: Run) -> str:
+    """What serves after a run that met a full disk: it may have met it after its publication."""
+    number = run.record.release
+    return "nothing was published" if number is None else f"release {number} serves"

@@ -1,0 +1,220 @@
+"""The sequence model in the loop: trained at its cadence, honest about time, and part of the table that uses it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from freshet import operations, pipeline
+from freshet.backends.sequences.torch_trainer import Recipe, TorchSequenceTrainer
+from freshet.core.ports import Progress, SequenceJob, SequenceReport, silent
+from freshet.core.types import RECENT, AsOf, SequenceWeights
+from freshet.pipeline import snapshot_of
+from freshet.run_context import RunContext
+from freshet.simulator import generate
+from freshet.stages import sequence
+from freshet.stages.counts import log_softmax
+from freshet.stages.counts.fitter import CountFitter
+from freshet.stages.sequence import step as sequencing
+from freshet.stages.table.format import open_scorer
+from freshet.storage.artifacts import Artifact
+from freshet.storage.workspace import Workspace
+from tests.pipeline.world import (
+    FAKE,
+    FIRST,
+    NOW,
+    SECOND,
+    WORLD,
+    approving,
+    copied,
+    settings,
+    size_of,
+    workspace,
+)
+
+pytest.importorskip("torch")
+USE = "\n[sequence]\nuse = true\n"
+
+
+class Watched(TorchSequenceTrainer):
+    """A quick trainer that remembers its jobs."""
+
+    def __init__(self) -> None:
+        super().__init__(Recipe(width=16, inner=16, most_passes=30.0, learning_rate=1e-2))
+        self.jobs: list[SequenceJob] = []
+
+    def train(self, job: SequenceJob, progress: Progress = silent) -> tuple[SequenceWeights, SequenceReport]:
+        self.jobs.append(job)
+        return super().train(job, progress)
+
+
+def with_sequences(
+    ws: Workspace, root: Path, world: Path, kind: str = "counts", extra: str = ""
+) -> tuple[Workspace, Watched]:
+    """A copy of a workspace whose mixture may use a sequence score."""
+    trainer = Watched()
+    return replace(copied(ws, root, settings(world, kind, extra + USE)), sequencer=trainer), trainer
+
+
+def only(ws: Workspace) -> Artifact:
+    (version,) = ws.store.versions("sequences")
+    found = ws.store.find("sequences", version)
+    assert found is not None
+    return found
+
+
+def last_table(ws: Workspace, as_of: AsOf) -> Artifact:
+    """The table of a moment that was made last."""
+    found = [ws.store.find("tables", version) for version in ws.store.versions("tables")]
+    return [a for a in found if a is not None and a.manifest["as_of"] == str(as_of)][-1]
+
+
+@pytest.fixture(scope="module")
+def sequenced(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, Watched]:
+    """Counts and sequence model, refreshed at both moments, of enough people for the model to tell something.
+
+    The counts forget within hours what follows what, so that there is something left to tell.
+    """
+    root, trainer = tmp_path_factory.mktemp("sequenced"), Watched()
+    generate(replace(WORLD, users=600, drift="static"), root / "world")
+    text = settings(root / "world", "counts", USE)
+    text = text.replace("[counts]", "[counts]\ntransition_half_life = 0.1")
+    ws = replace(workspace(root / "ws", text), sequencer=trainer)
+    operations.import_log(ws, NOW)
+    for moment in (FIRST, SECOND):
+        pipeline.refresh(ws, moment, publish=True)
+    return ws, trainer
+
+
+def test_early_weights_learn_before_the_held_out_windows_and_full_ones_from_everything(
+    sequenced: tuple[Workspace, Watched],
+) -> None:
+    ws, trainer = sequenced
+    early, full = trainer.jobs
+    with ws.run("look") as run:
+        known = snapshot_of(ws, run, FIRST)
+        counting = CountFitter(known, 2, 20_000, 3)
+        before = known.transitions.between(AsOf.parse("2024-01-01"), counting.holdout.start).with_context()
+        everything = known.transitions.between(AsOf.parse("2024-01-01"), FIRST).with_context()
+    assert len(early.sequences) < len(before)  # the first days, in which all is novel, are left out
+    rows = len(before) - len(early.sequences)
+    np.testing.assert_array_equal(early.sequences.following, before.successor[rows:])
+    np.testing.assert_array_equal(full.sequences.following, everything.successor[rows:])
+    assert early.passes == 0
+    assert full.passes == only(ws).manifest["passes"] > 0
+
+
+def test_a_young_model_serves_later_refreshes_and_an_old_one_is_trained_anew(
+    sequenced: tuple[Workspace, Watched], tmp_path: Path
+) -> None:
+    ws, trainer = sequenced
+    assert len(trainer.jobs) == 2  # early and full, once
+    assert only(ws).manifest["as_of"] == str(FIRST)
+    for moment in (FIRST, SECOND):
+        assert last_table(ws, moment).manifest["inputs"]["sequence"] == only(ws).version
+    text = (ws.root / "freshet.toml").read_text() + "[tuning]\nevery_days = 7\n"
+    again = Watched()
+    older = replace(copied(ws, tmp_path / "ws", text), sequencer=again)
+    pipeline.refresh(older, SECOND, publish=True)
+    assert len(again.jobs) == 2
+    assert len(older.store.versions("sequences")) == 2
+
+
+def test_popularity_is_counted_before_the_window_of_each_row(sequenced: tuple[Workspace, Watched]) -> None:
+    ws, trainer = sequenced
+    job = trainer.jobs[0].sequences
+    with ws.run("look") as run:
+        known = snapshot_of(ws, run, FIRST)
+        counting = CountFitter(known, 2, 20_000, 3)
+    assert job.prior.shape[1:] == (7, len(known.interests))
+    latest = counting.holdout.start.day_number - 1  # when the last example happened, at the latest
+    refresh = AsOf.from_day_number(latest // counting.holdout.stretch_days * counting.holdout.stretch_days)
+    np.testing.assert_allclose(job.prior[-1], counting.model(refresh).popularity, rtol=1e-5)
+    assert (np.diff(job.moment) >= 0).all()
+
+
+def test_the_table_holds_what_it_needs_to_be_scored(
+    sequenced: tuple[Workspace, Watched], tmp_path: Path
+) -> None:
+    ws = copied(sequenced[0], tmp_path / "ws")
+    made = last_table(ws, SECOND)
+    stored = json.loads((made.path / "mixture.json").read_text())
+    used = stored["fused"] is not None and "sequence" in stored["fused"]
+    assert used
+    assert (made.path / "sequence").exists()
+    assert set(stored["sequence"]) == {"weight", "low", "high"}
+    assert stored["planner_margin"] is None
+    shutil.rmtree(ws.root / "sequences")  # the table doesn't need it
+    size = size_of(made)
+    scorer = open_scorer(made, size)
+    contexts = np.load(made.path / "contexts.npy")
+    excluded = np.zeros((len(contexts), size), bool)
+    for row, context in zip(excluded, contexts, strict=True):
+        row[context[context >= 0]] = True
+    scores = scorer(contexts, excluded)
+    ranked = np.load(made.path / "successors.npy").astype(int)
+    fused = np.load(made.path / "fused.npy")
+    offered = ranked >= 0
+    again = np.take_along_axis(scores.fused, ranked, axis=1)
+    np.testing.assert_allclose(fused[offered], again[offered], rtol=1e-5)
+    assert scores.sequence is not None
+
+
+def test_the_planner_is_judged_beside_the_sequence_score(
+    world: Path, planned: Workspace, tmp_path: Path
+) -> None:
+    ws, _ = with_sequences(planned, tmp_path / "ws", world, "fake", FAKE)
+    approving(lambda: pipeline.refresh(ws, SECOND, publish=True), ws)
+    stored = json.loads((last_table(ws, SECOND).path / "mixture.json").read_text())
+    assert set(stored["planner_margin"]) == {"nll", "low", "high"}
+    assert set(stored["planner"]) == set(stored["sequence"]) == {"weight", "low", "high"}
+
+
+def test_without_the_option_nothing_changes(counted: Workspace, world: Path, tmp_path: Path) -> None:
+    ws = copied(counted, tmp_path / "ws")
+    (version,) = ws.store.versions("tables")
+    pipeline.refresh(ws, FIRST)
+    assert ws.store.versions("tables") == [version]
+    assert ws.store.versions("sequences") == []
+    assert "sequence" not in json.loads((last_table(ws, FIRST).path / "mixture.json").read_text())
+
+
+def test_the_score_alone_ranks_users_by_the_model_and_newcomers_by_counts(
+    world: Path, counted: Workspace, tmp_path: Path
+) -> None:
+    ws, _ = with_sequences(counted, tmp_path / "ws", world)
+    with ws.run("look") as run:
+        known = snapshot_of(ws, run, FIRST)
+        counting = CountFitter(known, 2, 20_000, 3)
+        model = sequencing.open_model(sequencing.train(RunContext(ws, run, known, counting)))
+    size = len(known.interests)
+    recent = np.full((2, RECENT), -1, np.int16)
+    recent[0, -3:] = [2, 0, 1]
+    excluded = np.zeros((2, size), bool)
+    excluded[0, :3] = True
+    scorer = sequencing.sequence_scorer(counting, model)
+    scores = scorer(recent, excluded)
+    popularity = counting.model(FIRST).popularity
+    wanted = log_softmax(model.logits(recent, popularity).astype(np.float64), excluded)
+    np.testing.assert_allclose(scores.fused[0], wanted[0], rtol=1e-5)
+    np.testing.assert_allclose(scores.fused[1], scores.count[1])
+    assert isinstance(model, sequence.SequenceModel)
+
+
+def test_too_little_to_learn_from_leaves_the_mixture_as_it_is(
+    world: Path, counted: Workspace, tmp_path: Path
+) -> None:
+    ws, trainer = with_sequences(counted, tmp_path / "ws", world)
+    early = AsOf.parse("2024-01-10")
+    said: list[str] = []
+    with ws.run("look") as run:
+        run.say = said.append  # type: ignore[method-assign]
+        known = snapshot_of(ws, run, early)
+        assert sequencing.for_mixture(RunContext(ws, run, known, CountFitter(known, 2, 20_000, 3))) is None
+    assert "the mixture goes without" in said[-1]
+    assert trainer.jobs == [] or len(trainer.jobs[0].sequences) < 50

@@ -1,0 +1,47 @@
+"""The counts behind evidence: one user is one voice, however busy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from freshet.core.config import TransitionsConfig
+from freshet.core.types import AsOf
+from freshet.stages.transitions import TransitionLog
+from tests.stages.transitions.reference import DAY
+from tests.stages.transitions.test_days import run
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> TransitionLog:
+    """Ann takes up 1, 2, 3 and 4 after 0, each twice; Bo and Cy take up 1 once."""
+    events = {(who, day * DAY, 0) for who in ("ann", "bo", "cy") for day in (1, 101, 201, 301, 401)}
+    events |= {("ann", (100 * i + 2) * DAY, i) for i in (1, 2, 3, 4)}
+    events |= {("ann", (100 * i + 42) * DAY, 0) for i in (1, 2)}
+    events |= {("bo", 3 * DAY, 1), ("cy", 4 * DAY, 1)}
+    artifact = run(tmp_path, "counted", events, TransitionsConfig(novelty_days=30), None)
+    return TransitionLog(artifact, tmp_path / "pool", 5)
+
+
+def after_zero(log: TransitionLog, as_of: str, days: int, cap: int, skip: int = 0) -> dict[int, float]:
+    found = log.supports(AsOf.parse(as_of), days, 1, cap, skip)
+    pairs = zip(found.contexts.tolist(), found.successor.tolist(), found.weight.tolist(), strict=True)
+    return {successor: weight for (context,), successor, weight in pairs if context == 0}
+
+
+def test_one_user_counts_up_to_the_cap(log: TransitionLog) -> None:
+    everything = after_zero(log, "1972-01-01", 730, 100)
+    assert everything == pytest.approx({1: 3.0, 2: 1.0, 3: 1.0, 4: 1.0})
+    for cap in (1, 2, 3):
+        capped = after_zero(log, "1972-01-01", 730, cap)
+        assert sum(capped.values()) == pytest.approx(cap + 2)  # Ann counts `cap` in all, Bo and Cy once
+        assert capped[1] > capped[2]
+
+
+def test_a_window_ends_before_its_moment(log: TransitionLog) -> None:
+    assert after_zero(log, "1970-01-04", 10, 2) == {}  # Bo came on the 4th
+    assert after_zero(log, "1970-01-05", 10, 2) == {1: 1.0}
+    assert after_zero(log, "1970-01-06", 10, 2) == {1: 2.0}
+    assert after_zero(log, "1970-01-06", 1, 2) == {1: 1.0}
+    assert after_zero(log, "1970-01-07", 1, 2, skip=1) == {1: 1.0}
