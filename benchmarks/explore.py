@@ -29,7 +29,7 @@ import numpy as np
 
 from freshet.backends.user_stores.lmdb import LmdbUserStore
 from freshet.core.config import Config
-from freshet.core.types import MOVE, REMEMBERED, History, Interests, PlannerRows, SequenceWeights, Sums
+from freshet.core.types import REMEMBERED, TRANSITION, History, Interests, PlannerRows, SequenceWeights, Sums
 from freshet.core.types.keys import item_key, user_key
 from freshet.serving import Ask, Recommender
 from freshet.serving.choosing import likeness_of
@@ -266,7 +266,7 @@ def history(rng: np.random.Generator, size: int, items: int) -> History:
 
 def synthetic_overlay(rng: np.random.Generator, size: int) -> live.Overlay:
     """Live counts of a day with many moves."""
-    moves = np.zeros(10_000, MOVE)
+    moves = np.zeros(10_000, TRANSITION)
     moves["time"] = NOW - DAY + np.sort(rng.integers(0, DAY, len(moves)))
     moves["user"] = rng.integers(0, 2**63, len(moves))
     moves["last"] = rng.integers(0, size, len(moves))

@@ -19,8 +19,8 @@ from scipy import special
 from freshet.experiments.measurement.comparison import every_look
 from freshet.experiments.stats.effects import effect
 from freshet.experiments.stats.moments import Moments
+from freshet.experiments.stats.multiplicity import mixing
 from freshet.experiments.stats.power import Baseline, Design, detectable
-from freshet.experiments.stats.sequential import mixing
 
 Array = NDArray[np.float64]
 DAYS, FIRST, AT_ONCE = 28, 0.035, 1_000_000

@@ -12,13 +12,12 @@ from typing import Any
 import numpy as np
 
 from freshet.core.types import Experiment, ExperimentArm, Serves
-from freshet.experiments.measurement.comparison import Compared, compare
+from freshet.experiments.measurement.comparison import Comparison, compare
+from freshet.experiments.measurement.experiment_metrics import Metric
 from freshet.experiments.measurement.exposures import Exposures
-from freshet.experiments.measurement.measure import Measured
-from freshet.experiments.measurement.metrics import Metric
-from freshet.experiments.stats.exposed_users import Users
+from freshet.experiments.measurement.measure import Measurement
 from freshet.experiments.stats.moments import Moments
-from freshet.experiments.stats.tally import DayMoments
+from freshet.experiments.stats.tally import DayMoments, Users
 
 DAYS, FIRST, LIFT = 28, 0.035, 0.5
 WORLDS = {
@@ -58,12 +57,12 @@ def rare(tests: int, seed: int) -> dict[str, dict[str, list[bool]]]:
     return found
 
 
-def bounds(one: Compared) -> Any:
+def bounds(one: Comparison) -> Any:
     """(2, looks) of the intervals that hold at every look."""
     return np.array([look.always for look in one.cumulative]).T
 
 
-def lived(rng: np.random.Generator, rate: float, users: int, sigma: float, lift: float) -> Compared:
+def lived(rng: np.random.Generator, rate: float, users: int, sigma: float, lift: float) -> Comparison:
     """An experiment, and what is said of it at its end."""
     arm = rng.integers(0, 2, users).astype(np.int8)
     rates = rate * rng.lognormal(-(sigma**2) / 2, sigma, users) * (1 + lift * arm)
@@ -76,7 +75,7 @@ def lived(rng: np.random.Generator, rate: float, users: int, sigma: float, lift:
     spent = tuple(date(2024, 3, 1) + timedelta(days=day) for day in range(DAYS))
     known = Users(np.arange(users, dtype=np.uint64), arm, np.zeros(users, np.int64))
     shown = Exposures(EXPERIMENT, known, spent, (), 0, {})
-    measured = Measured(
+    measured = Measurement(
         EXPERIMENT, (METRIC,), shown, spent, {METRIC.name: tuple(moments)}, {METRIC.name: 0}, 0
     )
     [found] = compare(measured)

@@ -177,7 +177,7 @@ def served(space: Path) -> tuple[subprocess.Popen[str], str, float]:
 
 def compared(space: Path, acknowledged: set[int]) -> dict[str, Any]:
     """What the state holds against what was acknowledged."""
-    from freshet.core.types import MOVE
+    from freshet.core.types import TRANSITION
     from freshet.core.types.keys import item_key, user_key
     from freshet.wiring import open_user_store, open_workspace
 
@@ -185,7 +185,7 @@ def compared(space: Path, acknowledged: set[int]) -> dict[str, Any]:
     held: Counter[int] = Counter()
     after = 0
     while entries := state.events.read(after, 50_000):
-        held.update(number_of(json.loads(entry.body[MOVE.itemsize :])) for entry in entries)
+        held.update(number_of(json.loads(entry.body[TRANSITION.itemsize :])) for entry in entries)
         after = entries[-1].position
     told = {number: event(number) for number in acknowledged}
     wanted: dict[str, set[int]] = {}

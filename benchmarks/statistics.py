@@ -59,10 +59,10 @@ from scipy import special
 from freshet.core.types import Experiment, ExperimentArm, Serves
 from freshet.experiments.assignment import arms_of
 from freshet.experiments.stats.effects import effect
-from freshet.experiments.stats.families import sample_ratio
 from freshet.experiments.stats.moments import Moments
+from freshet.experiments.stats.multiplicity import always_valid, mixing
 from freshet.experiments.stats.off_policy import Logged, doubly_robust, ips, self_normalised
-from freshet.experiments.stats.sequential import always_valid, mixing
+from freshet.experiments.stats.sample_ratio import sample_ratio
 from looks import GAIN, HARM, LEVELS, MORE, WORLDS, World, once, planned, seen
 from rare import rare
 from shared import parse, parser, tell

@@ -211,7 +211,7 @@ def roll_back(ws: Workspace, number: int | None = None) -> Release:
 
 def check_experiments(
     ws: Workspace, now: datetime, name: str | None = None
-) -> tuple[Record, guardrails.Guarded]:
+) -> tuple[Record, guardrails.GuardReport]:
     """Whether an arm of a running experiment harms what is guarded; stop it and roll back if so.
 
     Args:

@@ -32,7 +32,7 @@ from freshet.run_context import LogSnapshot, RunContext
 from freshet.serving.user_histories import join_histories
 from freshet.stages.counts import step as counts
 from freshet.stages.counts.fitter import fitter_for
-from freshet.stages.events import refusals
+from freshet.stages.events import refused_sources
 from freshet.stages.events import step as events
 from freshet.stages.evidence import step as evidence
 from freshet.stages.inference import step as inference
@@ -63,7 +63,7 @@ def run(
     """Import, then whatever is due: the slow path if the model is too old, the fast path if the table is.
 
     A moment in the past makes the table but moves `CURRENT` only with `publish`. Without a moment, a log that
-    lacks the newest source offered is an error (`events.refusals`).
+    lacks the newest source offered is an error (`events.refused_sources`).
 
     Args:
         users: of a workspace that is served: its events are collected first, and the log's histories joined
@@ -78,7 +78,7 @@ def run(
         if ws.config.events.files:
             events.import_sources(ws, run, now, keep=kept_columns(ws))
         if as_of is None:
-            refusals.check(ws)
+            refused_sources.check(ws)
         end = due.end_of_log(ws, now if users is not None else None)
         ctx = context_of(ws, run, due.moment(ws, run, as_of, end))
         model = due.accepted_model(ctx)
@@ -127,7 +127,7 @@ def refresh(
     """The fast path: refresh evidence as of a moment, infer what changed, verify and publish.
 
     A moment in the past makes the table but moves `CURRENT` only with `publish`. Without a moment, a log that
-    lacks the newest source offered is an error (`events.refusals`).
+    lacks the newest source offered is an error (`events.refused_sources`).
 
     Args:
         today: the current time, where the workspace is served: the day that isn't over stays live.
@@ -138,7 +138,7 @@ def refresh(
         if today is not None and users is not None and guardrails.rolled_back(ws, run, today):
             return run.record
         if as_of is None:
-            refusals.check(ws)
+            refused_sources.check(ws)
         tuning.check_base(ws)
         end = due.end_of_log(ws, today)
         ctx = context_of(ws, run, due.moment(ws, run, as_of, end))

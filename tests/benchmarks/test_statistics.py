@@ -14,10 +14,9 @@ import pytest
 
 from freshet.experiments.measurement.comparison import compare
 from freshet.experiments.measurement.exposures import Exposures
-from freshet.experiments.measurement.measure import Measured
-from freshet.experiments.stats.exposed_users import Users
+from freshet.experiments.measurement.measure import Measurement
 from freshet.experiments.stats.moments import Moments
-from freshet.experiments.stats.tally import DayMoments
+from freshet.experiments.stats.tally import DayMoments, Users
 
 PATH = Path(__file__).parents[2] / "benchmarks" / "statistics.py"
 
@@ -97,7 +96,7 @@ def test_the_worlds_are_what_they_say(bench: ModuleType) -> None:
     assert days[-1][1].n == pytest.approx(400, abs=80)
 
 
-def loaded_measured(days: list[tuple[Moments, Moments]]) -> Measured:
+def loaded_measured(days: list[tuple[Moments, Moments]]) -> Measurement:
     spent = tuple(date(2024, 3, 1) + timedelta(days=day) for day in range(len(days)))
     users = sum(one.n for one in days[-1])
     arm = np.repeat(np.array([0, 1], np.int8), [one.n for one in days[-1]])
@@ -105,7 +104,7 @@ def loaded_measured(days: list[tuple[Moments, Moments]]) -> Measured:
     rare = sys.modules["rare"]
     shown = Exposures(rare.EXPERIMENT, known, spent, (), 0, {})
     moments = {rare.METRIC.name: tuple(DayMoments(day, day) for day in days)}
-    return Measured(rare.EXPERIMENT, (rare.METRIC,), shown, spent, moments, {rare.METRIC.name: 0}, 0)
+    return Measurement(rare.EXPERIMENT, (rare.METRIC,), shown, spent, moments, {rare.METRIC.name: 0}, 0)
 
 
 def test_many_tests_at_once_are_as_one_by_one(bench: ModuleType) -> None:

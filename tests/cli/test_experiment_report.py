@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from freshet.experiments.measurement.frozen_rules import judging
+from freshet.experiments.measurement.frozen_rules import rules_of
 from freshet.report.words import number
 from freshet.wiring import open_workspace
 from tests.cli.conftest import answered, called
-from tests.pipeline.exposed import event, import_events, naming, shown, workspace, write_impressions
+from tests.experiments.exposed import event, import_events, naming, shown, workspace, write_impressions
 
 
 def simulate(root: Path, lift: float, users: int = 400, days: int = 6, lost: float = 0.0) -> None:
@@ -111,7 +111,7 @@ def test_what_it_is_judged_by_is_that_of_its_start(lifted: Path, tmp_path: Path)
     shutil.copytree(lifted, root)
     started = root / "experiments" / "try" / "started.json"
     said = json.loads(started.read_text(encoding="utf-8"))
-    said["judging"] = asdict(judging(open_workspace(root).config))
+    said["judging"] = asdict(rules_of(open_workspace(root).config))
     started.write_text(json.dumps(said), encoding="utf-8")
     before = answered("experiment", "report", "-w", root, "try", "--metric", "satisfaction")
     (root / "freshet.toml").write_text('[events]\npositive = "value >= 10"\n', encoding="utf-8")

@@ -140,3 +140,10 @@ def test_no_prompt_is_longer_than_the_longest(data: st.DataObject) -> None:
     successors = data.draw(st.lists(index, min_size=min(1, named), max_size=named, unique=True))
     evidence = said(after, *((row, data.draw(st.floats(0, 1))) for row in successors)) if successors else None
     assert len(render(context, WORDS, evidence)) <= len(longest(by_length, k, named))
+
+
+def test_the_longest_prompt_repeats_the_longest_names() -> None:
+    words = ("drama war", "love", "horror zombie", "comedy")
+    by_length = sorted(words, key=len, reverse=True)
+    evidence = said((2, 0), (2, 0.2))
+    assert len(render((1, 2, 0), words, evidence)) <= len(longest(by_length, 3, 1))

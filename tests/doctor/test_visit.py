@@ -244,6 +244,19 @@ def test_damaged_ledger_entries_and_releases_are_set_aside(ws: Workspace) -> Non
     pipeline.refresh(ws)
 
 
+def test_a_damaged_decision_is_set_aside_and_read_from_the_ledger(ws: Workspace) -> None:
+    operations.roll_back(ws, 1)
+    [(rollback, _)] = ws.decisions.rollbacks()
+    [path] = ws.decisions.paths()
+    path.write_text("{")
+    assert [(found.what, found.where) for found in visit(ws).findings] == [
+        ("damaged decision", f"decisions/{path.name}")
+    ]
+    assert visit(ws, repair=True).healthy
+    [(again, _)] = ws.decisions.rollbacks()
+    assert (again.run, again.subject) == (rollback.run, rollback.subject)
+
+
 def test_the_doctor_leaves_a_living_run_alone(ws: Workspace) -> None:
     leave_behind(ws)
     (ws.root / "LEASE").unlink()

@@ -98,5 +98,5 @@ def test_a_base_is_needed_only_where_something_is_tuned(
     early, late = tuner.asked
     assert early.descriptions == ()
     assert len(late.descriptions) == 9
-    assert (late.mode, late.k, late.said, late.lora_rank) == ("description", 2, 3, 16)
+    assert (late.mode, late.k, late.evidence_top, late.lora_rank) == ("description", 2, 3, 16)
     pipeline.refresh(ws)

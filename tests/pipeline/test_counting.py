@@ -55,7 +55,7 @@ def test_what_is_fused_is_judged_where_its_counts_were_not_fitted(known: LogSnap
     assert len(set(counting.folds)) > 1
     altered = CountFitter(known, 2, 20_000, 2)
     fold = counting.folds[-1]
-    altered.__dict__["windows"] = [
+    altered.holdout.__dict__["windows"] = [
         replace(window, held=_shuffled(window.held)) if of == fold else window
         for window, of in zip(counting.holdout.windows, counting.folds, strict=True)
     ]

@@ -11,9 +11,10 @@ import pytest
 from freshet import operations, pipeline
 from freshet.backends.planners.fake import FakeTuner
 from freshet.core.errors import FreshetError
+from freshet.stages.items import step as ranking_step
 from freshet.stages.tuning import gate_verdict as gating
 from freshet.storage.workspace import Workspace
-from tests.pipeline.showing import at, show, shown
+from tests.experiments.showing import at, show, shown
 from tests.pipeline.world import FAKE, FIRST, NOW, approving, copied, settings, with_tuner, workspace
 
 Change = Callable[[Path], None]
@@ -93,7 +94,7 @@ def test_a_ranker_by_popularity_alone_follows_the_half_lives(
         ws = workspace(root, text)
         with ws.run("test") as run:
             known = pipeline.snapshot_of(ws, run, FIRST)
-            pipeline.ranking.up_to_date(ws, run, known, None)
+            ranking_step.up_to_date(ws, run, known, None)
         return {one for one in made(ws) if one[0] == "rankers"}
 
     root = copied(counted, tmp_path / "ws").root

@@ -56,10 +56,8 @@ def test_a_release_carries_the_overlay_of_its_table(served: Workspace) -> None:
     assert release is not None
     assert made.manifest["inputs"]["table"] == release.table
     assert made.manifest["as_of"] == str(CHANGED)
-    found = overlays.of_table(served, release.table)
-    assert found is not None
-    assert found.version == made.version
-    assert overlays.of_table(served, "none") is None
+    assert overlays.version_of_table(served, release.table) == made.version
+    assert overlays.version_of_table(served, "none") == ""
 
 
 def test_live_signals_pay_where_tastes_have_just_changed(served: Workspace) -> None:
@@ -79,7 +77,7 @@ def test_the_overlay_holds_the_moves_before_its_moment(served: Workspace) -> Non
     known, counting = known_at(served, CHANGED)
     again = live.Overlay.empty(overlay.settings, len(known.interests), 0)
     begin = counting.holdout.start.minus(round(HISTORY * overlay.settings.half_lives[-1]))
-    again.apply(by_time(known.transitions.moves(begin, CHANGED)))
+    again.apply(by_time(known.transitions.records(begin, CHANGED)))
     now = microseconds(CHANGED)
     assert np.allclose(overlay.shares(now), again.shares(now))
     assert np.allclose(overlay.usual, again.shares(now))

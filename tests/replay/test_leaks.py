@@ -107,9 +107,9 @@ def _questions(room: Workspace) -> Questions:
     with room.run("look") as run:
         met = gather(room, snapshot_of(room, run, AT), met=True)  # interests are those of the first origin
         log = snapshot_of(room, run, END).transitions
-    test, asked = log.between(AT, LATER, 300), log.moves(AT, LATER, 300)
+    test, asked = log.between(AT, LATER, 300), log.records(AT, LATER, 300)
     assert len(test) > 100
-    return Questions(test, asked, log.moves(AT, LATER), log, sorted(met.about.ids))
+    return Questions(test, asked, log.records(AT, LATER), log, sorted(met.about.ids))
 
 
 def _made(room: Workspace, questions: Questions) -> Made:

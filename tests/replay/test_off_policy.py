@@ -209,13 +209,13 @@ def test_a_release_is_not_judged_by_what_it_was_made_from(
 
 def _taken(ws: Workspace) -> dict[int, int]:
     """Moments of first places before the second release, and the interest where it was taken."""
-    from freshet.experiments.feedback import outcomes
+    from freshet.experiments.measurement.labels import assignment_of
     from freshet.pipeline import snapshot_of
     from freshet.replay.off_policy import decisions
 
     with ws.run("estimate") as run:
         known = snapshot_of(ws, run, BOTH.until)
-    assignment = outcomes.assignment_of(ws, known.version)
+    assignment = assignment_of(ws, known.version)
     asked, _, _ = decisions.read(ws, BOTH, assignment, known.interests, "value >= 7", 100_000)
     before = (asked.reward > 0) & (asked.time < int(LATER.moment.timestamp()) * 1_000_000)
     assert before.sum() > 100
@@ -255,7 +255,7 @@ def test_a_separated_arm_is_answered_again_from_its_own_evidence(fresh: Workspac
     ws = copied(fresh, tmp_path / "ws")
     arms = tuple(ExperimentArm(name, 0.5, parse_serves("hybrid-live")) for name in ("a", "b"))
     start = int(MOMENT.moment.timestamp()) * 1_000_000
-    ws.experiments.start(Experiment("one", "salt", arms, 1.0, ("satisfied",), start, 1, separated=True))
+    ws.experiments.start(Experiment("one", "salt", arms, 1.0, ("satisfied",), start, 1, isolated=True))
     visits(ws, 600)
     found = looked(ws, "hybrid-live")
     assert [(one.arm, one.strategy) for one in found.reproduced] == [

@@ -1,4 +1,4 @@
-"""Experiments in serving: users get their arm, answers say so, separated arms don't see each other's events."""
+"""Experiments in serving: users get their arm, answers say so, isolated arms don't see each other's events."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def test_separated_arms_do_not_see_each_others_events(
     shop: Workspace, served: tuple[Recommender, UserStore]
 ) -> None:
     recommender, _ = served
-    one = experiment("hybrid-live", "follow", separated=True, began=2)
+    one = experiment("hybrid-live", "follow", isolated=True, began=2)
     operations.start_experiment(shop, one)
     recommender.reload()
     by_arm = {name: [user for user in NAMES if arm(one, user) == name] for name in ("control", "treatment")}
@@ -167,7 +167,7 @@ def test_a_separated_arm_gets_tables_without_the_others_transitions(
 ) -> None:
     recommender, _ = served
     start = int(FIRST.moment.timestamp()) * 1_000_000
-    one = experiment("counts", "follow", separated=True, began=1, start=start)
+    one = experiment("counts", "follow", isolated=True, began=1, start=start)
     operations.start_experiment(shop, one)
     with shop.run("test") as run:
         known = snapshot_of(shop, run, SECOND)
@@ -242,7 +242,7 @@ def test_one_broken_experiment_does_not_hold_up_another(
 ) -> None:
     recommender, _ = served
     bad = experiment("release:1", "follow", traffic=0.5)
-    other = replace(bad, name="other", salt="pepper", separated=True, began=2)
+    other = replace(bad, name="other", salt="pepper", isolated=True, began=2)
     for one in (bad, other):
         operations.start_experiment(shop, one)
     recommender.reload()
@@ -278,7 +278,7 @@ def test_wrong_settings_do_not_hold_up_a_stop(shop: Workspace, served: tuple[Rec
 
 def test_an_arms_own_release_never_serves_everybody(shop: Workspace) -> None:
     start = int(FIRST.moment.timestamp()) * 1_000_000
-    one = experiment("counts", "follow", separated=True, began=1, start=start)
+    one = experiment("counts", "follow", isolated=True, began=1, start=start)
     operations.start_experiment(shop, one)
     published(shop, SECOND)
     number = shop.experiments.pointer(one, "control")

@@ -11,8 +11,8 @@ import pytest
 
 from freshet import operations
 from freshet.core.types import Experiment, ExperimentArm, Serves, Strategy
-from freshet.experiments.feedback import Feedback, Lifts
-from freshet.experiments.feedback.lifts import BITS
+from freshet.experiments.feedback.format import Feedback
+from freshet.experiments.feedback.lifts import BITS, Lifts
 from freshet.serving import Ask, Recommender
 from freshet.storage.workspace import Workspace
 from tests.pipeline.world import FIRST, copied, settings, workspace

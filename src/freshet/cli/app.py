@@ -39,8 +39,8 @@ from freshet.cli import (
 from freshet.cli.options import Call
 from freshet.core.errors import FreshetError
 from freshet.core.escaping import json_text, visible
-from freshet.storage.access import guarded
 from freshet.storage.durable import write_text
+from freshet.storage.permissions import guarded
 
 INTERRUPTED = 130
 

@@ -101,9 +101,9 @@ def reported(
 ) -> dict[str, Any]:
     """Measure, compare, and write the page."""
     from freshet.experiments.measurement.comparison import compare
+    from freshet.experiments.measurement.experiment_metrics import named
     from freshet.experiments.measurement.frozen_rules import as_started
     from freshet.experiments.measurement.measure import measure
-    from freshet.experiments.measurement.metrics import named
     from freshet.report.experimented import facts, said, write_experiment
 
     experiment = ws.experiments.get(name)

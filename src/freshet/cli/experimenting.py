@@ -104,7 +104,7 @@ def start(
             start=microseconds_of(datetime.now(UTC)),
             began=current.number,
             days=days,
-            separated=separate,
+            isolated=separate,
         )
         operations.start_experiment(ws, made)
     answer(answers.document("experiment", _told(made)), as_json, lambda console: _show(console, [made]))
@@ -165,7 +165,7 @@ def _told(one: Experiment) -> dict[str, Any]:
         "traffic": one.traffic,
         "metrics": list(one.metrics),
         "days": one.days,
-        "separated": one.separated,
+        "separated": one.isolated,
         "began_with_release": one.began,
     }
 

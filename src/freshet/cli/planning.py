@@ -61,7 +61,7 @@ def planned(
     ws: Workspace, effect: float, name: str, per_day: float | None, treated: float, peeking: bool
 ) -> dict[str, Any]:
     """The plan, and what it rests on."""
-    from freshet.experiments.measurement.metrics import metric
+    from freshet.experiments.measurement.experiment_metrics import metric
     from freshet.experiments.measurement.traffic import traffic_of
     from freshet.experiments.stats.power import Design, plan
     from freshet.report.subject import simulated

@@ -1,8 +1,8 @@
 """Every error Freshet raises on purpose.
 
-An error says what was wrong, where, and what to do (`hint`); `retryable` tells a script whether the same
-call may succeed later. The CLI prints these without a traceback and exits with `exit_code`; anything else
-that reaches the user is a bug.
+An error says what was wrong, where, and what to do (`hint`); `retryable`: the same call may succeed later.
+The CLI prints these without a traceback and exits with `exit_code`; anything else that reaches the user is a
+bug.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class ConfigError(FreshetError):
 
 
 class InputError(FreshetError):
-    """An event or item file cannot be read as asked."""
+    """An event or item file cannot be read as configured."""
 
 
 class NotEnoughData(FreshetError):

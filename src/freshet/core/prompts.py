@@ -58,25 +58,25 @@ def render(context: Context, names: Sequence[str], evidence: ContextEvidence | N
         evidence: what recent transitions say, or None.
     """
     after: Context = ()
-    said: list[tuple[str, int]] = []
+    named: list[tuple[str, int]] = []
     if evidence is not None:
         after = evidence.after if evidence.after != context else ()
-        said = [(strength(s.share), s.interest) for s in evidence.successors]
-    return _text(context, after, said, names)
+        named = [(strength(s.share), s.interest) for s in evidence.successors]
+    return _wording(context, after, named, names)
 
 
-def longest(names: Sequence[str], k: int, said: int) -> str:
+def longest(names: Sequence[str], k: int, named: int) -> str:
     """The longest prompt there can be.
 
     Args:
         names: of all interests, the longest first.
         k: context length.
-        said: successors that evidence names, at most.
+        named: successors that evidence names, at most.
     """
     most = max(STRENGTHS, key=len)
-    context = tuple(range(min(k, len(names))))
-    successors = [(most, index) for index in range(min(said, len(names)))]
-    return _text(context, context[1:], successors, names)
+    context = tuple(reversed(range(min(k, len(names)))))  # evidence repeats all but the first, the shortest
+    successors = [(most, index) for index in range(min(named, len(names)))]
+    return _wording(context, context[1:], successors, names)
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,8 +89,8 @@ class Prompts:
     Attributes:
         names: what `names()` returned.
         k: context length.
-        keys: (n, k + 1 + 2m) the context, right-aligned; how many of its last interests evidence is said to
-            be after, 0 where that goes without saying; then pairs of interest and place in `STRENGTHS`.
+        keys: (n, k + 1 + 2m) the context, right-aligned; how many of its last interests evidence is about,
+            0 where it is about all; then pairs of interest and place in `STRENGTHS`.
             Padded with -1.
     """
 
@@ -106,11 +106,12 @@ class Prompts:
         keys[:, :k] = contexts
         keys[:, k] = 0
         row = evidence.find(contexts)
-        told, row = row >= 0, row[row >= 0]
-        whole = evidence.after[row] == (contexts[told] >= 0).sum(axis=1)
-        keys[told, k] = np.where(whole, 0, evidence.after[row])
-        keys[told, k + 1 :: 2] = evidence.successors[row]
-        keys[told, k + 2 :: 2] = np.where(evidence.successors[row] >= 0, strengths(evidence.shares[row]), -1)
+        found, row = row >= 0, row[row >= 0]
+        successors, words = evidence.successors[row], strengths(evidence.shares[row])
+        whole = evidence.after[row] == (contexts[found] >= 0).sum(axis=1)
+        keys[found, k] = np.where(whole, 0, evidence.after[row])
+        keys[found, k + 1 :: 2] = successors
+        keys[found, k + 2 :: 2] = np.where(successors >= 0, words, -1)
         return cls(names, k, keys)
 
     def __len__(self) -> int:
@@ -126,7 +127,7 @@ class Prompts:
         return [self._prompt(self.keys[row].tolist()) for row in rows]
 
     def identities(self) -> list[bytes]:
-        """What tells each prompt from the others, however many successors the longest of them names."""
+        """An identity of each prompt, whatever other prompts are beside it."""
         data, width = self.keys.astype("<i2").tobytes(), 2 * self.keys.shape[1]
         # the padding at the end is all 0xff; an index or a zero never ends with that byte
         return [data[start : start + width].rstrip(b"\xff") for start in range(0, len(data), width)]
@@ -142,16 +143,16 @@ class Prompts:
     def _prompt(self, key: list[int]) -> Prompt:
         context = tuple(index for index in key[: self.k] if index >= 0)
         pairs = zip(key[self.k + 1 :: 2], key[self.k + 2 :: 2], strict=True)
-        said = [(STRENGTHS[place], interest) for interest, place in pairs if interest >= 0]
+        named = [(STRENGTHS[place], interest) for interest, place in pairs if interest >= 0]
         after = context[len(context) - key[self.k] :]
-        return Prompt(context, _text(context, after, said, self.names))
+        return Prompt(context, _wording(context, after, named, self.names))
 
 
-def _text(context: Context, after: Context, said: Sequence[tuple[str, int]], names: Sequence[str]) -> str:
+def _wording(context: Context, after: Context, named: Sequence[tuple[str, int]], names: Sequence[str]) -> str:
     liked = " | ".join(names[index] for index in context) or "nothing yet"
     parts = [f"liked : {liked}"]
-    if said:
+    if named:
         whom = " after " + " | ".join(names[index] for index in after) if after else ""
-        parts.append(f"recently{whom} : " + " , ".join(f"{word} {names[index]}" for word, index in said))
+        parts.append(f"recently{whom} : " + " , ".join(f"{word} {names[index]}" for word, index in named))
     parts.append(NEXT)
     return " ; ".join(parts)

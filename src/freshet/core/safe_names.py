@@ -51,8 +51,8 @@ def number(text: str) -> int | None:
 
 def shortened(text: object) -> str:
     """What was given, quoted, as far as a message has room for it."""
-    told = repr(text)
-    return told if len(told) <= 80 else f"{told[:77]}..."
+    shown = repr(text)
+    return shown if len(shown) <= 80 else f"{shown[:77]}..."
 
 
 def _is_part(text: str) -> bool:

@@ -1,6 +1,6 @@
 """How fast a log moves, and the lengths of time that follow from it.
 
-A busy log is judged by weeks, a slow one by months: windows must hold enough events to measure anything.
+A busy log is measured by weeks, a slow one by months: windows must hold enough events to measure anything.
 The pace is measured once, when interests are built, so that later refreshes speak of the same windows; what
 the configuration says itself always holds.
 """
@@ -71,7 +71,7 @@ class Pace:
 def holdout_starts(scales: Scales, now: int) -> list[int]:
     """Starts of the held-out windows before a day, oldest first; days since 1970.
 
-    Windows start at multiples of their length since 1970, so that refreshes within one window judge by the
+    Windows start at multiples of their length since 1970, so that refreshes within one window have the
     same windows; the last one holds what has come since its start.
     """
     last = (now - 1) // scales.window_days * scales.window_days

@@ -10,8 +10,8 @@ from pathlib import Path
 from freshet.core.errors import ArtifactError
 from freshet.doctor.artifacts import KINDS
 from freshet.doctor.finding import Finding
-from freshet.storage.access import folder_mode, is_wide, narrow
 from freshet.storage.durable import read_json
+from freshet.storage.permissions import folder_mode, is_wide, narrow
 from freshet.storage.workspace import DRAFTS, LEASE, Workspace
 
 OURS = (

@@ -1,4 +1,4 @@
-"""Experiments, and the files of impressions that they are judged by."""
+"""Experiments, and the files of impressions that they are measured by."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from freshet.core.errors import ArtifactError
 from freshet.doctor.finding import Finding, damaged
-from freshet.experiments.measurement import impression_files as impressions
+from freshet.experiments.measurement import impression_files
 from freshet.storage.workspace import Workspace
 
 
@@ -25,6 +25,6 @@ def find(ws: Workspace) -> Iterator[Finding]:
                 path = ws.experiments.pointer_path(one.name, arm.name)
                 means = f"{problem.message}: the arm falls back to the release of the start"
                 yield damaged("damaged release of an arm", ws.root, path, means)
-    for path in impressions.odd(ws.source):
+    for path in impression_files.files(ws.source)[1]:
         means = "what was shown there can't be judged by experiments and feedback, which pass over it"
         yield damaged("damaged file of impressions", ws.root, path, means)

@@ -42,13 +42,18 @@ def arms_of(experiment: Experiment, users: NDArray[np.uint64]) -> NDArray[np.int
 
 @dataclass(frozen=True, slots=True)
 class OwnEvents:
-    """What counts in a separated arm: all moves but those of the other arms' users since the start."""
+    """What counts in an isolated arm: all transitions but those of the other arms' users since the start."""
 
     experiment: Experiment
     arm: str
 
     def __call__(self, users: NDArray[np.uint64], times: NDArray[np.int64]) -> BoolArray:
-        """(n,) whether each move counts; users by `types.user_number`, times in microseconds since 1970."""
+        """(n,) whether each transition counts.
+
+        Args:
+            users: (n,) by `types.user_number`.
+            times: (n,) microseconds since 1970.
+        """
         names = [arm.name for arm in self.experiment.arms]
         found = arms_of(self.experiment, users)
         return np.asarray((times < self.experiment.start) | (found < 0) | (found == names.index(self.arm)))

@@ -1,9 +1,11 @@
-"""Step: what one arm of a separated experiment may know: all but what others' users did since the start."""
+"""Step: what one arm of an isolated experiment may know: all but what others' users did since the start."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 from freshet.core.time import date_of
 from freshet.core.types import Experiment, ExperimentArm
@@ -11,7 +13,9 @@ from freshet.experiments.assignment import OwnEvents
 from freshet.run_context import LogSnapshot, RunContext
 from freshet.stages import transitions
 from freshet.storage.artifacts import Artifact, committed
-from freshet.storage.ledger import Run
+from freshet.storage.build_once import build_once
+from freshet.storage.ledger import Run, StepRecord
+from freshet.storage.manifests import TransitionsManifest
 from freshet.storage.releases import Release
 from freshet.storage.workspace import Workspace, version_of
 
@@ -23,7 +27,7 @@ def arms(ws: Workspace, run: Run) -> Iterator[tuple[Experiment, ExperimentArm]]:
     for problem in ws.experiments.found()[1].values():
         run.say(f"an experiment is passed over: {problem.message}")
     for experiment in ws.experiments.running():
-        if experiment.separated:
+        if experiment.isolated:
             for arm in experiment.arms:
                 if arm.serves.release is None:
                     yield experiment, arm
@@ -46,28 +50,27 @@ def own_log(ctx: RunContext, experiment: Experiment, arm: ExperimentArm) -> LogS
     """
     ws, known = ctx.ws, ctx.log
     label = f"{experiment.name}/{arm.name}"
-    key = version_of(
-        code=CODE, transitions=known.version, experiment=asdict(replace(experiment, metrics=())), arm=arm.name
-    )
-    with ctx.run.step("separate") as step:
-        step.artifact = f"transitions/{key}"
-        found = ws.store.find("transitions", key)
-        if found is None:
-            whole = committed(ws.store, "transitions", known.version)
-            since = date_of(experiment.start).isoformat()
-            with ws.store.create("transitions", key) as draft:
-                kept = OwnEvents(experiment, arm.name)
-                left_out = transitions.without(whole.path, ws.pool, kept, since, draft.path)
-                draft.manifest = {
-                    "as_of": whole.manifest["as_of"],
-                    # named in the settings, so that counting never goes on from here
-                    "settings": {**whole.manifest["settings"], "arm": label},
-                    "inputs": {**whole.manifest["inputs"], "transitions": known.version},
-                    "summary": {"left_out": left_out},
-                }
-            found = committed(ws.store, "transitions", key)
-        else:
-            step.cached = True
-        step.details = {"arm": label, **found.manifest["summary"]}
+    settings = replace(experiment, metrics=()).as_dict()
+    key = version_of(code=CODE, transitions=known.version, experiment=settings, arm=arm.name)
+
+    def build(folder: Path, step: StepRecord) -> TransitionsManifest:  # noqa: ARG001
+        whole = committed(ws.store, "transitions", known.version)
+        manifest = TransitionsManifest.of(whole)
+        since = date_of(experiment.start).isoformat()
+        left_out = transitions.without(whole.path, ws.pool, OwnEvents(experiment, arm.name), since, folder)
+        return replace(
+            manifest,
+            settings={
+                **manifest.settings,
+                "arm": label,
+            },  # named there, so that counting never goes on from here
+            inputs=replace(manifest.inputs, transitions=known.version),
+            summary={"left_out": left_out},
+        )
+
+    def details(made: Artifact) -> dict[str, Any]:
+        return {"arm": label, **made.manifest["summary"]}
+
+    found = build_once(ws, ctx.run, "separate", "transitions", key, build, details)
     log = transitions.TransitionLog(found.path, ws.pool, len(known.interests))
     return replace(known, transitions=log, version=key)

@@ -9,8 +9,8 @@ from datetime import datetime
 from freshet.core.errors import ConfigError
 from freshet.core.time import microseconds_of
 from freshet.core.types import LIVE, Experiment, Serves
-from freshet.experiments.measurement.frozen_rules import judging
-from freshet.experiments.measurement.metrics import named
+from freshet.experiments.measurement.experiment_metrics import named
+from freshet.experiments.measurement.frozen_rules import rules_of
 from freshet.storage.decisions import Decision, Stop
 from freshet.storage.ledger import Run
 from freshet.storage.release_parts import parts_of
@@ -18,7 +18,7 @@ from freshet.storage.workspace import Workspace
 
 
 def start(ws: Workspace, run: Run, experiment: Experiment) -> None:
-    """Begin an experiment whose arms can all be served; what it is judged by is that of today's settings.
+    """Begin an experiment whose arms can all be served; metrics stay measured by today's settings.
 
     Raises:
         ConfigError: it is not sound, a metric is none, or an earlier one has all users.
@@ -36,15 +36,15 @@ def start(ws: Workspace, run: Run, experiment: Experiment) -> None:
                 hint=f"`freshet experiment stop {everybody}`, or start experiments with less --traffic",
             )
         with run.fenced():
-            ws.experiments.start(replace(experiment, judging=judging(ws.config)))
+            ws.experiments.start(replace(experiment, rules=rules_of(ws.config)))
         step.details = {
             "experiment": experiment.name,
             "arms": {arm.name: {"serves": str(arm.serves), "share": arm.share} for arm in experiment.arms},
             "traffic": experiment.traffic,
-            "separated": experiment.separated,
+            "separated": experiment.isolated,
         }
-    for told in _alike(ws, experiment):
-        run.say(told)
+    for warning in _alike(ws, experiment):
+        run.say(warning)
     for one in running:
         run.say(f"users who take part in {one.name!r} ({one.traffic:.0%}) are left out: it started first")
 

@@ -10,9 +10,8 @@ import pyarrow.parquet as pq
 from freshet.core.types import AsOf
 from freshet.inspect.drives import Drives
 from freshet.inspect.opened import artifact
-from freshet.stages.events import EventLog, Snapshot, body
-from freshet.stages.events import refusals as offered
-from freshet.stages.events.refusals import Refusal
+from freshet.stages.events import EventLog, Snapshot, body, refused_sources
+from freshet.stages.events.refused_sources import Refusal
 from freshet.stages.tuning import Gate, gates_of
 from freshet.stages.tuning.gate_verdict import report_of
 from freshet.stages.tuning.step import planner_of
@@ -82,7 +81,7 @@ def status(ws: Workspace, today: date) -> Status:
     snapshot = EventLog(ws.root).snapshot()
     release = ws.releases.current()
     latest = body(snapshot.days)[-1].day + timedelta(days=1) if snapshot.days else None
-    refused = offered.pending(ws)
+    refused = refused_sources.pending(ws)
     made = artifact(ws, "tables", release.table) if release else None
     as_of = AsOf.parse(release.as_of).day if release else None
     return Status(

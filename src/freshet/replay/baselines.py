@@ -58,7 +58,7 @@ def popularity_live(
     size, window = len(fitter.log.interests), fitter.log.scales.window_days
     tried = [window * length for length in LIVE_HALF_LIVES]
     start = fitter.holdout.start.minus(round(FORGOTTEN * tried[-1]))
-    before = by_time(fitter.log.transitions.moves(start, fitter.log.as_of))
+    before = by_time(fitter.log.transitions.records(start, fitter.log.as_of))
     totals = np.zeros(len(tried))
     for window_held in fitter.holdout.windows:
         moves = fitter.holdout.timed(window_held)
@@ -67,7 +67,7 @@ def popularity_live(
                 _before(before, moves, half_life, size), window_held.held
             )
     best = tried[int(totals.argmax())]
-    everything = by_time(log.moves(start, until))
+    everything = by_time(log.records(start, until))
     return counts.log_softmax(_before(everything, queries, best, size), test.known)
 
 

@@ -223,8 +223,8 @@ class _Past:
         if overlay is None:
             return logp
         log = self._at(run, until).transitions
-        moves = log.moves(AsOf.parse(standing.made), until)
-        asked = log.moves(at, until, self.plan.limit_per_origin, self.plan.seed)
+        moves = log.records(AsOf.parse(standing.made), until)
+        asked = log.records(at, until, self.plan.limit_per_origin, self.plan.seed)
         return with_live(logp, test.known, overlay, moves, asked)
 
     def _popularity_live(
@@ -232,7 +232,7 @@ class _Past:
     ) -> NDArray[np.float64]:
         """Popularity when it has taken in what happened strictly before each transition."""
         log = self._at(run, until).transitions
-        asked = log.moves(at, until, self.plan.limit_per_origin, self.plan.seed)
+        asked = log.records(at, until, self.plan.limit_per_origin, self.plan.seed)
         return baselines.popularity_live(then, log, until, test, asked)
 
     def _labelled_until(self, at: AsOf) -> AsOf:

@@ -12,7 +12,7 @@ from freshet.inspect.listing import InterestLine
 from freshet.report import charts
 from freshet.report.subject import Subject
 from freshet.stages import interests
-from freshet.stages.interests.model import load_paths
+from freshet.stages.interests.format import load_paths
 
 MOST = 250
 """Interests listed, the busiest."""

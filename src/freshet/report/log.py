@@ -14,7 +14,7 @@ from freshet.core.types import AsOf
 from freshet.report import charts
 from freshet.report.subject import Subject
 from freshet.stages.events import EventLog, Snapshot
-from freshet.storage.database import connect
+from freshet.storage.sql import connect
 
 _EXAMPLE = 160
 """Characters shown of a refused row."""

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from freshet.core.config import Config
 from freshet.core.ports import Journal
-from freshet.core.types import MOVE, AsOf, BoolArray, Entry, Evidence, Interests, indices_of
-from freshet.experiments import feedback
+from freshet.core.types import TRANSITION, AsOf, BoolArray, Entry, Evidence, Interests, indices_of
+from freshet.experiments.feedback.format import Feedback, read_feedback
 from freshet.serving.choosing import likeness_of
 from freshet.serving.recall import Recalled, horizon, recall
 from freshet.serving.rules import RequestRules
@@ -71,7 +71,7 @@ class OpenRelease:
     overlay: live.Overlay | None
     shelf: Shelf | None
     rules: RequestRules
-    feedback: feedback.Feedback | None = None
+    feedback: Feedback | None = None
     missing: tuple[str, ...] = ()
     fitted: bool = True
     counted: Counted | None = None
@@ -130,7 +130,9 @@ class OpenRelease:
         return seen
 
     def _fold(self, overlay: live.Overlay, entries: list[Entry], now: int) -> None:
-        moves = np.frombuffer(b"".join(entry.body[: MOVE.itemsize] for entry in entries), MOVE).copy()
+        moves = np.frombuffer(
+            b"".join(entry.body[: TRANSITION.itemsize] for entry in entries), TRANSITION
+        ).copy()
         moves = moves[(moves["time"] >= self.since) & (moves["successor"] >= 0)]
         if self.counted is not None:
             moves = moves[self.counted(moves["user"], moves["time"])]
@@ -187,10 +189,10 @@ def read_overlay(store: Store, release: Release) -> live.Overlay | None:
     return live.read(committed(store, "overlays", release.overlay).path)
 
 
-def _feedback(store: Store, release: Release, missing: tuple[str, ...]) -> feedback.Feedback | None:
+def _feedback(store: Store, release: Release, missing: tuple[str, ...]) -> Feedback | None:
     if not release.feedback or f"feedback/{release.feedback}" in missing:
         return None
-    return feedback.read(committed(store, "feedback", release.feedback).path)
+    return read_feedback(committed(store, "feedback", release.feedback).path)
 
 
 def _items(assignment: Artifact) -> dict[str, int]:

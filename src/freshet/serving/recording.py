@@ -13,12 +13,12 @@ import pyarrow as pa
 
 from freshet.core.ports import UserStore
 from freshet.core.time import DAY
-from freshet.core.types import MOVE, Fact, History
+from freshet.core.types import TRANSITION, Fact, History
 from freshet.core.types.keys import identity, item_key, user_key, user_number
 from freshet.serving.asking import Posted, Receipt
 from freshet.serving.opened import OpenRelease
 from freshet.stages.events import Rule
-from freshet.storage.database import connect
+from freshet.storage.sql import connect
 
 AHEAD = DAY
 
@@ -186,7 +186,7 @@ class _Known:
 def body_of(event: Posted, last: int, successor: int) -> bytes:
     """The journal's entry of an event: its move, then the event itself as JSON."""
     assert event.time is not None
-    move = np.array([(event.time, user_number(event.user), last, successor)], MOVE)
+    move = np.array([(event.time, user_number(event.user), last, successor)], TRANSITION)
     told = {
         "user": event.user,
         "item": event.item,

@@ -202,7 +202,7 @@ class Releases:
         found = {}
         for arm in experiment.arms:
             number = arm.serves.release
-            if experiment.separated:
+            if experiment.isolated:
                 found[arm.name] = self._opened_apart(experiment, arm, number)
             elif number is not None:
                 found[arm.name] = self._opened(self._published.get(number))
@@ -210,7 +210,7 @@ class Releases:
         return OpenExperiment(experiment, found)
 
     def _opened_apart(self, experiment: Experiment, arm: ExperimentArm, number: int | None) -> OpenRelease:
-        """What a separated arm is answered with: no other arm's users change it."""
+        """What an isolated arm is answered with: no other arm's users change it."""
         if number is None:
             number = self._experiments.pointer(experiment, arm.name)
         for one in self.running:

@@ -18,8 +18,9 @@ from freshet.core.ports import UserStore
 from freshet.core.time import DAY
 from freshet.core.types import History
 from freshet.stages import events, interests
-from freshet.stages.events import DayFile, HistoryReader, sql
+from freshet.stages.events import DayFile, HistoryReader
 from freshet.stages.transitions import reassigned
+from freshet.storage import sql
 from freshet.storage.artifacts import Artifact
 from freshet.storage.ledger import Run
 from freshet.storage.release_parts import parts_of
@@ -73,7 +74,7 @@ def remember(ws: Workspace, state: UserStore) -> int:
     before = json.loads(state.notes.get(NOTE) or b"{}")
     joined = 0
     scratch = ws.root / DRAFTS / f"histories-{uuid4().hex[:8]}"  # made where memory doesn't suffice
-    with sql.connect(scratch) as db:
+    with sql.connect_spilling(scratch) as db:
         stale = _stale(ws, db, before, reading, log)
         held = {str(day.day): day.checksum for day in log if day not in stale}
         reader = HistoryReader(db, reading.assigned, reading.ids, _rule(ws), _since(reading, log))

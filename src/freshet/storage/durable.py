@@ -23,7 +23,7 @@ from typing import Any
 from uuid import uuid4
 
 from freshet.core.errors import ArtifactError, DiskFull
-from freshet.storage.access import file_mode, folder_mode, narrow, their_umask
+from freshet.storage.permissions import file_mode, folder_mode, narrow, their_umask
 
 PART = ".part"
 """How names of files end that are being written."""
@@ -36,7 +36,7 @@ _FULL_WORDS = re.compile(
     "|".join([*(re.escape(os.strerror(number)) for number in _FULL), r"\d+ requested and \d+ written"]),
     re.IGNORECASE,
 )
-"""How libraries tell of it that keep the error number to themselves; the last is numpy's."""
+"""Messages of libraries that hide the error number; the last is numpy's."""
 
 
 @contextmanager
@@ -60,7 +60,7 @@ def written(path: Path, *, exclusive: bool = False, private: bool = True) -> Ite
     """A file aside to write to in the block; it becomes `path` when the block ends well, else it vanishes.
 
     Args:
-        private: readable as the workspace is; else as the umask says, for files that a person asked for.
+        private: readable as the workspace is; else as the umask says, for files that a person exports.
 
     Raises:
         FileExistsError: `exclusive` and the file is there already.
@@ -158,8 +158,8 @@ def sync(path: Path) -> None:
         os.close(handle)
 
 
-class TellingWhenFull:
-    """A block in which a full disk is told as such, whichever library met it and whatever it made of it.
+class ReportFullDisk:
+    """A block in which a full disk raises DiskFull, whichever library met it and whatever it raised.
 
     Args:
         root: folder whose disk matters.

@@ -9,7 +9,7 @@ from typing import Any
 
 from freshet.core import safe_names as names
 from freshet.core.errors import ArtifactError, ConfigError
-from freshet.core.types import STRATEGIES, Experiment, ExperimentArm, Judging, MetricRule, Serves
+from freshet.core.types import STRATEGIES, Experiment, ExperimentArm, MeasurementRules, MetricRule, Serves
 from freshet.storage.durable import read_json, write_json, write_text
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
@@ -78,12 +78,12 @@ class Experiments:
             )
         check(experiment)
         path = self._folder / experiment.name / _STARTED
-        told = asdict(experiment)
+        content = experiment.as_dict()
         for stopped in ("stop", "reason"):
-            del told[stopped]
-        told["arms"] = [asdict(arm) | {"serves": str(arm.serves)} for arm in experiment.arms]
+            del content[stopped]
+        content["arms"] = [asdict(arm) | {"serves": str(arm.serves)} for arm in experiment.arms]
         try:
-            write_json(path, told, exclusive=True)
+            write_json(path, content, exclusive=True)
         except FileExistsError:
             raise ConfigError(f"experiment {experiment.name!r} exists", hint="names are used once") from None
 
@@ -113,15 +113,15 @@ class Experiments:
         return replace(found, stop=moment, reason=reason)
 
     def point(self, name: str, arm: str, number: int) -> None:
-        """Name the release that a separated arm serves from now on, in one step."""
+        """Name the release that a isolated arm serves from now on, in one step."""
         write_text(self.pointer_path(name, arm), f"{number}\n")
 
     def pointer_path(self, name: str, arm: str) -> Path:
-        """The file that names the release of a separated arm."""
+        """The file that names the release of a isolated arm."""
         return self._folder / name / f"{arm}{_POINTER}"
 
     def pointer(self, experiment: Experiment, arm: str) -> int:
-        """Number of the release that a separated arm serves: that of the start until it has one of its own.
+        """Number of the release that a isolated arm serves: that of the start until it has one of its own.
 
         Raises:
             ArtifactError: the file that says so is damaged.
@@ -150,17 +150,20 @@ class Experiments:
     def _read(self, folder: Path) -> Experiment:
         stopped = folder / _STOPPED
         try:
-            said: dict[str, Any] = dict(read_json(folder / _STARTED))
+            started: dict[str, Any] = dict(read_json(folder / _STARTED))
             ended: dict[str, Any] = dict(read_json(stopped)) if stopped.exists() else {}
             arms = tuple(
                 ExperimentArm(arm["name"], float(arm["share"]), parse_serves(arm["serves"]))
-                for arm in said.pop("arms")
+                for arm in started.pop("arms")
             )
-            metrics = tuple(said.pop("metrics"))
-            if said["name"] != folder.name or not all(_NAME.fullmatch(arm.name) for arm in arms):
+            metrics = tuple(started.pop("metrics"))
+            if started["name"] != folder.name or not all(_NAME.fullmatch(arm.name) for arm in arms):
                 raise ValueError("its name, or that of an arm, is another")
-            judging = _judging(said.pop("judging", None))  # older experiments have none
-            return Experiment(arms=arms, metrics=metrics, judging=judging, **said, **ended)
+            isolated, rules = (
+                started.pop("separated", False),
+                _rules(started.pop("judging", None)),
+            )  # older: none
+            return Experiment(arms=arms, metrics=metrics, isolated=isolated, rules=rules, **started, **ended)
         except (KeyError, TypeError, ValueError, AttributeError, ConfigError) as error:
             raise ArtifactError(
                 f"{folder / _STARTED} is no experiment that this Freshet can read: {error}",
@@ -168,10 +171,10 @@ class Experiments:
             ) from None
 
 
-def _judging(said: dict[str, Any] | None) -> Judging | None:
-    if said is None:
+def _rules(stored: dict[str, Any] | None) -> MeasurementRules | None:
+    if stored is None:
         return None
-    return Judging(**{**said, "metrics": tuple(MetricRule(**one) for one in said["metrics"])})
+    return MeasurementRules(**{**stored, "metrics": tuple(MetricRule(**one) for one in stored["metrics"])})
 
 
 def parse_serves(text: str) -> Serves:

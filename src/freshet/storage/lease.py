@@ -119,7 +119,7 @@ def lease(
     Args:
         command: what the owner is doing, for people.
         wait: seconds to wait for a living owner.
-        say: told why nothing happens.
+        say: called with the reason while nothing happens.
 
     Raises:
         Busy: another living run holds it.
@@ -144,28 +144,28 @@ def read(path: Path) -> Owner | None:
     Another Freshet may say more, which is ignored, or less: then its place can't be trusted.
     """
     try:
-        said = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return None
-    if not isinstance(said, dict):
+    if not isinstance(content, dict):
         return None
     known: dict[str, Any] = {
-        one.name: said[one.name]
+        one.name: content[one.name]
         for one in fields(Owner)
-        if type(said.get(one.name)) in ((int, float) if one.name == "seconds" else (type(one.default),))
+        if type(content.get(one.name)) in ((int, float) if one.name == "seconds" else (type(one.default),))
     }
     return Owner(**known) if len(known) == len(fields(Owner)) else replace(Owner(**known), place="")
 
 
 def is_held(path: Path) -> bool:
-    """Whether a run seems to hold the lease; told at once, so of another machine's run by the clock."""
+    """Whether a run seems to hold the lease; at once, so by the clock where it is another machine's run."""
     return (owner := read(path)) is not None and _state(owner, path) == "held"
 
 
 def _take(path: Path, command: str, seconds: float, wait: float, say: Callable[[str], None]) -> Lease:
     start = time.monotonic()
     mark: tuple[str, int] | None = None
-    untouched_since, told = start, ""
+    untouched_since, reported = start, ""
     while True:
         with alone(path.parent):
             owner = read(path)
@@ -191,8 +191,8 @@ def _take(path: Path, command: str, seconds: float, wait: float, say: Callable[[
                 hint="wait for it with `--wait SECONDS`; if its process has died, its lease is taken over",
                 retryable=True,
             )
-        if state != told:
-            told = state
+        if state != reported:
+            reported = state
             say(
                 f"waiting for {owner}"
                 if state == "held"
@@ -202,7 +202,7 @@ def _take(path: Path, command: str, seconds: float, wait: float, say: Callable[[
 
 
 def _state(owner: Owner, path: Path) -> str:
-    """held, gone, or doubtful: only watching can tell."""
+    """held, gone, or doubtful: only watching decides."""
     try:
         found = path.stat()
     except FileNotFoundError:

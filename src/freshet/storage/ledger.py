@@ -45,7 +45,13 @@ class Quiet:
 
 @dataclass(slots=True)
 class StepRecord:
-    """One step of a run. `cached`: the artifact was there already. `details`: what the step tells."""
+    """One step of a run.
+
+    Attributes:
+        artifact: `kind/version`; `cached`: it was there already.
+        seconds, peak_mb, money: measured cost; peak_mb is of the process so far.
+        details: of the step, as JSON.
+    """
 
     name: str
     artifact: str = ""

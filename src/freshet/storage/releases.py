@@ -43,10 +43,10 @@ def _same(a: Release, b: Release) -> bool:
     return replace(a, number=b.number, run=b.run) == b
 
 
-def _release(number: int, said: dict[str, Any]) -> Release:
+def _release(number: int, content: dict[str, Any]) -> Release:
     """A release as its file says; raises TypeError or ValueError where it says something else."""
-    release = Release(**said)
-    texts = [value for name, value in said.items() if name not in ("number", "previous")]
+    release = Release(**content)
+    texts = [value for name, value in content.items() if name not in ("number", "previous")]
     if not all(isinstance(text, str) for text in texts):
         raise TypeError("a name is no text")
     if release.number != number or not isinstance(release.previous, int | None):

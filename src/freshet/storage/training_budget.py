@@ -16,7 +16,7 @@ from freshet.storage.ledger import Run, StepRecord
 class Trainings:
     """Trainings by name, one after another, in a step that names the artifact.
 
-    The clock is asked once: where the same artifact is made again (it was lost, or the run failed before it
+    The clock counts once: where the same artifact is made again (it was lost, or the run failed before it
     was stored), its trainings end after as many steps as the ledger says they did, however long they take.
 
     Attributes:

@@ -15,7 +15,7 @@ from freshet.core.config import Config
 from freshet.core.ports import RankingTrainer, SequenceTrainer, Tuner
 from freshet.storage.artifacts import Store
 from freshet.storage.decisions import Decisions
-from freshet.storage.durable import TellingWhenFull
+from freshet.storage.durable import ReportFullDisk
 from freshet.storage.experiment_registry import Experiments
 from freshet.storage.lease import Lease, lease
 from freshet.storage.ledger import Ledger, Quiet, Reporter, Run
@@ -103,7 +103,7 @@ class Workspace:
             DiskFull: the block met a full disk.
         """
         waiting = lease(self.root / LEASE, command, wait=self.wait, say=self.reporter.say)
-        with TellingWhenFull(self.root), waiting as held:
+        with ReportFullDisk(self.root), waiting as held:
             if held.took_over:  # its drafts are of no use to anybody
                 shutil.rmtree(self.root / DRAFTS, ignore_errors=True)
             yield held
@@ -112,7 +112,7 @@ class Workspace:
     def recorded(self, held: Lease, command: str, as_of: str = "") -> Iterator[Run]:
         """Record a run under a lease that is held; its outcome is `failed` if the block raises."""
         run = self.ledger.start(command, as_of, self.config.prices, self.reporter, held)
-        with TellingWhenFull(self.root, lambda: _published(run)):
+        with ReportFullDisk(self.root, lambda: _published(run)):
             try:
                 yield run
             except BaseException as error:

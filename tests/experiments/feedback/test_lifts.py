@@ -13,7 +13,7 @@ from freshet.experiments.feedback.lifts import BITS, by_place, keys_of, learn, l
 from tests.experiments.feedback.worlds import Row, drawn, outcomes, rows_of, some_lift
 
 STRENGTHS = (10.0, 10.0, 10.0)
-strengths_of = st.tuples(*[st.sampled_from([1.0, 10.0, 300.0])] * 3)
+prior_counts_of = st.tuples(*[st.sampled_from([1.0, 10.0, 300.0])] * 3)
 
 
 def lift_of(rows: list[Row], context: tuple[int, int], shown: int) -> float:
@@ -60,16 +60,18 @@ def test_what_a_place_takes_away_is_no_fault_of_the_successor() -> None:
     assert np.abs(learn(outcomes(rows), STRENGTHS).values).max() < 0.02, "nor anything of its own"
 
 
-@given(rows_of, strengths_of)
-def test_the_order_of_rows_changes_nothing(rows: list[Row], strengths: tuple[float, ...]) -> None:
-    one, other = (learn(outcomes(part), strengths) for part in (rows, rows[::-1]))
+@given(rows_of, prior_counts_of)
+def test_the_order_of_rows_changes_nothing(rows: list[Row], prior_counts: tuple[float, ...]) -> None:
+    one, other = (learn(outcomes(part), prior_counts) for part in (rows, rows[::-1]))
     assert np.array_equal(one.keys, other.keys)
     assert np.allclose(one.values, other.values)
 
 
-@given(rows_of, strengths_of)
-def test_lifts_are_finite_and_known_by_ascending_keys(rows: list[Row], strengths: tuple[float, ...]) -> None:
-    found = learn(outcomes(rows), strengths)
+@given(rows_of, prior_counts_of)
+def test_lifts_are_finite_and_known_by_ascending_keys(
+    rows: list[Row], prior_counts: tuple[float, ...]
+) -> None:
+    found = learn(outcomes(rows), prior_counts)
     assert np.isfinite(found.values).all()
     assert (np.diff(found.keys) > 0).all()
     assert (found.keys >= 0).all()

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from freshet.stages.events.days import DayFile
-from freshet.stages.events.extent import body
+from freshet.stages.events.event_days import DayFile
+from freshet.stages.events.plausibility import body
 
 FIRST = date(2022, 3, 1)
 Told = dict[int, tuple[int, int]]  # day, counted from FIRST -> events, users

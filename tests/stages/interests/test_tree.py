@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from freshet.stages.interests.item_vectors import truncated_svd, unit
 from freshet.stages.interests.partition import cap_load, split, top_up
-from freshet.stages.interests.spectral import truncated_svd, unit
 from freshet.stages.interests.tree import MAX_LOAD, Tree, apportion, grow, regrow
 
 

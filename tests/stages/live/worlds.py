@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from freshet.core.types import MOVE
+from freshet.core.types import TRANSITION
 from freshet.stages.live import Overlay, Settings
 
 DAY = 86_400_000_000
@@ -32,7 +32,7 @@ moves_of = st.lists(
 
 def records(moves: Sequence[Move]) -> NDArray[np.void]:
     """Moves as they come from a journal or a log."""
-    return np.array(list(moves), MOVE)
+    return np.array(list(moves), TRANSITION)
 
 
 def crowd(people: int, successor: int, time: int, *, first: int = 0, last: int = -1) -> NDArray[np.void]:

@@ -26,8 +26,8 @@ from freshet.backends.user_stores.opening import (
     telling,
 )
 from freshet.core.errors import StateError, StateFull
-from freshet.storage.access import narrow
 from freshet.storage.durable import make_folder
+from freshet.storage.permissions import narrow
 
 _SHOWN = 3
 """Damaged records that an error names."""

@@ -16,8 +16,8 @@ import lmdb
 from freshet.backends.user_stores import records, roots
 from freshet.backends.user_stores.records import NAMES
 from freshet.core.errors import StateError, StateFull
-from freshet.storage.access import file_mode
 from freshet.storage.durable import written
+from freshet.storage.permissions import file_mode
 
 DATA, LOCK = "data.mdb", "lock.mdb"
 NEW = ".new-"

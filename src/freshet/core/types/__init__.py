@@ -6,41 +6,50 @@ the last column is the most recent, the left is padded with -1, so `recent[:, -k
 """
 
 from freshet.core.time import AsOf
-from freshet.core.types.basics import RECENT, BoolArray, Context, FloatArray, IntArray
 from freshet.core.types.cadence import CadenceDecision, Signs, Staleness
-from freshet.core.types.contexts import context_codes, pack_contexts, positions, unpack_contexts
 from freshet.core.types.evidence import ContextEvidence, Evidence, Successor
-from freshet.core.types.experiments import (
+from freshet.core.types.experiment import (
     LIVE,
     STRATEGIES,
     Experiment,
     ExperimentArm,
-    Judging,
+    MeasurementRules,
     MetricRule,
     Serves,
     Strategy,
 )
-from freshet.core.types.interests import Eligibility, Interests, indices_of
+from freshet.core.types.interests import (
+    RECENT,
+    BoolArray,
+    Context,
+    Eligibility,
+    FloatArray,
+    IntArray,
+    Interests,
+    context_codes,
+    indices_of,
+    pack_contexts,
+    positions,
+    unpack_contexts,
+)
 from freshet.core.types.keys import identity, item_key, user_key, user_number
-from freshet.core.types.outcomes import Outcomes
-from freshet.core.types.planning import Cost, Example, PlannerRows, Prompt, Ranking, TuningReport, Usage
+from freshet.core.types.planner_types import Example, PlannerRows, Prompt, Ranking, TuningReport, Usage
 from freshet.core.types.scoring import Fusion, Mixture, RankingWeights, Scores, SequenceWeights
-from freshet.core.types.serving import MOVE, REMEMBERED, Answer, Entry, Fact, History, ItemOffer, Offer
-from freshet.core.types.transitions import Sums, Transitions
+from freshet.core.types.serving import REMEMBERED, TRANSITION, Answer, Entry, Fact, History, ItemOffer, Offer
+from freshet.core.types.transitions import Outcomes, Sums, Transitions
 
 __all__ = [
     "LIVE",
-    "MOVE",
     "RECENT",
     "REMEMBERED",
     "STRATEGIES",
+    "TRANSITION",
     "Answer",
     "AsOf",
     "BoolArray",
     "CadenceDecision",
     "Context",
     "ContextEvidence",
-    "Cost",
     "Eligibility",
     "Entry",
     "Evidence",
@@ -54,7 +63,7 @@ __all__ = [
     "IntArray",
     "Interests",
     "ItemOffer",
-    "Judging",
+    "MeasurementRules",
     "MetricRule",
     "Mixture",
     "Offer",

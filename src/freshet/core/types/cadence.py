@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.core.types.basics import BoolArray
+from freshet.core.types.interests import BoolArray
 from freshet.core.types.transitions import Transitions
 
 
 @dataclass(frozen=True, slots=True)
 class Staleness:
-    """Transitions judged twice: by the table in use at their time, and by counts of the day before.
+    """Transitions evaluated twice: by the table in use at their time, and by counts of the day before.
 
     Attributes:
         user: (m,) key of the user.
@@ -36,7 +36,7 @@ class Staleness:
 
     @classmethod
     def none(cls) -> Staleness:
-        """Nothing has been judged."""
+        """Nothing has been evaluated."""
         days, hits, nats = np.zeros(0, np.int32), np.zeros(0, bool), np.zeros(0)
         return cls(np.zeros(0, np.uint64), days, days, hits, hits, nats, nats)
 

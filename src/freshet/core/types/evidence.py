@@ -9,8 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.core.types.basics import Context
-from freshet.core.types.contexts import context_codes, pack_contexts, positions
+from freshet.core.types.interests import Context, context_codes, pack_contexts, positions
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +57,7 @@ class Evidence(Mapping[Context, ContextEvidence]):
         return cls(rows, np.zeros(0, np.int8), width.astype(np.int16), width, width)
 
     def find(self, contexts: NDArray[np.int16]) -> NDArray[np.int64]:
-        """(n,) row of each context (n, k), -1 where nothing is said."""
+        """(n,) row of each context (n, k), -1 where there is no evidence."""
         codes, order = self._index
         place = positions(codes, context_codes(contexts))
         return np.where(place >= 0, order[place] if len(order) else -1, -1)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 REMEMBERED = 128
 """How many of a user's items serving remembers: those engaged last."""
 
-MOVE = np.dtype([("time", "<i8"), ("user", "<u8"), ("last", "<i4"), ("successor", "<i4")])
+TRANSITION = np.dtype([("time", "<i8"), ("user", "<u8"), ("last", "<i4"), ("successor", "<i4")])
 """What every body in the journal of events begins with: what an event says about moving on.
 
 Time in microseconds since 1970; `user` a 64-bit key; stable ids of the interest engaged last before it and of

@@ -6,7 +6,7 @@ Outcomes are compared with what was expected of them, and each level only with w
 
 A level's ratio is (successes + s) / (expected successes + s): s pseudo-successes pull it to 1 where little
 was seen (the mean of a Gamma-Poisson model). The lift of a successor after a context is the sum of the logs
-of the ratios behind the successor's own: how well an interest is taken anywhere is told apart, and at which
+of the ratios behind the successor's own: how well an interest is taken anywhere is kept apart, and at which
 place it was shown cancels out.
 """
 
@@ -65,38 +65,38 @@ def keys_of(context: NDArray[np.int16], shown: NDArray[np.int16], length: int) -
     return np.where((suffix >= 0).all(axis=1), codes, -1)
 
 
-def learn(outcomes: Outcomes, strengths: Sequence[float]) -> Lifts:
+def learn(outcomes: Outcomes, prior_counts: Sequence[float]) -> Lifts:
     """Lifts by these outcomes.
 
     Args:
-        strengths: pseudo-successes of the successor's own level, then of suffixes of length 1..k.
+        prior_counts: pseudo-successes of the successor's own level, then of suffixes of length 1..k.
     """
-    keys, ratios = (np.concatenate(parts) for parts in zip(*levels(outcomes, strengths), strict=True))
+    keys, ratios = (np.concatenate(parts) for parts in zip(*levels(outcomes, prior_counts), strict=True))
     order = np.argsort(keys, kind="stable")
-    return Lifts(keys[order], np.log(ratios[order]), len(strengths) - 1)
+    return Lifts(keys[order], np.log(ratios[order]), len(prior_counts) - 1)
 
 
 def levels(
-    outcomes: Outcomes, strengths: Sequence[float]
+    outcomes: Outcomes, prior_counts: Sequence[float]
 ) -> list[tuple[NDArray[np.int64], NDArray[np.float64]]]:
     """Keys (ascending) and ratios of the successor's own level, then of each length of suffix."""
     expected = by_place(outcomes)[np.minimum(outcomes.place, PLACES - 1)]
     found = []
-    for length, strength in enumerate(strengths):
-        keys, ratios = level(outcomes, expected, length, strength)
+    for length, prior_count in enumerate(prior_counts):
+        keys, ratios = level(outcomes, expected, length, prior_count)
         found.append((keys, ratios))
         expected = expected * ratio_of(keys, ratios, outcomes, length)
     return found
 
 
 def level(
-    outcomes: Outcomes, expected: NDArray[np.float64], length: int, strength: float
+    outcomes: Outcomes, expected: NDArray[np.float64], length: int, prior_count: float
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Keys (ascending) and ratios of one level, against (n,) what simpler levels expect."""
     wanted = keys_of(outcomes.context, outcomes.shown, length)
     keys, place = np.unique(wanted, return_inverse=True)
     successes = np.bincount(place, outcomes.reward, len(keys))
-    ratios = (successes + strength) / (np.bincount(place, expected, len(keys)) + strength)
+    ratios = (successes + prior_count) / (np.bincount(place, expected, len(keys)) + prior_count)
     return keys[keys >= 0], ratios[keys >= 0]
 
 

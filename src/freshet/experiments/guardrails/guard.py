@@ -1,6 +1,6 @@
 """Step: guardrails. Where an arm harms what is guarded, its experiment stops and its release is rolled back.
 
-Harm is judged by intervals that hold at every look, so looking after every collection costs nothing.
+Harm is evaluated by intervals that hold at every look, so looking after every collection costs nothing.
 """
 
 from __future__ import annotations
@@ -12,26 +12,26 @@ from datetime import datetime
 
 from freshet.core.errors import ArtifactError, ConfigError, FreshetError, LeaseLost
 from freshet.core.types import Experiment, ExperimentArm, Serves
-from freshet.experiments import lifecycle as experimenting
-from freshet.experiments.guardrails.harm import Findings, Judged, Split, judge
-from freshet.storage import rollback as rolling
+from freshet.experiments import lifecycle
+from freshet.experiments.guardrails.harm import Findings, GuardrailResult, SplitResult, evaluate
+from freshet.storage import rollback
 from freshet.storage.decisions import GUARDRAIL
 from freshet.storage.ledger import Run
 from freshet.storage.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True)
-class Guarded:
+class GuardReport:
     """What guarding found and did.
 
     Attributes:
         stopped: reason by name of experiment.
         rolled_back: (from, to) numbers of releases, None if CURRENT was not moved.
-        problems: what could not be judged or done, and why.
+        problems: what could not be evaluated or done, and why.
     """
 
-    judged: tuple[Judged, ...]
-    splits: tuple[Split, ...]
+    judged: tuple[GuardrailResult, ...]
+    splits: tuple[SplitResult, ...]
     stopped: dict[str, str]
     rolled_back: tuple[int, int] | None
     problems: tuple[str, ...]
@@ -45,10 +45,10 @@ def rolled_back(ws: Workspace, run: Run, now: datetime) -> bool:
     return True
 
 
-def guard(ws: Workspace, run: Run, now: datetime, name: str | None = None) -> Guarded:
-    """Judge the arms of running experiments, and act on harm.
+def guard(ws: Workspace, run: Run, now: datetime, name: str | None = None) -> GuardReport:
+    """Evaluate the arms of running experiments, and act on harm.
 
-    What fails in it is told, and holds up neither other experiments nor the run.
+    What fails in it is reported, and holds up neither other experiments nor the run.
 
     Raises:
         ConfigError: `name` is no experiment that runs.
@@ -56,9 +56,9 @@ def guard(ws: Workspace, run: Run, now: datetime, name: str | None = None) -> Gu
     """
     running = _running(ws, name)
     if not ws.config.experiments.guardrails or not running:
-        return Guarded((), (), {}, None, ())
+        return GuardReport((), (), {}, None, ())
     with run.step("guard") as step:
-        found = [(experiment, _found(ws, run, experiment)) for experiment in running]
+        found = [(experiment, _findings(ws, run, experiment)) for experiment in running]
         judged = tuple(one for _, some in found for one in some.judged)
         splits = tuple(some.split for _, some in found if some.split is not None)
         problems = [problem for _, some in found for problem in some.problems]
@@ -72,24 +72,24 @@ def guard(ws: Workspace, run: Run, now: datetime, name: str | None = None) -> Gu
     stopped: dict[str, str] = {}
     rolled_back = None
     for experiment, some in found:
-        reason, harm = _ground(some)
+        reason, harm = _grounds(some)
         if not reason:
             continue
         try:
-            # a run killed in between leaves an experiment that runs, which the next one judges again
+            # a run killed in between leaves an experiment that runs, which the next one evaluates again
             if harm is None:
-                run.say(_lost(ws, experiment))
+                run.say(_split_warning(ws, experiment))
             else:
                 arm = experiment.arm(harm.arm)
                 rolled_back = _rolled_back(ws, run, experiment, arm, reason) or rolled_back
-            experimenting.stop(ws, run, experiment.name, now, reason, GUARDRAIL)
+            lifecycle.stop(ws, run, experiment.name, now, reason, GUARDRAIL)
             stopped[experiment.name] = reason
         except LeaseLost:
             raise
         except FreshetError as error:
             problems.append(f"{experiment.name}: should stop ({reason}), and can't: {error.message}")
             run.say(problems[-1])
-    return Guarded(judged, splits, stopped, rolled_back, tuple(problems))
+    return GuardReport(judged, splits, stopped, rolled_back, tuple(problems))
 
 
 def _running(ws: Workspace, name: str | None) -> Sequence[Experiment]:
@@ -101,16 +101,16 @@ def _running(ws: Workspace, name: str | None) -> Sequence[Experiment]:
     return (found,)
 
 
-def _found(ws: Workspace, run: Run, experiment: Experiment) -> Findings:
+def _findings(ws: Workspace, run: Run, experiment: Experiment) -> Findings:
     try:
-        return judge(ws, run, experiment)
+        return evaluate(ws, run, experiment)
     except LeaseLost:
         raise
     except FreshetError as error:
         return Findings(None, (), (f"{experiment.name} can't be judged: {error}",))
 
 
-def _ground(found: Findings) -> tuple[str, Judged | None]:
+def _grounds(found: Findings) -> tuple[str, GuardrailResult | None]:
     """Why an experiment must stop, '' if it needn't; and the harm, if that is why."""
     harm = next((one for one in found.judged if one.harm), None)
     if harm is not None:
@@ -120,7 +120,7 @@ def _ground(found: Findings) -> tuple[str, Judged | None]:
     return "", None
 
 
-def _reason(harm: Judged) -> str:
+def _reason(harm: GuardrailResult) -> str:
     more = f" (tolerated: {harm.tolerance:.2%})" if harm.tolerance else ""
     by = f"by {harm.effect:+.2%}" if math.isfinite(harm.effect) else "from nothing in control"
     return (
@@ -129,7 +129,7 @@ def _reason(harm: Judged) -> str:
     )
 
 
-def _split_reason(split: Split) -> str:
+def _split_reason(split: SplitResult) -> str:
     users = ", ".join(
         f"{arm} {users:,} of {meant:,.0f}"
         for arm, users, meant in zip(split.arms, split.users, split.meant, strict=True)
@@ -140,7 +140,7 @@ def _split_reason(split: Split) -> str:
     )
 
 
-def _lost(ws: Workspace, experiment: Experiment) -> str:
+def _split_warning(ws: Workspace, experiment: Experiment) -> str:
     return (
         f"{experiment.name}: an arm seems to lose users. Release {ws.releases.pointer()} goes on serving "
         "everybody: if that arm's errors come with it, `freshet rollback`"
@@ -153,22 +153,22 @@ def _rolled_back(
     """Roll back where the release that everybody is served made the difference; (from, to), or None.
 
     That is so where the arm is served `CURRENT` as published, and control a fixed release as published. Any
-    other arm serves nobody once the experiment is stopped, and arms of a separated one have releases of their
+    other arm serves nobody once the experiment is stopped, and arms of an isolated one have releases of their
     own.
     """
     target, current = experiment.control.serves.release, ws.releases.pointer()
     published = experiment.control.serves.strategy == "published" and arm.serves == Serves()
-    if target is None or current is None or not published or experiment.separated:
+    if target is None or current is None or not published or experiment.isolated:
         return None
     if target >= current:
         run.say(f"nothing to roll back: {experiment.name!r} compares release {current} with {target}")
         return None
     try:
         release = ws.releases.get(target)
-        rolling.check(ws, release)
+        rollback.check(ws, release)
     except ArtifactError as error:
         run.say(f"release {current} still serves: {error.message}")
         return None
-    rolling.roll_back(ws, run, release, f"experiment {experiment.name}: {reason}", GUARDRAIL)
+    rollback.roll_back(ws, run, release, f"experiment {experiment.name}: {reason}", GUARDRAIL)
     run.say(f"release {target} serves again instead of {current}: {reason}")
     return current, target

@@ -14,21 +14,20 @@ from freshet.core.config import GuardrailConfig
 from freshet.core.errors import ConfigError, NotEnoughData
 from freshet.core.time import DAY, midnight
 from freshet.core.types import Experiment
-from freshet.experiments.measurement.comparison import Compared, compare
+from freshet.experiments.measurement.comparison import Comparison, compare
+from freshet.experiments.measurement.event_counts import require_columns
+from freshet.experiments.measurement.experiment_metrics import Metric, metric
 from freshet.experiments.measurement.frozen_rules import as_started
-from freshet.experiments.measurement.measure import Measured, measure
-from freshet.experiments.measurement.metrics import Metric, metric
-from freshet.experiments.measurement.reactions import lacking
-from freshet.experiments.stats.families import ALARM
-from freshet.experiments.stats.splits import split_p
+from freshet.experiments.measurement.measure import Measurement, measure
+from freshet.experiments.stats.sample_ratio import ALARM, split_p
 from freshet.stages.events import EventLog
 from freshet.storage.ledger import Run
 from freshet.storage.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """One arm by one guardrail.
+class GuardrailResult:
+    """One arm evaluated by one guardrail; `guard` writes its fields to the ledger.
 
     Attributes:
         effect, low, high: relative, with the interval that holds at every look.
@@ -46,7 +45,7 @@ class Judged:
 
 
 @dataclass(frozen=True, slots=True)
-class Split:
+class SplitResult:
     """Different users by arm against those meant.
 
     Attributes:
@@ -64,14 +63,14 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """Of one experiment: `judged` is empty where the split failed; `problems` say what can't be judged."""
+    """Of one experiment: `judged` is empty where the split failed; `problems`: why a guardrail isn't."""
 
-    split: Split | None
-    judged: tuple[Judged, ...]
+    split: SplitResult | None
+    judged: tuple[GuardrailResult, ...]
     problems: tuple[str, ...]
 
 
-def judge(ws: Workspace, run: Run, experiment: Experiment) -> Findings:
+def evaluate(ws: Workspace, run: Run, experiment: Experiment) -> Findings:
     """Every arm but control by every guardrail that can be measured by now, all in one pass.
 
     Raises:
@@ -82,23 +81,23 @@ def judge(ws: Workspace, run: Run, experiment: Experiment) -> Findings:
     if not measurable:
         return Findings(None, (), problems)
     try:
-        asked = list({one.name: one for _, one in measurable}.values())
-        measured = measure(ws, experiment, asked, run.progress)
+        metrics = list({one.name: one for _, one in measurable}.values())
+        measured = measure(ws, experiment, metrics, run.progress)
     except NotEnoughData as error:
         return Findings(None, (), (*problems, f"{experiment.name}: {error.message}"))
     split = split_of(measured)
     if split.failed:
         return Findings(split, (), problems)
-    judged = [
+    results = [
         one
         for guardrail, by in measurable
         for one in _of_arms(ws, replace(measured, metrics=(by,)), guardrail, by, len(guardrails))
     ]
-    return Findings(split, tuple(judged), problems)
+    return Findings(split, tuple(results), problems)
 
 
-def split_of(measured: Measured) -> Split:
-    """How users are split, judged by the days on which they were first exposed."""
+def split_of(measured: Measurement) -> SplitResult:
+    """How users are split, looked at on each of the days on which they were first exposed."""
     experiment, users = measured.experiment, measured.exposures.users
     ends = [midnight(day) + DAY for day in measured.days]
     day = np.searchsorted(ends, users.first, side="right")
@@ -107,7 +106,7 @@ def split_of(measured: Measured) -> Split:
     seen = new.cumsum(axis=0)
     shares = [arm.share for arm in experiment.arms]
     p = float(split_p(seen, shares)[-1])
-    return Split(
+    return SplitResult(
         experiment.name,
         tuple(arm.name for arm in experiment.arms),
         tuple(int(n) for n in seen[-1]),
@@ -120,12 +119,12 @@ def split_of(measured: Measured) -> Split:
 def _measurable(
     ws: Workspace, experiment: Experiment, guardrails: Sequence[GuardrailConfig]
 ) -> tuple[list[tuple[GuardrailConfig, Metric]], tuple[str, ...]]:
-    """Guardrails with their metrics, and why others can't be judged: one must not keep others from it."""
+    """Guardrails with their metrics, and why others can't be evaluated: one must not keep others from it."""
     log, found, problems = EventLog(ws.source).snapshot().days, [], []
     for guardrail in guardrails:
         try:
             one = metric(as_started(ws.config, experiment), guardrail.metric)
-            lacking(log, one)
+            require_columns(log, one)
         except ConfigError as error:
             problems.append(
                 f"{experiment.name}: guardrail {guardrail.metric!r} can't be judged: {error.message}"
@@ -136,25 +135,25 @@ def _measurable(
 
 
 def _of_arms(
-    ws: Workspace, measured: Measured, guardrail: GuardrailConfig, one: Metric, guardrails: int
-) -> list[Judged]:
+    ws: Workspace, measured: Measurement, guardrail: GuardrailConfig, one: Metric, guardrails: int
+) -> list[GuardrailResult]:
     """Guardrails and arms share the chance of a false alarm (Bonferroni), however they depend."""
     settings = as_started(ws.config, measured.experiment).experiments
     level = 1 - guardrail.alpha / (guardrails * (len(measured.experiment.arms) - 1))
     return [
-        Judged(
+        GuardrailResult(
             measured.experiment.name,
             arm.arm,
             one.name,
             arm.effect,
             *arm.always,
             guardrail.tolerance,
-            _harms(arm, one.sign, guardrail.tolerance),
+            _is_harm(arm, one.sign, guardrail.tolerance),
         )
         for arm in compare(measured, settings.smallest_effect, level)
     ]
 
 
-def _harms(arm: Compared, sign: int, tolerance: float) -> bool:
+def _is_harm(arm: Comparison, sign: int, tolerance: float) -> bool:
     low, high = arm.always
     return high < -tolerance if sign > 0 else low > tolerance

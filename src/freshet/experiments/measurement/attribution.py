@@ -2,7 +2,7 @@
 
 An event that names an answer (its `impression`) counts for that answer: its user, its arm, its time. The
 client's word for it is not enough, so an event must fit the answer that it names (`SAME_USER`, `in_time`, and
-be of something shown), and the same outcome counts once however often it is told. What doesn't fit is left
+be of something shown), and the same outcome counts once however often it is sent. What doesn't fit is left
 out and counted by reason.
 """
 
@@ -20,14 +20,14 @@ from numpy.typing import NDArray
 
 from freshet.core.time import date_of
 from freshet.core.types import Experiment
-from freshet.experiments.measurement.collect import IMPRESSIONS, SHOWN
-from freshet.experiments.measurement.exposures import Exposures, belongs
-from freshet.experiments.measurement.impression_files import columns_of, day_of_folder
-from freshet.experiments.measurement.metrics import IMPRESSION, Metric
-from freshet.experiments.measurement.reactions import rows_of
-from freshet.experiments.stats.exposed_users import Users
+from freshet.experiments.measurement.event_counts import flags_sql, rows_of
+from freshet.experiments.measurement.experiment_metrics import IMPRESSION, Metric
+from freshet.experiments.measurement.exposures import Study, belongs
+from freshet.experiments.measurement.impression_files import files, rows_sql
+from freshet.experiments.stats.tally import Users
 from freshet.stages import interests
-from freshet.stages.events import DayFile, sql
+from freshet.stages.events import DayFile
+from freshet.storage import sql
 from freshet.storage.release_parts import parts_of
 from freshet.storage.workspace import Workspace
 
@@ -61,7 +61,7 @@ def in_time(hours: float) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class NamedOutcomes:
+class AttributionCounts:
     """What became of events that pass a rule and name an answer: counted + all left out are all of them.
 
     Attributes:
@@ -76,7 +76,7 @@ class NamedOutcomes:
 class Attributed:
     """Outcomes that belong to answers of an experiment, in a database."""
 
-    outcomes: NamedOutcomes
+    counts: AttributionCounts
     rules: tuple[str, ...]
     _db: duckdb.DuckDBPyConnection
 
@@ -99,45 +99,36 @@ def _added(
     return np.bincount(place[keep], count[keep], users).astype(np.int64)
 
 
-def attribute(
-    ws: Workspace,
-    db: duckdb.DuckDBPyConnection,
-    shown: Exposures,
-    log: Sequence[DayFile],
-    metrics: Sequence[Metric],
-    hours: float,
-) -> Attributed:
+def attribute(study: Study, metrics: Sequence[Metric]) -> Attributed:
     """Join the events that name answers with the answers that were shown.
 
     Args:
-        db: where the outcomes are kept meanwhile; it may spill.
-        log: all days of the log.
         metrics: those that count events which name an answer.
-        hours: from the showing until an outcome must have come.
     """
-    experiment = shown.experiment
+    ws, db, experiment = study.ws, study.db, study.experiment
+    hours = study.settings.experiments.attribution_hours
     rules = tuple(dict.fromkeys(rule for one in metrics for rule in one.rules if rule))
     columns = {IMPRESSION}.union(*(one.columns for one in metrics))
     reach = timedelta(hours=hours) + timedelta(days=1)
     first, last = date_of(experiment.start) - timedelta(days=1), None
     if experiment.stop is not None:
         last = date_of(experiment.stop) + reach
-    _named(db, log, rules, columns)
-    _answers(db, _files(ws.source / IMPRESSIONS, first - reach), experiment)
-    _forget_others(db, first, last)
+    _named(db, study.log, rules, columns)
+    readable, _ = files(ws.source, first - reach)
+    _answers(db, [one.path for one in readable], experiment)
+    _delete_unrelated(db, first, last)
     _assigned(db, ws)
-    db.register("exposed", pa.table({"user_key": shown.users.key}))
-    _judge(db, experiment, hours)
-    found = db.sql("SELECT why, count(*) FROM judged GROUP BY why").fetchall()
+    db.register("exposed", pa.table({"user_key": study.users.key}))
+    _attribute(db, experiment, hours)
+    found = db.sql("SELECT why, count(*) FROM checked_events GROUP BY why").fetchall()
     rows = dict.fromkeys(["", *REASONS], 0) | {str(why): int(count) for why, count in found}
-    return Attributed(NamedOutcomes(rows.pop(""), rows), rules, db)
+    return Attributed(AttributionCounts(rows.pop(""), rows), rules, db)
 
 
 def _named(
     db: duckdb.DuckDBPyConnection, days: Sequence[DayFile], rules: Sequence[str], columns: set[str]
 ) -> None:
     """Table `named`: events that name an answer, with a bit for each rule that they pass."""
-    bits = " + ".join(f"CASE WHEN {rule} THEN {1 << bit} ELSE 0 END" for bit, rule in enumerate(rules))
     db.execute(
         """CREATE OR REPLACE TEMP TABLE named
         (id VARCHAR, "user" VARCHAR, item VARCHAR, "time" TIMESTAMP, flags BIGINT)"""
@@ -145,25 +136,23 @@ def _named(
     for day in days:
         db.execute(
             f"""INSERT INTO named SELECT * FROM (SELECT {IMPRESSION}, "user", item, "time",
-            CAST({bits} AS BIGINT) AS flags FROM {rows_of(day, columns)} WHERE {IMPRESSION} <> '')
+            {flags_sql(rules)} AS flags FROM {rows_of(day, columns)} WHERE {IMPRESSION} <> '')
             WHERE flags > 0"""
         )
 
 
-def _answers(db: duckdb.DuckDBPyConnection, files: list[Path], experiment: Experiment) -> None:
+def _answers(db: duckdb.DuckDBPyConnection, paths: list[Path], experiment: Experiment) -> None:
     """Table `answers`: those that events name, a row each, with all that they showed."""
-    db.register("empty_shown", SHOWN.empty_table())
-    source = "FROM empty_shown" + (f" UNION ALL BY NAME FROM {sql.parquet(files)}" if files else "")
     db.execute(
         f"""CREATE OR REPLACE TEMP TABLE answers AS
         SELECT id, min("time") AS "time", coalesce(min("user"), '') AS "user",
             coalesce(max(user_key), 0) AS user_key, coalesce(bool_or({belongs(experiment)}), false) AS ours,
             list(DISTINCT interest) AS interests, coalesce(flatten(list(items)), []) AS items
-        FROM ({source}) SEMI JOIN named USING (id) GROUP BY id"""
+        FROM ({rows_sql(db, paths)}) SEMI JOIN named USING (id) GROUP BY id"""
     )
 
 
-def _forget_others(db: duckdb.DuckDBPyConnection, first: date, last: date | None) -> None:
+def _delete_unrelated(db: duckdb.DuckDBPyConnection, first: date, last: date | None) -> None:
     """Events of other times that name no answer of the experiment are none of its business."""
     later = "false" if last is None else f"CAST(t.\"time\" AS DATE) > DATE '{last}'"
     db.execute(
@@ -188,15 +177,15 @@ def _assigned(db: duckdb.DuckDBPyConnection, ws: Workspace) -> None:
     )
 
 
-def _judge(db: duckdb.DuckDBPyConnection, experiment: Experiment, hours: float) -> None:
-    """Tables `judged`: why each event is left out, '' if it counts; and `fits`: those that count.
+def _attribute(db: duckdb.DuckDBPyConnection, experiment: Experiment, hours: float) -> None:
+    """Tables `checked_events`: why each event is left out, '' if it counts; and `fits`: those that count.
 
     An answer that listed items showed these; one that listed none showed its interests. Without a release
     nothing says what belongs to an interest, and any item is taken for it.
     """
     stop = f't."time" >= make_timestamp({experiment.stop})' if experiment.stop is not None else "false"
     db.execute(
-        f"""CREATE OR REPLACE TEMP TABLE judged AS
+        f"""CREATE OR REPLACE TEMP TABLE checked_events AS
         WITH known AS (SELECT count(*) > 0 AS any_known FROM belonging),
         checked AS (
             SELECT t.id, t."time", t.flags, s.user_key, CAST(s."time" AS DATE) AS day,
@@ -222,14 +211,6 @@ def _judge(db: duckdb.DuckDBPyConnection, experiment: Experiment, hours: float) 
             ELSE why END AS why
         FROM checked"""
     )
-    db.execute("CREATE OR REPLACE TEMP TABLE fits AS SELECT user_key, day, flags FROM judged WHERE why = '' ")
-
-
-def _files(folder: Path, first: date) -> list[Path]:
-    """Files of impressions from a day on that can be read."""
-    found = []
-    for path in sorted(folder.glob("*/*.parquet")):
-        day = day_of_folder(path.parent)
-        if day is not None and day >= first and columns_of(path) is not None:
-            found.append(path)
-    return found
+    db.execute(
+        "CREATE OR REPLACE TEMP TABLE fits AS SELECT user_key, day, flags FROM checked_events WHERE why = '' "
+    )

@@ -1,4 +1,4 @@
-"""Step: what serving was told -> the event log; what it showed -> files of impressions.
+"""Step: events that serving recorded -> the event log; what it showed -> files of impressions.
 
 Events are recognised by their identity and files of impressions are named by where they begin, so that a run
 killed between writing and noting it does no harm: the next one writes the same again.
@@ -24,47 +24,19 @@ from freshet.core.errors import ArtifactError
 from freshet.core.ports import Journal, UserStore
 from freshet.core.safe_names import checked
 from freshet.core.time import date_of
-from freshet.core.types import MOVE, AsOf, Entry, user_number
+from freshet.core.types import TRANSITION, AsOf, Entry, user_number
+from freshet.experiments.measurement.experiment_metrics import IMPRESSION
 from freshet.experiments.measurement.frozen_rules import kept_columns
-from freshet.experiments.measurement.metrics import IMPRESSION
+from freshet.experiments.measurement.impression_files import IMPRESSIONS, SHOWN
 from freshet.stages import events
 from freshet.storage.durable import make_folder, written
 from freshet.storage.ledger import Run
 from freshet.storage.workspace import DRAFTS, Workspace
 
-IMPRESSIONS = "impressions"
-"""Folder of what was shown: `date=YYYY-MM-DD/*.parquet`."""
-
 BATCH = 100_000
 """Entries in memory at a time."""
 
 _COLUMNS = Columns(user="user", item="item", time="time", value="value", id="id")
-
-SHOWN = pa.schema(
-    [
-        ("id", pa.string()),
-        ("time", pa.timestamp("us")),
-        ("user", pa.string()),
-        ("release", pa.int64()),
-        ("context", pa.list_(pa.int32())),
-        ("answered", pa.string()),
-        ("explored", pa.bool_()),
-        ("place", pa.int32()),
-        ("interest", pa.int32()),
-        ("score", pa.float64()),
-        ("propensity", pa.float64()),
-        ("reason", pa.string()),
-        ("items", pa.list_(pa.string())),
-        ("experiment", pa.dictionary(pa.int32(), pa.string())),
-        ("arm", pa.dictionary(pa.int32(), pa.string())),
-        ("user_key", pa.uint64()),
-    ]
-)
-"""One row for each interest of an answer; `place` counts from 0, times are UTC as in the log.
-
-An answer outside all experiments has '' for experiment and arm. `user_key` is `types.user_number`, 0 without
-a user. Files written before a column existed lack it.
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,61 +57,61 @@ class Collected:
     forgotten: int
 
 
-def collect(ws: Workspace, run: Run, state: UserStore, now: datetime) -> Collected:
-    """Take what serving was told and what it showed since the last time, until this call.
+def collect(ws: Workspace, run: Run, users: UserStore, now: datetime) -> Collected:
+    """Take what serving recorded and what it showed since the last time, until this call.
 
     Raises:
-        StateError: the state can't be read or written; what was collected before that stays.
+        StateError: the user store can't be read or written; what was collected before that stays.
         Busy: another import finished meanwhile.
     """
     with run.step("collect") as step:
-        reports = list(_import(ws, state, now, run))
-        shown = _write_impressions(ws, state, run)
+        reports = list(_import(ws, users, now, run))
+        shown = _write_impressions(ws, users, run)
         found = Collected(
             events=sum(report.rows_read for report in reports),
             added=sum(report.added for report in reports),
             duplicates=sum(report.duplicates for report in reports),
             quarantined=sum(sum(report.quarantined.values()) for report in reports),
             impressions=shown,
-            forgotten=_forget(ws, state),
+            forgotten=_trim_events(ws, users),
         )
         step.details = {name: getattr(found, name) for name in found.__slots__}
     return found
 
 
-def _import(ws: Workspace, state: UserStore, now: datetime, run: Run) -> Iterator[events.ImportReport]:
+def _import(ws: Workspace, users: UserStore, now: datetime, run: Run) -> Iterator[events.ImportReport]:
     """Import the journal's events behind the last one collected."""
     settings = ws.config.events.model_copy(update={"columns": _COLUMNS, "time_format": "iso"})
     log, columns = events.EventLog(ws.source), kept_columns(ws)
     progress, done = run.progress("collect"), 0
-    for entries in _new(state, state.events, "events"):
+    for entries in _new(users, users.events, "events"):
         draft = ws.root / DRAFTS / f"collected-{uuid4().hex[:8]}.parquet"
         make_folder(draft.parent)
         try:
-            pq.write_table(_told(entries, settings, columns), draft)
+            pq.write_table(_event_table(entries, settings, columns), draft)
             yield log.import_events(draft, settings, now=now, keep=columns, refuse=False)
         finally:
             draft.unlink(missing_ok=True)
-        _note(state, "events", entries[-1].position)
+        _note(users, "events", entries[-1].position)
         done += len(entries)
         progress(done, done)
 
 
-def _told(entries: list[Entry], settings: Events, kept: Collection[str]) -> pa.Table:
-    """Events as rows; columns that rules read come from what the client told beside them."""
-    said = [json.loads(entry.body[MOVE.itemsize :]) for entry in entries]
+def _event_table(entries: list[Entry], settings: Events, kept: Collection[str]) -> pa.Table:
+    """Events as rows; columns that rules read come from those that the client sent beside them."""
+    bodies = [json.loads(entry.body[TRANSITION.itemsize :]) for entry in entries]
     own = {"id", "user", "item", "time", "value", IMPRESSION}
     further = sorted(events.parse(settings.positive).columns.union(kept) - own)
-    text = {name: [_text(one["columns"].get(name)) for one in said] for name in further}
+    text = {name: [_text(one["columns"].get(name)) for one in bodies] for name in further}
     return pa.table(
         {
             **{
-                name: pa.array([one[name] or None for one in said], pa.string())
+                name: pa.array([one[name] or None for one in bodies], pa.string())
                 for name in ("id", IMPRESSION)
             },
-            **{name: pa.array([one[name] for one in said], pa.string()) for name in ("user", "item")},
-            "time": pa.array([one["time"] for one in said], pa.timestamp("us", "UTC")),
-            "value": pa.array([one["value"] for one in said], pa.float64()),
+            **{name: pa.array([one[name] for one in bodies], pa.string()) for name in ("user", "item")},
+            "time": pa.array([one["time"] for one in bodies], pa.timestamp("us", "UTC")),
+            "value": pa.array([one["value"] for one in bodies], pa.float64()),
             **{name: pa.array(cells, pa.string()) for name, cells in text.items()},
         }
     )
@@ -149,23 +121,23 @@ def _text(cell: Any) -> str | None:
     return None if cell is None else str(cell)
 
 
-def _write_impressions(ws: Workspace, state: UserStore, run: Run) -> int:
+def _write_impressions(ws: Workspace, users: UserStore, run: Run) -> int:
     """Write what was shown behind the last that was written; returns how many answers."""
-    _trim_collected(state)  # what a run killed before its trimming has left
-    name, count = _name(state), 0
+    _trim_collected(users)  # what a run killed before its trimming has left
+    name, count = _name(users), 0
     progress = run.progress("impressions")
-    for entries in _new(state, state.impressions, IMPRESSIONS):
-        said = [json.loads(entry.body) for entry in entries]
-        start = _noted(state, IMPRESSIONS)
-        for day, answers in groupby(sorted(said, key=_day), key=_day):
+    for entries in _new(users, users.impressions, IMPRESSIONS):
+        shown = [json.loads(entry.body) for entry in entries]
+        start = _noted(users, IMPRESSIONS)
+        for day, answers in groupby(sorted(shown, key=_day), key=_day):
             rows = [row for answer in answers for row in _rows(answer)]
             path = ws.source / IMPRESSIONS / f"date={day}" / f"{name}-{start:015d}.parquet"
             with written(path) as aside:
                 pq.write_table(pa.Table.from_pylist(rows, SHOWN), aside, compression="zstd")
-        _note(state, IMPRESSIONS, entries[-1].position)
+        _note(users, IMPRESSIONS, entries[-1].position)
         count += len(entries)
         progress(count, count)
-    _trim_collected(state)
+    _trim_collected(users)
     return count
 
 
@@ -173,7 +145,7 @@ def _rows(answer: dict[str, Any]) -> Iterator[dict[str, Any]]:
     shared = {
         name: answer[name] for name in ("id", "time", "user", "release", "context", "answered", "explored")
     }
-    shared |= {name: answer.get(name, "") for name in ("experiment", "arm")}  # older servers don't tell
+    shared |= {name: answer.get(name, "") for name in ("experiment", "arm")}  # older servers have none
     shared["user_key"] = user_number(answer["user"]) if answer["user"] else 0
     for place, offer in enumerate(answer["interests"]):
         own = {name: offer[name] for name in ("score", "propensity", "reason", "items")}
@@ -184,11 +156,11 @@ def _day(answer: dict[str, Any]) -> str:
     return date_of(answer["time"]).isoformat()
 
 
-def _trim_collected(state: UserStore) -> None:
-    state.impressions.trim(_noted(state, IMPRESSIONS))
+def _trim_collected(users: UserStore) -> None:
+    users.impressions.trim(_noted(users, IMPRESSIONS))
 
 
-def _forget(ws: Workspace, state: UserStore) -> int:
+def _trim_events(ws: Workspace, users: UserStore) -> int:
     """Trim events that are in the log and older than this release and the one before; returns how many.
 
     The live overlay is made anew from those since the release's moment, so they stay; after a rollback too.
@@ -196,9 +168,9 @@ def _forget(ws: Workspace, state: UserStore) -> int:
     since = _needed_since(ws)
     if since is None:
         return 0
-    collected = _noted(state, "events")
+    collected = _noted(users, "events")
     upto = count = 0
-    while entries := state.events.read(upto, BATCH):
+    while entries := users.events.read(upto, BATCH):
         for entry in entries:
             if entry.position > collected or _time(entry) >= since:
                 break
@@ -206,7 +178,7 @@ def _forget(ws: Workspace, state: UserStore) -> int:
         else:
             continue
         break
-    state.events.trim(upto)
+    users.events.trim(upto)
     return count
 
 
@@ -228,33 +200,33 @@ def _needed_since(ws: Workspace) -> int | None:
 
 
 def _time(entry: Entry) -> int:
-    return int(np.frombuffer(entry.body, MOVE, 1)["time"][0])
+    return int(np.frombuffer(entry.body, TRANSITION, 1)["time"][0])
 
 
-def _new(state: UserStore, journal: Journal, name: str) -> Iterator[list[Entry]]:
+def _new(users: UserStore, journal: Journal, name: str) -> Iterator[list[Entry]]:
     """Entries behind the noted position, a batch at a time; the caller notes each batch when it is safe.
 
     The end is fixed at the start: what comes meanwhile is for the next time, or there would be none.
     """
     end = journal.end()
-    while (after := _noted(state, name)) < end:
+    while (after := _noted(users, name)) < end:
         entries = [entry for entry in journal.read(after, min(BATCH, end - after)) if entry.position <= end]
         if not entries:  # others have collected and trimmed them
             return
         yield entries
 
 
-def _noted(state: UserStore, name: str) -> int:
-    return int(state.notes.get(f"collected {name}") or 0)
+def _noted(users: UserStore, name: str) -> int:
+    return int(users.notes.get(f"collected {name}") or 0)
 
 
-def _note(state: UserStore, name: str, position: int) -> None:
-    state.notes.put(f"collected {name}", str(position).encode())
+def _note(users: UserStore, name: str, position: int) -> None:
+    users.notes.put(f"collected {name}", str(position).encode())
 
 
-def _name(state: UserStore) -> str:
+def _name(users: UserStore) -> str:
     """Names this state in names of files: the positions of another one start at 1 as well."""
-    if (name := state.notes.get("name")) is None:
+    if (name := users.notes.get("name")) is None:
         name = uuid4().hex[:8].encode()
-        state.notes.put("name", name)
+        users.notes.put("name", name)
     return checked(name.decode(errors="backslashreplace"), "name of a state")

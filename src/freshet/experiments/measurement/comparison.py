@@ -1,4 +1,4 @@
-"""From an experiment's moments to what can be said: effects with intervals, and how far to believe them."""
+"""Effects of arms against control with intervals and verdicts, from the moments of an experiment."""
 
 from __future__ import annotations
 
@@ -10,18 +10,31 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.experiments.measurement.measure import Measured
-from freshet.experiments.measurement.metrics import Metric
-from freshet.experiments.measurement.verdicts import Verdict, over, verdict
+from freshet.core.time import DAY, midnight
+from freshet.experiments.measurement.experiment_metrics import Metric
+from freshet.experiments.measurement.measure import Measurement
 from freshet.experiments.stats.bootstrap import bootstrap
 from freshet.experiments.stats.effects import Effect, Estimate, effect, ratio
-from freshet.experiments.stats.families import SampleRatio, holm, sample_ratio
 from freshet.experiments.stats.moments import Moments
+from freshet.experiments.stats.multiplicity import always_valid_p, boundary, holm, mixing
 from freshet.experiments.stats.power import Design, detectable_by
-from freshet.experiments.stats.sequential import always_valid_p, boundary, mixing
+from freshet.experiments.stats.sample_ratio import SampleRatio, sample_ratio
 
 FOUND = 1.959964 + 0.841621
 """Standard errors that an effect must measure to be found with a power of 80 %."""
+
+Verdict = Literal[
+    "better",
+    "worse",
+    "reversed",
+    "better at the planned end",
+    "worse at the planned end",
+    "not yet",
+    "unclear",
+    "no figure",
+]
+"""`reversed`: an earlier look set the arms apart, and the effect has changed its side since. `not yet`: the
+interval for one look sets them apart, but the planned end is not over (or the experiment stopped before)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +51,7 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
+class Comparison:
     """An arm against control, by one metric.
 
     Attributes:
@@ -53,7 +66,7 @@ class Compared:
         detectable: relative effect that is found with a power of 80 % by now.
         sought: relative effect about which the interval at every look is narrowest.
         saved: share of variance that what users did before took away (CUPED).
-        bootstrap: interval of the effect as counted, by resampling users, for one look; None if not asked.
+        bootstrap: interval of the effect as counted, by resampling users, for one look; None if not wanted.
         note: why a figure is missing or rough.
         daily, cumulative: the same by day, and of all days so far.
     """
@@ -81,21 +94,28 @@ class Compared:
     bootstrap: tuple[float, float] | None = None
 
 
-def ratio_of_users(measured: Measured) -> SampleRatio:
+def ratio_of_users(measured: Measurement) -> SampleRatio:
     """Whether users are split among the arms as was meant."""
     arms = measured.experiment.arms
     users = np.bincount(measured.exposures.users.arm, minlength=len(arms)).tolist()
     return sample_ratio(users, [arm.share for arm in arms])
 
 
+def planned_end_reached(measured: Measurement) -> bool:
+    """Whether what was collected reaches the day of the planned end."""
+    one = measured.experiment
+    end = midnight(measured.days[-1]) + DAY
+    return min(end, end if one.stop is None else one.stop) >= one.start + one.days * DAY
+
+
 def compare(
-    measured: Measured,
+    measured: Measurement,
     smallest_effect: float | Literal["auto"] = "auto",
     level: float = 0.95,
     *,
     adjusted: bool = True,
     resamples: int = 0,
-) -> list[Compared]:
+) -> list[Comparison]:
     """Every arm but control against control, by every metric.
 
     Args:
@@ -105,57 +125,70 @@ def compare(
         adjusted: use what users did before the start (CUPED), where the log holds it.
         resamples: of users, for intervals by the bootstrap; 0 = none.
     """
+    method = _Method(smallest_effect, level, adjusted, resamples)
     found = [
-        _compared(measured, metric, place, smallest_effect, level, adjusted, resamples)
+        _compared(measured, metric, place, method)
         for metric in measured.metrics
         for place in range(1, len(measured.experiment.arms))
     ]
-    return _judged(found, {one.name: one for one in measured.metrics}, over(measured), 1 - level)
+    signs = {one.name: one.sign for one in measured.metrics}
+    ended = planned_end_reached(measured)
+    once, often = holm([one.p for one in found]), holm([one.p_always for one in found])
+    return [
+        _with_verdict(
+            replace(one, p_holm=float(a), p_always_holm=float(b)), signs[one.metric], ended, 1 - level
+        )
+        for one, a, b in zip(found, once, often, strict=True)
+    ]
 
 
-def _compared(
-    measured: Measured,
-    metric: Metric,
-    place: int,
-    smallest_effect: float | Literal["auto"],
-    level: float,
-    adjusted: bool,
-    resamples: int,
-) -> Compared:
-    arm = measured.experiment.arms[place].name
-    moments = measured.moments[metric.name]
-    effects = [_effect(day.cumulative, place, level, adjusted) for day in moments]
-    always, p_always, sought = every_look(effects, measured.experiment.days, smallest_effect, level)
+@dataclass(frozen=True, slots=True)
+class _Method:
+    """Arguments of `compare`."""
+
+    smallest_effect: float | Literal["auto"]
+    level: float
+    adjusted: bool
+    resamples: int
+
+    def effect(self, arms: Sequence[Moments], place: int) -> Effect:
+        """Of the arm at a place against the first."""
+        return effect(arms[0], arms[place], self.level, adjusted=self.adjusted and len(arms[0].mean) > 2)
+
+
+def _compared(measured: Measurement, metric: Metric, place: int, method: _Method) -> Comparison:
+    moments, level = measured.moments[metric.name], method.level
+    effects = [method.effect(day.cumulative, place) for day in moments]
+    always, p_always, sought = every_look(effects, measured.experiment.days, method.smallest_effect, level)
     days = [str(day) for day in measured.days]
     last, end = effects[-1], moments[-1].cumulative
-    return Compared(
-        metric.name,
-        arm,
-        _three(ratio(end[0], level)),
-        _three(ratio(end[place], level)),
-        (last.control, last.treatment),
-        last.relative.value,
-        (last.relative.low, last.relative.high),
-        always[-1],
-        last.p,
-        math.nan,
-        float(p_always[-1]),
-        math.nan,
-        days[int(p_always.argmin())],
-        detectable_by(last, Design(level=level)),
-        sought,
-        last.saved,
-        "unclear",
-        last.note,
-        tuple(
-            _look(day, _effect(one.daily, place, level, adjusted))
-            for day, one in zip(days, moments, strict=True)
+    return Comparison(
+        metric=metric.name,
+        arm=measured.experiment.arms[place].name,
+        control=_value_and_interval(ratio(end[0], level)),
+        value=_value_and_interval(ratio(end[place], level)),
+        adjusted=(last.control, last.treatment),
+        effect=last.relative.value,
+        fixed=(last.relative.low, last.relative.high),
+        always=always[-1],
+        p=last.p,
+        p_holm=math.nan,
+        p_always=float(p_always[-1]),
+        p_always_holm=math.nan,
+        strongest=days[int(p_always.argmin())],
+        detectable=detectable_by(last, Design(level=level)),
+        sought=sought,
+        saved=last.saved,
+        verdict="unclear",
+        note=last.note,
+        daily=tuple(
+            _look(day, method.effect(one.daily, place)) for day, one in zip(days, moments, strict=True)
         ),
-        tuple(
+        cumulative=tuple(
             replace(_look(day, one), always=interval)
             for day, one, interval in zip(days, effects, always, strict=True)
         ),
-        _resampled(measured, metric, place, resamples, level) if resamples else None,
+        bootstrap=_resampled(measured, metric, place, method) if method.resamples else None,
     )
 
 
@@ -182,11 +215,9 @@ def every_look(
     return intervals, always_valid_p(z * np.sqrt(known), variances, t), sought
 
 
-def _resampled(
-    measured: Measured, metric: Metric, place: int, resamples: int, level: float
-) -> tuple[float, float]:
+def _resampled(measured: Measurement, metric: Metric, place: int, method: _Method) -> tuple[float, float]:
     control, arm = (measured.tallies[metric.name].rows(one) for one in (0, place))
-    found = bootstrap(control, arm, resamples=resamples, level=level)
+    found = bootstrap(control, arm, resamples=method.resamples, level=method.level)
     return found.low, found.high
 
 
@@ -203,34 +234,41 @@ def _sought(variances: NDArray[np.float64], planned: int) -> float:
     return FOUND * math.sqrt(variances[first] / math.sqrt(max(1.0, planned / (first + 1))))
 
 
-def _effect(arms: Sequence[Moments], place: int, level: float, adjusted: bool) -> Effect:
-    return effect(arms[0], arms[place], level, adjusted=adjusted and len(arms[0].mean) > 2)
-
-
 def _look(day: str, found: Effect) -> Look:
     relative = found.relative
     return Look(day, found.control, found.treatment, relative.value, relative.low, relative.high)
 
 
-def _three(found: Estimate) -> tuple[float, float, float]:
+def _value_and_interval(found: Estimate) -> tuple[float, float, float]:
     return found.value, found.low, found.high
 
 
-def _judged(found: list[Compared], metrics: dict[str, Metric], ended: bool, alpha: float) -> list[Compared]:
-    once, often = holm([one.p for one in found]), holm([one.p_always for one in found])
-    return [
-        _with_verdict(
-            replace(one, p_holm=float(a), p_always_holm=float(b)), metrics[one.metric], ended, alpha
-        )
-        for one, a, b in zip(found, once, often, strict=True)
-    ]
+def verdict(
+    effects: tuple[float, float], sign: int, p: tuple[float, float], ended: bool, alpha: float
+) -> Verdict:
+    """One verdict.
+
+    Args:
+        effects: now, and at the look that spoke most against no effect: p at every look is that look's, so
+            it says nothing of the side on which the effect is now.
+        sign: 1 where more is better, -1 where less is.
+        p: of one look now, and of every look.
+    """
+    now, then = effects
+    if not math.isfinite(now):
+        return "no figure"
+    good = now * sign > 0
+    if p[1] < alpha:
+        return ("better" if good else "worse") if now * then > 0 else "reversed"
+    if p[0] < alpha:
+        return ("better at the planned end" if good else "worse at the planned end") if ended else "not yet"
+    return "unclear"
 
 
-def _with_verdict(one: Compared, metric: Metric, ended: bool, alpha: float) -> Compared:
+def _with_verdict(one: Comparison, sign: int, ended: bool, alpha: float) -> Comparison:
     then = next(look for look in one.cumulative if look.day == one.strongest)
-    p = one.p_holm, one.p_always_holm
-    said = verdict((one.effect, then.effect), metric.sign, p, ended, alpha)
-    if said != "reversed":
-        return replace(one, verdict=said)
+    found = verdict((one.effect, then.effect), sign, (one.p_holm, one.p_always_holm), ended, alpha)
+    if found != "reversed":
+        return replace(one, verdict=found)
     turned = f"until {then.day} it was {then.effect:+.2%}, told apart at every look; it has turned since"
-    return replace(one, verdict=said, note="; ".join(filter(None, (turned, one.note))))
+    return replace(one, verdict=found, note="; ".join(filter(None, (turned, one.note))))

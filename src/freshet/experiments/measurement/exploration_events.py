@@ -10,17 +10,17 @@ import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.core.config import Config
 from freshet.core.errors import ConfigError
 from freshet.core.ports import Progress
 from freshet.core.time import DAY, date_of
-from freshet.experiments.measurement.metrics import Kind
-from freshet.experiments.measurement.reactions import BEFORE_DAYS, rows_of
+from freshet.experiments.measurement.event_counts import BEFORE_DAYS, rows_of
+from freshet.experiments.measurement.experiment_metrics import Kind
+from freshet.experiments.measurement.exposures import Study
 from freshet.experiments.stats.exploration import Additions, Engaged, interests_7d, novel, returned_7d
-from freshet.experiments.stats.exposed_users import Users
 from freshet.stages import events
-from freshet.stages.events import DayFile, sql
-from freshet.stages.transitions.users import keys
+from freshet.stages.events import DayFile
+from freshet.stages.transitions.user_numbers import keys
+from freshet.storage import sql
 from freshet.storage.release_parts import parts_of
 from freshet.storage.workspace import Workspace
 
@@ -48,40 +48,27 @@ class Explored:
         return np.bincount(user[y > 0], minlength=users), np.bincount(user[d > 0], minlength=users)
 
 
-def explored(
-    db: duckdb.DuckDBPyConnection,
-    ws: Workspace,
-    settings: Config,
-    days: Sequence[DayFile],
-    kinds: Sequence[Kind],
-    users: Users,
-    span: tuple[int, int],
-    progress: Progress,
-) -> dict[Kind, Explored]:
+def explored(study: Study, kinds: Sequence[Kind], progress: Progress) -> dict[Kind, Explored]:
     """By kind, as the current release assigns items to interests.
-
-    Args:
-        settings: those that the experiment is judged by.
-        days: of the log, ascending.
-        span: start of the experiment and end of what is known, in microseconds since 1970.
 
     Raises:
         ConfigError: there is no release yet.
     """
-    horizon = settings.transitions.novelty_days
+    horizon, start, users = study.settings.transitions.novelty_days, study.experiment.start, study.users
     h = None if horizon == "ever" else horizon * DAY
-    reach = None if horizon == "ever" else date_of(span[0]) - timedelta(days=BEFORE_DAYS + horizon)
-    needed = [day for day in days if (reach is None or day.day >= reach) and day.day <= date_of(span[1])]
-    _with_assignment(db, ws)
+    reach = None if horizon == "ever" else date_of(start) - timedelta(days=BEFORE_DAYS + horizon)
+    last = date_of(study.end)
+    needed = [day for day in study.log if (reach is None or day.day >= reach) and day.day <= last]
+    _with_assignment(study.db, study.ws)
     parts: dict[Kind, list[tuple[Additions, Additions]]] = {kind: [] for kind in kinds}
     chunks = range(0, len(users), TOGETHER)
     for done, low in enumerate(chunks):
         first = users.first[low : low + TOGETHER]
-        rows = _engaged(db, settings, needed, users, low)
-        earlier = np.full(len(first), span[0] - BEFORE_DAYS * DAY)
+        rows = _engaged(study, needed, low)
+        earlier = np.full(len(first), start - BEFORE_DAYS * DAY)
         for kind in kinds:
-            since = _additions(kind, rows, first, h, span[1])
-            past = _additions(kind, rows, earlier, h, span[0])
+            since = _additions(kind, rows, first, h, study.end)
+            past = _additions(kind, rows, earlier, h, start)
             parts[kind].append((since.moved(low), past.moved(low)))
         progress(done + 1, len(chunks))
     return {kind: _joined(parts[kind], len(users), kind) for kind in kinds}
@@ -120,12 +107,10 @@ def _with_assignment(db: duckdb.DuckDBPyConnection, ws: Workspace) -> None:
     db.execute(f"CREATE OR REPLACE TABLE assignment AS FROM read_parquet({sql.text(str(path))})")
 
 
-def _engaged(
-    db: duckdb.DuckDBPyConnection, settings: Config, days: Sequence[DayFile], users: Users, low: int
-) -> Engaged:
+def _engaged(study: Study, days: Sequence[DayFile], low: int) -> Engaged:
     """Engagements of users from place `low` on, places counted from there."""
-    rule = events.parse(settings.events.positive)
-    found = [_of_day(db, day, rule, users, low) for day in days]
+    rule = events.parse(study.settings.events.positive)
+    found = [_of_day(study, day, rule, low) for day in days]
     if not found:
         nothing = np.zeros(0, np.int64)
         return Engaged(nothing, nothing, nothing)
@@ -133,12 +118,12 @@ def _engaged(
 
 
 def _of_day(
-    db: duckdb.DuckDBPyConnection, day: DayFile, rule: events.Rule, users: Users, low: int
+    study: Study, day: DayFile, rule: events.Rule, low: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     query = f"""SELECT e."user", CAST(a.interest AS BIGINT) AS interest, epoch_us(e."time") AS "time"
         FROM (SELECT "user", item, "time" FROM {rows_of(day, rule.columns)} WHERE {rule.sql}) AS e
         JOIN assignment AS a ON a.item = e.item"""
-    table = db.sql(query).to_arrow_table()
-    place = users.find(keys(table["user"]))
+    table = study.db.sql(query).to_arrow_table()
+    place = study.users.find(keys(table["user"]))
     ours = (place >= low) & (place < low + TOGETHER)
     return place[ours] - low, table["interest"].to_numpy()[ours], table["time"].to_numpy()[ours]

@@ -16,21 +16,24 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from freshet.core.config import Config
 from freshet.core.errors import ArtifactError, NotEnoughData
-from freshet.core.time import date_of
+from freshet.core.time import DAY, date_of, midnight
 from freshet.core.types import Experiment
-from freshet.experiments.measurement.collect import IMPRESSIONS
-from freshet.experiments.measurement.impression_files import columns_of, day_of_folder
-from freshet.experiments.stats.exposed_users import Users
-from freshet.stages.events import sql
+from freshet.experiments.measurement.frozen_rules import as_started
+from freshet.experiments.measurement.impression_files import files
+from freshet.experiments.stats.tally import Users
+from freshet.stages.events import DayFile
+from freshet.storage import sql
+from freshet.storage.workspace import Workspace
 
 MEMORY = "1200MB"
 """What the database may use before it spills to disk."""
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
-    """How many interests, and how many answers, came from where on a day; `nameless` went to nobody known."""
+class ShownCounts:
+    """Interests and answers of one source on a day; `nameless` answers went to nobody known."""
 
     day: date
     arm: str
@@ -57,17 +60,17 @@ class Exposures:
     experiment: Experiment
     users: Users
     days: tuple[date, ...]
-    shown: tuple[Shown, ...]
+    shown: tuple[ShownCounts, ...]
     mixed: int
     files: dict[date, tuple[Path, ...]]
     passed_over: tuple[Path, ...] = ()
 
     def answers(self, db: duckdb.DuckDBPyConnection, day: date) -> NDArray[np.int64]:
         """(u,) answers shown to each user on a day."""
-        files = self.files.get(day, ())
-        if not files:
+        paths = self.files.get(day, ())
+        if not paths:
             return np.zeros(len(self.users), np.int64)
-        query = f"SELECT user_key FROM {_rows(files, self.experiment)} WHERE place = 0 AND user_key <> 0"
+        query = f"SELECT user_key FROM {_rows(paths, self.experiment)} WHERE place = 0 AND user_key <> 0"
         place = self.users.find(db.sql(query).fetchnumpy()["user_key"])
         return np.bincount(place[place >= 0], minlength=len(self.users))
 
@@ -79,7 +82,7 @@ def database(scratch: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     Raises:
         ArtifactError: a file that is read meanwhile is damaged, or memory does not suffice.
     """
-    with sql.connect(scratch, MEMORY) as db:
+    with sql.connect_spilling(scratch, MEMORY) as db:
         try:
             yield db
         except (duckdb.Error, pa.ArrowException) as error:
@@ -95,8 +98,8 @@ def exposures(db: duckdb.DuckDBPyConnection, source: Path, experiment: Experimen
     Raises:
         NotEnoughData: nobody was exposed, as far as was collected.
     """
-    files, passed_over = _files(source / IMPRESSIONS, experiment)
-    every = [path for day in files.values() for path in day]
+    by_day, passed_over = _files(source, experiment)
+    every = [path for day in by_day.values() for path in day]
     shown = _shown(db, every, experiment) if every else ()
     users, mixed = _users(db, every, experiment) if shown else (None, 0)
     if users is None or not len(users):
@@ -106,34 +109,60 @@ def exposures(db: duckdb.DuckDBPyConnection, source: Path, experiment: Experimen
             hint="impressions are collected by `freshet run`, or `freshet collect`, of a served workspace",
         )
     days = tuple(sorted({one.day for one in shown}))
-    return Exposures(experiment, users, days, shown, mixed, files, passed_over)
+    return Exposures(experiment, users, days, shown, mixed, by_day, passed_over)
 
 
-def _files(folder: Path, experiment: Experiment) -> tuple[dict[date, tuple[Path, ...]], tuple[Path, ...]]:
-    """Files that may hold exposures, by day, without those from before there were experiments; and odd ones.
+@dataclass(frozen=True)
+class Study:
+    """Data that an experiment is measured on.
 
-    What lies in no day's folder, or is not whole, is passed over.
+    Attributes:
+        db: keeps what is joined meanwhile, and may spill.
+        log: all days of the event log, ascending.
+        days: those that are measured, ascending, without gaps.
     """
-    first = date_of(experiment.start)
+
+    ws: Workspace
+    db: duckdb.DuckDBPyConnection
+    exposures: Exposures
+    log: tuple[DayFile, ...]
+    days: tuple[date, ...]
+
+    @property
+    def experiment(self) -> Experiment:
+        return self.exposures.experiment
+
+    @property
+    def users(self) -> Users:
+        return self.exposures.users
+
+    @property
+    def settings(self) -> Config:
+        """The settings that the experiment is measured by: those of its start."""
+        return as_started(self.ws.config, self.experiment)
+
+    @property
+    def end(self) -> int:
+        """When what is known ends, in microseconds since 1970: after the last day, or at the stop."""
+        last = midnight(self.days[-1]) + DAY
+        return last if self.experiment.stop is None else min(last, self.experiment.stop)
+
+
+def _files(source: Path, experiment: Experiment) -> tuple[dict[date, tuple[Path, ...]], tuple[Path, ...]]:
+    """Files that may hold exposures, by day (older ones name no experiment); and unreadable ones."""
     last = date_of(experiment.stop) if experiment.stop is not None else date.max
+    readable, unreadable = files(source, date_of(experiment.start), last)
     found: dict[date, tuple[Path, ...]] = {}
-    passed_over: list[Path] = []
-    for path in sorted(folder.glob("*/*.parquet")):
-        day = day_of_folder(path.parent)
-        if day is not None and not first <= day <= last:
-            continue
-        columns = columns_of(path)
-        if day is None or columns is None:
-            passed_over.append(path)
-        elif "experiment" in columns:
-            found[day] = (*found.get(day, ()), path)
-    return found, tuple(passed_over)
+    for one in readable:
+        if "experiment" in one.columns:
+            found[one.day] = (*found.get(one.day, ()), one.path)
+    return found, tuple(unreadable)
 
 
-def _rows(files: list[Path] | tuple[Path, ...], experiment: Experiment) -> str:
+def _rows(paths: list[Path] | tuple[Path, ...], experiment: Experiment) -> str:
     """The experiment's rows, with `ix`, the place of the arm."""
     arms = " ".join(f"WHEN {sql.text(arm.name)} THEN {index}" for index, arm in enumerate(experiment.arms))
-    return f"""(SELECT *, CAST(CASE arm {arms} ELSE -1 END AS TINYINT) AS ix FROM {sql.parquet([*files])}
+    return f"""(SELECT *, CAST(CASE arm {arms} ELSE -1 END AS TINYINT) AS ix FROM {sql.parquet([*paths])}
         WHERE {belongs(experiment)})"""
 
 
@@ -145,17 +174,19 @@ def belongs(experiment: Experiment) -> str:
         AND time >= make_timestamp({experiment.start}) {stop}"""
 
 
-def _shown(db: duckdb.DuckDBPyConnection, files: list[Path], experiment: Experiment) -> tuple[Shown, ...]:
+def _shown(
+    db: duckdb.DuckDBPyConnection, paths: list[Path], experiment: Experiment
+) -> tuple[ShownCounts, ...]:
     query = f"""SELECT CAST(time AS DATE) AS day, CAST(arm AS VARCHAR) AS arm, release, reason,
         count(*), count_if(place = 0), count_if(place = 0 AND user_key = 0)
-        FROM {_rows(files, experiment)} GROUP BY ALL ORDER BY ALL"""
-    return tuple(Shown(*row) for row in db.sql(query).fetchall())
+        FROM {_rows(paths, experiment)} GROUP BY ALL ORDER BY ALL"""
+    return tuple(ShownCounts(*row) for row in db.sql(query).fetchall())
 
 
-def _users(db: duckdb.DuckDBPyConnection, files: list[Path], experiment: Experiment) -> tuple[Users, int]:
+def _users(db: duckdb.DuckDBPyConnection, paths: list[Path], experiment: Experiment) -> tuple[Users, int]:
     """Those in one arm, and how many were in two."""
     query = f"""SELECT user_key, min(ix) AS least, max(ix) AS most, epoch_us(min(time)) AS first
-        FROM {_rows(files, experiment)} WHERE place = 0 AND user_key <> 0 GROUP BY user_key"""
+        FROM {_rows(paths, experiment)} WHERE place = 0 AND user_key <> 0 GROUP BY user_key"""
     table = db.sql(query).to_arrow_table()
     key, least, most, first = (table[name].to_numpy() for name in ("user_key", "least", "most", "first"))
     one = least == most

@@ -1,4 +1,4 @@
-"""What an experiment is judged by: the settings of its start, whatever the file says by now.
+"""How an experiment is measured: by the settings of its start, whatever the file says by now.
 
 Rules that change under a running experiment would count the days before by another measure, and whoever
 changes them has seen those days.
@@ -10,18 +10,18 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from freshet.core.config import Config, MetricConfig
-from freshet.core.types import Experiment, Judging, MetricRule
-from freshet.experiments.measurement.metrics import kept_columns as columns_read
+from freshet.core.types import Experiment, MeasurementRules, MetricRule
+from freshet.experiments.measurement.experiment_metrics import columns_read
 from freshet.storage.workspace import Workspace
 
 
-def judging(config: Config) -> Judging:
-    """What these settings judge by."""
+def rules_of(config: Config) -> MeasurementRules:
+    """How these settings measure."""
     one = config.experiments
     own = tuple(
         MetricRule(each.name, each.counts, each.of, each.better, each.attributed) for each in one.metrics
     )
-    return Judging(
+    return MeasurementRules(
         config.events.positive,
         config.transitions.novelty_days,
         one.satisfied,
@@ -34,12 +34,12 @@ def judging(config: Config) -> Judging:
 
 
 def as_started(config: Config, experiment: Experiment) -> Config:
-    """The settings with what the experiment is judged by put in their place.
+    """The settings, with those that the experiment started with in their place.
 
     A metric that was not defined then is measured as it is defined now: the experiment wasn't started with
-    it, and isn't judged by it. Experiments of before rules were kept are measured by today's.
+    it. Experiments from before rules were kept are measured by today's.
     """
-    then = experiment.judging
+    then = experiment.rules
     if then is None:
         return config
     own = [MetricConfig(**asdict(one)) for one in then.metrics]
@@ -64,9 +64,9 @@ def as_started(config: Config, experiment: Experiment) -> Config:
 
 def changed(config: Config, experiment: Experiment) -> dict[str, tuple[Any, Any]]:
     """By setting, what it was at the start and what it is now, where the two differ."""
-    if experiment.judging is None:
+    if experiment.rules is None:
         return {}
-    then, now = _flat(experiment.judging), _flat(judging(config))
+    then, now = _flat(experiment.rules), _flat(rules_of(config))
     return {name: (then.get(name), now.get(name)) for name in then | now if then.get(name) != now.get(name)}
 
 
@@ -76,7 +76,7 @@ def kept_columns(ws: Workspace) -> tuple[str, ...]:
     return tuple(sorted(set().union(*(columns_read(one) for one in known))))
 
 
-def _flat(one: Judging) -> dict[str, Any]:
+def _flat(one: MeasurementRules) -> dict[str, Any]:
     found = {f"[experiments] {name}": value for name, value in asdict(replace(one, metrics=())).items()}
     del found["[experiments] metrics"]
     found["[events] positive"] = found.pop("[experiments] positive")

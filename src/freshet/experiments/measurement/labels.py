@@ -1,4 +1,4 @@
-"""Step: what became of what was shown: files of impressions joined with the events that name them.
+"""Labelled impressions: what was shown, joined with the events that name it; as a table and as arrays.
 
 An outcome is satisfied where an event names the impression, passes the rule, is of the same user, comes
 within some hours, and its item is one of those shown; where no items were shown, an item of the interest.
@@ -17,15 +17,19 @@ from uuid import uuid4
 import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
-from freshet.core.types import AsOf, Interests
+from freshet.core.types import AsOf, Interests, Outcomes, indices_of
 from freshet.experiments.measurement.attribution import SAME_USER, in_time
-from freshet.experiments.measurement.collect import IMPRESSIONS, SHOWN
-from freshet.experiments.measurement.impression_files import columns_of
+from freshet.experiments.measurement.impression_files import IMPRESSIONS, columns_of, rows_sql
 from freshet.stages import events
-from freshet.stages.events import Rule, sql
-from freshet.storage.artifacts import Artifact
+from freshet.stages.events import Rule
+from freshet.stages.transitions.user_numbers import keys
+from freshet.storage import sql
+from freshet.storage.artifacts import Artifact, committed
+from freshet.storage.release_parts import whole
 from freshet.storage.workspace import DRAFTS, Workspace
 
 _COLUMNS = (
@@ -70,7 +74,7 @@ def files_of(ws: Workspace, window: Window) -> list[Path]:
 def count(ws: Workspace, window: Window) -> int:
     """How many rows `labelled` has."""
     with _database(ws) as db:
-        (rows,) = sql.row(db, f"SELECT count(*) FROM ({_shown(files_of(ws, window), window)})")
+        (rows,) = sql.row(db, f"SELECT count(*) FROM ({_shown(db, files_of(ws, window), window)})")
         return int(rows)
 
 
@@ -79,7 +83,7 @@ def labelled(
 ) -> pa.Table:
     """What was shown in a window, a row for each interest in the order of time, and its `reward`.
 
-    Columns are those of `collecting.SHOWN` without `answered`, `explored`, `items` and `user_key`; `time` is
+    Columns are those of `SHOWN` without `answered`, `explored`, `items` and `user_key`; `time` is
     in microseconds since 1970.
 
     Args:
@@ -92,15 +96,15 @@ def labelled(
     with _database(ws) as db:
         assigned = pa.table({"index": np.arange(len(interests), dtype=np.int16), "id": interests.ids})
         db.register("ids", assigned)
-        told, shown = _told(days, rule), _shown(files, window)
+        naming, shown = _naming(days, rule), _shown(db, files, window)
         return db.sql(
-            f"""WITH shown AS ({shown}), told AS ({told}),
+            f"""WITH shown AS ({shown}), naming AS ({naming}),
             assigned AS (
                 SELECT item, id AS interest
                 FROM {sql.parquet([assignment.path / "assignment.parquet"])} JOIN ids ON interest = index
             ),
             hits AS (
-                SELECT DISTINCT s.id, s.place FROM shown AS s JOIN told AS t ON t.impression = s.id
+                SELECT DISTINCT s.id, s.place FROM shown AS s JOIN naming AS t ON t.impression = s.id
                 LEFT JOIN assigned AS a ON a.item = t.item
                 WHERE {SAME_USER} AND {in_time(window.hours)}
                 AND CASE WHEN len(s.items) > 0 THEN list_contains(s.items, t.item)
@@ -115,26 +119,24 @@ def labelled(
 @contextmanager
 def _database(ws: Workspace) -> Iterator[duckdb.DuckDBPyConnection]:
     scratch = ws.root / DRAFTS / f"outcomes-{uuid4().hex[:8]}"  # made where memory doesn't suffice
-    with sql.connect(scratch) as db:
-        db.register("empty_shown", SHOWN.empty_table())
+    with sql.connect_spilling(scratch) as db:
         yield db
 
 
-def _shown(files: Sequence[Path], window: Window) -> str:
+def _shown(db: duckdb.DuckDBPyConnection, paths: Sequence[Path], window: Window) -> str:
     """SQL: what was shown; columns that older files lack are empty."""
-    source = "FROM empty_shown" + (f" UNION ALL BY NAME FROM {sql.parquet([*files])}" if files else "")
     first = "AND place = 0" if window.first else ""
     sample = f'AND hash("user") % 1000000 < {round(window.share * 1e6)}' if window.share < 1 else ""
     return f"""SELECT * REPLACE (
             coalesce("user", '') AS "user",
             coalesce(CAST(experiment AS VARCHAR), '') AS experiment,
             coalesce(CAST(arm AS VARCHAR), '') AS arm
-        ) FROM ({source})
+        ) FROM ({rows_sql(db, paths)})
         WHERE "time" >= {_moment(window.since)}
         AND "time" < {_moment(window.until)} - {_interval(window.hours)} {first} {sample}"""
 
 
-def _told(days: Sequence[Path], rule: Rule) -> str:
+def _naming(days: Sequence[Path], rule: Rule) -> str:
     """SQL: (impression, user, item, time) of events that name an impression and pass the rule."""
     return f"""SELECT impression, "user", item, "time" FROM ({_events(days, {"impression", *rule.columns})})
         WHERE impression IS NOT NULL AND impression <> '' AND {rule.sql}"""
@@ -165,3 +167,53 @@ def _interval(hours: float) -> str:
 
 def _rows(path: Path) -> int:
     return int(pq.read_metadata(path).num_rows)
+
+
+def assignment_of(ws: Workspace, transitions: str) -> Artifact:
+    """Which interest each item belongs to, as some transitions were counted with it.
+
+    Raises:
+        ArtifactError: it, or the transitions, is missing or damaged.
+    """
+    counted = committed(ws.store, "transitions", transitions)
+    return whole(ws.store, "assignments", counted.manifest["inputs"]["assignment"])
+
+
+def outcomes_of(table: pa.Table, index: NDArray[np.int16], k: int) -> Outcomes:
+    """Rows of `labelled` as arrays; without those whose interest, or score, is not known.
+
+    Args:
+        index: interest index by stable id, -1 where there is none; ids beyond its end have none.
+    """
+    shown = indices_of(table["interest"].to_numpy(), index)
+    score = table["score"].to_numpy().astype(np.float64)
+    good = (shown >= 0) & np.isfinite(score)
+    return Outcomes(
+        _contexts(table["context"], index, k),
+        shown,
+        table["place"].to_numpy(),
+        score,
+        table["reward"].to_numpy(),
+        table["time"].to_numpy(),
+        _users(table),
+    ).take(good)
+
+
+def _users(table: pa.Table) -> NDArray[np.uint64]:
+    """(n,) users by number; of an answer to nobody a number of its own."""
+    named = np.asarray(pc.not_equal(table["user"], ""))
+    return np.where(named, keys(table["user"]), keys(table["id"]))
+
+
+def _contexts(lists: pa.ChunkedArray, index: NDArray[np.int16], k: int) -> NDArray[np.int16]:
+    """(n, k) contexts; of one that names an interest which is no more, what came after it."""
+    lengths = lists.combine_chunks().value_lengths().to_numpy(zero_copy_only=False)
+    ids = np.append(lists.combine_chunks().flatten().to_numpy(zero_copy_only=False), -1)
+    ends = np.cumsum(lengths)
+    contexts = np.full((len(lengths), k), -1, np.int16)
+    known = np.ones(len(lengths), bool)
+    for back in range(1, k + 1):
+        place = indices_of(ids[np.where(lengths >= back, ends - back, -1)], index)
+        known &= place >= 0
+        contexts[known, -back] = place[known]
+    return contexts

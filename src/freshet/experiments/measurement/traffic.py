@@ -16,15 +16,16 @@ from freshet.core.errors import ConfigError, NotEnoughData
 from freshet.core.ports import Progress, silent
 from freshet.core.time import DAY, midnight
 from freshet.core.types import Experiment, ExperimentArm, Serves
-from freshet.experiments.measurement.exposures import Exposures, database
-from freshet.experiments.measurement.measure import measured
-from freshet.experiments.measurement.metrics import Metric
-from freshet.experiments.measurement.reactions import BEFORE_DAYS, rows_of
-from freshet.experiments.stats.exposed_users import Users
+from freshet.experiments.measurement.event_counts import BEFORE_DAYS, rows_of
+from freshet.experiments.measurement.experiment_metrics import Metric
+from freshet.experiments.measurement.exposures import Exposures, Study, database
+from freshet.experiments.measurement.measure import measure_study
 from freshet.experiments.stats.moments import Moments
 from freshet.experiments.stats.power import Baseline, Span
-from freshet.stages.events import DayFile, EventLog, body, sql
-from freshet.stages.transitions.users import keys
+from freshet.experiments.stats.tally import Users
+from freshet.stages.events import DayFile, EventLog, body
+from freshet.stages.transitions.user_numbers import keys
+from freshet.storage import sql
 from freshet.storage.workspace import Workspace
 
 LENGTHS = (1, 2, 3, 7, 14, 21, 28, 42, 56)
@@ -39,7 +40,7 @@ class Traffic:
         first: of the days, `days` of them.
         daily: users active on an average day.
         moments: by metric, of all users active until the end of each day, all days so far.
-        attributed: whether only events that name an impression were counted, where the metric asks for it.
+        attributed: whether metrics that count only events which name an impression did so.
     """
 
     first: date
@@ -71,7 +72,7 @@ def traffic_of(
     """Of the last days of the log, up to 56, as far as there are as many before them.
 
     Where events name impressions, the days begin with the first that does: others count nothing of a metric
-    that asks for it. Where none does, all events count.
+    that counts only those. Where none does, all events count.
 
     Raises:
         NotEnoughData: the log holds no event.
@@ -92,8 +93,8 @@ def traffic_of(
         window = [day for day in window if follows is None or day >= follows]
         users, daily = _active(db, [day for day in inside if day.day >= window[0]])
         shown = _everybody(users, window)
-        asked = [one if follows else replace(one, attributed=False) for one in metrics]
-        found = measured(ws, db, shown, log, window, asked, progress)
+        counted = [one if follows else replace(one, attributed=False) for one in metrics]
+        found = measure_study(Study(ws, db, shown, tuple(log), tuple(window)), counted, progress)
     return Traffic(
         window[0],
         len(window),

@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from freshet.experiments.stats.linear import Arm, dearer, linearised, theta_of
-from freshet.experiments.stats.moments import Moments
+from freshet.experiments.stats.moments import Arm, Moments, dearer, linearised, theta_of
 
 Terms = tuple[float, float, float]
 """Of a polynomial of degree two, lowest first."""
@@ -46,10 +45,10 @@ class Effect:
 
     Attributes:
         users: of control and of treatment.
-        control, treatment: the metric in each arm, covariates adjusted for where asked.
+        control, treatment: the metric in each arm, covariates adjusted for where wanted.
         absolute: treatment - control, in the metric's unit.
         relative: treatment / control - 1; its interval (Fieller's) is unbounded above where control can't be
-            told from zero. Metrics are sums of counts, so it isn't below -1.
+            distinguished from zero. Metrics are sums of counts, so it isn't below -1.
         p: two-sided, of no difference.
         null: variance of (treatment - control) / (mean of both) if there is no effect; inf if not known.
         df: degrees of freedom behind interval and p (Welch-Satterthwaite, of effective users).
@@ -263,6 +262,6 @@ def _note(control: Moments, treatment: Moments, arms: tuple[Arm, Arm], high: flo
 
 
 def _looseness(moments: Moments, column: int) -> float:
-    """Relative standard error of a mean; 0 of one that is 0, which other notes tell of."""
+    """Relative standard error of a mean; 0 of one that is 0, which other notes are about."""
     error, mean = math.sqrt(moments.covariance[column, column] / moments.n), abs(moments.mean[column])
     return error / mean if error and mean else 0.0

@@ -1,7 +1,13 @@
-"""What a comparison needs to know of an arm's users: how many, their means, and how they scatter."""
+"""What a comparison needs to know of an arm's users: how many, their means, how they scatter; and its metric.
+
+A metric is a ratio of two sums over users, y / d (d = 1: a mean per user). What a user adds to it is taken
+as (y - R d) / mean(d), the linearised metric (Deng, Knoblich and Lu 2018, "Applying the Delta Method in
+Metric Analytics"): its variance over users is that of the ratio, whatever rows of one user have in common.
+"""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,3 +79,83 @@ class Moments:
         mean = self.mean + apart * (other.n / n)
         scatter = self.scatter + other.scatter + np.outer(apart, apart) * (self.n * other.n / n)
         return Moments(n, mean, scatter)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Arm:
+    """One arm's metric and covariates.
+
+    Attributes:
+        n: users.
+        alike: how many users who all weigh the same would say as much (Kish's effective number, of the
+            denominators): n for a mean per user, less for a ratio that a few busy users carry.
+        value: the metric.
+        past: (q,) means of the covariates.
+        error: (1 + q, 1 + q) covariance of `value` and `past`, as estimates.
+    """
+
+    n: int
+    alike: float
+    value: float
+    past: NDArray[np.float64]
+    error: NDArray[np.float64]
+
+    def variance(self, metric: float, covariates: NDArray[np.float64]) -> float:
+        """Of metric * value + covariates @ past."""
+        weights = np.concatenate([[metric], covariates])
+        return float(np.maximum(0.0, weights @ self.error @ weights))
+
+
+def linearised(moments: Moments, covariates: int) -> Arm:
+    """An arm by its first so many covariates; NaN throughout without users or denominator."""
+    y, d = moments.mean[:2]
+    value = float(y / d) if moments.n and d else math.nan
+    linear = np.zeros((1 + covariates, 2 + covariates))  # rows of (y, d, x...) -> (linearised metric, x...)
+    linear[0, :2] = (1 / d, -value / d) if moments.n and d else math.nan
+    linear[1:, 2:] = np.eye(covariates)
+    used = moments.covariance[: 2 + covariates, : 2 + covariates]
+    alike = effective(moments)
+    error = linear @ used @ linear.T / max(1, moments.n) * _leverage(moments.n, alike)
+    np.fill_diagonal(error, np.maximum(0.0, np.diag(error)))  # rounding may go below; NaN stays NaN
+    return Arm(moments.n, alike, value, moments.mean[2 : 2 + covariates], error)
+
+
+def effective(moments: Moments) -> float:
+    """(sum d)^2 / sum d^2: Kish's effective number of users; 0 without a denominator."""
+    n, mean = moments.n, float(moments.mean[1])
+    return n / (1 + float(moments.scatter[1, 1]) / (n * mean**2)) if n and mean else 0.0
+
+
+def _leverage(n: int, alike: float) -> float:
+    """What a variance of a ratio is short of: users who carry much of the denominator pull the ratio to
+    themselves, and leave a small residual. As the jackknife, by the mean leverage; 1 for a mean per user."""
+    return ((1 - 1 / n) / (1 - 1 / alike)) ** 2 if alike > 1 else math.nan
+
+
+def theta_of(error: NDArray[np.float64], past: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(q,) coefficients of covariates by which the metric varies least.
+
+    Args:
+        error: (1 + q, 1 + q) covariance of metric and covariates.
+        past: (q,) how large the covariates are, to distinguish their spread from rounding.
+    """
+    apart = np.sqrt(np.diag(error)[1:])
+    if not (len(apart) and np.isfinite(error).all()):
+        return np.zeros(len(apart))
+    scale = np.where(apart > 1e-13 * np.abs(past), apart, np.inf)  # what is the same for all explains nothing
+    alike = error[1:, 1:] / np.outer(scale, scale)
+    return np.asarray(np.linalg.pinv(alike, rcond=1e-9, hermitian=True) @ (error[1:, 0] / scale) / scale)
+
+
+def dearer(spare: int, covariates: int) -> float:
+    """Factor by which fitted coefficients make a variance larger than it looks: once since they fit this
+    sample too well, once since they are uncertain."""
+    return (spare / (spare - covariates)) ** 2 if spare > covariates else math.nan
+
+
+def spread(moments: Moments) -> tuple[float, float, float]:
+    """(metric, variance of the linearised metric over users, share of it that all covariates explain)."""
+    arm = linearised(moments, len(moments.mean) - 2)
+    whole = float(arm.error[0, 0])
+    left = arm.variance(1.0, -theta_of(arm.error, arm.past))
+    return arm.value, whole * moments.n, 1 - left / whole if whole > 0 else 0.0

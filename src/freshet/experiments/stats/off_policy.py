@@ -9,7 +9,7 @@ target policy, and the reward. Weight w = target / propensity. Three estimates o
 - `doubly_robust`: mean of E_target[q] + w (r - q), q being a model's reward. Unbiased whatever q says, and
   steady where q is good. Fit q on other users (or earlier days): on the same ones it is too sure of itself.
 
-Intervals are clustered by user. They tell of what could be logged alone; `Support` says how much of the
+Intervals are clustered by user. They are about what could be logged alone; `Support` says how much of the
 target that is.
 """
 

@@ -15,14 +15,13 @@ from scipy import optimize, special
 
 from freshet.core.errors import NotEnoughData
 from freshet.experiments.stats.effects import Effect
-from freshet.experiments.stats.linear import spread
-from freshet.experiments.stats.moments import Moments
-from freshet.experiments.stats.sequential import boundary, mixing
+from freshet.experiments.stats.moments import Moments, spread
+from freshet.experiments.stats.multiplicity import boundary, mixing
 
 
 @dataclass(frozen=True, slots=True)
 class Design:
-    """How an experiment is to be judged.
+    """How an experiment is to be evaluated.
 
     Attributes:
         share: of the users who take part, those in treatment.

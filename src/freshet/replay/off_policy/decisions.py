@@ -14,8 +14,8 @@ from freshet.core.types import Interests
 from freshet.experiments.measurement import labels as labelling
 from freshet.experiments.measurement.labels import Window
 from freshet.stages import events
-from freshet.stages.events import sql
-from freshet.stages.transitions.users import keys
+from freshet.stages.transitions.user_numbers import keys
+from freshet.storage import sql
 from freshet.storage.artifacts import Artifact
 from freshet.storage.workspace import DRAFTS, Workspace
 
@@ -129,7 +129,7 @@ def _engaged(
     paths = [day.path for day in log.days if since is None or day.day >= since.day]
     if not paths or not len(users):
         return Engaged.of(np.zeros(0, np.uint64), np.zeros(0, np.int32), np.zeros(0, np.int64))
-    with sql.connect(ws.root / DRAFTS / f"decisions-{uuid4().hex[:8]}") as db:
+    with sql.connect_spilling(ws.root / DRAFTS / f"decisions-{uuid4().hex[:8]}") as db:
         db.register("asked", pa.table({"u": pc.unique(users)}))
         index = np.arange(len(interests), dtype=np.int16)
         db.register("ids", pa.table({"index": index, "stable": interests.ids}))

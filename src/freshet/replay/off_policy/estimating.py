@@ -9,9 +9,8 @@ import numpy as np
 
 from freshet.core.errors import InputError
 from freshet.core.types import Outcomes, indices_of
-from freshet.experiments.feedback import outcomes
 from freshet.experiments.feedback import step as feedback
-from freshet.experiments.measurement.labels import Window
+from freshet.experiments.measurement.labels import Window, assignment_of
 from freshet.experiments.stats.off_policy import (
     Logged,
     OffPolicy,
@@ -104,7 +103,7 @@ def estimate(ws: Workspace, run: Run, targets: tuple[Target, ...], window: Windo
         ArtifactError: a release that answered, or is to answer, can't be opened.
     """
     known = snapshot_of(ws, run, window.until)
-    assignment = outcomes.assignment_of(ws, known.version)
+    assignment = assignment_of(ws, known.version)
     with run.step("estimate") as step:
         asked, engaged, left_out = read(ws, window, assignment, known.interests, feedback.rule_of(ws), limit)
         if not len(asked):

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freshet.core.errors import InputError
-from freshet.core.types import MOVE, AsOf, BoolArray, Experiment, ExperimentArm, Serves
+from freshet.core.types import TRANSITION, AsOf, BoolArray, Experiment, ExperimentArm, Serves
 from freshet.experiments.assignment import OwnEvents
 from freshet.replay.off_policy.decisions import Decisions
 from freshet.replay.off_policy.looking import EVERYBODY, Seat, Way
@@ -41,7 +41,7 @@ def logged(ws: Workspace, asked: Decisions) -> list[Way]:
     ways = []
     for number, name in zip(asked.release.tolist(), asked.arm, strict=True):
         experiment, arm = arms.get(name, (None, None))
-        own = name if experiment is not None and experiment.separated else EVERYBODY
+        own = name if experiment is not None and experiment.isolated else EVERYBODY
         ways.append(Way(number, arm.serves.strategy if arm else FOLLOWED.strategy, policy, own))
     return ways
 
@@ -88,9 +88,9 @@ def players(ws: Workspace, known: LogSnapshot, seats: Collection[Seat], until: A
         counted = OwnEvents(experiment, arm.name) if experiment and arm else None
         opened[number, own[0], own[1]] = open_release(ws.store, ws.config, ws.releases.get(number), counted)
     live = [one.release.as_of for one in opened.values() if one.overlay is not None]
-    moves = np.zeros(0, MOVE)
+    moves = np.zeros(0, TRANSITION)
     if live:
-        moves = by_time(known.transitions.moves(AsOf.parse(min(live)), until))
+        moves = by_time(known.transitions.records(AsOf.parse(min(live)), until))
         for name in ("last", "successor"):
             moves[name] = np.where(moves[name] >= 0, known.interests.ids[moves[name]], -1)
     return {seat: Player(one, moves, ws.config.feedback.use) for seat, one in opened.items()}
@@ -107,7 +107,7 @@ def _followed(ws: Workspace, asked: Decisions) -> BoolArray:
     following = {
         name
         for name, (experiment, arm) in _arms(ws).items()
-        if arm.serves.release is None and not experiment.separated
+        if arm.serves.release is None and not experiment.isolated
     }
     return np.array([name == EVERYBODY or name in following for name in asked.arm], bool)
 

@@ -11,22 +11,21 @@ import numpy as np
 
 from freshet.core.time import DAY, datetime_of
 from freshet.core.types import Experiment, ExperimentArm
-from freshet.experiments.measurement.comparison import Compared, ratio_of_users
-from freshet.experiments.measurement.exposures import Shown
+from freshet.experiments.measurement.comparison import Comparison, planned_end_reached, ratio_of_users
+from freshet.experiments.measurement.exposures import ShownCounts
 from freshet.experiments.measurement.frozen_rules import changed
-from freshet.experiments.measurement.measure import Measured
-from freshet.experiments.measurement.verdicts import over
+from freshet.experiments.measurement.measure import Measurement
 from freshet.report.subject import simulated
 from freshet.storage.workspace import Workspace
 
 
-def facts(ws: Workspace, measured: Measured, compared: Sequence[Compared]) -> dict[str, Any]:
+def facts(ws: Workspace, measured: Measurement, compared: Sequence[Comparison]) -> dict[str, Any]:
     """The document, without `answer`."""
     experiment, shown = measured.experiment, measured.exposures
     return {
         "workspace": ws.root.resolve().name,
         "simulated": bool(simulated(ws)),
-        "experiment": _experiment(experiment, changed(ws.config, experiment), over(measured)),
+        "experiment": _experiment(experiment, changed(ws.config, experiment), planned_end_reached(measured)),
         "days": [str(day) for day in measured.days],
         "arms": [_arm(measured, place, arm) for place, arm in enumerate(experiment.arms)],
         "sample_ratio": asdict(ratio_of_users(measured)),
@@ -34,7 +33,7 @@ def facts(ws: Workspace, measured: Measured, compared: Sequence[Compared]) -> di
             "users_in_two_arms": shown.mixed,
             "answers_to_nobody": sum(one.nameless for one in shown.shown),
         },
-        "outcomes": None if measured.named is None else asdict(measured.named),
+        "outcomes": None if measured.attribution is None else asdict(measured.attribution),
         "events": measured.events,
         "metrics": [
             {
@@ -64,7 +63,7 @@ def _experiment(one: Experiment, changes: Mapping[str, Any], ended: bool) -> dic
         "planned_end": _moment(one.start + one.days * DAY),
         "planned_end_reached": ended,
         "settings_changed": {name: {"start": then, "now": now} for name, (then, now) in changes.items()},
-        "separated": one.separated,
+        "separated": one.isolated,
         "began_with_release": one.began,
     }
 
@@ -73,7 +72,7 @@ def _moment(micros: int) -> str:
     return datetime_of(micros).isoformat(timespec="seconds")
 
 
-def _arm(measured: Measured, place: int, arm: ExperimentArm) -> dict[str, Any]:
+def _arm(measured: Measurement, place: int, arm: ExperimentArm) -> dict[str, Any]:
     mine = [one for one in measured.exposures.shown if one.arm == arm.name]
     sources: Counter[str] = Counter()
     for one in mine:
@@ -91,7 +90,7 @@ def _arm(measured: Measured, place: int, arm: ExperimentArm) -> dict[str, Any]:
     }
 
 
-def _releases(mine: Sequence[Shown]) -> list[dict[str, Any]]:
+def _releases(mine: Sequence[ShownCounts]) -> list[dict[str, Any]]:
     """What an arm was answered with, in order of the first day."""
     found: dict[int, dict[str, Any]] = {}
     for one in mine:

@@ -110,5 +110,5 @@ class HoldoutWindows:
         return found
 
     def timed(self, window: Window) -> NDArray[np.void]:
-        """What is held out in a window as records of `types.MOVE`, with times, in the same order."""
-        return self.log.transitions.moves(window.start, self.spans[window.start], self._limit_per_window)
+        """What is held out in a window as records of `types.TRANSITION`, with times, in the same order."""
+        return self.log.transitions.records(window.start, self.spans[window.start], self._limit_per_window)

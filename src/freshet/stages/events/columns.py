@@ -8,9 +8,9 @@ from pydantic import BaseModel
 
 from freshet.core import config
 from freshet.core.errors import InputError
-from freshet.stages.events.dialects import looks_like_data
-from freshet.stages.events.reading import Table
+from freshet.stages.events.csv_text import looks_like_data
 from freshet.stages.events.rule import Rule
+from freshet.stages.events.source_tables import Table
 
 CANONICAL = ("id", "user", "item", "time", "value")
 """Columns of the log; other columns that a rule names are kept beside them."""
@@ -109,7 +109,7 @@ def _default(wanted: BaseModel, part: str) -> str:
 
 
 def time_like(table: Table) -> tuple[str, ...]:
-    """Columns whose names tell of a time."""
+    """Columns whose names are those of times, such as `timestamp`."""
     plain = _plain(table)
     return tuple(plain[alias] for alias in _ALIASES["time"] if alias in plain)
 

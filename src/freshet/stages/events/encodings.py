@@ -76,7 +76,7 @@ def encoding_of(path: Path, shown: Path, wanted: str) -> tuple[str | None, str]:
         wanted: [events] encoding.
 
     Raises:
-        InputError: the encoding can't be told.
+        InputError: the encoding isn't clear.
         ConfigError: there is no such encoding.
     """
     if wanted != AUTO:

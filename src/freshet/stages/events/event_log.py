@@ -12,8 +12,7 @@ import dataclasses
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from uuid import uuid4
@@ -22,16 +21,16 @@ import duckdb
 
 from freshet.core import config
 from freshet.core.types import AsOf
-from freshet.stages.events import finding, merging, orders, quarantine, shares, sql
-from freshet.stages.events.days import write_days
-from freshet.stages.events.deciding import Undecided
-from freshet.stages.events.finding import Unread
-from freshet.stages.events.formats import SourceFile, event_source
-from freshet.stages.events.plausible import doubts
-from freshet.stages.events.refusing import Refused, note, refused
-from freshet.stages.events.rule import Rule, parse
+from freshet.stages.events import date_forms, merging, plausibility, source_folders
+from freshet.stages.events.event_days import write_days
+from freshet.stages.events.formats import event_source
+from freshet.stages.events.plausibility import find_doubts
+from freshet.stages.events.quarantine import Refused
+from freshet.stages.events.rule import parse
 from freshet.stages.events.snapshots import Snapshot, commit, latest
-from freshet.stages.events.staging import Staged, stage
+from freshet.stages.events.source_folders import Unread
+from freshet.stages.events.staging import Staged, Staging, Wanted
+from freshet.storage import sql
 from freshet.storage.durable import make_folder
 
 _BATCH = 100_000  # rows held in Python while day files are written
@@ -106,21 +105,21 @@ class EventLog:
             ConfigError: the positive rule, the time zone or the time format is wrong.
             Busy: another import finished meanwhile; nothing has changed.
         """
-        rule, further = parse(settings.positive), frozenset(keep)
+        wanted = Wanted(settings, parse(settings.positive), now, frozenset(keep))
         found = event_source(source)
         scratch = self.root / ".drafts" / f"import-{uuid4().hex[:8]}"
         make_folder(scratch)
         try:
-            with sql.connect(scratch, self.memory_limit) as connection:
-                staging = _Staging(connection, settings, rule, now, further, self.root, scratch)
+            with sql.connect_spilling(scratch, self.memory_limit) as connection:
+                staging = Staging(connection, wanted, self.root, scratch)
                 staged = staging.all(found.files)
                 if refuse and staging.refused:
                     raise _first(staging.refused)
                 report = self._merge(connection, source, staged, scratch, replace)
-                orders.note(self.root, staging.orders)
+                date_forms.keep_orders(self.root, staging.orders)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
-        notes = (*finding.note(source, found.unread, "events"), *report.notes)
+        notes = (*source_folders.note_unread(source, found.unread, "events"), *report.notes)
         return dataclasses.replace(report, notes=notes, unread=found.unread)
 
     def _merge(
@@ -147,8 +146,8 @@ class EventLog:
         after = Snapshot.of([*untouched, *written])
         if after != before:
             commit(self.root, number + 1, after)
-        told = _grouped(staged)
-        told += doubts(before, after, incoming, sum(one.rows > 0 for one in staged))
+        notes = _grouped(staged)
+        notes += find_doubts(before, after, incoming, sum(one.rows > 0 for one in staged))
         added = sum(day.rows for day in written) - kept.rows
         return ImportReport(
             source=source,
@@ -156,7 +155,7 @@ class EventLog:
             added=added,
             duplicates=incoming.rows - added,
             quarantined=_summed([one.quarantined for one in staged]),
-            notes=(*told, *shares.note(connection, incoming.query)),
+            notes=(*notes, *plausibility.note_heavy_user(connection, incoming.query)),
             days=len(incoming.days),
             first=incoming.first,
             last=incoming.last,
@@ -165,63 +164,8 @@ class EventLog:
         )
 
 
-class _Staging:
-    """The files of a source, each staged once.
-
-    Attributes:
-        orders: how dates such as 03/04/2022 are written in these files and those imported before.
-        refused: what is wrong with files of which no row can be used.
-    """
-
-    def __init__(
-        self,
-        connection: duckdb.DuckDBPyConnection,
-        settings: config.Events,
-        rule: Rule,
-        now: datetime,
-        keep: frozenset[str],
-        root: Path,
-        scratch: Path,
-    ) -> None:
-        self.connection = connection
-        self.settings = settings
-        self.rule = rule
-        self.now = now
-        self.keep = keep
-        self.root = root
-        self.scratch = scratch
-        self.orders = orders.known(root)
-        self.refused: list[Refused] = []
-
-    def all(self, files: Sequence[SourceFile]) -> list[Staged]:
-        """Stage all files; those whose dates don't tell day from month come last, and follow the others."""
-        found: dict[SourceFile, Staged] = {}
-        for file in files:
-            with suppress(Undecided):
-                found[file] = self._one(file, len(found))
-        for file in files:
-            if file not in found:
-                found[file] = self._one(file, len(found))
-        return [found[file] for file in files]
-
-    def _one(self, file: SourceFile, number: int) -> Staged:
-        draft = self.scratch / f"{number:06d}.parquet"
-        staged = stage(
-            self.connection, file, self.settings, self.rule, self.now, draft, self.keep, self.orders
-        )
-        quarantine.keep(self.connection, sql.parquet([draft]), file.path, self.root / "quarantine")
-        problem = refused(self.connection, staged)
-        if problem is not None:
-            self.refused.append(problem)
-            return staged
-        if staged.order:
-            self.orders |= {staged.order}
-        told = note(self.connection, staged)
-        return replace(staged, notes=(*staged.notes, told)) if told else staged
-
-
 def _first(found: Sequence[Refused]) -> Refused:
-    """The first of several refusals, which tells how many there are."""
+    """The first of several refusals, with how many there are."""
     if len(found) == 1:
         return found[0]
     days = [problem.until for problem in found if problem.until]
@@ -233,15 +177,15 @@ def _first(found: Sequence[Refused]) -> Refused:
 
 
 def _grouped(staged: list[Staged]) -> list[str]:
-    """Notes on files; what is said of several in the same words is said once."""
+    """Notes on files; one in the same words about several files is kept once."""
     groups: dict[str, list[tuple[str, str]]] = {}
     for one in staged:
-        for said in one.notes:
-            groups.setdefault(said.replace(one.source.name, "", 1), []).append((one.source.name, said))
+        for note in one.notes:
+            groups.setdefault(note.replace(one.source.name, "", 1), []).append((one.source.name, note))
     return [
-        said if len(group) == 1 else said.replace(name, f"{name} and {len(group) - 1} more", 1)
+        note if len(group) == 1 else note.replace(name, f"{name} and {len(group) - 1} more", 1)
         for group in groups.values()
-        for name, said in group[:1]
+        for name, note in group[:1]
     ]
 
 

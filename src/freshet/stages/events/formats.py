@@ -8,17 +8,25 @@ MovieLens and MovieTweetings, whose `.dat` files have no header. What is found a
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import lzma
 import re
+import shutil
 import zipfile
+import zlib
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
+
+import pyarrow as pa
 
 from freshet.core.errors import InputError
-from freshet.stages.events import lakes
-from freshet.stages.events.finding import Unread, fixed_part, walk
-from freshet.stages.events.partitions import Partition, partitions
+from freshet.stages.events import source_folders
+from freshet.stages.events.source_folders import Partition, Unread, fixed_part, partitions, walk
 
 Kind = Literal["parquet", "csv", "jsonl", "json", "dat"]
 Role = Literal["events", "items"]
@@ -149,7 +157,7 @@ def _select(source: Path, role: Role) -> Source:
     if source.is_file():
         return Source((_describe(source, role),))
     found, unread = walk(source)
-    lakes.refuse([*found, *(one.path for one in unread)])
+    source_folders.refuse_table_formats([*found, *(one.path for one in unread)])
     plain: list[tuple[Path, Role | None]] = []
     for path in found:
         own = _role(path, source)
@@ -225,3 +233,36 @@ def _role(path: Path, source: Path) -> Role | None:
 
 def _listed(unread: tuple[Unread, ...]) -> str:
     return f"; found {', '.join(f'{one.path.name} ({one.why})' for one in unread[:5])}" if unread else ""
+
+
+_OPENERS: dict[str, Callable[[Path], AbstractContextManager[Any]]] = {  # each reads bytes
+    ".gz": gzip.open,
+    ".bz2": bz2.open,
+    ".xz": lzma.open,
+    ".zst": lambda path: pa.input_stream(str(path), compression="zstd"),
+    ".zip": lambda path: _open_member(path),
+}
+DAMAGED = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
+"""What a damaged packed file raises."""
+
+
+def unpacked(path: Path, scratch: Path) -> Path:
+    """The file itself, or an unpacked copy in `scratch` (a copy costs disk space only while it is read).
+
+    Raises:
+        InputError: a zip archive holds no data file, or several.
+        DAMAGED: the file is damaged, or cut off.
+    """
+    for number, ending in enumerate(suffixes(path)[1]):
+        copy = scratch / f"unpacked-{number}"
+        with _OPENERS[ending](path) as source, copy.open("wb") as target:
+            shutil.copyfileobj(source, target, 1 << 20)
+        path = copy
+    return path
+
+
+def _open_member(path: Path) -> AbstractContextManager[Any]:
+    member = zip_member(path)
+    if member is None and zipfile.is_zipfile(path):
+        raise InputError(f"{path} holds no data file, or several", hint="unpack it and give the folder")
+    return zipfile.ZipFile(path).open(member or "")

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import duckdb
 
-from freshet.stages.events import quarantine, sql
+from freshet.stages.events import quarantine
 from freshet.stages.events.columns import CANONICAL
-from freshet.stages.events.days import DayFile
+from freshet.stages.events.event_days import DayFile
 from freshet.stages.events.snapshots import Snapshot
 from freshet.stages.events.staging import NOT_IN_LOG
+from freshet.storage import sql
 
 
 @dataclass(frozen=True, slots=True)

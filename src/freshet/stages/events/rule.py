@@ -21,8 +21,8 @@ import re
 from dataclasses import dataclass, field
 from typing import NoReturn
 
-from freshet.stages.events import sql
-from freshet.stages.events.tokens import Token, rule_error, tokenize
+from freshet.core.errors import ConfigError
+from freshet.storage import sql
 
 MAX_LENGTH = 4000
 """Longest rule in characters; also keeps the SQL below the database's limit of 1,000 nested parts."""
@@ -202,3 +202,63 @@ def _compare(left: str | _Literal, sign: str, right: str | _Literal) -> str:
     type_ = left.type if isinstance(left, _Literal) else right.type if isinstance(right, _Literal) else ""
     sides = [side.sql if isinstance(side, _Literal) else _read(side, type_) for side in (left, right)]
     return f"({sides[0]} {sign} {sides[1]})"
+
+
+_TOKEN = re.compile(
+    r"""\s*(?:
+        (?P<number>[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?(?!\w))
+      | (?P<string>'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")
+      | `(?P<quoted>[^`]+)`
+      | (?P<word>[^\W\d]\w*)
+      | (?P<sign>==|!=|<>|<=|>=|[=<>(),])
+    )""",
+    re.VERBOSE | re.DOTALL,
+)
+_KEYWORDS = frozenset({"and", "or", "not", "in", "is", "null", "true", "false"})
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One word of a rule.
+
+    Attributes:
+        kind: number, string, column, sign, end, or the keyword itself.
+        value: as written, without backquotes.
+        position: characters before it.
+    """
+
+    kind: str
+    value: str
+    position: int
+
+
+def tokenize(rule: str) -> list[Token]:
+    """Split a rule into tokens, the last of which is its end.
+
+    Raises:
+        ConfigError: some text is no token.
+    """
+    tokens = []
+    position, end = 0, len(rule.rstrip())
+    while position < end:
+        match = _TOKEN.match(rule, position)
+        if match is None or match.lastgroup is None:
+            raise rule_error(rule, position, f"can't read {rule[position : position + 10]!r}")
+        kind, value = match.lastgroup, match[match.lastgroup]
+        start = match.start(kind)
+        if not value.isprintable() and ("\0" in value or any("\ud800" <= c <= "\udfff" for c in value)):
+            raise rule_error(rule, start, "holds a character that no column or value can have")
+        if kind == "word":
+            kind = value.lower() if value.lower() in _KEYWORDS else "column"
+        tokens.append(Token("column" if kind == "quoted" else kind, value, start))
+        position = match.end()
+    return [*tokens, Token("end", "", len(rule))]
+
+
+def rule_error(rule: str, position: int, problem: str) -> ConfigError:
+    """The error for a problem after so many characters of a rule."""
+    shown = rule if len(rule) <= 80 else rule[:77] + "..."
+    return ConfigError(
+        f"positive rule {shown!r}, position {position + 1}: {problem}",
+        hint="[events] positive is a comparison such as `value >= 7`, joined by and, or, not, in, is null",
+    )

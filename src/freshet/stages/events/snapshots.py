@@ -12,8 +12,8 @@ from pathlib import Path
 from freshet.core import safe_names as names
 from freshet.core.errors import ArtifactError, Busy
 from freshet.core.types import AsOf
-from freshet.stages.events import sql
-from freshet.stages.events.days import DayFile, day_path
+from freshet.stages.events.event_days import DayFile, day_path
+from freshet.storage import sql
 from freshet.storage.checksums import check_format
 from freshet.storage.durable import read_json, write_text
 

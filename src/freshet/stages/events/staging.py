@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -10,11 +12,14 @@ from tempfile import TemporaryDirectory
 import duckdb
 
 from freshet.core import config
-from freshet.stages.events import quarantine, sql
+from freshet.stages.events import quarantine
+from freshet.stages.events.clocks import FOREVER, Clock, choose_clock
 from freshet.stages.events.columns import EventColumns, event_columns
+from freshet.stages.events.date_forms import Undecided, known_orders
 from freshet.stages.events.formats import SourceFile
-from freshet.stages.events.ids import Id, with_ids
-from freshet.stages.events.reading import (
+from freshet.stages.events.id_columns import Id, with_ids
+from freshet.stages.events.rule import Rule
+from freshet.stages.events.source_tables import (
     ROW,
     Table,
     forget_rejects,
@@ -23,14 +28,12 @@ from freshet.stages.events.reading import (
     rejects,
     unreadable,
 )
-from freshet.stages.events.rule import Rule
-from freshet.stages.events.time_column import chosen
-from freshet.stages.events.times import FOREVER, Clock
+from freshet.storage import sql
 
 _ZONELESS, _TRUTH = "freshet zoneless", "freshet truth"
 _NONE = sql.texts([word.lower() for word in config.MISSING])
 NOT_IN_LOG = frozenset({quarantine.REASON, quarantine.ROW, quarantine.RAW, _ZONELESS, _TRUTH})
-"""Columns of a draft that judge the row."""
+"""Columns of a draft that say what became of a row; they don't enter the log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,50 +60,60 @@ class Staged:
     order: str
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What every file of an import is read for.
+
+    Attributes:
+        settings: [events].
+        rule: the positive rule, whose columns are kept.
+        now: events more than a day after this moment (with zone) are in the future.
+        keep: columns to keep beside those that the rule reads, where the file has them.
+    """
+
+    settings: config.Events
+    rule: Rule
+    now: datetime
+    keep: frozenset[str] = frozenset()
+
+
 def stage(
     connection: duckdb.DuckDBPyConnection,
     file: SourceFile,
-    settings: config.Events,
-    rule: Rule,
-    now: datetime,
+    wanted: Wanted,
     draft: Path,
-    keep: frozenset[str] = frozenset(),
     orders: frozenset[str] = frozenset(),
 ) -> Staged:
-    """Read `file` once into the Parquet file `draft`, judging every row.
+    """Read `file` once into the Parquet file `draft`, with a reason for every row that can't be used.
 
     Args:
-        now: events more than a day after this moment (with zone) are in the future.
-        keep: columns to keep beside those that the rule reads, where the file has them.
         orders: `day-first`, `month-first`: how dates of the log's other files are written.
 
     Raises:
         InputError: the file is damaged, lacks a column, or its times can be read in several ways.
     """
     with TemporaryDirectory(dir=draft.parent) as scratch:
-        table = open_table(connection, file, Path(scratch), settings.encoding)
-        return _stage(connection, table, settings, rule, now, draft, keep, orders)
+        table = open_table(connection, file, Path(scratch), wanted.settings.encoding)
+        return _stage(connection, table, wanted, draft, orders)
 
 
 def _stage(
     connection: duckdb.DuckDBPyConnection,
     table: Table,
-    settings: config.Events,
-    rule: Rule,
-    now: datetime,
+    wanted: Wanted,
     draft: Path,
-    keep: frozenset[str],
     orders: frozenset[str],
 ) -> Staged:
+    settings, rule, now = wanted.settings, wanted.rule, wanted.now
     if not table.columns:
         refuse_lines(connection, table)
         table = _no_rows(table, settings.columns, rule)
-    columns = event_columns(table, settings.columns, rule, keep)
+    columns = event_columns(table, settings.columns, rule, wanted.keep)
     named = {"user": columns.user, "item": columns.item, **({"event": columns.id} if columns.id else {})}
     known, ids = with_ids(table, named, settings.missing)
     try:
-        times = chosen(connection, table, columns.times, settings, now, orders)
-        query = _judged(known, columns, ids, times, now)
+        times = choose_clock(connection, table, columns.times, settings, now, orders)
+        query = _with_reasons(known, columns, ids, times, now)
         forget_rejects(connection)
         connection.execute(f"COPY ({query}) TO {sql.text(str(draft))} (FORMAT parquet)")
         rows, quarantined, zoneless, truths = _counted(connection, draft)
@@ -122,7 +135,9 @@ def _value(given: str) -> str:
         ELSE CASE WHEN NOT contains({given}, '_') THEN TRY_CAST({given} AS DOUBLE) END END + 0.0"""  # no -0.0
 
 
-def _judged(table: Table, columns: EventColumns, ids: dict[str, Id], times: Clock, now: datetime) -> str:
+def _with_reasons(
+    table: Table, columns: EventColumns, ids: dict[str, Id], times: Clock, now: datetime
+) -> str:
     """SQL: the canonical columns, then reason (NULL if fine), row number and raw row of what is not."""
     given = f"CAST({sql.name(columns.value)} AS VARCHAR)" if columns.value else "NULL"
     # As a blank cell is: whether a gap is NaN, NULL or nothing is up to the tool that wrote the file.
@@ -163,7 +178,7 @@ def _judged(table: Table, columns: EventColumns, ids: dict[str, Id], times: Cloc
     canonical = ", ".join(
         f"{_own(part)} AS {sql.name(part)}" for part in ("id", "user", "item", "time", "value")
     )
-    judged = f"SELECT *, {reason} AS {_own('reason')} FROM (SELECT *, {inner} FROM ({table.query}))"
+    rows = f"SELECT *, {reason} AS {_own('reason')} FROM (SELECT *, {inner} FROM ({table.query}))"
     return f"""SELECT {canonical}{extras},
         {_own("reason")} AS {sql.name(quarantine.REASON)},
         {sql.name(ROW)} AS {sql.name(quarantine.ROW)},
@@ -171,7 +186,7 @@ def _judged(table: Table, columns: EventColumns, ids: dict[str, Id], times: Cloc
         {_own("zoneless")} AND {_own("reason")} IS NULL AS {sql.name(_ZONELESS)},
         coalesce(lower(trim({_own("stated value")})) IN ('true', 'false'), false)
             AND {_own("reason")} IS NULL AS {sql.name(_TRUTH)}
-        FROM ({judged})"""
+        FROM ({rows})"""
 
 
 def _own(part: str) -> str:
@@ -203,3 +218,46 @@ def _no_rows(table: Table, wanted: config.Columns, rule: Rule) -> Table:
     nulls = ", ".join(f"CAST(NULL AS VARCHAR) AS {sql.name(name)}" for name in columns)
     query = f"SELECT {nulls}, CAST(NULL AS BIGINT) AS {sql.name(ROW)} WHERE false"
     return Table(table.path, query, columns, "false", "''")
+
+
+class Staging:
+    """The files of a source, each staged once.
+
+    Attributes:
+        orders: how dates such as 03/04/2022 are written in these files and those imported before.
+        refused: what is wrong with files of which no row can be used.
+    """
+
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, wanted: Wanted, root: Path, scratch: Path
+    ) -> None:
+        self.connection = connection
+        self.wanted = wanted
+        self.root = root
+        self.scratch = scratch
+        self.orders = known_orders(root)
+        self.refused: list[quarantine.Refused] = []
+
+    def all(self, files: Sequence[SourceFile]) -> list[Staged]:
+        """Stage all files; last those whose dates are ambiguous; they follow the others."""
+        found: dict[SourceFile, Staged] = {}
+        for file in files:
+            with suppress(Undecided):
+                found[file] = self._one(file, len(found))
+        for file in files:
+            if file not in found:
+                found[file] = self._one(file, len(found))
+        return [found[file] for file in files]
+
+    def _one(self, file: SourceFile, number: int) -> Staged:
+        draft = self.scratch / f"{number:06d}.parquet"
+        staged = stage(self.connection, file, self.wanted, draft, self.orders)
+        quarantine.keep(self.connection, sql.parquet([draft]), file.path, self.root / "quarantine")
+        problem = quarantine.refused(self.connection, staged)
+        if problem is not None:
+            self.refused.append(problem)
+            return staged
+        if staged.order:
+            self.orders |= {staged.order}
+        note = quarantine.note_quarantined(self.connection, staged)
+        return replace(staged, notes=(*staged.notes, note)) if note else staged

@@ -10,7 +10,7 @@ from typing import Any
 from freshet.core.errors import ConfigError, InputError, NotEnoughData
 from freshet.core.types import AsOf
 from freshet.stages import events
-from freshet.stages.events import refusals
+from freshet.stages.events import refused_sources
 from freshet.storage.artifacts import Artifact
 from freshet.storage.build_once import build_once
 from freshet.storage.checksums import sha256
@@ -36,7 +36,7 @@ def import_sources(
         keep: columns beside the usual ones that the log keeps, for metrics.
 
     Raises:
-        InputError: a source is refused, which the ledger keeps (`refusals`); those before it are in the log.
+        InputError: a source is refused, as the ledger then says (`refused_sources`); those before are kept.
             Or nothing at all came in and the log is empty.
     """
     files = sources if sources is not None else [located(ws, name) for name in ws.config.events.files]
@@ -45,7 +45,7 @@ def import_sources(
             f"{ws.source / 'freshet.toml'} names no event file",
             hint="set [events] files, or run `freshet import FILE`",
         )
-    events.parse(ws.config.events.positive)  # a bad rule is better told before an hour of reading
+    events.parse(ws.config.events.positive)  # a bad rule is better refused before an hour of reading
     log = events.EventLog(ws.source)
     reports: list[events.ImportReport] = []
     with run.step("import") as step:
@@ -54,7 +54,7 @@ def import_sources(
             try:
                 report = log.import_events(file, ws.config.events, now=now, replace=replace, keep=keep)
             except InputError as error:
-                step.details = _rows_of(reports) | refusals.refused(file, error)
+                step.details = _rows_of(reports) | refused_sources.refused(file, error)
                 raise
             reports.append(report)
             _report(run, report.notes, report.quarantined)

@@ -1,13 +1,13 @@
 """Interests: clusters of items with stable ids and unique descriptions.
 
-Read in this order: `building` (the two entry points), `catalogue` (what is read), `text`, `engagement`
-and `vectors` (items as vectors), `tree` and `partition` (the hierarchy), `describe`, `identity`,
-`newcomers`, `quality`, `model` (what is stored), `about` (what of it a ranker of items reads).
+Read in this order: `building` (interests from a log), `catalogue` (what is read), `item_text` and
+`item_vectors` (items as vectors), `fitting` with `tree` and `partition` (the hierarchy), `identity` (ids that
+stay), `describe`, `item_assignment` (items that came later), `quality`, `format` (what is stored).
 """
 
-from freshet.stages.interests.about import About, about
-from freshet.stages.interests.building import assign, build
-from freshet.stages.interests.engagement import vectors as co_engagement
-from freshet.stages.interests.model import load, load_paths
+from freshet.stages.interests.building import build
+from freshet.stages.interests.format import ItemFeatures, item_features, load, load_paths
+from freshet.stages.interests.item_assignment import assign
+from freshet.stages.interests.item_vectors import co_engagement_vectors as co_engagement
 
-__all__ = ["About", "about", "assign", "build", "co_engagement", "load", "load_paths"]
+__all__ = ["ItemFeatures", "assign", "build", "co_engagement", "item_features", "load", "load_paths"]

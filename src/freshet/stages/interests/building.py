@@ -1,4 +1,4 @@
-"""The two entry points of the stage: build interests from a log, and assign new items to them."""
+"""Interests from a log: read, fitted, named, described and written."""
 
 from __future__ import annotations
 
@@ -14,15 +14,23 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from freshet.core.config import InterestsConfig
 from freshet.core.ports import Progress, silent
 from freshet.core.types import Interests
-from freshet.stages.interests import catalogue as catalogues
-from freshet.stages.interests import fitting, identity, model, newcomers, quality
-from freshet.stages.interests.catalogue import Catalogue
-from freshet.stages.interests.describe import distinct
+from freshet.stages.interests import engaged_items as catalogues
+from freshet.stages.interests import fitting, item_assignment, quality
+from freshet.stages.interests.engaged_items import Catalogue
 from freshet.stages.interests.fitting import Fit
+from freshet.stages.interests.format import (
+    FIT,
+    TAXONOMY,
+    Model,
+    load_assignment,
+    load_paths,
+    open_model,
+    save_assignment,
+    save_interests,
+    save_model,
+)
+from freshet.stages.interests.identity import Identified, identify
 from freshet.stages.interests.partition import centroids
-
-_SAME_WORDS = 0.6
-"""From this overlap on an interest keeps its description, so that prompts about it stay as they were."""
 
 _STEPS = 4
 _SAMPLES = 5
@@ -51,7 +59,7 @@ def build(
 
     Raises:
         InputError, ConfigError: a file, column or rule is wrong.
-        NotEnoughData: fewer than two interests can be told apart.
+        NotEnoughData: fewer than two interests differ.
     """
     catalogue = catalogues.read(items, days, positive_sql, config.taxonomy)
     progress(1, _STEPS)
@@ -60,113 +68,63 @@ def build(
     with threadpool_limits(limits=1):
         fitted = fitting.fit(catalogue, config, _former(catalogue, previous))
     progress(2, _STEPS)
-    fitted, ids, next_id, matched, old = _identified(catalogue, fitted, previous)
+    formed = identify(catalogue.items, fitted, previous)
+    fitted = formed.fitted
     descriptions = fitting.describe_all(catalogue, fitted)
-    if previous is not None and model.open_model(previous).taxonomy == config.taxonomy:
-        descriptions = _kept_words(descriptions, matched, old)  # else the user asked for other words
-    interests = Interests(ids, tuple(descriptions), _centers(fitted.vectors, fitted))
-    known = _model(fitted, config.taxonomy, next_id)
+    if previous is not None and open_model(previous).taxonomy == config.taxonomy:
+        descriptions = formed.descriptions(
+            descriptions
+        )  # else another taxonomy is configured, which has words of its own
+    interests = Interests(formed.ids, tuple(descriptions), _centers(fitted.vectors, fitted))
+    model = _model(fitted, config.taxonomy, formed.next_id)
     progress(3, _STEPS)
+    save_model(model, into)
+    placed = _assign(catalogue, fitted, model, into)
+    save_interests(interests, _columns(catalogue, fitted), into)
+    titles = [catalogue.titles[row] or catalogue.items[row] for row in fitted.rows]
+    figures = quality.report(fitted.vectors, fitted.traffic, fitted.labels, descriptions, titles, config.seed)
+    (into / "quality.json").write_text(
+        json.dumps(figures, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
+    progress(4, _STEPS)
+    return _summary(formed, config, placed, figures)
+
+
+def _former(catalogue: Catalogue, previous: Path | None) -> fitting.Former | None:
+    if previous is None or open_model(previous).taxonomy:
+        return None
+    before = load_assignment(previous).as_dict()
+    labels = np.array([before.get(item, -1) for item in catalogue.items], np.int64)
+    return fitting.Former(labels, load_paths(previous))
+
+
+def _assign(catalogue: Catalogue, fitted: Fit, model: Model, into: Path) -> dict[str, Any]:
+    """Write the interest of every item, fitted or not; returns how many got it by which means."""
     settled = np.full(len(catalogue), -1, np.int64)
     settled[fitted.rows] = fitted.labels
-    labels, how = newcomers.place(catalogue, settled, known)
-    if config.taxonomy:
-        how = [model.TAXONOMY if h == model.FIT else h for h in how]
-    model.save(known, into)
-    model.save_assignment(newcomers.assignment(catalogue, labels, how), into)
-    model.save_interests(interests, _columns(catalogue, fitted), into)
-    figures = _quality(catalogue, fitted, descriptions, config.seed)
-    _write_json(figures, into / "quality.json")
-    progress(4, _STEPS)
+    labels, how = item_assignment.place(catalogue, settled, model)
+    if model.taxonomy:
+        how = [TAXONOMY if means == FIT else means for means in how]
+    save_assignment(item_assignment.assignment(catalogue, labels, how), into)
+    return item_assignment.summary(catalogue, labels, how)
+
+
+def _summary(
+    formed: Identified, config: InterestsConfig, placed: dict[str, Any], figures: dict[str, Any]
+) -> dict[str, Any]:
+    match = formed.match
     return {
-        "interests": len(interests),
+        "interests": len(formed.ids),
         "asked": config.count,
-        "fitted_items": len(fitted.rows),
-        **newcomers.summary(catalogue, labels, how),
+        "fitted_items": len(formed.fitted.rows),
+        **placed,
         "largest_over_mean": figures["largest_over_mean"],
         "traffic_gini": figures["traffic_share"]["gini"],
         "coherence": figures["coherence"],
         "coherence_by_chance": figures["coherence_by_chance"],
-        "new_ids": int((matched.previous < 0).sum()) if matched else len(interests),
-        "churn": round(matched.churn, 4) if matched else None,
+        "new_ids": int((match.previous < 0).sum()) if match else len(formed.ids),
+        "churn": round(match.churn, 4) if match else None,
     }
-
-
-def assign(
-    model_path: Path, items: Path, days: Sequence[Path], positive_sql: str, into: Path
-) -> dict[str, Any]:
-    """Write assignment.parquet for the whole catalogue and log without changing any interest.
-
-    Items that the interests at `model_path` already assigned keep their interest; the others get one by
-    taxonomy value, nearest text, or the interests of the people who engage with them.
-
-    Returns:
-        How many items were assigned by which means, and how many could not be.
-
-    Raises:
-        InputError, ConfigError: a file, column or rule is wrong.
-        ArtifactError: the interests are missing or damaged.
-    """
-    known = model.open_model(model_path)
-    before = model.load_assignment(model_path)
-    catalogue = catalogues.read(items, days, positive_sql, known.taxonomy)
-    interest_of = before.as_dict()
-    reason_of = dict(zip(before.items, before.how, strict=True))
-    settled = np.array([interest_of.get(item, -1) for item in catalogue.items], np.int64)
-    labels, how = newcomers.place(catalogue, settled, known)
-    how = [reason_of.get(item, h) for item, h in zip(catalogue.items, how, strict=True)]
-    model.save_assignment(newcomers.assignment(catalogue, labels, how), into)
-    new = int(((settled < 0) & (labels >= 0)).sum())
-    return {"new_items": new, **newcomers.summary(catalogue, labels, how)}
-
-
-def _former(catalogue: Catalogue, previous: Path | None) -> fitting.Former | None:
-    if previous is None or model.open_model(previous).taxonomy:
-        return None
-    before = model.load_assignment(previous).as_dict()
-    labels = np.array([before.get(item, -1) for item in catalogue.items], np.int64)
-    return fitting.Former(labels, model.load_paths(previous))
-
-
-def _identified(
-    catalogue: Catalogue, fitted: Fit, previous: Path | None
-) -> tuple[Fit, NDArray[np.int32], int, identity.Match | None, Interests | None]:
-    """Give the interests their ids, and put them in the order of the ids."""
-    interests = len(fitted.paths)
-    if previous is None:
-        return fitted, np.arange(interests, dtype=np.int32), interests, None, None
-    old = model.load(previous)
-    before = model.load_assignment(previous).as_dict()
-    matched = identity.match(
-        [catalogue.items[row] for row in fitted.rows],
-        fitted.labels,
-        fitted.traffic,
-        interests,
-        before,
-        len(old),
-    )
-    ids, next_id = identity.name(matched.previous, old.ids, model.open_model(previous).next_id)
-    order = np.argsort(ids)
-    matched = identity.Match(matched.previous[order], matched.overlap[order], matched.churn)
-    return fitted.reordered(order), ids[order], next_id, matched, old
-
-
-def _kept_words(fresh: list[str], matched: identity.Match | None, old: Interests | None) -> list[str]:
-    """Keep the description of interests that hardly changed; new ones give way where they collide."""
-    if matched is None or old is None:
-        return fresh
-    kept = {
-        index: old.descriptions[int(matched.previous[index])]
-        for index in np.flatnonzero(matched.overlap >= _SAME_WORDS).tolist()
-    }
-    taken = {frozenset(description.split()) for description in kept.values()}
-    worded = []
-    for index, description in enumerate(fresh):
-        if index not in kept:
-            description = distinct(description, taken)
-            taken.add(frozenset(description.split()))
-        worded.append(kept.get(index, description))
-    return worded
 
 
 def _centers(vectors: NDArray[np.float64], fitted: Fit) -> NDArray[np.float32]:
@@ -174,9 +132,9 @@ def _centers(vectors: NDArray[np.float64], fitted: Fit) -> NDArray[np.float32]:
     return center.astype(np.float32)
 
 
-def _model(fitted: Fit, taxonomy: str, next_id: int) -> model.Model:
+def _model(fitted: Fit, taxonomy: str, next_id: int) -> Model:
     categories = fitted.categories
-    return model.Model(
+    return Model(
         text=fitted.words,
         centroids=_centers(fitted.text_vectors, fitted),
         taxonomy=taxonomy,
@@ -201,12 +159,3 @@ def _columns(catalogue: Catalogue, fitted: Fit) -> dict[str, Sequence[Any]]:
         "coherence": np.round(own, 6).tolist(),
         "sample_items": samples,
     }
-
-
-def _quality(catalogue: Catalogue, fitted: Fit, descriptions: Sequence[str], seed: int) -> dict[str, Any]:
-    titles = [catalogue.titles[row] or catalogue.items[row] for row in fitted.rows]
-    return quality.report(fitted.vectors, fitted.traffic, fitted.labels, descriptions, titles, seed)
-
-
-def _write_json(figures: dict[str, Any], path: Path) -> None:
-    path.write_text(json.dumps(figures, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

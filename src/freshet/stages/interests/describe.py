@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from freshet.stages.interests.words import plain
+from freshet.stages.interests.item_text import plain
 
 _USUAL = 3
 """Words of a usual description."""
 
 _LONGEST = 5
-"""Words of a description that had to be told from another one; where that fails it gets a numeral."""
+"""Most words of a description, where fewer are those of another one; then it gets a numeral."""
 
 _CANDIDATES = 24
 _WORTH = 0.2

@@ -1,7 +1,9 @@
-"""Interests from the items of a log: vectors, clusters (or the taxonomy), ids, descriptions."""
+"""Interests from the items of a log: clusters of their vectors, or the values of a column (the taxonomy)."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,9 +12,70 @@ from scipy import sparse
 
 from freshet.core.config import InterestsConfig
 from freshet.core.errors import NotEnoughData
-from freshet.stages.interests import describe, taxonomy, text, tree, vectors
-from freshet.stages.interests.catalogue import Catalogue
+from freshet.stages.interests import describe, item_text, item_vectors, tree
+from freshet.stages.interests.describe import distinct
+from freshet.stages.interests.engaged_items import Catalogue
+from freshet.stages.interests.item_text import plain
 from freshet.stages.interests.quality import busiest
+
+_OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Taxonomy:
+    """Values of the column that became interests.
+
+    Attributes:
+        names: the column value of each interest; the last may be the merged `other`.
+        values: column value -> interest.
+        other: the merged interest, or -1.
+    """
+
+    names: tuple[str, ...]
+    values: dict[str, int]
+    other: int
+
+    def labels(self, column: Sequence[str]) -> NDArray[np.int64]:
+        """(n,) interest of each value; -1 for an empty one, `other` (or -1) for an unknown one."""
+        return lookup_taxonomy(column, self.values, self.other)
+
+    def reordered(self, order: NDArray[np.int64]) -> Taxonomy:
+        """The same values with the interests in another order: position p holds interest order[p]."""
+        position = np.argsort(order)
+        values = {value: int(position[old]) for value, old in self.values.items()}
+        other = int(position[self.other]) if self.other >= 0 else -1
+        return Taxonomy(tuple(self.names[old] for old in order), values, other)
+
+
+def fit_taxonomy(column: Sequence[str], traffic: NDArray[np.float64], count: int) -> Taxonomy:
+    """The values with the most traffic, at most `count`; the smaller ones are merged into `other`."""
+    totals: Counter[str] = Counter()
+    for value, engagements in zip(column, traffic.tolist(), strict=True):
+        if value.strip() and engagements > 0:
+            totals[value.strip()] += engagements
+    ranked = sorted(totals, key=lambda value: (-totals[value], value))
+    if len(ranked) <= count:
+        return Taxonomy(tuple(ranked), {v: i for i, v in enumerate(ranked)}, -1)
+    kept = [value for value in ranked if value != _OTHER][: count - 1]
+    values = {value: index for index, value in enumerate(kept)} | {_OTHER: len(kept)}
+    return Taxonomy((*kept, _OTHER), values, len(kept))
+
+
+def lookup_taxonomy(column: Sequence[str], values: dict[str, int], other: int) -> NDArray[np.int64]:
+    """(n,) interest of each column value, -1 where it has none."""
+    found = [values.get(v.strip(), other) if v.strip() else -1 for v in column]
+    return np.array(found, np.int64)
+
+
+def taxonomy_descriptions(names: Sequence[str]) -> list[str]:
+    """Column values as unique plain words: `Sci-Fi & Fantasy` is `sci fi fantasy`."""
+    taken: set[frozenset[str]] = set()
+    worded = []
+    for index, name in enumerate(names):
+        worded.append(distinct(plain(name) or f"interest {index}", taken))
+        taken.add(frozenset(worded[-1].split()))
+    return worded
+
 
 _FEWEST_ITEMS = 2
 """Items an interest should have on average; with fewer items there are fewer interests."""
@@ -41,8 +104,8 @@ class Fit:
     text_vectors: NDArray[np.float64]
     counts: sparse.csr_matrix
     paths: tuple[tuple[int, ...], ...]
-    words: text.TextModel
-    categories: taxonomy.Taxonomy | None
+    words: item_text.TextModel
+    categories: Taxonomy | None
 
     def reordered(self, order: NDArray[np.int64]) -> Fit:
         """The same fit with the interests in another order: position p holds former interest order[p]."""
@@ -66,18 +129,18 @@ def fit(catalogue: Catalogue, config: InterestsConfig, former: Former | None = N
     With as many former interests as are wanted now, these are continued instead of starting anew.
 
     Raises:
-        NotEnoughData: fewer than two items can be told apart.
+        NotEnoughData: fewer than two items differ.
     """
     rows = np.flatnonzero(catalogue.traffic > 0)
-    documents = text.documents([catalogue.titles[i] for i in rows], [catalogue.texts[i] for i in rows])
-    words = text.fit(documents, config.seed)
+    documents = item_text.documents([catalogue.titles[i] for i in rows], [catalogue.texts[i] for i in rows])
+    words = item_text.fit_text_model(documents, config.seed)
     counts = words.counts(documents)
-    sides = vectors.sides(words.vectors(counts), catalogue.engaged[:, rows], config.seed)
+    sides = item_vectors.sides(words.vectors(counts), catalogue.engaged[:, rows], config.seed)
     joined = sides.joined(config.co_engagement)
     traffic = catalogue.traffic[rows]
     if config.taxonomy:
         column = [catalogue.labels[i] for i in rows]
-        categories = taxonomy.fit(column, traffic, config.count)
+        categories = fit_taxonomy(column, traffic, config.count)
         _check(len(categories.names), f"values in the taxonomy column '{config.taxonomy}'", len(rows))
         labels = categories.labels(column)
         usable = np.flatnonzero(labels >= 0)
@@ -107,7 +170,7 @@ def fit(catalogue: Catalogue, config: InterestsConfig, former: Former | None = N
 def describe_all(catalogue: Catalogue, fitted: Fit) -> list[str]:
     """A unique description of every interest; the busiest ones choose first."""
     if fitted.categories is not None:
-        return taxonomy.descriptions(fitted.categories.names)
+        return taxonomy_descriptions(fitted.categories.names)
     interests = len(fitted.paths)
     share = np.bincount(fitted.labels, fitted.traffic, interests)
     candidates = describe.keywords(

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from freshet.stages.interests.spectral import unit
+from freshet.stages.interests.item_vectors import unit
 
 _ROUNDS = 30
 _RESTARTS = 3

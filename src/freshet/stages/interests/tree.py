@@ -1,4 +1,4 @@
-"""The hierarchy: items are split again and again until the working level has as many interests as asked."""
+"""The hierarchy: items are split until the working level has as many interests as configured."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from freshet.core.errors import ConfigError, InputError
 from freshet.core.time import DAY
-from freshet.storage.database import connect
+from freshet.storage.sql import connect
 
 UNSEEN = np.int32(2**30)
 """First day of an item that no event names."""

@@ -48,7 +48,7 @@ class TrainingData:
         now: the day since 1970 that all lies before.
     """
 
-    about: interests.About
+    about: interests.ItemFeatures
     start: NDArray[np.int64]
     log: ranking.Engagements
     rows: ranking.Rows
@@ -139,7 +139,7 @@ def gather(ws: Workspace, snapshot: LogSnapshot, met: bool = False) -> TrainingD
     counted = committed(ws.store, "transitions", snapshot.version)
     assigned = committed(ws.store, "assignments", TransitionsManifest.of(counted).inputs.assignment)
     items = committed(ws.store, "items", AssignmentManifest.of(assigned).inputs.items)
-    about = interests.about(formed.path, assigned.path, items.path)
+    about = interests.item_features(formed.path, assigned.path, items.path)
     days = events.EventLog(ws.source).snapshot(snapshot.as_of).days
     rule = events.parse(ws.config.events.positive).sql
     log = ranking.engagements([day.path for day in days], rule, about.ids)

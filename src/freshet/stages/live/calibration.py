@@ -137,7 +137,7 @@ def _stretches(fitter: CountFitter, scorer_of: Callable[[Stretch], counts.Scorer
         fused = np.where(held.known, 0.0, scorer(held.recent, held.known).fused).astype(np.float32)
         over = AsOf.from_day_number(int(queries["time"][-1] // DAY) + 1)
         until = max(over, end, key=lambda moment: moment.day)  # two windows may lie after one refresh
-        since = by_time(fitter.log.transitions.moves(done, until))
+        since = by_time(fitter.log.transitions.records(done, until))
         found.append(_Stretch(part.start, held, queries, fused, scorer.model.last, since))
         done = until
     return found
@@ -150,7 +150,7 @@ def _past(fitter: CountFitter, settings: live.Settings) -> live.Overlay:
     overlay = live.Overlay.empty(settings, len(fitter.log.interests), microseconds(start))
     while start.day < until.day:  # in parts: a year of a large log need not be in memory at once
         end = min(start.plus(days), until, key=lambda moment: moment.day)
-        overlay.apply(by_time(fitter.log.transitions.moves(start, end)))
+        overlay.apply(by_time(fitter.log.transitions.records(start, end)))
         start = end
     return overlay
 

@@ -106,7 +106,7 @@ class Overlay:
         """Count moves, in any order: a late one counts by what is left of it.
 
         Args:
-            moves: records of `MOVE` whose interests are indices; without a successor one is no
+            moves: records of `TRANSITION` whose interests are indices; without a successor one is no
                 move, and is passed over.
             now: moves of the future count as of now, in microseconds.
 

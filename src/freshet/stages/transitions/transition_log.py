@@ -1,6 +1,6 @@
 """Questions about counted transitions: examples of a period, sums with half-lives, supports of a window.
 
-Rows are read from the day files as they are asked for; sums are kept, so that a later moment continues them.
+Rows are read from the day files when they are needed; sums are kept, so that a later moment continues them.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from freshet.core.time import DAY, day_number
-from freshet.core.types import MOVE, RECENT, AsOf, BoolArray, Sums, Transitions
+from freshet.core.types import RECENT, TRANSITION, AsOf, BoolArray, Sums, Transitions
 from freshet.stages.transitions.day_files import RECENT_COLUMNS, files, packed, quoted, read_columns
-from freshet.stages.transitions.days import load_counted
-from freshet.stages.transitions.decay import DayFile, Decayed, poisson
-from freshet.storage.database import connect
+from freshet.stages.transitions.decayed_sums import DayFile, Decayed, poisson
+from freshet.stages.transitions.format import load_counted
 from freshet.storage.durable import make_folder
+from freshet.storage.sql import connect
 
-MOVE_COLUMNS = {"time": "time", "user_key": "user", "recent_1": "last", "successor": "successor"}
-"""Column of a day file -> field of a move."""
+RECORD_COLUMNS = {"time": "time", "user_key": "user", "recent_1": "last", "successor": "successor"}
+"""Column of a day file -> field of a record."""
 
 
 class TransitionLog:
@@ -82,12 +82,12 @@ class TransitionLog:
         # each day lies in one file, which is sorted by (user, time, successor)
         return found.take(np.argsort(found.day, kind="stable"))
 
-    def moves(self, start: AsOf, end: AsOf, limit: int | None = None, seed: int = 0) -> NDArray[np.void]:
-        """The rows of `between`, in its order, as records of `types.MOVE`: with their times, of indices."""
-        parts = [np.empty(0, MOVE)]
-        for table, keep in self._chosen(start, end, limit, seed, [*MOVE_COLUMNS]):
-            rows = np.empty(int(keep.sum()), MOVE)
-            for column, name in MOVE_COLUMNS.items():
+    def records(self, start: AsOf, end: AsOf, limit: int | None = None, seed: int = 0) -> NDArray[np.void]:
+        """The rows of `between`, in its order, as records of `types.TRANSITION`, with their times."""
+        parts = [np.empty(0, TRANSITION)]
+        for table, keep in self._chosen(start, end, limit, seed, [*RECORD_COLUMNS]):
+            rows = np.empty(int(keep.sum()), TRANSITION)
+            for column, name in RECORD_COLUMNS.items():
                 rows[name] = table[column].to_numpy()[keep]
             parts.append(rows)
         found = np.concatenate(parts)

@@ -56,7 +56,7 @@ def _walk(user, time, interest, emit, horizon, seed, last, first_day, room, out)
 
         day = now // DAY - first_day
         first = found = room[day]
-        for i in range(start, end):  # novel successors, judged before the step enters the history
+        for i in range(start, end):  # novel successors, found before the step enters the history
             if emit[i] and now - last[interest[i]] > horizon:
                 out_user[found] = user[i]
                 out_time[found] = now

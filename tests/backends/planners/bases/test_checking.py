@@ -18,7 +18,7 @@ from freshet.core.errors import ConfigError
 from freshet.core.ports import TuningPlan
 from tests.backends.planners import worlds
 
-PLAN = TuningPlan(worlds.DESCRIPTIONS, "description", k=2, said=3, lora_rank=4)
+PLAN = TuningPlan(worlds.DESCRIPTIONS, "description", k=2, evidence_top=3, lora_rank=4)
 SHAPE = {
     "vocab_size": 290,
     "hidden_size": 32,
@@ -355,7 +355,7 @@ def test_what_can_be_no_name_of_the_hub_is_a_folder(name: str) -> None:
 
 
 def test_without_interests_the_shortest_prompt_has_to_fit(base: Path) -> None:
-    early = TuningPlan((), "description", k=2, said=3, lora_rank=4)
+    early = TuningPlan((), "description", k=2, evidence_top=3, lora_rank=4)
     edited(max_position_embeddings=32)(base)
     check(base, early)
     edited(max_position_embeddings=4)(base)

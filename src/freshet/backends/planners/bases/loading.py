@@ -34,7 +34,7 @@ def check(base: str, plan: TuningPlan) -> PreTrainedModel:
     found, tokenizer, model = _described(base)
     answer = words.check_names(found, tokenizer, plan.descriptions, plan.mode, _rows(model))
     known = words.by_length(tokenizer, names(plan.descriptions, plan.mode))
-    prompt = longest(known, plan.k, plan.said)
+    prompt = longest(known, plan.k, plan.evidence_top)
     words.check_room(found, tokenizer, [prompt], answer, positions(model))
     return model
 

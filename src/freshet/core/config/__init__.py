@@ -1,0 +1,71 @@
+"""The workspace's configuration: `freshet.toml`, typed, documented per field, unknown keys rejected.
+
+Every field's description is what `freshet init` writes beside it and what docs/reference/configuration.md
+lists.
+"""
+
+from freshet.core.config.configuration import Config, load, parse
+from freshet.core.config.experiment_sections import (
+    ExperimentsConfig,
+    GuardrailConfig,
+    MetricConfig,
+    PricesConfig,
+)
+from freshet.core.config.log_sections import (
+    MISSING,
+    Columns,
+    Events,
+    InterestsConfig,
+    ItemColumns,
+    TransitionsConfig,
+)
+from freshet.core.config.model_sections import (
+    CountsConfig,
+    EvidenceConfig,
+    GatesConfig,
+    InferenceConfig,
+    PlannerConfig,
+    RankerConfig,
+    ScheduleConfig,
+    SequenceConfig,
+    TableConfig,
+    TuningConfig,
+)
+from freshet.core.config.serving_sections import (
+    FeedbackConfig,
+    HttpConfig,
+    LiveConfig,
+    ServingConfig,
+    ServingRule,
+)
+
+__all__ = [
+    "MISSING",
+    "Columns",
+    "Config",
+    "CountsConfig",
+    "Events",
+    "EvidenceConfig",
+    "ExperimentsConfig",
+    "FeedbackConfig",
+    "GatesConfig",
+    "GuardrailConfig",
+    "HttpConfig",
+    "InferenceConfig",
+    "InterestsConfig",
+    "ItemColumns",
+    "LiveConfig",
+    "MetricConfig",
+    "PlannerConfig",
+    "PricesConfig",
+    "RankerConfig",
+    "ScheduleConfig",
+    "SequenceConfig",
+    "ServingConfig",
+    "ServingRule",
+    "TableConfig",
+    "TransitionsConfig",
+    "TuningConfig",
+    "load",
+    "parse",
+]

@@ -1,0 +1,112 @@
+"""The whole configuration, read from a `freshet.toml`."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError, model_validator
+
+from freshet.core.config.experiment_sections import (
+    ExperimentsConfig,
+    PricesConfig,
+)
+from freshet.core.config.log_sections import Events, InterestsConfig, TransitionsConfig
+from freshet.core.config.model_sections import (
+    CountsConfig,
+    EvidenceConfig,
+    GatesConfig,
+    InferenceConfig,
+    PlannerConfig,
+    RankerConfig,
+    ScheduleConfig,
+    SequenceConfig,
+    TableConfig,
+    TuningConfig,
+)
+from freshet.core.config.section import Section
+from freshet.core.config.serving_sections import (
+    FeedbackConfig,
+    HttpConfig,
+    LiveConfig,
+    ServingConfig,
+)
+from freshet.core.errors import ConfigError
+
+
+class Config(Section):
+    """All of `freshet.toml`."""
+
+    events: Events = Events()
+    interests: InterestsConfig = InterestsConfig()
+    transitions: TransitionsConfig = TransitionsConfig()
+    counts: CountsConfig = CountsConfig()
+    evidence: EvidenceConfig = EvidenceConfig()
+    planner: PlannerConfig = PlannerConfig.model_validate({})
+    tuning: TuningConfig = TuningConfig()
+    gates: GatesConfig = GatesConfig()
+    inference: InferenceConfig = InferenceConfig()
+    table: TableConfig = TableConfig()
+    sequence: SequenceConfig = SequenceConfig()
+    ranker: RankerConfig = RankerConfig()
+    schedule: ScheduleConfig = ScheduleConfig()
+    live: LiveConfig = LiveConfig()
+    feedback: FeedbackConfig = FeedbackConfig()
+    serving: ServingConfig = ServingConfig()
+    http: HttpConfig = HttpConfig()
+    experiments: ExperimentsConfig = ExperimentsConfig()
+    prices: PricesConfig = PricesConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _torch_by_planner(cls, given: Any) -> Any:
+        """Use what torch trains where it is needed anyway, unless the file says otherwise (decision 12)."""
+        planner = given.get("planner", {}) if isinstance(given, dict) else None
+        if not isinstance(planner, dict):
+            return given
+        local = planner.get("kind", "scratch") in ("scratch", "transformers")
+        found = dict(given)
+        for name in ("sequence", "ranker"):
+            section = found.get(name, {})
+            if isinstance(section, dict) and "use" not in section:
+                found[name] = {**section, "use": local}
+        return found
+
+
+def load(path: Path) -> Config:
+    """Read and check a `freshet.toml`.
+
+    Raises:
+        ConfigError: the file is missing, is not TOML, or holds an unknown key or a bad value (all named).
+    """
+    try:
+        return parse(path.read_text(encoding="utf-8"), str(path))
+    except (FileNotFoundError, NotADirectoryError):
+        raise ConfigError(f"{path} not found", hint="create a workspace with `freshet init`") from None
+    except OSError as error:
+        raise ConfigError(f"{path} can't be read: {error.strerror}", hint="see to its permissions") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}") from None
+
+
+def parse(text: str, where: str) -> Config:
+    """Check the text of a `freshet.toml`; `where` names it in errors.
+
+    Raises:
+        ConfigError: it is not TOML, or holds an unknown key or a bad value (all named).
+    """
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{where} is not valid TOML: {error}") from None
+    try:
+        return Config.model_validate(data)
+    except ValidationError as error:
+        problems = "; ".join(
+            f"[{'.'.join(str(part) for part in issue['loc'])}] {issue['msg'].lower()}"
+            for issue in error.errors()
+        )
+        raise ConfigError(
+            f"{where}: {problems}", hint="docs/reference/configuration.md lists the keys"
+        ) from None

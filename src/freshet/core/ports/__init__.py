@@ -1,0 +1,39 @@
+"""The seams of Freshet: one to three methods on plain types each.
+
+Every backend of a port passes the port's public contract suite in `freshet.checks`.
+"""
+
+from freshet.core.ports.planner_port import Abilities, Candidates, Planner, Tuner, TuningJob, TuningPlan
+from freshet.core.ports.run_ports import Budget, CadencePolicy, Looks, Progress, silent
+from freshet.core.ports.trainer_ports import (
+    RankingJob,
+    RankingTrainer,
+    SequenceJob,
+    SequenceReport,
+    Sequences,
+    SequenceTrainer,
+)
+from freshet.core.ports.user_store_port import Journal, Notes, UserStore
+
+__all__ = [
+    "Abilities",
+    "Budget",
+    "CadencePolicy",
+    "Candidates",
+    "Journal",
+    "Looks",
+    "Notes",
+    "Planner",
+    "Progress",
+    "RankingJob",
+    "RankingTrainer",
+    "SequenceJob",
+    "SequenceReport",
+    "SequenceTrainer",
+    "Sequences",
+    "Tuner",
+    "TuningJob",
+    "TuningPlan",
+    "UserStore",
+    "silent",
+]

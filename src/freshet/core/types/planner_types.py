@@ -1,0 +1,98 @@
+"""Questions to planners, their answers, and what they are tuned on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from freshet.core.types.interests import Context
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """One question to a planner: which interest comes after this context?"""
+
+    context: Context
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a call cost: tokens read and written by the model, and the floating point operations for them."""
+
+    tokens: int = 0
+    flops: float = 0.0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(self.tokens + other.tokens, self.flops + other.flops)
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """A planner's answer to n prompts.
+
+    Attributes:
+        successors: (n, m) interest indices, best first, -1 where fewer than m were found.
+        logp: (n, m) natural log of the renormalised probability, non-increasing along a row; -inf at -1.
+            The probabilities of a row sum to at most 1; what is missing is the mass outside the top m.
+    """
+
+    successors: NDArray[np.int16]
+    logp: NDArray[np.float32]
+    usage: Usage = Usage()
+
+    def __len__(self) -> int:
+        return len(self.successors)
+
+
+@dataclass(frozen=True, slots=True)
+class PlannerRows:
+    """Planner answers for many contexts, each under the fingerprint of the prompt that produced it.
+
+    Attributes:
+        contexts: (C, k) right-aligned, -1 padded.
+        fingerprints: (C, 16) bytes; equal exactly when model, wording, evidence and decoding are equal.
+        successors: (C, m) interest indices, best first, -1 padded; all -1 where the prompt failed.
+        logp: (C, m) log-probabilities, -inf at -1.
+        origin: (C,) index into `origins` of the table for which the row was inferred.
+        origins: versions of those tables.
+    """
+
+    contexts: NDArray[np.int16]
+    fingerprints: NDArray[np.uint8]
+    successors: NDArray[np.int16]
+    logp: NDArray[np.float32]
+    origin: NDArray[np.int32]
+    origins: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.contexts)
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One fine-tuning sample: a prompt and the interest that came next."""
+
+    prompt: Prompt
+    successor: int
+    completion: str
+
+
+@dataclass(frozen=True, slots=True)
+class TuningReport:
+    """What fine-tuning did: number of examples, passes, losses (nats per completion token), and cost.
+
+    `relative`: the planner's answers are relative to recent popularity (see `ports.Abilities`). `steps` of
+    the optimiser were made; the clock ended training after `stopped_after` of them, None = it didn't.
+    """
+
+    examples: int
+    epochs: float
+    losses: tuple[float, ...]
+    usage: Usage
+    base: str
+    relative: bool = False
+    steps: int = 0
+    stopped_after: int | None = None

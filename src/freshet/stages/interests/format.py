@@ -1,0 +1,213 @@
+"""What a build leaves behind on disk, and how it is read again.
+
+`interests.parquet`, `vectors.npy` (N, d), `assignment.parquet`, `model.json`, `text/` (the text model and
+the interests' centroids in its space). Plain Parquet, NumPy and JSON, written in a fixed order.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from freshet.core.errors import ArtifactError
+from freshet.core.types import Interests
+from freshet.stages.interests import item_text
+from freshet.stages.interests.item_text import TextModel
+
+FIT, TEXT, CO_ENGAGEMENT, TAXONOMY = "fit", "text", "co-engagement", "taxonomy"
+"""How an item got its interest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """Everything needed to give a new item its interest.
+
+    Attributes:
+        text: the text model.
+        centroids: (N, a) unit mean text vector of each interest's items; zero where they have no text.
+        taxonomy: the item column that names the interest; '' when interests are clusters.
+        values: column value -> interest index.
+        other: index of the interest that takes other values, or -1.
+        next_id: the first id that no interest ever had.
+    """
+
+    text: TextModel
+    centroids: NDArray[np.float32]
+    taxonomy: str
+    values: Mapping[str, int]
+    other: int
+    next_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """Items with an interest: (n,) ids sorted, their interest index, and how they got it."""
+
+    items: tuple[str, ...]
+    interest: NDArray[np.int64]
+    how: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, int]:
+        return dict(zip(self.items, self.interest.tolist(), strict=True))
+
+
+def save_model(model: Model, into: Path) -> None:
+    """Write the model into a folder."""
+    into.mkdir(parents=True, exist_ok=True)
+    model.text.save(into / "text")
+    np.save(into / "text" / "centroids.npy", model.centroids)
+    known = {
+        "taxonomy": model.taxonomy,
+        "values": dict(sorted(model.values.items())),
+        "other": model.other,
+        "next_id": model.next_id,
+    }
+    text = json.dumps(known, indent=1, ensure_ascii=False)
+    (into / "model.json").write_text(text + "\n", encoding="utf-8")
+
+
+def open_model(path: Path) -> Model:
+    """Raises ArtifactError if a file is missing or damaged."""
+    try:
+        known = json.loads((path / "model.json").read_text(encoding="utf-8"))
+        centroids = np.load(path / "text" / "centroids.npy", allow_pickle=False)
+        taxonomy, other, next_id = known["taxonomy"], known["other"], known["next_id"]
+        return Model(TextModel.load(path / "text"), centroids, taxonomy, known["values"], other, next_id)
+    except (OSError, ValueError, KeyError) as error:
+        raise _damaged(path, error) from None
+
+
+def save_assignment(assignment: Assignment, into: Path) -> None:
+    """Write which interest every item belongs to, and how it got there."""
+    into.mkdir(parents=True, exist_ok=True)
+    table = pa.table(
+        {
+            "item": pa.array(assignment.items, pa.string()),
+            "interest": pa.array(assignment.interest.astype(np.int16), pa.int16()),
+            "how": pa.array(assignment.how, pa.string()),
+        }
+    )
+    pq.write_table(table, into / "assignment.parquet", compression="zstd")
+
+
+def load_assignment(path: Path) -> Assignment:
+    """Raises ArtifactError if the file is missing or damaged."""
+    try:
+        table = pq.read_table(path / "assignment.parquet")
+        interest = table.column("interest").to_numpy().astype(np.int64)
+        items, how = table.column("item").to_pylist(), table.column("how").to_pylist()
+    except (OSError, pa.ArrowInvalid, KeyError) as error:
+        raise _damaged(path, error) from None
+    return Assignment(tuple(items), interest, tuple(how))
+
+
+def save_interests(interests: Interests, rows: Mapping[str, Sequence[Any]], into: Path) -> None:
+    """`rows` holds further columns of interests.parquet: path, items, traffic, coherence, sample_items."""
+    into.mkdir(parents=True, exist_ok=True)
+    table = pa.table(
+        {
+            "index": pa.array(range(len(interests)), pa.int16()),
+            "id": pa.array(interests.ids, pa.int32()),
+            "description": pa.array(interests.descriptions, pa.string()),
+            "path": pa.array(rows["path"], pa.list_(pa.int32())),
+            "items": pa.array(rows["items"], pa.int64()),
+            "traffic": pa.array(rows["traffic"], pa.float64()),
+            "coherence": pa.array(rows["coherence"], pa.float64()),
+            "sample_items": pa.array(rows["sample_items"], pa.list_(pa.string())),
+        }
+    )
+    pq.write_table(table, into / "interests.parquet", compression="zstd")
+    np.save(into / "vectors.npy", interests.vectors)
+
+
+def load_paths(path: Path) -> tuple[tuple[int, ...], ...]:
+    """The path of each interest in the tree; raises ArtifactError if the file is damaged."""
+    try:
+        table = pq.read_table(path / "interests.parquet", columns=["path"])
+    except (OSError, pa.ArrowInvalid, KeyError) as error:
+        raise _damaged(path, error) from None
+    return tuple(tuple(row) for row in table.column("path").to_pylist())
+
+
+def load(path: Path) -> Interests:
+    """The interests of an artifact folder, in index order.
+
+    Raises:
+        ArtifactError: a file is missing or damaged.
+    """
+    try:
+        table = pq.read_table(path / "interests.parquet", columns=["id", "description"])
+        vectors = np.load(path / "vectors.npy", allow_pickle=False)
+        ids = table.column("id").to_numpy().astype(np.int32)
+        descriptions = tuple(table.column("description").to_pylist())
+    except (OSError, ValueError, KeyError) as error:
+        raise _damaged(path, error) from None
+    return Interests(ids, descriptions, vectors)
+
+
+def _damaged(path: Path, error: Exception) -> ArtifactError:
+    return ArtifactError(f"interests {path} are missing or damaged: {error}", hint="rebuild the interests")
+
+
+@dataclass(frozen=True, slots=True)
+class ItemFeatures:
+    """The assigned items of a catalogue, those of one interest side by side, else sorted by id.
+
+    Attributes:
+        ids, titles: V strings each.
+        interest: (V,) index of the interest of each, ascending.
+        vectors: (V, a) text vector, and the centroid of the interest, beside each other.
+    """
+
+    ids: tuple[str, ...]
+    titles: tuple[str, ...]
+    interest: NDArray[np.int16]
+    vectors: NDArray[np.float32]
+
+    def take(self, kept: NDArray[np.bool_]) -> ItemFeatures:
+        """The chosen items."""
+        chosen = np.flatnonzero(kept)
+        return ItemFeatures(
+            tuple(self.ids[i] for i in chosen),
+            tuple(self.titles[i] for i in chosen),
+            self.interest[kept],
+            self.vectors[kept],
+        )
+
+
+def item_features(interests: Path, assignment: Path, items: Path) -> ItemFeatures:
+    """Read them from the folders of three artifacts.
+
+    Raises:
+        ArtifactError: a file is missing or damaged.
+    """
+    assigned = load_assignment(assignment)
+    order = np.argsort(assigned.interest, kind="stable")
+    ids = tuple(assigned.items[i] for i in order)
+    interest = assigned.interest[order]
+    titles, texts = _texts_of(items, ids)
+    words = open_model(interests).text
+    own = words.vectors(words.counts(item_text.documents(titles, texts)))
+    of_interest = load(interests).vectors[interest]
+    return ItemFeatures(
+        ids, tuple(titles), interest.astype(np.int16), np.hstack([own, of_interest]).astype(np.float32)
+    )
+
+
+def _texts_of(items: Path, ids: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Title and text of each item; '' where the catalogue says nothing."""
+    table = pq.read_table(items / "items.parquet", columns=["item", "title", "text"])
+    known = {
+        item: (title or "", text or "")
+        for item, title, text in zip(*(column.to_pylist() for column in table.columns), strict=True)
+    }
+    found = [known.get(item, ("", "")) for item in ids]
+    return [title for title, _ in found], [words for _, words in found]
