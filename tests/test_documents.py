@@ -69,3 +69,10 @@ def test_a_decision_has_its_sections_a_status_and_a_line_in_the_index(decision: 
 def test_the_index_names_every_decision_once_and_nothing_else() -> None:
     index = (ROOT / "docs" / "decisions" / "index.md").read_text(encoding="utf-8")
     assert re.findall(r"^\| \[\d{4}\]\((\S+)\) \|", index, re.MULTILINE) == [path.name for path in DECISIONS]
+
+
+def test_pages_that_the_code_names_exist() -> None:
+    for path in (ROOT / "src").rglob("*"):
+        if path.suffix in (".py", ".html"):
+            for page in re.findall(r"docs/[\w/-]+\.md", path.read_text(encoding="utf-8")):
+                assert (ROOT / page).exists(), (path.name, page)
