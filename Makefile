@@ -5,6 +5,7 @@
 #   make test                                     the whole test suite, on all cores
 #   make test-unit                                what neither trains nor starts processes: under a minute
 #   make check                                    style, types, layers
+#   make docs                                     the documentation site, into site/
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -18,7 +19,7 @@ POSITIVE ?=
 # through the environment, so that quotes and spaces in a rule reach freshet as they are
 export EVENTS ITEMS POSITIVE DIR
 
-.PHONY: demo test test-unit check clean
+.PHONY: demo test test-unit check docs clean
 
 demo: $(READY)
 	@set -- "$$DIR"; \
@@ -44,8 +45,11 @@ check: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 clean:
-	rm -rf .venv demo demo-own
+	rm -rf .venv demo demo-own site
 
 $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -55,5 +59,5 @@ $(READY): pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@# the CPU build is a tenth of the other; where its index can't be reached, whatever pip is set up to find
 	@$(BIN)/python -c 'import torch' 2>/dev/null || $(BIN)/python -m pip install -q "torch==$(TORCH)"
-	$(BIN)/python -m pip install -q -e ".[local,serve,redis,dev]"
+	$(BIN)/python -m pip install -q -e ".[local,serve,redis,dev,docs]"
 	@touch $@

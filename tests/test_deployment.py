@@ -55,7 +55,7 @@ def test_the_unit_is_one() -> None:
         done = subprocess.run(
             ["systemd-analyze", "verify", str(DEPLOY / "freshet.service")], capture_output=True, text=True
         )
-        said = [line for line in done.stderr.splitlines() if "freshet.http" in line]
+        said = [line for line in done.stderr.splitlines() if "freshet.service" in line]
         assert [line for line in said if "is not executable" not in line] == []
 
 

@@ -1,4 +1,4 @@
-"""docs/cli.md describes every command, its example and every key of its JSON documents."""
+"""docs/reference/cli.md describes every command, its example and every key of its JSON documents."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 from freshet.cli.app import app
 from tests.cli.conftest import answered
 
-DOCS = Path(__file__).parents[2] / "docs" / "cli.md"
+DOCS = Path(__file__).parents[2] / "docs" / "reference" / "cli.md"
 SHARED = {"run", "drives", "first", "second"}
 """Keys of objects that the section on JSON describes for all."""
 

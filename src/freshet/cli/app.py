@@ -45,18 +45,23 @@ _OUTSIDE = (
 _UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
 @app.callback()
 def common(
     context: typer.Context,
     debug: Annotated[
         bool, typer.Option("--debug", envvar="FRESHET_DEBUG", help="Show tracebacks of unexpected errors.")
     ] = False,
-    version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
+    version: Annotated[  # noqa: ARG001 - eager, so that no command is needed
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
 ) -> None:
     """Options before the command."""
-    if version:
-        typer.echo(__version__)
-        raise typer.Exit
     if isinstance(context.obj, Call):
         context.obj.debug = debug
         context.obj.command = context.invoked_subcommand or ""

@@ -1,4 +1,4 @@
-"""The `--json` documents: what all of them have in common. docs/cli.md describes them.
+"""The `--json` documents: what all of them have in common. docs/reference/cli.md describes them.
 
 Every document has `command` and `schema`; a key is never renamed or removed within a schema.
 """

@@ -22,7 +22,7 @@ from freshet.wiring import SETTINGS
 Chosen = Mapping[str, Mapping[str, Any]]
 """Section -> key -> value; a section within a section is named `events.columns`."""
 
-HEAD = "# A Freshet workspace. Keys that are not here have the defaults of docs/configuration.md.\n"
+HEAD = "# A Freshet workspace. Keys that are not here have the defaults of docs/reference/configuration.md.\n"
 _ITEM_COLUMNS = {"items.item": "item", "title": "title", "text": "text"}
 _EVENT_COLUMNS = ("user", "item", "time", "value", "id")
 
