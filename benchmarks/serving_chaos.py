@@ -178,7 +178,7 @@ def served(space: Path) -> tuple[subprocess.Popen[str], str, float]:
 def compared(space: Path, acknowledged: set[int]) -> dict[str, Any]:
     """What the state holds against what was acknowledged."""
     from freshet.core.types import TRANSITION
-    from freshet.core.types.keys import item_key, user_key
+    from freshet.core.types.ids import item_key, user_key
     from freshet.wiring import open_user_store, open_workspace
 
     state = open_user_store(space, open_workspace(space).config)

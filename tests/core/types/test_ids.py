@@ -6,7 +6,7 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freshet.core.types.keys import identity, item_key, user_key, user_number
+from freshet.core.types.ids import identity, item_key, user_key, user_number
 from freshet.stages.transitions.user_numbers import keys
 
 TEXT = st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=40)
