@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import altair as alt
 import numpy as np
+import scipy
 from markupsafe import Markup
 from numpy.typing import NDArray
-from scipy.stats import norm
 
 from freshet.core.time import day_name
 from freshet.report import charts
@@ -65,7 +65,7 @@ def gather(subject: Subject, moves: ContextTransitions, end: int) -> Trends | No
         return None
     z = z_scores(before, now)
     # as many comparisons as interests: the bound of 5 % is shared among them
-    clear = np.abs(z) > norm.isf(0.025 / subject.size)
+    clear = np.abs(z) > scipy.stats.norm.isf(0.025 / subject.size)
     order = np.argsort(z, kind="stable")
     falling = [int(i) for i in order[:SHOWN] if z[i] < 0]
     rising = [int(i) for i in order[::-1][:SHOWN] if z[i] > 0]

@@ -25,8 +25,8 @@ often, so `Effect.null` and `Effect.z` stand on the larger of two variances, and
 from __future__ import annotations
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy import special
 
 
 def mixing(variance: float, level: float = 0.95) -> float:
@@ -38,7 +38,7 @@ def mixing(variance: float, level: float = 0.95) -> float:
             changed on seeing results costs validity.
     """
     alpha = 1 - level
-    return variance * (-float(special.lambertw(-(alpha**2) / np.e, -1).real) - 1)
+    return variance * (-float(scipy.special.lambertw(-(alpha**2) / np.e, -1).real) - 1)
 
 
 def always_valid(

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy import special
 
 from freshet.core.errors import InputError
 
@@ -65,7 +65,7 @@ def sample_ratio(users: Sequence[int], shares: Sequence[float]) -> SampleRatio:
     if not total:
         return SampleRatio(tuple(users), expected, 1.0, False)
     statistic = sum((n - e) ** 2 / e for n, e in zip(users, expected, strict=True))
-    p = float(special.chdtrc(len(users) - 1, statistic))
+    p = float(scipy.special.chdtrc(len(users) - 1, statistic))
     return SampleRatio(tuple(users), expected, p, p < ALARM)
 
 
