@@ -23,7 +23,7 @@ DEPLOY = ROOT / "deploy"
 def unit() -> configparser.ConfigParser:
     read = configparser.ConfigParser(strict=False, interpolation=None)
     read.optionxform = str  # type: ignore[assignment,method-assign]
-    read.read(DEPLOY / "freshet.http")
+    read.read(DEPLOY / "freshet.service")
     return read
 
 
@@ -52,7 +52,7 @@ def test_the_unit_is_one() -> None:
     assert service["ReadWritePaths"] in service["ExecStart"]
     if shutil.which("systemd-analyze"):
         done = subprocess.run(
-            ["systemd-analyze", "verify", str(DEPLOY / "freshet.http")], capture_output=True, text=True
+            ["systemd-analyze", "verify", str(DEPLOY / "freshet.service")], capture_output=True, text=True
         )
         said = [line for line in done.stderr.splitlines() if "freshet.http" in line]
         assert [line for line in said if "is not executable" not in line] == []

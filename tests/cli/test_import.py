@@ -9,7 +9,7 @@ import pytest
 
 from tests.cli.conftest import answered, called
 
-from ..events.shop import CATALOGUE, ITEM, LOG, each, put, text
+from tests.stages.events.shop import CATALOGUE, ITEM, LOG, each, put, text
 
 
 @pytest.fixture
