@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-FOLDERS = {"benchmarks", "cli", "pipeline"}
-"""Whose tests run scripts, commands and whole refreshes."""
+FOLDERS = ("backends/planners/", "backends/sequences/", "benchmarks/", "cli/", "pipeline/")
+"""Whose tests train, run scripts and commands, and refresh."""
 FIXTURES = {"counted", "planned", "shop", "server", "alone"}
 """Workspaces with a release, and services on them."""
 
@@ -43,8 +43,8 @@ def pytest_configure() -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
-        top = item.path.relative_to(Path(__file__).parent).parts[0]
-        if top in FOLDERS or FIXTURES.intersection(getattr(item, "fixturenames", ())):
+        path = item.path.relative_to(Path(__file__).parent).as_posix()
+        if path.startswith(FOLDERS) or FIXTURES.intersection(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.slow)
 
 

@@ -37,6 +37,8 @@ from tests.pipeline.world import (  # fmt: skip
     workspace,
 )
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:

@@ -84,7 +84,7 @@ def _hostile(found: dict[str, Any], shop: Path, work: Path) -> None:
 
 def _fuzz(found: dict[str, Any], shop: Path, work: Path) -> None:
     """Nothing breaks, and the cases are not all refused."""
-    assert (found["files"]["n"], found["requests"]["n"]) == (150, 300)
+    assert (found["files"]["n"], found["requests"]["n"]) == (60, 150)
     assert (found["files"]["failures"], found["requests"]["failures"]) == ({}, {})
     assert any("imported" in outcome for outcome in found["files"]["outcomes"])
     assert found["requests"]["statuses"]["200"] > 20
@@ -92,7 +92,7 @@ def _fuzz(found: dict[str, Any], shop: Path, work: Path) -> None:
 
 def _chaos(found: dict[str, Any], shop: Path, work: Path) -> None:
     """Killed at any point and run again, it is as if undisturbed: every stage, moments and operations."""
-    assert found["kills"] == 10
+    assert found["kills"] == 6
     assert (found["lost"], found["corrupt"], found["unreadable"]) == (0, 0, 0)
     assert all(stage["kills"] and stage["opened"] for stage in found["stages"].values())
 

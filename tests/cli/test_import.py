@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import answered, called
-
 from tests.stages.events.shop import CATALOGUE, ITEM, LOG, each, put, text
 
 

@@ -16,6 +16,8 @@ from freshet.cli import simulated
 from freshet.simulator import SIMULATED
 from freshet.simulator.slot_impressions import ORACLES
 
+pytestmark = pytest.mark.slow
+
 ARMS = "static,hybrid,popularity"
 
 

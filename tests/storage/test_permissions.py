@@ -158,6 +158,7 @@ assert codes == [0, 2, 2, 2], codes
 """
 
 
+@pytest.mark.slow
 def test_a_disk_that_can_not_be_written_to_is_told(tmp_path: Path) -> None:
     root = tmp_path / "shop"
     fill(root)

@@ -101,6 +101,7 @@ print(refused, len(cases))
 """
 
 
+@pytest.mark.slow
 def test_whatever_is_damaged_is_refused_or_does_not_matter(tmp_path: Path) -> None:
     fill(tmp_path / "whole")
     run = [sys.executable, "-c", TRY_ALL, str(tmp_path)]
@@ -212,6 +213,7 @@ def test_the_doctor_moves_a_state_aside_whose_pages_are_damaged(ws: Workspace) -
     LmdbUserStore(ws.root / "state", 1).close()
 
 
+@pytest.mark.slow
 def test_another_process_that_has_it_open_is_noticed(ws: Workspace) -> None:
     other = recorder(ws.root / "state")
     print("0 1", file=other.stdin, flush=True)
@@ -268,6 +270,7 @@ def test_a_newer_format_is_not_guessed_at(tmp_path: Path) -> None:
         LmdbUserStore(tmp_path, 1)
 
 
+@pytest.mark.slow
 def test_writers_do_not_look_like_damage(tmp_path: Path) -> None:
     LmdbUserStore(tmp_path, 1).close()
     others = [recorder(tmp_path) for _ in range(2)]

@@ -87,7 +87,7 @@ def split_p(users: ArrayLike, shares: Sequence[float]) -> NDArray[np.float64]:
         )
     meant = np.asarray(shares, np.float64) / math.fsum(shares)
     prior, total = WEIGHT * meant, n.sum(axis=1)
-    mixture = special.gammaln(WEIGHT) - special.gammaln(WEIGHT + total)
-    mixture += (special.gammaln(prior + n) - special.gammaln(prior)).sum(axis=1)
+    mixture = scipy.special.gammaln(WEIGHT) - scipy.special.gammaln(WEIGHT + total)
+    mixture += (scipy.special.gammaln(prior + n) - scipy.special.gammaln(prior)).sum(axis=1)
     log_p = (n * np.log(meant)).sum(axis=1) - mixture
     return np.asarray(np.exp(np.minimum.accumulate(np.minimum(log_p, 0.0))))
