@@ -130,7 +130,7 @@ def test_each_arm_is_as_old_as_its_strategy_says(results: Results) -> None:
         rows = by_arm(results.judged, arm)
         return {(o - m).days for o, m in zip(*(rows[c].to_pylist() for c in ("origin", "made")), strict=True)}
 
-    assert ages("static") == {0, 2, 4, 6, 8}
+    assert ages("static") == {0, 2, 4, 6}
     assert ages("finetune") == {0, 2, 4}
     assert ages("hybrid") == ages("retrieval") == ages("counts") == {0}
 
