@@ -52,11 +52,11 @@ from freshet.core.errors import GateFailed
 from freshet.core.prompts import Prompts, names
 from freshet.core.types import Evidence, Prompt
 from freshet.pipeline import snapshot_of
-from freshet.run_context import LogSnapshot
+from freshet.run_context import RunContext
 from freshet.simulator import World, generate
 from freshet.stages.counts.fitter import fitter_for
 from freshet.stages.events.step import latest
-from freshet.stages.inference.step import gather
+from freshet.stages.evidence.step import gather
 from freshet.stages.table import enumerate_contexts
 from freshet.stages.tuning.step import attempted
 from freshet.storage.workspace import Workspace
@@ -129,15 +129,15 @@ def prepare(ws: Workspace, count: int, seed: int) -> Bench:
     wide = LocalPlanner(model.path / "model", known.interests, beam=UNPRUNED, device="auto")
     words = names(known.interests.descriptions, "description")
     contexts = chosen(enumerate_contexts(len(known.interests), 2), len(known.interests), count, seed)
-    said = evidence(ws, known, contexts)
+    chosen_evidence = gather(RunContext(ws, run, known, fitter_for(ws.config, known)), known.as_of, contexts)
     plain = Prompts.of(contexts, words, Evidence.none(2))
-    told = Prompts.of(contexts, words, said)
+    with_evidence = Prompts.of(contexts, words, chosen_evidence)
     everyone = range(len(contexts))
     return Bench(
         planner,
         wide,
         model.path / "model",
-        {"without evidence": plain.take(everyone), "with evidence": told.take(everyone)},
+        {"without evidence": plain.take(everyone), "with evidence": with_evidence.take(everyone)},
         ws.config.inference.chunk,
     )
 
@@ -147,11 +147,6 @@ def chosen(contexts: NDArray[np.int16], interests: int, count: int, seed: int) -
     pairs = contexts[(contexts >= 0).all(axis=1)]
     first = np.random.default_rng(seed).permutation(interests)[: max(1, round(count / (interests - 1)))]
     return pairs[np.isin(pairs[:, 0], first)]
-
-
-def evidence(ws: Workspace, known: LogSnapshot, contexts: NDArray[np.int16]) -> Evidence:
-    counting = fitter_for(ws.config, known)
-    return gather(ws, known, counting, known.as_of, contexts, None, frozenset())
 
 
 def measure(ws: Workspace, options: argparse.Namespace) -> dict[str, Any]:

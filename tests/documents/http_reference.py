@@ -13,9 +13,9 @@ from typing import Any
 from unittest.mock import Mock
 
 from fastapi import FastAPI
-from freshet.http.app import add_routes, document
 
 from freshet.core.config import HttpConfig
+from freshet.http.application import add_routes, document
 from freshet.http.endpoints import Endpoints
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "http.md"

@@ -78,7 +78,7 @@ def calibration(document: Mapping[str, Any], arms: Sequence[str]) -> Markup | No
 def drift_by_distance(document: Mapping[str, Any]) -> Markup | None:
     """Jaccard of the top 5 successors of two windows by days between them, with the no-drift null's band.
 
-    Reads what `freshet.stages.schedule.drift.drift_of` found; None where the document holds no curve.
+    Reads what `freshet.stages.schedule.log_drift.drift_of` found; None where the document holds no curve.
     """
     drift = document["drift"] or {}
     curve = drift.get(drift.get("from", ""), {}).get("decay", [])
