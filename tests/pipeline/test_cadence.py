@@ -49,7 +49,7 @@ def test_staleness_is_judged_by_the_counts_in_use_then(counted: Workspace, tmp_p
     ws = copied(counted, tmp_path / "ws")
     with ws.run("look") as run:
         counting = CountFitter(snapshot_of(ws, run, SECOND), 2, 5000, 3)
-    judged = cadence.judge(counting, [FIRST, AsOf.parse("2024-02-16")])
+    judged = cadence.staleness_of(counting, [FIRST, AsOf.parse("2024-02-16")])
     assert len(judged)
     assert judged.age.min() == 0
     assert judged.age.max() == 3  # the first table served from the 12th to the 16th, the second to the 19th

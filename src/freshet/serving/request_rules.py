@@ -57,13 +57,13 @@ class RequestRules:
                 Ineligible(
                     table.Rules.resolve(
                         Eligibility(frozenset(rule.blocked), frozenset(rule.allowed)), interests
-                    ).barred,
+                    ).never,
                     frozenset(rule.blocked_items),
                 ),
             )
             for rule in config.serving.rules
         )
-        always = Ineligible(base.barred, frozenset(config.serving.blocked_items))
+        always = Ineligible(base.never, frozenset(config.serving.blocked_items))
         return cls(always, base.sensitive, conditional, bool(base.sensitive.any()))
 
     def ineligible(self, attributes: Mapping[str, str], context: NDArray[np.int16]) -> Ineligible:

@@ -37,8 +37,8 @@ def without_planner(part: Held) -> Held:
 def test_what_helps_is_used_and_what_does_not_is_left_out() -> None:
     parts = [held({COUNTS: 1.0, PLANNER: 0.8}, FUSED, seed=seed) for seed in (1, 2)]
     fusion = fuse(blocks(*map(without_planner, parts)), blocks(*parts), sequence=True)
-    assert fusion.judged.names == FUSED
-    assert fusion.judged.low[2] <= 0
+    assert fusion.fitted.names == FUSED
+    assert fusion.fitted.low[2] <= 0
     assert fusion.used is not None
     assert fusion.used.names == (COUNTS, PLANNER)
     np.testing.assert_allclose(fusion.used.weights, [1.0, 0.8], atol=0.1)
@@ -75,7 +75,7 @@ def test_counts_may_win_alone() -> None:
     names = (COUNTS, SEQUENCE)
     fusion = fuse(blocks(*(held({COUNTS: 1.0}, names, seed=seed) for seed in (10, 11))), None, sequence=True)
     assert (fusion.used, fusion.margin) == (None, None)
-    assert fusion.judged.low[1] <= 0
+    assert fusion.fitted.low[1] <= 0
     assert fusion.parts[COUNTS][2] > 0  # not shown to better counts where it was not weighed
 
 
@@ -86,7 +86,7 @@ def test_a_mixture_that_loses_to_a_part_of_it_elsewhere_is_not_used(longer: str,
     rows = {name: 3 * ROWS if name == longer else ROWS for name in names}
     folds = (held({name: 3.0}, names, seed=12 + place, rows=rows[name]) for place, name in enumerate(names))
     fusion = fuse(blocks(*folds), None, sequence=True)
-    assert float(fusion.judged.low[1]) > 0  # over both folds its weight is above zero
+    assert float(fusion.fitted.low[1]) > 0  # over both folds its weight is above zero
     assert fusion.parts[part][1] > 0  # but weighed on the one, the mixture loses on the other
     if part == COUNTS:
         assert fusion.used is None

@@ -14,7 +14,7 @@ from freshet.stages.counts import (
     CountModel,
     HeldOut,
     Scorer,
-    choose_strengths,
+    choose_prior_counts,
     feature_names,
     log_softmax,
     read,
@@ -26,10 +26,10 @@ from tests.stages.counts.worlds import random_sums, sums, users
 N = 4
 
 
-def model(k: int, strengths: tuple[float, ...] | None = None, seed: int = 0) -> CountModel:
+def model(k: int, prior_counts: tuple[float, ...] | None = None, seed: int = 0) -> CountModel:
     popularity = [random_sums(N, 0, seed), random_sums(N, 0, seed + 1, 1.0), random_sums(N, 0, seed + 2)]
     suffixes = [random_sums(N, length, seed, 1.0) for length in range(1, k + 1)]
-    return CountModel.build(popularity, suffixes, N, strengths or (10.0,) * k)
+    return CountModel.build(popularity, suffixes, N, prior_counts or (10.0,) * k)
 
 
 def test_a_worked_example() -> None:
@@ -143,13 +143,13 @@ def test_strength_is_weak_where_counts_tell_all_and_strong_where_they_mislead() 
     popularity = [sums({((), i): 5.0 for i in range(N)}, 0)]
     follows = sums({((i,), (i + 1) % N): 3.0 for i in range(N)}, 1)
 
-    def build(strengths: tuple[float, ...]) -> CountModel:
-        return CountModel.build(popularity, [follows], N, strengths)
+    def build(prior_counts: tuple[float, ...]) -> CountModel:
+        return CountModel.build(popularity, [follows], N, prior_counts)
 
     true = _held([(i, (i + 1) % N) for i in range(N)] * 5)
     false = _held([(i, (i + 2) % N) for i in range(N)] * 5)
-    assert choose_strengths([HeldOut(build, [follows], true)], 1) == (1.0,)
-    assert choose_strengths([HeldOut(build, [follows], false)], 1) == (300.0,)
+    assert choose_prior_counts([HeldOut(build, [follows], true)], 1) == (1.0,)
+    assert choose_prior_counts([HeldOut(build, [follows], false)], 1) == (300.0,)
     assert users(()).shape == (1, RECENT)
 
 
@@ -166,16 +166,16 @@ def test_strengths_are_those_whose_feature_is_most_likely(seed: int) -> None:
         np.arange(40, dtype=np.uint64), np.zeros(40, np.int32), users(*recent), successor, known
     )
 
-    def build(strengths: tuple[float, ...]) -> CountModel:
-        return CountModel.build(popularity, suffixes, N, strengths)
+    def build(prior_counts: tuple[float, ...]) -> CountModel:
+        return CountModel.build(popularity, suffixes, N, prior_counts)
 
-    def likelihood(strengths: tuple[float, ...], length: int) -> float:
+    def likelihood(prior_counts: tuple[float, ...], length: int) -> float:
         rows = log.recent[:, -length] >= 0
-        feature = build(strengths).features(log.recent[rows])[:, length]
+        feature = build(prior_counts).features(log.recent[rows])[:, length]
         return float(
             log_softmax(feature.astype(np.float64), known[rows])[np.arange(rows.sum()), successor[rows]].sum()
         )
 
     first = max(GRID, key=lambda s: likelihood((s, 1.0), 1))
     second = max(GRID, key=lambda s: likelihood((first, s), 2))
-    assert choose_strengths([HeldOut(build, suffixes, log)], 2) == (first, second)
+    assert choose_prior_counts([HeldOut(build, suffixes, log)], 2) == (first, second)

@@ -21,10 +21,10 @@ def choose(
     window: Window,
     contexts: Iterable[Context],
     interests: int,
-    strengths: Sequence[float],
+    prior_counts: Sequence[float],
     config: EvidenceConfig,
     previous: Known,
-    withheld: frozenset[int] = frozenset(),
+    ineligible: frozenset[int] = frozenset(),
 ) -> dict[Context, ContextEvidence]:
     """Evidence for the prompts of the contexts; a context without supported successors is left out.
 
@@ -32,20 +32,20 @@ def choose(
         window: counts before as_of.
         contexts: who is asked about.
         interests: N.
-        strengths: pseudo-counts of shrinkage for context lengths 1..k.
+        prior_counts: pseudo-counts of shrinkage for context lengths 1..k.
         config: level, ranking, support, hysteresis.
         previous: the last evidence; its words stay while shares move by less than the hysteresis.
         withheld: interests that may not be named (not eligible).
     """
     if config.level == "none":
         return {}
-    now = _Shares(window.now, interests, strengths)
-    before = _Shares(window.before, interests, strengths) if config.rank_by == "trend" else None
+    now = _Shares(window.now, interests, prior_counts)
+    before = _Shares(window.before, interests, prior_counts) if config.rank_by == "trend" else None
     standings: dict[Context, _Standing] = {}
     chosen: dict[Context, ContextEvidence] = {}
     top = config.top * (10 if config.level == "global" else 1)
     for context in contexts:
-        barred = withheld.union(context)
+        barred = ineligible.union(context)
         for after in ((),) if config.level == "global" else now.supported(context, config.min_support):
             if after not in standings:
                 standings[after] = _standing(now, before, after)
@@ -81,9 +81,9 @@ class _Standing:
 class _Shares:
     """Shrunk successor shares per context, computed when first asked for."""
 
-    def __init__(self, sums: Sequence[Sums], interests: int, strengths: Sequence[float]) -> None:
+    def __init__(self, sums: Sequence[Sums], interests: int, prior_counts: Sequence[float]) -> None:
         self.interests = interests
-        self.strengths = strengths
+        self.prior_counts = prior_counts
         self.counts: dict[Context, list[tuple[int, float]]] = defaultdict(list)
         for level in sums:
             for context, successor, weight in zip(
@@ -106,7 +106,7 @@ class _Shares:
             for successor, weight in self.counts.get(context, ()):
                 counts[successor] = weight
             if context:
-                towards, pseudo = self.of(context[1:]), self.strengths[len(context) - 1]
+                towards, pseudo = self.of(context[1:]), self.prior_counts[len(context) - 1]
             else:
                 towards, pseudo = np.full(self.interests, 1 / self.interests), 1.0
             self._shares[context] = (counts + pseudo * towards) / (counts.sum() + pseudo)

@@ -44,10 +44,10 @@ def choose(
     window: Window,
     contexts: Sequence[Context],
     interests: int,
-    strengths: Sequence[float],
+    prior_counts: Sequence[float],
     config: EvidenceConfig,
     previous: Known,
-    withheld: frozenset[int] = frozenset(),
+    ineligible: frozenset[int] = frozenset(),
 ) -> Evidence:
     """What the stage chooses; it must be what the definition says."""
     k = max(map(len, contexts))
@@ -55,12 +55,12 @@ def choose(
         window,
         pack_contexts(contexts, k),
         interests,
-        strengths,
+        prior_counts,
         config,
         packed(previous, k) if previous else None,
-        withheld,
+        ineligible,
     )
-    expected = reference.choose(window, contexts, interests, strengths, config, previous, withheld)
+    expected = reference.choose(window, contexts, interests, prior_counts, config, previous, ineligible)
     assert list(found) == [context for context in contexts if context in expected]
     for context, said in expected.items():
         assert found[context].after == said.after
@@ -117,15 +117,17 @@ counts_of_singles = st.dictionaries(
 @settings(deadline=None, max_examples=80)
 @given(counts_of_singles, st.frozensets(st.integers(0, N - 1)), st.sampled_from(["instance", "global"]))
 def test_own_and_withheld_interests_are_never_named(
-    now: Counts, withheld: frozenset[int], level: str
+    now: Counts, ineligible: frozenset[int], level: str
 ) -> None:
     config = FREQUENCY.model_copy(update={"level": level})
     window = Window(levels({((), i): 9.0 for i in range(N)}, now), [])
-    found = choose(window, ALL, N, STRENGTHS, config, {}, withheld)
-    again = choose(window, ALL, N, STRENGTHS, config, choose(window, ALL, N, STRENGTHS, config, {}), withheld)
+    found = choose(window, ALL, N, STRENGTHS, config, {}, ineligible)
+    again = choose(
+        window, ALL, N, STRENGTHS, config, choose(window, ALL, N, STRENGTHS, config, {}), ineligible
+    )
     for chosen in (found, again):
         for context, said in chosen.items():
-            assert not set(named(said)) & (withheld | set(context))
+            assert not set(named(said)) & (ineligible | set(context))
             assert len(set(named(said))) == len(said.successors) > 0
 
 
@@ -223,7 +225,7 @@ def test_configuration_wins_over_hysteresis() -> None:
     now: Counts = {((1,), 2): 40.0, ((1,), 3): 30.0, ((1,), 4): 20.0}
     first = pick(now)
     assert named(pick(now, FREQUENCY.model_copy(update={"top": 2}), previous=first)[(1,)]) == [2, 3]
-    assert named(pick(now, previous=first, withheld=frozenset({3}))[(1,)]) == [2, 4]
+    assert named(pick(now, previous=first, ineligible=frozenset({3}))[(1,)]) == [2, 4]
     assert pick(now, FREQUENCY.model_copy(update={"level": "none"})) == {}
 
 
@@ -231,8 +233,8 @@ def test_many_withheld_interests_hide_none_that_may_be_named() -> None:
     interests = 80
     now: Counts = {((0,), i): 200.0 - i for i in range(1, interests)}
     window = Window([sums({}, 0), sums(now, 1)], [])
-    withheld = frozenset(range(1, interests - 1))
-    found = choose(window, [(0,)], interests, (5.0,), FREQUENCY, {}, withheld)
+    ineligible = frozenset(range(1, interests - 1))
+    found = choose(window, [(0,)], interests, (5.0,), FREQUENCY, {}, ineligible)
     assert named(found[(0,)]) == [interests - 1]
 
 
@@ -313,9 +315,9 @@ def test_all_at_once_is_one_by_one(
     now: list[Sums],
     earlier: EvidenceConfig,
     config: EvidenceConfig,
-    withheld: frozenset[int],
+    ineligible: frozenset[int],
 ) -> None:
     contexts = [*ALL, *permutations(range(4), 3)]
-    strengths = (3.0, 10.0, 1.0)
-    previous = choose(Window(before, older), contexts, N, strengths, earlier, {})
-    choose(Window(now, before), contexts, N, strengths, config, previous, withheld)  # compares
+    prior_counts = (3.0, 10.0, 1.0)
+    previous = choose(Window(before, older), contexts, N, prior_counts, earlier, {})
+    choose(Window(now, before), contexts, N, prior_counts, config, previous, ineligible)  # compares

@@ -102,7 +102,7 @@ def test_rules_hold_in_every_row(tmp_path: Path) -> None:
         allowed = {2, 3, 4} if own & {2, 3} else {4}
         assert offered == allowed - own
     only = rules(N, allowed=("name 1", "102"), blocked=("name 1",))
-    assert np.flatnonzero(~only.barred).tolist() == [2]
+    assert np.flatnonzero(~only.never).tolist() == [2]
 
 
 @pytest.mark.parametrize("rule", ["blocked", "allowed", "withdrawn", "sensitive"])

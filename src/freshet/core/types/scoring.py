@@ -36,7 +36,7 @@ class Fusion:
     """What counts, planner and sequence model are worth beside each other, on held-out transitions.
 
     Attributes:
-        judged: the planner's weight on top of all else, the sequence model's beside the counts; `examples`
+        fitted: the planner's weight on top of all else, the sequence model's beside the counts; `examples`
             are those of the planner where there is one. None of the weights was fitted where counts were.
         used: weights of what is used; None = counts alone.
         margin: (value, low, high) change of nats per transition by the planner on top of all else, in folds
@@ -47,7 +47,7 @@ class Fusion:
             better.
     """
 
-    judged: Mixture
+    fitted: Mixture
     used: Mixture | None
     margin: tuple[float, float, float] | None
     parts: Mapping[str, tuple[float, float, float]]

@@ -13,7 +13,7 @@ from freshet.stages.counts.format import read, write
 from freshet.stages.counts.fusion import Blocks, fuse, mean_by_user
 from freshet.stages.counts.mixture import Held, fit, log_likelihood, log_likelihood_of, log_softmax, scores
 from freshet.stages.counts.planner_score import PlannerScores
-from freshet.stages.counts.prior_counts import HeldOut, choose_strengths, likelihood_after_last
+from freshet.stages.counts.prior_counts import HeldOut, choose_prior_counts, likelihood_after_last
 from freshet.stages.counts.scorer import (
     COUNTS,
     FUSED,
@@ -41,7 +41,7 @@ __all__ = [
     "SequenceLogits",
     "SingleUserScorer",
     "UserScores",
-    "choose_strengths",
+    "choose_prior_counts",
     "feature_names",
     "fit",
     "fuse",

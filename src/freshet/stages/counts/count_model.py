@@ -67,14 +67,14 @@ class CountModel:
         base: (N,) popularity that transitions are shrunk to.
         last: (N, N) probability of a successor after each last interest, shrunk to `base`.
         tables: counts after the observed contexts of lengths 2..k.
-        strengths: pseudo-counts of shrinkage for context lengths 1..k.
+        prior_counts: pseudo-counts of shrinkage for context lengths 1..k.
     """
 
     popularity: NDArray[np.float64]
     base: NDArray[np.float64]
     last: NDArray[np.float64]
     tables: tuple[ContextCounts, ...]
-    strengths: tuple[float, ...]
+    prior_counts: tuple[float, ...]
 
     @classmethod
     def build(
@@ -82,7 +82,7 @@ class CountModel:
         popularity: Sequence[Sums],
         suffixes: Sequence[Sums],
         interests: int,
-        strengths: Sequence[float],
+        prior_counts: Sequence[float],
         steady: int | None = None,
     ) -> CountModel:
         """From sums: popularity (length 0) at each half-life, and suffixes of length 1..k.
@@ -94,9 +94,9 @@ class CountModel:
         base = shares[len(shares) // 2 if steady is None else steady]
         counts = np.zeros((interests, interests))
         np.add.at(counts, (suffixes[0].contexts[:, 0], suffixes[0].successor), suffixes[0].weight)
-        last = _shrink(counts, base, strengths[0])
+        last = _shrink(counts, base, prior_counts[0])
         tables = tuple(ContextCounts.of(sums, interests) for sums in suffixes[1:])
-        return cls(np.log(shares), base, last, tables, tuple(strengths))
+        return cls(np.log(shares), base, last, tables, tuple(prior_counts))
 
     @property
     def interests(self) -> int:
@@ -146,7 +146,7 @@ class CountModel:
         complete = (context >= 0).all(axis=1)
         out = shares.copy()
         counts = self.tables[length - 2].after(context[complete])
-        out[complete] = _shrink(counts, shares[complete], self.strengths[length - 1])
+        out[complete] = _shrink(counts, shares[complete], self.prior_counts[length - 1])
         return out
 
 

@@ -132,7 +132,7 @@ class CountFitter:
         held = sum(len(window.held) for window in self.holdout.windows)
         alone = Mixture(self.names, weights, weights, weights, held, users)
         usual = self.log.scales.transition_half_lives
-        prior_counts = counts.choose_strengths([], self.k)
+        prior_counts = counts.choose_prior_counts([], self.k)
         return CountFit(usual[len(usual) // 2], prior_counts, (alone,) * 3, why)
 
     @property
@@ -201,7 +201,7 @@ class CountFitter:
             for half_life in tried
         ]
         half_life = tried[int(np.argmax(likelihood))]
-        prior_counts = counts.choose_strengths(
+        prior_counts = counts.choose_prior_counts(
             [self.counts.held_out(part, half_life, self.k) for part in parts], self.k
         )
         return CountFit(half_life, prior_counts, self._mixtures(parts, half_life, prior_counts))

@@ -22,7 +22,7 @@ def write(model: CountModel, folder: Path) -> None:
     for length, table in enumerate(model.tables, start=2):
         for part in PARTS:
             np.save(folder / f"counts_{length}_{part}.npy", getattr(table, part))
-    (folder / "strengths.json").write_text(json.dumps(list(model.strengths)))
+    (folder / "strengths.json").write_text(json.dumps(list(model.prior_counts)))
 
 
 def read(folder: Path) -> CountModel:
@@ -32,11 +32,11 @@ def read(folder: Path) -> CountModel:
         return np.asarray(np.load(folder / f"{name}.npy", allow_pickle=False))
 
     base = array("base")
-    strengths = tuple(json.loads((folder / "strengths.json").read_text()))
+    prior_counts = tuple(json.loads((folder / "strengths.json").read_text()))
 
     def table(length: int) -> ContextCounts:
         codes, start, successor, weight = (array(f"counts_{length}_{part}") for part in PARTS)
         return ContextCounts(codes, start, successor, weight, len(base))
 
-    tables = tuple(table(length) for length in range(2, len(strengths) + 1))
-    return CountModel(array("popularity"), base, array("last"), tables, strengths)
+    tables = tuple(table(length) for length in range(2, len(prior_counts) + 1))
+    return CountModel(array("popularity"), base, array("last"), tables, prior_counts)

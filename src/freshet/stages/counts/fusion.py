@@ -59,25 +59,25 @@ def fuse(rest: Blocks, sample: Blocks | None, sequence: bool) -> Fusion:
     Raises:
         NotEnoughData: fewer than 20 held-out transitions.
     """
-    judged, used, margin = _alone(COUNTS), _alone(COUNTS), None
+    fitted, used, margin = _alone(COUNTS), _alone(COUNTS), None
     parts: dict[str, Change] = {}
     if sequence:
-        judged, used, parts = _sequence(rest)
+        fitted, used, parts = _sequence(rest)
     if sample is not None:
         planner, used, margin, parts[PLANNER] = _planner(rest, sample, used, sequence)
-        judged = _joined(judged, planner)
-    return Fusion(judged, None if used.names == (COUNTS,) else used, margin, parts)
+        fitted = _joined(fitted, planner)
+    return Fusion(fitted, None if used.names == (COUNTS,) else used, margin, parts)
 
 
 def _sequence(rest: Blocks) -> tuple[Mixture, Mixture, dict[str, Change]]:
     """Weights of counts and sequence model, what is used of them, and what the mixture changes."""
     names = (COUNTS, SEQUENCE)
-    judged = fit(names, rest.held)
+    fitted = fit(names, rest.held)
     parts = _beside_parts(rest, names)
     best = max(parts, key=lambda name: parts[name][0])
     if _loses(parts[best]):
-        return judged, _alone(best), parts
-    return judged, judged if float(judged.low[1]) > 0 else _alone(COUNTS), parts
+        return fitted, _alone(best), parts
+    return fitted, fitted if float(fitted.low[1]) > 0 else _alone(COUNTS), parts
 
 
 def _beside_parts(rest: Blocks, names: tuple[str, ...]) -> dict[str, Change]:
@@ -110,14 +110,14 @@ def _planner(
             weights = _weights(base.names, rest.without(fold), rest.held)
         for held in _of(sample, fold):
             scored.add(fold, _reduced(held, base.names, weights, sequence))
-    judged = fit(names, scored.held)
+    fitted = fit(names, scored.held)
     margin, alone = _margin(scored, names)
     used = base
     if _loses(alone) and alone[0] > margin[0]:
         used = _alone(PLANNER)
-    elif float(judged.low[1]) > 0 and not _loses(margin):
-        used = _with_planner(base, judged)
-    return replace(judged, names=(COUNTS, PLANNER)), used, margin, alone
+    elif float(fitted.low[1]) > 0 and not _loses(margin):
+        used = _with_planner(base, fitted)
+    return replace(fitted, names=(COUNTS, PLANNER)), used, margin, alone
 
 
 def _margin(scored: Blocks, names: tuple[str, ...]) -> tuple[Change, Change]:
@@ -179,9 +179,9 @@ def _alone(name: str) -> Mixture:
     return Mixture((COUNTS, name), weights, weights, weights, 0, 0)
 
 
-def _with_planner(base: Mixture, judged: Mixture) -> Mixture:
+def _with_planner(base: Mixture, fitted: Mixture) -> Mixture:
     """Weights of everything: those of the rest times what is left of it beside the planner."""
-    left = float(judged.weights[0])
+    left = float(fitted.weights[0])
     where = 1  # after the counts, before the sequence model
     names = (*base.names[:where], PLANNER, *base.names[where:])
 
@@ -190,11 +190,11 @@ def _with_planner(base: Mixture, judged: Mixture) -> Mixture:
 
     return Mixture(
         names,
-        spliced(base.weights, judged.weights),
-        spliced(base.low, judged.low),
-        spliced(base.high, judged.high),
-        judged.examples,
-        judged.users,
+        spliced(base.weights, fitted.weights),
+        spliced(base.low, fitted.low),
+        spliced(base.high, fitted.high),
+        fitted.examples,
+        fitted.users,
     )
 
 

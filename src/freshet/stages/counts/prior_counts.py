@@ -20,7 +20,7 @@ class HeldOut:
     """Transitions of one held-out window and the counts before it.
 
     Attributes:
-        build: the count model, given strengths of context lengths 1..k.
+        build: the count model, given prior counts of context lengths 1..k.
         suffixes: its sums after contexts of length 1..k.
         held: the transitions.
     """
@@ -40,7 +40,7 @@ def likelihood_after_last(windows: Sequence[HeldOut]) -> float:
     return float(found.max())
 
 
-def choose_strengths(windows: Sequence[HeldOut], k: int) -> tuple[float, ...]:
+def choose_prior_counts(windows: Sequence[HeldOut], k: int) -> tuple[float, ...]:
     """Strengths for context lengths 1..k, chosen one after the other by held-out likelihood."""
     chosen: list[float] = []
     for length in range(1, k + 1):
@@ -52,7 +52,7 @@ def choose_strengths(windows: Sequence[HeldOut], k: int) -> tuple[float, ...]:
     return tuple(chosen)
 
 
-def _likelihoods(window: HeldOut, strengths: Sequence[float], length: int) -> NDArray[np.float64]:
+def _likelihoods(window: HeldOut, prior_counts: Sequence[float], length: int) -> NDArray[np.float64]:
     """(GRID,) log-likelihood of the shares after contexts of that length alone, for each strength.
 
     Shares are (counts + s * towards) / (total + s), and the total cancels in the probability of what came
@@ -62,7 +62,7 @@ def _likelihoods(window: HeldOut, strengths: Sequence[float], length: int) -> ND
     if not rows.any():
         return np.zeros(len(GRID))
     recent, next_ = window.held.recent[rows], window.held.successor[rows].astype(np.int64)
-    model = window.build(strengths)
+    model = window.build(prior_counts)
     counts = ContextCounts.of(window.suffixes[length - 1], model.interests).after(recent[:, -length:])
     towards = model.after(recent, length - 1)
     new, index = ~window.held.known[rows], np.arange(len(next_))

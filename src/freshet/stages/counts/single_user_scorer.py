@@ -58,7 +58,7 @@ class SingleUserScorer:
             np.ascontiguousarray(weights[:, kinds:]),
             model.base,
             model.last,
-            np.array(model.strengths),
+            np.array(model.prior_counts),
             *_flat(model, 0),
             *_flat(model, 1),
             *_rows(scorer.planner),
@@ -210,7 +210,7 @@ def _count_score(  # type: ignore[no-untyped-def]  # noqa: ANN202  # pragma: no 
     weights,  # noqa: ANN001
     base,  # noqa: ANN001
     last,  # noqa: ANN001
-    strengths,  # noqa: ANN001
+    prior_counts,  # noqa: ANN001
     pair_codes,  # noqa: ANN001
     pair_start,  # noqa: ANN001
     pair_successor,  # noqa: ANN001
@@ -233,14 +233,16 @@ def _count_score(  # type: ignore[no-untyped-def]  # noqa: ANN202  # pragma: no 
     if tables >= 1:
         if recent[-2] >= 0 and recent[-1] >= 0:
             code = _code(recent, 2)
-            shares = _deeper(shares, pair_codes, pair_start, pair_successor, pair_weight, code, strengths[1])
+            shares = _deeper(
+                shares, pair_codes, pair_start, pair_successor, pair_weight, code, prior_counts[1]
+            )
         for i in range(len(scores)):
             scores[i] += weight[1] * np.float32(np.log(shares[i]))
     if tables >= 2:
         if recent[-3] >= 0 and recent[-2] >= 0 and recent[-1] >= 0:
             code = _code(recent, 3)
             shares = _deeper(
-                shares, triple_codes, triple_start, triple_successor, triple_weight, code, strengths[2]
+                shares, triple_codes, triple_start, triple_successor, triple_weight, code, prior_counts[2]
             )
         for i in range(len(scores)):
             scores[i] += weight[2] * np.float32(np.log(shares[i]))

@@ -36,10 +36,10 @@ def choose(
     window: Window,
     contexts: NDArray[np.int16],
     interests: int,
-    strengths: Sequence[float],
+    prior_counts: Sequence[float],
     config: EvidenceConfig,
     previous: Evidence | None = None,
-    withheld: frozenset[int] = frozenset(),
+    ineligible: frozenset[int] = frozenset(),
 ) -> Evidence:
     """Evidence for the prompts of the contexts; a context without supported successors is left out.
 
@@ -47,18 +47,18 @@ def choose(
         window: counts before as_of.
         contexts: (n, k) who is asked about, each once; right-aligned, -1 padded.
         interests: N.
-        strengths: pseudo-counts of shrinkage for context lengths 1..k.
+        prior_counts: pseudo-counts of shrinkage for context lengths 1..k.
         config: level, ranking, support, hysteresis.
         previous: the last evidence; its words stay while shares move by less than the hysteresis.
-        withheld: interests that may not be named (not eligible).
+        ineligible: interests that may not be named.
     """
     n, k = contexts.shape
     if config.level == "none":
         return Evidence.none(k)
     everybody = config.level == "global"
     top = config.top * (10 if everybody else 1)
-    before = _Counts(window.before, interests, strengths) if config.rank_by == "trend" else None
-    standing = _Standing(_Counts(window.now, interests, strengths), before)
+    before = _Counts(window.before, interests, prior_counts) if config.rank_by == "trend" else None
+    standing = _Standing(_Counts(window.now, interests, prior_counts), before)
     length = (contexts >= 0).sum(axis=1)
     least = 0.0 if everybody else config.min_support * ROUNDING
     chosen = np.full((n, top), -1, np.int16)
@@ -68,23 +68,23 @@ def choose(
     for size in (0,) if everybody else range(k, -1, -1):
         speaks = length >= size if size or everybody else length == 0
         rows = np.flatnonzero((after < 0) & speaks)
-        fresh = _fresh(standing, contexts[rows], size, top, least, withheld)
+        fresh = _fresh(standing, contexts[rows], size, top, least, ineligible)
         # enough people, but no two of them agree: a shorter context may say more
         some = fresh[:, 0] >= 0
         rows, fresh = rows[some], fresh[some]
         chosen[rows], after[rows] = fresh, size
         if previous:
-            held[rows] = _held(standing, contexts[rows], size, fresh, previous, config.hysteresis, withheld)
+            held[rows] = _held(standing, contexts[rows], size, fresh, previous, config.hysteresis, ineligible)
     return _collect(standing.now, contexts, after, chosen, previous, held)
 
 
 class _Counts:
     """Counts after the contexts of every length, found by binary search, and their shrunk shares."""
 
-    def __init__(self, sums: Sequence[Sums], interests: int, strengths: Sequence[float]) -> None:
+    def __init__(self, sums: Sequence[Sums], interests: int, prior_counts: Sequence[float]) -> None:
         self.sums = sums
         self.interests = interests
-        self.pseudo = (1.0, *strengths)
+        self.pseudo = (1.0, *prior_counts)
         self.codes = [context_codes(level.contexts) for level in sums]
         self._cells = [_cell(c, level.successor) for c, level in zip(self.codes, sums, strict=True)]
         self._groups = [np.unique(codes, return_index=True) for codes in self.codes]
@@ -132,14 +132,14 @@ def _fresh(
     size: int,
     top: int,
     least: float,
-    withheld: frozenset[int],
+    ineligible: frozenset[int],
 ) -> NDArray[np.int16]:
     """(n, top) best successors after the last `size` interests of each context, -1 where there are none.
 
     Only those that two people took up, of contexts with at least `least` counts.
     """
     k = contexts.shape[1]
-    codes, ranked = _ranked(standing, size, top + k, least, withheld)
+    codes, ranked = _ranked(standing, size, top + k, least, ineligible)
     place = positions(codes, context_codes(contexts[:, k - size :]))
     found = ranked[place] if len(ranked) else np.full((len(place), top + k), -1, np.int16)
     own = (found[:, :, None] == contexts[:, None, :]).any(axis=2)
@@ -151,11 +151,11 @@ def _fresh(
 
 
 def _ranked(
-    standing: _Standing, size: int, width: int, least: float, withheld: frozenset[int]
+    standing: _Standing, size: int, width: int, least: float, ineligible: frozenset[int]
 ) -> tuple[NDArray[np.int64], NDArray[np.int16]]:
     """Codes (A,) of all contexts of that size with enough counts, and their best successors (A, width)."""
     level, codes = standing.now.sums[size], standing.now.codes[size]
-    keep = (level.weight >= 2) & ~np.isin(level.successor, list(withheld))
+    keep = (level.weight >= 2) & ~np.isin(level.successor, list(ineligible))
     keep &= standing.now.total(codes, size) >= least
     codes, successors = codes[keep], level.successor[keep]
     order = standing.order(level.contexts[keep], successors[:, None])[:, 0]
@@ -176,7 +176,7 @@ def _held(
     fresh: NDArray[np.int16],
     previous: Evidence,
     hysteresis: float,
-    withheld: frozenset[int],
+    ineligible: frozenset[int],
 ) -> NDArray[np.int64]:
     """(n,) row of `previous` whose entries still hold for a context, -1 where the fresh ones are said.
 
@@ -190,7 +190,7 @@ def _held(
     suffix = contexts[:, contexts.shape[1] - size :]
     order = standing.order(suffix, held)
     seen = standing.now.count(context_codes(suffix), size, held) > 0
-    gone = listed & (~seen | (order <= 0) | np.isin(held, list(withheld)))
+    gone = listed & (~seen | (order <= 0) | np.isin(held, list(ineligible)))
     weakest = np.where(listed, order, np.inf).min(axis=1)
     newcomer = (fresh >= 0) & ~(fresh[:, :, None] == held[:, None, :]).any(axis=2)
     beaten = newcomer & (standing.order(suffix, fresh) > weakest[:, None] * (1 + hysteresis))

@@ -72,9 +72,9 @@ def choose(ctx: RunContext, plan: TablePlan) -> ChosenEvidence:
         budget = config.inference.calibration_prompts // max(len(windows), 1)
         chosen = []
         for window in windows:
-            sample, asked = within_budget(window, ctx.fitter.k, budget)
-            then = gather(ctx, _earlier(window.start, until), asked, None, ineligible)
-            chosen.append(WindowEvidence(sample, asked, then))
+            sample, sampled = within_budget(window, ctx.fitter.k, budget)
+            then = gather(ctx, _earlier(window.start, until), sampled, None, ineligible)
+            chosen.append(WindowEvidence(sample, sampled, then))
         step.details = {"contexts": len(contexts), "with_evidence": len(rows)}
     return ChosenEvidence(contexts, rows, chosen)
 

@@ -64,13 +64,15 @@ class Ranker:
         """(d,) what a history (r,) of item numbers, most recent last, says; None = nothing."""
         return self.read(recent) if self.read is not None and len(recent) else None
 
-    def top(self, state: Floats | None, interest: int, barred: BoolArray | None, count: int) -> list[Ranked]:
+    def top(
+        self, state: Floats | None, interest: int, ineligible: BoolArray | None, count: int
+    ) -> list[Ranked]:
         """The `count` best eligible items of an interest, best first; see `tops`."""
-        left = np.zeros(len(self.item_index), bool) if barred is None else barred.copy()
+        left = np.zeros(len(self.item_index), bool) if ineligible is None else ineligible.copy()
         return self.tops(state, [interest], left, count)[0]
 
     def tops(
-        self, state: Floats | None, interests: Sequence[int], barred: BoolArray, count: int
+        self, state: Floats | None, interests: Sequence[int], ineligible: BoolArray, count: int
     ) -> list[list[Ranked]]:
         """The `count` best eligible items of each interest, best first, none twice.
 
@@ -79,7 +81,7 @@ class Ranker:
 
         Args:
             state: of `state`; None = a user without a history, for whom popularity decides.
-            barred: (V,) items not to show: seen, or not eligible; those that are shown join them.
+            ineligible: (V,) items not to show: seen, or excluded by rules; those that are shown join them.
         """
         item_index, learned = self.item_index, state is not None
         numbers, logp = best_per_interest(
@@ -88,7 +90,7 @@ class Ranker:
             item_index.prior if learned else item_index.popular,
             item_index.start,
             np.array(interests, np.int64),
-            barred,
+            ineligible,
             count,
         )
         reason, found = SEQUENCE if learned else POPULAR, list[list[Ranked]]()
@@ -104,21 +106,21 @@ class Ranker:
         for interest, chosen in zip(interests, found, strict=True):
             for more in (self._from_neighbours, self._from_anywhere):
                 if len(chosen) < count:
-                    others = more(state, interest, barred, count - len(chosen))
-                    barred[[number for number, _, _ in others]] = True
+                    others = more(state, interest, ineligible, count - len(chosen))
+                    ineligible[[number for number, _, _ in others]] = True
                     chosen += others
         return found
 
     def scored(
-        self, state: Floats | None, interest: int, barred: BoolArray | None
+        self, state: Floats | None, interest: int, ineligible: BoolArray | None
     ) -> tuple[NDArray[np.int64], Floats]:
-        """Numbers (m,) of an interest's items, and their log-probabilities; -inf where barred."""
-        scores = self._scores(state, interest, barred)
+        """Numbers (m,) of an interest's items, and their log-probabilities; -inf where ineligible."""
+        scores = self._scores(state, interest, ineligible)
         start = int(self.item_index.start[interest])
         return np.arange(start, start + len(scores)), _normalised(scores)
 
-    def _scores(self, state: Floats | None, interest: int, barred: BoolArray | None) -> Floats:
-        """(m,) scores of an interest's items, -inf where barred."""
+    def _scores(self, state: Floats | None, interest: int, ineligible: BoolArray | None) -> Floats:
+        """(m,) scores of an interest's items, -inf where ineligible."""
         item_index = self.item_index
         start, end = int(item_index.start[interest]), int(item_index.start[interest + 1])
         if state is None:
@@ -126,17 +128,17 @@ class Ranker:
         else:
             scores = self.embedding[start:end] @ state
             scores += item_index.prior[start:end]
-        if barred is not None:
-            scores[barred[start:end]] = -np.inf
+        if ineligible is not None:
+            scores[ineligible[start:end]] = -np.inf
         return scores
 
     def _from_neighbours(
-        self, state: Floats | None, interest: int, barred: BoolArray | None, missing: int
+        self, state: Floats | None, interest: int, ineligible: BoolArray | None, missing: int
     ) -> list[Ranked]:
         """Items of the nearest interests: share of the interest times that of the item in it."""
         found, scores, eligible = list[NDArray[np.int64]](), list[Floats](), 0
         for other in self.item_index.nearest[interest, :NEIGHBOURS].tolist():
-            numbers, logp = self.scored(state, other, barred)
+            numbers, logp = self.scored(state, other, ineligible)
             found.append(numbers)
             scores.append(logp + self._log_share[other])
             eligible += int((logp > -np.inf).sum())
@@ -145,11 +147,11 @@ class Ranker:
         return _first(found, scores, missing, PARENT)
 
     def _from_anywhere(
-        self, state: Floats | None, interest: int, barred: BoolArray, missing: int
+        self, state: Floats | None, interest: int, ineligible: BoolArray, missing: int
     ) -> list[Ranked]:
         """What is popular over all interests."""
         del state, interest
-        scores = np.where(barred, np.float32(-np.inf), self.item_index.popular)
+        scores = np.where(ineligible, np.float32(-np.inf), self.item_index.popular)
         return _first([np.arange(len(scores))], [scores], missing, POPULAR)
 
     @cached_property

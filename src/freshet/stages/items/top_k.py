@@ -43,7 +43,7 @@ def best(scores, count):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
 
 
 @njit(cache=True, nogil=True)
-def _best_of_interests(embedding, state, beforehand, start, interests, barred, count):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # pragma: no cover - compiled
+def _best_of_interests(embedding, state, beforehand, start, interests, ineligible, count):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # pragma: no cover - compiled
     numbers = np.full((len(interests), count), -1, np.int64)
     logp = np.zeros((len(interests), count), np.float32)
     for row in range(len(interests)):
@@ -52,12 +52,12 @@ def _best_of_interests(embedding, state, beforehand, start, interests, barred, c
         if len(state):
             scores += np.dot(embedding[first:end], state)
         for i in range(end - first):
-            if barred[first + i]:
+            if ineligible[first + i]:
                 scores[i] = -np.inf
         places, found = best(scores, count)
         for j in range(len(places)):
             numbers[row, j], logp[row, j] = first + places[j], found[j]
-            barred[first + places[j]] = True
+            ineligible[first + places[j]] = True
     return numbers, logp
 
 
@@ -67,10 +67,10 @@ def best_per_interest(
     beforehand: NDArray[np.float32],
     start: NDArray[np.int64],
     interests: NDArray[np.int64],
-    barred: NDArray[np.bool_],
+    ineligible: NDArray[np.bool_],
     count: int,
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """The best items of each interest that are not barred, best first; they are barred from then on.
+    """The best items of each interest that are eligible, best first; each is ineligible from then on.
 
     Args:
         embedding: (V, d); state: (d,) of the user, or empty where histories say nothing.
@@ -80,7 +80,7 @@ def best_per_interest(
     Returns:
         Numbers (r, count), -1 where there are no more, and their log-probabilities within the interest.
     """
-    numbers, logp = _best_of_interests(embedding, state, beforehand, start, interests, barred, count)
+    numbers, logp = _best_of_interests(embedding, state, beforehand, start, interests, ineligible, count)
     return numbers, logp
 
 

@@ -33,13 +33,13 @@ class Calibrated:
 
     Attributes:
         overlay: with the weights that are significantly above zero; None where live signals don't pay.
-        judged: weights of all lifts.
+        fitted: weights of all lifts.
         gain: change of nats per held-out transition (value, low, high), negative = it helps; 95 % interval
             clustered by user. The weights are fitted on the same transitions, which flatters it a little.
     """
 
     overlay: live.Overlay | None
-    judged: Mixture
+    fitted: Mixture
     gain: tuple[float, float, float]
 
 
@@ -62,43 +62,43 @@ def calibrate(
     best: tuple[float, Mixture, list[counts.Held], live.Overlay] | None = None
     for pseudo in PSEUDO:
         overlay, held = _pass(past, replace(settings, pseudo=pseudo), stretches)
-        judged = _fit(names, held)
-        likelihood = sum(float(counts.log_likelihood(block, judged.weights).sum()) for block in held)
+        fitted = _fit(names, held)
+        likelihood = sum(float(counts.log_likelihood(block, fitted.weights).sum()) for block in held)
         if best is None or likelihood > best[0]:
-            best = likelihood, judged, held, overlay
+            best = likelihood, fitted, held, overlay
     assert best is not None
-    _, judged, held, overlay = best
-    used = _kept(judged, held)
+    _, fitted, held, overlay = best
+    used = _kept(fitted, held)
     if used is None:
-        return Calibrated(None, judged, (0.0, 0.0, 0.0))
+        return Calibrated(None, fitted, (0.0, 0.0, 0.0))
     weights = np.zeros(len(settings.names))
     weights[[settings.names.index(name) for name in used.names[1:]]] = used.weights[1:]
     now = fitter.log.as_of
     overlay = overlay.against(microseconds(now), fitter.model(now).last).weighted(weights)
-    return Calibrated(overlay, judged, _gain(held, weights, overlay.bound))
+    return Calibrated(overlay, fitted, _gain(held, weights, overlay.bound))
 
 
 def running(
-    overlay: live.Overlay, moves: NDArray[np.void], queries: NDArray[np.void]
+    overlay: live.Overlay, records: NDArray[np.void], queries: NDArray[np.void]
 ) -> Iterator[live.Overlay]:
-    """The overlay as each of the moves `queries` is about to happen; it takes in all `moves` on the way.
+    """The overlay as each of the moves `queries` is about to happen; it takes in all `records` on the way.
 
     Args:
-        moves, asked: in the order of time. Moves of one moment don't see each other.
+        records, queries: in the order of time. Moves of one moment don't see each other.
     """
-    before = np.searchsorted(moves["time"], queries["time"], side="left").tolist()
+    before = np.searchsorted(records["time"], queries["time"], side="left").tolist()
     done = 0
     for until in before:
         if until > done:
-            overlay.apply(moves[done:until])
+            overlay.apply(records[done:until])
             done = until
         yield overlay
-    overlay.apply(moves[done:])
+    overlay.apply(records[done:])
 
 
-def by_time(moves: NDArray[np.void]) -> NDArray[np.void]:
+def by_time(records: NDArray[np.void]) -> NDArray[np.void]:
     """Moves in the order of time."""
-    return moves[np.argsort(moves["time"], kind="stable")]
+    return records[np.argsort(records["time"], kind="stable")]
 
 
 def microseconds(moment: AsOf) -> int:
@@ -111,7 +111,7 @@ class _Stretch:
     """What is held out between two refreshes, in the order of time, and all moves since the one before.
 
     Attributes:
-        asked: the moves held out, row by row those of `held`.
+        queries: the transitions held out, row by row those of `held`.
         fused: (n, N) the release's log-probabilities, 0 at what is no candidate.
         last: (N, N) the release's shares of what follows each last interest.
     """
@@ -121,16 +121,16 @@ class _Stretch:
     queries: NDArray[np.void]
     fused: FloatArray
     last: NDArray[np.float64]
-    moves: NDArray[np.void]
+    records: NDArray[np.void]
 
 
 def _stretches(fitter: CountFitter, scorer_of: Callable[[Stretch], counts.Scorer]) -> list[_Stretch]:
     found, done = [], fitter.holdout.start
-    moves = [fitter.holdout.timed(window) for window in fitter.holdout.windows]
+    records = [fitter.holdout.timed(window) for window in fitter.holdout.windows]
     parts = fitter.holdout.stretches
     ends = [*(part.start for part in parts), fitter.log.as_of][1:]
     for part, end in zip(parts, ends, strict=True):
-        queries = moves[part.window][part.rows]
+        queries = records[part.window][part.rows]
         order = np.argsort(queries["time"], kind="stable")
         held, queries = part.held.take(order), queries[order]
         scorer = scorer_of(part)
@@ -163,13 +163,13 @@ def _pass(
     refreshed: AsOf | None = None
     for stretch in stretches:
         held, start = stretch.held, microseconds(stretch.start)
-        before = int(np.searchsorted(stretch.moves["time"], start))
-        overlay.apply(stretch.moves[:before])
+        before = int(np.searchsorted(stretch.records["time"], start))
+        overlay.apply(stretch.records[:before])
         if stretch.start != refreshed:
             overlay, refreshed = overlay.against(start, stretch.last), stretch.start
         features = np.empty((len(held), 1 + len(overlay.weights), held.known.shape[1]), np.float32)
         features[:, 0] = stretch.fused
-        now = running(overlay, stretch.moves[before:], stretch.queries)
+        now = running(overlay, stretch.records[before:], stretch.queries)
         for row, (move, ready) in enumerate(zip(stretch.queries.tolist(), now, strict=True)):
             time, _, last, _ = move
             features[row, 1:] = ready.lifts(last, time)
@@ -181,15 +181,15 @@ def _fit(names: tuple[str, ...], held: list[counts.Held]) -> Mixture:
     return counts.fit(names, held, np.eye(len(names))[0], fixed=1)
 
 
-def _kept(judged: Mixture, held: list[counts.Held]) -> Mixture | None:
+def _kept(fitted: Mixture, held: list[counts.Held]) -> Mixture | None:
     """Weights of what is significantly above zero, the least significant left out first; None of nothing."""
-    used = judged
+    used = fitted
     while float(used.low[1:].min()) <= 0:
         least = used.names[1 + int(used.low[1:].argmin())]
         names = tuple(name for name in used.names if name != least)
         if len(names) == 1:
             return None
-        columns = [judged.names.index(name) for name in names]
+        columns = [fitted.names.index(name) for name in names]
         used = _fit(names, [replace(block, features=block.features[:, columns]) for block in held])
     return used
 

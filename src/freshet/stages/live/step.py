@@ -117,9 +117,9 @@ def _summary(calibrated: Calibrated | None, why: str) -> dict[str, Any]:
     if calibrated is None:
         return summary
     summary |= {
-        "judged": calibrated.judged.as_dict(),
-        "held_out": calibrated.judged.examples,
-        "held_out_users": calibrated.judged.users,
+        "judged": calibrated.fitted.as_dict(),
+        "held_out": calibrated.fitted.examples,
+        "held_out_users": calibrated.fitted.users,
         "gain": dict(zip(("nll", "low", "high"), calibrated.gain, strict=True)),
     }
     overlay = calibrated.overlay

@@ -61,13 +61,13 @@ def see(policy: CadencePolicy, fitter: CountFitter, refreshes: Sequence[AsOf], c
         rows = log.between(start, known.as_of, LIMIT)
     staleness = Staleness.none()
     if policy.looks.staleness:
-        staleness = judge(fitter, refreshes)
+        staleness = staleness_of(fitter, refreshes)
     day, count = log.daily()
     traffic = float(count[(day >= today - window) & (day < today)].sum()) / window
     return Signs(today, tuple(days), window, rows, traffic, staleness, cost)
 
 
-def judge(fitter: CountFitter, refreshes: Sequence[AsOf]) -> Staleness:
+def staleness_of(fitter: CountFitter, refreshes: Sequence[AsOf]) -> Staleness:
     """Transitions of the last windows judged by the counts of the table in use then, and of their own day."""
     known = fitter.log
     today = known.as_of.day_number
@@ -75,12 +75,12 @@ def judge(fitter: CountFitter, refreshes: Sequence[AsOf]) -> Staleness:
     rows = known.transitions.between(AsOf.from_day_number(first), known.as_of, JUDGED)
     made = np.array([moment.day_number for moment in refreshes])
     in_use = made[np.searchsorted(made, rows.day, side="right") - 1]
-    hit, nats = np.zeros((2, len(rows)), bool), np.zeros((2, len(rows)))
+    hit, nll = np.zeros((2, len(rows)), bool), np.zeros((2, len(rows)))
     for which, counted in enumerate((in_use, rows.day)):
         for day in np.unique(counted):
             at = np.flatnonzero(counted == day)
-            hit[which, at], nats[which, at] = _scored(fitter, AsOf.from_day_number(day), rows.take(at))
-    return Staleness(rows.user, rows.day, (rows.day - in_use).astype(np.int32), *hit, *nats)
+            hit[which, at], nll[which, at] = _scored(fitter, AsOf.from_day_number(day), rows.take(at))
+    return Staleness(rows.user, rows.day, (rows.day - in_use).astype(np.int32), *hit, *nll)
 
 
 def expected_cost(records: Sequence[Record]) -> float:

@@ -40,7 +40,7 @@ def build(
         rules: eligibility; a context's own interests are never offered.
         width: successors per row.
     """
-    interests = len(rules.barred)
+    interests = len(rules.never)
     width = min(width, interests)
     np.save(into / "contexts.npy", contexts, allow_pickle=False)
     with ExitStack() as stack:

@@ -17,34 +17,34 @@ class Rules:
     """Rules resolved to interest indices.
 
     Attributes:
-        barred: (N,) never offered: blocked, withdrawn, or not on a non-empty list of allowed ones.
+        never: (N,) never offered: blocked, withdrawn, or not on a non-empty list of allowed ones.
         sensitive: (N,) offered only to contexts that hold a sensitive interest already.
     """
 
-    barred: BoolArray
+    never: BoolArray
     sensitive: BoolArray
 
     @classmethod
     def resolve(cls, eligibility: Eligibility, interests: Interests) -> Rules:
         """Raises ConfigError for a name that is no interest: a rule that silently does nothing is worse."""
-        barred = _members(eligibility.blocked, interests, "blocked")
-        barred |= _members(eligibility.withdrawn, interests, "withdrawn")
+        never = _members(eligibility.blocked, interests, "blocked")
+        never |= _members(eligibility.withdrawn, interests, "withdrawn")
         if eligibility.allowed:
-            barred |= ~_members(eligibility.allowed, interests, "allowed")
-        return cls(barred, _members(eligibility.sensitive, interests, "sensitive"))
+            never |= ~_members(eligibility.allowed, interests, "allowed")
+        return cls(never, _members(eligibility.sensitive, interests, "sensitive"))
 
     def excluded(self, contexts: NDArray[np.int16]) -> BoolArray:
         """(n, N) what may not be offered after these contexts, their own interests included."""
-        n, size = len(contexts), len(self.barred)
+        n, size = len(contexts), len(self.never)
         own = np.zeros((n, size + 1), bool)  # the last column takes the padding
         own[np.arange(n)[:, None], contexts.astype(np.int64)] = True
         own = own[:, :size]
         touched = (own & self.sensitive).any(axis=1, keepdims=True)
-        return own | self.barred | (self.sensitive & ~touched)
+        return own | self.never | (self.sensitive & ~touched)
 
     def ineligible(self) -> frozenset[int]:
         """Interests that prompts may not name as evidence."""
-        return frozenset(np.flatnonzero(self.barred | self.sensitive).tolist())
+        return frozenset(np.flatnonzero(self.never | self.sensitive).tolist())
 
 
 def _members(names: Iterable[str], interests: Interests, rule: str) -> BoolArray:

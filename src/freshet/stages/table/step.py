@@ -201,8 +201,8 @@ def _weights(fitter: CountFitter, fusion: Fusion | None) -> dict[str, Any]:
     null where counts win; `planner` is its weight beside all the others. `unfitted` says why nothing could be
     fitted, '' where it was; `unfounded` names features of contexts that no held-out transition had.
     """
-    judged = {} if fusion is None else fusion.judged.as_dict()
-    planner = judged.get(counts.PLANNER)
+    fitted = {} if fusion is None else fusion.fitted.as_dict()
+    planner = fitted.get(counts.PLANNER)
     weights = {
         "features": list(fitter.names),
         "unfitted": fitter.fit.unfitted,
@@ -211,7 +211,7 @@ def _weights(fitter: CountFitter, fusion: Fusion | None) -> dict[str, Any]:
         "by_length": [mixture.as_dict() for mixture in fitter.mixtures],
         "fused": None if fusion is None or fusion.used is None else fusion.used.as_dict(),
         "planner": planner,
-        "planner_held_out": [fusion.judged.examples, fusion.judged.users] if fusion and planner else None,
+        "planner_held_out": [fusion.fitted.examples, fusion.fitted.users] if fusion and planner else None,
         "counts_win": fusion is None or fusion.used is None or counts.PLANNER not in fusion.used.names,
         "strengths": list(fitter.fit.prior_counts),
         "transition_half_life": fitter.fit.half_life,
@@ -222,9 +222,9 @@ def _weights(fitter: CountFitter, fusion: Fusion | None) -> dict[str, Any]:
     }
     if fusion is not None:
         weights["planner_margin"] = _change(fusion.margin) if fusion.margin else None
-    if fusion is not None and counts.SEQUENCE in judged:
+    if fusion is not None and counts.SEQUENCE in fitted:
         beside = {name: _change(change) for name, change in fusion.parts.items()}
-        weights |= {"sequence": judged[counts.SEQUENCE], "against_parts": beside}
+        weights |= {"sequence": fitted[counts.SEQUENCE], "against_parts": beside}
     return weights
 
 

@@ -38,7 +38,7 @@ def verify(table: Table, expected: NDArray[np.int16], rules: Rules) -> list[Chec
     fused, count = np.asarray(table.fused), np.asarray(table.count)
     excluded = rules.excluded(expected)
     rows = np.arange(len(successors))[:, None]
-    barred = excluded[rows, np.where(offered, successors, 0)]
+    forbidden = excluded[rows, np.where(offered, successors, 0)]
     candidates = (~excluded).sum(axis=1)
     filled = np.minimum(candidates, successors.shape[1])
     ordered = np.sort(np.where(offered, successors, -1 - np.arange(successors.shape[1])), axis=1)
@@ -57,7 +57,7 @@ def verify(table: Table, expected: NDArray[np.int16], rules: Rules) -> list[Chec
     return [
         Check(COVERED, True, f"{len(table)} rows"),
         check("every id is a known interest", unknown),
-        check("no row offers an excluded interest", offered & barred),
+        check("no row offers an excluded interest", offered & forbidden),
         check("no row repeats an interest", np.diff(ordered, axis=1) == 0),
         check("every row is as full as its candidates allow", offered.sum(axis=1) != filled),
         check("scores are finite where an interest is offered", offered & ~finite),

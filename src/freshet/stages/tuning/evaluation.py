@@ -64,12 +64,12 @@ def evaluate(ctx: RunContext, planner: Planner) -> tuning.GateReport:
     sample = _sample(ctx, words)
     held = sample.held
     answered = tuning.answers(planner, sample.prompts, len(words))
-    weighed = None
+    evidence_gain = None
     if ctx.config.evidence.level == "auto":
         bare = tuning.answers(planner, sample.bare, len(words))
         with_it, without = (_forecast(planner, sample, one) for one in (answered, bare))
-        weighed = of_evidence(with_it, without, sample)
-        if not weighed.helps:
+        evidence_gain = of_evidence(with_it, without, sample)
+        if not evidence_gain.helps:
             sample, answered = replace(sample, prompts=sample.bare), bare
     spread = np.linspace(0, len(sample.prompts) - 1, min(tuning.FORM, len(sample.prompts))).round()
     probes = [sample.prompts[i] for i in spread.astype(np.int64).tolist()]
@@ -104,7 +104,7 @@ def evaluate(ctx: RunContext, planner: Planner) -> tuning.GateReport:
         len(held),
         len(np.unique(held.user)),
         tuple(failures),
-        weighed,
+        evidence_gain,
     )
 
 
@@ -244,9 +244,9 @@ def _cross_fitted(held: counts.Held, smooth: int) -> NDArray[np.float64] | None:
     found = np.zeros(len(part))
     try:
         for fold in np.unique(part).tolist():
-            judged = part == fold
-            weights = counts.fit(names, [held.take(~judged)], smooth=smooth).weights
-            found[judged] = counts.log_likelihood(held.take(judged), weights)
+            in_fold = part == fold
+            weights = counts.fit(names, [held.take(~in_fold)], smooth=smooth).weights
+            found[in_fold] = counts.log_likelihood(held.take(in_fold), weights)
     except NotEnoughData:
         return None
     return found
