@@ -242,7 +242,7 @@ def go_through(version: Version, inputs: Inputs) -> None:
 
 def replay(version: Version, inputs: Inputs) -> None:
     """What rolls through the last days of the log."""
-    first, _, third, end = inputs.days
+    third, end = inputs.days[2:]
     days = (end - third).days
     arms, every = "counts,counts-live,popularity,counts-sequence", max(1, days // 2)
     if 'kind = "counts"' not in inputs.settings:
@@ -250,7 +250,7 @@ def replay(version: Version, inputs: Inputs) -> None:
     period = ("--from", third, "--to", end, "--every", f"{every}d", "--limit", 2000)
     version.freshet("replay", "--arms", arms, *period)
     version.freshet("cadence", *period)
-    version.freshet("drift", "--every", f"{max(14, (end - first).days)}d", "--permutations", 20)
+    version.freshet("drift", "--every", "14d", "--permutations", 20)
 
 
 def made(version: Version, *call: object) -> None:

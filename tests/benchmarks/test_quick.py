@@ -29,8 +29,8 @@ KEYS = {
     "exposures": {"simulated", "rows", "users", "analysis", "reading", "ratio"},
     "fuzz": {"seed", "files", "requests"},
     "gates": {"sample", "users", "recall", "planners"},
-    "identity": {"shop", "answers", "differences"},
     "hostile": {"collect", "headers", "idle", "keys", "network", "damage", "escapes", "paths", "host", "numbers", "old", "umask", "ok"},
+    "identity": {"shop", "answers", "differences"},
     "items": {"transitions", "users", "within", "end_to_end", "hybrid_ranker_minus"},
     "one_line": {"n", "users", "counts", "popularity"},
     "refresh": {"simulated", "noop_rows", "noop_seconds", "noop_same_seconds", "cost_share", "changed_share_mean", "without_hysteresis"},
@@ -105,6 +105,15 @@ def _serving_chaos(found: dict[str, Any], shop: Path, work: Path) -> None:
     assert [found[one] for one in ("lost", "twice", "log_lost", "log_twice", "forgotten")] == [0] * 5
 
 
+def _identity(found: dict[str, Any], shop: Path, work: Path) -> None:
+    """Twice the same version makes the same, and little of it is left out."""
+    assert found["differences"] == {}
+    assert found["shop"]["kinds"][".npy"]["files"] > 20
+    assert found["shop"]["kinds"][".json"]["ignored"] < 0.02 * found["shop"]["kinds"][".json"]["bytes"]
+    assert found["answers"]["files"] > 100
+    assert found["answers"]["ignored_share"] < 0.02
+
+
 def _gates(found: dict[str, Any], shop: Path, work: Path) -> None:
     """Planners that know nothing fail."""
     assert found["sample"] > 0
@@ -170,6 +179,7 @@ CHECKS: dict[str, Callable[[dict[str, Any], Path, Path], None]] = {
     "chaos": _chaos,
     "fuzz": _fuzz,
     "hostile": _hostile,
+    "identity": _identity,
     "closed_loop": _closed_loop,
     "one_line": _one_line,
     "serving_chaos": _serving_chaos,
