@@ -44,9 +44,10 @@ import torch
 from numpy.typing import NDArray
 
 from freshet import operations, pipeline
-from freshet.backends.planners import folder, wording
-from freshet.backends.planners.local import LocalPlanner
-from freshet.backends.planners.threads import threads_for
+from freshet.backends.planners import model_folder as folder
+from freshet.backends.planners import tokenisation as wording
+from freshet.backends.planners.decoder import threads_for
+from freshet.backends.planners.local_planner import LocalPlanner
 from freshet.core.errors import GateFailed
 from freshet.core.prompts import Prompts, names
 from freshet.core.types import Evidence, Prompt

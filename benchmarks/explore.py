@@ -27,15 +27,15 @@ from typing import Any
 
 import numpy as np
 
-from freshet.backends.user_stores.lmdb import LmdbUserStore
+from freshet.backends.user_stores.lmdb_store import LmdbUserStore
 from freshet.core.config import Config
 from freshet.core.types import REMEMBERED, TRANSITION, History, Interests, PlannerRows, SequenceWeights, Sums
 from freshet.core.types.keys import item_key, user_key
-from freshet.serving import Ask, Recommender
-from freshet.serving.choosing import likeness_of
-from freshet.serving.opened import OpenRelease
-from freshet.serving.rules import RequestRules
-from freshet.serving.shelf import Shelf
+from freshet.serving import Query, Recommender
+from freshet.serving.item_selection import ItemSelector
+from freshet.serving.open_release import OpenRelease
+from freshet.serving.policy import similarity_of
+from freshet.serving.request_rules import RequestRules
 from freshet.stages import counts, live, sequence
 from freshet.stages import items as ranking
 from freshet.stages.table import enumerate_contexts
@@ -70,15 +70,15 @@ def measure(folder: Path, interests: int, items: int, users: int, rounds: int) -
     names = [f"u{n}" for n in rng.permutation(users)]
 
     def asking(count: int) -> Callable[[int], object]:
-        asks = [Ask(user=name, interests=3, items=count, now=NOW) for name in names]
-        return lambda n: recommender.explore(asks[n])
+        queries = [Query(user=name, interests=3, items=count, now=NOW) for name in names]
+        return lambda n: recommender.recommend(queries[n])
 
     seen = np.array([rng.permutation(interests)[:10] for _ in names], np.int16)
     excluded = np.zeros((len(names), interests), bool)
     for row, recent in zip(excluded, seen, strict=True):
         row[recent] = True
-    shelf, overlay = release.shelf, release.overlay
-    assert shelf is not None
+    selector, overlay = release.selector, release.overlay
+    assert selector is not None
     assert overlay is not None
     recent_items = rng.integers(0, items, (len(names), 100))
     nothing = np.zeros(items, bool)
@@ -86,10 +86,10 @@ def measure(folder: Path, interests: int, items: int, users: int, rounds: int) -
         "interests": asking(0),
         "explore": asking(10),
         "state": lambda n: state.histories([user_key(names[n])]),
-        "mixture": lambda n: release.one(seen[n], excluded[n]),
+        "mixture": lambda n: release.single_user(seen[n], excluded[n]),
         "live": lambda n: overlay.bonus(int(seen[n, -1]), NOW),
-        "items": lambda n: shelf.ranker.tops(
-            shelf.ranker.state(recent_items[n]), seen[n, :3].tolist(), nothing.copy(), 10
+        "items": lambda n: selector.ranker.tops(
+            selector.ranker.state(recent_items[n]), seen[n, :3].tolist(), nothing.copy(), 10
         ),
         "scorer": lambda n: release.scorer(seen[n : n + 1], excluded[n : n + 1]),
         "logs": lambda _: [np.log(release.scorer.model.base) for _ in range(4)],
@@ -177,13 +177,13 @@ def synthetic_release(rng: np.random.Generator, size: int, items: int) -> OpenRe
     overlay = synthetic_overlay(rng, size)
     return OpenRelease(
         release=Release(1, "2023-11-14", "", "", "", "", None),
-        made=None,  # type: ignore[arg-type]
+        artifact=None,  # type: ignore[arg-type]
         interests=interests,
         table=Rows(),  # type: ignore[arg-type]
         scorer=scorer,
-        one=counts.OneUser(scorer, reader.reader(model.popularity)),
+        single_user=counts.SingleUserScorer(scorer, reader.reader(model.popularity)),
         popularity=model.base,
-        likeness=likeness_of(vectors),
+        similarity=similarity_of(vectors),
         items={},
         index=np.arange(size, dtype=np.int16),
         k=2,
@@ -191,7 +191,7 @@ def synthetic_release(rng: np.random.Generator, size: int, items: int) -> OpenRe
         seed=0,
         since=NOW - DAY,
         overlay=overlay,
-        shelf=Shelf.of(synthetic_ranker(rng, size, items)),
+        selector=ItemSelector.of(synthetic_ranker(rng, size, items)),
         rules=RequestRules.of(Config(), interests),
     )
 

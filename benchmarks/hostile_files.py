@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from freshet.http.keys import load_keys
+from freshet.http.api_keys import load_keys
 from hostile_tools import ask, copied, get, post
 from shared import command, serving
 

@@ -1,8 +1,8 @@
 """Daily looks at arms of unequal size and at skewed outcomes, by what the report does. SIMULATED users.
 
-Part of `benchmarks/statistics.py`. Users come in turn, 3.5 % of them on the first of 28 days, and have all
-their outcomes when they come; their rates are lognormal. Only the sums per arm and day are kept, and given to
-`experiments.effect` and `steps.comparing.every_look`, as `compare` does.
+Part of `benchmarks/experiment_statistics.py`. Users come in turn, 3.5 % of them on the first of 28 days,
+and have all their outcomes when they come; their rates are lognormal. Only the sums per arm and day are
+kept, and given to `experiments.effect` and `steps.comparing.every_look`, as `compare` does.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Daily looks at rare outcomes, by just what `freshet experiment report` does. SIMULATED users.
 
-Part of `benchmarks/statistics.py`. Users come in turn, 3.5 % of them on the first of 28 days, and have all
-their outcomes when they come. Nothing is planned on other users: T follows from the first day.
+Part of `benchmarks/experiment_statistics.py`. Users come in turn, 3.5 % of them on the first of 28 days,
+and have all their outcomes when they come. Nothing is planned on other users: T follows from the first day.
 """
 
 from __future__ import annotations

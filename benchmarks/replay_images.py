@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from freshet.replay.figures.differences import NAMED, negated
+from freshet.replay.figures.comparisons import NAMED, negated
 from freshet.report.page import STYLE
 from freshet.report.replayed import lines
 from freshet.report.replayed.page import charts

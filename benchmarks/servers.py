@@ -23,13 +23,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 import explore
-from freshet.backends.user_stores.lmdb import LmdbUserStore
+from freshet.backends.user_stores.lmdb_store import LmdbUserStore
 from freshet.core.config import HttpConfig
 from freshet.core.types.keys import user_key
-from freshet.http.keys import Keyring
+from freshet.http.api_keys import Keyring
 from freshet.http.schemas import Answer, ExploreRequest
 from freshet.http.server import bind, serve
-from freshet.serving import Ask, Recommender
+from freshet.serving import Query, Recommender
 
 USERS = 2_000
 BE = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import servers; servers.main()"
@@ -118,7 +118,7 @@ def be_freshet(port: int, folder: Path) -> None:
     state = LmdbUserStore(folder / "state", 4.0)
     state.merge((user_key(f"u{n}"), explore.history(rng, 100, 50_000)) for n in range(USERS))
     recommender = Recommender(Still(release), state)  # type: ignore[arg-type]
-    recommender.explore(Ask(user="u0"))
+    recommender.recommend(Query(user="u0"))
     serve(recommender, HttpConfig(drain_seconds=0), bind("127.0.0.1", port), lambda: None, Keyring(folder))
 
 

@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 import load
 from freshet import operations, pipeline
 from freshet.core.types import AsOf
-from freshet.http.documents import answer_document
-from freshet.serving import Ask
+from freshet.http.endpoints import answer_document
+from freshet.serving import Query
 from freshet.simulator import World, generate
 from freshet.wiring import open_recommender, open_workspace
 from load import run
@@ -176,6 +176,6 @@ def in_process(root: Path, number: int, asks: list[list[str]]) -> list[Any]:
     """What one release answers, by the library."""
     recommender = open_recommender(root)
     recommender.switch(number)
-    answers = [recommender.explore(Ask(history=tuple(ask), items=3, log=False)) for ask in asks]
+    answers = [recommender.recommend(Query(history=tuple(ask), items=3, log=False)) for ask in asks]
     recommender.close()
     return [content(orjson.loads(orjson.dumps(answer_document(answer)))) for answer in answers]

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from freshet import operations, pipeline
-from freshet.backends.user_stores.lmdb import LmdbUserStore
+from freshet.backends.user_stores.lmdb_store import LmdbUserStore
 from freshet.core.errors import DiskFull, StateError
 from freshet.doctor import visit
 from freshet.inspect import open_release

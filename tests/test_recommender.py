@@ -28,17 +28,17 @@ def shop(counted: Workspace, tmp_path: Path) -> Path:
     return ws.root
 
 
-def test_what_is_told_counts_and_outlives_the_process(shop: Path) -> None:
+def test_what_is_recorded_counts_and_outlives_the_process(shop: Path) -> None:
     with freshet.Recommender.open(str(shop)) as recommender:
         item = next(iter(recommender.core._releases.current.items))
-        assert recommender.tell("me", item, 9.0, datetime.now(UTC)).status == "recorded"
-        told = recommender.explore("me", interests=2)
-        assert len(told.context) == 1
-        assert told.context == recommender.explore(history=[item]).context
-        assert recommender.tell("me", item, 9.0, NOON, id="mine").status == "recorded"
+        assert recommender.record("me", item, 9.0, datetime.now(UTC)).status == "recorded"
+        answer = recommender.recommend("me", interests=2)
+        assert len(answer.context) == 1
+        assert answer.context == recommender.recommend(history=[item]).context
+        assert recommender.record("me", item, 9.0, NOON, id="mine").status == "recorded"
     with freshet.Recommender.open(shop) as again:
-        assert again.explore("me", interests=2, explain=True).context == told.context
-        assert again.tell("me", item, 9.0, NOON, id="mine").status == "duplicate"
+        assert again.recommend("me", interests=2, explain=True).context == answer.context
+        assert again.record("me", item, 9.0, NOON, id="mine").status == "duplicate"
         assert not again.reload()
 
 
@@ -48,9 +48,9 @@ def test_what_follows_from_an_answer_is_in_the_log_with_it(shop: Path) -> None:
     arms = tuple(ExperimentArm(name, 0.5, Serves()) for name in ("a", "b"))
     operations.start_experiment(ws, Experiment("one", "salt", arms, 1.0, ("satisfied",), 0, 1))
     with freshet.Recommender.open(shop) as recommender:
-        answer = recommender.explore("me", interests=1)
+        answer = recommender.recommend("me", interests=1)
         item = next(iter(recommender.core._releases.current.items))
-        recommender.tell("me", item, 9.0, NOON, impression=answer.id)
+        recommender.record("me", item, 9.0, NOON, impression=answer.id)
     state = open_user_store(shop, ws.config)
     _, found = operations.collect(ws, state, datetime.now(UTC))
     state.close()
@@ -68,16 +68,33 @@ def test_users_of_the_log_are_known_from_the_start(shop: Path, world: Path) -> N
 
     users = sorted(set(pq.read_table(world / "events.parquet")["user_id"].to_pylist()))
     with freshet.Recommender.open(shop) as recommender:
-        from freshet.serving import Ask
+        from freshet.serving import Query
 
         moment = int(NOON.timestamp() * 1e6)
-        asked = [recommender.core.explore(Ask(user=u, items=0, now=moment, log=False)) for u in users]
+        asked = [recommender.core.recommend(Query(user=u, items=0, now=moment, log=False)) for u in users]
         assert sum(bool(answer.context) for answer in asked) > len(users) / 3
+
+
+def test_former_names_still_work_and_warn(shop: Path) -> None:
+    from freshet import serving
+
+    with freshet.Recommender.open(shop) as recommender:
+        item = next(iter(recommender.core._releases.current.items))
+        with pytest.warns(DeprecationWarning, match="record"):
+            assert recommender.tell("me", item, 9.0, NOON).status == "recorded"
+        with pytest.warns(DeprecationWarning, match="recommend"):
+            assert recommender.explore(history=[item], items=0) is not None
+        with pytest.warns(DeprecationWarning, match="recommend"):
+            assert recommender.core.explore(serving.Query(items=0)).release == 1
+    with pytest.warns(DeprecationWarning, match="Query"):
+        assert serving.Ask is serving.Query
+    with pytest.warns(DeprecationWarning, match="Event"):
+        assert serving.Posted is serving.Event
 
 
 def test_a_time_needs_its_zone(shop: Path) -> None:
     with freshet.Recommender.open(shop) as recommender, pytest.raises(ConfigError, match="zone"):
-        recommender.tell("me", "i", 1.0, datetime(2024, 1, 1))
+        recommender.record("me", "i", 1.0, datetime(2024, 1, 1))
 
 
 def test_a_workspace_without_a_release_is_told(world: Path, tmp_path: Path) -> None:

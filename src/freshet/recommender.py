@@ -3,25 +3,27 @@
 from freshet import Recommender
 
 with Recommender.open("shop") as shop:
-    shop.tell("u1", "tt0111161", value=9)
-    for offer in shop.explore("u1", interests=3, items=10).interests:
-        print(offer.description, [item.title for item in offer.items])
+    shop.record("u1", "tt0111161", value=9)
+    for one in shop.recommend("u1", interests=3, items=10).interests:
+        print(one.description, [item.title for item in one.items])
 """
 
 from __future__ import annotations
 
+import warnings
 import weakref
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
-from freshet import serving
 from freshet.core.errors import ConfigError
+from freshet.core.time import microseconds_of
 from freshet.core.types import Answer
+from freshet.serving import Event, Query, Receipt
+from freshet.serving import Recommender as Core
 from freshet.wiring import open_recommender
 
-MICROSECONDS = 1_000_000
 TOGETHER = 500
 """Impressions that are kept in memory before they are written; the rest is written by `close`."""
 
@@ -33,7 +35,7 @@ class Recommender:
         core: everything else that serving can do (`freshet.serving.Recommender`).
     """
 
-    def __init__(self, core: serving.Recommender) -> None:
+    def __init__(self, core: Core) -> None:
         self.core = core
         self._closed = weakref.finalize(self, core.close)  # at the latest when the process ends
 
@@ -48,7 +50,7 @@ class Recommender:
         """
         return cls(open_recommender(Path(workspace)))
 
-    def explore(
+    def recommend(
         self,
         user: str | None = None,
         *,
@@ -67,19 +69,19 @@ class Recommender:
             history: ids of items engaged, oldest first, instead of a remembered history.
             interests: how many.
             items: how many of each.
-            explain: whether to say what speaks for each.
+            explain: whether to explain each.
             attributes: of the request, for rules that depend on them.
             exclude: items not to show.
             log: whether the impression is kept for later evaluation.
         """
-        told = None if history is None else tuple(history)
-        ask = serving.Ask(user, told, interests, items, explain, attributes or {}, tuple(exclude), log=log)
-        answer = self.core.explore(ask)
+        given = None if history is None else tuple(history)
+        query = Query(user, given, interests, items, explain, attributes or {}, tuple(exclude), log=log)
+        answer = self.core.recommend(query)
         if self.core.buffered >= TOGETHER:
             self.core.flush()
         return answer
 
-    def tell(
+    def record(
         self,
         user: str,
         item: str,
@@ -89,8 +91,8 @@ class Recommender:
         *,
         impression: str = "",
         columns: Mapping[str, str | float | bool] | None = None,
-    ) -> serving.Receipt:
-        """Tell what a user did; it is remembered, durably, and counts from the next call on.
+    ) -> Receipt:
+        """Record what a user did; it is remembered, durably, and counts from the next call on.
 
         Args:
             user: who.
@@ -98,7 +100,7 @@ class Recommender:
             value: how much: rating, watch share, quantity.
             time: when; None = now.
             id: your own id of the event; '' = (user, item, time) is its identity.
-            impression: `Answer.id` of what it follows from: what experiments are judged by.
+            impression: `Answer.id` of what it follows from: what experiments are measured by.
             columns: further columns, which the positive rule and metrics may read.
 
         Raises:
@@ -109,9 +111,18 @@ class Recommender:
         if time is not None:
             if time.tzinfo is None:
                 raise ConfigError("a time needs its zone", hint="such as datetime.now(UTC)")
-            since = time.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
-            moment = (since.days * 86_400 + since.seconds) * MICROSECONDS + since.microseconds
-        return self.core.record([serving.Posted(user, item, moment, value, id, impression, columns or {})])[0]
+            moment = microseconds_of(time)
+        return self.core.record([Event(user, item, moment, value, id, impression, columns or {})])[0]
+
+    def explore(self, user: str | None = None, **options: Any) -> Answer:
+        """Deprecated: the former name of `recommend`."""
+        warnings.warn("Recommender.explore is now called recommend", DeprecationWarning, stacklevel=2)
+        return self.recommend(user, **options)
+
+    def tell(self, user: str, item: str, *values: Any, **options: Any) -> Receipt:
+        """Deprecated: the former name of `record`."""
+        warnings.warn("Recommender.tell is now called record", DeprecationWarning, stacklevel=2)
+        return self.record(user, item, *values, **options)
 
     def reload(self) -> bool:
         """Serve the release that is current now; whether anything changed."""

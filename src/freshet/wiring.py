@@ -7,19 +7,17 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+from freshet.backends.local_store import LocalStore
 from freshet.backends.planners.fake import FakeTuner
 from freshet.backends.planners.lora import LoraTuner
 from freshet.backends.planners.scratch import ScratchTuner
-from freshet.backends.sequences.item_trainer import TorchRankingTrainer
-from freshet.backends.sequences.torch_trainer import TorchSequenceTrainer
-from freshet.backends.stores.local import LocalStore
-from freshet.backends.user_stores.lmdb import LmdbUserStore
+from freshet.backends.sequences.trainers import TorchRankingTrainer, TorchSequenceTrainer
+from freshet.backends.user_stores.lmdb_store import LmdbUserStore
 from freshet.core.config import Config, load
 from freshet.core.errors import ConfigError, FreshetError, MissingExtra
 from freshet.core.ports import Tuner, UserStore
 from freshet.core.types import AsOf
-from freshet.serving import Clock, Recommender, Releases, system_clock
-from freshet.serving.settings import Settings
+from freshet.serving import Clock, Recommender, ReleasePool, system_clock
 from freshet.serving.user_histories import remember
 from freshet.storage.durable import make_folder
 from freshet.storage.ledger import Quiet, Reporter
@@ -42,7 +40,7 @@ def open_workspace(root: Path, reporter: Reporter | None = None) -> Workspace:
     )
 
 
-def open_room(ws: Workspace, start: AsOf) -> Workspace:
+def open_sandbox(ws: Workspace, start: AsOf) -> Workspace:
     """A workspace inside a workspace for what replays from one moment on make: it reads the same log.
 
     Nothing of it is ever published, and production never copies from it.
@@ -108,12 +106,41 @@ def _without_secret(url: str) -> str:
 
 def _redis(url: str) -> UserStore:
     try:
-        from freshet.backends.user_stores.redis import RedisUserStore
+        from freshet.backends.user_stores.redis_store import RedisUserStore
     except ModuleNotFoundError as error:
         raise MissingExtra(
             f"state in Redis needs the package {error.name!r}", hint="pip install 'freshet[redis]'"
         ) from None
     return RedisUserStore(url)
+
+
+class WatchedConfig:
+    """The configuration in a `freshet.toml` as it is now; called again, it costs a look at the file.
+
+    Args:
+        path: of the file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._seen: tuple[int, ...] | None = None
+        self._config = Config()
+
+    def __call__(self) -> Config:
+        """The same object until the file changes.
+
+        Raises:
+            ConfigError: the file is missing or wrong.
+        """
+        try:
+            found = self._path.stat()
+        except OSError as error:
+            raise ConfigError(f"{self._path} can't be read: {error.strerror}") from None
+        seen = found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino
+        if seen != self._seen:
+            self._config = load(self._path)
+            self._seen = seen
+        return self._config
 
 
 def open_recommender(
@@ -127,26 +154,26 @@ def open_recommender(
     Raises:
         NotServing: nothing has been published yet.
         ArtifactError: a part of the release is missing or damaged.
-        StateError: what is remembered can't be opened.
+        StateError: the user store can't be opened.
     """
     ws = open_workspace(root, reporter)
-    state = open_user_store(root, ws.config)
-    if state.note:
-        ws.reporter.say(state.note)
+    store = open_user_store(root, ws.config)
+    if store.note:
+        ws.reporter.say(store.note)
     try:
-        releases = Releases(
+        releases = ReleasePool(
             ws.releases,
             ws.store,
-            Settings(root / SETTINGS),
-            lambda opened: opened.catch_up(state.events, clock()),
+            WatchedConfig(root / SETTINGS),
+            lambda opened: opened.catch_up(store.events, clock()),
             ws.experiments,
         )
         for lost in releases.current.missing:
             ws.reporter.say(
                 f"{lost} is missing or damaged: release {releases.current.release.number} serves without it"
             )
-        remember(ws, state)
+        remember(ws, store)
     except FreshetError:
-        state.close()
+        store.close()
         raise
-    return Recommender(releases, state, clock)
+    return Recommender(releases, store, clock)

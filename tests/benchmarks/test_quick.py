@@ -38,7 +38,7 @@ KEYS = {
     "serving": {"rps", "constant_rps", "bare_rps", "ratio_vs_constant", "cpu_us", "p99_ms_half_load", "events_per_s", "failed", "swaps"},
     "serving_chaos": {"kills", "collect_kills", "acknowledged", "resent", "lost", "twice", "log_lost", "log_twice", "forgotten", "restart_s"},
     "state": {"state_bytes_per_user", "file_bytes_per_user", "load_users_per_s", "events_per_s", "ratio_vs_raw", "fsync_ms", "redis"},
-    "statistics": {"simulated", "aa_sequential_false_positive", "power_at_mde", "coverage", "cuped_ratio", "rare", "off_policy"},
+    "experiment_statistics": {"simulated", "aa_sequential_false_positive", "power_at_mde", "coverage", "cuped_ratio", "rare", "off_policy"},
     "transitions": {"simulated", "events_per_s", "peak_rss_gb", "one_day_share", "ratio_to_plain_sql"},
 }  # fmt: skip
 """What is documented of each; a new benchmark says here what it gives."""
@@ -113,7 +113,7 @@ def _gates(found: dict[str, Any], shop: Path, work: Path) -> None:
         assert not gates["gain_over_counts"]["passed"], name
 
 
-def _statistics(found: dict[str, Any], shop: Path, work: Path) -> None:
+def _experiment_statistics(found: dict[str, Any], shop: Path, work: Path) -> None:
     for asked in ("aa_sequential_false_positive", "aa_guardrail_false_positive"):
         for split in ("50/50", "80/20", "90/10", "95/5", "99/1"):
             assert f"{asked}.{split}.sigma2-mean-4000" in found
@@ -173,7 +173,7 @@ CHECKS: dict[str, Callable[[dict[str, Any], Path, Path], None]] = {
     "one_line": _one_line,
     "serving_chaos": _serving_chaos,
     "gates": _gates,
-    "statistics": _statistics,
+    "experiment_statistics": _experiment_statistics,
     "serving": _serving,
     "replay_images": _images,
     "report_images": _images,

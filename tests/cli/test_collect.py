@@ -29,8 +29,8 @@ def copy(shop: Path, tmp_path: Path) -> Path:
 def test_what_was_told_is_collected(copy: Path) -> None:
     with Recommender.open(copy) as shop:
         for n in range(5):
-            shop.tell("somebody", f"item{n:05d}", value=9, id=f"e{n}")
-        shop.explore("somebody", items=0)
+            shop.record("somebody", f"item{n:05d}", value=9, id=f"e{n}")
+        shop.recommend("somebody", items=0)
     found = answered("collect", "-w", copy)
     documented = re.search(r"## freshet collect\n(.*?)\n## ", DOCS.read_text(), re.DOTALL)[1]
     assert {*found} - {*re.findall(r"`(\w+)`", documented), "command", "schema"} == set()

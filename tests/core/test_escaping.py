@@ -15,7 +15,7 @@ from rich.table import Table
 from freshet.cli import app, show
 from freshet.cli.screen import Plain, Screen
 from freshet.core.escaping import json_escaped, json_text, visible
-from freshet.http.logs import JsonLog
+from freshet.http.json_log import JsonLog
 from freshet.report import charts
 from freshet.report.page import templates
 from freshet.storage.ledger import Record

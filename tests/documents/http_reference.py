@@ -15,7 +15,7 @@ from unittest.mock import Mock
 from fastapi import FastAPI
 
 from freshet.core.config import HttpConfig
-from freshet.http.app import add_routes, document
+from freshet.http.application import add_routes, document
 from freshet.http.endpoints import Endpoints
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "http.md"
@@ -43,7 +43,7 @@ LIMITS = {
 def openapi() -> dict[str, Any]:
     """The document with the limits of the default configuration; no server runs."""
     app, limits = FastAPI(), HttpConfig()
-    add_routes(app, Endpoints(Mock(), Mock(), Mock(), limits, Mock()))
+    add_routes(app, Endpoints(Mock(), Mock()))
     return document(app, limits)
 
 

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from freshet import operations, pipeline
-from freshet.http.keys import make_key, save_keys
+from freshet.http.api_keys import make_key, save_keys
 from freshet.storage.workspace import Workspace
 from tests.http.running import HTTP, SMALL, Running, running
 from tests.pipeline.world import FIRST, NOW, SECOND, make_world, settings, workspace

@@ -5,22 +5,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
 from freshet.core.config import HttpConfig
 from freshet.http import endpoints
 from freshet.http.endpoints import Endpoints
-from freshet.http.metrics import Metrics
+from freshet.http.group_commit import GroupCommit
 from freshet.http.problems import Refusal
-from freshet.http.recording import Recorder
+from freshet.http.prometheus import Metrics
 from freshet.http.schemas import ExploreRequest
-from freshet.http.standing import Standing
+from freshet.http.service import Service
 from freshet.serving import Recommender
 from freshet.wiring import open_recommender
 
-ASK = ExploreRequest(interests=2, items=2)
+QUERY = ExploreRequest(interests=2, items=2)
 
 
 @pytest.fixture
@@ -32,7 +32,9 @@ def recommender(copy: Path) -> Iterator[Recommender]:
 
 def served(recommender: Recommender, limits: HttpConfig) -> Endpoints:
     """Endpoints that record nothing."""
-    return Endpoints(recommender, cast(Recorder, None), Metrics(), limits, Standing())
+    none = cast(Any, None)
+    service = Service(recommender, limits, none, none, Metrics(), none)
+    return Endpoints(service, cast(GroupCommit, None))
 
 
 def test_a_batch_lets_others_have_their_turn(
@@ -41,7 +43,7 @@ def test_a_batch_lets_others_have_their_turn(
     monkeypatch.setattr(endpoints, "BREATH", 0.0)
 
     async def turns() -> int:
-        batch = asyncio.create_task(served(recommender, HttpConfig()).explore_batch([ASK] * 6))
+        batch = asyncio.create_task(served(recommender, HttpConfig()).explore_batch([QUERY] * 6))
         count = 0
         while not batch.done():
             await asyncio.sleep(0)
@@ -55,7 +57,7 @@ def test_a_batch_lets_others_have_their_turn(
 def test_a_batch_ends_at_its_deadline(recommender: Recommender, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(endpoints, "BREATH", 0.0)
     with pytest.raises(Refusal, match="not answered within") as refused:
-        asyncio.run(served(recommender, HttpConfig(seconds=1e-9)).explore_batch([ASK] * 2))
+        asyncio.run(served(recommender, HttpConfig(seconds=1e-9)).explore_batch([QUERY] * 2))
     assert refused.value.status == 503
 
 

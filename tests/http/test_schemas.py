@@ -11,10 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from freshet.core.types.serving import Answer, ItemOffer, Offer
+from freshet.core.types.recommendations import Answer, Recommendation, RecommendedItem
 from freshet.http import schemas
-from freshet.http.documents import answer_document
-from freshet.http.endpoints import Events, reply
+from freshet.http.endpoints import Events, answer_document, reply
 from freshet.http.problems import refusal
 from freshet.http.schemas import EventRequest, ExploreRequest
 
@@ -24,9 +23,7 @@ NEW_YEAR = 1_767_225_600_000_000
 
 
 def moment(time: object) -> int | None:
-    return (
-        EventRequest.model_validate_json(json.dumps({"user": "u", "item": "i", "time": time})).posted().time
-    )
+    return EventRequest.model_validate_json(json.dumps({"user": "u", "item": "i", "time": time})).event().time
 
 
 @pytest.mark.parametrize(
@@ -89,13 +86,13 @@ def test_a_question_is_read_strictly_and_the_fault_is_named(body: str, place: st
 
 def test_a_long_history_is_no_fault() -> None:
     body = json.dumps({"history": ["a"] * 10_000})
-    assert len(ExploreRequest.model_validate_json(body).ask().history or ()) == 10_000
+    assert len(ExploreRequest.model_validate_json(body).query().history or ()) == 10_000
 
 
 def test_one_event_or_a_list_and_a_fault_is_told_once() -> None:
     one = EVENTS.validate_json('{"user": "u", "item": "i", "columns": {"watched": 0.5, "full": true}}')
     assert isinstance(one, EventRequest)
-    assert one.posted().columns == {"watched": 0.5, "full": True}
+    assert one.event().columns == {"watched": 0.5, "full": True}
     assert isinstance(EVENTS.validate_json('[{"user": "u", "item": "i"}]'), list)
     with pytest.raises(ValidationError) as error:
         EVENTS.validate_json('[{"user": "u", "item": "i"}, {"user": "u"}]')
@@ -111,18 +108,22 @@ def test_what_is_no_event_is_refused(body: str) -> None:
 
 
 def test_an_answer_is_what_its_schema_says_and_leaves_nothing_out() -> None:
-    items = (ItemOffer("tt1", "A title", -0.5, "popular"),)
-    offers = (
-        Offer(4, "jazz", -1.5, 0.25, "explored", items, {"rows": {"pair": 0.5}}),
-        Offer(5, "roses", float("-inf"), 1.0, "known"),
+    items = (RecommendedItem("tt1", "A title", -0.5, "popular"),)
+    recommendations = (
+        Recommendation(4, "jazz", -1.5, 0.25, "explored", items, {"rows": {"pair": 0.5}}),
+        Recommendation(5, "roses", float("-inf"), 1.0, "known"),
     )
-    answer = Answer("a1", 3, ("wine",), (7,), "last", True, offers)
+    answer = Answer("a1", 3, ("wine",), (7,), "last", True, recommendations)
     document = answer_document(answer)
     sent = json.loads(reply(document).body)
     read = schemas.Answer.model_validate(sent)
     assert read.interests[0].items[0].id == "tt1"
     assert read.interests[1].score is None
-    offer = document["interests"][0]
-    for kind, found in ((Answer, document), (Offer, offer), (ItemOffer, offer["items"][0])):
+    interest = document["interests"][0]
+    for kind, schema, found in (
+        (Answer, schemas.Answer, document),
+        (Recommendation, schemas.Offer, interest),
+        (RecommendedItem, schemas.ItemOffer, interest["items"][0]),
+    ):
         assert set(found) == {field.name for field in fields(kind)}
-        assert set(getattr(schemas, kind.__name__).model_fields) == set(found)
+        assert set(schema.model_fields) == set(found)

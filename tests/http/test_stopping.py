@@ -55,10 +55,10 @@ def test_what_was_acknowledged_before_a_stop_is_kept(copy: Path) -> None:
         assert not [line for line in server.lines() if "traceback" in line or line["level"] == "error"]
     assert errors == []
     recommender = open_recommender(copy)
-    state = recommender._state
-    told = b"\n".join(entry.body for entry in state.events.read(0, 1_000_000)).decode("utf-8", "replace")
+    store = recommender._store
+    told = b"\n".join(entry.body for entry in store.events.read(0, 1_000_000)).decode("utf-8", "replace")
     assert [identity for identity in acknowledged if f'"{identity}"' not in told] == []
-    impressions = b"\n".join(entry.body for entry in state.impressions.read(0, 1_000_000)).decode()
+    impressions = b"\n".join(entry.body for entry in store.impressions.read(0, 1_000_000)).decode()
     assert shown in impressions
     recommender.close()
 
@@ -103,7 +103,7 @@ def test_stopped_in_a_hurry_it_still_writes_what_was_shown(copy: Path) -> None:
         for one in (signal.SIGINT, signal.SIGINT, signal.SIGTERM):
             server.process.send_signal(one)
         assert server.process.wait(PATIENCE) == 0
-    state = open_recommender(copy)._state
-    kept = b"\n".join(entry.body for entry in state.impressions.read(0, 1_000_000)).decode()
+    store = open_recommender(copy)._store
+    kept = b"\n".join(entry.body for entry in store.impressions.read(0, 1_000_000)).decode()
     assert [one for one in shown if one not in kept] == []
-    state.close()
+    store.close()

@@ -15,8 +15,8 @@ import httpx
 import pytest
 
 from freshet import operations
-from freshet.http.documents import answer_document
-from freshet.serving import Ask
+from freshet.http.endpoints import answer_document
+from freshet.serving import Query
 from freshet.storage.workspace import Workspace
 from freshet.wiring import open_recommender, open_workspace
 from tests.http.running import HTTP, PATIENCE, Running, running
@@ -44,7 +44,7 @@ def in_process(root: Path, number: int, asks: list[tuple[str, ...]]) -> list[dic
     """What one release answers, by the library."""
     recommender = open_recommender(root)
     recommender.switch(number)
-    answers = [answer_document(recommender.explore(Ask(history=ask, log=False))) for ask in asks]
+    answers = [answer_document(recommender.recommend(Query(history=ask, log=False))) for ask in asks]
     recommender.close()
     return [content(json.loads(json.dumps(answer))) for answer in answers]
 

@@ -28,7 +28,7 @@ def one_each() -> list[Row]:
 def served(ws: Workspace, row: Row) -> list[str]:
     """Reasons of an answer to somebody who engaged an item lately."""
     with Recommender.open(ws.root) as shop:
-        return [one.reason for one in shop.explore(history=[row[1]], interests=3, items=0).interests]
+        return [one.reason for one in shop.recommend(history=[row[1]], interests=3, items=0).interests]
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_its_ranking_is_that_of_popularity(tmp_path: Path) -> None:
     ws = write(tmp_path / "ws", [(u, "i0" if n % 2 else i, t) for n, (u, i, t) in enumerate(within(0.9))])
     pipeline.run(ws, NOW)
     with Recommender.open(ws.root) as shop:
-        offers = shop.explore(history=["i50"], interests=3, items=0).interests
+        offers = shop.recommend(history=["i50"], interests=3, items=0).interests
     opened = inspect.open_release(ws)
     popular = opened.interests.descriptions[int(opened.table.look_up(()).successors[0])]
     assert set(popular.split()) < {"garden", "roses", "soil", "seeds"}  # the theme of i0

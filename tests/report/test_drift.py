@@ -5,13 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from freshet.stages.schedule.drift import Moves, Overlap, overlaps, pooled
+from freshet.stages.schedule.successor_overlap import ContextTransitions, Overlap, overlaps, pooled
 
 EDGES = [0, 28, 56]
 INTERESTS = 12
 
 
-def planted(seed: int, *, drifts: bool, users: int = 600, rows: int = 5000, loyal: float = 0.0) -> Moves:
+def planted(
+    seed: int, *, drifts: bool, users: int = 600, rows: int = 5000, loyal: float = 0.0
+) -> ContextTransitions:
     """Successors drawn from one fixed world, or from another one after day 28.
 
     With probability `loyal` a user takes the one successor that is theirs, so that a user's rows agree.
@@ -25,12 +27,12 @@ def planted(seed: int, *, drifts: bool, users: int = 600, rows: int = 5000, loya
     successor = np.minimum((rng.random(rows)[:, None] > reach).sum(axis=1), INTERESTS - 1)
     own = rng.integers(0, INTERESTS, users)
     successor = np.where(rng.random(rows) < loyal, own[user], successor)
-    return Moves(
+    return ContextTransitions(
         user.astype(np.uint64), day.astype(np.int32), last.astype(np.int16), successor.astype(np.int16)
     )
 
 
-def compared(moves: Moves, **options: int) -> Overlap:
+def compared(moves: ContextTransitions, **options: int) -> Overlap:
     (found,) = overlaps(moves, EDGES, interests=INTERESTS, **options)
     return found
 
@@ -53,12 +55,15 @@ def test_users_who_repeat_themselves_are_not_taken_for_stability_or_drift() -> N
     """Few users who each say the same again and again: shuffling rows instead of blocks would see drift."""
     worlds = [planted(seed, drifts=False, users=60, rows=4000, loyal=0.8) for seed in range(20)]
     # each user lives in one window only, so that the two windows differ by who was there
-    split = [Moves(w.user, (w.user % 2 * 28).astype(np.int32), w.context, w.successor) for w in worlds]
+    split = [
+        ContextTransitions(w.user, (w.user % 2 * 28).astype(np.int32), w.context, w.successor) for w in worlds
+    ]
     found = [compared(world, permutations=50, seed=seed) for seed, world in enumerate(split)]
     assert np.mean([overlap.p_value <= 0.05 for overlap in found]) <= 0.2
     by_rows = [
         compared(
-            Moves(np.arange(len(w.user), dtype=np.uint64), w.day, w.context, w.successor), permutations=50
+            ContextTransitions(np.arange(len(w.user), dtype=np.uint64), w.day, w.context, w.successor),
+            permutations=50,
         )
         for w in split
     ]
@@ -75,7 +80,7 @@ def test_small_counts_overlap_little_without_any_drift() -> None:
 def test_support_is_needed_in_both_windows() -> None:
     world = planted(4, drifts=False)
     late_only = (world.context == 0) & (world.day < 28)
-    moves = Moves(
+    moves = ContextTransitions(
         world.user[~late_only], world.day[~late_only], world.context[~late_only], world.successor[~late_only]
     )
     assert compared(moves).contexts == INTERESTS - 1
@@ -92,7 +97,7 @@ def test_nothing_to_compare_is_no_finding() -> None:
 
 def test_users_without_a_last_interest_do_not_count() -> None:
     world = planted(6, drifts=False)
-    nobody = Moves(world.user, world.day, np.full_like(world.context, -1), world.successor)
+    nobody = ContextTransitions(world.user, world.day, np.full_like(world.context, -1), world.successor)
     assert compared(nobody).contexts == 0
 
 

@@ -13,7 +13,7 @@ from freshet.core.time import day_name
 from freshet.core.types import RECENT, Transitions
 from freshet.report.drifted import said
 from freshet.report.drifted.page import render
-from freshet.stages.schedule.drift import drift_of, month_edges
+from freshet.stages.schedule.log_drift import drift_of, month_edges
 
 SIZE, EDGES = 10, [0, 28, 56, 84]
 LOG: dict[str, Any] = {

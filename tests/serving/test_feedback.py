@@ -13,7 +13,7 @@ from freshet import operations
 from freshet.core.types import Experiment, ExperimentArm, Serves, Strategy
 from freshet.experiments.feedback.format import Feedback
 from freshet.experiments.feedback.lifts import BITS, Lifts
-from freshet.serving import Ask, Recommender
+from freshet.serving import Query, Recommender
 from freshet.storage.workspace import Workspace
 from tests.pipeline.world import FIRST, copied, settings, workspace
 from tests.serving.world import PLAIN, published, serve
@@ -39,7 +39,7 @@ def served(shop: Workspace, tmp_path: Path) -> Iterator[Recommender]:
 def asked(recommender: Recommender, user: str, count: int = 4) -> list[tuple[int, float, str]]:
     """Somebody whose last interest is that of the first item."""
     item = next(iter(recommender._releases.current.items))
-    answer = recommender.explore(Ask(user, history=(item,), items=0, interests=count, now=NOW))
+    answer = recommender.recommend(Query(user, history=(item,), items=0, interests=count, now=NOW))
     return [(offer.id, round(offer.score, 9), offer.reason) for offer in answer.interests]
 
 
@@ -90,7 +90,7 @@ def test_an_arm_with_feedback_has_it_whatever_the_settings_say(shop: Workspace, 
     seen = set()
     for user in USERS:
         item = next(iter(served._releases.current.items))
-        answer = served.explore(Ask(user, history=(item,), items=0, interests=4, now=NOW))
+        answer = served.recommend(Query(user, history=(item,), items=0, interests=4, now=NOW))
         first = before[2][0] if answer.arm == "treatment" else before[0][0]
         assert answer.interests[0].id == first
         seen.add(answer.arm)
@@ -106,8 +106,8 @@ def test_propensities_are_those_of_the_changed_order(shop: Workspace, served: Re
     drawn: dict[int, int] = {}
     told: dict[int, float] = {}
     for _ in range(4000):
-        [offer] = served.explore(
-            Ask("Ada", history=(item,), items=0, interests=1, now=NOW, log=False)
+        [offer] = served.recommend(
+            Query("Ada", history=(item,), items=0, interests=1, now=NOW, log=False)
         ).interests
         drawn[offer.id] = drawn.get(offer.id, 0) + 1
         told[offer.id] = offer.propensity

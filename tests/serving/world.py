@@ -9,15 +9,14 @@ import duckdb
 import numpy as np
 
 from freshet import pipeline
-from freshet.backends.user_stores.lmdb import LmdbUserStore
+from freshet.backends.user_stores.lmdb_store import LmdbUserStore
 from freshet.core.ports import UserStore
 from freshet.core.types import AsOf, History
 from freshet.core.types.keys import item_key
-from freshet.serving import Recommender, Releases
-from freshet.serving.settings import Settings
+from freshet.serving import Recommender, ReleasePool
 from freshet.storage.release_parts import parts_of
 from freshet.storage.workspace import Workspace
-from freshet.wiring import SETTINGS
+from freshet.wiring import SETTINGS, WatchedConfig
 from tests.pipeline.world import approving
 
 PLAIN = """
@@ -32,10 +31,10 @@ def serve(ws: Workspace, folder: Path) -> tuple[Recommender, UserStore]:
     """A recommender on a workspace that remembers nobody yet."""
     state = LmdbUserStore(folder, 0.1)
     path = ws.root / SETTINGS
-    releases = Releases(
+    releases = ReleasePool(
         ws.releases,
         ws.store,
-        Settings(path),
+        WatchedConfig(path),
         lambda one: one.catch_up(state.events, time.time_ns() // 1000),
         ws.experiments,
     )

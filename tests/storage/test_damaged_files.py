@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from freshet.backends.stores.local import LocalStore
+from freshet.backends.local_store import LocalStore
 from freshet.cli import app
 from freshet.core.config import Config, load
 from freshet.core.errors import FreshetError
 from freshet.doctor import visit
-from freshet.http.keys import load_keys
+from freshet.http.api_keys import load_keys
 from freshet.storage.checksums import forget
 from freshet.storage.durable import read_json, write_text
 from freshet.storage.experiment_registry import Experiments

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from freshet.backends.stores.local import LocalStore
-from freshet.backends.user_stores.lmdb import LmdbUserStore
+from freshet.backends.local_store import LocalStore
+from freshet.backends.user_stores.lmdb_store import LmdbUserStore
 from freshet.cli import app
 from freshet.core.config import Config, PricesConfig
 from freshet.core.errors import ConfigError
 from freshet.doctor import Finding, visit
-from freshet.http.keys import change_keys, make_key
+from freshet.http.api_keys import change_keys, make_key
 from freshet.report import write_report
 from freshet.storage.durable import make_folder, write_text
 from freshet.storage.lease import lease

@@ -10,8 +10,8 @@ import pytest
 
 from freshet.cli import app
 from freshet.core.errors import ConfigError
-from freshet.http.keys import change_keys, load_keys, make_key, revoke
-from freshet.storage.durable import alone
+from freshet.http.api_keys import change_keys, load_keys, make_key, revoke
+from freshet.storage.durable import locked
 
 ADD = """
 import sys, time
@@ -61,8 +61,8 @@ def test_a_change_that_raises_leaves_the_keys_and_the_next_one_has_its_turn(tmp_
 HOLD = """
 import sys, time
 from pathlib import Path
-from freshet.storage.durable import alone
-with alone(Path(sys.argv[1])):
+from freshet.storage.durable import locked
+with locked(Path(sys.argv[1])):
     print("in", flush=True)
     time.sleep(600)
 """
@@ -73,7 +73,7 @@ def test_a_lock_ends_with_its_process_and_leaves_no_file(tmp_path: Path) -> None
     assert other.stdout.readline() == "in\n"
     other.kill()
     other.communicate()
-    with alone(tmp_path):
+    with locked(tmp_path):
         assert list(tmp_path.iterdir()) == []
 
 

@@ -83,7 +83,7 @@ def carried_out(ws: Workspace, asked: Asked, as_of: AsOf | None) -> dict[str, An
     """Measure drift, and leave drift.json, drift.parquet and drift.html in the workspace's folder `drift`."""
     from freshet import operations
     from freshet.report.drifted import said, write_drift
-    from freshet.stages.schedule.drift import drift_of
+    from freshet.stages.schedule.log_drift import drift_of
     from freshet.storage.durable import write_json
 
     _, known = operations.form_interests(with_events(ws), as_of)
@@ -109,7 +109,7 @@ def carried_out(ws: Workspace, asked: Asked, as_of: AsOf | None) -> dict[str, An
 
 def _rows(known: LogSnapshot, asked: Asked) -> tuple[Transitions, list[int]]:
     from freshet.core.types import AsOf
-    from freshet.stages.schedule.drift import month_edges
+    from freshet.stages.schedule.log_drift import month_edges
 
     first = asked.start or AsOf.parse(known.window[0])
     end = min(asked.end or known.as_of, known.as_of, key=lambda at: at.day)

@@ -135,17 +135,17 @@ def planned(ws: Workspace, given: Asked) -> Plan:
 def carried_out(ws: Workspace, plan: Plan) -> Replayed:
     """Replay, and write what it found beside the workspace's own artifacts."""
     from freshet.replay import drift_before_the_end, figures, roll
-    from freshet.replay.results import Results
+    from freshet.replay.frames import Results
     from freshet.report import write_replay
     from freshet.storage.durable import write_json
-    from freshet.wiring import open_room
+    from freshet.wiring import open_sandbox
 
-    room = open_room(ws, plan.start)
-    origins = roll(room, plan)
+    sandbox = open_sandbox(ws, plan.start)
+    origins = roll(sandbox, plan)
     found = Results.of(origins)
     folder = ws.root / "replay" / plan.name
     found.write(folder)
-    drift = drift_before_the_end(room, plan)
+    drift = drift_before_the_end(sandbox, plan)
     ws.reporter.say("figures and intervals")
     document = answers.plain(
         figures.summarise(

@@ -77,11 +77,11 @@ def cadence(
 def carried_out(ws: Workspace, asked: Asked, margin: float) -> dict[str, Any]:
     """Recommend, and leave cadence.json, .parquet and .html in the workspace's folder `cadence`."""
     from freshet.replay import roll
-    from freshet.replay.figures.schedule import schedule, wanted
-    from freshet.replay.results import Results
+    from freshet.replay.figures.schedule_advice import schedule, wanted
+    from freshet.replay.frames import Results
     from freshet.report import write_schedule
     from freshet.storage.durable import write_json
-    from freshet.wiring import open_room
+    from freshet.wiring import open_sandbox
 
     plan, folder = planned(ws, asked), ws.root / "cadence"
     frames = ws.root / "replay" / plan.name
@@ -89,7 +89,7 @@ def carried_out(ws: Workspace, asked: Asked, margin: float) -> dict[str, Any]:
         freshest = "hybrid" if ws.tuner is not None else "counts"
         plan = replace(plan, arms=tuple(arm for arm in plan.arms if wanted(arm.name, freshest)))
         frames = folder
-    origins = roll(open_room(ws, plan.start), plan)
+    origins = roll(open_sandbox(ws, plan.start), plan)
     results, interests = Results.of(origins), int(origins[-1].manifest["interests"])
     results.write(frames)
     ws.reporter.say("figures and intervals")

@@ -16,7 +16,7 @@ from freshet.core.errors import MissingExtra
 from freshet.core.escaping import json_text, visible
 
 if TYPE_CHECKING:
-    from freshet.http.keys import Key
+    from freshet.http.api_keys import Key
 
 keys = typer.Typer(no_args_is_help=True, help="API keys of `freshet serve`: add, list, revoke.")
 
@@ -59,8 +59,8 @@ def serve(
     from freshet.wiring import SETTINGS, open_recommender
 
     try:
-        from freshet.http.keys import Keyring
-        from freshet.http.pages import checked_prefix
+        from freshet.http.api_docs import checked_prefix
+        from freshet.http.api_keys import Keyring
         from freshet.http.server import bind, check_open, warm_up
         from freshet.http.server import serve as serve_until_stopped
     except ModuleNotFoundError as error:
@@ -108,7 +108,7 @@ def add_key(
     as_json: AsJson = False,
 ) -> None:
     """Make an API key and show it, this once: only a salted hash is kept."""
-    from freshet.http.keys import change_keys, make_key
+    from freshet.http.api_keys import change_keys, make_key
 
     _settled(workspace)
     key, text = make_key(scope.value, name, f"{datetime.now(UTC):%Y-%m-%d}")
@@ -119,7 +119,7 @@ def add_key(
 
 def list_keys(workspace: Here = HERE, as_json: AsJson = False) -> None:
     """The API keys by id, with scope, day and name."""
-    from freshet.http.keys import load_keys
+    from freshet.http.api_keys import load_keys
 
     _settled(workspace)
     found = list(load_keys(workspace).values())
@@ -140,7 +140,7 @@ def revoke_key(
     as_json: AsJson = False,
 ) -> None:
     """Forget an API key; servers refuse it within a second or two."""
-    from freshet.http.keys import change_keys, revoke
+    from freshet.http.api_keys import change_keys, revoke
 
     _settled(workspace)
     change_keys(workspace, lambda known: revoke(known, identity))

@@ -14,8 +14,7 @@ from freshet.core.errors import ConfigError
 from freshet.core.safe_names import number
 
 if TYPE_CHECKING:
-    from freshet.simulator.plan import Plan
-    from freshet.simulator.presets import Preset
+    from freshet.simulator.loop_plan import Plan, Preset
 
 CALIBRATING, CHECKING = (1000, 1001), (1010, 1011, 1012, 1013)
 """Seeds of worlds that a log is compared with, while searching and afterwards; those of arms are others."""
@@ -66,7 +65,7 @@ def simulate(
     Everything but the people is as in production: one experiment assigns them to arms, the exploration slot
     of their feed is filled by the recommender, what becomes of it is recorded, collected, and learned from.
     """
-    from freshet.simulator import presets
+    from freshet.simulator import loop_plan as presets
 
     chosen = presets.preset(preset)
     if calibrate_on is not None:
@@ -86,7 +85,7 @@ def simulate(
 def _plan(
     chosen: Preset, world: str, days: int, users: int, arms: str, refreshes: str, seed: int, drift: str
 ) -> Plan:
-    from freshet.simulator.plan import Plan
+    from freshet.simulator.loop_plan import Plan
     from freshet.simulator.world import DRIFTS
 
     kind = next((one for one in DRIFTS if one == drift), None)
@@ -111,9 +110,10 @@ def carried_out(plan: Plan, folder: Path, planner: str, max_steps: int) -> dict[
     from freshet import wiring
     from freshet.cli import settings
     from freshet.cli.screen import Screen
-    from freshet.simulator import SIMULATED, loop
-    from freshet.simulator.figures import figures, oracle_figures, sessions_before
-    from freshet.simulator.plan import chosen
+    from freshet.simulator import SIMULATED
+    from freshet.simulator import closed_loop as loop
+    from freshet.simulator.loop_figures import figures, oracle_figures, sessions_before
+    from freshet.simulator.loop_plan import workspace_settings
     from freshet.storage.durable import write_json
 
     if folder.exists():
@@ -121,7 +121,7 @@ def carried_out(plan: Plan, folder: Path, planner: str, max_steps: int) -> dict[
     plan.check()
     with Screen() as screen:
         begun = loop.begin(plan, folder)
-        settings.write(folder, chosen(plan, planner, max_steps))
+        settings.write(folder, workspace_settings(plan, planner, max_steps))
         offers = loop.run(plan, begun, folder, wiring, screen, screen.progress("simulated hours"))
         found = {
             "simulated": SIMULATED,
@@ -143,7 +143,8 @@ def carried_out(plan: Plan, folder: Path, planner: str, max_steps: int) -> dict[
 def calibrated(log: Path, world: str, chosen: Preset) -> dict[str, Any]:
     """How the log's successors change beside those of the nearest world and of the preset."""
     from freshet.cli.options import with_events
-    from freshet.simulator import SIMULATED, calibration
+    from freshet.simulator import SIMULATED
+    from freshet.simulator import world_calibration as calibration
 
     with opened(log) as ws:
         measured = calibration.of_log(with_events(ws), 200)

@@ -7,8 +7,8 @@ from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
-from freshet.backends.user_stores import mending
-from freshet.backends.user_stores.opening import DATA, LOCK
+from freshet.backends.user_stores import lmdb_salvage as mending
+from freshet.backends.user_stores.lmdb_file import DATA, LOCK
 from freshet.core.errors import StateError
 from freshet.doctor.finding import Finding, set_aside
 from freshet.storage.durable import move_folder

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from freshet.http.problems import Refusal
@@ -41,7 +41,7 @@ def host_of(text: str) -> tuple[str, int | None] | None:
 
 
 class Visitors:
-    """Tells requests that a foreign web page had a browser send from those that are meant for this server.
+    """Separates requests that a foreign web page had a browser send from those meant for this server.
 
     A page whose name was made to point here (DNS rebinding) sends a `Host` that is no name of this server. A
     page of another site sends its own `Origin` with what it posts.
@@ -49,7 +49,7 @@ class Visitors:
     Args:
         bound: the address at which the server listens.
         hosts: further names by which it is called.
-        origins: of pages that may ask although they are not this server's; `*` = all.
+        origins: of pages that may send requests although they are not this server's; `*` = all.
     """
 
     def __init__(self, bound: str, hosts: Sequence[str] = (), origins: Sequence[str] = ()) -> None:
@@ -58,7 +58,7 @@ class Visitors:
         self._hosts = {_plain(host) for host in (bound, *hosts)}
         self._origins = {_normal(origin) for origin in origins} - {None}
         self._all = "*" in origins
-        self.shares = bool(origins)
+        self._shares = bool(origins)
 
     def check_host(self, headers: Headers) -> None:
         """Refuse what is meant for another host. HTTP/1.0 may name none; no browser speaks that.
@@ -96,8 +96,21 @@ class Visitors:
             )
 
     def allows(self, origin: str) -> bool:
-        """Whether pages of this origin may ask, by the settings."""
+        """Whether pages of this origin may send requests, by the settings."""
         return self._all or _normal(origin) in self._origins
+
+    def cors_headers(self, headers: Mapping[bytes, bytes]) -> list[tuple[bytes, bytes]]:
+        """What tells a browser that a page of another site may read an answer (CORS)."""
+        origin = headers.get(b"origin")
+        if not self._shares:
+            return []
+        if origin is None or not self.allows(origin.decode("latin-1")):
+            return [(b"vary", b"Origin")]
+        return [
+            (b"vary", b"Origin"),
+            (b"access-control-allow-origin", origin),
+            (b"access-control-expose-headers", b"X-Request-Id, Retry-After"),
+        ]
 
     def _is_own(self, name: str) -> bool:
         return is_loopback(name) or name in self._hosts or (self._anywhere and _address(name) is not None)
@@ -121,9 +134,9 @@ def _normal(origin: str) -> tuple[str, str, int | None] | None:
 
 
 def _is_same(origin: str, hosts: list[str]) -> bool:
-    """Whether a page's origin is the host that it asks."""
-    page, asked = _normal(origin), host_of(hosts[0]) if len(hosts) == 1 else None
-    if page is None or asked is None:
+    """Whether a page's origin is the host that it sends to."""
+    page, target = _normal(origin), host_of(hosts[0]) if len(hosts) == 1 else None
+    if page is None or target is None:
         return False
     scheme, name, port = page
-    return (name, port) == (asked[0], asked[1] or _PORTS.get(scheme))
+    return (name, port) == (target[0], target[1] or _PORTS.get(scheme))

@@ -11,8 +11,8 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from freshet.core.config import HttpConfig
+from freshet.http.connection_pool import ConnectionPool
 from freshet.http.problems import Refusal, in_full
-from freshet.http.room import Room
 
 PIPELINED = 100
 """Requests that may wait on one connection for the answers to those before them."""
@@ -24,8 +24,8 @@ LINGER = 2.0
 """Seconds in which the rest of what was refused is read and thrown away: who hung up at once would take the
 answer back from a client that is still sending."""
 
-Told = Callable[[Refusal, str], None]
-"""Is told what was refused, and under which request id."""
+OnRefusal = Callable[[Refusal, str], None]
+"""Called with what was refused, and under which request id."""
 
 
 class Guarded(HttpToolsProtocol):
@@ -37,8 +37,8 @@ class Guarded(HttpToolsProtocol):
     """
 
     limits: HttpConfig
-    room: Room
-    told: Told
+    pool: ConnectionPool
+    on_refusal: OnRefusal
 
     _timer: asyncio.TimerHandle | None = None
     _unread: asyncio.TimerHandle | None = None
@@ -52,10 +52,10 @@ class Guarded(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        if self.room.enter(self):
+        if self.pool.enter(self):
             self._rest()
         else:
-            busy = f"{self.room.most:,} connections are open, and none of them is idle"
+            busy = f"{self.pool.most:,} connections are open, and none of them is idle"
             self._turn_away(Refusal(503, "busy", busy, "try again later", {"Retry-After": "1"}))
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -63,7 +63,7 @@ class Guarded(HttpToolsProtocol):
         super().connection_lost(exc)
         self._wait(None)
         self.resume_writing()
-        self.room.leave(self)
+        self.pool.leave(self)
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """Whether the connection stays: a client may be done with sending before it is answered."""
@@ -113,7 +113,7 @@ class Guarded(HttpToolsProtocol):
         super().on_message_begin()
         self._begun, self._headed = True, False
         self._size = self._count = self._bare = 0
-        self.room.works(self)
+        self.pool.works(self)
         self._wait(self.limits.seconds)
 
     def on_url(self, url: bytes) -> None:
@@ -204,8 +204,8 @@ class Guarded(HttpToolsProtocol):
         """How long a body is must be said in a way that no proxy reads otherwise."""
         codings = self._sent(b"transfer-encoding")
         if codings and [coding.lower() for coding in codings] != [b"chunked"]:
-            told = "a body comes as it is, or `chunked`"
-            self._stop(Refusal(501, "unknown_coding", told, "send no other Transfer-Encoding"))
+            message = "a body comes as it is, or `chunked`"
+            self._stop(Refusal(501, "unknown_coding", message, "send no other Transfer-Encoding"))
         if any(len(length) > DIGITS for length in self._sent(b"content-length")):
             self._stop(_bad(f"a Content-Length has at most {DIGITS} digits"))
 
@@ -242,9 +242,9 @@ class Guarded(HttpToolsProtocol):
         """Say why, and read nothing more."""
         self._deaf = True
         request_id = os.urandom(6).hex()
-        self.told(refusal, request_id)
+        self.on_refusal(refusal, request_id)
         self.transport.write(in_full(refusal, request_id))
-        if self.room.lingers(self):
+        if self.pool.lingers(self):
             self.transport.write_eof()
             self._wait(LINGER)
         else:
@@ -252,7 +252,7 @@ class Guarded(HttpToolsProtocol):
 
     def _rest(self) -> None:
         """Nothing is under way: the connection may be closed to make room, or when it has rested enough."""
-        self.room.rests(self)
+        self.pool.rests(self)
         self._wait(self.limits.idle_seconds)
 
     def _wait(self, seconds: float | None) -> None:
@@ -288,7 +288,7 @@ def _bad(message: str) -> Refusal:
     return Refusal(400, "bad_request", message, "send HTTP/1.1")
 
 
-def guarded(limits: HttpConfig, room: Room, told: Told) -> type[HttpToolsProtocol]:
+def guarded(limits: HttpConfig, pool: ConnectionPool, on_refusal: OnRefusal) -> type[HttpToolsProtocol]:
     """The protocol with its limits: uvicorn makes one of these for every connection."""
-    own: dict[str, Any] = {"limits": limits, "room": room, "told": staticmethod(told)}
+    own: dict[str, Any] = {"limits": limits, "pool": pool, "on_refusal": staticmethod(on_refusal)}
     return type("Limited", (Guarded,), own)

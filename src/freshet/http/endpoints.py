@@ -4,29 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from time import perf_counter, time
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import orjson
 from pydantic import Discriminator, Field, Tag
 from starlette.responses import Response
 
-from freshet.core.config import HttpConfig
 from freshet.core.errors import NotServing
-from freshet.core.types import AsOf
-from freshet.http.documents import answer_document
-from freshet.http.metrics import Metrics
+from freshet.core.types import Answer, AsOf, Recommendation
+from freshet.http.group_commit import GroupCommit
 from freshet.http.problems import Refusal
-from freshet.http.recording import Recorder
 from freshet.http.schemas import EventRequest, ExploreRequest, SwitchRequest
-from freshet.http.standing import Standing
-
-if TYPE_CHECKING:
-    from freshet.serving.recommender import Recommender
+from freshet.http.service import Service
 
 BREATH = 0.002
 """Seconds of a batch that are answered in one go, before others get their turn."""
-MOST_ASKED = 30_000
-"""Items that a batch may ask for, all questions together: as many as 1000 questions do by default."""
+MOST_ITEMS = 30_000
+"""Items that a batch may ask for, all queries together: as many as 1000 queries do by default."""
 
 
 def _which(body: Any) -> str:
@@ -38,7 +32,7 @@ Events = Annotated[
     | Annotated[list[EventRequest], Field(min_length=1, max_length=10_000), Tag("list")],
     Discriminator(_which),
 ]
-Asks = Annotated[list[ExploreRequest], Field(min_length=1, max_length=1000)]
+Queries = Annotated[list[ExploreRequest], Field(title="Asks", min_length=1, max_length=1000)]
 
 
 def reply(content: Any, status: int = 200) -> Response:
@@ -51,40 +45,33 @@ def reply(content: Any, status: int = 200) -> Response:
 class Endpoints:
     """Around one recommender."""
 
-    def __init__(
-        self,
-        recommender: Recommender,
-        recorder: Recorder,
-        metrics: Metrics,
-        limits: HttpConfig,
-        standing: Standing,
-    ) -> None:
-        self._recommender = recommender
-        self._recorder = recorder
-        self._metrics = metrics
-        self._limits = limits
-        self._standing = standing
+    def __init__(self, service: Service, commits: GroupCommit) -> None:
+        self._recommender = service.recommender
+        self._metrics = service.metrics
+        self._limits = service.limits
+        self._state = service.state
+        self._commits = commits
 
-    async def explore(self, ask: ExploreRequest) -> Response:
+    async def explore(self, query: ExploreRequest) -> Response:
         """The next interests of a user, and items of each."""
-        answer = self._recommender.explore(ask.ask())
-        self._metrics.answered(answer)
+        answer = self._recommender.recommend(query.query())
+        self._metrics.count_answer(answer)
         return reply(answer_document(answer))
 
-    async def explore_batch(self, asks: Asks) -> Response:
+    async def explore_batch(self, queries: Queries) -> Response:
         """Several questions at once; one that can't be answered fails them all."""
-        self._bounded("questions", len(asks), self._limits.batch)
-        self._bounded("items", sum(ask.interests * ask.items for ask in asks), MOST_ASKED)
+        self._bounded("questions", len(queries), self._limits.batch)
+        self._bounded("items", sum(query.interests * query.items for query in queries), MOST_ITEMS)
         answers = []
         begin = turn = perf_counter()
-        for ask in asks:
+        for query in queries:
             if (now := perf_counter()) - turn > BREATH:
                 if now - begin > self._limits.seconds:
                     raise self._slow()
                 await asyncio.sleep(0)
                 turn = perf_counter()
-            answer = self._recommender.explore(ask.ask())
-            self._metrics.answered(answer)
+            answer = self._recommender.recommend(query.query())
+            self._metrics.count_answer(answer)
             answers.append(answer_document(answer))
         return reply({"answers": answers})
 
@@ -95,9 +82,9 @@ class Endpoints:
         """
         several = events if isinstance(events, list) else [events]
         self._bounded("events", len(several), self._limits.events)
-        receipts = await self._recorder.record([event.posted() for event in several], self._limits.seconds)
+        receipts = await self._commits.record([event.event() for event in several], self._limits.seconds)
         statuses = [receipt.status for receipt in receipts]
-        self._metrics.told(statuses)
+        self._metrics.count_events(statuses)
         if statuses.count("refused") == len(statuses):
             whys = "; ".join(dict.fromkeys(receipt.why for receipt in receipts))
             raise Refusal(
@@ -128,21 +115,21 @@ class Endpoints:
 
     async def readyz(self) -> Response:
         """Whether to send requests here."""
-        if self._standing.draining:
+        if self._state.draining:
             return reply({"status": "not ready", "detail": "the server is stopping"}, 503)
         try:
             current = self._recommender.current
         except NotServing as error:
             return reply({"status": "not ready", "detail": error.message}, 503)
-        return reply({"status": "ready", "release": current, "detail": self._standing.trouble})
+        return reply({"status": "ready", "release": current, "detail": self._state.trouble})
 
     async def metrics(self) -> Response:
         """Measures in Prometheus' text format."""
-        self._metrics.stand(await asyncio.to_thread(self._stands))
+        self._metrics.set_gauges(await asyncio.to_thread(self._gauges))
         return Response(self._metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
-    def _stands(self) -> dict[str, float]:
-        """Of the gauges."""
+    def _gauges(self) -> dict[str, float]:
+        """Values of the gauges, by name."""
         listed = self._recommender.releases()
         serving = [release for release in listed if release["serving"]]
         known = [AsOf.parse(release["as_of"]).moment.timestamp() for release in serving]
@@ -150,11 +137,11 @@ class Endpoints:
             "release": serving[0]["number"] if serving else 0,
             "table_age_seconds": time() - known[0] if known else 0,
             "releases_open": sum(release["open"] for release in listed),
-            "events_waiting": self._recorder.waiting,
+            "events_waiting": self._commits.waiting,
             "impressions_waiting": self._recommender.buffered,
             "impressions_lost": self._recommender.dropped,
             "bursts": len(self._recommender.bursts()),
-            "draining": self._standing.draining,
+            "draining": self._state.draining,
         }
 
     def _slow(self) -> Refusal:
@@ -171,3 +158,34 @@ class Endpoints:
             raise Refusal(
                 413, "too_many", f"{count:,} {what} in one request, at most {most:,}", "send them in parts"
             )
+
+
+def answer_document(answer: Answer) -> dict[str, Any]:
+    """What `schemas.Answer` describes, written out: generic ways of taking dataclasses apart cost more."""
+    return {
+        "id": answer.id,
+        "release": answer.release,
+        "context": answer.context,
+        "context_ids": answer.context_ids,
+        "answered": answer.answered,
+        "explored": answer.explored,
+        "degraded": answer.degraded,
+        "experiment": answer.experiment,
+        "arm": answer.arm,
+        "interests": [_recommendation(one) for one in answer.interests],
+    }
+
+
+def _recommendation(one: Recommendation) -> dict[str, Any]:
+    return {
+        "id": one.id,
+        "description": one.description,
+        "score": one.score,
+        "propensity": one.propensity,
+        "reason": one.reason,
+        "items": [
+            {"id": item.id, "title": item.title, "score": item.score, "reason": item.reason}
+            for item in one.items
+        ],
+        "explanation": one.explanation,
+    }

@@ -19,17 +19,12 @@ from pydantic import TypeAdapter, ValidationError
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from freshet.core.config import HttpConfig
 from freshet.core.errors import FreshetError
 from freshet.http import bodies
-from freshet.http.addresses import Visitors
+from freshet.http.api_docs import Page, prefix_of
 from freshet.http.connections import LINGER
-from freshet.http.keys import Keyring
-from freshet.http.logs import JsonLog
-from freshet.http.metrics import Metrics
-from freshet.http.pages import Page, prefix_of
 from freshet.http.problems import Refusal, problem, refusal
-from freshet.http.standing import Standing
+from freshet.http.service import Service
 
 REQUEST_ID = "freshet.request_id"
 """Where a request's id is in its scope."""
@@ -40,7 +35,7 @@ _BEARER = b"bearer "
 
 
 @dataclass(frozen=True, slots=True)
-class Direct:
+class Route:
     """A documented route, to be called without FastAPI.
 
     Attributes:
@@ -61,32 +56,25 @@ class Front:
         app: gets the server's start and stop, no requests.
         routes: what is answered, by method and path.
         pages: documents, open to all, by path.
-        root_path: what a proxy leaves before all paths, '' = nothing.
     """
 
     def __init__(
         self,
         app: ASGIApp,
-        routes: Mapping[tuple[str, str], Direct],
+        routes: Mapping[tuple[str, str], Route],
         pages: Mapping[str, Page],
-        limits: HttpConfig,
-        keyring: Keyring,
-        visitors: Visitors,
-        metrics: Metrics,
-        log: JsonLog,
-        standing: Standing,
-        root_path: str = "",
+        service: Service,
     ) -> None:
         self._app = app
         self._routes = routes
         self._pages = pages
-        self._limits = limits
-        self._keyring = keyring
-        self._visitors = visitors
-        self._metrics = metrics
-        self._log = log
-        self._standing = standing
-        self._root_path = root_path
+        self._limits = service.limits
+        self._keyring = service.keyring
+        self._visitors = service.visitors
+        self._metrics = service.metrics
+        self._log = service.log
+        self._state = service.state
+        self._root_path = service.root_path
         self._known = {path for _, path in routes} | set(pages)
         self._origin = os.urandom(4).hex()
         self._count = count(1)
@@ -97,11 +85,11 @@ class Front:
             await self._app(scope, receive, send)
             return
         begin = perf_counter()
-        heads = dict(scope["headers"])
-        request_id = self._identity(heads)
+        headers = dict(scope["headers"])
+        request_id = self._identity(headers)
         scope[REQUEST_ID] = request_id
-        scope["path"] = self._path(scope["path"], heads)
-        shared = self._shared(heads)
+        scope["path"] = self._path(scope["path"], headers)
+        shared = self._visitors.cors_headers(headers)
         status = 500
 
         async def labelled(message: Message) -> None:
@@ -109,7 +97,7 @@ class Front:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] += [(b"x-request-id", request_id.encode()), *shared]
-                if self._standing.draining or status in (408, 413):
+                if self._state.draining or status in (408, 413):
                     message["headers"].append((b"connection", b"close"))
             elif status == 413 and not message.get("more_body"):
                 await send({**message, "more_body": True})
@@ -119,42 +107,42 @@ class Front:
 
         self._under_way += 1
         try:
-            response = await self._answer(scope, heads, request_id, receive)
+            response = await self._answer(scope, headers, request_id, receive)
             await response(scope, receive, labelled)
         finally:
             self._under_way -= 1
             self._note(scope, request_id, status, perf_counter() - begin)
 
     async def _answer(
-        self, scope: Scope, heads: Mapping[bytes, bytes], request_id: str, receive: Receive
+        self, scope: Scope, headers: Mapping[bytes, bytes], request_id: str, receive: Receive
     ) -> Response:
         try:
-            return await self._found(scope, heads, receive)
+            return await self._found(scope, headers, receive)
         except (Refusal, ValidationError, FreshetError) as error:
             refused = refusal(error)
             if refused is None:
                 raise
             if isinstance(error, FreshetError):
-                told = {"request_id": request_id, "error": type(error).__name__, "message": str(error)}
-                self._log.add("info", "refused", told)
+                fields = {"request_id": request_id, "error": type(error).__name__, "message": str(error)}
+                self._log.add("info", "refused", fields)
             return problem(refused, request_id)
 
-    async def _found(self, scope: Scope, heads: Mapping[bytes, bytes], receive: Receive) -> Response:
+    async def _found(self, scope: Scope, headers: Mapping[bytes, bytes], receive: Receive) -> Response:
         """The answer of whatever is at the path; raises what refuses it."""
         method, path = scope["method"], scope["path"]
         route = self._routes.get(("GET" if method == "HEAD" else method, path))
-        if route is None or route.scope:  # whether a server lives may be asked under any name
+        if route is None or route.scope:  # health may be queried under any host name
             self._check(scope)
         if method == "OPTIONS" and path in self._known:
-            return self._options(path, heads)
+            return self._options(path, headers)
         if method in ("GET", "HEAD") and path in self._pages:
-            return self._pages[path](heads)
+            return self._pages[path](headers)
         if route is None:
             raise self._unknown(method, path)
         if route.scope and self._under_way > self._limits.connections:
             raise self._busy()
         if route.scope and self._keyring.required:
-            self._admit(heads, route.scope)
+            self._admit(headers, route.scope)
         if route.body is None:
             return await route.run()
         raw = await bodies.read(scope["headers"], receive, self._limits)
@@ -166,10 +154,10 @@ class Front:
             self._visitors.check_host(scope["headers"])
         self._visitors.check_page(scope["headers"])
 
-    def _path(self, path: str, heads: Mapping[bytes, bytes]) -> str:
+    def _path(self, path: str, headers: Mapping[bytes, bytes]) -> str:
         """A path without what a proxy has put before it, and left there."""
         if path not in self._known:
-            for prefix in (self._root_path, prefix_of(heads, "")):
+            for prefix in (self._root_path, prefix_of(headers, "")):
                 if prefix and path.startswith(f"{prefix}/"):
                     return path[len(prefix) :]
         return path
@@ -180,10 +168,10 @@ class Front:
         methods |= {"GET"} if path in self._pages else set()
         return sorted(methods | {"OPTIONS"} | ({"HEAD"} if "GET" in methods else set())) if methods else []
 
-    def _options(self, path: str, heads: Mapping[bytes, bytes]) -> Response:
-        """What a path takes; and, to a browser that asks for a page of another site, that it may."""
+    def _options(self, path: str, headers: Mapping[bytes, bytes]) -> Response:
+        """What a path takes; and, to a browser that sends for a page of another site, that it may."""
         methods = ", ".join(self._allowed(path))
-        if b"access-control-request-method" not in heads or not self._shared(heads):
+        if b"access-control-request-method" not in headers or not self._visitors.cors_headers(headers):
             return Response(None, 204, {"Allow": methods})
         granted = {
             "Access-Control-Allow-Methods": methods,
@@ -191,19 +179,6 @@ class Front:
             "Access-Control-Max-Age": "600",
         }
         return Response(None, 204, {"Allow": methods, **granted})
-
-    def _shared(self, heads: Mapping[bytes, bytes]) -> list[tuple[bytes, bytes]]:
-        """What tells a browser that a page of another site may read an answer (CORS)."""
-        origin = heads.get(b"origin")
-        if not self._visitors.shares:
-            return []
-        if origin is None or not self._visitors.allows(origin.decode("latin-1")):
-            return [(b"vary", b"Origin")]
-        return [
-            (b"vary", b"Origin"),
-            (b"access-control-allow-origin", origin),
-            (b"access-control-expose-headers", b"X-Request-Id, Retry-After"),
-        ]
 
     def _unknown(self, method: str, path: str) -> Refusal:
         """No such path, or not with this method."""
@@ -227,20 +202,20 @@ class Front:
             {"Retry-After": "1", "Connection": "close"},
         )
 
-    def _identity(self, heads: Mapping[bytes, bytes]) -> str:
+    def _identity(self, headers: Mapping[bytes, bytes]) -> str:
         """The client's id of the request if it is a sane one, else an own."""
-        given = heads.get(b"x-request-id")
+        given = headers.get(b"x-request-id")
         if given is not None and _SANE.fullmatch(given):
             return given.decode()
         return f"{self._origin}-{next(self._count):x}"
 
-    def _admit(self, heads: Mapping[bytes, bytes], scope: str) -> None:
+    def _admit(self, headers: Mapping[bytes, bytes], scope: str) -> None:
         """Refuse who has no key for a scope."""
-        given = heads.get(b"authorization", b"")
+        given = headers.get(b"authorization", b"")
         if given[:7].lower() == _BEARER:
             given = given[7:]
         else:
-            given = heads.get(b"x-api-key", b"")
+            given = headers.get(b"x-api-key", b"")
         key = self._keyring.find(given.decode("latin-1").strip())
         if key is None:
             raise Refusal(
@@ -262,7 +237,7 @@ class Front:
         """Count a request and log it."""
         method, path = scope["method"], scope["path"]
         known = ("GET" if method == "HEAD" else method, path) in self._routes
-        self._metrics.asked(path if known else "other", status, seconds)
+        self._metrics.count_request(path if known else "other", status, seconds)
         if self._limits.log_requests or status >= 500:
             self._log.add(
                 "info" if status < 500 else "warning" if status == 503 else "error",

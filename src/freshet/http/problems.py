@@ -1,4 +1,4 @@
-"""What clients are told when a request fails: one shape, never a stack trace."""
+"""What clients get when a request fails: one shape, never a stack trace."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ KINDS: tuple[tuple[type[FreshetError], int, str], ...] = (
 """Errors of the recommender that a client may meet; all others are a fault of the server."""
 
 PRIVATE = {"state_unavailable": "what is remembered of users can't be read or written now"}
-"""What clients are told instead of what names addresses or files; the log has that."""
+"""What clients get instead of what names addresses or files; the log has that."""
 FAULT = Refusal(
     500, "fault", "the server failed; this is a bug", "the log has the details under this request id"
 )
 
 
 def refusal(error: Exception) -> Refusal | None:
-    """What to tell of an error; None where it is no client's business."""
+    """The answer to an error; None where it is no client's business."""
     if isinstance(error, Refusal):
         return error
     if isinstance(error, ValidationError):
@@ -72,11 +72,11 @@ def _invalid(error: ValidationError) -> Refusal:
     issues = error.errors(include_url=False, include_context=False, include_input=False)
     if issues[0]["type"] == "json_invalid":
         return Refusal(400, "not_json", issues[0]["msg"], "send a JSON document in UTF-8")
-    told = [
+    parts = [
         _short(f"{'.'.join(map(str, issue['loc'])) or 'body'}: {issue['msg']}") for issue in issues[:SHOWN]
     ]
     more = f" (and {len(issues) - SHOWN} more)" if len(issues) > SHOWN else ""
-    return Refusal(422, "invalid", "; ".join(told) + more, "/docs lists the fields and their limits")
+    return Refusal(422, "invalid", "; ".join(parts) + more, "/docs lists the fields and their limits")
 
 
 def _short(text: str) -> str:

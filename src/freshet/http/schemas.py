@@ -15,7 +15,8 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from freshet.serving.asking import Ask, Posted
+from freshet.core.time import SECOND, microseconds_of
+from freshet.serving.messages import Event, Query
 
 MOST_ITEMS = 10_000
 """Ids in one list of a request."""
@@ -36,17 +37,16 @@ Whole = Annotated[int, BeforeValidator(_whole)]
 Number = Annotated[int, Field(ge=1, le=2**31 - 1), BeforeValidator(_whole)]
 
 
-def _moment(told: Any) -> int:
+def _moment(value: Any) -> int:
     """Microseconds since 1970 of ISO 8601 or of seconds since 1970."""
-    if isinstance(told, str):
-        moment = datetime.fromisoformat(told)
-        since = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - datetime(1970, 1, 1, tzinfo=UTC)
-        found = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
-    elif isinstance(told, int | float) and not isinstance(told, bool) and -1 < told < 1e12:
-        found = round(told * 1_000_000)
+    if isinstance(value, str):
+        moment = datetime.fromisoformat(value)
+        found = microseconds_of(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+    elif isinstance(value, int | float) and not isinstance(value, bool) and -1 < value < 1e12:
+        found = round(value * SECOND)
     else:
         raise ValueError("a time is ISO 8601, or seconds since 1970")
-    if not 0 <= found < LAST_MOMENT * 1_000_000:
+    if not 0 <= found < LAST_MOMENT * SECOND:
         raise ValueError("a time lies between 1970 and 2100")
     return found
 
@@ -102,9 +102,9 @@ class ExploreRequest(_Strict):
     )
     log: bool = Field(True, description="whether the impression is kept")
 
-    def ask(self) -> Ask:
-        """The question in the recommender's words."""
-        return Ask(
+    def query(self) -> Query:
+        """The same as the recommender reads it."""
+        return Query(
             user=self.user,
             history=None if self.history is None else tuple(self.history),
             interests=self.interests,
@@ -132,9 +132,9 @@ class EventRequest(_Strict):
         default_factory=dict, description="further columns, which the positive rule and metrics may read"
     )
 
-    def posted(self) -> Posted:
-        """The event in the recommender's words."""
-        return Posted(
+    def event(self) -> Event:
+        """The same as the recommender reads it."""
+        return Event(
             user=self.user,
             item=self.item,
             time=self.time,

@@ -1,4 +1,4 @@
-"""Runs the service: one process, one event loop, until it is told to stop."""
+"""Runs the service: one process, one event loop, until a signal stops it."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ import uvicorn
 from freshet.core.config import HttpConfig
 from freshet.core.errors import ConfigError, FreshetError, StateError
 from freshet.http.addresses import Visitors, is_loopback
-from freshet.http.app import make_app
-from freshet.http.connections import Told, guarded
-from freshet.http.keys import Keyring
-from freshet.http.logs import JsonLog
-from freshet.http.metrics import Metrics
+from freshet.http.api_keys import Keyring
+from freshet.http.application import make_app
+from freshet.http.connection_pool import ConnectionPool, connection_limits
+from freshet.http.connections import OnRefusal, guarded
+from freshet.http.json_log import JsonLog
 from freshet.http.problems import Refusal
-from freshet.http.room import Room, room_for
-from freshet.http.standing import Standing
-from freshet.serving.asking import Ask
+from freshet.http.prometheus import Metrics
+from freshet.http.service import ServerState, Service
+from freshet.serving.messages import Query
 
 if TYPE_CHECKING:
-    from freshet.serving.recommender import Recommender
+    from freshet.serving.recommend import Recommender
 
 SWITCH = 0.0005
 """Seconds after which a busy thread makes way; by default requests would wait 5 ms for one that loads."""
@@ -69,19 +69,19 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 def warm_up(recommender: Recommender) -> None:
-    """Ask once before others do: the first answer compiles, or loads, what all answers run."""
-    recommender.explore(Ask(user="", interests=1, items=1, explain=True, log=False))
-    recommender.explore(Ask(history=("",), interests=1, items=1, log=False))
+    """Query once before others do: the first answer compiles, or loads, what all answers run."""
+    recommender.recommend(Query(user="", interests=1, items=1, explain=True, log=False))
+    recommender.recommend(Query(history=("",), interests=1, items=1, log=False))
 
 
 class _Server(uvicorn.Server):
-    """Tells when it listens; on SIGTERM it says so to balancers first (`readyz`), then stops."""
+    """Announces when it listens; on SIGTERM `/readyz` turns to not ready first, then it stops."""
 
     def __init__(
-        self, config: uvicorn.Config, standing: Standing, drain: float, announce: Callable[[], None]
+        self, config: uvicorn.Config, state: ServerState, drain: float, announce: Callable[[], None]
     ) -> None:
         super().__init__(config)
-        self._standing = standing
+        self._state = state
         self._drain = drain
         self._announce = announce
         self._loop: asyncio.AbstractEventLoop | None = None  # none as long as nobody is served
@@ -100,11 +100,11 @@ class _Server(uvicorn.Server):
             await self.lifespan.shutdown()
 
     def handle_exit(self, sig: int, _: FrameType | None) -> None:
-        if sig == signal.SIGINT or self._standing.draining or self._loop is None:
+        if sig == signal.SIGINT or self._state.draining or self._loop is None:
             self.force_exit = self.should_exit
             self.should_exit = True
             return
-        self._standing.draining = True
+        self._state.draining = True
         self._loop.call_soon_threadsafe(self._loop.call_later, self._drain, self._stop)
 
     def _stop(self) -> None:
@@ -126,27 +126,27 @@ def serve(
     Args:
         listener: where, as `bind` took it.
         announce: called once requests are answered.
-        host: the address at which it listens, as it was asked for.
+        host: the address at which it listens, as the user gave it.
         root_path: what a proxy leaves before all paths, '' = nothing.
 
     Raises:
         ConfigError: the process may open too few files to serve anybody.
         StateError: what was shown could not all be written before the end.
     """
-    log, metrics, standing = JsonLog(log_to), Metrics(), Standing()
+    log, metrics = JsonLog(log_to), Metrics()
     logger = logging.getLogger("uvicorn.error")
     logger.handlers, logger.propagate = [log], False
     logger.setLevel(logging.WARNING)
     try:
-        most, backlog = room_for(limits.open_connections)
-        room = Room(most)
-        metrics.connections(lambda: len(room))
+        most, backlog = connection_limits(limits.open_connections)
+        pool = ConnectionPool(most)
+        metrics.watch_connections(lambda: len(pool))
         visitors = Visitors(listener.getsockname()[0], [host, *limits.hosts], limits.origins)
-        app = make_app(recommender, limits, keyring, visitors, metrics, log, standing, root_path)
+        service = Service(recommender, limits, keyring, visitors, metrics, log, root_path)
         config = uvicorn.Config(
-            app,
+            make_app(service),
             loop="uvloop",
-            http=guarded(limits, room, _teller(log, metrics, limits)),
+            http=guarded(limits, pool, _on_refusal(service)),
             ws="none",
             lifespan="on",
             log_config=None,
@@ -157,22 +157,22 @@ def serve(
             timeout_graceful_shutdown=GRACE,
         )
         sys.setswitchinterval(SWITCH)
-        _Server(config, standing, limits.drain_seconds, announce).run([listener])
+        _Server(config, service.state, limits.drain_seconds, announce).run([listener])
     finally:
         gc.unfreeze()
         _close(recommender, log)
 
 
-def _teller(log: JsonLog, metrics: Metrics, limits: HttpConfig) -> Told:
+def _on_refusal(service: Service) -> OnRefusal:
     """Counts and logs what was refused before it was a request, as the front does with requests."""
 
-    def tell(refusal: Refusal, request_id: str) -> None:
-        metrics.asked("other", refusal.status, 0.0)
-        if limits.log_requests:
-            told = {"request_id": request_id, "status": refusal.status, "message": refusal.message}
-            log.add("info", "turned_away", told)
+    def note(refusal: Refusal, request_id: str) -> None:
+        service.metrics.count_request("other", refusal.status, 0.0)
+        if service.limits.log_requests:
+            fields = {"request_id": request_id, "status": refusal.status, "message": refusal.message}
+            service.log.add("info", "turned_away", fields)
 
-    return tell
+    return note
 
 
 def _close(recommender: Recommender, log: JsonLog) -> None:
@@ -187,8 +187,8 @@ def _close(recommender: Recommender, log: JsonLog) -> None:
         if not (lost := recommender.buffered):
             raise
         why = error.message if isinstance(error, FreshetError) else str(error)
-        told = {"impressions": lost, "error": type(error).__name__, "message": why}
-        log.add("error", "impressions_lost", told)
+        fields = {"impressions": lost, "error": type(error).__name__, "message": why}
+        log.add("error", "impressions_lost", fields)
         raise StateError(
             f"{lost:,} impressions could not be written before the end, and are lost: {why}",
             hint="events that were acknowledged are kept; the answers shown meanwhile can't be judged",

@@ -5,63 +5,50 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from freshet.core.errors import FreshetError
-from freshet.http.keys import Keyring
-from freshet.http.logs import JsonLog
-from freshet.http.metrics import Metrics
-from freshet.http.recording import Recorder
-from freshet.http.standing import Standing
-
-if TYPE_CHECKING:
-    from freshet.serving.recommender import Recommender
+from freshet.http.group_commit import GroupCommit
+from freshet.http.service import Service
 
 FLUSH, FOLLOW, RELOAD, KEYS, WRITE = 0.5, 0.2, 0.1, 1.0, 0.2
 """Seconds between two: writings of impressions, looks at events, at releases, at keys, writings of logs."""
 
 
 class Upkeep:
-    """Runs it as tasks of the event loop; work goes to two threads, one for the state, one for releases."""
+    """Runs it as tasks of the event loop; two threads work: `writer` for the user store, one for releases."""
 
-    def __init__(
-        self,
-        recommender: Recommender,
-        keyring: Keyring,
-        metrics: Metrics,
-        log: JsonLog,
-        standing: Standing,
-    ) -> None:
-        self._recommender = recommender
-        self._keyring = keyring
-        self._metrics = metrics
-        self._log = log
-        self._standing = standing
+    def __init__(self, service: Service) -> None:
+        self._recommender = service.recommender
+        self._keyring = service.keyring
+        self._metrics = service.metrics
+        self._log = service.log
+        self._state = service.state
         self._troubles: dict[str, tuple[str, str]] = {}
         self._tasks: list[asyncio.Task[None]] = []
-        self.state = ThreadPoolExecutor(1, "state")
+        self.writer = ThreadPoolExecutor(1, "state")
         self._loading = ThreadPoolExecutor(1, "loading")
 
     def start(self) -> None:
         """Begin; needs a running event loop."""
         asyncio.get_running_loop()
         rounds: list[tuple[str, float, Executor, Callable[[], Any]]] = [
-            ("flush", FLUSH, self.state, self._recommender.flush),
-            ("follow", FOLLOW, self.state, self._recommender.follow),
+            ("flush", FLUSH, self.writer, self._recommender.flush),
+            ("follow", FOLLOW, self.writer, self._recommender.follow),
             ("reload", RELOAD, self._loading, self._reload),
             ("keys", KEYS, self._loading, self._keyring.refresh),
         ]
         self._tasks = [asyncio.create_task(self._repeat(*each)) for each in rounds]
         self._tasks.append(asyncio.create_task(self._write_logs()))
 
-    async def stop(self, recorder: Recorder) -> None:
+    async def stop(self, commits: GroupCommit) -> None:
         """Let what was accepted become durable, then end."""
-        await recorder.drained()
+        await commits.drained()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._once("flush", self.state, self._recommender.flush)
-        self.state.shutdown()
+        await self._once("flush", self.writer, self._recommender.flush)
+        self.writer.shutdown()
         self._loading.shutdown()
         self._log.write()
 
@@ -77,9 +64,9 @@ class Upkeep:
         error = done.exception()
         if error is not None:
             self._metrics.faults.labels(name).inc()
-        self._tell(name, error)
+        self._report(name, error)
 
-    def _tell(self, name: str, error: BaseException | None) -> None:
+    def _report(self, name: str, error: BaseException | None) -> None:
         trouble = None if error is None else (type(error).__name__, str(error.args[0] if error.args else ""))
         if trouble == self._troubles.get(name):
             return
@@ -88,7 +75,7 @@ class Upkeep:
         else:
             self._troubles[name] = trouble
         # anyone may ask for it: what names files and addresses is for the log
-        self._standing.trouble = "; ".join(f"{task}: {kind}" for task, (kind, _) in self._troubles.items())
+        self._state.trouble = "; ".join(f"{task}: {kind}" for task, (kind, _) in self._troubles.items())
         if trouble is None:
             self._log.add("info", "recovered", {"task": name})
             return
@@ -110,4 +97,4 @@ class Upkeep:
         while True:
             await asyncio.sleep(WRITE)
             self._log.write()
-            self._metrics.stand({"log_lines_lost": self._log.lost})
+            self._metrics.set_gauges({"log_lines_lost": self._log.lost})

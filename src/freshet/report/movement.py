@@ -14,7 +14,7 @@ from freshet.report import charts, words
 from freshet.report.subject import Subject
 from freshet.report.trends import Trends
 from freshet.report.trends import gather as gather_trends
-from freshet.stages.schedule.drift import Overlap, overlaps, pooled
+from freshet.stages.schedule.successor_overlap import Overlap, overlaps, pooled
 
 MONTH = 28
 COMPARED = 12

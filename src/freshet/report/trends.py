@@ -14,7 +14,7 @@ from freshet.core.time import day_name
 from freshet.report import charts
 from freshet.report.subject import Subject
 from freshet.stages import interests
-from freshet.stages.schedule.drift import Moves
+from freshet.stages.schedule.successor_overlap import ContextTransitions
 
 RECENT = 4
 """Bins on either side of the comparison."""
@@ -49,7 +49,7 @@ class Trends:
     chart: Markup
 
 
-def gather(subject: Subject, moves: Moves, end: int) -> Trends | None:
+def gather(subject: Subject, moves: ContextTransitions, end: int) -> Trends | None:
     """None where the log is shorter than two bins on each side, or no interest moved at all."""
     if subject.interests is None:
         return None
@@ -80,7 +80,7 @@ def gather(subject: Subject, moves: Moves, end: int) -> Trends | None:
     return Trends(bin_days, side * bin_days, movers, int(clear.sum()), subject.size, chart)
 
 
-def binned(moves: Moves, end: int, bin_days: int, bins: int, size: int) -> NDArray[np.int64]:
+def binned(moves: ContextTransitions, end: int, bin_days: int, bins: int, size: int) -> NDArray[np.int64]:
     """(bins, N) take-ups per interest, oldest bin first; the last bin ends with the day before `end`."""
     place = bins - 1 - (end - 1 - moves.day.astype(np.int64)) // bin_days
     inside = (place >= 0) & (moves.day < end)

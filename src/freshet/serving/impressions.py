@@ -11,7 +11,7 @@ from freshet.core.ports import UserStore
 from freshet.core.types import Answer
 
 MOST = 64 << 20
-"""Bytes held at most; impressions beyond are dropped and counted: a lost state must not eat the memory."""
+"""Bytes held at most; impressions beyond are dropped and counted: memory must not fill up with the disk."""
 TOGETHER = 500
 """Impressions written in one go."""
 
@@ -33,7 +33,7 @@ class Impressions:
         return len(self._held)
 
     def add(self, answer: Answer, user: str, time: int) -> None:
-        """Note an answer; `user` is '' for one who was not named."""
+        """Note an answer; `user` is '' for one who has none."""
         body = body_of(answer, user, time)
         if self._bytes + len(body) > MOST:
             self.dropped += 1
@@ -41,17 +41,17 @@ class Impressions:
         self._held.append(body)
         self._bytes += len(body)
 
-    def flush(self, state: UserStore) -> int:
+    def flush(self, store: UserStore) -> int:
         """Write what is held; returns how many.
 
         Raises:
-            StateError: the state can't be written; the next call goes on with what was not.
+            StateError: the user store can't be written; the next call goes on with what was not.
         """
         written = 0
         with self._lock:
             for _ in range(-(-len(self._held) // TOGETHER)):  # what comes meanwhile waits for the next call
                 some = self._held[:TOGETHER]
-                state.impressions.append(some)
+                store.impressions.append(some)
                 del self._held[: len(some)]
                 self._bytes -= sum(map(len, some))
                 written += len(some)
@@ -60,7 +60,7 @@ class Impressions:
 
 def body_of(answer: Answer, user: str, time: int) -> bytes:
     """The journal's entry of an impression, as JSON."""
-    told = {
+    document = {
         "id": answer.id,
         "time": time,
         "user": user,
@@ -72,13 +72,13 @@ def body_of(answer: Answer, user: str, time: int) -> bytes:
         "arm": answer.arm,
         "interests": [
             {
-                "id": offer.id,
-                "score": round(offer.score, 4) if math.isfinite(offer.score) else None,
-                "propensity": offer.propensity,
-                "reason": offer.reason,
-                "items": [item.id for item in offer.items],
+                "id": one.id,
+                "score": round(one.score, 4) if math.isfinite(one.score) else None,
+                "propensity": one.propensity,
+                "reason": one.reason,
+                "items": [item.id for item in one.items],
             }
-            for offer in answer.interests
+            for one in answer.interests
         ],
     }
-    return orjson.dumps(told)
+    return orjson.dumps(document)

@@ -1,4 +1,4 @@
-"""Step: what the log says of every user -> what serving remembers of them."""
+"""Fills the user store from the log: what every user engaged, as serving remembers it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from freshet.storage.release_parts import parts_of
 from freshet.storage.workspace import DRAFTS, Workspace
 
 NOTE = "remembered"
-"""The note that says what of the log is in the histories."""
+"""Name of the note of what is in the histories."""
 
 ROWS = 4_000_000
 """Events read by one query, about: what bounds memory."""
@@ -50,15 +50,15 @@ class _Reading:
         return {"settings": self.settings, "assignment": self.assignment.version, "days": days}
 
 
-def join_histories(ws: Workspace, run: Run, state: UserStore) -> None:
+def join_histories(ws: Workspace, run: Run, store: UserStore) -> None:
     """Join the log's histories to a user store, where something serves; the ledger keeps how many."""
     if ws.releases.current() is not None:
         with run.step("histories") as step:
-            step.details = {"joined": remember(ws, state)}
+            step.details = {"joined": remember(ws, store)}
 
 
-def remember(ws: Workspace, state: UserStore) -> int:
-    """Join the histories of the workspace's log to a state; returns how many were joined.
+def remember(ws: Workspace, store: UserStore) -> int:
+    """Join the histories of the workspace's log to a user store; returns how many were joined.
 
     Only days that changed since the last call are read, and those with items whose interest changed. What a
     call leaves undone, because it was killed, the next one does. Memory does not grow with the log.
@@ -66,12 +66,12 @@ def remember(ws: Workspace, state: UserStore) -> int:
     Raises:
         NotServing: nothing has been published yet, so that items have no interests.
         ArtifactError: a part of the current release, or of the log, is missing or damaged.
-        StateError: the state can't be written.
+        StateError: the user store can't be written.
     """
     reading = _reading(ws)
     log = events.EventLog(ws.source).snapshot().days
     progress = ws.reporter.progress("histories")
-    before = json.loads(state.notes.get(NOTE) or b"{}")
+    before = json.loads(store.notes.get(NOTE) or b"{}")
     joined = 0
     scratch = ws.root / DRAFTS / f"histories-{uuid4().hex[:8]}"  # made where memory doesn't suffice
     with sql.connect_spilling(scratch) as db:
@@ -82,13 +82,13 @@ def remember(ws: Workspace, state: UserStore) -> int:
             for day in part:
                 day.verify()
             counted = _Counted(reader.read(part, log))
-            state.merge(counted)
+            store.merge(counted)
             joined += counted.seen
             held |= {str(day.day): day.checksum for day in part}
-            _note(state, reading.noted(held))
+            _note(store, reading.noted(held))
             progress(len(held), len(log))
     if not stale and before != reading.noted(held):
-        _note(state, reading.noted(held))
+        _note(store, reading.noted(held))
     return joined
 
 
@@ -163,5 +163,5 @@ class _Counted:
             yield one
 
 
-def _note(state: UserStore, said: dict[str, Any]) -> None:
-    state.notes.put(NOTE, json.dumps(said).encode())
+def _note(store: UserStore, note: dict[str, Any]) -> None:
+    store.notes.put(NOTE, json.dumps(note).encode())

@@ -5,7 +5,7 @@ rename, the folder's entry forced to the disk. A reader sees the old or the new 
 crash leaves aside ends with `.part`, and nothing reads it.
 
 What is written is its owner's alone, whatever the umask (`access` says how to share it). Who reads a
-file, changes it and writes it back does so in `alone`.
+file, changes it and writes it back does so in `locked`.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _FULL_WORDS = re.compile(
 
 
 @contextmanager
-def alone(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
     """A block that one process and thread at a time is in, for load, change and save; waits for its turn.
 
     The lock (`flock` of the folder itself) leaves no file behind and ends with the process that holds it. It

@@ -31,7 +31,7 @@ from uuid import uuid4
 import psutil
 
 from freshet.core.errors import Busy, LeaseLost
-from freshet.storage.durable import alone, written
+from freshet.storage.durable import locked, written
 
 SECONDS = 60.0
 """A lease expires so long after its owner last touched it."""
@@ -88,7 +88,7 @@ class Lease:
         Raises:
             LeaseLost: somebody has; the block is not entered.
         """
-        with alone(self.path.parent):
+        with locked(self.path.parent):
             held = read(self.path)
             if held is None or held.token != self.owner.token:
                 raise LeaseLost(
@@ -133,7 +133,7 @@ def lease(
     finally:
         ended.set()
         beating.join()
-        with alone(path.parent):
+        with locked(path.parent):
             if (now := read(path)) is not None and now.token == held.owner.token:
                 path.unlink()
 
@@ -167,7 +167,7 @@ def _take(path: Path, command: str, seconds: float, wait: float, say: Callable[[
     mark: tuple[str, int] | None = None
     untouched_since, reported = start, ""
     while True:
-        with alone(path.parent):
+        with locked(path.parent):
             owner = read(path)
             left_over = path.exists()
             state = "gone" if owner is None else _state(owner, path)

@@ -13,7 +13,7 @@ from freshet.core.errors import StateError
 from freshet.core.ports import UserStore
 from freshet.core.types import AsOf, user_key
 from freshet.experiments.measurement import collect as collecting
-from freshet.serving import Ask, Posted
+from freshet.serving import Event, Query
 from freshet.stages.events import EventLog
 from freshet.stages.events.snapshots import listed
 from freshet.storage.workspace import Workspace
@@ -53,14 +53,14 @@ def record_events(ws: Workspace, count: int, start: int = 0) -> None:
     known = items(ws)
     core = open_recommender(ws.root)
     recorded = [
-        Posted(
+        Event(
             f"live{n % 7}", known[n % len(known)], AT + n * 1000, 9.0, f"e{n}" if n % 2 else "", f"shown{n}"
         )
         for n in range(start, start + count)
     ]
     assert {receipt.status for receipt in core.record(recorded)} == {"recorded"}
     for n in range(3):
-        core.explore(Ask(f"live{n}", None, 2, 0))
+        core.recommend(Query(f"live{n}", None, 2, 0))
     core.close()
 
 
@@ -178,8 +178,8 @@ def test_columns_of_the_rule_reach_the_log(world: Path, published: Workspace, tm
     text = settings(world).replace('positive = "value >= 7"', "positive = \"value >= 7 and device = 'tv'\"")
     (ws.root / "freshet.toml").write_text(text)
     core.reload()
-    core.record([Posted("u", items(ws)[0], AT, 9.0, columns={"device": "tv", "other": "x"})])
-    core.record([Posted("u", items(ws)[1], AT, 9.0)])
+    core.record([Event("u", items(ws)[0], AT, 9.0, columns={"device": "tv", "other": "x"})])
+    core.record([Event("u", items(ws)[1], AT, 9.0)])
     core.close()
     ws = open_workspace(ws.root)
     state = open_user_store(ws.root, ws.config)

@@ -32,10 +32,19 @@ from freshet.core.types.interests import (
     positions,
     unpack_contexts,
 )
-from freshet.core.types.keys import identity, item_key, user_key, user_number
+from freshet.core.types.keys import User, identity, item_key, user_key, user_number
 from freshet.core.types.planner_types import Example, PlannerRows, Prompt, Ranking, TuningReport, Usage
+from freshet.core.types.recommendations import (
+    REMEMBERED,
+    TRANSITION,
+    Answer,
+    Entry,
+    Fact,
+    History,
+    Recommendation,
+    RecommendedItem,
+)
 from freshet.core.types.scoring import Fusion, Mixture, RankingWeights, Scores, SequenceWeights
-from freshet.core.types.serving import REMEMBERED, TRANSITION, Answer, Entry, Fact, History, ItemOffer, Offer
 from freshet.core.types.transitions import Outcomes, Sums, Transitions
 
 __all__ = [
@@ -62,16 +71,16 @@ __all__ = [
     "History",
     "IntArray",
     "Interests",
-    "ItemOffer",
     "MeasurementRules",
     "MetricRule",
     "Mixture",
-    "Offer",
     "Outcomes",
     "PlannerRows",
     "Prompt",
     "Ranking",
     "RankingWeights",
+    "Recommendation",
+    "RecommendedItem",
     "Scores",
     "SequenceWeights",
     "Serves",
@@ -83,6 +92,7 @@ __all__ = [
     "Transitions",
     "TuningReport",
     "Usage",
+    "User",
     "context_codes",
     "identity",
     "indices_of",

@@ -1,12 +1,13 @@
 """How users, items and events are named where a name of fixed size is needed.
 
-State keeps no ids, only keys: of 128 bits where two that collide would mix up two people or lose an event, of
-64 bits where they are many and a collision would hide one item from one person (a user with a thousand items
-and a catalogue of 50k: one in 4e11).
+The user store keeps no ids, only keys: of 128 bits where two that collide would mix up two people or lose an
+event, of 64 bits where they are many and a collision would hide one item from one person (a user with a
+thousand items and a catalogue of 50k: one in 4e11).
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from hashlib import blake2b
 
 _MASK = 0xFFFF_FFFF_FFFF_FFFF
@@ -14,12 +15,12 @@ _M, _SHIFT = 0xC6A4A7935BD1E995, 47
 
 
 def user_key(user: str) -> bytes:
-    """16 bytes that name a user in the state."""
+    """16 bytes that name a user in the user store."""
     return blake2b(user.encode(), digest_size=16).digest()
 
 
 def item_key(item: str) -> int:
-    """64 bits that name an item in the state."""
+    """64 bits that name an item in the user store."""
     return int.from_bytes(blake2b(item.encode(), digest_size=8).digest(), "little")
 
 
@@ -48,3 +49,22 @@ def user_number(user: str) -> int:
         h = (h ^ k) * _M & _MASK
     h = (h ^ h >> _SHIFT) * _M & _MASK
     return h ^ h >> _SHIFT
+
+
+@dataclass(slots=True)
+class User:
+    """A user by every name that a request needs, each computed once.
+
+    Attributes:
+        id: as the log holds it.
+        key: `user_key`: names them in the user store.
+        number: `user_number`: names them in transitions, and decides the arm of an experiment.
+    """
+
+    id: str
+    key: bytes
+    number: int
+
+    @classmethod
+    def of(cls, id: str) -> User:
+        return cls(id, user_key(id), user_number(id))

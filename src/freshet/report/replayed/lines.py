@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from freshet.replay.figures.differences import negated
-from freshet.replay.figures.wording import signed
+from freshet.replay.figures.comparisons import negated
+from freshet.replay.figures.intervals import signed
 from freshet.report import words
 
 Figure = Mapping[str, Any]

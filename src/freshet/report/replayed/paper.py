@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from freshet.replay.figures.wording import points, rate, signed
+from freshet.replay.figures.intervals import points, rate, signed
 from freshet.report import words
 
 TITLE = "Balancing Fine-tuning and RAG (RecSys 2025, arXiv 2510.20260)"

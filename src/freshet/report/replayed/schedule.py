@@ -8,7 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from freshet.replay.figures.spending import frontier
+from freshet.replay.figures.arm_costs import frontier
 from freshet.report.page import STYLE, templates
 from freshet.report.replayed import lines, scatter
 from freshet.storage.durable import write_text
@@ -18,7 +18,7 @@ def write_schedule(document: Mapping[str, Any], into: Path) -> Path:
     """Write the page; equal documents give equal bytes.
 
     Args:
-        document: `cadence.json`, as `freshet.replay.figures.schedule` gives it.
+        document: `cadence.json`, as `freshet.replay.figures.schedule_advice` gives it.
         into: the file to write.
 
     Returns:

@@ -25,7 +25,7 @@ from freshet.stages.counts.scorer import (
     held_by_counts,
     length_class,
 )
-from freshet.stages.counts.single_user_scorer import OneUser, UserScores
+from freshet.stages.counts.single_user_scorer import SingleUserScorer, UserScores
 
 __all__ = [
     "COUNTS",
@@ -36,10 +36,10 @@ __all__ = [
     "CountModel",
     "Held",
     "HeldOut",
-    "OneUser",
     "PlannerScores",
     "Scorer",
     "SequenceLogits",
+    "SingleUserScorer",
     "UserScores",
     "choose_strengths",
     "feature_names",

@@ -38,7 +38,7 @@ class UserScores:
     final: NDArray[np.float64]
 
 
-class OneUser:
+class SingleUserScorer:
     """Scores one user by the mixture of a scorer.
 
     Args:

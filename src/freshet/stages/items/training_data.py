@@ -69,7 +69,7 @@ class TrainingData:
         offset: NDArray[np.float64],
         rows: ranking.Rows,
         held: int | None = None,
-        passes: float = 0.0,
+        epochs: float = 0.0,
     ) -> RankingJob:
         """Learning from rows that have a history; those from day `held` on tell when to stop.
 
@@ -93,7 +93,7 @@ class TrainingData:
             start=self.start,
             vectors=self.vectors,
             later=None if held is None else np.flatnonzero(rows.day >= held),
-            passes=passes,
+            epochs=epochs,
             budget=budget,
             seed=config.seed,
         )

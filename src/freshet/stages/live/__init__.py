@@ -1,7 +1,7 @@
 """Stage: live signals. Decayed counts of what people take up now, as a bounded change of the fused score.
 
-`decay` counts, `bursts` finds interests that are suddenly taken up, `overlay` applies both to a score,
-`calibration` fits their weights on held-out windows, `format` keeps them.
+`decayed_counts` counts, `bursts` finds interests that are suddenly taken up, `overlay` applies both to a
+score, `calibration` fits their weights on held-out windows, `format` keeps them.
 """
 
 from freshet.stages.live.bursts import Burst

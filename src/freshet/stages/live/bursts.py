@@ -1,6 +1,6 @@
 """Bursts: interests that are suddenly taken up far more often than they were.
 
-What was taken up lately is compared with what was to be expected, as if takers came independently
+What was taken up lately is compared with what was to be expected, as if users came independently
 (Poisson). The surprise bounds how unlikely that is (Chernoff): P(X >= k) <= exp(-(k log(k / m) - k + m)). A
 decayed count varies less than a whole one of the same mean, so the bound is on the safe side.
 """
@@ -17,7 +17,7 @@ from freshet.core.types import FloatArray
 RARE = 1e-3
 """Chance of any burst at one look, by the bound, where nothing has changed."""
 FEWEST = 5.0
-"""Fewer moves are no burst; one person moves on to an interest once, since it is then known."""
+"""Fewer transitions are no burst; one person moves on to an interest once, since it is then known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from freshet.stages.live import decay
+from freshet.stages.live import decayed_counts as decay
 from freshet.stages.live.overlay import Overlay, Settings
 from freshet.storage.durable import read_json, write_json
 

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from freshet.core.time import DAY
 from freshet.core.types import FloatArray
-from freshet.stages.live import bursts, decay
+from freshet.stages.live import bursts
+from freshet.stages.live import decayed_counts as decay
 
 NOW = np.iinfo(np.int64).max
-"""A moment after every other: moves are taken at their own time."""
+"""A moment after every other: transitions count at their own time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,7 @@ class Settings:
     Attributes:
         half_lives: of what is taken up, in days, ascending; what follows an interest halves by the longest.
         burst_days: half-life of the counts in which bursts are looked for, in days.
-        user_cap: moves of one user that count on one day (UTC).
+        user_cap: transitions of one user that count on one day (UTC).
         most_lift: the odds of an interest are multiplied, or divided, by this at most.
         pseudo: pseudo-counts that pull a share to what was usual.
     """
@@ -42,7 +43,7 @@ class Settings:
 
 @dataclass(slots=True)
 class Overlay:
-    """Decayed counts of moves, and what they change about the score of every interest.
+    """Decayed counts of transitions, and what they change about the score of every interest.
 
     Of a share p now and a usual share q, both of what is taken up, the lift is log(p / q), p pulled to q by
     `settings.pseudo` pseudo-counts. The score of an interest is its log-probability by the release plus the
@@ -53,11 +54,12 @@ class Overlay:
 
     Attributes:
         weights: (P + 1,) of the lifts, in the order of `settings.names`.
-        popular: (P + 1, N) takings, the first row for bursts; `after`: (N, N) by last interest, or (0, N).
-        since: (P + 2,) landmarks of their decay, in microseconds since 1970; see `freshet.stages.live.decay`.
+        popular: (P + 1, N) counts by successor, the first row for bursts.
+        after: (N, N) counts by last interest and successor, or (0, N).
+        since: (P + 2,) landmarks of their decay, in microseconds since 1970; see `decayed_counts`.
         usual: (N,) shares when the table was made; `usual_after`: (N, N) by the last interest, or (0, N).
-        clock: the latest time of a move, in microseconds.
-        seats: (SEATS, 2) day, and moves on it, of users by a hash of their key.
+        clock: the latest time of a transition, in microseconds.
+        seats: (SEATS, 2) day, and transitions on it, of users by a hash of their key.
     """
 
     settings: Settings
@@ -102,18 +104,20 @@ class Overlay:
         """Nats by which live signals can raise or lower the score of an interest, at most."""
         return math.log(self.settings.most_lift)
 
-    def apply(self, moves: NDArray[np.void], now: int = NOW) -> int:
-        """Count moves, in any order: a late one counts by what is left of it.
+    def apply(self, transitions: NDArray[np.void], now: int = NOW) -> int:
+        """Count transitions, in any order: a late one counts by what is left of it.
 
         Args:
-            moves: records of `TRANSITION` whose interests are indices; without a successor one is no
-                move, and is passed over.
-            now: moves of the future count as of now, in microseconds.
+            transitions: records of `types.TRANSITION` whose interests are indices; one without a successor is
+                passed over.
+            now: transitions of the future count as of now, in microseconds.
 
         Returns:
             How many counted: not those of users who had their share of the day.
         """
-        columns = tuple(np.ascontiguousarray(moves[name]) for name in ("time", "user", "last", "successor"))
+        columns = tuple(
+            np.ascontiguousarray(transitions[name]) for name in ("time", "user", "last", "successor")
+        )
         counted, latest = decay.add(
             columns,
             now,
@@ -133,7 +137,7 @@ class Overlay:
         out = np.empty(self.popular.shape)
         decay.lifts(
             last,
-            max(now, self.clock),  # a clock behind the last move must not blow counts up
+            max(now, self.clock),  # a clock behind the last transition must not blow counts up
             self._half_lives,
             self.since,
             self.popular,
@@ -159,7 +163,7 @@ class Overlay:
         return bursts.find(counts[0], counts[-1], self.settings.burst_days / self.settings.half_lives[-1])
 
     def shares(self, now: int) -> NDArray[np.float64]:
-        """(N,) of what is taken up, by the longest half-life; a taking of each interest is added."""
+        """(N,) of what is taken up, by the longest half-life; one of each interest is added."""
         counts = self.popular[-1] * 2.0 ** ((self.since[-2] - max(now, self.clock)) / self._half_lives[-2])
         return np.asarray((counts + 1.0) / (counts.sum() + len(counts)))
 

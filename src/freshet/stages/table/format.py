@@ -141,12 +141,12 @@ def is_fitted(made: Artifact) -> bool:
     return not stored.get("unfitted") and "last" not in stored.get("unfounded", ())
 
 
-def open_one_user(made: Artifact, scorer: counts.Scorer) -> counts.OneUser:
+def open_single_user_scorer(made: Artifact, scorer: counts.Scorer) -> counts.SingleUserScorer:
     """The same scores for one user at a time, quickly."""
     if scorer.sequence is None:
-        return counts.OneUser(scorer)
+        return counts.SingleUserScorer(scorer)
     model = read_sequence(made.path / "sequence")
-    return counts.OneUser(scorer, model.reader(scorer.model.popularity))
+    return counts.SingleUserScorer(scorer, model.reader(scorer.model.popularity))
 
 
 def open_planner(made: Artifact, interests: int) -> counts.PlannerScores | None:

@@ -31,7 +31,7 @@ from freshet.stages.transitions.day_files import (
     Filed,
     days_of,
     read,
-    shelve,
+    update_index,
     write,
 )
 from freshet.stages.transitions.format import Counted, load_counted, write_counted
@@ -92,13 +92,13 @@ def count(
             fresh = _fresh(db, days, before.sources, previous, assignment)
             found = stage.engagements(db, workers, fresh, assignment, positive_sql, pool)
             gone = before.sources.keys() - sources.keys()
-            engaged = shelve(pool, "engagements", before.engagements, found, gone)
+            engaged = update_index(pool, "engagements", before.engagements, found, gone)
             # transitions depend on the past alone: days after the last one are just left out
             last = max(sources, default="")
             changed = sorted({str(day) for day, _ in fresh} | {day for day in gone if day < last})
             recount = Recount(pool, before, engaged, changed, interests, config, scratch, many)
             done = recount(workers, progress, everybody=previous is None) if changed else []
-            transitions = shelve(pool, "transitions", before.transitions, done, gone)
+            transitions = update_index(pool, "transitions", before.transitions, done, gone)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     write_counted(Counted(sources, engaged, transitions), into)

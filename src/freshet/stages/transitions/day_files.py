@@ -151,7 +151,7 @@ def files(pool: Path, index: Mapping[str, Filed], days: Collection[str] | None =
     return [pool / name for name in names]
 
 
-def split(rows: Rows) -> Iterator[tuple[str, Rows]]:
+def split_by_day(rows: Rows) -> Iterator[tuple[str, Rows]]:
     """One part per day, in order of days; each keeps the order of its rows."""
     if not len(rows):
         return
@@ -162,19 +162,19 @@ def split(rows: Rows) -> Iterator[tuple[str, Rows]]:
         yield day_name(number), rows[part]
 
 
-def keep(pool: Path, kind: str, day: str, rows: Rows) -> Filed | Rows:
-    """File a day that has a file of its own; a small one is given back, for `shelve` to put with others."""
+def file_day(pool: Path, kind: str, day: str, rows: Rows) -> Filed | Rows:
+    """File a day that has a file of its own; return the rows of a small one, for `update_index`."""
     return rows if len(rows) < SMALL else Filed(write(pool, kind, day, rows), len(rows))
 
 
-def shelve(
+def update_index(
     pool: Path, kind: str, before: Index, changed: Iterable[tuple[str, Filed | Rows]], gone: Collection[str]
 ) -> Index:
     """The index after some days changed.
 
     Args:
         before: what was filed.
-        changed: days in ascending order, as `keep` left them; a day may have become empty.
+        changed: days in ascending order, as `file_day` left them; a day may have become empty.
         gone: days to drop.
     """
     shared: dict[str, dict[str, Filed]] = defaultdict(dict)
@@ -193,13 +193,13 @@ def shelve(
             else:
                 small[day] = found
         dropped.discard(month)
-        _share(pool, kind, month, shared[month], small, gone, after)
+        _update_shared(pool, kind, month, shared[month], small, gone, after)
     for month in sorted(dropped):
-        _share(pool, kind, month, shared[month], {}, gone, after)
+        _update_shared(pool, kind, month, shared[month], {}, gone, after)
     return after
 
 
-def _share(
+def _update_shared(
     pool: Path,
     kind: str,
     month: str,
@@ -221,12 +221,12 @@ def _share(
         parts.append(rows[np.isin(days_of(rows), numbers)])
     if not parts:
         return
-    name = write(pool, kind, month, merged(parts))
+    name = write(pool, kind, month, merge_rows(parts))
     for day in held.keys() | new.keys():
         after[day] = Filed(name, len(new[day]) if day in new else held[day].rows)
 
 
-def merged(parts: Sequence[Rows]) -> Rows:
+def merge_rows(parts: Sequence[Rows]) -> Rows:
     """Rows of parts that share no (user, day) and are each in the order of files, in that order."""
     rows = np.concatenate(parts)
     if len(parts) == 1:

@@ -15,7 +15,7 @@ import duckdb
 import numpy as np
 from numba import njit
 
-from freshet.stages.transitions.day_files import ENGAGEMENT, Filed, Rows, keep, quoted, split
+from freshet.stages.transitions.day_files import ENGAGEMENT, Filed, Rows, file_day, quoted, split_by_day
 from freshet.stages.transitions.user_numbers import keys
 
 BATCH_BYTES = 4 << 20
@@ -63,10 +63,11 @@ def engagements(
     db.execute(f"CREATE OR REPLACE TABLE assignment AS FROM read_parquet({quoted(assignment)})")
 
     def work(batch: Days) -> list[tuple[str, Filed | Rows]]:
-        found = dict(split(_engaged(db.cursor(), batch, days, positive_sql)))
+        found = dict(split_by_day(_engaged(db.cursor(), batch, days, positive_sql)))
         nothing = np.empty(0, ENGAGEMENT)
         return [
-            (str(day), keep(pool, "engagements", str(day), found.get(str(day), nothing))) for day, _ in batch
+            (str(day), file_day(pool, "engagements", str(day), found.get(str(day), nothing)))
+            for day, _ in batch
         ]
 
     for done in threads.map(work, _batches(days)):

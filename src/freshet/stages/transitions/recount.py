@@ -21,10 +21,10 @@ from freshet.stages.transitions.day_files import (
     Index,
     Rows,
     days_of,
+    file_day,
     files,
-    keep,
     load,
-    merged,
+    merge_rows,
     read,
     transition_type,
 )
@@ -224,7 +224,9 @@ class Recount:
             if not again.any() and not any(map(len, parts)):
                 return None
             parts.append(old[~again])
-        rows = merged([part for part in parts if len(part)] or [np.empty(0, transition_type(self.interests))])
+        rows = merge_rows(
+            [part for part in parts if len(part)] or [np.empty(0, transition_type(self.interests))]
+        )
         if old is None and not len(rows):
             return None
-        return keep(self.pool, "transitions", day, rows)
+        return file_day(self.pool, "transitions", day, rows)

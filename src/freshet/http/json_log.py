@@ -1,0 +1,66 @@
+"""Structured logs: one JSON object per line, gathered and written a few times a second."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+from typing import Any, TextIO
+
+import orjson
+
+from freshet.core.escaping import json_escaped, json_text
+
+MOST = 2000
+"""Lines kept back at most."""
+
+
+class JsonLog(logging.Handler):
+    """Writes lines of JSON; a handler of `logging` too, so that libraries log the same way.
+
+    Lines wait for `write`, since a system call per request would cost more than most requests. A stream that
+    can't be written to (a full disk, a closed pipe) loses lines, never requests; `lost` counts them.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(logging.INFO)
+        self._stream = stream
+        self._lines: list[bytes] = []
+        self.lost = 0
+        self._reported = 0
+
+    def add(self, level: str, event: str, fields: dict[str, Any]) -> None:
+        """A line: when, how grave, what, and its fields."""
+        self._lines.append(_line(level, event, fields))
+        if len(self._lines) >= MOST or level != "info":
+            self.write()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """What a library logs, with the traceback where there is one."""
+        fields: dict[str, Any] = {"logger": record.name, "message": record.getMessage()}
+        if record.exc_info:
+            fields["traceback"] = logging.Formatter().formatException(record.exc_info)
+        self.add(record.levelname.lower(), "message", fields)
+
+    def write(self) -> None:
+        """Write the lines that wait; lose them where that fails, and say so when it works again."""
+        lines, self._lines = self._lines, []
+        if not lines:
+            return
+        count, lost = len(lines), self.lost
+        if lost > self._reported:
+            lines.insert(0, b"\n" + _line("warning", "lines_lost", {"lines": lost - self._reported}))
+        try:
+            self._stream.write(b"\n".join(lines).decode() + "\n")
+            self._stream.flush()
+            self._reported = lost
+        except (OSError, ValueError):  # ValueError: it is closed
+            self.lost += count
+
+
+def _line(level: str, event: str, fields: dict[str, Any]) -> bytes:
+    line = {"time": datetime.now(UTC), "level": level, "event": event, **fields}
+    try:
+        text = orjson.dumps(line, default=str, option=orjson.OPT_UTC_Z)
+    except orjson.JSONEncodeError:  # half a character, which is no UTF-8
+        text = json_text({key: str(value) for key, value in line.items()}, None).encode()
+    return text if text.isascii() and b"\x7f" not in text else json_escaped(text.decode()).encode()

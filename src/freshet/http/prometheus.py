@@ -1,0 +1,108 @@
+"""What Prometheus reads at `/metrics`. docs/how-to/serving.md lists the names."""
+
+from __future__ import annotations
+
+from collections import Counter as Tally
+from collections.abc import Callable, Iterable, Mapping
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
+
+from freshet.core.types.recommendations import Answer
+
+BUCKETS = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
+GAUGES = {
+    "release": "Number of the release that serves.",
+    "table_age_seconds": "Since the moment up to which the release that serves knows the log.",
+    "releases_open": "Releases in memory.",
+    "events_waiting": "Events that are not durable yet.",
+    "impressions_waiting": "Impressions that are not in their journal yet.",
+    "impressions_lost": "Impressions that found no room while they could not be written.",
+    "connections_open": "Connections, idle ones included.",
+    "bursts": "Interests that are taken up much more often right now than of late.",
+    "log_lines_lost": "Lines of log that could not be written.",
+    "draining": "1 while the server is stopping.",
+}
+
+
+class Metrics:
+    """The measures of one server."""
+
+    def __init__(self) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # a series per series that says when it began
+        self.registry = registry = CollectorRegistry()
+        self._requests = Counter(
+            "freshet_requests", "Requests by path and status.", ["path", "status"], registry=registry
+        )
+        self._seconds = Histogram(
+            "freshet_request_seconds", "Seconds per request.", ["path"], buckets=BUCKETS, registry=registry
+        )
+        self._answers = Counter(
+            "freshet_answers", "Answers by the reason of their first interest.", ["reason"], registry=registry
+        )
+        self._exposures = Counter(
+            "freshet_exposures", "Answers by experiment and arm.", ["experiment", "arm"], registry=registry
+        )
+        self._degraded = Counter(
+            "freshet_degraded", "Answers without the user's history: it could not be read.", registry=registry
+        )
+        self._events = Counter(
+            "freshet_events", "Events by what became of them.", ["status"], registry=registry
+        )
+        self.faults = Counter(
+            "freshet_upkeep_failures", "Failures of what runs beside requests.", ["task"], registry=registry
+        )
+        self.swaps = Counter(
+            "freshet_release_swaps", "Changes of the release that serves.", registry=registry
+        )
+        self._gauges = {
+            name: Gauge(f"freshet_{name}", text, registry=registry) for name, text in GAUGES.items()
+        }
+        # looking a child up by its labels costs more than counting it
+        self._by_request: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
+        self._by_reason: dict[str, Counter] = {}
+
+    def count_request(self, path: str, status: int, seconds: float) -> None:
+        """Count a request."""
+        found = self._by_request.get((path, status))
+        if found is None:
+            found = (self._requests.labels(path, str(status)), self._seconds.labels(path))
+            self._by_request[path, status] = found
+        found[0].inc()
+        found[1].observe(seconds)
+
+    def count_answer(self, answer: Answer) -> None:
+        """Count an answer."""
+        reason = answer.interests[0].reason if answer.interests else "none"
+        found = self._by_reason.get(reason)
+        if found is None:
+            found = self._by_reason[reason] = self._answers.labels(reason)
+        found.inc()
+        if answer.degraded:
+            self._degraded.inc()
+        if answer.experiment:
+            self._exposures.labels(answer.experiment, answer.arm).inc()
+
+    def count_events(self, statuses: Iterable[str]) -> None:
+        """Count events."""
+        for status, count in Tally(statuses).items():
+            self._events.labels(status).inc(count)
+
+    def set_gauges(self, values: Mapping[str, float]) -> None:
+        """Set gauges, by names of `GAUGES`."""
+        for name, value in values.items():
+            self._gauges[name].set(value)
+
+    def watch_connections(self, count: Callable[[], int]) -> None:
+        """How to count the open connections."""
+        self._gauges["connections_open"].set_function(count)
+
+    def text(self) -> bytes:
+        """All of them in Prometheus' text format."""
+        return generate_latest(self.registry)

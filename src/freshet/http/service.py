@@ -1,0 +1,53 @@
+"""What the parts of one server share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from freshet.core.config import HttpConfig
+from freshet.http.addresses import Visitors
+from freshet.http.api_keys import Keyring
+from freshet.http.json_log import JsonLog
+from freshet.http.prometheus import Metrics
+
+if TYPE_CHECKING:
+    from freshet.serving.recommend import Recommender
+
+
+@dataclass(slots=True)
+class ServerState:
+    """How a server is doing.
+
+    Attributes:
+        draining: it is about to stop, and waits for balancers to notice.
+        trouble: what last went wrong beside requests, '' where all is well.
+    """
+
+    draining: bool = False
+    trouble: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One server's recommender, settings and instruments.
+
+    Attributes:
+        recommender: open; the app closes it when it ends.
+        limits: of requests, as in `[http]`.
+        keyring: who may send requests.
+        visitors: which hosts and web pages are this server's.
+        metrics: what `/metrics` reports.
+        log: gets a line per request.
+        root_path: what a proxy leaves before all paths, '' = nothing.
+        state: set by what runs beside requests, reported by `/readyz`.
+    """
+
+    recommender: Recommender
+    limits: HttpConfig
+    keyring: Keyring
+    visitors: Visitors
+    metrics: Metrics
+    log: JsonLog
+    root_path: str = ""
+    state: ServerState = field(default_factory=ServerState)

@@ -1,0 +1,278 @@
+"""The recommender: from a query to interests and items, out of one release and what is known right now.
+
+query -> user (history, context) -> arm of an experiment -> scores -> without what is known or ineligible
+  -> policy: best or drawn, unlike each other -> items of each -> explanations -> impression
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+
+from freshet.core.errors import StateError
+from freshet.core.ports import UserStore
+from freshet.core.types import Answer, Context, History, Recommendation, User
+from freshet.serving.arms import NO_EXPERIMENT, Assignment, Scored, assign, score
+from freshet.serving.event_recorder import EventRecorder
+from freshet.serving.explanation import explain, reasons
+from freshet.serving.impressions import Impressions
+from freshet.serving.item_selection import ItemSelector
+from freshet.serving.messages import Event, Query, Receipt
+from freshet.serving.open_release import OpenRelease
+from freshet.serving.policy import Choice, Policy, choose
+from freshet.serving.release_pool import ReleasePool
+from freshet.serving.request_rules import Ineligible
+from freshet.serving.user_context import UserContext, context_of_list
+
+Clock = Callable[[], int]
+ROWS = ("popular", "last", "pair", "triple")
+"""Names of rows of the table by the length of their context."""
+
+
+def system_clock() -> int:
+    """Microseconds since 1970 (UTC)."""
+    return time.time_ns() // 1000
+
+
+class Recommender:
+    """Answers queries out of open releases, and records events.
+
+    `recommend` may be called from one thread while others call the rest.
+
+    Args:
+        releases: what is open; at least one.
+        store: what is remembered of users, and the journals.
+        clock: microseconds since 1970 (UTC), now.
+    """
+
+    def __init__(self, releases: ReleasePool, store: UserStore, clock: Clock = system_clock) -> None:
+        self._releases = releases
+        self._store = store
+        self._clock = clock
+        self._impressions = Impressions()
+        self._recorder = EventRecorder(store, releases.config.events)
+        self._draws = np.random.default_rng(releases.config.serving.seed)
+        self._prefix, self._numbers = uuid4().hex[:12], itertools.count()
+
+    @property
+    def current(self) -> int:
+        """Number of the release that answers."""
+        return self._releases.current.release.number
+
+    def recommend(self, query: Query) -> Answer:
+        """Which interests, and which items of them, to show now; all out of one release.
+
+        A user who takes part in a running experiment is answered as their arm is, unless a release was named.
+
+        Raises:
+            NotServing: no release is open.
+            ArtifactError: the release that the query names is not open.
+        """
+        user = None if query.user is None else User.of(query.user)
+        now = self._clock() if query.now is None else query.now
+        assigned = self._assignment(query, user)
+        release = assigned.release or self._releases.named(query.release)
+        history, degraded = self._history(query, user)
+        seen = _context(release, query, user, history, now)
+        context = release.context(seen)
+
+        config = self._releases.config
+        ineligible = release.rules.ineligible(query.attributes, seen.recent[-release.k :])
+        excluded = seen.known | ineligible.interests
+        use_feedback = config.feedback.use
+        scored = score(release, assigned.strategy, seen.recent, excluded, now, use_feedback=use_feedback)
+
+        policy = Policy(config.serving.explore, config.serving.temperature, config.serving.diversity)
+        uniforms = self._draws.random(query.interests + 1)
+        fused, count = scored.parts.fused, query.interests
+        choice = choose(scored.preferred, fused, release.similarity, count, policy, uniforms)
+
+        shown = _chosen(release, query, context, scored, choice)
+        shown += _known_again(release, seen, ineligible, count - len(shown))
+        if query.items and release.selector is not None:
+            _add_items(release, release.selector, query, history, ineligible, shown)
+
+        answer = Answer(
+            id=f"{self._prefix}{next(self._numbers):x}",
+            release=release.release.number,
+            context=tuple(release.interests.descriptions[i] for i in context),
+            context_ids=tuple(int(release.interests.ids[i]) for i in context),
+            answered=ROWS[release.table.answered(context)],
+            explored=choice.explored,
+            interests=tuple(shown),
+            degraded=degraded,
+            experiment=assigned.experiment,
+            arm=assigned.arm,
+        )
+        if query.log:
+            self._impressions.add(answer, query.user or "", now)
+        return answer
+
+    def explore(self, query: Query) -> Answer:
+        """Deprecated: the former name of `recommend`."""
+        warnings.warn("Recommender.explore is now called recommend", DeprecationWarning, stacklevel=2)
+        return self.recommend(query)
+
+    def record(self, events: Sequence[Event], oldest_days: float = math.inf) -> list[Receipt]:
+        """Remember events; they are durable, and in the live signals, when this returns.
+
+        Args:
+            oldest_days: events that lie further back are refused.
+
+        Raises:
+            StateError: the user store can't be written; none of the events was remembered.
+        """
+        receipts = self._recorder.record(self._releases.current, events, self._clock(), oldest_days)
+        self.follow()
+        return receipts
+
+    def follow(self) -> int:
+        """Fold what the journal has got since, by whichever process, into the live signals; returns how many.
+
+        Raises:
+            StateError: the journal can't be read.
+        """
+        now = self._clock()
+        return sum(release.catch_up(self._store.events, now) for release in self._releases.open())
+
+    def flush(self) -> int:
+        """Write impressions to their journal; returns how many.
+
+        Raises:
+            StateError: they can't be written; they are kept for the next call.
+        """
+        return self._impressions.flush(self._store)
+
+    def reload(self) -> bool:
+        """Serve what `CURRENT` names now, and by the settings as they are now; whether anything changed.
+
+        Raises:
+            FreshetError: the new release can't be opened, or the settings are wrong; the old ones serve on.
+                Settings that are right count even where the release can't be opened.
+        """
+        try:
+            return self._releases.reload()
+        finally:
+            self._recorder.configure(self._releases.config.events)
+
+    def switch(self, number: int | None) -> int:
+        """Serve a certain release from now on, None = what `CURRENT` names; returns which serves."""
+        self._releases.pin(number)
+        return self.current
+
+    def hold(self, *numbers: int) -> None:
+        """Keep these releases open beside the one that serves, such as the arms of an experiment.
+
+        Raises:
+            ArtifactError: one can't be opened; everything stays as it was.
+        """
+        self._releases.hold(frozenset(numbers))
+
+    def releases(self) -> list[dict[str, Any]]:
+        """The releases that there are, newest first, and which of them are open, serve, are pinned."""
+        return self._releases.listed()
+
+    def bursts(self) -> list[dict[str, Any]]:
+        """Interests that people take up much more often right now than of late."""
+        return self._releases.current.bursts(self._clock())
+
+    @property
+    def buffered(self) -> int:
+        """Impressions that are not in their journal yet."""
+        return len(self._impressions)
+
+    @property
+    def dropped(self) -> int:
+        """Impressions that are lost: while they could not be written, more came than are held."""
+        return self._impressions.dropped
+
+    def close(self) -> None:
+        """Write what is buffered and let go of the user store."""
+        try:
+            self.flush()
+        finally:
+            self._store.close()
+
+    def _assignment(self, query: Query, user: User | None) -> Assignment:
+        """What answers the query: the user's arm of a running experiment, else a release as published."""
+        running = self._releases.running
+        if user is None or query.release is not None or not running:
+            return NO_EXPERIMENT
+        return assign(running, user)
+
+    def _history(self, query: Query, user: User | None) -> tuple[History, bool]:
+        """What is remembered of the user, and whether that could not be read."""
+        if query.history is not None or user is None:
+            return History.empty(), False
+        try:
+            return self._store.histories([user.key])[0], False
+        except StateError:
+            return History.empty(), True  # an answer for everybody is better than none
+
+
+def _context(
+    release: OpenRelease, query: Query, user: User | None, history: History, now: int
+) -> UserContext:
+    """The user context by the history that the query brings, else by the remembered one."""
+    if query.history is not None:
+        given = np.array([release.items.get(item, -1) for item in query.history], np.int16)
+        return context_of_list(given, len(release.interests), now)
+    number = 0 if user is None else user.number
+    return release.user_context(history.interests, history.interest_times, now, number)
+
+
+def _chosen(
+    release: OpenRelease, query: Query, context: Context, scored: Scored, choice: Choice
+) -> list[Recommendation]:
+    """What the policy chose, explained where the query wants that."""
+    found = []
+    columns = choice.interests.tolist(), choice.propensities.tolist()
+    why = reasons(release, context, scored, choice, query.interests)
+    for interest, propensity, reason in zip(*columns, why, strict=True):
+        one = _recommendation(release, interest, float(scored.parts.final[interest]), propensity, reason)
+        if query.explain:
+            one.explanation = explain(release, context, scored, interest)
+        found.append(one)
+    return found
+
+
+def _known_again(
+    release: OpenRelease, seen: UserContext, ineligible: Ineligible, missing: int
+) -> list[Recommendation]:
+    """Where too little is new to the user: `missing` of what they know, engaged longest ago first."""
+    if missing <= 0:
+        return []
+    known = np.flatnonzero(seen.known & ~ineligible.interests)
+    order = known[np.argsort(seen.engaged[known], kind="stable")][:missing]
+    return [_recommendation(release, int(interest), -math.inf, 1.0, "known") for interest in order]
+
+
+def _add_items(
+    release: OpenRelease,
+    selector: ItemSelector,
+    query: Query,
+    history: History,
+    ineligible: Ineligible,
+    shown: Sequence[Recommendation],
+) -> None:
+    """Give each recommendation up to `query.items` items."""
+    own = query.history
+    engaged = selector.engaged(history) if own is None else selector.numbers(own)
+    interests = [int(release.index[one.id]) for one in shown]
+    items = selector.select(interests, engaged, query.exclude, ineligible.items, query.items)
+    for one, some in zip(shown, items, strict=True):
+        one.items = some
+
+
+def _recommendation(
+    release: OpenRelease, interest: int, score: float, propensity: float, reason: str
+) -> Recommendation:
+    known = release.interests
+    return Recommendation(int(known.ids[interest]), known.descriptions[interest], score, propensity, reason)

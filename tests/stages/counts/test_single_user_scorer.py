@@ -1,0 +1,91 @@
+"""One user, compiled, gets the scores that the mixture gives to many at once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import permutations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from freshet.core.types import Context
+from freshet.stages.counts import CountModel, PlannerScores, Scorer, SingleUserScorer, feature_names
+from tests.stages.counts.test_planner_score import rows
+from tests.stages.counts.worlds import random_sums, users
+from tests.stages.sequence.worlds import random_model
+
+N = 5
+
+
+def scorer(k: int, seed: int, planner: str = "", sequence: bool = False, beside: bool = True) -> Scorer:
+    """A scorer over random counts, with what is asked for beside them."""
+    rng = np.random.default_rng(seed)
+    suffixes = [random_sums(N, length, seed) for length in range(1, k + 1)]
+    popularity = [random_sums(N, 0, seed + half) for half in range(2)]
+    model = CountModel.build(popularity, suffixes, N, [3.0, 10.0, 1.0][:k])
+    weights = rng.uniform(0, 1.5, (3, len(feature_names((1.0, 2.0), k))))
+    scores = None
+    if planner:
+        contexts = [c for length in (1, 2, 3)[:k] for c in permutations(range(N), length)]
+        answers: dict[Context, dict[int, float]] = {}
+        for context in contexts:
+            listed = rng.permutation([s for s in range(N) if s not in context])[: rng.integers(0, 4)]
+            shares = rng.dirichlet(np.ones(len(listed) + 1))[: len(listed)] if len(listed) else []
+            answers[context] = dict(zip(listed.tolist(), shares, strict=True))
+        scores = PlannerScores(rows(answers, k), N, model.base if planner == "relative" else None)
+    embedding = rng.normal(size=(N, N)).astype(np.float32)
+
+    def logits(recent: np.ndarray, prior: np.ndarray) -> np.ndarray:
+        return (embedding[recent[:, -1]] + prior.mean(axis=0)).astype(np.float32)
+
+    fused = rng.uniform(0.1, 1.0, 1 + bool(planner) + sequence) if beside else None
+    return Scorer(model, weights, scores, fused, logits if sequence else None)
+
+
+@pytest.mark.parametrize("k", [1, 2, 3])
+@pytest.mark.parametrize("planner", ["", "alone", "relative"])
+@pytest.mark.parametrize("sequence", [False, True])
+@settings(max_examples=25)
+@given(
+    recent=st.lists(st.integers(0, N - 1), unique=True, max_size=N),
+    excluded=st.sets(st.integers(0, N - 1), max_size=N),
+    seed=st.integers(0, 5),
+)
+def test_equals_the_scorer(
+    k: int, planner: str, sequence: bool, recent: list[int], excluded: set[int], seed: int
+) -> None:
+    mixture = scorer(k, seed, planner, sequence, beside=bool(planner or sequence))
+    packed, barred = users(tuple(recent)), np.zeros((1, N), bool)
+    barred[0, list(excluded)] = True
+    expected, found = mixture(packed, barred), SingleUserScorer(mixture)(packed[0], barred[0])
+    np.testing.assert_allclose(found.count, expected.count[0], atol=1e-5)
+    np.testing.assert_allclose(found.fused, expected.fused[0], atol=1e-5)
+    np.testing.assert_array_equal(found.final, found.fused)
+    assert (found.planner is None) == (expected.planner is None or not recent)
+    assert (found.sequence is None) == (expected.sequence is None or not recent)
+    assert np.isneginf(found.fused[barred[0]]).all()
+    if not barred.all():
+        assert np.exp(found.fused).sum() == pytest.approx(1.0)
+
+
+def test_live_signals_raise_what_is_left() -> None:
+    mixture, barred = scorer(2, 0, "alone"), np.array([True, False, False, False, False])
+    bonus = np.array([9.0, 1.0, 0.0, 0.0, 0.0])
+    one = SingleUserScorer(mixture)(users((3, 4))[0], barred, bonus)
+    raised = np.exp(one.fused + bonus)
+    np.testing.assert_allclose(np.exp(one.final), raised / raised.sum())
+    assert one.final[0] == -np.inf
+
+
+def test_a_sequence_model_for_one_user_says_the_same() -> None:
+    model = random_model(things=N)
+    mixture = replace(scorer(2, 0, "", sequence=True), sequence=model.logits)
+    whole, parts = (
+        SingleUserScorer(mixture),
+        SingleUserScorer(mixture, model.reader(mixture.model.popularity)),
+    )
+    for recent in ((1,), (1, 4), (0, 1, 2, 3)):
+        one = [each(users(recent)[0], np.zeros(N, bool)) for each in (whole, parts)]
+        np.testing.assert_allclose(one[0].fused, one[1].fused, atol=1e-5)
