@@ -43,7 +43,7 @@ LIMITS = {
 def openapi() -> dict[str, Any]:
     """The document with the limits of the default configuration; no server runs."""
     app, limits = FastAPI(), HttpConfig()
-    add_routes(app, Endpoints(Mock(), Mock(), Mock(), limits, Mock()))
+    add_routes(app, Endpoints(Mock(), Mock()))
     return document(app, limits)
 
 
