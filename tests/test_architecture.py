@@ -124,6 +124,7 @@ def test_no_module_name_stands_for_two_things() -> None:
     assert sorted({name for name in names if names.count(name) > 1}) == []
 
 
+@pytest.mark.slow
 def test_a_module_in_no_layer_fails_the_check(tmp_path: Path) -> None:
     """The contracts are only worth what they refuse."""
     shutil.copytree(SOURCE, tmp_path / "src" / "freshet", ignore=shutil.ignore_patterns("__pycache__"))

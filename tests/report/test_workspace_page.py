@@ -22,6 +22,8 @@ from freshet.wiring import open_workspace
 
 from . import worlds
 
+pytestmark = pytest.mark.slow
+
 SECTIONS = ["drives", "interests", "drift", "refreshes", "gates", "contexts", "data", "reading"]
 
 

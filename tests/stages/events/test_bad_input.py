@@ -15,6 +15,8 @@ from freshet.stages.events import EventLog, Refused
 
 from .sources import event, events, quarantined, take, write
 
+pytestmark = pytest.mark.slow
+
 T = 1704164645  # 2024-01-02 03:04:05
 
 BAD = [

@@ -18,6 +18,8 @@ from freshet.stages.events import EventLog, ImportReport
 from .sources import events, quarantined
 from .worlds import DAYS, NOW, One, csv, log, parquet
 
+pytestmark = pytest.mark.slow
+
 WHOLE, WORLD = log(), log(days=6, start=datetime(2022, 3, 10, tzinfo=UTC))  # the 13th is no month
 PARIS = timezone(timedelta(hours=2))
 BOGOTA = timezone(timedelta(hours=-5))
