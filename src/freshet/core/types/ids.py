@@ -1,9 +1,9 @@
 """Ids of users, items and events, and the keys of fixed size that stand for them.
 
 One rule makes an id, so that a user or an item has one name in every file, format and request. Blanks around
-an id are no part of it. A whole number written as a decimal is the whole number: tools write `162.0`, `162.00` or
-`1.62E7` where a column of numbers has gaps. Everything else stays as it is: `00162` is text, and so is `12e5`,
-which is a hash more often than a number.
+an id are no part of it. A whole number written as a decimal is the whole number: tools write `162.0`,
+`162.00` or `1.62E7` where a column of numbers has gaps. Everything else stays as it is: `00162` is text, and
+so is `12e5`, which is a hash more often than a number.
 
 The user store keeps no ids, only keys: of 128 bits where two that collide would mix up two people or lose an
 event, of 64 bits where they are many and a collision would hide one item from one person (a user with a
