@@ -24,7 +24,7 @@ from freshet.core.types import AsOf
 from freshet.pipeline import snapshot_of
 from freshet.serving.policy import Policy, choose, similarity_of
 from freshet.stages.table.format import open_scorer
-from freshet.wiring import open_room, open_workspace
+from freshet.wiring import open_sandbox, open_workspace
 from shared import parse, parser, tell, workspace
 
 POLICIES = {
@@ -56,14 +56,14 @@ def measure(root: Path, limit: int, draws: int) -> dict[str, Any]:
     states = states.filter(pc.equal(states["arm"], "hybrid")).sort_by("origin")
     origins, tables = states["origin"].to_pylist(), states["table"].to_pylist()
     end = results.name.split("_")[1]
-    room = open_room(ws, AsOf.parse(results.name.split("_")[0]))
-    with room.run("benchmark") as run:
-        known = snapshot_of(room, run, AsOf.parse(end))
+    sandbox = open_sandbox(ws, AsOf.parse(results.name.split("_")[0]))
+    with sandbox.run("benchmark") as run:
+        known = snapshot_of(sandbox, run, AsOf.parse(end))
     likeness = similarity_of(known.interests.vectors)
     untils = [*(AsOf(day) for day in origins[1:]), AsOf.parse(end)]
     scores, successors, users = [], [], []
     for origin, until, version in zip(origins, untils, tables, strict=True):
-        made = room.store.find("tables", version)
+        made = sandbox.store.find("tables", version)
         assert made is not None
         test = known.transitions.between(AsOf(origin), until)
         rows = np.arange(0, len(test), max(1, len(test) * len(origins) // limit))
@@ -78,12 +78,12 @@ def measure(root: Path, limit: int, draws: int) -> dict[str, Any]:
         "transitions": len(right),
         "users": len(np.unique(user)),
         "policies": {
-            name: judge(policy, logp, right, user, likeness, draws) for name, policy in POLICIES.items()
+            name: evaluate(policy, logp, right, user, likeness, draws) for name, policy in POLICIES.items()
         },
     }
 
 
-def judge(
+def evaluate(
     policy: Policy,
     logp: NDArray[np.float64],
     right: NDArray[np.int16],

@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 
-from freshet.backends.user_stores.lmdb import LmdbUserStore
+from freshet.backends.user_stores.lmdb_store import LmdbUserStore
 from freshet.core.config import Config
 from freshet.core.types import REMEMBERED, TRANSITION, History, Interests, PlannerRows, SequenceWeights, Sums
 from freshet.core.types.ids import item_key, user_key

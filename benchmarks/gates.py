@@ -19,8 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.backends.planners.answers import best
-from freshet.backends.planners.fake import FakePlanner
+from freshet.backends.planners.fake import FakePlanner, ranking_of
 from freshet.core.ports import Abilities, Planner
 from freshet.core.types import Prompt, Ranking
 from freshet.pipeline import snapshot_of
@@ -72,7 +71,7 @@ class Ignorant(FakePlanner):
         """Without a look at the prompts, but for what noise is drawn by."""
         if self.shares is None:
             return super().rank(prompts, top)
-        return best(np.log(np.tile(self.shares, (len(prompts), 1))), top)
+        return ranking_of(np.log(np.tile(self.shares, (len(prompts), 1))), top)
 
     def label_mass(self, prompts: Sequence[Prompt]) -> NDArray[np.float64]:
         """All of it."""
@@ -87,7 +86,7 @@ def measure(ws: Workspace) -> dict[str, Any]:
     model = accepted(ws, known, known.as_of) or attempted(ws, known, known.as_of)
     planners: dict[str, Planner] = {}
     if model is not None and ws.tuner is not None:
-        planners["its own"] = LazyPlanner(ws.tuner, model, known.interests).forerunner
+        planners["its own"] = LazyPlanner(ws.tuner, model, known.interests).holdout_model
     planners |= ignorant(log)
     reports = {name: _judged(log, planner) for name, planner in planners.items()}
     first = next(iter(reports.values()))

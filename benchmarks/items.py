@@ -26,7 +26,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from freshet.backends.sequences.item_trainer import TorchRankingTrainer
+from freshet.backends.sequences.trainers import TorchRankingTrainer
 from freshet.core.config import RankerConfig
 from freshet.core.ports import Budget
 from freshet.core.types import AsOf, Transitions
@@ -39,7 +39,7 @@ from freshet.stages.items import training_data as teaching
 from freshet.stages.table.format import open_scorer
 from freshet.stages.transitions.user_numbers import keys
 from freshet.storage.workspace import Workspace
-from freshet.wiring import open_room, open_workspace
+from freshet.wiring import open_sandbox, open_workspace
 from shared import parse, parser, tell, workspace
 
 TOP = 10
@@ -85,11 +85,11 @@ def measure(root: Path, trainings: int, limit: int, config: RankerConfig) -> dic
     ws = open_workspace(root)
     folder, origins, tables = _replayed(root)
     start, end = folder.name.split("_")[:2]
-    room = open_room(ws, AsOf.parse(start))
-    with room.run("benchmark") as run:
-        known = snapshot_of(room, run, AsOf.parse(end))
-    whole = teaching.gather(room, known)
-    user = _users(room, whole)
+    sandbox = open_sandbox(ws, AsOf.parse(start))
+    with sandbox.run("benchmark") as run:
+        known = snapshot_of(sandbox, run, AsOf.parse(end))
+    whole = teaching.gather(sandbox, known)
+    user = _users(sandbox, whole)
     train_at = {origins[len(origins) * i // trainings] for i in range(trainings)}
     share = min(1.0, limit / max(1, len(known.transitions.between(AsOf.parse(start), AsOf.parse(end)))))
     trained: list[Trained] = []
@@ -98,7 +98,7 @@ def measure(root: Path, trainings: int, limit: int, config: RankerConfig) -> dic
         if origin in train_at:
             trained.append(_train(_before(whole, origin), config))
             print(f"trained as of {origin}: {trained[-1].about}", file=sys.stderr, flush=True)
-        made = room.store.find("tables", table)
+        made = sandbox.store.find("tables", table)
         assert made is not None
         scorer = open_scorer(made, len(known.interests))
         asked, targets, transitions = _asked(whole, user, known, origin, until, share)
@@ -156,18 +156,18 @@ def _taught(
     budget = Budget(None if config.max_steps == "auto" else config.max_steps)
     early, first = trainer.train(held.job(config, budget))
     judged, weights = held.evaluate(early)
-    full, _ = trainer.train(data.job(config, budget, held.offset, data.rows, passes=first.passes))
+    full, _ = trainer.train(data.job(config, budget, held.offset, data.rows, epochs=first.epochs))
     final = np.array([*weights["prior"], weights["histories"]])
-    about = {"passes": first.passes, "rows": first.rows, "weights": np.round(final, 3).tolist()}
+    about = {"passes": first.epochs, "rows": first.rows, "weights": np.round(final, 3).tolist()}
     about |= {"half_life": weights["best_half_life"], "held_out": judged}
     plain = held_out.ranked(data.half_lives, held.offset, None)
     return held_out.ranked(data.half_lives, final, held_out.histories(full)), plain, about
 
 
-def _users(room: Workspace, whole: teaching.TrainingData) -> NDArray[np.uint64]:
+def _users(sandbox: Workspace, whole: teaching.TrainingData) -> NDArray[np.uint64]:
     """The key of each user of the log, by number."""
-    days = [str(day.path) for day in events.EventLog(room.source).snapshot().days]
-    rule = events.parse(room.config.events.positive).sql or "true"
+    days = [str(day.path) for day in events.EventLog(sandbox.source).snapshot().days]
+    rule = events.parse(sandbox.config.events.positive).sql or "true"
     with duckdb.connect() as db:
         names = db.sql(
             f'SELECT DISTINCT "user" FROM read_parquet($days, union_by_name = true) '

@@ -25,7 +25,7 @@ from freshet.core.errors import ConfigError, FreshetError
 from freshet.core.types import AsOf
 from freshet.pipeline import snapshot_of
 from freshet.stages import counts
-from freshet.wiring import open_room, open_workspace
+from freshet.wiring import open_sandbox, open_workspace
 from shared import parse, parser, tell, workspace
 
 HALF_LIVES = "0.5,1,1.5,2,3,5,7,14,28,56,112,448"
@@ -76,12 +76,12 @@ def measure(root: Path, half_lives: list[float]) -> dict[str, Any]:
     hit, nll = np.zeros((len(half_lives), rows), bool), np.zeros((len(half_lives), rows))
     ws = open_workspace(root)
     start, end, every = AsOf.parse(log["from"]), AsOf.parse(log["to"]), int(log["every_days"])
-    room, done, at = open_room(ws, start), 0, start
-    with room.hold("one-line baselines") as held:
+    sandbox, done, at = open_sandbox(ws, start), 0, start
+    with sandbox.hold("one-line baselines") as held:
         while at.day < end.day:
             until = min(at.plus(every), end, key=lambda moment: moment.day)
-            with room.recorded(held, "one-line baselines", str(at)) as run:
-                known, later = snapshot_of(room, run, at), snapshot_of(room, run, until)
+            with sandbox.recorded(held, "one-line baselines", str(at)) as run:
+                known, later = snapshot_of(sandbox, run, at), snapshot_of(sandbox, run, until)
                 test = later.transitions.between(at, until)
                 part = slice(done, done + len(test))
                 if own["user"].to_numpy()[part].tolist() != test.user.tolist():

@@ -23,7 +23,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 import explore
-from freshet.backends.user_stores.lmdb import LmdbUserStore
+from freshet.backends.user_stores.lmdb_store import LmdbUserStore
 from freshet.core.config import HttpConfig
 from freshet.core.types.ids import user_key
 from freshet.http.api_keys import Keyring

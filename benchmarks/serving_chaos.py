@@ -241,7 +241,7 @@ def arguments() -> argparse.Namespace:
     made.add_argument("--collect-kills", type=int, default=5)
     made.add_argument("--seed", type=int, default=0)
     made.add_argument("--scratch", type=Path, help="folder for the workspace; the system's by default")
-    return parse(made, kills=2, collect_kills=2)
+    return parse(made, kills=2, collect_kills=1)
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ from typing import Any
 import lmdb
 import numpy as np
 
-from freshet.backends.user_stores.lmdb import LmdbUserStore
+from freshet.backends.user_stores.lmdb_store import LmdbUserStore
 from freshet.core.ports import UserStore
 from freshet.core.types import Fact, History
 from shared import parse, parser, tell
@@ -217,7 +217,7 @@ def fsync_ms(folder: Path) -> float:
 
 def redis(folder: Path, options: argparse.Namespace, rng: np.random.Generator) -> dict[str, Any]:
     """The same figures of a Redis server."""
-    from freshet.backends.user_stores.redis import RedisUserStore
+    from freshet.backends.user_stores.redis_store import RedisUserStore
 
     with running(folder) as url:
         state = RedisUserStore(url)

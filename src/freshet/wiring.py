@@ -7,13 +7,12 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+from freshet.backends.local_store import LocalStore
 from freshet.backends.planners.fake import FakeTuner
 from freshet.backends.planners.lora import LoraTuner
 from freshet.backends.planners.scratch import ScratchTuner
-from freshet.backends.sequences.item_trainer import TorchRankingTrainer
-from freshet.backends.sequences.torch_trainer import TorchSequenceTrainer
-from freshet.backends.stores.local import LocalStore
-from freshet.backends.user_stores.lmdb import LmdbUserStore
+from freshet.backends.sequences.trainers import TorchRankingTrainer, TorchSequenceTrainer
+from freshet.backends.user_stores.lmdb_store import LmdbUserStore
 from freshet.core.config import Config, load
 from freshet.core.errors import ConfigError, FreshetError, MissingExtra
 from freshet.core.ports import Tuner, UserStore
@@ -41,7 +40,7 @@ def open_workspace(root: Path, reporter: Reporter | None = None) -> Workspace:
     )
 
 
-def open_room(ws: Workspace, start: AsOf) -> Workspace:
+def open_sandbox(ws: Workspace, start: AsOf) -> Workspace:
     """A workspace inside a workspace for what replays from one moment on make: it reads the same log.
 
     Nothing of it is ever published, and production never copies from it.
@@ -107,7 +106,7 @@ def _without_secret(url: str) -> str:
 
 def _redis(url: str) -> UserStore:
     try:
-        from freshet.backends.user_stores.redis import RedisUserStore
+        from freshet.backends.user_stores.redis_store import RedisUserStore
     except ModuleNotFoundError as error:
         raise MissingExtra(
             f"state in Redis needs the package {error.name!r}", hint="pip install 'freshet[redis]'"

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from scipy.stats import t as student
 
-from freshet.simulator.oracles import ORACLES
+from freshet.simulator.slot_impressions import ORACLES
 
 PATH = Path(__file__).parents[2] / "benchmarks" / "closed_loop.py"
 

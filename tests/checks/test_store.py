@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from freshet.backends.stores.local import LocalStore, write_manifest
+from freshet.backends.local_store import LocalStore, write_manifest
 from freshet.checks import check_store
 from freshet.storage.artifacts import Artifact, Draft
 from freshet.storage.checksums import sha256

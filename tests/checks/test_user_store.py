@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import pytest
 
-from freshet.backends.user_stores.lmdb import LmdbUserStore
+from freshet.backends.user_stores.lmdb_store import LmdbUserStore
 from freshet.checks import check_user_store
 from freshet.core.types import Fact, History
 

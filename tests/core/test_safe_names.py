@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from freshet.backends.stores.local import LocalStore
+from freshet.backends.local_store import LocalStore
 from freshet.cli import app
 from freshet.core.config import Config, PricesConfig
 from freshet.core.errors import ArtifactError, ConfigError, FreshetError

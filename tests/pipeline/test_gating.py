@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 
 from freshet import inspect, operations, pipeline
-from freshet.backends.planners.answers import best
-from freshet.backends.planners.fake import FakePlanner, FakeTuner
+from freshet.backends.planners.fake import FakePlanner, FakeTuner, ranking_of
 from freshet.core.errors import GateFailed
 from freshet.core.ports import Abilities, Progress, TuningJob, silent
 from freshet.core.types import RECENT, Interests, Prompt, Ranking, Transitions, TuningReport
@@ -63,7 +62,7 @@ class Taught(FakePlanner):
             own = self.counts[[prompt.context[-1] for prompt in prompts]]
             shares = (own + 20 * popular) / (own.sum(axis=1, keepdims=True) + 20)
             shares = shares / popular if self.able.relative else shares
-        return best(np.log(shares / shares.sum(axis=1, keepdims=True)), top)
+        return ranking_of(np.log(shares / shares.sum(axis=1, keepdims=True)), top)
 
     def generate(self, prompts: Sequence[Prompt]) -> list[str]:
         if not self.able.generates:

@@ -74,9 +74,9 @@ def test_a_tuner_that_promises_other_abilities_is_found_out(tmp_path: Path) -> N
         found.rank(PROMPTS, 5)
 
 
-def test_a_refitted_model_names_its_forerunner_and_another_is_its_own(tmp_path: Path) -> None:
+def test_a_refitted_model_names_its_holdout_model_and_another_is_its_own(tmp_path: Path) -> None:
     tuner = SimpleNamespace(version=lambda model, interests: model.name)
-    assert (one := late(tuner, tmp_path)).forerunner is one
+    assert (one := late(tuner, tmp_path)).holdout_model is one
     (tmp_path / "forerunner").mkdir()
     refitted = late(tuner, tmp_path)
-    assert (refitted.version, refitted.forerunner.version) == ("model", "forerunner")
+    assert (refitted.version, refitted.holdout_model.version) == ("model", "forerunner")

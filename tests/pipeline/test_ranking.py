@@ -12,8 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from freshet import operations, pipeline
-from freshet.backends.planners import extras
-from freshet.backends.sequences.item_trainer import ItemRecipe, TorchRankingTrainer
+from freshet.backends.planners import libraries as extras
+from freshet.backends.sequences.recipes import ItemRecipe
+from freshet.backends.sequences.trainers import TorchRankingTrainer
 from freshet.core.ports import Progress, RankingJob, SequenceReport, silent
 from freshet.core.types import AsOf, RankingWeights
 from freshet.stages.items import step as ranking

@@ -49,7 +49,7 @@ class Recording(FakeTuner):
 
 
 @pytest.mark.parametrize("refit", [True, False])
-def test_held_out_windows_are_answered_by_the_forerunner(world: Path, tmp_path: Path, refit: bool) -> None:
+def test_held_out_windows_are_answered_by_the_holdout_model(world: Path, tmp_path: Path, refit: bool) -> None:
     text = settings(world, "fake", FAKE + f"[tuning]\nrefit = {str(refit).lower()}\n")
     tuner = Recording()
     ws = with_tuner(workspace(tmp_path, text), tuner)

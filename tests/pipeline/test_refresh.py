@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 import pytest
 
 from freshet import operations, pipeline
+from freshet.backends.local_store import write_manifest
 from freshet.backends.planners.fake import FakePlanner, FakeTuner
-from freshet.backends.stores.local import write_manifest
 from freshet.core.errors import ArtifactError, ConfigError, DiskFull, VerificationError
 from freshet.core.types import Interests
 from freshet.stages import interests

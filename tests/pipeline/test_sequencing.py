@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from freshet import operations, pipeline
-from freshet.backends.sequences.torch_trainer import Recipe, TorchSequenceTrainer
+from freshet.backends.sequences.recipes import Recipe
+from freshet.backends.sequences.trainers import TorchSequenceTrainer
 from freshet.core.ports import Progress, SequenceJob, SequenceReport, silent
 from freshet.core.types import RECENT, AsOf, SequenceWeights
 from freshet.pipeline import snapshot_of
@@ -105,8 +106,8 @@ def test_early_weights_learn_before_the_held_out_windows_and_full_ones_from_ever
     rows = len(before) - len(early.sequences)
     np.testing.assert_array_equal(early.sequences.following, before.successor[rows:])
     np.testing.assert_array_equal(full.sequences.following, everything.successor[rows:])
-    assert early.passes == 0
-    assert full.passes == only(ws).manifest["passes"] > 0
+    assert early.epochs == 0
+    assert full.epochs == only(ws).manifest["passes"] > 0
 
 
 def test_a_young_model_serves_later_refreshes_and_an_old_one_is_trained_anew(

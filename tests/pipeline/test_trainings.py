@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from freshet import inspect, pipeline
-from freshet.backends import clock
+from freshet.backends import training_clock as clock
 from freshet.backends.planners.fake import FakeTuner
-from freshet.backends.sequences.item_trainer import ItemRecipe, TorchRankingTrainer
-from freshet.backends.sequences.torch_trainer import Recipe, TorchSequenceTrainer
+from freshet.backends.sequences.recipes import ItemRecipe, Recipe
+from freshet.backends.sequences.trainers import TorchRankingTrainer, TorchSequenceTrainer
 from freshet.core.ports import Budget, Progress, TuningJob, silent
 from freshet.core.types import TuningReport
 from freshet.pipeline import snapshot_of

@@ -42,9 +42,9 @@ def another(world: Path, into: Path, at: AsOf) -> Path:
     return into
 
 
-def files(room: Workspace, kind: str, version: str) -> dict[str, bytes]:
+def files(sandbox: Workspace, kind: str, version: str) -> dict[str, bytes]:
     """Every file of an artifact but those that name versions of others."""
-    found = room.store.find(kind, version)
+    found = sandbox.store.find(kind, version)
     assert found is not None
     paths = [path for path in sorted(found.path.rglob("*")) if path.is_file() and path.name not in VERSIONS]
     return {str(path.relative_to(found.path)): path.read_bytes() for path in paths}

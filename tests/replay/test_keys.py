@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -12,11 +11,12 @@ from freshet import operations
 from freshet.backends.planners.fake import FakeTuner
 from freshet.core.config import parse
 from freshet.replay import Plan
+from freshet.replay.origin_key import origin_key
 from freshet.storage.workspace import Workspace
-from freshet.wiring import open_room
+from freshet.wiring import open_sandbox
 from tests.pipeline.test_keys import MADE, OUTSIDE, text
 from tests.pipeline.world import workspace
-from tests.replay.test_roll import NOW, START, planned
+from tests.replay.test_rolling_origin import NOW, START, planned
 
 UNREAD = {
     "schedule.refresh_days": "the plan has its own",
@@ -56,7 +56,7 @@ def configured(world: Path, changes: dict[str, object]) -> str:
 def key(ws: Workspace, plan: Plan) -> str:
     """The key of the first origin."""
     with ws.run("test") as run:
-        return import_module("freshet.replay.roll")._Past(open_room(ws, START), plan).key(run, START, "")
+        return origin_key(open_sandbox(ws, START), run, plan, START, "")
 
 
 @pytest.mark.parametrize("setting", [*MADE, *OUTSIDE])

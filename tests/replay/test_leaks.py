@@ -17,15 +17,15 @@ import pytest
 from numpy.typing import NDArray
 
 from freshet import operations
-from freshet.backends.sequences.item_trainer import ItemRecipe, TorchRankingTrainer
-from freshet.backends.sequences.torch_trainer import Recipe, TorchSequenceTrainer
+from freshet.backends.sequences.recipes import ItemRecipe, Recipe
+from freshet.backends.sequences.trainers import TorchRankingTrainer, TorchSequenceTrainer
 from freshet.core.types import AsOf, Transitions
 from freshet.pipeline import snapshot_of
 from freshet.replay import Able, baselines, make_plan, roll
-from freshet.replay.judge import Ranked
-from freshet.replay.living import with_live
-from freshet.replay.ranking import Judges
-from freshet.replay.strategy import Position, Standing
+from freshet.replay.arm_scores import ArmScorers
+from freshet.replay.arm_state import ArmState, Checkpoint
+from freshet.replay.evaluate import ArmScores
+from freshet.replay.live_arms import with_live
 from freshet.simulator import World, generate
 from freshet.stages import events, live
 from freshet.stages import items as ranking
@@ -35,11 +35,12 @@ from freshet.stages.items.format import open_ranker
 from freshet.stages.items.training_data import gather
 from freshet.stages.transitions import TransitionLog
 from freshet.storage.workspace import Workspace
-from freshet.wiring import open_room
+from freshet.wiring import open_sandbox
 from tests.pipeline.world import NOW, settings, workspace
 from tests.replay.future import another, files
 
 pytest.importorskip("torch")
+pytestmark = pytest.mark.slow
 AT, LATER, END = (AsOf.parse(f"2024-02-{day}") for day in ("05", "09", "13"))
 """When the worlds part, and a moment at which training has seen the difference."""
 WORLD = World(themes=16, items=120, users=400, days=44, sessions=12, trends=4.0, contrast=0.3)
@@ -88,7 +89,7 @@ def _room(world: Path, root: Path) -> Workspace:
     ws = replace(
         ws, sequencer=TorchSequenceTrainer(Recipe(**small)), ranker=TorchRankingTrainer(ItemRecipe(**small))
     )
-    return open_room(ws, AT)
+    return open_sandbox(ws, AT)
 
 
 @dataclass(frozen=True)
@@ -103,31 +104,33 @@ class Questions:
     items: list[str]
 
 
-def _questions(room: Workspace) -> Questions:
-    with room.run("look") as run:
-        met = gather(room, snapshot_of(room, run, AT), met=True)  # interests are those of the first origin
-        log = snapshot_of(room, run, END).transitions
+def _questions(sandbox: Workspace) -> Questions:
+    with sandbox.run("look") as run:
+        met = gather(
+            sandbox, snapshot_of(sandbox, run, AT), met=True
+        )  # interests are those of the first origin
+        log = snapshot_of(sandbox, run, END).transitions
     test, asked = log.between(AT, LATER, 300), log.records(AT, LATER, 300)
     assert len(test) > 100
     return Questions(test, asked, log.records(AT, LATER), log, sorted(met.about.ids))
 
 
-def _made(room: Workspace, questions: Questions) -> Made:
-    days = [day.day for day in events.EventLog(room.source).snapshot().days]
+def _made(sandbox: Workspace, questions: Questions) -> Made:
+    days = [day.day for day in events.EventLog(sandbox.source).snapshot().days]
     able = Able(True, trains=True, mixes=True, lives=True)
     plan = make_plan(days, able=able, refresh_days=4, tune_every=4, every=4, start=AT, end=END)
     assert {"hybrid", "counts-sequence", "hybrid-live", "counts-live", "sequence"} <= {
         a.name for a in plan.arms
     }
     found = Made({}, {}, {})
-    for at, origin in zip((AT, LATER), roll(room, plan), strict=True):
-        standings = dict(Position.of(origin.manifest["position"]).arms)
-        with room.run("look") as run:
-            known = snapshot_of(room, run, at)
-            counting = fitter_for(room.config, known, 4)
-            trained = rankers.train(room, run, known)
-            ranker = rankers.up_to_date(room, run, known, trained)
-        named = {"items/itemmodels": files(room, trained.kind, trained.version)}
+    for at, origin in zip((AT, LATER), roll(sandbox, plan), strict=True):
+        standings = dict(Checkpoint.of(origin.manifest["position"]).arms)
+        with sandbox.run("look") as run:
+            known = snapshot_of(sandbox, run, at)
+            counting = fitter_for(sandbox.config, known, 4)
+            trained = rankers.train(sandbox, run, known)
+            ranker = rankers.up_to_date(sandbox, run, known, trained)
+        named = {"items/itemmodels": files(sandbox, trained.kind, trained.version)}
         for arm, standing in standings.items():
             for kind, version, new in (
                 ("tables", standing.table, standing.refreshed),
@@ -136,20 +139,20 @@ def _made(room: Workspace, questions: Questions) -> Made:
                 ("overlays", standing.overlay, standing.refreshed),
             ):
                 if version and new:
-                    named[f"{arm}/{kind}"] = files(room, kind, version)
+                    named[f"{arm}/{kind}"] = files(sandbox, kind, version)
         found.artifacts[at] = named
         found.overlays[at] = {
             arm: overlay
             for arm, standing in standings.items()
-            if standing.overlay and (overlay := _overlay(room, standing))
+            if standing.overlay and (overlay := _overlay(sandbox, standing))
         }
-        judges = Judges(room, known, counting, standings, plan.arms)
+        judges = ArmScorers(sandbox, known, counting, standings, plan.arms)
         scores = {}
         for arm in plan.arms:
             if standings[arm.name].made == str(at):
                 ranked = judges.rank(arm, standings[arm.name], counting, questions.test)
                 if arm.scores == "popularity" and arm.live:
-                    ranked = Ranked(_popularity_live(counting, questions))
+                    ranked = ArmScores(_popularity_live(counting, questions))
                 said = [ranked.logp] if ranked.planner is None else [ranked.logp, ranked.planner]
                 if overlay := found.overlays[at].get(arm.name):
                     said.append(_live(overlay, ranked.logp, questions))
@@ -158,9 +161,9 @@ def _made(room: Workspace, questions: Questions) -> Made:
     return found
 
 
-def _overlay(room: Workspace, standing: Standing) -> live.Overlay | None:
+def _overlay(sandbox: Workspace, standing: ArmState) -> live.Overlay | None:
     """None where live signals don't pay."""
-    made = room.store.find("overlays", standing.overlay)
+    made = sandbox.store.find("overlays", standing.overlay)
     assert made is not None
     return live.read(made.path)
 

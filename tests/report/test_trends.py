@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from freshet.report.trends import binned, z_scores
-from freshet.stages.schedule.drift import Moves
+from freshet.stages.schedule.successor_overlap import ContextTransitions
 
 
 def test_bins_end_at_the_moment_and_count_every_row_once() -> None:
     rng = np.random.default_rng(0)
     day, successor = rng.integers(100, 160, 5000), rng.integers(0, 5, 5000)
-    moves = Moves(
+    moves = ContextTransitions(
         np.zeros(5000, np.uint64), day.astype(np.int32), np.zeros(5000, np.int16), successor.astype(np.int16)
     )
     counts = binned(moves, 158, 7, 4, 5)

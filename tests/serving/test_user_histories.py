@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pytest
 
 from freshet import operations, pipeline
-from freshet.backends.user_stores.lmdb import LmdbUserStore
+from freshet.backends.user_stores.lmdb_store import LmdbUserStore
 from freshet.core.errors import NotServing
 from freshet.core.ports import UserStore
 from freshet.core.types import REMEMBERED, item_key, user_key

@@ -9,7 +9,7 @@ import duckdb
 import numpy as np
 
 from freshet import pipeline
-from freshet.backends.user_stores.lmdb import LmdbUserStore
+from freshet.backends.user_stores.lmdb_store import LmdbUserStore
 from freshet.core.ports import UserStore
 from freshet.core.types import AsOf, History
 from freshet.core.types.ids import item_key

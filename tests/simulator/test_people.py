@@ -10,7 +10,7 @@ from scipy.stats import chisquare
 
 from freshet.core.errors import ConfigError
 from freshet.simulator import World
-from freshet.simulator.history import live_through, transitions_of
+from freshet.simulator.generation import live_through, transitions_of
 from freshet.simulator.people import People
 from freshet.simulator.slot import Habits
 from freshet.simulator.world import next_odds, popularity, truth, truths

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from freshet.backends.stores.local import LocalStore
+from freshet.backends.local_store import LocalStore
 from freshet.core.config import Config
 from freshet.core.errors import ArtifactError
 from freshet.storage.artifacts import Artifact, committed, newest

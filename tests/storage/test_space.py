@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freshet.backends.stores.local import LocalStore
+from freshet.backends.local_store import LocalStore
 from freshet.core.config import Config, PricesConfig
 from freshet.core.errors import ArtifactError, Busy, DiskFull
 from freshet.core.types import AsOf, Usage

@@ -109,7 +109,7 @@ def _check_abilities(planner: Planner, prompts: Sequence[Prompt]) -> None:
     assert isinstance(able, Abilities), f"`abilities` is {able!r}, expected ports.Abilities"
     assert able == planner.abilities, "`abilities` changes between calls"
     assert isinstance(planner.note, str), "`note` is no text; '' where there is nothing to say"
-    assert planner.forerunner.version, "`forerunner` has no version; a planner without one is its own"
+    assert planner.holdout_model.version, "`holdout_model` has no version; a planner without one is its own"
     if able.generates:
         texts = planner.generate(prompts)
         assert isinstance(texts, list), "generate(): expected a list of texts"

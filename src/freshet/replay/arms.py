@@ -1,7 +1,7 @@
 """The strategies that a replay compares.
 
 All arms share candidate rules, contexts and the filter of known interests. Arms with a planner differ in how
-old their model, the evidence in their prompts and their counts are. What evidence is worth is told by arms
+old their model, the evidence in their prompts and their counts are. What evidence is worth is shown by arms
 that differ in nothing else: `no-evidence`, `evidence-frozen`, `retrieval`, whose counts are refreshed alike.
 """
 
@@ -173,7 +173,7 @@ _OWN_CADENCE = re.compile(r"(hybrid|retrieval|counts|hybrid-live|counts-live)@([
 @dataclass(frozen=True, slots=True)
 class Able:
     """What a workspace does: has a planner, can train sequence models, mixes their score in, goes live, and
-    trains its planner with evidence in prompts, so that it can be asked with and without."""
+    trains its planner with evidence in prompts, so that it can rank with and without."""
 
     planner: bool
     trains: bool = True

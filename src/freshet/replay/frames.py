@@ -1,13 +1,21 @@
-"""Columns of what a replay writes; docs/replay.md explains each. Every figure can be checked from these."""
+"""Columns of what a replay writes, from which every figure can be checked: docs/explanation/replay.md."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
+
+from freshet.storage.artifacts import Artifact
+from freshet.storage.durable import written
 
 SHORT = pa.list_(pa.int16())
+NAMES = ("judged", "states", "costs")
+
 
 JUDGED = pa.schema(
     [
@@ -76,3 +84,29 @@ COSTS = pa.schema(
 def rows(schema: pa.Schema, found: Sequence[Mapping[str, Any]]) -> pa.Table:
     """Rows as a table; a column that a row lacks is null."""
     return pa.Table.from_pylist([dict(row) for row in found], schema)
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """Columns: `freshet.replay.frames`."""
+
+    judged: pa.Table
+    states: pa.Table
+    costs: pa.Table
+
+    @classmethod
+    def of(cls, origins: Sequence[Artifact]) -> Results:
+        """All origins together."""
+        parts = [[pq.read_table(origin.path / f"{name}.parquet") for origin in origins] for name in NAMES]
+        return cls(*(pa.concat_tables(tables) for tables in parts))
+
+    @classmethod
+    def read(cls, folder: Path) -> Results:
+        """What `write` wrote."""
+        return cls(*(pq.read_table(folder / f"{name}.parquet") for name in NAMES))
+
+    def write(self, folder: Path) -> None:
+        """`judged.parquet`, `states.parquet` and `costs.parquet`."""
+        for name in NAMES:
+            with written(folder / f"{name}.parquet") as draft:
+                pq.write_table(getattr(self, name), draft)

@@ -4,7 +4,7 @@ Everything it writes says so: nothing here was measured on real people.
 """
 
 from freshet.simulator.generation import KnownAnswers, WorldReport, generate, known_answers
-from freshet.simulator.telling import SIMULATED
+from freshet.simulator.simulated_log import SIMULATED
 from freshet.simulator.world import World, truth
 
 __all__ = ["SIMULATED", "KnownAnswers", "World", "WorldReport", "generate", "known_answers", "truth"]

@@ -10,14 +10,12 @@ import numpy as np
 from freshet.core.time import HOUR, SECOND
 from freshet.core.types import Answer
 from freshet.serving import Event, Query, Recommender
-from freshet.simulator.catalogue import item_ids
-from freshet.simulator.offers import Offers
-from freshet.simulator.oracles import Oracles
+from freshet.simulator.loop_plan import Plan
 from freshet.simulator.people import People
-from freshet.simulator.plan import Plan
-from freshet.simulator.sampling import Floats, Ints
+from freshet.simulator.simulated_log import catalogue_of, item_ids, midnight, session_events, user_ids
 from freshet.simulator.slot import OUTCOMES, SURVEY, TAKEN, VALUES, outcomes, surveys
-from freshet.simulator.telling import catalogue_of, midnight, session_events, user_ids
+from freshet.simulator.slot_impressions import Impressions, Oracles
+from freshet.simulator.world import Floats, Ints
 
 _ACTS, _SAYS, _LEAVES = 30, 60, 120
 """Seconds into a session at which people act on the offer, answer a survey, go on to something else."""
@@ -35,12 +33,12 @@ class SimulatedClock:
 
 
 class Feed:
-    """An experiment under way; `offers` has a part for every hour in which somebody came."""
+    """An experiment under way; `impressions` has a part for every hour in which somebody came."""
 
     def __init__(
         self, plan: Plan, people: People, oracles: Oracles, recommender: Recommender, clock: SimulatedClock
     ) -> None:
-        self.offers: list[Offers] = []
+        self.impressions: list[Impressions] = []
         self._plan, self._people, self._recommender, self._clock = plan, people, recommender, clock
         self._oracles = oracles
         self._catalogue = catalogue_of(plan.world)
@@ -72,7 +70,7 @@ class Feed:
         theme = self._catalogue.theme[np.array([self._number[_item(one)] for one in answers], np.int64)]
         true = self._people.chances(users, theme, moments)
         outcome = outcomes(true, rng)
-        offers = Offers(
+        impressions = Impressions(
             user=users,
             arm=np.array([self._arms.get(one.arm, -1) for one in answers], np.int64),
             day=np.full(len(users), day),
@@ -89,18 +87,18 @@ class Feed:
         new = TAKEN[outcome] & ~self._people.known(users, moments)[np.arange(len(users)), theme]
         self._oracles.took_up(theme[new], moments[new])
         self._people.offered(users, theme, TAKEN[outcome], moments)
-        self.offers.append(offers)
-        return _told(offers, answers, self._micros(moments))
+        self.impressions.append(impressions)
+        return _events_of(impressions, answers, self._micros(moments))
 
     def _live(self, users: Ints, moments: Floats, rng: np.random.Generator) -> list[Event]:
         """What people do after the offer, of their own accord."""
         later = moments + _LEAVES / 86_400
         lived = self._people.live(users, later, rng)
         self._oracles.lived(lived)
-        told = session_events(self._catalogue, lived.theme, lived.liked, later, rng)
-        times = ((told.seconds + midnight(self._plan.world)) * SECOND).tolist()
+        logged = session_events(self._catalogue, lived.theme, lived.liked, later, rng)
+        times = ((logged.seconds + midnight(self._plan.world)) * SECOND).tolist()
         rows = zip(
-            user_ids(users[told.session]), item_ids(told.item), times, told.value.tolist(), strict=True
+            user_ids(users[logged.session]), item_ids(logged.item), times, logged.value.tolist(), strict=True
         )
         return [Event(name, item, time, value) for name, item, time, value in rows]
 
@@ -115,16 +113,18 @@ def _item(answer: Answer) -> str:
     return answer.interests[0].items[0].id if answer.interests and answer.interests[0].items else ""
 
 
-def _told(offers: Offers, answers: Sequence[Answer], times: Sequence[int]) -> list[Event]:
-    """What clients tell of outcomes and surveys: events that name the impression they follow from."""
-    rows = zip(user_ids(offers.user), answers, times, offers.outcome, offers.survey, strict=True)
+def _events_of(impressions: Impressions, answers: Sequence[Answer], times: Sequence[int]) -> list[Event]:
+    """What clients record of outcomes and surveys: events that name the impression they follow from."""
+    rows = zip(
+        user_ids(impressions.user), answers, times, impressions.outcome, impressions.survey, strict=True
+    )
     posted = []
-    for user, answer, time, outcome, said in rows:
+    for user, answer, time, outcome, survey in rows:
         acted: dict[str, str | float | bool] = {"outcome": OUTCOMES[outcome]}
         seen = [(_ACTS, float(VALUES[outcome]), acted)]
-        if said:
-            seen.append((_SAYS, float(said), {"outcome": SURVEY, "survey": float(said)}))
-        for after, value, told in seen:
+        if survey:
+            seen.append((_SAYS, float(survey), {"outcome": SURVEY, "survey": float(survey)}))
+        for after, value, columns in seen:
             moment = time + after * SECOND
-            posted.append(Event(user, _item(answer), moment, value, impression=answer.id, columns=told))
+            posted.append(Event(user, _item(answer), moment, value, impression=answer.id, columns=columns))
     return posted

@@ -14,9 +14,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freshet.core.types import Transitions
-from freshet.simulator.sampling import Floats, Ints, draw, normalised
-from freshet.simulator.telling import SIMULATED, catalogue_of, event_table, session_events, write
-from freshet.simulator.world import FORGET_DAYS, MISS, REVISIT, World, next_odds, popularity, truths
+from freshet.simulator.people import Lived, People
+from freshet.simulator.simulated_log import SIMULATED, catalogue_of, event_table, session_events, write
+from freshet.simulator.world import (
+    FORGET_DAYS,
+    MISS,
+    REVISIT,
+    Floats,
+    Ints,
+    World,
+    draw,
+    next_odds,
+    normalised,
+    popularity,
+    truths,
+)
 
 _LONGEST = 0.02  # no session starts in the last half hour of the world
 
@@ -44,9 +56,9 @@ def generate(world: World, into: Path) -> WorldReport:
     catalogue = catalogue_of(world)
     user, moment = _sessions(world, rng)
     visits = visit(world, user, moment.astype(np.int64), rng)
-    told = session_events(catalogue, visits.theme, visits.liked, moment, rng)
+    logged = session_events(catalogue, visits.theme, visits.liked, moment, rng)
     into.mkdir(parents=True, exist_ok=True)
-    events = event_table(world, user[told.session], told)
+    events = event_table(world, user[logged.session], logged)
     write(world, events, into / "events.parquet")
     write(world, catalogue.table(), into / "items.parquet")
     return WorldReport(
@@ -54,7 +66,7 @@ def generate(world: World, into: Path) -> WorldReport:
         len(events),
         len(np.unique(user)),
         len(catalogue.theme),
-        float(np.mean(told.value >= 7)),
+        float(np.mean(logged.value >= 7)),
         into / "events.parquet",
         into / "items.parquet",
     )
@@ -147,3 +159,37 @@ def known_answers(world: World) -> KnownAnswers:
         known,
     )
     return KnownAnswers(found, normalised(odds))
+
+
+def live_through(people: People, days: range) -> Lived:
+    """Let people live through some days of their own accord."""
+    parts = []
+    for hour in range(days.start * 24, days.stop * 24):
+        users, moments = people.coming(hour)
+        rng = np.random.default_rng([people.world.seed, 8, hour])
+        parts.append(people.live(users, moments, rng))
+    names = Lived.__slots__
+    return Lived(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+
+def write_history(people: People, lived: Lived, into: Path) -> int:
+    """Write the log of a closed loop's people before anything is recommended to them; returns its events."""
+    rng = np.random.default_rng([people.world.seed, 9])
+    logged = session_events(catalogue_of(people.world), lived.theme, lived.liked, lived.moment, rng)
+    into.mkdir(parents=True, exist_ok=True)
+    events = event_table(people.world, lived.user[logged.session], logged)
+    write(people.world, events, into / "events.parquet")
+    return len(events)
+
+
+def transitions_of(lived: Lived) -> Transitions:
+    """Transitions as Freshet would count them if its interests were the themes; days count from 0."""
+    novel = lived.liked & ~lived.known[np.arange(len(lived.theme)), lived.theme]
+    rows = np.flatnonzero(novel)
+    return Transitions(
+        lived.user[rows].astype(np.uint64),
+        lived.moment[rows].astype(np.int32),
+        lived.recent[rows].astype(np.int16),
+        lived.theme[rows].astype(np.int16),
+        lived.known[rows],
+    )

@@ -12,9 +12,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.simulator.sampling import Floats, Ints, draw
 from freshet.simulator.slot import Chances, Habits, chances, worth_of
-from freshet.simulator.world import FORGET_DAYS, MISS, REVISIT, World, next_odds, popularity, truths
+from freshet.simulator.world import (
+    FORGET_DAYS,
+    MISS,
+    REVISIT,
+    Floats,
+    Ints,
+    World,
+    draw,
+    next_odds,
+    popularity,
+    truths,
+)
 
 _SPREAD = 0.8  # of the logarithm of how often people come
 _MOST_SESSIONS = 3.0  # a day

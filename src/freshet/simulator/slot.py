@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.simulator.sampling import Floats, Ints, draw
+from freshet.simulator.world import Floats, Ints, draw
 
 OUTCOMES = ("completed", "liked", "skipped", "disliked")
 SURVEY = "survey"
@@ -43,7 +43,7 @@ class Habits:
         tiring: share of the rested part that one exploration offer tires.
         rest_days: days in which fatigue falls to 1/e.
         disliked: chance that a rested person dislikes what is worth nothing to them.
-        surveyed: share of offers after which the person is asked, and answers.
+        surveyed: share of impressions after which the person answers a survey.
     """
 
     sessions: float = 0.5
@@ -104,6 +104,6 @@ def outcomes(found: Chances, rng: np.random.Generator) -> Ints:
 
 
 def surveys(outcome: Ints, habits: Habits, rng: np.random.Generator) -> Ints:
-    """(n,) what people say of their offers, 1 to 5; 0 where they were not asked."""
-    asked = rng.random(len(outcome)) < habits.surveyed
-    return np.asarray(np.where(asked, 1 + rng.binomial(4, _CONTENT[outcome]), 0))
+    """(n,) people's answers to surveys about their impressions, 1 to 5; 0 without a survey."""
+    answering = rng.random(len(outcome)) < habits.surveyed
+    return np.asarray(np.where(answering, 1 + rng.binomial(4, _CONTENT[outcome]), 0))

@@ -7,14 +7,15 @@ from datetime import date
 from typing import Literal, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from freshet.core.errors import ConfigError
-from freshet.simulator.sampling import Floats, Ints, normalised
 from freshet.simulator.themes import THEMES
 
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 Drift = Literal["static", "gradual", "abrupt", "seasonal"]
 DRIFTS: tuple[Drift, ...] = get_args(Drift)
-
 _SEASON_DAYS = 60
 _BALANCED, _MOST_SCALINGS = 1e-9, 1000
 """How near to one rows have to sum, and after how many scalings that is given up."""
@@ -24,6 +25,18 @@ FORGET_DAYS = 30
 """A theme not engaged for so long is new again."""
 MISS, REVISIT = 0.15, 0.35
 """Shares of sessions; the rest take up something new."""
+
+
+def draw(odds: Floats, rng: np.random.Generator) -> Ints:
+    """One column for each row of (rows, columns) odds, which need not sum to one; some must be positive."""
+    edges = np.cumsum(odds, axis=1)
+    below = edges <= rng.random(len(odds))[:, None] * edges[:, -1:]
+    return np.asarray(np.minimum(below.sum(axis=1), odds.shape[1] - 1))
+
+
+def normalised(odds: Floats) -> Floats:
+    """Odds divided by their sum along the last axis."""
+    return np.asarray(odds / odds.sum(axis=-1, keepdims=True))
 
 
 @dataclass(frozen=True, slots=True)

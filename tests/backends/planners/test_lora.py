@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from freshet.backends.planners import folder
+from freshet.backends.planners import model_folder
 from freshet.backends.planners.lora import LoraTuner
 from freshet.checks import check_planner
 from freshet.core.errors import ConfigError, PlannerError
@@ -43,8 +43,10 @@ def test_learns_the_rule(base: Path, tmp_path: Path, mode: str, rank: int) -> No
 
 
 def test_a_tokenizer_that_cuts_up_labels_is_refused(base: Path, tmp_path: Path) -> None:
-    model, tokenizer = folder.load(base, "cpu")
-    folder.save(model, tokenizer, folder.Card("transformers", "label", "base", 1, worlds.N, True), tmp_path)
+    model, tokenizer = model_folder.load(base, "cpu")
+    model_folder.save(
+        model, tokenizer, model_folder.Card("transformers", "label", "base", 1, worlds.N, True), tmp_path
+    )
     with pytest.raises(PlannerError, match="does not hold a label as one token"):
         LoraTuner(str(base), device="cpu").open(tmp_path, worlds.interests())
 
@@ -74,7 +76,7 @@ def test_how_a_checkpoint_attends_is_decided_here(base: Path, tmp_path: Path, ke
     other = Path(shutil.copytree(base, tmp_path / "other"))
     config = json.loads((base / "config.json").read_text())
     (other / "config.json").write_text(json.dumps({**config, key: "kernels-community/flash-attn"}))
-    assert folder.load(other, "cpu")[0].config._attn_implementation == "sdpa"
+    assert model_folder.load(other, "cpu")[0].config._attn_implementation == "sdpa"
 
 
 def test_a_training_that_diverges_leaves_no_model(base: Path, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from freshet.core.types import Fact
 RECORDER = """
 import sys
 from pathlib import Path
-from freshet.backends.user_stores.lmdb import LmdbUserStore
+from freshet.backends.user_stores.lmdb_store import LmdbUserStore
 from tests.backends.user_stores.facts import fact
 state = LmdbUserStore(Path(sys.argv[1]), float(sys.argv[2]))
 for line in sys.stdin:

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from freshet.backends.planners.answers import best
 from freshet.core.ports import Abilities, Planner, Progress, TuningJob, TuningPlan, silent
 from freshet.core.types import Interests, Prompt, Ranking, TuningReport, Usage
 
@@ -37,7 +37,7 @@ class FakePlanner(Planner):
             digest = hashlib.sha256(key).digest()
             row[:] = np.random.default_rng(int.from_bytes(digest[:8], "big")).normal(size=self.interests)
         logp = scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
-        return best(logp, top, self.size(prompts))
+        return ranking_of(logp, top, self.size(prompts))
 
     def size(self, prompts: Sequence[Prompt]) -> Usage:
         """One token per word and no FLOPs."""
@@ -68,3 +68,19 @@ class FakeTuner:
 
     def open(self, model: Path, interests: Interests) -> FakePlanner:
         return FakePlanner(len(interests), json.loads((model / "freshet.json").read_text())["seed"])
+
+
+def ranking_of(logp: NDArray[np.float64], top: int, usage: Usage = Usage()) -> Ranking:  # noqa: B008
+    """The `top` largest of each row of log-probabilities (n, N), ties by index; -inf is never an answer.
+
+    Returns:
+        Ranking with m = min(top, N) columns, -1 where a row has fewer finite entries.
+    """
+    order = np.argsort(-logp, axis=1, kind="stable")[:, :top]
+    scores = np.minimum(np.take_along_axis(logp, order, axis=1), 0.0)
+    found = np.isfinite(scores)
+    return Ranking(
+        np.where(found, order, -1).astype(np.int16),
+        np.where(found, scores, -np.inf).astype(np.float32),
+        usage,
+    )

@@ -9,16 +9,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from freshet.backends.planners import bases, folder
-from freshet.backends.planners.bases.refusing import refusal
-from freshet.backends.planners.bases.words import add_tokens
-from freshet.backends.planners.extras import need_local
-from freshet.backends.planners.folder import torch_module
-from freshet.backends.planners.foreign import Foreign
-from freshet.backends.planners.local import LocalPlanner, abilities_of, version_of
-from freshet.backends.planners.quiet import quiet
-from freshet.backends.planners.tables import token_tables
-from freshet.backends.planners.training import Recipe, fine_tune
+from freshet.backends.planners import base_model, model_folder
+from freshet.backends.planners.base_model.sources import refusal
+from freshet.backends.planners.base_model.tokenizers import add_tokens
+from freshet.backends.planners.decoder import token_tables
+from freshet.backends.planners.fine_tuning import Recipe, fine_tune
+from freshet.backends.planners.libraries import LibraryErrors, need_local, quiet
+from freshet.backends.planners.local_planner import LocalPlanner, abilities_of, version_of
+from freshet.backends.planners.model_folder import torch_module
 from freshet.core.errors import ConfigError
 from freshet.core.ports import Abilities, Progress, TuningJob, TuningPlan, silent
 from freshet.core.prompts import TEMPLATE, names
@@ -59,18 +57,18 @@ class LoraTuner:
         """Of a folder its bytes count; a name on a hub stands for the same weights."""
         if not Path(self.base).is_absolute():
             return f"lora {CODE} {self.base}"
-        return f"lora {CODE} {folder.content(Path(self.base))}" if Path(self.base).is_dir() else ""
+        return f"lora {CODE} {model_folder.content(Path(self.base))}" if Path(self.base).is_dir() else ""
 
     def check(self, plan: TuningPlan) -> None:
         need_local(*PACKAGES)
-        folder.resolve_device(self.device)
-        model = bases.check(self.base, plan)
+        model_folder.resolve_device(self.device)
+        model = base_model.check(self.base, plan)
         if plan.lora_rank:
             self._check_lora(model, plan)
 
     def tune(self, job: TuningJob, into: Path, progress: Progress = silent) -> TuningReport:
         need_local(*PACKAGES)
-        model, tokenizer = bases.load(self.base, job, self.device)
+        model, tokenizer = base_model.load(self.base, job, self.device)
         if tokenizer.pad_token_id is None:
             tokenizer.pad_token = tokenizer.eos_token
         if job.mode == "label":
@@ -84,31 +82,31 @@ class LoraTuner:
         trained, report = fine_tune(model, tokenizer, job, recipe, progress, self.called, lora)
         if lora is not None:
             trained = cast("PeftModel", trained).merge_and_unload()
-        card = folder.Card(
+        card = model_folder.Card(
             "transformers", job.mode, self.called, TEMPLATE, len(job.interests), world_knowledge=True
         )
-        folder.save(trained, tokenizer, card, into)
+        model_folder.save(trained, tokenizer, card, into)
         return report
 
     def _check_lora(self, model: PreTrainedModel, plan: TuningPlan) -> None:
         """Put LoRA on a model without weights, which not every architecture allows."""
         from peft import get_peft_model
 
-        def unfit(said: str) -> ConfigError:
+        def unfit(message: str) -> ConfigError:
             return refusal(
                 self.base,
-                f"LoRA does not go with a model of type {model.config.model_type}: {said}",
+                f"LoRA does not go with a model of type {model.config.model_type}: {message}",
                 "[tuning] lora_rank = 0 trains all weights, or name another checkpoint",
             )
 
-        with Foreign(unfit), quiet():
+        with LibraryErrors(unfit), quiet():
             get_peft_model(model, lora_config(plan.lora_rank, plan.mode, model), low_cpu_mem_usage=True)
 
     def version(self, model: Path, interests: Interests) -> str:
         return version_of(model, interests, self.beam)
 
     def abilities(self, model: Path, interests: Interests) -> Abilities:  # noqa: ARG002
-        return abilities_of(folder.read_card(model))
+        return abilities_of(model_folder.read_card(model))
 
     def open(self, model: Path, interests: Interests) -> LocalPlanner:
         return LocalPlanner(model, interests, beam=self.beam, device=self.device)

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.backends.planners import folder
-from freshet.backends.planners.choosing import train_choice
-from freshet.backends.planners.extras import need_local
-from freshet.backends.planners.local import LocalPlanner, abilities_of, version_of
-from freshet.backends.planners.tables import token_tables
-from freshet.backends.planners.training import Recipe, fine_tune
+from freshet.backends.planners import model_folder
+from freshet.backends.planners.choice_training import train_choice
+from freshet.backends.planners.decoder import token_tables
+from freshet.backends.planners.fine_tuning import Recipe, fine_tune
+from freshet.backends.planners.libraries import need_local
+from freshet.backends.planners.local_planner import LocalPlanner, abilities_of, version_of
 from freshet.core.ports import Abilities, Progress, TuningJob, TuningPlan, silent
 from freshet.core.prompts import TEMPLATE, names, render, strength
 from freshet.core.types import ContextEvidence, Interests, Successor, TuningReport
@@ -38,8 +38,8 @@ LONGEST = 512
 
 LEARNING_RATE, BATCH = 4e-3, 256
 EXAMPLES_SEEN, FEWEST_EPOCHS, MOST_EPOCHS = 80_000, 2.0, 5.0
-"""Passes are chosen so that training sees about so many examples: more passes over a small log only
-memorise it (held-out nll rose from 3.70 to 4.27 between 10 and 20 passes over 3,000 examples)."""
+"""Epochs are chosen so that training sees about so many examples: more epochs over a small log only memorise
+it (held-out nll rose from 3.70 to 4.27 between 10 and 20 epochs over 3,000 examples)."""
 
 START_SCALE = 4.0
 """Size of the known part of a word's first embedding, in units of the random part."""
@@ -58,39 +58,39 @@ class ScratchTuner:
 
     def check(self, plan: TuningPlan) -> None:  # noqa: ARG002 - it learns the words that it needs
         need_local(*PACKAGES)
-        folder.resolve_device(self.device)
+        model_folder.resolve_device(self.device)
 
     def tune(self, job: TuningJob, into: Path, progress: Progress = silent) -> TuningReport:
         need_local(*PACKAGES)
         words = vocabulary(job)
         tokenizer = build_tokenizer(words)
         recipe = Recipe(
-            epochs=job.epochs or passes(len(job.examples)),
+            epochs=job.epochs or epochs_for(len(job.examples)),
             learning_rate=job.learning_rate or LEARNING_RATE,
             batch_size=job.batch_size or BATCH,
         )
-        trained = folder.place(build_model(words, job), self.device)
+        trained = model_folder.place(build_model(words, job), self.device)
         if job.mode == "label" and job.candidates is not None:
             report = train_choice(trained, tokenizer, job, recipe, job.candidates, progress)
         else:
             trained, report = fine_tune(trained, tokenizer, job, recipe, progress, base="scratch")
-        card = folder.Card(
+        card = model_folder.Card(
             "scratch", job.mode, "scratch", TEMPLATE, len(job.interests), False, report.relative
         )
-        folder.save(trained, tokenizer, card, into)
+        model_folder.save(trained, tokenizer, card, into)
         return report
 
     def version(self, model: Path, interests: Interests) -> str:
         return version_of(model, interests, self.beam)
 
     def abilities(self, model: Path, interests: Interests) -> Abilities:  # noqa: ARG002
-        return abilities_of(folder.read_card(model))
+        return abilities_of(model_folder.read_card(model))
 
     def open(self, model: Path, interests: Interests) -> LocalPlanner:
         return LocalPlanner(model, interests, beam=self.beam, device=self.device)
 
 
-def passes(examples: int) -> float:
+def epochs_for(examples: int) -> float:
     """How often training goes over so many examples."""
     return min(max(EXAMPLES_SEEN / max(examples, 1), FEWEST_EPOCHS), MOST_EPOCHS)
 
@@ -105,8 +105,8 @@ def vocabulary(job: TuningJob) -> tuple[str, ...]:
 def template_words() -> list[str]:
     """Prompts that between them use every fixed word, so that none is unknown when evidence first comes."""
     strengths = {strength(share / 100): share / 100 for share in range(101)}
-    said = tuple(Successor(0, share, 1.0) for share in strengths.values())
-    evidence = ContextEvidence(after=(0,), successors=said)
+    successors = tuple(Successor(0, share, 1.0) for share in strengths.values())
+    evidence = ContextEvidence(after=(0,), successors=successors)
     return [render((), ("",), evidence), render((0, 0), ("",), evidence)]
 
 

@@ -83,24 +83,24 @@ class Network(nn.Module):
         length, there = recent.shape[1], recent >= 0
         stream = self._dropped(table[recent.clamp(min=0)] + self.position[-length:])
         for layer in range(self.shape.layers):
-            asked = 1 if layer == self.shape.layers - 1 else length
-            stream = stream[:, -asked:] + self._dropped(self._attend(layer, stream, there, asked))
+            queried = 1 if layer == self.shape.layers - 1 else length
+            stream = stream[:, -queried:] + self._dropped(self._attend(layer, stream, there, queried))
             inner = _norm(stream, self.forward_norm[layer]) @ self.inner[layer] + self.inner_bias[layer]
             outer = self._dropped(inner.relu()) @ self.outer[layer] + self.outer_bias[layer]
             stream = stream + self._dropped(outer)
         return _norm(stream[:, -1], self.norm)
 
-    def _attend(self, layer: int, stream: Tensor, there: Tensor, asked: int) -> Tensor:
-        """(n, asked, d) what the last `asked` positions take from those before them."""
+    def _attend(self, layer: int, stream: Tensor, there: Tensor, queried: int) -> Tensor:
+        """(n, queried, d) what the last `queried` positions take from those before them."""
         normed = _norm(stream, self.attention_norm[layer])
-        query = self._heads(normed[:, -asked:], layer, 0)  # (n, h, asked, d / h)
+        query = self._heads(normed[:, -queried:], layer, 0)  # (n, h, queried, d / h)
         key, value = self._heads(normed, layer, 1), self._heads(normed, layer, 2)  # (n, h, r, d / h)
         scores = query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1])
         length = stream.shape[1]
-        seen = torch.ones(length, length, dtype=torch.bool).tril()[-asked:] & there[:, None]
+        seen = torch.ones(length, length, dtype=torch.bool).tril()[-queried:] & there[:, None]
         shares = scores.masked_fill(~seen[:, None], HIDDEN).softmax(-1)
         mixed = (shares @ value).transpose(1, 2)
-        return mixed.reshape(len(stream), asked, -1) @ self.attended[layer]
+        return mixed.reshape(len(stream), queried, -1) @ self.attended[layer]
 
     def _heads(self, normed: Tensor, layer: int, part: int) -> Tensor:
         """(n, h, r, d / h) queries (part 0), keys (1) or values (2)."""

@@ -1,1 +1,1 @@
-"""Backends that remember what serving must not forget."""
+"""User stores: what serving remembers of users, embedded or shared by several machines."""

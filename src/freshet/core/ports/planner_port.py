@@ -73,10 +73,10 @@ class Planner(Protocol):
         return ""
 
     @property
-    def forerunner(self) -> Planner:
+    def holdout_model(self) -> Planner:
         """The planner tuned on what came before the held-out windows; itself where it was not tuned anew.
 
-        What the forerunner answers there is a forecast.
+        What the holdout model answers there is a forecast.
         """
         return self
 

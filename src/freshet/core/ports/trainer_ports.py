@@ -54,13 +54,13 @@ class SequenceJob:
     Attributes:
         sequences: to learn from.
         vectors: (V, a) what is known of each thing beforehand.
-        passes: over the rows; 0 = as many as do best on the last fifth of them, after learning from the rest.
+        epochs: over the rows; 0 = as many as do best on the last fifth of them, after learning from the rest.
         budget: of the whole training; its `steps` are those of each of its phases.
     """
 
     sequences: Sequences
     vectors: NDArray[np.float32]
-    passes: float
+    epochs: float
     budget: Budget
     seed: int
 
@@ -71,16 +71,16 @@ class SequenceReport:
 
     Attributes:
         rows: learned from.
-        passes: over the rows, as chosen or as given.
-        held_out: nats per row of the last fifth before it was learned from; None where `passes` was given.
+        epochs: over the rows, as chosen or as given.
+        holdout_nll: per row of the last fifth before it was learned from; None where `epochs` was given.
         usage: of everything that was computed; a token is one recent thing read.
         steps: of the optimiser, in all phases.
         stopped_after: steps after which the clock ended a phase; None = it ended none.
     """
 
     rows: int
-    passes: float
-    held_out: float | None
+    epochs: float
+    holdout_nll: float | None
     usage: Usage
     steps: int = 0
     stopped_after: int | None = None
@@ -111,8 +111,8 @@ class RankingJob:
         there: (g, V) items that were there at each moment: the others are no candidates.
         start: (N + 1,) items of interest i are start[i] to start[i + 1], not included.
         vectors: (V, a) what items are about.
-        later: numbers of rows that are held out: they decide when to stop; None = `passes` does.
-        passes: over the rows, where nothing is held out.
+        later: numbers of rows that are held out: they decide when to stop; None = `epochs` does.
+        epochs: over the rows, where nothing is held out.
         budget: of the whole training; its `steps` are those of each of its phases.
     """
 
@@ -124,7 +124,7 @@ class RankingJob:
     start: NDArray[np.int64]
     vectors: NDArray[np.float32]
     later: NDArray[np.int64] | None
-    passes: float
+    epochs: float
     budget: Budget
     seed: int
 

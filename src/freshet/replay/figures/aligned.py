@@ -1,4 +1,4 @@
-"""The judged frame as arrays: every arm's scores of the same transitions, in the same order."""
+"""The frame of evaluated transitions as arrays: all arms' scores of the same transitions in one order."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from freshet.core.errors import ArtifactError, NotEnoughData
 from freshet.core.types import FloatArray
 
 TOP = 10
-"""Interests of a ranking that the judged frame keeps."""
+"""Interests of a ranking that the frame keeps."""
 NONE = -1
 """Where an interest or a rank is missing."""
 
@@ -23,7 +23,7 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scored:
-    """How one arm ranked n transitions; fields as in the judged frame, -1 or NaN where it has a null.
+    """How one arm ranked n transitions; fields as in `frames.JUDGED`, -1 or NaN where it has a null.
 
     Attributes:
         top: (n, 10) interests, padded with -1 at the end.
@@ -43,7 +43,7 @@ class Scored:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Judged:
+class Aligned:
     """n transitions in order of (user, origin, row), and how every arm ranked them.
 
     Attributes:
@@ -67,12 +67,12 @@ class Judged:
         return len(self.user)
 
 
-def align(frame: pa.Table, interests: int) -> Judged:
-    """Lay the arms of a judged frame side by side.
+def align(frame: pa.Table, interests: int) -> Aligned:
+    """Lay the arms of a frame side by side; see `frames.JUDGED`.
 
     Raises:
         NotEnoughData: nothing was judged.
-        ArtifactError: two arms didn't judge the same transitions.
+        ArtifactError: two arms didn't rank the same transitions.
     """
     if not len(frame):
         raise NotEnoughData(
@@ -85,7 +85,7 @@ def align(frame: pa.Table, interests: int) -> Judged:
         _same(first, shared, name, part)
     keys = shared["user"].to_numpy()
     starts = np.flatnonzero(np.r_[True, keys[1:] != keys[:-1]])
-    return Judged(
+    return Aligned(
         np.repeat(np.arange(len(starts)), np.diff(np.r_[starts, len(keys)])),
         starts,
         _days(shared["origin"]),

@@ -6,22 +6,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from freshet.replay.figures.differences import Verdict
-from freshet.replay.figures.wording import nats, points
+from freshet.replay.figures.comparisons import Verdict
+from freshet.replay.figures.intervals import nats, points
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question that arm `a` minus arm `b` answers; `says` has a sentence for every verdict on hit@5.
+    """A question that arm `a` minus arm `b` answers; `answers` has a sentence for every verdict on hit@5.
 
     `{planner}` in words stands for what the planner is called, `{Planner}` at the beginning of a sentence.
     """
 
     name: str
-    asked: str
+    text: str
     a: str
     b: str
-    says: Mapping[Verdict, str]
+    answers: Mapping[Verdict, str]
 
 
 _COUNTS = Question(
@@ -138,11 +138,11 @@ _EVIDENCE = (
 )
 
 
-def _live(name: str, asked: str, arm: str) -> Question:
+def _live(name: str, text: str, arm: str) -> Question:
     """What the overlay adds to an arm."""
     return Question(
         name,
-        asked,
+        text,
         f"{arm}-live",
         arm,
         {
@@ -185,7 +185,7 @@ _BESIDES = (
 
 
 def questions(mixed: bool) -> tuple[Question, ...]:
-    """All questions; what the planner adds is asked of arms that differ by its score alone.
+    """All questions; what the planner adds is a comparison of arms that differ by its score alone.
 
     Args:
         mixed: whether the workspace's own mixture, and so that of `hybrid`, holds the sequence score.
@@ -205,22 +205,22 @@ def answer(question: Question, difference: Mapping[str, Any], planner: str) -> d
     """
     verdict = difference["verdict"]["hit_at_5"]
     names = {"planner": planner, "Planner": planner[:1].upper() + planner[1:]}
-    said = question.says[verdict].format(**names)
+    sentence = question.answers[verdict].format(**names)
     figures = (
         f"hit@5 of {question.a} minus {question.b}: {points(difference['hit_at_5'])}; "
         f"nll {nats(difference['nll'])}"
     )
     return {
         "name": question.name,
-        "question": question.asked.format(**names),
-        "answer": f"{said}{_but(verdict, difference['verdict']['nll'])} ({figures}).",
+        "question": question.text.format(**names),
+        "answer": f"{sentence}{_but(verdict, difference['verdict']['nll'])} ({figures}).",
         "verdict": verdict,
         "difference": f"{question.a}_vs_{question.b}",
     }
 
 
 def _but(hit: str, nll: str) -> str:
-    """Where probabilities and hits disagree, both are said."""
+    """Where probabilities and hits disagree, both are mentioned."""
     if nll == "better" and hit != "better":
         return ", though its probabilities are better"
     if nll == "worse" and hit == "better":

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
 from typing import Any
 
 import pyarrow as pa
 
-from freshet.replay.figures import curves, measures, spending, tables
-from freshet.replay.figures.advice import recommend
-from freshet.replay.figures.aligned import Judged, align
-from freshet.replay.figures.choice import choose
-from freshet.replay.figures.differences import MARGIN, compare, hit_at_5, not_below, pairs, reference
-from freshet.replay.figures.measures import Measured
-from freshet.replay.figures.resampled import DRAWS, Resampled
+from freshet.replay.figures import arm_costs, arm_metrics, over_time
+from freshet.replay.figures.arm_metrics import Replayed
+from freshet.replay.figures.comparisons import MARGIN, choose, compare, hit_at_5, not_below, pairs, reference
+from freshet.replay.figures.intervals import DRAWS
+from freshet.replay.figures.recommendation import recommend
 
 SCHEMA = 1
 ORDER = (
@@ -59,7 +56,7 @@ def summarise(
     """The document of a replay.
 
     Args:
-        judged, states, costs: the frames of docs/replay.md.
+        judged, states, costs: the frames of docs/explanation/replay.md.
         log: `interests` (N), `from`, `to` (ISO days, `to` excluded), `every_days`, `tune_days`,
             `horizon_days`; `mixed` where the mixture of `hybrid` holds the sequence score;
             `planner`: what it is called; more keys, such as a name or a currency, are passed on.
@@ -68,53 +65,61 @@ def summarise(
         margin: of non-inferiority in hit@5, as a share.
 
     Raises:
-        NotEnoughData: nothing was judged.
-        ArtifactError: two arms didn't judge the same transitions.
+        NotEnoughData: nothing was evaluated.
+        ArtifactError: two arms didn't rank the same transitions.
     """
-    side = align(judged, int(log["interests"]))
-    resampled = Resampled(side.starts, len(side), draws, seed)
-    names = sorted(side.arms, key=_place)
-    days = (date.fromisoformat(str(log["to"])) - date.fromisoformat(str(log["from"]))).days
-    about = {**log, "n": len(side), "users": resampled.users, "days": days, "seed": seed, "draws": draws}
-    measured = {arm: measures.measure(side, side.arms[arm], resampled) for arm in names}
-    lines = {arm: tables.lines(states, arm) for arm in names}
-    spent = spending.costs(costs, names, days)
-    period = curves.period_days(side, int(log["every_days"]))
-    arms = {
-        arm: {
-            **measures.figures(measured[arm]),
-            "reliability": measures.reliability(side.arms[arm]),
-            "by_day": curves.by_day(side, side.arms[arm], resampled, period),
-            "by_age": curves.by_age(side, side.arms[arm], resampled),
-            "table_age_days": curves.mean_age(side, side.arms[arm]),
-            "model_age_days": tables.model_age(side, lines[arm]),
-            "tables": tables.told(lines[arm]),
-            "cost": spent[arm],
-        }
-        for arm in names
-    }
-    found = {f"{a}_vs_{b}": compare(measured[a], measured[b], margin) for a, b in pairs(names)}
-    unit = spending.unit(spent)
-    price = {arm: float(spent[arm][unit]) for arm in names}
-    choice = choose(measured, price, len(side), margin)
+    found = Replayed.of(judged, costs, log, lambda arms: sorted(arms, key=_place), seed, draws)
+    names = list(found.arms)
+    period = over_time.period_days(found.aligned, int(log["every_days"]))
+    lines = {arm: over_time.lines(states, arm) for arm in names}
+    arms = {arm: _arm(found, arm, lines[arm], period) for arm in names}
+    differences = {f"{a}_vs_{b}": compare(found.arms[a], found.arms[b], margin) for a, b in pairs(names)}
+    unit = arm_costs.unit(found.costs)
+    price = {arm: float(found.costs[arm][unit]) for arm in names}
+    choice = choose(found.arms, price, len(found.aligned), margin)
     return {
         "schema": SCHEMA,
-        "log": {**about, "period_days": period},
+        "log": {**found.log, "period_days": period},
         "reference": reference(names),
         "arms": arms,
-        "differences": found,
-        "decay": _decay(side, resampled),
+        "differences": differences,
+        "decay": _decay(found),
         "drift": dict(drift) if drift else None,
-        "weights": {arm: held for arm in names if (held := tables.weights(lines[arm]))},
-        "cost": {
-            "unit": unit,
-            "frontier": spending.frontier(spent, {arm: arms[arm]["hit_at_5"]["value"] for arm in names}),
-            "against_finetuning": spending.against_finetuning(
-                spent, {arm: arms[arm]["tables"] for arm in names}, _keeps_up(measured, margin)
-            ),
-            "adaptive": _adaptive(spent),
-        },
-        "recommendation": recommend(choice, arms, found, about, drift, margin),
+        "weights": {arm: held for arm in names if (held := over_time.weights(lines[arm]))},
+        "cost": _cost(found, arms, unit, margin),
+        "recommendation": recommend(choice, arms, differences, found.log, drift, margin),
+    }
+
+
+def _arm(found: Replayed, arm: str, lines: list[over_time.Line], period: int) -> dict[str, Any]:
+    """Everything the document says of one arm."""
+    aligned, resampled, scored = found.aligned, found.resampled, found.aligned.arms[arm]
+    return {
+        **arm_metrics.figures(found.arms[arm]),
+        "reliability": arm_metrics.reliability(scored),
+        "by_day": over_time.by_day(aligned, scored, resampled, period),
+        "by_age": over_time.by_age(aligned, scored, resampled),
+        "table_age_days": over_time.mean_age(aligned, scored),
+        "model_age_days": over_time.model_age(aligned, lines),
+        "tables": over_time.table_summary(lines),
+        "cost": found.costs[arm],
+    }
+
+
+def _cost(found: Replayed, arms: Mapping[str, Mapping[str, Any]], unit: str, margin: float) -> dict[str, Any]:
+    """What arms cost beside each other, and what hit rate they buy."""
+
+    def keeps_up(arm: str, standard: str) -> bool:
+        ahead = hit_at_5(found.arms[arm], found.arms[standard])
+        return not_below(ahead, margin, found.arms[arm].users)
+
+    hits = {arm: arms[arm]["hit_at_5"]["value"] for arm in arms}
+    tables = {arm: arms[arm]["tables"] for arm in arms}
+    return {
+        "unit": unit,
+        "frontier": arm_costs.frontier(found.costs, hits),
+        "against_finetuning": arm_costs.against_finetuning(found.costs, tables, keeps_up),
+        "adaptive": _adaptive(found.costs),
     }
 
 
@@ -124,17 +129,12 @@ def _place(arm: str) -> tuple[int, int, str]:
     return place, int(cadence.removesuffix("d") or 0), arm
 
 
-def _decay(side: Judged, resampled: Resampled) -> dict[str, Any]:
+def _decay(found: Replayed) -> dict[str, Any]:
     """By arm whose tables grow old: what age costs against the arm of reference."""
-    fresh = side.arms[reference(list(side.arms))]
-    old = [arm for arm in ("static", "retrieval-frozen", "finetune") if arm in side.arms]
-    return {arm: curves.decay(side, side.arms[arm], fresh, resampled) for arm in old}
-
-
-def _keeps_up(measured: Mapping[str, Measured], margin: float) -> Any:
-    return lambda arm, standard: not_below(
-        hit_at_5(measured[arm], measured[standard]), margin, measured[arm].users
-    )
+    aligned = found.aligned
+    fresh = aligned.arms[reference(list(aligned.arms))]
+    old = [arm for arm in ("static", "retrieval-frozen", "finetune") if arm in aligned.arms]
+    return {arm: over_time.decay(aligned, aligned.arms[arm], fresh, found.resampled) for arm in old}
 
 
 def _adaptive(spent: Mapping[str, Mapping[str, Any]]) -> dict[str, Any] | None:
@@ -143,6 +143,6 @@ def _adaptive(spent: Mapping[str, Mapping[str, Any]]) -> dict[str, Any] | None:
         return None
     adaptive, fixed = spent["hybrid-adaptive"], spent["hybrid"]
     return {
-        "refreshing": spending.ratio(adaptive["later_refreshing"], fixed["later_refreshing"]),
-        "tuning": spending.ratio(adaptive["tuning"], fixed["tuning"]),
+        "refreshing": arm_costs.ratio(adaptive["later_refreshing"], fixed["later_refreshing"]),
+        "tuning": arm_costs.ratio(adaptive["tuning"], fixed["tuning"]),
     }

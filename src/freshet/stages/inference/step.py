@@ -155,7 +155,7 @@ def plan_inference(
     held = Prompts.of(chosen.contexts[:0], words, Evidence.none(ctx.fitter.k))
     for one in chosen.windows:
         held += Prompts.of(one.contexts, words, one.evidence)
-    holdout_model = planner.forerunner
+    holdout_model = planner.holdout_model
     return InferencePlan(
         inference.make_plan(rows, planner.version, words, top, stored),
         inference.make_plan(held, holdout_model.version, words, top, stored),

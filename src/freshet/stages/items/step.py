@@ -94,10 +94,10 @@ def train(ws: Workspace, run: Run, log: LogSnapshot) -> Artifact:
         early, first = trainer.train(held.job(config, trainings.budget(EARLY)), run.progress("ranker"))
         trainings.end(EARLY, first)
         evaluated, weights = held.evaluate(early)
-        job = data.job(config, trainings.budget(FULL), held.offset, data.rows, passes=first.passes)
+        job = data.job(config, trainings.budget(FULL), held.offset, data.rows, epochs=first.epochs)
         full, second = trainer.train(job, run.progress("ranker"))
         trainings.end(FULL, second)
-        step.details |= {"rows": second.rows, "passes": round(first.passes, 2), "judged": evaluated}
+        step.details |= {"rows": second.rows, "passes": round(first.epochs, 2), "judged": evaluated}
         write_model(full, weights, data.about.ids, data.engaged(), folder)
         return ItemModelManifest(
             as_of=str(log.as_of),

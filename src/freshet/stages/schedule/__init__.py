@@ -1,16 +1,20 @@
-"""Stage: on which days the fast path is due.
+"""Stage: on which days the fast path is due, and how much successors change beyond chance.
 
 Policies see the past alone (`types.Signs`) and answer whether to refresh (`ports.CadencePolicy`): `fixed`
-every so many days; `drift` when what people move on to differs beyond chance from before the last refresh,
-by the test in `surprise`; `cost` when waiting costs more than refreshing.
+every so many days; `cost` when waiting costs more than refreshing (`cadence_policies`); `drift` when what
+people move on to differs beyond chance from before the last refresh (`drift_policy`, by `drift_test`).
+
+`log_drift` describes a whole log by comparisons of two windows (`successor_overlap`). The overlap of two top
+lists says nothing by itself: with few counts, two samples of one unchanging world overlap little. So every
+overlap stands beside its null: the same figure after users' blocks of transitions are dealt out between the
+two windows anew, which is what the log could equally have been without drift.
 """
 
 from typing import Literal
 
 from freshet.core.ports import CadencePolicy
-from freshet.stages.schedule.cost_policy import CostAware
+from freshet.stages.schedule.cadence_policies import CostAware, Fixed
 from freshet.stages.schedule.drift_policy import DriftTriggered
-from freshet.stages.schedule.fixed_policy import Fixed
 
 Kind = Literal["fixed", "drift", "cost"]
 

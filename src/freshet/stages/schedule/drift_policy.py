@@ -26,7 +26,7 @@ class DriftTriggered:
 
     The surprise of recent transitions under a reference window before the last refresh is compared, for each
     group of contexts and for everybody's popularity, with draws in which nothing but chance differs
-    (`surprise`). Groups are judged together by the largest standardised surprise (Westfall and Young, 1993),
+    (`surprise`). Groups are tested together by the largest standardised surprise (Westfall and Young, 1993),
     lengths of the recent days by Bonferroni. In a world that stands still a look refreshes with a probability
     of at most `alpha`. Slow drift is too small to be seen so surely in a few days, so a finding earns looks
     with less doubt (alpha-investing, Foster and Stine, 2008): `earned` in all, at three ages of the table it

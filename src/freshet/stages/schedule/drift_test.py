@@ -83,7 +83,7 @@ class Surprise:
         self._users = int(self._who.max(initial=-1)) + 1
         self._counted = int((self._chunk != 0).sum())
         everything = np.ones(self._n, bool)
-        self._together = self._nats(everything, everything, 1.0)
+        self._together = self._nll(everything, everything, 1.0)
 
     @property
     def observed(self) -> FloatArray:
@@ -107,7 +107,7 @@ class Surprise:
 
     def _statistic(self, recent: BoolArray, counted: BoolArray) -> FloatArray:
         """Summed difference of surprise, over the square root of the number of transitions."""
-        after, base = self._nats(recent, counted, 0.0) - self._together[:, recent]
+        after, base = self._nll(recent, counted, 0.0) - self._together[:, recent]
         group = self._group[recent] + 1
         size = np.bincount(group, minlength=self._groups + 1)[1:]
         total = np.bincount(group, after, self._groups + 1)[1:]
@@ -115,15 +115,15 @@ class Surprise:
         total = np.append(total, [total.sum(), base.sum()])
         return np.asarray(total / np.sqrt(np.maximum(size, 1)))
 
-    def _nats(self, judged: BoolArray, counted: BoolArray, own: float) -> FloatArray:
-        """(2, judged) surprise of rows by counts of others: after the last interest, and by popularity.
+    def _nll(self, scored: BoolArray, counted: BoolArray, own: float) -> FloatArray:
+        """(2, scored) surprise of rows by counts of others: after the last interest, and by popularity.
 
-        `own` is taken off the count of what a judged row itself says, where it was counted too.
+        `own` is taken off the count of what a scored row itself holds, where it was counted too.
         """
-        rows = np.flatnonzero(judged)
+        rows = np.flatnonzero(scored)
         out = np.empty((2, len(rows)))
         table = _counts(self._last, self._successor, counted, self._size)
-        _judge(table, self._last, self._successor, self._first_known, self._known, rows, own, out)
+        _score(table, self._last, self._successor, self._first_known, self._known, rows, own, out)
         return out
 
 
@@ -145,7 +145,7 @@ def _counts(
 
 
 @njit(cache=True)
-def _judge(
+def _score(
     table: NDArray[np.float64],
     last: NDArray[np.int64],
     successor: NDArray[np.int64],

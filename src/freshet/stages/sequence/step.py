@@ -88,22 +88,22 @@ def train(ctx: RunContext) -> Artifact:
         job = _job(ctx, holdout.start, 0.0, trainings.budget(EARLY))
         early, report = trainer.train(job, run.progress("sequence"))
         trainings.end(EARLY, report)
-        job = _job(ctx, log.as_of, report.passes, trainings.budget(FULL))
+        job = _job(ctx, log.as_of, report.epochs, trainings.budget(FULL))
         full, again = trainer.train(job, run.progress("sequence"))
         trainings.end(FULL, again)
         for name, weights in ((EARLY, early), (FULL, full)):
             sequence.write(sequence.SequenceModel(weights), folder / name)
         step.details |= {
             "sequences": again.rows,
-            "passes": round(report.passes, 2),
-            "held_out": report.held_out,
+            "passes": round(report.epochs, 2),
+            "held_out": report.holdout_nll,
         }
         return SequenceManifest(
             as_of=str(log.as_of),
             trained_before={EARLY: str(holdout.start), FULL: str(log.as_of)},
             settings=settings,
             inputs=FromTransitions(transitions=log.version, interests=log.interests_version),
-            passes=report.passes,
+            passes=report.epochs,
             **trainings.summary(),
         )
 
@@ -145,11 +145,11 @@ def _popularity(log: LogSnapshot, moment: AsOf) -> NDArray[np.float64]:
     return np.log(counts.popularity_of(sums, len(log.interests)))
 
 
-def _job(ctx: RunContext, end: AsOf, passes: float, budget: Budget) -> SequenceJob:
+def _job(ctx: RunContext, end: AsOf, epochs: float, budget: Budget) -> SequenceJob:
     return SequenceJob(
         sequences=training_sequences(ctx, end),
         vectors=ctx.log.interests.vectors,
-        passes=passes,
+        epochs=epochs,
         budget=budget,
         seed=ctx.config.sequence.seed,
     )

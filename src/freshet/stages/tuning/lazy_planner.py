@@ -13,7 +13,7 @@ from freshet.core.ports import Abilities, Planner, Tuner
 from freshet.core.types import Interests, Prompt, Ranking, Usage
 from freshet.storage.artifacts import Artifact
 
-MODEL, FORERUNNER = "model", "forerunner"
+MODEL, HOLDOUT_MODEL = "model", "forerunner"
 """Folders of a model artifact: what answers for the table, and what was judged and weighed before it."""
 
 
@@ -22,7 +22,7 @@ class LazyPlanner(Planner):
 
     Args:
         tuner: opens the planner.
-        model: an artifact that holds the folder `model`, and `forerunner` where it was refitted.
+        model: an artifact that holds the folder `model`, and `holdout_model`, its holdout model, if refitted.
         interests: what to rank.
         folder: which of the two.
     """
@@ -39,10 +39,10 @@ class LazyPlanner(Planner):
         return self.tuner.version(self.model.path / self.folder, self.interests)
 
     @cached_property
-    def forerunner(self) -> LazyPlanner:
+    def holdout_model(self) -> LazyPlanner:
         """The planner tuned before the held-out windows; this one itself where there was no refit."""
-        refitted = (self.model.folder / FORERUNNER).exists()
-        return LazyPlanner(self.tuner, self.model, self.interests, FORERUNNER) if refitted else self
+        refitted = (self.model.folder / HOLDOUT_MODEL).exists()
+        return LazyPlanner(self.tuner, self.model, self.interests, HOLDOUT_MODEL) if refitted else self
 
     def rank(self, prompts: Sequence[Prompt], top: int) -> Ranking:
         """Load the planner and rank."""

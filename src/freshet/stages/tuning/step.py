@@ -16,7 +16,7 @@ from freshet.run_context import LogSnapshot, RunContext
 from freshet.stages import tuning
 from freshet.stages.evidence.step import gather
 from freshet.stages.tuning.gate_verdict import Verdict, pass_gates, verdict
-from freshet.stages.tuning.lazy_planner import FORERUNNER, MODEL, LazyPlanner
+from freshet.stages.tuning.lazy_planner import HOLDOUT_MODEL, MODEL, LazyPlanner
 from freshet.storage.artifacts import Artifact, newest, newest_first
 from freshet.storage.build_once import build_once
 from freshet.storage.ledger import StepRecord
@@ -83,9 +83,9 @@ def planned(ws: Workspace, descriptions: Sequence[str] = ()) -> TuningPlan:
 def finetune(ctx: RunContext, tuner: Tuner) -> Artifact:
     """Tune a model on what came before the held-out windows, judge it on them, and refit it on all.
 
-    The table's answers come from the refitted model, its gates and its weight from the forerunner: a planner
-    may have seen the held-out windows, or be measured on them, but not both. What may be offered plays no
-    part: blocking an interest is no reason to tune anew.
+    The table's answers come from the refitted model, its gates and its weight from the holdout model: a
+    planner may have seen the held-out windows, or be measured on them, but not both. What may be offered
+    plays no part: blocking an interest is no reason to tune anew.
 
     Raises:
         ConfigError: the base checkpoint can't be tuned; told before samples are chosen.
@@ -121,7 +121,7 @@ def finetune(ctx: RunContext, tuner: Tuner) -> Artifact:
         )
 
     model = build_once(ws, run, "tuning", "models", key, build)
-    pass_gates(ctx, LazyPlanner(tuner, model, log.interests).forerunner, key)
+    pass_gates(ctx, LazyPlanner(tuner, model, log.interests).holdout_model, key)
     return model
 
 
@@ -136,7 +136,7 @@ def _trainings(ctx: RunContext) -> list[tuple[str, AsOf]]:
     start = ctx.fitter.holdout.start
     if not ctx.config.tuning.refit:
         return [(MODEL, start)]
-    return [(FORERUNNER, start), (MODEL, ctx.as_of)]
+    return [(HOLDOUT_MODEL, start), (MODEL, ctx.as_of)]
 
 
 def _chosen(ctx: RunContext, until: AsOf) -> Transitions:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from freshet.backends.planners import folder, wording
-from freshet.backends.planners.local import LocalPlanner
+from freshet.backends.planners import model_folder, tokenisation
+from freshet.backends.planners.local_planner import LocalPlanner
 from freshet.checks import check_planner
 from freshet.core.errors import PlannerError
 from freshet.core.prompts import TEMPLATE
@@ -22,9 +22,9 @@ EVERYTHING = 10_000
 
 def planner_on(into: Path, kind: str = "qwen3", beam: int = EVERYTHING) -> LocalPlanner:
     worlds.save_checkpoint(into, kind)
-    card = folder.Card("transformers", "description", "random", TEMPLATE, worlds.N, True)
-    model, tokenizer = folder.load(into, "cpu")
-    folder.save(model, tokenizer, card, into)
+    card = model_folder.Card("transformers", "description", "random", TEMPLATE, worlds.N, True)
+    model, tokenizer = model_folder.load(into, "cpu")
+    model_folder.save(model, tokenizer, card, into)
     return LocalPlanner(into, worlds.interests(), beam=beam, device="cpu")
 
 
@@ -33,9 +33,9 @@ def naive(model_folder: Path, prompt: Prompt) -> np.ndarray:
     tokens that some name allows after the same beginning."""
     import torch
 
-    model, tokenizer = folder.load(model_folder, "cpu")
-    [start] = wording.prompt_tokens(tokenizer, [prompt.text])
-    answers = wording.completion_tokens(tokenizer, worlds.DESCRIPTIONS)
+    model, tokenizer = model_folder.load(model_folder, "cpu")
+    [start] = tokenisation.prompt_tokens(tokenizer, [prompt.text])
+    answers = tokenisation.completion_tokens(tokenizer, worlds.DESCRIPTIONS)
     result = np.zeros(len(answers))
     for row, answer in enumerate(answers):
         with torch.no_grad():

@@ -163,11 +163,11 @@ class Pass:
         fused = width >= LONG and _can_fuse(query, value)
         parts = [_fused(self._spread(query), keys, values, scaling)] if fused else []
         if self.seen or not fused:
-            asked = (query * scaling).view(heads, -1, *query.shape[1:]).transpose(1, 2)
-            asked = self._spread(asked)  # (key heads, cells, each, width)
+            queries = (query * scaling).view(heads, -1, *query.shape[1:]).transpose(1, 2)
+            queries = self._spread(queries)  # (key heads, cells, each, width)
             if not fused:
-                parts = [_own(asked, keys, values)]
-            parts += [_over(asked, s.keys[layer], s.values[layer], s.hidden) for s in self.seen]
+                parts = [_own(queries, keys, values)]
+            parts += [_over(queries, s.keys[layer], s.values[layer], s.hidden) for s in self.seen]
         found = _merged(parts).transpose(0, 1)
         if self.grid.slots is not None:
             found = found.index_select(0, self.grid.slots)
@@ -185,34 +185,34 @@ Part = tuple["Tensor", "Tensor", "Tensor"]
 score m, and the sum of exp(score - m)."""
 
 
-def _over(asked: Tensor, keys: Tensor, values: Tensor, hidden: Tensor | None) -> Part:
+def _over(queries: Tensor, keys: Tensor, values: Tensor, hidden: Tensor | None) -> Part:
     """Attention to n stretches of which each is seen by 1/n of the rows."""
     heads, n, length, width = keys.shape
-    scores = torch.bmm(keys.flatten(0, 1), asked.reshape(heads * n, -1, width).transpose(1, 2))
+    scores = torch.bmm(keys.flatten(0, 1), queries.reshape(heads * n, -1, width).transpose(1, 2))
     if hidden is not None:
         scores.view(heads, n, length, -1).add_(hidden)
-    return _summed(scores, values, asked)
+    return _summed(scores, values, queries)
 
 
-def _own(asked: Tensor, keys: Tensor, values: Tensor) -> Part:
+def _own(queries: Tensor, keys: Tensor, values: Tensor) -> Part:
     """Attention of each row to its tokens so far."""
     heads, rows, length, width = keys.shape
     if length == 1:
         one = (heads, rows, 1, -1)
-        scores = (asked * keys.view(one)).sum(-1)
-        return values.view(one).expand(-1, -1, asked.shape[2], -1), scores, torch.ones_like(scores)
-    scores = torch.bmm(keys.flatten(0, 1), asked.view(heads * rows, -1, width).transpose(1, 2))
-    later = torch.ones(length, length, dtype=torch.bool, device=asked.device).tril_(-1)  # key after query
+        scores = (queries * keys.view(one)).sum(-1)
+        return values.view(one).expand(-1, -1, queries.shape[2], -1), scores, torch.ones_like(scores)
+    scores = torch.bmm(keys.flatten(0, 1), queries.view(heads * rows, -1, width).transpose(1, 2))
+    later = torch.ones(length, length, dtype=torch.bool, device=queries.device).tril_(-1)  # key after query
     scores.view(heads, rows, length, length, -1).masked_fill_(later[:, :, None], -torch.inf)
-    return _summed(scores, values, asked)
+    return _summed(scores, values, queries)
 
 
-def _summed(scores: Tensor, values: Tensor, asked: Tensor) -> Part:
+def _summed(scores: Tensor, values: Tensor, queries: Tensor) -> Part:
     """`scores` (heads * n, keys, queries): queries last, so that sums over few keys run along memory."""
     largest = scores.amax(1, keepdim=True)
     weights = scores.sub_(largest).clamp_(min=FAINT).exp_()
     summed = torch.bmm(weights.transpose(1, 2), values.flatten(0, 1))
-    shape = asked.shape[:3]
+    shape = queries.shape[:3]
     return summed.view(*shape, -1), largest.view(shape), weights.sum(1).view(shape)
 
 

@@ -13,12 +13,11 @@ from numpy.typing import NDArray
 from freshet.backends.planners.bulk import search
 from freshet.backends.planners.bulk.attention import LONG
 from freshet.backends.planners.bulk.plain import PlainReader
-from freshet.backends.planners.bulk.reading import Continuations
+from freshet.backends.planners.bulk.search import Continuations
 from freshet.backends.planners.bulk.shared import PORTIONS, SharedReader, SharedReading, why_not
 from freshet.backends.planners.bulk.sharing import share
 from freshet.backends.planners.bulk.trie import Trie
-from freshet.backends.planners.cost import Cost
-from freshet.backends.planners.threads import is_small, threads_for
+from freshet.backends.planners.decoder import DecoderCost, is_small, threads_for
 from freshet.core.types import Ranking, Usage
 
 if TYPE_CHECKING:
@@ -113,7 +112,7 @@ class Engine:
         return min(torch.get_num_threads(), PORTIONS)
 
 
-def _forward(cost: Cost, new: NDArray[np.float64], before: NDArray[np.float64], times: int) -> Usage:
+def _forward(cost: DecoderCost, new: NDArray[np.float64], before: NDArray[np.float64], times: int) -> Usage:
     """Reading `new` tokens after `before` others, `times` times per prompt, one scored position each."""
     tokens = times * float(new.sum())
     attended = float((new * (before + (new + 1) / 2)).sum() / new.sum())

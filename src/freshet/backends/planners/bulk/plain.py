@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from freshet.backends.planners.bulk.reading import Continuations
-from freshet.backends.planners.cost import Cost
+from freshet.backends.planners.bulk.search import Continuations
+from freshet.backends.planners.decoder import DecoderCost
 from freshet.core.errors import PlannerError
 from freshet.core.types import Usage
 
@@ -33,7 +33,7 @@ class PlainReader:
     def __init__(self, model: PreTrainedModel, columns: NDArray[np.int64]) -> None:
         self.model = model
         self.columns = torch.from_numpy(columns).to(model.device)
-        self.cost = Cost.of(model)
+        self.cost = DecoderCost.of(model)
         knows = "logits_to_keep" in inspect.signature(model.forward).parameters
         self._last_only = {"logits_to_keep": 1} if knows else {}
 

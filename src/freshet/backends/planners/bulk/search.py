@@ -9,14 +9,14 @@ no name under it can enter the answer.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from freshet.backends.planners.bulk.reading import Continuations, Reading
 from freshet.backends.planners.bulk.trie import Trie
+from freshet.core.types import Usage
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -174,3 +174,39 @@ def _choices(level: Level, branch: Tensor, logits: Tensor) -> Tensor:
     if level.missing is not None:
         chosen = chosen.masked_fill(level.missing[branch], -torch.inf)
     return torch.log_softmax(chosen, dim=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Continuations:
+    """New tokens after prompts, or after the continuations read before: m of them, by row, then slot.
+
+    Attributes:
+        rows: (m,) row within the batch.
+        slots: (m,) number among the row's continuations.
+        parents: (m,) slot of the one read before that each goes on with; the first go on with the prompt.
+        tokens: flat; `lengths` (m,) how many each has.
+        starts: (m,) tokens between the prompt and the new ones.
+    """
+
+    rows: NDArray[np.int64]
+    slots: NDArray[np.int64]
+    parents: NDArray[np.int64]
+    tokens: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+
+
+class Reading(Protocol):
+    """A batch of n prompts."""
+
+    usage: Usage
+
+    @property
+    def rows(self) -> NDArray[np.int64]:
+        """(n,) positions of the prompts among all."""
+
+    def start(self) -> Tensor:
+        """Logits (n, columns) after the prompts."""
+
+    def follow(self, new: Continuations) -> Tensor:
+        """Logits (m, columns) after each continuation."""

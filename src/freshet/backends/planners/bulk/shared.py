@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from freshet.backends.planners.bulk import attention
 from freshet.backends.planners.bulk.attention import Grid, Pass, Stretch
-from freshet.backends.planners.bulk.reading import Continuations
+from freshet.backends.planners.bulk.search import Continuations
 from freshet.backends.planners.bulk.sharing import Batch, Group, pack, share
-from freshet.backends.planners.cost import Cost
+from freshet.backends.planners.decoder import DecoderCost
 from freshet.core.types import IntArray, Usage
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class SharedReader:
         self.columns = torch.from_numpy(columns).to(model.device)
         self.budget = PASS.get(model.device.type, ELSEWHERE)
         self._head = self._narrow_head()
-        self.cost = Cost.of(model, None if self._head is None else len(columns))
+        self.cost = DecoderCost.of(model, None if self._head is None else len(columns))
         attention.register()
 
     @property
@@ -168,19 +168,19 @@ class SharedReader:
             starts: (r,) position of each row's first token; `lengths` (r,) its tokens.
             grid: of the rows, empty ones included.
             seen: what comes before the rows.
-            scored: (s,) which tokens' next token is asked for.
+            scored: (s,) which tokens' next token is scored.
 
         Returns:
             Logits (s, columns), the keys and values of the rows, and what it cost.
         """
         device = self.model.device
         first = np.cumsum(lengths) - lengths
-        positions = np.repeat(starts - first, lengths) + np.arange(len(tokens))
+        position = np.repeat(starts - first, lengths) + np.arange(len(tokens))
         keep = np.zeros(1, np.int64) if scored is None else scored
         with torch.inference_mode(), attention.during(Pass(grid, seen)) as current:
             logits = self.model(
                 input_ids=torch.from_numpy(tokens).to(device)[None],
-                position_ids=torch.from_numpy(positions).to(device)[None],
+                position_ids=torch.from_numpy(position).to(device)[None],
                 use_cache=False,
                 logits_to_keep=torch.from_numpy(keep).to(device),
             ).logits[0]

@@ -121,7 +121,7 @@ def pack(
         tokens, rows: most own tokens and rows of a batch (but at least one group).
     """
     batch: list[Piece] = []
-    for piece in sorted(_pieces(groups, lengths, min(budget, tokens), rows), key=Piece.likeness):
+    for piece in sorted(_pieces(groups, lengths, min(budget, tokens), rows), key=Piece.similarity):
         more = [*batch, piece]
         size, held = sum(part.tokens for part in more), sum(len(part.rows) for part in more)
         cells = len(more) * max(len(part.rows) for part in more) * max(part.width for part in more)
@@ -149,7 +149,7 @@ class Piece:
     width: int
     tokens: int
 
-    def likeness(self) -> tuple[int, int, int]:
+    def similarity(self) -> tuple[int, int, int]:
         """Sorted by this, pieces that waste few cells together are neighbours."""
         return round(np.log2(len(self.rows))), self.width, len(self.rows)
 

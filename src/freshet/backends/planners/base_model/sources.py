@@ -1,0 +1,76 @@
+"""Where a base checkpoint is: a folder, or a name of the Hugging Face hub that was downloaded before."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from freshet.backends.planners.libraries import LibraryErrors, may_download
+from freshet.core.errors import ConfigError
+
+HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+
+FILES = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
+"""What is downloaded of a checkpoint; weights in other formats, which run code or can't be read, are not."""
+
+
+def find(base: str) -> Path:
+    """The folder of a base checkpoint.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    path = Path(base)
+    if os.path.lexists(path):
+        return _folder(path)
+    if path.is_absolute() or not HUB_NAME.fullmatch(base):
+        raise refusal(base, "there is no such folder")
+    return _of_hub(base)
+
+
+def _folder(path: Path) -> Path:
+    if path.is_dir():
+        return path
+    if path.suffix == ".gguf":
+        raise refusal(path, "a GGUF file, which can be run but not tuned", _original(path))
+    if path.is_file():
+        raise refusal(path, "a file, expected a folder", f"{WANTED}; not one of the files in it")
+    raise refusal(
+        path, "a link that leads nowhere, or no folder", "repair the link, or name the folder itself"
+    )
+
+
+def _original(path: Path) -> str:
+    return f"name the folder of the checkpoint that {path.name} was made from (config.json and *.safetensors)"
+
+
+def _of_hub(name: str) -> Path:
+    """The local copy of a checkpoint of the hub; fetched only where the user allows it."""
+    from huggingface_hub import snapshot_download
+
+    online = may_download()
+
+    def absent(message: str) -> ConfigError:
+        if online:
+            return refusal(name, f"not a folder, and not to be had from the hub: {message}")
+        return refusal(
+            name,
+            "no folder of the workspace, and no checkpoint of that name was downloaded to this machine",
+            "name the folder of a checkpoint; or set HF_HUB_OFFLINE=0 in the environment, "
+            "which lets Freshet download it from the Hugging Face hub",
+        )
+
+    with LibraryErrors(absent):
+        found = snapshot_download(
+            name, local_files_only=not online, allow_patterns=FILES, ignore_patterns=["*/*"]
+        )
+    return Path(found)
+
+
+WANTED = "name the folder of a causal language model of transformers: config.json, *.safetensors, tokenizer"
+
+
+def refusal(path: Path | str, what: str, hint: str = WANTED) -> ConfigError:
+    """An error about a base checkpoint: the folder or file, what is wrong with it, and what to do."""
+    return ConfigError(f"[planner] model can't be tuned: {path}: {what}", hint=hint)

@@ -1,1 +1,0 @@
-"""Stores: where artifacts live."""

@@ -1,0 +1,74 @@
+"""The key of an origin's artifact: everything that decides what it holds."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from freshet.core.types import AsOf
+from freshet.replay.replay_plan import Plan
+from freshet.stages import events
+from freshet.stages.events.step import items
+from freshet.stages.interests import step as interests
+from freshet.stages.live import step as live
+from freshet.stages.sequence import step as sequence
+from freshet.stages.table import table_plan
+from freshet.stages.transitions import step as transitions
+from freshet.stages.tuning import gate_verdict
+from freshet.stages.tuning import step as tuning
+from freshet.storage.ledger import Run
+from freshet.storage.workspace import Workspace, version_of
+
+CODE = 5
+"""Raised when an origin's artifact holds something else of the same inputs."""
+UNREAD: dict[str, set[str]] = {
+    "interests": set(),
+    "transitions": set(),
+    "counts": set(),
+    "evidence": set(),
+    "planner": {"device", "model"},  # the tuner knows its checkpoint
+    "tuning": {"every_days"},  # the plan has its own
+    "gates": set(),
+    "inference": {"chunk"},
+    "table": {"max_churn"},
+    "sequence": set(),
+}
+"""Sections of the configuration that decide what is made, each with what plays no part in it."""
+
+
+def origin_key(sandbox: Workspace, run: Run, plan: Plan, at: AsOf, before: str) -> str:
+    """Version of the artifact of an origin; `before` is that of the origin before it, '' at the first."""
+    config = sandbox.config
+    log = events.EventLog(sandbox.source)
+    return version_of(
+        code=(
+            CODE,
+            table_plan.CODE,
+            tuning.CODE,
+            gate_verdict.CODE,
+            sequence.CODE,
+            interests.CODE,
+            transitions.CODE,
+        ),
+        recipes=(
+            sandbox.tuner.recipe if sandbox.tuner is not None else "",
+            sandbox.sequencer.version if sandbox.sequencer is not None else "",
+        ),
+        before=before,
+        at=at,
+        until=plan.until(at),
+        events=log.snapshot(plan.labelled_until(at)).version,
+        items=items(sandbox, run).version,
+        config={
+            name: getattr(config, name).model_dump(mode="json", exclude=unread)
+            for name, unread in UNREAD.items()
+        },
+        cadence=(
+            config.schedule.drift_alpha,
+            config.schedule.value_per_hit,
+            config.prices.model_dump(exclude={"currency"}),
+        ),
+        positive=config.events.positive,
+        arms=[asdict(arm) for arm in plan.arms],
+        live=[live.CODE, config.live.model_dump()] if any(arm.live for arm in plan.arms) else [],
+        plan=(plan.every, plan.tune_every, plan.horizon, plan.limit_per_origin, plan.seed),
+    )
