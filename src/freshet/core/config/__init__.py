@@ -4,7 +4,7 @@ Every field's description is what `freshet init` writes beside it and what docs/
 lists.
 """
 
-from freshet.core.config.configuration import Config, load, parse
+from freshet.core.config.config_file import Config, load, parse
 from freshet.core.config.experiment_sections import (
     ExperimentsConfig,
     GuardrailConfig,

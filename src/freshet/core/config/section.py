@@ -17,4 +17,6 @@ MAX_SECONDS = "last resort: a training still going ends here, and says so; set m
 
 
 class Section(BaseModel):
+    """A section of `freshet.toml`: unknown keys are refused, values don't change."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
