@@ -169,7 +169,7 @@ def test_a_killed_replay_equals_one_shot(
     module = import_module("freshet.replay.rolling_origin")  # the package's `roll` is the function
 
     def failing(*given: object) -> Iterator[None]:
-        if str(given[0].known.as_of) == "2024-02-09" and given[1].name == "finetune":  # type: ignore[attr-defined]
+        if str(given[0].log.as_of) == "2024-02-09" and given[1].name == "finetune":  # type: ignore[attr-defined]
             raise KeyboardInterrupt
         return real(*given)  # type: ignore[arg-type]
 
