@@ -2,8 +2,10 @@
 #
 #   make demo                                     the loop on a simulated world: about three minutes
 #   make demo EVENTS=log.parquet ITEMS=items.parquet POSITIVE="value >= 7"     the same on your log
-#   make test                                     the whole test suite
+#   make test                                     the whole test suite, on all cores
+#   make test-unit                                what neither trains nor starts processes: under a minute
 #   make check                                    style, types, layers
+#   make docs                                     the documentation site, into site/
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -17,7 +19,7 @@ POSITIVE ?=
 # through the environment, so that quotes and spaces in a rule reach freshet as they are
 export EVENTS ITEMS POSITIVE DIR
 
-.PHONY: demo test check clean
+.PHONY: demo test test-unit check docs clean
 
 demo: $(READY)
 	@set -- "$$DIR"; \
@@ -26,8 +28,16 @@ demo: $(READY)
 	if [ -n "$$POSITIVE" ]; then set -- "$$@" --positive "$$POSITIVE"; fi; \
 	$(BIN)/freshet demo "$$@"
 
+# one process a core; who has no tests left takes some of another's
+PYTEST := $(BIN)/python -m pytest -n logical --dist worksteal
+# hundreds of processes are started, which are to find what they import compiled
+test test-unit: export PYTHONDONTWRITEBYTECODE :=
+
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(PYTEST)
+
+test-unit: $(READY)
+	$(PYTEST) -m "not slow"
 
 check: $(READY)
 	$(BIN)/ruff check .
@@ -35,8 +45,11 @@ check: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 clean:
-	rm -rf .venv demo demo-own
+	rm -rf .venv demo demo-own site
 
 $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -46,5 +59,5 @@ $(READY): pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@# the CPU build is a tenth of the other; where its index can't be reached, whatever pip is set up to find
 	@$(BIN)/python -c 'import torch' 2>/dev/null || $(BIN)/python -m pip install -q "torch==$(TORCH)"
-	$(BIN)/python -m pip install -q -e ".[local,serve,redis,dev]"
+	$(BIN)/python -m pip install -q -e ".[local,serve,redis,dev,docs]"
 	@touch $@

@@ -200,7 +200,7 @@ def race(
     planner = bench.planner
     usage = planner.rank(prompts[: bench.chunk], BEAMS).usage
     own = usage.tokens / min(bench.chunk, len(prompts))
-    limit = Forward.best(planner, round(own))
+    limit = Forward.best(planner, round(own), 60_000 if crowded else 10_000)
     rival = Rival.best(planner, sample)
     crowded &= planner._model.device.type == "cpu"
     crowd = Crowd(planner, bench.folder, rival.batch) if crowded else None
@@ -252,11 +252,12 @@ class Forward:
     rows: int
 
     @classmethod
-    def best(cls, planner: LocalPlanner, length: int) -> Forward:
-        tried = [cls(planner, length, max(1, tokens // length)) for tokens in (1024, 2048, 4096, 8192)]
+    def best(cls, planner: LocalPlanner, length: int, tokens: int) -> Forward:
+        """The size of batch with which so many tokens are read soonest."""
+        tried = [cls(planner, length, max(1, batch // length)) for batch in (1024, 2048, 4096, 8192)]
         for contestant in tried:
             contestant.seconds_per_token(2 * contestant.rows * length)  # warm
-        return min(tried, key=lambda contestant: contestant.seconds_per_token(60_000))
+        return min(tried, key=lambda contestant: contestant.seconds_per_token(tokens))
 
     def seconds_per_token(self, tokens: int) -> float:
         model = self.planner._model

@@ -23,7 +23,7 @@ DEPLOY = ROOT / "deploy"
 def unit() -> configparser.ConfigParser:
     read = configparser.ConfigParser(strict=False, interpolation=None)
     read.optionxform = str  # type: ignore[assignment,method-assign]
-    read.read(DEPLOY / "freshet.http")
+    read.read(DEPLOY / "freshet.service")
     return read
 
 
@@ -45,6 +45,7 @@ def test_commands_and_options_exist(command: list[str]) -> None:
             assert option in help_text, option
 
 
+@pytest.mark.slow
 def test_the_unit_is_one() -> None:
     service = unit()["Service"]
     assert int(service["TimeoutStopSec"]) > 3 + GRACE
@@ -52,9 +53,9 @@ def test_the_unit_is_one() -> None:
     assert service["ReadWritePaths"] in service["ExecStart"]
     if shutil.which("systemd-analyze"):
         done = subprocess.run(
-            ["systemd-analyze", "verify", str(DEPLOY / "freshet.http")], capture_output=True, text=True
+            ["systemd-analyze", "verify", str(DEPLOY / "freshet.service")], capture_output=True, text=True
         )
-        said = [line for line in done.stderr.splitlines() if "freshet.http" in line]
+        said = [line for line in done.stderr.splitlines() if "freshet.service" in line]
         assert [line for line in said if "is not executable" not in line] == []
 
 

@@ -11,7 +11,10 @@ from pydantic import BaseModel
 from freshet.core.config import Config
 
 ROOT = Path(__file__).parent.parent
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+DECISIONS = sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md"))
+SECTIONS = ["Context", "Decision", "What was measured", "Consequences"]
+DAY = r"\d{4}-\d\d-\d\d"
 
 
 def keys(model: type[BaseModel], path: str = "") -> list[tuple[str, str, str]]:
@@ -27,7 +30,7 @@ def keys(model: type[BaseModel], path: str = "") -> list[tuple[str, str, str]]:
 
 
 def test_every_key_is_documented_in_its_section() -> None:
-    text = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "reference" / "configuration.md").read_text(encoding="utf-8")
     sections = dict(re.findall(r"## `\[(.+?)\]`\n(.*?)(?=\n## |\Z)", text, re.DOTALL))
     for section, key, description in keys(Config):
         assert re.search(rf"\| `{key}` \| .* \| {re.escape(description)} \|", sections[section]), (
@@ -44,3 +47,32 @@ def test_links_lead_somewhere_and_nothing_is_left_to_fill_in(document: Path) -> 
     for target in re.findall(r"\]\(([^)#]+)\)", text):
         if "://" not in target:
             assert (document.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("decision", DECISIONS, ids=lambda path: path.name[:4])
+def test_a_decision_has_its_sections_a_status_and_a_line_in_the_index(decision: Path) -> None:
+    text = decision.read_text(encoding="utf-8")
+    number, title = re.match(r"# (\d{4})\. (.+)\n", text).groups()  # type: ignore[union-attr]
+    assert decision.name.startswith(f"{number}-")
+    assert re.findall(r"^## (.+)$", text, re.MULTILINE) == SECTIONS
+    status = re.search(r"^\*\*Status:\*\* (.+?)\n\n", text, re.DOTALL | re.MULTILINE).group(1)  # type: ignore[union-attr]
+    assert re.match(rf"(accepted|replaced by \[\d{{4}}\]\(\S+\)) on {DAY}", status), status
+    later = list(dict.fromkeys(re.findall(r"\[(\d{4})\]\(", status)))
+    assert all(other > number for other in later), "a decision is changed by later ones only"
+    assert bool(later) == ("amended by" in status or "replaced by" in status)
+    word = "replaced" if status.startswith("replaced") else "amended"
+    short = f"{word} by {', '.join(later)}" if later else "accepted"
+    index = (decision.parent / "index.md").read_text(encoding="utf-8")
+    assert f"| [{number}]({decision.name}) | {title} | {short} | " in index
+
+
+def test_the_index_names_every_decision_once_and_nothing_else() -> None:
+    index = (ROOT / "docs" / "decisions" / "index.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\| \[\d{4}\]\((\S+)\) \|", index, re.MULTILINE) == [path.name for path in DECISIONS]
+
+
+def test_pages_that_the_code_names_exist() -> None:
+    for path in (ROOT / "src").rglob("*"):
+        if path.suffix in (".py", ".html"):
+            for page in re.findall(r"docs/[\w/-]+\.md", path.read_text(encoding="utf-8")):
+                assert (ROOT / page).exists(), (path.name, page)

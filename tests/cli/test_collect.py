@@ -17,7 +17,7 @@ from freshet.serving.user_histories import NOTE
 from freshet.wiring import SETTINGS, load, open_user_store
 from tests.cli.conftest import answered, called
 
-DOCS = Path(__file__).parents[2] / "docs" / "cli.md"
+DOCS = Path(__file__).parents[2] / "docs" / "reference" / "cli.md"
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 from tests.cli.conftest import FIRST, answered, called
 
 pytest.importorskip("torch")
-DOCS = Path(__file__).parents[2] / "docs" / "cli.md"
+DOCS = Path(__file__).parents[2] / "docs" / "reference" / "cli.md"
 
 
 @pytest.fixture(scope="module")

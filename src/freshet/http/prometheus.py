@@ -1,4 +1,4 @@
-"""What Prometheus reads at `/metrics`. docs/serving.md lists the names."""
+"""What Prometheus reads at `/metrics`. docs/how-to/serving.md lists the names."""
 
 from __future__ import annotations
 

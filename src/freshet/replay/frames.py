@@ -1,4 +1,4 @@
-"""Columns of what a replay writes; docs/replay.md explains each. Every figure can be checked from these."""
+"""Columns of what a replay writes, from which every figure can be checked: docs/explanation/replay.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The queries of docs/replay.md run, and give the figures of the document."""
+"""The queries of docs/explanation/replay.md run, and give the figures of the document."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from freshet.replay.figures import summarise
 from tests.replay.synthetic import INTERESTS, frames
 
-DOCS = Path(__file__).parents[3] / "docs" / "replay.md"
+DOCS = Path(__file__).parents[3] / "docs" / "explanation" / "replay.md"
 QUERIES = dict(re.findall(r"```sql\n-- ([\w ]+)\n(.*?)```", DOCS.read_text(encoding="utf-8"), re.DOTALL))
 
 

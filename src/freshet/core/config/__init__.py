@@ -1,6 +1,7 @@
 """The workspace's configuration: `freshet.toml`, typed, documented per field, unknown keys rejected.
 
-Every field's description is what `freshet init` writes beside it and what `docs/configuration.md` lists.
+Every field's description is what `freshet init` writes beside it and what docs/reference/configuration.md
+lists.
 """
 
 from freshet.core.config.configuration import Config, load, parse

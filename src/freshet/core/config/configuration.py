@@ -107,4 +107,6 @@ def parse(text: str, where: str) -> Config:
             f"[{'.'.join(str(part) for part in issue['loc'])}] {issue['msg'].lower()}"
             for issue in error.errors()
         )
-        raise ConfigError(f"{where}: {problems}", hint="docs/configuration.md lists the keys") from None
+        raise ConfigError(
+            f"{where}: {problems}", hint="docs/reference/configuration.md lists the keys"
+        ) from None

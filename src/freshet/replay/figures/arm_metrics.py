@@ -1,4 +1,4 @@
-"""The figures of one arm, on the log and on every resample. Definitions: docs/replay.md."""
+"""The figures of one arm, on the log and on every resample. Definitions: docs/explanation/replay.md."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def summarise(
     """The document of a replay.
 
     Args:
-        judged, states, costs: the frames of docs/replay.md.
+        judged, states, costs: the frames of docs/explanation/replay.md.
         log: `interests` (N), `from`, `to` (ISO days, `to` excluded), `every_days`, `tune_days`,
             `horizon_days`; `mixed` where the mixture of `hybrid` holds the sequence score;
             `planner`: what it is called; more keys, such as a name or a currency, are passed on.

@@ -83,9 +83,9 @@ def planned(ws: Workspace, descriptions: Sequence[str] = ()) -> TuningPlan:
 def finetune(ctx: RunContext, tuner: Tuner) -> Artifact:
     """Tune a model on what came before the held-out windows, judge it on them, and refit it on all.
 
-    The table's answers come from the refitted model, its gates and its weight from the holdout model: a planner
-    may have seen the held-out windows, or be measured on them, but not both. What may be offered plays no
-    part: blocking an interest is no reason to tune anew.
+    The table's answers come from the refitted model, its gates and its weight from the holdout model: a
+    planner may have seen the held-out windows, or be measured on them, but not both. What may be offered
+    plays no part: blocking an interest is no reason to tune anew.
 
     Raises:
         ConfigError: the base checkpoint can't be tuned; told before samples are chosen.
