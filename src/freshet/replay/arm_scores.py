@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from freshet.core.types import AsOf, Evidence, Transitions
 from freshet.replay import baselines
 from freshet.replay.arm_state import ArmState
-from freshet.replay.arms import Arm
 from freshet.replay.evaluate import ArmScores, first_in_evidence, share_equal
+from freshet.replay.replay_arms import Arm
 from freshet.run_context import RunContext
 from freshet.stages import counts, evidence
 from freshet.stages.counts.fitter import CountFitter

@@ -9,8 +9,8 @@ from typing import Any
 from freshet import pipeline
 from freshet.core.errors import GateFailed, NotEnoughData
 from freshet.core.types import AsOf, CadenceDecision
-from freshet.replay.arms import Arm
 from freshet.replay.ledger_costs import CostBook
+from freshet.replay.replay_arms import Arm
 from freshet.replay.replay_plan import Plan
 from freshet.run_context import LogSnapshot, RunContext
 from freshet.stages import schedule as cadence

@@ -8,7 +8,7 @@ from datetime import date, timedelta
 
 from freshet.core.errors import ConfigError, NotEnoughData
 from freshet.core.types import AsOf
-from freshet.replay.arms import Able, Arm, defaults, named
+from freshet.replay.replay_arms import Able, Arm, defaults, named
 
 SHARE = 0.25
 """Of the log's time, the last part is replayed where nobody says from when."""

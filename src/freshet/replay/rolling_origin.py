@@ -20,11 +20,11 @@ from freshet.core.types import AsOf, Transitions
 from freshet.replay import frames
 from freshet.replay.arm_scores import ArmScorers
 from freshet.replay.arm_state import START, ArmState, Checkpoint, Origin, advance, artifacts_made, tune_if_due
-from freshet.replay.arms import Arm
 from freshet.replay.evaluate import ArmScores, HorizonLabels, evaluate
 from freshet.replay.ledger_costs import CostBook
 from freshet.replay.live_arms import popularity_live, with_live
 from freshet.replay.origin_key import origin_key
+from freshet.replay.replay_arms import Arm
 from freshet.replay.replay_plan import Plan
 from freshet.run_context import LogSnapshot, RunContext
 from freshet.stages import live

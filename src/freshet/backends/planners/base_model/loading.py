@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from freshet.backends.planners import model_folder
-from freshet.backends.planners.base_model import configuration, sources, tokenizers, weights
+from freshet.backends.planners.base_model import checkpoint_config, sources, tokenizers, weights
 from freshet.backends.planners.base_model.sources import WANTED, refusal
 from freshet.backends.planners.decoder import max_positions, token_tables
 from freshet.backends.planners.libraries import LibraryErrors, quiet
@@ -57,9 +57,9 @@ def load(base: str, job: TuningJob, device: str) -> tuple[PreTrainedModel, PreTr
 def _described(base: str) -> tuple[Path, PreTrainedTokenizerBase, PreTrainedModel]:
     """The folder of a checkpoint, its tokenizer, and its model without weights."""
     found = sources.find(base)
-    content = configuration.declared(found)
+    content = checkpoint_config.declared(found)
     weights.files_of(found)
-    model = weights.outline(found, configuration.configuration(found, content))
+    model = weights.outline(found, checkpoint_config.configuration(found, content))
     return found, tokenizers.tokenizer_of(found, _rows(model)), model
 
 

@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from freshet.backends.planners.base_model.configuration import CONFIG, content_of
+from freshet.backends.planners.base_model.checkpoint_config import CONFIG, content_of
 from freshet.backends.planners.base_model.sources import refusal
 from freshet.backends.planners.libraries import LibraryErrors, quiet
 
