@@ -26,7 +26,8 @@ from freshet.pipeline import snapshot_of
 from freshet.run_context import RunContext
 from freshet.stages.counts.fitter import fitter_for
 from freshet.stages.events.step import latest
-from freshet.stages.tuning import GateReport, evaluation
+from freshet.stages.tuning import GateReport
+from freshet.stages.tuning import planner_evaluation as evaluation
 from freshet.stages.tuning.lazy_planner import LazyPlanner
 from freshet.stages.tuning.step import accepted, attempted
 from freshet.storage.workspace import Workspace

@@ -17,8 +17,9 @@ from freshet.core.errors import GateFailed
 from freshet.core.ports import Abilities, Progress, TuningJob, silent
 from freshet.core.types import RECENT, Interests, Prompt, Ranking, Transitions, TuningReport
 from freshet.simulator import generate
-from freshet.stages.tuning import Gate, evaluation, gates_of
+from freshet.stages.tuning import Gate, gates_of
 from freshet.stages.tuning import gate_verdict as gating
+from freshet.stages.tuning import planner_evaluation as evaluation
 from freshet.storage.ledger import Record
 from freshet.storage.workspace import Workspace
 from tests.pipeline.world import NOW, WORLD, copied, settings, step, with_tuner, workspace

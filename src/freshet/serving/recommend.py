@@ -21,12 +21,12 @@ from freshet.core.ports import UserStore
 from freshet.core.types import Answer, Context, History, Recommendation, User
 from freshet.serving.arms import NO_EXPERIMENT, Assignment, Scored, assign, score
 from freshet.serving.event_recorder import EventRecorder
-from freshet.serving.explanation import explain, reasons
 from freshet.serving.impressions import Impressions
 from freshet.serving.item_selection import ItemSelector
 from freshet.serving.messages import Event, Query, Receipt
 from freshet.serving.open_release import OpenRelease
 from freshet.serving.policy import Choice, Policy, choose
+from freshet.serving.reasons import explain, reasons
 from freshet.serving.release_pool import ReleasePool
 from freshet.serving.request_rules import Ineligible
 from freshet.serving.user_context import UserContext, context_of_list

@@ -2,11 +2,10 @@
 
 `item_log` reads engagements, `item_histories` makes training rows of them and `training_data` all that a
 ranker is trained on; `prior` is what is known of items before a moment, `prior_weights` fits how much that
-and the histories weigh, `holdout` and `evaluation` measure the result. `item_index` holds the items in the
+and the histories weigh, `holdout` and `ranker_evaluation` measure the result. `item_index` holds the items in the
 order of their interests, `ranker` ranks those of one interest for a user (`top_k`, compiled).
 """
 
-from freshet.stages.items.evaluation import Evaluated, Score, evaluate, interval
 from freshet.stages.items.format import read, write
 from freshet.stages.items.item_histories import Rows, rows
 from freshet.stages.items.item_index import ItemIndex, nearest
@@ -14,6 +13,7 @@ from freshet.stages.items.item_log import UNSEEN, Engagements, engagements
 from freshet.stages.items.prior import LITTLE, features, names, popularity
 from freshet.stages.items.prior_weights import Histories, design, fit_weights
 from freshet.stages.items.ranker import Ranked, Ranker
+from freshet.stages.items.ranker_evaluation import Evaluated, Score, evaluate, interval
 
 __all__ = [
     "LITTLE",

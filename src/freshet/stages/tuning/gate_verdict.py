@@ -10,7 +10,7 @@ from freshet.core.errors import GateFailed
 from freshet.core.ports import Planner
 from freshet.run_context import RunContext
 from freshet.stages import tuning
-from freshet.stages.tuning.evaluation import evaluate
+from freshet.stages.tuning.planner_evaluation import evaluate
 from freshet.storage.artifacts import Artifact
 from freshet.storage.build_once import build_once
 from freshet.storage.ledger import StepRecord
