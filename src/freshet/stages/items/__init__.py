@@ -2,8 +2,8 @@
 
 `item_log` reads engagements, `item_histories` makes training rows of them and `training_data` all that a
 ranker is trained on; `prior` is what is known of items before a moment, `prior_weights` fits how much that
-and the histories weigh, `holdout` and `ranker_evaluation` measure the result. `item_index` holds the items in the
-order of their interests, `ranker` ranks those of one interest for a user (`top_k`, compiled).
+and the histories weigh, `holdout` and `ranker_evaluation` measure the result. `item_index` holds the items in
+the order of their interests, `ranker` ranks those of one interest for a user (`top_k`, compiled).
 """
 
 from freshet.stages.items.format import read, write

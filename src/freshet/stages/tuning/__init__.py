@@ -1,8 +1,8 @@
 """Stage: transitions -> balanced, evidence-aware examples -> (a tuner fine-tunes) -> gates.
 
-`examples` chooses and words the samples; `gates` decides whether a planner may be used without a person, by
-what `planner_evaluation` measured on held-out transitions; `lazy_planner` loads a tuned one when it is first asked.
-The tuner is a port: see `freshet.backends.planners`.
+`examples` chooses and words the samples; `planner_evaluation` measures a planner on held-out transitions,
+`gates` are the bounds it has to meet, `gate_verdict` says what they, or a person, decided. `lazy_planner`
+loads a tuned planner when it is first asked. The tuner is a port: see `freshet.backends.planners`.
 """
 
 from freshet.stages.tuning.examples import balanced, make_examples
