@@ -279,11 +279,11 @@ def prepare(folder: Path, planner: str) -> dict[str, Stage]:
 
 
 def tree(root: Path) -> dict[str, bytes]:
-    """Every file but the ledger and the lease, which tell of runs; a release without the run that made it."""
+    """Every file but ledger, decisions and lease, which name runs; a release without the run that made it."""
     found = {}
     for path in sorted(root.rglob("*")):
         name = path.relative_to(root).as_posix()
-        if path.is_file() and not name.startswith("runs/") and name != "LEASE":
+        if path.is_file() and not name.startswith(("runs/", "decisions/")) and name != "LEASE":
             found[name] = path.read_bytes()
             if name.startswith("releases/"):
                 said = json.loads(found[name]) | {"run": ""}
@@ -402,7 +402,7 @@ def _read_all_the_time(space: Path, notes: Path) -> int:
         opened += 1
         try:
             release = open_release(open_workspace(space))
-            _ = release.said  # raises where it can't be read; empty where prompts carry no evidence
+            _ = release.evidence  # raises where it can't be read; empty where prompts carry no evidence
             if not len(release.table.look_up(()).successors) or not release.weights():
                 failed.append("the release is empty")
         except Exception as error:  # noqa: BLE001 - whatever it is, a reader was let down

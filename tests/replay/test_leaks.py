@@ -146,7 +146,7 @@ def _made(sandbox: Workspace, questions: Questions) -> Made:
             for arm, standing in standings.items()
             if standing.overlay and (overlay := _overlay(sandbox, standing))
         }
-        judges = ArmScorers(sandbox, known, counting, standings, plan.arms)
+        judges = ArmScorers(RunContext(sandbox, run, known, counting), standings, plan.arms)
         scores = {}
         for arm in plan.arms:
             if standings[arm.name].made == str(at):

@@ -28,12 +28,12 @@ def planner_on(into: Path, kind: str = "qwen3", beam: int = EVERYTHING) -> Local
     return LocalPlanner(into, worlds.interests(), beam=beam, device="cpu")
 
 
-def naive(model_folder: Path, prompt: Prompt) -> np.ndarray:
+def naive(folder: Path, prompt: Prompt) -> np.ndarray:
     """(N,) log-probabilities: each whole name in one forward pass, every token renormalised over the
     tokens that some name allows after the same beginning."""
     import torch
 
-    model, tokenizer = model_folder.load(model_folder, "cpu")
+    model, tokenizer = model_folder.load(folder, "cpu")
     [start] = tokenisation.prompt_tokens(tokenizer, [prompt.text])
     answers = tokenisation.completion_tokens(tokenizer, worlds.DESCRIPTIONS)
     result = np.zeros(len(answers))
