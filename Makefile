@@ -2,7 +2,8 @@
 #
 #   make demo                                     the loop on a simulated world: about three minutes
 #   make demo EVENTS=log.parquet ITEMS=items.parquet POSITIVE="value >= 7"     the same on your log
-#   make test                                     the whole test suite
+#   make test                                     the whole test suite, on all cores
+#   make test-unit                                what neither trains nor starts processes: under a minute
 #   make check                                    style, types, layers
 #   make docs                                     the documentation site, into site/
 
@@ -18,7 +19,7 @@ POSITIVE ?=
 # through the environment, so that quotes and spaces in a rule reach freshet as they are
 export EVENTS ITEMS POSITIVE DIR
 
-.PHONY: demo test check docs clean
+.PHONY: demo test test-unit check docs clean
 
 demo: $(READY)
 	@set -- "$$DIR"; \
@@ -27,8 +28,16 @@ demo: $(READY)
 	if [ -n "$$POSITIVE" ]; then set -- "$$@" --positive "$$POSITIVE"; fi; \
 	$(BIN)/freshet demo "$$@"
 
+# one process a core; who has no tests left takes some of another's
+PYTEST := $(BIN)/python -m pytest -n logical --dist worksteal
+# hundreds of processes are started, which are to find what they import compiled
+test test-unit: export PYTHONDONTWRITEBYTECODE :=
+
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(PYTEST)
+
+test-unit: $(READY)
+	$(PYTEST) -m "not slow"
 
 check: $(READY)
 	$(BIN)/ruff check .

@@ -52,11 +52,11 @@ from freshet.core.errors import GateFailed
 from freshet.core.prompts import Prompts, names
 from freshet.core.types import Evidence, Prompt
 from freshet.pipeline import snapshot_of
-from freshet.run_context import LogSnapshot
+from freshet.run_context import RunContext
 from freshet.simulator import World, generate
 from freshet.stages.counts.fitter import fitter_for
 from freshet.stages.events.step import latest
-from freshet.stages.inference.step import gather
+from freshet.stages.evidence.step import gather
 from freshet.stages.table import enumerate_contexts
 from freshet.stages.tuning.step import attempted
 from freshet.storage.workspace import Workspace
@@ -129,15 +129,15 @@ def prepare(ws: Workspace, count: int, seed: int) -> Bench:
     wide = LocalPlanner(model.path / "model", known.interests, beam=UNPRUNED, device="auto")
     words = names(known.interests.descriptions, "description")
     contexts = chosen(enumerate_contexts(len(known.interests), 2), len(known.interests), count, seed)
-    said = evidence(ws, known, contexts)
+    chosen_evidence = gather(RunContext(ws, run, known, fitter_for(ws.config, known)), known.as_of, contexts)
     plain = Prompts.of(contexts, words, Evidence.none(2))
-    told = Prompts.of(contexts, words, said)
+    with_evidence = Prompts.of(contexts, words, chosen_evidence)
     everyone = range(len(contexts))
     return Bench(
         planner,
         wide,
         model.path / "model",
-        {"without evidence": plain.take(everyone), "with evidence": told.take(everyone)},
+        {"without evidence": plain.take(everyone), "with evidence": with_evidence.take(everyone)},
         ws.config.inference.chunk,
     )
 
@@ -147,11 +147,6 @@ def chosen(contexts: NDArray[np.int16], interests: int, count: int, seed: int) -
     pairs = contexts[(contexts >= 0).all(axis=1)]
     first = np.random.default_rng(seed).permutation(interests)[: max(1, round(count / (interests - 1)))]
     return pairs[np.isin(pairs[:, 0], first)]
-
-
-def evidence(ws: Workspace, known: LogSnapshot, contexts: NDArray[np.int16]) -> Evidence:
-    counting = fitter_for(ws.config, known)
-    return gather(ws, known, counting, known.as_of, contexts, None, frozenset())
 
 
 def measure(ws: Workspace, options: argparse.Namespace) -> dict[str, Any]:
@@ -200,7 +195,7 @@ def race(
     planner = bench.planner
     usage = planner.rank(prompts[: bench.chunk], BEAMS).usage
     own = usage.tokens / min(bench.chunk, len(prompts))
-    limit = Forward.best(planner, round(own))
+    limit = Forward.best(planner, round(own), 60_000 if crowded else 10_000)
     rival = Rival.best(planner, sample)
     crowded &= planner._model.device.type == "cpu"
     crowd = Crowd(planner, bench.folder, rival.batch) if crowded else None
@@ -252,11 +247,12 @@ class Forward:
     rows: int
 
     @classmethod
-    def best(cls, planner: LocalPlanner, length: int) -> Forward:
-        tried = [cls(planner, length, max(1, tokens // length)) for tokens in (1024, 2048, 4096, 8192)]
+    def best(cls, planner: LocalPlanner, length: int, tokens: int) -> Forward:
+        """The size of batch with which so many tokens are read soonest."""
+        tried = [cls(planner, length, max(1, batch // length)) for batch in (1024, 2048, 4096, 8192)]
         for contestant in tried:
             contestant.seconds_per_token(2 * contestant.rows * length)  # warm
-        return min(tried, key=lambda contestant: contestant.seconds_per_token(60_000))
+        return min(tried, key=lambda contestant: contestant.seconds_per_token(tokens))
 
     def seconds_per_token(self, tokens: int) -> float:
         model = self.planner._model

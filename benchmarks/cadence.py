@@ -279,7 +279,7 @@ def arguments() -> Namespace:
     made.add_argument("--first-seed", type=int, default=200, help="policies were tuned on seeds below 200")
     made.add_argument("--users", type=int, default=World().users, help="of a world")
     made.add_argument("--cost", type=float, default=10.0, help="of a refresh, in hits")
-    return parse(made, seeds=1, users=200)
+    return parse(made, seeds=1, users=80)
 
 
 if __name__ == "__main__":

@@ -88,6 +88,9 @@ ALWAYS = (
     "freshet.simulator",
     "freshet.wiring",
     "pyarrow.dataset",
+    "scipy.optimize",
+    "scipy.sparse",
+    "scipy.special",
 )
 LOCAL = (
     "datasets",
@@ -410,10 +413,10 @@ def _read_all_the_time(space: Path, notes: Path) -> int:
 
 
 def _examined(space: Path) -> dict[str, Any]:
-    from freshet.doctor import examine
+    from freshet.doctor import findings
     from freshet.wiring import open_workspace
 
-    damage = [f"{one.what}: {one.where}" for one in examine(open_workspace(space)) if one.damage]
+    damage = [f"{one.what}: {one.where}" for one in findings(open_workspace(space)) if one.damage]
     return {"damage": damage, "events": _events(space)}
 
 
@@ -483,7 +486,7 @@ def arguments() -> argparse.Namespace:
     made.add_argument("--seed", type=int, default=0)
     made.add_argument("--planner", choices=("scratch", "fake", "counts"), default="scratch")
     made.add_argument("--scratch", type=Path, help="folder for the workspaces; the system's by default")
-    return parse(made, kills=10, planner="fake")
+    return parse(made, kills=6, planner="fake")
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ import numpy as np
 from scipy.stats import norm
 from scipy.stats import t as student
 
-from freshet.cli.simulated import ORACLES, POPULARITY
+from freshet.cli.show_simulation import ORACLES, POPULARITY
 from freshet.storage.durable import write_json
 from shared import parse, parser, tell
 

@@ -30,7 +30,7 @@ import numpy as np
 from freshet.backends.user_stores.lmdb_store import LmdbUserStore
 from freshet.core.config import Config
 from freshet.core.types import REMEMBERED, TRANSITION, History, Interests, PlannerRows, SequenceWeights, Sums
-from freshet.core.types.keys import item_key, user_key
+from freshet.core.types.ids import item_key, user_key
 from freshet.serving import Query, Recommender
 from freshet.serving.item_selection import ItemSelector
 from freshet.serving.open_release import OpenRelease

@@ -34,7 +34,7 @@ def main() -> None:
     made.add_argument("--first", type=int, default=0, help="number of the first case")
     made.add_argument("--keep", type=Path, help="folder for what broke something")
     made.add_argument("--worker", action="store_true", help="be the process that imports; for this program")
-    options = parse(made, files=150, requests=300)
+    options = parse(made, files=60, requests=300)
     if options.worker:
         fuzz_files.work(options.seed, options.first, options.files)
         return

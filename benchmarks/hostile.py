@@ -86,7 +86,7 @@ def main() -> None:
     made.add_argument("--races", type=int, default=60)
     made.add_argument("--flips", type=int, default=9)
     made.add_argument("--patience", type=float, default=120.0, help="seconds for `collect` to end")
-    options = parse(made, header_mb=8, idle=400, descriptors=256, races=2, flips=1, patience=60.0)
+    options = parse(made, header_mb=4, idle=300, descriptors=256, races=1, flips=1, patience=60.0)
     names = options.only.split(",")
     if unknown := {*names} - {*CHECKS}:
         made.error(f"no checks {', '.join(sorted(unknown))}: there are {', '.join(CHECKS)}")

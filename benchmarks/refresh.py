@@ -340,7 +340,7 @@ def arguments() -> argparse.Namespace:
     made.add_argument("--users", type=int, default=12_000)
     made.add_argument("--repeats", type=int, default=3, help="refreshes timed where nothing changes")
     made.add_argument("--seed", type=int, default=0)
-    return parse(made, interests=12, refreshes=1, planner="fake", users=300, repeats=1)
+    return parse(made, interests=12, refreshes=1, planner="fake", users=200, repeats=1)
 
 
 if __name__ == "__main__":

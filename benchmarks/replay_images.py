@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from freshet.replay.figures.comparisons import NAMED, negated
-from freshet.report.page import STYLE
-from freshet.report.replayed import lines
-from freshet.report.replayed.page import charts
+from freshet.report import replay_tables
+from freshet.report.page_template import STYLE
+from freshet.report.replay_page import charts
 from shared import parse, parser, tell, workspace
 
 OF_REFERENCE = (("hybrid", "counts-sequence"), ("hybrid", "static"), ("hybrid", "finetune-fresh"))
@@ -43,14 +43,14 @@ def table(document: dict[str, Any]) -> str:
         f"| arm | hit@1 | hit@5 | against `{first}`, points | nll | against `{first}` | cost per 30 days |",
         "|---|---|---|---|---|---|---|",
     ]
-    for line in lines.arms(document):
+    for line in replay_tables.arms(document):
         found, pair = document["arms"][line.arm], document["differences"].get(f"{first}_vs_{line.arm}")
         points = f"{line.ahead.value} {line.ahead.interval}" if line.ahead else "–"
-        nats = lines.change(negated(pair["nll"])) if pair else lines.Shown("–", "")
+        nats = replay_tables.change(negated(pair["nll"])) if pair else replay_tables.Shown("–", "")
         name = f"**`{line.arm}`**" if line.chosen else f"`{line.arm}`"
         cells = [
             name,
-            lines.share(found["hit_at_1"]).value,
+            replay_tables.share(found["hit_at_1"]).value,
             f"{line.hit.value} {line.hit.interval}",
             points,
             line.nll.value,
@@ -72,10 +72,10 @@ def differences(document: dict[str, Any]) -> str:
         if (a, b) not in NAMED and (a, b) not in OF_REFERENCE:
             continue
         parts = (
-            lines.points(one["hit_at_5"]),
-            lines.change(one["nll"]),
-            lines.points(one["with_context"]["hit_at_5"]),
-            lines.change(one["with_context"]["nll"]),
+            replay_tables.points(one["hit_at_5"]),
+            replay_tables.change(one["nll"]),
+            replay_tables.points(one["with_context"]["hit_at_5"]),
+            replay_tables.change(one["with_context"]["nll"]),
         )
         cells = [f"`{a}` - `{b}`", *(f"{part.value} {part.interval}" for part in parts)]
         told.append(f"| {' | '.join(cells)} |")

@@ -25,7 +25,7 @@ from starlette.routing import Route
 import explore
 from freshet.backends.user_stores.lmdb_store import LmdbUserStore
 from freshet.core.config import HttpConfig
-from freshet.core.types.keys import user_key
+from freshet.core.types.ids import user_key
 from freshet.http.api_keys import Keyring
 from freshet.http.schemas import Answer, ExploreRequest
 from freshet.http.server import bind, serve

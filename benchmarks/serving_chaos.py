@@ -178,7 +178,7 @@ def served(space: Path) -> tuple[subprocess.Popen[str], str, float]:
 def compared(space: Path, acknowledged: set[int]) -> dict[str, Any]:
     """What the state holds against what was acknowledged."""
     from freshet.core.types import TRANSITION
-    from freshet.core.types.keys import item_key, user_key
+    from freshet.core.types.ids import item_key, user_key
     from freshet.wiring import open_user_store, open_workspace
 
     state = open_user_store(space, open_workspace(space).config)
@@ -241,7 +241,7 @@ def arguments() -> argparse.Namespace:
     made.add_argument("--collect-kills", type=int, default=5)
     made.add_argument("--seed", type=int, default=0)
     made.add_argument("--scratch", type=Path, help="folder for the workspace; the system's by default")
-    return parse(made, kills=2, collect_kills=2)
+    return parse(made, kills=2, collect_kills=1)
 
 
 if __name__ == "__main__":

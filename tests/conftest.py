@@ -1,10 +1,13 @@
 """Settings of all tests, and the worlds and workspaces that several of them start from.
 
-How fast a busy machine is fails no test.
+How fast a busy machine is fails no test. No power fails during one either: what is written is not forced to
+the disk, which it would be 100,000 times. Processes that tests start do force it.
 """
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
@@ -16,6 +19,14 @@ from tests.pipeline.world import FAKE, FIRST, make_world, refreshed, settings, w
 
 hypothesis.settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 hypothesis.settings.load_profile("untimed")
+pytest_plugins = ["tests.marks"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_power_fails() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _: None)
+        yield
 
 
 @pytest.fixture(scope="session")

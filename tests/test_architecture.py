@@ -44,10 +44,12 @@ def imported_by(statement: str) -> set[str]:
     return set(done.stdout.split())
 
 
+@pytest.mark.slow
 def test_the_package_is_light_to_import() -> None:
     assert imported_by("import freshet") & {*NOT_AT_IMPORT} == set()
 
 
+@pytest.mark.slow
 def test_opening_a_workspace_and_serving_a_table_need_no_torch() -> None:
     loaded = imported_by(
         "import freshet.wiring, freshet.pipeline, freshet.stages.table, freshet.stages.counts"

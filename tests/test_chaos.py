@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from freshet import operations, pipeline
 from freshet.backends.user_stores.lmdb_store import LmdbUserStore
 from freshet.core.errors import DiskFull, StateError
-from freshet.doctor import visit
+from freshet.doctor import check
 from freshet.inspect import open_release
 from freshet.stages.events import EventLog
 from freshet.storage import checksums
@@ -36,6 +36,8 @@ from tests.pipeline.world import (  # fmt: skip
     settings,
     workspace,
 )
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
@@ -92,7 +94,7 @@ def test_a_full_disk_is_told_nothing_is_published_and_a_repeated_run_goes_on(
         pipeline.refresh(ws)
     assert told.value.retryable
     assert open_release(ws).release.number == 1
-    assert not [one for one in visit(ws).findings if one.damage]
+    assert not [one for one in check(ws).findings if one.damage]
     filler.unlink()
     pipeline.refresh(ws)
     assert open_release(ws).release.number == 2
@@ -124,7 +126,7 @@ def test_a_copied_workspace_is_as_good_as_the_original(
     names = {str(before.root), str(after.root), str(tmp_path)}
     for path in moved.root.rglob("*.json"):
         assert not [name for name in names if name in path.read_text()], path
-    assert visit(moved).findings == []
+    assert check(moved).findings == []
     again = pipeline.refresh(moved)
     assert [step.name for step in again.steps if step.name == "table" and step.cached]
 

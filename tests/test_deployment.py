@@ -45,6 +45,7 @@ def test_commands_and_options_exist(command: list[str]) -> None:
             assert option in help_text, option
 
 
+@pytest.mark.slow
 def test_the_unit_is_one() -> None:
     service = unit()["Service"]
     assert int(service["TimeoutStopSec"]) > 3 + GRACE

@@ -18,6 +18,8 @@ from freshet.wiring import open_user_store, open_workspace
 from tests.pipeline.world import FIRST, copied, settings, workspace
 from tests.serving.world import published
 
+pytestmark = pytest.mark.slow
+
 NOON = datetime(2024, 2, 11, 12, tzinfo=UTC)
 
 

@@ -36,6 +36,7 @@ from freshet.stages.events import refused_sources
 from freshet.stages.events import step as events
 from freshet.stages.evidence import step as evidence
 from freshet.stages.inference import step as inference
+from freshet.stages.interests import load
 from freshet.stages.interests import step as interests
 from freshet.stages.items import step as items
 from freshet.stages.live import step as live
@@ -171,7 +172,7 @@ def snapshot_of(ws: Workspace, run: Run, as_of: AsOf, rebuild: bool = False) -> 
     catalogue = events.items(ws, run)
     formed = interests.form(ws, run, as_of, days, catalogue, rebuild)
     assignment = interests.assign(ws, run, days, catalogue, formed)
-    loaded = interests.load(formed.path)
+    loaded = load(formed.path)
     counted = transitions.count(ws, run, days, formed, assignment, len(loaded))
     log, scales = TransitionLog(counted.path, ws.pool, len(loaded)), interests.scales_of(formed, ws.config)
     return LogSnapshot(as_of, loaded, formed.version, log, counted.version, scales, window)

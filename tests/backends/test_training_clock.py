@@ -20,6 +20,8 @@ from tests.backends.planners import worlds
 from tests.backends.sequences import test_ranking_trainer as items
 from tests.backends.sequences import test_trainers as sequences
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("torch")
 Report = TuningReport | SequenceReport
 Train = Callable[[Path, Budget], Report]

@@ -7,4 +7,4 @@ from pathlib import Path
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 if str(BENCHMARKS) not in sys.path:
-    sys.path.append(str(BENCHMARKS))  # last: one of them is called as a module of Python's own
+    sys.path.append(str(BENCHMARKS))

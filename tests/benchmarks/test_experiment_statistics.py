@@ -24,7 +24,7 @@ PATH = Path(__file__).parents[2] / "benchmarks" / "experiment_statistics.py"
 def bench() -> ModuleType:
     for name in ("rare", "looks"):  # which the other imports
         loaded(name, PATH.with_name(f"{name}.py"))
-    return loaded("benchmark_of_statistics", PATH)
+    return loaded("experiment_statistics", PATH)
 
 
 def loaded(name: str, path: Path) -> ModuleType:

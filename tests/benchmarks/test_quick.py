@@ -29,6 +29,7 @@ KEYS = {
     "exposures": {"simulated", "rows", "users", "analysis", "reading", "ratio"},
     "fuzz": {"seed", "files", "requests"},
     "gates": {"sample", "users", "recall", "planners"},
+    "identity": {"shop", "answers", "differences"},
     "hostile": {"collect", "headers", "idle", "keys", "network", "damage", "escapes", "paths", "host", "numbers", "old", "umask", "ok"},
     "items": {"transitions", "users", "within", "end_to_end", "hybrid_ranker_minus"},
     "one_line": {"n", "users", "counts", "popularity"},
@@ -84,7 +85,7 @@ def _hostile(found: dict[str, Any], shop: Path, work: Path) -> None:
 
 def _fuzz(found: dict[str, Any], shop: Path, work: Path) -> None:
     """Nothing breaks, and the cases are not all refused."""
-    assert (found["files"]["n"], found["requests"]["n"]) == (150, 300)
+    assert (found["files"]["n"], found["requests"]["n"]) == (60, 300)
     assert (found["files"]["failures"], found["requests"]["failures"]) == ({}, {})
     assert any("imported" in outcome for outcome in found["files"]["outcomes"])
     assert found["requests"]["statuses"]["200"] > 20
@@ -92,7 +93,7 @@ def _fuzz(found: dict[str, Any], shop: Path, work: Path) -> None:
 
 def _chaos(found: dict[str, Any], shop: Path, work: Path) -> None:
     """Killed at any point and run again, it is as if undisturbed: every stage, moments and operations."""
-    assert found["kills"] == 10
+    assert found["kills"] == 6
     assert (found["lost"], found["corrupt"], found["unreadable"]) == (0, 0, 0)
     assert all(stage["kills"] and stage["opened"] for stage in found["stages"].values())
 
@@ -184,6 +185,10 @@ def test_what_is_not_run_is_imported_by_what_is() -> None:
     texts = {path.stem: path.read_text(encoding="utf-8") for path in FOLDER.glob("*.py")}
     for helper in texts.keys() - {*RUNNABLE}:
         assert re.search(rf"^(?:import|from) {helper}\b", "\n".join(texts.values()), re.M), helper
+
+
+def test_none_hides_a_module_of_pythons_from_scripts_beside_it() -> None:
+    assert {path.stem for path in FOLDER.glob("*.py")}.isdisjoint(sys.stdlib_module_names)
 
 
 def test_without_quick_what_is_missing_is_named() -> None:

@@ -99,8 +99,8 @@ def shop(place: Path) -> Path:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     root = place / "shop"
-    assert answered("run", "-w", root, "--as-of", FIRST, "--publish", run=freshet)["run"]["release"] == 1
-    assert answered("refresh", "-w", root, run=freshet)["run"]["release"] == 2
+    assert answered("run", "-w", root, "--as-of", FIRST, "--publish")["run"]["release"] == 1
+    assert answered("refresh", "-w", root)["run"]["release"] == 2
     return root
 
 

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import answered, called
-
-from ..events.shop import CATALOGUE, ITEM, LOG, each, put, text
+from tests.stages.events.shop import CATALOGUE, ITEM, LOG, each, put, text
 
 
 @pytest.fixture

@@ -106,7 +106,7 @@ def test_a_person_reads_the_same(shop: Path) -> None:
         (["explain", "1"], "next interest"),
         (["interests"], "coherence"),
     ):
-        done = freshet(*command, "-w", shop)
+        done = called(*command, "-w", shop)
         assert done.returncode == 0
         assert expected in done.stdout
 

@@ -17,7 +17,7 @@ from freshet.cli.screen import Plain, Screen
 from freshet.core.escaping import json_escaped, json_text, visible
 from freshet.http.json_log import JsonLog
 from freshet.report import charts
-from freshet.report.page import templates
+from freshet.report.page_template import templates
 from freshet.storage.ledger import Record
 
 ACTS = {
@@ -77,7 +77,7 @@ def test_consoles_show_it_in_lines_tables_and_progress(capsys: pytest.CaptureFix
     console.print(text)
     console.print(table)
     console.rule(text)
-    show._line(console, f"{text}\nerror: forged")
+    show.line(console, f"{text}\nerror: forged")
     with Screen() as screen:
         screen.say(text)
         progress = screen.progress(f"reading {text}")

@@ -57,6 +57,7 @@ def test_few_of_those_turned_away_may_linger() -> None:
 @pytest.mark.parametrize(
     ("soft", "hard", "most"), [(60, 60, 0), (256, 256, 150), (128, 4096, 2000), (4096, 4096, 2000)]
 )
+@pytest.mark.slow
 def test_descriptors_limit_connections(soft: int, hard: int, most: int) -> None:
     told = (
         "import resource\n"

@@ -70,7 +70,7 @@ def test_a_base_without_room_for_the_descriptions_is_refused_before_samples_are_
 def test_the_doctor_tells_and_touches_nothing(counted: Workspace, base: Path, world: Path) -> None:
     before = files(base)
     ws = copied(counted, base.parent / "ws", settings(world, "transformers", of(base)))
-    result = doctor.visit(ws, repair=True)
+    result = doctor.check(ws, repair=True)
     [finding] = [one for one in result.findings if one.where == "freshet.toml"]
     assert str(base) in finding.means
     assert not finding.repair

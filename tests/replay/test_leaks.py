@@ -40,6 +40,7 @@ from tests.pipeline.world import NOW, settings, workspace
 from tests.replay.future import another, files
 
 pytest.importorskip("torch")
+pytestmark = pytest.mark.slow
 AT, LATER, END = (AsOf.parse(f"2024-02-{day}") for day in ("05", "09", "13"))
 """When the worlds part, and a moment at which training has seen the difference."""
 WORLD = World(themes=16, items=120, users=400, days=44, sessions=12, trends=4.0, contrast=0.3)

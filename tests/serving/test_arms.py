@@ -14,7 +14,7 @@ from freshet import operations, pipeline
 from freshet.core.errors import ConfigError
 from freshet.core.ports import UserStore
 from freshet.core.types import AsOf, Experiment, ExperimentArm, Serves
-from freshet.core.types.keys import user_number
+from freshet.core.types.ids import user_number
 from freshet.experiments.assignment import arm_of
 from freshet.experiments.isolated_arms import own_log
 from freshet.pipeline import snapshot_of

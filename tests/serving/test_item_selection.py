@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from freshet.core.types import History
-from freshet.core.types.keys import item_key
+from freshet.core.types.ids import item_key
 from freshet.serving.item_selection import ItemSelector
 from freshet.stages.items import ItemIndex, Ranker
 

@@ -14,7 +14,7 @@ import pytest
 from freshet.core.errors import ArtifactError, ConfigError, NotServing
 from freshet.core.ports import UserStore
 from freshet.core.types import AsOf
-from freshet.core.types.keys import user_key, user_number
+from freshet.core.types.ids import user_key, user_number
 from freshet.pipeline import snapshot_of
 from freshet.serving import Event, Query, Recommender, impressions
 from freshet.stages import live

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from freshet.core.time import DAY
 from freshet.core.types import RECENT
-from freshet.core.types.keys import user_number
+from freshet.core.types.ids import user_number
 from freshet.serving.user_context import context_at, context_of_list, horizon
 from freshet.stages.transitions.day_files import ENGAGEMENT
 from freshet.stages.transitions.walk import walk

@@ -12,7 +12,7 @@ from freshet import pipeline
 from freshet.backends.user_stores.lmdb_store import LmdbUserStore
 from freshet.core.ports import UserStore
 from freshet.core.types import AsOf, History
-from freshet.core.types.keys import item_key
+from freshet.core.types.ids import item_key
 from freshet.serving import Recommender, ReleasePool
 from freshet.storage.release_parts import parts_of
 from freshet.storage.workspace import Workspace

@@ -12,9 +12,11 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from freshet.cli import simulated
+from freshet.cli import show_simulation
 from freshet.simulator import SIMULATED
 from freshet.simulator.slot_impressions import ORACLES
+
+pytestmark = pytest.mark.slow
 
 ARMS = "static,hybrid,popularity"
 
@@ -96,7 +98,7 @@ def test_a_person_is_told_of_oracles_of_trainings_and_of_what_the_planner_is(
     lived: tuple[Path, dict[str, Any]],
 ) -> None:
     _, told = lived
-    text = simulated.told(told)
+    text = show_simulation.experiment(told)
     worth = 100 * told["oracles"]["popularity_last_refresh"]["worth"]
     assert f"{worth:.2f}" in next(
         line for line in text.splitlines() if "counted as of the last refresh" in line
@@ -106,8 +108,8 @@ def test_a_person_is_told_of_oracles_of_trainings_and_of_what_the_planner_is(
     ranker = f"trained: ranker {told['trained']['ranker']:g} passes"
     assert any(line.startswith(f"{ranker} (steps: early ") for line in text.splitlines())
     assert told["stopped"] == []
-    assert "no pretrained language model" in simulated.told({**told, "planner": "scratch"})
-    cut = simulated.told({**told, "stopped": ["ranker"], "steps": {"ranker": {"early": 1200}}})
+    assert "no pretrained language model" in show_simulation.experiment({**told, "planner": "scratch"})
+    cut = show_simulation.experiment({**told, "stopped": ["ranker"], "steps": {"ranker": {"early": 1200}}})
     assert f"{ranker} (steps: early 1,200), cut short by the clock" in cut
 
 

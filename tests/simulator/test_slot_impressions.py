@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from freshet.simulator import World
 from freshet.simulator.generation import live_through
@@ -13,6 +14,8 @@ from freshet.simulator.people import Lived, People
 from freshet.simulator.slot import Habits
 from freshet.simulator.slot_impressions import COUNTED_DAYS, ORACLES, Oracles
 from freshet.simulator.world import Floats, next_odds, popularity, truths
+
+pytestmark = pytest.mark.slow
 
 DAYS = 7
 

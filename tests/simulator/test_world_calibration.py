@@ -10,6 +10,8 @@ from freshet.simulator import World
 from freshet.simulator.slot import Habits
 from freshet.simulator.world_calibration import Rates, calibrate, distance, simulated
 
+pytestmark = pytest.mark.slow
+
 WORLD = World(
     themes=20, items=60, users=250, days=134, trends=0.5, contrast=1.0, drift_size=0.8, turnover_days=20.0
 )

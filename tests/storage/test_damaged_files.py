@@ -11,7 +11,7 @@ from freshet.backends.local_store import LocalStore
 from freshet.cli import app
 from freshet.core.config import Config, load
 from freshet.core.errors import FreshetError
-from freshet.doctor import visit
+from freshet.doctor import check
 from freshet.http.api_keys import load_keys
 from freshet.storage.checksums import forget
 from freshet.storage.durable import read_json, write_text
@@ -78,7 +78,7 @@ def test_what_is_damaged_is_named(damage: Callable[[Path], object], ws: Workspac
         harmless = left is not None and (name == "freshet.toml" or (name == "CURRENT" and left == before[:1]))
         first = name == "CURRENT" and path.is_symlink()  # as if nothing had ever served
         assert told or harmless or first, f"{name} was read all the same"
-        visit(ws)  # raises nothing
+        check(ws)  # raises nothing
         if path.is_dir():
             path.rmdir()
         path.unlink(missing_ok=True)
@@ -88,9 +88,9 @@ def test_what_is_damaged_is_named(damage: Callable[[Path], object], ws: Workspac
 def test_the_doctor_names_damaged_keys_and_leaves_them(ws: Workspace) -> None:
     path = ws.root / "keys.json"
     path.write_bytes(path.read_bytes()[:20])
-    [finding] = [found for found in visit(ws).findings if found.what == "damaged keys"]
+    [finding] = [found for found in check(ws).findings if found.what == "damaged keys"]
     assert finding.repair == ""
-    visit(ws, repair=True)
+    check(ws, repair=True)
     assert path.exists()  # without it a service would ask nobody for a key
 
 

@@ -70,6 +70,7 @@ def taken(path: Path, **changes: object) -> Owner:
     return owner
 
 
+@pytest.mark.slow
 def test_a_second_writer_is_told_who_holds_the_lease_since_when_and_what_to_do(tmp_path: Path) -> None:
     path = tmp_path / "LEASE"
     with holding(path) as process:
@@ -85,6 +86,7 @@ def test_a_second_writer_is_told_who_holds_the_lease_since_when_and_what_to_do(t
         assert read(path) == owner  # the refused one took nothing away
 
 
+@pytest.mark.slow
 def test_a_killed_owner_is_followed_at_once(tmp_path: Path) -> None:
     path = tmp_path / "LEASE"
     with holding(path) as process:
@@ -100,6 +102,7 @@ def test_a_killed_owner_is_followed_at_once(tmp_path: Path) -> None:
             assert not held.took_over
 
 
+@pytest.mark.slow
 def test_a_zombie_is_dead(tmp_path: Path) -> None:
     path = tmp_path / "LEASE"
     with holding(path) as process:
@@ -111,6 +114,7 @@ def test_a_zombie_is_dead(tmp_path: Path) -> None:
         process.wait()
 
 
+@pytest.mark.slow
 def test_a_second_writer_may_wait(tmp_path: Path) -> None:
     path = tmp_path / "LEASE"
     with holding(path) as process:
@@ -149,6 +153,7 @@ def test_a_damaged_lease_is_taken_over(tmp_path: Path, damaged: str) -> None:
         assert is_held(tmp_path / "LEASE")
 
 
+@pytest.mark.slow
 def test_a_lease_that_says_more_than_is_known_holds(tmp_path: Path) -> None:
     path = tmp_path / "LEASE"
     with holding(path) as process:
@@ -173,6 +178,7 @@ def test_a_lease_that_is_not_understood_is_watched(tmp_path: Path, said: dict[st
 
 
 @pytest.mark.parametrize("days", [-400, -1, 1, 400])
+@pytest.mark.slow
 def test_a_clock_that_jumps_takes_no_lease_from_a_living_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, days: int
 ) -> None:
@@ -190,6 +196,7 @@ def test_a_clock_that_jumps_takes_no_lease_from_a_living_run(
 
 
 @pytest.mark.parametrize("days", [-400, 0, 400])
+@pytest.mark.slow
 def test_a_run_elsewhere_keeps_its_lease_while_it_gives_signs_of_life(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, days: int
 ) -> None:
@@ -213,6 +220,7 @@ def test_a_run_elsewhere_keeps_its_lease_while_it_gives_signs_of_life(
         assert "sign of life" in said[-1]
 
 
+@pytest.mark.slow
 def test_a_copied_workspace_does_not_honour_the_lease_of_the_original(tmp_path: Path) -> None:
     one, other = tmp_path / "one", tmp_path / "other"
     with holding(one / "LEASE", seconds=0.5) as process:
@@ -242,6 +250,7 @@ def test_a_run_that_lost_its_lease_notices_before_it_publishes(tmp_path: Path) -
             pass
 
 
+@pytest.mark.slow
 def test_nobody_takes_a_lease_over_within_a_fence(tmp_path: Path) -> None:
     path, log = tmp_path / "LEASE", tmp_path / "log"
     with lease(path) as held:
@@ -257,6 +266,7 @@ def test_nobody_takes_a_lease_over_within_a_fence(tmp_path: Path) -> None:
     assert not log.exists()
 
 
+@pytest.mark.slow
 def test_of_many_that_find_a_stale_lease_one_at_a_time_holds_it(tmp_path: Path) -> None:
     path, log = tmp_path / "LEASE", tmp_path / "log"
     taken(path, started="1")

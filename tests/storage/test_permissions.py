@@ -16,7 +16,7 @@ from freshet.backends.user_stores.lmdb_store import LmdbUserStore
 from freshet.cli import app
 from freshet.core.config import Config, PricesConfig
 from freshet.core.errors import ConfigError
-from freshet.doctor import Finding, visit
+from freshet.doctor import Finding, check
 from freshet.http.api_keys import change_keys, make_key
 from freshet.report import write_report
 from freshet.storage.durable import make_folder, write_text
@@ -69,7 +69,7 @@ def test_a_workspace_is_its_owners(umask: int, tmp_path: Path) -> None:
 
 
 def wide(ws: Workspace) -> list[Finding]:
-    return [found for found in visit(ws).findings if found.what == "open to others"]
+    return [found for found in check(ws).findings if found.what == "open to others"]
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_the_doctor_names_and_closes_what_is_open_to_others(tmp_path: Path) -> N
         path.chmod(0o755 if path.is_dir() else 0o644)
     [finding] = wide(ws)
     assert {"keys.json", "state", "runs", "tables"} <= set(finding.where.split(", "))
-    visit(ws, repair=True)
+    check(ws, repair=True)
     assert wide(ws) == []
     inside = [path for path in ws.root.rglob("*") if path.name != "freshet.toml"]
     assert {mode(path) for path in inside} == {0o700, 0o600}
@@ -158,6 +158,7 @@ assert codes == [0, 2, 2, 2], codes
 """
 
 
+@pytest.mark.slow
 def test_a_disk_that_can_not_be_written_to_is_told(tmp_path: Path) -> None:
     root = tmp_path / "shop"
     fill(root)

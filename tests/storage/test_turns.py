@@ -13,6 +13,8 @@ from freshet.core.errors import ConfigError
 from freshet.http.api_keys import change_keys, load_keys, make_key, revoke
 from freshet.storage.durable import locked
 
+pytestmark = pytest.mark.slow
+
 ADD = """
 import sys, time
 from pathlib import Path

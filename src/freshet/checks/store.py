@@ -31,9 +31,9 @@ def check_store(store: Store) -> None:
 
 def _check_round_trip(store: Store) -> None:
     """Files and manifest come back as written, and only after the block has ended."""
-    said = {"inputs": {"events": "é🎬 'quoted'"}, "rows": 3, "share": 0.1, "none": None, "list": [1]}
+    written = {"inputs": {"events": "é🎬 'quoted'"}, "rows": 3, "share": 0.1, "none": None, "list": [1]}
     with store.create(_KIND, "a") as draft:
-        draft.manifest.update(said)
+        draft.manifest.update(written)
         (draft.path / "deep" / "er").mkdir(parents=True)
         (draft.path / "deep" / "er" / "data.bin").write_bytes(bytes(range(256)))
         (draft.path / "empty").write_bytes(b"")
@@ -42,7 +42,7 @@ def _check_round_trip(store: Store) -> None:
     found = store.find(_KIND, "a")
     assert found is not None, "a committed artifact was not found"
     assert (found.kind, found.version) == (_KIND, "a"), f"found {found.kind}/{found.version}"
-    for key, value in said.items():
+    for key, value in written.items():
         assert found.manifest.get(key) == value, f"manifest[{key!r}] did not survive"
     data = (found.path / "deep" / "er" / "data.bin").read_bytes()
     assert data == bytes(range(256)), "a file's bytes did not survive"
@@ -82,13 +82,13 @@ def _check_immutable(store: Store) -> None:
 
 def _check_versions(store: Store) -> None:
     """Versions of a kind are listed by what their manifests say, kinds apart from each other."""
-    said: dict[str, dict[str, Any]] = {
+    written: dict[str, dict[str, Any]] = {
         "d": {"as_of": "2024-01-02"},
         "c": {"as_of": "2024-01-01", "generation": 2},
         "e": {"as_of": "2024-01-01", "generation": 1},
         "b": {"as_of": "2024-01-02"},
     }
-    for version, manifest in said.items():
+    for version, manifest in written.items():
         with store.create(_KIND, version) as draft:
             draft.manifest.update(manifest)
             (draft.path / "name").write_text(version)

@@ -37,35 +37,35 @@ def check_user_store(open_user_store: Callable[[], UserStore]) -> None:
         _check_notes,
         _check_threads,
     ):
-        state = open_user_store()
+        users = open_user_store()
         try:
-            check(state)
+            check(users)
         finally:
-            state.close()
+            users.close()
     _check_reopened(open_user_store)
 
 
-def _check_note(state: UserStore) -> None:
-    assert isinstance(state.note, str), "`note` is no text; '' where there is nothing to say"
+def _check_note(users: UserStore) -> None:
+    assert isinstance(users.note, str), "`note` is no text; '' where there is nothing to say"
 
 
-def _check_empty(state: UserStore) -> None:
+def _check_empty(users: UserStore) -> None:
     """Who knows nothing answers with nothing."""
-    [nobody] = state.histories([_user(0)])
-    assert _said(nobody) == ({}, {}), f"an empty state remembers {nobody}"
+    [nobody] = users.histories([_user(0)])
+    assert _times(nobody) == ({}, {}), f"an empty store remembers {nobody}"
     types = [column.dtype for column in _columns(nobody)]
     assert types == [np.uint64, np.int64, np.int32, np.int64], f"columns of a history have types {types}"
-    assert state.histories([]) == [], "histories of nobody were given"
-    assert state.record([]) == [], "no facts were not answered by an empty list"
-    for journal in (state.events, state.impressions):
+    assert users.histories([]) == [], "histories of nobody were given"
+    assert users.record([]) == [], "no facts were not answered by an empty list"
+    for journal in (users.events, users.impressions):
         assert journal.read(0, 10) == [], "an empty journal has entries"
         journal.append([])
         journal.trim(10)
         assert journal.read(0, 10) == [], "an empty journal has entries after appending none"
-    assert state.notes.get("nothing") is None, "a note that nobody wrote was found"
+    assert users.notes.get("nothing") is None, "a note that nobody wrote was found"
 
 
-def _check_record(state: UserStore) -> None:
+def _check_record(users: UserStore) -> None:
     """Facts are in the histories and in the journal, byte by byte."""
     facts = [
         _fact(1, user=1, item=7, interest=3, time=20, body=b""),
@@ -74,29 +74,29 @@ def _check_record(state: UserStore) -> None:
         _fact(4, user=2, item=0, interest=2**31 - 1, time=_LATEST, body=b"{}"),
         _fact(5, user=1, item=7, interest=3, time=15, body=b"before what is known"),
     ]
-    assert state.record(facts) == [True] * 5, "new facts were not all called new"
-    first, second = state.histories([_user(1), _user(2)])
-    assert _said(first) == ({7: 20, 2**64 - 1: 10}, {3: 20}), f"remembered {first}"
-    assert _said(second) == ({0: _LATEST}, {2**31 - 1: _LATEST}), f"remembered {second}"
-    entries = state.events.read(0, 10)
+    assert users.record(facts) == [True] * 5, "new facts were not all called new"
+    first, second = users.histories([_user(1), _user(2)])
+    assert _times(first) == ({7: 20, 2**64 - 1: 10}, {3: 20}), f"remembered {first}"
+    assert _times(second) == ({0: _LATEST}, {2**31 - 1: _LATEST}), f"remembered {second}"
+    entries = users.events.read(0, 10)
     assert [e.body for e in entries] == [f.body for f in facts], "the journal's bodies are not those recorded"
     assert _ascend([e.position for e in entries]), "positions do not ascend from 1 or more"
-    assert state.impressions.read(0, 10) == [], "facts are in the journal of impressions"
+    assert users.impressions.read(0, 10) == [], "facts are in the journal of impressions"
 
 
-def _check_identities(state: UserStore) -> None:
+def _check_identities(users: UserStore) -> None:
     """An identity counts once, within a call and over calls; its double changes nothing."""
-    before, length = _said(state.histories([_user(1)])[0]), len(state.events.read(0, 1000))
+    before, length = _times(users.histories([_user(1)])[0]), len(users.events.read(0, 1000))
     double = _fact(1, user=1, item=99, interest=9, time=99)
     fresh = _fact(6, user=3, item=1, interest=1, time=1)
-    new = state.record([double, fresh, replace(fresh, item=2, time=2)])
+    new = users.record([double, fresh, replace(fresh, item=2, time=2)])
     assert new == [False, True, False], f"new, of a known, a new, and the same new identity: {new}"
-    assert _said(state.histories([_user(1)])[0]) == before, "a double changed a history"
-    assert _said(state.histories([_user(3)])[0]) == ({1: 1}, {1: 1}), "a double of one call was remembered"
-    assert len(state.events.read(0, 1000)) == length + 1, "the journal holds a double"
+    assert _times(users.histories([_user(1)])[0]) == before, "a double changed a history"
+    assert _times(users.histories([_user(3)])[0]) == ({1: 1}, {1: 1}), "a double of one call was remembered"
+    assert len(users.events.read(0, 1000)) == length + 1, "the journal holds a double"
 
 
-def _check_order(state: UserStore) -> None:
+def _check_order(users: UserStore) -> None:
     """Facts in any order, in one call or several, are remembered alike."""
     rng = np.random.default_rng(0)
     facts = [
@@ -104,50 +104,50 @@ def _check_order(state: UserStore) -> None:
         for n, (item, interest, time) in enumerate(rng.integers(0, 40, (200, 3)))
     ]
     others = [replace(fact, identity=_user(1000 + n), user=_user(11)) for n, fact in enumerate(facts)]
-    state.record(facts)
+    users.record(facts)
     shuffled = [others[n] for n in rng.permutation(len(others))]
     for start in range(0, len(shuffled), 30):
-        state.record(shuffled[start : start + 30])
-    one, other = state.histories([_user(10), _user(11)])
-    assert _said(one) == _said(other), "the order in which facts came is in the history"
+        users.record(shuffled[start : start + 30])
+    one, other = users.histories([_user(10), _user(11)])
+    assert _times(one) == _times(other), "the order in which facts came is in the history"
     assert one.items.tolist() == other.items.tolist(), "the order of items differs between equal histories"
     _check_form(one)
 
 
-def _check_last_items(state: UserStore) -> None:
+def _check_last_items(users: UserStore) -> None:
     """The last REMEMBERED items stay, by (time, key)."""
     count = REMEMBERED + 40
     facts = [_fact(3000 + n, user=20, item=n, interest=n % 5, time=1000 + n // 3) for n in range(count)]
-    state.record([facts[n] for n in np.random.default_rng(1).permutation(count)])
-    [history] = state.histories([_user(20)])
+    users.record([facts[n] for n in np.random.default_rng(1).permutation(count)])
+    [history] = users.histories([_user(20)])
     assert history.items.tolist() == list(range(40, count)), "items kept are not the last by (time, key)"
     assert len(history.interests) == 5, "an interest was forgotten with its items"
-    state.record([_fact(4000, user=20, item=3, interest=1, time=5)])
-    assert _said(state.histories([_user(20)])[0]) == _said(history), "an old item drove out a later one"
-    state.record([_fact(4001, user=20, item=3, interest=1, time=9999)])
-    [history] = state.histories([_user(20)])
+    users.record([_fact(4000, user=20, item=3, interest=1, time=5)])
+    assert _times(users.histories([_user(20)])[0]) == _times(history), "an old item drove out a later one"
+    users.record([_fact(4001, user=20, item=3, interest=1, time=9999)])
+    [history] = users.histories([_user(20)])
     assert history.items.tolist() == [*range(41, count), 3], "a forgotten item did not come back as the last"
 
 
-def _check_merge(state: UserStore) -> None:
+def _check_merge(users: UserStore) -> None:
     """Histories join those of facts; twice is once; many are no problem."""
     loaded = History(
         np.array([1, 2], np.uint64), np.array([5, 6]), np.array([8, 9], np.int32), np.array([5, 6])
     )
-    state.record([_fact(5000, user=30, item=2, interest=8, time=50)])
+    users.record([_fact(5000, user=30, item=2, interest=8, time=50)])
     for _ in range(2):
-        state.merge(iter([(_user(30), loaded), (_user(31), loaded)]))
-        one, other = state.histories([_user(30), _user(31)])
-        assert _said(one) == ({1: 5, 2: 50}, {8: 50, 9: 6}), f"joined to {one}"
-        assert _said(other) == ({1: 5, 2: 6}, {8: 5, 9: 6}), f"joined to nothing, gave {other}"
-    state.merge((_user(10_000 + n), loaded) for n in range(6000))
-    found = state.histories([_user(10_000), _user(15_999)])
-    assert all(_said(one) == _said(other) for one in found), "some of many histories were not merged"
+        users.merge(iter([(_user(30), loaded), (_user(31), loaded)]))
+        one, other = users.histories([_user(30), _user(31)])
+        assert _times(one) == ({1: 5, 2: 50}, {8: 50, 9: 6}), f"joined to {one}"
+        assert _times(other) == ({1: 5, 2: 6}, {8: 5, 9: 6}), f"joined to nothing, gave {other}"
+    users.merge((_user(10_000 + n), loaded) for n in range(6000))
+    found = users.histories([_user(10_000), _user(15_999)])
+    assert all(_times(one) == _times(other) for one in found), "some of many histories were not merged"
 
 
-def _check_journals(state: UserStore) -> None:
+def _check_journals(users: UserStore) -> None:
     """Entries stay in order, apart by journal, and are read from any position on."""
-    journal = state.impressions
+    journal = users.impressions
     assert journal.end() == 0, "an empty journal has an end"
     journal.append([b"a", b""])
     journal.append([b"c" * 100_000])
@@ -160,15 +160,15 @@ def _check_journals(state: UserStore) -> None:
     assert journal.read(0, 0) == [], "none were asked for, some given"
 
 
-def _check_trim(state: UserStore) -> None:
+def _check_trim(users: UserStore) -> None:
     """What is trimmed is forgotten with its identities; positions ascend on."""
-    entries = state.events.read(0, 100_000)
+    entries = users.events.read(0, 100_000)
     cut = entries[2].position
-    state.events.trim(cut)
-    assert state.events.read(0, 100_000) == entries[3:], "other entries than those up to the position went"
+    users.events.trim(cut)
+    assert users.events.read(0, 100_000) == entries[3:], "other entries than those up to the position went"
     fact = _fact(1, user=1, item=7, interest=3, time=20)
-    assert state.record([fact, _fact(4, user=2)]) == [True, False], "identities do not go with their entries"
-    for journal in (state.events, state.impressions):
+    assert users.record([fact, _fact(4, user=2)]) == [True, False], "identities do not go with their entries"
+    for journal in (users.events, users.impressions):
         last = journal.read(0, 100_000)[-1].position
         journal.trim(last + 1000)
         assert journal.read(0, 10) == [], "entries outlive their trimming"
@@ -179,44 +179,44 @@ def _check_trim(state: UserStore) -> None:
         assert journal.read(0, 10) == [entry], "reading from 0 skips entries after trimming"
 
 
-def _check_notes(state: UserStore) -> None:
+def _check_notes(users: UserStore) -> None:
     """Notes are replaced, each on its own."""
-    state.notes.put("a", b"\0\xff")
-    state.notes.put("é b", b"")
-    state.notes.put("a", b"again")
-    found = [state.notes.get(name) for name in ("a", "é b", "b")]
+    users.notes.put("a", b"\0\xff")
+    users.notes.put("é b", b"")
+    users.notes.put("a", b"again")
+    found = [users.notes.get(name) for name in ("a", "é b", "b")]
     assert found == [b"again", b"", None], f"notes are {found}"
 
 
-def _check_threads(state: UserStore) -> None:
+def _check_threads(users: UserStore) -> None:
     """Threads that record the same facts at once count each once."""
     facts = [_fact(7000 + n, user=40, item=n, interest=n, time=n + 1) for n in range(60)]
 
     def record(_: int) -> list[bool]:
-        return [new for fact in facts for new in state.record([fact])]
+        return [new for fact in facts for new in users.record([fact])]
 
     with ThreadPoolExecutor(4) as threads:
         counts = np.sum(list(threads.map(record, range(4))), axis=0).tolist()
     assert counts == [1] * len(facts), f"times that each fact was new: {counts}"
-    [history] = state.histories([_user(40)])
+    [history] = users.histories([_user(40)])
     assert len(history.items) == len(facts), "threads lost each other's facts"
 
 
 def _check_reopened(open_user_store: Callable[[], UserStore]) -> None:
-    """Everything is there when the state is opened again, also while another has it open."""
-    state = open_user_store()
-    state.record([_fact(8000, user=50, item=1, interest=2, time=3)])
+    """Everything is there when the store is opened again, also while another has it open."""
+    users = open_user_store()
+    users.record([_fact(8000, user=50, item=1, interest=2, time=3)])
     other = open_user_store()
-    assert _said(other.histories([_user(50)])[0]) == ({1: 3}, {2: 3}), "one opener does not see the other's"
-    length, last = _length(state.events), state.events.read(0, 100_000)[-1]
-    state.close()
+    assert _times(other.histories([_user(50)])[0]) == ({1: 3}, {2: 3}), "one opener does not see the other's"
+    length, last = _length(users.events), users.events.read(0, 100_000)[-1]
+    users.close()
     assert other.record([_fact(8000, user=50)]) == [False], "closing one disturbs the other"
     other.close()
     again = open_user_store()
     try:
         assert _length(again.events) == length, "entries were lost by closing"
         assert again.record([_fact(8000, user=50)]) == [False], "identities were lost by closing"
-        assert _said(again.histories([_user(50)])[0]) == ({1: 3}, {2: 3}), "histories were lost by closing"
+        assert _times(again.histories([_user(50)])[0]) == ({1: 3}, {2: 3}), "histories were lost by closing"
         assert again.notes.get("a") == b"again", "notes were lost by closing"
         again.events.append([b"later"])
         assert again.events.read(last.position, 1)[0].body == b"later", "positions start anew after opening"
@@ -244,7 +244,7 @@ def _fact(
     return Fact(_user(number), _user(user), item, interest, time, engaged, body)
 
 
-def _said(history: History) -> tuple[dict[int, int], dict[int, int]]:
+def _times(history: History) -> tuple[dict[int, int], dict[int, int]]:
     """Item -> time, interest -> time."""
     items, item_times, interests, interest_times = (column.tolist() for column in _columns(history))
     return dict(zip(items, item_times, strict=True)), dict(zip(interests, interest_times, strict=True))

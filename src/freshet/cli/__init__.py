@@ -1,8 +1,9 @@
-"""The command line: `app` runs a command and turns errors into exit codes.
+"""The command line: `freshet COMMAND`.
 
-`options` what commands share · `setup` init · `making` run, finetune, refresh, import, interests ·
-`deciding` approve, reject, rollback · `reading` explain, status, history, diff, report · `demo` ·
-`answers` the `--json` documents · `show` what a person reads · `screen` progress · `settings` freshet.toml.
+`commands` lists all commands; the modules `*_commands` and `*_command` hold them, each beside the JSON
+document it answers. `options` holds the options that commands share, `json_documents` what documents share,
+`show*` what people read instead, `screen` consoles and progress; `settings_file` writes freshet.toml, and
+`app` turns errors into messages and exit codes.
 
 Commands import what they need when they run, so that `freshet --help` is quick.
 """

@@ -20,22 +20,7 @@ from uuid import uuid4
 import typer
 
 from freshet import __version__
-from freshet.cli import (
-    deciding,
-    demo,
-    drifting,
-    estimating,
-    experimenting,
-    making,
-    mending,
-    ranking,
-    reading,
-    replaying,
-    scheduling,
-    serving,
-    setup,
-    simulating,
-)
+from freshet.cli.commands import app
 from freshet.cli.options import Call
 from freshet.core.errors import FreshetError
 from freshet.core.escaping import json_text, visible
@@ -58,31 +43,6 @@ _OUTSIDE = (
 
 # the base of all complaints about options and arguments; typer itself doesn't export it
 _UsageError: type[Exception] = typer.BadParameter.__bases__[0]
-
-app = typer.Typer(
-    name="freshet",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
-    help="Keep an LLM-powered recommender fresh: transition tables that follow what people move on to.",
-    epilog="A first look without data of your own: `freshet demo`",
-)
-
-setup.add(app)
-making.add(app)
-ranking.add(app)
-reading.add(app)
-deciding.add(app)
-mending.add(app)
-replaying.add(app)
-drifting.add(app)
-scheduling.add(app)
-serving.add(app)
-experimenting.add(app)
-estimating.add(app)
-demo.add(app)
-simulating.add(app)
 
 
 def _show_version(wanted: bool) -> None:
@@ -124,31 +84,31 @@ def run(arguments: Sequence[str]) -> int:
         with guarded():
             code = app(list(arguments), prog_name="freshet", standalone_mode=False, obj=call)
     except FreshetError as error:
-        return _tell(call, as_json, error.message, error.hint, error.exit_code, error)
+        return _fail(call, as_json, error.message, error.hint, error.exit_code, error)
     except _UsageError as error:
         text = str(getattr(error, "format_message", error.__str__)())
         if not text:  # no command was given: the help has been shown
             return 2
         command = f"freshet {call.command}".strip()
-        return _tell(call, as_json, text[:1].lower() + text[1:], f"see `{command} --help`", 2, error)
+        return _fail(call, as_json, text[:1].lower() + text[1:], f"see `{command} --help`", 2, error)
     except (KeyboardInterrupt, typer.Abort):
-        return _tell(call, as_json, "interrupted", "the same command continues where it was", INTERRUPTED)
+        return _fail(call, as_json, "interrupted", "the same command continues where it was", INTERRUPTED)
     except BrokenPipeError:  # the reader of our output has gone, such as `head`
         sys.stdout = None
         return 1
     except OSError as error:
         if error.errno not in _OUTSIDE or not error.filename:
-            return _report(call, as_json, error)
+            return _fail_of_bug(call, as_json, error)
         message = f"{error.filename}: {error.strerror}"
-        return _tell(call, as_json, message, "see to its permissions, its name, and the disk", 2, error)
+        return _fail(call, as_json, message, "see to its permissions, its name, and the disk", 2, error)
     except Exception as error:  # noqa: BLE001 - the boundary: a bug, reported as one
-        return _report(call, as_json, error)
+        return _fail_of_bug(call, as_json, error)
     if code == INTERRUPTED:
-        return _tell(call, as_json, "interrupted", "the same command continues where it was", code)
+        return _fail(call, as_json, "interrupted", "the same command continues where it was", code)
     return int(code or 0)
 
 
-def _tell(
+def _fail(
     call: Call, as_json: bool, message: str, hint: str, code: int, error: Exception | None = None
 ) -> int:
     if as_json:
@@ -161,30 +121,30 @@ def _tell(
         }
         document = {"command": call.command, "schema": 1, "error": problem}
         typer.echo(json_text(document))
-    told = [message, hint] if hint else [message]
+    lines = [message, hint] if hint else [message]
     # further lines of a message are indented: none of them can pass for one of ours
-    typer.echo("error: " + visible("\n".join(told)).replace("\n", "\n  "), err=True)
+    typer.echo("error: " + visible("\n".join(lines)).replace("\n", "\n  "), err=True)
     return code
 
 
-def _report(call: Call, as_json: bool, error: Exception) -> int:
+def _fail_of_bug(call: Call, as_json: bool, error: Exception) -> int:
     """An unexpected error: its traceback goes to the screen with --debug, else into a file."""
-    told = "".join(traceback.format_exception(error))
+    trace = "".join(traceback.format_exception(error))
     if call.debug:
-        typer.echo(visible(told), err=True)
+        typer.echo(visible(trace), err=True)
         where = "above"
     else:
-        where = str(_keep(call, told))
+        where = str(_keep(call, trace))
     message = f"unexpected {type(error).__name__}: {error}"
-    return _tell(
+    return _fail(
         call, as_json, message, f"this is a bug; please report it with the traceback: {where}", 1, error
     )
 
 
-def _keep(call: Call, told: str) -> Path:
+def _keep(call: Call, trace: str) -> Path:
     root = call.workspace if call.workspace is not None and call.workspace.is_dir() else Path()
     folder = root / "runs" if (root / "freshet.toml").exists() else root
     path = folder / f"error-{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid4().hex[:6]}.txt"
     arguments = " ".join(sys.argv[1:])
-    write_text(path, f"freshet {__version__}: {arguments}\n\n{told}")
+    write_text(path, f"freshet {__version__}: {arguments}\n\n{trace}")
     return path

@@ -1,10 +1,10 @@
-"""What commands share: their options, the workspace they open, and how they answer."""
+"""What commands share: their options and how these are read, the workspace they open, and how they answer."""
 
 from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from freshet.core import safe_names as names
+from freshet.core import safe_names
 from freshet.core.errors import ConfigError
 from freshet.core.escaping import json_text
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from freshet.core.ports import UserStore
     from freshet.core.types import AsOf
     from freshet.storage.workspace import Workspace
 
@@ -33,8 +34,8 @@ class Call:
     workspace: Path | None = None
 
 
-def noted(context: typer.Context, value: Path) -> Path:
-    """Remember the workspace a command is about."""
+def remember_workspace(context: typer.Context, value: Path) -> Path:
+    """Note the workspace a command is about for the error boundary; returns it."""
     if isinstance(context.obj, Call):
         context.obj.workspace = value
     return value
@@ -42,7 +43,7 @@ def noted(context: typer.Context, value: Path) -> Path:
 
 Here = Annotated[
     Path,
-    typer.Option("-w", "--workspace", metavar="DIR", help="The workspace.", callback=noted),
+    typer.Option("-w", "--workspace", metavar="DIR", help="The workspace.", callback=remember_workspace),
 ]
 HERE = Path()
 WIDE = 120
@@ -74,6 +75,25 @@ Wait = Annotated[
 ]
 
 
+Name = Annotated[str, typer.Argument(metavar="NAME")]
+Run = Annotated[str, typer.Argument(metavar="RUN", help="The waiting run, as `freshet status` names it.")]
+EventFiles = Annotated[
+    list[Path] | None,
+    typer.Option("--events", metavar="FILE", help="Parquet, CSV, JSONL, or a MovieLens folder; repeatable."),
+]
+ItemFile = Annotated[
+    Path | None, typer.Option("--items", metavar="FILE", help="The items' titles and texts.")
+]
+Rule = Annotated[
+    str, typer.Option("--positive", metavar="RULE", help="Which events count, such as 'value >= 7'.")
+]
+Count = Annotated[int, typer.Option("--interests", metavar="N", help="How many interests to form.")]
+Novelty = Annotated[
+    str, typer.Option("--novelty-days", metavar="H", help="New = not engaged for H days, or 'ever'.")
+]
+Kind = Annotated[str, typer.Option("--planner", metavar="KIND", help="scratch, counts or transformers.")]
+
+
 @contextmanager
 def opened(workspace: Path, wait: float = 0.0) -> Iterator[Workspace]:
     """Open a workspace with a reporter on stderr; `wait` seconds for another run to end."""
@@ -82,6 +102,19 @@ def opened(workspace: Path, wait: float = 0.0) -> Iterator[Workspace]:
 
     with Screen() as screen:
         yield replace(open_workspace(workspace, screen), wait=wait)
+
+
+@contextmanager
+def user_store(ws: Workspace) -> Iterator[UserStore | None]:
+    """The user store that serving the workspace keeps; None where it was never served."""
+    from freshet.wiring import existing_user_store
+
+    users = existing_user_store(ws.root, ws.config)
+    try:
+        yield users
+    finally:
+        if users is not None:
+            users.close()
 
 
 def with_events(ws: Workspace) -> Workspace:
@@ -94,7 +127,7 @@ def with_events(ws: Workspace) -> Workspace:
     return ws
 
 
-def moment(text: str | None, option: str = "--as-of") -> AsOf | None:
+def parse_moment(text: str | None, option: str = "--as-of") -> AsOf | None:
     """The date that an option gives.
 
     Raises:
@@ -115,7 +148,7 @@ def moment(text: str | None, option: str = "--as-of") -> AsOf | None:
     return found
 
 
-def days(text: str | None) -> int | None:
+def parse_days(text: str | None) -> int | None:
     """`2d`, `2w` or `2` as days.
 
     Raises:
@@ -129,24 +162,30 @@ def days(text: str | None) -> int | None:
     return int(length[1]) * (7 if length[2] == "w" else 1)
 
 
-def number(text: str) -> int:
+def names(texts: Iterable[str]) -> list[str]:
+    """The names in `A,B`, of one option or of a repeated one."""
+    return [name.strip() for text in texts for name in text.split(",") if name.strip()]
+
+
+def release_number(text: str) -> int:
     """A release's number, with or without `#`.
 
     Raises:
         ConfigError: it is not a number.
     """
-    found = names.number(text.removeprefix("#"))
+    found = safe_names.number(text.removeprefix("#"))
     if found is None:
         raise ConfigError(
-            f"{names.shortened(text)} is not the number of a release", hint="releases are numbered 1, 2, ..."
+            f"{safe_names.shortened(text)} is not the number of a release",
+            hint="releases are numbered 1, 2, ...",
         )
     return found
 
 
-def answer(document: dict[str, Any], as_json: bool, show: Callable[[Console], None]) -> None:
-    """Give a command's result: the document for programs, or what `show` draws for people."""
+def answer(content: dict[str, Any], as_json: bool, show: Callable[[Console], None]) -> None:
+    """Write a command's result: the JSON document for programs, or what `show` draws for people."""
     if as_json:
-        sys.stdout.write(json_text(document) + "\n")
+        sys.stdout.write(json_text(content) + "\n")
         return
     from freshet.cli.screen import Plain
 

@@ -1,11 +1,11 @@
 """What a crash, a failing disk or a hand can leave in a workspace: found, explained, repaired.
 
-`finding` what a finding says · `leftovers` of runs that died · `artifacts` and the pool of counted days ·
-`log` the events · `state` what serving remembers · `access` who may read all that · `releases` what serves ·
-`visit` runs them all, and repairs under the lease.
+`workspace_check` runs all checks, and repairs under the lease; `finding` is what each of them gives.
+`artifact_checks` looks at what was made and at releases, `source_checks` at what can't be made again: events,
+experiments, user histories; `leftover_checks` at remains of runs that died and at who may read the files.
 """
 
 from freshet.doctor.finding import Finding
-from freshet.doctor.visit import Result, examine, visit
+from freshet.doctor.workspace_check import Result, check, findings
 
-__all__ = ["Finding", "Result", "examine", "visit"]
+__all__ = ["Finding", "Result", "check", "findings"]

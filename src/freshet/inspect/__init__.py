@@ -1,17 +1,16 @@
 """Questions about a workspace, answered from its artifacts without changing anything.
 
-`opened` a release's table and what is behind it · `explain` one context · `drives` what the fitted weights
-say · `diff` two releases · `status` what serves, what is due, what waits · `history` the runs · `listing` the
-interests. The CLI and the report only render what these return.
+`release_view` opens a release's table and says what its weights mean · `explanation` explains one context ·
+`release_diff` compares two releases · `workspace_status` says what serves, what is due, what waits, and lists
+the runs · `interest_listing` lists the interests. The command line and the report only render what these
+return.
 """
 
-from freshet.inspect.diff import Diff, compare
-from freshet.inspect.drives import Drive, Drives
-from freshet.inspect.explain import Explanation, explain
-from freshet.inspect.history import RunLine, history, outcome
-from freshet.inspect.listing import Listing, busiest_items, formed, listing
-from freshet.inspect.opened import Opened, open_release
-from freshet.inspect.status import Status, cut_short, status
+from freshet.inspect.explanation import Explanation, explain
+from freshet.inspect.interest_listing import Listing, busiest_items, formed, listing
+from freshet.inspect.release_diff import Diff, compare
+from freshet.inspect.release_view import Drive, Drives, Opened, open_release
+from freshet.inspect.workspace_status import RunLine, Status, cut_short, history, outcome, status
 
 __all__ = [
     "Diff",

@@ -1,11 +1,12 @@
-"""What happened in a workspace, as one self-contained HTML page: no scripts, no network, nothing to install.
+"""What happened, as self-contained HTML pages: no scripts, no network, nothing to install.
 
-`page` writes it; `subject` opens what it is about; each section has a module that gathers its facts
-(`answer`, `drivers`, `clusters`, `movement`, `refreshes`, `judged`, `examples`, `log`, `origins`), and
-`page.html` words them. `charts` draws, `words` formats numbers. `replayed` is the page of a replay.
+`workspace_page` writes the page about a workspace: `subject` opens what it is about, a module for each
+section gathers its facts, and `templates/workspace.html` words them. `replay_page`, `experiment_page` and
+`drift_page` write the pages of a replay (and of `freshet cadence`), of an experiment and of drift from the
+documents that those commands answer. `charts` draws, `formatting` formats numbers.
 """
 
-from freshet.report.page import write_report
-from freshet.report.replayed import write_replay, write_schedule
+from freshet.report.replay_page import write_cadence, write_replay
+from freshet.report.workspace_page import write_report
 
-__all__ = ["write_replay", "write_report", "write_schedule"]
+__all__ = ["write_cadence", "write_replay", "write_report"]

@@ -34,18 +34,18 @@ def render(chart: alt.TopLevelMixin, label: str) -> Markup:
     Args:
         label: what the chart shows and says, for those who can't see it.
     """
-    drawn = vl_convert.vegalite_to_svg(_told(_in_utc(_themed(chart).to_dict())))
+    drawn = vl_convert.vegalite_to_svg(_as_json(_in_utc(_themed(chart).to_dict())))
     drawn = _own_ids(drawn)
     width = re.search(r'<svg[^>]* width="([\d.]+)"', drawn)
     size = f"max-width:{width.group(1)}px" if width else ""
     drawn = re.sub(r'(<svg[^>]*?) width="[\d.]+" height="[\d.]+"', r"\1", drawn, count=1)
-    # said once on the element; the renderer's own roles would be read out mark by mark
+    # described once on the element; the renderer's own roles would be read out mark by mark
     drawn = re.sub(r' (role|aria-[a-z]+)="[^"]*"', "", drawn)
     head = f'<svg role="img" aria-label="{escape(visible(label))}" style="{size}"'
     return Markup(drawn.replace("<svg", head, 1))
 
 
-def _told(chart: Any) -> str:
+def _as_json(chart: Any) -> str:
     """The chart as JSON, whose texts are what people see."""
 
     def shown(part: Any) -> Any:

@@ -18,7 +18,7 @@ from freshet.storage.artifacts import Artifact
 from freshet.storage.ledger import Record
 from freshet.storage.workspace import Workspace
 
-ROOM = 40_000_000
+MAX_CELLS = 40_000_000
 """Transitions times interests held in memory at once; users are sampled beyond."""
 
 
@@ -88,12 +88,12 @@ class Subject:
         return int(self.interests.manifest["summary"]["interests"]) if self.interests else 0
 
     @cached_property
-    def moves(self) -> ContextTransitions | None:
+    def dated_transitions(self) -> ContextTransitions | None:
         """All transitions before as_of, or those of a sample of users where they are too many."""
         if self.log is None or not self.as_of:
             return None
         start = AsOf.from_day_number(max(self.log.first_day, 0))
-        found = self.log.between(start, AsOf.parse(self.as_of), limit=max(1, ROOM // self.size))
+        found = self.log.between(start, AsOf.parse(self.as_of), limit=max(1, MAX_CELLS // self.size))
         return ContextTransitions.of(found, 1)
 
     @cached_property

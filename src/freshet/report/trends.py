@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import altair as alt
 import numpy as np
+import scipy
 from markupsafe import Markup
 from numpy.typing import NDArray
-from scipy.stats import norm
 
 from freshet.core.time import day_name
 from freshet.report import charts
@@ -49,23 +49,23 @@ class Trends:
     chart: Markup
 
 
-def gather(subject: Subject, moves: ContextTransitions, end: int) -> Trends | None:
+def gather_trends(subject: Subject, transitions: ContextTransitions, end: int) -> Trends | None:
     """None where the log is shorter than two bins on each side, or no interest moved at all."""
     if subject.interests is None:
         return None
-    span = end - int(moves.day.min())
+    span = end - int(transitions.day.min())
     bin_days = next((days for days in (7, 28, 91) if span <= days * MOST_BINS), 91)
     bins = min(MOST_BINS, span // bin_days)
     if bins < 4:
         return None
-    counts = binned(moves, end, bin_days, bins, subject.size)
+    counts = binned(transitions, end, bin_days, bins, subject.size)
     side = min(RECENT, bins // 2)
     before, now = counts[-2 * side : -side].sum(axis=0), counts[-side:].sum(axis=0)
     if not before.sum() or not now.sum():
         return None
     z = z_scores(before, now)
     # as many comparisons as interests: the bound of 5 % is shared among them
-    clear = np.abs(z) > norm.isf(0.025 / subject.size)
+    clear = np.abs(z) > scipy.stats.norm.isf(0.025 / subject.size)
     order = np.argsort(z, kind="stable")
     falling = [int(i) for i in order[:SHOWN] if z[i] < 0]
     rising = [int(i) for i in order[::-1][:SHOWN] if z[i] > 0]
@@ -80,11 +80,13 @@ def gather(subject: Subject, moves: ContextTransitions, end: int) -> Trends | No
     return Trends(bin_days, side * bin_days, movers, int(clear.sum()), subject.size, chart)
 
 
-def binned(moves: ContextTransitions, end: int, bin_days: int, bins: int, size: int) -> NDArray[np.int64]:
+def binned(
+    transitions: ContextTransitions, end: int, bin_days: int, bins: int, size: int
+) -> NDArray[np.int64]:
     """(bins, N) take-ups per interest, oldest bin first; the last bin ends with the day before `end`."""
-    place = bins - 1 - (end - 1 - moves.day.astype(np.int64)) // bin_days
-    inside = (place >= 0) & (moves.day < end)
-    cells = place[inside] * size + moves.successor[inside]
+    place = bins - 1 - (end - 1 - transitions.day.astype(np.int64)) // bin_days
+    inside = (place >= 0) & (transitions.day < end)
+    cells = place[inside] * size + transitions.successor[inside]
     return np.bincount(cells, minlength=bins * size).reshape(bins, size)
 
 
@@ -135,5 +137,5 @@ def _chart(
         columns=SHOWN,
         spacing=18,
     ).resolve_axis(x="independent", y="shared")
-    told = "; ".join(f"{m.description} from {m.before:.1%} to {m.now:.1%}" for m in movers)
-    return charts.render(chart, f"Share of all take-ups over time, fastest rising and falling: {told}")
+    described = "; ".join(f"{m.description} from {m.before:.1%} to {m.now:.1%}" for m in movers)
+    return charts.render(chart, f"Share of all take-ups over time, fastest rising and falling: {described}")

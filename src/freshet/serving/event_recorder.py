@@ -15,8 +15,7 @@ from freshet.core.config import Events
 from freshet.core.ports import UserStore
 from freshet.core.time import DAY
 from freshet.core.types import TRANSITION, Fact, History
-from freshet.core.types.ids import no_ids
-from freshet.core.types.keys import User, identity, item_key
+from freshet.core.types.ids import User, identity, item_key, no_ids
 from freshet.serving.messages import Event, Receipt
 from freshet.serving.open_release import OpenRelease
 from freshet.stages.events import Rule, parse

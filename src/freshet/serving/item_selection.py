@@ -10,7 +10,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from freshet.core.types import History, RecommendedItem
-from freshet.core.types.keys import item_key
+from freshet.core.types.ids import item_key
 from freshet.stages.items import Ranker
 
 

@@ -3,7 +3,7 @@
 What is compared, log against world, with as many transitions per context and window in both:
 
 - `level`: how much the top successors of two windows overlap where nothing but chance differs (the no-drift
-  null of `freshet.stages.schedule.drift`, by last interest), which says how peaked successors are;
+  null of `freshet.stages.schedule.log_drift`, by last interest), which says how peaked successors are;
 - `kept`: the overlap seen divided by that null, by distance in months; 1 = no drift;
 - `popular`: how far apart the shares of what is taken up at all are, by distance (total variation).
 

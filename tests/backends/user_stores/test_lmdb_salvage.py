@@ -22,7 +22,7 @@ from freshet.backends.user_stores.lmdb_roots import Damaged
 from freshet.backends.user_stores.lmdb_store import LmdbUserStore
 from freshet.core.config import Config
 from freshet.core.errors import StateError
-from freshet.doctor import Finding, visit
+from freshet.doctor import Finding, check
 from freshet.storage.workspace import Workspace
 from tests.backends.user_stores.facts import fact, recorder
 
@@ -101,6 +101,7 @@ print(refused, len(cases))
 """
 
 
+@pytest.mark.slow
 def test_whatever_is_damaged_is_refused_or_does_not_matter(tmp_path: Path) -> None:
     fill(tmp_path / "whole")
     run = [sys.executable, "-c", TRY_ALL, str(tmp_path)]
@@ -171,7 +172,7 @@ def ws(tmp_path: Path) -> Workspace:
 
 
 def of_state(ws: Workspace) -> list[Finding]:
-    return [found for found in visit(ws).findings if found.what == "damaged state"]
+    return [found for found in check(ws).findings if found.what == "damaged state"]
 
 
 def test_the_doctor_keeps_the_sound_records(ws: Workspace) -> None:
@@ -188,7 +189,7 @@ def test_the_doctor_keeps_the_sound_records(ws: Workspace) -> None:
     state.close()
     [finding] = of_state(ws)
     assert USERS[3].hex() in finding.means
-    assert visit(ws, repair=True).healthy
+    assert check(ws, repair=True).healthy
     assert (ws.root / "damaged" / "state" / "data.mdb").exists()
     state = LmdbUserStore(ws.root / "state", 1)
     assert state.events.read(0, 10_000) == before[:7] + before[8:]
@@ -207,11 +208,12 @@ def test_the_doctor_moves_a_state_aside_whose_pages_are_damaged(ws: Workspace) -
     [finding] = of_state(ws)
     assert "cut off" in finding.means
     assert "sound records" not in finding.repair
-    assert visit(ws, repair=True).healthy
+    assert check(ws, repair=True).healthy
     assert not file.exists()
     LmdbUserStore(ws.root / "state", 1).close()
 
 
+@pytest.mark.slow
 def test_another_process_that_has_it_open_is_noticed(ws: Workspace) -> None:
     other = recorder(ws.root / "state")
     print("0 1", file=other.stdin, flush=True)
@@ -268,6 +270,7 @@ def test_a_newer_format_is_not_guessed_at(tmp_path: Path) -> None:
         LmdbUserStore(tmp_path, 1)
 
 
+@pytest.mark.slow
 def test_writers_do_not_look_like_damage(tmp_path: Path) -> None:
     LmdbUserStore(tmp_path, 1).close()
     others = [recorder(tmp_path) for _ in range(2)]

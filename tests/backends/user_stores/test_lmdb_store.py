@@ -15,6 +15,7 @@ from freshet.core.errors import StateError, StateFull
 from tests.backends.user_stores.facts import fact, recorder
 
 
+@pytest.mark.slow
 def test_two_processes_share_one_file(tmp_path: Path) -> None:
     state = LmdbUserStore(tmp_path, 1)
     others = [recorder(tmp_path) for _ in range(2)]
@@ -27,6 +28,7 @@ def test_two_processes_share_one_file(tmp_path: Path) -> None:
     state.close()
 
 
+@pytest.mark.slow
 def test_kills_lose_nothing_acknowledged(tmp_path: Path) -> None:
     acknowledged = 0
     for kill in range(3):
@@ -70,6 +72,7 @@ def test_a_full_map_is_told_and_trimmed(tmp_path: Path) -> None:
     state.close()
 
 
+@pytest.mark.slow
 def test_a_process_follows_a_file_that_another_made_larger(tmp_path: Path) -> None:
     small = LmdbUserStore(tmp_path, 1 / 1024)
     other = recorder(tmp_path, 1.0)
@@ -103,6 +106,7 @@ assert sum(state.record([fact(n, body=b"x" * 3000) for n in range(400)])) == 300
 """
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_nothing_half_done(tmp_path: Path) -> None:
     run = [sys.executable, "-c", FULL_DISK, str(tmp_path)]
     subprocess.run(run, check=True, cwd=Path(__file__).parents[3], timeout=600)
@@ -125,6 +129,7 @@ except StateError as error:
 """
 
 
+@pytest.mark.slow
 def test_a_file_that_was_cut_off_is_told(tmp_path: Path) -> None:
     state = LmdbUserStore(tmp_path / "whole", 1)
     for at in range(0, 2000, 100):
@@ -158,6 +163,7 @@ def test_a_closed_state_says_so(tmp_path: Path) -> None:
         state.histories([b"u" * 16])
 
 
+@pytest.mark.slow
 def test_readers_that_were_killed_are_forgotten(tmp_path: Path) -> None:
     """Without that, trimmed pages would never be used again."""
     for at in (0, 20):

@@ -25,7 +25,7 @@ from tests.backends.user_stores.facts import fact
 from tests.backends.user_stores.server import NEEDED, Server, free_port
 from tests.backends.user_stores.test_history_bytes import HISTORIES
 
-pytestmark = NEEDED
+pytestmark = [NEEDED, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

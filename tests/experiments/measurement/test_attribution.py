@@ -16,7 +16,8 @@ from freshet.experiments.measurement.attribution import REASONS, TOLERANCE
 from freshet.experiments.measurement.comparison import compare
 from freshet.experiments.measurement.experiment_metrics import named
 from freshet.experiments.measurement.measure import Measurement, measure
-from freshet.report.experimented import facts, said
+from freshet.report.experiment_page import experiment_document
+from freshet.report.experiment_summary import sentences
 from freshet.storage.workspace import Workspace
 from tests.experiments import showing
 from tests.experiments.exposed import (
@@ -133,9 +134,9 @@ def test_every_reason_has_words(tmp_path: Path) -> None:
     assert found.attribution is not None
     assert set(left_out(found)) == set(REASONS) - {"after_stop"}
     ws = workspace(tmp_path / "told")
-    document = facts(ws, found, compare(found))
+    document = experiment_document(ws, found, compare(found))
     assert document["outcomes"]["counted"] == 10
-    [line] = [line for line in said(document) if line.startswith("Of events that name an answer")]
+    [line] = [line for line in sentences(document) if line.startswith("Of events that name an answer")]
     assert "10 count and 513 are left out" in line
     assert "2 are of another user than the answer" in line
     assert "500 repeat an outcome" in line

@@ -78,7 +78,7 @@ def test_novel_interests_since_the_first_exposure(
     )
     assert found.covariates["novel"] == 1
     # users are worked through a part at a time, which changes nothing
-    monkeypatch.setattr(exploring, "TOGETHER", 7)
+    monkeypatch.setattr(exploring, "TOGETHER", 50)
     again = measure(ws, started(ws), named(ws.config, NAMES))
     for name in NAMES:
         for a, b in zip(found.moments[name], again.moments[name], strict=True):

@@ -31,6 +31,8 @@ from freshet.storage.workspace import Workspace
 from freshet.wiring import existing_user_store, open_recommender
 from tests.pipeline.world import NOW, approving, copied, refreshed, rewrite, settings, workspace
 
+pytestmark = pytest.mark.slow
+
 MOMENT = AsOf.parse("2024-02-14")
 """A few days after the world changes, so that live signals pay."""
 END = MOMENT.plus(4)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from freshet.core.types import Context, PlannerRows, Transitions, pack_contexts
 from freshet.stages.counts import PLANNER, CountModel, PlannerScores, Scorer, fit, held_by_all, log_softmax
-from freshet.stages.inference.step import needed
+from freshet.stages.inference.sampling import contexts_of
 from tests.stages.counts.worlds import sums, users
 
 N = 5
@@ -80,7 +80,7 @@ def test_several_contexts_are_averaged_over_those_that_were_answered() -> None:
 @given(st.permutations(range(N)), st.integers(0, N))
 def test_the_contexts_asked_for_are_exactly_those_looked_up(k: int, order: list[int], size: int) -> None:
     recent = tuple(order[:size])
-    asked = needed(recent, k)
+    asked = contexts_of(recent, k)
     # every context asked for moves the score, and with all of them nothing else does
     everything = {
         context: {0: 0.9, 1: 0.1}

@@ -10,7 +10,7 @@ from freshet.core.config import TransitionsConfig
 from freshet.core.types import AsOf
 from freshet.stages.transitions import TransitionLog
 from tests.stages.transitions.reference import DAY
-from tests.stages.transitions.test_days import run
+from tests.stages.transitions.test_counting import run
 
 
 @pytest.fixture

@@ -160,6 +160,7 @@ def test_equals_the_definition(events: set, horizon: int | None, own_file: int, 
     small,
     st.randoms(use_true_random=False),
 )
+@pytest.mark.slow
 def test_any_order_of_import_equals_a_full_recount(
     batches: list[set], dropped: set, horizon: int | None, own_file: int, random: object
 ) -> None:
@@ -245,6 +246,7 @@ def test_sums_add_up_the_definition(steps: dict, moments: list[int], half_life: 
                 assert list(got) == sorted(got)
 
 
+@pytest.mark.slow
 def test_one_more_day_touches_only_that_day(tmp_path: Path) -> None:
     pool.SMALL = 1
     events = {("ann", d * DAY, d % 3) for d in range(8)} | {("bo", d * DAY + 5, d % 4) for d in range(8)}
@@ -365,6 +367,7 @@ def test_a_damaged_day_file_is_named(tmp_path: Path) -> None:
         TransitionLog(made, tmp_path / "pool", INTERESTS).between(*EVER)
 
 
+@pytest.mark.slow
 def test_a_question_larger_than_memory_goes_to_disk(tmp_path: Path) -> None:
     users = 250_000
     events = {(str(u), d * DAY, d) for u in range(users) for d in range(2)}

@@ -72,7 +72,7 @@ class SequenceReport:
     Attributes:
         rows: learned from.
         epochs: over the rows, as chosen or as given.
-        holdout_nll: nats per row of the last fifth before it was learned from; None where `epochs` was given.
+        holdout_nll: per row of the last fifth before it was learned from; None where `epochs` was given.
         usage: of everything that was computed; a token is one recent thing read.
         steps: of the optimiser, in all phases.
         stopped_after: steps after which the clock ended a phase; None = it ended none.

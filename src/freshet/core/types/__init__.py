@@ -18,6 +18,7 @@ from freshet.core.types.experiment import (
     Serves,
     Strategy,
 )
+from freshet.core.types.ids import User, identity, item_key, user_key, user_number
 from freshet.core.types.interests import (
     RECENT,
     BoolArray,
@@ -32,7 +33,6 @@ from freshet.core.types.interests import (
     positions,
     unpack_contexts,
 )
-from freshet.core.types.keys import User, identity, item_key, user_key, user_number
 from freshet.core.types.planner_types import Example, PlannerRows, Prompt, Ranking, TuningReport, Usage
 from freshet.core.types.recommendations import (
     REMEMBERED,

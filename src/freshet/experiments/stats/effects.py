@@ -1,7 +1,7 @@
 """The effect of an arm against control, from moments over users; skewed outcomes and small arms included.
 
-Metrics are linearised (`linear`), so that variances are clustered by user. `benchmarks/statistics.py` says
-how often the intervals hold.
+Metrics are linearised (`linear`), so that variances are clustered by user. How often the intervals hold is
+measured by `benchmarks/experiment_statistics.py`.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import special
 
 from freshet.experiments.stats.moments import Arm, Moments, dearer, linearised, theta_of
 
@@ -87,12 +87,12 @@ class Effect:
         if not (0 < spread < math.inf and self.df > 0):
             return math.nan
         t = (self.treatment - self.control) / math.sqrt(spread)
-        return math.copysign(float(special.ndtri(special.stdtr(self.df, -abs(t)))), t)
+        return math.copysign(float(scipy.special.ndtri(scipy.special.stdtr(self.df, -abs(t)))), t)
 
 
 def students(critical: float, df: float) -> float:
     """What Student's t exceeds as rarely as a normal variable exceeds `critical`; inf without degrees."""
-    return -float(special.stdtrit(df, special.ndtr(-critical))) if df > 0 else math.inf
+    return -float(scipy.special.stdtrit(df, scipy.special.ndtr(-critical))) if df > 0 else math.inf
 
 
 def ratio(moments: Moments, level: float = 0.95) -> Estimate:
@@ -223,7 +223,7 @@ def _solved(here: float, there: float, terms: Terms, squared: float) -> tuple[fl
 
 
 def _quantile(level: float, df: float) -> float:
-    return float(special.stdtrit(df, (1 + level) / 2)) if df > 0 else math.nan
+    return float(scipy.special.stdtrit(df, (1 + level) / 2)) if df > 0 else math.nan
 
 
 def _two_sided(value: float, variance: float, df: float) -> float:
@@ -232,7 +232,7 @@ def _two_sided(value: float, variance: float, df: float) -> float:
         return float(value == 0)
     if not (variance > 0 and df > 0):
         return math.nan
-    return 2 * float(special.stdtr(df, -abs(value) / math.sqrt(variance)))
+    return 2 * float(scipy.special.stdtr(df, -abs(value) / math.sqrt(variance)))
 
 
 def _welch(parts: list[float], users: tuple[float, float]) -> float:

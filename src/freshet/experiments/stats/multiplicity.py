@@ -14,7 +14,7 @@ Where users arrive on different days, earlier looks weigh early users more than 
 more correlated than assumed; by Slepian's inequality that makes a crossing rarer, not more frequent.
 It takes V as known, too. Looks at which an arm is low by chance and its variance with it leave 0 out far too
 often, so `Effect.null` and `Effect.z` stand on the larger of two variances, and on Student's t.
-`benchmarks/statistics.py` simulates just that. It does not hold for:
+`benchmarks/experiment_statistics.py` simulates just that. It does not hold for:
 
 - the absolute effect of sums per user that grow by the day (it is another quantity at each look);
 - estimates of single days or windows: those are not cumulative;
@@ -25,8 +25,8 @@ often, so `Effect.null` and `Effect.z` stand on the larger of two variances, and
 from __future__ import annotations
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy import special
 
 
 def mixing(variance: float, level: float = 0.95) -> float:
@@ -38,7 +38,7 @@ def mixing(variance: float, level: float = 0.95) -> float:
             changed on seeing results costs validity.
     """
     alpha = 1 - level
-    return variance * (-float(special.lambertw(-(alpha**2) / np.e, -1).real) - 1)
+    return variance * (-float(scipy.special.lambertw(-(alpha**2) / np.e, -1).real) - 1)
 
 
 def always_valid(

@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from scipy import optimize, special
+import scipy
 
 from freshet.core.errors import NotEnoughData
 from freshet.experiments.stats.effects import Effect
@@ -44,7 +44,7 @@ class Design:
         if self.sequential:
             # a report plans T by the first day, and takes it that variances fall by the root of the days
             return float(boundary(1.0, mixing(math.sqrt(self.days), self.level), self.level))
-        return float(special.ndtri((1 + self.level) / 2))
+        return float(scipy.special.ndtri((1 + self.level) / 2))
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ def power(effect: float, baseline: Baseline, users: float, design: Design = DESI
     if not error or math.isinf(error):
         return float(not error)
     apart, needed = abs(effect) / error, design.critical * taken / error
-    return float(special.ndtr(apart - needed) + special.ndtr(-apart - needed))
+    return float(scipy.special.ndtr(apart - needed) + scipy.special.ndtr(-apart - needed))
 
 
 def detectable(baseline: Baseline, users: float, design: Design = DESIGN) -> float:
@@ -140,7 +140,7 @@ def detectable(baseline: Baseline, users: float, design: Design = DESIGN) -> flo
         high *= 2
         if high > LARGEST:
             return math.inf
-    return float(optimize.brentq(missing, 0.0, high))
+    return float(scipy.optimize.brentq(missing, 0.0, high))
 
 
 def detectable_by(found: Effect, design: Design = DESIGN) -> float:
@@ -164,7 +164,7 @@ def users_needed(effect: float, baseline: Baseline, design: Design = DESIGN) -> 
 def _reach(effect: float, baseline: Baseline, users: float, design: Design) -> float:
     """What an effect must measure to be seen with the design's power, given the errors that come with it."""
     error, taken = baseline.errors(effect, users, design.share)
-    return design.critical * taken + float(special.ndtri(design.power)) * error
+    return design.critical * taken + float(scipy.special.ndtri(design.power)) * error
 
 
 def plan(spans: Sequence[Span], effect: float, design: Design = DESIGN) -> Plan:

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy import special
 
 from freshet.core.errors import InputError
 
@@ -65,7 +65,7 @@ def sample_ratio(users: Sequence[int], shares: Sequence[float]) -> SampleRatio:
     if not total:
         return SampleRatio(tuple(users), expected, 1.0, False)
     statistic = sum((n - e) ** 2 / e for n, e in zip(users, expected, strict=True))
-    p = float(special.chdtrc(len(users) - 1, statistic))
+    p = float(scipy.special.chdtrc(len(users) - 1, statistic))
     return SampleRatio(tuple(users), expected, p, p < ALARM)
 
 
@@ -87,7 +87,7 @@ def split_p(users: ArrayLike, shares: Sequence[float]) -> NDArray[np.float64]:
         )
     meant = np.asarray(shares, np.float64) / math.fsum(shares)
     prior, total = WEIGHT * meant, n.sum(axis=1)
-    mixture = special.gammaln(WEIGHT) - special.gammaln(WEIGHT + total)
-    mixture += (special.gammaln(prior + n) - special.gammaln(prior)).sum(axis=1)
+    mixture = scipy.special.gammaln(WEIGHT) - scipy.special.gammaln(WEIGHT + total)
+    mixture += (scipy.special.gammaln(prior + n) - scipy.special.gammaln(prior)).sum(axis=1)
     log_p = (n * np.log(meant)).sum(axis=1) - mixture
     return np.asarray(np.exp(np.minimum.accumulate(np.minimum(log_p, 0.0))))

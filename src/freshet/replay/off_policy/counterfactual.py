@@ -111,7 +111,7 @@ def answer_again(
         ids, times = engaged.before(user, now)
         others = [(place, policy) for place, one in enumerate(policies) if (policy := one[row]) is not None]
         seen = {
-            key: setup.past_releases[key].recall(ids, times, now, user)
+            key: setup.past_releases[key].user_context(ids, times, now, user)
             for key in {logged_policy.key, *(policy.key for _, policy in others)}
         }
         context = decisions.context[row]

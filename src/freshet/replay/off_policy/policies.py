@@ -67,7 +67,9 @@ class PastRelease:
             moves[name] = self.release.indices(moves[name])
         self.moves = moves[moves["successor"] >= 0]
 
-    def recall(self, ids: NDArray[np.int32], times: NDArray[np.int64], now: int, user: int) -> UserContext:
+    def user_context(
+        self, ids: NDArray[np.int32], times: NDArray[np.int64], now: int, user: int
+    ) -> UserContext:
         """The user as the release saw them at a moment."""
         return self.release.user_context(ids, times, now, user)
 

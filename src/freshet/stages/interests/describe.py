@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import sparse
 
 from freshet.stages.interests.item_text import plain
 
@@ -25,7 +25,7 @@ Scored = list[tuple[str, float]]
 
 
 def keywords(
-    carried: sparse.csr_matrix,
+    carried: scipy.sparse.csr_matrix,
     weight: NDArray[np.float64],
     labels: NDArray[np.int64],
     interests: int,
@@ -47,10 +47,11 @@ def keywords(
     has_text = np.minimum(np.asarray(present.sum(axis=1)).ravel(), 1.0)
     rows = np.arange(len(labels))
     shape = (interests, len(labels))
-    by_weight = sparse.csr_matrix((weight * has_text, (labels, rows)), shape=shape)
-    by_count = sparse.csr_matrix((has_text, (labels, rows)), shape=shape)
+    by_weight = scipy.sparse.csr_matrix((weight * has_text, (labels, rows)), shape=shape)
+    by_count = scipy.sparse.csr_matrix((has_text, (labels, rows)), shape=shape)
     overall = np.asarray((weight * has_text) @ present).ravel() / max((weight * has_text).sum(), 1e-12)
-    carriers, counts = sparse.csr_matrix(by_weight @ present), sparse.csr_matrix(by_count @ present)
+    carriers = scipy.sparse.csr_matrix(by_weight @ present)
+    counts = scipy.sparse.csr_matrix(by_count @ present)
     totals, items = np.asarray(by_weight.sum(axis=1)).ravel(), np.asarray(by_count.sum(axis=1)).ravel()
     found: list[Scored] = []
     for interest in range(interests):

@@ -10,8 +10,8 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import scipy
 from numpy.typing import NDArray
-from scipy import sparse
 
 from freshet.core.errors import ConfigError, InputError
 from freshet.stages.interests import item_vectors
@@ -35,7 +35,7 @@ class Catalogue:
     texts: tuple[str, ...]
     labels: tuple[str, ...]
     traffic: NDArray[np.float64]
-    engaged: sparse.csr_matrix
+    engaged: scipy.sparse.csr_matrix
 
     def __len__(self) -> int:
         return len(self.items)
@@ -129,7 +129,7 @@ def _label_column(items: Path, taxonomy: str) -> str:
     return 'CAST("' + taxonomy.replace('"', '""') + '" AS VARCHAR)'
 
 
-def _matrix(users: NDArray[np.int64], items: NDArray[np.int64], n_items: int) -> sparse.csr_matrix:
+def _matrix(users: NDArray[np.int64], items: NDArray[np.int64], n_items: int) -> scipy.sparse.csr_matrix:
     n_users = int(users.max()) + 1 if len(users) else 0
     ones = np.ones(len(users), np.float64)
-    return sparse.csr_matrix((ones, (users, items)), shape=(n_users, n_items))
+    return scipy.sparse.csr_matrix((ones, (users, items)), shape=(n_users, n_items))

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import sparse
 
 from freshet.core.config import InterestsConfig
 from freshet.core.errors import NotEnoughData
@@ -102,7 +102,7 @@ class Fit:
     traffic: NDArray[np.float64]
     vectors: NDArray[np.float64]
     text_vectors: NDArray[np.float64]
-    counts: sparse.csr_matrix
+    counts: scipy.sparse.csr_matrix
     paths: tuple[tuple[int, ...], ...]
     words: item_text.TextModel
     categories: Taxonomy | None

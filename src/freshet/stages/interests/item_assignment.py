@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import sparse
 
 from freshet.stages.interests import item_text
 from freshet.stages.interests.engaged_items import Catalogue
@@ -134,7 +134,7 @@ def _by_co_engagement(
     """
     interests = len(model.centroids)
     placed = np.flatnonzero(labels >= 0)
-    member = sparse.csr_matrix(
+    member = scipy.sparse.csr_matrix(
         (np.ones(len(placed)), (placed, labels[placed])), shape=(len(labels), interests)
     )
     taste = np.asarray((catalogue.engaged @ member).todense())  # (users, N)

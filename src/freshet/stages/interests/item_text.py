@@ -18,8 +18,8 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import sparse
 
 from freshet.core.errors import ArtifactError
 from freshet.stages.interests.item_vectors import truncated_svd, unit
@@ -149,7 +149,7 @@ class TextModel:
     idf: NDArray[np.float32]
     components: NDArray[np.float32]
 
-    def counts(self, documents: Words) -> sparse.csr_matrix:
+    def counts(self, documents: Words) -> scipy.sparse.csr_matrix:
         """(documents, m) how often each known root occurs."""
         code = {word: index for index, word in enumerate(self.roots)}
         rows, columns, values = [], [], []
@@ -159,9 +159,9 @@ class TextModel:
                 rows.append(row)
                 columns.append(code[word])
                 values.append(float(seen[word]))
-        return sparse.csr_matrix((values, (rows, columns)), shape=(len(documents), len(code)))
+        return scipy.sparse.csr_matrix((values, (rows, columns)), shape=(len(documents), len(code)))
 
-    def vectors(self, counts: sparse.csr_matrix) -> NDArray[np.float64]:
+    def vectors(self, counts: scipy.sparse.csr_matrix) -> NDArray[np.float64]:
         """(documents, d) unit vectors; zero for a document without a known word."""
         reduced = _tfidf(counts, self.idf) @ self.components.T.astype(np.float64)
         return unit(np.asarray(reduced))
@@ -217,10 +217,10 @@ def fit_text_model(fitted_on: Words, seed: int) -> TextModel:
     return TextModel(blank.roots, surfaces, idf, components.astype(np.float32))
 
 
-def _tfidf(counts: sparse.csr_matrix, idf: NDArray[np.float32]) -> sparse.csr_matrix:
+def _tfidf(counts: scipy.sparse.csr_matrix, idf: NDArray[np.float32]) -> scipy.sparse.csr_matrix:
     """Sublinear TF-IDF with rows of length one."""
     weighted = counts.copy()
     weighted.data = 1 + np.log(weighted.data)
-    weighted = sparse.csr_matrix(weighted @ sparse.diags(idf.astype(np.float64)))
+    weighted = scipy.sparse.csr_matrix(weighted @ scipy.sparse.diags(idf.astype(np.float64)))
     norm = np.sqrt(np.asarray(weighted.multiply(weighted).sum(axis=1)).ravel())
-    return sparse.csr_matrix(sparse.diags(1 / np.maximum(norm, 1e-12)) @ weighted)
+    return scipy.sparse.csr_matrix(scipy.sparse.diags(1 / np.maximum(norm, 1e-12)) @ weighted)

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import sparse
 
 _OVERSAMPLING = 10
 _POWER_ITERATIONS = 4
@@ -24,7 +24,7 @@ def unit(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def truncated_svd(
-    matrix: sparse.csr_matrix, rank: int, seed: int
+    matrix: scipy.sparse.csr_matrix, rank: int, seed: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Singular values (r,) and right singular vectors (r, columns), r <= rank, largest first.
 
@@ -56,22 +56,22 @@ _SMOOTHING = 3.0
 """Users added to each item's count, so that an item with one user is not defined by that user."""
 
 
-def co_engagement_vectors(engaged: sparse.csr_matrix, seed: int) -> NDArray[np.float64]:
+def co_engagement_vectors(engaged: scipy.sparse.csr_matrix, seed: int) -> NDArray[np.float64]:
     """(items, d) unit vectors from a (users, items) matrix; zero for items without co-engagement.
 
     The matrix is scaled by 1/sqrt of both margins, which turns co-occurrence into association; the
     direction that is left of popularity itself is taken out.
     """
     activity = np.asarray(engaged.sum(axis=1)).ravel()
-    several = sparse.csr_matrix(engaged[activity > 1])
+    several = scipy.sparse.csr_matrix(engaged[activity > 1])
     activity = activity[activity > 1]
     if several.shape[0] < 2:
         return np.zeros((engaged.shape[1], 0))
     user_weight = np.sqrt(np.minimum(1.0, _FULL_WEIGHT / activity) / activity)
-    weighted = sparse.diags(user_weight) @ several
+    weighted = scipy.sparse.diags(user_weight) @ several
     support = users_behind(engaged)
     item_weight = np.where(support > 0, 1 / np.sqrt(support + _SMOOTHING), 0.0)
-    scaled = sparse.csr_matrix(weighted @ sparse.diags(item_weight))
+    scaled = scipy.sparse.csr_matrix(weighted @ scipy.sparse.diags(item_weight))
     values, directions = truncated_svd(scaled, _DIMENSIONS + 1, seed)
     return unit(_without_direction(directions, np.sqrt(support)).T * values)
 
@@ -83,7 +83,7 @@ def _without_direction(directions: NDArray[np.float64], removed: NDArray[np.floa
     return np.asarray(directions - np.outer(share, share @ directions))
 
 
-def users_behind(engaged: sparse.csr_matrix) -> NDArray[np.float64]:
+def users_behind(engaged: scipy.sparse.csr_matrix) -> NDArray[np.float64]:
     """(items,) users who engaged with the item and with at least one other."""
     activity = np.asarray(engaged.sum(axis=1)).ravel()
     counts = np.asarray(engaged[activity > 1].sum(axis=0), np.float64).ravel()
@@ -123,7 +123,7 @@ class Sides:
         return unit(np.hstack(parts))
 
 
-def sides(text: NDArray[np.float64], engaged: sparse.csr_matrix, seed: int) -> Sides:
+def sides(text: NDArray[np.float64], engaged: scipy.sparse.csr_matrix, seed: int) -> Sides:
     """Both sides of n items from their (n, a) text vectors and the (users, n) engagement matrix."""
     return Sides(text, co_engagement_vectors(engaged, seed), users_behind(engaged))
 

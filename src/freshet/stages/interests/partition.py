@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import sparse
 
 from freshet.stages.interests.item_vectors import unit
 
@@ -86,7 +86,7 @@ def centroids(
 ) -> NDArray[np.float64]:
     """(groups, d) unit-length mean directions, items weighted by the root of their load."""
     rows = np.arange(len(labels))
-    member = sparse.csr_matrix((np.sqrt(load), (labels, rows)), shape=(groups, len(labels)))
+    member = scipy.sparse.csr_matrix((np.sqrt(load), (labels, rows)), shape=(groups, len(labels)))
     return unit(member @ vectors)
 
 

@@ -11,7 +11,6 @@ from freshet.core.time import day_number
 from freshet.core.time_scales import Pace, Scales, holdout_starts, measure, resolve
 from freshet.core.types import AsOf
 from freshet.stages import events, interests
-from freshet.stages.interests import load as load
 from freshet.storage.artifacts import Artifact, newest
 from freshet.storage.build_once import build_once, reuse
 from freshet.storage.ledger import Run, StepRecord

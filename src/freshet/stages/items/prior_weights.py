@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 
 from freshet.core.types import BoolArray
 from freshet.stages.items.item_histories import Rows
@@ -124,5 +124,5 @@ def fit_weights(choices: Design) -> tuple[NDArray[np.float64], float]:
         return value + RIDGE * float(weights @ weights), slope + 2 * RIDGE * weights
 
     first = np.full(count, 1 / count)
-    found = minimize(nats, first, jac=True, method="L-BFGS-B", bounds=[(0, None)] * count)
+    found = scipy.optimize.minimize(nats, first, jac=True, method="L-BFGS-B", bounds=[(0, None)] * count)
     return np.asarray(found.x, np.float64), float(found.fun)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import sparse
 
 from freshet.core.config import RankerConfig
 from freshet.core.errors import NotEnoughData
@@ -174,7 +174,7 @@ def co_engagement(log: ranking.Engagements, rows: ranking.Rows) -> NDArray[np.fl
     early = log.before(int(rows.day[len(rows) // 2])) if len(rows) else log
     users = int(early.user.max(initial=-1)) + 1
     pairs = np.unique(np.stack([early.user, early.item.astype(np.int64)]), axis=1)
-    engaged = sparse.csr_matrix((np.ones(pairs.shape[1]), tuple(pairs)), shape=(users, len(log.first)))
+    engaged = scipy.sparse.csr_matrix((np.ones(pairs.shape[1]), tuple(pairs)), shape=(users, len(log.first)))
     return interests.co_engagement(engaged, 0).astype(np.float32)
 
 

@@ -22,7 +22,7 @@ class LazyPlanner(Planner):
 
     Args:
         tuner: opens the planner.
-        model: an artifact that holds the folder `model`, and `forerunner`, its holdout model, if refitted.
+        model: an artifact that holds the folder `model`, and `holdout_model`, its holdout model, if refitted.
         interests: what to rank.
         folder: which of the two.
     """

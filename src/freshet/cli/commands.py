@@ -1,0 +1,96 @@
+"""All commands, in the order of `freshet --help`, each with its example."""
+
+from __future__ import annotations
+
+import typer
+
+from freshet.cli.demo_command import demo
+from freshet.cli.drift_command import drift
+from freshet.cli.estimate_command import estimate
+from freshet.cli.experiment_analysis import power, report_experiment
+from freshet.cli.experiment_commands import check, list_experiments, start, stop
+from freshet.cli.inspect_commands import diff, explain, history, interests, report, status
+from freshet.cli.replay_commands import cadence, replay
+from freshet.cli.review_commands import approve, reject, rollback
+from freshet.cli.run_commands import finetune, ranker, refresh, run
+from freshet.cli.serve_commands import add_key, list_keys, revoke_key, serve
+from freshet.cli.simulate_command import simulate
+from freshet.cli.workspace_commands import collect, doctor, import_files, init
+
+app = typer.Typer(
+    name="freshet",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    help="Keep an LLM-powered recommender fresh: transition tables that follow what people move on to.",
+    epilog="A first look without data of your own: `freshet demo`",
+)
+keys = typer.Typer(no_args_is_help=True, help="API keys of `freshet serve`: add, list, revoke.")
+experiment = typer.Typer(
+    no_args_is_help=True, help="Experiments with people: two or more ways to serve them, and what differs."
+)
+
+for group, name, function, example in (
+    (
+        app, "init", init,
+        "`freshet init shop --events log.parquet --items items.parquet --positive 'value >= 7' "
+        "--interests 100`",
+    ),
+    (app, "run", run, "`freshet run -w shop`"),
+    (app, "finetune", finetune, "`freshet finetune -w shop --as-of 2024-05-01`"),
+    (app, "refresh", refresh, "`freshet refresh -w shop`"),
+    (app, "import", import_files, "`freshet import -w shop new.parquet`"),
+    (app, "collect", collect, "`freshet collect -w shop`"),
+    (app, "interests", interests, "`freshet interests -w shop`"),
+    (app, "ranker", ranker, "`freshet ranker -w shop --as-of 2024-05-01`"),
+    (app, "explain", explain, "`freshet explain -w shop 12 'jazz saxophone'`"),
+    (app, "status", status, "`freshet status -w shop --json`"),
+    (app, "history", history, "`freshet history -w shop 00003`"),
+    (app, "diff", diff, "`freshet diff -w shop 1 2`"),
+    (app, "report", report, "`freshet report -w shop --into report.html`"),
+    (app, "approve", approve, "`freshet approve -w shop 00003`"),
+    (app, "reject", reject, "`freshet reject -w shop 00003`"),
+    (app, "rollback", rollback, "`freshet rollback -w shop 2`"),
+    (app, "doctor", doctor, "`freshet doctor -w shop --repair`"),
+    (
+        app, "replay", replay,
+        "`freshet replay -w shop --arms static,hybrid,counts --every 2d --from 2013-06-01`",
+    ),
+    (app, "drift", drift, "`freshet drift -w shop --every month --from 2013-06-01`"),
+    (app, "cadence", cadence, "`freshet cadence -w shop --every 2d --from 2013-06-01`"),
+    (app, "serve", serve, "`freshet serve -w shop --port 8000`"),
+    (keys, "add", add_key, "`freshet keys add -w shop --scope write --name web`"),
+    (keys, "list", list_keys, "`freshet keys list -w shop`"),
+    (keys, "revoke", revoke_key, "`freshet keys revoke -w shop 1f09c3aa`"),
+    (
+        experiment, "start", start,
+        "`freshet experiment start -w shop --name rag-refresh --control release:12 --treatment follow "
+        "--split 50 --metric satisfied,dissatisfied`",
+    ),
+    (experiment, "stop", stop, '`freshet experiment stop -w shop rag-refresh --reason "decided"`'),
+    (experiment, "list", list_experiments, "`freshet experiment list -w shop`"),
+    (
+        experiment, "power", power,
+        "`freshet experiment power -w shop --effect 0.1% --metric satisfied --traffic 200000/day`",
+    ),
+    (experiment, "check", check, "`freshet experiment check -w shop rag-refresh`"),
+    (experiment, "report", report_experiment, "`freshet experiment report -w shop rag-refresh`"),
+    (
+        experiment, "estimate", estimate,
+        "`freshet experiment estimate -w shop --policy release:13 --policy counts --days 14`",
+    ),
+    (
+        app, "demo", demo,
+        "`freshet demo`, or on a log of your own `freshet demo shop --events log.parquet "
+        "--items items.parquet --positive 'value >= 7'`",
+    ),
+    (
+        app, "simulate", simulate,
+        "`freshet simulate --preset shorts --days 14 --users 5000 "
+        "--arms static,popularity,hybrid,hybrid-live --refresh-days 1,4`",
+    ),
+):  # fmt: skip
+    group.command(name, epilog=f"Example: {example}")(function)
+app.add_typer(keys, name="keys")
+app.add_typer(experiment, name="experiment")

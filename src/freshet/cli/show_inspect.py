@@ -1,0 +1,183 @@
+"""What people see of a workspace: its interests, contexts, state, runs and releases, drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.text import Text
+
+from freshet.cli.screen import styled
+from freshet.cli.show import gates, line, table, weights
+
+if TYPE_CHECKING:
+    from freshet.inspect import Diff, Explanation, Listing, RunLine, Status
+    from freshet.inspect.release_view import Named
+
+
+def interests(console: Console, listed: Listing) -> None:
+    """All interests, busiest first."""
+    drawn = table(">id", "description", ">items", ">traffic", ">coherence", "busiest items")
+    for row in listed.interests:
+        drawn.add_row(
+            str(row.id),
+            row.description,
+            f"{row.items:,}",
+            f"{row.traffic:.1%}",
+            f"{row.coherence:.2f}",
+            styled("; ".join(row.samples[:3]), "dim"),
+        )
+    console.print(drawn)
+    quality = listed.quality
+    line(
+        console,
+        f"{len(listed.interests)} interests formed as of {listed.as_of}: coherence "
+        f"{quality['coherence']:.2f} ({quality['coherence_by_chance']:.2f} by chance), the busiest has "
+        f"{quality['largest_over_mean']:.1f} times the mean traffic",
+    )
+
+
+def explanation(console: Console, found: Explanation) -> None:
+    """One context: what was asked, known and answered."""
+    line(console, f"context: {_names(found.asked) or 'no recent interest'}")
+    if found.fallback:
+        line(console, f"answered by the row of: {_names(found.answered) or 'users without interests'}")
+    if found.prompt is not None:
+        console.print("prompt:", styled(found.prompt, "cyan"), soft_wrap=True)
+        if found.worded is not None and found.worded != found.prompt:
+            console.print("in words:", styled(found.worded, "cyan"), soft_wrap=True)
+    if found.evidence:
+        after = _names(found.evidence_after) or "anything"
+        drawn = table(f"recently, after {after}", ">share", ">users", "in words")
+        for row in found.evidence:
+            drawn.add_row(row.description, f"{row.share:.1%}", f"{row.support:.0f}", row.word)
+        console.print(drawn)
+    else:
+        line(console, "no evidence in the prompt: too few recent transitions, or it was not shown to help")
+    drawn = table(">", ">id", "next interest", ">planner", ">counts", ">fused")
+    for rank, one in enumerate(found.successors, start=1):
+        planner = "" if one.planner is None else f"{one.planner:.1%}"
+        drawn.add_row(
+            str(rank), str(one.id), one.description, planner, f"{one.count:.1%}", f"{one.fused:.1%}"
+        )
+    console.print(drawn)
+    if found.unfitted:
+        line(console, found.unfitted)
+    if found.prompt is not None and not found.planner_fused:
+        line(
+            console,
+            "the planner's score is not part of the fused one: held-out transitions don't show that it helps",
+        )
+    _provenance(console, found)
+
+
+def _provenance(console: Console, found: Explanation) -> None:
+    p = found.provenance
+    line(
+        console,
+        f"release {p.release} as of {p.as_of}, events of {p.window[0]} to {p.window[1]}, table {p.table}",
+    )
+    if p.model:
+        line(console, f"model {p.model}, planner {p.planner}")
+    if p.fingerprint:
+        since = f" as of {p.inferred_as_of}" if p.inferred_as_of else ""
+        line(console, f"prompt {p.fingerprint}, answered for table {p.inferred_for}{since}")
+
+
+def status(console: Console, workspace: Path, state: Status) -> None:
+    """The state of a workspace."""
+    log = state.log
+    held = (
+        f"{log.events:,} events on {log.days:,} days, {log.first} to {log.last}" if log.days else "no events"
+    )
+    refused = f"; {log.quarantined:,} rows in quarantine" if log.quarantined else ""
+    line(console, f"{workspace}: {held}{refused}")
+    if state.release is None:
+        line(console, "no release yet")
+    else:
+        model = f"model {state.release.model}" if state.release.model else "plain counts"
+        behind = "an unknown number of" if state.behind_days is None else state.behind_days
+        line(
+            console,
+            f"release {state.release.number} serves: as of {state.release.as_of} ({state.age_days} days ago, "
+            f"{behind} days of events behind), {model}",
+        )
+    for due in state.due:
+        line(console, f"due: {due.path}, {due.why}")
+    if not state.due:
+        line(console, "nothing is due")
+    for trained in state.cut_short:
+        line(
+            console, f"{trained}: the clock ended its training (max_seconds); max_steps is the same anywhere"
+        )
+    for waiting in state.waiting:
+        line(console, f"run {waiting.run} waits for review of its {waiting.kind}: {waiting.message}")
+        line(console, f"  freshet history {waiting.run}, then freshet approve or reject {waiting.run}")
+    if state.running:
+        line(console, "a run is writing now")
+    if state.gates:
+        gates(console, state.gates)
+    if state.drives is not None:
+        weights(console, state.drives)
+
+
+def history(console: Console, lines: Sequence[RunLine]) -> None:
+    """All runs."""
+    drawn = table("run", "command", "as of", "outcome", ">s", ">tokens", ">cost", ">inferred", ">release")
+    for row in lines:
+        inferred = "" if row.changed is None else f"{row.changed:,}"
+        drawn.add_row(
+            row.id,
+            row.command,
+            row.as_of,
+            row.outcome + (f": {row.message}" if row.message else ""),
+            f"{row.seconds:.1f}",
+            f"{row.tokens:,}",
+            f"{row.money:.4f} {row.currency}",
+            inferred + (f" of {row.rows:,}" if row.rows is not None and inferred else ""),
+            "" if row.release is None else str(row.release),
+        )
+    console.print(drawn)
+
+
+def diff(console: Console, found: Diff) -> None:
+    """Two releases."""
+    line(console, f"release {found.a.number} of {found.a.as_of} -> {found.b.number} of {found.b.as_of}")
+    line(
+        console,
+        f"{found.changed:,} of {found.rows:,} rows changed, {found.churn:.1%} of the top 5 replaced; "
+        f"of contexts in the log {found.observed:,} of {found.observed_rows:,}, {found.observed_churn:.1%}",
+    )
+    if found.only_a or found.only_b:
+        line(console, f"{found.only_a:,} contexts only before, {found.only_b:,} only after")
+    if found.inferred is not None:
+        line(console, f"{found.inferred:,} rows were inferred anew")
+    drawn = table("changed most, after", ">replaced", ">transitions", "before", "now")
+    for row in found.most:
+        before = {name.id for name in row.before}
+        drawn.add_row(
+            _names(row.context) or "anything",
+            f"{row.churn:.0%}",
+            f"{row.transitions:,.1f}",
+            "; ".join(name.description for name in row.before[:3]),
+            Text("; ").join(
+                styled(name.description, "" if name.id in before else "green") for name in row.after[:3]
+            ),
+        )
+    console.print(drawn)
+    _weights_beside(console, found)
+
+
+def _weights_beside(console: Console, found: Diff) -> None:
+    old = {drive.name: drive for drive in found.drives_a.features}
+    new = {drive.name: drive for drive in found.drives_b.features}
+    drawn = table("weight of", f">release {found.a.number}", f">release {found.b.number}")
+    for name in dict.fromkeys([*old, *new]):
+        drawn.add_row(name, *(f"{side[name].weight:.2f}" if name in side else "" for side in (old, new)))
+    console.print(drawn)
+
+
+def _names(context: Iterable[Named]) -> str:
+    return " -> ".join(name.description for name in context)

@@ -1,0 +1,198 @@
+"""`freshet init`, `import`, `collect` and `doctor`: a workspace, what goes into it, and its health."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from freshet.cli.json_documents import catalogue_counts, document
+from freshet.cli.options import (
+    HERE,
+    AsJson,
+    Count,
+    EventFiles,
+    Here,
+    ItemFile,
+    Kind,
+    Novelty,
+    Rule,
+    Wait,
+    answer,
+    opened,
+    remember_workspace,
+    user_store,
+)
+from freshet.core.errors import ConfigError, NotServing
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from freshet.doctor import Result
+    from freshet.operations import Imported
+    from freshet.storage.ledger import Record
+
+UNHEALTHY = 7
+"""Exit code of `doctor` where something was found that is not repaired."""
+
+Model = Annotated[str, typer.Option("--model", metavar="PATH", help="The causal LM, for transformers.")]
+Mode = Annotated[
+    str, typer.Option("--mode", metavar="MODE", help="description or label; by kind of planner.")
+]
+Length = Annotated[int, typer.Option("--k", metavar="K", help="Interests in a context, 1 to 3.")]
+Taxonomy = Annotated[
+    str, typer.Option("--taxonomy", metavar="COL", help="Item column to use as interests, unclustered.")
+]
+ColumnPairs = Annotated[
+    list[str] | None,
+    typer.Option("--column", metavar="PART=NAME", help="user, item, time, value, id, title or text."),
+]
+
+
+def init(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="The workspace to make.", callback=remember_workspace)
+    ],
+    events: EventFiles = None,
+    items: ItemFile = None,
+    positive: Rule = "",
+    interests: Count = 100,
+    novelty_days: Novelty = "30",
+    planner: Kind = "scratch",
+    model: Model = "",
+    mode: Mode = "",
+    k: Length = 2,
+    taxonomy: Taxonomy = "",
+    column: ColumnPairs = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite a freshet.toml.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make a workspace: a folder with a short commented freshet.toml."""
+    from freshet.cli import settings_file
+    from freshet.core.config import Config
+
+    defaults = Config()
+    if planner == "transformers" and not model:
+        raise ConfigError("--planner transformers needs --model", hint="the path or name of a causal LM")
+    chosen: dict[str, dict[str, Any]] = {
+        "events": {
+            "files": [settings_file.from_workspace(file, folder) for file in events or []],
+            "items": settings_file.from_workspace(items, folder) if items else "",
+            "positive": positive,
+        },
+        **settings_file.columns(column or []),
+        "interests": {"count": interests} | ({"taxonomy": taxonomy} if taxonomy else {}),
+        "transitions": {"k": k, "novelty_days": settings_file.novelty(novelty_days)},
+        "planner": {"kind": planner}
+        | ({"model": _checkpoint(model, folder)} if model else {})
+        | ({"mode": mode} if mode else {}),
+        "tuning": {"every_days": defaults.tuning.every_days},
+        "schedule": {"refresh_days": defaults.schedule.refresh_days},
+    }
+    path = settings_file.write(folder, chosen, force)
+
+    def show(console: Console) -> None:
+        console.print(f"wrote {path}", soft_wrap=True)
+        console.print(f"next: freshet run -w {folder}", soft_wrap=True)
+
+    answer(document("init", {"workspace": folder, "settings": path, "chosen": chosen}), as_json, show)
+
+
+def _checkpoint(model: str, folder: Path) -> str:
+    """A checkpoint on disk as seen from the workspace; anything else is a name."""
+    from freshet.cli import settings_file
+
+    return settings_file.from_workspace(Path(model), folder) if Path(model).exists() else model
+
+
+def import_files(
+    files: Annotated[
+        list[Path] | None, typer.Argument(metavar="FILE", help="Event files; the configured ones by default.")
+    ] = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="The files' days hold the files' events and nothing else.")
+    ] = False,
+    workspace: Here = HERE,
+    wait: Wait = 0.0,
+    as_json: AsJson = False,
+) -> None:
+    """Only import events; importing a file twice changes nothing."""
+    from freshet import operations
+    from freshet.cli import show
+
+    with opened(workspace, wait) as ws:
+        record, found = operations.import_log(ws, datetime.now(UTC), files or None, replace)
+    answer(_imported(record, found), as_json, lambda console: show.imported(console, found))
+
+
+def _imported(record: Record, found: Imported) -> dict[str, Any]:
+    files = [
+        {
+            "source": report.source,
+            "rows": report.rows_read,
+            "added": report.added,
+            "duplicates": report.duplicates,
+            "replaced": report.replaced,
+            "quarantined": report.quarantined,
+            "notes": report.notes,
+            "unread": [{"path": one.path, "why": one.why} for one in report.unread],
+        }
+        for report in found.events
+    ]
+    return document(
+        "import",
+        {
+            "run": record.id,
+            "files": files,
+            "items": catalogue_counts(found),
+            "notes": found.notes,
+            "snapshot": found.events[-1].snapshot,
+        },
+    )
+
+
+def collect(workspace: Here = HERE, wait: Wait = 0.0, as_json: AsJson = False) -> None:
+    """Take what serving was told into the log, and what it showed into files; `run` does this first."""
+    from freshet import operations
+    from freshet.cli import show
+
+    with opened(workspace, wait) as ws, user_store(ws) as users:
+        if users is None:
+            raise NotServing(
+                f"{ws.root} has never been served: there is nothing to collect",
+                hint="`freshet serve` remembers what it is told",
+            )
+        record, collected = operations.collect(ws, users, datetime.now(UTC))
+    content = document("collect", {"run": record.id, **asdict(collected)})
+    answer(content, as_json, lambda console: show.collected(console, collected))
+
+
+def doctor(
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Repair what can be; without it nothing is touched.")
+    ] = False,
+    workspace: Here = HERE,
+    wait: Wait = 0.0,
+    as_json: AsJson = False,
+) -> None:
+    """Check every file of a workspace against its checksum; find and repair what a crash can leave."""
+    from freshet import doctor as doctors
+    from freshet.cli import show
+
+    with opened(workspace, wait) as ws:
+        result = doctors.check(ws, repair)
+    answer(_checked(result), as_json, lambda console: show.checked(console, result, repair))
+    if not result.healthy:
+        raise typer.Exit(UNHEALTHY)
+
+
+def _checked(result: Result) -> dict[str, Any]:
+    keys = ("what", "where", "means", "repair", "damage", "bytes")
+    findings = [
+        {**{key: getattr(finding, key) for key in keys}, "repaired": repaired}
+        for finding, repaired in zip(result.findings, result.repaired, strict=True)
+    ]
+    return document("doctor", {"healthy": result.healthy, "writing": result.writing, "findings": findings})

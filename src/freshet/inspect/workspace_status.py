@@ -1,0 +1,242 @@
+"""The state of a workspace: what serves, how old it is, what is due, what waits, and its runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import pyarrow.parquet as pq
+
+from freshet.core.types import AsOf
+from freshet.inspect.release_view import Drives, artifact
+from freshet.stages.events import EventLog, Snapshot, body, refused_sources
+from freshet.stages.events.refused_sources import Refusal
+from freshet.stages.tuning import Gate, gates_of
+from freshet.stages.tuning.gate_verdict import report_of
+from freshet.stages.tuning.step import planner_of
+from freshet.storage.durable import read_json
+from freshet.storage.lease import is_held
+from freshet.storage.ledger import Record
+from freshet.storage.releases import Release
+from freshet.storage.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class LogSize:
+    """The log: events, days with events, first and last of them, rows that were refused."""
+
+    events: int
+    days: int
+    first: str | None
+    last: str | None
+    quarantined: int
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A path that `freshet run` would take now, and why."""
+
+    path: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A run that a gate halted: what it waits for a decision on."""
+
+    run: str
+    kind: str
+    version: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The state of a workspace.
+
+    Attributes:
+        behind_days: days of the log that the current release has not seen, with those of the newest source
+            offered where it was refused; None where only that one is missing, and its days aren't known to be
+            newer.
+        age_days: days between the current release's moment and today.
+        running: a run is writing now.
+        cut_short: trained artifacts behind the current release whose training the clock ended.
+        gates: those of the current release's model, as judged under today's `[gates]`; none where it was not.
+    """
+
+    release: Release | None
+    behind_days: int | None
+    age_days: int | None
+    log: LogSize
+    due: tuple[Due, ...]
+    waiting: tuple[Waiting, ...]
+    running: bool
+    drives: Drives | None
+    cut_short: tuple[str, ...]
+    gates: tuple[Gate, ...]
+
+
+def status(ws: Workspace, today: date) -> Status:
+    """The state of a workspace on a day."""
+    snapshot = EventLog(ws.root).snapshot()
+    release = ws.releases.current()
+    latest = body(snapshot.days)[-1].day + timedelta(days=1) if snapshot.days else None
+    refused = refused_sources.pending(ws)
+    made = artifact(ws, "tables", release.table) if release else None
+    as_of = AsOf.parse(release.as_of).day if release else None
+    return Status(
+        release,
+        _behind(latest, as_of, refused) if latest and as_of else None,
+        (today - as_of).days if as_of else None,
+        _size(ws, snapshot),
+        (*_refused(refused), *_due(ws, release, latest)),
+        _waiting(ws),
+        is_held(ws.root / "LEASE"),
+        Drives.of(read_json(made.path / "mixture.json")) if made else None,
+        cut_short(ws, release) if release else (),
+        _gates(ws, release.model) if release else (),
+    )
+
+
+def cut_short(ws: Workspace, release: Release) -> tuple[str, ...]:
+    """Trained artifacts behind a release whose training the clock ended before its own end."""
+
+    def input_of(kind: str, version: str, name: str) -> str:
+        found = ws.store.find(kind, version) if version else None
+        return str(found.manifest["inputs"].get(name, "")) if found else ""
+
+    behind = (
+        ("models", release.model),
+        ("sequences", input_of("tables", release.table, "sequence")),
+        ("itemmodels", input_of("rankers", release.ranker, "itemmodel")),
+    )
+    found = [ws.store.find(kind, version) for kind, version in behind if version]
+    return tuple(f"{a.kind}/{a.version}" for a in found if a is not None and a.manifest.get("stopped"))
+
+
+def _behind(latest: date, as_of: date, refused: Refusal | None) -> int | None:
+    if refused is None:
+        return (latest - as_of).days
+    offered = latest if refused.until is None else max(latest, refused.until + timedelta(days=1))
+    return (offered - as_of).days or None  # what was refused is missing, whatever its days
+
+
+def _refused(refused: Refusal | None) -> tuple[Due, ...]:
+    if refused is None:
+        return ()
+    return (Due("import", f"the newest source offered was refused by run {refused.run}: {refused.why}"),)
+
+
+def _gates(ws: Workspace, model: str) -> tuple[Gate, ...]:
+    report = report_of(ws, model)
+    return gates_of(report) if report else ()
+
+
+def _size(ws: Workspace, snapshot: Snapshot) -> LogSize:
+    refused = sum(pq.read_metadata(path).num_rows for path in (ws.root / "quarantine").glob("*.parquet"))
+    days = [str(day.day) for day in snapshot.days]
+    first, last = (days[0], days[-1]) if days else (None, None)
+    return LogSize(snapshot.rows, len(days), first, last, refused)
+
+
+def _due(ws: Workspace, release: Release | None, latest: date | None) -> tuple[Due, ...]:
+    if latest is None:
+        return (Due("import", "the log holds no events"),)
+    if release is None:
+        slow = (Due("finetune", "there is no release yet"),) if ws.tuner is not None else ()
+        return (*slow, Due("refresh", "there is no release yet"))
+    due = []
+    why = _tuning_due(ws, release, latest)
+    if why:
+        due.append(Due("finetune", why))
+    behind = (latest - AsOf.parse(release.as_of).day).days
+    policy = ws.config.schedule.policy
+    if policy != "fixed" and behind > 0 and not why:
+        due.append(Due("run", f"{behind} days of events since, which the {policy} policy has not looked at"))
+    elif behind >= ws.config.schedule.refresh_days:
+        due.append(Due("refresh", f"{behind} days of events since, every {ws.config.schedule.refresh_days}"))
+    elif why or bool(release.model) != (ws.tuner is not None):
+        due.append(Due("refresh", "the planner changes"))
+    return tuple(due)
+
+
+def _tuning_due(ws: Workspace, release: Release, latest: date) -> str:
+    """Why the slow path is due; empty if it isn't."""
+    if ws.tuner is None:
+        return ""
+    if not release.model:
+        return "the release has no model, the configuration asks for one"
+    model = artifact(ws, "models", release.model)
+    if not planner_of(ws.config, ws.tuner).items() <= model.manifest["settings"].items():
+        return "the configured planner is another one"
+    age = (latest - AsOf.parse(model.manifest["as_of"]).day).days
+    every = ws.config.tuning.every_days
+    return f"the model is {age} days old, every {every}" if age >= every else ""
+
+
+def _waiting(ws: Workspace) -> tuple[Waiting, ...]:
+    found = []
+    for record in ws.ledger.records():
+        if record.outcome == "waiting" and record.waiting:
+            kind = "table" if "table" in record.waiting else "model"
+            found.append(Waiting(record.id, kind, str(record.waiting[kind]), record.message))
+    return tuple(found)
+
+
+INTERRUPTED = "interrupted"
+"""The outcome shown for a run that was killed: it could not write its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunLine:
+    """One run.
+
+    `rows` and `changed` (rows the planner had to infer) are None where the run made no table.
+    """
+
+    id: str
+    command: str
+    as_of: str
+    started: str
+    outcome: str
+    seconds: float
+    tokens: int
+    money: float
+    currency: str
+    rows: int | None
+    changed: int | None
+    release: int | None
+    message: str
+
+
+def history(ws: Workspace) -> list[RunLine]:
+    """All runs, oldest first."""
+    return [line(ws, record) for record in ws.ledger.records()]
+
+
+def line(ws: Workspace, record: Record) -> RunLine:
+    """A run in a line."""
+    made = [step.details for step in record.steps if step.name == "table" and step.details]
+    inferred = [step.details for step in record.steps if step.name == "inference" and step.details]
+    return RunLine(
+        record.id,
+        record.command,
+        record.as_of,
+        record.started,
+        outcome(ws, record),
+        record.seconds,
+        sum(step.tokens for step in record.steps),
+        record.money,
+        record.currency,
+        made[-1]["rows"] if made else None,
+        inferred[-1]["changed"] if inferred else None,
+        record.release,
+        record.message,
+    )
+
+
+def outcome(ws: Workspace, record: Record) -> str:
+    """How a run ended; a run that is `running` while nobody holds the workspace was killed."""
+    if record.outcome == "running" and not is_held(ws.root / "LEASE"):
+        return INTERRUPTED
+    return record.outcome
