@@ -15,7 +15,7 @@ PERIOD = ("--from", "2024-02-12", "--to", "2024-02-20", "--every", "2d", "--tune
 MORE = "[inference]\ncalibration_prompts = 200\n[prices]\nper_hour = 0\nper_million_tokens = 1\n"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def told(place: Path) -> tuple[Path, dict]:
     """A workspace nobody ever ran anything in, and what its cadence should be."""
     root = make_workspace(place / "cadence", "fake", MORE)

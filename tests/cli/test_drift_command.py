@@ -13,7 +13,7 @@ from tests.cli.conftest import answered, called, make_workspace
 FAST = ("--every", "14d", "--permutations", "20", "--min-support", "3")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def drifted(place: Path) -> tuple[Path, dict]:
     """A workspace nobody ever ran anything in, and what its drift is."""
     root = make_workspace(place / "drifted", "counts")

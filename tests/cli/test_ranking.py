@@ -14,7 +14,7 @@ pytest.importorskip("torch")
 DOCS = Path(__file__).parents[2] / "docs" / "reference" / "cli.md"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def ranked(shop: Path, place: Path) -> tuple[Path, dict]:
     """A copy of the shop, and what the command answered on it."""
     root = Path(shutil.copytree(shop, place / "ranked"))

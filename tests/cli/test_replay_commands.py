@@ -22,7 +22,7 @@ MORE = "[inference]\ncalibration_prompts = 200\n[prices]\nper_hour = 0\nper_mill
 FOLDER = "replay/2024-02-10_2024-02-20_2d"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def replayed(place: Path) -> tuple[Path, dict]:
     """A workspace nobody ever ran anything in, and what its replay answered."""
     root = make_workspace(place / "replayed", "fake", MORE)

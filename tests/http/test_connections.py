@@ -34,7 +34,7 @@ def narrow(copy: Path, place: Path) -> Iterator[Running]:
         yield found
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def calm(shop: Workspace, place: Path) -> Iterator[Running]:
     """A server with 40 connections at most that closes none for its silence while a test is at work."""
     with patient(Path(shutil.copytree(shop.root, place / "calm")), place, seconds=PATIENCE) as found:

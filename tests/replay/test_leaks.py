@@ -26,6 +26,7 @@ from freshet.replay.arm_scores import ArmScorers
 from freshet.replay.arm_state import ArmState, Checkpoint
 from freshet.replay.evaluate import ArmScores
 from freshet.replay.live_arms import with_live
+from freshet.run_context import RunContext
 from freshet.simulator import World, generate
 from freshet.stages import events, live
 from freshet.stages import items as ranking

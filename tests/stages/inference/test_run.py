@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 
 from freshet.core.prompts import Prompts
 from freshet.core.types import Context, Evidence, PlannerRows, Usage, pack_contexts
-from freshet.stages.inference import Outcome, expected, fingerprints, make_plan, read, write
-from freshet.stages.inference import run
+from freshet.stages.inference import Outcome, expected, fingerprints, make_plan, read, run, write
 from tests.stages.inference.planners import Watched
 
 N = 6

@@ -95,7 +95,7 @@ def test_the_chain_of_answers(tmp_path: Path) -> None:
 def test_rules_hold_in_every_row(tmp_path: Path) -> None:
     eligible = rules(N, blocked=("name 0",), withdrawn=("101",), sensitive=("name 2", "103"))
     made, contexts, _ = build(tmp_path, N, 2, eligible=eligible)
-    assert eligible.withheld() == {0, 1, 2, 3}
+    assert eligible.ineligible() == {0, 1, 2, 3}
     for number, row in enumerate(contexts.tolist()):
         offered = {int(i) for i in made.successors[number] if i >= 0}
         own = {i for i in row if i >= 0}
@@ -114,7 +114,7 @@ def test_a_rule_about_an_unknown_interest_is_refused(rule: str) -> None:
 def test_no_rules_bar_nothing() -> None:
     none = table.Rules.resolve(Eligibility(), interests(N))
     assert not none.excluded(np.full((1, 2), -1, np.int16)).any()
-    assert none.withheld() == frozenset()
+    assert none.ineligible() == frozenset()
     own = none.excluded(TRIPLES)
     assert [np.flatnonzero(row).tolist() for row in own] == [[0, 1, 2]] * 3
 
