@@ -21,7 +21,7 @@ from freshet.backends.sequences.recipes import ItemRecipe, Recipe
 from freshet.backends.sequences.trainers import TorchRankingTrainer, TorchSequenceTrainer
 from freshet.core.types import AsOf, Transitions
 from freshet.pipeline import snapshot_of
-from freshet.replay import Able, baselines, make_plan, roll
+from freshet.replay import Able, live_arms, make_plan, roll
 from freshet.replay.arm_scores import ArmScorers
 from freshet.replay.arm_state import ArmState, Checkpoint
 from freshet.replay.evaluate import ArmScores
@@ -176,7 +176,7 @@ def _live(overlay: live.Overlay, logp: NDArray[np.float64], questions: Questions
 
 def _popularity_live(counting: CountFitter, questions: Questions) -> NDArray[np.float64]:
     """(n, N) popularity once it has taken in what happened before each question."""
-    return baselines.popularity_live(counting, questions.log, LATER, questions.test, questions.asked)
+    return live_arms.popularity_live(counting, questions.log, LATER, questions.test, questions.asked)
 
 
 def _item_scores(ranker: ranking.Ranker, items: list[str]) -> NDArray[np.float64]:
