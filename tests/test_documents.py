@@ -133,6 +133,16 @@ def test_commands_and_options_that_a_page_shows_exist() -> None:
     assert shown > 100
 
 
+def test_benchmarks_and_options_that_a_page_shows_exist() -> None:
+    common = (ROOT / "benchmarks" / "shared.py").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    shown = re.findall(r"^python (benchmarks/\w+\.py)([^#\n]*)", page, re.MULTILINE)
+    assert len(shown) > 20
+    for script, arguments in shown:
+        code = common + (ROOT / script).read_text(encoding="utf-8")
+        assert [o for o in re.findall(r"--[a-z-]+", arguments) if f'"{o}"' not in code] == [], script
+
+
 def _options(command: Any, name: str) -> dict[str, set[str]]:
     """Options of a command and of all below it, by the command's full name."""
     own = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
