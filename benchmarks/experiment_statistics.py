@@ -4,8 +4,9 @@
 
 Every test draws its users anew: rates lognormal (sigma 1: the busiest percent brings 9 % of all events),
 tastes beta, outcomes Poisson; so counts are heavy-tailed, and what one user does is alike. Arms are assigned
-by `freshet.experiments.arms_of`. Of the metrics, `mean` is satisfied outcomes per user, `ratio` the satisfied
-share of rated ones; `adjusted` uses covariates of earlier days, which three users in ten don't have.
+by `freshet.experiments.assignment.arms_of`. Of the metrics, `mean` is satisfied outcomes per user, `ratio`
+the satisfied share of rated ones; `adjusted` uses covariates of earlier days, which three users in ten don't
+have.
 In percent, with 95 % Monte-Carlo intervals:
 
 - `aa_false_positive`: A/A tests whose interval leaves 0 out at one look (5 is right); of the variants the one
@@ -303,7 +304,7 @@ def daily(tests: int, n: int, seed: int, noisier: bool = False, at_once: int = 5
                 continue
             way = one_by_one if "adjusted" in metric else relative
             value, variance = np.stack([way(columns(day, metric), day[2] > 0, arm) for day in days], axis=2)
-            t = mixing(1.0) * variance[:, :1] / np.sqrt(DAYS)  # as `steps.comparing` plans by the first day
+            t = mixing(1.0) * variance[:, :1] / np.sqrt(DAYS)  # as `comparison` plans by the first day
             low, high = always_valid(value, variance, t)  # (tests, days)
             plain = np.abs(value) > 1.96 * np.sqrt(variance)
             looks.append([((low > 0) | (high < 0)).any(axis=1), plain.any(axis=1), plain[:, -1]])

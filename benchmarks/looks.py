@@ -2,7 +2,7 @@
 
 Part of `benchmarks/experiment_statistics.py`. Users come in turn, 3.5 % of them on the first of 28 days,
 and have all their outcomes when they come; their rates are lognormal. Only the sums per arm and day are
-kept, and given to `experiments.effect` and `steps.comparing.every_look`, as `compare` does.
+kept, and given to `stats.effects.effect` and `comparison.every_look`, as `compare` does.
 """
 
 from __future__ import annotations

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import BaseModel
+from typer.main import get_command
 
+from freshet.cli.app import app
 from freshet.core.config import Config
 
 ROOT = Path(__file__).parent.parent
@@ -76,3 +79,74 @@ def test_pages_that_the_code_names_exist() -> None:
         if path.suffix in (".py", ".html"):
             for page in re.findall(r"docs/[\w/-]+\.md", path.read_text(encoding="utf-8")):
                 assert (ROOT / page).exists(), (path.name, page)
+
+
+NAMED = re.compile(
+    r"(?<![\w/])((?:src|tests|benchmarks|deploy)/[\w./-]+\.(?:py|service|yaml)|src/freshet/[\w/]+)"
+)
+MODULE = re.compile(r"`(freshet(?:\.[a-z_]\w*)+)")
+TEXTS = [*DOCUMENTS, *(path for folder in ("src", "benchmarks") for path in (ROOT / folder).rglob("*.py"))]
+
+
+def _is_there(name: str) -> bool:
+    """Whether a dotted name is a module of the package, or stands in one."""
+    *folders, last = name.split(".")
+    place = (ROOT / "src").joinpath(*folders)
+    if (place / last).is_dir() or (place / f"{last}.py").exists():
+        return True
+    code = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
+    return code.exists() and re.search(rf"\b{last}\b", code.read_text(encoding="utf-8")) is not None
+
+
+def test_files_and_modules_that_a_text_names_exist() -> None:
+    gone = []
+    for path in TEXTS:
+        if path.name == "CHANGELOG.md":
+            continue
+        text = path.read_text(encoding="utf-8")
+        gone += [(path.name, name) for name in NAMED.findall(text) if not (ROOT / name).exists()]
+        names = [
+            name for name in MODULE.findall(text) if name.rpartition(".")[2] not in ("toml", "json", "db")
+        ]
+        gone += [(path.name, name) for name in names if not _is_there(name)]
+    assert gone == [("log.md", "benchmarks/statistics.py")]  # the entry is about its name
+
+
+def test_commands_and_options_that_a_page_shows_exist() -> None:
+    options = _options(get_command(app), "freshet")
+    shown = 0
+    for path in DOCUMENTS:
+        lines = re.findall(
+            r"(?:`|^|[$] |/bin/)(freshet [a-z][^`#\n]*)", path.read_text(encoding="utf-8"), re.MULTILINE
+        )
+        for line in lines:
+            words = re.split(r" [|] ", line)[0].split()
+            command = words.pop(0)
+            while words and f"{command} {words[0]}" in options:
+                command += f" {words.pop(0)}"
+            assert command != "freshet", (path.name, line)
+            used = {
+                word.strip("[],.;:()").partition("=")[0] for word in words if word.startswith(("--", "[--"))
+            }
+            assert used <= options[command], (path.name, line)
+            shown += 1
+    assert shown > 100
+
+
+def test_benchmarks_and_options_that_a_page_shows_exist() -> None:
+    common = (ROOT / "benchmarks" / "shared.py").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    shown = re.findall(r"^python (benchmarks/\w+\.py)([^#\n]*)", page, re.MULTILINE)
+    assert len(shown) > 20
+    for script, arguments in shown:
+        code = common + (ROOT / script).read_text(encoding="utf-8")
+        assert [o for o in re.findall(r"--[a-z-]+", arguments) if f'"{o}"' not in code] == [], script
+
+
+def _options(command: Any, name: str) -> dict[str, set[str]]:
+    """Options of a command and of all below it, by the command's full name."""
+    own = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+    found = {name: own | {"--help"}}
+    for below in getattr(command, "commands", {}).values():
+        found |= _options(below, f"{name} {below.name}")
+    return found

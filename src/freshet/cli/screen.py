@@ -110,12 +110,17 @@ class _Lines:
     def __init__(self, screen: Screen, name: str) -> None:
         self.screen = screen
         self.name = name
-        self.start = self.last = monotonic()
+        self.last = monotonic()
+        self.first: tuple[float, int] | None = None
 
     def __call__(self, done: int, total: int) -> None:
         now = monotonic()
+        # what came before the first report, such as loading libraries, says nothing of the pace after it
+        start, before = self.first = self.first or (now, done)
         if done >= total or now - self.last < LINE_EVERY:
             return
         self.last = now
-        left = (now - self.start) / max(done, 1) * (total - done)
-        self.screen.say(f"{self.name}: {done:,} of {total:,}, about {left:.0f} s left")
+        left = (
+            f", about {(now - start) / (done - before) * (total - done):.0f} s left" if done > before else ""
+        )
+        self.screen.say(f"{self.name}: {done:,} of {total:,}{left}")

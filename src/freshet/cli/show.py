@@ -126,7 +126,7 @@ def weights(console: Console, drives: Drives) -> None:
 
 
 def collected(console: Console, found: Collected) -> None:
-    """What serving was told and what it showed, since the last time."""
+    """What serving recorded and what it showed, since the last time."""
     refused = f", {found.quarantined:,} quarantined" if found.quarantined else ""
     console.print(
         f"{found.events:,} events collected: {found.added:,} new to the log, "

@@ -155,7 +155,7 @@ def _imported(record: Record, found: Imported) -> dict[str, Any]:
 
 
 def collect(workspace: Here = HERE, wait: Wait = 0.0, as_json: AsJson = False) -> None:
-    """Take what serving was told into the log, and what it showed into files; `run` does this first."""
+    """Take what serving recorded into the log, and what it showed into files; `run` does this first."""
     from freshet import operations
     from freshet.cli import show
 
@@ -163,7 +163,7 @@ def collect(workspace: Here = HERE, wait: Wait = 0.0, as_json: AsJson = False) -
         if users is None:
             raise NotServing(
                 f"{ws.root} has never been served: there is nothing to collect",
-                hint="`freshet serve` remembers what it is told",
+                hint="`freshet serve` records events and impressions",
             )
         record, collected = operations.collect(ws, users, datetime.now(UTC))
     content = document("collect", {"run": record.id, **asdict(collected)})

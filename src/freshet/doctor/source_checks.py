@@ -90,8 +90,8 @@ def find_experiments(ws: Workspace) -> Iterator[Finding]:
 
 _SHOWN = 3
 _LOST = (
-    "histories are loaded from the event log again; what was told since the last `freshet collect` and stood "
-    "in damaged records is only in the damaged file"
+    "histories are loaded from the event log again; what was recorded since the last `freshet collect` and "
+    "stood in damaged records is only in the damaged file"
 )
 
 

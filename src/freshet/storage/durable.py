@@ -4,7 +4,7 @@ Everything Freshet keeps is written in one way: aside, its bytes forced to the d
 rename, the folder's entry forced to the disk. A reader sees the old or the new content, never a part; what a
 crash leaves aside ends with `.part`, and nothing reads it.
 
-What is written is its owner's alone, whatever the umask (`access` says how to share it). Who reads a
+What is written is its owner's alone, whatever the umask (`permissions` says how to share it). Who reads a
 file, changes it and writes it back does so in `locked`.
 """
 

@@ -215,7 +215,7 @@ class Server:
         except (redis.ConnectionError, redis.TimeoutError) as error:
             raise StateError(
                 f"Redis at {self.name} can't be reached: {error}",
-                hint="it works again when Redis does; what was told meanwhile has to be told again",
+                hint="it works again when Redis does; what was sent meanwhile has to be sent again",
                 retryable=True,
             ) from None
         except (redis.RedisError, ValueError, TypeError) as error:  # TypeError: of options in the URL

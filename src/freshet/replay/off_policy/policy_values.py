@@ -120,7 +120,7 @@ def estimate(ws: Workspace, run: Run, targets: tuple[Target, ...], window: Windo
         if not answers.same_context.any():
             raise InputError(
                 "no user's context comes out of the log as it was when something was shown",
-                hint="is all that serving was told in the log? `freshet collect`",
+                hint="is all that serving recorded in the log? `freshet collect`",
             )
         good = answers.same_context
         found = Found(

@@ -1,18 +1,17 @@
 """Events: from the files people have to a log of one schema, and a catalogue of items.
 
-    source files -> formats   which files, which layout
-                 -> reading   one file as a query, whatever its format
-                 -> columns, time_column   which column is what
-                 -> times, forms   when it happened, however it is written; `orders` remembers dd/mm or mm/dd
-                 -> staging   every row is fine, or quarantined with a reason
-                 -> refusing  a file of which no row is fine is an error
+    source files -> source_folders, formats   which files, which layout
+                 -> source_tables   one file as a query, whatever its format; text by way of `text_files`
+                 -> columns, id_columns   which column is what
+                 -> clocks   when it happened, however it is written (`date_forms`, `time_forms`)
+                 -> staging   every row is fine, or in `quarantine` with a reason
+                 -> refused_sources   a file of which no row is fine is an error
                  -> merging   joined with the days they touch, one row per event
-                 -> days, snapshots   immutable day files, and which of them make up the log
-                 -> plausible   whether its times can be true
-                 -> extent   from when until when it really reaches
+                 -> event_days, snapshots   immutable day files, and which of them make up the log
+                 -> plausibility   whether its times can be true, and from when until when it really reaches
 
-`log.EventLog` runs these in order; `rule` decides which events are engagements; `items` reads the catalogue;
-`histories` says what each user engaged last.
+`event_log` runs these in order; `rule` decides which events are engagements; `item_catalogue` reads the
+catalogue; `history_reader` says what each user engaged last.
 """
 
 from freshet.stages.events.event_days import DayFile
