@@ -120,7 +120,7 @@ def compare(
 
     Args:
         smallest_effect: relative effect worth finding, chosen beforehand: always-valid intervals are
-            narrowest where it would be found (`sequential.mixing`). auto: what is likely to be found at the
+            narrowest where it would be found (`multiplicity.mixing`). auto: what is likely to be found at the
             planned end, by how uncertain the first day with a figure leaves the metric.
         adjusted: use what users did before the start (CUPED), where the log holds it.
         resamples: of users, for intervals by the bootstrap; 0 = none.

@@ -1,18 +1,17 @@
 """Events: from the files people have to a log of one schema, and a catalogue of items.
 
-    source files -> formats   which files, which layout
-                 -> reading   one file as a query, whatever its format
-                 -> columns, time_column   which column is what
-                 -> times, forms   when it happened, however it is written; `orders` remembers dd/mm or mm/dd
-                 -> staging   every row is fine, or quarantined with a reason
-                 -> refusing  a file of which no row is fine is an error
+    source files -> formats, source_folders   which files, which layout
+                 -> source_tables   one file as a query, whatever its format (`text_files`, `csv_text`)
+                 -> columns, id_columns   which column is what
+                 -> time_forms, clocks   when it happened; `date_forms` remembers dd/mm or mm/dd
+                 -> staging   every row is fine, or goes to `quarantine` with a reason
                  -> merging   joined with the days they touch, one row per event
-                 -> days, snapshots   immutable day files, and which of them make up the log
-                 -> plausible   whether its times can be true
-                 -> extent   from when until when it really reaches
+                 -> event_days, snapshots   immutable day files, and which of them make up the log
+                 -> plausibility   can its times be true; its first and last day, strays aside
 
-`log.EventLog` runs these in order; `rule` decides which events are engagements; `items` reads the catalogue;
-`histories` says what each user engaged last.
+`event_log.EventLog` runs these in order; `rule` decides which events are engagements; `item_catalogue` reads
+the catalogue; `history_reader` reads what each user engaged last; `refused_sources` remembers the sources
+of which no row was fine.
 """
 
 from freshet.stages.events.event_days import DayFile

@@ -1,6 +1,6 @@
 """Interests: clusters of items with stable ids and unique descriptions.
 
-Read in this order: `building` (interests from a log), `catalogue` (what is read), `item_text` and
+Read in this order: `building` (interests from a log), `engaged_items` (what is read), `item_text` and
 `item_vectors` (items as vectors), `fitting` with `tree` and `partition` (the hierarchy), `identity` (ids that
 stay), `describe`, `item_assignment` (items that came later), `quality`, `format` (what is stored).
 """

@@ -107,7 +107,7 @@ class SequenceModel:
 
     @cached_property
     def _compiled(self) -> tuple[NDArray[np.float32], ...]:
-        """The arrays that `alone.state` reads, in its order, each contiguous in memory."""
+        """The arrays that `single_user.state` reads, in its order, each contiguous in memory."""
         weights = self.weights
         asking = np.stack([asking for asking, _ in self._folded])
         giving = np.stack([giving for _, giving in self._folded])

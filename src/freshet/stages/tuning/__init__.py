@@ -1,7 +1,7 @@
 """Stage: transitions -> balanced, evidence-aware examples -> (a tuner fine-tunes) -> gates.
 
 `examples` chooses and words the samples; `gates` decides whether a planner may be used without a person, by
-what `evaluation` measured on held-out transitions; `lazy_planner` loads a tuned one when it is first asked.
+what `evaluation` measured on held-out transitions; `lazy_planner` loads a tuned one at its first query.
 The tuner is a port: see `freshet.backends.planners`.
 """
 
