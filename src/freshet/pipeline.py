@@ -8,11 +8,11 @@
       -> inference     contexts whose prompt changed -> ranked successors
       -> counts        fuse the planner's answers and the sequence model with the counts
       -> table         write, verify, publish
-      -> serving       answers requests: `serving.recommend`, outside any run
 
-`freshet.stages` has a folder for each of the others; gates are decided in `tuning.gates`. Everything is
-computed as of a moment and reads only what came before it. A step whose artifact exists is skipped: a killed run
-goes on where it was, a repeated one changes nothing. People's decisions are in `operations`, what is due in `due`.
+`freshet.stages` has a folder for each; gates are decided in `tuning.gates`, and requests answered outside any
+run, in `serving.recommend`. Everything is computed as of a moment and reads only what came before it. A step
+whose artifact exists is skipped: a killed run continues where it was, a repeated one changes nothing. What a
+person decides is in `operations`; what is due, and what holds a table back, in `due`.
 """
 
 from __future__ import annotations
