@@ -9,9 +9,10 @@
       -> counts        fuse the planner's answers and the sequence model with the counts
       -> table         write, verify, publish
 
-`freshet.stages` has a folder for each. Everything is computed as of a moment and reads only what was known
-before it. A step whose artifact exists is skipped, so a killed run continues where it was and a repeated one
-changes nothing. What a person decides is in `operations`; what is due, and what holds a table back, in `due`.
+`freshet.stages` has a folder for each; gates are decided in `tuning.gates`, and requests answered outside any
+run, in `serving.recommend`. Everything is computed as of a moment and reads only what came before it. A step
+whose artifact exists is skipped: a killed run continues where it was, a repeated one changes nothing. What a
+person decides is in `operations`; what is due, and what holds a table back, in `due`.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from freshet.stages.events import refused_sources
 from freshet.stages.events import step as events
 from freshet.stages.evidence import step as evidence
 from freshet.stages.inference import step as inference
-from freshet.stages.interests import load
+from freshet.stages.interests import load as load_interests
 from freshet.stages.interests import step as interests
 from freshet.stages.items import step as items
 from freshet.stages.live import step as live
@@ -172,7 +173,7 @@ def snapshot_of(ws: Workspace, run: Run, as_of: AsOf, rebuild: bool = False) -> 
     catalogue = events.items(ws, run)
     formed = interests.form(ws, run, as_of, days, catalogue, rebuild)
     assignment = interests.assign(ws, run, days, catalogue, formed)
-    loaded = load(formed.path)
+    loaded = load_interests(formed.path)
     counted = transitions.count(ws, run, days, formed, assignment, len(loaded))
     log, scales = TransitionLog(counted.path, ws.pool, len(loaded)), interests.scales_of(formed, ws.config)
     return LogSnapshot(as_of, loaded, formed.version, log, counted.version, scales, window)

@@ -83,10 +83,10 @@ def _pool(ws: Workspace, sound: bool) -> Iterator[Finding]:
 
 
 def _intact(path: Path) -> bool:
-    return remembered(path, _judge) == "intact"
+    return remembered(path, _state_of) == "intact"
 
 
-def _judge(path: Path) -> str:
+def _state_of(path: Path) -> str:
     return "intact" if transitions.intact(path) else "damaged"
 
 

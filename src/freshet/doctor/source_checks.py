@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
-from freshet.backends.user_stores import lmdb_salvage as mending
+from freshet.backends.user_stores import lmdb_salvage
 from freshet.backends.user_stores.lmdb_file import DATA, LOCK
 from freshet.core.errors import ArtifactError, FreshetError, MissingExtra, StateError, WrongFormat
 from freshet.doctor.finding import Finding, damaged, leftover, set_aside
@@ -101,7 +101,7 @@ def find_user_store(ws: Workspace) -> Iterator[Finding]:
     if ws.config.serving.state != "lmdb" or not (folder / DATA).exists():
         return
     try:
-        wrong, readable = mending.problems(folder)
+        wrong, readable = lmdb_salvage.problems(folder)
     except StateError as error:
         yield Finding("state that can't be read", "state", error.message, error.hint, True)
         return
@@ -109,7 +109,7 @@ def find_user_store(ws: Workspace) -> Iterator[Finding]:
         return
     more = f" and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
     means = f"{'; '.join(wrong[:_SHOWN])}{more}: serving doesn't start with it; {_LOST}"
-    if mending.in_use(folder):
+    if lmdb_salvage.in_use(folder):
         yield Finding("damaged state", "state", f"{means}; stop what uses it to repair it", "", True)
         return
     kept = ", keep its sound records in a new one" if readable else ""
@@ -120,7 +120,7 @@ def find_user_store(ws: Workspace) -> Iterator[Finding]:
 def _renew(root: Path, folder: Path, readable: bool) -> None:
     draft = root / DRAFTS / f"state-{uuid4().hex[:8]}"
     if readable:
-        mending.salvage(folder, draft)
+        lmdb_salvage.salvage(folder, draft)
         (draft / LOCK).unlink()  # that of a process that is through with it
     set_aside(root, folder)
     if readable:

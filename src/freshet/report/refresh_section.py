@@ -126,10 +126,10 @@ def _chart(first: Record, last: Record) -> Markup:
     figures = base.mark_text(align="left", dx=4, fontSize=11, color=charts.MUTED).encode(text="label:N")
     # room at the right for the figure of the longest bar
     chart = (bars + figures).properties(width=charts.WIDTH - left - 50, height=alt.Step(13))
-    return charts.render(chart, "Seconds per step: " + "; ".join(_told(runs)))
+    return charts.render(chart, "Seconds per step: " + "; ".join(_step_seconds(runs)))
 
 
-def _told(runs: Sequence[tuple[Record, str]]) -> list[str]:
+def _step_seconds(runs: Sequence[tuple[Record, str]]) -> list[str]:
     return [
         f"{name}: " + ", ".join(f"{phase.name} {phase.seconds:.1f}" for phase in phases(record))
         for record, name in runs

@@ -92,8 +92,8 @@ class Impressions:
         survey: the person's answer, 1 to 5; 0 = none was wanted.
         expected, best: true chances of a satisfied outcome, of what was shown and of the best theme.
         disliked: true chance that it was disliked.
-        oracles: (n, oracles) true chances of a satisfied outcome of what each of `ORACLES` would
-            have offered in its place.
+        oracles: (n, oracles) true chances of a satisfied outcome of what each of `ORACLES` would have
+            shown in its place.
     """
 
     user: Ints

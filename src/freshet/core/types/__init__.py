@@ -18,7 +18,7 @@ from freshet.core.types.experiment import (
     Serves,
     Strategy,
 )
-from freshet.core.types.ids import User, identity, item_key, user_key, user_number
+from freshet.core.types.ids import User, item_key, user_key, user_number
 from freshet.core.types.interests import (
     RECENT,
     BoolArray,
@@ -31,7 +31,6 @@ from freshet.core.types.interests import (
     indices_of,
     pack_contexts,
     positions,
-    unpack_contexts,
 )
 from freshet.core.types.planner_types import Example, PlannerRows, Prompt, Ranking, TuningReport, Usage
 from freshet.core.types.recommendations import (
@@ -94,12 +93,10 @@ __all__ = [
     "Usage",
     "User",
     "context_codes",
-    "identity",
     "indices_of",
     "item_key",
     "pack_contexts",
     "positions",
-    "unpack_contexts",
     "user_key",
     "user_number",
 ]

@@ -73,11 +73,6 @@ def pack_contexts(contexts: Sequence[Context], k: int) -> NDArray[np.int16]:
     return packed
 
 
-def unpack_contexts(packed: NDArray[np.int16]) -> list[Context]:
-    """The contexts of a right-aligned array padded with -1."""
-    return [tuple(i for i in row if i >= 0) for row in packed.tolist()]
-
-
 def context_codes(contexts: NDArray[np.int16]) -> NDArray[np.int64]:
     """(n,) contexts (n, up to 4) as numbers, different for different contexts, in the contexts' order."""
     codes = np.zeros(len(contexts), np.int64)

@@ -44,7 +44,7 @@ class SingleUserScorer:
     Args:
         scorer: the mixture; its arrays are read where they are.
         reader: logits (N,) of the scorer's sequence model for one user's recent interests (RECENT,), which is
-            quicker; None = it is asked as the scorer asks it.
+            quicker; None = it is called as the scorer calls it.
     """
 
     def __init__(self, scorer: Scorer, reader: Reader | None = None) -> None:
@@ -84,7 +84,7 @@ class SingleUserScorer:
             planned = False
         elif self._logits is not None:
             logits = self._logits(recent)
-        count, planner, sequence, fused, final = _weigh(
+        count, planner, sequence, fused, final = _scores(
             recent, excluded, bonus, logits, planned, *self._arrays
         )
         return UserScores(
@@ -120,7 +120,7 @@ def _rows(scores: PlannerScores | None) -> tuple[object, ...]:
 
 
 @njit(cache=True, nogil=True)
-def _weigh(recent, excluded, bonus, logits, planned, weights, *arrays):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN002, ANN202  # pragma: no cover
+def _scores(recent, excluded, bonus, logits, planned, weights, *arrays):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN002, ANN202  # pragma: no cover
     """(5, N) scores by counts, planner and sequence model, fused, and fused with the bonus."""
     size = len(excluded)
     out = np.zeros((5, size))

@@ -1,17 +1,17 @@
 """Events: from the files people have to a log of one schema, and a catalogue of items.
 
-    source files -> source_folders, formats   which files, which layout
-                 -> source_tables   one file as a query, whatever its format; text by way of `text_files`
+    source files -> formats, source_folders   which files, which layout
+                 -> source_tables   one file as a query, whatever its format (`text_files`, `csv_text`)
                  -> columns, id_columns   which column is what
-                 -> clocks   when it happened, however it is written (`date_forms`, `time_forms`)
-                 -> staging   every row is fine, or in `quarantine` with a reason
-                 -> refused_sources   a file of which no row is fine is an error
+                 -> time_forms, clocks   when it happened; `date_forms` remembers dd/mm or mm/dd
+                 -> staging   every row is fine, or goes to `quarantine` with a reason
                  -> merging   joined with the days they touch, one row per event
                  -> event_days, snapshots   immutable day files, and which of them make up the log
-                 -> plausibility   whether its times can be true, and from when until when it really reaches
+                 -> plausibility   can its times be true; its first and last day, strays aside
 
-`event_log` runs these in order; `rule` decides which events are engagements; `item_catalogue` reads the
-catalogue; `history_reader` says what each user engaged last.
+`event_log.EventLog` runs these in order; `rule` decides which events are engagements; `item_catalogue` reads
+the catalogue; `history_reader` reads what each user engaged last; `refused_sources` remembers the sources
+of which no row was fine.
 """
 
 from freshet.stages.events.event_days import DayFile

@@ -109,8 +109,8 @@ class Column:
 def form_of(column: Column, now: datetime) -> str:
     """SQL: the name of a value's form; NULL for what is no time.
 
-    A number that is no time by its size is a `number`. Dates that are day-first or month-first are told as
-    one of them only where the date itself proves it.
+    A number that is no time by its size is a `number`. Dates that are day-first or month-first are reported
+    as one of them only where the date itself proves it.
     """
     number, until = column.number, now.timestamp() + 86_400
     cases = [

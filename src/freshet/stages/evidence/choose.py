@@ -58,7 +58,7 @@ def choose(
     everybody = config.level == "global"
     top = config.top * (10 if everybody else 1)
     before = _Counts(window.before, interests, prior_counts) if config.rank_by == "trend" else None
-    standing = _Standing(_Counts(window.now, interests, prior_counts), before)
+    ranking = _Ranking(_Counts(window.now, interests, prior_counts), before)
     length = (contexts >= 0).sum(axis=1)
     least = 0.0 if everybody else config.min_support * ROUNDING
     chosen = np.full((n, top), -1, np.int16)
@@ -68,14 +68,14 @@ def choose(
     for size in (0,) if everybody else range(k, -1, -1):
         speaks = length >= size if size or everybody else length == 0
         rows = np.flatnonzero((after < 0) & speaks)
-        fresh = _fresh(standing, contexts[rows], size, top, least, ineligible)
+        fresh = _fresh(ranking, contexts[rows], size, top, least, ineligible)
         # enough people, but no two of them agree: a shorter context may say more
         some = fresh[:, 0] >= 0
         rows, fresh = rows[some], fresh[some]
         chosen[rows], after[rows] = fresh, size
         if previous:
-            held[rows] = _held(standing, contexts[rows], size, fresh, previous, config.hysteresis, ineligible)
-    return _collect(standing.now, contexts, after, chosen, previous, held)
+            held[rows] = _held(ranking, contexts[rows], size, fresh, previous, config.hysteresis, ineligible)
+    return _collect(ranking.now, contexts, after, chosen, previous, held)
 
 
 class _Counts:
@@ -114,7 +114,7 @@ class _Counts:
 
 
 @dataclass(frozen=True, slots=True)
-class _Standing:
+class _Ranking:
     """What ranks successors: their share now, or its rise since the window before."""
 
     now: _Counts
@@ -127,7 +127,7 @@ class _Standing:
 
 
 def _fresh(
-    standing: _Standing,
+    ranking: _Ranking,
     contexts: NDArray[np.int16],
     size: int,
     top: int,
@@ -139,7 +139,7 @@ def _fresh(
     Only those that two people took up, of contexts with at least `least` counts.
     """
     k = contexts.shape[1]
-    codes, ranked = _ranked(standing, size, top + k, least, ineligible)
+    codes, ranked = _ranked(ranking, size, top + k, least, ineligible)
     place = positions(codes, context_codes(contexts[:, k - size :]))
     found = ranked[place] if len(ranked) else np.full((len(place), top + k), -1, np.int16)
     own = (found[:, :, None] == contexts[:, None, :]).any(axis=2)
@@ -151,14 +151,14 @@ def _fresh(
 
 
 def _ranked(
-    standing: _Standing, size: int, width: int, least: float, ineligible: frozenset[int]
+    ranking: _Ranking, size: int, width: int, least: float, ineligible: frozenset[int]
 ) -> tuple[NDArray[np.int64], NDArray[np.int16]]:
     """Codes (A,) of all contexts of that size with enough counts, and their best successors (A, width)."""
-    level, codes = standing.now.sums[size], standing.now.codes[size]
+    level, codes = ranking.now.sums[size], ranking.now.codes[size]
     keep = (level.weight >= 2) & ~np.isin(level.successor, list(ineligible))
-    keep &= standing.now.total(codes, size) >= least
+    keep &= ranking.now.total(codes, size) >= least
     codes, successors = codes[keep], level.successor[keep]
-    order = standing.order(level.contexts[keep], successors[:, None])[:, 0]
+    order = ranking.order(level.contexts[keep], successors[:, None])[:, 0]
     by_rank = np.lexsort((successors, -order, codes))
     by_rank = by_rank[order[by_rank] > 0]
     codes, successors = codes[by_rank], successors[by_rank]
@@ -170,7 +170,7 @@ def _ranked(
 
 
 def _held(
-    standing: _Standing,
+    ranking: _Ranking,
     contexts: NDArray[np.int16],
     size: int,
     fresh: NDArray[np.int16],
@@ -180,7 +180,7 @@ def _held(
 ) -> NDArray[np.int64]:
     """(n,) row of `previous` whose entries still hold for a context, -1 where the fresh ones are said.
 
-    They hold while all may be named and are still seen (and still rise, if trends rank), no newcomer beats
+    They hold while all may be named and are still seen (and still rise, if trends rank), no rival beats
     the weakest of them by more than the hysteresis, and no share has left its word by more than the
     hysteresis.
     """
@@ -188,13 +188,13 @@ def _held(
     held, shares = previous.successors[row], previous.shares[row]
     listed = held >= 0
     suffix = contexts[:, contexts.shape[1] - size :]
-    order = standing.order(suffix, held)
-    seen = standing.now.count(context_codes(suffix), size, held) > 0
+    order = ranking.order(suffix, held)
+    seen = ranking.now.count(context_codes(suffix), size, held) > 0
     gone = listed & (~seen | (order <= 0) | np.isin(held, list(ineligible)))
     weakest = np.where(listed, order, np.inf).min(axis=1)
-    newcomer = (fresh >= 0) & ~(fresh[:, :, None] == held[:, None, :]).any(axis=2)
-    beaten = newcomer & (standing.order(suffix, fresh) > weakest[:, None] * (1 + hysteresis))
-    share = standing.now.share(suffix, held)
+    rival = (fresh >= 0) & ~(fresh[:, :, None] == held[:, None, :]).any(axis=2)
+    beaten = rival & (ranking.order(suffix, fresh) > weakest[:, None] * (1 + hysteresis))
+    share = ranking.now.share(suffix, held)
     moved = listed & (np.abs(share - shares) > hysteresis * shares) & (in_words(share) != in_words(shares))
     entries, most = listed.sum(axis=1), (fresh >= 0).sum(axis=1)
     keep = (row >= 0) & (previous.after[row] == size) & (most <= entries) & (entries <= fresh.shape[1])

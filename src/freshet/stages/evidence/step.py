@@ -16,7 +16,7 @@ from freshet.run_context import RunContext
 from freshet.stages import evidence
 from freshet.stages.counts.holdout_windows import Window
 from freshet.stages.inference.sampling import within_budget
-from freshet.stages.table.table_plan import TablePlan, asked_of
+from freshet.stages.table.table_plan import TablePlan, planner_contexts
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ def choose(ctx: RunContext, plan: TablePlan) -> ChosenEvidence:
         )
     steady = evidence.read(plan.previous.path / "evidence.parquet") if plan.previous else None
     ineligible, until = plan.rules.ineligible(), plan.evidence_until
-    contexts = asked_of(ctx, plan.contexts)
+    contexts = planner_contexts(ctx, plan.contexts)
     with ctx.run.step("evidence") as step:
         rows = gather(ctx, _earlier(ctx.as_of, until), contexts, steady, ineligible)
         budget = config.inference.calibration_prompts // max(len(windows), 1)

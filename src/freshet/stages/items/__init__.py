@@ -1,9 +1,9 @@
 """Stage: items within an interest, by a sequence model over items, popularity, and what items are about.
 
 `item_log` reads engagements, `item_histories` makes training rows of them and `training_data` all that a
-ranker is trained on; `prior` is what is known of items before a moment, `prior_weights` fits how much that
-and the histories weigh, `holdout` and `ranker_evaluation` measure the result. `item_index` holds the items in
-the order of their interests, `ranker` ranks those of one interest for a user (`top_k`, compiled).
+ranker is trained on; `prior` computes features of items before a moment (popularity, newness),
+`prior_weights` fits the weights of these and of histories, `holdout` and `ranker_evaluation` measure the result.
+`item_index` holds items in the order of their interests, `ranker` ranks those of one (`top_k`, compiled).
 """
 
 from freshet.stages.items.format import read, write
@@ -12,7 +12,7 @@ from freshet.stages.items.item_index import ItemIndex, nearest
 from freshet.stages.items.item_log import UNSEEN, Engagements, engagements
 from freshet.stages.items.prior import LITTLE, features, names, popularity
 from freshet.stages.items.prior_weights import Histories, design, fit_weights
-from freshet.stages.items.ranker import Ranked, Ranker
+from freshet.stages.items.ranker import Ranker
 from freshet.stages.items.ranker_evaluation import Evaluated, Score, evaluate, interval
 
 __all__ = [
@@ -22,7 +22,6 @@ __all__ = [
     "Evaluated",
     "Histories",
     "ItemIndex",
-    "Ranked",
     "Ranker",
     "Rows",
     "Score",

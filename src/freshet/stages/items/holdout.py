@@ -1,4 +1,4 @@
-"""A held-out end of the log: when a ranker has learned enough, what its parts weigh, and what it reaches."""
+"""A held-out end of the log: when to stop training a ranker, the weights of its parts, how well it ranks."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from freshet.stages import sequence
 from freshet.stages.items.training_data import FEWEST, TrainingData
 
 HELD = 0.2
-"""Share of the rows that is held out, the last ones: half to stop and weigh on, half to judge on."""
+"""Share of rows held out, the last ones: half to stop training and fit weights on, half to evaluate on."""
 
 
 @dataclass(frozen=True)
 class Held:
-    """Lessons with a held-out end: learned from before `first`, weighed before `second`, judged after it."""
+    """Rows with a held-out end: train before `first`, fit weights before `second`, evaluate later."""
 
     data: TrainingData
     first: int
@@ -50,7 +50,7 @@ class Held:
 
     @cached_property
     def offset(self) -> NDArray[np.float64]:
-        """(P + 1,) weights of popularity and newness, fitted on the last fifth of what is learned from."""
+        """(P + 1,) weights of popularity and newness, fitted on the last fifth of the training rows."""
         day = self.data.rows.day
         earlier = day[day < self.first]
         return self.data.fit_weights(int(earlier[int(len(earlier) * (1 - HELD))]), self.first, None)
@@ -102,7 +102,7 @@ def histories(weights: RankingWeights) -> ranking.Histories:
 def ranked(
     half_lives: Sequence[float], weights: NDArray[np.float64], history_scores: ranking.Histories | None
 ) -> ranking.Score:
-    """The weighed sum of what is known beforehand and, as the last one, what histories say."""
+    """Weighted sum of popularity and newness and, with the last weight, of what the histories score."""
 
     def score(log: ranking.Engagements, day: int, rows: ranking.Rows) -> NDArray[np.floating[Any]]:
         known = next(ranking.features(log, np.array([day], np.int32), half_lives))

@@ -1,4 +1,4 @@
-"""What there is to rank: items in the order of their interests, and what is known of them beforehand."""
+"""The items to rank, in the order of their interests, with their features before a moment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known of items before a moment: how popular they were lately, and how new they are."""
+"""Features of items before a moment: recent popularity, and newness."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ def contexts_of(ctx: RunContext) -> NDArray[np.int16]:
     return table.enumerate_contexts(len(ctx.log.interests), k, triples)
 
 
-def asked_of(ctx: RunContext, contexts: NDArray[np.int16]) -> NDArray[np.int16]:
+def planner_contexts(ctx: RunContext, contexts: NDArray[np.int16]) -> NDArray[np.int16]:
     """(A, k) those contexts that a planner is asked about; the others are answered by counts.
 
     The empty context is none of them: it holds no interest to plan from.

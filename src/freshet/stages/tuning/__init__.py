@@ -2,7 +2,7 @@
 
 `examples` chooses and words the samples; `planner_evaluation` measures a planner on held-out transitions,
 `gates` are the bounds it has to meet, `gate_verdict` says what they, or a person, decided. `lazy_planner`
-loads a tuned planner when it is first asked. The tuner is a port: see `freshet.backends.planners`.
+loads a tuned planner at its first query. The tuner is a port: see `freshet.backends.planners`.
 """
 
 from freshet.stages.tuning.examples import balanced, make_examples

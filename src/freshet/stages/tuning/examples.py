@@ -1,6 +1,6 @@
 """Fine-tuning samples: [(context), next interest], balanced over labels, worded with evidence of their time.
 
-Earlier work tunes on a few thousand pairs, about ten distinct contexts per label (arXiv 2405.16363). A
+Earlier systems tune on a few thousand pairs, about ten distinct contexts per label (arXiv 2405.16363). A
 planner that will read evidence must be tuned with evidence, and only with what was known before each sample:
 otherwise the evidence contains the answer.
 """

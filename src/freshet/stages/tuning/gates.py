@@ -32,7 +32,7 @@ EXAMPLES = 5
 """Failures of one gate that are shown to the reviewer."""
 
 ORDER = ("exact_match", "label_reach", "label_mass", "recall", "gain_over_popularity", "gain_over_counts")
-"""All gates, in the order in which they are told."""
+"""All gates, in the order in which they are reported."""
 
 Consequence = Literal["halt", "weigh"]
 """Of failing: the run waits for a person, or goes on, and each table weighs the planner for itself."""
@@ -205,7 +205,7 @@ def exact_match(
     planner: Planner, prompts: Sequence[Prompt], names: Sequence[str], least: float
 ) -> tuple[Gate, list[dict[str, str]]]:
     """How often free writing is a name, and examples where it isn't."""
-    written, reason = _asked(planner.abilities.generates, "generates", planner.generate, prompts)
+    written, reason = _query(planner.abilities.generates, "generates", planner.generate, prompts)
     if written is None:
         return Gate("exact_match", None, least, passed=False, reason=reason), []
     allowed = set(names)
@@ -232,7 +232,7 @@ def label_gates(
         bool(reached.all()),
         reason=f"never answered: {lost}" if lost else "",
     )
-    mass, reason = _asked(planner.abilities.labels, "labels", planner.label_mass, prompts)
+    mass, reason = _query(planner.abilities.labels, "labels", planner.label_mass, prompts)
     if mass is None:
         return reach, Gate("label_mass", None, least, passed=False, reason=reason)
     share = float(mass.mean())
@@ -285,7 +285,7 @@ def recall(scores: NDArray[np.float64], held: Transitions) -> float:
     return float((answered & (first == held.successor)).mean())
 
 
-def _asked(
+def _query(
     able: bool, ability: str, ask: Callable[[Sequence[Prompt]], T], prompts: Sequence[Prompt]
 ) -> tuple[T | None, str]:
     """The answer, or None and why there is none."""

@@ -1,4 +1,4 @@
-"""A planner that is loaded when it is first asked: a refresh that infers nothing needs no model in memory."""
+"""A planner that is loaded at its first query: a refresh that infers nothing needs no model in memory."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class LazyPlanner(Planner):
 
     @cached_property
     def abilities(self) -> Abilities:
-        """The planner's own, told without loading it."""
+        """The planner's abilities, known without loading it."""
         return self.tuner.abilities(self.model.path / self.folder, self.interests)
 
     @property

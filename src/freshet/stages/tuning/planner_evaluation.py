@@ -210,7 +210,7 @@ def of_evidence(with_it: NDArray[np.float64], bare: NDArray[np.float64], sample:
 def over_popularity(
     forecast: NDArray[np.float64], sample: Sample
 ) -> tuple[tuple[float, float, float] | None, str]:
-    """What the planner's forecast (n, N) adds to popularity, and why that can't be told where it is None.
+    """What the planner's forecast (n, N) adds to popularity, and why that can't be measured where it is None.
 
     Popularity is at its best: all half-lives, each with its weight. A planner that only repeats or sharpens
     it adds nothing.
@@ -221,7 +221,7 @@ def over_popularity(
 def beside_counts(
     forecast: NDArray[np.float64], sample: Sample
 ) -> tuple[tuple[float, float, float] | None, str]:
-    """What the planner's forecast (n, N) adds to the counts, and why that can't be told where it is None."""
+    """What the planner's forecast (n, N) adds to counts, and why it can't be measured where it is None."""
     return _added(sample, [sample.counted], forecast, smooth=0)
 
 

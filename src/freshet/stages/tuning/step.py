@@ -88,7 +88,7 @@ def finetune(ctx: RunContext, tuner: Tuner) -> Artifact:
     plays no part: blocking an interest is no reason to tune anew.
 
     Raises:
-        ConfigError: the base checkpoint can't be tuned; told before samples are chosen.
+        ConfigError: the base checkpoint can't be tuned; raised before samples are chosen.
         GateFailed: the run waits for `freshet approve` or `freshet reject`; the last release keeps serving.
         NotEnoughData: there are no transitions to tune or to judge on.
     """
@@ -126,7 +126,7 @@ def finetune(ctx: RunContext, tuner: Tuner) -> Artifact:
 
 
 def planner_for(ctx: RunContext, model: Artifact | None) -> LazyPlanner | None:
-    """The planner of a tuned model, loaded when it is first asked; None for plain counts."""
+    """The planner of a tuned model, loaded at its first query; None for plain counts."""
     tuner = ctx.ws.tuner
     return None if tuner is None or model is None else LazyPlanner(tuner, model, ctx.log.interests)
 

@@ -11,18 +11,18 @@ from freshet.stages.events.event_days import DayFile
 from freshet.stages.events.plausibility import body
 
 FIRST = date(2022, 3, 1)
-Told = dict[int, tuple[int, int]]  # day, counted from FIRST -> events, users
+EventsByDay = dict[int, tuple[int, int]]  # day, counted from FIRST -> events, users
 
 
-def span(told: Told) -> tuple[int, int]:
+def span(by_day: EventsByDay) -> tuple[int, int]:
     """First and last day of the body, counted from FIRST."""
-    ordered = sorted(told)
-    days = [DayFile(FIRST + timedelta(days=n), Path(str(n)), told[n][0], "", 0) for n in ordered]
-    found = body(days, lambda day: told[int(str(day.path))][1])
+    ordered = sorted(by_day)
+    days = [DayFile(FIRST + timedelta(days=n), Path(str(n)), by_day[n][0], "", 0) for n in ordered]
+    found = body(days, lambda day: by_day[int(str(day.path))][1])
     return (found[0].day - FIRST).days, (found[-1].day - FIRST).days
 
 
-BASE: Told = dict.fromkeys(range(60), (60, 18))
+BASE: EventsByDay = dict.fromkeys(range(60), (60, 18))
 
 
 @pytest.mark.parametrize(
@@ -38,14 +38,14 @@ BASE: Told = dict.fromkeys(range(60), (60, 18))
         {59: (1, 1)} | {60 + n * 40: (1, 1) for n in range(9)},
     ],
 )
-def test_stray_rows_move_neither_end(stray: Told) -> None:
+def test_stray_rows_move_neither_end(stray: EventsByDay) -> None:
     assert span(BASE | stray)[0] == 0
     assert span(BASE | stray)[1] in (58, 59)
     assert span(BASE | stray)[1] == (58 if 59 in stray else 59)
 
 
 @pytest.mark.parametrize(
-    "told",
+    "by_day",
     [
         {0: (5, 5)},
         {0: (5, 5), 1: (5, 5)},
@@ -59,8 +59,8 @@ def test_stray_rows_move_neither_end(stray: Told) -> None:
         dict.fromkeys((0, 400), (1, 1)),
     ],
 )
-def test_logs_without_stray_rows_keep_all_their_days(told: Told) -> None:
-    assert span(told) == (min(told), max(told))
+def test_logs_without_stray_rows_keep_all_their_days(by_day: EventsByDay) -> None:
+    assert span(by_day) == (min(by_day), max(by_day))
 
 
 def test_users_are_counted_in_the_files(tmp_path: Path) -> None:

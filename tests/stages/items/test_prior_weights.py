@@ -7,7 +7,7 @@ import pytest
 
 from freshet.stages.items import Engagements, Rows, design, evaluate, fit_weights, interval
 from freshet.stages.items.prior_weights import Design
-from tests.stages.items.test_rows import log
+from tests.stages.items.test_item_histories import log
 
 START = np.array([0, 2, 4, 5])
 
