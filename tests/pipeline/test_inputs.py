@@ -153,6 +153,12 @@ def test_other_gates_leave_evidence_as_a_person_approved_it(
     assert gating.verdict(other, model) == "approved"
     assert gating.with_evidence_of(other, model).config.evidence.level == level
     assert gating.report_of(other, model) == gating.report_of(ws, model) != {}
+    review = ws.decisions.review("model", model)
+    assert review is not None
+    (ws.root / "runs" / f"{review.run}.json").unlink()  # as where `freshet doctor` set a damaged one aside
+    assert gating.verdict(other, model) == "approved"
+    assert gating.report_of(other, model) == {}
+    assert gating.with_evidence_of(other, model).config.evidence.level == "none"
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,15 @@ def test_what_is_recorded_is_not_read_from_the_ledger_again(tmp_path: Path) -> N
 
 @pytest.mark.parametrize(
     "change",
-    [{"kind": "whim"}, {"by": 3}, {"release": None, "more": 1}, {"kind": "stop"}],
+    [
+        {"kind": "whim"},
+        {"by": 3},
+        {"release": None, "more": 1},
+        {"kind": "stop"},
+        {"release": "x"},
+        {"before": []},
+        {"run": "00002"},
+    ],
 )
 def test_a_damaged_decision_is_named(tmp_path: Path, change: dict[str, Any]) -> None:
     kept = Decisions(tmp_path)
@@ -105,3 +113,13 @@ def test_a_damaged_decision_is_named(tmp_path: Path, change: dict[str, Any]) -> 
     path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | change), encoding="utf-8")
     with pytest.raises(ArtifactError, match=r"00001-1\.json is no decision"):
         kept.all()
+
+
+@pytest.mark.parametrize("change", [{"of": "person"}, {"version": 3}])
+def test_a_damaged_review_is_named(tmp_path: Path, change: dict[str, Any]) -> None:
+    kept = Decisions(tmp_path)
+    kept.record(Decision("00001", Review("table", "abc", accepted=True)))
+    [path] = kept.paths()
+    path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | change), encoding="utf-8")
+    with pytest.raises(ArtifactError, match=r"00001-1\.json is no decision"):
+        kept.review("table", "abc")

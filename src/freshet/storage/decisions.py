@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from pydantic import TypeAdapter, ValidationError
+
 from freshet.core import safe_names as names
 from freshet.core.errors import ArtifactError
 from freshet.storage.durable import read_json, write_json
@@ -142,7 +144,7 @@ class Decisions:
     def read(self, path: Path) -> Decision:
         """Raises ArtifactError if a file can't be read as a decision."""
         try:
-            return _decision(dict(read_json(path)))
+            return _decision(dict(read_json(path)), path.stem.partition("-")[0])
         except (KeyError, TypeError, ValueError) as error:
             raise ArtifactError(
                 f"{path} is no decision that this Freshet can read: {error}",
@@ -157,19 +159,31 @@ class Decisions:
                 yield run, number, path
 
 
-def _decision(stored: dict[str, Any]) -> Decision:
-    """A decision as its file says; raises KeyError, TypeError or ValueError where it is none."""
+def _decision(stored: dict[str, Any], run: str) -> Decision:
+    """A decision of a run as its file says; raises KeyError, TypeError or ValueError where it is none."""
     kind, common = stored.pop("kind"), {name: stored.pop(name) for name in ("run", "by", "reason", "at")}
     if not all(isinstance(value, str) for value in common.values()):
         raise TypeError("a name is no text")
+    if common["run"] != run:
+        raise ValueError(f"it is of run {common['run']!r}")
     match kind:
         case "rollback":
-            return Decision(subject=Rollback(**stored), **common)
+            return Decision(subject=_checked(Rollback(**stored)), **common)
         case "stop":
-            return Decision(subject=Stop(**stored), **common)
+            return Decision(subject=_checked(Stop(**stored)), **common)
         case "approval" | "rejection":
-            return Decision(subject=Review(accepted=kind == "approval", **stored), **common)
+            return Decision(subject=_checked(Review(accepted=kind == "approval", **stored)), **common)
     raise ValueError(f"kind {kind!r}")
+
+
+def _checked(subject: Subject) -> Subject:
+    """The subject, whose values are of the types that its class names; else raises ValueError."""
+    try:
+        checked: Subject = TypeAdapter(type(subject)).validate_python(asdict(subject))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg'].lower()}") from None
+    return checked
 
 
 def _of_record(record: Record) -> Iterator[Decision]:

@@ -97,5 +97,8 @@ def report_of(ws: Workspace, model: str) -> dict[str, Any]:
     if gates is not None:
         return GatesManifest.of(gates).report
     review = ws.decisions.review("model", model)
-    waiting = None if review is None else ws.ledger.get(review.run).waiting
-    return dict(waiting["report"]) if waiting else {}
+    if review is None:
+        return {}
+    # the record may be gone: `freshet doctor` sets a damaged one aside, the decision stays
+    waiting = next((run.waiting or {} for run in ws.ledger.records() if run.id == review.run), {})
+    return dict(waiting["report"]) if waiting.get("model") == model else {}
