@@ -2,8 +2,9 @@
 
 `item_log` reads engagements, `item_histories` makes training rows of them and `training_data` all that a
 ranker is trained on; `prior` computes features of items before a moment (popularity, newness),
-`prior_weights` fits the weights of these and of histories, `holdout` and `ranker_evaluation` measure the result.
-`item_index` holds items in the order of their interests, `ranker` ranks those of one (`top_k`, compiled).
+`prior_weights` fits the weights of these and of histories, `holdout` and `ranker_evaluation` measure the
+result. `item_index` holds items in the order of their interests, `ranker` ranks those of one (`top_k`,
+compiled).
 """
 
 from freshet.stages.items.format import read, write
