@@ -119,7 +119,7 @@ class Prompts:
 
     @property
     def contexts(self) -> NDArray[np.int16]:
-        """(n, k)"""
+        """(n, k) contexts of the prompts, right-aligned, padded with -1."""
         return self.keys[:, : self.k]
 
     def take(self, rows: Iterable[int]) -> list[Prompt]:

@@ -35,7 +35,7 @@ class TrainingRows(Protocol):
 
 
 class Rows:
-    """Sequences as tensors."""
+    """Training sequences as torch tensors, one row per sequence."""
 
     def __init__(self, sequences: Sequences) -> None:
         self.recent = tensor(sequences.recent.astype(np.int64))

@@ -169,7 +169,7 @@ class LmdbJournal:
 
 
 class LmdbNotes:
-    """Small named values."""
+    """Small named values in the `notes` database, each replaced as a whole."""
 
     def __init__(self, file: Environment) -> None:
         self._file = file

@@ -87,7 +87,7 @@ class SequenceReport:
 
 
 class SequenceTrainer(Protocol):
-    """Makes sequence models."""
+    """Trains sequence models, the same from the same job."""
 
     @property
     def version(self) -> str:

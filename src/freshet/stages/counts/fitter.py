@@ -51,7 +51,7 @@ class CountFit:
 
     @property
     def weights(self) -> NDArray[np.float64]:
-        """(length classes, F)"""
+        """(length classes, F) weights of the features, by length of the context."""
         return np.stack([mixture.weights for mixture in self.mixtures])
 
 
@@ -142,7 +142,7 @@ class CountFitter:
 
     @property
     def count_weights(self) -> NDArray[np.float64]:
-        """(length classes, F)"""
+        """(length classes, F) weights of the features, by length of the context."""
         return self.fit.weights
 
     @cached_property

@@ -26,7 +26,7 @@ class Checksum:
         self._parts = [(hashlib.sha256(), hashlib.sha256()) for _ in schema]
 
     def update(self, table: pa.Table) -> None:
-        """Add rows."""
+        """Hash more rows, in their order."""
         for (shape, values), column in zip(self._parts, table.columns, strict=True):
             for chunk in column.chunks:
                 if pa.types.is_large_string(chunk.type):

@@ -121,7 +121,7 @@ class _Ranking:
     before: _Counts | None
 
     def order(self, contexts: NDArray[np.int16], successors: NDArray[np.int16]) -> NDArray[np.float64]:
-        """(n, m)"""
+        """(n, m) what successors are ranked by after contexts (n, k); more is better."""
         share = self.now.share(contexts, successors)
         return share if self.before is None else share - self.before.share(contexts, successors)
 

@@ -34,7 +34,7 @@ class SequenceModel:
 
     @property
     def vocabulary(self) -> int:
-        """V."""
+        """V, the number of interests or items it scores."""
         return len(self.weights.embedding)
 
     def logits(self, recent: IntArray, prior: FloatArray) -> NDArray[np.float32]:
