@@ -31,9 +31,9 @@ def form(
     """The newest interests built before or at as_of with this configuration, or new ones.
 
     Interests are rebuilt rarely: everything downstream speaks of them. New items are assigned without it.
-    They are formed well before the held-out windows: people's moves between interests look otherwise on the
-    events that the interests were formed on, and models are to learn, and weights to be fitted, on moves as
-    they will be on what comes next (decision 30).
+
+    Args:
+        rebuild: form them anew even where there are some; ids are kept.
     """
     config = _settings(ws)
 
@@ -47,6 +47,23 @@ def form(
     if current is not None:
         return reuse(run, "interests", current)
     previous = newest(ws.store, "interests", is_earlier)
+    return _form_anew(ws, run, as_of, snapshot, catalogue, previous)
+
+
+def _form_anew(
+    ws: Workspace,
+    run: Run,
+    as_of: AsOf,
+    snapshot: events.Snapshot,
+    catalogue: Artifact,
+    previous: Artifact | None,
+) -> Artifact:
+    """Interests of the events well before the held-out windows; ids go on from the previous interests.
+
+    Transitions between interests look different on the events that the interests were formed on. Models are
+    to learn, and weights to be fitted, on transitions as they will be on what comes next (decision 30).
+    """
+    config = _settings(ws)
     body = events.body(snapshot.days)
     pace = measure([(day.day, day.rows) for day in body])
     before, overlaps = _to_form_on(ws, as_of, snapshot, body[0].day, pace)
