@@ -23,7 +23,7 @@ from freshet.core.types import AsOf
 from freshet.stages.transitions import Earlier, TransitionLog, count, intact, recount, referenced
 from freshet.stages.transitions import day_files as pool
 from freshet.stages.transitions.engagements import drop_repeated, sort_engagements
-from freshet.stages.transitions.user_numbers import keys
+from freshet.core.user_numbers import keys
 from tests.stages.transitions.reference import DAY, counts, transitions
 
 INTERESTS = 5

@@ -18,7 +18,7 @@ from freshet.experiments.measurement.experiment_metrics import IMPRESSION, Metri
 from freshet.experiments.stats.tally import Users
 from freshet.stages.events import DayFile
 from freshet.stages.events.columns import CANONICAL
-from freshet.stages.transitions.user_numbers import keys
+from freshet.core.user_numbers import keys
 from freshet.storage import sql
 
 BEFORE_DAYS = 28

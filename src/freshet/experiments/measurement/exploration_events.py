@@ -19,7 +19,7 @@ from freshet.experiments.measurement.exposures import Study
 from freshet.experiments.stats.exploration import Additions, Engaged, interests_7d, novel, returned_7d
 from freshet.stages import events
 from freshet.stages.events import DayFile
-from freshet.stages.transitions.user_numbers import keys
+from freshet.core.user_numbers import keys
 from freshet.storage import sql
 from freshet.storage.release_parts import parts_of
 from freshet.storage.workspace import Workspace

@@ -24,7 +24,7 @@ from freshet.experiments.stats.moments import Moments
 from freshet.experiments.stats.power import Baseline, Span
 from freshet.experiments.stats.tally import Users
 from freshet.stages.events import DayFile, EventLog, body
-from freshet.stages.transitions.user_numbers import keys
+from freshet.core.user_numbers import keys
 from freshet.storage import sql
 from freshet.storage.workspace import Workspace
 
