@@ -10,11 +10,11 @@ from uuid import uuid4
 from freshet.backends.user_stores import lmdb_salvage
 from freshet.backends.user_stores.lmdb_file import DATA, LOCK
 from freshet.core.errors import ArtifactError, FreshetError, MissingExtra, StateError, WrongFormat
-from freshet.doctor.finding import Finding, damaged, leftover, set_aside
+from freshet.doctor.finding import Finding, damaged, leftover
 from freshet.experiments.measurement import impression_files
 from freshet.stages.events import quarantine, snapshots
 from freshet.stages.tuning.step import planned
-from freshet.storage.durable import move_folder
+from freshet.storage.durable import move_folder, set_aside
 from freshet.storage.workspace import DRAFTS, Workspace
 
 

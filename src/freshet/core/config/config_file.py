@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError, model_validator
 
+from freshet.core.config.content_section import ContentConfig
 from freshet.core.config.experiment_sections import (
     ExperimentsConfig,
     PricesConfig,
@@ -40,6 +41,7 @@ class Config(Section):
 
     events: Events = Events()
     interests: InterestsConfig = InterestsConfig()
+    content: ContentConfig = ContentConfig.model_validate({})
     transitions: TransitionsConfig = TransitionsConfig()
     counts: CountsConfig = CountsConfig()
     evidence: EvidenceConfig = EvidenceConfig()
