@@ -163,6 +163,7 @@ def planned(ws: Workspace, options: ReplayOptions) -> Plan:
             ws.config.sequence.use,
             ws.config.live.use,
             ws.config.evidence.level != "none",
+            ws.config.content.use,
         ),
         refresh_days=ws.config.schedule.refresh_days,
         tune_every=options.tune_every or ws.config.tuning.every_days,

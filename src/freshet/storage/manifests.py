@@ -229,10 +229,11 @@ class RankerManifest(Manifest):
 
 @dataclass(frozen=True, kw_only=True)
 class FromCatalogue:
-    """What vectors of texts are made from."""
+    """What vectors of texts are made from: an encoder, or the words of interests."""
 
     items: str
-    interests: str
+    interests: str = field(default="", metadata=_ABSENT)
+    encoder: str = field(default="", metadata=_ABSENT)
 
 
 @dataclass(frozen=True, kw_only=True)

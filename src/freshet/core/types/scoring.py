@@ -46,8 +46,7 @@ class Fusion:
             that of all against the planner alone, as far as they are there. Sign: negative = the mixture is
             better.
         content: weights of all content features beside counts and sequence model; None without content.
-        content_margin: the change by those of them that are beyond their intervals, on top of counts and
-            sequence model, measured as `margin`; None where none is.
+        content_margin: the change by content on top of counts and sequence model, measured as `margin`.
         without_context: weights of counts and content for users who have items but no recent interest; None =
             counts alone.
     """

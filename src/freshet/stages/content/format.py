@@ -20,8 +20,9 @@ from freshet.core.errors import ArtifactError
 from freshet.core.types import Centroids, History, item_key
 from freshet.stages.content.vectors import LAST_ITEMS, ContentVectors
 
-EARLY, FULL = "early", "full"
 Which = Literal["early", "full"]
+EARLY: Which = "early"
+FULL: Which = "full"
 ITEMS = "items.parquet"
 
 
@@ -48,18 +49,20 @@ class ContentItems:
         """The same of a list of ids, oldest first; of an item that is listed twice, the last place counts."""
         numbers = self.numbers(np.array([item_key(item) for item in items], np.uint64))
         _, back = np.unique(numbers[::-1], return_index=True)
-        return numbers[::-1][np.sort(back)][:LAST_ITEMS][::-1]
+        distinct = numbers[::-1][np.sort(back)]  # most recent first
+        return np.asarray(distinct[:LAST_ITEMS][::-1], np.int32)
 
     def profile(self, numbers: NDArray[np.int32]) -> NDArray[np.float32]:
         """(a + b,) of the user who engaged these items last; see `ContentVectors.profiles`."""
-        return self.vectors.profiles(numbers[None])[0]
+        return np.asarray(self.vectors.profiles(numbers[None])[0])
 
     def numbers(self, keys: NDArray[np.uint64]) -> NDArray[np.int32]:
         """Numbers of items by key, in order, without those that are not known."""
+        if not len(self.keys):
+            return np.zeros(0, np.int32)
         place = np.searchsorted(self.keys, keys)
         place[place == len(self.keys)] = 0
-        found = place[self.keys[place] == keys] if len(self.keys) else place[:0]
-        return found.astype(np.int32)
+        return np.asarray(place[self.keys[place] == keys], np.int32)
 
 
 def write(

@@ -75,11 +75,12 @@ def read_engagements(
             db.execute("SET TimeZone='UTC'; SET enable_progress_bar = false")
             db.register("numbers", numbers)
             try:
-                found = db.execute(
-                    'SELECT e."user" AS u, epoch_us(e."time") AS t, n.number AS i FROM (SELECT "user", "time", '
-                    "item FROM read_parquet($days, hive_partitioning = false, union_by_name = true) "
+                found = db.sql(
+                    'SELECT e."user" AS u, epoch_us(e."time") AS t, n.number AS i '
+                    'FROM (SELECT "user", "time", item FROM read_parquet($days, '
+                    "hive_partitioning = false, union_by_name = true) "
                     f"WHERE coalesce(({positive_sql or 'true'}), false)) AS e JOIN numbers AS n USING (item)",
-                    {"days": [str(day) for day in days]},
+                    params={"days": [str(day) for day in days]},
                 ).to_arrow_reader(BATCH)
                 parts += [_part(batch, wanted) for batch in found]
             except duckdb.IOException as error:

@@ -118,20 +118,24 @@ def _texts(ctx: RunContext, catalogue: str) -> Artifact:
     ws = ctx.ws
     made = committed(ws.store, "items", catalogue)
     formed = committed(ws.store, "interests", ctx.log.interests_version)
-    version = version_of(code=CODE, items=catalogue, interests=formed.version)
+    encoder = ws.encoder
+    known_by = {"encoder": encoder.version} if encoder is not None else {"interests": formed.version}
+    version = version_of(code=CODE, items=catalogue, **known_by)
 
     def build(folder: Path, step: StepRecord) -> TextsManifest:
         table = pq.read_table(made.path / events.ITEMS_FILE, columns=["item", "title", "text"])
         titles, texts = (
             [text or "" for text in table.column(name).to_pylist()] for name in ("title", "text")
         )
-        vectors = interests.text_vectors(formed.path, titles, texts).astype(np.float16)
+        if encoder is not None:
+            whole = [interests.title_and_text(*one) for one in zip(titles, texts, strict=True)]
+            vectors = encoder.encode(whole, ctx.run.progress("texts")).astype(np.float16)
+        else:
+            vectors = interests.text_vectors(formed.path, titles, texts).astype(np.float16)
         np.save(folder / "text.npy", vectors, allow_pickle=False)
         pq.write_table(table.select(["item", "title"]), folder / "items.parquet", compression="zstd")
         step.details = {"items": len(vectors), "width": vectors.shape[1]}
-        return TextsManifest(
-            inputs=FromCatalogue(items=catalogue, interests=formed.version), summary=step.details
-        )
+        return TextsManifest(inputs=FromCatalogue(items=catalogue, **known_by), summary=step.details)
 
     return build_once(ws, ctx.run, "texts", "texts", version, build)
 

@@ -22,9 +22,9 @@ Change = tuple[float, float, float]
 """(value, low, high) nats per transition that something changes, negative = it helps; 95 % by user."""
 
 
-SPREAD = 2.0
-"""Standard deviation of what is believed beforehand of a content weight (nats per unit of cosine): in logs of
-all kinds they were fitted between -2.5 and 3.7, and few examples must not fit more (decision 40)."""
+SPREAD = 1.0
+"""Standard deviation of what is believed beforehand of a content weight, in nats per unit of cosine: at 2,
+the few examples of a small log fit weights that hurt, at 0.5 large logs lose (decision 40)."""
 
 
 @dataclass(slots=True)
@@ -60,8 +60,8 @@ def fuse(
 
     A score is left out where its weight is not significantly above zero, or where the mixture with it loses
     to the mixture without it by more than the interval, in folds on which it was not weighed. A mixture that
-    so loses to one of its parts gives way to it. A feature of content is left out where its weight can't be
-    told from zero, and all of them where the rest alone predicts better in folds that didn't weigh them.
+    so loses to one of its parts gives way to it. Weights of content are believed to be small beforehand, so
+    that few examples can't fit large ones; it is left out where the mixture with it so loses.
 
     Args:
         rest: held-out transitions without the planner's score.
@@ -124,25 +124,16 @@ def _beside_parts(rest: Blocks, names: tuple[str, ...]) -> dict[str, Change]:
 
 def _content(
     rest: Blocks, names: tuple[str, ...], base: Mixture, near: tuple[str, ...]
-) -> tuple[Mixture, Mixture, Change | None]:
-    """Weights of all features of content on top of the rest, what is used of all, and what content changes.
+) -> tuple[Mixture, Mixture, Change]:
+    """Weights of content on top of the rest, what is used of all, and what content changes.
 
-    The feature that can least be told from zero is left out first, until all can be told. What they change is
-    measured against the rest weighed anew, in folds on which neither was weighed.
+    That is measured against the rest weighed anew, in folds on which neither was weighed.
     """
     chosen = (*base.names, *near)
-    everything = kept = _fitted(chosen, _only(rest, names, chosen).held)
-    while len(kept.names) > len(base.names):
-        distance = np.maximum(kept.low, -kept.high)[len(base.names) :]  # of the interval from zero
-        if float(distance.min()) > 0:
-            break
-        least = kept.names[len(base.names) + int(distance.argmin())]
-        chosen = tuple(name for name in kept.names if name != least)
-        kept = _fitted(chosen, _only(rest, names, chosen).held)
-    if kept.names == base.names:
-        return everything, base, None
-    margin = _content_margin(_only(rest, names, kept.names), kept.names, len(base.names))
-    return everything, kept if margin[0] < 0 else base, margin
+    blocks = _only(rest, names, chosen)
+    fitted = _fitted(chosen, blocks.held)
+    margin = _content_margin(blocks, chosen, len(base.names))
+    return fitted, base if _loses(margin) else fitted, margin
 
 
 def _content_margin(blocks: Blocks, names: tuple[str, ...], first: int) -> Change:

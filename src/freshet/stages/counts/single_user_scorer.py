@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from freshet.core.types import RECENT, BoolArray
+from freshet.core.types import CONTENT, RECENT, BoolArray
 from freshet.stages.counts.content_score import NOBODY, user_content_score
 from freshet.stages.counts.count_model import ContextCounts, CountModel
 from freshet.stages.counts.planner_score import FLOOR, PlannerScores
@@ -30,7 +30,7 @@ class UserScores:
     """Log-probabilities of every interest for one user, each (N,), -inf where excluded.
 
     `planner` and `sequence` are what enters the mixture, None where there is none; `final` is `fused` with
-    what live signals change. `content` are the nats that content adds, up to a constant; empty without.
+    what live signals change. `content` are the nats that content adds, up to a constant; None without.
     """
 
     count: NDArray[np.float64]
@@ -38,7 +38,7 @@ class UserScores:
     sequence: NDArray[np.float64] | None
     fused: NDArray[np.float64]
     final: NDArray[np.float64]
-    content: NDArray[np.float32] = NOTHING_NEAR
+    content: NDArray[np.float32] | None = None
 
 
 class SingleUserScorer:
@@ -101,13 +101,25 @@ class SingleUserScorer:
             recent, excluded, bonus, logits, planned, share, near, *self._arrays
         )
         return UserScores(
-            count, planner if planned else None, sequence if len(logits) else None, fused, final, near
+            count,
+            planner if planned else None,
+            sequence if len(logits) else None,
+            fused,
+            final,
+            near if len(near) else None,
         )
+
+    def content_weights(self, has_context: bool) -> NDArray[np.float64]:
+        """(4,) weights of the features of `types.CONTENT` for users with, or without, recent interests."""
+        part = self._content
+        if part is None or (not has_context and part.without_context is None):
+            return np.zeros(len(CONTENT))
+        return part.weights if has_context or part.without_context is None else part.without_context[1:]
 
     def _near(
         self, recent: NDArray[np.int16], profile: NDArray[np.float32]
     ) -> tuple[float, NDArray[np.float32]]:
-        """The count score's weight without recent interests, and the nats that content adds (N,), or empty."""
+        """Weight of the count score without recent interests; (N,) nats that content adds, or empty."""
         part = self._content
         if part is None:
             return 1.0, NOTHING_NEAR

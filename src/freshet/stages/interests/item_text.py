@@ -189,10 +189,12 @@ class TextModel:
 
 def documents(titles: Sequence[str], texts: Sequence[str]) -> list[list[str]]:
     """The words of each item; the title counts once, also where the text repeats it."""
-    return [
-        words(text if title in text else f"{title} . {text}")
-        for title, text in zip(titles, texts, strict=True)
-    ]
+    return [words(title_and_text(title, text)) for title, text in zip(titles, texts, strict=True)]
+
+
+def title_and_text(title: str, text: str) -> str:
+    """All that an item says, the title once."""
+    return text if title in text else f"{title} . {text}"
 
 
 def fit_text_model(fitted_on: Words, seed: int) -> TextModel:
