@@ -22,7 +22,6 @@ from freshet.storage.workspace import Workspace, version_of
 CODE = 5
 """Raised when an origin's artifact holds something else of the same inputs."""
 UNREAD: dict[str, set[str]] = {
-    "interests": set(),
     "transitions": set(),
     "counts": set(),
     "evidence": set(),
@@ -65,7 +64,8 @@ def origin_key(sandbox: Workspace, run: Run, plan: Plan, at: AsOf, before: str) 
         config={
             name: getattr(config, name).model_dump(mode="json", exclude=unread)
             for name, unread in UNREAD.items()
-        },
+        }
+        | {"interests": interests.formed_by(sandbox)},
         cadence=(
             config.schedule.drift_alpha,
             config.schedule.value_per_hit,

@@ -1,14 +1,14 @@
 """Vectors of texts that were encoded before: by text and by encoder, on the disk.
 
-A folder per encoder holds parts: NumPy files of some hundred rows each, with the hash of the text and its vector.
-A part is written in one piece when its batch is encoded (`durable`), never changed, and named by the hash of its
-bytes, which is compared whenever it is read. So a killed run loses the batch in hand, two processes write parts
-of their own and at worst both encode a text, and a damaged part is seen whatever happened to it: it is moved to
-`damaged/` and its texts are encoded again. A database would need a lock between processes and repairs of its own
-for the same.
+A folder per encoder holds parts: NumPy files of some hundred rows, each the hash of a text and its vector.
+A part is written in one piece when its batch is encoded (`durable`), never changed, and named by the hash of
+its bytes, which is compared whenever it is read. So a killed run loses the batch in hand, two processes write
+parts of their own and at worst both encode a text, and a damaged part is seen whatever happened to it: it is
+moved to `damaged/` and its texts are encoded again. A database would need a lock between processes, and its
+own repairs, for the same.
 
-Vectors stay as the encoder gave them (float32): a half of the bytes is not worth other figures. All of it can be
-deleted at any time.
+Vectors stay as the encoder gave them (float32): half of the bytes is not worth other figures. All of it can
+be deleted at any time.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ class CachedEncoder:
             return np.zeros((count, vectors.shape[1]), np.float32)
         if found.shape[1] != vectors.shape[1]:
             raise EncoderError(
-                f"{self.version} gives vectors of {vectors.shape[1]} numbers, before it gave {found.shape[1]}",
+                f"{self.version} gave vectors of {found.shape[1]} numbers, and of {vectors.shape[1]} now",
                 hint=f"another model answers by the same name: move {self._root / PLACE / self.version} away",
             )
         return found

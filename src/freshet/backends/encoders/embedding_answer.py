@@ -26,7 +26,7 @@ def vectors_of(body: bytes, count: int) -> NDArray[np.float32]:
     """(count, d) unit vectors of a whole answer, in the order of its texts, by `index`.
 
     Raises:
-        BadAnswer: it is no JSON, lacks a text or has one twice, or a vector is zero, not finite, or of another
+        BadAnswer: it is no JSON, lacks a text or has one twice, or a vector is zero, not finite or of another
             width.
     """
     try:

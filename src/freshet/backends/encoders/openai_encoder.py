@@ -1,4 +1,4 @@
-"""Vectors from a server that speaks OpenAI's embeddings protocol: OpenAI itself, vLLM, Ollama and many others.
+"""Vectors from a server that speaks OpenAI's embeddings protocol: OpenAI's own, vLLM, Ollama and many more.
 
 Texts are sent there and nothing else is. The key is read from the environment at every call and goes into the
 request's header alone: it is in no setting, no artifact, no version, and no message.
@@ -120,7 +120,7 @@ class OpenAIEncoder:
                 if not error.cut_short:
                     raise EncoderError(
                         f"{self._url}: {name}: {problem}",
-                        hint=f"is {self._model!r} an embedding model, and the server compatible with OpenAI's?",
+                        hint=f"is {self._model!r} an embedding model, and the protocol OpenAI's?",
                     ) from None
             except (OSError, HTTPException) as error:  # not reached, too slow, or gone in the middle
                 problem = self._without_key(str(error) or type(error).__name__)
@@ -196,7 +196,7 @@ def pause(attempt: int, asked: float, chance: float) -> float:
         attempt: tries so far, less one.
         chance: from 0 to 1, so that many who were refused together don't come back together.
     """
-    own = FIRST_WAIT * 2**attempt
+    own = FIRST_WAIT * float(2**attempt)
     return max(asked, own / 2) + chance * own / 2
 
 

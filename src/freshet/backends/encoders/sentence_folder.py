@@ -144,7 +144,7 @@ def _pooling(path: Path, needed: bool = False) -> str:
             f"asks for the pooling {' and '.join(named)}, expected one of {', '.join(POOLINGS.values())}",
             'name another sentence encoder, or serve this one and use encoder = "openai"',
         )
-    return named[0]
+    return str(named[0])
 
 
 def _prompt(folder: Path) -> str:

@@ -1,8 +1,7 @@
 """WordLlama: one ready vector per token, taken from a large language model, averaged over a text.
 
-The package brings its weights (16 MB) and tokenizer along. They are read from there directly: the package's own
-loader would look for them elsewhere and may download them. Nothing is computed but a mean, so no GPU and no
-torch is needed.
+The package brings its weights (16 MB) and tokenizer along. They are read from there directly: its own loader
+looks for them elsewhere and downloads them. Nothing is computed but a mean, so no GPU and no torch is needed.
 """
 
 from __future__ import annotations

@@ -128,8 +128,7 @@ def _texts(ctx: RunContext, catalogue: str) -> Artifact:
             [text or "" for text in table.column(name).to_pylist()] for name in ("title", "text")
         )
         if encoder is not None:
-            whole = [interests.title_and_text(*one) for one in zip(titles, texts, strict=True)]
-            vectors = encoder.encode(whole, ctx.run.progress("texts")).astype(np.float16)
+            vectors = encoder.encode(interests.readable(titles, texts), ctx.run.progress("texts")).astype(np.float16)
         else:
             vectors = interests.text_vectors(formed.path, titles, texts).astype(np.float16)
         np.save(folder / "text.npy", vectors, allow_pickle=False)

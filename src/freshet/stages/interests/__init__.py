@@ -15,7 +15,7 @@ from freshet.stages.interests.format import (
     text_vectors,
 )
 from freshet.stages.interests.item_assignment import assign
-from freshet.stages.interests.item_text import title_and_text
+from freshet.stages.interests.item_text import readable
 from freshet.stages.interests.item_vectors import co_engagement_vectors as co_engagement
 
 __all__ = [
@@ -28,5 +28,5 @@ __all__ = [
     "load_assignment",
     "load_paths",
     "text_vectors",
-    "title_and_text",
+    "readable",
 ]

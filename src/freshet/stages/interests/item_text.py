@@ -12,7 +12,7 @@ import json
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -72,7 +72,7 @@ def words(text: str) -> list[str]:
 
     Other bare numbers (prices, sizes, codes) and one-letter words say nothing about an item and are dropped.
     """
-    text = html.unescape(_MARKUP.sub(" ", text[:MAX_CHARS]))
+    text = _without_markup(text)
     plain = unicodedata.normalize("NFKC", text).lower()
     plain = _APOSTROPHE.sub("", plain)
     if not plain.isascii():  # vowel signs and other marks would cut a word in pieces
@@ -81,6 +81,10 @@ def words(text: str) -> list[str]:
     for run in _RUN.findall(plain):
         found.extend(word for part in _hyphenated(run) for word in _unspaced(part) if _keep(word))
     return [_decade(word) for word in found]
+
+
+def _without_markup(text: str) -> str:
+    return html.unescape(_MARKUP.sub(" ", text[:MAX_CHARS]))
 
 
 @lru_cache(maxsize=100_000)
@@ -189,12 +193,17 @@ class TextModel:
 
 def documents(titles: Sequence[str], texts: Sequence[str]) -> list[list[str]]:
     """The words of each item; the title counts once, also where the text repeats it."""
-    return [words(title_and_text(title, text)) for title, text in zip(titles, texts, strict=True)]
+    return [words(both) for both in _joined(titles, texts)]
 
 
-def title_and_text(title: str, text: str) -> str:
-    """All that an item says, the title once."""
-    return text if title in text else f"{title} . {text}"
+def readable(titles: Sequence[str], texts: Sequence[str]) -> list[str]:
+    """Each item as a reader, or an encoder of sentences, is given it: title and text without markup."""
+    return [" ".join(_without_markup(both).split()) for both in _joined(titles, texts)]
+
+
+def _joined(titles: Sequence[str], texts: Sequence[str]) -> Iterator[str]:
+    for title, text in zip(titles, texts, strict=True):
+        yield text if title in text else f"{title} . {text}"
 
 
 def fit_text_model(fitted_on: Words, seed: int) -> TextModel:
