@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 from freshet.core.errors import ConfigError, NotEnoughData
-from freshet.core.types import AsOf
+from freshet.core.types import AsOf, Learners
 from freshet.replay.replay_arms import Able, Arm, defaults, named
 
 SHARE = 0.25
@@ -26,6 +26,7 @@ class Plan:
         tune_every: days after which arms that tune again do so, at the next origin.
         horizon: within which an interest taken up counts as found, beside the very next one.
         limit: transitions evaluated at most; of more, a sample of whole users.
+        learners: whose transitions arms learn from; None = everybody's. Everybody is judged.
     """
 
     start: AsOf
@@ -36,6 +37,7 @@ class Plan:
     arms: tuple[Arm, ...]
     limit: int
     seed: int
+    learners: Learners | None = None
 
     @property
     def origins(self) -> list[AsOf]:
@@ -60,6 +62,10 @@ class Plan:
     def name(self) -> str:
         """Of the folder that holds the results."""
         return f"{self.start}_{self.end}_{self.every}d"
+
+    def learned_by(self, percent: float) -> Plan:
+        """The same people judged, by what can be learned from a share of the users."""
+        return replace(self, learners=Learners(percent) if percent < 100 else None)
 
 
 def make_plan(
