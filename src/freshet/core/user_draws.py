@@ -1,4 +1,4 @@
-"""Draws of users by their number: the same user is always drawn alike, and draws of other salts are independent."""
+"""Draws of users by their number: a user is always drawn alike, and draws of other salts are independent."""
 
 from __future__ import annotations
 

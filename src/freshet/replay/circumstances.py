@@ -63,9 +63,8 @@ class FirstEngagements:
                 "SELECT interest, time FROM first JOIN read_parquet($file) USING (item) ORDER BY ALL",
                 params={"file": str(assignment)},
             ).fetchnumpy()
-        edges = np.searchsorted(np.asarray(found["interest"]), np.arange(interests + 1))
-        times = np.asarray(found["time"], np.int64)
-        return [times[start:end] for start, end in zip(edges[:-1], edges[1:], strict=True)]
+        edges = np.searchsorted(np.asarray(found["interest"]), np.arange(1, interests))
+        return np.split(np.asarray(found["time"], np.int64), edges)
 
 
 def circumstances(

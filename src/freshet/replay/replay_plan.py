@@ -16,6 +16,10 @@ ORIGINS = 60
 """So many origins at most where nobody says how often."""
 
 
+BY_SOURCE = ("hybrid", "content-sequence", "counts-sequence", "content", "counts", "popularity")
+"""Arms that differ by a source of knowledge; those there are of them are compared at shares of the users."""
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """A replay, all decided; lengths of time in days.
@@ -119,6 +123,12 @@ def make_plan(
             hint=f"choose a multiple of {every} days, or another --every",
         )
     return Plan(start, end, every, tune_every, horizon or max(7, every), named(names, able), limit, seed)
+
+
+def by_source(able: Able) -> tuple[str, ...]:
+    """The arms that differ by a source of knowledge, of those a workspace can compare."""
+    there = defaults(able, ())
+    return tuple(name for name in BY_SOURCE if name in there)
 
 
 def _cadences(every: int, tune_every: int, span: int) -> list[int]:

@@ -202,7 +202,7 @@ class TransitionLog:
         passed = np.empty(len(place), np.int64)
         passed[order] = np.cumsum(engaged[order])
         others = np.r_[0, np.cumsum(np.bincount(place[engaged], minlength=len(who)))]
-        return passed[: len(asking)] - others[asking]
+        return np.asarray(passed[: len(asking)] - others[asking])
 
     def daily(self) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
         """(days since 1970, transitions on that day), days without one left out."""
