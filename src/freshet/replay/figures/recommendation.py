@@ -56,6 +56,7 @@ def recommend(
     slower = _slower(arms, differences, log, margin)
     reasons = [
         _why(choice, arms, log, margin),
+        *_learned(log),
         *(one["answer"] for one in answers),
         *slower,
         *([moved] if moved else []),
@@ -81,6 +82,14 @@ def recommend(
         "groups": groups,
         **({"shares": {key: curve[key] for key in ("sources", "text")}} if curve else {}),
     }
+
+
+def _learned(log: Mapping[str, Any]) -> list[str]:
+    """Says so where arms learned from some of the users alone."""
+    learned = log.get("learned", {"percent": 100})
+    if learned["percent"] == 100:
+        return []
+    return [f"Arms learned from {learned['percent']:g}\u202f% of the users here ({learned['users']:,})."]
 
 
 def _where(found: Mapping[str, Any]) -> list[str]:

@@ -72,7 +72,8 @@ def scarcity(
     Returns:
         `shares`: by percent, every arm's `hit_at_5` and `nll`, `differences` of arms in both, and `learned`:
         `users`, `transitions`, `unfitted`. `sources`: `name`, `difference`, `text`, and `at`: by percent what
-        the source is `shown` to do, by `hit_at_5` and `nll` jointly for all. `text`: what holds together.
+        the source is `shown` to do, by `hit_at_5` and `nll` jointly for all; nothing where no weights could
+        be fitted, as popularity is all there is. `text`: what holds together.
 
     Raises:
         NotEnoughData: nothing was judged.
@@ -89,7 +90,8 @@ def scarcity(
         arms = order(list(aligned.arms))
         found.append(_Drawn(share, {arm: _figures(aligned, arm, resampled) for arm in arms}))
     known = sources(found[0].arms, log) if resampled.users >= FEWEST else []
-    comparisons = len(known) * len(found) * len(OF_SHARES)
+    fitted = sum(not share.unfitted for share in shares)
+    comparisons = len(known) * fitted * len(OF_SHARES)
     return {
         "shares": {f"{one.share.percent:g}": _share(one) for one in found},
         "sources": [_source(source, found, comparisons) for source in known],
@@ -102,10 +104,11 @@ def _together(transitions: int, users: int, comparisons: int, shares: Sequence[S
     sure = f"with fewer than {FEWEST} people nothing is said of sizes"
     if comparisons:
         sure = f"what is said of sizes holds together at 95\u202f% (Bonferroni, {comparisons} differences)"
-    unfitted = [f" At {one.percent:g}\u202f% of the users {one.unfitted}." for one in shares if one.unfitted]
+    unfitted = [one for one in shares if one.unfitted][-1:]  # the largest says enough
+    why = "".join(f" At {one.percent:g}\u202f% of the users {one.unfitted}." for one in unfitted)
     return (
         f"The same {transitions:,} transitions of {users:,} people were judged at every size, with interests "
-        f"formed on everybody; {sure}.{''.join(unfitted)}"
+        f"formed on everybody; {sure}.{why}"
     )
 
 
@@ -154,8 +157,12 @@ def _source(source: Source, found: Sequence[_Drawn], comparisons: int) -> dict[s
         at[f"{one.share.percent:g}"] = {
             "hit_at_5": hit,
             "nll": negated(nll),
-            "shown": {"hit_at_5": shown(hit), "nll": shown(nll)},
+            "shown": {
+                "hit_at_5": "" if one.share.unfitted else shown(hit),
+                "nll": "" if one.share.unfitted else shown(nll),
+            },
             "users": one.share.users,
+            "fitted": not one.share.unfitted,
         }
     return {
         "name": source.name,
@@ -168,19 +175,21 @@ def _source(source: Source, found: Sequence[_Drawn], comparisons: int) -> dict[s
 def _runs(at: Sequence[Mapping[str, Any]]) -> list[str]:
     """What is shown from one size to another, as parts of a sentence."""
 
-    def kind(line: Mapping[str, Any]) -> tuple[Shown, Shown]:
+    def kind(line: Mapping[str, Any]) -> tuple[bool, Shown, Shown]:
         hit: Shown = line["shown"]["hit_at_5"]
-        return hit, "" if hit else line["shown"]["nll"]
+        return line["fitted"], hit, "" if hit else line["shown"]["nll"]
 
     parts = []
-    for (hit, nll), some in groupby(at, key=kind):
+    for (fitted, hit, nll), some in groupby(at, key=kind):
         run = list(some)
-        least, most = run[0]["users"], run[-1]["users"]
-        size = f"about {_round(least)}" if len(run) == 1 else f"{_round(least)} to {_round(most)}"
-        learned = f"learned from {size} users"
+        least, most = (_round(run[place]["users"]) for place in (0, -1))
+        size = f"about {least}" if least == most else f"{least} to {most}"
+        size += " user" if most == "1" else " users"
+        learned = f"learned from {size}"
         if len(at) > 1 and len(run) == len(at):
-            learned = f"at every size tried ({size} users)"
-        parts.append(f"{learned} {_worth(run, hit, nll)}")
+            learned = f"at every size tried ({size})"
+        told = _worth(run, hit, nll) if fitted else "nothing can be fitted, so popularity is all there is"
+        parts.append(f"{learned} {told}")
     return parts
 
 
