@@ -115,7 +115,8 @@ def tune_if_due(ctx: RunContext, plan: Plan, tuned: Tuned | None) -> Tuned | Non
     if tuned is not None and _age(tuned.day, log.as_of) < plan.tune_every:
         return tuned
     before = tuned or Tuned(str(log.as_of))
-    latest, failed = _tuned(ctx) if tunes else (before.latest, "")
+    latest, failed = _tuned(ctx) if tunes else ("", "")
+    latest = latest or before.latest
     trained, missing = _trained(ctx) if sequence else ("", "")
     trained = trained or before.latest_sequence  # an older one where a new one can't be trained
     return Tuned(
@@ -238,7 +239,7 @@ def _statistic(decision: CadenceDecision) -> float | None:
 
 
 def _tuned(ctx: RunContext) -> tuple[str, str]:
-    """Version of a model tuned now, and which gates it failed."""
+    """Version of a model tuned now, and which gates it failed; '' where too few users are learned from."""
     assert ctx.ws.tuner is not None
     run = ctx.run
     try:
@@ -249,6 +250,10 @@ def _tuned(ctx: RunContext) -> tuple[str, str]:
         latest = run.record.waiting["model"]
         run.record.outcome, run.record.waiting = "running", None
         return latest, error.message.split(": ", 1)[-1]
+    except NotEnoughData as error:
+        if ctx.log.learners is None:
+            raise
+        return "", f"no planner: {error.message}"
 
 
 def _trained(ctx: RunContext) -> tuple[str, str]:

@@ -19,7 +19,7 @@ from freshet.stages.tuning import step as tuning
 from freshet.storage.ledger import Run
 from freshet.storage.workspace import Workspace, version_of
 
-CODE = 5
+CODE = 6
 """Raised when an origin's artifact holds something else of the same inputs."""
 UNREAD: dict[str, set[str]] = {
     "transitions": set(),
@@ -75,4 +75,5 @@ def origin_key(sandbox: Workspace, run: Run, plan: Plan, at: AsOf, before: str) 
         arms=[asdict(arm) for arm in plan.arms],
         live=[live.CODE, config.live.model_dump()] if any(arm.live for arm in plan.arms) else [],
         plan=(plan.every, plan.tune_every, plan.horizon, plan.limit_per_origin, plan.seed),
+        learners=plan.learners.percent if plan.learners else None,
     )

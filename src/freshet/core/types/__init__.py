@@ -41,6 +41,7 @@ from freshet.core.types.interests import (
     pack_contexts,
     positions,
 )
+from freshet.core.types.learners import Learners
 from freshet.core.types.planner_types import Example, PlannerRows, Prompt, Ranking, TuningReport, Usage
 from freshet.core.types.recommendations import (
     REMEMBERED,
@@ -86,6 +87,7 @@ __all__ = [
     "History",
     "IntArray",
     "Interests",
+    "Learners",
     "MeasurementRules",
     "MetricRule",
     "Mixture",

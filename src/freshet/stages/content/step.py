@@ -50,6 +50,7 @@ def make(ctx: RunContext) -> Artifact | None:
         texts=texts.version,
         early=start,
         positive=ws.config.events.positive,
+        **({"learners": str(log.learners)} if log.learners else {}),
     )
 
     def build(folder: Path, step: StepRecord) -> ContentManifest:
@@ -64,7 +65,8 @@ def make(ctx: RunContext) -> Artifact | None:
         moments: dict[Which, AsOf] = {EARLY: start, FULL: log.as_of}
         for which, before in moments.items():
             some = learned.before(before.microseconds)
-            engaged[which] = content.engaged_vectors(some, len(ids), interests.co_engagement)
+            kept = log.learners.kept(some.user) if log.learners else None
+            engaged[which] = content.engaged_vectors(some, len(ids), interests.co_engagement, kept)
             centroids[which] = Centroids(said, content.mean_by_interest(engaged[which], interest, size))
         content.write(ids, titles, text, engaged, centroids, folder)
         step.details = {
@@ -128,7 +130,9 @@ def _texts(ctx: RunContext, catalogue: str) -> Artifact:
             [text or "" for text in table.column(name).to_pylist()] for name in ("title", "text")
         )
         if encoder is not None:
-            vectors = encoder.encode(interests.readable(titles, texts), ctx.run.progress("texts")).astype(np.float16)
+            vectors = encoder.encode(interests.readable(titles, texts), ctx.run.progress("texts")).astype(
+                np.float16
+            )
         else:
             vectors = interests.text_vectors(formed.path, titles, texts).astype(np.float16)
         np.save(folder / "text.npy", vectors, allow_pickle=False)

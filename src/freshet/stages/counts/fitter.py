@@ -111,14 +111,17 @@ class CountFitter:
     def fit(self) -> CountFit:
         """Fitted on all held-out windows: what scores from as_of on.
 
+        Where some users alone are learned from, too few transitions leave popularity: what so small a
+        platform would have.
+
         Raises:
-            NotEnoughData: they hold fewer than 20 transitions.
+            NotEnoughData: they hold fewer than 20 transitions, of all users.
         """
         informed = sum(len(part.held) for part in self.holdout.stretches if self.counts.is_informed(part))
         held = sum(len(window.held) for window in self.holdout.windows)
-        if held < FEWEST or informed >= FEWEST:
+        if informed >= FEWEST or (held < FEWEST and self.log.learners is None):
             return self._fitted(range(len(self.holdout.windows)))
-        days = len(np.unique(np.concatenate([window.held.day for window in self.holdout.windows])))
+        days = len({day for window in self.holdout.windows for day in window.held.day.tolist()})
         return self._popularity_alone(
             f"nothing could be fitted: of {held:,} held-out transitions on {days} "
             f"{'day' if days == 1 else 'days'} only {informed:,} come after a day that could be counted, "
@@ -138,7 +141,7 @@ class CountFitter:
         """What stands in for a fit: the popularity that transitions are shrunk to, and nothing else."""
         weights = np.zeros(len(self.names))
         weights[self.log.scales.steady] = 1.0
-        users = len(np.unique(np.concatenate([window.held.user for window in self.holdout.windows])))
+        users = len({user for window in self.holdout.windows for user in window.held.user.tolist()})
         held = sum(len(window.held) for window in self.holdout.windows)
         alone = Mixture(self.names, weights, weights, weights, held, users)
         usual = self.log.scales.transition_half_lives

@@ -27,6 +27,6 @@ __all__ = [
     "load",
     "load_assignment",
     "load_paths",
-    "text_vectors",
     "readable",
+    "text_vectors",
 ]
