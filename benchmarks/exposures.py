@@ -34,7 +34,7 @@ from freshet.experiments.measurement.experiment_metrics import named
 from freshet.experiments.measurement.measure import measure
 from freshet.stages.events.event_days import write_days
 from freshet.stages.events.snapshots import Snapshot, commit, latest
-from freshet.stages.transitions.user_numbers import keys
+from freshet.core.user_numbers import keys
 from freshet.storage.experiment_registry import Experiments
 from freshet.wiring import open_workspace
 from shared import folder, parse, parser, tell

@@ -10,7 +10,7 @@ from freshet.core.types import AsOf
 if TYPE_CHECKING:
     from freshet.core.config import Config
     from freshet.core.time_scales import Scales
-    from freshet.core.types import Interests
+    from freshet.core.types import Interests, Learners
     from freshet.stages.counts.fitter import CountFitter
     from freshet.stages.transitions import TransitionLog
     from freshet.storage.ledger import Run
@@ -27,6 +27,7 @@ class LogSnapshot:
         transitions: all transitions before as_of, and `version` of their artifact.
         scales: lengths of windows and half-lives for this log, in days.
         window: first and last day of the log before as_of (ISO dates), without stray ones.
+        learners: whose transitions these are; None = everybody's. Interests and window are everybody's.
     """
 
     as_of: AsOf
@@ -36,6 +37,7 @@ class LogSnapshot:
     version: str
     scales: Scales
     window: tuple[str, str]
+    learners: Learners | None = None
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,9 @@ from datetime import date, timedelta
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from freshet.replay.frames import COSTS, JUDGED, STATES
+from freshet.replay.frames import CIRCUMSTANCES, COSTS, JUDGED, STATES
 
 INTERESTS = 40
 START = date(2024, 1, 1)
@@ -38,6 +39,7 @@ class Frames:
     states: pa.Table
     costs: pa.Table
     log: dict[str, object]
+    circumstances: pa.Table | None = None
 
 
 def frames(
@@ -50,11 +52,13 @@ def frames(
     tune: int = 10,
     decay: float = 0.0,
     seed: int = 0,
+    cold: Mapping[str, float] | None = None,
 ) -> Frames:
     """A replay of arms with the given chance of a hit among the first five.
 
     Args:
         decay: lost chance per day of a table's age.
+        cold: by arm, nats that it gains where nobody had been in a person's context.
     """
     rng = np.random.default_rng(seed)
     day = np.sort(rng.integers(days, size=transitions))
@@ -63,11 +67,17 @@ def frames(
     successor = (rng.beta(1, 3, transitions) * INTERESTS).astype(int)
     length = rng.integers(3, size=transitions)
     luck = rng.random(transitions)
+    known = _circumstances(day, every, user, seed)
+    unmet = pc.fill_null(pc.equal(known["support"], 0), False).to_numpy()
     parts = []
     for arm, chance in skill.items():
         made = made_days(arm, every, tune, day)
         wins = luck + rng.normal(0, 0.02, transitions) < chance + taste - decay * (day - made)
-        parts.append(_judged(arm, day, made, every, user, length, successor, wins, rng))
+        part = _judged(arm, day, made, every, user, length, successor, wins, rng)
+        if cold and arm in cold:
+            nll = pa.array(part["nll"].to_numpy() - cold[arm] * unmet, pa.float32())
+            part = part.set_column(part.column_names.index("nll"), "nll", nll)
+        parts.append(part)
     origins = range(0, days, every)
     return Frames(
         pa.concat_tables(parts),
@@ -86,7 +96,33 @@ def frames(
             "horizon_days": 7,
             "currency": "USD",
         },
+        known,
     )
+
+
+def _circumstances(day: np.ndarray, every: int, user: np.ndarray, seed: int) -> pa.Table:
+    """Of each transition, drawn apart from all else: support, age of the newest item, engagements."""
+    rng = np.random.default_rng([seed, 1])
+    n = len(day)
+    support = rng.choice([-1, 0, 4, 40, 400], n, p=[0.2, 0.2, 0.2, 0.2, 0.2])
+    age = rng.exponential(40, n)
+    origin = day // every * every
+    columns = {
+        "origin": [START + timedelta(int(d)) for d in origin],
+        "row": _numbers(origin),
+        "support": pa.array(support, mask=support < 0),
+        "item_age": pa.array(age, mask=rng.random(n) < 0.02),
+        "engagements": (user * 7919) % 160,
+    }
+    return pa.table({name: pa.array(columns[name]) for name in columns}).cast(CIRCUMSTANCES)
+
+
+def _numbers(origin: np.ndarray) -> np.ndarray:
+    """(n,) the number of each transition after its origin."""
+    row = np.zeros(len(origin), int)
+    for one in np.unique(origin):
+        row[origin == one] = np.arange((origin == one).sum())
+    return row
 
 
 def made_days(arm: str, every: int, tune: int, day: np.ndarray) -> np.ndarray:
@@ -108,15 +144,12 @@ def _judged(arm, day, made, every, user, length, successor, wins, rng) -> pa.Tab
         tops.append(others)
     planned = arm.split("@")[0] in PLANNED
     origin = day // every * every
-    row = np.zeros(n, int)
-    for one in np.unique(origin):
-        row[origin == one] = np.arange((origin == one).sum())
     best = np.array([top[0] for top in tops])
     columns = {
         "arm": [arm] * n,
         "origin": [START + timedelta(int(d)) for d in origin],
         "made": [START + timedelta(int(d)) for d in made],
-        "row": row,
+        "row": _numbers(origin),
         "user": user,
         "day": [START + timedelta(int(d)) for d in day],
         "length": length,

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from importlib.util import find_spec
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,17 +22,12 @@ from freshet.cli.options import (
     TuneEvery,
     Wait,
     answer,
-    names,
     opened,
-    parse_days,
-    parse_moment,
-    with_events,
 )
+from freshet.cli.replay_runs import ReplayOptions, planned, rolled
 
 if TYPE_CHECKING:
-    from freshet.core.types import AsOf
     from freshet.replay import Plan
-    from freshet.replay.frames import Results
     from freshet.storage.workspace import Workspace
 
 
@@ -49,6 +43,10 @@ def replay(
     horizon: Annotated[
         str | None, typer.Option("--horizon", metavar="7d", help="Within which any interest counts as found.")
     ] = None,
+    shares: Annotated[
+        str,
+        typer.Option("--shares", metavar="1,10,100", help="Learn from these per cent of the users, in turn."),
+    ] = "",
     limit: Limit = LIMIT,
     seed: Seed = 0,
     wait: Wait = 0.0,
@@ -57,14 +55,15 @@ def replay(
     """Roll through past time with every strategy, judge all by what people took up next, and say what pays.
 
     Resumable: a killed replay goes on where it was. Nothing of the workspace's own is changed.
+    With --shares the same people are judged by what was learned from a few, more, all of the users.
     """
     from freshet.cli import show_replay
 
+    options = ReplayOptions.parse(every, tune_every, start, end, limit, seed, horizon, arms, shares)
     with opened(workspace, wait) as ws:
-        options = ReplayOptions.parse(every, tune_every, start, end, limit, seed, horizon, arms)
         plan = planned(ws, options)
-        folder = ws.root / "replay" / plan.name
-        found, page = _replayed(ws, plan, folder)
+        folder = ws.root / "replay" / (f"{plan.name}_shares" if options.shares else plan.name)
+        found, page = _replayed(ws, plan, folder, options.shares)
     content = document("replay", {**found, "folder": folder, "page": page})
     answer(content, as_json, lambda console: show_replay.replay(console, found, page))
 
@@ -97,124 +96,39 @@ def cadence(
     answer(content, as_json, lambda console: show_replay.cadence(console, found, page))
 
 
-@dataclass(frozen=True, slots=True)
-class ReplayOptions:
-    """What to replay, lengths of time in days; None and () are as the log and the workspace suggest."""
+def _replayed(
+    ws: Workspace, plan: Plan, folder: Path, shares: tuple[float, ...]
+) -> tuple[dict[str, Any], Path]:
+    """Replay; leaves replay.json and a page in `folder` and returns both.
 
-    every: int | None
-    tune_every: int | None
-    start: AsOf | None
-    end: AsOf | None
-    limit: int
-    seed: int
-    horizon: int | None
-    arms: tuple[str, ...]
-
-    @classmethod
-    def parse(
-        cls,
-        every: str | None,
-        tune_every: str | None,
-        start: str | None,
-        end: str | None,
-        limit: int,
-        seed: int,
-        horizon: str | None = None,
-        arms: str = "",
-    ) -> ReplayOptions:
-        """From the texts of a command line.
-
-        Raises:
-            ConfigError: one of them is no date, or no number of days.
-        """
-        return cls(
-            every=parse_days(every),
-            tune_every=parse_days(tune_every),
-            start=parse_moment(start, "--from"),
-            end=parse_moment(end, "--to"),
-            limit=limit,
-            seed=seed,
-            horizon=parse_days(horizon),
-            arms=tuple(names([arms])),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Rolled:
-    """A plan carried out: what its arms were measured to do, what it was of, and the sandbox it ran in."""
-
-    results: Results
-    log: dict[str, Any]
-    sandbox: Workspace
-
-
-def planned(ws: Workspace, options: ReplayOptions) -> Plan:
-    """The plan of a replay; the log is imported first if it is empty."""
-    from freshet.replay import Able, make_plan
-    from freshet.stages import events
-    from freshet.stages.events.step import latest
-
-    latest(with_events(ws))  # raises where the log is empty
-    return make_plan(
-        [day.day for day in events.body(events.EventLog(ws.root).snapshot().days)],
-        able=Able(
-            ws.tuner is not None,
-            find_spec("torch") is not None,
-            ws.config.sequence.use,
-            ws.config.live.use,
-            ws.config.evidence.level != "none",
-        ),
-        refresh_days=ws.config.schedule.refresh_days,
-        tune_every=options.tune_every or ws.config.tuning.every_days,
-        arms=options.arms,
-        start=options.start,
-        end=options.end,
-        every=options.every,
-        horizon=options.horizon,
-        limit=options.limit,
-        seed=options.seed,
-    )
-
-
-def rolled(ws: Workspace, plan: Plan, frames: Path) -> Rolled:
-    """Carry a plan out in a sandbox beside the workspace's own artifacts; its frames go to a folder."""
-    from freshet.replay import roll
-    from freshet.replay.frames import Results
-    from freshet.report.subject import simulated
-    from freshet.wiring import open_sandbox
-
-    sandbox = open_sandbox(ws, plan.start)
-    origins = roll(sandbox, plan)
-    results = Results.of(origins)
-    results.write(frames)
-    log = {
-        "name": ws.root.resolve().name,
-        "simulated": simulated(ws),
-        "mixed": ws.config.sequence.use,
-        "planner": ws.config.planner.called,
-        "interests": int(origins[-1].manifest["interests"]),
-        "from": str(plan.start),
-        "to": str(plan.end),
-        "every_days": plan.every,
-        "tune_days": plan.tune_every,
-        "horizon_days": plan.horizon,
-        "currency": ws.config.prices.currency,
-    }
-    return Rolled(results, log, sandbox)
-
-
-def _replayed(ws: Workspace, plan: Plan, folder: Path) -> tuple[dict[str, Any], Path]:
-    """Replay; leaves replay.json and a page in `folder` and returns both."""
+    With shares of the users the frames of each go to a folder of its own; the document is that of the
+    largest, with the curve.
+    """
     from freshet.replay import drift_before_the_end, figures
     from freshet.report import write_replay
     from freshet.storage.durable import write_json
 
-    done = rolled(ws, plan, folder)
+    curve = []
+    for number, percent in enumerate(shares, start=1):
+        ws.reporter.say(f"learning from {percent:g} % of the users ({number} of {len(shares)})")
+        done = rolled(ws, plan.learned_by(percent), folder / "shares" / f"{percent:g}")
+        curve.append(done.share)
+    if not shares:
+        done = rolled(ws, plan, folder)
     drift = drift_before_the_end(done.sandbox, plan)
     ws.reporter.say("figures and intervals")
     results = done.results
     found = plain_mapping(
-        figures.summarise(results.judged, results.states, results.costs, done.log, drift, seed=plan.seed)
+        figures.summarise(
+            results.judged,
+            results.states,
+            results.costs,
+            done.log,
+            drift,
+            results.circumstances,
+            curve,
+            seed=plan.seed,
+        )
     )
     write_json(folder / "replay.json", found)
     return found, write_replay(found, folder / "replay.html")

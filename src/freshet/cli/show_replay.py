@@ -19,6 +19,9 @@ def replay(console: Console, found: Mapping[str, Any], page: Path) -> None:
     ):
         console.print(line)
     _show_table(console, found["log"], _arms(found))
+    if "shares" in found:
+        console.rule("by users learned from: nll, and hit@5 in points", align="left")
+        console.print(_shares(found))
     console.print(f"report: {page}", soft_wrap=True)
 
 
@@ -85,6 +88,23 @@ def _arms(found: Mapping[str, Any]) -> Table:
             "" if ahead is None else f"{100 * ahead['value']:+.2f} {_span(ahead['ci95'], 100, '+')}",
             f"{measured['cost']['money']:.4f}",
         )
+    return table
+
+
+def _shares(found: Mapping[str, Any]) -> Table:
+    """What each source of knowledge is worth by share of the users; `*`: jointly with all others."""
+    told = found["recommendation"]["shares"]["sources"]
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name in ("share", "users", *(source["difference"].replace("_vs_", " - ") for source in told)):
+        table.add_column(name, justify="right")
+    for percent, line in found["shares"].items():
+        cells = []
+        for source in told:
+            ahead, sure = line["differences"][source["difference"]], source["at"][percent]["shown"]
+            nll, hit = ahead["nll"]["value"], 100 * ahead["hit_at_5"]["value"]
+            stars = ["*" if sure[name] else "" for name in ("nll", "hit_at_5")]
+            cells.append(f"{nll:+.4f}{stars[0]} {hit:+.2f}{stars[1]}")
+        table.add_row(f"{percent} %", f"{line['learned']['users']:,}", *cells)
     return table
 
 

@@ -24,6 +24,8 @@ KINDS = {
     "models": "the next run fine-tunes again; releases keep serving without it",
     "gates": "the next run judges its model again",
     "sequences": "the next refresh that wants it trains it again; tables hold their own copy",
+    "texts": "the next refresh reads the catalogue's texts again",
+    "content": "releases with it go by recent interests alone; the next refresh as of its day makes it again",
     "itemmodels": "the next refresh that wants it trains it again; rankers hold their own copy",
     "rankers": "releases with it serve without items; the next refresh as of its day makes it again",
     "tables": "the next refresh as of its day makes it again",

@@ -13,17 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freshet.core.types import BoolArray, Experiment, ExperimentArm
+from freshet.core.user_draws import mixed, mixed_all
 
-_MASK = 0xFFFF_FFFF_FFFF_FFFF
 _SPAN = 2.0**64
 
 
 def arm_of(experiment: Experiment, user: int) -> ExperimentArm | None:
     """The arm of a user (by `types.user_number`); None = does not take part."""
     takes_part, which = _salts(experiment)
-    if _mixed(user ^ takes_part) >= experiment.traffic * _SPAN:
+    if mixed(user ^ takes_part) >= experiment.traffic * _SPAN:
         return None
-    drawn, passed = _mixed(user ^ which) / _SPAN, 0.0
+    drawn, passed = mixed(user ^ which) / _SPAN, 0.0
     for arm in experiment.arms[:-1]:
         passed += arm.share
         if drawn < passed:
@@ -34,9 +34,9 @@ def arm_of(experiment: Experiment, user: int) -> ExperimentArm | None:
 def arms_of(experiment: Experiment, users: NDArray[np.uint64]) -> NDArray[np.int64]:
     """(n,) place of the arm of each user, -1 for those who don't take part: `arm_of`, many at a time."""
     takes_part, which = (np.uint64(salt) for salt in _salts(experiment))
-    part = _mixed_all(users ^ takes_part).astype(np.float64) < experiment.traffic * _SPAN
+    part = mixed_all(users ^ takes_part).astype(np.float64) < experiment.traffic * _SPAN
     edges = np.cumsum([arm.share for arm in experiment.arms[:-1]])
-    drawn = _mixed_all(users ^ which).astype(np.float64) / _SPAN
+    drawn = mixed_all(users ^ which).astype(np.float64) / _SPAN
     return np.where(part, np.searchsorted(edges, drawn, side="right"), -1)
 
 
@@ -62,16 +62,3 @@ class OwnEvents:
 def _salts(experiment: Experiment) -> tuple[int, int]:
     found = blake2b(experiment.salt.encode(), digest_size=16).digest()
     return int.from_bytes(found[:8], "little"), int.from_bytes(found[8:], "little")
-
-
-def _mixed(x: int) -> int:
-    """Finaliser of SplitMix64 (Steele et al. 2014): every bit of the input moves half of the output's."""
-    x = (x ^ x >> 30) * 0xBF58_476D_1CE4_E5B9 & _MASK
-    x = (x ^ x >> 27) * 0x94D0_49BB_1331_11EB & _MASK
-    return x ^ x >> 31
-
-
-def _mixed_all(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    x = (x ^ x >> np.uint64(30)) * np.uint64(0xBF58_476D_1CE4_E5B9)
-    x = (x ^ x >> np.uint64(27)) * np.uint64(0x94D0_49BB_1331_11EB)
-    return np.asarray(x ^ x >> np.uint64(31))

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 from freshet.core.time import date_of
 from freshet.core.types import Experiment, ExperimentArm
 from freshet.experiments.assignment import OwnEvents
 from freshet.run_context import LogSnapshot, RunContext
-from freshet.stages import transitions
+from freshet.stages.transitions.step import part_of
 from freshet.storage.artifacts import Artifact, committed
-from freshet.storage.build_once import build_once
-from freshet.storage.ledger import Run, StepRecord
-from freshet.storage.manifests import TransitionsManifest
+from freshet.storage.ledger import Run
 from freshet.storage.releases import Release
 from freshet.storage.workspace import Workspace, version_of
 
@@ -51,26 +47,7 @@ def own_log(ctx: RunContext, experiment: Experiment, arm: ExperimentArm) -> LogS
     ws, known = ctx.ws, ctx.log
     label = f"{experiment.name}/{arm.name}"
     settings = replace(experiment, metrics=()).as_dict()
-    key = version_of(code=CODE, transitions=known.version, experiment=settings, arm=arm.name)
-
-    def build(folder: Path, step: StepRecord) -> TransitionsManifest:  # noqa: ARG001
-        whole = committed(ws.store, "transitions", known.version)
-        manifest = TransitionsManifest.of(whole)
-        since = date_of(experiment.start).isoformat()
-        left_out = transitions.without(whole.path, ws.pool, OwnEvents(experiment, arm.name), since, folder)
-        return replace(
-            manifest,
-            settings={
-                **manifest.settings,
-                "arm": label,
-            },  # named there, so that counting never goes on from here
-            inputs=replace(manifest.inputs, transitions=known.version),
-            summary={"left_out": left_out},
-        )
-
-    def details(made: Artifact) -> dict[str, Any]:
-        return {"arm": label, **made.manifest["summary"]}
-
-    found = build_once(ws, ctx.run, "separate", "transitions", key, build, details)
-    log = transitions.TransitionLog(found.path, ws.pool, len(known.interests))
-    return replace(known, transitions=log, version=key)
+    rule = version_of(code=CODE, experiment=settings, arm=arm.name)
+    since = date_of(experiment.start).isoformat()
+    kept = OwnEvents(experiment, arm.name)
+    return part_of(ws, ctx.run, known, rule, {"arm": label}, kept, since)

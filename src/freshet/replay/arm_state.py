@@ -14,6 +14,7 @@ from freshet.replay.replay_arms import Arm
 from freshet.replay.replay_plan import Plan
 from freshet.run_context import LogSnapshot, RunContext
 from freshet.stages import schedule as cadence
+from freshet.stages.content import step as vectors
 from freshet.stages.counts.fitter import CountFitter
 from freshet.stages.live import step as overlays
 from freshet.stages.schedule.step import see
@@ -32,7 +33,7 @@ class ArmState:
 
     Attributes:
         made: as_of of its table, or of its counts.
-        table, model, sequence, overlay: versions; '' without one.
+        table, model, sequence, content, overlay: versions; '' without one. Tables name their own content.
         refreshed, tuned: whether that happened at this origin.
         statistic, why: what the cadence policy saw and why it decided so, or which gates failed.
         refreshes: days of all its refreshes so far, ascending.
@@ -48,6 +49,7 @@ class ArmState:
     why: str = ""
     refreshes: Sequence[str] = ()
     overlay: str = ""
+    content: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +115,8 @@ def tune_if_due(ctx: RunContext, plan: Plan, tuned: Tuned | None) -> Tuned | Non
     if tuned is not None and _age(tuned.day, log.as_of) < plan.tune_every:
         return tuned
     before = tuned or Tuned(str(log.as_of))
-    latest, failed = _tuned(ctx) if tunes else (before.latest, "")
+    latest, failed = _tuned(ctx) if tunes else ("", "")
+    latest = latest or before.latest
     trained, missing = _trained(ctx) if sequence else ("", "")
     trained = trained or before.latest_sequence  # an older one where a new one can't be trained
     return Tuned(
@@ -186,9 +189,15 @@ def advance(origin: Origin, arm: Arm, before: ArmState | None) -> ArmState:
         refreshes=(*(before.refreshes if before else ()), day),
     )
     table = _table(origin, arm, state, before) if arm.planned else None
+    described = vectors.make(origin.context(arm)) if arm.content and not arm.planned else None
     with_overlay = arm.live and arm.scores != "popularity"
     overlay = overlays.make(origin.context(arm), table) if with_overlay else None
-    return replace(state, table=table.version if table else "", overlay=overlay.version if overlay else "")
+    return replace(
+        state,
+        table=table.version if table else "",
+        overlay=overlay.version if overlay else "",
+        content=described.version if described else "",
+    )
 
 
 def artifacts_made(ctx: RunContext, state: ArmState, days: int) -> list[str]:
@@ -203,6 +212,7 @@ def artifacts_made(ctx: RunContext, state: ArmState, days: int) -> list[str]:
             f"assignments/{counted.manifest['inputs']['assignment']}",
             f"tables/{state.table}",
             f"overlays/{state.overlay}",
+            f"content/{state.content}",
         ]
     if state.tuned:
         gates = gate_verdict.key_of(ctx.ws, state.model)
@@ -229,7 +239,7 @@ def _statistic(decision: CadenceDecision) -> float | None:
 
 
 def _tuned(ctx: RunContext) -> tuple[str, str]:
-    """Version of a model tuned now, and which gates it failed."""
+    """Version of a model tuned now, and which gates it failed; '' where too few users are learned from."""
     assert ctx.ws.tuner is not None
     run = ctx.run
     try:
@@ -240,6 +250,10 @@ def _tuned(ctx: RunContext) -> tuple[str, str]:
         latest = run.record.waiting["model"]
         run.record.outcome, run.record.waiting = "running", None
         return latest, error.message.split(": ", 1)[-1]
+    except NotEnoughData as error:
+        if ctx.log.learners is None:
+            raise
+        return "", f"no planner: {error.message}"
 
 
 def _trained(ctx: RunContext) -> tuple[str, str]:

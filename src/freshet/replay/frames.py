@@ -14,7 +14,7 @@ from freshet.storage.artifacts import Artifact
 from freshet.storage.durable import written
 
 SHORT = pa.list_(pa.int16())
-NAMES = ("judged", "states", "costs")
+NAMES = ("judged", "states", "costs", "circumstances")
 
 
 JUDGED = pa.schema(
@@ -42,6 +42,17 @@ JUDGED = pa.schema(
     ]
 )
 """One row per arm and transition."""
+
+CIRCUMSTANCES = pa.schema(
+    [
+        ("origin", pa.date32()),
+        ("row", pa.int32()),
+        ("support", pa.int32()),
+        ("item_age", pa.float32()),
+        ("engagements", pa.int32()),
+    ]
+)
+"""One row per transition, the same for all arms."""
 
 STATES = pa.schema(
     [
@@ -93,6 +104,7 @@ class Results:
     judged: pa.Table
     states: pa.Table
     costs: pa.Table
+    circumstances: pa.Table
 
     @classmethod
     def of(cls, origins: Sequence[Artifact]) -> Results:
@@ -106,7 +118,7 @@ class Results:
         return cls(*(pq.read_table(folder / f"{name}.parquet") for name in NAMES))
 
     def write(self, folder: Path) -> None:
-        """`judged.parquet`, `states.parquet` and `costs.parquet`."""
+        """A file each, such as `judged.parquet`."""
         for name in NAMES:
             with written(folder / f"{name}.parquet") as draft:
                 pq.write_table(getattr(self, name), draft)

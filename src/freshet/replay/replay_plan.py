@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 from freshet.core.errors import ConfigError, NotEnoughData
-from freshet.core.types import AsOf
+from freshet.core.types import AsOf, Learners
 from freshet.replay.replay_arms import Able, Arm, defaults, named
 
 SHARE = 0.25
 """Of the log's time, the last part is replayed where nobody says from when."""
 ORIGINS = 60
 """So many origins at most where nobody says how often."""
+
+
+BY_SOURCE = ("hybrid", "content-sequence", "counts-sequence", "content", "counts", "popularity")
+"""Arms that differ by a source of knowledge; those there are of them are compared at shares of the users."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +30,7 @@ class Plan:
         tune_every: days after which arms that tune again do so, at the next origin.
         horizon: within which an interest taken up counts as found, beside the very next one.
         limit: transitions evaluated at most; of more, a sample of whole users.
+        learners: whose transitions arms learn from; None = everybody's. Everybody is judged.
     """
 
     start: AsOf
@@ -36,6 +41,7 @@ class Plan:
     arms: tuple[Arm, ...]
     limit: int
     seed: int
+    learners: Learners | None = None
 
     @property
     def origins(self) -> list[AsOf]:
@@ -60,6 +66,10 @@ class Plan:
     def name(self) -> str:
         """Of the folder that holds the results."""
         return f"{self.start}_{self.end}_{self.every}d"
+
+    def learned_by(self, percent: float) -> Plan:
+        """The same people judged, by what can be learned from a share of the users."""
+        return replace(self, learners=Learners(percent) if percent < 100 else None)
 
 
 def make_plan(
@@ -113,6 +123,12 @@ def make_plan(
             hint=f"choose a multiple of {every} days, or another --every",
         )
     return Plan(start, end, every, tune_every, horizon or max(7, every), named(names, able), limit, seed)
+
+
+def by_source(able: Able) -> tuple[str, ...]:
+    """The arms that differ by a source of knowledge, of those a workspace can compare."""
+    there = defaults(able, ())
+    return tuple(name for name in BY_SOURCE if name in there)
 
 
 def _cadences(every: int, tune_every: int, span: int) -> list[int]:

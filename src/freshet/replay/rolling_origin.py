@@ -8,18 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from freshet import pipeline
 from freshet.core.ports import Progress, silent
 from freshet.core.types import AsOf, Transitions
+from freshet.experiments.measurement.labels import assignment_of
 from freshet.replay import frames
 from freshet.replay.arm_scores import ArmScorers
 from freshet.replay.arm_state import START, ArmState, Checkpoint, Origin, advance, artifacts_made, tune_if_due
+from freshet.replay.circumstances import FirstEngagements, circumstances
 from freshet.replay.evaluate import ArmScores, HorizonLabels, evaluate
 from freshet.replay.ledger_costs import CostBook
 from freshet.replay.live_arms import popularity_live, with_live
@@ -29,6 +31,7 @@ from freshet.replay.replay_plan import Plan
 from freshet.run_context import LogSnapshot, RunContext
 from freshet.stages import live
 from freshet.stages.counts.fitter import CountFitter, fitter_for
+from freshet.stages.transitions.step import learned_by
 from freshet.stages.tuning import step as tuning
 from freshet.stages.tuning.lazy_planner import LazyPlanner
 from freshet.storage.artifacts import Artifact, committed
@@ -46,14 +49,14 @@ def roll(sandbox: Workspace, plan: Plan) -> list[Artifact]:
         sandbox: a workspace of its own for what is made, which reads the log of the user's.
 
     Returns:
-        An artifact per origin, with the files `judged.parquet`, `states.parquet` and `costs.parquet`.
+        An artifact per origin, with the files that `frames` describes.
 
     Raises:
         Busy: another replay is writing there.
         NotEnoughData: too little lies before the first origin.
     """
     reporter = sandbox.reporter
-    show = reporter.progress("replay")
+    show = reporter.progress(f"replay, {plan.learners} of users" if plan.learners else "replay")
     quiet = replace(sandbox, reporter=_OnlyTuning(reporter))
     origins, made = plan.origins, list[Artifact]()
     with quiet.hold("replay") as held:
@@ -99,13 +102,15 @@ class _Window:
 
     Attributes:
         at, until: the origin, and the moment before which the window ends.
-        log: what was known at its end; it holds the transitions with their times.
+        log: what was known at its end to those who learn; it holds the transitions with their times.
+        everybody: the same with everybody's transitions.
         test: the (n,) transitions, a sample of whole users if there are many.
     """
 
     at: AsOf
     until: AsOf
     log: LogSnapshot
+    everybody: LogSnapshot
     test: Transitions
     labels: HorizonLabels
 
@@ -118,12 +123,13 @@ class _Replayer:
         self.costs = CostBook.of(sandbox.ledger.records())
         self._planners: dict[str, LazyPlanner] = {}
         self._snapshots: dict[AsOf, LogSnapshot] = {}
+        self._learned: dict[AsOf, LogSnapshot] = {}
         self._fitters: dict[tuple[AsOf, int], CountFitter] = {}
 
     def replay(self, run: Run, at: AsOf, checkpoint: Checkpoint, key: str) -> Checkpoint:
         """Make what the arms would have made at an origin, evaluate it, and store both."""
         plan = self.plan
-        log, fitter = self._snapshot(run, at), self._fitter(run, at, plan.every)
+        log, fitter = self._known(run, at), self._fitter(run, at, plan.every)
         ages = {self._days(arm) for arm in plan.arms}
         by_age = {days: self._fitter(run, at, days) for days in {plan.every, *ages}}
         ctx = RunContext(self.sandbox, run, log, fitter)
@@ -141,7 +147,7 @@ class _Replayer:
         sandbox, run, at = self.sandbox, ctx.run, ctx.as_of
         window = self._window(run, at)
         with run.step("judge"), sandbox.store.create("origins", key) as draft:
-            scorers = ArmScorers(ctx, after.arms, self.plan.arms)
+            scorers = ArmScorers(ctx, after.arms, self.plan.arms, window.log, window.test)
             evaluated, rows = [], []
             for arm in self.plan.arms:
                 state = after.arms[arm.name]
@@ -158,13 +164,22 @@ class _Replayer:
                 for arm in self.plan.arms
                 for line in self.costs.lines(artifacts_made(ctx, after.arms[arm.name], self._days(arm)), run)
             ]
-            pq.write_table(pa.concat_tables(evaluated), draft.path / "judged.parquet")
-            pq.write_table(frames.rows(frames.STATES, rows), draft.path / "states.parquet")
-            pq.write_table(frames.rows(frames.COSTS, spent), draft.path / "costs.parquet")
+            found = frames.Results(
+                pa.concat_tables(evaluated),
+                frames.rows(frames.STATES, rows),
+                frames.rows(frames.COSTS, spent),
+                self._circumstances(ctx, window),
+            )
+            found.write(draft.path)
             draft.manifest = {
                 "as_of": str(at),
                 "interests": len(ctx.log.interests),
                 "transitions": len(window.test),
+                "learned": {
+                    "users": ctx.log.transitions.users(at),
+                    "transitions": len(ctx.log.transitions),
+                    "unfitted": ctx.fitter.fit.unfitted,
+                },
                 "position": after.as_dict(),
             }
 
@@ -176,7 +191,7 @@ class _Replayer:
             log = window.log.transitions
             scores = ArmScores(popularity_live(fitter, log, window.until, window.test, self._timed(window)))
         else:
-            scores = scorers.rank(arm, state, fitter, window.test)
+            scores = scorers.rank(arm, state, fitter)
         return replace(scores, logp=self._live(state, scores.logp, window)) if state.overlay else scores
 
     def _live(self, state: ArmState, logp: NDArray[np.float64], window: _Window) -> NDArray[np.float64]:
@@ -189,16 +204,29 @@ class _Replayer:
 
     def _timed(self, window: _Window) -> NDArray[np.void]:
         """(n,) the transitions of a window with their times."""
-        log, plan = window.log.transitions, self.plan
+        log, plan = window.everybody.transitions, self.plan
         return log.records(window.at, window.until, plan.limit_per_origin, plan.seed)
 
     def _window(self, run: Run, at: AsOf) -> _Window:
         plan = self.plan
         until, labelled = plan.until(at), plan.labelled_until(at)
-        log = self._snapshot(run, until)
-        test = log.transitions.between(at, until, plan.limit_per_origin, plan.seed)
+        everybody = self._snapshot(run, until)
+        test = everybody.transitions.between(at, until, plan.limit_per_origin, plan.seed)
         after = self._snapshot(run, labelled).transitions.between(until, labelled)
-        return _Window(at, until, log, test, HorizonLabels.of(test, after, plan.horizon))
+        labels = HorizonLabels.of(test, after, plan.horizon)
+        return _Window(at, until, self._known(run, until), everybody, test, labels)
+
+    def _circumstances(self, ctx: RunContext, window: _Window) -> pa.Table:
+        """What was known when each judged transition happened."""
+        log = window.everybody
+        assigned = assignment_of(self.sandbox, log.version).path / "assignment.parquet"
+        first = self._first.by_interest(assigned, len(log.interests))
+        timed, learned = self._timed(window), ctx.log.transitions
+        return circumstances(window.at, window.test, timed, ctx.fitter.k, learned, log.transitions, first)
+
+    @cached_property
+    def _first(self) -> FirstEngagements:
+        return FirstEngagements.of(self.sandbox, self.plan.end)
 
     def _days(self, arm: Arm) -> int:
         """Days that an arm's counts get old."""
@@ -212,10 +240,22 @@ class _Replayer:
             self._snapshots = dict(list(self._snapshots.items())[-KEPT:])
         return self._snapshots[moment]
 
+    def _known(self, run: Run, moment: AsOf) -> LogSnapshot:
+        """What was known before a moment to those who learn: from everybody, or from some users alone."""
+        log, learners = self._snapshot(run, moment), self.plan.learners
+        if learners is None:
+            return log
+        if moment not in self._learned:
+            start = len(run.record.steps)
+            self._learned[moment] = learned_by(self.sandbox, run, log, learners)
+            self.costs.add(run.record.steps[start:])
+            self._learned = dict(list(self._learned.items())[-KEPT:])
+        return self._learned[moment]
+
     def _fitter(self, run: Run, moment: AsOf, every: int) -> CountFitter:
         """Counts as of a moment, with their weights fitted for so many days between refreshes."""
         if (moment, every) not in self._fitters:
-            fitter = fitter_for(self.sandbox.config, self._snapshot(run, moment), every)
+            fitter = fitter_for(self.sandbox.config, self._known(run, moment), every)
             with run.step("counts") as step:
                 _ = fitter.mixtures, fitter.model(moment)
                 step.artifact = f"counts/{moment}/{every}"

@@ -9,7 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from freshet.replay.figures.arm_costs import frontier
-from freshet.report import replay_charts, replay_curves, replay_tables
+from freshet.report import replay_charts, replay_curves, replay_sources, replay_tables
 from freshet.report.page_template import render_page
 from freshet.storage.durable import write_text
 
@@ -48,6 +48,8 @@ def render_replay(document: Mapping[str, Any]) -> str:
         charts=charts(document),
         paper=replay_tables.paper_lines(document),
         paper_title=replay_tables.TITLE,
+        groups=replay_sources.group_tables(document),
+        shares=replay_sources.share_table(document),
     )
 
 
@@ -64,6 +66,7 @@ def charts(document: Mapping[str, Any]) -> dict[str, Markup | None]:
         "calibration": replay_charts.calibration(document, ("hybrid", "counts", "static", "popularity")),
         "churn": replay_charts.churn(document),
         "weights": replay_charts.weights(document),
+        "scarcity": replay_sources.scarcity(document),
     }
 
 

@@ -33,6 +33,8 @@ FRESH = {
     "counts": ("no model", "none", "refreshed"),
     "counts-live": ("no model", "none", "refreshed, and live"),
     "counts-sequence": ("sequence model, tuned again", "none", "refreshed"),
+    "content": ("no model", "none", "refreshed"),
+    "content-sequence": ("sequence model, tuned again", "none", "refreshed"),
     "sequence": ("sequence model, tuned again", "none", "none"),
     "popularity": ("no model", "none", "refreshed"),
     "popularity-live": ("no model", "none", "live"),

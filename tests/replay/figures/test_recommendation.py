@@ -178,8 +178,8 @@ def test_the_planner_is_called_what_it_is(config: dict, called: str) -> None:
 
 def test_live_signals_without_a_gain_by_the_planner_are_advised_without_the_planner() -> None:
     pair = {"verdict": {"hit_at_5": "same", "nll": "same"}}
-    assert not recommendation._adds({"hybrid_vs_counts-sequence": pair}, mixed=True)
-    assert not recommendation._adds({"hybrid_vs_counts": pair}, mixed=False)
+    assert not recommendation._adds({"hybrid_vs_counts-sequence": pair}, {"mixed": True})
+    assert not recommendation._adds({"hybrid_vs_counts": pair}, {})
     better = {"verdict": {"hit_at_5": "same", "nll": "better"}}
-    assert recommendation._adds({"hybrid_vs_counts-sequence": better}, mixed=True)
-    assert recommendation._adds({}, mixed=True)  # not compared: nothing is said against it
+    assert recommendation._adds({"hybrid_vs_counts-sequence": better}, {"mixed": True})
+    assert recommendation._adds({}, {"mixed": True})  # not compared: nothing is said against it

@@ -1,10 +1,13 @@
-"""The counts behind evidence: one user is one voice, however busy."""
+"""The counts behind evidence: one user is one voice, however busy. And how much a log knows of its users."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
 import pytest
+from freshet.stages.transitions.user_numbers import keys
 
 from freshet.core.config import TransitionsConfig
 from freshet.core.types import AsOf
@@ -45,3 +48,16 @@ def test_a_window_ends_before_its_moment(log: TransitionLog) -> None:
     assert after_zero(log, "1970-01-06", 10, 2) == {1: 2.0}
     assert after_zero(log, "1970-01-06", 1, 2) == {1: 1.0}
     assert after_zero(log, "1970-01-07", 1, 2, skip=1) == {1: 1.0}
+
+
+def test_users_before_a_moment_are_counted_once(log: TransitionLog) -> None:
+    found = [log.users(AsOf.parse(day)) for day in ("1970-01-01", "1970-01-03", "1970-01-05", "1972-01-01")]
+    assert found == [0, 3, 3, 3]
+
+
+def test_engagements_before_a_moment_are_those_strictly_before_it(log: TransitionLog) -> None:
+    who = keys(pa.chunked_array([["bo", "nobody", "ann", "bo", "bo", "ann"]]))
+    times = np.array([3 * DAY, 900 * DAY, 900 * DAY, 3 * DAY + 1, 0, 102 * DAY])
+    # Bo: days 1 and 3 (to the moment); Ann: five times 0, four successors, 0 again twice; 1, 101 before day 102
+    assert log.engaged_before(who, times).tolist() == [1, 0, 11, 2, 0, 2]
+    assert log.engaged_before(who[:0], times[:0]).tolist() == []

@@ -7,6 +7,15 @@ the last column is the most recent, the left is padded with -1, so `recent[:, -k
 
 from freshet.core.time import AsOf
 from freshet.core.types.cadence import CadenceDecision, Signs, Staleness
+from freshet.core.types.content import (
+    CONTENT,
+    ENGAGED_INTERESTS,
+    ENGAGED_ITEMS,
+    TEXT_INTERESTS,
+    TEXT_ITEMS,
+    Centroids,
+    ContentView,
+)
 from freshet.core.types.evidence import ContextEvidence, Evidence, Successor
 from freshet.core.types.experiment import (
     LIVE,
@@ -32,6 +41,7 @@ from freshet.core.types.interests import (
     pack_contexts,
     positions,
 )
+from freshet.core.types.learners import Learners
 from freshet.core.types.planner_types import Example, PlannerRows, Prompt, Ranking, TuningReport, Usage
 from freshet.core.types.recommendations import (
     REMEMBERED,
@@ -47,15 +57,22 @@ from freshet.core.types.scoring import Fusion, Mixture, RankingWeights, Scores, 
 from freshet.core.types.transitions import Outcomes, Sums, Transitions
 
 __all__ = [
+    "CONTENT",
+    "ENGAGED_INTERESTS",
+    "ENGAGED_ITEMS",
     "LIVE",
     "RECENT",
     "REMEMBERED",
     "STRATEGIES",
+    "TEXT_INTERESTS",
+    "TEXT_ITEMS",
     "TRANSITION",
     "Answer",
     "AsOf",
     "BoolArray",
     "CadenceDecision",
+    "Centroids",
+    "ContentView",
     "Context",
     "ContextEvidence",
     "Eligibility",
@@ -70,6 +87,7 @@ __all__ = [
     "History",
     "IntArray",
     "Interests",
+    "Learners",
     "MeasurementRules",
     "MetricRule",
     "Mixture",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,7 +82,7 @@ def context_codes(contexts: NDArray[np.int16]) -> NDArray[np.int64]:
     return codes
 
 
-def positions(values: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.int64]:
+def positions(values: NDArray[Any], wanted: NDArray[Any]) -> NDArray[np.int64]:
     """Where each wanted number stands among ascending values, -1 where it is not there."""
     if not len(values):
         return np.full(wanted.shape, -1, np.int64)

@@ -49,7 +49,7 @@ class Aligned:
     Attributes:
         user: (n,) 0 .. users-1, ascending.
         starts: (users,) first transition of each user.
-        origin, day: (n,) days since 1970-01-01.
+        origin, day: (n,) days since 1970-01-01; `row`: (n,) number after its origin.
         length: (n,) 0, 1 or 2 recent interests.
         interests: N.
     """
@@ -57,6 +57,7 @@ class Aligned:
     user: Ints
     starts: Ints
     origin: Ints
+    row: Ints
     day: Ints
     length: Ints
     successor: Ints
@@ -89,6 +90,7 @@ def align(frame: pa.Table, interests: int) -> Aligned:
         np.repeat(np.arange(len(starts)), np.diff(np.r_[starts, len(keys)])),
         starts,
         _days(shared["origin"]),
+        _ints(shared["row"]),
         _days(shared["day"]),
         np.clip(_ints(shared["length"]), 0, 2),
         _ints(shared["successor"]),

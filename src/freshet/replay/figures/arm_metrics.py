@@ -13,6 +13,7 @@ import pyarrow as pa
 from freshet.core.types import FloatArray
 from freshet.replay.figures import arm_costs
 from freshet.replay.figures.aligned import NONE, Aligned, Scored, align
+from freshet.replay.figures.groups import Groups, divide, within
 from freshet.replay.figures.intervals import Drawn, Resampled, estimate, ratio, reflected
 
 LENGTHS = (0, 1, 2)
@@ -39,6 +40,7 @@ class Measured:
         exposure: ece, coverage, entropy, entropy_share: (1 + draws,).
         with_planner: transitions with a planner's score.
         users: people behind the figures.
+        within: by division and figure, (1 + draws, groups).
     """
 
     ranks: Mapping[str, Drawn]
@@ -47,6 +49,7 @@ class Measured:
     exposure: Mapping[str, Drawn]
     with_planner: int
     users: int
+    within: Mapping[str, Mapping[str, Drawn]]
 
 
 def popularity(aligned: Aligned) -> FloatArray:
@@ -58,8 +61,8 @@ def popularity(aligned: Aligned) -> FloatArray:
     return np.asarray(counts / counts.sum())
 
 
-def measure(aligned: Aligned, arm: Scored, resampled: Resampled) -> Measured:
-    """All figures of an arm."""
+def measure(aligned: Aligned, arm: Scored, resampled: Resampled, groups: Mapping[str, Groups]) -> Measured:
+    """All figures of an arm, also within the groups of each division."""
     share = popularity(aligned)
     with_planner = arm.planner_rank != NONE
     compared = (arm.bare_top1 != NONE) & (arm.planner_top1 != NONE)
@@ -98,6 +101,10 @@ def measure(aligned: Aligned, arm: Scored, resampled: Resampled) -> Measured:
         {**_exposure(aligned, arm, resampled), "ece": _calibration_error(aligned, arm, resampled)},
         int(with_planner.sum()),
         resampled.users,
+        {
+            name: within(one, {"hit_at_5": columns["hit_at_5"], "nll": arm.nll}, resampled)
+            for name, one in groups.items()
+        },
     )
 
 
@@ -106,7 +113,7 @@ def hits(rank: FloatArray | Any, k: int) -> Any:
     return (rank != NONE) & (rank < k)
 
 
-def figures(found: Measured) -> dict[str, Any]:
+def figures(found: Measured, groups: Mapping[str, Groups]) -> dict[str, Any]:
     """The document of an arm's figures, each `{value, ci95}`."""
     result: dict[str, Any] = {name: estimate(drawn[:, 0]) for name, drawn in found.ranks.items()}
     result |= {name: reflected(found.exposure[name]) for name in ("ece", "entropy")}
@@ -118,7 +125,7 @@ def figures(found: Measured) -> dict[str, Any]:
         str(length): {name: estimate(found.ranks[name][:, 1 + length]) for name in OF_RANKS}
         for length in LENGTHS
     }
-    return result
+    return result | {name: one.lines(found.within[name]) for name, one in groups.items()}
 
 
 def planner(found: Measured) -> dict[str, Any] | None:
@@ -141,6 +148,7 @@ class Replayed:
         log: what the caller says of the log, with `n`, `users`, `days`, `seed` and `draws`.
         arms: figures by arm, in the given order.
         costs: by arm; see `arm_costs.costs`.
+        groups: of the transitions, by division; empty where the circumstances are not at hand.
     """
 
     aligned: Aligned
@@ -149,6 +157,7 @@ class Replayed:
     log: dict[str, Any]
     arms: dict[str, Measured]
     costs: dict[str, dict[str, Any]]
+    groups: dict[str, Groups]
 
     @classmethod
     def of(
@@ -159,6 +168,7 @@ class Replayed:
         order: Callable[[Sequence[str]], list[str]],
         seed: int,
         draws: int,
+        circumstances: pa.Table | None = None,
     ) -> Replayed:
         """Measure frames whose arms stand in some order.
 
@@ -171,8 +181,11 @@ class Replayed:
         names = order(list(aligned.arms))
         days = (date.fromisoformat(str(log["to"])) - date.fromisoformat(str(log["from"]))).days
         sizes = {"n": len(aligned), "users": resampled.users, "days": days, "seed": seed, "draws": draws}
-        arms = {arm: measure(aligned, aligned.arms[arm], resampled) for arm in names}
-        return cls(aligned, resampled, days, {**log, **sizes}, arms, arm_costs.costs(costs, names, days))
+        divisions = divide(aligned, circumstances) if circumstances is not None else {}
+        groups = {name: Groups.of(aligned, one, resampled) for name, one in divisions.items()}
+        arms = {arm: measure(aligned, aligned.arms[arm], resampled, groups) for arm in names}
+        spent = arm_costs.costs(costs, names, days)
+        return cls(aligned, resampled, days, {**log, **sizes}, arms, spent, groups)
 
 
 def reliability(arm: Scored) -> list[dict[str, float]]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from freshet.replay.figures.arm_metrics import LENGTHS, OF_RANKS, WITH_CONTEXT, Measured
+from freshet.replay.figures.groups import Groups
 from freshet.replay.figures.intervals import estimate
 
 MARGIN = 0.005
@@ -49,6 +50,11 @@ NAMED = (
     ("counts-live", "counts"),
     ("counts-live", "popularity-live"),
     ("counts-sequence", "counts"),
+    ("content", "counts"),
+    ("content-sequence", "content"),
+    ("content-sequence", "counts-sequence"),
+    ("hybrid-plain", "content"),
+    ("hybrid-sequence", "content-sequence"),
     ("popularity-live", "popularity"),
 )
 """Pairs that answer a question by themselves; the arm of reference is compared with every other besides."""
@@ -66,8 +72,9 @@ def reference(arms: Sequence[str]) -> str:
     return next((arm for arm in ("hybrid", "counts") if arm in arms), arms[0])
 
 
-def compare(a: Measured, b: Measured, margin: float = MARGIN) -> dict[str, Any]:
-    """a minus b: `{hit_at_1, hit_at_5, ..., nll}` each `{value, ci95}`, the same by length, and verdicts.
+def compare(a: Measured, b: Measured, groups: Mapping[str, Groups], margin: float = MARGIN) -> dict[str, Any]:
+    """a minus b: `{hit_at_1, hit_at_5, ..., nll}` each `{value, ci95}`, the same by length, and verdicts;
+    hit@5 and nll also within the groups of each division.
 
     `with_context` is over transitions of people with a recent interest: the others are scored alike by all
     arms with a mixture, which makes differences look smaller than they are.
@@ -81,6 +88,8 @@ def compare(a: Measured, b: Measured, margin: float = MARGIN) -> dict[str, Any]:
         for length in LENGTHS
     }
     result["with_context"] = {name: estimate(values[:, WITH_CONTEXT]) for name, values in drawn.items()}
+    for name, one in groups.items():
+        result[name] = one.lines({key: a.within[name][key] - b.within[name][key] for key in a.within[name]})
     result["verdict"] = {
         "hit_at_5": verdict(result["hit_at_5"], margin, a.users),
         "nll": verdict(negated(result["nll"]), NLL_MARGIN),

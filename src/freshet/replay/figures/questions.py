@@ -36,17 +36,50 @@ _COUNTS = Question(
         "worse": "Counts win here: {planner} makes the ranking worse",
     },
 )
-_SEQUENCE = Question(
-    "planner beside a sequence model",
-    "Does {planner} add to counts with a sequence score?",
-    "hybrid-sequence",
-    "counts-sequence",
-    {
-        "better": "With the sequence score in the mixture {planner} still adds to it",
-        "same": "With the sequence score in the mixture {planner} adds nothing that matters",
-        "unclear": "With the sequence score in the mixture no gain by {planner} can be shown",
-        "worse": "With the sequence score in the mixture {planner} makes the ranking worse",
-    },
+
+
+def _beside(words: str, name: str, a: str, b: str) -> Question:
+    """What the planner adds to a mixture that holds more than counts."""
+    return Question(
+        name,
+        f"Does {{planner}} add to counts with {words}?",
+        a,
+        b,
+        {
+            "better": f"With {words} in the mixture {{planner}} still adds to it",
+            "same": f"With {words} in the mixture {{planner}} adds nothing that matters",
+            "unclear": f"With {words} in the mixture no gain by {{planner}} can be shown",
+            "worse": f"With {words} in the mixture {{planner}} makes the ranking worse",
+        },
+    )
+
+
+def _adds(name: str, called: str, a: str, b: str, to: str) -> Question:
+    """What a source of knowledge adds to a mixture without a planner."""
+    return Question(
+        name,
+        f"Does {called} add to {to}?",
+        a,
+        b,
+        {
+            "better": f"{called[0].upper()}{called[1:]} pays on top of {to}",
+            "same": f"{called[0].upper()}{called[1:]} makes no difference that matters to {to}",
+            "unclear": f"Whether {called} adds to {to} can't be told",
+            "worse": f"{called[0].upper()}{called[1:]} hurts on top of {to} here",
+        },
+    )
+
+
+_KNOWLEDGE = (
+    _adds("content", "content", "content", "counts", "plain counts"),
+    _adds("sequence score", "a sequence score", "counts-sequence", "counts", "plain counts"),
+    _adds(
+        "content beside a sequence model",
+        "content",
+        "content-sequence",
+        "counts-sequence",
+        "counts with a sequence score",
+    ),
 )
 _PATHS = (
     Question(
@@ -184,17 +217,44 @@ _BESIDES = (
 )
 
 
-def questions(mixed: bool) -> tuple[Question, ...]:
+WITHOUT_PLANNER = {
+    (False, False): ("counts", "plain counts"),
+    (True, False): ("counts-sequence", "counts with the sequence score"),
+    (False, True): ("content", "counts with content"),
+    (True, True): ("content-sequence", "counts with content and the sequence score"),
+}
+"""By whether the mixture holds the sequence score and content: the arm without a planner, and its name."""
+
+
+def without_planner(log: Mapping[str, Any]) -> tuple[str, str]:
+    """The arm from which `hybrid` differs by the planner's score alone, and what it is called.
+
+    Args:
+        log: of a replay's document: `mixed` and `content` say what the workspace's own mixture holds.
+    """
+    return WITHOUT_PLANNER[bool(log.get("mixed")), bool(log.get("content"))]
+
+
+def questions(log: Mapping[str, Any]) -> tuple[Question, ...]:
     """All questions; what the planner adds is a comparison of arms that differ by its score alone.
 
     Args:
-        mixed: whether the workspace's own mixture, and so that of `hybrid`, holds the sequence score.
+        log: of a replay's document; see `without_planner`.
     """
-    if mixed:
-        worth = replace(_COUNTS, a="hybrid-plain"), replace(_SEQUENCE, a="hybrid")
+    mixed, content = bool(log.get("mixed")), bool(log.get("content"))
+    plain, sequence = ("hybrid-plain", "hybrid") if mixed else ("hybrid", "hybrid-sequence")
+    apart, both = "planner", "planner beside a sequence model"
+    if content:
+        worth = (
+            _beside("content", apart, plain, "content"),
+            _beside("content and the sequence score", both, sequence, "content-sequence"),
+        )
     else:
-        worth = _COUNTS, _SEQUENCE
-    return *_PATHS, *_EVIDENCE, *worth, *_BESIDES
+        worth = (
+            replace(_COUNTS, a=plain),
+            _beside("the sequence score", both, sequence, "counts-sequence"),
+        )
+    return *_PATHS, *_EVIDENCE, *worth, *_KNOWLEDGE, *_BESIDES
 
 
 def answer(question: Question, difference: Mapping[str, Any], planner: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from freshet.replay.figures.comparisons import Choice, negated, not_below, reference, verdict
 from freshet.replay.figures.intervals import PLANNER, points, rate, signed, span
-from freshet.replay.figures.questions import answer, questions
+from freshet.replay.figures.questions import answer, questions, without_planner
 
 PLANNED = ("hybrid", "retrieval", "finetune", "no-evidence", "evidence-frozen")
 """How names of arms begin that have a planner wherever they are compared."""
@@ -22,28 +22,33 @@ def recommend(
     log: Mapping[str, Any],
     drift: Mapping[str, Any] | None,
     margin: float,
+    groups: Mapping[str, Any],
+    curve: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     """The document's `recommendation`.
 
     Args:
         arms: the document's arms, with `hit_at_5`, `tables` and `cost`.
         differences: the document's differences.
+        groups: what each source is worth where; see `sources.by_group`.
+        curve: what it is worth by how many users are learned from; see `scarcity`.
 
     Returns:
         `headline`: what to do. `text`: that with the reasons. `arm`, `every_days`, `tune_days`, `shown`
-        (whether no other arm can be better by the margin), `needed` transitions otherwise, `questions`.
+        (whether no other arm can be better by the margin), `needed` transitions otherwise, `questions`;
+        `groups` and, where shares were replayed, `shares`: what each source is worth where.
     """
     planner = str(log.get("planner", PLANNER))
     every, tune = _cadence(choice.arm, arms[choice.arm]["tables"], log)
     answers = [
         answer(question, differences[f"{question.a}_vs_{question.b}"], planner)
-        for question in questions(bool(log.get("mixed")))
+        for question in questions(log)
         if f"{question.a}_vs_{question.b}" in differences
     ]
     compared = any(arm.startswith(PLANNED) for arm in arms)
     opening = headline(choice.arm, every, tune, planner if compared else "")
-    if choice.arm == "hybrid-live" and not _adds(differences, bool(log.get("mixed"))):
-        rest = "counts with the sequence score" if log.get("mixed") else "plain counts"
+    if choice.arm == "hybrid-live" and not _adds(differences, log):
+        _, rest = without_planner(log)
         opening = (
             f"Run {rest} and live signals, refreshed {span(every or 1)}: {planner} adds nothing to them."
         )
@@ -51,9 +56,12 @@ def recommend(
     slower = _slower(arms, differences, log, margin)
     reasons = [
         _why(choice, arms, log, margin),
+        *_learned(log),
         *(one["answer"] for one in answers),
         *slower,
         *([moved] if moved else []),
+        *_where(groups),
+        *(_where(curve) if curve else []),
     ]
     return {
         "headline": opening,
@@ -71,12 +79,28 @@ def recommend(
         "questions": answers,
         "cadence": slower,
         "drift": moved,
+        "groups": groups,
+        **({"shares": {key: curve[key] for key in ("sources", "text")}} if curve else {}),
     }
 
 
-def _adds(differences: Mapping[str, Mapping[str, Any]], mixed: bool) -> bool:
+def _learned(log: Mapping[str, Any]) -> list[str]:
+    """Says so where arms learned from some of the users alone."""
+    learned = log.get("learned", {"percent": 100})
+    if learned["percent"] == 100:
+        return []
+    return [f"Arms learned from {learned['percent']:g}\u202f% of the users here ({learned['users']:,})."]
+
+
+def _where(found: Mapping[str, Any]) -> list[str]:
+    """A sentence for every source, and how sure they are together."""
+    sentences = [source["text"] for source in found["sources"] if source["text"]]
+    return [*sentences, found["text"]] if sentences or found.get("shares") else []
+
+
+def _adds(differences: Mapping[str, Mapping[str, Any]], log: Mapping[str, Any]) -> bool:
     """Whether the planner's score is shown to help the hybrid, in hits or probabilities."""
-    found = differences.get(f"hybrid_vs_{'counts-sequence' if mixed else 'counts'}")
+    found = differences.get(f"hybrid_vs_{without_planner(log)[0]}")
     return found is None or "better" in found["verdict"].values()
 
 
@@ -102,6 +126,8 @@ def headline(arm: str, every: float | None, tune: float | None, planner: str = P
         "counts": f"Run plain counts, refreshed {fresh}{unpaid}",
         "counts-live": f"Run plain counts with live signals, refreshed {fresh}{unpaid}",
         "counts-sequence": f"Run counts with the sequence score, refreshed {fresh}{unpaid}",
+        "content": f"Run counts with content, refreshed {fresh}{unpaid}",
+        "content-sequence": f"Run counts with content and the sequence score, refreshed {fresh}{unpaid}",
         "sequence": "Run the sequence model: no table was shown to be better.",
         "popularity-live": "Offer what is popular right now, updated by every event: nothing that costs more "
         "was shown to be better.",

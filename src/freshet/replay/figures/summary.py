@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -10,8 +10,11 @@ import pyarrow as pa
 from freshet.replay.figures import arm_costs, arm_metrics, over_time
 from freshet.replay.figures.arm_metrics import Replayed
 from freshet.replay.figures.comparisons import MARGIN, choose, compare, hit_at_5, not_below, pairs, reference
+from freshet.replay.figures.groups import Groups
 from freshet.replay.figures.intervals import DRAWS
 from freshet.replay.figures.recommendation import recommend
+from freshet.replay.figures.scarcity import Share, scarcity
+from freshet.replay.figures.sources import by_group, sources
 
 SCHEMA = 1
 ORDER = (
@@ -34,6 +37,8 @@ ORDER = (
     "counts-live",
     "counts",
     "counts-sequence",
+    "content",
+    "content-sequence",
     "sequence",
     "last-successor",
     "popularity-live",
@@ -48,6 +53,8 @@ def summarise(
     costs: pa.Table,
     log: Mapping[str, Any],
     drift: Mapping[str, Any] | None = None,
+    circumstances: pa.Table | None = None,
+    shares: Sequence[Share] = (),
     *,
     seed: int = 0,
     draws: int = DRAWS,
@@ -60,6 +67,8 @@ def summarise(
         log: `interests` (N), `from`, `to` (ISO days, `to` excluded), `every_days`, `tune_days`,
             `horizon_days`; `mixed` where the mixture of `hybrid` holds the sequence score;
             `planner`: what it is called; more keys, such as a name or a currency, are passed on.
+        circumstances: as `frames` describes; without it nothing is said of groups.
+        shares: replays of the same people by what was learned from a part of the users.
         drift: what `freshet drift` found: `jaccard`, `null`, `z`, `n` and more; passed on.
         seed: of the resamples of users; the same seed gives the same document.
         margin: of non-inferiority in hit@5, as a share.
@@ -68,12 +77,17 @@ def summarise(
         NotEnoughData: nothing was evaluated.
         ArtifactError: two arms didn't rank the same transitions.
     """
-    found = Replayed.of(judged, costs, log, lambda arms: sorted(arms, key=_place), seed, draws)
+    found = Replayed.of(judged, costs, log, _ordered, seed, draws, circumstances)
+    known = sources(found.arms, log)
+    told = by_group(known, found.arms, found.groups)
+    curve = scarcity(shares, log, _ordered, seed=seed, draws=draws) if shares else None
     names = list(found.arms)
     period = over_time.period_days(found.aligned, int(log["every_days"]))
     lines = {arm: over_time.lines(states, arm) for arm in names}
     arms = {arm: _arm(found, arm, lines[arm], period) for arm in names}
-    differences = {f"{a}_vs_{b}": compare(found.arms[a], found.arms[b], margin) for a, b in pairs(names)}
+    differences = {
+        f"{a}_vs_{b}": compare(found.arms[a], found.arms[b], found.groups, margin) for a, b in pairs(names)
+    }
     unit = arm_costs.unit(found.costs)
     price = {arm: float(found.costs[arm][unit]) for arm in names}
     choice = choose(found.arms, price, len(found.aligned), margin)
@@ -87,7 +101,20 @@ def summarise(
         "drift": dict(drift) if drift else None,
         "weights": {arm: held for arm in names if (held := over_time.weights(lines[arm]))},
         "cost": _cost(found, arms, unit, margin),
-        "recommendation": recommend(choice, arms, differences, found.log, drift, margin),
+        "groups": _groups(found.groups),
+        **({"shares": curve["shares"]} if curve else {}),
+        "recommendation": recommend(choice, arms, differences, found.log, drift, margin, told, curve),
+    }
+
+
+def _groups(groups: Mapping[str, Groups]) -> dict[str, Any]:
+    """By division and group: `n` transitions, `users` behind them, and `words` for it."""
+    return {
+        name: {
+            key: {**line, "words": words}
+            for (key, line), words in zip(one.lines({}).items(), one.division.words, strict=True)
+        }
+        for name, one in groups.items()
     }
 
 
@@ -95,7 +122,7 @@ def _arm(found: Replayed, arm: str, lines: list[over_time.Line], period: int) ->
     """Everything the document says of one arm."""
     aligned, resampled, scored = found.aligned, found.resampled, found.aligned.arms[arm]
     return {
-        **arm_metrics.figures(found.arms[arm]),
+        **arm_metrics.figures(found.arms[arm], found.groups),
         "reliability": arm_metrics.reliability(scored),
         "by_day": over_time.by_day(aligned, scored, resampled, period),
         "by_age": over_time.by_age(aligned, scored, resampled),
@@ -121,6 +148,10 @@ def _cost(found: Replayed, arms: Mapping[str, Mapping[str, Any]], unit: str, mar
         "against_finetuning": arm_costs.against_finetuning(found.costs, tables, keeps_up),
         "adaptive": _adaptive(found.costs),
     }
+
+
+def _ordered(arms: Sequence[str]) -> list[str]:
+    return sorted(arms, key=_place)
 
 
 def _place(arm: str) -> tuple[int, int, str]:

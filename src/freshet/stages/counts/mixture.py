@@ -84,6 +84,7 @@ def fit(
     iterations: int = 50,
     fixed: int = 0,
     smooth: int = 0,
+    spread: Sequence[float] | None = None,
 ) -> Mixture:
     """Weights that maximise the likelihood of the held-out transitions.
 
@@ -93,6 +94,8 @@ def fit(
         start: (F,) weights to begin with; the optimum is the same from anywhere, but nearer from some.
         fixed: so many of the first weights stay as `start` has them.
         smooth: so many of the first features are one after the other alike: neighbours get similar weights.
+        spread: (F,) what is believed of each weight beforehand: normal around 0 with this standard deviation,
+            inf = nothing. It shrinks the weights that few examples fit.
 
     Raises:
         NotEnoughData: fewer than 20 held-out transitions.
@@ -108,6 +111,8 @@ def fit(
     if smooth > 1:
         apart = np.diff(np.eye(smooth, len(names)), axis=0)  # (smooth - 1, F) weight minus the one before
         penalty += SMOOTH * examples * apart.T @ apart
+    if spread is not None:
+        penalty += np.diag(1 / np.square(np.asarray(spread, np.float64)))
     likelihood, gradient, hessian, by_user = _derivatives(held, weights)
     for _ in range(iterations):
         slope = gradient - penalty @ weights

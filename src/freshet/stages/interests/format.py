@@ -199,12 +199,21 @@ def item_features(interests: Path, assignment: Path, items: Path) -> ItemFeature
     ids = tuple(assigned.items[i] for i in order)
     interest = assigned.interest[order]
     titles, texts = _texts_of(items, ids)
-    words = open_model(interests).text
-    own = words.vectors(words.counts(item_text.documents(titles, texts)))
+    own = text_vectors(interests, titles, texts)
     of_interest = load(interests).vectors[interest]
     return ItemFeatures(
         ids, tuple(titles), interest.astype(np.int16), np.hstack([own, of_interest]).astype(np.float32)
     )
+
+
+def text_vectors(interests: Path, titles: Sequence[str], texts: Sequence[str]) -> NDArray[np.float64]:
+    """(n, a) what items say, in the space of the interests' own text model; zero where no word is known.
+
+    Raises:
+        ArtifactError: a file of the interests is missing or damaged.
+    """
+    words = open_model(interests).text
+    return words.vectors(words.counts(item_text.documents(titles, texts)))
 
 
 def _texts_of(items: Path, ids: Sequence[str]) -> tuple[list[str], list[str]]:

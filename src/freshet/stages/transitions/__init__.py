@@ -7,10 +7,20 @@ from days to users and back, out of core; `walk` finds novel successors and the 
 examples, sums with half-lives (`decayed_sums`), supports in a window.
 """
 
-from freshet.stages.transitions.counting import Earlier, count, without
+from freshet.stages.transitions.counting import Earlier, Kept, Parted, count, without
 from freshet.stages.transitions.day_files import intact
 from freshet.stages.transitions.engagements import reassigned
 from freshet.stages.transitions.format import referenced
 from freshet.stages.transitions.transition_log import TransitionLog
 
-__all__ = ["Earlier", "TransitionLog", "count", "intact", "reassigned", "referenced", "without"]
+__all__ = [
+    "Earlier",
+    "Kept",
+    "Parted",
+    "TransitionLog",
+    "count",
+    "intact",
+    "reassigned",
+    "referenced",
+    "without",
+]

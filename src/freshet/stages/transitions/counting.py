@@ -137,12 +137,23 @@ Kept = Callable[[NDArray[np.uint64], NDArray[np.int64]], BoolArray]
 """(n,) users by number, (n,) times in microseconds since 1970 -> whether each transition stays."""
 
 
-def without(counted: Path, pool: Path, kept: Kept, since: str, into: Path) -> int:
+@dataclass(frozen=True, slots=True)
+class Parted:
+    """An earlier count, and the transitions of it that stayed by the same rule: folders of both."""
+
+    whole: Path
+    stayed: Path
+
+
+def without(
+    counted: Path, pool: Path, kept: Kept, since: str, into: Path, earlier: Parted | None = None
+) -> int:
     """Write the artifact of the transitions that stay; files of days before `since` (ISO) are shared.
 
     Args:
         counted: folder of what `count` wrote; `into` is that of the new artifact.
         pool: folder of the day files.
+        earlier: files that it has seen already are not read again.
 
     Returns:
         How many transitions were left out.
@@ -152,9 +163,20 @@ def without(counted: Path, pool: Path, kept: Kept, since: str, into: Path) -> in
     """
     before = load_counted(counted)
     after = dict(before.transitions)
+    seen, stayed = (
+        ({}, {})
+        if earlier is None
+        else (load_counted(folder).transitions for folder in (earlier.whole, earlier.stayed))
+    )
     left_out = 0
     for name in sorted({filed.file for day, filed in after.items() if day >= since}):
         days = {day for day, filed in after.items() if filed.file == name}
+        if all(seen.get(day) == after[day] for day in days):
+            left_out += sum(after[day].rows for day in days)
+            after = {day: filed for day, filed in after.items() if day not in days}
+            after |= {day: stayed[day] for day in days & stayed.keys()}
+            left_out -= sum(after[day].rows for day in days & after.keys())
+            continue
         rows = read(pool / name)
         rows = rows[np.isin(days_of(rows), [np.datetime64(day).astype(np.int64) for day in days])]
         own = rows[kept(rows["user"], rows["time"])]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from freshet.core.types import AsOf
+from freshet.core.types import AsOf, Learners
+from freshet.run_context import LogSnapshot
 from freshet.stages import events, transitions
-from freshet.storage.artifacts import Artifact, Store, newest_first
+from freshet.storage.artifacts import Artifact, Store, committed, newest, newest_first
 from freshet.storage.build_once import build_once
 from freshet.storage.ledger import Run, StepRecord
 from freshet.storage.manifests import FromAssignment, TransitionsManifest
@@ -55,6 +58,61 @@ def count(
         )
 
     return build_once(ws, run, "transitions", "transitions", version, build)
+
+
+def part_of(
+    ws: Workspace,
+    run: Run,
+    known: LogSnapshot,
+    rule: str,
+    named: Mapping[str, Any],
+    kept: transitions.Kept,
+    since: str = "",
+) -> LogSnapshot:
+    """A snapshot of the log without some transitions; interests and window stay everybody's.
+
+    Args:
+        rule: a version of all that decides which stay; counting never goes on from such transitions.
+        named: says in the ledger whose they are.
+        kept: which transitions stay.
+        since: the first day (ISO) on which any is left out.
+    """
+    whole = committed(ws.store, "transitions", known.version)
+    manifest = TransitionsManifest.of(whole)
+    settings = {**manifest.settings, **named, "rule": rule}
+    version = version_of(rule=rule, transitions=known.version)
+
+    def build(folder: Path, step: StepRecord) -> TransitionsManifest:  # noqa: ARG001
+        earlier = _parted(ws.store, settings)
+        left_out = transitions.without(whole.path, ws.pool, kept, since, folder, earlier)
+        return replace(
+            manifest,
+            settings=settings,
+            inputs=replace(manifest.inputs, transitions=known.version),
+            summary={"left_out": left_out},
+        )
+
+    def details(made: Artifact) -> dict[str, Any]:
+        return {**named, **made.manifest["summary"]}
+
+    found = build_once(ws, run, "separate", "transitions", version, build, details)
+    log = transitions.TransitionLog(found.path, ws.pool, len(known.interests))
+    return replace(known, transitions=log, version=version)
+
+
+def learned_by(ws: Workspace, run: Run, known: LogSnapshot, learners: Learners) -> LogSnapshot:
+    """What can be learned from some of the users alone; interests were formed on everybody."""
+    rule = version_of(code=CODE, learners=learners.percent)
+    named = {"learners": str(learners)}
+    found = part_of(ws, run, known, rule, named, lambda users, _: learners.kept(users))
+    return replace(found, learners=learners)
+
+
+def _parted(store: Store, settings: Mapping[str, Any]) -> transitions.Parted | None:
+    """The latest transitions that were left by the same rule, and those that they were left of."""
+    found = newest(store, "transitions", lambda one: TransitionsManifest.of(one).settings == settings)
+    whole = found and store.find("transitions", TransitionsManifest.of(found).inputs.transitions)
+    return transitions.Parted(whole.path, found.path) if found and whole else None
 
 
 def _earlier(store: Store, settings: dict[str, Any]) -> transitions.Earlier | None:

@@ -17,7 +17,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from freshet.core.time import DAY, day_number
-from freshet.core.types import RECENT, TRANSITION, AsOf, BoolArray, Sums, Transitions
+from freshet.core.types import RECENT, TRANSITION, AsOf, BoolArray, Sums, Transitions, positions
 from freshet.stages.transitions.day_files import RECENT_COLUMNS, files, packed, quoted, read_columns
 from freshet.stages.transitions.decayed_sums import DayFile, Decayed, poisson
 from freshet.stages.transitions.format import load_counted
@@ -45,7 +45,7 @@ class TransitionLog:
         self.interests = interests
         self._pool = pool
         counted = load_counted(artifact)
-        self._index = counted.transitions
+        self._index, self._engaged = counted.transitions, counted.engagements
         self._memory = memory
         self._decayed: dict[tuple[int, float, int | None], Decayed] = {}
         self.first_day = day_number(min(counted.engagements)) if counted.engagements else 0
@@ -72,7 +72,7 @@ class TransitionLog:
             parts.append(
                 Transitions(
                     table["user_key"].to_numpy()[keep],
-                    (table["time"].to_numpy()[keep] // DAY).astype(np.int32),
+                    table["time"].to_numpy()[keep],
                     np.stack([table[name].to_numpy()[keep] for name in RECENT_COLUMNS], axis=1),
                     table["successor"].to_numpy()[keep],
                     np.unpackbits(packed(table["known"])[keep], axis=1, count=self.interests).astype(bool),
@@ -110,7 +110,7 @@ class TransitionLog:
     def _empty(self) -> Transitions:
         return Transitions(
             np.zeros(0, np.uint64),
-            np.zeros(0, np.int32),
+            np.zeros(0, np.int64),
             np.zeros((0, RECENT), np.int16),
             np.zeros(0, np.int16),
             np.zeros((0, self.interests), bool),
@@ -172,6 +172,37 @@ class TransitionLog:
         total = np.add.reduceat(weight, starts) if len(starts) else np.zeros(0)
         keys = keys[starts].astype(np.int16)
         return Sums(keys[:, :-1], keys[:, -1], total)
+
+    def users(self, as_of: AsOf) -> int:
+        """How many users made the transitions before as_of."""
+        scan = self._scan(0, as_of.day_number)
+        [(found,)] = self._db.sql(f"SELECT count(DISTINCT user_key) FROM {scan}").fetchall()
+        return int(found)
+
+    def engaged_before(self, users: NDArray[np.uint64], times: NDArray[np.int64]) -> NDArray[np.int64]:
+        """(n,) how often each user had engaged an interest strictly before a moment, in everybody's log.
+
+        Several items of one interest in one step are one engagement.
+
+        Args:
+            users: (n,) keys, in any order.
+            times: (n,) microseconds since 1970.
+        """
+        who, asking = np.unique(users, return_inverse=True)
+        found, moments = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+        until = int(times.max(initial=0)) // DAY
+        for path in files(self._pool, self._engaged, {d for d in self._engaged if day_number(d) <= until}):
+            table = read_columns(path, ["user_key", "time"])
+            place = positions(who, table["user_key"].to_numpy())
+            found.append(place[place >= 0])
+            moments.append(table["time"].to_numpy()[place >= 0])
+        place = np.concatenate([asking, *found])
+        engaged = np.arange(len(place)) >= len(asking)
+        order = np.lexsort((engaged, np.concatenate([times, *moments]), place))  # a moment before its events
+        passed = np.empty(len(place), np.int64)
+        passed[order] = np.cumsum(engaged[order])
+        others = np.r_[0, np.cumsum(np.bincount(place[engaged], minlength=len(who)))]
+        return np.asarray(passed[: len(asking)] - others[asking])
 
     def daily(self) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
         """(days since 1970, transitions on that day), days without one left out."""
