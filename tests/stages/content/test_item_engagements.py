@@ -67,9 +67,7 @@ def known(numbers: list[int]) -> ContentItems:
     unknown=st.sets(st.integers(0, 70), max_size=6),
     cut=st.integers(0, 140),
 )
-def test_serving_remembers_the_same_items(
-    rows: list[tuple[int, int]], unknown: set[int], cut: int
-) -> None:
+def test_serving_remembers_the_same_items(rows: list[tuple[int, int]], unknown: set[int], cut: int) -> None:
     """Whichever way events came in: one by one, or joined to what was there."""
     items = known([number for number in range(71) if number not in unknown])
     number = {name: place for place, name in enumerate(items.ids)}

@@ -57,7 +57,9 @@ def test_features_that_are_fused_end_with_those_of_content() -> None:
     expected = content_features(centroids, recent, profiles.astype(np.float32))
     np.testing.assert_array_equal(found.features[:, 2:], np.where(known[:, None], 0, expected))
     some = rows.take(np.array([2, 0]))
-    np.testing.assert_array_equal(held_by_all(mixture, some, view).features[:, 2:], found.features[[2, 0], 2:])
+    np.testing.assert_array_equal(
+        held_by_all(mixture, some, view).features[:, 2:], found.features[[2, 0], 2:]
+    )
 
 
 def test_rows_without_a_view_and_without_content() -> None:
