@@ -17,6 +17,8 @@ from freshet.serving.arms import score
 from freshet.serving.open_release import OpenRelease, open_release
 from freshet.serving.policy import Policy, first_place_probabilities
 from freshet.serving.user_context import UserContext
+from freshet.stages import counts, events
+from freshet.stages.content import LAST_ITEMS, ItemEngagements, read_engagements
 from freshet.stages.live.calibration import by_time
 from freshet.storage.artifacts import committed
 from freshet.storage.workspace import Workspace
@@ -51,12 +53,14 @@ class PastRelease:
     Attributes:
         release: opened for this alone: its live signals change.
         moves: all moves since the release's moment, by time, of stable ids.
+        items: what users engaged, by numbers of the release's content; None where it has none.
         feedback: whether it uses feedback as published.
     """
 
     release: OpenRelease
     moves: NDArray[np.void]
     feedback: bool
+    items: ItemEngagements | None = None
     _done: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
@@ -78,8 +82,16 @@ class PastRelease:
         recent = seen.recent[-self.release.k :]
         return tuple(self.release.interests.ids[recent[recent >= 0]].tolist())
 
+    def profile(self, user: int, now: int) -> NDArray[np.float32]:
+        """What is known of the items that a user engaged before a moment; empty where nothing can be."""
+        content = self.release.content
+        if content is None or self.items is None:
+            return counts.NOBODY
+        [last] = self.items.last(np.array([user], np.uint64), np.array([now]), LAST_ITEMS)
+        return content.profile(last)
+
     def chances(
-        self, strategy: Strategy, exploration: Policy, seen: UserContext, now: int
+        self, strategy: Strategy, exploration: Policy, seen: UserContext, now: int, user: int
     ) -> NDArray[np.float64]:
         """(N,) probability of each interest to stand first, at a moment not before that of the last call."""
         release = self.release
@@ -89,7 +101,8 @@ class PastRelease:
             self._done = max(self._done, upto)
         ineligible = release.rules.ineligible({}, seen.recent[-release.k :])
         excluded = seen.known | ineligible.interests
-        scored = score(release, strategy, seen.recent, excluded, now, use_feedback=self.feedback)
+        profile = self.profile(user, now)
+        scored = score(release, strategy, seen.recent, excluded, now, profile, use_feedback=self.feedback)
         return first_place_probabilities(scored.preferred, exploration)
 
 
@@ -150,9 +163,10 @@ def known_from(ws: Workspace, number: int) -> int:
 
 
 def open_past(
-    ws: Workspace, log: LogSnapshot, keys: Collection[ReleaseKey], until: AsOf
+    ws: Workspace, log: LogSnapshot, keys: Collection[ReleaseKey], users: NDArray[np.uint64], until: AsOf
 ) -> dict[ReleaseKey, PastRelease]:
-    """Releases as they answered, and the moves that their live signals follow: of an arm its own alone."""
+    """Releases as they answered these users, by number, and the moves that their live signals follow: of an
+    arm its own alone."""
     arms = _arms(ws)
     opened = {}
     for number, *own in keys:
@@ -165,7 +179,16 @@ def open_past(
         moves = by_time(log.transitions.records(AsOf.parse(min(live)), until))
         for name in ("last", "successor"):
             moves[name] = np.where(moves[name] >= 0, log.interests.ids[moves[name]], -1)
-    return {key: PastRelease(one, moves, ws.config.feedback.use) for key, one in opened.items()}
+    days = [day.path for day in events.EventLog(ws.source).snapshot(until).days]
+    rule, feedback = events.parse(ws.config.events.positive).sql, ws.config.feedback.use
+    engaged: dict[tuple[str, ...], ItemEngagements] = {}  # by the items that are numbered
+    for one in opened.values():
+        if one.content is not None and one.content.ids not in engaged:
+            engaged[one.content.ids] = read_engagements(days, rule, one.content.ids, users)
+    return {
+        key: PastRelease(one, moves, feedback, engaged[one.content.ids] if one.content else None)
+        for key, one in opened.items()
+    }
 
 
 def _current_then(ws: Workspace, decisions: Decisions) -> NDArray[np.int64]:

@@ -8,6 +8,7 @@ without the planner doesn't depend on that sample, and with it differs by the pl
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -71,7 +72,8 @@ def fuse(
             features of content; None without content.
 
     Raises:
-        NotEnoughData: fewer than 20 held-out transitions.
+        NotEnoughData: fewer than 20 held-out transitions to weigh sequence model or planner on; content is
+            left out instead.
     """
     fitted, used = _alone(COUNTS), _alone(COUNTS)
     margin = content = content_margin = without_context = None
@@ -80,7 +82,8 @@ def fuse(
         fitted, used, parts = _sequence(_only(rest, names, (COUNTS, SEQUENCE)))
     near = tuple(name for name in names if name in CONTENT)
     if near:
-        content, used, content_margin = _content(rest, names, used, near)
+        with suppress(NotEnoughData):  # the log is too small to tell what content is worth
+            content, used, content_margin = _content(rest, names, used, near)
     if sample is not None:
         planner, used, margin, parts[PLANNER] = _planner(rest, sample, used, names)
         fitted = _joined(fitted, planner)
