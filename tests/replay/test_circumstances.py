@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from freshet.stages.transitions.user_numbers import keys
+from freshet.core.user_numbers import keys
 
 from freshet.core.time import DAY
 from freshet.core.types import RECENT, AsOf, Learners

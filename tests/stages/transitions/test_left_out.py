@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from freshet.stages.transitions.user_numbers import keys
+from freshet.core.user_numbers import keys
 from hypothesis import given, settings
 
 from freshet.core.types import AsOf, BoolArray, Learners

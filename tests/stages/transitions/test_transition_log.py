@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from freshet.stages.transitions.user_numbers import keys
+from freshet.core.user_numbers import keys
 
 from freshet.core.config import TransitionsConfig
 from freshet.core.types import AsOf

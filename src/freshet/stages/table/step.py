@@ -229,10 +229,11 @@ def _weights(fitter: CountFitter, fusion: Fusion | None) -> dict[str, Any]:
     }
     if fusion is not None:
         weights["planner_margin"] = _change(fusion.margin) if fusion.margin else None
-    if fusion is not None and fusion.content is not None:
+    if fusion is not None and (fusion.content is not None or fusion.without_context is not None):
+        all_features = fusion.content.as_dict() if fusion.content else {}
         alone = fusion.without_context
         weights |= {
-            "content": {name: line for name, line in fusion.content.as_dict().items() if name in CONTENT},
+            "content": {name: line for name, line in all_features.items() if name in CONTENT},
             "content_margin": _change(fusion.content_margin) if fusion.content_margin else None,
             "without_context": alone.as_dict() if alone else None,
         }
