@@ -6,7 +6,7 @@ held-out windows, on which the weights of content are fitted, and from everythin
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -31,55 +31,36 @@ from freshet.storage.manifests import (
 )
 from freshet.storage.workspace import Workspace, version_of
 
-CODE = 1
-
-
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """What vectors are made from, and their versions.
-
-    Attributes:
-        catalogue: version of the items whose texts are read.
-        texts: version of the texts' vectors.
-        start: of the held-out windows.
-    """
-
-    version: str
-    catalogue: str
-    texts: str
-    inputs: FromAssignment
-    start: AsOf
-
-
-def find(ctx: RunContext) -> Artifact | None:
-    """The vectors as of a moment, if they were made before; None too where there are to be none."""
-    return ctx.ws.store.find("content", _planned(ctx).version) if ctx.config.content.use else None
+CODE, TEXTS_CODE = 2, 1
 
 
 def make(ctx: RunContext) -> Artifact | None:
     """Vectors as of a moment; None where the configuration goes without content."""
     if not ctx.config.content.use:
         return None
-    ws, log, plan = ctx.ws, ctx.log, _planned(ctx)
+    ws, log = ctx.ws, ctx.log
+    counted, assigned = _counted(ctx)
+    texts = _texts(ctx)
+    start = ctx.fitter.holdout.start
 
     def build(folder: Path, step: StepRecord) -> ContentManifest:
-        texts = _texts(ctx, plan)
-        assignment = interests.load_assignment(
-            committed(ws.store, "assignments", plan.inputs.assignment).path
-        )
+        assignment = interests.load_assignment(assigned.path)
         order = np.argsort([item_key(item) for item in assignment.items], kind="stable")
         ids = [assignment.items[number] for number in order]
         titles, text = _rows_of(texts, ids)
         learned = content.read_engagements(_days(ws, log), _rule(ws), ids)
         interest, size = assignment.interest[order], len(log.interests)
-        said = content.mean_by_interest(text, _formed(ws, log, ids), size)
         engaged, centroids = dict[Which, NDArray[np.float32]](), dict[Which, Centroids]()
-        moments: dict[Which, AsOf] = {EARLY: plan.start, FULL: log.as_of}
+        moments: dict[Which, AsOf] = {EARLY: start, FULL: log.as_of}
         for which, before in moments.items():
             some = learned.before(before.microseconds)
             kept = log.learners.kept(some.user) if log.learners else None
             engaged[which] = content.engaged_vectors(some, len(ids), interests.co_engagement, kept)
-            centroids[which] = Centroids(said, content.mean_by_interest(engaged[which], interest, size))
+            met = np.isin(np.arange(len(ids)), some.item)  # what nobody has met yet names no interest
+            centroids[which] = Centroids(
+                content.mean_by_interest(text, np.where(met, interest, -1), size),
+                content.mean_by_interest(engaged[which], interest, size),
+            )
         content.write(ids, titles, text, engaged, centroids, folder)
         step.details = {
             "items": len(ids),
@@ -89,12 +70,17 @@ def make(ctx: RunContext) -> Artifact | None:
         return ContentManifest(
             as_of=str(log.as_of),
             learned_before={which: str(moment) for which, moment in moments.items()},
-            inputs=plan.inputs,
-            texts=plan.texts,
+            inputs=FromAssignment(events=counted.events, assignment=counted.assignment),
+            texts=texts.version,
             summary=step.details,
         )
 
-    return build_once(ws, ctx.run, "content", "content", plan.version, build)
+    return build_once(ws, ctx.run, "content", "content", _version(ctx), build)
+
+
+def find(ctx: RunContext) -> Artifact | None:
+    """What `make` would give, where it was made before; None else."""
+    return ctx.ws.store.find("content", _version(ctx)) if ctx.config.content.use else None
 
 
 def view(ws: Workspace, log: LogSnapshot, made: Artifact, which: Which, rows: Transitions) -> ContentView:
@@ -127,37 +113,43 @@ def centroids(made: Artifact | None) -> Centroids | None:
     return None if made is None else content.read_vectors(made.path, FULL).centroids
 
 
-def _planned(ctx: RunContext) -> _Plan:
-    ws, log = ctx.ws, ctx.log
-    counted = TransitionsManifest.of(committed(ws.store, "transitions", log.version)).inputs
-    assigned = committed(ws.store, "assignments", counted.assignment)
-    catalogue = AssignmentManifest.of(assigned).inputs.items
-    texts = version_of(code=CODE, items=catalogue, **_known_by(ctx))
-    start = ctx.fitter.holdout.start
-    version = version_of(
+def _counted(ctx: RunContext) -> tuple[FromAssignment, Artifact]:
+    """What the log's transitions were counted from, and the assignment of items among it."""
+    store = ctx.ws.store
+    inputs = TransitionsManifest.of(committed(store, "transitions", ctx.log.version)).inputs
+    return inputs, committed(store, "assignments", inputs.assignment)
+
+
+def _version(ctx: RunContext) -> str:
+    log, (counted, _) = ctx.log, _counted(ctx)
+    return version_of(
         code=CODE,
         as_of=log.as_of,
         events=counted.events,
         assignment=counted.assignment,
-        texts=texts,
-        early=start,
-        positive=ws.config.events.positive,
+        texts=_version_of_texts(ctx),
+        early=ctx.fitter.holdout.start,
+        positive=ctx.ws.config.events.positive,
         **({"learners": str(log.learners)} if log.learners else {}),
     )
-    inputs = FromAssignment(events=counted.events, assignment=counted.assignment)
-    return _Plan(version, catalogue, texts, inputs, start)
 
 
-def _known_by(ctx: RunContext) -> dict[str, str]:
-    """What decides the vector of a text: the encoder, or the interests whose words are taken."""
+def _catalogue(ctx: RunContext) -> FromCatalogue:
+    """The catalogue whose texts are read, and what turns them into vectors."""
+    _, assigned = _counted(ctx)
     encoder = ctx.ws.encoder
-    return {"interests": ctx.log.interests_version} if encoder is None else {"encoder": encoder.version}
+    known_by = {"encoder": encoder.version} if encoder else {"interests": ctx.log.interests_version}
+    return FromCatalogue(items=AssignmentManifest.of(assigned).inputs.items, **known_by)
 
 
-def _texts(ctx: RunContext, plan: _Plan) -> Artifact:
+def _version_of_texts(ctx: RunContext) -> str:
+    return version_of(code=TEXTS_CODE, **asdict(_catalogue(ctx)))
+
+
+def _texts(ctx: RunContext) -> Artifact:
     """Vectors of the texts of a catalogue: read again only where it changed."""
-    ws, encoder = ctx.ws, ctx.ws.encoder
-    made = committed(ws.store, "items", plan.catalogue)
+    ws, inputs, encoder = ctx.ws, _catalogue(ctx), ctx.ws.encoder
+    made = committed(ws.store, "items", inputs.items)
     formed = committed(ws.store, "interests", ctx.log.interests_version)
 
     def build(folder: Path, step: StepRecord) -> TextsManifest:
@@ -174,11 +166,9 @@ def _texts(ctx: RunContext, plan: _Plan) -> Artifact:
         np.save(folder / "text.npy", vectors, allow_pickle=False)
         pq.write_table(table.select(["item", "title"]), folder / "items.parquet", compression="zstd")
         step.details = {"items": len(vectors), "width": vectors.shape[1]}
-        return TextsManifest(
-            inputs=FromCatalogue(items=plan.catalogue, **_known_by(ctx)), summary=step.details
-        )
+        return TextsManifest(inputs=inputs, summary=step.details)
 
-    return build_once(ws, ctx.run, "texts", "texts", plan.texts, build)
+    return build_once(ws, ctx.run, "texts", "texts", _version_of_texts(ctx), build)
 
 
 def _rows_of(texts: Artifact, ids: list[str]) -> tuple[list[str], NDArray[np.float32]]:
@@ -191,13 +181,6 @@ def _rows_of(texts: Artifact, ids: list[str]) -> tuple[list[str], NDArray[np.flo
     found = np.zeros((len(ids), vectors.shape[1]), np.float32)
     found[rows >= 0] = vectors[rows[rows >= 0]]
     return ["" if row < 0 else known[row] or "" for row in rows.tolist()], found
-
-
-def _formed(ws: Workspace, log: LogSnapshot, ids: list[str]) -> NDArray[np.int64]:
-    """(V,) interest of each item that interests were formed on, -1 of others: what came later names none."""
-    formed = committed(ws.store, "interests", log.interests_version)
-    known = interests.load_assignment(formed.path).as_dict()
-    return np.array([known.get(item, -1) for item in ids], np.int64)
 
 
 def _days(ws: Workspace, log: LogSnapshot) -> list[Path]:
