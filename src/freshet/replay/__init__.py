@@ -6,8 +6,8 @@ keeping a table fresh, ranks what people really took up next; nothing after an o
 `replay_plan`: origins and arms. `replay_arms`: the strategies. `rolling_origin`: from one origin to the next.
 `arm_state`: what an arm makes there. `arm_scores`, `live_arms`, `baselines`: how it ranks then. `evaluate`:
 ranks and likelihoods of what came next. `circumstances`: what was known when it came. `ledger_costs`: what
-artifacts cost. `drifted`: how much the log itself drifts. `frames`: the columns of what is written. `figures`:
-metrics, comparisons and a recommendation computed from them.
+artifacts cost. `drifted`: how much the log itself drifts. `frames`: the columns of what is written.
+`figures`: metrics, comparisons and a recommendation computed from them.
 """
 
 from freshet.replay.drifted import drift_before_the_end

@@ -19,7 +19,7 @@ from freshet.replay.figures.aligned import Aligned, align
 from freshet.replay.figures.arm_metrics import hits
 from freshet.replay.figures.comparisons import negated, pairs
 from freshet.replay.figures.intervals import DRAWS, Drawn, Resampled, estimate, jointly, nats, points, signed
-from freshet.replay.figures.sources import FEWEST, Shown, Source, shown, sources
+from freshet.replay.figures.knowledge_sources import FEWEST, Shown, Source, shown, sources
 
 OF_SHARES = ("hit_at_5", "nll")
 

@@ -1,4 +1,4 @@
-"""The result document of a replay, `replay.json`; every figure in it follows from the three frames."""
+"""The result document of a replay, `replay.json`; every figure in it follows from its frames."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from freshet.replay.figures.groups import Groups
 from freshet.replay.figures.intervals import DRAWS
 from freshet.replay.figures.recommendation import recommend
 from freshet.replay.figures.scarcity import Share, scarcity
-from freshet.replay.figures.sources import by_group, sources
+from freshet.replay.figures.knowledge_sources import by_group, sources
 
 SCHEMA = 1
 ORDER = (
