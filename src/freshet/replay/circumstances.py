@@ -21,6 +21,7 @@ from freshet.replay.baselines import UNDECAYED
 from freshet.replay.frames import CIRCUMSTANCES
 from freshet.stages import events
 from freshet.stages.transitions import TransitionLog
+from freshet.storage.durable import make_folder
 from freshet.storage.sql import connect_spilling, text
 from freshet.storage.workspace import DRAFTS, Workspace
 
@@ -41,6 +42,7 @@ class FirstEngagements:
         """Those of the log before a moment; for what came before an earlier one, take those before it."""
         rule = events.parse(ws.config.events.positive).sql
         listed = ", ".join(text(str(day.path)) for day in events.EventLog(ws.source).snapshot(until).days)
+        make_folder(ws.root / DRAFTS)  # DuckDB makes the folder it spills to, but none above it
         scratch = ws.root / DRAFTS / f"first-{uuid4().hex[:8]}"
         with connect_spilling(scratch) as db:
             found = db.sql(
