@@ -10,10 +10,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from freshet.core.user_numbers import keys
 
 from freshet.core.time import DAY
 from freshet.core.types import RECENT, AsOf, Learners
+from freshet.core.user_numbers import keys
 from freshet.experiments.measurement.labels import assignment_of
 from freshet.pipeline import snapshot_of
 from freshet.replay import roll

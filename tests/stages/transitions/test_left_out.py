@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from freshet.core.user_numbers import keys
 from hypothesis import given, settings
 
 from freshet.core.types import AsOf, BoolArray, Learners
+from freshet.core.user_numbers import keys
 from freshet.stages.transitions import Parted, TransitionLog, without
 from freshet.stages.transitions import day_files as pool
 from freshet.stages.transitions.format import load_counted

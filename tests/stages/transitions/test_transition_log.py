@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from freshet.core.user_numbers import keys
 
 from freshet.core.config import TransitionsConfig
 from freshet.core.types import AsOf
+from freshet.core.user_numbers import keys
 from freshet.stages.transitions import TransitionLog
 from tests.stages.transitions.reference import DAY
 from tests.stages.transitions.test_counting import run
