@@ -138,8 +138,8 @@ def plan(ws: Workspace, as_of: AsOf | None = None, today: datetime | None = None
             )
         ctx = ctx.with_workspace(with_evidence_of(ws, model.version if model else ""))
         mixed = sequence.young(ws, ctx.log) if ws.config.sequence.use else None
-        previous = table_plan.previous_of(ws, ctx.log)
-        planned = table_plan.plan_table(ctx, model, previous, mixed, content.find(ctx))
+        described = content.find(ctx)
+        planned = table_plan.plan_table(ctx, model, table_plan.previous_of(ws, ctx.log), mixed, described)
         planner = tuning.planner_for(ctx, model)
         made = ws.store.find("tables", planned.version) is not None
         if made or planner is None:

@@ -94,8 +94,8 @@ def _sentence(drive: inspect.Drive, drives: inspect.Drives) -> str:
         return "Left out of the ranking: it does not improve on the counts."
     if drive.low > 0 and drive.name in CONTENT:
         return (
-            f"It matters: an interest nearer by 0.1 (a cosine) has {math.exp(0.1 * drive.weight):.2f} times the "
-            f"odds ({math.exp(0.1 * drive.low):.2f} to {math.exp(0.1 * drive.high):.2f}), all else equal."
+            f"It matters: an interest nearer by 0.1 (cosine) has {math.exp(0.1 * drive.weight):.2f} times "
+            f"the odds ({math.exp(0.1 * drive.low):.2f} to {math.exp(0.1 * drive.high):.2f}), all else equal."
         )
     if drive.low > 0:
         return (

@@ -45,7 +45,8 @@ class ReplaySetup:
         """(ids,) probability of each interest, by stable id, to stand first."""
         past = self.past_releases[policy.key]
         found = np.zeros(self._size)
-        found[past.release.interests.ids] = past.chances(policy.strategy, policy.exploration, seen, now, user)
+        chances = past.chances(policy.strategy, policy.exploration, seen, now, user)
+        found[past.release.interests.ids] = chances
         return found
 
     def rewards(self, user: int, last: int) -> NDArray[np.float64]:

@@ -21,6 +21,7 @@ from freshet.stages import counts, events
 from freshet.stages.content import LAST_ITEMS, ItemEngagements, read_engagements
 from freshet.stages.live.calibration import by_time
 from freshet.storage.artifacts import committed
+from freshet.storage.release_parts import content_of
 from freshet.storage.workspace import Workspace
 
 EVERYBODY = "", ""
@@ -53,14 +54,14 @@ class PastRelease:
     Attributes:
         release: opened for this alone: its live signals change.
         moves: all moves since the release's moment, by time, of stable ids.
-        items: what users engaged, by numbers of the release's content; None where it has none.
         feedback: whether it uses feedback as published.
+        engaged: who engaged which of the items that the release's content knows; None without content.
     """
 
     release: OpenRelease
     moves: NDArray[np.void]
     feedback: bool
-    items: ItemEngagements | None = None
+    engaged: ItemEngagements | None = None
     _done: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
@@ -82,14 +83,6 @@ class PastRelease:
         recent = seen.recent[-self.release.k :]
         return tuple(self.release.interests.ids[recent[recent >= 0]].tolist())
 
-    def profile(self, user: int, now: int) -> NDArray[np.float32]:
-        """What is known of the items that a user engaged before a moment; empty where nothing can be."""
-        content = self.release.content
-        if content is None or self.items is None:
-            return counts.NOBODY
-        [last] = self.items.last(np.array([user], np.uint64), np.array([now]), LAST_ITEMS)
-        return content.profile(last)
-
     def chances(
         self, strategy: Strategy, exploration: Policy, seen: UserContext, now: int, user: int
     ) -> NDArray[np.float64]:
@@ -101,9 +94,17 @@ class PastRelease:
             self._done = max(self._done, upto)
         ineligible = release.rules.ineligible({}, seen.recent[-release.k :])
         excluded = seen.known | ineligible.interests
-        profile = self.profile(user, now)
+        profile = self._profile(user, now)
         scored = score(release, strategy, seen.recent, excluded, now, profile, use_feedback=self.feedback)
         return first_place_probabilities(scored.preferred, exploration)
+
+    def _profile(self, user: int, now: int) -> NDArray[np.float32]:
+        """What was known of a user's items at a moment."""
+        content = self.release.content
+        if content is None or self.engaged is None:
+            return counts.NOBODY
+        items = self.engaged.last(np.array([user], np.uint64), np.array([now], np.int64), LAST_ITEMS)
+        return content.profile(items[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,10 +164,17 @@ def known_from(ws: Workspace, number: int) -> int:
 
 
 def open_past(
-    ws: Workspace, log: LogSnapshot, keys: Collection[ReleaseKey], users: NDArray[np.uint64], until: AsOf
+    ws: Workspace,
+    log: LogSnapshot,
+    keys: Collection[ReleaseKey],
+    until: AsOf,
+    users: NDArray[np.uint64],
 ) -> dict[ReleaseKey, PastRelease]:
-    """Releases as they answered these users, by number, and the moves that their live signals follow: of an
-    arm its own alone."""
+    """Releases as they answered, and the moves that their live signals follow: of an arm its own alone.
+
+    Args:
+        users: whom they answered, by number.
+    """
     arms = _arms(ws)
     opened = {}
     for number, *own in keys:
@@ -180,13 +188,13 @@ def open_past(
         for name in ("last", "successor"):
             moves[name] = np.where(moves[name] >= 0, log.interests.ids[moves[name]], -1)
     days = [day.path for day in events.EventLog(ws.source).snapshot(until).days]
-    rule, feedback = events.parse(ws.config.events.positive).sql, ws.config.feedback.use
-    engaged: dict[tuple[str, ...], ItemEngagements] = {}  # by the items that are numbered
+    rule = events.parse(ws.config.events.positive).sql
+    read = dict[str, ItemEngagements]()  # releases that were made with the same items share them
     for one in opened.values():
-        if one.content is not None and one.content.ids not in engaged:
-            engaged[one.content.ids] = read_engagements(days, rule, one.content.ids, users)
+        if one.content is not None and (version := content_of(ws.store, one.release)) not in read:
+            read[version] = read_engagements(days, rule, one.content.ids, users)
     return {
-        key: PastRelease(one, moves, feedback, engaged[one.content.ids] if one.content else None)
+        key: PastRelease(one, moves, ws.config.feedback.use, read.get(content_of(ws.store, one.release)))
         for key, one in opened.items()
     }
 
