@@ -66,9 +66,7 @@ def visits(ws: Workspace, count: int, seed: int = 0, since: AsOf = MOMENT) -> No
     times = np.sort(rng.integers(0, 3 * DAY, count)) + start
     came: dict[str, int] = {}
     for time in times.tolist():
-        user = next(
-            name for n in rng.permutation(160) if time - came.get(name := f"u{n}", 0) > 3_700_000_000
-        )
+        user = next(name for n in rng.permutation(160) if time - came.get(name := f"u{n}", 0) > 3_700_000_000)
         came[user] = time
         answer = core.recommend(Query(user, interests=1, items=0, now=time))
         for offer in answer.interests:
