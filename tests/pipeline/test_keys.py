@@ -49,7 +49,7 @@ ASKED = {"gates", *SERVED}
 PLANNED = {"models", *ASKED}
 RANKED = {"itemmodels", "rankers"}
 COUNTED = {"transitions", "sequences", "rankers", "feedback", *PLANNED}
-FORMED = {"interests", "assignments", *COUNTED, *RANKED}
+FORMED = {"interests", "assignments", "texts", "content", *COUNTED, *RANKED}
 ASSIGNED = FORMED - {"interests", "itemmodels", "sequences"}
 """Another catalogue: its items are assigned anew, what was formed and trained stays until it is due."""
 NOTHING: set[str] = set()
@@ -72,8 +72,10 @@ MADE: dict[str, tuple[Any, set[str]]] = {
     "transitions.k": (1, {"feedback", *PLANNED}),
     "transitions.novelty_days": (20, {*COUNTED, "itemmodels"}),
     "transitions.seed": (1, COUNTED),
-    "counts.window_days": (8, {"sequences", *RANKED, *PLANNED}),
-    "counts.fit_windows": (1, {"sequences", *PLANNED}),
+    "content.use": (False, SERVED),
+    "content.encoder": ("tfidf", {"texts", "content", *SERVED}),
+    "counts.window_days": (8, {"sequences", "content", *RANKED, *PLANNED}),
+    "counts.fit_windows": (1, {"sequences", "content", *PLANNED}),
     "counts.half_lives": ([5.0, 20.0], {"sequences", *RANKED, *PLANNED}),
     "counts.transition_half_life": (50.0, PLANNED),
     "counts.fit_examples": (150, PLANNED),
@@ -139,7 +141,7 @@ AT_IMPORT = "decides which rows an import adds: the log's own version says what 
 WHEN = "decides when something is made, not what"
 COST = "decides what making it takes or costs, not what is made"
 SERVING = "is read when requests are answered"
-ENCODER = "is in the encoder's version, which the key holds where its vectors decide"
+ENCODER = "is in the version of the encoders that read it"
 JUDGING = "is read when experiments are judged, from the events"
 OUTSIDE: dict[str, tuple[Any, str]] = {
     "events.files": (["elsewhere.parquet"], AT_IMPORT),
