@@ -23,6 +23,7 @@ from freshet.storage.lease import lease
 from freshet.storage.release_parts import missing_of, parts_of
 from freshet.storage.vector_cache import PLACE, write_part
 from freshet.storage.workspace import Workspace
+from freshet.wiring import open_workspace
 from tests.pipeline.world import FIRST, NOW, content, copied, same_content
 
 
@@ -180,6 +181,18 @@ def test_damaged_vectors_of_texts_are_set_aside_and_their_leftovers_deleted(ws: 
     assert check(ws, repair=True).healthy
     assert sorted(folder.iterdir()) == [sound]
     assert (ws.root / "damaged" / hit.relative_to(ws.root)).exists()
+
+
+def test_an_encoder_that_is_not_there_is_told(ws: Workspace) -> None:
+    settings = ws.root / "freshet.toml"
+    settings.write_text(f'{settings.read_text()}\n[content]\nencoder = "transformers"\nmodel = "/nowhere"\n')
+    found = check(open_workspace(ws.root)).findings
+    assert [(one.what, one.where, one.repair) for one in found] == [
+        ("encoder that can't be found", "freshet.toml", "")
+    ]
+    assert "/nowhere: there is no such folder" in found[0].means
+    settings.write_text(settings.read_text().replace('"transformers"', '"wordllama"'))
+    assert check(open_workspace(ws.root)).healthy
 
 
 def test_damage_is_told_before_anything_is_published(ws: Workspace) -> None:

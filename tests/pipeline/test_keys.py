@@ -65,8 +65,10 @@ MADE: dict[str, tuple[Any, set[str]]] = {
     "interests.count": (5, FORMED),
     "interests.taxonomy": ("category", FORMED),
     "interests.co_engagement": (0.4, FORMED),
-    "interests.text_vectors": ("encoder", FORMED),
+    "interests.text_vectors": ("encoder", {*FORMED, "content"}),
     "interests.seed": (1, FORMED),
+    "content.use": (False, SERVED),
+    "content.encoder": ("tfidf", {"texts", "content", *SERVED}),
     "transitions.k": (1, {"feedback", *PLANNED}),
     "transitions.novelty_days": (20, {*COUNTED, "itemmodels"}),
     "transitions.seed": (1, COUNTED),
@@ -304,7 +306,7 @@ def test_interests_formed_by_an_encoder_follow_its_version(base: Workspace, tmp_
         first, tmp_path / "other", {**by, "content.encoder": "transformers", "content.model": str(model)}
     )
     refresh(other)
-    assert {kind for kind, _ in versions(other) - versions(first)} == FORMED
+    assert {kind for kind, _ in versions(other) - versions(first)} == {*FORMED, "texts", "content"}
 
 
 def test_settings_that_are_outside_of_all_keys_make_nothing_anew(base: Workspace, tmp_path: Path) -> None:

@@ -59,6 +59,7 @@ def test_what_was_learned_differs_and_is_told(origins: dict[float, list[Artifact
     for name in ("users", "transitions"):
         assert learned[FEW][name] < learned[SOME][name] < learned[100][name]
     assert 0 < learned[FEW]["users"] < 10
+    assert [learned[percent]["untrained"] for percent in (FEW, 100)] == [["planner"], []]
     assert abs(learned[SOME]["users"] - 0.4 * learned[100]["users"]) < 25
     for found in origins.values():
         tables = standings(found[-1])

@@ -127,6 +127,19 @@ def _renew(root: Path, folder: Path, readable: bool) -> None:
         move_folder(draft, folder)
 
 
+def find_encoder(ws: Workspace) -> Iterator[Finding]:
+    """An encoder that can't be found; a machine that only serves, without the packages, can't tell."""
+    if ws.encoder is None:
+        return
+    try:
+        _ = ws.encoder.version
+    except MissingExtra:
+        return
+    except FreshetError as error:
+        means = f"{error.message}; releases keep serving, the next refresh can't be made: {error.hint}"
+        yield Finding("encoder that can't be found", "freshet.toml", means, "", True)
+
+
 def find_planner(ws: Workspace) -> Iterator[Finding]:
     """A base that can't be tuned; a machine that only serves, without the packages, can't tell."""
     if ws.tuner is None:

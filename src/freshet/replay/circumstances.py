@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
@@ -20,7 +21,8 @@ from freshet.replay.baselines import UNDECAYED
 from freshet.replay.frames import CIRCUMSTANCES
 from freshet.stages import events
 from freshet.stages.transitions import TransitionLog
-from freshet.storage.sql import connect, connect_spilling, text
+from freshet.storage.durable import make_folder
+from freshet.storage.sql import connect_spilling, text
 from freshet.storage.workspace import DRAFTS, Workspace
 
 
@@ -40,6 +42,7 @@ class FirstEngagements:
         """Those of the log before a moment; for what came before an earlier one, take those before it."""
         rule = events.parse(ws.config.events.positive).sql
         listed = ", ".join(text(str(day.path)) for day in events.EventLog(ws.source).snapshot(until).days)
+        make_folder(ws.root / DRAFTS)  # DuckDB makes the folder it spills to, but none above it
         scratch = ws.root / DRAFTS / f"first-{uuid4().hex[:8]}"
         with connect_spilling(scratch) as db:
             found = db.sql(
@@ -56,7 +59,7 @@ class FirstEngagements:
             assignment: Parquet of (item, interest index).
         """
         first = pa.table({"item": self.item, "time": self.time})
-        with connect() as db:
+        with duckdb.connect() as db:
             db.register("first", first)
             found = db.sql(
                 "SELECT interest, time FROM first JOIN read_parquet($file) USING (item) ORDER BY ALL",

@@ -23,6 +23,7 @@ from freshet.replay.arm_scores import ArmScorers
 from freshet.replay.arm_state import START, ArmState, Checkpoint, Origin, advance, artifacts_made, tune_if_due
 from freshet.replay.circumstances import FirstEngagements, circumstances
 from freshet.replay.evaluate import ArmScores, HorizonLabels, evaluate
+from freshet.replay.learned_from import learned_from
 from freshet.replay.ledger_costs import CostBook
 from freshet.replay.live_arms import popularity_live, with_live
 from freshet.replay.origin_key import origin_key
@@ -175,11 +176,7 @@ class _Replayer:
                 "as_of": str(at),
                 "interests": len(ctx.log.interests),
                 "transitions": len(window.test),
-                "learned": {
-                    "users": ctx.log.transitions.users(at),
-                    "transitions": len(ctx.log.transitions),
-                    "unfitted": ctx.fitter.fit.unfitted,
-                },
+                "learned": learned_from(ctx, self.plan, after.tuned),
                 "position": after.as_dict(),
             }
 

@@ -57,6 +57,7 @@ def test_every_share_has_its_figures(fading: dict[str, Any]) -> None:
             "users": USERS[int(percent)],
             "transitions": 10 * USERS[int(percent)],
             "unfitted": "",
+            "untrained": [],
         }
         for arm in SAME:
             for figure in ("hit_at_5", "nll"):
@@ -118,6 +119,14 @@ def test_where_nothing_could_be_fitted_popularity_is_all_there_is() -> None:
     assert found["text"].endswith(
         "(Bonferroni, 8 differences). At 1\u202f% of the users nothing could be fitted."
     )
+
+
+def test_a_source_that_can_t_be_trained_is_said_to_be_missing() -> None:
+    judged = {percent: frames(SAME | {"counts-sequence": 0.3}, **WORLD).judged for percent in (1, 100)}
+    shares = [Share(1, judged[1], 320, 9, untrained=["sequence"]), Share(100, judged[100], 32_000, 9)]
+    found = said(scarcity(shares, LOG, sorted, draws=100))
+    assert "learned from about 320 users too little is there to train it; " in found["sequence"]
+    assert "too little" not in found["content"]
 
 
 def test_of_few_people_nothing_is_said() -> None:

@@ -22,9 +22,11 @@ def document(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
     skill = {"hybrid": 0.33, "static": 0.3, "counts": 0.3, "popularity": 0.2}
     found = frames(skill, transitions=2000, decay=0.002)
     folder = tmp_path_factory.mktemp("replay")
-    for name in ("judged", "states", "costs"):
+    for name in ("judged", "states", "costs", "circumstances"):
         pq.write_table(getattr(found, name), folder / f"{name}.parquet")
-    return folder, summarise(found.judged, found.states, found.costs, found.log, draws=400)
+    return folder, summarise(
+        found.judged, found.states, found.costs, found.log, circumstances=found.circumstances, draws=400
+    )
 
 
 @pytest.fixture
@@ -64,6 +66,17 @@ def test_by_day_and_length(asked: dict[str, Any]) -> None:
             assert days[arm, line["from"]] == pytest.approx(line["hit_at_5"]["value"])
     for row in rows("by length"):
         told = asked["arms"][row["arm"]]["by_length"][str(row["length"])]
+        assert (row["hit_at_5"], row["nll"]) == pytest.approx(
+            (told["hit_at_5"]["value"], told["nll"]["value"])
+        )
+
+
+def test_by_support(asked: dict[str, Any]) -> None:
+    found = rows("by support")
+    assert len(found) == 4 * 5
+    for row in found:
+        told = asked["arms"][row["arm"]]["by_support"][row["context"]]
+        assert (row["n"], row["users"]) == (told["n"], told["users"])
         assert (row["hit_at_5"], row["nll"]) == pytest.approx(
             (told["hit_at_5"]["value"], told["nll"]["value"])
         )

@@ -13,6 +13,7 @@ from freshet.backends.encoders import sentence_folder
 from freshet.backends.encoders.sentence_folder import INSTEAD, SentenceFolder, refusal
 from freshet.backends.planners.libraries import LibraryErrors, need_local, quiet
 from freshet.backends.planners.model_folder import resolve_device
+from freshet.core.errors import ConfigError
 from freshet.core.ports import Progress, is_blank, silent
 
 if TYPE_CHECKING:
@@ -52,12 +53,19 @@ class TransformersEncoder:
         done = len(texts) - len(wanted)
         for start in range(0, len(order), self._batch):
             chosen = order[start : start + self._batch]
-            found[[wanted[position] for position in chosen]] = network.vectors(
-                [tokens[position] for position in chosen]
-            )
+            with LibraryErrors(self._failed):
+                vectors = network.vectors([tokens[position] for position in chosen])
+            found[[wanted[position] for position in chosen]] = vectors
             done += len(chosen)
             progress(done, len(texts))
         return found
+
+    def _failed(self, message: str) -> ConfigError:
+        return refusal(
+            self._folder.model,
+            f"{self._batch} texts can't be encoded together: {message}",
+            "lower [content] batch_size where memory is short, or name another sentence encoder",
+        )
 
     @cached_property
     def _folder(self) -> SentenceFolder:

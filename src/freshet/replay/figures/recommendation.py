@@ -30,7 +30,7 @@ def recommend(
     Args:
         arms: the document's arms, with `hit_at_5`, `tables` and `cost`.
         differences: the document's differences.
-        groups: what each source is worth where; see `sources.by_group`.
+        groups: what each source is worth where; see `knowledge_sources.by_group`.
         curve: what it is worth by how many users are learned from; see `scarcity`.
 
     Returns:

@@ -19,7 +19,7 @@ from freshet.replay.figures.aligned import Aligned, align
 from freshet.replay.figures.arm_metrics import hits
 from freshet.replay.figures.comparisons import negated, pairs
 from freshet.replay.figures.intervals import DRAWS, Drawn, Resampled, estimate, jointly, nats, points, signed
-from freshet.replay.figures.sources import FEWEST, Shown, Source, shown, sources
+from freshet.replay.figures.knowledge_sources import FEWEST, Shown, Source, shown, sources
 
 OF_SHARES = ("hit_at_5", "nll")
 
@@ -33,6 +33,7 @@ class Share:
         judged: see `frames.JUDGED`.
         users, transitions: that were learned from, as of the last origin.
         unfitted: why no weights could be fitted there, in words; '' where they were.
+        untrained: names of sources of which there are too few users to train a model.
     """
 
     percent: float
@@ -40,6 +41,7 @@ class Share:
     users: int
     transitions: int
     unfitted: str = ""
+    untrained: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +73,9 @@ def scarcity(
 
     Returns:
         `shares`: by percent, every arm's `hit_at_5` and `nll`, `differences` of arms in both, and `learned`:
-        `users`, `transitions`, `unfitted`. `sources`: `name`, `difference`, `text`, and `at`: by percent what
-        the source is `shown` to do, by `hit_at_5` and `nll` jointly for all; nothing where no weights could
-        be fitted, as popularity is all there is. `text`: what holds together.
+        `users`, `transitions`, `unfitted`, `untrained`. `sources`: `name`, `difference`, `text`, and `at`: by
+        percent what the source is `shown` to do, by `hit_at_5` and `nll` jointly for all; nothing where it is
+        `missing`. `text`: what holds together.
 
     Raises:
         NotEnoughData: nothing was judged.
@@ -138,6 +140,7 @@ def _share(one: _Drawn) -> dict[str, Any]:
             "users": one.share.users,
             "transitions": one.share.transitions,
             "unfitted": one.share.unfitted,
+            "untrained": list(one.share.untrained),
         },
         **{
             arm: {name: estimate(drawn) for name, drawn in figures.items()}
@@ -154,15 +157,16 @@ def _source(source: Source, found: Sequence[_Drawn], comparisons: int) -> dict[s
     at = {}
     for one in found:
         hit, nll = (jointly(one.difference(source, name), comparisons) for name in OF_SHARES)
+        missing = _missing(one.share, source)
         at[f"{one.share.percent:g}"] = {
             "hit_at_5": hit,
             "nll": negated(nll),
             "shown": {
-                "hit_at_5": "" if one.share.unfitted else shown(hit),
-                "nll": "" if one.share.unfitted else shown(nll),
+                "hit_at_5": "" if missing else shown(hit),
+                "nll": "" if missing else shown(nll),
             },
             "users": one.share.users,
-            "fitted": not one.share.unfitted,
+            "missing": missing,
         }
     return {
         "name": source.name,
@@ -172,15 +176,22 @@ def _source(source: Source, found: Sequence[_Drawn], comparisons: int) -> dict[s
     }
 
 
+def _missing(share: Share, source: Source) -> str:
+    """Why a source is not there at a share, '' where it is."""
+    if share.unfitted:
+        return "nothing can be fitted, so popularity is all there is"
+    return "too little is there to train it" if source.name in share.untrained else ""
+
+
 def _runs(at: Sequence[Mapping[str, Any]]) -> list[str]:
     """What is shown from one size to another, as parts of a sentence."""
 
-    def kind(line: Mapping[str, Any]) -> tuple[bool, Shown, Shown]:
+    def kind(line: Mapping[str, Any]) -> tuple[str, Shown, Shown]:
         hit: Shown = line["shown"]["hit_at_5"]
-        return line["fitted"], hit, "" if hit else line["shown"]["nll"]
+        return line["missing"], hit, "" if hit else line["shown"]["nll"]
 
     parts = []
-    for (fitted, hit, nll), some in groupby(at, key=kind):
+    for (missing, hit, nll), some in groupby(at, key=kind):
         run = list(some)
         least, most = (_round(run[place]["users"]) for place in (0, -1))
         size = f"about {least}" if least == most else f"{least} to {most}"
@@ -188,8 +199,7 @@ def _runs(at: Sequence[Mapping[str, Any]]) -> list[str]:
         learned = f"learned from {size}"
         if len(at) > 1 and len(run) == len(at):
             learned = f"at every size tried ({size})"
-        told = _worth(run, hit, nll) if fitted else "nothing can be fitted, so popularity is all there is"
-        parts.append(f"{learned} {told}")
+        parts.append(f"{learned} {missing or _worth(run, hit, nll)}")
     return parts
 
 

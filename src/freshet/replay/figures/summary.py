@@ -1,4 +1,4 @@
-"""The result document of a replay, `replay.json`; every figure in it follows from the three frames."""
+"""The result document of a replay, `replay.json`; every figure in it follows from its frames."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from freshet.replay.figures.arm_metrics import Replayed
 from freshet.replay.figures.comparisons import MARGIN, choose, compare, hit_at_5, not_below, pairs, reference
 from freshet.replay.figures.groups import Groups
 from freshet.replay.figures.intervals import DRAWS
+from freshet.replay.figures.knowledge_sources import by_group, sources
 from freshet.replay.figures.recommendation import recommend
 from freshet.replay.figures.scarcity import Share, scarcity
-from freshet.replay.figures.sources import by_group, sources
 
 SCHEMA = 1
 ORDER = (

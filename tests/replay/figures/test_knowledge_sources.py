@@ -9,7 +9,7 @@ import pytest
 
 from freshet.replay.figures import summarise
 from freshet.replay.figures.intervals import estimate, jointly
-from freshet.replay.figures.sources import FEWEST, sources
+from freshet.replay.figures.knowledge_sources import FEWEST, sources
 from tests.replay.synthetic import frames
 
 SAME = {"hybrid": 0.3, "counts": 0.3, "popularity": 0.3}
