@@ -11,8 +11,8 @@
       -> table         write, verify, publish
 
 `freshet.stages` has a folder for each; requests are answered outside any run, in `serving.recommend`. All is
-computed as of a moment and reads only what came before it. A step whose artifact exists is skipped: a killed
-run continues where it was. What people decide is in `operations`; what is due, or held back, in `due`.
+computed as of a moment from what came before it. A step whose artifact exists is skipped: a killed run goes on
+where it was. What people decide is in `operations`; what is due, or held back, in `due`.
 """
 
 from __future__ import annotations
@@ -216,8 +216,7 @@ def refresh_release(ctx: RunContext, model: Artifact | None, end: AsOf, publish:
     mixed = sequence.for_mixture(ctx)
     made = make_table(ctx, model, table_plan.previous_of(ctx.ws, ctx.log), mixed)
     overlay = live.make(ctx, made)
-    held_back = "" if publish else due.held_back(ctx, made, end)
-    if held_back:
+    if not publish and (held_back := due.held_back(ctx, made, end)):
         at = f"table {made.version} as of {ctx.as_of}"
         ctx.run.say(f"{at} {held_back}: CURRENT is not moved (--publish does)")
         return
