@@ -110,9 +110,7 @@ def finetune(ws: Workspace, as_of: AsOf | None = None) -> Record:
         GateFailed: the run waits for a person.
     """
     if ws.tuner is None:
-        raise ConfigError(
-            '[planner] kind = "counts" has nothing to fine-tune', hint="choose another kind of planner"
-        )
+        raise ConfigError('[planner] kind = "counts" has nothing to fine-tune', hint="choose another kind")
     with ws.run("finetune", str(as_of or "")) as run:
         tuning.check_base(ws)
         ctx = context_of(ws, run, due.moment(ws, run, as_of, due.end_of_log(ws)))
