@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from freshet.replay.figures import summarise
-from freshet.report import replay_charts, replay_curves, replay_tables, write_replay
+from freshet.replay.figures.scarcity import Share
+from freshet.report import replay_charts, replay_curves, replay_sources, replay_tables, write_replay
 from tests.replay.synthetic import frames
 
 from .test_workspace_page import Page
@@ -36,7 +37,7 @@ DRIFT = {"jaccard": 0.1, "null": 0.14, "z": -8.0, "n": 200, "from": "pair", "pai
 
 def told(skill: dict[str, float], drift: dict[str, Any] | None = None, **world: Any) -> dict[str, Any]:
     found = frames(skill, **world)
-    return summarise(found.judged, found.states, found.costs, found.log, drift, draws=60)
+    return summarise(found.judged, found.states, found.costs, found.log, drift, found.circumstances, draws=60)
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +108,67 @@ def test_counts_and_the_first_day_open_with_whether_refreshing_pays(tmp_path: Pa
     plain = told({"counts": 0.3, "static": 0.25}, transitions=800)
     text = Page(write_replay(plain, tmp_path).read_text(encoding="utf-8")).text
     assert "Is refreshing counts alone worth it?" in text[: text.index("The questions, one by one")]
+
+
+def test_where_each_source_pays_is_in_words_and_in_a_table_for_each_division(
+    document: dict[str, Any], page: Page
+) -> None:
+    part = page.text[page.text.index("Where each source of knowledge pays", 1000) :]
+    part = part[: part.index("hit@5 of the next novel interest")]
+    for source in document["recommendation"]["groups"]["sources"]:
+        assert source["text"] in part
+    assert document["recommendation"]["groups"]["text"] in part
+    for division, lines in document["groups"].items():
+        for key, line in lines.items():
+            assert line["words"] in part
+            for pair in ("counts_vs_popularity", "hybrid_vs_counts"):
+                found = document["differences"][pair][division][key]
+                assert replay_tables.change(found["nll"]).interval in part
+                assert replay_tables.points(found["hit_at_5"]).value in part
+            assert f"{line['n']:,}" in part
+
+
+def test_a_group_is_marked_where_it_holds_with_all_others(tmp_path: Path) -> None:
+    skill = {"hybrid": 0.3, "counts": 0.3, "popularity": 0.3}
+    found = told(skill, transitions=3000, users=800, cold={"hybrid": 0.8})
+    [support, *_] = replay_sources.group_tables(found)
+    [planner] = [place for place, pair in enumerate(support.pairs) if pair == "hybrid − counts"]
+    marked = {row.name: row.cells[planner].sure for row in support.rows}
+    assert [name for name, sure in marked.items() if sure == "better"] == ["contexts that nobody had been in"]
+    assert 'class="n good"' in write_replay(found, tmp_path).read_text(encoding="utf-8")
+
+
+def test_the_scarcity_curve_is_drawn_and_told(tmp_path: Path) -> None:
+    skill = {"counts": 0.3, "content": 0.3, "popularity": 0.2}
+    shares = [
+        Share(percent, frames(skill | {"content": better}, transitions=2000).judged, users, 7 * users)
+        for percent, better, users in ((1, 0.5, 40), (10, 0.36, 400), (100, 0.3, 4000))
+    ]
+    found = frames(skill, transitions=2000)
+    document = summarise(found.judged, found.states, found.costs, found.log, shares=shares, draws=60)
+    page = Page(write_replay(document, tmp_path).read_text(encoding="utf-8"))
+    told = document["recommendation"]["shares"]
+    assert "learned from 40 to 400 users it is worth +" in told["sources"][1]["text"]
+    for source in told["sources"]:
+        assert source["text"] in page.text
+    assert told["text"] in page.text
+    labels = [chart["aria-label"] or "" for chart in page.all("svg")]
+    assert sum(label.startswith("What each source takes off nll") for label in labels) == 1
+    table = replay_sources.share_table(document)
+    assert table is not None
+    assert [(row.name, row.sizes) for row in table.rows] == [
+        ("1\u202f%", (40, 280)),
+        ("10\u202f%", (400, 2800)),
+        ("100\u202f%", (4000, 28_000)),
+    ]
+    assert table.rows[0].cells[1].sure == "better"
+    assert len(page.all("caption")) == len(page.all("table"))
+
+
+def test_without_sources_or_shares_the_section_is_left_out(tmp_path: Path) -> None:
+    plain = told({"counts": 0.3, "static": 0.25}, transitions=800)
+    text = Page(write_replay(plain, tmp_path).read_text(encoding="utf-8")).text
+    assert "Where each source of knowledge pays" not in text
 
 
 def test_names_from_the_log_are_escaped(tmp_path: Path) -> None:

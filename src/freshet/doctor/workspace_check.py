@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from freshet.doctor.artifact_checks import find_artifacts, find_releases
+from freshet.doctor.artifact_checks import find_artifacts, find_releases, find_vectors
 from freshet.doctor.finding import Finding
 from freshet.doctor.leftover_checks import find_leftovers, find_open_files, find_unfinished_runs
 from freshet.doctor.source_checks import find_events, find_experiments, find_planner, find_user_store
@@ -66,6 +66,7 @@ def findings(ws: Workspace, mine: str = "", unfinished: bool = True) -> list[Fin
     """
     found = [
         *find_artifacts(ws),
+        *find_vectors(ws),
         *find_releases(ws),
         *find_events(ws),
         *find_experiments(ws),

@@ -116,7 +116,7 @@ def scarcity(document: Document) -> Markup | None:
     last = "; ".join(source["text"] for source in told)
     names = list(_named([source["difference"] for source in told]))
     label = f"What each source takes off nll, by users learned from. {last}"
-    return replay_curves.line_chart(rows, names, x, "nats gained", "+.2f", label, below, zero=True)
+    return replay_curves.line_chart(rows, names, x, "nats gained", "+.3~f", label, below, zero=True)
 
 
 def _named(pairs: list[str]) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numba import njit
 from numpy.typing import NDArray
 
 from freshet.core.errors import ArtifactError
@@ -43,26 +44,32 @@ class ContentItems:
 
     def last(self, history: History) -> NDArray[np.int32]:
         """(m,) numbers of the items engaged last, most recent last, without those that are not known."""
-        return self.numbers(history.items)[-LAST_ITEMS:]
+        return np.asarray(_last_known(history.items, self.keys, LAST_ITEMS))
 
     def listed(self, items: Sequence[str]) -> NDArray[np.int32]:
         """The same of a list of ids, oldest first; of an item that is listed twice, the last place counts."""
-        numbers = self.numbers(np.array([item_key(item) for item in items], np.uint64))
-        _, back = np.unique(numbers[::-1], return_index=True)
-        distinct = numbers[::-1][np.sort(back)]  # most recent first
-        return np.asarray(distinct[:LAST_ITEMS][::-1], np.int32)
+        distinct = list(dict.fromkeys(reversed(items)))[::-1]
+        keys = np.array([item_key(item) for item in distinct], np.uint64)
+        return np.asarray(_last_known(keys, self.keys, LAST_ITEMS))
 
     def profile(self, numbers: NDArray[np.int32]) -> NDArray[np.float32]:
         """(a + b,) of the user who engaged these items last; see `ContentVectors.profiles`."""
         return np.asarray(self.vectors.profiles(numbers[None])[0])
 
-    def numbers(self, keys: NDArray[np.uint64]) -> NDArray[np.int32]:
-        """Numbers of items by key, in order, without those that are not known."""
-        if not len(self.keys):
-            return np.zeros(0, np.int32)
-        place = np.searchsorted(self.keys, keys)
-        place[place == len(self.keys)] = 0
-        return np.asarray(place[self.keys[place] == keys], np.int32)
+
+@njit(cache=True, nogil=True)
+def _last_known(wanted, keys, most):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # pragma: no cover - compiled
+    """Places of the last keys that are among the known ones, `most` at most, in their order."""
+    found = np.empty(most, np.int32)
+    size = 0
+    for i in range(len(wanted) - 1, -1, -1):
+        place = np.searchsorted(keys, wanted[i])
+        if place < len(keys) and keys[place] == wanted[i]:
+            size += 1
+            found[most - size] = place
+            if size == most:
+                break
+    return found[most - size :]
 
 
 def write(
@@ -94,7 +101,8 @@ def read_vectors(folder: Path, which: Which) -> ContentVectors:
     """
     try:
         text, engaged = (
-            np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+            # as plain arrays: what is mapped stays mapped, and compiled code takes them quicker
+            np.asarray(np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False))
             for name in ("text", f"{which}_engaged")
         )
     except (OSError, ValueError) as error:

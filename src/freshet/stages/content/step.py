@@ -6,6 +6,7 @@ held-out windows, on which the weights of content are fitted, and from everythin
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -33,28 +34,39 @@ from freshet.storage.workspace import Workspace, version_of
 CODE = 1
 
 
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What vectors are made from, and their versions.
+
+    Attributes:
+        catalogue: version of the items whose texts are read.
+        texts: version of the texts' vectors.
+        start: of the held-out windows.
+    """
+
+    version: str
+    catalogue: str
+    texts: str
+    inputs: FromAssignment
+    start: AsOf
+
+
+def find(ctx: RunContext) -> Artifact | None:
+    """The vectors as of a moment, if they were made before; None too where there are to be none."""
+    return ctx.ws.store.find("content", _planned(ctx).version) if ctx.config.content.use else None
+
+
 def make(ctx: RunContext) -> Artifact | None:
     """Vectors as of a moment; None where the configuration goes without content."""
     if not ctx.config.content.use:
         return None
-    ws, log = ctx.ws, ctx.log
-    counted = TransitionsManifest.of(committed(ws.store, "transitions", log.version)).inputs
-    assigned = committed(ws.store, "assignments", counted.assignment)
-    texts = _texts(ctx, AssignmentManifest.of(assigned).inputs.items)
-    start = ctx.fitter.holdout.start
-    version = version_of(
-        code=CODE,
-        as_of=log.as_of,
-        events=counted.events,
-        assignment=counted.assignment,
-        texts=texts.version,
-        early=start,
-        positive=ws.config.events.positive,
-        **({"learners": str(log.learners)} if log.learners else {}),
-    )
+    ws, log, plan = ctx.ws, ctx.log, _planned(ctx)
 
     def build(folder: Path, step: StepRecord) -> ContentManifest:
-        assignment = interests.load_assignment(assigned.path)
+        texts = _texts(ctx, plan)
+        assignment = interests.load_assignment(
+            committed(ws.store, "assignments", plan.inputs.assignment).path
+        )
         order = np.argsort([item_key(item) for item in assignment.items], kind="stable")
         ids = [assignment.items[number] for number in order]
         titles, text = _rows_of(texts, ids)
@@ -62,7 +74,7 @@ def make(ctx: RunContext) -> Artifact | None:
         interest, size = assignment.interest[order], len(log.interests)
         said = content.mean_by_interest(text, _formed(ws, log, ids), size)
         engaged, centroids = dict[Which, NDArray[np.float32]](), dict[Which, Centroids]()
-        moments: dict[Which, AsOf] = {EARLY: start, FULL: log.as_of}
+        moments: dict[Which, AsOf] = {EARLY: plan.start, FULL: log.as_of}
         for which, before in moments.items():
             some = learned.before(before.microseconds)
             kept = log.learners.kept(some.user) if log.learners else None
@@ -77,12 +89,12 @@ def make(ctx: RunContext) -> Artifact | None:
         return ContentManifest(
             as_of=str(log.as_of),
             learned_before={which: str(moment) for which, moment in moments.items()},
-            inputs=FromAssignment(events=counted.events, assignment=counted.assignment),
-            texts=texts.version,
+            inputs=plan.inputs,
+            texts=plan.texts,
             summary=step.details,
         )
 
-    return build_once(ws, ctx.run, "content", "content", version, build)
+    return build_once(ws, ctx.run, "content", "content", plan.version, build)
 
 
 def view(ws: Workspace, log: LogSnapshot, made: Artifact, which: Which, rows: Transitions) -> ContentView:
@@ -115,14 +127,38 @@ def centroids(made: Artifact | None) -> Centroids | None:
     return None if made is None else content.read_vectors(made.path, FULL).centroids
 
 
-def _texts(ctx: RunContext, catalogue: str) -> Artifact:
+def _planned(ctx: RunContext) -> _Plan:
+    ws, log = ctx.ws, ctx.log
+    counted = TransitionsManifest.of(committed(ws.store, "transitions", log.version)).inputs
+    assigned = committed(ws.store, "assignments", counted.assignment)
+    catalogue = AssignmentManifest.of(assigned).inputs.items
+    texts = version_of(code=CODE, items=catalogue, **_known_by(ctx))
+    start = ctx.fitter.holdout.start
+    version = version_of(
+        code=CODE,
+        as_of=log.as_of,
+        events=counted.events,
+        assignment=counted.assignment,
+        texts=texts,
+        early=start,
+        positive=ws.config.events.positive,
+        **({"learners": str(log.learners)} if log.learners else {}),
+    )
+    inputs = FromAssignment(events=counted.events, assignment=counted.assignment)
+    return _Plan(version, catalogue, texts, inputs, start)
+
+
+def _known_by(ctx: RunContext) -> dict[str, str]:
+    """What decides the vector of a text: the encoder, or the interests whose words are taken."""
+    encoder = ctx.ws.encoder
+    return {"interests": ctx.log.interests_version} if encoder is None else {"encoder": encoder.version}
+
+
+def _texts(ctx: RunContext, plan: _Plan) -> Artifact:
     """Vectors of the texts of a catalogue: read again only where it changed."""
-    ws = ctx.ws
-    made = committed(ws.store, "items", catalogue)
+    ws, encoder = ctx.ws, ctx.ws.encoder
+    made = committed(ws.store, "items", plan.catalogue)
     formed = committed(ws.store, "interests", ctx.log.interests_version)
-    encoder = ws.encoder
-    known_by = {"encoder": encoder.version} if encoder is not None else {"interests": formed.version}
-    version = version_of(code=CODE, items=catalogue, **known_by)
 
     def build(folder: Path, step: StepRecord) -> TextsManifest:
         table = pq.read_table(made.path / events.ITEMS_FILE, columns=["item", "title", "text"])
@@ -138,9 +174,11 @@ def _texts(ctx: RunContext, catalogue: str) -> Artifact:
         np.save(folder / "text.npy", vectors, allow_pickle=False)
         pq.write_table(table.select(["item", "title"]), folder / "items.parquet", compression="zstd")
         step.details = {"items": len(vectors), "width": vectors.shape[1]}
-        return TextsManifest(inputs=FromCatalogue(items=catalogue, **known_by), summary=step.details)
+        return TextsManifest(
+            inputs=FromCatalogue(items=plan.catalogue, **_known_by(ctx)), summary=step.details
+        )
 
-    return build_once(ws, ctx.run, "texts", "texts", version, build)
+    return build_once(ws, ctx.run, "texts", "texts", plan.texts, build)
 
 
 def _rows_of(texts: Artifact, ids: list[str]) -> tuple[list[str], NDArray[np.float32]]:

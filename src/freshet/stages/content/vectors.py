@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy
+from numba import njit
 from numpy.typing import NDArray
 
 from freshet.core.types import BoolArray, Centroids
@@ -22,12 +23,11 @@ FADING = 0.95
 """How much an item counts beside the one engaged after it."""
 MOST_ENGAGEMENTS = 5_000_000
 """Engagements, the latest, that co-engagement is learned from: more cost minutes and change little."""
-BLOCK = 2048
-"""Users at a time; bounds memory."""
-
 Embed = Callable[[scipy.sparse.csr_matrix, int], NDArray[np.float64]]
 """((users, items) matrix, seed) -> (items, d) vectors of items that the same people engage."""
 
+_HALVES = np.arange(1 << 16, dtype=np.uint16).view(np.float16).astype(np.float32)
+"""Every number of 16 bits as one of 32: compiled code knows no other way to read them."""
 _RECENCY = FADING ** np.arange(LAST_ITEMS - 1, -1, -1, dtype=np.float32)
 
 
@@ -51,13 +51,8 @@ class ContentVectors:
         Args:
             items: (n, up to LAST_ITEMS) numbers, most recent last, right-aligned, -1 padded.
         """
-        recency = _RECENCY[len(_RECENCY) - items.shape[1] :]
-        out = np.empty((len(items), self.centroids.width), np.float32)
-        for start in range(0, len(items), BLOCK):
-            some = items[start : start + BLOCK]
-            weights = np.where(some >= 0, recency, np.float32(0))
-            parts = [_mean(space, some, weights) for space in (self.text, self.engaged)]
-            out[start : start + BLOCK] = np.concatenate(parts, axis=1)
+        out = np.zeros((len(items), self.centroids.width), np.float32)
+        _profiles(items, self.text.view(np.uint16), self.engaged.view(np.uint16), _RECENCY, _HALVES, out)
         return out
 
     def shares(
@@ -116,12 +111,25 @@ def mean_by_interest(
     return _unit(total.astype(np.float32))
 
 
-def _mean(
-    space: NDArray[np.float16], items: NDArray[np.int32], weights: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    if not space.shape[0]:
-        return np.zeros((len(items), space.shape[1]), np.float32)
-    return _unit(np.einsum("nr,nrd->nd", weights, space[items].astype(np.float32)))
+@njit(cache=True, nogil=True)
+def _profiles(items, text, engaged, recency, halves, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # pragma: no cover - compiled
+    for row in range(len(items)):
+        _add_mean(items[row], text, recency, halves, out[row, : text.shape[1]])
+        _add_mean(items[row], engaged, recency, halves, out[row, text.shape[1] :])
+
+
+@njit(cache=True, nogil=True)
+def _add_mean(items, space, recency, halves, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # pragma: no cover - compiled
+    """Add to zeros the weighed mean of items, of length one."""
+    later = len(recency) - len(items)
+    for place in range(len(items)):
+        if items[place] >= 0:
+            weight = recency[later + place]
+            for i in range(len(out)):
+                out[i] += weight * halves[space[items[place], i]]
+    length = np.sqrt((out * out).sum())
+    for i in range(len(out)):
+        out[i] = out[i] / length if length > np.float32(1e-6) else np.float32(0)
 
 
 def _unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -34,13 +34,12 @@ from freshet.run_context import LogSnapshot
 from freshet.stages import counts
 from freshet.stages.counts.holdout_windows import HoldoutWindows, Stretch, Window
 from freshet.stages.counts.log_counts import LogCounts
+from freshet.stages.counts.mixture import FEWEST
 
 ENOUGH = 300
 """Held-out transitions of a length class that let it have weights of its own."""
 FOLDS = 4
 """Folds of windows, at most, in which fused scores are judged."""
-FEWEST = 20
-"""Held-out transitions, with others counted before them, without which weights say nothing."""
 
 
 @dataclass(frozen=True, slots=True)

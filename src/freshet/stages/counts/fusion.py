@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from freshet.core.errors import NotEnoughData
 from freshet.core.types import CONTENT, ENGAGED_ITEMS, TEXT_ITEMS, Fusion, Mixture
-from freshet.stages.counts.mixture import Held, fit, log_likelihood, scores
+from freshet.stages.counts.mixture import FEWEST, Held, fit, log_likelihood, scores
 from freshet.stages.counts.scorer import COUNTS, PLANNER, SEQUENCE
 
 Change = tuple[float, float, float]
@@ -71,7 +71,7 @@ def fuse(
             features of content; None without content.
 
     Raises:
-        NotEnoughData: fewer than 20 held-out transitions.
+        NotEnoughData: fewer than 20 held-out transitions, and a sequence model or a planner to weigh.
     """
     fitted, used = _alone(COUNTS), _alone(COUNTS)
     margin = content = content_margin = without_context = None
@@ -79,7 +79,7 @@ def fuse(
     if SEQUENCE in names:
         fitted, used, parts = _sequence(_only(rest, names, (COUNTS, SEQUENCE)))
     near = tuple(name for name in names if name in CONTENT)
-    if near:
+    if near and sum(len(held.successor) for held in rest.held) >= FEWEST:
         content, used, content_margin = _content(rest, names, used, near)
     if sample is not None:
         planner, used, margin, parts[PLANNER] = _planner(rest, sample, used, names)
@@ -157,10 +157,9 @@ def _without_context(unplanned: Blocks, near: tuple[str, ...]) -> Mixture | None
     """
     names = (COUNTS, *near)
     usable = tuple(name for name in near if name in (TEXT_ITEMS, ENGAGED_ITEMS))
-    try:
-        _, used, _ = _content(unplanned, names, _alone(COUNTS), usable)
-    except NotEnoughData:
+    if sum(len(held.successor) for held in unplanned.held) < FEWEST:
         return None
+    _, used, _ = _content(unplanned, names, _alone(COUNTS), usable)
     return used if len(used.names) > 1 else None
 
 

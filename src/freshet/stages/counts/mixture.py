@@ -20,6 +20,9 @@ from freshet.core.types import BoolArray, Mixture, Transitions
 BLOCK = 128
 """Rows whose features (about 100 kB each at 200 interests) are worked on while they are in the cache."""
 
+FEWEST = 20
+"""Held-out transitions without which weights say nothing."""
+
 RIDGE = 1e-4
 """Penalty per example and squared weight: decides between features that say the same, changes little else."""
 
@@ -101,9 +104,9 @@ def fit(
         NotEnoughData: fewer than 20 held-out transitions.
     """
     examples = sum(len(block.successor) for block in held)
-    if examples < 20:
+    if examples < FEWEST:
         raise NotEnoughData(
-            f"the mixture needs at least 20 held-out transitions, the last windows hold {examples}",
+            f"the mixture needs at least {FEWEST} held-out transitions, the last windows hold {examples}",
             hint="raise [counts] window_days or fit_windows, or import more events",
         )
     weights = np.full(len(names), 1.0 / len(names)) if start is None else start

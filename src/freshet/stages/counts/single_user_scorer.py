@@ -69,6 +69,7 @@ class SingleUserScorer:
         self._content = scorer.content
         if scorer.content is not None:
             spaces = scorer.content.centroids
+            self._unknown = np.zeros(spaces.width, np.float32)
             self._spaces = np.ascontiguousarray(spaces.text), np.ascontiguousarray(spaces.engaged)
         self._planned = scorer.planner is not None
         self._logits = reader
@@ -123,12 +124,11 @@ class SingleUserScorer:
         part = self._content
         if part is None:
             return 1.0, NOTHING_NEAR
-        known = bool(profile.any())
-        if not known:
-            profile = np.zeros(part.centroids.width, np.float32)
+        if not len(profile):
+            profile = self._unknown
         if recent[-1] >= 0:
             weights, share = part.weights, 1.0
-        elif known and part.without_context is not None:
+        elif part.without_context is not None and profile.any():
             weights, share = part.without_context[1:], float(part.without_context[0])
         else:
             return 1.0, NOTHING_NEAR

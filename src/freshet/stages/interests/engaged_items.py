@@ -30,7 +30,7 @@ class Catalogue:
         traffic: (n,) engagements of each item; 0 for an item of the item file nobody engaged with. Those of
             a user who has a large part of all count for less; see `influence`.
         engaged: (users, n) 1 where the user engaged with the item.
-        text_vectors: (n, a) unit vectors of texts by an encoder, zero where there is none; None = words decide.
+        text_vectors: (n, a) unit vectors of texts by an encoder, zero where there is none; None = by words.
     """
 
     items: tuple[str, ...]

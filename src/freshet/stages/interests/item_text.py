@@ -12,7 +12,7 @@ import json
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -193,17 +193,19 @@ class TextModel:
 
 def documents(titles: Sequence[str], texts: Sequence[str]) -> list[list[str]]:
     """The words of each item; the title counts once, also where the text repeats it."""
-    return [words(both) for both in _joined(titles, texts)]
+    return [
+        words(text if title in text else f"{title} . {text}")
+        for title, text in zip(titles, texts, strict=True)
+    ]
 
 
 def readable(titles: Sequence[str], texts: Sequence[str]) -> list[str]:
     """Each item as a reader, or an encoder of sentences, is given it: title and text without markup."""
-    return [" ".join(_without_markup(both).split()) for both in _joined(titles, texts)]
-
-
-def _joined(titles: Sequence[str], texts: Sequence[str]) -> Iterator[str]:
-    for title, text in zip(titles, texts, strict=True):
-        yield text if title in text else f"{title} . {text}"
+    joined = (
+        text if title in text else f"{title}. {text}" if text else title
+        for title, text in zip(titles, texts, strict=True)
+    )
+    return [" ".join(_without_markup(both).split()) for both in joined]
 
 
 def fit_text_model(fitted_on: Words, seed: int) -> TextModel:
