@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from freshet import operations, pipeline
-from freshet.core.types import AsOf, Transitions
+from freshet.core.types import CONTENT, AsOf, Transitions
 from freshet.core.types.ids import user_number
 from freshet.pipeline import context_of
 from freshet.run_context import RunContext
@@ -27,6 +27,7 @@ from freshet.storage.manifests import TableManifest
 from freshet.storage.workspace import Workspace
 from tests.pipeline.world import (
     FIRST,
+    INTERESTS,
     NOW,
     SECOND,
     copied,
@@ -130,7 +131,8 @@ def naive(items: ContentItems, events: list[tuple[int, str]], time: int) -> NDAr
             total += 0.95**back * space[items.ids.index(name)].astype(np.float64)
         length = np.linalg.norm(total)
         parts.append(total / length if length > 1e-6 else total * 0)
-    return np.concatenate(parts).astype(np.float32)
+    own = np.bincount([items.vectors.interest[items.ids.index(name)] for name in last], minlength=INTERESTS)
+    return np.concatenate([*parts, np.log1p(own)]).astype(np.float32)
 
 
 def test_profiles_are_of_what_came_strictly_before(here: Made, world: Path) -> None:
@@ -178,7 +180,7 @@ def test_weights_are_kept_and_texts_are_read_once(counted: Workspace, tmp_path: 
     ws = copied(counted, tmp_path / "ws")
     made = table_of(ws, FIRST)
     stored = read_json(made.path / "mixture.json")
-    assert set(stored["content"]) == {"text_items", "text_interests", "engaged_items", "engaged_interests"}
+    assert set(stored["content"]) == set(CONTENT)
     assert (
         stored["content_margin"]["low"] < stored["content_margin"]["nll"] < stored["content_margin"]["high"]
     )
