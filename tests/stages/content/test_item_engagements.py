@@ -11,11 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from freshet.backends.user_stores.history_bytes import decode, engage, merge
-from freshet.core.types import Centroids, Fact, History
+from freshet.core.types import REMEMBERED, Centroids, Fact, History
 from freshet.core.types.ids import item_key
 from freshet.core.user_numbers import keys
 from freshet.stages.content import (
-    LAST_ITEMS,
     ContentItems,
     ContentVectors,
     ItemEngagements,
@@ -58,8 +57,9 @@ def known(numbers: list[int]) -> ContentItems:
     names = sorted((f"item-{number}" for number in numbers), key=item_key)
     empty = np.zeros((len(names), 0), np.float16)
     nothing = Centroids(np.zeros((0, 0), np.float32), np.zeros((0, 0), np.float32))
+    vectors = ContentVectors(empty, empty, np.zeros(len(names), np.int16), nothing)
     item_keys = np.array([item_key(name) for name in names], np.uint64)
-    return ContentItems(item_keys, tuple(names), ("",) * len(names), ContentVectors(empty, empty, nothing))
+    return ContentItems(item_keys, tuple(names), ("",) * len(names), vectors)
 
 
 @given(
@@ -73,7 +73,7 @@ def test_serving_remembers_the_same_items(rows: list[tuple[int, int]], unknown: 
     number = {name: place for place, name in enumerate(items.ids)}
     before = max((time for time, _ in rows), default=0) + 1
     log = [(1, t, number[f"item-{i}"]) for t, i in rows if i not in unknown]
-    [expected] = engagements(log).last(np.array([1], np.uint64), np.array([before]), LAST_ITEMS)
+    [expected] = engagements(log).last(np.array([1], np.uint64), np.array([before]), REMEMBERED)
 
     facts = [Fact(b"", b"u", item_key(f"item-{i}"), 0, t, True, b"") for t, i in rows]
     remembered = decode(engage(None, facts)) if facts else History.empty()
@@ -90,7 +90,7 @@ def test_a_listed_history_counts_like_engagements_one_after_the_other(
     items = known([number for number in range(71) if number not in unknown])
     names = [f"item-{i}" for i in listed]
     log = [(1, place, items.ids.index(name)) for place, name in enumerate(names) if name in items.ids]
-    [expected] = engagements(log).last(np.array([1], np.uint64), np.array([len(listed)]), LAST_ITEMS)
+    [expected] = engagements(log).last(np.array([1], np.uint64), np.array([len(listed)]), REMEMBERED)
     assert items.listed(names).tolist() == expected[expected >= 0].tolist()
 
 

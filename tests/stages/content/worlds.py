@@ -24,8 +24,13 @@ def random_centroids(interests: int, seed: int) -> Centroids:
     return Centroids(text, engaged)
 
 
+INTERESTS = 5
+
+
 def random_profile(seed: int, text: bool, engaged: bool) -> NDArray[np.float32]:
-    """(a + b,) of a user whose items are known in some of the spaces."""
+    """(a + b + INTERESTS,) of a user whose items are known in some of the spaces; of none, all is zero."""
     rng = np.random.default_rng([seed, 2])
     parts = [unit(rng.normal(size=(1, width)))[0] for width in (TEXT, ENGAGED)]
-    return np.concatenate([part * known for part, known in zip(parts, (text, engaged), strict=True)])
+    items = np.log1p(rng.integers(0, 4, INTERESTS)) * (text or engaged)
+    known = [part * there for part, there in zip(parts, (text, engaged), strict=True)]
+    return np.concatenate([*known, items]).astype(np.float32)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from freshet.core.types import CONTENT, ContentView, Mixture, Transitions
 from freshet.stages.counts import ContentPart, content_features, held_by_all
-from tests.stages.content.worlds import TEXT, random_centroids, random_profile
+from tests.stages.content.worlds import ENGAGED, TEXT, random_centroids, random_profile
 from tests.stages.counts.test_single_user_scorer import described, scorer
 from tests.stages.counts.worlds import users
 
@@ -32,19 +32,23 @@ def test_features_are_cosines(recent: list[int], seed: int, known: tuple[bool, b
     [found] = content_features(centroids, users(tuple(recent)), None if profile is None else profile[None])
     assert found.shape == (len(CONTENT), N)
     for place, (space, part) in enumerate(
-        zip((centroids.text, centroids.engaged), (slice(0, TEXT), slice(TEXT, None)), strict=True)
+        zip((centroids.text, centroids.engaged), (slice(0, TEXT), slice(TEXT, TEXT + ENGAGED)), strict=True)
     ):
         interests = space[recent].sum(axis=0) if recent else np.zeros(space.shape[1])
         items = interests if profile is None or not profile[part].any() else profile[part]
         for row, user in ((2 * place, items), (2 * place + 1, interests)):
             np.testing.assert_allclose(found[row], [cosine(user, c) for c in space], atol=1e-5)
+    earlier = np.zeros(N) if profile is None else profile[TEXT + ENGAGED :]
+    np.testing.assert_array_equal(found[-1], earlier)
 
 
 def test_features_that_are_fused_end_with_those_of_content() -> None:
     """In their order, 0 for what is no candidate; without a view there are none."""
     mixture = scorer(2, 0, sequence=True)
     recent, centroids = users((0, 1), (), (3,)), random_centroids(N, 0)
-    profiles = np.stack([random_profile(0, True, True), random_profile(1, True, False), np.zeros(7)])
+    profiles = np.stack(
+        [random_profile(0, True, True), random_profile(1, True, False), np.zeros(TEXT + ENGAGED + N)]
+    )
     known = np.zeros((3, N), bool)
     known[0, [0, 1]] = True
     rows = Transitions(
@@ -71,7 +75,9 @@ def test_rows_without_a_view_and_without_content() -> None:
         np.array([2, 3, 4], np.int16),
         np.zeros((3, N), bool),
     )
-    view = ContentView(random_centroids(N, 1), lambda some: np.zeros((len(some), 7), np.float32))
+    view = ContentView(
+        random_centroids(N, 1), lambda some: np.zeros((len(some), TEXT + ENGAGED + N), np.float32)
+    )
     np.testing.assert_array_equal(plain.rows(rows, view).fused, plain.rows(rows).fused)
     mixture = described(plain, 1, alone=True, unused=False)
     np.testing.assert_allclose(mixture.rows(rows, view).fused, mixture.rows(rows).fused, atol=1e-12)
@@ -87,9 +93,9 @@ def test_a_part_is_only_what_has_a_weight() -> None:
     assert ContentPart.of(None, used, items) is None
     both = ContentPart.of(centroids, used, items)
     assert both is not None
-    assert both.weights.tolist() == [0.0, 0.0, 0.5, 0.0]
+    assert both.weights.tolist() == [0.0, 0.0, 0.5, 0.0, 0.0]
     assert both.without_context is not None
-    assert both.without_context.tolist() == [0.9, 0.4, 0.0, 0.0, 0.0]
+    assert both.without_context.tolist() == [0.9, 0.4, 0.0, 0.0, 0.0, 0.0]
     alone = ContentPart.of(centroids, sequence, items)
     assert alone is not None
     assert not alone.weights.any()
@@ -98,7 +104,7 @@ def test_a_part_is_only_what_has_a_weight() -> None:
 def test_users_without_recent_interests_are_told_apart_by_their_items_alone() -> None:
     mixture = described(scorer(2, 0), 0, alone=True, unused=False)
     recent, free = users((), ()), np.zeros((2, N), bool)
-    profiles = np.stack([random_profile(0, True, True), np.zeros(7, np.float32)])
+    profiles = np.stack([random_profile(0, True, True), np.zeros(TEXT + ENGAGED + N, np.float32)])
     found = mixture(recent, free, profiles)
     np.testing.assert_array_equal(found.fused[1], found.count[1])
     assert not np.allclose(found.fused[0], found.count[0], atol=1e-2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from freshet.core.types import CONTENT, ENGAGED_ITEMS, TEXT_INTERESTS, TEXT_ITEMS, Fusion
+from freshet.core.types import CONTENT, EARLIER_ITEMS, ENGAGED_ITEMS, TEXT_INTERESTS, TEXT_ITEMS, Fusion
 from freshet.stages.counts import COUNTS, FUSED, PLANNER, SEQUENCE, Blocks, Held, fit, fuse, log_likelihood
 from freshet.stages.counts import fusion as fusing
 
@@ -282,8 +282,8 @@ def test_users_without_recent_interests_have_weights_of_their_own() -> None:
         part.features[:, 2::2] = 0  # no recent interest, no feature of theirs
     found = fuse(rest, None, NEAR, blocks(*parts)).without_context
     assert found is not None
-    assert found.names == (COUNTS, TEXT_ITEMS, ENGAGED_ITEMS)
-    np.testing.assert_allclose(found.weights, [0.5, 2.0, 0.0], atol=0.4)
+    assert found.names == (COUNTS, TEXT_ITEMS, ENGAGED_ITEMS, EARLIER_ITEMS)
+    np.testing.assert_allclose(found.weights, [0.5, 2.0, 0.0, 0.0], atol=0.4)
     few = blocks(held(truth, NEAR, seed=74, rows=19))
     assert fuse(rest, None, NEAR, few).without_context is None
     assert fuse(rest, None, NEAR, Blocks()).without_context is None

@@ -143,21 +143,23 @@ def test_content_reads_items_and_interests_by_their_own_weights() -> None:
     """A worked example: the user's items lie at one interest, the recent interest is another."""
     mixture = described(scorer(2, 0), 0, alone=True, unused=False)
     assert mixture.content is not None
-    spaces, weights = mixture.content.centroids, np.array([1.5, -0.5, 0.75, 2.0])
-    part = replace(mixture.content, weights=weights, without_context=np.array([1.0, 3.0, 0.0, 0.5, 0.0]))
+    spaces, weights = mixture.content.centroids, np.array([1.5, -0.5, 0.75, 2.0, 0.25])
+    part = replace(mixture.content, weights=weights, without_context=np.array([1.0, 3.0, 0.0, 0.5, 0.0, 0.1]))
     one = SingleUserScorer(replace(mixture, content=part))
-    profile = np.concatenate([spaces.text[2], spaces.engaged[2]])
+    earlier = np.arange(N, dtype=np.float32)
+    profile = np.concatenate([spaces.text[2], spaces.engaged[2], earlier])
     nobody, barred = np.zeros(N, bool), np.zeros(0)
     text, engaged = spaces.text @ spaces.text.T, spaces.engaged @ spaces.engaged.T
     after = one(users((0,))[0], nobody, barred, profile)
     expected = 1.5 * text[2] - 0.5 * text[0] + 0.75 * engaged[2] + 2.0 * engaged[0]
+    expected += 0.25 * earlier
     np.testing.assert_allclose(after.content, expected, atol=1e-5)
     unseen = one(users((0,))[0], nobody)  # the interest stands in for the items
     np.testing.assert_allclose(unseen.content, text[0] + 2.75 * engaged[0], atol=1e-5)
     alone = one(users(())[0], nobody, barred, profile)
-    np.testing.assert_allclose(alone.content, 3.0 * text[2] + 0.5 * engaged[2], atol=1e-5)
+    np.testing.assert_allclose(alone.content, 3.0 * text[2] + 0.5 * engaged[2] + 0.1 * earlier, atol=1e-5)
     assert one.content_weights(True).tolist() == weights.tolist()
-    assert one.content_weights(False).tolist() == [3.0, 0.0, 0.5, 0.0]
+    assert one.content_weights(False).tolist() == [3.0, 0.0, 0.5, 0.0, 0.1]
 
 
 def test_live_signals_raise_what_is_left() -> None:

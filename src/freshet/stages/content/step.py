@@ -30,7 +30,7 @@ from freshet.storage.manifests import (
 )
 from freshet.storage.workspace import Workspace, version_of
 
-CODE, TEXTS_CODE = 2, 1
+CODE, TEXTS_CODE = 3, 1
 
 
 def make(ctx: RunContext) -> Artifact | None:

@@ -95,11 +95,15 @@ def engaged_vectors(
     if len(user) > MOST_ENGAGEMENTS:
         latest = np.argpartition(time, -MOST_ENGAGEMENTS)[-MOST_ENGAGEMENTS:]
         user, item = user[latest], item[latest]
-    _, number = np.unique(user, return_inverse=True)
-    pairs = np.unique(np.stack([number, item.astype(np.int64)]), axis=1)
-    shape = int(number.max(initial=-1)) + 1, items
+    users, row = np.unique(user, return_inverse=True)
+    met, column = np.unique(item, return_inverse=True)  # how many others there are must change nothing
+    pairs = np.unique(np.stack([row, column]), axis=1)
+    shape = len(users), len(met)
     matrix = scipy.sparse.csr_matrix((np.ones(pairs.shape[1]), tuple(pairs)), shape=shape)
-    return co_engagement(matrix, 0).astype(np.float32)
+    found = co_engagement(matrix, 0)
+    vectors = np.zeros((items, found.shape[1]), np.float32)
+    vectors[met] = found
+    return vectors
 
 
 def mean_by_interest(
