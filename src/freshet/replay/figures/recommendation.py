@@ -36,7 +36,8 @@ def recommend(
     Returns:
         `headline`: what to do. `text`: that with the reasons. `arm`, `every_days`, `tune_days`, `shown`
         (whether no other arm can be better by the margin), `needed` transitions otherwise, `questions`;
-        `groups` and, where shares were replayed, `shares`: what each source is worth where.
+        `where`: sentences on which source pays where, the last of `text`; `groups` and, where shares were
+        replayed, `shares`: the figures behind them.
     """
     planner = str(log.get("planner", PLANNER))
     every, tune = _cadence(choice.arm, arms[choice.arm]["tables"], log)
@@ -54,14 +55,14 @@ def recommend(
         )
     moved = drift_sentence(drift) if drift else ""
     slower = _slower(arms, differences, log, margin)
+    where = [*_where(groups), *(_where(curve) if curve else [])]
     reasons = [
         _why(choice, arms, log, margin),
         *_learned(log),
         *(one["answer"] for one in answers),
         *slower,
         *([moved] if moved else []),
-        *_where(groups),
-        *(_where(curve) if curve else []),
+        *where,
     ]
     return {
         "headline": opening,
@@ -79,6 +80,7 @@ def recommend(
         "questions": answers,
         "cadence": slower,
         "drift": moved,
+        "where": where,
         "groups": groups,
         **({"shares": {key: curve[key] for key in ("sources", "text")}} if curve else {}),
     }
