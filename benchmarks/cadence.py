@@ -61,7 +61,7 @@ def judged(world: World) -> Judged:
     rows = found.transitions
     recent = np.full((len(rows), RECENT), -1, np.int16)
     recent[:, -2:] = rows.recent
-    rows = Transitions(rows.user, rows.day, recent, rows.successor, rows.known)
+    rows = Transitions.on_days(rows.user, rows.day, recent, rows.successor, rows.known)
     models = daily_models(rows, world)
     weights = fitted(models, rows)
     true_hit, hit, nll = np.zeros((3, world.days, len(rows)), np.float32)

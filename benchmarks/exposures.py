@@ -28,13 +28,13 @@ import numpy as np
 import pyarrow as pa
 
 from freshet.core.types import Experiment, ExperimentArm, Serves
+from freshet.core.user_numbers import keys
 from freshet.experiments.assignment import arms_of
 from freshet.experiments.measurement.comparison import compare
 from freshet.experiments.measurement.experiment_metrics import named
 from freshet.experiments.measurement.measure import measure
 from freshet.stages.events.event_days import write_days
 from freshet.stages.events.snapshots import Snapshot, commit, latest
-from freshet.stages.transitions.user_numbers import keys
 from freshet.storage.experiment_registry import Experiments
 from freshet.wiring import open_workspace
 from shared import folder, parse, parser, tell

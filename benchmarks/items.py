@@ -30,6 +30,7 @@ from freshet.backends.sequences.trainers import TorchRankingTrainer
 from freshet.core.config import RankerConfig
 from freshet.core.ports import Budget
 from freshet.core.types import AsOf, Transitions
+from freshet.core.user_numbers import keys
 from freshet.pipeline import snapshot_of
 from freshet.run_context import LogSnapshot
 from freshet.stages import events
@@ -37,7 +38,6 @@ from freshet.stages import items as ranking
 from freshet.stages.items import holdout as held_out
 from freshet.stages.items import training_data as teaching
 from freshet.stages.table.format import open_scorer
-from freshet.stages.transitions.user_numbers import keys
 from freshet.storage.workspace import Workspace
 from freshet.wiring import open_sandbox, open_workspace
 from shared import parse, parser, tell, workspace

@@ -13,7 +13,14 @@ from typing import Any
 
 import pytest
 
-FOLDERS = ("backends/planners/", "backends/sequences/", "benchmarks/", "cli/", "pipeline/")
+FOLDERS = (
+    "backends/encoders/",
+    "backends/planners/",
+    "backends/sequences/",
+    "benchmarks/",
+    "cli/",
+    "pipeline/",
+)
 """Whose tests train, run scripts and commands, and refresh."""
 FIXTURES = {"counted", "planned", "shop", "server", "alone"}
 """Workspaces with a release, and services on them."""

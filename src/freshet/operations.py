@@ -19,6 +19,7 @@ from freshet.experiments.measurement import collect as collecting
 from freshet.experiments.measurement.frozen_rules import kept_columns
 from freshet.run_context import LogSnapshot
 from freshet.serving import user_histories
+from freshet.stages.content import step as content
 from freshet.stages.events import ImportReport
 from freshet.stages.events import step as events
 from freshet.stages.evidence import step as evidence
@@ -137,7 +138,8 @@ def plan(ws: Workspace, as_of: AsOf | None = None, today: datetime | None = None
             )
         ctx = ctx.with_workspace(with_evidence_of(ws, model.version if model else ""))
         mixed = sequence.young(ws, ctx.log) if ws.config.sequence.use else None
-        planned = table_plan.plan_table(ctx, model, table_plan.previous_of(ws, ctx.log), mixed)
+        described = content.find(ctx)
+        planned = table_plan.plan_table(ctx, model, table_plan.previous_of(ws, ctx.log), mixed, described)
         planner = tuning.planner_for(ctx, model)
         made = ws.store.find("tables", planned.version) is not None
         if made or planner is None:

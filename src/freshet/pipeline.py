@@ -6,7 +6,8 @@
       -> tuning        balanced examples -> fine-tuned planner -> gates      (slow path, monthly)
       -> evidence      recent counts -> shrunk, supported, capped successors (fast path, every few days)
       -> inference     contexts whose prompt changed -> ranked successors
-      -> counts        fuse the planner's answers and the sequence model with the counts
+      -> content       what items say and who engages them, as vectors
+      -> counts        fuse planner, sequence model and content with the counts
       -> table         write, verify, publish
 
 `freshet.stages` has a folder for each; gates are decided in `tuning.gates`, and requests answered outside any
@@ -31,6 +32,7 @@ from freshet.experiments.measurement.collect import collect
 from freshet.experiments.measurement.frozen_rules import kept_columns
 from freshet.run_context import LogSnapshot, RunContext
 from freshet.serving.user_histories import join_histories
+from freshet.stages.content import step as content
 from freshet.stages.counts import step as counts
 from freshet.stages.counts.fitter import fitter_for
 from freshet.stages.events import refused_sources
@@ -198,12 +200,13 @@ def make_table(
     """
     ctx = ctx.with_workspace(with_evidence_of(ctx.ws, model.version if model else ""))
     planner = planner or tuning.planner_for(ctx, model)
-    plan = table_plan.plan_table(ctx, model, previous, mixed, evidence_until)
+    described = content.make(ctx)
+    plan = table_plan.plan_table(ctx, model, previous, mixed, described, evidence_until)
     made = table.find(ctx, plan)
     if made is None:
         chosen = evidence.choose(ctx, plan)
         answers = inference.infer(ctx, plan, chosen, planner)
-        fusion = counts.fuse(ctx, planner, answers, mixed)
+        fusion = counts.fuse(ctx, planner, answers, mixed, described)
         made = table.build(ctx, plan, chosen, planner, answers, fusion)
     table.verify(ctx, made)
     return made
@@ -221,8 +224,7 @@ def refresh_release(ctx: RunContext, model: Artifact | None, end: AsOf, publish:
         return
     reactions = feedback.make(ctx)
     ranker = items.for_release(ctx.ws, ctx.run, ctx.log)
-    companions = table.Companions.of(overlay, ranker, reactions)
-    halt_on_churn(ctx, made, companions)
+    halt_on_churn(ctx, made, companions := table.Companions.of(overlay, ranker, reactions))
     table.publish(ctx.ws, ctx.run, made, companions)
     for experiment, arm in isolated_arms.arms(ctx.ws, ctx.run):
         refresh_arm(ctx, experiment, arm, model, mixed)

@@ -7,20 +7,24 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+from freshet.backends.encoders.openai_encoder import OpenAIEncoder
+from freshet.backends.encoders.transformers_encoder import TransformersEncoder
+from freshet.backends.encoders.wordllama_encoder import WordLlamaEncoder
 from freshet.backends.local_store import LocalStore
 from freshet.backends.planners.fake import FakeTuner
 from freshet.backends.planners.lora import LoraTuner
 from freshet.backends.planners.scratch import ScratchTuner
 from freshet.backends.sequences.trainers import TorchRankingTrainer, TorchSequenceTrainer
 from freshet.backends.user_stores.lmdb_store import LmdbUserStore
-from freshet.core.config import Config, load
+from freshet.core.config import Config, ContentConfig, load
 from freshet.core.errors import ConfigError, FreshetError, MissingExtra
-from freshet.core.ports import Tuner, UserStore
+from freshet.core.ports import Encoder, Tuner, UserStore
 from freshet.core.types import AsOf
 from freshet.serving import Clock, Recommender, ReleasePool, system_clock
 from freshet.serving.user_histories import remember
 from freshet.storage.durable import make_folder
 from freshet.storage.ledger import Quiet, Reporter
+from freshet.storage.vector_cache import CachedEncoder
 from freshet.storage.workspace import Workspace
 
 SETTINGS = "freshet.toml"
@@ -29,6 +33,7 @@ SETTINGS = "freshet.toml"
 def open_workspace(root: Path, reporter: Reporter | None = None) -> Workspace:
     """Open the workspace in a folder that holds a `freshet.toml`."""
     config = load(root / SETTINGS)
+    encoder = encoder_for(config.content, root)
     return Workspace(
         root,
         config,
@@ -37,6 +42,7 @@ def open_workspace(root: Path, reporter: Reporter | None = None) -> Workspace:
         reporter or Quiet(),
         sequencer=TorchSequenceTrainer(),
         ranker=TorchRankingTrainer(),
+        encoder=CachedEncoder(encoder, root) if encoder is not None else None,
     )
 
 
@@ -68,10 +74,32 @@ def make_tuner(root: Path, config: Config) -> Tuner | None:
             '[planner] kind = "transformers" needs a model',
             hint="set [planner] model to the folder of a causal language model",
         )
-    named = Path(planner.model)
-    local = root / (named.expanduser() if named.parts[:1] == ("~",) else named)
-    base = str(local.absolute()) if os.path.lexists(local) else planner.model
+    base = _checkpoint(root, planner.model)
     return LoraTuner(base=base, beam=beam, device=planner.device, called=planner.model)
+
+
+def encoder_for(config: ContentConfig, root: Path) -> Encoder | None:
+    """The encoder of `[content]`, which is loaded when it is first asked; None for the interests' own words.
+
+    Args:
+        root: of the workspace, from which a folder is named.
+    """
+    if config.encoder == "tfidf":
+        return None
+    if config.encoder == "wordllama":
+        return WordLlamaEncoder()
+    if config.encoder == "transformers":
+        return TransformersEncoder(_checkpoint(root, config.model), config.batch_size)
+    return OpenAIEncoder(
+        config.model, config.endpoint, config.api_key_env, config.batch_size, config.timeout_seconds
+    )
+
+
+def _checkpoint(root: Path, model: str) -> str:
+    """A folder from the workspace or absolute, where there is one; else the name as it is."""
+    named = Path(model)
+    local = root / (named.expanduser() if named.parts[:1] == ("~",) else named)
+    return str(local.absolute()) if os.path.lexists(local) else model
 
 
 def open_user_store(root: Path, config: Config) -> UserStore:

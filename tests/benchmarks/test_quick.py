@@ -24,6 +24,7 @@ KEYS = {
     "choosing": {"transitions", "users", "policies"},
     "closed_loop": {"note", "seeds", "users", "transitions"},
     "closed_loop_image": {"arm", "image", "characters"},
+    "encoders": {"items", "interests", "version", "encoder", "tfidf", "encoder_minus_tfidf"},
     "evidence": {"default", "top 5", "trend", "global", "no hysteresis"},
     "explore": {"explore_us", "explore_us_p99", "interests_us", "parts_us", "scorer_us", "ratio_vs_scorer", "log_limit_us"},
     "exposures": {"simulated", "rows", "users", "analysis", "reading", "ratio"},

@@ -74,6 +74,23 @@ def test_values_are_read(tmp_path: Path) -> None:
         ("[evidence]\nwindow_days = 0", r"\[evidence.window_days"),
         ('[planner]\nkind = "gpt"', r"\[planner.kind\]"),
         ("[table]\nmax_churn = 0", r"\[table.max_churn\]"),
+        ('[content]\nencoder = "bert"', r"\[content.encoder\]"),
+        (
+            '[content]\nencoder = "transformers"',
+            r"\[content\].*needs model: the folder of a sentence encoder",
+        ),
+        ('[content]\nencoder = "openai"', r"\[content\].*needs model: what the server calls it"),
+        (
+            '[content]\nencoder = "openai"\nmodel = "m"',
+            r"\[content\].*needs endpoint: expected a url such as",
+        ),
+        ('[content]\napi_key_env = "sk-123"', r"\[content.api_key_env\]"),
+        ("[content]\nbatch_size = 0", r"\[content.batch_size\]"),
+        ("[content]\ntimeout_seconds = 0", r"\[content.timeout_seconds\]"),
+        (
+            '[interests]\ntext_vectors = "encoder"',
+            r"freshet.toml: value error, \[interests\] text_vectors = .*needs one",
+        ),
         ("[transitions", "not valid TOML"),
     ],
 )
@@ -81,6 +98,41 @@ def test_what_is_wrong_is_named(tmp_path: Path, text: str, told: str) -> None:
     with pytest.raises(ConfigError, match=told) as error:
         load(written(tmp_path, text))
     assert "freshet.toml" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    ["localhost:8000/v1", "ftp://host/v1", "https://", "http://host:port/v1", "https://host/v1?key=1", "http://[::1/v1", "/v1"],
+)  # fmt: skip
+def test_what_is_no_base_url_is_refused(tmp_path: Path, endpoint: str) -> None:
+    text = f'[content]\nencoder = "openai"\nmodel = "m"\nendpoint = "{endpoint}"'
+    with pytest.raises(ConfigError, match=r"\[content\].*expected a url such as https://api.openai.com/v1"):
+        load(written(tmp_path, text))
+
+
+def test_a_password_in_a_url_is_refused_and_not_repeated(tmp_path: Path) -> None:
+    text = '[content]\nencoder = "openai"\nmodel = "m"\nendpoint = "https://me:hunter2@host/v1"'
+    with pytest.raises(ConfigError, match="endpoint holds a user or password") as told:
+        load(written(tmp_path, text))
+    assert "hunter2" not in str(told.value)
+
+
+def test_encoders_that_are_complete_are_taken() -> None:
+    one = parse(
+        '[content]\nencoder = "openai"\nmodel = "m"\nendpoint = "http://[::1]:80/v1/"\napi_key_env = ""',
+        "here",
+    )
+    assert one.content.endpoint == "http://[::1]:80/v1/"
+    assert (
+        parse('[content]\nencoder = "wordllama"\n[interests]\ntext_vectors = "encoder"', "here").content.model
+        == ""
+    )
+
+
+def test_what_decides_interests_is_as_it_was_where_words_do() -> None:
+    """Artifacts of workspaces without an encoder keep their versions."""
+    words = parse("[interests]\ncount = 7", "here").interests.deciding()
+    assert words == {"count": 7, "taxonomy": "", "co_engagement": 0.5, "seed": 0}
 
 
 def test_all_problems_are_told_at_once(tmp_path: Path) -> None:

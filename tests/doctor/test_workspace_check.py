@@ -18,10 +18,12 @@ from freshet.doctor import check
 from freshet.doctor.artifact_checks import KINDS
 from freshet.doctor.finding import leftover, size_of
 from freshet.inspect import open_release
-from freshet.storage.durable import write_json
+from freshet.storage.durable import PART, write_json
 from freshet.storage.lease import lease
 from freshet.storage.release_parts import missing_of, parts_of
+from freshet.storage.vector_cache import PLACE, write_part
 from freshet.storage.workspace import Workspace
+from freshet.wiring import open_workspace
 from tests.pipeline.world import FIRST, NOW, content, copied, same_content
 
 
@@ -164,6 +166,33 @@ def test_a_damaged_artifact_is_set_aside_and_made_again(ws: Workspace, served: W
     same_content(ws, served)
     assert check(ws).findings == []
     assert open_release(ws).release.number == 2
+
+
+def test_damaged_vectors_of_texts_are_set_aside_and_their_leftovers_deleted(ws: Workspace) -> None:
+    folder = ws.root / PLACE / "wordllama-0"
+    sound, hit = (write_part(folder, [bytes([i] * 16)], np.full((1, 4), 0.5, np.float32)) for i in range(2))
+    flip(hit)
+    (folder / f".aside.0{PART}").touch()
+    found = check(ws)
+    assert [(one.what, one.where, one.damage) for one in found.findings] == [
+        ("damaged vectors of texts", hit.relative_to(ws.root).as_posix(), True),
+        ("half-written file", f"{PLACE}/wordllama-0/.aside.0{PART}", False),
+    ]
+    assert check(ws, repair=True).healthy
+    assert sorted(folder.iterdir()) == [sound]
+    assert (ws.root / "damaged" / hit.relative_to(ws.root)).exists()
+
+
+def test_an_encoder_that_is_not_there_is_told(ws: Workspace) -> None:
+    settings = ws.root / "freshet.toml"
+    settings.write_text(f'{settings.read_text()}\n[content]\nencoder = "transformers"\nmodel = "/nowhere"\n')
+    found = check(open_workspace(ws.root)).findings
+    assert [(one.what, one.where, one.repair) for one in found] == [
+        ("encoder that can't be found", "freshet.toml", "")
+    ]
+    assert "/nowhere: there is no such folder" in found[0].means
+    settings.write_text(settings.read_text().replace('"transformers"', '"wordllama"'))
+    assert check(open_workspace(ws.root)).healthy
 
 
 def test_damage_is_told_before_anything_is_published(ws: Workspace) -> None:

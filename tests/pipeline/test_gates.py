@@ -234,7 +234,7 @@ def test_other_settings_of_gates_judge_anew(judging: Judging) -> None:
 def sample_of(successor: np.ndarray, interests: int) -> tuple[evaluation.Sample, np.ndarray]:
     """What was taken up, by a user each, where popularity and counts (returned) say the same of everything."""
     rows = len(successor)
-    held = Transitions(
+    held = Transitions.on_days(
         np.arange(rows, dtype=np.uint64),
         np.zeros(rows, np.int32),
         np.full((rows, RECENT), -1, np.int16),

@@ -23,6 +23,7 @@ from freshet.simulator import World, generate
 from freshet.storage.releases import Release
 from freshet.storage.workspace import Workspace
 from freshet.wiring import open_workspace
+from tests.backends.encoders.checkpoint import make
 from tests.pipeline.world import NOW
 
 MOMENT = AsOf.parse("2024-02-08")
@@ -30,6 +31,7 @@ WORLD = World(themes=6, items=48, users=110, days=44, change_day=30, sessions=7)
 BASE: dict[str, dict[str, Any]] = {
     "events": {"positive": "value >= 7"},
     "interests": {"count": 6},
+    "content": {"encoder": "wordllama"},
     "counts": {"window_days": 7, "fit_windows": 2},
     "evidence": {"level": "instance"},
     "planner": {"kind": "fake"},
@@ -47,7 +49,7 @@ ASKED = {"gates", *SERVED}
 PLANNED = {"models", *ASKED}
 RANKED = {"itemmodels", "rankers"}
 COUNTED = {"transitions", "sequences", "rankers", "feedback", *PLANNED}
-FORMED = {"interests", "assignments", *COUNTED, *RANKED}
+FORMED = {"interests", "assignments", "texts", "content", *COUNTED, *RANKED}
 ASSIGNED = FORMED - {"interests", "itemmodels", "sequences"}
 """Another catalogue: its items are assigned anew, what was formed and trained stays until it is due."""
 NOTHING: set[str] = set()
@@ -63,12 +65,17 @@ MADE: dict[str, tuple[Any, set[str]]] = {
     "interests.count": (5, FORMED),
     "interests.taxonomy": ("category", FORMED),
     "interests.co_engagement": (0.4, FORMED),
+    "interests.text_vectors": ("encoder", {*FORMED, "content"}),
     "interests.seed": (1, FORMED),
+    "content.use": (False, SERVED),
+    "content.encoder": ("tfidf", {"texts", "content", *SERVED}),
     "transitions.k": (1, {"feedback", *PLANNED}),
     "transitions.novelty_days": (20, {*COUNTED, "itemmodels"}),
     "transitions.seed": (1, COUNTED),
-    "counts.window_days": (8, {"sequences", *RANKED, *PLANNED}),
-    "counts.fit_windows": (1, {"sequences", *PLANNED}),
+    "content.use": (False, SERVED),
+    "content.encoder": ("tfidf", {"texts", "content", *SERVED}),
+    "counts.window_days": (8, {"sequences", "content", *RANKED, *PLANNED}),
+    "counts.fit_windows": (1, {"sequences", "content", *PLANNED}),
     "counts.half_lives": ([5.0, 20.0], {"sequences", *RANKED, *PLANNED}),
     "counts.transition_half_life": (50.0, PLANNED),
     "counts.fit_examples": (150, PLANNED),
@@ -134,12 +141,18 @@ AT_IMPORT = "decides which rows an import adds: the log's own version says what 
 WHEN = "decides when something is made, not what"
 COST = "decides what making it takes or costs, not what is made"
 SERVING = "is read when requests are answered"
+ENCODER = "is in the version of the encoders that read it"
 JUDGING = "is read when experiments are judged, from the events"
 OUTSIDE: dict[str, tuple[Any, str]] = {
     "events.files": (["elsewhere.parquet"], AT_IMPORT),
     "events.timezone": ("Asia/Tokyo", AT_IMPORT),
     "events.time_format": ("iso", AT_IMPORT),
     **{f"events.columns.{name}": ("other", AT_IMPORT) for name in ("user", "item", "time", "value", "id")},
+    "content.model": ("some-model", ENCODER),
+    "content.endpoint": ("http://localhost:1/v1", ENCODER),
+    "content.api_key_env": ("OTHER_KEY", COST),
+    "content.batch_size": (8, COST),
+    "content.timeout_seconds": (1.0, COST),
     "planner.model": ("elsewhere", "a checkpoint is known by its bytes, wherever it lies (recipe)"),
     "planner.device": ("cpu", COST),
     "tuning.every_days": (60, WHEN),
@@ -279,6 +292,21 @@ def test_a_setting_makes_anew_what_depends_on_it_and_nothing_else(
     for part in ("live", "ranker", "feedback"):
         if key == f"{part}.use":
             assert getattr(release, {"live": "overlay"}.get(part, part)) == ""
+
+
+def test_interests_formed_by_an_encoder_follow_its_version(base: Workspace, tmp_path: Path) -> None:
+    by = {"interests.text_vectors": "encoder"}
+    first = changed(base, tmp_path / "first", by)
+    refresh(first)
+    again = changed(first, tmp_path / "again", {**by, "content.batch_size": 8})
+    refresh(again)
+    assert versions(again) == versions(first)
+    model = make(tmp_path / "model")
+    other = changed(
+        first, tmp_path / "other", {**by, "content.encoder": "transformers", "content.model": str(model)}
+    )
+    refresh(other)
+    assert {kind for kind, _ in versions(other) - versions(first)} == {*FORMED, "texts", "content"}
 
 
 def test_settings_that_are_outside_of_all_keys_make_nothing_anew(base: Workspace, tmp_path: Path) -> None:

@@ -13,12 +13,12 @@ import pytest
 
 from freshet.core.time import DAY
 from freshet.core.types import RECENT, AsOf, Learners
+from freshet.core.user_numbers import keys
 from freshet.experiments.measurement.labels import assignment_of
 from freshet.pipeline import snapshot_of
 from freshet.replay import roll
 from freshet.replay.circumstances import newest_age
 from freshet.replay.frames import CIRCUMSTANCES, Results
-from freshet.stages.transitions.user_numbers import keys
 from freshet.storage.artifacts import Artifact
 from freshet.storage.workspace import Workspace
 from freshet.wiring import open_sandbox

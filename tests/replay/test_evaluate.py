@@ -23,7 +23,7 @@ def transitions(rows: list[tuple[int, int, list[int], int]], interests: int = 5)
         if had:
             recent[i, -len(had) :] = had
         known[i, had] = True
-    return Transitions(
+    return Transitions.on_days(
         np.array([row[0] for row in rows], np.uint64),
         np.array([row[1] for row in rows], np.int32),
         recent,

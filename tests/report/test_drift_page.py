@@ -41,7 +41,7 @@ def planted(change: int | None, seed: int = 0, rows: int = 9000) -> Transitions:
     reach = odds[after, recent[:, -2], recent[:, -1]].cumsum(axis=1)
     successor = np.minimum((rng.random(rows)[:, None] > reach).sum(axis=1), SIZE - 1).astype(np.int16)
     user = rng.integers(0, 400, rows).astype(np.uint64)
-    return Transitions(user, day.astype(np.int32), recent, successor, np.zeros((rows, SIZE), bool))
+    return Transitions.on_days(user, day.astype(np.int32), recent, successor, np.zeros((rows, SIZE), bool))
 
 
 def measured(change: int | None, seed: int = 0) -> dict[str, Any]:

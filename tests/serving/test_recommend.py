@@ -18,10 +18,14 @@ from freshet.core.types.ids import user_key, user_number
 from freshet.pipeline import snapshot_of
 from freshet.serving import Event, Query, Recommender, impressions
 from freshet.stages import live
+from freshet.stages.content import step as content
+from freshet.stages.content.format import FULL
 from freshet.stages.counts import log_softmax
 from freshet.stages.table.format import open_scorer
 from freshet.stages.transitions.day_files import files, read_columns
+from freshet.storage.artifacts import committed
 from freshet.storage.durable import write_json
+from freshet.storage.manifests import TableManifest
 from freshet.storage.workspace import Workspace
 from tests.pipeline.world import FAKE, FIRST, SECOND, copied, settings, workspace
 from tests.serving.world import PLAIN, history_before, published, serve
@@ -69,7 +73,9 @@ def test_answers_are_what_replay_evaluates(
     assert release is not None
     made = shop.store.find("tables", release.table)
     assert made is not None
-    expected = open_scorer(made, len(known.interests))(test.recent, test.known)
+    vectors = committed(shop.store, "content", TableManifest.of(made).inputs.content)
+    described = content.view(shop, known, vectors, FULL, test)
+    expected = open_scorer(made, len(known.interests)).rows(test, described)
     lively = shop.store.find("overlays", release.overlay)
     assert lively is not None
     overlay = live.read(lively.path)
@@ -115,8 +121,10 @@ def _times(ws: Workspace, known: object) -> dict[tuple[int, int, int], int]:
 def test_a_user_with_just_one_context_gets_the_row_of_the_table(
     served: tuple[Recommender, UserStore],
 ) -> None:
+    """What their items tell beside it is left out: a row stands for everybody with the context."""
     recommender, _ = served
     release = recommender._releases.current
+    release.content = None
     items = some_items(None, recommender, 9)  # type: ignore[arg-type]
     for history in ((), items[:1], items[:2]):
         context = tuple(release.items[item] for item in history)

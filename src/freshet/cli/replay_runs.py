@@ -99,6 +99,7 @@ def planned(ws: Workspace, options: ReplayOptions) -> Plan:
         ws.config.sequence.use,
         ws.config.live.use,
         ws.config.evidence.level != "none",
+        ws.config.content.use,
     )
     return make_plan(
         [day.day for day in events.body(events.EventLog(ws.root).snapshot().days)],

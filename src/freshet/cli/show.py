@@ -123,6 +123,8 @@ def weights(console: Console, drives: Drives) -> None:
     if drives.features:
         console.print(drawn)
     line(console, drives.verdict)
+    if drives.content:
+        line(console, drives.content)
 
 
 def collected(console: Console, found: Collected) -> None:

@@ -51,6 +51,10 @@ class PlannerError(FreshetError):
     """A planner could not rank a prompt."""
 
 
+class EncoderError(FreshetError):
+    """Texts could not be turned into vectors."""
+
+
 class VerificationError(FreshetError):
     """A table is not fit to be published; the serving release is unchanged."""
 

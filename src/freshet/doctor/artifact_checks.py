@@ -10,6 +10,7 @@ from pathlib import Path
 from freshet.core.errors import ArtifactError, WrongFormat
 from freshet.doctor.finding import Finding, damaged, leftover
 from freshet.stages import transitions
+from freshet.storage import vector_cache
 from freshet.storage.checksums import MANIFEST, remembered
 from freshet.storage.release_parts import is_whole, missing_of, parts_of
 from freshet.storage.releases import Release
@@ -23,6 +24,8 @@ KINDS = {
     "models": "the next run fine-tunes again; releases keep serving without it",
     "gates": "the next run judges its model again",
     "sequences": "the next refresh that wants it trains it again; tables hold their own copy",
+    "texts": "the next refresh reads the catalogue's texts again",
+    "content": "releases with it go by recent interests alone; the next refresh as of its day makes it again",
     "itemmodels": "the next refresh that wants it trains it again; rankers hold their own copy",
     "rankers": "releases with it serve without items; the next refresh as of its day makes it again",
     "tables": "the next refresh as of its day makes it again",
@@ -88,6 +91,13 @@ def _intact(path: Path) -> bool:
 
 def _state_of(path: Path) -> str:
     return "intact" if transitions.intact(path) else "damaged"
+
+
+def find_vectors(ws: Workspace) -> Iterator[Finding]:
+    """Damaged files of vectors that were computed before."""
+    for path in sorted((ws.root / vector_cache.PLACE).glob("*/*.npy")):
+        if vector_cache.read_part(path) is None:
+            yield damaged("damaged vectors of texts", ws.root, path, "their texts will be encoded again")
 
 
 def find_releases(ws: Workspace) -> Iterator[Finding]:

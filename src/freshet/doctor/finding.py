@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from freshet.storage.durable import make_folder, sync
+from freshet.storage.durable import set_aside
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,21 +58,6 @@ def size_of(path: Path) -> int:
         return path.lstat().st_size
     except FileNotFoundError:
         return 0
-
-
-def set_aside(root: Path, path: Path) -> None:
-    """Move a file or folder to `damaged/`, beside others of its name."""
-    if not path.exists():  # with something else that was set aside
-        return
-    wanted = root / "damaged" / path.relative_to(root)
-    into, number = wanted, 1
-    while into.exists():
-        number += 1
-        into = wanted.with_name(f"{wanted.name}-{number}")
-    make_folder(into.parent)
-    path.rename(into)
-    sync(into.parent)
-    sync(path.parent)
 
 
 def _delete(path: Path) -> None:

@@ -18,7 +18,18 @@ from freshet.storage.ledger import Record
 from freshet.storage.permissions import folder_mode, is_wide, narrow
 from freshet.storage.workspace import DRAFTS, LEASE, Workspace
 
-WRITTEN_TO = ("runs", "decisions", "releases", "events", "quarantine", "days", "work", "impressions", "state")
+WRITTEN_TO = (
+    "runs",
+    "decisions",
+    "releases",
+    "events",
+    "quarantine",
+    "days",
+    "work",
+    "impressions",
+    "state",
+    "cache",
+)
 """Folders in which files are written aside."""
 
 
@@ -93,7 +104,7 @@ def _close(ws: Workspace, record: Record) -> None:
 
 OURS = (
     *KINDS, "runs", "decisions", "releases", "events", "quarantine", "days", "work", "impressions", "state",
-    "experiments", "replay", "cadence", "drift", "damaged", DRAFTS, "keys.json", "CURRENT", LEASE,
+    "experiments", "replay", "cadence", "drift", "damaged", "cache", DRAFTS, "keys.json", "CURRENT", LEASE,
 )  # fmt: skip
 """What Freshet writes there; settings and files beside are their owner's business."""
 

@@ -10,11 +10,11 @@ from uuid import uuid4
 from freshet.backends.user_stores import lmdb_salvage
 from freshet.backends.user_stores.lmdb_file import DATA, LOCK
 from freshet.core.errors import ArtifactError, FreshetError, MissingExtra, StateError, WrongFormat
-from freshet.doctor.finding import Finding, damaged, leftover, set_aside
+from freshet.doctor.finding import Finding, damaged, leftover
 from freshet.experiments.measurement import impression_files
 from freshet.stages.events import quarantine, snapshots
 from freshet.stages.tuning.step import planned
-from freshet.storage.durable import move_folder
+from freshet.storage.durable import move_folder, set_aside
 from freshet.storage.workspace import DRAFTS, Workspace
 
 
@@ -125,6 +125,19 @@ def _renew(root: Path, folder: Path, readable: bool) -> None:
     set_aside(root, folder)
     if readable:
         move_folder(draft, folder)
+
+
+def find_encoder(ws: Workspace) -> Iterator[Finding]:
+    """An encoder that can't be found; a machine that only serves, without the packages, can't tell."""
+    if ws.encoder is None:
+        return
+    try:
+        _ = ws.encoder.version
+    except MissingExtra:
+        return
+    except FreshetError as error:
+        means = f"{error.message}; releases keep serving, the next refresh can't be made: {error.hint}"
+        yield Finding("encoder that can't be found", "freshet.toml", means, "", True)
 
 
 def find_planner(ws: Workspace) -> Iterator[Finding]:

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from freshet.doctor.artifact_checks import find_artifacts, find_releases
+from freshet.doctor.artifact_checks import find_artifacts, find_releases, find_vectors
 from freshet.doctor.finding import Finding
 from freshet.doctor.leftover_checks import find_leftovers, find_open_files, find_unfinished_runs
-from freshet.doctor.source_checks import find_events, find_experiments, find_planner, find_user_store
+from freshet.doctor.source_checks import (
+    find_encoder,
+    find_events,
+    find_experiments,
+    find_planner,
+    find_user_store,
+)
 from freshet.storage import checksums
 from freshet.storage.lease import is_held, read
 from freshet.storage.workspace import LEASE, Workspace
@@ -66,10 +72,12 @@ def findings(ws: Workspace, mine: str = "", unfinished: bool = True) -> list[Fin
     """
     found = [
         *find_artifacts(ws),
+        *find_vectors(ws),
         *find_releases(ws),
         *find_events(ws),
         *find_experiments(ws),
         *find_planner(ws),
+        *find_encoder(ws),
         *find_user_store(ws),
     ]
     if unfinished:

@@ -8,7 +8,16 @@ from functools import cached_property
 from typing import Any
 
 from freshet.core.errors import ArtifactError
-from freshet.core.types import Context, Evidence, Interests
+from freshet.core.types import (
+    CONTENT,
+    ENGAGED_INTERESTS,
+    ENGAGED_ITEMS,
+    TEXT_INTERESTS,
+    TEXT_ITEMS,
+    Context,
+    Evidence,
+    Interests,
+)
 from freshet.stages import evidence, interests, table
 from freshet.storage.artifacts import Artifact
 from freshet.storage.durable import read_json
@@ -83,6 +92,10 @@ _MEANINGS = {
     "recent": "what people move on to after each of their recent interests",
     "planner": "the planner",
     "sequence": "the sequence model over the ten most recent interests",
+    TEXT_ITEMS: "nearness, by text, to the items engaged last",
+    TEXT_INTERESTS: "nearness, by text, to recent interests",
+    ENGAGED_ITEMS: "nearness, by who engages with what, to the items engaged last",
+    ENGAGED_INTERESTS: "nearness, by who engages with what, to recent interests",
 }
 _POPULARITY = "popularity_"
 
@@ -106,8 +119,9 @@ class Drives:
         verdict: whether the planner earns its place, or why nothing could be fitted, in a sentence.
         counts_win: the planner's weight can't be told from zero, or there is no planner.
         fused: the planner's score is part of the ranking.
-        features: weights of users with several recent interests, then those of planner and sequence model
-            beside the count score.
+        features: weights of users with several recent interests, then those of planner, sequence model and
+            content beside the count score.
+        content: what content changes, in a sentence; '' without content.
         planner: the planner's weight even where it is not used; None without a planner.
         held_out: transitions (and users) the weights were fitted on.
     """
@@ -119,6 +133,7 @@ class Drives:
     planner: Drive | None
     held_out: int
     held_out_users: int
+    content: str = ""
 
     @classmethod
     def of(cls, stored: Mapping[str, Any]) -> Drives:
@@ -131,7 +146,7 @@ class Drives:
         ]
         planner = None if stored["planner"] is None else _drive("planner", stored["planner"])
         fused = stored["fused"] or {}
-        beside = [_drive(name, fused[name]) for name in ("planner", "sequence") if name in fused]
+        beside = [_drive(name, fused[name]) for name in ("planner", "sequence", *CONTENT) if name in fused]
         return cls(
             _verdict(planner, stored) + _unfitted(unfitted),
             bool(stored["counts_win"]),
@@ -140,7 +155,23 @@ class Drives:
             planner,
             int(stored["held_out"]),
             int(stored["held_out_users"]),
+            _content(stored),
         )
+
+
+def _content(stored: Mapping[str, Any]) -> str:
+    margin = stored.get("content_margin")
+    if margin is None:
+        return ""
+    used = any(name in CONTENT for name in stored["fused"] or {})
+    beside = "counts and sequence model" if "sequence" in (stored["fused"] or {}) else "the counts"
+    change = f"{margin['nll']:+.4f} nats ({margin['low']:+.4f} to {margin['high']:+.4f})"
+    if not used:
+        return (
+            f"content is left out: beside {beside} it changes the loss by {change} where it was not weighed"
+        )
+    told = "adds to" if margin["high"] < 0 else "is not shown to add to"
+    return f"content {told} {beside}: it changes the loss by {change} where it was not weighed"
 
 
 def _drive(name: str, fitted: Mapping[str, float]) -> Drive:

@@ -3,35 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.core.types import AsOf, Evidence, Transitions
+from freshet.core.types import AsOf, ContentView, Evidence, Transitions
 from freshet.replay import baselines
 from freshet.replay.arm_state import ArmState
 from freshet.replay.evaluate import ArmScores, first_in_evidence, share_equal
 from freshet.replay.replay_arms import Arm
-from freshet.run_context import RunContext
+from freshet.run_context import LogSnapshot, RunContext
 from freshet.stages import counts, evidence
+from freshet.stages.content import step as vectors
+from freshet.stages.content.format import FULL
 from freshet.stages.counts.fitter import CountFitter
 from freshet.stages.sequence import step as sequencing
 from freshet.stages.table import churn_gate as churn
 from freshet.stages.table.format import open_planner, open_scorer
 from freshet.storage.artifacts import Artifact, committed
 from freshet.storage.durable import read_json
+from freshet.storage.manifests import TableManifest
 
 
 class ArmScorers:
-    """Scores of the arms as they stand at one origin; what arms share is opened once."""
+    """Scores of the arms as they stand at one origin; what arms share is opened once.
+
+    Args:
+        log: holds everything before the last of the transitions `test`, which are scored.
+    """
 
     def __init__(
         self,
         ctx: RunContext,
         states: Mapping[str, ArmState],
         arms: Sequence[Arm],
+        log: LogSnapshot,
+        test: Transitions,
     ) -> None:
         self.ctx, self.sandbox, self.fitter = ctx, ctx.ws, ctx.fitter
+        self._log, self._test = log, test
+        self._views: dict[str, ContentView] = {}
         self.size = len(ctx.log.interests)
         self._scorers: dict[str, counts.Scorer] = {}
         self._planners: dict[str, counts.PlannerScores | None] = {}
@@ -39,15 +51,19 @@ class ArmScorers:
         bare = [states[arm.name] for arm in arms if arm.planned and arm.evidence == "none"]
         self._bare = {state.model: state.table for state in bare if state.model}
 
-    def rank(self, arm: Arm, state: ArmState, fitter: CountFitter, test: Transitions) -> ArmScores:
-        """Scores of an arm for transitions."""
+    def rank(self, arm: Arm, state: ArmState, fitter: CountFitter) -> ArmScores:
+        """Scores of an arm for the transitions."""
+        test = self._test
         if arm.scores == "popularity":
             return ArmScores(baselines.popularity(fitter, test))
         if arm.scores == "last-successor":
             return ArmScores(baselines.last_successor(fitter, test))
         if not arm.planned:
-            return ArmScores(self._without_table(arm, state, fitter)(test.recent, test.known).fused)
-        scores = self._scorer(state.table)(test.recent, test.known)
+            scorer = self._without_table(arm, state, fitter)
+            return ArmScores(scorer.rows(test, self._view(state.content)).fused)
+        made = committed(self.sandbox.store, "tables", state.table)
+        view = self._view(TableManifest.of(made).inputs.content)
+        scores = self._scorer(state.table).rows(test, view)
         planner = self._planner(state.table)
         if planner is None:
             return ArmScores(scores.fused)
@@ -111,15 +127,27 @@ class ArmScorers:
         return row
 
     def _without_table(self, arm: Arm, state: ArmState, fitter: CountFitter) -> counts.Scorer:
-        """Counts, the sequence model, or both."""
-        if not state.sequence:
-            return fitter.scorer()
-        made = committed(self.sandbox.store, "sequences", state.sequence)
-        model = sequencing.open_model(made)
-        if arm.scores == "sequence":
-            return sequencing.sequence_scorer(fitter, model)
-        fusion = fitter.fuse(None, sequencing.open_model(made, sequencing.EARLY).logits)
-        return fitter.scorer(None, fusion.used if fusion else None, model.logits)
+        """Counts, with the sequence model, with content, with both; or the sequence model alone."""
+        early = full = None
+        if state.sequence:
+            made = committed(self.sandbox.store, "sequences", state.sequence)
+            model = sequencing.open_model(made)
+            if arm.scores == "sequence":
+                return sequencing.sequence_scorer(fitter, model)
+            early, full = sequencing.open_model(made, sequencing.EARLY).logits, model.logits
+        content = committed(self.sandbox.store, "content", state.content) if state.content else None
+        own = replace(self.ctx, log=fitter.log, fitter=fitter)
+        fusion = fitter.fuse(None, early, vectors.held_out_view(own, content))
+        return fitter.scorer(None, fusion, full, vectors.centroids(content))
+
+    def _view(self, content: str) -> ContentView | None:
+        """What content tells about the users of the transitions; None without content."""
+        if not content:
+            return None
+        if content not in self._views:
+            made = committed(self.sandbox.store, "content", content)
+            self._views[content] = vectors.view(self.sandbox, self._log, made, FULL, self._test)
+        return self._views[content]
 
     def _scorer(self, table: str) -> counts.Scorer:
         if table not in self._scorers:

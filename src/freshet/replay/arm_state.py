@@ -14,6 +14,7 @@ from freshet.replay.replay_arms import Arm
 from freshet.replay.replay_plan import Plan
 from freshet.run_context import LogSnapshot, RunContext
 from freshet.stages import schedule as cadence
+from freshet.stages.content import step as vectors
 from freshet.stages.counts.fitter import CountFitter
 from freshet.stages.live import step as overlays
 from freshet.stages.schedule.step import see
@@ -32,7 +33,7 @@ class ArmState:
 
     Attributes:
         made: as_of of its table, or of its counts.
-        table, model, sequence, overlay: versions; '' without one.
+        table, model, sequence, content, overlay: versions; '' without one. Tables name their own content.
         refreshed, tuned: whether that happened at this origin.
         statistic, why: what the cadence policy saw and why it decided so, or which gates failed.
         refreshes: days of all its refreshes so far, ascending.
@@ -48,6 +49,7 @@ class ArmState:
     why: str = ""
     refreshes: Sequence[str] = ()
     overlay: str = ""
+    content: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,9 +189,15 @@ def advance(origin: Origin, arm: Arm, before: ArmState | None) -> ArmState:
         refreshes=(*(before.refreshes if before else ()), day),
     )
     table = _table(origin, arm, state, before) if arm.planned else None
+    described = vectors.make(origin.context(arm)) if arm.content and not arm.planned else None
     with_overlay = arm.live and arm.scores != "popularity"
     overlay = overlays.make(origin.context(arm), table) if with_overlay else None
-    return replace(state, table=table.version if table else "", overlay=overlay.version if overlay else "")
+    return replace(
+        state,
+        table=table.version if table else "",
+        overlay=overlay.version if overlay else "",
+        content=described.version if described else "",
+    )
 
 
 def artifacts_made(ctx: RunContext, state: ArmState, days: int) -> list[str]:
@@ -204,6 +212,7 @@ def artifacts_made(ctx: RunContext, state: ArmState, days: int) -> list[str]:
             f"assignments/{counted.manifest['inputs']['assignment']}",
             f"tables/{state.table}",
             f"overlays/{state.overlay}",
+            f"content/{state.content}",
         ]
     if state.tuned:
         gates = gate_verdict.key_of(ctx.ws, state.model)

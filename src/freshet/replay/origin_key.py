@@ -7,6 +7,7 @@ from dataclasses import asdict
 from freshet.core.types import AsOf
 from freshet.replay.replay_plan import Plan
 from freshet.stages import events
+from freshet.stages.content import step as content
 from freshet.stages.events.step import items
 from freshet.stages.interests import step as interests
 from freshet.stages.live import step as live
@@ -21,7 +22,6 @@ from freshet.storage.workspace import Workspace, version_of
 CODE = 6
 """Raised when an origin's artifact holds something else of the same inputs."""
 UNREAD: dict[str, set[str]] = {
-    "interests": set(),
     "transitions": set(),
     "counts": set(),
     "evidence": set(),
@@ -31,6 +31,7 @@ UNREAD: dict[str, set[str]] = {
     "inference": {"chunk"},
     "table": {"max_churn"},
     "sequence": set(),
+    "content": {"batch_size", "timeout_seconds", "api_key_env", "endpoint"},  # the encoder has a version
 }
 """Sections of the configuration that decide what is made, each with what plays no part in it."""
 
@@ -46,12 +47,14 @@ def origin_key(sandbox: Workspace, run: Run, plan: Plan, at: AsOf, before: str) 
             tuning.CODE,
             gate_verdict.CODE,
             sequence.CODE,
+            content.CODE,
             interests.CODE,
             transitions.CODE,
         ),
         recipes=(
             sandbox.tuner.recipe if sandbox.tuner is not None else "",
             sandbox.sequencer.version if sandbox.sequencer is not None else "",
+            sandbox.encoder.version if sandbox.encoder is not None and config.content.use else "",
         ),
         before=before,
         at=at,
@@ -61,7 +64,8 @@ def origin_key(sandbox: Workspace, run: Run, plan: Plan, at: AsOf, before: str) 
         config={
             name: getattr(config, name).model_dump(mode="json", exclude=unread)
             for name, unread in UNREAD.items()
-        },
+        }
+        | {"interests": interests.formed_by(sandbox)},
         cadence=(
             config.schedule.drift_alpha,
             config.schedule.value_per_hit,

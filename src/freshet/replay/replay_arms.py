@@ -33,6 +33,7 @@ class Arm:
             is configured, at the table's moment.
         days: its own refresh cadence; None = that of the replay.
         sequence: whether the sequence score may enter its mixture; None = as the workspace is configured.
+        content: whether items' texts and co-engagement may enter its mixture; None = as configured.
         live: whether live counts take in every event, through the time that is judged.
     """
 
@@ -45,6 +46,7 @@ class Arm:
     days: int | None = None
     sequence: bool | None = None
     live: bool = False
+    content: bool | None = None
 
     @property
     def planned(self) -> bool:
@@ -133,12 +135,19 @@ ARMS = {
             evidence="configured",
             live=True,
         ),
-        Arm("counts", "the fitted mixture of counts, refreshed, no planner", scores="counts", sequence=False),
+        Arm(
+            "counts",
+            "the fitted mixture of counts, refreshed, no planner",
+            scores="counts",
+            sequence=False,
+            content=False,
+        ),
         Arm(
             "counts-live",
             "counts with live counts on top, no planner",
             scores="counts",
             sequence=False,
+            content=False,
             live=True,
         ),
         Arm(
@@ -147,6 +156,22 @@ ARMS = {
             scores="counts",
             tuned="again",
             sequence=True,
+            content=False,
+        ),
+        Arm(
+            "content",
+            "counts and what items say and who engages them, refreshed, no planner",
+            scores="counts",
+            sequence=False,
+            content=True,
+        ),
+        Arm(
+            "content-sequence",
+            "content and the sequence score, refreshed, no planner",
+            scores="counts",
+            tuned="again",
+            sequence=True,
+            content=True,
         ),
         Arm(
             "sequence",
@@ -167,19 +192,20 @@ ARMS = {
 }
 """Every arm by name; `hybrid@14d` is `hybrid` refreshed every 14 days."""
 
-_OWN_CADENCE = re.compile(r"(hybrid|retrieval|counts|hybrid-live|counts-live)@([0-9]{1,4})d")
+_OWN_CADENCE = re.compile(r"(hybrid|retrieval|counts|content|hybrid-live|counts-live)@([0-9]{1,4})d")
 
 
 @dataclass(frozen=True, slots=True)
 class Able:
-    """What a workspace does: has a planner, can train sequence models, mixes their score in, goes live, and
-    trains its planner with evidence in prompts, so that it can rank with and without."""
+    """What a workspace does: has a planner, can train sequence models, mixes their score in, goes live,
+    trains its planner with evidence in prompts, so that it can rank with and without, mixes content in."""
 
     planner: bool
     trains: bool = True
     mixes: bool = False
     lives: bool = True
     evidence: bool = True
+    content: bool = True
 
 
 def named(names: Sequence[str], able: Able) -> tuple[Arm, ...]:
@@ -222,6 +248,7 @@ def defaults(able: Able, cadences: Sequence[int]) -> list[str]:
         and (able.trains or not arm.sequence)
         and (able.lives or not arm.live or arm.scores == "popularity")
         and (able.evidence or arm.evidence not in ("first", "fresh"))
+        and (able.content or not arm.content)
     ]
     return names + [f"{'hybrid' if able.planner else 'counts'}@{days}d" for days in cadences]
 

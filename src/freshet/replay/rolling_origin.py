@@ -148,7 +148,7 @@ class _Replayer:
         sandbox, run, at = self.sandbox, ctx.run, ctx.as_of
         window = self._window(run, at)
         with run.step("judge"), sandbox.store.create("origins", key) as draft:
-            scorers = ArmScorers(ctx, after.arms, self.plan.arms)
+            scorers = ArmScorers(ctx, after.arms, self.plan.arms, window.log, window.test)
             evaluated, rows = [], []
             for arm in self.plan.arms:
                 state = after.arms[arm.name]
@@ -188,7 +188,7 @@ class _Replayer:
             log = window.log.transitions
             scores = ArmScores(popularity_live(fitter, log, window.until, window.test, self._timed(window)))
         else:
-            scores = scorers.rank(arm, state, fitter, window.test)
+            scores = scorers.rank(arm, state, fitter)
         return replace(scores, logp=self._live(state, scores.logp, window)) if state.overlay else scores
 
     def _live(self, state: ArmState, logp: NDArray[np.float64], window: _Window) -> NDArray[np.float64]:

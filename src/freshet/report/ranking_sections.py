@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ import altair as alt
 from markupsafe import Markup
 
 from freshet import inspect
+from freshet.core.types import CONTENT, ENGAGED_INTERESTS, ENGAGED_ITEMS, TEXT_INTERESTS, TEXT_ITEMS
 from freshet.report import charts, formatting
 from freshet.report.subject import Subject
 from freshet.stages.tuning import Gate, gates_of
@@ -19,6 +21,10 @@ _LABELS = {
     "pair": "after the last two interests",
     "triple": "after the last three interests",
     "recent": "after each recent interest",
+    TEXT_ITEMS: "text near to last items",
+    TEXT_INTERESTS: "text near to recent interests",
+    ENGAGED_ITEMS: "people of last items",
+    ENGAGED_INTERESTS: "people of recent interests",
 }
 
 
@@ -69,11 +75,14 @@ def gather_weights(subject: Subject) -> WeightSection | None:
 
 
 def _summary(drives: inspect.Drives) -> str:
-    certain = [drive for drive in drives.features if drive.low > 0]
+    certain = [drive for drive in drives.features if drive.low > 0 and drive.name not in CONTENT]
+    content = f" {drives.content[0].upper()}{drives.content[1:]}." if drives.content else ""
     if not certain:
-        return "No signal can be told from zero on the held-out transitions: this log says little yet."
+        return (
+            f"No count can be told from zero on the held-out transitions: this log says little yet.{content}"
+        )
     strongest = max(certain, key=lambda drive: drive.weight)
-    return f"The largest positive weight has {_quoted(strongest)}."
+    return f"The largest positive weight has {_quoted(strongest)}.{content}"
 
 
 def _quoted(drive: inspect.Drive) -> str:
@@ -83,6 +92,11 @@ def _quoted(drive: inspect.Drive) -> str:
 def _sentence(drive: inspect.Drive, drives: inspect.Drives) -> str:
     if drive.name == "planner" and not drives.fused:
         return "Left out of the ranking: it does not improve on the counts."
+    if drive.low > 0 and drive.name in CONTENT:
+        return (
+            f"It matters: an interest nearer by 0.1 (cosine) has {math.exp(0.1 * drive.weight):.2f} times "
+            f"the odds ({math.exp(0.1 * drive.low):.2f} to {math.exp(0.1 * drive.high):.2f}), all else equal."
+        )
     if drive.low > 0:
         return (
             f"It matters: twice the probability by this signal alone multiplies an interest's odds by "

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from freshet.core.types import LIVE, RECENT, BoolArray, Experiment, Strategy, User
 from freshet.experiments.assignment import arm_of
 from freshet.serving.open_release import OpenRelease
-from freshet.stages.counts import UserScores
+from freshet.stages.counts import NOBODY, UserScores
 
 NOTHING = np.zeros(0)
 _WITH_LIVE_SIGNALS = ("published", *LIVE)
@@ -82,6 +82,7 @@ def score(
     recent: NDArray[np.int16],
     excluded: BoolArray,
     now: int,
+    profile: NDArray[np.float32] = NOBODY,
     *,
     use_feedback: bool,
 ) -> Scored:
@@ -91,6 +92,7 @@ def score(
         recent: (RECENT,) most recent interests, most recent last, -1 padded.
         excluded: (N,) interests that are not candidates.
         now: microseconds since 1970 (UTC).
+        profile: what is known of the user's items, see `ContentView`; empty = nothing.
         use_feedback: whether releases use feedback as published; see `[feedback]`.
     """
     live = NOTHING
@@ -101,7 +103,7 @@ def score(
     elif strategy in _COUNTS_ALONE:
         parts = release.single_user_counts(recent, excluded, live)
     else:
-        parts = release.single_user(recent, excluded, live)
+        parts = release.single_user(recent, excluded, live, profile)
     preferred = parts.final
     with_feedback = strategy == "hybrid-feedback" or (use_feedback and strategy == "published")
     if with_feedback and release.feedback is not None:

@@ -21,9 +21,11 @@ from freshet.serving.policy import similarity_of
 from freshet.serving.request_rules import RequestRules
 from freshet.serving.user_context import UserContext, context_at, horizon
 from freshet.stages import counts, evidence, interests, live, table
+from freshet.stages.content import ContentItems, read_items
 from freshet.stages.items.format import open_ranker
 from freshet.stages.table.format import is_fitted, open_popularity, open_scorer, open_single_user_scorer
 from freshet.storage.artifacts import Artifact, Store, committed
+from freshet.storage.manifests import TableManifest
 from freshet.storage.release_parts import missing_of, parts_of
 from freshet.storage.releases import Release
 
@@ -49,6 +51,7 @@ class OpenRelease:
         since: moment of the table, in microseconds since 1970: transitions from then on are live.
         overlay: live signals, None where they don't pay or there are none.
         selector: chooses items of interests, None where there is no ranker.
+        content: the items that tell what a user is near to, None where content is no part of the mixture.
         feedback: what people did with proposals, None where it doesn't pay or there is none.
         missing: what the release goes without, as `kind/version`: a part beside its table is lost or damaged.
         own: which transitions the overlay counts, of an isolated arm; None = all.
@@ -71,6 +74,7 @@ class OpenRelease:
     since: int
     overlay: live.Overlay | None
     selector: ItemSelector | None
+    content: ContentItems | None
     rules: RequestRules
     feedback: Feedback | None = None
     missing: tuple[str, ...] = ()
@@ -190,6 +194,7 @@ def open_release(
         since=AsOf.parse(release.as_of).microseconds,
         overlay=read_overlay(store, release),
         selector=_selector(store, release, missing),
+        content=_content(store, artifact, scorer, missing),
         rules=RequestRules.of(config, known),
         feedback=_feedback(store, release, missing),
         missing=missing,
@@ -209,6 +214,16 @@ def _selector(store: Store, release: Release, missing: tuple[str, ...]) -> ItemS
     if not release.ranker or f"rankers/{release.ranker}" in missing:
         return None
     return ItemSelector.of(open_ranker(committed(store, "rankers", release.ranker)))
+
+
+def _content(
+    store: Store, table: Artifact, scorer: counts.Scorer, missing: tuple[str, ...]
+) -> ContentItems | None:
+    """The items behind a table's content; without them, recent interests stand in for what a user engaged."""
+    version = TableManifest.of(table).inputs.content
+    if scorer.content is None or f"content/{version}" in missing:
+        return None
+    return read_items(committed(store, "content", version).path)
 
 
 def _feedback(store: Store, release: Release, missing: tuple[str, ...]) -> Feedback | None:

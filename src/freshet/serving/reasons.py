@@ -12,6 +12,11 @@ from freshet.core.types import Context
 from freshet.serving.arms import Scored
 from freshet.serving.open_release import OpenRelease
 from freshet.serving.policy import Choice
+from freshet.stages.content import ContentItems
+from freshet.stages.counts import UserScores
+
+MOST_LIKED = 2
+"""Items named in an explanation."""
 
 
 def reasons(release: OpenRelease, context: Context, scored: Scored, choice: Choice, count: int) -> list[str]:
@@ -31,14 +36,20 @@ def reasons(release: OpenRelease, context: Context, scored: Scored, choice: Choi
     return found
 
 
-def explain(release: OpenRelease, context: Context, scored: Scored, interest: int) -> dict[str, Any]:
+def explain(
+    release: OpenRelease, context: Context, engaged: NDArray[np.int32], scored: Scored, interest: int
+) -> dict[str, Any]:
     """What speaks for an interest.
+
+    Args:
+        engaged: numbers of the items that the user engaged last, as content knows them.
 
     Returns:
         `probability` and what each part of the mixture gives it (`counts`, `planner`, `sequence`; as far as
-        there are), `live` = the factor by live signals, `rank` among all that may be recommended, `row` = the
-        rank in the table's row of the user's own context (or of what that falls back to), `evidence` = what
-        recent transitions of others show, and a sentence.
+        there are), `content` = the factor by what the user engaged, `liked` = the items that speak most for
+        the interest where that factor is above 1, `live` = the factor by live signals, `rank` among all that
+        may be recommended, `row` = the rank in the table's row of the user's own context (or of what that
+        falls back to), `evidence` = what recent transitions of others show, and a sentence.
     """
     scores = scored.parts
     parts = {"counts": scores.count, "planner": scores.planner, "sequence": scores.sequence}
@@ -48,10 +59,15 @@ def explain(release: OpenRelease, context: Context, scored: Scored, interest: in
         "parts": {
             name: _probability(values[interest]) for name, values in parts.items() if values is not None
         },
+        "content": _content_factor(scores, interest),
+        "liked": [],
         "live": round(math.exp(float(scored.live[interest])), 3) if len(scored.live) else None,
         "row": _rank_in_row(release, context, interest),
         "evidence": _evidence(release, context, interest),
     }
+    if release.content is not None and (found["content"] or 0.0) > 1:
+        weights = release.single_user.content_weights(bool(context))
+        found["liked"] = _liked(release.content, weights, engaged, interest)
     found["because"] = _sentence(release, context, found, interest)
     return found
 
@@ -63,6 +79,30 @@ def _better(scores: NDArray[np.float64], interest: int) -> int:
 
 def _probability(logp: float) -> float:
     return float(f"{math.exp(float(logp)):.4g}")
+
+
+def _content_factor(scores: UserScores, interest: int) -> float | None:
+    """How many times as likely content makes an interest; None without content."""
+    if scores.content is None:
+        return None
+    without = scores.fused - scores.content
+    return round(math.exp(scores.content[interest] + float(np.logaddexp.reduce(without))), 3)
+
+
+def _liked(
+    content: ContentItems, weights: NDArray[np.float64], engaged: NDArray[np.int32], interest: int
+) -> list[dict[str, Any]]:
+    """Of the items that a user engaged last, up to two that bring the user nearest to an interest."""
+    nats = content.vectors.shares(engaged, weights, interest)
+    best = [place for place in np.argsort(-nats).tolist() if nats[place] > 0][:MOST_LIKED]
+    return [
+        {
+            "id": content.ids[engaged[place]],
+            "title": content.titles[engaged[place]],
+            "nats": round(float(nats[place]), 4),
+        }
+        for place in best
+    ]
 
 
 def _rank_in_row(release: OpenRelease, context: Context, interest: int) -> int | None:
@@ -96,6 +136,9 @@ def _sentence(release: OpenRelease, context: Context, found: dict[str, Any], int
         text += f", {times:.1f} times its share of all moves" if times >= 1.1 else ""
     if found["evidence"]:
         text += f"; lately {found['evidence']['share']:.0%} of those who were there did"
+    if found["liked"]:
+        liked = " and ".join(f"'{one['title'] or one['id']}'" for one in found["liked"])
+        text += f"; because they liked {liked}, {found['content']:.1f} times as likely"
     if found["live"] is not None and found["live"] >= 1.1:
         text += f"; what people do right now makes it {found['live']:.1f} times as likely"
     return text

@@ -15,6 +15,7 @@ from typing import Any
 from uuid import uuid4
 
 import numpy as np
+from numpy.typing import NDArray
 
 from freshet.core.errors import StateError
 from freshet.core.ports import UserStore
@@ -30,8 +31,10 @@ from freshet.serving.reasons import explain, reasons
 from freshet.serving.release_pool import ReleasePool
 from freshet.serving.request_rules import Ineligible
 from freshet.serving.user_context import UserContext, context_of_list
+from freshet.stages.counts import NOBODY
 
 Clock = Callable[[], int]
+NO_ITEMS = np.zeros(0, np.int32)
 ROWS = ("popular", "last", "pair", "triple")
 """Names of rows of the table by the length of their context."""
 
@@ -87,14 +90,18 @@ class Recommender:
         ineligible = release.rules.ineligible(query.attributes, seen.recent[-release.k :])
         excluded = seen.known | ineligible.interests
         use_feedback = config.feedback.use
-        scored = score(release, assigned.strategy, seen.recent, excluded, now, use_feedback=use_feedback)
+        engaged = _last_items(release, query, history)
+        profile = NOBODY if release.content is None else release.content.profile(engaged)
+        scored = score(
+            release, assigned.strategy, seen.recent, excluded, now, profile, use_feedback=use_feedback
+        )
 
         policy = Policy(config.serving.explore, config.serving.temperature, config.serving.diversity)
         uniforms = self._draws.random(query.interests + 1)
         fused, count = scored.parts.fused, query.interests
         choice = choose(scored.preferred, fused, release.similarity, count, policy, uniforms)
 
-        shown = _chosen(release, query, context, scored, choice)
+        shown = _chosen(release, query, context, engaged, scored, choice)
         shown += _known_again(release, seen, ineligible, count - len(shown))
         if query.items and release.selector is not None:
             _add_items(release, release.selector, query, history, ineligible, shown)
@@ -228,8 +235,20 @@ def _context(
     return release.user_context(history.interests, history.interest_times, now, number)
 
 
+def _last_items(release: OpenRelease, query: Query, history: History) -> NDArray[np.int32]:
+    """Numbers of the items that the user engaged last, as content knows them."""
+    if release.content is None:
+        return NO_ITEMS
+    return release.content.last(history) if query.history is None else release.content.listed(query.history)
+
+
 def _chosen(
-    release: OpenRelease, query: Query, context: Context, scored: Scored, choice: Choice
+    release: OpenRelease,
+    query: Query,
+    context: Context,
+    engaged: NDArray[np.int32],
+    scored: Scored,
+    choice: Choice,
 ) -> list[Recommendation]:
     """What the policy chose, explained where the query wants that."""
     found = []
@@ -238,7 +257,7 @@ def _chosen(
     for interest, propensity, reason in zip(*columns, why, strict=True):
         one = _recommendation(release, interest, float(scored.parts.final[interest]), propensity, reason)
         if query.explain:
-            one.explanation = explain(release, context, scored, interest)
+            one.explanation = explain(release, context, engaged, scored, interest)
         found.append(one)
     return found
 

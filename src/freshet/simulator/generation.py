@@ -151,7 +151,7 @@ def known_answers(world: World) -> KnownAnswers:
     rows = rows[np.argsort(moment[rows], kind="stable")]
     recent, known = visits.recent[rows], visits.known[rows]
     odds = next_odds(truths(world), popularity(world), day[rows], recent) * ~known
-    found = Transitions(
+    found = Transitions.on_days(
         user[rows].astype(np.uint64),
         day[rows].astype(np.int32),
         recent.astype(np.int16),
@@ -186,7 +186,7 @@ def transitions_of(lived: Lived) -> Transitions:
     """Transitions as Freshet would count them if its interests were the themes; days count from 0."""
     novel = lived.liked & ~lived.known[np.arange(len(lived.theme)), lived.theme]
     rows = np.flatnonzero(novel)
-    return Transitions(
+    return Transitions.on_days(
         lived.user[rows].astype(np.uint64),
         lived.moment[rows].astype(np.int32),
         lived.recent[rows].astype(np.int16),

@@ -140,6 +140,21 @@ def move_folder(draft: Path, final: Path) -> None:
     sync(final.parent)
 
 
+def set_aside(root: Path, path: Path) -> None:
+    """Move a file or folder to `damaged/`, beside others of its name."""
+    if not path.exists():  # with something else that was set aside
+        return
+    wanted = root / "damaged" / path.relative_to(root)
+    into, number = wanted, 1
+    while into.exists():
+        number += 1
+        into = wanted.with_name(f"{wanted.name}-{number}")
+    make_folder(into.parent)
+    path.rename(into)
+    sync(into.parent)
+    sync(path.parent)
+
+
 def make_folder(path: Path) -> None:
     """Make a folder and what is missing above it, entries forced to the disk; what is made is private."""
     if not path.is_dir():

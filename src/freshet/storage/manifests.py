@@ -228,6 +228,34 @@ class RankerManifest(Manifest):
 
 
 @dataclass(frozen=True, kw_only=True)
+class FromCatalogue:
+    """What vectors of texts are made from: an encoder, or the words of interests."""
+
+    items: str
+    interests: str = field(default="", metadata=_ABSENT)
+    encoder: str = field(default="", metadata=_ABSENT)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextsManifest(Manifest):
+    """`texts`: vectors of the texts of a catalogue."""
+
+    inputs: FromCatalogue
+    summary: Json
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContentManifest(Manifest):
+    """`content`: items and interests as vectors; `learned_before` has a moment for each of the two kinds."""
+
+    as_of: str
+    learned_before: dict[str, str]
+    inputs: FromAssignment
+    texts: str
+    summary: Json
+
+
+@dataclass(frozen=True, kw_only=True)
 class FromModel:
     """What a table is made from; empty where there was none."""
 
@@ -236,6 +264,7 @@ class FromModel:
     model: str
     previous: str
     sequence: str = field(default="", metadata=_ABSENT)
+    content: str = field(default="", metadata=_ABSENT)
 
 
 @dataclass(frozen=True, kw_only=True)

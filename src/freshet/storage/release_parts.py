@@ -36,10 +36,23 @@ def parts_of(store: Store, release: Release) -> Parts:
 
 def missing_of(store: Store, release: Release) -> tuple[str, ...]:
     """What serves beside the table but is missing or damaged; the release is opened without it."""
-    beside = (("overlays", release.overlay), ("rankers", release.ranker), ("feedback", release.feedback))
+    beside = (
+        ("overlays", release.overlay),
+        ("rankers", release.ranker),
+        ("feedback", release.feedback),
+        ("content", content_of(store, release)),
+    )
     return tuple(
         f"{kind}/{version}" for kind, version in beside if version and not is_whole(store, kind, version)
     )
+
+
+def content_of(store: Store, release: Release) -> str:
+    """Version of the vectors that a release's table was made with; '' where there are none to be read."""
+    try:
+        return TableManifest.of(committed(store, "tables", release.table)).inputs.content
+    except ArtifactError:
+        return ""
 
 
 def is_whole(store: Store, kind: str, version: str) -> bool:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from freshet.core.config import Config
-from freshet.core.ports import RankingTrainer, SequenceTrainer, Tuner
+from freshet.core.ports import Encoder, RankingTrainer, SequenceTrainer, Tuner
 from freshet.storage.artifacts import Store
 from freshet.storage.decisions import Decisions
 from freshet.storage.durable import ReportFullDisk
@@ -45,6 +45,7 @@ class Workspace:
         wait: seconds a run waits for another one to end.
         log: the workspace whose events are read, where that is another one: a replay keeps its own artifacts.
         sequencer, ranker: train sequence models and what ranks items; None = it can't be done here.
+        encoder: of `[content]`, which remembers what it encoded; None = interests' own words (tfidf).
     """
 
     root: Path
@@ -56,6 +57,7 @@ class Workspace:
     log: Path | None = None
     sequencer: SequenceTrainer | None = None
     ranker: RankingTrainer | None = None
+    encoder: Encoder | None = None
 
     @property
     def source(self) -> Path:

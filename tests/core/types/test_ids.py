@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from freshet.core.types.ids import identity, item_key, user_key, user_number
-from freshet.stages.transitions.user_numbers import keys
+from freshet.core.user_numbers import keys
 
 TEXT = st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=40)
 

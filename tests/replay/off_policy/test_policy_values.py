@@ -54,7 +54,8 @@ def liked(interest: int) -> float:
 def visits(ws: Workspace, count: int, seed: int = 0, since: AsOf = MOMENT) -> None:
     """People of the log come and are shown one interest, which they take or not; all of it is collected.
 
-    They come on three days from `since` on; a last event ends the log a day later.
+    They come on three days from `since` on, nobody twice within an hour: what is taken then would count for
+    both answers. A last event ends the log a day later.
     """
     rng, core = np.random.default_rng(seed), open_recommender(ws.root)
     release = core._releases.current
@@ -63,8 +64,10 @@ def visits(ws: Workspace, count: int, seed: int = 0, since: AsOf = MOMENT) -> No
         items.setdefault(int(release.interests.ids[place]), []).append(item)
     start = int(since.moment.timestamp()) * 1_000_000
     times = np.sort(rng.integers(0, 3 * DAY, count)) + start
+    came: dict[str, int] = {}
     for time in times.tolist():
-        user = f"u{rng.integers(0, 160)}"
+        user = next(name for n in rng.permutation(160) if time - came.get(name := f"u{n}", 0) > 3_700_000_000)
+        came[user] = time
         answer = core.recommend(Query(user, interests=1, items=0, now=time))
         for offer in answer.interests:
             if rng.random() < liked(offer.id):
@@ -195,8 +198,8 @@ def test_a_release_is_not_judged_by_what_it_was_made_from(
     [honest] = looked(twice, "release:2", window=BOTH).policies
     actual, known = PastRelease.chances, _taken(twice)
 
-    def memorised(self: PastRelease, strategy, policy, seen, now):
-        chances = actual(self, strategy, policy, seen, now)
+    def memorised(self: PastRelease, strategy, policy, seen, now, user):
+        chances = actual(self, strategy, policy, seen, now, user)
         if self.release.release.number == 2 and now in known:
             chances = np.where(self.release.interests.ids == known[now], 0.98, 0.02 / (len(chances) - 1))
         return chances

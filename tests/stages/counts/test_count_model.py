@@ -130,7 +130,7 @@ def test_a_context_scores_like_a_user_with_just_that_context() -> None:
 
 def _held(pairs: list[tuple[int, int]]) -> Transitions:
     rows = len(pairs)
-    return Transitions(
+    return Transitions.on_days(
         np.arange(rows, dtype=np.uint64),
         np.zeros(rows, np.int32),
         users(*[(last,) for last, _ in pairs]),
@@ -162,7 +162,7 @@ def test_strengths_are_those_whose_feature_is_most_likely(seed: int) -> None:
     known = rng.random((40, N)) < 0.3
     successor = rng.integers(0, N, 40).astype(np.int16)
     known[np.arange(40), successor] = False
-    log = Transitions(
+    log = Transitions.on_days(
         np.arange(40, dtype=np.uint64), np.zeros(40, np.int32), users(*recent), successor, known
     )
 

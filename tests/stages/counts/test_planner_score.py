@@ -106,7 +106,7 @@ def world(seed: int, n: int = 1500) -> tuple[CountModel, Transitions, np.ndarray
     known[np.arange(n), last] = True
     logp = log_softmax(np.log(truth[last] + 1e-6), known)
     chosen = np.array([rng.choice(N, p=np.exp(row) / np.exp(row).sum()) for row in logp], np.int16)
-    held = Transitions(
+    held = Transitions.on_days(
         np.arange(n, dtype=np.uint64), np.zeros(n, np.int32), users(*[(int(i),) for i in last]), chosen, known
     )
     popularity = sums({((), i): float((chosen == i).sum()) for i in range(N)}, 0)
@@ -145,7 +145,7 @@ def test_a_planner_of_pure_noise_gets_a_weight_whose_interval_holds_zero() -> No
         rng = np.random.default_rng(100 + seed)
         logp = log_softmax(model.features(held.recent)[:, 0].astype(np.float64), held.known)
         chosen = np.array([rng.choice(N, p=np.exp(row) / np.exp(row).sum()) for row in logp], np.int16)
-        by_popularity = Transitions(held.user, held.day, held.recent, chosen, held.known)
+        by_popularity = Transitions.on_days(held.user, held.day, held.recent, chosen, held.known)
         noise = ranked(rng.dirichlet(np.full(N, 0.5), N))
         weight, low, high = weight_of(noise, model, by_popularity, counts)
         assert abs(weight) < 0.5

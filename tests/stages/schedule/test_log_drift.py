@@ -65,13 +65,13 @@ def test_one_users_burst_is_not_taken_for_drift() -> None:
     user, successor = rows.user.copy(), rows.successor.copy()
     user[burst], successor[burst] = 10_000, (rows.recent[burst, 1] + 1) % 12
     rows.known[np.flatnonzero(burst), successor[burst]] = False
-    bursting = Transitions(user, rows.day, rows.recent, successor, rows.known)
+    bursting = Transitions.on_days(user, rows.day, rows.recent, successor, rows.known)
     # one chunk of one person can come out at most once in 29: too often for a chance of 0.02, not for the default
     default = DriftTriggered(groups=3)
     assert not default.decide(seen(bursting, 45, (30,))).refresh
     many = user.copy()
     many[burst] = 10_000 + np.arange(burst.sum())
-    people = Transitions(many, rows.day, rows.recent, successor, rows.known)
+    people = Transitions.on_days(many, rows.day, rows.recent, successor, rows.known)
     assert default.decide(seen(people, 45, (30,))).refresh
 
 

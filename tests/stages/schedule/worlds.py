@@ -36,7 +36,7 @@ def planted(
     recent = np.full((len(day), 2), -1, np.int16)
     recent[:, 1] = last
     user = rng.integers(0, users, len(day)).astype(np.uint64)
-    return Transitions(user, day.astype(np.int32), recent, successor.astype(np.int16), known)
+    return Transitions.on_days(user, day.astype(np.int32), recent, successor.astype(np.int16), known)
 
 
 def seen(

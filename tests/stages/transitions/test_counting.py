@@ -20,10 +20,10 @@ from hypothesis import strategies as st
 from freshet.core.config import TransitionsConfig
 from freshet.core.errors import ArtifactError
 from freshet.core.types import AsOf
+from freshet.core.user_numbers import keys
 from freshet.stages.transitions import Earlier, TransitionLog, count, intact, recount, referenced
 from freshet.stages.transitions import day_files as pool
 from freshet.stages.transitions.engagements import drop_repeated, sort_engagements
-from freshet.stages.transitions.user_numbers import keys
 from tests.stages.transitions.reference import DAY, counts, transitions
 
 INTERESTS = 5

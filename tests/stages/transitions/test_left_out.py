@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 
 from freshet.core.types import AsOf, BoolArray, Learners
+from freshet.core.user_numbers import keys
 from freshet.stages.transitions import Parted, TransitionLog, without
 from freshet.stages.transitions import day_files as pool
 from freshet.stages.transitions.format import load_counted
-from freshet.stages.transitions.user_numbers import keys
 from tests.stages.transitions.reference import DAY
 from tests.stages.transitions.test_counting import (
     EVER,

@@ -10,8 +10,8 @@ import pytest
 
 from freshet.core.config import TransitionsConfig
 from freshet.core.types import AsOf
+from freshet.core.user_numbers import keys
 from freshet.stages.transitions import TransitionLog
-from freshet.stages.transitions.user_numbers import keys
 from tests.stages.transitions.reference import DAY
 from tests.stages.transitions.test_counting import run
 

@@ -29,7 +29,7 @@ def transitions(found: list[tuple[int, list[int], int]]) -> Transitions:
     for row, (_, interests, _) in zip(recent, found, strict=True):
         if interests:
             row[-len(interests) :] = interests
-    return Transitions(
+    return Transitions.on_days(
         np.arange(len(found), dtype=np.uint64),
         np.array([day for day, _, _ in found], np.int32),
         recent,

@@ -71,7 +71,7 @@ def _number(prompt: Prompt) -> int:
 
 ANSWERS = np.random.default_rng(0).integers(0, N, ROWS).tolist()
 PROMPTS = [Prompt((), f"prompt {row}") for row in range(ROWS)]
-HELD = Transitions(
+HELD = Transitions.on_days(
     np.arange(ROWS, dtype=np.uint64),
     np.zeros(ROWS, np.int32),
     np.full((ROWS, RECENT), -1, np.int16),

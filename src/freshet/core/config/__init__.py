@@ -5,6 +5,7 @@ lists.
 """
 
 from freshet.core.config.config_file import Config, load, parse
+from freshet.core.config.content_section import ContentConfig
 from freshet.core.config.experiment_sections import (
     ExperimentsConfig,
     GuardrailConfig,
@@ -43,6 +44,7 @@ __all__ = [
     "MISSING",
     "Columns",
     "Config",
+    "ContentConfig",
     "CountsConfig",
     "Events",
     "EvidenceConfig",

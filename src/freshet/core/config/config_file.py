@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from pydantic import ValidationError, model_validator
 
+from freshet.core.config.content_section import ContentConfig
 from freshet.core.config.experiment_sections import (
     ExperimentsConfig,
     PricesConfig,
@@ -40,6 +41,7 @@ class Config(Section):
 
     events: Events = Events()
     interests: InterestsConfig = InterestsConfig()
+    content: ContentConfig = ContentConfig.model_validate({})
     transitions: TransitionsConfig = TransitionsConfig()
     counts: CountsConfig = CountsConfig()
     evidence: EvidenceConfig = EvidenceConfig()
@@ -73,6 +75,15 @@ class Config(Section):
                 found[name] = {**section, "use": local}
         return found
 
+    @model_validator(mode="after")
+    def _encoder_is_chosen(self) -> Self:
+        """Interests can't be formed by an encoder where none is chosen."""
+        if self.interests.text_vectors == "encoder" and self.content.encoder == "tfidf":
+            raise ValueError(
+                '[interests] text_vectors = "encoder" needs one, such as [content] encoder = "wordllama"'
+            )
+        return self
+
 
 def load(path: Path) -> Config:
     """Read and check a `freshet.toml`.
@@ -103,10 +114,12 @@ def parse(text: str, where: str) -> Config:
     try:
         return Config.model_validate(data)
     except ValidationError as error:
-        problems = "; ".join(
-            f"[{'.'.join(str(part) for part in issue['loc'])}] {issue['msg'].lower()}"
-            for issue in error.errors()
-        )
+        problems = "; ".join(f"{_place(issue['loc'])}{issue['msg'].lower()}" for issue in error.errors())
         raise ConfigError(
             f"{where}: {problems}", hint="docs/reference/configuration.md lists the keys"
         ) from None
+
+
+def _place(keys: tuple[int | str, ...]) -> str:
+    """Where a problem is; '' where it is between sections, which its message names."""
+    return f"[{'.'.join(map(str, keys))}] " if keys else ""

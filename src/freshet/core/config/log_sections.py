@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -88,7 +88,19 @@ class InterestsConfig(Section):
     co_engagement: float = Field(
         0.5, ge=0, le=1, description="weight of who-engaged-what beside text in the item vectors"
     )
+    text_vectors: Literal["tfidf", "encoder"] = Field(
+        "tfidf",
+        description="what texts are compared by: tfidf = their words; encoder = the vectors of [content]; "
+        "descriptions are words of the texts in any case",
+    )
     seed: int = Field(0, description="seed of clustering")
+
+    def deciding(self) -> dict[str, Any]:
+        """What decides how interests are formed, for the keys of artifacts; an encoder has its own version.
+
+        What came later is not named at its default: what was made before it is what it would be now.
+        """
+        return self.model_dump(exclude=set() if self.text_vectors != "tfidf" else {"text_vectors"})
 
 
 class TransitionsConfig(Section):

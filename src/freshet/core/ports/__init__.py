@@ -3,6 +3,7 @@
 Every backend of a port passes the port's public contract suite in `freshet.checks`.
 """
 
+from freshet.core.ports.encoder_port import Encoder, is_blank
 from freshet.core.ports.planner_port import Abilities, Candidates, Planner, Tuner, TuningJob, TuningPlan
 from freshet.core.ports.run_ports import Budget, CadencePolicy, Looks, Progress, silent
 from freshet.core.ports.trainer_ports import (
@@ -20,6 +21,7 @@ __all__ = [
     "Budget",
     "CadencePolicy",
     "Candidates",
+    "Encoder",
     "Journal",
     "Looks",
     "Notes",
@@ -35,5 +37,6 @@ __all__ = [
     "TuningJob",
     "TuningPlan",
     "UserStore",
+    "is_blank",
     "silent",
 ]

@@ -7,6 +7,15 @@ the last column is the most recent, the left is padded with -1, so `recent[:, -k
 
 from freshet.core.time import AsOf
 from freshet.core.types.cadence import CadenceDecision, Signs, Staleness
+from freshet.core.types.content import (
+    CONTENT,
+    ENGAGED_INTERESTS,
+    ENGAGED_ITEMS,
+    TEXT_INTERESTS,
+    TEXT_ITEMS,
+    Centroids,
+    ContentView,
+)
 from freshet.core.types.evidence import ContextEvidence, Evidence, Successor
 from freshet.core.types.experiment import (
     LIVE,
@@ -48,15 +57,22 @@ from freshet.core.types.scoring import Fusion, Mixture, RankingWeights, Scores, 
 from freshet.core.types.transitions import Outcomes, Sums, Transitions
 
 __all__ = [
+    "CONTENT",
+    "ENGAGED_INTERESTS",
+    "ENGAGED_ITEMS",
     "LIVE",
     "RECENT",
     "REMEMBERED",
     "STRATEGIES",
+    "TEXT_INTERESTS",
+    "TEXT_ITEMS",
     "TRANSITION",
     "Answer",
     "AsOf",
     "BoolArray",
     "CadenceDecision",
+    "Centroids",
+    "ContentView",
     "Context",
     "ContextEvidence",
     "Eligibility",

@@ -33,7 +33,7 @@ class Mixture:
 
 @dataclass(frozen=True, slots=True)
 class Fusion:
-    """What counts, planner and sequence model are worth beside each other, on held-out transitions.
+    """What counts, sequence model, content and planner are worth beside each other, on held-out transitions.
 
     Attributes:
         fitted: the planner's weight on top of all else, the sequence model's beside the counts; `examples`
@@ -45,20 +45,27 @@ class Fusion:
         parts: the same change by the mixture of counts and sequence model against each of them alone, and by
             that of all against the planner alone, as far as they are there. Sign: negative = the mixture is
             better.
+        content: weights of all content features beside counts and sequence model; None without content.
+        content_margin: the change by content on top of counts and sequence model, measured as `margin`.
+        without_context: weights of counts and content for users who have items but no recent interest; None =
+            counts alone.
     """
 
     fitted: Mixture
     used: Mixture | None
     margin: tuple[float, float, float] | None
     parts: Mapping[str, tuple[float, float, float]]
+    content: Mixture | None = None
+    content_margin: tuple[float, float, float] | None = None
+    without_context: Mixture | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Scores:
     """Log-probabilities of every interest for n users or contexts, each (n, N), -inf where excluded.
 
-    `planner` and `sequence` are None where there is none (or its weight is not in the mixture); without both
-    `fused` equals `count`.
+    `planner` and `sequence` are None where there is none (or its weight is not in the mixture); where counts
+    are all there is, `fused` equals `count`.
     """
 
     planner: NDArray[np.float64] | None

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from freshet.core.time import DAY
 from freshet.core.types.interests import BoolArray, Context
 
 
@@ -17,14 +18,14 @@ class Transitions:
 
     Attributes:
         user: (n,) 64-bit key of the user.
-        day: (n,) days since 1970-01-01 (UTC).
+        time: (n,) when the step was, in microseconds since 1970-01-01 (UTC).
         recent: (n, RECENT) most recent distinct interests within H days before the step, right-aligned.
         successor: (n,) the novel interest taken up.
         known: (n, N) interests engaged within H days before the step; never a valid successor.
     """
 
     user: NDArray[np.uint64]
-    day: NDArray[np.int32]
+    time: NDArray[np.int64]
     recent: NDArray[np.int16]
     successor: NDArray[np.int16]
     known: BoolArray
@@ -32,10 +33,27 @@ class Transitions:
     def __len__(self) -> int:
         return len(self.user)
 
+    @property
+    def day(self) -> NDArray[np.int32]:
+        """(n,) days since 1970-01-01 (UTC)."""
+        return np.asarray(self.time // DAY, np.int32)
+
+    @classmethod
+    def on_days(
+        cls,
+        user: NDArray[np.uint64],
+        day: NDArray[np.int32],
+        recent: NDArray[np.int16],
+        successor: NDArray[np.int16],
+        known: BoolArray,
+    ) -> Transitions:
+        """Transitions of which only the days are known: each at its midnight."""
+        return cls(user, day.astype(np.int64) * DAY, recent, successor, known)
+
     def take(self, rows: NDArray[np.int64] | BoolArray) -> Transitions:
         return Transitions(
             self.user[rows],
-            self.day[rows],
+            self.time[rows],
             self.recent[rows],
             self.successor[rows],
             self.known[rows],
@@ -46,7 +64,7 @@ class Transitions:
         """All rows of at least one part, in the order given."""
         return cls(
             np.concatenate([part.user for part in parts]),
-            np.concatenate([part.day for part in parts]),
+            np.concatenate([part.time for part in parts]),
             np.concatenate([part.recent for part in parts]),
             np.concatenate([part.successor for part in parts]),
             np.concatenate([part.known for part in parts]),

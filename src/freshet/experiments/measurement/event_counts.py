@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from freshet.core.errors import ConfigError
 from freshet.core.time import date_of
+from freshet.core.user_numbers import keys
 from freshet.experiments.measurement.experiment_metrics import IMPRESSION, Metric
 from freshet.experiments.stats.tally import Users
 from freshet.stages.events import DayFile
 from freshet.stages.events.columns import CANONICAL
-from freshet.stages.transitions.user_numbers import keys
 from freshet.storage import sql
 
 BEFORE_DAYS = 28

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from freshet.core.errors import ConfigError
 from freshet.core.ports import Progress
 from freshet.core.time import DAY, date_of
+from freshet.core.user_numbers import keys
 from freshet.experiments.measurement.event_counts import BEFORE_DAYS, rows_of
 from freshet.experiments.measurement.experiment_metrics import Kind
 from freshet.experiments.measurement.exposures import Study
 from freshet.experiments.stats.exploration import Additions, Engaged, interests_7d, novel, returned_7d
 from freshet.stages import events
 from freshet.stages.events import DayFile
-from freshet.stages.transitions.user_numbers import keys
 from freshet.storage import sql
 from freshet.storage.release_parts import parts_of
 from freshet.storage.workspace import Workspace

@@ -22,11 +22,11 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from freshet.core.types import AsOf, Interests, Outcomes, indices_of
+from freshet.core.user_numbers import keys
 from freshet.experiments.measurement.attribution import SAME_USER, in_time
 from freshet.experiments.measurement.impression_files import IMPRESSIONS, columns_of, rows_sql
 from freshet.stages import events
 from freshet.stages.events import Rule
-from freshet.stages.transitions.user_numbers import keys
 from freshet.storage import sql
 from freshet.storage.artifacts import Artifact, committed
 from freshet.storage.release_parts import whole

@@ -16,6 +16,7 @@ from freshet.core.errors import ConfigError, NotEnoughData
 from freshet.core.ports import Progress, silent
 from freshet.core.time import DAY, midnight
 from freshet.core.types import Experiment, ExperimentArm, Serves
+from freshet.core.user_numbers import keys
 from freshet.experiments.measurement.event_counts import BEFORE_DAYS, rows_of
 from freshet.experiments.measurement.experiment_metrics import Metric
 from freshet.experiments.measurement.exposures import Exposures, Study, database
@@ -24,7 +25,6 @@ from freshet.experiments.stats.moments import Moments
 from freshet.experiments.stats.power import Baseline, Span
 from freshet.experiments.stats.tally import Users
 from freshet.stages.events import DayFile, EventLog, body
-from freshet.stages.transitions.user_numbers import keys
 from freshet.storage import sql
 from freshet.storage.workspace import Workspace
 

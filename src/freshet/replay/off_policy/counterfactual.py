@@ -41,11 +41,12 @@ class ReplaySetup:
         most = max([self.ids, *(past.release.interests.ids for past in self.past_releases.values())], key=max)
         object.__setattr__(self, "_size", int(max(most)) + 1)
 
-    def chances(self, policy: AnswerPolicy, seen: UserContext, now: int) -> NDArray[np.float64]:
+    def chances(self, policy: AnswerPolicy, seen: UserContext, now: int, user: int) -> NDArray[np.float64]:
         """(ids,) probability of each interest, by stable id, to stand first."""
         past = self.past_releases[policy.key]
         found = np.zeros(self._size)
-        found[past.release.interests.ids] = past.chances(policy.strategy, policy.exploration, seen, now)
+        chances = past.chances(policy.strategy, policy.exploration, seen, now, user)
+        found[past.release.interests.ids] = chances
         return found
 
     def rewards(self, user: int, last: int) -> NDArray[np.float64]:
@@ -116,13 +117,13 @@ def answer_again(
         }
         context = decisions.context[row]
         if setup.past_releases[logged_policy.key].context(seen[logged_policy.key]) == context:
-            chances = setup.chances(logged_policy, seen[logged_policy.key], now)
+            chances = setup.chances(logged_policy, seen[logged_policy.key], now, user)
             rewards = setup.rewards(user, (-1, *context)[-1])
             found.same_context[row] = True
             found.logged_chance[row] = chances[shown]
             found.model[row] = rewards[shown]
             for place, policy in others:
-                other = setup.chances(policy, seen[policy.key], now)
+                other = setup.chances(policy, seen[policy.key], now, user)
                 found.answered[place, row] = True
                 found.chance[place, row] = other[shown]
                 found.unseen[place, row] = other[chances <= 0].sum()

@@ -11,10 +11,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from freshet.core.types import Interests
+from freshet.core.user_numbers import keys
 from freshet.experiments.measurement import labels as labelling
 from freshet.experiments.measurement.labels import Window
 from freshet.stages import events
-from freshet.stages.transitions.user_numbers import keys
 from freshet.storage import sql
 from freshet.storage.artifacts import Artifact
 from freshet.storage.workspace import DRAFTS, Workspace

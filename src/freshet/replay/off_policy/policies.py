@@ -17,8 +17,11 @@ from freshet.serving.arms import score
 from freshet.serving.open_release import OpenRelease, open_release
 from freshet.serving.policy import Policy, first_place_probabilities
 from freshet.serving.user_context import UserContext
+from freshet.stages import counts, events
+from freshet.stages.content import LAST_ITEMS, ItemEngagements, read_engagements
 from freshet.stages.live.calibration import by_time
 from freshet.storage.artifacts import committed
+from freshet.storage.release_parts import content_of
 from freshet.storage.workspace import Workspace
 
 EVERYBODY = "", ""
@@ -52,11 +55,13 @@ class PastRelease:
         release: opened for this alone: its live signals change.
         moves: all moves since the release's moment, by time, of stable ids.
         feedback: whether it uses feedback as published.
+        engaged: who engaged which of the items that the release's content knows; None without content.
     """
 
     release: OpenRelease
     moves: NDArray[np.void]
     feedback: bool
+    engaged: ItemEngagements | None = None
     _done: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
@@ -79,7 +84,7 @@ class PastRelease:
         return tuple(self.release.interests.ids[recent[recent >= 0]].tolist())
 
     def chances(
-        self, strategy: Strategy, exploration: Policy, seen: UserContext, now: int
+        self, strategy: Strategy, exploration: Policy, seen: UserContext, now: int, user: int
     ) -> NDArray[np.float64]:
         """(N,) probability of each interest to stand first, at a moment not before that of the last call."""
         release = self.release
@@ -89,8 +94,17 @@ class PastRelease:
             self._done = max(self._done, upto)
         ineligible = release.rules.ineligible({}, seen.recent[-release.k :])
         excluded = seen.known | ineligible.interests
-        scored = score(release, strategy, seen.recent, excluded, now, use_feedback=self.feedback)
+        profile = self._profile(user, now)
+        scored = score(release, strategy, seen.recent, excluded, now, profile, use_feedback=self.feedback)
         return first_place_probabilities(scored.preferred, exploration)
+
+    def _profile(self, user: int, now: int) -> NDArray[np.float32]:
+        """What was known of a user's items at a moment."""
+        content = self.release.content
+        if content is None or self.engaged is None:
+            return counts.NOBODY
+        items = self.engaged.last(np.array([user], np.uint64), np.array([now], np.int64), LAST_ITEMS)
+        return content.profile(items[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,9 +164,17 @@ def known_from(ws: Workspace, number: int) -> int:
 
 
 def open_past(
-    ws: Workspace, log: LogSnapshot, keys: Collection[ReleaseKey], until: AsOf
+    ws: Workspace,
+    log: LogSnapshot,
+    keys: Collection[ReleaseKey],
+    until: AsOf,
+    users: NDArray[np.uint64],
 ) -> dict[ReleaseKey, PastRelease]:
-    """Releases as they answered, and the moves that their live signals follow: of an arm its own alone."""
+    """Releases as they answered, and the moves that their live signals follow: of an arm its own alone.
+
+    Args:
+        users: whom they answered, by number.
+    """
     arms = _arms(ws)
     opened = {}
     for number, *own in keys:
@@ -165,7 +187,16 @@ def open_past(
         moves = by_time(log.transitions.records(AsOf.parse(min(live)), until))
         for name in ("last", "successor"):
             moves[name] = np.where(moves[name] >= 0, log.interests.ids[moves[name]], -1)
-    return {key: PastRelease(one, moves, ws.config.feedback.use) for key, one in opened.items()}
+    days = [day.path for day in events.EventLog(ws.source).snapshot(until).days]
+    rule = events.parse(ws.config.events.positive).sql
+    read = dict[str, ItemEngagements]()  # releases that were made with the same items share them
+    for one in opened.values():
+        if one.content is not None and (version := content_of(ws.store, one.release)) not in read:
+            read[version] = read_engagements(days, rule, one.content.ids, users)
+    return {
+        key: PastRelease(one, moves, ws.config.feedback.use, read.get(content_of(ws.store, one.release)))
+        for key, one in opened.items()
+    }
 
 
 def _current_then(ws: Workspace, decisions: Decisions) -> NDArray[np.int64]:

@@ -112,7 +112,7 @@ def estimate(ws: Workspace, run: Run, targets: tuple[Target, ...], window: Windo
         others = [policies.of_target(ws, target, decisions) for target in targets]
         keys = {policy.key for policy in chain(behaviour, *others) if policy is not None}
         setup = ReplaySetup(
-            policies.open_past(ws, log, keys, window.until),
+            policies.open_past(ws, log, keys, window.until, decisions.user),
             log.interests.ids,
             reward_model.cross_fitted(_rewards(decisions, log), len(log.interests)),
         )

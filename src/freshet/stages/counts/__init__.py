@@ -3,11 +3,12 @@
 `count_model` turns summed transitions into log-probabilities per feature (recent popularity at several
 half-lives, last interest, pair, several recent interests); `prior_counts` chooses how strongly sparse counts
 are shrunk; `mixture` fits the weights that combine the features on `holdout_windows`; `fitter` does all of it
-for one moment. `planner_score` makes a planner's answers a feature, `fusion` decides which of planner and
-sequence model enter beside the counts, `scorer` applies the mixture to users and contexts and
-`single_user_scorer` to one user, in microseconds.
+for one moment. `planner_score` makes a planner's answers a feature and `content_score` what
+items say; `fusion` decides which of sequence model, content and planner enter beside the counts. `scorer`
+applies the mixture to users and contexts, and `single_user_scorer` to one user, in microseconds.
 """
 
+from freshet.stages.counts.content_score import NOBODY, content_features, content_weights, has_profile
 from freshet.stages.counts.count_model import CountModel, feature_names, popularity_of
 from freshet.stages.counts.format import read, write
 from freshet.stages.counts.fusion import Blocks, fuse, mean_by_user
@@ -19,6 +20,7 @@ from freshet.stages.counts.scorer import (
     FUSED,
     PLANNER,
     SEQUENCE,
+    ContentPart,
     Scorer,
     SequenceLogits,
     held_by_all,
@@ -30,9 +32,11 @@ from freshet.stages.counts.single_user_scorer import SingleUserScorer, UserScore
 __all__ = [
     "COUNTS",
     "FUSED",
+    "NOBODY",
     "PLANNER",
     "SEQUENCE",
     "Blocks",
+    "ContentPart",
     "CountModel",
     "Held",
     "HeldOut",
@@ -42,9 +46,12 @@ __all__ = [
     "SingleUserScorer",
     "UserScores",
     "choose_prior_counts",
+    "content_features",
+    "content_weights",
     "feature_names",
     "fit",
     "fuse",
+    "has_profile",
     "held_by_all",
     "held_by_counts",
     "length_class",

@@ -19,18 +19,27 @@ from numpy.typing import NDArray
 
 from freshet.core.config import Config
 from freshet.core.errors import NotEnoughData
-from freshet.core.types import AsOf, Fusion, Mixture, PlannerRows, Sums
+from freshet.core.types import (
+    CONTENT,
+    AsOf,
+    Centroids,
+    ContentView,
+    Fusion,
+    Mixture,
+    PlannerRows,
+    Sums,
+    Transitions,
+)
 from freshet.run_context import LogSnapshot
 from freshet.stages import counts
 from freshet.stages.counts.holdout_windows import HoldoutWindows, Stretch, Window
 from freshet.stages.counts.log_counts import LogCounts
+from freshet.stages.counts.mixture import FEWEST
 
 ENOUGH = 300
 """Held-out transitions of a length class that let it have weights of its own."""
 FOLDS = 4
 """Folds of windows, at most, in which fused scores are judged."""
-FEWEST = 20
-"""Held-out transitions, with others counted before them, without which weights say nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,43 +242,57 @@ class CountFitter:
     def scorer_of(
         self,
         part: Stretch,
-        mixture: Mixture | None = None,
+        fusion: Fusion | None = None,
         sequence: counts.SequenceLogits | None = None,
+        centroids: Centroids | None = None,
     ) -> counts.Scorer:
         """What a release made at the start of a stretch would have scored, by the weights of now."""
         model = self.counts.model_of(part, self.fit.half_life, self.fit.prior_counts)
-        return self._fused(model, None, mixture, sequence)
+        return self._fused(model, None, fusion, sequence, centroids)
 
     def fuse(
         self,
         answered: Sequence[tuple[Window, PlannerRows]] | None,
         sequence: counts.SequenceLogits | None = None,
+        content: ContentView | None = None,
         *,
         relative: bool = False,
     ) -> Fusion | None:
-        """The mixture of count score, planner score and sequence score, on users with a context.
+        """The mixture of count score, planner score, sequence score and content, on users with a context.
 
         Args:
             answered: for each window a sample of its transitions, with planner rows made with evidence from
                 before it; None without a planner.
             sequence: a model trained before the windows; None without one.
+            content: vectors learned before the windows; None without content.
             relative: the planner's answers are relative to popularity.
 
         Returns:
             None where there is nothing but counts, or nothing could be fitted.
         """
-        if (answered is None and sequence is None) or self.fit.unfitted:
+        if (answered is None and sequence is None and content is None) or self.fit.unfitted:
             return None
-        rest, sample = counts.Blocks(), None
+        rest, sample, unplanned = counts.Blocks(), None, None
         for part in self.holdout.stretches:
-            rest.add(self.folds[part.window], self._cross_fitted_features(part, None, sequence))
+            scorer = replace(self.cross_fitted(part), sequence=sequence)
+            held = counts.held_by_all(scorer, part.held.with_context(), content)
+            rest.add(self.folds[part.window], held)
         if answered is not None:
             sample = counts.Blocks()
             for number, (window, rows) in self._numbered(answered):
                 for part in self.holdout.cut(number, window.held):
                     planner = self._planner(rows, part.start, relative)
-                    sample.add(self.folds[number], self._cross_fitted_features(part, planner, sequence))
-        return counts.fuse(rest, sample, sequence is not None)
+                    scorer = replace(self.cross_fitted(part), planner=planner, sequence=sequence)
+                    held = counts.held_by_all(scorer, part.held.with_context(), content)
+                    sample.add(self.folds[number], held)
+        if content is not None:
+            unplanned = counts.Blocks()
+            for part in self.holdout.stretches:
+                some = _without_context(part.held, content)
+                held = counts.held_by_all(self.cross_fitted(part), some, content)
+                unplanned.add(self.folds[part.window], held)
+        names = (counts.COUNTS, *((counts.SEQUENCE,) if sequence else ()), *(CONTENT if content else ()))
+        return counts.fuse(rest, sample, names, unplanned)
 
     def _numbered(
         self, answered: Sequence[tuple[Window, PlannerRows]]
@@ -283,13 +306,6 @@ class CountFitter:
         base = self.counts.base(moment) if relative else None
         return counts.PlannerScores(rows, len(self.log.interests), base)
 
-    def _cross_fitted_features(
-        self, part: Stretch, planner: counts.PlannerScores | None, sequence: counts.SequenceLogits | None
-    ) -> counts.Held:
-        """Features that are fused, with counts fitted on other folds; without users who have no context."""
-        scorer = replace(self.cross_fitted(part), planner=planner, sequence=sequence)
-        return counts.held_by_all(scorer, part.held.with_context())
-
     def cross_fitted(self, part: Stretch) -> counts.Scorer:
         """Counts before a stretch, fitted on other folds: as good there as they are on what comes next."""
         fit = self.fits[self.folds[part.window]]
@@ -298,31 +314,51 @@ class CountFitter:
     def scorer(
         self,
         planner: counts.PlannerScores | None = None,
-        mixture: Mixture | None = None,
+        fusion: Fusion | None = None,
         sequence: counts.SequenceLogits | None = None,
+        centroids: Centroids | None = None,
     ) -> counts.Scorer:
-        """Scores as of now: counts alone, or fused by a mixture with what has a weight in it."""
-        return self._fused(self.model(self.log.as_of), planner, mixture, sequence)
+        """Scores as of now: counts alone, or fused by mixtures with what has a weight in them."""
+        return self._fused(self.model(self.log.as_of), planner, fusion, sequence, centroids)
 
     def _fused(
         self,
         model: counts.CountModel,
         planner: counts.PlannerScores | None,
-        mixture: Mixture | None,
+        fusion: Fusion | None,
         sequence: counts.SequenceLogits | None,
+        centroids: Centroids | None,
     ) -> counts.Scorer:
-        names = () if mixture is None else mixture.names
+        if fusion is None:
+            return counts.Scorer(model, self.count_weights)
+        used = fusion.used
+        names = (counts.COUNTS,) if used is None else used.names
+        part = counts.ContentPart.of(centroids, used, fusion.without_context)
+        weights = None
+        if used is not None:
+            weights = np.array(
+                [w for name, w in zip(names, used.weights, strict=True) if name in counts.FUSED]
+            )
+        elif part is not None:
+            weights = np.ones(1)
         return counts.Scorer(
             model,
             self.count_weights,
             planner if counts.PLANNER in names else None,
-            None if mixture is None else mixture.weights,
+            weights,
             sequence if counts.SEQUENCE in names else None,
+            part,
         )
 
     def scorer_at(self, moment: AsOf) -> counts.Scorer:
         """Counts before a moment, by the weights of now: what such counts would have scored."""
         return counts.Scorer(self.model(moment), self.count_weights)
+
+
+def _without_context(held: Transitions, content: ContentView) -> Transitions:
+    """The rows of users who have no recent interest, but items."""
+    rows = held.take(held.recent[:, -1] < 0)
+    return rows.take(counts.has_profile(content.profiles(rows), len(rows)))
 
 
 def fitter_for(config: Config, log: LogSnapshot, refresh_days: int | None = None) -> CountFitter:

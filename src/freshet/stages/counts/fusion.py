@@ -1,8 +1,8 @@
 """Which scores enter the mixture beside the counts: those that held-out transitions can tell from nothing.
 
-First the sequence score beside the counts, on all held-out transitions; then the planner on top of what that
-gave, on the sample of them that a planner was asked about. So what is used without the planner doesn't depend
-on that sample, and with it differs by the planner alone.
+First the sequence score beside the counts, on all held-out transitions; then content on top of what that
+gave; then the planner on top of both, on the sample of them that a planner was asked about. So what is used
+without the planner doesn't depend on that sample, and with it differs by the planner alone.
 """
 
 from __future__ import annotations
@@ -14,19 +14,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freshet.core.errors import NotEnoughData
-from freshet.core.types import Fusion, Mixture
-from freshet.stages.counts.mixture import Held, fit, log_likelihood, scores
+from freshet.core.types import CONTENT, ENGAGED_ITEMS, TEXT_ITEMS, Fusion, Mixture
+from freshet.stages.counts.mixture import FEWEST, Held, fit, log_likelihood, scores
 from freshet.stages.counts.scorer import COUNTS, PLANNER, SEQUENCE
 
 Change = tuple[float, float, float]
 """(value, low, high) nats per transition that something changes, negative = it helps; 95 % by user."""
 
 
+SPREAD = 1.0
+"""Standard deviation of what is believed beforehand of a content weight, in nats per unit of cosine: at 2,
+the few examples of a small log fit weights that hurt, at 0.5 large logs lose (decision 40)."""
+
+
 @dataclass(slots=True)
 class Blocks:
     """Held-out transitions with their features, each block of one fold.
 
-    Features are counts, then the planner's score, then the sequence model's, as far as they are there.
+    Features are counts, then the planner's score, then the sequence model's, then those of content, as far as
+    they are there.
     """
 
     held: list[Held] = field(default_factory=list)
@@ -44,29 +50,51 @@ class Blocks:
         return others or self.held
 
 
-def fuse(rest: Blocks, sample: Blocks | None, sequence: bool) -> Fusion:
-    """Weigh sequence model and planner; leave out what is not shown to help.
+def fuse(
+    rest: Blocks,
+    sample: Blocks | None,
+    names: tuple[str, ...] = (COUNTS,),
+    unplanned: Blocks | None = None,
+) -> Fusion:
+    """Weigh sequence model, content and planner; leave out what is not shown to help.
 
     A score is left out where its weight is not significantly above zero, or where the mixture with it loses
     to the mixture without it by more than the interval, in folds on which it was not weighed. A mixture that
-    so loses to one of its parts gives way to it.
+    so loses to one of its parts gives way to it. Weights of content are believed to be small beforehand, so
+    that few examples can't fit large ones; it is left out where the mixture with it so loses.
 
     Args:
         rest: held-out transitions without the planner's score.
         sample: those of them that the planner was asked about, with its score; None without a planner.
-        sequence: whether the sequence model's score is among the features, as the last one.
+        names: features of `rest`, in their order; `sample` has the planner's after the counts.
+        unplanned: transitions of users who have items but no recent interest, with the counts and the
+            features of content; None without content.
 
     Raises:
-        NotEnoughData: fewer than 20 held-out transitions.
+        NotEnoughData: fewer than 20 held-out transitions, and a sequence model or a planner to weigh.
     """
-    fitted, used, margin = _alone(COUNTS), _alone(COUNTS), None
+    fitted, used = _alone(COUNTS), _alone(COUNTS)
+    margin = content = content_margin = without_context = None
     parts: dict[str, Change] = {}
-    if sequence:
-        fitted, used, parts = _sequence(rest)
+    if SEQUENCE in names:
+        fitted, used, parts = _sequence(_only(rest, names, (COUNTS, SEQUENCE)))
+    near = tuple(name for name in names if name in CONTENT)
+    if near and sum(len(held.successor) for held in rest.held) >= FEWEST:
+        content, used, content_margin = _content(rest, names, used, near)
     if sample is not None:
-        planner, used, margin, parts[PLANNER] = _planner(rest, sample, used, sequence)
+        planner, used, margin, parts[PLANNER] = _planner(rest, sample, used, names)
         fitted = _joined(fitted, planner)
-    return Fusion(fitted, None if used.names == (COUNTS,) else used, margin, parts)
+    if unplanned is not None:
+        without_context = _without_context(unplanned, near)
+    return Fusion(
+        fitted,
+        None if used.names == (COUNTS,) else used,
+        margin,
+        parts,
+        content,
+        content_margin,
+        without_context,
+    )
 
 
 def _sequence(rest: Blocks) -> tuple[Mixture, Mixture, dict[str, Change]]:
@@ -94,8 +122,49 @@ def _beside_parts(rest: Blocks, names: tuple[str, ...]) -> dict[str, Change]:
     return {name: mean_by_user(np.concatenate(alone[name]) - total, users) for name in names}
 
 
+def _content(
+    rest: Blocks, names: tuple[str, ...], base: Mixture, near: tuple[str, ...]
+) -> tuple[Mixture, Mixture, Change]:
+    """Weights of content on top of the rest, what is used of all, and what content changes.
+
+    That is measured against the rest weighed anew, in folds on which neither was weighed.
+    """
+    chosen = (*base.names, *near)
+    blocks = _only(rest, names, chosen)
+    fitted = _fitted(chosen, blocks.held)
+    margin = _content_margin(blocks, chosen, len(base.names))
+    return fitted, base if _loses(margin) else fitted, margin
+
+
+def _content_margin(blocks: Blocks, names: tuple[str, ...], first: int) -> Change:
+    """What the features behind the `first` ones change, in folds on which no weight was fitted."""
+    change, user = [], []
+    for fold in sorted(set(blocks.folds)):
+        others = blocks.without(fold)
+        both = _weights(names, others, blocks.held)
+        without = _weights(names[:first], _first(others, first), _first(blocks.held, first))
+        for held in _of(blocks, fold):
+            [alone] = _first([held], first)
+            change.append(log_likelihood(alone, without) - log_likelihood(held, both))
+            user.append(held.user)
+    return mean_by_user(np.concatenate(change), np.concatenate(user))
+
+
+def _without_context(unplanned: Blocks, near: tuple[str, ...]) -> Mixture | None:
+    """Weights for users with items but no recent interest; None where too few are held out, or nothing helps.
+
+    Of content they have the features of items alone: features of recent interests are zero.
+    """
+    names = (COUNTS, *near)
+    usable = tuple(name for name in near if name in (TEXT_ITEMS, ENGAGED_ITEMS))
+    if sum(len(held.successor) for held in unplanned.held) < FEWEST:
+        return None
+    _, used, _ = _content(unplanned, names, _alone(COUNTS), usable)
+    return used if len(used.names) > 1 else None
+
+
 def _planner(
-    rest: Blocks, sample: Blocks, base: Mixture, sequence: bool
+    rest: Blocks, sample: Blocks, base: Mixture, order: tuple[str, ...]
 ) -> tuple[Mixture, Mixture, Change, Change]:
     """The planner's weight on top of the rest, and what is used of all; then what the planner changes beside
     the rest, and the mixture beside the planner.
@@ -104,12 +173,13 @@ def _planner(
     """
     names = ("rest", PLANNER)
     scored = Blocks()
+    below = _only(rest, order, base.names)
     for fold in sorted(set(sample.folds)):
         weights = base.weights
         if base.examples:  # fitted, and not one score as it is
-            weights = _weights(base.names, rest.without(fold), rest.held)
+            weights = _weights(base.names, below.without(fold), below.held)
         for held in _of(sample, fold):
-            scored.add(fold, _reduced(held, base.names, weights, sequence))
+            scored.add(fold, _reduced(held, base.names, weights, order))
     fitted = fit(names, scored.held)
     margin, alone = _margin(scored, names)
     used = base
@@ -143,22 +213,39 @@ def _margin(scored: Blocks, names: tuple[str, ...]) -> tuple[Change, Change]:
 def _weights(names: Sequence[str], held: Sequence[Held], otherwise: Sequence[Held]) -> NDArray[np.float64]:
     """Weights fitted on some transitions; on others where these are too few."""
     try:
-        return fit(names, held).weights
+        return _fitted(names, held).weights
     except NotEnoughData:
-        return fit(names, otherwise).weights
+        return _fitted(names, otherwise).weights
 
 
-def _reduced(held: Held, names: tuple[str, ...], weights: NDArray[np.float64], sequence: bool) -> Held:
-    """Two features: the weighed sum of the rest, and the planner's score."""
-    order = (COUNTS, PLANNER, SEQUENCE) if sequence else (COUNTS, PLANNER)
+def _fitted(names: Sequence[str], held: Sequence[Held]) -> Mixture:
+    """Fitted weights; those of content are believed to be small beforehand."""
+    spread = [SPREAD if name in CONTENT else np.inf for name in names]
+    return fit(names, held, spread=spread if SPREAD in spread else None)
+
+
+def _reduced(
+    held: Held, names: tuple[str, ...], weights: NDArray[np.float64], rest_names: tuple[str, ...]
+) -> Held:
+    """Two features: the weighed sum of the rest, and the planner's score, which comes after the counts."""
+    order = (COUNTS, PLANNER, *rest_names[1:])
     columns = [order.index(name) for name in names]
     rest = scores(held.features[:, columns], weights).astype(np.float32)
     planner = held.features[:, order.index(PLANNER)]
     return replace(held, features=np.stack([rest, planner], axis=1))
 
 
-def _first(blocks: Sequence[Held]) -> list[Held]:
-    return [replace(held, features=held.features[:, :1]) for held in blocks]
+def _only(blocks: Blocks, names: tuple[str, ...], chosen: tuple[str, ...]) -> Blocks:
+    """The same transitions with some of the features."""
+    if chosen == names:
+        return blocks
+    columns = [names.index(name) for name in chosen]
+    held = [replace(one, features=one.features[:, columns]) for one in blocks.held]
+    return Blocks(held, list(blocks.folds))
+
+
+def _first(blocks: Sequence[Held], many: int = 1) -> list[Held]:
+    return [replace(held, features=held.features[:, :many]) for held in blocks]
 
 
 def _of(blocks: Blocks, fold: int) -> list[Held]:

@@ -20,6 +20,9 @@ from freshet.core.types import BoolArray, Mixture, Transitions
 BLOCK = 128
 """Rows whose features (about 100 kB each at 200 interests) are worked on while they are in the cache."""
 
+FEWEST = 20
+"""Held-out transitions without which weights say nothing."""
+
 RIDGE = 1e-4
 """Penalty per example and squared weight: decides between features that say the same, changes little else."""
 
@@ -84,6 +87,7 @@ def fit(
     iterations: int = 50,
     fixed: int = 0,
     smooth: int = 0,
+    spread: Sequence[float] | None = None,
 ) -> Mixture:
     """Weights that maximise the likelihood of the held-out transitions.
 
@@ -93,14 +97,16 @@ def fit(
         start: (F,) weights to begin with; the optimum is the same from anywhere, but nearer from some.
         fixed: so many of the first weights stay as `start` has them.
         smooth: so many of the first features are one after the other alike: neighbours get similar weights.
+        spread: (F,) what is believed of each weight beforehand: normal around 0 with this standard deviation,
+            inf = nothing. It shrinks the weights that few examples fit.
 
     Raises:
         NotEnoughData: fewer than 20 held-out transitions.
     """
     examples = sum(len(block.successor) for block in held)
-    if examples < 20:
+    if examples < FEWEST:
         raise NotEnoughData(
-            f"the mixture needs at least 20 held-out transitions, the last windows hold {examples}",
+            f"the mixture needs at least {FEWEST} held-out transitions, the last windows hold {examples}",
             hint="raise [counts] window_days or fit_windows, or import more events",
         )
     weights = np.full(len(names), 1.0 / len(names)) if start is None else start
@@ -108,6 +114,8 @@ def fit(
     if smooth > 1:
         apart = np.diff(np.eye(smooth, len(names)), axis=0)  # (smooth - 1, F) weight minus the one before
         penalty += SMOOTH * examples * apart.T @ apart
+    if spread is not None:
+        penalty += np.diag(1 / np.square(np.asarray(spread, np.float64)))
     likelihood, gradient, hessian, by_user = _derivatives(held, weights)
     for _ in range(iterations):
         slope = gradient - penalty @ weights

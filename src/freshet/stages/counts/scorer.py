@@ -8,13 +8,24 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.core.types import RECENT, BoolArray, Scores, Transitions
+from freshet.core.types import (
+    CONTENT,
+    RECENT,
+    BoolArray,
+    Centroids,
+    ContentView,
+    Mixture,
+    Scores,
+    Transitions,
+)
+from freshet.stages.counts.content_score import content_features, content_weights, has_profile
 from freshet.stages.counts.count_model import CountModel
 from freshet.stages.counts.mixture import Held, log_softmax, scores
 from freshet.stages.counts.planner_score import PlannerScores
 
 COUNTS, PLANNER, SEQUENCE = FUSED = "counts", "planner", "sequence"
-"""Names of the features that are fused, in this order: log-probability by counts, planner, sequence model."""
+"""Names of the scores that are fused, in this order: log-probability by counts, planner, sequence model.
+Features of content come after them."""
 
 SequenceLogits = Callable[[NDArray[np.int16], NDArray[np.float64]], NDArray[np.float32]]
 """(recent (n, RECENT), log-popularity (P, N)) -> logits (n, N); of a `SequenceModel`."""
@@ -29,6 +40,37 @@ def length_class(recent: NDArray[np.int16]) -> NDArray[np.int64]:
 
 
 @dataclass(frozen=True)
+class ContentPart:
+    """What content adds to a mixture.
+
+    Attributes:
+        centroids: of the interests.
+        weights: (4,) of the features of `types.CONTENT`; 0 = not used.
+        without_context: (1 + 4,) weights of the count score and of the features, for users who have items but
+            no recent interest; None = those are scored by counts.
+    """
+
+    centroids: Centroids
+    weights: NDArray[np.float64]
+    without_context: NDArray[np.float64] | None = None
+
+    @classmethod
+    def of(
+        cls, centroids: Centroids | None, used: Mixture | None, without_context: Mixture | None
+    ) -> ContentPart | None:
+        """The part of fitted mixtures; None where content is in none of them."""
+        weights, alone = np.zeros(len(CONTENT)), None
+        if used is not None:
+            weights = content_weights(used.names, used.weights)
+        if without_context is not None:
+            own = content_weights(without_context.names, without_context.weights)
+            alone = np.append(without_context.weights[0], own)
+        if centroids is None or (alone is None and not weights.any()):
+            return None
+        return cls(centroids, weights, alone)
+
+
+@dataclass(frozen=True)
 class Scorer:
     """Scores of every interest for users with given recent interests.
 
@@ -37,8 +79,9 @@ class Scorer:
         count_weights: (LENGTHS, F) weights of the count features by length class; (F,) for all alike.
         planner: planner rows, or None.
         weights: of the count score, then of the planner's and the sequence model's as far as they are given;
-            None = count scores alone.
+            None = count scores and content alone.
         sequence: logits of a sequence model, or None.
+        content: what content adds, or None.
     """
 
     model: CountModel
@@ -46,15 +89,23 @@ class Scorer:
     planner: PlannerScores | None = None
     weights: NDArray[np.float64] | None = None
     sequence: SequenceLogits | None = None
+    content: ContentPart | None = None
 
-    def __call__(self, recent: NDArray[np.int16], excluded: BoolArray) -> Scores:
+    def __call__(
+        self,
+        recent: NDArray[np.int16],
+        excluded: BoolArray,
+        profiles: NDArray[np.float32] | None = None,
+    ) -> Scores:
         """Score n users, or n contexts as users who have just that context.
 
-        A user with no recent interest is scored by counts: there is nothing to plan from.
+        A user with no recent interest is scored by counts and the items they engaged: there is nothing to
+        plan from.
 
         Args:
             recent: (n, up to RECENT) right-aligned, -1 padded.
             excluded: (n, N) interests that are not candidates.
+            profiles: (n, a + b) what is known of the users' items, see `ContentView`; None = nothing.
         """
         recent = _padded(recent)
         count = self.by_counts(recent, excluded)
@@ -64,16 +115,34 @@ class Scorer:
         sequence = self.by_sequence(recent, excluded, count)
         features = _features(count, planner, sequence, excluded)
         mixed = np.add.reduce([weight * each for weight, each in zip(self.weights, features, strict=True)])
-        fused = np.where(recent[:, -1:] >= 0, log_softmax(mixed, excluded), count)
         alone = None if planner is None else log_softmax(planner.astype(np.float64), excluded)
+        unplanned = count
+        if self.content is not None:
+            near = content_features(self.content.centroids, recent, profiles)
+            mixed = mixed + scores(near, self.content.weights)
+            unplanned = self._without_context(near, profiles, count, excluded)
+        fused = np.where(recent[:, -1:] >= 0, log_softmax(mixed, excluded), unplanned)
         return Scores(alone, count, fused, sequence)
 
-    def features(self, recent: NDArray[np.int16], excluded: BoolArray) -> NDArray[np.float32]:
-        """(n, F, N) what is fused, 0 where excluded, for users with (n, RECENT) recent interests."""
+    def rows(self, rows: Transitions, view: ContentView | None = None) -> Scores:
+        """Score the users of transitions as they were before each.
+
+        Args:
+            view: tells what they had engaged; None = that is not known.
+        """
+        return self(rows.recent, rows.known, None if view is None else view.profiles(rows))
+
+    def features(self, rows: Transitions, view: ContentView | None = None) -> NDArray[np.float32]:
+        """(n, F, N) what is fused, 0 where excluded: scores as far as there are, then content with a view."""
+        recent, excluded = rows.recent, rows.known
         count = self.by_counts(recent, excluded)
         sequence = self.by_sequence(recent, excluded, count)
         parts = _features(count, self._planner(recent, count), sequence, excluded)
-        return np.stack(parts, axis=1).astype(np.float32)
+        found = np.stack(parts, axis=1).astype(np.float32)
+        if view is None:
+            return found
+        near = content_features(view.centroids, recent, view.profiles(rows))
+        return np.concatenate([found, np.where(excluded[:, None], np.float32(0), near)], axis=1)
 
     def by_sequence(
         self, recent: NDArray[np.int16], excluded: BoolArray, count: NDArray[np.float64]
@@ -87,6 +156,21 @@ class Scorer:
     def _planner(self, recent: NDArray[np.int16], count: NDArray[np.float64]) -> NDArray[np.float32] | None:
         return None if self.planner is None else self.planner.feature(recent, np.exp(count))
 
+    def _without_context(
+        self,
+        near: NDArray[np.float32],
+        profiles: NDArray[np.float32] | None,
+        count: NDArray[np.float64],
+        excluded: BoolArray,
+    ) -> NDArray[np.float64]:
+        """(n, N) scores of users with no recent interest: by counts and, where any is known, their items."""
+        assert self.content is not None
+        weights = self.content.without_context
+        if weights is None:
+            return count
+        mixed = weights[0] * np.where(excluded, 0.0, count) + scores(near, weights[1:])
+        return np.where(has_profile(profiles, len(count))[:, None], log_softmax(mixed, excluded), count)
+
     def by_counts(self, recent: NDArray[np.int16], excluded: BoolArray) -> NDArray[np.float64]:
         """(n, N) log-probabilities by counts alone, for (n, RECENT) recent interests."""
         weights = np.broadcast_to(self.count_weights, (LENGTHS, self.count_weights.shape[-1]))
@@ -98,16 +182,16 @@ def held_by_counts(model: CountModel, held: Transitions) -> Held:
     return Held(model.features(held.recent), held.known, held.successor, held.user)
 
 
-def held_by_all(scorer: Scorer, held: Transitions) -> Held:
+def held_by_all(scorer: Scorer, held: Transitions, view: ContentView | None = None) -> Held:
     """Held-out transitions with the features that are fused.
 
     Args:
         scorer: the fitted counts before the window, planner rows made with evidence from before the window,
             and a sequence model that had not seen the window, as far as they are there.
         held: transitions of the window.
+        view: content that had not seen the window; None = without its features.
     """
-    features = scorer.features(held.recent, held.known)
-    return Held(features, held.known, held.successor, held.user)
+    return Held(scorer.features(held, view), held.known, held.successor, held.user)
 
 
 def _features(

@@ -12,7 +12,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from freshet.core.types import RECENT, BoolArray
+from freshet.core.types import CONTENT, RECENT, BoolArray
+from freshet.stages.counts.content_score import NOBODY, user_content_score
 from freshet.stages.counts.count_model import ContextCounts, CountModel
 from freshet.stages.counts.planner_score import FLOOR, PlannerScores
 from freshet.stages.counts.scorer import LENGTHS, Scorer
@@ -21,6 +22,7 @@ Reader = Callable[[NDArray[np.int16]], NDArray[np.float32]]
 
 NOTHING = np.zeros(0)
 NO_LOGITS = np.zeros(0, np.float32)
+NOTHING_NEAR = np.zeros(0, np.float32)
 
 
 @dataclass(slots=True)
@@ -28,7 +30,7 @@ class UserScores:
     """Log-probabilities of every interest for one user, each (N,), -inf where excluded.
 
     `planner` and `sequence` are what enters the mixture, None where there is none; `final` is `fused` with
-    what live signals change.
+    what live signals change. `content` are the nats that content adds, up to a constant; None without.
     """
 
     count: NDArray[np.float64]
@@ -36,6 +38,7 @@ class UserScores:
     sequence: NDArray[np.float64] | None
     fused: NDArray[np.float64]
     final: NDArray[np.float64]
+    content: NDArray[np.float32] | None = None
 
 
 class SingleUserScorer:
@@ -63,13 +66,22 @@ class SingleUserScorer:
             *_flat(model, 1),
             *_rows(scorer.planner),
         )
+        self._content = scorer.content
+        if scorer.content is not None:
+            spaces = scorer.content.centroids
+            self._unknown = np.zeros(spaces.width, np.float32)
+            self._spaces = np.ascontiguousarray(spaces.text), np.ascontiguousarray(spaces.engaged)
         self._planned = scorer.planner is not None
         self._logits = reader
         if reader is None and (sequence := scorer.sequence) is not None:
             self._logits = lambda recent: sequence(recent[None], model.popularity)[0]
 
     def __call__(
-        self, recent: NDArray[np.int16], excluded: BoolArray, bonus: NDArray[np.float64] = NOTHING
+        self,
+        recent: NDArray[np.int16],
+        excluded: BoolArray,
+        bonus: NDArray[np.float64] = NOTHING,
+        profile: NDArray[np.float32] = NOBODY,
     ) -> UserScores:
         """Score one user.
 
@@ -77,6 +89,7 @@ class SingleUserScorer:
             recent: (RECENT,) most recent interests, most recent last, right-aligned, -1 padded.
             excluded: (N,) interests that are not candidates.
             bonus: (N,) nats that live signals add, or empty.
+            profile: (a + b,) what is known of the user's items, see `ContentView`; empty = nothing.
         """
         logits = NO_LOGITS
         planned = self._planned
@@ -84,12 +97,42 @@ class SingleUserScorer:
             planned = False
         elif self._logits is not None:
             logits = self._logits(recent)
+        share, near = self._near(recent, profile)
         count, planner, sequence, fused, final = _scores(
-            recent, excluded, bonus, logits, planned, *self._arrays
+            recent, excluded, bonus, logits, planned, share, near, *self._arrays
         )
         return UserScores(
-            count, planner if planned else None, sequence if len(logits) else None, fused, final
+            count,
+            planner if planned else None,
+            sequence if len(logits) else None,
+            fused,
+            final,
+            near if len(near) else None,
         )
+
+    def content_weights(self, has_context: bool) -> NDArray[np.float64]:
+        """(4,) weights of the features of `types.CONTENT` for users with, or without, recent interests."""
+        part = self._content
+        if part is None or (not has_context and part.without_context is None):
+            return np.zeros(len(CONTENT))
+        return part.weights if has_context or part.without_context is None else part.without_context[1:]
+
+    def _near(
+        self, recent: NDArray[np.int16], profile: NDArray[np.float32]
+    ) -> tuple[float, NDArray[np.float32]]:
+        """Weight of the count score without recent interests; (N,) nats that content adds, or empty."""
+        part = self._content
+        if part is None:
+            return 1.0, NOTHING_NEAR
+        if not len(profile):
+            profile = self._unknown
+        if recent[-1] >= 0:
+            weights, share = part.weights, 1.0
+        elif part.without_context is not None and profile.any():
+            weights, share = part.without_context[1:], float(part.without_context[0])
+        else:
+            return 1.0, NOTHING_NEAR
+        return share, user_content_score(recent, profile, weights, *self._spaces)
 
 
 def _flat(model: CountModel, place: int) -> tuple[NDArray[np.generic], ...]:
@@ -120,7 +163,7 @@ def _rows(scores: PlannerScores | None) -> tuple[object, ...]:
 
 
 @njit(cache=True, nogil=True)
-def _scores(recent, excluded, bonus, logits, planned, weights, *arrays):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN002, ANN202  # pragma: no cover
+def _scores(recent, excluded, bonus, logits, planned, share, near, weights, *arrays):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN002, ANN202  # pragma: no cover
     """(5, N) scores by counts, planner and sequence model, fused, and fused with the bonus."""
     size = len(excluded)
     out = np.zeros((5, size))
@@ -140,7 +183,11 @@ def _scores(recent, excluded, bonus, logits, planned, weights, *arrays):  # type
             out[2] = masked_log_softmax(logits, excluded)
             for i in range(size):
                 mixed[i] += 0.0 if excluded[i] else weights[place] * out[2, i]
+        if len(near):
+            mixed += near
         out[3] = masked_log_softmax(mixed, excluded)
+    elif len(near):
+        out[3] = masked_log_softmax(share * count + near, excluded)
     out[4] = masked_log_softmax(out[3] + bonus, excluded) if len(bonus) else out[3]
     return out
 

@@ -6,8 +6,27 @@ stay), `describe`, `item_assignment` (items that came later), `quality`, `format
 """
 
 from freshet.stages.interests.building import build
-from freshet.stages.interests.format import ItemFeatures, item_features, load, load_paths
+from freshet.stages.interests.format import (
+    ItemFeatures,
+    item_features,
+    load,
+    load_assignment,
+    load_paths,
+    text_vectors,
+)
 from freshet.stages.interests.item_assignment import assign
+from freshet.stages.interests.item_text import readable
 from freshet.stages.interests.item_vectors import co_engagement_vectors as co_engagement
 
-__all__ = ["ItemFeatures", "assign", "build", "co_engagement", "item_features", "load", "load_paths"]
+__all__ = [
+    "ItemFeatures",
+    "assign",
+    "build",
+    "co_engagement",
+    "item_features",
+    "load",
+    "load_assignment",
+    "load_paths",
+    "readable",
+    "text_vectors",
+]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from freshet.core.config import InterestsConfig
-from freshet.core.ports import Progress, silent
+from freshet.core.ports import Encoder, Progress, silent
 from freshet.core.types import Interests
 from freshet.stages.interests import engaged_items as catalogues
 from freshet.stages.interests import fitting, item_assignment, quality
@@ -44,6 +44,8 @@ def build(
     previous: Path | None,
     into: Path,
     progress: Progress = silent,
+    encoder: Encoder | None = None,
+    encoding: Progress = silent,
 ) -> dict[str, Any]:
     """Form interests from the items engaged with in `days`, and assign the rest of the catalogue.
 
@@ -53,6 +55,8 @@ def build(
         positive_sql: boolean SQL over the columns of the day files.
         previous: folder of the interests to continue, so that ids stay stable.
         into: folder to write to.
+        encoder: gives the vectors by which texts are compared; None = their words do.
+        encoding: progress over the texts.
 
     Returns:
         Summary for the manifest; the full figures are in `quality.json`.
@@ -62,6 +66,7 @@ def build(
         NotEnoughData: fewer than two interests differ.
     """
     catalogue = catalogues.read(items, days, positive_sql, config.taxonomy)
+    catalogue = catalogue.encoded(encoder, np.arange(len(catalogue)), encoding)
     progress(1, _STEPS)
     # One thread: the matrices are small, the sums come out the same on any number of cores, and waiting
     # for a second core that others use made a build up to eight times slower.
@@ -76,13 +81,15 @@ def build(
             descriptions
         )  # else another taxonomy is configured, which has words of its own
     interests = Interests(formed.ids, tuple(descriptions), _centers(fitted.vectors, fitted))
-    model = _model(fitted, config.taxonomy, formed.next_id)
+    by = encoder.version if encoder is not None else ""
+    model = _model(fitted, config.taxonomy, formed.next_id, by)
     progress(3, _STEPS)
     save_model(model, into)
     placed = _assign(catalogue, fitted, model, into)
     save_interests(interests, _columns(catalogue, fitted), into)
     titles = [catalogue.titles[row] or catalogue.items[row] for row in fitted.rows]
     figures = quality.report(fitted.vectors, fitted.traffic, fitted.labels, descriptions, titles, config.seed)
+    figures |= {"text_vectors": by} if by else {}
     (into / "quality.json").write_text(
         json.dumps(figures, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
     )
@@ -124,6 +131,7 @@ def _summary(
         "coherence_by_chance": figures["coherence_by_chance"],
         "new_ids": int((match.previous < 0).sum()) if match else len(formed.ids),
         "churn": round(match.churn, 4) if match else None,
+        **{name: figures[name] for name in ("text_vectors",) if name in figures},
     }
 
 
@@ -132,7 +140,7 @@ def _centers(vectors: NDArray[np.float64], fitted: Fit) -> NDArray[np.float32]:
     return center.astype(np.float32)
 
 
-def _model(fitted: Fit, taxonomy: str, next_id: int) -> Model:
+def _model(fitted: Fit, taxonomy: str, next_id: int, encoder: str) -> Model:
     categories = fitted.categories
     return Model(
         text=fitted.words,
@@ -141,6 +149,7 @@ def _model(fitted: Fit, taxonomy: str, next_id: int) -> Model:
         values=categories.values if categories else {},
         other=categories.other if categories else -1,
         next_id=next_id,
+        encoder=encoder,
     )
 
 

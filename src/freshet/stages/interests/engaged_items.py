@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import duckdb
@@ -14,7 +14,9 @@ import scipy
 from numpy.typing import NDArray
 
 from freshet.core.errors import ConfigError, InputError
+from freshet.core.ports import Encoder, Progress, silent
 from freshet.stages.interests import item_vectors
+from freshet.stages.interests.item_text import readable
 from freshet.storage.sql import connect
 
 
@@ -28,6 +30,7 @@ class Catalogue:
         traffic: (n,) engagements of each item; 0 for an item of the item file nobody engaged with. Those of
             a user who has a large part of all count for less; see `influence`.
         engaged: (users, n) 1 where the user engaged with the item.
+        text_vectors: (n, a) unit vectors of texts by an encoder, zero where there is none; None = by words.
     """
 
     items: tuple[str, ...]
@@ -36,9 +39,22 @@ class Catalogue:
     labels: tuple[str, ...]
     traffic: NDArray[np.float64]
     engaged: scipy.sparse.csr_matrix
+    text_vectors: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.items)
+
+    def encoded(
+        self, encoder: Encoder | None, rows: NDArray[np.int64], progress: Progress = silent
+    ) -> Catalogue:
+        """The same with the text vectors of some rows; without an encoder, as it is."""
+        if encoder is None:
+            return self
+        texts = readable([self.titles[i] for i in rows], [self.texts[i] for i in rows])
+        found = encoder.encode(texts, progress)
+        vectors = np.zeros((len(self), found.shape[1]), np.float32)
+        vectors[rows] = found
+        return replace(self, text_vectors=vectors)
 
 
 def read(items: Path, days: Sequence[Path], positive_sql: str, taxonomy: str = "") -> Catalogue:

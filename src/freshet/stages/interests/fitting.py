@@ -135,7 +135,9 @@ def fit(catalogue: Catalogue, config: InterestsConfig, former: Former | None = N
     documents = item_text.documents([catalogue.titles[i] for i in rows], [catalogue.texts[i] for i in rows])
     words = item_text.fit_text_model(documents, config.seed)
     counts = words.counts(documents)
-    sides = item_vectors.sides(words.vectors(counts), catalogue.engaged[:, rows], config.seed)
+    encoded = catalogue.text_vectors
+    of_text = words.vectors(counts) if encoded is None else encoded[rows].astype(np.float64)
+    sides = item_vectors.sides(of_text, catalogue.engaged[:, rows], config.seed)
     joined = sides.joined(config.co_engagement)
     traffic = catalogue.traffic[rows]
     if config.taxonomy:

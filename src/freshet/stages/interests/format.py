@@ -37,6 +37,7 @@ class Model:
         values: column value -> interest index.
         other: index of the interest that takes other values, or -1.
         next_id: the first id that no interest ever had.
+        encoder: version of what gave the text vectors behind the centroids; '' = the text model.
     """
 
     text: TextModel
@@ -45,6 +46,7 @@ class Model:
     values: Mapping[str, int]
     other: int
     next_id: int
+    encoder: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,8 @@ def save_model(model: Model, into: Path) -> None:
         "other": model.other,
         "next_id": model.next_id,
     }
+    if model.encoder:
+        known["encoder"] = model.encoder
     text = json.dumps(known, indent=1, ensure_ascii=False)
     (into / "model.json").write_text(text + "\n", encoding="utf-8")
 
@@ -80,7 +84,8 @@ def open_model(path: Path) -> Model:
         known = json.loads((path / "model.json").read_text(encoding="utf-8"))
         centroids = np.load(path / "text" / "centroids.npy", allow_pickle=False)
         taxonomy, other, next_id = known["taxonomy"], known["other"], known["next_id"]
-        return Model(TextModel.load(path / "text"), centroids, taxonomy, known["values"], other, next_id)
+        words, encoder = TextModel.load(path / "text"), known.get("encoder", "")
+        return Model(words, centroids, taxonomy, known["values"], other, next_id, encoder)
     except (OSError, ValueError, KeyError) as error:
         raise _damaged(path, error) from None
 
@@ -194,12 +199,21 @@ def item_features(interests: Path, assignment: Path, items: Path) -> ItemFeature
     ids = tuple(assigned.items[i] for i in order)
     interest = assigned.interest[order]
     titles, texts = _texts_of(items, ids)
-    words = open_model(interests).text
-    own = words.vectors(words.counts(item_text.documents(titles, texts)))
+    own = text_vectors(interests, titles, texts)
     of_interest = load(interests).vectors[interest]
     return ItemFeatures(
         ids, tuple(titles), interest.astype(np.int16), np.hstack([own, of_interest]).astype(np.float32)
     )
+
+
+def text_vectors(interests: Path, titles: Sequence[str], texts: Sequence[str]) -> NDArray[np.float64]:
+    """(n, a) what items say, in the space of the interests' own text model; zero where no word is known.
+
+    Raises:
+        ArtifactError: a file of the interests is missing or damaged.
+    """
+    words = open_model(interests).text
+    return words.vectors(words.counts(item_text.documents(titles, texts)))
 
 
 def _texts_of(items: Path, ids: Sequence[str]) -> tuple[list[str], list[str]]:

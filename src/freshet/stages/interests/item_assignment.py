@@ -10,6 +10,8 @@ import numpy as np
 import scipy
 from numpy.typing import NDArray
 
+from freshet.core.errors import ConfigError
+from freshet.core.ports import Encoder, Progress, silent
 from freshet.stages.interests import item_text
 from freshet.stages.interests.engaged_items import Catalogue
 from freshet.stages.interests.engaged_items import read as read_catalogue
@@ -31,31 +33,53 @@ _FEWEST_USERS = 3
 
 
 def assign(
-    interests: Path, items: Path, days: Sequence[Path], positive_sql: str, into: Path
+    interests: Path,
+    items: Path,
+    days: Sequence[Path],
+    positive_sql: str,
+    into: Path,
+    encoder: Encoder | None = None,
+    encoding: Progress = silent,
 ) -> dict[str, Any]:
     """Write assignment.parquet for the whole catalogue and log without changing any interest.
 
     Items that the interests at `interests` already assigned keep their interest; the others get one by
     taxonomy value, nearest text, or the interests of the people who engage with them.
 
+    Args:
+        encoder: what the interests were formed by; None = words.
+        encoding: progress over the texts that it encodes.
+
     Returns:
         How many items were assigned by which means, and how many could not be.
 
     Raises:
-        InputError, ConfigError: a file, column or rule is wrong.
+        InputError, ConfigError: a file, column or rule is wrong, or the encoder another one.
         ArtifactError: the interests are missing or damaged.
     """
     model = open_model(interests)
+    _check_encoder(model, encoder)
     before = load_assignment(interests)
     catalogue = read_catalogue(items, days, positive_sql, model.taxonomy)
     interest_of = before.as_dict()
     reason_of = dict(zip(before.items, before.how, strict=True))
     settled = np.array([interest_of.get(item, -1) for item in catalogue.items], np.int64)
+    catalogue = catalogue.encoded(encoder, np.flatnonzero(settled < 0), encoding)
     labels, how = place(catalogue, settled, model)
     how = [reason_of.get(item, h) for item, h in zip(catalogue.items, how, strict=True)]
     save_assignment(assignment(catalogue, labels, how), into)
     new = int(((settled < 0) & (labels >= 0)).sum())
     return {"new_items": new, **summary(catalogue, labels, how)}
+
+
+def _check_encoder(model: Model, encoder: Encoder | None) -> None:
+    found = encoder.version if encoder is not None else ""
+    if model.encoder != found:
+        raise ConfigError(
+            f"the interests were formed by {model.encoder or 'words'}, new items would be compared by "
+            f"{found or 'words'}",
+            hint="choose [content] encoder and model as they were, or form the interests anew",
+        )
 
 
 def place(
@@ -117,10 +141,13 @@ def _by_text(
 ) -> NDArray[np.int64]:
     """Nearest interest by text; -1 for items without a known word."""
     del labels
-    documents = item_text.documents(
-        [catalogue.titles[i] for i in waiting], [catalogue.texts[i] for i in waiting]
-    )
-    vectors = model.text.vectors(model.text.counts(documents))
+    if catalogue.text_vectors is not None:
+        vectors = catalogue.text_vectors[waiting].astype(np.float64)
+    else:
+        documents = item_text.documents(
+            [catalogue.titles[i] for i in waiting], [catalogue.texts[i] for i in waiting]
+        )
+        vectors = model.text.vectors(model.text.counts(documents))
     similarity = np.round(vectors @ model.centroids.T.astype(np.float64), 7)  # (waiting, N)
     return np.where(similarity.max(axis=1) > 0, similarity.argmax(axis=1), -1)
 

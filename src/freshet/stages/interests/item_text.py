@@ -72,7 +72,7 @@ def words(text: str) -> list[str]:
 
     Other bare numbers (prices, sizes, codes) and one-letter words say nothing about an item and are dropped.
     """
-    text = html.unescape(_MARKUP.sub(" ", text[:MAX_CHARS]))
+    text = _without_markup(text)
     plain = unicodedata.normalize("NFKC", text).lower()
     plain = _APOSTROPHE.sub("", plain)
     if not plain.isascii():  # vowel signs and other marks would cut a word in pieces
@@ -81,6 +81,10 @@ def words(text: str) -> list[str]:
     for run in _RUN.findall(plain):
         found.extend(word for part in _hyphenated(run) for word in _unspaced(part) if _keep(word))
     return [_decade(word) for word in found]
+
+
+def _without_markup(text: str) -> str:
+    return html.unescape(_MARKUP.sub(" ", text[:MAX_CHARS]))
 
 
 @lru_cache(maxsize=100_000)
@@ -193,6 +197,15 @@ def documents(titles: Sequence[str], texts: Sequence[str]) -> list[list[str]]:
         words(text if title in text else f"{title} . {text}")
         for title, text in zip(titles, texts, strict=True)
     ]
+
+
+def readable(titles: Sequence[str], texts: Sequence[str]) -> list[str]:
+    """Each item as a reader, or an encoder of sentences, is given it: title and text without markup."""
+    joined = (
+        text if title in text else f"{title}. {text}" if text else title
+        for title, text in zip(titles, texts, strict=True)
+    )
+    return [" ".join(_without_markup(both).split()) for both in joined]
 
 
 def fit_text_model(fitted_on: Words, seed: int) -> TextModel:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from freshet.core.config import Config
+from freshet.core.ports import Encoder
 from freshet.core.time import day_number
 from freshet.core.time_scales import Pace, Scales, holdout_starts, measure, resolve
 from freshet.core.types import AsOf
@@ -88,6 +89,8 @@ def _form_anew(
             previous.path if previous else None,
             folder,
             run.progress("interests"),
+            _encoder(ws),
+            run.progress("vectors of texts"),
         )
         earlier = InterestsManifest.of(previous) if previous else None
         return InterestsManifest(
@@ -124,6 +127,8 @@ def assign(
             [day.path for day in snapshot.days],
             events.parse(ws.config.events.positive).sql,
             folder,
+            _encoder(ws),
+            run.progress("vectors of texts"),
         )
         inputs = FromInterests(interests=model.version, items=catalogue.version)
         return AssignmentManifest(inputs=inputs, summary=step.details)
@@ -143,12 +148,24 @@ def _settings(ws: Workspace) -> dict[str, Any]:
     of held-out windows, which only say how old the events should be that interests are formed on.
     """
     return {
-        **ws.config.interests.model_dump(),
+        **formed_by(ws),
         "items": bool(ws.config.events.items),
         "item_columns": ws.config.events.item_columns.model_dump(),
         "positive": ws.config.events.positive,
         "code": CODE,
     }
+
+
+def formed_by(ws: Workspace) -> dict[str, Any]:
+    """The settings of `[interests]`, with the version of the encoder where texts are compared by one."""
+    encoder = _encoder(ws)
+    by = {} if encoder is None else {"text_vectors": encoder.version}
+    return {**ws.config.interests.deciding(), **by}
+
+
+def _encoder(ws: Workspace) -> Encoder | None:
+    """What texts are compared by; None = their words."""
+    return ws.encoder if ws.config.interests.text_vectors == "encoder" else None
 
 
 def _to_form_on(

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freshet.core.time import DAY
-from freshet.core.types import AsOf, FloatArray, Mixture, Transitions
+from freshet.core.types import AsOf, ContentView, FloatArray, Mixture, Transitions
 from freshet.stages import counts, live
 from freshet.stages.counts.fitter import CountFitter
 from freshet.stages.counts.holdout_windows import Stretch
@@ -47,18 +47,20 @@ def calibrate(
     fitter: CountFitter,
     settings: live.Settings,
     scorer_of: Callable[[Stretch], counts.Scorer],
+    content: ContentView | None = None,
 ) -> Calibrated:
     """Weigh the lifts; those whose weight is not significantly above zero are left out.
 
     Args:
         settings: their pseudo-counts are chosen here.
         scorer_of: the release's score as it would have been at the start of a stretch.
+        content: what the score's vectors tell about users; None = nothing.
 
     Raises:
         NotEnoughData: fewer than 20 held-out transitions.
     """
     names = (RELEASE, *settings.names)
-    past, stretches = _past(fitter, settings), _stretches(fitter, scorer_of)
+    past, stretches = _past(fitter, settings), _stretches(fitter, scorer_of, content)
     best: tuple[float, Mixture, list[counts.Held], live.Overlay] | None = None
     for pseudo in PSEUDO:
         overlay, held = _pass(past, replace(settings, pseudo=pseudo), stretches)
@@ -124,7 +126,9 @@ class _Stretch:
     records: NDArray[np.void]
 
 
-def _stretches(fitter: CountFitter, scorer_of: Callable[[Stretch], counts.Scorer]) -> list[_Stretch]:
+def _stretches(
+    fitter: CountFitter, scorer_of: Callable[[Stretch], counts.Scorer], content: ContentView | None
+) -> list[_Stretch]:
     found, done = [], fitter.holdout.start
     records = [fitter.holdout.timed(window) for window in fitter.holdout.windows]
     parts = fitter.holdout.stretches
@@ -134,7 +138,7 @@ def _stretches(fitter: CountFitter, scorer_of: Callable[[Stretch], counts.Scorer
         order = np.argsort(queries["time"], kind="stable")
         held, queries = part.held.take(order), queries[order]
         scorer = scorer_of(part)
-        fused = np.where(held.known, 0.0, scorer(held.recent, held.known).fused).astype(np.float32)
+        fused = np.where(held.known, 0.0, scorer.rows(held, content).fused).astype(np.float32)
         over = AsOf.from_day_number(int(queries["time"][-1] // DAY) + 1)
         until = max(over, end, key=lambda moment: moment.day)  # two windows may lie after one refresh
         since = by_time(fitter.log.transitions.records(done, until))

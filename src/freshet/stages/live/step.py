@@ -8,8 +8,10 @@ from typing import Any
 
 from freshet.core.config import Config
 from freshet.core.errors import NotEnoughData
+from freshet.core.types import ContentView
 from freshet.run_context import LogSnapshot, RunContext
 from freshet.stages import counts, live
+from freshet.stages.content import step as vectors
 from freshet.stages.counts.holdout_windows import Stretch
 from freshet.stages.live.calibration import PSEUDO, Calibrated, calibrate
 from freshet.stages.sequence import step as sequencing
@@ -87,7 +89,8 @@ def settings_of(config: Config, log: LogSnapshot) -> live.Settings:
 def _calibrated(ctx: RunContext, table: Artifact | None) -> tuple[Calibrated | None, str]:
     """What live signals are worth, and why nothing where that is so."""
     try:
-        calibrated = calibrate(ctx.fitter, settings_of(ctx.config, ctx.log), _early(ctx, table))
+        scorer_of, view = _early(ctx, table)
+        calibrated = calibrate(ctx.fitter, settings_of(ctx.config, ctx.log), scorer_of, view)
     except NotEnoughData as error:
         return None, error.message
     return (
@@ -96,19 +99,25 @@ def _calibrated(ctx: RunContext, table: Artifact | None) -> tuple[Calibrated | N
     )
 
 
-def _early(ctx: RunContext, table: Artifact | None) -> Callable[[Stretch], counts.Scorer]:
+def _early(
+    ctx: RunContext, table: Artifact | None
+) -> tuple[Callable[[Stretch], counts.Scorer], ContentView | None]:
     """The release's score as it would have been at the start of a stretch of the held-out windows.
 
     It is without the planner, which answered for a sample of the windows alone: what is looked for is how far
     live signals go beyond what was known then, and all held-out transitions tell more of that than a few.
     """
-    early = mixture = None
-    if table is not None and counts.SEQUENCE in (read_json(table.path / "mixture.json")["fused"] or {}):
-        made = committed(ctx.ws.store, "sequences", TableManifest.of(table).inputs.sequence)
+    if table is None:
+        return ctx.fitter.scorer_of, None
+    inputs, early = TableManifest.of(table).inputs, None
+    if counts.SEQUENCE in (read_json(table.path / "mixture.json")["fused"] or {}):
+        made = committed(ctx.ws.store, "sequences", inputs.sequence)
         early = sequencing.open_model(made, sequencing.EARLY).logits
-        fusion = ctx.fitter.fuse(None, early)
-        mixture = fusion.used if fusion is not None else None
-    return lambda part: ctx.fitter.scorer_of(part, mixture, early)
+    content = committed(ctx.ws.store, "content", inputs.content) if inputs.content else None
+    view = vectors.held_out_view(ctx, content)
+    fusion = ctx.fitter.fuse(None, early, view)
+    centroids = view.centroids if view is not None else None
+    return lambda part: ctx.fitter.scorer_of(part, fusion, early, centroids), view
 
 
 def _summary(calibrated: Calibrated | None, why: str) -> dict[str, Any]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.core.types import Context, context_codes, positions
+from freshet.core.types import CONTENT, Context, context_codes, positions
 from freshet.stages import counts, inference
+from freshet.stages.content.format import read_centroids
 from freshet.stages.sequence import read as read_sequence
 from freshet.stages.table.build import ARRAYS
 from freshet.stages.table.contexts import dense_row
@@ -117,16 +119,33 @@ def open_scorer(made: Artifact, interests: int) -> counts.Scorer:
     by_length = np.array(
         [[fitted[name]["weight"] for name in stored["features"]] for fitted in stored["by_length"]]
     )
-    fused = stored["fused"]
-    if fused is None:
+    fused, part = stored["fused"], _content(made, stored)
+    if fused is None and part is None:
         return counts.Scorer(model, by_length)
+    fused = fused or {counts.COUNTS: {"weight": 1.0}}
     planner = sequence = None
     if counts.PLANNER in fused:
         planner = open_planner(made, interests)
     if counts.SEQUENCE in fused:
         sequence = read_sequence(made.path / "sequence").logits
     weights = np.array([fused[name]["weight"] for name in counts.FUSED if name in fused])
-    return counts.Scorer(model, by_length, planner, weights, sequence)
+    return counts.Scorer(model, by_length, planner, weights, sequence, part)
+
+
+def _content(made: Artifact, stored: dict[str, Any]) -> counts.ContentPart | None:
+    """What content adds to a table's mixture."""
+    if not (made.path / "content").exists():
+        return None
+
+    def weights(fitted: dict[str, Any] | None) -> NDArray[np.float64]:
+        return np.array([(fitted or {}).get(name, {"weight": 0.0})["weight"] for name in CONTENT])
+
+    alone = stored["without_context"]
+    return counts.ContentPart(
+        read_centroids(made.path / "content"),
+        weights(stored["fused"]),
+        np.append(alone[counts.COUNTS]["weight"], weights(alone)) if alone else None,
+    )
 
 
 def open_popularity(made: Artifact, scorer: counts.Scorer) -> NDArray[np.float64]:

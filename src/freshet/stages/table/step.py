@@ -9,9 +9,11 @@ from typing import Any
 
 from freshet.core.errors import VerificationError
 from freshet.core.ports import Planner
-from freshet.core.types import Experiment, Fusion
+from freshet.core.types import CONTENT, Experiment, Fusion
 from freshet.run_context import RunContext
 from freshet.stages import counts, evidence, inference, table
+from freshet.stages.content import step as vectors
+from freshet.stages.content.format import write_centroids
 from freshet.stages.counts.fitter import CountFitter
 from freshet.stages.evidence.step import ChosenEvidence
 from freshet.stages.inference.step import PlannerAnswers
@@ -69,7 +71,7 @@ def build(
     Args:
         chosen: the evidence of its prompts, kept beside it.
         answers: the planner's, None = plain counts.
-        fusion: what planner and sequence model weigh beside the counts.
+        fusion: what planner, sequence model and content weigh beside the counts.
     """
     ws, run, log, fitter = ctx.ws, ctx.run, ctx.log, ctx.fitter
     relative = planner is not None and planner.abilities.relative
@@ -81,7 +83,7 @@ def build(
             scores = counts.PlannerScores(answers.rows, len(log.interests), now)
         model = sequences.open_model(plan.sequence) if plan.sequence is not None else None
         logits = model.logits if model is not None else None
-        scorer = fitter.scorer(scores, fusion.used if fusion is not None else None, logits)
+        scorer = fitter.scorer(scores, fusion, logits, vectors.centroids(plan.content))
         width, progress = ctx.config.table.width, run.progress("table")
         table.build(plan.contexts, scorer, plan.rules, width, folder, progress)
         counts.write(scorer.model, folder / "counts")
@@ -91,6 +93,8 @@ def build(
             inference.write(answers.calibration(), folder / "calibration")
         if scorer.sequence is not None and model is not None:
             write_sequence(model, folder / "sequence")
+        if scorer.content is not None:
+            write_centroids(scorer.content.centroids, folder / "content")
         weights = _weights(fitter, fusion) | {"relative": relative}
         write_json(folder / "mixture.json", weights)
         step.details = {"rows": len(plan.contexts), "drives": weights}
@@ -188,6 +192,7 @@ def _manifest(ctx: RunContext, plan: TablePlan, planner: Planner | None) -> Tabl
             model=plan.model,
             previous=plan.previous.version if plan.previous else "",
             sequence=plan.sequence.version if plan.sequence else "",
+            content=plan.content.version if plan.content else "",
         ),
         planner=planner.version if planner else "",
     )
@@ -198,8 +203,10 @@ def _weights(fitter: CountFitter, fusion: Fusion | None) -> dict[str, Any]:
 
     `counts` are those of users with several recent interests, `by_length` those of users with none, one,
     several; `fused` weighs the count score against the planner's and the sequence model's as far as they pay,
-    null where counts win; `planner` is its weight beside all the others. `unfitted` says why nothing could be
-    fitted, '' where it was; `unfounded` names features of contexts that no held-out transition had.
+    null where counts win; `planner` is its weight beside all the others; `content` are the weights of all its
+    features, and `without_context` those used for users who have items but no recent interest. `unfitted`
+    says why nothing could be fitted, '' where it was; `unfounded` names features of contexts that no held-out
+    transition had.
     """
     fitted = {} if fusion is None else fusion.fitted.as_dict()
     planner = fitted.get(counts.PLANNER)
@@ -222,6 +229,14 @@ def _weights(fitter: CountFitter, fusion: Fusion | None) -> dict[str, Any]:
     }
     if fusion is not None:
         weights["planner_margin"] = _change(fusion.margin) if fusion.margin else None
+    if fusion is not None and (fusion.content is not None or fusion.without_context is not None):
+        all_features = fusion.content.as_dict() if fusion.content else {}
+        alone = fusion.without_context
+        weights |= {
+            "content": {name: line for name, line in all_features.items() if name in CONTENT},
+            "content_margin": _change(fusion.content_margin) if fusion.content_margin else None,
+            "without_context": alone.as_dict() if alone else None,
+        }
     if fusion is not None and counts.SEQUENCE in fitted:
         beside = {name: _change(change) for name, change in fusion.parts.items()}
         weights |= {"sequence": fitted[counts.SEQUENCE], "against_parts": beside}

@@ -30,6 +30,7 @@ class TablePlan:
         model: version of the planner's model; '' = plain counts.
         previous: the table before this one: its evidence steadies prompts, its rows are copied.
         sequence: the sequence model that may enter the mixture, or None.
+        content: the vectors of items and interests that may enter it, or None.
         rules: eligibility.
         contexts: (C, k) rows of the table.
         evidence_until: prompts name nothing that came later; None = all that was known.
@@ -39,6 +40,7 @@ class TablePlan:
     model: str
     previous: Artifact | None
     sequence: Artifact | None
+    content: Artifact | None
     rules: table.Rules
     contexts: NDArray[np.int16]
     evidence_until: AsOf | None = None
@@ -49,6 +51,7 @@ def plan_table(
     model: Artifact | None,
     previous: Artifact | None,
     sequence: Artifact | None = None,
+    content: Artifact | None = None,
     evidence_until: AsOf | None = None,
 ) -> TablePlan:
     """What there is to make as of a moment, after a table or as the first one.
@@ -61,6 +64,7 @@ def plan_table(
     tuned = model.version if model else ""
     version = version_of(
         **({"sequence": sequence.version} if sequence else {}),
+        **({"content": content.version} if content else {}),
         **({"evidence_until": str(evidence_until)} if evidence_until else {}),
         code=CODE,
         as_of=log.as_of,
@@ -72,7 +76,7 @@ def plan_table(
         config=settings_of(ctx.ws),
     )
     contexts = contexts_of(ctx)
-    return TablePlan(version, tuned, previous, sequence, rules_of(ctx), contexts, evidence_until)
+    return TablePlan(version, tuned, previous, sequence, content, rules_of(ctx), contexts, evidence_until)
 
 
 def rules_of(ctx: RunContext) -> table.Rules:

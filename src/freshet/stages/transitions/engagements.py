@@ -15,8 +15,8 @@ import duckdb
 import numpy as np
 from numba import njit
 
+from freshet.core.user_numbers import keys
 from freshet.stages.transitions.day_files import ENGAGEMENT, Filed, Rows, file_day, quoted, split_by_day
-from freshet.stages.transitions.user_numbers import keys
 
 BATCH_BYTES = 4 << 20
 """Event files read by one query: many small ones, or one large one."""

@@ -72,7 +72,7 @@ class TransitionLog:
             parts.append(
                 Transitions(
                     table["user_key"].to_numpy()[keep],
-                    (table["time"].to_numpy()[keep] // DAY).astype(np.int32),
+                    table["time"].to_numpy()[keep],
                     np.stack([table[name].to_numpy()[keep] for name in RECENT_COLUMNS], axis=1),
                     table["successor"].to_numpy()[keep],
                     np.unpackbits(packed(table["known"])[keep], axis=1, count=self.interests).astype(bool),
@@ -110,7 +110,7 @@ class TransitionLog:
     def _empty(self) -> Transitions:
         return Transitions(
             np.zeros(0, np.uint64),
-            np.zeros(0, np.int32),
+            np.zeros(0, np.int64),
             np.zeros((0, RECENT), np.int16),
             np.zeros(0, np.int16),
             np.zeros((0, self.interests), bool),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from freshet.backends.planners.libraries import LibraryErrors, may_download
@@ -26,7 +27,7 @@ def find(base: str) -> Path:
         return _folder(path)
     if path.is_absolute() or not HUB_NAME.fullmatch(base):
         raise refusal(base, "there is no such folder")
-    return _of_hub(base)
+    return of_hub(base, FILES, refusal, ignore=["*/*"])
 
 
 def _folder(path: Path) -> Path:
@@ -45,16 +46,23 @@ def _original(path: Path) -> str:
     return f"name the folder of the checkpoint that {path.name} was made from (config.json and *.safetensors)"
 
 
-def _of_hub(name: str) -> Path:
-    """The local copy of a checkpoint of the hub; fetched only where the user allows it."""
+def of_hub(
+    name: str, files: Sequence[str], refuse: Callable[..., ConfigError], ignore: Sequence[str] = ()
+) -> Path:
+    """The local copy of a checkpoint of the hub; fetched only where the user allows it.
+
+    Args:
+        files, ignore: patterns of the files that are wanted, and of those among them that are not.
+        refuse: makes an error of the name, what is wrong and, maybe, what to do.
+    """
     from huggingface_hub import snapshot_download
 
     online = may_download()
 
     def absent(message: str) -> ConfigError:
         if online:
-            return refusal(name, f"not a folder, and not to be had from the hub: {message}")
-        return refusal(
+            return refuse(name, f"not a folder, and not to be had from the hub: {message}")
+        return refuse(
             name,
             "no folder of the workspace, and no checkpoint of that name was downloaded to this machine",
             "name the folder of a checkpoint; or set HF_HUB_OFFLINE=0 in the environment, "
@@ -63,7 +71,7 @@ def _of_hub(name: str) -> Path:
 
     with LibraryErrors(absent):
         found = snapshot_download(
-            name, local_files_only=not online, allow_patterns=FILES, ignore_patterns=["*/*"]
+            name, local_files_only=not online, allow_patterns=list(files), ignore_patterns=list(ignore)
         )
     return Path(found)
 

@@ -1,0 +1,75 @@
+"""Section on what language knows of items: [content]."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, model_validator
+
+from freshet.core.config.section import Section
+
+
+class ContentConfig(Section):
+    """Whether items' texts and who engages with them help to rank, and what turns texts into vectors."""
+
+    use: bool = Field(
+        True,
+        description="weigh how near interests are to what a user engaged last; it enters where held-out "
+        "windows show that it helps",
+    )
+    encoder: Literal["tfidf", "wordllama", "transformers", "openai"] = Field(
+        "tfidf",
+        description="tfidf = the words of this catalogue, as interests have them; wordllama = small ready "
+        "word vectors taken from an LLM; transformers = any sentence encoder on this machine; "
+        "openai = any server that speaks OpenAI's embeddings protocol, which texts are sent to",
+    )
+    model: str = Field(
+        "",
+        description="folder of the sentence encoder, known by its bytes, or its name on the Hugging Face hub "
+        "once downloaded (transformers); the server's name of the model (openai)",
+    )
+    endpoint: str = Field(
+        "", description="base URL of the server, such as `https://api.openai.com/v1` (openai)"
+    )
+    api_key_env: str = Field(
+        "OPENAI_API_KEY",
+        pattern=r"^([A-Za-z_][A-Za-z0-9_]*)?$",
+        description="environment variable that holds the server's key; '' or unset = no key is sent (openai)",
+    )
+    batch_size: int = Field(
+        64, ge=1, le=2048, description="texts encoded together (transformers), or sent together (openai)"
+    )
+    timeout_seconds: float = Field(
+        60.0, gt=0, allow_inf_nan=False, description="how long the server may keep silent (openai)"
+    )
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        """Each encoder has what it needs."""
+        if self.encoder == "transformers" and not self.model:
+            raise ValueError(
+                'encoder = "transformers" needs model: the folder of a sentence encoder, or its name on the '
+                "hugging face hub"
+            )
+        if self.encoder == "openai" and not self.model:
+            raise ValueError('encoder = "openai" needs model: what the server calls it')
+        if self.encoder == "openai":
+            _check_endpoint(self.endpoint)
+        return self
+
+
+def _check_endpoint(endpoint: str) -> None:
+    """Refuse what is no base URL of a server, without repeating a password it may hold."""
+    example = "expected a url such as https://api.openai.com/v1"
+    if not endpoint:
+        raise ValueError(f'encoder = "openai" needs endpoint: {example}')
+    try:
+        parts = urlsplit(endpoint)
+        secret, whole = parts.username or parts.password, bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        raise ValueError(f"endpoint is no url: {example}") from None
+    if secret:
+        raise ValueError("endpoint holds a user or password: put a key in the variable of api_key_env")
+    if parts.scheme not in ("http", "https") or not whole or parts.query or parts.fragment:
+        raise ValueError(f"endpoint is not the base url of a server: {example}")

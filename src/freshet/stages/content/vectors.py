@@ -1,0 +1,137 @@
+"""Items, interests and users in two spaces: what items say, and who engages with them.
+
+A user is the mean of the items engaged last, the most recent counting most. How much that tells about the
+next interest was measured for several numbers of items and ways of forgetting (decision 40).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import scipy
+from numba import njit
+from numpy.typing import NDArray
+
+from freshet.core.types import BoolArray, Centroids
+from freshet.stages.content.item_engagements import ItemEngagements
+
+LAST_ITEMS = 50
+"""Items that a user is described by, at most."""
+FADING = 0.95
+"""How much an item counts beside the one engaged after it."""
+MOST_ENGAGEMENTS = 5_000_000
+"""Engagements, the latest, that co-engagement is learned from: more cost minutes and change little."""
+Embed = Callable[[scipy.sparse.csr_matrix, int], NDArray[np.float64]]
+"""((users, items) matrix, seed) -> (items, d) vectors of items that the same people engage."""
+
+_HALVES = np.arange(1 << 16, dtype=np.uint16).view(np.float16).astype(np.float32)
+"""Every number of 16 bits as one of 32: compiled code knows no other way to read them."""
+_RECENCY = FADING ** np.arange(LAST_ITEMS - 1, -1, -1, dtype=np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class ContentVectors:
+    """V items in both spaces; rows of length one, zero where nothing is known.
+
+    Attributes:
+        text: (V, a) float16, what each says.
+        engaged: (V, b) float16, who engages with it.
+        centroids: of the interests.
+    """
+
+    text: NDArray[np.float16]
+    engaged: NDArray[np.float16]
+    centroids: Centroids
+
+    def profiles(self, items: NDArray[np.int32]) -> NDArray[np.float32]:
+        """(n, a + b) the mean of each user's items in each space, of length one; zero where none is known.
+
+        Args:
+            items: (n, up to LAST_ITEMS) numbers, most recent last, right-aligned, -1 padded.
+        """
+        out = np.zeros((len(items), self.centroids.width), np.float32)
+        _profiles(items, self.text.view(np.uint16), self.engaged.view(np.uint16), _RECENCY, _HALVES, out)
+        return out
+
+    def shares(
+        self, items: NDArray[np.int32], weights: NDArray[np.float64], interest: int
+    ) -> NDArray[np.float64]:
+        """(m,) nats that each of a user's last items adds to the score of an interest.
+
+        Args:
+            items: (m,) as one row of `profiles`.
+            weights: (4,) of the features of `types.CONTENT`.
+        """
+        recency = _RECENCY[len(_RECENCY) - len(items) :]
+        found = np.zeros(len(items))
+        spaces = (self.text, self.centroids.text), (self.engaged, self.centroids.engaged)
+        for weight, (space, centroids) in zip(weights[::2], spaces, strict=True):
+            rows = recency[:, None] * space[items].astype(np.float32)
+            length = float(np.linalg.norm(rows.sum(axis=0)))
+            if length > 0:
+                found += weight * (rows @ centroids[interest]) / length
+        return found
+
+
+def engaged_vectors(
+    log: ItemEngagements, items: int, co_engagement: Embed, kept: BoolArray | None = None
+) -> NDArray[np.float32]:
+    """(V, b) vectors of items by who engaged with them; zero where nobody did.
+
+    Args:
+        co_engagement: makes vectors of a (users, items) matrix.
+        kept: (n,) which engagements may be learned from, None = all.
+    """
+    user, time, item = log.user, log.time, log.item
+    if kept is not None:
+        user, time, item = user[kept], time[kept], item[kept]
+    if len(user) > MOST_ENGAGEMENTS:
+        latest = np.argpartition(time, -MOST_ENGAGEMENTS)[-MOST_ENGAGEMENTS:]
+        user, item = user[latest], item[latest]
+    _, number = np.unique(user, return_inverse=True)
+    pairs = np.unique(np.stack([number, item.astype(np.int64)]), axis=1)
+    shape = int(number.max(initial=-1)) + 1, items
+    matrix = scipy.sparse.csr_matrix((np.ones(pairs.shape[1]), tuple(pairs)), shape=shape)
+    return co_engagement(matrix, 0).astype(np.float32)
+
+
+def mean_by_interest(
+    vectors: NDArray[np.float32], interest: NDArray[np.int64], interests: int
+) -> NDArray[np.float32]:
+    """(N, d) mean of the vectors of each interest's items, of length one.
+
+    Args:
+        interest: (V,) index of the interest of each item, -1 = counts for none.
+    """
+    total = np.zeros((interests, vectors.shape[1]), np.float64)
+    some = interest >= 0
+    np.add.at(total, interest[some], vectors[some])
+    return _unit(total.astype(np.float32))
+
+
+@njit(cache=True, nogil=True)
+def _profiles(items, text, engaged, recency, halves, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # pragma: no cover - compiled
+    for row in range(len(items)):
+        _add_mean(items[row], text, recency, halves, out[row, : text.shape[1]])
+        _add_mean(items[row], engaged, recency, halves, out[row, text.shape[1] :])
+
+
+@njit(cache=True, nogil=True)
+def _add_mean(items, space, recency, halves, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # pragma: no cover - compiled
+    """Add to zeros the weighed mean of items, of length one."""
+    later = len(recency) - len(items)
+    for place in range(len(items)):
+        if items[place] >= 0:
+            weight = recency[later + place]
+            for i in range(len(out)):
+                out[i] += weight * halves[space[items[place], i]]
+    length = np.sqrt((out * out).sum())
+    for i in range(len(out)):
+        out[i] = out[i] / length if length > np.float32(1e-6) else np.float32(0)
+
+
+def _unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    length = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.where(length > 1e-6, rows / np.maximum(length, np.float32(1e-6)), np.float32(0))
