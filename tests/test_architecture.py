@@ -90,7 +90,7 @@ def test_the_pipeline_and_the_package_show_the_same_sequence() -> None:
         text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
         return [line.split()[1] for line in text.splitlines() if line.strip().startswith("->")]
 
-    wanted = ["interests", "transitions", "tuning", "evidence", "inference", "counts", "table"]
+    wanted = ["interests", "transitions", "tuning", "content", "evidence", "inference", "counts", "table"]
     assert stages(SOURCE / "pipeline.py") == wanted
     assert [name for name in stages(SOURCE / "__init__.py") if name in wanted] == wanted
 
@@ -112,7 +112,14 @@ def test_the_pipeline_calls_the_stages_in_the_order_of_its_picture() -> None:
     in_order("snapshot_of", ["events.items", "interests.form", "interests.assign", "transitions.count"])
     in_order(
         "make_table",
-        ["evidence.choose", "inference.infer", "counts.fuse", "table.build", "table.verify"],
+        [
+            "content.make",
+            "evidence.choose",
+            "inference.infer",
+            "counts.fuse",
+            "table.build",
+            "table.verify",
+        ],
     )
     in_order("refresh_release", ["sequence.for_mixture", "live.make", "feedback.make", "table.publish"])
     assert len((SOURCE / "pipeline.py").read_text(encoding="utf-8").splitlines()) <= 250

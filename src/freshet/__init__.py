@@ -4,9 +4,10 @@ events + items
   -> interests     tree of clusters, descriptions, assignment of items      (rebuilt rarely, ids stable)
   -> transitions   engagements -> novel successors -> daily counts          (incremental, one day at a time)
   -> tuning        balanced examples -> fine-tuned planner -> gates         (slow path)
-  -> evidence      recent counts -> shrunk, supported, capped successors    (fast path)
+  -> content       what items say, and who engages them, as vectors         (fast path)
+  -> evidence      recent counts -> shrunk, supported, capped successors
   -> inference     contexts whose prompt changed -> ranked successors
-  -> counts        fuse the planner's answers with the counts
+  -> counts        fuse planner, sequence model and content with the counts
   -> table         verify, publish, roll back
   -> serving       look up, live signals, filter what is known, pick items
 

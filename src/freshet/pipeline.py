@@ -4,16 +4,15 @@
       -> interests     tree of clusters, descriptions, assignment of items   (rebuilt rarely, ids stable)
       -> transitions   engagements -> novel successors -> daily counts       (incremental)
       -> tuning        balanced examples -> fine-tuned planner -> gates      (slow path, monthly)
-      -> evidence      recent counts -> shrunk, supported, capped successors (fast path, every few days)
+      -> content       what items say, and who engages them, as vectors      (fast path, every few days)
+      -> evidence      recent counts -> shrunk, supported, capped successors
       -> inference     contexts whose prompt changed -> ranked successors
-      -> content       what items say and who engages them, as vectors
       -> counts        fuse planner, sequence model and content with the counts
       -> table         write, verify, publish
 
-`freshet.stages` has a folder for each; gates are decided in `tuning.gates`, and requests answered outside any
-run, in `serving.recommend`. Everything is computed as of a moment and reads only what came before it. A step
-whose artifact exists is skipped: a killed run continues where it was, a repeated one changes nothing. What a
-person decides is in `operations`; what is due, and what holds a table back, in `due`.
+`freshet.stages` has a folder for each; requests are answered outside any run, in `serving.recommend`. All is
+computed as of a moment from what came before it. A step whose artifact exists is skipped: a killed run goes on
+where it was. What people decide is in `operations`; what is due, or held back, in `due`.
 """
 
 from __future__ import annotations
@@ -111,9 +110,7 @@ def finetune(ws: Workspace, as_of: AsOf | None = None) -> Record:
         GateFailed: the run waits for a person.
     """
     if ws.tuner is None:
-        raise ConfigError(
-            '[planner] kind = "counts" has nothing to fine-tune', hint="choose another kind of planner"
-        )
+        raise ConfigError('[planner] kind = "counts" has nothing to fine-tune', hint="choose another kind")
     with ws.run("finetune", str(as_of or "")) as run:
         tuning.check_base(ws)
         ctx = context_of(ws, run, due.moment(ws, run, as_of, due.end_of_log(ws)))
@@ -217,14 +214,14 @@ def refresh_release(ctx: RunContext, model: Artifact | None, end: AsOf, publish:
     mixed = sequence.for_mixture(ctx)
     made = make_table(ctx, model, table_plan.previous_of(ctx.ws, ctx.log), mixed)
     overlay = live.make(ctx, made)
-    held_back = "" if publish else due.held_back(ctx, made, end)
-    if held_back:
+    if not publish and (held_back := due.held_back(ctx, made, end)):
         at = f"table {made.version} as of {ctx.as_of}"
         ctx.run.say(f"{at} {held_back}: CURRENT is not moved (--publish does)")
         return
     reactions = feedback.make(ctx)
     ranker = items.for_release(ctx.ws, ctx.run, ctx.log)
-    halt_on_churn(ctx, made, companions := table.Companions.of(overlay, ranker, reactions))
+    companions = table.Companions.of(overlay, ranker, reactions)
+    halt_on_churn(ctx, made, companions)
     table.publish(ctx.ws, ctx.run, made, companions)
     for experiment, arm in isolated_arms.arms(ctx.ws, ctx.run):
         refresh_arm(ctx, experiment, arm, model, mixed)

@@ -67,8 +67,6 @@ MADE: dict[str, tuple[Any, set[str]]] = {
     "interests.co_engagement": (0.4, FORMED),
     "interests.text_vectors": ("encoder", {*FORMED, "content"}),
     "interests.seed": (1, FORMED),
-    "content.use": (False, SERVED),
-    "content.encoder": ("tfidf", {"texts", "content", *SERVED}),
     "transitions.k": (1, {"feedback", *PLANNED}),
     "transitions.novelty_days": (20, {*COUNTED, "itemmodels"}),
     "transitions.seed": (1, COUNTED),

@@ -61,7 +61,7 @@ calibration_prompts = 120
 [gates]
 sample = 30
 """
-ARTIFACTS = ("tables", "models", "sequences", "overlays", "itemmodels")
+ARTIFACTS = ("tables", "models", "sequences", "overlays", "content", "itemmodels")
 
 
 @dataclass(frozen=True)
@@ -141,17 +141,23 @@ def _made(sandbox: Workspace, questions: Questions) -> Made:
             ):
                 if version and new:
                     named[f"{arm}/{kind}"] = files(sandbox, kind, version)
+            if standing.content and standing.refreshed:
+                made = files(sandbox, "content", standing.content)
+                named[f"{arm}/content"] = {  # items of the catalogue that nobody has met yet are in the rest
+                    name: data for name, data in made.items() if "centroids" in name
+                }
         found.artifacts[at] = named
         found.overlays[at] = {
             arm: overlay
             for arm, standing in standings.items()
             if standing.overlay and (overlay := _overlay(sandbox, standing))
         }
-        judges = ArmScorers(RunContext(sandbox, run, known, counting), standings, plan.arms)
+        ctx = RunContext(sandbox, run, known, counting)
+        judges = ArmScorers(ctx, standings, plan.arms, known, questions.test)
         scores = {}
         for arm in plan.arms:
             if standings[arm.name].made == str(at):
-                ranked = judges.rank(arm, standings[arm.name], counting, questions.test)
+                ranked = judges.rank(arm, standings[arm.name], counting)
                 if arm.scores == "popularity" and arm.live:
                     ranked = ArmScores(_popularity_live(counting, questions))
                 said = [ranked.logp] if ranked.planner is None else [ranked.logp, ranked.planner]

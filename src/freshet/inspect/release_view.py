@@ -10,6 +10,7 @@ from typing import Any
 from freshet.core.errors import ArtifactError
 from freshet.core.types import (
     CONTENT,
+    EARLIER_ITEMS,
     ENGAGED_INTERESTS,
     ENGAGED_ITEMS,
     TEXT_INTERESTS,
@@ -96,6 +97,7 @@ _MEANINGS = {
     TEXT_INTERESTS: "nearness, by text, to recent interests",
     ENGAGED_ITEMS: "nearness, by who engages with what, to the items engaged last",
     ENGAGED_INTERESTS: "nearness, by who engages with what, to recent interests",
+    EARLIER_ITEMS: "items of it that the user engaged long ago",
 }
 _POPULARITY = "popularity_"
 

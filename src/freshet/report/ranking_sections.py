@@ -10,7 +10,14 @@ import altair as alt
 from markupsafe import Markup
 
 from freshet import inspect
-from freshet.core.types import CONTENT, ENGAGED_INTERESTS, ENGAGED_ITEMS, TEXT_INTERESTS, TEXT_ITEMS
+from freshet.core.types import (
+    CONTENT,
+    EARLIER_ITEMS,
+    ENGAGED_INTERESTS,
+    ENGAGED_ITEMS,
+    TEXT_INTERESTS,
+    TEXT_ITEMS,
+)
 from freshet.report import charts, formatting
 from freshet.report.subject import Subject
 from freshet.stages.tuning import Gate, gates_of
@@ -25,6 +32,7 @@ _LABELS = {
     TEXT_INTERESTS: "text near to recent interests",
     ENGAGED_ITEMS: "people of last items",
     ENGAGED_INTERESTS: "people of recent interests",
+    EARLIER_ITEMS: "items of long ago",
 }
 
 
@@ -92,6 +100,11 @@ def _quoted(drive: inspect.Drive) -> str:
 def _sentence(drive: inspect.Drive, drives: inspect.Drives) -> str:
     if drive.name == "planner" and not drives.fused:
         return "Left out of the ranking: it does not improve on the counts."
+    if drive.low > 0 and drive.name == EARLIER_ITEMS:
+        return (
+            f"It matters: one item of it, long ago, multiplies an interest's odds by {2**drive.weight:.2f} "
+            f"({2**drive.low:.2f} to {2**drive.high:.2f}), all else equal."
+        )
     if drive.low > 0 and drive.name in CONTENT:
         return (
             f"It matters: an interest nearer by 0.1 (cosine) has {math.exp(0.1 * drive.weight):.2f} times "

@@ -9,6 +9,7 @@ from freshet.core.time import AsOf
 from freshet.core.types.cadence import CadenceDecision, Signs, Staleness
 from freshet.core.types.content import (
     CONTENT,
+    EARLIER_ITEMS,
     ENGAGED_INTERESTS,
     ENGAGED_ITEMS,
     TEXT_INTERESTS,
@@ -58,6 +59,7 @@ from freshet.core.types.transitions import Outcomes, Sums, Transitions
 
 __all__ = [
     "CONTENT",
+    "EARLIER_ITEMS",
     "ENGAGED_INTERESTS",
     "ENGAGED_ITEMS",
     "LIVE",

@@ -10,15 +10,18 @@ from numpy.typing import NDArray
 
 from freshet.core.types.transitions import Transitions
 
-CONTENT = TEXT_ITEMS, TEXT_INTERESTS, ENGAGED_ITEMS, ENGAGED_INTERESTS = (
+CONTENT = TEXT_ITEMS, TEXT_INTERESTS, ENGAGED_ITEMS, ENGAGED_INTERESTS, EARLIER_ITEMS = (
     "text_items",
     "text_interests",
     "engaged_items",
     "engaged_interests",
+    "earlier_items",
 )
-"""Content features: how near a candidate interest is to a user, as a cosine in -1..1.
+"""Content features: what a user engaged says of a candidate interest.
 
-In the space of texts or of co-engagement; to the user's last items, or to the user's recent interests.
+The first four are cosines in -1..1: how near the interest is to the user's last items, or to the user's
+recent interests, in the space of texts or in that of co-engagement. The last is log(1 + m) for a user who
+engaged m items of the interest, all so long ago that it is novel again; 0 where novel means never engaged.
 """
 
 
@@ -36,8 +39,8 @@ class Centroids:
 
     @property
     def width(self) -> int:
-        """Numbers in the profile of a user: a + b."""
-        return int(self.text.shape[1] + self.engaged.shape[1])
+        """Numbers in the profile of a user: a + b + N, see `ContentView`."""
+        return int(self.text.shape[1] + self.engaged.shape[1] + len(self.text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +49,9 @@ class ContentView:
 
     Attributes:
         centroids: of the interests.
-        profiles: (n, a + b) of the users of n transitions, by what they engaged strictly before each: the
-            mean of their last items in each space, of length one; zero where nothing is known.
+        profiles: (n, a + b + N) of the users of n transitions, by what they engaged strictly before each: the
+            mean of their last items in each space, of length one, then log(1 + items engaged) of each
+            interest; zero where nothing is known.
     """
 
     centroids: Centroids

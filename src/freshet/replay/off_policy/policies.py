@@ -9,7 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freshet.core.errors import InputError
-from freshet.core.types import TRANSITION, AsOf, BoolArray, Experiment, ExperimentArm, Serves, Strategy
+from freshet.core.types import (
+    REMEMBERED,
+    TRANSITION,
+    AsOf,
+    BoolArray,
+    Experiment,
+    ExperimentArm,
+    Serves,
+    Strategy,
+)
 from freshet.experiments.assignment import OwnEvents
 from freshet.replay.off_policy.logged_decisions import Decisions
 from freshet.run_context import LogSnapshot
@@ -18,7 +27,7 @@ from freshet.serving.open_release import OpenRelease, open_release
 from freshet.serving.policy import Policy, first_place_probabilities
 from freshet.serving.user_context import UserContext
 from freshet.stages import counts, events
-from freshet.stages.content import LAST_ITEMS, ItemEngagements, read_engagements
+from freshet.stages.content import ItemEngagements, read_engagements
 from freshet.stages.live.calibration import by_time
 from freshet.storage.artifacts import committed
 from freshet.storage.release_parts import content_of
@@ -103,7 +112,7 @@ class PastRelease:
         content = self.release.content
         if content is None or self.engaged is None:
             return counts.NOBODY
-        items = self.engaged.last(np.array([user], np.uint64), np.array([now], np.int64), LAST_ITEMS)
+        items = self.engaged.last(np.array([user], np.uint64), np.array([now], np.int64), REMEMBERED)
         return content.profile(items[0])
 
 

@@ -5,7 +5,7 @@ places items and interests in the space of texts and in that of co-engagement, a
 is what is stored. What becomes of it in the mixture is decided in `stages.counts`.
 """
 
-from freshet.stages.content.format import ContentItems, read_items, read_vectors, write
+from freshet.stages.content.format import ContentItems, read_centroids, read_items, read_vectors, write
 from freshet.stages.content.item_engagements import ItemEngagements, read_engagements
 from freshet.stages.content.vectors import LAST_ITEMS, ContentVectors, engaged_vectors, mean_by_interest
 
@@ -16,6 +16,7 @@ __all__ = [
     "ItemEngagements",
     "engaged_vectors",
     "mean_by_interest",
+    "read_centroids",
     "read_engagements",
     "read_items",
     "read_vectors",

@@ -1,4 +1,4 @@
-"""What is stored of content: `items.parquet` (ids and titles by number), vectors and centroids as `.npy`.
+"""What is stored of content: `items.parquet` (ids and titles by number), interests, vectors, centroids.
 
 Vectors of co-engagement are kept twice: `early` know nothing of the held-out windows, on which the weights of
 content are fitted; `full` have learned from everything before as_of, and serve.
@@ -18,8 +18,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from freshet.core.errors import ArtifactError
-from freshet.core.types import Centroids, History, item_key
-from freshet.stages.content.vectors import LAST_ITEMS, ContentVectors
+from freshet.core.types import REMEMBERED, Centroids, History, item_key
+from freshet.stages.content.vectors import ContentVectors
 
 Which = Literal["early", "full"]
 EARLY: Which = "early"
@@ -44,16 +44,16 @@ class ContentItems:
 
     def last(self, history: History) -> NDArray[np.int32]:
         """(m,) numbers of the items engaged last, most recent last, without those that are not known."""
-        return np.asarray(_last_known(history.items, self.keys, LAST_ITEMS))
+        return np.asarray(_last_known(history.items, self.keys, REMEMBERED))
 
     def listed(self, items: Sequence[str]) -> NDArray[np.int32]:
         """The same of a list of ids, oldest first; of an item that is listed twice, the last place counts."""
         distinct = list(dict.fromkeys(reversed(items)))[::-1]
         keys = np.array([item_key(item) for item in distinct], np.uint64)
-        return np.asarray(_last_known(keys, self.keys, LAST_ITEMS))
+        return np.asarray(_last_known(keys, self.keys, REMEMBERED))
 
     def profile(self, numbers: NDArray[np.int32]) -> NDArray[np.float32]:
-        """(a + b,) of the user who engaged these items last; see `ContentVectors.profiles`."""
+        """(a + b + N,) of the user who engaged these items last; see `ContentVectors.profiles`."""
         return np.asarray(self.vectors.profiles(numbers[None])[0])
 
 
@@ -75,6 +75,7 @@ def _last_known(wanted, keys, most):  # type: ignore[no-untyped-def]  # noqa: AN
 def write(
     ids: Sequence[str],
     titles: Sequence[str],
+    interest: NDArray[np.int64],
     text: NDArray[np.float32],
     engaged: Mapping[Which, NDArray[np.float32]],
     centroids: Mapping[Which, Centroids],
@@ -83,10 +84,11 @@ def write(
     """Write items, in the order of their keys, into a folder.
 
     Args:
-        text: (V, a); `engaged` (V, b) of each kind.
+        interest: (V,) index of the interest of each; `text` (V, a); `engaged` (V, b) of each kind.
     """
     table = pa.table({"item": pa.array(ids, pa.string()), "title": pa.array(titles, pa.string())})
     pq.write_table(table, folder / ITEMS, compression="zstd")
+    np.save(folder / "interest.npy", interest.astype(np.int16), allow_pickle=False)
     np.save(folder / "text.npy", text.astype(np.float16), allow_pickle=False)
     for which, vectors in engaged.items():
         np.save(folder / f"{which}_engaged.npy", vectors.astype(np.float16), allow_pickle=False)
@@ -100,14 +102,14 @@ def read_vectors(folder: Path, which: Which) -> ContentVectors:
         ArtifactError: a file is missing or damaged.
     """
     try:
-        text, engaged = (
+        text, engaged, interest = (
             # as plain arrays: what is mapped stays mapped, and compiled code takes them quicker
             np.asarray(np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False))
-            for name in ("text", f"{which}_engaged")
+            for name in ("text", f"{which}_engaged", "interest")
         )
     except (OSError, ValueError) as error:
         raise _damaged(folder, error) from None
-    return ContentVectors(text, engaged, read_centroids(folder / f"{which}_centroids"))
+    return ContentVectors(text, engaged, interest, read_centroids(folder / f"{which}_centroids"))
 
 
 def read_ids(folder: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -13,11 +13,10 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from freshet.core.types import AsOf, Centroids, ContentView, Transitions, item_key
+from freshet.core.types import REMEMBERED, AsOf, Centroids, ContentView, Transitions, item_key
 from freshet.run_context import LogSnapshot, RunContext
 from freshet.stages import content, events, interests
 from freshet.stages.content.format import EARLY, FULL, Which, read_ids
-from freshet.stages.content.vectors import LAST_ITEMS
 from freshet.storage.artifacts import Artifact, committed
 from freshet.storage.build_once import build_once
 from freshet.storage.ledger import StepRecord
@@ -61,7 +60,7 @@ def make(ctx: RunContext) -> Artifact | None:
                 content.mean_by_interest(text, np.where(met, interest, -1), size),
                 content.mean_by_interest(engaged[which], interest, size),
             )
-        content.write(ids, titles, text, engaged, centroids, folder)
+        content.write(ids, titles, interest, text, engaged, centroids, folder)
         step.details = {
             "items": len(ids),
             "with_text": int((text != 0).any(axis=1).sum()),
@@ -95,7 +94,7 @@ def view(ws: Workspace, log: LogSnapshot, made: Artifact, which: Which, rows: Tr
     engaged = content.read_engagements(_days(ws, log), _rule(ws), ids, rows.user)
 
     def profiles(some: Transitions) -> NDArray[np.float32]:
-        return vectors.profiles(engaged.last(some.user, some.time, LAST_ITEMS))
+        return vectors.profiles(engaged.last(some.user, some.time, REMEMBERED))
 
     return ContentView(vectors.centroids, profiles)
 

@@ -18,7 +18,7 @@ from freshet.core.types import BoolArray, Centroids
 from freshet.stages.content.item_engagements import ItemEngagements
 
 LAST_ITEMS = 50
-"""Items that a user is described by, at most."""
+"""Items whose mean a user is, at most."""
 FADING = 0.95
 """How much an item counts beside the one engaged after it."""
 MOST_ENGAGEMENTS = 5_000_000
@@ -38,21 +38,24 @@ class ContentVectors:
     Attributes:
         text: (V, a) float16, what each says.
         engaged: (V, b) float16, who engages with it.
+        interest: (V,) index of the interest of each.
         centroids: of the interests.
     """
 
     text: NDArray[np.float16]
     engaged: NDArray[np.float16]
+    interest: NDArray[np.int16]
     centroids: Centroids
 
     def profiles(self, items: NDArray[np.int32]) -> NDArray[np.float32]:
-        """(n, a + b) the mean of each user's items in each space, of length one; zero where none is known.
+        """(n, a + b + N) profiles of users, see `ContentView`.
 
         Args:
-            items: (n, up to LAST_ITEMS) numbers, most recent last, right-aligned, -1 padded.
+            items: (n, m) numbers of the items engaged last, most recent last, right-aligned, -1 padded.
         """
         out = np.zeros((len(items), self.centroids.width), np.float32)
-        _profiles(items, self.text.view(np.uint16), self.engaged.view(np.uint16), _RECENCY, _HALVES, out)
+        text, engaged = self.text.view(np.uint16), self.engaged.view(np.uint16)
+        _profiles(items, text, engaged, self.interest, _RECENCY, _HALVES, out)
         return out
 
     def shares(
@@ -62,12 +65,14 @@ class ContentVectors:
 
         Args:
             items: (m,) as one row of `profiles`.
-            weights: (4,) of the features of `types.CONTENT`.
+            weights: (5,) of the features of `types.CONTENT`.
         """
-        recency = _RECENCY[len(_RECENCY) - len(items) :]
-        found = np.zeros(len(items))
+        own = self.interest[items] == interest
+        found = np.where(own, weights[4] * np.log1p(own.sum()) / max(own.sum(), 1), 0.0)
+        recency = np.concatenate([np.zeros(max(0, len(items) - len(_RECENCY)), np.float32), _RECENCY])
+        recency = recency[len(recency) - len(items) :]
         spaces = (self.text, self.centroids.text), (self.engaged, self.centroids.engaged)
-        for weight, (space, centroids) in zip(weights[::2], spaces, strict=True):
+        for weight, (space, centroids) in zip(weights[:4:2], spaces, strict=True):
             rows = recency[:, None] * space[items].astype(np.float32)
             length = float(np.linalg.norm(rows.sum(axis=0)))
             if length > 0:
@@ -112,10 +117,18 @@ def mean_by_interest(
 
 
 @njit(cache=True, nogil=True)
-def _profiles(items, text, engaged, recency, halves, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # pragma: no cover - compiled
+def _profiles(items, text, engaged, interest, recency, halves, out):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # pragma: no cover - compiled
+    said = text.shape[1]
+    both = said + engaged.shape[1]
+    latest = max(0, items.shape[1] - len(recency))
     for row in range(len(items)):
-        _add_mean(items[row], text, recency, halves, out[row, : text.shape[1]])
-        _add_mean(items[row], engaged, recency, halves, out[row, text.shape[1] :])
+        _add_mean(items[row, latest:], text, recency, halves, out[row, :said])
+        _add_mean(items[row, latest:], engaged, recency, halves, out[row, said:both])
+        for number in items[row]:
+            if number >= 0:
+                out[row, both + interest[number]] += np.float32(1)
+        for i in range(both, out.shape[1]):
+            out[row, i] = np.float32(np.log1p(out[row, i]))
 
 
 @njit(cache=True, nogil=True)

@@ -2,7 +2,8 @@
 
 Both spaces work alike. A user is the mean of the items engaged last, and again the mean of the recent
 interests' centroids; a feature is the cosine of one of these with a candidate's centroid. Where no item of a
-user is known, the interests stand in for the items: then both features say the same.
+user is known, the interests stand in for the items: then both features say the same. One more feature tells
+how many items of a candidate the user engaged long ago.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ NOBODY = np.zeros(0, np.float32)
 def content_features(
     centroids: Centroids, recent: NDArray[np.int16], profiles: NDArray[np.float32] | None
 ) -> NDArray[np.float32]:
-    """(n, 4, N) the features of `types.CONTENT` in their order, for n users.
+    """(n, 5, N) the features of `types.CONTENT` in their order, for n users.
 
     Args:
         recent: (n, R) recent interests, most recent last, -1 padded.
-        profiles: (n, a + b) see `ContentView`; None = no item of anybody is known.
+        profiles: (n, a + b + N) see `ContentView`; None = no item of anybody is known.
     """
     out = np.empty((len(recent), len(CONTENT), len(centroids.text)), np.float32)
     start = 0
@@ -38,6 +39,7 @@ def content_features(
         out[:, 2 * place] = np.where(known, items, interests) @ space.T
         out[:, 2 * place + 1] = interests @ space.T
         start = end
+    out[:, -1] = 0.0 if profiles is None else profiles[:, start:]
     return out
 
 
@@ -47,7 +49,7 @@ def has_profile(profiles: NDArray[np.float32] | None, users: int) -> NDArray[np.
 
 
 def content_weights(names: Sequence[str], weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(4,) weights of the features of `types.CONTENT`, those of a mixture; 0 where it has none."""
+    """(5,) weights of the features of `types.CONTENT`, those of a mixture; 0 where it has none."""
     by_name = dict(zip(names, weights.tolist(), strict=True))
     return np.array([by_name.get(name, 0.0) for name in CONTENT])
 
@@ -64,9 +66,11 @@ def _mean_of(space: NDArray[np.float32], recent: NDArray[np.int16]) -> NDArray[n
 @njit(cache=True, nogil=True)
 def user_content_score(recent, profile, weights, text, engaged):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201  # pragma: no cover - compiled
     """(N,) weighted sum of the features of one user; `weights` as `content_weights` has them."""
-    out = np.zeros(len(text), np.float32)
-    _add_space(recent, profile[: text.shape[1]], weights[:2], text, out)
-    _add_space(recent, profile[text.shape[1] :], weights[2:], engaged, out)
+    said = text.shape[1]
+    both = said + engaged.shape[1]
+    out = np.float32(weights[4]) * profile[both:]
+    _add_space(recent, profile[:said], weights[:2], text, out)
+    _add_space(recent, profile[said:both], weights[2:4], engaged, out)
     return out
 
 

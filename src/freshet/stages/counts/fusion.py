@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freshet.core.errors import NotEnoughData
-from freshet.core.types import CONTENT, ENGAGED_ITEMS, TEXT_ITEMS, Fusion, Mixture
+from freshet.core.types import CONTENT, EARLIER_ITEMS, ENGAGED_ITEMS, TEXT_ITEMS, Fusion, Mixture
 from freshet.stages.counts.mixture import FEWEST, Held, fit, log_likelihood, scores
 from freshet.stages.counts.scorer import COUNTS, PLANNER, SEQUENCE
 
@@ -156,7 +156,7 @@ def _without_context(unplanned: Blocks, near: tuple[str, ...]) -> Mixture | None
     Of content they have the features of items alone: features of recent interests are zero.
     """
     names = (COUNTS, *near)
-    usable = tuple(name for name in near if name in (TEXT_ITEMS, ENGAGED_ITEMS))
+    usable = tuple(name for name in near if name in (TEXT_ITEMS, ENGAGED_ITEMS, EARLIER_ITEMS))
     if sum(len(held.successor) for held in unplanned.held) < FEWEST:
         return None
     _, used, _ = _content(unplanned, names, _alone(COUNTS), usable)

@@ -45,8 +45,8 @@ class ContentPart:
 
     Attributes:
         centroids: of the interests.
-        weights: (4,) of the features of `types.CONTENT`; 0 = not used.
-        without_context: (1 + 4,) weights of the count score and of the features, for users who have items but
+        weights: (5,) of the features of `types.CONTENT`; 0 = not used.
+        without_context: (1 + 5,) weights of the count score and of the features, for users who have items but
             no recent interest; None = those are scored by counts.
     """
 
@@ -105,7 +105,7 @@ class Scorer:
         Args:
             recent: (n, up to RECENT) right-aligned, -1 padded.
             excluded: (n, N) interests that are not candidates.
-            profiles: (n, a + b) what is known of the users' items, see `ContentView`; None = nothing.
+            profiles: (n, a + b + N) what is known of the users' items, see `ContentView`; None = nothing.
         """
         recent = _padded(recent)
         count = self.by_counts(recent, excluded)

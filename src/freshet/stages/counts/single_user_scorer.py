@@ -89,7 +89,7 @@ class SingleUserScorer:
             recent: (RECENT,) most recent interests, most recent last, right-aligned, -1 padded.
             excluded: (N,) interests that are not candidates.
             bonus: (N,) nats that live signals add, or empty.
-            profile: (a + b,) what is known of the user's items, see `ContentView`; empty = nothing.
+            profile: (a + b + N,) what is known of the user's items, see `ContentView`; empty = nothing.
         """
         logits = NO_LOGITS
         planned = self._planned
@@ -111,7 +111,7 @@ class SingleUserScorer:
         )
 
     def content_weights(self, has_context: bool) -> NDArray[np.float64]:
-        """(4,) weights of the features of `types.CONTENT` for users with, or without, recent interests."""
+        """(5,) weights of the features of `types.CONTENT` for users with, or without, recent interests."""
         part = self._content
         if part is None or (not has_context and part.without_context is None):
             return np.zeros(len(CONTENT))

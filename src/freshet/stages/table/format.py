@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from freshet.core.types import CONTENT, Context, context_codes, positions
 from freshet.stages import counts, inference
-from freshet.stages.content.format import read_centroids
+from freshet.stages.content import read_centroids
 from freshet.stages.sequence import read as read_sequence
 from freshet.stages.table.build import ARRAYS
 from freshet.stages.table.contexts import dense_row
