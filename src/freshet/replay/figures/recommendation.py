@@ -7,7 +7,7 @@ from typing import Any
 
 from freshet.replay.figures.comparisons import Choice, negated, not_below, reference, verdict
 from freshet.replay.figures.intervals import PLANNER, points, rate, signed, span
-from freshet.replay.figures.questions import answer, questions, without_planner
+from freshet.replay.figures.questions import answer, lacking_planner, questions
 
 PLANNED = ("hybrid", "retrieval", "finetune", "no-evidence", "evidence-frozen")
 """How names of arms begin that have a planner wherever they are compared."""
@@ -49,7 +49,7 @@ def recommend(
     compared = any(arm.startswith(PLANNED) for arm in arms)
     opening = headline(choice.arm, every, tune, planner if compared else "")
     if choice.arm == "hybrid-live" and not _adds(differences, log):
-        _, rest = without_planner(log)
+        _, rest = lacking_planner(log)
         opening = (
             f"Run {rest} and live signals, refreshed {span(every or 1)}: {planner} adds nothing to them."
         )
@@ -102,7 +102,7 @@ def _where(found: Mapping[str, Any]) -> list[str]:
 
 def _adds(differences: Mapping[str, Mapping[str, Any]], log: Mapping[str, Any]) -> bool:
     """Whether the planner's score is shown to help the hybrid, in hits or probabilities."""
-    found = differences.get(f"hybrid_vs_{without_planner(log)[0]}")
+    found = differences.get(f"hybrid_vs_{lacking_planner(log)[0]}")
     return found is None or "better" in found["verdict"].values()
 
 

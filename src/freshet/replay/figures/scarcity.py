@@ -68,7 +68,7 @@ def scarcity(
     """The curve, from the smallest share to the largest.
 
     Args:
-        log: `interests` (N), and what the mixture holds; see `questions.without_planner`.
+        log: `interests` (N), and what the mixture holds; see `questions.lacking_planner`.
         order: of the arms.
 
     Returns:
