@@ -11,8 +11,8 @@
       -> table         write, verify, publish
 
 `freshet.stages` has a folder for each; requests are answered outside any run, in `serving.recommend`. All is
-computed as of a moment from what came before it. A step whose artifact exists is skipped: a killed run goes on
-where it was. What people decide is in `operations`; what is due, or held back, in `due`.
+computed as of a moment from what came before it. A step whose artifact exists is skipped: a killed run goes
+on where it was. What people decide is in `operations`; what is due, or held back, in `due`.
 """
 
 from __future__ import annotations

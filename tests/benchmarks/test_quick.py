@@ -25,6 +25,7 @@ KEYS = {
     "closed_loop": {"note", "seeds", "users", "transitions"},
     "closed_loop_image": {"arm", "image", "characters"},
     "encoders": {"items", "interests", "version", "encoder", "tfidf", "encoder_minus_tfidf"},
+    "content": {"simulated", "judged", "shares", "content_minus_counts", "by_support", "weights", "first_choice"},
     "evidence": {"default", "top 5", "trend", "global", "no hysteresis"},
     "explore": {"explore_us", "explore_us_p99", "interests_us", "parts_us", "scorer_us", "ratio_vs_scorer", "log_limit_us"},
     "exposures": {"simulated", "rows", "users", "analysis", "reading", "ratio"},
@@ -176,8 +177,38 @@ def _one_line(found: dict[str, Any], shop: Path, work: Path) -> None:
         assert low <= value <= high
 
 
+def _content(found: dict[str, Any], shop: Path, work: Path) -> None:
+    """Differences are those of the arms, groups are all transitions, and what is said is of the largest share."""
+    assert found["simulated"]
+    assert [*found["shares"]] == ["30", "100"]
+    assert found["shares"]["30"]["learned"]["users"] < found["shares"]["100"]["learned"]["users"]
+    for one in found["shares"].values():
+        assert one["judged"] == found["judged"]  # the same people at every size
+        for a, b in (
+            ("content", "counts"),
+            ("content_sequence", "counts_sequence"),
+            ("hybrid", "content_sequence"),
+        ):
+            for figure in ("hit_at_5", "nll"):
+                value = one[f"{a}_minus_{b}"][figure]["value"]
+                assert value == pytest.approx(one[a][figure]["value"] - one[b][figure]["value"])
+        assert 0 < one["planner"]["n"] <= one["judged"]["n"]
+        for group in ("by_support", "by_item_age", "by_user_age"):
+            assert sum(line["n"] for line in one[group].values()) == one["judged"]["n"]
+            total = sum(
+                line["n"] * line["content_minus_counts"]["nll"]["value"] for line in one[group].values()
+            )
+            assert total == pytest.approx(one["judged"]["n"] * one["content_minus_counts"]["nll"]["value"])
+        for choice in one["first_choice"].values():
+            assert choice["changed"]["value"] == pytest.approx(choice["n_changed"] / one["judged"]["n"])
+    assert found["content_minus_counts"] == found["shares"]["100"]["content_minus_counts"]
+    for weight in found["weights"]["fitted"].values():
+        assert weight["low"] <= weight["weight"] <= weight["high"]
+
+
 CHECKS: dict[str, Callable[[dict[str, Any], Path, Path], None]] = {
     "chaos": _chaos,
+    "content": _content,
     "fuzz": _fuzz,
     "hostile": _hostile,
     "identity": _identity,

@@ -287,3 +287,14 @@ def test_users_without_recent_interests_have_weights_of_their_own() -> None:
     few = blocks(held(truth, NEAR, seed=74, rows=19))
     assert fuse(rest, None, NEAR, few).without_context is None
     assert fuse(rest, None, NEAR, Blocks()).without_context is None
+
+
+def test_of_too_few_transitions_counts_alone_are_used() -> None:
+    """A small log goes without what can't be weighed; one transition more, and it is weighed."""
+    names = (COUNTS, SEQUENCE, TEXT_ITEMS)
+    truth = {COUNTS: 0.3, SEQUENCE: 3.0}
+    fusion = fuse(blocks(held(truth, names, 80, 10), held(truth, names, 81, 9)), None, names)
+    assert (fusion.used, fusion.content, fusion.content_margin, fusion.parts) == (None, None, None, {})
+    fusion = fuse(blocks(held(truth, names, 80, 10), held(truth, names, 81, 10)), None, names)
+    assert fusion.parts.keys() == {COUNTS, SEQUENCE}
+    assert fusion.content is not None

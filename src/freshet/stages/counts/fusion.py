@@ -61,7 +61,8 @@ def fuse(
     A score is left out where its weight is not significantly above zero, or where the mixture with it loses
     to the mixture without it by more than the interval, in folds on which it was not weighed. A mixture that
     so loses to one of its parts gives way to it. Weights of content are believed to be small beforehand, so
-    that few examples can't fit large ones; it is left out where the mixture with it so loses.
+    that few examples can't fit large ones; it is left out where the mixture with it so loses. With fewer than
+    20 held-out transitions counts alone are used, for nothing can be shown of either.
 
     Args:
         rest: held-out transitions without the planner's score.
@@ -71,15 +72,16 @@ def fuse(
             features of content; None without content.
 
     Raises:
-        NotEnoughData: fewer than 20 held-out transitions, and a sequence model or a planner to weigh.
+        NotEnoughData: fewer than 20 held-out transitions, and a planner to weigh.
     """
     fitted, used = _alone(COUNTS), _alone(COUNTS)
     margin = content = content_margin = without_context = None
     parts: dict[str, Change] = {}
-    if SEQUENCE in names:
+    enough = sum(len(held.successor) for held in rest.held) >= FEWEST
+    if SEQUENCE in names and enough:
         fitted, used, parts = _sequence(_only(rest, names, (COUNTS, SEQUENCE)))
     near = tuple(name for name in names if name in CONTENT)
-    if near and sum(len(held.successor) for held in rest.held) >= FEWEST:
+    if near and enough:
         content, used, content_margin = _content(rest, names, used, near)
     if sample is not None:
         planner, used, margin, parts[PLANNER] = _planner(rest, sample, used, names)
