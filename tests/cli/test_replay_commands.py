@@ -131,7 +131,7 @@ def test_every_share_has_figures_differences_and_what_was_learned_from(shares: t
 
 def test_shares_are_said_in_words_with_sizes(shares: tuple[Path, dict]) -> None:
     told = shares[1]["recommendation"]
-    assert {source["name"] for source in told["shares"]["sources"]} == {"counts", "planner"}
+    assert {source["name"] for source in told["shares"]["sources"]} == {"counts", "content", "planner"}
     for source in told["shares"]["sources"]:
         assert source["text"] in told["text"]
         assert (

@@ -75,3 +75,10 @@ def test_a_setting_is_in_the_key_if_it_is_read(
 def test_another_base_checkpoint_is_another_replay(replayable: tuple[Workspace, Plan]) -> None:
     ws, plan = replayable
     assert key(replace(ws, tuner=Other()), plan) != key(ws, plan)
+
+
+def test_another_share_of_the_users_is_another_replay(replayable: tuple[Workspace, Plan]) -> None:
+    ws, plan = replayable
+    keys = [key(ws, plan.learned_by(percent)) for percent in (1, 10, 100)]
+    assert len(set(keys)) == 3
+    assert keys[-1] == key(ws, plan)

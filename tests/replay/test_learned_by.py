@@ -13,7 +13,7 @@ from freshet.core.types import AsOf, Learners
 from freshet.pipeline import snapshot_of
 from freshet.replay import Able, Plan, roll
 from freshet.replay.frames import Results
-from freshet.replay.replay_plan import by_source
+from freshet.replay.replay_plan import BY_SOURCE, by_source
 from freshet.stages.transitions.step import learned_by
 from freshet.storage.artifacts import Artifact
 from freshet.storage.workspace import Workspace
@@ -23,7 +23,7 @@ from tests.replay.test_rolling_origin import START, by_arm, made, planned, stand
 pytestmark = pytest.mark.slow
 
 END = AsOf.parse("2024-02-11")
-COUNTED = ["counts", "static", "counts-live", "popularity", "popularity-live", "last-successor"]
+COUNTED = ["counts", "content", "static", "counts-live", "popularity", "popularity-live", "last-successor"]
 ARMS = ["hybrid", "retrieval", *COUNTED]
 FEW, SOME = 2.0, 40.0
 """Per cent of 160 users: too few to fit weights, and enough."""
@@ -130,7 +130,7 @@ def test_nobody_else_is_learned_from(room: tuple[Workspace, Plan]) -> None:
 
 def test_arms_of_shares_are_those_that_differ_by_a_source() -> None:
     with_planner = by_source(Able(True, mixes=True))
-    assert {"hybrid", "counts-sequence", "counts", "popularity"} <= set(with_planner)
+    assert set(with_planner) == {*BY_SOURCE}
     alone = by_source(Able(False, trains=False))
-    assert {"counts", "popularity"} <= set(alone)
-    assert not {"hybrid", "counts-sequence"} & set(alone)
+    assert set(alone) == {"counts", "content", "popularity"}
+    assert set(by_source(Able(False, trains=False, content=False))) == {"counts", "popularity"}

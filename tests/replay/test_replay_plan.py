@@ -85,10 +85,16 @@ def test_a_cadence_between_origins_is_refused() -> None:
         plan(arms=["hybrid@5d"], every=2, start=AsOf.parse("2024-02-01"))
 
 
-def test_what_the_hybrid_owes_to_its_sequence_score_can_be_told() -> None:
-    mixed = plan(able=Able(True, mixes=True), arms=["static", "hybrid", "counts"])
-    assert [arm.name for arm in mixed.arms] == ["static", "hybrid", "counts", "counts-sequence"]
-    assert len(plan(arms=["static", "hybrid", "counts"]).arms) == 3
+def test_what_the_hybrid_owes_to_its_planner_can_be_told() -> None:
+    for mixes, content, twin in (
+        (True, False, ["counts-sequence"]),
+        (False, True, ["content"]),
+        (True, True, ["content-sequence"]),
+        (False, False, []),
+    ):
+        able = Able(True, mixes=mixes, content=content)
+        found = plan(able=able, arms=["static", "hybrid", "counts"])
+        assert [arm.name for arm in found.arms] == ["static", "hybrid", "counts", *twin]
 
 
 def test_arms_of_evidence_need_a_planner_that_was_trained_with_it() -> None:

@@ -135,6 +135,7 @@ def rolled(ws: Workspace, plan: Plan, frames: Path) -> Rolled:
         "name": ws.root.resolve().name,
         "simulated": simulated(ws),
         "mixed": ws.config.sequence.use,
+        "content": ws.config.content.use,
         "planner": ws.config.planner.called,
         "interests": int(origins[-1].manifest["interests"]),
         "from": str(plan.start),

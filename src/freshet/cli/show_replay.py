@@ -13,11 +13,12 @@ from rich.table import Table
 
 def replay(console: Console, found: Mapping[str, Any], page: Path) -> None:
     """The answer, then a line for every arm."""
-    console.print(found["recommendation"]["headline"], style="bold")
-    for line in textwrap.wrap(
-        found["recommendation"]["text"].removeprefix(found["recommendation"]["headline"]), 110
-    ):
-        console.print(line)
+    told = found["recommendation"]
+    console.print(told["headline"], style="bold")
+    reasons = told["text"].removeprefix(told["headline"]).removesuffix(" ".join(told["where"]))
+    for paragraph in (reasons, *told["where"]):
+        for line in textwrap.wrap(paragraph.strip(), 110):
+            console.print(line)
     _show_table(console, found["log"], _arms(found))
     if "shares" in found:
         console.rule("by users learned from: nll, and hit@5 in points", align="left")

@@ -253,6 +253,16 @@ def defaults(able: Able, cadences: Sequence[int]) -> list[str]:
     return names + [f"{'hybrid' if able.planner else 'counts'}@{days}d" for days in cadences]
 
 
+def without_planner(mixes: bool, content: bool) -> str:
+    """The arm from which `hybrid` differs by the planner's score alone.
+
+    Args:
+        mixes, content: whether the workspace's own mixture holds the sequence score, and content.
+    """
+    counted = "content" if content else "counts"
+    return f"{counted}-sequence" if mixes else counted
+
+
 def _named(name: str) -> Arm:
     own = _OWN_CADENCE.fullmatch(name)
     if own and int(own[2]) > 0:

@@ -8,7 +8,7 @@ from datetime import date, timedelta
 
 from freshet.core.errors import ConfigError, NotEnoughData
 from freshet.core.types import AsOf, Learners
-from freshet.replay.replay_arms import Able, Arm, defaults, named
+from freshet.replay.replay_arms import Able, Arm, defaults, named, without_planner
 
 SHARE = 0.25
 """Of the log's time, the last part is replayed where nobody says from when."""
@@ -114,8 +114,9 @@ def make_plan(
     span = (end.day - start.day).days
     every = every or max(refresh_days, -(-span // ORIGINS))
     names = list(arms) or defaults(able, _cadences(every, tune_every, span))
-    if able.planner and able.mixes and {"hybrid", "counts"} <= set(names) and "counts-sequence" not in names:
-        names.append("counts-sequence")  # else nothing shows what of the hybrid is the planner's
+    twin = without_planner(able.mixes, able.content)
+    if able.planner and {"hybrid", "counts"} <= set(names) and twin not in names:
+        names.append(twin)  # else nothing shows what of the hybrid is the planner's
     slower = [arm for arm in named(names, able) if (arm.days or every) % every]
     if slower:
         raise ConfigError(

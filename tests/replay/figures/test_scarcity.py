@@ -100,6 +100,13 @@ def test_probabilities_alone_are_said_to_be_better() -> None:
     assert text.endswith("and no difference in hits can be shown.")
 
 
+def test_where_hits_and_probabilities_disagree_both_are_said() -> None:
+    found = curve({100: SAME | {"content": 0.38}}, cold={"content": -3.0})
+    text = said(found)["content"]
+    assert text.startswith("Content on top of counts: learned from about 32,000 users it is worth +")
+    assert text.endswith(" of hit@5, though probabilities are worse.")
+
+
 @pytest.mark.parametrize("seed", range(10))
 def test_nothing_is_claimed_where_all_is_noise(seed: int) -> None:
     found = curve({1: SAME, 10: SAME, 100: SAME}, seed=seed, transitions=3000)

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from freshet.replay.figures.arm_metrics import Measured
 from freshet.replay.figures.groups import Groups
 from freshet.replay.figures.intervals import PLANNER, jointly, nats
-from freshet.replay.figures.questions import without_planner
+from freshet.replay.figures.questions import lacking_planner
 
 FEWEST = 100
 """People without whom nothing is said of a group: with fewer, intervals are too narrow."""
@@ -51,9 +51,9 @@ def sources(arms: Collection[str], log: Mapping[str, Any]) -> list[Source]:
     """Those whose two arms are there.
 
     Args:
-        log: of the document; see `without_planner`.
+        log: of the document; see `lacking_planner`.
     """
-    twin, called = without_planner(log)
+    twin, called = lacking_planner(log)
     sequence = "counts with the sequence score"
     every = (
         Source("counts", "what follows what", "popularity", "counts", "popularity"),

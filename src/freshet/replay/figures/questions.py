@@ -8,6 +8,7 @@ from typing import Any
 
 from freshet.replay.figures.comparisons import Verdict
 from freshet.replay.figures.intervals import nats, points
+from freshet.replay.replay_arms import without_planner
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,29 +218,30 @@ _BESIDES = (
 )
 
 
-WITHOUT_PLANNER = {
-    (False, False): ("counts", "plain counts"),
-    (True, False): ("counts-sequence", "counts with the sequence score"),
-    (False, True): ("content", "counts with content"),
-    (True, True): ("content-sequence", "counts with content and the sequence score"),
+CALLED = {
+    "counts": "plain counts",
+    "counts-sequence": "counts with the sequence score",
+    "content": "counts with content",
+    "content-sequence": "counts with content and the sequence score",
 }
-"""By whether the mixture holds the sequence score and content: the arm without a planner, and its name."""
+"""Arms without a planner, as sentences call them."""
 
 
-def without_planner(log: Mapping[str, Any]) -> tuple[str, str]:
+def lacking_planner(log: Mapping[str, Any]) -> tuple[str, str]:
     """The arm from which `hybrid` differs by the planner's score alone, and what it is called.
 
     Args:
         log: of a replay's document: `mixed` and `content` say what the workspace's own mixture holds.
     """
-    return WITHOUT_PLANNER[bool(log.get("mixed")), bool(log.get("content"))]
+    arm = without_planner(bool(log.get("mixed")), bool(log.get("content")))
+    return arm, CALLED[arm]
 
 
 def questions(log: Mapping[str, Any]) -> tuple[Question, ...]:
     """All questions; what the planner adds is a comparison of arms that differ by its score alone.
 
     Args:
-        log: of a replay's document; see `without_planner`.
+        log: of a replay's document; see `lacking_planner`.
     """
     mixed, content = bool(log.get("mixed")), bool(log.get("content"))
     plain, sequence = ("hybrid-plain", "hybrid") if mixed else ("hybrid", "hybrid-sequence")

@@ -7,7 +7,7 @@ from typing import Any
 
 from freshet.replay.figures.comparisons import Choice, negated, not_below, reference, verdict
 from freshet.replay.figures.intervals import PLANNER, points, rate, signed, span
-from freshet.replay.figures.questions import answer, questions, without_planner
+from freshet.replay.figures.questions import answer, lacking_planner, questions
 
 PLANNED = ("hybrid", "retrieval", "finetune", "no-evidence", "evidence-frozen")
 """How names of arms begin that have a planner wherever they are compared."""
@@ -36,7 +36,8 @@ def recommend(
     Returns:
         `headline`: what to do. `text`: that with the reasons. `arm`, `every_days`, `tune_days`, `shown`
         (whether no other arm can be better by the margin), `needed` transitions otherwise, `questions`;
-        `groups` and, where shares were replayed, `shares`: what each source is worth where.
+        `where`: sentences on which source pays where, the last of `text`; `groups` and, where shares were
+        replayed, `shares`: the figures behind them.
     """
     planner = str(log.get("planner", PLANNER))
     every, tune = _cadence(choice.arm, arms[choice.arm]["tables"], log)
@@ -48,20 +49,20 @@ def recommend(
     compared = any(arm.startswith(PLANNED) for arm in arms)
     opening = headline(choice.arm, every, tune, planner if compared else "")
     if choice.arm == "hybrid-live" and not _adds(differences, log):
-        _, rest = without_planner(log)
+        _, rest = lacking_planner(log)
         opening = (
             f"Run {rest} and live signals, refreshed {span(every or 1)}: {planner} adds nothing to them."
         )
     moved = drift_sentence(drift) if drift else ""
     slower = _slower(arms, differences, log, margin)
+    where = [*_where(groups), *(_where(curve) if curve else [])]
     reasons = [
         _why(choice, arms, log, margin),
         *_learned(log),
         *(one["answer"] for one in answers),
         *slower,
         *([moved] if moved else []),
-        *_where(groups),
-        *(_where(curve) if curve else []),
+        *where,
     ]
     return {
         "headline": opening,
@@ -79,6 +80,7 @@ def recommend(
         "questions": answers,
         "cadence": slower,
         "drift": moved,
+        "where": where,
         "groups": groups,
         **({"shares": {key: curve[key] for key in ("sources", "text")}} if curve else {}),
     }
@@ -100,7 +102,7 @@ def _where(found: Mapping[str, Any]) -> list[str]:
 
 def _adds(differences: Mapping[str, Mapping[str, Any]], log: Mapping[str, Any]) -> bool:
     """Whether the planner's score is shown to help the hybrid, in hits or probabilities."""
-    found = differences.get(f"hybrid_vs_{without_planner(log)[0]}")
+    found = differences.get(f"hybrid_vs_{lacking_planner(log)[0]}")
     return found is None or "better" in found["verdict"].values()
 
 

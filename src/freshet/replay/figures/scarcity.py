@@ -68,7 +68,7 @@ def scarcity(
     """The curve, from the smallest share to the largest.
 
     Args:
-        log: `interests` (N), and what the mixture holds; see `questions.without_planner`.
+        log: `interests` (N), and what the mixture holds; see `questions.lacking_planner`.
         order: of the arms.
 
     Returns:
@@ -187,8 +187,8 @@ def _runs(at: Sequence[Mapping[str, Any]]) -> list[str]:
     """What is shown from one size to another, as parts of a sentence."""
 
     def kind(line: Mapping[str, Any]) -> tuple[str, Shown, Shown]:
-        hit: Shown = line["shown"]["hit_at_5"]
-        return line["missing"], hit, "" if hit else line["shown"]["nll"]
+        hit, nll = line["shown"]["hit_at_5"], line["shown"]["nll"]
+        return line["missing"], hit, "" if hit == nll else nll
 
     parts = []
     for (missing, hit, nll), some in groupby(at, key=kind):
@@ -214,7 +214,8 @@ def _worth(run: Sequence[Mapping[str, Any]], hit: Shown, nll: Shown) -> str:
         values = sorted({signed(scale * line[figure]["value"], digits) for line in run}, key=_number)
         amount = f"{' to '.join([values[0], values[-1]] if len(values) > 1 else values)} {unit}"
     if hit:
-        return f"{'it is worth' if hit == 'better' else 'it costs'} {amount} of hit@5"
+        but = f", though probabilities are {nll}" if nll else ""
+        return f"{'it is worth' if hit == 'better' else 'it costs'} {amount} of hit@5{but}"
     return f"probabilities are {nll} ({amount}), and no difference in hits can be shown"
 
 

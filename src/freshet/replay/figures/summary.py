@@ -65,8 +65,8 @@ def summarise(
     Args:
         judged, states, costs: the frames of docs/explanation/replay.md.
         log: `interests` (N), `from`, `to` (ISO days, `to` excluded), `every_days`, `tune_days`,
-            `horizon_days`; `mixed` where the mixture of `hybrid` holds the sequence score;
-            `planner`: what it is called; more keys, such as a name or a currency, are passed on.
+            `horizon_days`; `mixed` and `content` where the mixture of `hybrid` holds the sequence score, and
+            content; `planner`: what it is called; more keys, such as a name or a currency, are passed on.
         circumstances: as `frames` describes; without it nothing is said of groups.
         shares: replays of the same people by what was learned from a part of the users.
         drift: what `freshet drift` found: `jaccard`, `null`, `z`, `n` and more; passed on.
