@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
@@ -22,7 +21,7 @@ from freshet.replay.frames import CIRCUMSTANCES
 from freshet.stages import events
 from freshet.stages.transitions import TransitionLog
 from freshet.storage.durable import make_folder
-from freshet.storage.sql import connect_spilling, text
+from freshet.storage.sql import connect, connect_spilling, text
 from freshet.storage.workspace import DRAFTS, Workspace
 
 
@@ -59,7 +58,7 @@ class FirstEngagements:
             assignment: Parquet of (item, interest index).
         """
         first = pa.table({"item": self.item, "time": self.time})
-        with duckdb.connect() as db:
+        with connect() as db:
             db.register("first", first)
             found = db.sql(
                 "SELECT interest, time FROM first JOIN read_parquet($file) USING (item) ORDER BY ALL",
