@@ -31,7 +31,13 @@ UNREAD: dict[str, set[str]] = {
     "inference": {"chunk"},
     "table": {"max_churn"},
     "sequence": set(),
-    "content": {"batch_size", "timeout_seconds", "api_key_env", "endpoint"},  # the encoder has a version
+    "content": {
+        "model",
+        "batch_size",
+        "timeout_seconds",
+        "api_key_env",
+        "endpoint",
+    },  # the encoder has a version
 }
 """Sections of the configuration that decide what is made, each with what plays no part in it."""
 
