@@ -13,6 +13,7 @@ from freshet.core.types import AsOf, Learners
 from freshet.pipeline import snapshot_of
 from freshet.replay import Able, Plan, roll
 from freshet.replay.frames import Results
+from freshet.replay.learned_from import learned_over
 from freshet.replay.replay_plan import BY_SOURCE, by_source
 from freshet.stages.transitions.step import learned_by
 from freshet.storage.artifacts import Artifact
@@ -96,7 +97,13 @@ def test_too_few_users_leave_popularity(
     origins: dict[float, list[Artifact]], results: dict[float, Results]
 ) -> None:
     assert all("nothing could be fitted" in one.manifest["learned"]["unfitted"] for one in origins[FEW])
-    assert not origins[SOME][-1].manifest["learned"]["unfitted"]
+    few, some = (learned_over(origins[percent]) for percent in (FEW, SOME))
+    assert few["unfitted_origins"] == few["origins"] == len(origins[FEW])
+    assert few["unfitted"] == origins[FEW][-1].manifest["learned"]["unfitted"]
+    assert (some["unfitted_origins"], some["unfitted"]) == (0, "")
+    partly = learned_over([*origins[FEW], *origins[SOME]])
+    assert (partly["unfitted_origins"], partly["unfitted"]) == (few["origins"], few["unfitted"])
+    assert partly["users"] == some["users"]
     judged = results[FEW].judged
     assert np.isfinite(by_arm(judged, "counts")["nll"].to_numpy()).all()
     assert by_arm(judged, "hybrid")["nll"].equals(by_arm(judged, "counts")["nll"])

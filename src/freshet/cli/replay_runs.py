@@ -121,6 +121,7 @@ def rolled(ws: Workspace, plan: Plan, frames: Path) -> Rolled:
     from freshet.replay import roll
     from freshet.replay.figures.scarcity import Share
     from freshet.replay.frames import Results
+    from freshet.replay.learned_from import learned_over
     from freshet.report.subject import simulated
     from freshet.wiring import open_sandbox
 
@@ -129,7 +130,7 @@ def rolled(ws: Workspace, plan: Plan, frames: Path) -> Rolled:
     results = Results.of(origins)
     results.write(frames)
     percent = 100.0 if plan.learners is None else plan.learners.percent
-    learned = origins[-1].manifest["learned"]
+    learned = learned_over(origins)
     share = Share(percent, results.judged, **learned)
     log = {
         "name": ws.root.resolve().name,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -18,8 +18,15 @@ SAME = {"counts": 0.3, "content": 0.3, "popularity": 0.3}
 USERS = {1: 320, 10: 3200, 30: 9600, 100: 32_000}
 
 
-def curve(skills: Mapping[float, Mapping[str, float]], unfitted: Sequence[float] = (), **more: Any) -> dict:
-    """Of shares with the given skills; the people and their transitions are the same throughout."""
+def curve(
+    skills: Mapping[float, Mapping[str, float]], unfitted: Mapping[float, bool] | None = None, **more: Any
+) -> dict:
+    """Of shares with the given skills; the people and their transitions are the same throughout.
+
+    Args:
+        unfitted: shares at which nothing could be fitted, and whether that was so at all five origins.
+    """
+    unfitted = unfitted or {}
     shares = [
         Share(
             percent,
@@ -27,6 +34,8 @@ def curve(skills: Mapping[float, Mapping[str, float]], unfitted: Sequence[float]
             USERS[int(percent)],
             10 * USERS[int(percent)],
             "nothing could be fitted" if percent in unfitted else "",
+            5,
+            (5 if unfitted[percent] else 2) if percent in unfitted else 0,
         )
         for percent, skill in skills.items()
     ]
@@ -57,6 +66,8 @@ def test_every_share_has_its_figures(fading: dict[str, Any]) -> None:
             "users": USERS[int(percent)],
             "transitions": 10 * USERS[int(percent)],
             "unfitted": "",
+            "origins": 5,
+            "unfitted_origins": 0,
             "untrained": [],
         }
         for arm in SAME:
@@ -118,14 +129,20 @@ def test_nothing_is_claimed_where_all_is_noise(seed: int) -> None:
 
 
 def test_where_nothing_could_be_fitted_popularity_is_all_there_is() -> None:
-    found = curve({1: SAME | {"counts": 0.4}, 10: SAME, 100: SAME | {"counts": 0.4}}, unfitted=(1,))
+    found = curve({1: SAME | {"counts": 0.4}, 10: SAME, 100: SAME | {"counts": 0.4}}, unfitted={1: True})
     assert said(found)["counts"].startswith(
         "What follows what on top of popularity: learned from about 320 users nothing can be fitted, so "
         "popularity is all there is; learned from about 3,200 users nothing that it adds can be shown; "
     )
     assert found["text"].endswith(
-        "(Bonferroni, 8 differences). At 1\u202f% of the users nothing could be fitted."
+        "(Bonferroni, 8 differences). At 1\u202f% of the users, at 5 of 5 refreshes, nothing could be fitted."
     )
+
+
+def test_where_something_could_be_fitted_at_times_it_is_judged_and_said() -> None:
+    found = curve({1: SAME | {"counts": 0.4}, 100: SAME}, unfitted={1: False})
+    assert "learned from about 320 users it is worth +" in said(found)["counts"]
+    assert found["text"].endswith("at 2 of 5 refreshes, nothing could be fitted.")
 
 
 def test_a_source_that_can_t_be_trained_is_said_to_be_missing() -> None:

@@ -32,7 +32,8 @@ class Share:
         percent: of the users.
         judged: see `frames.JUDGED`.
         users, transitions: that were learned from, as of the last origin.
-        unfitted: why no weights could be fitted there, in words; '' where they were.
+        unfitted: why no weights could be fitted, in words; '' where they were at every origin.
+        origins: of the replay; `unfitted_origins`: how many of them that was so at.
         untrained: names of sources of which there are too few users to train a model.
     """
 
@@ -41,6 +42,8 @@ class Share:
     users: int
     transitions: int
     unfitted: str = ""
+    origins: int = 1
+    unfitted_origins: int = 0
     untrained: Sequence[str] = ()
 
 
@@ -92,7 +95,7 @@ def scarcity(
         arms = order(list(aligned.arms))
         found.append(_Drawn(share, {arm: _figures(aligned, arm, resampled) for arm in arms}))
     known = sources(found[0].arms, log) if resampled.users >= FEWEST else []
-    fitted = sum(not share.unfitted for share in shares)
+    fitted = sum(share.unfitted_origins < share.origins for share in shares)
     comparisons = len(known) * fitted * len(OF_SHARES)
     return {
         "shares": {f"{one.share.percent:g}": _share(one) for one in found},
@@ -107,7 +110,11 @@ def _together(transitions: int, users: int, comparisons: int, shares: Sequence[S
     if comparisons:
         sure = f"what is said of sizes holds together at 95\u202f% (Bonferroni, {comparisons} differences)"
     unfitted = [one for one in shares if one.unfitted][-1:]  # the largest says enough
-    why = "".join(f" At {one.percent:g}\u202f% of the users {one.unfitted}." for one in unfitted)
+    why = "".join(
+        f" At {one.percent:g}\u202f% of the users, at {one.unfitted_origins} of {one.origins} refreshes, "
+        f"{one.unfitted}."
+        for one in unfitted
+    )
     return (
         f"The same {transitions:,} transitions of {users:,} people were judged at every size, with interests "
         f"formed on everybody; {sure}.{why}"
@@ -140,6 +147,8 @@ def _share(one: _Drawn) -> dict[str, Any]:
             "users": one.share.users,
             "transitions": one.share.transitions,
             "unfitted": one.share.unfitted,
+            "origins": one.share.origins,
+            "unfitted_origins": one.share.unfitted_origins,
             "untrained": list(one.share.untrained),
         },
         **{
@@ -178,7 +187,7 @@ def _source(source: Source, found: Sequence[_Drawn], comparisons: int) -> dict[s
 
 def _missing(share: Share, source: Source) -> str:
     """Why a source is not there at a share, '' where it is."""
-    if share.unfitted:
+    if share.unfitted_origins == share.origins:
         return "nothing can be fitted, so popularity is all there is"
     return "too little is there to train it" if source.name in share.untrained else ""
 
