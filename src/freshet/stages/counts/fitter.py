@@ -38,6 +38,10 @@ from freshet.stages.counts.mixture import FEWEST
 
 ENOUGH = 300
 """Held-out transitions of a length class that let it have weights of its own."""
+SPREAD = 1.0
+"""What is believed of the weights beforehand: popularity alone, give or take so much. The few held-out
+transitions of a platform of 150 people fit weights that lose to it; thousands outweigh it (decision 40).
+"""
 FOLDS = 4
 """Folds of windows, at most, in which fused scores are judged."""
 
@@ -230,7 +234,15 @@ class CountFitter:
             (counts.held_by_counts(self.counts.model_of(part, half_life, prior_counts), part.held), part.held)
             for part in parts
         ]
-        fit = partial(counts.fit, self.names, smooth=len(self.log.scales.half_lives))
+        popular = np.zeros(len(self.names))
+        popular[self.log.scales.steady] = 1.0
+        fit = partial(
+            counts.fit,
+            self.names,
+            smooth=len(self.log.scales.half_lives),
+            spread=[SPREAD] * len(self.names),
+            centre=popular,
+        )
         everyone = fit([features for features, _ in held])
         own = []
         for length in (1, 2):

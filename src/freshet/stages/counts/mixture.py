@@ -88,6 +88,7 @@ def fit(
     fixed: int = 0,
     smooth: int = 0,
     spread: Sequence[float] | None = None,
+    centre: NDArray[np.float64] | None = None,
 ) -> Mixture:
     """Weights that maximise the likelihood of the held-out transitions.
 
@@ -97,8 +98,9 @@ def fit(
         start: (F,) weights to begin with; the optimum is the same from anywhere, but nearer from some.
         fixed: so many of the first weights stay as `start` has them.
         smooth: so many of the first features are one after the other alike: neighbours get similar weights.
-        spread: (F,) what is believed of each weight beforehand: normal around 0 with this standard deviation,
-            inf = nothing. It shrinks the weights that few examples fit.
+        spread: (F,) what is believed of each weight beforehand: normal around `centre` with this standard
+            deviation, inf = nothing. It shrinks the weights that few examples fit.
+        centre: (F,) 0 by default.
 
     Raises:
         NotEnoughData: fewer than 20 held-out transitions.
@@ -114,19 +116,26 @@ def fit(
     if smooth > 1:
         apart = np.diff(np.eye(smooth, len(names)), axis=0)  # (smooth - 1, F) weight minus the one before
         penalty += SMOOTH * examples * apart.T @ apart
+    pull = np.zeros(len(names))
     if spread is not None:
-        penalty += np.diag(1 / np.square(np.asarray(spread, np.float64)))
+        belief = 1 / np.square(np.asarray(spread, np.float64))
+        penalty += np.diag(belief)
+        pull = belief * (0.0 if centre is None else centre)
+
+    def penalised(likelihood: float, weights: NDArray[np.float64]) -> float:
+        return likelihood - 0.5 * float(weights @ penalty @ weights) + float(pull @ weights)
+
     likelihood, gradient, hessian, by_user = _derivatives(held, weights)
     for _ in range(iterations):
-        slope = gradient - penalty @ weights
+        slope = gradient - penalty @ weights + pull
         step = np.zeros(len(names))
         step[fixed:] = np.linalg.solve((hessian + penalty)[fixed:, fixed:], slope[fixed:])
-        before = likelihood - 0.5 * float(weights @ penalty @ weights)
+        before = penalised(likelihood, weights)
         if 0.5 * float(step @ slope) < 1e-9 * abs(before):  # what the step would gain
             break
         while True:  # halve the step while it overshoots
             likelihood, gradient, hessian, by_user = _derivatives(held, weights + step)
-            gain = likelihood - 0.5 * float((weights + step) @ penalty @ (weights + step)) - before
+            gain = penalised(likelihood, weights + step) - before
             if gain >= 0 or float(np.abs(step).max()) < 1e-9:
                 break
             step = step / 2
