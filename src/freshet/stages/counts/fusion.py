@@ -25,6 +25,9 @@ Change = tuple[float, float, float]
 SPREAD = 1.0
 """Standard deviation of what is believed beforehand of a content weight, in nats per unit of cosine: at 2,
 the few examples of a small log fit weights that hurt, at 0.5 large logs lose (decision 40)."""
+COUNTS_SPREAD = 0.2
+"""The same for how far the weight of counts may be from 1 beside content alone: in folds, the counts of a
+small log are weaker than those that serve, and would be weighed too little."""
 
 
 @dataclass(slots=True)
@@ -61,8 +64,8 @@ def fuse(
     A score is left out where its weight is not significantly above zero, or where the mixture with it loses
     to the mixture without it by more than the interval, in folds on which it was not weighed. A mixture that
     so loses to one of its parts gives way to it. Weights of content are believed to be small beforehand, so
-    that few examples can't fit large ones; it is left out where the mixture with it so loses. With fewer than
-    20 held-out transitions counts alone are used, for nothing can be shown of either.
+    that few examples can't fit large ones; it is left out where it does not lower the loss in folds on which
+    it was not weighed. With fewer than 20 held-out transitions counts alone are used.
 
     Args:
         rest: held-out transitions without the planner's score.
@@ -135,7 +138,7 @@ def _content(
     blocks = _only(rest, names, chosen)
     fitted = _fitted(chosen, blocks.held)
     margin = _content_margin(blocks, chosen, len(base.names))
-    return fitted, base if _loses(margin) else fitted, margin
+    return fitted, fitted if margin[0] < 0 else base, margin
 
 
 def _content_margin(blocks: Blocks, names: tuple[str, ...], first: int) -> Change:
@@ -221,9 +224,13 @@ def _weights(names: Sequence[str], held: Sequence[Held], otherwise: Sequence[Hel
 
 
 def _fitted(names: Sequence[str], held: Sequence[Held]) -> Mixture:
-    """Fitted weights; those of content are believed to be small beforehand."""
-    spread = [SPREAD if name in CONTENT else np.inf for name in names]
-    return fit(names, held, spread=spread if SPREAD in spread else None)
+    """Fitted weights; those of content are believed to be small beforehand, that of counts alone to be 1."""
+    if not any(name in CONTENT for name in names) and tuple(names) != (COUNTS,):
+        return fit(names, held)
+    own = np.inf if SEQUENCE in names else COUNTS_SPREAD
+    spread = [SPREAD if name in CONTENT else own if name == COUNTS else np.inf for name in names]
+    centre = np.array([name == COUNTS for name in names], np.float64)
+    return fit(names, held, spread=spread, centre=centre)
 
 
 def _reduced(
