@@ -7,7 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from freshet.core.types import Centroids
-from freshet.stages.content import ContentVectors, ItemEngagements, engaged_vectors, mean_by_interest
+from freshet.stages.content import (
+    ContentVectors,
+    ItemEngagements,
+    centred,
+    engaged_vectors,
+    mean_by_interest,
+)
 from freshet.stages.interests import co_engagement
 from tests.stages.content.worlds import random_centroids, unit
 
@@ -85,3 +91,17 @@ def test_shares_of_items_add_up_to_what_the_profile_says(
         shares = vectors.shares(numbers, np.array(weights), interest)
         assert shares.shape == (len(items),)
         np.testing.assert_allclose(shares.sum(), expected, atol=1e-4)
+
+
+def test_centred_vectors_have_no_common_direction() -> None:
+    """Vectors that all point about the same way tell items apart once that is taken away; zero stays zero."""
+    rng = np.random.default_rng(0)
+    ready = (rng.normal(size=(200, 8)) + 5.0).astype(np.float32)
+    ready /= np.linalg.norm(ready, axis=1, keepdims=True)
+    ready[0] = 0.0
+    found = centred(ready, np.arange(100, dtype=np.int32))
+    assert not found[0].any()
+    np.testing.assert_allclose(np.linalg.norm(found[1:], axis=1), 1.0, rtol=1e-5)
+    assert (ready[1:] @ ready[1:].T).mean() > 0.9
+    assert abs((found[1:] @ found[1:].T).mean()) < 0.1
+    assert not centred(np.zeros((3, 4), np.float32), np.zeros(0, np.int32)).any()

@@ -7,13 +7,20 @@ is what is stored. What becomes of it in the mixture is decided in `stages.count
 
 from freshet.stages.content.format import ContentItems, read_centroids, read_items, read_vectors, write
 from freshet.stages.content.item_engagements import ItemEngagements, read_engagements
-from freshet.stages.content.vectors import LAST_ITEMS, ContentVectors, engaged_vectors, mean_by_interest
+from freshet.stages.content.vectors import (
+    LAST_ITEMS,
+    ContentVectors,
+    centred,
+    engaged_vectors,
+    mean_by_interest,
+)
 
 __all__ = [
     "LAST_ITEMS",
     "ContentItems",
     "ContentVectors",
     "ItemEngagements",
+    "centred",
     "engaged_vectors",
     "mean_by_interest",
     "read_centroids",

@@ -30,7 +30,7 @@ from freshet.storage.manifests import (
 )
 from freshet.storage.workspace import Workspace, version_of
 
-CODE, TEXTS_CODE = 3, 1
+CODE, TEXTS_CODE = 4, 1
 
 
 def make(ctx: RunContext) -> Artifact | None:
@@ -48,6 +48,8 @@ def make(ctx: RunContext) -> Artifact | None:
         ids = [assignment.items[number] for number in order]
         titles, text = _rows_of(texts, ids)
         learned = content.read_engagements(_days(ws, log), _rule(ws), ids)
+        if ws.encoder is not None:  # ready vectors all point about the same way: what differs is what tells
+            text = content.centred(text, np.unique(learned.before(start.microseconds).item))
         interest, size = assignment.interest[order], len(log.interests)
         engaged, centroids = dict[Which, NDArray[np.float32]](), dict[Which, Centroids]()
         moments: dict[Which, AsOf] = {EARLY: start, FULL: log.as_of}

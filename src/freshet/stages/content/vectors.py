@@ -106,6 +106,14 @@ def engaged_vectors(
     return vectors
 
 
+def centred(vectors: NDArray[np.float32], items: NDArray[np.int32]) -> NDArray[np.float32]:
+    """(V, d) vectors without the mean of some items, of length one; zero stays zero."""
+    known = (vectors != 0).any(axis=1)
+    some = vectors[items][known[items]]
+    mean = some.mean(axis=0) if len(some) else np.zeros(vectors.shape[1], np.float32)
+    return _unit(np.where(known[:, None], vectors - mean, np.float32(0)))
+
+
 def mean_by_interest(
     vectors: NDArray[np.float32], interest: NDArray[np.int64], interests: int
 ) -> NDArray[np.float32]:
