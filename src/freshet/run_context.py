@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from freshet.core.time_scales import Scales
     from freshet.core.types import Interests, Learners
     from freshet.stages.counts.fitter import CountFitter
-    from freshet.stages.transitions import TransitionLog
+    from freshet.stages.transitions import Kept, TransitionLog
     from freshet.storage.ledger import Run
     from freshet.storage.workspace import Workspace
 
@@ -28,6 +28,7 @@ class LogSnapshot:
         scales: lengths of windows and half-lives for this log, in days.
         window: first and last day of the log before as_of (ISO dates), without stray ones.
         learners: whose transitions these are; None = everybody's. Interests and window are everybody's.
+        kept: which engagements may be learned from, where some of the transitions were left out; None = all.
     """
 
     as_of: AsOf
@@ -38,6 +39,7 @@ class LogSnapshot:
     scales: Scales
     window: tuple[str, str]
     learners: Learners | None = None
+    kept: Kept | None = None
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,10 @@ from freshet.pipeline import snapshot_of
 from freshet.run_context import RunContext
 from freshet.serving import Event, Query, Recommender
 from freshet.stages.counts.fitter import CountFitter, fitter_for
+from freshet.storage.artifacts import committed
 from freshet.storage.experiment_registry import parse_serves
 from freshet.storage.ledger import Quiet
+from freshet.storage.release_parts import content_of
 from freshet.storage.workspace import Workspace
 from tests.pipeline.world import FAKE, FIRST, SECOND, approving, copied, settings
 from tests.serving.world import PLAIN, published, serve
@@ -187,6 +189,9 @@ def test_a_separated_arm_gets_tables_without_the_others_transitions(
     published(shop, SECOND)
     numbers = {name: shop.experiments.pointer(one, name) for name in ("control", "treatment")}
     assert len({shop.releases.get(number).table for number in numbers.values()}) == 2
+    made = [content_of(shop.store, shop.releases.get(number)) for number in numbers.values()]
+    engaged = [np.load(committed(shop.store, "content", one).path / "full_engaged.npy") for one in made]
+    assert not np.array_equal(*engaged)  # who engages what is learned from the arm's own people, too
     current = shop.releases.current()
     assert current is not None
     assert current.arm == ""

@@ -53,7 +53,7 @@ def make(ctx: RunContext) -> Artifact | None:
         moments: dict[Which, AsOf] = {EARLY: start, FULL: log.as_of}
         for which, before in moments.items():
             some = learned.before(before.microseconds)
-            kept = log.learners.kept(some.user) if log.learners else None
+            kept = log.kept(some.user, some.time) if log.kept else None
             engaged[which] = content.engaged_vectors(some, len(ids), interests.co_engagement, kept)
             met = np.isin(np.arange(len(ids)), some.item)  # what nobody has met yet names no interest
             centroids[which] = Centroids(
@@ -129,7 +129,7 @@ def _version(ctx: RunContext) -> str:
         texts=_version_of_texts(ctx),
         early=ctx.fitter.holdout.start,
         positive=ctx.ws.config.events.positive,
-        **({"learners": str(log.learners)} if log.learners else {}),
+        **({"kept": log.version} if log.kept else {}),
     )
 
 

@@ -97,7 +97,7 @@ def part_of(
 
     found = build_once(ws, run, "separate", "transitions", version, build, details)
     log = transitions.TransitionLog(found.path, ws.pool, len(known.interests))
-    return replace(known, transitions=log, version=version)
+    return replace(known, transitions=log, version=version, kept=kept)
 
 
 def learned_by(ws: Workspace, run: Run, known: LogSnapshot, learners: Learners) -> LogSnapshot:
