@@ -59,3 +59,23 @@ def test_a_planner_that_loses_where_it_was_not_weighed_is_not_said_to_have_no_we
     assert verdict.startswith("counts win here")
     assert "not above zero" not in verdict
     assert "worse" in verdict
+
+
+@pytest.mark.parametrize(
+    ("fused", "margin", "told"),
+    [
+        (["text_items"], (-0.02, -0.03, -0.01), "content adds to the counts: it changes the loss by -0.0200"),
+        (["sequence", "text_items"], (-0.01, -0.03, 0.01), "content stays in use, though it is not shown to"),
+        (
+            ["sequence"],
+            (0.02, 0.01, 0.03),
+            "content is left out: beside counts and sequence model it changes",
+        ),
+        (["planner"], (-0.02, -0.03, -0.01), "content is left out, as all but the planner is"),
+    ],
+)
+def test_what_content_does_is_said_by_whether_it_is_used(
+    fused: list[str], margin: tuple[float, float, float], told: str
+) -> None:
+    found = stored(fused) | {"content_margin": dict(zip(("nll", "low", "high"), margin, strict=True))}
+    assert Drives.of(found).content.startswith(told)

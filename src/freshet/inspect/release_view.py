@@ -166,13 +166,15 @@ def _content(stored: Mapping[str, Any]) -> str:
     if margin is None:
         return ""
     used = any(name in CONTENT for name in stored["fused"] or {})
+    if not used and margin["low"] <= 0:
+        return "content is left out, as all but the planner is: by itself that predicts better"
     beside = "counts and sequence model" if "sequence" in (stored["fused"] or {}) else "the counts"
     change = f"{margin['nll']:+.4f} nats ({margin['low']:+.4f} to {margin['high']:+.4f})"
     if not used:
         return (
             f"content is left out: beside {beside} it changes the loss by {change} where it was not weighed"
         )
-    told = "adds to" if margin["high"] < 0 else "is not shown to add to"
+    told = "adds to" if margin["high"] < 0 else "stays in use, though it is not shown to add to"
     return f"content {told} {beside}: it changes the loss by {change} where it was not weighed"
 
 

@@ -17,6 +17,8 @@ from freshet.stages.counts import UserScores
 
 MOST_LIKED = 2
 """Items named in an explanation."""
+LIKELIER = 1.1
+"""A factor from which on something is said to make an interest likelier."""
 
 
 def reasons(release: OpenRelease, context: Context, scored: Scored, choice: Choice, count: int) -> list[str]:
@@ -47,9 +49,9 @@ def explain(
     Returns:
         `probability` and what each part of the mixture gives it (`counts`, `planner`, `sequence`; as far as
         there are), `content` = the factor by what the user engaged, `liked` = the items that speak most for
-        the interest where that factor is above 1, `live` = the factor by live signals, `rank` among all that
-        may be recommended, `row` = the rank in the table's row of the user's own context (or of what that
-        falls back to), `evidence` = what recent transitions of others show, and a sentence.
+        the interest where that factor is 1.1 or more, `live` = the factor by live signals, `rank` among all
+        that may be recommended, `row` = the rank in the table's row of the user's own context (or of what
+        that falls back to), `evidence` = what recent transitions of others show, and a sentence.
     """
     scores = scored.parts
     parts = {"counts": scores.count, "planner": scores.planner, "sequence": scores.sequence}
@@ -65,7 +67,7 @@ def explain(
         "row": _rank_in_row(release, context, interest),
         "evidence": _evidence(release, context, interest),
     }
-    if release.content is not None and (found["content"] or 0.0) > 1:
+    if release.content is not None and (found["content"] or 0.0) >= LIKELIER:
         weights = release.single_user.content_weights(bool(context))
         found["liked"] = _liked(release.content, weights, engaged, interest)
     found["because"] = _sentence(release, context, found, interest)
@@ -133,12 +135,12 @@ def _sentence(release: OpenRelease, context: Context, found: dict[str, Any], int
     else:
         listed = " and ".join(f"'{names[i]}'" for i in context)
         text = f"after {listed}, {found['probability']:.1%} are expected to move on to it"
-        text += f", {times:.1f} times its share of all moves" if times >= 1.1 else ""
+        text += f", {times:.1f} times its share of all moves" if times >= LIKELIER else ""
     if found["evidence"]:
         text += f"; lately {found['evidence']['share']:.0%} of those who were there did"
     if found["liked"]:
         liked = " and ".join(f"'{one['title'] or one['id']}'" for one in found["liked"])
         text += f"; because they liked {liked}, {found['content']:.1f} times as likely"
-    if found["live"] is not None and found["live"] >= 1.1:
+    if found["live"] is not None and found["live"] >= LIKELIER:
         text += f"; what people do right now makes it {found['live']:.1f} times as likely"
     return text
