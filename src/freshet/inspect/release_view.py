@@ -166,7 +166,7 @@ def _content(stored: Mapping[str, Any]) -> str:
     if margin is None:
         return ""
     used = any(name in CONTENT for name in stored["fused"] or {})
-    if not used and margin["low"] <= 0:
+    if not used and margin["nll"] < 0:
         return "content is left out, as all but the planner is: by itself that predicts better"
     beside = "counts and sequence model" if "sequence" in (stored["fused"] or {}) else "the counts"
     change = f"{margin['nll']:+.4f} nats ({margin['low']:+.4f} to {margin['high']:+.4f})"

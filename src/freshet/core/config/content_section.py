@@ -15,8 +15,8 @@ class ContentConfig(Section):
 
     use: bool = Field(
         True,
-        description="weigh how near interests are to what a user engaged last; it enters unless held-out "
-        "windows show that it harms",
+        description="weigh how near interests are to what a user engaged last; it enters where it "
+        "lowers the loss on held-out windows",
     )
     encoder: Literal["tfidf", "wordllama", "transformers", "openai"] = Field(
         "tfidf",
