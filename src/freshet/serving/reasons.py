@@ -49,9 +49,10 @@ def explain(
     Returns:
         `probability` and what each part of the mixture gives it (`counts`, `planner`, `sequence`; as far as
         there are), `content` = the factor by what the user engaged, `liked` = the items that speak most for
-        the interest where that factor is 1.1 or more, `live` = the factor by live signals, `rank` among all
-        that may be recommended, `row` = the rank in the table's row of the user's own context (or of what
-        that falls back to), `evidence` = what recent transitions of others show, and a sentence.
+        the interest (`nats` beyond what each adds to others) where items make it 1.1 times as likely, `live` =
+        the factor by live signals, `rank` among all that may be recommended, `row` = the rank in the table's
+        row of the user's own context (or of what that falls back to), `evidence` = what recent transitions of
+        others show, and a sentence.
     """
     scores = scored.parts
     parts = {"counts": scores.count, "planner": scores.planner, "sequence": scores.sequence}
@@ -67,10 +68,14 @@ def explain(
         "row": _rank_in_row(release, context, interest),
         "evidence": _evidence(release, context, interest),
     }
-    if release.content is not None and (found["content"] or 0.0) >= LIKELIER:
-        weights = release.single_user.content_weights(bool(context))
-        found["liked"] = _liked(release.content, weights, engaged, interest)
-    found["because"] = _sentence(release, context, found, interest)
+    by_items = 1.0
+    if release.content is not None and scores.content is not None:
+        weights, usual = release.single_user.content_weights(bool(context)), np.exp(scores.fused)
+        nats = release.content.vectors.shares(engaged, weights, interest, usual)
+        by_items = math.exp(float(nats.sum()))
+        if by_items >= LIKELIER:
+            found["liked"] = _liked(release.content, engaged, nats)
+    found["because"] = _sentence(release, context, found, interest, by_items)
     return found
 
 
@@ -92,10 +97,9 @@ def _content_factor(scores: UserScores, interest: int) -> float | None:
 
 
 def _liked(
-    content: ContentItems, weights: NDArray[np.float64], engaged: NDArray[np.int32], interest: int
+    content: ContentItems, engaged: NDArray[np.int32], nats: NDArray[np.float64]
 ) -> list[dict[str, Any]]:
     """Of the items that a user engaged last, up to two that bring the user nearest to an interest."""
-    nats = content.vectors.shares(engaged, weights, interest)
     best = [place for place in np.argsort(-nats).tolist() if nats[place] > 0][:MOST_LIKED]
     return [
         {
@@ -126,7 +130,9 @@ def _evidence(release: OpenRelease, context: Context, interest: int) -> dict[str
     return None
 
 
-def _sentence(release: OpenRelease, context: Context, found: dict[str, Any], interest: int) -> str:
+def _sentence(
+    release: OpenRelease, context: Context, found: dict[str, Any], interest: int, by_items: float
+) -> str:
     names = release.interests.descriptions
     usual = float(release.scorer.model.base[interest])
     times = found["probability"] / usual if usual > 0 else 1.0
@@ -140,7 +146,7 @@ def _sentence(release: OpenRelease, context: Context, found: dict[str, Any], int
         text += f"; lately {found['evidence']['share']:.0%} of those who were there did"
     if found["liked"]:
         liked = " and ".join(f"'{one['title'] or one['id']}'" for one in found["liked"])
-        text += f"; because they liked {liked}, {found['content']:.1f} times as likely"
+        text += f"; because they liked {liked}, among others, about {by_items:.1f} times as likely"
     if found["live"] is not None and found["live"] >= LIKELIER:
         text += f"; what people do right now makes it {found['live']:.1f} times as likely"
     return text

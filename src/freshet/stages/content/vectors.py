@@ -59,16 +59,23 @@ class ContentVectors:
         return out
 
     def shares(
-        self, items: NDArray[np.int32], weights: NDArray[np.float64], interest: int
+        self,
+        items: NDArray[np.int32],
+        weights: NDArray[np.float64],
+        interest: int,
+        usual: NDArray[np.float64] | None = None,
     ) -> NDArray[np.float64]:
         """(m,) nats that each of a user's last items adds to the score of an interest.
 
         Args:
             items: (m,) as one row of `profiles`.
             weights: (5,) of the features of `types.CONTENT`.
+            usual: (N,) probabilities of the interests: nats beyond what the item adds to them on average.
         """
-        own = self.interest[items] == interest
-        found = np.where(own, weights[4] * np.log1p(own.sum()) / max(own.sum(), 1), 0.0)
+        usual = np.zeros(len(self.centroids.text)) if usual is None else usual
+        of = self.interest[items]
+        alike = np.bincount(of, minlength=len(usual))[of]  # the user's items of the same interest
+        found = weights[4] * np.log1p(alike) / np.maximum(alike, 1) * ((of == interest) - usual[of])
         recency = np.concatenate([np.zeros(max(0, len(items) - len(_RECENCY)), np.float32), _RECENCY])
         recency = recency[len(recency) - len(items) :]
         spaces = (self.text, self.centroids.text), (self.engaged, self.centroids.engaged)
@@ -76,8 +83,8 @@ class ContentVectors:
             rows = recency[:, None] * space[items].astype(np.float32)
             length = float(np.linalg.norm(rows.sum(axis=0)))
             if length > 0:
-                found += weight * (rows @ centroids[interest]) / length
-        return found
+                found += weight * (rows @ (centroids[interest] - usual @ centroids)) / length
+        return np.asarray(found, np.float64)
 
 
 def engaged_vectors(
