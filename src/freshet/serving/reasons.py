@@ -49,10 +49,10 @@ def explain(
     Returns:
         `probability` and what each part of the mixture gives it (`counts`, `planner`, `sequence`; as far as
         there are), `content` = the factor by what the user engaged, `liked` = the items that speak most for
-        the interest (`nats` beyond what each adds to others) where items make it 1.1 times as likely, `live` =
-        the factor by live signals, `rank` among all that may be recommended, `row` = the rank in the table's
-        row of the user's own context (or of what that falls back to), `evidence` = what recent transitions of
-        others show, and a sentence.
+        the interest (`nats` beyond what each adds to others) where items make it 1.1 times as likely,
+        `live` = the factor by live signals, `rank` among all that may be recommended, `row` = the rank in the
+        table's row of the user's own context (or of what that falls back to), `evidence` = what recent
+        transitions of others show, and a sentence.
     """
     scores = scored.parts
     parts = {"counts": scores.count, "planner": scores.planner, "sequence": scores.sequence}
