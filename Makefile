@@ -3,7 +3,7 @@
 #   make demo                                     the loop on a simulated world: about three minutes
 #   make demo EVENTS=log.parquet ITEMS=items.parquet POSITIVE="value >= 7"     the same on your log
 #   make test                                     the whole test suite, on all cores
-#   make test-unit                                what neither trains nor starts processes: under a minute
+#   make test-unit                                what neither trains nor starts processes: about two minutes
 #   make check                                    style, types, layers
 #   make docs                                     the documentation site, into site/
 
