@@ -192,6 +192,7 @@ def synthetic_release(rng: np.random.Generator, size: int, items: int) -> OpenRe
         since=NOW - DAY,
         overlay=overlay,
         selector=ItemSelector.of(synthetic_ranker(rng, size, items)),
+        content=None,
         rules=RequestRules.of(Config(), interests),
     )
 

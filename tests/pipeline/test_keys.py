@@ -49,23 +49,23 @@ ASKED = {"gates", *SERVED}
 PLANNED = {"models", *ASKED}
 RANKED = {"itemmodels", "rankers"}
 COUNTED = {"transitions", "sequences", "rankers", "feedback", *PLANNED}
-FORMED = {"interests", "assignments", "texts", "content", *COUNTED, *RANKED}
+FORMED = {"interests", "assignments", "content", *COUNTED, *RANKED}
 ASSIGNED = FORMED - {"interests", "itemmodels", "sequences"}
 """Another catalogue: its items are assigned anew, what was formed and trained stays until it is due."""
 NOTHING: set[str] = set()
 
 MADE: dict[str, tuple[Any, set[str]]] = {
-    "events.items": ("", {"items", *FORMED}),
-    "events.encoding": ("cp1251", {"items", *ASSIGNED}),
-    "events.missing": (["nobody"], {"items", *ASSIGNED}),
+    "events.items": ("", {"items", "texts", *FORMED}),
+    "events.encoding": ("cp1251", {"items", "texts", *ASSIGNED}),
+    "events.missing": (["nobody"], {"items", "texts", *ASSIGNED}),
     "events.positive": ("value >= 6", FORMED),
-    "events.item_columns.item": ("title", {"items", *FORMED}),
-    "events.item_columns.title": ("category", {"items", *FORMED}),
-    "events.item_columns.text": ("title", {"items", *FORMED}),
+    "events.item_columns.item": ("title", {"items", "texts", *FORMED}),
+    "events.item_columns.title": ("category", {"items", "texts", *FORMED}),
+    "events.item_columns.text": ("title", {"items", "texts", *FORMED}),
     "interests.count": (5, FORMED),
     "interests.taxonomy": ("category", FORMED),
     "interests.co_engagement": (0.4, FORMED),
-    "interests.text_vectors": ("encoder", {*FORMED, "content"}),
+    "interests.text_vectors": ("encoder", FORMED),
     "interests.seed": (1, FORMED),
     "transitions.k": (1, {"feedback", *PLANNED}),
     "transitions.novelty_days": (20, {*COUNTED, "itemmodels"}),

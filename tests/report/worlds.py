@@ -43,6 +43,8 @@ positive = "value >= 7"
 count = 12
 [planner]
 kind = "{planner}"
+[tuning]
+seed = 3
 [gates]
 recall = {least_recall}
 [evidence]
