@@ -51,6 +51,16 @@ class PlannerError(FreshetError):
     """A planner could not rank a prompt."""
 
 
+class PlannerGone(PlannerError):
+    """No further prompt will be answered in this run: the server is gone, or a budget or balance is spent."""
+
+
+class AnswersPending(FreshetError):
+    """Requests to a planner are written or sent; the run goes on when their answers are there."""
+
+    exit_code = 7
+
+
 class EncoderError(FreshetError):
     """Texts could not be turned into vectors."""
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.core.ports import Abilities, Planner, Progress, TuningJob, TuningPlan, silent
+from freshet.core.ports import Abilities, Planner, Progress, Tuner, TuningJob, TuningPlan, silent
 from freshet.core.types import Interests, Prompt, Ranking, TuningReport, Usage
 
 
@@ -44,7 +44,7 @@ class FakePlanner(Planner):
         return Usage(sum(len(prompt.text.split()) for prompt in prompts))
 
 
-class FakeTuner:
+class FakeTuner(Tuner):
     """Makes fake planners: `tune` stores the seed and trains nothing."""
 
     @property

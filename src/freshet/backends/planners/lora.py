@@ -18,7 +18,7 @@ from freshet.backends.planners.libraries import LibraryErrors, need_local, quiet
 from freshet.backends.planners.local_planner import LocalPlanner, abilities_of, version_of
 from freshet.backends.planners.model_folder import torch_module
 from freshet.core.errors import ConfigError
-from freshet.core.ports import Abilities, Progress, TuningJob, TuningPlan, silent
+from freshet.core.ports import Abilities, Progress, Tuner, TuningJob, TuningPlan, silent
 from freshet.core.prompts import TEMPLATE, names
 from freshet.core.types import Interests, TuningReport
 
@@ -35,7 +35,7 @@ LORA_RATE, FULL_RATE = 5e-4, 1e-4
 PACKAGES = ("torch", "transformers", "trl", "peft", "datasets", "accelerate", "safetensors")
 
 
-class LoraTuner:
+class LoraTuner(Tuner):
     """Fine-tunes a checkpoint: LoRA if `job.lora_rank` > 0, else all weights.
 
     Args:

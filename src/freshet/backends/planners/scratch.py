@@ -19,7 +19,7 @@ from freshet.backends.planners.decoder import token_tables
 from freshet.backends.planners.fine_tuning import Recipe, fine_tune
 from freshet.backends.planners.libraries import need_local
 from freshet.backends.planners.local_planner import LocalPlanner, abilities_of, version_of
-from freshet.core.ports import Abilities, Progress, TuningJob, TuningPlan, silent
+from freshet.core.ports import Abilities, Progress, Tuner, TuningJob, TuningPlan, silent
 from freshet.core.prompts import TEMPLATE, names, render, strength
 from freshet.core.types import ContextEvidence, Interests, Successor, TuningReport
 
@@ -45,7 +45,7 @@ START_SCALE = 4.0
 """Size of the known part of a word's first embedding, in units of the random part."""
 
 
-class ScratchTuner:
+class ScratchTuner(Tuner):
     """Builds a Qwen3-shaped decoder and its tokenizer from `job.corpus`, and trains all weights."""
 
     def __init__(self, beam: int = 16, device: str = "auto") -> None:

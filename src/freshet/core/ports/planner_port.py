@@ -34,11 +34,15 @@ class Abilities:
         labels: it has a `label_mass`, which the gates of label mode need.
         relative: its probabilities say what a context changes about popularity, which then multiplies them;
             otherwise they say what comes next.
+        prepares: it wants to learn of all prompts before the first is ranked (`prepare`).
+        options: it chooses among the `options` of a prompt, where there are any; others rank all interests.
     """
 
     generates: bool = False
     labels: bool = False
     relative: bool = False
+    prepares: bool = False
+    options: bool = False
 
 
 class Planner(Protocol):
@@ -56,8 +60,20 @@ class Planner(Protocol):
         """The `top` best successors of each prompt; a row must not depend on the other prompts.
 
         Raises:
-            PlannerError: a prompt cannot be ranked; the caller isolates and reports it.
+            PlannerGone: no further prompt will be answered.
+            PlannerError: a prompt cannot be ranked; the caller isolates and reports it. A planner that knows
+                which one says so in `Ranking.failures` instead.
         """
+
+    def prepare(self, prompts: Sequence[Prompt]) -> None:  # noqa: ARG002
+        """Learn of all prompts that are about to be ranked, chunk by chunk, before the first of them is.
+
+        Called where `abilities.prepares`: a planner that asks in bulk sends them now.
+
+        Raises:
+            AnswersPending: their answers come later; the same command goes on then.
+        """
+        return
 
     def size(self, prompts: Sequence[Prompt]) -> Usage:
         """Expected cost of ranking these prompts together, for the plan that is shown before a run."""
@@ -160,7 +176,16 @@ class TuningPlan:
 
 
 class Tuner(Protocol):
-    """Makes planners: fine-tunes a base model into a folder, and opens such a folder."""
+    """Makes planners: fine-tunes a base model into a folder, and opens such a folder.
+
+    A model that is not trained here, such as one behind an endpoint, has a tuner too: its folder says what
+    the model is and what its server can do.
+    """
+
+    @property
+    def trains(self) -> bool:
+        """Whether `tune` learns from the job's examples; otherwise it gets none, and nothing is refitted."""
+        return True
 
     @property
     def recipe(self) -> str:

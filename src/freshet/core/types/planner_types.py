@@ -12,21 +12,47 @@ from freshet.core.types.interests import Context
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """One question to a planner: which interest comes after this context?"""
+    """One question to a planner: which interest comes after this context?
+
+    Attributes:
+        context: what it is about.
+        text: what the planner reads.
+        system: an instruction that a chat model gets before the text; '' = none.
+        options: the interests to choose among, in the order in which the text lists them; () = all.
+    """
 
     context: Context
     text: str
+    system: str = ""
+    options: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a call cost: tokens read and written by the model, and the floating point operations for them."""
+    """What a call cost.
+
+    Attributes:
+        tokens: read and written by the model.
+        flops: floating point operations for them; 0 where the model runs elsewhere.
+        written: those of the tokens that the model wrote, which providers price higher.
+        requests: sent to a server; 0 for models in this process.
+        invalid: answers that were no valid choice, so that the prompt was asked again or left unanswered.
+    """
 
     tokens: int = 0
     flops: float = 0.0
+    written: int = 0
+    requests: int = 0
+    invalid: int = 0
 
     def __add__(self, other: Usage) -> Usage:
-        return Usage(self.tokens + other.tokens, self.flops + other.flops)
+        return Usage(
+            self.tokens + other.tokens,
+            self.flops + other.flops,
+            self.written + other.written,
+            self.requests + other.requests,
+            self.invalid + other.invalid,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +63,13 @@ class Ranking:
         successors: (n, m) interest indices, best first, -1 where fewer than m were found.
         logp: (n, m) natural log of the renormalised probability, non-increasing along a row; -inf at -1.
             The probabilities of a row sum to at most 1; what is missing is the mass outside the top m.
+        failures: (row, reason) of prompts without an answer; their rows are all -1.
     """
 
     successors: NDArray[np.int16]
     logp: NDArray[np.float32]
     usage: Usage = Usage()
+    failures: tuple[tuple[int, str], ...] = ()
 
     def __len__(self) -> int:
         return len(self.successors)

@@ -8,6 +8,17 @@ backend, not this stage.
 
 from freshet.stages.inference.execute import Outcome, is_whole, run
 from freshet.stages.inference.format import read, write
-from freshet.stages.inference.plan import Plan, expected, fingerprints, make_plan
+from freshet.stages.inference.plan import Plan, chunks, expected, fingerprints, make_plan
 
-__all__ = ["Outcome", "Plan", "expected", "fingerprints", "is_whole", "make_plan", "read", "run", "write"]
+__all__ = [
+    "Outcome",
+    "Plan",
+    "chunks",
+    "expected",
+    "fingerprints",
+    "is_whole",
+    "make_plan",
+    "read",
+    "run",
+    "write",
+]

@@ -11,7 +11,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.core.errors import PlannerError
+from freshet.core.errors import PlannerError, PlannerGone
 from freshet.core.ports import Planner, Progress, silent
 from freshet.core.types import PlannerRows, Prompt, Ranking, Usage
 from freshet.stages.inference.plan import Plan
@@ -28,6 +28,8 @@ class Outcome:
         resumed: how many of those came from the earlier attempt.
         failures: (row, reason) of prompts the planner could not rank; their rows are empty.
         usage: what the planner reported for the rows inferred by this attempt.
+        gone: why the planner stopped answering before the end, '' where it didn't; the rows it was not asked
+            about any more are empty, and counted in `skipped`.
     """
 
     rows: PlannerRows
@@ -35,6 +37,8 @@ class Outcome:
     resumed: int = 0
     failures: list[tuple[int, str]] = field(default_factory=list)
     usage: Usage = field(default_factory=Usage)
+    gone: str = ""
+    skipped: int = 0
 
 
 def run(
@@ -87,12 +91,19 @@ def run(
         if saved is not None:
             successors[index], logp[index] = saved
             outcome.resumed += len(index)
+        elif outcome.gone:
+            outcome.skipped += len(index)
         else:
-            ranking, failures = _isolate(plan.prompts.take(index.tolist()), planner, top)
+            try:
+                ranking = _isolate(plan.prompts.take(index.tolist()), planner, top)
+            except PlannerGone as error:
+                outcome.gone = str(error)
+                outcome.skipped += len(index)
+                continue
             successors[index], logp[index] = ranking.successors, ranking.logp
-            outcome.failures += [(int(index[row]), reason) for row, reason in failures]
+            outcome.failures += [(int(index[row]), reason) for row, reason in ranking.failures]
             outcome.usage += ranking.usage
-            if not failures:  # a chunk with failures is not committed: a repeated run tries it again
+            if not ranking.failures:  # a chunk with failures is not committed: a repeated run tries it again
                 _commit(path, plan.fingerprints[index], ranking)
         progress(min(start + chunk, len(changed)), len(changed))
     twins = plan.source < 0
@@ -100,23 +111,31 @@ def run(
     return outcome
 
 
-def _isolate(prompts: Sequence[Prompt], planner: Planner, top: int) -> tuple[Ranking, list[tuple[int, str]]]:
-    """Rank; where that fails, halve until the bad prompt is alone, and leave its row empty."""
+def _isolate(prompts: Sequence[Prompt], planner: Planner, top: int) -> Ranking:
+    """Rank; where that fails, halve until the bad prompt is alone, and leave its row empty.
+
+    Raises:
+        PlannerGone: no further prompt will be answered.
+    """
     try:
-        return _wide(planner.rank(prompts, top), top), []
+        return _wide(planner.rank(prompts, top), top)
+    except PlannerGone:
+        raise
     except PlannerError as error:
         if len(prompts) == 1:
-            nothing = Ranking(np.zeros((1, 0), np.int16), np.zeros((1, 0), np.float32))
-            return _wide(nothing, top), [(0, str(error))]
+            nothing = Ranking(
+                np.zeros((1, 0), np.int16), np.zeros((1, 0), np.float32), failures=((0, str(error)),)
+            )
+            return _wide(nothing, top)
     middle = len(prompts) // 2
-    left, failed_left = _isolate(prompts[:middle], planner, top)
-    right, failed_right = _isolate(prompts[middle:], planner, top)
-    both = Ranking(
+    left = _isolate(prompts[:middle], planner, top)
+    right = _isolate(prompts[middle:], planner, top)
+    return Ranking(
         np.concatenate([left.successors, right.successors]),
         np.concatenate([left.logp, right.logp]),
         left.usage + right.usage,
+        (*left.failures, *((row + middle, reason) for row, reason in right.failures)),
     )
-    return both, failed_left + [(row + middle, reason) for row, reason in failed_right]
 
 
 def _wide(ranking: Ranking, top: int) -> Ranking:
@@ -126,6 +145,7 @@ def _wide(ranking: Ranking, top: int) -> Ranking:
         np.pad(ranking.successors, missing, constant_values=-1),
         np.pad(ranking.logp, missing, constant_values=-np.inf),
         ranking.usage,
+        ranking.failures,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from freshet.core.ports import Planner
 from freshet.core.prompts import TEMPLATE, Prompts
-from freshet.core.types import PlannerRows, Usage
+from freshet.core.types import PlannerRows, Prompt, Usage
 
 WIDTH = 16
 """Bytes of a fingerprint: among 10^9 prompts the chance of any collision is below 10^-20."""
@@ -78,6 +78,12 @@ def make_plan(
         np.array([where.get(print_, -1) for print_ in found], np.int64),
         np.array([first[print_] for print_ in found], np.int64),
     )
+
+
+def chunks(plan: Plan, size: int) -> Iterator[list[Prompt]]:
+    """The prompts to infer, in the parts in which they are ranked."""
+    for start in range(0, len(plan.changed), size):
+        yield plan.prompts.take(plan.changed[start : start + size].tolist())
 
 
 def expected(plan: Plan, planner: Planner, chunk: int, sample: int = 4) -> Usage:

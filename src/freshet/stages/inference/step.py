@@ -105,6 +105,11 @@ def infer(
         expected = say_cost(ctx, planned)
         if planned.prompts and planner.note:
             run.say(f"planner: {planner.note}")
+        for part, answering in planned.parts:
+            if not (len(part.changed) and answering.abilities.prepares):
+                continue
+            for chunk in inference.chunks(part, config.chunk):
+                answering.prepare(chunk)
         start = monotonic()
         outcomes = [
             inference.run(
@@ -126,6 +131,9 @@ def infer(
             **planned.counted(),
             "resumed": sum(outcome.resumed for outcome in outcomes),
             "failed": sum(len(outcome.failures) for outcome in outcomes),
+            "not_asked": sum(outcome.skipped for outcome in outcomes),
+            "requests": sum(outcome.usage.requests for outcome in outcomes),
+            "invalid": sum(outcome.usage.invalid for outcome in outcomes),
             "by": _kind_of_planner(ctx.config),
             "expected": asdict(expected),
             "actual": asdict(actual),
@@ -136,6 +144,11 @@ def infer(
             for row, reason in outcome.failures[:3]:
                 [prompt] = part.prompts.take([row])
                 run.say(f"  the planner failed on {prompt.context}: {reason}")
+            if outcome.gone:
+                run.say(
+                    f"  WARNING: {outcome.skipped:,} prompts were not asked, their rows go by counts: "
+                    f"{outcome.gone}"
+                )
     answers, held = (outcome.rows for outcome in outcomes)
     edges = np.cumsum([0, *(len(one.contexts) for one in chosen.windows)]).tolist()
     windows = [

@@ -48,6 +48,10 @@ class LazyPlanner(Planner):
         """Load the planner and rank."""
         return self._planner.rank(prompts, top)
 
+    def prepare(self, prompts: Sequence[Prompt]) -> None:
+        """Load the planner and let it learn what is coming."""
+        self._planner.prepare(prompts)
+
     def size(self, prompts: Sequence[Prompt]) -> Usage:
         """Load the planner and size."""
         return self._planner.size(prompts)

@@ -99,9 +99,9 @@ def finetune(ctx: RunContext, tuner: Tuner) -> Artifact:
     def build(folder: Path, step: StepRecord) -> ModelManifest:
         tuner.check(planned(ws, log.interests.descriptions))
         trainings = Trainings(run, step, ws.config.tuning)
-        for name, until in _trainings(ctx):
-            chosen = _chosen(ctx, until)
-            job = _job(ctx, chosen, _examples(ctx, chosen), trainings.budget(name))
+        for name, until in _trainings(ctx, tuner):
+            chosen = _chosen(ctx, until) if tuner.trains else None
+            job = _job(ctx, chosen, trainings.budget(name))
             report = tuner.tune(job, folder / name, run.progress("tuning"))
             trainings.end(name, report)
         step.details |= {
@@ -131,10 +131,10 @@ def planner_for(ctx: RunContext, model: Artifact | None) -> LazyPlanner | None:
     return None if tuner is None or model is None else LazyPlanner(tuner, model, ctx.log.interests)
 
 
-def _trainings(ctx: RunContext) -> list[tuple[str, AsOf]]:
+def _trainings(ctx: RunContext, tuner: Tuner) -> list[tuple[str, AsOf]]:
     """What is tuned: the folder of each model, and the moment before which its examples lie."""
     start = ctx.fitter.holdout.start
-    if not ctx.config.tuning.refit:
+    if not (ctx.config.tuning.refit and tuner.trains):
         return [(MODEL, start)]
     return [(HOLDOUT_MODEL, start), (MODEL, ctx.as_of)]
 
@@ -198,11 +198,11 @@ def _candidates(ctx: RunContext, chosen: Transitions) -> Candidates:
     return Candidates(chosen.known, popularity.astype(np.float32), window)
 
 
-def _job(ctx: RunContext, chosen: Transitions, examples: Sequence[Example], budget: Budget) -> TuningJob:
+def _job(ctx: RunContext, chosen: Transitions | None, budget: Budget) -> TuningJob:
     config, mode, interests = ctx.config.tuning, ctx.config.planner.mode, ctx.log.interests
     return TuningJob(
         interests=interests,
-        examples=examples,
+        examples=[] if chosen is None else _examples(ctx, chosen),
         corpus=[*names(interests.descriptions, mode), NEXT],
         mode=mode,
         epochs=config.epochs,
@@ -211,7 +211,7 @@ def _job(ctx: RunContext, chosen: Transitions, examples: Sequence[Example], budg
         lora_rank=config.lora_rank,
         budget=budget,
         seed=config.seed,
-        candidates=_candidates(ctx, chosen),
+        candidates=None if chosen is None else _candidates(ctx, chosen),
     )
 
 
