@@ -100,12 +100,15 @@ class Prompts:
 
     @classmethod
     def of(cls, contexts: NDArray[np.int16], names: Sequence[str], evidence: Evidence) -> Prompts:
-        """One prompt for each context (n, k), with what the evidence says about it, if anything."""
+        """One prompt for each context (n, k), with what the evidence says about it, if anything.
+
+        Contexts may be longer than those that evidence is about: it then tells of their last interests.
+        """
         n, k = contexts.shape
         keys = np.full((n, k + 1 + 2 * evidence.successors.shape[1]), -1, np.int16)
         keys[:, :k] = contexts
         keys[:, k] = 0
-        row = evidence.find(contexts)
+        row = evidence.find(contexts[:, k - evidence.contexts.shape[1] :])
         found, row = row >= 0, row[row >= 0]
         successors, words = evidence.successors[row], strengths(evidence.shares[row])
         whole = evidence.after[row] == (contexts[found] >= 0).sum(axis=1)

@@ -43,7 +43,15 @@ from freshet.core.types.interests import (
     positions,
 )
 from freshet.core.types.learners import Learners
-from freshet.core.types.planner_types import Example, PlannerRows, Prompt, Ranking, TuningReport, Usage
+from freshet.core.types.planner_types import (
+    Example,
+    PlannerRows,
+    Prompt,
+    Ranking,
+    TuningReport,
+    Usage,
+    UserRows,
+)
 from freshet.core.types.recommendations import (
     REMEMBERED,
     TRANSITION,
@@ -112,6 +120,7 @@ __all__ = [
     "TuningReport",
     "Usage",
     "User",
+    "UserRows",
     "context_codes",
     "indices_of",
     "item_key",

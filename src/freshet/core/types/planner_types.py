@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.core.types.interests import Context
+from freshet.core.types.interests import Context, positions
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +97,35 @@ class PlannerRows:
 
     def __len__(self) -> int:
         return len(self.contexts)
+
+
+@dataclass(frozen=True, slots=True)
+class UserRows:
+    """Planner answers about single users, each asked with that user's own recent interests.
+
+    Attributes:
+        user: (n,) numbers of the users (`types.user_number`), ascending.
+        rows: their answers; a context holds the interests that the planner was asked with, and `origins` are
+            the days as of which it was.
+    """
+
+    user: NDArray[np.uint64]
+    rows: PlannerRows
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+    def of(self, user: NDArray[np.uint64], recent: NDArray[np.int16]) -> NDArray[np.int64]:
+        """(m,) row of each user with these recent interests (m, R), -1 where none speaks of them.
+
+        A row speaks of its user until the user engages something else; interests that have become too old
+        to be recent may be missing by then.
+        """
+        place = positions(self.user, user)
+        asked = self.rows.contexts
+        now = recent[:, recent.shape[1] - asked.shape[1] :]
+        same = (now == asked[place]) | (now < 0) if len(asked) else np.zeros(now.shape, bool)
+        return np.where((place >= 0) & same.all(axis=1) & (now[:, -1] >= 0), place, -1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from freshet.stages.counts.content_score import NOBODY, user_content_score
 from freshet.stages.counts.count_model import ContextCounts, CountModel
 from freshet.stages.counts.planner_score import FLOOR, PlannerScores
 from freshet.stages.counts.scorer import LENGTHS, Scorer
+from freshet.stages.counts.user_part import UserPart
 
 Reader = Callable[[NDArray[np.int16]], NDArray[np.float32]]
 
@@ -31,6 +32,7 @@ class UserScores:
 
     `planner` and `sequence` are what enters the mixture, None where there is none; `final` is `fused` with
     what live signals change. `content` are the nats that content adds, up to a constant; None without.
+    `own` are those by the user's own row, which is row `row` of the release's; None and -1 without one.
     """
 
     count: NDArray[np.float64]
@@ -39,6 +41,8 @@ class UserScores:
     fused: NDArray[np.float64]
     final: NDArray[np.float64]
     content: NDArray[np.float32] | None = None
+    own: NDArray[np.float64] | None = None
+    row: int = -1
 
 
 class SingleUserScorer:
@@ -66,6 +70,7 @@ class SingleUserScorer:
             *_flat(model, 1),
             *_rows(scorer.planner),
         )
+        self._users = _user_rows(scorer.users)
         self._content = scorer.content
         if scorer.content is not None:
             spaces = scorer.content.centroids
@@ -82,6 +87,7 @@ class SingleUserScorer:
         excluded: BoolArray,
         bonus: NDArray[np.float64] = NOTHING,
         profile: NDArray[np.float32] = NOBODY,
+        user: int = -1,
     ) -> UserScores:
         """Score one user.
 
@@ -90,6 +96,7 @@ class SingleUserScorer:
             excluded: (N,) interests that are not candidates.
             bonus: (N,) nats that live signals add, or empty.
             profile: (a + b + N,) what is known of the user's items, see `ContentView`; empty = nothing.
+            user: their number, whose own row then counts; -1 = it is not known.
         """
         logits = NO_LOGITS
         planned = self._planned
@@ -98,8 +105,9 @@ class SingleUserScorer:
         elif self._logits is not None:
             logits = self._logits(recent)
         share, near = self._near(recent, profile)
-        count, planner, sequence, fused, final = _scores(
-            recent, excluded, bonus, logits, planned, share, near, *self._arrays
+        row = _row_of(np.uint64(user), recent, *self._users[:2]) if user >= 0 else -1
+        count, planner, sequence, fused, final, own = _scores(
+            recent, excluded, bonus, logits, planned, share, near, row, self._users[2:], *self._arrays
         )
         return UserScores(
             count,
@@ -108,6 +116,8 @@ class SingleUserScorer:
             fused,
             final,
             near if len(near) else None,
+            own if row >= 0 else None,
+            row,
         )
 
     def content_weights(self, has_context: bool) -> NDArray[np.float64]:
@@ -162,11 +172,57 @@ def _rows(scores: PlannerScores | None) -> tuple[object, ...]:
     )
 
 
+def _user_rows(part: UserPart | None) -> tuple[object, ...]:
+    """Users, the interests asked about, rows, weights, popularity; empty ones without rows."""
+    if part is None:
+        nobody, nothing = np.zeros(0, np.uint64), np.zeros((0, 1), np.int16)
+        return nobody, nothing, nothing, np.zeros((0, 1), np.float32), np.zeros(2), np.zeros(0)
+    rows = part.rows.rows
+    return (
+        np.asarray(part.rows.user),  # views: what is mapped stays mapped
+        np.asarray(rows.contexts),
+        np.asarray(rows.successors),
+        np.asarray(rows.logp),
+        part.weights.astype(np.float64),
+        part.popularity if part.popularity is not None else np.zeros(0),
+    )
+
+
 @njit(cache=True, nogil=True)
-def _scores(recent, excluded, bonus, logits, planned, share, near, weights, *arrays):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN002, ANN202  # pragma: no cover
-    """(5, N) scores by counts, planner and sequence model, fused, and fused with the bonus."""
+def _row_of(user, recent, users, asked):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # pragma: no cover - compiled
+    """`UserRows.of` one user."""
+    place = _find(users, user)
+    if place < 0 or recent[-1] < 0:
+        return -1
+    for i in range(1, asked.shape[1] + 1):
+        if recent[-i] >= 0 and recent[-i] != asked[place, -i]:
+            return -1
+    return place
+
+
+@njit(cache=True, nogil=True)
+def _own_score(row, counts, users):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # pragma: no cover - compiled
+    """`UserPart.feature` of one user."""
+    successors, logp, _, popularity = users
+    size = len(counts)
+    relative = len(popularity) > 0
+    left = np.ones(size) if relative else counts
+    total = np.zeros(size)
+    _spread(row, successors, logp, left, left.sum(), total)
+    if relative:
+        total *= popularity
+        total /= max(total.sum(), 1e-9)
+    out = np.empty(size, np.float64)
+    for i in range(size):
+        out[i] = np.float32(np.log(max(total[i], 1e-9)))
+    return out
+
+
+@njit(cache=True, nogil=True)
+def _scores(recent, excluded, bonus, logits, planned, share, near, row, users, weights, *arrays):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN002, ANN202  # pragma: no cover
+    """(6, N) scores by counts, planner and sequence model, fused, fused with the bonus, by the user's row."""
     size = len(excluded)
-    out = np.zeros((5, size))
+    out = np.zeros((6, size))
     count = _count_score(recent, excluded, *arrays[:14])
     out[0] = count
     out[3] = count
@@ -188,6 +244,12 @@ def _scores(recent, excluded, bonus, logits, planned, share, near, weights, *arr
         out[3] = masked_log_softmax(mixed, excluded)
     elif len(near):
         out[3] = masked_log_softmax(share * count + near, excluded)
+    if row >= 0:
+        out[5] = _own_score(row, np.exp(count), users)
+        both = np.empty(size)
+        for i in range(size):
+            both[i] = 0.0 if excluded[i] else users[2][0] * out[3, i] + users[2][1] * out[5, i]
+        out[3] = masked_log_softmax(both, excluded)
     out[4] = masked_log_softmax(out[3] + bonus, excluded) if len(bonus) else out[3]
     return out
 

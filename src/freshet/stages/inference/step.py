@@ -19,6 +19,7 @@ from freshet.stages import inference
 from freshet.stages.counts.holdout_windows import Window
 from freshet.stages.evidence.step import ChosenEvidence
 from freshet.stages.table.table_plan import TablePlan
+from freshet.storage.ledger import StepRecord
 
 PROBE = 64
 """Prompts that are timed to estimate a run's length where no earlier run gives it."""
@@ -99,56 +100,9 @@ def infer(
     """
     if planner is None:
         return None
-    config, run = ctx.config.inference, ctx.run
-    with run.step("inference") as step:
+    with ctx.run.step("inference") as step:
         planned = plan_inference(ctx, plan, chosen, planner)
-        expected = say_cost(ctx, planned)
-        if planned.prompts and planner.note:
-            run.say(f"planner: {planner.note}")
-        for part, answering in planned.parts:
-            if not (len(part.changed) and answering.abilities.prepares):
-                continue
-            for chunk in inference.chunks(part, config.chunk):
-                answering.prepare(chunk)
-        start = monotonic()
-        outcomes = [
-            inference.run(
-                part,
-                answering,
-                top=min(config.top, len(ctx.log.interests)),
-                chunk=config.chunk,
-                origin=plan.version,
-                work=ctx.ws.root / "work",
-                progress=run.progress("inference"),
-            )
-            for part, answering in planned.parts
-        ]
-        seconds = monotonic() - start
-        for outcome in outcomes:
-            step.add(outcome.usage)
-        actual = Cost(step.tokens, step.flops, seconds, run.money(seconds, step.tokens))
-        step.details = {
-            **planned.counted(),
-            "resumed": sum(outcome.resumed for outcome in outcomes),
-            "failed": sum(len(outcome.failures) for outcome in outcomes),
-            "not_asked": sum(outcome.skipped for outcome in outcomes),
-            "requests": sum(outcome.usage.requests for outcome in outcomes),
-            "invalid": sum(outcome.usage.invalid for outcome in outcomes),
-            "by": _kind_of_planner(ctx.config),
-            "expected": asdict(expected),
-            "actual": asdict(actual),
-        }
-        if planned.prompts:
-            run.say(f"inference: {planned.prompts:,} prompts, {actual} {run.record.currency}")
-        for outcome, (part, _) in zip(outcomes, planned.parts, strict=True):
-            for row, reason in outcome.failures[:3]:
-                [prompt] = part.prompts.take([row])
-                run.say(f"  the planner failed on {prompt.context}: {reason}")
-            if outcome.gone:
-                run.say(
-                    f"  WARNING: {outcome.skipped:,} prompts were not asked, their rows go by counts: "
-                    f"{outcome.gone}"
-                )
+        outcomes = carry_out(ctx, planned, step, plan.version)
     answers, held = (outcome.rows for outcome in outcomes)
     edges = np.cumsum([0, *(len(one.contexts) for one in chosen.windows)]).tolist()
     windows = [
@@ -156,6 +110,69 @@ def infer(
         for one, start, end in zip(chosen.windows, edges, edges[1:], strict=False)
     ]
     return PlannerAnswers(answers, windows)
+
+
+def carry_out(
+    ctx: RunContext, planned: InferencePlan, step: StepRecord, origin: str
+) -> tuple[inference.Outcome, inference.Outcome]:
+    """Ask what was planned, say what it should cost and did, and record that in a step.
+
+    Args:
+        origin: what the answers are for: the version of a table, or a day.
+
+    Returns:
+        What became of the rows, and of those of held-out windows.
+    """
+    config, run = ctx.config.inference, ctx.run
+    expected = say_cost(ctx, planned)
+    if planned.prompts and planned.planner.note:
+        run.say(f"planner: {planned.planner.note}")
+    for part, answering in planned.parts:
+        if not (len(part.changed) and answering.abilities.prepares):
+            continue
+        for chunk in inference.chunks(part, config.chunk):
+            answering.prepare(chunk)
+    start = monotonic()
+    outcomes = [
+        inference.run(
+            part,
+            answering,
+            top=min(config.top, len(ctx.log.interests)),
+            chunk=config.chunk,
+            origin=origin,
+            work=ctx.ws.root / "work",
+            progress=run.progress("inference"),
+        )
+        for part, answering in planned.parts
+    ]
+    seconds = monotonic() - start
+    for outcome in outcomes:
+        step.add(outcome.usage)
+    actual = Cost(step.tokens, step.flops, seconds, run.money(seconds, step.tokens))
+    step.details = {
+        **planned.counted(),
+        "resumed": sum(outcome.resumed for outcome in outcomes),
+        "failed": sum(len(outcome.failures) for outcome in outcomes),
+        "not_asked": sum(outcome.skipped for outcome in outcomes),
+        "requests": sum(outcome.usage.requests for outcome in outcomes),
+        "invalid": sum(outcome.usage.invalid for outcome in outcomes),
+        "by": _kind_of_planner(ctx.config),
+        "expected": asdict(expected),
+        "actual": asdict(actual),
+    }
+    if planned.prompts:
+        run.say(f"inference: {planned.prompts:,} prompts, {actual} {run.record.currency}")
+    for outcome, (part, _) in zip(outcomes, planned.parts, strict=True):
+        for row, reason in outcome.failures[:3]:
+            [prompt] = part.prompts.take([row])
+            run.say(f"  the planner failed on {prompt.context}: {reason}")
+        if outcome.gone:
+            run.say(
+                f"  WARNING: {outcome.skipped:,} prompts were not asked, their rows go by counts: "
+                f"{outcome.gone}"
+            )
+    answers, held = outcomes
+    return answers, held
 
 
 def plan_inference(
