@@ -85,7 +85,7 @@ class PlannerRows:
         successors: (C, m) interest indices, best first, -1 padded; all -1 where the prompt failed.
         logp: (C, m) log-probabilities, -inf at -1.
         origin: (C,) index into `origins` of the table for which the row was inferred.
-        origins: versions of those tables.
+        origins: versions of those tables; of rows of single users, the days as of which they were asked.
     """
 
     contexts: NDArray[np.int16]
@@ -98,6 +98,17 @@ class PlannerRows:
     def __len__(self) -> int:
         return len(self.contexts)
 
+    def take(self, rows: NDArray[np.int64] | NDArray[np.bool_] | slice) -> PlannerRows:
+        """Some of the rows."""
+        return PlannerRows(
+            self.contexts[rows],
+            self.fingerprints[rows],
+            self.successors[rows],
+            self.logp[rows],
+            self.origin[rows],
+            self.origins,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class UserRows:
@@ -105,8 +116,7 @@ class UserRows:
 
     Attributes:
         user: (n,) numbers of the users (`types.user_number`), ascending.
-        rows: their answers; a context holds the interests that the planner was asked with, and `origins` are
-            the days as of which it was.
+        rows: their answers; a context holds the interests that the planner was asked with.
     """
 
     user: NDArray[np.uint64]

@@ -106,7 +106,7 @@ def infer(
     answers, held = (outcome.rows for outcome in outcomes)
     edges = np.cumsum([0, *(len(one.contexts) for one in chosen.windows)]).tolist()
     windows = [
-        (one.window, _part(held, slice(start, end)))
+        (one.window, held.take(slice(start, end)))
         for one, start, end in zip(chosen.windows, edges, edges[1:], strict=False)
     ]
     return PlannerAnswers(answers, windows)
@@ -236,17 +236,6 @@ def joined(parts: Sequence[PlannerRows]) -> PlannerRows:
         np.concatenate([part.logp for part in parts]),
         np.concatenate(renamed),
         tuple(origins),
-    )
-
-
-def _part(rows: PlannerRows, part: slice) -> PlannerRows:
-    return PlannerRows(
-        rows.contexts[part],
-        rows.fingerprints[part],
-        rows.successors[part],
-        rows.logp[part],
-        rows.origin[part],
-        rows.origins,
     )
 
 
