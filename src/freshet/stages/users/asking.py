@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +45,7 @@ class Answers:
 
     rows: UserRows
     calibration: PlannerRows
-    counted: dict[str, int]
+    counted: dict[str, Any]
 
 
 @dataclass(frozen=True)

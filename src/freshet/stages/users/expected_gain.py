@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.linear_model import PoissonRegressor
 
-CLASSES = 16
-"""Of recency and of activity, each twice as wide as the one before."""
+RIDGE = 1e-3
+"""Penalty of the regression: keeps it finite where a few users say nearly the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,30 +28,31 @@ class Activity:
     recent: NDArray[np.int64]
 
     @property
-    def kind(self) -> NDArray[np.int64]:
-        """(n,) users alike in recency and activity have the same number."""
-        ago = np.minimum(np.log2(1 + np.maximum(self.days_ago, 0)), CLASSES - 1).astype(np.int64)
-        often = np.minimum(np.log2(np.maximum(self.engaged, 1)), CLASSES - 1).astype(np.int64)
-        return ago * CLASSES + often
+    def features(self) -> NDArray[np.float64]:
+        """(n, 2) what tells how soon a user comes back."""
+        return np.stack(
+            [np.log1p(np.maximum(self.days_ago, 0.0)), np.log(np.maximum(self.engaged, 1))], axis=1
+        )
 
 
 def expected_gain(
-    now: Activity, past: list[tuple[Activity, NDArray[np.int64]]], k: int
+    now: Activity, past: Sequence[tuple[Activity, NDArray[np.int64]]], k: int
 ) -> NDArray[np.float64]:
     """(n,) what a row should gain each user, up to a factor.
 
-    That is how often it should be used, as far as that is known of users who were as active at earlier
-    moments, times the share of the user's recent interests that no row of the table holds.
+    That is how often it should be used, by how often rows of users as active as that would have been used
+    after earlier moments (a Poisson regression), times the share of the user's recent interests that no row
+    of the table holds.
 
     Args:
         past: users at earlier moments, and how often a row from then would have been used (n,).
         k: interests of the table's contexts, at most.
     """
-    users, used = np.zeros(CLASSES**2), np.zeros(CLASSES**2)
-    for activity, uses in past:
-        users += np.bincount(activity.kind, minlength=CLASSES**2)
-        used += np.bincount(activity.kind, uses, minlength=CLASSES**2)
-    usual = used.sum() / max(users.sum(), 1.0)
-    rate = (used + usual) / (users + 1.0)
-    untold = 1.0 - k / np.maximum(now.recent, k)
-    return np.asarray(rate[now.kind] * untold)
+    used = np.concatenate([np.zeros(0, np.int64), *(uses for _, uses in past)])
+    if used.any():
+        features = np.concatenate([activity.features for activity, _ in past])
+        model = PoissonRegressor(alpha=RIDGE, max_iter=1000).fit(features, used)
+        uses = model.predict(now.features) if len(now.recent) else np.zeros(0)
+    else:  # nothing is known of such users: who was here last comes first
+        uses = 1.0 / (1.0 + now.days_ago)
+    return np.asarray(uses * (1.0 - k / np.maximum(now.recent, k)))
