@@ -52,6 +52,8 @@ def plan(ws: Workspace, as_of: AsOf | None = None, today: datetime | None = None
                 step.details = {"rows": len(planned.contexts), "changed": 0, "why": why}
             run.say(f"plan: 0 of {len(planned.contexts):,} rows to infer, {why}")
             return run.record
+        if model is None:  # held-out windows are asked about, too
+            planned = replace(planned, model="not made yet")
         chosen = evidence.choose(ctx, planned)
         with run.step("plan") as step:
             inferred = inference.plan_inference(ctx, planned, chosen, planner)
