@@ -11,12 +11,14 @@ from freshet.backends.encoders.openai_encoder import OpenAIEncoder
 from freshet.backends.encoders.transformers_encoder import TransformersEncoder
 from freshet.backends.encoders.wordllama_encoder import WordLlamaEncoder
 from freshet.backends.local_store import LocalStore
+from freshet.backends.planners.endpoint.endpoint_tuner import EndpointSettings, EndpointTuner
+from freshet.backends.planners.endpoint.spending import Spending
 from freshet.backends.planners.fake import FakeTuner
 from freshet.backends.planners.lora import LoraTuner
 from freshet.backends.planners.scratch import ScratchTuner
 from freshet.backends.sequences.trainers import TorchRankingTrainer, TorchSequenceTrainer
 from freshet.backends.user_stores.lmdb_store import LmdbUserStore
-from freshet.core.config import Config, ContentConfig, load
+from freshet.core.config import Config, ContentConfig, load, parse, read_text
 from freshet.core.errors import ConfigError, FreshetError, MissingExtra
 from freshet.core.ports import Encoder, Tuner, UserStore
 from freshet.core.types import AsOf
@@ -69,6 +71,8 @@ def make_tuner(root: Path, config: Config) -> Tuner | None:
         return FakeTuner()
     if planner.kind == "scratch":
         return ScratchTuner(beam=beam, device=planner.device)
+    if planner.kind == "openai":
+        return _endpoint_tuner(root, config)
     if not planner.model:
         raise ConfigError(
             '[planner] kind = "transformers" needs a model',
@@ -76,6 +80,29 @@ def make_tuner(root: Path, config: Config) -> Tuner | None:
         )
     base = _checkpoint(root, planner.model)
     return LoraTuner(base=base, beam=beam, device=planner.device, called=planner.model)
+
+
+def _endpoint_tuner(root: Path, config: Config) -> EndpointTuner:
+    """The tuner of a model behind a server, with what a command may spend there."""
+    planner, prices = config.planner, config.prices
+    settings = EndpointSettings(
+        planner.endpoint,
+        planner.model,
+        planner.api_key_env,
+        planner.answers,
+        planner.concurrency,
+        planner.timeout_seconds,
+        planner.tries,
+        request=planner.request,
+    )
+    spending = Spending(
+        planner.max_tokens_per_run,
+        planner.max_money_per_run,
+        prices.per_million_tokens,
+        prices.per_million_tokens_written or prices.per_million_tokens,
+        prices.currency,
+    )
+    return EndpointTuner(settings, root, spending)
 
 
 def encoder_for(config: ContentConfig, root: Path) -> Encoder | None:
@@ -158,7 +185,7 @@ class WatchedConfig:
         """The same object until the file changes.
 
         Raises:
-            ConfigError: the file is missing or wrong.
+            ConfigError: the file is missing or wrong, or has become empty.
         """
         try:
             found = self._path.stat()
@@ -166,7 +193,14 @@ class WatchedConfig:
             raise ConfigError(f"{self._path} can't be read: {error.strerror}") from None
         seen = found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino
         if seen != self._seen:
-            self._config = load(self._path)
+            text = read_text(self._path)
+            if self._seen is not None and not text.strip():  # as it is while an editor writes it anew
+                raise ConfigError(
+                    f"{self._path} has become empty: the settings of before stay",
+                    hint="write the settings into another file and move it there; to serve with the "
+                    "defaults, start the server again",
+                )
+            self._config = parse(text, str(self._path))
             self._seen = seen
         return self._config
 

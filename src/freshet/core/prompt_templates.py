@@ -15,14 +15,14 @@ import re
 import traceback
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from freshet.core.errors import ConfigError
-from freshet.core.prompts import LETTERS, Question, Wording
+from freshet.core.prompts import Question, Wording
 from freshet.core.types import Context, Prompt
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ KNOWLEDGE = "knowledge"
 """Name of the template that comes with Freshet, for models that follow instructions."""
 _OWN = Path(__file__).parent / "knowledge.jinja"
 
-VARIABLES = ("liked", "history", "after", "evidence", "options", "count")
-"""What a template may name."""
+VARIABLES = ("liked", "history", "after", "evidence", "count")
+"""What a template may name. Options are listed behind it by whoever asks, with the labels of the answer."""
 CHOICES = 5
 """What a model is asked to choose at most (`count`)."""
 TITLE = 80
@@ -66,16 +66,19 @@ class Named:
     Attributes:
         titles: of a few items that are typical of it.
         strength: what share of people went there, where evidence names it; else ''.
-        letter: that stands for it among the options; else ''.
     """
 
     name: str
     titles: tuple[str, ...] = ()
     strength: str = ""
-    letter: str = ""
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def listed(self) -> str:
+        """The name with titles, as it reads among options."""
+        return f"{self.name} (such as {'; '.join(self.titles)})" if self.titles else self.name
 
 
 class PromptTemplate:
@@ -188,7 +191,7 @@ class TemplateWording(Wording):
         template: what it reads decides what prompts depend on.
         names: of the interests.
         titles: of items typical of each interest, N tuples of cleaned titles.
-        lists: options are listed in the text; not for models tuned here, which answer with names.
+        lists: prompts say how options read; not for models tuned here, which answer with names.
     """
 
     def __init__(
@@ -201,11 +204,8 @@ class TemplateWording(Wording):
     ) -> None:
         self._template = template
         self._names = names
-        self._lists = lists
-        with_titles = template.uses("titles")
-        self._interests = [
-            Named(name, own if with_titles else ()) for name, own in zip(names, titles, strict=True)
-        ]
+        self._interests = [Named(name, own) for name, own in zip(names, titles, strict=True)]
+        self._listing = tuple(one.listed for one in self._interests) if lists else ()
 
     @property
     def names(self) -> Sequence[str]:
@@ -214,7 +214,7 @@ class TemplateWording(Wording):
     @cached_property
     def version(self) -> str:
         """Of the template's text and the titles."""
-        told = [self._template.source, [one.titles for one in self._interests], self._lists]
+        told = [self._template.source, [one.titles for one in self._interests], bool(self._listing)]
         return hashlib.blake2b(json.dumps(told).encode(), digest_size=16).hexdigest()
 
     @property
@@ -227,52 +227,36 @@ class TemplateWording(Wording):
 
     def prompt(self, question: Question) -> Prompt:
         """Raises ConfigError where the template fails on the question."""
-        listed = question.options if self._lists else ()
         system, text = self._template.render(
             liked=self._named(question.context),
             history=[clean(title) for title in question.history],
             after=self._named(question.after),
-            evidence=[
-                Named(self._interests[index].name, self._interests[index].titles, strength=word)
-                for word, index in question.named
-            ],
-            options=[
-                Named(self._interests[index].name, self._interests[index].titles, letter=letter)
-                for letter, index in zip(LETTERS, listed, strict=False)
-            ],
+            evidence=[replace(self._interests[index], strength=word) for word, index in question.named],
             count=min(CHOICES, len(question.options) or len(self._names)),
         )
-        return Prompt(question.context, text, system, question.options)
+        listing = self._listing
+        if listing and question.options:
+            listing = tuple(listing[option] for option in question.options)
+        return Prompt(question.context, text, system, question.options, listing)
 
     def _named(self, interests: Context) -> list[Named]:
         return [self._interests[index] for index in interests]
 
 
-def check(template: PromptTemplate, *, lists: bool) -> None:
+def check(template: PromptTemplate) -> None:
     """Try a template on all kinds of questions.
 
-    Args:
-        lists: a short list of options is asked about.
-
     Raises:
-        ConfigError: it fails on one, says nothing, or does not list the options with their letters.
+        ConfigError: it fails on one, or says nothing.
     """
     names = tuple(f"interest {number}" for number in range(4))
-    options = (2, 3) if lists else ()
     for titles, context, told, history in product(
         ((), ("one title", "another")), ((), (0,), (0, 1)), (False, True), ((), ("an item", "a later item"))
     ):
-        wording = TemplateWording(template, names, (titles,) * len(names), lists=lists)
+        wording = TemplateWording(template, names, (titles,) * len(names), lists=False)
         after, named = (context[1:], (("many", 2), ("few", 3))) if told else ((), ())
-        text = wording.prompt(Question(context, after, named, options, history)).text
-        if not text:
+        if not wording.prompt(Question(context, after, named, history=history)).text:
             raise ConfigError(f"[planner] template: {template.where} gives an empty prompt", hint=_HINT)
-        if lists and not (template.uses("letter") and all(names[option] in text for option in options)):
-            raise ConfigError(
-                f"[planner] template: {template.where} does not list the options with their letters",
-                hint="in `{% for option in options %}`, write `{{ option.letter }}. {{ option.name }}`; "
-                "or set [planner] shortlist = 0",
-            )
 
 
 def _environment() -> Any:

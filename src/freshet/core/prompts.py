@@ -27,9 +27,6 @@ STRENGTHS = ("few", "some", "several", "many", "most")
 _FROM = np.array([0.04, 0.08, 0.15, 0.30])
 """The least share that each strength but the first stands for."""
 
-LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-"""What stands for the options of a prompt, in their order: each is one token to any tokenizer."""
-
 
 def strengths(shares: NDArray[np.float64]) -> NDArray[np.int64]:
     """Shares of people as places in `STRENGTHS`."""
@@ -122,7 +119,7 @@ class ShortWording(Wording):
 
         liked : horror zombie | drama war ; recently after drama war : many love , some comedy ; next :
 
-    Options are not listed: such a model answers with names.
+    Such a model answers with names, whether or not it chooses among options.
 
     Args:
         names: what `names()` returned.

@@ -18,13 +18,15 @@ class Prompt:
         context: what it is about.
         text: what the planner reads.
         system: an instruction that a chat model gets before the text; '' = none.
-        options: the interests to choose among, in the order in which the text lists them; () = all.
+        options: the interests to choose among; () = all.
+        listing: how each option reads, in their order; () = by its name.
     """
 
     context: Context
     text: str
     system: str = ""
     options: tuple[int, ...] = ()
+    listing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +66,15 @@ class Ranking:
         logp: (n, m) natural log of the renormalised probability, non-increasing along a row; -inf at -1.
             The probabilities of a row sum to at most 1; what is missing is the mass outside the top m.
         failures: (row, reason) of prompts without an answer; their rows are all -1.
+        gone: why the planner stopped in the middle, '' where it didn't: other rows that are all -1 were not
+            asked, and the next call raises `PlannerGone`.
     """
 
     successors: NDArray[np.int16]
     logp: NDArray[np.float32]
     usage: Usage = Usage()
     failures: tuple[tuple[int, str], ...] = ()
+    gone: str = ""
 
     def __len__(self) -> int:
         return len(self.successors)

@@ -22,7 +22,7 @@ from freshet.storage.manifests import InterestsManifest
 from freshet.storage.workspace import Workspace
 
 TRAINED = ("scratch", "transformers")
-"""Kinds whose models are tuned here: they answer with names, and are not shown lists of options."""
+"""Kinds whose models are tuned here: they answer with names, and read no list of options."""
 
 Titles = tuple[tuple[str, ...], ...]
 """Cleaned titles of the typical items of each interest."""
@@ -36,18 +36,13 @@ def check_template(ws: Workspace) -> None:
     """
     config = ws.config.planner
     if not config.template:
-        if config.shortlist and config.kind not in (*TRAINED, "fake", "counts"):
-            raise ConfigError(
-                '[planner] template = "" is the wording of models tuned here, which lists no options',
-                hint='set template = "knowledge" or a file of yours, or shortlist = 0',
-            )
         return
     if config.kind == "scratch":
         raise ConfigError(
             '[planner] template is not for kind = "scratch": it knows no words but those of its own log',
             hint='leave template out, or choose another kind, such as "transformers"',
         )
-    check(_template(ws), lists=bool(config.shortlist) and config.kind not in TRAINED)
+    check(_template(ws))
 
 
 def settings_of(ws: Workspace) -> dict[str, Any]:
@@ -59,9 +54,7 @@ def settings_of(ws: Workspace) -> dict[str, Any]:
     config = ws.config.planner
     own: dict[str, Any] = config.model_dump(include={"kind", "mode"})
     if config.template:
-        template = _template(ws)
-        shown = config.titles if template.uses("titles") else 0
-        own["template"] = {"text": template.source, "titles": shown}
+        own["template"] = {"text": _template(ws).source, "titles": config.titles}
     return own
 
 
