@@ -36,8 +36,8 @@ class TorchReader:
         self.refuse = list(refuse)
         self.asked = 0
 
-    def requests(self, wanted: int) -> int:
-        return 1
+    def requests(self, questions: int, wanted: int) -> int:
+        return questions
 
     def logprobs(self, asked: Sequence[Question]) -> Answers:
         self.asked += len(asked)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from freshet.backends.planners import token_search, tokenisation
 from freshet.backends.planners.bulk import trie
 from freshet.backends.planners.token_search import Question, TokenReader
-from freshet.core.errors import PlannerError
+from freshet.core.errors import PlannerError, PlannerGone
 from freshet.core.ports import Abilities, Planner
 from freshet.core.prompts import names
 from freshet.core.types import Interests, Prompt, Ranking, Usage
@@ -31,6 +31,7 @@ class TokenPlanner(Planner):
         version: identity of the model, of who runs it, of the names and the beam.
         abilities: of the model.
         beam: branches of the trie of names followed per prompt and level.
+        note: what a person should read before it is used.
 
     Raises:
         PlannerError: the tokenizer can't tell two interests apart, doesn't know a word, or cuts up a label.
@@ -45,11 +46,14 @@ class TokenPlanner(Planner):
         version: str,
         abilities: Abilities,
         beam: int = 16,
+        note: str = "",
     ) -> None:
         self._reader = reader
         self._tokenizer = tokenizer
         self._version = version
         self._abilities = abilities
+        self._note = note
+        self._gone = ""
         self.beam = beam
         completions = tokenisation.answers(tokenizer, names(interests.descriptions, mode), mode)
         self._trie = trie.build(completions)
@@ -63,12 +67,19 @@ class TokenPlanner(Planner):
     def abilities(self) -> Abilities:
         return self._abilities
 
+    @property
+    def note(self) -> str:
+        return self._note
+
     def rank(self, prompts: Sequence[Prompt], top: int) -> Ranking:
         width = min(top, self._trie.size)
         if not self._trie.branches:
             only = np.zeros((len(prompts), width))
             return Ranking(only.astype(np.int16), only.astype(np.float32))
+        if self._gone:
+            raise PlannerGone(self._gone)
         found = token_search.search(self._reader, self._trie, self._tokens(prompts), self.beam, width)
+        self._gone = found.gone
         broken = np.flatnonzero(np.isnan(found.scores).any(axis=1))
         if len(broken):
             raise PlannerError(
@@ -76,7 +87,9 @@ class TokenPlanner(Planner):
                 hint="the weights are damaged, or the precision that they are run in is too coarse",
             )
         successors, logp = token_search.best(found.scores, width)
-        return Ranking(successors, logp, found.usage, tuple(sorted(found.failures.items())))
+        if found.gone and (successors < 0).all():
+            raise PlannerGone(found.gone)
+        return Ranking(successors, logp, found.usage, tuple(sorted(found.failures.items())), found.gone)
 
     def size(self, prompts: Sequence[Prompt]) -> Usage:
         """Tokens and requests if the beam is full at every level, which is the most it can be."""
@@ -90,10 +103,10 @@ class TokenPlanner(Planner):
             first += count
             visits = min(self.beam, count)
             path = sum(len(branch.path) for branch in level) / count
-            requests = max(self._reader.requests(len(branch.tokens)) for branch in level)
             asked = visits * len(prompts)
+            requests = max(self._reader.requests(asked, len(branch.tokens)) for branch in level)
             read = round(visits * (lengths + len(prompts) * path))
-            usage += Usage(read + asked, written=asked, requests=asked * requests)
+            usage += Usage(read + asked, written=asked, requests=requests)
         return usage
 
     def generate(self, prompts: Sequence[Prompt]) -> list[str]:

@@ -41,11 +41,14 @@ class Answers:
             amount: only their differences are used. Of a question in `failures` nothing is used.
         usage: what the reading cost.
         failures: question -> why it got no answer.
+        gone: why no further question will be answered, '' where others may be; then an empty array stands
+            for a question that was not asked.
     """
 
     logp: Sequence[NDArray[np.float64]]
     usage: Usage = field(default_factory=Usage)
     failures: Mapping[int, str] = field(default_factory=dict)
+    gone: str = ""
 
 
 class TokenReader(Protocol):
@@ -55,15 +58,11 @@ class TokenReader(Protocol):
     def limit(self) -> int | None:
         """Tokens that a text may have, its answer included; None where that isn't known."""
 
-    def requests(self, wanted: int) -> int:
-        """Requests that one question about so many tokens takes; 0 for a model in this process."""
+    def requests(self, questions: int, wanted: int) -> int:
+        """Requests that so many questions about so many tokens take; 0 for a model in this process."""
 
     def logprobs(self, asked: Sequence[Question]) -> Answers:
-        """Answer questions; the answer to one must not depend on the others.
-
-        Raises:
-            PlannerGone: no further question will be answered.
-        """
+        """Answer questions; the answer to one must not depend on the others."""
 
     def mass(self, asked: Sequence[Question]) -> NDArray[np.float64]:
         """(m,) share of the whole next token's probability that lies on the wanted ones.
@@ -90,11 +89,13 @@ class Found:
         scores: (n, N) log-probabilities; -inf where a name was not found, NaN in rows with bad scores.
         usage: what the reading cost.
         failures: row -> why it has no answer.
+        gone: why the reader stopped in the middle, '' where it didn't.
     """
 
     scores: NDArray[np.float64]
     usage: Usage
     failures: dict[int, str]
+    gone: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +107,7 @@ class _Open:
     mass: float
 
 
-def search(
-    reader: TokenReader, trie: Trie, prompts: Sequence[Sequence[int]], beam: int, top: int
-) -> Found:
+def search(reader: TokenReader, trie: Trie, prompts: Sequence[Sequence[int]], beam: int, top: int) -> Found:
     """Log-probabilities of the names of a trie after prompts given as token ids.
 
     Args:
@@ -117,6 +116,7 @@ def search(
         top: how many names of a row are wanted; only these are sure to be there.
     """
     found = Found(np.full((len(prompts), trie.size), -np.inf), Usage(), {})
+    lost: set[int] = set()
     waiting = [_Open(row, 0, 0.0) for row in range(len(prompts))]
     while waiting:
         asked = [
@@ -127,11 +127,17 @@ def search(
         found.usage += answers.usage
         found.failures.update({waiting[i].row: reason for i, reason in answers.failures.items()})
         below: list[_Open] = []
+        found.gone = answers.gone
+        unasked = {one.row for one, logp in zip(waiting, answers.logp, strict=True) if not len(logp)}
+        lost |= unasked.union(found.failures)
         for one, logp in zip(waiting, answers.logp, strict=True):
-            if one.row not in found.failures:
+            if one.row not in lost:
                 below += _choices(trie, one, logp, found.scores[one.row])
         waiting = _kept(below, found, beam, top)
-    found.scores[list(found.failures)] = -np.inf
+        if found.gone:
+            lost.update(one.row for one in waiting)
+            break
+    found.scores[sorted(lost)] = -np.inf
     return found
 
 
@@ -160,7 +166,7 @@ def _kept(below: Sequence[_Open], found: Found, beam: int, top: int) -> list[_Op
     kept: list[_Open] = []
     for row, some in rows.items():
         scores = found.scores[row]
-        if row in found.failures or np.isnan(scores).any():
+        if np.isnan(scores).any():
             continue
         least = np.partition(scores, -top)[-top] if top < len(scores) else -np.inf
         best = sorted(some, key=lambda one: (-one.mass, one.branch))[:beam]

@@ -93,7 +93,7 @@ class VllmReader:
     def limit(self) -> int | None:
         return self._limit
 
-    def requests(self, wanted: int) -> int:  # noqa: ARG002
+    def requests(self, questions: int, wanted: int) -> int:  # noqa: ARG002
         return 0
 
     def logprobs(self, asked: Sequence[Question]) -> Answers:
