@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from freshet.core.errors import NotEnoughData
 from freshet.core.ports import Planner
 from freshet.core.prompts import names, render
-from freshet.core.types import Prompt, Transitions, pack_contexts
+from freshet.core.types import Prompt, Transitions, Usage, pack_contexts
 from freshet.run_context import RunContext
 from freshet.stages import counts, tuning
 from freshet.stages.counts.holdout_windows import Window
 from freshet.stages.evidence.step import gather
+from freshet.stages.tuning.planner_answers import say_cost
 
 FOLDS = 5
 """Parts of the users: a part is judged with the planner's weight that the others give it."""
@@ -63,10 +64,12 @@ def evaluate(ctx: RunContext, planner: Planner) -> tuning.GateReport:
     words = names(ctx.log.interests.descriptions, mode)
     sample = _sample(ctx, words)
     held = sample.held
-    answered = tuning.answers(planner, sample.prompts, len(words))
+    say_cost(ctx, planner, _asked(ctx, sample))
+    answered, usage = tuning.answers(planner, sample.prompts, len(words))
     evidence_gain = None
     if ctx.config.evidence.level == "auto":
-        bare = tuning.answers(planner, sample.bare, len(words))
+        bare, more = tuning.answers(planner, sample.bare, len(words))
+        usage += more
         with_it, without = (_forecast(planner, sample, one) for one in (answered, bare))
         evidence_gain = of_evidence(with_it, without, sample)
         if not evidence_gain.helps:
@@ -105,7 +108,19 @@ def evaluate(ctx: RunContext, planner: Planner) -> tuning.GateReport:
         len(np.unique(held.user)),
         tuple(failures),
         evidence_gain,
+        usage,
     )
+
+
+def cost(ctx: RunContext, planner: Planner) -> Usage:
+    """What judging a planner should cost, for the plan that is shown before a run."""
+    words = names(ctx.log.interests.descriptions, ctx.config.planner.mode)
+    return planner.size(_asked(ctx, _sample(ctx, words)))
+
+
+def _asked(ctx: RunContext, sample: Sample) -> list[Prompt]:
+    """All prompts that judging asks, each once."""
+    return [*sample.prompts, *(sample.bare if ctx.config.evidence.level == "auto" else [])]
 
 
 def forecast_of(
