@@ -16,11 +16,11 @@ from freshet.backends.planners.endpoint.spending import Spending
 from freshet.backends.planners.endpoint.token_card import TokenCard, read_token_card
 from freshet.backends.planners.endpoint.token_probe import context_of, find_dialect, spells_alike
 from freshet.backends.planners.endpoint.token_server import TokenServer
-from freshet.backends.planners.endpoint.token_wire import dialect_of
+from freshet.backends.planners.endpoint.token_wire import DIALECTS, dialect_of
 from freshet.backends.planners.libraries import need_local
 from freshet.backends.planners.token_planner import TokenPlanner
 from freshet.core.errors import ConfigError
-from freshet.core.ports import Abilities, Progress, Tuner, TuningJob, TuningPlan, silent
+from freshet.core.ports import Abilities, Planner, Progress, Tuner, TuningJob, TuningPlan, silent
 from freshet.core.prompts import TEMPLATE, names
 from freshet.core.types import Interests, TuningReport
 
@@ -125,7 +125,21 @@ class TokenTuner(Tuner):
         return read_token_card(model).abilities
 
     def open(self, model: Path, interests: Interests) -> TokenPlanner:
-        card, one = read_token_card(model), self.settings
+        card = read_token_card(model)
+        return self._planner(card, model / TOKENIZER, interests, self.version(model, interests), str(card))
+
+    def preview(self, interests: Interests) -> Planner:
+        """A planner that tells what asking would cost before anything was asked, even a probe."""
+        tuned, one = self._tuned(), self.settings
+        mode = "description" if tuned is None else tuned.mode
+        limit = model_folder.positions(self.folder)
+        card = TokenCard(one.endpoint, one.model, DIALECTS[0].name, limit, mode, relative=False, content="")
+        return self._planner(card, self.folder, interests, "preview")
+
+    def _planner(
+        self, card: TokenCard, tokenizer: Path, interests: Interests, version: str, note: str = ""
+    ) -> TokenPlanner:
+        one = self.settings
         server = TokenServer(
             self._client(card.server, one.concurrency),
             card.model,
@@ -134,16 +148,8 @@ class TokenTuner(Tuner):
             one.concurrency,
             self.spending,
         )
-        return TokenPlanner(
-            server,
-            model_folder.load_tokenizer(model / TOKENIZER),
-            interests,
-            card.mode,
-            self.version(model, interests),
-            card.abilities,
-            self.beam,
-            note=str(card),
-        )
+        loaded = model_folder.load_tokenizer(tokenizer)
+        return TokenPlanner(server, loaded, interests, card.mode, version, card.abilities, self.beam, note)
 
     def _tuned(self) -> model_folder.Card | None:
         """What `freshet finetune` wrote about the folder; None where it didn't make it."""
