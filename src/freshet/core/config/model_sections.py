@@ -141,8 +141,8 @@ class PlannerConfig(Section):
             check_endpoint(self.endpoint, 'kind = "openai"')
             if self.answers == "tokens" and not self.tokenizer:
                 raise ValueError('answers = "tokens" needs tokenizer: the folder of the model that is served')
-        if self.engine == "vllm" and self.kind != "transformers":
-            raise ValueError('engine = "vllm" goes with kind = "transformers"')
+        if self.engine == "vllm" and self.kind == "scratch":
+            raise ValueError('engine = "vllm" goes with kind = "transformers": scratch is too small for it')
         return self
 
     @model_validator(mode="before")
