@@ -19,7 +19,7 @@ from freshet.backends.planners.local_planner import LocalPlanner, abilities_of, 
 from freshet.backends.planners.model_folder import torch_module
 from freshet.core.errors import ConfigError
 from freshet.core.ports import Abilities, Planner, Progress, Tuner, TuningJob, TuningPlan, silent
-from freshet.core.prompts import TEMPLATE, names
+from freshet.core.prompts import names
 from freshet.core.types import Interests, TuningReport
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class LoraTuner(Tuner):
         if lora is not None:
             trained = cast("PeftModel", trained).merge_and_unload()
         card = model_folder.Card(
-            "transformers", job.mode, self.called, TEMPLATE, len(job.interests), world_knowledge=True
+            "transformers", job.mode, self.called, job.template, len(job.interests), world_knowledge=True
         )
         model_folder.save(trained, tokenizer, card, into)
         return report

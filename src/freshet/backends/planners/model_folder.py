@@ -43,7 +43,7 @@ class Card:
     kind: str
     mode: str
     base: str
-    template: int
+    template: int | str
     interests: int
     world_knowledge: bool
     relative: bool = False

@@ -58,6 +58,13 @@ class EvidenceConfig(Section):
         return "global" if self.level == "global" else "instance"
 
 
+_DEFAULTS: dict[str, dict[str, Any]] = {
+    "scratch": {"mode": "label"},
+    "openai": {"template": "knowledge", "shortlist": 30},
+}
+"""Defaults of `[planner]` that differ by kind."""
+
+
 class PlannerConfig(Section):
     """Which planner ranks successors."""
 
@@ -79,6 +86,23 @@ class PlannerConfig(Section):
         "scratch writes labels unless told otherwise: without world knowledge, words only cost it accuracy",
     )
     device: str = Field("auto", description="auto, cpu, cuda")
+    template: str = Field(
+        "",
+        description="words of prompts: empty = short ones, for models tuned here; knowledge = for models "
+        "that follow instructions; else a file, from the workspace",
+    )
+    titles: int = Field(
+        3,
+        ge=0,
+        le=5,
+        description="typical items shown with an interest, by title, in templates and lists of options",
+    )
+    shortlist: int = Field(
+        0,
+        ge=0,
+        le=60,
+        description="the planner chooses among so many interests, the best by counts and content; 0 = all",
+    )
     endpoint: str = Field(
         "", description="base URL of the server, such as `https://api.openai.com/v1` (kind = openai)"
     )
@@ -147,11 +171,14 @@ class PlannerConfig(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _mode_by_kind(cls, given: Any) -> Any:
-        """The default of `mode` follows from `kind`, so that the rest of the code sees one of two values."""
-        if isinstance(given, dict) and "mode" not in given and given.get("kind", "scratch") == "scratch":
-            return {**given, "mode": "label"}
-        return given
+    def _by_kind(cls, given: Any) -> Any:
+        """Defaults that follow from `kind`, so that the rest of the code sees plain values."""
+        if not isinstance(given, dict):
+            return given
+        kind = given.get("kind", "scratch")
+        if not isinstance(kind, str) or given.get("answers") == "tokens":  # a tuned model, wherever it is
+            return given
+        return {**_DEFAULTS.get(kind, {}), **given}
 
 
 class TuningConfig(Section):

@@ -21,7 +21,7 @@ from freshet.backends.planners.libraries import need_local
 from freshet.backends.planners.token_planner import TokenPlanner
 from freshet.core.errors import ConfigError
 from freshet.core.ports import Abilities, Planner, Progress, Tuner, TuningJob, TuningPlan, silent
-from freshet.core.prompts import TEMPLATE, names
+from freshet.core.prompts import names
 from freshet.core.types import Interests, TuningReport
 
 CODE = 1
@@ -74,16 +74,21 @@ class TokenTuner(Tuner):
                 f"[planner] mode is {plan.mode!r}, and {self.folder} was tuned to write {card.mode}s",
                 hint=f'set mode = "{card.mode}"',
             )
-        elif card.template != TEMPLATE or card.interests != len(plan.descriptions):
+        elif card.interests != len(plan.descriptions):
             raise ConfigError(
-                f"{self.folder} was tuned for {card.interests} interests and version {card.template} of the "
-                f"prompt's wording; here are {len(plan.descriptions)} and version {TEMPLATE}",
+                f"{self.folder} was tuned for {card.interests} interests, and here are {len(plan.descriptions)}",
                 hint="tune a model on this workspace and serve that",
             )
         model_folder.load_tokenizer(self.folder)
 
     def tune(self, job: TuningJob, into: Path, progress: Progress = silent) -> TuningReport:
         one, tokenizer, tuned = self.settings, model_folder.load_tokenizer(self.folder), self._tuned()
+        if tuned is not None and tuned.template != job.template:
+            raise ConfigError(
+                f"{self.folder} was tuned on version {tuned.template} of the prompts' wording, which is "
+                f"{job.template} here",
+                hint="set [planner] template as it was then",
+            )
         answers = tokenisation.answers(tokenizer, names(job.interests.descriptions, job.mode), job.mode)
         used = np.unique(np.concatenate([np.array(answer) for answer in answers]))
         client = self._client(one.endpoint, 1)
