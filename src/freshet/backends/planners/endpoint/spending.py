@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from freshet.core.types import Usage
+
+MARGIN = 1.1
+"""What is coming may take so much more than was estimated, without going beyond a budget."""
 
 
 @dataclass(slots=True)
@@ -31,7 +35,8 @@ class Spending:
 
     def refusal(self, coming: Usage) -> str:
         """Why what is coming may not be spent, '' where it may."""
-        total = self.used + coming
+        allowed = Usage(math.ceil(coming.tokens * MARGIN), written=math.ceil(coming.written * MARGIN))
+        total = self.used + allowed
         if self.max_tokens and total.tokens > self.max_tokens:
             return f"[planner] max_tokens_per_run = {self.max_tokens:,} is reached: {self.used.tokens:,} used"
         if self.max_money and self.money(total) > self.max_money:
