@@ -21,6 +21,9 @@ from freshet.storage.manifests import ModelManifest, RankerManifest
 from freshet.storage.releases import Release
 from freshet.storage.workspace import Workspace
 
+_PLANNED = ("run", "refresh", "finetune")
+"""Commands whose runs may wait for a planner's answers."""
+
 
 def end_of_log(ws: Workspace, today: datetime | None = None) -> AsOf:
     """The latest moment that a table can be of: the end of the log, without the day that isn't over."""
@@ -42,7 +45,20 @@ def moment(ws: Workspace, run: Run, as_of: AsOf | None, end: AsOf) -> AsOf:
         run.say(f"{why}: as of {end}, not {chosen}")
         chosen = end
     run.record.as_of = str(chosen)
+    if as_of is None:
+        _say_pending(ws, run)
     return chosen
+
+
+def _say_pending(ws: Workspace, run: Run) -> None:
+    """Say where the run before waits for a planner's answers as of another moment: it is not this one's."""
+    before = [r for r in ws.ledger.records() if r.id != run.record.id and r.command.split()[0] in _PLANNED]
+    if before and before[-1].outcome == "pending" and before[-1].as_of != run.record.as_of:
+        last = before[-1]
+        run.say(
+            f"run {last.id} waits for answers as of {last.as_of}, this one is as of {run.record.as_of}: what "
+            f"both ask is asked once; `freshet {last.command.split()[0]} --as-of {last.as_of}` ends that one"
+        )
 
 
 def accepted_model(ctx: RunContext) -> Artifact | None:

@@ -72,7 +72,8 @@ class StepRecord:
 class Record:
     """One run.
 
-    `outcome` is running, done, waiting (a gate or check halted it for review), approved, rejected or failed.
+    `outcome` is running, done, waiting (a gate or check halted it for review), approved, rejected, failed, or
+    pending (answers of a planner come later; the same command goes on then).
     """
 
     id: str

@@ -66,12 +66,17 @@ class Planner(Protocol):
         """
 
     def prepare(self, prompts: Sequence[Prompt]) -> None:  # noqa: ARG002
-        """Learn of all prompts that are about to be ranked, chunk by chunk, before the first of them is.
+        """Learn of prompts that are about to be ranked, chunk by chunk, before the first of them is.
 
-        Called where `abilities.prepares`: a planner that asks in bulk sends them now.
+        Called where `abilities.prepares`; `ready` ends it.
+        """
+        return
+
+    def ready(self) -> None:
+        """No more prompts will be prepared: a planner that asks in bulk sends what it has to ask now.
 
         Raises:
-            AnswersPending: their answers come later; the same command goes on then.
+            AnswersPending: answers come later; the same command goes on then.
         """
         return
 

@@ -18,6 +18,7 @@ from freshet.run_context import RunContext
 from freshet.stages import inference
 from freshet.stages.counts.holdout_windows import Window
 from freshet.stages.evidence.step import ChosenEvidence
+from freshet.stages.inference.announce import announce
 from freshet.stages.table.table_plan import TablePlan
 
 PROBE = 64
@@ -105,11 +106,10 @@ def infer(
         expected = say_cost(ctx, planned)
         if planned.prompts and planner.note:
             run.say(f"planner: {planner.note}")
-        for part, answering in planned.parts:
-            if not (len(part.changed) and answering.abilities.prepares):
-                continue
-            for chunk in inference.chunks(part, config.chunk):
-                answering.prepare(chunk)
+        wanted = [
+            (by, inference.chunks(part, config.chunk)) for part, by in planned.parts if len(part.changed)
+        ]
+        announce(ctx, wanted)
         start = monotonic()
         outcomes = [
             inference.run(
@@ -249,6 +249,8 @@ def _seconds(ctx: RunContext, planned: InferencePlan, usage: Usage) -> float | N
                 spent = details["actual"]
                 if spent["tokens"]:  # 0 where all of it was resumed
                     return float(spent["seconds"]) / int(spent["tokens"]) * usage.tokens
+    if any(planner.abilities.prepares for _, planner in planned.parts):
+        return None  # it answers in hours or days, and a probe would be a question of its own
     paces = [_probed(part, planner) for part, planner in planned.parts if len(part.changed)]
     return None if None in paces else sum(pace for pace in paces if pace is not None)
 

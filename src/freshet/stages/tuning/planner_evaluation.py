@@ -16,6 +16,7 @@ from freshet.run_context import RunContext
 from freshet.stages import counts, tuning
 from freshet.stages.counts.holdout_windows import Window
 from freshet.stages.evidence.step import gather
+from freshet.stages.inference.announce import announce
 
 FOLDS = 5
 """Parts of the users: a part is judged with the planner's weight that the others give it."""
@@ -63,9 +64,11 @@ def evaluate(ctx: RunContext, planner: Planner) -> tuning.GateReport:
     words = names(ctx.log.interests.descriptions, mode)
     sample = _sample(ctx, words)
     held = sample.held
+    weighed = ctx.config.evidence.level == "auto"
+    announce(ctx, [(planner, [sample.prompts, sample.bare] if weighed else [sample.prompts])])
     answered = tuning.answers(planner, sample.prompts, len(words))
     evidence_gain = None
-    if ctx.config.evidence.level == "auto":
+    if weighed:
         bare = tuning.answers(planner, sample.bare, len(words))
         with_it, without = (_forecast(planner, sample, one) for one in (answered, bare))
         evidence_gain = of_evidence(with_it, without, sample)

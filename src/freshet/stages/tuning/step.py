@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from freshet.core.config import Config
-from freshet.core.errors import ConfigError, NotEnoughData
+from freshet.core.errors import AnswersPending, ConfigError, NotEnoughData
 from freshet.core.ports import Budget, Candidates, Tuner, TuningJob, TuningPlan
 from freshet.core.prompts import NEXT, names
 from freshet.core.types import AsOf, Context, ContextEvidence, Example, Transitions, pack_contexts
@@ -89,6 +89,7 @@ def finetune(ctx: RunContext, tuner: Tuner) -> Artifact:
 
     Raises:
         ConfigError: the base checkpoint can't be tuned; raised before samples are chosen.
+        AnswersPending: it is tuned elsewhere, or the gates' prompts are out; the same command goes on later.
         GateFailed: the run waits for `freshet approve` or `freshet reject`; the last release keeps serving.
         NotEnoughData: there are no transitions to tune or to judge on.
     """
@@ -99,11 +100,18 @@ def finetune(ctx: RunContext, tuner: Tuner) -> Artifact:
     def build(folder: Path, step: StepRecord) -> ModelManifest:
         tuner.check(planned(ws, log.interests.descriptions))
         trainings = Trainings(run, step, ws.config.tuning)
+        pending: list[AnswersPending] = []
         for name, until in _trainings(ctx, tuner):
             chosen = _chosen(ctx, until) if tuner.trains else None
             job = _job(ctx, chosen, trainings.budget(name))
-            report = tuner.tune(job, folder / name, run.progress("tuning"))
-            trainings.end(name, report)
+            try:
+                report = tuner.tune(job, folder / name, run.progress("tuning"))
+            except AnswersPending as error:  # trained elsewhere; the next one is begun meanwhile
+                pending.append(error)
+            else:
+                trainings.end(name, report)
+        if pending:
+            raise ctx.pending(pending)
         step.details |= {
             "examples": report.examples,
             "epochs": round(report.epochs, 2),

@@ -1,0 +1,89 @@
+"""OpenAI's Batch API, which vLLM (`vllm run-batch`) and many hosted services take as well."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from freshet.backends.planners.batch.layout import (
+    MB,
+    BadLine,
+    Limits,
+    Result,
+    count,
+    dig,
+    merged,
+    pairs,
+    text_of,
+)
+from freshet.backends.planners.endpoint.chat import ChatAnswer, ChatRequest
+
+UNASKED = ("batch_expired", "batch_cancelled", "batch_canceled")
+"""Codes of requests that the batch ended before."""
+
+
+class OpenAILayout:
+    """`{"custom_id", "method", "url", "body"}` a line; results in any order, errors in a file of their own.
+
+    Args:
+        model: what the server calls it.
+        body: further fields of each request, see `layout.merged`.
+    """
+
+    name = "openai"
+    limits = Limits(50_000, 200 * MB)
+    logprobs = True
+
+    def __init__(self, model: str, body: Mapping[str, Any]) -> None:
+        self._model = model
+        self._body = body
+
+    def line(self, name: str, request: ChatRequest) -> dict[str, Any]:
+        """The line of a request."""
+        body: dict[str, Any] = {
+            "model": self._model,
+            "messages": [{"role": role, "content": text} for role, text in request.messages],
+            "temperature": 0,
+            "max_tokens": request.max_tokens,
+        }
+        if request.top_logprobs:
+            body |= {"logprobs": True, "top_logprobs": request.top_logprobs}
+        if request.schema is not None:
+            named = {"name": "answer", "strict": True, "schema": request.schema}
+            body["response_format"] = {"type": "json_schema", "json_schema": named}
+        return {
+            "custom_id": name,
+            "method": "POST",
+            "url": "/v1/chat/completions",
+            "body": merged(body, self._body),
+        }
+
+    def result(self, line: Mapping[str, Any]) -> Result:
+        """What a line of an output or error file says."""
+        name = line.get("custom_id")
+        if not isinstance(name, str):
+            raise BadLine("it has no `custom_id`")
+        error, status = line.get("error"), dig(line, "response", "status_code")
+        if error:
+            code = text_of(dig(error, "code"))
+            told = text_of(dig(error, "message") or error)
+            return Result(name, None, f"{code}: {told}" if code else told, code in UNASKED)
+        body = dig(line, "response", "body")
+        if status not in (None, 200):
+            told = text_of(dig(body, "error", "message") or dig(body, "message"), "no message")
+            return Result(name, None, f"HTTP {status}: {told}")
+        if not isinstance(dig(body, "choices", 0), Mapping):
+            return Result(name, None, "the answer holds no choice")
+        return Result(name, completion(body))
+
+
+def completion(body: Mapping[str, Any]) -> ChatAnswer:
+    """The answer in a chat completion that has a choice."""
+    text = dig(body, "choices", 0, "message", "content")
+    first = dig(body, "choices", 0, "logprobs", "content", 0)
+    return ChatAnswer(
+        text if isinstance(text, str) else "",
+        pairs(dig(first, "top_logprobs"), "token", "logprob"),
+        count(body, "usage", "prompt_tokens"),
+        count(body, "usage", "completion_tokens"),
+    )
