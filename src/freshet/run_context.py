@@ -76,8 +76,8 @@ class RunContext:
         again = "the same command goes on"
         if name in ("run", "refresh", "finetune"):
             again = (
-                f"`freshet {name} --as-of {self.as_of}` goes on for this moment (with --publish if the log has "
-                "moved on by then), without --as-of for the newest"
+                f"`freshet {name} --as-of {self.as_of}` goes on for this moment (with --publish if the log "
+                "has moved on by then), without --as-of for the newest"
             )
         hints = [error.hint for error in found if error.hint]
         return AnswersPending(

@@ -243,7 +243,7 @@ CASES: list[tuple[dict[str, Any], Result]] = [
 ]
 
 
-@pytest.mark.parametrize(("line", "expected"), CASES, ids=[expected.id for _, expected in CASES])
+@pytest.mark.parametrize(("line", "expected"), CASES, ids=[expected.name for _, expected in CASES])
 def test_every_line_of_results_is_read_whatever_its_provider(line: dict[str, Any], expected: Result) -> None:
     [(number, found)] = results_of([json.dumps(line).encode() + b"\n"])
     assert (number, found) == (1, expected)

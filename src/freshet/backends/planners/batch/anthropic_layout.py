@@ -18,26 +18,10 @@ from freshet.backends.planners.batch.layout import (
 )
 from freshet.backends.planners.endpoint.chat import ChatAnswer, ChatRequest
 
-SCHEMA = frozenset(
-    [
-        "type",
-        "format",
-        "title",
-        "description",
-        "enum",
-        "const",
-        "items",
-        "properties",
-        "required",
-        "additionalProperties",
-        "anyOf",
-        "allOf",
-        "$ref",
-        "$defs",
-        "definitions",
-        "default",
-    ]
-)
+SCHEMA = frozenset((
+    "type", "format", "title", "description", "enum", "const", "items", "properties", "required",
+    "additionalProperties", "anyOf", "allOf", "$ref", "$defs", "definitions", "default",
+))  # fmt: skip
 """Keywords that structured outputs take; they refuse limits of numbers, lengths and lists."""
 
 

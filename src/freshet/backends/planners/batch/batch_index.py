@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from freshet.backends.planners.batch.request_files import RequestFile
 from freshet.core.errors import ArtifactError
@@ -31,7 +31,7 @@ CREATE INDEX IF NOT EXISTS by_file ON requests (batch, file, state);
 """
 
 State = Literal["answered", "failed", "unasked"]
-"""What became of a request: `failed` where the provider saw it and gave no answer, `unasked` where it didn't."""
+"""What became of a request: `failed` where the provider saw it and gave no answer, else `unasked`."""
 
 _MANY = 500
 """Values in one query."""
@@ -129,29 +129,26 @@ class BatchIndex:
             found[name] = found.get(name, (0, ""))[0] + 1, problem
         return found
 
-    def knows(self, ids: Sequence[str]) -> set[str]:
-        """Those that were ever in a batch."""
-        return {name for (name,) in self._of("SELECT DISTINCT id FROM requests WHERE id IN ({})", ids)}
+    def knows(self, ids: Sequence[str]) -> set[tuple[str, int]]:
+        """(id, batch) of those that were ever in a batch."""
+        return {
+            (name, batch) for name, batch in self._of("SELECT id, batch FROM requests WHERE id IN ({})", ids)
+        }
 
-    def settle(self, results: Iterable[tuple[str, State, str]], batch: int | None = None) -> None:
-        """Note what became of requests by id: (id, state, problem).
+    def settle(self, results: Iterable[tuple[str, int, State, str]]) -> None:
+        """Note what became of requests: (id, batch, state, problem).
 
-        An answer settles a request in all batches; a problem only where it is open, in the batch it came
-        from, or in the oldest one where that isn't known.
+        An answer settles a request in all batches, a problem only where it is open.
         """
         with self._writing() as database:
-            for name, state, problem in results:
+            for name, batch, state, problem in results:
                 if state == "answered":
                     database.execute("UPDATE requests SET state = 'answered' WHERE id = ?", (name,))
                     continue
-                of = batch
-                if of is None:
-                    (of,) = database.execute(
-                        "SELECT min(batch) FROM requests WHERE id = ? AND state = 'open'", (name,)
-                    ).fetchone()
                 database.execute(
-                    "UPDATE requests SET state = ?, problem = ? WHERE id = ? AND batch = ? AND state = 'open'",
-                    (state, problem, name, of),
+                    "UPDATE requests SET state = ?, problem = ? "
+                    "WHERE id = ? AND batch = ? AND state = 'open'",
+                    (state, problem, name, batch),
                 )
 
     def sent(self, batch: int, file: str, remote: str) -> None:
@@ -202,7 +199,7 @@ class BatchIndex:
         with self._reading() as database:
             return list(database.execute(query, (batch,))) if database else []
 
-    def _of(self, query: str, ids: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    def _of(self, query: str, ids: Sequence[str]) -> Iterator[tuple[Any, ...]]:
         with self._reading() as database:
             if database is None:
                 return

@@ -19,28 +19,11 @@ from freshet.backends.planners.batch.layout import (
 )
 from freshet.backends.planners.endpoint.chat import ChatAnswer, ChatRequest
 
-SCHEMA = frozenset(
-    [
-        "type",
-        "format",
-        "title",
-        "description",
-        "nullable",
-        "enum",
-        "items",
-        "minItems",
-        "maxItems",
-        "properties",
-        "required",
-        "propertyOrdering",
-        "anyOf",
-        "minimum",
-        "maximum",
-        "minLength",
-        "maxLength",
-        "pattern",
-    ]
-)
+SCHEMA = frozenset((
+    "type", "format", "title", "description", "nullable", "enum", "items", "minItems", "maxItems",
+    "properties", "required", "propertyOrdering", "anyOf", "minimum", "maximum", "minLength", "maxLength",
+    "pattern",
+))  # fmt: skip
 """Keywords that `responseSchema` knows; it refuses others, `additionalProperties` among them."""
 
 _CANCELLED, _DEADLINE = 1, 4

@@ -25,14 +25,14 @@ class Result:
     """What one line of a results file says.
 
     Attributes:
-        id: of the request.
+        name: of the request in its file.
         answer: None where there is none.
         problem: why there is none.
-        unasked: the model never saw the request (the batch expired or was cancelled), so that it is no sign of
-            a bad one.
+        unasked: the model never saw the request (the batch expired or was cancelled), so that it is no sign
+            of a bad one.
     """
 
-    id: str
+    name: str
     answer: ChatAnswer | None = None
     problem: str = ""
     unasked: bool = False
@@ -82,7 +82,7 @@ def merged(body: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def only(schema: Any, known: frozenset[str]) -> Any:
-    """A JSON schema without the keywords that a provider refuses; what is lost is checked when answers are read.
+    """A JSON schema without the keywords that a provider refuses; the form checks what is lost in answers.
 
     Names of properties and values of `enum` are no keywords, and stay.
     """

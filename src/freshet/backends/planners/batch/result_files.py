@@ -1,10 +1,9 @@
-"""Taking results in: lines in any order, of several batches, with errors, repeats and a last line cut short."""
+"""Files of results: lines of any provider in any order, with errors, and maybe a last line cut short."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,39 +14,6 @@ from freshet.backends.planners.batch.openai_layout import OpenAILayout
 from freshet.core.errors import InputError
 
 _ANTHROPIC, _GEMINI, _OPENAI = AnthropicLayout("", {}), GeminiLayout({}), OpenAILayout("", {})
-
-
-@dataclass(slots=True)
-class Taken:
-    """What results files held.
-
-    Attributes:
-        answered: requests that have an answer now and had none before.
-        repeated: answers to requests that were answered already; the first one counts.
-        failed, unasked: requests without an answer; see `Result.unasked`.
-        unknown: lines of requests that no batch of this workspace holds.
-        unreadable: (file, line number, reason) of lines that are of no layout.
-        read, written: tokens of the answers that are new.
-        problems: how often each problem occurred.
-    """
-
-    answered: int = 0
-    repeated: int = 0
-    failed: int = 0
-    unasked: int = 0
-    unknown: int = 0
-    unreadable: list[tuple[str, int, str]] = field(default_factory=list)
-    read: int = 0
-    written: int = 0
-    problems: dict[str, int] = field(default_factory=dict)
-
-    def add(self, more: Taken) -> None:
-        """Join what another file held."""
-        for name in ("answered", "repeated", "failed", "unasked", "unknown", "read", "written"):
-            setattr(self, name, getattr(self, name) + getattr(more, name))
-        self.unreadable += more.unreadable
-        for problem, times in more.problems.items():
-            self.problems[problem] = self.problems.get(problem, 0) + times
 
 
 def results_of(lines: Iterable[bytes]) -> Iterator[tuple[int, Result | BadLine]]:
