@@ -34,7 +34,11 @@ def test_messages_are_taken_from_refusals() -> None:
         (402, b"", True),
         (429, b'{"error": {"message": "You exceeded your quota", "code": "insufficient_quota"}}', True),
         (403, b'{"error": {"type": "billing_not_active"}}', True),
-        (400, b'{"error": {"type": "invalid_request_error", "message": "Your credit balance is too low"}}', True),
+        (
+            400,
+            b'{"error": {"type": "invalid_request_error", "message": "Your credit balance is too low"}}',
+            True,
+        ),
         (429, b'{"error": {"message": "Rate limit reached", "code": "rate_limit_exceeded"}}', False),
         (429, b'{"error": "slow down"}', False),
         (429, b"[]", False),

@@ -38,7 +38,7 @@ class Kept:
     def __init__(self) -> None:
         self.answers: dict[str, ChatAnswer] = {}
 
-    def found(self, ids: Iterable[str]) -> dict[str, ChatAnswer]:
+    def find(self, ids: Iterable[str]) -> dict[str, ChatAnswer]:
         return {key: self.answers[key] for key in ids if key in self.answers}
 
     def keep(self, answers: Mapping[str, ChatAnswer]) -> None:

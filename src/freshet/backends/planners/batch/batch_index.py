@@ -44,7 +44,7 @@ class OpenFile:
     Attributes:
         batch: number of its batch, whose folder it is in.
         remote: what the provider calls the batch that was made of it, '' where none was.
-        state: `written`, `sent`, or `closed`: no more results will come.
+        state: `written`, `sending` (a provider may have it), `sent`, or `closed`: no more results will come.
         requests, answered, failed, unasked: how many; the rest is open.
     """
 
@@ -120,13 +120,17 @@ class BatchIndex:
         return {name for (name,) in self._of(query, ids)}
 
     def failures(self, ids: Sequence[str]) -> dict[str, tuple[int, str]]:
-        """How often the provider failed on each, and the latest problem; without those it never failed on."""
+        """How often the provider failed on each, and the latest problem, be it one or not to have been asked.
+
+        Those without a problem are left out.
+        """
         query = (
-            "SELECT id, batch, problem FROM requests WHERE state = 'failed' AND id IN ({}) ORDER BY id, batch"
+            "SELECT id, batch, state, problem FROM requests "
+            "WHERE state IN ('failed', 'unasked') AND id IN ({}) ORDER BY id, batch"
         )
         found: dict[str, tuple[int, str]] = {}
-        for name, _, problem in self._of(query, ids):
-            found[name] = found.get(name, (0, ""))[0] + 1, problem
+        for name, _, state, problem in self._of(query, ids):
+            found[name] = found.get(name, (0, ""))[0] + (state == "failed"), problem
         return found
 
     def knows(self, ids: Sequence[str]) -> set[tuple[str, int]]:
@@ -150,6 +154,16 @@ class BatchIndex:
                     "WHERE id = ? AND batch = ? AND state = 'open'",
                     (state, problem, name, batch),
                 )
+
+    def sending(self, batch: int, file: str) -> None:
+        """Note that a provider is about to be asked to make a batch of a file: it may have one after this."""
+        with self._writing() as database:
+            database.execute("UPDATE files SET state = 'sending' WHERE batch = ? AND name = ?", (batch, file))
+
+    def unsent(self, batch: int, file: str) -> None:
+        """Note that a provider made no batch of a file."""
+        with self._writing() as database:
+            database.execute("UPDATE files SET state = 'written' WHERE batch = ? AND name = ?", (batch, file))
 
     def sent(self, batch: int, file: str, remote: str) -> None:
         """Note that a provider made a batch of a file."""

@@ -151,7 +151,7 @@ class BatchPlanner(Planner):
                 failures.append((row, state.reason))
             else:
                 times, problem = reasons.get(state.id, (0, ""))
-                told = f"given up after {times} tries: {problem}" if times else "its answer is not there"
+                told = f"given up after {times} tries: {problem}" if times else "it has no answer"
                 failures.append((row, told))
         return Ranking(successors, logp, Usage(), tuple(failures))
 
@@ -171,7 +171,7 @@ class BatchPlanner(Planner):
         for _ in range(self.again + 1):
             requests = [self.form.request(prompts[row], before.get(row)) for row in rows]
             keys = [request.id(self.version) for request in requests]
-            found = self.answers.found(keys)
+            found = self.answers.find(keys)
             left = []
             for row, key, request in zip(rows, keys, requests, strict=True):
                 if key not in found:

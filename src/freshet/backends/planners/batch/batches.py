@@ -25,7 +25,7 @@ _TOGETHER = 1000
 class Answers(Protocol):
     """Where answers are kept by the id of their request."""
 
-    def found(self, ids: Iterable[str]) -> dict[str, ChatAnswer]:
+    def find(self, ids: Iterable[str]) -> dict[str, ChatAnswer]:
         """Those that are there."""
 
     def keep(self, answers: Mapping[str, ChatAnswer]) -> None:
@@ -115,7 +115,7 @@ class Batches:
 
     def _take(self, results: list[Result], taken: Taken) -> None:
         keys = [_key(result.name) for result in results]
-        known, answered = self.index.knows(keys), set(self._answers.found(keys))
+        known, answered = self.index.knows(keys), set(self._answers.find(keys))
         new: dict[str, ChatAnswer] = {}
         settled: list[tuple[str, int, State, str]] = []
         for key, result in zip(keys, results, strict=True):
