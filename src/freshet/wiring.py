@@ -11,6 +11,8 @@ from freshet.backends.encoders.openai_encoder import OpenAIEncoder
 from freshet.backends.encoders.transformers_encoder import TransformersEncoder
 from freshet.backends.encoders.wordllama_encoder import WordLlamaEncoder
 from freshet.backends.local_store import LocalStore
+from freshet.backends.planners.endpoint.endpoint_tuner import EndpointSettings, EndpointTuner
+from freshet.backends.planners.endpoint.spending import Spending
 from freshet.backends.planners.fake import FakeTuner
 from freshet.backends.planners.lora import LoraTuner
 from freshet.backends.planners.scratch import ScratchTuner
@@ -69,6 +71,8 @@ def make_tuner(root: Path, config: Config) -> Tuner | None:
         return FakeTuner()
     if planner.kind == "scratch":
         return ScratchTuner(beam=beam, device=planner.device)
+    if planner.kind == "openai":
+        return _endpoint_tuner(root, config)
     if not planner.model:
         raise ConfigError(
             '[planner] kind = "transformers" needs a model',
@@ -76,6 +80,29 @@ def make_tuner(root: Path, config: Config) -> Tuner | None:
         )
     base = _checkpoint(root, planner.model)
     return LoraTuner(base=base, beam=beam, device=planner.device, called=planner.model)
+
+
+def _endpoint_tuner(root: Path, config: Config) -> EndpointTuner:
+    """The tuner of a model behind a server, with what a command may spend there."""
+    planner, prices = config.planner, config.prices
+    settings = EndpointSettings(
+        planner.endpoint,
+        planner.model,
+        planner.api_key_env,
+        planner.answers,
+        planner.concurrency,
+        planner.timeout_seconds,
+        planner.tries,
+        request=planner.request,
+    )
+    spending = Spending(
+        planner.max_tokens_per_run,
+        planner.max_money_per_run,
+        prices.per_million_tokens,
+        prices.per_million_tokens_written or prices.per_million_tokens,
+        prices.currency,
+    )
+    return EndpointTuner(settings, root, spending)
 
 
 def encoder_for(config: ContentConfig, root: Path) -> Encoder | None:

@@ -50,6 +50,8 @@ class StepRecord:
     Attributes:
         artifact: `kind/version`; `cached`: it was there already.
         seconds, peak_mb, money: measured cost; peak_mb is of the process so far.
+        written: those of the tokens that a model wrote.
+        requests: sent to a server of a model.
         details: of the step, as JSON.
     """
 
@@ -62,10 +64,14 @@ class StepRecord:
     peak_mb: float = 0.0
     money: float = 0.0
     details: dict[str, Any] = field(default_factory=dict)
+    written: int = 0
+    requests: int = 0
 
     def add(self, usage: Usage) -> None:
         self.tokens += usage.tokens
         self.flops += usage.flops
+        self.written += usage.written
+        self.requests += usage.requests
 
 
 @dataclass(slots=True)
@@ -176,9 +182,11 @@ class Run:
     def progress(self, name: str) -> Progress:
         return self.reporter.progress(name)
 
-    def money(self, seconds: float, tokens: int) -> float:
-        """By the price book."""
-        return seconds / 3600 * self.prices.per_hour + tokens / 1e6 * self.prices.per_million_tokens
+    def money(self, seconds: float, tokens: int, written: int = 0) -> float:
+        """By the price book; `written` are those of the tokens that the model wrote."""
+        read = self.prices.per_million_tokens
+        price = (tokens - written) * read + written * (self.prices.per_million_tokens_written or read)
+        return seconds / 3600 * self.prices.per_hour + price / 1e6
 
     @contextmanager
     def step(self, name: str) -> Iterator[StepRecord]:
@@ -190,7 +198,7 @@ class Run:
         finally:
             step.seconds = time.monotonic() - start
             step.peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-            step.money = self.money(step.seconds, step.tokens)
+            step.money = self.money(step.seconds, step.tokens, step.written)
             self.record.steps.append(step)
             self._save()
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from freshet.core.config.endpoint_url import KEY_NAME, check_endpoint
 from freshet.core.config.section import MAX_SECONDS, MAX_STEPS, Auto, HalfLife, Positive, Section
 
 
@@ -60,15 +61,17 @@ class EvidenceConfig(Section):
 class PlannerConfig(Section):
     """Which planner ranks successors."""
 
-    kind: Literal["scratch", "transformers", "counts", "fake"] = Field(
+    kind: Literal["scratch", "transformers", "openai", "counts", "fake"] = Field(
         "scratch",
         description="scratch = small model built from catalogue and log, no world knowledge; "
-        "transformers = any causal LM; counts = no model",
+        "transformers = any causal LM; openai = a model behind any server that speaks OpenAI's chat "
+        "protocol; counts = no model",
     )
     model: str = Field(
         "",
         description="folder of the base checkpoint, or its name on the Hugging Face hub once downloaded "
-        "(kind = transformers); a folder is known by its bytes",
+        "(kind = transformers), a folder is known by its bytes; the server's name of the model "
+        "(kind = openai)",
     )
     mode: Literal["description", "label"] = Field(
         "description",
@@ -76,6 +79,38 @@ class PlannerConfig(Section):
         "scratch writes labels unless told otherwise: without world knowledge, words only cost it accuracy",
     )
     device: str = Field("auto", description="auto, cpu, cuda")
+    endpoint: str = Field(
+        "", description="base URL of the server, such as `https://api.openai.com/v1` (kind = openai)"
+    )
+    api_key_env: str = Field(
+        "OPENAI_API_KEY",
+        pattern=KEY_NAME,
+        description="environment variable that holds the server's key; '' or unset = no key is sent",
+    )
+    answers: Literal["auto", "letters", "list", "text"] = Field(
+        "auto",
+        description="how the server is asked: letters = one token, read by log-probabilities; list = labels, "
+        "best first, kept in form by a JSON schema; text = descriptions, checked; "
+        "auto = the best of them that the server was found to support",
+    )
+    concurrency: int = Field(16, ge=1, le=512, description="requests under way at once")
+    timeout_seconds: float = Field(
+        60.0, gt=0, allow_inf_nan=False, description="how long the server may keep silent"
+    )
+    tries: int = Field(
+        2, ge=0, le=10, description="times that a prompt is asked again whose answer was no valid choice"
+    )
+    max_tokens_per_run: int = Field(
+        0, ge=0, description="tokens that one command may use on a server; 0 = no limit"
+    )
+    max_money_per_run: float = Field(
+        0.0, ge=0, allow_inf_nan=False, description="money that they may cost, by `[prices]`; 0 = no limit"
+    )
+    request: dict[str, Any] = Field(
+        {},
+        description='what each request holds besides, such as `{reasoning_effort = "none"}` or '
+        "`{chat_template_kwargs = {enable_thinking = false}}`",
+    )
 
     @property
     def called(self) -> str:
@@ -83,9 +118,19 @@ class PlannerConfig(Section):
         return {
             "scratch": f"the small {self.mode} transformer",
             "transformers": f"the language model {self.model}",
+            "openai": f"the language model {self.model}",
             "counts": "plain counts",
             "fake": "the fake planner",
         }[self.kind]
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        """A server has an address, and its model a name."""
+        if self.kind == "openai":
+            if not self.model:
+                raise ValueError('kind = "openai" needs model: what the server calls it')
+            check_endpoint(self.endpoint, 'kind = "openai"')
+        return self
 
     @model_validator(mode="before")
     @classmethod

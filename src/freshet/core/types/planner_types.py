@@ -64,12 +64,15 @@ class Ranking:
         logp: (n, m) natural log of the renormalised probability, non-increasing along a row; -inf at -1.
             The probabilities of a row sum to at most 1; what is missing is the mass outside the top m.
         failures: (row, reason) of prompts without an answer; their rows are all -1.
+        gone: why the planner stopped in the middle, '' where it didn't: other rows that are all -1 were not
+            asked, and the next call raises `PlannerGone`.
     """
 
     successors: NDArray[np.int16]
     logp: NDArray[np.float32]
     usage: Usage = Usage()
     failures: tuple[tuple[int, str], ...] = ()
+    gone: str = ""
 
     def __len__(self) -> int:
         return len(self.successors)

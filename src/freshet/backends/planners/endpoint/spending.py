@@ -1,0 +1,42 @@
+"""What a command may spend on a server, in tokens and in money."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from freshet.core.types import Usage
+
+
+@dataclass(slots=True)
+class Spending:
+    """Budgets, and what is spent of them.
+
+    Attributes:
+        max_tokens, max_money: of one command; 0 = no limit.
+        read, written: price of a million tokens that the model reads, and writes.
+        currency: of the prices.
+        used: so far.
+    """
+
+    max_tokens: int = 0
+    max_money: float = 0.0
+    read: float = 0.0
+    written: float = 0.0
+    currency: str = ""
+    used: Usage = field(default_factory=Usage)
+
+    def money(self, usage: Usage) -> float:
+        """Price of tokens read and written."""
+        return ((usage.tokens - usage.written) * self.read + usage.written * self.written) / 1e6
+
+    def refusal(self, coming: Usage) -> str:
+        """Why what is coming may not be spent, '' where it may."""
+        total = self.used + coming
+        if self.max_tokens and total.tokens > self.max_tokens:
+            return f"[planner] max_tokens_per_run = {self.max_tokens:,} is reached: {self.used.tokens:,} used"
+        if self.max_money and self.money(total) > self.max_money:
+            return (
+                f"[planner] max_money_per_run = {self.max_money:g} {self.currency} is reached: "
+                f"{self.money(self.used):.4f} spent"
+            )
+        return ""
