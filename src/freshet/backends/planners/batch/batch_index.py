@@ -84,9 +84,11 @@ class BatchIndex:
     def next(self) -> int:
         """Number of the next batch; none is given twice, not even where a run died before it added one."""
         numbers = [int(path.name) for path in self.root.glob("[0-9]*") if path.name.isdigit()]
+        last: int | None = None
         with self._reading() as database:
-            last = database.execute("SELECT max(number) FROM batches").fetchone()[0] if database else None
-        return max([0, *numbers, *([last] if last else [])]) + 1
+            if database is not None:
+                (last,) = database.execute("SELECT max(number) FROM batches").fetchone()
+        return max([0, last or 0, *numbers]) + 1
 
     def add(
         self,

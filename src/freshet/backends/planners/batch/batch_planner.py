@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from freshet.backends.planners.batch.batches import Answers, Batches
 from freshet.backends.planners.batch.layout import Layout
-from freshet.backends.planners.endpoint.chat import ChatRequest, Choice, Form, Invalid
+from freshet.backends.planners.endpoint.chat import ChatAnswer, ChatRequest, Choice, Form, Invalid
+from freshet.backends.planners.endpoint.endpoint_planner import version_of
+from freshet.backends.planners.endpoint.server_card import ServerCard
+from freshet.backends.planners.endpoint.spending import Spending
 from freshet.core.errors import AnswersPending, ConfigError
 from freshet.core.ports import Abilities, Planner
 from freshet.core.types import Prompt, Ranking, Usage
@@ -17,8 +20,7 @@ from freshet.core.types import Prompt, Ranking, Usage
 GIVEN_UP = 3
 """Times that a provider may fail on one request before its row is left to counts."""
 
-LETTERS_PER_TOKEN = 4
-"""Of what is read, for estimates."""
+ABILITIES = Abilities(generates=True, prepares=True, options=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,54 +39,52 @@ class BatchPlanner(Planner):
     wrong with it. `rank` sends nothing: it reads the answers.
 
     Args:
-        version: of the planner; answers are kept under it.
-        model: what the provider calls it.
+        card: what is asked, and how.
+        names: descriptions of all interests.
         form: how prompts are asked, and answers read.
         layout: of the files.
-        answers: where answers are kept.
+        answers: where answers are kept, under the planner's version.
         batches: of the workspace.
-        again: times that a prompt is asked again after an answer that was no valid choice.
-        most_tokens: that one batch may cost by the estimate; 0 = no limit.
-        options: whether the form chooses among a prompt's own options.
+        spending: budgets of the command.
+        tries: times that a prompt is asked again after an answer that was no valid choice.
     """
 
     def __init__(
         self,
-        version: str,
-        model: str,
+        card: ServerCard,
+        names: Sequence[str],
         form: Form,
         layout: Layout,
         answers: Answers,
         batches: Batches,
-        again: int = 2,
-        most_tokens: int = 0,
-        options: bool = True,
+        spending: Spending,
+        tries: int = 2,
     ) -> None:
-        self._version = version
-        self.model = model
+        self.card = card
+        self.names = names
         self.form = form
         self.layout = layout
         self.answers = answers
         self.batches = batches
-        self.again = again
-        self.most_tokens = most_tokens
-        self.options = options
+        self.spending = spending
+        self.tries = tries
+        self._version = version_of(card, names)
         self._wanted: dict[str, ChatRequest] = {}
 
     @property
     def version(self) -> str:
-        """Identity of model, form and wording; answers are kept under it."""
+        """As of the same model asked at once: an answer holds however it came."""
         return self._version
 
     @property
     def abilities(self) -> Abilities:
-        """It prepares, and writes nothing freely."""
-        return Abilities(prepares=True, options=self.options)
+        """It prepares; what it writes is judged by its first answers, as of a model that is asked at once."""
+        return ABILITIES
 
     @property
     def note(self) -> str:
-        """How it is asked."""
-        return f"{self.model} is asked in batches ({self.layout.name}), answers as {self.form.name}"
+        """What is asked, and how."""
+        return str(self.card)
 
     def prepare(self, prompts: Sequence[Prompt]) -> None:
         """Collect the requests of these prompts that have no answer."""
@@ -108,28 +108,28 @@ class BatchPlanner(Planner):
         new = {key: wanted[key] for key in open_ if key not in out}
         told = [f"{len(out):,} are out already"] if out else []
         if new:
-            tokens = sum(map(expected_tokens, new.values()))
-            if self.most_tokens and tokens > self.most_tokens:
+            coming = self._expected(new.values())
+            if refusal := self.spending.refusal(coming):
                 raise ConfigError(
-                    f"the next batch would take about {tokens:,} tokens, [planner] max_tokens_per_run is "
-                    f"{self.most_tokens:,}; nothing is written",
+                    f"the next batch would take about {coming.tokens:,} tokens: {refusal}; nothing is written",
                     hint='raise it, ask about fewer contexts ([inference] contexts = "observed"), or list '
                     "fewer interests in a prompt",
                 )
             number, files = self.batches.write(
-                self.layout, new, model=self.model, planner=self.version, tokens=tokens
+                self.layout, new, model=self.card.model, planner=self.version, tokens=coming.tokens
             )
+            self.spending.used += coming
             where = self.batches.index.folder(number)
             told.insert(
                 0,
                 f"{len(new):,} requests are written to {where.parent.name}/{where.name} ({len(files)} files, "
-                f"{sum(file.size for file in files) / 1e6:.1f} MB, about {tokens:,} tokens)",
+                f"{sum(file.size for file in files) / 1e6:.1f} MB, about {coming.tokens:,} tokens)",
             )
         problems = [problem for key in new if (problem := failures.get(key, (0, ""))[1])]
         if problems:
             told.append(f"{len(problems):,} of them are asked again: {max(problems, key=problems.count)}")
         raise AnswersPending(
-            f"{len(open_):,} answers of {self.model} are missing: {', '.join(told)}",
+            f"{len(open_):,} answers of {self.card.model} are missing: {', '.join(told)}",
             hint="`freshet batch submit` sends the files and `freshet batch fetch` takes answers in; or send "
             "them yourself and name the results to `freshet batch read`",
         )
@@ -155,20 +155,38 @@ class BatchPlanner(Planner):
                 failures.append((row, told))
         return Ranking(successors, logp, Usage(), tuple(failures))
 
+    def generate(self, prompts: Sequence[Prompt]) -> list[str]:
+        """The first choice as a description where the first answer is valid, else what was written."""
+        keys = [self.form.request(prompt).id(self.version) for prompt in prompts]
+        found = self.answers.find(keys)
+        texts = []
+        for prompt, key in zip(prompts, keys, strict=True):
+            answer = found.get(key, ChatAnswer(""))
+            choice = self.form.choice(prompt, answer)
+            texts.append(answer.text if isinstance(choice, Invalid) else self.names[choice.successors[0]])
+        return texts
+
     def size(self, prompts: Sequence[Prompt]) -> Usage:
-        """What the requests that have no answer should take."""
+        """What the requests that have no answer should take, at most."""
         states = self._states(prompts)
         wanted = {state.id: state.request for state in states if isinstance(state, Missing)}
-        written = sum(request.max_tokens for request in wanted.values())
-        tokens = sum(map(expected_tokens, wanted.values()))
-        return Usage(tokens, written=written, requests=len(wanted))
+        return self._expected(wanted.values())
+
+    def _expected(self, requests: Iterable[ChatRequest]) -> Usage:
+        """What requests should take, at most."""
+        usage = Usage()
+        for request in requests:
+            letters = sum(len(text) for _, text in request.messages)
+            read = round(letters / self.card.per_token)
+            usage += Usage(read + request.max_tokens, written=request.max_tokens, requests=1)
+        return usage
 
     def _states(self, prompts: Sequence[Prompt]) -> list[Choice | Missing | Invalid]:
         """What is known of each prompt: its choice, its next request, or why its last answer is no choice."""
         states: list[Choice | Missing | Invalid] = [Invalid("it was never asked")] * len(prompts)
         rows = list(range(len(prompts)))
         before: dict[int, Invalid] = {}
-        for _ in range(self.again + 1):
+        for _ in range(self.tries + 1):
             requests = [self.form.request(prompts[row], before.get(row)) for row in rows]
             keys = [request.id(self.version) for request in requests]
             found = self.answers.find(keys)
@@ -183,9 +201,3 @@ class BatchPlanner(Planner):
                     left.append(row)
             rows = left
         return states
-
-
-def expected_tokens(request: ChatRequest) -> int:
-    """Tokens that a request should read and write, at most."""
-    letters = sum(len(text) for _, text in request.messages)
-    return -(-letters // LETTERS_PER_TOKEN) + request.max_tokens

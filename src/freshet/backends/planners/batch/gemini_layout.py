@@ -12,12 +12,12 @@ from freshet.backends.planners.batch.layout import (
     Result,
     count,
     dig,
-    merged,
     only,
     pairs,
     text_of,
 )
 from freshet.backends.planners.endpoint.chat import ChatAnswer, ChatRequest
+from freshet.backends.planners.endpoint.chat_wire import merged
 
 SCHEMA = frozenset((
     "type", "format", "title", "description", "nullable", "enum", "items", "minItems", "maxItems",
@@ -34,7 +34,7 @@ class GeminiLayout:
     """`{"key", "request"}` a line; results in any order, with `response` or `error`.
 
     Args:
-        body: further fields of each request, see `layout.merged`.
+        body: further fields of each request, see `chat_wire.merged`.
     """
 
     name = "gemini"

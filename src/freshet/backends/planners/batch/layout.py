@@ -68,19 +68,6 @@ class Layout(Protocol):
         """
 
 
-def merged(body: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
-    """A body with further fields: objects are joined, all else is replaced, and a field of '' is left out."""
-    found = dict(body)
-    for name, value in more.items():
-        if value == "":
-            found.pop(name, None)
-        elif isinstance(value, Mapping) and isinstance(found.get(name), Mapping):
-            found[name] = merged(found[name], value)
-        else:
-            found[name] = value
-    return found
-
-
 def only(schema: Any, known: frozenset[str]) -> Any:
     """A JSON schema without the keywords that a provider refuses; the form checks what is lost in answers.
 

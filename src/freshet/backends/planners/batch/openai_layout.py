@@ -10,13 +10,11 @@ from freshet.backends.planners.batch.layout import (
     BadLine,
     Limits,
     Result,
-    count,
     dig,
-    merged,
-    pairs,
     text_of,
 )
-from freshet.backends.planners.endpoint.chat import ChatAnswer, ChatRequest
+from freshet.backends.planners.endpoint.chat import ChatRequest
+from freshet.backends.planners.endpoint.chat_wire import BadAnswer, Dialect, body_of, completion
 
 UNASKED = ("batch_expired", "batch_cancelled", "batch_canceled")
 """Codes of requests that the batch ended before."""
@@ -27,7 +25,7 @@ class OpenAILayout:
 
     Args:
         model: what the server calls it.
-        body: further fields of each request, see `layout.merged`.
+        body: further fields of each request, see `chat_wire.merged`.
     """
 
     name = "openai"
@@ -40,22 +38,12 @@ class OpenAILayout:
 
     def line(self, name: str, request: ChatRequest) -> dict[str, Any]:
         """The line of a request."""
-        body: dict[str, Any] = {
-            "model": self._model,
-            "messages": [{"role": role, "content": text} for role, text in request.messages],
-            "temperature": 0,
-            "max_tokens": request.max_tokens,
-        }
-        if request.top_logprobs:
-            body |= {"logprobs": True, "top_logprobs": request.top_logprobs}
-        if request.schema is not None:
-            named = {"name": "answer", "strict": True, "schema": request.schema}
-            body["response_format"] = {"type": "json_schema", "json_schema": named}
+        body = body_of(request, self._model, Dialect(extra=self._body))
         return {
             "custom_id": name,
             "method": "POST",
             "url": "/v1/chat/completions",
-            "body": merged(body, self._body),
+            "body": body,
         }
 
     def result(self, line: Mapping[str, Any]) -> Result:
@@ -72,18 +60,7 @@ class OpenAILayout:
         if status not in (None, 200):
             told = text_of(dig(body, "error", "message") or dig(body, "message"), "no message")
             return Result(name, None, f"HTTP {status}: {told}")
-        if not isinstance(dig(body, "choices", 0), Mapping):
-            return Result(name, None, "the answer holds no choice")
-        return Result(name, completion(body))
-
-
-def completion(body: Mapping[str, Any]) -> ChatAnswer:
-    """The answer in a chat completion that has a choice."""
-    text = dig(body, "choices", 0, "message", "content")
-    first = dig(body, "choices", 0, "logprobs", "content", 0)
-    return ChatAnswer(
-        text if isinstance(text, str) else "",
-        pairs(dig(first, "top_logprobs"), "token", "logprob"),
-        count(body, "usage", "prompt_tokens"),
-        count(body, "usage", "completion_tokens"),
-    )
+        try:
+            return Result(name, completion(body))
+        except BadAnswer as bad:
+            return Result(name, None, str(bad))
