@@ -11,6 +11,10 @@ from freshet.backends.encoders.openai_encoder import OpenAIEncoder
 from freshet.backends.encoders.transformers_encoder import TransformersEncoder
 from freshet.backends.encoders.wordllama_encoder import WordLlamaEncoder
 from freshet.backends.local_store import LocalStore
+from freshet.backends.planners.batch.batch_tuner import BatchTuner, service_of
+from freshet.backends.planners.batch.batches import Batches
+from freshet.backends.planners.batch.service import Service
+from freshet.backends.planners.endpoint.answer_store import AnswerStore
 from freshet.backends.planners.endpoint.endpoint_tuner import EndpointSettings, EndpointTuner
 from freshet.backends.planners.endpoint.spending import Spending
 from freshet.backends.planners.fake import FakeTuner
@@ -82,10 +86,17 @@ def make_tuner(root: Path, config: Config) -> Tuner | None:
     return LoraTuner(base=base, beam=beam, device=planner.device, called=planner.model)
 
 
-def _endpoint_tuner(root: Path, config: Config) -> EndpointTuner:
-    """The tuner of a model behind a server, with what a command may spend there."""
-    planner, prices = config.planner, config.prices
-    settings = EndpointSettings(
+def _endpoint_tuner(root: Path, config: Config) -> Tuner:
+    """The tuner of a model behind a server, asked at once or in batches."""
+    settings, spending = _endpoint_settings(config), _spending(config)
+    if config.planner.batch:
+        return BatchTuner(settings, config.planner.batch, root, spending)
+    return EndpointTuner(settings, root, spending)
+
+
+def _endpoint_settings(config: Config) -> EndpointSettings:
+    planner = config.planner
+    return EndpointSettings(
         planner.endpoint,
         planner.model,
         planner.api_key_env,
@@ -95,14 +106,37 @@ def _endpoint_tuner(root: Path, config: Config) -> EndpointTuner:
         planner.tries,
         request=planner.request,
     )
-    spending = Spending(
+
+
+def _spending(config: Config) -> Spending:
+    """What a command may spend on a server."""
+    planner, prices = config.planner, config.prices
+    return Spending(
         planner.max_tokens_per_run,
         planner.max_money_per_run,
         prices.per_million_tokens,
         prices.per_million_tokens_written or prices.per_million_tokens,
         prices.currency,
     )
-    return EndpointTuner(settings, root, spending)
+
+
+def open_batches(root: Path) -> Batches:
+    """The batches of the workspace in a folder."""
+    return Batches(root, AnswerStore(root))
+
+
+def batch_service(config: Config) -> Service:
+    """The batch API of the configured planner.
+
+    Raises:
+        ConfigError: it is not asked in batches.
+    """
+    if not config.planner.batch:
+        raise ConfigError(
+            "[planner] batch is not set: nothing is asked in batches",
+            hint='set batch = "openai", "gemini" or "anthropic" beside kind = "openai"',
+        )
+    return service_of(config.planner.batch, _endpoint_settings(config))
 
 
 def encoder_for(config: ContentConfig, root: Path) -> Encoder | None:

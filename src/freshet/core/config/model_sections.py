@@ -58,6 +58,14 @@ class EvidenceConfig(Section):
         return "global" if self.level == "global" else "instance"
 
 
+PROVIDERS = {
+    "openai": ("https://api.openai.com/v1", "OPENAI_API_KEY"),
+    "gemini": ("https://generativelanguage.googleapis.com/v1beta", "GEMINI_API_KEY"),
+    "anthropic": ("https://api.anthropic.com/v1", "ANTHROPIC_API_KEY"),
+}
+"""Layout of batch files -> address and environment variable of the key of the provider it is called after."""
+
+
 class PlannerConfig(Section):
     """Which planner ranks successors."""
 
@@ -86,6 +94,11 @@ class PlannerConfig(Section):
         "OPENAI_API_KEY",
         pattern=KEY_NAME,
         description="environment variable that holds the server's key; '' or unset = no key is sent",
+    )
+    batch: Literal["", "openai", "gemini", "anthropic"] = Field(
+        "",
+        description="ask in files of requests, in this provider's layout, that are answered hours or days "
+        "later at a lower price (kind = openai); '' = ask at once",
     )
     answers: Literal["auto", "letters", "list", "text"] = Field(
         "auto",
@@ -131,6 +144,15 @@ class PlannerConfig(Section):
                 raise ValueError('kind = "openai" needs model: what the server calls it')
             check_endpoint(self.endpoint, 'kind = "openai"')
         return self
+
+    @model_validator(mode="before")
+    @classmethod
+    def _provider_by_batch(cls, given: Any) -> Any:
+        """A layout is of one provider: its address and the name of its key need not be given."""
+        if isinstance(given, dict) and given.get("batch") in PROVIDERS:
+            endpoint, key = PROVIDERS[given["batch"]]
+            return {"endpoint": endpoint, "api_key_env": key, **given}
+        return given
 
     @model_validator(mode="before")
     @classmethod

@@ -26,14 +26,14 @@ class AnthropicService:
     """
 
     def __init__(self, client: JsonClient) -> None:
-        self._client = client
+        self.client = client
 
     def find(self, name: str, requests: int, since: str) -> str:  # noqa: ARG002 - batches have no names
         """The only one made since the attempt with as many requests: its results tell whether it is ours."""
 
         def page(after: str) -> tuple[list[Any], str]:
             more = f"&after_id={after}" if after else ""
-            found = got(self._client, f"/messages/batches?limit=100{more}")
+            found = got(self.client, f"/messages/batches?limit=100{more}")
             return found.get("data") or [], str(found.get("last_id") or "") if found.get("has_more") else ""
 
         fitting = [
@@ -52,11 +52,11 @@ class AnthropicService:
         """The batch's id; the file's lines are joined into one request."""
         lines = Path(uploaded).read_bytes().splitlines()
         body = b'{"requests": [' + b",".join(lines) + b"]}"
-        return named(decoded(self._client.post("/messages/batches", body)), "id")
+        return named(decoded(self.client.post("/messages/batches", body)), "id")
 
     def look(self, remote: str) -> Progress:
         """By its processing status."""
-        found = got(self._client, f"/messages/batches/{remote}")
+        found = got(self.client, f"/messages/batches/{remote}")
         state = text_of(found.get("processing_status"), "unknown")
         ended = state == "ended"
         return Progress(
@@ -70,4 +70,4 @@ class AnthropicService:
 
     def results(self, file: str) -> bytes:
         """The results of a batch; `results_url` names the same, but might name another server."""
-        return self._client.patiently(lambda: self._client.get(f"/messages/batches/{file}/results"))
+        return self.client.patiently(lambda: self.client.get(f"/messages/batches/{file}/results"))

@@ -11,17 +11,18 @@ from typing import Any, Literal
 
 from freshet.backends.planners.batch.request_files import RequestFile
 from freshet.core.errors import ArtifactError
+from freshet.core.types import Usage
 from freshet.storage.durable import make_folder
 from freshet.storage.permissions import narrow
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS batches (
     number INTEGER PRIMARY KEY, layout TEXT NOT NULL, model TEXT NOT NULL, planner TEXT NOT NULL,
-    written TEXT NOT NULL, tokens INTEGER NOT NULL
+    made TEXT NOT NULL, tokens INTEGER NOT NULL, written INTEGER NOT NULL
 );
 CREATE TABLE IF NOT EXISTS files (
     batch INTEGER NOT NULL, name TEXT NOT NULL, size INTEGER NOT NULL, remote TEXT NOT NULL DEFAULT '',
-    state TEXT NOT NULL DEFAULT 'written', PRIMARY KEY (batch, name)
+    state TEXT NOT NULL DEFAULT 'written', tried TEXT NOT NULL DEFAULT '', PRIMARY KEY (batch, name)
 );
 CREATE TABLE IF NOT EXISTS requests (
     id TEXT NOT NULL, batch INTEGER NOT NULL, file TEXT NOT NULL, state TEXT NOT NULL DEFAULT 'open',
@@ -45,6 +46,7 @@ class OpenFile:
         batch: number of its batch, whose folder it is in.
         remote: what the provider calls the batch that was made of it, '' where none was.
         state: `written`, `sending` (a provider may have it), `sent`, or `closed`: no more results will come.
+        tried: when sending began, ISO in UTC; '' = never.
         requests, answered, failed, unasked: how many; the rest is open.
     """
 
@@ -55,6 +57,7 @@ class OpenFile:
     size: int
     remote: str
     state: str
+    tried: str
     requests: int
     answered: int
     failed: int
@@ -98,14 +101,19 @@ class BatchIndex:
         layout: str,
         model: str,
         planner: str,
-        written: str,
-        tokens: int,
+        made: str,
+        expected: Usage,
     ) -> None:
-        """Remember a batch whose files are written; all of it or nothing."""
+        """Remember a batch whose files are written; all of it or nothing.
+
+        Args:
+            made: when, ISO in UTC.
+            expected: what its requests should cost.
+        """
         with self._writing() as database:
             database.execute(
-                "INSERT INTO batches VALUES (?, ?, ?, ?, ?, ?)",
-                (number, layout, model, planner, written, tokens),
+                "INSERT INTO batches VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (number, layout, model, planner, made, expected.tokens, expected.written),
             )
             for file in files:
                 database.execute(
@@ -157,10 +165,13 @@ class BatchIndex:
                     (state, problem, name, batch),
                 )
 
-    def sending(self, batch: int, file: str) -> None:
-        """Note that a provider is about to be asked to make a batch of a file: it may have one after this."""
+    def sending(self, batch: int, file: str, now: str) -> None:
+        """Note that a provider is asked to make a batch of a file: from now on it may have one."""
         with self._writing() as database:
-            database.execute("UPDATE files SET state = 'sending' WHERE batch = ? AND name = ?", (batch, file))
+            database.execute(
+                "UPDATE files SET state = 'sending', tried = ? WHERE batch = ? AND name = ?",
+                (now, batch, file),
+            )
 
     def unsent(self, batch: int, file: str) -> None:
         """Note that a provider made no batch of a file."""
@@ -192,7 +203,7 @@ class BatchIndex:
     def files(self) -> list[OpenFile]:
         """All files, oldest first."""
         query = """
-            SELECT f.batch, f.name, b.layout, b.model, f.size, f.remote, f.state, count(*),
+            SELECT f.batch, f.name, b.layout, b.model, f.size, f.remote, f.state, f.tried, count(*),
                    sum(r.state = 'answered'), sum(r.state = 'failed'), sum(r.state = 'unasked')
             FROM files f JOIN batches b ON b.number = f.batch
             JOIN requests r ON r.batch = f.batch AND r.file = f.name
@@ -201,10 +212,12 @@ class BatchIndex:
         with self._reading() as database:
             return [OpenFile(*row) for row in database.execute(query)] if database else []
 
-    def tokens(self) -> dict[int, int]:
-        """Tokens that each batch was expected to read and write."""
+    def expected(self) -> dict[int, Usage]:
+        """What each batch should cost, by its number."""
+        query = "SELECT number, tokens, written FROM batches"
         with self._reading() as database:
-            return dict(database.execute("SELECT number, tokens FROM batches")) if database else {}
+            rows = list(database.execute(query)) if database else []
+        return {number: Usage(tokens, written=written) for number, tokens, written in rows}
 
     def problems(self, batch: int) -> list[tuple[str, int]]:
         """(problem, how often) of a batch's requests, most frequent first."""

@@ -111,12 +111,13 @@ class BatchPlanner(Planner):
             coming = self._expected(new.values())
             if refusal := self.spending.refusal(coming):
                 raise ConfigError(
-                    f"the next batch would take about {coming.tokens:,} tokens: {refusal}; nothing is written",
+                    f"the next batch would take about {coming.tokens:,} tokens: {refusal}; "
+                    "nothing is written",
                     hint='raise it, ask about fewer contexts ([inference] contexts = "observed"), or list '
                     "fewer interests in a prompt",
                 )
             number, files = self.batches.write(
-                self.layout, new, model=self.card.model, planner=self.version, tokens=coming.tokens
+                self.layout, new, model=self.card.model, planner=self.version, expected=coming
             )
             self.spending.used += coming
             where = self.batches.index.folder(number)

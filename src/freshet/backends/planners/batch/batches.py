@@ -14,6 +14,7 @@ from freshet.backends.planners.batch.layout import BadLine, Layout, Result
 from freshet.backends.planners.batch.request_files import RequestFile, write_requests
 from freshet.backends.planners.batch.result_files import lines_of, results_of
 from freshet.backends.planners.endpoint.chat import ChatAnswer, ChatRequest
+from freshet.core.types import Usage
 
 FOLDER = "batches"
 """Of a workspace."""
@@ -78,7 +79,13 @@ class Batches:
         self._answers = answers
 
     def write(
-        self, layout: Layout, requests: Mapping[str, ChatRequest], *, model: str, planner: str, tokens: int
+        self,
+        layout: Layout,
+        requests: Mapping[str, ChatRequest],
+        *,
+        model: str,
+        planner: str,
+        expected: Usage,
     ) -> tuple[int, list[RequestFile]]:
         """Write requests as a new batch; returns its number and files.
 
@@ -94,8 +101,8 @@ class Batches:
             layout=layout.name,
             model=model,
             planner=planner,
-            written=datetime.now(UTC).isoformat(timespec="seconds"),
-            tokens=tokens,
+            made=datetime.now(UTC).isoformat(timespec="seconds"),
+            expected=expected,
         )
         return number, files
 

@@ -29,7 +29,7 @@ class GeminiService:
     """
 
     def __init__(self, client: JsonClient, model: str) -> None:
-        self._client = client
+        self.client = client
         self._model = model.removeprefix("models/")
         self._root, _, self._version = client.base.rpartition("/")
 
@@ -38,7 +38,7 @@ class GeminiService:
 
         def page(after: str) -> tuple[list[Any], str]:
             found = got(
-                self._client, "/batches?pageSize=100" + (f"&pageToken={quote(after)}" if after else "")
+                self.client, "/batches?pageSize=100" + (f"&pageToken={quote(after)}" if after else "")
             )
             return found.get("operations") or [], str(found.get("nextPageToken") or "")
 
@@ -58,24 +58,24 @@ class GeminiService:
         about = json.dumps({"file": {"displayName": name}}).encode()
 
         def sent() -> str:
-            where = self._client.exchange("POST", url, about, start).headers.get("X-Goog-Upload-URL", "")
+            where = self.client.exchange("POST", url, about, start).headers.get("X-Goog-Upload-URL", "")
             if urlsplit(where)[:2] != urlsplit(self._root)[:2]:  # it would get the key
                 raise Refusal(Failing.REFUSED, "the answer names no address of this server to upload to")
             headers = {"X-Goog-Upload-Offset": "0", "X-Goog-Upload-Command": "upload, finalize"}
-            done = decoded(self._client.exchange("POST", where, content, headers).data)
+            done = decoded(self.client.exchange("POST", where, content, headers).data)
             return named(done.get("file") or {}, "name")
 
-        return self._client.patiently(sent)
+        return self.client.patiently(sent)
 
     def create(self, uploaded: str, name: str) -> str:
         """The batch's name."""
         content = {"batch": {"displayName": name, "inputConfig": {"fileName": uploaded}}}
         path = f"/models/{quote(self._model)}:batchGenerateContent"
-        return named(posted(self._client, path, content), "name")
+        return named(posted(self.client, path, content), "name")
 
     def look(self, remote: str) -> Progress:
         """By its state, which is called `JOB_STATE_...` by some and `BATCH_STATE_...` by others."""
-        found = got(self._client, f"/{remote}")
+        found = got(self.client, f"/{remote}")
         state = text_of(dig(found, "metadata", "state") or found.get("state"), "unknown")
         state = state.removeprefix("JOB_STATE_").removeprefix("BATCH_STATE_")
         places = (("response",), ("metadata", "output"), ("output",))
@@ -95,7 +95,7 @@ class GeminiService:
     def results(self, file: str) -> bytes:
         """Content of a file of responses."""
         url = f"{self._root}/download/{self._version}/{file}:download?alt=media"
-        return self._client.patiently(lambda: self._client.exchange("GET", url).data)
+        return self.client.patiently(lambda: self.client.exchange("GET", url).data)
 
 
 def _number(found: Mapping[str, Any], name: str) -> int:

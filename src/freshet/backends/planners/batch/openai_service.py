@@ -20,13 +20,13 @@ class OpenAIService:
     """
 
     def __init__(self, client: JsonClient) -> None:
-        self._client = client
+        self.client = client
 
     def find(self, name: str, requests: int, since: str) -> str:  # noqa: ARG002 - the name says it all
         """By the metadata that it was made with."""
 
         def page(after: str) -> tuple[list[Any], str]:
-            found = got(self._client, "/batches?limit=100" + (f"&after={after}" if after else ""))
+            found = got(self.client, "/batches?limit=100" + (f"&after={after}" if after else ""))
             entries = found.get("data") or []
             return entries, str(dig(entries, -1, "id") or "") if found.get("has_more") else ""
 
@@ -35,7 +35,7 @@ class OpenAIService:
 
     def upload(self, path: Path, name: str) -> str:
         """The file's id."""
-        return upload(self._client, path.read_bytes(), f"{name}.jsonl", "batch")
+        return upload(self.client, path.read_bytes(), f"{name}.jsonl", "batch")
 
     def create(self, uploaded: str, name: str) -> str:
         """The batch's id."""
@@ -45,11 +45,11 @@ class OpenAIService:
             "completion_window": "24h",
             "metadata": {"freshet": name},
         }
-        return named(posted(self._client, "/batches", content), "id")
+        return named(posted(self.client, "/batches", content), "id")
 
     def look(self, remote: str) -> Progress:
         """By its status; an expired or cancelled batch has results of what was done before."""
-        found = got(self._client, f"/batches/{remote}")
+        found = got(self.client, f"/batches/{remote}")
         state = text_of(found.get("status"), "unknown")
         problem = text_of(dig(found, "errors", "data", 0, "message"))
         return Progress(
@@ -64,7 +64,7 @@ class OpenAIService:
 
     def results(self, file: str) -> bytes:
         """Content of an output or error file."""
-        return self._client.patiently(lambda: self._client.get(f"/files/{file}/content"))
+        return self.client.patiently(lambda: self.client.get(f"/files/{file}/content"))
 
 
 def upload(client: JsonClient, content: bytes, name: str, purpose: str) -> str:

@@ -40,6 +40,10 @@ class Progress:
 class Service(Protocol):
     """A provider's batch API. All raise `Refusal` where a request is not answered."""
 
+    @property
+    def client(self) -> JsonClient:
+        """Of the provider's server."""
+
     def find(self, name: str, requests: int, since: str) -> str:
         """The batch that an earlier attempt made, '' where there is none.
 
