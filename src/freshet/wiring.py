@@ -11,9 +11,9 @@ from freshet.backends.encoders.openai_encoder import OpenAIEncoder
 from freshet.backends.encoders.transformers_encoder import TransformersEncoder
 from freshet.backends.encoders.wordllama_encoder import WordLlamaEncoder
 from freshet.backends.local_store import LocalStore
+from freshet.backends.planners.batch.batch_service import Service
 from freshet.backends.planners.batch.batch_tuner import BatchTuner, service_of
 from freshet.backends.planners.batch.batches import Batches
-from freshet.backends.planners.batch.service import Service
 from freshet.backends.planners.endpoint.answer_store import AnswerStore
 from freshet.backends.planners.endpoint.endpoint_tuner import EndpointSettings, EndpointTuner
 from freshet.backends.planners.endpoint.spending import Spending

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from freshet.backends.http_json import JsonClient
+from freshet.backends.planners.batch.batch_service import Progress, decoded, got, named, pages
 from freshet.backends.planners.batch.layout import count, dig, text_of
-from freshet.backends.planners.batch.service import Progress, decoded, got, named, pages
 
 _KINDS = ("succeeded", "errored", "canceled", "expired", "processing")
 

@@ -11,13 +11,13 @@ from freshet.backends.planners.batch import anthropic_service, gemini_service
 from freshet.backends.planners.batch.anthropic_layout import AnthropicLayout
 from freshet.backends.planners.batch.anthropic_service import AnthropicService
 from freshet.backends.planners.batch.batch_planner import ABILITIES, BatchPlanner
+from freshet.backends.planners.batch.batch_service import Service
 from freshet.backends.planners.batch.batches import Batches
 from freshet.backends.planners.batch.gemini_layout import GeminiLayout
 from freshet.backends.planners.batch.gemini_service import GeminiService
 from freshet.backends.planners.batch.layout import Layout
 from freshet.backends.planners.batch.openai_layout import OpenAILayout
 from freshet.backends.planners.batch.openai_service import OpenAIService
-from freshet.backends.planners.batch.service import Service
 from freshet.backends.planners.endpoint.answer_store import AnswerStore
 from freshet.backends.planners.endpoint.endpoint_planner import version_of
 from freshet.backends.planners.endpoint.endpoint_tuner import EndpointSettings, EndpointTuner

@@ -9,8 +9,8 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from freshet.backends.http_json import Failing, JsonClient, Refusal
+from freshet.backends.planners.batch.batch_service import Progress, decoded, got, named, pages, posted
 from freshet.backends.planners.batch.layout import dig, text_of
-from freshet.backends.planners.batch.service import Progress, decoded, got, named, pages, posted
 
 _ENDED = ("SUCCEEDED", "FAILED", "CANCELLED", "EXPIRED")
 

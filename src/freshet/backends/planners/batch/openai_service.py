@@ -6,8 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from freshet.backends.http_json import JsonClient
+from freshet.backends.planners.batch.batch_service import (
+    Progress,
+    decoded,
+    got,
+    multipart,
+    named,
+    pages,
+    posted,
+)
 from freshet.backends.planners.batch.layout import count, dig, text_of
-from freshet.backends.planners.batch.service import Progress, decoded, got, multipart, named, pages, posted
 
 _ENDED = ("completed", "failed", "expired", "cancelled")
 

@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 
 from freshet.backends.http_json import Failing, Refusal
 from freshet.backends.planners.batch.batch_index import OpenFile, State
+from freshet.backends.planners.batch.batch_service import Progress, Service
 from freshet.backends.planners.batch.batches import Batches, Taken
-from freshet.backends.planners.batch.service import Progress, Service
 from freshet.backends.planners.endpoint.probe import failure
 from freshet.core.errors import ConfigError
 from freshet.storage.durable import written
