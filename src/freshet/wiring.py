@@ -22,7 +22,7 @@ from freshet.backends.planners.lora import LoraTuner
 from freshet.backends.planners.scratch import ScratchTuner
 from freshet.backends.sequences.trainers import TorchRankingTrainer, TorchSequenceTrainer
 from freshet.backends.user_stores.lmdb_store import LmdbUserStore
-from freshet.core.config import Config, ContentConfig, load
+from freshet.core.config import Config, ContentConfig, load, parse, read_text
 from freshet.core.errors import ConfigError, FreshetError, MissingExtra
 from freshet.core.ports import Encoder, Tuner, UserStore
 from freshet.core.types import AsOf
@@ -219,7 +219,7 @@ class WatchedConfig:
         """The same object until the file changes.
 
         Raises:
-            ConfigError: the file is missing or wrong.
+            ConfigError: the file is missing or wrong, or has become empty.
         """
         try:
             found = self._path.stat()
@@ -227,7 +227,14 @@ class WatchedConfig:
             raise ConfigError(f"{self._path} can't be read: {error.strerror}") from None
         seen = found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino
         if seen != self._seen:
-            self._config = load(self._path)
+            text = read_text(self._path)
+            if self._seen is not None and not text.strip():  # as it is while an editor writes it anew
+                raise ConfigError(
+                    f"{self._path} has become empty: the settings of before stay",
+                    hint="write the settings into another file and move it there; to serve with the "
+                    "defaults, start the server again",
+                )
+            self._config = parse(text, str(self._path))
             self._seen = seen
         return self._config
 

@@ -91,8 +91,17 @@ def load(path: Path) -> Config:
     Raises:
         ConfigError: the file is missing, is not TOML, or holds an unknown key or a bad value (all named).
     """
+    return parse(read_text(path), str(path))
+
+
+def read_text(path: Path) -> str:
+    """The text of a `freshet.toml`.
+
+    Raises:
+        ConfigError: the file is missing, can't be read, or is no text.
+    """
     try:
-        return parse(path.read_text(encoding="utf-8"), str(path))
+        return path.read_text(encoding="utf-8")
     except (FileNotFoundError, NotADirectoryError):
         raise ConfigError(f"{path} not found", hint="create a workspace with `freshet init`") from None
     except OSError as error:

@@ -213,6 +213,13 @@ class Tuner(Protocol):
         Equal jobs give equal files on one machine, unless the report says that the clock stopped one.
         """
 
+    def preview(self, interests: Interests) -> Planner | None:  # noqa: ARG002
+        """A planner that can tell what asking would cost (`size`), before there is a model folder.
+
+        None where tuning comes first anyway, which costs more than a plan.
+        """
+        return None
+
     def version(self, model: Path, interests: Interests) -> str:
         """Version of the planner that `open` would give, without loading the model."""
 

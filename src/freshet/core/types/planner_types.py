@@ -18,13 +18,15 @@ class Prompt:
         context: what it is about.
         text: what the planner reads.
         system: an instruction that a chat model gets before the text; '' = none.
-        options: the interests to choose among, in the order in which the text lists them; () = all.
+        options: the interests to choose among, in the order in which they are listed; () = all.
+        listing: how each option reads, in their order; () = by its name.
     """
 
     context: Context
     text: str
     system: str = ""
     options: tuple[int, ...] = ()
+    listing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,9 +113,11 @@ class SingleUserScorer:
     def content_weights(self, has_context: bool) -> NDArray[np.float64]:
         """(5,) weights of the features of `types.CONTENT` for users with, or without, recent interests."""
         part = self._content
-        if part is None or (not has_context and part.without_context is None):
+        if part is not None and has_context:
+            return part.weights
+        if part is None or part.without_context is None:
             return np.zeros(len(CONTENT))
-        return part.weights if has_context or part.without_context is None else part.without_context[1:]
+        return part.without_context[1:]
 
     def _near(
         self, recent: NDArray[np.int16], profile: NDArray[np.float32]

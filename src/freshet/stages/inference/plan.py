@@ -87,7 +87,7 @@ def chunks(plan: Plan, size: int) -> Iterator[list[Prompt]]:
 
 
 def expected(plan: Plan, planner: Planner, chunk: int, sample: int = 4) -> Usage:
-    """Tokens and FLOPs that the rows to infer should cost, by the planner's own estimate.
+    """What the rows to infer should cost, by the planner's own estimate.
 
     Args:
         chunk: rows that are asked together; prompts of a chunk may share what they begin with.
@@ -98,4 +98,9 @@ def expected(plan: Plan, planner: Planner, chunk: int, sample: int = 4) -> Usage
     sized = [rows[start : start + chunk] for start in starts[:: -(-len(starts) // sample) or 1]]
     usage = sum((planner.size(plan.prompts.take(part.tolist())) for part in sized), Usage())
     scale = len(rows) / max(sum(map(len, sized)), 1)
-    return Usage(round(usage.tokens * scale), usage.flops * scale)
+    return Usage(
+        round(usage.tokens * scale),
+        usage.flops * scale,
+        round(usage.written * scale),
+        round(usage.requests * scale),
+    )

@@ -19,6 +19,7 @@ from freshet.stages import inference
 from freshet.stages.counts.holdout_windows import Window
 from freshet.stages.evidence.step import ChosenEvidence
 from freshet.stages.inference.announce import announce
+from freshet.stages.inference.cost import Cost, cost_of
 from freshet.stages.table.table_plan import TablePlan
 
 PROBE = 64
@@ -58,21 +59,6 @@ class InferencePlan:
             "prompts": self.prompts,
             "calibration": {"rows": len(held), "changed": int(held.sum())},
         }
-
-
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """What inference should cost, or did; `seconds` and `money` are None where nothing foretells them."""
-
-    tokens: int
-    flops: float
-    seconds: float | None
-    money: float | None
-
-    def __str__(self) -> str:
-        if self.seconds is None:
-            return f"{self.tokens:,} tokens"
-        return f"{self.tokens:,} tokens, {self.seconds:.1f} s, {self.money:.4f}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +112,8 @@ def infer(
         seconds = monotonic() - start
         for outcome in outcomes:
             step.add(outcome.usage)
-        actual = Cost(step.tokens, step.flops, seconds, run.money(seconds, step.tokens))
+        spent = Usage(step.tokens, step.flops, step.written, step.requests)
+        actual = cost_of(run, spent, seconds)
         step.details = {
             **planned.counted(),
             "resumed": sum(outcome.resumed for outcome in outcomes),
@@ -141,6 +128,8 @@ def infer(
         if planned.prompts:
             run.say(f"inference: {planned.prompts:,} prompts, {actual} {run.record.currency}")
         for outcome, (part, _) in zip(outcomes, planned.parts, strict=True):
+            if len(outcome.failures) > 3:
+                run.say(f"  WARNING: {len(outcome.failures):,} prompts failed, their rows go by counts:")
             for row, reason in outcome.failures[:3]:
                 [prompt] = part.prompts.take([row])
                 run.say(f"  the planner failed on {prompt.context}: {reason}")
@@ -186,8 +175,7 @@ def say_cost(ctx: RunContext, planned: InferencePlan) -> Cost:
     wanted = [(part, planner) for part, planner in planned.parts if len(part.changed)]
     usage = sum((inference.expected(part, planner, chunk) for part, planner in wanted), Usage())
     seconds = 0.0 if not anew else _seconds(ctx, planned, usage)
-    money = None if seconds is None else ctx.run.money(seconds, usage.tokens)
-    cost = Cost(usage.tokens, usage.flops, seconds, money)
+    cost = cost_of(ctx.run, usage, seconds)
     rows = planned.counted()
     ctx.run.say(
         f"plan: {rows['changed']:,} of {rows['rows']:,} rows changed, {rows['copied']:,} copied; {anew:,} "
@@ -236,7 +224,10 @@ def _part(rows: PlannerRows, part: slice) -> PlannerRows:
 def _kind_of_planner(config: Config) -> str:
     """Planners of one kind take alike long."""
     planner = config.planner
-    return " ".join([planner.kind, planner.model, planner.mode]) + f" beam {config.inference.beam}"
+    named = [planner.kind, planner.model, planner.mode]
+    if planner.kind == "openai":
+        named += [planner.endpoint, planner.answers]
+    return " ".join(named) + f" beam {config.inference.beam}"
 
 
 def _seconds(ctx: RunContext, planned: InferencePlan, usage: Usage) -> float | None:
@@ -249,8 +240,8 @@ def _seconds(ctx: RunContext, planned: InferencePlan, usage: Usage) -> float | N
                 spent = details["actual"]
                 if spent["tokens"]:  # 0 where all of it was resumed
                     return float(spent["seconds"]) / int(spent["tokens"]) * usage.tokens
-    if any(planner.abilities.prepares for _, planner in planned.parts):
-        return None  # it answers in hours or days, and a probe would be a question of its own
+    if usage.requests:  # a probe would ask before its cost is told
+        return None
     paces = [_probed(part, planner) for part, planner in planned.parts if len(part.changed)]
     return None if None in paces else sum(pace for pace in paces if pace is not None)
 

@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 from freshet.core.errors import NotEnoughData
 from freshet.core.ports import Planner
 from freshet.core.prompts import names, render
-from freshet.core.types import Prompt, Transitions, pack_contexts
+from freshet.core.types import Prompt, Transitions, Usage, pack_contexts
 from freshet.run_context import RunContext
 from freshet.stages import counts, tuning
 from freshet.stages.counts.holdout_windows import Window
 from freshet.stages.evidence.step import gather
 from freshet.stages.inference.announce import announce
+from freshet.stages.tuning.planner_answers import say_cost
 
 FOLDS = 5
 """Parts of the users: a part is judged with the planner's weight that the others give it."""
@@ -64,12 +65,14 @@ def evaluate(ctx: RunContext, planner: Planner) -> tuning.GateReport:
     words = names(ctx.log.interests.descriptions, mode)
     sample = _sample(ctx, words)
     held = sample.held
-    weighed = ctx.config.evidence.level == "auto"
-    announce(ctx, [(planner, [sample.prompts, sample.bare] if weighed else [sample.prompts])])
-    answered = tuning.answers(planner, sample.prompts, len(words))
+    asked = _asked(ctx, sample)
+    say_cost(ctx, planner, asked)
+    announce(ctx, [(planner, [asked])])
+    answered, usage = tuning.answers(planner, sample.prompts, len(words))
     evidence_gain = None
-    if weighed:
-        bare = tuning.answers(planner, sample.bare, len(words))
+    if ctx.config.evidence.level == "auto":
+        bare, more = tuning.answers(planner, sample.bare, len(words))
+        usage += more
         with_it, without = (_forecast(planner, sample, one) for one in (answered, bare))
         evidence_gain = of_evidence(with_it, without, sample)
         if not evidence_gain.helps:
@@ -108,7 +111,19 @@ def evaluate(ctx: RunContext, planner: Planner) -> tuning.GateReport:
         len(np.unique(held.user)),
         tuple(failures),
         evidence_gain,
+        usage,
     )
+
+
+def cost(ctx: RunContext, planner: Planner) -> Usage:
+    """What judging a planner should cost, for the plan that is shown before a run."""
+    words = names(ctx.log.interests.descriptions, ctx.config.planner.mode)
+    return planner.size(_asked(ctx, _sample(ctx, words)))
+
+
+def _asked(ctx: RunContext, sample: Sample) -> list[Prompt]:
+    """All prompts that judging asks, each once."""
+    return [*sample.prompts, *(sample.bare if ctx.config.evidence.level == "auto" else [])]
 
 
 def forecast_of(

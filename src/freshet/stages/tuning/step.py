@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from freshet.core.config import Config
-from freshet.core.errors import AnswersPending, ConfigError, NotEnoughData
+from freshet.core.errors import AnswersPending, ConfigError, NotEnoughData, PlannerGone
 from freshet.core.ports import Budget, Candidates, Tuner, TuningJob, TuningPlan
 from freshet.core.prompts import NEXT, names
 from freshet.core.types import AsOf, Context, ContextEvidence, Example, Transitions, pack_contexts
@@ -87,9 +87,12 @@ def finetune(ctx: RunContext, tuner: Tuner) -> Artifact:
     planner may have seen the held-out windows, or be measured on them, but not both. What may be offered
     plays no part: blocking an interest is no reason to tune anew.
 
+    A model that is not trained here is not lost because its server is gone: the accepted one stays then.
+
     Raises:
         ConfigError: the base checkpoint can't be tuned; raised before samples are chosen.
         AnswersPending: it is tuned elsewhere, or the gates' prompts are out; the same command goes on later.
+        PlannerGone: the model's server doesn't answer, and there is none that was accepted before.
         GateFailed: the run waits for `freshet approve` or `freshet reject`; the last release keeps serving.
         NotEnoughData: there are no transitions to tune or to judge on.
     """
@@ -128,8 +131,15 @@ def finetune(ctx: RunContext, tuner: Tuner) -> Artifact:
             **trainings.summary(),
         )
 
-    model = build_once(ws, run, "tuning", "models", key, build)
-    pass_gates(ctx, LazyPlanner(tuner, model, log.interests).holdout_model, key)
+    try:
+        model = build_once(ws, run, "tuning", "models", key, build)
+        pass_gates(ctx, LazyPlanner(tuner, model, log.interests).holdout_model, key)
+    except PlannerGone as error:
+        before = accepted(ws, log, log.as_of)
+        if before is None:
+            raise
+        run.say(f"  WARNING: model {before.version} stays, a new one can't be judged: {error}")
+        return before
     return model
 
 

@@ -51,13 +51,19 @@ def test_a_short_list_stands_with_its_prompt_and_a_template_has_its_own_words() 
     assert text == ("Somebody liked zombies.\n\nThe interests to choose from:\nA. space alien\nB. drama war")
 
 
-def test_options_that_a_template_lists_are_not_listed_again() -> None:
-    own = Prompt((0,), "Choose:\n A) space alien (Alien)\n B) drama war", "You know films.", (3, 1))
-    (_, _), (_, text) = LettersForm(NAMES, 20).request(own).messages
-    assert text == own.text
-    other = Prompt((0,), "Choose:\n A) drama war\n B) space alien", "You know films.", (3, 1))
-    (_, _), (_, text) = LettersForm(NAMES, 20).request(other).messages
-    assert "A. space alien\nB. drama war" in text  # its letters stand for something else
+LISTED = Prompt((0,), "x", options=(3, 1), listing=("space alien (such as Alien)", "drama war (such as Ran)"))
+
+
+def test_options_read_as_the_prompt_says() -> None:
+    (_, _), (_, text) = LettersForm(NAMES, 20).request(LISTED).messages
+    assert "A. space alien (such as Alien)\nB. drama war (such as Ran)" in text
+    assert shares(chosen(LettersForm(NAMES, 20), LISTED, B=0.9))[1] > 0.9
+    assert shares(chosen(TextForm(NAMES), LISTED, "drama war (such as Ran)\nspace alien")) == {
+        1: 0.5,
+        3: 0.25,
+    }
+    decision = {"space alien (such as Alien)": 0.25, "drama war (such as Ran)": 0.75}
+    assert shares(chosen(DecisionForm(NAMES), LISTED, **decision)) == pytest.approx({1: 0.75, 3: 0.25})
 
 
 @pytest.mark.parametrize("form", [LettersForm(NAMES, 20), ListForm(NAMES), TextForm(NAMES)])

@@ -9,7 +9,7 @@ import numpy as np
 
 from freshet.backends.planners.endpoint.chat import ChatAnswer, ChatRequest, Choice, Invalid
 from freshet.backends.planners.endpoint.letters_form import ranked
-from freshet.backends.planners.endpoint.wording import messages, options_of
+from freshet.backends.planners.endpoint.wording import lines_of, messages, options_of
 from freshet.core.types import Prompt
 
 MOST = 26
@@ -30,14 +30,12 @@ class DecisionForm:
 
     def request(self, prompt: Prompt, before: Invalid | None = None) -> ChatRequest:
         asked = messages(prompt, self.names, "", before, labelled=False, listed=False)
-        decides = tuple(self.names[option] for option in options_of(prompt, self.names))
-        return ChatRequest(asked, max_tokens=1, decides=decides)
+        return ChatRequest(asked, max_tokens=1, decides=tuple(lines_of(prompt, self.names)))
 
     def choice(self, prompt: Prompt, answer: ChatAnswer) -> Choice | Invalid:
-        options = options_of(prompt, self.names)
-        told = dict(answer.logprobs)
-        missing = [self.names[option] for option in options if self.names[option] not in told]
+        lines, told = lines_of(prompt, self.names), dict(answer.logprobs)
+        missing = [line for line in lines if line not in told]
         if missing:
             return Invalid(f"the server gave no probability for {missing[0]!r}")
-        share = np.array([max(math.exp(min(told[self.names[option]], 0.0)), 1e-30) for option in options])
-        return ranked(options, share / max(float(share.sum()), 1.0))
+        share = np.array([max(math.exp(min(told[line], 0.0)), 1e-30) for line in lines])
+        return ranked(options_of(prompt, self.names), share / max(float(share.sum()), 1.0))

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from freshet.backends.planners.endpoint.chat import ChatAnswer, ChatRequest, Choice, Invalid
 from freshet.backends.planners.endpoint.list_form import NAMED, by_rank
-from freshet.backends.planners.endpoint.wording import messages, options_of, quoted
+from freshet.backends.planners.endpoint.wording import lines_of, messages, options_of, quoted
 from freshet.core.types import Prompt
 
 _BULLET = re.compile(r"^\s*(?:[-*+•]+|\(?\d+[.):])\s*")
@@ -37,14 +37,15 @@ class TextForm:
             "is the description of an interest from the list, word for word, and nothing else."
         )
         asked = messages(prompt, self.names, how, before, labelled=False)
-        longest = max(len(self.names[option]) for option in options)
+        longest = max(map(len, lines_of(prompt, self.names)))
         return ChatRequest(asked, max_tokens=NAMED * (longest + 4))
 
     def choice(self, prompt: Prompt, answer: ChatAnswer) -> Choice | Invalid:
         options = options_of(prompt, self.names)
         alike = Counter(plain(self.names[option]) for option in options)
         known = {name: option for option in options if alike[name := plain(self.names[option])] == 1}
-        exact = {self.names[option]: option for option in options}
+        exact = dict(zip(lines_of(prompt, self.names), options, strict=True))
+        exact |= {self.names[option]: option for option in options}
         lines = [line for line in answer.text.splitlines() if plain(line)]
         if not lines:
             return Invalid("it was empty")

@@ -37,6 +37,11 @@ def options_of(prompt: Prompt, names: Sequence[str]) -> Sequence[int]:
     return prompt.options or range(len(names))
 
 
+def lines_of(prompt: Prompt, names: Sequence[str]) -> Sequence[str]:
+    """How each option reads, in their order."""
+    return prompt.listing or [names[option] for option in options_of(prompt, names)]
+
+
 def messages(
     prompt: Prompt,
     names: Sequence[str],
@@ -53,35 +58,20 @@ def messages(
         how: instruction on the form of the answer.
         before: what was wrong with the answer before, if there was one.
         labelled: whether options are listed with their labels.
-        listed: whether they are listed at all; options that the prompt's text lists itself are not again.
+            listed: whether they are listed at all.
     """
-    options = options_of(prompt, names)
     listing = ""
     if listed:
-        lines = [names[option] for option in options]
+        lines = lines_of(prompt, names)
         if labelled:
             lines = [f"{label}. {line}" for label, line in zip(labels(len(lines)), lines, strict=True)]
         listing = "The interests to choose from:\n" + "\n".join(lines)
     own = bool(prompt.options)
-    if own and labelled and _lists(prompt, [names[option] for option in options]):
-        listing = ""
     system = "\n\n".join(part for part in (prompt.system or TASK, "" if own else listing, how) if part)
     parts = [prompt.text, listing if own else ""]
     if before is not None:
         parts.append(f"An earlier answer was not valid: {before.reason}. {how}")
     return ("system", system), ("user", "\n\n".join(part for part in parts if part))
-
-
-def _lists(prompt: Prompt, options: Sequence[str]) -> bool:
-    """Whether the text has a line for each option that begins with its label and holds its name."""
-    lines = [line.strip() for line in prompt.text.splitlines()]
-    return all(
-        any(
-            line.startswith(label) and not line[len(label) : len(label) + 1].isalnum() and name in line
-            for line in lines
-        )
-        for label, name in zip(labels(len(options)), options, strict=True)
-    )
 
 
 def quoted(text: str) -> str:
