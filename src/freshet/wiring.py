@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from freshet.backends.planners.endpoint.answer_store import AnswerStore
 from freshet.backends.planners.endpoint.endpoint_tuner import EndpointSettings, EndpointTuner
 from freshet.backends.planners.endpoint.spending import Spending
 from freshet.backends.planners.fake import FakeTuner
+from freshet.backends.planners.hosted.hosted_tuner import HostedTuner
 from freshet.backends.planners.lora import LoraTuner
 from freshet.backends.planners.scratch import ScratchTuner
 from freshet.backends.sequences.trainers import TorchRankingTrainer, TorchSequenceTrainer
@@ -39,13 +41,13 @@ SETTINGS = "freshet.toml"
 def open_workspace(root: Path, reporter: Reporter | None = None) -> Workspace:
     """Open the workspace in a folder that holds a `freshet.toml`."""
     config = load(root / SETTINGS)
-    encoder = encoder_for(config.content, root)
+    encoder, watching = encoder_for(config.content, root), reporter or Quiet()
     return Workspace(
         root,
         config,
         LocalStore(root),
-        make_tuner(root, config),
-        reporter or Quiet(),
+        make_tuner(root, config, watching.say),
+        watching,
         sequencer=TorchSequenceTrainer(),
         ranker=TorchRankingTrainer(),
         encoder=CachedEncoder(encoder, root) if encoder is not None else None,
@@ -62,7 +64,7 @@ def open_sandbox(ws: Workspace, start: AsOf) -> Workspace:
     return replace(ws, root=root, store=LocalStore(root), log=ws.root)
 
 
-def make_tuner(root: Path, config: Config) -> Tuner | None:
+def make_tuner(root: Path, config: Config, say: Callable[[str], None]) -> Tuner | None:
     """The tuner of the configured planner; None for plain counts.
 
     Raises:
@@ -76,7 +78,7 @@ def make_tuner(root: Path, config: Config) -> Tuner | None:
     if planner.kind == "scratch":
         return ScratchTuner(beam=beam, device=planner.device)
     if planner.kind == "openai":
-        return _endpoint_tuner(root, config)
+        return _endpoint_tuner(root, config, say)
     if not planner.model:
         raise ConfigError(
             '[planner] kind = "transformers" needs a model',
@@ -86,12 +88,18 @@ def make_tuner(root: Path, config: Config) -> Tuner | None:
     return LoraTuner(base=base, beam=beam, device=planner.device, called=planner.model)
 
 
-def _endpoint_tuner(root: Path, config: Config) -> Tuner:
-    """The tuner of a model behind a server, asked at once or in batches."""
+def _endpoint_tuner(root: Path, config: Config, say: Callable[[str], None]) -> Tuner:
+    """The tuner of a model behind a server: asked at once or in batches, fine-tuned there or not."""
     settings, spending = _endpoint_settings(config), _spending(config)
-    if config.planner.batch:
-        return BatchTuner(settings, config.planner.batch, root, spending)
-    return EndpointTuner(settings, root, spending)
+
+    def asked(settings: EndpointSettings) -> Tuner:
+        if config.planner.batch:
+            return BatchTuner(settings, config.planner.batch, root, spending)
+        return EndpointTuner(settings, root, spending)
+
+    if not config.tuning.hosted:
+        return asked(settings)
+    return HostedTuner(asked, settings, root, spending, config.tuning.every_days, say)
 
 
 def _endpoint_settings(config: Config) -> EndpointSettings:
@@ -117,6 +125,7 @@ def _spending(config: Config) -> Spending:
         prices.per_million_tokens,
         prices.per_million_tokens_written or prices.per_million_tokens,
         prices.currency,
+        prices.per_million_tokens_trained,
     )
 
 

@@ -76,6 +76,15 @@ class Config(Section):
         return found
 
     @model_validator(mode="after")
+    def _who_fine_tunes(self) -> Self:
+        """Only a server of OpenAI's protocol has fine-tuning jobs."""
+        if self.tuning.hosted and (self.planner.kind != "openai" or self.planner.batch not in ("", "openai")):
+            raise ValueError(
+                '[tuning] hosted = true needs [planner] kind = "openai", and batch = "openai" if any'
+            )
+        return self
+
+    @model_validator(mode="after")
     def _encoder_is_chosen(self) -> Self:
         """Interests can't be formed by an encoder where none is chosen."""
         if self.interests.text_vectors == "encoder" and self.content.encoder == "tfidf":

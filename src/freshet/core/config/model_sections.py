@@ -180,6 +180,11 @@ class TuningConfig(Section):
         0, ge=0, description="examples per optimiser step; 0 = 256 for scratch, 64 for pretrained models"
     )
     lora_rank: int = Field(16, ge=0, description="LoRA rank (kind = transformers); 0 = train all weights")
+    hosted: bool = Field(
+        False,
+        description="fine-tune by jobs of the server, where it has OpenAI's `/fine_tuning/jobs` "
+        "(kind = openai); they cost money, and with refit there are two",
+    )
     refit: bool = Field(
         True,
         description="once judged and weighed on held-out windows, tune anew on these as well for the table",

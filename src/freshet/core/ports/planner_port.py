@@ -145,7 +145,7 @@ class TuningJob:
     """Everything a tuner needs, already chosen and worded.
 
     `epochs`, `learning_rate` and `batch_size` of 0 mean: the tuner's own default. `candidates` are those of
-    `examples`, for tuners that learn from them.
+    `examples`, for tuners that learn from them. `until` is the day (ISO) before which the examples lie.
     """
 
     interests: Interests
@@ -159,6 +159,7 @@ class TuningJob:
     budget: Budget
     seed: int
     candidates: Candidates | None = None
+    until: str = ""
 
 
 @dataclass(frozen=True, slots=True)

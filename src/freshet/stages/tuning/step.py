@@ -106,7 +106,7 @@ def finetune(ctx: RunContext, tuner: Tuner) -> Artifact:
         pending: list[AnswersPending] = []
         for name, until in _trainings(ctx, tuner):
             chosen = _chosen(ctx, until) if tuner.trains else None
-            job = _job(ctx, chosen, trainings.budget(name))
+            job = _job(ctx, chosen, until, trainings.budget(name))
             try:
                 report = tuner.tune(job, folder / name, run.progress("tuning"))
             except AnswersPending as error:  # trained elsewhere; the next one is begun meanwhile
@@ -169,7 +169,7 @@ def _chosen(ctx: RunContext, until: AsOf) -> Transitions:
             hint='import more events, or set [planner] kind = "counts"',
         )
     per_label = config.examples_per_label
-    if per_label == 0 and ctx.config.planner.kind == "transformers":
+    if per_label == 0 and ctx.config.planner.kind in ("transformers", "openai"):
         per_label = 10
     chosen: Transitions = rows.take(tuning.balanced(rows, ctx.fitter.k, per_label))
     if len(chosen) > config.max_examples:
@@ -216,7 +216,7 @@ def _candidates(ctx: RunContext, chosen: Transitions) -> Candidates:
     return Candidates(chosen.known, popularity.astype(np.float32), window)
 
 
-def _job(ctx: RunContext, chosen: Transitions | None, budget: Budget) -> TuningJob:
+def _job(ctx: RunContext, chosen: Transitions | None, until: AsOf, budget: Budget) -> TuningJob:
     config, mode, interests = ctx.config.tuning, ctx.config.planner.mode, ctx.log.interests
     return TuningJob(
         interests=interests,
@@ -230,6 +230,7 @@ def _job(ctx: RunContext, chosen: Transitions | None, budget: Budget) -> TuningJ
         budget=budget,
         seed=config.seed,
         candidates=None if chosen is None else _candidates(ctx, chosen),
+        until=str(until),
     )
 
 
