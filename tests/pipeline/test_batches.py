@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -77,7 +78,7 @@ def test_a_run_waits_twice_and_ends_for_its_own_moment(
     assert error["type"] == "AnswersPending"
     assert f"`freshet refresh --as-of {SECOND}`" in error["hint"]
     assert [record.outcome for record in ws.ledger.records()][-1] == "pending"
-    gates = operations_asked(root)
+    gates = len(written(root))
 
     code, found = command(capsys, "batch", *here)
     [file] = found["files"]  # type: ignore[misc]
@@ -136,9 +137,10 @@ def key(name: str) -> str:
     return name.rpartition("-")[0]
 
 
-def operations_asked(root: Path) -> int:
-    """Requests written so far."""
-    return sum(len(path.read_text().splitlines()) for path in (root / "batches").rglob("requests-*.jsonl"))
+def written(root: Path) -> list[dict[str, Any]]:
+    """All requests written so far."""
+    paths = sorted((root / "batches").rglob("requests-*.jsonl"))
+    return [json.loads(line) for path in paths for line in path.read_text().splitlines()]
 
 
 def test_what_another_moment_asks_alike_is_not_asked_again(
@@ -148,17 +150,49 @@ def test_what_another_moment_asks_alike_is_not_asked_again(
     ws = asked_in_batches(root, world, provider)
     with pytest.raises(AnswersPending):
         pipeline.refresh(ws, FIRST)
-    first = operations_asked(root)
+    first = len(written(root))
     with pytest.raises(AnswersPending):
         pipeline.refresh(ws, SECOND)
-    keys = [
-        key(json.loads(line)["custom_id"])
-        for path in (root / "batches").rglob("requests-*.jsonl")
-        for line in path.read_text().splitlines()
-    ]
+    keys = [key(line["custom_id"]) for line in written(root)]
     assert len(keys) == len(set(keys)) > first
     said: list[str] = []
     capsys.readouterr()
     assert run(["refresh", "-w", str(root)]) == PENDING
     said = capsys.readouterr().err.splitlines()
     assert any(f"waits for answers as of {SECOND}" in line for line in said)
+
+
+def test_a_hosted_job_is_waited_for_while_the_accepted_model_serves(
+    tmp_path: Path, world: Path, provider: Provider, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "shop"
+    ws = asked_in_batches(root, world, provider)
+    text = (root / "freshet.toml").read_text() + "per_million_tokens_trained = 25\n[tuning]\nhosted = true\n"
+    ws = workspace(root, text)
+    finetune = ("finetune", "-w", str(root), "--as-of", str(FIRST))
+    code, _ = command(capsys, *finetune)
+    assert code == PENDING
+    assert len(provider.jobs) == 2  # both are under way at once
+    assert provider.asked == []
+    assert command(capsys, *finetune)[0] == PENDING
+    assert len(provider.jobs) == 2
+    provider.end()
+    assert command(capsys, *finetune)[0] == PENDING  # now the gates ask the holdout model
+    assert len(provider.jobs) == 2
+    [tuning] = [step for step in ws.ledger.records()[-1].steps if step.name == "tuning"]
+    assert tuning.trained == 2 * 999
+    assert tuning.money > 2 * 999 * 25 / 1e6 * 0.99
+    models = {line["body"]["model"] for line in written(root)}
+    assert models == {"ft:m:1"}
+    command(capsys, "batch", "submit", "-w", str(root))
+    provider.end()
+    command(capsys, "batch", "fetch", "-w", str(root))
+    assert command(capsys, *finetune)[0] == HALTED
+    command(capsys, "approve", "-w", str(root), ws.ledger.records()[-1].id)
+    assert command(capsys, *finetune)[0] == 0
+
+    ws = workspace(root, text.replace("hosted = true", "hosted = true\nevery_days = 5"))
+    code, _ = command(capsys, "run", "-w", str(root), "--as-of", str(SECOND))  # another tuning is due
+    assert len(provider.jobs) == 4
+    assert code == PENDING
+    assert [step.name for step in ws.ledger.records()[-1].steps][-1] == "inference"  # for the accepted model

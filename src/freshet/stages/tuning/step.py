@@ -143,6 +143,22 @@ def finetune(ctx: RunContext, tuner: Tuner) -> Artifact:
     return model
 
 
+def renew(ctx: RunContext, tuner: Tuner) -> Artifact:
+    """As `finetune`; where that waits for a server, the accepted model goes on serving meanwhile.
+
+    Raises:
+        AnswersPending: there is none that was accepted before.
+    """
+    try:
+        return finetune(ctx, tuner)
+    except AnswersPending as pending:
+        before = accepted(ctx.ws, ctx.log, ctx.as_of)
+        if before is None:
+            raise
+        ctx.run.say(f"model {before.version} stays until a new one is judged: {pending.message}")
+        return before
+
+
 def planner_for(ctx: RunContext, model: Artifact | None) -> LazyPlanner | None:
     """The planner of a tuned model, loaded at its first query; None for plain counts."""
     tuner = ctx.ws.tuner
