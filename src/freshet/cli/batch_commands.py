@@ -182,7 +182,7 @@ def _show(console: Console, ws: Workspace, content: dict[str, Any]) -> None:
         numbers = [file[key] for key in ("requests", "answered", "failed", "unasked", "open")]
         drawn.add_row(
             str(file["batch"]),
-            file["file"],
+            file["file"].rpartition("/")[2],
             file["layout"],
             file["state"],
             *(f"{number:,}" for number in numbers),

@@ -120,17 +120,18 @@ class BatchPlanner(Planner):
                 self.layout, new, model=self.card.model, planner=self.version, expected=coming
             )
             self.spending.used += coming
+            size = sum(file.size for file in files) / 1e6
             where = self.batches.index.folder(number)
             told.insert(
                 0,
-                f"{len(new):,} requests are written to {where.parent.name}/{where.name} ({len(files)} files, "
-                f"{sum(file.size for file in files) / 1e6:.1f} MB, about {coming.tokens:,} tokens)",
+                f"{plural(len(new), 'request')} written to {where.parent.name}/{where.name} "
+                f"({plural(len(files), 'file')}, {size:.1f} MB, about {coming.tokens:,} tokens)",
             )
         problems = [problem for key in new if (problem := failures.get(key, (0, ""))[1])]
         if problems:
             told.append(f"{len(problems):,} of them are asked again: {max(problems, key=problems.count)}")
         raise AnswersPending(
-            f"{len(open_):,} answers of {self.card.model} are missing: {', '.join(told)}",
+            f"{plural(len(open_), 'answer')} of {self.card.model} missing: {', '.join(told)}",
             hint="`freshet batch submit` sends the files and `freshet batch fetch` takes answers in; or send "
             "them yourself and name the results to `freshet batch read`",
         )
@@ -202,3 +203,8 @@ class BatchPlanner(Planner):
                     left.append(row)
             rows = left
         return states
+
+
+def plural(count: int, what: str) -> str:
+    """A number of things in words."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
