@@ -18,10 +18,12 @@ from freshet.backends.planners.batch.batches import Batches
 from freshet.backends.planners.endpoint.answer_store import AnswerStore
 from freshet.backends.planners.endpoint.endpoint_tuner import EndpointSettings, EndpointTuner
 from freshet.backends.planners.endpoint.spending import Spending
+from freshet.backends.planners.endpoint.token_tuner import TokenTuner
 from freshet.backends.planners.fake import FakeTuner
 from freshet.backends.planners.hosted.hosted_tuner import HostedTuner
 from freshet.backends.planners.lora import LoraTuner
 from freshet.backends.planners.scratch import ScratchTuner
+from freshet.backends.planners.vllm_tuner import VllmTuner
 from freshet.backends.sequences.trainers import TorchRankingTrainer, TorchSequenceTrainer
 from freshet.backends.user_stores.lmdb_store import LmdbUserStore
 from freshet.core.config import Config, ContentConfig, load, parse, read_text
@@ -85,16 +87,20 @@ def make_tuner(root: Path, config: Config, say: Callable[[str], None]) -> Tuner 
             hint="set [planner] model to the folder of a causal language model",
         )
     base = _checkpoint(root, planner.model)
-    return LoraTuner(base=base, beam=beam, device=planner.device, called=planner.model)
+    tuner = VllmTuner if planner.engine == "vllm" else LoraTuner
+    return tuner(base=base, beam=beam, device=planner.device, called=planner.model)
 
 
 def _endpoint_tuner(root: Path, config: Config, say: Callable[[str], None]) -> Tuner:
     """The tuner of a model behind a server: asked at once or in batches, fine-tuned there or not."""
-    settings, spending = _endpoint_settings(config), _spending(config)
+    planner, settings, spending = config.planner, _endpoint_settings(config), _spending(config)
+    if planner.answers == "tokens":
+        folder = Path(_checkpoint(root, planner.tokenizer)).absolute()
+        return TokenTuner(settings, folder, spending, config.inference.beam)
 
     def asked(settings: EndpointSettings) -> Tuner:
-        if config.planner.batch:
-            return BatchTuner(settings, config.planner.batch, root, spending)
+        if planner.batch:
+            return BatchTuner(settings, planner.batch, root, spending)
         return EndpointTuner(settings, root, spending)
 
     if not config.tuning.hosted:

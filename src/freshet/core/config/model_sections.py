@@ -65,6 +65,12 @@ PROVIDERS = {
 }
 """Layout of batch files -> address and environment variable of the key of the provider it is called after."""
 
+_DEFAULTS: dict[str, dict[str, Any]] = {
+    "scratch": {"mode": "label"},
+    "openai": {"template": "knowledge", "shortlist": 30},
+}
+"""Defaults of `[planner]` that differ by kind."""
+
 
 class PlannerConfig(Section):
     """Which planner ranks successors."""
@@ -87,6 +93,23 @@ class PlannerConfig(Section):
         "scratch writes labels unless told otherwise: without world knowledge, words only cost it accuracy",
     )
     device: str = Field("auto", description="auto, cpu, cuda")
+    template: str = Field(
+        "",
+        description="words of prompts: empty = short ones, for models tuned here; knowledge = for models "
+        "that follow instructions; else a file, from the workspace",
+    )
+    titles: int = Field(
+        3,
+        ge=0,
+        le=5,
+        description="typical items shown with an interest, by title, in templates and lists of options",
+    )
+    shortlist: int = Field(
+        0,
+        ge=0,
+        le=60,
+        description="the planner chooses among so many interests, the best by counts and content; 0 = all",
+    )
     endpoint: str = Field(
         "", description="base URL of the server, such as `https://api.openai.com/v1` (kind = openai)"
     )
@@ -100,11 +123,20 @@ class PlannerConfig(Section):
         description="ask in files of requests, in this provider's layout, that are answered hours or days "
         "later at a lower price (kind = openai); '' = ask at once",
     )
-    answers: Literal["auto", "letters", "list", "text"] = Field(
+    answers: Literal["auto", "letters", "list", "text", "tokens"] = Field(
         "auto",
         description="how the server is asked: letters = one token, read by log-probabilities; list = labels, "
         "best first, kept in form by a JSON schema; text = descriptions, checked; "
-        "auto = the best of them that the server was found to support",
+        "auto = the best of them that the server was found to support; tokens = without chat, exactly, token "
+        "by token, for a model whose folder is here too (vLLM, llama.cpp)",
+    )
+    tokenizer: str = Field(
+        "",
+        description="folder of the checkpoint that the server serves, such as one that `freshet finetune` "
+        "wrote (answers = tokens)",
+    )
+    engine: Literal["torch", "vllm"] = Field(
+        "torch", description="what reads a tuned model here; vllm has to be installed (kind = transformers)"
     )
     concurrency: int = Field(16, ge=1, le=512, description="requests under way at once")
     timeout_seconds: float = Field(
@@ -139,28 +171,31 @@ class PlannerConfig(Section):
     @model_validator(mode="after")
     def _complete(self) -> Self:
         """A server has an address, and its model a name."""
+        if self.batch and (self.kind != "openai" or self.answers == "tokens"):
+            raise ValueError('batch needs kind = "openai", and answers that are written, not "tokens"')
         if self.kind == "openai":
             if not self.model:
                 raise ValueError('kind = "openai" needs model: what the server calls it')
             check_endpoint(self.endpoint, 'kind = "openai"')
+            if self.answers == "tokens" and not self.tokenizer:
+                raise ValueError('answers = "tokens" needs tokenizer: the folder of the model that is served')
+        if self.engine == "vllm" and self.kind == "scratch":
+            raise ValueError('engine = "vllm" goes with kind = "transformers": scratch is too small for it')
         return self
 
     @model_validator(mode="before")
     @classmethod
-    def _provider_by_batch(cls, given: Any) -> Any:
-        """A layout is of one provider: its address and the name of its key need not be given."""
-        if isinstance(given, dict) and given.get("batch") in PROVIDERS:
+    def _by_kind(cls, given: Any) -> Any:
+        """Defaults that follow from `kind` and `batch`, so that the rest of the code sees plain values."""
+        if not isinstance(given, dict):
+            return given
+        if given.get("batch") in PROVIDERS:  # a layout is of one provider
             endpoint, key = PROVIDERS[given["batch"]]
-            return {"endpoint": endpoint, "api_key_env": key, **given}
-        return given
-
-    @model_validator(mode="before")
-    @classmethod
-    def _mode_by_kind(cls, given: Any) -> Any:
-        """The default of `mode` follows from `kind`, so that the rest of the code sees one of two values."""
-        if isinstance(given, dict) and "mode" not in given and given.get("kind", "scratch") == "scratch":
-            return {**given, "mode": "label"}
-        return given
+            given = {"endpoint": endpoint, "api_key_env": key, **given}
+        kind = given.get("kind", "scratch")
+        if not isinstance(kind, str) or given.get("answers") == "tokens":  # a tuned model, wherever it is
+            return given
+        return {**_DEFAULTS.get(kind, {}), **given}
 
 
 class TuningConfig(Section):

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from freshet.core.errors import PlannerError
 from freshet.core.ports.run_ports import Budget, Progress, silent
+from freshet.core.prompts import TEMPLATE
 from freshet.core.types import (
     BoolArray,
     Example,
@@ -145,7 +146,8 @@ class TuningJob:
     """Everything a tuner needs, already chosen and worded.
 
     `epochs`, `learning_rate` and `batch_size` of 0 mean: the tuner's own default. `candidates` are those of
-    `examples`, for tuners that learn from them. `until` is the day (ISO) before which the examples lie.
+    `examples`, for tuners that learn from them. `template` is the version of the wording of the prompts,
+    `until` the day (ISO) before which the examples lie.
     """
 
     interests: Interests
@@ -159,6 +161,7 @@ class TuningJob:
     budget: Budget
     seed: int
     candidates: Candidates | None = None
+    template: int | str = TEMPLATE
     until: str = ""
 
 

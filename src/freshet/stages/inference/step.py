@@ -12,7 +12,7 @@ import numpy as np
 from freshet.core.config import Config
 from freshet.core.errors import PlannerError
 from freshet.core.ports import Planner
-from freshet.core.prompts import Prompts, names
+from freshet.core.prompts import Prompts
 from freshet.core.types import Evidence, PlannerRows, Usage
 from freshet.run_context import RunContext
 from freshet.stages import inference
@@ -20,6 +20,7 @@ from freshet.stages.counts.holdout_windows import Window
 from freshet.stages.evidence.step import ChosenEvidence
 from freshet.stages.inference.announce import announce
 from freshet.stages.inference.cost import Cost, cost_of
+from freshet.stages.prompts.step import wording_of
 from freshet.stages.table.table_plan import TablePlan
 
 PROBE = 64
@@ -151,16 +152,16 @@ def plan_inference(
     ctx: RunContext, plan: TablePlan, chosen: ChosenEvidence, planner: Planner
 ) -> InferencePlan:
     """Which rows are copied and which must be inferred; nothing is asked yet."""
-    words = names(ctx.log.interests.descriptions, ctx.config.planner.mode)
-    top, stored = min(ctx.config.inference.top, len(words)), _stored(ctx, plan)
-    rows = Prompts.of(chosen.contexts, words, chosen.rows)
-    held = Prompts.of(chosen.contexts[:0], words, Evidence.none(ctx.fitter.k))
+    wording = wording_of(ctx)
+    top, stored = min(ctx.config.inference.top, len(wording.names)), _stored(ctx, plan)
+    rows = Prompts.of(chosen.contexts, wording, chosen.rows)
+    held = Prompts.of(chosen.contexts[:0], wording, Evidence.none(ctx.fitter.k))
     for one in chosen.windows:
-        held += Prompts.of(one.contexts, words, one.evidence)
+        held += Prompts.of(one.contexts, wording, one.evidence)
     holdout_model = planner.holdout_model
     return InferencePlan(
-        inference.make_plan(rows, planner.version, words, top, stored),
-        inference.make_plan(held, holdout_model.version, words, top, stored),
+        inference.make_plan(rows, planner.version, top, stored),
+        inference.make_plan(held, holdout_model.version, top, stored),
         planner,
         holdout_model,
     )
@@ -227,6 +228,8 @@ def _kind_of_planner(config: Config) -> str:
     named = [planner.kind, planner.model, planner.mode]
     if planner.kind == "openai":
         named += [planner.endpoint, planner.answers]
+    if planner.engine == "vllm":
+        named.append(planner.engine)
     return " ".join(named) + f" beam {config.inference.beam}"
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from freshet.core.config import Config
 from freshet.core.errors import AnswersPending, ConfigError, NotEnoughData, PlannerGone
 from freshet.core.ports import Budget, Candidates, Tuner, TuningJob, TuningPlan
 from freshet.core.prompts import NEXT, names
@@ -15,6 +14,8 @@ from freshet.core.types import AsOf, Context, ContextEvidence, Example, Transiti
 from freshet.run_context import LogSnapshot, RunContext
 from freshet.stages import tuning
 from freshet.stages.evidence.step import gather
+from freshet.stages.prompts import step as prompts
+from freshet.stages.prompts.step import wording_of
 from freshet.stages.tuning.gate_verdict import Verdict, pass_gates, verdict
 from freshet.stages.tuning.lazy_planner import HOLDOUT_MODEL, MODEL, LazyPlanner
 from freshet.storage.artifacts import Artifact, newest, newest_first
@@ -62,7 +63,8 @@ def check_base(ws: Workspace) -> None:
     """
     if ws.tuner is None:
         return
-    wanted = planner_of(ws.config, ws.tuner)
+    prompts.check_template(ws)
+    wanted = planner_of(ws, ws.tuner)
     found = map(ModelManifest.of, newest_first(ws.store, "models"))
     if not any(_fits(model, model.settings | wanted) for model in found):
         ws.tuner.check(planned(ws))
@@ -203,7 +205,7 @@ def _examples(ctx: RunContext, chosen: Transitions) -> list[Example]:
     ctx.run.say(f"wording {len(chosen):,} samples with the evidence of their time")
     return tuning.make_examples(
         chosen,
-        names(ctx.log.interests.descriptions, ctx.config.planner.mode),
+        wording_of(ctx),
         before,
         k=k,
         window_days=ctx.log.scales.window_days,
@@ -247,12 +249,13 @@ def _job(ctx: RunContext, chosen: Transitions | None, until: AsOf, budget: Budge
         seed=config.seed,
         candidates=None if chosen is None else _candidates(ctx, chosen),
         until=str(until),
+        template=wording_of(ctx).version,
     )
 
 
-def planner_of(config: Config, tuner: Tuner) -> dict[str, object]:
+def planner_of(ws: Workspace, tuner: Tuner) -> dict[str, object]:
     """Which planner is tuned, by what it is made from: where its checkpoint lies is no part of it."""
-    return {"planner": config.planner.model_dump(include={"kind", "mode"}), "recipe": tuner.recipe}
+    return {"planner": prompts.settings_of(ws), "recipe": tuner.recipe}
 
 
 def _settings(ws: Workspace, log: LogSnapshot) -> dict[str, object]:
@@ -263,7 +266,7 @@ def _settings(ws: Workspace, log: LogSnapshot) -> dict[str, object]:
     worded = evidence.model_dump(exclude={"hysteresis", "level"}) | {"level": evidence.forced}
     return {
         "code": CODE,
-        **planner_of(ws.config, ws.tuner),
+        **planner_of(ws, ws.tuner),
         "tuning": ws.config.tuning.model_dump(exclude={"every_days"}),
         "evidence": None if evidence.level == "none" else worded,
         "fit_examples": ws.config.counts.fit_examples,  # evidence is shrunk as counts are
