@@ -118,7 +118,8 @@ def _endpoint_settings(config: Config) -> EndpointSettings:
         planner.concurrency,
         planner.timeout_seconds,
         planner.tries,
-        request=planner.request,
+        planner.shortlist,
+        planner.request,
     )
 
 

@@ -78,9 +78,12 @@ class Config(Section):
     @model_validator(mode="after")
     def _who_fine_tunes(self) -> Self:
         """Only a server of OpenAI's protocol has fine-tuning jobs."""
-        if self.tuning.hosted and (self.planner.kind != "openai" or self.planner.batch not in ("", "openai")):
+        planner = self.planner
+        fits = planner.kind == "openai" and planner.batch in ("", "openai") and planner.answers != "tokens"
+        if self.tuning.hosted and not fits:
             raise ValueError(
-                '[tuning] hosted = true needs [planner] kind = "openai", and batch = "openai" if any'
+                '[tuning] hosted = true needs [planner] kind = "openai", batch = "openai" if any, and answers '
+                'that are written, not "tokens"'
             )
         return self
 

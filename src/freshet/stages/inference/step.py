@@ -98,7 +98,8 @@ def infer(
         ]
         announce(ctx, wanted)
         start = monotonic()
-        outcomes = [
+        # held-out rows first: a planner that is gone later has a weight for the rows that it answered
+        backwards = [
             inference.run(
                 part,
                 answering,
@@ -108,8 +109,9 @@ def infer(
                 work=ctx.ws.root / "work",
                 progress=run.progress("inference"),
             )
-            for part, answering in planned.parts
+            for part, answering in reversed(planned.parts)
         ]
+        outcomes = backwards[::-1]
         seconds = monotonic() - start
         for outcome in outcomes:
             step.add(outcome.usage)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from freshet.core.types import Usage
+
+MARGIN = 1.1
+"""What is coming may take so much more than was estimated, without going beyond a budget."""
 
 
 @dataclass(slots=True)
@@ -33,7 +37,12 @@ class Spending:
 
     def refusal(self, coming: Usage) -> str:
         """Why what is coming may not be spent, '' where it may."""
-        total = self.used + coming
+        allowed = Usage(
+            math.ceil(coming.tokens * MARGIN),
+            written=math.ceil(coming.written * MARGIN),
+            trained=coming.trained,
+        )
+        total = self.used + allowed
         if self.max_tokens and total.tokens + total.trained > self.max_tokens:
             used = self.used.tokens + self.used.trained
             return f"[planner] max_tokens_per_run = {self.max_tokens:,} is reached: {used:,} used"
