@@ -82,8 +82,8 @@ class Config(Section):
         fits = planner.kind == "openai" and planner.batch in ("", "openai") and planner.answers != "tokens"
         if self.tuning.hosted and not fits:
             raise ValueError(
-                '[tuning] hosted = true needs [planner] kind = "openai", batch = "openai" if any, and answers '
-                'that are written, not "tokens"'
+                '[tuning] hosted = true needs [planner] kind = "openai", batch = "openai" if any, and '
+                'answers that are written, not "tokens"'
             )
         return self
 

@@ -183,6 +183,15 @@ CASES: list[tuple[dict[str, Any], Result]] = [
         },
         Result("e", None, "batch_expired: This request could not be executed.", True),
     ),
+    (  # as vLLM 0.32 writes it
+        {
+            "id": "vllm-84d51a1fc5206ab7",
+            "custom_id": "e2",
+            "response": {"status_code": 500, "request_id": "vllm-batch-80c916769320d038", "body": None},
+            "error": {"error": {"message": "EngineCore died", "type": "InternalServerError", "code": 500}},
+        },
+        Result("e2", None, "500: EngineCore died"),
+    ),
     (
         {
             "key": "f",

@@ -53,8 +53,8 @@ class OpenAILayout:
             raise BadLine("it has no `custom_id`")
         error, status = line.get("error"), dig(line, "response", "status_code")
         if error:
-            code = text_of(dig(error, "code"))
-            told = text_of(dig(error, "message") or error)
+            inner = dig(error, "error") or error  # vLLM wraps it once more
+            code, told = text_of(dig(inner, "code")), text_of(dig(inner, "message") or inner)
             return Result(name, None, f"{code}: {told}" if code else told, code in UNASKED)
         body = dig(line, "response", "body")
         if status not in (None, 200):
