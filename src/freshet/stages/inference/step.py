@@ -18,6 +18,7 @@ from freshet.run_context import RunContext
 from freshet.stages import inference
 from freshet.stages.counts.holdout_windows import Window
 from freshet.stages.evidence.step import ChosenEvidence
+from freshet.stages.inference.announce import announce
 from freshet.stages.inference.cost import Cost, cost_of
 from freshet.stages.prompts.step import wording_of
 from freshet.stages.table.table_plan import TablePlan
@@ -92,11 +93,10 @@ def infer(
         expected = say_cost(ctx, planned)
         if planned.prompts and planner.note:
             run.say(f"planner: {planner.note}")
-        for part, answering in planned.parts:
-            if not (len(part.changed) and answering.abilities.prepares):
-                continue
-            for chunk in inference.chunks(part, config.chunk):
-                answering.prepare(chunk)
+        wanted = [
+            (by, inference.chunks(part, config.chunk)) for part, by in planned.parts if len(part.changed)
+        ]
+        announce(ctx, wanted)
         start = monotonic()
         # held-out rows first: a planner that is gone later has a weight for the rows that it answered
         backwards = [

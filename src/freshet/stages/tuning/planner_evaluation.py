@@ -16,6 +16,7 @@ from freshet.run_context import RunContext
 from freshet.stages import counts, tuning
 from freshet.stages.counts.holdout_windows import Window
 from freshet.stages.evidence.step import gather
+from freshet.stages.inference.announce import announce
 from freshet.stages.prompts.step import wording_of
 from freshet.stages.tuning.planner_answers import say_cost
 
@@ -66,7 +67,9 @@ def evaluate(ctx: RunContext, planner: Planner) -> tuning.GateReport:
     words = wording.names
     sample = _sample(ctx, wording)
     held = sample.held
-    say_cost(ctx, planner, _asked(ctx, wording, sample))
+    asked = _asked(ctx, wording, sample)
+    say_cost(ctx, planner, asked)
+    announce(ctx, [(planner, [asked])])
     answered, usage = tuning.answers(planner, sample.prompts, len(words))
     evidence_gain = None
     if _tries_evidence(ctx, wording):
