@@ -96,7 +96,13 @@ class LlamaDialect:
 
     def question(self, texts: Sequence[Sequence[int]], wanted: Sequence[int]) -> dict[str, Any]:
         bias = [[token, self.raised] for token in wanted]
-        sampling = {"temperature": 1.0, "samplers": ["temperature"], "cache_prompt": False, "cache_prompt": False, "post_sampling_probs": True}
+        sampling = {
+            "temperature": 1.0,
+            "samplers": ["temperature"],
+            "cache_prompt": False,
+            "cache_prompt": False,
+            "post_sampling_probs": True,
+        }
         asked = {"max_tokens": 1, "n_probs": len(wanted), "logit_bias": bias}
         return {**_plain(texts), **asked, **sampling}
 
