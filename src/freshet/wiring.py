@@ -13,9 +13,11 @@ from freshet.backends.encoders.wordllama_encoder import WordLlamaEncoder
 from freshet.backends.local_store import LocalStore
 from freshet.backends.planners.endpoint.endpoint_tuner import EndpointSettings, EndpointTuner
 from freshet.backends.planners.endpoint.spending import Spending
+from freshet.backends.planners.endpoint.token_tuner import TokenTuner
 from freshet.backends.planners.fake import FakeTuner
 from freshet.backends.planners.lora import LoraTuner
 from freshet.backends.planners.scratch import ScratchTuner
+from freshet.backends.planners.vllm_tuner import VllmTuner
 from freshet.backends.sequences.trainers import TorchRankingTrainer, TorchSequenceTrainer
 from freshet.backends.user_stores.lmdb_store import LmdbUserStore
 from freshet.core.config import Config, ContentConfig, load, parse, read_text
@@ -79,10 +81,11 @@ def make_tuner(root: Path, config: Config) -> Tuner | None:
             hint="set [planner] model to the folder of a causal language model",
         )
     base = _checkpoint(root, planner.model)
-    return LoraTuner(base=base, beam=beam, device=planner.device, called=planner.model)
+    tuner = VllmTuner if planner.engine == "vllm" else LoraTuner
+    return tuner(base=base, beam=beam, device=planner.device, called=planner.model)
 
 
-def _endpoint_tuner(root: Path, config: Config) -> EndpointTuner:
+def _endpoint_tuner(root: Path, config: Config) -> EndpointTuner | TokenTuner:
     """The tuner of a model behind a server, with what a command may spend there."""
     planner, prices = config.planner, config.prices
     settings = EndpointSettings(
@@ -102,6 +105,9 @@ def _endpoint_tuner(root: Path, config: Config) -> EndpointTuner:
         prices.per_million_tokens_written or prices.per_million_tokens,
         prices.currency,
     )
+    if planner.answers == "tokens":
+        folder = Path(_checkpoint(root, planner.tokenizer)).absolute()
+        return TokenTuner(settings, folder, spending, config.inference.beam)
     return EndpointTuner(settings, root, spending)
 
 

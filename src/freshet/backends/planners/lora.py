@@ -18,7 +18,7 @@ from freshet.backends.planners.libraries import LibraryErrors, need_local, quiet
 from freshet.backends.planners.local_planner import LocalPlanner, abilities_of, version_of
 from freshet.backends.planners.model_folder import torch_module
 from freshet.core.errors import ConfigError
-from freshet.core.ports import Abilities, Progress, Tuner, TuningJob, TuningPlan, silent
+from freshet.core.ports import Abilities, Planner, Progress, Tuner, TuningJob, TuningPlan, silent
 from freshet.core.prompts import names
 from freshet.core.types import Interests, TuningReport
 
@@ -108,7 +108,7 @@ class LoraTuner(Tuner):
     def abilities(self, model: Path, interests: Interests) -> Abilities:  # noqa: ARG002
         return abilities_of(model_folder.read_card(model))
 
-    def open(self, model: Path, interests: Interests) -> LocalPlanner:
+    def open(self, model: Path, interests: Interests) -> Planner:
         return LocalPlanner(model, interests, beam=self.beam, device=self.device)
 
 

@@ -18,6 +18,9 @@ from numpy.typing import NDArray
 from freshet.backends.planners.bulk.trie import Trie
 from freshet.core.types import Usage
 
+TOGETHER = 512
+"""Prompts that are searched level by level at once."""
+
 
 @dataclass(frozen=True, slots=True)
 class Question:
@@ -110,14 +113,35 @@ class _Open:
 def search(reader: TokenReader, trie: Trie, prompts: Sequence[Sequence[int]], beam: int, top: int) -> Found:
     """Log-probabilities of the names of a trie after prompts given as token ids.
 
+    Some prompts are brought to their end before others begin, so that a reader that stops in the middle
+    leaves whole rows.
+
     Args:
         trie: of the names, with at least one branch.
         beam: branches read per prompt and level.
         top: how many names of a row are wanted; only these are sure to be there.
     """
     found = Found(np.full((len(prompts), trie.size), -np.inf), Usage(), {})
+    for start in range(0, len(prompts), TOGETHER):
+        if not found.gone:
+            _search(
+                reader, trie, prompts, range(start, min(start + TOGETHER, len(prompts))), beam, top, found
+            )
+    return found
+
+
+def _search(
+    reader: TokenReader,
+    trie: Trie,
+    prompts: Sequence[Sequence[int]],
+    rows: range,
+    beam: int,
+    top: int,
+    found: Found,
+) -> None:
+    """Find the names of some rows."""
     lost: set[int] = set()
-    waiting = [_Open(row, 0, 0.0) for row in range(len(prompts))]
+    waiting = [_Open(row, 0, 0.0) for row in rows]
     while waiting:
         asked = [
             Question((*prompts[one.row], *trie.branches[one.branch].path), trie.branches[one.branch].tokens)
@@ -125,11 +149,12 @@ def search(reader: TokenReader, trie: Trie, prompts: Sequence[Sequence[int]], be
         ]
         answers = reader.logprobs(asked)
         found.usage += answers.usage
-        found.failures.update({waiting[i].row: reason for i, reason in answers.failures.items()})
-        below: list[_Open] = []
         found.gone = answers.gone
-        unasked = {one.row for one, logp in zip(waiting, answers.logp, strict=True) if not len(logp)}
-        lost |= unasked.union(found.failures)
+        for question, reason in answers.failures.items():
+            found.failures.setdefault(waiting[question].row, reason)
+        unasked = (one.row for one, logp in zip(waiting, answers.logp, strict=True) if not len(logp))
+        lost.update(unasked, found.failures)
+        below: list[_Open] = []
         for one, logp in zip(waiting, answers.logp, strict=True):
             if one.row not in lost:
                 below += _choices(trie, one, logp, found.scores[one.row])
@@ -138,7 +163,6 @@ def search(reader: TokenReader, trie: Trie, prompts: Sequence[Sequence[int]], be
             lost.update(one.row for one in waiting)
             break
     found.scores[sorted(lost)] = -np.inf
-    return found
 
 
 def _choices(

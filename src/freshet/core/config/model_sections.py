@@ -111,11 +111,20 @@ class PlannerConfig(Section):
         pattern=KEY_NAME,
         description="environment variable that holds the server's key; '' or unset = no key is sent",
     )
-    answers: Literal["auto", "letters", "list", "text"] = Field(
+    answers: Literal["auto", "letters", "list", "text", "tokens"] = Field(
         "auto",
         description="how the server is asked: letters = one token, read by log-probabilities; list = labels, "
         "best first, kept in form by a JSON schema; text = descriptions, checked; "
-        "auto = the best of them that the server was found to support",
+        "auto = the best of them that the server was found to support; tokens = without chat, exactly, token "
+        "by token, for a model whose folder is here too (vLLM, llama.cpp)",
+    )
+    tokenizer: str = Field(
+        "",
+        description="folder of the checkpoint that the server serves, such as one that `freshet finetune` "
+        "wrote (answers = tokens)",
+    )
+    engine: Literal["torch", "vllm"] = Field(
+        "torch", description="what reads a tuned model here; vllm has to be installed (kind = transformers)"
     )
     concurrency: int = Field(16, ge=1, le=512, description="requests under way at once")
     timeout_seconds: float = Field(
@@ -154,6 +163,10 @@ class PlannerConfig(Section):
             if not self.model:
                 raise ValueError('kind = "openai" needs model: what the server calls it')
             check_endpoint(self.endpoint, 'kind = "openai"')
+            if self.answers == "tokens" and not self.tokenizer:
+                raise ValueError('answers = "tokens" needs tokenizer: the folder of the model that is served')
+        if self.engine == "vllm" and self.kind == "scratch":
+            raise ValueError('engine = "vllm" goes with kind = "transformers": scratch is too small for it')
         return self
 
     @model_validator(mode="before")
@@ -163,7 +176,9 @@ class PlannerConfig(Section):
         if not isinstance(given, dict):
             return given
         kind = given.get("kind", "scratch")
-        return {**_DEFAULTS.get(kind, {}), **given} if isinstance(kind, str) else given
+        if not isinstance(kind, str) or given.get("answers") == "tokens":  # a tuned model, wherever it is
+            return given
+        return {**_DEFAULTS.get(kind, {}), **given}
 
 
 class TuningConfig(Section):

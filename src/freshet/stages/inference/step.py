@@ -229,6 +229,8 @@ def _kind_of_planner(config: Config) -> str:
     named = [planner.kind, planner.model, planner.mode]
     if planner.kind == "openai":
         named += [planner.endpoint, planner.answers]
+    if planner.engine == "vllm":
+        named.append(planner.engine)
     return " ".join(named) + f" beam {config.inference.beam}"
 
 

@@ -16,12 +16,12 @@ from freshet.backends.planners.endpoint.spending import Spending
 from freshet.backends.planners.endpoint.token_card import TokenCard, read_token_card
 from freshet.backends.planners.endpoint.token_probe import context_of, find_dialect, spells_alike
 from freshet.backends.planners.endpoint.token_server import TokenServer
-from freshet.backends.planners.endpoint.token_wire import dialect_of
+from freshet.backends.planners.endpoint.token_wire import DIALECTS, dialect_of
 from freshet.backends.planners.libraries import need_local
 from freshet.backends.planners.token_planner import TokenPlanner
 from freshet.core.errors import ConfigError
-from freshet.core.ports import Abilities, Progress, Tuner, TuningJob, TuningPlan, silent
-from freshet.core.prompts import TEMPLATE, names
+from freshet.core.ports import Abilities, Planner, Progress, Tuner, TuningJob, TuningPlan, silent
+from freshet.core.prompts import names
 from freshet.core.types import Interests, TuningReport
 
 CODE = 1
@@ -74,16 +74,21 @@ class TokenTuner(Tuner):
                 f"[planner] mode is {plan.mode!r}, and {self.folder} was tuned to write {card.mode}s",
                 hint=f'set mode = "{card.mode}"',
             )
-        elif card.template != TEMPLATE or card.interests != len(plan.descriptions):
+        elif card.interests != len(plan.descriptions):
             raise ConfigError(
-                f"{self.folder} was tuned for {card.interests} interests and version {card.template} of the "
-                f"prompt's wording; here are {len(plan.descriptions)} and version {TEMPLATE}",
+                f"{self.folder} was tuned for {card.interests} interests, and here are {len(plan.descriptions)}",
                 hint="tune a model on this workspace and serve that",
             )
         model_folder.load_tokenizer(self.folder)
 
     def tune(self, job: TuningJob, into: Path, progress: Progress = silent) -> TuningReport:
         one, tokenizer, tuned = self.settings, model_folder.load_tokenizer(self.folder), self._tuned()
+        if tuned is not None and tuned.template != job.template:
+            raise ConfigError(
+                f"{self.folder} was tuned on version {tuned.template} of the prompts' wording, which is "
+                f"{job.template} here",
+                hint="set [planner] template as it was then",
+            )
         answers = tokenisation.answers(tokenizer, names(job.interests.descriptions, job.mode), job.mode)
         used = np.unique(np.concatenate([np.array(answer) for answer in answers]))
         client = self._client(one.endpoint, 1)
@@ -125,7 +130,21 @@ class TokenTuner(Tuner):
         return read_token_card(model).abilities
 
     def open(self, model: Path, interests: Interests) -> TokenPlanner:
-        card, one = read_token_card(model), self.settings
+        card = read_token_card(model)
+        return self._planner(card, model / TOKENIZER, interests, self.version(model, interests), str(card))
+
+    def preview(self, interests: Interests) -> Planner:
+        """A planner that tells what asking would cost before anything was asked, even a probe."""
+        tuned, one = self._tuned(), self.settings
+        mode = "description" if tuned is None else tuned.mode
+        limit = model_folder.positions(self.folder)
+        card = TokenCard(one.endpoint, one.model, DIALECTS[0].name, limit, mode, relative=False, content="")
+        return self._planner(card, self.folder, interests, "preview")
+
+    def _planner(
+        self, card: TokenCard, tokenizer: Path, interests: Interests, version: str, note: str = ""
+    ) -> TokenPlanner:
+        one = self.settings
         server = TokenServer(
             self._client(card.server, one.concurrency),
             card.model,
@@ -134,16 +153,8 @@ class TokenTuner(Tuner):
             one.concurrency,
             self.spending,
         )
-        return TokenPlanner(
-            server,
-            model_folder.load_tokenizer(model / TOKENIZER),
-            interests,
-            card.mode,
-            self.version(model, interests),
-            card.abilities,
-            self.beam,
-            note=str(card),
-        )
+        loaded = model_folder.load_tokenizer(tokenizer)
+        return TokenPlanner(server, loaded, interests, card.mode, version, card.abilities, self.beam, note)
 
     def _tuned(self) -> model_folder.Card | None:
         """What `freshet finetune` wrote about the folder; None where it didn't make it."""

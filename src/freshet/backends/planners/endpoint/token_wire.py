@@ -99,8 +99,7 @@ class LlamaDialect:
         sampling = {
             "temperature": 1.0,
             "samplers": ["temperature"],
-            "cache_prompt": False,
-            "cache_prompt": False,
+            "cache_prompt": False,  # what was read before would round in another way than what is read now
             "post_sampling_probs": True,
         }
         asked = {"max_tokens": 1, "n_probs": len(wanted), "logit_bias": bias}
