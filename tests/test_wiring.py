@@ -14,7 +14,7 @@ import pytest
 from freshet.core.config import Config, ContentConfig
 from freshet.core.errors import ConfigError
 from freshet.storage.vector_cache import PLACE
-from freshet.wiring import encoder_for, open_sandbox, open_workspace
+from freshet.wiring import WatchedConfig, encoder_for, open_sandbox, open_workspace
 from tests.backends.encoders.checkpoint import make
 from tests.backends.encoders.embeddings_server import MODEL, serving
 from tests.pipeline.world import FIRST
@@ -93,3 +93,21 @@ def test_opening_a_workspace_loads_no_encoder(tmp_path: Path, encoder: str) -> N
         loaded & {"torch", "transformers", "tokenizers", "safetensors", "huggingface_hub", "httpx"} == set()
     )
     assert "numpy" in loaded
+
+
+def test_watched_settings_that_become_empty_are_refused_and_asked_for_again(tmp_path: Path) -> None:
+    path = tmp_path / "freshet.toml"
+    path.write_text("[table]\nwidth = 7\n")
+    watched = WatchedConfig(path)
+    before = watched()
+    path.write_text("\n")
+    for _ in range(2):  # as often as it is looked at
+        with pytest.raises(ConfigError, match="has become empty"):
+            watched()
+    path.write_text("[table]\nwidth = 8\n")
+    assert (before.table.width, watched().table.width) == (7, 8)
+
+
+def test_settings_that_are_empty_from_the_start_are_the_defaults(tmp_path: Path) -> None:
+    (tmp_path / "freshet.toml").touch()
+    assert WatchedConfig(tmp_path / "freshet.toml")() == Config()

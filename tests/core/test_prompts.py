@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from freshet.core.prompts import NEXT, Prompts, longest, names, render, strength
+from freshet.core.prompts import NEXT, Prompts, ShortWording, longest, names, render, strength
 from freshet.core.types import Context, ContextEvidence, Evidence, Prompt, Successor, pack_contexts
 
 WORDS = ("horror zombie", "drama war", "love", "comedy")
@@ -104,14 +104,14 @@ def one(question: tuple[Context, ContextEvidence | None], words: tuple[str, ...]
     context, evidence = question
     packed = pack_contexts([context], WIDE)
     if evidence is None:
-        return Prompts.of(packed, words, Evidence.none(WIDE))
+        return Prompts.of(packed, ShortWording(words), Evidence.none(WIDE))
     listed = [(s.interest, s.share, s.support) for s in evidence.successors]
     columns = [np.array([column]) for column in zip(*listed, strict=True)]
     held = Evidence(
         packed, np.array([len(evidence.after)], np.int8), columns[0].astype(np.int16), *columns[1:]
     )
     assert held[context] == evidence
-    return Prompts.of(packed, words, held)
+    return Prompts.of(packed, ShortWording(words), held)
 
 
 @settings(max_examples=300)
@@ -154,7 +154,7 @@ def test_contexts_longer_than_those_of_evidence_hear_of_their_last_interests() -
     pair = np.array([[1, 0]], np.int16)
     evidence = Evidence(pair, np.array([2], np.int8), *_columns((2, 0.2, 5.0)))
     contexts = pack_contexts([(2, 1, 0), (1, 0), (2, 0, 1)], 10)
-    texts = [prompt.text for prompt in Prompts.of(contexts, WORDS, evidence).take(range(3))]
+    texts = [prompt.text for prompt in Prompts.of(contexts, ShortWording(WORDS), evidence).take(range(3))]
     said = ContextEvidence((1, 0), (Successor(2, 0.2, 5.0),))
     assert texts == [
         render((2, 1, 0), WORDS, said),
@@ -162,7 +162,7 @@ def test_contexts_longer_than_those_of_evidence_hear_of_their_last_interests() -
         render((2, 0, 1), WORDS),
     ]
     assert "recently after" in texts[0]
-    assert len(set(Prompts.of(contexts, WORDS, evidence).identities())) == 3
+    assert len(set(Prompts.of(contexts, ShortWording(WORDS), evidence).identities())) == 3
 
 
 def _columns(entry: tuple[int, float, float]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -165,15 +165,22 @@ def test_a_damaged_old_release_is_listed_as_one_and_its_place_is_told_to_nobody(
 
 def test_settings_are_read_again_and_wrong_ones_change_nothing(root: Path) -> None:
     text = (root / "freshet.toml").read_text()
+
+    def become(changed: str) -> None:
+        """Moved there as a whole: a server that looks while a file is written sees a part of it."""
+        aside = root / "freshet.toml.new"
+        aside.write_text(changed)
+        aside.replace(root / "freshet.toml")
+
     with running(root) as server:
         assert "web page of another site" in server.problem(
             "/v1/events", {}, 403, origin="http://evil.example"
         )
         best = server.explore(items=0)["interests"][0]["description"]
-        (root / "freshet.toml").write_text(f"{text}\n[table]\nblocked = ['{best}']\n")
+        become(f"{text}\n[table]\nblocked = ['{best}']\n")
         while best in [offer["description"] for offer in server.explore(items=0)["interests"]]:
             time.sleep(0.05)
-        (root / "freshet.toml").write_text(f"{text}\n[table]\nblokced = ['{best}']\n")
+        become(f"{text}\n[table]\nblokced = ['{best}']\n")
         while server.client.get("/readyz").json()["detail"] != "reload: ConfigError":
             time.sleep(0.05)
         assert any("blokced" in line.get("message", "") for line in server.lines())

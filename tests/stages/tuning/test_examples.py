@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freshet.core.prompts import render
+from freshet.core.prompts import ShortWording, render
 from freshet.core.types import RECENT, Context, ContextEvidence, Successor, Transitions
 from freshet.stages.tuning import balanced, make_examples
 
@@ -79,7 +79,9 @@ def test_evidence_is_of_the_time_before_each_window(
     found: list[tuple[int, list[int], int]], share: float, window: int
 ) -> None:
     log, before = transitions(found), Remembering()
-    examples = make_examples(log, NAMES, before, k=2, window_days=window, evidence_share=share, seed=4)
+    examples = make_examples(
+        log, ShortWording(NAMES), before, k=2, window_days=window, evidence_share=share, seed=4
+    )
     assert len(examples) == len(log)
     assert [e.successor for e in examples] == log.successor.tolist()
     days = [day for day, _ in before.asked]
@@ -109,7 +111,9 @@ def test_about_the_share_asked_for_carries_evidence_and_the_seed_decides_which()
     log = transitions([(day, [1], 2) for day in range(400)])
 
     def texts(seed: int) -> list[bool]:
-        made = make_examples(log, NAMES, Remembering(), k=1, window_days=7, evidence_share=0.3, seed=seed)
+        made = make_examples(
+            log, ShortWording(NAMES), Remembering(), k=1, window_days=7, evidence_share=0.3, seed=seed
+        )
         return ["recently" in example.prompt.text for example in made]
 
     assert texts(0) == texts(0)
@@ -120,7 +124,9 @@ def test_about_the_share_asked_for_carries_evidence_and_the_seed_decides_which()
 def test_a_planner_that_is_asked_about_users_reads_some_longer_histories() -> None:
     """Half of the samples have all recent interests up to `longest`; evidence tells of the last ones."""
     log = transitions([(day, [3, 2, 0], 1) for day in range(400)])
-    made = make_examples(log, NAMES, Remembering(), k=2, window_days=7, evidence_share=1.0, seed=0, longest=3)
+    made = make_examples(
+        log, ShortWording(NAMES), Remembering(), k=2, window_days=7, evidence_share=1.0, seed=0, longest=3
+    )
     lengths = [len(example.prompt.context) for example in made]
     assert set(lengths) == {2, 3}
     assert 160 <= lengths.count(3) <= 240  # 200 expected, standard deviation 10
@@ -128,7 +134,11 @@ def test_a_planner_that_is_asked_about_users_reads_some_longer_histories() -> No
         assert example.prompt.context == (3, 2, 0)[-len(example.prompt.context) :]
         told = "recently after name 2 | name 0 :" in example.prompt.text
         assert told == (len(example.prompt.context) == 3)  # a pair's own evidence says "recently :"
-    short = make_examples(log, NAMES, Remembering(), k=2, window_days=7, evidence_share=1.0, seed=0)
+    short = make_examples(
+        log, ShortWording(NAMES), Remembering(), k=2, window_days=7, evidence_share=1.0, seed=0
+    )
     assert {example.prompt.context for example in short} == {(2, 0)}
-    cut = make_examples(log, NAMES, Remembering(), k=1, window_days=7, evidence_share=0.0, seed=0, longest=2)
+    cut = make_examples(
+        log, ShortWording(NAMES), Remembering(), k=1, window_days=7, evidence_share=0.0, seed=0, longest=2
+    )
     assert {example.prompt.context for example in cut} == {(0,), (2, 0)}

@@ -4,7 +4,7 @@ Every field's description is what `freshet init` writes beside it and what docs/
 lists.
 """
 
-from freshet.core.config.config_file import Config, load, parse
+from freshet.core.config.config_file import Config, load, parse, read_text
 from freshet.core.config.content_section import ContentConfig
 from freshet.core.config.experiment_sections import (
     ExperimentsConfig,
@@ -72,4 +72,5 @@ __all__ = [
     "UsersConfig",
     "load",
     "parse",
+    "read_text",
 ]

@@ -78,6 +78,18 @@ class Config(Section):
         return found
 
     @model_validator(mode="after")
+    def _who_fine_tunes(self) -> Self:
+        """Only a server of OpenAI's protocol has fine-tuning jobs."""
+        planner = self.planner
+        fits = planner.kind == "openai" and planner.batch in ("", "openai") and planner.answers != "tokens"
+        if self.tuning.hosted and not fits:
+            raise ValueError(
+                '[tuning] hosted = true needs [planner] kind = "openai", batch = "openai" if any, and '
+                'answers that are written, not "tokens"'
+            )
+        return self
+
+    @model_validator(mode="after")
     def _encoder_is_chosen(self) -> Self:
         """Interests can't be formed by an encoder where none is chosen."""
         if self.interests.text_vectors == "encoder" and self.content.encoder == "tfidf":
@@ -93,8 +105,17 @@ def load(path: Path) -> Config:
     Raises:
         ConfigError: the file is missing, is not TOML, or holds an unknown key or a bad value (all named).
     """
+    return parse(read_text(path), str(path))
+
+
+def read_text(path: Path) -> str:
+    """The text of a `freshet.toml`.
+
+    Raises:
+        ConfigError: the file is missing, can't be read, or is no text.
+    """
     try:
-        return parse(path.read_text(encoding="utf-8"), str(path))
+        return path.read_text(encoding="utf-8")
     except (FileNotFoundError, NotADirectoryError):
         raise ConfigError(f"{path} not found", hint="create a workspace with `freshet init`") from None
     except OSError as error:

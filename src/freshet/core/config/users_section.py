@@ -20,6 +20,13 @@ class UsersConfig(Section):
         "users whose prompt is as it was cost nothing; 0 = none (with any, the planner is tuned for them)",
     )
     k: int = Field(RECENT, ge=2, le=RECENT, description="interests of a user in a prompt, at most")
+    titles: int = Field(
+        0,
+        ge=0,
+        le=20,
+        description="titles of so many of the items a user engaged last that a prompt shows; "
+        "only a template that reads `history` does",
+    )
     active_days: int | Literal["auto"] = Field(
         "auto",
         gt=0,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,13 +19,15 @@ class Prompt:
         context: what it is about.
         text: what the planner reads.
         system: an instruction that a chat model gets before the text; '' = none.
-        options: the interests to choose among, in the order in which the text lists them; () = all.
+        options: the interests to choose among, in the order in which they are listed; () = all.
+        listing: how each option reads, in their order; () = by its name.
     """
 
     context: Context
     text: str
     system: str = ""
     options: tuple[int, ...] = ()
+    listing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,7 @@ class Usage:
         written: those of the tokens that the model wrote, which providers price higher.
         requests: sent to a server; 0 for models in this process.
         invalid: answers that were no valid choice, so that the prompt was asked again or left unanswered.
+        trained: tokens that a provider fine-tuned a model on; none of the others.
     """
 
     tokens: int = 0
@@ -44,6 +48,7 @@ class Usage:
     written: int = 0
     requests: int = 0
     invalid: int = 0
+    trained: int = 0
 
     def __add__(self, other: Usage) -> Usage:
         return Usage(
@@ -52,6 +57,7 @@ class Usage:
             self.written + other.written,
             self.requests + other.requests,
             self.invalid + other.invalid,
+            self.trained + other.trained,
         )
 
 
@@ -64,15 +70,52 @@ class Ranking:
         logp: (n, m) natural log of the renormalised probability, non-increasing along a row; -inf at -1.
             The probabilities of a row sum to at most 1; what is missing is the mass outside the top m.
         failures: (row, reason) of prompts without an answer; their rows are all -1.
+        gone: why the planner stopped in the middle, '' where it didn't: other rows that are all -1 were not
+            asked, and the next call raises `PlannerGone`.
     """
 
     successors: NDArray[np.int16]
     logp: NDArray[np.float32]
     usage: Usage = Usage()
     failures: tuple[tuple[int, str], ...] = ()
+    gone: str = ""
 
     def __len__(self) -> int:
         return len(self.successors)
+
+
+@dataclass(frozen=True, slots=True)
+class ShortLists:
+    """The interests among which a planner chose, for C prompts.
+
+    Attributes:
+        options: (C, M) best first when the list was made, -1 padded.
+        mass: (C,) what the probabilities of an answer are multiplied by: a planner that chose among some says
+            nothing about how likely they are together.
+        day: (C,) days since 1970: what was known before that day made the list and its mass.
+    """
+
+    options: NDArray[np.int16]
+    mass: NDArray[np.float32]
+    day: NDArray[np.int32]
+
+    def take(self, rows: NDArray[np.int64] | NDArray[np.bool_] | slice) -> ShortLists:
+        """The lists of some of the prompts."""
+        return ShortLists(self.options[rows], self.mass[rows], self.day[rows])
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[ShortLists]) -> ShortLists:
+        """All lists of at least one part, in the order given."""
+        width = max(part.options.shape[1] for part in parts)
+        options = [
+            np.pad(part.options, ((0, 0), (0, width - part.options.shape[1])), constant_values=-1)
+            for part in parts
+        ]
+        return cls(
+            np.concatenate(options),
+            np.concatenate([part.mass for part in parts]),
+            np.concatenate([part.day for part in parts]),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +129,7 @@ class PlannerRows:
         logp: (C, m) log-probabilities, -inf at -1.
         origin: (C,) index into `origins` of the table for which the row was inferred.
         origins: versions of those tables; of rows of single users, the days as of which they were asked.
+        lists: what the planner chose among; None = all interests.
     """
 
     contexts: NDArray[np.int16]
@@ -94,6 +138,7 @@ class PlannerRows:
     logp: NDArray[np.float32]
     origin: NDArray[np.int32]
     origins: tuple[str, ...]
+    lists: ShortLists | None = None
 
     def __len__(self) -> int:
         return len(self.contexts)
@@ -107,6 +152,27 @@ class PlannerRows:
             self.logp[rows],
             self.origin[rows],
             self.origins,
+            None if self.lists is None else self.lists.take(rows),
+        )
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[PlannerRows]) -> PlannerRows:
+        """All rows of at least one part, in the order given; equal contexts may occur several times."""
+        origins = sorted({name for part in parts for name in part.origins})
+        number = {name: index for index, name in enumerate(origins)}
+        renamed = [
+            np.array([number[name] for name in part.origins], np.int32)[np.asarray(part.origin)]
+            for part in parts
+        ]
+        lists = [part.lists for part in parts if part.lists is not None]
+        return cls(
+            np.concatenate([part.contexts for part in parts]),
+            np.concatenate([part.fingerprints for part in parts]),
+            np.concatenate([part.successors for part in parts]),
+            np.concatenate([part.logp for part in parts]),
+            np.concatenate(renamed),
+            tuple(origins),
+            ShortLists.concatenate(lists) if len(lists) == len(parts) else None,
         )
 
 

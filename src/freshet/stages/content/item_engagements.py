@@ -6,15 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 from numba import njit
 from numpy.typing import NDArray
 
-from freshet.core.errors import InputError
 from freshet.core.user_numbers import keys
-from freshet.storage.sql import connect
+from freshet.storage.item_events import item_events
 
 BATCH = 1_000_000
 """Events read at a time."""
@@ -59,34 +57,21 @@ def read_engagements(
     """The engagements of days of the log with the named items.
 
     Args:
-        positive_sql: the positive rule; a null is no engagement.
+        positive_sql: the positive rule; '' = every event is an engagement, a null is none.
         ids: V item ids, in the order of their numbers.
         users: numbers of the users to read, None = all. Memory grows with what they engaged, and not with
             the log.
 
     Raises:
         InputError: a day can't be read.
+        ConfigError: the positive rule does not fit the columns.
     """
     wanted = None if users is None else np.unique(users)
-    numbers = pa.table({"item": pa.array(ids, pa.string()), "number": np.arange(len(ids), dtype=np.int32)})
     parts = [(np.zeros(0, np.uint64), np.zeros(0, np.int64), np.zeros(0, np.int32))]
     if days:
-        with connect() as db:
-            db.execute("SET TimeZone='UTC'; SET enable_progress_bar = false")
-            db.register("numbers", numbers)
-            try:
-                found = db.sql(
-                    'SELECT e."user" AS u, epoch_us(e."time") AS t, n.number AS i '
-                    'FROM (SELECT "user", "time", item FROM read_parquet($days, '
-                    "hive_partitioning = false, union_by_name = true) "
-                    f"WHERE coalesce(({positive_sql or 'true'}), false)) AS e JOIN numbers AS n USING (item)",
-                    params={"days": [str(day) for day in days]},
-                ).to_arrow_reader(BATCH)
-                parts += [_part(batch, wanted) for batch in found]
-            except duckdb.IOException as error:
-                raise InputError(
-                    f"event days cannot be read: {error}", hint="import the events again"
-                ) from None
+        with item_events(days, positive_sql, ids) as db:
+            found = db.sql('SELECT "user" AS u, epoch_us("time") AS t, item AS i FROM engaged')
+            parts += [_part(batch, wanted) for batch in found.to_arrow_reader(BATCH)]
     user, time, item = (np.concatenate(columns) for columns in zip(*parts, strict=True))
     order = np.lexsort((item, time, user))
     return ItemEngagements(user[order], time[order], item[order])

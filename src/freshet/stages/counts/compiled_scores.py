@@ -24,12 +24,12 @@ def row_of(user, recent, users, asked):  # type: ignore[no-untyped-def]  # noqa:
 @njit(cache=True, nogil=True)
 def _own_score(row, counts, users):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # pragma: no cover - compiled
     """`UserPart.feature` of one user."""
-    successors, logp, _, popularity = users
+    successors, logp, mass, _, popularity = users
     size = len(counts)
     relative = len(popularity) > 0
     left = np.ones(size) if relative else counts
     total = np.zeros(size)
-    _spread(row, successors, logp, left, left.sum(), total)
+    _spread(row, successors, logp, mass, left, left.sum(), total)
     if relative:
         total *= popularity
         total /= max(total.sum(), 1e-9)
@@ -69,7 +69,7 @@ def user_scores(recent, excluded, bonus, logits, planned, share, near, row, user
         out[5] = _own_score(row, np.exp(count), users)
         both = np.empty(size)
         for i in range(size):
-            both[i] = 0.0 if excluded[i] else users[2][0] * out[3, i] + users[2][1] * out[5, i]
+            both[i] = 0.0 if excluded[i] else users[3][0] * out[3, i] + users[3][1] * out[5, i]
         out[3] = masked_log_softmax(both, excluded)
     out[4] = masked_log_softmax(out[3] + bonus, excluded) if len(bonus) else out[3]
     return out
@@ -189,16 +189,17 @@ def _count_score(  # type: ignore[no-untyped-def]  # noqa: ANN202  # pragma: no 
 
 
 @njit(cache=True, nogil=True)
-def _spread(row, successors, logp, left, whole, total):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # pragma: no cover
+def _spread(row, successors, logp, mass, left, whole, total):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # pragma: no cover
     """Add the probabilities of one planner row; what it leaves open follows `left`, whose sum is `whole`."""
-    mass = 0.0
+    share = np.float64(mass[row if len(mass) > 1 else 0])
+    given = 0.0
     listed = 0.0
     for j in range(successors.shape[1]):
         s = successors[row, j]
         if s >= 0:
-            mass += np.exp(np.float64(logp[row, j]))
+            given += share * np.exp(np.float64(logp[row, j]))
             listed += left[s]
-    residual = min(max(1.0 - mass, 0.0), 1.0)
+    residual = min(max(1.0 - given, 0.0), 1.0)
     rest = max(whole - listed, 0.0)
     scale = residual / rest if rest > 1e-12 else 0.0
     for i in range(len(total)):
@@ -206,11 +207,11 @@ def _spread(row, successors, logp, left, whole, total):  # type: ignore[no-untyp
     for j in range(successors.shape[1]):
         s = successors[row, j]
         if s >= 0:
-            total[s] += np.exp(np.float64(logp[row, j])) - scale * left[s]
+            total[s] += share * np.exp(np.float64(logp[row, j])) - scale * left[s]
 
 
 @njit(cache=True, nogil=True)
-def _planner_score(recent, counts, codes, order, width, successors, logp, relative, popularity):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # pragma: no cover
+def _planner_score(recent, counts, codes, order, width, successors, logp, mass, relative, popularity):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # pragma: no cover
     size = len(counts)
     left = np.ones(size) if relative else counts
     whole = left.sum()
@@ -220,7 +221,7 @@ def _planner_score(recent, counts, codes, order, width, successors, logp, relati
     if width == 1:
         place = _find(codes, last)
         if place >= 0:
-            _spread(order[place], successors, logp, left, whole, total)
+            _spread(order[place], successors, logp, mass, left, whole, total)
             looked_up += 1
     else:
         for i in range(len(recent) - 1):
@@ -228,12 +229,12 @@ def _planner_score(recent, counts, codes, order, width, successors, logp, relati
                 continue
             place = _find(codes, ((np.int64(recent[i]) + 1) << 15) + last)
             if place >= 0:
-                _spread(order[place], successors, logp, left, whole, total)
+                _spread(order[place], successors, logp, mass, left, whole, total)
                 looked_up += 1
         if width > 2 and recent[-3] >= 0:
             place = _find(codes, _code(recent, 3))
             if place >= 0:
-                _spread(order[place], successors, logp, left, whole, total)
+                _spread(order[place], successors, logp, mass, left, whole, total)
                 looked_up += 1
     if looked_up == 0:
         total = counts

@@ -121,31 +121,52 @@ def fit(
         belief = 1 / np.square(np.asarray(spread, np.float64))
         penalty += np.diag(belief)
         pull = belief * (0.0 if centre is None else centre)
-
-    def penalised(likelihood: float, weights: NDArray[np.float64]) -> float:
-        return likelihood - 0.5 * float(weights @ penalty @ weights) + float(pull @ weights)
-
-    likelihood, gradient, hessian, by_user = _derivatives(held, weights)
-    for _ in range(iterations):
-        slope = gradient - penalty @ weights + pull
-        step = np.zeros(len(names))
-        step[fixed:] = np.linalg.solve((hessian + penalty)[fixed:, fixed:], slope[fixed:])
-        before = penalised(likelihood, weights)
-        if 0.5 * float(step @ slope) < 1e-9 * abs(before):  # what the step would gain
-            break
-        while True:  # halve the step while it overshoots
-            likelihood, gradient, hessian, by_user = _derivatives(held, weights + step)
-            gain = penalised(likelihood, weights + step) - before
-            if gain >= 0 or float(np.abs(step).max()) < 1e-9:
-                break
-            step = step / 2
-        weights = weights + step
+    weights, hessian, by_user = _optimum(held, weights, _Belief(penalty, pull), iterations, fixed)
     bread = np.zeros_like(hessian)
     bread[fixed:, fixed:] = np.linalg.inv((hessian + penalty)[fixed:, fixed:])
     error = np.sqrt(np.maximum(np.diag(bread @ (by_user.T @ by_user) @ bread), 0.0))
     return Mixture(
         tuple(names), weights, weights - 1.96 * error, weights + 1.96 * error, examples, len(by_user)
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Belief:
+    """What is believed of the weights beforehand: -w'Pw/2 + q'w is added to their log-likelihood.
+
+    Attributes:
+        penalty: (F, F) P.
+        pull: (F,) q.
+    """
+
+    penalty: NDArray[np.float64]
+    pull: NDArray[np.float64]
+
+    def added(self, likelihood: float, weights: NDArray[np.float64]) -> float:
+        """The log-likelihood of weights (F,) with what is believed of them."""
+        return likelihood - 0.5 * float(weights @ self.penalty @ weights) + float(self.pull @ weights)
+
+
+def _optimum(
+    held: Sequence[Held], weights: NDArray[np.float64], belief: _Belief, iterations: int, fixed: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """The best weights (F,) by Newton's method, minus the Hessian (F, F) and the gradient per user there."""
+    likelihood, gradient, hessian, by_user = _derivatives(held, weights)
+    for _ in range(iterations):
+        slope = gradient - belief.penalty @ weights + belief.pull
+        step = np.zeros(len(weights))
+        step[fixed:] = np.linalg.solve((hessian + belief.penalty)[fixed:, fixed:], slope[fixed:])
+        before = belief.added(likelihood, weights)
+        if 0.5 * float(step @ slope) < 1e-9 * abs(before):  # what the step would gain
+            break
+        while True:  # halve the step while it overshoots
+            likelihood, gradient, hessian, by_user = _derivatives(held, weights + step)
+            gain = belief.added(likelihood, weights + step) - before
+            if gain >= 0 or float(np.abs(step).max()) < 1e-9:
+                break
+            step = step / 2
+        weights = weights + step
+    return weights, hessian, by_user
 
 
 def _derivatives(

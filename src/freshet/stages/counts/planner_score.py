@@ -99,6 +99,8 @@ def spread(rows: PlannerRows, row: NDArray[np.int64], counts: NDArray[np.float64
     n, interests = counts.shape
     listed = np.where(row[:, None] >= 0, rows.successors[row], -1).astype(np.int64)  # (n, m)
     mass = np.where(listed >= 0, np.exp(rows.logp[row], dtype=np.float64), 0.0)
+    if rows.lists is not None:  # row -1 lists nothing
+        mass *= rows.lists.mass[row][:, None]
     out = np.zeros((n, interests + 1))  # the last column takes the padding
     index = np.arange(n)[:, None]
     out[index, listed] = mass

@@ -22,6 +22,8 @@ from freshet.stages.counts.user_part import UserPart
 Reader = Callable[[NDArray[np.int16]], NDArray[np.float32]]
 
 NOTHING = np.zeros(0)
+ONE = np.ones(1, np.float32)
+"""The mass of every row where the planner chose among all interests."""
 NO_LOGITS = np.zeros(0, np.float32)
 NOTHING_NEAR = np.zeros(0, np.float32)
 
@@ -123,9 +125,11 @@ class SingleUserScorer:
     def content_weights(self, has_context: bool) -> NDArray[np.float64]:
         """(5,) weights of the features of `types.CONTENT` for users with, or without, recent interests."""
         part = self._content
-        if part is None or (not has_context and part.without_context is None):
+        if part is not None and has_context:
+            return part.weights
+        if part is None or part.without_context is None:
             return np.zeros(len(CONTENT))
-        return part.weights if has_context or part.without_context is None else part.without_context[1:]
+        return part.without_context[1:]
 
     def _near(
         self, recent: NDArray[np.int16], profile: NDArray[np.float32]
@@ -157,7 +161,16 @@ def _rows(scores: PlannerScores | None) -> tuple[object, ...]:
     """Arrays of the planner's rows; empty ones without a planner."""
     if scores is None:
         codes = np.zeros(0, np.int64)
-        return codes, codes, 1, np.zeros((0, 1), np.int16), np.zeros((0, 1), np.float32), False, np.zeros(0)
+        return (
+            codes,
+            codes,
+            1,
+            np.zeros((0, 1), np.int16),
+            np.zeros((0, 1), np.float32),
+            ONE,
+            False,
+            np.zeros(0),
+        )
     rows = scores.rows
     relative = scores.popularity is not None
     popularity = scores.popularity if scores.popularity is not None else np.zeros(0)
@@ -167,22 +180,24 @@ def _rows(scores: PlannerScores | None) -> tuple[object, ...]:
         rows.contexts.shape[1],
         np.asarray(rows.successors),  # a view: what is mapped stays mapped
         np.asarray(rows.logp),
+        ONE if rows.lists is None else np.asarray(rows.lists.mass),
         relative,
         popularity,
     )
 
 
 def _user_rows(part: UserPart | None) -> tuple[object, ...]:
-    """Users, the interests asked about, rows, weights, popularity; empty ones without rows."""
+    """Users, the interests asked about, rows, mass, weights, popularity; empty ones without rows."""
     if part is None:
         nobody, nothing = np.zeros(0, np.uint64), np.zeros((0, 1), np.int16)
-        return nobody, nothing, nothing, np.zeros((0, 1), np.float32), np.zeros(2), np.zeros(0)
+        return nobody, nothing, nothing, np.zeros((0, 1), np.float32), ONE, np.zeros(2), np.zeros(0)
     rows = part.rows.rows
     return (
         np.asarray(part.rows.user),  # views: what is mapped stays mapped
         np.asarray(rows.contexts),
         np.asarray(rows.successors),
         np.asarray(rows.logp),
+        ONE if rows.lists is None else np.asarray(rows.lists.mass),
         part.weights.astype(np.float64),
         part.popularity if part.popularity is not None else np.zeros(0),
     )

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
 from time import monotonic
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from freshet.core.config import Config
 from freshet.core.errors import PlannerError
 from freshet.core.ports import Planner
-from freshet.core.prompts import Prompts, names
-from freshet.core.types import Evidence, PlannerRows, Usage
+from freshet.core.prompts import Prompts
+from freshet.core.types import AsOf, Evidence, PlannerRows, ShortLists, Usage
 from freshet.run_context import RunContext
 from freshet.stages import inference
 from freshet.stages.counts.holdout_windows import Window
 from freshet.stages.evidence.step import ChosenEvidence
+from freshet.stages.inference.announce import announce
+from freshet.stages.inference.cost import Cost, cost_of
+from freshet.stages.prompts.short_lists import scale
+from freshet.stages.prompts.step import need_options, say_missing_titles, short_lists, wording_of
 from freshet.stages.table.table_plan import TablePlan
 from freshet.storage.ledger import StepRecord
 
@@ -30,12 +36,14 @@ class InferencePlan:
     """What is copied, what is inferred, and by which planner: for the table's rows, for held-out windows.
 
     A planner that was refitted on the windows leaves them to its holdout model, which hasn't seen them.
+    `lists` are what it chooses among: of the table's rows, then of each window; () = all interests.
     """
 
     rows: inference.Plan
     held: inference.Plan
     planner: Planner
     holdout_model: Planner
+    lists: Sequence[ShortLists] = ()
 
     @property
     def parts(self) -> tuple[tuple[inference.Plan, Planner], ...]:
@@ -61,21 +69,6 @@ class InferencePlan:
 
 
 @dataclass(frozen=True, slots=True)
-class Cost:
-    """What inference should cost, or did; `seconds` and `money` are None where nothing foretells them."""
-
-    tokens: int
-    flops: float
-    seconds: float | None
-    money: float | None
-
-    def __str__(self) -> str:
-        if self.seconds is None:
-            return f"{self.tokens:,} tokens"
-        return f"{self.tokens:,} tokens, {self.seconds:.1f} s, {self.money:.4f}"
-
-
-@dataclass(frozen=True, slots=True)
 class PlannerAnswers:
     """Planner rows of the table, and those of the held-out windows."""
 
@@ -84,7 +77,7 @@ class PlannerAnswers:
 
     def calibration(self) -> PlannerRows:
         """The rows of all windows."""
-        return joined([rows for _, rows in self.windows])
+        return PlannerRows.concatenate([rows for _, rows in self.windows])
 
 
 def infer(
@@ -105,11 +98,16 @@ def infer(
         outcomes = carry_out(ctx, planned, step, plan.version)
     answers, held = (outcome.rows for outcome in outcomes)
     edges = np.cumsum([0, *(len(one.contexts) for one in chosen.windows)]).tolist()
-    windows = [
-        (one.window, held.take(slice(start, end)))
-        for one, start, end in zip(chosen.windows, edges, edges[1:], strict=False)
-    ]
-    return PlannerAnswers(answers, windows)
+    parts = [held.take(slice(start, end)) for start, end in pairwise(edges)]
+    if planned.lists:
+        answers = listed(ctx, planner, answers, planned.lists[0], ctx.as_of)
+        parts = [
+            listed(ctx, planner, rows, lists, one.window.start)
+            for rows, lists, one in zip(parts, planned.lists[1:], chosen.windows, strict=True)
+        ]
+    return PlannerAnswers(
+        answers, [(one.window, rows) for one, rows in zip(chosen.windows, parts, strict=True)]
+    )
 
 
 def carry_out(
@@ -125,15 +123,15 @@ def carry_out(
     """
     config, run = ctx.config.inference, ctx.run
     expected = say_cost(ctx, planned)
+    if planned.prompts:
+        say_missing_titles(ctx)
     if planned.prompts and planned.planner.note:
         run.say(f"planner: {planned.planner.note}")
-    for part, answering in planned.parts:
-        if not (len(part.changed) and answering.abilities.prepares):
-            continue
-        for chunk in inference.chunks(part, config.chunk):
-            answering.prepare(chunk)
+    wanted = [(by, inference.chunks(part, config.chunk)) for part, by in planned.parts if len(part.changed)]
+    announce(ctx, wanted)
     start = monotonic()
-    outcomes = [
+    # held-out rows first: a planner that is gone later has a weight for the rows that it answered
+    backwards = [
         inference.run(
             part,
             answering,
@@ -143,12 +141,15 @@ def carry_out(
             work=ctx.ws.root / "work",
             progress=run.progress("inference"),
         )
-        for part, answering in planned.parts
+        for part, answering in reversed(planned.parts)
     ]
+    held, answers = backwards
+    outcomes = answers, held
     seconds = monotonic() - start
     for outcome in outcomes:
         step.add(outcome.usage)
-    actual = Cost(step.tokens, step.flops, seconds, run.money(seconds, step.tokens))
+    spent = Usage(step.tokens, step.flops, step.written, step.requests)
+    actual = cost_of(run, spent, seconds)
     step.details = {
         **planned.counted(),
         "resumed": sum(outcome.resumed for outcome in outcomes),
@@ -163,6 +164,8 @@ def carry_out(
     if planned.prompts:
         run.say(f"inference: {planned.prompts:,} prompts, {actual} {run.record.currency}")
     for outcome, (part, _) in zip(outcomes, planned.parts, strict=True):
+        if len(outcome.failures) > 3:
+            run.say(f"  WARNING: {len(outcome.failures):,} prompts failed, their rows go by counts:")
         for row, reason in outcome.failures[:3]:
             [prompt] = part.prompts.take([row])
             run.say(f"  the planner failed on {prompt.context}: {reason}")
@@ -171,26 +174,31 @@ def carry_out(
                 f"  WARNING: {outcome.skipped:,} prompts were not asked, their rows go by counts: "
                 f"{outcome.gone}"
             )
-    answers, held = outcomes
-    return answers, held
+    return outcomes
 
 
 def plan_inference(
     ctx: RunContext, plan: TablePlan, chosen: ChosenEvidence, planner: Planner
 ) -> InferencePlan:
     """Which rows are copied and which must be inferred; nothing is asked yet."""
-    words = names(ctx.log.interests.descriptions, ctx.config.planner.mode)
-    top, stored = min(ctx.config.inference.top, len(words)), _stored(ctx, plan)
-    rows = Prompts.of(chosen.contexts, words, chosen.rows)
-    held = Prompts.of(chosen.contexts[:0], words, Evidence.none(ctx.fitter.k))
-    for one in chosen.windows:
-        held += Prompts.of(one.contexts, words, one.evidence)
+    wording = wording_of(ctx)
+    top, stored = min(ctx.config.inference.top, len(wording.names)), _stored(ctx, plan)
+    need_options(ctx, planner)
+    lists = short_lists(ctx, plan, chosen)
+    options: Sequence[NDArray[np.int16] | None] = (
+        [one.options for one in lists] if lists else [None] * (1 + len(chosen.windows))
+    )
+    rows = Prompts.of(chosen.contexts, wording, chosen.rows, options[0])
+    held = Prompts.of(chosen.contexts[:0], wording, Evidence.none(ctx.fitter.k))
+    for one, among in zip(chosen.windows, options[1:], strict=True):
+        held += Prompts.of(one.contexts, wording, one.evidence, among)
     holdout_model = planner.holdout_model
     return InferencePlan(
-        inference.make_plan(rows, planner.version, words, top, stored),
-        inference.make_plan(held, holdout_model.version, words, top, stored),
+        inference.make_plan(rows, planner.version, top, stored),
+        inference.make_plan(held, holdout_model.version, top, stored),
         planner,
         holdout_model,
+        lists,
     )
 
 
@@ -203,8 +211,7 @@ def say_cost(ctx: RunContext, planned: InferencePlan) -> Cost:
     wanted = [(part, planner) for part, planner in planned.parts if len(part.changed)]
     usage = sum((inference.expected(part, planner, chunk) for part, planner in wanted), Usage())
     seconds = 0.0 if not anew else _seconds(ctx, planned, usage)
-    money = None if seconds is None else ctx.run.money(seconds, usage.tokens)
-    cost = Cost(usage.tokens, usage.flops, seconds, money)
+    cost = cost_of(ctx.run, usage, seconds)
     rows = planned.counted()
     ctx.run.say(
         f"plan: {rows['changed']:,} of {rows['rows']:,} rows changed, {rows['copied']:,} copied; {anew:,} "
@@ -219,30 +226,29 @@ def _stored(ctx: RunContext, plan: TablePlan) -> PlannerRows | None:
         return None
     parts = [inference.read(plan.previous.path / name) for name in ("planner", "calibration")]
     wide = parts[0].successors.shape[1] == min(ctx.config.inference.top, len(ctx.log.interests))
-    return joined(parts) if wide else None
+    return PlannerRows.concatenate(parts) if wide else None
 
 
-def joined(parts: Sequence[PlannerRows]) -> PlannerRows:
-    """Several sets of rows as one; equal contexts may occur several times."""
-    origins = sorted({name for part in parts for name in part.origins})
-    number = {name: index for index, name in enumerate(origins)}
-    renamed = [
-        np.array([number[name] for name in part.origins], np.int32)[np.asarray(part.origin)] for part in parts
-    ]
-    return PlannerRows(
-        np.concatenate([part.contexts for part in parts]),
-        np.concatenate([part.fingerprints for part in parts]),
-        np.concatenate([part.successors for part in parts]),
-        np.concatenate([part.logp for part in parts]),
-        np.concatenate(renamed),
-        tuple(origins),
-    )
+def listed(
+    ctx: RunContext, planner: Planner, rows: PlannerRows, lists: ShortLists, moment: AsOf
+) -> PlannerRows:
+    """Rows with the lists that they were chosen from, whose mass is such that the table gives it to them."""
+    popularity, interests = None, len(ctx.log.interests)
+    if planner.abilities.relative:
+        popularity = ctx.fitter.counts.base(moment)[rows.successors]
+    mass = scale(lists.mass.astype(np.float64), rows.logp, interests, popularity)
+    return replace(rows, lists=replace(lists, mass=mass))
 
 
 def _kind_of_planner(config: Config) -> str:
     """Planners of one kind take alike long."""
     planner = config.planner
-    return " ".join([planner.kind, planner.model, planner.mode]) + f" beam {config.inference.beam}"
+    named = [planner.kind, planner.model, planner.mode]
+    if planner.kind == "openai":
+        named += [planner.endpoint, planner.answers]
+    if planner.engine == "vllm":
+        named.append(planner.engine)
+    return " ".join(named) + f" beam {config.inference.beam}"
 
 
 def _seconds(ctx: RunContext, planned: InferencePlan, usage: Usage) -> float | None:
@@ -255,6 +261,8 @@ def _seconds(ctx: RunContext, planned: InferencePlan, usage: Usage) -> float | N
                 spent = details["actual"]
                 if spent["tokens"]:  # 0 where all of it was resumed
                     return float(spent["seconds"]) / int(spent["tokens"]) * usage.tokens
+    if usage.requests:  # a probe would ask before its cost is told
+        return None
     paces = [_probed(part, planner) for part, planner in planned.parts if len(part.changed)]
     return None if None in paces else sum(pace for pace in paces if pace is not None)
 

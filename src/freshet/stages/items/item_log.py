@@ -6,14 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import duckdb
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
-from freshet.core.errors import ConfigError, InputError
 from freshet.core.time import DAY
-from freshet.storage.sql import connect
+from freshet.storage.item_events import item_events
 
 UNSEEN = np.int32(2**30)
 """First day of an item that no event names."""
@@ -66,33 +63,16 @@ def engagements(days: Sequence[Path], positive_sql: str, ids: Sequence[str]) -> 
         InputError: a day can't be read.
         ConfigError: the positive rule does not fit the columns.
     """
-    listed = [str(day) for day in days]
-    numbers = pa.table({"item": pa.array(ids, pa.string()), "number": np.arange(len(ids), dtype=np.int32)})
-    source = "read_parquet($days, hive_partitioning = false, union_by_name = true)"
-    with connect() as db:
-        db.execute("SET TimeZone='UTC'; SET enable_progress_bar = false")
-        db.register("numbers", numbers)
-        try:
-            rows = db.execute(
-                'SELECT (dense_rank() OVER (ORDER BY e."user") - 1)::BIGINT AS who, '
-                "epoch_us(e.time)::BIGINT AS time, n.number AS number "
-                f'FROM (SELECT DISTINCT "user", "time", item FROM {source} '
-                f"WHERE coalesce(({positive_sql or 'true'}), false)) AS e JOIN numbers AS n USING (item) "
-                "ORDER BY who, time, number",
-                {"days": listed},
-            ).fetchnumpy()
-            seen = db.execute(
-                f"SELECT n.number AS number, min(epoch_us(e.time)::BIGINT // {DAY})::INTEGER AS first "
-                f"FROM {source} AS e JOIN numbers AS n USING (item) GROUP BY n.number",
-                {"days": listed},
-            ).fetchnumpy()
-        except duckdb.IOException as error:
-            raise InputError(f"event days cannot be read: {error}", hint="import the events again") from None
-        except (duckdb.BinderException, duckdb.ParserException, duckdb.ConversionException) as error:
-            raise ConfigError(
-                f"the positive rule `{positive_sql}` does not fit the events: {error}",
-                hint="it may compare the events' columns with constants, such as `value >= 7`",
-            ) from None
+    with item_events(days, positive_sql, ids) as db:
+        rows = db.execute(
+            'SELECT (dense_rank() OVER (ORDER BY "user") - 1)::BIGINT AS who, '
+            'epoch_us("time")::BIGINT AS time, item AS number '
+            "FROM (SELECT DISTINCT * FROM engaged) ORDER BY who, time, number"
+        ).fetchnumpy()
+        seen = db.execute(
+            f'SELECT item AS number, min(epoch_us("time")::BIGINT // {DAY})::INTEGER AS first '
+            "FROM named GROUP BY item"
+        ).fetchnumpy()
     first = np.full(len(ids), UNSEEN, np.int32)
     first[np.asarray(seen["number"])] = np.asarray(seen["first"])
     return Engagements(

@@ -24,7 +24,9 @@ Verdict = Literal["passed", "approved", "rejected", "waiting", "unjudged"]
 
 def key_of(ws: Workspace, model: str) -> str:
     """Version of the verdict on a model: other gates, or another way to ask it, another verdict."""
-    settings = {"beam": ws.config.inference.beam, "level": ws.config.evidence.level}
+    settings: dict[str, Any] = {"beam": ws.config.inference.beam, "level": ws.config.evidence.level}
+    if ws.config.planner.shortlist:
+        settings["shortlist"] = ws.config.planner.shortlist
     return version_of(code=CODE, model=model, gates=ws.config.gates.model_dump(), **settings)
 
 
@@ -49,9 +51,10 @@ def pass_gates(ctx: RunContext, planner: Planner, model: str) -> None:
     ws, run = ctx.ws, ctx.run
     key = key_of(ws, model)
 
-    def build(_: Path, __: StepRecord) -> GatesManifest:
-        report = evaluate(ctx, planner).as_dict()
-        return GatesManifest(model=model, settings=ws.config.gates.model_dump(), report=report)
+    def build(_: Path, step: StepRecord) -> GatesManifest:
+        found = evaluate(ctx, planner)
+        step.add(found.usage)
+        return GatesManifest(model=model, settings=ws.config.gates.model_dump(), report=found.as_dict())
 
     def report_in(artifact: Artifact) -> dict[str, Any]:
         return GatesManifest.of(artifact).report

@@ -1,0 +1,53 @@
+"""The events of days of a log that name known items, as relations to ask in SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from freshet.core.errors import ConfigError, InputError
+from freshet.storage.sql import connect
+
+
+@contextmanager
+def item_events(
+    days: Sequence[Path], positive_sql: str, ids: Sequence[str]
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection with two views, each (user, time, item), where `item` is the number of a named item:
+
+    `named` holds every event, `engaged` those that the positive rule calls an engagement.
+
+    Args:
+        days: files of the log, at least one.
+        positive_sql: the positive rule; '' = every event is an engagement, a null is none.
+        ids: V item ids, in the order of their numbers.
+
+    Raises:
+        InputError: a day can't be read.
+        ConfigError: the positive rule does not fit the columns.
+    """
+    numbers = pa.table({"id": pa.array(ids, pa.string()), "number": np.arange(len(ids), dtype=np.int32)})
+    rule = f"coalesce(({positive_sql or 'true'}), false)"
+    of = 'SELECT e."user", e."time", n.number AS item FROM'
+    with connect() as db:
+        db.execute("SET TimeZone='UTC'; SET enable_progress_bar = false")
+        db.register("numbers", numbers)
+        try:
+            files = [str(day) for day in days]
+            db.read_parquet(files, hive_partitioning=False, union_by_name=True).create_view("events")
+            db.execute(f"CREATE VIEW named AS {of} events AS e JOIN numbers AS n ON e.item = n.id")
+            kept = f"(SELECT * FROM events WHERE {rule})"  # the rule may name any column of the events
+            db.execute(f"CREATE VIEW engaged AS {of} {kept} AS e JOIN numbers AS n ON e.item = n.id")
+            yield db
+        except duckdb.IOException as error:
+            raise InputError(f"event days cannot be read: {error}", hint="import the events again") from None
+        except (duckdb.BinderException, duckdb.ParserException, duckdb.ConversionException) as error:
+            raise ConfigError(
+                f"the positive rule `{positive_sql}` does not fit the events: {error}",
+                hint="it may compare the events' columns with constants, such as `value >= 7`",
+            ) from None
