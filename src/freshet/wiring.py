@@ -96,7 +96,8 @@ def _endpoint_tuner(root: Path, config: Config) -> EndpointTuner | TokenTuner:
         planner.concurrency,
         planner.timeout_seconds,
         planner.tries,
-        request=planner.request,
+        planner.shortlist,
+        planner.request,
     )
     spending = Spending(
         planner.max_tokens_per_run,

@@ -29,6 +29,11 @@ class Spending:
     currency: str = ""
     used: Usage = field(default_factory=Usage)
 
+    @property
+    def limited(self) -> bool:
+        """Whether there is a budget at all."""
+        return self.max_tokens > 0 or self.max_money > 0
+
     def money(self, usage: Usage) -> float:
         """Price of tokens read and written."""
         return ((usage.tokens - usage.written) * self.read + usage.written * self.written) / 1e6
