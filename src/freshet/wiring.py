@@ -14,6 +14,7 @@ from freshet.backends.local_store import LocalStore
 from freshet.backends.planners.fake import FakeTuner
 from freshet.backends.planners.lora import LoraTuner
 from freshet.backends.planners.scratch import ScratchTuner
+from freshet.backends.planners.training_fit import Wishes
 from freshet.backends.sequences.trainers import TorchRankingTrainer, TorchSequenceTrainer
 from freshet.backends.user_stores.lmdb_store import LmdbUserStore
 from freshet.core.config import Config, ContentConfig, load
@@ -75,7 +76,9 @@ def make_tuner(root: Path, config: Config) -> Tuner | None:
             hint="set [planner] model to the folder of a causal language model",
         )
     base = _checkpoint(root, planner.model)
-    return LoraTuner(base=base, beam=beam, device=planner.device, called=planner.model)
+    tuning = config.tuning
+    wishes = Wishes(tuning.precision, tuning.gradient_checkpointing, tuning.micro_batch)
+    return LoraTuner(base, planner.device, beam, called=planner.model, wishes=wishes, chat=planner.chat)
 
 
 def encoder_for(config: ContentConfig, root: Path) -> Encoder | None:
