@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from freshet.backends.planners import model_folder
 from freshet.backends.planners.libraries import LibraryErrors, stay_offline
 from freshet.backends.planners.token_search import Answers, Question
 from freshet.core.errors import MissingExtra, PlannerError
@@ -49,7 +50,7 @@ def need_vllm() -> None:
 
 
 class VllmReader:
-    """A model folder in vLLM, in float32 as `LocalPlanner` has it.
+    """A model folder in vLLM, in `LocalPlanner`'s precision: float32 on a CPU, else that of the weights.
 
     Args:
         folder: weights, configuration and tokenizer.
@@ -76,10 +77,12 @@ class VllmReader:
         self._unfit = unfit
         with LibraryErrors(unfit):
             from vllm import LLM
+            from vllm.platforms import current_platform
 
+            dtype = "float32" if current_platform.is_cpu() else model_folder.declared_dtype(folder)
             self._engine: Any = LLM(
                 model=str(folder),
-                dtype="float32",
+                dtype=dtype,
                 max_model_len=limit,
                 enable_prefix_caching=True,
                 enforce_eager=True,  # texts are read, hardly written: compiling would cost more than it gives

@@ -86,6 +86,11 @@ class PlannerConfig(Section):
         "scratch writes labels unless told otherwise: without world knowledge, words only cost it accuracy",
     )
     device: str = Field("auto", description="auto, cpu, cuda")
+    chat: bool | Auto = Field(
+        "auto",
+        description="whether prompts go through the checkpoint's chat template (kind = transformers); "
+        "auto = where it has one",
+    )
     template: str = Field(
         "",
         description="words of prompts: empty = short ones, for models tuned here; knowledge = for models "
@@ -198,6 +203,21 @@ class TuningConfig(Section):
         0, ge=0, description="examples per optimiser step; 0 = 256 for scratch, 64 for pretrained models"
     )
     lora_rank: int = Field(16, ge=0, description="LoRA rank (kind = transformers); 0 = train all weights")
+    precision: Literal["auto", "bf16", "float32"] = Field(
+        "auto",
+        description="numbers that matrices are multiplied in (kind = transformers); "
+        "auto = bf16 on GPUs that have it, else float32",
+    )
+    gradient_checkpointing: bool | Auto = Field(
+        "auto",
+        description="layers are computed twice instead of kept in memory (kind = transformers); "
+        "auto = where few examples fit otherwise",
+    )
+    micro_batch: Positive | Auto = Field(
+        "auto",
+        description="examples read at once, a divisor of batch_size (kind = transformers); "
+        "auto = as many as fit",
+    )
     refit: bool = Field(
         True,
         description="once judged and weighed on held-out windows, tune anew on these as well for the table",
