@@ -57,7 +57,7 @@ class TorchReader:
     def mass(self, asked: Sequence[Question]) -> np.ndarray:
         return np.array([np.exp(logp).sum() for logp in self.logprobs(asked).logp]).clip(max=1)
 
-    def write(self, prompts: Sequence[Sequence[int]], most: int, end: int) -> list[list[int]]:
+    def write(self, prompts: Sequence[Sequence[int]], most: int, end: int, decode) -> list[str]:
         found = []
         for prompt in prompts:
             text = list(prompt)
@@ -66,7 +66,7 @@ class TorchReader:
                 if token == end:
                     break
                 text.append(token)
-            found.append(text[len(prompt) :])
+            found.append(decode(text[len(prompt) :]))
         return found
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -114,6 +114,11 @@ def _settings(
     from trl.trainer.sft_config import SFTConfig
 
     micro = execution.micro_batch or recipe.batch_size
+    known = {one.name for one in fields(SFTConfig)}
+    named = "activation_checkpointing"
+    if named not in known:
+        named = "gradient_checkpointing"  # up to transformers 5.19, which vLLM 0.32 asks for
+    recomputed: dict[str, Any] = {named: execution.checkpointing}
     return SFTConfig(
         output_dir=str(folder),
         max_steps=steps,
@@ -129,7 +134,7 @@ def _settings(
         data_seed=seed,
         max_length=None,
         packing=False,
-        activation_checkpointing=execution.checkpointing,
+        **recomputed,
         bf16=execution.low,
         use_cpu=model.device.type == "cpu",
         train_sampling_strategy="group_by_length",

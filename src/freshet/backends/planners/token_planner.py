@@ -108,13 +108,16 @@ class TokenPlanner(Planner):
 
     def generate(self, prompts: Sequence[Prompt]) -> list[str]:
         room = self._trie.longest + 2  # enough to see that an answer goes on too long
-        written = self._reader.write(self._tokens(prompts), room, self._words.end)
-        return [str(self._words.tokenizer.decode(answer)).strip() for answer in written]
+        written = self._reader.write(self._tokens(prompts), room, self._words.end, self._decoded)
+        return [text.strip() for text in written]
 
     def label_mass(self, prompts: Sequence[Prompt]) -> NDArray[np.float64]:
         if not self._abilities.labels:
             return super().label_mass(prompts)
         return self._reader.mass([Question(tokens, self._labels) for tokens in self._tokens(prompts)])
+
+    def _decoded(self, tokens: list[int]) -> str:
+        return str(self._words.tokenizer.decode(tokens))
 
     def _tokens(self, prompts: Sequence[Prompt]) -> list[list[int]]:
         """Tokens of each prompt, checked to leave room for an answer."""

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from freshet.backends.planners import model_folder
 from freshet.backends.planners.libraries import LibraryErrors, stay_offline
-from freshet.backends.planners.token_search import Answers, Question
+from freshet.backends.planners.token_search import Answers, Decode, Question
 from freshet.core.errors import MissingExtra, PlannerError
 from freshet.core.types import Usage
 
@@ -126,7 +126,7 @@ class VllmReader:
         answers = self.logprobs(asked)
         return np.array([min(float(np.exp(logp).sum()), 1.0) for logp in answers.logp])
 
-    def write(self, prompts: Sequence[Sequence[int]], most: int, end: int) -> list[list[int]]:
+    def write(self, prompts: Sequence[Sequence[int]], most: int, end: int, decode: Decode) -> list[str]:
         from vllm import SamplingParams
 
         settings = [
@@ -140,7 +140,7 @@ class VllmReader:
         ]
         outputs = self._generate(prompts, settings)
         written = [list(output.outputs[0].token_ids) for output in outputs]
-        return [text[: text.index(end)] if end in text else text for text in written]
+        return [decode(text[: text.index(end)] if end in text else text) for text in written]
 
     def _generate(self, texts: Sequence[Sequence[int]], settings: Sequence[Any]) -> list[Any]:
         """vLLM's outputs in the order of the texts."""
