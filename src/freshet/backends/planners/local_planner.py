@@ -38,7 +38,29 @@ def version_of(model: Path, interests: Interests, beam: int) -> str:
 
 def abilities_of(card: model_folder.Card) -> Abilities:
     """A local model always writes; labels are names of one token each, in label mode."""
-    return Abilities(generates=True, labels=card.mode == "label", relative=card.relative)
+    return Abilities(generates=True, labels=card.mode == "label", relative=card.relative, options=True)
+
+
+def among_options(ranking: Ranking, prompts: Sequence[Prompt], top: int) -> Ranking:
+    """A ranking of all names, held to the options of each prompt that has some: their probabilities sum to 1.
+
+    Options that the search did not reach are left out; where it reached none, the prompt has failed.
+    """
+    found, logp = ranking.successors.copy(), ranking.logp.copy()
+    failures = list(ranking.failures)
+    for row, prompt in enumerate(prompts):
+        if not prompt.options:
+            continue
+        kept = np.isin(found[row], prompt.options)
+        if not kept.any():
+            failures.append((row, "the search reached none of the options; raise [inference] beam"))
+        count, own = int(kept.sum()), logp[row, kept]
+        whole = np.logaddexp.reduce(own.astype(np.float64)) if count else 0.0
+        chosen = found[row, kept]
+        found[row], logp[row] = -1, -np.inf
+        found[row, :count] = chosen
+        logp[row, :count] = np.minimum(own - whole, 0.0)
+    return Ranking(found[:, :top], logp[:, :top], ranking.usage, tuple(failures))
 
 
 class LocalPlanner(Planner):
@@ -93,15 +115,17 @@ class LocalPlanner(Planner):
         if self._engine is None:
             only = np.zeros((len(prompts), min(top, self._trie.size)))
             return Ranking(only.astype(np.int16), only.astype(np.float32))
+        narrow = any(prompt.options for prompt in prompts)
         with self._lock:
-            ranking = self._engine.rank(self._tokens(prompts), self.beam, top)
+            width = self._trie.size if narrow else top
+            ranking = self._engine.rank(self._tokens(prompts), self.beam, width)
         broken = np.flatnonzero(np.isnan(ranking.logp).any(axis=1))
         if len(broken):
             raise PlannerError(
                 f"the model's scores for context {prompts[broken[0]].context} are not finite",
                 hint="the weights are damaged or training diverged: run `freshet finetune` again",
             )
-        return ranking
+        return among_options(ranking, prompts, top) if narrow else ranking
 
     def size(self, prompts: Sequence[Prompt]) -> Usage:
         """Tokens and FLOPs if the beam is full at every level, which is the most it can be."""

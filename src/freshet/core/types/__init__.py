@@ -43,7 +43,15 @@ from freshet.core.types.interests import (
     positions,
 )
 from freshet.core.types.learners import Learners
-from freshet.core.types.planner_types import Example, PlannerRows, Prompt, Ranking, TuningReport, Usage
+from freshet.core.types.planner_types import (
+    Example,
+    PlannerRows,
+    Prompt,
+    Ranking,
+    ShortLists,
+    TuningReport,
+    Usage,
+)
 from freshet.core.types.recommendations import (
     REMEMBERED,
     TRANSITION,
@@ -103,6 +111,7 @@ __all__ = [
     "Scores",
     "SequenceWeights",
     "Serves",
+    "ShortLists",
     "Signs",
     "Staleness",
     "Strategy",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,6 +40,7 @@ class Usage:
         written: those of the tokens that the model wrote, which providers price higher.
         requests: sent to a server; 0 for models in this process.
         invalid: answers that were no valid choice, so that the prompt was asked again or left unanswered.
+        trained: tokens that a provider fine-tuned a model on; none of the others.
     """
 
     tokens: int = 0
@@ -46,6 +48,7 @@ class Usage:
     written: int = 0
     requests: int = 0
     invalid: int = 0
+    trained: int = 0
 
     def __add__(self, other: Usage) -> Usage:
         return Usage(
@@ -54,6 +57,7 @@ class Usage:
             self.written + other.written,
             self.requests + other.requests,
             self.invalid + other.invalid,
+            self.trained + other.trained,
         )
 
 
@@ -81,6 +85,40 @@ class Ranking:
 
 
 @dataclass(frozen=True, slots=True)
+class ShortLists:
+    """The interests among which a planner chose, for C prompts.
+
+    Attributes:
+        options: (C, M) best first when the list was made, -1 padded.
+        mass: (C,) what the probabilities of an answer are multiplied by: a planner that chose among some says
+            nothing about how likely they are together.
+        day: (C,) days since 1970: what was known before that day made the list and its mass.
+    """
+
+    options: NDArray[np.int16]
+    mass: NDArray[np.float32]
+    day: NDArray[np.int32]
+
+    def take(self, rows: slice) -> ShortLists:
+        """The lists of some of the prompts."""
+        return ShortLists(self.options[rows], self.mass[rows], self.day[rows])
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[ShortLists]) -> ShortLists:
+        """All lists of at least one part, in the order given."""
+        width = max(part.options.shape[1] for part in parts)
+        options = [
+            np.pad(part.options, ((0, 0), (0, width - part.options.shape[1])), constant_values=-1)
+            for part in parts
+        ]
+        return cls(
+            np.concatenate(options),
+            np.concatenate([part.mass for part in parts]),
+            np.concatenate([part.day for part in parts]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class PlannerRows:
     """Planner answers for many contexts, each under the fingerprint of the prompt that produced it.
 
@@ -91,6 +129,7 @@ class PlannerRows:
         logp: (C, m) log-probabilities, -inf at -1.
         origin: (C,) index into `origins` of the table for which the row was inferred.
         origins: versions of those tables.
+        lists: what the planner chose among; None = all interests.
     """
 
     contexts: NDArray[np.int16]
@@ -99,9 +138,42 @@ class PlannerRows:
     logp: NDArray[np.float32]
     origin: NDArray[np.int32]
     origins: tuple[str, ...]
+    lists: ShortLists | None = None
 
     def __len__(self) -> int:
         return len(self.contexts)
+
+    def take(self, rows: slice) -> PlannerRows:
+        """Some of the rows."""
+        return PlannerRows(
+            self.contexts[rows],
+            self.fingerprints[rows],
+            self.successors[rows],
+            self.logp[rows],
+            self.origin[rows],
+            self.origins,
+            None if self.lists is None else self.lists.take(rows),
+        )
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[PlannerRows]) -> PlannerRows:
+        """All rows of at least one part, in the order given; equal contexts may occur several times."""
+        origins = sorted({name for part in parts for name in part.origins})
+        number = {name: index for index, name in enumerate(origins)}
+        renamed = [
+            np.array([number[name] for name in part.origins], np.int32)[np.asarray(part.origin)]
+            for part in parts
+        ]
+        lists = [part.lists for part in parts if part.lists is not None]
+        return cls(
+            np.concatenate([part.contexts for part in parts]),
+            np.concatenate([part.fingerprints for part in parts]),
+            np.concatenate([part.successors for part in parts]),
+            np.concatenate([part.logp for part in parts]),
+            np.concatenate(renamed),
+            tuple(origins),
+            ShortLists.concatenate(lists) if len(lists) == len(parts) else None,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,8 @@ class PlannerScores:
         n = len(row)
         listed = np.where(row[:, None] >= 0, self.rows.successors[row], -1).astype(np.int64)  # (n, m)
         mass = np.where(listed >= 0, np.exp(self.rows.logp[row], dtype=np.float64), 0.0)
+        if self.rows.lists is not None:  # row -1 lists nothing
+            mass *= self.rows.lists.mass[row][:, None]
         out = np.zeros((n, self.interests + 1))  # the last column takes the padding
         index = np.arange(n)[:, None]
         out[index, listed] = mass

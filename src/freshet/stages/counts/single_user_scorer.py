@@ -21,6 +21,8 @@ from freshet.stages.counts.scorer import LENGTHS, Scorer
 Reader = Callable[[NDArray[np.int16]], NDArray[np.float32]]
 
 NOTHING = np.zeros(0)
+ONE = np.ones(1, np.float32)
+"""The mass of every row where the planner chose among all interests."""
 NO_LOGITS = np.zeros(0, np.float32)
 NOTHING_NEAR = np.zeros(0, np.float32)
 
@@ -149,7 +151,16 @@ def _rows(scores: PlannerScores | None) -> tuple[object, ...]:
     """Arrays of the planner's rows; empty ones without a planner."""
     if scores is None:
         codes = np.zeros(0, np.int64)
-        return codes, codes, 1, np.zeros((0, 1), np.int16), np.zeros((0, 1), np.float32), False, np.zeros(0)
+        return (
+            codes,
+            codes,
+            1,
+            np.zeros((0, 1), np.int16),
+            np.zeros((0, 1), np.float32),
+            ONE,
+            False,
+            np.zeros(0),
+        )
     rows = scores.rows
     relative = scores.popularity is not None
     popularity = scores.popularity if scores.popularity is not None else np.zeros(0)
@@ -159,6 +170,7 @@ def _rows(scores: PlannerScores | None) -> tuple[object, ...]:
         rows.contexts.shape[1],
         np.asarray(rows.successors),  # a view: what is mapped stays mapped
         np.asarray(rows.logp),
+        ONE if rows.lists is None else np.asarray(rows.lists.mass),
         relative,
         popularity,
     )
@@ -308,16 +320,17 @@ def _count_score(  # type: ignore[no-untyped-def]  # noqa: ANN202  # pragma: no 
 
 
 @njit(cache=True, nogil=True)
-def _spread(row, successors, logp, left, whole, total):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # pragma: no cover
+def _spread(row, successors, logp, mass, left, whole, total):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # pragma: no cover
     """Add the probabilities of one planner row; what it leaves open follows `left`, whose sum is `whole`."""
-    mass = 0.0
+    share = np.float64(mass[row if len(mass) > 1 else 0])
+    given = 0.0
     listed = 0.0
     for j in range(successors.shape[1]):
         s = successors[row, j]
         if s >= 0:
-            mass += np.exp(np.float64(logp[row, j]))
+            given += share * np.exp(np.float64(logp[row, j]))
             listed += left[s]
-    residual = min(max(1.0 - mass, 0.0), 1.0)
+    residual = min(max(1.0 - given, 0.0), 1.0)
     rest = max(whole - listed, 0.0)
     scale = residual / rest if rest > 1e-12 else 0.0
     for i in range(len(total)):
@@ -325,11 +338,11 @@ def _spread(row, successors, logp, left, whole, total):  # type: ignore[no-untyp
     for j in range(successors.shape[1]):
         s = successors[row, j]
         if s >= 0:
-            total[s] += np.exp(np.float64(logp[row, j])) - scale * left[s]
+            total[s] += share * np.exp(np.float64(logp[row, j])) - scale * left[s]
 
 
 @njit(cache=True, nogil=True)
-def _planner_score(recent, counts, codes, order, width, successors, logp, relative, popularity):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # pragma: no cover
+def _planner_score(recent, counts, codes, order, width, successors, logp, mass, relative, popularity):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # pragma: no cover
     size = len(counts)
     left = np.ones(size) if relative else counts
     whole = left.sum()
@@ -339,7 +352,7 @@ def _planner_score(recent, counts, codes, order, width, successors, logp, relati
     if width == 1:
         place = _find(codes, last)
         if place >= 0:
-            _spread(order[place], successors, logp, left, whole, total)
+            _spread(order[place], successors, logp, mass, left, whole, total)
             looked_up += 1
     else:
         for i in range(len(recent) - 1):
@@ -347,12 +360,12 @@ def _planner_score(recent, counts, codes, order, width, successors, logp, relati
                 continue
             place = _find(codes, ((np.int64(recent[i]) + 1) << 15) + last)
             if place >= 0:
-                _spread(order[place], successors, logp, left, whole, total)
+                _spread(order[place], successors, logp, mass, left, whole, total)
                 looked_up += 1
         if width > 2 and recent[-3] >= 0:
             place = _find(codes, _code(recent, 3))
             if place >= 0:
-                _spread(order[place], successors, logp, left, whole, total)
+                _spread(order[place], successors, logp, mass, left, whole, total)
                 looked_up += 1
     if looked_up == 0:
         total = counts
