@@ -50,8 +50,6 @@ def declared(folder: Path) -> Content:
         files = sorted(path.name for path in folder.iterdir())
     except OSError as error:
         raise refusal(folder, f"can't be listed: {error}", "let this user read the folder") from None
-    if ADAPTER in files:
-        raise _adapter(folder)
     if CONFIG not in files:
         raise _no_config(folder, files)
     content = content_of(folder / CONFIG)
@@ -59,18 +57,6 @@ def declared(folder: Path) -> Content:
     if what:
         raise refusal(folder / CONFIG, *what)
     return content
-
-
-def _adapter(folder: Path) -> ConfigError:
-    """A low-rank update without the weights that it is an update of."""
-    base = content_of(folder / ADAPTER).get("base_model_name_or_path") or "its base"
-    return refusal(
-        folder,
-        f"a PEFT adapter of {base!r} ({ADAPTER}), not a whole checkpoint",
-        f"name {base} itself; or merge the adapter into it and name the result: with peft, "
-        "AutoPeftModelForCausalLM.from_pretrained(adapter).merge_and_unload().save_pretrained(folder), "
-        "and save the tokenizer into that folder too",
-    )
 
 
 def _no_config(folder: Path, files: list[str]) -> ConfigError:
