@@ -89,6 +89,11 @@ class Refusal(Exception):
         return self.why in (Failing.BUSY, Failing.UNREACHABLE)
 
 
+def bearer(key: str) -> Mapping[str, str]:
+    """The header in which OpenAI's protocol has the key."""
+    return {"Authorization": f"Bearer {key}"} if key else {}
+
+
 class JsonClient:
     """A server's base address, with connections that are kept open; may be used by several threads.
 
@@ -99,6 +104,7 @@ class JsonClient:
         connections: kept open, as many as threads ask at once.
         silences: times that a request is sent which the server doesn't answer in time.
         sleep: waits for seconds; None = until then, or until `stop`.
+        signed: headers of a request by the key, '' without one.
     """
 
     def __init__(
@@ -109,7 +115,9 @@ class JsonClient:
         connections: int = 1,
         silences: int = TRIES,
         sleep: Callable[[float], object] | None = None,
+        signed: Callable[[str], Mapping[str, str]] = bearer,
     ) -> None:
+        self._signed = signed
         self.base = base.rstrip("/")
         self.key_name = key_name
         self.sent = 0
@@ -134,12 +142,20 @@ class JsonClient:
             Refusal: the server refused it, or gave no good answer in all tries.
         """
         body = json.dumps(content).encode()
+        return self.patiently(lambda: read(self.post(path, body)))
+
+    def patiently(self, send: Callable[[], T]) -> T:
+        """What `send` gives, which is called again while that may help.
+
+        Raises:
+            Refusal: the server refused it, or gave no good answer in all tries.
+        """
         attempt = 0
         while True:
             if attempt == 0 and (left := self._not_before - time.monotonic()) > 0:
                 self._sleep(left * (1 + random.random() / 4))
             try:
-                return read(self.post(path, body))
+                return send()
             except Refusal as refusal:
                 attempt += 1
                 refusal.tries = attempt
@@ -164,16 +180,26 @@ class JsonClient:
         Raises:
             Refusal: there is none.
         """
-        return self._answer("POST", self.base + path, body)
+        return self.exchange("POST", self.base + path, body).data
 
     def get(self, path: str) -> bytes:
         """What is at a path; the same as `post` otherwise."""
-        return self._answer("GET", self.base + path, None)
+        return self.exchange("GET", self.base + path).data
 
-    def _answer(self, method: str, url: str, body: bytes | None) -> bytes:
+    def exchange(
+        self, method: str, url: str, body: bytes | None = None, more: Mapping[str, str] | None = None
+    ) -> urllib3.BaseHTTPResponse:
+        """One request, sent once, and its answer with headers.
+
+        Args:
+            url: whole; it gets the key, so it must be an address of the server.
+            more: headers.
+
+        Raises:
+            Refusal: there is no answer, or it says no.
+        """
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
-        if key := self._key():
-            headers["Authorization"] = f"Bearer {key}"
+        headers |= {**self._signed(self._key()), **(more or {})}
         with self._lock:
             self.sent += 1
         try:
@@ -184,8 +210,8 @@ class JsonClient:
             if isinstance(error, TimeoutError) and not isinstance(error, NewConnectionError):
                 said = f"timed out: no answer for {self._timeout:g} seconds"
             raise Refusal(Failing.UNREACHABLE, said) from None
-        if answer.status == 200:
-            return answer.data
+        if answer.status // 100 == 2:
+            return answer
         raise self._refusal(answer)
 
     def _refusal(self, answer: urllib3.BaseHTTPResponse) -> Refusal:

@@ -81,3 +81,6 @@ class PricesConfig(Section):
     per_million_tokens_written: float = Field(
         0.0, ge=0, description="of those, what the model writes, where that has another price; 0 = the same"
     )
+    per_million_tokens_trained: float = Field(
+        0.0, ge=0, description="that a provider fine-tunes on (`[tuning] hosted`)"
+    )

@@ -58,6 +58,13 @@ class EvidenceConfig(Section):
         return "global" if self.level == "global" else "instance"
 
 
+PROVIDERS = {
+    "openai": ("https://api.openai.com/v1", "OPENAI_API_KEY"),
+    "gemini": ("https://generativelanguage.googleapis.com/v1beta", "GEMINI_API_KEY"),
+    "anthropic": ("https://api.anthropic.com/v1", "ANTHROPIC_API_KEY"),
+}
+"""Layout of batch files -> address and environment variable of the key of the provider it is called after."""
+
 _DEFAULTS: dict[str, dict[str, Any]] = {
     "scratch": {"mode": "label"},
     "openai": {"template": "knowledge", "shortlist": 30},
@@ -111,6 +118,11 @@ class PlannerConfig(Section):
         pattern=KEY_NAME,
         description="environment variable that holds the server's key; '' or unset = no key is sent",
     )
+    batch: Literal["", "openai", "gemini", "anthropic"] = Field(
+        "",
+        description="ask in files of requests, in this provider's layout, that are answered hours or days "
+        "later at a lower price (kind = openai); '' = ask at once",
+    )
     answers: Literal["auto", "letters", "list", "text", "tokens"] = Field(
         "auto",
         description="how the server is asked: letters = one token, read by log-probabilities; list = labels, "
@@ -159,6 +171,8 @@ class PlannerConfig(Section):
     @model_validator(mode="after")
     def _complete(self) -> Self:
         """A server has an address, and its model a name."""
+        if self.batch and (self.kind != "openai" or self.answers == "tokens"):
+            raise ValueError('batch needs kind = "openai", and answers that are written, not "tokens"')
         if self.kind == "openai":
             if not self.model:
                 raise ValueError('kind = "openai" needs model: what the server calls it')
@@ -172,9 +186,12 @@ class PlannerConfig(Section):
     @model_validator(mode="before")
     @classmethod
     def _by_kind(cls, given: Any) -> Any:
-        """Defaults that follow from `kind`, so that the rest of the code sees plain values."""
+        """Defaults that follow from `kind` and `batch`, so that the rest of the code sees plain values."""
         if not isinstance(given, dict):
             return given
+        if given.get("batch") in PROVIDERS:  # a layout is of one provider
+            endpoint, key = PROVIDERS[given["batch"]]
+            given = {"endpoint": endpoint, "api_key_env": key, **given}
         kind = given.get("kind", "scratch")
         if not isinstance(kind, str) or given.get("answers") == "tokens":  # a tuned model, wherever it is
             return given
@@ -198,6 +215,11 @@ class TuningConfig(Section):
         0, ge=0, description="examples per optimiser step; 0 = 256 for scratch, 64 for pretrained models"
     )
     lora_rank: int = Field(16, ge=0, description="LoRA rank (kind = transformers); 0 = train all weights")
+    hosted: bool = Field(
+        False,
+        description="fine-tune by jobs of the server, where it has OpenAI's `/fine_tuning/jobs` "
+        "(kind = openai); they cost money, and with refit there are two",
+    )
     refit: bool = Field(
         True,
         description="once judged and weighed on held-out windows, tune anew on these as well for the table",

@@ -67,12 +67,17 @@ class Planner(Protocol):
         """
 
     def prepare(self, prompts: Sequence[Prompt]) -> None:  # noqa: ARG002
-        """Learn of all prompts that are about to be ranked, chunk by chunk, before the first of them is.
+        """Learn of prompts that are about to be ranked, chunk by chunk, before the first of them is.
 
-        Called where `abilities.prepares`: a planner that asks in bulk sends them now.
+        Called where `abilities.prepares`; `ready` ends it.
+        """
+        return
+
+    def ready(self) -> None:
+        """No more prompts will be prepared: a planner that asks in bulk sends what it has to ask now.
 
         Raises:
-            AnswersPending: their answers come later; the same command goes on then.
+            AnswersPending: answers come later; the same command goes on then.
         """
         return
 
@@ -141,7 +146,8 @@ class TuningJob:
     """Everything a tuner needs, already chosen and worded.
 
     `epochs`, `learning_rate` and `batch_size` of 0 mean: the tuner's own default. `candidates` are those of
-    `examples`, for tuners that learn from them. `template` is the version of the wording of the prompts.
+    `examples`, for tuners that learn from them. `template` is the version of the wording of the prompts,
+    `until` the day (ISO) before which the examples lie.
     """
 
     interests: Interests
@@ -156,6 +162,7 @@ class TuningJob:
     seed: int
     candidates: Candidates | None = None
     template: int | str = TEMPLATE
+    until: str = ""
 
 
 @dataclass(frozen=True, slots=True)

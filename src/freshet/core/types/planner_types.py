@@ -40,6 +40,7 @@ class Usage:
         written: those of the tokens that the model wrote, which providers price higher.
         requests: sent to a server; 0 for models in this process.
         invalid: answers that were no valid choice, so that the prompt was asked again or left unanswered.
+        trained: tokens that a provider fine-tuned a model on; none of the others.
     """
 
     tokens: int = 0
@@ -47,6 +48,7 @@ class Usage:
     written: int = 0
     requests: int = 0
     invalid: int = 0
+    trained: int = 0
 
     def __add__(self, other: Usage) -> Usage:
         return Usage(
@@ -55,6 +57,7 @@ class Usage:
             self.written + other.written,
             self.requests + other.requests,
             self.invalid + other.invalid,
+            self.trained + other.trained,
         )
 
 

@@ -20,6 +20,7 @@ from freshet.run_context import RunContext
 from freshet.stages import inference
 from freshet.stages.counts.holdout_windows import Window
 from freshet.stages.evidence.step import ChosenEvidence
+from freshet.stages.inference.announce import announce
 from freshet.stages.inference.cost import Cost, cost_of
 from freshet.stages.prompts.short_lists import scale
 from freshet.stages.prompts.step import need_options, say_missing_titles, short_lists, wording_of
@@ -99,13 +100,13 @@ def infer(
             say_missing_titles(ctx)
         if planned.prompts and planner.note:
             run.say(f"planner: {planner.note}")
-        for part, answering in planned.parts:
-            if not (len(part.changed) and answering.abilities.prepares):
-                continue
-            for chunk in inference.chunks(part, config.chunk):
-                answering.prepare(chunk)
+        wanted = [
+            (by, inference.chunks(part, config.chunk)) for part, by in planned.parts if len(part.changed)
+        ]
+        announce(ctx, wanted)
         start = monotonic()
-        outcomes = [
+        # held-out rows first: a planner that is gone later has a weight for the rows that it answered
+        backwards = [
             inference.run(
                 part,
                 answering,
@@ -115,8 +116,9 @@ def infer(
                 work=ctx.ws.root / "work",
                 progress=run.progress("inference"),
             )
-            for part, answering in planned.parts
+            for part, answering in reversed(planned.parts)
         ]
+        outcomes = backwards[::-1]
         seconds = monotonic() - start
         for outcome in outcomes:
             step.add(outcome.usage)

@@ -14,6 +14,7 @@ from freshet.core.prompts import Wording
 from freshet.core.types import Prompt, ShortLists, Transitions, Usage
 from freshet.run_context import RunContext
 from freshet.stages import counts, tuning
+from freshet.stages.inference.announce import announce
 from freshet.stages.prompts.step import need_options, wording_of
 from freshet.stages.tuning.planner_answers import say_cost
 from freshet.stages.tuning.planner_sample import Sample, by_lists, forecast, sample_of
@@ -41,7 +42,9 @@ def evaluate(ctx: RunContext, planner: Planner) -> tuning.GateReport:
     words = wording.names
     sample = sample_of(ctx, wording)
     held = sample.held
-    say_cost(ctx, planner, _asked(ctx, wording, sample))
+    asked = _asked(ctx, wording, sample)
+    say_cost(ctx, planner, asked)
+    announce(ctx, [(planner, [asked])])
     answered, usage = tuning.answers(planner, sample.prompts, len(words))
     evidence_gain = None
     if _tries_evidence(ctx, wording):

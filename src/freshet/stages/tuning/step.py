@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from freshet.core.errors import ConfigError, NotEnoughData, PlannerGone
+from freshet.core.errors import AnswersPending, ConfigError, NotEnoughData, PlannerGone
 from freshet.core.ports import Budget, Candidates, Tuner, TuningJob, TuningPlan
 from freshet.core.prompts import NEXT, names
 from freshet.core.types import AsOf, Context, ContextEvidence, Example, Transitions, pack_contexts
@@ -93,6 +93,7 @@ def finetune(ctx: RunContext, tuner: Tuner) -> Artifact:
 
     Raises:
         ConfigError: the base checkpoint can't be tuned; raised before samples are chosen.
+        AnswersPending: it is tuned elsewhere, or the gates' prompts are out; the same command goes on later.
         PlannerGone: the model's server doesn't answer, and there is none that was accepted before.
         GateFailed: the run waits for `freshet approve` or `freshet reject`; the last release keeps serving.
         NotEnoughData: there are no transitions to tune or to judge on.
@@ -104,11 +105,18 @@ def finetune(ctx: RunContext, tuner: Tuner) -> Artifact:
     def build(folder: Path, step: StepRecord) -> ModelManifest:
         tuner.check(planned(ws, log.interests.descriptions))
         trainings = Trainings(run, step, ws.config.tuning)
+        pending: list[AnswersPending] = []
         for name, until in _trainings(ctx, tuner):
             chosen = _chosen(ctx, until) if tuner.trains else None
-            job = _job(ctx, chosen, trainings.budget(name))
-            report = tuner.tune(job, folder / name, run.progress("tuning"))
-            trainings.end(name, report)
+            job = _job(ctx, chosen, until, trainings.budget(name))
+            try:
+                report = tuner.tune(job, folder / name, run.progress("tuning"))
+            except AnswersPending as error:  # trained elsewhere; the next one is begun meanwhile
+                pending.append(error)
+            else:
+                trainings.end(name, report)
+        if pending:
+            raise ctx.pending(pending)
         step.details |= {
             "examples": report.examples,
             "epochs": round(report.epochs, 2),
@@ -137,6 +145,22 @@ def finetune(ctx: RunContext, tuner: Tuner) -> Artifact:
     return model
 
 
+def renew(ctx: RunContext, tuner: Tuner) -> Artifact:
+    """As `finetune`; where that waits for a server, the accepted model goes on serving meanwhile.
+
+    Raises:
+        AnswersPending: there is none that was accepted before.
+    """
+    try:
+        return finetune(ctx, tuner)
+    except AnswersPending as pending:
+        before = accepted(ctx.ws, ctx.log, ctx.as_of)
+        if before is None:
+            raise
+        ctx.run.say(f"model {before.version} stays until a new one is judged: {pending.message}")
+        return before
+
+
 def planner_for(ctx: RunContext, model: Artifact | None) -> LazyPlanner | None:
     """The planner of a tuned model, loaded at its first query; None for plain counts."""
     tuner = ctx.ws.tuner
@@ -163,7 +187,7 @@ def _chosen(ctx: RunContext, until: AsOf) -> Transitions:
             hint='import more events, or set [planner] kind = "counts"',
         )
     per_label = config.examples_per_label
-    if per_label == 0 and ctx.config.planner.kind == "transformers":
+    if per_label == 0 and ctx.config.planner.kind in ("transformers", "openai"):
         per_label = 10
     chosen: Transitions = rows.take(tuning.balanced(rows, ctx.fitter.k, per_label))
     if len(chosen) > config.max_examples:
@@ -210,7 +234,7 @@ def _candidates(ctx: RunContext, chosen: Transitions) -> Candidates:
     return Candidates(chosen.known, popularity.astype(np.float32), window)
 
 
-def _job(ctx: RunContext, chosen: Transitions | None, budget: Budget) -> TuningJob:
+def _job(ctx: RunContext, chosen: Transitions | None, until: AsOf, budget: Budget) -> TuningJob:
     config, mode, interests = ctx.config.tuning, ctx.config.planner.mode, ctx.log.interests
     return TuningJob(
         interests=interests,
@@ -224,6 +248,7 @@ def _job(ctx: RunContext, chosen: Transitions | None, budget: Budget) -> TuningJ
         budget=budget,
         seed=config.seed,
         candidates=None if chosen is None else _candidates(ctx, chosen),
+        until=str(until),
         template=wording_of(ctx).version,
     )
 

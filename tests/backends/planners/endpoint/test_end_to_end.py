@@ -57,10 +57,10 @@ def approve(folder: Path) -> None:
     assert freshet(folder, "approve", last.stem)[0] == 0
 
 
-def judged(folder: Path) -> None:
+def judged(folder: Path, *words: str) -> None:
     """The model is judged, and approved where a gate halts that; there is no table yet."""
     assert freshet(folder, "import")[0] == 0
-    code, _, said = freshet(folder, "finetune")
+    code, _, said = freshet(folder, "finetune", *words)
     assert code in (0, 3), said
     if code == 3:
         approve(folder)
@@ -148,16 +148,17 @@ def test_a_server_that_dies_leaves_the_rest_of_the_table_to_counts(
     world: Path, simulated: Simulated, tmp_path: Path
 ) -> None:
     folder = shop(tmp_path / "shop", world, simulated)
-    judged(folder)
-    simulated.behaviour = Behaviour(dies_after=simulated.chats + 30)
-    code, content, said = freshet(folder, "run")
+    earlier = ("--as-of", "2024-02-19")
+    judged(folder, *earlier)
+    simulated.behaviour = Behaviour(dies_after=simulated.chats + 70)
+    code, content, said = freshet(folder, "run", *earlier, "--publish")
     assert code == 0, said
     found = inference_of(content)
     assert found["not_asked"] > 0
     assert "prompts were not asked, their rows go by counts: http" in said
     assert content["run"]["release"] == 1
     simulated.behaviour = Behaviour()
-    code, content, said = freshet(folder, "refresh")
+    code, content, said = freshet(folder, "refresh")  # as of a later moment: the rest is asked
     assert code == 0, said
     assert inference_of(content)["not_asked"] == 0
 

@@ -31,7 +31,7 @@ class Dialect:
         limit: its name for the most tokens of an answer.
         temperature: whether it lets a request choose 0; some models have a fixed one.
         system: whether its chat template has system messages; otherwise the user's begins with them.
-        extra: what each request holds besides, by `[planner] request`.
+        extra: what each request holds besides, by `[planner] request`; see `merged`.
     """
 
     limit: str = "max_tokens"
@@ -58,7 +58,20 @@ def body_of(request: ChatRequest, model: str, dialect: Dialect) -> dict[str, Any
     if request.schema is not None:
         schema = {"name": "answer", "strict": True, "schema": dict(request.schema)}
         body["response_format"] = {"type": "json_schema", "json_schema": schema}
-    return {**body, **dialect.extra}
+    return merged(body, dialect.extra)
+
+
+def merged(body: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    """A body with further fields: objects are joined, all else is replaced, and a field of '' is left out."""
+    found = dict(body)
+    for name, value in more.items():
+        if value == "":
+            found.pop(name, None)
+        elif isinstance(value, Mapping) and isinstance(found.get(name), Mapping):
+            found[name] = merged(found[name], value)
+        else:
+            found[name] = value
+    return found
 
 
 def answer_of(body: bytes) -> ChatAnswer:
@@ -67,7 +80,15 @@ def answer_of(body: bytes) -> ChatAnswer:
     Raises:
         BadAnswer: it is no such body.
     """
-    content = _json(body)
+    return completion(_json(body))
+
+
+def completion(content: Mapping[str, Any]) -> ChatAnswer:
+    """The answer in a chat completion.
+
+    Raises:
+        BadAnswer: it is none.
+    """
     try:
         choice = content["choices"][0]
         text = choice["message"].get("content") or ""

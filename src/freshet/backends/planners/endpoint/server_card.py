@@ -33,6 +33,7 @@ class ServerCard:
         characters: of a prompt for each token, as the server counts them; 0 = it doesn't.
         limit, temperature, system: of `Dialect`.
         request: what each request holds besides, by the settings.
+        batch: layout of the files in which it is asked, and not probed; '' = it is asked at once.
     """
 
     server: str
@@ -49,6 +50,7 @@ class ServerCard:
     temperature: bool = True
     system: bool = True
     request: Mapping[str, Any] = field(default_factory=dict)
+    batch: str = ""
 
     @property
     def dialect(self) -> Dialect:
@@ -79,6 +81,8 @@ class ServerCard:
             "list": "asked for a list of labels, by schema",
             "text": "asked for free text, which is checked",
         }[self.form]
+        if self.batch:
+            return f"server {self.server}, model {self.model}: not probed; {asked}, in batches ({self.batch})"
         return f"server {self.server}, model {self.model}: {', '.join(parts)}; {asked}"
 
     def write(self, folder: Path) -> None:

@@ -76,7 +76,7 @@ class TokenTuner(Tuner):
             )
         elif card.interests != len(plan.descriptions):
             raise ConfigError(
-                f"{self.folder} was tuned for {card.interests} interests, and here are {len(plan.descriptions)}",
+                f"{self.folder} was tuned for {card.interests} interests, here are {len(plan.descriptions)}",
                 hint="tune a model on this workspace and serve that",
             )
         model_folder.load_tokenizer(self.folder)
