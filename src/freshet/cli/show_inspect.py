@@ -82,7 +82,8 @@ def preview(console: Console, asked: Preview) -> None:
     for name, text in (("system", asked.system), ("prompt", asked.text)):
         if text:
             line(console, f"{name}:")
-            console.print(styled(text, "cyan"), soft_wrap=True)
+            for one in text.splitlines():
+                console.print(styled(f"  {one}", "cyan"), soft_wrap=True)
     if asked.options:
         line(console, f"to choose among, {len(asked.options)} interests:")
         for option in asked.options:
