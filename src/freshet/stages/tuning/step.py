@@ -267,7 +267,7 @@ def _settings(ws: Workspace, log: LogSnapshot) -> dict[str, object]:
     return {
         "code": CODE,
         **planner_of(ws, ws.tuner),
-        "tuning": ws.config.tuning.model_dump(exclude={"every_days"}),
+        "tuning": ws.config.tuning.model_dump(exclude={"every_days", "hosted"}),  # the recipe has it
         "evidence": None if evidence.level == "none" else worded,
         "fit_examples": ws.config.counts.fit_examples,  # evidence is shrunk as counts are
         "transitions": ws.config.transitions.model_dump(),
