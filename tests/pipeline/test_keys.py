@@ -143,6 +143,7 @@ WHEN = "decides when something is made, not what"
 COST = "decides what making it takes or costs, not what is made"
 SERVING = "is read when requests are answered"
 ENCODER = "is in the version of the encoders that read it"
+SERVER = "is in the recipe of tuners of models behind a server"
 JUDGING = "is read when experiments are judged, from the events"
 OUTSIDE: dict[str, tuple[Any, str]] = {
     "events.files": (["elsewhere.parquet"], AT_IMPORT),
@@ -156,7 +157,9 @@ OUTSIDE: dict[str, tuple[Any, str]] = {
     "content.timeout_seconds": (1.0, COST),
     "planner.model": ("elsewhere", "a checkpoint is known by its bytes, wherever it lies (recipe)"),
     "planner.device": ("cpu", COST),
+    "planner.batch": ("gemini", SERVER),
     "tuning.every_days": (60, WHEN),
+    "tuning.hosted": (True, SERVER),
     "inference.chunk": (16, COST),
     "table.max_churn": (0.9, "decides whether a person looks first"),
     "schedule.policy": ("cost", WHEN),
@@ -194,6 +197,7 @@ OUTSIDE: dict[str, tuple[Any, str]] = {
     "prices.currency": ("EUR", COST),
     "prices.per_hour": (1.0, COST),
     "prices.per_million_tokens": (1.0, COST),
+    "prices.per_million_tokens_trained": (1.0, COST),
 }
 """By key another value, and why no key of an artifact holds it."""
 

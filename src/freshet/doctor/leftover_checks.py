@@ -29,6 +29,8 @@ WRITTEN_TO = (
     "impressions",
     "state",
     "cache",
+    "batches",
+    "hosted",
 )
 """Folders in which files are written aside."""
 
@@ -104,8 +106,8 @@ def _close(ws: Workspace, record: Record) -> None:
 
 OURS = (
     *KINDS, "runs", "decisions", "releases", "events", "quarantine", "days", "work", "impressions", "state",
-    "experiments", "replay", "cadence", "drift", "damaged", "cache", "answers", DRAFTS, "keys.json",
-    "CURRENT", LEASE,
+    "experiments", "replay", "cadence", "drift", "damaged", "cache", "batches", "hosted", "answers", DRAFTS,
+    "keys.json", "CURRENT", LEASE,
 )  # fmt: skip
 """What Freshet writes there; settings and files beside are their owner's business."""
 

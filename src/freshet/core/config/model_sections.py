@@ -176,9 +176,9 @@ class PlannerConfig(Section):
     @model_validator(mode="after")
     def _complete(self) -> Self:
         """A server has an address, and its model a name."""
-        if self.batch and (self.kind != "openai" or self.answers == "tokens"):
-            raise ValueError('batch needs kind = "openai", and answers that are written, not "tokens"')
         if self.kind == "openai":
+            if self.batch and self.answers == "tokens":
+                raise ValueError('batch does not go with answers = "tokens", which are read one by one')
             if not self.model:
                 raise ValueError('kind = "openai" needs model: what the server calls it')
             check_endpoint(self.endpoint, 'kind = "openai"')

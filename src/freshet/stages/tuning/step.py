@@ -32,7 +32,7 @@ ROOM = 100_000_000
 """Transitions times interests that are held in memory to choose samples from."""
 
 
-OF_THE_TUNER = ("precision", "gradient_checkpointing", "micro_batch")
+OF_THE_TUNER = ("precision", "gradient_checkpointing", "micro_batch", "hosted")
 """Settings that are in the tuner's own recipe, if they decide anything."""
 
 
