@@ -41,10 +41,11 @@ BASE: dict[str, dict[str, Any]] = {
     "sequence": {"use": True, "max_steps": 1},
     "ranker": {"use": True, "max_steps": 1},
     "feedback": {"use": True},
+    "users": {"rows": 20},
 }
 
-SERVED = {"tables", "overlays"}
-"""An overlay goes with one table."""
+SERVED = {"tables", "overlays", "user_rows"}
+"""An overlay goes with one table, and so do rows of users."""
 ASKED = {"gates", *SERVED}
 PLANNED = {"models", *ASKED}
 RANKED = {"itemmodels", "rankers"}
@@ -84,7 +85,7 @@ MADE: dict[str, tuple[Any, set[str]]] = {
     "evidence.min_support": (4.0, PLANNED),
     "evidence.user_cap": (1, PLANNED),
     "evidence.hysteresis": (0.4, SERVED),  # examples and held-out prompts follow no earlier prompt
-    "planner.kind": ("counts", SERVED),
+    "planner.kind": ("counts", {"tables", "overlays"}),  # nobody to ask about users
     "planner.mode": ("label", PLANNED),
     "planner.template": ("", PLANNED),
     "planner.titles": (1, PLANNED),
@@ -109,6 +110,10 @@ MADE: dict[str, tuple[Any, set[str]]] = {
     "inference.beam": (8, ASKED),
     "inference.top": (4, SERVED),
     "inference.calibration_prompts": (110, SERVED),
+    "users.rows": (10, {"user_rows"}),
+    "users.k": (5, PLANNED),  # the planner learns from as many interests as it is asked with
+    "users.titles": (3, {"user_rows"}),
+    "users.active_days": (20, {"user_rows"}),
     "table.width": (4, SERVED),
     "table.blocked": (["0"], SERVED),
     "table.allowed": (["0", "1", "2"], SERVED),
@@ -263,6 +268,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     assert release.overlay
     assert release.ranker
     assert release.feedback
+    assert release.users
     return ws
 
 

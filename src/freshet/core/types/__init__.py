@@ -51,6 +51,7 @@ from freshet.core.types.planner_types import (
     ShortLists,
     TuningReport,
     Usage,
+    UserRows,
 )
 from freshet.core.types.recommendations import (
     REMEMBERED,
@@ -121,6 +122,7 @@ __all__ = [
     "TuningReport",
     "Usage",
     "User",
+    "UserRows",
     "context_codes",
     "indices_of",
     "item_key",
