@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from freshet.stages.evidence import step as evidence
 from freshet.stages.inference import step as inference
 from freshet.stages.items import step as item_ranking
 from freshet.stages.live import step as live
+from freshet.stages.prior import step as prior
 from freshet.stages.sequence import step as sequence
 from freshet.stages.table import step as table
 from freshet.stages.table import table_plan
@@ -35,7 +36,7 @@ from freshet.storage import rollback
 from freshet.storage.artifacts import Artifact, committed
 from freshet.storage.decisions import Decision, Review
 from freshet.storage.lease import Lease
-from freshet.storage.ledger import Record
+from freshet.storage.ledger import Record, Run
 from freshet.storage.manifests import TableManifest
 from freshet.storage.releases import Release
 from freshet.storage.workspace import Workspace
@@ -129,6 +130,8 @@ def rank_items(
 def plan(ws: Workspace, as_of: AsOf | None = None, today: datetime | None = None) -> Record:
     """What a refresh as of a moment would infer and copy, and what that should cost; nothing is made."""
     with ws.run("plan", str(as_of or "")) as run:
+        if (unasked := _unasked_prior(ws, run, as_of, today)) is not None:
+            return unasked
         ctx = pipeline.context_of(ws, run, due.moment(ws, run, as_of, due.end_of_log(ws, today)))
         model = due.accepted_model(ctx)
         if ws.tuner is not None and model is None:
@@ -155,6 +158,28 @@ def plan(ws: Workspace, as_of: AsOf | None = None, today: datetime | None = None
                 **inferred.counted(),
                 "expected": asdict(inference.say_cost(ctx, inferred)),
             }
+    return run.record
+
+
+def _unasked_prior(ws: Workspace, run: Run, as_of: AsOf | None, today: datetime | None) -> Record | None:
+    """The record of a plan where a planner must be asked beforehand: what comes after depends on its answers.
+
+    Returns:
+        None where there is nothing to ask.
+    """
+    moment = due.moment(ws, run, as_of, due.end_of_log(ws, today))
+    log = pipeline.snapshot_of(replace(ws, prior_tuner=None), run, moment)
+    expected = prior.expected(ws, log.interests, log.interests_version)
+    if not expected.prompts:
+        return None
+    why = "a planner is asked about interests before anything is counted"
+    with run.step("plan") as step:
+        step.details = {"rows": len(log.interests), "changed": expected.prompts, "why": why}
+    money = run.money(0.0, expected.usage.tokens)
+    run.say(
+        f"plan: {expected.prompts:,} prompts of the prior to ask, about {expected.usage.tokens:,} tokens, "
+        f"{money:.4f} {run.record.currency}; what the table needs then follows from counts alone"
+    )
     return run.record
 
 

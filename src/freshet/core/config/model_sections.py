@@ -76,6 +76,12 @@ class PlannerConfig(Section):
         "scratch writes labels unless told otherwise: without world knowledge, words only cost it accuracy",
     )
     device: str = Field("auto", description="auto, cpu, cuda")
+    use: Literal["table", "prior"] = Field(
+        "table",
+        description="table = it ranks what follows every context of a table; "
+        "prior = it is asked once per interest, and sparse counts are shrunk to its answers "
+        "(a model that is not trained on this log)",
+    )
 
     @property
     def called(self) -> str:

@@ -43,7 +43,15 @@ from freshet.core.types.interests import (
     positions,
 )
 from freshet.core.types.learners import Learners
-from freshet.core.types.planner_types import Example, PlannerRows, Prompt, Ranking, TuningReport, Usage
+from freshet.core.types.planner_types import (
+    Example,
+    PlannerPrior,
+    PlannerRows,
+    Prompt,
+    Ranking,
+    TuningReport,
+    Usage,
+)
 from freshet.core.types.recommendations import (
     REMEMBERED,
     TRANSITION,
@@ -94,6 +102,7 @@ __all__ = [
     "MetricRule",
     "Mixture",
     "Outcomes",
+    "PlannerPrior",
     "PlannerRows",
     "Prompt",
     "Ranking",
