@@ -5,26 +5,30 @@
     python benchmarks/prior.py --json                   # a SIMULATED log whose rules are known
     python benchmarks/prior.py --quick                  # the same, small, in a minute
 
-The same transitions are judged for each of `--shares` per cent of the users that is learned from, over the
-last quarter of the log in `--origins` refreshes: counts with `[planner] use = "prior"` minus counts, and the
-same beside content. No language model is asked; these stand in for one:
+Platforms are made of a log by taking `--shares` per cent of its users, and nobody else, `--platforms` times
+without anybody twice; interests are those of the whole log. In `--origins` refreshes over the last quarter
+each platform makes counts with `[planner] use = "prior"` and without, alone and beside content. `own`: judged
+by what the platform's own users did next, as on a first day. `others`: by what all users did next,
+almost all of them new to it; these profit from counts of moves that a platform's own users have made already.
+
+No language model is asked; these stand in for one:
 
 `words`: how near the words of two interests are (WordLlama, static embeddings of their descriptions), as
 answers relative to popularity. Real, but content knows the same words.
 `nothing`: answers drawn from a hash. What a planner costs that knows nothing.
-`everybody_<noise>` (SIMULATED): what all users before the first origin moved on to, with noise of so many
-nats on every log-probability. A planner can't know it; it says what knowing would be worth.
-`truth_<noise>` (SIMULATED, on a simulated log): the simulator's own probabilities of the first origin's day.
+`truth_<noise>` (SIMULATED, on a simulated log): the simulator's own probabilities of the first origin's day,
+with noise of so many nats on every log-probability.
 
-Differences are `{value, ci95}`, in nats and in hit@5, negative nats = the prior helps; intervals clustered by
-user. `share` and `pseudo_counts` are the fitted ones at each origin; `stands_in`: nothing could be fitted.
+Differences are `{value, ci95}`, in nats and in hit@5, negative nats = the prior helps; intervals by user.
+`share` and `pseudo_counts` are means of the fitted ones; `used` and `stands_in` say in what share of the
+refreshes the prior got a share at all, and in what share nothing could be fitted, so that it stood in.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -37,7 +41,8 @@ from freshet.backends.encoders.wordllama_encoder import WordLlamaEncoder
 from freshet.backends.planners.fake import FakePlanner, ranking_of
 from freshet.cli.replay_runs import ReplayOptions, parse_shares, planned
 from freshet.core.prompts import Prompts
-from freshet.core.types import AsOf, Evidence, PlannerPrior, PlannerRows, Ranking, Transitions
+from freshet.core.types import AsOf, Evidence, Learners, PlannerPrior, PlannerRows, Ranking, Transitions
+from freshet.core.user_draws import mixed_all
 from freshet.pipeline import snapshot_of
 from freshet.replay import Plan
 from freshet.run_context import LogSnapshot, RunContext
@@ -48,20 +53,41 @@ from freshet.stages import counts, interests
 from freshet.stages.content import step as vectors
 from freshet.stages.content.format import FULL
 from freshet.stages.counts.fitter import CountFitter, fitter_for
-from freshet.stages.transitions.step import learned_by
+from freshet.stages.transitions.step import part_of
 from freshet.storage.artifacts import committed
 from freshet.storage.ledger import Run
 from freshet.storage.manifests import TransitionsManifest
-from freshet.storage.workspace import Workspace
+from freshet.storage.workspace import Workspace, version_of
 from freshet.wiring import open_workspace
 from shared import Show, folder, parse, parser, tell
 
 SHARPNESS = 4.0
 """Nats per unit of cosine of what nearness of words says; fixed beforehand, no log was looked at."""
-NOISES = (0.5, 1.0, 2.0)
+ARMS, WHOSE = ("counts", "content"), ("own", "others")
+NOISES = (0.0, 1.0, 2.0)
 """Standard deviations, in nats, of what is added to each log-probability of a SIMULATED planner."""
 LARGE = World(themes=60, items=1500, users=3000, days=150, change_day=100, sessions=10, seed=1136)
 SMALL = World(themes=8, items=96, users=150, days=50, change_day=40, sessions=8)
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """A part of the users as a log of its own: from `low` on below `high`, of draws between 0 and 1."""
+
+    low: float
+    high: float
+
+    def kept(self, users: NDArray[np.uint64]) -> NDArray[np.bool_]:
+        """(n,) whether each user is on the platform."""
+        drawn = (mixed_all(users) >> np.uint64(11)).astype(np.float64) / 2.0**53
+        return np.asarray((drawn >= self.low) & (drawn < self.high))
+
+    def log(self, ws: Workspace, run: Run, known: LogSnapshot) -> LogSnapshot:
+        """The log of its users alone."""
+        rule = version_of(benchmark="prior", low=self.low, high=self.high)
+        found = part_of(ws, run, known, rule, {"platform": rule}, lambda users, _: self.kept(users))
+        # as where some users are learned from: too few transitions are no error, popularity stands in
+        return replace(found, learners=Learners(100 * (self.high - self.low)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,21 +140,35 @@ def main() -> None:
 
 def readable(found: Mapping[str, Any]) -> str:
     """A line for each share and prior."""
-    lines = [f"{found['judged']:,} transitions of {found['users']:,} users judged"]
+    lines = []
     for percent, one in found["shares"].items():
-        lines.append(
-            f"{percent} % of the users ({one['learned_transitions']:,} transitions): counts "
-            f"{one['counts']['nll']['value']:.4f} nats, {one['counts']['hit_at_5']['value']:.2%} hit@5"
-        )
-        for name, line in one["priors"].items():
-            for beside in ("counts", "content"):
-                nll, hit = line[f"minus_{beside}"]["nll"], line[f"minus_{beside}"]["hit_at_5"]
-                low, high = nll["ci95"]
-                lines.append(
-                    f"   {name:16} beside {beside:8} {nll['value']:+.4f} [{low:+.4f}, {high:+.4f}] nats, "
-                    f"{100 * hit['value']:+.2f} points of hit@5; share {line['share']}"
-                )
+        for whose in WHOSE:
+            of, fits, size = one[whose], one["fits"], one["learned_transitions"][1]
+            counted = of["counts"]
+            lines.append(
+                f"{one['platforms']} platforms of {percent} %, about {size:,} transitions, {whose}: "
+                f"{of['judged']['n']:,} judged; counts {counted['nll']['value']:.4f} nats, "
+                f"{counted['hit_at_5']['value']:.2%} hit@5; content {_said(of['content_minus_counts'])}"
+            )
+            for name, line in of["priors"].items():
+                lines += [f"   {name:12} beside {arm:8} {_said(line[f'minus_{arm}'])}" for arm in ARMS]
+                lines[-1] += f"  used {fits[name]['used']:.0%}, stands in {fits[name]['stands_in']:.0%}"
     return "\n".join(lines)
+
+
+def _said(change: Mapping[str, Any]) -> str:
+    nll, hit = change["nll"], change["hit_at_5"]
+    (low, high), (least, most) = nll["ci95"], hit["ci95"]
+    return (
+        f"{nll['value']:+.4f} [{low:+.4f}, {high:+.4f}] nats, "
+        f"{100 * hit['value']:+.2f} [{100 * least:+.2f}, {100 * most:+.2f}] points of hit@5"
+    )
+
+
+def divided(percent: float, platforms: int) -> list[Platform]:
+    """So many platforms of a share of the users, fewer where there are not enough users."""
+    share = percent / 100
+    return [Platform(n * share, (n + 1) * share) for n in range(min(platforms, int(1 / share + 1e-9)))]
 
 
 def measured(root: Path, options: argparse.Namespace, world: World | None) -> dict[str, Any]:
@@ -137,18 +177,15 @@ def measured(root: Path, options: argparse.Namespace, world: World | None) -> di
     plan = plan_of(ws, options.origins, options.limit)
     with ws.run("prior") as run:
         snapshots = {at: snapshot_of(ws, run, at) for at in (*plan.origins, plan.end)}
-        priors = priors_of(ws, snapshots[plan.start], plan, world)
+        priors = priors_of(ws, snapshots[plan.start], world)
         shares = {
-            f"{percent:g}": one_share(ws, run, plan.learned_by(percent), snapshots, priors)
+            f"{percent:g}": one_share(ws, run, plan, snapshots, priors, divided(percent, options.platforms))
             for percent in parse_shares(options.shares)
         }
-    last = shares[next(reversed(shares))]
     return {
         "simulated": world is not None,
         "period": {"from": str(plan.start), "to": str(plan.end), "every_days": plan.every},
         "interests": len(snapshots[plan.start].interests),
-        "judged": last.pop("judged"),
-        "users": last.pop("users"),
         "shares": shares,
     }
 
@@ -176,7 +213,7 @@ def plan_of(ws: Workspace, origins: int, limit: int) -> Plan:
     return planned_with(f"{-(-(span.end.day - span.start.day).days // origins)}d")
 
 
-def priors_of(ws: Workspace, log: LogSnapshot, plan: Plan, world: World | None) -> dict[str, PlannerPrior]:
+def priors_of(ws: Workspace, log: LogSnapshot, world: World | None) -> dict[str, PlannerPrior]:
     """What stands in for a planner's answers; see the module."""
     size, words = len(log.interests), log.interests.descriptions
     meaning = WordLlamaEncoder().encode(words)
@@ -188,15 +225,11 @@ def priors_of(ws: Workspace, log: LogSnapshot, plan: Plan, world: World | None) 
         "words": _prior("words", _ranking(near), relative=True),
         "nothing": _prior("nothing", FakePlanner(size).rank(prompts, size)),
     }
-    fitter = fitter_for(ws.config, log, plan.every)
-    known = np.log(fitter.model(log.as_of).last)
-    simulated = {"everybody": known}
     if world is not None:
-        simulated = {"truth": np.log(_truth(ws, log, world))}
-    for name, logp in simulated.items():
+        logp = np.log(_truth(ws, log, world))
         for noise in NOISES:
             drawn = np.random.default_rng(7).normal(0, noise, logp.shape)
-            found[f"{name}_{noise:g}"] = _prior(f"{name}_{noise:g}", _ranking(logp + drawn))
+            found[f"truth_{noise:g}"] = _prior(f"truth_{noise:g}", _ranking(logp + drawn))
     return found
 
 
@@ -246,54 +279,85 @@ def one_share(
     plan: Plan,
     snapshots: Mapping[AsOf, LogSnapshot],
     priors: Mapping[str, PlannerPrior],
+    platforms: list[Platform],
 ) -> dict[str, Any]:
-    """What each prior changes where a share of the users is learned from."""
-    whole, judged = snapshots[plan.end], dict[tuple[str, str], list[Judged]]()
+    """What each prior changes on platforms of one size."""
+    judged = dict[tuple[str, str, str], list[Judged]]()
     fitted = dict[str, list[CountFitter]]()
-    learned = 0
-    for at in plan.origins:
-        log = snapshots[at]
-        if plan.learners is not None:
-            log = learned_by(ws, run, log, plan.learners)
-        learned = len(log.transitions.between(AsOf.parse(log.window[0]), at))
-        test = whole.transitions.between(at, plan.until(at), plan.limit_per_origin, plan.seed)
-        content = None
-        for name, prior in (("", None), *priors.items()):
-            fitter = fitter_for(ws.config, replace(log, prior=prior), plan.every)
-            ctx = RunContext(ws, run, fitter.log, fitter)
-            content = content or vectors.make(ctx)
-            assert content is not None
-            fusion = fitter.fuse(None, None, vectors.held_out_view(ctx, content))
-            view = vectors.view(ws, whole, content, FULL, test)
-            scorers = {
-                "counts": (fitter.scorer(), None),
-                "content": (fitter.scorer(None, fusion, None, vectors.centroids(content)), view),
-            }
-            for arm, (scorer, seen) in scorers.items():
-                judged.setdefault((arm, name), []).append(Judged.of(scorer.rows(test, seen).fused, test))
-            fitted.setdefault(name, []).append(fitter)
+    learned = []
+    for platform in platforms:
+        for at in plan.origins:
+            log = platform.log(ws, run, snapshots[at])
+            learned.append(len(log.transitions.between(AsOf.parse(log.window[0]), at)))
+            for name, fitter in judge(ws, run, plan, log, snapshots[plan.end], platform, priors, judged):
+                fitted.setdefault(name, []).append(fitter)
     joined = {key: Judged.joined(parts) for key, parts in judged.items()}
-    plain = {arm: joined[arm, ""] for arm in ("counts", "content")}
     return {
-        "learned_transitions": learned,
-        "judged": len(plain["counts"].nll),
-        "users": len(np.unique(plain["counts"].user)),
+        "platforms": len(platforms),
+        "learned_transitions": [min(learned), int(np.median(learned)), max(learned)],
+        **{whose: of_whom(joined, whose, list(priors)) for whose in WHOSE},
+        "fits": {
+            name: {
+                "used": float(np.mean([fitter.fit.share > 0 for fitter in fitters])),
+                "stands_in": float(np.mean([bool(fitter.fit.unfitted) for fitter in fitters])),
+                "share": float(np.mean([fitter.fit.share for fitter in fitters])),
+                "pseudo_counts": float(np.mean([fitter.fit.prior_counts[0] for fitter in fitters])),
+            }
+            for name, fitters in fitted.items()
+        },
+    }
+
+
+def of_whom(joined: Mapping[tuple[str, str, str], Judged], whose: str, priors: list[str]) -> dict[str, Any]:
+    """The figures of one set of judged users."""
+    plain = {arm: joined[arm, "", whose] for arm in ARMS}
+    return {
+        "judged": {"n": len(plain["counts"].nll), "users": len(np.unique(plain["counts"].user))},
         **{
             arm: {"nll": _estimate(one.nll, one.user), "hit_at_5": _estimate(one.hit, one.user)}
             for arm, one in plain.items()
         },
         "content_minus_counts": plain["content"].minus(plain["counts"]),
         "priors": {
-            name: {
-                **{f"minus_{arm}": joined[arm, name].minus(plain[arm]) for arm in plain},
-                "share": [fitter.fit.share for fitter in fitted[name]],
-                "pseudo_counts": [fitter.fit.prior_counts[0] for fitter in fitted[name]],
-                "stands_in": [bool(fitter.fit.unfitted) for fitter in fitted[name]],
-                "held_out_change": [fitter.prior_margin for fitter in fitted[name]],
-            }
+            name: {f"minus_{arm}": joined[arm, name, whose].minus(plain[arm]) for arm in ARMS}
             for name in priors
         },
     }
+
+
+def judge(
+    ws: Workspace,
+    run: Run,
+    plan: Plan,
+    log: LogSnapshot,
+    whole: LogSnapshot,
+    platform: Platform,
+    priors: Mapping[str, PlannerPrior],
+    judged: dict[tuple[str, str, str], list[Judged]],
+) -> Iterator[tuple[str, CountFitter]]:
+    """Judge a platform without a prior and with each, at one refresh; gives the counts it ranked by."""
+    at = log.as_of
+    until = plan.until(at)
+    some = whole.transitions.between(at, until, plan.limit_per_origin, plan.seed)
+    everybody = whole.transitions.between(at, until)
+    tests = {"own": everybody.take(platform.kept(everybody.user)), "others": some}
+    ctx = RunContext(ws, run, log, fitter_for(ws.config, log, plan.every))
+    content = vectors.make(ctx)
+    assert content is not None
+    early = vectors.held_out_view(ctx, content)
+    views = {whose: vectors.view(ws, whole, content, FULL, test) for whose, test in tests.items()}
+    for name, prior in (("", None), *priors.items()):
+        fitter = fitter_for(ws.config, replace(log, prior=prior), plan.every)
+        fusion = fitter.fuse(None, None, early)
+        by_content = fitter.scorer(None, fusion, None, vectors.centroids(content))
+        for whose, test in tests.items():
+            ranked = {
+                "counts": fitter.scorer().rows(test).fused,
+                "content": by_content.rows(test, views[whose]).fused,
+            }
+            for arm, logp in ranked.items():
+                judged.setdefault((arm, name, whose), []).append(Judged.of(logp, test))
+        yield name, fitter
 
 
 def arguments() -> argparse.Namespace:
@@ -306,9 +370,10 @@ def arguments() -> argparse.Namespace:
     made.add_argument("--novelty-days", default="30", help="H in days, or 'ever'")
     made.add_argument("--shares", default="0.3,1,3,10,100", help="per cent of the users, comma-separated")
     made.add_argument("--origins", type=int, default=3, help="refreshes in the judged period")
-    made.add_argument("--limit", type=int, default=20_000, help="transitions judged at most")
+    made.add_argument("--platforms", type=int, default=10, help="of each size, at most")
+    made.add_argument("--limit", type=int, default=3_000, help="transitions of `others` at most")
     made.add_argument("--work", type=Path, help="a folder to keep, so that a killed run goes on")
-    return parse(made, "", interests=8, shares="10,100", origins=2)
+    return parse(made, "", interests=8, shares="10,100", origins=2, platforms=2)
 
 
 if __name__ == "__main__":

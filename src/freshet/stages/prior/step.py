@@ -15,6 +15,7 @@ from freshet.core.ports import Budget, Planner, Tuner, TuningJob, TuningPlan
 from freshet.core.prompts import NEXT, Prompts, names
 from freshet.core.types import Evidence, Interests, PlannerPrior, PlannerRows, Usage
 from freshet.stages import inference
+from freshet.stages.prior import ROWS
 from freshet.storage.artifacts import Artifact, newest, newest_first
 from freshet.storage.build_once import reuse
 from freshet.storage.durable import make_folder
@@ -23,8 +24,6 @@ from freshet.storage.manifests import PriorManifest
 from freshet.storage.workspace import Workspace, version_of
 
 CODE = 1
-ROWS = "rows"
-"""Folder of the answers in an artifact."""
 
 
 @dataclass(frozen=True, slots=True)
