@@ -49,7 +49,7 @@ from freshet.backends.planners import tokenisation as wording
 from freshet.backends.planners.decoder import threads_for
 from freshet.backends.planners.local_planner import LocalPlanner
 from freshet.core.errors import GateFailed
-from freshet.core.prompts import Prompts, names
+from freshet.core.prompts import Prompts, ShortWording, names
 from freshet.core.types import Evidence, Prompt
 from freshet.pipeline import snapshot_of
 from freshet.run_context import RunContext
@@ -130,8 +130,8 @@ def prepare(ws: Workspace, count: int, seed: int) -> Bench:
     words = names(known.interests.descriptions, "description")
     contexts = chosen(enumerate_contexts(len(known.interests), 2), len(known.interests), count, seed)
     chosen_evidence = gather(RunContext(ws, run, known, fitter_for(ws.config, known)), known.as_of, contexts)
-    plain = Prompts.of(contexts, words, Evidence.none(2))
-    with_evidence = Prompts.of(contexts, words, chosen_evidence)
+    plain = Prompts.of(contexts, ShortWording(words), Evidence.none(2))
+    with_evidence = Prompts.of(contexts, ShortWording(words), chosen_evidence)
     everyone = range(len(contexts))
     return Bench(
         planner,

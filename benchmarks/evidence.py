@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from freshet.core.config import Config, EvidenceConfig
-from freshet.core.prompts import Prompts
+from freshet.core.prompts import Prompts, ShortWording
 from freshet.core.types import AsOf, Evidence
 from freshet.pipeline import snapshot_of
 from freshet.run_context import LogSnapshot, RunContext
@@ -129,7 +129,7 @@ def variant(base: RunContext, moments: list[AsOf], changes: dict[str, Any]) -> d
     changed, own = [], []
     for moment in moments:
         said = gather(ctx, moment, contexts, said)
-        prompts = Prompts.of(contexts, known.interests.descriptions, said).identities()
+        prompts = Prompts.of(contexts, ShortWording(known.interests.descriptions), said).identities()
         if before is not None:
             changed.append(np.mean([a != b for a, b in zip(before, prompts, strict=True)]))
         before = prompts

@@ -40,7 +40,7 @@ from numpy.typing import NDArray
 from freshet.backends.encoders.wordllama_encoder import WordLlamaEncoder
 from freshet.backends.planners.fake import FakePlanner, ranking_of
 from freshet.cli.replay_runs import ReplayOptions, parse_shares, planned
-from freshet.core.prompts import Prompts
+from freshet.core.prompts import Prompts, ShortWording
 from freshet.core.types import AsOf, Evidence, Learners, PlannerPrior, PlannerRows, Ranking, Transitions
 from freshet.core.user_draws import mixed_all
 from freshet.pipeline import snapshot_of
@@ -220,7 +220,7 @@ def priors_of(ws: Workspace, log: LogSnapshot, world: World | None) -> dict[str,
     near = SHARPNESS * (meaning - meaning.mean(axis=0)) @ (meaning - meaning.mean(axis=0)).T
     np.fill_diagonal(near, -np.inf)
     each = np.arange(size, dtype=np.int16)[:, None]
-    prompts = Prompts.of(each, words, Evidence.none(1)).take(range(size))
+    prompts = Prompts.of(each, ShortWording(words), Evidence.none(1)).take(range(size))
     found = {
         "words": _prior("words", _ranking(near), relative=True),
         "nothing": _prior("nothing", FakePlanner(size).rank(prompts, size)),

@@ -44,7 +44,7 @@ import pyarrow.parquet as pq
 from freshet import operations, pipeline
 from freshet.core.config import Config
 from freshet.core.errors import GateFailed
-from freshet.core.prompts import Prompts, names
+from freshet.core.prompts import Prompts, ShortWording, names
 from freshet.core.time_scales import Pace, resolve
 from freshet.core.time_scales import measure as measure_pace
 from freshet.core.types import AsOf, Evidence
@@ -263,7 +263,7 @@ def changed_without_hysteresis(ws: Workspace, moments: list[AsOf]) -> Iterator[f
         contexts = enumerate_contexts(len(known.interests), counting.k)[1:]
         said = gather(RunContext(free, run, known, counting), moment, contexts, said)
         words = names(known.interests.descriptions, ws.config.planner.mode)
-        prompts = Prompts.of(contexts, words, said).identities()
+        prompts = Prompts.of(contexts, ShortWording(words), said).identities()
         if before is not None:
             yield float(np.mean([a != b for a, b in zip(before, prompts, strict=True)]))
         before = prompts

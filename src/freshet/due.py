@@ -16,10 +16,13 @@ from freshet.stages.tuning import step as tuning
 from freshet.stages.tuning.gate_verdict import with_evidence_of
 from freshet.storage import rollback
 from freshet.storage.artifacts import Artifact
-from freshet.storage.ledger import Run
+from freshet.storage.ledger import Record, Run
 from freshet.storage.manifests import ModelManifest, RankerManifest
 from freshet.storage.releases import Release
 from freshet.storage.workspace import Workspace
+
+_ASKING = ("run", "refresh", "finetune")
+"""Commands whose runs may wait for a planner's answers."""
 
 
 def end_of_log(ws: Workspace, today: datetime | None = None) -> AsOf:
@@ -42,7 +45,30 @@ def moment(ws: Workspace, run: Run, as_of: AsOf | None, end: AsOf) -> AsOf:
         run.say(f"{why}: as of {end}, not {chosen}")
         chosen = end
     run.record.as_of = str(chosen)
+    if as_of is None:
+        _say_pending(ws, run)
     return chosen
+
+
+def pending_run(ws: Workspace, but: str = "") -> Record | None:
+    """The last run that asked a planner, where it waits for the answers.
+
+    Args:
+        but: id of a run that doesn't count.
+    """
+    asking = [r for r in ws.ledger.records() if r.id != but and r.command.split()[0] in _ASKING]
+    return asking[-1] if asking and asking[-1].outcome == "pending" else None
+
+
+def _say_pending(ws: Workspace, run: Run) -> None:
+    """Say where the run before waits for a planner's answers as of another moment: it is not this one's."""
+    before = pending_run(ws, run.record.id)
+    if before is not None and before.as_of != run.record.as_of:
+        run.say(
+            f"run {before.id} waits for answers as of {before.as_of}, this one is as of {run.record.as_of}: "
+            "what both ask is asked once; "
+            f"`freshet {before.command.split()[0]} --as-of {before.as_of}` ends that one"
+        )
 
 
 def accepted_model(ctx: RunContext) -> Artifact | None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from freshet import due, pipeline
-from freshet.core.errors import ConfigError, NotEnoughData
+from freshet.core.errors import ConfigError
 from freshet.core.ports import UserStore
 from freshet.core.types import AsOf, Experiment
 from freshet.experiments import lifecycle
@@ -19,24 +19,16 @@ from freshet.experiments.measurement import collect as collecting
 from freshet.experiments.measurement.frozen_rules import kept_columns
 from freshet.run_context import LogSnapshot
 from freshet.serving import user_histories
-from freshet.stages.content import step as content
 from freshet.stages.events import ImportReport
 from freshet.stages.events import step as events
-from freshet.stages.evidence import step as evidence
-from freshet.stages.inference import step as inference
 from freshet.stages.items import step as item_ranking
 from freshet.stages.live import step as live
-from freshet.stages.prior import step as prior
-from freshet.stages.sequence import step as sequence
 from freshet.stages.table import step as table
-from freshet.stages.table import table_plan
-from freshet.stages.tuning import step as tuning
-from freshet.stages.tuning.gate_verdict import with_evidence_of
 from freshet.storage import rollback
 from freshet.storage.artifacts import Artifact, committed
 from freshet.storage.decisions import Decision, Review
 from freshet.storage.lease import Lease
-from freshet.storage.ledger import Record, Run
+from freshet.storage.ledger import Record
 from freshet.storage.manifests import TableManifest
 from freshet.storage.releases import Release
 from freshet.storage.workspace import Workspace
@@ -125,62 +117,6 @@ def rank_items(
             companions = table.Companions(current.overlay, ranker.version, current.feedback)
             table.publish(ws, run, made, companions)
     return run.record, trained
-
-
-def plan(ws: Workspace, as_of: AsOf | None = None, today: datetime | None = None) -> Record:
-    """What a refresh as of a moment would infer and copy, and what that should cost; nothing is made."""
-    with ws.run("plan", str(as_of or "")) as run:
-        if (unasked := _unasked_prior(ws, run, as_of, today)) is not None:
-            return unasked
-        ctx = pipeline.context_of(ws, run, due.moment(ws, run, as_of, due.end_of_log(ws, today)))
-        model = due.accepted_model(ctx)
-        if ws.tuner is not None and model is None:
-            raise NotEnoughData(
-                "there is no accepted model for this configuration to plan with",
-                hint="`freshet finetune` makes one, as `freshet run` does when it is due",
-            )
-        ctx = ctx.with_workspace(with_evidence_of(ws, model.version if model else ""))
-        mixed = sequence.young(ws, ctx.log) if ws.config.sequence.use else None
-        described = content.find(ctx)
-        planned = table_plan.plan_table(ctx, model, table_plan.previous_of(ws, ctx.log), mixed, described)
-        planner = tuning.planner_for(ctx, model)
-        made = ws.store.find("tables", planned.version) is not None
-        if made or planner is None:
-            why = "the table is made already" if made else "plain counts infer nothing"
-            with run.step("plan") as step:
-                step.details = {"rows": len(planned.contexts), "changed": 0, "why": why}
-            run.say(f"plan: 0 of {len(planned.contexts):,} rows to infer, {why}")
-            return run.record
-        chosen = evidence.choose(ctx, planned)
-        with run.step("plan") as step:
-            inferred = inference.plan_inference(ctx, planned, chosen, planner)
-            step.details = {
-                **inferred.counted(),
-                "expected": asdict(inference.say_cost(ctx, inferred)),
-            }
-    return run.record
-
-
-def _unasked_prior(ws: Workspace, run: Run, as_of: AsOf | None, today: datetime | None) -> Record | None:
-    """The record of a plan where a planner must be asked beforehand: what comes after depends on its answers.
-
-    Returns:
-        None where there is nothing to ask.
-    """
-    moment = due.moment(ws, run, as_of, due.end_of_log(ws, today))
-    log = pipeline.snapshot_of(replace(ws, prior_tuner=None), run, moment)
-    expected = prior.expected(ws, log.interests, log.interests_version)
-    if not expected.prompts:
-        return None
-    why = "a planner is asked about interests before anything is counted"
-    with run.step("plan") as step:
-        step.details = {"rows": len(log.interests), "changed": expected.prompts, "why": why}
-    money = run.money(0.0, expected.usage.tokens)
-    run.say(
-        f"plan: {expected.prompts:,} prompts of the prior to ask, about {expected.usage.tokens:,} tokens, "
-        f"{money:.4f} {run.record.currency}; what the table needs then follows from counts alone"
-    )
-    return run.record
 
 
 def approve(ws: Workspace, run_id: str, reviewer: str) -> Record:

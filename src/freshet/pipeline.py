@@ -88,7 +88,7 @@ def run(
         ctx = context_of(ws, run, due.moment(ws, run, as_of, end))
         model = due.accepted_model(ctx)
         if ws.tuner is not None and due.tuning_is_due(ctx, model):
-            model = tuning.finetune(ctx, ws.tuner)
+            model = tuning.renew(ctx, ws.tuner)
         current = ws.releases.current()
         if current is None or due.differs(ctx, model, current):
             refresh_release(ctx, model, end, publish)

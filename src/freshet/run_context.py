@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from freshet.core.errors import AnswersPending
 from freshet.core.types import AsOf
 
 if TYPE_CHECKING:
@@ -70,6 +72,20 @@ class RunContext:
     def config(self) -> Config:
         """The workspace's settings."""
         return self.ws.config
+
+    def pending(self, found: Sequence[AnswersPending]) -> AnswersPending:
+        """What a planner waits for as one error that says how this run goes on for its own moment."""
+        name = self.run.record.command.split()[0]
+        again = "the same command goes on"
+        if name in ("run", "refresh", "finetune"):
+            again = (
+                f"`freshet {name} --as-of {self.as_of}` goes on for this moment (with --publish if the log "
+                "has moved on by then), without --as-of for the newest"
+            )
+        hints = [error.hint for error in found if error.hint]
+        return AnswersPending(
+            "; ".join(error.message for error in found), hint="\n".join([*dict.fromkeys(hints), again])
+        )
 
     def with_workspace(self, ws: Workspace) -> RunContext:
         """The same run and log, with other settings."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,9 +12,18 @@ from freshet.backends.encoders.openai_encoder import OpenAIEncoder
 from freshet.backends.encoders.transformers_encoder import TransformersEncoder
 from freshet.backends.encoders.wordllama_encoder import WordLlamaEncoder
 from freshet.backends.local_store import LocalStore
+from freshet.backends.planners.batch.batch_service import Service
+from freshet.backends.planners.batch.batch_tuner import BatchTuner, service_of
+from freshet.backends.planners.batch.batches import Batches
+from freshet.backends.planners.endpoint.answer_store import AnswerStore
+from freshet.backends.planners.endpoint.endpoint_tuner import EndpointSettings, EndpointTuner
+from freshet.backends.planners.endpoint.spending import Spending
+from freshet.backends.planners.endpoint.token_tuner import TokenTuner
 from freshet.backends.planners.fake import FakeTuner
+from freshet.backends.planners.hosted.hosted_tuner import HostedTuner
 from freshet.backends.planners.lora import LoraTuner
 from freshet.backends.planners.scratch import ScratchTuner
+from freshet.backends.planners.vllm_tuner import VllmTuner
 from freshet.backends.sequences.trainers import TorchRankingTrainer, TorchSequenceTrainer
 from freshet.backends.user_stores.lmdb_store import LmdbUserStore
 from freshet.core.config import Config, ContentConfig, load, parse, read_text
@@ -33,14 +43,14 @@ SETTINGS = "freshet.toml"
 def open_workspace(root: Path, reporter: Reporter | None = None) -> Workspace:
     """Open the workspace in a folder that holds a `freshet.toml`."""
     config = load(root / SETTINGS)
-    encoder, tuner = encoder_for(config.content, root), make_tuner(root, config)
-    beforehand = config.planner.use == "prior"
+    encoder, watching = encoder_for(config.content, root), reporter or Quiet()
+    tuner, beforehand = make_tuner(root, config, watching.say), config.planner.use == "prior"
     return Workspace(
         root,
         config,
         LocalStore(root),
         None if beforehand else tuner,
-        reporter or Quiet(),
+        watching,
         sequencer=TorchSequenceTrainer(),
         ranker=TorchRankingTrainer(),
         encoder=CachedEncoder(encoder, root) if encoder is not None else None,
@@ -76,7 +86,7 @@ def open_sandbox(ws: Workspace, start: AsOf) -> Workspace:
     return replace(ws, root=root, store=LocalStore(root), log=ws.root)
 
 
-def make_tuner(root: Path, config: Config) -> Tuner | None:
+def make_tuner(root: Path, config: Config, say: Callable[[str], None]) -> Tuner | None:
     """The tuner of the configured planner; None for plain counts.
 
     Raises:
@@ -89,13 +99,80 @@ def make_tuner(root: Path, config: Config) -> Tuner | None:
         return FakeTuner()
     if planner.kind == "scratch":
         return ScratchTuner(beam=beam, device=planner.device)
+    if planner.kind == "openai":
+        return _endpoint_tuner(root, config, say)
     if not planner.model:
         raise ConfigError(
             '[planner] kind = "transformers" needs a model',
             hint="set [planner] model to the folder of a causal language model",
         )
     base = _checkpoint(root, planner.model)
-    return LoraTuner(base=base, beam=beam, device=planner.device, called=planner.model)
+    tuner = VllmTuner if planner.engine == "vllm" else LoraTuner
+    return tuner(base=base, beam=beam, device=planner.device, called=planner.model)
+
+
+def _endpoint_tuner(root: Path, config: Config, say: Callable[[str], None]) -> Tuner:
+    """The tuner of a model behind a server: asked at once or in batches, fine-tuned there or not."""
+    planner, settings, spending = config.planner, _endpoint_settings(config), _spending(config)
+    if planner.answers == "tokens":
+        folder = Path(_checkpoint(root, planner.tokenizer)).absolute()
+        return TokenTuner(settings, folder, spending, config.inference.beam)
+
+    def asked(settings: EndpointSettings) -> Tuner:
+        if planner.batch:
+            return BatchTuner(settings, planner.batch, root, spending)
+        return EndpointTuner(settings, root, spending)
+
+    if not config.tuning.hosted:
+        return asked(settings)
+    return HostedTuner(asked, settings, root, spending, config.tuning.every_days, say)
+
+
+def _endpoint_settings(config: Config) -> EndpointSettings:
+    planner = config.planner
+    return EndpointSettings(
+        planner.endpoint,
+        planner.model,
+        planner.api_key_env,
+        planner.answers,
+        planner.concurrency,
+        planner.timeout_seconds,
+        planner.tries,
+        planner.shortlist,
+        planner.request,
+    )
+
+
+def _spending(config: Config) -> Spending:
+    """What a command may spend on a server."""
+    planner, prices = config.planner, config.prices
+    return Spending(
+        planner.max_tokens_per_run,
+        planner.max_money_per_run,
+        prices.per_million_tokens,
+        prices.per_million_tokens_written or prices.per_million_tokens,
+        prices.currency,
+        prices.per_million_tokens_trained,
+    )
+
+
+def open_batches(root: Path) -> Batches:
+    """The batches of the workspace in a folder."""
+    return Batches(root, AnswerStore(root))
+
+
+def batch_service(config: Config) -> Service:
+    """The batch API of the configured planner.
+
+    Raises:
+        ConfigError: it is not asked in batches.
+    """
+    if not config.planner.batch:
+        raise ConfigError(
+            "[planner] batch is not set: nothing is asked in batches",
+            hint='set batch = "openai", "gemini" or "anthropic" beside kind = "openai"',
+        )
+    return service_of(config.planner.batch, _endpoint_settings(config))
 
 
 def encoder_for(config: ContentConfig, root: Path) -> Encoder | None:

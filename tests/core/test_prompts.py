@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from freshet.core.prompts import NEXT, Prompts, longest, names, render, strength
+from freshet.core.prompts import NEXT, Prompts, ShortWording, longest, names, render, strength
 from freshet.core.types import Context, ContextEvidence, Evidence, Prompt, Successor, pack_contexts
 
 WORDS = ("horror zombie", "drama war", "love", "comedy")
@@ -104,14 +104,14 @@ def one(question: tuple[Context, ContextEvidence | None], words: tuple[str, ...]
     context, evidence = question
     packed = pack_contexts([context], WIDE)
     if evidence is None:
-        return Prompts.of(packed, words, Evidence.none(WIDE))
+        return Prompts.of(packed, ShortWording(words), Evidence.none(WIDE))
     listed = [(s.interest, s.share, s.support) for s in evidence.successors]
     columns = [np.array([column]) for column in zip(*listed, strict=True)]
     held = Evidence(
         packed, np.array([len(evidence.after)], np.int8), columns[0].astype(np.int16), *columns[1:]
     )
     assert held[context] == evidence
-    return Prompts.of(packed, words, held)
+    return Prompts.of(packed, ShortWording(words), held)
 
 
 @settings(max_examples=300)

@@ -34,7 +34,7 @@ BASE: dict[str, dict[str, Any]] = {
     "content": {"encoder": "wordllama"},
     "counts": {"window_days": 7, "fit_windows": 2},
     "evidence": {"level": "instance"},
-    "planner": {"kind": "fake"},
+    "planner": {"kind": "fake", "template": "knowledge"},
     "gates": {"sample": 30},
     "inference": {"chunk": 8, "calibration_prompts": 100},
     "table": {"max_churn": 1.0},
@@ -87,6 +87,9 @@ MADE: dict[str, tuple[Any, set[str]]] = {
     "evidence.hysteresis": (0.4, SERVED),  # examples and held-out prompts follow no earlier prompt
     "planner.kind": ("counts", SERVED),
     "planner.mode": ("label", PLANNED),
+    "planner.template": ("", PLANNED),
+    "planner.titles": (1, PLANNED),
+    "planner.shortlist": (3, ASKED),
     "tuning.examples_per_label": (20, PLANNED),
     "tuning.max_examples": (200, PLANNED),
     "tuning.evidence_share": (0.4, PLANNED),

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from freshet import operations, pipeline
+from freshet import operations, pipeline, refresh_plan
 from freshet.backends.planners.fake import FakePlanner, FakeTuner, ranking_of
 from freshet.core.errors import AnswersPending, ConfigError, NotEnoughData, PlannerError, PlannerGone
 from freshet.core.ports import Abilities
@@ -254,11 +254,11 @@ def test_answers_that_come_later_stop_the_run_which_goes_on_then(young: Workspac
 def test_a_plan_asks_nothing_and_says_how_many_prompts_there_are(young: Workspace) -> None:
     told = Asked()
     ws = asking(young, told)
-    planned = step(operations.plan(ws), "plan")
+    planned = step(refresh_plan.plan(ws), "plan")
     assert told.prompts == []
     assert planned["changed"] == planned["rows"]
     pipeline.run(ws, NOW)
-    assert step(operations.plan(ws), "plan")["changed"] == 0
+    assert step(refresh_plan.plan(ws), "plan")["changed"] == 0
 
 
 def test_another_planner_is_another_release(young: Workspace) -> None:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from freshet import operations, pipeline
+from freshet import operations, pipeline, refresh_plan
 from freshet.backends.local_store import write_manifest
 from freshet.backends.planners.fake import FakePlanner, FakeTuner
 from freshet.core.errors import ArtifactError, ConfigError, DiskFull, VerificationError
@@ -75,7 +75,7 @@ def test_a_later_refresh_asks_only_for_prompts_that_changed(planned: Workspace, 
 def test_a_plan_foretells_what_the_refresh_then_does(planned: Workspace, tmp_path: Path) -> None:
     ws = copied(planned, tmp_path / "ws")
     before = content(ws)
-    foreseen = step(operations.plan(ws, SECOND), "plan")
+    foreseen = step(refresh_plan.plan(ws, SECOND), "plan")
     assert {name: data for name, data in content(ws).items() if name.startswith("tables")} == {
         name: data for name, data in before.items() if name.startswith("tables")
     }
@@ -86,7 +86,7 @@ def test_a_plan_foretells_what_the_refresh_then_does(planned: Workspace, tmp_pat
     expected, actual = done["expected"], done["actual"]
     assert foreseen["expected"]["tokens"] == expected["tokens"] > 0
     assert expected["tokens"] == pytest.approx(actual["tokens"], rel=0.1)  # a part of the chunks is sized
-    assert step(operations.plan(ws, SECOND), "plan")["changed"] == 0  # nothing is left to do
+    assert step(refresh_plan.plan(ws, SECOND), "plan")["changed"] == 0  # nothing is left to do
 
 
 def test_with_unchanged_evidence_nothing_is_inferred_and_the_planner_is_not_loaded(

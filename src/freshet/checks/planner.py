@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -36,11 +37,17 @@ def check_planner(planner: Planner, prompts: Sequence[Prompt], interests: int) -
     _check_empty(planner, interests)
     _check_size(planner, prompts)
     _check_abilities(planner, prompts)
+    if planner.abilities.options:
+        _check_options(planner, prompts, interests)
 
 
 def _check_form(ranking: Ranking, rows: int, top: int, interests: int) -> None:
     """Shapes, types, order, ids, repeats and mass of every row."""
     found, logp = ranking.successors, ranking.logp
+    failed = [row for row, _ in ranking.failures]
+    assert all(0 <= row < rows for row in failed), f"failures of rows {failed}, of which there are {rows}"
+    assert all(reason for _, reason in ranking.failures), "a failure without a reason"
+    assert (found[failed] == -1).all(), "a row has failed and has an answer"
     width = found.shape[1] if found.ndim == 2 else -1
     assert found.shape == (rows, width), f"successors {found.shape}: expected ({rows}, m)"
     assert width <= top, f"{width} successors per row though {top} were asked for"
@@ -90,6 +97,17 @@ def _check_top(planner: Planner, prompts: Sequence[Prompt], whole: Ranking, inte
             _same_row(less, row, whole, row, f"row {row} with top={top}", top)
     more = planner.rank(prompts, interests + 3)
     _check_form(more, len(prompts), interests + 3, interests)
+
+
+def _check_options(planner: Planner, prompts: Sequence[Prompt], interests: int) -> None:
+    """A prompt with options is answered with these alone, in whatever order they are listed."""
+    few = list(range(interests))[-3:][::-1]
+    asked = [replace(prompt, options=tuple(few)) for prompt in prompts]
+    ranking = planner.rank(asked, interests)
+    _check_form(ranking, len(asked), interests, interests)
+    for row, ids in enumerate(ranking.successors.tolist()):
+        strange = sorted({one for one in ids if one >= 0} - set(few))
+        assert not strange, f"row {row}: {strange[0]} is none of the options {few}"
 
 
 def _check_empty(planner: Planner, top: int) -> None:

@@ -1,8 +1,8 @@
 """`freshet`: the commands, and the boundary where errors become messages and exit codes.
 
 Exit codes: 0 done · 1 a bug · 2 wrong input · 3 a gate waits for review · 4 a table failed verification ·
-5 another run is writing · 6 the disk is full · 7 `doctor` found something that it did not repair · 130
-interrupted.
+5 another run is writing · 6 the disk is full · 7 `doctor` found something that it did not repair ·
+8 answers of a planner come later · 130 interrupted.
 """
 
 from __future__ import annotations

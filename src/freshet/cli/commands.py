@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from freshet.cli import batch_commands
 from freshet.cli.demo_command import demo
 from freshet.cli.drift_command import drift
 from freshet.cli.estimate_command import estimate
@@ -27,6 +28,8 @@ app = typer.Typer(
     epilog="A first look without data of your own: `freshet demo`",
 )
 keys = typer.Typer(no_args_is_help=True, help="API keys of `freshet serve`: add, list, revoke.")
+batch = typer.Typer(invoke_without_command=True)
+batch.callback(epilog="Example: `freshet batch -w shop`")(batch_commands.listed)
 experiment = typer.Typer(
     no_args_is_help=True, help="Experiments with people: two or more ways to serve them, and what differs."
 )
@@ -60,6 +63,10 @@ for group, name, function, example in (
     (app, "drift", drift, "`freshet drift -w shop --every month --from 2013-06-01`"),
     (app, "cadence", cadence, "`freshet cadence -w shop --every 2d --from 2013-06-01`"),
     (app, "serve", serve, "`freshet serve -w shop --port 8000`"),
+    (batch, "submit", batch_commands.submit, "`freshet batch submit -w shop`"),
+    (batch, "fetch", batch_commands.fetch, "`freshet batch fetch -w shop`"),
+    (batch, "read", batch_commands.read, "`freshet batch read -w shop results.jsonl errors.jsonl`"),
+    (batch, "close", batch_commands.close, "`freshet batch close -w shop 3`"),
     (keys, "add", add_key, "`freshet keys add -w shop --scope write --name web`"),
     (keys, "list", list_keys, "`freshet keys list -w shop`"),
     (keys, "revoke", revoke_key, "`freshet keys revoke -w shop 1f09c3aa`"),
@@ -92,5 +99,6 @@ for group, name, function, example in (
     ),
 ):  # fmt: skip
     group.command(name, epilog=f"Example: {example}")(function)
+app.add_typer(batch, name="batch")
 app.add_typer(keys, name="keys")
 app.add_typer(experiment, name="experiment")

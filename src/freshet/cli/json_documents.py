@@ -46,6 +46,8 @@ def run_content(record: Record) -> dict[str, Any]:
 
     content = asdict(record)
     content["tokens"] = sum(step.tokens for step in record.steps)
+    content["written"] = sum(step.written for step in record.steps)
+    content["requests"] = sum(step.requests for step in record.steps)
     content["flops"] = sum(step.flops for step in record.steps)
     content["peak_mb"] = max([0.0, *(step.peak_mb for step in record.steps)])
     reports = [step.details for step in record.steps if step.name == "gates" and step.details]

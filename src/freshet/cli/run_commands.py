@@ -67,7 +67,7 @@ def refresh(
     as_json: AsJson = False,
 ) -> None:
     """The fast path: evidence, a plan, inference of the rows that changed, checks, a release."""
-    from freshet import operations, pipeline
+    from freshet import pipeline, refresh_plan
 
     if dry_run and publish:
         raise ConfigError("--dry-run publishes nothing, so --publish can't go with it", hint="leave one out")
@@ -75,7 +75,7 @@ def refresh(
     with opened(workspace, wait) as ws, user_store(ws) as users:
         today = datetime.now(UTC) if users is not None else None
         if dry_run:
-            record = operations.plan(ws, at, today)
+            record = refresh_plan.plan(ws, at, today)
         else:
             record = pipeline.refresh(ws, at, publish, today, users)
         _answer(ws, "refresh", record, as_json)

@@ -58,7 +58,7 @@ class PlannerGone(PlannerError):
 class AnswersPending(FreshetError):
     """Requests to a planner are written or sent; the run goes on when their answers are there."""
 
-    exit_code = 7
+    exit_code = 8
 
 
 class EncoderError(FreshetError):

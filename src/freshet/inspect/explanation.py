@@ -9,12 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from freshet.core.errors import ConfigError
-from freshet.core.prompts import names, render, strength
+from freshet.core.prompts import Question, strength
 from freshet.core.safe_names import number
 from freshet.core.types import Context, ContextEvidence, Interests, PlannerRows, pack_contexts
 from freshet.inspect.release_view import Named, Opened, artifact, open_release, prior_of
 from freshet.stages import inference
 from freshet.stages.prior import ROWS
+from freshet.stages.prompts.step import wording_for
 from freshet.stages.table import Row
 from freshet.storage.workspace import Workspace
 
@@ -129,12 +130,13 @@ def explain(
     row = opened.table.look_up(context)
     planner_rows, place = _planner_row(opened, row.answered)
     evidence = opened.evidence.get(row.answered)
+    question = Question.of(row.answered, evidence)
     return Explanation(
         opened.names(context),
         opened.names(row.answered),
         row.answered != context,
-        _prompt(ws, opened, row.answered, evidence) if place >= 0 else None,
-        render(row.answered, opened.interests.descriptions, evidence) if place >= 0 else None,
+        _text(ws, opened, question) if place >= 0 else None,
+        _text(ws, opened, question, mode="description") if place >= 0 else None,
         opened.names(evidence.after) if evidence else (),
         _lines(opened, evidence),
         _candidates(opened, row, _answered(planner_rows, place), _prior(ws, opened, row.answered), top),
@@ -182,10 +184,11 @@ def _planner_row(opened: Opened, context: Context) -> tuple[PlannerRows | None, 
     return rows, int(same.argmax()) if same.any() else -1
 
 
-def _prompt(ws: Workspace, opened: Opened, context: Context, evidence: ContextEvidence | None) -> str:
+def _text(ws: Workspace, opened: Opened, question: Question, **otherwise: str) -> str:
+    """The question as the release's model was asked, or with other settings of prompts."""
     model = artifact(ws, "models", opened.release.model)
-    words = names(opened.interests.descriptions, model.manifest["settings"]["planner"]["mode"])
-    return render(context, words, evidence)
+    settings = {**model.manifest["settings"]["planner"], **otherwise}
+    return wording_for(ws, settings, opened.interests, opened.release.interests).prompt(question).text
 
 
 def _lines(opened: Opened, evidence: ContextEvidence | None) -> tuple[EvidenceLine, ...]:

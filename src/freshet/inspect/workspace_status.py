@@ -167,7 +167,7 @@ def _tuning_due(ws: Workspace, release: Release, latest: date) -> str:
     if not release.model:
         return "the release has no model, the configuration asks for one"
     model = artifact(ws, "models", release.model)
-    if not planner_of(ws.config, ws.tuner).items() <= model.manifest["settings"].items():
+    if not planner_of(ws, ws.tuner).items() <= model.manifest["settings"].items():
         return "the configured planner is another one"
     age = (latest - AsOf.parse(model.manifest["as_of"]).day).days
     every = ws.config.tuning.every_days

@@ -54,7 +54,7 @@ class CostBook:
                 "tokens": step.tokens,
                 "flops": step.flops,
                 "seconds": step.seconds,
-                "money": run.money(step.seconds, step.tokens),
+                "money": run.money(step.seconds, step.tokens, step.written),
             }
             for artifact in artifacts
             for step in self.of_artifact(artifact)

@@ -50,6 +50,9 @@ class StepRecord:
     Attributes:
         artifact: `kind/version`; `cached`: it was there already.
         seconds, peak_mb, money: measured cost; peak_mb is of the process so far.
+        written: those of the tokens that a model wrote.
+        requests: sent to a server of a model.
+        trained: tokens that a provider fine-tuned a model on.
         details: of the step, as JSON.
     """
 
@@ -62,17 +65,24 @@ class StepRecord:
     peak_mb: float = 0.0
     money: float = 0.0
     details: dict[str, Any] = field(default_factory=dict)
+    written: int = 0
+    requests: int = 0
+    trained: int = 0
 
     def add(self, usage: Usage) -> None:
         self.tokens += usage.tokens
         self.flops += usage.flops
+        self.written += usage.written
+        self.requests += usage.requests
+        self.trained += usage.trained
 
 
 @dataclass(slots=True)
 class Record:
     """One run.
 
-    `outcome` is running, done, waiting (a gate or check halted it for review), approved, rejected or failed.
+    `outcome` is running, done, waiting (a gate or check halted it for review), approved, rejected, failed, or
+    pending (answers of a planner come later; the same command goes on then).
     """
 
     id: str
@@ -175,9 +185,12 @@ class Run:
     def progress(self, name: str) -> Progress:
         return self.reporter.progress(name)
 
-    def money(self, seconds: float, tokens: int) -> float:
-        """By the price book."""
-        return seconds / 3600 * self.prices.per_hour + tokens / 1e6 * self.prices.per_million_tokens
+    def money(self, seconds: float, tokens: int, written: int = 0, trained: int = 0) -> float:
+        """By the price book; `written` are those of the tokens that the model wrote, `trained` others."""
+        read = self.prices.per_million_tokens
+        price = (tokens - written) * read + written * (self.prices.per_million_tokens_written or read)
+        price += trained * self.prices.per_million_tokens_trained
+        return seconds / 3600 * self.prices.per_hour + price / 1e6
 
     @contextmanager
     def step(self, name: str) -> Iterator[StepRecord]:
@@ -189,7 +202,7 @@ class Run:
         finally:
             step.seconds = time.monotonic() - start
             step.peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-            step.money = self.money(step.seconds, step.tokens)
+            step.money = self.money(step.seconds, step.tokens, step.written, step.trained)
             self.record.steps.append(step)
             self._save()
 

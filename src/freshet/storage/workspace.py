@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from freshet.core.config import Config
+from freshet.core.errors import AnswersPending
 from freshet.core.ports import Encoder, RankingTrainer, SequenceTrainer, Tuner
 from freshet.storage.artifacts import Store
 from freshet.storage.decisions import Decisions
@@ -115,11 +116,17 @@ class Workspace:
 
     @contextmanager
     def recorded(self, held: Lease, command: str, as_of: str = "") -> Iterator[Run]:
-        """Record a run under a lease that is held; its outcome is `failed` if the block raises."""
+        """Record a run under a lease that is held; its outcome is `failed` if the block raises.
+
+        It is `pending` where a planner's answers are waited for: the same command goes on then.
+        """
         run = self.ledger.start(command, as_of, self.config.prices, self.reporter, held)
         with ReportFullDisk(self.root, lambda: _published(run)):
             try:
                 yield run
+            except AnswersPending as error:
+                run.end("pending", error.message)
+                raise
             except BaseException as error:
                 if run.record.outcome == "running":
                     run.end("failed", str(error) or type(error).__name__)

@@ -3,15 +3,13 @@ from __future__ import annotations
 import email.utils
 import socket
 import time
-import urllib.error
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from freshet.backends.encoders import openai_encoder
 from freshet.backends.encoders.embedding_answer import BadAnswer, vectors_of
-from freshet.backends.encoders.openai_encoder import OpenAIEncoder, message_of, pause, retry_after
+from freshet.backends.encoders.openai_encoder import OpenAIEncoder
 from freshet.backends.encoders.transformers_encoder import TransformersEncoder
 from freshet.core.errors import EncoderError
 
@@ -192,29 +190,6 @@ def test_the_version_follows_from_address_and_model(served: Server) -> None:
     assert one.version != encoder(served, endpoint="http://127.0.0.1:1/v1").version
 
 
-def test_waits_grow_and_differ_and_are_never_less_than_asked() -> None:
-    assert [pause(attempt, 0.0, 0.0) for attempt in range(4)] == [0.25, 0.5, 1.0, 2.0]
-    assert pause(3, 0.0, 1.0) == 4.0
-    assert pause(0, 60.0, 0.0) == 60.0
-    assert pause(0, 60.0, 1.0) > 60.0
-
-
-@pytest.mark.parametrize(
-    ("header", "seconds"), [("", 0), ("12", 12), ("1.5", 1.5), ("-3", 0), ("nan", 0), ("soon", 0)]
-)
-def test_retry_after_is_read(header: str, seconds: float) -> None:
-    assert retry_after(header, 0.0) == seconds
-    assert retry_after("Thu, 01 Jan 1970 00:01:40 GMT", 40.0) == 60
-
-
-def test_messages_are_taken_from_refusals() -> None:
-    assert message_of(b'{"error": {"message": "a\\n b", "type": "x"}}') == "a b"
-    assert message_of(b'{"detail": "c"}') == "c"
-    assert message_of(b"plain  text") == "plain text"
-    assert message_of(b"<html>page</html>") == ""
-    assert len(message_of(b"x" * 5000)) == 200
-
-
 @pytest.mark.parametrize(
     "body",
     [b"[]", b"{}", b'{"data": {}}', b'{"data": [1]}', b'{"data": [{"embedding": "?"}]}', b'{"data": [{"embedding": []}]}',
@@ -224,8 +199,3 @@ def test_messages_are_taken_from_refusals() -> None:
 def test_no_answer_gets_past_the_check(body: bytes) -> None:
     with pytest.raises(BadAnswer):
         vectors_of(body, 1)
-
-
-def test_redirects_are_errors_of_the_opener() -> None:
-    assert openai_encoder._NoRedirect().redirect_request() is None
-    assert issubclass(urllib.error.HTTPError, OSError)  # so the order of the handlers matters

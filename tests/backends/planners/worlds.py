@@ -93,7 +93,7 @@ def job(
     )
 
 
-def save_checkpoint(into: Path, kind: str = "qwen3") -> Path:
+def save_checkpoint(into: Path, kind: str = "qwen3", head_dim: int = 16) -> Path:
     """A random checkpoint with a BPE tokenizer of its own, as a user might bring one; not a Freshet folder."""
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -110,16 +110,18 @@ def save_checkpoint(into: Path, kind: str = "qwen3") -> Path:
     bpe.train_from_iterator(text, trainer)
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=bpe, eos_token="<|end|>")
     torch.manual_seed(0)
-    model = _model(kind, len(tokenizer))
+    model = _model(kind, len(tokenizer), head_dim)
     model.save_pretrained(into)
     tokenizer.save_pretrained(into)
     return into
 
 
-def _model(kind: str, tokens: int):
+def _model(kind: str, tokens: int, head_dim: int):
     from transformers import (
         GPT2Config,
         GPT2LMHeadModel,
+        LlamaConfig,
+        LlamaForCausalLM,
         MistralConfig,
         MistralForCausalLM,
         Qwen3Config,
@@ -133,7 +135,7 @@ def _model(kind: str, tokens: int):
         "num_hidden_layers": 2,
         "num_attention_heads": 4,
         "num_key_value_heads": 2,
-        "head_dim": 16,
+        "head_dim": head_dim,
         "max_position_embeddings": 256,
         "bos_token_id": None,
         "eos_token_id": 0,
@@ -142,6 +144,8 @@ def _model(kind: str, tokens: int):
     }
     if kind == "qwen3":
         return Qwen3ForCausalLM(Qwen3Config(**shape, tie_word_embeddings=True))
+    if kind == "llama":
+        return LlamaForCausalLM(LlamaConfig(**shape))
     if kind == "sliding":  # its cache forgets, so it can't be shared among continuations
         return MistralForCausalLM(MistralConfig(**shape, sliding_window=6))
     return GPT2LMHeadModel(

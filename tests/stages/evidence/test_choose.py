@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from freshet.core.config import EvidenceConfig
-from freshet.core.prompts import Prompts, render
+from freshet.core.prompts import Prompts, ShortWording, render
 from freshet.core.types import Context, ContextEvidence, Evidence, Successor, Sums, pack_contexts
 from freshet.stages import evidence as stage
 from freshet.stages.evidence import Window, read, write
@@ -184,7 +184,7 @@ def test_noise_below_the_threshold_flips_nothing(counts: tuple[Counts, Counts], 
     first = choose(before, ALL, N, STRENGTHS, FREQUENCY, {})
     second = choose(after, ALL, N, STRENGTHS, FREQUENCY, first)
     words = [f"i{i}" for i in range(N)]
-    one, other = (Prompts.of(pack_contexts(ALL, 2), words, said) for said in (first, second))
+    one, other = (Prompts.of(pack_contexts(ALL, 2), ShortWording(words), said) for said in (first, second))
     assert one.identities() == other.identities()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,24 +11,29 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from freshet.core.prompts import Prompts
+from freshet.core.prompts import Prompts, ShortWording
 from freshet.core.types import Context, Evidence, PlannerRows, Usage, pack_contexts
 from freshet.stages.inference import Outcome, expected, fingerprints, make_plan, read, run, write
 from tests.stages.inference.planners import Watched
 
 N = 6
-NAMES = tuple(f"name {i}" for i in range(N))
+WORDING = ShortWording(tuple(f"name {i}" for i in range(N)))
 TOP = 4
 CONTEXTS = [(a, b) for a in range(N) for b in range(N) if a != b]
-PROMPTS = Prompts.of(pack_contexts(CONTEXTS, 2), NAMES, Evidence.none(2))
+PROMPTS = Prompts.of(pack_contexts(CONTEXTS, 2), WORDING, Evidence.none(2))
 TEXTS = [prompt.text for prompt in PROMPTS.take(range(len(CONTEXTS)))]
+
+
+def taken(rows: list[int]) -> Prompts:
+    """Some of the prompts."""
+    return replace(PROMPTS, keys=PROMPTS.keys[rows], options=PROMPTS.options[rows])
 
 
 def altered(prompts: Prompts, first: int) -> Prompts:
     """The same prompts, but evidence for the contexts that begin with an interest."""
     keys = np.pad(prompts.keys, ((0, 0), (0, 2)), constant_values=-1)
     keys[keys[:, 0] == first, -2:] = (5, 1)
-    return Prompts(prompts.names, prompts.k, keys)
+    return replace(prompts, keys=keys)
 
 
 def infer(
@@ -41,7 +46,7 @@ def infer(
     origin: str = "now",
     top: int = TOP,
 ) -> Outcome:
-    plan = make_plan(prompts, planner.version, NAMES, top, stored)
+    plan = make_plan(prompts, planner.version, top, stored)
     return run(plan, planner, top=top, chunk=chunk, origin=origin, work=work)
 
 
@@ -105,7 +110,7 @@ def test_only_changed_prompts_are_asked_and_rows_keep_their_origin(tmp_path: Pat
     first = infer(Watched(N), tmp_path / "a", origin="first").rows
     changed = altered(PROMPTS, 2)
     planner = Watched(N)
-    plan = make_plan(changed, planner.version, NAMES, TOP, first)
+    plan = make_plan(changed, planner.version, TOP, first)
     asked = [row for row, context in enumerate(CONTEXTS) if context[0] == 2]
     texts = [p.text for p in changed.take(asked)]
     assert plan.changed.tolist() == asked
@@ -126,10 +131,11 @@ def test_only_changed_prompts_are_asked_and_rows_keep_their_origin(tmp_path: Pat
 
 def test_another_planner_other_names_or_another_width_are_asked_anew(tmp_path: Path) -> None:
     first = infer(Watched(N), tmp_path / "a").rows
-    assert len(make_plan(PROMPTS, Watched(N).version, NAMES, TOP, first).changed) == 0
-    assert len(make_plan(PROMPTS, Watched(N, seed=1).version, NAMES, TOP, first).changed) == len(PROMPTS)
-    assert len(make_plan(PROMPTS, Watched(N).version, NAMES[::-1], TOP, first).changed) == len(PROMPTS)
-    assert len(make_plan(PROMPTS, Watched(N).version, NAMES, TOP + 1, first).changed) == len(PROMPTS)
+    assert len(make_plan(PROMPTS, Watched(N).version, TOP, first).changed) == 0
+    assert len(make_plan(PROMPTS, Watched(N, seed=1).version, TOP, first).changed) == len(PROMPTS)
+    others = replace(PROMPTS, wording=ShortWording(WORDING.names[::-1]))
+    assert len(make_plan(others, Watched(N).version, TOP, first).changed) == len(PROMPTS)
+    assert len(make_plan(PROMPTS, Watched(N).version, TOP + 1, first).changed) == len(PROMPTS)
 
 
 @pytest.mark.parametrize("bad", [[0], [3, 4], [29], list(range(30))])
@@ -162,7 +168,7 @@ def test_a_planner_that_finds_fewer_successors_than_asked_is_padded(tmp_path: Pa
 
 
 def test_no_prompts_give_no_rows(tmp_path: Path) -> None:
-    outcome = infer(Watched(N, calls_left=0), tmp_path, Prompts(NAMES, 2, PROMPTS.keys[:0]))
+    outcome = infer(Watched(N, calls_left=0), tmp_path, taken([]))
     assert len(outcome.rows) == 0
     assert outcome.rows.contexts.shape == (0, 2)
 
@@ -182,7 +188,7 @@ def test_files_round_trip_and_forget_unused_origins(tmp_path: Path) -> None:
 @given(st.lists(st.sampled_from(range(len(CONTEXTS))), max_size=40), st.integers(1, 20))
 def test_a_prompt_that_occurs_twice_is_asked_once(rows: list[int], chunk: int) -> None:
     planner = Watched(N)
-    prompts = Prompts(NAMES, 2, PROMPTS.keys[rows])
+    prompts = taken(rows)
     with tempfile.TemporaryDirectory() as folder:
         outcome = infer(planner, Path(folder) / "some", prompts, chunk=chunk)
         whole = infer(Watched(N), Path(folder) / "all").rows
@@ -207,7 +213,7 @@ def told(state: dict[Context, tuple[int, float]]) -> Prompts:
         np.array([[share] for _, share in entries]).reshape(rows, 1),
         np.full((rows, 1), 9.0),
     )
-    return Prompts.of(PROMPTS.contexts, NAMES, evidence)
+    return Prompts.of(PROMPTS.contexts, WORDING, evidence)
 
 
 @settings(deadline=None, max_examples=60)
@@ -234,7 +240,7 @@ parts = st.tuples(TEXT, st.lists(TEXT, max_size=3), st.integers(1, 3), st.binary
 
 
 def fingerprint(planner: str, names: list[str], top: int, prompt: bytes) -> bytes:
-    [found] = fingerprints(planner, names, top, [prompt])
+    [found] = fingerprints(planner, ShortWording(names), top, [prompt])
     return found
 
 
@@ -256,3 +262,11 @@ def test_fingerprints_are_equal_exactly_when_everything_is(a: tuple, b: tuple) -
 )
 def test_fingerprints_can_not_be_confused_by_separators(a: tuple, b: tuple) -> None:
     assert fingerprint(*a) != fingerprint(*b)
+
+
+def test_fingerprints_of_the_short_wording_stay_what_they_were() -> None:
+    """Else every row of every table would be asked again; taken down before wordings were values."""
+    prompts = altered(PROMPTS, 0)
+    found = fingerprints("planner", WORDING, TOP, prompts.identities())
+    assert found[0].hex() == "ca49a4d7938eadce408895fd30691139"
+    assert found[-1].hex() == "88a34454147b7dad7506b0640f6a3751"

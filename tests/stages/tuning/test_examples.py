@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freshet.core.prompts import render
+from freshet.core.prompts import ShortWording, render
 from freshet.core.types import RECENT, Context, ContextEvidence, Successor, Transitions
 from freshet.stages.tuning import balanced, make_examples
 
@@ -79,7 +79,9 @@ def test_evidence_is_of_the_time_before_each_window(
     found: list[tuple[int, list[int], int]], share: float, window: int
 ) -> None:
     log, before = transitions(found), Remembering()
-    examples = make_examples(log, NAMES, before, k=2, window_days=window, evidence_share=share, seed=4)
+    examples = make_examples(
+        log, ShortWording(NAMES), before, k=2, window_days=window, evidence_share=share, seed=4
+    )
     assert len(examples) == len(log)
     assert [e.successor for e in examples] == log.successor.tolist()
     days = [day for day, _ in before.asked]
@@ -109,7 +111,9 @@ def test_about_the_share_asked_for_carries_evidence_and_the_seed_decides_which()
     log = transitions([(day, [1], 2) for day in range(400)])
 
     def texts(seed: int) -> list[bool]:
-        made = make_examples(log, NAMES, Remembering(), k=1, window_days=7, evidence_share=0.3, seed=seed)
+        made = make_examples(
+            log, ShortWording(NAMES), Remembering(), k=1, window_days=7, evidence_share=0.3, seed=seed
+        )
         return ["recently" in example.prompt.text for example in made]
 
     assert texts(0) == texts(0)

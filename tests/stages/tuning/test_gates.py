@@ -81,7 +81,7 @@ HELD = Transitions.on_days(
 
 
 def judged(planner: Oracle, least: float = 0.015) -> tuple[Gate, list[dict[str, str]]]:
-    return recall_gate(answers(planner, PROMPTS, N), HELD, PROMPTS, NAMES, least)
+    return recall_gate(answers(planner, PROMPTS, N)[0], HELD, PROMPTS, NAMES, least)
 
 
 @pytest.mark.parametrize(("right", "passes"), [(40, True), (8, True), (7, False), (0, False)])
@@ -125,7 +125,7 @@ def test_exact_match_is_measured_on_what_was_written() -> None:
 def test_what_applies_and_cannot_be_measured_fails_and_says_why() -> None:
     silent = Oracle(ANSWERS, ROWS)
     written, _ = exact_match(silent, PROMPTS, NAMES, 0.9)
-    reach, mass = label_gates(silent, PROMPTS, NAMES, answers(silent, PROMPTS, N), 0.9)
+    reach, mass = label_gates(silent, PROMPTS, NAMES, answers(silent, PROMPTS, N)[0], 0.9)
     assert reach.passed
     for gate in (written, mass, gain_gate("counts", None, "halt", "too few transitions")):
         assert (gate.value, gate.halts) == (None, True)
@@ -148,13 +148,13 @@ def test_a_planner_that_breaks_down_when_it_is_asked_fails() -> None:
 @pytest.mark.parametrize(("mass", "passes"), [(0.9, True), (0.89, False)])
 def test_label_mass_is_a_mean(mass: float, passes: bool) -> None:
     writer = Writer(0, mass)
-    _, gate = label_gates(writer, PROMPTS, NAMES, answers(writer, PROMPTS, N), 0.9)
+    _, gate = label_gates(writer, PROMPTS, NAMES, answers(writer, PROMPTS, N)[0], 0.9)
     assert (gate.value, gate.passed) == (pytest.approx(mass), passes)
 
 
 def test_a_label_that_no_answer_holds_is_named() -> None:
     writer = Writer(0)
-    logp = answers(writer, PROMPTS, N)
+    logp, _ = answers(writer, PROMPTS, N)
     logp[:, 3] = -np.inf
     gate, _ = label_gates(writer, PROMPTS, NAMES, logp, 0.9)
     assert (gate.value, gate.halts, gate.reason) == (pytest.approx(0.9), True, "never answered: name 3")

@@ -60,14 +60,9 @@ class LocalPlanner(Planner):
         self._model, self._tokenizer = model_folder.load(model, device)
         self.beam = beam
         self.names = names(interests.descriptions, card.mode)
-        completions = tokenisation.completion_tokens(self._tokenizer, self.names)
+        completions = tokenisation.answers(self._tokenizer, self.names, card.mode)
         self._trie = trie.build(completions)
         self._labels = [tokens[0] for tokens in completions]
-        if card.mode == "label" and any(len(tokens) != 2 for tokens in completions):  # the label and the end
-            raise PlannerError(
-                "the model's tokenizer does not hold a label as one token",
-                hint="the folder was not tuned in label mode: run `freshet finetune`",
-            )
         self._engine: Engine | None = None
         if self._trie.branches:
             from freshet.backends.planners.bulk.engine import Engine
@@ -152,14 +147,7 @@ class LocalPlanner(Planner):
     def _tokens(self, prompts: Sequence[Prompt]) -> list[list[int]]:
         """Tokens of each prompt, checked to leave room for an answer."""
         tokens = tokenisation.prompt_tokens(self._tokenizer, [prompt.text for prompt in prompts])
-        limit = max_positions(self._model)
-        for prompt, ids in zip(prompts, tokens, strict=True):
-            needed = len(ids) + self._trie.longest
-            if limit is not None and needed > limit:
-                raise PlannerError(
-                    f"the prompt of context {prompt.context} needs {needed} tokens, the model has {limit}",
-                    hint="name fewer successors in the prompt ([evidence] top) or shorten descriptions",
-                )
+        tokenisation.check_room(prompts, tokens, self._trie.longest, max_positions(self._model))
         return tokens
 
     def _batches(self, prompts: Sequence[Prompt]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:

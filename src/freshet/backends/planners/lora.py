@@ -18,8 +18,8 @@ from freshet.backends.planners.libraries import LibraryErrors, need_local, quiet
 from freshet.backends.planners.local_planner import LocalPlanner, abilities_of, version_of
 from freshet.backends.planners.model_folder import torch_module
 from freshet.core.errors import ConfigError
-from freshet.core.ports import Abilities, Progress, Tuner, TuningJob, TuningPlan, silent
-from freshet.core.prompts import TEMPLATE, names
+from freshet.core.ports import Abilities, Planner, Progress, Tuner, TuningJob, TuningPlan, silent
+from freshet.core.prompts import names
 from freshet.core.types import Interests, TuningReport
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class LoraTuner(Tuner):
         if lora is not None:
             trained = cast("PeftModel", trained).merge_and_unload()
         card = model_folder.Card(
-            "transformers", job.mode, self.called, TEMPLATE, len(job.interests), world_knowledge=True
+            "transformers", job.mode, self.called, job.template, len(job.interests), world_knowledge=True
         )
         model_folder.save(trained, tokenizer, card, into)
         return report
@@ -108,7 +108,7 @@ class LoraTuner(Tuner):
     def abilities(self, model: Path, interests: Interests) -> Abilities:  # noqa: ARG002
         return abilities_of(model_folder.read_card(model))
 
-    def open(self, model: Path, interests: Interests) -> LocalPlanner:
+    def open(self, model: Path, interests: Interests) -> Planner:
         return LocalPlanner(model, interests, beam=self.beam, device=self.device)
 
 

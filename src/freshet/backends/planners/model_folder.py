@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
-from freshet.backends.planners.libraries import LibraryErrors, need_local, quiet
+from freshet.backends.planners.libraries import LibraryErrors, need_local, quiet, stay_offline
 from freshet.core.errors import ArtifactError, ConfigError
 from freshet.storage.checksums import remembered, sha256
 
@@ -43,7 +43,7 @@ class Card:
     kind: str
     mode: str
     base: str
-    template: int
+    template: int | str
     interests: int
     world_knowledge: bool
     relative: bool = False
@@ -133,6 +133,36 @@ def opened(source: Path, device: str) -> tuple[PreTrainedModel, PreTrainedTokeni
         )
         model.generation_config = GenerationConfig()  # type: ignore[no-untyped-call]
     return place(model, device), tokenizer
+
+
+def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    """The tokenizer of a folder, whatever model belongs to it; torch is not needed.
+
+    Raises:
+        ConfigError: the folder has none that can be read.
+    """
+
+    def unfit(message: str) -> ConfigError:
+        return ConfigError(
+            f"{folder} holds no tokenizer that can be read: {message}",
+            hint="name a folder that `freshet finetune` wrote, or that of a checkpoint with its tokenizer",
+        )
+
+    stay_offline()
+    with LibraryErrors(unfit):
+        from transformers import AutoTokenizer
+
+        with quiet():
+            return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+
+
+def positions(folder: Path) -> int:
+    """Tokens that a text may have by the configuration of a checkpoint, 0 where it doesn't say."""
+    try:
+        declared = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        return int(declared.get("max_position_embeddings") or 0)
+    except (OSError, ValueError, TypeError, AttributeError):
+        return 0
 
 
 def place(model: PreTrainedModel, device: str) -> PreTrainedModel:

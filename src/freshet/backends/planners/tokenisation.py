@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from freshet.core.errors import ArtifactError, PlannerError
+from freshet.core.types import Prompt
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -81,3 +82,35 @@ def completion_tokens(tokenizer: PreTrainedTokenizerBase, names: Sequence[str]) 
                 hint="the interests changed after the model was made: run `freshet finetune`",
             )
     return [[*ids, end] for ids in encoded]
+
+
+def answers(tokenizer: PreTrainedTokenizerBase, names: Sequence[str], mode: str) -> list[list[int]]:
+    """Completions of all names; a label must be one token.
+
+    Raises:
+        PlannerError: a name holds a word that the tokenizer doesn't know, or a label is cut up.
+    """
+    found = completion_tokens(tokenizer, names)
+    if mode == "label" and any(len(tokens) != 2 for tokens in found):  # the label and the end
+        raise PlannerError(
+            "the model's tokenizer does not hold a label as one token",
+            hint="the folder was not tuned in label mode: run `freshet finetune`",
+        )
+    return found
+
+
+def check_room(
+    prompts: Sequence[Prompt], tokens: Sequence[Sequence[int]], answer: int, limit: int | None
+) -> None:
+    """Check that prompts, given with their tokens, leave room for `answer` more tokens.
+
+    Raises:
+        PlannerError: one doesn't.
+    """
+    for prompt, ids in zip(prompts, tokens, strict=True):
+        needed = len(ids) + answer
+        if limit is not None and needed > limit:
+            raise PlannerError(
+                f"the prompt of context {prompt.context} needs {needed} tokens, the model has {limit}",
+                hint="name fewer successors in the prompt ([evidence] top) or shorten descriptions",
+            )

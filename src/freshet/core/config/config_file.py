@@ -76,6 +76,18 @@ class Config(Section):
         return found
 
     @model_validator(mode="after")
+    def _who_fine_tunes(self) -> Self:
+        """Only a server of OpenAI's protocol has fine-tuning jobs."""
+        planner = self.planner
+        fits = planner.kind == "openai" and planner.batch in ("", "openai") and planner.answers != "tokens"
+        if self.tuning.hosted and not fits:
+            raise ValueError(
+                '[tuning] hosted = true needs [planner] kind = "openai", batch = "openai" if any, and '
+                'answers that are written, not "tokens"'
+            )
+        return self
+
+    @model_validator(mode="after")
     def _encoder_is_chosen(self) -> Self:
         """Interests can't be formed by an encoder where none is chosen."""
         if self.interests.text_vectors == "encoder" and self.content.encoder == "tfidf":

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from typing import Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
+from freshet.core.config.endpoint_url import KEY_NAME, check_endpoint
 from freshet.core.config.section import Section
 
 
@@ -34,7 +34,7 @@ class ContentConfig(Section):
     )
     api_key_env: str = Field(
         "OPENAI_API_KEY",
-        pattern=r"^([A-Za-z_][A-Za-z0-9_]*)?$",
+        pattern=KEY_NAME,
         description="environment variable that holds the server's key; '' or unset = no key is sent (openai)",
     )
     batch_size: int = Field(
@@ -55,21 +55,5 @@ class ContentConfig(Section):
         if self.encoder == "openai" and not self.model:
             raise ValueError('encoder = "openai" needs model: what the server calls it')
         if self.encoder == "openai":
-            _check_endpoint(self.endpoint)
+            check_endpoint(self.endpoint, 'encoder = "openai"')
         return self
-
-
-def _check_endpoint(endpoint: str) -> None:
-    """Refuse what is no base URL of a server, without repeating a password it may hold."""
-    example = "expected a url such as https://api.openai.com/v1"
-    if not endpoint:
-        raise ValueError(f'encoder = "openai" needs endpoint: {example}')
-    try:
-        parts = urlsplit(endpoint)
-        secret, whole = parts.username or parts.password, bool(parts.hostname) and (parts.port or 1) > 0
-    except ValueError:
-        raise ValueError(f"endpoint is no url: {example}") from None
-    if secret:
-        raise ValueError("endpoint holds a user or password: put a key in the variable of api_key_env")
-    if parts.scheme not in ("http", "https") or not whole or parts.query or parts.fragment:
-        raise ValueError(f"endpoint is not the base url of a server: {example}")

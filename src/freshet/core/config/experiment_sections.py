@@ -78,3 +78,9 @@ class PricesConfig(Section):
     currency: str = Field("USD", description="label only")
     per_hour: float = Field(0.10, ge=0, description="one hour of this machine")
     per_million_tokens: float = Field(0.0, ge=0, description="for endpoints that charge by token")
+    per_million_tokens_written: float = Field(
+        0.0, ge=0, description="of those, what the model writes, where that has another price; 0 = the same"
+    )
+    per_million_tokens_trained: float = Field(
+        0.0, ge=0, description="that a provider fine-tunes on (`[tuning] hosted`)"
+    )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from freshet.core.config.endpoint_url import KEY_NAME, check_endpoint
 from freshet.core.config.section import MAX_SECONDS, MAX_STEPS, Auto, HalfLife, Positive, Section
 
 
@@ -57,18 +58,34 @@ class EvidenceConfig(Section):
         return "global" if self.level == "global" else "instance"
 
 
+PROVIDERS = {
+    "openai": ("https://api.openai.com/v1", "OPENAI_API_KEY"),
+    "gemini": ("https://generativelanguage.googleapis.com/v1beta", "GEMINI_API_KEY"),
+    "anthropic": ("https://api.anthropic.com/v1", "ANTHROPIC_API_KEY"),
+}
+"""Layout of batch files -> address and environment variable of the key of the provider it is called after."""
+
+_DEFAULTS: dict[str, dict[str, Any]] = {
+    "scratch": {"mode": "label"},
+    "openai": {"template": "knowledge", "shortlist": 30},
+}
+"""Defaults of `[planner]` that differ by kind."""
+
+
 class PlannerConfig(Section):
     """Which planner ranks successors."""
 
-    kind: Literal["scratch", "transformers", "counts", "fake"] = Field(
+    kind: Literal["scratch", "transformers", "openai", "counts", "fake"] = Field(
         "scratch",
         description="scratch = small model built from catalogue and log, no world knowledge; "
-        "transformers = any causal LM; counts = no model",
+        "transformers = any causal LM; openai = a model behind any server that speaks OpenAI's chat "
+        "protocol; counts = no model",
     )
     model: str = Field(
         "",
         description="folder of the base checkpoint, or its name on the Hugging Face hub once downloaded "
-        "(kind = transformers); a folder is known by its bytes",
+        "(kind = transformers), a folder is known by its bytes; the server's name of the model "
+        "(kind = openai)",
     )
     mode: Literal["description", "label"] = Field(
         "description",
@@ -82,6 +99,69 @@ class PlannerConfig(Section):
         "prior = it is asked once per interest, and sparse counts are shrunk to its answers "
         "(a model that is not trained on this log)",
     )
+    template: str = Field(
+        "",
+        description="words of prompts: empty = short ones, for models tuned here; knowledge = for models "
+        "that follow instructions; else a file, from the workspace",
+    )
+    titles: int = Field(
+        3,
+        ge=0,
+        le=5,
+        description="typical items shown with an interest, by title, in templates and lists of options",
+    )
+    shortlist: int = Field(
+        0,
+        ge=0,
+        le=60,
+        description="the planner chooses among so many interests, the best by counts and content; 0 = all",
+    )
+    endpoint: str = Field(
+        "", description="base URL of the server, such as `https://api.openai.com/v1` (kind = openai)"
+    )
+    api_key_env: str = Field(
+        "OPENAI_API_KEY",
+        pattern=KEY_NAME,
+        description="environment variable that holds the server's key; '' or unset = no key is sent",
+    )
+    batch: Literal["", "openai", "gemini", "anthropic"] = Field(
+        "",
+        description="ask in files of requests, in this provider's layout, that are answered hours or days "
+        "later at a lower price (kind = openai); '' = ask at once",
+    )
+    answers: Literal["auto", "letters", "list", "text", "tokens"] = Field(
+        "auto",
+        description="how the server is asked: letters = one token, read by log-probabilities; list = labels, "
+        "best first, kept in form by a JSON schema; text = descriptions, checked; "
+        "auto = the best of them that the server was found to support; tokens = without chat, exactly, token "
+        "by token, for a model whose folder is here too (vLLM, llama.cpp)",
+    )
+    tokenizer: str = Field(
+        "",
+        description="folder of the checkpoint that the server serves, such as one that `freshet finetune` "
+        "wrote (answers = tokens)",
+    )
+    engine: Literal["torch", "vllm"] = Field(
+        "torch", description="what reads a tuned model here; vllm has to be installed (kind = transformers)"
+    )
+    concurrency: int = Field(16, ge=1, le=512, description="requests under way at once")
+    timeout_seconds: float = Field(
+        60.0, gt=0, allow_inf_nan=False, description="how long the server may keep silent"
+    )
+    tries: int = Field(
+        2, ge=0, le=10, description="times that a prompt is asked again whose answer was no valid choice"
+    )
+    max_tokens_per_run: int = Field(
+        0, ge=0, description="tokens that one command may use on a server; 0 = no limit"
+    )
+    max_money_per_run: float = Field(
+        0.0, ge=0, allow_inf_nan=False, description="money that they may cost, by `[prices]`; 0 = no limit"
+    )
+    request: dict[str, Any] = Field(
+        {},
+        description='what each request holds besides, such as `{reasoning_effort = "none"}` or '
+        "`{chat_template_kwargs = {enable_thinking = false}}`",
+    )
 
     @property
     def called(self) -> str:
@@ -89,17 +169,39 @@ class PlannerConfig(Section):
         return {
             "scratch": f"the small {self.mode} transformer",
             "transformers": f"the language model {self.model}",
+            "openai": f"the language model {self.model}",
             "counts": "plain counts",
             "fake": "the fake planner",
         }[self.kind]
 
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        """A server has an address, and its model a name."""
+        if self.batch and (self.kind != "openai" or self.answers == "tokens"):
+            raise ValueError('batch needs kind = "openai", and answers that are written, not "tokens"')
+        if self.kind == "openai":
+            if not self.model:
+                raise ValueError('kind = "openai" needs model: what the server calls it')
+            check_endpoint(self.endpoint, 'kind = "openai"')
+            if self.answers == "tokens" and not self.tokenizer:
+                raise ValueError('answers = "tokens" needs tokenizer: the folder of the model that is served')
+        if self.engine == "vllm" and self.kind == "scratch":
+            raise ValueError('engine = "vllm" goes with kind = "transformers": scratch is too small for it')
+        return self
+
     @model_validator(mode="before")
     @classmethod
-    def _mode_by_kind(cls, given: Any) -> Any:
-        """The default of `mode` follows from `kind`, so that the rest of the code sees one of two values."""
-        if isinstance(given, dict) and "mode" not in given and given.get("kind", "scratch") == "scratch":
-            return {**given, "mode": "label"}
-        return given
+    def _by_kind(cls, given: Any) -> Any:
+        """Defaults that follow from `kind` and `batch`, so that the rest of the code sees plain values."""
+        if not isinstance(given, dict):
+            return given
+        if given.get("batch") in PROVIDERS:  # a layout is of one provider
+            endpoint, key = PROVIDERS[given["batch"]]
+            given = {"endpoint": endpoint, "api_key_env": key, **given}
+        kind = given.get("kind", "scratch")
+        if not isinstance(kind, str) or given.get("answers") == "tokens":  # a tuned model, wherever it is
+            return given
+        return {**_DEFAULTS.get(kind, {}), **given}
 
 
 class TuningConfig(Section):
@@ -119,6 +221,11 @@ class TuningConfig(Section):
         0, ge=0, description="examples per optimiser step; 0 = 256 for scratch, 64 for pretrained models"
     )
     lora_rank: int = Field(16, ge=0, description="LoRA rank (kind = transformers); 0 = train all weights")
+    hosted: bool = Field(
+        False,
+        description="fine-tune by jobs of the server, where it has OpenAI's `/fine_tuning/jobs` "
+        "(kind = openai); they cost money, and with refit there are two",
+    )
     refit: bool = Field(
         True,
         description="once judged and weighed on held-out windows, tune anew on these as well for the table",

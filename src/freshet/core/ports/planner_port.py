@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from freshet.core.errors import PlannerError
 from freshet.core.ports.run_ports import Budget, Progress, silent
+from freshet.core.prompts import TEMPLATE
 from freshet.core.types import (
     BoolArray,
     Example,
@@ -66,12 +67,17 @@ class Planner(Protocol):
         """
 
     def prepare(self, prompts: Sequence[Prompt]) -> None:  # noqa: ARG002
-        """Learn of all prompts that are about to be ranked, chunk by chunk, before the first of them is.
+        """Learn of prompts that are about to be ranked, chunk by chunk, before the first of them is.
 
-        Called where `abilities.prepares`: a planner that asks in bulk sends them now.
+        Called where `abilities.prepares`; `ready` ends it.
+        """
+        return
+
+    def ready(self) -> None:
+        """No more prompts will be prepared: a planner that asks in bulk sends what it has to ask now.
 
         Raises:
-            AnswersPending: their answers come later; the same command goes on then.
+            AnswersPending: answers come later; the same command goes on then.
         """
         return
 
@@ -140,7 +146,8 @@ class TuningJob:
     """Everything a tuner needs, already chosen and worded.
 
     `epochs`, `learning_rate` and `batch_size` of 0 mean: the tuner's own default. `candidates` are those of
-    `examples`, for tuners that learn from them.
+    `examples`, for tuners that learn from them. `template` is the version of the wording of the prompts,
+    `until` the day (ISO) before which the examples lie.
     """
 
     interests: Interests
@@ -154,6 +161,8 @@ class TuningJob:
     budget: Budget
     seed: int
     candidates: Candidates | None = None
+    template: int | str = TEMPLATE
+    until: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +216,13 @@ class Tuner(Protocol):
 
         Equal jobs give equal files on one machine, unless the report says that the clock stopped one.
         """
+
+    def preview(self, interests: Interests) -> Planner | None:  # noqa: ARG002
+        """A planner that can tell what asking would cost (`size`), before there is a model folder.
+
+        None where tuning comes first anyway, which costs more than a plan.
+        """
+        return None
 
     def version(self, model: Path, interests: Interests) -> str:
         """Version of the planner that `open` would give, without loading the model."""

@@ -18,13 +18,15 @@ class Prompt:
         context: what it is about.
         text: what the planner reads.
         system: an instruction that a chat model gets before the text; '' = none.
-        options: the interests to choose among, in the order in which the text lists them; () = all.
+        options: the interests to choose among, in the order in which they are listed; () = all.
+        listing: how each option reads, in their order; () = by its name.
     """
 
     context: Context
     text: str
     system: str = ""
     options: tuple[int, ...] = ()
+    listing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,7 @@ class Usage:
         written: those of the tokens that the model wrote, which providers price higher.
         requests: sent to a server; 0 for models in this process.
         invalid: answers that were no valid choice, so that the prompt was asked again or left unanswered.
+        trained: tokens that a provider fine-tuned a model on; none of the others.
     """
 
     tokens: int = 0
@@ -44,6 +47,7 @@ class Usage:
     written: int = 0
     requests: int = 0
     invalid: int = 0
+    trained: int = 0
 
     def __add__(self, other: Usage) -> Usage:
         return Usage(
@@ -52,6 +56,7 @@ class Usage:
             self.written + other.written,
             self.requests + other.requests,
             self.invalid + other.invalid,
+            self.trained + other.trained,
         )
 
 
@@ -64,12 +69,15 @@ class Ranking:
         logp: (n, m) natural log of the renormalised probability, non-increasing along a row; -inf at -1.
             The probabilities of a row sum to at most 1; what is missing is the mass outside the top m.
         failures: (row, reason) of prompts without an answer; their rows are all -1.
+        gone: why the planner stopped in the middle, '' where it didn't: other rows that are all -1 were not
+            asked, and the next call raises `PlannerGone`.
     """
 
     successors: NDArray[np.int16]
     logp: NDArray[np.float32]
     usage: Usage = Usage()
     failures: tuple[tuple[int, str], ...] = ()
+    gone: str = ""
 
     def __len__(self) -> int:
         return len(self.successors)

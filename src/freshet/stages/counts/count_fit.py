@@ -24,6 +24,8 @@ SPREAD = 1.0
 """What is believed of the weights beforehand: popularity alone, give or take so much. The few held-out
 transitions of a platform of 150 people fit weights that lose to it; thousands outweigh it (decision 40).
 """
+SPREAD_WITH_PRIOR = 0.3
+"""The same where counts are shrunk to a planner's prior; then what it says is believed (decision 47)."""
 NO_PRIOR = (0.0,)
 """The shares tried where no planner was asked beforehand."""
 
@@ -106,25 +108,31 @@ class CountFits:
         """What serves where nothing can be fitted.
 
         That is the popularity that transitions are shrunk to, and nothing else. Where a planner was asked
-        beforehand it is, for users with recent interests, the mean of what it and the few counts say after
-        each of these.
+        beforehand it is what this and the few counts say after the last interest and after each recent one.
         """
-        popular, after_each = np.zeros(len(self.names)), np.zeros(len(self.names))
-        popular[self.log.scales.steady] = 1.0
-        after_each[self.names.index("recent")] = 1.0
+        prior = self.log.prior is not None
+        weights = self._believed(prior)
         users = len({user for window in self.holdout.windows for user in window.held.user.tolist()})
         held = sum(len(window.held) for window in self.holdout.windows)
-
-        def alone(weights: NDArray[np.float64]) -> Mixture:
-            return Mixture(self.names, weights, weights, weights, held, users)
-
+        alone = Mixture(self.names, weights, weights, weights, held, users)
         usual = self.log.scales.transition_half_lives
-        half_life = usual[len(usual) // 2]
-        if self.log.prior is None:
-            prior_counts = counts.choose_prior_counts([], self.k)
-            return CountFit(half_life, prior_counts, (alone(popular),) * 3, why)
-        mixtures = alone(popular), alone(after_each), alone(after_each)
-        return CountFit(half_life, (STAND_IN_COUNTS,) * self.k, mixtures, why, counts.STAND_IN)
+        prior_counts = (STAND_IN_COUNTS,) * self.k if prior else counts.choose_prior_counts([], self.k)
+        share = counts.STAND_IN if prior else 0.0
+        return CountFit(usual[len(usual) // 2], prior_counts, (alone,) * 3, why, share)
+
+    def _believed(self, prior: bool) -> NDArray[np.float64]:
+        """(F,) what is believed of the weights beforehand.
+
+        Args:
+            prior: rows of the last interest are shrunk to what a planner says; without recent interests they
+                are popularity.
+        """
+        weights = np.zeros(len(self.names))
+        if prior:
+            weights[[self.names.index("last"), self.names.index("recent")]] = 0.5
+        else:
+            weights[self.log.scales.steady] = 1.0
+        return weights
 
     def _parts(self, windows: Sequence[int]) -> list[Stretch]:
         within = set(windows)
@@ -142,14 +150,12 @@ class CountFits:
         for part in parts:
             model = self.counts.model_of(part, half_life, prior_counts, share)
             held.append((counts.held_by_counts(model, part.held), part.held))
-        popular = np.zeros(len(self.names))
-        popular[self.log.scales.steady] = 1.0
         fit = partial(
             counts.fit,
             self.names,
             smooth=len(self.log.scales.half_lives),
-            spread=[SPREAD] * len(self.names),
-            centre=popular,
+            spread=[SPREAD_WITH_PRIOR if share else SPREAD] * len(self.names),
+            centre=self._believed(share > 0),
         )
         everyone = fit([features for features, _ in held])
         own = []

@@ -103,7 +103,13 @@ def run(
             successors[index], logp[index] = ranking.successors, ranking.logp
             outcome.failures += [(int(index[row]), reason) for row, reason in ranking.failures]
             outcome.usage += ranking.usage
-            if not ranking.failures:  # a chunk with failures is not committed: a repeated run tries it again
+            if ranking.gone:
+                outcome.gone = ranking.gone
+                empty = int((ranking.successors < 0).all(axis=1).sum())
+                outcome.skipped += empty - len(ranking.failures)
+            if not (
+                ranking.failures or ranking.gone
+            ):  # a chunk with failures is not committed: a repeated run tries it again
                 _commit(path, plan.fingerprints[index], ranking)
         progress(min(start + chunk, len(changed)), len(changed))
     twins = plan.source < 0
@@ -135,6 +141,7 @@ def _isolate(prompts: Sequence[Prompt], planner: Planner, top: int) -> Ranking:
         np.concatenate([left.logp, right.logp]),
         left.usage + right.usage,
         (*left.failures, *((row + middle, reason) for row, reason in right.failures)),
+        left.gone or right.gone,
     )
 
 
@@ -146,6 +153,7 @@ def _wide(ranking: Ranking, top: int) -> Ranking:
         np.pad(ranking.logp, missing, constant_values=-np.inf),
         ranking.usage,
         ranking.failures,
+        ranking.gone,
     )
 
 

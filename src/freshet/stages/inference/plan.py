@@ -11,23 +11,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freshet.core.ports import Planner
-from freshet.core.prompts import TEMPLATE, Prompts
+from freshet.core.prompts import Prompts, Wording
 from freshet.core.types import PlannerRows, Prompt, Usage
 
 WIDTH = 16
 """Bytes of a fingerprint: among 10^9 prompts the chance of any collision is below 10^-20."""
 
 
-def fingerprints(planner: str, names: Sequence[str], top: int, prompts: Sequence[bytes]) -> list[bytes]:
-    """Identity of each answer: planner version, template, everything it may answer, row width, prompt.
+def fingerprints(planner: str, wording: Wording, top: int, prompts: Sequence[bytes]) -> list[bytes]:
+    """Identity of each answer: planner version, wording, everything it may answer, row width, prompt.
 
     Args:
         planner: `Planner.version`; covers weights and decoding.
-        names: what the planner can answer (descriptions or labels), in index order.
+        wording: its names are what the planner can answer, in index order.
         top: successors kept.
         prompts: `Prompts.identities()`.
     """
-    parts = json.dumps([planner, TEMPLATE, top, *names])  # unlike a join, no two lists give one text
+    # unlike a join, no two lists give one text
+    parts = json.dumps([planner, wording.version, top, *wording.names])
     salt = hashlib.blake2b(parts.encode(), digest_size=WIDTH).digest()
     return [hashlib.blake2b(prompt, digest_size=WIDTH, key=salt).digest() for prompt in prompts]
 
@@ -56,15 +57,13 @@ class Plan:
         return np.flatnonzero((self.source < 0) & (self.twin == np.arange(len(self.twin))))
 
 
-def make_plan(
-    prompts: Prompts, planner: str, names: Sequence[str], top: int, stored: PlannerRows | None
-) -> Plan:
+def make_plan(prompts: Prompts, planner: str, top: int, stored: PlannerRows | None) -> Plan:
     """Compare every prompt's fingerprint with the stored rows.
 
     Args:
         planner: `Planner.version`.
     """
-    found = fingerprints(planner, names, top, prompts.identities())
+    found = fingerprints(planner, prompts.wording, top, prompts.identities())
     first = {print_: row for row, print_ in reversed(list(enumerate(found)))}
     where: dict[bytes, int] = {}
     if stored is not None:
@@ -87,7 +86,7 @@ def chunks(plan: Plan, size: int) -> Iterator[list[Prompt]]:
 
 
 def expected(plan: Plan, planner: Planner, chunk: int, sample: int = 4) -> Usage:
-    """Tokens and FLOPs that the rows to infer should cost, by the planner's own estimate.
+    """What the rows to infer should cost, by the planner's own estimate.
 
     Args:
         chunk: rows that are asked together; prompts of a chunk may share what they begin with.
@@ -98,4 +97,9 @@ def expected(plan: Plan, planner: Planner, chunk: int, sample: int = 4) -> Usage
     sized = [rows[start : start + chunk] for start in starts[:: -(-len(starts) // sample) or 1]]
     usage = sum((planner.size(plan.prompts.take(part.tolist())) for part in sized), Usage())
     scale = len(rows) / max(sum(map(len, sized)), 1)
-    return Usage(round(usage.tokens * scale), usage.flops * scale)
+    return Usage(
+        round(usage.tokens * scale),
+        usage.flops * scale,
+        round(usage.written * scale),
+        round(usage.requests * scale),
+    )

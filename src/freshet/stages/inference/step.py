@@ -12,12 +12,15 @@ import numpy as np
 from freshet.core.config import Config
 from freshet.core.errors import PlannerError
 from freshet.core.ports import Planner
-from freshet.core.prompts import Prompts, names
+from freshet.core.prompts import Prompts
 from freshet.core.types import Evidence, PlannerRows, Usage
 from freshet.run_context import RunContext
 from freshet.stages import inference
 from freshet.stages.counts.holdout_windows import Window
 from freshet.stages.evidence.step import ChosenEvidence
+from freshet.stages.inference.announce import announce
+from freshet.stages.inference.cost import Cost, cost_of
+from freshet.stages.prompts.step import wording_of
 from freshet.stages.table.table_plan import TablePlan
 
 PROBE = 64
@@ -60,21 +63,6 @@ class InferencePlan:
 
 
 @dataclass(frozen=True, slots=True)
-class Cost:
-    """What inference should cost, or did; `seconds` and `money` are None where nothing foretells them."""
-
-    tokens: int
-    flops: float
-    seconds: float | None
-    money: float | None
-
-    def __str__(self) -> str:
-        if self.seconds is None:
-            return f"{self.tokens:,} tokens"
-        return f"{self.tokens:,} tokens, {self.seconds:.1f} s, {self.money:.4f}"
-
-
-@dataclass(frozen=True, slots=True)
 class PlannerAnswers:
     """Planner rows of the table, and those of the held-out windows."""
 
@@ -105,13 +93,13 @@ def infer(
         expected = say_cost(ctx, planned)
         if planned.prompts and planner.note:
             run.say(f"planner: {planner.note}")
-        for part, answering in planned.parts:
-            if not (len(part.changed) and answering.abilities.prepares):
-                continue
-            for chunk in inference.chunks(part, config.chunk):
-                answering.prepare(chunk)
+        wanted = [
+            (by, inference.chunks(part, config.chunk)) for part, by in planned.parts if len(part.changed)
+        ]
+        announce(ctx, wanted)
         start = monotonic()
-        outcomes = [
+        # held-out rows first: a planner that is gone later has a weight for the rows that it answered
+        backwards = [
             inference.run(
                 part,
                 answering,
@@ -121,12 +109,14 @@ def infer(
                 work=ctx.ws.root / "work",
                 progress=run.progress("inference"),
             )
-            for part, answering in planned.parts
+            for part, answering in reversed(planned.parts)
         ]
+        outcomes = backwards[::-1]
         seconds = monotonic() - start
         for outcome in outcomes:
             step.add(outcome.usage)
-        actual = Cost(step.tokens, step.flops, seconds, run.money(seconds, step.tokens))
+        spent = Usage(step.tokens, step.flops, step.written, step.requests)
+        actual = cost_of(run, spent, seconds)
         step.details = {
             **planned.counted(),
             "resumed": sum(outcome.resumed for outcome in outcomes),
@@ -141,6 +131,8 @@ def infer(
         if planned.prompts:
             run.say(f"inference: {planned.prompts:,} prompts, {actual} {run.record.currency}")
         for outcome, (part, _) in zip(outcomes, planned.parts, strict=True):
+            if len(outcome.failures) > 3:
+                run.say(f"  WARNING: {len(outcome.failures):,} prompts failed, their rows go by counts:")
             for row, reason in outcome.failures[:3]:
                 [prompt] = part.prompts.take([row])
                 run.say(f"  the planner failed on {prompt.context}: {reason}")
@@ -162,16 +154,16 @@ def plan_inference(
     ctx: RunContext, plan: TablePlan, chosen: ChosenEvidence, planner: Planner
 ) -> InferencePlan:
     """Which rows are copied and which must be inferred; nothing is asked yet."""
-    words = names(ctx.log.interests.descriptions, ctx.config.planner.mode)
-    top, stored = min(ctx.config.inference.top, len(words)), _stored(ctx, plan)
-    rows = Prompts.of(chosen.contexts, words, chosen.rows)
-    held = Prompts.of(chosen.contexts[:0], words, Evidence.none(ctx.fitter.k))
+    wording = wording_of(ctx)
+    top, stored = min(ctx.config.inference.top, len(wording.names)), _stored(ctx, plan)
+    rows = Prompts.of(chosen.contexts, wording, chosen.rows)
+    held = Prompts.of(chosen.contexts[:0], wording, Evidence.none(ctx.fitter.k))
     for one in chosen.windows:
-        held += Prompts.of(one.contexts, words, one.evidence)
+        held += Prompts.of(one.contexts, wording, one.evidence)
     holdout_model = planner.holdout_model
     return InferencePlan(
-        inference.make_plan(rows, planner.version, words, top, stored),
-        inference.make_plan(held, holdout_model.version, words, top, stored),
+        inference.make_plan(rows, planner.version, top, stored),
+        inference.make_plan(held, holdout_model.version, top, stored),
         planner,
         holdout_model,
     )
@@ -186,8 +178,7 @@ def say_cost(ctx: RunContext, planned: InferencePlan) -> Cost:
     wanted = [(part, planner) for part, planner in planned.parts if len(part.changed)]
     usage = sum((inference.expected(part, planner, chunk) for part, planner in wanted), Usage())
     seconds = 0.0 if not anew else _seconds(ctx, planned, usage)
-    money = None if seconds is None else ctx.run.money(seconds, usage.tokens)
-    cost = Cost(usage.tokens, usage.flops, seconds, money)
+    cost = cost_of(ctx.run, usage, seconds)
     rows = planned.counted()
     ctx.run.say(
         f"plan: {rows['changed']:,} of {rows['rows']:,} rows changed, {rows['copied']:,} copied; {anew:,} "
@@ -236,7 +227,12 @@ def _part(rows: PlannerRows, part: slice) -> PlannerRows:
 def _kind_of_planner(config: Config) -> str:
     """Planners of one kind take alike long."""
     planner = config.planner
-    return " ".join([planner.kind, planner.model, planner.mode]) + f" beam {config.inference.beam}"
+    named = [planner.kind, planner.model, planner.mode]
+    if planner.kind == "openai":
+        named += [planner.endpoint, planner.answers]
+    if planner.engine == "vllm":
+        named.append(planner.engine)
+    return " ".join(named) + f" beam {config.inference.beam}"
 
 
 def _seconds(ctx: RunContext, planned: InferencePlan, usage: Usage) -> float | None:
@@ -249,6 +245,8 @@ def _seconds(ctx: RunContext, planned: InferencePlan, usage: Usage) -> float | N
                 spent = details["actual"]
                 if spent["tokens"]:  # 0 where all of it was resumed
                     return float(spent["seconds"]) / int(spent["tokens"]) * usage.tokens
+    if usage.requests:  # a probe would ask before its cost is told
+        return None
     paces = [_probed(part, planner) for part, planner in planned.parts if len(part.changed)]
     return None if None in paces else sum(pace for pace in paces if pace is not None)
 

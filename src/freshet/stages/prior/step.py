@@ -10,12 +10,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from freshet.core.ports import Budget, Planner, Tuner, TuningJob, TuningPlan
 from freshet.core.prompts import NEXT, Prompts, names
 from freshet.core.types import Evidence, Interests, PlannerPrior, PlannerRows, Usage
 from freshet.stages import inference
+from freshet.stages.inference.cost import cost_of
 from freshet.stages.prior import ROWS
+from freshet.stages.prompts import step as prompts
 from freshet.storage.artifacts import Artifact, newest, newest_first
 from freshet.storage.build_once import reuse
 from freshet.storage.durable import make_folder
@@ -52,9 +55,9 @@ def ask(ws: Workspace, run: Run, interests: Interests, interests_version: str) -
     if (found := _whole(ws, settings)) is not None:
         return _opened(reuse(run, "prior", found))
     with run.step("prior") as step, _opened_planner(ws, ws.prior_tuner, interests) as planner:
-        plan = _plan(ws, planner, interests)
-        expected = inference.expected(plan, planner, ws.config.inference.chunk)
-        run.say(f"prior: {len(plan.changed):,} prompts to ask, about {expected.tokens:,} tokens")
+        plan = _plan(ws, planner, interests, interests_version)
+        cost = cost_of(run, inference.expected(plan, planner, ws.config.inference.chunk), None)
+        run.say(f"prior: {len(plan.changed):,} prompts to ask, about {cost} {run.record.currency}")
         rows = _asked(ws, run, step, plan, planner, _top(ws, interests))
         prior = PlannerPrior("", planner.version, rows, planner.abilities.relative)
         step.details["answered"] = prior.answered
@@ -67,12 +70,20 @@ def ask(ws: Workspace, run: Run, interests: Interests, interests_version: str) -
 
 
 def expected(ws: Workspace, interests: Interests, interests_version: str) -> Expected:
-    """What `ask` would ask and what that should cost; the planner is opened, and asked nothing."""
-    if ws.prior_tuner is None or _whole(ws, _settings(ws, interests_version)) is not None:
+    """What `ask` would ask and what that should cost; nothing is asked where a planner can tell before."""
+    tuner = ws.prior_tuner
+    if tuner is None or _whole(ws, _settings(ws, interests_version)) is not None:
         return Expected(0, Usage())
-    with _opened_planner(ws, ws.prior_tuner, interests) as planner:
-        plan = _plan(ws, planner, interests)
+
+    def planned(planner: Planner) -> Expected:
+        plan = _plan(ws, planner, interests, interests_version)
         return Expected(len(plan.changed), inference.expected(plan, planner, ws.config.inference.chunk))
+
+    preview = tuner.preview(interests)
+    if preview is not None:
+        return planned(preview)
+    with _opened_planner(ws, tuner, interests) as planner:
+        return planned(planner)
 
 
 def identity(ws: Workspace) -> dict[str, Any] | None:
@@ -80,7 +91,8 @@ def identity(ws: Workspace) -> dict[str, Any] | None:
     if ws.prior_tuner is None:
         return None
     return {
-        "planner": ws.config.planner.model_dump(mode="json", include={"kind", "mode", "model"}),
+        "planner": prompts.settings_of(ws),
+        "shortlist": ws.config.planner.shortlist,
         "recipe": ws.prior_tuner.recipe,
         "inference": ws.config.inference.model_dump(mode="json", include={"beam", "top"}),
     }
@@ -132,15 +144,28 @@ def _opened_planner(ws: Workspace, tuner: Tuner, interests: Interests) -> Iterat
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _plan(ws: Workspace, planner: Planner, interests: Interests) -> inference.Plan:
+def _plan(ws: Workspace, planner: Planner, interests: Interests, version: str) -> inference.Plan:
     """A prompt for each interest; what was answered before to the same prompt is copied."""
-    words = names(interests.descriptions, ws.config.planner.mode)
+    wording = prompts.wording_for(ws, prompts.settings_of(ws), interests, version)
     each = np.arange(len(interests), dtype=np.int16)[:, None]
     top = _top(ws, interests)
     before = (inference.read(one.path / ROWS) for one in newest_first(ws.store, "priors"))
     stored = next((rows for rows in before if rows.successors.shape[1] == top), None)
-    prompts = Prompts.of(each, words, Evidence.none(1))
-    return inference.make_plan(prompts, planner.version, words, top, stored)
+    asked = Prompts.of(each, wording, Evidence.none(1), _options(interests, ws.config.planner.shortlist))
+    return inference.make_plan(asked, planner.version, top, stored)
+
+
+def _options(interests: Interests, most: int) -> NDArray[np.int16] | None:
+    """(N, most) the interests nearest to each, which may come after it; None = all others may.
+
+    Nothing is counted that could tell which are likely, and a prompt has room for so many.
+    """
+    if not most or most >= len(interests):
+        return None
+    near = interests.vectors @ interests.vectors.T
+    np.fill_diagonal(near, -np.inf)
+    best = np.argsort(-near, axis=1, kind="stable")[:, :most]
+    return np.sort(best, axis=1).astype(np.int16)  # in no order that says anything
 
 
 def _asked(
@@ -150,9 +175,10 @@ def _asked(
     chunk = ws.config.inference.chunk
     if planner.note:
         run.say(f"planner: {planner.note}")
-    if planner.abilities.prepares:
-        for prompts in inference.chunks(plan, chunk):
-            planner.prepare(prompts)
+    if planner.abilities.prepares and len(plan.changed):
+        for part in inference.chunks(plan, chunk):
+            planner.prepare(part)
+        planner.ready()
     outcome = inference.run(
         plan,
         planner,

@@ -11,7 +11,6 @@ from freshet.stages.tuning.gates import (
     Evidence,
     Gate,
     GateReport,
-    answers,
     exact_match,
     gain_gate,
     gates_of,
@@ -19,6 +18,7 @@ from freshet.stages.tuning.gates import (
     recall,
     recall_gate,
 )
+from freshet.stages.tuning.planner_answers import answers
 
 __all__ = [
     "FORM",

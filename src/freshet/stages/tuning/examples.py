@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.core.prompts import render
-from freshet.core.types import Context, ContextEvidence, Example, Prompt, Transitions
+from freshet.core.prompts import Question, Wording
+from freshet.core.types import Context, ContextEvidence, Example, Transitions
 
 EvidenceBefore = Callable[[int, Sequence[Context]], Mapping[Context, ContextEvidence]]
 """(window start as days since 1970, contexts) -> evidence counted before that day."""
@@ -40,7 +40,7 @@ def balanced(transitions: Transitions, k: int, per_label: int) -> NDArray[np.int
 
 def make_examples(
     transitions: Transitions,
-    names: Sequence[str],
+    wording: Wording,
     evidence_before: EvidenceBefore,
     *,
     k: int,
@@ -52,7 +52,7 @@ def make_examples(
 
     Args:
         transitions: rows to tune on, ordered by day.
-        names: what the planner reads and writes for each interest.
+        wording: what the planner reads and writes.
         evidence_before: evidence as it was at the start of a sample's window.
         window_days: length of the windows (their starts are multiples of it since 1970).
         evidence_share: share of the samples whose prompt carries evidence; the others teach the planner to
@@ -72,8 +72,8 @@ def make_examples(
             context = contexts[row]
             evidence = _part(known.get(context), random) if with_evidence[row] else None
             successor = int(transitions.successor[row])
-            prompt = Prompt(context, render(context, names, evidence))
-            examples.append(Example(prompt, successor, names[successor]))
+            prompt = wording.prompt(Question.of(context, evidence))
+            examples.append(Example(prompt, successor, wording.names[successor]))
     return examples
 
 

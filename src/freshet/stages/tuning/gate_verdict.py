@@ -49,9 +49,10 @@ def pass_gates(ctx: RunContext, planner: Planner, model: str) -> None:
     ws, run = ctx.ws, ctx.run
     key = key_of(ws, model)
 
-    def build(_: Path, __: StepRecord) -> GatesManifest:
-        report = evaluate(ctx, planner).as_dict()
-        return GatesManifest(model=model, settings=ws.config.gates.model_dump(), report=report)
+    def build(_: Path, step: StepRecord) -> GatesManifest:
+        found = evaluate(ctx, planner)
+        step.add(found.usage)
+        return GatesManifest(model=model, settings=ws.config.gates.model_dump(), report=found.as_dict())
 
     def report_in(artifact: Artifact) -> dict[str, Any]:
         return GatesManifest.of(artifact).report

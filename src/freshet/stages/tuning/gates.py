@@ -15,15 +15,15 @@ A gate that applies and can't be measured fails.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.core.errors import PlannerError
+from freshet.core.errors import PlannerError, PlannerGone
 from freshet.core.ports import Planner
-from freshet.core.types import Prompt, Transitions
+from freshet.core.types import Prompt, Transitions, Usage
 
 FORM = 400
 """Prompts that the gates of form ask; a share of 90 % is known to 3 points from so many."""
@@ -145,6 +145,7 @@ class GateReport:
         users: that they are of.
         failures: examples of what went wrong, for the reviewer.
         evidence: what evidence in the prompts gains; None where the configuration decides.
+        usage: what asking the planner cost.
     """
 
     gates: tuple[Gate, ...]
@@ -153,6 +154,7 @@ class GateReport:
     users: int
     failures: tuple[dict[str, str], ...]
     evidence: Evidence | None = None
+    usage: Usage = field(default_factory=Usage)
 
     @property
     def passed(self) -> bool:
@@ -183,22 +185,6 @@ class GateReport:
 def gates_of(report: dict[str, Any]) -> tuple[Gate, ...]:
     """The gates of a stored report, form first."""
     return tuple(Gate(name, **report["gates"][name]) for name in sorted(report["gates"], key=ORDER.index))
-
-
-def answers(planner: Planner, prompts: Sequence[Prompt], interests: int) -> NDArray[np.float64]:
-    """(n, N) log-probabilities; -inf what was not answered, of a prompt that can't be ranked everything."""
-    logp = np.full((len(prompts), interests), -np.inf)
-    try:
-        ranking = planner.rank(prompts, interests)
-    except PlannerError:
-        if len(prompts) > 1:
-            alone = [answers(planner, [prompt], interests) for prompt in prompts]
-            return np.concatenate(alone)
-        return logp
-    for row, (successors, values) in enumerate(zip(ranking.successors, ranking.logp, strict=True)):
-        listed = successors >= 0
-        logp[row, successors[listed]] = values[listed]
-    return logp
 
 
 def exact_match(
@@ -293,5 +279,7 @@ def _query(
         return None, f"the planner's abilities don't say `{ability}`"
     try:
         return ask(prompts), ""
+    except PlannerGone:
+        raise
     except PlannerError as error:
         return None, error.message

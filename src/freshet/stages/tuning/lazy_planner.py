@@ -52,6 +52,10 @@ class LazyPlanner(Planner):
         """Load the planner and let it learn what is coming."""
         self._planner.prepare(prompts)
 
+    def ready(self) -> None:
+        """Load the planner and let it send what it has to ask."""
+        self._planner.ready()
+
     def size(self, prompts: Sequence[Prompt]) -> Usage:
         """Load the planner and size."""
         return self._planner.size(prompts)

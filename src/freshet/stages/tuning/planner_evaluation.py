@@ -10,12 +10,15 @@ from numpy.typing import NDArray
 
 from freshet.core.errors import NotEnoughData
 from freshet.core.ports import Planner
-from freshet.core.prompts import names, render
-from freshet.core.types import Prompt, Transitions, pack_contexts
+from freshet.core.prompts import Question, Wording
+from freshet.core.types import Prompt, Transitions, Usage, pack_contexts
 from freshet.run_context import RunContext
 from freshet.stages import counts, tuning
 from freshet.stages.counts.holdout_windows import Window
 from freshet.stages.evidence.step import gather
+from freshet.stages.inference.announce import announce
+from freshet.stages.prompts.step import wording_of
+from freshet.stages.tuning.planner_answers import say_cost
 
 FOLDS = 5
 """Parts of the users: a part is judged with the planner's weight that the others give it."""
@@ -60,13 +63,18 @@ def evaluate(ctx: RunContext, planner: Planner) -> tuning.GateReport:
         NotEnoughData: nothing that is held out has a context.
     """
     config, mode = ctx.config.gates, ctx.config.planner.mode
-    words = names(ctx.log.interests.descriptions, mode)
-    sample = _sample(ctx, words)
+    wording = wording_of(ctx)
+    words = wording.names
+    sample = _sample(ctx, wording)
     held = sample.held
-    answered = tuning.answers(planner, sample.prompts, len(words))
+    asked = _asked(ctx, wording, sample)
+    say_cost(ctx, planner, asked)
+    announce(ctx, [(planner, [asked])])
+    answered, usage = tuning.answers(planner, sample.prompts, len(words))
     evidence_gain = None
-    if ctx.config.evidence.level == "auto":
-        bare = tuning.answers(planner, sample.bare, len(words))
+    if _tries_evidence(ctx, wording):
+        bare, more = tuning.answers(planner, sample.bare, len(words))
+        usage += more
         with_it, without = (_forecast(planner, sample, one) for one in (answered, bare))
         evidence_gain = of_evidence(with_it, without, sample)
         if not evidence_gain.helps:
@@ -105,7 +113,24 @@ def evaluate(ctx: RunContext, planner: Planner) -> tuning.GateReport:
         len(np.unique(held.user)),
         tuple(failures),
         evidence_gain,
+        usage,
     )
+
+
+def cost(ctx: RunContext, planner: Planner) -> Usage:
+    """What judging a planner should cost, for the plan that is shown before a run."""
+    wording = wording_of(ctx)
+    return planner.size(_asked(ctx, wording, _sample(ctx, wording)))
+
+
+def _tries_evidence(ctx: RunContext, wording: Wording) -> bool:
+    """Whether the planner is asked with and without evidence, to learn what that is worth."""
+    return ctx.config.evidence.level == "auto" and wording.reads_evidence
+
+
+def _asked(ctx: RunContext, wording: Wording, sample: Sample) -> list[Prompt]:
+    """All prompts that judging asks, each once."""
+    return [*sample.prompts, *(sample.bare if _tries_evidence(ctx, wording) else [])]
 
 
 def forecast_of(
@@ -132,7 +157,7 @@ def forecast_of(
     return counts.log_softmax(np.log(np.maximum(share, FLOOR)), known)
 
 
-def _sample(ctx: RunContext, words: tuple[str, ...]) -> Sample:
+def _sample(ctx: RunContext, wording: Wording) -> Sample:
     fitter, windows = ctx.fitter, ctx.fitter.holdout.windows
     share = max(1, ctx.config.gates.sample // max(len(windows), 1))
     held: list[Transitions] = []
@@ -147,12 +172,12 @@ def _sample(ctx: RunContext, words: tuple[str, ...]) -> Sample:
         distinct = sorted(set(contexts))
         then = gather(ctx, window.start, pack_contexts(distinct, fitter.k))
         place = {context: len(prompts) + i for i, context in enumerate(distinct)}
-        prompts += [Prompt(c, render(c, words, then.get(c))) for c in distinct]
-        bare += [Prompt(c, render(c, words, None)) for c in distinct]
+        prompts += [wording.prompt(Question.of(c, then.get(c))) for c in distinct]
+        bare += [wording.prompt(Question.of(c)) for c in distinct]
         rows = np.array([place[context] for context in contexts], np.int64)
         for part in fitter.holdout.cut(number, sample):
             scorer = fitter.cross_fitted(part)
-            shape = (len(scorer.model.popularity), len(part.held), len(words))
+            shape = (len(scorer.model.popularity), len(part.held), len(wording.names))
             held.append(part.held)
             row.append(rows[part.rows])
             popular.append(np.broadcast_to(scorer.model.popularity[:, None, :], shape))

@@ -7,14 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
-from freshet.core.config import Config
-from freshet.core.errors import ConfigError, NotEnoughData
+from freshet.core.errors import AnswersPending, ConfigError, NotEnoughData, PlannerGone
 from freshet.core.ports import Budget, Candidates, Tuner, TuningJob, TuningPlan
 from freshet.core.prompts import NEXT, names
 from freshet.core.types import AsOf, Context, ContextEvidence, Example, Transitions, pack_contexts
 from freshet.run_context import LogSnapshot, RunContext
 from freshet.stages import tuning
 from freshet.stages.evidence.step import gather
+from freshet.stages.prompts import step as prompts
+from freshet.stages.prompts.step import wording_of
 from freshet.stages.tuning.gate_verdict import Verdict, pass_gates, verdict
 from freshet.stages.tuning.lazy_planner import HOLDOUT_MODEL, MODEL, LazyPlanner
 from freshet.storage.artifacts import Artifact, newest, newest_first
@@ -62,7 +63,8 @@ def check_base(ws: Workspace) -> None:
     """
     if ws.tuner is None:
         return
-    wanted = planner_of(ws.config, ws.tuner)
+    prompts.check_template(ws)
+    wanted = planner_of(ws, ws.tuner)
     found = map(ModelManifest.of, newest_first(ws.store, "models"))
     if not any(_fits(model, model.settings | wanted) for model in found):
         ws.tuner.check(planned(ws))
@@ -87,8 +89,12 @@ def finetune(ctx: RunContext, tuner: Tuner) -> Artifact:
     planner may have seen the held-out windows, or be measured on them, but not both. What may be offered
     plays no part: blocking an interest is no reason to tune anew.
 
+    A model that is not trained here is not lost because its server is gone: the accepted one stays then.
+
     Raises:
         ConfigError: the base checkpoint can't be tuned; raised before samples are chosen.
+        AnswersPending: it is tuned elsewhere, or the gates' prompts are out; the same command goes on later.
+        PlannerGone: the model's server doesn't answer, and there is none that was accepted before.
         GateFailed: the run waits for `freshet approve` or `freshet reject`; the last release keeps serving.
         NotEnoughData: there are no transitions to tune or to judge on.
     """
@@ -99,11 +105,18 @@ def finetune(ctx: RunContext, tuner: Tuner) -> Artifact:
     def build(folder: Path, step: StepRecord) -> ModelManifest:
         tuner.check(planned(ws, log.interests.descriptions))
         trainings = Trainings(run, step, ws.config.tuning)
+        pending: list[AnswersPending] = []
         for name, until in _trainings(ctx, tuner):
             chosen = _chosen(ctx, until) if tuner.trains else None
-            job = _job(ctx, chosen, trainings.budget(name))
-            report = tuner.tune(job, folder / name, run.progress("tuning"))
-            trainings.end(name, report)
+            job = _job(ctx, chosen, until, trainings.budget(name))
+            try:
+                report = tuner.tune(job, folder / name, run.progress("tuning"))
+            except AnswersPending as error:  # trained elsewhere; the next one is begun meanwhile
+                pending.append(error)
+            else:
+                trainings.end(name, report)
+        if pending:
+            raise ctx.pending(pending)
         step.details |= {
             "examples": report.examples,
             "epochs": round(report.epochs, 2),
@@ -120,9 +133,32 @@ def finetune(ctx: RunContext, tuner: Tuner) -> Artifact:
             **trainings.summary(),
         )
 
-    model = build_once(ws, run, "tuning", "models", key, build)
-    pass_gates(ctx, LazyPlanner(tuner, model, log.interests).holdout_model, key)
+    try:
+        model = build_once(ws, run, "tuning", "models", key, build)
+        pass_gates(ctx, LazyPlanner(tuner, model, log.interests).holdout_model, key)
+    except PlannerGone as error:
+        before = accepted(ws, log, log.as_of)
+        if before is None:
+            raise
+        run.say(f"  WARNING: model {before.version} stays, a new one can't be judged: {error}")
+        return before
     return model
+
+
+def renew(ctx: RunContext, tuner: Tuner) -> Artifact:
+    """As `finetune`; where that waits for a server, the accepted model goes on serving meanwhile.
+
+    Raises:
+        AnswersPending: there is none that was accepted before.
+    """
+    try:
+        return finetune(ctx, tuner)
+    except AnswersPending as pending:
+        before = accepted(ctx.ws, ctx.log, ctx.as_of)
+        if before is None:
+            raise
+        ctx.run.say(f"model {before.version} stays until a new one is judged: {pending.message}")
+        return before
 
 
 def planner_for(ctx: RunContext, model: Artifact | None) -> LazyPlanner | None:
@@ -151,7 +187,7 @@ def _chosen(ctx: RunContext, until: AsOf) -> Transitions:
             hint='import more events, or set [planner] kind = "counts"',
         )
     per_label = config.examples_per_label
-    if per_label == 0 and ctx.config.planner.kind == "transformers":
+    if per_label == 0 and ctx.config.planner.kind in ("transformers", "openai"):
         per_label = 10
     chosen: Transitions = rows.take(tuning.balanced(rows, ctx.fitter.k, per_label))
     if len(chosen) > config.max_examples:
@@ -169,7 +205,7 @@ def _examples(ctx: RunContext, chosen: Transitions) -> list[Example]:
     ctx.run.say(f"wording {len(chosen):,} samples with the evidence of their time")
     return tuning.make_examples(
         chosen,
-        names(ctx.log.interests.descriptions, ctx.config.planner.mode),
+        wording_of(ctx),
         before,
         k=k,
         window_days=ctx.log.scales.window_days,
@@ -198,7 +234,7 @@ def _candidates(ctx: RunContext, chosen: Transitions) -> Candidates:
     return Candidates(chosen.known, popularity.astype(np.float32), window)
 
 
-def _job(ctx: RunContext, chosen: Transitions | None, budget: Budget) -> TuningJob:
+def _job(ctx: RunContext, chosen: Transitions | None, until: AsOf, budget: Budget) -> TuningJob:
     config, mode, interests = ctx.config.tuning, ctx.config.planner.mode, ctx.log.interests
     return TuningJob(
         interests=interests,
@@ -212,12 +248,14 @@ def _job(ctx: RunContext, chosen: Transitions | None, budget: Budget) -> TuningJ
         budget=budget,
         seed=config.seed,
         candidates=None if chosen is None else _candidates(ctx, chosen),
+        until=str(until),
+        template=wording_of(ctx).version,
     )
 
 
-def planner_of(config: Config, tuner: Tuner) -> dict[str, object]:
+def planner_of(ws: Workspace, tuner: Tuner) -> dict[str, object]:
     """Which planner is tuned, by what it is made from: where its checkpoint lies is no part of it."""
-    return {"planner": config.planner.model_dump(include={"kind", "mode"}), "recipe": tuner.recipe}
+    return {"planner": prompts.settings_of(ws), "recipe": tuner.recipe}
 
 
 def _settings(ws: Workspace, log: LogSnapshot) -> dict[str, object]:
@@ -228,7 +266,7 @@ def _settings(ws: Workspace, log: LogSnapshot) -> dict[str, object]:
     worded = evidence.model_dump(exclude={"hysteresis", "level"}) | {"level": evidence.forced}
     return {
         "code": CODE,
-        **planner_of(ws.config, ws.tuner),
+        **planner_of(ws, ws.tuner),
         "tuning": ws.config.tuning.model_dump(exclude={"every_days"}),
         "evidence": None if evidence.level == "none" else worded,
         "fit_examples": ws.config.counts.fit_examples,  # evidence is shrunk as counts are

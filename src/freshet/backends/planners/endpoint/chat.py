@@ -23,16 +23,19 @@ class ChatRequest:
         max_tokens: the model writes at most so many.
         schema: JSON schema that the answer has to follow; None = free text.
         top_logprobs: alternatives of the first token whose log-probabilities are wanted; 0 = none.
+        decides: what to choose among, for a server that gives a probability for each and writes nothing; () =
+            the model writes.
     """
 
     messages: tuple[tuple[str, str], ...]
     max_tokens: int
     schema: Mapping[str, Any] | None = None
     top_logprobs: int = 0
+    decides: tuple[str, ...] = ()
 
     def id(self, planner: str) -> str:
         """Identity of the request to a planner (its version): equal exactly where the answer would be."""
-        parts = [planner, self.messages, self.max_tokens, self.schema, self.top_logprobs]
+        parts = [planner, self.messages, self.max_tokens, self.schema, self.top_logprobs, self.decides]
         return hashlib.blake2b(json.dumps(parts, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
@@ -42,8 +45,8 @@ class ChatAnswer:
 
     Attributes:
         text: the completion.
-        logprobs: (token, natural log of its probability) of the first token's alternatives; () where the
-            server gives none.
+        logprobs: (token, natural log of its probability) of the first token's alternatives, or of what there
+            was to decide; () where the server gives none.
         read, written: tokens as the server counted them, 0 where it doesn't say.
     """
 

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import pytest
+
+from freshet.backends.http_json import is_spent, message_of, pause, retry_after
+
+
+def test_waits_grow_and_differ_and_are_never_less_than_asked() -> None:
+    assert [pause(attempt, 0.0, 0.0) for attempt in range(4)] == [0.25, 0.5, 1.0, 2.0]
+    assert pause(3, 0.0, 1.0) == 4.0
+    assert pause(0, 60.0, 0.0) == 60.0
+    assert pause(0, 60.0, 1.0) > 60.0
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"), [("", 0), ("12", 12), ("1.5", 1.5), ("-3", 0), ("nan", 0), ("soon", 0)]
+)
+def test_retry_after_is_read(header: str, seconds: float) -> None:
+    assert retry_after(header, 0.0) == seconds
+    assert retry_after("Thu, 01 Jan 1970 00:01:40 GMT", 40.0) == 60
+
+
+def test_messages_are_taken_from_refusals() -> None:
+    assert message_of(b'{"error": {"message": "a\\n b", "type": "x"}}') == "a b"
+    assert message_of(b'{"detail": "c"}') == "c"
+    assert message_of(b"plain  text") == "plain text"
+    assert message_of(b"<html>page</html>") == ""
+    assert len(message_of(b"x" * 5000)) == 200
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "spent"),
+    [
+        (402, b"", True),
+        (429, b'{"error": {"message": "You exceeded your quota", "code": "insufficient_quota"}}', True),
+        (403, b'{"error": {"type": "billing_not_active"}}', True),
+        (
+            400,
+            b'{"error": {"type": "invalid_request_error", "message": "Your credit balance is too low"}}',
+            True,
+        ),
+        (429, b'{"error": {"message": "Rate limit reached", "code": "rate_limit_exceeded"}}', False),
+        (429, b'{"error": "slow down"}', False),
+        (429, b"[]", False),
+        (429, b"slow down", False),
+    ],
+)
+def test_an_exhausted_balance_is_told_from_a_busy_server(status: int, body: bytes, spent: bool) -> None:
+    assert is_spent(status, body) == spent
