@@ -98,6 +98,12 @@ class PlannerConfig(Section):
         description="whether prompts go through the checkpoint's chat template (kind = transformers); "
         "auto = where it has one",
     )
+    use: Literal["table", "prior"] = Field(
+        "table",
+        description="table = it ranks what follows every context of a table; "
+        "prior = it is asked once per interest, and sparse counts are shrunk to its answers "
+        "(a model that is not trained on this log)",
+    )
     template: str = Field(
         "",
         description="words of prompts: empty = short ones, for models tuned here; knowledge = for models "
