@@ -139,6 +139,7 @@ AT_IMPORT = "decides which rows an import adds: the log's own version says what 
 WHEN = "decides when something is made, not what"
 COST = "decides what making it takes or costs, not what is made"
 SERVING = "is read when requests are answered"
+RECIPE = "is in the recipe of the tuner that reads it, whose other models stay as they are"
 ENCODER = "is in the version of the encoders that read it"
 JUDGING = "is read when experiments are judged, from the events"
 OUTSIDE: dict[str, tuple[Any, str]] = {
@@ -153,6 +154,10 @@ OUTSIDE: dict[str, tuple[Any, str]] = {
     "content.timeout_seconds": (1.0, COST),
     "planner.model": ("elsewhere", "a checkpoint is known by its bytes, wherever it lies (recipe)"),
     "planner.device": ("cpu", COST),
+    "planner.chat": (False, RECIPE),
+    "tuning.precision": ("bf16", RECIPE),
+    "tuning.gradient_checkpointing": (True, COST),
+    "tuning.micro_batch": (1, COST),
     "tuning.every_days": (60, WHEN),
     "inference.chunk": (16, COST),
     "table.max_churn": (0.9, "decides whether a person looks first"),

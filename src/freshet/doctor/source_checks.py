@@ -145,7 +145,9 @@ def find_planner(ws: Workspace) -> Iterator[Finding]:
     if ws.tuner is None:
         return
     try:
-        ws.tuner.check(planned(ws))
+        plan = planned(ws)
+        ws.tuner.check(plan)
+        ws.tuner.forecast(plan)  # raises where there is too little memory
     except MissingExtra:
         return
     except FreshetError as error:
