@@ -45,8 +45,8 @@ def _folder(path: Path) -> Path:
 def gguf_hint(name: str) -> str:
     """What to do with a file of weights for llama.cpp."""
     return (
-        f"name the folder of the checkpoint that {name} was made from (config.json and *.safetensors); or convert "
-        "it (docs/how-to/checkpoints.md), though most are quantised and lose by it"
+        f"name the folder of the checkpoint that {name} was made from (config.json and *.safetensors); "
+        "or convert it (docs/how-to/checkpoints.md), though most are quantised and lose by it"
     )
 
 
