@@ -148,6 +148,7 @@ AT_IMPORT = "decides which rows an import adds: the log's own version says what 
 WHEN = "decides when something is made, not what"
 COST = "decides what making it takes or costs, not what is made"
 SERVING = "is read when requests are answered"
+RECIPE = "is in the recipe of the tuner that reads it, whose other models stay as they are"
 ENCODER = "is in the version of the encoders that read it"
 SERVER = "is in the recipe of tuners of models behind a server"
 JUDGING = "is read when experiments are judged, from the events"
@@ -165,6 +166,10 @@ OUTSIDE: dict[str, tuple[Any, str]] = {
     "planner.device": ("cpu", COST),
     "planner.batch": ("gemini", SERVER),
     "planner.use": ("prior", "needs a planner that is not trained here: `test_prior` sees what is made anew"),
+    "planner.chat": (False, RECIPE),
+    "tuning.precision": ("bf16", RECIPE),
+    "tuning.gradient_checkpointing": (True, COST),
+    "tuning.micro_batch": (1, COST),
     "tuning.every_days": (60, WHEN),
     "tuning.hosted": (True, SERVER),
     "inference.chunk": (16, COST),
