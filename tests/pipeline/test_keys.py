@@ -67,6 +67,7 @@ MADE: dict[str, tuple[Any, set[str]]] = {
     "interests.taxonomy": ("category", FORMED),
     "interests.co_engagement": (0.4, FORMED),
     "interests.text_vectors": ("encoder", FORMED),
+    "interests.formed_on": ("catalogue", FORMED),
     "interests.seed": (1, FORMED),
     "transitions.k": (1, {"feedback", *PLANNED}),
     "transitions.novelty_days": (20, {*COUNTED, "itemmodels"}),
@@ -147,7 +148,9 @@ AT_IMPORT = "decides which rows an import adds: the log's own version says what 
 WHEN = "decides when something is made, not what"
 COST = "decides what making it takes or costs, not what is made"
 SERVING = "is read when requests are answered"
+RECIPE = "is in the recipe of the tuner that reads it, whose other models stay as they are"
 ENCODER = "is in the version of the encoders that read it"
+SERVER = "is in the recipe of tuners of models behind a server"
 JUDGING = "is read when experiments are judged, from the events"
 OUTSIDE: dict[str, tuple[Any, str]] = {
     "events.files": (["elsewhere.parquet"], AT_IMPORT),
@@ -161,7 +164,14 @@ OUTSIDE: dict[str, tuple[Any, str]] = {
     "content.timeout_seconds": (1.0, COST),
     "planner.model": ("elsewhere", "a checkpoint is known by its bytes, wherever it lies (recipe)"),
     "planner.device": ("cpu", COST),
+    "planner.batch": ("gemini", SERVER),
+    "planner.use": ("prior", "needs a planner that is not trained here: `test_prior` sees what is made anew"),
+    "planner.chat": (False, RECIPE),
+    "tuning.precision": ("bf16", RECIPE),
+    "tuning.gradient_checkpointing": (True, COST),
+    "tuning.micro_batch": (1, COST),
     "tuning.every_days": (60, WHEN),
+    "tuning.hosted": (True, SERVER),
     "inference.chunk": (16, COST),
     "table.max_churn": (0.9, "decides whether a person looks first"),
     "schedule.policy": ("cost", WHEN),
@@ -199,6 +209,7 @@ OUTSIDE: dict[str, tuple[Any, str]] = {
     "prices.currency": ("EUR", COST),
     "prices.per_hour": (1.0, COST),
     "prices.per_million_tokens": (1.0, COST),
+    "prices.per_million_tokens_trained": (1.0, COST),
 }
 """By key another value, and why no key of an artifact holds it."""
 

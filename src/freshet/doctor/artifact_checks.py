@@ -22,6 +22,7 @@ KINDS = {
     "assignments": "the next run assigns the items again; releases made with it can't be opened till then",
     "transitions": "the next run counts the log again; releases made with it can't be opened till then",
     "models": "the next run fine-tunes again; releases keep serving without it",
+    "priors": "the next run asks the planner again; releases keep serving without it",
     "gates": "the next run judges its model again",
     "sequences": "the next refresh that wants it trains it again; tables hold their own copy",
     "texts": "the next refresh reads the catalogue's texts again",

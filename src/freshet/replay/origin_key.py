@@ -11,6 +11,7 @@ from freshet.stages.content import step as content
 from freshet.stages.events.step import items
 from freshet.stages.interests import step as interests
 from freshet.stages.live import step as live
+from freshet.stages.prior import step as prior
 from freshet.stages.sequence import step as sequence
 from freshet.stages.table import table_plan
 from freshet.stages.transitions import step as transitions
@@ -62,6 +63,7 @@ def origin_key(sandbox: Workspace, run: Run, plan: Plan, at: AsOf, before: str) 
             sandbox.tuner.recipe if sandbox.tuner is not None else "",
             sandbox.sequencer.version if sandbox.sequencer is not None else "",
             sandbox.encoder.version if sandbox.encoder is not None and config.content.use else "",
+            *([prior.identity(sandbox)] if sandbox.prior_tuner is not None else []),
         ),
         before=before,
         at=at,

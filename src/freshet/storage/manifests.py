@@ -256,6 +256,25 @@ class ContentManifest(Manifest):
 
 
 @dataclass(frozen=True, kw_only=True)
+class PriorManifest(Manifest):
+    """`priors`: what a planner says comes after each interest alone.
+
+    Attributes:
+        generation: number among the workspace's priors, from 1.
+        planner: its version.
+        relative: its answers multiply popularity.
+        asked, answered: interests.
+    """
+
+    generation: int
+    settings: Settings
+    planner: str
+    relative: bool
+    asked: int
+    answered: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class FromModel:
     """What a table is made from; empty where there was none."""
 
@@ -265,6 +284,7 @@ class FromModel:
     previous: str
     sequence: str = field(default="", metadata=_ABSENT)
     content: str = field(default="", metadata=_ABSENT)
+    prior: str = field(default="", metadata=_ABSENT)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -45,6 +45,7 @@ from freshet.core.types.interests import (
 from freshet.core.types.learners import Learners
 from freshet.core.types.planner_types import (
     Example,
+    PlannerPrior,
     PlannerRows,
     Prompt,
     Ranking,
@@ -103,6 +104,7 @@ __all__ = [
     "MetricRule",
     "Mixture",
     "Outcomes",
+    "PlannerPrior",
     "PlannerRows",
     "Prompt",
     "Ranking",

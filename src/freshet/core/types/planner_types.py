@@ -205,6 +205,28 @@ class UserRows:
 
 
 @dataclass(frozen=True, slots=True)
+class PlannerPrior:
+    """What a planner says comes after each interest alone, asked without a word about the log.
+
+    Attributes:
+        version: of the artifact that holds it.
+        planner: version of the planner.
+        rows: its answers; contexts are single interests, those that failed have empty rows.
+        relative: they say what an interest changes about popularity, which then multiplies them.
+    """
+
+    version: str
+    planner: str
+    rows: PlannerRows
+    relative: bool = False
+
+    @property
+    def answered(self) -> int:
+        """For how many interests there is an answer."""
+        return int((np.asarray(self.rows.successors) >= 0).any(axis=1).sum())
+
+
+@dataclass(frozen=True, slots=True)
 class Example:
     """One fine-tuning sample: a prompt and the interest that came next."""
 

@@ -12,8 +12,9 @@ is what both add for users whom the planner was asked about.
 from freshet.stages.counts.content_score import NOBODY, content_features, content_weights, has_profile
 from freshet.stages.counts.count_model import CountModel, feature_names, popularity_of
 from freshet.stages.counts.format import read, write
-from freshet.stages.counts.fusion import Blocks, fuse, mean_by_user
+from freshet.stages.counts.fusion import Blocks, Change, fuse, mean_by_user
 from freshet.stages.counts.mixture import Held, fit, log_likelihood, log_likelihood_of, log_softmax, scores
+from freshet.stages.counts.planner_prior import SHARES, STAND_IN, towards
 from freshet.stages.counts.planner_score import PlannerScores
 from freshet.stages.counts.prior_counts import HeldOut, choose_prior_counts, likelihood_after_last
 from freshet.stages.counts.scorer import (
@@ -37,7 +38,10 @@ __all__ = [
     "NOBODY",
     "PLANNER",
     "SEQUENCE",
+    "SHARES",
+    "STAND_IN",
     "Blocks",
+    "Change",
     "ContentPart",
     "CountModel",
     "Held",
@@ -66,5 +70,6 @@ __all__ = [
     "popularity_of",
     "read",
     "scores",
+    "towards",
     "write",
 ]

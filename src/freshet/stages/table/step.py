@@ -204,6 +204,7 @@ def _manifest(ctx: RunContext, plan: TablePlan, planner: Planner | None) -> Tabl
             previous=plan.previous.version if plan.previous else "",
             sequence=plan.sequence.version if plan.sequence else "",
             content=plan.content.version if plan.content else "",
+            prior=log.prior.version if log.prior else "",
         ),
         planner=planner.version if planner else "",
     )
@@ -217,7 +218,8 @@ def _weights(fitter: CountFitter, fusion: Fusion | None) -> dict[str, Any]:
     null where counts win; `planner` is its weight beside all the others; `content` are the weights of all its
     features, and `without_context` those used for users who have items but no recent interest. `unfitted`
     says why nothing could be fitted, '' where it was; `unfounded` names features of contexts that no held-out
-    transition had.
+    transition had. `prior` is there where a planner was asked beforehand: its share in what sparse counts are
+    shrunk to, and what it changes on held-out transitions, null where nothing could be fitted.
     """
     fitted = {} if fusion is None else fusion.fitted.as_dict()
     planner = fitted.get(counts.PLANNER)
@@ -238,6 +240,14 @@ def _weights(fitter: CountFitter, fusion: Fusion | None) -> dict[str, Any]:
         "held_out_users": fitter.mixtures[0].users,
         "scales": fitter.log.scales.as_dict() | {"refreshed_every": fitter.holdout.stretch_days},
     }
+    if (prior := fitter.log.prior) is not None:
+        weights["prior"] = {
+            "planner": prior.planner,
+            "interests": len(prior.rows),
+            "answered": prior.answered,
+            "share": fitter.fit.share,
+            "margin": _change(fitter.prior_margin) if fitter.prior_margin else None,
+        }
     if fusion is not None:
         weights["planner_margin"] = _change(fusion.margin) if fusion.margin else None
     if fusion is not None and (fusion.content is not None or fusion.without_context is not None):
