@@ -25,8 +25,9 @@ REFUSED = 20
 MOMENT = 0.02
 """Seconds in which answers are gathered to be stored together."""
 
-QUEUE = 16
-"""Requests under way or waiting, for each thread: enough to go on with while a slow disk stores answers."""
+QUEUE = 4
+"""Requests under way or waiting, for each thread: enough to go on with while answers are stored, and the most
+that a killed run can have had answered and not stored."""
 
 
 @dataclass(slots=True)
