@@ -10,8 +10,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from freshet.backends.planners.endpoint.asker import QUEUE
 from simulated_chat import MODEL, Behaviour, Simulated
-from freshet.backends.planners.endpoint.asking import QUEUE
 from tests.pipeline.world import settings
 
 EXTRA = """model = "{model}"
