@@ -164,6 +164,15 @@ OUTSIDE: dict[str, tuple[Any, str]] = {
     "content.timeout_seconds": (1.0, COST),
     "planner.model": ("elsewhere", "a checkpoint is known by its bytes, wherever it lies (recipe)"),
     "planner.device": ("cpu", COST),
+    "planner.endpoint": ("http://localhost:1/v1", SERVER),
+    "planner.api_key_env": ("OTHER_KEY", COST),
+    "planner.answers": ("list", SERVER),
+    "planner.concurrency": (2, COST),
+    "planner.timeout_seconds": (1.0, COST),
+    "planner.tries": (1, "decides how many rows stay with counts, which are asked again anyway"),
+    "planner.max_tokens_per_run": (10, COST),
+    "planner.max_money_per_run": (10.0, COST),
+    "planner.request": ({"seed": 1}, SERVER),
     "planner.batch": ("gemini", SERVER),
     "planner.use": ("prior", "needs a planner that is not trained here: `test_prior` sees what is made anew"),
     "planner.chat": (False, RECIPE),
@@ -209,6 +218,7 @@ OUTSIDE: dict[str, tuple[Any, str]] = {
     "prices.currency": ("EUR", COST),
     "prices.per_hour": (1.0, COST),
     "prices.per_million_tokens": (1.0, COST),
+    "prices.per_million_tokens_written": (1.0, COST),
     "prices.per_million_tokens_trained": (1.0, COST),
 }
 """By key another value, and why no key of an artifact holds it."""
