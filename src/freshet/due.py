@@ -44,10 +44,11 @@ def moment(ws: Workspace, run: Run, as_of: AsOf | None, end: AsOf) -> AsOf:
     run.record.newest = as_of is None
     before = pending_run(ws, run.record.id) if as_of is None and _asks(run.record) else None
     if before is not None and before.newest:
-        run.say(
-            f"this goes on as of {before.as_of}, for which run {before.id} waits for answers "
-            f"(--as-of {chosen} leaves that)"
-        )
+        if before.as_of != str(chosen):
+            run.say(
+                f"this goes on as of {before.as_of}, for which run {before.id} waits for answers "
+                f"(--as-of {chosen} leaves that)"
+            )
         chosen = AsOf.parse(before.as_of)
     run.record.as_of = str(chosen)
     return chosen
