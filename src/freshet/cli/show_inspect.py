@@ -13,7 +13,7 @@ from freshet.cli.screen import styled
 from freshet.cli.show import gates, line, table, weights
 
 if TYPE_CHECKING:
-    from freshet.inspect import Diff, Explanation, Listing, RunLine, Status
+    from freshet.inspect import Diff, Explanation, Listing, Preview, RunLine, Status
     from freshet.inspect.release_view import Named
 
 
@@ -48,6 +48,8 @@ def explanation(console: Console, found: Explanation) -> None:
         console.print("prompt:", styled(found.prompt, "cyan"), soft_wrap=True)
         if found.worded is not None and found.worded != found.prompt:
             console.print("in words:", styled(found.worded, "cyan"), soft_wrap=True)
+    if found.options:
+        line(console, f"chosen among {len(found.options)} interests, the best by counts and content")
     if found.evidence:
         after = _names(found.evidence_after) or "anything"
         drawn = table(f"recently, after {after}", ">share", ">users", "in words")
@@ -56,21 +58,49 @@ def explanation(console: Console, found: Explanation) -> None:
         console.print(drawn)
     else:
         line(console, "no evidence in the prompt: too few recent transitions, or it was not shown to help")
-    drawn = table(">", ">id", "next interest", ">planner", ">counts", ">fused")
+    asked = [">prior"] if found.prior else []
+    drawn = table(">", ">id", "next interest", *asked, ">planner", ">counts", ">fused")
     for rank, one in enumerate(found.successors, start=1):
-        planner = "" if one.planner is None else f"{one.planner:.1%}"
+        said = [_share(one.prior)] if found.prior else []
         drawn.add_row(
-            str(rank), str(one.id), one.description, planner, f"{one.count:.1%}", f"{one.fused:.1%}"
+            str(rank),
+            str(one.id),
+            one.description,
+            *said,
+            _share(one.planner),
+            f"{one.count:.1%}",
+            f"{one.fused:.1%}",
         )
     console.print(drawn)
     if found.unfitted:
         line(console, found.unfitted)
+    if found.prior:
+        line(console, found.prior)
     if found.prompt is not None and not found.planner_fused:
         line(
             console,
             "the planner's score is not part of the fused one: held-out transitions don't show that it helps",
         )
     _provenance(console, found)
+
+
+def preview(console: Console, asked: Preview) -> None:
+    """A prompt that would be asked."""
+    worded = asked.template or "the short wording"
+    line(console, f"context: {_names(asked.context)}; as of {asked.as_of}, kind {asked.kind}, {worded}")
+    for name, text in (("system", asked.system), ("prompt", asked.text)):
+        if text:
+            line(console, f"{name}:")
+            for one in text.splitlines():
+                console.print(styled(f"  {one}", "cyan"), soft_wrap=True)
+    if asked.options:
+        line(console, f"to choose among, {len(asked.options)} interests:")
+        for option in asked.options:
+            console.print(styled(f"  {option.reads}", "cyan"), soft_wrap=True)
+
+
+def _share(value: float | None) -> str:
+    return "" if value is None else f"{value:.1%}"
 
 
 def _provenance(console: Console, found: Explanation) -> None:

@@ -33,6 +33,7 @@ from freshet.core.config.serving_sections import (
     LiveConfig,
     ServingConfig,
 )
+from freshet.core.config.users_section import UsersConfig
 from freshet.core.errors import ConfigError
 
 
@@ -49,6 +50,7 @@ class Config(Section):
     tuning: TuningConfig = TuningConfig()
     gates: GatesConfig = GatesConfig()
     inference: InferenceConfig = InferenceConfig()
+    users: UsersConfig = UsersConfig()
     table: TableConfig = TableConfig()
     sequence: SequenceConfig = SequenceConfig()
     ranker: RankerConfig = RankerConfig()

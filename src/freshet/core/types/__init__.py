@@ -43,7 +43,17 @@ from freshet.core.types.interests import (
     positions,
 )
 from freshet.core.types.learners import Learners
-from freshet.core.types.planner_types import Example, PlannerRows, Prompt, Ranking, TuningReport, Usage
+from freshet.core.types.planner_types import (
+    Example,
+    PlannerPrior,
+    PlannerRows,
+    Prompt,
+    Ranking,
+    ShortLists,
+    TuningReport,
+    Usage,
+    UserRows,
+)
 from freshet.core.types.recommendations import (
     REMEMBERED,
     TRANSITION,
@@ -94,6 +104,7 @@ __all__ = [
     "MetricRule",
     "Mixture",
     "Outcomes",
+    "PlannerPrior",
     "PlannerRows",
     "Prompt",
     "Ranking",
@@ -103,6 +114,7 @@ __all__ = [
     "Scores",
     "SequenceWeights",
     "Serves",
+    "ShortLists",
     "Signs",
     "Staleness",
     "Strategy",
@@ -112,6 +124,7 @@ __all__ = [
     "TuningReport",
     "Usage",
     "User",
+    "UserRows",
     "context_codes",
     "indices_of",
     "item_key",
