@@ -156,6 +156,8 @@ OUTSIDE: dict[str, tuple[Any, str]] = {
     "content.timeout_seconds": (1.0, COST),
     "planner.model": ("elsewhere", "a checkpoint is known by its bytes, wherever it lies (recipe)"),
     "planner.device": ("cpu", COST),
+    "planner.tokenizer": ("elsewhere", "the checkpoint of a server is known by its bytes (recipe)"),
+    "planner.engine": ("vllm", "is in the version of the planner that it runs"),
     "tuning.every_days": (60, WHEN),
     "inference.chunk": (16, COST),
     "table.max_churn": (0.9, "decides whether a person looks first"),
