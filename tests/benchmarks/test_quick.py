@@ -26,6 +26,7 @@ KEYS = {
     "closed_loop_image": {"arm", "image", "characters"},
     "encoders": {"items", "interests", "version", "encoder", "tfidf", "encoder_minus_tfidf"},
     "content": {"simulated", "judged", "shares", "content_minus_counts", "by_support", "weights", "first_choice"},
+    "endpoint": {"simulated", "speed", "server", "faults"},
     "evidence": {"default", "top 5", "trend", "global", "no hysteresis"},
     "explore": {"explore_us", "explore_us_p99", "interests_us", "parts_us", "scorer_us", "ratio_vs_scorer", "log_limit_us"},
     "exposures": {"simulated", "rows", "users", "analysis", "reading", "ratio"},
@@ -207,7 +208,20 @@ def _content(found: dict[str, Any], shop: Path, work: Path) -> None:
         assert weight["low"] <= weight["weight"] <= weight["high"]
 
 
+def _endpoint(found: dict[str, Any], shop: Path, work: Path) -> None:
+    """Whatever goes wrong, nothing is paid twice, nothing invented, and each prompt is accounted for."""
+    assert found["simulated"]
+    assert len(found["faults"]) == 8
+    for name, one in found["faults"].items():
+        assert (one["asked_twice"], one["invented"]) == (0, 0), name
+        assert one["answered"] + one["failed"] + one["not_asked"] == one["prompts"], name
+        assert one["answered_after"] >= one["answered"], name
+    assert found["faults"]["dies"]["not_asked"] > 0
+    assert found["faults"]["429 with Retry-After"]["answered"] > 50
+
+
 CHECKS: dict[str, Callable[[dict[str, Any], Path, Path], None]] = {
+    "endpoint": _endpoint,
     "chaos": _chaos,
     "content": _content,
     "fuzz": _fuzz,
