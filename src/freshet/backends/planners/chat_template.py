@@ -89,8 +89,7 @@ def _applied(tokenizer: PreTrainedTokenizerBase, messages: Messages, *, more: bo
 def _answer(tokenizer: PreTrainedTokenizerBase, asked: str) -> tuple[str, int]:
     """What the template writes right before an answer, and the token it closes one with.
 
-    Where that can't be seen (it shows no answers, or begins them in another way than it asks for them), an
-    answer follows at once, and the end-of-text token closes it.
+    Where it shows none, an answer follows at once, and the end-of-text token closes it.
     """
     end = int(tokenizer.eos_token_id or 0)
     conversation = [_message("user", ASKED), _message("assistant", ANSWERED)]
@@ -99,11 +98,13 @@ def _answer(tokenizer: PreTrainedTokenizerBase, asked: str) -> tuple[str, int]:
             whole = _applied(tokenizer, conversation, more=False)
     except ArtifactError:
         return "", end
-    lead, found, closing = whole.removeprefix(asked).partition(ANSWERED)
-    if not found or not whole.startswith(asked) or lead.strip():
+    before, found, closing = whole.partition(ANSWERED)
+    if not found:
         return "", end
+    lead = before.removeprefix(asked) if before.startswith(asked) else ""
     first = tokenizer(closing, add_special_tokens=False)["input_ids"][:1]
-    return lead, int(first[0]) if first and first[0] in tokenizer.all_special_ids else end
+    closes = first and first[0] in tokenizer.all_special_ids
+    return "" if lead.strip() else lead, int(first[0]) if closes else end
 
 
 def _has_system(tokenizer: PreTrainedTokenizerBase) -> bool:

@@ -100,7 +100,7 @@ def fine_tune(
         len(job.examples),
         epochs,
         losses,
-        _usage(DecoderCost.of(trained), rows, epochs),
+        _usage(DecoderCost.of(trained), rows, epochs, frozen=lora is not None),
         base,
         steps=clock.steps,
         stopped_after=clock.stopped_after,
@@ -171,14 +171,14 @@ def _dataset(rows: dict[str, list[list[int]]]) -> Dataset:
     return Dataset.from_dict(rows)
 
 
-def _usage(cost: DecoderCost, rows: dict[str, list[list[int]]], epochs: float) -> Usage:
+def _usage(cost: DecoderCost, rows: dict[str, list[list[int]]], epochs: float, frozen: bool) -> Usage:
     lengths = np.array([len(ids) for ids in rows["input_ids"]], np.float64)
     scored = sum(sum(mask) for mask in rows["completion_mask"])
     tokens = float(lengths.sum())
     before = float((lengths * (lengths + 1) / 2).sum() / tokens)
     return Usage(
         round(tokens * epochs),
-        cost.training(round(tokens * epochs), before, round(scored * epochs)),
+        cost.training(round(tokens * epochs), before, round(scored * epochs), frozen),
     )
 
 

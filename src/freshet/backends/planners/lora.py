@@ -92,7 +92,7 @@ class LoraTuner(Tuner):
         need_local(*PACKAGES)
         found = base_model.check(self.base, plan, self.chat)
         rows = len(plan.descriptions) if plan.mode == "label" else 0
-        return str(self._fit(found, plan.batch_size, rows, plan.lora_rank, plan.mode))
+        return str(self.fitted(found, plan.batch_size, rows, plan.lora_rank, plan.mode))
 
     def tune(self, job: TuningJob, into: Path, progress: Progress = silent) -> TuningReport:
         need_local(*PACKAGES)
@@ -100,7 +100,7 @@ class LoraTuner(Tuner):
 
         known = base_model.prepared(self.base, job, self.chat)
         rows = len(job.interests) if job.mode == "label" else 0
-        how = self._fit(known, job.batch_size, rows, job.lora_rank, job.mode).execution
+        how = self.fitted(known, job.batch_size, rows, job.lora_rank, job.mode).execution
         frozen = torch.bfloat16 if how.low and job.lora_rank else torch.float32
         model, words = base_model.load(known, self.device, frozen)
         tokenizer = words.tokenizer
@@ -131,8 +131,15 @@ class LoraTuner(Tuner):
         model_folder.save(trained, tokenizer, card, into)
         return report
 
-    def _fit(self, found: Described, batch: int, labels: int, rank: int, mode: str) -> Fit:
-        """How the training is carried out on this machine.
+    def fitted(self, found: Described, batch: int, labels: int, rank: int, mode: str) -> Fit:
+        """How a training is carried out on this machine, and the memory that it takes.
+
+        Args:
+            found: the checkpoint, with the tokens of its longest prompt and answer.
+            batch: examples of a step of the optimiser; 0 = 64.
+            labels: tokens that are added.
+            rank: of the updates; 0 = all weights are trained.
+            mode: `description` or `label`.
 
         Raises:
             ConfigError: it can't be.

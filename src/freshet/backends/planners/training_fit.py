@@ -158,8 +158,6 @@ def fit(
         )
         return Fit(Execution(size, checkpointing, low), memory, machine)
 
-    if not sizes[0] <= ENOUGH and measured(1, False).memory.unknown:
-        sizes = [size for size in sizes if size <= ENOUGH]  # nobody can say how many would fit
     room, best = USED * machine.total, None
     can = sketch()[0].supports_gradient_checkpointing
     ways = [False, True][: 1 + can] if wishes.checkpointing == "auto" else [wishes.checkpointing]
@@ -179,6 +177,9 @@ def _largest(
 ) -> Fit | None:
     """The largest of descending sizes that fits; None = none does."""
     found = measured(sizes[0], checkpointing)
+    if found.memory.unknown and sizes[0] > ENOUGH:  # nobody can say how many would fit
+        sizes = [size for size in sizes if size <= ENOUGH]
+        found = measured(sizes[0], checkpointing)
     if found.memory.total <= room or len(sizes) == 1:
         return found if found.memory.total <= room else None
     one = measured(1, checkpointing)

@@ -98,6 +98,12 @@ class PlannerConfig(Section):
         description="whether prompts go through the checkpoint's chat template (kind = transformers); "
         "auto = where it has one",
     )
+    use: Literal["table", "prior"] = Field(
+        "table",
+        description="table = it ranks what follows every context of a table; "
+        "prior = it is asked once per interest, and sparse counts are shrunk to its answers "
+        "(a model that is not trained on this log)",
+    )
     template: str = Field(
         "",
         description="words of prompts: empty = short ones, for models tuned here; knowledge = for models "
@@ -176,9 +182,9 @@ class PlannerConfig(Section):
     @model_validator(mode="after")
     def _complete(self) -> Self:
         """A server has an address, and its model a name."""
-        if self.batch and (self.kind != "openai" or self.answers == "tokens"):
-            raise ValueError('batch needs kind = "openai", and answers that are written, not "tokens"')
         if self.kind == "openai":
+            if self.batch and self.answers == "tokens":
+                raise ValueError('batch does not go with answers = "tokens", which are read one by one')
             if not self.model:
                 raise ValueError('kind = "openai" needs model: what the server calls it')
             check_endpoint(self.endpoint, 'kind = "openai"')

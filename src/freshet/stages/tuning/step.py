@@ -32,7 +32,7 @@ ROOM = 100_000_000
 """Transitions times interests that are held in memory to choose samples from."""
 
 
-OF_THE_TUNER = ("precision", "gradient_checkpointing", "micro_batch")
+OF_THE_TUNER = ("precision", "gradient_checkpointing", "micro_batch", "hosted")
 """Settings that are in the tuner's own recipe, if they decide anything."""
 
 
@@ -81,7 +81,7 @@ def planned(ws: Workspace, descriptions: Sequence[str] = ()) -> TuningPlan:
     return TuningPlan(
         descriptions,
         ws.config.planner.mode,
-        ws.config.transitions.k,
+        max(ws.config.transitions.k, ws.config.users.k if ws.config.users.rows else 0),
         lengths.get(ws.config.evidence.level, ws.config.evidence.top),
         ws.config.tuning.lora_rank,
         ws.config.tuning.batch_size,
@@ -223,6 +223,7 @@ def _examples(ctx: RunContext, chosen: Transitions) -> list[Example]:
         window_days=ctx.log.scales.window_days,
         evidence_share=0.0 if ctx.config.evidence.level == "none" else config.evidence_share,
         seed=config.seed,
+        longest=users.k if (users := ctx.config.users).rows else 0,
     )
 
 
@@ -286,6 +287,7 @@ def _settings(ws: Workspace, log: LogSnapshot) -> dict[str, object]:
         "transitions": ws.config.transitions.model_dump(),
         "interests": log.interests_version,
         "scales": log.scales.as_dict(),
+        **({"users": ws.config.users.k} if ws.config.users.rows else {}),
     }
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from freshet.backends.planners.base_model.sources import WANTED, refusal
+from freshet.backends.planners.base_model.sources import WANTED, gguf_hint, refusal
 from freshet.backends.planners.libraries import LibraryErrors, quiet
 from freshet.core.errors import ConfigError
 
@@ -66,8 +66,8 @@ def _no_config(folder: Path, files: list[str]) -> ConfigError:
     if gguf:
         return refusal(
             folder,
-            f"no {CONFIG}, only {gguf[0]}: GGUF can be run but not tuned",
-            "name the folder of the checkpoint that it was made from (config.json and *.safetensors)",
+            f"no {CONFIG}, only {gguf[0]}: GGUF files are not trained",
+            gguf_hint(gguf[0]),
         )
     below = sorted([*folder.glob(f"*/{CONFIG}"), *folder.glob(f"snapshots/*/{CONFIG}")])
     hint = f"a folder in it holds one: did you mean {below[-1].parent}?" if below else WANTED
