@@ -15,7 +15,7 @@ from freshet.core.types import Context, ContextEvidence, Interests, PlannerRows,
 from freshet.inspect.release_view import Named, Opened, artifact, open_release, prior_of
 from freshet.stages import inference
 from freshet.stages.prior import ROWS
-from freshet.stages.prompts.step import wording_for
+from freshet.stages.prompts.workspace_wording import wording_for
 from freshet.stages.table import Row
 from freshet.storage.workspace import Workspace
 

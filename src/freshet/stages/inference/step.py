@@ -23,7 +23,8 @@ from freshet.stages.evidence.step import ChosenEvidence
 from freshet.stages.inference.announce import announce
 from freshet.stages.inference.cost import Cost, cost_of
 from freshet.stages.prompts.short_lists import scale
-from freshet.stages.prompts.step import need_options, say_missing_titles, short_lists, wording_of
+from freshet.stages.prompts.step import need_options, short_lists
+from freshet.stages.prompts.workspace_wording import say_missing_titles, wording_of
 from freshet.stages.table.table_plan import TablePlan
 from freshet.storage.ledger import StepRecord
 

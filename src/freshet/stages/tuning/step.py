@@ -15,8 +15,8 @@ from freshet.core.types import AsOf, Context, ContextEvidence, Example, Transiti
 from freshet.run_context import LogSnapshot, RunContext
 from freshet.stages import tuning
 from freshet.stages.evidence.step import gather
-from freshet.stages.prompts import step as prompts
-from freshet.stages.prompts.step import wording_of
+from freshet.stages.prompts import workspace_wording as prompts
+from freshet.stages.prompts.workspace_wording import wording_of
 from freshet.stages.tuning.gate_verdict import Verdict, pass_gates, verdict
 from freshet.stages.tuning.lazy_planner import HOLDOUT_MODEL, MODEL, LazyPlanner
 from freshet.storage.artifacts import Artifact, newest, newest_first

@@ -24,7 +24,8 @@ from freshet.stages.counts.holdout_windows import Window
 from freshet.stages.evidence.step import gather
 from freshet.stages.inference.sampling import within_budget
 from freshet.stages.inference.step import InferencePlan, carry_out, listed
-from freshet.stages.prompts.step import ListMaker, wording_of
+from freshet.stages.prompts.step import ListMaker
+from freshet.stages.prompts.workspace_wording import wording_of
 from freshet.stages.table.table_plan import rules_of
 from freshet.stages.transitions.recent_interests import RecentInterests
 from freshet.stages.users.expected_gain import Activity
