@@ -9,7 +9,7 @@ follow those of the table before; those of a held-out window stay as they were f
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,11 +24,14 @@ from freshet.core.prompts import ShortWording, Wording, names
 from freshet.core.types import (
     AsOf,
     Centroids,
+    Context,
+    Eligibility,
     Fusion,
     Interests,
     PlannerRows,
     ShortLists,
     context_codes,
+    pack_contexts,
     positions,
 )
 from freshet.run_context import RunContext
@@ -78,6 +81,8 @@ def settings_of(ws: Workspace) -> dict[str, Any]:
     own: dict[str, Any] = config.model_dump(include={"kind", "mode"})
     if config.template:
         own["template"] = {"text": _template(ws).source, "titles": config.titles}
+    if config.shortlist and config.kind not in TRAINED:
+        own["shortlist"] = config.shortlist
     return own
 
 
@@ -207,6 +212,23 @@ def short_lists(ctx: RunContext, plan: TablePlan, chosen: ChosenEvidence) -> lis
         before = _before(windows, one.contexts, maker.size, moment)
         found.append(maker.at(moment, one.contexts, plan.rules, before, kept=0.0))
     return found
+
+
+def lists_before(ctx: RunContext) -> Callable[[int, Sequence[Context]], Mapping[Context, list[int]]] | None:
+    """Short lists for the examples of a tuning, by what was known before a day; None where none are read."""
+    if ctx.config.planner.kind in TRAINED:
+        return None
+    maker = ListMaker.of(ctx, vectors.make(ctx)) if ctx.config.planner.shortlist else None
+    if maker is None:
+        return None
+    rules = Rules.resolve(Eligibility(), ctx.log.interests)  # what may be offered plays no part
+
+    def before(day: int, contexts: Sequence[Context]) -> Mapping[Context, list[int]]:
+        lists = maker.at(AsOf.from_day_number(day), pack_contexts(contexts, ctx.fitter.k), rules)
+        listed = ([index for index in row if index >= 0] for row in lists.options.tolist())
+        return dict(zip(contexts, listed, strict=True))
+
+    return before
 
 
 def need_options(ctx: RunContext, planner: Planner) -> None:

@@ -18,6 +18,8 @@ from freshet.core.types import Context, ContextEvidence, Example, Transitions
 
 EvidenceBefore = Callable[[int, Sequence[Context]], Mapping[Context, ContextEvidence]]
 """(window start as days since 1970, contexts) -> evidence counted before that day."""
+OptionsBefore = Callable[[int, Sequence[Context]], Mapping[Context, Sequence[int]]]
+"""(window start as days since 1970, contexts) -> the short list of each by what was known before that day."""
 
 
 def balanced(transitions: Transitions, k: int, per_label: int) -> NDArray[np.int64]:
@@ -47,6 +49,7 @@ def make_examples(
     window_days: int,
     evidence_share: float,
     seed: int,
+    options_before: OptionsBefore | None = None,
 ) -> list[Example]:
     """Word the samples.
 
@@ -58,6 +61,7 @@ def make_examples(
         evidence_share: share of the samples whose prompt carries evidence; the others teach the planner to
             answer without.
         seed: of the choice which do.
+        options_before: what a planner that reads lists chooses among; None = all interests.
     """
     contexts = transitions.contexts(k)
     random = np.random.default_rng(seed)
@@ -68,11 +72,12 @@ def make_examples(
         rows = np.flatnonzero(starts == start).tolist()
         wanted = sorted({contexts[row] for row in rows if with_evidence[row]})
         known = evidence_before(int(start), wanted) if wanted else {}
+        among = options_before(int(start), sorted({contexts[row] for row in rows})) if options_before else {}
         for row in rows:
             context = contexts[row]
             evidence = _part(known.get(context), random) if with_evidence[row] else None
             successor = int(transitions.successor[row])
-            prompt = wording.prompt(Question.of(context, evidence))
+            prompt = wording.prompt(Question.of(context, evidence, among.get(context, ())))
             examples.append(Example(prompt, successor, wording.names[successor]))
     return examples
 

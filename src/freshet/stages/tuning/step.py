@@ -211,6 +211,7 @@ def _examples(ctx: RunContext, chosen: Transitions) -> list[Example]:
         window_days=ctx.log.scales.window_days,
         evidence_share=0.0 if ctx.config.evidence.level == "none" else config.evidence_share,
         seed=config.seed,
+        options_before=prompts.lists_before(ctx),
     )
 
 
