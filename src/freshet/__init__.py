@@ -2,6 +2,7 @@
 
 events + items
   -> interests     tree of clusters, descriptions, assignment of items      (rebuilt rarely, ids stable)
+  -> prior         each interest alone -> what a planner expects next       (once, where it is so configured)
   -> transitions   engagements -> novel successors -> daily counts          (incremental, one day at a time)
   -> tuning        balanced examples -> fine-tuned planner -> gates         (slow path)
   -> content       what items say, and who engages them, as vectors         (fast path)

@@ -2,6 +2,7 @@
 
     events + items
       -> interests     tree of clusters, descriptions, assignment of items   (rebuilt rarely, ids stable)
+      -> prior         each interest alone -> what a planner expects next    (once, where so configured)
       -> transitions   engagements -> novel successors -> daily counts       (incremental)
       -> tuning        balanced examples -> fine-tuned planner -> gates      (slow path, monthly)
       -> content       what items say, and who engages them, as vectors      (fast path, every few days)
@@ -11,8 +12,8 @@
       -> table         write, verify, publish
 
 `freshet.stages` has a folder for each; requests are answered outside any run, in `serving.recommend`. All is
-computed as of a moment from what came before it. A step whose artifact exists is skipped: a killed run goes
-on where it was. What people decide is in `operations`; what is due, or held back, in `due`.
+as of a moment, from what came before it. A step whose artifact exists is skipped: a killed run goes on where
+it was. `operations` holds what people decide, `due` what is due or held back.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ from freshet.stages.interests import load as load_interests
 from freshet.stages.interests import step as interests
 from freshet.stages.items import step as items
 from freshet.stages.live import step as live
+from freshet.stages.prior import step as prior
 from freshet.stages.schedule import step as schedule
 from freshet.stages.sequence import step as sequence
 from freshet.stages.table import step as table
@@ -51,6 +53,7 @@ from freshet.stages.transitions import TransitionLog
 from freshet.stages.transitions import step as transitions
 from freshet.stages.tuning import step as tuning
 from freshet.stages.tuning.gate_verdict import with_evidence_of
+from freshet.stages.users import step as user_rows
 from freshet.storage.artifacts import Artifact
 from freshet.storage.ledger import Record, Run
 from freshet.storage.workspace import Workspace
@@ -110,7 +113,7 @@ def finetune(ws: Workspace, as_of: AsOf | None = None) -> Record:
         GateFailed: the run waits for a person.
     """
     if ws.tuner is None:
-        raise ConfigError('[planner] kind = "counts" has nothing to fine-tune', hint="choose another kind")
+        raise ConfigError("the configured planner has nothing to fine-tune: see [planner] kind and use")
     with ws.run("finetune", str(as_of or "")) as run:
         tuning.check_base(ws)
         ctx = context_of(ws, run, due.moment(ws, run, as_of, due.end_of_log(ws)))
@@ -127,8 +130,7 @@ def refresh(
 ) -> Record:
     """The fast path: refresh evidence as of a moment, infer what changed, verify and publish.
 
-    A moment in the past makes the table but moves `CURRENT` only with `publish`. Without a moment, a log that
-    lacks the newest source offered is an error (`events.refused_sources`).
+    Of moments, and of a source that was refused, holds what `run` says.
 
     Args:
         today: the current time, where the workspace is served: the day that isn't over stays live.
@@ -173,9 +175,10 @@ def snapshot_of(ws: Workspace, run: Run, as_of: AsOf, rebuild: bool = False) -> 
     formed = interests.form(ws, run, as_of, days, catalogue, rebuild)
     assignment = interests.assign(ws, run, days, catalogue, formed)
     loaded = load_interests(formed.path)
+    asked = prior.ask(ws, run, loaded, formed.version)
     counted = transitions.count(ws, run, days, formed, assignment, len(loaded))
     log, scales = TransitionLog(counted.path, ws.pool, len(loaded)), interests.scales_of(formed, ws.config)
-    return LogSnapshot(as_of, loaded, formed.version, log, counted.version, scales, window)
+    return LogSnapshot(as_of, loaded, formed.version, log, counted.version, scales, window, prior=asked)
 
 
 def make_table(
@@ -211,16 +214,15 @@ def make_table(
 
 def refresh_release(ctx: RunContext, model: Artifact | None, end: AsOf, publish: bool) -> None:
     """Make what serves as of a moment, and publish it unless something holds it back."""
-    mixed = sequence.for_mixture(ctx)
-    made = make_table(ctx, model, table_plan.previous_of(ctx.ws, ctx.log), mixed)
+    mixed, planner = sequence.for_mixture(ctx), tuning.planner_for(ctx, model)
+    made = make_table(ctx, model, table_plan.previous_of(ctx.ws, ctx.log), mixed, planner=planner)
     overlay = live.make(ctx, made)
     if not publish and (held_back := due.held_back(ctx, made, end)):
-        at = f"table {made.version} as of {ctx.as_of}"
-        ctx.run.say(f"{at} {held_back}: CURRENT is not moved (--publish does)")
+        ctx.run.say(f"table {made.version} as of {ctx.as_of} {held_back}: CURRENT stays (--publish moves it)")
         return
     reactions = feedback.make(ctx)
     ranker = items.for_release(ctx.ws, ctx.run, ctx.log)
-    companions = table.Companions.of(overlay, ranker, reactions)
+    companions = table.Companions.of(overlay, ranker, reactions, user_rows.beside(ctx, made, planner))
     halt_on_churn(ctx, made, companions)
     table.publish(ctx.ws, ctx.run, made, companions)
     for experiment, arm in isolated_arms.arms(ctx.ws, ctx.run):
@@ -244,6 +246,6 @@ def refresh_arm(
     else:
         run.say(f"{experiment.name}/{arm.name}: interests are new, so models are everybody's from now on")
     made = make_table(own, model, table_plan.previous_for(ws, log, before), mixed)
-    overlay = live.make(own, made)
     reactions = feedback.make(own, OwnEvents(experiment, arm.name))
-    table.publish_for_arm(own, made, table.Companions.of(overlay, "", reactions), experiment, arm.name)
+    beside = table.Companions.of(live.make(own, made), "", reactions, user_rows.beside(own, made))
+    table.publish_for_arm(own, made, beside, experiment, arm.name)

@@ -13,13 +13,14 @@ from freshet.stages.content import step as content
 from freshet.stages.evidence import step as evidence
 from freshet.stages.inference import step as inference
 from freshet.stages.inference.cost import cost_of
+from freshet.stages.prior import step as prior
 from freshet.stages.sequence import step as sequence
 from freshet.stages.table import table_plan
 from freshet.stages.tuning import planner_evaluation
 from freshet.stages.tuning import step as tuning
 from freshet.stages.tuning.gate_verdict import with_evidence_of
 from freshet.storage.artifacts import Artifact
-from freshet.storage.ledger import Record
+from freshet.storage.ledger import Record, Run
 from freshet.storage.workspace import Workspace
 
 
@@ -29,6 +30,8 @@ def plan(ws: Workspace, as_of: AsOf | None = None, today: datetime | None = None
     Of a model behind a server it tells that before the first run, too, with what judging it would ask.
     """
     with ws.run("plan", str(as_of or "")) as run:
+        if ws.prior_tuner is not None and _prior_is_planned(ws, run, as_of, today):
+            return run.record
         ctx = pipeline.context_of(ws, run, due.moment(ws, run, as_of, due.end_of_log(ws, today)))
         model = due.accepted_model(ctx)
         planner: Planner | None = tuning.planner_for(ctx, model)
@@ -66,6 +69,23 @@ def plan(ws: Workspace, as_of: AsOf | None = None, today: datetime | None = None
                 step.details["gates"] = asdict(cost)
                 run.say(f"before that, the gates judge the model: about {cost} {run.record.currency}")
     return run.record
+
+
+def _prior_is_planned(ws: Workspace, run: Run, as_of: AsOf | None, today: datetime | None) -> bool:
+    """Plan what a planner must be asked beforehand, if anything: what is left to do then follows from it."""
+    moment = due.moment(ws, run, as_of, due.end_of_log(ws, today))
+    log = pipeline.snapshot_of(replace(ws, prior_tuner=None), run, moment)
+    expected = prior.expected(ws, log.interests, log.interests_version)
+    if not expected.prompts:
+        return False
+    why = "a planner is asked about interests before anything is counted"
+    cost = cost_of(run, expected.usage, None)
+    with run.step("plan") as step:
+        step.details = {"rows": len(log.interests), "changed": expected.prompts, "why": why}
+        step.details["expected"] = asdict(cost)
+        step.details["prompts"] = expected.prompts
+    run.say(f"plan: {expected.prompts:,} prompts of the prior, about {cost} {run.record.currency}")
+    return True
 
 
 def as_asked(ws: Workspace, model: Artifact | None) -> Workspace:

@@ -12,7 +12,7 @@ from freshet.core.types import AsOf
 if TYPE_CHECKING:
     from freshet.core.config import Config
     from freshet.core.time_scales import Scales
-    from freshet.core.types import Interests, Learners
+    from freshet.core.types import Interests, Learners, PlannerPrior
     from freshet.stages.counts.fitter import CountFitter
     from freshet.stages.transitions import Kept, TransitionLog
     from freshet.storage.ledger import Run
@@ -31,6 +31,8 @@ class LogSnapshot:
         window: first and last day of the log before as_of (ISO dates), without stray ones.
         learners: whose transitions these are; None = everybody's. Interests and window are everybody's.
         kept: which engagements may be learned from, where some of the transitions were left out; None = all.
+        prior: what a planner says comes after each interest, asked before anything was counted; None = it was
+            not asked.
     """
 
     as_of: AsOf
@@ -42,6 +44,7 @@ class LogSnapshot:
     window: tuple[str, str]
     learners: Learners | None = None
     kept: Kept | None = None
+    prior: PlannerPrior | None = None
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from freshet.backends.planners.fake import FakeTuner
 from freshet.backends.planners.hosted.hosted_tuner import HostedTuner
 from freshet.backends.planners.lora import LoraTuner
 from freshet.backends.planners.scratch import ScratchTuner
+from freshet.backends.planners.training_fit import Wishes
 from freshet.backends.planners.vllm_tuner import VllmTuner
 from freshet.backends.sequences.trainers import TorchRankingTrainer, TorchSequenceTrainer
 from freshet.backends.user_stores.lmdb_store import LmdbUserStore
@@ -44,15 +45,35 @@ def open_workspace(root: Path, reporter: Reporter | None = None) -> Workspace:
     """Open the workspace in a folder that holds a `freshet.toml`."""
     config = load(root / SETTINGS)
     encoder, watching = encoder_for(config.content, root), reporter or Quiet()
+    tuner, beforehand = make_tuner(root, config, watching.say), config.planner.use == "prior"
     return Workspace(
         root,
         config,
         LocalStore(root),
-        make_tuner(root, config, watching.say),
+        None if beforehand else tuner,
         watching,
         sequencer=TorchSequenceTrainer(),
         ranker=TorchRankingTrainer(),
         encoder=CachedEncoder(encoder, root) if encoder is not None else None,
+        prior_tuner=untrained(tuner, config) if beforehand else None,
+    )
+
+
+def untrained(tuner: Tuner | None, config: Config) -> Tuner:
+    """The tuner of a planner that may be asked before anything is counted.
+
+    Raises:
+        ConfigError: there is no planner, or it would be trained on the log.
+    """
+    if tuner is not None and not tuner.trains:
+        return tuner
+    kind = config.planner.kind
+    why = (
+        "is no model" if tuner is None else "is trained on the log, so it can't be asked before there is one"
+    )
+    raise ConfigError(
+        f'[planner] use = "prior" needs a model that knows something beforehand; kind = "{kind}" {why}',
+        hint='choose a kind that is not trained here, such as a model behind an endpoint, or use = "table"',
     )
 
 
@@ -88,7 +109,9 @@ def make_tuner(root: Path, config: Config, say: Callable[[str], None]) -> Tuner 
         )
     base = _checkpoint(root, planner.model)
     tuner = VllmTuner if planner.engine == "vllm" else LoraTuner
-    return tuner(base=base, beam=beam, device=planner.device, called=planner.model)
+    tuning = config.tuning
+    wishes = Wishes(tuning.precision, tuning.gradient_checkpointing, tuning.micro_batch)
+    return tuner(base, planner.device, beam, called=planner.model, wishes=wishes, chat=planner.chat)
 
 
 def _endpoint_tuner(root: Path, config: Config, say: Callable[[str], None]) -> Tuner:

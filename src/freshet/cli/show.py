@@ -125,6 +125,8 @@ def weights(console: Console, drives: Drives) -> None:
     line(console, drives.verdict)
     if drives.content:
         line(console, drives.content)
+    if drives.prior:
+        line(console, drives.prior)
 
 
 def collected(console: Console, found: Collected) -> None:

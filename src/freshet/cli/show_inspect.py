@@ -58,15 +58,24 @@ def explanation(console: Console, found: Explanation) -> None:
         console.print(drawn)
     else:
         line(console, "no evidence in the prompt: too few recent transitions, or it was not shown to help")
-    drawn = table(">", ">id", "next interest", ">planner", ">counts", ">fused")
+    asked = [">prior"] if found.prior else []
+    drawn = table(">", ">id", "next interest", *asked, ">planner", ">counts", ">fused")
     for rank, one in enumerate(found.successors, start=1):
-        planner = "" if one.planner is None else f"{one.planner:.1%}"
+        said = [_share(one.prior)] if found.prior else []
         drawn.add_row(
-            str(rank), str(one.id), one.description, planner, f"{one.count:.1%}", f"{one.fused:.1%}"
+            str(rank),
+            str(one.id),
+            one.description,
+            *said,
+            _share(one.planner),
+            f"{one.count:.1%}",
+            f"{one.fused:.1%}",
         )
     console.print(drawn)
     if found.unfitted:
         line(console, found.unfitted)
+    if found.prior:
+        line(console, found.prior)
     if found.prompt is not None and not found.planner_fused:
         line(
             console,
@@ -88,6 +97,10 @@ def preview(console: Console, asked: Preview) -> None:
         line(console, f"to choose among, {len(asked.options)} interests:")
         for option in asked.options:
             console.print(styled(f"  {option.reads}", "cyan"), soft_wrap=True)
+
+
+def _share(value: float | None) -> str:
+    return "" if value is None else f"{value:.1%}"
 
 
 def _provenance(console: Console, found: Explanation) -> None:

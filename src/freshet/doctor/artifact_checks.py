@@ -22,6 +22,7 @@ KINDS = {
     "assignments": "the next run assigns the items again; releases made with it can't be opened till then",
     "transitions": "the next run counts the log again; releases made with it can't be opened till then",
     "models": "the next run fine-tunes again; releases keep serving without it",
+    "priors": "the next run asks the planner again; releases keep serving without it",
     "gates": "the next run judges its model again",
     "sequences": "the next refresh that wants it trains it again; tables hold their own copy",
     "texts": "the next refresh reads the catalogue's texts again",
@@ -30,6 +31,7 @@ KINDS = {
     "rankers": "releases with it serve without items; the next refresh as of its day makes it again",
     "tables": "the next refresh as of its day makes it again",
     "overlays": "releases with it serve without live signals; the next refresh as of its day makes it again",
+    "user_rows": "releases with it go by pairs for its users; the next refresh as of its day makes it again",
     "feedback": "releases with it choose as if nobody had reacted; the next refresh makes another",
 }
 """Kind of artifact -> what its loss means."""

@@ -142,12 +142,15 @@ def find_encoder(ws: Workspace) -> Iterator[Finding]:
 
 def find_planner(ws: Workspace) -> Iterator[Finding]:
     """A base that can't be tuned; a machine that only serves, without the packages, can't tell."""
-    if ws.tuner is None:
+    tuner = ws.tuner or ws.prior_tuner
+    if tuner is None:
         return
     try:
-        ws.tuner.check(planned(ws))
+        plan = planned(ws)
+        tuner.check(plan)
+        tuner.forecast(plan)  # raises where there is too little memory
     except MissingExtra:
         return
     except FreshetError as error:
-        means = f"{error.message}; releases keep serving, the next fine-tuning can't start: {error.hint}"
-        yield Finding("planner that can't be tuned", "freshet.toml", means, "", True)
+        means = f"{error.message}; releases keep serving, the next run that needs it fails: {error.hint}"
+        yield Finding("planner that can't be used", "freshet.toml", means, "", True)

@@ -12,9 +12,10 @@ from freshet.core.errors import ConfigError
 from freshet.core.prompts import Question, strength
 from freshet.core.safe_names import number
 from freshet.core.types import Context, ContextEvidence, Interests, PlannerRows, pack_contexts
-from freshet.inspect.release_view import Named, Opened, artifact, open_release
+from freshet.inspect.release_view import Named, Opened, artifact, open_release, prior_of
 from freshet.stages import inference
-from freshet.stages.prompts.step import wording_for
+from freshet.stages.prior import ROWS
+from freshet.stages.prompts.workspace_wording import wording_for
 from freshet.stages.table import Row
 from freshet.storage.workspace import Workspace
 
@@ -32,13 +33,18 @@ class EvidenceLine:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One ranked successor with its probabilities; `planner` is None where the planner did not list it."""
+    """One ranked successor with its probabilities.
+
+    `planner` is None where the planner did not list it; `prior` is what a planner that was asked beforehand
+    says of it after the last interest alone, None where it did not list it or was not asked.
+    """
 
     id: int
     description: str
     planner: float | None
     count: float
     fused: float
+    prior: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +83,9 @@ class Explanation:
         options: the interests that the planner chose among; () = all, or it wasn't asked.
         evidence_after: the context the evidence is about; empty for evidence about everybody.
         planner_fused: the planner's score is part of the fused one.
-        unfitted: why no weights could be fitted, so that popularity alone ranks; '' where they were.
+        unfitted: why no weights could be fitted, so that popularity alone ranks, or what a planner said
+            beforehand; '' where they were.
+        prior: what a planner that was asked beforehand is worth, in a sentence; '' without one.
     """
 
     asked: tuple[Named, ...]
@@ -91,6 +99,7 @@ class Explanation:
     successors: tuple[Candidate, ...]
     planner_fused: bool
     unfitted: str
+    prior: str
     provenance: Provenance
 
 
@@ -128,9 +137,10 @@ def explain(
         opened.names(options),
         opened.names(evidence.after) if evidence else (),
         _lines(opened, evidence),
-        _candidates(opened, row, planner_rows, place, top),
+        _candidates(opened, row, _answered(planner_rows, place), _prior(ws, opened, row.answered), top),
         bool(len(row.planner)) and bool(np.isfinite(row.planner[:1]).all()),
         str(opened.weights().get("unfitted", "")),
+        prior_of(opened.weights()),
         _provenance(ws, opened, planner_rows, place),
     )
 
@@ -213,15 +223,26 @@ def _lines(opened: Opened, evidence: ContextEvidence | None) -> tuple[EvidenceLi
     )
 
 
-def _candidates(
-    opened: Opened, row: Row, rows: PlannerRows | None, place: int, top: int
-) -> tuple[Candidate, ...]:
-    answered: dict[int, float] = {}
-    if rows is not None and place >= 0:
-        mass = 1.0 if rows.lists is None else float(rows.lists.mass[place])
-        listed = zip(rows.successors[place].tolist(), rows.logp[place].tolist(), strict=True)
-        answered = {interest: mass * math.exp(logp) for interest, logp in listed if interest >= 0}
+def _answered(rows: PlannerRows | None, place: int) -> dict[int, float]:
+    """Probabilities in a row of a planner's answers; empty without one."""
+    if rows is None or place < 0:
+        return {}
+    mass = 1.0 if rows.lists is None else float(rows.lists.mass[place])
+    listed = zip(rows.successors[place].tolist(), rows.logp[place].tolist(), strict=True)
+    return {interest: mass * math.exp(logp) for interest, logp in listed if interest >= 0}
 
+
+def _prior(ws: Workspace, opened: Opened, context: Context) -> dict[int, float]:
+    """What a planner that was asked beforehand says comes after the last interest of a context."""
+    made = ws.store.find("priors", opened.made.manifest["inputs"].get("prior", ""))
+    if made is None or not context:
+        return {}
+    return _answered(inference.read(made.path / ROWS), context[-1])
+
+
+def _candidates(
+    opened: Opened, row: Row, answered: dict[int, float], prior: dict[int, float], top: int
+) -> tuple[Candidate, ...]:
     def planner(position: int, interest: int) -> float | None:
         fused = float(row.planner[position])
         return math.exp(fused) if math.isfinite(fused) else answered.get(interest)
@@ -233,6 +254,7 @@ def _candidates(
             planner(position, interest),
             math.exp(float(row.count[position])),
             math.exp(float(row.fused[position])),
+            prior.get(interest),
         )
         for position, interest in enumerate(row.successors[:top].tolist())
     )

@@ -14,7 +14,8 @@ from freshet.inspect.release_view import Named
 from freshet.refresh_plan import as_asked
 from freshet.stages.content import step as content
 from freshet.stages.evidence import step as evidence
-from freshet.stages.prompts.step import check_template, short_lists, wording_of
+from freshet.stages.prompts.step import short_lists
+from freshet.stages.prompts.workspace_wording import check_template, wording_of
 from freshet.stages.table import table_plan
 from freshet.storage.workspace import Workspace
 

@@ -124,6 +124,7 @@ class Drives:
         features: weights of users with several recent interests, then those of planner, sequence model and
             content beside the count score.
         content: what content changes, in a sentence; '' without content.
+        prior: what a planner that was asked beforehand is worth, in a sentence; '' without one.
         planner: the planner's weight even where it is not used; None without a planner.
         held_out: transitions (and users) the weights were fitted on.
     """
@@ -136,12 +137,14 @@ class Drives:
     held_out: int
     held_out_users: int
     content: str = ""
+    prior: str = ""
 
     @classmethod
     def of(cls, stored: Mapping[str, Any]) -> Drives:
         """From a table's `mixture.json`; without weights where nothing could be fitted."""
+        on = int(stored["held_out"]), int(stored["held_out_users"])
         if why := stored.get("unfitted"):
-            return cls(why, True, False, (), None, int(stored["held_out"]), int(stored["held_out_users"]))
+            return cls(why, True, False, (), None, *on, prior=prior_of(stored))
         unfitted = stored.get("unfounded", ())
         weights = [
             _drive(name, stored["counts"][name]) for name in stored["features"] if name not in unfitted
@@ -155,10 +158,35 @@ class Drives:
             "planner" in fused,
             (*weights, *beside),
             planner,
-            int(stored["held_out"]),
-            int(stored["held_out_users"]),
+            *on,
             _content(stored),
+            prior_of(stored),
         )
+
+
+def prior_of(stored: Mapping[str, Any]) -> str:
+    """What a planner that was asked beforehand is worth, by a table's `mixture.json`; '' without one."""
+    prior = stored.get("prior")
+    if prior is None:
+        return ""
+    asked, share = f"{prior['answered']} of {prior['interests']} interests", f"{prior['share']:.0%}"
+    margin = prior["margin"]
+    if margin is None:
+        return (
+            f"a prior stands in until weights can be fitted: what planner {prior['planner']} says of {asked} "
+            f"makes up {share} of what sparse counts are shrunk to"
+        )
+    change = (
+        f"with it the loss changes by {margin['nll']:+.4f} nats ({margin['low']:+.4f} to "
+        f"{margin['high']:+.4f}) where it was not fitted"
+    )
+    if not prior["share"]:
+        return f"the prior of planner {prior['planner']} is left out: {change}"
+    told = "helps the counts" if margin["high"] < 0 else "stays in use, though it is not shown to help"
+    return (
+        f"the prior of planner {prior['planner']} {told}: {change}; what it says of {asked} makes up {share} "
+        "of what sparse counts are shrunk to"
+    )
 
 
 def _content(stored: Mapping[str, Any]) -> str:

@@ -11,11 +11,13 @@ from freshet.stages.content import step as content
 from freshet.stages.events.step import items
 from freshet.stages.interests import step as interests
 from freshet.stages.live import step as live
+from freshet.stages.prior import step as prior
 from freshet.stages.sequence import step as sequence
 from freshet.stages.table import table_plan
 from freshet.stages.transitions import step as transitions
 from freshet.stages.tuning import gate_verdict
 from freshet.stages.tuning import step as tuning
+from freshet.stages.users import step as users
 from freshet.storage.ledger import Run
 from freshet.storage.workspace import Workspace, version_of
 
@@ -61,6 +63,7 @@ def origin_key(sandbox: Workspace, run: Run, plan: Plan, at: AsOf, before: str) 
             sandbox.tuner.recipe if sandbox.tuner is not None else "",
             sandbox.sequencer.version if sandbox.sequencer is not None else "",
             sandbox.encoder.version if sandbox.encoder is not None and config.content.use else "",
+            *([prior.identity(sandbox)] if sandbox.prior_tuner is not None else []),
         ),
         before=before,
         at=at,
@@ -81,5 +84,6 @@ def origin_key(sandbox: Workspace, run: Run, plan: Plan, at: AsOf, before: str) 
         arms=[asdict(arm) for arm in plan.arms],
         live=[live.CODE, config.live.model_dump()] if any(arm.live for arm in plan.arms) else [],
         plan=(plan.every, plan.tune_every, plan.horizon, plan.limit_per_origin, plan.seed),
+        **({"users": [users.CODE, config.users.model_dump()]} if config.users.rows else {}),
         learners=plan.learners.percent if plan.learners else None,
     )

@@ -256,6 +256,25 @@ class ContentManifest(Manifest):
 
 
 @dataclass(frozen=True, kw_only=True)
+class PriorManifest(Manifest):
+    """`priors`: what a planner says comes after each interest alone.
+
+    Attributes:
+        generation: number among the workspace's priors, from 1.
+        planner: its version.
+        relative: its answers multiply popularity.
+        asked, answered: interests.
+    """
+
+    generation: int
+    settings: Settings
+    planner: str
+    relative: bool
+    asked: int
+    answered: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class FromModel:
     """What a table is made from; empty where there was none."""
 
@@ -265,6 +284,7 @@ class FromModel:
     previous: str
     sequence: str = field(default="", metadata=_ABSENT)
     content: str = field(default="", metadata=_ABSENT)
+    prior: str = field(default="", metadata=_ABSENT)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -325,6 +345,27 @@ class OverlayManifest(Weighed):
 
     inputs: FromTable
     pseudo: float | None = field(default=None, metadata=_ABSENT)
+
+
+@dataclass(frozen=True, kw_only=True)
+class UserRowsManifest(Weighed):
+    """`user_rows`: planner answers about single users; `held_out` are transitions at which one is used.
+
+    Attributes:
+        active: users active lately with more recent interests than a context of the table holds.
+        asked, copied: of them, those whose prompt was asked now, and those whose answer was there.
+        unanswered: of them, those of whom the planner answered nothing.
+        kept: of the others, those whose earlier row still speaks of them.
+        rows: users with a row.
+    """
+
+    inputs: FromTable
+    active: int
+    asked: int
+    copied: int
+    unanswered: int
+    kept: int
+    rows: int
 
 
 @dataclass(frozen=True, kw_only=True)

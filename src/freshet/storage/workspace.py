@@ -26,6 +26,9 @@ LEASE = "LEASE"
 DRAFTS = ".drafts"
 """What is being written: artifacts of the store, staged events."""
 
+TRAININGS = "trainings"
+"""What trainings keep as they go on; nothing once their model is there."""
+
 
 def version_of(**parts: Any) -> str:
     """Version of a step: hash of its inputs' versions, its configuration and its code version."""
@@ -41,7 +44,9 @@ class Workspace:
         root: the folder.
         config: its `freshet.toml`.
         store: where artifacts live.
-        tuner: makes and opens planners; None = plain counts.
+        tuner: makes and opens planners of tables; None = plain counts.
+        prior_tuner: opens the planner that is asked beforehand, whose answers sparse counts are shrunk to;
+            None = none is.
         reporter: who watches.
         wait: seconds a run waits for another one to end.
         log: the workspace whose events are read, where that is another one: a replay keeps its own artifacts.
@@ -59,6 +64,7 @@ class Workspace:
     sequencer: SequenceTrainer | None = None
     ranker: RankingTrainer | None = None
     encoder: Encoder | None = None
+    prior_tuner: Tuner | None = None
 
     @property
     def source(self) -> Path:

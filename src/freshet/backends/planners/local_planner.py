@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.backends.planners import model_folder, tokenisation
+from freshet.backends.planners import model_folder
 from freshet.backends.planners.bulk import trie
 from freshet.backends.planners.decoder import max_positions, threads_for, token_tables
 from freshet.backends.planners.libraries import need_local
+from freshet.backends.planners.tokenisation import Tokenisation, check_room
 from freshet.core.errors import PlannerError
 from freshet.core.ports import Abilities, Planner
 from freshet.core.prompts import names
@@ -79,10 +80,11 @@ class LocalPlanner(Planner):
     def __init__(self, model: Path, interests: Interests, beam: int = 16, device: str = "auto") -> None:
         need_local("torch", "transformers", "safetensors")
         card = model_folder.read_card(model)
-        self._model, self._tokenizer = model_folder.load(model, device)
+        self._model, tokenizer = model_folder.load(model, device)
+        self._words = Tokenisation.of(tokenizer, card.chat)
         self.beam = beam
         self.names = names(interests.descriptions, card.mode)
-        completions = tokenisation.answers(self._tokenizer, self.names, card.mode)
+        completions = self._words.answers(self.names, card.mode)
         self._trie = trie.build(completions)
         self._labels = [tokens[0] for tokens in completions]
         self._engine: Engine | None = None
@@ -133,7 +135,7 @@ class LocalPlanner(Planner):
         import torch
         from transformers import GenerationConfig
 
-        end, limit = tokenisation.end_token(self._tokenizer), max_positions(self._model)
+        end, limit = self._words.end, max_positions(self._model)
         texts = [""] * len(prompts)
         for rows, tokens in self._batches(prompts):
             ids = torch.from_numpy(tokens).to(self._model.device)
@@ -151,7 +153,7 @@ class LocalPlanner(Planner):
             written = whole[:, ids.shape[1] :]
             for row, answer in zip(rows, written.tolist(), strict=True):
                 kept = answer[: answer.index(end)] if end in answer else answer
-                texts[row] = str(self._tokenizer.decode(kept)).strip()
+                texts[row] = str(self._words.tokenizer.decode(kept)).strip()
         return texts
 
     def label_mass(self, prompts: Sequence[Prompt]) -> NDArray[np.float64]:
@@ -170,8 +172,8 @@ class LocalPlanner(Planner):
 
     def _tokens(self, prompts: Sequence[Prompt]) -> list[list[int]]:
         """Tokens of each prompt, checked to leave room for an answer."""
-        tokens = tokenisation.prompt_tokens(self._tokenizer, [prompt.text for prompt in prompts])
-        tokenisation.check_room(prompts, tokens, self._trie.longest, max_positions(self._model))
+        tokens = self._words.prompts(prompts)
+        check_room(prompts, tokens, self._trie.longest, max_positions(self._model))
         return tokens
 
     def _batches(self, prompts: Sequence[Prompt]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:

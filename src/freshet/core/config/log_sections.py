@@ -93,6 +93,11 @@ class InterestsConfig(Section):
         description="what texts are compared by: tfidf = their words; encoder = the vectors of [content]; "
         "descriptions are words of the texts in any case",
     )
+    formed_on: Literal["engaged", "catalogue"] = Field(
+        "engaged",
+        description="items that interests are formed on: those that somebody engaged, or the whole "
+        "catalogue, for a first day on which next to nothing is engaged",
+    )
     seed: int = Field(0, description="seed of clustering")
 
     def deciding(self) -> dict[str, Any]:
@@ -100,7 +105,8 @@ class InterestsConfig(Section):
 
         What came later is not named at its default: what was made before it is what it would be now.
         """
-        return self.model_dump(exclude=set() if self.text_vectors != "tfidf" else {"text_vectors"})
+        late = {"text_vectors": "tfidf", "formed_on": "engaged"}
+        return self.model_dump(exclude={name for name, usual in late.items() if getattr(self, name) == usual})
 
 
 class TransitionsConfig(Section):

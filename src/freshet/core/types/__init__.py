@@ -45,12 +45,14 @@ from freshet.core.types.interests import (
 from freshet.core.types.learners import Learners
 from freshet.core.types.planner_types import (
     Example,
+    PlannerPrior,
     PlannerRows,
     Prompt,
     Ranking,
     ShortLists,
     TuningReport,
     Usage,
+    UserRows,
 )
 from freshet.core.types.recommendations import (
     REMEMBERED,
@@ -102,6 +104,7 @@ __all__ = [
     "MetricRule",
     "Mixture",
     "Outcomes",
+    "PlannerPrior",
     "PlannerRows",
     "Prompt",
     "Ranking",
@@ -121,6 +124,7 @@ __all__ = [
     "TuningReport",
     "Usage",
     "User",
+    "UserRows",
     "context_codes",
     "indices_of",
     "item_key",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.core.types.interests import Context
+from freshet.core.types.interests import Context, positions
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ class ShortLists:
     mass: NDArray[np.float32]
     day: NDArray[np.int32]
 
-    def take(self, rows: slice) -> ShortLists:
+    def take(self, rows: NDArray[np.int64] | NDArray[np.bool_] | slice) -> ShortLists:
         """The lists of some of the prompts."""
         return ShortLists(self.options[rows], self.mass[rows], self.day[rows])
 
@@ -128,7 +128,7 @@ class PlannerRows:
         successors: (C, m) interest indices, best first, -1 padded; all -1 where the prompt failed.
         logp: (C, m) log-probabilities, -inf at -1.
         origin: (C,) index into `origins` of the table for which the row was inferred.
-        origins: versions of those tables.
+        origins: versions of those tables; of rows of single users, the days as of which they were asked.
         lists: what the planner chose among; None = all interests.
     """
 
@@ -143,7 +143,7 @@ class PlannerRows:
     def __len__(self) -> int:
         return len(self.contexts)
 
-    def take(self, rows: slice) -> PlannerRows:
+    def take(self, rows: NDArray[np.int64] | NDArray[np.bool_] | slice) -> PlannerRows:
         """Some of the rows."""
         return PlannerRows(
             self.contexts[rows],
@@ -174,6 +174,56 @@ class PlannerRows:
             tuple(origins),
             ShortLists.concatenate(lists) if len(lists) == len(parts) else None,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class UserRows:
+    """Planner answers about single users, each asked with that user's own recent interests.
+
+    Attributes:
+        user: (n,) numbers of the users (`types.user_number`), ascending.
+        rows: their answers; a context holds the interests that the planner was asked with.
+    """
+
+    user: NDArray[np.uint64]
+    rows: PlannerRows
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+    def of(self, user: NDArray[np.uint64], recent: NDArray[np.int16]) -> NDArray[np.int64]:
+        """(m,) row of each user with these recent interests (m, R), -1 where none speaks of them.
+
+        A row speaks of its user until the user engages something else; interests that have become too old
+        to be recent may be missing by then.
+        """
+        place = positions(self.user, user)
+        asked = self.rows.contexts
+        now = recent[:, recent.shape[1] - asked.shape[1] :]
+        same = (now == asked[place]) | (now < 0) if len(asked) else np.zeros(now.shape, bool)
+        return np.where((place >= 0) & same.all(axis=1) & (now[:, -1] >= 0), place, -1)
+
+
+@dataclass(frozen=True, slots=True)
+class PlannerPrior:
+    """What a planner says comes after each interest alone, asked without a word about the log.
+
+    Attributes:
+        version: of the artifact that holds it.
+        planner: version of the planner.
+        rows: its answers; contexts are single interests, those that failed have empty rows.
+        relative: they say what an interest changes about popularity, which then multiplies them.
+    """
+
+    version: str
+    planner: str
+    rows: PlannerRows
+    relative: bool = False
+
+    @property
+    def answered(self) -> int:
+        """For how many interests there is an answer."""
+        return int((np.asarray(self.rows.successors) >= 0).any(axis=1).sum())
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,14 +5,16 @@ half-lives, last interest, pair, several recent interests); `prior_counts` choos
 are shrunk; `mixture` fits the weights that combine the features on `holdout_windows`; `fitter` does all of it
 for one moment. `planner_score` makes a planner's answers a feature and `content_score` what
 items say; `fusion` decides which of sequence model, content and planner enter beside the counts. `scorer`
-applies the mixture to users and contexts, and `single_user_scorer` to one user, in microseconds.
+applies the mixture to users and contexts, and `single_user_scorer` to one user, in microseconds; `user_part`
+is what both add for users whom the planner was asked about.
 """
 
 from freshet.stages.counts.content_score import NOBODY, content_features, content_weights, has_profile
 from freshet.stages.counts.count_model import CountModel, feature_names, popularity_of
 from freshet.stages.counts.format import read, write
-from freshet.stages.counts.fusion import Blocks, fuse, mean_by_user
+from freshet.stages.counts.fusion import Blocks, Change, fuse, mean_by_user
 from freshet.stages.counts.mixture import Held, fit, log_likelihood, log_likelihood_of, log_softmax, scores
+from freshet.stages.counts.planner_prior import SHARES, STAND_IN, towards
 from freshet.stages.counts.planner_score import PlannerScores
 from freshet.stages.counts.prior_counts import HeldOut, choose_prior_counts, likelihood_after_last
 from freshet.stages.counts.scorer import (
@@ -28,6 +30,7 @@ from freshet.stages.counts.scorer import (
     length_class,
 )
 from freshet.stages.counts.single_user_scorer import SingleUserScorer, UserScores
+from freshet.stages.counts.user_part import UserPart
 
 __all__ = [
     "COUNTS",
@@ -35,7 +38,10 @@ __all__ = [
     "NOBODY",
     "PLANNER",
     "SEQUENCE",
+    "SHARES",
+    "STAND_IN",
     "Blocks",
+    "Change",
     "ContentPart",
     "CountModel",
     "Held",
@@ -44,6 +50,7 @@ __all__ = [
     "Scorer",
     "SequenceLogits",
     "SingleUserScorer",
+    "UserPart",
     "UserScores",
     "choose_prior_counts",
     "content_features",
@@ -63,5 +70,6 @@ __all__ = [
     "popularity_of",
     "read",
     "scores",
+    "towards",
     "write",
 ]

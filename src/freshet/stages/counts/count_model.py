@@ -1,7 +1,8 @@
 """Everything counts know before a moment, as log-probabilities of each interest for each context.
 
 Sparse counts are shrunk to the next simpler ones (Dirichlet smoothing, strength in pseudo-counts):
-pair -> last interest -> recent popularity -> uniform.
+pair -> last interest -> recent popularity -> uniform. A planner that was asked beforehand may stand between
+last interest and popularity (`planner_prior`).
 """
 
 from __future__ import annotations
@@ -65,7 +66,8 @@ class CountModel:
     Attributes:
         popularity: (P, N) log-probability of each successor at each half-life.
         base: (N,) popularity that transitions are shrunk to.
-        last: (N, N) probability of a successor after each last interest, shrunk to `base`.
+        last: (N, N) probability of a successor after each last interest, shrunk to `base`, or to what a
+            planner makes of it.
         tables: counts after the observed contexts of lengths 2..k.
         prior_counts: pseudo-counts of shrinkage for context lengths 1..k.
     """
@@ -84,17 +86,22 @@ class CountModel:
         interests: int,
         prior_counts: Sequence[float],
         steady: int | None = None,
+        towards: NDArray[np.float64] | None = None,
     ) -> CountModel:
         """From sums: popularity (length 0) at each half-life, and suffixes of length 1..k.
 
         Transitions are shrunk to the popularity numbered `steady`, by default the middle one. Popularity is
         smoothed by one pseudo-count per interest, scaled down where there are fewer counts than interests.
+
+        Args:
+            towards: (N, N) probabilities of a successor after each last interest that its counts are shrunk
+                to instead of popularity; see `planner_prior`.
         """
         shares = popularity_of(popularity, interests)
         base = shares[len(shares) // 2 if steady is None else steady]
         counts = np.zeros((interests, interests))
         np.add.at(counts, (suffixes[0].contexts[:, 0], suffixes[0].successor), suffixes[0].weight)
-        last = _shrink(counts, base, prior_counts[0])
+        last = _shrink(counts, base if towards is None else towards, prior_counts[0])
         tables = tuple(ContextCounts.of(sums, interests) for sums in suffixes[1:])
         return cls(np.log(shares), base, last, tables, tuple(prior_counts))
 

@@ -11,8 +11,8 @@ count scores of a fold come from half-lives, prior counts and weights that were 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from dataclasses import replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,40 +32,13 @@ from freshet.core.types import (
 )
 from freshet.run_context import LogSnapshot
 from freshet.stages import counts
+from freshet.stages.counts.count_fit import NO_PRIOR, CountFit, CountFits
 from freshet.stages.counts.holdout_windows import HoldoutWindows, Stretch, Window
 from freshet.stages.counts.log_counts import LogCounts
 from freshet.stages.counts.mixture import FEWEST
 
-ENOUGH = 300
-"""Held-out transitions of a length class that let it have weights of its own."""
-SPREAD = 1.0
-"""What is believed of the weights beforehand: popularity alone, give or take so much. The few held-out
-transitions of a platform of 150 people fit weights that lose to it; thousands outweigh it (decision 40).
-"""
 FOLDS = 4
 """Folds of windows, at most, in which fused scores are judged."""
-
-
-@dataclass(frozen=True, slots=True)
-class CountFit:
-    """What was fitted of the counts on some windows.
-
-    Attributes:
-        half_life: of transitions, in days.
-        prior_counts: pseudo-counts of shrinkage for context lengths 1..k.
-        mixtures: weights by length class: users with no, one, several recent interests.
-        unfitted: why nothing could be fitted, in words; the weights are then those of popularity alone.
-    """
-
-    half_life: float
-    prior_counts: tuple[float, ...]
-    mixtures: tuple[Mixture, ...]
-    unfitted: str = ""
-
-    @property
-    def weights(self) -> NDArray[np.float64]:
-        """(length classes, F) weights of the features, by length of the context."""
-        return np.stack([mixture.weights for mixture in self.mixtures])
 
 
 class CountFitter:
@@ -91,6 +64,7 @@ class CountFitter:
         self.holdout = HoldoutWindows(log, limit, refresh_days)
         self.names = counts.feature_names(log.scales.half_lives, k)
         self.counts = LogCounts(log, k, self.holdout)
+        self._fits = CountFits(log, k, self.holdout, self.counts)
         self._models: dict[AsOf, counts.CountModel] = {}
 
     def observed(self) -> NDArray[np.int16]:
@@ -107,29 +81,73 @@ class CountFitter:
         """Counts before a moment, by the half-life and the prior counts that were fitted."""
         if moment not in self._models:
             fit = self.fit
-            self._models[moment] = self.counts.model(moment, fit.half_life, fit.prior_counts)
+            self._models[moment] = self.counts.model(moment, fit.half_life, fit.prior_counts, fit.share)
         return self._models[moment]
 
     @cached_property
     def fit(self) -> CountFit:
         """Fitted on all held-out windows: what scores from as_of on.
 
-        Where some users alone are learned from, too few transitions leave popularity: what so small a
-        platform would have.
+        Too few transitions leave what stands in for a fit where a planner was asked beforehand, and where
+        some users alone are learned from: then popularity, which is what so small a platform would have.
 
         Raises:
             NotEnoughData: they hold fewer than 20 transitions, of all users.
         """
-        informed = sum(len(part.held) for part in self.holdout.stretches if self.counts.is_informed(part))
-        held = sum(len(window.held) for window in self.holdout.windows)
-        if informed >= FEWEST or (held < FEWEST and self.log.learners is None):
-            return self._fitted(range(len(self.holdout.windows)))
-        days = len({day for window in self.holdout.windows for day in window.held.day.tolist()})
-        return self._popularity_alone(
+        windows, informed = self.holdout.windows, self._informed
+        held = sum(len(window.held) for window in windows)
+        needed = self.log.learners is None and self.log.prior is None
+        if informed >= FEWEST or (held < FEWEST and needed):
+            return self._with_prior if self.uses_prior else self._without_prior
+        days = len({day for window in windows for day in window.held.day.tolist()})
+        alone = "popularity alone" if self.log.prior is None else "the planner's prior and popularity"
+        return self._fits.stand_in(
             f"nothing could be fitted: of {held:,} held-out transitions on {days} "
             f"{'day' if days == 1 else 'days'} only {informed:,} come after a day that could be counted, "
-            f"and weights need {FEWEST}; interests are ranked by popularity alone"
+            f"and weights need {FEWEST}; interests are ranked by {alone}"
         )
+
+    @cached_property
+    def _informed(self) -> int:
+        """Held-out transitions that come after anything was counted."""
+        return self._fits.informed(range(len(self.holdout.windows)))
+
+    @cached_property
+    def _with_prior(self) -> CountFit:
+        return self._fits.on(range(len(self.holdout.windows)), (0.0, *counts.SHARES))
+
+    @cached_property
+    def _without_prior(self) -> CountFit:
+        return self._fits.on(range(len(self.holdout.windows)))
+
+    @property
+    def uses_prior(self) -> bool:
+        """Whether fitted counts are shrunk to the planner's prior: where it lowers the loss in folds."""
+        margin = self.prior_margin
+        return margin is not None and margin[0] < 0 and self._with_prior.share > 0
+
+    @cached_property
+    def prior_margin(self) -> counts.Change | None:
+        """What the planner's prior changes in nats per transition, in folds on which nothing was fitted.
+
+        Counts with and without it are each fitted on the other folds; negative = it helps. None without a
+        prior, and where nothing can be fitted.
+        """
+        if self.log.prior is None or self._informed < FEWEST:
+            return None
+        both = self._in_folds(self._with_prior, (0.0, *counts.SHARES)), self._in_folds(self._without_prior)
+        change, user = [], []
+        for part in self.holdout.stretches:
+            by_prior, by_counts = (self._likelihood(part, fits[self.folds[part.window]]) for fits in both)
+            change.append(by_counts - by_prior)
+            user.append(part.held.user)
+        return counts.mean_by_user(np.concatenate(change), np.concatenate(user))
+
+    def _likelihood(self, part: Stretch, fit: CountFit) -> NDArray[np.float64]:
+        """(n,) log-probability of what came next in a stretch, by counts fitted in some way."""
+        scorer = self._scorer_by(part, fit)
+        logp = scorer.rows(part.held).count
+        return np.asarray(logp[np.arange(len(logp)), part.held.successor])
 
     @cached_property
     def unfounded(self) -> tuple[str, ...]:
@@ -139,17 +157,6 @@ class CountFitter:
             zip(self.names[len(self.log.scales.half_lives) :], (*range(1, self.k + 1), 1), strict=True)
         )
         return tuple(name for name, length in needed.items() if length > longest)
-
-    def _popularity_alone(self, why: str) -> CountFit:
-        """What stands in for a fit: the popularity that transitions are shrunk to, and nothing else."""
-        weights = np.zeros(len(self.names))
-        weights[self.log.scales.steady] = 1.0
-        users = len({user for window in self.holdout.windows for user in window.held.user.tolist()})
-        held = sum(len(window.held) for window in self.holdout.windows)
-        alone = Mixture(self.names, weights, weights, weights, held, users)
-        usual = self.log.scales.transition_half_lives
-        prior_counts = counts.choose_prior_counts([], self.k)
-        return CountFit(usual[len(usual) // 2], prior_counts, (alone,) * 3, why)
 
     @property
     def mixtures(self) -> tuple[Mixture, ...]:
@@ -191,65 +198,19 @@ class CountFitter:
         Raises:
             NotEnoughData: the windows together hold fewer than 20 transitions.
         """
+        if self.uses_prior:
+            return self._in_folds(self.fit, (0.0, *counts.SHARES))
+        return self._in_folds(self.fit)
+
+    def _in_folds(self, on_all: CountFit, shares: Sequence[float] = NO_PRIOR) -> list[CountFit]:
         found = []
         for fold in range(max(self.folds) + 1 if self.folds else 0):
             others = [number for number, of in enumerate(self.folds) if of != fold]
             try:
-                found.append(self._fitted(others) if others else self.fit)
+                found.append(self._fits.on(others, shares) if others else on_all)
             except NotEnoughData:
-                found.append(self.fit)
+                found.append(on_all)
         return found
-
-    def _fitted(self, windows: Sequence[int]) -> CountFit:
-        """Half-life, prior_counts and weights, chosen one after the other on some of the windows."""
-        within = set(windows)
-        parts = [part for part in self.holdout.stretches if part.window in within]
-        informed = sum(len(part.held) for part in parts if self.counts.is_informed(part))
-        if informed < FEWEST:
-            raise NotEnoughData(
-                f"weights need at least {FEWEST} held-out transitions with others counted before them, "
-                f"the last windows hold {informed}",
-                hint="raise [counts] window_days or fit_windows, or import more events",
-            )
-        tried = self.log.scales.transition_half_lives
-        likelihood = [
-            counts.likelihood_after_last([self.counts.held_out(part, half_life, 1) for part in parts])
-            for half_life in tried
-        ]
-        half_life = tried[int(np.argmax(likelihood))]
-        prior_counts = counts.choose_prior_counts(
-            [self.counts.held_out(part, half_life, self.k) for part in parts], self.k
-        )
-        return CountFit(half_life, prior_counts, self._mixtures(parts, half_life, prior_counts))
-
-    def _mixtures(
-        self, parts: Sequence[Stretch], half_life: float, prior_counts: tuple[float, ...]
-    ) -> tuple[Mixture, ...]:
-        """What drives a person's next step differs with how much is known of them.
-
-        Users without interests are few features and one prompt: they keep the weights of all, which hold out
-        better than their own.
-        """
-        held = [
-            (counts.held_by_counts(self.counts.model_of(part, half_life, prior_counts), part.held), part.held)
-            for part in parts
-        ]
-        popular = np.zeros(len(self.names))
-        popular[self.log.scales.steady] = 1.0
-        fit = partial(
-            counts.fit,
-            self.names,
-            smooth=len(self.log.scales.half_lives),
-            spread=[SPREAD] * len(self.names),
-            centre=popular,
-        )
-        everyone = fit([features for features, _ in held])
-        own = []
-        for length in (1, 2):
-            some = [features.take(counts.length_class(rows.recent) == length) for features, rows in held]
-            enough = sum(len(part.successor) for part in some) >= ENOUGH
-            own.append(fit(some, everyone.weights) if enough else everyone)
-        return everyone, *own
 
     def scorer_of(
         self,
@@ -259,7 +220,8 @@ class CountFitter:
         centroids: Centroids | None = None,
     ) -> counts.Scorer:
         """What a release made at the start of a stretch would have scored, by the weights of now."""
-        model = self.counts.model_of(part, self.fit.half_life, self.fit.prior_counts)
+        fit = self.fit
+        model = self.counts.model_of(part, fit.half_life, fit.prior_counts, fit.share)
         return self._fused(model, None, fusion, sequence, centroids)
 
     def fuse(
@@ -320,8 +282,11 @@ class CountFitter:
 
     def cross_fitted(self, part: Stretch) -> counts.Scorer:
         """Counts before a stretch, fitted on other folds: as good there as they are on what comes next."""
-        fit = self.fits[self.folds[part.window]]
-        return counts.Scorer(self.counts.model_of(part, fit.half_life, fit.prior_counts), fit.weights)
+        return self._scorer_by(part, self.fits[self.folds[part.window]])
+
+    def _scorer_by(self, part: Stretch, fit: CountFit) -> counts.Scorer:
+        model = self.counts.model_of(part, fit.half_life, fit.prior_counts, fit.share)
+        return counts.Scorer(model, fit.weights)
 
     def scorer(
         self,

@@ -26,6 +26,7 @@ class LogCounts:
     def __init__(self, log: LogSnapshot, k: int, holdout: HoldoutWindows) -> None:
         self._log, self._k, self._holdout = log, k, holdout
         self._sums: dict[tuple[AsOf, float, int], Sums] = {}
+        self._towards: dict[tuple[AsOf, float], NDArray[np.float64]] = {}
 
     def after(self, moment: AsOf, half_life: float, length: int) -> Sums:
         """Decayed counts before a moment, by context of that length; 0 counts successors alone."""
@@ -44,29 +45,51 @@ class LogCounts:
         scales = self._log.scales
         return self.popularity(moment, scales.half_lives[scales.steady])
 
-    def model(self, moment: AsOf, half_life: float, prior_counts: Sequence[float]) -> counts.CountModel:
-        """Counts before a moment, after every context of the log."""
+    def towards(self, moment: AsOf, share: float) -> NDArray[np.float64] | None:
+        """(N, N) what counts after the last interest are shrunk to before a moment; None = popularity.
+
+        Args:
+            share: of the planner that was asked beforehand; 0 without one.
+        """
+        prior = self._log.prior
+        if prior is None or share == 0:
+            return None
+        key = moment, share
+        if key not in self._towards:
+            self._towards[key] = counts.towards(prior, self.base(moment), share)
+        return self._towards[key]
+
+    def model(
+        self, moment: AsOf, half_life: float, prior_counts: Sequence[float], share: float = 0.0
+    ) -> counts.CountModel:
+        """Counts before a moment, after every context of the log; `share` as in `towards`."""
         sums = [self.after(moment, half_life, length) for length in range(1, self._k + 1)]
-        return self._build(moment, sums, prior_counts)
+        return self._build(moment, sums, share, prior_counts)
 
-    def model_of(self, part: Stretch, half_life: float, prior_counts: Sequence[float]) -> counts.CountModel:
-        """Counts before a stretch that are right for its rows."""
-        return self._build(part.start, self._after_rows(part, half_life, self._k), prior_counts)
+    def model_of(
+        self, part: Stretch, half_life: float, prior_counts: Sequence[float], share: float = 0.0
+    ) -> counts.CountModel:
+        """Counts before a stretch that are right for its rows; `share` as in `towards`."""
+        return self._build(part.start, self._after_rows(part, half_life, self._k), share, prior_counts)
 
-    def held_out(self, part: Stretch, half_life: float, longest: int) -> counts.HeldOut:
+    def held_out(self, part: Stretch, half_life: float, longest: int, share: float = 0.0) -> counts.HeldOut:
         """A stretch with the sums from which count models of contexts up to a length can be built."""
         sums = self._after_rows(part, half_life, longest)
-        return counts.HeldOut(partial(self._build, part.start, sums), sums, part.held)
+        build = partial(self._build, part.start, sums, share)
+        return counts.HeldOut(build, sums, part.held, self.towards(part.start, share))
 
     def is_informed(self, part: Stretch) -> bool:
         """Whether anything was counted before a stretch: else every interest scores the same there."""
         scales = self._log.scales
         return len(self.after(part.start, scales.half_lives[scales.steady], 0).weight) > 0
 
-    def _build(self, moment: AsOf, sums: Sequence[Sums], prior_counts: Sequence[float]) -> counts.CountModel:
+    def _build(
+        self, moment: AsOf, sums: Sequence[Sums], share: float, prior_counts: Sequence[float]
+    ) -> counts.CountModel:
         scales, size = self._log.scales, len(self._log.interests)
         popularity = [self.after(moment, half_life, 0) for half_life in scales.half_lives]
-        return counts.CountModel.build(popularity, sums, size, prior_counts, scales.steady)
+        towards = self.towards(moment, share)
+        return counts.CountModel.build(popularity, sums, size, prior_counts, scales.steady, towards)
 
     def _after_rows(self, part: Stretch, half_life: float, longest: int) -> list[Sums]:
         """Counts after what the rows of a stretch have as contexts: all there are would fill the memory."""

@@ -13,6 +13,8 @@ from freshet.stages.counts.count_model import ContextCounts, CountModel
 
 GRID = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 """Pseudo-counts tried, about evenly spaced on the log scale."""
+STAND_IN_COUNTS = GRID[3]
+"""Those taken where nothing could be fitted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +25,13 @@ class HeldOut:
         build: the count model, given prior counts of context lengths 1..k.
         suffixes: its sums after contexts of length 1..k.
         held: the transitions.
+        towards: (N, N) what counts after the last interest are shrunk to; None = popularity.
     """
 
     build: Callable[[Sequence[float]], CountModel]
     suffixes: Sequence[Sums]
     held: Transitions
+    towards: NDArray[np.float64] | None = None
 
 
 def likelihood_after_last(windows: Sequence[HeldOut]) -> float:
@@ -64,7 +68,10 @@ def _likelihoods(window: HeldOut, prior_counts: Sequence[float], length: int) ->
     recent, next_ = window.held.recent[rows], window.held.successor[rows].astype(np.int64)
     model = window.build(prior_counts)
     counts = ContextCounts.of(window.suffixes[length - 1], model.interests).after(recent[:, -length:])
-    towards = model.after(recent, length - 1)
+    if length == 1 and window.towards is not None:
+        towards = window.towards[recent[:, -1]]
+    else:
+        towards = model.after(recent, length - 1)
     new, index = ~window.held.known[rows], np.arange(len(next_))
     right = [values[index, next_][:, None] for values in (counts, towards)]
     all_new = [np.einsum("nc,nc->n", values, new)[:, None] for values in (counts, towards)]

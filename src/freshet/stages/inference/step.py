@@ -23,8 +23,10 @@ from freshet.stages.evidence.step import ChosenEvidence
 from freshet.stages.inference.announce import announce
 from freshet.stages.inference.cost import Cost, cost_of
 from freshet.stages.prompts.short_lists import scale
-from freshet.stages.prompts.step import need_options, say_missing_titles, short_lists, wording_of
+from freshet.stages.prompts.step import need_options, short_lists
+from freshet.stages.prompts.workspace_wording import say_missing_titles, wording_of
 from freshet.stages.table.table_plan import TablePlan
+from freshet.storage.ledger import StepRecord
 
 PROBE = 64
 """Prompts that are timed to estimate a run's length where no earlier run gives it."""
@@ -92,74 +94,88 @@ def infer(
     """
     if planner is None:
         return None
-    config, run = ctx.config.inference, ctx.run
-    with run.step("inference") as step:
+    with ctx.run.step("inference") as step:
         planned = plan_inference(ctx, plan, chosen, planner)
-        expected = say_cost(ctx, planned)
-        if planned.prompts:
-            say_missing_titles(ctx)
-        if planned.prompts and planner.note:
-            run.say(f"planner: {planner.note}")
-        wanted = [
-            (by, inference.chunks(part, config.chunk)) for part, by in planned.parts if len(part.changed)
-        ]
-        announce(ctx, wanted)
-        start = monotonic()
-        # held-out rows first: a planner that is gone later has a weight for the rows that it answered
-        backwards = [
-            inference.run(
-                part,
-                answering,
-                top=min(config.top, len(ctx.log.interests)),
-                chunk=config.chunk,
-                origin=plan.version,
-                work=ctx.ws.root / "work",
-                progress=run.progress("inference"),
-            )
-            for part, answering in reversed(planned.parts)
-        ]
-        outcomes = backwards[::-1]
-        seconds = monotonic() - start
-        for outcome in outcomes:
-            step.add(outcome.usage)
-        spent = Usage(step.tokens, step.flops, step.written, step.requests)
-        actual = cost_of(run, spent, seconds)
-        step.details = {
-            **planned.counted(),
-            "resumed": sum(outcome.resumed for outcome in outcomes),
-            "failed": sum(len(outcome.failures) for outcome in outcomes),
-            "not_asked": sum(outcome.skipped for outcome in outcomes),
-            "requests": sum(outcome.usage.requests for outcome in outcomes),
-            "invalid": sum(outcome.usage.invalid for outcome in outcomes),
-            "by": _kind_of_planner(ctx.config),
-            "expected": asdict(expected),
-            "actual": asdict(actual),
-        }
-        if planned.prompts:
-            run.say(f"inference: {planned.prompts:,} prompts, {actual} {run.record.currency}")
-        for outcome, (part, _) in zip(outcomes, planned.parts, strict=True):
-            if len(outcome.failures) > 3:
-                run.say(f"  WARNING: {len(outcome.failures):,} prompts failed, their rows go by counts:")
-            for row, reason in outcome.failures[:3]:
-                [prompt] = part.prompts.take([row])
-                run.say(f"  the planner failed on {prompt.context}: {reason}")
-            if outcome.gone:
-                run.say(
-                    f"  WARNING: {outcome.skipped:,} prompts were not asked, their rows go by counts: "
-                    f"{outcome.gone}"
-                )
+        outcomes = carry_out(ctx, planned, step, plan.version)
     answers, held = (outcome.rows for outcome in outcomes)
     edges = np.cumsum([0, *(len(one.contexts) for one in chosen.windows)]).tolist()
     parts = [held.take(slice(start, end)) for start, end in pairwise(edges)]
     if planned.lists:
-        answers = _listed(ctx, planner, answers, planned.lists[0], ctx.as_of)
+        answers = listed(ctx, planner, answers, planned.lists[0], ctx.as_of)
         parts = [
-            _listed(ctx, planner, rows, lists, one.window.start)
+            listed(ctx, planner, rows, lists, one.window.start)
             for rows, lists, one in zip(parts, planned.lists[1:], chosen.windows, strict=True)
         ]
     return PlannerAnswers(
         answers, [(one.window, rows) for one, rows in zip(chosen.windows, parts, strict=True)]
     )
+
+
+def carry_out(
+    ctx: RunContext, planned: InferencePlan, step: StepRecord, origin: str
+) -> tuple[inference.Outcome, inference.Outcome]:
+    """Ask what was planned, say what it should cost and did, and record that in a step.
+
+    Args:
+        origin: what the answers are for: the version of a table, or a day.
+
+    Returns:
+        What became of the rows, and of those of held-out windows.
+    """
+    config, run = ctx.config.inference, ctx.run
+    expected = say_cost(ctx, planned)
+    if planned.prompts:
+        say_missing_titles(ctx)
+    if planned.prompts and planned.planner.note:
+        run.say(f"planner: {planned.planner.note}")
+    wanted = [(by, inference.chunks(part, config.chunk)) for part, by in planned.parts if len(part.changed)]
+    announce(ctx, wanted)
+    start = monotonic()
+    # held-out rows first: a planner that is gone later has a weight for the rows that it answered
+    backwards = [
+        inference.run(
+            part,
+            answering,
+            top=min(config.top, len(ctx.log.interests)),
+            chunk=config.chunk,
+            origin=origin,
+            work=ctx.ws.root / "work",
+            progress=run.progress("inference"),
+        )
+        for part, answering in reversed(planned.parts)
+    ]
+    held, answers = backwards
+    outcomes = answers, held
+    seconds = monotonic() - start
+    for outcome in outcomes:
+        step.add(outcome.usage)
+    spent = Usage(step.tokens, step.flops, step.written, step.requests)
+    actual = cost_of(run, spent, seconds)
+    step.details = {
+        **planned.counted(),
+        "resumed": sum(outcome.resumed for outcome in outcomes),
+        "failed": sum(len(outcome.failures) for outcome in outcomes),
+        "not_asked": sum(outcome.skipped for outcome in outcomes),
+        "requests": sum(outcome.usage.requests for outcome in outcomes),
+        "invalid": sum(outcome.usage.invalid for outcome in outcomes),
+        "by": _kind_of_planner(ctx.config),
+        "expected": asdict(expected),
+        "actual": asdict(actual),
+    }
+    if planned.prompts:
+        run.say(f"inference: {planned.prompts:,} prompts, {actual} {run.record.currency}")
+    for outcome, (part, _) in zip(outcomes, planned.parts, strict=True):
+        if len(outcome.failures) > 3:
+            run.say(f"  WARNING: {len(outcome.failures):,} prompts failed, their rows go by counts:")
+        for row, reason in outcome.failures[:3]:
+            [prompt] = part.prompts.take([row])
+            run.say(f"  the planner failed on {prompt.context}: {reason}")
+        if outcome.gone:
+            run.say(
+                f"  WARNING: {outcome.skipped:,} prompts were not asked, their rows go by counts: "
+                f"{outcome.gone}"
+            )
+    return outcomes
 
 
 def plan_inference(
@@ -214,7 +230,7 @@ def _stored(ctx: RunContext, plan: TablePlan) -> PlannerRows | None:
     return PlannerRows.concatenate(parts) if wide else None
 
 
-def _listed(
+def listed(
     ctx: RunContext, planner: Planner, rows: PlannerRows, lists: ShortLists, moment: AsOf
 ) -> PlannerRows:
     """Rows with the lists that they were chosen from, whose mass is such that the table gives it to them."""

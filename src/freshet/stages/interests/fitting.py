@@ -126,12 +126,14 @@ class Former:
 def fit(catalogue: Catalogue, config: InterestsConfig, former: Former | None = None) -> Fit:
     """Fit on the engaged items alone: an item nobody has touched yet may be from the future.
 
+    On a platform's first day next to none is engaged: `formed_on = "catalogue"` takes all that are there.
+
     With as many former interests as are wanted now, these are continued instead of starting anew.
 
     Raises:
         NotEnoughData: fewer than two items differ.
     """
-    rows = np.flatnonzero(catalogue.traffic > 0)
+    rows = np.flatnonzero((catalogue.traffic > 0) | (config.formed_on == "catalogue"))
     documents = item_text.documents([catalogue.titles[i] for i in rows], [catalogue.texts[i] for i in rows])
     words = item_text.fit_text_model(documents, config.seed)
     counts = words.counts(documents)
@@ -139,7 +141,7 @@ def fit(catalogue: Catalogue, config: InterestsConfig, former: Former | None = N
     of_text = words.vectors(counts) if encoded is None else encoded[rows].astype(np.float64)
     sides = item_vectors.sides(of_text, catalogue.engaged[:, rows], config.seed)
     joined = sides.joined(config.co_engagement)
-    traffic = catalogue.traffic[rows]
+    traffic = np.where(catalogue.traffic[rows] > 0, catalogue.traffic[rows], 1.0)
     if config.taxonomy:
         column = [catalogue.labels[i] for i in rows]
         categories = fit_taxonomy(column, traffic, config.count)

@@ -111,6 +111,7 @@ def repeat_run_floor(ctx: RunContext, made: Artifact, observed: NDArray[np.int16
             size,
             fitter.fit.prior_counts,
             scales.steady,
+            fitter.counts.towards(ctx.as_of, fitter.fit.share),
         )
         fused = replace(scorer, model=model)(sample, excluded).fused
         top = np.argsort(-fused, axis=1, kind="stable")[:, :5]

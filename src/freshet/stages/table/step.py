@@ -37,16 +37,26 @@ class Companions:
         overlay: weighs live signals.
         ranker: ranks items.
         feedback: what people did with proposals.
+        users: rows of single users.
     """
 
     overlay: str = ""
     ranker: str = ""
     feedback: str = ""
+    users: str = ""
 
     @classmethod
-    def of(cls, overlay: Artifact | None, ranker: str, feedback: Artifact | None) -> Companions:
+    def of(
+        cls,
+        overlay: Artifact | None,
+        ranker: str,
+        feedback: Artifact | None,
+        users: Artifact | None = None,
+    ) -> Companions:
         """Of artifacts, each None where there is none."""
-        return cls(overlay.version if overlay else "", ranker, feedback.version if feedback else "")
+        made = (one.version if one else "" for one in (overlay, feedback, users))
+        live, reactions, rows = made
+        return cls(live, ranker, reactions, rows)
 
 
 def find(ctx: RunContext, plan: TablePlan) -> Artifact | None:
@@ -157,7 +167,7 @@ def publish_for_arm(
 def _holds(release: Release, made: Artifact, beside: Companions) -> bool:
     """Whether a release is of this table with these companions."""
     return release.table == made.version and beside == Companions(
-        release.overlay, release.ranker, release.feedback
+        release.overlay, release.ranker, release.feedback, release.users
     )
 
 
@@ -174,6 +184,7 @@ def _numbered(ws: Workspace, run: Run, made: Artifact, beside: Companions, arm: 
         beside.ranker,
         arm,
         beside.feedback,
+        beside.users,
     )
 
 
@@ -193,6 +204,7 @@ def _manifest(ctx: RunContext, plan: TablePlan, planner: Planner | None) -> Tabl
             previous=plan.previous.version if plan.previous else "",
             sequence=plan.sequence.version if plan.sequence else "",
             content=plan.content.version if plan.content else "",
+            prior=log.prior.version if log.prior else "",
         ),
         planner=planner.version if planner else "",
     )
@@ -206,7 +218,8 @@ def _weights(fitter: CountFitter, fusion: Fusion | None) -> dict[str, Any]:
     null where counts win; `planner` is its weight beside all the others; `content` are the weights of all its
     features, and `without_context` those used for users who have items but no recent interest. `unfitted`
     says why nothing could be fitted, '' where it was; `unfounded` names features of contexts that no held-out
-    transition had.
+    transition had. `prior` is there where a planner was asked beforehand: its share in what sparse counts are
+    shrunk to, and what it changes on held-out transitions, null where nothing could be fitted.
     """
     fitted = {} if fusion is None else fusion.fitted.as_dict()
     planner = fitted.get(counts.PLANNER)
@@ -227,6 +240,14 @@ def _weights(fitter: CountFitter, fusion: Fusion | None) -> dict[str, Any]:
         "held_out_users": fitter.mixtures[0].users,
         "scales": fitter.log.scales.as_dict() | {"refreshed_every": fitter.holdout.stretch_days},
     }
+    if (prior := fitter.log.prior) is not None:
+        weights["prior"] = {
+            "planner": prior.planner,
+            "interests": len(prior.rows),
+            "answered": prior.answered,
+            "share": fitter.fit.share,
+            "margin": _change(fitter.prior_margin) if fitter.prior_margin else None,
+        }
     if fusion is not None:
         weights["planner_margin"] = _change(fusion.margin) if fusion.margin else None
     if fusion is not None and (fusion.content is not None or fusion.without_context is not None):

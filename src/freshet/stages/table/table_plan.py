@@ -13,6 +13,7 @@ from freshet.core.config import Config
 from freshet.core.types import AsOf, Eligibility, context_codes
 from freshet.run_context import LogSnapshot, RunContext
 from freshet.stages import table
+from freshet.stages.prior import step as prior
 from freshet.storage.artifacts import Artifact, newest_first
 from freshet.storage.manifests import TableManifest
 from freshet.storage.releases import Release
@@ -66,6 +67,7 @@ def plan_table(
         **({"sequence": sequence.version} if sequence else {}),
         **({"content": content.version} if content else {}),
         **({"evidence_until": str(evidence_until)} if evidence_until else {}),
+        **({"prior": log.prior.version} if log.prior else {}),
         code=CODE,
         as_of=log.as_of,
         transitions=log.version,
@@ -123,9 +125,12 @@ def settings_of(ws: Workspace) -> dict[str, Any]:
     unread_inference = {"chunk"} if ws.tuner is not None else {"chunk", "beam", "top", "calibration_prompts"}
     unread = {"inference": unread_inference, "table": {"max_churn"}}
     asked = {"planner": {"shortlist": shortlist}} if (shortlist := _shortlist(ws)) else {}
-    return asked | {
-        name: getattr(ws.config, name).model_dump(mode="json", exclude=unread.get(name)) for name in names
-    }
+    before = prior.identity(ws)
+    return (
+        asked
+        | {name: getattr(ws.config, name).model_dump(mode="json", exclude=unread.get(name)) for name in names}
+        | ({"prior": before} if before else {})
+    )
 
 
 def _shortlist(ws: Workspace) -> int:

@@ -22,6 +22,10 @@ OptionsBefore = Callable[[int, Sequence[Context]], Mapping[Context, Sequence[int
 """(window start as days since 1970, contexts) -> the short list of each by what was known before that day."""
 
 
+LONG_SHARE = 0.5
+"""Share of the samples with a user's longer history, where the planner is asked about users too."""
+
+
 def balanced(transitions: Transitions, k: int, per_label: int) -> NDArray[np.int64]:
     """Rows to tune on: for every successor at most `per_label` distinct contexts, the latest ones.
 
@@ -50,6 +54,7 @@ def make_examples(
     evidence_share: float,
     seed: int,
     options_before: OptionsBefore | None = None,
+    longest: int = 0,
 ) -> list[Example]:
     """Word the samples.
 
@@ -62,10 +67,13 @@ def make_examples(
             answer without.
         seed: of the choice which do.
         options_before: what a planner that reads lists chooses among; None = all interests.
+        longest: a planner that is also asked about users with so many interests reads contexts of all
+            lengths from k to this one; 0 = it isn't.
     """
     contexts = transitions.contexts(k)
     random = np.random.default_rng(seed)
     with_evidence = random.random(len(transitions)) < evidence_share
+    whole = _of_mixed_lengths(transitions, k, longest, seed) if longest > k else contexts
     starts = transitions.day // window_days * window_days
     examples: list[Example] = []
     for start in np.unique(starts).tolist():
@@ -77,9 +85,16 @@ def make_examples(
             context = contexts[row]
             evidence = _part(known.get(context), random) if with_evidence[row] else None
             successor = int(transitions.successor[row])
-            prompt = wording.prompt(Question.of(context, evidence, among.get(context, ())))
+            prompt = wording.prompt(Question.of(whole[row], evidence, among.get(context, ())))
             examples.append(Example(prompt, successor, wording.names[successor]))
     return examples
+
+
+def _of_mixed_lengths(transitions: Transitions, k: int, longest: int, seed: int) -> list[Context]:
+    """Contexts of the last k interests for some of the rows, of up to `longest` for the others."""
+    more = np.random.default_rng([seed, 1]).random(len(transitions)) < LONG_SHARE
+    pairs, histories = transitions.contexts(k), transitions.contexts(longest)
+    return [histories[row] if more[row] else pairs[row] for row in range(len(transitions))]
 
 
 def _part(evidence: ContextEvidence | None, random: np.random.Generator) -> ContextEvidence | None:

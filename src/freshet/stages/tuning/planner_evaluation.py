@@ -15,7 +15,8 @@ from freshet.core.types import Prompt, ShortLists, Transitions, Usage
 from freshet.run_context import RunContext
 from freshet.stages import counts, tuning
 from freshet.stages.inference.announce import announce
-from freshet.stages.prompts.step import need_options, wording_of
+from freshet.stages.prompts.step import need_options
+from freshet.stages.prompts.workspace_wording import wording_of
 from freshet.stages.tuning.planner_answers import say_cost
 from freshet.stages.tuning.planner_sample import Sample, by_lists, forecast, sample_of
 
