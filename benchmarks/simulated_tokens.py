@@ -30,6 +30,7 @@ class SimulatedTokens:
         silent: wanted tokens that it says nothing about.
         dies_after: requests after which it closes connections unanswered; -1 = never.
         limit: `max_model_len` that it tells.
+        decode: the text of tokens.
         spelling: what `/detokenize` says; None = it has none.
         endpoint: base URL.
         texts: all that were asked about, in order.
@@ -41,6 +42,7 @@ class SimulatedTokens:
     silent: frozenset[int] = frozenset()
     dies_after: int = -1
     limit: int = 256
+    decode: Callable[[list[int]], str] = str
     spelling: str | None = None
     endpoint: str = ""
     texts: list[tuple[int, ...]] = field(default_factory=list)
@@ -124,7 +126,7 @@ def serving(next_tokens: NextTokens, server: SimulatedTokens) -> Iterator[Simula
             tokens.append(int(read([*text, *tokens]).argmax()))
         if server.dialect == "vllm":
             return {"logprobs": {"tokens": [f"token_id:{token}" for token in tokens]}}
-        return {"logprobs": {"content": [{"id": token} for token in tokens]}}
+        return {"text": server.decode([token for token in tokens if token not in ends])}
 
     listening = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     listening.daemon_threads = True

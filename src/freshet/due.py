@@ -14,6 +14,7 @@ from freshet.stages.live import step as live
 from freshet.stages.table import churn_gate, table_plan
 from freshet.stages.tuning import step as tuning
 from freshet.stages.tuning.gate_verdict import with_evidence_of
+from freshet.stages.users import step as users
 from freshet.storage import rollback
 from freshet.storage.artifacts import Artifact
 from freshet.storage.ledger import Record, Run
@@ -120,14 +121,15 @@ def _settings_changed(ctx: RunContext, release: Release) -> bool:
         made = ws.store.find(kind, version) if version else None
         return made is not None and made.manifest.get("settings") != settings
 
-    uses = ws.config.live.use, ws.config.ranker.use, feedback.wanted(ws)
-    if uses != (bool(release.overlay), bool(release.ranker), bool(release.feedback)):
+    uses = ws.config.live.use, ws.config.ranker.use, feedback.wanted(ws), users.wanted(ws)
+    if uses != tuple(map(bool, (release.overlay, release.ranker, release.feedback, release.users))):
         return True
     ranker = ws.store.find("rankers", release.ranker) if release.ranker else None
     trained = RankerManifest.of(ranker).inputs.itemmodel if ranker is not None else ""
     return (
         changed("tables", release.table, table_plan.settings_of(with_evidence_of(ws, release.model)))
         or changed("overlays", release.overlay, live.configured(ws))
+        or changed("user_rows", release.users, users.configured(ws))
         or changed("feedback", release.feedback, feedback.configured(ws))
         or (bool(trained) and changed("itemmodels", trained, items.settings_of(ws, ctx.log)))
     )

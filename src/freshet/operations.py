@@ -24,6 +24,7 @@ from freshet.stages.events import step as events
 from freshet.stages.items import step as item_ranking
 from freshet.stages.live import step as live
 from freshet.stages.table import step as table
+from freshet.stages.users import step as users
 from freshet.storage import rollback
 from freshet.storage.artifacts import Artifact, committed
 from freshet.storage.decisions import Decision, Review
@@ -114,7 +115,7 @@ def rank_items(
             run.say(f"the ranker as of {log.as_of} does not join release {current.number}")
         else:
             made = committed(ws.store, "tables", current.table)
-            companions = table.Companions(current.overlay, ranker.version, current.feedback)
+            companions = table.Companions(current.overlay, ranker.version, current.feedback, current.users)
             table.publish(ws, run, made, companions)
     return run.record, trained
 
@@ -213,6 +214,7 @@ def _companions_of(ws: Workspace, made: Artifact) -> table.Companions:
         live.version_of_table(ws, made.version),
         item_ranking.of_table(ws, made),
         feedback.of_table(ws, made),
+        users.version_of_table(ws, made.version),
     )
 
 

@@ -53,6 +53,7 @@ from freshet.stages.transitions import TransitionLog
 from freshet.stages.transitions import step as transitions
 from freshet.stages.tuning import step as tuning
 from freshet.stages.tuning.gate_verdict import with_evidence_of
+from freshet.stages.users import step as user_rows
 from freshet.storage.artifacts import Artifact
 from freshet.storage.ledger import Record, Run
 from freshet.storage.workspace import Workspace
@@ -213,15 +214,15 @@ def make_table(
 
 def refresh_release(ctx: RunContext, model: Artifact | None, end: AsOf, publish: bool) -> None:
     """Make what serves as of a moment, and publish it unless something holds it back."""
-    mixed = sequence.for_mixture(ctx)
-    made = make_table(ctx, model, table_plan.previous_of(ctx.ws, ctx.log), mixed)
+    mixed, planner = sequence.for_mixture(ctx), tuning.planner_for(ctx, model)
+    made = make_table(ctx, model, table_plan.previous_of(ctx.ws, ctx.log), mixed, planner=planner)
     overlay = live.make(ctx, made)
     if not publish and (held_back := due.held_back(ctx, made, end)):
         ctx.run.say(f"table {made.version} as of {ctx.as_of} {held_back}: CURRENT stays (--publish moves it)")
         return
     reactions = feedback.make(ctx)
     ranker = items.for_release(ctx.ws, ctx.run, ctx.log)
-    companions = table.Companions.of(overlay, ranker, reactions)
+    companions = table.Companions.of(overlay, ranker, reactions, user_rows.beside(ctx, made, planner))
     halt_on_churn(ctx, made, companions)
     table.publish(ctx.ws, ctx.run, made, companions)
     for experiment, arm in isolated_arms.arms(ctx.ws, ctx.run):
@@ -245,6 +246,6 @@ def refresh_arm(
     else:
         run.say(f"{experiment.name}/{arm.name}: interests are new, so models are everybody's from now on")
     made = make_table(own, model, table_plan.previous_for(ws, log, before), mixed)
-    overlay = live.make(own, made)
     reactions = feedback.make(own, OwnEvents(experiment, arm.name))
-    table.publish_for_arm(own, made, table.Companions.of(overlay, "", reactions), experiment, arm.name)
+    beside = table.Companions.of(live.make(own, made), "", reactions, user_rows.beside(own, made))
+    table.publish_for_arm(own, made, beside, experiment, arm.name)

@@ -44,7 +44,7 @@ def plan(ws: Workspace, as_of: AsOf | None = None, today: datetime | None = None
                     hint="`freshet finetune` makes one, as `freshet run` does when it is due",
                 )
             judging = planner_evaluation.cost(ctx, planner)
-        ctx = ctx.with_workspace(_as_asked(ws, model))
+        ctx = ctx.with_workspace(as_asked(ws, model))
         mixed = sequence.young(ws, ctx.log) if ws.config.sequence.use else None
         described = content.find(ctx)
         planned = table_plan.plan_table(ctx, model, table_plan.previous_of(ws, ctx.log), mixed, described)
@@ -88,7 +88,7 @@ def _prior_is_planned(ws: Workspace, run: Run, as_of: AsOf | None, today: dateti
     return True
 
 
-def _as_asked(ws: Workspace, model: Artifact | None) -> Workspace:
+def as_asked(ws: Workspace, model: Artifact | None) -> Workspace:
     """The workspace with prompts as they will be; before a model is judged, the longest that they may be."""
     if ws.tuner is None or model is not None:
         return with_evidence_of(ws, model.version if model else "")

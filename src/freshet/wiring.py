@@ -23,6 +23,7 @@ from freshet.backends.planners.fake import FakeTuner
 from freshet.backends.planners.hosted.hosted_tuner import HostedTuner
 from freshet.backends.planners.lora import LoraTuner
 from freshet.backends.planners.scratch import ScratchTuner
+from freshet.backends.planners.training_fit import Wishes
 from freshet.backends.planners.vllm_tuner import VllmTuner
 from freshet.backends.sequences.trainers import TorchRankingTrainer, TorchSequenceTrainer
 from freshet.backends.user_stores.lmdb_store import LmdbUserStore
@@ -108,7 +109,9 @@ def make_tuner(root: Path, config: Config, say: Callable[[str], None]) -> Tuner 
         )
     base = _checkpoint(root, planner.model)
     tuner = VllmTuner if planner.engine == "vllm" else LoraTuner
-    return tuner(base=base, beam=beam, device=planner.device, called=planner.model)
+    tuning = config.tuning
+    wishes = Wishes(tuning.precision, tuning.gradient_checkpointing, tuning.micro_batch)
+    return tuner(base, planner.device, beam, called=planner.model, wishes=wishes, chat=planner.chat)
 
 
 def _endpoint_tuner(root: Path, config: Config, say: Callable[[str], None]) -> Tuner:

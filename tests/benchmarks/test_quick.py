@@ -42,6 +42,7 @@ KEYS = {
     "serving_chaos": {"kills", "collect_kills", "acknowledged", "resent", "lost", "twice", "log_lost", "log_twice", "forgotten", "restart_s"},
     "state": {"state_bytes_per_user", "file_bytes_per_user", "load_users_per_s", "events_per_s", "ratio_vs_raw", "fsync_ms", "redis"},
     "experiment_statistics": {"simulated", "aa_sequential_false_positive", "power_at_mde", "coverage", "cuped_ratio", "rare", "off_policy"},
+    "tuning": {"simulated", "threads", "trainings", "told_ratio", "resume"},
     "transitions": {"simulated", "events_per_s", "peak_rss_gb", "one_day_share", "ratio_to_plain_sql"},
 }  # fmt: skip
 """What is documented of each; a new benchmark says here what it gives."""
@@ -206,6 +207,12 @@ def _content(found: dict[str, Any], shop: Path, work: Path) -> None:
         assert weight["low"] <= weight["weight"] <= weight["high"]
 
 
+def _tuning(found: dict[str, Any], shop: Path, work: Path) -> None:
+    """A killed training ends with the files of one left alone."""
+    assert [(one["killed_after"], one["equal"]) for one in found["resume"]] == [(2, True)]
+    assert all(one["told_mb"] > 0 and one["tokens_per_s"] > 0 for one in found["trainings"])
+
+
 CHECKS: dict[str, Callable[[dict[str, Any], Path, Path], None]] = {
     "chaos": _chaos,
     "content": _content,
@@ -220,6 +227,7 @@ CHECKS: dict[str, Callable[[dict[str, Any], Path, Path], None]] = {
     "serving": _serving,
     "replay_images": _images,
     "report_images": _images,
+    "tuning": _tuning,
 }
 
 

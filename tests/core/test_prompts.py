@@ -147,3 +147,25 @@ def test_the_longest_prompt_repeats_the_longest_names() -> None:
     by_length = sorted(words, key=len, reverse=True)
     evidence = said((2, 0), (2, 0.2))
     assert len(render((1, 2, 0), words, evidence)) <= len(longest(by_length, 3, 1))
+
+
+def test_contexts_longer_than_those_of_evidence_hear_of_their_last_interests() -> None:
+    """As rows of users are asked: ten interests, and evidence about pairs."""
+    pair = np.array([[1, 0]], np.int16)
+    evidence = Evidence(pair, np.array([2], np.int8), *_columns((2, 0.2, 5.0)))
+    contexts = pack_contexts([(2, 1, 0), (1, 0), (2, 0, 1)], 10)
+    texts = [prompt.text for prompt in Prompts.of(contexts, ShortWording(WORDS), evidence).take(range(3))]
+    said = ContextEvidence((1, 0), (Successor(2, 0.2, 5.0),))
+    assert texts == [
+        render((2, 1, 0), WORDS, said),
+        render((1, 0), WORDS, said),
+        render((2, 0, 1), WORDS),
+    ]
+    assert "recently after" in texts[0]
+    assert len(set(Prompts.of(contexts, ShortWording(WORDS), evidence).identities())) == 3
+
+
+def _columns(entry: tuple[int, float, float]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Successors, shares and supports of evidence with one entry."""
+    successor, share, support = entry
+    return np.array([[successor]], np.int16), np.array([[share]]), np.array([[support]])

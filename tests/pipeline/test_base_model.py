@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from freshet import doctor, pipeline
+from freshet.backends.planners import training_checkpoints
 from freshet.backends.planners.fake import FakeTuner
 from freshet.core.errors import ConfigError
-from freshet.core.ports import TuningPlan
+from freshet.core.ports import Progress, TuningPlan
 from freshet.stages.events import EventLog
-from freshet.storage.workspace import Workspace
+from freshet.storage.workspace import TRAININGS, Workspace
 from tests.backends.planners import worlds
 from tests.cli.conftest import answered
 from tests.pipeline.world import FAKE, NOW, approving, copied, settings, with_tuner, workspace
@@ -100,3 +102,44 @@ def test_a_base_is_needed_only_where_something_is_tuned(
     assert len(late.descriptions) == 9
     assert (late.mode, late.k, late.evidence_top, late.lora_rank) == ("description", 2, 3, 16)
     pipeline.refresh(ws)
+
+
+class Watch:
+    """A reporter that keeps what is said and, if so wished, breaks a training off."""
+
+    def __init__(self, last: int | None = None) -> None:
+        self.said: list[str] = []
+        self.steps: list[int] = []
+        self.last = last
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+    def progress(self, name: str) -> Progress:
+        def step(done: int, total: int) -> None:
+            if name == "tuning":
+                self.steps.append(done)
+                if done == self.last:
+                    raise KeyboardInterrupt
+
+        return step
+
+
+def test_the_same_command_goes_on_with_a_training_that_was_broken_off(
+    counted: Workspace, tmp_path: Path, world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training_checkpoints, "EVERY", 0.0)
+    base = worlds.save_checkpoint(tmp_path / "base")
+    text = settings(
+        world, "transformers", f"model = {json.dumps(str(base))}\n[tuning]\nmax_steps = 5\nrefit = false\n"
+    )
+    ws = copied(counted, tmp_path / "ws", text)
+    broken = Watch(last=3)
+    with pytest.raises(KeyboardInterrupt):
+        pipeline.finetune(replace(ws, reporter=broken))
+    assert list((ws.root / TRAININGS).rglob("checkpoint-2"))
+    again = Watch()
+    approving(lambda: pipeline.finetune(replace(ws, reporter=again)), ws)
+    assert (broken.steps, again.steps) == ([1, 2, 3], [3, 4, 5])
+    assert any(line.startswith("training takes about") for line in again.said)
+    assert not (ws.root / TRAININGS).exists()

@@ -317,3 +317,16 @@ def test_evidence_that_knows_more_helps_and_noise_does_not() -> None:
     assert not evaluation.of_evidence(even, knows, sample).helps
     assert not evaluation.of_evidence(noise, even, sample).helps
     assert not evaluation.of_evidence(knows, knows, sample).helps
+
+
+def test_a_planner_that_adds_nothing_to_its_short_list_waits_for_a_person(
+    imported: Workspace, large: Path, tmp_path: Path
+) -> None:
+    """The list itself tells much of what comes next; that is no merit of who chooses from it at random."""
+    text = settings(large, "fake", 'mode = "label"\nshortlist = 4\n[gates]\n')
+    for way, passes in (("noise", False), ("after", True)):
+        teacher = Teacher(way, replace(LABELS, options=True))
+        record = slow_path(with_tuner(copied(imported, tmp_path / way, text), teacher))
+        found = gates(record)["gain_over_popularity"]
+        assert found.passed == passes, str(found)
+        assert gates(record)["label_reach"].passed

@@ -41,10 +41,11 @@ BASE: dict[str, dict[str, Any]] = {
     "sequence": {"use": True, "max_steps": 1},
     "ranker": {"use": True, "max_steps": 1},
     "feedback": {"use": True},
+    "users": {"rows": 20},
 }
 
-SERVED = {"tables", "overlays"}
-"""An overlay goes with one table."""
+SERVED = {"tables", "overlays", "user_rows"}
+"""An overlay goes with one table, and so do rows of users."""
 ASKED = {"gates", *SERVED}
 PLANNED = {"models", *ASKED}
 RANKED = {"itemmodels", "rankers"}
@@ -85,7 +86,7 @@ MADE: dict[str, tuple[Any, set[str]]] = {
     "evidence.min_support": (4.0, PLANNED),
     "evidence.user_cap": (1, PLANNED),
     "evidence.hysteresis": (0.4, SERVED),  # examples and held-out prompts follow no earlier prompt
-    "planner.kind": ("counts", SERVED),
+    "planner.kind": ("counts", {"tables", "overlays"}),  # nobody to ask about users
     "planner.mode": ("label", PLANNED),
     "planner.template": ("", PLANNED),
     "planner.titles": (1, PLANNED),
@@ -110,6 +111,10 @@ MADE: dict[str, tuple[Any, set[str]]] = {
     "inference.beam": (8, ASKED),
     "inference.top": (4, SERVED),
     "inference.calibration_prompts": (110, SERVED),
+    "users.rows": (10, {"user_rows"}),
+    "users.k": (5, PLANNED),  # the planner learns from as many interests as it is asked with
+    "users.titles": (3, {"user_rows"}),
+    "users.active_days": (20, {"user_rows"}),
     "table.width": (4, SERVED),
     "table.blocked": (["0"], SERVED),
     "table.allowed": (["0", "1", "2"], SERVED),
@@ -143,7 +148,9 @@ AT_IMPORT = "decides which rows an import adds: the log's own version says what 
 WHEN = "decides when something is made, not what"
 COST = "decides what making it takes or costs, not what is made"
 SERVING = "is read when requests are answered"
+RECIPE = "is in the recipe of the tuner that reads it, whose other models stay as they are"
 ENCODER = "is in the version of the encoders that read it"
+SERVER = "is in the recipe of tuners of models behind a server"
 JUDGING = "is read when experiments are judged, from the events"
 OUTSIDE: dict[str, tuple[Any, str]] = {
     "events.files": (["elsewhere.parquet"], AT_IMPORT),
@@ -157,8 +164,14 @@ OUTSIDE: dict[str, tuple[Any, str]] = {
     "content.timeout_seconds": (1.0, COST),
     "planner.model": ("elsewhere", "a checkpoint is known by its bytes, wherever it lies (recipe)"),
     "planner.device": ("cpu", COST),
+    "planner.batch": ("gemini", SERVER),
     "planner.use": ("prior", "needs a planner that is not trained here: `test_prior` sees what is made anew"),
+    "planner.chat": (False, RECIPE),
+    "tuning.precision": ("bf16", RECIPE),
+    "tuning.gradient_checkpointing": (True, COST),
+    "tuning.micro_batch": (1, COST),
     "tuning.every_days": (60, WHEN),
+    "tuning.hosted": (True, SERVER),
     "inference.chunk": (16, COST),
     "table.max_churn": (0.9, "decides whether a person looks first"),
     "schedule.policy": ("cost", WHEN),
@@ -196,6 +209,7 @@ OUTSIDE: dict[str, tuple[Any, str]] = {
     "prices.currency": ("EUR", COST),
     "prices.per_hour": (1.0, COST),
     "prices.per_million_tokens": (1.0, COST),
+    "prices.per_million_tokens_trained": (1.0, COST),
 }
 """By key another value, and why no key of an artifact holds it."""
 
@@ -261,6 +275,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     assert release.overlay
     assert release.ranker
     assert release.feedback
+    assert release.users
     return ws
 
 

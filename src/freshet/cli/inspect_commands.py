@@ -47,14 +47,26 @@ def explain(
         str | None, typer.Option("--release", metavar="RELEASE", help="The current one by default.")
     ] = None,
     top: Annotated[int, typer.Option("--top", min=1, help="Successors shown.")] = 10,
+    prompt: Annotated[
+        bool,
+        typer.Option("--prompt", help="Only the prompt as the next refresh would ask it; nothing is asked."),
+    ] = False,
     workspace: Here = HERE,
     as_json: AsJson = False,
 ) -> None:
     """Prompt, evidence, ranked successors, scores and provenance of one context."""
     from freshet import inspect
     from freshet.cli import show_inspect
+    from freshet.core.errors import ConfigError
 
     with opened(workspace) as ws:
+        if prompt:
+            if release is not None:
+                raise ConfigError("--prompt tells what would be asked now, --release what was asked")
+            asked = inspect.preview(ws, interests or [])
+            content = document("explain", {"preview": asdict(asked)})
+            answer(content, as_json, lambda console: show_inspect.preview(console, asked))
+            return
         chosen = None if release is None else release_number(release)
         found = inspect.explain(ws, interests or [], chosen, top)
     content = document("explain", asdict(found))

@@ -100,6 +100,7 @@ def planned(ws: Workspace, options: ReplayOptions) -> Plan:
         ws.config.live.use,
         ws.config.evidence.level != "none",
         ws.config.content.use,
+        ws.config.users.rows > 0,
     )
     return make_plan(
         [day.day for day in events.body(events.EventLog(ws.root).snapshot().days)],

@@ -13,7 +13,7 @@ from freshet.cli.screen import styled
 from freshet.cli.show import gates, line, table, weights
 
 if TYPE_CHECKING:
-    from freshet.inspect import Diff, Explanation, Listing, RunLine, Status
+    from freshet.inspect import Diff, Explanation, Listing, Preview, RunLine, Status
     from freshet.inspect.release_view import Named
 
 
@@ -48,6 +48,8 @@ def explanation(console: Console, found: Explanation) -> None:
         console.print("prompt:", styled(found.prompt, "cyan"), soft_wrap=True)
         if found.worded is not None and found.worded != found.prompt:
             console.print("in words:", styled(found.worded, "cyan"), soft_wrap=True)
+    if found.options:
+        line(console, f"chosen among {len(found.options)} interests, the best by counts and content")
     if found.evidence:
         after = _names(found.evidence_after) or "anything"
         drawn = table(f"recently, after {after}", ">share", ">users", "in words")
@@ -80,6 +82,21 @@ def explanation(console: Console, found: Explanation) -> None:
             "the planner's score is not part of the fused one: held-out transitions don't show that it helps",
         )
     _provenance(console, found)
+
+
+def preview(console: Console, asked: Preview) -> None:
+    """A prompt that would be asked."""
+    worded = asked.template or "the short wording"
+    line(console, f"context: {_names(asked.context)}; as of {asked.as_of}, kind {asked.kind}, {worded}")
+    for name, text in (("system", asked.system), ("prompt", asked.text)):
+        if text:
+            line(console, f"{name}:")
+            for one in text.splitlines():
+                console.print(styled(f"  {one}", "cyan"), soft_wrap=True)
+    if asked.options:
+        line(console, f"to choose among, {len(asked.options)} interests:")
+        for option in asked.options:
+            console.print(styled(f"  {option.reads}", "cyan"), soft_wrap=True)
 
 
 def _share(value: float | None) -> str:

@@ -206,13 +206,16 @@ class Prompts:
         options: NDArray[np.int16] | None = None,
         histories: Sequence[tuple[str, ...]] = (),
     ) -> Prompts:
-        """One prompt for each context (n, k), with what the evidence says about it, if anything is read."""
+        """One prompt for each context (n, k), with what the evidence says about it, if anything is read.
+
+        Contexts may be longer than those that evidence is about: it then tells of their last interests.
+        """
         n, k = contexts.shape
-        evidence = evidence if wording.reads_evidence else Evidence.none(k)
+        evidence = evidence if wording.reads_evidence else Evidence.none(1)
         keys = np.full((n, k + 1 + 2 * evidence.successors.shape[1]), -1, np.int16)
         keys[:, :k] = contexts
         keys[:, k] = 0
-        row = evidence.find(contexts)
+        row = evidence.find(contexts[:, k - evidence.contexts.shape[1] :])
         found, row = row >= 0, row[row >= 0]
         successors, words = evidence.successors[row], strengths(evidence.shares[row])
         whole = evidence.after[row] == (contexts[found] >= 0).sum(axis=1)
@@ -229,6 +232,11 @@ class Prompts:
     def contexts(self) -> NDArray[np.int16]:
         """(n, k) contexts of the prompts, right-aligned, padded with -1."""
         return self.keys[:, : self.k]
+
+    def part(self, rows: NDArray[np.int64]) -> Prompts:
+        """Some of the prompts."""
+        histories = [self.histories[row] for row in rows.tolist()] if len(self.histories) else ()
+        return Prompts(self.wording, self.k, self.keys[rows], self.options[rows], histories)
 
     def take(self, rows: Iterable[int]) -> list[Prompt]:
         """The prompts of these rows in words."""

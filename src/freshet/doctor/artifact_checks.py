@@ -31,6 +31,7 @@ KINDS = {
     "rankers": "releases with it serve without items; the next refresh as of its day makes it again",
     "tables": "the next refresh as of its day makes it again",
     "overlays": "releases with it serve without live signals; the next refresh as of its day makes it again",
+    "user_rows": "releases with it go by pairs for its users; the next refresh as of its day makes it again",
     "feedback": "releases with it choose as if nobody had reacted; the next refresh makes another",
 }
 """Kind of artifact -> what its loss means."""

@@ -16,7 +16,7 @@ from freshet.storage.durable import PART, read_json
 from freshet.storage.lease import read
 from freshet.storage.ledger import Record
 from freshet.storage.permissions import folder_mode, is_wide, narrow
-from freshet.storage.workspace import DRAFTS, LEASE, Workspace
+from freshet.storage.workspace import DRAFTS, LEASE, TRAININGS, Workspace
 
 WRITTEN_TO = (
     "runs",
@@ -29,6 +29,8 @@ WRITTEN_TO = (
     "impressions",
     "state",
     "cache",
+    "batches",
+    "hosted",
 )
 """Folders in which files are written aside."""
 
@@ -104,8 +106,8 @@ def _close(ws: Workspace, record: Record) -> None:
 
 OURS = (
     *KINDS, "runs", "decisions", "releases", "events", "quarantine", "days", "work", "impressions", "state",
-    "experiments", "replay", "cadence", "drift", "damaged", "cache", "answers", DRAFTS, "keys.json",
-    "CURRENT", LEASE,
+    "experiments", "replay", "cadence", "drift", "damaged", "cache", "batches", "hosted", "answers", DRAFTS,
+    TRAININGS, "keys.json", "CURRENT", LEASE,
 )  # fmt: skip
 """What Freshet writes there; settings and files beside are their owner's business."""
 

@@ -146,7 +146,9 @@ def find_planner(ws: Workspace) -> Iterator[Finding]:
     if tuner is None:
         return
     try:
-        tuner.check(planned(ws))
+        plan = planned(ws)
+        tuner.check(plan)
+        tuner.forecast(plan)  # raises where there is too little memory
     except MissingExtra:
         return
     except FreshetError as error:

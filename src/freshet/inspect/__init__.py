@@ -1,6 +1,7 @@
 """Questions about a workspace, answered from its artifacts without changing anything.
 
-`release_view` opens a release's table and says what its weights mean · `explanation` explains one context ·
+`release_view` opens a release's table and says what its weights mean · `explanation` explains one context,
+`prompt_preview` gives the prompt that would be asked about it now ·
 `release_diff` compares two releases · `workspace_status` says what serves, what is due, what waits, and lists
 the runs · `interest_listing` lists the interests. The command line and the report only render what these
 return.
@@ -8,6 +9,7 @@ return.
 
 from freshet.inspect.explanation import Explanation, explain
 from freshet.inspect.interest_listing import Listing, busiest_items, formed, listing
+from freshet.inspect.prompt_preview import Preview, preview
 from freshet.inspect.release_diff import Diff, compare
 from freshet.inspect.release_view import Drive, Drives, Opened, open_release
 from freshet.inspect.workspace_status import RunLine, Status, cut_short, history, outcome, status
@@ -19,6 +21,7 @@ __all__ = [
     "Explanation",
     "Listing",
     "Opened",
+    "Preview",
     "RunLine",
     "Status",
     "busiest_items",
@@ -30,5 +33,6 @@ __all__ = [
     "listing",
     "open_release",
     "outcome",
+    "preview",
     "status",
 ]

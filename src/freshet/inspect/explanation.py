@@ -15,7 +15,7 @@ from freshet.core.types import Context, ContextEvidence, Interests, PlannerRows,
 from freshet.inspect.release_view import Named, Opened, artifact, open_release, prior_of
 from freshet.stages import inference
 from freshet.stages.prior import ROWS
-from freshet.stages.prompts.step import wording_for
+from freshet.stages.prompts.workspace_wording import wording_for
 from freshet.stages.table import Row
 from freshet.storage.workspace import Workspace
 
@@ -80,6 +80,7 @@ class Explanation:
         fallback: the asked context has no row of its own.
         prompt: what the planner was asked, or None where it wasn't.
         worded: the same with descriptions where the planner reads labels.
+        options: the interests that the planner chose among; () = all, or it wasn't asked.
         evidence_after: the context the evidence is about; empty for evidence about everybody.
         planner_fused: the planner's score is part of the fused one.
         unfitted: why no weights could be fitted, so that popularity alone ranks, or what a planner said
@@ -92,6 +93,7 @@ class Explanation:
     fallback: bool
     prompt: str | None
     worded: str | None
+    options: tuple[Named, ...]
     evidence_after: tuple[Named, ...]
     evidence: tuple[EvidenceLine, ...]
     successors: tuple[Candidate, ...]
@@ -120,23 +122,19 @@ def explain(
         ConfigError: no such interest, more than k of them, or one twice.
     """
     opened = opened or open_release(ws, release)
-    context = tuple(find(opened.interests, name) for name in asked)
-    if len(context) > opened.table.k:
-        raise ConfigError(
-            f"a context of this table holds at most {opened.table.k} interests, {len(context)} were given"
-        )
-    if len(set(context)) < len(context):
-        raise ConfigError("a context holds distinct interests, one was given twice")
+    context = context_of(opened.interests, asked, opened.table.k)
     row = opened.table.look_up(context)
     planner_rows, place = _planner_row(opened, row.answered)
     evidence = opened.evidence.get(row.answered)
-    question = Question.of(row.answered, evidence)
+    options = _options(planner_rows, place)
+    question = Question.of(row.answered, evidence, options)
     return Explanation(
         opened.names(context),
         opened.names(row.answered),
         row.answered != context,
         _text(ws, opened, question) if place >= 0 else None,
         _text(ws, opened, question, mode="description") if place >= 0 else None,
+        opened.names(options),
         opened.names(evidence.after) if evidence else (),
         _lines(opened, evidence),
         _candidates(opened, row, _answered(planner_rows, place), _prior(ws, opened, row.answered), top),
@@ -145,6 +143,20 @@ def explain(
         prior_of(opened.weights()),
         _provenance(ws, opened, planner_rows, place),
     )
+
+
+def context_of(interests: Interests, asked: Sequence[str], k: int) -> Context:
+    """A context of at most k interests by their ids or descriptions, most recent last.
+
+    Raises:
+        ConfigError: no such interest, more than k of them, or one twice.
+    """
+    context = tuple(find(interests, name) for name in asked)
+    if len(context) > k:
+        raise ConfigError(f"a context holds at most {k} interests here, {len(context)} were given")
+    if len(set(context)) < len(context):
+        raise ConfigError("a context holds distinct interests, one was given twice")
+    return context
 
 
 def find(interests: Interests, name: str) -> int:
@@ -184,6 +196,13 @@ def _planner_row(opened: Opened, context: Context) -> tuple[PlannerRows | None, 
     return rows, int(same.argmax()) if same.any() else -1
 
 
+def _options(rows: PlannerRows | None, place: int) -> Context:
+    """The short list of a row, best first."""
+    if rows is None or rows.lists is None or place < 0:
+        return ()
+    return tuple(index for index in rows.lists.options[place].tolist() if index >= 0)
+
+
 def _text(ws: Workspace, opened: Opened, question: Question, **otherwise: str) -> str:
     """The question as the release's model was asked, or with other settings of prompts."""
     model = artifact(ws, "models", opened.release.model)
@@ -208,8 +227,9 @@ def _answered(rows: PlannerRows | None, place: int) -> dict[int, float]:
     """Probabilities in a row of a planner's answers; empty without one."""
     if rows is None or place < 0:
         return {}
+    mass = 1.0 if rows.lists is None else float(rows.lists.mass[place])
     listed = zip(rows.successors[place].tolist(), rows.logp[place].tolist(), strict=True)
-    return {interest: math.exp(logp) for interest, logp in listed if interest >= 0}
+    return {interest: mass * math.exp(logp) for interest, logp in listed if interest >= 0}
 
 
 def _prior(ws: Workspace, opened: Opened, context: Context) -> dict[int, float]:

@@ -21,6 +21,7 @@ from freshet.stages.counts.fitter import CountFitter
 from freshet.stages.sequence import step as sequencing
 from freshet.stages.table import churn_gate as churn
 from freshet.stages.table.format import open_planner, open_scorer
+from freshet.stages.users.format import open_user_part
 from freshet.storage.artifacts import Artifact, committed
 from freshet.storage.durable import read_json
 from freshet.storage.manifests import TableManifest
@@ -63,7 +64,11 @@ class ArmScorers:
             return ArmScores(scorer.rows(test, self._view(state.content)).fused)
         made = committed(self.sandbox.store, "tables", state.table)
         view = self._view(TableManifest.of(made).inputs.content)
-        scores = self._scorer(state.table).rows(test, view)
+        scorer = self._scorer(state.table)
+        if state.users:
+            rows = committed(self.sandbox.store, "user_rows", state.users)
+            scorer = replace(scorer, users=open_user_part(rows, scorer))
+        scores = scorer.rows(test, view)
         planner = self._planner(state.table)
         if planner is None:
             return ArmScores(scores.fused)

@@ -22,6 +22,7 @@ from freshet.stages.sequence import step as sequencing
 from freshet.stages.tuning import gate_verdict
 from freshet.stages.tuning.lazy_planner import LazyPlanner
 from freshet.stages.tuning.step import finetune
+from freshet.stages.users import step as users
 from freshet.storage.artifacts import Artifact, committed
 from freshet.storage.ledger import Run
 from freshet.storage.workspace import Workspace
@@ -33,7 +34,8 @@ class ArmState:
 
     Attributes:
         made: as_of of its table, or of its counts.
-        table, model, sequence, content, overlay: versions; '' without one. Tables name their own content.
+        table, model, sequence, content, overlay, users: versions; '' without one. Tables name their own
+            content; `users` are rows of single users.
         refreshed, tuned: whether that happened at this origin.
         statistic, why: what the cadence policy saw and why it decided so, or which gates failed.
         refreshes: days of all its refreshes so far, ascending.
@@ -50,6 +52,7 @@ class ArmState:
     refreshes: Sequence[str] = ()
     overlay: str = ""
     content: str = ""
+    users: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,9 +195,11 @@ def advance(origin: Origin, arm: Arm, before: ArmState | None) -> ArmState:
     described = vectors.make(origin.context(arm)) if arm.content and not arm.planned else None
     with_overlay = arm.live and arm.scores != "popularity"
     overlay = overlays.make(origin.context(arm), table) if with_overlay else None
+    rows = _user_rows(origin, arm, state, before, table) if arm.users and table is not None else None
     return replace(
         state,
         table=table.version if table else "",
+        users=rows.version if rows else "",
         overlay=overlay.version if overlay else "",
         content=described.version if described else "",
     )
@@ -211,6 +216,7 @@ def artifacts_made(ctx: RunContext, state: ArmState, days: int) -> list[str]:
             f"transitions/{log.version}",
             f"assignments/{counted.manifest['inputs']['assignment']}",
             f"tables/{state.table}",
+            f"user_rows/{state.users}",
             f"overlays/{state.overlay}",
             f"content/{state.content}",
         ]
@@ -275,6 +281,18 @@ def _table(origin: Origin, arm: Arm, state: ArmState, before: ArmState | None) -
     ctx = origin.context(arm).with_workspace(_with_evidence(sandbox, arm))
     made = pipeline.make_table(ctx, model, previous, sequence, until, origin.planner(model))
     origin.costs.add(origin.run.record.steps)
+    return made
+
+
+def _user_rows(
+    origin: Origin, arm: Arm, state: ArmState, before: ArmState | None, table: Artifact
+) -> Artifact | None:
+    """Rows of single users beside an arm's new table; those it had before are copied where they can be."""
+    store = origin.sandbox.store
+    model = committed(store, "models", state.model) if state.model else None
+    previous = store.find("user_rows", before.users) if before and before.users else None
+    made = users.make(origin.context(arm), table, previous, origin.planner(model))
+    origin.costs.add(origin.run.record.steps[-1:])
     return made
 
 

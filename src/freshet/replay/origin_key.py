@@ -17,6 +17,7 @@ from freshet.stages.table import table_plan
 from freshet.stages.transitions import step as transitions
 from freshet.stages.tuning import gate_verdict
 from freshet.stages.tuning import step as tuning
+from freshet.stages.users import step as users
 from freshet.storage.ledger import Run
 from freshet.storage.workspace import Workspace, version_of
 
@@ -83,5 +84,6 @@ def origin_key(sandbox: Workspace, run: Run, plan: Plan, at: AsOf, before: str) 
         arms=[asdict(arm) for arm in plan.arms],
         live=[live.CODE, config.live.model_dump()] if any(arm.live for arm in plan.arms) else [],
         plan=(plan.every, plan.tune_every, plan.horizon, plan.limit_per_origin, plan.seed),
+        **({"users": [users.CODE, config.users.model_dump()]} if config.users.rows else {}),
         learners=plan.learners.percent if plan.learners else None,
     )

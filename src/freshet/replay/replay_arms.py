@@ -35,6 +35,7 @@ class Arm:
         sequence: whether the sequence score may enter its mixture; None = as the workspace is configured.
         content: whether items' texts and co-engagement may enter its mixture; None = as configured.
         live: whether live counts take in every event, through the time that is judged.
+        users: whether the planner is also asked about single users.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Arm:
     sequence: bool | None = None
     live: bool = False
     content: bool | None = None
+    users: bool = False
 
     @property
     def planned(self) -> bool:
@@ -136,6 +138,13 @@ ARMS = {
             live=True,
         ),
         Arm(
+            "hybrid-users",
+            "hybrid with rows of single users",
+            tuned="again",
+            evidence="configured",
+            users=True,
+        ),
+        Arm(
             "counts",
             "the fitted mixture of counts, refreshed, no planner",
             scores="counts",
@@ -198,7 +207,8 @@ _OWN_CADENCE = re.compile(r"(hybrid|retrieval|counts|content|hybrid-live|counts-
 @dataclass(frozen=True, slots=True)
 class Able:
     """What a workspace does: has a planner, can train sequence models, mixes their score in, goes live,
-    trains its planner with evidence in prompts, so that it can rank with and without, mixes content in."""
+    trains its planner with evidence in prompts, so that it can rank with and without, mixes content in, asks
+    its planner about single users."""
 
     planner: bool
     trains: bool = True
@@ -206,6 +216,7 @@ class Able:
     lives: bool = True
     evidence: bool = True
     content: bool = True
+    users: bool = False
 
 
 def named(names: Sequence[str], able: Able) -> tuple[Arm, ...]:
@@ -231,6 +242,11 @@ def named(names: Sequence[str], able: Able) -> tuple[Arm, ...]:
                 f"arm '{name}' asks with evidence, and [evidence] level = \"none\" trains a planner without",
                 hint='set [evidence] level to "auto" to learn what evidence is worth here',
             )
+        if arm.users and not able.users:
+            raise ConfigError(
+                f"arm '{name}' needs rows of users, and [users] rows = 0 asks for none",
+                hint="set [users] rows to how many users may be asked about at a refresh",
+            )
         found[name] = arm
     if not found:
         raise ConfigError("no arm was named", hint=f"choose among {', '.join(ARMS)}")
@@ -249,6 +265,7 @@ def defaults(able: Able, cadences: Sequence[int]) -> list[str]:
         and (able.lives or not arm.live or arm.scores == "popularity")
         and (able.evidence or arm.evidence not in ("first", "fresh"))
         and (able.content or not arm.content)
+        and (able.users or not arm.users)
     ]
     return names + [f"{'hybrid' if able.planner else 'counts'}@{days}d" for days in cadences]
 

@@ -83,6 +83,7 @@ def score(
     excluded: BoolArray,
     now: int,
     profile: NDArray[np.float32] = NOBODY,
+    user: int = -1,
     *,
     use_feedback: bool,
 ) -> Scored:
@@ -93,6 +94,7 @@ def score(
         excluded: (N,) interests that are not candidates.
         now: microseconds since 1970 (UTC).
         profile: what is known of the user's items, see `ContentView`; empty = nothing.
+        user: their number, whose own row then counts; -1 = it is not known.
         use_feedback: whether releases use feedback as published; see `[feedback]`.
     """
     live = NOTHING
@@ -103,7 +105,7 @@ def score(
     elif strategy in _COUNTS_ALONE:
         parts = release.single_user_counts(recent, excluded, live)
     else:
-        parts = release.single_user(recent, excluded, live, profile)
+        parts = release.single_user(recent, excluded, live, profile, user)
     preferred = parts.final
     with_feedback = strategy == "hybrid-feedback" or (use_feedback and strategy == "published")
     if with_feedback and release.feedback is not None:

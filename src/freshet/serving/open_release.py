@@ -24,6 +24,7 @@ from freshet.stages import counts, evidence, interests, live, table
 from freshet.stages.content import ContentItems, read_items
 from freshet.stages.items.format import open_ranker
 from freshet.stages.table.format import is_fitted, open_popularity, open_scorer, open_single_user_scorer
+from freshet.stages.users.format import open_user_part
 from freshet.storage.artifacts import Artifact, Store, committed
 from freshet.storage.manifests import TableManifest
 from freshet.storage.release_parts import missing_of, parts_of
@@ -128,6 +129,13 @@ class OpenRelease:
         """The user's own context: the last k of their recent interests."""
         return tuple(int(i) for i in seen.recent[-self.k :] if i >= 0)
 
+    def asked_on(self, row: int) -> str | None:
+        """The day as of which the planner answered a row of a user; None for row -1."""
+        if row < 0 or self.scorer.users is None:
+            return None
+        rows = self.scorer.users.rows.rows
+        return rows.origins[int(rows.origin[row])]
+
     def indices(self, ids: NDArray[np.int32]) -> NDArray[np.int16]:
         """Interest indices of stable ids, -1 for those that this release doesn't have."""
         return indices_of(ids, self.index)
@@ -176,6 +184,7 @@ def open_release(
     parts, missing = parts_of(store, release), missing_of(store, release)
     artifact, known = parts.table, interests.load(parts.interests.path)
     scorer = open_scorer(artifact, len(known))
+    scorer = replace(scorer, users=_users(store, release, scorer, missing))
     settings = artifact.manifest["settings"]["transitions"]
     return OpenRelease(
         release=release,
@@ -230,6 +239,15 @@ def _feedback(store: Store, release: Release, missing: tuple[str, ...]) -> Feedb
     if not release.feedback or f"feedback/{release.feedback}" in missing:
         return None
     return read_feedback(committed(store, "feedback", release.feedback).path)
+
+
+def _users(
+    store: Store, release: Release, scorer: counts.Scorer, missing: tuple[str, ...]
+) -> counts.UserPart | None:
+    """Rows of single users, mapped; without them users are answered by their pairs."""
+    if not release.users or f"user_rows/{release.users}" in missing:
+        return None
+    return open_user_part(committed(store, "user_rows", release.users), scorer)
 
 
 def _items(assignment: Artifact) -> dict[str, int]:

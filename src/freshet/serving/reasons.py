@@ -47,15 +47,21 @@ def explain(
         engaged: numbers of the items that the user engaged last, as content knows them.
 
     Returns:
-        `probability` and what each part of the mixture gives it (`counts`, `planner`, `sequence`; as far as
-        there are), `content` = the factor by what the user engaged, `liked` = the items that speak most for
-        the interest (`nats` beyond what each adds to others) where items make it 1.1 times as likely,
-        `live` = the factor by live signals, `rank` among all that may be recommended, `row` = the rank in the
-        table's row of the user's own context (or of what that falls back to), `evidence` = what recent
-        transitions of others show, and a sentence.
+        `probability` and what each part of the mixture gives it (`counts`, `planner`, `sequence`,
+        `user_row`; as far as there are), `content` = the factor by what the user engaged, `liked` = the items
+        that speak most for the interest (`nats` beyond what each adds to others) where items make it 1.1
+        times as likely, `user_row` = the day as of which the planner was asked about this very user (None
+        where no such row counts), `live` = the factor by live signals, `rank` among all that may be
+        recommended, `row` = the rank in the table's row of the user's own context (or of what that falls back
+        to), `evidence` = what recent transitions of others show, and a sentence.
     """
     scores = scored.parts
-    parts = {"counts": scores.count, "planner": scores.planner, "sequence": scores.sequence}
+    parts = {
+        "counts": scores.count,
+        "planner": scores.planner,
+        "sequence": scores.sequence,
+        "user_row": scores.own,
+    }
     found: dict[str, Any] = {
         "probability": _probability(scores.final[interest]),
         "rank": _better(scores.final, interest) + 1,
@@ -64,6 +70,7 @@ def explain(
         },
         "content": _content_factor(scores, interest),
         "liked": [],
+        "user_row": release.asked_on(scores.row),
         "live": round(math.exp(float(scored.live[interest])), 3) if len(scored.live) else None,
         "row": _rank_in_row(release, context, interest),
         "evidence": _evidence(release, context, interest),
@@ -147,6 +154,8 @@ def _sentence(
     if found["liked"]:
         liked = " and ".join(f"'{one['title'] or one['id']}'" for one in found["liked"])
         text += f"; because they liked {liked}, among others, about {by_items:.1f} times as likely"
+    if found["user_row"]:
+        text += f"; by a user row as of {found['user_row']}"
     if found["live"] is not None and found["live"] >= LIKELIER:
         text += f"; what people do right now makes it {found['live']:.1f} times as likely"
     return text

@@ -92,8 +92,9 @@ class Recommender:
         use_feedback = config.feedback.use
         engaged = _last_items(release, query, history)
         profile = NOBODY if release.content is None else release.content.profile(engaged)
+        number, strategy = -1 if user is None else user.number, assigned.strategy
         scored = score(
-            release, assigned.strategy, seen.recent, excluded, now, profile, use_feedback=use_feedback
+            release, strategy, seen.recent, excluded, now, profile, number, use_feedback=use_feedback
         )
 
         policy = Policy(config.serving.explore, config.serving.temperature, config.serving.diversity)

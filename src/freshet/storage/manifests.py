@@ -348,6 +348,27 @@ class OverlayManifest(Weighed):
 
 
 @dataclass(frozen=True, kw_only=True)
+class UserRowsManifest(Weighed):
+    """`user_rows`: planner answers about single users; `held_out` are transitions at which one is used.
+
+    Attributes:
+        active: users active lately with more recent interests than a context of the table holds.
+        asked, copied: of them, those whose prompt was asked now, and those whose answer was there.
+        unanswered: of them, those of whom the planner answered nothing.
+        kept: of the others, those whose earlier row still speaks of them.
+        rows: users with a row.
+    """
+
+    inputs: FromTable
+    active: int
+    asked: int
+    copied: int
+    unanswered: int
+    kept: int
+    rows: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class FromLog:
     """What feedback is made from."""
 

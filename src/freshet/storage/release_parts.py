@@ -40,6 +40,7 @@ def missing_of(store: Store, release: Release) -> tuple[str, ...]:
         ("overlays", release.overlay),
         ("rankers", release.ranker),
         ("feedback", release.feedback),
+        ("user_rows", release.users),
         ("content", content_of(store, release)),
     )
     return tuple(

@@ -17,9 +17,9 @@ class Release:
     """A published table with the model, interests and evidence (kept beside the table) behind it.
 
     `model` is empty where plain counts were published. `previous` is the release it replaced.
-    `overlay` weighs live signals, `ranker` ranks items and `feedback` says what people did with proposals;
-    each is empty where there is none. `arm` is the `EXPERIMENT/ARM` that alone is served with it, '' = it
-    serves everybody.
+    `overlay` weighs live signals, `ranker` ranks items, `feedback` says what people did with proposals and
+    `users` holds rows of single users; each is empty where there is none. `arm` is the `EXPERIMENT/ARM` that
+    alone is served with it, '' = it serves everybody.
     """
 
     number: int
@@ -33,6 +33,7 @@ class Release:
     ranker: str = ""
     arm: str = ""
     feedback: str = ""
+    users: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -121,6 +122,7 @@ class Releases:
         ranker: str = "",
         arm: str = "",
         feedback: str = "",
+        users: str = "",
     ) -> Release:
         """Number the table and make it current: the release file first, the pointer last.
 
@@ -141,6 +143,7 @@ class Releases:
             ranker,
             arm,
             feedback,
+            users,
         )
         if number and _same(last := self.get(number), release):
             release = last

@@ -26,6 +26,9 @@ LEASE = "LEASE"
 DRAFTS = ".drafts"
 """What is being written: artifacts of the store, staged events."""
 
+TRAININGS = "trainings"
+"""What trainings keep as they go on; nothing once their model is there."""
+
 
 def version_of(**parts: Any) -> str:
     """Version of a step: hash of its inputs' versions, its configuration and its code version."""

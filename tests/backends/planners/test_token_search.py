@@ -14,6 +14,7 @@ from freshet.backends.planners.bulk.plain import PlainReader
 from freshet.backends.planners.local_planner import LocalPlanner, abilities_of
 from freshet.backends.planners.token_planner import TokenPlanner
 from freshet.backends.planners.token_search import Answers, Question
+from freshet.backends.planners.tokenisation import Tokenisation
 from freshet.checks import check_planner
 from freshet.core.errors import PlannerError
 from freshet.core.ports import Abilities
@@ -56,7 +57,7 @@ class TorchReader:
     def mass(self, asked: Sequence[Question]) -> np.ndarray:
         return np.array([np.exp(logp).sum() for logp in self.logprobs(asked).logp]).clip(max=1)
 
-    def write(self, prompts: Sequence[Sequence[int]], most: int, end: int) -> list[list[int]]:
+    def write(self, prompts: Sequence[Sequence[int]], most: int, end: int, decode) -> list[str]:
         found = []
         for prompt in prompts:
             text = list(prompt)
@@ -65,7 +66,7 @@ class TorchReader:
                 if token == end:
                     break
                 text.append(token)
-            found.append(text[len(prompt) :])
+            found.append(decode(text[len(prompt) :]))
         return found
 
 
@@ -81,7 +82,13 @@ def both(into: Path, mode: str, beam: int, refuse: Sequence[int] = ()) -> tuple[
     model_folder.save(model, tokenizer, card, into)
     reader = TorchReader(into, refuse)
     planner = TokenPlanner(
-        reader, reader.tokenizer, worlds.interests(), mode, f"tokens of {into}", abilities_of(card), beam
+        reader,
+        Tokenisation.of(reader.tokenizer),
+        worlds.interests(),
+        mode,
+        f"tokens of {into}",
+        abilities_of(card),
+        beam,
     )
     return planner, LocalPlanner(into, worlds.interests(), beam=beam, device="cpu")
 
@@ -156,7 +163,9 @@ def test_one_name_needs_no_question(tmp_path: Path) -> None:
     one = replace(
         worlds.interests(), ids=np.zeros(1, np.int32), descriptions=("war",), vectors=np.zeros((1, 8))
     )
-    planner = TokenPlanner(reader, reader.tokenizer, one, "description", "one", Abilities(generates=True))
+    planner = TokenPlanner(
+        reader, Tokenisation.of(reader.tokenizer), one, "description", "one", Abilities(generates=True)
+    )
     ranking = planner.rank(worlds.prompts("description", 2), 3)
     assert ranking.successors.tolist() == [[0], [0]]
     assert reader.asked == 0

@@ -93,9 +93,19 @@ def job(
     )
 
 
-def save_checkpoint(into: Path, kind: str = "qwen3", head_dim: int = 16) -> Path:
+def save_checkpoint(into: Path, kind: str = "qwen3", head_dim: int = 16, tokenizer=None) -> Path:
     """A random checkpoint with a BPE tokenizer of its own, as a user might bring one; not a Freshet folder."""
     import torch
+
+    tokenizer = tokenizer or _tokenizer()
+    torch.manual_seed(0)
+    model = _model(kind, len(tokenizer), head_dim)
+    model.save_pretrained(into)
+    tokenizer.save_pretrained(into)
+    return into
+
+
+def _tokenizer():
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -108,12 +118,7 @@ def save_checkpoint(into: Path, kind: str = "qwen3", head_dim: int = 16) -> Path
         vocab_size=290, special_tokens=["<|end|>"], initial_alphabet=alphabet, show_progress=False
     )
     bpe.train_from_iterator(text, trainer)
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=bpe, eos_token="<|end|>")
-    torch.manual_seed(0)
-    model = _model(kind, len(tokenizer), head_dim)
-    model.save_pretrained(into)
-    tokenizer.save_pretrained(into)
-    return into
+    return PreTrainedTokenizerFast(tokenizer_object=bpe, eos_token="<|end|>")
 
 
 def _model(kind: str, tokens: int, head_dim: int):
@@ -144,7 +149,7 @@ def _model(kind: str, tokens: int, head_dim: int):
     }
     if kind == "qwen3":
         return Qwen3ForCausalLM(Qwen3Config(**shape, tie_word_embeddings=True))
-    if kind == "llama":
+    if kind == "llama":  # its output head is a table of its own
         return LlamaForCausalLM(LlamaConfig(**shape))
     if kind == "sliding":  # its cache forgets, so it can't be shared among continuations
         return MistralForCausalLM(MistralConfig(**shape, sliding_window=6))

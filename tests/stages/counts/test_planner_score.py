@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from freshet.core.types import Context, PlannerRows, Transitions, pack_contexts
+from freshet.core.types import Context, PlannerRows, ShortLists, Transitions, pack_contexts
 from freshet.stages.counts import PLANNER, CountModel, PlannerScores, Scorer, fit, held_by_all, log_softmax
 from freshet.stages.inference.sampling import contexts_of
 from tests.stages.counts.worlds import sums, users
@@ -47,6 +49,21 @@ def test_residual_mass_is_spread_by_counts() -> None:
     feature = np.exp(planner.feature(users((4,)), COUNTS)[0].astype(np.float64))
     rest = np.array([0.0, 0.2, 0.0, 0.15, 0.25])
     np.testing.assert_allclose(feature, np.array([0.4, 0, 0.2, 0, 0]) + 0.4 * rest / rest.sum(), rtol=1e-5)
+
+
+def among_lists(answers: PlannerRows, *mass: float) -> PlannerRows:
+    """The same rows, each chosen from a list of that share."""
+    options, day = np.zeros((len(mass), 1), np.int16), np.zeros(len(mass), np.int32)
+    return replace(answers, lists=ShortLists(options, np.array(mass, np.float32), day))
+
+
+def test_a_short_list_gets_its_share_and_the_rest_goes_by_counts() -> None:
+    answers = among_lists(rows({(4,): {0: 0.75, 2: 0.25}, (3,): {1: 1.0}}, 2), 0.6, 1.0)
+    feature = np.exp(PlannerScores(answers, N).feature(users((4,), (3,)), np.repeat(COUNTS, 2, axis=0)))
+    rest = np.array([0.0, 0.2, 0.0, 0.15, 0.25])
+    expected = np.array([0.45, 0, 0.15, 0, 0]) + 0.4 * rest / rest.sum()
+    np.testing.assert_allclose(feature[0], expected, rtol=1e-5)
+    np.testing.assert_allclose(feature[1], [0, 1, 0, 0, 0], atol=1e-8)
 
 
 def test_missing_and_failed_rows_fall_back_to_counts() -> None:

@@ -20,7 +20,7 @@ from freshet.stages.counts import (
     feature_names,
 )
 from tests.stages.content.worlds import random_centroids, random_profile
-from tests.stages.counts.test_planner_score import rows
+from tests.stages.counts.test_planner_score import among_lists, rows
 from tests.stages.counts.worlds import random_sums, users
 from tests.stages.sequence.worlds import random_model
 
@@ -42,7 +42,10 @@ def scorer(k: int, seed: int, planner: str = "", sequence: bool = False, beside:
             listed = rng.permutation([s for s in range(N) if s not in context])[: rng.integers(0, 4)]
             shares = rng.dirichlet(np.ones(len(listed) + 1))[: len(listed)] if len(listed) else []
             answers[context] = dict(zip(listed.tolist(), shares, strict=True))
-        scores = PlannerScores(rows(answers, k), N, model.base if planner == "relative" else None)
+        answered = rows(answers, k)
+        if planner == "listed":
+            answered = among_lists(answered, *rng.uniform(0.1, 1.0, len(answered)))
+        scores = PlannerScores(answered, N, model.base if planner == "relative" else None)
     embedding = rng.normal(size=(N, N)).astype(np.float32)
 
     def logits(recent: np.ndarray, prior: np.ndarray) -> np.ndarray:
@@ -53,7 +56,7 @@ def scorer(k: int, seed: int, planner: str = "", sequence: bool = False, beside:
 
 
 @pytest.mark.parametrize("k", [1, 2, 3])
-@pytest.mark.parametrize("planner", ["", "alone", "relative"])
+@pytest.mark.parametrize("planner", ["", "alone", "relative", "listed"])
 @pytest.mark.parametrize("sequence", [False, True])
 @settings(max_examples=25)
 @given(

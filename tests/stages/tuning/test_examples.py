@@ -119,3 +119,26 @@ def test_about_the_share_asked_for_carries_evidence_and_the_seed_decides_which()
     assert texts(0) == texts(0)
     assert texts(0) != texts(1)
     assert 80 <= sum(texts(0)) <= 160  # 120 expected, standard deviation 9
+
+
+def test_a_planner_that_is_asked_about_users_reads_some_longer_histories() -> None:
+    """Half of the samples have all recent interests up to `longest`; evidence tells of the last ones."""
+    log = transitions([(day, [3, 2, 0], 1) for day in range(400)])
+    made = make_examples(
+        log, ShortWording(NAMES), Remembering(), k=2, window_days=7, evidence_share=1.0, seed=0, longest=3
+    )
+    lengths = [len(example.prompt.context) for example in made]
+    assert set(lengths) == {2, 3}
+    assert 160 <= lengths.count(3) <= 240  # 200 expected, standard deviation 10
+    for example in made:
+        assert example.prompt.context == (3, 2, 0)[-len(example.prompt.context) :]
+        told = "recently after name 2 | name 0 :" in example.prompt.text
+        assert told == (len(example.prompt.context) == 3)  # a pair's own evidence says "recently :"
+    short = make_examples(
+        log, ShortWording(NAMES), Remembering(), k=2, window_days=7, evidence_share=1.0, seed=0
+    )
+    assert {example.prompt.context for example in short} == {(2, 0)}
+    cut = make_examples(
+        log, ShortWording(NAMES), Remembering(), k=1, window_days=7, evidence_share=0.0, seed=0, longest=2
+    )
+    assert {example.prompt.context for example in cut} == {(0,), (2, 0)}

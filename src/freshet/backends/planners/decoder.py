@@ -55,9 +55,9 @@ class DecoderCost:
         products = 2.0 * self.body * tokens
         return products + 4.0 * self.attention * before * tokens + 2.0 * self.head * scored
 
-    def training(self, tokens: int, before: float, scored: int) -> float:
-        """FLOPs of a forward and a backward pass: three times the forward."""
-        return 3.0 * self.forward(tokens, before, scored)
+    def training(self, tokens: int, before: float, scored: int, frozen: bool = False) -> float:
+        """FLOPs of a forward and a backward pass: three times the forward, twice where weights are frozen."""
+        return (2.0 if frozen else 3.0) * self.forward(tokens, before, scored)
 
 
 def token_tables(model: PreTrainedModel) -> tuple[Tensor, ...]:

@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from freshet.core.ports import Abilities, Planner, Progress, Tuner, TuningJob, TuningPlan, silent
 from freshet.core.types import Interests, Prompt, Ranking, TuningReport, Usage
 
+ABILITIES = Abilities(options=True)
+
 
 class FakePlanner(Planner):
-    """Pseudo-random rankings that depend on (seed, context, text) and nothing else.
+    """Pseudo-random rankings that depend on (seed, context, text, options) and nothing else.
 
     Args:
         interests: how many interests to rank.
@@ -36,8 +38,15 @@ class FakePlanner(Planner):
             key = f"{self.seed}\0{prompt.context}\0{prompt.text}".encode()
             digest = hashlib.sha256(key).digest()
             row[:] = np.random.default_rng(int.from_bytes(digest[:8], "big")).normal(size=self.interests)
+            if prompt.options:
+                row[[index for index in range(self.interests) if index not in prompt.options]] = -np.inf
         logp = scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
         return ranking_of(logp, top, self.size(prompts))
+
+    @property
+    def abilities(self) -> Abilities:
+        """It chooses among options."""
+        return ABILITIES
 
     def size(self, prompts: Sequence[Prompt]) -> Usage:
         """One token per word and no FLOPs."""
@@ -64,7 +73,7 @@ class FakeTuner(Tuner):
         return FakePlanner(len(interests), json.loads((model / "freshet.json").read_text())["seed"]).version
 
     def abilities(self, model: Path, interests: Interests) -> Abilities:  # noqa: ARG002
-        return Abilities()
+        return ABILITIES
 
     def open(self, model: Path, interests: Interests) -> FakePlanner:
         return FakePlanner(len(interests), json.loads((model / "freshet.json").read_text())["seed"])

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.backends.planners import model_folder, tokenisation
+from freshet.backends.planners import model_folder
 from freshet.backends.planners.bulk import trie
 from freshet.backends.planners.decoder import max_positions, threads_for, token_tables
 from freshet.backends.planners.libraries import need_local
+from freshet.backends.planners.tokenisation import Tokenisation, check_room
 from freshet.core.errors import PlannerError
 from freshet.core.ports import Abilities, Planner
 from freshet.core.prompts import names
@@ -37,7 +38,29 @@ def version_of(model: Path, interests: Interests, beam: int) -> str:
 
 def abilities_of(card: model_folder.Card) -> Abilities:
     """A local model always writes; labels are names of one token each, in label mode."""
-    return Abilities(generates=True, labels=card.mode == "label", relative=card.relative)
+    return Abilities(generates=True, labels=card.mode == "label", relative=card.relative, options=True)
+
+
+def among_options(ranking: Ranking, prompts: Sequence[Prompt], top: int) -> Ranking:
+    """A ranking of all names, held to the options of each prompt that has some: their probabilities sum to 1.
+
+    Options that the search did not reach are left out; where it reached none, the prompt has failed.
+    """
+    found, logp = ranking.successors.copy(), ranking.logp.copy()
+    failures = list(ranking.failures)
+    for row, prompt in enumerate(prompts):
+        if not prompt.options:
+            continue
+        kept = np.isin(found[row], prompt.options)
+        if not kept.any():
+            failures.append((row, "the search reached none of the options; raise [inference] beam"))
+        count, own = int(kept.sum()), logp[row, kept]
+        whole = np.logaddexp.reduce(own.astype(np.float64)) if count else 0.0
+        chosen = found[row, kept]
+        found[row], logp[row] = -1, -np.inf
+        found[row, :count] = chosen
+        logp[row, :count] = np.minimum(own - whole, 0.0)
+    return Ranking(found[:, :top], logp[:, :top], ranking.usage, tuple(failures))
 
 
 class LocalPlanner(Planner):
@@ -57,10 +80,11 @@ class LocalPlanner(Planner):
     def __init__(self, model: Path, interests: Interests, beam: int = 16, device: str = "auto") -> None:
         need_local("torch", "transformers", "safetensors")
         card = model_folder.read_card(model)
-        self._model, self._tokenizer = model_folder.load(model, device)
+        self._model, tokenizer = model_folder.load(model, device)
+        self._words = Tokenisation.of(tokenizer, card.chat)
         self.beam = beam
         self.names = names(interests.descriptions, card.mode)
-        completions = tokenisation.answers(self._tokenizer, self.names, card.mode)
+        completions = self._words.answers(self.names, card.mode)
         self._trie = trie.build(completions)
         self._labels = [tokens[0] for tokens in completions]
         self._engine: Engine | None = None
@@ -91,15 +115,17 @@ class LocalPlanner(Planner):
         if self._engine is None:
             only = np.zeros((len(prompts), min(top, self._trie.size)))
             return Ranking(only.astype(np.int16), only.astype(np.float32))
+        narrow = any(prompt.options for prompt in prompts)
         with self._lock:
-            ranking = self._engine.rank(self._tokens(prompts), self.beam, top)
+            width = self._trie.size if narrow else top
+            ranking = self._engine.rank(self._tokens(prompts), self.beam, width)
         broken = np.flatnonzero(np.isnan(ranking.logp).any(axis=1))
         if len(broken):
             raise PlannerError(
                 f"the model's scores for context {prompts[broken[0]].context} are not finite",
                 hint="the weights are damaged or training diverged: run `freshet finetune` again",
             )
-        return ranking
+        return among_options(ranking, prompts, top) if narrow else ranking
 
     def size(self, prompts: Sequence[Prompt]) -> Usage:
         """Tokens and FLOPs if the beam is full at every level, which is the most it can be."""
@@ -109,7 +135,7 @@ class LocalPlanner(Planner):
         import torch
         from transformers import GenerationConfig
 
-        end, limit = tokenisation.end_token(self._tokenizer), max_positions(self._model)
+        end, limit = self._words.end, max_positions(self._model)
         texts = [""] * len(prompts)
         for rows, tokens in self._batches(prompts):
             ids = torch.from_numpy(tokens).to(self._model.device)
@@ -127,7 +153,7 @@ class LocalPlanner(Planner):
             written = whole[:, ids.shape[1] :]
             for row, answer in zip(rows, written.tolist(), strict=True):
                 kept = answer[: answer.index(end)] if end in answer else answer
-                texts[row] = str(self._tokenizer.decode(kept)).strip()
+                texts[row] = str(self._words.tokenizer.decode(kept)).strip()
         return texts
 
     def label_mass(self, prompts: Sequence[Prompt]) -> NDArray[np.float64]:
@@ -146,8 +172,8 @@ class LocalPlanner(Planner):
 
     def _tokens(self, prompts: Sequence[Prompt]) -> list[list[int]]:
         """Tokens of each prompt, checked to leave room for an answer."""
-        tokens = tokenisation.prompt_tokens(self._tokenizer, [prompt.text for prompt in prompts])
-        tokenisation.check_room(prompts, tokens, self._trie.longest, max_positions(self._model))
+        tokens = self._words.prompts(prompts)
+        check_room(prompts, tokens, self._trie.longest, max_positions(self._model))
         return tokens
 
     def _batches(self, prompts: Sequence[Prompt]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:

@@ -10,14 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from freshet.backends.planners import base_model, model_folder
+from freshet.backends.planners.base_model import adapters
+from freshet.backends.planners.base_model.loading import Described
 from freshet.backends.planners.base_model.sources import refusal
-from freshet.backends.planners.base_model.tokenizers import add_tokens
+from freshet.backends.planners.base_model.tokenizers import Chat, add_tokens
 from freshet.backends.planners.decoder import token_tables
 from freshet.backends.planners.fine_tuning import Recipe, fine_tune
 from freshet.backends.planners.libraries import LibraryErrors, need_local, quiet
 from freshet.backends.planners.local_planner import LocalPlanner, abilities_of, version_of
 from freshet.backends.planners.model_folder import torch_module
-from freshet.core.errors import ConfigError
+from freshet.backends.planners.training_fit import AS_IT_FITS, Fit, Wishes, fit
+from freshet.core.errors import ConfigError, FreshetError
 from freshet.core.ports import Abilities, Planner, Progress, Tuner, TuningJob, TuningPlan, silent
 from freshet.core.prompts import names
 from freshet.core.types import Interests, TuningReport
@@ -26,7 +29,7 @@ if TYPE_CHECKING:
     from peft import LoraConfig, PeftModel
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-CODE = 1
+CODE = 2
 """Raised when the same job gives other weights."""
 
 EPOCHS, BATCH = 3.0, 64
@@ -42,33 +45,65 @@ class LoraTuner(Tuner):
         base: folder of a causal language model, or its name on the hub if it was downloaded before.
         device: `auto`, `cpu`, `cuda`.
         beam: passed to the planner that `open` makes.
+        wishes: how to train, as far as the settings say.
+        chat: whether prompts go through the checkpoint's chat template; auto = where it has one.
         called: what cards and reports call the checkpoint, such as its path as the settings give it: where
             a workspace lies is no part of a model. '' = `base`.
     """
 
-    def __init__(self, base: str, device: str = "auto", beam: int = 16, called: str = "") -> None:
+    def __init__(
+        self,
+        base: str,
+        device: str = "auto",
+        beam: int = 16,
+        called: str = "",
+        wishes: Wishes = AS_IT_FITS,
+        chat: Chat = "auto",
+    ) -> None:
         self.base = base
         self.called = called or base
         self.device = device
         self.beam = beam
+        self.wishes = wishes
+        self.chat = chat
 
     @property
     def recipe(self) -> str:
-        """Of a folder its bytes count; a name on a hub stands for the same weights."""
+        """Of a folder its bytes count, of an adapter its base's too; a name on a hub stands for its own."""
+        how = f"lora {CODE} {self.wishes.precision} {self.chat}"
         if not Path(self.base).is_absolute():
-            return f"lora {CODE} {self.base}"
-        return f"lora {CODE} {model_folder.content(Path(self.base))}" if Path(self.base).is_dir() else ""
+            return f"{how} {self.base}"
+        try:
+            folders = adapters.find(self.base).folders
+        except FreshetError:  # it is gone, or something is wrong with it that the check will tell
+            folders = [Path(self.base)]
+        if not all(folder.is_dir() for folder in folders):
+            return ""
+        return " ".join([how, *map(model_folder.content, folders)])
 
     def check(self, plan: TuningPlan) -> None:
         need_local(*PACKAGES)
         model_folder.resolve_device(self.device)
-        model = base_model.check(self.base, plan)
+        found = base_model.check(self.base, plan, self.chat)
         if plan.lora_rank:
-            self._check_lora(model, plan)
+            self._check_lora(found.model, plan)
+
+    def forecast(self, plan: TuningPlan) -> str:
+        need_local(*PACKAGES)
+        found = base_model.check(self.base, plan, self.chat)
+        rows = len(plan.descriptions) if plan.mode == "label" else 0
+        return str(self.fitted(found, plan.batch_size, rows, plan.lora_rank, plan.mode))
 
     def tune(self, job: TuningJob, into: Path, progress: Progress = silent) -> TuningReport:
         need_local(*PACKAGES)
-        model, tokenizer = base_model.load(self.base, job, self.device)
+        import torch
+
+        known = base_model.prepared(self.base, job, self.chat)
+        rows = len(job.interests) if job.mode == "label" else 0
+        how = self.fitted(known, job.batch_size, rows, job.lora_rank, job.mode).execution
+        frozen = torch.bfloat16 if how.low and job.lora_rank else torch.float32
+        model, words = base_model.load(known, self.device, frozen)
+        tokenizer = words.tokenizer
         if tokenizer.pad_token_id is None:
             tokenizer.pad_token = tokenizer.eos_token
         if job.mode == "label":
@@ -79,14 +114,42 @@ class LoraTuner(Tuner):
             batch_size=job.batch_size or BATCH,
         )
         lora = lora_config(job.lora_rank, job.mode, model) if job.lora_rank else None
-        trained, report = fine_tune(model, tokenizer, job, recipe, progress, self.called, lora)
+        trained, report = fine_tune(model, words, job, recipe, progress, self.called, lora, how)
         if lora is not None:
             trained = cast("PeftModel", trained).merge_and_unload()
+        if how.low:
+            trained = cast("PreTrainedModel", torch_module(trained).to(torch.bfloat16))
         card = model_folder.Card(
-            "transformers", job.mode, self.called, job.template, len(job.interests), world_knowledge=True
+            "transformers",
+            job.mode,
+            self.called,
+            job.template,
+            len(job.interests),
+            world_knowledge=True,
+            chat=words.chat is not None,
         )
         model_folder.save(trained, tokenizer, card, into)
         return report
+
+    def fitted(self, found: Described, batch: int, labels: int, rank: int, mode: str) -> Fit:
+        """How a training is carried out on this machine, and the memory that it takes.
+
+        Args:
+            found: the checkpoint, with the tokens of its longest prompt and answer.
+            batch: examples of a step of the optimiser; 0 = 64.
+            labels: tokens that are added.
+            rank: of the updates; 0 = all weights are trained.
+            mode: `description` or `label`.
+
+        Raises:
+            ConfigError: it can't be.
+        """
+
+        def sketch() -> tuple[PreTrainedModel, LoraConfig | None]:
+            model = outlined(found.model, labels)
+            return model, lora_config(rank, mode, model) if rank else None
+
+        return fit(sketch, batch or BATCH, found.tokens, self.wishes, self.device)
 
     def _check_lora(self, model: PreTrainedModel, plan: TuningPlan) -> None:
         """Put LoRA on a model without weights, which not every architecture allows."""
@@ -128,6 +191,18 @@ def lora_config(rank: int, mode: str, model: PreTrainedModel) -> LoraConfig:
         ensure_weight_tying=mode == "label",
         task_type="CAUSAL_LM",
     )
+
+
+def outlined(model: PreTrainedModel, labels: int) -> PreTrainedModel:
+    """Another model of the same shapes, on the device meta, with rows for so many labels."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    with quiet(), torch.device("meta"):
+        made: PreTrainedModel = AutoModelForCausalLM.from_config(model.config)  # type: ignore[no-untyped-call]
+        if labels:
+            made.resize_token_embeddings(len(token_tables(made)[0]) + labels, mean_resizing=False)
+    return made
 
 
 def add_labels(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, interests: Interests) -> None:

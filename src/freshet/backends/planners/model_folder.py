@@ -13,10 +13,14 @@ from freshet.core.errors import ArtifactError, ConfigError
 from freshet.storage.checksums import remembered, sha256
 
 if TYPE_CHECKING:
+    import torch
     from torch.nn import Module
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 CARD = "freshet.json"
+
+READ = (".safetensors", ".json", ".txt", ".model", ".jinja")
+"""Endings of the files that loading a model reads: weights, settings, tokenizer, chat template."""
 
 ANSWERS = {"return_dict": True, "output_attentions": False, "output_hidden_states": False}
 """Which outputs a model is to give. What its folder says about that, or about how it is meant to chat
@@ -38,6 +42,7 @@ class Card:
         interests: how many interests it was tuned for.
         world_knowledge: whether it read anything but this workspace's catalogue and log.
         relative: whether its answers are relative to popularity.
+        chat: whether prompts go through the tokenizer's chat template.
     """
 
     kind: str
@@ -47,6 +52,7 @@ class Card:
     interests: int
     world_knowledge: bool
     relative: bool = False
+    chat: bool = False
 
     @property
     def note(self) -> str:
@@ -104,7 +110,10 @@ def read_card(folder: Path) -> Card:
 
 
 def load(source: Path, device: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Model (float32, evaluation mode) and tokenizer of a folder that a tuner wrote.
+    """Model (evaluation mode) and tokenizer of a folder that a tuner wrote.
+
+    On a CPU it computes in float32; on a GPU in the type of its weights, of which each would take twice the
+    room in float32.
 
     Raises:
         ArtifactError: files are missing or damaged.
@@ -114,19 +123,27 @@ def load(source: Path, device: str) -> tuple[PreTrainedModel, PreTrainedTokenize
         return opened(source, device)
 
 
-def opened(source: Path, device: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Like `load`, with the errors that transformers raises; nothing is run or fetched."""
-    import torch
+def opened(
+    source: Path, device: str, dtype: torch.dtype | None = None, tokenizer_of: Path | None = None
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Like `load`, with the errors that transformers raises; nothing is run or fetched.
+
+    Args:
+        dtype: of the weights in memory; None = as `load` has it.
+        tokenizer_of: folder of the tokenizer, where that is another one.
+    """
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
     with quiet():
-        tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=True, trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(
+            tokenizer_of or source, local_files_only=True, trust_remote_code=False
+        )
         config = AutoConfig.from_pretrained(source, local_files_only=True, trust_remote_code=False, **ANSWERS)
         model = AutoModelForCausalLM.from_pretrained(
             source,
             config=config,
             attn_implementation=None,  # torch's own: a folder may name one not here, or code of the hub
-            dtype=torch.float32,
+            dtype=dtype or reading_dtype(config, device),
             use_safetensors=True,
             local_files_only=True,
             trust_remote_code=False,
@@ -163,6 +180,23 @@ def positions(folder: Path) -> int:
         return int(declared.get("max_position_embeddings") or 0)
     except (OSError, ValueError, TypeError, AttributeError):
         return 0
+
+
+def declared_dtype(folder: Path) -> str:
+    """The type of a checkpoint's weights by its configuration, such as `bfloat16`; `float32` without one."""
+    try:
+        declared = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        return str(declared.get("dtype") or declared.get("torch_dtype") or "float32")
+    except (OSError, ValueError, AttributeError):
+        return "float32"
+
+
+def reading_dtype(config: PretrainedConfig, device: str) -> torch.dtype:
+    """The type in which a model computes answers: float32 on a CPU, elsewhere that of its weights."""
+    import torch
+
+    saved: torch.dtype | None = getattr(config, "dtype", None)
+    return torch.float32 if resolve_device(device) == "cpu" or saved is None else saved
 
 
 def place(model: PreTrainedModel, device: str) -> PreTrainedModel:
@@ -205,7 +239,7 @@ def resolve_device(device: str) -> str:
 def checksum(folder: Path) -> str:
     """One hash over names and bytes of the weights, the tokenizer and the configuration."""
     digest = hashlib.sha256()
-    files = [path for path in folder.iterdir() if path.suffix in {".safetensors", ".json", ".txt"}]
+    files = [path for path in folder.iterdir() if path.suffix in READ]
     for path in sorted(files):
         if path.name == "manifest.json":  # the store's, not the model's
             continue
@@ -217,8 +251,7 @@ def checksum(folder: Path) -> str:
 
 def content(checkpoint: Path) -> str:
     """One hash over names and bytes of all that loading a checkpoint reads."""
-    read = {".safetensors", ".json", ".txt", ".model", ".jinja"}
-    files = sorted(path for path in checkpoint.iterdir() if path.suffix in read)
+    files = sorted(path for path in checkpoint.iterdir() if path.suffix in READ)
     listed = "".join(f"{path.name} {_bytes_of(path)}\n" for path in files)
     return hashlib.sha256(listed.encode()).hexdigest()
 

@@ -19,6 +19,7 @@ from freshet.backends.planners.decoder import token_tables
 from freshet.backends.planners.fine_tuning import Recipe, fine_tune
 from freshet.backends.planners.libraries import need_local
 from freshet.backends.planners.local_planner import LocalPlanner, abilities_of, version_of
+from freshet.backends.planners.tokenisation import Tokenisation
 from freshet.core.ports import Abilities, Progress, Tuner, TuningJob, TuningPlan, silent
 from freshet.core.prompts import TEMPLATE, names, render, strength
 from freshet.core.types import ContextEvidence, Interests, Successor, TuningReport
@@ -73,7 +74,9 @@ class ScratchTuner(Tuner):
         if job.mode == "label" and job.candidates is not None:
             report = train_choice(trained, tokenizer, job, recipe, job.candidates, progress)
         else:
-            trained, report = fine_tune(trained, tokenizer, job, recipe, progress, base="scratch")
+            trained, report = fine_tune(
+                trained, Tokenisation(tokenizer), job, recipe, progress, base="scratch"
+            )
         card = model_folder.Card(
             "scratch", job.mode, "scratch", TEMPLATE, len(job.interests), False, report.relative
         )

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.backends.planners import token_search, tokenisation
+from freshet.backends.planners import token_search
 from freshet.backends.planners.bulk import trie
 from freshet.backends.planners.token_search import Question, TokenReader
+from freshet.backends.planners.tokenisation import Tokenisation, check_room
 from freshet.core.errors import PlannerError, PlannerGone
 from freshet.core.ports import Abilities, Planner
 from freshet.core.prompts import names
 from freshet.core.types import Interests, Prompt, Ranking, Usage
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
 
 
 class TokenPlanner(Planner):
@@ -25,7 +22,7 @@ class TokenPlanner(Planner):
 
     Args:
         reader: reads the model.
-        tokenizer: the model's own.
+        words: how the model's texts become tokens.
         interests: what to rank; in the order of `Ranking.successors`.
         mode: `description` or `label`, what the model writes for an interest.
         version: identity of the model, of who runs it, of the names and the beam.
@@ -40,7 +37,7 @@ class TokenPlanner(Planner):
     def __init__(
         self,
         reader: TokenReader,
-        tokenizer: PreTrainedTokenizerBase,
+        words: Tokenisation,
         interests: Interests,
         mode: str,
         version: str,
@@ -49,13 +46,13 @@ class TokenPlanner(Planner):
         note: str = "",
     ) -> None:
         self._reader = reader
-        self._tokenizer = tokenizer
+        self._words = words
         self._version = version
         self._abilities = abilities
         self._note = note
         self._gone = ""
         self.beam = beam
-        completions = tokenisation.answers(tokenizer, names(interests.descriptions, mode), mode)
+        completions = words.answers(names(interests.descriptions, mode), mode)
         self._trie = trie.build(completions)
         self._labels = np.array([tokens[0] for tokens in completions], np.int64)
 
@@ -110,18 +107,20 @@ class TokenPlanner(Planner):
         return usage
 
     def generate(self, prompts: Sequence[Prompt]) -> list[str]:
-        end = tokenisation.end_token(self._tokenizer)
         room = self._trie.longest + 2  # enough to see that an answer goes on too long
-        written = self._reader.write(self._tokens(prompts), room, end)
-        return [str(self._tokenizer.decode(answer)).strip() for answer in written]
+        written = self._reader.write(self._tokens(prompts), room, self._words.end, self._decoded)
+        return [text.strip() for text in written]
 
     def label_mass(self, prompts: Sequence[Prompt]) -> NDArray[np.float64]:
         if not self._abilities.labels:
             return super().label_mass(prompts)
         return self._reader.mass([Question(tokens, self._labels) for tokens in self._tokens(prompts)])
 
+    def _decoded(self, tokens: list[int]) -> str:
+        return str(self._words.tokenizer.decode(tokens))
+
     def _tokens(self, prompts: Sequence[Prompt]) -> list[list[int]]:
         """Tokens of each prompt, checked to leave room for an answer."""
-        tokens = tokenisation.prompt_tokens(self._tokenizer, [prompt.text for prompt in prompts])
-        tokenisation.check_room(prompts, tokens, self._trie.longest, self._reader.limit)
+        tokens = self._words.prompts(prompts)
+        check_room(prompts, tokens, self._trie.longest, self._reader.limit)
         return tokens

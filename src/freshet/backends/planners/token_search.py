@@ -8,7 +8,7 @@ needs of a model is a `TokenReader`. No torch here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -54,6 +54,10 @@ class Answers:
     gone: str = ""
 
 
+Decode = Callable[[list[int]], str]
+"""The text of tokens."""
+
+
 class TokenReader(Protocol):
     """A model read token by token: in a server, or in a library that keeps it."""
 
@@ -76,8 +80,8 @@ class TokenReader(Protocol):
             PlannerError: a question has no answer.
         """
 
-    def write(self, prompts: Sequence[Sequence[int]], most: int, end: int) -> list[list[int]]:
-        """The most probable tokens after each prompt, without the `end` token, `most` at most.
+    def write(self, prompts: Sequence[Sequence[int]], most: int, end: int, decode: Decode) -> list[str]:
+        """The most probable text after each prompt, up to the `end` token, `most` tokens long at most.
 
         Raises:
             PlannerError: a prompt has no answer.

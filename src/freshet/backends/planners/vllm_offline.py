@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from freshet.backends.planners import model_folder
 from freshet.backends.planners.libraries import LibraryErrors, stay_offline
-from freshet.backends.planners.token_search import Answers, Question
+from freshet.backends.planners.token_search import Answers, Decode, Question
 from freshet.core.errors import MissingExtra, PlannerError
 from freshet.core.types import Usage
 
@@ -49,7 +50,7 @@ def need_vllm() -> None:
 
 
 class VllmReader:
-    """A model folder in vLLM, in float32 as `LocalPlanner` has it.
+    """A model folder in vLLM, in `LocalPlanner`'s precision: float32 on a CPU, else that of the weights.
 
     Args:
         folder: weights, configuration and tokenizer.
@@ -76,10 +77,12 @@ class VllmReader:
         self._unfit = unfit
         with LibraryErrors(unfit):
             from vllm import LLM
+            from vllm.platforms import current_platform
 
+            dtype = "float32" if current_platform.is_cpu() else model_folder.declared_dtype(folder)
             self._engine: Any = LLM(
                 model=str(folder),
-                dtype="float32",
+                dtype=dtype,
                 max_model_len=limit,
                 enable_prefix_caching=True,
                 enforce_eager=True,  # texts are read, hardly written: compiling would cost more than it gives
@@ -123,7 +126,7 @@ class VllmReader:
         answers = self.logprobs(asked)
         return np.array([min(float(np.exp(logp).sum()), 1.0) for logp in answers.logp])
 
-    def write(self, prompts: Sequence[Sequence[int]], most: int, end: int) -> list[list[int]]:
+    def write(self, prompts: Sequence[Sequence[int]], most: int, end: int, decode: Decode) -> list[str]:
         from vllm import SamplingParams
 
         settings = [
@@ -137,7 +140,7 @@ class VllmReader:
         ]
         outputs = self._generate(prompts, settings)
         written = [list(output.outputs[0].token_ids) for output in outputs]
-        return [text[: text.index(end)] if end in text else text for text in written]
+        return [decode(text[: text.index(end)] if end in text else text) for text in written]
 
     def _generate(self, texts: Sequence[Sequence[int]], settings: Sequence[Any]) -> list[Any]:
         """vLLM's outputs in the order of the texts."""

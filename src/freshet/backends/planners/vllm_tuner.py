@@ -8,6 +8,7 @@ from freshet.backends.planners import model_folder
 from freshet.backends.planners.local_planner import version_of
 from freshet.backends.planners.lora import LoraTuner
 from freshet.backends.planners.token_planner import TokenPlanner
+from freshet.backends.planners.tokenisation import Tokenisation
 from freshet.backends.planners.vllm_offline import VllmReader, need_vllm
 from freshet.core.ports import Planner, TuningPlan
 from freshet.core.types import Interests
@@ -25,11 +26,12 @@ class VllmTuner(LoraTuner):
         return f"vllm-{version_of(model, interests, self.beam)}"
 
     def open(self, model: Path, interests: Interests) -> Planner:
+        card = model_folder.read_card(model)
         return TokenPlanner(
             VllmReader(model, model_folder.positions(model) or None),
-            model_folder.load_tokenizer(model),
+            Tokenisation.of(model_folder.load_tokenizer(model), card.chat),
             interests,
-            model_folder.read_card(model).mode,
+            card.mode,
             self.version(model, interests),
             self.abilities(model, interests),
             self.beam,

@@ -39,6 +39,7 @@ from freshet.core.config.serving_sections import (
     ServingConfig,
     ServingRule,
 )
+from freshet.core.config.users_section import UsersConfig
 
 __all__ = [
     "MISSING",
@@ -68,6 +69,7 @@ __all__ = [
     "TableConfig",
     "TransitionsConfig",
     "TuningConfig",
+    "UsersConfig",
     "load",
     "parse",
     "read_text",

@@ -33,6 +33,7 @@ from freshet.core.config.serving_sections import (
     LiveConfig,
     ServingConfig,
 )
+from freshet.core.config.users_section import UsersConfig
 from freshet.core.errors import ConfigError
 
 
@@ -49,6 +50,7 @@ class Config(Section):
     tuning: TuningConfig = TuningConfig()
     gates: GatesConfig = GatesConfig()
     inference: InferenceConfig = InferenceConfig()
+    users: UsersConfig = UsersConfig()
     table: TableConfig = TableConfig()
     sequence: SequenceConfig = SequenceConfig()
     ranker: RankerConfig = RankerConfig()
@@ -77,14 +79,13 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _who_fine_tunes(self) -> Self:
-        """Only a server of OpenAI's protocol has fine-tuning jobs."""
+        """Hosted jobs make a model that is asked in OpenAI's protocol for answers that are written."""
         planner = self.planner
-        fits = planner.kind == "openai" and planner.batch in ("", "openai") and planner.answers != "tokens"
-        if self.tuning.hosted and not fits:
-            raise ValueError(
-                '[tuning] hosted = true needs [planner] kind = "openai", batch = "openai" if any, and '
-                'answers that are written, not "tokens"'
-            )
+        if self.tuning.hosted and planner.kind == "openai":
+            if planner.batch not in ("", "openai"):
+                raise ValueError(f'[tuning] hosted does not go with [planner] batch = "{planner.batch}"')
+            if planner.answers == "tokens":
+                raise ValueError('[tuning] hosted does not go with [planner] answers = "tokens"')
         return self
 
     @model_validator(mode="after")

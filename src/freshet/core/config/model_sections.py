@@ -93,6 +93,11 @@ class PlannerConfig(Section):
         "scratch writes labels unless told otherwise: without world knowledge, words only cost it accuracy",
     )
     device: str = Field("auto", description="auto, cpu, cuda")
+    chat: bool | Auto = Field(
+        "auto",
+        description="whether prompts go through the checkpoint's chat template (kind = transformers); "
+        "auto = where it has one",
+    )
     use: Literal["table", "prior"] = Field(
         "table",
         description="table = it ranks what follows every context of a table; "
@@ -177,9 +182,9 @@ class PlannerConfig(Section):
     @model_validator(mode="after")
     def _complete(self) -> Self:
         """A server has an address, and its model a name."""
-        if self.batch and (self.kind != "openai" or self.answers == "tokens"):
-            raise ValueError('batch needs kind = "openai", and answers that are written, not "tokens"')
         if self.kind == "openai":
+            if self.batch and self.answers == "tokens":
+                raise ValueError('batch does not go with answers = "tokens", which are read one by one')
             if not self.model:
                 raise ValueError('kind = "openai" needs model: what the server calls it')
             check_endpoint(self.endpoint, 'kind = "openai"')
@@ -225,6 +230,21 @@ class TuningConfig(Section):
         False,
         description="fine-tune by jobs of the server, where it has OpenAI's `/fine_tuning/jobs` "
         "(kind = openai); they cost money, and with refit there are two",
+    )
+    precision: Literal["auto", "bf16", "float32"] = Field(
+        "auto",
+        description="numbers that matrices are multiplied in (kind = transformers); "
+        "auto = bf16 on GPUs that have it, else float32",
+    )
+    gradient_checkpointing: bool | Auto = Field(
+        "auto",
+        description="layers are computed twice instead of kept in memory (kind = transformers); "
+        "auto = where few examples fit otherwise",
+    )
+    micro_batch: Positive | Auto = Field(
+        "auto",
+        description="examples read at once, a divisor of batch_size (kind = transformers); "
+        "auto = as many as fit",
     )
     refit: bool = Field(
         True,

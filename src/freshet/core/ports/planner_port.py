@@ -147,7 +147,9 @@ class TuningJob:
 
     `epochs`, `learning_rate` and `batch_size` of 0 mean: the tuner's own default. `candidates` are those of
     `examples`, for tuners that learn from them. `template` is the version of the wording of the prompts,
-    `until` the day (ISO) before which the examples lie.
+    `until` the day (ISO) before which the examples lie. `kept`: a folder in which this very
+    training may keep what it did so far, so that it goes on from there when it was killed; None = nothing is
+    kept.
     """
 
     interests: Interests
@@ -162,6 +164,7 @@ class TuningJob:
     seed: int
     candidates: Candidates | None = None
     template: int | str = TEMPLATE
+    kept: Path | None = None
     until: str = ""
 
 
@@ -175,6 +178,7 @@ class TuningPlan:
         k: interests of a context, at most.
         evidence_top: successors that evidence names in a prompt, at most.
         lora_rank: of the updates; 0 = all weights are trained.
+        batch_size: examples of a step of the optimiser; 0 = the tuner's own default.
     """
 
     descriptions: Sequence[str]
@@ -182,6 +186,7 @@ class TuningPlan:
     k: int
     evidence_top: int
     lora_rank: int
+    batch_size: int = 0
 
 
 class Tuner(Protocol):
@@ -210,6 +215,14 @@ class Tuner(Protocol):
             ConfigError: the base checkpoint or a setting doesn't fit.
             MissingExtra: a package is not installed.
         """
+
+    def forecast(self, plan: TuningPlan) -> str:  # noqa: ARG002
+        """What the tuning will take of this machine, in a line that is shown before it starts; '' = little.
+
+        Raises:
+            ConfigError: more than there is.
+        """
+        return ""
 
     def tune(self, job: TuningJob, into: Path, progress: Progress = silent) -> TuningReport:
         """Write a model folder (safetensors, tokenizer, `freshet.json`).

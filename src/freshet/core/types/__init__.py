@@ -49,8 +49,10 @@ from freshet.core.types.planner_types import (
     PlannerRows,
     Prompt,
     Ranking,
+    ShortLists,
     TuningReport,
     Usage,
+    UserRows,
 )
 from freshet.core.types.recommendations import (
     REMEMBERED,
@@ -112,6 +114,7 @@ __all__ = [
     "Scores",
     "SequenceWeights",
     "Serves",
+    "ShortLists",
     "Signs",
     "Staleness",
     "Strategy",
@@ -121,6 +124,7 @@ __all__ = [
     "TuningReport",
     "Usage",
     "User",
+    "UserRows",
     "context_codes",
     "indices_of",
     "item_key",

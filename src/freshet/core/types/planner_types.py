@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.core.types.interests import Context
+from freshet.core.types.interests import Context, positions
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,40 @@ class Ranking:
 
 
 @dataclass(frozen=True, slots=True)
+class ShortLists:
+    """The interests among which a planner chose, for C prompts.
+
+    Attributes:
+        options: (C, M) best first when the list was made, -1 padded.
+        mass: (C,) what the probabilities of an answer are multiplied by: a planner that chose among some says
+            nothing about how likely they are together.
+        day: (C,) days since 1970: what was known before that day made the list and its mass.
+    """
+
+    options: NDArray[np.int16]
+    mass: NDArray[np.float32]
+    day: NDArray[np.int32]
+
+    def take(self, rows: NDArray[np.int64] | NDArray[np.bool_] | slice) -> ShortLists:
+        """The lists of some of the prompts."""
+        return ShortLists(self.options[rows], self.mass[rows], self.day[rows])
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[ShortLists]) -> ShortLists:
+        """All lists of at least one part, in the order given."""
+        width = max(part.options.shape[1] for part in parts)
+        options = [
+            np.pad(part.options, ((0, 0), (0, width - part.options.shape[1])), constant_values=-1)
+            for part in parts
+        ]
+        return cls(
+            np.concatenate(options),
+            np.concatenate([part.mass for part in parts]),
+            np.concatenate([part.day for part in parts]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class PlannerRows:
     """Planner answers for many contexts, each under the fingerprint of the prompt that produced it.
 
@@ -93,7 +128,8 @@ class PlannerRows:
         successors: (C, m) interest indices, best first, -1 padded; all -1 where the prompt failed.
         logp: (C, m) log-probabilities, -inf at -1.
         origin: (C,) index into `origins` of the table for which the row was inferred.
-        origins: versions of those tables.
+        origins: versions of those tables; of rows of single users, the days as of which they were asked.
+        lists: what the planner chose among; None = all interests.
     """
 
     contexts: NDArray[np.int16]
@@ -102,9 +138,70 @@ class PlannerRows:
     logp: NDArray[np.float32]
     origin: NDArray[np.int32]
     origins: tuple[str, ...]
+    lists: ShortLists | None = None
 
     def __len__(self) -> int:
         return len(self.contexts)
+
+    def take(self, rows: NDArray[np.int64] | NDArray[np.bool_] | slice) -> PlannerRows:
+        """Some of the rows."""
+        return PlannerRows(
+            self.contexts[rows],
+            self.fingerprints[rows],
+            self.successors[rows],
+            self.logp[rows],
+            self.origin[rows],
+            self.origins,
+            None if self.lists is None else self.lists.take(rows),
+        )
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[PlannerRows]) -> PlannerRows:
+        """All rows of at least one part, in the order given; equal contexts may occur several times."""
+        origins = sorted({name for part in parts for name in part.origins})
+        number = {name: index for index, name in enumerate(origins)}
+        renamed = [
+            np.array([number[name] for name in part.origins], np.int32)[np.asarray(part.origin)]
+            for part in parts
+        ]
+        lists = [part.lists for part in parts if part.lists is not None]
+        return cls(
+            np.concatenate([part.contexts for part in parts]),
+            np.concatenate([part.fingerprints for part in parts]),
+            np.concatenate([part.successors for part in parts]),
+            np.concatenate([part.logp for part in parts]),
+            np.concatenate(renamed),
+            tuple(origins),
+            ShortLists.concatenate(lists) if len(lists) == len(parts) else None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class UserRows:
+    """Planner answers about single users, each asked with that user's own recent interests.
+
+    Attributes:
+        user: (n,) numbers of the users (`types.user_number`), ascending.
+        rows: their answers; a context holds the interests that the planner was asked with.
+    """
+
+    user: NDArray[np.uint64]
+    rows: PlannerRows
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+    def of(self, user: NDArray[np.uint64], recent: NDArray[np.int16]) -> NDArray[np.int64]:
+        """(m,) row of each user with these recent interests (m, R), -1 where none speaks of them.
+
+        A row speaks of its user until the user engages something else; interests that have become too old
+        to be recent may be missing by then.
+        """
+        place = positions(self.user, user)
+        asked = self.rows.contexts
+        now = recent[:, recent.shape[1] - asked.shape[1] :]
+        same = (now == asked[place]) | (now < 0) if len(asked) else np.zeros(now.shape, bool)
+        return np.where((place >= 0) & same.all(axis=1) & (now[:, -1] >= 0), place, -1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@ half-lives, last interest, pair, several recent interests); `prior_counts` choos
 are shrunk; `mixture` fits the weights that combine the features on `holdout_windows`; `fitter` does all of it
 for one moment. `planner_score` makes a planner's answers a feature and `content_score` what
 items say; `fusion` decides which of sequence model, content and planner enter beside the counts. `scorer`
-applies the mixture to users and contexts, and `single_user_scorer` to one user, in microseconds.
+applies the mixture to users and contexts, and `single_user_scorer` to one user, in microseconds; `user_part`
+is what both add for users whom the planner was asked about.
 """
 
 from freshet.stages.counts.content_score import NOBODY, content_features, content_weights, has_profile
@@ -29,6 +30,7 @@ from freshet.stages.counts.scorer import (
     length_class,
 )
 from freshet.stages.counts.single_user_scorer import SingleUserScorer, UserScores
+from freshet.stages.counts.user_part import UserPart
 
 __all__ = [
     "COUNTS",
@@ -48,6 +50,7 @@ __all__ = [
     "Scorer",
     "SequenceLogits",
     "SingleUserScorer",
+    "UserPart",
     "UserScores",
     "choose_prior_counts",
     "content_features",

@@ -327,9 +327,11 @@ class CountFitter:
             part,
         )
 
-    def scorer_at(self, moment: AsOf) -> counts.Scorer:
-        """Counts before a moment, by the weights of now: what such counts would have scored."""
-        return counts.Scorer(self.model(moment), self.count_weights)
+    def scorer_at(
+        self, moment: AsOf, fusion: Fusion | None = None, centroids: Centroids | None = None
+    ) -> counts.Scorer:
+        """Counts before a moment, and content, by the weights of now: what these would have scored."""
+        return self._fused(self.model(moment), None, fusion, None, centroids)
 
 
 def _without_context(held: Transitions, content: ContentView) -> Transitions:

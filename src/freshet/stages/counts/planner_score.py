@@ -52,18 +52,7 @@ class PlannerScores:
             row: (n,) rows; -1 gives the count score itself.
             counts: (n, N) probabilities by counts.
         """
-        n = len(row)
-        listed = np.where(row[:, None] >= 0, self.rows.successors[row], -1).astype(np.int64)  # (n, m)
-        mass = np.where(listed >= 0, np.exp(self.rows.logp[row], dtype=np.float64), 0.0)
-        out = np.zeros((n, self.interests + 1))  # the last column takes the padding
-        index = np.arange(n)[:, None]
-        out[index, listed] = mass
-        taken = np.zeros((n, self.interests + 1), bool)
-        taken[index, listed] = True
-        rest = np.where(taken[:, :-1], 0.0, counts)
-        total = rest.sum(axis=1, keepdims=True)
-        residual = np.clip(1.0 - mass.sum(axis=1, keepdims=True), 0.0, 1.0)
-        return np.asarray(out[:, :-1] + residual * rest / np.where(total > 0, total, 1.0))
+        return spread(self.rows, row, counts)
 
     def feature(self, recent: NDArray[np.int16], counts: NDArray[np.float64]) -> NDArray[np.float32]:
         """(n, N) log-probability by the planner for users with these recent interests.
@@ -100,7 +89,30 @@ class PlannerScores:
             add(recent[:, -width:], np.asarray((recent[:, -width:] >= 0).all(axis=1)))
         total /= np.maximum(looked_up, 1)
         if self.popularity is not None:
-            total *= self.popularity
-            total /= np.maximum(total.sum(axis=1, keepdims=True), FLOOR)
+            total = times_popularity(total, self.popularity)
         shares = np.where(looked_up > 0, total, counts)
         return np.log(np.maximum(shares, FLOOR)).astype(np.float32)
+
+
+def spread(rows: PlannerRows, row: NDArray[np.int64], counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(n, N) probabilities of rows (n,); what a row leaves open follows `counts` (n, N), as does -1."""
+    n, interests = counts.shape
+    listed = np.where(row[:, None] >= 0, rows.successors[row], -1).astype(np.int64)  # (n, m)
+    mass = np.where(listed >= 0, np.exp(rows.logp[row], dtype=np.float64), 0.0)
+    if rows.lists is not None:  # row -1 lists nothing
+        mass *= rows.lists.mass[row][:, None]
+    out = np.zeros((n, interests + 1))  # the last column takes the padding
+    index = np.arange(n)[:, None]
+    out[index, listed] = mass
+    taken = np.zeros((n, interests + 1), bool)
+    taken[index, listed] = True
+    rest = np.where(taken[:, :-1], 0.0, counts)
+    total = rest.sum(axis=1, keepdims=True)
+    residual = np.clip(1.0 - mass.sum(axis=1, keepdims=True), 0.0, 1.0)
+    return np.asarray(out[:, :-1] + residual * rest / np.where(total > 0, total, 1.0))
+
+
+def times_popularity(shares: NDArray[np.float64], popularity: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(n, N) shares that are relative to popularity (N,), as probabilities."""
+    found = shares * popularity
+    return np.asarray(found / np.maximum(found.sum(axis=1, keepdims=True), FLOOR))

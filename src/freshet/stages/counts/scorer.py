@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from freshet.stages.counts.content_score import content_features, content_weight
 from freshet.stages.counts.count_model import CountModel
 from freshet.stages.counts.mixture import Held, log_softmax, scores
 from freshet.stages.counts.planner_score import PlannerScores
+from freshet.stages.counts.user_part import UserPart
 
 COUNTS, PLANNER, SEQUENCE = FUSED = "counts", "planner", "sequence"
 """Names of the scores that are fused, in this order: log-probability by counts, planner, sequence model.
@@ -82,6 +83,7 @@ class Scorer:
             None = count scores and content alone.
         sequence: logits of a sequence model, or None.
         content: what content adds, or None.
+        users: what rows of single users add on top of all that, or None.
     """
 
     model: CountModel
@@ -90,12 +92,14 @@ class Scorer:
     weights: NDArray[np.float64] | None = None
     sequence: SequenceLogits | None = None
     content: ContentPart | None = None
+    users: UserPart | None = None
 
     def __call__(
         self,
         recent: NDArray[np.int16],
         excluded: BoolArray,
         profiles: NDArray[np.float32] | None = None,
+        user: NDArray[np.uint64] | None = None,
     ) -> Scores:
         """Score n users, or n contexts as users who have just that context.
 
@@ -106,8 +110,18 @@ class Scorer:
             recent: (n, up to RECENT) right-aligned, -1 padded.
             excluded: (n, N) interests that are not candidates.
             profiles: (n, a + b + N) what is known of the users' items, see `ContentView`; None = nothing.
+            user: (n,) numbers of the users, whose own rows then count; None = they are not known.
         """
         recent = _padded(recent)
+        scored = self._without_rows(recent, excluded, profiles)
+        if self.users is None or user is None:
+            return scored
+        return replace(scored, fused=self.users.added(scored.fused, scored.count, user, recent, excluded))
+
+    def _without_rows(
+        self, recent: NDArray[np.int16], excluded: BoolArray, profiles: NDArray[np.float32] | None
+    ) -> Scores:
+        """What `__call__` gives for users who have no row of their own."""
         count = self.by_counts(recent, excluded)
         if self.weights is None:
             return Scores(None, count, count)
@@ -130,7 +144,7 @@ class Scorer:
         Args:
             view: tells what they had engaged; None = that is not known.
         """
-        return self(rows.recent, rows.known, None if view is None else view.profiles(rows))
+        return self(rows.recent, rows.known, None if view is None else view.profiles(rows), rows.user)
 
     def features(self, rows: Transitions, view: ContentView | None = None) -> NDArray[np.float32]:
         """(n, F, N) what is fused, 0 where excluded: scores as far as there are, then content with a view."""

@@ -9,18 +9,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from freshet.core.types import CONTENT, RECENT, BoolArray
+from freshet.core.types import CONTENT, BoolArray
+from freshet.stages.counts.compiled_scores import row_of, user_scores
 from freshet.stages.counts.content_score import NOBODY, user_content_score
 from freshet.stages.counts.count_model import ContextCounts, CountModel
-from freshet.stages.counts.planner_score import FLOOR, PlannerScores
+from freshet.stages.counts.planner_score import PlannerScores
 from freshet.stages.counts.scorer import LENGTHS, Scorer
+from freshet.stages.counts.user_part import UserPart
 
 Reader = Callable[[NDArray[np.int16]], NDArray[np.float32]]
 
 NOTHING = np.zeros(0)
+ONE = np.ones(1, np.float32)
+"""The mass of every row where the planner chose among all interests."""
 NO_LOGITS = np.zeros(0, np.float32)
 NOTHING_NEAR = np.zeros(0, np.float32)
 
@@ -31,6 +34,7 @@ class UserScores:
 
     `planner` and `sequence` are what enters the mixture, None where there is none; `final` is `fused` with
     what live signals change. `content` are the nats that content adds, up to a constant; None without.
+    `own` are those by the user's own row, which is row `row` of the release's; None and -1 without one.
     """
 
     count: NDArray[np.float64]
@@ -39,6 +43,8 @@ class UserScores:
     fused: NDArray[np.float64]
     final: NDArray[np.float64]
     content: NDArray[np.float32] | None = None
+    own: NDArray[np.float64] | None = None
+    row: int = -1
 
 
 class SingleUserScorer:
@@ -66,6 +72,7 @@ class SingleUserScorer:
             *_flat(model, 1),
             *_rows(scorer.planner),
         )
+        self._users = _user_rows(scorer.users)
         self._content = scorer.content
         if scorer.content is not None:
             spaces = scorer.content.centroids
@@ -82,6 +89,7 @@ class SingleUserScorer:
         excluded: BoolArray,
         bonus: NDArray[np.float64] = NOTHING,
         profile: NDArray[np.float32] = NOBODY,
+        user: int = -1,
     ) -> UserScores:
         """Score one user.
 
@@ -90,6 +98,7 @@ class SingleUserScorer:
             excluded: (N,) interests that are not candidates.
             bonus: (N,) nats that live signals add, or empty.
             profile: (a + b + N,) what is known of the user's items, see `ContentView`; empty = nothing.
+            user: their number, whose own row then counts; -1 = it is not known.
         """
         logits = NO_LOGITS
         planned = self._planned
@@ -98,8 +107,9 @@ class SingleUserScorer:
         elif self._logits is not None:
             logits = self._logits(recent)
         share, near = self._near(recent, profile)
-        count, planner, sequence, fused, final = _scores(
-            recent, excluded, bonus, logits, planned, share, near, *self._arrays
+        row = row_of(np.uint64(user), recent, *self._users[:2]) if user >= 0 else -1
+        count, planner, sequence, fused, final, own = user_scores(
+            recent, excluded, bonus, logits, planned, share, near, row, self._users[2:], *self._arrays
         )
         return UserScores(
             count,
@@ -108,6 +118,8 @@ class SingleUserScorer:
             fused,
             final,
             near if len(near) else None,
+            own if row >= 0 else None,
+            row,
         )
 
     def content_weights(self, has_context: bool) -> NDArray[np.float64]:
@@ -149,7 +161,16 @@ def _rows(scores: PlannerScores | None) -> tuple[object, ...]:
     """Arrays of the planner's rows; empty ones without a planner."""
     if scores is None:
         codes = np.zeros(0, np.int64)
-        return codes, codes, 1, np.zeros((0, 1), np.int16), np.zeros((0, 1), np.float32), False, np.zeros(0)
+        return (
+            codes,
+            codes,
+            1,
+            np.zeros((0, 1), np.int16),
+            np.zeros((0, 1), np.float32),
+            ONE,
+            False,
+            np.zeros(0),
+        )
     rows = scores.rows
     relative = scores.popularity is not None
     popularity = scores.popularity if scores.popularity is not None else np.zeros(0)
@@ -159,213 +180,24 @@ def _rows(scores: PlannerScores | None) -> tuple[object, ...]:
         rows.contexts.shape[1],
         np.asarray(rows.successors),  # a view: what is mapped stays mapped
         np.asarray(rows.logp),
+        ONE if rows.lists is None else np.asarray(rows.lists.mass),
         relative,
         popularity,
     )
 
 
-@njit(cache=True, nogil=True)
-def _scores(recent, excluded, bonus, logits, planned, share, near, weights, *arrays):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN002, ANN202  # pragma: no cover
-    """(5, N) scores by counts, planner and sequence model, fused, and fused with the bonus."""
-    size = len(excluded)
-    out = np.zeros((5, size))
-    count = _count_score(recent, excluded, *arrays[:14])
-    out[0] = count
-    out[3] = count
-    if recent[-1] >= 0 and len(weights):
-        mixed = np.empty(size)
-        for i in range(size):
-            mixed[i] = 0.0 if excluded[i] else weights[0] * count[i]
-        place = 1
-        if planned:
-            out[1] = _planner_score(recent, np.exp(count), *arrays[14:])
-            mixed += weights[place] * out[1]
-            place += 1
-        if len(logits):
-            out[2] = masked_log_softmax(logits, excluded)
-            for i in range(size):
-                mixed[i] += 0.0 if excluded[i] else weights[place] * out[2, i]
-        if len(near):
-            mixed += near
-        out[3] = masked_log_softmax(mixed, excluded)
-    elif len(near):
-        out[3] = masked_log_softmax(share * count + near, excluded)
-    out[4] = masked_log_softmax(out[3] + bonus, excluded) if len(bonus) else out[3]
-    return out
-
-
-@njit(cache=True, nogil=True)
-def masked_log_softmax(scores, excluded):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201  # pragma: no cover - compiled
-    """(N,) log-probabilities over what is not excluded; -inf where it is."""
-    size = len(scores)
-    out = np.empty(size, np.float64)
-    top = -np.inf
-    for i in range(size):
-        if not excluded[i] and scores[i] > top:
-            top = scores[i]
-    total = 0.0
-    for i in range(size):
-        if not excluded[i]:
-            total += np.exp(scores[i] - top)
-    shift = top + np.log(total) if total > 0 else 0.0
-    for i in range(size):
-        out[i] = -np.inf if excluded[i] else scores[i] - shift
-    return out
-
-
-@njit(cache=True, nogil=True)
-def _find(codes, wanted):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # pragma: no cover - compiled
-    """Place of a number among ascending ones, -1 where it is not there."""
-    low, high = 0, len(codes)
-    while low < high:
-        middle = (low + high) // 2
-        if codes[middle] < wanted:
-            low = middle + 1
-        else:
-            high = middle
-    return low if low < len(codes) and codes[low] == wanted else -1
-
-
-@njit(cache=True, nogil=True)
-def _code(recent, length):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # pragma: no cover - compiled
-    """`context_codes` of the last `length` interests."""
-    code = np.int64(0)
-    for i in range(len(recent) - length, len(recent)):
-        code = (code << 15) + np.int64(recent[i]) + 1
-    return code
-
-
-@njit(cache=True, nogil=True)
-def _deeper(shares, codes, start, successor, weight, code, strength):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # pragma: no cover
-    """Shares after a context, from those after one interest less."""
-    place = _find(codes, code)
-    if place < 0:
-        return shares
-    total = 0.0
-    for entry in range(start[place], start[place + 1]):
-        total += weight[entry]
-    out = strength * shares
-    for entry in range(start[place], start[place + 1]):
-        out[successor[entry]] += weight[entry]
-    return out / (total + strength)
-
-
-@njit(cache=True, nogil=True)
-def _count_score(  # type: ignore[no-untyped-def]  # noqa: ANN202  # pragma: no cover - compiled
-    recent,  # noqa: ANN001
-    excluded,  # noqa: ANN001
-    tables,  # noqa: ANN001
-    popular,  # noqa: ANN001
-    weights,  # noqa: ANN001
-    base,  # noqa: ANN001
-    last,  # noqa: ANN001
-    prior_counts,  # noqa: ANN001
-    pair_codes,  # noqa: ANN001
-    pair_start,  # noqa: ANN001
-    pair_successor,  # noqa: ANN001
-    pair_weight,  # noqa: ANN001
-    triple_codes,  # noqa: ANN001
-    triple_start,  # noqa: ANN001
-    triple_successor,  # noqa: ANN001
-    triple_weight,  # noqa: ANN001
-):
-    held = 0
-    for i in range(len(recent)):
-        if recent[i] >= 0:
-            held += 1
-    kind = min(held, len(popular) - 1)
-    scores = popular[kind].copy()
-    weight = weights[kind]
-    shares = last[recent[-1]] if recent[-1] >= 0 else base
-    for i in range(len(scores)):
-        scores[i] += weight[0] * np.float32(np.log(shares[i]))
-    if tables >= 1:
-        if recent[-2] >= 0 and recent[-1] >= 0:
-            code = _code(recent, 2)
-            shares = _deeper(
-                shares, pair_codes, pair_start, pair_successor, pair_weight, code, prior_counts[1]
-            )
-        for i in range(len(scores)):
-            scores[i] += weight[1] * np.float32(np.log(shares[i]))
-    if tables >= 2:
-        if recent[-3] >= 0 and recent[-2] >= 0 and recent[-1] >= 0:
-            code = _code(recent, 3)
-            shares = _deeper(
-                shares, triple_codes, triple_start, triple_successor, triple_weight, code, prior_counts[2]
-            )
-        for i in range(len(scores)):
-            scores[i] += weight[2] * np.float32(np.log(shares[i]))
-    mean = base
-    if held > 0:
-        mean = np.zeros(len(base))
-        for i in range(len(recent)):
-            if recent[i] >= 0:
-                mean += last[recent[i]]
-        mean /= held
-    for i in range(len(scores)):
-        scores[i] += weight[-1] * np.float32(np.log(mean[i]))
-    return masked_log_softmax(scores, excluded)
-
-
-@njit(cache=True, nogil=True)
-def _spread(row, successors, logp, left, whole, total):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # pragma: no cover
-    """Add the probabilities of one planner row; what it leaves open follows `left`, whose sum is `whole`."""
-    mass = 0.0
-    listed = 0.0
-    for j in range(successors.shape[1]):
-        s = successors[row, j]
-        if s >= 0:
-            mass += np.exp(np.float64(logp[row, j]))
-            listed += left[s]
-    residual = min(max(1.0 - mass, 0.0), 1.0)
-    rest = max(whole - listed, 0.0)
-    scale = residual / rest if rest > 1e-12 else 0.0
-    for i in range(len(total)):
-        total[i] += scale * left[i]
-    for j in range(successors.shape[1]):
-        s = successors[row, j]
-        if s >= 0:
-            total[s] += np.exp(np.float64(logp[row, j])) - scale * left[s]
-
-
-@njit(cache=True, nogil=True)
-def _planner_score(recent, counts, codes, order, width, successors, logp, relative, popularity):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # pragma: no cover
-    size = len(counts)
-    left = np.ones(size) if relative else counts
-    whole = left.sum()
-    total = np.zeros(size)
-    looked_up = 0
-    last = np.int64(recent[-1]) + 1
-    if width == 1:
-        place = _find(codes, last)
-        if place >= 0:
-            _spread(order[place], successors, logp, left, whole, total)
-            looked_up += 1
-    else:
-        for i in range(len(recent) - 1):
-            if recent[i] < 0 and (i < len(recent) - 2 or recent[-2] >= 0):
-                continue
-            place = _find(codes, ((np.int64(recent[i]) + 1) << 15) + last)
-            if place >= 0:
-                _spread(order[place], successors, logp, left, whole, total)
-                looked_up += 1
-        if width > 2 and recent[-3] >= 0:
-            place = _find(codes, _code(recent, 3))
-            if place >= 0:
-                _spread(order[place], successors, logp, left, whole, total)
-                looked_up += 1
-    if looked_up == 0:
-        total = counts
-    else:
-        total /= looked_up
-        if relative:
-            total *= popularity
-            total /= max(total.sum(), 1e-9)
-    out = np.empty(size, np.float64)
-    for i in range(size):
-        out[i] = np.float32(np.log(max(total[i], 1e-9)))
-    return out
-
-
-assert FLOOR == 1e-9  # compiled code above can't read it
-assert RECENT >= 3
+def _user_rows(part: UserPart | None) -> tuple[object, ...]:
+    """Users, the interests asked about, rows, mass, weights, popularity; empty ones without rows."""
+    if part is None:
+        nobody, nothing = np.zeros(0, np.uint64), np.zeros((0, 1), np.int16)
+        return nobody, nothing, nothing, np.zeros((0, 1), np.float32), ONE, np.zeros(2), np.zeros(0)
+    rows = part.rows.rows
+    return (
+        np.asarray(part.rows.user),  # views: what is mapped stays mapped
+        np.asarray(rows.contexts),
+        np.asarray(rows.successors),
+        np.asarray(rows.logp),
+        ONE if rows.lists is None else np.asarray(rows.lists.mass),
+        part.weights.astype(np.float64),
+        part.popularity if part.popularity is not None else np.zeros(0),
+    )

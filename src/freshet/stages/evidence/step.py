@@ -64,19 +64,23 @@ def choose(ctx: RunContext, plan: TablePlan) -> ChosenEvidence:
             f"the last windows ({ctx.log.scales.window_days} days each) hold no transitions",
             hint="raise [counts] window_days or fit_windows, or import more events",
         )
-    steady = evidence.read(plan.previous.path / "evidence.parquet") if plan.previous else None
     ineligible, until = plan.rules.ineligible(), plan.evidence_until
     contexts = planner_contexts(ctx, plan.contexts)
     with ctx.run.step("evidence") as step:
-        rows = gather(ctx, _earlier(ctx.as_of, until), contexts, steady, ineligible)
+        rows = gather(ctx, earlier(ctx.as_of, until), contexts, steady(plan), ineligible)
         budget = config.inference.calibration_prompts // max(len(windows), 1)
         chosen = []
         for window in windows:
             sample, sampled = within_budget(window, ctx.fitter.k, budget)
-            then = gather(ctx, _earlier(window.start, until), sampled, None, ineligible)
+            then = gather(ctx, earlier(window.start, until), sampled, None, ineligible)
             chosen.append(WindowEvidence(sample, sampled, then))
         step.details = {"contexts": len(contexts), "with_evidence": len(rows)}
     return ChosenEvidence(contexts, rows, chosen)
+
+
+def steady(plan: TablePlan) -> Evidence | None:
+    """The evidence of the table before, which steadies prompts."""
+    return evidence.read(plan.previous.path / "evidence.parquet") if plan.previous else None
 
 
 def gather(
@@ -106,5 +110,6 @@ def gather(
     return evidence.choose(window, contexts, len(log.interests), prior_counts, config, previous, ineligible)
 
 
-def _earlier(moment: AsOf, until: AsOf | None) -> AsOf:
+def earlier(moment: AsOf, until: AsOf | None) -> AsOf:
+    """The earlier of two moments; None is no bound."""
     return moment if until is None else min(moment, until, key=lambda one: one.day)

@@ -8,9 +8,10 @@ backend, not this stage.
 
 from freshet.stages.inference.execute import Outcome, is_whole, run
 from freshet.stages.inference.format import read, write
-from freshet.stages.inference.plan import Plan, chunks, expected, fingerprints, make_plan
+from freshet.stages.inference.plan import WIDTH, Plan, chunks, expected, fingerprints, make_plan
 
 __all__ = [
+    "WIDTH",
     "Outcome",
     "Plan",
     "chunks",

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
 from time import monotonic
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from freshet.core.config import Config
 from freshet.core.errors import PlannerError
 from freshet.core.ports import Planner
 from freshet.core.prompts import Prompts
-from freshet.core.types import Evidence, PlannerRows, Usage
+from freshet.core.types import AsOf, Evidence, PlannerRows, ShortLists, Usage
 from freshet.run_context import RunContext
 from freshet.stages import inference
 from freshet.stages.counts.holdout_windows import Window
 from freshet.stages.evidence.step import ChosenEvidence
 from freshet.stages.inference.announce import announce
 from freshet.stages.inference.cost import Cost, cost_of
-from freshet.stages.prompts.step import wording_of
+from freshet.stages.prompts.short_lists import scale
+from freshet.stages.prompts.step import need_options, short_lists
+from freshet.stages.prompts.workspace_wording import say_missing_titles, wording_of
 from freshet.stages.table.table_plan import TablePlan
+from freshet.storage.ledger import StepRecord
 
 PROBE = 64
 """Prompts that are timed to estimate a run's length where no earlier run gives it."""
@@ -32,12 +37,14 @@ class InferencePlan:
     """What is copied, what is inferred, and by which planner: for the table's rows, for held-out windows.
 
     A planner that was refitted on the windows leaves them to its holdout model, which hasn't seen them.
+    `lists` are what it chooses among: of the table's rows, then of each window; () = all interests.
     """
 
     rows: inference.Plan
     held: inference.Plan
     planner: Planner
     holdout_model: Planner
+    lists: Sequence[ShortLists] = ()
 
     @property
     def parts(self) -> tuple[tuple[inference.Plan, Planner], ...]:
@@ -71,7 +78,7 @@ class PlannerAnswers:
 
     def calibration(self) -> PlannerRows:
         """The rows of all windows."""
-        return joined([rows for _, rows in self.windows])
+        return PlannerRows.concatenate([rows for _, rows in self.windows])
 
 
 def infer(
@@ -87,67 +94,88 @@ def infer(
     """
     if planner is None:
         return None
-    config, run = ctx.config.inference, ctx.run
-    with run.step("inference") as step:
+    with ctx.run.step("inference") as step:
         planned = plan_inference(ctx, plan, chosen, planner)
-        expected = say_cost(ctx, planned)
-        if planned.prompts and planner.note:
-            run.say(f"planner: {planner.note}")
-        wanted = [
-            (by, inference.chunks(part, config.chunk)) for part, by in planned.parts if len(part.changed)
-        ]
-        announce(ctx, wanted)
-        start = monotonic()
-        # held-out rows first: a planner that is gone later has a weight for the rows that it answered
-        backwards = [
-            inference.run(
-                part,
-                answering,
-                top=min(config.top, len(ctx.log.interests)),
-                chunk=config.chunk,
-                origin=plan.version,
-                work=ctx.ws.root / "work",
-                progress=run.progress("inference"),
-            )
-            for part, answering in reversed(planned.parts)
-        ]
-        outcomes = backwards[::-1]
-        seconds = monotonic() - start
-        for outcome in outcomes:
-            step.add(outcome.usage)
-        spent = Usage(step.tokens, step.flops, step.written, step.requests)
-        actual = cost_of(run, spent, seconds)
-        step.details = {
-            **planned.counted(),
-            "resumed": sum(outcome.resumed for outcome in outcomes),
-            "failed": sum(len(outcome.failures) for outcome in outcomes),
-            "not_asked": sum(outcome.skipped for outcome in outcomes),
-            "requests": sum(outcome.usage.requests for outcome in outcomes),
-            "invalid": sum(outcome.usage.invalid for outcome in outcomes),
-            "by": _kind_of_planner(ctx.config),
-            "expected": asdict(expected),
-            "actual": asdict(actual),
-        }
-        if planned.prompts:
-            run.say(f"inference: {planned.prompts:,} prompts, {actual} {run.record.currency}")
-        for outcome, (part, _) in zip(outcomes, planned.parts, strict=True):
-            if len(outcome.failures) > 3:
-                run.say(f"  WARNING: {len(outcome.failures):,} prompts failed, their rows go by counts:")
-            for row, reason in outcome.failures[:3]:
-                [prompt] = part.prompts.take([row])
-                run.say(f"  the planner failed on {prompt.context}: {reason}")
-            if outcome.gone:
-                run.say(
-                    f"  WARNING: {outcome.skipped:,} prompts were not asked, their rows go by counts: "
-                    f"{outcome.gone}"
-                )
+        outcomes = carry_out(ctx, planned, step, plan.version)
     answers, held = (outcome.rows for outcome in outcomes)
     edges = np.cumsum([0, *(len(one.contexts) for one in chosen.windows)]).tolist()
-    windows = [
-        (one.window, _part(held, slice(start, end)))
-        for one, start, end in zip(chosen.windows, edges, edges[1:], strict=False)
+    parts = [held.take(slice(start, end)) for start, end in pairwise(edges)]
+    if planned.lists:
+        answers = listed(ctx, planner, answers, planned.lists[0], ctx.as_of)
+        parts = [
+            listed(ctx, planner, rows, lists, one.window.start)
+            for rows, lists, one in zip(parts, planned.lists[1:], chosen.windows, strict=True)
+        ]
+    return PlannerAnswers(
+        answers, [(one.window, rows) for one, rows in zip(chosen.windows, parts, strict=True)]
+    )
+
+
+def carry_out(
+    ctx: RunContext, planned: InferencePlan, step: StepRecord, origin: str
+) -> tuple[inference.Outcome, inference.Outcome]:
+    """Ask what was planned, say what it should cost and did, and record that in a step.
+
+    Args:
+        origin: what the answers are for: the version of a table, or a day.
+
+    Returns:
+        What became of the rows, and of those of held-out windows.
+    """
+    config, run = ctx.config.inference, ctx.run
+    expected = say_cost(ctx, planned)
+    if planned.prompts:
+        say_missing_titles(ctx)
+    if planned.prompts and planned.planner.note:
+        run.say(f"planner: {planned.planner.note}")
+    wanted = [(by, inference.chunks(part, config.chunk)) for part, by in planned.parts if len(part.changed)]
+    announce(ctx, wanted)
+    start = monotonic()
+    # held-out rows first: a planner that is gone later has a weight for the rows that it answered
+    backwards = [
+        inference.run(
+            part,
+            answering,
+            top=min(config.top, len(ctx.log.interests)),
+            chunk=config.chunk,
+            origin=origin,
+            work=ctx.ws.root / "work",
+            progress=run.progress("inference"),
+        )
+        for part, answering in reversed(planned.parts)
     ]
-    return PlannerAnswers(answers, windows)
+    held, answers = backwards
+    outcomes = answers, held
+    seconds = monotonic() - start
+    for outcome in outcomes:
+        step.add(outcome.usage)
+    spent = Usage(step.tokens, step.flops, step.written, step.requests)
+    actual = cost_of(run, spent, seconds)
+    step.details = {
+        **planned.counted(),
+        "resumed": sum(outcome.resumed for outcome in outcomes),
+        "failed": sum(len(outcome.failures) for outcome in outcomes),
+        "not_asked": sum(outcome.skipped for outcome in outcomes),
+        "requests": sum(outcome.usage.requests for outcome in outcomes),
+        "invalid": sum(outcome.usage.invalid for outcome in outcomes),
+        "by": _kind_of_planner(ctx.config),
+        "expected": asdict(expected),
+        "actual": asdict(actual),
+    }
+    if planned.prompts:
+        run.say(f"inference: {planned.prompts:,} prompts, {actual} {run.record.currency}")
+    for outcome, (part, _) in zip(outcomes, planned.parts, strict=True):
+        if len(outcome.failures) > 3:
+            run.say(f"  WARNING: {len(outcome.failures):,} prompts failed, their rows go by counts:")
+        for row, reason in outcome.failures[:3]:
+            [prompt] = part.prompts.take([row])
+            run.say(f"  the planner failed on {prompt.context}: {reason}")
+        if outcome.gone:
+            run.say(
+                f"  WARNING: {outcome.skipped:,} prompts were not asked, their rows go by counts: "
+                f"{outcome.gone}"
+            )
+    return outcomes
 
 
 def plan_inference(
@@ -156,16 +184,22 @@ def plan_inference(
     """Which rows are copied and which must be inferred; nothing is asked yet."""
     wording = wording_of(ctx)
     top, stored = min(ctx.config.inference.top, len(wording.names)), _stored(ctx, plan)
-    rows = Prompts.of(chosen.contexts, wording, chosen.rows)
+    need_options(ctx, planner)
+    lists = short_lists(ctx, plan, chosen)
+    options: Sequence[NDArray[np.int16] | None] = (
+        [one.options for one in lists] if lists else [None] * (1 + len(chosen.windows))
+    )
+    rows = Prompts.of(chosen.contexts, wording, chosen.rows, options[0])
     held = Prompts.of(chosen.contexts[:0], wording, Evidence.none(ctx.fitter.k))
-    for one in chosen.windows:
-        held += Prompts.of(one.contexts, wording, one.evidence)
+    for one, among in zip(chosen.windows, options[1:], strict=True):
+        held += Prompts.of(one.contexts, wording, one.evidence, among)
     holdout_model = planner.holdout_model
     return InferencePlan(
         inference.make_plan(rows, planner.version, top, stored),
         inference.make_plan(held, holdout_model.version, top, stored),
         planner,
         holdout_model,
+        lists,
     )
 
 
@@ -193,35 +227,18 @@ def _stored(ctx: RunContext, plan: TablePlan) -> PlannerRows | None:
         return None
     parts = [inference.read(plan.previous.path / name) for name in ("planner", "calibration")]
     wide = parts[0].successors.shape[1] == min(ctx.config.inference.top, len(ctx.log.interests))
-    return joined(parts) if wide else None
+    return PlannerRows.concatenate(parts) if wide else None
 
 
-def joined(parts: Sequence[PlannerRows]) -> PlannerRows:
-    """Several sets of rows as one; equal contexts may occur several times."""
-    origins = sorted({name for part in parts for name in part.origins})
-    number = {name: index for index, name in enumerate(origins)}
-    renamed = [
-        np.array([number[name] for name in part.origins], np.int32)[np.asarray(part.origin)] for part in parts
-    ]
-    return PlannerRows(
-        np.concatenate([part.contexts for part in parts]),
-        np.concatenate([part.fingerprints for part in parts]),
-        np.concatenate([part.successors for part in parts]),
-        np.concatenate([part.logp for part in parts]),
-        np.concatenate(renamed),
-        tuple(origins),
-    )
-
-
-def _part(rows: PlannerRows, part: slice) -> PlannerRows:
-    return PlannerRows(
-        rows.contexts[part],
-        rows.fingerprints[part],
-        rows.successors[part],
-        rows.logp[part],
-        rows.origin[part],
-        rows.origins,
-    )
+def listed(
+    ctx: RunContext, planner: Planner, rows: PlannerRows, lists: ShortLists, moment: AsOf
+) -> PlannerRows:
+    """Rows with the lists that they were chosen from, whose mass is such that the table gives it to them."""
+    popularity, interests = None, len(ctx.log.interests)
+    if planner.abilities.relative:
+        popularity = ctx.fitter.counts.base(moment)[rows.successors]
+    mass = scale(lists.mass.astype(np.float64), rows.logp, interests, popularity)
+    return replace(rows, lists=replace(lists, mass=mass))
 
 
 def _kind_of_planner(config: Config) -> str:

@@ -18,7 +18,7 @@ from freshet.core.types import Evidence, Interests, PlannerPrior, PlannerRows, U
 from freshet.stages import inference
 from freshet.stages.inference.cost import cost_of
 from freshet.stages.prior import ROWS
-from freshet.stages.prompts import step as prompts
+from freshet.stages.prompts import workspace_wording as prompts
 from freshet.storage.artifacts import Artifact, newest, newest_first
 from freshet.storage.build_once import reuse
 from freshet.storage.durable import make_folder

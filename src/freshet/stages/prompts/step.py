@@ -1,113 +1,140 @@
-"""Step: the wording of the workspace's prompts, and the titles of typical items that it may show.
+"""Step: the short lists that planners choose among.
 
-Titles are those of the busiest items of each interest when the interests were formed. They stay as long as
-the interests do, so that no prompt changes for them, and they are older than all that models are judged on.
+Short lists are the best interests by counts and content as of a moment, by the weights of now. The table's
+follow those of the table before; those of a held-out window stay as they were first made.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
 
-import pyarrow.parquet as pq
+import numpy as np
+from numpy.typing import NDArray
 
 from freshet.core.errors import ConfigError
-from freshet.core.prompt_templates import PromptTemplate, TemplateWording, check, clean
-from freshet.core.prompts import ShortWording, Wording, names
-from freshet.core.types import Interests
+from freshet.core.ports import Planner
+from freshet.core.types import (
+    AsOf,
+    Centroids,
+    Fusion,
+    PlannerRows,
+    ShortLists,
+    context_codes,
+    positions,
+)
 from freshet.run_context import RunContext
-from freshet.stages.events import ITEMS_FILE
-from freshet.storage.artifacts import committed
-from freshet.storage.manifests import InterestsManifest
-from freshet.storage.workspace import Workspace
-
-TRAINED = ("scratch", "transformers")
-"""Kinds whose models are tuned here: they answer with names, and read no list of options."""
-
-Titles = tuple[tuple[str, ...], ...]
-"""Cleaned titles of the typical items of each interest."""
+from freshet.stages import inference
+from freshet.stages.content import step as vectors
+from freshet.stages.evidence.step import ChosenEvidence, earlier
+from freshet.stages.prompts.short_lists import KEPT, choose
+from freshet.stages.table import Rules
+from freshet.stages.table.build import BLOCK
+from freshet.stages.table.table_plan import TablePlan
+from freshet.storage.artifacts import Artifact
 
 
-def check_template(ws: Workspace) -> None:
-    """Check the template of prompts; quick, for it comes before all that is costly.
+@dataclass(frozen=True)
+class ListMaker:
+    """Makes short lists as of any moment.
+
+    Attributes:
+        size: interests of a list.
+        fusion: what content weighs beside the counts; None = counts alone.
+        early: centroids that haven't seen the held-out windows, and `full` those as of now; None without.
+    """
+
+    ctx: RunContext
+    size: int
+    fusion: Fusion | None
+    early: Centroids | None
+    full: Centroids | None
+
+    @classmethod
+    def of(cls, ctx: RunContext, content: Artifact | None) -> ListMaker | None:
+        """By the vectors of content, if there are any; None where planners choose among all interests."""
+        size = ctx.config.planner.shortlist
+        if not size:
+            return None
+        view = vectors.held_out_view(ctx, content)
+        fusion = None if view is None else ctx.fitter.fuse(None, content=view)
+        return cls(ctx, size, fusion, None if view is None else view.centroids, vectors.centroids(content))
+
+    def at(
+        self,
+        moment: AsOf,
+        contexts: NDArray[np.int16],
+        rules: Rules,
+        before: NDArray[np.int16] | None = None,
+        kept: float = KEPT,
+    ) -> ShortLists:
+        """The lists of contexts (n, k) by what was known before a moment.
+
+        Args:
+            before: (n, size) lists that may stay, -1 where there is none.
+        """
+        centroids = self.full if moment == self.ctx.as_of else self.early
+        scorer = self.ctx.fitter.scorer_at(moment, self.fusion, centroids)
+        if before is None:
+            before = np.full((len(contexts), self.size), -1, np.int16)
+        options, mass = [before[:0]], [np.zeros(0)]
+        for start in range(0, len(contexts), BLOCK):
+            block = contexts[start : start + BLOCK]
+            logp = scorer(block, rules.excluded(block)).fused
+            found = choose(logp, self.size, before[start : start + BLOCK], kept)
+            options.append(found[0])
+            mass.append(found[1])
+        day = np.full(len(contexts), moment.day_number, np.int32)
+        width = min(self.size, len(self.ctx.log.interests))
+        listed = np.concatenate([part[:, :width] for part in options])
+        return ShortLists(listed, np.concatenate(mass).astype(np.float32), day)
+
+
+def short_lists(ctx: RunContext, plan: TablePlan, chosen: ChosenEvidence) -> list[ShortLists]:
+    """The lists of a table's contexts, then those of each held-out window; none without `shortlist`."""
+    maker = ListMaker.of(ctx, plan.content)
+    if maker is None:
+        return []
+    rows = windows = None
+    if plan.previous is not None and (plan.previous.path / "planner").exists():
+        rows, windows = (inference.read(plan.previous.path / name) for name in ("planner", "calibration"))
+    moment = earlier(ctx.as_of, plan.evidence_until)
+    found = [maker.at(moment, chosen.contexts, plan.rules, _before(rows, chosen.contexts, maker.size))]
+    for one in chosen.windows:
+        moment = earlier(one.window.start, plan.evidence_until)
+        before = _before(windows, one.contexts, maker.size, moment)
+        found.append(maker.at(moment, one.contexts, plan.rules, before, kept=0.0))
+    return found
+
+
+def need_options(ctx: RunContext, planner: Planner) -> None:
+    """Refuse a planner that can't choose among some interests where it has to.
 
     Raises:
-        ConfigError: it can't be read, is wrong, or the planner doesn't go with it.
+        ConfigError: it is asked to.
     """
-    config = ws.config.planner
-    if not config.template:
-        return
-    if config.kind == "scratch":
+    if ctx.config.planner.shortlist and not planner.abilities.options:
         raise ConfigError(
-            '[planner] template is not for kind = "scratch": it knows no words but those of its own log',
-            hint='leave template out, or choose another kind, such as "transformers"',
+            f"[planner] shortlist = {ctx.config.planner.shortlist}: planner {planner.version} ranks all "
+            "interests, it can't choose among some",
+            hint="set shortlist = 0, or let the planner's abilities say `options`",
         )
-    check(_template(ws))
 
 
-def settings_of(ws: Workspace) -> dict[str, Any]:
-    """What decides how the configured planner is asked, as models keep it.
-
-    Raises:
-        ConfigError: the template can't be read, or is wrong.
-    """
-    config = ws.config.planner
-    own: dict[str, Any] = config.model_dump(include={"kind", "mode"})
-    if config.template:
-        own["template"] = {"text": _template(ws).source, "titles": config.titles}
-    return own
-
-
-def wording_for(ws: Workspace, settings: Mapping[str, Any], interests: Interests, version: str) -> Wording:
-    """The wording of prompts about interests.
+def _before(
+    rows: PlannerRows | None, contexts: NDArray[np.int16], size: int, moment: AsOf | None = None
+) -> NDArray[np.int16] | None:
+    """(n, size) the lists that contexts (n, k) had in rows, -1 where they had none; None without any.
 
     Args:
-        settings: what `settings_of` gave, now or when a model was made.
-        version: of the interests' artifact.
+        moment: lists of another moment are none; None = of any.
     """
-    called = names(interests.descriptions, settings["mode"])
-    chosen = settings.get("template")
-    if chosen is None:
-        return ShortWording(called)
-    titles: Titles = ((),) * len(interests)
-    if chosen["titles"]:
-        titles = _typical(ws, interests, version, chosen["titles"])
-    template = PromptTemplate(chosen["text"], ws.config.planner.template or "template")
-    return TemplateWording(template, called, titles, lists=settings["kind"] not in TRAINED)
-
-
-def wording_of(ctx: RunContext) -> Wording:
-    """The wording of a run's prompts."""
-    return wording_for(ctx.ws, settings_of(ctx.ws), ctx.log.interests, ctx.log.interests_version)
-
-
-def say_missing_titles(ctx: RunContext) -> None:
-    """Say where the template wants titles and the catalogue has none."""
-    shown = settings_of(ctx.ws).get("template", {"titles": 0})["titles"]
-    if shown and not any(_typical(ctx.ws, ctx.log.interests, ctx.log.interests_version, shown)):
-        ctx.run.say(
-            "the catalogue has no titles: prompts show the keywords of interests alone, for ids mean nothing "
-            "to a model ([events] items, [events.item_columns] title)"
-        )
-
-
-def _template(ws: Workspace) -> PromptTemplate:
-    return PromptTemplate.named(ws.config.planner.template, ws.source)
-
-
-def _typical(ws: Workspace, interests: Interests, version: str, most: int) -> Titles:
-    """The titles of up to `most` of the busiest items of each interest when these were formed."""
-    formed = committed(ws.store, "interests", version)
-    rows = pq.read_table(formed.path / "interests.parquet", columns=["id", "sample_items"])
-    samples = dict(zip(rows["id"].to_pylist(), rows["sample_items"].to_pylist(), strict=True))
-    catalogue = committed(ws.store, "items", InterestsManifest.of(formed).inputs.items)
-    wanted = sorted({item for own in samples.values() for item in own})
-    known = pq.read_table(
-        catalogue.path / ITEMS_FILE, columns=["item", "title"], filters=[("item", "in", wanted)]
-    )
-    titles = {
-        item: clean(title or "")
-        for item, title in zip(known["item"].to_pylist(), known["title"].to_pylist(), strict=True)
-    }
-    found = ([titles.get(item, "") for item in samples[id_]] for id_ in interests.ids.tolist())
-    return tuple(tuple(title for title in own if title)[:most] for own in found)
+    if rows is None or rows.lists is None or rows.lists.options.shape[1] != size:
+        return None
+    use = np.flatnonzero(np.ones(len(rows), bool) if moment is None else rows.lists.day == moment.day_number)
+    codes = context_codes(np.asarray(rows.contexts)[use])
+    order = np.argsort(codes, kind="stable")
+    place = positions(codes[order], context_codes(contexts))
+    if not len(use):
+        return None
+    options: NDArray[np.int16] = np.asarray(rows.lists.options)[use[order[place]]]
+    return np.where(place[:, None] >= 0, options, np.int16(-1))

@@ -37,16 +37,26 @@ class Companions:
         overlay: weighs live signals.
         ranker: ranks items.
         feedback: what people did with proposals.
+        users: rows of single users.
     """
 
     overlay: str = ""
     ranker: str = ""
     feedback: str = ""
+    users: str = ""
 
     @classmethod
-    def of(cls, overlay: Artifact | None, ranker: str, feedback: Artifact | None) -> Companions:
+    def of(
+        cls,
+        overlay: Artifact | None,
+        ranker: str,
+        feedback: Artifact | None,
+        users: Artifact | None = None,
+    ) -> Companions:
         """Of artifacts, each None where there is none."""
-        return cls(overlay.version if overlay else "", ranker, feedback.version if feedback else "")
+        made = (one.version if one else "" for one in (overlay, feedback, users))
+        live, reactions, rows = made
+        return cls(live, ranker, reactions, rows)
 
 
 def find(ctx: RunContext, plan: TablePlan) -> Artifact | None:
@@ -157,7 +167,7 @@ def publish_for_arm(
 def _holds(release: Release, made: Artifact, beside: Companions) -> bool:
     """Whether a release is of this table with these companions."""
     return release.table == made.version and beside == Companions(
-        release.overlay, release.ranker, release.feedback
+        release.overlay, release.ranker, release.feedback, release.users
     )
 
 
@@ -174,6 +184,7 @@ def _numbered(ws: Workspace, run: Run, made: Artifact, beside: Companions, arm: 
         beside.ranker,
         arm,
         beside.feedback,
+        beside.users,
     )
 
 

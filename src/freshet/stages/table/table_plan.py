@@ -124,10 +124,17 @@ def settings_of(ws: Workspace) -> dict[str, Any]:
         names.append("sequence")
     unread_inference = {"chunk"} if ws.tuner is not None else {"chunk", "beam", "top", "calibration_prompts"}
     unread = {"inference": unread_inference, "table": {"max_churn"}}
-    asked = prior.identity(ws)
-    return {
-        name: getattr(ws.config, name).model_dump(mode="json", exclude=unread.get(name)) for name in names
-    } | ({"prior": asked} if asked else {})
+    asked = {"planner": {"shortlist": shortlist}} if (shortlist := _shortlist(ws)) else {}
+    before = prior.identity(ws)
+    return (
+        asked
+        | {name: getattr(ws.config, name).model_dump(mode="json", exclude=unread.get(name)) for name in names}
+        | ({"prior": before} if before else {})
+    )
+
+
+def _shortlist(ws: Workspace) -> int:
+    return 0 if ws.tuner is None else ws.config.planner.shortlist
 
 
 def previous_of(ws: Workspace, log: LogSnapshot) -> Artifact | None:

@@ -18,9 +18,18 @@ from numpy.typing import NDArray
 
 from freshet.core.time import DAY, day_number
 from freshet.core.types import RECENT, TRANSITION, AsOf, BoolArray, Sums, Transitions, positions
-from freshet.stages.transitions.day_files import RECENT_COLUMNS, files, packed, quoted, read_columns
+from freshet.stages.transitions.day_files import (
+    ENGAGEMENT,
+    RECENT_COLUMNS,
+    files,
+    packed,
+    quoted,
+    read_columns,
+)
 from freshet.stages.transitions.decayed_sums import DayFile, Decayed, poisson
 from freshet.stages.transitions.format import load_counted
+from freshet.stages.transitions.recent_interests import RecentInterests, recent_interests
+from freshet.stages.transitions.walk import NEVER
 from freshet.storage.durable import make_folder
 from freshet.storage.sql import connect
 
@@ -203,6 +212,27 @@ class TransitionLog:
         passed[order] = np.cumsum(engaged[order])
         others = np.r_[0, np.cumsum(np.bincount(place[engaged], minlength=len(who)))]
         return np.asarray(passed[: len(asking)] - others[asking])
+
+    def recent_at(self, moment: AsOf, days: int | None, seed: int) -> RecentInterests:
+        """What each user, of everybody's log, had engaged last within `days` before a moment; None = ever.
+
+        Args:
+            seed: of the order of interests of one step ([transitions] seed).
+        """
+        until = moment.microseconds
+        since = NEVER if days is None else until - days * DAY
+        first = None if days is None else day_number(str(moment)) - days - 1
+        held = {d for d in self._engaged if d < str(moment) and (first is None or day_number(d) >= first)}
+        parts = [np.empty(0, ENGAGEMENT)]
+        for path in files(self._pool, self._engaged, held):
+            table = read_columns(path, ["user_key", "time", "interest"])
+            time = table["time"].to_numpy()
+            keep = (time < until) & (time >= since)
+            rows = np.empty(int(keep.sum()), ENGAGEMENT)
+            rows["user"], rows["time"] = table["user_key"].to_numpy()[keep], time[keep]
+            rows["interest"] = table["interest"].to_numpy()[keep]
+            parts.append(rows)
+        return recent_interests(np.concatenate(parts), moment, seed)
 
     def daily(self) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
         """(days since 1970, transitions on that day), days without one left out."""

@@ -20,6 +20,10 @@ EvidenceBefore = Callable[[int, Sequence[Context]], Mapping[Context, ContextEvid
 """(window start as days since 1970, contexts) -> evidence counted before that day."""
 
 
+LONG_SHARE = 0.5
+"""Share of the samples with a user's longer history, where the planner is asked about users too."""
+
+
 def balanced(transitions: Transitions, k: int, per_label: int) -> NDArray[np.int64]:
     """Rows to tune on: for every successor at most `per_label` distinct contexts, the latest ones.
 
@@ -47,6 +51,7 @@ def make_examples(
     window_days: int,
     evidence_share: float,
     seed: int,
+    longest: int = 0,
 ) -> list[Example]:
     """Word the samples.
 
@@ -58,10 +63,13 @@ def make_examples(
         evidence_share: share of the samples whose prompt carries evidence; the others teach the planner to
             answer without.
         seed: of the choice which do.
+        longest: a planner that is also asked about users with so many interests reads contexts of all
+            lengths from k to this one; 0 = it isn't.
     """
     contexts = transitions.contexts(k)
     random = np.random.default_rng(seed)
     with_evidence = random.random(len(transitions)) < evidence_share
+    whole = _of_mixed_lengths(transitions, k, longest, seed) if longest > k else contexts
     starts = transitions.day // window_days * window_days
     examples: list[Example] = []
     for start in np.unique(starts).tolist():
@@ -72,9 +80,16 @@ def make_examples(
             context = contexts[row]
             evidence = _part(known.get(context), random) if with_evidence[row] else None
             successor = int(transitions.successor[row])
-            prompt = wording.prompt(Question.of(context, evidence))
+            prompt = wording.prompt(Question.of(whole[row], evidence))
             examples.append(Example(prompt, successor, wording.names[successor]))
     return examples
+
+
+def _of_mixed_lengths(transitions: Transitions, k: int, longest: int, seed: int) -> list[Context]:
+    """Contexts of the last k interests for some of the rows, of up to `longest` for the others."""
+    more = np.random.default_rng([seed, 1]).random(len(transitions)) < LONG_SHARE
+    pairs, histories = transitions.contexts(k), transitions.contexts(longest)
+    return [histories[row] if more[row] else pairs[row] for row in range(len(transitions))]
 
 
 def _part(evidence: ContextEvidence | None, random: np.random.Generator) -> ContextEvidence | None:

@@ -24,7 +24,9 @@ Verdict = Literal["passed", "approved", "rejected", "waiting", "unjudged"]
 
 def key_of(ws: Workspace, model: str) -> str:
     """Version of the verdict on a model: other gates, or another way to ask it, another verdict."""
-    settings = {"beam": ws.config.inference.beam, "level": ws.config.evidence.level}
+    settings: dict[str, Any] = {"beam": ws.config.inference.beam, "level": ws.config.evidence.level}
+    if ws.config.planner.shortlist:
+        settings["shortlist"] = ws.config.planner.shortlist
     return version_of(code=CODE, model=model, gates=ws.config.gates.model_dump(), **settings)
 
 

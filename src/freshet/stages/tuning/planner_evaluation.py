@@ -3,53 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from freshet.core.errors import NotEnoughData
 from freshet.core.ports import Planner
-from freshet.core.prompts import Question, Wording
-from freshet.core.types import Prompt, Transitions, Usage, pack_contexts
+from freshet.core.prompts import Wording
+from freshet.core.types import Prompt, ShortLists, Transitions, Usage
 from freshet.run_context import RunContext
 from freshet.stages import counts, tuning
-from freshet.stages.counts.holdout_windows import Window
-from freshet.stages.evidence.step import gather
 from freshet.stages.inference.announce import announce
-from freshet.stages.prompts.step import wording_of
+from freshet.stages.prompts.step import need_options
+from freshet.stages.prompts.workspace_wording import wording_of
 from freshet.stages.tuning.planner_answers import say_cost
+from freshet.stages.tuning.planner_sample import Sample, by_lists, forecast, sample_of
 
 FOLDS = 5
 """Parts of the users: a part is judged with the planner's weight that the others give it."""
 
 DIGITS = 4
 """Of a gain in nats; what comes after is rounding, and no gain."""
-
-FLOOR = 1e-9
-"""Least probability that a planner is taken to give an interest, as in the table."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """Held-out transitions to judge on, and what was known of them beforehand.
-
-    Attributes:
-        held: n transitions.
-        prompts: what the planner is asked, each once per window; `bare` are the same without evidence.
-        row: (n,) the prompt of each transition.
-        popularity: (P, n, N) log-share of each interest at each half-life, as of the last refresh.
-        base: which of the half-lives relative answers multiply.
-        counted: (n, N) log-probabilities by counts that were fitted on other windows, -inf where known.
-    """
-
-    held: Transitions
-    prompts: list[Prompt]
-    bare: list[Prompt]
-    row: NDArray[np.int64]
-    popularity: NDArray[np.float64]
-    base: int
-    counted: NDArray[np.float64]
 
 
 def evaluate(ctx: RunContext, planner: Planner) -> tuning.GateReport:
@@ -63,9 +38,10 @@ def evaluate(ctx: RunContext, planner: Planner) -> tuning.GateReport:
         NotEnoughData: nothing that is held out has a context.
     """
     config, mode = ctx.config.gates, ctx.config.planner.mode
+    need_options(ctx, planner)
     wording = wording_of(ctx)
     words = wording.names
-    sample = _sample(ctx, wording)
+    sample = sample_of(ctx, wording)
     held = sample.held
     asked = _asked(ctx, wording, sample)
     say_cost(ctx, planner, asked)
@@ -75,7 +51,7 @@ def evaluate(ctx: RunContext, planner: Planner) -> tuning.GateReport:
     if _tries_evidence(ctx, wording):
         bare, more = tuning.answers(planner, sample.bare, len(words))
         usage += more
-        with_it, without = (_forecast(planner, sample, one) for one in (answered, bare))
+        with_it, without = (forecast(planner, sample, one) for one in (answered, bare))
         evidence_gain = of_evidence(with_it, without, sample)
         if not evidence_gain.helps:
             sample, answered = replace(sample, prompts=sample.bare), bare
@@ -88,7 +64,8 @@ def evaluate(ctx: RunContext, planner: Planner) -> tuning.GateReport:
         gate, failures = tuning.exact_match(planner, probes, words, config.exact_match)
         gates.append(gate)
     else:
-        gates += tuning.label_gates(planner, probes, words, answered, config.label_mass)
+        reached = answered if sample.lists is None else _with_unlisted(answered, sample.lists)
+        gates += tuning.label_gates(planner, probes, words, reached, config.label_mass)
 
     logp = answered[sample.row]
     popular = [counts.log_softmax(one, held.known) for one in sample.popularity]
@@ -99,10 +76,10 @@ def evaluate(ctx: RunContext, planner: Planner) -> tuning.GateReport:
     gates.append(gate)
     failures += missed
 
-    forecast = _forecast(planner, sample, answered)
-    gain, reason = over_popularity(forecast, sample)
+    told, listed = forecast(planner, sample, answered), by_lists(planner, sample)
+    gain, reason = over_popularity(told, sample, listed)
     gates.append(tuning.gain_gate("popularity", gain, reason=reason))
-    gain, reason = beside_counts(forecast, sample)
+    gain, reason = beside_counts(told, sample, listed)
     gates.append(tuning.gain_gate("counts", gain, config.gain_over_counts, reason))
     best = max(popular, key=lambda one: float(_own(one, held).sum()))
     shown = {"planner": first, "popularity": best, "counts": sample.counted}
@@ -120,7 +97,13 @@ def evaluate(ctx: RunContext, planner: Planner) -> tuning.GateReport:
 def cost(ctx: RunContext, planner: Planner) -> Usage:
     """What judging a planner should cost, for the plan that is shown before a run."""
     wording = wording_of(ctx)
-    return planner.size(_asked(ctx, wording, _sample(ctx, wording)))
+    return planner.size(_asked(ctx, wording, sample_of(ctx, wording)))
+
+
+def _with_unlisted(answered: NDArray[np.float64], lists: ShortLists) -> NDArray[np.float64]:
+    """Answers (P, N) in which interests that are on no list count as answered: nobody asked for them."""
+    offered = np.isin(np.arange(answered.shape[1]), lists.options)
+    return np.where(offered, answered, 0.0)
 
 
 def _tries_evidence(ctx: RunContext, wording: Wording) -> bool:
@@ -131,77 +114,6 @@ def _tries_evidence(ctx: RunContext, wording: Wording) -> bool:
 def _asked(ctx: RunContext, wording: Wording, sample: Sample) -> list[Prompt]:
     """All prompts that judging asks, each once."""
     return [*sample.prompts, *(sample.bare if _tries_evidence(ctx, wording) else [])]
-
-
-def forecast_of(
-    logp: NDArray[np.float64], known: NDArray[np.bool_], base: NDArray[np.float64], *, relative: bool
-) -> NDArray[np.float64]:
-    """(n, N) log-probabilities over the candidates, by a planner's answers.
-
-    What an answer leaves open is shared out as the table does it: by popularity, which also answers where the
-    planner doesn't.
-
-    Args:
-        logp: (n, N) the answers, -inf where it gave none.
-        known: (n, N) what is no candidate.
-        base: (n, N) log-popularity that relative answers multiply.
-    """
-    listed, popular = np.isfinite(logp), np.exp(base)
-    share = np.exp(logp)
-    rest = np.where(listed, 0.0, 1.0 if relative else popular)
-    left = np.clip(1.0 - share.sum(axis=1, keepdims=True), 0.0, 1.0)
-    share = share + left * rest / np.maximum(rest.sum(axis=1, keepdims=True), FLOOR)
-    if relative:
-        share = share * popular
-    share = np.where(listed.any(axis=1, keepdims=True), share, popular)
-    return counts.log_softmax(np.log(np.maximum(share, FLOOR)), known)
-
-
-def _sample(ctx: RunContext, wording: Wording) -> Sample:
-    fitter, windows = ctx.fitter, ctx.fitter.holdout.windows
-    share = max(1, ctx.config.gates.sample // max(len(windows), 1))
-    held: list[Transitions] = []
-    prompts: list[Prompt] = []
-    bare: list[Prompt] = []
-    row: list[NDArray[np.int64]] = []
-    popular: list[NDArray[np.float64]] = []
-    counted: list[NDArray[np.float64]] = []
-    for number, window in enumerate(windows):
-        sample = _users_of(window, share)
-        contexts = sample.contexts(fitter.k)
-        distinct = sorted(set(contexts))
-        then = gather(ctx, window.start, pack_contexts(distinct, fitter.k))
-        place = {context: len(prompts) + i for i, context in enumerate(distinct)}
-        prompts += [wording.prompt(Question.of(c, then.get(c))) for c in distinct]
-        bare += [wording.prompt(Question.of(c)) for c in distinct]
-        rows = np.array([place[context] for context in contexts], np.int64)
-        for part in fitter.holdout.cut(number, sample):
-            scorer = fitter.cross_fitted(part)
-            shape = (len(scorer.model.popularity), len(part.held), len(wording.names))
-            held.append(part.held)
-            row.append(rows[part.rows])
-            popular.append(np.broadcast_to(scorer.model.popularity[:, None, :], shape))
-            counted.append(scorer(part.held.recent, part.held.known).count)
-    if not prompts:
-        raise NotEnoughData(
-            "no held-out transition has a context to judge the tuned model on",
-            hint='import more events, or set [planner] kind = "counts"',
-        )
-    return Sample(
-        Transitions.concatenate(held),
-        prompts,
-        bare,
-        np.concatenate(row),
-        np.concatenate(popular, axis=1),
-        ctx.log.scales.steady,
-        np.concatenate(counted),
-    )
-
-
-def _users_of(window: Window, share: int) -> Transitions:
-    rows = window.held.with_context()
-    taken: Transitions = rows.take(np.sort(np.argsort(rows.user, kind="stable")[:share]))
-    return taken
 
 
 def _features(held: Transitions, *logp: NDArray[np.float64]) -> counts.Held:
@@ -233,21 +145,21 @@ def of_evidence(with_it: NDArray[np.float64], bare: NDArray[np.float64], sample:
 
 
 def over_popularity(
-    forecast: NDArray[np.float64], sample: Sample
+    forecast: NDArray[np.float64], sample: Sample, listed: Sequence[NDArray[np.float64]] = ()
 ) -> tuple[tuple[float, float, float] | None, str]:
     """What the planner's forecast (n, N) adds to popularity, and why that can't be measured where it is None.
 
     Popularity is at its best: all half-lives, each with its weight. A planner that only repeats or sharpens
-    it adds nothing.
+    it adds nothing, and neither does one that only repeats what its lists say (`by_lists`).
     """
-    return _added(sample, [*sample.popularity], forecast, smooth=len(sample.popularity))
+    return _added(sample, [*sample.popularity, *listed], forecast, smooth=len(sample.popularity))
 
 
 def beside_counts(
-    forecast: NDArray[np.float64], sample: Sample
+    forecast: NDArray[np.float64], sample: Sample, listed: Sequence[NDArray[np.float64]] = ()
 ) -> tuple[tuple[float, float, float] | None, str]:
     """What the planner's forecast (n, N) adds to counts, and why it can't be measured where it is None."""
-    return _added(sample, [sample.counted], forecast, smooth=0)
+    return _added(sample, [sample.counted, *listed], forecast, smooth=0)
 
 
 def _added(
@@ -275,9 +187,3 @@ def _cross_fitted(held: counts.Held, smooth: int) -> NDArray[np.float64] | None:
     except NotEnoughData:
         return None
     return found
-
-
-def _forecast(planner: Planner, sample: Sample, answered: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(n, N) of the sample, by a planner's answers to its prompts."""
-    base = counts.log_softmax(sample.popularity[sample.base], sample.held.known)
-    return forecast_of(answered[sample.row], sample.held.known, base, relative=planner.abilities.relative)

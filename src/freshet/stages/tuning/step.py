@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -14,8 +15,8 @@ from freshet.core.types import AsOf, Context, ContextEvidence, Example, Transiti
 from freshet.run_context import LogSnapshot, RunContext
 from freshet.stages import tuning
 from freshet.stages.evidence.step import gather
-from freshet.stages.prompts import step as prompts
-from freshet.stages.prompts.step import wording_of
+from freshet.stages.prompts import workspace_wording as prompts
+from freshet.stages.prompts.workspace_wording import wording_of
 from freshet.stages.tuning.gate_verdict import Verdict, pass_gates, verdict
 from freshet.stages.tuning.lazy_planner import HOLDOUT_MODEL, MODEL, LazyPlanner
 from freshet.storage.artifacts import Artifact, newest, newest_first
@@ -23,12 +24,16 @@ from freshet.storage.build_once import build_once
 from freshet.storage.ledger import StepRecord
 from freshet.storage.manifests import FromTransitions, ModelManifest
 from freshet.storage.training_budget import Trainings
-from freshet.storage.workspace import Workspace, version_of
+from freshet.storage.workspace import TRAININGS, Workspace, version_of
 
 CODE = 4
 
 ROOM = 100_000_000
 """Transitions times interests that are held in memory to choose samples from."""
+
+
+OF_THE_TUNER = ("precision", "gradient_checkpointing", "micro_batch", "hosted")
+"""Settings that are in the tuner's own recipe, if they decide anything."""
 
 
 def accepted(ws: Workspace, log: LogSnapshot, as_of: AsOf) -> Artifact | None:
@@ -76,9 +81,10 @@ def planned(ws: Workspace, descriptions: Sequence[str] = ()) -> TuningPlan:
     return TuningPlan(
         descriptions,
         ws.config.planner.mode,
-        ws.config.transitions.k,
+        max(ws.config.transitions.k, ws.config.users.k if ws.config.users.rows else 0),
         lengths.get(ws.config.evidence.level, ws.config.evidence.top),
         ws.config.tuning.lora_rank,
+        ws.config.tuning.batch_size,
     )
 
 
@@ -103,12 +109,17 @@ def finetune(ctx: RunContext, tuner: Tuner) -> Artifact:
     key = version_of(transitions=log.version, as_of=log.as_of, every=holdout.stretch_days, settings=settings)
 
     def build(folder: Path, step: StepRecord) -> ModelManifest:
-        tuner.check(planned(ws, log.interests.descriptions))
+        plan = planned(ws, log.interests.descriptions)
+        tuner.check(plan)
+        forecast = tuner.forecast(plan)
+        if forecast:
+            run.say(forecast)
+        kept = ws.root / TRAININGS / key
         trainings = Trainings(run, step, ws.config.tuning)
         pending: list[AnswersPending] = []
         for name, until in _trainings(ctx, tuner):
             chosen = _chosen(ctx, until) if tuner.trains else None
-            job = _job(ctx, chosen, until, trainings.budget(name))
+            job = _job(ctx, chosen, until, trainings.budget(name), kept / name)
             try:
                 report = tuner.tune(job, folder / name, run.progress("tuning"))
             except AnswersPending as error:  # trained elsewhere; the next one is begun meanwhile
@@ -135,6 +146,7 @@ def finetune(ctx: RunContext, tuner: Tuner) -> Artifact:
 
     try:
         model = build_once(ws, run, "tuning", "models", key, build)
+        shutil.rmtree(ws.root / TRAININGS, ignore_errors=True)  # what trainings kept: the model is there
         pass_gates(ctx, LazyPlanner(tuner, model, log.interests).holdout_model, key)
     except PlannerGone as error:
         before = accepted(ws, log, log.as_of)
@@ -211,6 +223,7 @@ def _examples(ctx: RunContext, chosen: Transitions) -> list[Example]:
         window_days=ctx.log.scales.window_days,
         evidence_share=0.0 if ctx.config.evidence.level == "none" else config.evidence_share,
         seed=config.seed,
+        longest=users.k if (users := ctx.config.users).rows else 0,
     )
 
 
@@ -234,7 +247,7 @@ def _candidates(ctx: RunContext, chosen: Transitions) -> Candidates:
     return Candidates(chosen.known, popularity.astype(np.float32), window)
 
 
-def _job(ctx: RunContext, chosen: Transitions | None, until: AsOf, budget: Budget) -> TuningJob:
+def _job(ctx: RunContext, chosen: Transitions | None, until: AsOf, budget: Budget, kept: Path) -> TuningJob:
     config, mode, interests = ctx.config.tuning, ctx.config.planner.mode, ctx.log.interests
     return TuningJob(
         interests=interests,
@@ -250,6 +263,7 @@ def _job(ctx: RunContext, chosen: Transitions | None, until: AsOf, budget: Budge
         candidates=None if chosen is None else _candidates(ctx, chosen),
         until=str(until),
         template=wording_of(ctx).version,
+        kept=kept,
     )
 
 
@@ -267,12 +281,13 @@ def _settings(ws: Workspace, log: LogSnapshot) -> dict[str, object]:
     return {
         "code": CODE,
         **planner_of(ws, ws.tuner),
-        "tuning": ws.config.tuning.model_dump(exclude={"every_days"}),
+        "tuning": ws.config.tuning.model_dump(exclude={"every_days", *OF_THE_TUNER}),
         "evidence": None if evidence.level == "none" else worded,
         "fit_examples": ws.config.counts.fit_examples,  # evidence is shrunk as counts are
         "transitions": ws.config.transitions.model_dump(),
         "interests": log.interests_version,
         "scales": log.scales.as_dict(),
+        **({"users": ws.config.users.k} if ws.config.users.rows else {}),
     }
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from freshet.backends.planners.libraries import quiet
 from freshet.backends.planners.lora import LoraTuner
 from freshet.core.errors import ConfigError
 from freshet.core.ports import TuningPlan
@@ -289,20 +288,6 @@ def test_another_kind_of_model_is_refused(kind: str, message: str, good: Path, t
 
 def test_a_body_whose_head_is_its_embeddings_is_whole(good: Path, tmp_path: Path) -> None:
     check(saved("GPT2Model", tmp_path / "gpt2", good))
-
-
-@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")  # PEFT asks for it
-def test_an_adapter_names_its_base(good: Path, tmp_path: Path) -> None:
-    from peft import LoraConfig, get_peft_model
-    from transformers import AutoModelForCausalLM
-
-    model = AutoModelForCausalLM.from_pretrained(good)
-    with quiet():
-        adapted = get_peft_model(model, LoraConfig(r=2, target_modules="all-linear"))
-    adapted.save_pretrained(tmp_path / "adapter")
-    for path in good.glob("token*"):
-        shutil.copy(path, tmp_path / "adapter")
-    refused(tmp_path / "adapter", f"a PEFT adapter of '{good}'")
 
 
 def test_shards_are_used_or_the_missing_one_is_named(good: Path, base: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from freshet.backends.planners import token_search
+from freshet.backends.planners import model_folder, token_search
 from freshet.backends.planners.endpoint import token_tuner, token_wire
 from freshet.backends.planners.endpoint.endpoint_tuner import EndpointSettings
 from freshet.backends.planners.endpoint.spending import Spending
@@ -66,6 +66,7 @@ def world(folders: dict[str, Path], tmp_path: Path) -> Iterator:
 
         def make(mode: str = "label", **behaviour: object) -> World:
             server = SimulatedTokens(**behaviour)
+            server.decode = model_folder.load_tokenizer(folders[mode]).decode
             stack.enter_context(serving(next_tokens(folders[mode]), server))
             return World(folders[mode], mode, server, tmp_path / "card")
 

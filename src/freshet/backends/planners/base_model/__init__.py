@@ -9,6 +9,6 @@ Every refusal is a ConfigError that names the folder or file, what was expected 
 to delete anything.
 """
 
-from freshet.backends.planners.base_model.loading import check, load
+from freshet.backends.planners.base_model.loading import check, load, prepared
 
-__all__ = ["check", "load"]
+__all__ = ["check", "load", "prepared"]

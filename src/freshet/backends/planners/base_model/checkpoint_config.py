@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from freshet.backends.planners.base_model.sources import WANTED, refusal
+from freshet.backends.planners.base_model.sources import WANTED, gguf_hint, refusal
 from freshet.backends.planners.libraries import LibraryErrors, quiet
 from freshet.core.errors import ConfigError
 
@@ -50,8 +50,6 @@ def declared(folder: Path) -> Content:
         files = sorted(path.name for path in folder.iterdir())
     except OSError as error:
         raise refusal(folder, f"can't be listed: {error}", "let this user read the folder") from None
-    if ADAPTER in files:
-        raise _adapter(folder)
     if CONFIG not in files:
         raise _no_config(folder, files)
     content = content_of(folder / CONFIG)
@@ -61,18 +59,6 @@ def declared(folder: Path) -> Content:
     return content
 
 
-def _adapter(folder: Path) -> ConfigError:
-    """A low-rank update without the weights that it is an update of."""
-    base = content_of(folder / ADAPTER).get("base_model_name_or_path") or "its base"
-    return refusal(
-        folder,
-        f"a PEFT adapter of {base!r} ({ADAPTER}), not a whole checkpoint",
-        f"name {base} itself; or merge the adapter into it and name the result: with peft, "
-        "AutoPeftModelForCausalLM.from_pretrained(adapter).merge_and_unload().save_pretrained(folder), "
-        "and save the tokenizer into that folder too",
-    )
-
-
 def _no_config(folder: Path, files: list[str]) -> ConfigError:
     if not files:
         return refusal(folder, "the folder is empty")
@@ -80,8 +66,8 @@ def _no_config(folder: Path, files: list[str]) -> ConfigError:
     if gguf:
         return refusal(
             folder,
-            f"no {CONFIG}, only {gguf[0]}: GGUF can be run but not tuned",
-            "name the folder of the checkpoint that it was made from (config.json and *.safetensors)",
+            f"no {CONFIG}, only {gguf[0]}: GGUF files are not trained",
+            gguf_hint(gguf[0]),
         )
     below = sorted([*folder.glob(f"*/{CONFIG}"), *folder.glob(f"snapshots/*/{CONFIG}")])
     hint = f"a folder in it holds one: did you mean {below[-1].parent}?" if below else WANTED

@@ -34,7 +34,7 @@ def _folder(path: Path) -> Path:
     if path.is_dir():
         return path
     if path.suffix == ".gguf":
-        raise refusal(path, "a GGUF file, which can be run but not tuned", _original(path))
+        raise refusal(path, "a GGUF file, which is not trained", gguf_hint(path.name))
     if path.is_file():
         raise refusal(path, "a file, expected a folder", f"{WANTED}; not one of the files in it")
     raise refusal(
@@ -42,8 +42,12 @@ def _folder(path: Path) -> Path:
     )
 
 
-def _original(path: Path) -> str:
-    return f"name the folder of the checkpoint that {path.name} was made from (config.json and *.safetensors)"
+def gguf_hint(name: str) -> str:
+    """What to do with a file of weights for llama.cpp."""
+    return (
+        f"name the folder of the checkpoint that {name} was made from (config.json and *.safetensors); "
+        "or convert it (docs/how-to/checkpoints.md), though most are quantised and lose by it"
+    )
 
 
 def of_hub(

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from freshet.backends.planners import tokenisation
 from freshet.backends.planners.base_model.sources import refusal
 from freshet.backends.planners.libraries import LibraryErrors, quiet
+from freshet.backends.planners.tokenisation import Tokenisation, following
+from freshet.core.errors import ArtifactError
 from freshet.core.prompts import NEXT, names
+from freshet.core.types import Prompt
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+Chat = bool | Literal["auto"]
 
 GOES_WITH = (
     "copy the tokenizer of this very checkpoint into the folder (tokenizer.json, tokenizer_config.json)"
@@ -57,6 +61,25 @@ def tokenizer_of(folder: Path, rows: int) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
+def worded(folder: Path, tokenizer: PreTrainedTokenizerBase, chat: Chat) -> Tokenisation:
+    """How text becomes tokens: through the chat template, if so wished, or where there is one.
+
+    Raises:
+        ConfigError: there is none, or it can't be applied.
+    """
+    has = bool(tokenizer.chat_template)
+    if chat is True and not has:
+        raise refusal(
+            folder,
+            "[planner] chat = true, and the tokenizer has no chat template",
+            'chat = "auto", or name a checkpoint made for conversations (chat_template.jinja)',
+        )
+    try:
+        return Tokenisation.of(tokenizer, has if chat == "auto" else chat)
+    except ArtifactError as error:
+        raise refusal(folder, error.message, error.hint) from None
+
+
 def _read_or_written(tokenizer: PreTrainedTokenizerBase) -> set[int]:
     """All tokens but those that stand for something else than text, such as an image, which Gemma 3 has."""
     added = tokenizer.added_tokens_decoder
@@ -73,9 +96,7 @@ def _read_or_written(tokenizer: PreTrainedTokenizerBase) -> set[int]:
     }
 
 
-def check_names(
-    folder: Path, tokenizer: PreTrainedTokenizerBase, descriptions: Sequence[str], mode: str, rows: int
-) -> int:
+def check_names(folder: Path, words: Tokenisation, descriptions: Sequence[str], mode: str, rows: int) -> int:
     """Compare what the planner will write with a tokenizer; labels are added to it.
 
     Args:
@@ -87,14 +108,15 @@ def check_names(
     Raises:
         ConfigError: the tokenizer lacks words of an interest, or can't tell two apart.
     """
+    tokenizer = words.tokenizer
     unlike = "name a checkpoint whose tokenizer knows the language of the descriptions"
     unknown = tokenizer.unk_token_id
-    for text, ids in zip(descriptions, _tokens(tokenizer, descriptions), strict=True):
+    for text, ids in zip(descriptions, following(tokenizer, descriptions), strict=True):
         if not ids or max(ids) >= rows or (mode == "description" and unknown is not None and unknown in ids):
             raise refusal(folder, f"the tokenizer does not know the interest {text!r}", unlike)
     if mode == "label":
         add_tokens(tokenizer, names(descriptions, mode))
-    answers = tokenisation.completion_tokens(tokenizer, names(descriptions, mode))
+    answers = words.completions(names(descriptions, mode))
     seen: dict[tuple[int, ...], str] = {}
     for text, ids in zip(names(descriptions, mode), answers, strict=True):
         other = seen.setdefault(tuple(ids), text)
@@ -109,32 +131,28 @@ def check_names(
     return max(map(len, answers), default=0)
 
 
-def _tokens(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:
-    if not texts:
-        return []
-    found = tokenizer([f" {text}" for text in texts], add_special_tokens=False)["input_ids"]
-    return [list(ids) for ids in found]
-
-
 def by_length(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[str]:
     """Texts, those of most tokens first."""
-    lengths = [len(ids) for ids in _tokens(tokenizer, texts)]
+    lengths = [len(ids) for ids in following(tokenizer, texts)]
     return [texts[row] for row in sorted(range(len(texts)), key=lambda row: -lengths[row])]
 
 
 def check_room(
     folder: Path,
-    tokenizer: PreTrainedTokenizerBase,
-    prompts: Sequence[str],
+    words: Tokenisation,
+    prompts: Sequence[Prompt],
     answer: int,
     max_positions: int | None,
-) -> None:
+) -> int:
     """Compare the length of prompts, and of an answer after them, with the positions that a model has.
+
+    Returns:
+        Tokens of the longest prompt and answer.
 
     Raises:
         ConfigError: one is too long.
     """
-    longest = max(map(len, tokenisation.prompt_tokens(tokenizer, prompts)), default=0)
+    longest = max(map(len, words.prompts(prompts)), default=0)
     if max_positions is not None and longest + answer > max_positions:
         raise refusal(
             folder,
@@ -143,6 +161,7 @@ def check_room(
             "name a checkpoint with more (max_position_embeddings); or lower [evidence] top or "
             "[transitions] k, or shorten the descriptions",
         )
+    return longest + answer
 
 
 def add_tokens(tokenizer: PreTrainedTokenizerBase, labels: Sequence[str]) -> int:

@@ -45,7 +45,7 @@ def files_of(folder: Path) -> list[Path]:
     else:
         raise _no_weights(folder)
     for path in found:
-        _check_header(path)
+        check_header(path)
     return found
 
 
@@ -62,20 +62,17 @@ def _no_weights(folder: Path) -> Exception:
     return refusal(folder, f"no weights: neither {ONE} nor {INDEX}", WHOLE)
 
 
-def _check_header(path: Path) -> None:
-    from safetensors import safe_open
+def check_header(path: Path) -> None:
+    """Refuse a file of weights that is missing, cut short, or holds quantised ones.
 
+    Raises:
+        ConfigError: it can't be used; the message names the file.
+    """
     if not path.is_file():
         raise refusal(path, "is no file" if path.exists() else f"missing, though {INDEX} names it", WHOLE)
     if _is_pointer(path):
         raise refusal(path, "only a pointer of Git LFS, not the weights", "`git lfs pull` there")
-    damaged = LibraryErrors(lambda message: refusal(path, f"damaged or cut short: {message}", WHOLE))
-    with damaged, safe_open(path, framework="np") as file:
-        packed = [
-            (name, kind)
-            for name in file.keys()  # noqa: SIM118 - it is no mapping
-            if name.endswith("weight") and (kind := file.get_slice(name).get_dtype()) not in FLOATS
-        ]
+    packed = [(n, kind) for n, kind in tensors(path) if n.endswith("weight") and kind not in FLOATS]
     if packed:
         name, kind = packed[0]
         raise refusal(
@@ -83,6 +80,19 @@ def _check_header(path: Path) -> None:
             f"{name} is of type {kind}, expected a float of 16 bits or more: the weights are quantised",
             "name the checkpoint it was quantised from",
         )
+
+
+def tensors(path: Path) -> list[tuple[str, str]]:
+    """Name and type of each tensor in a file, from its header.
+
+    Raises:
+        ConfigError: the header is damaged.
+    """
+    from safetensors import safe_open
+
+    damaged = LibraryErrors(lambda message: refusal(path, f"damaged or cut short: {message}", WHOLE))
+    with damaged, safe_open(path, framework="np") as file:
+        return [(name, file.get_slice(name).get_dtype()) for name in file.keys()]  # noqa: SIM118
 
 
 def _is_pointer(path: Path) -> bool:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 
 from freshet.backends.http_json import LONGEST_WAIT, Failing, Refusal
 from freshet.backends.planners.endpoint.answer_store import AnswerStore
@@ -20,6 +21,12 @@ GIVEN_UP = 3
 
 REFUSED = 20
 """Requests in a row that were refused, after which the rest is not asked: the reason is no single prompt."""
+
+MOMENT = 0.02
+"""Seconds in which answers are gathered to be stored together."""
+
+QUEUE = 16
+"""Requests under way or waiting, for each thread: enough to go on with while a slow disk stores answers."""
 
 
 @dataclass(slots=True)
@@ -82,43 +89,54 @@ class Asker:
             return found
         sent = self._server.client.sent
         under_way: dict[str, _UnderWay] = {}
+        unanswered: dict[str, str] = {}
         ended: SimpleQueue[str] = SimpleQueue()
         pool = ThreadPoolExecutor(min(self._concurrency, len(waiting)), "planner")
         try:
             while waiting or under_way:
-                while waiting and len(under_way) < 2 * self._concurrency:
+                while waiting and len(under_way) < QUEUE * self._concurrency:
                     expected = self._estimate(requests[waiting[0]])
-                    found.gone = found.gone or self._spending.refusal(expected + _sum(under_way))
+                    if self._spending.limited:
+                        found.gone = found.gone or self._spending.refusal(expected + _sum(under_way))
                     if found.gone:
-                        waiting.clear()
                         break
                     name = waiting.popleft()
                     future = pool.submit(self._server.ask, requests[name])
                     under_way[name] = _UnderWay(future, expected)
                     future.add_done_callback(lambda _, name=name: ended.put(name))  # type: ignore[misc]
                 if under_way:
-                    names = [ended.get()]
-                    while not ended.empty():
-                        names.append(ended.get())
-                    self._take({name: under_way.pop(name) for name in names}, found)
+                    names = _together(ended, min(self._concurrency, len(under_way)))
+                    self._take({name: under_way.pop(name) for name in names}, found, unanswered)
+                if found.gone:
+                    waiting.clear()
+                    for one in under_way.values():
+                        one.future.cancel()
+            if not found.gone:
+                found.failures |= unanswered
         finally:
             if under_way:
                 self._server.client.stop()
             pool.shutdown(cancel_futures=True)
             if under_way:
-                left = {name: one for name, one in under_way.items() if not one.future.cancelled()}
-                self._take(left, found)
+                self._take(under_way, found, unanswered)
         found.usage += Usage(requests=self._server.client.sent - sent)
         return found
 
-    def _take(self, ended: Mapping[str, _UnderWay], found: Answered) -> None:
-        """Store the answers of requests that ended, then count them; note why the others have none."""
+    def _take(self, ended: Mapping[str, _UnderWay], found: Answered, unanswered: dict[str, str]) -> None:
+        """Store the answers of requests that ended, then count them; note why the others have none.
+
+        `unanswered` gets those that the server may answer another time: where it turns out to be gone, they
+        are not the prompts' fault.
+        """
         answers: dict[str, ChatAnswer] = {}
         for name, one in ended.items():
+            if one.future.cancelled():
+                continue
             try:
                 answer = answers[name] = one.future.result()
             except Refusal as refusal:
-                found.failures[name] = refusal.said
+                why = found.failures if refusal.why == Failing.REFUSED else unanswered
+                why[name] = refusal.said
                 found.gone = found.gone or self._gone(refusal)
                 continue
             self._given_up = self._refused = 0
@@ -142,6 +160,18 @@ class Asker:
         client = self._server.client
         hint = client.hint(refusal, "[planner]")
         return f"{client.base}: {refusal.said}{'; ' if hint else ''}{hint}"
+
+
+def _together(ended: SimpleQueue[str], most: int) -> list[str]:
+    """Requests that ended within a moment, at least one: what is stored together costs one write."""
+    names = [ended.get()]
+    until = time.monotonic() + MOMENT
+    while len(names) < most and (left := until - time.monotonic()) > 0:
+        try:
+            names.append(ended.get(timeout=left))
+        except Empty:
+            break
+    return names
 
 
 def _sum(under_way: Mapping[str, _UnderWay]) -> Usage:

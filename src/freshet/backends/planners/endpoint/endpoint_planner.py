@@ -13,11 +13,11 @@ from freshet.backends.planners.endpoint.answer_store import AnswerStore
 from freshet.backends.planners.endpoint.asking import Asker
 from freshet.backends.planners.endpoint.chat import ChatRequest, Choice, Invalid
 from freshet.backends.planners.endpoint.chat_server import ChatServer
-from freshet.backends.planners.endpoint.forms import form_of
+from freshet.backends.planners.endpoint.forms import form_of, most_options
 from freshet.backends.planners.endpoint.server_card import ServerCard
 from freshet.backends.planners.endpoint.spending import Spending
 from freshet.backends.planners.endpoint.wording import WORDING
-from freshet.core.errors import PlannerGone
+from freshet.core.errors import PlannerError, PlannerGone
 from freshet.core.ports import Abilities, Planner
 from freshet.core.types import Prompt, Ranking, Usage
 
@@ -96,7 +96,7 @@ class EndpointPlanner(Planner):
         usage, tries = Usage(), 0
         asked: dict[int, Invalid | None] = dict.fromkeys(range(len(prompts)))
         while asked:
-            requests = {row: self._form.request(prompts[row], before) for row, before in asked.items()}
+            requests = {row: self._request(prompts[row], before) for row, before in asked.items()}
             ids = {row: request.id(self._version) for row, request in requests.items()}
             answered = self._asker.answers({ids[row]: request for row, request in requests.items()})
             self._gone = self._gone or answered.gone
@@ -122,7 +122,7 @@ class EndpointPlanner(Planner):
 
     def generate(self, prompts: Sequence[Prompt]) -> list[str]:
         """The first choice as a description where the first answer is valid, else what was written."""
-        requests = [self._form.request(prompt) for prompt in prompts]
+        requests = [self._request(prompt) for prompt in prompts]
         ids = [request.id(self._version) for request in requests]
         answered = self._asker.answers(dict(zip(ids, requests, strict=True)))
         self._gone = self._gone or answered.gone
@@ -142,10 +142,20 @@ class EndpointPlanner(Planner):
         """What asking costs that was not asked before, if every first answer is valid."""
         requests = {}
         for prompt in prompts:
-            request = self._form.request(prompt)
+            request = self._request(prompt)
             requests[request.id(self._version)] = request
         known = self._store.find(requests)
         return sum((self._estimate(one) for name, one in requests.items() if name not in known), Usage())
+
+    def _request(self, prompt: Prompt, before: Invalid | None = None) -> ChatRequest:
+        """The request of a prompt, whose options the form has room for."""
+        options, most = len(prompt.options or self.names), most_options(self.card.form)
+        if options > most:
+            raise PlannerError(
+                f"a prompt has {options} options, and the form {self.card.form!r} has room for {most}",
+                hint="lower [planner] shortlist, then run `freshet finetune`, which probes the server again",
+            )
+        return self._form.request(prompt, before)
 
     def _estimate(self, request: ChatRequest) -> Usage:
         """Expected tokens of a request that is sent once."""

@@ -30,6 +30,11 @@ class Spending:
     trained: float = 0.0
     used: Usage = field(default_factory=Usage)
 
+    @property
+    def limited(self) -> bool:
+        """Whether there is a budget at all."""
+        return self.max_tokens > 0 or self.max_money > 0
+
     def money(self, usage: Usage) -> float:
         """Price of tokens."""
         read = usage.tokens - usage.written

@@ -24,6 +24,7 @@ class TokenCard:
         limit: tokens that a text may have; 0 = not known.
         mode: `description` or `label`, what the model writes for an interest.
         relative: whether its answers are relative to popularity.
+        chat: whether prompts go through the tokenizer's chat template.
         content: hash of the checkpoint's folder, with its weights where they are there.
         spelled: whether the server spells tokens as that folder's tokenizer; None = it doesn't say.
     """
@@ -35,6 +36,7 @@ class TokenCard:
     mode: str
     relative: bool
     content: str
+    chat: bool = False
     spelled: bool | None = None
 
     @property

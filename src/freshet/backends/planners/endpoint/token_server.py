@@ -15,7 +15,7 @@ from freshet.backends.http_json import Failing, JsonClient, Refusal
 from freshet.backends.planners.endpoint.chat_wire import BadAnswer
 from freshet.backends.planners.endpoint.spending import Spending
 from freshet.backends.planners.endpoint.token_wire import TokenDialect
-from freshet.backends.planners.token_search import Answers, Question
+from freshet.backends.planners.token_search import Answers, Decode, Question
 from freshet.core.errors import PlannerError, PlannerGone
 from freshet.core.types import Usage
 
@@ -116,8 +116,8 @@ class TokenServer:
                     shares[row] += share
         return shares.clip(max=1.0)
 
-    def write(self, prompts: Sequence[Sequence[int]], most: int, end: int) -> list[list[int]]:
-        found: list[list[int]] = [[] for _ in prompts]
+    def write(self, prompts: Sequence[Sequence[int]], most: int, end: int, decode: Decode) -> list[str]:
+        found = [""] * len(prompts)
         asked = [Question(prompt, np.array([], np.int64)) for prompt in prompts]
         room = most
         if self._limit is not None and prompts:
@@ -127,8 +127,11 @@ class TokenServer:
         def body(texts: Sequence[Sequence[int]], _: Sequence[int]) -> dict[str, Any]:
             return self.dialect.text(texts, room, end)
 
-        for row, tokens in self._sure(parts, body, lambda choice, _: self.dialect.written(choice)):
-            found[row] = tokens[: tokens.index(end)] if end in tokens else tokens
+        def text(choice: Mapping[str, Any], _: Sequence[int]) -> str:
+            return self.dialect.written(choice, end, decode)
+
+        for row, written in self._sure(parts, body, text):
+            found[row] = written
         return found
 
     def _parts(self, asked: Sequence[Question], rows: Sequence[int], wanted: Sequence[int]) -> list[_Part]:

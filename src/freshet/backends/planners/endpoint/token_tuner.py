@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from freshet.backends.http_json import JsonClient, Refusal
-from freshet.backends.planners import model_folder, tokenisation
+from freshet.backends.planners import model_folder
 from freshet.backends.planners.endpoint.endpoint_tuner import EndpointSettings
 from freshet.backends.planners.endpoint.probe import failure
 from freshet.backends.planners.endpoint.spending import Spending
@@ -19,6 +19,7 @@ from freshet.backends.planners.endpoint.token_server import TokenServer
 from freshet.backends.planners.endpoint.token_wire import DIALECTS, dialect_of
 from freshet.backends.planners.libraries import need_local
 from freshet.backends.planners.token_planner import TokenPlanner
+from freshet.backends.planners.tokenisation import Tokenisation
 from freshet.core.errors import ConfigError
 from freshet.core.ports import Abilities, Planner, Progress, Tuner, TuningJob, TuningPlan, silent
 from freshet.core.prompts import names
@@ -76,20 +77,22 @@ class TokenTuner(Tuner):
             )
         elif card.interests != len(plan.descriptions):
             raise ConfigError(
-                f"{self.folder} was tuned for {card.interests} interests, and here are {len(plan.descriptions)}",
+                f"{self.folder} was tuned for {card.interests} interests, here are {len(plan.descriptions)}",
                 hint="tune a model on this workspace and serve that",
             )
         model_folder.load_tokenizer(self.folder)
 
     def tune(self, job: TuningJob, into: Path, progress: Progress = silent) -> TuningReport:
         one, tokenizer, tuned = self.settings, model_folder.load_tokenizer(self.folder), self._tuned()
+        chat = tuned is not None and tuned.chat
         if tuned is not None and tuned.template != job.template:
             raise ConfigError(
                 f"{self.folder} was tuned on version {tuned.template} of the prompts' wording, which is "
                 f"{job.template} here",
                 hint="set [planner] template as it was then",
             )
-        answers = tokenisation.answers(tokenizer, names(job.interests.descriptions, job.mode), job.mode)
+        words = Tokenisation.of(tokenizer, chat)
+        answers = words.answers(names(job.interests.descriptions, job.mode), job.mode)
         used = np.unique(np.concatenate([np.array(answer) for answer in answers]))
         client = self._client(one.endpoint, 1)
         try:
@@ -113,6 +116,7 @@ class TokenTuner(Tuner):
             job.mode,
             tuned is not None and tuned.relative,
             model_folder.content(self.folder),
+            chat,
             spelled,
         )
         tokenizer.save_pretrained(into / TOKENIZER)
@@ -136,9 +140,16 @@ class TokenTuner(Tuner):
     def preview(self, interests: Interests) -> Planner:
         """A planner that tells what asking would cost before anything was asked, even a probe."""
         tuned, one = self._tuned(), self.settings
-        mode = "description" if tuned is None else tuned.mode
-        limit = model_folder.positions(self.folder)
-        card = TokenCard(one.endpoint, one.model, DIALECTS[0].name, limit, mode, relative=False, content="")
+        card = TokenCard(
+            one.endpoint,
+            one.model,
+            DIALECTS[0].name,
+            model_folder.positions(self.folder),
+            "description" if tuned is None else tuned.mode,
+            relative=False,
+            content="",
+            chat=tuned is not None and tuned.chat,
+        )
         return self._planner(card, self.folder, interests, "preview")
 
     def _planner(
@@ -153,8 +164,8 @@ class TokenTuner(Tuner):
             one.concurrency,
             self.spending,
         )
-        loaded = model_folder.load_tokenizer(tokenizer)
-        return TokenPlanner(server, loaded, interests, card.mode, version, card.abilities, self.beam, note)
+        words = Tokenisation.of(model_folder.load_tokenizer(tokenizer), card.chat)
+        return TokenPlanner(server, words, interests, card.mode, version, card.abilities, self.beam, note)
 
     def _tuned(self) -> model_folder.Card | None:
         """What `freshet finetune` wrote about the folder; None where it didn't make it."""

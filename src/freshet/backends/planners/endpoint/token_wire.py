@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freshet.backends.planners.endpoint.chat_wire import BadAnswer
+from freshet.backends.planners.token_search import Decode
 
 
 class TokenDialect(Protocol):
@@ -49,8 +50,8 @@ class TokenDialect(Protocol):
     def text(self, texts: Sequence[Sequence[int]], most: int, end: int) -> dict[str, Any]:
         """The body that asks for the most probable text, `most` tokens long at most."""
 
-    def written(self, choice: Mapping[str, Any]) -> list[int]:
-        """The tokens of such a text; the end token may be among them."""
+    def written(self, choice: Mapping[str, Any], end: int, decode: Decode) -> str:
+        """Such a text, up to the end token."""
 
 
 class VllmDialect:
@@ -78,8 +79,9 @@ class VllmDialect:
         asked = {"max_tokens": most, "logprobs": 0, "stop_token_ids": [end]}
         return {**_plain(texts), **asked, "return_tokens_as_token_ids": True}
 
-    def written(self, choice: Mapping[str, Any]) -> list[int]:
-        return [int(token.removeprefix("token_id:")) for token in choice["logprobs"]["tokens"]]
+    def written(self, choice: Mapping[str, Any], end: int, decode: Decode) -> str:
+        tokens = [int(token.removeprefix("token_id:")) for token in choice["logprobs"]["tokens"]]
+        return decode(tokens[: tokens.index(end)] if end in tokens else tokens)
 
 
 class LlamaDialect:
@@ -118,10 +120,10 @@ class LlamaDialect:
         return sum(math.exp(float(one["logprob"])) for one in told if int(one["id"]) in names)
 
     def text(self, texts: Sequence[Sequence[int]], most: int, end: int) -> dict[str, Any]:  # noqa: ARG002
-        return {**_plain(texts), "max_tokens": most, "n_probs": 1}
+        return {**_plain(texts), "max_tokens": most}
 
-    def written(self, choice: Mapping[str, Any]) -> list[int]:
-        return [int(one["id"]) for one in choice["logprobs"]["content"]]
+    def written(self, choice: Mapping[str, Any], end: int, decode: Decode) -> str:  # noqa: ARG002
+        return str(choice["text"])  # its tokens come only with letters that are whole
 
 
 DIALECTS: tuple[TokenDialect, ...] = (VllmDialect(), LlamaDialect())
