@@ -165,7 +165,7 @@ OUTSIDE: dict[str, tuple[Any, str]] = {
     "planner.model": ("elsewhere", "a checkpoint is known by its bytes, wherever it lies (recipe)"),
     "planner.device": ("cpu", COST),
     "planner.batch": ("gemini", SERVER),
-    "planner.use": ("prior", "needs a planner that is not trained here: `test_prior` sees what is made anew"),
+    "planner.use": ("table", '"prior" needs a planner that is not trained here: `test_prior` changes it'),
     "planner.chat": (False, RECIPE),
     "tuning.precision": ("bf16", RECIPE),
     "tuning.gradient_checkpointing": (True, COST),
