@@ -141,7 +141,7 @@ def _judged(weighed: Weighed | None, why: str) -> dict[str, Any]:
     if weighed is None:
         return {"pays": False, "why": why}
     if not weighed.pays:
-        why = "on held-out windows they are not shown to weigh anything beside the table, or don't lower the loss"
+        why = "on held-out windows they weigh nothing that an interval shows, or don't lower the loss"
     return {
         "pays": weighed.pays,
         "why": why,
