@@ -12,6 +12,8 @@ from freshet import operations, pipeline
 from freshet.backends.planners.fake import FakePlanner, FakeTuner
 from freshet.core.errors import PlannerGone
 from freshet.core.types import Interests, Prompt, Ranking
+from freshet.stages.inference import read
+from freshet.storage.artifacts import Artifact, newest
 from freshet.storage.workspace import Workspace
 from tests.pipeline.world import FAKE, NOW, SECOND, copied, settings, step, with_tuner, workspace
 
@@ -90,3 +92,17 @@ def test_the_rest_of_a_table_goes_by_counts_and_held_out_prompts_come_first(
     assert details["not_asked"] == everything - (held + 6)
     assert leaving.asked == tuner.asked[: held + 6]
     assert details["failed"] == 0
+
+    # the same command goes on with what was not asked, and then has nothing left to do
+    back = LeavingTuner(10_000)
+    details = step(pipeline.refresh(with_tuner(again, back), SECOND), "inference")
+    assert details["not_asked"] == 0
+    assert sorted(p.text for p in back.asked) == sorted(p.text for p in tuner.asked[held + 6 :])
+    assert [one.name for one in pipeline.refresh(with_tuner(again, back), SECOND).steps].count(
+        "inference"
+    ) == 0
+    tables = [
+        newest(one.store, "tables", lambda made: made.manifest["as_of"] == str(SECOND)) for one in (ws, again)
+    ]
+    whole, repaired = (read(made.path / "planner") for made in tables if made is not None)
+    assert np.array_equal(whole.successors, repaired.successors)
