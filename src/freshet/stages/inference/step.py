@@ -71,7 +71,7 @@ class InferencePlan:
 
 @dataclass(frozen=True, slots=True)
 class PlannerAnswers:
-    """Planner rows of the table, and those of the held-out windows; `not_asked` of them the planner never saw."""
+    """Planner rows of the table, and those of held-out windows; `not_asked`: prompts it never saw."""
 
     rows: PlannerRows
     windows: list[tuple[Window, PlannerRows]]
