@@ -128,6 +128,12 @@ def test_a_tuned_model_in_a_server_is_asked_as_it_was_tuned(tmp_path: Path) -> N
     assert not (tmp_path / "shop" / "answers").exists()
 
 
+def test_a_tuned_model_in_a_server_is_neither_asked_in_batches_nor_tuned_there(tmp_path: Path) -> None:
+    for number, more in enumerate(['batch = "openai"', "[tuning]\nhosted = true"]):
+        with pytest.raises(ConfigError, match="goes neither with"):
+            planner_of(tmp_path / str(number), f"{SERVED}\n{more}")
+
+
 def test_vllm_reads_what_is_tuned_here(tmp_path: Path) -> None:
     (tmp_path / "base").mkdir()
     tuner, _ = planner_of(tmp_path / "shop", 'kind = "transformers"\nmodel = "../base"\nengine = "vllm"')
