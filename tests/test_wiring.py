@@ -130,7 +130,7 @@ def test_a_tuned_model_in_a_server_is_asked_as_it_was_tuned(tmp_path: Path) -> N
 
 def test_a_tuned_model_in_a_server_is_neither_asked_in_batches_nor_tuned_there(tmp_path: Path) -> None:
     for number, more in enumerate(['batch = "openai"', "[tuning]\nhosted = true"]):
-        with pytest.raises(ConfigError, match="goes neither with"):
+        with pytest.raises(ConfigError, match="does not go with"):
             planner_of(tmp_path / str(number), f"{SERVED}\n{more}")
 
 

@@ -118,10 +118,10 @@ def _endpoint_tuner(root: Path, config: Config, say: Callable[[str], None]) -> T
     """The tuner of a model behind a server: asked at once or in batches, fine-tuned there or not."""
     planner, settings, spending = config.planner, _endpoint_settings(config), _spending(config)
     if planner.answers == "tokens":
-        if planner.batch or config.tuning.hosted:
+        if config.tuning.hosted:
             raise ConfigError(
-                '[planner] answers = "tokens" goes neither with [planner] batch nor with [tuning] hosted',
-                hint="leave these out: the model is asked at once, and was tuned before",
+                '[tuning] hosted does not go with [planner] answers = "tokens"',
+                hint="leave it out: such a model was tuned before",
             )
         folder = Path(_checkpoint(root, planner.tokenizer)).absolute()
         return TokenTuner(settings, folder, spending, config.inference.beam)
