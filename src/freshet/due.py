@@ -22,9 +22,6 @@ from freshet.storage.manifests import ModelManifest, RankerManifest
 from freshet.storage.releases import Release
 from freshet.storage.workspace import Workspace
 
-_ASKING = ("run", "refresh", "finetune")
-"""Commands whose runs may wait for a planner's answers."""
-
 
 def end_of_log(ws: Workspace, today: datetime | None = None) -> AsOf:
     """The latest moment that a table can be of: the end of the log, without the day that isn't over."""
@@ -45,9 +42,16 @@ def moment(ws: Workspace, run: Run, as_of: AsOf | None, end: AsOf) -> AsOf:
         why = f"the log ends before {end}" if end in (known, last) else f"{end} is not over and stays live"
         run.say(f"{why}: as of {end}, not {chosen}")
         chosen = end
+    run.record.newest = as_of is None
+    before = pending_run(ws, run.record.id) if as_of is None and _asks(run.record) else None
+    if before is not None and before.newest:
+        if before.as_of != str(chosen):
+            run.say(
+                f"this goes on as of {before.as_of}, for which run {before.id} waits for answers "
+                f"(--as-of {chosen} leaves that)"
+            )
+        chosen = AsOf.parse(before.as_of)
     run.record.as_of = str(chosen)
-    if as_of is None:
-        _say_pending(ws, run)
     return chosen
 
 
@@ -57,19 +61,13 @@ def pending_run(ws: Workspace, but: str = "") -> Record | None:
     Args:
         but: id of a run that doesn't count.
     """
-    asking = [r for r in ws.ledger.records() if r.id != but and r.command.split()[0] in _ASKING]
+    asking = [record for record in ws.ledger.records() if record.id != but and _asks(record)]
     return asking[-1] if asking and asking[-1].outcome == "pending" else None
 
 
-def _say_pending(ws: Workspace, run: Run) -> None:
-    """Say where the run before waits for a planner's answers as of another moment: it is not this one's."""
-    before = pending_run(ws, run.record.id)
-    if before is not None and before.as_of != run.record.as_of:
-        run.say(
-            f"run {before.id} waits for answers as of {before.as_of}, this one is as of {run.record.as_of}: "
-            "what both ask is asked once; "
-            f"`freshet {before.command.split()[0]} --as-of {before.as_of}` ends that one"
-        )
+def _asks(record: Record) -> bool:
+    """Whether a run asks a planner, and may wait for its answers."""
+    return record.command.split()[0] in ("run", "refresh", "finetune")
 
 
 def accepted_model(ctx: RunContext) -> Artifact | None:
@@ -104,8 +102,11 @@ def refreshes(ws: Workspace, current: Release) -> list[AsOf]:
 
 def held_back(ctx: RunContext, made: Artifact, end: AsOf) -> str:
     """Why a verified table is not published without a person's word, or ''."""
-    if ctx.as_of.day < end.day:
+    current = ctx.ws.releases.current()
+    if ctx.as_of.day < end.day and not ctx.run.record.newest:
         return "is of the past"
+    if current is not None and current.as_of > str(ctx.as_of):
+        return f"is older than release {current.number}"
     if rollback.was_rolled_back(ctx.ws, made.version):
         return "was rolled back"
     if reason := rollback.held_by_guardrail(ctx.ws):

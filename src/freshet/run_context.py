@@ -76,12 +76,9 @@ class RunContext:
     def pending(self, found: Sequence[AnswersPending]) -> AnswersPending:
         """What a planner waits for as one error that says how this run goes on for its own moment."""
         name = self.run.record.command.split()[0]
-        again = "the same command goes on"
-        if name in ("run", "refresh", "finetune"):
-            again = (
-                f"`freshet {name} --as-of {self.as_of}` goes on for this moment (with --publish if the log "
-                "has moved on by then), without --as-of for the newest"
-            )
+        again = "the same command goes on then"
+        if name in ("run", "refresh", "finetune") and not self.run.record.newest:
+            again = f"`freshet {name} --as-of {self.as_of}` goes on then"
         hints = [error.hint for error in found if error.hint]
         return AnswersPending(
             "; ".join(error.message for error in found), hint="\n".join([*dict.fromkeys(hints), again])

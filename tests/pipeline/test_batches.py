@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from freshet import operations, pipeline
@@ -14,7 +18,7 @@ from freshet.cli.app import run
 from freshet.core.errors import AnswersPending
 from freshet.storage.workspace import Workspace
 from tests.backends.planners.batch.provider_server import KEY, Provider, provider_server
-from tests.pipeline.world import FIRST, NOW, SECOND, make_world, settings, workspace
+from tests.pipeline.world import FIRST, NOW, SECOND, make_world, rewrite, settings, workspace
 
 pytestmark = pytest.mark.slow
 
@@ -76,7 +80,7 @@ def test_a_run_waits_twice_and_ends_for_its_own_moment(
     error = found["error"]
     assert isinstance(error, dict)
     assert error["type"] == "AnswersPending"
-    assert f"`freshet refresh --as-of {SECOND}`" in error["hint"]
+    assert f"`freshet refresh --as-of {SECOND}` goes on then" in error["hint"]
     assert [record.outcome for record in ws.ledger.records()][-1] == "pending"
     gates = len(written(root))
 
@@ -95,10 +99,7 @@ def test_a_run_waits_twice_and_ends_for_its_own_moment(
     command(capsys, "batch", "submit", *here)
     provider.end()
     code, found = command(capsys, "batch", "fetch", *here)
-    assert (
-        found["next"]
-        == f"`freshet refresh --as-of {SECOND}` goes on for that moment, without it for the newest"
-    )
+    assert found["next"] == f"`freshet refresh --as-of {SECOND}` goes on as of {SECOND}"
 
     assert command(capsys, *refresh)[0] == HALTED  # what the simulated model answers adds nothing
     command(capsys, "approve", *here, ws.ledger.records()[-1].id)
@@ -155,11 +156,53 @@ def test_what_another_moment_asks_alike_is_not_asked_again(
         pipeline.refresh(ws, SECOND)
     keys = [key(line["custom_id"]) for line in written(root)]
     assert len(keys) == len(set(keys)) > first
-    said: list[str] = []
-    capsys.readouterr()
-    assert run(["refresh", "-w", str(root)]) == PENDING
-    said = capsys.readouterr().err.splitlines()
-    assert any(f"waits for answers as of {SECOND}" in line for line in said)
+    assert (
+        run(["refresh", "-w", str(root)]) == PENDING
+    )  # of the newest moment: that one was asked for by name
+    assert ws.ledger.records()[-1].as_of == "2024-02-26"
+
+
+def test_a_run_of_the_newest_moment_goes_on_with_it_though_the_log_moves_on(
+    tmp_path: Path, world: Path, provider: Provider
+) -> None:
+    root = tmp_path / "shop"
+    ws = asked_in_batches(root, world, provider)
+    here = ("-w", str(root))
+    for number in (1, 2, 3):
+        code = run(["refresh", *here])
+        if code == HALTED:
+            run(["approve", *here, ws.ledger.records()[-1].id])
+            code = run(["refresh", *here])
+        if code == 0:
+            break
+        assert code == PENDING
+        run(["batch", "submit", *here])
+        provider.end()
+        run(["batch", "fetch", *here])
+        later = rewrite(world, tmp_path / f"later-{number}", partial(moved, days=3 * number))
+        operations.import_log(ws, NOW, [later / "events.parquet"])
+    runs = [(one.as_of, one.outcome) for one in ws.ledger.records() if one.command == "refresh"]
+    assert runs == [
+        ("2024-02-26", "pending"),
+        ("2024-02-26", "approved"),  # halted by a gate, so that a person was there
+        ("2024-02-29", "pending"),
+        ("2024-02-29", "done"),
+    ]
+    release = ws.releases.current()
+    assert release is not None
+    assert release.as_of == "2024-02-29"
+    assert run(["refresh", *here]) == PENDING  # and the next run is of the newest moment again
+    assert ws.ledger.records()[-1].as_of == "2024-03-03"
+
+
+def moved(events: pa.Table, days: int) -> pa.Table:
+    """The last three days of events, so many days later."""
+    time = events["timestamp"].combine_chunks()
+    last = pc.greater(time, pa.scalar(pc.max(time).as_py() - timedelta(days=3), time.type))
+    kept = events.filter(last)
+    return kept.set_column(
+        kept.schema.get_field_index("timestamp"), "timestamp", pc.add(kept["timestamp"], timedelta(days=days))
+    )
 
 
 def test_a_hosted_job_is_waited_for_while_the_accepted_model_serves(

@@ -90,7 +90,7 @@ MADE: dict[str, tuple[Any, set[str]]] = {
     "planner.mode": ("label", PLANNED),
     "planner.template": ("", PLANNED),
     "planner.titles": (1, PLANNED),
-    "planner.shortlist": (3, ASKED),
+    "planner.shortlist": (3, PLANNED),
     "tuning.examples_per_label": (20, PLANNED),
     "tuning.max_examples": (200, PLANNED),
     "tuning.evidence_share": (0.4, PLANNED),

@@ -167,8 +167,8 @@ def _next(ws: Workspace, files: list[OpenFile]) -> str:
     waiting = due.pending_run(ws)
     if waiting is None:
         return "nothing is open"
-    command = waiting.command.split()[0]
-    return f"`freshet {command} --as-of {waiting.as_of}` goes on for that moment, without it for the newest"
+    moment = "" if waiting.newest else f" --as-of {waiting.as_of}"
+    return f"`freshet {waiting.command.split()[0]}{moment}` goes on as of {waiting.as_of}"
 
 
 def _show(console: Console, ws: Workspace, content: dict[str, Any]) -> None:

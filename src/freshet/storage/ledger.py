@@ -82,7 +82,8 @@ class Record:
     """One run.
 
     `outcome` is running, done, waiting (a gate or check halted it for review), approved, rejected, failed, or
-    pending (answers of a planner come later; the same command goes on then).
+    pending (answers of a planner come later; the same command goes on then). `newest`: as_of was the newest
+    moment when the run began, or the one that it goes on for.
     """
 
     id: str
@@ -100,6 +101,7 @@ class Record:
     waiting: dict[str, Any] | None = None
     reviewer: str = ""
     libraries: dict[str, str] = field(default_factory=dict)
+    newest: bool = False
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Record:

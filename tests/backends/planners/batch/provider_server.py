@@ -32,6 +32,7 @@ class Provider:
         lost: so many of the next requests that make something are carried out, but their answer is lost.
         refuse: (status, body) for the next requests that make a batch or a job.
         trains: whether there are fine-tuning jobs.
+        chats: model of every request that was answered at once.
         seen: method, path and headers of all requests.
     """
 
@@ -43,6 +44,7 @@ class Provider:
     lost: int = 0
     refuse: list[tuple[int, Body]] = field(default_factory=list)
     trains: bool = True
+    chats: list[str] = field(default_factory=list)
     seen: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
 
     @property
@@ -270,6 +272,13 @@ class Handler(BaseHTTPRequestHandler):
         page = names[:2]
         self.send(200, {"data": [self.openai_batch(name) for name in page], "has_more": len(names) > 2})
 
+    def chat(self, body: bytes) -> None:
+        asked = json.loads(body)
+        self.provider.chats.append(asked["model"])
+        message = {"role": "assistant", "content": answer_to(asked)}
+        usage = {"prompt_tokens": 50, "completion_tokens": 5}
+        self.send(200, {"choices": [{"index": 0, "message": message}], "usage": usage})
+
     # fine-tuning
 
     def jobs_list(self, _: bytes) -> None:
@@ -382,6 +391,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 ROUTES: list[tuple[str, str, Callable[..., None]]] = [
+    ("POST", "/v1/chat/completions", Handler.chat),
     ("POST", "/v1/files", Handler.openai_upload),
     ("GET", "/v1/files/(.+)/content", Handler.openai_content),
     ("POST", "/v1/batches", Handler.openai_create),

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from freshet.backends.planners.batch.batch_tuner import BatchTuner
-from freshet.backends.planners.endpoint.endpoint_tuner import EndpointSettings
+from freshet.backends.planners.endpoint.endpoint_tuner import EndpointSettings, EndpointTuner
 from freshet.backends.planners.endpoint.server_card import ServerCard, read_server_card
 from freshet.backends.planners.endpoint.spending import Spending
 from freshet.backends.planners.hosted.chat_examples import chats
@@ -189,3 +189,28 @@ def test_examples_end_with_the_answer_of_their_form(form: str, answer: str) -> N
     assert line["messages"][-1] == {"role": "assistant", "content": answer}
     card = ServerCard("", "", form)
     assert card.form == form
+
+
+def test_a_model_that_is_asked_at_once_is_probed_before_and_after(tmp_path: Path, provider: Provider) -> None:
+    settings = EndpointSettings(f"{provider.address}/v1", "base", "OPENAI_API_KEY", timeout=5.0)
+    spending = Spending()
+    tuner = HostedTuner(
+        lambda one: EndpointTuner(one, tmp_path, spending), settings, tmp_path, spending, 28, lambda _: None
+    )
+    tuner.check(TuningPlan(NAMES, "description", 2, 3, 16))
+    with pytest.raises(AnswersPending):
+        tuner.tune(JOB, tmp_path / "models" / "one" / "model")
+    probed = len(provider.chats)
+    assert set(provider.chats) == {"base"}
+    with pytest.raises(AnswersPending):
+        tuner.tune(JOB, tmp_path / "models" / "one" / "model")
+    assert len(provider.chats) == probed  # a job under way is looked at, nothing else
+    provider.end()
+    tuner.tune(JOB, tmp_path / "models" / "one" / "model")
+    assert set(provider.chats[probed:]) == {"ft:base:1"}
+    card = read_server_card(tmp_path / "models" / "one" / "model")
+    assert (card.model, card.form, card.batch) == ("ft:base:1", "list", "")
+    model = tuner.open(tmp_path / "models" / "one" / "model", INTERESTS)
+    ranking = model.rank([Prompt((0,), "liked : jazz ; next :")], 2)
+    assert ranking.failures == ()
+    assert provider.chats[-1] == "ft:base:1"

@@ -9,6 +9,7 @@ import numpy as np
 
 from freshet.backends.planners.batch.batches import Answers, Batches
 from freshet.backends.planners.batch.layout import Layout
+from freshet.backends.planners.endpoint.answer_store import MOST
 from freshet.backends.planners.endpoint.chat import ChatAnswer, ChatRequest, Choice, Form, Invalid
 from freshet.backends.planners.endpoint.endpoint_planner import version_of
 from freshet.backends.planners.endpoint.server_card import ServerCard
@@ -25,10 +26,11 @@ ABILITIES = Abilities(generates=True, prepares=True, options=True)
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """A prompt's request that has no answer yet."""
+    """A prompt's request that has no answer yet, and what was wrong with the answer before, if any."""
 
     id: str
     request: ChatRequest
+    before: Invalid | None = None
 
 
 class BatchPlanner(Planner):
@@ -70,6 +72,8 @@ class BatchPlanner(Planner):
         self.tries = tries
         self._version = version_of(card, names)
         self._wanted: dict[str, ChatRequest] = {}
+        self._invalid: dict[str, str] = {}
+        self._prepared = 0
 
     @property
     def version(self) -> str:
@@ -88,18 +92,29 @@ class BatchPlanner(Planner):
 
     def prepare(self, prompts: Sequence[Prompt]) -> None:
         """Collect the requests of these prompts that have no answer."""
+        self._prepared += len(prompts)
         for state in self._states(prompts):
             if isinstance(state, Missing):
                 self._wanted[state.id] = state.request
+                if state.before is not None:
+                    self._invalid[state.id] = state.before.reason
 
     def ready(self) -> None:
         """Write what isn't out yet, and halt where answers are missing.
 
         Raises:
             AnswersPending: answers come later.
-            ConfigError: the batch would cost more than the budget allows; nothing is written.
+            ConfigError: the batch would cost more than the budget allows, or there are more prompts than
+                answers are kept; nothing is written.
         """
         wanted, self._wanted = self._wanted, {}
+        invalid, self._invalid = self._invalid, {}
+        prepared, self._prepared = self._prepared, 0
+        if prepared > MOST:  # the oldest answers would be gone, and asked again and again
+            raise ConfigError(
+                f"{prepared:,} prompts are more than the {MOST:,} answers that are kept",
+                hint='ask about fewer contexts ([inference] contexts = "observed")',
+            )
         failures = self.batches.index.failures(list(wanted))
         open_ = [key for key in wanted if failures.get(key, (0, ""))[0] < GIVEN_UP]
         if not open_:
@@ -127,6 +142,9 @@ class BatchPlanner(Planner):
                 f"{plural(len(new), 'request')} written to {where.parent.name}/{where.name} "
                 f"({plural(len(files), 'file')}, {size:.1f} MB, about {coming.tokens:,} tokens)",
             )
+        wrong = [invalid[key] for key in new if key in invalid]
+        if wrong:
+            told.append(f"{len(wrong):,} of them ask again what had no valid answer: {wrong[0]}")
         problems = [problem for key in new if (problem := failures.get(key, (0, ""))[1])]
         if problems:
             told.append(f"{len(problems):,} of them are asked again: {max(problems, key=problems.count)}")
@@ -195,7 +213,7 @@ class BatchPlanner(Planner):
             left = []
             for row, key, request in zip(rows, keys, requests, strict=True):
                 if key not in found:
-                    states[row] = Missing(key, request)
+                    states[row] = Missing(key, request, before.get(row))
                     continue
                 states[row] = read = self.form.choice(prompts[row], found[key])
                 if isinstance(read, Invalid):
