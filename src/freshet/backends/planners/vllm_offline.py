@@ -30,7 +30,8 @@ model that is being tuned, or the one tuned before it, has its place as well."""
 SETTINGS = {
     "VLLM_NO_USAGE_STATS": "1",
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # one process: nothing outlives a run that is killed
-    "VLLM_LOGGING_LEVEL": "WARNING",
+    "VLLM_LOGGING_LEVEL": "ERROR",
+    "VLLM_LOGGING_STREAM": "ext://sys.stderr",  # not where commands print their JSON
     "VLLM_CPU_KVCACHE_SPACE": "1",
 }
 """Environment variables, set where the user hasn't set them."""
