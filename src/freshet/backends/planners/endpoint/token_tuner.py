@@ -102,13 +102,12 @@ class TokenTuner(Tuner):
             spelled = spells_alike(root, one.model, tokenizer, answers[0][:-1])
         except Refusal as refusal:
             raise failure(client, refusal) from None
-        pieces = [
-            token for token in used.tolist() if "\N{REPLACEMENT CHARACTER}" in tokenizer.decode([token])
-        ]
+        broken = "\N{REPLACEMENT CHARACTER}"
+        pieces = [token for token in used.tolist() if broken in tokenizer.decode([token])]
         if pieces and not dialect.pieces:
             raise ConfigError(
-                f"{dialect.name} at {client.base} tells nothing of tokens that are only a part of a letter, and "
-                f"{len(pieces)} of the descriptions' tokens are",
+                f"{dialect.name} at {client.base} tells nothing of tokens that are only a part of a letter, "
+                f"which {len(pieces)} tokens of the descriptions are",
                 hint='tune with [planner] mode = "label", or serve the model with vLLM',
             )
         if spelled is False:
