@@ -176,7 +176,7 @@ OUTSIDE: dict[str, tuple[Any, str]] = {
     "planner.tokenizer": ("elsewhere", "the checkpoint of a server is known by its bytes (recipe)"),
     "planner.engine": ("vllm", "is in the version of the planner that it runs"),
     "planner.batch": ("gemini", SERVER),
-    "planner.use": ("prior", "needs a planner that is not trained here: `test_prior` sees what is made anew"),
+    "planner.use": ("table", '"prior" needs a planner that is not trained here: `test_prior` changes it'),
     "planner.chat": (False, RECIPE),
     "tuning.precision": ("bf16", RECIPE),
     "tuning.gradient_checkpointing": (True, COST),
