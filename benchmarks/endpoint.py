@@ -201,7 +201,9 @@ def faulty(name: str, scratch: Path, count: int) -> dict[str, Any]:
     given = FAULTS[name]
     still = {key: value for key, value in given.items() if key in ("logprobs", "schema")}
     with simulated_chat.serving(Behaviour(**still)) as server:
-        one = planner(server.endpoint, simulated_chat.MODEL, scratch, known, timeout=1.0)
+        one = planner(
+            server.endpoint, simulated_chat.MODEL, scratch, known, timeout=1.0 if name == "hangs" else 60.0
+        )
         server.answered.clear()
         asked, begun = prompts(known, count, 7), server.chats
         counted = {
@@ -219,7 +221,9 @@ def faulty(name: str, scratch: Path, count: int) -> dict[str, Any]:
             answered, failed, invalid, gone, invented = np.zeros(count, bool), 0, 0, str(error), 0
         seconds = time.perf_counter() - start
         server.behaviour = replace(Behaviour(), **still)
-        again = planner(server.endpoint, simulated_chat.MODEL, scratch, known, timeout=1.0)
+        again = planner(
+            server.endpoint, simulated_chat.MODEL, scratch, known, timeout=1.0 if name == "hangs" else 60.0
+        )
         server.answered.update({"": 0})
         probing = server.twice()
         after = again.rank(asked, INTERESTS)

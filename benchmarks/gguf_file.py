@@ -1,6 +1,6 @@
 """A GGUF file of a folder with a small Qwen3 checkpoint, in float32, for llama.cpp.
 
-    PYTHONPATH=llama.cpp/gguf-py python benchmarks/gguf_file.py FOLDER FILE
+    PYTHONPATH=llama.cpp/gguf-py:benchmarks python -c "import gguf_file; gguf_file.main()" FOLDER FILE
 
 llama.cpp's own `convert_hf_to_gguf.py` knows the tokenizers of published models, not one made a minute
 ago. How texts are cut up doesn't matter here, as prompts go to the server as token ids.
@@ -32,7 +32,11 @@ LAYER = {
 """What Hugging Face calls a weight, and what llama.cpp calls it."""
 
 
-def main(folder: Path, file: Path) -> None:
+def main() -> None:
+    write(Path(sys.argv[1]), Path(sys.argv[2]))
+
+
+def write(folder: Path, file: Path) -> None:
     config = json.loads((folder / "config.json").read_text())
     writer = gguf.GGUFWriter(file, "qwen3")
     writer.add_context_length(config["max_position_embeddings"])
@@ -81,7 +85,3 @@ def called(name: str) -> str:
         return OUTSIDE[name]
     _, _, layer, rest = name.split(".", 3)
     return f"blk.{layer}.{LAYER[rest]}"
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))

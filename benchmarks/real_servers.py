@@ -121,10 +121,10 @@ def _command(kind: str, folder: Path, work: Path, port: int) -> list[str]:
         root = Path(os.environ["FRESHET_LLAMA_CPP"])
         file = work / "model.gguf"
         subprocess.run(
-            [sys.executable, str(Path(__file__).parent / "gguf_file.py"), str(folder), str(file)],
+            [sys.executable, "-c", "import gguf_file; gguf_file.main()", str(folder), str(file)],
             check=True,
             capture_output=True,
-            env={**os.environ, "PYTHONPATH": str(root / "gguf-py")},
+            env={**os.environ, "PYTHONPATH": f"{root / 'gguf-py'}{os.pathsep}{Path(__file__).parent}"},
         )
         exact = ["-ctk", "f32", "-ctv", "f32", "-fa", "off"]
         sizes = ["-c", "4096", "--parallel", "4", "-t", "1", "-tb", "1"]

@@ -12,8 +12,9 @@
       -> table         write, verify, publish
 
 `freshet.stages` has a folder for each; requests are answered outside any run, in `serving.recommend`. All is
-as of a moment, from what came before it. A step whose artifact exists is skipped: a killed run goes on where
-it was. `operations` holds what people decide, `due` what is due or held back.
+computed as of a moment from what came before it. A step whose artifact exists is skipped: a killed run goes
+on where it was. What people decide is in `operations`; what is due, or held back, in `due`. Rows of single
+users are made beside the table (`stages.users`).
 """
 
 from __future__ import annotations
@@ -130,7 +131,8 @@ def refresh(
 ) -> Record:
     """The fast path: refresh evidence as of a moment, infer what changed, verify and publish.
 
-    Of moments, and of a source that was refused, holds what `run` says.
+    A moment in the past makes the table but moves `CURRENT` only with `publish`. Without a moment, a log that
+    lacks the newest source offered is an error (`events.refused_sources`).
 
     Args:
         today: the current time, where the workspace is served: the day that isn't over stays live.

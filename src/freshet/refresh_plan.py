@@ -64,6 +64,9 @@ def plan(ws: Workspace, as_of: AsOf | None = None, today: datetime | None = None
                 **inferred.counted(),
                 "expected": asdict(inference.say_cost(ctx, inferred)),
             }
+            if ws.config.users.rows:
+                most = ws.config.users.rows
+                run.say(f"user rows come on top: up to {most:,} users' own prompts, and held-out ones")
             if model is None:
                 cost = cost_of(run, judging, None)
                 step.details["gates"] = asdict(cost)

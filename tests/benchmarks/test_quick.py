@@ -26,6 +26,7 @@ KEYS = {
     "closed_loop_image": {"arm", "image", "characters"},
     "encoders": {"items", "interests", "version", "encoder", "tfidf", "encoder_minus_tfidf"},
     "content": {"simulated", "judged", "shares", "content_minus_counts", "by_support", "weights", "first_choice"},
+    "endpoint": {"simulated", "speed", "server", "faults"},
     "evidence": {"default", "top 5", "trend", "global", "no hysteresis"},
     "explore": {"explore_us", "explore_us_p99", "interests_us", "parts_us", "scorer_us", "ratio_vs_scorer", "log_limit_us"},
     "exposures": {"simulated", "rows", "users", "analysis", "reading", "ratio"},
@@ -35,6 +36,8 @@ KEYS = {
     "identity": {"shop", "answers", "differences"},
     "items": {"transitions", "users", "within", "end_to_end", "hybrid_ranker_minus"},
     "one_line": {"n", "users", "counts", "popularity"},
+    "parity": {"server", "version", "description", "label"},
+    "prior": {"simulated", "period", "interests", "shares"},
     "refresh": {"simulated", "noop_rows", "noop_seconds", "noop_same_seconds", "cost_share", "changed_share_mean", "without_hysteresis"},
     "replay_images": {"images", "tables"},
     "report_images": {"images"},
@@ -207,6 +210,18 @@ def _content(found: dict[str, Any], shop: Path, work: Path) -> None:
         assert weight["low"] <= weight["weight"] <= weight["high"]
 
 
+def _endpoint(found: dict[str, Any], shop: Path, work: Path) -> None:
+    """Whatever goes wrong, nothing is paid twice, nothing invented, and each prompt is accounted for."""
+    assert found["simulated"]
+    assert len(found["faults"]) == 8
+    for name, one in found["faults"].items():
+        assert (one["asked_twice"], one["invented"]) == (0, 0), name
+        assert one["answered"] + one["failed"] + one["not_asked"] == one["prompts"], name
+        assert one["answered_after"] >= one["answered"], name
+    assert found["faults"]["dies"]["not_asked"] > 0
+    assert found["faults"]["429 with Retry-After"]["answered"] > 50
+
+
 def _tuning(found: dict[str, Any], shop: Path, work: Path) -> None:
     """A killed training ends with the files of one left alone."""
     assert [(one["killed_after"], one["equal"]) for one in found["resume"]] == [(2, True)]
@@ -214,6 +229,7 @@ def _tuning(found: dict[str, Any], shop: Path, work: Path) -> None:
 
 
 CHECKS: dict[str, Callable[[dict[str, Any], Path, Path], None]] = {
+    "endpoint": _endpoint,
     "chaos": _chaos,
     "content": _content,
     "fuzz": _fuzz,

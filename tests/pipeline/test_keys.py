@@ -90,7 +90,7 @@ MADE: dict[str, tuple[Any, set[str]]] = {
     "planner.mode": ("label", PLANNED),
     "planner.template": ("", PLANNED),
     "planner.titles": (1, PLANNED),
-    "planner.shortlist": (3, ASKED),
+    "planner.shortlist": (3, PLANNED),
     "tuning.examples_per_label": (20, PLANNED),
     "tuning.max_examples": (200, PLANNED),
     "tuning.evidence_share": (0.4, PLANNED),
@@ -150,7 +150,7 @@ COST = "decides what making it takes or costs, not what is made"
 SERVING = "is read when requests are answered"
 RECIPE = "is in the recipe of the tuner that reads it, whose other models stay as they are"
 ENCODER = "is in the version of the encoders that read it"
-SERVER = "is in the recipe of tuners of models behind a server"
+SERVER = "is in the recipe of the models behind a server, which alone read it"
 JUDGING = "is read when experiments are judged, from the events"
 OUTSIDE: dict[str, tuple[Any, str]] = {
     "events.files": (["elsewhere.parquet"], AT_IMPORT),
@@ -164,8 +164,19 @@ OUTSIDE: dict[str, tuple[Any, str]] = {
     "content.timeout_seconds": (1.0, COST),
     "planner.model": ("elsewhere", "a checkpoint is known by its bytes, wherever it lies (recipe)"),
     "planner.device": ("cpu", COST),
+    "planner.endpoint": ("http://localhost:1/v1", SERVER),
+    "planner.api_key_env": ("OTHER_KEY", COST),
+    "planner.answers": ("list", SERVER),
+    "planner.concurrency": (2, COST),
+    "planner.timeout_seconds": (1.0, COST),
+    "planner.tries": (1, "decides how many rows stay with counts, which are asked again anyway"),
+    "planner.max_tokens_per_run": (10, COST),
+    "planner.max_money_per_run": (10.0, COST),
+    "planner.request": ({"seed": 1}, SERVER),
+    "planner.tokenizer": ("elsewhere", "the checkpoint of a server is known by its bytes (recipe)"),
+    "planner.engine": ("vllm", "is in the version of the planner that it runs"),
     "planner.batch": ("gemini", SERVER),
-    "planner.use": ("prior", "needs a planner that is not trained here: `test_prior` sees what is made anew"),
+    "planner.use": ("table", '"prior" needs a planner that is not trained here: `test_prior` changes it'),
     "planner.chat": (False, RECIPE),
     "tuning.precision": ("bf16", RECIPE),
     "tuning.gradient_checkpointing": (True, COST),
@@ -209,6 +220,7 @@ OUTSIDE: dict[str, tuple[Any, str]] = {
     "prices.currency": ("EUR", COST),
     "prices.per_hour": (1.0, COST),
     "prices.per_million_tokens": (1.0, COST),
+    "prices.per_million_tokens_written": (1.0, COST),
     "prices.per_million_tokens_trained": (1.0, COST),
 }
 """By key another value, and why no key of an artifact holds it."""

@@ -29,6 +29,8 @@ READ = {
     "schedule.value_per_hit": "arms that refresh by cost",
     "prices.per_hour": "costs are told at the prices of now",
     "prices.per_million_tokens": "costs are told at the prices of now",
+    "prices.per_million_tokens_written": "costs are told at the prices of now",
+    "prices.per_million_tokens_trained": "costs are told at the prices of now",
 }
 """By key that decides no part of a release: what of a replay it decides."""
 

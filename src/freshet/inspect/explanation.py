@@ -234,8 +234,9 @@ def _answered(rows: PlannerRows | None, place: int) -> dict[int, float]:
 
 def _prior(ws: Workspace, opened: Opened, context: Context) -> dict[int, float]:
     """What a planner that was asked beforehand says comes after the last interest of a context."""
-    made = ws.store.find("priors", opened.made.manifest["inputs"].get("prior", ""))
-    if made is None or not context:
+    version = opened.made.manifest["inputs"].get("prior", "")
+    made = ws.store.find("priors", version) if version and context else None
+    if made is None:
         return {}
     return _answered(inference.read(made.path / ROWS), context[-1])
 

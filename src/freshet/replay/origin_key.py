@@ -12,6 +12,7 @@ from freshet.stages.events.step import items
 from freshet.stages.interests import step as interests
 from freshet.stages.live import step as live
 from freshet.stages.prior import step as prior
+from freshet.stages.prompts.workspace_wording import settings_of
 from freshet.stages.sequence import step as sequence
 from freshet.stages.table import table_plan
 from freshet.stages.transitions import step as transitions
@@ -27,8 +28,7 @@ UNREAD: dict[str, set[str]] = {
     "transitions": set(),
     "counts": set(),
     "evidence": set(),
-    "planner": {"device", "model"},  # the tuner knows its checkpoint
-    "tuning": {"every_days"},  # the plan has its own
+    "tuning": {"every_days", *tuning.OF_THE_TUNER},  # the plan has its own
     "gates": set(),
     "inference": {"chunk"},
     "table": {"max_churn"},
@@ -74,7 +74,7 @@ def origin_key(sandbox: Workspace, run: Run, plan: Plan, at: AsOf, before: str) 
             name: getattr(config, name).model_dump(mode="json", exclude=unread)
             for name, unread in UNREAD.items()
         }
-        | {"interests": interests.formed_by(sandbox)},
+        | {"interests": interests.formed_by(sandbox), "planner": _planner(sandbox)},
         cadence=(
             config.schedule.drift_alpha,
             config.schedule.value_per_hit,
@@ -87,3 +87,8 @@ def origin_key(sandbox: Workspace, run: Run, plan: Plan, at: AsOf, before: str) 
         **({"users": [users.CODE, config.users.model_dump()]} if config.users.rows else {}),
         learners=plan.learners.percent if plan.learners else None,
     )
+
+
+def _planner(sandbox: Workspace) -> dict[str, object]:
+    """How a planner is asked; what it is stands in its tuner's recipe."""
+    return {**settings_of(sandbox), "shortlist": sandbox.config.planner.shortlist}

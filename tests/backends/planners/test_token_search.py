@@ -115,6 +115,19 @@ def test_it_keeps_the_planners_contract(tmp_path: Path, mode: str) -> None:
         assert np.allclose(planner.label_mass(prompts), engine.label_mass(prompts), atol=1e-5)
 
 
+def test_prompts_with_options_are_answered_as_by_the_engine(tmp_path: Path) -> None:
+    planner, engine = both(tmp_path, "description", 16)
+    options = [(3, 1, 7), (), (9, 2)]
+    prompts = [
+        replace(one, options=few) for one, few in zip(worlds.prompts("description", 3), options, strict=True)
+    ]
+    got, expected = planner.rank(prompts, 4), engine.rank(prompts, 4)
+    assert np.array_equal(got.successors, expected.successors)
+    found = expected.successors >= 0
+    assert np.allclose(got.logp[found], expected.logp[found], atol=1e-4)
+    assert set(got.successors[0].tolist()) == {3, 1, 7, -1}
+
+
 def test_branches_that_cannot_matter_are_not_read(tmp_path: Path) -> None:
     planner, _ = both(tmp_path, "description", 16)
     prompts = worlds.prompts("description", 10)

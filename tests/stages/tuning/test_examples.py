@@ -107,6 +107,22 @@ def test_evidence_is_of_the_time_before_each_window(
         assert before.asked == []
 
 
+def test_a_planner_that_reads_lists_gets_those_of_the_time_before() -> None:
+    log = transitions([(1, [0], 1), (9, [0], 2), (9, [1], 3)])
+    asked: list[int] = []
+
+    def before(day: int, contexts: Sequence[Context]) -> Mapping[Context, Sequence[int]]:
+        asked.append(day)
+        return dict.fromkeys(contexts, (day % 4, 3))
+
+    examples = make_examples(
+        log, ShortWording(NAMES), Remembering(), k=1, window_days=7, evidence_share=0.0, seed=0,
+        options_before=before,
+    )  # fmt: skip
+    assert asked == [0, 7]
+    assert [example.prompt.options for example in examples] == [(0, 3), (3, 3), (3, 3)]
+
+
 def test_about_the_share_asked_for_carries_evidence_and_the_seed_decides_which() -> None:
     log = transitions([(day, [1], 2) for day in range(400)])
 

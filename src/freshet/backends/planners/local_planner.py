@@ -49,7 +49,7 @@ def among_options(ranking: Ranking, prompts: Sequence[Prompt], top: int) -> Rank
     found, logp = ranking.successors.copy(), ranking.logp.copy()
     failures = list(ranking.failures)
     for row, prompt in enumerate(prompts):
-        if not prompt.options:
+        if not prompt.options or (found[row] < 0).all():  # no answer to be held to them
             continue
         kept = np.isin(found[row], prompt.options)
         if not kept.any():
@@ -60,7 +60,7 @@ def among_options(ranking: Ranking, prompts: Sequence[Prompt], top: int) -> Rank
         found[row], logp[row] = -1, -np.inf
         found[row, :count] = chosen
         logp[row, :count] = np.minimum(own - whole, 0.0)
-    return Ranking(found[:, :top], logp[:, :top], ranking.usage, tuple(failures))
+    return Ranking(found[:, :top], logp[:, :top], ranking.usage, tuple(sorted(failures)), ranking.gone)
 
 
 class LocalPlanner(Planner):

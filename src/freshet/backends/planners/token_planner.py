@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from freshet.backends.planners import token_search
 from freshet.backends.planners.bulk import trie
+from freshet.backends.planners.local_planner import among_options
 from freshet.backends.planners.token_search import Question, TokenReader
 from freshet.backends.planners.tokenisation import Tokenisation, check_room
 from freshet.core.errors import PlannerError, PlannerGone
@@ -69,9 +70,10 @@ class TokenPlanner(Planner):
         return self._note
 
     def rank(self, prompts: Sequence[Prompt], top: int) -> Ranking:
-        width = min(top, self._trie.size)
+        narrow = any(prompt.options for prompt in prompts)
+        width = self._trie.size if narrow else min(top, self._trie.size)
         if not self._trie.branches:
-            only = np.zeros((len(prompts), width))
+            only = np.zeros((len(prompts), min(top, self._trie.size)))
             return Ranking(only.astype(np.int16), only.astype(np.float32))
         if self._gone:
             raise PlannerGone(self._gone)
@@ -86,7 +88,9 @@ class TokenPlanner(Planner):
         successors, logp = token_search.best(found.scores, width)
         if found.gone and (successors < 0).all():
             raise PlannerGone(found.gone)
-        return Ranking(successors, logp, found.usage, tuple(sorted(found.failures.items())), found.gone)
+        failed = tuple(sorted(found.failures.items()))
+        ranking = Ranking(successors, logp, found.usage, failed, found.gone)
+        return among_options(ranking, prompts, top) if narrow else ranking
 
     def size(self, prompts: Sequence[Prompt]) -> Usage:
         """Tokens and requests if the beam is full at every level, which is the most it can be."""

@@ -103,8 +103,8 @@ class Recommendation:
             exploration.
         reason: `mixture`, `explored` (drawn, where another scored better), `live` (live signals put it here),
             `feedback` (what people did with such proposals put it here), `unfitted` (no weights could be
-            fitted: by popularity), or how the user's history falls short: `popular` (nothing recent), `known`
-            (nothing new is left).
+            fitted: by popularity, or a planner's prior), or how the user's history falls short: `popular`
+            (nothing recent), `known` (nothing new is left).
         items: best first; empty where the query wants none.
         explanation: what speaks for it, where the query wants it.
     """

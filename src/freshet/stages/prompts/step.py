@@ -6,6 +6,7 @@ follow those of the table before; those of a held-out window stay as they were f
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,10 +17,13 @@ from freshet.core.ports import Planner
 from freshet.core.types import (
     AsOf,
     Centroids,
+    Context,
+    Eligibility,
     Fusion,
     PlannerRows,
     ShortLists,
     context_codes,
+    pack_contexts,
     positions,
 )
 from freshet.run_context import RunContext
@@ -27,6 +31,7 @@ from freshet.stages import inference
 from freshet.stages.content import step as vectors
 from freshet.stages.evidence.step import ChosenEvidence, earlier
 from freshet.stages.prompts.short_lists import KEPT, choose
+from freshet.stages.prompts.workspace_wording import TRAINED
 from freshet.stages.table import Rules
 from freshet.stages.table.build import BLOCK
 from freshet.stages.table.table_plan import TablePlan
@@ -104,6 +109,23 @@ def short_lists(ctx: RunContext, plan: TablePlan, chosen: ChosenEvidence) -> lis
         before = _before(windows, one.contexts, maker.size, moment)
         found.append(maker.at(moment, one.contexts, plan.rules, before, kept=0.0))
     return found
+
+
+def lists_before(ctx: RunContext) -> Callable[[int, Sequence[Context]], Mapping[Context, list[int]]] | None:
+    """Short lists for the examples of a tuning, by what was known before a day; None where none are read."""
+    if ctx.config.planner.kind in TRAINED:
+        return None
+    maker = ListMaker.of(ctx, vectors.make(ctx)) if ctx.config.planner.shortlist else None
+    if maker is None:
+        return None
+    rules = Rules.resolve(Eligibility(), ctx.log.interests)  # what may be offered plays no part
+
+    def before(day: int, contexts: Sequence[Context]) -> Mapping[Context, list[int]]:
+        lists = maker.at(AsOf.from_day_number(day), pack_contexts(contexts, ctx.fitter.k), rules)
+        listed = ([index for index in row if index >= 0] for row in lists.options.tolist())
+        return dict(zip(contexts, listed, strict=True))
+
+    return before
 
 
 def need_options(ctx: RunContext, planner: Planner) -> None:

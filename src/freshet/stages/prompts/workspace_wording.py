@@ -55,6 +55,8 @@ def settings_of(ws: Workspace) -> dict[str, Any]:
     own: dict[str, Any] = config.model_dump(include={"kind", "mode"})
     if config.template:
         own["template"] = {"text": _template(ws).source, "titles": config.titles}
+    if config.shortlist and config.kind not in TRAINED:
+        own["shortlist"] = config.shortlist
     return own
 
 

@@ -18,6 +18,8 @@ from freshet.core.types import Context, ContextEvidence, Example, Transitions
 
 EvidenceBefore = Callable[[int, Sequence[Context]], Mapping[Context, ContextEvidence]]
 """(window start as days since 1970, contexts) -> evidence counted before that day."""
+OptionsBefore = Callable[[int, Sequence[Context]], Mapping[Context, Sequence[int]]]
+"""(window start as days since 1970, contexts) -> the short list of each by what was known before that day."""
 
 
 LONG_SHARE = 0.5
@@ -51,6 +53,7 @@ def make_examples(
     window_days: int,
     evidence_share: float,
     seed: int,
+    options_before: OptionsBefore | None = None,
     longest: int = 0,
 ) -> list[Example]:
     """Word the samples.
@@ -63,6 +66,7 @@ def make_examples(
         evidence_share: share of the samples whose prompt carries evidence; the others teach the planner to
             answer without.
         seed: of the choice which do.
+        options_before: what a planner that reads lists chooses among; None = all interests.
         longest: a planner that is also asked about users with so many interests reads contexts of all
             lengths from k to this one; 0 = it isn't.
     """
@@ -76,11 +80,12 @@ def make_examples(
         rows = np.flatnonzero(starts == start).tolist()
         wanted = sorted({contexts[row] for row in rows if with_evidence[row]})
         known = evidence_before(int(start), wanted) if wanted else {}
+        among = options_before(int(start), sorted({contexts[row] for row in rows})) if options_before else {}
         for row in rows:
             context = contexts[row]
             evidence = _part(known.get(context), random) if with_evidence[row] else None
             successor = int(transitions.successor[row])
-            prompt = wording.prompt(Question.of(whole[row], evidence))
+            prompt = wording.prompt(Question.of(whole[row], evidence, among.get(context, ())))
             examples.append(Example(prompt, successor, wording.names[successor]))
     return examples
 

@@ -16,6 +16,7 @@ from freshet.run_context import LogSnapshot, RunContext
 from freshet.stages import tuning
 from freshet.stages.evidence.step import gather
 from freshet.stages.prompts import workspace_wording as prompts
+from freshet.stages.prompts.step import lists_before
 from freshet.stages.prompts.workspace_wording import wording_of
 from freshet.stages.tuning.gate_verdict import Verdict, pass_gates, verdict
 from freshet.stages.tuning.lazy_planner import HOLDOUT_MODEL, MODEL, LazyPlanner
@@ -223,6 +224,7 @@ def _examples(ctx: RunContext, chosen: Transitions) -> list[Example]:
         window_days=ctx.log.scales.window_days,
         evidence_share=0.0 if ctx.config.evidence.level == "none" else config.evidence_share,
         seed=config.seed,
+        options_before=lists_before(ctx),
         longest=users.k if (users := ctx.config.users).rows else 0,
     )
 

@@ -17,7 +17,7 @@ from freshet.stages.sequence import step as sequences
 from freshet.stages.table.format import open_scorer
 from freshet.stages.tuning.gate_verdict import with_evidence_of
 from freshet.stages.tuning.step import planner_for
-from freshet.stages.users.asking import Asking
+from freshet.stages.users.user_asking import Asking
 from freshet.stages.users.weighing import Weighed, WindowRows, as_it_was, weigh
 from freshet.storage.artifacts import Artifact, committed, newest
 from freshet.storage.build_once import build_once

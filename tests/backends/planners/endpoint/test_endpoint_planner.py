@@ -13,7 +13,7 @@ from freshet.checks import check_planner
 from freshet.core.errors import PlannerGone
 from simulated_chat import Behaviour, Simulated, serving
 
-from .asking_world import NAMES, planner, prompts
+from .asking_world import NAMES, planner, prompts, tuner
 
 
 @pytest.fixture(autouse=True)
@@ -210,6 +210,23 @@ def test_the_version_covers_all_that_decides_answers(simulated: Simulated, tmp_p
         version(4, names=(*NAMES[:5], "crime black")),
     ]
     assert len({same, *others}) == 4
+
+
+def test_the_recipe_covers_the_settings_that_decide_what_is_asked_of_whom(
+    simulated: Simulated, tmp_path: Path
+) -> None:
+    same = tuner(simulated, tmp_path).recipe
+    costs = {"concurrency": 9, "timeout": 9.0, "tries": 0, "api_key_env": "OTHER"}
+    assert tuner(simulated, tmp_path / "elsewhere", Spending(max_tokens=9), **costs).recipe == same
+    changes = {
+        "endpoint": "http://x/v1",
+        "model": "m",
+        "answers": "list",
+        "shortlist": 9,
+        "request": {"seed": 1},
+    }
+    others = [tuner(simulated, tmp_path, **{name: value}).recipe for name, value in changes.items()]
+    assert len({same, *others}) == 6
 
 
 def test_answers_survive_in_the_store_to_the_last_bit(tmp_path: Path, simulated: Simulated) -> None:

@@ -107,6 +107,9 @@ assert (got.successors[:, 0] == expected.successors[:, 0]).mean() >= 0.99
 assert np.abs(order(got) - order(expected)).max() < 1e-3
 assert planner.generate(prompts[:10]) == local.generate(prompts[:10])
 assert planner.version != local.version
+refitted = VllmTuner("", beam=16).open(folder, worlds.interests())  # beside the one that was judged
+assert np.array_equal(refitted.rank(prompts, 3).successors, got.successors[:, :3])
+assert np.array_equal(planner.rank(prompts, 3).successors, got.successors[:, :3])
 print("kept")
 """
 

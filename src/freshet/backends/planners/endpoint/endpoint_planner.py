@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freshet.backends.planners.endpoint.answer_store import AnswerStore
-from freshet.backends.planners.endpoint.asking import Asker
+from freshet.backends.planners.endpoint.asker import Asker
 from freshet.backends.planners.endpoint.chat import ChatRequest, Choice, Invalid
 from freshet.backends.planners.endpoint.chat_server import ChatServer
 from freshet.backends.planners.endpoint.forms import form_of, most_options

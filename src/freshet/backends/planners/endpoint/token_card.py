@@ -42,7 +42,7 @@ class TokenCard:
     @property
     def abilities(self) -> Abilities:
         """Those of a local planner on the same model."""
-        return Abilities(generates=True, labels=self.mode == "label", relative=self.relative)
+        return Abilities(generates=True, labels=self.mode == "label", relative=self.relative, options=True)
 
     def __str__(self) -> str:
         spelled = "" if self.spelled else ", which does not say how it spells tokens"

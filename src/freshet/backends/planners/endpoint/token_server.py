@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import Any, TypeVar
 
 import numpy as np
@@ -73,6 +74,8 @@ class TokenServer:
         self._limit = limit
         self._concurrency = concurrency
         self._spending = spending
+        self._under_way: list[Usage] = []
+        self._lock = Lock()
 
     @property
     def limit(self) -> int | None:
@@ -162,35 +165,53 @@ class TokenServer:
                     raise PlannerError(f"{self.client.base}: {error}") from None
 
     def _all(self, parts: Sequence[_Part], body: Body) -> list[_Read]:
-        """Send all parts; once the server is gone, the rest is not sent."""
+        """Send all parts; once the server is gone, or a budget is spent, the rest is not sent."""
         gone: list[str] = []
 
         def work(part: _Part) -> list[_Read]:
-            coming = Usage(sum(map(len, part.texts)) + len(part.texts))
-            spent = self._spending.refusal(coming)
-            if spent:
-                gone.append(spent)
             if gone:
                 return [_Read(part, gone=gone[0])]
-            content = {"model": self.model, **body(part.texts, part.wanted)}
-            try:
-                choices, usage = self.client.asked(COMPLETIONS, content, read_completions(len(part.texts)))
-            except Refusal as refusal:
-                if refusal.why != Failing.REFUSED:  # the server's matter, not this request's
-                    hint = self.client.hint(refusal, "[planner]")
-                    gone.append(f"{self.client.base}: {refusal.said}{'; ' if hint else ''}{hint}")
-                    self.client.stop()
-                    return [_Read(part, gone=gone[0])]
-                if len(part.rows) == 1:
-                    return [_Read(part, failed=refusal.said)]
-                return [read for half in _halves(part) for read in work(half)]
-            self._spending.used += usage
-            return [_Read(part, choices, usage)]
+            read = self._sent(part, body)
+            if read.gone:
+                gone.append(read.gone)
+            if not read.failed or len(part.rows) == 1:
+                return [read]
+            return [read for half in _halves(part) for read in work(half)]
 
         if not parts:
             return []
         with ThreadPoolExecutor(min(self._concurrency, len(parts)), "planner") as pool:
-            return [read for some in pool.map(work, parts) for read in some]
+            try:
+                return [read for some in pool.map(work, parts) for read in some]
+            except BaseException:  # interrupted: nobody waits for what was not sent yet
+                gone.append("interrupted")
+                self.client.stop()
+                raise
+
+    def _sent(self, part: _Part, body: Body) -> _Read:
+        """What came of one request, kept within the budgets with all others under way."""
+        expected = Usage(sum(map(len, part.texts)) + len(part.texts), written=len(part.texts))
+        with self._lock:
+            spent = self._spending.refusal(sum(self._under_way, expected))
+            if spent:
+                return _Read(part, gone=spent)
+            self._under_way.append(expected)
+        read = self._answered(part, {"model": self.model, **body(part.texts, part.wanted)})
+        with self._lock:
+            self._under_way.remove(expected)
+            self._spending.used += read.usage
+        return read
+
+    def _answered(self, part: _Part, content: dict[str, Any]) -> _Read:
+        try:
+            choices, usage = self.client.asked(COMPLETIONS, content, read_completions(len(part.texts)))
+        except Refusal as refusal:
+            if refusal.why == Failing.REFUSED:
+                return _Read(part, failed=refusal.said)
+            self.client.stop()  # the server's matter, not this request's
+            hint = self.client.hint(refusal, "[planner]")
+            return _Read(part, gone=f"{self.client.base}: {refusal.said}{'; ' if hint else ''}{hint}")
+        return _Read(part, choices, usage)
 
 
 def _by_wanted(asked: Sequence[Question]) -> dict[tuple[int, ...], list[int]]:

@@ -75,7 +75,7 @@ class TokenTuner(Tuner):
                 f"[planner] mode is {plan.mode!r}, and {self.folder} was tuned to write {card.mode}s",
                 hint=f'set mode = "{card.mode}"',
             )
-        elif card.interests != len(plan.descriptions):
+        elif plan.descriptions and card.interests != len(plan.descriptions):  # none before they are formed
             raise ConfigError(
                 f"{self.folder} was tuned for {card.interests} interests, here are {len(plan.descriptions)}",
                 hint="tune a model on this workspace and serve that",

@@ -101,7 +101,6 @@ class LlamaDialect:
         sampling = {
             "temperature": 1.0,
             "samplers": ["temperature"],
-            "cache_prompt": False,  # what was read before would round in another way than what is read now
             "post_sampling_probs": True,
         }
         asked = {"max_tokens": 1, "n_probs": len(wanted), "logit_bias": bias}

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 
 from freshet.backends.http_json import LONGEST_WAIT, Failing, Refusal
 from freshet.backends.planners.endpoint.answer_store import AnswerStore
@@ -25,8 +25,9 @@ REFUSED = 20
 MOMENT = 0.02
 """Seconds in which answers are gathered to be stored together."""
 
-QUEUE = 16
-"""Requests under way or waiting, for each thread: enough to go on with while a slow disk stores answers."""
+QUEUE = 4
+"""Requests under way or waiting, for each thread: enough to go on with while answers are stored, and the most
+that a killed run can have had answered and not stored."""
 
 
 @dataclass(slots=True)
@@ -105,7 +106,7 @@ class Asker:
                     under_way[name] = _UnderWay(future, expected)
                     future.add_done_callback(lambda _, name=name: ended.put(name))  # type: ignore[misc]
                 if under_way:
-                    names = _together(ended, min(self._concurrency, len(under_way)))
+                    names = _together(ended, len(under_way))
                     self._take({name: under_way.pop(name) for name in names}, found, unanswered)
                 if found.gone:
                     waiting.clear()
@@ -162,15 +163,13 @@ class Asker:
         return f"{client.base}: {refusal.said}{'; ' if hint else ''}{hint}"
 
 
-def _together(ended: SimpleQueue[str], most: int) -> list[str]:
+def _together(ended: SimpleQueue[str], under_way: int) -> list[str]:
     """Requests that ended within a moment, at least one: what is stored together costs one write."""
     names = [ended.get()]
-    until = time.monotonic() + MOMENT
-    while len(names) < most and (left := until - time.monotonic()) > 0:
-        try:
-            names.append(ended.get(timeout=left))
-        except Empty:
-            break
+    if ended.qsize() + 1 < under_way:
+        time.sleep(MOMENT)
+    while not ended.empty():
+        names.append(ended.get())
     return names
 
 
