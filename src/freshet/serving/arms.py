@@ -117,7 +117,7 @@ def warm(release: OpenRelease, strategy: Strategy) -> None:
     """Score once, so that no request has to wait for what is made at the first."""
     nobody = np.full(RECENT, -1, np.int16)
     all_allowed = np.zeros(len(release.interests), bool)
-    score(release, strategy, nobody, all_allowed, release.since, use_feedback=True)
+    score(release, strategy, nobody, all_allowed, release.since, user=0, use_feedback=True)
 
 
 def _popularity(release: OpenRelease, excluded: BoolArray) -> UserScores:

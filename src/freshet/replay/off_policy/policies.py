@@ -104,7 +104,9 @@ class PastRelease:
         ineligible = release.rules.ineligible({}, seen.recent[-release.k :])
         excluded = seen.known | ineligible.interests
         profile = self._profile(user, now)
-        scored = score(release, strategy, seen.recent, excluded, now, profile, use_feedback=self.feedback)
+        scored = score(
+            release, strategy, seen.recent, excluded, now, profile, user, use_feedback=self.feedback
+        )
         return first_place_probabilities(scored.preferred, exploration)
 
     def _profile(self, user: int, now: int) -> NDArray[np.float32]:
