@@ -13,7 +13,7 @@ from freshet.backends.planners.fake import FakePlanner, FakeTuner
 from freshet.core.errors import PlannerGone
 from freshet.core.types import Interests, Prompt, Ranking
 from freshet.stages.inference import read
-from freshet.storage.artifacts import Artifact, newest
+from freshet.storage.artifacts import newest
 from freshet.storage.workspace import Workspace
 from tests.pipeline.world import FAKE, NOW, SECOND, copied, settings, step, with_tuner, workspace
 
