@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from freshet import operations, pipeline
@@ -14,7 +15,7 @@ from freshet.backends.planners.fake import FakePlanner, FakeTuner, ranking_of
 from freshet.core.errors import PlannerGone
 from freshet.core.types import AsOf, Context, Interests, Prompt, Ranking, UserRows
 from freshet.doctor.workspace_check import findings
-from freshet.stages import users
+from freshet.stages import counts, users
 from freshet.stages.table.format import open_scorer
 from freshet.stages.users import step as user_rows
 from freshet.stages.users.format import open_user_part
@@ -294,3 +295,53 @@ def test_rows_that_tell_something_are_weighed_and_used(base: Workspace, world: P
     gain = own[rows, test.successor[rows]] - plain[rows, test.successor[rows]]
     assert len(rows) > 20
     assert gain.mean() > 0.2
+
+
+def test_prompts_show_titles_and_a_planner_chooses_among_a_short_list(world: Path, tmp_path: Path) -> None:
+    """By the configured template; each user's list is made for what that user engaged."""
+    told = 'template = "knowledge"\nshortlist = 4\n' + FAKE.replace("= 120", "= 4000")
+    users_section = "[users]\nrows = 1000\ntitles = 3\n"
+    ws = workspace(tmp_path / "ws", settings(world, "fake", told + LEVEL + users_section))
+    operations.import_log(ws, NOW)
+    tuner = CountingTuner()
+    refresh(with_tuner(ws, tuner), SECOND)
+    assert len(tuner.asked) > 30
+    titles = set(pq.read_table(world / "items.parquet")["title"].to_pylist())
+    for prompt in tuner.asked:
+        [_, shown] = prompt.text.split("Items that the person engaged with, the most recent last:\n")
+        listed = [line[2:] for line in shown.split("\n\n")[0].splitlines()]
+        assert 1 <= len(listed) <= 3
+        assert set(listed) <= titles
+        assert len(prompt.options) == min(4, INTERESTS - len(prompt.context))
+        assert not set(prompt.options) & set(prompt.context)
+    found = users.read(made(ws).path)
+    lists = found.rows.lists
+    assert lists is not None
+    for row in range(len(found)):
+        answered = [i for i in found.rows.successors[row].tolist() if i >= 0]
+        assert sorted(answered) == sorted(i for i in lists.options[row].tolist() if i >= 0)
+    assert (np.asarray(lists.mass) > 0).all()
+    assert (np.asarray(lists.mass) < 1.001).all()
+    model = _model(ws)
+    scorer = counts.Scorer(model, np.ones(len(model.popularity) + len(model.tables) + 2))
+    part = counts.UserPart(found, np.array([0.8, 0.5]))
+    mixture = replace(scorer, users=part)
+    one = counts.SingleUserScorer(mixture)
+    recent, nothing = found.rows.contexts[:5], np.zeros((5, INTERESTS), bool)
+    expected = mixture(np.asarray(recent), nothing, user=found.user[:5]).fused
+    for row in range(5):
+        own = one(np.asarray(recent[row]), nothing[row], user=int(found.user[row]))
+        assert own.row == row
+        np.testing.assert_allclose(own.fused, expected[row], atol=1e-5)
+    again = CountingTuner()
+    refresh(with_tuner(ws, again), AsOf.parse("2024-02-21"))
+    counted = UserRowsManifest.of(made(ws))
+    assert counted.copied > 5  # lists and titles of users who did nothing stay as they are
+    assert len(again.asked) < len(tuner.asked)
+
+
+def _model(ws: Workspace) -> counts.CountModel:
+    """Counts of the table that serves."""
+    release = ws.releases.current()
+    assert release is not None
+    return counts.read(committed(ws.store, "tables", release.table).path / "counts")

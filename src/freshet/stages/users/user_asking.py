@@ -75,7 +75,8 @@ class Asking:
         most = ACTIVE_WINDOWS * log.scales.window_days if days == "auto" else days
         horizon = None if novelty == "ever" else novelty
         found = log.transitions.recent_at(moment, horizon, config.transitions.seed)
-        many = (found.recent >= 0).sum(axis=1) > self.ctx.fitter.k
+        held = (found.recent >= 0).sum(axis=1)
+        many = (held > self.ctx.fitter.k) & (held < len(log.interests))  # else nothing is left to take up
         return found.take(many & (found.days_ago <= most))
 
     @cached_property
