@@ -40,7 +40,7 @@ def test_learns_the_rule(base: Path, tmp_path: Path, mode: str, rank: int) -> No
     written = planner.generate(asked)
     assert np.mean([text == known[i] for text, i in zip(written, truth, strict=True)]) > 0.9
     check_planner(planner, asked[:4], worlds.N)
-    assert planner.abilities == Abilities(generates=True, labels=mode == "label")
+    assert planner.abilities == Abilities(generates=True, labels=mode == "label", options=True)
     if mode == "label":
         assert planner.label_mass(asked).mean() > 0.9
 
