@@ -11,10 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from freshet.core.config import Config, ContentConfig
+from freshet.backends.planners.endpoint.token_tuner import TokenTuner
+from freshet.backends.planners.vllm_tuner import VllmTuner
+from freshet.core.config import Config, ContentConfig, load
 from freshet.core.errors import ConfigError
+from freshet.core.ports import Tuner
 from freshet.storage.vector_cache import PLACE
-from freshet.wiring import WatchedConfig, encoder_for, open_sandbox, open_workspace
+from freshet.wiring import WatchedConfig, encoder_for, make_tuner, open_sandbox, open_workspace
 from tests.backends.encoders.checkpoint import make
 from tests.backends.encoders.embeddings_server import MODEL, serving
 from tests.pipeline.world import FIRST
@@ -111,3 +114,38 @@ def test_watched_settings_that_become_empty_are_refused_and_asked_for_again(tmp_
 def test_settings_that_are_empty_from_the_start_are_the_defaults(tmp_path: Path) -> None:
     (tmp_path / "freshet.toml").touch()
     assert WatchedConfig(tmp_path / "freshet.toml")() == Config()
+
+
+SERVED = 'kind = "openai"\nmodel = "m"\nendpoint = "http://localhost:1/v1"\nanswers = "tokens"\ntokenizer = "../tuned"'
+
+
+def test_a_tuned_model_in_a_server_is_asked_as_it_was_tuned(tmp_path: Path) -> None:
+    tuner, config = planner_of(tmp_path / "shop", SERVED)
+    assert isinstance(tuner, TokenTuner)
+    assert not tuner.trains
+    assert (config.planner.template, config.planner.shortlist) == ("", 0)  # chat models have others
+    assert tuner.recipe == ""  # the folder isn't there
+    assert not (tmp_path / "shop" / "answers").exists()
+
+
+def test_a_tuned_model_in_a_server_is_neither_asked_in_batches_nor_tuned_there(tmp_path: Path) -> None:
+    for number, more in enumerate(['batch = "openai"', "[tuning]\nhosted = true"]):
+        with pytest.raises(ConfigError, match="does not go with"):
+            planner_of(tmp_path / str(number), f"{SERVED}\n{more}")
+
+
+def test_vllm_reads_what_is_tuned_here(tmp_path: Path) -> None:
+    (tmp_path / "base").mkdir()
+    tuner, _ = planner_of(tmp_path / "shop", 'kind = "transformers"\nmodel = "../base"\nengine = "vllm"')
+    other, _ = planner_of(tmp_path / "other", 'kind = "transformers"\nmodel = "../base"')
+    assert isinstance(tuner, VllmTuner)
+    assert not isinstance(other, VllmTuner)
+    assert tuner.recipe == other.recipe  # models are the same, tables are not
+    assert tuner.trains
+
+
+def planner_of(root: Path, planner: str) -> tuple[Tuner | None, Config]:
+    root.mkdir()
+    (root / "freshet.toml").write_text(f"[planner]\n{planner}\n")
+    config = load(root / "freshet.toml")
+    return make_tuner(root, config, lambda _: None), config

@@ -118,6 +118,11 @@ def _endpoint_tuner(root: Path, config: Config, say: Callable[[str], None]) -> T
     """The tuner of a model behind a server: asked at once or in batches, fine-tuned there or not."""
     planner, settings, spending = config.planner, _endpoint_settings(config), _spending(config)
     if planner.answers == "tokens":
+        if config.tuning.hosted:
+            raise ConfigError(
+                '[tuning] hosted does not go with [planner] answers = "tokens"',
+                hint="leave it out: such a model was tuned before",
+            )
         folder = Path(_checkpoint(root, planner.tokenizer)).absolute()
         return TokenTuner(settings, folder, spending, config.inference.beam)
 

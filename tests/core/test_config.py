@@ -79,6 +79,11 @@ def test_values_are_read(tmp_path: Path) -> None:
             '[content]\nencoder = "transformers"',
             r"\[content\].*needs model: the folder of a sentence encoder",
         ),
+        (
+            '[planner]\nkind = "openai"\nmodel = "m"\nendpoint = "http://localhost/v1"\nanswers = "tokens"',
+            r"\[planner\].*needs tokenizer: the folder of the model that is served",
+        ),
+        ('[planner]\nengine = "vllm"', r"\[planner\].*goes with kind = \"transformers\""),
         ('[content]\nencoder = "openai"', r"\[content\].*needs model: what the server calls it"),
         (
             '[content]\nencoder = "openai"\nmodel = "m"',

@@ -24,7 +24,7 @@ from freshet.cli.options import (
     answer,
     opened,
 )
-from freshet.cli.replay_runs import ReplayOptions, planned, rolled
+from freshet.cli.replay_runs import ReplayOptions, dry, planned, rolled
 
 if TYPE_CHECKING:
     from freshet.replay import Plan
@@ -49,6 +49,9 @@ def replay(
     ] = "",
     limit: Limit = LIMIT,
     seed: Seed = 0,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only tell what would be replayed, and what it may cost.")
+    ] = False,
     wait: Wait = 0.0,
     as_json: AsJson = False,
 ) -> None:
@@ -62,6 +65,10 @@ def replay(
     options = ReplayOptions.parse(every, tune_every, start, end, limit, seed, horizon, arms, shares)
     with opened(workspace, wait) as ws:
         plan = planned(ws, options)
+        if dry_run:
+            foreseen = document("replay-plan", dry(ws, plan))
+            answer(foreseen, as_json, lambda console: show_replay.plan(console, foreseen))
+            return
         folder = ws.root / "replay" / (f"{plan.name}_shares" if options.shares else plan.name)
         found, page = _replayed(ws, plan, folder, options.shares)
     content = document("replay", {**found, "folder": folder, "page": page})

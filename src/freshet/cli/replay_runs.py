@@ -151,6 +151,24 @@ def rolled(ws: Workspace, plan: Plan, frames: Path) -> Rolled:
     return Rolled(results, log, sandbox, share)
 
 
+def dry(ws: Workspace, plan: Plan) -> dict[str, Any]:
+    """What a replay would go through, and the most that its planner may cost; nothing is asked."""
+    from dataclasses import asdict
+
+    from freshet.replay import replay_cost
+    from freshet.wiring import open_sandbox
+
+    cost = replay_cost.most(open_sandbox(ws, plan.start), plan)
+    return {
+        "from": str(plan.start),
+        "to": str(plan.end),
+        "origins": len(plan.origins),
+        "arms": [arm.name for arm in plan.arms],
+        "currency": ws.config.prices.currency,
+        "most": asdict(cost) if cost is not None else None,
+    }
+
+
 def parse_shares(text: str) -> tuple[float, ...]:
     """`1,3,10,30,100` as per cent of the users, ascending, each once.
 

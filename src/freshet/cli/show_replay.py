@@ -26,6 +26,23 @@ def replay(console: Console, found: Mapping[str, Any], page: Path) -> None:
     console.print(f"report: {page}", soft_wrap=True)
 
 
+def plan(console: Console, found: Mapping[str, Any]) -> None:
+    """What would be replayed, and what it may cost."""
+    console.print(f"{found['origins']:,} origins from {found['from']} to {found['to']}", style="bold")
+    console.print(f"arms: {', '.join(found['arms'])}", soft_wrap=True)
+    most = found["most"]
+    if most is None:
+        console.print("no model behind a server is asked: it costs time on this machine alone")
+        return
+    money = "" if most["money"] is None else f", {most['money']:.2f} {found['currency']}"
+    console.print(
+        f"at most {most['requests']:,} requests for {most['tables']:,} tables and {most['tunings']:,} "
+        f"judgements: "
+        f"{most['tokens']:,} tokens ({most['written']:,} written){money}"
+    )
+    console.print("what was answered before, or stays as it was from one table to the next, is asked no more")
+
+
 def cadence(console: Console, found: Mapping[str, Any], page: Path) -> None:
     """The recommended schedule, a line for each, and what to write into `freshet.toml`."""
     console.print(found["headline"], style="bold")

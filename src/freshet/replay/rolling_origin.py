@@ -18,7 +18,7 @@ from freshet import pipeline
 from freshet.core.ports import Progress, silent
 from freshet.core.types import AsOf, Transitions
 from freshet.experiments.measurement.labels import assignment_of
-from freshet.replay import frames
+from freshet.replay import frames, replay_cost
 from freshet.replay.arm_scores import ArmScorers
 from freshet.replay.arm_state import START, ArmState, Checkpoint, Origin, advance, artifacts_made, tune_if_due
 from freshet.replay.circumstances import FirstEngagements, circumstances
@@ -57,6 +57,9 @@ def roll(sandbox: Workspace, plan: Plan) -> list[Artifact]:
         NotEnoughData: too little lies before the first origin.
     """
     reporter = sandbox.reporter
+    cost = replay_cost.most(sandbox, plan)
+    if cost is not None:
+        replay_cost.say(sandbox, cost)
     show = reporter.progress(f"replay, {plan.learners} of users" if plan.learners else "replay")
     quiet = replace(sandbox, reporter=_OnlyTuning(reporter))
     origins, made = plan.origins, list[Artifact]()

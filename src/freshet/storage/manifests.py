@@ -295,12 +295,14 @@ class TableManifest(Manifest):
         k: interests of a context, at most.
         window: first and last day of the log before `as_of`.
         planner: its version; '' where plain counts rank.
+        not_asked: prompts that a planner was not asked, since it was gone or a budget was spent.
     """
 
     code: int = 0
     as_of: str
     k: int
     rows: int
+    not_asked: int = 0
     window: list[str]
     settings: Settings
     inputs: FromModel

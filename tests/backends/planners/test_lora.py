@@ -40,7 +40,7 @@ def test_learns_the_rule(base: Path, tmp_path: Path, mode: str, rank: int) -> No
     written = planner.generate(asked)
     assert np.mean([text == known[i] for text, i in zip(written, truth, strict=True)]) > 0.9
     check_planner(planner, asked[:4], worlds.N)
-    assert planner.abilities == Abilities(generates=True, labels=mode == "label")
+    assert planner.abilities == Abilities(generates=True, labels=mode == "label", options=True)
     if mode == "label":
         assert planner.label_mass(asked).mean() > 0.9
 
@@ -121,21 +121,19 @@ def right(tuner: LoraTuner, folder: Path, mode: str = "description") -> tuple[fl
     return float((planner.rank(asked, 3).successors[:, 0] == truth).mean()), float(np.mean(written))
 
 
-@pytest.mark.parametrize("rank", [0, 16])
 @pytest.mark.parametrize(
-    ("kind", "template", "model", "mode"),
+    ("kind", "template", "model", "mode", "rank"),
     [
-        ("bytes", CHATML, "qwen3", "description"),
-        ("ends", LLAMA2, "llama", "description"),
-        ("ends", None, "llama", "label"),  # an output head of its own gets rows, too
-        ("prepended", None, "llama", "description"),
-        ("metaspace", CHATML, "gpt2", "description"),
+        ("bytes", CHATML, "qwen3", "description", 0),
+        ("ends", LLAMA2, "llama", "description", 16),
+        ("ends", None, "llama", "label", 0),  # an output head of its own gets rows, too
+        ("prepended", None, "llama", "description", 0),
     ],
 )
 def test_learns_the_rule_with_tokenizers_and_templates_of_many_kinds(
-    tmp_path: Path, rank: int, kind: str, template: str | None, model: str, mode: str
+    tmp_path: Path, kind: str, template: str | None, model: str, mode: str, rank: int
 ) -> None:
-    base = worlds.save_checkpoint(tmp_path / "base", model, tokenizer(kind, template))
+    base = worlds.save_checkpoint(tmp_path / "base", model, tokenizer=tokenizer(kind, template))
     tuner = LoraTuner(str(base), device="cpu")
     job = worlds.job(mode, worlds.examples(mode, 500), epochs=6, learning_rate=1e-2, lora_rank=rank)
     tuner.tune(job, tmp_path / "tuned")
@@ -179,25 +177,6 @@ def test_bf16_learns_the_rule_and_is_saved_in_16_bits(base: Path, tmp_path: Path
     assert tuner.recipe != LoraTuner(str(base)).recipe
 
 
-def test_a_planner_ranks_in_16_bits_where_its_device_reads_so(
-    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As on a GPU: the engine that shares beginnings is used, and answers as float32 does but for rounding."""
-    import torch
-
-    tuner = LoraTuner(str(base), device="cpu", wishes=Wishes(precision="bf16"))
-    samples = worlds.examples("description", 500)
-    tuner.tune(worlds.job("description", samples, epochs=6, learning_rate=1e-2, lora_rank=16), tmp_path)
-    asked = worlds.prompts("description", 60, seed=2)
-    exact = tuner.open(tmp_path, worlds.interests()).rank(asked, 3)
-    monkeypatch.setattr(model_folder, "reading_dtype", lambda config, device: torch.bfloat16)
-    planner = tuner.open(tmp_path, worlds.interests())
-    assert planner.note == ""
-    found = planner.rank(asked, 3)
-    assert (found.successors[:, 0] == exact.successors[:, 0]).mean() > 0.95
-    check_planner(planner, asked[:4], worlds.N)
-
-
 @pytest.mark.parametrize("rank", [0, 8])
 @pytest.mark.parametrize("wishes", [Wishes(micro_batch=8), Wishes(checkpointing=True)], ids=str)
 def test_how_a_batch_is_read_changes_no_more_than_rounding(
@@ -218,7 +197,7 @@ def test_how_a_batch_is_read_changes_no_more_than_rounding(
         for name, how in (("whole", Wishes()), ("parts", wishes))
     ]
     assert reports[0].losses == pytest.approx(reports[1].losses, abs=2e-3)
-    assert reports[0].usage == reports[1].usage
+    assert reports[0].steps == reports[1].steps
     one, other = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "parts"))
     start = load_file(base / "model.safetensors")
     moved = max(float((one[name] - start[name]).abs().max()) for name in one)

@@ -60,7 +60,7 @@ def test_contract(tuned) -> None:
     planner = ScratchTuner(device="cpu").open(into, worlds.interests())
     asked = worlds.prompts(mode, 4) + [p for p, _ in worlds.with_evidence(mode, 2, seed=4)]
     check_planner(planner, asked, worlds.N)
-    assert planner.abilities == Abilities(generates=True, labels=mode == "label")
+    assert planner.abilities == Abilities(generates=True, labels=mode == "label", options=True)
     model = SimpleNamespace(path=into.parent, folder=into.parent)
     late = LazyPlanner(ScratchTuner(device="cpu"), model, worlds.interests(), into.name)  # type: ignore[arg-type]
     check_planner(late, asked, worlds.N)

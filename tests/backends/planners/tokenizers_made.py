@@ -27,6 +27,8 @@ def tokenizer(kind: str = "bytes", template: str | None = None) -> PreTrainedTok
     """A small byte-pair tokenizer; `metaspace` and `prepended` add spaces, as those of T5 and Llama 2 do."""
     bpe = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=kind != "bytes"))
     if kind == "prepended":
+        parts = [decoders.Replace("▁", " "), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
+        bpe.decoder = decoders.Sequence(parts)
         bpe.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
         alphabet = ["▁", *(chr(code) for code in range(33, 127))]
     elif kind == "metaspace":

@@ -15,7 +15,7 @@ from freshet.storage.checksums import remembered, sha256
 if TYPE_CHECKING:
     import torch
     from torch.nn import Module
-    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 CARD = "freshet.json"
 
@@ -110,10 +110,10 @@ def read_card(folder: Path) -> Card:
 
 
 def load(source: Path, device: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Model (evaluation mode) and tokenizer of a folder that a tuner wrote.
+    """Model (float32, evaluation mode) and tokenizer of a folder that a tuner wrote.
 
-    On a CPU it computes in float32; on a GPU in the type of its weights, of which each would take twice the
-    room in float32.
+    It computes in float32 whatever the type of the weights in the file: in 16 bits, what a prompt is answered
+    would depend on the prompts that are read beside it.
 
     Raises:
         ArtifactError: files are missing or damaged.
@@ -129,9 +129,10 @@ def opened(
     """Like `load`, with the errors that transformers raises; nothing is run or fetched.
 
     Args:
-        dtype: of the weights in memory; None = as `load` has it.
+        dtype: of the weights in memory; None = float32.
         tokenizer_of: folder of the tokenizer, where that is another one.
     """
+    import torch
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
     with quiet():
@@ -143,7 +144,7 @@ def opened(
             source,
             config=config,
             attn_implementation=None,  # torch's own: a folder may name one not here, or code of the hub
-            dtype=dtype or reading_dtype(config, device),
+            dtype=dtype or torch.float32,
             use_safetensors=True,
             local_files_only=True,
             trust_remote_code=False,
@@ -189,14 +190,6 @@ def declared_dtype(folder: Path) -> str:
         return str(declared.get("dtype") or declared.get("torch_dtype") or "float32")
     except (OSError, ValueError, AttributeError):
         return "float32"
-
-
-def reading_dtype(config: PretrainedConfig, device: str) -> torch.dtype:
-    """The type in which a model computes answers: float32 on a CPU, elsewhere that of its weights."""
-    import torch
-
-    saved: torch.dtype | None = getattr(config, "dtype", None)
-    return torch.float32 if resolve_device(device) == "cpu" or saved is None else saved
 
 
 def place(model: PreTrainedModel, device: str) -> PreTrainedModel:

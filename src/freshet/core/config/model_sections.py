@@ -67,7 +67,7 @@ PROVIDERS = {
 
 _DEFAULTS: dict[str, dict[str, Any]] = {
     "scratch": {"mode": "label"},
-    "openai": {"template": "knowledge", "shortlist": 30},
+    "openai": {"template": "knowledge", "shortlist": 26},
 }
 """Defaults of `[planner]` that differ by kind."""
 

@@ -71,10 +71,11 @@ class InferencePlan:
 
 @dataclass(frozen=True, slots=True)
 class PlannerAnswers:
-    """Planner rows of the table, and those of the held-out windows."""
+    """Planner rows of the table, and those of held-out windows; `not_asked`: prompts it never saw."""
 
     rows: PlannerRows
     windows: list[tuple[Window, PlannerRows]]
+    not_asked: int = 0
 
     def calibration(self) -> PlannerRows:
         """The rows of all windows."""
@@ -107,7 +108,9 @@ def infer(
             for rows, lists, one in zip(parts, planned.lists[1:], chosen.windows, strict=True)
         ]
     return PlannerAnswers(
-        answers, [(one.window, rows) for one, rows in zip(chosen.windows, parts, strict=True)]
+        answers,
+        [(one.window, rows) for one, rows in zip(chosen.windows, parts, strict=True)],
+        sum(outcome.skipped for outcome in outcomes),
     )
 
 

@@ -108,7 +108,7 @@ def build(
         weights = _weights(fitter, fusion) | {"relative": relative}
         write_json(folder / "mixture.json", weights)
         step.details = {"rows": len(plan.contexts), "drives": weights}
-        return _manifest(ctx, plan, planner)
+        return _manifest(ctx, plan, planner, answers)
 
     made = build_once(ws, run, "table", "tables", plan.version, write)
     shutil.rmtree(ws.root / "work", ignore_errors=True)  # chunks of inference: the table holds them now
@@ -188,7 +188,9 @@ def _numbered(ws: Workspace, run: Run, made: Artifact, beside: Companions, arm: 
     )
 
 
-def _manifest(ctx: RunContext, plan: TablePlan, planner: Planner | None) -> TableManifest:
+def _manifest(
+    ctx: RunContext, plan: TablePlan, planner: Planner | None, answers: PlannerAnswers | None
+) -> TableManifest:
     log = ctx.log
     return TableManifest(
         code=CODE,
@@ -207,6 +209,7 @@ def _manifest(ctx: RunContext, plan: TablePlan, planner: Planner | None) -> Tabl
             prior=log.prior.version if log.prior else "",
         ),
         planner=planner.version if planner else "",
+        not_asked=answers.not_asked if answers else 0,
     )
 
 

@@ -57,6 +57,9 @@ def plan_table(
 ) -> TablePlan:
     """What there is to make as of a moment, after a table or as the first one.
 
+    A table for which a planner could not be asked everything is followed by another one of the same moment,
+    which copies what was answered.
+
     Args:
         model: the planner's; None = plain counts.
         evidence_until: prompts name nothing that came later (replay measures what fresh evidence is worth).
@@ -77,6 +80,8 @@ def plan_table(
         every=fitter.holdout.stretch_days,
         config=settings_of(ctx.ws),
     )
+    while (made := ctx.ws.store.find("tables", version)) and TableManifest.of(made).not_asked:
+        previous, version = made, version_of(goes_on_from=made.version)
     contexts = contexts_of(ctx)
     return TablePlan(version, tuned, previous, sequence, content, rules_of(ctx), contexts, evidence_until)
 

@@ -255,3 +255,16 @@ def test_the_server_limits_the_length_of_texts(world) -> None:
     with pytest.raises(PlannerError, match="the model has 9"):
         here.planner().rank(worlds.prompts("label", 5), 2)
     assert token_tuner.TOKENIZER in {path.name for path in here.work.iterdir()}
+
+
+@pytest.mark.parametrize(("dialect", "told"), [("vllm", True), ("llama.cpp", False)])
+def test_letters_in_several_tokens_need_a_server_that_tells_of_them(world, dialect: str, told: bool) -> None:
+    here = world("description", dialect=dialect)
+    job = worlds.job("description", [])
+    named = (*worlds.DESCRIPTIONS[:-1], "ужас")  # its letters are two bytes each, of which none is a token
+    job = replace(job, interests=replace(worlds.interests(), descriptions=named))
+    if told:
+        here.tuner().tune(job, here.work)
+    else:
+        with pytest.raises(ConfigError, match="only a part of a letter"):
+            here.tuner().tune(job, here.work)

@@ -102,6 +102,14 @@ class TokenTuner(Tuner):
             spelled = spells_alike(root, one.model, tokenizer, answers[0][:-1])
         except Refusal as refusal:
             raise failure(client, refusal) from None
+        broken = "\N{REPLACEMENT CHARACTER}"
+        pieces = [token for token in used.tolist() if broken in tokenizer.decode([token])]
+        if pieces and not dialect.pieces:
+            raise ConfigError(
+                f"{dialect.name} at {client.base} tells nothing of tokens that are only a part of a letter, "
+                f"which {len(pieces)} tokens of the descriptions are",
+                hint='tune with [planner] mode = "label", or serve the model with vLLM',
+            )
         if spelled is False:
             raise ConfigError(
                 f"model {one.model} at {client.base} spells tokens in another way than {self.folder}",

@@ -31,6 +31,10 @@ class TokenDialect(Protocol):
     def texts(self) -> int:
         """Texts that one request may hold."""
 
+    @property
+    def pieces(self) -> bool:
+        """Whether it tells of tokens that are only a part of a letter."""
+
     def question(self, texts: Sequence[Sequence[int]], wanted: Sequence[int]) -> dict[str, Any]:
         """The body that asks for the same wanted tokens after each text."""
 
@@ -60,6 +64,7 @@ class VllmDialect:
     name = "vllm"
     most = 128
     texts = 32
+    pieces = True
 
     def question(self, texts: Sequence[Sequence[int]], wanted: Sequence[int]) -> dict[str, Any]:
         asked = {"max_tokens": 1, "logprobs": len(wanted), "logprob_token_ids": list(wanted)}
@@ -94,16 +99,16 @@ class LlamaDialect:
     name = "llama.cpp"
     most = 4096
     texts = 1
+    pieces = False  # an answer whose token is no whole letter comes without probabilities
     raised = 100.0
 
     def question(self, texts: Sequence[Sequence[int]], wanted: Sequence[int]) -> dict[str, Any]:
-        bias = [[token, self.raised] for token in wanted]
         sampling = {
             "temperature": 1.0,
             "samplers": ["temperature"],
             "post_sampling_probs": True,
         }
-        asked = {"max_tokens": 1, "n_probs": len(wanted), "logit_bias": bias}
+        asked = {"max_tokens": 1, "n_probs": len(wanted), "logit_bias": self._bias(wanted)}
         return {**_plain(texts), **asked, **sampling}
 
     def logprobs(self, choice: Mapping[str, Any], wanted: Sequence[int]) -> NDArray[np.float64]:
@@ -112,11 +117,16 @@ class LlamaDialect:
         return _of(wanted, logp, int)
 
     def whole(self, texts: Sequence[Sequence[int]], wanted: Sequence[int]) -> dict[str, Any]:
-        return {**_plain(texts), "max_tokens": 1, "n_probs": 2 * len(wanted), "post_sampling_probs": False}
+        # what is drawn is raised, so that it is a whole word; what is told are probabilities from before that
+        asked = {"max_tokens": 1, "n_probs": 2 * len(wanted), "logit_bias": self._bias(wanted)}
+        return {**_plain(texts), **asked, "post_sampling_probs": False}
 
     def share(self, choice: Mapping[str, Any], wanted: Sequence[int]) -> float:
         told, names = choice["logprobs"]["content"][0]["top_logprobs"], set(wanted)
         return sum(math.exp(float(one["logprob"])) for one in told if int(one["id"]) in names)
+
+    def _bias(self, wanted: Sequence[int]) -> list[list[float]]:
+        return [[token, self.raised] for token in wanted]
 
     def text(self, texts: Sequence[Sequence[int]], most: int, end: int) -> dict[str, Any]:  # noqa: ARG002
         return {**_plain(texts), "max_tokens": most}
