@@ -18,6 +18,7 @@ class ReplayCost:
         tables: that may be asked about, over all arms and origins.
         tunings: at which the gates judge the planner.
         requests, tokens, written, money: the most; `written` are those of the tokens that the model writes.
+        users: prompts of single users that come on top; what they cost follows from what these users engaged.
     """
 
     origins: int
@@ -27,6 +28,7 @@ class ReplayCost:
     tokens: int
     written: int
     money: float | None
+    users: int = 0
 
 
 def most(sandbox: Workspace, plan: Plan) -> ReplayCost | None:
@@ -47,7 +49,9 @@ def most(sandbox: Workspace, plan: Plan) -> ReplayCost | None:
 
     money = None if whole.get("money") is None else total("money")
     requests, tokens, written = (int(total(unit)) for unit in ("requests", "tokens", "written"))
-    return ReplayCost(len(plan.origins), tables, tunings, requests, tokens, written, money)
+    rows = sum(len(plan.origins) for arm in planned if arm.users)
+    users = rows * (sandbox.config.users.rows + sandbox.config.inference.calibration_prompts)
+    return ReplayCost(len(plan.origins), tables, tunings, requests, tokens, written, money, users)
 
 
 def say(sandbox: Workspace, cost: ReplayCost) -> None:
@@ -55,9 +59,10 @@ def say(sandbox: Workspace, cost: ReplayCost) -> None:
     config = sandbox.config
     money = "" if cost.money is None else f", {cost.money:.2f} {config.prices.currency}"
     bounded = config.planner.max_tokens_per_run or config.planner.max_money_per_run
+    users = f"; at most {cost.users:,} prompts of single users come on top" if cost.users else ""
     advice = "" if bounded else "; [planner] max_money_per_run bounds it"
     sandbox.reporter.say(
         f"replay: {cost.tables:,} tables at {cost.origins:,} origins, {cost.tunings:,} judgements: at most "
-        f"{cost.requests:,} requests, {cost.tokens:,} tokens ({cost.written:,} written){money}; what was "
-        f"answered before, or stays as it was, is asked no more{advice}"
+        f"{cost.requests:,} requests, {cost.tokens:,} tokens ({cost.written:,} written){money}{users}; what "
+        f"was answered before, or stays as it was, is asked no more{advice}"
     )

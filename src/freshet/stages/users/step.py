@@ -141,7 +141,7 @@ def _judged(weighed: Weighed | None, why: str) -> dict[str, Any]:
     if weighed is None:
         return {"pays": False, "why": why}
     if not weighed.pays:
-        why = "beside the table no weight of theirs is shown to be above zero on held-out windows"
+        why = "on held-out windows they weigh nothing that an interval shows, or don't lower the loss"
     return {
         "pays": weighed.pays,
         "why": why,

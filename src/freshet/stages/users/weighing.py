@@ -45,9 +45,11 @@ class Weighed:
 
     @property
     def pays(self) -> bool:
-        """Whether the row's weight is shown to be above zero, and the mixture does not lose by more than the
-        interval: the rule by which a planner enters a table."""
-        return float(self.fitted.low[1]) > 0 and self.margin[1] <= 0
+        """Whether the row's weight is shown to be above zero, and lowers the loss in folds.
+
+        Not to be shown to raise it, which is enough for a planner, let rows in that lost (decision 45).
+        """
+        return float(self.fitted.low[1]) > 0 and self.margin[0] < 0
 
 
 def weigh(
