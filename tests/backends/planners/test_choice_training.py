@@ -83,7 +83,7 @@ def test_what_is_known_is_not_learned_to_be_unlikely(tuned) -> None:
 def test_words_that_are_no_labels_are_learned_to_be_improbable(tuned) -> None:
     _, into, _ = tuned
     planner = ScratchTuner(device="cpu").open(into, worlds.interests())
-    assert planner.abilities == Abilities(generates=True, labels=True, relative=True)
+    assert planner.abilities == Abilities(generates=True, labels=True, relative=True, options=True)
     assert planner.label_mass(worlds.prompts("label", 50, seed=2)).min() > 0.95
 
 

@@ -93,7 +93,7 @@ def job(
     )
 
 
-def save_checkpoint(into: Path, kind: str = "qwen3", head_dim: int = 16, tokenizer=None) -> Path:
+def save_checkpoint(into: Path, kind: str = "qwen3", tokenizer=None, *, head_dim: int = 16) -> Path:
     """A random checkpoint with a BPE tokenizer of its own, as a user might bring one; not a Freshet folder."""
     import torch
 

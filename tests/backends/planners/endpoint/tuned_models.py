@@ -20,7 +20,7 @@ HEAD_DIM = 32
 
 def save_tuned(into: Path, mode: str, kind: str = "qwen3") -> Path:
     """A random model that writes descriptions or labels, as a complete model folder."""
-    worlds.save_checkpoint(into, kind, HEAD_DIM)
+    worlds.save_checkpoint(into, kind, head_dim=HEAD_DIM)
     model, tokenizer = model_folder.load(into, "cpu")
     if mode == "label":
         add_labels(model, tokenizer, worlds.interests())
