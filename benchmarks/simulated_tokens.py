@@ -30,6 +30,7 @@ class SimulatedTokens:
         silent: wanted tokens that it says nothing about.
         dies_after: requests after which it closes connections unanswered; -1 = never.
         limit: `max_model_len` that it tells.
+        counts: whether answers say how many tokens they took.
         decode: the text of tokens.
         spelling: what `/detokenize` says; None = it has none.
         endpoint: base URL.
@@ -42,6 +43,7 @@ class SimulatedTokens:
     silent: frozenset[int] = frozenset()
     dies_after: int = -1
     limit: int = 256
+    counts: bool = True
     decode: Callable[[list[int]], str] = str
     spelling: str | None = None
     endpoint: str = ""
@@ -82,7 +84,7 @@ def serving(next_tokens: NextTokens, server: SimulatedTokens) -> Iterator[Simula
             with lock:  # one model
                 choices = [{"index": i, **_choice(next_tokens, text, body)} for i, text in enumerate(texts)]
             usage = {"prompt_tokens": sum(map(len, texts)), "completion_tokens": len(texts)}
-            return self.send(200, {"choices": choices[::-1], "usage": usage})
+            return self.send(200, {"choices": choices[::-1], "usage": usage if server.counts else None})
 
         def send(self, status: int, content: Any) -> None:
             text = json.dumps(content).encode()

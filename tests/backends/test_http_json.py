@@ -1,8 +1,11 @@
 from __future__ import annotations
 
-import pytest
+import json
 
-from freshet.backends.http_json import is_spent, message_of, pause, retry_after
+import pytest
+import urllib3
+
+from freshet.backends.http_json import JsonClient, Refusal, is_spent, message_of, pause, retry_after
 
 
 def test_waits_grow_and_differ_and_are_never_less_than_asked() -> None:
@@ -34,6 +37,7 @@ def test_messages_are_taken_from_refusals() -> None:
         (402, b"", True),
         (429, b'{"error": {"message": "You exceeded your quota", "code": "insufficient_quota"}}', True),
         (403, b'{"error": {"type": "billing_not_active"}}', True),
+        (429, b'{"error": {"type": "exceeded_current_quota_error"}}', True),
         (
             400,
             b'{"error": {"type": "invalid_request_error", "message": "Your credit balance is too low"}}',
@@ -47,3 +51,37 @@ def test_messages_are_taken_from_refusals() -> None:
 )
 def test_an_exhausted_balance_is_told_from_a_busy_server(status: int, body: bytes, spent: bool) -> None:
     assert is_spent(status, body) == spent
+
+
+KEY = "sk-canary-0123456789abcdef"
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "body"),
+    [
+        (400, "Bad", json.dumps({"error": {"message": "x" * 185 + KEY}})),  # the message ends within the key
+        (401, f"no {KEY}", "{}"),
+        (500, f"no {KEY}", f"plain {KEY}"),
+    ],
+)
+def test_no_part_of_a_key_that_a_server_repeats_is_in_a_message(
+    status: int, reason: str, body: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CANARY", KEY)
+    client = JsonClient("http://localhost:1", "CANARY", 1.0)
+    answer = urllib3.HTTPResponse(body.encode(), status=status, reason=reason)
+    monkeypatch.setattr(client._pool, "request", lambda *_, **__: answer)
+    with pytest.raises(Refusal) as found:
+        client.get("/models")
+    assert KEY[:9] not in found.value.said
+
+
+@pytest.mark.parametrize(("key", "left"), [(KEY, b'{"text": "***"}'), ("text", b'{"text": "text"}')])
+def test_a_key_that_comes_back_in_an_answer_is_not_kept(
+    key: str, left: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CANARY", key)
+    client = JsonClient("http://localhost:1", "CANARY", 1.0)
+    answer = urllib3.HTTPResponse(json.dumps({"text": key}).encode(), status=200)
+    monkeypatch.setattr(client._pool, "request", lambda *_, **__: answer)
+    assert client.get("/models") == left

@@ -218,3 +218,19 @@ def test_a_title_with_an_instruction_stays_a_title() -> None:
     assert len(told.prompt(asked).text.splitlines()) == len(plain.prompt(asked).text.splitlines())
     assert told.prompt(asked).listing == plain.prompt(asked).listing
     assert told.prompt(asked).system == plain.prompt(asked).system
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ("{{ liked|map('upper') }}", "prints <generator object"),
+        ("{% macro again() %}{{ again() }}{% endmacro %}{{ again() }}", "recursion"),
+    ],
+)
+def test_a_template_whose_prompts_differ_each_time_or_never_end_is_refused(source: str, says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        check(PromptTemplate(source, "mine"))
+
+
+def test_markers_in_square_brackets_are_dropped_from_titles_and_other_brackets_stay() -> None:
+    assert clean("[/INST] Ok [INST] now [TOOL_CALLS] [REC] [2]") == "Ok now [REC] [2]"

@@ -40,8 +40,12 @@ _SPENT = {
     "insufficient_credits",
     "insufficient_funds",
     "payment_required",
+    "exceeded_current_quota_error",
 }
 """Codes and types of errors that say that there is no money left, whatever their status."""
+
+_SECRET = 12
+"""Letters of a key at least; `EMPTY` and the like, for servers that want any, stay where answers hold it."""
 
 _SHOWN = 200
 """Characters of a server's message."""
@@ -180,11 +184,16 @@ class JsonClient:
         Raises:
             Refusal: there is none.
         """
-        return self.exchange("POST", self.base + path, body).data
+        return self.content(self.exchange("POST", self.base + path, body))
 
     def get(self, path: str) -> bytes:
         """What is at a path; the same as `post` otherwise."""
-        return self.exchange("GET", self.base + path).data
+        return self.content(self.exchange("GET", self.base + path))
+
+    def content(self, answer: urllib3.BaseHTTPResponse) -> bytes:
+        """The body of an answer, without the key where the server repeats it."""
+        key = os.environ.get(self.key_name, "").strip() if self.key_name else ""
+        return answer.data.replace(key.encode(), b"***") if len(key) >= _SECRET else answer.data
 
     def exchange(
         self, method: str, url: str, body: bytes | None = None, more: Mapping[str, str] | None = None
@@ -216,8 +225,8 @@ class JsonClient:
 
     def _refusal(self, answer: urllib3.BaseHTTPResponse) -> Refusal:
         """What an answer that is none means, in one line; nothing of what it says about the key."""
-        status, body = answer.status, answer.data[:100_000]
-        said = f"HTTP {status} {answer.reason or ''}".rstrip()
+        status, body = answer.status, self.content(answer)[:100_000]  # messages are cut: a key could be, too
+        said = self._without_key(f"HTTP {status} {answer.reason or ''}".rstrip())
         if is_spent(status, body):
             why = Failing.SPENT
         elif status in (401, 403):

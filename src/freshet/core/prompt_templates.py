@@ -40,7 +40,8 @@ TITLE = 80
 """Characters that are left of a title."""
 
 _SEPARATOR = re.compile(r"^---[ \t]*$", re.MULTILINE)
-_MARKERS = re.compile(r"[<>{}]+")
+_MARKERS = re.compile(r"[<>{}]+|\[/?(?:INST|[A-Z]+_[A-Z_]+)\]")  # [INST] of Llama 2, [TOOL_CALLS] of Mistral
+_ADDRESS = re.compile(r"<[^<>]+ at 0x[0-9a-f]+>")
 _HINT = "docs/how-to/prompts.md lists what a template may use"
 
 
@@ -171,7 +172,7 @@ class PromptTemplate:
 
         try:
             return part.render(values).strip()
-        except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+        except (TemplateError, ArithmeticError, LookupError, RecursionError, TypeError, ValueError) as error:
             lines = [
                 frame.lineno
                 for frame in traceback.extract_tb(error.__traceback__)
@@ -255,8 +256,14 @@ def check(template: PromptTemplate) -> None:
     ):
         wording = TemplateWording(template, names, (titles,) * len(names), lists=False)
         after, named = (context[1:], (("many", 2), ("few", 3))) if told else ((), ())
-        if not wording.prompt(Question(context, after, named, history=history)).text:
+        prompt = wording.prompt(Question(context, after, named, history=history))
+        if not prompt.text:
             raise ConfigError(f"[planner] template: {template.where} gives an empty prompt", hint=_HINT)
+        if found := _ADDRESS.search(prompt.system + prompt.text):  # another one each time: all is asked again
+            raise ConfigError(
+                f"[planner] template: {template.where} prints {found[0]}",
+                hint="a filter such as `map` gives no text: end it with `| join(', ')` or `| list`",
+            )
 
 
 def _environment() -> Any:

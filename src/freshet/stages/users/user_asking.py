@@ -167,7 +167,7 @@ class Asking:
         """Prompts of users as they were at a moment, and what the planner chooses among; None = all."""
         contexts, lists = some.recent[:, -self.ctx.config.users.k :], None
         if self._lists is not None:
-            before = same_lists(self._stored, contexts, self._lists.size)
+            before = same_lists(self._stored, contexts, self._lists.size, moment)
             lists = self._lists.at(moment, contexts, rules_of(self.ctx), before)
         titles: Sequence[tuple[str, ...]] = ()
         if self._histories is not None:
@@ -250,12 +250,17 @@ class _Held:
 
 
 def same_lists(
-    stored: PlannerRows | None, contexts: NDArray[np.int16], size: int
+    stored: PlannerRows | None, contexts: NDArray[np.int16], size: int, moment: AsOf
 ) -> NDArray[np.int16] | None:
-    """(n, size) lists that were last made for the same interests (n, k), -1 where none was; None without."""
+    """(n, size) lists that were made for the same interests (n, k), -1 where none was; None without any.
+
+    Those made later than a moment know what came after it, and are none.
+    """
     if stored is None or stored.lists is None or stored.lists.options.shape[1] != size:
         return None
-    row = {context.tobytes(): place for place, context in enumerate(np.asarray(stored.contexts))}
+    known = np.flatnonzero(stored.lists.day <= moment.day_number)
+    known = known[np.argsort(stored.lists.day[known], kind="stable")]
+    row = {np.asarray(stored.contexts[place]).tobytes(): int(place) for place in known}
     found = np.array([row.get(context.tobytes(), -1) for context in contexts], np.int64)
     options = np.asarray(stored.lists.options)
     return np.where(found[:, None] >= 0, options[found], np.int16(-1))

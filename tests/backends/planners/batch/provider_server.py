@@ -30,6 +30,7 @@ class Provider:
         files, batches, jobs: what was made, by id.
         spoil: what happens to a request when its batch ends, by its place: `ok`, `error` or `expire`.
         lost: so many of the next requests that make something are carried out, but their answer is lost.
+        garbled: so many of them are carried out, and answered by something that names nothing.
         refuse: (status, body) for the next requests that make a batch or a job.
         trains: whether there are fine-tuning jobs.
         chats: model of every request that was answered at once.
@@ -42,6 +43,7 @@ class Provider:
     jobs: dict[str, Body] = field(default_factory=dict)
     spoil: Callable[[int], str] = lambda place: "ok"
     lost: int = 0
+    garbled: int = 0
     refuse: list[tuple[int, Body]] = field(default_factory=list)
     trains: bool = True
     chats: list[str] = field(default_factory=list)
@@ -195,6 +197,9 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self.connection.close()
             return None
+        if self.provider.garbled:
+            self.provider.garbled -= 1
+            return self.send(200, {"ok": True})
         return self.send(200, made)
 
     def send(self, status: int, content: Body | bytes, headers: dict[str, str] | None = None) -> None:

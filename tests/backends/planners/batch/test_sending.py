@@ -128,6 +128,18 @@ def test_a_batch_whose_creation_went_unanswered_is_found_and_not_paid_twice(
     assert fetched(batches, provider, protocol)[0] == 4
 
 
+def test_a_batch_whose_creation_was_answered_oddly_is_found_and_not_paid_twice(
+    tmp_path: Path, provider: Provider, protocol: str
+) -> None:
+    _, batches = written(tmp_path, provider, protocol)
+    provider.garbled = 1
+    with pytest.raises(ConfigError, match="the answer has no"):
+        sent(batches, provider, protocol)
+    assert [file.state for file in batches.index.files()] == ["sending"]
+    assert len(sent(batches, provider, protocol)) == 1
+    assert len(provider.batches) == 1
+
+
 def test_a_refused_batch_is_sent_again_once_the_reason_is_gone(
     tmp_path: Path, provider: Provider, protocol: str
 ) -> None:

@@ -171,3 +171,12 @@ def test_labels_are_different_and_of_one_sign_as_long_as_there_are_enough() -> N
     assert len(set(labels(62))) == 62
     assert labels(63)[:2] == ["1", "2"]
     assert json.dumps(ListForm([str(i) for i in range(400)]).request(ALL).schema)
+
+
+def test_an_alternative_of_no_probability_leaves_every_letter_some() -> None:
+    """vLLM tells -9999 for what can't come."""
+    told = (("A", -0.1), ("B", -9999.0))
+    choice = LettersForm(NAMES, 20).choice(ALL, ChatAnswer("A", told))
+    assert isinstance(choice, Choice)
+    assert np.isfinite(choice.logp).all()
+    assert choice.successors[0] == 0

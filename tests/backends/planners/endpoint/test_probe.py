@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import pytest
 
 from freshet.backends import http_json
+from freshet.backends.planners.endpoint.chat_wire import BadAnswer, completion
+from freshet.backends.planners.endpoint.probe import length_of
 from freshet.backends.planners.endpoint.server_card import ServerCard, read_server_card
 from freshet.core.errors import ArtifactError, ConfigError, PlannerGone
 from freshet.core.ports import TuningPlan
@@ -127,3 +130,19 @@ def test_a_damaged_card_is_named(tmp_path: Path) -> None:
     (tmp_path / "freshet.json").write_text('{"kind": "scratch"}')
     with pytest.raises(ArtifactError, match=r"freshet\.json can't be read as the card of a server"):
         read_server_card(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [{"meta": "x"}, {"max_model_len": "many"}, {"max_model_len": -1}, {"meta": {"n_ctx_train": None}}, []],
+)
+def test_a_list_of_models_that_says_nonsense_says_nothing(entry: object) -> None:
+    assert length_of(entry, "n_ctx_train") == 0
+    assert length_of({"meta": {"n_ctx_train": 512}}, "n_ctx_train") == 512
+
+
+def test_counts_of_tokens_that_can_not_be_lower_no_budget_and_stop_no_run() -> None:
+    content = {"choices": [{"message": {"content": "A"}}], "usage": {"prompt_tokens": -5}}
+    assert completion(content).read == 0
+    with pytest.raises(BadAnswer, match="infinity"):
+        completion({**content, "usage": {"prompt_tokens": math.inf}})

@@ -11,11 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from freshet.backends.http_json import Failing, Refusal
 from freshet.backends.planners import model_folder, token_search
 from freshet.backends.planners.endpoint import token_tuner, token_wire
 from freshet.backends.planners.endpoint.endpoint_tuner import EndpointSettings
 from freshet.backends.planners.endpoint.spending import Spending
 from freshet.backends.planners.endpoint.token_card import read_token_card
+from freshet.backends.planners.endpoint.token_server import read_completions
 from freshet.backends.planners.endpoint.token_tuner import TokenTuner
 from freshet.backends.planners.local_planner import LocalPlanner
 from freshet.backends.planners.token_planner import TokenPlanner
@@ -152,14 +154,34 @@ def test_a_server_that_dies_leaves_what_it_answered(world, monkeypatch, mode: st
     assert got.failures == ()
 
 
-def test_what_it_may_use_is_kept(world) -> None:
-    here = world("label")
+@pytest.mark.parametrize("counts", [True, False])
+def test_what_it_may_use_is_kept(world, counts: bool) -> None:
+    """Also where the server doesn't say what answers took."""
+    here = world("label", counts=counts)
     planner = here.planner()
     here.spending.max_tokens = here.spending.used.tokens + 100
     prompts = worlds.prompts("label", 200)
     with pytest.raises(PlannerGone, match="max_tokens_per_run"):
         planner.rank(prompts, worlds.N)
     assert here.spending.used.tokens <= here.spending.max_tokens
+    one = here.planner()
+
+    def one_by_one() -> None:
+        for prompt in prompts:
+            one.rank([prompt], worlds.N)
+
+    with pytest.raises(PlannerGone, match="max_tokens_per_run"):
+        one_by_one()
+
+
+@pytest.mark.parametrize(
+    ("places", "why"), [([0, 0], Failing.REFUSED), ([0], Failing.REFUSED), ([0, 1e999], Failing.BUSY)]
+)
+def test_answers_belong_to_the_texts_that_were_asked(places: list[float], why: Failing) -> None:
+    body = json.dumps({"choices": [{"index": place} for place in places]}).encode()
+    with pytest.raises(Refusal) as found:
+        read_completions(2)(body)
+    assert found.value.why == why
 
 
 def test_tokens_that_a_server_keeps_to_itself_are_a_failure_of_their_prompt(world) -> None:

@@ -95,7 +95,7 @@ class GeminiService:
     def results(self, file: str) -> bytes:
         """Content of a file of responses."""
         url = f"{self._root}/download/{self._version}/{file}:download?alt=media"
-        return self.client.patiently(lambda: self.client.exchange("GET", url).data)
+        return self.client.patiently(lambda: self.client.content(self.client.exchange("GET", url)))
 
 
 def _number(found: Mapping[str, Any], name: str) -> int:

@@ -58,7 +58,9 @@ def submit(batches: Batches, service: Service, layout: str, say: Callable[[str],
                 try:
                     remote = service.create(uploaded, name)
                 except Refusal as refusal:
-                    if refusal.why in _NONE_MADE:  # otherwise it may have made one, whatever came back
+                    if (
+                        refusal.status and refusal.why in _NONE_MADE
+                    ):  # else it may have made one, whatever came
                         batches.index.unsent(file.batch, file.name)
                     raise
         batches.index.sent(file.batch, file.name, remote)

@@ -98,10 +98,10 @@ def completion(content: Mapping[str, Any]) -> ChatAnswer:
         return ChatAnswer(
             str(text),
             tuple((token, logp) for token, logp in given.items() if math.isfinite(logp)),
-            int(usage.get("prompt_tokens") or 0),
-            int(usage.get("completion_tokens") or 0),
+            max(int(usage.get("prompt_tokens") or 0), 0),
+            max(int(usage.get("completion_tokens") or 0), 0),
         )
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise BadAnswer(f"the answer is no chat completion: {type(error).__name__}: {error}") from None
 
 
@@ -124,8 +124,8 @@ def decision_of(body: bytes) -> ChatAnswer:
         told = {str(name): float(share) for name, share in answer["probabilities"].items()}
         usage = content.get("usage") or {}
         logp = tuple((name, math.log(share) if share > 0 else -99.0) for name, share in told.items())
-        return ChatAnswer(str(answer["choice"]), logp, int(usage.get("input_tokens") or 0), 0)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        return ChatAnswer(str(answer["choice"]), logp, max(int(usage.get("input_tokens") or 0), 0), 0)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise BadAnswer(f"the answer is no decision: {type(error).__name__}: {error}") from None
 
 

@@ -55,7 +55,7 @@ class LettersForm:
         missing = share == 0
         open_share = max(1.0 - sum(given), 0.0) / max(int(missing.sum()), 1)
         least = min(*given, float(share[~missing].min()))
-        share[missing] = max(min(open_share, least / 2), _LEAST * least)
+        share[missing] = max(min(open_share, least / 2), _LEAST * least, 1e-300)  # some tell -9999 for none
         return ranked(options, share / max(float(share.sum()), 1e-300))
 
 

@@ -132,8 +132,7 @@ class _Probe:
         except (ValueError, KeyError, TypeError):
             return None, 0
         entry = entries.get(self.model, {})
-        context = entry.get("max_model_len") or (entry.get("meta") or {}).get("n_ctx_train") or 0
-        return (self.model in entries if entries else None), int(context)
+        return (self.model in entries if entries else None), length_of(entry, "n_ctx_train")
 
     def spoken(self, question: ChatRequest) -> ChatAnswer:
         """The answer to a plain question, asked in the way that the server wants.
@@ -194,6 +193,18 @@ class _Probe:
             return False
         total = sum(math.exp(logp) for _, logp in answer.logprobs)
         return {name for name, _ in answer.logprobs} == {"Paris", "Berlin"} and abs(total - 1) < 0.01
+
+
+def length_of(entry: Any, *names: str) -> int:
+    """Length of the context by a model's entry in `/models`, 0 where it says none.
+
+    Args:
+        names: where llama.cpp has it, in `meta`.
+    """
+    entry = entry if isinstance(entry, Mapping) else {}
+    meta = entry.get("meta") if isinstance(entry.get("meta"), Mapping) else {}
+    told = [entry.get("max_model_len"), *(meta.get(name) for name in names)]
+    return next((length for length in told if type(length) is int and length > 0), 0)
 
 
 def best_form(card: ServerCard, options: int, answers: str, lettered: bool) -> str:

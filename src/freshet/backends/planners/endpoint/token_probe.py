@@ -10,6 +10,7 @@ import numpy as np
 
 from freshet.backends.http_json import Failing, JsonClient, Refusal
 from freshet.backends.planners.endpoint.chat_wire import BadAnswer
+from freshet.backends.planners.endpoint.probe import length_of
 from freshet.backends.planners.endpoint.token_server import COMPLETIONS, read_choice, read_completions
 from freshet.backends.planners.endpoint.token_wire import DIALECTS, TokenDialect
 from freshet.core.errors import ConfigError
@@ -73,9 +74,7 @@ def context_of(client: JsonClient, model: str) -> int:
             f"[planner] model = {model!r} is not served at {client.base}, which lists {', '.join(entries)}",
             hint="set model to one of these",
         )
-    entry = entries.get(model, {})
-    meta = entry.get("meta") or {}
-    return int(entry.get("max_model_len") or meta.get("n_ctx") or meta.get("n_ctx_train") or 0)
+    return length_of(entries.get(model, {}), "n_ctx", "n_ctx_train")
 
 
 def spells_alike(

@@ -197,6 +197,8 @@ class TokenServer:
                 return _Read(part, gone=spent)
             self._under_way.append(expected)
         read = self._answered(part, {"model": self.model, **body(part.texts, part.wanted)})
+        if read.choices and not read.usage.tokens:  # a server that doesn't count
+            read.usage = expected
         with self._lock:
             self._under_way.remove(expected)
             self._spending.used += read.usage
@@ -236,11 +238,13 @@ def read_completions(texts: int) -> Callable[[bytes], tuple[list[Mapping[str, An
             content = json.loads(body)
             choices = sorted(content["choices"], key=lambda choice: int(choice["index"]))
             usage = content.get("usage") or {}
-            read_, written = int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0)
-        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+            read_ = max(int(usage.get("prompt_tokens") or 0), 0)
+            written = max(int(usage.get("completion_tokens") or 0), 0)
+            places = [int(choice["index"]) for choice in choices]
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError, OverflowError) as error:
             raise Refusal(Failing.BUSY, f"the answer is no completion: {error}") from None
-        if len(choices) != texts:
-            raise Refusal(Failing.REFUSED, f"{len(choices)} completions came for {texts} texts")
+        if places != list(range(texts)):
+            raise Refusal(Failing.REFUSED, f"completions came for the texts {places}, asked were {texts}")
         return choices, Usage(read_ + written, written=written)
 
     return read
@@ -263,5 +267,5 @@ def read_choice(
     """
     try:
         return what(choice, wanted)
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise BadAnswer(f"the answer lacks what was asked for: {type(error).__name__}: {error}") from None

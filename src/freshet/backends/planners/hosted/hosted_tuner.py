@@ -162,7 +162,7 @@ class HostedTuner(Tuner):
         try:
             made = self._service.create(file, self._settings.model, name, chosen, job.seed)
         except Refusal as refusal:
-            if refusal.why in _NONE_MADE:
+            if refusal.status and refusal.why in _NONE_MADE:  # a garbled yes has no status of a refusal
                 self._files.drop(begun)
             raise
         return self._saved(replace(begun, job=made))
