@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -241,7 +242,9 @@ class Handler(BaseHTTPRequestHandler):
         name = f"{protocol}_batch_{len(self.provider.batches) + 1}"
         names = [line.get("custom_id") or line["key"] for line in lines]
         self.provider.batches[name] = {
-            "protocol": protocol, "requests": lines, "names": names, "ended": False, "status": "", "lines": [], **more
+            "protocol": protocol, "requests": lines, "names": names, "ended": False, "status": "", "lines": [],
+            # its clock is a minute behind
+            "created": (datetime.now(UTC) - timedelta(minutes=1)).isoformat(), **more
         }  # fmt: skip
         return name
 
@@ -325,7 +328,7 @@ class Handler(BaseHTTPRequestHandler):
             "type": "message_batch",
             "processing_status": "ended" if batch["ended"] else "in_progress",
             "request_counts": {"processing": left, **counts},
-            "created_at": "2999-01-01T00:00:00Z",
+            "created_at": batch["created"],
             "results_url": f"https://elsewhere.example/{name}" if batch["ended"] else None,
         }
 

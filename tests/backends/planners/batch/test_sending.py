@@ -128,6 +128,22 @@ def test_a_batch_whose_creation_went_unanswered_is_found_and_not_paid_twice(
     assert fetched(batches, provider, protocol)[0] == 4
 
 
+def test_where_several_batches_could_be_the_lost_one_nothing_is_sent(
+    tmp_path: Path, provider: Provider
+) -> None:
+    """Anthropic's batches have no names."""
+    _, batches = written(tmp_path, provider, "anthropic")
+    provider.lost = 1
+    with pytest.raises(PlannerGone):
+        sent(batches, provider, "anthropic")
+    [name] = provider.batches
+    provider.batches["anthropic_other"] = provider.batches[name]
+    with pytest.raises(ConfigError, match="2 batches of the account could be it") as caught:
+        sent(batches, provider, "anthropic")
+    assert "freshet batch read" in caught.value.hint
+    assert len(provider.batches) == 2
+
+
 def test_a_batch_whose_creation_was_answered_oddly_is_found_and_not_paid_twice(
     tmp_path: Path, provider: Provider, protocol: str
 ) -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from freshet.backends.http_json import JsonClient
 from freshet.backends.planners.batch.batch_service import Progress, decoded, got, named, pages
 from freshet.backends.planners.batch.layout import count, dig, text_of
+from freshet.core.errors import ConfigError
+
+CLOCKS = timedelta(minutes=10)
+"""By which the provider's clock may be behind ours."""
 
 _KINDS = ("succeeded", "errored", "canceled", "expired", "processing")
 
@@ -28,8 +33,9 @@ class AnthropicService:
     def __init__(self, client: JsonClient) -> None:
         self.client = client
 
-    def find(self, name: str, requests: int, since: str) -> str:  # noqa: ARG002 - batches have no names
-        """The only one made since the attempt with as many requests: its results tell whether it is ours."""
+    def find(self, name: str, requests: int, since: datetime, known: Set[str]) -> str:  # noqa: ARG002
+        """The only one made since the attempt with as many requests: batches have no names."""
+        earliest = (since - CLOCKS).isoformat()[:19]
 
         def page(after: str) -> tuple[list[Any], str]:
             more = f"&after_id={after}" if after else ""
@@ -40,9 +46,17 @@ class AnthropicService:
             str(one["id"])
             for one in pages(page)
             if sum(count(one, "request_counts", kind) for kind in _KINDS) == requests
-            and str(one.get("created_at") or "")[:19] >= since[:19]
+            and str(one.get("created_at") or "")[:19] >= earliest
+            and str(one["id"]) not in known
         ]
-        return fitting[0] if len(fitting) == 1 else ""
+        if len(fitting) > 1:
+            raise ConfigError(
+                f"a batch of {requests:,} requests may have been made at {since.isoformat()[:19]}, and "
+                f"{len(fitting)} batches of the account could be it: {', '.join(fitting[:5])}",
+                hint="download the results of the right one and take them in with `freshet batch read`, or "
+                "cancel them at the provider and give the file up with `freshet batch close`",
+            )
+        return fitting[0] if fitting else ""
 
     def upload(self, path: Path, name: str) -> str:  # noqa: ARG002 - batches have no names
         """Nothing: a batch is made in one request."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 from uuid import uuid4
@@ -44,13 +45,17 @@ class Service(Protocol):
     def client(self) -> JsonClient:
         """Of the provider's server."""
 
-    def find(self, name: str, requests: int, since: str) -> str:
+    def find(self, name: str, requests: int, since: datetime, known: Set[str]) -> str:
         """The batch that an earlier attempt made, '' where there is none.
 
         Args:
             name: that it was given.
             requests: in it.
-            since: moment of the attempt, ISO in UTC.
+            since: moment of the attempt.
+            known: batches of other files.
+
+        Raises:
+            ConfigError: it could be one of several.
         """
 
     def upload(self, path: Path, name: str) -> str:

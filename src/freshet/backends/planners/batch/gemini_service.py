@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -33,7 +34,7 @@ class GeminiService:
         self._model = model.removeprefix("models/")
         self._root, _, self._version = client.base.rpartition("/")
 
-    def find(self, name: str, requests: int, since: str) -> str:  # noqa: ARG002 - the name says it all
+    def find(self, name: str, requests: int, since: datetime, known: Set[str]) -> str:  # noqa: ARG002
         """By its display name."""
 
         def page(after: str) -> tuple[list[Any], str]:

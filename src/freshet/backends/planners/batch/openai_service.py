@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +32,7 @@ class OpenAIService:
     def __init__(self, client: JsonClient) -> None:
         self.client = client
 
-    def find(self, name: str, requests: int, since: str) -> str:  # noqa: ARG002 - the name says it all
+    def find(self, name: str, requests: int, since: datetime, known: Set[str]) -> str:  # noqa: ARG002
         """By the metadata that it was made with."""
 
         def page(after: str) -> tuple[list[Any], str]:

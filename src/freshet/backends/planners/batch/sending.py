@@ -50,7 +50,10 @@ def submit(batches: Batches, service: Service, layout: str, say: Callable[[str],
         with path.open("rb") as content:
             name = f"freshet-{hashlib.file_digest(content, 'sha256').hexdigest()[:24]}"
         with _told(service):
-            remote = service.find(name, file.requests, file.tried) if file.state == "sending" else ""
+            remote = ""
+            if file.state == "sending":
+                known = {one.remote for one in batches.index.files() if one.remote}
+                remote = service.find(name, file.requests, datetime.fromisoformat(file.tried), known)
             adopted = bool(remote)
             if not remote:
                 uploaded = service.upload(path, name)
