@@ -284,3 +284,7 @@ def main() -> None:
         served.remembers = False
         print(served.endpoint, flush=True)
         sys.stdin.read()  # until whoever started it is through
+
+
+if __name__ == "__main__":
+    main()

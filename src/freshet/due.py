@@ -18,7 +18,7 @@ from freshet.stages.users import step as users
 from freshet.storage import rollback
 from freshet.storage.artifacts import Artifact
 from freshet.storage.ledger import Record, Run
-from freshet.storage.manifests import ModelManifest, RankerManifest
+from freshet.storage.manifests import ModelManifest, RankerManifest, TableManifest
 from freshet.storage.releases import Release
 from freshet.storage.workspace import Workspace
 
@@ -85,9 +85,11 @@ def tuning_is_due(ctx: RunContext, model: Artifact | None) -> bool:
 
 
 def differs(ctx: RunContext, model: Artifact | None, current: Release) -> bool:
-    """Whether model, interests or settings are no longer those of the current release."""
+    """Whether model, interests or settings are no longer those of the current release, or answers lack."""
+    table = ctx.ws.store.find("tables", current.table)
     return (
-        current.model != (model.version if model else "")
+        (table is not None and TableManifest.of(table).not_asked > 0)
+        or current.model != (model.version if model else "")
         or current.interests != ctx.log.interests_version
         or _settings_changed(ctx, current)
     )

@@ -71,6 +71,7 @@ def plan(ws: Workspace, as_of: AsOf | None = None, today: datetime | None = None
                 cost = cost_of(run, judging, None)
                 step.details["gates"] = asdict(cost)
                 run.say(f"before that, the gates judge the model: about {cost} {run.record.currency}")
+        _say_prices_are_missing(ws, run)
     return run.record
 
 
@@ -88,7 +89,17 @@ def _prior_is_planned(ws: Workspace, run: Run, as_of: AsOf | None, today: dateti
         step.details["expected"] = asdict(cost)
         step.details["prompts"] = expected.prompts
     run.say(f"plan: {expected.prompts:,} prompts of the prior, about {cost} {run.record.currency}")
+    _say_prices_are_missing(ws, run)
     return True
+
+
+def _say_prices_are_missing(ws: Workspace, run: Run) -> None:
+    """Zero money for a server's answers may mean that they are free, or that nobody told their price."""
+    prices = ws.config.prices
+    if ws.config.planner.kind == "openai" and not (
+        prices.per_million_tokens or prices.per_million_tokens_written
+    ):
+        run.say("the money leaves tokens out: [prices] per_million_tokens is not set")
 
 
 def as_asked(ws: Workspace, model: Artifact | None) -> Workspace:

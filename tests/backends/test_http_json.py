@@ -5,7 +5,7 @@ import json
 import pytest
 import urllib3
 
-from freshet.backends.http_json import JsonClient, Refusal, is_spent, message_of, pause, retry_after
+from freshet.backends.http_json import Failing, JsonClient, Refusal, is_spent, message_of, pause, retry_after
 
 
 def test_waits_grow_and_differ_and_are_never_less_than_asked() -> None:
@@ -85,3 +85,12 @@ def test_a_key_that_comes_back_in_an_answer_is_not_kept(
     answer = urllib3.HTTPResponse(json.dumps({"text": key}).encode(), status=200)
     monkeypatch.setattr(client._pool, "request", lambda *_, **__: answer)
     assert client.get("/models") == left
+
+
+def test_an_exhausted_balance_may_come_with_a_status_of_success(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = JsonClient("http://localhost:1", "", 1.0)
+    body = b'{"error": {"message": "no credits", "code": "insufficient_quota"}}'
+    monkeypatch.setattr(client._pool, "request", lambda *_, **__: urllib3.HTTPResponse(body, status=200))
+    with pytest.raises(Refusal) as found:
+        client.get("/models")
+    assert found.value.why == Failing.SPENT

@@ -83,6 +83,10 @@ def test_values_are_read(tmp_path: Path) -> None:
             '[planner]\nkind = "openai"\nmodel = "m"\nendpoint = "http://localhost/v1"\nanswers = "tokens"',
             r"\[planner\].*needs tokenizer: the folder of the model that is served",
         ),
+        (
+            '[planner]\nkind = "openai"\nmodel = "m"\nendpoint = "http://localhost/v1"\nmax_money_per_run = 1',
+            r"max_money_per_run needs the server's price in \[prices\] per_million_tokens",
+        ),
         ('[planner]\nengine = "vllm"', r"\[planner\].*goes with kind = \"transformers\""),
         ('[content]\nencoder = "openai"', r"\[content\].*needs model: what the server calls it"),
         (

@@ -12,6 +12,7 @@ from freshet import operations, pipeline
 from freshet.backends.planners.fake import FakePlanner, FakeTuner
 from freshet.core.errors import PlannerGone
 from freshet.core.types import Interests, Prompt, Ranking
+from freshet.inspect import status
 from freshet.stages.inference import read
 from freshet.storage.artifacts import newest
 from freshet.storage.workspace import Workspace
@@ -88,10 +89,13 @@ def test_the_rest_of_a_table_goes_by_counts_and_held_out_prompts_come_first(
 
     again = copied(planned, tmp_path / "again")
     leaving = LeavingTuner(held + 6)
-    details = step(pipeline.refresh(with_tuner(again, leaving), SECOND), "inference")
+    details = step(pipeline.refresh(with_tuner(again, leaving), SECOND, publish=True), "inference")
     assert details["not_asked"] == everything - (held + 6)
     assert leaving.asked == tuner.asked[: held + 6]
     assert details["failed"] == 0
+
+    found = [one.path + ": " + one.why for one in status(again, NOW.date()).due]
+    assert f"refresh: {everything - (held + 6):,} prompts were not asked" in " ".join(found)
 
     # the same command goes on with what was not asked, and then has nothing left to do
     back = LeavingTuner(10_000)

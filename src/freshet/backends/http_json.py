@@ -219,7 +219,8 @@ class JsonClient:
             if isinstance(error, TimeoutError) and not isinstance(error, NewConnectionError):
                 said = f"timed out: no answer for {self._timeout:g} seconds"
             raise Refusal(Failing.UNREACHABLE, said) from None
-        if answer.status // 100 == 2:
+        spent = answer.data[:50].lstrip().startswith(b'{"error"') and is_spent(answer.status, answer.data)
+        if answer.status // 100 == 2 and not spent:  # gateways say so with 200, too
             return answer
         raise self._refusal(answer)
 

@@ -45,9 +45,9 @@ def explanation(console: Console, found: Explanation) -> None:
     if found.fallback:
         line(console, f"answered by the row of: {_names(found.answered) or 'users without interests'}")
     if found.prompt is not None:
-        console.print("prompt:", styled(found.prompt, "cyan"), soft_wrap=True)
+        _lines(console, "prompt", found.prompt)
         if found.worded is not None and found.worded != found.prompt:
-            console.print("in words:", styled(found.worded, "cyan"), soft_wrap=True)
+            _lines(console, "in words", found.worded)
     if found.options:
         line(console, f"chosen among {len(found.options)} interests, the best by counts and content")
     if found.evidence:
@@ -91,12 +91,25 @@ def preview(console: Console, asked: Preview) -> None:
     for name, text in (("system", asked.system), ("prompt", asked.text)):
         if text:
             line(console, f"{name}:")
-            for one in text.splitlines():
-                console.print(styled(f"  {one}", "cyan"), soft_wrap=True)
+            _indented(console, text)
     if asked.options:
         line(console, f"to choose among, {len(asked.options)} interests:")
         for option in asked.options:
             console.print(styled(f"  {option.reads}", "cyan"), soft_wrap=True)
+
+
+def _lines(console: Console, name: str, text: str) -> None:
+    """A prompt behind its name; one of several lines below it."""
+    if "\n" in text:
+        line(console, f"{name}:")
+        _indented(console, text)
+    else:
+        console.print(f"{name}:", styled(text, "cyan"), soft_wrap=True)
+
+
+def _indented(console: Console, text: str) -> None:
+    for one in text.splitlines():
+        console.print(styled(f"  {one}", "cyan"), soft_wrap=True)
 
 
 def _share(value: float | None) -> str:

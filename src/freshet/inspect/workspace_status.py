@@ -17,6 +17,7 @@ from freshet.stages.tuning.step import planner_of
 from freshet.storage.durable import read_json
 from freshet.storage.lease import is_held
 from freshet.storage.ledger import Record
+from freshet.storage.manifests import TableManifest
 from freshet.storage.releases import Release
 from freshet.storage.workspace import Workspace
 
@@ -157,6 +158,10 @@ def _due(ws: Workspace, release: Release | None, latest: date | None) -> tuple[D
         due.append(Due("refresh", f"{behind} days of events since, every {ws.config.schedule.refresh_days}"))
     elif why or bool(release.model) != (ws.tuner is not None):
         due.append(Due("refresh", "the planner changes"))
+    elif (table := ws.store.find("tables", release.table)) and (left := TableManifest.of(table).not_asked):
+        due.append(
+            Due("refresh", f"{left:,} prompts were not asked: the planner was gone, or a budget spent")
+        )
     return tuple(due)
 
 

@@ -89,6 +89,19 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _money_has_a_price(self) -> Self:
+        """A limit of money holds nothing back where tokens cost nothing."""
+        prices, planner = self.prices, self.planner
+        priced = prices.per_million_tokens or prices.per_million_tokens_written
+        trained = self.tuning.hosted and prices.per_million_tokens_trained
+        if planner.kind == "openai" and planner.max_money_per_run and not (priced or trained):
+            raise ValueError(
+                "[planner] max_money_per_run needs the server's price in [prices] per_million_tokens: "
+                "without it nothing costs money, and nothing would be held back"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _encoder_is_chosen(self) -> Self:
         """Interests can't be formed by an encoder where none is chosen."""
         if self.interests.text_vectors == "encoder" and self.content.encoder == "tfidf":

@@ -72,7 +72,7 @@ def pass_gates(ctx: RunContext, planner: Planner, model: str) -> None:
     if outcome == "rejected":
         raise GateFailed(
             f"model {model} was rejected, and tuning as of {ctx.as_of} would make the same again",
-            hint="import newer events, or change [tuning] or [planner]; the current release keeps serving",
+            hint=f"import newer events, or change [tuning] or [planner]; {_serving(ws)}",
         )
     run.record.waiting = {"model": model, "report": result}
     failed = [gate.name for gate in gates if gate.halts]
@@ -80,8 +80,15 @@ def pass_gates(ctx: RunContext, planner: Planner, model: str) -> None:
     raise GateFailed(
         f"run {run.record.id} waits: the tuned model failed the gate {' and '.join(failed)}",
         hint=f"look at it with `freshet history {run.record.id}`, then `freshet approve` or "
-        "`freshet reject` it; the current release keeps serving",
+        f"`freshet reject` it; {_serving(ws)}",
     )
+
+
+def _serving(ws: Workspace) -> str:
+    """What serves meanwhile."""
+    if ws.releases.current() is not None:
+        return "the current release keeps serving"
+    return 'nothing serves yet: [planner] kind = "counts" publishes a table of counts'
 
 
 def with_evidence_of(ws: Workspace, model: str) -> Workspace:

@@ -96,6 +96,15 @@ def test_cost_is_told_before_anything_is_asked_and_the_run_keeps_to_it(
     assert (code, simulated.chats) == (0, 0), said
     [plan] = [step["details"] for step in content["run"]["steps"] if step["name"] == "plan"]
     assert "before that, the gates judge the model: about" in said
+    assert "per_million_tokens is not set" not in said
+    settings_file = folder / "freshet.toml"
+    text = settings_file.read_text()
+    settings_file.write_text(text.partition("[prices]")[0])
+    assert (
+        "the money leaves tokens out: [prices] per_million_tokens is not set"
+        in freshet(folder, "refresh", "--dry-run")[2]
+    )
+    settings_file.write_text(text)
     content, said = released(folder)
     assert f"planner: server {simulated.endpoint}, model {MODEL}: log-probabilities" in said
     spent = sum(step["requests"] for step in content["run"]["steps"])
