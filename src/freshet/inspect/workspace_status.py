@@ -154,14 +154,14 @@ def _due(ws: Workspace, release: Release | None, latest: date | None) -> tuple[D
     policy = ws.config.schedule.policy
     if policy != "fixed" and behind > 0 and not why:
         due.append(Due("run", f"{behind} days of events since, which the {policy} policy has not looked at"))
-    elif behind >= ws.config.schedule.refresh_days:
-        due.append(Due("refresh", f"{behind} days of events since, every {ws.config.schedule.refresh_days}"))
-    elif why or bool(release.model) != (ws.tuner is not None):
-        due.append(Due("refresh", "the planner changes"))
     elif (table := ws.store.find("tables", release.table)) and (left := TableManifest.of(table).not_asked):
         due.append(
             Due("refresh", f"{left:,} prompts were not asked: the planner was gone, or a budget spent")
         )
+    elif behind >= ws.config.schedule.refresh_days:
+        due.append(Due("refresh", f"{behind} days of events since, every {ws.config.schedule.refresh_days}"))
+    elif why or bool(release.model) != (ws.tuner is not None):
+        due.append(Due("refresh", "the planner changes"))
     return tuple(due)
 
 
