@@ -302,11 +302,11 @@ class Rival:
     def answers(self, prompts: list[Prompt]) -> NDArray[np.int64]:
         """The best interest of each prompt."""
         planner = self.planner
-        ids = wording.prompt_tokens(planner._tokenizer, [prompt.text for prompt in prompts])
+        ids = wording.prompt_tokens(planner._words.tokenizer, [prompt.text for prompt in prompts])
         before = torch.get_num_threads()
         torch.set_num_threads(self.threads)
         try:
-            return generated(planner._model, planner._tokenizer, tuple(planner.names), ids, self.batch)
+            return generated(planner._model, planner._words.tokenizer, tuple(planner.names), ids, self.batch)
         finally:
             torch.set_num_threads(before)
 
@@ -324,7 +324,7 @@ class Crowd:
     def seconds(self, prompts: list[Prompt]) -> float:
         """Of the slowest member, tokenising included as it is for a single process."""
         start = time.perf_counter()
-        ids = wording.prompt_tokens(self.planner._tokenizer, [prompt.text for prompt in prompts])
+        ids = wording.prompt_tokens(self.planner._words.tokenizer, [prompt.text for prompt in prompts])
         list(self.pool.map(_share, [ids[i :: self.size] for i in range(self.size)]))
         return time.perf_counter() - start
 
@@ -430,7 +430,7 @@ def exactness(bench: Bench, sample: list[Prompt], naive: int, ws: Workspace) -> 
 
 def one_by_one(planner: LocalPlanner, prompt: Prompt, interests: Sequence[int]) -> NDArray[np.float64]:
     """Log-probability of whole names: one forward pass each, every token renormalised over those allowed."""
-    model, tokenizer = planner._model, planner._tokenizer
+    model, tokenizer = planner._model, planner._words.tokenizer
     [start] = wording.prompt_tokens(tokenizer, [prompt.text])
     answers = wording.completion_tokens(tokenizer, planner.names)
     found = np.zeros(len(interests))

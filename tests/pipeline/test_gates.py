@@ -17,7 +17,7 @@ from freshet.core.errors import GateFailed
 from freshet.core.ports import Abilities, Progress, TuningJob, silent
 from freshet.core.types import RECENT, Interests, Prompt, Ranking, Transitions, TuningReport
 from freshet.simulator import generate
-from freshet.stages.tuning import Gate, gates_of
+from freshet.stages.tuning import Gate, gates_of, planner_sample
 from freshet.stages.tuning import gate_verdict as gating
 from freshet.stages.tuning import planner_evaluation as evaluation
 from freshet.storage.ledger import Record
@@ -271,11 +271,11 @@ def test_what_a_planner_leaves_open_is_answered_by_popularity() -> None:
     base = np.log(np.array([[0.4, 0.2, 0.2, 0.2]] * 3))
     logp = np.full((3, 4), -np.inf)
     logp[0, 0], logp[1, 1] = np.log(0.5), 0.0  # the third prompt was not answered
-    alone = np.exp(evaluation.forecast_of(logp, known, base, relative=False))
+    alone = np.exp(planner_sample.forecast_of(logp, known, base, relative=False))
     assert alone[0] == pytest.approx(np.array([0.5, 1 / 6, 1 / 6, 0]) / (0.5 + 1 / 3))
     assert alone[1] == pytest.approx([0, 1, 0, 0], abs=1e-6)
     assert alone[2] == pytest.approx([0.5, 0.25, 0.25, 0])
-    told = np.exp(evaluation.forecast_of(logp, known, base, relative=True))
+    told = np.exp(planner_sample.forecast_of(logp, known, base, relative=True))
     assert told[0] == pytest.approx(np.array([0.2, 1 / 30, 1 / 30, 0]) / (0.2 + 1 / 15))
     assert told[2] == pytest.approx([0.5, 0.25, 0.25, 0])
 

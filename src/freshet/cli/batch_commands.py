@@ -12,13 +12,13 @@ import typer
 from freshet.cli.json_documents import document
 from freshet.cli.options import HERE, AsJson, Here, Wait, answer, opened
 from freshet.core.errors import ConfigError
-from freshet.core.types import Usage
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from freshet.backends.planners.batch.batch_index import BatchIndex, OpenFile
     from freshet.backends.planners.batch.batches import Taken
+    from freshet.core.types import Usage
     from freshet.storage.ledger import Run
     from freshet.storage.workspace import Workspace
 
@@ -102,6 +102,8 @@ def close(batch: Number, workspace: Here = HERE, wait: Wait = 0.0, as_json: AsJs
 
 def _record(run: Run, taken: Taken) -> None:
     """Put what answers cost into the ledger: once, when they are taken in."""
+    from freshet.core.types import Usage
+
     with run.step("answers") as step:
         step.add(Usage(taken.read + taken.written, written=taken.written, requests=taken.answered))
         step.details = asdict(taken)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pydantic import Field
 
-from freshet.core.config.section import Section
+from freshet.core.config.section import Auto, Positive, Section
 from freshet.core.types import RECENT
 
 
@@ -27,8 +25,7 @@ class UsersConfig(Section):
         description="titles of so many of the items a user engaged last that a prompt shows; "
         "only a template that reads `history` does",
     )
-    active_days: int | Literal["auto"] = Field(
+    active_days: Positive | Auto = Field(
         "auto",
-        gt=0,
         description="a user who engaged nothing for so many days has no row; auto = 8 windows",
     )

@@ -84,7 +84,7 @@ def test_a_prompt_that_is_never_answered_validly_fails_alone(tmp_path: Path) -> 
 
 def test_a_busy_server_is_waited_for(simulated: Simulated, tmp_path: Path) -> None:
     one = planner(simulated, tmp_path)
-    simulated.behaviour = Behaviour(busy_every=4)
+    simulated.behaviour = Behaviour(busy_every=10)
     found = one.rank(prompts(30), 6)
     assert found.failures == ()
     assert simulated.twice() == 0
