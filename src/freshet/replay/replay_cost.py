@@ -13,6 +13,8 @@ from freshet.storage.workspace import Workspace
 class ReplayCost:
     """The most that a replay can cost, if every prompt changes from refresh to refresh and none was answered.
 
+    Answers that are no valid choice come on top: they are asked again, `[planner] tries` times at most.
+
     Attributes:
         origins: moments at which arms may refresh.
         tables: that may be asked about, over all arms and origins.
@@ -64,5 +66,6 @@ def say(sandbox: Workspace, cost: ReplayCost) -> None:
     sandbox.reporter.say(
         f"replay: {cost.tables:,} tables at {cost.origins:,} origins, {cost.tunings:,} judgements: at most "
         f"{cost.requests:,} requests, {cost.tokens:,} tokens ({cost.written:,} written){money}{users}; what "
-        f"was answered before, or stays as it was, is asked no more{advice}"
+        f"was answered before, or stays as it was, is asked no more; invalid answers, asked again, come on "
+        f"top{advice}"
     )
