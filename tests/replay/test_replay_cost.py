@@ -10,10 +10,13 @@ import pytest
 
 from freshet import operations
 from freshet.backends.planners.fake import FakePlanner, FakeTuner
+from freshet.core.errors import PlannerGone
 from freshet.core.types import Interests, Prompt, Ranking, Usage
 from freshet.replay import roll
+from freshet.replay.frames import Results
 from freshet.replay.replay_cost import most
 from freshet.wiring import open_sandbox
+from tests.pipeline.test_planner_gone import LeavingTuner
 from tests.pipeline.world import FAKE, settings, workspace
 from tests.replay.test_rolling_origin import NOW, START, planned
 
@@ -86,6 +89,33 @@ def test_the_most_that_it_may_cost_is_told_first_and_kept(world: Path, tmp_path:
     assert f"{cost.requests:,} requests" in heard.lines[said[0]]
     assert said[0] < min(origins)
     assert 0 < Paid.asked <= cost.requests
+
+
+def test_a_replay_stops_where_the_planner_is_gone_and_goes_on_with_what_is_left(
+    world: Path, tmp_path: Path
+) -> None:
+    """Counts in place of answers would be judged as the planner."""
+
+    def replayed(root: Path, answers: list[int]) -> tuple[list[str], list[Prompt]]:
+        ws = workspace(root, settings(world, "fake", FAKE + PRICES))
+        operations.import_log(ws, NOW)
+        asked: list[Prompt] = []
+        for number in answers:
+            tuner = LeavingTuner(number)
+            sandbox = open_sandbox(replace(ws, tuner=tuner), START)
+            if number < 10_000:
+                with pytest.raises(PlannerGone, match=r"prompts of arm 'hybrid' as of .* were not asked"):
+                    roll(sandbox, planned(ws, arms=["hybrid"]))
+            else:
+                made = roll(sandbox, planned(ws, arms=["hybrid"]))
+            asked += tuner.asked
+        judged = Results.of(made).judged
+        return judged["nll"].to_pylist(), asked
+
+    whole, prompts = replayed(tmp_path / "whole", [10_000])
+    stopped, twice = replayed(tmp_path / "stopped", [len(prompts) - 5, 10_000])
+    assert stopped == whole
+    assert len(twice) == len(prompts)
 
 
 def test_nobody_is_paid_for_counts_or_for_what_is_trained_here(world: Path, tmp_path: Path) -> None:

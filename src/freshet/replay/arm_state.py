@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from freshet import pipeline
-from freshet.core.errors import GateFailed, NotEnoughData
+from freshet.core.errors import GateFailed, NotEnoughData, PlannerGone
 from freshet.core.types import AsOf, CadenceDecision
 from freshet.replay.ledger_costs import CostBook
 from freshet.replay.replay_arms import Arm
@@ -25,6 +25,7 @@ from freshet.stages.tuning.step import finetune
 from freshet.stages.users import step as users
 from freshet.storage.artifacts import Artifact, committed
 from freshet.storage.ledger import Run
+from freshet.storage.manifests import TableManifest
 from freshet.storage.workspace import Workspace
 
 
@@ -281,6 +282,13 @@ def _table(origin: Origin, arm: Arm, state: ArmState, before: ArmState | None) -
     ctx = origin.context(arm).with_workspace(_with_evidence(sandbox, arm))
     made = pipeline.make_table(ctx, model, previous, sequence, until, origin.planner(model))
     origin.costs.add(origin.run.record.steps)
+    if left := TableManifest.of(made).not_asked:  # counts in their place would be another arm
+        raise PlannerGone(
+            f"{left:,} prompts of arm '{arm.name}' as of {ctx.as_of} were not asked: the planner is gone, "
+            "or a budget spent",
+            hint="the same command goes on with them; what was answered is kept",
+            retryable=True,
+        )
     return made
 
 

@@ -59,29 +59,9 @@ def run(
         origin: version of the table the rows are for.
         work: folder for the chunks; kept by the caller until the table is committed.
     """
-    count = len(plan.prompts)
-    origins = (*(plan.stored.origins if plan.stored is not None else ()), origin)
-    successors = np.full((count, top), -1, np.int16)
-    logp = np.full((count, top), -np.inf, np.float32)
-    source = np.full(count, len(origins) - 1, np.int32)
-    if plan.stored is not None:
-        copied = plan.source >= 0
-        rows = plan.source[copied]
-        successors[copied] = plan.stored.successors[rows]
-        logp[copied] = plan.stored.logp[rows]
-        source[copied] = plan.stored.origin[rows]
-    changed = plan.changed
-    outcome = Outcome(
-        PlannerRows(
-            plan.prompts.contexts,
-            plan.fingerprints,
-            successors,
-            logp,
-            source,
-            origins,
-        ),
-        len(changed),
-    )
+    rows, changed = _copied(plan, top, origin), plan.changed
+    successors, logp = rows.successors, rows.logp
+    outcome = Outcome(rows, len(changed))
     make_folder(work)
     for start in range(0, len(changed), chunk):
         index = changed[start : start + chunk]
@@ -107,14 +87,29 @@ def run(
                 outcome.gone = ranking.gone
                 empty = int((ranking.successors < 0).all(axis=1).sum())
                 outcome.skipped += empty - len(ranking.failures)
-            if not (
-                ranking.failures or ranking.gone
-            ):  # a chunk with failures is not committed: a repeated run tries it again
+            # a chunk that lacks answers is not committed: a repeated run tries it again
+            if not (ranking.failures or ranking.gone):
                 _commit(path, plan.fingerprints[index], ranking)
         progress(min(start + chunk, len(changed)), len(changed))
     twins = plan.source < 0
     successors[twins], logp[twins] = successors[plan.twin[twins]], logp[plan.twin[twins]]
     return outcome
+
+
+def _copied(plan: Plan, top: int, origin: str) -> PlannerRows:
+    """All rows of a plan: those that are copied, and empty ones for what is inferred."""
+    count = len(plan.prompts)
+    origins = (*(plan.stored.origins if plan.stored is not None else ()), origin)
+    successors = np.full((count, top), -1, np.int16)
+    logp = np.full((count, top), -np.inf, np.float32)
+    source = np.full(count, len(origins) - 1, np.int32)
+    if plan.stored is not None:
+        copied = plan.source >= 0
+        rows = plan.source[copied]
+        successors[copied] = plan.stored.successors[rows]
+        logp[copied] = plan.stored.logp[rows]
+        source[copied] = plan.stored.origin[rows]
+    return PlannerRows(plan.prompts.contexts, plan.fingerprints, successors, logp, source, origins)
 
 
 def _isolate(prompts: Sequence[Prompt], planner: Planner, top: int) -> Ranking:
