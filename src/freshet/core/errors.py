@@ -87,6 +87,14 @@ class LeaseLost(Busy):
     """Another run took the lease over while this one was out of reach; nothing more may be written."""
 
 
+class StoreUnreachable(FreshetError):
+    """An object store can't be reached, refuses the credentials, or answers with errors after all tries."""
+
+
+class ExecutorLost(FreshetError):
+    """A cluster went away while it worked; what was committed is kept."""
+
+
 class StateError(FreshetError):
     """What serving remembers can't be read or written now."""
 
