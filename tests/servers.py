@@ -22,8 +22,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import obstore
 import pytest
 import urllib3
+from obstore.exceptions import BaseError
+from obstore.store import S3Store
 
 TRIES = 5
 """A port that was free may be another's by the time a server listens."""
@@ -167,15 +170,12 @@ class S3Server(_Server):
     def _can_write(self) -> bool:
         try:
             self.make_bucket("ready")
-        except Exception:  # whatever a server says that is not ready
+        except (BaseError, OSError):  # whatever a server says that is not ready
             return False
         return True
 
     def make_bucket(self, name: str) -> None:
         """The server makes a bucket when an owner writes into it."""
-        import obstore
-        from obstore.store import S3Store
-
         key, secret = self._OWNER
         store = S3Store(
             name,
