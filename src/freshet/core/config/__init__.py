@@ -39,6 +39,7 @@ from freshet.core.config.serving_sections import (
     ServingConfig,
     ServingRule,
 )
+from freshet.core.config.stream_section import StreamConfig
 from freshet.core.config.users_section import UsersConfig
 
 __all__ = [
@@ -66,6 +67,7 @@ __all__ = [
     "SequenceConfig",
     "ServingConfig",
     "ServingRule",
+    "StreamConfig",
     "TableConfig",
     "TransitionsConfig",
     "TuningConfig",
