@@ -52,7 +52,7 @@ class StreamConfig(Section):
         False, description="whether `freshet serve` reads the stream too, for live signals and histories"
     )
     options: dict[str, str | int | float | bool] = Field(
-        {}, description="of the client, such as `\"security.protocol\" = \"SASL_SSL\"`; no secrets"
+        {}, description='of the client, such as `"security.protocol" = "SASL_SSL"`; no secrets'
     )
     options_env: dict[str, str] = Field(
         {},

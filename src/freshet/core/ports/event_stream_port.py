@@ -1,4 +1,4 @@
-"""Where events come from as they happen: a topic or a stream at a server, in partitions that keep an order."""
+"""Where events come from as they happen: a topic or stream at a server, in partitions that keep an order."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class EventStream(Protocol):
         """Kind and name, such as `kafka/orders`; what is known of it is kept under this."""
 
     def identity(self) -> str:
-        """Names this very stream: one that was deleted and made again has another. '' = the server has none."""
+        """Names this very stream: one that was deleted and made again has another; '' = nobody knows."""
 
     def poll(self, most: int, seconds: float) -> Polled:
         """Up to `most` messages, waiting for the first at most so long.

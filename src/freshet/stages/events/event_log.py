@@ -127,10 +127,10 @@ class EventLog:
     def import_messages(
         self, batch: Batch, settings: config.Events, *, now: datetime, keep: Iterable[str] = ()
     ) -> BatchReport:
-        """Add a batch of a stream's messages, and how far they go, in one snapshot: both are there or neither.
+        """Add a batch of messages, and how far they go, in one snapshot: both are there or neither.
 
         Raises:
-            StreamMoved: the log has other positions than those at which the batch begins; nothing has changed.
+            StreamMoved: the batch doesn't begin where the log ends; nothing has changed.
             Busy: another import finished meanwhile; nothing has changed.
             ConfigError: the positive rule, the time zone or the time format is wrong.
             InputError: none of many messages can be used; nothing has changed.

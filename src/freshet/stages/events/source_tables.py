@@ -204,9 +204,7 @@ def _delimited(file: SourceFile, text: Text) -> Table:
     )
 
 
-def json_lines(
-    connection: duckdb.DuckDBPyConnection, path: Path, shown: Path, keys: frozenset[str]
-) -> Table:
+def json_lines(connection: duckdb.DuckDBPyConnection, path: Path, shown: Path, keys: frozenset[str]) -> Table:
     """A file that is known to be UTF-8 with a text on each line, none of them empty.
 
     Args:

@@ -71,7 +71,14 @@ class Batch:
     def after(self, streams: Streams, added: int, good: int, refused: int) -> Streams:
         """The log's streams with this batch; `good` rows came in, of which `added` are new."""
         state = streams.get(self.name, StreamState())
-        moved = state.advanced(self.identity, self.reached, added, good - added, refused, self.lost)
+        moved = state.advanced(
+            self.identity,
+            self.reached,
+            added=added,
+            duplicates=good - added,
+            refused=refused,
+            lost=self.lost,
+        )
         return {**streams, self.name: moved}
 
 

@@ -1,4 +1,4 @@
-"""How far streams have been read into the log, as snapshots keep it: together with the data, or not at all."""
+"""How far streams have been read into the log, as snapshots keep it: with the data, or not at all."""
 
 from __future__ import annotations
 
@@ -29,7 +29,14 @@ class StreamState:
     lost: int = 0
 
     def advanced(
-        self, identity: str, positions: Mapping[str, str], added: int, duplicates: int, refused: int, lost: int
+        self,
+        identity: str,
+        positions: Mapping[str, str],
+        *,
+        added: int,
+        duplicates: int,
+        refused: int,
+        lost: int,
     ) -> StreamState:
         """After a batch that ends at `positions`."""
         return replace(
