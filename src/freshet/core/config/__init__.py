@@ -39,6 +39,7 @@ from freshet.core.config.serving_sections import (
     ServingConfig,
     ServingRule,
 )
+from freshet.core.config.stream_section import StreamConfig
 from freshet.core.config.tracking_section import TrackingConfig
 from freshet.core.config.users_section import UsersConfig
 
@@ -67,6 +68,7 @@ __all__ = [
     "SequenceConfig",
     "ServingConfig",
     "ServingRule",
+    "StreamConfig",
     "TableConfig",
     "TrackingConfig",
     "TransitionsConfig",

@@ -33,6 +33,7 @@ from freshet.core.config.serving_sections import (
     LiveConfig,
     ServingConfig,
 )
+from freshet.core.config.stream_section import StreamConfig
 from freshet.core.config.tracking_section import TrackingConfig
 from freshet.core.config.users_section import UsersConfig
 from freshet.core.errors import ConfigError
@@ -51,6 +52,7 @@ class Config(Section):
     """All of `freshet.toml`."""
 
     events: Events = Events()
+    stream: StreamConfig = StreamConfig.model_validate({})
     interests: InterestsConfig = InterestsConfig()
     content: ContentConfig = ContentConfig.model_validate({})
     transitions: TransitionsConfig = TransitionsConfig()

@@ -4,6 +4,7 @@ Every backend of a port passes the port's public contract suite in `freshet.chec
 """
 
 from freshet.core.ports.encoder_port import Encoder, is_blank
+from freshet.core.ports.event_stream_port import EventStream, Gap, Lag, Message, Polled, Start
 from freshet.core.ports.executor_port import Executor, Resources
 from freshet.core.ports.object_store_port import ObjectStore, Stored
 from freshet.core.ports.planner_port import Abilities, Candidates, Planner, Tuner, TuningJob, TuningPlan
@@ -25,12 +26,17 @@ __all__ = [
     "CadencePolicy",
     "Candidates",
     "Encoder",
+    "EventStream",
     "Executor",
+    "Gap",
     "Journal",
+    "Lag",
     "Looks",
+    "Message",
     "Notes",
     "ObjectStore",
     "Planner",
+    "Polled",
     "Progress",
     "RankingJob",
     "RankingTrainer",
@@ -40,6 +46,7 @@ __all__ = [
     "SequenceReport",
     "SequenceTrainer",
     "Sequences",
+    "Start",
     "Stored",
     "TrackedData",
     "TrackedRun",
