@@ -35,27 +35,32 @@ from freshet.serving import Clock, Recommender, ReleasePool, system_clock
 from freshet.serving.user_histories import remember
 from freshet.storage.durable import make_folder
 from freshet.storage.ledger import Quiet, Reporter
+from freshet.storage.remote.bucket_store import BucketStore
 from freshet.storage.vector_cache import CachedEncoder
 from freshet.storage.workspace import Workspace
+from freshet.wiring_buckets import Followed, bucket_of
 
 SETTINGS = "freshet.toml"
 
 
 def open_workspace(root: Path, reporter: Reporter | None = None) -> Workspace:
     """Open the workspace in a folder that holds a `freshet.toml`."""
-    config = load(root / SETTINGS)
-    encoder, watching = encoder_for(config.content, root), reporter or Quiet()
+    watching = reporter or Quiet()
+    bucket = bucket_of(root, watching)
+    config, store = load(root / SETTINGS), LocalStore(root)
+    encoder = encoder_for(config.content, root)
     tuner, beforehand = make_tuner(root, config, watching.say), config.planner.use == "prior"
     return Workspace(
         root,
         config,
-        LocalStore(root),
+        store if bucket is None else BucketStore(store, bucket),
         None if beforehand else tuner,
         watching,
         sequencer=TorchSequenceTrainer(),
         ranker=TorchRankingTrainer(),
         encoder=CachedEncoder(encoder, root) if encoder is not None else None,
         prior_tuner=untrained(tuner, config) if beforehand else None,
+        bucket=bucket,
     )
 
 
@@ -84,7 +89,7 @@ def open_sandbox(ws: Workspace, start: AsOf) -> Workspace:
     """
     root = ws.root / "replay" / "rooms" / str(start)
     make_folder(root)
-    return replace(ws, root=root, store=LocalStore(root), log=ws.root)
+    return replace(ws, root=root, store=LocalStore(root), log=ws.root, bucket=None)
 
 
 def make_tuner(root: Path, config: Config, say: Callable[[str], None]) -> Tuner | None:
@@ -297,14 +302,16 @@ def open_recommender(
         StateError: the user store can't be opened.
     """
     ws = open_workspace(root, reporter)
+    followed = None if ws.bucket is None else Followed(ws.bucket, ws.store)
     store = open_user_store(root, ws.config)
     if store.note:
         ws.reporter.say(store.note)
     try:
+        settings = WatchedConfig(root / SETTINGS)
         releases = ReleasePool(
-            ws.releases,
+            ws.releases if followed is None else followed.releases,
             ws.store,
-            WatchedConfig(root / SETTINGS),
+            settings if followed is None else followed.settings(settings),
             lambda opened: opened.catch_up(store.events, clock()),
             ws.experiments,
         )
@@ -316,4 +323,7 @@ def open_recommender(
     except FreshetError:
         store.close()
         raise
+    if followed is not None:
+        followed.start()
+        return Recommender(releases, store, clock, followed.stop)
     return Recommender(releases, store, clock)

@@ -21,6 +21,8 @@ from freshet.storage.experiment_registry import Experiments
 from freshet.storage.lease import Lease, lease
 from freshet.storage.ledger import Ledger, Quiet, Reporter, Run
 from freshet.storage.releases import Releases
+from freshet.storage.remote.bucket_workspace import BucketWorkspace
+from freshet.storage.remote.shared_lease import SharedLease
 
 LEASE = "LEASE"
 DRAFTS = ".drafts"
@@ -52,6 +54,7 @@ class Workspace:
         log: the workspace whose events are read, where that is another one: a replay keeps its own artifacts.
         sequencer, ranker: train sequence models and what ranks items; None = it can't be done here.
         encoder: of `[content]`, which remembers what it encoded; None = interests' own words (tfidf).
+        bucket: where the workspace is, if not in the folder, which then is what this machine works on.
     """
 
     root: Path
@@ -65,6 +68,12 @@ class Workspace:
     ranker: RankingTrainer | None = None
     encoder: Encoder | None = None
     prior_tuner: Tuner | None = None
+    bucket: BucketWorkspace | None = None
+
+    @property
+    def place(self) -> str:
+        """Where it lies, for people: a folder, or a URL."""
+        return str(self.root) if self.bucket is None else self.bucket.url
 
     @property
     def source(self) -> Path:
@@ -115,7 +124,11 @@ class Workspace:
         with ReportFullDisk(self.root), waiting as held:
             if held.took_over:  # its drafts are of no use to anybody
                 shutil.rmtree(self.root / DRAFTS, ignore_errors=True)
-            yield held
+            if self.bucket is None:
+                yield held
+                return
+            with self.bucket.held(command, self.wait) as there:
+                yield SharedLease(held, there, self.bucket)
 
     @contextmanager
     def recorded(self, held: Lease, command: str, as_of: str = "") -> Iterator[Run]:
