@@ -35,8 +35,10 @@ from freshet.serving import Clock, Recommender, ReleasePool, system_clock
 from freshet.serving.user_histories import remember
 from freshet.storage.durable import make_folder
 from freshet.storage.ledger import Quiet, Reporter
+from freshet.storage.remote.bucket_store import BucketStore
 from freshet.storage.vector_cache import CachedEncoder
 from freshet.storage.workspace import Workspace
+from freshet.wiring_buckets import Followed, bucket_of
 from freshet.wiring_tracking import tell
 
 SETTINGS = "freshet.toml"
@@ -44,13 +46,15 @@ SETTINGS = "freshet.toml"
 
 def open_workspace(root: Path, reporter: Reporter | None = None) -> Workspace:
     """Open the workspace in a folder that holds a `freshet.toml`."""
-    config = load(root / SETTINGS)
-    encoder, watching = encoder_for(config.content, root), reporter or Quiet()
+    watching = reporter or Quiet()
+    bucket = bucket_of(root, watching)
+    config, store = load(root / SETTINGS), LocalStore(root)
+    encoder = encoder_for(config.content, root)
     tuner, beforehand = make_tuner(root, config, watching.say), config.planner.use == "prior"
     return Workspace(
         root,
         config,
-        LocalStore(root),
+        store if bucket is None else BucketStore(store, bucket),
         None if beforehand else tuner,
         watching,
         sequencer=TorchSequenceTrainer(),
@@ -58,6 +62,7 @@ def open_workspace(root: Path, reporter: Reporter | None = None) -> Workspace:
         encoder=CachedEncoder(encoder, root) if encoder is not None else None,
         prior_tuner=untrained(tuner, config) if beforehand else None,
         after=tell if config.tracking.used else None,
+        bucket=bucket,
     )
 
 
@@ -86,7 +91,7 @@ def open_sandbox(ws: Workspace, start: AsOf) -> Workspace:
     """
     root = ws.root / "replay" / "rooms" / str(start)
     make_folder(root)
-    return replace(ws, root=root, store=LocalStore(root), log=ws.root, after=None)
+    return replace(ws, root=root, store=LocalStore(root), log=ws.root, after=None, bucket=None)
 
 
 def make_tuner(root: Path, config: Config, say: Callable[[str], None]) -> Tuner | None:
@@ -294,14 +299,16 @@ def open_recommender(
         StateError: the user store can't be opened.
     """
     ws = open_workspace(root, reporter)
+    followed = None if ws.bucket is None else Followed(ws.bucket, ws.store)
     store = open_user_store(root, ws.config)
     if store.note:
         ws.reporter.say(store.note)
     try:
+        settings = WatchedConfig(root / SETTINGS)
         releases = ReleasePool(
-            ws.releases,
+            ws.releases if followed is None else followed.releases,
             ws.store,
-            WatchedConfig(root / SETTINGS),
+            settings if followed is None else followed.settings(settings),
             lambda opened: opened.catch_up(store.events, clock()),
             ws.experiments,
         )
@@ -313,4 +320,7 @@ def open_recommender(
     except FreshetError:
         store.close()
         raise
+    if followed is not None:
+        followed.start()
+        return Recommender(releases, store, clock, followed.stop)
     return Recommender(releases, store, clock)

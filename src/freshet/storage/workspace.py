@@ -22,6 +22,8 @@ from freshet.storage.experiment_registry import Experiments
 from freshet.storage.lease import Lease, is_held, lease
 from freshet.storage.ledger import Ledger, Quiet, Record, Reporter, Run
 from freshet.storage.releases import Releases
+from freshet.storage.remote.bucket_workspace import BucketWorkspace
+from freshet.storage.remote.shared_lease import SharedLease
 
 LEASE = "LEASE"
 DRAFTS = ".drafts"
@@ -58,6 +60,7 @@ class Workspace:
         encoder: of `[content]`, which remembers what it encoded; None = interests' own words (tfidf).
         after: called when a command has given the lease back, also after one that failed, but not after one
             that was interrupted: who is told of runs beside the ledger. It raises nothing.
+        bucket: where the workspace is, if not in the folder, which then is what this machine works on.
     """
 
     root: Path
@@ -72,6 +75,12 @@ class Workspace:
     encoder: Encoder | None = None
     prior_tuner: Tuner | None = None
     after: Callable[[Workspace], None] | None = None
+    bucket: BucketWorkspace | None = None
+
+    @property
+    def place(self) -> str:
+        """Where it lies, for people: a folder, or a URL."""
+        return str(self.root) if self.bucket is None else self.bucket.url
 
     @property
     def source(self) -> Path:
@@ -130,7 +139,11 @@ class Workspace:
                 if held.took_over:  # its drafts are of no use to anybody
                     shutil.rmtree(self.root / DRAFTS, ignore_errors=True)
                 try:
-                    yield held
+                    if self.bucket is None:
+                        yield held
+                    else:
+                        with self.bucket.held(command, self.wait) as there:
+                            yield SharedLease(held, there, self.bucket)
                 finally:
                     ended = not isinstance(sys.exception(), KeyboardInterrupt | SystemExit | GeneratorExit)
         finally:

@@ -6,7 +6,7 @@ Every backend of a port passes the port's public contract suite in `freshet.chec
 from freshet.core.ports.encoder_port import Encoder, is_blank
 from freshet.core.ports.event_stream_port import EventStream, Gap, Lag, Message, Polled, Start
 from freshet.core.ports.executor_port import Executor, Resources
-from freshet.core.ports.object_store_port import ObjectStore, Stored
+from freshet.core.ports.object_store_port import Listed, ObjectStore, Stored
 from freshet.core.ports.planner_port import Abilities, Candidates, Planner, Tuner, TuningJob, TuningPlan
 from freshet.core.ports.run_ports import Budget, CadencePolicy, Looks, Progress, silent
 from freshet.core.ports.tracker_port import RunState, TrackedData, TrackedRun, TrackedStep, Tracker
@@ -31,6 +31,7 @@ __all__ = [
     "Gap",
     "Journal",
     "Lag",
+    "Listed",
     "Looks",
     "Message",
     "Notes",
