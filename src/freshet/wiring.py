@@ -25,7 +25,6 @@ from freshet.backends.planners.lora import LoraTuner
 from freshet.backends.planners.scratch import ScratchTuner
 from freshet.backends.planners.training_fit import Wishes
 from freshet.backends.planners.vllm_tuner import VllmTuner
-from freshet.backends.sequences.trainers import TorchRankingTrainer, TorchSequenceTrainer
 from freshet.backends.user_stores.lmdb_store import LmdbUserStore
 from freshet.core.config import Config, ContentConfig, load, parse, read_text
 from freshet.core.errors import ConfigError, FreshetError, MissingExtra
@@ -37,6 +36,7 @@ from freshet.storage.durable import make_folder
 from freshet.storage.ledger import Quiet, Reporter
 from freshet.storage.vector_cache import CachedEncoder
 from freshet.storage.workspace import Workspace
+from freshet.wiring_executor import executor_for, ranker_through, sequencer_through, tuner_through
 
 SETTINGS = "freshet.toml"
 
@@ -45,17 +45,19 @@ def open_workspace(root: Path, reporter: Reporter | None = None) -> Workspace:
     """Open the workspace in a folder that holds a `freshet.toml`."""
     config = load(root / SETTINGS)
     encoder, watching = encoder_for(config.content, root), reporter or Quiet()
-    tuner, beforehand = make_tuner(root, config, watching.say), config.planner.use == "prior"
+    executor, beforehand = executor_for(config, root), config.planner.use == "prior"
+    tuner = tuner_through(executor, make_tuner(root, config, watching.say), config)
     return Workspace(
         root,
         config,
         LocalStore(root),
         None if beforehand else tuner,
         watching,
-        sequencer=TorchSequenceTrainer(),
-        ranker=TorchRankingTrainer(),
+        sequencer=sequencer_through(executor, config),
+        ranker=ranker_through(executor, config),
         encoder=CachedEncoder(encoder, root) if encoder is not None else None,
         prior_tuner=untrained(tuner, config) if beforehand else None,
+        executor=executor,
     )
 
 
