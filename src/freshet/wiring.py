@@ -24,7 +24,6 @@ from freshet.backends.planners.lora import LoraTuner
 from freshet.backends.planners.scratch import ScratchTuner
 from freshet.backends.planners.training_fit import Wishes
 from freshet.backends.planners.vllm_tuner import VllmTuner
-from freshet.backends.sequences.trainers import TorchRankingTrainer, TorchSequenceTrainer
 from freshet.backends.user_stores.lmdb_store import LmdbUserStore
 from freshet.core.config import Config, ContentConfig, load, parse, read_text
 from freshet.core.errors import ConfigError, FreshetError, MissingExtra
@@ -39,6 +38,7 @@ from freshet.storage.remote.bucket_store import BucketStore
 from freshet.storage.vector_cache import CachedEncoder
 from freshet.storage.workspace import Workspace
 from freshet.wiring_buckets import Followed, bucket_of
+from freshet.wiring_executor import executor_for, ranker_through, sequencer_through, tuner_through
 from freshet.wiring_tracking import tell
 
 SETTINGS = "freshet.toml"
@@ -50,19 +50,21 @@ def open_workspace(root: Path, reporter: Reporter | None = None) -> Workspace:
     bucket = bucket_of(root, watching)
     config, store = load(root / SETTINGS), LocalStore(root)
     encoder = encoder_for(config.content, root)
-    tuner, beforehand = make_tuner(root, config, watching.say), config.planner.use == "prior"
+    executor, beforehand = executor_for(config, root), config.planner.use == "prior"
+    tuner = tuner_through(executor, make_tuner(root, config, watching.say), config)
     return Workspace(
         root,
         config,
         store if bucket is None else BucketStore(store, bucket),
         None if beforehand else tuner,
         watching,
-        sequencer=TorchSequenceTrainer(),
-        ranker=TorchRankingTrainer(),
+        sequencer=sequencer_through(executor, config),
+        ranker=ranker_through(executor, config),
         encoder=CachedEncoder(encoder, root) if encoder is not None else None,
         prior_tuner=untrained(tuner, config) if beforehand else None,
         after=tell if config.tracking.used else None,
         bucket=bucket,
+        executor=executor,
     )
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from freshet.core.config import Config
 from freshet.core.errors import AnswersPending
-from freshet.core.ports import Encoder, RankingTrainer, SequenceTrainer, Tuner
+from freshet.core.ports import Encoder, Executor, RankingTrainer, SequenceTrainer, Tuner
 from freshet.storage.artifacts import Store
 from freshet.storage.decisions import Decisions
 from freshet.storage.durable import ReportFullDisk
@@ -61,6 +61,7 @@ class Workspace:
         after: called when a command has given the lease back, also after one that failed, but not after one
             that was interrupted: who is told of runs beside the ledger. It raises nothing.
         bucket: where the workspace is, if not in the folder, which then is what this machine works on.
+        executor: computes what is heavy; None = nothing can be counted here.
     """
 
     root: Path
@@ -76,6 +77,7 @@ class Workspace:
     prior_tuner: Tuner | None = None
     after: Callable[[Workspace], None] | None = None
     bucket: BucketWorkspace | None = None
+    executor: Executor | None = None
 
     @property
     def place(self) -> str:

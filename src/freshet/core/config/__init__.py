@@ -32,6 +32,7 @@ from freshet.core.config.model_sections import (
     TableConfig,
     TuningConfig,
 )
+from freshet.core.config.ray_section import RayConfig
 from freshet.core.config.serving_sections import (
     FeedbackConfig,
     HttpConfig,
@@ -64,6 +65,7 @@ __all__ = [
     "PlannerConfig",
     "PricesConfig",
     "RankerConfig",
+    "RayConfig",
     "ScheduleConfig",
     "SequenceConfig",
     "ServingConfig",
