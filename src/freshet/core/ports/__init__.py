@@ -5,6 +5,7 @@ Every backend of a port passes the port's public contract suite in `freshet.chec
 
 from freshet.core.ports.encoder_port import Encoder, is_blank
 from freshet.core.ports.executor_port import Executor, Resources
+from freshet.core.ports.export_port import ExportTarget, FilePlace, GivenRelease, RowBlock, Written
 from freshet.core.ports.object_store_port import ObjectStore, Stored
 from freshet.core.ports.planner_port import Abilities, Candidates, Planner, Tuner, TuningJob, TuningPlan
 from freshet.core.ports.run_ports import Budget, CadencePolicy, Looks, Progress, silent
@@ -25,6 +26,9 @@ __all__ = [
     "Candidates",
     "Encoder",
     "Executor",
+    "ExportTarget",
+    "FilePlace",
+    "GivenRelease",
     "Journal",
     "Looks",
     "Notes",
@@ -34,6 +38,7 @@ __all__ = [
     "RankingJob",
     "RankingTrainer",
     "Resources",
+    "RowBlock",
     "SequenceJob",
     "SequenceReport",
     "SequenceTrainer",
@@ -43,6 +48,7 @@ __all__ = [
     "TuningJob",
     "TuningPlan",
     "UserStore",
+    "Written",
     "is_blank",
     "silent",
 ]
