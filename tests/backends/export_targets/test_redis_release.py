@@ -64,14 +64,14 @@ def test_every_row_is_that_of_the_table(server: Server, tmp_path: Path, world: P
 
 
 def test_it_keeps_the_contract_in_a_cluster(tmp_path: Path) -> None:
-    with Server(tmp_path / "redis", "--cluster-enabled", "yes") as server:
-        with redis.Redis.from_url(server.url) as client:  # noqa: SIM117 - it needs the server
-            client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
-            while client.cluster("info")["cluster_state"] != "ok":
-                pass
-            check_export_target(RedisTarget(server.url, 60), lambda context: look_up(client, context))
-            slots = {client.cluster("keyslot", key) for key in keys(client)}
-            assert len(slots) > 3  # what is looked up spreads
+    cluster = Server(tmp_path / "redis", "--cluster-enabled", "yes")
+    with cluster as server, redis.Redis.from_url(server.url) as client:
+        client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+        while client.cluster("info")["cluster_state"] != "ok":
+            pass
+        check_export_target(RedisTarget(server.url, 60), lambda context: look_up(client, context))
+        slots = {client.cluster("keyslot", key) for key in keys(client)}
+        assert len(slots) > 3  # what is looked up spreads
 
 
 def test_who_began_on_the_old_release_ends_on_it_and_it_expires_then(server: Server) -> None:
