@@ -37,6 +37,7 @@ from freshet.storage.durable import make_folder
 from freshet.storage.ledger import Quiet, Reporter
 from freshet.storage.vector_cache import CachedEncoder
 from freshet.storage.workspace import Workspace
+from freshet.wiring_exports import deliveries_of
 from freshet.wiring_tracking import tell
 
 SETTINGS = "freshet.toml"
@@ -58,6 +59,7 @@ def open_workspace(root: Path, reporter: Reporter | None = None) -> Workspace:
         encoder=CachedEncoder(encoder, root) if encoder is not None else None,
         prior_tuner=untrained(tuner, config) if beforehand else None,
         after=tell if config.tracking.used else None,
+        giving=deliveries_of(root, config),
     )
 
 
@@ -86,7 +88,7 @@ def open_sandbox(ws: Workspace, start: AsOf) -> Workspace:
     """
     root = ws.root / "replay" / "rooms" / str(start)
     make_folder(root)
-    return replace(ws, root=root, store=LocalStore(root), log=ws.root, after=None)
+    return replace(ws, root=root, store=LocalStore(root), log=ws.root, after=None, giving=None)
 
 
 def make_tuner(root: Path, config: Config, say: Callable[[str], None]) -> Tuner | None:

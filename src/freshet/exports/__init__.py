@@ -2,7 +2,7 @@
 
     given       a release as rows, ids, descriptions and items
     deliveries  which release each configured target has, what failed, what is due; `state` keeps it
-    messages    what a webhook is told, queued before it is sent
+    outbox      what a webhook is told, queued before it is sent
 
 Nothing here fails a run: what could not be given is recorded and tried again by the next one.
 """

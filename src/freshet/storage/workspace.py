@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from freshet.core.config import Config
 from freshet.core.errors import AnswersPending
@@ -40,6 +40,23 @@ def version_of(**parts: Any) -> str:
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
+class Giving(Protocol):
+    """Gives what serves to others (`freshet.exports`). What fails is recorded in the run, and fails nothing.
+
+    Attributes:
+        names: of the targets; `webhook`: of who is told, '' = nobody.
+    """
+
+    names: tuple[str, ...]
+    webhook: str
+
+    def begin(self, ws: Workspace, run: Run) -> None:
+        """Called when a run has begun: what a run that was killed has left to say is noted."""
+
+    def end(self, ws: Workspace, run: Run) -> None:
+        """Called when a run's work is done: what is due is given."""
+
+
 @dataclass(frozen=True)
 class Workspace:
     """Everything a run needs; `freshet.wiring.open_workspace` makes one.
@@ -58,6 +75,7 @@ class Workspace:
         encoder: of `[content]`, which remembers what it encoded; None = interests' own words (tfidf).
         after: called when a command has given the lease back, also after one that failed, but not after one
             that was interrupted: who is told of runs beside the ledger. It raises nothing.
+        giving: gives what serves to others as runs end; None = nobody wants it.
     """
 
     root: Path
@@ -72,6 +90,7 @@ class Workspace:
     encoder: Encoder | None = None
     prior_tuner: Tuner | None = None
     after: Callable[[Workspace], None] | None = None
+    giving: Giving | None = None
 
     @property
     def source(self) -> Path:
@@ -147,7 +166,11 @@ class Workspace:
         run.record.settings = self.config.deciding()
         with ReportFullDisk(self.root, lambda: _published(run)):
             try:
+                if self.giving is not None:
+                    self.giving.begin(self, run)
                 yield run
+                if self.giving is not None:
+                    self.giving.end(self, run)
             except AnswersPending as error:
                 run.end("pending", error.message)
                 raise

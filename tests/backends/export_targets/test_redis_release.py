@@ -47,13 +47,15 @@ def keys(client: redis.Redis) -> list[str]:
 
 def test_it_keeps_the_contract(server: Server) -> None:
     with redis.Redis.from_url(server.url) as client:
-        check_export_target(RedisTarget(server.url, 60), lambda context: look_up(client, context))
+        check_export_target(
+            RedisTarget(server.url, "shop's Redis", 60), lambda context: look_up(client, context)
+        )
 
 
 @pytest.mark.parametrize("k", [1, 2, 3])
 def test_every_row_is_that_of_the_table(server: Server, tmp_path: Path, world: Path, k: int) -> None:
     _, given, table = released(tmp_path / "ws", world, k, BLOCKED)
-    RedisTarget(server.url, 60).write(given, silent)
+    RedisTarget(server.url, "shop's Redis", 60).write(given, silent)
     ids = given.ids.tolist()
     with redis.Redis.from_url(server.url) as client:
         for length in range(k + 1):
@@ -69,16 +71,18 @@ def test_it_keeps_the_contract_in_a_cluster(tmp_path: Path) -> None:
         client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
         while client.cluster("info")["cluster_state"] != "ok":
             pass
-        check_export_target(RedisTarget(server.url, 60), lambda context: look_up(client, context))
+        check_export_target(
+            RedisTarget(server.url, "shop's Redis", 60), lambda context: look_up(client, context)
+        )
         slots = {client.cluster("keyslot", key) for key in keys(client)}
         assert len(slots) > 3  # what is looked up spreads
 
 
 def test_who_began_on_the_old_release_ends_on_it_and_it_expires_then(server: Server) -> None:
     with redis.Redis.from_url(server.url) as client:
-        RedisTarget(server.url, 3600).write(small_release(1), silent)
+        RedisTarget(server.url, "shop's Redis", 3600).write(small_release(1), silent)
         began = client.get("{freshet}:current").decode()
-        RedisTarget(server.url, 3600).write(small_release(2, shift=1), silent)
+        RedisTarget(server.url, "shop's Redis", 3600).write(small_release(2, shift=1), silent)
         row = client.hget(f"{{freshet:}}:{began}", "")
         assert [id_ for id_, _ in struct.iter_unpack("<if", row)] == [10, 20, 30]
         assert look_up(client, []) == [20, 30, 40]
@@ -101,7 +105,7 @@ KILLED = """
             if number == wanted:
                 os.kill(os.getpid(), signal.SIGKILL)
             yield block
-    RedisTarget({url!r}, 3600).write(replace(given, blocks=blocks), silent)
+    RedisTarget({url!r}, "redis", 3600).write(replace(given, blocks=blocks), silent)
     """
 
 
@@ -109,7 +113,7 @@ KILLED = """
 def test_an_export_that_was_killed_leaves_the_old_release_and_the_next_one_cleans_up(
     server: Server, after: int
 ) -> None:
-    target = RedisTarget(server.url, 3600)
+    target = RedisTarget(server.url, "shop's Redis", 3600)
     target.write(small_release(1), silent)
     with redis.Redis.from_url(server.url) as client:
         before = keys(client)
@@ -124,7 +128,7 @@ def test_an_export_that_was_killed_leaves_the_old_release_and_the_next_one_clean
 
 
 def test_rows_that_a_server_lost_meanwhile_are_noticed(server: Server) -> None:
-    target, given = RedisTarget(server.url, 60), small_release(1)
+    target, given = RedisTarget(server.url, "shop's Redis", 60), small_release(1)
     target.write(given, silent)
     with redis.Redis.from_url(server.url) as client:
 
@@ -142,13 +146,9 @@ def test_a_server_that_is_full_or_away_is_told_without_the_password(server: Serv
     with redis.Redis.from_url(server.url) as client:
         client.config_set("maxmemory", "1kb")
         with pytest.raises(ExportError, match=r"can't be written: .*maxmemory") as full:
-            RedisTarget(server.url, 60).write(small_release(1), silent)
+            RedisTarget(server.url, "shop's Redis", 60).write(small_release(1), silent)
         assert full.value.retryable
         assert client.get("{freshet}:current") is None
     with pytest.raises(ExportError, match="can't be written") as away:
-        RedisTarget("redis://me:secret@127.0.0.1:1/0?prefix=shop", 60).write(small_release(1), silent)
+        RedisTarget("redis://me:secret@127.0.0.1:1/0", "shop's Redis", 60).write(small_release(1), silent)
     assert "secret" not in str(away.value)
-    assert (
-        RedisTarget("redis://me:secret@127.0.0.1:1/0?prefix=shop", 60).name
-        == "redis://127.0.0.1:1/0?prefix=shop"
-    )

@@ -54,7 +54,7 @@ class BinaryTarget:
 
     def write(self, given: GivenRelease, progress: Progress) -> Written:
         """Write the file aside, then put it in the place of the old one."""
-        before = leftovers(self._place.names()) if self._place.scratch is not None else []
+        before = leftovers(self._place)
         with scratch_of(self._place) as scratch:
             draft = scratch / self._file
             size = write_binary(given, draft, progress)
@@ -108,7 +108,7 @@ def _header(given: GivenRelease, sections: Sections, total: int) -> bytes:
 
 
 def _earlier(contexts: NDArray[np.int16]) -> NDArray[np.uint32]:
-    """(C,) what comes before the last interest: 65,536 (index + 1) of the one before it, + index + 1 of a third."""
+    """(C,) what comes before the last interest: index + 1 of one, 16 bits higher than that of another."""
     padded = np.full((len(contexts), 3), -1, np.int64)
     padded[:, 3 - contexts.shape[1] :] = contexts
     return ((padded[:, 1] + 1 << 16) + padded[:, 0] + 1).astype("<u4")

@@ -12,6 +12,9 @@ from freshet.core.ports import FilePlace, ObjectStore
 from freshet.storage.durable import PART, move_file, sync, write_text
 from freshet.storage.permissions import their_umask
 
+DRAFT = ".export-"
+"""How names of folders begin in which files are made."""
+
 _TRIES = 20
 """Times that a pointer is written in a bucket while others write it, too."""
 
@@ -35,16 +38,17 @@ class FolderPlace:
         """A small file."""
         try:
             return (self.root / name).read_bytes()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
 
     def put(self, name: str, content: bytes) -> None:
         """Write a small file in one step."""
         write_text(self.root / name, content.decode(), private=False)
 
-    def names(self) -> list[str]:
-        """Of all files, those of exports that died included."""
-        return [path.relative_to(self.root).as_posix() for path in self.root.rglob("*") if path.is_file()]
+    def names(self, prefix: str) -> list[str]:
+        """Of all files whose names begin so; nothing else of the folder is looked at."""
+        found = [path for one in self.root.glob(f"{prefix}*") for path in (one, *one.rglob("*"))]
+        return [path.relative_to(self.root).as_posix() for path in found if path.is_file()]
 
     def remove(self, names: Sequence[str]) -> None:
         """Remove files, and folders that are empty then."""
@@ -86,9 +90,9 @@ class BucketPlace:
                 return
         raise ExportError(f"{self.name}/{name} is written by others all the time", hint="who exports there?")
 
-    def names(self) -> list[str]:
-        """Of all objects."""
-        return [name for name, _ in self._store.keys("")]
+    def names(self, prefix: str) -> list[str]:
+        """Of all objects whose names begin so."""
+        return [name for name, _ in self._store.keys(prefix)]
 
     def remove(self, names: Sequence[str]) -> None:
         """Delete objects."""
@@ -105,7 +109,7 @@ def scratch_of(place: FilePlace) -> Iterator[Path]:
     try:
         if place.scratch is not None:
             place.scratch.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(prefix=".export-", suffix=PART, dir=place.scratch) as folder:
+        with TemporaryDirectory(prefix=DRAFT, suffix=PART, dir=place.scratch) as folder:
             yield Path(folder)
             if place.scratch is not None:
                 sync(place.scratch)
@@ -117,6 +121,7 @@ def scratch_of(place: FilePlace) -> Iterator[Path]:
         ) from error
 
 
-def leftovers(names: Sequence[str]) -> list[str]:
+def leftovers(place: FilePlace) -> list[str]:
     """Files that exports which died have left."""
-    return [name for name in names if name.startswith(".export-") and name.partition("/")[0].endswith(PART)]
+    found = place.names(DRAFT) if place.scratch is not None else []
+    return [name for name in found if name.partition("/")[0].endswith(PART)]

@@ -61,10 +61,13 @@ class ParquetTarget:
             pointer = {"schema": 1, "folder": folder, "files": files, "rows": written - 1, "k": given.k}
             content = json.dumps(pointer | {"release": given.about}, indent=1, ensure_ascii=False)
             self._place.put(POINTER, f"{content}\n".encode())
-        names = self._place.names()
         kept = (f"{folder}/", f"{old}/")
-        stale = [name for name in names if _FOLDER.match(name) and not name.startswith(kept)]
-        self._place.remove([*stale, *leftovers(names)])
+        stale = [
+            name
+            for name in self._place.names("release-")
+            if _FOLDER.match(name) and not name.startswith(kept)
+        ]
+        self._place.remove([*stale, *leftovers(self._place)])
         return Written(len(given.contexts), sum(files.values()), f"{self.name}/{folder}")
 
     def _current(self) -> str:

@@ -41,17 +41,17 @@ class RedisTarget:
 
     Args:
         url: such as `redis://host:6379/0?prefix=shop`.
+        name: of it, without user and password.
         keep_seconds: for which the release before stays, for readers that began on it.
     """
 
-    def __init__(self, url: str, keep_seconds: int) -> None:
+    def __init__(self, url: str, name: str, keep_seconds: int) -> None:
         parts = urlsplit(url)
         query = parse_qs(parts.query)
         self._prefix = query.pop("prefix", ["freshet"])[-1]
         self._url = urlunsplit(parts._replace(query=urlencode(query, doseq=True)))
         self._keep = keep_seconds
-        where = parts.netloc.rpartition("@")[2] or parts.path
-        self.name = f"{parts.scheme}://{where}{parts.path if parts.netloc else ''}?prefix={self._prefix}"
+        self.name = name
 
     def write(self, given: GivenRelease, progress: Progress) -> Written:
         """Write all rows under names of their own, check that all are there, then switch."""

@@ -5,7 +5,7 @@ Every backend of a port passes the port's public contract suite in `freshet.chec
 
 from freshet.core.ports.encoder_port import Encoder, is_blank
 from freshet.core.ports.executor_port import Executor, Resources
-from freshet.core.ports.export_port import ExportTarget, FilePlace, GivenRelease, RowBlock, Written
+from freshet.core.ports.export_port import Announcer, ExportTarget, FilePlace, GivenRelease, RowBlock, Written
 from freshet.core.ports.object_store_port import ObjectStore, Stored
 from freshet.core.ports.planner_port import Abilities, Candidates, Planner, Tuner, TuningJob, TuningPlan
 from freshet.core.ports.run_ports import Budget, CadencePolicy, Looks, Progress, silent
@@ -22,6 +22,7 @@ from freshet.core.ports.user_store_port import Journal, Notes, UserStore
 
 __all__ = [
     "Abilities",
+    "Announcer",
     "Budget",
     "CadencePolicy",
     "Candidates",

@@ -112,8 +112,25 @@ class FilePlace(Protocol):
     def put(self, name: str, content: bytes) -> None:
         """Write a small file over what is there: readers see the old or the new content."""
 
-    def names(self) -> list[str]:
-        """Of all files."""
+    def names(self, prefix: str) -> list[str]:
+        """Of all files whose names begin so."""
 
     def remove(self, names: Sequence[str]) -> None:
         """Remove files; those that are gone already don't matter."""
+
+
+class Announcer(Protocol):
+    """Who is told what serves.
+
+    Attributes:
+        name: where it is, without what may be secret.
+    """
+
+    name: str
+
+    def send(self, id_: str, body: bytes) -> None:
+        """Send one message; a receiver knows by `id_` what it has had before.
+
+        Raises:
+            ExportError: it was not taken; `retryable`: it may be later, else it never will.
+        """
