@@ -13,7 +13,7 @@ from typing import Any
 
 from freshet.core.config import Config
 from freshet.core.errors import AnswersPending
-from freshet.core.ports import Encoder, RankingTrainer, SequenceTrainer, Tuner
+from freshet.core.ports import Encoder, RankingTrainer, SequenceTrainer, SourceStore, Tuner
 from freshet.storage.artifacts import Store
 from freshet.storage.decisions import Decisions
 from freshet.storage.durable import ReportFullDisk
@@ -51,6 +51,7 @@ class Workspace:
         wait: seconds a run waits for another one to end.
         log: the workspace whose events are read, where that is another one: a replay keeps its own artifacts.
         sequencer, ranker: train sequence models and what ranks items; None = it can't be done here.
+        sources: of event and item files in buckets; None = files alone are read.
         encoder: of `[content]`, which remembers what it encoded; None = interests' own words (tfidf).
     """
 
@@ -65,6 +66,7 @@ class Workspace:
     ranker: RankingTrainer | None = None
     encoder: Encoder | None = None
     prior_tuner: Tuner | None = None
+    sources: SourceStore | None = None
 
     @property
     def source(self) -> Path:

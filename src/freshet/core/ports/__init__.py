@@ -8,6 +8,7 @@ from freshet.core.ports.executor_port import Executor, Resources
 from freshet.core.ports.object_store_port import ObjectStore, Stored
 from freshet.core.ports.planner_port import Abilities, Candidates, Planner, Tuner, TuningJob, TuningPlan
 from freshet.core.ports.run_ports import Budget, CadencePolicy, Looks, Progress, silent
+from freshet.core.ports.source_port import SourceObject, SourceStore
 from freshet.core.ports.trainer_ports import (
     RankingJob,
     RankingTrainer,
@@ -38,6 +39,8 @@ __all__ = [
     "SequenceReport",
     "SequenceTrainer",
     "Sequences",
+    "SourceObject",
+    "SourceStore",
     "Stored",
     "Tuner",
     "TuningJob",
