@@ -27,6 +27,7 @@ from freshet.cli.options import (
     user_store,
 )
 from freshet.core.errors import ConfigError, NotServing
+from freshet.core.urls import location
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -81,15 +82,15 @@ def init(
     folder = Path(place) if bucket is None else bucket.checkout.root
     remember_workspace(context, folder)
     if bucket is not None:  # other machines have other folders
-        events, items = [file.absolute() for file in events or []], items.absolute() if items else None
+        events, items = [_absolute(file) for file in events or []], _absolute(items) if items else None
 
     defaults = Config()
     if planner == "transformers" and not model:
         raise ConfigError("--planner transformers needs --model", hint="the path or name of a causal LM")
     chosen: dict[str, dict[str, Any]] = {
         "events": {
-            "files": [settings_file.from_workspace(file, folder) for file in events or []],
-            "items": settings_file.from_workspace(items, folder) if items else "",
+            "files": [settings_file.from_workspace(location(file), folder) for file in events or []],
+            "items": settings_file.from_workspace(location(items), folder) if items else "",
             "positive": positive,
         },
         **settings_file.columns(column or []),
@@ -124,6 +125,12 @@ def _bucket(place: str) -> BucketWorkspace | None:
     return new_bucket(place)
 
 
+def _absolute(file: str) -> str:
+    """A path that counts from nowhere; a URL as it is."""
+    found = location(file)
+    return str(found.absolute() if isinstance(found, Path) else found)
+
+
 def _checkpoint(model: str, folder: Path) -> str:
     """A checkpoint on disk as seen from the workspace; anything else is a name."""
     from freshet.cli import settings_file
@@ -133,7 +140,11 @@ def _checkpoint(model: str, folder: Path) -> str:
 
 def import_files(
     files: Annotated[
-        list[Path] | None, typer.Argument(metavar="FILE", help="Event files; the configured ones by default.")
+        list[str] | None,
+        typer.Argument(
+            metavar="FILE",
+            help="Event files, folders, globs, also at s3://, gs://, az://; the configured ones by default.",
+        ),
     ] = None,
     replace: Annotated[
         bool, typer.Option("--replace", help="The files' days hold the files' events and nothing else.")
@@ -146,8 +157,9 @@ def import_files(
     from freshet import operations
     from freshet.cli import show
 
+    sources = [location(file) for file in files or []]
     with opened(workspace, wait) as ws:
-        record, found = operations.import_log(ws, datetime.now(UTC), files or None, replace)
+        record, found = operations.import_log(ws, datetime.now(UTC), sources or None, replace)
     answer(_imported(record, found), as_json, lambda console: show.imported(console, found))
 
 
