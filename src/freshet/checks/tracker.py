@@ -56,7 +56,7 @@ def check_tracker(tracker: Tracker, states: Callable[[TrackedRun], Sequence[str]
     assert list(states(other)) == [], "another run was told with it"
     tracker.send(one)
     assert list(states(one)) == ["aborted"], f"told twice, there is {states(one)}"
-    tracker.send(replace(one, state="complete", message="", tags=one.tags | {"outcome": "approved"}))
+    tracker.send(replace(one, state="complete", message="", tags={**one.tags, "outcome": "approved"}))
     assert list(states(one)) == ["complete"], f"told anew as complete, there is {states(one)}"
     tracker.send(other)
     assert list(states(other)) == ["aborted"], f"a second run is {states(other)}"
