@@ -1,6 +1,6 @@
 """Others are told of the runs in the ledger: MLflow, and receivers of OpenLineage events.
 
-`run_facts` says what is told of a run, `tell_trackers` what was told already and what is left for the next time.
+`run_facts` says what is told of a run, `tell_trackers` what was told already and what is left for later.
 The ledger stays the only truth: what could not be sent is sent later, and nothing of it decides anything.
 """
 

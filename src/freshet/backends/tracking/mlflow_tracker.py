@@ -1,6 +1,6 @@
 """Runs at an MLflow tracking server, by its client API: `mlflow-skinny` is enough.
 
-One run of the ledger is one run there, found by the tag `freshet.run`. What is told twice changes nothing:
+One run of the ledger is one run there, found by a tag with its identity. What is told twice changes nothing:
 the same metric at the same time and step is one value, and settings of a run never change.
 """
 
