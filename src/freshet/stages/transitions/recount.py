@@ -33,7 +33,7 @@ from freshet.stages.transitions.format import Counted
 from freshet.stages.transitions.walk import walk
 
 ROWS = 2_000_000
-"""Engagements walked at once by all threads together; bounds memory."""
+"""Engagements walked at once by all threads together, of up to 1,024 interests; bounds memory."""
 
 EVER = 1 << 30
 """Days, as a horizon that reaches everything."""
@@ -179,7 +179,8 @@ class Recount:
     def _by_user(self, workers: Executor, affected: Affected, window: set[str]) -> spill.Engagements:
         """Engagements of the affected users, in parts."""
         rows = sum(self.engaged[day].rows for day in window)
-        parts = spill.Engagements(self.scratch, rows, max(1, ROWS // self.threads))
+        wider = max(1.0, transition_type(self.interests).itemsize / transition_type(1024).itemsize)
+        parts = spill.Engagements(self.scratch, rows, max(1, int(ROWS / wider) // self.threads))
         paths = files(self.pool, self.engaged, window)
         for start in range(0, len(paths), self.threads):  # a few at a time: they are held in memory
             some = paths[start : start + self.threads]
