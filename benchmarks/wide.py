@@ -143,7 +143,9 @@ def generate(into: Path, interests: int, events: int, *, live: bool) -> None:
         }
     )
     pq.write_table(catalogue, into / "items.parquet")
-    (into / "freshet.toml").write_text(SETTINGS.format(interests=interests, live=str(live).lower()), encoding="utf-8")
+    (into / "freshet.toml").write_text(
+        SETTINGS.format(interests=interests, live=str(live).lower()), encoding="utf-8"
+    )
 
 
 def first(place: Path) -> dict[str, Any]:

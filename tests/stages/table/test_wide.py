@@ -106,10 +106,10 @@ def test_the_busiest_contexts_are_listed_with_what_they_fall_back_to() -> None:
 
 
 def test_how_many_rows_there_may_be() -> None:
-    assert not is_wide(1023, 2, rows_at_most(1023, "auto"))
-    assert is_wide(1024, 2, rows_at_most(1024, "auto"))
+    assert not is_wide(812, 2, rows_at_most(812, "auto"))
+    assert is_wide(813, 2, rows_at_most(813, "auto"))
     assert not is_wide(30_000, 1, rows_at_most(30_000, "auto"))
-    assert rows_at_most(5000, "auto") == CELLS // 5000 == 214_748
+    assert rows_at_most(5000, "auto") == CELLS // 5000 == 107_374
     assert rows_at_most(5000, 10) == 5001  # single interests have a row in any case
 
 
