@@ -39,6 +39,8 @@ from freshet.core.config.serving_sections import (
     ServingConfig,
     ServingRule,
 )
+from freshet.core.config.stream_section import StreamConfig
+from freshet.core.config.tracking_section import TrackingConfig
 from freshet.core.config.users_section import UsersConfig
 
 __all__ = [
@@ -66,7 +68,9 @@ __all__ = [
     "SequenceConfig",
     "ServingConfig",
     "ServingRule",
+    "StreamConfig",
     "TableConfig",
+    "TrackingConfig",
     "TransitionsConfig",
     "TuningConfig",
     "UsersConfig",
