@@ -32,6 +32,7 @@ from freshet.core.config.model_sections import (
     TableConfig,
     TuningConfig,
 )
+from freshet.core.config.ray_section import RayConfig
 from freshet.core.config.serving_sections import (
     FeedbackConfig,
     HttpConfig,
@@ -39,6 +40,8 @@ from freshet.core.config.serving_sections import (
     ServingConfig,
     ServingRule,
 )
+from freshet.core.config.stream_section import StreamConfig
+from freshet.core.config.tracking_section import TrackingConfig
 from freshet.core.config.users_section import UsersConfig
 
 __all__ = [
@@ -62,11 +65,14 @@ __all__ = [
     "PlannerConfig",
     "PricesConfig",
     "RankerConfig",
+    "RayConfig",
     "ScheduleConfig",
     "SequenceConfig",
     "ServingConfig",
     "ServingRule",
+    "StreamConfig",
     "TableConfig",
+    "TrackingConfig",
     "TransitionsConfig",
     "TuningConfig",
     "UsersConfig",
