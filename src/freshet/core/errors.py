@@ -93,8 +93,16 @@ class StoreUnreachable(FreshetError):
     """An object store can't be reached, refuses the credentials, or answers with errors after all tries."""
 
 
+class ExportError(FreshetError):
+    """A place that a release is given to can't be reached or written; it has what it had before."""
+
+
 class ExecutorLost(FreshetError):
     """A cluster went away while it worked; what was committed is kept."""
+
+
+class TrackingError(FreshetError):
+    """A run could not be sent to a tracking server; the ledger has it all the same."""
 
 
 class StreamUnreachable(FreshetError):
