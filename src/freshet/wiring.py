@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +27,7 @@ from freshet.backends.planners.vllm_tuner import VllmTuner
 from freshet.backends.user_stores.lmdb_store import LmdbUserStore
 from freshet.core.config import Config, ContentConfig, load, parse, read_text
 from freshet.core.errors import ConfigError, FreshetError, MissingExtra
+from freshet.core.masking import without_secret
 from freshet.core.ports import Encoder, Tuner, UserStore
 from freshet.core.types import AsOf
 from freshet.serving import Clock, Recommender, ReleasePool, system_clock
@@ -37,6 +37,7 @@ from freshet.storage.ledger import Quiet, Reporter
 from freshet.storage.vector_cache import CachedEncoder
 from freshet.storage.workspace import Workspace
 from freshet.wiring_executor import executor_for, ranker_through, sequencer_through, tuner_through
+from freshet.wiring_tracking import tell
 
 SETTINGS = "freshet.toml"
 
@@ -58,6 +59,7 @@ def open_workspace(root: Path, reporter: Reporter | None = None) -> Workspace:
         encoder=CachedEncoder(encoder, root) if encoder is not None else None,
         prior_tuner=untrained(tuner, config) if beforehand else None,
         executor=executor,
+        after=tell if config.tracking.used else None,
     )
 
 
@@ -86,7 +88,7 @@ def open_sandbox(ws: Workspace, start: AsOf) -> Workspace:
     """
     root = ws.root / "replay" / "rooms" / str(start)
     make_folder(root)
-    return replace(ws, root=root, store=LocalStore(root), log=ws.root)
+    return replace(ws, root=root, store=LocalStore(root), log=ws.root, after=None)
 
 
 def make_tuner(root: Path, config: Config, say: Callable[[str], None]) -> Tuner | None:
@@ -223,7 +225,7 @@ def open_user_store(root: Path, config: Config) -> UserStore:
     if where.startswith(("redis://", "rediss://", "unix://")):
         return _redis(where)
     raise ConfigError(
-        f'[serving] state is {_without_secret(where)!r}, expected "lmdb" or the URL of a Redis server',
+        f'[serving] state is {without_secret(where)!r}, expected "lmdb" or the URL of a Redis server',
         hint='such as state = "redis://localhost:6379/0"',
     )
 
@@ -232,11 +234,6 @@ def existing_user_store(root: Path, config: Config) -> UserStore | None:
     """What serving remembers, None where it was never served."""
     never = config.serving.state == "lmdb" and not (root / "state" / "data.mdb").exists()
     return None if never else open_user_store(root, config)
-
-
-def _without_secret(url: str) -> str:
-    """What may be shown of a URL, right or wrong: no user, no password."""
-    return re.sub(r"^(.*?:)?/*[^@]*@", r"\1//...@", url)
 
 
 def _redis(url: str) -> UserStore:

@@ -152,6 +152,7 @@ RECIPE = "is in the recipe of the tuner that reads it, whose other models stay a
 ENCODER = "is in the version of the encoders that read it"
 SERVER = "is in the recipe of the models behind a server, which alone read it"
 JUDGING = "is read when experiments are judged, from the events"
+TOLD = "decides who is told of a run, not what it makes"
 OUTSIDE: dict[str, tuple[Any, str]] = {
     "executor": ("ray", "decides where something is computed, not what comes out"),
     "ray.address": ("127.0.0.1:1", COST),
@@ -224,6 +225,11 @@ OUTSIDE: dict[str, tuple[Any, str]] = {
     "experiments.attribution_hours": (24.0, JUDGING),
     "experiments.metrics": ([{"name": "mine", "counts": "value >= 9"}], JUDGING),
     "experiments.guardrails": ([{"metric": "satisfaction"}], JUDGING),
+    "tracking.mlflow": ("", TOLD),
+    "tracking.experiment": ("other", TOLD),
+    "tracking.openlineage": ("events.jsonl", TOLD),
+    "tracking.namespace": ("other", TOLD),
+    "tracking.timeout_seconds": (1.0, TOLD),
     "prices.currency": ("EUR", COST),
     "prices.per_hour": (1.0, COST),
     "prices.per_million_tokens": (1.0, COST),

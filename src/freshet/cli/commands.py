@@ -16,6 +16,7 @@ from freshet.cli.review_commands import approve, reject, rollback
 from freshet.cli.run_commands import finetune, ranker, refresh, run
 from freshet.cli.serve_commands import add_key, list_keys, revoke_key, serve
 from freshet.cli.simulate_command import simulate
+from freshet.cli.track_command import track
 from freshet.cli.workspace_commands import collect, doctor, import_files, init
 
 app = typer.Typer(
@@ -62,6 +63,7 @@ for group, name, function, example in (
     ),
     (app, "drift", drift, "`freshet drift -w shop --every month --from 2013-06-01`"),
     (app, "cadence", cadence, "`freshet cadence -w shop --every 2d --from 2013-06-01`"),
+    (app, "track", track, "`freshet track -w shop`"),
     (app, "serve", serve, "`freshet serve -w shop --port 8000`"),
     (batch, "submit", batch_commands.submit, "`freshet batch submit -w shop`"),
     (batch, "fetch", batch_commands.fetch, "`freshet batch fetch -w shop`"),

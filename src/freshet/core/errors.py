@@ -95,6 +95,10 @@ class ExecutorLost(FreshetError):
     """A cluster went away while it worked; what was committed is kept."""
 
 
+class TrackingError(FreshetError):
+    """A run could not be sent to a tracking server; the ledger has it all the same."""
+
+
 class StateError(FreshetError):
     """What serving remembers can't be read or written now."""
 

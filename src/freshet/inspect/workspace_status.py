@@ -188,10 +188,6 @@ def _waiting(ws: Workspace) -> tuple[Waiting, ...]:
     return tuple(found)
 
 
-INTERRUPTED = "interrupted"
-"""The outcome shown for a run that was killed: it could not write its own."""
-
-
 @dataclass(frozen=True, slots=True)
 class RunLine:
     """One run.
@@ -242,6 +238,4 @@ def line(ws: Workspace, record: Record) -> RunLine:
 
 def outcome(ws: Workspace, record: Record) -> str:
     """How a run ended; a run that is `running` while nobody holds the workspace was killed."""
-    if record.outcome == "running" and not is_held(ws.root / "LEASE"):
-        return INTERRUPTED
-    return record.outcome
+    return ws.outcome(record)

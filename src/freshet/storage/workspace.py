@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,13 +19,16 @@ from freshet.storage.artifacts import Store
 from freshet.storage.decisions import Decisions
 from freshet.storage.durable import ReportFullDisk
 from freshet.storage.experiment_registry import Experiments
-from freshet.storage.lease import Lease, lease
-from freshet.storage.ledger import Ledger, Quiet, Reporter, Run
+from freshet.storage.lease import Lease, is_held, lease
+from freshet.storage.ledger import Ledger, Quiet, Record, Reporter, Run
 from freshet.storage.releases import Releases
 
 LEASE = "LEASE"
 DRAFTS = ".drafts"
 """What is being written: artifacts of the store, staged events."""
+
+INTERRUPTED = "interrupted"
+"""The outcome shown for a run that was killed: it could not write its own."""
 
 TRAININGS = "trainings"
 """What trainings keep as they go on; nothing once their model is there."""
@@ -53,6 +57,8 @@ class Workspace:
         sequencer, ranker: train sequence models and what ranks items; None = it can't be done here.
         encoder: of `[content]`, which remembers what it encoded; None = interests' own words (tfidf).
         executor: computes what is heavy; None = nothing can be counted here.
+        after: called when a command has given the lease back, also after one that failed, but not after one
+            that was interrupted: who is told of runs beside the ledger. It raises nothing.
     """
 
     root: Path
@@ -67,6 +73,7 @@ class Workspace:
     encoder: Encoder | None = None
     prior_tuner: Tuner | None = None
     executor: Executor | None = None
+    after: Callable[[Workspace], None] | None = None
 
     @property
     def source(self) -> Path:
@@ -94,6 +101,11 @@ class Workspace:
         """Folder of the content-named day files of engagements and transitions."""
         return self.root / "days"
 
+    def outcome(self, record: Record) -> str:
+        """How a run ended; one that is `running` while nobody holds the workspace was killed."""
+        killed = record.outcome == "running" and not is_held(self.root / LEASE)
+        return INTERRUPTED if killed else record.outcome
+
     @contextmanager
     def run(self, command: str, as_of: str = "") -> Iterator[Run]:
         """Hold the lease and record a run; the run's outcome is `failed` if the block raises.
@@ -114,10 +126,18 @@ class Workspace:
             DiskFull: the block met a full disk.
         """
         waiting = lease(self.root / LEASE, command, wait=self.wait, say=self.reporter.say)
-        with ReportFullDisk(self.root), waiting as held:
-            if held.took_over:  # its drafts are of no use to anybody
-                shutil.rmtree(self.root / DRAFTS, ignore_errors=True)
-            yield held
+        ended = False
+        try:
+            with ReportFullDisk(self.root), waiting as held:
+                if held.took_over:  # its drafts are of no use to anybody
+                    shutil.rmtree(self.root / DRAFTS, ignore_errors=True)
+                try:
+                    yield held
+                finally:
+                    ended = not isinstance(sys.exception(), KeyboardInterrupt | SystemExit | GeneratorExit)
+        finally:
+            if ended and self.after is not None:
+                self.after(self)
 
     @contextmanager
     def recorded(self, held: Lease, command: str, as_of: str = "") -> Iterator[Run]:
@@ -126,6 +146,7 @@ class Workspace:
         It is `pending` where a planner's answers are waited for: the same command goes on then.
         """
         run = self.ledger.start(command, as_of, self.config.prices, self.reporter, held)
+        run.record.settings = self.config.deciding()
         with ReportFullDisk(self.root, lambda: _published(run)):
             try:
                 yield run

@@ -40,6 +40,7 @@ from freshet.core.config.serving_sections import (
     ServingConfig,
     ServingRule,
 )
+from freshet.core.config.tracking_section import TrackingConfig
 from freshet.core.config.users_section import UsersConfig
 
 __all__ = [
@@ -69,6 +70,7 @@ __all__ = [
     "ServingConfig",
     "ServingRule",
     "TableConfig",
+    "TrackingConfig",
     "TransitionsConfig",
     "TuningConfig",
     "UsersConfig",

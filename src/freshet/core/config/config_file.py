@@ -34,8 +34,18 @@ from freshet.core.config.serving_sections import (
     LiveConfig,
     ServingConfig,
 )
+from freshet.core.config.tracking_section import TrackingConfig
 from freshet.core.config.users_section import UsersConfig
 from freshet.core.errors import ConfigError
+
+_DECIDING = (
+    *("interests", "content", "transitions", "counts", "evidence", "planner", "tuning", "gates", "inference"),
+    *("users", "table", "sequence", "ranker", "schedule", "live", "feedback"),
+)
+"""Sections that decide what is made."""
+
+_PRIVATE = {"endpoint", "api_key_env", "request"}
+"""Keys of theirs that say where a server is and what is sent to it."""
 
 
 class Config(Section):
@@ -66,6 +76,20 @@ class Config(Section):
     experiments: ExperimentsConfig = ExperimentsConfig()
     prices: PricesConfig = PricesConfig()
     ray: RayConfig = RayConfig.model_validate({})
+    tracking: TrackingConfig = TrackingConfig()
+
+    def deciding(self) -> dict[str, Any]:
+        """Settings that decide what is made and are not at their default, by `section.key`, as JSON has them.
+
+        No addresses, and nothing that is sent to a server: they may be shown to others.
+        """
+        given = self.model_dump(mode="json", exclude_defaults=True, include=set(_DECIDING))
+        return {
+            f"{section}.{key}": value
+            for section in _DECIDING
+            for key, value in given.get(section, {}).items()
+            if key not in _PRIVATE
+        }
 
     @model_validator(mode="before")
     @classmethod

@@ -8,6 +8,7 @@ from freshet.core.ports.executor_port import Executor, Resources
 from freshet.core.ports.object_store_port import ObjectStore, Stored
 from freshet.core.ports.planner_port import Abilities, Candidates, Planner, Tuner, TuningJob, TuningPlan
 from freshet.core.ports.run_ports import Budget, CadencePolicy, Looks, Progress, silent
+from freshet.core.ports.tracker_port import RunState, TrackedData, TrackedRun, TrackedStep, Tracker
 from freshet.core.ports.trainer_ports import (
     RankingJob,
     RankingTrainer,
@@ -34,11 +35,16 @@ __all__ = [
     "RankingJob",
     "RankingTrainer",
     "Resources",
+    "RunState",
     "SequenceJob",
     "SequenceReport",
     "SequenceTrainer",
     "Sequences",
     "Stored",
+    "TrackedData",
+    "TrackedRun",
+    "TrackedStep",
+    "Tracker",
     "Tuner",
     "TuningJob",
     "TuningPlan",
