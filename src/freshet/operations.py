@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from freshet import due, pipeline
 from freshet.core.errors import ConfigError
 from freshet.core.ports import UserStore
 from freshet.core.types import AsOf, Experiment
+from freshet.core.urls import Location
 from freshet.experiments import lifecycle
 from freshet.experiments.feedback import step as feedback
 from freshet.experiments.guardrails import guard as guardrails
@@ -50,12 +50,12 @@ class Imported:
 
     events: list[ImportReport]
     items: Mapping[str, Any]
-    item_sources: list[Path]
+    item_sources: list[Location]
     notes: tuple[str, ...]
 
 
 def import_log(
-    ws: Workspace, now: datetime, files: list[Path] | None = None, replace: bool = False
+    ws: Workspace, now: datetime, files: Sequence[Location] | None = None, replace: bool = False
 ) -> tuple[Record, Imported]:
     """Import the configured files, or the named ones; a catalogue that can't be read stops it first."""
     with ws.run("import") as run:

@@ -155,6 +155,13 @@ GIVEN = "decides who is given a release that is made"
 JUDGING = "is read when experiments are judged, from the events"
 TOLD = "decides who is told of a run, not what it makes"
 OUTSIDE: dict[str, tuple[Any, str]] = {
+    "executor": ("ray", "decides where something is computed, not what comes out"),
+    "ray.address": ("127.0.0.1:1", COST),
+    "ray.workers": (2, COST),
+    "ray.resources": ({"tuning": {"cpus": 2.0}}, COST),
+    "ray.retries": (1, COST),
+    "ray.wait_seconds": (1.0, COST),
+    "ray.runtime_env": ({"env_vars": {"A": "b"}}, COST),
     "events.files": (["elsewhere.parquet"], AT_IMPORT),
     "events.timezone": ("Asia/Tokyo", AT_IMPORT),
     "events.time_format": ("iso", AT_IMPORT),

@@ -17,6 +17,7 @@ from freshet.cli.review_commands import approve, reject, rollback
 from freshet.cli.run_commands import finetune, ranker, refresh, run
 from freshet.cli.serve_commands import add_key, list_keys, revoke_key, serve
 from freshet.cli.simulate_command import simulate
+from freshet.cli.stream_command import stream
 from freshet.cli.track_command import track
 from freshet.cli.workspace_commands import collect, doctor, import_files, init
 
@@ -46,6 +47,7 @@ for group, name, function, example in (
     (app, "finetune", finetune, "`freshet finetune -w shop --as-of 2024-05-01`"),
     (app, "refresh", refresh, "`freshet refresh -w shop`"),
     (app, "import", import_files, "`freshet import -w shop new.parquet`"),
+    (app, "stream", stream, "`freshet stream -w shop`, or from cron `freshet stream -w shop --once`"),
     (app, "collect", collect, "`freshet collect -w shop`"),
     (app, "interests", interests, "`freshet interests -w shop`"),
     (app, "ranker", ranker, "`freshet ranker -w shop --as-of 2024-05-01`"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -130,7 +129,7 @@ def _provenance(console: Console, found: Explanation) -> None:
         line(console, f"prompt {p.fingerprint}, answered for table {p.inferred_for}{since}")
 
 
-def status(console: Console, workspace: Path, state: Status) -> None:
+def status(console: Console, workspace: str, state: Status) -> None:
     """The state of a workspace."""
     log = state.log
     held = (

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from freshet.core.config import Config
 from freshet.core.errors import AnswersPending
-from freshet.core.ports import Encoder, RankingTrainer, SequenceTrainer, Tuner
+from freshet.core.ports import Encoder, Executor, RankingTrainer, SequenceTrainer, SourceStore, Tuner
 from freshet.storage.artifacts import Store
 from freshet.storage.decisions import Decisions
 from freshet.storage.durable import ReportFullDisk
@@ -22,6 +22,8 @@ from freshet.storage.experiment_registry import Experiments
 from freshet.storage.lease import Lease, is_held, lease
 from freshet.storage.ledger import Ledger, Quiet, Record, Reporter, Run
 from freshet.storage.releases import Releases
+from freshet.storage.remote.bucket_workspace import BucketWorkspace
+from freshet.storage.remote.shared_lease import SharedLease
 
 LEASE = "LEASE"
 DRAFTS = ".drafts"
@@ -72,9 +74,12 @@ class Workspace:
         wait: seconds a run waits for another one to end.
         log: the workspace whose events are read, where that is another one: a replay keeps its own artifacts.
         sequencer, ranker: train sequence models and what ranks items; None = it can't be done here.
+        sources: of event and item files in buckets; None = files alone are read.
         encoder: of `[content]`, which remembers what it encoded; None = interests' own words (tfidf).
         after: called when a command has given the lease back, also after one that failed, but not after one
             that was interrupted: who is told of runs beside the ledger. It raises nothing.
+        bucket: where the workspace is, if not in the folder, which then is what this machine works on.
+        executor: computes what is heavy; None = nothing can be counted here.
         giving: gives what serves to others as runs end; None = nobody wants it.
     """
 
@@ -90,7 +95,15 @@ class Workspace:
     encoder: Encoder | None = None
     prior_tuner: Tuner | None = None
     after: Callable[[Workspace], None] | None = None
+    bucket: BucketWorkspace | None = None
+    executor: Executor | None = None
     giving: Giving | None = None
+    sources: SourceStore | None = None
+
+    @property
+    def place(self) -> str:
+        """Where it lies, for people: a folder, or a URL."""
+        return str(self.root) if self.bucket is None else self.bucket.url
 
     @property
     def source(self) -> Path:
@@ -149,7 +162,11 @@ class Workspace:
                 if held.took_over:  # its drafts are of no use to anybody
                     shutil.rmtree(self.root / DRAFTS, ignore_errors=True)
                 try:
-                    yield held
+                    if self.bucket is None:
+                        yield held
+                    else:
+                        with self.bucket.held(command, self.wait) as there:
+                            yield SharedLease(held, there, self.bucket)
                 finally:
                     ended = not isinstance(sys.exception(), KeyboardInterrupt | SystemExit | GeneratorExit)
         finally:

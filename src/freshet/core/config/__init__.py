@@ -33,6 +33,7 @@ from freshet.core.config.model_sections import (
     TableConfig,
     TuningConfig,
 )
+from freshet.core.config.ray_section import RayConfig
 from freshet.core.config.serving_sections import (
     FeedbackConfig,
     HttpConfig,
@@ -40,6 +41,7 @@ from freshet.core.config.serving_sections import (
     ServingConfig,
     ServingRule,
 )
+from freshet.core.config.stream_section import StreamConfig
 from freshet.core.config.tracking_section import TrackingConfig
 from freshet.core.config.users_section import UsersConfig
 
@@ -65,10 +67,12 @@ __all__ = [
     "PlannerConfig",
     "PricesConfig",
     "RankerConfig",
+    "RayConfig",
     "ScheduleConfig",
     "SequenceConfig",
     "ServingConfig",
     "ServingRule",
+    "StreamConfig",
     "TableConfig",
     "TrackingConfig",
     "TransitionsConfig",
