@@ -26,6 +26,7 @@ RUNNABLE = sorted(
 
 KEYS = {
     "bulk_inference": {"ratio", "ratio_with_evidence", "share_of_forward_limit", "top1_agreement", "by_prompts"},
+    "cluster": {"simulated", "count", "inference", "planned"},
     "cadence": {"note", "cost_in_hits", "worlds"},
     "chaos": {"kills", "lost", "corrupt", "leftover", "unreadable", "stages"},
     "choosing": {"transitions", "users", "policies"},

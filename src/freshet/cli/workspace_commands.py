@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from freshet.doctor import Result
     from freshet.operations import Imported
     from freshet.storage.ledger import Record
+    from freshet.storage.remote.bucket_workspace import BucketWorkspace
 
 UNHEALTHY = 7
 """Exit code of `doctor` where something was found that is not repaired."""
@@ -53,8 +54,9 @@ ColumnPairs = Annotated[
 
 
 def init(
-    folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="The workspace to make.", callback=remember_workspace)
+    context: typer.Context,
+    place: Annotated[
+        str, typer.Argument(metavar="DIR|URL", help="The workspace to make: shop, or s3://BUCKET/shop.")
     ],
     events: EventFiles = None,
     items: ItemFile = None,
@@ -70,9 +72,16 @@ def init(
     force: Annotated[bool, typer.Option("--force", help="Overwrite a freshet.toml.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Make a workspace: a folder with a short commented freshet.toml."""
+    """Make a workspace: a folder, or a place in a bucket, with a short commented freshet.toml."""
     from freshet.cli import settings_file
     from freshet.core.config import Config
+    from freshet.wiring import SETTINGS
+
+    bucket = _bucket(place)
+    folder = Path(place) if bucket is None else bucket.checkout.root
+    remember_workspace(context, folder)
+    if bucket is not None:  # other machines have other folders
+        events, items = [file.absolute() for file in events or []], items.absolute() if items else None
 
     defaults = Config()
     if planner == "transformers" and not model:
@@ -92,13 +101,27 @@ def init(
         "tuning": {"every_days": defaults.tuning.every_days},
         "schedule": {"refresh_days": defaults.schedule.refresh_days},
     }
-    path = settings_file.write(folder, chosen, force)
+    if bucket is None:
+        path = str(settings_file.write(folder, chosen, force))
+    else:
+        settings_file.write(folder, chosen, force=True)
+        bucket.create()
+        path = f"{bucket.url}/{SETTINGS}"
 
     def show(console: Console) -> None:
         console.print(f"wrote {path}", soft_wrap=True)
-        console.print(f"next: freshet run -w {folder}", soft_wrap=True)
+        console.print(f"next: freshet run -w {place}", soft_wrap=True)
 
-    answer(document("init", {"workspace": folder, "settings": path, "chosen": chosen}), as_json, show)
+    answer(document("init", {"workspace": place, "settings": path, "chosen": chosen}), as_json, show)
+
+
+def _bucket(place: str) -> BucketWorkspace | None:
+    """The place in a bucket that a URL names; None where it is a folder."""
+    if "://" not in place:
+        return None
+    from freshet.wiring_buckets import new_bucket
+
+    return new_bucket(place)
 
 
 def _checkpoint(model: str, folder: Path) -> str:

@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from freshet.core.config import Config
 from freshet.core.errors import AnswersPending
-from freshet.core.ports import Encoder, RankingTrainer, SequenceTrainer, Tuner
+from freshet.core.ports import Encoder, Executor, RankingTrainer, SequenceTrainer, Tuner
 from freshet.storage.artifacts import Store
 from freshet.storage.decisions import Decisions
 from freshet.storage.durable import ReportFullDisk
@@ -22,6 +22,8 @@ from freshet.storage.experiment_registry import Experiments
 from freshet.storage.lease import Lease, is_held, lease
 from freshet.storage.ledger import Ledger, Quiet, Record, Reporter, Run
 from freshet.storage.releases import Releases
+from freshet.storage.remote.bucket_workspace import BucketWorkspace
+from freshet.storage.remote.shared_lease import SharedLease
 
 LEASE = "LEASE"
 DRAFTS = ".drafts"
@@ -38,6 +40,23 @@ def version_of(**parts: Any) -> str:
     """Version of a step: hash of its inputs' versions, its configuration and its code version."""
     text = json.dumps(parts, sort_keys=True, default=str)
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+class Giving(Protocol):
+    """Gives what serves to others (`freshet.exports`). What fails is recorded in the run, and fails nothing.
+
+    Attributes:
+        names: of the targets; `webhook`: of who is told, '' = nobody.
+    """
+
+    names: tuple[str, ...]
+    webhook: str
+
+    def begin(self, ws: Workspace, run: Run) -> None:
+        """Called when a run has begun: what a run that was killed has left to say is noted."""
+
+    def end(self, ws: Workspace, run: Run) -> None:
+        """Called when a run's work is done: what is due is given."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +77,9 @@ class Workspace:
         encoder: of `[content]`, which remembers what it encoded; None = interests' own words (tfidf).
         after: called when a command has given the lease back, also after one that failed, but not after one
             that was interrupted: who is told of runs beside the ledger. It raises nothing.
+        bucket: where the workspace is, if not in the folder, which then is what this machine works on.
+        executor: computes what is heavy; None = nothing can be counted here.
+        giving: gives what serves to others as runs end; None = nobody wants it.
     """
 
     root: Path
@@ -72,6 +94,14 @@ class Workspace:
     encoder: Encoder | None = None
     prior_tuner: Tuner | None = None
     after: Callable[[Workspace], None] | None = None
+    bucket: BucketWorkspace | None = None
+    executor: Executor | None = None
+    giving: Giving | None = None
+
+    @property
+    def place(self) -> str:
+        """Where it lies, for people: a folder, or a URL."""
+        return str(self.root) if self.bucket is None else self.bucket.url
 
     @property
     def source(self) -> Path:
@@ -130,7 +160,11 @@ class Workspace:
                 if held.took_over:  # its drafts are of no use to anybody
                     shutil.rmtree(self.root / DRAFTS, ignore_errors=True)
                 try:
-                    yield held
+                    if self.bucket is None:
+                        yield held
+                    else:
+                        with self.bucket.held(command, self.wait) as there:
+                            yield SharedLease(held, there, self.bucket)
                 finally:
                     ended = not isinstance(sys.exception(), KeyboardInterrupt | SystemExit | GeneratorExit)
         finally:
@@ -147,7 +181,11 @@ class Workspace:
         run.record.settings = self.config.deciding()
         with ReportFullDisk(self.root, lambda: _published(run)):
             try:
+                if self.giving is not None:
+                    self.giving.begin(self, run)
                 yield run
+                if self.giving is not None:
+                    self.giving.end(self, run)
             except AnswersPending as error:
                 run.end("pending", error.message)
                 raise

@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from freshet.backends.executors.local_executor import LocalExecutor
 from freshet.core.config import TransitionsConfig
 from freshet.core.errors import ArtifactError
 from freshet.core.types import AsOf
@@ -74,7 +75,7 @@ def run(
     assignment = (folder / "events" / "assignment.parquet").rename(folder / f"{name}.parquet")
     earlier = Earlier(previous, previous.with_suffix(".parquet")) if previous else None
     summary = count(
-        found, assignment, "value >= 1", INTERESTS, config, earlier, folder / "pool", into, threads=2
+        found, assignment, "value >= 1", INTERESTS, config, earlier, folder / "pool", into, LocalExecutor(2)
     )
     (folder / f"{name}.summary").write_text(json.dumps(summary))
     return into
@@ -288,7 +289,15 @@ def test_a_rule_on_a_column_that_some_days_lack(tmp_path: Path) -> None:
     for part in (found, found[::-1]):  # the batch as a whole, and by itself
         assignment = tmp_path / "events" / "assignment.parquet"
         summary = count(
-            sorted(part), assignment, rule, INTERESTS, novel_within(2), None, tmp_path / "pool", into
+            sorted(part),
+            assignment,
+            rule,
+            INTERESTS,
+            novel_within(2),
+            None,
+            tmp_path / "pool",
+            into,
+            LocalExecutor(),
         )
         assert summary["transitions"] == 1
 

@@ -4,8 +4,10 @@ Every backend of a port passes the port's public contract suite in `freshet.chec
 """
 
 from freshet.core.ports.encoder_port import Encoder, is_blank
+from freshet.core.ports.event_stream_port import EventStream, Gap, Lag, Message, Polled, Start
 from freshet.core.ports.executor_port import Executor, Resources
-from freshet.core.ports.object_store_port import ObjectStore, Stored
+from freshet.core.ports.export_port import Announcer, ExportTarget, FilePlace, GivenRelease, RowBlock, Written
+from freshet.core.ports.object_store_port import Listed, ObjectStore, Stored
 from freshet.core.ports.planner_port import Abilities, Candidates, Planner, Tuner, TuningJob, TuningPlan
 from freshet.core.ports.run_ports import Budget, CadencePolicy, Looks, Progress, silent
 from freshet.core.ports.tracker_port import RunState, TrackedData, TrackedRun, TrackedStep, Tracker
@@ -21,25 +23,37 @@ from freshet.core.ports.user_store_port import Journal, Notes, UserStore
 
 __all__ = [
     "Abilities",
+    "Announcer",
     "Budget",
     "CadencePolicy",
     "Candidates",
     "Encoder",
+    "EventStream",
     "Executor",
+    "ExportTarget",
+    "FilePlace",
+    "Gap",
+    "GivenRelease",
     "Journal",
+    "Lag",
+    "Listed",
     "Looks",
+    "Message",
     "Notes",
     "ObjectStore",
     "Planner",
+    "Polled",
     "Progress",
     "RankingJob",
     "RankingTrainer",
     "Resources",
+    "RowBlock",
     "RunState",
     "SequenceJob",
     "SequenceReport",
     "SequenceTrainer",
     "Sequences",
+    "Start",
     "Stored",
     "TrackedData",
     "TrackedRun",
@@ -49,6 +63,7 @@ __all__ = [
     "TuningJob",
     "TuningPlan",
     "UserStore",
+    "Written",
     "is_blank",
     "silent",
 ]

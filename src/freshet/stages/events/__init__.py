@@ -9,6 +9,9 @@
                  -> event_days, snapshots   immutable day files, and which of them make up the log
                  -> plausibility   can its times be true; its first and last day, strays aside
 
+    messages of a stream -> message_staging, stream_batch   staged likewise; `stream_state`: how far they go
+                 -> pruning   what later snapshots have replaced
+
 `event_log.EventLog` runs these in order; `rule` decides which events are engagements; `item_catalogue` reads
 the catalogue; `history_reader` reads what each user engaged last; `refused_sources` remembers the sources
 of which no row was fine.
@@ -24,9 +27,13 @@ from freshet.stages.events.plausibility import body
 from freshet.stages.events.quarantine import Refused
 from freshet.stages.events.rule import Rule, parse
 from freshet.stages.events.snapshots import Snapshot
+from freshet.stages.events.stream_batch import Batch, BatchReport
+from freshet.stages.events.stream_state import StreamState
 
 __all__ = [
     "ITEMS_FILE",
+    "Batch",
+    "BatchReport",
     "DayFile",
     "EventLog",
     "HistoryReader",
@@ -36,6 +43,7 @@ __all__ = [
     "Refused",
     "Rule",
     "Snapshot",
+    "StreamState",
     "body",
     "brings_items",
     "import_items",

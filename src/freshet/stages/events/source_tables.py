@@ -12,7 +12,7 @@ import duckdb
 import pyarrow as pa
 
 from freshet.core.errors import InputError
-from freshet.stages.events.csv_text import RefusedLines
+from freshet.stages.events.csv_text import Dialect, RefusedLines
 from freshet.stages.events.formats import DAMAGED, SourceFile, unpacked
 from freshet.stages.events.source_folders import Partition
 from freshet.stages.events.text_files import Text, ready
@@ -78,7 +78,7 @@ def open_table(
         else:
             text = ready(file, path, scratch, encoding)
             refused = text.refused
-            table = _jsonl(connection, file, text) if "json" in file.kind else _delimited(file, text)
+            table = _jsonl(connection, file.path, text) if "json" in file.kind else _delimited(file, text)
     except (duckdb.Error, *DAMAGED) as error:
         raise unreadable(file.path, error) from None
     for name in table.columns:
@@ -204,7 +204,20 @@ def _delimited(file: SourceFile, text: Text) -> Table:
     )
 
 
-def _jsonl(connection: duckdb.DuckDBPyConnection, file: SourceFile, text: Text) -> Table:
+def json_lines(connection: duckdb.DuckDBPyConnection, path: Path, shown: Path, keys: frozenset[str]) -> Table:
+    """A file that is known to be UTF-8 with a text on each line, none of them empty.
+
+    Args:
+        shown: names it in errors and notes.
+        keys: of the objects that are read, in small letters without `_`; there may be thousands of others.
+    """
+    _remember(connection, [])
+    return _jsonl(connection, shown, Text(path, Dialect((), 0, "\x01", "")), keys)
+
+
+def _jsonl(
+    connection: duckdb.DuckDBPyConnection, shown: Path, text: Text, wanted: frozenset[str] | None = None
+) -> Table:
     # Each line is read as one field: raw control characters are not JSON, so \x01 separates nothing.
     options = {
         "auto_detect": "false",
@@ -223,6 +236,8 @@ def _jsonl(connection: duckdb.DuckDBPyConnection, file: SourceFile, text: Text) 
         f"SELECT DISTINCT unnest(json_keys({document})) AS key {lines} ORDER BY key"
     ).fetchall()
     keys = list({str(key).lower(): str(key) for (key,) in reversed(found)}.values())[::-1]
+    if wanted is not None:
+        keys = [key for key in keys if key.lower().replace("_", "") in wanted]
     pointers = {key: "/" + key.replace("~", "~0").replace("/", "~1") for key in keys}
     fields = f"json_extract_string({document}, {sql.texts(list(pointers.values()))})" if keys else "NULL"
     chosen = "".join(
@@ -234,7 +249,7 @@ def _jsonl(connection: duckdb.DuckDBPyConnection, file: SourceFile, text: Text) 
         for key, pointer in pointers.items()
     }
     return Table(
-        file.path,
+        shown,
         query,
         dict.fromkeys(keys, "VARCHAR"),
         f"(NOT {is_object})",

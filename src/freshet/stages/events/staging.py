@@ -94,16 +94,17 @@ def stage(
     """
     with TemporaryDirectory(dir=draft.parent) as scratch:
         table = open_table(connection, file, Path(scratch), wanted.settings.encoding)
-        return _stage(connection, table, wanted, draft, orders)
+        return stage_table(connection, table, wanted, draft, orders)
 
 
-def _stage(
+def stage_table(
     connection: duckdb.DuckDBPyConnection,
     table: Table,
     wanted: Wanted,
     draft: Path,
     orders: frozenset[str],
 ) -> Staged:
+    """`stage` of what is a table already."""
     settings, rule, now = wanted.settings, wanted.rule, wanted.now
     if not table.columns:
         refuse_lines(connection, table)
