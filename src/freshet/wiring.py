@@ -11,6 +11,7 @@ from freshet.backends.encoders.openai_encoder import OpenAIEncoder
 from freshet.backends.encoders.transformers_encoder import TransformersEncoder
 from freshet.backends.encoders.wordllama_encoder import WordLlamaEncoder
 from freshet.backends.local_store import LocalStore
+from freshet.backends.object_stores.source_objects import BucketObjects
 from freshet.backends.planners.batch.batch_service import Service
 from freshet.backends.planners.batch.batch_tuner import BatchTuner, service_of
 from freshet.backends.planners.batch.batches import Batches
@@ -28,7 +29,7 @@ from freshet.backends.user_stores.lmdb_store import LmdbUserStore
 from freshet.core.config import Config, ContentConfig, load, parse, read_text
 from freshet.core.errors import ConfigError, FreshetError, MissingExtra
 from freshet.core.masking import without_secret
-from freshet.core.ports import Encoder, Tuner, UserStore
+from freshet.core.ports import Encoder, SourceStore, Tuner, UserStore
 from freshet.core.types import AsOf
 from freshet.serving import Clock, Recommender, ReleasePool, system_clock
 from freshet.serving.user_histories import remember
@@ -67,6 +68,7 @@ def open_workspace(root: Path, reporter: Reporter | None = None) -> Workspace:
         bucket=bucket,
         executor=executor,
         giving=deliveries_of(root, config),
+        sources=sources(watching.say),
     )
 
 
@@ -86,6 +88,11 @@ def untrained(tuner: Tuner | None, config: Config) -> Tuner:
         f'[planner] use = "prior" needs a model that knows something beforehand; kind = "{kind}" {why}',
         hint='choose a kind that is not trained here, such as a model behind an endpoint, or use = "table"',
     )
+
+
+def sources(say: Callable[[str], None] = lambda _: None) -> SourceStore:
+    """Where event and item files in buckets are read from; `say` is told how far long copies have come."""
+    return BucketObjects(say)
 
 
 def open_sandbox(ws: Workspace, start: AsOf) -> Workspace:

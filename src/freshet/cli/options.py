@@ -105,12 +105,14 @@ Wait = Annotated[
 Name = Annotated[str, typer.Argument(metavar="NAME")]
 Run = Annotated[str, typer.Argument(metavar="RUN", help="The waiting run, as `freshet status` names it.")]
 EventFiles = Annotated[
-    list[Path] | None,
-    typer.Option("--events", metavar="FILE", help="Parquet, CSV, JSONL, or a MovieLens folder; repeatable."),
+    list[str] | None,
+    typer.Option(
+        "--events",
+        metavar="FILE",
+        help="Parquet, CSV, JSONL, or a MovieLens folder; a path, or s3://, gs://, az://; repeatable.",
+    ),
 ]
-ItemFile = Annotated[
-    Path | None, typer.Option("--items", metavar="FILE", help="The items' titles and texts.")
-]
+ItemFile = Annotated[str | None, typer.Option("--items", metavar="FILE", help="The items' titles and texts.")]
 Rule = Annotated[
     str, typer.Option("--positive", metavar="RULE", help="Which events count, such as 'value >= 7'.")
 ]

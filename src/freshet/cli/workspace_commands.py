@@ -27,6 +27,7 @@ from freshet.cli.options import (
     user_store,
 )
 from freshet.core.errors import ConfigError, NotServing
+from freshet.core.urls import location
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -81,15 +82,15 @@ def init(
     folder = Path(place) if bucket is None else bucket.checkout.root
     remember_workspace(context, folder)
     if bucket is not None:  # other machines have other folders
-        events, items = [file.absolute() for file in events or []], items.absolute() if items else None
+        events, items = [_anywhere(file) for file in events or []], _anywhere(items) if items else None
 
     defaults = Config()
     if planner == "transformers" and not model:
         raise ConfigError("--planner transformers needs --model", hint="the path or name of a causal LM")
     chosen: dict[str, dict[str, Any]] = {
         "events": {
-            "files": [settings_file.from_workspace(file, folder) for file in events or []],
-            "items": settings_file.from_workspace(items, folder) if items else "",
+            "files": [settings_file.from_workspace(location(file), folder) for file in events or []],
+            "items": settings_file.from_workspace(location(items), folder) if items else "",
             "positive": positive,
         },
         **settings_file.columns(column or []),
@@ -115,6 +116,12 @@ def init(
     answer(document("init", {"workspace": place, "settings": path, "chosen": chosen}), as_json, show)
 
 
+def _anywhere(file: str) -> str:
+    """A file as other folders of this machine name it."""
+    found = location(file)
+    return str(found.absolute()) if isinstance(found, Path) else file
+
+
 def _bucket(place: str) -> BucketWorkspace | None:
     """The place in a bucket that a URL names; None where it is a folder."""
     if "://" not in place:
@@ -133,7 +140,19 @@ def _checkpoint(model: str, folder: Path) -> str:
 
 def import_files(
     files: Annotated[
-        list[Path] | None, typer.Argument(metavar="FILE", help="Event files; the configured ones by default.")
+        list[str] | None,
+        typer.Argument(
+            metavar="FILE",
+            help="Event files, folders, globs, also at s3://, gs://, az://; the configured ones by default.",
+        ),
+    ] = None,
+    impressions: Annotated[
+        list[Path] | None,
+        typer.Option("--impressions", metavar="FILE", help="What another system has shown; repeatable."),
+    ] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option("--column", metavar="PART=NAME", help="Column of --impressions, such as propensity=p."),
     ] = None,
     replace: Annotated[
         bool, typer.Option("--replace", help="The files' days hold the files' events and nothing else.")
@@ -142,13 +161,37 @@ def import_files(
     wait: Wait = 0.0,
     as_json: AsJson = False,
 ) -> None:
-    """Only import events; importing a file twice changes nothing."""
+    """Only import events, or impressions of another system; importing a file twice changes nothing."""
     from freshet import operations
     from freshet.cli import show
 
+    if impressions:
+        if files or replace:
+            raise ConfigError(
+                "--impressions imports these files alone", hint="leave out event files and --replace"
+            )
+        _import_impressions(workspace, wait, as_json, impressions, column or [])
+        return
+    if column:
+        raise ConfigError("--column is for --impressions", hint="of events, [events.columns] names them")
+    sources = [location(file) for file in files or []]
     with opened(workspace, wait) as ws:
-        record, found = operations.import_log(ws, datetime.now(UTC), files or None, replace)
+        record, found = operations.import_log(ws, datetime.now(UTC), sources or None, replace)
     answer(_imported(record, found), as_json, lambda console: show.imported(console, found))
+
+
+def _import_impressions(
+    workspace: Path, wait: float, as_json: bool, files: list[Path], columns: list[str]
+) -> None:
+    from freshet import operations
+    from freshet.cli import show
+    from freshet.experiments.measurement.foreign_rows import ColumnNames
+
+    names = ColumnNames.of(columns)
+    with opened(workspace, wait) as ws:
+        record, reports = operations.import_impressions(ws, files, names, datetime.now(UTC))
+    content = document("import", {"run": record.id, "impressions": [asdict(report) for report in reports]})
+    answer(content, as_json, lambda console: show.impressions(console, reports))
 
 
 def _imported(record: Record, found: Imported) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from freshet.core.config import Config
 from freshet.core.errors import AnswersPending
-from freshet.core.ports import Encoder, Executor, RankingTrainer, SequenceTrainer, Tuner
+from freshet.core.ports import Encoder, Executor, RankingTrainer, SequenceTrainer, SourceStore, Tuner
 from freshet.storage.artifacts import Store
 from freshet.storage.decisions import Decisions
 from freshet.storage.durable import ReportFullDisk
@@ -74,6 +74,7 @@ class Workspace:
         wait: seconds a run waits for another one to end.
         log: the workspace whose events are read, where that is another one: a replay keeps its own artifacts.
         sequencer, ranker: train sequence models and what ranks items; None = it can't be done here.
+        sources: of event and item files in buckets; None = files alone are read.
         encoder: of `[content]`, which remembers what it encoded; None = interests' own words (tfidf).
         after: called when a command has given the lease back, also after one that failed, but not after one
             that was interrupted: who is told of runs beside the ledger. It raises nothing.
@@ -97,6 +98,7 @@ class Workspace:
     bucket: BucketWorkspace | None = None
     executor: Executor | None = None
     giving: Giving | None = None
+    sources: SourceStore | None = None
 
     @property
     def place(self) -> str:

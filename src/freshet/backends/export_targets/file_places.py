@@ -92,7 +92,7 @@ class BucketPlace:
 
     def names(self, prefix: str) -> list[str]:
         """Of all objects whose names begin so."""
-        return [name for name, _ in self._store.keys(prefix)]
+        return [found.key for found in self._store.listed(prefix)]
 
     def remove(self, names: Sequence[str]) -> None:
         """Delete objects."""

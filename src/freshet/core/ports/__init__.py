@@ -10,6 +10,7 @@ from freshet.core.ports.export_port import Announcer, ExportTarget, FilePlace, G
 from freshet.core.ports.object_store_port import Listed, ObjectStore, Stored
 from freshet.core.ports.planner_port import Abilities, Candidates, Planner, Tuner, TuningJob, TuningPlan
 from freshet.core.ports.run_ports import Budget, CadencePolicy, Looks, Progress, silent
+from freshet.core.ports.source_port import SourceObject, SourceStore
 from freshet.core.ports.tracker_port import RunState, TrackedData, TrackedRun, TrackedStep, Tracker
 from freshet.core.ports.trainer_ports import (
     RankingJob,
@@ -53,6 +54,8 @@ __all__ = [
     "SequenceReport",
     "SequenceTrainer",
     "Sequences",
+    "SourceObject",
+    "SourceStore",
     "Start",
     "Stored",
     "TrackedData",
