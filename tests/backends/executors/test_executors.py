@@ -65,7 +65,9 @@ def test_machines_with_other_versions_are_named(
 
 
 def test_a_machine_that_does_not_see_the_workspace_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"machine \S+ of the Ray cluster can't read the workspace") as found:
+    with pytest.raises(
+        ConfigError, match=r"machine \S+ of the Ray cluster can't read the workspace"
+    ) as found:
         Fit(tmp_path / "nowhere" / "token", "token", versions_here()).check()
     assert "share" in found.value.hint
     (tmp_path / "token").write_text("of another workspace at the same path")
