@@ -40,6 +40,7 @@ from freshet.storage.vector_cache import CachedEncoder
 from freshet.storage.workspace import Workspace
 from freshet.wiring_buckets import Followed, bucket_of
 from freshet.wiring_executor import executor_for, ranker_through, sequencer_through, tuner_through
+from freshet.wiring_exports import deliveries_of
 from freshet.wiring_tracking import tell
 
 SETTINGS = "freshet.toml"
@@ -63,10 +64,11 @@ def open_workspace(root: Path, reporter: Reporter | None = None) -> Workspace:
         ranker=ranker_through(executor, config),
         encoder=CachedEncoder(encoder, root) if encoder is not None else None,
         prior_tuner=untrained(tuner, config) if beforehand else None,
-        sources=sources(watching.say),
         after=tell if config.tracking.used else None,
         bucket=bucket,
         executor=executor,
+        giving=deliveries_of(root, config),
+        sources=sources(watching.say),
     )
 
 
@@ -100,7 +102,7 @@ def open_sandbox(ws: Workspace, start: AsOf) -> Workspace:
     """
     root = ws.root / "replay" / "rooms" / str(start)
     make_folder(root)
-    return replace(ws, root=root, store=LocalStore(root), log=ws.root, after=None, bucket=None)
+    return replace(ws, root=root, store=LocalStore(root), log=ws.root, after=None, bucket=None, giving=None)
 
 
 def make_tuner(root: Path, config: Config, say: Callable[[str], None]) -> Tuner | None:

@@ -10,6 +10,7 @@ from freshet.cli.drift_command import drift
 from freshet.cli.estimate_command import estimate
 from freshet.cli.experiment_analysis import power, report_experiment
 from freshet.cli.experiment_commands import check, list_experiments, start, stop
+from freshet.cli.export_command import export
 from freshet.cli.inspect_commands import diff, explain, history, interests, report, status
 from freshet.cli.replay_commands import cadence, replay
 from freshet.cli.review_commands import approve, reject, rollback
@@ -58,6 +59,7 @@ for group, name, function, example in (
     (app, "approve", approve, "`freshet approve -w shop 00003`"),
     (app, "reject", reject, "`freshet reject -w shop 00003`"),
     (app, "rollback", rollback, "`freshet rollback -w shop 2`"),
+    (app, "export", export, "`freshet export -w shop --to shop.freshet`"),
     (app, "doctor", doctor, "`freshet doctor -w shop --repair`"),
     (
         app, "replay", replay,

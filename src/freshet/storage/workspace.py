@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from freshet.core.config import Config
 from freshet.core.errors import AnswersPending
@@ -42,6 +42,23 @@ def version_of(**parts: Any) -> str:
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
+class Giving(Protocol):
+    """Gives what serves to others (`freshet.exports`). What fails is recorded in the run, and fails nothing.
+
+    Attributes:
+        names: of the targets; `webhook`: of who is told, '' = nobody.
+    """
+
+    names: tuple[str, ...]
+    webhook: str
+
+    def begin(self, ws: Workspace, run: Run) -> None:
+        """Called when a run has begun: what a run that was killed has left to say is noted."""
+
+    def end(self, ws: Workspace, run: Run) -> None:
+        """Called when a run's work is done: what is due is given."""
+
+
 @dataclass(frozen=True)
 class Workspace:
     """Everything a run needs; `freshet.wiring.open_workspace` makes one.
@@ -63,6 +80,7 @@ class Workspace:
             that was interrupted: who is told of runs beside the ledger. It raises nothing.
         bucket: where the workspace is, if not in the folder, which then is what this machine works on.
         executor: computes what is heavy; None = nothing can be counted here.
+        giving: gives what serves to others as runs end; None = nobody wants it.
     """
 
     root: Path
@@ -76,10 +94,11 @@ class Workspace:
     ranker: RankingTrainer | None = None
     encoder: Encoder | None = None
     prior_tuner: Tuner | None = None
-    sources: SourceStore | None = None
     after: Callable[[Workspace], None] | None = None
     bucket: BucketWorkspace | None = None
     executor: Executor | None = None
+    giving: Giving | None = None
+    sources: SourceStore | None = None
 
     @property
     def place(self) -> str:
@@ -164,7 +183,11 @@ class Workspace:
         run.record.settings = self.config.deciding()
         with ReportFullDisk(self.root, lambda: _published(run)):
             try:
+                if self.giving is not None:
+                    self.giving.begin(self, run)
                 yield run
+                if self.giving is not None:
+                    self.giving.end(self, run)
             except AnswersPending as error:
                 run.end("pending", error.message)
                 raise

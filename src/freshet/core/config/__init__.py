@@ -12,6 +12,7 @@ from freshet.core.config.experiment_sections import (
     MetricConfig,
     PricesConfig,
 )
+from freshet.core.config.export_section import ExportConfig
 from freshet.core.config.log_sections import (
     MISSING,
     Columns,
@@ -53,6 +54,7 @@ __all__ = [
     "Events",
     "EvidenceConfig",
     "ExperimentsConfig",
+    "ExportConfig",
     "FeedbackConfig",
     "GatesConfig",
     "GuardrailConfig",

@@ -13,6 +13,7 @@ from freshet.core.config.experiment_sections import (
     ExperimentsConfig,
     PricesConfig,
 )
+from freshet.core.config.export_section import ExportConfig
 from freshet.core.config.log_sections import Events, InterestsConfig, TransitionsConfig
 from freshet.core.config.model_sections import (
     CountsConfig,
@@ -76,6 +77,7 @@ class Config(Section):
     serving: ServingConfig = ServingConfig()
     http: HttpConfig = HttpConfig()
     experiments: ExperimentsConfig = ExperimentsConfig()
+    export: ExportConfig = ExportConfig()
     prices: PricesConfig = PricesConfig()
     ray: RayConfig = RayConfig.model_validate({})
     tracking: TrackingConfig = TrackingConfig()
