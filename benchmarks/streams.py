@@ -73,7 +73,6 @@ def _server(stack: ExitStack, kind: str, folder: Path) -> tuple[str, Any]:
         kafka.make_topic("events", 3)
         return kafka.servers, lambda bodies: kafka.send("events", bodies)
     import redis
-
     from tests.backends.user_stores.server import Server
 
     server = stack.enter_context(Server(folder / "redis"))
@@ -130,8 +129,13 @@ def _killed(options: Any, root: Path) -> dict[str, Any]:
             process.wait()
             batches.append(len(snapshots.listed(root)) - before)
         assert _freshet("stream", "-w", root, "--once").wait() == 0
-    return {"kills": options.kills, "kills_while_it_ran": in_the_middle, "batches": len(snapshots.listed(root)),
-            "messages": options.messages, **_counted(root, options.messages, poison)}  # fmt: skip
+    return {
+        "kills": options.kills,
+        "kills_while_it_ran": in_the_middle,
+        "batches": len(snapshots.listed(root)),
+        "messages": options.messages,
+        **_counted(root, options.messages, poison),
+    }
 
 
 def _counted(root: Path, messages: int, poison: set[int]) -> dict[str, Any]:

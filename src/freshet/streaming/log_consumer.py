@@ -213,7 +213,8 @@ class LogConsumer:
                 report = self._log.import_messages(
                     batch, self._ws.config.events, now=datetime.now(UTC), keep=kept_columns(self._ws)
                 )
-                prune(self._ws.source, self._settings.keep_hours)
+                if self._ws.bucket is None:
+                    prune(self._ws.source, self._settings.keep_hours)
         except StreamMoved as error:
             self._consumed.retried += 1
             self._pending.forget([*error.positions])
