@@ -79,9 +79,7 @@ class Meanwhile(Executor):
     ) -> Iterator[tuple[int, Any]]:
         return self._inner.pool(opened, self._taken(jobs), needs)
 
-    def call(
-        self, work: Any, job: Any, needs: Resources | None = None, progress: Progress = silent
-    ) -> Any:
+    def call(self, work: Any, job: Any, needs: Resources | None = None, progress: Progress = silent) -> Any:
         return self._inner.call(work, job, needs, progress)
 
     def _taken(self, jobs: Iterable[Any]) -> Iterator[Any]:

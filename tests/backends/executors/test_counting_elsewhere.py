@@ -22,7 +22,11 @@ def log(seed: int, days: range, size: int) -> set[tuple[str, int, int]]:
     """Events of a few users, some of them in one step."""
     draw = random.Random(seed)
     return {
-        (draw.choice(USERS), draw.choice(days) * DAY + DAY // 8 * draw.randrange(8), draw.randrange(INTERESTS))
+        (
+            draw.choice(USERS),
+            draw.choice(days) * DAY + DAY // 8 * draw.randrange(8),
+            draw.randrange(INTERESTS),
+        )
         for _ in range(size)
     }
 

@@ -52,7 +52,7 @@ def test_a_job_that_kills_every_worker_is_given_up(cluster: Any, tmp_path: Path)
 
 def test_what_no_machine_has_is_waited_for_and_then_said(cluster: Any, tmp_path: Path) -> None:
     ray = executor(cluster, tmp_path, wait_seconds=0.0)
-    with pytest.raises(ExecutorLost, match="no machine of the Ray cluster has .*'GPU': 1"):
+    with pytest.raises(ExecutorLost, match=r"no machine of the Ray cluster has .*'GPU': 1"):
         list(ray.map(abs, [1], Resources(gpus=1)))
 
 
@@ -65,7 +65,9 @@ def test_machines_with_other_versions_are_named(
 
 
 def test_a_machine_that_does_not_see_the_workspace_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"machine \S+ of the Ray cluster can't read the workspace") as found:
+    with pytest.raises(
+        ConfigError, match=r"machine \S+ of the Ray cluster can't read the workspace"
+    ) as found:
         Fit(tmp_path / "nowhere" / "token", "token", versions_here()).check()
     assert "share" in found.value.hint
     (tmp_path / "token").write_text("of another workspace at the same path")
