@@ -51,6 +51,7 @@ files = ["events.parquet"]
 items = "items.parquet"
 [interests]
 taxonomy = "category"
+count = {interests}
 [transitions]
 novelty_days = 30
 [planner]
@@ -142,7 +143,9 @@ def generate(into: Path, interests: int, events: int, *, live: bool) -> None:
         }
     )
     pq.write_table(catalogue, into / "items.parquet")
-    (into / "freshet.toml").write_text(SETTINGS.format(live=str(live).lower()), encoding="utf-8")
+    (into / "freshet.toml").write_text(
+        SETTINGS.format(interests=interests, live=str(live).lower()), encoding="utf-8"
+    )
 
 
 def first(place: Path) -> dict[str, Any]:
@@ -255,7 +258,8 @@ def recommend_us(serving: Any, users: list[list[str]]) -> float:
 
 
 def _measured(started: float) -> dict[str, Any]:
-    return {"seconds": round(time.monotonic() - started, 2), "peak_rss_gb": _rss()}
+    seconds, cpu = time.monotonic() - started, time.process_time()
+    return {"seconds": round(seconds, 2), "cpu_seconds": round(cpu, 2), "peak_rss_gb": _rss()}
 
 
 def _rss() -> float:

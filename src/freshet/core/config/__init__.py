@@ -12,6 +12,7 @@ from freshet.core.config.experiment_sections import (
     MetricConfig,
     PricesConfig,
 )
+from freshet.core.config.export_section import ExportConfig
 from freshet.core.config.log_sections import (
     MISSING,
     Columns,
@@ -40,6 +41,7 @@ from freshet.core.config.serving_sections import (
     ServingConfig,
     ServingRule,
 )
+from freshet.core.config.stream_section import StreamConfig
 from freshet.core.config.tracking_section import TrackingConfig
 from freshet.core.config.users_section import UsersConfig
 
@@ -52,6 +54,7 @@ __all__ = [
     "Events",
     "EvidenceConfig",
     "ExperimentsConfig",
+    "ExportConfig",
     "FeedbackConfig",
     "GatesConfig",
     "GuardrailConfig",
@@ -69,6 +72,7 @@ __all__ = [
     "SequenceConfig",
     "ServingConfig",
     "ServingRule",
+    "StreamConfig",
     "TableConfig",
     "TrackingConfig",
     "TransitionsConfig",

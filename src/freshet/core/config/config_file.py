@@ -13,6 +13,7 @@ from freshet.core.config.experiment_sections import (
     ExperimentsConfig,
     PricesConfig,
 )
+from freshet.core.config.export_section import ExportConfig
 from freshet.core.config.log_sections import Events, InterestsConfig, TransitionsConfig
 from freshet.core.config.model_sections import (
     CountsConfig,
@@ -34,6 +35,7 @@ from freshet.core.config.serving_sections import (
     LiveConfig,
     ServingConfig,
 )
+from freshet.core.config.stream_section import StreamConfig
 from freshet.core.config.tracking_section import TrackingConfig
 from freshet.core.config.users_section import UsersConfig
 from freshet.core.errors import ConfigError
@@ -55,6 +57,7 @@ class Config(Section):
         "local", description="where the heavy parts of a run are computed: here, or on the cluster of [ray]"
     )
     events: Events = Events()
+    stream: StreamConfig = StreamConfig.model_validate({})
     interests: InterestsConfig = InterestsConfig()
     content: ContentConfig = ContentConfig.model_validate({})
     transitions: TransitionsConfig = TransitionsConfig()
@@ -74,6 +77,7 @@ class Config(Section):
     serving: ServingConfig = ServingConfig()
     http: HttpConfig = HttpConfig()
     experiments: ExperimentsConfig = ExperimentsConfig()
+    export: ExportConfig = ExportConfig()
     prices: PricesConfig = PricesConfig()
     ray: RayConfig = RayConfig.model_validate({})
     tracking: TrackingConfig = TrackingConfig()

@@ -306,7 +306,7 @@ class TableConfig(Section):
     rows: Positive | Auto = Field(
         "auto",
         description="rows at most: every pair where they fit, else the busiest contexts of the log; "
-        "auto = 2**30 / N, so all pairs of up to 1,023 interests",
+        "auto = 2**29 / N, so all pairs of up to 812 interests",
     )
     max_churn: float = Field(
         0.5,

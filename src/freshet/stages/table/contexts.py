@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from freshet.core.types import Sums, context_codes
 
-CELLS = 1 << 30
-"""Scores that a table is ranked from, at most, by default: rows * N. All pairs of up to 1,023 interests fit;
-at 5,000 there are 214,748 rows."""
+CELLS = 1 << 29
+"""Scores that a table is ranked from, at most, by default: rows * N. All pairs of up to 812 interests fit;
+at 5,000 there are 107,374 rows."""
 
 
 def rows_at_most(interests: int, wanted: int | str) -> int:

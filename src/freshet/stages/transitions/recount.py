@@ -37,7 +37,8 @@ from freshet.stages.transitions.spill import Pieces, bits_for, by_part, gathered
 from freshet.stages.transitions.walk import walk
 
 ROWS = 2_000_000
-"""Engagements walked at once by all jobs of one machine (8 of them at most); bounds memory."""
+"""Engagements walked at once by all jobs of one machine (8 of them at most); bounds
+memory. Of more than 1,024 interests rows are wider, and fewer are walked at once."""
 
 EVER = 1 << 30
 """Days, as a horizon that reaches everything."""
@@ -150,7 +151,8 @@ class Recount:
         first, until = day_number(self.changed[0]), day_number(self.changed[-1]) + reach
         window = {day for day in self.engaged if first - reach <= day_number(day) <= until}
         numbers = range(first, min(until, max(map(day_number, window), default=first)) + 1)
-        bits, jobs = self._jobs(window, max(1, ROWS // min(8, executor.slots)))
+        wider = max(1.0, transition_type(self.interests).itemsize / transition_type(1024).itemsize)
+        bits, jobs = self._jobs(window, max(1, int(ROWS / wider) // min(8, executor.slots)))
         cut = list(executor.map(CutByUser(self.scratch, affected, bits), jobs, needs))
         work = WalkPart(self.scratch, affected, cut, numbers, self.interests, self.novelty, self.seed)
         found, users = [], 0
