@@ -51,7 +51,7 @@ class ImpressionsReport:
         outcomes: events that were new to the log.
     """
 
-    source: Path
+    source: str
     rows: int
     added: int
     duplicates: int
@@ -115,7 +115,14 @@ def _import(
     for note in notes:
         run.say(f"  note: {note}")
     return ImpressionsReport(
-        staged.source, staged.rows, added, int(usable) - added, quarantined, unscored, outcomes, tuple(notes)
+        str(staged.source),
+        staged.rows,
+        added,
+        int(usable) - added,
+        quarantined,
+        unscored,
+        outcomes,
+        tuple(notes),
     )
 
 
