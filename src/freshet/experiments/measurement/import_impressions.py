@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 
 from freshet.core.config import Columns
 from freshet.core.errors import ConfigError, InputError
+from freshet.core.urls import Location
 from freshet.core.user_numbers import keys
 from freshet.experiments.measurement.collect import COLUMNS
 from freshet.experiments.measurement.experiment_metrics import IMPRESSION
@@ -51,7 +52,7 @@ class ImpressionsReport:
         outcomes: events that were new to the log.
     """
 
-    source: Path
+    source: Location
     rows: int
     added: int
     duplicates: int
