@@ -130,6 +130,7 @@ class S3Server(_Server):
         ]
         access = self.folder / "access.json"
         access.write_text(json.dumps({"identities": users}))
+        (self.folder / "master.toml").write_text("[master.volume_growth]\ncopy_1 = 1\n")  # at a time
         s3, s3_grpc, filer, filer_grpc, master, master_grpc, volume, volume_grpc = self.ports
         options = {
             "ip": "127.0.0.1",
@@ -144,7 +145,7 @@ class S3Server(_Server):
             "master.volumeSizeLimitMB": 256,
             "volume.port": volume,
             "volume.port.grpc": volume_grpc,
-            "volume.max": 0,
+            "volume.max": 20_000,  # a bucket has volumes of its own, which are as large as what they hold
             "filer": "true",
             "filer.port": filer,
             "filer.port.grpc": filer_grpc,

@@ -93,6 +93,10 @@ class StoreUnreachable(FreshetError):
     """An object store can't be reached, refuses the credentials, or answers with errors after all tries."""
 
 
+class ExportError(FreshetError):
+    """A place that a release is given to can't be reached or written; it has what it had before."""
+
+
 class ExecutorLost(FreshetError):
     """A cluster went away while it worked; what was committed is kept."""
 

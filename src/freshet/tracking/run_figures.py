@@ -8,7 +8,7 @@ from typing import Any
 
 from freshet.storage.ledger import Record, StepRecord
 
-_INFERRED = ("rows", "changed", "copied", "prompts", "failed", "invalid", "not_asked")
+_INFERRED = ("changed", "copied", "prompts", "failed", "invalid", "not_asked")
 _READ = ("read", "added", "duplicates")
 
 
@@ -38,7 +38,7 @@ def _of_step(step: StepRecord) -> Iterator[tuple[str, Any]]:
         yield from ((f"events.{name}", details.get(name)) for name in _READ)
         yield "events.quarantined", sum(_inner(details, "quarantined").values())
     elif step.name == "inference":
-        yield from ((f"rows.{name}" if name != "rows" else "rows", details.get(name)) for name in _INFERRED)
+        yield from ((f"rows.{name}", details.get(name)) for name in _INFERRED)
     elif step.name == "churn":
         yield "churn", details.get("churn")
         yield "churn.floor", details.get("churn_floor")
@@ -49,6 +49,7 @@ def _of_step(step: StepRecord) -> Iterator[tuple[str, Any]]:
             yield from _interval(f"gate.{name}", gate, "value")
             yield f"gate.{name}.passed", gate.get("passed")
     elif step.name == "table":
+        yield "rows", details.get("rows")
         gains = _inner(_inner(details, "drives"), "against_parts")
         yield from (one for part in gains for one in _gain(f"gain.over_{part}", _inner(gains, part)))
     elif step.name == "overlay":

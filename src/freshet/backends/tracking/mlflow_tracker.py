@@ -1,6 +1,6 @@
 """Runs at an MLflow tracking server, by its client API: `mlflow-skinny` is enough.
 
-One run of the ledger is one run there, found by the tag `freshet.run`. What is told twice changes nothing:
+One run of the ledger is one run there, found by a tag with its identity. What is told twice changes nothing:
 the same metric at the same time and step is one value, and settings of a run never change.
 """
 
@@ -13,6 +13,8 @@ from datetime import datetime
 from importlib.util import find_spec
 from itertools import islice
 from typing import TYPE_CHECKING, Any
+
+from urllib3.exceptions import HTTPError
 
 from freshet.core.errors import MissingExtra, TrackingError
 from freshet.core.masking import masked
@@ -27,6 +29,8 @@ KEY = "freshet.run"
 _STATUS: dict[RunState, str] = {"complete": "FINISHED", "failed": "FAILED", "aborted": "KILLED"}
 _LONGEST_SETTING, _LONGEST_TAG = 6000, 5000
 """Letters that the server takes."""
+_RAISED = (OSError, RuntimeError, ValueError, LookupError, TypeError, HTTPError)
+"""What clients of trackers raise of servers that are gone, silent or wrong: no command fails for it."""
 _BATCH = 90
 """Settings or tags in one request, which takes a hundred."""
 
@@ -54,9 +58,12 @@ class MlflowTracker:
 
     def send(self, run: TrackedRun) -> None:
         with _impatient(self._timeout):
+            client = _client(self._url)
+            from mlflow.exceptions import MlflowException
+
             try:
-                self._send(_client(self._url), run)
-            except Exception as error:  # noqa: BLE001 - whatever the client raises, no command fails for it
+                self._send(client, run)
+            except (MlflowException, *_RAISED) as error:
                 raise TrackingError(
                     f"{self.target} did not take run {run.number}: {_said(error)}",
                     hint="see that the server runs and lets this machine in; `freshet track` sends it again",

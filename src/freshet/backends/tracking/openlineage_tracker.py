@@ -15,6 +15,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from urllib3.exceptions import HTTPError
+
 from freshet.core.errors import MissingExtra, TrackingError
 from freshet.core.masking import masked
 from freshet.core.ports import RunState, TrackedData, TrackedRun, TrackedStep
@@ -59,7 +61,7 @@ class OpenLineageTracker:
                     transport.emit(event)
             finally:
                 transport.close()
-        except Exception as error:  # noqa: BLE001 - whatever the client raises, no command fails for it
+        except (OSError, RuntimeError, ValueError, LookupError, TypeError, HTTPError) as error:
             lines = str(error).strip().splitlines() or [type(error).__name__]
             raise TrackingError(
                 f"{self.target} did not take run {run.number}: {masked(lines[0])[:300]}",

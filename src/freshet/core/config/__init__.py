@@ -12,6 +12,7 @@ from freshet.core.config.experiment_sections import (
     MetricConfig,
     PricesConfig,
 )
+from freshet.core.config.export_section import ExportConfig
 from freshet.core.config.log_sections import (
     MISSING,
     Columns,
@@ -32,6 +33,7 @@ from freshet.core.config.model_sections import (
     TableConfig,
     TuningConfig,
 )
+from freshet.core.config.ray_section import RayConfig
 from freshet.core.config.serving_sections import (
     FeedbackConfig,
     HttpConfig,
@@ -52,6 +54,7 @@ __all__ = [
     "Events",
     "EvidenceConfig",
     "ExperimentsConfig",
+    "ExportConfig",
     "FeedbackConfig",
     "GatesConfig",
     "GuardrailConfig",
@@ -64,6 +67,7 @@ __all__ = [
     "PlannerConfig",
     "PricesConfig",
     "RankerConfig",
+    "RayConfig",
     "ScheduleConfig",
     "SequenceConfig",
     "ServingConfig",

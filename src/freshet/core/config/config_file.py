@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
-from pydantic import ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from freshet.core.config.content_section import ContentConfig
 from freshet.core.config.experiment_sections import (
     ExperimentsConfig,
     PricesConfig,
 )
+from freshet.core.config.export_section import ExportConfig
 from freshet.core.config.log_sections import Events, InterestsConfig, TransitionsConfig
 from freshet.core.config.model_sections import (
     CountsConfig,
@@ -26,6 +27,7 @@ from freshet.core.config.model_sections import (
     TableConfig,
     TuningConfig,
 )
+from freshet.core.config.ray_section import RayConfig
 from freshet.core.config.section import Section
 from freshet.core.config.serving_sections import (
     FeedbackConfig,
@@ -51,6 +53,9 @@ _PRIVATE = {"endpoint", "api_key_env", "request"}
 class Config(Section):
     """All of `freshet.toml`."""
 
+    executor: Literal["local", "ray"] = Field(
+        "local", description="where the heavy parts of a run are computed: here, or on the cluster of [ray]"
+    )
     events: Events = Events()
     stream: StreamConfig = StreamConfig.model_validate({})
     interests: InterestsConfig = InterestsConfig()
@@ -72,7 +77,9 @@ class Config(Section):
     serving: ServingConfig = ServingConfig()
     http: HttpConfig = HttpConfig()
     experiments: ExperimentsConfig = ExperimentsConfig()
+    export: ExportConfig = ExportConfig()
     prices: PricesConfig = PricesConfig()
+    ray: RayConfig = RayConfig.model_validate({})
     tracking: TrackingConfig = TrackingConfig()
 
     def deciding(self) -> dict[str, Any]:

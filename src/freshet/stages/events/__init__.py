@@ -1,10 +1,11 @@
 """Events: from the files people have to a log of one schema, and a catalogue of items.
 
-    source files -> formats, source_folders   which files, which layout
+    source files -> sources, source_folders, source_buckets   what lies where, and what is passed over
+                 -> formats   which files, which layout
                  -> source_tables   one file as a query, whatever its format (`text_files`, `csv_text`)
                  -> columns, id_columns   which column is what
                  -> time_forms, clocks   when it happened; `date_forms` remembers dd/mm or mm/dd
-                 -> staging   every row is fine, or goes to `quarantine` with a reason
+                 -> staging   every row is fine, or goes to `quarantine` (as it stood: `raw_rows`)
                  -> merging   joined with the days they touch, one row per event
                  -> event_days, snapshots   immutable day files, and which of them make up the log
                  -> plausibility   can its times be true; its first and last day, strays aside

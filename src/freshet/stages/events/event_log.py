@@ -20,8 +20,10 @@ from uuid import uuid4
 import duckdb
 
 from freshet.core import config
+from freshet.core.ports import SourceStore
 from freshet.core.types import AsOf
-from freshet.stages.events import date_forms, merging, plausibility, source_folders
+from freshet.core.urls import Location
+from freshet.stages.events import date_forms, merging, plausibility
 from freshet.stages.events.event_days import DayFile, write_days
 from freshet.stages.events.formats import event_source
 from freshet.stages.events.message_staging import keep_refused, stage_messages
@@ -29,7 +31,7 @@ from freshet.stages.events.plausibility import find_doubts
 from freshet.stages.events.quarantine import Refused
 from freshet.stages.events.rule import parse
 from freshet.stages.events.snapshots import Snapshot, commit, latest
-from freshet.stages.events.source_folders import Unread
+from freshet.stages.events.sources import Unread, note_unread
 from freshet.stages.events.staging import Staged, Staging, Wanted
 from freshet.stages.events.stream_batch import Batch, BatchReport
 from freshet.storage import sql
@@ -51,7 +53,7 @@ class ImportReport:
         unread: files of the source that were not read, and why.
     """
 
-    source: Path
+    source: Location
     rows_read: int
     added: int
     duplicates: int
@@ -71,11 +73,13 @@ class EventLog:
     Args:
         root: the workspace.
         memory_limit: how much memory an import may use before it spills to disk (DuckDB's notation).
+        store: of sources in buckets; None where files alone are imported.
     """
 
-    def __init__(self, root: Path, memory_limit: str = "2GB") -> None:
+    def __init__(self, root: Path, memory_limit: str = "2GB", store: SourceStore | None = None) -> None:
         self.root = root
         self.memory_limit = memory_limit
+        self.store = store
 
     def snapshot(self, as_of: AsOf | None = None) -> Snapshot:
         """What the log holds, or held before `as_of`."""
@@ -83,7 +87,7 @@ class EventLog:
 
     def import_events(
         self,
-        source: Path,
+        source: Location,
         settings: config.Events,
         *,
         now: datetime,
@@ -96,7 +100,8 @@ class EventLog:
         A source is imported as a whole: where one of its files is refused, nothing of the others enters.
 
         Args:
-            source: file, folder or glob of Parquet, CSV or JSONL; or a MovieLens or MovieTweetings folder.
+            source: file, folder or glob of Parquet, CSV or JSONL; or a MovieLens or MovieTweetings folder; on
+                this machine or in a bucket.
             now: the current time, with zone; events more than a day later are quarantined.
             replace: the source's days replace the log's.
             keep: columns to keep beside those that the positive rule reads, where the source has them.
@@ -104,11 +109,12 @@ class EventLog:
 
         Raises:
             InputError: the source can't be read as configured, or a file has rows and none can be used.
+            StoreUnreachable: the source lies in a bucket that can't be reached; nothing has changed.
             ConfigError: the positive rule, the time zone or the time format is wrong.
             Busy: another import finished meanwhile; nothing has changed.
         """
         wanted = Wanted(settings, parse(settings.positive), now, frozenset(keep))
-        found = event_source(source)
+        found = event_source(source, self.store)
         scratch = self.root / ".drafts" / f"import-{uuid4().hex[:8]}"
         make_folder(scratch)
         try:
@@ -121,7 +127,7 @@ class EventLog:
                 date_forms.keep_orders(self.root, staging.orders)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
-        notes = (*source_folders.note_unread(source, found.unread, "events"), *report.notes)
+        notes = (*note_unread(source, found.unread, "events"), *report.notes)
         return dataclasses.replace(report, notes=notes, unread=found.unread)
 
     def import_messages(
@@ -168,7 +174,7 @@ class EventLog:
     def _merge(
         self,
         connection: duckdb.DuckDBPyConnection,
-        source: Path,
+        source: Location,
         staged: list[Staged],
         scratch: Path,
         replace: bool,
