@@ -1,11 +1,11 @@
-"""The tables of `docs/scale.md`: memory, network, tokens and money at a billion users, from measured constants.
+"""The tables of `docs/scale.md`: memory, network, tokens and money at a billion users, by constants.
 
     python benchmarks/scale.py                 # the tables
     python benchmarks/scale.py --write         # into docs/scale.md, between its marks
     python benchmarks/scale.py --measure       # constants that no other benchmark measures, on this machine
 
-Nothing here was run at that size: every figure is a constant, measured by the benchmark named beside it on two
-cores, times a number of users, items or interests. What grows otherwise than told is not seen.
+Nothing here was run at that size: every figure is a constant, measured by the benchmark named beside it on
+two cores, times a number of users, items or interests. What grows otherwise than told is not seen.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from freshet.stages.table.contexts import CELLS, is_wide, rows_at_most
+from freshet.stages.table.contexts import is_wide, rows_at_most
 from shared import parse, parser, tell
 
 PAGE = Path(__file__).parents[1] / "docs" / "scale.md"
@@ -34,12 +34,12 @@ class Constant:
     when: str
 
 
-OLD = "2026-11, see its section"
-HERE = "2026-11-29, two shared cores, load 8 to 25"
-LOG_EVENT = Constant(15, "bytes/event in the log, after zstd; short ids", "`wide.py`, files of 1 M events", HERE)
-COUNT_RATE = Constant(2.15e6, "events/s counted, two cores (100 interests)", "`transitions.py`, 100 M events", OLD)
+OLD = "2026-11"
+HERE = "2026-11-29, load 8 to 25"
+LOG_EVENT = Constant(15, "bytes/event in the log, zstd, short ids", "`wide.py`, 1 M events", HERE)
+COUNT_RATE = Constant(2.15e6, "events/s counted, 100 interests", "`transitions.py`, 100 M events", OLD)
 ONE_MORE_DAY = Constant(5, "days' share that one more day costs (4 to 7)", "`transitions.py`", OLD)
-TRANSITION = Constant(77, "bytes/transition in day files at 5,000 interests", "`wide.py`, 0.9 M transitions", HERE)
+TRANSITION = Constant(77, "bytes/transition in day files, 5,000 interests", "`wide.py`, 0.9 M", HERE)
 CHANGED = Constant(0.081, "of the rows' prompts changed by a refresh", "`refresh.py`, every 3 days", OLD)
 OWN_TOKENS = Constant(26.7, "tokens/row that are read, with evidence", "`bulk_inference.py`", OLD)
 SENT_TOKENS = Constant(223, "tokens/prompt sent to a hosted model, 24 options", "`endpoint.py`", OLD)
@@ -50,7 +50,9 @@ LMDB_RATE = Constant(9_135, "durable events/s into one LMDB, batches of 2,000", 
 REDIS_RATE = Constant(1_854, "events/s into one Redis, batches of 2,000", "`state.py`, 30,000 users", OLD)
 JOURNAL_EVENT = Constant(200, "bytes/event in the journal", "[serving](how-to/serving.md)", OLD)
 JOURNAL_SHOWN = Constant(1_000, "bytes/impression in the journal", "[serving](how-to/serving.md)", OLD)
-OVERLAY_RATE = Constant(8.9e6, "moves per processor second folded into live signals", "`scale.py --measure`", HERE)
+OVERLAY_RATE = Constant(
+    8.9e6, "moves per processor second folded into live signals", "`scale.py --measure`", HERE
+)
 ITEM_MAP = Constant(119, "bytes/item of the map from ids to interests", "`scale.py --measure`", HERE)
 CONSTANTS = (
     LOG_EVENT, COUNT_RATE, ONE_MORE_DAY, TRANSITION, CHANGED, OWN_TOKENS, SENT_TOKENS, ANSWER, LMDB_USER,
@@ -59,7 +61,8 @@ CONSTANTS = (
 
 USERS, ITEMS = (1e6, 100e6, 1e9), 10e6
 ACTIVE, EVENTS, REQUESTS, PEAK = 0.1, 10.0, 5.0, 3.0
-"""Assumed: a tenth of the users come on a day, make 10 events and 5 requests; the busiest hour is thrice the mean."""
+"""Assumed: a tenth of the users come on a day, make 10 events and 5 requests; the busiest hour is three times
+the mean."""
 INTERESTS = (1_000, 5_000, 10_000)
 WIDTH = 64
 PRICES = (0.10, 1.00)
@@ -132,15 +135,13 @@ def by_users() -> str:
     events = [users * ACTIVE * EVENTS for users in USERS]
     shown = [users * ACTIVE * REQUESTS for users in USERS]
     cores = [PEAK * one / DAY * ANSWER.value * 1e-6 for one in shown]
-    journal = [
-        e * JOURNAL_EVENT.value + s * JOURNAL_SHOWN.value for e, s in zip(events, shown, strict=True)
-    ]
+    journal = [e * JOURNAL_EVENT.value + s * JOURNAL_SHOWN.value for e, s in zip(events, shown, strict=True)]
     lines: list[tuple[str, list[str]]] = [
         ("events", [count(one) for one in events]),
         ("log", [size(one * LOG_EVENT.value) for one in events]),
         ("log of a year", [size(365 * one * LOG_EVENT.value) for one in events]),
-        ("counting one more day, two cores", [lasts(ONE_MORE_DAY.value * e / COUNT_RATE.value) for e in events]),
-        ("counting a year anew, two cores", [lasts(365 * one / COUNT_RATE.value) for one in events]),
+        ("one more day counted", [lasts(ONE_MORE_DAY.value * e / COUNT_RATE.value) for e in events]),
+        ("a year counted anew", [lasts(365 * one / COUNT_RATE.value) for one in events]),
         ("day files, 5,000 interests, a transition per event", [size(e * TRANSITION.value) for e in events]),
         ("events/s in the busiest hour", [count(PEAK * one / DAY) for one in events]),
         ("... LMDB stores that this fills", [f"{PEAK * one / DAY / LMDB_RATE.value:.2g}" for one in events]),
@@ -192,7 +193,10 @@ def release(interests: int) -> float:
 def by_planner() -> str:
     """Tokens and money of a planner that is asked about every row of a table."""
     rows: list[tuple[str, list[str]]] = []
-    for name, tokens in (("read by a local model", OWN_TOKENS.value), ("sent to a hosted model", SENT_TOKENS.value)):
+    for name, tokens in (
+        ("read by a local model", OWN_TOKENS.value),
+        ("sent to a hosted model", SENT_TOKENS.value),
+    ):
         rows.append((f"tokens {name}, whole table", [count(tokens * rows_of(n)) for n in INTERESTS]))
         each = [CHANGED.value * tokens * rows_of(n) for n in INTERESTS]
         rows.append((f"tokens {name}, a refresh", [count(one) for one in each]))

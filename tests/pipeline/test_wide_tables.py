@@ -118,4 +118,3 @@ def test_triples_share_the_rows_with_pairs(world: Path, tmp_path: Path) -> None:
 
 def _items(world: Path) -> list[dict[str, str]]:
     return list(pq.read_table(world / "items.parquet", columns=["item"]).to_pylist())
-
