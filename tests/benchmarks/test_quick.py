@@ -56,6 +56,10 @@ KEYS = {
     "experiment_statistics": {"simulated", "aa_sequential_false_positive", "power_at_mde", "coverage", "cuped_ratio", "rare", "off_policy"},
     "tuning": {"simulated", "threads", "trainings", "told_ratio", "resume"},
     "streams": {"kind", "load", "kills", "read", "lost", "twice", "quarantine_lost", "quarantine_twice", "ratio"},
+    "gpu": {"simulated", "device", "peak_tflops", "engine", "generate_batch", "tuning"},
+    "rows": {"transitions", "users", "rows"},
+    "scale": {"computed", "tables"},
+    "wide": {"simulated", "wide", "small", "look_up"},
     "transitions": {"simulated", "events_per_s", "peak_rss_gb", "one_day_share", "ratio_to_plain_sql"},
 }  # fmt: skip
 """What is documented of each; a new benchmark says here what it gives."""

@@ -116,6 +116,7 @@ MADE: dict[str, tuple[Any, set[str]]] = {
     "users.titles": (3, {"user_rows"}),
     "users.active_days": (20, {"user_rows"}),
     "table.width": (4, SERVED),
+    "table.rows": (20, SERVED),
     "table.blocked": (["0"], SERVED),
     "table.allowed": (["0", "1", "2"], SERVED),
     "table.withdrawn": (["0"], SERVED),
