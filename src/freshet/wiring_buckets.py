@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -15,12 +16,15 @@ from freshet.core.config import Config
 from freshet.core.errors import ConfigError
 from freshet.storage.artifacts import Store
 from freshet.storage.durable import make_folder, write_text
+from freshet.storage.lease import lease
 from freshet.storage.ledger import Quiet, Reporter
 from freshet.storage.releases import Releases
 from freshet.storage.remote.bucket_workspace import BucketWorkspace
 from freshet.storage.remote.checkout import FOLDER, Checkout
+from freshet.storage.remote.copying import Copied, into_bucket, into_folder
 from freshet.storage.remote.following import Follower
 
+SETTINGS = "freshet.toml"
 ORIGIN = "origin"
 """File in `.bucket` that holds the URL."""
 VARIABLE = "FRESHET_CACHE"
@@ -149,3 +153,41 @@ class Followed:
             return read()
 
         return checked
+
+
+def copy_workspace(source: str, target: str, reporter: Reporter) -> Copied:
+    """Copy a workspace between a folder and a bucket, or two buckets; the source stays as it is.
+
+    Raises:
+        ConfigError: both are folders, there is no workspace at the source, or something at the target.
+        Busy: a run is writing in the source's folder.
+        StoreUnreachable: a bucket can't be reached.
+    """
+    if not is_url(source) and not is_url(target):
+        raise ConfigError(
+            f"{source} and {target} are both folders",
+            hint="copy a folder with `cp -r` while nothing runs in it; `freshet copy` is for buckets",
+        )
+    urls = [url.rstrip("/") for url in (source, target) if is_url(url)]
+    for url in urls:
+        checkout_folder(url)  # refuses what is no URL
+    with tempfile.TemporaryDirectory(dir=None if is_url(target) else _beside(Path(target))) as made:
+        scratch = Path(made)
+        if not is_url(target):
+            return into_folder(urls[0], ObstoreStore(urls[0]), Path(target), scratch, reporter)
+        folder = Path(source)
+        if is_url(source):
+            folder = scratch / "between"
+            into_folder(urls[0], ObstoreStore(urls[0]), folder, scratch / "draft", reporter)
+        elif not (folder / SETTINGS).is_file():
+            raise ConfigError(f"{folder} holds no {SETTINGS}", hint="name the folder of a workspace")
+        make_folder(scratch / "notes")
+        with lease(folder / "LEASE", "copy", say=reporter.say):
+            return into_bucket(folder, urls[-1], ObstoreStore(urls[-1]), scratch / "notes", reporter)
+
+
+def _beside(folder: Path) -> Path:
+    above = folder.absolute().parent
+    if not above.is_dir():
+        raise ConfigError(f"{above} is no folder", hint="make it first")
+    return above

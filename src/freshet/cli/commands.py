@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from freshet.cli import batch_commands
+from freshet.cli.copy_command import copy
 from freshet.cli.demo_command import demo
 from freshet.cli.drift_command import drift
 from freshet.cli.estimate_command import estimate
@@ -60,6 +61,7 @@ for group, name, function, example in (
     (app, "reject", reject, "`freshet reject -w shop 00003`"),
     (app, "rollback", rollback, "`freshet rollback -w shop 2`"),
     (app, "export", export, "`freshet export -w shop --to shop.freshet`"),
+    (app, "copy", copy, "`freshet copy shop s3://lake/shop`, or back: `freshet copy s3://lake/shop laptop`"),
     (app, "doctor", doctor, "`freshet doctor -w shop --repair`"),
     (
         app, "replay", replay,

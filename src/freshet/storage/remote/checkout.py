@@ -37,15 +37,13 @@ class Checkout:
 
     Args:
         root: of the workspace.
+        folder: for what is known of its files; `.bucket` in it by default.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, folder: Path | None = None) -> None:
         self.root = root
+        self.folder = folder or root / FOLDER
         self._known: dict[str, tuple[Stamp, Entry]] = {}
-
-    @property
-    def folder(self) -> Path:
-        return self.root / FOLDER
 
     @property
     def _copies(self) -> Path:
