@@ -26,7 +26,7 @@ def patiently(start: Callable[[], Any]) -> Any:
     for _ in range(4):
         try:
             return start()
-        except Exception as error:  # noqa: BLE001 - Ray raises no more specific one
+        except Exception as error:  # Ray raises no more specific one
             if "timed out during startup" not in str(error):
                 raise
     return start()
