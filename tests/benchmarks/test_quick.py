@@ -44,6 +44,7 @@ KEYS = {
     "hostile": {"collect", "headers", "idle", "keys", "network", "damage", "escapes", "paths", "host", "numbers", "old", "umask", "ok"},
     "identity": {"shop", "answers", "differences"},
     "items": {"transitions", "users", "within", "end_to_end", "hybrid_ranker_minus"},
+    "lake": {"simulated", "parquet", "bad", "text"},
     "one_line": {"n", "users", "counts", "popularity"},
     "parity": {"server", "version", "description", "label"},
     "prior": {"simulated", "period", "interests", "shares"},
@@ -55,6 +56,11 @@ KEYS = {
     "state": {"state_bytes_per_user", "file_bytes_per_user", "load_users_per_s", "events_per_s", "ratio_vs_raw", "fsync_ms", "redis"},
     "experiment_statistics": {"simulated", "aa_sequential_false_positive", "power_at_mde", "coverage", "cuped_ratio", "rare", "off_policy"},
     "tuning": {"simulated", "threads", "trainings", "told_ratio", "resume"},
+    "streams": {"kind", "load", "kills", "read", "lost", "twice", "quarantine_lost", "quarantine_twice", "ratio"},
+    "gpu": {"simulated", "device", "peak_tflops", "engine", "generate_batch", "tuning"},
+    "rows": {"transitions", "users", "rows"},
+    "scale": {"computed", "tables"},
+    "wide": {"simulated", "wide", "small", "look_up"},
     "transitions": {"simulated", "events_per_s", "peak_rss_gb", "one_day_share", "ratio_to_plain_sql"},
 }  # fmt: skip
 """What is documented of each; a new benchmark says here what it gives."""
@@ -245,6 +251,7 @@ CHECKS: dict[str, Callable[[dict[str, Any], Path, Path], None]] = {
     "hostile": _hostile,
     "identity": _identity,
     "closed_loop": _closed_loop,
+    "lake": {"simulated", "parquet", "bad", "text"},
     "one_line": _one_line,
     "serving_chaos": _serving_chaos,
     "gates": _gates,

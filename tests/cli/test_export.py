@@ -39,7 +39,7 @@ def test_a_release_is_given_to_named_places(
     assert not (copy / "out").exists()
     assert not (copy / "exports").exists()
     told = called("export", "-w", copy, "--to", "parquet", "--release", "1")
-    assert re.search(r"release 1 is in parquet/release-1-\w+: [\d,]+ rows", told.stdout)
+    assert re.search(r"release 1 is in \S+/parquet/release-1-\w+: [\d,]+ rows", told.stdout)
     assert json.loads((tmp_path / "parquet" / "CURRENT.json").read_text())["release"]["number"] == 1
 
 

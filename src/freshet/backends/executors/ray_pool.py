@@ -37,6 +37,10 @@ class Idle:
         self.workers.clear()
 
 
+IDLE = Idle()
+"""One for a process, as the connection to the cluster is: two executors must not wait for each other's workers."""
+
+
 class PoolWorker:
     """One worker. What opening raises is an error of the work, so it is no part of starting the worker."""
 
@@ -60,12 +64,11 @@ class RayPool:
 
     Args:
         cluster: where the workers are started.
-        idle: workers that are there already; those that are idle at the end join them.
         opened, jobs, needs: see `Executor.pool`.
     """
 
     def __init__(
-        self, cluster: Cluster, idle: Idle, opened: Opened, jobs: Iterable[Any], needs: Resources | None
+        self, cluster: Cluster, opened: Opened, jobs: Iterable[Any], needs: Resources | None
     ) -> None:
         self._ray, self._fit = need_ray(), cluster.fit
         self._cluster, self._needs, self._opened = cluster, needs, opened
@@ -74,9 +77,9 @@ class RayPool:
         self._lost: Counter[int] = Counter()  # number of a job -> how often
         self._deaths = 0  # of workers before they were open, one after the other
         self._doing: dict[Any, tuple[Any, tuple[int, Any] | None]] = {}  # ref -> worker, its job
-        if idle.needs != needs:
-            idle.end()
-        idle.needs, self._idle = needs, idle
+        if needs != IDLE.needs:
+            IDLE.end()
+            IDLE.needs = needs
         with translated():
             self._shared = self._ray.put(opened)
             self._class = self._ray.remote(PoolWorker).options(**cluster.options(needs), max_restarts=0)
@@ -111,9 +114,7 @@ class RayPool:
     def _start(self) -> None:
         """Put a worker to work, one that is there if there is one."""
         with translated():
-            worker, has_open = (
-                self._idle.workers.pop() if self._idle.workers else (self._class.remote(), None)
-            )
+            worker, has_open = IDLE.workers.pop() if IDLE.workers else (self._class.remote(), None)
             if has_open is self._opened:
                 self._give(worker)
             else:
@@ -122,7 +123,7 @@ class RayPool:
     def _give(self, worker: Any) -> None:
         job = self._next()
         if job is None:
-            self._idle.workers.append((worker, self._opened))
+            IDLE.workers.append((worker, self._opened))
         else:
             with translated():
                 self._doing[worker.do.remote(job[1])] = worker, job
