@@ -3,7 +3,7 @@
     python benchmarks/bucket.py --json
     python benchmarks/bucket.py --interests 200 --rounds 5 --planner counts
 
-The log is SIMULATED (`freshet.simulator`); the planner is plain counts, or `fake`, which costs nothing, so that
+The log is SIMULATED (`freshet.simulator`); the planner is plain counts, or `fake`, which costs nothing: so
 what the bucket adds weighs most. The S3 server (SeaweedFS) runs on this machine: its disk and processors are
 shared, and there is no network between.
 
@@ -122,12 +122,11 @@ def prepare(root: Path, options: Any) -> tuple[Path, str, str]:
         change_day=days - 10,
         themes=max(8, options.interests // 4),
     )
-    found = generate(world, root / "world")
+    generate(world, root / "world")
     shop = root / "shop"
     shop.mkdir()
     settings = SETTINGS.format(world=root / "world", interests=options.interests, planner=options.planner)
     (shop / "freshet.toml").write_text(settings)
-    _ = found
     first, second = ((world.start + timedelta(days - gap)).strftime("%Y-%m-%d") for gap in (1, 0))
     freshet("import", "-w", shop)
     freshet("refresh", "-w", shop, "--as-of", first, "--publish")

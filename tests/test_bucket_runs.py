@@ -43,6 +43,10 @@ with ws.run("refresh") as run:
 """What a run does: it commits artifacts, and moves the pointer."""
 
 
+STRIDE = 4
+"""Requests from one at which a process is killed to the next; `tests/storage/remote` takes every one."""
+
+
 def environment(bucket: Bucket, cache: Path, proxy: Proxy | None = None) -> dict[str, str]:
     """That of a machine."""
     found = {**os.environ, **bucket.env, "FRESHET_CACHE": str(cache), leases.VARIABLE: "3"}
@@ -94,7 +98,7 @@ def test_a_process_is_killed_at_every_request(
 ) -> None:
     served = set()
     with proxied(s3.env["AWS_ENDPOINT_URL"]) as proxy:
-        for number in range(1, 60):
+        for number in range(1, 60, STRIDE):
             url, folder = f"{s3.url}/{when}-{number}", tmp_path / str(number)
             made(url, folder / "first")
             proxy.requests.clear()

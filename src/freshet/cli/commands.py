@@ -63,6 +63,7 @@ for group, name, function, example in (
     (app, "reject", reject, "`freshet reject -w shop 00003`"),
     (app, "rollback", rollback, "`freshet rollback -w shop 2`"),
     (app, "export", export, "`freshet export -w shop --to shop.freshet`"),
+    (app, "settings", settings, "`freshet settings -w s3://lake/shop --set freshet.toml`"),
     (app, "copy", copy, "`freshet copy shop s3://lake/shop`, or back: `freshet copy s3://lake/shop laptop`"),
     (app, "doctor", doctor, "`freshet doctor -w shop --repair`"),
     (

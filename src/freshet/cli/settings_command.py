@@ -1,4 +1,4 @@
-"""`freshet settings`: a workspace's settings wherever it lies."""
+"""`freshet settings`: the freshet.toml of a workspace, wherever that lies."""
 
 from __future__ import annotations
 
