@@ -4,8 +4,9 @@
 
 SIMULATED: tables of random successors, k = 2, 64 of them a row; every ordered pair has a row. Times are
 medians of `--repeats` runs; Redis is one of our own, on this machine, without persistence. Lookups are of
-random pairs: in the process (`Table.look_up`), in node from the binary file, and from Redis by one client, once with one
-request after the other and once a hundred at a time. Layouts are compared at 200 interests at most.
+random pairs: in the process (`Table.look_up`), in node from the binary file, and from Redis by one client,
+once with one request after the other and once a hundred at a time. Layouts are compared at 200 interests
+at most.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """Streams into the log: events a second with offsets, and what kills in the middle lose or bring twice.
 
 A server that speaks Kafka's protocol (Tansu, in memory) or Redis runs beside. The reader is a process that
-is killed with SIGKILL at a random moment after a batch, and started again. Each message is an event with an id of
-its own; every fiftieth is no JSON. Then: `lost` are events that the log lacks, `twice` are messages that were
-counted twice by offset or rows that are there twice, `quarantine_twice` poison that is in quarantine twice.
+is killed with SIGKILL at a random moment after a batch, and started again. Each message is an event with
+an id of its own; every fiftieth is no JSON. Then: `lost` are events that the log lacks, `twice` are
+messages that were counted twice by offset or rows that are there twice, `quarantine_twice` poison that is
+in quarantine twice.
 """
 
 from __future__ import annotations
