@@ -143,6 +143,8 @@ def _fail_of_bug(call: Call, as_json: bool, error: Exception) -> int:
 
 def _keep(call: Call, trace: str) -> Path:
     root = call.workspace if call.workspace is not None and call.workspace.is_dir() else Path()
+    if (root / ".bucket").exists():  # what stands there is what the bucket has, and nothing else
+        root = Path()
     folder = root / "runs" if (root / "freshet.toml").exists() else root
     path = folder / f"error-{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid4().hex[:6]}.txt"
     arguments = " ".join(sys.argv[1:])

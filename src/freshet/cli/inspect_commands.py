@@ -123,7 +123,9 @@ def diff(
 
 
 def report(
-    into: Annotated[Path | None, typer.Option("--into", metavar="FILE", help="DIR/report.html.")] = None,
+    into: Annotated[
+        Path | None, typer.Option("--into", metavar="FILE", help="DIR/report.html; ./report.html for a URL.")
+    ] = None,
     workspace: Here = HERE,
     as_json: AsJson = False,
 ) -> None:
@@ -131,6 +133,6 @@ def report(
     from freshet.report import write_report
 
     with opened(workspace) as ws:
-        path = write_report(ws, into or workspace / "report.html")
+        path = write_report(ws, into or (workspace if ws.bucket is None else Path()) / "report.html")
     content = document("report", {"path": path})
     answer(content, as_json, lambda console: console.print(f"wrote {path}", soft_wrap=True))
