@@ -80,13 +80,17 @@ def test_a_damaged_cache_is_fetched_again(
     _machine(tmp_path / "cache", monkeypatch)
     with Recommender.open(url) as shop:
         first = shop.recommend(history=[], interests=3)
-    tables = [path for path in checkout_folder(url).glob("tables/**/*") if path.suffix in (".bin", ".npy", ".npz", ".parquet")]
+    tables = [
+        path
+        for path in checkout_folder(url).glob("tables/**/*")
+        if path.suffix in (".bin", ".npy", ".npz", ".parquet")
+    ]
     assert tables
     for path in tables:
         path.write_bytes(path.read_bytes()[:-20] + bytes(20))
     with Recommender.open(url) as shop:
         again = shop.recommend(history=[], interests=3)
-    assert [one.interest for one in again.interests] == [one.interest for one in first.interests]
+    assert [one.description for one in again.interests] == [one.description for one in first.interests]
     shutil.rmtree(checkout_folder(url))
     with Recommender.open(url) as shop, Recommender.open(url) as beside:
         assert shop.recommend(history=[]).release == beside.recommend(history=[]).release
@@ -98,7 +102,7 @@ def test_a_copy_goes_there_and_back(
     url = f"{bucket.url}/shop"
     _machine(tmp_path / "cache", monkeypatch)
     there = answered("copy", copy, url)
-    assert answered("status", "-w", url)["serving"] == answered("status", "-w", copy)["serving"]
+    assert answered("status", "-w", url)["release"] == answered("status", "-w", copy)["release"]
     back = answered("copy", url, tmp_path / "laptop")
     assert (there["files"], there["bytes"], there["release"]) == (
         back["files"],
@@ -119,4 +123,4 @@ def test_a_copy_goes_there_and_back(
     )
     assert not (tmp_path / "x").exists()
     answered("copy", url, f"{bucket.url}/other")
-    assert answered("status", "-w", f"{bucket.url}/other")["serving"]["release"] == there["release"]
+    assert answered("status", "-w", f"{bucket.url}/other")["release"]["number"] == there["release"]
