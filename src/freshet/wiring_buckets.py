@@ -36,11 +36,11 @@ def is_url(place: str) -> bool:
     return "://" in place
 
 
-def checkout_folder(url: str) -> Path:
-    """The folder of this machine for a workspace's URL, made where it isn't there; the bucket isn't asked.
+def checked_url(url: str) -> str:
+    """The URL of a workspace in a bucket, without a slash at its end.
 
     Raises:
-        ConfigError: it is no URL of a bucket.
+        ConfigError: it is none.
     """
     match = _URL.fullmatch(url)
     if not match or any(part in (".", "..") for part in match[3].split("/")):
@@ -48,7 +48,16 @@ def checkout_folder(url: str) -> Path:
             f"{url!r} is no URL of a workspace",
             hint="expected s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or az://CONTAINER/PREFIX",
         )
-    url = url.rstrip("/")
+    return url.rstrip("/")
+
+
+def checkout_folder(url: str) -> Path:
+    """The folder of this machine for a workspace's URL, made where it isn't there; the bucket isn't asked.
+
+    Raises:
+        ConfigError: it is no URL of a bucket.
+    """
+    url = checked_url(url)
     cache_folder = Path(os.environ.get(VARIABLE, "") or Path.home() / ".cache" / "freshet").absolute()
     name = url.rpartition("/")[2]
     root = cache_folder / "workspaces" / f"{name}-{hashlib.sha256(url.encode()).hexdigest()[:12]}"
@@ -112,7 +121,7 @@ def new_bucket(url: str) -> BucketWorkspace:
         ConfigError: it is no URL of a bucket.
         MissingExtra: the client is not installed.
     """
-    return _bucket(url.rstrip("/"), checkout_folder(url).absolute())
+    return _bucket(checked_url(url), checkout_folder(url).absolute())
 
 
 def _opened(root: Path) -> BucketWorkspace | None:

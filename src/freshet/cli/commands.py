@@ -17,6 +17,7 @@ from freshet.cli.replay_commands import cadence, replay
 from freshet.cli.review_commands import approve, reject, rollback
 from freshet.cli.run_commands import finetune, ranker, refresh, run
 from freshet.cli.serve_commands import add_key, list_keys, revoke_key, serve
+from freshet.cli.settings_command import settings
 from freshet.cli.simulate_command import simulate
 from freshet.cli.stream_command import stream
 from freshet.cli.track_command import track
@@ -56,6 +57,7 @@ for group, name, function, example in (
     (app, "status", status, "`freshet status -w shop --json`"),
     (app, "history", history, "`freshet history -w shop 00003`"),
     (app, "diff", diff, "`freshet diff -w shop 1 2`"),
+    (app, "settings", settings, "`freshet settings -w s3://bucket/shop --set freshet.toml`"),
     (app, "report", report, "`freshet report -w shop --into report.html`"),
     (app, "approve", approve, "`freshet approve -w shop 00003`"),
     (app, "reject", reject, "`freshet reject -w shop 00003`"),

@@ -146,6 +146,14 @@ def import_files(
             help="Event files, folders, globs, also at s3://, gs://, az://; the configured ones by default.",
         ),
     ] = None,
+    impressions: Annotated[
+        list[Path] | None,
+        typer.Option("--impressions", metavar="FILE", help="What another system has shown; repeatable."),
+    ] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option("--column", metavar="PART=NAME", help="Column of --impressions, such as propensity=p."),
+    ] = None,
     replace: Annotated[
         bool, typer.Option("--replace", help="The files' days hold the files' events and nothing else.")
     ] = False,
@@ -153,14 +161,37 @@ def import_files(
     wait: Wait = 0.0,
     as_json: AsJson = False,
 ) -> None:
-    """Only import events; importing a file twice changes nothing."""
+    """Only import events, or impressions of another system; importing a file twice changes nothing."""
     from freshet import operations
     from freshet.cli import show
 
+    if impressions:
+        if files or replace:
+            raise ConfigError(
+                "--impressions imports these files alone", hint="leave out event files and --replace"
+            )
+        _import_impressions(workspace, wait, as_json, impressions, column or [])
+        return
+    if column:
+        raise ConfigError("--column is for --impressions", hint="of events, [events.columns] names them")
     sources = [location(file) for file in files or []]
     with opened(workspace, wait) as ws:
         record, found = operations.import_log(ws, datetime.now(UTC), sources or None, replace)
     answer(_imported(record, found), as_json, lambda console: show.imported(console, found))
+
+
+def _import_impressions(
+    workspace: Path, wait: float, as_json: bool, files: list[Path], columns: list[str]
+) -> None:
+    from freshet import operations
+    from freshet.cli import show
+    from freshet.experiments.measurement.foreign_rows import ColumnNames
+
+    names = ColumnNames.of(columns)
+    with opened(workspace, wait) as ws:
+        record, reports = operations.import_impressions(ws, files, names, datetime.now(UTC))
+    content = document("import", {"run": record.id, "impressions": [asdict(report) for report in reports]})
+    answer(content, as_json, lambda console: show.impressions(console, reports))
 
 
 def _imported(record: Record, found: Imported) -> dict[str, Any]:
