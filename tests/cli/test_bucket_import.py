@@ -40,8 +40,6 @@ def test_a_log_is_behind_until_the_refused_object_is_repaired(s3: Bucket, tmp_pa
     (tmp_path / "freshet.toml").write_text(f'[events]\nfiles = ["{s3.url}/day.csv"]\n')
     problem = answered("import", "-w", tmp_path, code=2)["error"]
     assert f"{s3.url}/day.csv: none of its 1 rows can be used" in problem["message"]
-    problem = answered("run", "-w", tmp_path, "--as-of", "2024-01-03", code=2)["error"]
-    assert "no event" in problem["message"]
     assert f"{s3.url}/day.csv" in called("status", "-w", tmp_path).stdout
     _write(s3, "day.csv", HEAD + "u1,i1,2024-01-01\n")
     answered("import", "-w", tmp_path)
