@@ -5,8 +5,8 @@
 SIMULATED: tables of random successors, k = 2, 64 of them a row; every ordered pair has a row. Times are
 medians of `--repeats` runs; Redis is one of our own, here, without persistence. Lookups are of random pairs:
 in the process (`Table.look_up`), in node from the binary file, and from Redis by one client, once with one
-request after the other and once a hundred at a time. `cpu` is the time of the process that writes or reads, for
-machines on which others run, too. Layouts are compared at 200 interests at most.
+request after the other and once a hundred at a time. `cpu` is the time of the process that writes or reads,
+for machines on which others run, too. Layouts are compared at 200 interests at most.
 """
 
 from __future__ import annotations

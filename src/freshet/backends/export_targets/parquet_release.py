@@ -34,8 +34,8 @@ ROW_SCHEMA = pa.schema(
     ]
 )
 """One row per context and successor: `last` is the last interest of the context, null where it is empty;
-`context` its ids with commas between, most recent last; `rank` counts from 0. What repeats from row to row is a
-dictionary in memory; readers find plain columns."""
+`context` its ids with commas between, most recent last; `rank` counts from 0. What repeats from row to row is
+a dictionary in memory; readers find plain columns."""
 
 
 class ParquetTarget:
