@@ -1,9 +1,10 @@
 """Streams into the log: events a second with offsets, and what kills in the middle lose or bring twice.
 
-A server that speaks Kafka's protocol (Tansu, in memory) or Redis runs beside; `freshet stream` is killed with
-SIGKILL at random moments and started again. Each message is an event with an id of its own; every fiftieth is
-no JSON. Then: `lost` are events that the log lacks, `twice` are messages that were counted twice by offset or
-rows that are there twice, `quarantine_twice` poison that is in quarantine twice.
+A server that speaks Kafka's protocol (Tansu, in memory) or Redis runs beside. The reader is a process that
+is killed with SIGKILL at a random moment after a batch, and started again. Each message is an event with
+an id of its own; every fiftieth is no JSON. Then: `lost` are events that the log lacks, `twice` are
+messages that were counted twice by offset or rows that are there twice, `quarantine_twice` poison that is
+in quarantine twice.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -41,6 +43,7 @@ def main() -> None:
     made.add_argument("--kills", type=int, default=50)
     made.add_argument("--messages", type=int, default=100_000, help="read while it is killed")
     made.add_argument("--events", type=int, default=500_000, help="read to measure the rate")
+    made.add_argument("--longest", type=float, default=1.0, help="seconds from a batch to the kill at most")
     made.add_argument("--seed", type=int, default=0)
     options = parse(made, kills=2, messages=2000, events=2000)
     with folder(None) as root:
@@ -112,30 +115,57 @@ def _killed(options: Any, root: Path) -> dict[str, Any]:
     bodies = [b"poison" if n in poison else _event(n) for n in range(options.messages)]
     with ExitStack() as stack:
         servers, send = _server(stack, options.kind, root)
-        rows = max(50, options.messages // (8 * options.kills))
+        rows = max(50, options.messages // (20 * options.kills))
         _shop(root, options.kind, servers, rows)
         send(bodies)
-        batches, in_the_middle = [], 0
+        in_the_middle = 0
         for _ in range(options.kills):
-            before, process = len(snapshots.listed(root)), _freshet("stream", "-w", root, "--once")
-            limit = time.monotonic() + 120
-            while len(snapshots.listed(root)) == before and process.poll() is None:
-                if time.monotonic() > limit:
-                    break
-                time.sleep(0.01)
-            time.sleep(chance.uniform(0, 1.0))
-            in_the_middle += process.poll() is None
-            process.kill()
-            process.wait()
-            batches.append(len(snapshots.listed(root)) - before)
-        assert _freshet("stream", "-w", root, "--once").wait() == 0
+            before, reader = len(snapshots.listed(root)), _forked(root)
+            limit = time.monotonic() + 60
+            while len(snapshots.listed(root)) == before and time.monotonic() < limit:
+                if os.waitpid(reader, os.WNOHANG) != (0, 0):
+                    raise RuntimeError("the reader ended by itself")
+                time.sleep(0.002)
+            time.sleep(chance.uniform(0, options.longest))
+            if os.waitpid(reader, os.WNOHANG) == (0, 0):
+                in_the_middle += 1
+                os.kill(reader, signal.SIGKILL)
+                os.waitpid(reader, 0)
+        read = snapshots.latest(root)[1].streams[f"{options.kind}/events"].read
+        _shop(root, options.kind, servers, 100_000)  # the rest at once
+        assert os.waitpid(_forked(root), 0)[1] == 0
     return {
         "kills": options.kills,
         "kills_while_it_ran": in_the_middle,
+        "read_between_kills": read,
         "batches": len(snapshots.listed(root)),
         "messages": options.messages,
         **_counted(root, options.messages, poison),
     }
+
+
+def _forked(root: Path) -> int:
+    """`freshet stream --once` as a process of its own, forked, so that it need not import everything anew."""
+    from threading import Event
+
+    from freshet.streaming import LogConsumer
+    from freshet.wiring import open_workspace
+    from freshet.wiring_streams import open_stream
+
+    process = os.fork()
+    if process:
+        return process
+    code = 1
+    try:
+        ws = open_workspace(root)
+        LogConsumer(ws, ws.config.stream, lambda start: open_stream(ws.config.stream, start)).run(
+            Event(), once=True
+        )
+        code = 0
+    except BaseException as error:  # noqa: BLE001 - the parent must not go on in the child
+        print(f"{error!r}", file=sys.stderr)
+    finally:
+        os._exit(code)
 
 
 def _counted(root: Path, messages: int, poison: set[int]) -> dict[str, Any]:

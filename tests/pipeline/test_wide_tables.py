@@ -66,7 +66,7 @@ def test_only_the_busiest_pairs_have_a_row(whole: Workspace, wide: Workspace) ->
 
 
 def test_people_are_answered_alike(whole: Workspace, wide: Workspace, world: Path) -> None:
-    items = [line["item"] for line in _items(world)]
+    items = pq.read_table(world / "items.parquet", columns=["item_id"])["item_id"].to_pylist()
     histories = [[], items[:1], items[3:6], items[7:2:-2], items[::9]]
     with Recommender.open(whole.root) as one, Recommender.open(wide.root) as other:
         for history in histories:
@@ -114,7 +114,3 @@ def test_triples_share_the_rows_with_pairs(world: Path, tmp_path: Path) -> None:
         assert table.look_up(kept).answered == kept
         if len(kept) == 3:
             assert table.row_number(kept[1:]) is not None
-
-
-def _items(world: Path) -> list[dict[str, str]]:
-    return list(pq.read_table(world / "items.parquet", columns=["item"]).to_pylist())

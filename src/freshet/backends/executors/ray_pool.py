@@ -38,7 +38,7 @@ class Idle:
 
 
 IDLE = Idle()
-"""One for a process, as the connection to the cluster is: two executors must not wait for each other's workers."""
+"""One for a process, as the connection is: two executors must not wait for each other's workers."""
 
 
 class PoolWorker:
@@ -91,10 +91,12 @@ class RayPool:
                 for ref in self._finished():
                     worker, job = self._doing.pop(ref)
                     alive, value = self._result(ref, job)
-                    if alive:
-                        self._give(worker)
-                        if job is not None:
-                            yield job[0], value
+                    if not alive:
+                        _kill(worker)  # it may be out of reach alone
+                        continue
+                    self._give(worker)
+                    if job is not None:
+                        yield job[0], value
         finally:
             self._end()
 
@@ -167,5 +169,6 @@ class RayPool:
 
 
 def _kill(worker: Any) -> None:
-    with suppress(Exception):  # where the cluster is gone, so are its workers
-        need_ray().kill(worker)
+    ray = need_ray()
+    with suppress(ray.exceptions.RayError):  # where the cluster is gone, so are its workers
+        ray.kill(worker)
