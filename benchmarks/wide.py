@@ -11,9 +11,9 @@ publish   `freshet refresh` of a new day, all of it: counting, fitting, table, c
           `steps` = seconds of the ledger. The run that forms interests and counts the log before comes first
           (`first`): it is told, but is no part of `publish`.
 open      opening the release as a server does (`opened`), and the table alone (`table_opened`)
-look_up   `Table.look_up` of the last two interests of users: processor microseconds, median of rounds in which
-          wide and small tables alternate; `ratio` = wide / small. `recommend_us` is a whole answer, which
-          scores all N interests for the user; it grows with N.
+look_up   `Table.look_up` of the last two interests of users: processor microseconds, median of rounds in
+          which wide and small tables alternate; `ratio` = wide / small. `recommend_us` is a whole answer:
+          it scores all N interests for the user, and grows with N.
 rows      of the table, of as many ordered pairs as N interests have; `listed_share` = share of users with two
           recent interests whose pair has a row.
 """
