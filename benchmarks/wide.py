@@ -72,7 +72,7 @@ def main() -> None:
     made.add_argument("--no-live", action="store_true", help="without live signals")
     made.add_argument("--keep", type=Path, help="leave the workspaces in this folder")
     made.add_argument("--stage", help=argparse.SUPPRESS)
-    options = parse(made, interests=1100, small=40, events=60_000, rounds=3)
+    options = parse(made, interests=850, small=20, events=20_000, rounds=2, no_live=True)
     if options.stage:
         print(json.dumps(STAGES[options.stage](options.keep)))
         return
