@@ -62,7 +62,7 @@ CONSTANTS = (
 
 USERS, ITEMS = (1e6, 100e6, 1e9), 10e6
 ACTIVE, EVENTS, REQUESTS, PEAK = 0.1, 10.0, 5.0, 3.0
-"""Assumed: a tenth of the users come a day, with 10 events and 5 requests; a busy hour is 3 times the mean."""
+"""Assumed: a tenth of the users come a day, with 10 events and 5 requests; the busiest hour is 3 means."""
 INTERESTS = (1_000, 5_000, 10_000)
 WIDTH = 64
 PRICES = (0.10, 1.00)
