@@ -112,11 +112,11 @@ def _found(root: Path, settings: Events) -> None:
 
     for name in settings.files:
         source = there(name)
-        event_source(source)
-        if not settings.items and brings_items(source):
-            item_source(source)
+        event_source(source, settings.layout)
+        if not settings.items and brings_items(source, settings.layout):
+            item_source(source, settings.layout)
     if settings.items:
-        item_source(there(settings.items))
+        item_source(there(settings.items), settings.layout)
 
 
 def _model(section: str) -> type[BaseModel]:

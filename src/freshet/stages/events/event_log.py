@@ -47,6 +47,7 @@ class ImportReport:
         snapshot: version of the log afterwards.
         replaced: rows the log lost to `replace=True`.
         unread: files of the source that were not read, and why.
+        layout: name of the published layout that was recognised; '' = of none.
     """
 
     source: Path
@@ -61,6 +62,7 @@ class ImportReport:
     snapshot: str
     replaced: int = 0
     unread: tuple[Unread, ...] = ()
+    layout: str = ""
 
 
 class EventLog:
@@ -94,7 +96,7 @@ class EventLog:
         A source is imported as a whole: where one of its files is refused, nothing of the others enters.
 
         Args:
-            source: file, folder or glob of Parquet, CSV or JSONL; or a MovieLens or MovieTweetings folder.
+            source: file, folder or glob of Parquet, CSV or JSONL; or a published data set (`layouts`).
             now: the current time, with zone; events more than a day later are quarantined.
             replace: the source's days replace the log's.
             keep: columns to keep beside those that the positive rule reads, where the source has them.
@@ -106,7 +108,7 @@ class EventLog:
             Busy: another import finished meanwhile; nothing has changed.
         """
         wanted = Wanted(settings, parse(settings.positive), now, frozenset(keep))
-        found = event_source(source)
+        found = event_source(source, settings.layout)
         scratch = self.root / ".drafts" / f"import-{uuid4().hex[:8]}"
         make_folder(scratch)
         try:
@@ -119,8 +121,10 @@ class EventLog:
                 date_forms.keep_orders(self.root, staging.orders)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
-        notes = (*source_folders.note_unread(source, found.unread, "events"), *report.notes)
-        return dataclasses.replace(report, notes=notes, unread=found.unread)
+        said = found.laid_out.notes(source, settings.positive) if found.laid_out else ()
+        notes = (*said, *source_folders.note_unread(source, found.unread, "events"), *report.notes)
+        layout = found.laid_out.layout.name if found.laid_out else ""
+        return dataclasses.replace(report, notes=notes, unread=found.unread, layout=layout)
 
     def _merge(
         self,

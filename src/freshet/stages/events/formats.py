@@ -2,8 +2,9 @@
 
 A source is a file, a folder or a glob. In a folder, files and sub-folders named `events` or `ratings` hold
 events, those named `items` or `movies` the catalogue, whatever follows the word (`events_2.csv`,
-`items.000.parquet`, `events/part-0.csv`); where no name says so, every data file holds events. That covers
-MovieLens and MovieTweetings, whose `.dat` files have no header. What is found and not read is named.
+`items.000.parquet`, `events/part-0.csv`); where no name says so, every data file holds events. Published data
+sets, such as MovieLens, are recognised by their files and read as `layouts` says. What is found and not read
+is named.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import re
 import shutil
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import groupby
@@ -23,9 +24,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from freshet.core.errors import InputError
 from freshet.stages.events import source_folders
+from freshet.stages.events.layouts import DAT_EVENTS, DAT_ITEMS, LAYOUTS, PLAIN, LaidOut, Reading, recognise
 from freshet.stages.events.source_folders import Partition, Unread, fixed_part, partitions, walk
 
 Kind = Literal["parquet", "csv", "jsonl", "json", "dat"]
@@ -44,10 +47,7 @@ _KINDS: dict[str, Kind] = {  # of one data set in several formats, the first is 
 }
 PACKED = (".gz", ".bz2", ".xz", ".zst", ".zip")
 _ORDER = list(_KINDS)
-_HEADERS: dict[Role, tuple[str, ...]] = {
-    "events": ("user_id", "item_id", "rating", "timestamp"),
-    "items": ("item_id", "title", "genres"),
-}
+_DAT: dict[Role, Reading] = {"events": DAT_EVENTS, "items": DAT_ITEMS}
 _ROLES: dict[Role, re.Pattern[str]] = {
     "events": re.compile(r"(events|ratings)(?![a-z])"),
     "items": re.compile(r"(items|movies)(?![a-z])"),
@@ -60,31 +60,39 @@ class SourceFile:
     """One file to read.
 
     Attributes:
-        header: names the columns where the file itself doesn't.
+        reading: what a published layout says of its columns and rows.
         partitions: columns in the names of its folders, as in `country=FR/part-0.parquet`.
     """
 
     path: Path
     kind: Kind
-    header: tuple[str, ...] = ()
+    reading: Reading = PLAIN
     partitions: tuple[Partition, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Files to read, in the order of their paths, and those that were found beside them."""
+    """Files to read, in the order of their paths, and those that were found beside them.
+
+    Attributes:
+        laid_out: the published layout that was recognised, if it is one.
+    """
 
     files: tuple[SourceFile, ...]
     unread: tuple[Unread, ...] = ()
+    laid_out: LaidOut | None = None
 
 
-def event_source(source: Path) -> Source:
+def event_source(source: Path, layout: str = "auto") -> Source:
     """The event files of a source.
 
+    Args:
+        layout: [events] layout.
+
     Raises:
-        InputError: there is nothing there, or nothing that can be read.
+        InputError: there is nothing there, or nothing that can be read, or a published data set isn't whole.
     """
-    found = _select(source, "events")
+    found = _select(source, "events", layout)
     if not found.files:
         if source.exists() and not source.is_dir():
             raise InputError(
@@ -92,18 +100,21 @@ def event_source(source: Path) -> Source:
             )
         raise InputError(
             f"{source} {'holds no event file' if source.is_dir() else 'not found'}{_listed(found.unread)}",
-            hint="give a Parquet, CSV or JSONL file, a folder or glob of them, or a MovieLens folder",
+            hint="give a Parquet, CSV or JSONL file, a folder or glob of them, or a published data set",
         )
     return found
 
 
-def item_source(source: Path) -> Source:
+def item_source(source: Path, layout: str = "auto") -> Source:
     """The item files of a source: a file, a glob, or a folder with `items` or `movies`, or of items alone.
+
+    Args:
+        layout: [events] layout.
 
     Raises:
         InputError: there is no such file.
     """
-    found = _select(source, "items")
+    found = _select(source, "items", layout)
     if not found.files:
         raise InputError(
             f"{source} has no item file{_listed(found.unread)}",
@@ -112,11 +123,19 @@ def item_source(source: Path) -> Source:
     return found
 
 
-def brings_items(source: Path) -> bool:
-    """Whether an event source is a folder with item files of its own."""
-    return source.is_dir() and any(
-        _role(path, source) == "items" and _kind(path) is not None for path in walk(source)[0]
-    )
+def brings_items(source: Path, layout: str = "auto") -> bool:
+    """Whether an event source is a folder with item files of its own.
+
+    Args:
+        layout: [events] layout.
+    """
+    if not source.is_dir():
+        return False
+    found, _ = walk(source)
+    laid_out = _laid_out(found, layout)
+    if laid_out and laid_out.of("items"):
+        return True
+    return any(_role(path, source) == "items" and _kind(path) is not None for path in found)
 
 
 def suffixes(path: Path) -> tuple[str, tuple[str, ...]]:
@@ -153,11 +172,25 @@ def _kind(path: Path) -> Kind | None:
     return _KINDS.get(suffixes(Path(member))[0]) if member else None
 
 
-def _select(source: Path, role: Role) -> Source:
+def _laid_out(files: Sequence[Path], layout: str) -> LaidOut | None:
+    return recognise(LAYOUTS, files, _bare_name, _first_line, layout)
+
+
+def _select(source: Path, role: Role, layout: str) -> Source:
     if source.is_file():
-        return Source((_describe(source, role),))
+        laid_out = _laid_out([source], layout)
+        if laid_out:
+            laid_out.check(source, role)
+        return Source((_describe(source, role, laid_out),), (), laid_out)
     found, unread = walk(source)
     source_folders.refuse_table_formats([*found, *(one.path for one in unread)])
+    laid_out = _laid_out(found, layout)
+    published: list[Path] = []
+    if laid_out:
+        laid_out.check(source, role)
+        published = laid_out.of(role)
+        unread += [Unread(path, laid_out.why_not(path)) for path in laid_out.parts if path not in published]
+        found = [path for path in found if path not in laid_out.parts]
     plain: list[tuple[Path, Role | None]] = []
     for path in found:
         own = _role(path, source)
@@ -168,6 +201,7 @@ def _select(source: Path, role: Role) -> Source:
         else:
             plain.append((path, own))
     named = [path for path, own in plain if own == role] if source.is_dir() else []
+    named += published
     chosen = named or [path for path, own in plain if own in (None, role)]
     if not source.is_dir() and not chosen:  # a glob of nothing else means what it says
         chosen = [path for path, _ in plain]
@@ -176,7 +210,9 @@ def _select(source: Path, role: Role) -> Source:
     unread += [Unread(path, own or beside) for path, own in plain if path not in set(chosen)]
     if role == "items" and named:  # the rest of the folder is none of the catalogue's business
         unread = [one for one in unread if _role(one.path, source) == "items"]
-    return Source(tuple(_describe(path, role) for path in read), tuple(sorted([*unread, *twice])))
+    return Source(
+        tuple(_describe(path, role, laid_out) for path in read), tuple(sorted([*unread, *twice])), laid_out
+    )
 
 
 def _why_not(path: Path) -> str:
@@ -208,8 +244,9 @@ def _one_format_each(paths: list[Path]) -> tuple[list[Path], list[Unread]]:
     return sorted(read), unread
 
 
-def _describe(path: Path, role: Role) -> SourceFile:
-    kind = _kind(path)
+def _describe(path: Path, role: Role, laid_out: LaidOut | None) -> SourceFile:
+    reading = laid_out.reading(path, role) if laid_out else PLAIN
+    kind = "dat" if reading.columns else _kind(path)
     if kind is None:
         raise InputError(
             f"{path}: can't tell its format from its name",
@@ -219,7 +256,9 @@ def _describe(path: Path, role: Role) -> SourceFile:
             + ", ".join(PACKED)
             + " (a zip archive of one file); save other formats as Parquet or CSV",
         )
-    return SourceFile(path, kind, _HEADERS[role] if kind == "dat" else (), partitions(path))
+    if kind == "dat" and not reading.columns:
+        reading = _DAT[role]
+    return SourceFile(path, kind, reading, partitions(path))
 
 
 def _role(path: Path, source: Path) -> Role | None:
@@ -244,6 +283,31 @@ _OPENERS: dict[str, Callable[[Path], AbstractContextManager[Any]]] = {  # each r
 }
 DAMAGED = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
 """What a damaged packed file raises."""
+
+
+def _bare_name(path: Path) -> str:
+    """A file's name without the endings of packing."""
+    name = path.name
+    while Path(name).suffix.lower() in PACKED:
+        name = name[: -len(Path(name).suffix)]
+    return name
+
+
+_LONGEST_LINE = 1 << 20  # bytes; a first line is seldom longer, and then its beginning does
+
+
+def _first_line(path: Path) -> str:
+    """The first line of a text file, packed or not; names and types of a Parquet file's columns, separated by
+    tabs; '' where there is none to read."""
+    ending, packing = suffixes(path)
+    try:
+        if ending in (".parquet", ".pq") and not packing:
+            return "\t".join(f"{field.name} {field.type}" for field in pq.read_schema(path))
+        with _OPENERS.get(packing[0], Path.open)(path) if packing else path.open("rb") as file:
+            line = file.read(_LONGEST_LINE).partition(b"\n")[0]
+    except DAMAGED:
+        return ""  # whoever reads the file says what is wrong
+    return str(line.decode("utf-8-sig", "replace")).rstrip("\r")
 
 
 def unpacked(path: Path, scratch: Path) -> Path:

@@ -94,7 +94,8 @@ def stage(
     """
     with TemporaryDirectory(dir=draft.parent) as scratch:
         table = open_table(connection, file, Path(scratch), wanted.settings.encoding)
-        return _stage(connection, table, wanted, draft, orders)
+        as_laid_out = replace(wanted, settings=file.reading.applied(wanted.settings))
+        return _stage(connection, table, as_laid_out, draft, orders)
 
 
 def _stage(

@@ -11,6 +11,7 @@ from freshet.core.errors import ConfigError, InputError, NotEnoughData
 from freshet.core.types import AsOf
 from freshet.stages import events
 from freshet.stages.events import refused_sources
+from freshet.stages.events.layouts import Reading
 from freshet.storage.artifacts import Artifact
 from freshet.storage.build_once import build_once
 from freshet.storage.checksums import sha256
@@ -76,7 +77,7 @@ def items(ws: Workspace, run: Run) -> Artifact:
         columns=settings.item_columns.model_dump(),
         encoding=settings.encoding,
         missing=settings.missing,
-        content=_content(sources),
+        content=_content(sources, settings.layout),
     )
 
     def build(folder: Path, _: StepRecord) -> Catalogue:
@@ -163,19 +164,26 @@ def item_sources(ws: Workspace) -> list[Path]:
     if ws.config.events.items:
         return [located(ws, ws.config.events.items)]
     folders = [located(ws, name) for name in ws.config.events.files]
-    return [folder for folder in folders if events.brings_items(folder)]
+    return [folder for folder in folders if events.brings_items(folder, ws.config.events.layout)]
 
 
-def _content(sources: list[Path]) -> Any:
+def _content(sources: list[Path], layout: str) -> Any:
     """Of a folder the item files alone count: its events change every day."""
     found = []
     for source in sources:
         try:
-            files = events.item_source(source).files
+            files = events.item_source(source, layout).files
         except InputError:
             return [str(one) for one in sources]  # import_items tells what is wrong
-        found += [[sha256(file.path), file.kind, list(file.partitions)] for file in files]
+        found += [
+            [sha256(file.path), file.kind, list(file.partitions), *_laid_out(file.reading)] for file in files
+        ]
     return found
+
+
+def _laid_out(reading: Reading) -> list[str]:
+    """What a published layout makes of a file, where it makes anything of it."""
+    return [repr(reading)] if reading.rows or reading.items != Reading().items else []
 
 
 def _report(run: Run, notes: Sequence[str], quarantined: Mapping[str, int] | None = None) -> None:
