@@ -155,6 +155,7 @@ JUDGING = "is read when experiments are judged, from the events"
 OUTSIDE: dict[str, tuple[Any, str]] = {
     "events.files": (["elsewhere.parquet"], AT_IMPORT),
     "events.timezone": ("Asia/Tokyo", AT_IMPORT),
+    "events.layout": ("none", AT_IMPORT),
     "events.time_format": ("iso", AT_IMPORT),
     **{f"events.columns.{name}": ("other", AT_IMPORT) for name in ("user", "item", "time", "value", "id")},
     "content.model": ("some-model", ENCODER),

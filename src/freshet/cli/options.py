@@ -79,7 +79,17 @@ Name = Annotated[str, typer.Argument(metavar="NAME")]
 Run = Annotated[str, typer.Argument(metavar="RUN", help="The waiting run, as `freshet status` names it.")]
 EventFiles = Annotated[
     list[Path] | None,
-    typer.Option("--events", metavar="FILE", help="Parquet, CSV, JSONL, or a MovieLens folder; repeatable."),
+    typer.Option(
+        "--events", metavar="FILE", help="Parquet, CSV, JSONL, or a published data set; repeatable."
+    ),
+]
+LayoutOption = Annotated[
+    str,
+    typer.Option(
+        "--layout",
+        metavar="NAME",
+        help="Published data set that the files are of, or none; else told by files.",
+    ),
 ]
 ItemFile = Annotated[
     Path | None, typer.Option("--items", metavar="FILE", help="The items' titles and texts.")

@@ -18,6 +18,7 @@ from freshet.cli.options import (
     Here,
     ItemFile,
     Kind,
+    LayoutOption,
     Novelty,
     Rule,
     Wait,
@@ -58,6 +59,7 @@ def init(
     ],
     events: EventFiles = None,
     items: ItemFile = None,
+    layout: LayoutOption = "",
     positive: Rule = "",
     interests: Count = 100,
     novelty_days: Novelty = "30",
@@ -70,10 +72,16 @@ def init(
     force: Annotated[bool, typer.Option("--force", help="Overwrite a freshet.toml.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Make a workspace: a folder with a short commented freshet.toml."""
-    from freshet.cli import settings_file
+    """Make a workspace: a folder with a short commented freshet.toml.
+
+    Of a published data set (MIND, MovieLens, ...) its usual positive rule is taken, unless one is given.
+    """
+    from freshet.cli import layout_option, settings_file
+    from freshet.cli.show import line
     from freshet.core.config import Config
 
+    layout_option.check_layout(layout)
+    found = layout_option.layouts_of(events or [], layout)
     defaults = Config()
     if planner == "transformers" and not model:
         raise ConfigError("--planner transformers needs --model", hint="the path or name of a causal LM")
@@ -81,8 +89,9 @@ def init(
         "events": {
             "files": [settings_file.from_workspace(file, folder) for file in events or []],
             "items": settings_file.from_workspace(items, folder) if items else "",
-            "positive": positive,
-        },
+            "positive": positive or layout_option.usual_rule(found),
+        }
+        | ({"layout": layout} if layout else {}),
         **settings_file.columns(column or []),
         "interests": {"count": interests} | ({"taxonomy": taxonomy} if taxonomy else {}),
         "transitions": {"k": k, "novelty_days": settings_file.novelty(novelty_days)},
@@ -95,10 +104,19 @@ def init(
     path = settings_file.write(folder, chosen, force)
 
     def show(console: Console) -> None:
+        for one in found:
+            for note in one.notes:
+                line(console, note)
         console.print(f"wrote {path}", soft_wrap=True)
         console.print(f"next: freshet run -w {folder}", soft_wrap=True)
 
-    answer(document("init", {"workspace": folder, "settings": path, "chosen": chosen}), as_json, show)
+    content = {
+        "workspace": folder,
+        "settings": path,
+        "chosen": chosen,
+        "layouts": [asdict(one) for one in found],
+    }
+    answer(document("init", content), as_json, show)
 
 
 def _checkpoint(model: str, folder: Path) -> str:
@@ -115,15 +133,18 @@ def import_files(
     replace: Annotated[
         bool, typer.Option("--replace", help="The files' days hold the files' events and nothing else.")
     ] = False,
+    layout: LayoutOption = "",
     workspace: Here = HERE,
     wait: Wait = 0.0,
     as_json: AsJson = False,
 ) -> None:
     """Only import events; importing a file twice changes nothing."""
     from freshet import operations
-    from freshet.cli import show
+    from freshet.cli import layout_option, show
 
-    with opened(workspace, wait) as ws:
+    layout_option.check_layout(layout)
+    with opened(workspace, wait) as opened_ws:
+        ws = layout_option.with_layout(opened_ws, layout)
         record, found = operations.import_log(ws, datetime.now(UTC), files or None, replace)
     answer(_imported(record, found), as_json, lambda console: show.imported(console, found))
 
@@ -137,6 +158,7 @@ def _imported(record: Record, found: Imported) -> dict[str, Any]:
             "duplicates": report.duplicates,
             "replaced": report.replaced,
             "quarantined": report.quarantined,
+            "layout": report.layout or None,
             "notes": report.notes,
             "unread": [{"path": one.path, "why": one.why} for one in report.unread],
         }

@@ -56,7 +56,8 @@ class Events(Section):
 
     files: tuple[str, ...] = Field(
         (),
-        description="event files (Parquet, CSV, JSON), folders or globs of them, such as a MovieLens folder",
+        description="event files (Parquet, CSV, JSON), folders or globs of them, or folders of published "
+        "data sets",
     )
     items: str = Field(
         "",
