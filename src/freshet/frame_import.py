@@ -154,7 +154,7 @@ def _write(frame: Frame, path: Path) -> tuple[str, ...]:
 
 
 def _plain_type(type_: pa.DataType) -> pa.DataType:
-    """How a column is written: categories by their values, since Parquet's writer doesn't take all of them."""
+    """How a column is written: categories by their values: Parquet's writer doesn't take all."""
     if pa.types.is_dictionary(type_):
         return _plain_type(type_.value_type)
     return pa.large_string() if pa.types.is_string_view(type_) else type_
