@@ -14,6 +14,7 @@ import argparse
 import json
 import sys
 import tempfile
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -108,7 +109,7 @@ def variant(base: RunContext, moments: list[AsOf], changes: dict[str, Any]) -> d
     ws, known = base.ws, base.log
     evidence = EvidenceConfig(**{**ws.config.evidence.model_dump(), **changes})
     config = Config(**{**ws.config.model_dump(), "evidence": evidence.model_dump()})
-    varied = Workspace(ws.root, config, ws.store, None)
+    varied = replace(ws, config=config, tuner=None)
     scales = known.scales
     days = scales.evidence_days if evidence.window_days == "auto" else evidence.window_days
     seen = LogSnapshot(

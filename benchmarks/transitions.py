@@ -32,6 +32,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from freshet.backends.executors.local_executor import LocalExecutor
 from freshet.core.config import TransitionsConfig
 from freshet.core.types import AsOf
 from freshet.stages import events
@@ -166,6 +167,7 @@ def counted(
         previous,
         pool,
         into,
+        LocalExecutor(),
     )
     return {"summary": summary}
 

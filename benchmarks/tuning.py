@@ -48,6 +48,7 @@ WORDS = (
 SHAPES = {
     "10M": {"hidden_size": 256, "intermediate_size": 768, "num_hidden_layers": 6, "vocab_size": 16_000},
     "100M": {"hidden_size": 768, "intermediate_size": 2048, "num_hidden_layers": 12, "vocab_size": 32_000},
+    "0.6B": {"hidden_size": 1024, "intermediate_size": 3072, "num_hidden_layers": 28, "vocab_size": 151_936},
     "tiny": {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "vocab_size": 2_000},
 }
 PRODUCT = {"float32": 1024, "bf16": 1024}
@@ -182,11 +183,13 @@ def checkpoint(folder: Path, family: str, size: str) -> Path:
         show_progress=False,
     )
     bpe.train_from_iterator([example.prompt.text for example in examples(500)], trainer)
+    heads = {"tiny": (2, 2, 16), "0.6B": (16, 8, 128)}  # as Qwen3-0.6B has them
+    queries, keys, width = heads.get(size, (shape["hidden_size"] // 64, 2, 64))
     config = {
         **shape,
-        "head_dim": 64 if size != "tiny" else 16,
-        "num_attention_heads": shape["hidden_size"] // (64 if size != "tiny" else 16),
-        "num_key_value_heads": 2,
+        "head_dim": width,
+        "num_attention_heads": queries,
+        "num_key_value_heads": keys,
         "max_position_embeddings": 512,
         "bos_token_id": None,
         "eos_token_id": 0,

@@ -19,7 +19,7 @@ from tests.pipeline.world import FAKE, FIRST, make_world, refreshed, settings, w
 
 hypothesis.settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 hypothesis.settings.load_profile("untimed")
-pytest_plugins = ["tests.marks"]
+pytest_plugins = ["tests.marks", "tests.servers"]
 
 
 @pytest.fixture(scope="session", autouse=True)

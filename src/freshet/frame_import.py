@@ -107,8 +107,9 @@ def import_items(workspace: str | Path, frame: Frame) -> ItemsReport:
     """
     ws = open_workspace(Path(workspace))
     named = ws.config.events.items
-    path = located(ws, named).resolve()
-    if not named or path.suffix != ".parquet" or not path.is_relative_to(ws.root.resolve()):
+    place = located(ws, named)
+    path = place.resolve() if isinstance(place, Path) else None
+    if not named or path is None or path.suffix != ".parquet" or not path.is_relative_to(ws.root.resolve()):
         raise ConfigError(
             f"[events] items is {named!r}, which is no Parquet file within {ws.root}",
             hint='set it to "items.parquet", which import_items then writes',

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -12,10 +12,13 @@ from freshet import due, pipeline
 from freshet.core.errors import ConfigError
 from freshet.core.ports import UserStore
 from freshet.core.types import AsOf, Experiment
+from freshet.core.urls import Location
 from freshet.experiments import lifecycle
 from freshet.experiments.feedback import step as feedback
 from freshet.experiments.guardrails import guard as guardrails
 from freshet.experiments.measurement import collect as collecting
+from freshet.experiments.measurement import import_impressions as foreign
+from freshet.experiments.measurement.foreign_rows import ColumnNames
 from freshet.experiments.measurement.frozen_rules import kept_columns
 from freshet.run_context import LogSnapshot
 from freshet.serving import user_histories
@@ -48,12 +51,12 @@ class Imported:
 
     events: list[ImportReport]
     items: Mapping[str, Any]
-    item_sources: list[Path]
+    item_sources: list[Location]
     notes: tuple[str, ...]
 
 
 def import_log(
-    ws: Workspace, now: datetime, files: list[Path] | None = None, replace: bool = False
+    ws: Workspace, now: datetime, files: Sequence[Location] | None = None, replace: bool = False
 ) -> tuple[Record, Imported]:
     """Import the configured files, or the named ones; a catalogue that can't be read stops it first."""
     with ws.run("import") as run:
@@ -63,6 +66,15 @@ def import_log(
         for note in notes:
             run.say(f"  note: {note}")
     return run.record, Imported(reports, catalogue.manifest, events.item_sources(ws), notes)
+
+
+def import_impressions(
+    ws: Workspace, files: list[Path], names: ColumnNames, now: datetime
+) -> tuple[Record, list[foreign.ImpressionsReport]]:
+    """Import what another system has shown, and what came of it."""
+    with ws.run("import --impressions") as run:
+        reports = foreign.import_impressions(ws, run, files, names, now)
+    return run.record, reports
 
 
 def form_interests(

@@ -23,6 +23,7 @@ from freshet.core.types import Answer
 from freshet.serving import Event, Query, Receipt
 from freshet.serving import Recommender as Core
 from freshet.wiring import open_recommender
+from freshet.wiring_buckets import check_out
 
 TOGETHER = 500
 """Impressions that are kept in memory before they are written; the rest is written by `close`."""
@@ -41,14 +42,14 @@ class Recommender:
 
     @classmethod
     def open(cls, workspace: str | Path) -> Self:
-        """Open a workspace.
+        """Open a workspace: a folder, or the URL of a bucket (`s3://`, `gs://`, `az://`).
 
         Raises:
             ConfigError: it is none.
             NotServing: nothing has been published yet.
             ArtifactError: a part of the release is missing or damaged.
         """
-        return cls(open_recommender(Path(workspace)))
+        return cls(open_recommender(check_out(workspace)))
 
     def recommend(
         self,

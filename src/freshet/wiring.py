@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from freshet.backends.encoders.openai_encoder import OpenAIEncoder
 from freshet.backends.encoders.transformers_encoder import TransformersEncoder
 from freshet.backends.encoders.wordllama_encoder import WordLlamaEncoder
 from freshet.backends.local_store import LocalStore
+from freshet.backends.object_stores.source_objects import BucketObjects
 from freshet.backends.planners.batch.batch_service import Service
 from freshet.backends.planners.batch.batch_tuner import BatchTuner, service_of
 from freshet.backends.planners.batch.batches import Batches
@@ -25,37 +25,50 @@ from freshet.backends.planners.lora import LoraTuner
 from freshet.backends.planners.scratch import ScratchTuner
 from freshet.backends.planners.training_fit import Wishes
 from freshet.backends.planners.vllm_tuner import VllmTuner
-from freshet.backends.sequences.trainers import TorchRankingTrainer, TorchSequenceTrainer
 from freshet.backends.user_stores.lmdb_store import LmdbUserStore
 from freshet.core.config import Config, ContentConfig, load, parse, read_text
 from freshet.core.errors import ConfigError, FreshetError, MissingExtra
-from freshet.core.ports import Encoder, Tuner, UserStore
+from freshet.core.masking import without_secret
+from freshet.core.ports import Encoder, SourceStore, Tuner, UserStore
 from freshet.core.types import AsOf
 from freshet.serving import Clock, Recommender, ReleasePool, system_clock
 from freshet.serving.user_histories import remember
 from freshet.storage.durable import make_folder
 from freshet.storage.ledger import Quiet, Reporter
+from freshet.storage.remote.bucket_store import BucketStore
 from freshet.storage.vector_cache import CachedEncoder
 from freshet.storage.workspace import Workspace
+from freshet.wiring_buckets import Followed, bucket_of
+from freshet.wiring_executor import executor_for, ranker_through, sequencer_through, tuner_through
+from freshet.wiring_exports import deliveries_of
+from freshet.wiring_tracking import tell
 
 SETTINGS = "freshet.toml"
 
 
 def open_workspace(root: Path, reporter: Reporter | None = None) -> Workspace:
     """Open the workspace in a folder that holds a `freshet.toml`."""
-    config = load(root / SETTINGS)
-    encoder, watching = encoder_for(config.content, root), reporter or Quiet()
-    tuner, beforehand = make_tuner(root, config, watching.say), config.planner.use == "prior"
+    watching = reporter or Quiet()
+    bucket = bucket_of(root, watching)
+    config, store = load(root / SETTINGS), LocalStore(root)
+    encoder = encoder_for(config.content, root)
+    executor, beforehand = executor_for(config, root), config.planner.use == "prior"
+    tuner = tuner_through(executor, make_tuner(root, config, watching.say), config)
     return Workspace(
         root,
         config,
-        LocalStore(root),
+        store if bucket is None else BucketStore(store, bucket),
         None if beforehand else tuner,
         watching,
-        sequencer=TorchSequenceTrainer(),
-        ranker=TorchRankingTrainer(),
+        sequencer=sequencer_through(executor, config),
+        ranker=ranker_through(executor, config),
         encoder=CachedEncoder(encoder, root) if encoder is not None else None,
         prior_tuner=untrained(tuner, config) if beforehand else None,
+        after=tell if config.tracking.used else None,
+        bucket=bucket,
+        executor=executor,
+        giving=deliveries_of(root, config),
+        sources=sources(watching.say),
     )
 
 
@@ -77,6 +90,11 @@ def untrained(tuner: Tuner | None, config: Config) -> Tuner:
     )
 
 
+def sources(say: Callable[[str], None] = lambda _: None) -> SourceStore:
+    """Where event and item files in buckets are read from; `say` is told how far long copies have come."""
+    return BucketObjects(say)
+
+
 def open_sandbox(ws: Workspace, start: AsOf) -> Workspace:
     """A workspace inside a workspace for what replays from one moment on make: it reads the same log.
 
@@ -84,7 +102,7 @@ def open_sandbox(ws: Workspace, start: AsOf) -> Workspace:
     """
     root = ws.root / "replay" / "rooms" / str(start)
     make_folder(root)
-    return replace(ws, root=root, store=LocalStore(root), log=ws.root)
+    return replace(ws, root=root, store=LocalStore(root), log=ws.root, after=None, bucket=None, giving=None)
 
 
 def make_tuner(root: Path, config: Config, say: Callable[[str], None]) -> Tuner | None:
@@ -221,7 +239,7 @@ def open_user_store(root: Path, config: Config) -> UserStore:
     if where.startswith(("redis://", "rediss://", "unix://")):
         return _redis(where)
     raise ConfigError(
-        f'[serving] state is {_without_secret(where)!r}, expected "lmdb" or the URL of a Redis server',
+        f'[serving] state is {without_secret(where)!r}, expected "lmdb" or the URL of a Redis server',
         hint='such as state = "redis://localhost:6379/0"',
     )
 
@@ -230,11 +248,6 @@ def existing_user_store(root: Path, config: Config) -> UserStore | None:
     """What serving remembers, None where it was never served."""
     never = config.serving.state == "lmdb" and not (root / "state" / "data.mdb").exists()
     return None if never else open_user_store(root, config)
-
-
-def _without_secret(url: str) -> str:
-    """What may be shown of a URL, right or wrong: no user, no password."""
-    return re.sub(r"^(.*?:)?/*[^@]*@", r"\1//...@", url)
 
 
 def _redis(url: str) -> UserStore:
@@ -297,14 +310,16 @@ def open_recommender(
         StateError: the user store can't be opened.
     """
     ws = open_workspace(root, reporter)
+    followed = None if ws.bucket is None else Followed(ws.bucket, ws.store)
     store = open_user_store(root, ws.config)
     if store.note:
         ws.reporter.say(store.note)
     try:
+        settings = WatchedConfig(root / SETTINGS)
         releases = ReleasePool(
-            ws.releases,
+            ws.releases if followed is None else followed.releases,
             ws.store,
-            WatchedConfig(root / SETTINGS),
+            settings if followed is None else followed.settings(settings),
             lambda opened: opened.catch_up(store.events, clock()),
             ws.experiments,
         )
@@ -316,4 +331,7 @@ def open_recommender(
     except FreshetError:
         store.close()
         raise
+    if followed is not None:
+        followed.start()
+        return Recommender(releases, store, clock, followed.stop)
     return Recommender(releases, store, clock)

@@ -26,6 +26,7 @@ RUNNABLE = sorted(
 
 KEYS = {
     "bulk_inference": {"ratio", "ratio_with_evidence", "share_of_forward_limit", "top1_agreement", "by_prompts"},
+    "cluster": {"simulated", "count", "inference", "planned"},
     "cadence": {"note", "cost_in_hits", "worlds"},
     "chaos": {"kills", "lost", "corrupt", "leftover", "unreadable", "stages"},
     "choosing": {"transitions", "users", "policies"},
@@ -42,6 +43,7 @@ KEYS = {
     "hostile": {"collect", "headers", "idle", "keys", "network", "damage", "escapes", "paths", "host", "numbers", "old", "umask", "ok"},
     "identity": {"shop", "answers", "differences"},
     "items": {"transitions", "users", "within", "end_to_end", "hybrid_ranker_minus"},
+    "lake": {"simulated", "parquet", "bad", "text"},
     "one_line": {"n", "users", "counts", "popularity"},
     "open_bandit": {"known", "campaigns", "tests", "resamples"},
     "parity": {"server", "version", "description", "label"},
@@ -244,6 +246,7 @@ CHECKS: dict[str, Callable[[dict[str, Any], Path, Path], None]] = {
     "hostile": _hostile,
     "identity": _identity,
     "closed_loop": _closed_loop,
+    "lake": {"simulated", "parquet", "bad", "text"},
     "one_line": _one_line,
     "serving_chaos": _serving_chaos,
     "gates": _gates,

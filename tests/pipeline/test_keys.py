@@ -151,8 +151,17 @@ SERVING = "is read when requests are answered"
 RECIPE = "is in the recipe of the tuner that reads it, whose other models stay as they are"
 ENCODER = "is in the version of the encoders that read it"
 SERVER = "is in the recipe of the models behind a server, which alone read it"
+GIVEN = "decides who is given a release that is made"
 JUDGING = "is read when experiments are judged, from the events"
+TOLD = "decides who is told of a run, not what it makes"
 OUTSIDE: dict[str, tuple[Any, str]] = {
+    "executor": ("ray", "decides where something is computed, not what comes out"),
+    "ray.address": ("127.0.0.1:1", COST),
+    "ray.workers": (2, COST),
+    "ray.resources": ({"tuning": {"cpus": 2.0}}, COST),
+    "ray.retries": (1, COST),
+    "ray.wait_seconds": (1.0, COST),
+    "ray.runtime_env": ({"env_vars": {"A": "b"}}, COST),
     "events.files": (["elsewhere.parquet"], AT_IMPORT),
     "events.timezone": ("Asia/Tokyo", AT_IMPORT),
     "events.layout": ("none", AT_IMPORT),
@@ -218,6 +227,16 @@ OUTSIDE: dict[str, tuple[Any, str]] = {
     "experiments.attribution_hours": (24.0, JUDGING),
     "experiments.metrics": ([{"name": "mine", "counts": "value >= 9"}], JUDGING),
     "experiments.guardrails": ([{"metric": "satisfaction"}], JUDGING),
+    "export.to": (["given"], GIVEN),
+    "export.keep_seconds": (5, GIVEN),
+    "export.webhook": ("http://127.0.0.1:1/other", GIVEN),
+    "export.webhook_secret_env": ("OTHER_SECRET", GIVEN),
+    "export.timeout_seconds": (1.0, GIVEN),
+    "tracking.mlflow": ("http://127.0.0.1:1", TOLD),
+    "tracking.experiment": ("other", TOLD),
+    "tracking.openlineage": ("events.jsonl", TOLD),
+    "tracking.namespace": ("other", TOLD),
+    "tracking.timeout_seconds": (1.0, TOLD),
     "prices.currency": ("EUR", COST),
     "prices.per_hour": (1.0, COST),
     "prices.per_million_tokens": (1.0, COST),

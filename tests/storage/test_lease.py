@@ -164,7 +164,7 @@ def test_a_lease_that_says_more_than_is_known_holds(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "said", [{"pid": 1}, {"place": module._place(), "pid": "?"}, {"place": module._place(), "started": 1}]
+    "said", [{"pid": 1}, {"place": module.place(), "pid": "?"}, {"place": module.place(), "started": 1}]
 )
 def test_a_lease_that_is_not_understood_is_watched(tmp_path: Path, said: dict[str, object]) -> None:
     path = tmp_path / "LEASE"

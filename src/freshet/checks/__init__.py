@@ -8,10 +8,21 @@ Each check runs a backend through everything its port promises and raises Assert
         check_planner(MyPlanner(...), prompts, interests=100)
 """
 
+from freshet.checks.event_stream import check_event_stream
+from freshet.checks.executor import check_executor
 from freshet.checks.planner import check_planner
 from freshet.checks.store import check_store
+from freshet.checks.tracker import check_tracker
 from freshet.checks.user_store import check_user_store
 
 check_state = check_user_store  # its former name
 
-__all__ = ["check_planner", "check_state", "check_store", "check_user_store"]
+__all__ = [
+    "check_event_stream",
+    "check_executor",
+    "check_planner",
+    "check_state",
+    "check_store",
+    "check_tracker",
+    "check_user_store",
+]

@@ -10,12 +10,16 @@ from freshet.cli.drift_command import drift
 from freshet.cli.estimate_command import estimate
 from freshet.cli.experiment_analysis import power, report_experiment
 from freshet.cli.experiment_commands import check, list_experiments, start, stop
+from freshet.cli.export_command import export
 from freshet.cli.inspect_commands import diff, explain, history, interests, report, status
+from freshet.cli.place_commands import copy, settings
 from freshet.cli.replay_commands import cadence, replay
 from freshet.cli.review_commands import approve, reject, rollback
 from freshet.cli.run_commands import finetune, ranker, refresh, run
 from freshet.cli.serve_commands import add_key, list_keys, revoke_key, serve
 from freshet.cli.simulate_command import simulate
+from freshet.cli.stream_command import stream
+from freshet.cli.track_command import track
 from freshet.cli.workspace_commands import collect, doctor, import_files, init
 
 app = typer.Typer(
@@ -44,6 +48,7 @@ for group, name, function, example in (
     (app, "finetune", finetune, "`freshet finetune -w shop --as-of 2024-05-01`"),
     (app, "refresh", refresh, "`freshet refresh -w shop`"),
     (app, "import", import_files, "`freshet import -w shop new.parquet`"),
+    (app, "stream", stream, "`freshet stream -w shop`, or from cron `freshet stream -w shop --once`"),
     (app, "collect", collect, "`freshet collect -w shop`"),
     (app, "interests", interests, "`freshet interests -w shop`"),
     (app, "ranker", ranker, "`freshet ranker -w shop --as-of 2024-05-01`"),
@@ -51,10 +56,13 @@ for group, name, function, example in (
     (app, "status", status, "`freshet status -w shop --json`"),
     (app, "history", history, "`freshet history -w shop 00003`"),
     (app, "diff", diff, "`freshet diff -w shop 1 2`"),
+    (app, "settings", settings, "`freshet settings -w s3://bucket/shop --set freshet.toml`"),
+    (app, "copy", copy, "`freshet copy shop s3://bucket/shop`"),
     (app, "report", report, "`freshet report -w shop --into report.html`"),
     (app, "approve", approve, "`freshet approve -w shop 00003`"),
     (app, "reject", reject, "`freshet reject -w shop 00003`"),
     (app, "rollback", rollback, "`freshet rollback -w shop 2`"),
+    (app, "export", export, "`freshet export -w shop --to shop.freshet`"),
     (app, "doctor", doctor, "`freshet doctor -w shop --repair`"),
     (
         app, "replay", replay,
@@ -62,6 +70,7 @@ for group, name, function, example in (
     ),
     (app, "drift", drift, "`freshet drift -w shop --every month --from 2013-06-01`"),
     (app, "cadence", cadence, "`freshet cadence -w shop --every 2d --from 2013-06-01`"),
+    (app, "track", track, "`freshet track -w shop`"),
     (app, "serve", serve, "`freshet serve -w shop --port 8000`"),
     (batch, "submit", batch_commands.submit, "`freshet batch submit -w shop`"),
     (batch, "fetch", batch_commands.fetch, "`freshet batch fetch -w shop`"),

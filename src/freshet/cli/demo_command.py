@@ -22,6 +22,7 @@ from freshet.cli.options import (
     remember_workspace,
 )
 from freshet.core.errors import GateFailed, MissingExtra
+from freshet.core.urls import location
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -79,18 +80,18 @@ class Demo:
     page: Path
 
 
-def _simulate(screen: Screen, folder: Path) -> tuple[list[Path], Path, str]:
+def _simulate(screen: Screen, folder: Path) -> tuple[list[str], str, str]:
     from freshet.simulator import World, generate
 
     made = generate(World(), folder / "world")
     screen.say(f"{made.note}: {made.events:,} events of {made.users:,} users on {made.items:,} items")
-    return [made.events_path], made.items_path, "value >= 7"
+    return [str(made.events_path)], str(made.items_path), "value >= 7"
 
 
 def _settings(
     folder: Path,
-    events: list[Path],
-    items: Path | None,
+    events: list[str],
+    items: str | None,
     positive: str,
     interests: int,
     novelty_days: str,
@@ -100,8 +101,8 @@ def _settings(
 
     return {
         "events": {
-            "files": [settings_file.from_workspace(file, folder) for file in events],
-            "items": settings_file.from_workspace(items, folder) if items else "",
+            "files": [settings_file.from_workspace(location(file), folder) for file in events],
+            "items": settings_file.from_workspace(location(items), folder) if items else "",
             "positive": positive,
         },
         "interests": {"count": interests},

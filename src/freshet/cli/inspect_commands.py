@@ -81,8 +81,8 @@ def status(workspace: Here = HERE, as_json: AsJson = False) -> None:
     with opened(workspace) as ws:
         state = inspect.status(ws, datetime.now(UTC).date())
     gates = [gate_content(gate) for gate in state.gates]
-    content = document("status", {"workspace": workspace, **asdict(state), "gates": gates})
-    answer(content, as_json, lambda console: show_inspect.status(console, workspace, state))
+    content = document("status", {"workspace": ws.place, **asdict(state), "gates": gates})
+    answer(content, as_json, lambda console: show_inspect.status(console, ws.place, state))
 
 
 def history(

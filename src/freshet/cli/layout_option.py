@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import get_args
 
 from freshet.core.config.log_sections import LayoutName
 from freshet.core.errors import ConfigError
+from freshet.core.urls import Location
 from freshet.stages.events.formats import event_source
 from freshet.storage.workspace import Workspace
+from freshet.wiring import sources
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,7 @@ class Recognised:
         notes: what is taken, in words.
     """
 
-    source: Path
+    source: Location
     name: str
     title: str
     positive: str
@@ -38,15 +39,16 @@ def check_layout(name: str) -> None:
         raise ConfigError(f"--layout '{name}' is no layout", hint=f"one of {', '.join(known)}")
 
 
-def layouts_of(sources: Sequence[Path], layout: str = "") -> list[Recognised]:
+def layouts_of(places: Sequence[Location], layout: str = "") -> list[Recognised]:
     """The published layouts that event sources, seen from here, are recognised as.
 
     Raises:
         InputError: a source isn't there, or a published data set isn't whole.
     """
     found = []
-    for source in sources:
-        laid_out = event_source(source, layout or "auto").laid_out
+    store = sources()
+    for source in places:
+        laid_out = event_source(source, store, layout or "auto").laid_out
         if laid_out is not None:
             one, notes = laid_out.layout, laid_out.notes(source, laid_out.positive)
             found.append(Recognised(source, one.name, one.title, laid_out.positive, notes))

@@ -41,9 +41,36 @@ def remember_workspace(context: typer.Context, value: Path) -> Path:
     return value
 
 
+def workspace_folder(place: str | Path) -> Path:
+    """The folder that a command works in: the one that is named, or that of this machine for a bucket."""
+    if isinstance(place, str) and "://" in place:
+        from freshet.wiring_buckets import checkout_folder
+
+        return checkout_folder(place)
+    return Path(place)
+
+
+def fetched(context: typer.Context, value: Path) -> Path:
+    """Note the workspace a command is about, and make its folder as the bucket is; returns it."""
+    if (value / ".bucket").exists():
+        from freshet.cli.screen import Screen
+        from freshet.wiring_buckets import check_out
+
+        with Screen() as screen:
+            check_out(value, screen)
+    return remember_workspace(context, value)
+
+
 Here = Annotated[
     Path,
-    typer.Option("-w", "--workspace", metavar="DIR", help="The workspace.", callback=remember_workspace),
+    typer.Option(
+        "-w",
+        "--workspace",
+        metavar="DIR|URL",
+        help="The workspace: a folder, or s3://BUCKET/PREFIX, gs://..., az://...",
+        parser=workspace_folder,
+        callback=fetched,
+    ),
 ]
 HERE = Path()
 WIDE = 120
@@ -78,9 +105,11 @@ Wait = Annotated[
 Name = Annotated[str, typer.Argument(metavar="NAME")]
 Run = Annotated[str, typer.Argument(metavar="RUN", help="The waiting run, as `freshet status` names it.")]
 EventFiles = Annotated[
-    list[Path] | None,
+    list[str] | None,
     typer.Option(
-        "--events", metavar="FILE", help="Parquet, CSV, JSONL, or a published data set; repeatable."
+        "--events",
+        metavar="FILE",
+        help="Parquet, CSV, JSONL, or a published data set; a path, or s3://, gs://, az://; repeatable.",
     ),
 ]
 LayoutOption = Annotated[
@@ -91,9 +120,7 @@ LayoutOption = Annotated[
         help="Published data set that the files are of, or none; else told by files.",
     ),
 ]
-ItemFile = Annotated[
-    Path | None, typer.Option("--items", metavar="FILE", help="The items' titles and texts.")
-]
+ItemFile = Annotated[str | None, typer.Option("--items", metavar="FILE", help="The items' titles and texts.")]
 Rule = Annotated[
     str, typer.Option("--positive", metavar="RULE", help="Which events count, such as 'value >= 7'.")
 ]

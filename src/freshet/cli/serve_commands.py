@@ -97,11 +97,13 @@ def add_key(
     as_json: AsJson = False,
 ) -> None:
     """Make an API key and show it, this once: only a salted hash is kept."""
-    from freshet.http.api_keys import change_keys, make_key
+    from freshet.http.api_keys import FILE, change_keys, make_key
+    from freshet.wiring_buckets import written_back
 
     _check_workspace(workspace)
     key, text = make_key(scope.value, name, f"{datetime.now(UTC):%Y-%m-%d}")
-    change_keys(workspace, lambda known: {**known, key.id: key})
+    with written_back(workspace, FILE):
+        change_keys(workspace, lambda known: {**known, key.id: key})
     content = document("keys", {"added": {**_public(key), "key": text}})
     answer(content, as_json, lambda console: console.print(text, soft_wrap=True))
 
@@ -129,10 +131,12 @@ def revoke_key(
     as_json: AsJson = False,
 ) -> None:
     """Forget an API key; servers refuse it within a second or two."""
-    from freshet.http.api_keys import change_keys, revoke
+    from freshet.http.api_keys import FILE, change_keys, revoke
+    from freshet.wiring_buckets import written_back
 
     _check_workspace(workspace)
-    change_keys(workspace, lambda known: revoke(known, identity))
+    with written_back(workspace, FILE):
+        change_keys(workspace, lambda known: revoke(known, identity))
     content = document("keys", {"revoked": identity})
     answer(content, as_json, lambda console: console.print(f"key {identity} is revoked"))
 

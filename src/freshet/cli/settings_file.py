@@ -13,11 +13,12 @@ from pydantic import BaseModel
 from freshet.core import safe_names
 from freshet.core.config import Config, Events, parse
 from freshet.core.errors import ConfigError
+from freshet.core.urls import Location, Url, location
 from freshet.stages.events import brings_items
 from freshet.stages.events import parse as parse_rule
 from freshet.stages.events.formats import event_source, item_source
 from freshet.storage.durable import write_text
-from freshet.wiring import SETTINGS
+from freshet.wiring import SETTINGS, sources
 
 Chosen = Mapping[str, Mapping[str, Any]]
 """Section -> key -> value; a section within a section is named `events.columns`."""
@@ -99,24 +100,26 @@ def novelty(text: str) -> int | str:
     return days
 
 
-def from_workspace(file: Path, root: Path) -> str:
-    """A path as the settings hold it: absolute if it was, else relative to the workspace."""
-    if file.is_absolute():
+def from_workspace(file: Location, root: Path) -> str:
+    """A path as the settings hold it: absolute if it was, else relative to the workspace; a URL as it is."""
+    if isinstance(file, Url) or file.is_absolute():
         return str(file)
     return os.path.relpath(Path.cwd().resolve() / file, root.resolve())
 
 
 def _found(root: Path, settings: Events) -> None:
-    def there(name: str) -> Path:  # the workspace may not exist yet, so its `..` must go
-        return Path(os.path.normpath(root.resolve() / name))
+    def there(name: str) -> Location:  # the workspace may not exist yet, so its `..` must go
+        found = location(name)
+        return found if isinstance(found, Url) else Path(os.path.normpath(root.resolve() / found))
 
+    store = sources()
     for name in settings.files:
         source = there(name)
-        event_source(source, settings.layout)
-        if not settings.items and brings_items(source, settings.layout):
-            item_source(source, settings.layout)
+        event_source(source, store, settings.layout)
+        if not settings.items and brings_items(source, store, settings.layout):
+            item_source(source, store, settings.layout)
     if settings.items:
-        item_source(there(settings.items), settings.layout)
+        item_source(there(settings.items), store, settings.layout)
 
 
 def _model(section: str) -> type[BaseModel]:

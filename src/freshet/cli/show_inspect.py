@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -13,6 +12,7 @@ from freshet.cli.screen import styled
 from freshet.cli.show import gates, line, table, weights
 
 if TYPE_CHECKING:
+    from freshet.exports.deliveries import WebhookLine
     from freshet.inspect import Diff, Explanation, Listing, Preview, RunLine, Status
     from freshet.inspect.release_view import Named
 
@@ -129,7 +129,7 @@ def _provenance(console: Console, found: Explanation) -> None:
         line(console, f"prompt {p.fingerprint}, answered for table {p.inferred_for}{since}")
 
 
-def status(console: Console, workspace: Path, state: Status) -> None:
+def status(console: Console, workspace: str, state: Status) -> None:
     """The state of a workspace."""
     log = state.log
     held = (
@@ -158,12 +158,28 @@ def status(console: Console, workspace: Path, state: Status) -> None:
     for waiting in state.waiting:
         line(console, f"run {waiting.run} waits for review of its {waiting.kind}: {waiting.message}")
         line(console, f"  freshet history {waiting.run}, then freshet approve or reject {waiting.run}")
+    for target in state.exports:
+        has = f"has release {target.release}" if target.release is not None else "has no release"
+        why = f": {target.failed} (failed {target.tries} times)" if target.failed else ""
+        line(console, f"export: {target.target} {has}{', another serves' if target.due else ''}{why}")
+    if state.webhook is not None:
+        _webhook(console, state.webhook)
     if state.running:
         line(console, "a run is writing now")
     if state.gates:
         gates(console, state.gates)
     if state.drives is not None:
         weights(console, state.drives)
+
+
+def _webhook(console: Console, hook: WebhookLine) -> None:
+    told = f"was told of release {hook.told}" if hook.told is not None else "was told nothing yet"
+    line(console, f"webhook: {hook.target} {told}")
+    for message in hook.pending:
+        why = f" (failed {message.tries} times): {message.failed}" if message.failed else ""
+        line(console, f"  release {message.release} waits to be told{why}")
+    for message in hook.refused:
+        line(console, f"  release {message.release} was refused: {message.failed}")
 
 
 def history(console: Console, lines: Sequence[RunLine]) -> None:

@@ -28,6 +28,7 @@ from freshet.cli.options import (
     user_store,
 )
 from freshet.core.errors import ConfigError, NotServing
+from freshet.core.urls import location
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from freshet.doctor import Result
     from freshet.operations import Imported
     from freshet.storage.ledger import Record
+    from freshet.storage.remote.bucket_workspace import BucketWorkspace
 
 UNHEALTHY = 7
 """Exit code of `doctor` where something was found that is not repaired."""
@@ -54,8 +56,9 @@ ColumnPairs = Annotated[
 
 
 def init(
-    folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="The workspace to make.", callback=remember_workspace)
+    context: typer.Context,
+    place: Annotated[
+        str, typer.Argument(metavar="DIR|URL", help="The workspace to make: shop, or s3://BUCKET/shop.")
     ],
     events: EventFiles = None,
     items: ItemFile = None,
@@ -72,23 +75,30 @@ def init(
     force: Annotated[bool, typer.Option("--force", help="Overwrite a freshet.toml.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Make a workspace: a folder with a short commented freshet.toml.
+    """Make a workspace: a folder, or a place in a bucket, with a short commented freshet.toml.
 
     Of a published data set (MIND, MovieLens, ...) its usual positive rule is taken, unless one is given.
     """
     from freshet.cli import layout_option, settings_file
     from freshet.cli.show import line
     from freshet.core.config import Config
+    from freshet.wiring import SETTINGS
+
+    bucket = _bucket(place)
+    folder = Path(place) if bucket is None else bucket.checkout.root
+    remember_workspace(context, folder)
+    if bucket is not None:  # other machines have other folders
+        events, items = [_anywhere(file) for file in events or []], _anywhere(items) if items else None
 
     layout_option.check_layout(layout)
-    found = layout_option.layouts_of(events or [], layout)
+    found = layout_option.layouts_of([location(file) for file in events or []], layout)
     defaults = Config()
     if planner == "transformers" and not model:
         raise ConfigError("--planner transformers needs --model", hint="the path or name of a causal LM")
     chosen: dict[str, dict[str, Any]] = {
         "events": {
-            "files": [settings_file.from_workspace(file, folder) for file in events or []],
-            "items": settings_file.from_workspace(items, folder) if items else "",
+            "files": [settings_file.from_workspace(location(file), folder) for file in events or []],
+            "items": settings_file.from_workspace(location(items), folder) if items else "",
             "positive": positive or layout_option.usual_rule(found),
         }
         | ({"layout": layout} if layout else {}),
@@ -101,22 +111,42 @@ def init(
         "tuning": {"every_days": defaults.tuning.every_days},
         "schedule": {"refresh_days": defaults.schedule.refresh_days},
     }
-    path = settings_file.write(folder, chosen, force)
+    if bucket is None:
+        path = str(settings_file.write(folder, chosen, force))
+    else:
+        settings_file.write(folder, chosen, force=True)
+        bucket.create()
+        path = f"{bucket.url}/{SETTINGS}"
 
     def show(console: Console) -> None:
         for one in found:
             for note in one.notes:
                 line(console, note)
         console.print(f"wrote {path}", soft_wrap=True)
-        console.print(f"next: freshet run -w {folder}", soft_wrap=True)
+        console.print(f"next: freshet run -w {place}", soft_wrap=True)
 
     content = {
-        "workspace": folder,
+        "workspace": place,
         "settings": path,
         "chosen": chosen,
         "layouts": [asdict(one) for one in found],
     }
     answer(document("init", content), as_json, show)
+
+
+def _anywhere(file: str) -> str:
+    """A file as other folders of this machine name it."""
+    found = location(file)
+    return str(found.absolute()) if isinstance(found, Path) else file
+
+
+def _bucket(place: str) -> BucketWorkspace | None:
+    """The place in a bucket that a URL names; None where it is a folder."""
+    if "://" not in place:
+        return None
+    from freshet.wiring_buckets import new_bucket
+
+    return new_bucket(place)
 
 
 def _checkpoint(model: str, folder: Path) -> str:
@@ -128,7 +158,19 @@ def _checkpoint(model: str, folder: Path) -> str:
 
 def import_files(
     files: Annotated[
-        list[Path] | None, typer.Argument(metavar="FILE", help="Event files; the configured ones by default.")
+        list[str] | None,
+        typer.Argument(
+            metavar="FILE",
+            help="Event files, folders, globs, also at s3://, gs://, az://; the configured ones by default.",
+        ),
+    ] = None,
+    impressions: Annotated[
+        list[Path] | None,
+        typer.Option("--impressions", metavar="FILE", help="What another system has shown; repeatable."),
+    ] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option("--column", metavar="PART=NAME", help="Column of --impressions, such as propensity=p."),
     ] = None,
     replace: Annotated[
         bool, typer.Option("--replace", help="The files' days hold the files' events and nothing else.")
@@ -138,15 +180,39 @@ def import_files(
     wait: Wait = 0.0,
     as_json: AsJson = False,
 ) -> None:
-    """Only import events; importing a file twice changes nothing."""
+    """Only import events, or impressions of another system; importing a file twice changes nothing."""
     from freshet import operations
     from freshet.cli import layout_option, show
 
     layout_option.check_layout(layout)
+    if impressions:
+        if files or replace:
+            raise ConfigError(
+                "--impressions imports these files alone", hint="leave out event files and --replace"
+            )
+        _import_impressions(workspace, wait, as_json, impressions, column or [])
+        return
+    if column:
+        raise ConfigError("--column is for --impressions", hint="of events, [events.columns] names them")
+    sources = [location(file) for file in files or []]
     with opened(workspace, wait) as opened_ws:
         ws = layout_option.with_layout(opened_ws, layout)
-        record, found = operations.import_log(ws, datetime.now(UTC), files or None, replace)
+        record, found = operations.import_log(ws, datetime.now(UTC), sources or None, replace)
     answer(_imported(record, found), as_json, lambda console: show.imported(console, found))
+
+
+def _import_impressions(
+    workspace: Path, wait: float, as_json: bool, files: list[Path], columns: list[str]
+) -> None:
+    from freshet import operations
+    from freshet.cli import show
+    from freshet.experiments.measurement.foreign_rows import ColumnNames
+
+    names = ColumnNames.of(columns)
+    with opened(workspace, wait) as ws:
+        record, reports = operations.import_impressions(ws, files, names, datetime.now(UTC))
+    content = document("import", {"run": record.id, "impressions": [asdict(report) for report in reports]})
+    answer(content, as_json, lambda console: show.impressions(console, reports))
 
 
 def _imported(record: Record, found: Imported) -> dict[str, Any]:

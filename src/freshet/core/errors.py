@@ -7,6 +7,8 @@ bug.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 
 class FreshetError(Exception):
     """Base of all expected failures."""
@@ -91,8 +93,35 @@ class StoreUnreachable(FreshetError):
     """An object store can't be reached, refuses the credentials, or answers with errors after all tries."""
 
 
+class ExportError(FreshetError):
+    """A place that a release is given to can't be reached or written; it has what it had before."""
+
+
 class ExecutorLost(FreshetError):
     """A cluster went away while it worked; what was committed is kept."""
+
+
+class TrackingError(FreshetError):
+    """A run could not be sent to a tracking server; the ledger has it all the same."""
+
+
+class StreamUnreachable(FreshetError):
+    """The server of a stream can't be reached, or answers with errors; what was committed is kept."""
+
+
+class StreamGap(FreshetError):
+    """A stream no longer has messages that were not read; nothing was skipped yet."""
+
+
+class StreamMoved(Busy):
+    """Others have read on in these partitions meanwhile; nothing of the batch was kept.
+
+    `positions`: partition -> where they are now.
+    """
+
+    def __init__(self, message: str, positions: Mapping[str, str | None]) -> None:
+        super().__init__(message, retryable=True)
+        self.positions = positions
 
 
 class StateError(FreshetError):

@@ -31,6 +31,7 @@ WRITTEN_TO = (
     "cache",
     "batches",
     "hosted",
+    "exports",
 )
 """Folders in which files are written aside."""
 
@@ -106,8 +107,8 @@ def _close(ws: Workspace, record: Record) -> None:
 
 OURS = (
     *KINDS, "runs", "decisions", "releases", "events", "quarantine", "days", "work", "impressions", "state",
-    "experiments", "replay", "cadence", "drift", "damaged", "cache", "batches", "hosted", "answers", DRAFTS,
-    TRAININGS, "keys.json", "CURRENT", LEASE,
+    "experiments", "replay", "cadence", "drift", "damaged", "cache", "batches", "hosted", "answers",
+    "exports", DRAFTS, TRAININGS, "keys.json", "CURRENT", LEASE,
 )  # fmt: skip
 """What Freshet writes there; settings and files beside are their owner's business."""
 

@@ -8,6 +8,7 @@ from datetime import date, timedelta
 import pyarrow.parquet as pq
 
 from freshet.core.types import AsOf
+from freshet.exports.deliveries import TargetLine, WebhookLine, target_lines, webhook_line
 from freshet.inspect.release_view import Drives, artifact
 from freshet.stages.events import EventLog, Snapshot, body, refused_sources
 from freshet.stages.events.refused_sources import Refusal
@@ -63,6 +64,7 @@ class Status:
         running: a run is writing now.
         cut_short: trained artifacts behind the current release whose training the clock ended.
         gates: those of the current release's model, as judged under today's `[gates]`; none where it was not.
+        exports: which release each target of `[export]` has; `webhook`: what it was told, None without one.
     """
 
     release: Release | None
@@ -75,6 +77,8 @@ class Status:
     drives: Drives | None
     cut_short: tuple[str, ...]
     gates: tuple[Gate, ...]
+    exports: tuple[TargetLine, ...] = ()
+    webhook: WebhookLine | None = None
 
 
 def status(ws: Workspace, today: date) -> Status:
@@ -96,6 +100,8 @@ def status(ws: Workspace, today: date) -> Status:
         Drives.of(read_json(made.path / "mixture.json")) if made else None,
         cut_short(ws, release) if release else (),
         _gates(ws, release.model) if release else (),
+        target_lines(ws, release),
+        webhook_line(ws),
     )
 
 
@@ -188,10 +194,6 @@ def _waiting(ws: Workspace) -> tuple[Waiting, ...]:
     return tuple(found)
 
 
-INTERRUPTED = "interrupted"
-"""The outcome shown for a run that was killed: it could not write its own."""
-
-
 @dataclass(frozen=True, slots=True)
 class RunLine:
     """One run.
@@ -242,6 +244,4 @@ def line(ws: Workspace, record: Record) -> RunLine:
 
 def outcome(ws: Workspace, record: Record) -> str:
     """How a run ended; a run that is `running` while nobody holds the workspace was killed."""
-    if record.outcome == "running" and not is_held(ws.root / "LEASE"):
-        return INTERRUPTED
-    return record.outcome
+    return ws.outcome(record)

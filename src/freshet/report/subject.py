@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from freshet import inspect
+from freshet.core.errors import FreshetError
 from freshet.core.types import AsOf
 from freshet.simulator import SIMULATED
+from freshet.stages.events.formats import listing
 from freshet.stages.events.step import located
 from freshet.stages.schedule.successor_overlap import ContextTransitions
 from freshet.stages.transitions import TransitionLog
@@ -112,14 +115,18 @@ def simulated(ws: Workspace) -> bool | None:
 
 def _marked(ws: Workspace, name: str) -> bool | None:
     """Whether a source carries the simulator's mark; None if it is gone. Only Parquet can carry it."""
-    path = located(ws, name)
-    if not path.exists():
+    where = located(ws, name)
+    if isinstance(where, Path) and not where.exists():
         return None
-    if path.suffix != ".parquet":
+    if where.suffix != ".parquet":
         return False
     try:
-        metadata = pq.read_schema(path).metadata or {}
-    except pa.ArrowInvalid:
+        there = listing(where, ws.sources)
+        if there.what != "file":
+            return False if there.what == "folder" else None
+        with there.files[0].content.open() as file:
+            metadata = pq.read_schema(file).metadata or {}
+    except (pa.ArrowInvalid, FreshetError):
         return None
     return bool(metadata.get(b"freshet", b"").decode("utf-8", "replace") == SIMULATED)
 

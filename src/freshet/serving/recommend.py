@@ -53,10 +53,18 @@ class Recommender:
         releases: what is open; at least one.
         store: what is remembered of users, and the journals.
         clock: microseconds since 1970 (UTC), now.
+        stop: called by `close`: ends what brings releases.
     """
 
-    def __init__(self, releases: ReleasePool, store: UserStore, clock: Clock = system_clock) -> None:
+    def __init__(
+        self,
+        releases: ReleasePool,
+        store: UserStore,
+        clock: Clock = system_clock,
+        stop: Callable[[], None] | None = None,
+    ) -> None:
         self._releases = releases
+        self._stop = stop
         self._store = store
         self._clock = clock
         self._impressions = Impressions()
@@ -203,6 +211,8 @@ class Recommender:
 
     def close(self) -> None:
         """Write what is buffered and let go of the user store."""
+        if self._stop is not None:
+            self._stop()
         try:
             self.flush()
         finally:

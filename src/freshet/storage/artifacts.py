@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from freshet.core.errors import ArtifactError
 from freshet.storage.checksums import verify
+
+
+def _nothing() -> None:
+    """All files are there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,12 +23,14 @@ class Artifact:
     Attributes:
         folder: where it lies; `path` is the way to its files.
         manifest: what `manifest.json` holds; `freshet.storage.manifests` has a type for each kind.
+        fetch: brings the files there, where they lie elsewhere until they are needed.
     """
 
     kind: str
     version: str
     folder: Path
     manifest: dict[str, Any]
+    fetch: Callable[[], None] = field(default=_nothing, compare=False, repr=False)
 
     @property
     def path(self) -> Path:
@@ -33,6 +39,7 @@ class Artifact:
         Raises:
             ArtifactError: a file is missing or damaged.
         """
+        self.fetch()
         verify(self.folder, self.manifest["files"])
         return self.folder
 

@@ -16,57 +16,21 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields, replace
-from datetime import UTC, datetime
-from functools import cache
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
-from uuid import uuid4
-
-import psutil
 
 from freshet.core.errors import Busy, LeaseLost
 from freshet.storage.durable import locked, written
+from freshet.storage.lease_owner import SECONDS, Owner, parsed, place, started, this_process
 
-SECONDS = 60.0
-"""A lease expires so long after its owner last touched it."""
 BEATS = 6
 """How often an owner touches its lease within that time."""
 POLL = 0.2
 """Seconds between two looks of a run that waits."""
-
-
-@dataclass(frozen=True, slots=True)
-class Owner:
-    """Who holds a lease. What a lease doesn't say means: somebody elsewhere, who is watched.
-
-    Attributes:
-        token: of this very lease.
-        place: boot and process namespace, within which `pid` and `started` (a clock tick) mean something.
-        host, command, run, since: for people.
-        seconds: after which an untouched lease has expired.
-        file: inode of the lease; a copied workspace has another.
-    """
-
-    token: str = ""
-    place: str = ""
-    pid: int = 0
-    started: str = ""
-    host: str = "another machine"
-    command: str = ""
-    run: str = ""
-    since: str = "an unknown time"
-    seconds: float = SECONDS
-    file: int = 0
-
-    def __str__(self) -> str:
-        run = f"run {self.run}, " if self.run else ""
-        return f"`freshet {self.command}` ({run}process {self.pid} on {self.host}) since {self.since}"
 
 
 class Lease:
@@ -147,14 +111,7 @@ def read(path: Path) -> Owner | None:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return None
-    if not isinstance(content, dict):
-        return None
-    known: dict[str, Any] = {
-        one.name: content[one.name]
-        for one in fields(Owner)
-        if type(content.get(one.name)) in ((int, float) if one.name == "seconds" else (type(one.default),))
-    }
-    return Owner(**known) if len(known) == len(fields(Owner)) else replace(Owner(**known), place="")
+    return parsed(content)
 
 
 def is_held(path: Path) -> bool:
@@ -180,11 +137,7 @@ def _take(path: Path, command: str, seconds: float, wait: float, say: Callable[[
                 elif now - untouched_since >= owner.seconds:
                     state = "gone"
             if owner is None or state == "gone":
-                mine = Owner(
-                    uuid4().hex, _place(), os.getpid(), _started(os.getpid()), socket.gethostname(),
-                    command, "", f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC", seconds,
-                )  # fmt: skip
-                return Lease(path, _write(path, mine), took_over=left_over)
+                return Lease(path, _write(path, this_process(command, seconds)), took_over=left_over)
         if state == "held" and now - start >= wait:
             raise Busy(
                 f"{owner} is writing to this workspace",
@@ -207,8 +160,8 @@ def _state(owner: Owner, path: Path) -> str:
         found = path.stat()
     except FileNotFoundError:
         return "gone"
-    if owner.place == _place():
-        if _started(owner.pid) != owner.started:
+    if owner.place == place():
+        if started(owner.pid) != owner.started:
             return "gone"
         return "held" if found.st_ino == owner.file else "doubtful"
     # either clock may be wrong: a lease far from now in any direction is worth watching, no more
@@ -233,27 +186,3 @@ def _write(path: Path, owner: Owner) -> Owner:
         owner = replace(owner, file=aside.stat().st_ino)
         aside.write_text(json.dumps(asdict(owner)), encoding="utf-8")
     return owner
-
-
-@cache
-def _place() -> str:
-    """Where process ids and start ticks can be compared."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        return f"{boot}/{Path('/proc/self/ns/pid').stat().st_ino}"
-    except OSError:  # no Linux
-        return socket.gethostname()
-
-
-def _started(pid: int) -> str:
-    """When a process started, in ticks since boot that no clock change moves; '' if it is gone."""
-    try:
-        state, *fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-        return "" if state in "ZX" else fields[18]
-    except (FileNotFoundError, ProcessLookupError):
-        if Path("/proc/self/stat").exists():
-            return ""
-    try:
-        return str(round(psutil.Process(pid).create_time()))
-    except psutil.NoSuchProcess:
-        return ""

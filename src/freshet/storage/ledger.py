@@ -54,6 +54,7 @@ class StepRecord:
         requests: sent to a server of a model.
         trained: tokens that a provider fine-tuned a model on.
         details: of the step, as JSON.
+        started: when it began (ISO, UTC); '' in records of older versions. `failed`: it ended by an error.
     """
 
     name: str
@@ -68,6 +69,8 @@ class StepRecord:
     written: int = 0
     requests: int = 0
     trained: int = 0
+    started: str = ""
+    failed: bool = False
 
     def add(self, usage: Usage) -> None:
         self.tokens += usage.tokens
@@ -83,7 +86,8 @@ class Record:
 
     `outcome` is running, done, waiting (a gate or check halted it for review), approved, rejected, failed, or
     pending (answers of a planner come later; the same command goes on then). `newest`: as_of was the newest
-    moment when the run began, or the one that it goes on for.
+    moment when the run began, or the one that it goes on for. `settings`: those that decide what is made and
+    are not at their default, by `section.key`.
     """
 
     id: str
@@ -102,6 +106,7 @@ class Record:
     reviewer: str = ""
     libraries: dict[str, str] = field(default_factory=dict)
     newest: bool = False
+    settings: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Record:
@@ -197,10 +202,13 @@ class Run:
     @contextmanager
     def step(self, name: str) -> Iterator[StepRecord]:
         """Measure a step; it is recorded even when it fails."""
-        step = StepRecord(name)
+        step = StepRecord(name, started=datetime.now(UTC).isoformat(timespec="milliseconds"))
         start = time.monotonic()
         try:
             yield step
+        except BaseException:
+            step.failed = True
+            raise
         finally:
             step.seconds = time.monotonic() - start
             step.peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

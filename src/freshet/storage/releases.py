@@ -61,11 +61,12 @@ class Releases:
 
     Args:
         root: the workspace folder.
+        pointer: the file that names the release which serves; None = `CURRENT`.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, pointer: Path | None = None) -> None:
         self._folder = root / "releases"
-        self._current = root / "CURRENT"
+        self._current = pointer or root / "CURRENT"
 
     def numbers(self) -> list[int]:
         """Numbers of all releases, oldest first."""

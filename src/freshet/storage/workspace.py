@@ -5,26 +5,32 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from freshet.core.config import Config
-from freshet.core.errors import AnswersPending
-from freshet.core.ports import Encoder, RankingTrainer, SequenceTrainer, Tuner
+from freshet.core.errors import AnswersPending, FreshetError
+from freshet.core.ports import Encoder, Executor, RankingTrainer, SequenceTrainer, SourceStore, Tuner
 from freshet.storage.artifacts import Store
 from freshet.storage.decisions import Decisions
 from freshet.storage.durable import ReportFullDisk
 from freshet.storage.experiment_registry import Experiments
-from freshet.storage.lease import Lease, lease
-from freshet.storage.ledger import Ledger, Quiet, Reporter, Run
+from freshet.storage.lease import Lease, is_held, lease
+from freshet.storage.ledger import Ledger, Quiet, Record, Reporter, Run
 from freshet.storage.releases import Releases
+from freshet.storage.remote.bucket_workspace import BucketWorkspace
+from freshet.storage.remote.shared_lease import SharedLease
 
 LEASE = "LEASE"
 DRAFTS = ".drafts"
 """What is being written: artifacts of the store, staged events."""
+
+INTERRUPTED = "interrupted"
+"""The outcome shown for a run that was killed: it could not write its own."""
 
 TRAININGS = "trainings"
 """What trainings keep as they go on; nothing once their model is there."""
@@ -34,6 +40,23 @@ def version_of(**parts: Any) -> str:
     """Version of a step: hash of its inputs' versions, its configuration and its code version."""
     text = json.dumps(parts, sort_keys=True, default=str)
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+class Giving(Protocol):
+    """Gives what serves to others (`freshet.exports`). What fails is recorded in the run, and fails nothing.
+
+    Attributes:
+        names: of the targets; `webhook`: of who is told, '' = nobody.
+    """
+
+    names: tuple[str, ...]
+    webhook: str
+
+    def begin(self, ws: Workspace, run: Run) -> None:
+        """Called when a run has begun: what a run that was killed has left to say is noted."""
+
+    def end(self, ws: Workspace, run: Run) -> None:
+        """Called when a run's work is done: what is due is given."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +74,13 @@ class Workspace:
         wait: seconds a run waits for another one to end.
         log: the workspace whose events are read, where that is another one: a replay keeps its own artifacts.
         sequencer, ranker: train sequence models and what ranks items; None = it can't be done here.
+        sources: of event and item files in buckets; None = files alone are read.
         encoder: of `[content]`, which remembers what it encoded; None = interests' own words (tfidf).
+        after: called when a command has given the lease back, also after one that failed, but not after one
+            that was interrupted: who is told of runs beside the ledger. It raises nothing.
+        bucket: where the workspace is, if not in the folder, which then is what this machine works on.
+        executor: computes what is heavy; None = nothing can be counted here.
+        giving: gives what serves to others as runs end; None = nobody wants it.
     """
 
     root: Path
@@ -65,6 +94,16 @@ class Workspace:
     ranker: RankingTrainer | None = None
     encoder: Encoder | None = None
     prior_tuner: Tuner | None = None
+    after: Callable[[Workspace], None] | None = None
+    bucket: BucketWorkspace | None = None
+    executor: Executor | None = None
+    giving: Giving | None = None
+    sources: SourceStore | None = None
+
+    @property
+    def place(self) -> str:
+        """Where it lies, for people: a folder, or a URL."""
+        return str(self.root) if self.bucket is None else self.bucket.url
 
     @property
     def source(self) -> Path:
@@ -92,6 +131,15 @@ class Workspace:
         """Folder of the content-named day files of engagements and transitions."""
         return self.root / "days"
 
+    def is_written(self) -> bool:
+        """Whether a run seems to hold the lease, here or, for a bucket, anywhere."""
+        return is_held(self.root / LEASE) or (self.bucket is not None and self.bucket.is_held())
+
+    def outcome(self, record: Record) -> str:
+        """How a run ended; one that is `running` while nobody holds the workspace was killed."""
+        killed = record.outcome == "running" and not self.is_written()
+        return INTERRUPTED if killed else record.outcome
+
     @contextmanager
     def run(self, command: str, as_of: str = "") -> Iterator[Run]:
         """Hold the lease and record a run; the run's outcome is `failed` if the block raises.
@@ -112,10 +160,32 @@ class Workspace:
             DiskFull: the block met a full disk.
         """
         waiting = lease(self.root / LEASE, command, wait=self.wait, say=self.reporter.say)
-        with ReportFullDisk(self.root), waiting as held:
-            if held.took_over:  # its drafts are of no use to anybody
-                shutil.rmtree(self.root / DRAFTS, ignore_errors=True)
-            yield held
+        ended = False
+        try:
+            with ReportFullDisk(self.root), waiting as held:
+                if held.took_over:  # its drafts are of no use to anybody
+                    shutil.rmtree(self.root / DRAFTS, ignore_errors=True)
+                try:
+                    if self.bucket is None:
+                        yield held
+                    else:
+                        with self.bucket.held(command, self.wait) as there:
+                            yield SharedLease(held, there, self.bucket)
+                finally:
+                    ended = not isinstance(sys.exception(), KeyboardInterrupt | SystemExit | GeneratorExit)
+        finally:
+            if ended and self.after is not None:
+                self._tell(self.after)
+
+    def _tell(self, after: Callable[[Workspace], None]) -> None:
+        if self.bucket is None:
+            after(self)
+            return
+        try:
+            with self.bucket.changed("tracking/sent.json"):
+                after(self)
+        except FreshetError as error:
+            self.reporter.say(f"what was told of runs will be told again: {error.message}")
 
     @contextmanager
     def recorded(self, held: Lease, command: str, as_of: str = "") -> Iterator[Run]:
@@ -124,9 +194,14 @@ class Workspace:
         It is `pending` where a planner's answers are waited for: the same command goes on then.
         """
         run = self.ledger.start(command, as_of, self.config.prices, self.reporter, held)
+        run.record.settings = self.config.deciding()
         with ReportFullDisk(self.root, lambda: _published(run)):
             try:
+                if self.giving is not None:
+                    self.giving.begin(self, run)
                 yield run
+                if self.giving is not None:
+                    self.giving.end(self, run)
             except AnswersPending as error:
                 run.end("pending", error.message)
                 raise

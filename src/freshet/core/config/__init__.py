@@ -12,6 +12,7 @@ from freshet.core.config.experiment_sections import (
     MetricConfig,
     PricesConfig,
 )
+from freshet.core.config.export_section import ExportConfig
 from freshet.core.config.log_sections import (
     MISSING,
     Columns,
@@ -32,6 +33,7 @@ from freshet.core.config.model_sections import (
     TableConfig,
     TuningConfig,
 )
+from freshet.core.config.ray_section import RayConfig
 from freshet.core.config.serving_sections import (
     FeedbackConfig,
     HttpConfig,
@@ -39,6 +41,8 @@ from freshet.core.config.serving_sections import (
     ServingConfig,
     ServingRule,
 )
+from freshet.core.config.stream_section import StreamConfig
+from freshet.core.config.tracking_section import TrackingConfig
 from freshet.core.config.users_section import UsersConfig
 
 __all__ = [
@@ -50,6 +54,7 @@ __all__ = [
     "Events",
     "EvidenceConfig",
     "ExperimentsConfig",
+    "ExportConfig",
     "FeedbackConfig",
     "GatesConfig",
     "GuardrailConfig",
@@ -62,11 +67,14 @@ __all__ = [
     "PlannerConfig",
     "PricesConfig",
     "RankerConfig",
+    "RayConfig",
     "ScheduleConfig",
     "SequenceConfig",
     "ServingConfig",
     "ServingRule",
+    "StreamConfig",
     "TableConfig",
+    "TrackingConfig",
     "TransitionsConfig",
     "TuningConfig",
     "UsersConfig",

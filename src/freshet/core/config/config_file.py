@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
-from pydantic import ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from freshet.core.config.content_section import ContentConfig
 from freshet.core.config.experiment_sections import (
     ExperimentsConfig,
     PricesConfig,
 )
+from freshet.core.config.export_section import ExportConfig
 from freshet.core.config.log_sections import Events, InterestsConfig, TransitionsConfig
 from freshet.core.config.model_sections import (
     CountsConfig,
@@ -26,6 +27,7 @@ from freshet.core.config.model_sections import (
     TableConfig,
     TuningConfig,
 )
+from freshet.core.config.ray_section import RayConfig
 from freshet.core.config.section import Section
 from freshet.core.config.serving_sections import (
     FeedbackConfig,
@@ -33,14 +35,29 @@ from freshet.core.config.serving_sections import (
     LiveConfig,
     ServingConfig,
 )
+from freshet.core.config.stream_section import StreamConfig
+from freshet.core.config.tracking_section import TrackingConfig
 from freshet.core.config.users_section import UsersConfig
 from freshet.core.errors import ConfigError
+
+_DECIDING = (
+    *("interests", "content", "transitions", "counts", "evidence", "planner", "tuning", "gates", "inference"),
+    *("users", "table", "sequence", "ranker", "schedule", "live", "feedback"),
+)
+"""Sections that decide what is made."""
+
+_PRIVATE = {"endpoint", "api_key_env", "request"}
+"""Keys of theirs that say where a server is and what is sent to it."""
 
 
 class Config(Section):
     """All of `freshet.toml`."""
 
+    executor: Literal["local", "ray"] = Field(
+        "local", description="where the heavy parts of a run are computed: here, or on the cluster of [ray]"
+    )
     events: Events = Events()
+    stream: StreamConfig = StreamConfig.model_validate({})
     interests: InterestsConfig = InterestsConfig()
     content: ContentConfig = ContentConfig.model_validate({})
     transitions: TransitionsConfig = TransitionsConfig()
@@ -60,7 +77,23 @@ class Config(Section):
     serving: ServingConfig = ServingConfig()
     http: HttpConfig = HttpConfig()
     experiments: ExperimentsConfig = ExperimentsConfig()
+    export: ExportConfig = ExportConfig()
     prices: PricesConfig = PricesConfig()
+    ray: RayConfig = RayConfig.model_validate({})
+    tracking: TrackingConfig = TrackingConfig()
+
+    def deciding(self) -> dict[str, Any]:
+        """Settings that decide what is made and are not at their default, by `section.key`, as JSON has them.
+
+        No addresses, and nothing that is sent to a server: they may be shown to others.
+        """
+        given = self.model_dump(mode="json", exclude_defaults=True, include=set(_DECIDING))
+        return {
+            f"{section}.{key}": value
+            for section in _DECIDING
+            for key, value in given.get(section, {}).items()
+            if key not in _PRIVATE
+        }
 
     @model_validator(mode="before")
     @classmethod

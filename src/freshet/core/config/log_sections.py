@@ -94,7 +94,7 @@ class Events(Section):
 class InterestsConfig(Section):
     """How items become interests."""
 
-    count: int = Field(100, ge=2, le=4096, description="how many interests (size of the working level)")
+    count: int = Field(100, ge=2, le=32_000, description="how many interests (size of the working level)")
     taxonomy: str = Field("", description="item column to use as interests instead of clustering")
     co_engagement: float = Field(
         0.5, ge=0, le=1, description="weight of who-engaged-what beside text in the item vectors"

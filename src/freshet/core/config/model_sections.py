@@ -303,6 +303,11 @@ class TableConfig(Section):
     """What is published, and what may be offered."""
 
     width: int = Field(64, ge=1, le=1024, description="successors per row: min(N, width)")
+    rows: Positive | Auto = Field(
+        "auto",
+        description="rows at most: every pair where they fit, else the busiest contexts of the log; "
+        "auto = 2**29 / N, so all pairs of up to 812 interests",
+    )
     max_churn: float = Field(
         0.5,
         gt=0,

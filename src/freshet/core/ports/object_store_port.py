@@ -22,6 +22,20 @@ class Stored:
     tag: str
 
 
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An object as a listing names it.
+
+    Attributes:
+        size: bytes.
+        modified: seconds since 1970 by the clock of the service, which no other clock is compared with.
+    """
+
+    key: str
+    size: int
+    modified: float
+
+
 class ObjectStore(Protocol):
     """A bucket, or a part of one below a prefix. Keys are relative paths with `/`.
 
@@ -33,16 +47,20 @@ class ObjectStore(Protocol):
     def get(self, key: str) -> Stored | None:
         """A small object; None where there is none."""
 
-    def put_new(self, key: str, data: bytes) -> str | None:
-        """Write a small object unless there is one: its tag, or None where there was one.
+    def tag(self, key: str) -> str | None:
+        """The tag that `get` would give, without the bytes; None where there is no object."""
 
-        Of several writers at once, one gets a tag.
+    def put_new(self, key: str, data: bytes) -> str | None:
+        """Write a small object unless there is one: its tag, or None where there was one, or may have been.
+
+        Of several writers at once, at most one gets a tag. None may also mean that an earlier try of this
+        very call was carried out and its answer lost: read again to find out.
         """
 
     def replace(self, key: str, data: bytes, tag: str) -> str | None:
         """Write a small object over the content that a tag names: its new tag, or None where it is another.
 
-        Of several writers at once with one tag, one gets a new tag.
+        Of several writers at once with one tag, at most one gets a new tag. None as with `put_new`.
         """
 
     def upload(self, path: Path, key: str) -> None:
@@ -51,8 +69,8 @@ class ObjectStore(Protocol):
     def download(self, key: str, path: Path) -> bool:
         """Write an object of any size into a file; False where there is none."""
 
-    def keys(self, prefix: str) -> Iterator[tuple[str, int]]:
-        """(key, bytes) of the objects whose keys begin so."""
+    def listed(self, prefix: str) -> Iterator[Listed]:
+        """The objects below a prefix, which ends where a part of a key ends."""
 
     def delete(self, keys: Sequence[str]) -> None:
         """Remove objects; those that are gone already don't matter."""

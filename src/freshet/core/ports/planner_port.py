@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freshet.core.errors import PlannerError
+from freshet.core.isolation import rank_isolated
 from freshet.core.ports.run_ports import Budget, Progress, silent
 from freshet.core.prompts import TEMPLATE
 from freshet.core.types import (
@@ -65,6 +66,15 @@ class Planner(Protocol):
             PlannerError: a prompt cannot be ranked; the caller isolates and reports it. A planner that knows
                 which one says so in `Ranking.failures` instead.
         """
+
+    def rank_each(self, chunks: Iterable[Sequence[Prompt]], top: int) -> Iterator[tuple[int, Ranking]]:
+        """(number of a chunk, its ranking with `top` columns), as they come; a bad prompt has failed alone.
+
+        Chunks are taken as they can be asked. Here they are asked one after the other; a planner of which
+        there are copies elsewhere has several asked at once.
+        """
+        for number, prompts in enumerate(chunks):
+            yield number, rank_isolated(self, prompts, top)
 
     def prepare(self, prompts: Sequence[Prompt]) -> None:  # noqa: ARG002
         """Learn of prompts that are about to be ranked, chunk by chunk, before the first of them is.

@@ -82,6 +82,14 @@ def context_codes(contexts: NDArray[np.int16]) -> NDArray[np.int64]:
     return codes
 
 
+def code_of(context: Context) -> int:
+    """The number of one context, as `context_codes` gives it."""
+    code = 0
+    for index in context:
+        code = (code << 15) + index + 1
+    return code
+
+
 def positions(values: NDArray[Any], wanted: NDArray[Any]) -> NDArray[np.int64]:
     """Where each wanted number stands among ascending values, -1 where it is not there."""
     if not len(values):

@@ -10,13 +10,14 @@ is what both add for users whom the planner was asked about.
 """
 
 from freshet.stages.counts.content_score import NOBODY, content_features, content_weights, has_profile
-from freshet.stages.counts.count_model import CountModel, feature_names, popularity_of
+from freshet.stages.counts.count_model import FEW, CountModel, feature_names, popularity_of
 from freshet.stages.counts.format import read, write
 from freshet.stages.counts.fusion import Blocks, Change, fuse, mean_by_user
 from freshet.stages.counts.mixture import Held, fit, log_likelihood, log_likelihood_of, log_softmax, scores
 from freshet.stages.counts.planner_prior import SHARES, STAND_IN, towards
 from freshet.stages.counts.planner_score import PlannerScores
 from freshet.stages.counts.prior_counts import HeldOut, choose_prior_counts, likelihood_after_last
+from freshet.stages.counts.row_by_row import RowByRow
 from freshet.stages.counts.scorer import (
     COUNTS,
     FUSED,
@@ -34,6 +35,7 @@ from freshet.stages.counts.user_part import UserPart
 
 __all__ = [
     "COUNTS",
+    "FEW",
     "FUSED",
     "NOBODY",
     "PLANNER",
@@ -47,6 +49,7 @@ __all__ = [
     "Held",
     "HeldOut",
     "PlannerScores",
+    "RowByRow",
     "Scorer",
     "SequenceLogits",
     "SingleUserScorer",

@@ -9,11 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from freshet.core.types import Sums, context_codes, positions
+
+FEW = 1024
+"""Interests up to which what follows each is computed once for all of them."""
+ROWS_AT_ONCE = 512
 
 SUFFIX_NAMES = ("last", "pair", "triple")
 
@@ -59,6 +64,55 @@ class ContextCounts:
         return out
 
 
+class AfterLast(Protocol):
+    """The probability of each successor after each last interest, (N, N)."""
+
+    def take(self, last: NDArray[np.int16]) -> NDArray[np.float64]:
+        """(n, N) rows of last interests (n,); any row for -1."""
+
+    def whole(self) -> NDArray[np.float64]:
+        """(N, N) all rows."""
+
+
+@dataclass(frozen=True)
+class StoredRows:
+    """All rows, as they are."""
+
+    rows: NDArray[np.float64]
+
+    def take(self, last: NDArray[np.int16]) -> NDArray[np.float64]:
+        return self.rows[last]
+
+    def whole(self) -> NDArray[np.float64]:
+        return self.rows
+
+
+@dataclass(frozen=True)
+class CountedRows:
+    """Rows made of counts when they are asked for: of thousands of interests, all of them are 200 MB.
+
+    Attributes:
+        counts: after contexts of length 1.
+        towards: (N,) or (N, N) what they are shrunk to, with `strength` pseudo-counts.
+    """
+
+    counts: ContextCounts
+    towards: NDArray[np.float64]
+    strength: float
+
+    def take(self, last: NDArray[np.int16]) -> NDArray[np.float64]:
+        towards = self.towards if self.towards.ndim == 1 else self.towards[last]
+        return _shrink(self.counts.after(last[:, None]), towards, self.strength)
+
+    def whole(self) -> NDArray[np.float64]:
+        size = self.counts.interests
+        out = np.empty((size, size))
+        for start in range(0, size, ROWS_AT_ONCE):
+            some = np.arange(start, min(start + ROWS_AT_ONCE, size), dtype=np.int16)
+            out[some] = self.take(some)
+        return out
+
+
 @dataclass(frozen=True)
 class CountModel:
     """Counts before one moment.
@@ -66,15 +120,15 @@ class CountModel:
     Attributes:
         popularity: (P, N) log-probability of each successor at each half-life.
         base: (N,) popularity that transitions are shrunk to.
-        last: (N, N) probability of a successor after each last interest, shrunk to `base`, or to what a
-            planner makes of it.
+        after_last: probability of a successor after each last interest, shrunk to `base`, or to what a planner
+            makes of it.
         tables: counts after the observed contexts of lengths 2..k.
         prior_counts: pseudo-counts of shrinkage for context lengths 1..k.
     """
 
     popularity: NDArray[np.float64]
     base: NDArray[np.float64]
-    last: NDArray[np.float64]
+    after_last: AfterLast
     tables: tuple[ContextCounts, ...]
     prior_counts: tuple[float, ...]
 
@@ -99,15 +153,21 @@ class CountModel:
         """
         shares = popularity_of(popularity, interests)
         base = shares[len(shares) // 2 if steady is None else steady]
-        counts = np.zeros((interests, interests))
-        np.add.at(counts, (suffixes[0].contexts[:, 0], suffixes[0].successor), suffixes[0].weight)
-        last = _shrink(counts, base if towards is None else towards, prior_counts[0])
+        counts = ContextCounts.of(suffixes[0], interests)
+        after_last: AfterLast = CountedRows(counts, base if towards is None else towards, prior_counts[0])
+        if interests <= FEW:
+            after_last = StoredRows(after_last.whole())
         tables = tuple(ContextCounts.of(sums, interests) for sums in suffixes[1:])
-        return cls(np.log(shares), base, last, tables, tuple(prior_counts))
+        return cls(np.log(shares), base, after_last, tables, tuple(prior_counts))
 
     @property
     def interests(self) -> int:
         return len(self.base)
+
+    @property
+    def last(self) -> NDArray[np.float64]:
+        """(N, N) probability of a successor after each last interest."""
+        return self.after_last.whole()
 
     def features(self, recent: NDArray[np.int16]) -> NDArray[np.float32]:
         """Log-probabilities of all interests by every feature.
@@ -139,7 +199,7 @@ class CountModel:
         """(n, N) mean over a user's recent interests of the probability after each."""
         total = np.zeros((len(recent), self.interests))
         for column in recent.T[(recent >= 0).any(axis=0)]:
-            total += np.where(column[:, None] >= 0, self.last[column], 0.0)
+            total += np.where(column[:, None] >= 0, self.after_last.take(column), 0.0)
         held = (recent >= 0).sum(axis=1, keepdims=True)
         return np.where(held > 0, total / np.maximum(held, 1), self.base)
 
@@ -148,7 +208,7 @@ class CountModel:
     ) -> NDArray[np.float64]:
         """Shares after the last `length` interests, from those after one less."""
         if length == 1:
-            return np.where(recent[:, -1:] >= 0, self.last[recent[:, -1]], self.base)
+            return np.where(recent[:, -1:] >= 0, self.after_last.take(recent[:, -1]), self.base)
         context = recent[:, -length:]
         complete = (context >= 0).all(axis=1)
         out = shares.copy()

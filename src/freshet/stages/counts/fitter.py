@@ -41,6 +41,12 @@ FOLDS = 4
 """Folds of windows, at most, in which fused scores are judged."""
 
 
+MANY = 1024
+"""Interests from which on memory decides how many held-out transitions weights are fitted on."""
+FIT_CELLS = 1 << 23
+"""Those transitions times interests, at most: their features are in memory. 1,677 at 5,000 interests."""
+
+
 class CountFitter:
     """Counts before a moment, and the weights fitted on the windows held out before it.
 
@@ -343,4 +349,7 @@ def _without_context(held: Transitions, content: ContentView) -> Transitions:
 def fitter_for(config: Config, log: LogSnapshot, refresh_days: int | None = None) -> CountFitter:
     """Counts as configured; `refresh_days` where tables are refreshed otherwise than as configured."""
     days = refresh_days or config.schedule.refresh_days
-    return CountFitter(log, config.transitions.k, config.counts.fit_examples, days)
+    limit, size = config.counts.fit_examples, len(log.interests)
+    if size > MANY:
+        limit = min(limit, max(1000, FIT_CELLS // size))
+    return CountFitter(log, config.transitions.k, limit, days)

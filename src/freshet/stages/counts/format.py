@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from freshet.stages.counts.count_model import ContextCounts, CountModel
+from freshet.stages.counts.count_model import ContextCounts, CountModel, StoredRows
 
 PARTS = ("codes", "start", "successor", "weight")
 """Arrays of the counts after contexts of one length."""
@@ -39,4 +39,4 @@ def read(folder: Path) -> CountModel:
         return ContextCounts(codes, start, successor, weight, len(base))
 
     tables = tuple(table(length) for length in range(2, len(prior_counts) + 1))
-    return CountModel(array("popularity"), base, array("last"), tables, prior_counts)
+    return CountModel(array("popularity"), base, StoredRows(array("last")), tables, prior_counts)

@@ -177,8 +177,10 @@ def _derivatives(
     hessian = np.zeros((len(weights), len(weights)))
     parts, users = [], []
     for block in held:
-        for start in range(0, len(block.successor), BLOCK):
-            rows = slice(start, start + BLOCK)
+        size = block.known.shape[1]
+        together = BLOCK if size <= 1024 else max(1, BLOCK * 200 // size)
+        for start in range(0, len(block.successor), together):
+            rows = slice(start, start + together)
             features = block.features[rows].astype(np.float64)  # (n, F, N)
             logp = log_softmax(np.matmul(weights, features), block.known[rows])
             p = np.exp(logp)

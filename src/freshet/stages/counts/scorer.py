@@ -112,7 +112,7 @@ class Scorer:
             profiles: (n, a + b + N) what is known of the users' items, see `ContentView`; None = nothing.
             user: (n,) numbers of the users, whose own rows then count; None = they are not known.
         """
-        recent = _padded(recent)
+        recent = padded(recent)
         scored = self._without_rows(recent, excluded, profiles)
         if self.users is None or user is None:
             return scored
@@ -223,7 +223,8 @@ def _features(
     return parts
 
 
-def _padded(recent: NDArray[np.int16]) -> NDArray[np.int16]:
+def padded(recent: NDArray[np.int16]) -> NDArray[np.int16]:
+    """(n, RECENT) recent interests of contexts (n, k), right-aligned, -1 padded."""
     out = np.full((len(recent), RECENT), -1, np.int16)
     out[:, RECENT - recent.shape[1] :] = recent
     return out

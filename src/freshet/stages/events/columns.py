@@ -87,6 +87,22 @@ def event_columns(
     )
 
 
+def named_columns(
+    wanted: config.Columns, rule: Rule, keep: frozenset[str] = frozenset(), part: str = ""
+) -> frozenset[str]:
+    """Plain spellings of all columns that are read of events, or of those that may hold one part.
+
+    Plain is: in small letters, without `_`.
+    """
+    names: set[str] = set() if part else {*rule.columns, *keep}
+    for one in [part] if part else CANONICAL:
+        name = str(getattr(wanted, one))
+        names.add(name)
+        if name == _default(wanted, one):
+            names.update(_ALIASES.get(one, ()))
+    return frozenset(name.lower().replace("_", "") for name in names if name)
+
+
 def item_columns(table: Table, wanted: config.ItemColumns) -> ItemColumns:
     """Find an item's parts in a file.
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Literal
 
 from freshet.core.errors import InputError
+from freshet.core.urls import Location
 
 MAX_RECORD = 2_000_000
 """Longest record in characters; the database takes 2 MiB."""
@@ -182,7 +183,7 @@ _FIRST_LINES = 200
 _EXCEL = re.compile(r'"?sep=(.)"?')  # a first line by which Excel names the delimiter
 
 
-def dialect(path: Path, shown: Path, escaped: bool) -> Dialect:
+def dialect(path: Path, shown: Location, escaped: bool) -> Dialect:
     """How a UTF-8 file is written.
 
     Args:
@@ -246,7 +247,7 @@ def _split(line: str, dialect: Dialect) -> list[str]:
     return [field.strip() for field in fields]
 
 
-def _names(cells: list[str], shown: Path) -> tuple[str, ...]:
+def _names(cells: list[str], shown: Location) -> tuple[str, ...]:
     header = tuple(name or f"column{index}" for index, name in enumerate(cells, start=1))
     lower = [name.lower() for name in header]
     twice = next((name for name in header if lower.count(name.lower()) > 1), None)

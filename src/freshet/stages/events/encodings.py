@@ -15,6 +15,7 @@ from itertools import islice
 from pathlib import Path
 
 from freshet.core.errors import ConfigError, InputError
+from freshet.core.urls import Location
 
 AUTO = "auto"
 _WESTERN = "cp1252"
@@ -68,7 +69,7 @@ def wide(path: Path) -> str | None:
     return None
 
 
-def encoding_of(path: Path, shown: Path, wanted: str) -> tuple[str | None, str]:
+def encoding_of(path: Path, shown: Location, wanted: str) -> tuple[str | None, str]:
     """The encoding of a file that isn't UTF-8 throughout, and a note; None: UTF-8 with damaged lines.
 
     Args:
@@ -116,7 +117,7 @@ def known(encoding: str) -> str:
     return encoding
 
 
-def decode(path: Path, shown: Path, encoding: str, into: Path) -> Path:
+def decode(path: Path, shown: Location, encoding: str, into: Path) -> Path:
     """Write a file anew as UTF-8.
 
     Raises:

@@ -20,16 +20,20 @@ from uuid import uuid4
 import duckdb
 
 from freshet.core import config
+from freshet.core.ports import SourceStore
 from freshet.core.types import AsOf
-from freshet.stages.events import date_forms, merging, plausibility, source_folders
-from freshet.stages.events.event_days import write_days
+from freshet.core.urls import Location
+from freshet.stages.events import date_forms, merging, plausibility
+from freshet.stages.events.event_days import DayFile, write_days
 from freshet.stages.events.formats import event_source
+from freshet.stages.events.message_staging import keep_refused, stage_messages
 from freshet.stages.events.plausibility import find_doubts
 from freshet.stages.events.quarantine import Refused
 from freshet.stages.events.rule import parse
 from freshet.stages.events.snapshots import Snapshot, commit, latest
-from freshet.stages.events.source_folders import Unread
+from freshet.stages.events.sources import Unread, note_unread
 from freshet.stages.events.staging import Staged, Staging, Wanted
+from freshet.stages.events.stream_batch import Batch, BatchReport
 from freshet.storage import sql
 from freshet.storage.durable import make_folder
 
@@ -50,7 +54,7 @@ class ImportReport:
         layout: name of the published layout that was recognised; '' = of none.
     """
 
-    source: Path
+    source: Location
     rows_read: int
     added: int
     duplicates: int
@@ -71,11 +75,13 @@ class EventLog:
     Args:
         root: the workspace.
         memory_limit: how much memory an import may use before it spills to disk (DuckDB's notation).
+        store: of sources in buckets; None where files alone are imported.
     """
 
-    def __init__(self, root: Path, memory_limit: str = "2GB") -> None:
+    def __init__(self, root: Path, memory_limit: str = "2GB", store: SourceStore | None = None) -> None:
         self.root = root
         self.memory_limit = memory_limit
+        self.store = store
 
     def snapshot(self, as_of: AsOf | None = None) -> Snapshot:
         """What the log holds, or held before `as_of`."""
@@ -83,7 +89,7 @@ class EventLog:
 
     def import_events(
         self,
-        source: Path,
+        source: Location,
         settings: config.Events,
         *,
         now: datetime,
@@ -96,7 +102,8 @@ class EventLog:
         A source is imported as a whole: where one of its files is refused, nothing of the others enters.
 
         Args:
-            source: file, folder or glob of Parquet, CSV or JSONL; or a published data set (`layouts`).
+            source: file, folder or glob of Parquet, CSV or JSONL, or a published data set (`layouts`); on
+                this machine or in a bucket.
             now: the current time, with zone; events more than a day later are quarantined.
             replace: the source's days replace the log's.
             keep: columns to keep beside those that the positive rule reads, where the source has them.
@@ -104,11 +111,12 @@ class EventLog:
 
         Raises:
             InputError: the source can't be read as configured, or a file has rows and none can be used.
+            StoreUnreachable: the source lies in a bucket that can't be reached; nothing has changed.
             ConfigError: the positive rule, the time zone or the time format is wrong.
             Busy: another import finished meanwhile; nothing has changed.
         """
         wanted = Wanted(settings, parse(settings.positive), now, frozenset(keep))
-        found = event_source(source, settings.layout)
+        found = event_source(source, self.store, settings.layout)
         scratch = self.root / ".drafts" / f"import-{uuid4().hex[:8]}"
         make_folder(scratch)
         try:
@@ -122,20 +130,93 @@ class EventLog:
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
         said = found.laid_out.notes(source, settings.positive) if found.laid_out else ()
-        notes = (*said, *source_folders.note_unread(source, found.unread, "events"), *report.notes)
+        notes = (*said, *note_unread(source, found.unread, "events"), *report.notes)
         layout = found.laid_out.layout.name if found.laid_out else ""
         return dataclasses.replace(report, notes=notes, unread=found.unread, layout=layout)
+
+    def import_messages(
+        self, batch: Batch, settings: config.Events, *, now: datetime, keep: Iterable[str] = ()
+    ) -> BatchReport:
+        """Add a batch of messages, and how far they go, in one snapshot: both are there or neither.
+
+        Raises:
+            StreamMoved: the batch doesn't begin where the log ends; nothing has changed.
+            Busy: another import finished meanwhile; nothing has changed.
+            ConfigError: the positive rule, the time zone or the time format is wrong.
+            InputError: none of many messages can be used; nothing has changed.
+        """
+        number, before = latest(self.root)
+        batch.check(before.streams)
+        wanted = Wanted(settings, parse(settings.positive), now, frozenset(keep))
+        scratch = self.root / ".drafts" / f"import-{uuid4().hex[:8]}"
+        make_folder(scratch)
+        try:
+            with sql.connect_spilling(scratch, self.memory_limit) as connection:
+                orders = date_forms.known_orders(self.root)
+                found = stage_messages(connection, batch.name, batch.messages, batch.most_bytes, wanted,
+                                       scratch, orders)  # fmt: skip
+                batch.refuse_hopeless(found)
+                keep_refused(batch.name, batch.begun, found.refused, self.root / "quarantine")
+                merged = self._join(connection, [found.staged] if found.staged else [], scratch, before)
+                streams = batch.after(before.streams, merged.added, merged.incoming.rows, len(found.refused))
+                after = Snapshot.of(merged.days, streams)
+                commit(self.root, number + 1, after)
+                if found.order:
+                    date_forms.keep_orders(self.root, orders | {found.order})
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+        return BatchReport(
+            read=len(batch.messages),
+            added=merged.added,
+            duplicates=merged.incoming.rows - merged.added,
+            refused=found.reasons,
+            notes=found.notes,
+            last=merged.incoming.last,
+            snapshot=after,
+        )
 
     def _merge(
         self,
         connection: duckdb.DuckDBPyConnection,
-        source: Path,
+        source: Location,
         staged: list[Staged],
         scratch: Path,
         replace: bool,
     ) -> ImportReport:
         """Join the staged rows with the days they touch, and commit what comes out."""
         number, before = latest(self.root)
+        merged = self._join(connection, staged, scratch, before, replace)
+        incoming = merged.incoming
+        after = Snapshot.of(merged.days, before.streams)
+        if after != before:
+            commit(self.root, number + 1, after)
+        notes = _grouped(staged)
+        notes += find_doubts(before, after, incoming, sum(one.rows > 0 for one in staged))
+        return ImportReport(
+            source=source,
+            rows_read=sum(one.rows for one in staged),
+            added=merged.added,
+            duplicates=incoming.rows - merged.added,
+            quarantined=_summed([one.quarantined for one in staged]),
+            notes=(*notes, *plausibility.note_heavy_user(connection, incoming.query)),
+            days=len(incoming.days),
+            first=incoming.first,
+            last=incoming.last,
+            snapshot=after.version,
+            replaced=merged.replaced,
+        )
+
+    def _join(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        staged: list[Staged],
+        scratch: Path,
+        before: Snapshot,
+        replace: bool = False,
+    ) -> _Joined:
+        """Write the days that the staged rows touch; nothing names them yet."""
+        if not staged:
+            return _Joined(before.days, merging.NOTHING, 0, 0)
         incoming = merging.incoming(connection, [one.path for one in staged])
         touched = incoming.days | merging.days_of_same_ids(connection, incoming, before)
         untouched = [day for day in before.days if day.day not in touched]
@@ -147,25 +228,22 @@ class EventLog:
         kept = merging.kept(connection, joined, incoming, replace)
         rows = connection.sql(merging.merged(incoming, kept)).to_arrow_reader(_BATCH)
         written = write_days(rows, self.root, scratch)
-        after = Snapshot.of([*untouched, *written])
-        if after != before:
-            commit(self.root, number + 1, after)
-        notes = _grouped(staged)
-        notes += find_doubts(before, after, incoming, sum(one.rows > 0 for one in staged))
-        added = sum(day.rows for day in written) - kept.rows
-        return ImportReport(
-            source=source,
-            rows_read=sum(one.rows for one in staged),
-            added=added,
-            duplicates=incoming.rows - added,
-            quarantined=_summed([one.quarantined for one in staged]),
-            notes=(*notes, *plausibility.note_heavy_user(connection, incoming.query)),
-            days=len(incoming.days),
-            first=incoming.first,
-            last=incoming.last,
-            snapshot=after.version,
+        return _Joined(
+            (*untouched, *written),
+            incoming,
+            added=sum(day.rows for day in written) - kept.rows,
             replaced=sum(day.rows for day in before.days if day.day in touched) - kept.rows,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Joined:
+    """The log's days after an import, what came in, and how many rows the log gained and lost by it."""
+
+    days: Sequence[DayFile]
+    incoming: merging.Incoming
+    added: int
+    replaced: int
 
 
 def _first(found: Sequence[Refused]) -> Refused:

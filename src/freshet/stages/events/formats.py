@@ -1,10 +1,10 @@
 """Which files a source consists of, and how each is written.
 
-A source is a file, a folder or a glob. In a folder, files and sub-folders named `events` or `ratings` hold
-events, those named `items` or `movies` the catalogue, whatever follows the word (`events_2.csv`,
-`items.000.parquet`, `events/part-0.csv`); where no name says so, every data file holds events. Published data
-sets, such as MovieLens, are recognised by their files and read as `layouts` says. What is found and not read
-is named.
+A source is a file, a folder or a glob, on this machine or in a bucket. In a folder, files and sub-folders
+named `events` or `ratings` hold events, those named `items` or `movies` the catalogue, whatever follows the
+word (`events_2.csv`, `items.000.parquet`, `events/part-0.csv`); where no name says so, every data file holds
+events. Published data sets, such as MovieLens, are recognised by their files and read as `layouts` says. What
+is found and not read is named.
 """
 
 from __future__ import annotations
@@ -21,15 +21,25 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, BinaryIO, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from freshet.core.errors import InputError
-from freshet.stages.events import source_folders
+from freshet.core.errors import ConfigError, InputError
+from freshet.core.ports import SourceStore
+from freshet.core.urls import Location
+from freshet.stages.events import source_buckets, source_folders
 from freshet.stages.events.layouts import DAT_EVENTS, DAT_ITEMS, LAYOUTS, PLAIN, LaidOut, Reading, recognise
-from freshet.stages.events.source_folders import Partition, Unread, fixed_part, partitions, walk
+from freshet.stages.events.sources import (
+    Content,
+    Found,
+    Listing,
+    Partition,
+    Unread,
+    partitions,
+    refuse_table_formats,
+)
 
 Kind = Literal["parquet", "csv", "jsonl", "json", "dat"]
 Role = Literal["events", "items"]
@@ -64,7 +74,8 @@ class SourceFile:
         partitions: columns in the names of its folders, as in `country=FR/part-0.parquet`.
     """
 
-    path: Path
+    path: Location
+    content: Content
     kind: Kind
     reading: Reading = PLAIN
     partitions: tuple[Partition, ...] = ()
@@ -83,7 +94,20 @@ class Source:
     laid_out: LaidOut | None = None
 
 
-def event_source(source: Path, layout: str = "auto") -> Source:
+def listing(source: Location, store: SourceStore | None) -> Listing:
+    """What lies at a source.
+
+    Args:
+        store: of objects in buckets; None where none are read.
+    """
+    if isinstance(source, Path):
+        return source_folders.listed(source)
+    if store is None:
+        raise ConfigError(f"{source} lies in a bucket, and only files are read here", hint="give a path")
+    return source_buckets.listed(source, store)
+
+
+def event_source(source: Location, store: SourceStore | None = None, layout: str = "auto") -> Source:
     """The event files of a source.
 
     Args:
@@ -92,20 +116,22 @@ def event_source(source: Path, layout: str = "auto") -> Source:
     Raises:
         InputError: there is nothing there, or nothing that can be read, or a published data set isn't whole.
     """
-    found = _select(source, "events", layout)
+    there = listing(source, store)
+    found = _select(there, source, "events", layout)
     if not found.files:
-        if source.exists() and not source.is_dir():
+        if there.what == "other":
             raise InputError(
                 f"{source} is no regular file", hint="save what comes through it to a file first"
             )
+        is_folder = there.what == "folder"
         raise InputError(
-            f"{source} {'holds no event file' if source.is_dir() else 'not found'}{_listed(found.unread)}",
+            f"{source} {'holds no event file' if is_folder else 'not found'}{_listed(found.unread)}",
             hint="give a Parquet, CSV or JSONL file, a folder or glob of them, or a published data set",
         )
     return found
 
 
-def item_source(source: Path, layout: str = "auto") -> Source:
+def item_source(source: Location, store: SourceStore | None = None, layout: str = "auto") -> Source:
     """The item files of a source: a file, a glob, or a folder with `items` or `movies`, or of items alone.
 
     Args:
@@ -114,7 +140,7 @@ def item_source(source: Path, layout: str = "auto") -> Source:
     Raises:
         InputError: there is no such file.
     """
-    found = _select(source, "items", layout)
+    found = _select(listing(source, store), source, "items", layout)
     if not found.files:
         raise InputError(
             f"{source} has no item file{_listed(found.unread)}",
@@ -123,22 +149,22 @@ def item_source(source: Path, layout: str = "auto") -> Source:
     return found
 
 
-def brings_items(source: Path, layout: str = "auto") -> bool:
+def brings_items(source: Location, store: SourceStore | None = None, layout: str = "auto") -> bool:
     """Whether an event source is a folder with item files of its own.
 
     Args:
         layout: [events] layout.
     """
-    if not source.is_dir():
+    there = listing(source, store)
+    if there.what != "folder":
         return False
-    found, _ = walk(source)
-    laid_out = _laid_out(found, layout)
+    laid_out = _laid_out(there.files, layout)
     if laid_out and laid_out.of("items"):
         return True
-    return any(_role(path, source) == "items" and _kind(path) is not None for path in found)
+    return any(_role(one.path, there.base) == "items" and _kind(one) is not None for one in there.files)
 
 
-def suffixes(path: Path) -> tuple[str, tuple[str, ...]]:
+def suffixes(path: Location) -> tuple[str, tuple[str, ...]]:
     """The ending that says the format ('' = none does), and those of packing, outermost first."""
     name, packing = path.name.lower(), []
     while True:
@@ -152,10 +178,10 @@ def suffixes(path: Path) -> tuple[str, tuple[str, ...]]:
         name = name[: -len(ending)] if ending in PACKED else _ROTATED.sub("", name)
 
 
-def zip_member(path: Path) -> str | None:
+def zip_member(file: BinaryIO) -> str | None:
     """The one data file in a zip archive; None if there is none, or several."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(file) as archive:
             names = [
                 name for name in archive.namelist() if suffixes(Path(name))[0] and "__MACOSX" not in name
             ]
@@ -164,92 +190,90 @@ def zip_member(path: Path) -> str | None:
     return names[0] if len(names) == 1 else None
 
 
-def _kind(path: Path) -> Kind | None:
-    ending, packing = suffixes(path)
+def _kind(one: Found) -> Kind | None:
+    ending, packing = suffixes(one.path)
     if ending or packing != (".zip",):
         return _KINDS.get(ending)
-    member = zip_member(path)
+    with one.content.open() as file:
+        member = zip_member(file)
     return _KINDS.get(suffixes(Path(member))[0]) if member else None
 
 
-def _laid_out(files: Sequence[Path], layout: str) -> LaidOut | None:
+def _laid_out(files: Sequence[Found], layout: str) -> LaidOut | None:
     return recognise(LAYOUTS, files, _bare_name, _first_line, layout)
 
 
-def _select(source: Path, role: Role, layout: str) -> Source:
-    if source.is_file():
-        laid_out = _laid_out([source], layout)
-        if laid_out:
-            laid_out.check(source, role)
-        return Source((_describe(source, role, laid_out),), (), laid_out)
-    found, unread = walk(source)
-    source_folders.refuse_table_formats([*found, *(one.path for one in unread)])
-    laid_out = _laid_out(found, layout)
-    published: list[Path] = []
+def _select(there: Listing, source: Location, role: Role, layout: str) -> Source:
+    refuse_table_formats([*there.files, *there.hidden])
+    laid_out = _laid_out(there.files, layout)
     if laid_out:
-        laid_out.check(source, role)
-        published = laid_out.of(role)
-        unread += [Unread(path, laid_out.why_not(path)) for path in laid_out.parts if path not in published]
-        found = [path for path in found if path not in laid_out.parts]
-    plain: list[tuple[Path, Role | None]] = []
-    for path in found:
-        own = _role(path, source)
-        if _kind(path) is None or (source.is_dir() and own is None and suffixes(path)[0] == ".txt"):
-            unread.append(Unread(path, _why_not(path)))
-        elif path.stat().st_size == 0 and len(found) > 1:
-            unread.append(Unread(path, "empty"))
+        laid_out.check(source, role, there.what == "folder")
+    if there.what == "file":
+        return Source((_describe(there.files[0], role, laid_out),), (), laid_out)
+    is_folder, unread = there.what == "folder", list(there.unread)
+    published = laid_out.of(role) if laid_out else []
+    plain: list[tuple[Found, Role | None]] = []
+    for one in there.files:
+        own = _role(one.path, there.base)
+        if laid_out and one.path in laid_out.parts:
+            if one.path not in published:
+                unread.append(Unread(one.path, laid_out.why_not(one.path)))
+        elif _kind(one) is None or (is_folder and own is None and suffixes(one.path)[0] == ".txt"):
+            unread.append(Unread(one.path, _why_not(one.path)))
+        elif one.content.size == 0 and len(there.files) > 1:
+            unread.append(Unread(one.path, "empty"))
         else:
-            plain.append((path, own))
-    named = [path for path, own in plain if own == role] if source.is_dir() else []
-    named += published
-    chosen = named or [path for path, own in plain if own in (None, role)]
-    if not source.is_dir() and not chosen:  # a glob of nothing else means what it says
-        chosen = [path for path, _ in plain]
+            plain.append((one, own))
+    named = [one for one, own in plain if own == role] if is_folder else []
+    named += [one for one in there.files if one.path in published]
+    chosen = named or [one for one, own in plain if own in (None, role)]
+    if not is_folder and not chosen:  # a glob of nothing else means what it says
+        chosen = [one for one, _ in plain]
     read, twice = _one_format_each(chosen)
-    beside = f"beside {read[0].name}" if read else "for items" if role == "events" else "for events"
-    unread += [Unread(path, own or beside) for path, own in plain if path not in set(chosen)]
+    beside = f"beside {read[0].path.name}" if read else "for items" if role == "events" else "for events"
+    taken = {one.path for one in chosen}
+    unread += [Unread(one.path, own or beside) for one, own in plain if one.path not in taken]
     if role == "items" and named:  # the rest of the folder is none of the catalogue's business
-        unread = [one for one in unread if _role(one.path, source) == "items"]
-    return Source(
-        tuple(_describe(path, role, laid_out) for path in read), tuple(sorted([*unread, *twice])), laid_out
-    )
+        unread = [one for one in unread if _role(one.path, there.base) == "items"]
+    passed_over = sorted([*unread, *twice], key=lambda one: (one.path.parts, one.why))
+    return Source(tuple(_describe(one, role, laid_out) for one in read), tuple(passed_over), laid_out)
 
 
-def _why_not(path: Path) -> str:
+def _why_not(path: Location) -> str:
     ending, packing = suffixes(path)
     if ending == ".txt":
         return "text that no name says to be events or items"
     return "not one data file: unpack it" if packing == (".zip",) else "no data file that Freshet reads"
 
 
-def _one_format_each(paths: list[Path]) -> tuple[list[Path], list[Unread]]:
+def _one_format_each(files: list[Found]) -> tuple[list[Found], list[Unread]]:
     """Of files of one name in several formats one is read: twice the same events must not count twice."""
 
-    def name(path: Path) -> tuple[str, str]:
-        ending, packing = suffixes(path)
-        rest = path.name
+    def name(one: Found) -> tuple[str, str]:
+        ending, packing = suffixes(one.path)
+        rest = one.path.name
         for part in (*packing, ending):
             rest = re.sub(re.escape(part), "", rest, count=1, flags=re.IGNORECASE)
-        return str(path.parent), rest
+        return str(one.path.parent), rest
 
-    def preferred(path: Path) -> tuple[int, int, str]:
-        ending, packing = suffixes(path)
-        return _ORDER.index(ending) if ending else len(_ORDER), len(packing), path.name
+    def preferred(one: Found) -> tuple[int, int, str]:
+        ending, packing = suffixes(one.path)
+        return _ORDER.index(ending) if ending else len(_ORDER), len(packing), one.path.name
 
     read, unread = [], []
-    for _, group in groupby(sorted(paths, key=name), key=name):
+    for _, group in groupby(sorted(files, key=name), key=name):
         best, *others = sorted(group, key=preferred)
         read.append(best)
-        unread += [Unread(path, f"taken for the same data as {best.name}") for path in others]
-    return sorted(read), unread
+        unread += [Unread(one.path, f"taken for the same data as {best.path.name}") for one in others]
+    return sorted(read, key=lambda one: one.path.parts), unread
 
 
-def _describe(path: Path, role: Role, laid_out: LaidOut | None) -> SourceFile:
-    reading = laid_out.reading(path, role) if laid_out else PLAIN
-    kind = "dat" if reading.columns else _kind(path)
+def _describe(one: Found, role: Role, laid_out: LaidOut | None) -> SourceFile:
+    reading = laid_out.reading(one.path, role) if laid_out else PLAIN
+    kind = "dat" if reading.columns else _kind(one)
     if kind is None:
         raise InputError(
-            f"{path}: can't tell its format from its name",
+            f"{one.path}: can't tell its format from its name",
             hint="known endings: "
             + ", ".join(_KINDS)
             + "; each may also be packed as "
@@ -258,12 +282,12 @@ def _describe(path: Path, role: Role, laid_out: LaidOut | None) -> SourceFile:
         )
     if kind == "dat" and not reading.columns:
         reading = _DAT[role]
-    return SourceFile(path, kind, reading, partitions(path))
+    return SourceFile(one.path, one.content, kind, reading, partitions(one.path))
 
 
-def _role(path: Path, source: Path) -> Role | None:
+def _role(path: Location, base: Location) -> Role | None:
     """What the file's name, else the nearest folder's below the source, says that it holds."""
-    for part in reversed(path.relative_to(fixed_part(source)).parts):
+    for part in reversed(path.parts[len(base.parts) :]):
         for role, pattern in _ROLES.items():
             if "=" not in part and pattern.match(part.lower()):
                 return role
@@ -274,18 +298,44 @@ def _listed(unread: tuple[Unread, ...]) -> str:
     return f"; found {', '.join(f'{one.path.name} ({one.why})' for one in unread[:5])}" if unread else ""
 
 
-_OPENERS: dict[str, Callable[[Path], AbstractContextManager[Any]]] = {  # each reads bytes
+_OPENERS: dict[str, Callable[[BinaryIO], AbstractContextManager[Any]]] = {  # each reads bytes
     ".gz": gzip.open,
     ".bz2": bz2.open,
     ".xz": lzma.open,
-    ".zst": lambda path: pa.input_stream(str(path), compression="zstd"),
-    ".zip": lambda path: _open_member(path),
+    ".zst": lambda file: pa.input_stream(file, compression="zstd"),
+    ".zip": lambda file: _open_member(file),
 }
 DAMAGED = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
 """What a damaged packed file raises."""
 
 
-def _bare_name(path: Path) -> str:
+def unpacked(file: SourceFile, scratch: Path) -> Path:
+    """The file itself, or an unpacked copy in `scratch` (a copy costs disk space only while it is read).
+
+    Raises:
+        InputError: a zip archive holds no data file, or several.
+        DAMAGED: the file is damaged, or cut off.
+    """
+    path = file.content.local(scratch)
+    for number, ending in enumerate(suffixes(file.path)[1]):
+        copy = scratch / f"unpacked-{number}"
+        with path.open("rb") as packed, _OPENERS[ending](packed) as source, copy.open("wb") as target:
+            shutil.copyfileobj(source, target, 1 << 20)
+        path = copy
+    return path
+
+
+def _open_member(file: BinaryIO) -> IO[bytes]:
+    member = zip_member(file)
+    if member is None and zipfile.is_zipfile(file):
+        raise InputError(
+            f"{getattr(file, 'name', 'it')} holds no data file, or several",
+            hint="unpack it and give the folder",
+        )
+    return zipfile.ZipFile(file).open(member or "")
+
+
+def _bare_name(path: Location) -> str:
     """A file's name without the endings of packing."""
     name = path.name
     while Path(name).suffix.lower() in PACKED:
@@ -296,37 +346,19 @@ def _bare_name(path: Path) -> str:
 _LONGEST_LINE = 1 << 20  # bytes; a first line is seldom longer, and then its beginning does
 
 
-def _first_line(path: Path) -> str:
+def _first_line(one: Found) -> str:
     """The first line of a text file, packed or not; names and types of a Parquet file's columns, separated by
     tabs; '' where there is none to read."""
-    ending, packing = suffixes(path)
+    ending, packing = suffixes(one.path)
     try:
-        if ending in (".parquet", ".pq") and not packing:
-            return "\t".join(f"{field.name} {field.type}" for field in pq.read_schema(path))
-        with _OPENERS.get(packing[0], Path.open)(path) if packing else path.open("rb") as file:
-            line = file.read(_LONGEST_LINE).partition(b"\n")[0]
-    except DAMAGED:
+        with one.content.open() as file:
+            if ending in (".parquet", ".pq") and not packing:
+                return "\t".join(f"{field.name} {field.type}" for field in pq.read_schema(file))
+            if not packing:
+                line = file.read(_LONGEST_LINE)
+            else:
+                with _OPENERS[packing[0]](file) as content:
+                    line = content.read(_LONGEST_LINE)
+    except (*DAMAGED, pa.ArrowException):
         return ""  # whoever reads the file says what is wrong
-    return str(line.decode("utf-8-sig", "replace")).rstrip("\r")
-
-
-def unpacked(path: Path, scratch: Path) -> Path:
-    """The file itself, or an unpacked copy in `scratch` (a copy costs disk space only while it is read).
-
-    Raises:
-        InputError: a zip archive holds no data file, or several.
-        DAMAGED: the file is damaged, or cut off.
-    """
-    for number, ending in enumerate(suffixes(path)[1]):
-        copy = scratch / f"unpacked-{number}"
-        with _OPENERS[ending](path) as source, copy.open("wb") as target:
-            shutil.copyfileobj(source, target, 1 << 20)
-        path = copy
-    return path
-
-
-def _open_member(path: Path) -> AbstractContextManager[Any]:
-    member = zip_member(path)
-    if member is None and zipfile.is_zipfile(path):
-        raise InputError(f"{path} holds no data file, or several", hint="unpack it and give the folder")
-    return zipfile.ZipFile(path).open(member or "")
+    return line.partition(b"\n")[0].decode("utf-8-sig", "replace").rstrip("\r")

@@ -12,7 +12,9 @@ import duckdb
 import pyarrow as pa
 
 from freshet.core import config
-from freshet.stages.events import quarantine, source_folders
+from freshet.core.ports import SourceStore
+from freshet.core.urls import Location, Url
+from freshet.stages.events import quarantine
 from freshet.stages.events.columns import ItemColumns, item_columns
 from freshet.stages.events.formats import SourceFile, item_source
 from freshet.stages.events.id_columns import with_ids
@@ -27,6 +29,7 @@ from freshet.stages.events.source_tables import (
     rejects,
     unreadable,
 )
+from freshet.stages.events.sources import note_unread
 from freshet.storage import sql
 
 FILE = "items.parquet"
@@ -46,7 +49,7 @@ class ItemsReport:
         checksum: hash of the table's content.
     """
 
-    sources: tuple[Path, ...]
+    sources: tuple[Location, ...]
     rows_read: int
     items: int
     duplicates: int
@@ -69,7 +72,11 @@ class _Staged:
 
 
 def import_items(
-    source: Path | Sequence[Path] | None, settings: config.Events, into: Path, refused: Path | None = None
+    source: Location | Sequence[Location] | None,
+    settings: config.Events,
+    into: Path,
+    refused: Path | None = None,
+    store: SourceStore | None = None,
 ) -> ItemsReport:
     """Write `into/items.parquet`: item (unique, sorted), title, text, and the source's other columns as text.
 
@@ -80,18 +87,19 @@ def import_items(
         source: item file, a glob, a folder that holds such files, or several of these; None writes an empty
             table.
         refused: folder for rows that can't be used; None keeps none.
+        store: of sources in buckets; None where files alone are read.
 
     Raises:
         InputError: the source can't be read as configured.
     """
-    sources = (source,) if isinstance(source, Path) else tuple(source or ())
+    sources = (source,) if isinstance(source, Path | Url) else tuple(source or ())
     if not sources:
         return _write(_SCHEMA.empty_table(), into, sources, [], ())
-    found = [item_source(one, settings.layout) for one in sources]
+    found = [item_source(one, store, settings.layout) for one in sources]
     passed_over = [
         note
         for one, where in zip(found, sources, strict=True)
-        for note in source_folders.note_unread(where, one.unread, "items")
+        for note in note_unread(where, one.unread, "items")
     ]
     files = [file for one in found for file in one.files]
     with TemporaryDirectory() as scratch, sql.connect_spilling(Path(scratch)) as connection:
@@ -111,7 +119,7 @@ def _stage(
     scratch: Path,
     refused: Path | None,
 ) -> _Staged:
-    with TemporaryDirectory(dir=scratch) as copies:
+    with TemporaryDirectory(dir=scratch) as copies, file.content.reporting():
         table = open_table(connection, file, Path(copies), settings.encoding)
         if not table.columns:
             refuse_lines(connection, table)
@@ -208,7 +216,7 @@ def _unique(staged: list[_Staged]) -> str:
 
 
 def _write(
-    items: pa.Table, into: Path, sources: tuple[Path, ...], staged: list[_Staged], notes: Sequence[str]
+    items: pa.Table, into: Path, sources: tuple[Location, ...], staged: list[_Staged], notes: Sequence[str]
 ) -> ItemsReport:
     write_parquet(items, into / FILE)
     texts = zip(items["title"].to_pylist(), items["text"].to_pylist(), strict=True)

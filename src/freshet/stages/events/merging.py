@@ -35,6 +35,10 @@ class Incoming(Rows):
     has_ids: bool
 
 
+NOTHING = Incoming("", 0, frozenset(), frozenset(), None, None, has_ids=False)
+"""No rows at all."""
+
+
 def incoming(connection: duckdb.DuckDBPyConnection, drafts: list[Path]) -> Incoming:
     """The good rows of the drafts."""
     columns = [name for name in _columns(connection, drafts) if name not in NOT_IN_LOG]

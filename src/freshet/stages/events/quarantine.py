@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from freshet.core.errors import InputError
+from freshet.core.urls import Location, Url
 from freshet.stages.events.parquet_files import checksum, checksum_of, write_parquet
 from freshet.stages.events.source_tables import rejects
 from freshet.storage import sql
@@ -33,7 +34,7 @@ UNREADABLE_ROW = "unreadable row"
 REPEATED_HEADER = "repeated header"
 
 
-def keep(connection: duckdb.DuckDBPyConnection, draft: str, source: Path, into: Path) -> Path | None:
+def keep(connection: duckdb.DuckDBPyConnection, draft: str, source: Location, into: Path) -> Path | None:
     """Write a draft's bad rows to `<into>/<source>-<hash>.parquet`; the same rows give the same file.
 
     Columns: row (number among the rows that have fields, NULL for others), line (of what has no fields),
@@ -53,7 +54,8 @@ def keep(connection: duckdb.DuckDBPyConnection, draft: str, source: Path, into: 
     ).to_arrow_table()
     if table.num_rows == 0:
         return None
-    name = re.sub(r"[^\w.-]+", "_", source.name).encode()[-_LONGEST:].decode(errors="ignore")
+    named = str(source) if isinstance(source, Url) else source.name  # of an object, its bucket as well
+    name = re.sub(r"[^\w.=-]+", "_", named).encode()[-_LONGEST:].decode(errors="ignore")
     path = into / f"{name}-{checksum(table)}.parquet"
     write_parquet(table, path)
     return path
@@ -107,7 +109,11 @@ def note_quarantined(connection: duckdb.DuckDBPyConnection, staged: Staged) -> s
 
 
 def refuse_items(
-    connection: duckdb.DuckDBPyConnection, draft: str, source: Path, rows: int, quarantined: Mapping[str, int]
+    connection: duckdb.DuckDBPyConnection,
+    draft: str,
+    source: Location,
+    rows: int,
+    quarantined: Mapping[str, int],
 ) -> None:
     """Check an item file that was just read.
 
@@ -124,7 +130,11 @@ def refuse_items(
 
 
 def many(
-    connection: duckdb.DuckDBPyConnection, draft: str, source: Path, rows: int, quarantined: Mapping[str, int]
+    connection: duckdb.DuckDBPyConnection,
+    draft: str,
+    source: Location,
+    rows: int,
+    quarantined: Mapping[str, int],
 ) -> str:
     """A note on a file if many of its rows are quarantined, else ''."""
     count = sum(quarantined.values())
@@ -141,7 +151,11 @@ def _main(quarantined: Mapping[str, int]) -> str:
 
 
 def _none_of(
-    connection: duckdb.DuckDBPyConnection, draft: str, source: Path, rows: int, quarantined: Mapping[str, int]
+    connection: duckdb.DuckDBPyConnection,
+    draft: str,
+    source: Location,
+    rows: int,
+    quarantined: Mapping[str, int],
 ) -> tuple[str, str]:
     listed = ", ".join(f"{reason}: {count:,}" for reason, count in quarantined.items())
     why = _main(quarantined)

@@ -5,19 +5,23 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 from freshet.core import safe_names as names
 from freshet.core.errors import ArtifactError, Busy
 from freshet.core.types import AsOf
+from freshet.stages.events import stream_state
 from freshet.stages.events.event_days import DayFile, day_path
+from freshet.stages.events.stream_state import Streams
 from freshet.storage import sql
 from freshet.storage.checksums import check_format
 from freshet.storage.durable import read_json, write_text
 
-_FORMAT = 2
+_FORMAT, _STREAMED = 2, 3
+"""Of a snapshot without streams, and with: who can't read them must not forget them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,23 +31,25 @@ class Snapshot:
     Attributes:
         version: hash of exactly these days and their content.
         days: in order of time.
+        streams: how far each was read; the version doesn't depend on it.
     """
 
     version: str
     days: tuple[DayFile, ...]
+    streams: Streams = field(default_factory=dict, hash=False)
 
     @classmethod
-    def of(cls, days: Iterable[DayFile]) -> Snapshot:
+    def of(cls, days: Iterable[DayFile], streams: Streams | None = None) -> Snapshot:
         """The snapshot of these days."""
         ordered = tuple(sorted(days, key=lambda day: day.day))
         content = "".join(f"{day.day} {day.checksum}\n" for day in ordered)
-        return cls(hashlib.sha256(content.encode()).hexdigest()[:16], ordered)
+        return cls(hashlib.sha256(content.encode()).hexdigest()[:16], ordered, streams or {})
 
     def before(self, as_of: AsOf | None) -> Snapshot:
         """Only the days before a point in time."""
         if as_of is None:
             return self
-        return Snapshot.of(day for day in self.days if day.day < as_of.day)
+        return Snapshot.of((day for day in self.days if day.day < as_of.day), self.streams)
 
     @property
     def rows(self) -> int:
@@ -87,8 +93,9 @@ def read(root: Path, number: int) -> Snapshot:
     path = place(root, number)
     content = read_json(path)
     try:
-        check_format(path, content["format"], _FORMAT)
-        found = Snapshot.of(
+        streamed = content["format"] == _STREAMED
+        check_format(path, content["format"], _STREAMED if streamed else _FORMAT)
+        days = [
             DayFile(
                 date.fromisoformat(day),
                 day_path(root, date.fromisoformat(day), names.checked(checksum, "checksum of a day")),
@@ -97,7 +104,8 @@ def read(root: Path, number: int) -> Snapshot:
                 size,
             )
             for day, checksum, rows, size in content["days"]
-        )
+        ]
+        found = Snapshot.of(days, stream_state.from_json(content["streams"]) if streamed else None)
         if found.version != content["version"]:
             raise ValueError("its checksum differs")
     except (ValueError, KeyError, TypeError) as error:
@@ -115,7 +123,9 @@ def commit(root: Path, number: int, snapshot: Snapshot) -> None:
         Busy: another import took this number meanwhile; nothing has changed.
     """
     days = [[day.day.isoformat(), day.checksum, day.rows, day.size] for day in snapshot.days]
-    content = {"format": _FORMAT, "version": snapshot.version, "days": days}
+    content: dict[str, Any] = {"format": _FORMAT, "version": snapshot.version, "days": days}
+    if snapshot.streams:
+        content |= {"format": _STREAMED, "streams": stream_state.to_json(snapshot.streams)}
     text = json.dumps(content, separators=(",", ":"))
     try:
         write_text(place(root, number), text, exclusive=True)

@@ -12,10 +12,11 @@ import duckdb
 import pyarrow as pa
 
 from freshet.core.errors import InputError
-from freshet.stages.events.csv_text import RefusedLines
-from freshet.stages.events.formats import DAMAGED, SourceFile, unpacked
+from freshet.core.urls import Location
+from freshet.stages.events.csv_text import Dialect, RefusedLines
+from freshet.stages.events.formats import DAMAGED, SourceFile, suffixes, unpacked
 from freshet.stages.events.layouts import Reading
-from freshet.stages.events.source_folders import Partition
+from freshet.stages.events.sources import Partition
 from freshet.stages.events.text_files import Text, ready
 from freshet.storage import sql
 
@@ -43,9 +44,11 @@ class Table:
         nested: column -> SQL boolean over the query: the cell is neither text nor a number;
             a column that isn't there has no such cell.
         notes: what was assumed about the file.
+        in_columns: of a Parquet file the name that SQL reads it by, '' for others: columns that a query does
+            not ask for are not read, so what needs all of them (`raw`) is best asked for few rows.
     """
 
-    path: Path
+    path: Location
     query: str
     columns: dict[str, str]
     broken: str
@@ -54,6 +57,7 @@ class Table:
     partitions: frozenset[str] = frozenset()
     nested: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    in_columns: str = ""
 
     def find(self, column: str) -> str | None:
         """The file's spelling of a column name, or None."""
@@ -73,14 +77,13 @@ def open_table(
         InputError: the file is empty or damaged, or it isn't clear how it is written.
     """
     try:
-        path = unpacked(file.path, scratch)
         if file.kind == "parquet":
-            table = _parquet(connection, file.path, path)
+            table = _parquet(connection, file, scratch)
             refused: RefusedLines = []
         else:
-            text = ready(file, path, scratch, encoding)
+            text = ready(file, unpacked(file, scratch), scratch, encoding)
             refused = text.refused
-            table = _jsonl(connection, file, text) if "json" in file.kind else _delimited(file, text)
+            table = _jsonl(connection, file.path, text) if "json" in file.kind else _delimited(file, text)
     except (duckdb.Error, *DAMAGED) as error:
         raise unreadable(file.path, error) from None
     for name in table.columns:
@@ -129,7 +132,7 @@ def refuse_lines(connection: duckdb.DuckDBPyConnection, table: Table) -> None:
         )
 
 
-def unreadable(path: Path, error: Exception) -> InputError:
+def unreadable(path: Location, error: Exception) -> InputError:
     """The error for a file that breaks the reader as a whole."""
     reason = next(iter(str(error).splitlines()), type(error).__name__)
     return InputError(
@@ -190,12 +193,14 @@ def _with(table: Table, partitions: tuple[Partition, ...]) -> Table:
     )
 
 
-def _parquet(connection: duckdb.DuckDBPyConnection, shown: Path, path: Path) -> Table:
-    reader = f"read_parquet({sql.text(str(path))}, binary_as_string = true, hive_partitioning = false)"
+def _parquet(connection: duckdb.DuckDBPyConnection, file: SourceFile, scratch: Path) -> Table:
+    packed = suffixes(file.path)[1]
+    place = str(unpacked(file, scratch)) if packed else file.content.in_sql(connection)
+    reader = f"read_parquet({sql.text(place)}, binary_as_string = true, hive_partitioning = false)"
     rows = connection.sql(f"DESCRIBE SELECT * FROM {reader}").fetchall()
     columns = {str(row[0]): str(row[1]) for row in rows}
     query = f"SELECT *, file_row_number + 1 AS {sql.name(ROW)} FROM {reader}"
-    return Table(shown, query, columns, "false", _as_json(list(columns)))
+    return Table(file.path, query, columns, "false", _as_json(list(columns)), in_columns=place)
 
 
 def _delimited(file: SourceFile, text: Text) -> Table:
@@ -225,7 +230,20 @@ def _delimited(file: SourceFile, text: Text) -> Table:
     )
 
 
-def _jsonl(connection: duckdb.DuckDBPyConnection, file: SourceFile, text: Text) -> Table:
+def json_lines(connection: duckdb.DuckDBPyConnection, path: Path, shown: Path, keys: frozenset[str]) -> Table:
+    """A file that is known to be UTF-8 with a text on each line, none of them empty.
+
+    Args:
+        shown: names it in errors and notes.
+        keys: of the objects that are read, in small letters without `_`; there may be thousands of others.
+    """
+    _remember(connection, [])
+    return _jsonl(connection, shown, Text(path, Dialect((), 0, "\x01", "")), keys)
+
+
+def _jsonl(
+    connection: duckdb.DuckDBPyConnection, shown: Location, text: Text, wanted: frozenset[str] | None = None
+) -> Table:
     # Each line is read as one field: raw control characters are not JSON, so \x01 separates nothing.
     options = {
         "auto_detect": "false",
@@ -244,6 +262,8 @@ def _jsonl(connection: duckdb.DuckDBPyConnection, file: SourceFile, text: Text) 
         f"SELECT DISTINCT unnest(json_keys({document})) AS key {lines} ORDER BY key"
     ).fetchall()
     keys = list({str(key).lower(): str(key) for (key,) in reversed(found)}.values())[::-1]
+    if wanted is not None:
+        keys = [key for key in keys if key.lower().replace("_", "") in wanted]
     pointers = {key: "/" + key.replace("~", "~0").replace("/", "~1") for key in keys}
     fields = f"json_extract_string({document}, {sql.texts(list(pointers.values()))})" if keys else "NULL"
     chosen = "".join(
@@ -255,7 +275,7 @@ def _jsonl(connection: duckdb.DuckDBPyConnection, file: SourceFile, text: Text) 
         for key, pointer in pointers.items()
     }
     return Table(
-        file.path,
+        shown,
         query,
         dict.fromkeys(keys, "VARCHAR"),
         f"(NOT {is_object})",

@@ -12,7 +12,8 @@ from tempfile import TemporaryDirectory
 import duckdb
 
 from freshet.core import config
-from freshet.stages.events import quarantine
+from freshet.core.urls import Location
+from freshet.stages.events import quarantine, raw_rows
 from freshet.stages.events.clocks import FOREVER, Clock, choose_clock
 from freshet.stages.events.columns import EventColumns, event_columns
 from freshet.stages.events.date_forms import Undecided, known_orders
@@ -55,7 +56,7 @@ class Staged:
     rows: int
     quarantined: dict[str, int]
     notes: tuple[str, ...]
-    source: Path
+    source: Location
     advice: str
     order: str
 
@@ -92,19 +93,20 @@ def stage(
     Raises:
         InputError: the file is damaged, lacks a column, or its times can be read in several ways.
     """
-    with TemporaryDirectory(dir=draft.parent) as scratch:
+    with TemporaryDirectory(dir=draft.parent) as scratch, file.content.reporting():
         table = open_table(connection, file, Path(scratch), wanted.settings.encoding)
         as_laid_out = replace(wanted, settings=file.reading.applied(wanted.settings))
-        return _stage(connection, table, as_laid_out, draft, orders)
+        return stage_table(connection, table, as_laid_out, draft, orders)
 
 
-def _stage(
+def stage_table(
     connection: duckdb.DuckDBPyConnection,
     table: Table,
     wanted: Wanted,
     draft: Path,
     orders: frozenset[str],
 ) -> Staged:
+    """`stage` of what is a table already."""
     settings, rule, now = wanted.settings, wanted.rule, wanted.now
     if not table.columns:
         refuse_lines(connection, table)
@@ -118,6 +120,8 @@ def _stage(
         forget_rejects(connection)
         connection.execute(f"COPY ({query}) TO {sql.text(str(draft))} (FORMAT parquet)")
         rows, quarantined, zoneless, truths = _counted(connection, draft)
+        if table.in_columns and quarantined:
+            raw_rows.add(connection, table, draft)
     except duckdb.Error as error:
         raise unreadable(table.path, error) from None
     notes = [*table.notes, *columns.notes, *times.notes]
@@ -179,11 +183,14 @@ def _with_reasons(
     canonical = ", ".join(
         f"{_own(part)} AS {sql.name(part)}" for part in ("id", "user", "item", "time", "value")
     )
+    raw = f"CASE WHEN {_own('reason')} IS NOT NULL THEN {table.raw} END"
+    if table.in_columns:
+        raw = "CAST(NULL AS VARCHAR)"  # until it is known which rows need it: `raw_rows`
     rows = f"SELECT *, {reason} AS {_own('reason')} FROM (SELECT *, {inner} FROM ({table.query}))"
     return f"""SELECT {canonical}{extras},
         {_own("reason")} AS {sql.name(quarantine.REASON)},
         {sql.name(ROW)} AS {sql.name(quarantine.ROW)},
-        CASE WHEN {_own("reason")} IS NOT NULL THEN {table.raw} END AS {sql.name(quarantine.RAW)},
+        {raw} AS {sql.name(quarantine.RAW)},
         {_own("zoneless")} AND {_own("reason")} IS NULL AS {sql.name(_ZONELESS)},
         coalesce(lower(trim({_own("stated value")})) IN ('true', 'false'), false)
             AND {_own("reason")} IS NULL AS {sql.name(_TRUTH)}

@@ -9,12 +9,12 @@ from typing import Any
 
 from freshet.core.errors import ConfigError, InputError, NotEnoughData
 from freshet.core.types import AsOf
+from freshet.core.urls import Location, location
 from freshet.stages import events
 from freshet.stages.events import refused_sources
 from freshet.stages.events.layouts import Reading
 from freshet.storage.artifacts import Artifact
 from freshet.storage.build_once import build_once
-from freshet.storage.checksums import sha256
 from freshet.storage.ledger import Run, StepRecord
 from freshet.storage.manifests import Catalogue
 from freshet.storage.workspace import Workspace, version_of
@@ -26,7 +26,7 @@ def import_sources(
     ws: Workspace,
     run: Run,
     now: datetime,
-    sources: list[Path] | None = None,
+    sources: Sequence[Location] | None = None,
     replace: bool = False,
     keep: tuple[str, ...] = (),
 ) -> list[events.ImportReport]:
@@ -47,7 +47,7 @@ def import_sources(
             hint="set [events] files, or run `freshet import FILE`",
         )
     events.parse(ws.config.events.positive)  # a bad rule is better refused before an hour of reading
-    log = events.EventLog(ws.source)
+    log = events.EventLog(ws.source, store=ws.sources)
     reports: list[events.ImportReport] = []
     with run.step("import") as step:
         for file in files:
@@ -55,7 +55,7 @@ def import_sources(
             try:
                 report = log.import_events(file, ws.config.events, now=now, replace=replace, keep=keep)
             except InputError as error:
-                step.details = _rows_of(reports) | refused_sources.refused(file, error)
+                step.details = _rows_of(reports) | refused_sources.refused(file, error, ws.sources)
                 raise
             reports.append(report)
             _report(run, report.notes, report.quarantined)
@@ -77,11 +77,11 @@ def items(ws: Workspace, run: Run) -> Artifact:
         columns=settings.item_columns.model_dump(),
         encoding=settings.encoding,
         missing=settings.missing,
-        content=_content(sources, settings.layout),
+        content=_content(ws, sources),
     )
 
     def build(folder: Path, _: StepRecord) -> Catalogue:
-        report = events.import_items(sources, settings, folder, ws.source / "quarantine")
+        report = events.import_items(sources, settings, folder, ws.source / "quarantine", ws.sources)
         _report(run, report.notes, report.quarantined)
         return Catalogue(
             rows=report.rows_read,
@@ -154,29 +154,35 @@ def _days(ws: Workspace) -> tuple[events.DayFile, ...]:
     return days
 
 
-def located(ws: Workspace, name: str) -> Path:
-    """A path of the configuration; relative ones count from the workspace."""
-    return ws.source / Path(name).expanduser()
+def located(ws: Workspace, name: str) -> Location:
+    """A URL or a path of the configuration; relative paths count from the workspace.
+
+    Raises:
+        ConfigError: it is a URL of no bucket.
+    """
+    found = location(name)
+    return ws.source / found.expanduser() if isinstance(found, Path) else found
 
 
-def item_sources(ws: Workspace) -> list[Path]:
+def item_sources(ws: Workspace) -> list[Location]:
     """Where the catalogue comes from: [events] items, else what the event folders bring."""
     if ws.config.events.items:
         return [located(ws, ws.config.events.items)]
     folders = [located(ws, name) for name in ws.config.events.files]
-    return [folder for folder in folders if events.brings_items(folder, ws.config.events.layout)]
+    return [folder for folder in folders if events.brings_items(folder, ws.sources, ws.config.events.layout)]
 
 
-def _content(sources: list[Path], layout: str) -> Any:
+def _content(ws: Workspace, sources: list[Location]) -> Any:
     """Of a folder the item files alone count: its events change every day."""
     found = []
     for source in sources:
         try:
-            files = events.item_source(source, layout).files
+            files = events.item_source(source, ws.sources, ws.config.events.layout).files
         except InputError:
             return [str(one) for one in sources]  # import_items tells what is wrong
         found += [
-            [sha256(file.path), file.kind, list(file.partitions), *_laid_out(file.reading)] for file in files
+            [file.content.version(), file.kind, list(file.partitions), *_laid_out(file.reading)]
+            for file in files
         ]
     return found
 

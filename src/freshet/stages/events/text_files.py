@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from freshet.core.errors import InputError
+from freshet.core.urls import Location
 from freshet.stages.events import encodings
 from freshet.stages.events.csv_text import Dialect, RefusedLines, dialect, rewrite
 from freshet.stages.events.formats import SourceFile
@@ -114,7 +115,7 @@ def ready(file: SourceFile, path: Path, scratch: Path, encoding: str) -> Text:
     return Text(path, written, refused, tuple(notes))
 
 
-def _refuse_binary(path: Path, shown: Path) -> None:
+def _refuse_binary(path: Path, shown: Location) -> None:
     with path.open("rb") as file:
         start = file.read(8)
     for sign, name in _BINARY.items():
@@ -191,7 +192,7 @@ def _is_list(path: Path) -> bool:
     return re.match(rb"(\xef\xbb\xbf)?\s*\[\s*\{", start) is not None
 
 
-def _json_lines(path: Path, shown: Path, into: Path) -> Path:
+def _json_lines(path: Path, shown: Location, into: Path) -> Path:
     """A JSON file as one object a line: lists are opened, objects may span lines. It is held in memory."""
     text = path.read_text(encoding="utf-8-sig", errors="surrogateescape")
     if not text.lstrip().startswith("["):

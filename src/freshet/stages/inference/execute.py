@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from zipfile import BadZipFile
@@ -11,7 +11,6 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.core.errors import PlannerError, PlannerGone
 from freshet.core.ports import Planner, Progress, silent
 from freshet.core.types import PlannerRows, Prompt, Ranking, Usage
 from freshet.stages.inference.plan import Plan
@@ -63,34 +62,44 @@ def run(
     successors, logp = rows.successors, rows.logp
     outcome = Outcome(rows, len(changed))
     make_folder(work)
+    asked: list[tuple[Path, NDArray[np.int64]]] = []  # chunks in question: where they go, their rows
+    done = 0
     for start in range(0, len(changed), chunk):
         index = changed[start : start + chunk]
         name = hashlib.blake2b(plan.fingerprints[index].tobytes(), digest_size=12).hexdigest()
         path = work / f"{name}.npz"
         saved = _committed(path, plan.fingerprints[index], top)
-        if saved is not None:
+        if saved is None:
+            asked.append((path, index))
+        else:
             successors[index], logp[index] = saved
             outcome.resumed += len(index)
-        elif outcome.gone:
-            outcome.skipped += len(index)
-        else:
-            try:
-                ranking = _isolate(plan.prompts.take(index.tolist()), planner, top)
-            except PlannerGone as error:
-                outcome.gone = str(error)
-                outcome.skipped += len(index)
-                continue
-            successors[index], logp[index] = ranking.successors, ranking.logp
-            outcome.failures += [(int(index[row]), reason) for row, reason in ranking.failures]
-            outcome.usage += ranking.usage
-            if ranking.gone:
-                outcome.gone = ranking.gone
-                empty = int((ranking.successors < 0).all(axis=1).sum())
-                outcome.skipped += empty - len(ranking.failures)
-            # a chunk that lacks answers is not committed: a repeated run tries it again
-            if not (ranking.failures or ranking.gone):
-                _commit(path, plan.fingerprints[index], ranking)
-        progress(min(start + chunk, len(changed)), len(changed))
+            done += len(index)
+            progress(done, len(changed))
+    answered = 0
+
+    def questions() -> Iterator[Sequence[Prompt]]:
+        for _, index in asked:
+            if outcome.gone:
+                return
+            yield plan.prompts.take(index.tolist())
+
+    for number, ranking in planner.rank_each(questions(), top) if asked else ():
+        path, index = asked[number]
+        answered += len(index)
+        successors[index], logp[index] = ranking.successors, ranking.logp
+        outcome.failures += [(int(index[row]), reason) for row, reason in ranking.failures]
+        outcome.usage += ranking.usage
+        if ranking.gone:
+            outcome.gone = outcome.gone or ranking.gone
+            empty = int((ranking.successors < 0).all(axis=1).sum())
+            outcome.skipped += empty - len(ranking.failures)
+        # a chunk that lacks answers is not committed: a repeated run tries it again
+        if not (ranking.failures or ranking.gone):
+            _commit(path, plan.fingerprints[index], ranking)
+        progress(done + answered, len(changed))
+    outcome.skipped += len(changed) - done - answered
+    outcome.failures.sort()
     twins = plan.source < 0
     successors[twins], logp[twins] = successors[plan.twin[twins]], logp[plan.twin[twins]]
     return outcome
@@ -110,46 +119,6 @@ def _copied(plan: Plan, top: int, origin: str) -> PlannerRows:
         logp[copied] = plan.stored.logp[rows]
         source[copied] = plan.stored.origin[rows]
     return PlannerRows(plan.prompts.contexts, plan.fingerprints, successors, logp, source, origins)
-
-
-def _isolate(prompts: Sequence[Prompt], planner: Planner, top: int) -> Ranking:
-    """Rank; where that fails, halve until the bad prompt is alone, and leave its row empty.
-
-    Raises:
-        PlannerGone: no further prompt will be answered.
-    """
-    try:
-        return _wide(planner.rank(prompts, top), top)
-    except PlannerGone:
-        raise
-    except PlannerError as error:
-        if len(prompts) == 1:
-            nothing = Ranking(
-                np.zeros((1, 0), np.int16), np.zeros((1, 0), np.float32), failures=((0, str(error)),)
-            )
-            return _wide(nothing, top)
-    middle = len(prompts) // 2
-    left = _isolate(prompts[:middle], planner, top)
-    right = _isolate(prompts[middle:], planner, top)
-    return Ranking(
-        np.concatenate([left.successors, right.successors]),
-        np.concatenate([left.logp, right.logp]),
-        left.usage + right.usage,
-        (*left.failures, *((row + middle, reason) for row, reason in right.failures)),
-        left.gone or right.gone,
-    )
-
-
-def _wide(ranking: Ranking, top: int) -> Ranking:
-    """The ranking with exactly `top` columns; a planner may find fewer."""
-    missing = ((0, 0), (0, top - ranking.successors.shape[1]))
-    return Ranking(
-        np.pad(ranking.successors, missing, constant_values=-1),
-        np.pad(ranking.logp, missing, constant_values=-np.inf),
-        ranking.usage,
-        ranking.failures,
-        ranking.gone,
-    )
 
 
 def _commit(path: Path, fingerprints: NDArray[np.uint8], ranking: Ranking) -> None:

@@ -115,14 +115,14 @@ class _Stretch:
     Attributes:
         queries: the transitions held out, row by row those of `held`.
         fused: (n, N) the release's log-probabilities, 0 at what is no candidate.
-        last: (N, N) the release's shares of what follows each last interest.
+        model: the release's counts.
     """
 
     start: AsOf
     held: Transitions
     queries: NDArray[np.void]
     fused: FloatArray
-    last: NDArray[np.float64]
+    model: counts.CountModel
     records: NDArray[np.void]
 
 
@@ -142,7 +142,7 @@ def _stretches(
         over = AsOf.from_day_number(int(queries["time"][-1] // DAY) + 1)
         until = max(over, end, key=lambda moment: moment.day)  # two windows may lie after one refresh
         since = by_time(fitter.log.transitions.records(done, until))
-        found.append(_Stretch(part.start, held, queries, fused, scorer.model.last, since))
+        found.append(_Stretch(part.start, held, queries, fused, scorer.model, since))
         done = until
     return found
 
@@ -170,7 +170,7 @@ def _pass(
         before = int(np.searchsorted(stretch.records["time"], start))
         overlay.apply(stretch.records[:before])
         if stretch.start != refreshed:
-            overlay, refreshed = overlay.against(start, stretch.last), stretch.start
+            overlay, refreshed = overlay.against(start, stretch.model.last), stretch.start
         features = np.empty((len(held), 1 + len(overlay.weights), held.known.shape[1]), np.float32)
         features[:, 0] = stretch.fused
         now = running(overlay, stretch.records[before:], stretch.queries)

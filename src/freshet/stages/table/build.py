@@ -51,8 +51,7 @@ def build(
         for start in range(0, len(contexts), BLOCK):
             block = contexts[start : start + BLOCK]
             scores = score(block, rules.excluded(block))
-            # stable sort of the negated score: ties go to the lower index
-            ranked = np.argsort(-scores.fused, axis=1, kind="stable")[:, :width]
+            ranked = best_of(scores.fused, width)
             fused = np.take_along_axis(scores.fused, ranked, axis=1)
             rows = {  # each (block, width)
                 "successors": np.where(np.isfinite(fused), ranked, -1),
@@ -66,3 +65,18 @@ def build(
             for name, file in out.items():
                 file.write(rows[name].astype(TYPES[name]).tobytes())
             progress(start + len(block), len(contexts))
+
+
+def best_of(scores: NDArray[np.float64], width: int) -> NDArray[np.int64]:
+    """(n, width) places of the largest of scores (n, N), best first; ties go to the lower place."""
+    negated = -scores
+    if 4 * width > scores.shape[1]:
+        return np.argsort(negated, axis=1, kind="stable")[:, :width]
+    some = np.sort(np.argpartition(negated, width - 1, axis=1)[:, :width], axis=1)
+    values = np.take_along_axis(negated, some, axis=1)
+    ranked = np.take_along_axis(some, np.argsort(values, axis=1, kind="stable"), axis=1)
+    # where the last place is tied, a partition takes any of the tied
+    tied = (negated <= values.max(axis=1, keepdims=True)).sum(axis=1) > width
+    if tied.any():
+        ranked[tied] = np.argsort(negated[tied], axis=1, kind="stable")[:, :width]
+    return ranked

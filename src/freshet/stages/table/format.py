@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.core.types import CONTENT, Context, context_codes, positions
+from freshet.core.types import CONTENT, Context, code_of, context_codes, positions
 from freshet.stages import counts, inference
 from freshet.stages.content import read_centroids
 from freshet.stages.sequence import read as read_sequence
@@ -50,9 +50,11 @@ class Table:
         )
         self.k = int(self.contexts.shape[1])
         dense = 1 + interests + (interests * (interests - 1) if self.k >= 2 else 0)
-        self._triples = {
-            tuple(context): dense + row for row, context in enumerate(self.contexts[dense:].tolist())
-        }
+        if self.k >= 2 and not _has_all_pairs(self.contexts, interests):
+            dense = 1 + interests
+        self._dense = dense
+        """Rows whose number is arithmetic; the contexts of those behind them are searched for."""
+        self._codes = context_codes(self.contexts[dense:])
 
     def __len__(self) -> int:
         return len(self.contexts)
@@ -63,21 +65,20 @@ class Table:
             return None
         if any(not 0 <= index < self.interests for index in context):
             return None
-        if len(context) == 3:
-            return self._triples.get(context)
-        return dense_row(context, self.interests)
+        if len(context) < 2 or (len(context) == 2 and self._dense > 1 + self.interests):
+            return dense_row(context, self.interests)
+        code = code_of(context)
+        place = int(self._codes.searchsorted(code))
+        return self._dense + place if place < len(self._codes) and self._codes[place] == code else None
 
     def row_numbers(self, contexts: NDArray[np.int16]) -> NDArray[np.int64]:
         """(n,) rows of contexts (n, k), -1 where the table has none."""
-        codes, order = self._index
-        place = positions(codes, context_codes(contexts))
-        return np.where(place >= 0, order[place], -1)
+        return positions(self._index, context_codes(contexts))
 
     @cached_property
-    def _index(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        codes = context_codes(self.contexts)
-        order = np.argsort(codes)
-        return codes[order], order
+    def _index(self) -> NDArray[np.int64]:
+        """(C,) codes of all contexts; rows are in their order."""
+        return context_codes(self.contexts)
 
     def answered(self, context: Context) -> int:
         """Length of the suffix of a context whose row `look_up` gives."""
@@ -110,6 +111,15 @@ class Table:
             np.asarray(self.count[number])[offered],
             np.asarray(self.fused[number])[offered],
         )
+
+
+def _has_all_pairs(contexts: NDArray[np.int16], interests: int) -> bool:
+    """Whether every ordered pair of interests has a row: the last one stands where arithmetic puts it."""
+    last = interests * interests
+    if len(contexts) <= last:
+        return False
+    pair = contexts[last, -2:].tolist()
+    return bool((contexts[last, :-2] < 0).all()) and pair == [interests - 1, interests - 2]
 
 
 def open_scorer(made: Artifact, interests: int) -> counts.Scorer:

@@ -95,7 +95,12 @@ def build(
         logits = model.logits if model is not None else None
         scorer = fitter.scorer(scores, fusion, logits, vectors.centroids(plan.content))
         width, progress = ctx.config.table.width, run.progress("table")
-        table.build(plan.contexts, scorer, plan.rules, width, folder, progress)
+        score: counts.Scorer | counts.RowByRow = scorer
+        if len(log.interests) > counts.FEW:
+            mixed = model if scorer.sequence is not None else None
+            reader = mixed.reader(scorer.model.popularity) if mixed is not None else None
+            score = counts.RowByRow.of(scorer, reader)
+        table.build(plan.contexts, score, plan.rules, width, folder, progress)
         counts.write(scorer.model, folder / "counts")
         evidence.write(chosen.rows, folder / "evidence.parquet")
         if answers is not None:

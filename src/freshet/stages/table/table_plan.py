@@ -14,6 +14,7 @@ from freshet.core.types import AsOf, Eligibility, context_codes
 from freshet.run_context import LogSnapshot, RunContext
 from freshet.stages import table
 from freshet.stages.prior import step as prior
+from freshet.stages.table.contexts import busiest, is_wide, rows_at_most
 from freshet.storage.artifacts import Artifact, newest_first
 from freshet.storage.manifests import TableManifest
 from freshet.storage.releases import Release
@@ -71,6 +72,7 @@ def plan_table(
         **({"content": content.version} if content else {}),
         **({"evidence_until": str(evidence_until)} if evidence_until else {}),
         **({"prior": log.prior.version} if log.prior else {}),
+        **({"rows_at_most": _rows_at_most(ctx)} if _is_wide(ctx) else {}),
         code=CODE,
         as_of=log.as_of,
         transitions=log.version,
@@ -102,9 +104,22 @@ def rules_of(ctx: RunContext) -> table.Rules:
 
 def contexts_of(ctx: RunContext) -> NDArray[np.int16]:
     """(C, k) rows of a table."""
-    k = ctx.config.transitions.k
-    triples = ctx.fitter.suffixes(3).contexts if k == 3 else None
-    return table.enumerate_contexts(len(ctx.log.interests), k, triples)
+    k, size, most = ctx.config.transitions.k, len(ctx.log.interests), _rows_at_most(ctx)
+    if _is_wide(ctx):
+        pairs, *triples = busiest([ctx.fitter.suffixes(j) for j in range(2, k + 1)], most - 1 - size)
+        return table.enumerate_contexts(size, k, triples[0] if triples else None, pairs)
+    if k < 3:
+        return table.enumerate_contexts(size, k)
+    [observed] = busiest([ctx.fitter.suffixes(3)], most - 1 - size * size)
+    return table.enumerate_contexts(size, k, observed)
+
+
+def _rows_at_most(ctx: RunContext) -> int:
+    return rows_at_most(len(ctx.log.interests), ctx.config.table.rows)
+
+
+def _is_wide(ctx: RunContext) -> bool:
+    return is_wide(len(ctx.log.interests), ctx.config.transitions.k, _rows_at_most(ctx))
 
 
 def planner_contexts(ctx: RunContext, contexts: NDArray[np.int16]) -> NDArray[np.int16]:
@@ -128,7 +143,9 @@ def settings_of(ws: Workspace) -> dict[str, Any]:
     if ws.config.sequence.use:
         names.append("sequence")
     unread_inference = {"chunk"} if ws.tuner is not None else {"chunk", "beam", "top", "calibration_prompts"}
-    unread = {"inference": unread_inference, "table": {"max_churn"}}
+    # rows that nobody set are no setting: tables of before the key was there are as they were
+    unread_table = {"max_churn"} if ws.config.table.rows != "auto" else {"max_churn", "rows"}
+    unread = {"inference": unread_inference, "table": unread_table}
     asked = {"planner": {"shortlist": shortlist}} if (shortlist := _shortlist(ws)) else {}
     before = prior.identity(ws)
     return (

@@ -9,10 +9,8 @@ long the log is.
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -23,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freshet.core.config import TransitionsConfig
-from freshet.core.ports import Progress, silent
+from freshet.core.ports import Executor, Progress, Resources, silent
 from freshet.core.time import day_name
 from freshet.core.types import BoolArray
 from freshet.stages.transitions import engagements as stage
@@ -36,7 +34,6 @@ from freshet.stages.transitions.day_files import (
 )
 from freshet.stages.transitions.format import Counted, load_counted, write_counted
 from freshet.stages.transitions.recount import Recount
-from freshet.storage.sql import connect
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +58,10 @@ def count(
     previous: Earlier | None,
     pool: Path,
     into: Path,
+    executor: Executor,
+    needs: Resources | None = None,
     memory: str = "800MB",
     progress: Progress = silent,
-    threads: int | None = None,
 ) -> dict[str, Any]:
     """Bring the daily transitions up to date with the log.
 
@@ -75,8 +73,8 @@ def count(
         previous: an earlier count with the same interests, rule and settings, or None.
         pool: folder of the content-named day files.
         into: folder of the new artifact; receives `days.json`.
-        memory: DuckDB's limit; more spills to disk.
-        threads: how many; the cores, at most 8, by default.
+        executor: runs the jobs, each of which needs so much.
+        memory: DuckDB's limit in each process; more spills to disk.
 
     Returns:
         Summary for the ledger: days, transitions, and how many days and users had to be recounted.
@@ -85,20 +83,19 @@ def count(
     sources = {str(day): path.name for day, path in days}
     scratch = into.with_name(f"{into.name}.spill")
     scratch.mkdir(parents=True)
-    many = threads or min(8, os.cpu_count() or 1)
+    threads = min(8, executor.slots)
     try:
-        # one more than there are cores, since some wait for the disk
-        with ThreadPoolExecutor(many + 1) as workers, _database(memory, scratch, many) as db:
-            fresh = _fresh(db, days, before.sources, previous, assignment)
-            found = stage.engagements(db, workers, fresh, assignment, positive_sql, pool)
-            gone = before.sources.keys() - sources.keys()
-            engaged = update_index(pool, "engagements", before.engagements, found, gone)
-            # transitions depend on the past alone: days after the last one are just left out
-            last = max(sources, default="")
-            changed = sorted({str(day) for day, _ in fresh} | {day for day in gone if day < last})
-            recount = Recount(pool, before, engaged, changed, interests, config, scratch, many)
-            done = recount(workers, progress, everybody=previous is None) if changed else []
-            transitions = update_index(pool, "transitions", before.transitions, done, gone)
+        fresh = _fresh(stage.database(memory, scratch, threads), days, before.sources, previous, assignment)
+        reader = stage.EngagementReader(fresh, assignment, positive_sql, pool, scratch, memory, threads)
+        found = stage.engagements(executor, needs, reader, fresh)
+        gone = before.sources.keys() - sources.keys()
+        engaged = update_index(pool, "engagements", before.engagements, found, gone)
+        # transitions depend on the past alone: days after the last one are just left out
+        last = max(sources, default="")
+        changed = sorted({str(day) for day, _ in fresh} | {day for day in gone if day < last})
+        recount = Recount(pool, before, engaged, changed, interests, config, scratch)
+        done = recount(executor, needs, progress, everybody=previous is None) if changed else []
+        transitions = update_index(pool, "transitions", before.transitions, done, gone)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     write_counted(Counted(sources, engaged, transitions), into)
@@ -119,18 +116,13 @@ def _fresh(
 ) -> stage.Days:
     """Days whose engagements must be derived: their events changed, or the interest of an item they hold."""
     old = [(day, path) for day, path in days if before.get(str(day)) == path.name]
-    moved = stage.reassigned(db, old, previous.assignment, assignment) if previous else set()
+    with db:
+        moved = stage.reassigned(db, old, previous.assignment, assignment) if previous else set()
     return [(day, path) for day, path in days if before.get(str(day)) != path.name or str(day) in moved]
 
 
 def _known(previous: Earlier | None) -> Counted:
     return Counted({}, {}, {}) if previous is None else load_counted(previous.folder)
-
-
-def _database(memory: str, scratch: Path, threads: int) -> duckdb.DuckDBPyConnection:
-    db = connect(memory_limit=memory, temp_directory=str(scratch / "sql"), threads=threads)
-    db.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false; SET preserve_insertion_order = false")
-    return db
 
 
 Kept = Callable[[NDArray[np.uint64], NDArray[np.int64]], BoolArray]

@@ -6,17 +6,22 @@ are sorted by (user, time, interest) in a few passes over memory.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor
+from contextlib import closing
 from datetime import date
+from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 
 import duckdb
 import numpy as np
 from numba import njit
 
+from freshet.core.ports import Executor, Resources
 from freshet.core.user_numbers import keys
 from freshet.stages.transitions.day_files import ENGAGEMENT, Filed, Rows, file_day, quoted, split_by_day
+from freshet.storage.sql import connect
 
 BATCH_BYTES = 4 << 20
 """Event files read by one query: many small ones, or one large one."""
@@ -40,38 +45,83 @@ def reassigned(db: duckdb.DuckDBPyConnection, days: Days, before: Path, now: Pat
     return {str(day) for day, path in days if str(path) in held}
 
 
-def engagements(
-    db: duckdb.DuckDBPyConnection,
-    threads: Executor,
-    days: Days,
-    assignment: Path,
-    positive_sql: str,
-    pool: Path,
-) -> Iterator[tuple[str, Filed | Rows]]:
-    """Engagements of the given days, in order: filed where a day has a file of its own, else as rows.
+def database(memory: str, scratch: Path, threads: int) -> duckdb.DuckDBPyConnection:
+    """DuckDB as counting uses it; `memory` is its limit, beyond which it spills into `scratch`."""
+    db = connect(memory_limit=memory, temp_directory=str(scratch / f"sql-{os.getpid()}"), threads=threads)
+    db.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false; SET preserve_insertion_order = false")
+    return db
+
+
+class EngagementReader:
+    """A batch of days -> their engagements, each filed where a day has a file of its own, else as rows.
+
+    Threads of a process share its database. A copy that goes to another process opens one there, with one
+    thread, and shares it with further copies that come there for the same count.
 
     Args:
-        db: a connection whose memory limit bounds the work.
-        threads: batches of days are done side by side.
-        days: (day, event file), ascending.
+        days: (day, event file), ascending: all that are derived.
         assignment: Parquet of (item, interest index).
         positive_sql: the positive rule; a null counts as not positive.
         pool: where day files live.
+        scratch: where the database spills, beyond so much `memory`.
     """
-    if not days:
-        return
-    db.execute(f"CREATE OR REPLACE TABLE assignment AS FROM read_parquet({quoted(assignment)})")
 
-    def work(batch: Days) -> list[tuple[str, Filed | Rows]]:
-        found = dict(split_by_day(_engaged(db.cursor(), batch, days, positive_sql)))
+    def __init__(
+        self,
+        days: Days,
+        assignment: Path,
+        positive_sql: str,
+        pool: Path,
+        scratch: Path,
+        memory: str,
+        threads: int = 1,
+    ) -> None:
+        self._made_of = tuple(days), assignment, positive_sql, pool, scratch, memory
+        self._threads = threads
+        self._lock = Lock()
+        self._db: duckdb.DuckDBPyConnection | None = None
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _reader_of_process, self._made_of
+
+    def __call__(self, batch: Days) -> list[tuple[str, Filed | Rows]]:
+        days, _, positive_sql, pool, _, _ = self._made_of
+        found = dict(split_by_day(_engaged(self._cursor(), batch, days, positive_sql)))
         nothing = np.empty(0, ENGAGEMENT)
         return [
             (str(day), file_day(pool, "engagements", str(day), found.get(str(day), nothing)))
             for day, _ in batch
         ]
 
-    for done in threads.map(work, _batches(days)):
-        yield from done
+    def close(self) -> None:
+        """Close the database, if one was opened."""
+        if self._db is not None:
+            self._db.close()
+
+    def _cursor(self) -> duckdb.DuckDBPyConnection:
+        with self._lock:
+            if self._db is None:
+                _, assignment, _, _, scratch, memory = self._made_of
+                self._db = database(memory, scratch, self._threads)
+                self._db.execute(f"CREATE TABLE assignment AS FROM read_parquet({quoted(assignment)})")
+            return self._db.cursor()
+
+
+@lru_cache(maxsize=1)
+def _reader_of_process(
+    days: Days, assignment: Path, positive_sql: str, pool: Path, scratch: Path, memory: str
+) -> EngagementReader:
+    return EngagementReader(days, assignment, positive_sql, pool, scratch, memory)
+
+
+def engagements(
+    executor: Executor, needs: Resources | None, reader: EngagementReader, days: Days
+) -> Iterator[tuple[str, Filed | Rows]]:
+    """Engagements of the given days, in order: filed where a day has a file of its own, else as rows."""
+    if days:
+        with closing(reader):
+            for done in executor.map(reader, _batches(days), needs):
+                yield from done
 
 
 def _batches(days: Days) -> list[Days]:

@@ -2,90 +2,69 @@
 
 Engagements come in days, are walked by user, and the transitions found are filed by day again. A *part* is a
 range of user keys. Keys are hashes, so parts are about equally large; only a single user's rows can't be cut.
+Files are written whole and read as often as wanted: a job that was lost with its machine is done again.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.stages.transitions.day_files import ENGAGEMENT, Rows, days_of
+from freshet.stages.transitions.day_files import Rows
 
 
-class Engagements:
-    """Engagements in parts of users.
+@dataclass(frozen=True, slots=True)
+class Pieces:
+    """A file of rows, cut into pieces: one for each part of users, or for each day.
 
-    Args:
-        folder: where the parts are written.
-        rows: expected in all.
-        most: rows that a part should not exceed by much.
+    Attributes:
+        path: there is no such file where there are no rows.
+        starts: (pieces + 1,) the first row of each piece, and the end.
     """
 
-    def __init__(self, folder: Path, rows: int, most: int) -> None:
-        self.folder = folder
-        self.bits = max(0, (max(rows, 1) - 1) // most).bit_length()
+    path: Path
+    starts: NDArray[np.int64]
 
-    @property
-    def parts(self) -> range:
-        return range(1 << self.bits)
+    @classmethod
+    def write(cls, path: Path, rows: Iterable[Rows], starts: NDArray[np.int64]) -> Pieces:
+        """Write rows, in the order given, whole or not at all."""
+        if starts[-1]:
+            aside = path.with_name(f"{path.name}.{uuid4().hex}")
+            with aside.open("wb") as file:
+                for some in rows:
+                    some.tofile(file)
+            aside.replace(path)
+        return cls(path, starts)
 
-    def add(self, rows: Rows) -> None:
-        """Put rows, sorted by user, where they belong."""
-        bounds = np.arange(1, 1 << self.bits, dtype=np.uint64) << np.uint64(
-            64 - self.bits if self.bits else 0
-        )
-        for part, piece in enumerate(np.split(rows, np.searchsorted(rows["user"], bounds))):
-            if len(piece):
-                with self._path(part).open("ab") as file:
-                    piece.tofile(file)
-
-    def take(self, part: int) -> Rows:
-        """A part's rows in the order they came in; they can be taken once."""
-        path = self._path(part)
-        if not path.exists():
-            return np.empty(0, ENGAGEMENT)
-        rows: Rows = np.fromfile(path, ENGAGEMENT)
-        path.unlink()
-        return rows
-
-    def _path(self, part: int) -> Path:
-        return self.folder / f"engagements-{part}"
+    def take(self, piece: int, kind: np.dtype[np.void]) -> Rows | None:
+        """One piece; None where it is empty."""
+        start, end = self.starts[piece : piece + 2].tolist()
+        if start == end:
+            return None
+        return np.fromfile(self.path, kind, end - start, offset=start * kind.itemsize)
 
 
-class Found:
-    """Transitions of all parts, by day.
+def gathered(files: Iterable[Pieces], piece: int, kind: np.dtype[np.void]) -> Rows:
+    """The rows of one piece in all files, in the order of the files."""
+    found = [rows for rows in (file.take(piece, kind) for file in files) if rows is not None]
+    return np.concatenate(found) if found else np.empty(0, kind)
 
-    Args:
-        folder: where they are written.
-        first: the first day, since 1970.
-        days: number of days.
-    """
 
-    def __init__(self, folder: Path, first: int, days: int) -> None:
-        self.folder = folder
-        self.first = first
-        self.days = days
-        self.starts: dict[int, NDArray[np.int64]] = {}  # part -> (days + 1,) first row of each day
+def bits_for(rows: int, most: int) -> int:
+    """How many upper bits of a user's key number the parts, so that each has about `most` rows or fewer."""
+    return max(0, (max(rows, 1) - 1) // most).bit_length()
 
-    def add(self, part: int, rows: Rows) -> None:
-        """Put a part's transitions, ordered by day and user."""
-        if len(rows):
-            rows.tofile(self._path(part))
-            days = np.arange(self.first, self.first + self.days + 1)
-            self.starts[part] = np.searchsorted(days_of(rows), days)
 
-    def of(self, day: int, kind: np.dtype[np.void]) -> Rows:
-        """A day's transitions in the order of day files."""
-        place = day - self.first
-        pieces = []
-        for part in sorted(self.starts):
-            start, end = self.starts[part][place : place + 2].tolist()
-            if end > start:
-                offset = start * kind.itemsize
-                pieces.append(np.fromfile(self._path(part), kind, end - start, offset=offset))
-        return np.concatenate(pieces) if pieces else np.empty(0, kind)
-
-    def _path(self, part: int) -> Path:
-        return self.folder / f"transitions-{part}"
+def by_part(files: Sequence[Rows], bits: int) -> tuple[list[Rows], NDArray[np.int64]]:
+    """Rows of files that are each sorted by user: in the order of parts, and where each part starts."""
+    bounds = np.arange(1, 1 << bits, dtype=np.uint64) << np.uint64(64 - bits if bits else 0)
+    cut = [np.split(rows, np.searchsorted(rows["user"], bounds)) for rows in files]
+    parts = [[pieces[part] for pieces in cut] for part in range(1 << bits)]
+    sizes = [sum(map(len, pieces)) for pieces in parts]
+    starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes, dtype=np.int64)])
+    return [rows for pieces in parts for rows in pieces if len(rows)], starts

@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from freshet.core.errors import ConfigError
+from freshet.core.ports import Executor
 from freshet.core.types import AsOf, Learners
 from freshet.run_context import LogSnapshot
 from freshet.stages import events, transitions
@@ -47,6 +49,8 @@ def count(
             _earlier(ws.store, settings),
             ws.pool,
             folder,
+            _executor(ws),
+            ws.config.ray.needs("counting"),
             progress=run.progress("transitions"),
         )
         return TransitionsManifest(
@@ -106,6 +110,12 @@ def learned_by(ws: Workspace, run: Run, known: LogSnapshot, learners: Learners) 
     named = {"learners": str(learners)}
     found = part_of(ws, run, known, rule, named, lambda users, _: learners.kept(users))
     return replace(found, learners=learners)
+
+
+def _executor(ws: Workspace) -> Executor:
+    if ws.executor is None:
+        raise ConfigError("this workspace was opened without an executor: nothing can be counted")
+    return ws.executor
 
 
 def _parted(store: Store, settings: Mapping[str, Any]) -> transitions.Parted | None:

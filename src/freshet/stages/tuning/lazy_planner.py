@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -47,6 +47,10 @@ class LazyPlanner(Planner):
     def rank(self, prompts: Sequence[Prompt], top: int) -> Ranking:
         """Load the planner and rank."""
         return self._planner.rank(prompts, top)
+
+    def rank_each(self, chunks: Iterable[Sequence[Prompt]], top: int) -> Iterator[tuple[int, Ranking]]:
+        """Load the planner and rank."""
+        return self._planner.rank_each(chunks, top)
 
     def prepare(self, prompts: Sequence[Prompt]) -> None:
         """Load the planner and let it learn what is coming."""

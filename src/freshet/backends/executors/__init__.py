@@ -1,0 +1,1 @@
+"""Executors: this machine, or a cluster."""

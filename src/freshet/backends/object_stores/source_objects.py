@@ -1,0 +1,190 @@
+"""Event and item files in buckets: listed by pages, read by ranges, of one content throughout."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, cast
+
+from freshet.backends.object_stores.opening import open_url
+from freshet.core.errors import ConfigError, FreshetError, InputError, MissingExtra, StoreUnreachable
+from freshet.core.ports.source_port import SourceObject
+from freshet.core.urls import Url
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from freshet.backends.object_stores.opening import AnyStore
+    from freshet.backends.object_stores.ranged_files import AttachedFiles
+
+_PIECE = 8 << 20
+_BUFFER = 64 << 10
+_TELL_EVERY = 2.0
+"""Seconds between two lines of progress."""
+_ENVIRONMENT = {
+    "s3": "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION (AWS_ENDPOINT_URL for a server of your own, "
+    "AWS_SKIP_SIGNATURE=true for a public bucket)",
+    "gs": "GOOGLE_APPLICATION_CREDENTIALS (GOOGLE_SKIP_SIGNATURE=true for a public bucket)",
+    "az": "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY",
+}
+_NO_BUCKET = ("NoSuchBucket", "ContainerNotFound", "The specified bucket does not exist")
+_REFUSED = (
+    *("401 Unauthorized", "403 Forbidden", "SignatureDoesNotMatch", "InvalidAccessKeyId"),
+    *("AuthenticationFailed", "Account must be specified", "Invalid Access Key"),
+    *("169.254.169.254", "metadata.google.internal", "token request"),
+)
+"""In messages of clients: the credentials are wrong, or there are none (the machine itself is then asked)."""
+
+
+class BucketObjects:
+    """Objects of buckets, with credentials, region and endpoint from the environment, as `obstore` reads it.
+
+    Args:
+        say: is told how far a long copy has come.
+    """
+
+    def __init__(self, say: Callable[[str], None] = lambda _: None) -> None:
+        self._say = say
+        self._stores: dict[str, AnyStore] = {}
+        self._failure: FreshetError | None = None
+        self._attached: AttachedFiles | None = None
+
+    def find(self, url: Url) -> SourceObject | None:
+        """The object of this key; None where there is none."""
+        if not url.parts:
+            return None
+        store = self._store(url)
+        try:
+            meta = store.head(url.key)
+        except FileNotFoundError:
+            return None
+        except Exception as error:  # noqa: BLE001 - whatever the client says is told in our words
+            self._fail(url, error)
+        return _as_found(url, meta)
+
+    def below(self, url: Url) -> Iterator[SourceObject]:
+        """The objects whose keys begin with these parts, however many there are."""
+        store = self._store(url)
+        try:
+            for page in store.list(url.key or None):
+                for meta in page:
+                    yield _as_found(Url(url.bucket, tuple(meta["path"].split("/"))), meta)
+        except Exception as error:  # noqa: BLE001
+            self._fail(url, error)
+
+    def open(self, found: SourceObject) -> BinaryIO:
+        """Its content, of which only the ranges travel that are read."""
+        try:
+            from freshet.backends.object_stores.ranged_files import RangedFile
+        except ModuleNotFoundError as error:
+            raise _missing(error) from None
+        ranged = RangedFile(found.size, lambda start, end: self._range(found, start, end))
+        return cast(BinaryIO, io.BufferedReader(ranged, _BUFFER))
+
+    def copy(self, found: SourceObject, path: Path) -> None:
+        """Its whole content into a file, telling the progress."""
+        store = self._store(found.url)
+        done, told = 0, time.monotonic()
+        try:
+            content = store.get(found.url.key, options={"if_match": found.tag})
+            with path.open("wb") as file:
+                for piece in content.stream(min_chunk_size=_PIECE):
+                    done += file.write(piece)
+                    if time.monotonic() - told > _TELL_EVERY:
+                        told = time.monotonic()
+                        self._say(f"  {found.url}: {done / 1e6:,.0f} of {found.size / 1e6:,.0f} MB")
+        except Exception as error:  # noqa: BLE001
+            self._fail(found.url, error)
+        if done != found.size:
+            raise StoreUnreachable(
+                f"{found.url}: {done:,} of {found.size:,} bytes arrived", hint="try again", retryable=True
+            )
+
+    def attach(self, found: SourceObject, connection: duckdb.DuckDBPyConnection) -> str:
+        """Make it readable to a database: the name that `read_parquet` takes."""
+        if self._attached is None:
+            try:
+                from freshet.backends.object_stores.ranged_files import AttachedFiles
+            except ModuleNotFoundError as error:
+                raise _missing(error) from None
+            self._attached = AttachedFiles()
+        return self._attached.attach(
+            connection, found.url.name, found.size, lambda start, end: self._range(found, start, end)
+        )
+
+    def failure(self) -> FreshetError | None:
+        """What went wrong while a database read; asked once, then forgotten."""
+        failure, self._failure = self._failure, None
+        return failure
+
+    def _range(self, found: SourceObject, start: int, end: int) -> bytes:
+        try:
+            content = self._store(found.url).get(
+                found.url.key, options={"range": (start, end), "if_match": found.tag}
+            )
+            return bytes(content.bytes())
+        except Exception as error:  # noqa: BLE001
+            try:
+                self._fail(found.url, error)
+            except FreshetError as told:
+                self._failure = told
+                raise
+
+    def _store(self, url: Url) -> AnyStore:
+        if url.bucket not in self._stores:
+            try:
+                self._stores[url.bucket] = open_url(url.bucket)
+            except ModuleNotFoundError as error:
+                raise _missing(error) from None
+            except Exception as error:  # noqa: BLE001
+                self._fail(url, error)
+        return self._stores[url.bucket]
+
+    def _fail(self, url: Url, error: Exception) -> NoReturn:
+        """Raise what a client's error means.
+
+        Clients answer a wrong bucket, wrong credentials and a server that is gone with one type of error; its
+        text tells them apart.
+        """
+        from obstore.exceptions import PermissionDeniedError, PreconditionError, UnauthenticatedError
+
+        if isinstance(error, FreshetError):
+            raise error
+        scheme, text = url.bucket.partition("://")[0], str(error)
+        if isinstance(error, FileNotFoundError | PreconditionError):
+            raise InputError(
+                f"{url} was changed or removed while it was read: nothing of it is taken",
+                hint="import it again once its writer is through",
+            ) from None
+        if any(sign in text for sign in _NO_BUCKET):
+            raise InputError(
+                f"{url.bucket}: there is no such bucket", hint="check its name, and the endpoint and region"
+            ) from None
+        if isinstance(error, PermissionDeniedError | UnauthenticatedError) or any(
+            sign in text for sign in _REFUSED
+        ):
+            raise ConfigError(
+                f"{url} can't be read: its credentials are missing or refused",
+                hint=f"set {_ENVIRONMENT[scheme]} in the environment, for an account that may list and read",
+            ) from None
+        raise StoreUnreachable(
+            f"{url} can't be reached: {_first_words(text)}",
+            hint="check the network and the endpoint, and try again",
+            retryable=True,
+        ) from None
+
+
+def _as_found(url: Url, meta: Any) -> SourceObject:
+    return SourceObject(url, int(meta["size"]), str(meta["e_tag"] or ""))
+
+
+def _first_words(text: str) -> str:
+    return text.partition("Debug source")[0].partition("<?xml")[0].strip().splitlines()[0][:300]
+
+
+def _missing(error: ModuleNotFoundError) -> MissingExtra:
+    return MissingExtra(
+        f"reading from buckets needs the package {error.name!r}", hint="pip install 'freshet[buckets]'"
+    )

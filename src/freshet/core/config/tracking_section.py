@@ -1,0 +1,66 @@
+"""Section on the servers that are told of every run: [tracking]."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field
+
+from freshet.core.config.section import Section
+
+
+def _server(url: str) -> str:
+    """Refuse what is no address of a server, without repeating a password that it may hold."""
+    example = "expected the url of a server, such as http://mlflow:5000"
+    if not url:
+        return url
+    try:
+        parts = urlsplit(url)
+        secret, whole = parts.username or parts.password, bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        raise ValueError(f"it is no url: {example}") from None
+    if secret:
+        raise ValueError(
+            "the url holds a user or password: docs/how-to/tracking.md names the variables for it"
+        )
+    if parts.scheme not in ("http", "https") or not whole or parts.query or parts.fragment:
+        raise ValueError(f"it is no url of a server: {example}")
+    return url
+
+
+def _server_or_file(target: str) -> str:
+    return _server(target) if "://" in target else target
+
+
+class TrackingConfig(Section):
+    """Servers that are told of every run beside the ledger, which stays the only truth."""
+
+    mlflow: Annotated[str, AfterValidator(_server)] = Field(
+        "", description="MLflow tracking server, such as `http://mlflow:5000`; empty = none"
+    )
+    experiment: str = Field(
+        "freshet",
+        min_length=1,
+        max_length=500,
+        description="name of the MLflow experiment that runs belong to",
+    )
+    openlineage: Annotated[str, AfterValidator(_server_or_file)] = Field(
+        "",
+        description="where OpenLineage events go: a server, such as `http://marquez:5000`, or a file, "
+        "relative to the workspace, to which a line is added per event; empty = nowhere",
+    )
+    namespace: str = Field(
+        "",
+        max_length=200,
+        pattern=r"^[A-Za-z0-9._/-]*$",
+        description="name of this workspace there; empty = the last part of its path or URL",
+    )
+    timeout_seconds: float = Field(
+        5.0, gt=0, le=600, description="how long a server may keep silent before it is left for the next run"
+    )
+
+    @property
+    def used(self) -> bool:
+        """Whether anybody is told."""
+        return bool(self.mlflow or self.openlineage)
