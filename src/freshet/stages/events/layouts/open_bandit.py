@@ -19,5 +19,5 @@ OPEN_BANDIT = Layout(
         Part(r"item_context\.csv", "other", "item_context.csv", why="about items"),
     ),
     refused="its impressions name no users, so nobody moves on from one item to another in them",
-    hint="it is for off-policy estimates: `freshet experiment judge`, and docs/how-to/data-sets.md",
+    hint="it is for off-policy estimates: benchmarks/open_bandit.py, docs/how-to/data-sets.md",
 )
