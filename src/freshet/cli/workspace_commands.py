@@ -88,7 +88,7 @@ def init(
     folder = Path(place) if bucket is None else bucket.checkout.root
     remember_workspace(context, folder)
     if bucket is not None:  # other machines have other folders
-        events, items = [_anywhere(file) for file in events or []], _anywhere(items) if items else None
+        events, items = [_absolute(file) for file in events or []], _absolute(items) if items else None
 
     layout_option.check_layout(layout)
     found = layout_option.layouts_of([location(file) for file in events or []], layout)
@@ -134,12 +134,6 @@ def init(
     answer(document("init", content), as_json, show)
 
 
-def _anywhere(file: str) -> str:
-    """A file as other folders of this machine name it."""
-    found = location(file)
-    return str(found.absolute()) if isinstance(found, Path) else file
-
-
 def _bucket(place: str) -> BucketWorkspace | None:
     """The place in a bucket that a URL names; None where it is a folder."""
     if "://" not in place:
@@ -147,6 +141,12 @@ def _bucket(place: str) -> BucketWorkspace | None:
     from freshet.wiring_buckets import new_bucket
 
     return new_bucket(place)
+
+
+def _absolute(file: str) -> str:
+    """A path that counts from nowhere; a URL as it is."""
+    found = location(file)
+    return str(found.absolute() if isinstance(found, Path) else found)
 
 
 def _checkpoint(model: str, folder: Path) -> str:

@@ -31,7 +31,7 @@ from freshet.core.ports import SourceStore
 from freshet.core.urls import Location
 from freshet.stages.events import source_buckets, source_folders
 from freshet.stages.events.layouts import DAT_EVENTS, DAT_ITEMS, LAYOUTS, PLAIN, LaidOut, Reading, recognise
-from freshet.stages.events.sources import (
+from freshet.stages.events.source_listing import (
     Content,
     Found,
     Listing,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from freshet.core.errors import InputError
 from freshet.core.urls import Location
 from freshet.stages.events.layouts.published import PLAIN, Layout, Part, Reading, Role
-from freshet.stages.events.sources import Found
+from freshet.stages.events.source_listing import Found
 
 NONE, AUTO = "none", "auto"
 _MISSES = 5
