@@ -47,6 +47,7 @@ KEYS = {
     "items": {"transitions", "users", "within", "end_to_end", "hybrid_ranker_minus"},
     "lake": {"simulated", "parquet", "bad", "text"},
     "one_line": {"n", "users", "counts", "popularity"},
+    "open_bandit": {"known", "campaigns", "tests", "resamples"},
     "parity": {"server", "version", "description", "label"},
     "prior": {"simulated", "period", "interests", "shares"},
     "refresh": {"simulated", "noop_rows", "noop_seconds", "noop_same_seconds", "cost_share", "changed_share_mean", "without_hysteresis"},

@@ -165,6 +165,7 @@ OUTSIDE: dict[str, tuple[Any, str]] = {
     "ray.runtime_env": ({"env_vars": {"A": "b"}}, COST),
     "events.files": (["elsewhere.parquet"], AT_IMPORT),
     "events.timezone": ("Asia/Tokyo", AT_IMPORT),
+    "events.layout": ("none", AT_IMPORT),
     "events.time_format": ("iso", AT_IMPORT),
     **{f"events.columns.{name}": ("other", AT_IMPORT) for name in ("user", "item", "time", "value", "id")},
     "content.model": ("some-model", ENCODER),

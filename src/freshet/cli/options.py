@@ -109,7 +109,15 @@ EventFiles = Annotated[
     typer.Option(
         "--events",
         metavar="FILE",
-        help="Parquet, CSV, JSONL, or a MovieLens folder; a path, or s3://, gs://, az://; repeatable.",
+        help="Parquet, CSV, JSONL, or a published data set; a path, or s3://, gs://, az://; repeatable.",
+    ),
+]
+LayoutOption = Annotated[
+    str,
+    typer.Option(
+        "--layout",
+        metavar="NAME",
+        help="Published data set that the files are of, or none; else told by files.",
     ),
 ]
 ItemFile = Annotated[str | None, typer.Option("--items", metavar="FILE", help="The items' titles and texts.")]

@@ -115,11 +115,11 @@ def _found(root: Path, settings: Events) -> None:
     store = sources()
     for name in settings.files:
         source = there(name)
-        event_source(source, store)
-        if not settings.items and brings_items(source, store):
-            item_source(source, store)
+        event_source(source, store, settings.layout)
+        if not settings.items and brings_items(source, store, settings.layout):
+            item_source(source, store, settings.layout)
     if settings.items:
-        item_source(there(settings.items), store)
+        item_source(there(settings.items), store, settings.layout)
 
 
 def _model(section: str) -> type[BaseModel]:

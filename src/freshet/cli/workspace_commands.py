@@ -18,6 +18,7 @@ from freshet.cli.options import (
     Here,
     ItemFile,
     Kind,
+    LayoutOption,
     Novelty,
     Rule,
     Wait,
@@ -61,6 +62,7 @@ def init(
     ],
     events: EventFiles = None,
     items: ItemFile = None,
+    layout: LayoutOption = "",
     positive: Rule = "",
     interests: Count = 100,
     novelty_days: Novelty = "30",
@@ -73,8 +75,12 @@ def init(
     force: Annotated[bool, typer.Option("--force", help="Overwrite a freshet.toml.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Make a workspace: a folder, or a place in a bucket, with a short commented freshet.toml."""
-    from freshet.cli import settings_file
+    """Make a workspace: a folder, or a place in a bucket, with a short commented freshet.toml.
+
+    Of a published data set (MIND, MovieLens, ...) its usual positive rule is taken, unless one is given.
+    """
+    from freshet.cli import layout_option, settings_file
+    from freshet.cli.show import line
     from freshet.core.config import Config
     from freshet.wiring import SETTINGS
 
@@ -84,6 +90,8 @@ def init(
     if bucket is not None:  # other machines have other folders
         events, items = [_absolute(file) for file in events or []], _absolute(items) if items else None
 
+    layout_option.check_layout(layout)
+    found = layout_option.layouts_of([location(file) for file in events or []], layout)
     defaults = Config()
     if planner == "transformers" and not model:
         raise ConfigError("--planner transformers needs --model", hint="the path or name of a causal LM")
@@ -91,8 +99,9 @@ def init(
         "events": {
             "files": [settings_file.from_workspace(location(file), folder) for file in events or []],
             "items": settings_file.from_workspace(location(items), folder) if items else "",
-            "positive": positive,
-        },
+            "positive": positive or layout_option.usual_rule(found),
+        }
+        | ({"layout": layout} if layout else {}),
         **settings_file.columns(column or []),
         "interests": {"count": interests} | ({"taxonomy": taxonomy} if taxonomy else {}),
         "transitions": {"k": k, "novelty_days": settings_file.novelty(novelty_days)},
@@ -110,10 +119,19 @@ def init(
         path = f"{bucket.url}/{SETTINGS}"
 
     def show(console: Console) -> None:
+        for one in found:
+            for note in one.notes:
+                line(console, note)
         console.print(f"wrote {path}", soft_wrap=True)
         console.print(f"next: freshet run -w {place}", soft_wrap=True)
 
-    answer(document("init", {"workspace": place, "settings": path, "chosen": chosen}), as_json, show)
+    content = {
+        "workspace": place,
+        "settings": path,
+        "chosen": chosen,
+        "layouts": [asdict(one) for one in found],
+    }
+    answer(document("init", content), as_json, show)
 
 
 def _bucket(place: str) -> BucketWorkspace | None:
@@ -157,14 +175,16 @@ def import_files(
     replace: Annotated[
         bool, typer.Option("--replace", help="The files' days hold the files' events and nothing else.")
     ] = False,
+    layout: LayoutOption = "",
     workspace: Here = HERE,
     wait: Wait = 0.0,
     as_json: AsJson = False,
 ) -> None:
     """Only import events, or impressions of another system; importing a file twice changes nothing."""
     from freshet import operations
-    from freshet.cli import show
+    from freshet.cli import layout_option, show
 
+    layout_option.check_layout(layout)
     if impressions:
         if files or replace:
             raise ConfigError(
@@ -175,7 +195,8 @@ def import_files(
     if column:
         raise ConfigError("--column is for --impressions", hint="of events, [events.columns] names them")
     sources = [location(file) for file in files or []]
-    with opened(workspace, wait) as ws:
+    with opened(workspace, wait) as opened_ws:
+        ws = layout_option.with_layout(opened_ws, layout)
         record, found = operations.import_log(ws, datetime.now(UTC), sources or None, replace)
     answer(_imported(record, found), as_json, lambda console: show.imported(console, found))
 
@@ -203,6 +224,7 @@ def _imported(record: Record, found: Imported) -> dict[str, Any]:
             "duplicates": report.duplicates,
             "replaced": report.replaced,
             "quarantined": report.quarantined,
+            "layout": report.layout or None,
             "notes": report.notes,
             "unread": [{"path": one.path, "why": one.why} for one in report.unread],
         }

@@ -341,7 +341,7 @@ def _an_interest(ws: Workspace) -> str:
 def test_large_weights_make_an_estimate_a_screen_only() -> None:
     def support(**more: float) -> Support:
         whole = Estimate(1.0, 0.98, 1.02, 1e-4)
-        return replace(Support(10_000, 3000, 4000.0, 5.0, whole, 0.0, 0.0, 0.0), **more)
+        return replace(Support(10_000, 3000, 4000.0, 5.0, whole, 0.0, 0.0, 0.0, 4000.0), **more)
 
     assert policy_values._caution(support(), 1.0) == ""
     assert "largest weight is 21" in policy_values._caution(support(largest=21.0), 1.0)

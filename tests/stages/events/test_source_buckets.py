@@ -24,6 +24,7 @@ from freshet.stages.events import EventLog, ImportReport, import_items, refused_
 from freshet.stages.events.formats import brings_items
 from tests.servers import Bucket
 
+from . import published
 from .sources import NOW, event, events, quarantined, write
 
 Make = Callable[[Path], None]
@@ -187,6 +188,18 @@ def test_items_come_from_a_bucket(bucket: Bucket, tmp_path: Path) -> None:
     )
     assert here.items == 1
     assert (here.items, here.checksum, here.columns) == (there.items, there.checksum, there.columns)
+
+
+@pytest.mark.parametrize("make", [published.mind, published.amazon, published.yambda])
+def test_a_published_data_set_in_a_bucket_is_recognised(
+    s3: Bucket, tmp_path: Path, make: Callable[[Path], Path]
+) -> None:
+    folder = make(tmp_path / "data")
+    into(s3, folder)
+    here, there = take(tmp_path / "a", folder), take(tmp_path / "b", url(s3))
+    assert here.layout
+    assert (here.layout, here.snapshot, here.quarantined) == (there.layout, there.snapshot, there.quarantined)
+    assert brings_items(url(s3), BucketObjects()) == brings_items(folder)
 
 
 def refusal(bucket: Bucket, tmp_path: Path, below: str = "") -> FreshetError:

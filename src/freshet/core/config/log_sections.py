@@ -16,6 +16,11 @@ TimeFormat = (
     | Annotated[str, Field(pattern="%")]
 )  # fmt: skip
 
+LayoutName = Literal[
+    "auto", "none", "mind", "kuairand", "amazon-reviews-2023", "yambda", "lastfm-1k", "lastfm-360k",
+    "open-bandit", "movielens", "movielens-dat", "movielens-100k", "movietweetings",
+]  # fmt: skip
+
 MISSING = (
     "None", "NULL", "nan", "NaT", "NA", "N/A", "#N/A", "<NA>", "<null>", "(null)", "nil", "undefined",
     "\\N", "-",
@@ -51,7 +56,8 @@ class Events(Section):
 
     files: tuple[str, ...] = Field(
         (),
-        description="event files (Parquet, CSV, JSON), folders or globs of them, such as a MovieLens folder",
+        description="event files (Parquet, CSV, JSON), folders or globs of them, or folders of published "
+        "data sets",
     )
     items: str = Field(
         "",
@@ -60,6 +66,11 @@ class Events(Section):
     )
     positive: str = Field(
         "", description="positive rule, such as `value >= 7`; empty = every event is an engagement"
+    )
+    layout: LayoutName = Field(
+        "auto",
+        description="which published data set the files are of: auto = what their names and first lines say; "
+        "none = of none; or its name",
     )
     timezone: str = Field("UTC", description="zone of timestamps that carry none")
     time_format: TimeFormat = Field(

@@ -9,8 +9,8 @@ target policy, and the reward. Weight w = target / propensity. Three estimates o
 - `doubly_robust`: mean of E_target[q] + w (r - q), q being a model's reward. Unbiased whatever q says, and
   steady where q is good. Fit q on other users (or earlier days): on the same ones it is too sure of itself.
 
-Intervals are clustered by user. They are about what could be logged alone; `Support` says how much of the
-target that is.
+Intervals are clustered by user, and lopsided where rewards are few (`rare_rewards`). They are about what
+could be logged alone; `Support` says how much of the target that is.
 """
 
 from __future__ import annotations
@@ -24,9 +24,12 @@ from numpy.typing import NDArray
 from freshet.core.errors import InputError
 from freshet.experiments.stats.effects import Estimate, ratio
 from freshet.experiments.stats.moments import Moments
+from freshet.experiments.stats.rare_rewards import difference, skewed
 
 FEW = 100
 """Effective rows below which intervals are not to be trusted."""
+FEW_REWARDS = 10
+"""Effective rewards below which an interval holds, and is too wide to say much."""
 SURE = 3.0
 """Standard errors by which the mean weight must be off 1 to be spoken of."""
 
@@ -88,6 +91,8 @@ class Support:
         unseen: the rest by the target's own probabilities, None where it isn't known.
         clipped: share of rows whose weight was cut.
         cut: share of all weight that was cut off; the estimate is biased by that share of the reward.
+        effective_rewards: rewards that would say as much at equal weights, (sum w r)^2 / sum (w r)^2: where
+            rewards are rare, an interval stands on these.
     """
 
     rows: int
@@ -98,6 +103,7 @@ class Support:
     unseen: float | None
     clipped: float
     cut: float
+    effective_rewards: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +168,13 @@ def _estimated(
     ]
     apart = ratio(Moments.of(value.value - was.value + parts[0] - parts[1]), level)
     support = _support(logged, weight, len(by_user), level)
+    if len(by_user) > 1 and logged.reward.min() >= 0 and weight.any():
+        most = float(logged.reward.max()) or 1.0
+        earned = float(weight @ logged.reward) / float(over.sum())
+        typical = float(weight @ weight) / float(weight.sum())  # of what the target would take
+        value = skewed(value, earned, typical * most / float(over.sum()), level)
+        was = skewed(was, was.value, most / len(weight), level)
+        apart = difference(value, was, apart)
     return OffPolicy(value, apart, support, _note(support))
 
 
@@ -173,7 +186,7 @@ def _by_user(user: NDArray[np.uint64], *columns: NDArray[np.float64]) -> NDArray
 
 def _support(logged: Logged, weight: NDArray[np.float64], users: int, level: float) -> Support:
     whole = logged.target / logged.propensity
-    squares = float(weight @ weight)
+    squares, earned = float(weight @ weight), weight * logged.reward
     covered = ratio(Moments.of(_by_user(logged.user, whole, np.ones(len(whole)))), level)
     return Support(
         rows=len(whole),
@@ -184,6 +197,7 @@ def _support(logged: Logged, weight: NDArray[np.float64], users: int, level: flo
         unseen=None if logged.unseen is None else float(logged.unseen.mean()),
         clipped=float((weight < whole).mean()),
         cut=1 - float(weight.sum() / whole.sum()) if squares else 0.0,
+        effective_rewards=float(earned.sum()) ** 2 / float(earned @ earned) if earned.any() else 0.0,
     )
 
 
@@ -198,6 +212,8 @@ def _note(support: Support) -> str:
         return f"about {1 - support.covered.value:.0%} of the target's actions could not be logged: left out"
     if support.effective < FEW:
         return f"the rows are worth {support.effective:.0f} at equal weights: too few to trust the interval"
+    if support.effective_rewards < FEW_REWARDS:
+        return f"the rewards are worth {support.effective_rewards:.0f} at equal weights: little is known"
     if support.cut:
         return f"{support.cut:.1%} of the weight was cut off: IPS is biased by that share of the reward"
     return ""

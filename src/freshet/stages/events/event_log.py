@@ -51,6 +51,7 @@ class ImportReport:
         snapshot: version of the log afterwards.
         replaced: rows the log lost to `replace=True`.
         unread: files of the source that were not read, and why.
+        layout: name of the published layout that was recognised; '' = of none.
     """
 
     source: Location
@@ -65,6 +66,7 @@ class ImportReport:
     snapshot: str
     replaced: int = 0
     unread: tuple[Unread, ...] = ()
+    layout: str = ""
 
 
 class EventLog:
@@ -100,7 +102,7 @@ class EventLog:
         A source is imported as a whole: where one of its files is refused, nothing of the others enters.
 
         Args:
-            source: file, folder or glob of Parquet, CSV or JSONL; or a MovieLens or MovieTweetings folder; on
+            source: file, folder or glob of Parquet, CSV or JSONL, or a published data set (`layouts`); on
                 this machine or in a bucket.
             now: the current time, with zone; events more than a day later are quarantined.
             replace: the source's days replace the log's.
@@ -114,7 +116,7 @@ class EventLog:
             Busy: another import finished meanwhile; nothing has changed.
         """
         wanted = Wanted(settings, parse(settings.positive), now, frozenset(keep))
-        found = event_source(source, self.store)
+        found = event_source(source, self.store, settings.layout)
         scratch = self.root / ".drafts" / f"import-{uuid4().hex[:8]}"
         make_folder(scratch)
         try:
@@ -127,8 +129,10 @@ class EventLog:
                 date_forms.keep_orders(self.root, staging.orders)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
-        notes = (*note_unread(source, found.unread, "events"), *report.notes)
-        return dataclasses.replace(report, notes=notes, unread=found.unread)
+        said = found.laid_out.notes(source, settings.positive) if found.laid_out else ()
+        notes = (*said, *note_unread(source, found.unread, "events"), *report.notes)
+        layout = found.laid_out.layout.name if found.laid_out else ""
+        return dataclasses.replace(report, notes=notes, unread=found.unread, layout=layout)
 
     def import_messages(
         self, batch: Batch, settings: config.Events, *, now: datetime, keep: Iterable[str] = ()

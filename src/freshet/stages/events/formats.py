@@ -3,13 +3,14 @@
 A source is a file, a folder or a glob, on this machine or in a bucket. In a folder, files and sub-folders
 named `events` or `ratings` hold events, those named `items` or `movies` the catalogue, whatever follows the
 word (`events_2.csv`, `items.000.parquet`, `events/part-0.csv`); where no name says so, every data file holds
-events. That covers MovieLens and MovieTweetings, whose `.dat` files have no header. What is found and not
-read is named.
+events. Published data sets, such as MovieLens, are recognised by their files and read as `layouts` says. What
+is found and not read is named.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -19,7 +20,16 @@ from freshet.core.errors import ConfigError, InputError
 from freshet.core.ports import SourceStore
 from freshet.core.urls import Location
 from freshet.stages.events import source_buckets, source_folders
-from freshet.stages.events.packed_files import KINDS, PACKED, Kind, suffixes, zip_member
+from freshet.stages.events.layouts import DAT_EVENTS, DAT_ITEMS, LAYOUTS, PLAIN, LaidOut, Reading, recognise
+from freshet.stages.events.packed_files import (
+    KINDS,
+    PACKED,
+    Kind,
+    bare_name,
+    first_line,
+    suffixes,
+    zip_member,
+)
 from freshet.stages.events.source_listing import (
     Content,
     Found,
@@ -33,10 +43,7 @@ from freshet.stages.events.source_listing import (
 Role = Literal["events", "items"]
 
 _ORDER = list(KINDS)
-_HEADERS: dict[Role, tuple[str, ...]] = {
-    "events": ("user_id", "item_id", "rating", "timestamp"),
-    "items": ("item_id", "title", "genres"),
-}
+_DAT: dict[Role, Reading] = {"events": DAT_EVENTS, "items": DAT_ITEMS}
 _ROLES: dict[Role, re.Pattern[str]] = {
     "events": re.compile(r"(events|ratings)(?![a-z])"),
     "items": re.compile(r"(items|movies)(?![a-z])"),
@@ -48,23 +55,28 @@ class SourceFile:
     """One file to read.
 
     Attributes:
-        header: names the columns where the file itself doesn't.
+        reading: what a published layout says of its columns and rows.
         partitions: columns in the names of its folders, as in `country=FR/part-0.parquet`.
     """
 
     path: Location
     content: Content
     kind: Kind
-    header: tuple[str, ...] = ()
+    reading: Reading = PLAIN
     partitions: tuple[Partition, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Files to read, in the order of their paths, and those that were found beside them."""
+    """Files to read, in the order of their paths, and those that were found beside them.
+
+    Attributes:
+        laid_out: the published layout that was recognised, if it is one.
+    """
 
     files: tuple[SourceFile, ...]
     unread: tuple[Unread, ...] = ()
+    laid_out: LaidOut | None = None
 
 
 def listing(source: Location, store: SourceStore | None) -> Listing:
@@ -80,14 +92,17 @@ def listing(source: Location, store: SourceStore | None) -> Listing:
     return source_buckets.listed(source, store)
 
 
-def event_source(source: Location, store: SourceStore | None = None) -> Source:
+def event_source(source: Location, store: SourceStore | None = None, layout: str = "auto") -> Source:
     """The event files of a source.
 
+    Args:
+        layout: [events] layout.
+
     Raises:
-        InputError: there is nothing there, or nothing that can be read.
+        InputError: there is nothing there, or nothing that can be read, or a published data set isn't whole.
     """
     there = listing(source, store)
-    found = _select(there, "events")
+    found = _select(there, source, "events", layout)
     if not found.files:
         if there.what == "other":
             raise InputError(
@@ -96,18 +111,21 @@ def event_source(source: Location, store: SourceStore | None = None) -> Source:
         is_folder = there.what == "folder"
         raise InputError(
             f"{source} {'holds no event file' if is_folder else 'not found'}{_listed(found.unread)}",
-            hint="give a Parquet, CSV or JSONL file, a folder or glob of them, or a MovieLens folder",
+            hint="give a Parquet, CSV or JSONL file, a folder or glob of them, or a published data set",
         )
     return found
 
 
-def item_source(source: Location, store: SourceStore | None = None) -> Source:
+def item_source(source: Location, store: SourceStore | None = None, layout: str = "auto") -> Source:
     """The item files of a source: a file, a glob, or a folder with `items` or `movies`, or of items alone.
+
+    Args:
+        layout: [events] layout.
 
     Raises:
         InputError: there is no such file.
     """
-    found = _select(listing(source, store), "items")
+    found = _select(listing(source, store), source, "items", layout)
     if not found.files:
         raise InputError(
             f"{source} has no item file{_listed(found.unread)}",
@@ -116,12 +134,19 @@ def item_source(source: Location, store: SourceStore | None = None) -> Source:
     return found
 
 
-def brings_items(source: Location, store: SourceStore | None = None) -> bool:
-    """Whether an event source is a folder with item files of its own."""
+def brings_items(source: Location, store: SourceStore | None = None, layout: str = "auto") -> bool:
+    """Whether an event source is a folder with item files of its own.
+
+    Args:
+        layout: [events] layout.
+    """
     there = listing(source, store)
-    return there.what == "folder" and any(
-        _role(one.path, there.base) == "items" and _kind(one) is not None for one in there.files
-    )
+    if there.what != "folder":
+        return False
+    laid_out = _laid_out(there.files, layout)
+    if laid_out and laid_out.of("items"):
+        return True
+    return any(_role(one.path, there.base) == "items" and _kind(one) is not None for one in there.files)
 
 
 def _kind(one: Found) -> Kind | None:
@@ -133,21 +158,33 @@ def _kind(one: Found) -> Kind | None:
     return KINDS.get(suffixes(Path(member))[0]) if member else None
 
 
-def _select(there: Listing, role: Role) -> Source:
-    if there.what == "file":
-        return Source((_describe(there.files[0], role),))
-    is_folder, unread = there.what == "folder", list(there.unread)
+def _laid_out(files: Sequence[Found], layout: str) -> LaidOut | None:
+    return recognise(LAYOUTS, files, bare_name, lambda one: first_line(one.path, one.content), layout)
+
+
+def _select(there: Listing, source: Location, role: Role, layout: str) -> Source:
     refuse_table_formats([*there.files, *there.hidden])
+    laid_out = _laid_out(there.files, layout)
+    if laid_out:
+        laid_out.check(source, role, there.what == "folder")
+    if there.what == "file":
+        return Source((_describe(there.files[0], role, laid_out),), (), laid_out)
+    is_folder, unread = there.what == "folder", list(there.unread)
+    published = laid_out.of(role) if laid_out else []
     plain: list[tuple[Found, Role | None]] = []
     for one in there.files:
         own = _role(one.path, there.base)
-        if _kind(one) is None or (is_folder and own is None and suffixes(one.path)[0] == ".txt"):
+        if laid_out and one.path in laid_out.parts:
+            if one.path not in published:
+                unread.append(Unread(one.path, laid_out.why_not(one.path)))
+        elif _kind(one) is None or (is_folder and own is None and suffixes(one.path)[0] == ".txt"):
             unread.append(Unread(one.path, _why_not(one.path)))
         elif one.content.size == 0 and len(there.files) > 1:
             unread.append(Unread(one.path, "empty"))
         else:
             plain.append((one, own))
     named = [one for one, own in plain if own == role] if is_folder else []
+    named += [one for one in there.files if one.path in published]
     chosen = named or [one for one, own in plain if own in (None, role)]
     if not is_folder and not chosen:  # a glob of nothing else means what it says
         chosen = [one for one, _ in plain]
@@ -158,7 +195,7 @@ def _select(there: Listing, role: Role) -> Source:
     if role == "items" and named:  # the rest of the folder is none of the catalogue's business
         unread = [one for one in unread if _role(one.path, there.base) == "items"]
     passed_over = sorted([*unread, *twice], key=lambda one: (one.path.parts, one.why))
-    return Source(tuple(_describe(one, role) for one in read), tuple(passed_over))
+    return Source(tuple(_describe(one, role, laid_out) for one in read), tuple(passed_over), laid_out)
 
 
 def _why_not(path: Location) -> str:
@@ -190,8 +227,9 @@ def _one_format_each(files: list[Found]) -> tuple[list[Found], list[Unread]]:
     return sorted(read, key=lambda one: one.path.parts), unread
 
 
-def _describe(one: Found, role: Role) -> SourceFile:
-    kind = _kind(one)
+def _describe(one: Found, role: Role, laid_out: LaidOut | None) -> SourceFile:
+    reading = laid_out.reading(one.path, role) if laid_out else PLAIN
+    kind = "dat" if reading.columns else _kind(one)
     if kind is None:
         raise InputError(
             f"{one.path}: can't tell its format from its name",
@@ -201,8 +239,9 @@ def _describe(one: Found, role: Role) -> SourceFile:
             + ", ".join(PACKED)
             + " (a zip archive of one file); save other formats as Parquet or CSV",
         )
-    header = _HEADERS[role] if kind == "dat" else ()
-    return SourceFile(one.path, one.content, kind, header, partitions(one.path))
+    if kind == "dat" and not reading.columns:
+        reading = _DAT[role]
+    return SourceFile(one.path, one.content, kind, reading, partitions(one.path))
 
 
 def _role(path: Location, base: Location) -> Role | None:

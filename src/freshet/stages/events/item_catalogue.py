@@ -95,7 +95,7 @@ def import_items(
     sources = (source,) if isinstance(source, Path | Url) else tuple(source or ())
     if not sources:
         return _write(_SCHEMA.empty_table(), into, sources, [], ())
-    found = [item_source(one, store) for one in sources]
+    found = [item_source(one, store, settings.layout) for one in sources]
     passed_over = [
         note
         for one, where in zip(found, sources, strict=True)
@@ -125,6 +125,7 @@ def _stage(
             refuse_lines(connection, table)
             connection.execute(f"CREATE TEMP TABLE {name} AS {_NOTHING}")
             return _Staged(name, (), 0, {}, (*table.notes, f"{file.path.name} holds no items"))
+        settings = file.reading.applied(settings)
         columns = item_columns(table, settings.item_columns)
         others = tuple(column for column in table.columns if _is_other(column, columns))
         forget_rejects(connection)

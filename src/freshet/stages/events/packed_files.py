@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any, BinaryIO, Literal
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from freshet.core.errors import InputError
 from freshet.core.urls import Location
@@ -63,12 +64,12 @@ def zip_member(file: BinaryIO) -> str | None:
     return names[0] if len(names) == 1 else None
 
 
-_OPENERS: dict[str, Callable[[Path], AbstractContextManager[Any]]] = {  # each reads bytes
+_OPENERS: dict[str, Callable[[BinaryIO], AbstractContextManager[Any]]] = {  # each reads bytes
     ".gz": gzip.open,
     ".bz2": bz2.open,
     ".xz": lzma.open,
-    ".zst": lambda path: pa.input_stream(str(path), compression="zstd"),
-    ".zip": lambda path: _open_member(path),
+    ".zst": lambda file: pa.input_stream(file, compression="zstd"),
+    ".zip": lambda file: _open_member(file),
 }
 DAMAGED = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
 """What a damaged packed file raises."""
@@ -84,15 +85,46 @@ def unpacked(path: Location, content: Content, scratch: Path) -> Path:
     place = content.local(scratch)
     for number, ending in enumerate(suffixes(path)[1]):
         copy = scratch / f"unpacked-{number}"
-        with _OPENERS[ending](place) as source, copy.open("wb") as target:
+        with place.open("rb") as packed, _OPENERS[ending](packed) as source, copy.open("wb") as target:
             shutil.copyfileobj(source, target, 1 << 20)
         place = copy
     return place
 
 
-def _open_member(path: Path) -> IO[bytes]:
-    with path.open("rb") as file:
-        member = zip_member(file)
-    if member is None and zipfile.is_zipfile(path):
-        raise InputError(f"{path} holds no data file, or several", hint="unpack it and give the folder")
-    return zipfile.ZipFile(path).open(member or "")
+def bare_name(path: Location) -> str:
+    """A file's name without the endings of packing."""
+    name = path.name
+    while Path(name).suffix.lower() in PACKED:
+        name = name[: -len(Path(name).suffix)]
+    return name
+
+
+_LONGEST_LINE = 1 << 20  # bytes; a first line is seldom longer, and then its beginning does
+
+
+def first_line(path: Location, content: Content) -> str:
+    """The first line of a text file, packed or not; names and types of a Parquet file's columns, separated by
+    tabs; '' where there is none to read."""
+    ending, packing = suffixes(path)
+    try:
+        with content.open() as file:
+            if ending in (".parquet", ".pq") and not packing:
+                return "\t".join(f"{field.name} {field.type}" for field in pq.read_schema(file))
+            if not packing:
+                line = file.read(_LONGEST_LINE)
+            else:
+                with _OPENERS[packing[0]](file) as unpacking:
+                    line = unpacking.read(_LONGEST_LINE)
+    except (*DAMAGED, pa.ArrowException):
+        return ""  # whoever reads the file says what is wrong
+    return str(line.partition(b"\n")[0].decode("utf-8-sig", "replace").rstrip("\r"))
+
+
+def _open_member(file: BinaryIO) -> IO[bytes]:
+    member = zip_member(file)
+    if member is None and zipfile.is_zipfile(file):
+        raise InputError(
+            f"{getattr(file, 'name', 'it')} holds no data file, or several",
+            hint="unpack it and give the folder",
+        )
+    return zipfile.ZipFile(file).open(member or "")

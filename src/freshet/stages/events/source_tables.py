@@ -15,6 +15,7 @@ from freshet.core.errors import InputError
 from freshet.core.urls import Location
 from freshet.stages.events.csv_text import Dialect, RefusedLines
 from freshet.stages.events.formats import SourceFile
+from freshet.stages.events.layouts import Reading
 from freshet.stages.events.packed_files import DAMAGED, suffixes, unpacked
 from freshet.stages.events.source_listing import Partition
 from freshet.stages.events.text_files import Text, ready
@@ -26,6 +27,7 @@ ROW = "freshet row"
 _LINE = "freshet line"
 _FIELDS = "freshet fields"
 _REFUSED = "refused_lines"
+_OWN = (ROW, _LINE, _FIELDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,26 @@ def open_table(
                 hint="the file is damaged, or in an encoding that [events] encoding has to name",
             )
     _remember(connection, refused)
-    return _with(table, file.partitions)
+    return _laid_out(connection, _with(table, file.partitions), file.reading)
+
+
+def _laid_out(connection: duckdb.DuckDBPyConnection, table: Table, reading: Reading) -> Table:
+    """The table with the rows and columns that a published layout makes of it."""
+    if not table.columns:
+        return table
+    missing = [name for name in reading.needs if table.find(name) is None]
+    if missing:
+        raise InputError(
+            f"{table.path} lacks {', '.join(missing)}; it has {', '.join(table.columns)}",
+            hint='is it as it was published? `[events] layout = "none"` reads it as any other file',
+        )
+    if not reading.rows:
+        return table
+    query = reading.rows.replace("{rows}", table.query)
+    rows = connection.sql(f"DESCRIBE {query}").fetchall()
+    left_out = {*_OWN, *reading.aside}
+    columns = {str(name): str(type_) for name, type_, *_ in rows if name not in left_out}
+    return replace(table, query=query, columns=columns)
 
 
 def refuse_lines(connection: duckdb.DuckDBPyConnection, table: Table) -> None:

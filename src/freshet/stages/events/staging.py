@@ -95,7 +95,8 @@ def stage(
     """
     with TemporaryDirectory(dir=draft.parent) as scratch, file.content.reporting():
         table = open_table(connection, file, Path(scratch), wanted.settings.encoding)
-        return stage_table(connection, table, wanted, draft, orders)
+        as_laid_out = replace(wanted, settings=file.reading.applied(wanted.settings))
+        return stage_table(connection, table, as_laid_out, draft, orders)
 
 
 def stage_table(

@@ -12,6 +12,7 @@ from freshet.core.types import AsOf
 from freshet.core.urls import Location, location
 from freshet.stages import events
 from freshet.stages.events import refused_sources
+from freshet.stages.events.layouts import Reading
 from freshet.storage.artifacts import Artifact
 from freshet.storage.build_once import build_once
 from freshet.storage.ledger import Run, StepRecord
@@ -168,7 +169,7 @@ def item_sources(ws: Workspace) -> list[Location]:
     if ws.config.events.items:
         return [located(ws, ws.config.events.items)]
     folders = [located(ws, name) for name in ws.config.events.files]
-    return [folder for folder in folders if events.brings_items(folder, ws.sources)]
+    return [folder for folder in folders if events.brings_items(folder, ws.sources, ws.config.events.layout)]
 
 
 def _content(ws: Workspace, sources: list[Location]) -> Any:
@@ -176,11 +177,19 @@ def _content(ws: Workspace, sources: list[Location]) -> Any:
     found = []
     for source in sources:
         try:
-            files = events.item_source(source, ws.sources).files
+            files = events.item_source(source, ws.sources, ws.config.events.layout).files
         except InputError:
             return [str(one) for one in sources]  # import_items tells what is wrong
-        found += [[file.content.version(), file.kind, list(file.partitions)] for file in files]
+        found += [
+            [file.content.version(), file.kind, list(file.partitions), *_laid_out(file.reading)]
+            for file in files
+        ]
     return found
+
+
+def _laid_out(reading: Reading) -> list[str]:
+    """What a published layout makes of a file, where it makes anything of it."""
+    return [repr(reading)] if reading.rows or reading.items != Reading().items else []
 
 
 def _report(run: Run, notes: Sequence[str], quarantined: Mapping[str, int] | None = None) -> None:

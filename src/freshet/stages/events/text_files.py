@@ -22,7 +22,6 @@ from freshet.stages.events.formats import SourceFile
 _PIECE = 1 << 22
 _LINE_END, _QUOTE = 10, 34
 _ESCAPED = re.compile(rb'\\"[^\r\n",;\t|]')
-_DAT = "::"
 _BINARY = {
     b"\x1f\x8b": "packed by gzip",
     b"BZh": "packed by bzip2",
@@ -95,7 +94,12 @@ def ready(file: SourceFile, path: Path, scratch: Path, encoding: str) -> Text:
         if found:
             path = encodings.decode(path, file.path, found, scratch / "utf-8")
     if file.kind == "dat":
-        return Text(_plain_lines(path, look, scratch), Dialect(file.header, 0, _DAT, ""), [], tuple(notes))
+        return Text(
+            _plain_lines(path, look, scratch),
+            Dialect(file.reading.columns, 0, file.reading.delimiter, ""),
+            [],
+            tuple(notes),
+        )
     if file.kind == "json" or (file.kind == "jsonl" and _is_list(path)):
         path = _json_lines(path, file.path, scratch / "lines")
     if file.kind in ("json", "jsonl"):
