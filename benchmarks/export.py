@@ -3,10 +3,10 @@
     python benchmarks/export.py --json
 
 SIMULATED: tables of random successors, k = 2, 64 of them a row; every ordered pair has a row. Times are
-medians of `--repeats` runs; Redis is one of our own, on this machine, without persistence. Lookups are of
-random pairs: in the process (`Table.look_up`), in node from the binary file, and from Redis by one client,
-once with one request after the other and once a hundred at a time. Layouts are compared at 200 interests
-at most.
+medians of `--repeats` runs; Redis is one of our own, here, without persistence. Lookups are of random pairs:
+in the process (`Table.look_up`), in node from the binary file, and from Redis by one client, once with one
+request after the other and once a hundred at a time. `cpu` is the time of the process that writes or reads,
+for machines on which others run, too. Layouts are compared at 200 interests at most.
 """
 
 from __future__ import annotations
@@ -51,11 +51,13 @@ import { performance } from "node:perf_hooks";
 const { FreshetTable } = await import(process.argv[2]);
 const opened = performance.now(), table = new FreshetTable(process.argv[3]), start = performance.now();
 const count = Number(process.argv[4]), n = table.ids.length;
+const before = process.cpuUsage();
 let seed = 1;
 const draw = () => (seed = (seed * 48271) % 2147483647) % n;
 for (let i = 0; i < count; i++) table.lookUp([table.ids[draw()], table.ids[draw()]]);
-const end = performance.now();
-console.log(JSON.stringify({ open_s: (start - opened) / 1000, per_s: count / ((end - start) / 1000) }));
+const per_s = count / ((performance.now() - start) / 1000), used = process.cpuUsage(before);
+const per_cpu_s = count / ((used.user + used.system) / 1e6);
+console.log(JSON.stringify({ open_s: (start - opened) / 1000, per_s, per_cpu_s }));
 """
 
 
@@ -93,23 +95,25 @@ def make_release(folder: Path, size: int) -> tuple[Table, GivenRelease]:
     return table, given_of(table, interests, assignment, about)
 
 
-def per_second(call: Callable[[], object], seconds: float) -> float:
-    """How often a call is made in a second."""
-    count, start = 0, time.perf_counter()
+def per_second(call: Callable[[], object], seconds: float) -> tuple[float, float]:
+    """How often a call is made in a second, and in a second of this process's CPU time."""
+    count, start, cpu = 0, time.perf_counter(), time.process_time()
     while (taken := time.perf_counter() - start) < seconds:
         call()
         count += 1
-    return count / taken
+    return count / taken, count / (time.process_time() - cpu)
 
 
 def written(target: ExportTarget, given: GivenRelease, repeats: int) -> dict[str, Any]:
     """Median seconds of an export, with the least and the most, and its bytes."""
-    times = []
+    times, cpu = [], []
     for _ in range(repeats):
-        start = time.perf_counter()
+        start, before = time.perf_counter(), time.process_time()
         found = target.write(given, silent)
         times.append(time.perf_counter() - start)
-    return {"s": statistics.median(times), "least_s": min(times), "most_s": max(times), "bytes": found.bytes}
+        cpu.append(time.process_time() - before)
+    spread = {"least_s": min(times), "most_s": max(times), "cpu_s": statistics.median(cpu)}
+    return {"s": statistics.median(times), **spread, "bytes": found.bytes}
 
 
 def redis_lookups(client: redis.Redis, size: int, seconds: float) -> dict[str, float]:
@@ -130,8 +134,9 @@ def redis_lookups(client: redis.Redis, size: int, seconds: float) -> dict[str, f
             pipeline.hmget(f"{{freshet:{last}}}:{generation.decode()}", [str(before), ""])
         pipeline.execute()
 
-    one = per_second(lambda: example.look_up(client, next(at)), seconds)
-    return {"per_s": one, "pipelined_per_s": 100 * per_second(hundred, seconds)}
+    one, one_cpu = per_second(lambda: example.look_up(client, next(at)), seconds)
+    many, many_cpu = (100 * rate for rate in per_second(hundred, seconds))
+    return {"per_s": one, "per_cpu_s": one_cpu, "pipelined_per_s": many, "pipelined_per_cpu_s": many_cpu}
 
 
 def iter_forever(pairs: list[list[int]]) -> Iterator[list[int]]:
@@ -146,7 +151,8 @@ def measure(size: int, scratch: Path, url: str, repeats: int, seconds: float, no
     pairs = iter_forever(np.random.default_rng(1).integers(0, size, (10_000, 2)).tolist())
     place = FolderPlace(scratch / "out")
     found: dict[str, Any] = {"interests": size, "rows": len(given.contexts)}
-    found["in_process_per_s"] = per_second(lambda: table.look_up(tuple(next(pairs))), seconds)
+    rates = per_second(lambda: table.look_up(tuple(next(pairs))), seconds)
+    found["in_process_per_s"], found["in_process_per_cpu_s"] = rates
     found["binary"] = written(BinaryTarget(place, "table.freshet"), given, repeats)
     if node:
         script = scratch / "look_up.mjs"

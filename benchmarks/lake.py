@@ -49,7 +49,7 @@ from freshet.core.urls import Location, location
 from freshet.stages.events import EventLog
 from freshet.wiring import sources
 
-DAYS, OTHERS = 30, 40
+OTHERS = 40
 START = date(2024, 1, 1)
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
 
@@ -91,11 +91,11 @@ class Proxy:
         self._listening.close()
 
 
-def lake(folder: Path, events: int, bad: bool) -> None:
+def lake(folder: Path, events: int, days: int, bad: bool) -> None:
     """Parquet by day: four columns that the log keeps, and others."""
     draw = np.random.default_rng(7)
-    for day in range(DAYS):
-        rows = events // DAYS
+    for day in range(days):
+        rows = events // days
         users = np.char.add("u", draw.integers(0, max(10, events // 20), rows).astype(str))
         if bad:
             users[rows // 2] = ""
@@ -177,14 +177,15 @@ def compared(folder: Path, url: str, endpoint: str, scratch: Path, rounds: int) 
 def main() -> None:
     made = parser(__doc__)
     made.add_argument("--events", type=int, default=3_000_000)
+    made.add_argument("--days", type=int, default=30)
     made.add_argument("--rounds", type=int, default=3)
     made.add_argument("--scratch", type=Path, help="folder for what is made; else a temporary one")
-    options = parse(made, events=30_000, rounds=1)
+    options = parse(made, events=10_000, days=5, rounds=1)
     told = Show()
     with tempfile.TemporaryDirectory(dir=options.scratch) as below:
         scratch, found = Path(below), {}
         for name, bad in (("parquet", False), ("bad", True)):
-            lake(scratch / name, options.events, bad)
+            lake(scratch / name, options.events, options.days, bad)
         text_lake(scratch / "parquet", scratch / "text")
         with s3_server(scratch / "s3") as server:
             server.make_bucket("lake")
@@ -192,7 +193,7 @@ def main() -> None:
             for name in ("parquet", "bad", "text"):
                 found[name] = compared(scratch / name, "s3://lake", server.endpoint, scratch, options.rounds)
                 told.say(f"{name}: {found[name]}")
-    lakes = {"days": DAYS, "other_columns": OTHERS, "rounds": options.rounds}
+    lakes = {"days": options.days, "other_columns": OTHERS, "rounds": options.rounds}
     tell(options, {"simulated": True, **lakes, **found})
 
 

@@ -35,9 +35,10 @@ class Constant:
 
 
 OLD = "2026-11"
-HERE = "2026-11-29, load 8 to 25"
+HERE = "2026-11-29, load 8 to 27"
 LOG_EVENT = Constant(15, "bytes/event in the log, zstd, short ids", "`wide.py`, 1 M events", HERE)
 COUNT_RATE = Constant(2.15e6, "events/s counted, 100 interests", "`transitions.py`, 100 M events", OLD)
+RAY_COUNT = Constant(1.33, "processor µs/event counted by Ray workers", "`cluster.py`, 20 M events", HERE)
 ONE_MORE_DAY = Constant(5, "days' share that one more day costs (4 to 7)", "`transitions.py`", OLD)
 TRANSITION = Constant(77, "bytes/transition in day files, 5,000 interests", "`wide.py`, 0.9 M", HERE)
 CHANGED = Constant(0.081, "of the rows' prompts changed by a refresh", "`refresh.py`, every 3 days", OLD)
@@ -55,14 +56,13 @@ OVERLAY_RATE = Constant(
 )
 ITEM_MAP = Constant(119, "bytes/item of the map from ids to interests", "`scale.py --measure`", HERE)
 CONSTANTS = (
-    LOG_EVENT, COUNT_RATE, ONE_MORE_DAY, TRANSITION, CHANGED, OWN_TOKENS, SENT_TOKENS, ANSWER, LMDB_USER,
-    REDIS_USER, LMDB_RATE, REDIS_RATE, JOURNAL_EVENT, JOURNAL_SHOWN, OVERLAY_RATE, ITEM_MAP,
+    LOG_EVENT, COUNT_RATE, RAY_COUNT, ONE_MORE_DAY, TRANSITION, CHANGED, OWN_TOKENS, SENT_TOKENS, ANSWER,
+    LMDB_USER, REDIS_USER, LMDB_RATE, REDIS_RATE, JOURNAL_EVENT, JOURNAL_SHOWN, OVERLAY_RATE, ITEM_MAP,
 )  # fmt: skip
 
 USERS, ITEMS = (1e6, 100e6, 1e9), 10e6
 ACTIVE, EVENTS, REQUESTS, PEAK = 0.1, 10.0, 5.0, 3.0
-"""Assumed: a tenth of the users come on a day, make 10 events and 5 requests; the busiest hour is three times
-the mean."""
+"""Assumed: a tenth of the users come a day, with 10 events and 5 requests; the busiest hour is 3 means."""
 INTERESTS = (1_000, 5_000, 10_000)
 WIDTH = 64
 PRICES = (0.10, 1.00)
@@ -142,6 +142,7 @@ def by_users() -> str:
         ("log of a year", [size(365 * one * LOG_EVENT.value) for one in events]),
         ("one more day counted", [lasts(ONE_MORE_DAY.value * e / COUNT_RATE.value) for e in events]),
         ("a year counted anew", [lasts(365 * one / COUNT_RATE.value) for one in events]),
+        ("... by Ray workers, core hours", [f"{365 * e * RAY_COUNT.value / 3.6e9:,.3g}" for e in events]),
         ("day files, 5,000 interests, a transition per event", [size(e * TRANSITION.value) for e in events]),
         ("events/s in the busiest hour", [count(PEAK * one / DAY) for one in events]),
         ("... LMDB stores that this fills", [f"{PEAK * one / DAY / LMDB_RATE.value:.2g}" for one in events]),

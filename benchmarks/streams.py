@@ -13,6 +13,7 @@ import json
 import os
 import random
 import signal
+import statistics
 import subprocess
 import sys
 import time
@@ -43,9 +44,10 @@ def main() -> None:
     made.add_argument("--kills", type=int, default=50)
     made.add_argument("--messages", type=int, default=100_000, help="read while it is killed")
     made.add_argument("--events", type=int, default=500_000, help="read to measure the rate")
+    made.add_argument("--rounds", type=int, default=3, help="of the rate, stream and file by turns")
     made.add_argument("--longest", type=float, default=1.0, help="seconds from a batch to the kill at most")
     made.add_argument("--seed", type=int, default=0)
-    options = parse(made, kills=2, messages=2000, events=2000)
+    options = parse(made, kills=2, messages=2000, events=2000, rounds=1)
     with folder(None) as root:
         found = {
             "kind": options.kind,
@@ -115,7 +117,7 @@ def _killed(options: Any, root: Path) -> dict[str, Any]:
     bodies = [b"poison" if n in poison else _event(n) for n in range(options.messages)]
     with ExitStack() as stack:
         servers, send = _server(stack, options.kind, root)
-        rows = max(50, options.messages // (20 * options.kills))
+        rows = max(50, options.messages // (20 * max(1, options.kills)))
         _shop(root, options.kind, servers, rows)
         send(bodies)
         in_the_middle = 0
@@ -194,22 +196,26 @@ def _rate(options: Any, root: Path) -> dict[str, Any]:
     bodies = [_event(number) for number in range(options.events)]
     with ExitStack() as stack:
         servers, send = _server(stack, options.kind, root)
-        _shop(root / "streamed", options.kind, servers, 100_000)
-        _shop(root / "imported", options.kind, servers, 100_000)
         send(bodies)
         file = root / "events.jsonl"
+        file.parent.mkdir(exist_ok=True)
         file.write_bytes(b"\n".join(bodies) + b"\n")
-        seconds = {}
-        for name, arguments in (("streamed", ("stream", "--once")), ("imported", ("import", file))):
-            start = time.monotonic()
-            process = _freshet(arguments[0], "-w", root / name, *arguments[1:])
-            assert process.wait() == 0, name
-            seconds[name] = time.monotonic() - start
+        seconds: dict[str, list[float]] = {"stream": [], "import": []}
+        for number in range(options.rounds):
+            for name, arguments in (("stream", ("--once",)), ("import", (file,))):
+                shop = root / f"{name}-{number}"
+                _shop(shop, options.kind, servers, 100_000)
+                start = time.monotonic()
+                assert _freshet(name, "-w", shop, *arguments).wait() == 0, name
+                seconds[name].append(time.monotonic() - start)
+    middle = {name: statistics.median(found) for name, found in seconds.items()}
     return {
         "events": options.events,
-        "stream_events_per_s": round(options.events / seconds["streamed"]),
-        "import_events_per_s": round(options.events / seconds["imported"]),
-        "ratio": round(seconds["imported"] / seconds["streamed"], 2),
+        "seconds": {name: [round(one, 1) for one in found] for name, found in seconds.items()},
+        "stream_events_per_s": round(options.events / middle["stream"]),
+        "import_events_per_s": round(options.events / middle["import"]),
+        "ratio": round(middle["import"] / middle["stream"], 2),
+        "load_after": [round(one, 1) for one in os.getloadavg()],
     }
 
 

@@ -31,7 +31,11 @@ def shop(root: Path, kind: str, servers: str, topic: str = "events", **stream: A
         "batch_rows": 400,
         "batch_seconds": 0.2,
     } | stream
+    options = given.pop("options", {})  # whose names have dots
     lines = [f"{key} = {toml(value)}" for key, value in given.items()]
+    if options:
+        listed = ", ".join(f'"{name}" = {toml(value)}' for name, value in options.items())
+        lines.append(f"options = {{ {listed} }}")
     root.mkdir(parents=True, exist_ok=True)
     text = '[events]\npositive = "value >= 7"\ncolumns = { id = "id" }\n[stream]\n' + "\n".join(lines) + "\n"
     (root / "freshet.toml").write_text(text)

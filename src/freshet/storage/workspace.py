@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from freshet.core.config import Config
-from freshet.core.errors import AnswersPending, FreshetError
+from freshet.core.errors import AnswersPending
 from freshet.core.ports import Encoder, Executor, RankingTrainer, SequenceTrainer, SourceStore, Tuner
 from freshet.storage.artifacts import Store
 from freshet.storage.decisions import Decisions
@@ -152,8 +152,11 @@ class Workspace:
             yield run
 
     @contextmanager
-    def hold(self, command: str) -> Iterator[Lease]:
+    def hold(self, command: str, tell: bool = True) -> Iterator[Lease]:
         """Hold the lease, for what a person decides: it is looked at and done without another run between.
+
+        Args:
+            tell: call `after` at the end; a batch of a stream, which adds no run, tells nobody.
 
         Raises:
             Busy: another run is writing, and did not end within `wait` seconds.
@@ -174,18 +177,8 @@ class Workspace:
                 finally:
                     ended = not isinstance(sys.exception(), KeyboardInterrupt | SystemExit | GeneratorExit)
         finally:
-            if ended and self.after is not None:
-                self._tell(self.after)
-
-    def _tell(self, after: Callable[[Workspace], None]) -> None:
-        if self.bucket is None:
-            after(self)
-            return
-        try:
-            with self.bucket.changed("tracking/sent.json"):
-                after(self)
-        except FreshetError as error:
-            self.reporter.say(f"what was told of runs will be told again: {error.message}")
+            if ended and tell and self.after is not None:
+                self.after(self)
 
     @contextmanager
     def recorded(self, held: Lease, command: str, as_of: str = "") -> Iterator[Run]:

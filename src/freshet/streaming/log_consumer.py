@@ -209,7 +209,7 @@ class LogConsumer:
             if not len(self._pending):
                 return
             batch = self._pending.batch(stream.name, self._identity, self._settings.message_bytes)
-            with self._ws.hold("stream"):
+            with self._ws.hold("stream", tell=False):
                 report = self._log.import_messages(
                     batch, self._ws.config.events, now=datetime.now(UTC), keep=kept_columns(self._ws)
                 )

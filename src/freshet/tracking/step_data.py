@@ -36,17 +36,21 @@ _ROWS = {"tables": "rows", "transitions": "transitions", "content": "items", "te
 
 
 def inputs_of(ws: Workspace, step: StepRecord) -> tuple[TrackedData, ...]:
-    """What a step read: the sources of an import, or what the manifest of its artifact names."""
+    """What a step read: the sources of an import, a stream, or what the manifest of its artifact names."""
     if step.name == "import":
         sources = step.details.get("sources", ())
         rows = step.details.get("read") if len(sources) == 1 else None  # they are counted together
         return tuple(_source(str(source), rows) for source in sources)
+    if step.name == "stream":
+        kind, _, topic = str(step.details.get("stream", "")).partition("/")
+        server = masked(ws.config.stream.servers).split(",")[0].rpartition("://")[2]
+        return (TrackedData(f"{kind}://{server}", topic, rows=step.details.get("read")),)
     return tuple(_named(ws, step.artifact))
 
 
 def outputs_of(step: StepRecord) -> tuple[TrackedData, ...]:
     """What a step made, or checked."""
-    if step.name == "import":
+    if step.name in ("import", "stream"):
         return (TrackedData("", LOG, rows=step.details.get("added"), columns=LOG_COLUMNS),)
     if not step.artifact:
         return ()

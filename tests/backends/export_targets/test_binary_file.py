@@ -59,6 +59,8 @@ def released(root: Path, world: Path, k: int, extra: str) -> tuple[Workspace, Gi
 
 
 BLOCKED = '[table]\nblocked = ["1", "2"]\nwithdrawn = ["3"]\nsensitive = ["4"]'
+SPARSE = "[table]\nrows = 40"
+"""Of 90 pairs some have a row, the others are answered by their last interest."""
 
 
 def test_the_reader_has_under_40_lines() -> None:
@@ -67,7 +69,9 @@ def test_the_reader_has_under_40_lines() -> None:
 
 @NODE
 @pytest.mark.slow
-@pytest.mark.parametrize(("k", "extra"), [(1, ""), (2, BLOCKED), (3, BLOCKED + "\nwidth = 4"), (3, "")])
+@pytest.mark.parametrize(
+    ("k", "extra"), [(1, ""), (2, BLOCKED), (2, SPARSE), (3, BLOCKED + "\nwidth = 4"), (3, "")]
+)
 def test_a_reader_in_javascript_answers_what_the_table_answers(
     tmp_path: Path, world: Path, k: int, extra: str
 ) -> None:

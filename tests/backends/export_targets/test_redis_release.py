@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
 import signal
 import struct
 import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from itertools import product
 from pathlib import Path
 
@@ -76,6 +78,26 @@ def test_it_keeps_the_contract_in_a_cluster(tmp_path: Path) -> None:
         )
         slots = {client.cluster("keyslot", key) for key in keys(client)}
         assert len(slots) > 3  # what is looked up spreads
+
+
+@pytest.mark.skipif(shutil.which("redis-cli") is None, reason="redis-cli is not installed")
+def test_it_keeps_the_contract_in_a_cluster_of_three_nodes(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        options = "--cluster-enabled", "yes", "--appendonly", "no"
+        nodes = [stack.enter_context(Server(tmp_path / f"node{n}", *options)) for n in range(3)]
+        places = [f"127.0.0.1:{node.port}" for node in nodes]
+        subprocess.run(
+            ["redis-cli", "--cluster", "create", *places, "--cluster-yes"], check=True, timeout=120,
+            capture_output=True,
+        )  # fmt: skip
+        client = stack.enter_context(closing(redis.RedisCluster(host="127.0.0.1", port=nodes[0].port)))
+        check_export_target(
+            RedisTarget(nodes[0].url, "cluster", 60), lambda context: look_up(client, context)
+        )
+        held = [redis.Redis(port=node.port) for node in nodes]
+        assert sum(one.dbsize() > 0 for one in held) >= 2
+        for one in held:
+            one.close()
 
 
 def test_who_began_on_the_old_release_ends_on_it_and_it_expires_then(server: Server) -> None:

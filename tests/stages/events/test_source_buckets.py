@@ -111,6 +111,17 @@ def grown_table(folder: Path) -> None:
     (folder / "_delta_log" / f"{0:020}.json").write_text('{"add":{"path":"x"}}')
 
 
+def units(folder: Path) -> None:
+    """A file of every unit and way to write it: each is read by its own size."""
+    for name, factor in {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}.items():
+        for kind, ending in ((int, "parquet"), (float, "parquet"), (str, "csv"), (int, "jsonl")):
+            rows = [
+                event(f"{name}{kind.__name__}{ending}", f"i{n}", kind((1_704_153_600 + n) * factor))
+                for n in range(5)
+            ]
+            write(folder / f"{name}-{kind.__name__}.{ending}", rows)
+
+
 MAKES: dict[str, tuple[Make, str]] = {
     "parquet by day": (days, ""),
     "glob of folders": (days, "country=*/date=2024-01-0[12]"),
@@ -124,6 +135,7 @@ MAKES: dict[str, tuple[Make, str]] = {
     "all sorts by glob": (mixture, "[c-ps]*"),
     "bad rows": (lambda folder: days(folder, bad=True), ""),
     "bad lines": (lambda folder: days(folder, "csv", bad=True), ""),
+    "all units": (units, ""),
     "delta table that only grew": (grown_table, ""),
 }
 

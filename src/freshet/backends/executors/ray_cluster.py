@@ -209,7 +209,7 @@ class Cluster:
         return fit
 
     def _check_all(self, fit: Fit) -> None:
-        """Every machine that is there now; those that join later are checked by their first job."""
+        """Every machine that is there now; one that joins later, or leaves meanwhile, by its first job."""
         ray = need_ray()
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -221,7 +221,16 @@ class Cluster:
                 if node["Alive"]
             ]
             looks = [checked.options(num_cpus=0, scheduling_strategy=node).remote(fit) for node in there]
-            ray.get(looks)
+            for look in looks:
+                try:
+                    ray.get(look)
+                except (
+                    ray.exceptions.TaskUnschedulableError,
+                    ray.exceptions.NodeDiedError,
+                    ray.exceptions.WorkerCrashedError,
+                    ray.exceptions.OutOfMemoryError,
+                ):
+                    continue  # a machine that died may be listed for half a minute more
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """Events: from the files people have to a log of one schema, and a catalogue of items.
 
     source files -> source_listing, source_folders, source_buckets   what lies where, and what is passed over
-                 -> formats   which files, which layout
+                 -> formats, packed_files   which files, which layout; unpacking
                  -> source_tables   one file as a query, whatever its format (`text_files`, `csv_text`)
                  -> columns, id_columns   which column is what
                  -> time_forms, clocks   when it happened; `date_forms` remembers dd/mm or mm/dd

@@ -9,26 +9,17 @@ read is named.
 
 from __future__ import annotations
 
-import bz2
-import gzip
-import lzma
 import re
-import shutil
-import zipfile
-import zlib
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import IO, Any, BinaryIO, Literal
-
-import pyarrow as pa
+from typing import Literal
 
 from freshet.core.errors import ConfigError, InputError
 from freshet.core.ports import SourceStore
 from freshet.core.urls import Location
 from freshet.stages.events import source_buckets, source_folders
+from freshet.stages.events.packed_files import KINDS, PACKED, Kind, suffixes, zip_member
 from freshet.stages.events.source_listing import (
     Content,
     Found,
@@ -39,22 +30,9 @@ from freshet.stages.events.source_listing import (
     refuse_table_formats,
 )
 
-Kind = Literal["parquet", "csv", "jsonl", "json", "dat"]
 Role = Literal["events", "items"]
 
-_KINDS: dict[str, Kind] = {  # of one data set in several formats, the first is read
-    ".parquet": "parquet",
-    ".pq": "parquet",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".json": "json",
-    ".csv": "csv",
-    ".tsv": "csv",
-    ".txt": "csv",
-    ".dat": "dat",
-}
-PACKED = (".gz", ".bz2", ".xz", ".zst", ".zip")
-_ORDER = list(_KINDS)
+_ORDER = list(KINDS)
 _HEADERS: dict[Role, tuple[str, ...]] = {
     "events": ("user_id", "item_id", "rating", "timestamp"),
     "items": ("item_id", "title", "genres"),
@@ -63,7 +41,6 @@ _ROLES: dict[Role, re.Pattern[str]] = {
     "events": re.compile(r"(events|ratings)(?![a-z])"),
     "items": re.compile(r"(items|movies)(?![a-z])"),
 }
-_ROTATED = re.compile(r"\.\d[\d_-]*$|-\d+$")  # events.csv.1, events.csv-20240131
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,39 +124,13 @@ def brings_items(source: Location, store: SourceStore | None = None) -> bool:
     )
 
 
-def suffixes(path: Location) -> tuple[str, tuple[str, ...]]:
-    """The ending that says the format ('' = none does), and those of packing, outermost first."""
-    name, packing = path.name.lower(), []
-    while True:
-        ending = Path(name).suffix
-        if ending in PACKED:
-            packing.append(ending)
-        elif ending in _KINDS:
-            return ending, tuple(packing)
-        elif not _ROTATED.search(name):
-            return "", tuple(packing)
-        name = name[: -len(ending)] if ending in PACKED else _ROTATED.sub("", name)
-
-
-def zip_member(file: BinaryIO) -> str | None:
-    """The one data file in a zip archive; None if there is none, or several."""
-    try:
-        with zipfile.ZipFile(file) as archive:
-            names = [
-                name for name in archive.namelist() if suffixes(Path(name))[0] and "__MACOSX" not in name
-            ]
-    except (OSError, zipfile.BadZipFile):
-        return None
-    return names[0] if len(names) == 1 else None
-
-
 def _kind(one: Found) -> Kind | None:
     ending, packing = suffixes(one.path)
     if ending or packing != (".zip",):
-        return _KINDS.get(ending)
+        return KINDS.get(ending)
     with one.content.open() as file:
         member = zip_member(file)
-    return _KINDS.get(suffixes(Path(member))[0]) if member else None
+    return KINDS.get(suffixes(Path(member))[0]) if member else None
 
 
 def _select(there: Listing, role: Role) -> Source:
@@ -245,7 +196,7 @@ def _describe(one: Found, role: Role) -> SourceFile:
         raise InputError(
             f"{one.path}: can't tell its format from its name",
             hint="known endings: "
-            + ", ".join(_KINDS)
+            + ", ".join(KINDS)
             + "; each may also be packed as "
             + ", ".join(PACKED)
             + " (a zip archive of one file); save other formats as Parquet or CSV",
@@ -265,38 +216,3 @@ def _role(path: Location, base: Location) -> Role | None:
 
 def _listed(unread: tuple[Unread, ...]) -> str:
     return f"; found {', '.join(f'{one.path.name} ({one.why})' for one in unread[:5])}" if unread else ""
-
-
-_OPENERS: dict[str, Callable[[Path], AbstractContextManager[Any]]] = {  # each reads bytes
-    ".gz": gzip.open,
-    ".bz2": bz2.open,
-    ".xz": lzma.open,
-    ".zst": lambda path: pa.input_stream(str(path), compression="zstd"),
-    ".zip": lambda path: _open_member(path),
-}
-DAMAGED = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
-"""What a damaged packed file raises."""
-
-
-def unpacked(file: SourceFile, scratch: Path) -> Path:
-    """The file itself, or an unpacked copy in `scratch` (a copy costs disk space only while it is read).
-
-    Raises:
-        InputError: a zip archive holds no data file, or several.
-        DAMAGED: the file is damaged, or cut off.
-    """
-    path = file.content.local(scratch)
-    for number, ending in enumerate(suffixes(file.path)[1]):
-        copy = scratch / f"unpacked-{number}"
-        with _OPENERS[ending](path) as source, copy.open("wb") as target:
-            shutil.copyfileobj(source, target, 1 << 20)
-        path = copy
-    return path
-
-
-def _open_member(path: Path) -> IO[bytes]:
-    with path.open("rb") as file:
-        member = zip_member(file)
-    if member is None and zipfile.is_zipfile(path):
-        raise InputError(f"{path} holds no data file, or several", hint="unpack it and give the folder")
-    return zipfile.ZipFile(path).open(member or "")

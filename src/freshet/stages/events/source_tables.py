@@ -14,7 +14,8 @@ import pyarrow as pa
 from freshet.core.errors import InputError
 from freshet.core.urls import Location
 from freshet.stages.events.csv_text import Dialect, RefusedLines
-from freshet.stages.events.formats import DAMAGED, SourceFile, suffixes, unpacked
+from freshet.stages.events.formats import SourceFile
+from freshet.stages.events.packed_files import DAMAGED, suffixes, unpacked
 from freshet.stages.events.source_listing import Partition
 from freshet.stages.events.text_files import Text, ready
 from freshet.storage import sql
@@ -79,7 +80,7 @@ def open_table(
             table = _parquet(connection, file, scratch)
             refused: RefusedLines = []
         else:
-            text = ready(file, unpacked(file, scratch), scratch, encoding)
+            text = ready(file, unpacked(file.path, file.content, scratch), scratch, encoding)
             refused = text.refused
             table = _jsonl(connection, file.path, text) if "json" in file.kind else _delimited(file, text)
     except (duckdb.Error, *DAMAGED) as error:
@@ -174,7 +175,7 @@ def _with(table: Table, partitions: tuple[Partition, ...]) -> Table:
 
 def _parquet(connection: duckdb.DuckDBPyConnection, file: SourceFile, scratch: Path) -> Table:
     packed = suffixes(file.path)[1]
-    place = str(unpacked(file, scratch)) if packed else file.content.in_sql(connection)
+    place = str(unpacked(file.path, file.content, scratch)) if packed else file.content.in_sql(connection)
     reader = f"read_parquet({sql.text(place)}, binary_as_string = true, hive_partitioning = false)"
     rows = connection.sql(f"DESCRIBE SELECT * FROM {reader}").fetchall()
     columns = {str(row[0]): str(row[1]) for row in rows}
