@@ -11,6 +11,7 @@ Each check runs a backend through everything its port promises and raises Assert
 from freshet.checks.event_stream import check_event_stream
 from freshet.checks.executor import check_executor
 from freshet.checks.planner import check_planner
+from freshet.checks.source_store import check_source_store
 from freshet.checks.store import check_store
 from freshet.checks.tracker import check_tracker
 from freshet.checks.user_store import check_user_store
@@ -21,6 +22,7 @@ __all__ = [
     "check_event_stream",
     "check_executor",
     "check_planner",
+    "check_source_store",
     "check_state",
     "check_store",
     "check_tracker",

@@ -170,7 +170,9 @@ def _meaning(url: Url, error: Exception) -> FreshetError:
 
 
 def _as_found(url: Url, meta: Any) -> SourceObject:
-    return SourceObject(url, int(meta["size"]), str(meta["e_tag"] or ""))
+    tag = str(meta["e_tag"] or "")
+    quoted = tag.startswith(('"', "W/"))  # Azure's listings leave the quotes out, which conditions have
+    return SourceObject(url, int(meta["size"]), tag if quoted or not tag else f'"{tag}"')
 
 
 def _first_words(text: str) -> str:
