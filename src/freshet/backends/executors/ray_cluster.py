@@ -6,6 +6,7 @@ import atexit
 import importlib.metadata
 import os
 import platform
+import socket
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -24,6 +25,9 @@ from freshet.storage.durable import make_folder
 
 ALIKE = ("freshet", "ray", "numpy", "pyarrow", "duckdb", "numba", "pydantic", "torch", "transformers")
 """Packages that decide the bytes of what is made, or how it travels: of one version on all machines."""
+
+_ANSWER = 10.0
+"""Seconds that the head of a cluster may take to accept a connection."""
 
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",  # Ray reports to nobody
@@ -183,6 +187,7 @@ class Cluster:
                 hint='run Freshet on a machine of the cluster, with address = "auto"',
             )
         if not ray.is_initialized():
+            _need_answer(config.address)
             local: dict[str, Any] = {}
             if config.address == "local":
                 local = {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
@@ -253,6 +258,25 @@ def translated(what: str = "") -> Iterator[None]:
         raise _lost(what, error) from None
     except errors.RayError as error:
         raise _lost(what, error) from None
+
+
+def _need_answer(address: str) -> None:
+    """Refuse an address at which nobody listens: Ray itself would go on asking it for minutes.
+
+    Raises:
+        ExecutorLost: nobody does.
+    """
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit():  # "auto" and "local", which Ray knows at once
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _ANSWER).close()
+    except (OSError, OverflowError) as error:
+        raise ExecutorLost(
+            f"no Ray cluster answers at [ray] address = {address!r}: {error}",
+            hint="start one with `ray start --head`, or set [ray] address",
+            retryable=True,
+        ) from None
 
 
 def _lost(what: str, error: BaseException) -> ExecutorLost:
