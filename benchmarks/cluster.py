@@ -258,7 +258,7 @@ def counted(options: argparse.Namespace, executor: Executor, root: Path) -> dict
         "transitions": summary["transitions"],
         "scratch_gb": round(spill.size / 1e9, 3),
         "pool_gb": transitions.folder_gb(pool),
-        "log_gb": transitions.folder_gb(options.log),
+        "log_gb": round(sum(path.stat().st_size for _, path in days) / 1e9, 3),
     }
 
 

@@ -22,8 +22,8 @@ FOLDERS = (
     "pipeline/",
 )
 """Whose tests train, run scripts and commands, and refresh."""
-FIXTURES = {"counted", "planned", "shop", "server", "alone", "s3", "azure", "bucket"}
-"""Workspaces with a release, services on them, and servers of object stores."""
+FIXTURES = {"counted", "planned", "shop", "server", "alone", "s3", "azure", "bucket", "cluster"}
+"""Workspaces with a release, services on them, servers of object stores, and a cluster of Ray."""
 
 _PROCESSES = {"subprocess.Popen", "os.fork", "os.posix_spawn"}
 _done: list[str] = []

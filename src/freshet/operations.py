@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from freshet import due, pipeline
@@ -16,6 +17,8 @@ from freshet.experiments import lifecycle
 from freshet.experiments.feedback import step as feedback
 from freshet.experiments.guardrails import guard as guardrails
 from freshet.experiments.measurement import collect as collecting
+from freshet.experiments.measurement import import_impressions as foreign
+from freshet.experiments.measurement.foreign_rows import ColumnNames
 from freshet.experiments.measurement.frozen_rules import kept_columns
 from freshet.run_context import LogSnapshot
 from freshet.serving import user_histories
@@ -63,6 +66,15 @@ def import_log(
         for note in notes:
             run.say(f"  note: {note}")
     return run.record, Imported(reports, catalogue.manifest, events.item_sources(ws), notes)
+
+
+def import_impressions(
+    ws: Workspace, files: list[Path], names: ColumnNames, now: datetime
+) -> tuple[Record, list[foreign.ImpressionsReport]]:
+    """Import what another system has shown, and what came of it."""
+    with ws.run("import --impressions") as run:
+        reports = foreign.import_impressions(ws, run, files, names, now)
+    return run.record, reports
 
 
 def form_interests(

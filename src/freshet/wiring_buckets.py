@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from freshet.backends.object_stores.obstore_store import ObstoreStore
 from freshet.core.config import Config
@@ -32,11 +33,11 @@ def is_url(place: str) -> bool:
     return "://" in place
 
 
-def checkout_folder(url: str) -> Path:
-    """The folder of this machine for a workspace's URL, made where it isn't there; the bucket isn't asked.
+def checked_url(url: str) -> str:
+    """The URL of a workspace in a bucket, without a slash at its end.
 
     Raises:
-        ConfigError: it is no URL of a bucket.
+        ConfigError: it is none.
     """
     match = _URL.fullmatch(url)
     if not match or any(part in (".", "..") for part in match[3].split("/")):
@@ -44,7 +45,16 @@ def checkout_folder(url: str) -> Path:
             f"{url!r} is no URL of a workspace",
             hint="expected s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or az://CONTAINER/PREFIX",
         )
-    url = url.rstrip("/")
+    return url.rstrip("/")
+
+
+def checkout_folder(url: str) -> Path:
+    """The folder of this machine for a workspace's URL, made where it isn't there; the bucket isn't asked.
+
+    Raises:
+        ConfigError: it is no URL of a bucket.
+    """
+    url = checked_url(url)
     cache_folder = Path(os.environ.get(VARIABLE, "") or Path.home() / ".cache" / "freshet").absolute()
     name = url.rpartition("/")[2]
     root = cache_folder / "workspaces" / f"{name}-{hashlib.sha256(url.encode()).hexdigest()[:12]}"
@@ -108,7 +118,7 @@ def new_bucket(url: str) -> BucketWorkspace:
         ConfigError: it is no URL of a bucket.
         MissingExtra: the client is not installed.
     """
-    return _bucket(url.rstrip("/"), checkout_folder(url).absolute())
+    return _bucket(checked_url(url), checkout_folder(url).absolute())
 
 
 def _opened(root: Path) -> BucketWorkspace | None:
@@ -122,6 +132,38 @@ def _opened(root: Path) -> BucketWorkspace | None:
 @cache  # one in a process, whose threads take turns in it
 def _bucket(url: str, root: Path) -> BucketWorkspace:
     return BucketWorkspace(url, ObstoreStore(url), Checkout(root))
+
+
+def copy_to_bucket(root: Path, url: str) -> int:
+    """Make a workspace in a bucket out of a folder that nobody writes to meanwhile; returns how many files.
+
+    Raises:
+        ConfigError: there is one already, or the URL is wrong.
+    """
+    url = checked_url(url)
+    with TemporaryDirectory() as notes:
+        bucket = BucketWorkspace(url, ObstoreStore(url), Checkout(root, Path(notes)))
+        bucket.create()
+        return len(bucket.base.files)
+
+
+def copy_to_folder(url: str, root: Path, reporter: Reporter) -> int:
+    """Make a folder out of a workspace in a bucket, as of one moment; returns how many files.
+
+    Raises:
+        ConfigError: there is something already, or no workspace at the URL.
+    """
+    if root.exists():
+        raise ConfigError(f"{root} is there already", hint="name a folder that is not there yet")
+    aside = root.with_name(f".{root.name}.part")
+    url = checked_url(url)
+    with TemporaryDirectory() as notes:
+        bucket = BucketWorkspace(url, ObstoreStore(url), Checkout(aside, Path(notes)), reporter)
+        make_folder(aside)
+        bucket.pull()
+        bucket.fetch_all()
+    aside.rename(root)
+    return len(bucket.base.files)
 
 
 class Followed:

@@ -7,8 +7,9 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 from freshet.backends.export_targets.binary_file import BinaryTarget
-from freshet.backends.export_targets.file_places import FolderPlace
+from freshet.backends.export_targets.file_places import BucketPlace, FolderPlace
 from freshet.backends.export_targets.parquet_release import ParquetTarget
+from freshet.backends.object_stores.obstore_store import ObstoreStore
 from freshet.backends.webhook import Webhook
 from freshet.core.config import Config
 from freshet.core.errors import ConfigError, MissingExtra
@@ -77,6 +78,7 @@ def open_target(root: Path, to: str, keep_seconds: int) -> ExportTarget:
     Raises:
         ConfigError: it can't be a place.
         MissingExtra: a package is not installed.
+        StoreUnreachable: the environment's settings for a bucket are wrong.
     """
     name = target_name(to)
     if "://" in to and to.partition("://")[0] in _REDIS:
@@ -96,7 +98,5 @@ def open_target(root: Path, to: str, keep_seconds: int) -> ExportTarget:
 def _place(root: Path, where: str) -> FilePlace:
     """A folder, from the workspace or absolute, or a part of a bucket."""
     if "://" in where:
-        raise ConfigError(
-            f"{without_secret(where)} can't be opened", hint="this Freshet exports to folders and Redis"
-        )
+        return BucketPlace(ObstoreStore(where), where)
     return FolderPlace(root / Path(where).expanduser())

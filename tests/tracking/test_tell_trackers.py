@@ -15,6 +15,7 @@ from freshet.core.ports import TrackedRun
 from freshet.storage.lease import lease
 from freshet.storage.workspace import Workspace
 from freshet.tracking import run_facts, send_all, send_new
+from freshet.tracking.tell_trackers import LOCK
 from tests.cli.conftest import called
 from tests.pipeline.world import NOW, copied, settings, workspace
 
@@ -113,7 +114,7 @@ def test_a_lost_or_damaged_memory_costs_telling_again(ws: Workspace) -> None:
 
 def test_two_that_tell_do_not_tell_at_once(ws: Workspace) -> None:
     tracker = Keeping()
-    with lease(ws.root / "tracking" / "LEASE", "track"):
+    with lease(ws.root / LOCK, "track"):
         assert send_new(ws, [tracker]) == []
         with pytest.raises(Busy):
             send_all(ws, [tracker])

@@ -15,7 +15,7 @@ def check_event_stream(open_stream: Callable[[Start], EventStream], send: Callab
     """Run an empty stream through its port's contract; leaves messages behind.
 
     Args:
-        open_stream: opens one and the same stream, all of whose partitions are read here; called several times.
+        open_stream: opens one and the same stream, with all its partitions; called several times.
         send: adds a message with a body, which is there when it returns.
 
     Raises:

@@ -12,6 +12,7 @@ from freshet.cli.experiment_analysis import power, report_experiment
 from freshet.cli.experiment_commands import check, list_experiments, start, stop
 from freshet.cli.export_command import export
 from freshet.cli.inspect_commands import diff, explain, history, interests, report, status
+from freshet.cli.place_commands import copy, settings
 from freshet.cli.replay_commands import cadence, replay
 from freshet.cli.review_commands import approve, reject, rollback
 from freshet.cli.run_commands import finetune, ranker, refresh, run
@@ -55,6 +56,8 @@ for group, name, function, example in (
     (app, "status", status, "`freshet status -w shop --json`"),
     (app, "history", history, "`freshet history -w shop 00003`"),
     (app, "diff", diff, "`freshet diff -w shop 1 2`"),
+    (app, "settings", settings, "`freshet settings -w s3://bucket/shop --set freshet.toml`"),
+    (app, "copy", copy, "`freshet copy shop s3://bucket/shop`"),
     (app, "report", report, "`freshet report -w shop --into report.html`"),
     (app, "approve", approve, "`freshet approve -w shop 00003`"),
     (app, "reject", reject, "`freshet reject -w shop 00003`"),

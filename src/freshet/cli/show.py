@@ -16,10 +16,22 @@ from freshet.stages.tuning import Gate, gates_of
 if TYPE_CHECKING:
     from freshet.doctor import Result
     from freshet.experiments.measurement.collect import Collected
+    from freshet.experiments.measurement.import_impressions import ImpressionsReport
     from freshet.inspect import Drives
     from freshet.operations import Imported
     from freshet.storage.ledger import Record
     from freshet.storage.releases import Release
+
+
+def impressions(console: Console, reports: Sequence[ImpressionsReport]) -> None:
+    """What an import of another system's impressions did."""
+    for one in reports:
+        refused = sum(one.quarantined.values())
+        line(
+            console,
+            f"{one.source}: {one.rows:,} rows, {one.added:,} new, {one.duplicates:,} known, "
+            f"{refused:,} in quarantine; {one.outcomes:,} outcomes are new to the log",
+        )
 
 
 def ended(console: Console, record: Record, drives: Drives | None) -> None:

@@ -82,7 +82,7 @@ def init(
     folder = Path(place) if bucket is None else bucket.checkout.root
     remember_workspace(context, folder)
     if bucket is not None:  # other machines have other folders
-        events, items = [_absolute(file) for file in events or []], _absolute(items) if items else None
+        events, items = [_anywhere(file) for file in events or []], _anywhere(items) if items else None
 
     defaults = Config()
     if planner == "transformers" and not model:
@@ -116,6 +116,12 @@ def init(
     answer(document("init", {"workspace": place, "settings": path, "chosen": chosen}), as_json, show)
 
 
+def _anywhere(file: str) -> str:
+    """A file as other folders of this machine name it."""
+    found = location(file)
+    return str(found.absolute()) if isinstance(found, Path) else file
+
+
 def _bucket(place: str) -> BucketWorkspace | None:
     """The place in a bucket that a URL names; None where it is a folder."""
     if "://" not in place:
@@ -123,12 +129,6 @@ def _bucket(place: str) -> BucketWorkspace | None:
     from freshet.wiring_buckets import new_bucket
 
     return new_bucket(place)
-
-
-def _absolute(file: str) -> str:
-    """A path that counts from nowhere; a URL as it is."""
-    found = location(file)
-    return str(found.absolute() if isinstance(found, Path) else found)
 
 
 def _checkpoint(model: str, folder: Path) -> str:
@@ -146,6 +146,14 @@ def import_files(
             help="Event files, folders, globs, also at s3://, gs://, az://; the configured ones by default.",
         ),
     ] = None,
+    impressions: Annotated[
+        list[Path] | None,
+        typer.Option("--impressions", metavar="FILE", help="What another system has shown; repeatable."),
+    ] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option("--column", metavar="PART=NAME", help="Column of --impressions, such as propensity=p."),
+    ] = None,
     replace: Annotated[
         bool, typer.Option("--replace", help="The files' days hold the files' events and nothing else.")
     ] = False,
@@ -153,14 +161,37 @@ def import_files(
     wait: Wait = 0.0,
     as_json: AsJson = False,
 ) -> None:
-    """Only import events; importing a file twice changes nothing."""
+    """Only import events, or impressions of another system; importing a file twice changes nothing."""
     from freshet import operations
     from freshet.cli import show
 
+    if impressions:
+        if files or replace:
+            raise ConfigError(
+                "--impressions imports these files alone", hint="leave out event files and --replace"
+            )
+        _import_impressions(workspace, wait, as_json, impressions, column or [])
+        return
+    if column:
+        raise ConfigError("--column is for --impressions", hint="of events, [events.columns] names them")
     sources = [location(file) for file in files or []]
     with opened(workspace, wait) as ws:
         record, found = operations.import_log(ws, datetime.now(UTC), sources or None, replace)
     answer(_imported(record, found), as_json, lambda console: show.imported(console, found))
+
+
+def _import_impressions(
+    workspace: Path, wait: float, as_json: bool, files: list[Path], columns: list[str]
+) -> None:
+    from freshet import operations
+    from freshet.cli import show
+    from freshet.experiments.measurement.foreign_rows import ColumnNames
+
+    names = ColumnNames.of(columns)
+    with opened(workspace, wait) as ws:
+        record, reports = operations.import_impressions(ws, files, names, datetime.now(UTC))
+    content = document("import", {"run": record.id, "impressions": [asdict(report) for report in reports]})
+    answer(content, as_json, lambda console: show.impressions(console, reports))
 
 
 def _imported(record: Record, found: Imported) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from freshet.doctor.artifact_checks import find_artifacts, find_releases, find_vectors
+from freshet.doctor.bucket_checks import find_objects
 from freshet.doctor.finding import Finding
 from freshet.doctor.leftover_checks import find_leftovers, find_open_files, find_unfinished_runs
 from freshet.doctor.source_checks import (
@@ -16,6 +17,7 @@ from freshet.doctor.source_checks import (
 )
 from freshet.storage import checksums
 from freshet.storage.lease import is_held, read
+from freshet.storage.remote.bucket_lease import read_lease
 from freshet.storage.workspace import LEASE, Workspace
 
 
@@ -47,6 +49,9 @@ def check(ws: Workspace, repair: bool = False) -> Result:
     """
     checksums.forget()
     writing = "" if not is_held(ws.root / LEASE) else str(read(ws.root / LEASE) or "")
+    if ws.bucket is not None:
+        ws.bucket.pull(anew=True)  # what is damaged here alone
+        writing = writing or str(read_lease(ws.bucket.store) or "")
     before = findings(ws, unfinished=not writing)
     if not repair or not before:
         return Result(before, [False] * len(before), writing)
@@ -79,6 +84,7 @@ def findings(ws: Workspace, mine: str = "", unfinished: bool = True) -> list[Fin
         *find_planner(ws),
         *find_encoder(ws),
         *find_user_store(ws),
+        *find_objects(ws),
     ]
     if unfinished:
         return [*found, *find_leftovers(ws, mine), *find_open_files(ws)]

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from freshet.core.config import Config
-from freshet.core.errors import AnswersPending
+from freshet.core.errors import AnswersPending, FreshetError
 from freshet.core.ports import Encoder, Executor, RankingTrainer, SequenceTrainer, SourceStore, Tuner
 from freshet.storage.artifacts import Store
 from freshet.storage.decisions import Decisions
@@ -131,9 +131,13 @@ class Workspace:
         """Folder of the content-named day files of engagements and transitions."""
         return self.root / "days"
 
+    def is_written(self) -> bool:
+        """Whether a run seems to hold the lease, here or, for a bucket, anywhere."""
+        return is_held(self.root / LEASE) or (self.bucket is not None and self.bucket.is_held())
+
     def outcome(self, record: Record) -> str:
         """How a run ended; one that is `running` while nobody holds the workspace was killed."""
-        killed = record.outcome == "running" and not is_held(self.root / LEASE)
+        killed = record.outcome == "running" and not self.is_written()
         return INTERRUPTED if killed else record.outcome
 
     @contextmanager
@@ -171,7 +175,17 @@ class Workspace:
                     ended = not isinstance(sys.exception(), KeyboardInterrupt | SystemExit | GeneratorExit)
         finally:
             if ended and self.after is not None:
-                self.after(self)
+                self._tell(self.after)
+
+    def _tell(self, after: Callable[[Workspace], None]) -> None:
+        if self.bucket is None:
+            after(self)
+            return
+        try:
+            with self.bucket.changed("tracking/sent.json"):
+                after(self)
+        except FreshetError as error:
+            self.reporter.say(f"what was told of runs will be told again: {error.message}")
 
     @contextmanager
     def recorded(self, held: Lease, command: str, as_of: str = "") -> Iterator[Run]:

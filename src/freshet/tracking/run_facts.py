@@ -49,9 +49,8 @@ def run_facts(ws: Workspace, record: Record) -> TrackedRun | None:
 
 def name_of(ws: Workspace) -> str:
     """The workspace's name in front of others."""
-    return (
-        ws.config.tracking.namespace or re.sub(r"[^A-Za-z0-9._-]", "_", ws.root.absolute().name) or "freshet"
-    )
+    place = ws.root.absolute().name if ws.bucket is None else ws.bucket.url.rstrip("/").rpartition("/")[2]
+    return ws.config.tracking.namespace or re.sub(r"[^A-Za-z0-9._-]", "_", place) or "freshet"
 
 
 def _tags(record: Record, ended_as: str) -> dict[str, str]:

@@ -10,6 +10,7 @@ import hashlib
 import json
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -20,7 +21,9 @@ from freshet.storage.lease import lease
 from freshet.storage.workspace import Workspace
 from freshet.tracking.run_facts import run_facts
 
-FOLDER = "tracking"
+NAME = "tracking/sent.json"
+LOCK = "cache/tracking/LEASE"
+"""Of this machine alone, like all caches, where the workspace lies in a bucket."""
 SECONDS = 20.0
 """That telling may take at the end of a command; what is left then is told after the next one."""
 
@@ -77,37 +80,41 @@ def send_all(
         ArtifactError: a record of the ledger is damaged.
     """
     until = time.monotonic() + seconds
-    with lease(ws.root / FOLDER / "LEASE", "track"):
+    with lease(ws.root / LOCK, "track"):
         facts = [run_facts(ws, record) for record in reversed(ws.ledger.records())]
         ended = [run for run in facts if run is not None]
         return [_tell(ws, tracker, ended, again, until) for tracker in trackers]
 
 
 def _tell(ws: Workspace, tracker: Tracker, runs: Sequence[TrackedRun], again: bool, until: float) -> Sent:
-    path = ws.root / FOLDER / "sent.json"
-    told = _told(ws)
-    known: dict[str, str] = told.setdefault(tracker.target, {})
+    known, new = _told(ws).get(tracker.target, {}), {}
     hashes = {run.key: _hash(run) for run in runs}
     waiting = [run for run in runs if again or known.get(run.key) != hashes[run.key]]
-    show, failure, sent = ws.reporter.progress(f"tracking: {tracker.target}"), "", 0
+    show, failure = ws.reporter.progress(f"tracking: {tracker.target}"), ""
     try:
         for run in waiting:
             if time.monotonic() >= until:
                 break
             tracker.send(run)
-            known[run.key] = hashes[run.key]
-            sent += 1
-            show(sent, len(waiting))
+            new[run.key] = hashes[run.key]
+            show(len(new), len(waiting))
     except TrackingError as error:
         failure = str(error)
-    if sent:
-        write_json(path, told)
-    return Sent(tracker.target, sent, len(runs) - len(waiting), len(waiting) - sent, failure)
+    if new:
+        _remember(ws, tracker.target, new)
+    return Sent(tracker.target, len(new), len(runs) - len(waiting), len(waiting) - len(new), failure)
+
+
+def _remember(ws: Workspace, target: str, new: dict[str, str]) -> None:
+    """Keep what was told, in the bucket too where the workspace lies in one."""
+    with ws.bucket.changed(NAME) if ws.bucket is not None else nullcontext():
+        told = _told(ws)  # as others left it meanwhile
+        write_json(ws.root / NAME, told | {target: told.get(target, {}) | new})
 
 
 def _told(ws: Workspace) -> dict[str, dict[str, str]]:
     """What was told before; nothing where the file is lost or damaged: then all is told again."""
-    path = ws.root / FOLDER / "sent.json"
+    path = ws.root / NAME
     try:
         found: Any = read_json(path) if path.exists() else {}
     except ArtifactError:

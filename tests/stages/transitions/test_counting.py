@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from freshet.backends.executors.local_executor import LocalExecutor
 from freshet.core.config import TransitionsConfig
 from freshet.core.errors import ArtifactError
+from freshet.core.ports import Executor
 from freshet.core.types import AsOf
 from freshet.core.user_numbers import keys
 from freshet.stages.transitions import Earlier, TransitionLog, count, intact, recount, referenced
@@ -67,6 +68,7 @@ def run(
     config: TransitionsConfig,
     previous: Path | None,
     interests: dict[str, int] | None = None,
+    executor: Executor | None = None,
 ) -> Path:
     """A count as an artifact folder, beside the assignment it was made with."""
     into = folder / name
@@ -74,9 +76,8 @@ def run(
     found = write_world(folder / "events", events, interests)
     assignment = (folder / "events" / "assignment.parquet").rename(folder / f"{name}.parquet")
     earlier = Earlier(previous, previous.with_suffix(".parquet")) if previous else None
-    summary = count(
-        found, assignment, "value >= 1", INTERESTS, config, earlier, folder / "pool", into, LocalExecutor(2)
-    )
+    by = executor or LocalExecutor(2)
+    summary = count(found, assignment, "value >= 1", INTERESTS, config, earlier, folder / "pool", into, by)
     (folder / f"{name}.summary").write_text(json.dumps(summary))
     return into
 

@@ -1,8 +1,5 @@
 """A bucket through `obstore`: S3 and what speaks its protocol, Google Cloud Storage, Azure Blob Storage.
 
-Credentials, region and endpoint come from the environment, by the names that the services' own tools read
-(`AWS_ACCESS_KEY_ID`, `AWS_REGION`, `AWS_ENDPOINT_URL`, `AZURE_STORAGE_*`, `GOOGLE_*`), or from the machine.
-
 Small objects are written in one part, since only these can be written on a condition. What the condition
 compares is the ETag, but the generation on Google Cloud Storage. Requests are tried again by `obstore`: when
 one was carried out whose answer was lost, the next finds its own object and reports that there is one. So
@@ -11,28 +8,20 @@ one was carried out whose answer was lost, the next finds its own object and rep
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from freshet.backends.object_stores.opening import open_url
 from freshet.core.errors import MissingExtra, StoreUnreachable
 from freshet.core.ports import Listed, Stored
 
 if TYPE_CHECKING:
     from obstore import PutResult, UpdateVersion
-    from obstore.store import AzureStore, ClientConfig, GCSStore, RetryConfig, S3Store
 
-    AnyStore = AzureStore | GCSStore | S3Store
-
-TRIES = 5
-"""Further tries of a request that failed."""
 CHUNK = 8 << 20
 """Bytes of a part of a large object, and of what is read at once."""
-ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT", "AZURE_STORAGE_ENDPOINT")
-"""Variables that name a server; one that speaks plain HTTP is talked to in plain HTTP."""
 
 
 class ObstoreStore:
@@ -57,19 +46,7 @@ class ObstoreStore:
         self._library = obstore
         self._by_generation = url.startswith("gs://")
         with self._reported("the bucket"):
-            self._store = self._opened()
-
-    def _opened(self) -> AnyStore:
-        from obstore.store import AzureStore, GCSStore, S3Store
-
-        client, retries = _client(), _retries()
-        if self.url.startswith("gs://"):
-            return GCSStore.from_url(self.url, client_options=client, retry_config=retries)
-        if self.url.startswith("az://"):
-            return AzureStore.from_url(self.url, client_options=client, retry_config=retries)
-        # a region must be named, although a server of one's own has no use for it
-        region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
-        return S3Store.from_url(self.url, client_options=client, retry_config=retries, region=region)
+            self._store = open_url(url)
 
     def get(self, key: str) -> Stored | None:
         with self._reported(key):
@@ -180,26 +157,3 @@ class ObstoreStore:
 
 def _first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
-
-
-def _client() -> ClientConfig:
-    plain = any(os.environ.get(name, "").startswith("http://") for name in ENDPOINTS)
-    emulated = os.environ.get("AZURE_STORAGE_USE_EMULATOR", "").lower() in ("1", "true")
-    return {
-        "allow_http": plain or emulated,
-        "connect_timeout": timedelta(seconds=5),
-        "read_timeout": timedelta(seconds=30),
-        "timeout": timedelta(minutes=10),  # of a whole request, such as a large download
-    }
-
-
-def _retries() -> RetryConfig:
-    return {
-        "max_retries": TRIES,
-        "retry_timeout": timedelta(seconds=60),
-        "backoff": {
-            "init_backoff": timedelta(milliseconds=100),
-            "max_backoff": timedelta(seconds=5),
-            "base": 2,
-        },
-    }

@@ -5,21 +5,20 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Callable, Iterator
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, cast
 
+from freshet.backends.object_stores.opening import open_url
 from freshet.core.errors import ConfigError, FreshetError, InputError, MissingExtra, StoreUnreachable
 from freshet.core.ports.source_port import SourceObject
 from freshet.core.urls import Url
 
 if TYPE_CHECKING:
     import duckdb
-    from obstore.store import ObjectStore
 
+    from freshet.backends.object_stores.opening import AnyStore
     from freshet.backends.object_stores.ranged_files import AttachedFiles
 
-_RETRY = {"max_retries": 4, "retry_timeout": timedelta(seconds=60)}
 _PIECE = 8 << 20
 _BUFFER = 64 << 10
 _TELL_EVERY = 2.0
@@ -32,20 +31,9 @@ _ENVIRONMENT = {
 }
 _NO_BUCKET = ("NoSuchBucket", "ContainerNotFound", "The specified bucket does not exist")
 _REFUSED = (
-    *(
-        "401 Unauthorized",
-        "403 Forbidden",
-        "SignatureDoesNotMatch",
-        "InvalidAccessKeyId",
-        "AuthenticationFailed",
-    ),
-    *(
-        "Account must be specified",
-        "169.254.169.254",
-        "metadata.google.internal",
-        "token request",
-        "Invalid Access Key",
-    ),
+    *("401 Unauthorized", "403 Forbidden", "SignatureDoesNotMatch", "InvalidAccessKeyId"),
+    *("AuthenticationFailed", "Account must be specified", "Invalid Access Key"),
+    *("169.254.169.254", "metadata.google.internal", "token request"),
 )
 """In messages of clients: the credentials are wrong, or there are none (the machine itself is then asked)."""
 
@@ -59,7 +47,7 @@ class BucketObjects:
 
     def __init__(self, say: Callable[[str], None] = lambda _: None) -> None:
         self._say = say
-        self._stores: dict[str, ObjectStore] = {}
+        self._stores: dict[str, AnyStore] = {}
         self._failure: FreshetError | None = None
         self._attached: AttachedFiles | None = None
 
@@ -144,14 +132,12 @@ class BucketObjects:
                 self._failure = told
                 raise
 
-    def _store(self, url: Url) -> ObjectStore:
+    def _store(self, url: Url) -> AnyStore:
         if url.bucket not in self._stores:
             try:
-                from obstore.store import from_url
+                self._stores[url.bucket] = open_url(url.bucket)
             except ModuleNotFoundError as error:
                 raise _missing(error) from None
-            try:
-                self._stores[url.bucket] = from_url(url.bucket, retry_config=cast(Any, _RETRY))
             except Exception as error:  # noqa: BLE001
                 self._fail(url, error)
         return self._stores[url.bucket]

@@ -54,7 +54,7 @@ class TrackingConfig(Section):
         "",
         max_length=200,
         pattern=r"^[A-Za-z0-9._/-]*$",
-        description="name of this workspace there; empty = the name of its folder",
+        description="name of this workspace there; empty = the last part of its path or URL",
     )
     timeout_seconds: float = Field(
         5.0, gt=0, le=600, description="how long a server may keep silent before it is left for the next run"

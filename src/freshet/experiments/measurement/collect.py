@@ -36,7 +36,7 @@ from freshet.storage.workspace import DRAFTS, Workspace
 BATCH = 100_000
 """Entries in memory at a time."""
 
-_COLUMNS = Columns(user="user", item="item", time="time", value="value", id="id")
+COLUMNS = Columns(user="user", item="item", time="time", value="value", id="id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ def collect(ws: Workspace, run: Run, users: UserStore, now: datetime) -> Collect
 
 def _import(ws: Workspace, users: UserStore, now: datetime, run: Run) -> Iterator[events.ImportReport]:
     """Import the journal's events behind the last one collected."""
-    settings = ws.config.events.model_copy(update={"columns": _COLUMNS, "time_format": "iso"})
+    settings = ws.config.events.model_copy(update={"columns": COLUMNS, "time_format": "iso"})
     log, columns = events.EventLog(ws.source), kept_columns(ws)
     progress, done = run.progress("collect"), 0
     for entries in _new(users, users.events, "events"):

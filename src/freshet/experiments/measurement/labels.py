@@ -189,7 +189,7 @@ def outcomes_of(table: pa.Table, index: NDArray[np.int16], k: int) -> Outcomes:
     score = table["score"].to_numpy().astype(np.float64)
     good = (shown >= 0) & np.isfinite(score)
     return Outcomes(
-        _contexts(table["context"], index, k),
+        contexts_of(table["context"], index, k),
         shown,
         table["place"].to_numpy(),
         score,
@@ -205,7 +205,7 @@ def _users(table: pa.Table) -> NDArray[np.uint64]:
     return np.where(named, keys(table["user"]), keys(table["id"]))
 
 
-def _contexts(lists: pa.ChunkedArray, index: NDArray[np.int16], k: int) -> NDArray[np.int16]:
+def contexts_of(lists: pa.ChunkedArray, index: NDArray[np.int16], k: int) -> NDArray[np.int16]:
     """(n, k) contexts; of one that names an interest which is no more, what came after it."""
     lengths = lists.combine_chunks().value_lengths().to_numpy(zero_copy_only=False)
     ids = np.append(lists.combine_chunks().flatten().to_numpy(zero_copy_only=False), -1)

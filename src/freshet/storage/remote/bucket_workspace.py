@@ -1,119 +1,40 @@
-"""A workspace in a bucket, as this machine works on it: fetched before a run, written back as it goes on.
+"""A run on a workspace in a bucket: it holds the lease, and writes back as it goes on.
 
-- **Reading** makes the folder of this machine equal to the index (`pull`): small files at once, the large
-  files of artifacts when they are first opened (`fetch`).
-- **Writing** sends contents that the bucket doesn't have and then swaps the index (`push`): a run does that
-  after every artifact, wherever it moves a pointer, and when it ends. Killed in between, it leaves the state
-  of its last push.
-- **Fencing**: who takes the lease puts its token into the index. A push by anybody else's token is refused.
+Who takes the lease puts its token into the index (fencing): a push by anybody else's token is refused,
+however late it comes. A run pushes after every artifact, wherever it moves a pointer, and when it ends. Killed in
+between, it leaves the state of its last push, and the next run continues from there.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
-from uuid import uuid4
 
-from freshet.core.errors import Busy, ConfigError, FreshetError, LeaseLost, StoreUnreachable
+from freshet.core.errors import FreshetError
 from freshet.core.ports import ObjectStore
-from freshet.storage.durable import locked
-from freshet.storage.lease import is_held
-from freshet.storage.ledger import Quiet, Reporter
-from freshet.storage.remote.blobs import Blobs
-from freshet.storage.remote.bucket_index import INDEX, Entry, Index, read_index
-from freshet.storage.remote.bucket_lease import BucketLease, bucket_lease
-from freshet.storage.remote.checkout import STAYING, Checkout
-from freshet.storage.remote.database_copies import DATABASE, add_rows
-from freshet.storage.remote.swapping import swap
+from freshet.storage.ledger import Reporter
+from freshet.storage.remote.bucket_files import BucketFiles
+from freshet.storage.remote.bucket_lease import BucketLease, bucket_lease, read_lease
+from freshet.storage.remote.checkout import Checkout
 
-SMALL = 64 << 10
-"""Bytes: files of artifacts up to here are fetched with everything else, larger ones when they are needed."""
-TRIES = 20
-"""Times that the index is read and swapped again when somebody else was quicker."""
 SAVED = ("work", "answers")
 """Folders whose files are written back while a step goes on: work that was paid for."""
 SAVE_SECONDS = 20.0
 
 
-class BucketWorkspace:
-    """The state of a workspace in a bucket and of its folder here.
-
-    Args:
-        url: of the workspace, for messages.
-        store: the bucket below that URL.
-        checkout: the folder of this machine.
-        reporter: who watches.
-    """
+class BucketWorkspace(BucketFiles):
+    """The state of a workspace in a bucket and of its folder here; `BucketFiles` tells the arguments."""
 
     def __init__(
         self, url: str, store: ObjectStore, checkout: Checkout, reporter: Reporter | None = None
     ) -> None:
-        self.url = url
-        self.store = store
-        self.checkout = checkout
-        self.reporter = reporter or Quiet()
-        self.blobs = Blobs(store, url)
-        self.base = Index()
-        self._lock = threading.RLock()
+        super().__init__(url, store, checkout, reporter)
         self._cut_off = False
 
-    def pull(self, writer: str | None = None) -> Index:
-        """Make the folder here equal to the index; where a run goes on here, nothing but to read it.
-
-        Args:
-            writer: token of a lease of the bucket that this process holds: it is put into the index first.
-
-        Raises:
-            ConfigError: there is no workspace.
-            ArtifactError: the index, or the content of a file, is missing or damaged.
-        """
-        with self._lock, locked(self.checkout.folder):
-            self.base = self._read() if writer is None else self._fenced(writer)
-            self.checkout.load()
-            if writer is not None or not is_held(self.checkout.root / "LEASE"):
-                self._match()
-                self.checkout.save()
-            else:
-                self._add()
-            return self.base
-
-    def fetch(self, kind: str, version: str) -> None:
-        """Have all files of an artifact here; nothing where the bucket doesn't have the artifact."""
-        with self._lock:
-            files = self.base.artifacts.get(f"{kind}/{version}", {})
-            self._bring({path: entry for path, entry in files.items() if not self.checkout.has(path, entry)})
-
-    def push(self, *within: str) -> bool:
-        """Write what has changed here back; whether anything had.
-
-        Args:
-            within: names of folders in the workspace that alone are written back; none = everything.
-
-        Raises:
-            LeaseLost: another run has taken over; nothing was written.
-            Busy: somebody changed the same file meanwhile.
-        """
-        with self._lock:
-            for _ in range(TRIES):
-                mine = self._changes(within)
-                if not mine:
-                    return False
-                self._send(mine)
-                if any(entry and not self.checkout.has(path, entry) for path, entry in mine.items()):
-                    continue  # a file was written anew meanwhile
-                if self._swapped(replace(self.base, files=_merged(self.base.files, mine))):
-                    for path in [path for path, entry in mine.items() if entry is None]:
-                        self.checkout.forget(path)
-                    self.checkout.save()
-                    return True
-                self._rebase(mine)
-            raise StoreUnreachable(
-                f"{self.url} changes all the time: {TRIES} tries to write to it came too late",
-                hint="run the command again",
-                retryable=True,
-            )
+    def is_held(self) -> bool:
+        """Whether the lease seems to be held, somewhere: it names an owner who did not give it back."""
+        return read_lease(self.store) is not None
 
     @contextmanager
     def held(self, command: str, wait: float) -> Iterator[BucketLease]:
@@ -155,185 +76,24 @@ class BucketWorkspace:
             raise
 
     @contextmanager
-    def changed(self, name: str) -> Iterator[None]:
-        """A block that changes one file of the workspace's folder, for which no run waits: keys, settings.
+    def changed(self, path: str) -> Iterator[None]:
+        """A block that changes one file, for which no run waits: keys, settings.
 
         Raises:
             Busy: somebody changed the same file meanwhile; it is as they left it.
         """
         self.pull()
         with self._lock:
-            there = self.base.files.get(name)
-            if there is not None and not self.checkout.has(name, there):
-                self._bring({name: there})
+            there = self.base.files.get(path)
+            if there is not None and not self.checkout.has(path, there):
+                self._bring({path: there})
         yield
         try:
-            self.push(name)
+            self.push(path.split("/")[0], small=True)
         except FreshetError:
-            with suppress(FreshetError):
-                self._bring({name: self._read().files[name]})
+            with suppress(FreshetError, KeyError):
+                self._bring({path: self._read().files[path]})
             raise
-
-    def create(self) -> None:
-        """Write the first index, of what is in the folder here.
-
-        Raises:
-            ConfigError: there is a workspace already.
-        """
-        with self._lock, locked(self.checkout.folder):
-            self.base = Index()
-            mine = self._changes(())
-            self._send(mine)
-            if not self._swapped(replace(self.base, files=_merged({}, mine))):
-                raise ConfigError(
-                    f"there is a workspace at {self.url} already",
-                    hint="use it as it is, or choose another URL",
-                )
-            self.checkout.save()
-
-    def _read(self) -> Index:
-        found = read_index(self.store, self.url)
-        if found is None:
-            raise ConfigError(
-                f"there is no workspace at {self.url}",
-                hint="`freshet init` makes one, `freshet copy` brings one there; or the URL is wrong",
-            )
-        return found
-
-    def _fenced(self, writer: str) -> Index:
-        """The index, with our token in it."""
-        for _ in range(TRIES):
-            found = self._read()
-            mine = replace(found, writer=writer, change=uuid4().hex)
-            tag = swap(self.store, INDEX, mine.encode(), found.tag)
-            if tag is not None:
-                return replace(mine, tag=tag)
-        raise StoreUnreachable(
-            f"{self.url} changes all the time", hint="run the command again", retryable=True
-        )
-
-    def _swapped(self, mine: Index) -> bool:
-        """Whether the index could be swapped for another; then that is the base."""
-        mine = replace(mine, change=uuid4().hex)
-        tag = swap(self.store, INDEX, mine.encode(), self.base.tag)
-        if tag is None:
-            return False
-        self.base = replace(mine, tag=tag)
-        return True
-
-    def _rebase(self, mine: Mapping[str, Entry | None]) -> None:
-        """Take over what somebody else, who needs no lease, changed meanwhile.
-
-        Raises:
-            LeaseLost: it was a run.
-            Busy: it was a file that was changed here, too.
-        """
-        theirs = self._read()
-        if theirs.writer != self.base.writer:
-            raise LeaseLost(
-                f"another run has taken over {self.url}; this one publishes nothing",
-                hint="run the command again: it continues where it was",
-                retryable=True,
-            )
-        before = self.base.files
-        changed = [p for p in {*before, *theirs.files} if before.get(p) != theirs.files.get(p)]
-        both = [p for p in changed if "/" not in p and p in mine and mine[p] != theirs.files.get(p)]
-        if both:
-            raise Busy(
-                f"{both[0]} was changed in {self.url} at the same time",
-                hint="run the command again",
-                retryable=True,
-            )
-        untouched = [p for p in changed if p not in mine and self._is_as(p, before.get(p))]
-        self._bring({path: theirs.files[path] for path in untouched if path in theirs.files})
-        for path in untouched:
-            if path not in theirs.files:
-                self.checkout.remove(path)
-        self.base = theirs
-
-    def _is_as(self, path: str, entry: Entry | None) -> bool:
-        """Whether the file of a path is as in an index, None = there is none."""
-        if entry is None:
-            return not (self.checkout.root / path).exists()
-        return self.checkout.has(path, entry)
-
-    def _changes(self, within: tuple[str, ...]) -> dict[str, Entry | None]:
-        """What differs here from the index, None = is deleted; files that were not fetched don't."""
-        here, base = self.checkout.contents(*within), self.base
-        found: dict[str, Entry | None] = {
-            path: entry
-            for path, entry in here.items()
-            if base.files.get(path) != entry and not base.is_fixed(path)
-        }
-        for path in base.files:
-            asked = not within or path.split("/")[0] in within
-            if asked and path not in here and self.checkout.was_here(path):
-                found[path] = None
-        return found
-
-    def _send(self, changes: Mapping[str, Entry | None]) -> None:
-        there = set(self.base.files.values())
-        wanted = {
-            entry: self.checkout.source(path)
-            for path, entry in changes.items()
-            if entry is not None and entry not in there
-        }
-        size = sum(entry.size for entry in wanted)
-        if size > 50 << 20:
-            self.reporter.say(f"writing {size / 1e6:,.0f} MB to {self.url}")
-        self.blobs.send([(path, entry) for entry, path in wanted.items()])
-
-    def _match(self) -> None:
-        """Make the folder equal to the index, what is current last."""
-        files, here = self.base.files, self.checkout.contents()
-        self.checkout.forget_all_but(here)
-        wanted = {path: entry for path, entry in files.items() if here.get(path) != entry}
-        for path in [path for path, entry in wanted.items() if self._is_large(path, entry)]:
-            del wanted[path]
-            self.checkout.remove(path)
-        last = {path: wanted.pop(path) for path in [*wanted] if path == "CURRENT"}
-        self._bring(wanted)
-        self._bring(last)
-        for path in here:
-            if path not in files and not self.checkout.sealed(path, files) and not path.endswith(DATABASE):
-                self.checkout.remove(path)
-
-    def _add(self) -> None:
-        """Fetch what is not here at all, while a run goes on here that has its own state of the rest."""
-        files, root = self.base.files, self.checkout.root
-        self._bring(
-            {
-                path: entry
-                for path, entry in files.items()
-                if path.split("/")[0] not in STAYING
-                and not self._is_large(path, entry)
-                and not (root / path).exists()
-            }
-        )
-
-    def _is_large(self, path: str, entry: Entry) -> bool:
-        """Whether a file is fetched when it is needed."""
-        return entry.size > SMALL and self.base.artifact_of(path) in self.base.artifacts
-
-    def _bring(self, wanted: Mapping[str, Entry]) -> None:
-        """Fetch files; a database that was written to here gets the rows of the other one, too."""
-        if not wanted:
-            return
-        size = sum(entry.size for entry in wanted.values())
-        if size > 20 << 20:
-            self.reporter.say(f"fetching {len(wanted):,} files, {size / 1e6:,.0f} MB, from {self.url}")
-        joined = [p for p in wanted if p.endswith(DATABASE) and (self.checkout.root / p).exists()]
-        into = {path: self.checkout.root / path for path in wanted} | {
-            path: self.checkout.folder / "other" / path for path in joined
-        }
-        progress = self.reporter.progress("files") if size > 20 << 20 else Quiet().progress("")
-        self.blobs.fetch([(entry, into[path]) for path, entry in wanted.items()], progress)
-        for path, entry in wanted.items():
-            if path in joined:
-                add_rows(self.checkout.root / path, into[path])
-                into[path].unlink()
-            else:
-                self.checkout.note(path, entry)
 
     def _save(self, ended: threading.Event) -> None:
         """Write back, every now and then, work that was paid for."""
@@ -345,8 +105,3 @@ class BucketWorkspace:
 def _end(ended: threading.Event, thread: threading.Thread) -> None:
     ended.set()
     thread.join()
-
-
-def _merged(files: Mapping[str, Entry], changes: Mapping[str, Entry | None]) -> dict[str, Entry]:
-    after = {**files, **{path: entry for path, entry in changes.items() if entry is not None}}
-    return {path: entry for path, entry in after.items() if changes.get(path, entry) is not None}

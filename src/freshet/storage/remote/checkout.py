@@ -22,7 +22,8 @@ from freshet.storage.remote.database_copies import DATABASE, SIDES, copy_of, sta
 
 FOLDER = ".bucket"
 STATE = "checkout.json"
-LOCAL = frozenset({"LEASE", "state", "cache", "replay", "cadence", "drift", "trainings", "damaged"})
+LEASE = "LEASE"
+LOCAL = frozenset({LEASE, "state", "cache", "replay", "cadence", "drift", "trainings", "damaged"})
 """Names in a workspace that don't go into the bucket; nor does what begins with a dot."""
 STAYING = frozenset({"work", "days"})
 """Folders whose files are named by, or hold, a checksum of what they were made of: those that the index
@@ -37,15 +38,13 @@ class Checkout:
 
     Args:
         root: of the workspace.
+        folder: where it is remembered what the files are; None = `.bucket` in it.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, folder: Path | None = None) -> None:
         self.root = root
+        self.folder = folder or root / FOLDER
         self._known: dict[str, tuple[Stamp, Entry]] = {}
-
-    @property
-    def folder(self) -> Path:
-        return self.root / FOLDER
 
     @property
     def _copies(self) -> Path:
@@ -149,7 +148,7 @@ class Checkout:
             for folder, names, files in os.walk(top) if top.is_dir() else [(str(self.root), [], [top.name])]:
                 names.sort()
                 for name in sorted(files):
-                    if name.endswith(PART) or name.endswith(tuple(DATABASE + side for side in SIDES)):
+                    if name == LEASE or name.endswith((PART, *(DATABASE + side for side in SIDES))):
                         continue
                     file = Path(folder, name)
                     with suppress(FileNotFoundError):  # deleted meanwhile, such as a chunk of inference
