@@ -1,4 +1,4 @@
-"""What one GPU does: bulk inference of a table of 761 interests by a model of the shape of Qwen3-0.6B, and tuning.
+"""What one GPU does: a table of 761 interests by a model of the shape of Qwen3-0.6B, and tuning it.
 
     python benchmarks/gpu.py --json > gpu.json
     python benchmarks/gpu.py --contexts 20000 --minutes 8 --json
@@ -6,9 +6,9 @@
 
 SIMULATED: weights and tokens are random, only their number and sizes are those of the real thing (28 layers,
 1,024 wide, 16 query and 8 key heads of 128, 3,072 in between, 151,936 tokens, tied tables). A prompt is 12
-tokens that all share, two names and 6 more; a name is 3 to 6 tokens. The table has 1 + N + N (N - 1) contexts;
-the planner is asked about as many of them as `--minutes` allow, whole first interests at a time as they come
-in a table, and `whole_table_s` is told by their rate. Nothing is downloaded.
+tokens that all share, two names and 6 more; a name is 3 to 6 tokens. A table has N + N (N - 1)
+contexts to plan from; the engine gets as many pairs as `--minutes` allow, whole first interests at a time as
+they come in a table, and `whole_table_s` is told by their rate. Nothing is downloaded.
 
 peak_tflops      of the best square matrix product, by type of numbers, measured here; `float32` is plain
                  float32 (no TF32), as planners compute
@@ -130,7 +130,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "torch": torch.__version__,
         "interests": options.interests,
-        "table_contexts": 1 + options.interests**2,
+        "table_contexts": options.interests**2,
         "peak_tflops": peaks,
         "engine": {},
     }
@@ -209,7 +209,7 @@ def engine(task: Task, kind: str, best: float, answers: dict[str, np.ndarray]) -
     return {
         "contexts": done,
         "contexts_per_s": done / seconds,
-        "whole_table_s": (1 + task.options.interests**2) / done * seconds,
+        "whole_table_s": task.options.interests**2 / done * seconds,
         "tokens_per_context": usage.tokens / done,
         "tflops": tflops,
         "share_of_peak": tflops / best,

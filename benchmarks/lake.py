@@ -1,18 +1,18 @@
 """What does importing a lake from a bucket cost, and how much of its files travels?
 
-    python benchmarks/lake.py                    # a SIMULATED lake of 30 days, 3 million events, 40 other columns
+    python benchmarks/lake.py                    # a SIMULATED lake of 30 days, 3 million events
     python benchmarks/lake.py --events 10000000 --json
     python benchmarks/lake.py --quick            # the same, small, in seconds
 
-A lake as Spark writes one: a Parquet file per day under `date=...`, user, item, time and value beside 40 columns
-of numbers that the log does not keep; the same events as JSONL packed by gzip. It is imported from local disk,
-then from a bucket of a SeaweedFS server on this machine, in turns. In `bad` one row of every day has no user:
-what quarantine keeps of it needs all columns of its row group.
+A lake as Spark writes one: a Parquet file per day under `date=...`, user, item, time and value beside 40
+columns of numbers that the log does not keep; the same events as JSONL packed by gzip. It is imported from
+local disk, then from a bucket of a SeaweedFS server on this machine, in turns. In `bad` one row of every day
+has no user: what quarantine keeps of it needs all columns of its row group.
 
-`seconds`: median of `--rounds` imports, each into an empty log; `spread` = slowest / fastest; `processor_seconds`
-are the importing process's own, without the server's. `ratio` = bucket / local. `served` / `stored` = bytes that
-the server sent, counted by a proxy during one more import / bytes of the files (`share`); `requests` to the
-server. Server and import share the machine's cores.
+`seconds`: median of `--rounds` imports, each into an empty log; `spread` = slowest / fastest;
+`processor_seconds`: of the importing process alone. `ratio` = bucket / local. `served` /
+`stored` = bytes that the server sent, counted by a proxy during one more import / bytes of the files
+(`share`); `requests` to the server. Server and import share the machine's cores.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ NOW = datetime(2024, 6, 1, tzinfo=UTC)
 
 
 class Proxy:
-    """Counts the bytes and the requests between clients and a server; connections are passed on as they are."""
+    """Counts bytes and requests between clients and a server; connections are passed on as they are."""
 
     def __init__(self, endpoint: str) -> None:
         self._to = urlsplit(endpoint).hostname, urlsplit(endpoint).port

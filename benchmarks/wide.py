@@ -11,8 +11,8 @@ publish   `freshet refresh` of a new day, all of it: counting, fitting, table, c
           `steps` = seconds of the ledger. The run that forms interests and counts the log before comes first
           (`first`): it is told, but is no part of `publish`.
 open      opening the release as a server does (`opened`), and the table alone (`table_opened`)
-look_up   `Table.look_up` of contexts of held-out users: microseconds, median of rounds in which wide and small
-          tables alternate; `ratio` = wide / small. `recommend_us` is a whole answer, which scores all N
+look_up   `Table.look_up` of the last two interests of users: microseconds, median of rounds in which wide and
+          small tables alternate; `ratio` = wide / small. `recommend_us` is a whole answer, which scores all N
           interests for the user; it grows with N.
 rows      of the table, of as many ordered pairs as N interests have; `listed_share` = share of users with two
           recent interests whose pair has a row.
@@ -69,7 +69,7 @@ def main() -> None:
     made.add_argument("--small", type=int, default=200)
     made.add_argument("--events", type=int, default=1_000_000)
     made.add_argument("--rounds", type=int, default=9)
-    made.add_argument("--live", action="store_true", help="with live signals")
+    made.add_argument("--no-live", action="store_true", help="without live signals")
     made.add_argument("--keep", type=Path, help="leave the workspaces in this folder")
     made.add_argument("--stage", help=argparse.SUPPRESS)
     options = parse(made, interests=1100, small=40, events=60_000, rounds=3)
@@ -85,7 +85,7 @@ def measure(options: argparse.Namespace, root: Path) -> dict[str, Any]:
     show, found = Show(), {}
     for name, interests in (("wide", options.interests), ("small", options.small)):
         place = root / name
-        generate(place, interests, options.events, live=options.live)
+        generate(place, interests, options.events, live=not options.no_live)
         for stage in ("first", "publish", "open"):
             show.say(f"{name}: {stage}")
             found[name] = {**found.get(name, {}), stage: staged(stage, place)}

@@ -70,7 +70,7 @@ def plan(ws: Workspace, as_of: AsOf | None = None, today: datetime | None = None
             if model is None:
                 cost = cost_of(run, judging, None)
                 step.details["gates"] = asdict(cost)
-                run.say(f"before that, the gates judge the model: about {cost} {run.record.currency}")
+                run.say(f"before that, the gates judge the model: about {cost.told(run.record.currency)}")
         _say_prices_are_missing(ws, run)
     return run.record
 
@@ -88,7 +88,7 @@ def _prior_is_planned(ws: Workspace, run: Run, as_of: AsOf | None, today: dateti
         step.details = {"rows": len(log.interests), "changed": expected.prompts, "why": why}
         step.details["expected"] = asdict(cost)
         step.details["prompts"] = expected.prompts
-    run.say(f"plan: {expected.prompts:,} prompts of the prior, about {cost} {run.record.currency}")
+    run.say(f"plan: {expected.prompts:,} prompts of the prior, about {cost.told(run.record.currency)}")
     _say_prices_are_missing(ws, run)
     return True
 

@@ -5,23 +5,26 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from freshet.backends.object_stores.obstore_store import ObstoreStore
 from freshet.core.config import Config
 from freshet.core.errors import ConfigError
 from freshet.storage.artifacts import Store
 from freshet.storage.durable import make_folder, write_text
+from freshet.storage.lease import lease
 from freshet.storage.ledger import Quiet, Reporter
 from freshet.storage.releases import Releases
 from freshet.storage.remote.bucket_workspace import BucketWorkspace
 from freshet.storage.remote.checkout import FOLDER, Checkout
+from freshet.storage.remote.copying import Copied, into_bucket, into_folder
 from freshet.storage.remote.following import Follower
 
+SETTINGS = "freshet.toml"
 ORIGIN = "origin"
 """File in `.bucket` that holds the URL."""
 VARIABLE = "FRESHET_CACHE"
@@ -134,38 +137,6 @@ def _bucket(url: str, root: Path) -> BucketWorkspace:
     return BucketWorkspace(url, ObstoreStore(url), Checkout(root))
 
 
-def copy_to_bucket(root: Path, url: str) -> int:
-    """Make a workspace in a bucket out of a folder that nobody writes to meanwhile; returns how many files.
-
-    Raises:
-        ConfigError: there is one already, or the URL is wrong.
-    """
-    url = checked_url(url)
-    with TemporaryDirectory() as notes:
-        bucket = BucketWorkspace(url, ObstoreStore(url), Checkout(root, Path(notes)))
-        bucket.create()
-        return len(bucket.base.files)
-
-
-def copy_to_folder(url: str, root: Path, reporter: Reporter) -> int:
-    """Make a folder out of a workspace in a bucket, as of one moment; returns how many files.
-
-    Raises:
-        ConfigError: there is something already, or no workspace at the URL.
-    """
-    if root.exists():
-        raise ConfigError(f"{root} is there already", hint="name a folder that is not there yet")
-    aside = root.with_name(f".{root.name}.part")
-    url = checked_url(url)
-    with TemporaryDirectory() as notes:
-        bucket = BucketWorkspace(url, ObstoreStore(url), Checkout(aside, Path(notes)), reporter)
-        make_folder(aside)
-        bucket.pull()
-        bucket.fetch_all()
-    aside.rename(root)
-    return len(bucket.base.files)
-
-
 class Followed:
     """What serving needs to follow a bucket.
 
@@ -191,3 +162,41 @@ class Followed:
             return read()
 
         return checked
+
+
+def copy_workspace(source: str, target: str, reporter: Reporter) -> Copied:
+    """Copy a workspace between a folder and a bucket, or two buckets; the source stays as it is.
+
+    Raises:
+        ConfigError: both are folders, there is no workspace at the source, or something at the target.
+        Busy: a run is writing in the source's folder.
+        StoreUnreachable: a bucket can't be reached.
+    """
+    if not is_url(source) and not is_url(target):
+        raise ConfigError(
+            f"{source} and {target} are both folders",
+            hint="copy a folder with `cp -r` while nothing runs in it; `freshet copy` is for buckets",
+        )
+    urls = [url.rstrip("/") for url in (source, target) if is_url(url)]
+    for url in urls:
+        checkout_folder(url)  # refuses what is no URL
+    with tempfile.TemporaryDirectory(dir=None if is_url(target) else _beside(Path(target))) as made:
+        scratch = Path(made)
+        if not is_url(target):
+            return into_folder(urls[0], ObstoreStore(urls[0]), Path(target), scratch, reporter)
+        folder = Path(source)
+        if is_url(source):
+            folder = scratch / "between"
+            into_folder(urls[0], ObstoreStore(urls[0]), folder, scratch / "draft", reporter)
+        elif not (folder / SETTINGS).is_file():
+            raise ConfigError(f"{folder} holds no {SETTINGS}", hint="name the folder of a workspace")
+        make_folder(scratch / "notes")
+        with lease(folder / "LEASE", "copy", say=reporter.say):
+            return into_bucket(folder, urls[-1], ObstoreStore(urls[-1]), scratch / "notes", reporter)
+
+
+def _beside(folder: Path) -> Path:
+    above = folder.absolute().parent
+    if not above.is_dir():
+        raise ConfigError(f"{above} is no folder", hint="make it first")
+    return above

@@ -1,13 +1,18 @@
-"""Opens the stream that the configuration names."""
+"""Opens the stream that the configuration names, for the log or for a server."""
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
-from freshet.core.config import StreamConfig
+from freshet.core.config import StreamConfig, load
 from freshet.core.errors import ConfigError, MissingExtra
 from freshet.core.ports import EventStream, Start
+from freshet.experiments.measurement.frozen_rules import kept_columns
+from freshet.serving import Recommender
+from freshet.serving.live_stream import LiveStream
+from freshet.wiring import SETTINGS, WatchedConfig, open_workspace
 
 
 def open_stream(settings: StreamConfig, start: Start, group: str | None = None) -> EventStream:
@@ -40,6 +45,23 @@ def open_stream(settings: StreamConfig, start: Start, group: str | None = None) 
             f'[stream] kind = "{settings.kind}" needs the package {error.name!r}',
             hint=f"pip install 'freshet[{settings.kind}]'",
         ) from None
+
+
+def live_stream(root: Path, recommender: Recommender) -> LiveStream | None:
+    """The stream that a server reads for its live signals; None where `[stream] live` is not set."""
+    config = load(root / SETTINGS)
+    settings = config.stream
+    if not (settings.kind and settings.live):
+        return None
+    events = WatchedConfig(root / SETTINGS)
+    return LiveStream(
+        root,
+        settings,
+        lambda: events().events,
+        kept_columns(open_workspace(root)),
+        recommender.notes,
+        lambda start: open_stream(settings, start, f"{settings.group}-live"),
+    )
 
 
 def _secrets(settings: StreamConfig) -> dict[str, Any]:

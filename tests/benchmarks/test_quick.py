@@ -37,6 +37,7 @@ KEYS = {
     "endpoint": {"simulated", "speed", "server", "faults"},
     "evidence": {"default", "top 5", "trend", "global", "no hysteresis"},
     "explore": {"explore_us", "explore_us_p99", "interests_us", "parts_us", "scorer_us", "ratio_vs_scorer", "log_limit_us"},
+    "export": {"simulated", "load", "sizes", "redis_layouts", "parquet_list_bytes"},
     "exposures": {"simulated", "rows", "users", "analysis", "reading", "ratio"},
     "fuzz": {"seed", "files", "requests"},
     "gates": {"sample", "users", "recall", "planners"},
@@ -55,6 +56,11 @@ KEYS = {
     "state": {"state_bytes_per_user", "file_bytes_per_user", "load_users_per_s", "events_per_s", "ratio_vs_raw", "fsync_ms", "redis"},
     "experiment_statistics": {"simulated", "aa_sequential_false_positive", "power_at_mde", "coverage", "cuped_ratio", "rare", "off_policy"},
     "tuning": {"simulated", "threads", "trainings", "told_ratio", "resume"},
+    "streams": {"kind", "load", "kills", "read", "lost", "twice", "quarantine_lost", "quarantine_twice", "ratio"},
+    "gpu": {"simulated", "device", "peak_tflops", "engine", "generate_batch", "tuning"},
+    "rows": {"transitions", "users", "rows"},
+    "scale": {"computed", "tables"},
+    "wide": {"simulated", "wide", "small", "look_up"},
     "transitions": {"simulated", "events_per_s", "peak_rss_gb", "one_day_share", "ratio_to_plain_sql"},
 }  # fmt: skip
 """What is documented of each; a new benchmark says here what it gives."""

@@ -116,6 +116,7 @@ MADE: dict[str, tuple[Any, set[str]]] = {
     "users.titles": (3, {"user_rows"}),
     "users.active_days": (20, {"user_rows"}),
     "table.width": (4, SERVED),
+    "table.rows": (20, SERVED),
     "table.blocked": (["0"], SERVED),
     "table.allowed": (["0", "1", "2"], SERVED),
     "table.withdrawn": (["0"], SERVED),
@@ -197,6 +198,24 @@ OUTSIDE: dict[str, tuple[Any, str]] = {
     "schedule.policy": ("cost", WHEN),
     "schedule.drift_alpha": (0.01, WHEN),
     "schedule.value_per_hit": (0.1, WHEN),
+    **{
+        f"stream.{name}": (value, AT_IMPORT)
+        for name, value in {
+            "kind": "redis",
+            "servers": "redis://localhost:1/0",
+            "topic": "events",
+            "group": "other",
+            "field": "json",
+            "batch_rows": 10,
+            "batch_seconds": 1.0,
+            "message_bytes": 1000,
+            "gaps": "continue",
+            "keep_hours": 1.0,
+            "live": True,
+            "options": {"socket_timeout": 1},
+            "options_env": {"password": "REDIS_PASSWORD"},
+        }.items()
+    },
     "serving.state": ("redis://localhost:1/0", SERVING),
     "serving.state_gb": (1.0, SERVING),
     "serving.explore": (0.2, SERVING),

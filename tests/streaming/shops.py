@@ -95,7 +95,7 @@ def refused(ws: Workspace) -> list[tuple[str, str, str, str]]:
     if not list((ws.root / "quarantine").glob("*.parquet")):
         return []
     files = str(ws.root / "quarantine" / "*.parquet")
-    query = f"""SELECT reason, "partition", "offset", raw FROM '{files}' ORDER BY "offset"::BIGINT"""
+    query = f'SELECT reason, "partition", "offset", raw FROM "{files}" ORDER BY length("offset"), "offset"'
     return duckdb.sql(query).fetchall()
 
 

@@ -132,7 +132,7 @@ def test_kills_in_the_middle(kafka: KafkaServer, tmp_path: Path) -> None:
     ws = shop(tmp_path, "kafka", kafka.servers, batch_rows=100)
     kafka.send("events", [b"poison" if n % 50 == 49 else event(n) for n in range(2000)])
     chance = random.Random(1)
-    for _ in range(4):
+    for _ in range(3):
         process = started(ws, "--once")
         before, until = len(snapshots.listed(ws.root)), time.monotonic() + PATIENCE
         while len(snapshots.listed(ws.root)) <= before and process.poll() is None:

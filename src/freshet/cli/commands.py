@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from freshet.cli import batch_commands
+from freshet.cli.copy_command import copy
 from freshet.cli.demo_command import demo
 from freshet.cli.drift_command import drift
 from freshet.cli.estimate_command import estimate
@@ -12,11 +13,11 @@ from freshet.cli.experiment_analysis import power, report_experiment
 from freshet.cli.experiment_commands import check, list_experiments, start, stop
 from freshet.cli.export_command import export
 from freshet.cli.inspect_commands import diff, explain, history, interests, report, status
-from freshet.cli.place_commands import copy, settings
 from freshet.cli.replay_commands import cadence, replay
 from freshet.cli.review_commands import approve, reject, rollback
 from freshet.cli.run_commands import finetune, ranker, refresh, run
 from freshet.cli.serve_commands import add_key, list_keys, revoke_key, serve
+from freshet.cli.settings_command import settings
 from freshet.cli.simulate_command import simulate
 from freshet.cli.stream_command import stream
 from freshet.cli.track_command import track
@@ -57,12 +58,12 @@ for group, name, function, example in (
     (app, "history", history, "`freshet history -w shop 00003`"),
     (app, "diff", diff, "`freshet diff -w shop 1 2`"),
     (app, "settings", settings, "`freshet settings -w s3://bucket/shop --set freshet.toml`"),
-    (app, "copy", copy, "`freshet copy shop s3://bucket/shop`"),
     (app, "report", report, "`freshet report -w shop --into report.html`"),
     (app, "approve", approve, "`freshet approve -w shop 00003`"),
     (app, "reject", reject, "`freshet reject -w shop 00003`"),
     (app, "rollback", rollback, "`freshet rollback -w shop 2`"),
     (app, "export", export, "`freshet export -w shop --to shop.freshet`"),
+    (app, "copy", copy, "`freshet copy shop s3://lake/shop`, or back: `freshet copy s3://lake/shop laptop`"),
     (app, "doctor", doctor, "`freshet doctor -w shop --repair`"),
     (
         app, "replay", replay,

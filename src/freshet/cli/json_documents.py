@@ -11,6 +11,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from freshet.core.urls import Url
+
 if TYPE_CHECKING:
     from freshet.operations import Imported
     from freshet.stages.tuning import Gate
@@ -37,7 +39,7 @@ def plain(value: Any) -> Any:
         return plain_mapping(value)
     if isinstance(value, list | tuple):
         return [plain(part) for part in value]
-    return str(value) if isinstance(value, Path) else value
+    return str(value) if isinstance(value, Path | Url) else value
 
 
 def run_content(record: Record) -> dict[str, Any]:

@@ -46,6 +46,7 @@ def serve(
     from freshet.cli.screen import Screen
     from freshet.core.config import load
     from freshet.wiring import SETTINGS, open_recommender
+    from freshet.wiring_streams import live_stream
 
     try:
         from freshet.http.api_docs import checked_prefix
@@ -72,7 +73,14 @@ def serve(
             "keys": keyring.required,
         }
         serve_until_stopped(
-            recommender, limits, listener, lambda: _announce(found, as_json), keyring, host, prefix
+            recommender,
+            limits,
+            listener,
+            lambda: _announce(found, as_json),
+            keyring,
+            host,
+            prefix,
+            stream=live_stream(workspace, recommender),
         )
 
 

@@ -164,6 +164,16 @@ def status(console: Console, workspace: str, state: Status) -> None:
         line(console, f"export: {target.target} {has}{', another serves' if target.due else ''}{why}")
     if state.webhook is not None:
         _webhook(console, state.webhook)
+    for one in state.streams:
+        behind = (
+            "unknown" if one.behind is None else f"{sum(one.behind.values()):,} messages, seen {one.seen}"
+        )
+        newest = f"; newest event {one.last_event}" if one.last_event else ""
+        lost = f", {one.lost:,} lost" if one.lost else ""
+        line(
+            console,
+            f"stream {one.name}: {one.read:,} read, {one.refused:,} refused{lost}; behind: {behind}{newest}",
+        )
     if state.running:
         line(console, "a run is writing now")
     if state.gates:

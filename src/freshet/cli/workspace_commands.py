@@ -82,7 +82,7 @@ def init(
     folder = Path(place) if bucket is None else bucket.checkout.root
     remember_workspace(context, folder)
     if bucket is not None:  # other machines have other folders
-        events, items = [_anywhere(file) for file in events or []], _anywhere(items) if items else None
+        events, items = [_absolute(file) for file in events or []], _absolute(items) if items else None
 
     defaults = Config()
     if planner == "transformers" and not model:
@@ -116,12 +116,6 @@ def init(
     answer(document("init", {"workspace": place, "settings": path, "chosen": chosen}), as_json, show)
 
 
-def _anywhere(file: str) -> str:
-    """A file as other folders of this machine name it."""
-    found = location(file)
-    return str(found.absolute()) if isinstance(found, Path) else file
-
-
 def _bucket(place: str) -> BucketWorkspace | None:
     """The place in a bucket that a URL names; None where it is a folder."""
     if "://" not in place:
@@ -129,6 +123,12 @@ def _bucket(place: str) -> BucketWorkspace | None:
     from freshet.wiring_buckets import new_bucket
 
     return new_bucket(place)
+
+
+def _absolute(file: str) -> str:
+    """A path that counts from nowhere; a URL as it is."""
+    found = location(file)
+    return str(found.absolute() if isinstance(found, Path) else found)
 
 
 def _checkpoint(model: str, folder: Path) -> str:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from freshet.core.ports import GivenRelease, RowBlock
+from freshet.core.types import Interests
 from freshet.stages import interests
 from freshet.stages.table import Table
 from freshet.storage.release_parts import parts_of
@@ -29,10 +32,19 @@ def open_given(ws: Workspace, release: Release) -> GivenRelease:
     """
     parts = parts_of(ws.store, release)
     known = interests.load(parts.interests.path)
+    about = {name: release.as_dict()[name] for name in _ABOUT} | {"workspace": ws.root.resolve().name}
     table = Table(parts.table.path, len(known))
+    return given_of(table, known, parts.assignment.path / "assignment.parquet", about)
+
+
+def given_of(table: Table, known: Interests, assignment: Path, about: dict[str, Any]) -> GivenRelease:
+    """A table with what it means.
+
+    Args:
+        assignment: Parquet file of (item, interest index).
+    """
     rows = _order(table)
     contexts = np.asarray(table.contexts)[rows]
-    assignment = parts.assignment.path / "assignment.parquet"
 
     def blocks() -> Iterator[RowBlock]:
         for start in range(0, len(rows), BLOCK):
@@ -44,16 +56,8 @@ def open_given(ws: Workspace, release: Release) -> GivenRelease:
             for batch in file.iter_batches(BLOCK, columns=["item", "interest"]):
                 yield batch["item"].to_pylist(), np.asarray(batch["interest"], np.int64)
 
-    return GivenRelease(
-        {name: release.as_dict()[name] for name in _ABOUT} | {"workspace": ws.root.resolve().name},
-        table.k,
-        int(table.successors.shape[1]),
-        known.ids,
-        known.descriptions,
-        contexts,
-        blocks,
-        items,
-    )
+    width = int(table.successors.shape[1])
+    return GivenRelease(about, table.k, width, known.ids, known.descriptions, contexts, blocks, items)
 
 
 def _order(table: Table) -> NDArray[np.int64]:

@@ -57,7 +57,7 @@ def make_app(service: Service) -> ASGIApp:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        upkeep.start()
+        upkeep.start(commits)
         yield
         await upkeep.stop(commits)
 

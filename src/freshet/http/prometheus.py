@@ -27,6 +27,7 @@ GAUGES = {
     "connections_open": "Connections, idle ones included.",
     "bursts": "Interests that are taken up much more often right now than of late.",
     "log_lines_lost": "Lines of log that could not be written.",
+    "stream_lag": "Messages of the stream that this server has not read of its partitions.",
     "draining": "1 while the server is stopping.",
 }
 

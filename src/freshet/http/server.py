@@ -28,6 +28,7 @@ from freshet.http.service import ServerState, Service
 from freshet.serving.messages import Query
 
 if TYPE_CHECKING:
+    from freshet.serving.live_stream import LiveStream
     from freshet.serving.recommend import Recommender
 
 SWITCH = 0.0005
@@ -120,6 +121,7 @@ def serve(
     host: str = "127.0.0.1",
     root_path: str = "",
     log_to: TextIO = sys.stderr,
+    stream: LiveStream | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, then write what was accepted and close the recommender.
 
@@ -128,6 +130,7 @@ def serve(
         announce: called once requests are answered.
         host: the address at which it listens, as the user gave it.
         root_path: what a proxy leaves before all paths, '' = nothing.
+        stream: whose events are recorded beside those of requests, None = there is none.
 
     Raises:
         ConfigError: the process may open too few files to serve anybody.
@@ -142,7 +145,7 @@ def serve(
         pool = ConnectionPool(most)
         metrics.watch_connections(lambda: len(pool))
         visitors = Visitors(listener.getsockname()[0], [host, *limits.hosts], limits.origins)
-        service = Service(recommender, limits, keyring, visitors, metrics, log, root_path)
+        service = Service(recommender, limits, keyring, visitors, metrics, log, root_path, stream)
         config = uvicorn.Config(
             make_app(service),
             loop="uvloop",

@@ -10,6 +10,7 @@ from freshet.http.addresses import Visitors
 from freshet.http.api_keys import Keyring
 from freshet.http.json_log import JsonLog
 from freshet.http.prometheus import Metrics
+from freshet.serving.live_stream import LiveStream
 
 if TYPE_CHECKING:
     from freshet.serving.recommend import Recommender
@@ -40,6 +41,7 @@ class Service:
         metrics: what `/metrics` reports.
         log: gets a line per request.
         root_path: what a proxy leaves before all paths, '' = nothing.
+        stream: whose events are recorded beside those of requests, None = there is none.
         state: set by what runs beside requests, reported by `/readyz`.
     """
 
@@ -50,4 +52,5 @@ class Service:
     metrics: Metrics
     log: JsonLog
     root_path: str = ""
+    stream: LiveStream | None = None
     state: ServerState = field(default_factory=ServerState)

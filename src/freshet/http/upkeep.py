@@ -10,6 +10,7 @@ from typing import Any
 from freshet.core.errors import FreshetError
 from freshet.http.group_commit import GroupCommit
 from freshet.http.service import Service
+from freshet.http.stream_intake import StreamIntake
 
 FLUSH, FOLLOW, RELOAD, KEYS, WRITE = 0.5, 0.2, 0.1, 1.0, 0.2
 """Seconds between two: writings of impressions, looks at events, at releases, at keys, writings of logs."""
@@ -28,9 +29,10 @@ class Upkeep:
         self._tasks: list[asyncio.Task[None]] = []
         self.writer = ThreadPoolExecutor(1, "state")
         self._loading = ThreadPoolExecutor(1, "loading")
+        self._intake = None if service.stream is None else StreamIntake(service.stream, service)
 
-    def start(self) -> None:
-        """Begin; needs a running event loop."""
+    def start(self, commits: GroupCommit) -> None:
+        """Begin; needs a running event loop. Events of the stream go through `commits`."""
         asyncio.get_running_loop()
         rounds: list[tuple[str, float, Executor, Callable[[], Any]]] = [
             ("flush", FLUSH, self.writer, self._recommender.flush),
@@ -40,9 +42,13 @@ class Upkeep:
         ]
         self._tasks = [asyncio.create_task(self._repeat(*each)) for each in rounds]
         self._tasks.append(asyncio.create_task(self._write_logs()))
+        if self._intake is not None:
+            self._intake.start(commits, self._report)
 
     async def stop(self, commits: GroupCommit) -> None:
         """Let what was accepted become durable, then end."""
+        if self._intake is not None:
+            await self._intake.stop()
         await commits.drained()
         for task in self._tasks:
             task.cancel()

@@ -162,12 +162,8 @@ def _traffic(ws: Workspace, opened: Opened) -> NDArray[np.float64]:
 
 
 def _add(weight: NDArray[np.float64], opened: Opened, sums: Sums) -> None:
-    contexts, inverse = np.unique(sums.contexts, axis=0, return_inverse=True)
-    totals = np.bincount(inverse.ravel(), sums.weight, len(contexts))
-    for context, total in zip(contexts.tolist(), totals.tolist(), strict=True):
-        row = opened.table.row_number(tuple(context))
-        if row is not None:
-            weight[row] = total
+    row = opened.table.row_numbers(sums.contexts)
+    np.add.at(weight, row[row >= 0], sums.weight[row >= 0])
 
 
 def _inferred(opened: Opened) -> int | None:

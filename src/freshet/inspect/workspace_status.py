@@ -21,6 +21,7 @@ from freshet.storage.ledger import Record
 from freshet.storage.manifests import TableManifest
 from freshet.storage.releases import Release
 from freshet.storage.workspace import Workspace
+from freshet.streaming import SeenStream, seen_streams
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,7 @@ class Status:
         cut_short: trained artifacts behind the current release whose training the clock ended.
         gates: those of the current release's model, as judged under today's `[gates]`; none where it was not.
         exports: which release each target of `[export]` has; `webhook`: what it was told, None without one.
+        streams: that the log has read from, and how far it was behind them.
     """
 
     release: Release | None
@@ -79,6 +81,7 @@ class Status:
     gates: tuple[Gate, ...]
     exports: tuple[TargetLine, ...] = ()
     webhook: WebhookLine | None = None
+    streams: tuple[SeenStream, ...] = ()
 
 
 def status(ws: Workspace, today: date) -> Status:
@@ -102,6 +105,7 @@ def status(ws: Workspace, today: date) -> Status:
         _gates(ws, release.model) if release else (),
         target_lines(ws, release),
         webhook_line(ws),
+        seen_streams(ws),
     )
 
 

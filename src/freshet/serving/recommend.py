@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freshet.core.errors import StateError
-from freshet.core.ports import UserStore
+from freshet.core.ports import Notes, UserStore
 from freshet.core.types import Answer, Context, History, Recommendation, User
 from freshet.serving.arms import NO_EXPERIMENT, Assignment, Scored, assign, score
 from freshet.serving.event_recorder import EventRecorder
@@ -71,6 +71,11 @@ class Recommender:
         self._recorder = EventRecorder(store, releases.config.events)
         self._draws = np.random.default_rng(releases.config.serving.seed)
         self._prefix, self._numbers = uuid4().hex[:12], itertools.count()
+
+    @property
+    def notes(self) -> Notes:
+        """Small values that are kept with what is remembered of users."""
+        return self._store.notes
 
     @property
     def current(self) -> int:

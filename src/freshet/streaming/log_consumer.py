@@ -16,7 +16,7 @@ from threading import Event
 
 from freshet.core.config import StreamConfig
 from freshet.core.errors import Busy, StreamGap, StreamMoved, StreamUnreachable
-from freshet.core.ports import EventStream, Gap, Start
+from freshet.core.ports import EventStream, Gap, Polled, Start
 from freshet.experiments.measurement.frozen_rules import kept_columns
 from freshet.stages.events import Batch, BatchReport, EventLog, StreamState
 from freshet.stages.events.pruning import prune
@@ -87,7 +87,7 @@ class LogConsumer:
         self._consumed, self._recorded = Consumed(), Consumed()
         self._said: dict[str, str] = {}
         self._look_at = self._record_at = self._again_at = 0.0
-        self._identity, self._ended = "", False
+        self._identity, self._ended_at = "", 0.0
         self._open = open_stream
 
     def run(self, stop: Event, *, once: bool = False) -> Consumed:
@@ -130,9 +130,7 @@ class LogConsumer:
         for gap in polled.gaps:
             self._meet(stream, gap)
         pending.add(polled)
-        at_end = ends is not None and self._at_end(stream, ends)
-        is_end = at_end and (self._ended or not polled.messages)
-        self._ended = at_end
+        is_end = ends is not None and self._at_end(stream, ends) and self._is_quiet(stream, polled)
         full = pending.room <= 0 or pending.age >= self._settings.batch_seconds or is_end
         if len(pending) and full and time.monotonic() >= self._again_at:
             self._try_commit(stream)
@@ -150,6 +148,16 @@ class LogConsumer:
             return not ends  # nothing was given to us yet, or there is nothing
         return all((here := at[one]) is not None and stream.reached(one, here, end)
                    for one, end in mine.items())  # fmt: skip
+
+    def _is_quiet(self, stream: EventStream, polled: Polled) -> bool:
+        """Whether nothing came meanwhile, or has been coming for so long that a call is to end."""
+        self._ended_at = self._ended_at or time.monotonic()
+        if time.monotonic() - self._ended_at > LOOK:
+            return True
+        try:
+            return not polled.messages and not sum(stream.lag().behind.values())
+        except StreamUnreachable:
+            return False
 
     def _start(self, partitions: Sequence[str]) -> Mapping[str, str]:
         """Where the log ends, for partitions that were just given to us."""
@@ -205,7 +213,8 @@ class LogConsumer:
                 report = self._log.import_messages(
                     batch, self._ws.config.events, now=datetime.now(UTC), keep=kept_columns(self._ws)
                 )
-                prune(self._ws.source, self._settings.keep_hours)
+                if self._ws.bucket is None:
+                    prune(self._ws.source, self._settings.keep_hours)
         except StreamMoved as error:
             self._consumed.retried += 1
             self._pending.forget([*error.positions])

@@ -21,9 +21,30 @@ STORE = 100 * 2**20
 ROOT = Path(__file__).parents[3]
 
 
+def patiently(start: Callable[[], Any]) -> Any:
+    """Start something of Ray's, which gives up after 30 seconds, as it may have to where a machine is busy."""
+    for _ in range(4):
+        try:
+            return start()
+        except Exception as error:  # Ray raises no more specific one
+            if "timed out during startup" not in str(error):
+                raise
+    return start()
+
+
 def machine(cluster: Any) -> Any:
     """One more machine, of one core."""
-    return cluster.add_node(num_cpus=1, node_ip_address="127.0.0.1", object_store_memory=STORE)
+    own = {"num_cpus": 1, "node_ip_address": "127.0.0.1", "object_store_memory": STORE}
+    return patiently(lambda: cluster.add_node(**own))
+
+
+def started() -> Any:
+    """A cluster of one machine, the driver's."""
+    from ray.cluster_utils import Cluster
+
+    own = {"num_cpus": 0, "node_ip_address": "127.0.0.1", "object_store_memory": STORE}
+    head = {"include_dashboard": False, **own}
+    return patiently(lambda: Cluster(initialize_head=True, head_node_args=head))
 
 
 @pytest.fixture(scope="session")
@@ -36,10 +57,7 @@ def cluster() -> Iterator[Any]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT / "src"), str(ROOT)]))
         ray = need_ray()
-        from ray.cluster_utils import Cluster
-
-        head = {"num_cpus": 0, "node_ip_address": "127.0.0.1", "object_store_memory": STORE}
-        made = Cluster(initialize_head=True, head_node_args={"include_dashboard": False, **head})
+        made = started()
         machine(made)
         machine(made)
         yield made

@@ -47,7 +47,7 @@ def counts(folder: Path, by: Executor | None) -> dict[str, bytes]:
 @pytest.fixture
 def many_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of the driver; workers have the defaults, which decide nothing of what is made here."""
-    monkeypatch.setattr(recount, "ROWS", 8)
+    monkeypatch.setattr(recount, "ROWS", 60)
 
 
 @pytest.mark.usefixtures("many_parts")

@@ -52,7 +52,7 @@ def test_a_job_that_kills_every_worker_is_given_up(cluster: Any, tmp_path: Path)
 
 def test_what_no_machine_has_is_waited_for_and_then_said(cluster: Any, tmp_path: Path) -> None:
     ray = executor(cluster, tmp_path, wait_seconds=0.0)
-    with pytest.raises(ExecutorLost, match="no machine of the Ray cluster has .*'GPU': 1"):
+    with pytest.raises(ExecutorLost, match=r"no machine of the Ray cluster has .*'GPU': 1"):
         list(ray.map(abs, [1], Resources(gpus=1)))
 
 

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,6 +20,7 @@ from freshet import operations, pipeline
 from freshet.cli.app import run as command
 from freshet.core.errors import InputError
 from freshet.core.types import AsOf, Experiment, ExperimentArm, Outcomes
+from freshet.experiments.measurement.foreign_rows import ColumnNames
 from freshet.experiments.measurement.labels import Window
 from freshet.experiments.stats.effects import Estimate
 from freshet.experiments.stats.off_policy import Support
@@ -156,6 +158,36 @@ def _truth(ws: Workspace, policies: tuple[str, ...]) -> list[float]:
         patch.setattr(policy_values, "answer_again", known)
         looked(ws, *policies, explore=0.9)
     return [float(row.mean()) for row in kept["answers"].expected]
+
+
+def test_what_was_shown_elsewhere_is_estimated_from_its_own_propensities(
+    visited: Workspace, tmp_path: Path
+) -> None:
+    """The same showings as if another system had logged them: the same estimates, but for what it never shows."""
+    ws = copied(visited, tmp_path / "ws")
+    days = [*(ws.root / "impressions").glob("*/*.parquet")]
+    shown = pa.concat_tables([pq.read_table(path) for path in days])
+    for path in days:
+        path.unlink()
+    shown = shown.filter(pc.equal(shown["place"], 0))
+    pq.write_table(
+        shown.select(["id", "time", "user", "context", "interest", "propensity", "place"]),
+        tmp_path / "x.parquet",
+    )
+    names = ColumnNames.of(["user=user", "time=time"])
+    _, (report,) = operations.import_impressions(ws, [tmp_path / "x.parquet"], names, NOW)
+    assert (report.added, report.quarantined) == (shown.num_rows, {})
+    own, found = (
+        looked(visited, "release:1", "release:1/counts-live"),
+        looked(ws, "release:1", "release:1/counts-live"),
+    )
+    assert (found.rows, found.logged) == (own.rows, own.logged)
+    assert found.reproduced == ()
+    for mine, foreign in zip(own.policies, found.policies, strict=True):
+        for name in ("ips", "self_normalised"):
+            assert foreign.results[name].value.value == pytest.approx(mine.results[name].value.value)
+        assert foreign.refused == ""
+        assert "were shown elsewhere" in foreign.caution
 
 
 def test_what_was_never_explored_is_refused(fresh: Workspace, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import importlib.metadata
 import os
 import platform
@@ -27,7 +28,6 @@ ALIKE = ("freshet", "ray", "numpy", "pyarrow", "duckdb", "numba", "pydantic", "t
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",  # Ray reports to nobody
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # a job without GPUs still sees those of its machine
-    "RAY_DISABLE_MEMORY_MONITOR_LOGS": "1",
 }
 
 
@@ -64,8 +64,8 @@ def _check(token: Path, text: str, versions: tuple[tuple[str, str], ...]) -> Non
         raise ConfigError(
             f"the machine {machine} of the Ray cluster can't read the workspace at {token.parent.parent}: "
             f"{seen}",
-            hint="all machines need it at the same path: put it into a folder that they share (such as NFS), "
-            "and run Freshet there",
+            hint="all machines need it at the same path, in a folder that they share (such as NFS); of a "
+            "workspace in a bucket they need the folder that FRESHET_CACHE names",
         )
     own = versions_here()
     for name, version in versions:
@@ -204,6 +204,7 @@ class Cluster:
         token = self._root / ".drafts" / f"ray-{uuid4().hex}"
         fit = Fit(token, token.name, versions_here())
         token.write_text(fit.text, encoding="utf-8")
+        atexit.register(token.unlink, missing_ok=True)
         self._check_all(fit)
         return fit
 
@@ -238,14 +239,20 @@ def translated(what: str = "") -> Iterator[None]:
         cause = error.cause
         while isinstance(cause, errors.RayTaskError):
             cause = cause.cause
-        raise (cause if isinstance(cause, BaseException) else ExecutorLost(str(error))) from None
+        if isinstance(cause, BaseException) and not isinstance(cause, errors.RayError):
+            raise cause from None
+        raise _lost(what, error) from None
     except errors.RayError as error:
-        raise ExecutorLost(
-            f"Ray lost {what or 'the connection'}: {_first(error)}",
-            hint="what was committed is kept: the same command goes on. A job that ends its worker each time "
-            "may need more memory: see [ray] resources, and Ray's logs",
-            retryable=True,
-        ) from None
+        raise _lost(what, error) from None
+
+
+def _lost(what: str, error: BaseException) -> ExecutorLost:
+    return ExecutorLost(
+        f"Ray lost {what or 'the connection'}: {_first(error)}",
+        hint="what was committed is kept: the same command goes on. A job that ends its worker each time may "
+        "need more memory: see [ray] resources, and Ray's logs",
+        retryable=True,
+    )
 
 
 def _first(error: BaseException) -> str:

@@ -9,7 +9,7 @@ from time import monotonic
 from typing import Any, TypeVar
 
 from freshet.backends.executors.ray_cluster import Cluster, Fit, need_ray, translated
-from freshet.backends.executors.ray_pool import Idle, RayPool
+from freshet.backends.executors.ray_pool import IDLE, RayPool
 from freshet.core.config import RayConfig
 from freshet.core.ports import Executor, Progress, Resources, silent
 
@@ -35,7 +35,6 @@ class RayExecutor(Executor):
 
     def __init__(self, config: RayConfig, root: Path) -> None:
         self._cluster = Cluster(config, root)
-        self._idle = Idle()
 
     @property
     def name(self) -> str:
@@ -54,7 +53,7 @@ class RayExecutor(Executor):
         first = next(numbered, None)
         if first is None:
             return
-        self._idle.end()
+        IDLE.end()
         with translated():
             task = ray.remote(_done).options(**cluster.options(needs), max_retries=cluster.config.retries)
             shared = ray.put(work)
@@ -80,7 +79,7 @@ class RayExecutor(Executor):
         jobs: Iterable[Job],
         needs: Resources | None = None,
     ) -> Iterator[tuple[int, Result]]:
-        return RayPool(self._cluster, self._idle, opened, jobs, needs).results()
+        return RayPool(self._cluster, opened, jobs, needs).results()
 
     def call(
         self,
@@ -89,7 +88,7 @@ class RayExecutor(Executor):
         needs: Resources | None = None,
         progress: Progress = silent,
     ) -> Result:
-        self._idle.end()
+        IDLE.end()
         ray, cluster = need_ray(), self._cluster
         options = cluster.options(needs)
         with translated("the job"):

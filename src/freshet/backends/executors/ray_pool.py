@@ -37,6 +37,10 @@ class Idle:
         self.workers.clear()
 
 
+IDLE = Idle()
+"""One for a process, as the connection is: two executors must not wait for each other's workers."""
+
+
 class PoolWorker:
     """One worker. What opening raises is an error of the work, so it is no part of starting the worker."""
 
@@ -60,12 +64,11 @@ class RayPool:
 
     Args:
         cluster: where the workers are started.
-        idle: workers that are there already; those that are idle at the end join them.
         opened, jobs, needs: see `Executor.pool`.
     """
 
     def __init__(
-        self, cluster: Cluster, idle: Idle, opened: Opened, jobs: Iterable[Any], needs: Resources | None
+        self, cluster: Cluster, opened: Opened, jobs: Iterable[Any], needs: Resources | None
     ) -> None:
         self._ray, self._fit = need_ray(), cluster.fit
         self._cluster, self._needs, self._opened = cluster, needs, opened
@@ -74,9 +77,9 @@ class RayPool:
         self._lost: Counter[int] = Counter()  # number of a job -> how often
         self._deaths = 0  # of workers before they were open, one after the other
         self._doing: dict[Any, tuple[Any, tuple[int, Any] | None]] = {}  # ref -> worker, its job
-        if idle.needs != needs:
-            idle.end()
-        idle.needs, self._idle = needs, idle
+        if needs != IDLE.needs:
+            IDLE.end()
+            IDLE.needs = needs
         with translated():
             self._shared = self._ray.put(opened)
             self._class = self._ray.remote(PoolWorker).options(**cluster.options(needs), max_restarts=0)
@@ -88,10 +91,12 @@ class RayPool:
                 for ref in self._finished():
                     worker, job = self._doing.pop(ref)
                     alive, value = self._result(ref, job)
-                    if alive:
-                        self._give(worker)
-                        if job is not None:
-                            yield job[0], value
+                    if not alive:
+                        _kill(worker)  # it may be out of reach alone
+                        continue
+                    self._give(worker)
+                    if job is not None:
+                        yield job[0], value
         finally:
             self._end()
 
@@ -111,9 +116,7 @@ class RayPool:
     def _start(self) -> None:
         """Put a worker to work, one that is there if there is one."""
         with translated():
-            worker, has_open = (
-                self._idle.workers.pop() if self._idle.workers else (self._class.remote(), None)
-            )
+            worker, has_open = IDLE.workers.pop() if IDLE.workers else (self._class.remote(), None)
             if has_open is self._opened:
                 self._give(worker)
             else:
@@ -122,7 +125,7 @@ class RayPool:
     def _give(self, worker: Any) -> None:
         job = self._next()
         if job is None:
-            self._idle.workers.append((worker, self._opened))
+            IDLE.workers.append((worker, self._opened))
         else:
             with translated():
                 self._doing[worker.do.remote(job[1])] = worker, job
@@ -166,5 +169,6 @@ class RayPool:
 
 
 def _kill(worker: Any) -> None:
-    with suppress(Exception):  # where the cluster is gone, so are its workers
-        need_ray().kill(worker)
+    ray = need_ray()
+    with suppress(ray.exceptions.RayError):  # where the cluster is gone, so are its workers
+        ray.kill(worker)

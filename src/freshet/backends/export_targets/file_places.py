@@ -92,7 +92,7 @@ class BucketPlace:
 
     def names(self, prefix: str) -> list[str]:
         """Of all objects whose names begin so."""
-        return [found.key for found in self._store.listed(prefix)]
+        return [one.key for one in self._store.listed("") if one.key.startswith(prefix)]
 
     def remove(self, names: Sequence[str]) -> None:
         """Delete objects."""

@@ -1,1 +1,1 @@
-"""Buckets, through `obstore`: S3 and what speaks its protocol, Google Cloud Storage, Azure Blob Storage."""
+"""Buckets: S3 and what speaks its protocol, Google Cloud Storage, Azure Blob Storage."""

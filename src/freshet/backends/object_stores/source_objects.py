@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from freshet.backends.object_stores.opening import open_url
 from freshet.core.errors import ConfigError, FreshetError, InputError, MissingExtra, StoreUnreachable
@@ -55,48 +56,37 @@ class BucketObjects:
         """The object of this key; None where there is none."""
         if not url.parts:
             return None
-        store = self._store(url)
-        try:
-            meta = store.head(url.key)
-        except FileNotFoundError:
-            return None
-        except Exception as error:  # noqa: BLE001 - whatever the client says is told in our words
-            self._fail(url, error)
-        return _as_found(url, meta)
+        with self._told(url):
+            try:
+                return _as_found(url, self._store(url).head(url.key))
+            except FileNotFoundError:
+                return None
 
     def below(self, url: Url) -> Iterator[SourceObject]:
         """The objects whose keys begin with these parts, however many there are."""
-        store = self._store(url)
-        try:
-            for page in store.list(url.key or None):
+        with self._told(url):
+            for page in self._store(url).list(url.key or None):
                 for meta in page:
                     yield _as_found(Url(url.bucket, tuple(meta["path"].split("/"))), meta)
-        except Exception as error:  # noqa: BLE001
-            self._fail(url, error)
 
     def open(self, found: SourceObject) -> BinaryIO:
         """Its content, of which only the ranges travel that are read."""
-        try:
+        with self._told(found.url):
             from freshet.backends.object_stores.ranged_files import RangedFile
-        except ModuleNotFoundError as error:
-            raise _missing(error) from None
+
         ranged = RangedFile(found.size, lambda start, end: self._range(found, start, end))
         return cast(BinaryIO, io.BufferedReader(ranged, _BUFFER))
 
     def copy(self, found: SourceObject, path: Path) -> None:
         """Its whole content into a file, telling the progress."""
-        store = self._store(found.url)
         done, told = 0, time.monotonic()
-        try:
-            content = store.get(found.url.key, options={"if_match": found.tag})
-            with path.open("wb") as file:
-                for piece in content.stream(min_chunk_size=_PIECE):
-                    done += file.write(piece)
-                    if time.monotonic() - told > _TELL_EVERY:
-                        told = time.monotonic()
-                        self._say(f"  {found.url}: {done / 1e6:,.0f} of {found.size / 1e6:,.0f} MB")
-        except Exception as error:  # noqa: BLE001
-            self._fail(found.url, error)
+        with self._told(found.url), path.open("wb") as file:
+            content = self._store(found.url).get(found.url.key, options={"if_match": found.tag})
+            for piece in content.stream(min_chunk_size=_PIECE):
+                done += file.write(piece)
+                if time.monotonic() - told > _TELL_EVERY:
+                    told = time.monotonic()
+                    self._say(f"  {found.url}: {done / 1e6:,.0f} of {found.size / 1e6:,.0f} MB")
         if done != found.size:
             raise StoreUnreachable(
                 f"{found.url}: {done:,} of {found.size:,} bytes arrived", hint="try again", retryable=True
@@ -105,10 +95,9 @@ class BucketObjects:
     def attach(self, found: SourceObject, connection: duckdb.DuckDBPyConnection) -> str:
         """Make it readable to a database: the name that `read_parquet` takes."""
         if self._attached is None:
-            try:
+            with self._told(found.url):
                 from freshet.backends.object_stores.ranged_files import AttachedFiles
-            except ModuleNotFoundError as error:
-                raise _missing(error) from None
+
             self._attached = AttachedFiles()
         return self._attached.attach(
             connection, found.url.name, found.size, lambda start, end: self._range(found, start, end)
@@ -121,59 +110,63 @@ class BucketObjects:
 
     def _range(self, found: SourceObject, start: int, end: int) -> bytes:
         try:
-            content = self._store(found.url).get(
-                found.url.key, options={"range": (start, end), "if_match": found.tag}
-            )
-            return bytes(content.bytes())
-        except Exception as error:  # noqa: BLE001
-            try:
-                self._fail(found.url, error)
-            except FreshetError as told:
-                self._failure = told
-                raise
+            with self._told(found.url):
+                content = self._store(found.url).get(
+                    found.url.key, options={"range": (start, end), "if_match": found.tag}
+                )
+                return bytes(content.bytes())
+        except FreshetError as error:
+            self._failure = error
+            raise
 
     def _store(self, url: Url) -> AnyStore:
         if url.bucket not in self._stores:
-            try:
-                self._stores[url.bucket] = open_url(url.bucket)
-            except ModuleNotFoundError as error:
-                raise _missing(error) from None
-            except Exception as error:  # noqa: BLE001
-                self._fail(url, error)
+            self._stores[url.bucket] = open_url(url.bucket)
         return self._stores[url.bucket]
 
-    def _fail(self, url: Url, error: Exception) -> NoReturn:
-        """Raise what a client's error means.
+    @contextmanager
+    def _told(self, url: Url) -> Iterator[None]:
+        """A block in which a client's errors become one of ours."""
+        try:
+            from obstore.exceptions import BaseError
+        except ModuleNotFoundError as error:
+            raise _missing(error) from None
+        try:
+            yield
+        except ModuleNotFoundError as error:
+            raise _missing(error) from None
+        except (BaseError, FileNotFoundError, ValueError) as error:
+            raise _meaning(url, error) from None
 
-        Clients answer a wrong bucket, wrong credentials and a server that is gone with one type of error; its
-        text tells them apart.
-        """
-        from obstore.exceptions import PermissionDeniedError, PreconditionError, UnauthenticatedError
 
-        if isinstance(error, FreshetError):
-            raise error
-        scheme, text = url.bucket.partition("://")[0], str(error)
-        if isinstance(error, FileNotFoundError | PreconditionError):
-            raise InputError(
-                f"{url} was changed or removed while it was read: nothing of it is taken",
-                hint="import it again once its writer is through",
-            ) from None
-        if any(sign in text for sign in _NO_BUCKET):
-            raise InputError(
-                f"{url.bucket}: there is no such bucket", hint="check its name, and the endpoint and region"
-            ) from None
-        if isinstance(error, PermissionDeniedError | UnauthenticatedError) or any(
-            sign in text for sign in _REFUSED
-        ):
-            raise ConfigError(
-                f"{url} can't be read: its credentials are missing or refused",
-                hint=f"set {_ENVIRONMENT[scheme]} in the environment, for an account that may list and read",
-            ) from None
-        raise StoreUnreachable(
-            f"{url} can't be reached: {_first_words(text)}",
-            hint="check the network and the endpoint, and try again",
-            retryable=True,
-        ) from None
+def _meaning(url: Url, error: Exception) -> FreshetError:
+    """What a client's error says.
+
+    It has one type for a wrong bucket, wrong credentials and a server that is gone: its text tells which.
+    """
+    from obstore.exceptions import PermissionDeniedError, PreconditionError, UnauthenticatedError
+
+    scheme, text = url.bucket.partition("://")[0], str(error)
+    if any(sign in text for sign in _NO_BUCKET):
+        hint = "check its name, and the endpoint and region"
+        return InputError(f"{url.bucket}: there is no such bucket", hint=hint)
+    if isinstance(error, FileNotFoundError | PreconditionError):
+        return InputError(
+            f"{url} was changed or removed while it was read: nothing of it is taken",
+            hint="import it again once its writer is through",
+        )
+    if isinstance(error, PermissionDeniedError | UnauthenticatedError) or any(
+        sign in text for sign in _REFUSED
+    ):
+        return ConfigError(
+            f"{url} can't be read: its credentials are missing or refused",
+            hint=f"set {_ENVIRONMENT[scheme]} in the environment, for an account that may list and read",
+        )
+    return StoreUnreachable(
+        f"{url} can't be reached: {_first_words(text)}",
+        hint="check the network and the endpoint, and try again",
+        retryable=True,
+    )
 
 
 def _as_found(url: Url, meta: Any) -> SourceObject:

@@ -22,7 +22,6 @@ import pyarrow.parquet as pq
 
 from freshet.core.config import Columns
 from freshet.core.errors import ConfigError, InputError
-from freshet.core.urls import Location
 from freshet.core.user_numbers import keys
 from freshet.experiments.measurement.collect import COLUMNS
 from freshet.experiments.measurement.experiment_metrics import IMPRESSION
@@ -52,7 +51,7 @@ class ImpressionsReport:
         outcomes: events that were new to the log.
     """
 
-    source: Location
+    source: str
     rows: int
     added: int
     duplicates: int
@@ -116,7 +115,14 @@ def _import(
     for note in notes:
         run.say(f"  note: {note}")
     return ImpressionsReport(
-        staged.source, staged.rows, added, int(usable) - added, quarantined, unscored, outcomes, tuple(notes)
+        str(staged.source),
+        staged.rows,
+        added,
+        int(usable) - added,
+        quarantined,
+        unscored,
+        outcomes,
+        tuple(notes),
     )
 
 

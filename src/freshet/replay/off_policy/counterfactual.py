@@ -65,10 +65,11 @@ class Counterfactuals:
 
     Attributes:
         same_context: (n,) whether the user's context is as it was logged; where not, all else is 0.
-        logged_chance: (n,) of what was shown, by the logging policy: the propensity, where all is known.
+        logged_chance: (n,) of what was shown, by the logging policy: the propensity, where all is known; and
+            the propensity itself of what was shown elsewhere.
         answered: (T, n) whether the policy could answer in that context; where not, its columns are 0.
         chance: (T, n) of what was shown.
-        unseen: (T, n) of all that the logging policy would not have shown.
+        unseen: (T, n) of all that the logging policy would not have shown; 0 of what was shown elsewhere.
         expected: (T, n) reward by the model over all that the policy may show.
         model: (n,) reward by the model of what was shown.
     """
@@ -85,7 +86,7 @@ class Counterfactuals:
 def answer_again(
     decisions: Decisions,
     engaged: Engaged,
-    behaviour: Sequence[AnswerPolicy],
+    behaviour: Sequence[AnswerPolicy | None],
     policies: Sequence[Sequence[AnswerPolicy | None]],
     setup: ReplaySetup,
     progress: Progress = silent,
@@ -93,7 +94,7 @@ def answer_again(
     """Answer every decision again, in the order of time.
 
     Args:
-        behaviour: n policies by which the decisions were made.
+        behaviour: n policies by which the decisions were made; None = elsewhere.
         policies: (T, n) to be estimated; None where one can't answer.
     """
     size = len(decisions)
@@ -113,20 +114,23 @@ def answer_again(
         others = [(place, policy) for place, one in enumerate(policies) if (policy := one[row]) is not None]
         seen = {
             key: setup.past_releases[key].user_context(ids, times, now, user)
-            for key in {logged_policy.key, *(policy.key for _, policy in others)}
+            for key in {policy.key for policy in (logged_policy, *(one for _, one in others)) if policy}
         }
         context = decisions.context[row]
-        if setup.past_releases[logged_policy.key].context(seen[logged_policy.key]) == context:
-            chances = setup.chances(logged_policy, seen[logged_policy.key], now, user)
+        first = next((policy for policy in (logged_policy, *(one for _, one in others)) if policy), None)
+        if first is not None and setup.past_releases[first.key].context(seen[first.key]) == context:
+            chances = None
+            if logged_policy is not None:
+                chances = setup.chances(logged_policy, seen[logged_policy.key], now, user)
             rewards = setup.rewards(user, (-1, *context)[-1])
             found.same_context[row] = True
-            found.logged_chance[row] = chances[shown]
+            found.logged_chance[row] = decisions.propensity[row] if chances is None else chances[shown]
             found.model[row] = rewards[shown]
             for place, policy in others:
                 other = setup.chances(policy, seen[policy.key], now, user)
                 found.answered[place, row] = True
                 found.chance[place, row] = other[shown]
-                found.unseen[place, row] = other[chances <= 0].sum()
+                found.unseen[place, row] = 0.0 if chances is None else other[chances <= 0].sum()
                 found.expected[place, row] = other @ rewards
         if row % 1000 == 999 or row == size - 1:
             progress(row + 1, size)
@@ -159,13 +163,14 @@ class Reproduced:
 
 
 def reproduced_by_arm(
-    decisions: Decisions, behaviour: list[AnswerPolicy], answers: Counterfactuals
+    decisions: Decisions, behaviour: list[AnswerPolicy | None], answers: Counterfactuals
 ) -> tuple[Reproduced, ...]:
-    """How well each arm's propensities come out again, by name of experiment and arm."""
-    arms = [(*name, policy.strategy) for name, policy in zip(decisions.arm, behaviour, strict=True)]
+    """How well each arm's propensities come out again, by experiment and arm; not those of elsewhere."""
+    made = zip(decisions.arm, behaviour, strict=True)
+    arms = [(*name, policy.strategy) if policy else None for name, policy in made]
     away = deviations(decisions, answers)
     found = []
-    for experiment, arm, strategy in sorted(set(arms)):
+    for experiment, arm, strategy in sorted({one for one in arms if one is not None}):
         rows = answers.same_context & np.array([one == (experiment, arm, strategy) for one in arms], bool)
         if rows.any():
             own = away[rows]
@@ -180,6 +185,8 @@ def deviations(decisions: Decisions, answers: Counterfactuals) -> NDArray[np.flo
 
 
 def near(away: NDArray[np.float64]) -> float:
-    """Share of propensities that come out nearly the same."""
+    """Share of propensities that come out nearly the same; 1 of none."""
+    if not len(away):
+        return 1.0
     close: BoolArray = away < NEAR
     return float(close.mean())

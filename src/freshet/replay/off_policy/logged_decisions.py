@@ -10,9 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from freshet.core.types import Interests
+from freshet.core.types import BoolArray, Interests
 from freshet.core.user_numbers import keys
 from freshet.experiments.measurement import labels as labelling
+from freshet.experiments.measurement.foreign_rows import ELSEWHERE
 from freshet.experiments.measurement.labels import Window
 from freshet.stages import events
 from freshet.storage import sql
@@ -62,6 +63,8 @@ class Decisions:
         propensity, reward: (n,)
         context: n lists of stable ids, most recent last: the user's context, as the answer gives it.
         arm: n pairs (experiment, arm), '' where there was none.
+        elsewhere: (n,) whether another system chose it (`freshet import --impressions`): its propensity is
+            believed, since nothing here can make it again.
     """
 
     user: NDArray[np.uint64]
@@ -72,6 +75,7 @@ class Decisions:
     reward: NDArray[np.float64]
     context: list[tuple[int, ...]]
     arm: list[tuple[str, str]]
+    elsewhere: BoolArray
 
     def __len__(self) -> int:
         return len(self.user)
@@ -112,6 +116,7 @@ def _decisions(table: pa.Table, user: NDArray[np.uint64]) -> Decisions:
         table["reward"].to_numpy().astype(np.float64),
         [tuple(ids) for ids in table["context"].to_pylist()],
         list(pairs),
+        np.asarray(pc.equal(table["reason"], ELSEWHERE)),
     )
 
 

@@ -127,12 +127,16 @@ class Target:
     temperature: float
 
 
-def behaviour(ws: Workspace, decisions: Decisions) -> list[AnswerPolicy]:
-    """How each decision was made, as far as the log and the settings of now tell."""
+def behaviour(ws: Workspace, decisions: Decisions) -> list[AnswerPolicy | None]:
+    """How each decision was made, as far as log and settings of now tell; None of what was made elsewhere."""
     arms = _arms(ws)
     exploration = Policy(ws.config.serving.explore, ws.config.serving.temperature, 0.0)
-    policies = []
-    for number, name in zip(decisions.release.tolist(), decisions.arm, strict=True):
+    policies: list[AnswerPolicy | None] = []
+    rows = zip(decisions.release.tolist(), decisions.arm, decisions.elsewhere.tolist(), strict=True)
+    for number, name, elsewhere in rows:
+        if elsewhere:
+            policies.append(None)
+            continue
         experiment, arm = arms.get(name, (None, None))
         own = name if experiment is not None and experiment.isolated else EVERYBODY
         policies.append(
@@ -223,7 +227,8 @@ def _followed(ws: Workspace, decisions: Decisions) -> BoolArray:
         for name, (experiment, arm) in _arms(ws).items()
         if arm.serves.release is None and not experiment.isolated
     }
-    return np.array([name == EVERYBODY or name in following for name in decisions.arm], bool)
+    followed = np.array([name == EVERYBODY or name in following for name in decisions.arm], bool)
+    return followed & ~decisions.elsewhere
 
 
 def _own(ws: Workspace, number: int) -> tuple[str, str]:

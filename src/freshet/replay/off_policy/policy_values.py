@@ -48,7 +48,8 @@ class Estimated:
         rows: first places that it is estimated on.
         earlier: others, left out: they were shown before its release was made, which knows what became of
             them, or before the log says which release was current.
-        near: share of the propensities of its rows that come out again within 10 %.
+        near: share of the propensities of its rows that come out again within 10 %, without those of rows
+            that were shown elsewhere.
         results: `doubly_robust`, `self_normalised` and `ips`; empty where there are too few rows.
         refused: why the figures are not to be shown, '' where they are.
         caution: why they are not to be believed beyond a screen, '' where they are.
@@ -134,7 +135,8 @@ def estimate(ws: Workspace, run: Run, targets: tuple[Target, ...], window: Windo
             bool(ws.config.serving.rules),
             tuple(_estimated(decisions, answers, place, target) for place, target in enumerate(targets)),
         )
-        near = counterfactual.near(counterfactual.deviations(decisions, answers)[good])
+        ours = good & ~decisions.elsewhere
+        near = counterfactual.near(counterfactual.deviations(decisions, answers)[ours])
         step.details = {"rows": found.rows, "elsewhere": found.elsewhere, "reproduced": near}
     return found
 
@@ -174,11 +176,13 @@ def _estimated(decisions: Decisions, answers: Counterfactuals, place: int, targe
         "self_normalised": self_normalised(logged),
         "ips": ips(logged),
     }
-    near, support = (
-        counterfactual.near(counterfactual.deviations(decisions, answers)[good]),
-        results["ips"].support,
-    )
-    return Estimated(target, rows, earlier, near, results, _refusal(support, near), _caution(support, near))
+    ours = good & ~decisions.elsewhere
+    near = counterfactual.near(counterfactual.deviations(decisions, answers)[ours])
+    support, foreign = results["ips"].support, rows - int(ours.sum())
+    caution = _caution(support, near)
+    if foreign and not caution:
+        caution = f"{foreign:,} first places were shown elsewhere: their propensities are believed as given"
+    return Estimated(target, rows, earlier, near, results, _refusal(support, near), caution)
 
 
 def _refusal(support: Support, near: float) -> str:

@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from freshet.core.types import Sums, context_codes, positions
+from freshet.core.types import FloatArray, Sums, context_codes, positions
 
 FEW = 1024
 """Interests up to which what follows each is computed once for all of them."""
@@ -73,6 +73,9 @@ class AfterLast(Protocol):
     def whole(self) -> NDArray[np.float64]:
         """(N, N) all rows."""
 
+    def coarse(self) -> NDArray[np.float32]:
+        """(N, N) all rows, in half the memory."""
+
 
 @dataclass(frozen=True)
 class StoredRows:
@@ -85,6 +88,9 @@ class StoredRows:
 
     def whole(self) -> NDArray[np.float64]:
         return self.rows
+
+    def coarse(self) -> NDArray[np.float32]:
+        return self.rows.astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -105,12 +111,20 @@ class CountedRows:
         return _shrink(self.counts.after(last[:, None]), towards, self.strength)
 
     def whole(self) -> NDArray[np.float64]:
-        size = self.counts.interests
-        out = np.empty((size, size))
+        out = np.empty((self.counts.interests,) * 2)
+        self._fill(out)
+        return out
+
+    def coarse(self) -> NDArray[np.float32]:
+        out = np.empty((self.counts.interests,) * 2, np.float32)
+        self._fill(out)
+        return out
+
+    def _fill(self, out: FloatArray) -> None:
+        size = len(out)
         for start in range(0, size, ROWS_AT_ONCE):
             some = np.arange(start, min(start + ROWS_AT_ONCE, size), dtype=np.int16)
             out[some] = self.take(some)
-        return out
 
 
 @dataclass(frozen=True)
@@ -120,8 +134,8 @@ class CountModel:
     Attributes:
         popularity: (P, N) log-probability of each successor at each half-life.
         base: (N,) popularity that transitions are shrunk to.
-        after_last: probability of a successor after each last interest, shrunk to `base`, or to what a planner
-            makes of it.
+        after_last: probability of a successor after each last interest, shrunk to `base`, or to what a
+            planner makes of it.
         tables: counts after the observed contexts of lengths 2..k.
         prior_counts: pseudo-counts of shrinkage for context lengths 1..k.
     """

@@ -1,6 +1,6 @@
 """Events: from the files people have to a log of one schema, and a catalogue of items.
 
-    source files -> sources, source_folders, source_buckets   what lies where, and what is passed over
+    source files -> source_listing, source_folders, source_buckets   what lies where, and what is passed over
                  -> formats   which files, which layout
                  -> source_tables   one file as a query, whatever its format (`text_files`, `csv_text`)
                  -> columns, id_columns   which column is what

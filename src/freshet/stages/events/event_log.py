@@ -31,7 +31,7 @@ from freshet.stages.events.plausibility import find_doubts
 from freshet.stages.events.quarantine import Refused
 from freshet.stages.events.rule import parse
 from freshet.stages.events.snapshots import Snapshot, commit, latest
-from freshet.stages.events.sources import Unread, note_unread
+from freshet.stages.events.source_listing import Unread, note_unread
 from freshet.stages.events.staging import Staged, Staging, Wanted
 from freshet.stages.events.stream_batch import Batch, BatchReport
 from freshet.storage import sql

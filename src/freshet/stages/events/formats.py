@@ -29,7 +29,7 @@ from freshet.core.errors import ConfigError, InputError
 from freshet.core.ports import SourceStore
 from freshet.core.urls import Location
 from freshet.stages.events import source_buckets, source_folders
-from freshet.stages.events.sources import (
+from freshet.stages.events.source_listing import (
     Content,
     Found,
     Listing,

@@ -20,6 +20,7 @@ from freshet.stages.events.formats import SourceFile, item_source
 from freshet.stages.events.id_columns import with_ids
 from freshet.stages.events.parquet_files import checksum, write_parquet
 from freshet.stages.events.snapshots import Snapshot
+from freshet.stages.events.source_listing import note_unread
 from freshet.stages.events.source_tables import (
     ROW,
     Table,
@@ -29,7 +30,6 @@ from freshet.stages.events.source_tables import (
     rejects,
     unreadable,
 )
-from freshet.stages.events.sources import note_unread
 from freshet.storage import sql
 
 FILE = "items.parquet"

@@ -14,7 +14,7 @@ import duckdb
 from freshet.core.errors import FreshetError
 from freshet.core.ports import SourceObject, SourceStore
 from freshet.core.urls import Url
-from freshet.stages.events.sources import WORKSPACE, Found, Listing, Unread, fixed_parts
+from freshet.stages.events.source_listing import WORKSPACE, Found, Listing, Unread, fixed_parts
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import BinaryIO, Literal, NoReturn
 import duckdb
 
 from freshet.core.errors import InputError
-from freshet.stages.events.sources import WORKSPACE, Found, Listing, Unread, fixed_parts
+from freshet.stages.events.source_listing import WORKSPACE, Found, Listing, Unread, fixed_parts
 from freshet.storage.checksums import sha256
 
 _HIDDEN = "hidden"

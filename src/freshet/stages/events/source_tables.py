@@ -15,7 +15,7 @@ from freshet.core.errors import InputError
 from freshet.core.urls import Location
 from freshet.stages.events.csv_text import Dialect, RefusedLines
 from freshet.stages.events.formats import DAMAGED, SourceFile, suffixes, unpacked
-from freshet.stages.events.sources import Partition
+from freshet.stages.events.source_listing import Partition
 from freshet.stages.events.text_files import Text, ready
 from freshet.storage import sql
 

@@ -22,14 +22,15 @@ class Cost:
     written: int = 0
     requests: int = 0
 
-    def __str__(self) -> str:
+    def told(self, currency: str) -> str:
+        """What of it is known, for a person."""
         parts = [f"{self.tokens:,} tokens"]
         if self.requests:
             parts = [f"{self.requests:,} requests", f"{parts[0]} ({self.written:,} written)"]
         if self.seconds is not None:
             parts.append(f"{self.seconds:.1f} s")
         if self.money is not None:
-            parts.append(f"{self.money:.4f}")
+            parts.append(f"{self.money:.4f} {currency}")
         return ", ".join(parts)
 
 

@@ -166,7 +166,7 @@ def carry_out(
         "actual": asdict(actual),
     }
     if planned.prompts:
-        run.say(f"inference: {planned.prompts:,} prompts, {actual} {run.record.currency}")
+        run.say(f"inference: {planned.prompts:,} prompts, {actual.told(run.record.currency)}")
     for outcome, (part, _) in zip(outcomes, planned.parts, strict=True):
         if len(outcome.failures) > 3:
             run.say(f"  WARNING: {len(outcome.failures):,} prompts failed, their rows go by counts:")
@@ -219,7 +219,7 @@ def say_cost(ctx: RunContext, planned: InferencePlan) -> Cost:
     rows = planned.counted()
     ctx.run.say(
         f"plan: {rows['changed']:,} of {rows['rows']:,} rows changed, {rows['copied']:,} copied; {anew:,} "
-        f"prompts to infer, held-out ones included: about {cost} {ctx.run.record.currency}"
+        f"prompts to infer, held-out ones included: about {cost.told(ctx.run.record.currency)}"
     )
     return cost
 

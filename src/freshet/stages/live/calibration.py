@@ -76,7 +76,7 @@ def calibrate(
     weights = np.zeros(len(settings.names))
     weights[[settings.names.index(name) for name in used.names[1:]]] = used.weights[1:]
     now = fitter.log.as_of
-    overlay = overlay.against(microseconds(now), fitter.model(now).last).weighted(weights)
+    overlay = overlay.against(microseconds(now), fitter.model(now).after_last.coarse()).weighted(weights)
     return Calibrated(overlay, fitted, _gain(held, weights, overlay.bound))
 
 
@@ -170,7 +170,7 @@ def _pass(
         before = int(np.searchsorted(stretch.records["time"], start))
         overlay.apply(stretch.records[:before])
         if stretch.start != refreshed:
-            overlay, refreshed = overlay.against(start, stretch.model.last), stretch.start
+            overlay, refreshed = overlay.against(start, stretch.model.after_last.coarse()), stretch.start
         features = np.empty((len(held), 1 + len(overlay.weights), held.known.shape[1]), np.float32)
         features[:, 0] = stretch.fused
         now = running(overlay, stretch.records[before:], stretch.queries)

@@ -167,13 +167,13 @@ class Overlay:
         counts = self.popular[-1] * 2.0 ** ((self.since[-2] - max(now, self.clock)) / self._half_lives[-2])
         return np.asarray((counts + 1.0) / (counts.sum() + len(counts)))
 
-    def against(self, now: int, usual_after: NDArray[np.float64]) -> Overlay:
+    def against(self, now: int, usual_after: FloatArray) -> Overlay:
         """The same counts, for a table made at `now`: lifts are against the shares of now.
 
         Args:
             usual_after: (N, N) the table's shares of what follows each last interest.
         """
-        return replace(self, usual=self.shares(now), usual_after=usual_after.astype(np.float32))
+        return replace(self, usual=self.shares(now), usual_after=usual_after.astype(np.float32, copy=False))
 
     def weighted(self, weights: FloatArray) -> Overlay:
         """The same counts with fitted weights; what follows a last interest is let go where it has none."""

@@ -57,7 +57,7 @@ def ask(ws: Workspace, run: Run, interests: Interests, interests_version: str) -
     with run.step("prior") as step, _opened_planner(ws, ws.prior_tuner, interests) as planner:
         plan = _plan(ws, planner, interests, interests_version)
         cost = cost_of(run, inference.expected(plan, planner, ws.config.inference.chunk), None)
-        run.say(f"prior: {len(plan.changed):,} prompts to ask, about {cost} {run.record.currency}")
+        run.say(f"prior: {len(plan.changed):,} prompts to ask, about {cost.told(run.record.currency)}")
         rows = _asked(ws, run, step, plan, planner, _top(ws, interests))
         prior = PlannerPrior("", planner.version, rows, planner.abilities.relative)
         step.details["answered"] = prior.answered

@@ -20,7 +20,9 @@ from freshet.storage.releases import Release
 from freshet.storage.workspace import Workspace
 
 FLOOR_SAMPLE = 2000
-"""Contexts on which the repeat-run floor is measured."""
+"""Contexts on which the repeat-run floor is measured, of up to 1,024 interests."""
+FLOOR_CELLS = FLOOR_SAMPLE * counts.FEW
+"""Those contexts times interests, at most: their features are in memory."""
 
 
 def halt_on_churn(ctx: RunContext, made: Artifact, companions: Companions) -> None:
@@ -97,7 +99,8 @@ def repeat_run_floor(ctx: RunContext, made: Artifact, observed: NDArray[np.int16
 
     The planner's rows are held fixed, so the floor is a lower bound of what noise alone would change.
     """
-    step = max(1, len(observed) // FLOOR_SAMPLE)
+    most = min(FLOOR_SAMPLE, FLOOR_CELLS // len(ctx.log.interests))
+    step = max(1, len(observed) // most)
     sample = observed[::step]
     excluded = rules_of(ctx).excluded(sample)
     fitter, size = ctx.fitter, len(ctx.log.interests)

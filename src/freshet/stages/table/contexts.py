@@ -1,8 +1,8 @@
 """The rows of a table, in order: no interest, single interests, ordered pairs, then observed triples.
 
-All ordered pairs have a row where so many rows are wanted; of a *wide* table, whose interests are too many for
-that, only the busiest contexts that occur in the log have one. The others carry nothing but what their last
-interest says: a look-up falls back to its row, and serving scores every user by the mixture anyway.
+All ordered pairs have a row where so many rows are wanted; of a *wide* table, whose interests are too many
+for that, only the busiest contexts that occur in the log have one. A look-up of another falls back to the row
+of its last interest; serving loses nothing, since it scores every user by the mixture, whatever has a row.
 """
 
 from __future__ import annotations

@@ -72,7 +72,7 @@ class Table:
         return self._dense + place if place < len(self._codes) and self._codes[place] == code else None
 
     def row_numbers(self, contexts: NDArray[np.int16]) -> NDArray[np.int64]:
-        """(n,) rows of contexts (n, k), -1 where the table has none."""
+        """(n,) rows of contexts (n, up to k), -1 where the table has none."""
         return positions(self._index, context_codes(contexts))
 
     @cached_property

@@ -1,8 +1,8 @@
 """A run on a workspace in a bucket: it holds the lease, and writes back as it goes on.
 
 Who takes the lease puts its token into the index (fencing): a push by anybody else's token is refused,
-however late it comes. A run pushes after every artifact, wherever it moves a pointer, and when it ends. Killed in
-between, it leaves the state of its last push, and the next run continues from there.
+however late it comes. A run pushes after every artifact, wherever it moves a pointer, and when it ends.
+Killed in between, it leaves the state of its last push, and the next run continues from there.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ class Checkout:
 
     Args:
         root: of the workspace.
-        folder: where it is remembered what the files are; None = `.bucket` in it.
+        folder: for what is known of its files; `.bucket` in it by default.
     """
 
     def __init__(self, root: Path, folder: Path | None = None) -> None:
