@@ -67,7 +67,9 @@ def test_a_setting_is_in_the_key_if_it_is_read(
 ) -> None:
     ws, plan = replayable
     value, _ = (MADE | OUTSIDE)[setting]
-    beside = {"stream.servers": "redis://localhost:1/0", "stream.topic": "a"} if setting == "stream.kind" else {}
+    beside = (
+        {"stream.servers": "redis://localhost:1/0", "stream.topic": "a"} if setting == "stream.kind" else {}
+    )
     config = parse(configured(world, {**beside, setting: value}), "freshet.toml")
     assert config != ws.config or setting == "planner.use"  # its other value needs another kind
     read = setting in READ if setting in OUTSIDE else setting not in UNREAD
