@@ -127,7 +127,7 @@ def new_bucket(url: str) -> BucketWorkspace:
 def _opened(root: Path) -> BucketWorkspace | None:
     try:
         url = (root / FOLDER / ORIGIN).read_text(encoding="utf-8").strip()
-    except OSError:
+    except (OSError, ValueError):  # or a name that no file can have
         return None
     return _bucket(url, root.absolute())
 
