@@ -112,3 +112,8 @@ def test_a_wrong_option_is_told_as_json_too(tmp_path: Path) -> None:
     assert "--bogus" in answered("run", "--bogus", code=2)["error"]["message"]
     for day, why in (("soon", "not a date"), ("2204-05-01", "lies in the future")):
         assert why in answered("refresh", "--as-of", day, "-w", tmp_path, code=2)["error"]["message"]
+
+
+@pytest.mark.parametrize("name", ["/tmp/\ud800", "/tmp/\0"])
+def test_a_name_that_no_folder_can_have_is_refused(name: str) -> None:
+    assert called("status", "-w", name).returncode == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -47,6 +48,8 @@ def workspace_folder(place: str | Path) -> Path:
         from freshet.wiring_buckets import checkout_folder
 
         return checkout_folder(place)
+    if b"\0" in os.fsencode(place):  # which raises one of these for other names that no file can have
+        raise ValueError("embedded null byte")
     return Path(place)
 
 
