@@ -116,4 +116,4 @@ def test_a_wrong_option_is_told_as_json_too(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["/tmp/\ud800", "/tmp/\0"])
 def test_a_name_that_no_folder_can_have_is_refused(name: str) -> None:
-    assert called("status", "-w", name).returncode == 2
+    assert called("status", "-w", name).returncode == called("init", name).returncode == 2

@@ -42,15 +42,20 @@ def remember_workspace(context: typer.Context, value: Path) -> Path:
     return value
 
 
+def possible(place: str) -> str:
+    """The place, if a folder can have such a name; raises ValueError otherwise, as parsers of options do."""
+    if b"\0" in os.fsencode(place):  # which raises one for half a character
+        raise ValueError("embedded null byte")
+    return place
+
+
 def workspace_folder(place: str | Path) -> Path:
     """The folder that a command works in: the one that is named, or that of this machine for a bucket."""
     if isinstance(place, str) and "://" in place:
         from freshet.wiring_buckets import checkout_folder
 
         return checkout_folder(place)
-    if b"\0" in os.fsencode(place):  # which raises one of these for other names that no file can have
-        raise ValueError("embedded null byte")
-    return Path(place)
+    return Path(possible(str(place)))
 
 
 def fetched(context: typer.Context, value: Path) -> Path:

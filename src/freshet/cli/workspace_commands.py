@@ -24,6 +24,7 @@ from freshet.cli.options import (
     Wait,
     answer,
     opened,
+    possible,
     remember_workspace,
     user_store,
 )
@@ -58,7 +59,10 @@ ColumnPairs = Annotated[
 def init(
     context: typer.Context,
     place: Annotated[
-        str, typer.Argument(metavar="DIR|URL", help="The workspace to make: shop, or s3://BUCKET/shop.")
+        str,
+        typer.Argument(
+            metavar="DIR|URL", parser=possible, help="The workspace to make: shop, or s3://BUCKET/shop."
+        ),
     ],
     events: EventFiles = None,
     items: ItemFile = None,
