@@ -127,7 +127,7 @@ def new_bucket(url: str) -> BucketWorkspace:
 def _opened(root: Path) -> BucketWorkspace | None:
     try:
         url = (root / FOLDER / ORIGIN).read_text(encoding="utf-8").strip()
-    except OSError:
+    except (OSError, UnicodeError):  # a name that no folder has
         return None
     return _bucket(url, root.absolute())
 
