@@ -97,8 +97,9 @@ def test_a_run_is_shown_with_what_others_wrote_into_it(capsys: pytest.CaptureFix
 
 
 def test_errors_show_it_and_none_of_their_lines_passes_for_ours(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     for given in (ALL, "x\nerror: forged\nrelease 9 serves"):
         for arguments in (
             ["history", given],
@@ -113,6 +114,7 @@ def test_errors_show_it_and_none_of_their_lines_passes_for_ours(
                 assert not [
                     line for line in err.splitlines() if line.startswith(("error: forged", "release"))
                 ]
+    assert not list(tmp_path.glob("error-*")), "taken for a bug of ours"
     assert app.run(["no\x1b[2J"]) == 2
     assert acting(capsys.readouterr().err) == set()
 
