@@ -15,7 +15,14 @@ from datetime import UTC, datetime
 from threading import Event
 
 from freshet.core.config import StreamConfig
-from freshet.core.errors import Busy, StreamGap, StreamMoved, StreamUnreachable
+from freshet.core.errors import (
+    Busy,
+    FreshetError,
+    StoreUnreachable,
+    StreamGap,
+    StreamMoved,
+    StreamUnreachable,
+)
 from freshet.core.ports import EventStream, Gap, Polled, Start
 from freshet.experiments.measurement.frozen_rules import kept_columns
 from freshet.stages.events import Batch, BatchReport, EventLog, StreamState
@@ -87,7 +94,7 @@ class LogConsumer:
         self._consumed, self._recorded = Consumed(), Consumed()
         self._said: dict[str, str] = {}
         self._look_at = self._record_at = self._again_at = 0.0
-        self._identity, self._ended_at = "", 0.0
+        self._identity, self._ended_at, self._away_since = "", 0.0, 0.0
         self._open = open_stream
 
     def run(self, stop: Event, *, once: bool = False) -> Consumed:
@@ -96,6 +103,7 @@ class LogConsumer:
         Raises:
             StreamGap: messages were deleted before they were read, and `gaps = "stop"`.
             StreamUnreachable: with `once`, the server has been gone for a minute.
+            StoreUnreachable: the workspace's bucket refuses us, or with `once` has been away for a minute.
             InputError: none of many messages can be used; nothing of them was skipped.
             ConfigError: there is no such stream, or a setting of the log is wrong.
         """
@@ -133,7 +141,7 @@ class LogConsumer:
         is_end = ends is not None and self._at_end(stream, ends) and self._is_quiet(stream, polled)
         full = pending.room <= 0 or pending.age >= self._settings.batch_seconds or is_end
         if len(pending) and full and time.monotonic() >= self._again_at:
-            self._try_commit(stream)
+            self._try_commit(stream, once=ends is not None)
         if time.monotonic() >= self._look_at:
             self._look(stream)
         if time.monotonic() >= self._record_at:
@@ -202,8 +210,11 @@ class LogConsumer:
             self._say(found)
             self._pending.skip(gap)
 
-    def _try_commit(self, stream: EventStream) -> None:
-        """Bring the batch into the log, if nobody holds the workspace; else a little later."""
+    def _try_commit(self, stream: EventStream, *, once: bool = False) -> None:
+        """Bring the batch into the log, if nobody holds the workspace; else a little later.
+
+        Whether a bucket that was away has it all the same, the next try sees by its positions.
+        """
         try:
             self._check_identity(stream)
             if not len(self._pending):
@@ -220,16 +231,25 @@ class LogConsumer:
             self._pending.forget([*error.positions])
             self._pending.begun |= error.positions
             stream.seek(error.positions)
-        except (Busy, StreamUnreachable) as error:
-            self._tell_once("workspace", f"{error.message}: {len(self._pending):,} messages wait")
-            self._again_at = time.monotonic() + AGAIN
+        except (Busy, StreamUnreachable, StoreUnreachable) as error:
+            self._put_off(error, once=once)
         else:
             self._back("workspace")
+            self._away_since = 0.0
             self._pending.committed(batch)
             self._consumed.add(batch, report)
             stream.tell(batch.reached)
             self._report(batch, report)
             note_lag(self._ws, stream.name, {}, report.last)
+
+    def _put_off(self, error: FreshetError, *, once: bool) -> None:
+        """Raises what a call that is to end must not wait for, or nobody can: a bucket that is away, or refuses."""
+        self._tell_once("workspace", f"{error.message}: {len(self._pending):,} messages wait")
+        self._again_at = time.monotonic() + AGAIN
+        if isinstance(error, StoreUnreachable):
+            self._away_since = self._away_since or time.monotonic()
+            if not error.retryable or (once and time.monotonic() - self._away_since > PATIENCE):
+                raise error
 
     def _report(self, batch: Batch, report: BatchReport) -> None:
         for note in report.notes:
@@ -251,7 +271,7 @@ class LogConsumer:
         now, before = self._consumed, self._recorded
         if now.batches == before.batches:
             return
-        with suppress(Busy), self._ws.run("stream") as run, run.step("stream") as step:
+        with suppress(Busy, StoreUnreachable), self._ws.run("stream") as run, run.step("stream") as step:
             step.details = {
                 "stream": f"{self._settings.kind}/{self._settings.topic}",
                 "read": now.read - before.read,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -319,3 +320,37 @@ def test_a_workspace_is_made_once(bucket: Objects, tmp_path: Path) -> None:
     assert ws.bucket is not None
     with pytest.raises(ConfigError, match="already"):
         ws.bucket.create()
+
+
+def test_a_reader_beside_a_change_does_not_set_it_back(bucket: Objects, tmp_path: Path) -> None:
+    """A server that follows the bucket from the folder in which keys are changed."""
+    a, b = (machine(tmp_path / name, MemoryStore(bucket)) for name in "ab")
+    follower = BucketWorkspace(URL, MemoryStore(bucket), Checkout(a.root))
+    assert a.bucket is not None
+    assert b.bucket is not None
+    with b.bucket.changed("keys.json"):
+        write_text(b.root / "keys.json", "old")
+    follower.pull()
+    pulling = threading.Thread(target=follower.pull)
+    with a.bucket.changed("keys.json"):
+        write_text(a.root / "keys.json", "new")
+        pulling.start()
+        pulling.join(0.5)
+    pulling.join()
+    b.bucket.pull()
+    assert (b.root / "keys.json").read_text() == "new"
+
+
+def test_an_artifact_that_was_removed_does_not_come_back_in_part(bucket: Objects, tmp_path: Path) -> None:
+    release(machine(tmp_path / "a", MemoryStore(bucket)))
+    other = machine(tmp_path / "b", MemoryStore(bucket))
+    assert other.bucket is not None
+    other.bucket.pull()  # its large file is not there
+    with machine(tmp_path / "a", MemoryStore(bucket)).run("doctor"):
+        shutil.rmtree(tmp_path / "a" / "tables" / "v1")
+    with machine(tmp_path / "b", MemoryStore(bucket)).run("refresh"):
+        pass
+    reader = machine(tmp_path / "reader", MemoryStore(bucket))
+    assert reader.bucket is not None
+    reader.bucket.pull()
+    assert reader.store.versions("tables") == []

@@ -9,7 +9,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from uuid import uuid4
 
@@ -62,18 +63,27 @@ class BucketFiles:
             ConfigError: there is no workspace.
             ArtifactError: the index, or the content of a file, is missing or damaged.
         """
+        with self._alone():
+            return self._pulled(writer, anew=anew)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """A block in which no other thread or process makes the folder here equal to the index."""
         with self._lock, locked(self.checkout.folder):
-            self.base = self._read() if writer is None else self._fenced(writer)
-            if anew:
-                self.checkout.forget_all_but(())
-            else:
-                self.checkout.load()
-            if writer is not None or not is_held(self.checkout.root / "LEASE"):
-                self._match()
-                self.checkout.save()
-            else:
-                self._add()
-            return self.base
+            yield
+
+    def _pulled(self, writer: str | None = None, *, anew: bool = False) -> Index:
+        self.base = self._read() if writer is None else self._fenced(writer)
+        if anew:
+            self.checkout.forget_all_but(())
+        else:
+            self.checkout.load()
+        if writer is not None or not is_held(self.checkout.root / "LEASE"):
+            self._match()
+            self.checkout.save()
+        else:
+            self._add()
+        return self.base
 
     def fetch(self, kind: str, version: str) -> None:
         """Have all files of an artifact here; nothing where the bucket doesn't have the artifact."""
@@ -124,7 +134,7 @@ class BucketFiles:
         Raises:
             ConfigError: there is a workspace already.
         """
-        with self._lock, locked(self.checkout.folder):
+        with self._alone():
             self.base = Index()
             mine = self._changes(())
             self._send(mine)

@@ -79,21 +79,24 @@ class BucketWorkspace(BucketFiles):
     def changed(self, path: str) -> Iterator[None]:
         """A block that changes one file, for which no run waits: keys, settings.
 
+        Nobody looks at the index from this folder meanwhile, a server that follows it least of all: the file
+        would be set back before it is written.
+
         Raises:
             Busy: somebody changed the same file meanwhile; it is as they left it.
         """
-        self.pull()
-        with self._lock:
+        with self._alone():
+            self._pulled()
             there = self.base.files.get(path)
             if there is not None and not self.checkout.has(path, there):
                 self._bring({path: there})
-        yield
-        try:
-            self.push(path.split("/")[0], small=True)
-        except FreshetError:
-            with suppress(FreshetError, KeyError):
-                self._bring({path: self._read().files[path]})
-            raise
+            yield
+            try:
+                self.push(path.split("/")[0], small=True)
+            except FreshetError:
+                with suppress(FreshetError, KeyError):
+                    self._bring({path: self._read().files[path]})
+                raise
 
     def _save(self, ended: threading.Event) -> None:
         """Write back, every now and then, work that was paid for."""

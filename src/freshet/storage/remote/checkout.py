@@ -15,8 +15,9 @@ from collections.abc import Container, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from freshet.core.errors import ArtifactError
 from freshet.storage.checksums import MANIFEST, sha256
-from freshet.storage.durable import PART, write_text
+from freshet.storage.durable import PART, read_json, write_text
 from freshet.storage.remote.bucket_index import Entry
 from freshet.storage.remote.database_copies import DATABASE, SIDES, copy_of, stamp_of
 
@@ -125,14 +126,16 @@ class Checkout:
                 folder = folder.parent
 
     def sealed(self, path: str, known: Mapping[str, Entry]) -> bool:
-        """Whether a file that the index doesn't have is of use: of an artifact that was committed here."""
+        """Whether a file that the index doesn't have is of use: of a whole artifact, committed here.
+
+        One that the index had before, of which the large files never came here, is none.
+        """
         top, *rest = path.split("/")
         if top in STAYING:
             return True
-        if len(rest) < 2:
+        if len(rest) < 2 or f"{top}/{rest[0]}/{MANIFEST}" in known:
             return False
-        manifest = f"{top}/{rest[0]}/{MANIFEST}"
-        return manifest not in known and (self.root / manifest).exists()
+        return _is_whole(self.root / top / rest[0])
 
     def _stamp(self, path: str) -> Stamp | None:
         try:
@@ -153,3 +156,12 @@ class Checkout:
                     file = Path(folder, name)
                     with suppress(FileNotFoundError):  # deleted meanwhile, such as a chunk of inference
                         yield file.relative_to(self.root).as_posix(), stamp_of(file)
+
+
+def _is_whole(artifact: Path) -> bool:
+    """Whether all files are there that its manifest names; what is in them is compared when it is opened."""
+    try:
+        names = read_json(artifact / MANIFEST)["files"]
+        return all((artifact / name).is_file() for name in names)
+    except (ArtifactError, OSError, KeyError, TypeError):
+        return False
