@@ -53,7 +53,7 @@ def _missing(bucket: BucketWorkspace, path: str, entry: Entry, found: Listed | N
 
 
 def _delete(bucket: BucketWorkspace, found: Listed) -> None:
-    """Delete an object, if nothing names it to this moment, nor has anybody written it anew, to name it next."""
+    """Delete an object, if nothing names it yet, nor has anybody written it anew, to name it next."""
     index = read_index(bucket.store, bucket.url)
     is_old = found in bucket.store.listed(found.key.rpartition("/")[0])
     if is_old and index is not None and found.key not in {entry.key for entry in index.files.values()}:

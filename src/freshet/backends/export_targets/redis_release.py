@@ -72,8 +72,8 @@ class RedisTarget:
         """Let readers read what was written.
 
         Raises:
-            ExportError: another export has switched meanwhile, whose release may be newer, and which has deleted
-                this one: its run took over while this one was out of reach.
+            ExportError: another export has switched meanwhile, and deleted this one: its run took over
+                while this one was out of reach.
         """
         with client.pipeline(transaction=True) as together:
             try:
