@@ -42,5 +42,21 @@ def test_what_is_missing_is_written_again_and_what_nothing_names_goes(tmp_path: 
     assert [one.fix for one in found] == [None, None]
 
 
+def test_an_object_that_is_written_anew_meanwhile_stays(tmp_path: Path) -> None:
+    """Keys that are set back to what they were: their content is sent first, and named then."""
+    bucket = Objects()
+    ws = machine(tmp_path, MemoryStore(bucket))
+    assert ws.bucket is not None
+    ws.bucket.create()
+    bucket.write("objects/00/old", b"1")
+    bucket.times["objects/00/old"] -= SAFE_SECONDS + 60
+    bucket.write("objects/00/new", b"2")
+    [found] = find_objects(ws)
+    assert found.fix is not None
+    bucket.write("objects/00/old", b"1")
+    found.fix()
+    assert "objects/00/old" in bucket.objects
+
+
 def test_a_folder_has_no_objects(tmp_path: Path) -> None:
     assert list(find_objects(replace(machine(tmp_path, MemoryStore(Objects())), bucket=None))) == []

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from freshet.backends.local_store import LocalStore
-from freshet.core.errors import StoreUnreachable
+from freshet.core.errors import FreshetError, StoreUnreachable
 from freshet.storage.remote.bucket_store import BucketStore
 from freshet.storage.remote.bucket_workspace import BucketWorkspace
 from freshet.storage.remote.checkout import Checkout
@@ -55,12 +55,12 @@ def test_a_bucket_that_is_away_for_a_while(server: Server, tmp_path: Path, when:
     send(server, [event(n) for n in range(300)])
     consumed(ws)
     stop = threading.Event()
-    problems: list[BaseException] = []
+    problems: list[FreshetError] = []
 
     def read() -> None:
         try:
             consumed(ws, False, None, stop)
-        except BaseException as error:
+        except FreshetError as error:
             problems.append(error)
 
     reader = threading.Thread(target=read)

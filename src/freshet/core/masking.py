@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 
-_CREDENTIALS = re.compile(r"([a-z][a-z0-9+.-]*://)[^/\s@'\"]*@", re.IGNORECASE)
+_CREDENTIALS = re.compile(r"([a-z][a-z0-9+.-]*://)[^/\s'\"]*@", re.IGNORECASE)
 _QUERY = re.compile(r"([a-z][a-z0-9+.-]*://[^\s'\"?]*)\?[^\s'\"]*", re.IGNORECASE)
 
 
 def without_secret(url: str) -> str:
     """A URL, right or wrong, without user and password."""
-    return re.sub(r"^(.*?:)?/*[^@]*@", r"\1//...@", url)
+    return re.sub(r"^(.*?:)?/*.*@", r"\1//...@", url)
 
 
 def masked(text: str) -> str:

@@ -39,7 +39,7 @@ def find_objects(ws: Workspace) -> Iterator[Finding]:
                 "delete it",
                 False,
                 one.size,
-                partial(_delete, bucket, key),
+                partial(_delete, bucket, one),
             )
 
 
@@ -52,8 +52,9 @@ def _missing(bucket: BucketWorkspace, path: str, entry: Entry, found: Listed | N
     return Finding(what, path, f"{means}; nor does this machine: restore the object", "", True)
 
 
-def _delete(bucket: BucketWorkspace, key: str) -> None:
-    """Delete an object, if nothing names it to this moment."""
+def _delete(bucket: BucketWorkspace, found: Listed) -> None:
+    """Delete an object, if nothing names it yet, nor has anybody written it anew, to name it next."""
     index = read_index(bucket.store, bucket.url)
-    if index is not None and key not in {entry.key for entry in index.files.values()}:
-        bucket.store.delete([key])
+    is_old = found in bucket.store.listed(found.key.rpartition("/")[0])
+    if is_old and index is not None and found.key not in {entry.key for entry in index.files.values()}:
+        bucket.store.delete([found.key])

@@ -243,7 +243,7 @@ class LogConsumer:
             note_lag(self._ws, stream.name, {}, report.last)
 
     def _put_off(self, error: FreshetError, *, once: bool) -> None:
-        """Raises what a call that is to end must not wait for, or nobody can: a bucket that is away, or refuses."""
+        """Try again later; raises where a bucket refuses us, or a call that is to end has waited long."""
         self._tell_once("workspace", f"{error.message}: {len(self._pending):,} messages wait")
         self._again_at = time.monotonic() + AGAIN
         if isinstance(error, StoreUnreachable):

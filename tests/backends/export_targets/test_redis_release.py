@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -174,3 +175,23 @@ def test_a_server_that_is_full_or_away_is_told_without_the_password(server: Serv
     with pytest.raises(ExportError, match="can't be written") as away:
         RedisTarget("redis://me:secret@127.0.0.1:1/0", "shop's Redis", 60).write(small_release(1), silent)
     assert "secret" not in str(away.value)
+
+
+def test_an_export_that_was_out_of_reach_does_not_switch(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It stood still between its last row and the switch, while another run took over."""
+    RedisTarget(server.url, "shop's Redis", 60).write(small_release(1), silent)
+    slow, check = RedisTarget(server.url, "shop's Redis", 60), RedisTarget._check
+
+    def overtaken(*given: Any) -> None:
+        check(slow, *given)
+        monkeypatch.undo()
+        RedisTarget(server.url, "shop's Redis", 60).write(small_release(3, shift=1), silent)
+
+    monkeypatch.setattr(slow, "_check", overtaken)
+    with pytest.raises(ExportError, match="another export"):
+        slow.write(small_release(2), silent)
+    with redis.Redis.from_url(server.url) as client:
+        assert client.get("{freshet}:current").decode().startswith("3-")
+        assert look_up(client, []) == [20, 30, 40]

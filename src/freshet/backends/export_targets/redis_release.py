@@ -57,19 +57,40 @@ class RedisTarget:
         """Write all rows under names of their own, check that all are there, then switch."""
         with self._translated(), self._client() as client:
             keys = _Keys(self._prefix, f"{given.number}-{uuid4().hex[:8]}")
+            old = client.get(keys.current)
             client.sadd(keys.generations, keys.generation)
             about = {"release": json.dumps(given.about, ensure_ascii=False)}
             names = zip(given.ids.tolist(), given.descriptions, strict=True)
             client.hset(keys.about, mapping=about | {str(id_): text for id_, text in names})
             size = _write_rows(client, keys, given, progress)
             self._check(client, keys, given)
-            old = client.get(keys.current)
-            together = client.pipeline(transaction=True)
-            together.hset(keys.about, "finished", "1")
-            together.set(keys.current, keys.generation)
-            together.execute()
+            self._switch(client, keys, old)
             self._retire(client, keys, old)
         return Written(len(given.contexts), size, f"{self.name} ({keys.generation})")
+
+    def _switch(self, client: Any, keys: _Keys, old: bytes | None) -> None:
+        """Let readers read what was written.
+
+        Raises:
+            ExportError: another export has switched meanwhile, and deleted this one: its run took over
+                while this one was out of reach.
+        """
+        with client.pipeline(transaction=True) as together:
+            try:
+                together.watch(keys.current)
+                if together.get(keys.current) == old:
+                    together.multi()
+                    together.hset(keys.about, "finished", "1")
+                    together.set(keys.current, keys.generation)
+                    together.execute()
+                    return
+            except redis.WatchError:
+                pass
+        raise ExportError(
+            f"another export to {self.name} ended meanwhile; its release stays",
+            hint="does another workspace export there, too? then give each a prefix of its own",
+            retryable=True,
+        )
 
     def _check(self, client: Any, keys: _Keys, given: GivenRelease) -> None:
         """Raises ExportError if fields are missing: the server was started again, or evicts keys."""
