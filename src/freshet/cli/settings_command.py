@@ -21,13 +21,18 @@ def settings(
 ) -> None:
     """Show the freshet.toml of a workspace, or replace it; what runs reads it anew."""
     from freshet.core.config import load, parse, read_text
+    from freshet.core.errors import ConfigError
     from freshet.storage.durable import write_text
     from freshet.wiring import SETTINGS
     from freshet.wiring_buckets import written_back
 
     path = workspace / SETTINGS
-    load(path)
-    if new is not None:
+    if new is None:
+        load(path)
+    else:
+        read_text(path)  # is there; what is wrong with it can be put right by this very command
+        if not new.is_file():
+            raise ConfigError(f"{new} not found", hint="--set FILE: the settings that are to be in force")
         text = read_text(new)
         parse(text, str(new))
         with written_back(workspace, SETTINGS):

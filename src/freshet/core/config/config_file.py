@@ -161,7 +161,7 @@ def read_text(path: Path) -> str:
     """
     try:
         return path.read_text(encoding="utf-8")
-    except (FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError, UnicodeEncodeError):  # the last: no folder has such a name
         raise ConfigError(f"{path} not found", hint="create a workspace with `freshet init`") from None
     except OSError as error:
         raise ConfigError(f"{path} can't be read: {error.strerror}", hint="see to its permissions") from None
