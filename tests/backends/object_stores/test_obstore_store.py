@@ -28,6 +28,8 @@ def test_a_bucket_that_is_not_there_is_told(bucket: Bucket) -> None:
     store = ObstoreStore(f"{bucket.url}-other/x")
     with pytest.raises(StoreUnreachable):
         store.put_new("x", b"1")
+    with pytest.raises(StoreUnreachable, match="there is no such bucket"):
+        store.get("x")
 
 
 def test_a_server_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

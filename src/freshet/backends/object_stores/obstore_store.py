@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from freshet.backends.object_stores.opening import open_url
+from freshet.backends.object_stores.opening import NO_BUCKET, open_url
 from freshet.core.errors import MissingExtra, StoreUnreachable
 from freshet.core.ports import Listed, Stored
 
@@ -53,7 +53,9 @@ class ObstoreStore:
             try:
                 found = self._library.get(self._store, key)
                 return Stored(bytes(found.bytes()), self._tag(found.meta["e_tag"], found.meta["version"]))
-            except FileNotFoundError:
+            except FileNotFoundError as error:
+                if any(sign in str(error) for sign in NO_BUCKET):
+                    raise
                 return None
 
     def tag(self, key: str) -> str | None:

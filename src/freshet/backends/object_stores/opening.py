@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     AnyStore = AzureStore | GCSStore | S3Store
 
+NO_BUCKET = ("NoSuchBucket", "ContainerNotFound", "The specified bucket does not exist")
+"""In what services answer where not only the object is missing."""
 TRIES = 5
 """Further tries of a request that failed."""
 ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT", "AZURE_STORAGE_ENDPOINT")

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-from freshet.backends.object_stores.opening import open_url
+from freshet.backends.object_stores.opening import NO_BUCKET, open_url
 from freshet.core.errors import ConfigError, FreshetError, InputError, MissingExtra, StoreUnreachable
 from freshet.core.ports.source_port import SourceObject
 from freshet.core.urls import Url
@@ -30,7 +30,6 @@ _ENVIRONMENT = {
     "gs": "GOOGLE_APPLICATION_CREDENTIALS (GOOGLE_SKIP_SIGNATURE=true for a public bucket)",
     "az": "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY",
 }
-_NO_BUCKET = ("NoSuchBucket", "ContainerNotFound", "The specified bucket does not exist")
 _REFUSED = (
     *("401 Unauthorized", "403 Forbidden", "SignatureDoesNotMatch", "InvalidAccessKeyId"),
     *("AuthenticationFailed", "Account must be specified", "Invalid Access Key"),
@@ -147,7 +146,7 @@ def _meaning(url: Url, error: Exception) -> FreshetError:
     from obstore.exceptions import PermissionDeniedError, PreconditionError, UnauthenticatedError
 
     scheme, text = url.bucket.partition("://")[0], str(error)
-    if any(sign in text for sign in _NO_BUCKET):
+    if any(sign in text for sign in NO_BUCKET):
         hint = "check its name, and the endpoint and region"
         return InputError(f"{url.bucket}: there is no such bucket", hint=hint)
     if isinstance(error, FileNotFoundError | PreconditionError):
