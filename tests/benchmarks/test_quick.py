@@ -253,7 +253,6 @@ CHECKS: dict[str, Callable[[dict[str, Any], Path, Path], None]] = {
     "hostile": _hostile,
     "identity": _identity,
     "closed_loop": _closed_loop,
-    "lake": {"simulated", "parquet", "bad", "text"},
     "one_line": _one_line,
     "serving_chaos": _serving_chaos,
     "gates": _gates,

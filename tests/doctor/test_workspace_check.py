@@ -255,7 +255,7 @@ def test_a_damaged_snapshot_falls_back_and_its_days_are_kept(ws: Workspace) -> N
 
 def test_a_workspace_of_a_newer_freshet_is_left_alone(ws: Workspace) -> None:
     path = one(ws, "events/log/*.json")
-    path.write_text(path.read_text().replace('"format":2', '"format":3'))
+    path.write_text(path.read_text().replace('"format":2', '"format":4'))
     done = check(ws, repair=True)
     assert [found.what for found in done.findings] == ["log of another Freshet"]
     assert "update this Freshet" in done.findings[0].means

@@ -205,7 +205,7 @@ def test_a_run_elsewhere_keeps_its_lease_while_it_gives_signs_of_life(
     with holding(path, seconds=3.0) as process:
         now = time.time
         monkeypatch.setattr(time, "time", lambda: now() + days * 86_400)
-        monkeypatch.setattr(module, "_place", lambda: "another machine")
+        monkeypatch.setattr(module, "place", lambda: "another machine")
         said: list[str] = []
         with pytest.raises(Busy), lease(path, say=said.append):
             pass

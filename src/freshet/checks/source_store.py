@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from freshet.core.errors import FreshetError
 from freshet.core.ports import SourceObject, SourceStore
 from freshet.core.urls import Url
+from freshet.storage import sql
 
 
 def check_source_store(store: SourceStore, url: Url, put: Callable[[str, bytes], None]) -> None:
@@ -56,7 +57,7 @@ def check_source_store(store: SourceStore, url: Url, put: Callable[[str, bytes],
         assert (folder / "copy").read_bytes() == text, "a copy differs"
         pq.write_table(pa.table({"n": range(1000), "m": range(1000)}), folder / "t", row_group_size=100)
         put("t.parquet", (folder / "t").read_bytes())
-    with duckdb.connect() as connection:
+    with sql.connect() as connection:
         name = store.attach(found("t.parquet"), connection)
         row = connection.execute("SELECT sum(n)::BIGINT FROM read_parquet($1)", [name]).fetchone()
         assert row == (499_500,), "a database reads other values"

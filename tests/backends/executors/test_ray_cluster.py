@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from freshet.backends.executors.ray_cluster import Cluster
-from freshet.core.config import RayConfig
+from freshet.backends.executors.ray_cluster import need_answer
 from freshet.core.errors import ExecutorLost
 from tests.backends.user_stores.server import free_port
 
 
-@pytest.mark.slow
-def test_where_nobody_listens_nobody_is_waited_for(tmp_path: Path) -> None:
-    pytest.importorskip("ray", reason="pip install 'freshet[ray]'")
+def test_where_nobody_listens_nobody_is_waited_for() -> None:
     with pytest.raises(ExecutorLost, match="no Ray cluster answers at"):
-        _ = Cluster(RayConfig(address=f"127.0.0.1:{free_port()}"), tmp_path).fit
+        need_answer(f"127.0.0.1:{free_port()}")
+    need_answer("auto")  # which Ray knows at once

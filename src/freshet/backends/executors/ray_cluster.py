@@ -187,7 +187,7 @@ class Cluster:
                 hint='run Freshet on a machine of the cluster, with address = "auto"',
             )
         if not ray.is_initialized():
-            _need_answer(config.address)
+            need_answer(config.address)
             local: dict[str, Any] = {}
             if config.address == "local":
                 local = {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
@@ -260,7 +260,7 @@ def translated(what: str = "") -> Iterator[None]:
         raise _lost(what, error) from None
 
 
-def _need_answer(address: str) -> None:
+def need_answer(address: str) -> None:
     """Refuse an address at which nobody listens: Ray itself would go on asking it for minutes.
 
     Raises:

@@ -92,7 +92,8 @@ class RayExecutor(Executor):
         ray, cluster = need_ray(), self._cluster
         options = cluster.options(needs)
         with translated("the job"):
-            board = ray.remote(Board).options(num_cpus=0).remote()
+            # begun anew where its machine is lost: what was told is told again, and a job needs no board
+            board = ray.remote(Board).options(num_cpus=0, max_restarts=-1, max_task_retries=-1).remote()
             once = ray.remote(max_calls=1)(_called)  # what it held is free when its process ends
             task = once.options(**options, max_retries=cluster.config.retries)
             ref = task.remote(cluster.fit, board, work, job)
@@ -101,8 +102,8 @@ class RayExecutor(Executor):
             while True:
                 with translated("the job"):
                     done, _ = ray.wait([ref], timeout=1.0)
-                    now = told if progress is silent else ray.get(board.latest.remote())
-                if now != told:
+                    now = (0, 0) if progress is silent else ray.get(board.latest.remote())
+                if now not in ((0, 0), told):
                     told = now
                     progress(*told)
                 if done:
