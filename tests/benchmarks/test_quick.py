@@ -118,7 +118,7 @@ def _chaos(found: dict[str, Any], shop: Path, work: Path) -> None:
     """Killed at any point and run again, it is as if undisturbed: every stage, moments and operations."""
     assert found["kills"] == 6
     assert (found["lost"], found["corrupt"], found["unreadable"]) == (0, 0, 0)
-    assert all(stage["kills"] and stage["opened"] for stage in found["stages"].values())
+    assert all(stage["kills"] and stage["opened"] for stage in found["stages"].values()), found["stages"]
 
 
 def _serving_chaos(found: dict[str, Any], shop: Path, work: Path) -> None:
