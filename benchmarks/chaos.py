@@ -169,7 +169,8 @@ def chaos(folder: Path, kills: int, seed: int, planner: str) -> dict[str, Tally]
         name = min(tallies, key=lambda one: tallies[one].kills)
         copy = folder / "trial"
         shutil.copytree(stages[name].start, copy)
-        waiting = sum(not tally.kills for other, tally in tallies.items() if other != name)  # they get one each
+        # each of the others gets one
+        waiting = sum(not tally.kills for other, tally in tallies.items() if other != name)
         most = max(1, min(LONGEST, kills - done - waiting))
         trial(stages[name], copy, rng, tallies[name], rng.randint(1, most), folder / "reader.json")
         shutil.rmtree(copy)
