@@ -227,6 +227,23 @@ def test_an_owner_that_was_out_of_reach_publishes_nothing(
     assert check_state(reader) == 3
 
 
+def test_a_look_at_the_index_does_not_lead_past_the_fence(bucket: Objects, tmp_path: Path) -> None:
+    """A server in the process of a run reads what the run that took over has written."""
+    ws, other = (machine(tmp_path / name, MemoryStore(bucket)).bucket for name in ("paused", "other"))
+    assert ws is not None
+    assert other is not None
+
+    def overtaken() -> None:
+        with ws.held("refresh", 0.0):
+            other.pull("of another run")
+            ws.pull()
+            write_text(ws.checkout.root / "runs" / "x.json", "{}")
+
+    with pytest.raises(LeaseLost):
+        overtaken()
+    assert "runs/x.json" not in other.pull().files
+
+
 @pytest.mark.usefixtures("elsewhere")
 def test_a_living_owner_is_waited_for_whatever_its_clock_says(
     bucket: Objects, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

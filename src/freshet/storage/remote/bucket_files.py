@@ -50,6 +50,7 @@ class BucketFiles:
         self.reporter = reporter or Quiet()
         self.blobs = Blobs(store, url)
         self.base = Index()
+        self._writer: str | None = None  # token of the lease under which this process writes
         self._lock = threading.RLock()
 
     def pull(self, writer: str | None = None, *, anew: bool = False) -> Index:
@@ -74,6 +75,7 @@ class BucketFiles:
 
     def _pulled(self, writer: str | None = None, *, anew: bool = False) -> Index:
         self.base = self._read() if writer is None else self._fenced(writer)
+        self._writer = writer or self._writer
         if anew:
             self.checkout.forget_all_but(())
         else:
@@ -110,6 +112,8 @@ class BucketFiles:
         """
         with self._lock:
             for _ in range(TRIES):
+                if not small:  # a server in this process may have read an index that is another run's by now
+                    self._need_fence(self.base)
                 mine = self._changes(within)
                 if not mine:
                     return False
@@ -183,12 +187,8 @@ class BucketFiles:
             Busy: it was a file that was changed here, too.
         """
         theirs = self._read()
-        if not small and theirs.writer != self.base.writer:
-            raise LeaseLost(
-                f"another run has taken over {self.url}; this one publishes nothing",
-                hint="run the command again: it continues where it was",
-                retryable=True,
-            )
+        if not small:
+            self._need_fence(theirs)
         before = self.base.files
         changed = [p for p in {*before, *theirs.files} if before.get(p) != theirs.files.get(p)]
         # of what runs alone write, something else can only be a push of this very run whose answer was lost
@@ -209,6 +209,19 @@ class BucketFiles:
             if path not in theirs.files:
                 self.checkout.remove(path)
         self.base = theirs
+
+    def _need_fence(self, index: Index) -> None:
+        """Refuse to write over what a run left that took over.
+
+        Raises:
+            LeaseLost: one did.
+        """
+        if index.writer != (self.base.writer if self._writer is None else self._writer):
+            raise LeaseLost(
+                f"another run has taken over {self.url}; this one publishes nothing",
+                hint="run the command again: it continues where it was",
+                retryable=True,
+            )
 
     def _is_as(self, path: str, entry: Entry | None) -> bool:
         """Whether the file of a path is as in an index, None = there is none."""

@@ -58,9 +58,13 @@ class BucketWorkspace(BucketFiles):
                 _end(ended, saving)
                 with suppress(FreshetError):  # the run's own error is what matters
                     self.push(*(("runs",) if self._cut_off else ()))
+                self._writer = None
                 raise
             _end(ended, saving)
-            self.push()
+            try:
+                self.push()
+            finally:
+                self._writer = None
 
     def publish(self) -> None:
         """Write back what was changed under the fence of a run, such as `CURRENT`.
