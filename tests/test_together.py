@@ -24,14 +24,12 @@ import pytest
 import redis
 
 from freshet.stages.events import EventLog
-from tests.backends.executors.cluster import cluster
 from tests.backends.streams.kafka_server import NEEDED_KAFKA, KafkaServer, send
 from tests.backends.user_stores.server import NEEDED, Server
 from tests.http.running import HTTP, PATIENCE, Running
 from tests.pipeline.world import EVIDENCE, FAKE, INTERESTS, make_world
 from tests.servers import NEEDS_S3, S3Server, s3_server
 
-__all__ = ["cluster"]
 pytestmark = [pytest.mark.slow, NEEDED, NEEDED_KAFKA, NEEDS_S3]
 
 TOPIC = "events"

@@ -18,7 +18,6 @@ from typing import Any
 import pytest
 
 from freshet.simulator import World, generate
-from tests.backends.executors.cluster import cluster  # noqa: F401 - a fixture
 from tests.backends.streams.kafka_server import INSTALLED, KafkaServer
 from tests.backends.tracking.receiver import receiving
 from tests.backends.user_stores.server import Server
@@ -115,7 +114,7 @@ def put(server: S3Server, *files: Path) -> None:
 
 
 @pytest.fixture
-def servers(tmp_path: Path, folder: Path, cluster: Any) -> Iterator[dict[str, str]]:  # noqa: F811
+def servers(tmp_path: Path, folder: Path, cluster: Any) -> Iterator[dict[str, str]]:
     """A bucket, Kafka, Redis, Ray and a receiver of events; by address in the page, their own."""
     needed = {
         "weed": WEED,
