@@ -24,6 +24,7 @@ import pytest
 import redis
 
 from freshet.stages.events import EventLog
+from tests.backends.executors.cluster import machine
 from tests.backends.streams.kafka_server import NEEDED_KAFKA, KafkaServer, send
 from tests.backends.user_stores.server import NEEDED, Server
 from tests.http.running import HTTP, PATIENCE, Running
@@ -244,7 +245,7 @@ def stream_killed_in_the_middle(place: Place, events: list[dict[str, Any]]) -> N
 
 def run_killed_in_the_middle(place: Place) -> int:
     """A node of the cluster goes while it counts, and the driver while its planner is asked."""
-    node = place.cluster.add_node(num_cpus=1, object_store_memory=100 * 2**20)
+    node = machine(place.cluster)
     with place.start("box-1", "run") as first:
         until(lambda: any(place.checkout("box-1").glob("days/engagements/*")), first)
         place.cluster.remove_node(node, allow_graceful=False)

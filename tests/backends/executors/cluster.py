@@ -17,6 +17,9 @@ from freshet.core.ports import Executor, Progress, Resources, silent
 os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
 """Ray listens on 127.0.0.1 alone; it reads this when it is imported."""
 
+os.environ["RAY_health_check_timeout_ms"] = "60000"
+"""A machine that is busy with other tests is not dead; one whose process is gone refuses at once."""
+
 STORE = 100 * 2**20
 ROOT = Path(__file__).parents[3]
 
@@ -26,6 +29,8 @@ def patiently(start: Callable[[], Any]) -> Any:
     for _ in range(4):
         try:
             return start()
+        except SystemExit:  # as Ray ends where a process of its own did not start
+            continue
         except Exception as error:  # Ray raises no more specific one
             if "timed out during startup" not in str(error):
                 raise
