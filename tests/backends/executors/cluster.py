@@ -17,7 +17,7 @@ from freshet.core.ports import Executor, Progress, Resources, silent
 os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
 """Ray listens on 127.0.0.1 alone; it reads this when it is imported."""
 
-os.environ["RAY_health_check_timeout_ms"] = "60000"
+os.environ.update(RAY_health_check_timeout_ms="60000")
 """A machine that is busy with other tests is not dead; one whose process is gone refuses at once."""
 
 STORE = 100 * 2**20

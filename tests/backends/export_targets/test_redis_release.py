@@ -84,7 +84,7 @@ def test_it_keeps_the_contract_in_a_cluster(tmp_path: Path) -> None:
 @pytest.mark.skipif(shutil.which("redis-cli") is None, reason="redis-cli is not installed")
 def test_it_keeps_the_contract_in_a_cluster_of_three_nodes(tmp_path: Path) -> None:
     with ExitStack() as stack:
-        options = "--cluster-enabled", "yes", "--appendonly", "no"
+        options = "--cluster-enabled", "yes", "--appendonly", "no", "--cluster-node-timeout", "60000"
         nodes = [stack.enter_context(Server(tmp_path / f"node{n}", *options)) for n in range(3)]
         places = [f"127.0.0.1:{node.port}" for node in nodes]
         subprocess.run(
