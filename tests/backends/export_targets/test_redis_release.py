@@ -10,6 +10,7 @@ import struct
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from itertools import product
@@ -91,6 +92,10 @@ def test_it_keeps_the_contract_in_a_cluster_of_three_nodes(tmp_path: Path) -> No
             ["redis-cli", "--cluster", "create", *places, "--cluster-yes"], check=True, timeout=120,
             capture_output=True,
         )  # fmt: skip
+        for node in nodes:  # each finds out for itself that all slots are held
+            with redis.Redis(port=node.port) as one:
+                while one.execute_command("CLUSTER INFO")["cluster_state"] != "ok":
+                    time.sleep(0.05)
         client = stack.enter_context(closing(redis.RedisCluster(host="127.0.0.1", port=nodes[0].port)))
         check_export_target(
             RedisTarget(nodes[0].url, "cluster", 60), lambda context: look_up(client, context)
