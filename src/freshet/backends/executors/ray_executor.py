@@ -150,6 +150,8 @@ def _called(fit: Fit, board: Any, work: Callable[[Any, Progress], Any], job: Any
         now = monotonic()
         if done >= total or now - last >= TELL:
             last = now
-            board.tell.remote(done, total)
+            said = board.tell.remote(done, total)
+            if done >= total:  # which must be there before the job is seen to be done
+                need_ray().get(said)
 
     return work(job, progress)
