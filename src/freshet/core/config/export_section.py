@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 from typing import Annotated
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
-from freshet.core.config.endpoint_url import KEY_NAME
+from freshet.core.config.endpoint_url import KEY_NAME, check_server
 from freshet.core.config.section import Section
 
 
 def _webhook(url: str) -> str:
-    """Refuse what no message can be sent to, without repeating what may be secret in it."""
-    example = "expected a url such as https://example.org/hooks/freshet"
-    if not url:
-        return url
-    try:
-        parts = urlsplit(url)
-        secret, whole = parts.username or parts.password, bool(parts.hostname) and (parts.port or 1) > 0
-    except ValueError:
-        raise ValueError(f"it is no url: {example}") from None
-    if secret:
-        raise ValueError("the url holds a user or password: messages are signed instead (webhook_secret_env)")
-    if parts.scheme not in ("http", "https") or not whole or parts.fragment:
-        raise ValueError(f"it is no url of a server: {example}")
+    """Raises ValueError where no message can be sent to it."""
+    if url:
+        example = "expected a url such as https://example.org/hooks/freshet"
+        check_server(url, "the url", example, "messages are signed instead (webhook_secret_env)", query=True)
     return url
 
 

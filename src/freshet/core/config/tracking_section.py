@@ -3,29 +3,18 @@
 from __future__ import annotations
 
 from typing import Annotated
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
+from freshet.core.config.endpoint_url import check_server
 from freshet.core.config.section import Section
 
 
 def _server(url: str) -> str:
-    """Refuse what is no address of a server, without repeating a password that it may hold."""
-    example = "expected the url of a server, such as http://mlflow:5000"
-    if not url:
-        return url
-    try:
-        parts = urlsplit(url)
-        secret, whole = parts.username or parts.password, bool(parts.hostname) and (parts.port or 1) > 0
-    except ValueError:
-        raise ValueError(f"it is no url: {example}") from None
-    if secret:
-        raise ValueError(
-            "the url holds a user or password: docs/how-to/tracking.md names the variables for it"
-        )
-    if parts.scheme not in ("http", "https") or not whole or parts.query or parts.fragment:
-        raise ValueError(f"it is no url of a server: {example}")
+    """Raises ValueError where it is no address of a server."""
+    if url:
+        example = "expected the url of a server, such as http://mlflow:5000"
+        check_server(url, "the url", example, "docs/how-to/tracking.md names the variables for it")
     return url
 
 

@@ -58,10 +58,9 @@ class BucketWorkspace(BucketFiles):
                 _end(ended, saving)
                 with suppress(FreshetError):  # the run's own error is what matters
                     self.push(*(("runs",) if self._cut_off else ()))
-                self._writer = None
                 raise
-            _end(ended, saving)
-            try:
+            else:
+                _end(ended, saving)
                 self.push()
             finally:
                 self._writer = None
