@@ -97,7 +97,7 @@ class RayExecutor(Executor):
             once = ray.remote(max_calls=1)(_called)  # what it held is free when its process ends
             task = once.options(**options, max_retries=cluster.config.retries)
             ref = task.remote(cluster.fit, board, work, job)
-        told = (0, 0)
+        told, ended = (0, 0), False
         try:
             while True:
                 with translated("the job"):
@@ -107,11 +107,13 @@ class RayExecutor(Executor):
                     told = now
                     progress(*told)
                 if done:
+                    ended = True
                     with translated("the job"):
                         result: Result = ray.get(ref)
                     return result
         finally:
-            ray.cancel(ref, force=True)
+            if not ended:  # Ray ends the whole process where a task is done and cancelled at once
+                ray.cancel(ref, force=True)
             ray.kill(board)
 
     def _get(self, waiting: deque[Any], number: int) -> Any:
