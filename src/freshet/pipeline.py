@@ -14,7 +14,9 @@
 `freshet.stages` has a folder for each; requests are answered outside any run, in `serving.recommend`. All is
 computed as of a moment from what came before it. A step whose artifact exists is skipped: a killed run goes
 on where it was. What people decide is in `operations`; what is due, or held back, in `due`. Rows of single
-users are made beside the table (`stages.users`).
+users are made beside the table (`stages.users`). When a run ends, what it published is given to others
+(`exports`), and servers are told of it (`tracking`); events also come by `streaming`. `wiring` says where a
+workspace lies (`storage.remote`: in a bucket) and what computes it (`backends.executors`).
 """
 
 from __future__ import annotations

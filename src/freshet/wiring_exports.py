@@ -15,13 +15,13 @@ from freshet.core.config import Config
 from freshet.core.errors import ConfigError, MissingExtra
 from freshet.core.masking import without_secret
 from freshet.core.ports import ExportTarget, FilePlace
+from freshet.core.urls import SCHEMES
 from freshet.exports.deliveries import Deliveries
 
 BINARY = ".freshet"
 """How names of files in the binary layout end; any other name is that of a folder of Parquet files."""
 
 _REDIS = ("redis", "rediss", "unix")
-_BUCKETS = ("s3", "gs", "az")
 
 
 def deliveries_of(root: Path, config: Config) -> Deliveries | None:
@@ -49,8 +49,8 @@ def target_name(to: str) -> str:
         ConfigError: it can't be a place.
     """
     scheme, sign, rest = to.partition("://")
-    known = ", ".join(f"{one}://" for one in (*_REDIS, *_BUCKETS))
-    if not to.strip() or (sign and (scheme not in (*_REDIS, *_BUCKETS) or not rest)):
+    known = ", ".join(f"{one}://" for one in (*_REDIS, *SCHEMES))
+    if not to.strip() or (sign and (scheme not in (*_REDIS, *SCHEMES) or not rest)):
         raise ConfigError(
             f"{without_secret(to)!r} is no place to export to",
             hint=f"a folder, a file that ends in {BINARY}, or a URL with one of {known}",

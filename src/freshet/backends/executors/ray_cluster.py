@@ -6,7 +6,6 @@ import atexit
 import importlib.metadata
 import os
 import platform
-import socket
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from types import ModuleType
 from typing import Any
 from uuid import uuid4
 
+from freshet.backends.executors.ray_address import need_answer
 from freshet.core.config import RayConfig
 from freshet.core.errors import ConfigError, ExecutorLost, MissingExtra
 from freshet.core.ports import Resources
@@ -25,9 +25,6 @@ from freshet.storage.durable import make_folder
 
 ALIKE = ("freshet", "ray", "numpy", "pyarrow", "duckdb", "numba", "pydantic", "torch", "transformers")
 """Packages that decide the bytes of what is made, or how it travels: of one version on all machines."""
-
-_ANSWER = 10.0
-"""Seconds that the head of a cluster may take to accept a connection."""
 
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",  # Ray reports to nobody
@@ -258,25 +255,6 @@ def translated(what: str = "") -> Iterator[None]:
         raise _lost(what, error) from None
     except errors.RayError as error:
         raise _lost(what, error) from None
-
-
-def need_answer(address: str) -> None:
-    """Refuse an address at which nobody listens: Ray itself would go on asking it for minutes.
-
-    Raises:
-        ExecutorLost: nobody does.
-    """
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdigit():  # "auto" and "local", which Ray knows at once
-        return
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), _ANSWER).close()
-    except (OSError, OverflowError) as error:
-        raise ExecutorLost(
-            f"no Ray cluster answers at [ray] address = {address!r}: {error}",
-            hint="start one with `ray start --head`, or set [ray] address",
-            retryable=True,
-        ) from None
 
 
 def _lost(what: str, error: BaseException) -> ExecutorLost:
