@@ -12,6 +12,7 @@ from freshet.cli.estimate_command import estimate
 from freshet.cli.experiment_analysis import power, report_experiment
 from freshet.cli.experiment_commands import check, list_experiments, start, stop
 from freshet.cli.export_command import export
+from freshet.cli.init_command import init
 from freshet.cli.inspect_commands import diff, explain, history, interests, report, status
 from freshet.cli.replay_commands import cadence, replay
 from freshet.cli.review_commands import approve, reject, rollback
@@ -21,7 +22,7 @@ from freshet.cli.settings_command import settings
 from freshet.cli.simulate_command import simulate
 from freshet.cli.stream_command import stream
 from freshet.cli.track_command import track
-from freshet.cli.workspace_commands import collect, doctor, import_files, init
+from freshet.cli.workspace_commands import collect, doctor, import_files
 
 app = typer.Typer(
     name="freshet",
