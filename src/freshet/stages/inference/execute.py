@@ -62,20 +62,9 @@ def run(
     successors, logp = rows.successors, rows.logp
     outcome = Outcome(rows, len(changed))
     make_folder(work)
-    asked: list[tuple[Path, NDArray[np.int64]]] = []  # chunks in question: where they go, their rows
-    done = 0
-    for start in range(0, len(changed), chunk):
-        index = changed[start : start + chunk]
-        name = hashlib.blake2b(plan.fingerprints[index].tobytes(), digest_size=12).hexdigest()
-        path = work / f"{name}.npz"
-        saved = _committed(path, plan.fingerprints[index], top)
-        if saved is None:
-            asked.append((path, index))
-        else:
-            successors[index], logp[index] = saved
-            outcome.resumed += len(index)
-            done += len(index)
-            progress(done, len(changed))
+    asked = _take_committed(plan, outcome, top, chunk, work)
+    if outcome.resumed:
+        progress(outcome.resumed, len(changed))
     answered = 0
 
     def questions() -> Iterator[Sequence[Prompt]]:
@@ -97,12 +86,30 @@ def run(
         # a chunk that lacks answers is not committed: a repeated run tries it again
         if not (ranking.failures or ranking.gone):
             _commit(path, plan.fingerprints[index], ranking)
-        progress(done + answered, len(changed))
-    outcome.skipped += len(changed) - done - answered
+        progress(outcome.resumed + answered, len(changed))
+    outcome.skipped += len(changed) - outcome.resumed - answered
     outcome.failures.sort()
     twins = plan.source < 0
     successors[twins], logp[twins] = successors[plan.twin[twins]], logp[plan.twin[twins]]
     return outcome
+
+
+def _take_committed(
+    plan: Plan, outcome: Outcome, top: int, chunk: int, work: Path
+) -> list[tuple[Path, NDArray[np.int64]]]:
+    """Take in the chunks that a killed run has committed; returns the others: where they go, their rows."""
+    changed, missing = plan.changed, []
+    for start in range(0, len(changed), chunk):
+        index = changed[start : start + chunk]
+        name = hashlib.blake2b(plan.fingerprints[index].tobytes(), digest_size=12).hexdigest()
+        path = work / f"{name}.npz"
+        saved = _committed(path, plan.fingerprints[index], top)
+        if saved is None:
+            missing.append((path, index))
+        else:
+            outcome.rows.successors[index], outcome.rows.logp[index] = saved
+            outcome.resumed += len(index)
+    return missing
 
 
 def _copied(plan: Plan, top: int, origin: str) -> PlannerRows:
