@@ -59,5 +59,5 @@ $(READY): pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@# the CPU build is a tenth of the other; where its index can't be reached, whatever pip is set up to find
 	@$(BIN)/python -c 'import torch' 2>/dev/null || $(BIN)/python -m pip install -q "torch==$(TORCH)"
-	$(BIN)/python -m pip install -q -e ".[local,serve,redis,buckets,kafka,ray,mlflow,openlineage,wordllama,dev,docs]"
+	$(BIN)/python -m pip install -q -e ".[local,serve,redis,buckets,kafka,ray,mlflow,openlineage,otel,wordllama,dev,docs]"
 	@touch $@
