@@ -22,12 +22,12 @@ from freshet.core.config.model_sections import (
     InferenceConfig,
     PlannerConfig,
     RankerConfig,
-    ScheduleConfig,
     SequenceConfig,
     TableConfig,
     TuningConfig,
 )
 from freshet.core.config.ray_section import RayConfig
+from freshet.core.config.schedule_section import ScheduleConfig
 from freshet.core.config.section import Section
 from freshet.core.config.serving_sections import (
     FeedbackConfig,
