@@ -26,6 +26,7 @@ from freshet.core.config.model_sections import (
     TableConfig,
     TuningConfig,
 )
+from freshet.core.config.privacy_sections import PrivacyConfig, RetentionConfig
 from freshet.core.config.ray_section import RayConfig
 from freshet.core.config.schedule_section import ScheduleConfig
 from freshet.core.config.section import Section
@@ -81,6 +82,8 @@ class Config(Section):
     prices: PricesConfig = PricesConfig()
     ray: RayConfig = RayConfig.model_validate({})
     tracking: TrackingConfig = TrackingConfig()
+    privacy: PrivacyConfig = PrivacyConfig.model_validate({})
+    retention: RetentionConfig = RetentionConfig.model_validate({})
 
     def deciding(self) -> dict[str, Any]:
         """Settings that decide what is made and are not at their default, by `section.key`, as JSON has them.
