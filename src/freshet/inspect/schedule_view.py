@@ -11,9 +11,9 @@ from freshet.core.config import Config
 from freshet.scheduling.attempts import Attempt, attempts
 from freshet.scheduling.jobs import Name
 from freshet.scheduling.leadership import leader
+from freshet.scheduling.monthly_budget import Spending, spending, tuning_due
 from freshet.scheduling.outlook import LATE, Outlook, State, looked_back_to, outlooks
 from freshet.scheduling.pausing import Pause, paused
-from freshet.scheduling.spending import Spending, spending, tuning_due
 from freshet.storage.lease_owner import Owner
 from freshet.storage.workspace import Workspace
 

@@ -13,8 +13,8 @@ from freshet.core.config import Config
 from freshet.core.config.schedule_section import ScheduleConfig
 from freshet.scheduling.attempts import Attempt, since
 from freshet.scheduling.jobs import Job, jobs_of
+from freshet.scheduling.monthly_budget import Spending, expected_cost, spending
 from freshet.scheduling.pausing import Pause
-from freshet.scheduling.spending import Spending, expected_cost, spending
 
 LATE = timedelta(hours=1)
 """A time that passed so long ago without an attempt was missed."""
