@@ -12,7 +12,7 @@ from freshet.inspect.explanation import Explanation, explain
 from freshet.inspect.interest_listing import Listing, busiest_items, formed, listing
 from freshet.inspect.prompt_preview import Preview, preview
 from freshet.inspect.release_diff import Diff, compare
-from freshet.inspect.release_view import Drive, Drives, Opened, open_release
+from freshet.inspect.release_view import Drive, Drives, Opened, artifact, open_release
 from freshet.inspect.schedule_view import JobView, ScheduleView, schedule_view
 from freshet.inspect.workspace_status import RunLine, Status, cut_short, history, outcome, status
 
@@ -28,6 +28,7 @@ __all__ = [
     "RunLine",
     "ScheduleView",
     "Status",
+    "artifact",
     "busiest_items",
     "compare",
     "cut_short",
