@@ -3,8 +3,8 @@
 `release_view` opens a release's table and says what its weights mean · `explanation` explains one context,
 `prompt_preview` gives the prompt that would be asked about it now ·
 `release_diff` compares two releases · `workspace_status` says what serves, what is due, what waits, and lists
-the runs · `interest_listing` lists the interests. The command line and the report only render what these
-return.
+the runs · `interest_listing` lists the interests · `service_levels` holds what is measured against what is
+promised. The command line and the report only render what these return.
 """
 
 from freshet.inspect.explanation import Explanation, explain
@@ -12,6 +12,7 @@ from freshet.inspect.interest_listing import Listing, busiest_items, formed, lis
 from freshet.inspect.prompt_preview import Preview, preview
 from freshet.inspect.release_diff import Diff, compare
 from freshet.inspect.release_view import Drive, Drives, Opened, open_release
+from freshet.inspect.service_levels import Live, ServiceLevel, ServiceLevels, live_of, service_levels
 from freshet.inspect.workspace_status import RunLine, Status, cut_short, history, outcome, status
 
 __all__ = [
@@ -20,9 +21,12 @@ __all__ = [
     "Drives",
     "Explanation",
     "Listing",
+    "Live",
     "Opened",
     "Preview",
     "RunLine",
+    "ServiceLevel",
+    "ServiceLevels",
     "Status",
     "busiest_items",
     "compare",
@@ -31,8 +35,10 @@ __all__ = [
     "formed",
     "history",
     "listing",
+    "live_of",
     "open_release",
     "outcome",
     "preview",
+    "service_levels",
     "status",
 ]
