@@ -155,6 +155,7 @@ SERVER = "is in the recipe of the models behind a server, which alone read it"
 GIVEN = "decides who is given a release that is made"
 JUDGING = "is read when experiments are judged, from the events"
 TOLD = "decides who is told of a run, not what it makes"
+WATCHED = "decides what is promised and who is told, not what is made"
 OUTSIDE: dict[str, tuple[Any, str]] = {
     "executor": ("ray", "decides where something is computed, not what comes out"),
     "ray.address": ("127.0.0.1:1", COST),
@@ -265,6 +266,27 @@ OUTSIDE: dict[str, tuple[Any, str]] = {
     "schedule.budget_per_month": (1.0, WHEN),
     "schedule.retries": (1, WHEN),
     "schedule.retry_minutes": (1.0, WHEN),
+    "alerts.evidence_days": (5.0, WATCHED),
+    "alerts.model_days": (5.0, WATCHED),
+    "alerts.events_days": (5.0, WATCHED),
+    "alerts.live_hours": (5.0, WATCHED),
+    "alerts.stream_minutes": (5.0, WATCHED),
+    "alerts.stream_lag": (5.0, WATCHED),
+    "alerts.loss_per_1000": (5.0, WATCHED),
+    "alerts.review_days": (5.0, WATCHED),
+    "alerts.every_minutes": (9.0, WATCHED),
+    "alerts.repeat_hours": (9.0, WATCHED),
+    "alerts.alertmanager": ("http://127.0.0.1:1", WATCHED),
+    "alerts.webhook": ("http://127.0.0.1:1", WATCHED),
+    "alerts.webhook_secret_env": ("OTHER_KEY", WATCHED),
+    "alerts.email_to": (["ops@example.org"], WATCHED),
+    "alerts.email_from": ("freshet@example.org", WATCHED),
+    "alerts.smtp": ("127.0.0.1:1", WATCHED),
+    "alerts.smtp_security": ("none", WATCHED),
+    "alerts.smtp_user": ("freshet", WATCHED),
+    "alerts.smtp_password_env": ("OTHER_KEY", WATCHED),
+    "alerts.timeout_seconds": (1.0, WATCHED),
+    "alerts.link": ("http://127.0.0.1:1", WATCHED),
     "prices.currency": ("EUR", COST),
     "prices.per_hour": (1.0, COST),
     "prices.per_million_tokens": (1.0, COST),

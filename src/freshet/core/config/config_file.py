@@ -8,6 +8,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
+from freshet.core.config.alerts_section import AlertsConfig
 from freshet.core.config.content_section import ContentConfig
 from freshet.core.config.experiment_sections import (
     ExperimentsConfig,
@@ -84,6 +85,7 @@ class Config(Section):
     tracking: TrackingConfig = TrackingConfig()
     privacy: PrivacyConfig = PrivacyConfig.model_validate({})
     retention: RetentionConfig = RetentionConfig.model_validate({})
+    alerts: AlertsConfig = AlertsConfig.model_validate({})
 
     def deciding(self) -> dict[str, Any]:
         """Settings that decide what is made and are not at their default, by `section.key`, as JSON has them.
