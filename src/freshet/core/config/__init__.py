@@ -6,6 +6,7 @@ lists.
 
 from freshet.core.config.config_file import Config, load, parse, read_text
 from freshet.core.config.content_section import ContentConfig
+from freshet.core.config.dashboard_section import DashboardConfig
 from freshet.core.config.experiment_sections import (
     ExperimentsConfig,
     GuardrailConfig,
@@ -51,6 +52,7 @@ __all__ = [
     "Config",
     "ContentConfig",
     "CountsConfig",
+    "DashboardConfig",
     "Events",
     "EvidenceConfig",
     "ExperimentsConfig",
