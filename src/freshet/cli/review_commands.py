@@ -33,7 +33,7 @@ def approve(
     from freshet import operations
 
     with opened(workspace, wait) as ws:
-        record = operations.approve(ws, run, by or _me(), reason)
+        record = operations.approve(ws, run, by or me(), reason)
         _join(ws)
     _answer("approve", record, as_json)
 
@@ -50,7 +50,7 @@ def reject(
     from freshet import operations
 
     with opened(workspace, wait) as ws:
-        record = operations.reject(ws, run, by or _me(), reason)
+        record = operations.reject(ws, run, by or me(), reason)
     _answer("reject", record, as_json)
 
 
@@ -71,7 +71,7 @@ def rollback(
     with opened(workspace, wait) as ws:
         left = ws.releases.pointer()
         now = operations.roll_back(
-            ws, None if release is None else release_number(release), by or _me(), reason
+            ws, None if release is None else release_number(release), by or me(), reason
         )
         _join(ws)
     content = document("rollback", {"release": asdict(now), "before": left})
@@ -97,7 +97,8 @@ def _answer(command: str, record: Record, as_json: bool) -> None:
     answer(content, as_json, lambda console: show.decided(console, record))
 
 
-def _me() -> str:
+def me() -> str:
+    """Who decides, where nobody else is named."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):  # a user id without a name, as in containers

@@ -6,6 +6,7 @@ publication takes, away from pages.
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -56,14 +57,14 @@ def commanded(root: Path, command: str, *arguments: str, by: str, reason: str) -
     except subprocess.TimeoutExpired:
         raise Denied(504, f"`freshet {command}` did not end in time", "see the newest run") from None
     if done.returncode:
-        raise _error(command, done.returncode, done.stderr)
+        raise _error(command, done.returncode, done.stdout)
 
 
-def _error(command: str, code: int, said: str) -> FreshetError:
-    """What a command that failed has said."""
-    lines = said.strip().splitlines()
-    begin = max((number for number, line in enumerate(lines) if line.startswith("error")), default=0)
-    message, *hint = lines[begin:] or [f"`freshet {command}` failed with {code}"]
-    message = message.partition(":")[2].strip() or message
-    hints = " ".join(line.strip() for line in hint)
-    return (Busy if code == Busy.exit_code else ConfigError)(message, hint=hints)
+def _error(command: str, code: int, document: str) -> FreshetError:
+    """What a command that failed has said, in its JSON."""
+    try:
+        problem = json.loads(document)["error"]
+        message, hint = str(problem["message"]), str(problem["hint"])
+    except (ValueError, KeyError, TypeError):
+        message, hint = f"`freshet {command}` ended with {code}", "run it in a terminal to see why"
+    return (Busy if code == Busy.exit_code else ConfigError)(message, hint=hint)
