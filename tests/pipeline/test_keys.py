@@ -241,6 +241,8 @@ OUTSIDE: dict[str, tuple[Any, str]] = {
     "http.hosts": (["rec.internal"], SERVING),
     "http.origins": (["https://shop.example"], SERVING),
     "http.oldest_event_days": (3.0, SERVING),
+    "dashboard.use": (False, SERVING),
+    "dashboard.secret_env": ("SESSIONS", SERVING),
     "experiments.dissatisfied": ("value < 3", JUDGING),
     "experiments.negative": ("value < 2", JUDGING),
     "experiments.smallest_effect": (0.1, JUDGING),

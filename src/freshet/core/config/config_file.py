@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from freshet.core.config.alerts_section import AlertsConfig
 from freshet.core.config.content_section import ContentConfig
+from freshet.core.config.dashboard_section import DashboardConfig
 from freshet.core.config.experiment_sections import (
     ExperimentsConfig,
     PricesConfig,
@@ -78,6 +79,7 @@ class Config(Section):
     feedback: FeedbackConfig = FeedbackConfig()
     serving: ServingConfig = ServingConfig()
     http: HttpConfig = HttpConfig()
+    dashboard: DashboardConfig = DashboardConfig.model_validate({})
     experiments: ExperimentsConfig = ExperimentsConfig()
     export: ExportConfig = ExportConfig()
     prices: PricesConfig = PricesConfig()
