@@ -16,7 +16,7 @@ SHUT_OFF = {
     )
 }
 """Of a report's own page. It styles itself within, which the dashboard's policy forbids; it can't run scripts,
-send forms or load anything, and counts as a page of nowhere: it can't ask the dashboard for anything."""
+send forms or load anything, and counts as a page of nowhere: the dashboard is out of its reach."""
 MOST_BYTES = 32 * 2**20
 
 
