@@ -8,7 +8,9 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
+from freshet.core.config.alerts_section import AlertsConfig
 from freshet.core.config.content_section import ContentConfig
+from freshet.core.config.dashboard_section import DashboardConfig
 from freshet.core.config.experiment_sections import (
     ExperimentsConfig,
     PricesConfig,
@@ -22,12 +24,13 @@ from freshet.core.config.model_sections import (
     InferenceConfig,
     PlannerConfig,
     RankerConfig,
-    ScheduleConfig,
     SequenceConfig,
     TableConfig,
     TuningConfig,
 )
+from freshet.core.config.privacy_sections import PrivacyConfig, RetentionConfig
 from freshet.core.config.ray_section import RayConfig
+from freshet.core.config.schedule_section import ScheduleConfig
 from freshet.core.config.section import Section
 from freshet.core.config.serving_sections import (
     FeedbackConfig,
@@ -76,11 +79,15 @@ class Config(Section):
     feedback: FeedbackConfig = FeedbackConfig()
     serving: ServingConfig = ServingConfig()
     http: HttpConfig = HttpConfig()
+    dashboard: DashboardConfig = DashboardConfig.model_validate({})
     experiments: ExperimentsConfig = ExperimentsConfig()
     export: ExportConfig = ExportConfig()
     prices: PricesConfig = PricesConfig()
     ray: RayConfig = RayConfig.model_validate({})
     tracking: TrackingConfig = TrackingConfig()
+    privacy: PrivacyConfig = PrivacyConfig.model_validate({})
+    retention: RetentionConfig = RetentionConfig.model_validate({})
+    alerts: AlertsConfig = AlertsConfig.model_validate({})
 
     def deciding(self) -> dict[str, Any]:
         """Settings that decide what is made and are not at their default, by `section.key`, as JSON has them.
