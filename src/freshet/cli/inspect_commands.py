@@ -11,6 +11,7 @@ import typer
 
 from freshet.cli.json_documents import document, gate_content, levels_content, run_content
 from freshet.cli.options import HERE, AsJson, Here, Moment, Wait, answer, opened, parse_moment, release_number
+from freshet.cli.schedule_content import schedule_content
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -86,14 +87,15 @@ def status(workspace: Here = HERE, as_json: AsJson = False) -> None:
         now = datetime.now(UTC)
         state = inspect.status(ws, now.date())
         levels = inspect.service_levels(ws, now, live_state(ws), measure=False)
+        view = inspect.schedule_view(ws, now)
     gates = [gate_content(gate) for gate in state.gates]
-    told = {"workspace": ws.place, **asdict(state), "gates": gates, **levels_content(levels)}
+    told = {"workspace": ws.place, **asdict(state), "gates": gates, "schedule": schedule_content(view)}
 
     def show(console: Console) -> None:
-        show_inspect.status(console, ws.place, state)
+        show_inspect.status(console, ws.place, state, view)
         show_levels.levels(console, levels)
 
-    answer(document("status", told), as_json, show)
+    answer(document("status", told | levels_content(levels)), as_json, show)
 
 
 def history(
