@@ -12,21 +12,23 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_bytes
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
-from freshet.core import user_numbers
 from freshet.core.errors import ArtifactError
+from freshet.core.types import user_key, user_number
 from freshet.storage.durable import locked, make_folder, sync, written
 
 PLACE = Path("backup", "user-keys.bin")
 """Where the keys lie in a workspace."""
+
+EVERYBODY = int.from_bytes(b"everyone", "little")
+"""Number of the key of what tells of many users and can't be cut between them. It goes with that of any."""
 
 _MAGIC, _ID = b"freshet keys 1\n\0", 16
 _HEAD = len(_MAGIC) + _ID
@@ -48,8 +50,13 @@ class Keys:
     @property
     def dropped(self) -> NDArray[np.bool_]:
         """(n,) whether the user was forgotten."""
-        found: NDArray[np.bool_] = ~self.keys.any(axis=1)
+        found: NDArray[np.bool_] = np.asarray(~self.keys.any(axis=1), np.bool_)
         return found
+
+
+def state_number(key: bytes) -> int:
+    """Number of a user whom the user store names by a key of 16 bytes."""
+    return int.from_bytes(key[:8], "little")
 
 
 class UserKeys:
@@ -107,21 +114,28 @@ class UserKeys:
         return Keys(slots, records["key"][slots])
 
     def drop(self, user: str) -> bool:
-        """Drop a user's keys for good; whether there was one. Done in the copy, too, when this returns."""
-        return self.drop_numbers(user_numbers.keys(pa.chunked_array([[user]], pa.string()))) > 0
+        """Drop a user's keys for good, and the key of `EVERYBODY`; whether the user had one.
 
-    def drop_numbers(self, users: NDArray[np.uint64]) -> int:
-        """The same by the numbers of users; how many keys went.
+        It is done in the copy, too, when this returns.
+
+        Args:
+            user: the id as the log holds it.
 
         Raises:
             ArtifactError: the copy can't be reached, or is of other keys; the workspace's are dropped.
         """
+        return self.drop_numbers(np.array([user_number(user), state_number(user_key(user))], np.uint64)) > 0
+
+    def drop_numbers(self, users: NDArray[np.uint64]) -> int:
+        """The same by numbers of users; how many keys of theirs went."""
         if not self.path.exists():
             return 0
         with locked(self.path.parent):
             records = _records(self.path)
-            found = np.flatnonzero(np.isin(records["user"], users) & records["key"].any(axis=1))
-            _overwrite(self.path, found)
+            there = records["key"].any(axis=1)
+            found = np.flatnonzero(np.isin(records["user"], users) & there)
+            shared = np.flatnonzero((records["user"] == EVERYBODY) & there)  # may tell of them as well
+            _overwrite(self.path, [*shared.tolist(), *found.tolist()])
             self._refresh()
         return len(found)
 
@@ -212,7 +226,7 @@ def _append(path: Path, records: NDArray[np.void]) -> None:
         os.fsync(file.fileno())
 
 
-def _overwrite(path: Path, slots: Sequence[int] | NDArray[np.int64]) -> None:
+def _overwrite(path: Path, slots: Iterable[int]) -> None:
     """Zeros in the place of keys: nothing of them stays in the file."""
     with path.open("r+b") as file:
         for slot in slots:
@@ -237,7 +251,7 @@ def _join(source: Path, target: Path) -> None:
             hint="name another file in [backup] keys",
         )
     gone = ~theirs["key"][:both].any(axis=1) & mine["key"][:both].any(axis=1)
-    _overwrite(target, np.flatnonzero(gone))
+    _overwrite(target, np.flatnonzero(gone).tolist())
     if len(theirs) > both:
         _append(target, theirs[both:])
     sync(target.parent)

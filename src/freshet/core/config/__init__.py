@@ -4,6 +4,7 @@ Every field's description is what `freshet init` writes beside it and what docs/
 lists.
 """
 
+from freshet.core.config.backup_section import BackupConfig
 from freshet.core.config.config_file import Config, load, parse, read_text
 from freshet.core.config.content_section import ContentConfig
 from freshet.core.config.experiment_sections import (
@@ -47,6 +48,7 @@ from freshet.core.config.users_section import UsersConfig
 
 __all__ = [
     "MISSING",
+    "BackupConfig",
     "Columns",
     "Config",
     "ContentConfig",
