@@ -35,7 +35,10 @@ def lookup() -> ItemLookup:
 @pytest.mark.parametrize(
     ("text", "ids"),
     [
-        ("third man", ["42", "x9"]),  # both words, in any order; the one that begins so... comes by popularity
+        (
+            "third man",
+            ["42", "x9"],
+        ),  # both words, in any order; the one that begins so... comes by popularity
         ("the third man", ["42"]),  # a title
         ("AMELIE", ["a1", "b7"]),  # the whole title first
         ("amelie at", ["b7"]),

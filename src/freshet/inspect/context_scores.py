@@ -156,7 +156,9 @@ def _against_counts(lines: Sequence[ScoreLine], part: str) -> list[str]:
         if abs(gap(line)) < FAR or first > FIRST or (gap(line) > 0) != ahead:
             continue
         by_part, by_counts = (_ordinal(line.parts[name].place) for name in (part, "counts"))
-        found.append(f"{words.capitalize()} puts '{line.description}' {by_part}, the counts put it {by_counts}.")
+        found.append(
+            f"{words.capitalize()} puts '{line.description}' {by_part}, the counts put it {by_counts}."
+        )
     return found
 
 

@@ -165,7 +165,9 @@ def _experiments(ws: Workspace) -> Iterator[ReportLine]:
             tuple(_about(one)),
         )
     for name, error in damaged.items():
-        yield ReportLine(f"experiment/{name}", "experiment", f"Experiment {name}", "", None, trouble=error.message)
+        yield ReportLine(
+            f"experiment/{name}", "experiment", f"Experiment {name}", "", None, trouble=error.message
+        )
 
 
 def _about(one: Experiment) -> Iterator[str]:

@@ -72,7 +72,9 @@ def playground(visit: Visit) -> Values:
     view = visit.explorer.release()
     lookup = view.items()
     user, explore = visit.text("user"), visit.text("explore") == "on"
-    liked = _liked(visit.text("liked"), visit.text("add"), visit.text("remove"), clear=bool(visit.text("clear")))
+    liked = _liked(
+        visit.text("liked"), visit.text("add"), visit.text("remove"), clear=bool(visit.text("clear"))
+    )
     count = min(max(1, visit.number("interests", INTERESTS)), MOST_INTERESTS)
     query = Query(
         user=user or None,
@@ -86,7 +88,9 @@ def playground(visit: Visit) -> Values:
     wanted = visit.text("q")
     return {
         "release": view.opened.release,
-        "liked": [line or ItemLine(item, "", -1, "") for item, line in zip(liked, lookup.named(liked), strict=True)],
+        "liked": [
+            line or ItemLine(item, "", -1, "") for item, line in zip(liked, lookup.named(liked), strict=True)
+        ],
         "liked_text": "\n".join(liked),
         "most_liked": MOST_LIKED,
         "user": user,
@@ -123,7 +127,9 @@ def _liked(text: str, add: str, remove: str, *, clear: bool) -> list[str]:
 def _shown(one: Recommendation) -> Shown:
     explained: Mapping[str, Any] = one.explanation or {}
     chance = explained.get("probability")
-    return Shown(one, chance, REASONS.get(one.reason, one.reason), explained.get("because", ""), _parts(explained))
+    return Shown(
+        one, chance, REASONS.get(one.reason, one.reason), explained.get("because", ""), _parts(explained)
+    )
 
 
 def _parts(explained: Mapping[str, Any]) -> tuple[Part, ...]:
@@ -137,11 +143,12 @@ def _parts(explained: Mapping[str, Any]) -> tuple[Part, ...]:
     row = explained["row"]
     found.append(Part("in the table's row", f"place {row}" if row else "not in it"))
     if evidence := explained["evidence"]:
-        found.append(Part("evidence in the prompt", f"{evidence['share']:.0%} of {evidence['people']:g} people"))
+        found.append(
+            Part("evidence in the prompt", f"{evidence['share']:.0%} of {evidence['people']:g} people")
+        )
     if explained["user_row"]:
         found.append(Part("the user's own row is of", str(explained["user_row"])))
     return tuple(found)
-
 
 
 PAGES = (

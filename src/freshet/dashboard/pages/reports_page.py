@@ -41,7 +41,9 @@ def shown(visit: Visit) -> Response:
 
 def _body(line: ReportLine | None, name: str) -> bytes:
     if line is None or line.page is None:
-        raise ArtifactError(f"there is no page of a report {name}", hint="the list of reports has what there is")
+        raise ArtifactError(
+            f"there is no page of a report {name}", hint="the list of reports has what there is"
+        )
     try:
         if line.page.stat().st_size > MOST_BYTES:
             raise ArtifactError(f"{line.page} is larger than a page", hint="open the file itself")
