@@ -102,8 +102,8 @@ def test_an_experiment_is_told_by_its_start_until_it_has_a_report(ws: Workspace)
         "start": 1_717_200_000_000_000,
         "began": 1,
     }
-    path = put(ws, "experiments/june/experiment.json", started, page=False)
-    put(ws, "experiments/broken/experiment.json", "{", page=False)
+    path = put(ws, "experiments/june/started.json", started, page=False)
+    put(ws, "experiments/broken/started.json", "{", page=False)
     found = {line.key: line for line in reports(ws)}
     assert "experiment/june" in found, path
     assert found["experiment/june"].sentences[0] == "Runs since 2024-06-01, 14 days planned."

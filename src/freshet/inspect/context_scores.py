@@ -1,4 +1,4 @@
-"""How each part of the mixture ranks what may follow a context, side by side, and where they differ in words."""
+"""How each part of the mixture ranks what may follow a context, and in words where they differ."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ Every field's description is what `freshet init` writes beside it and what docs/
 lists.
 """
 
+from freshet.core.config.alerts_section import AlertsConfig
 from freshet.core.config.config_file import Config, load, parse, read_text
 from freshet.core.config.content_section import ContentConfig
 from freshet.core.config.dashboard_section import DashboardConfig
@@ -49,6 +50,7 @@ from freshet.core.config.users_section import UsersConfig
 
 __all__ = [
     "MISSING",
+    "AlertsConfig",
     "Columns",
     "Config",
     "ContentConfig",

@@ -8,6 +8,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
+from freshet.core.config.alerts_section import AlertsConfig
 from freshet.core.config.content_section import ContentConfig
 from freshet.core.config.dashboard_section import DashboardConfig
 from freshet.core.config.experiment_sections import (
@@ -78,12 +79,13 @@ class Config(Section):
     feedback: FeedbackConfig = FeedbackConfig()
     serving: ServingConfig = ServingConfig()
     http: HttpConfig = HttpConfig()
-    dashboard: DashboardConfig = DashboardConfig.model_validate({})
     experiments: ExperimentsConfig = ExperimentsConfig()
     export: ExportConfig = ExportConfig()
     prices: PricesConfig = PricesConfig()
     ray: RayConfig = RayConfig.model_validate({})
     tracking: TrackingConfig = TrackingConfig()
+    dashboard: DashboardConfig = DashboardConfig.model_validate({})
+    alerts: AlertsConfig = AlertsConfig.model_validate({})
     privacy: PrivacyConfig = PrivacyConfig.model_validate({})
     retention: RetentionConfig = RetentionConfig.model_validate({})
 

@@ -1,6 +1,6 @@
 """The playground: click what somebody liked, and see what they would be shown next, and why.
 
-Everything stands in the address: nothing is kept on the server, and nothing that is looked at here counts as shown.
+Everything stands in the address: nothing is kept on the server, and nothing seen here counts as shown.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from freshet.serving import Query
 
 MOST_LIKED = 50
 """Items that somebody may have liked."""
-MATCHES = 12
+MATCHES = 10
 INTERESTS, MOST_INTERESTS = 5, 20
 ITEMS = 5
 REASONS: Mapping[str, str] = {
@@ -96,6 +96,7 @@ def playground(visit: Visit) -> Values:
         "user": user,
         "explore": explore,
         "count": count,
+        "usual_count": INTERESTS,
         "most_interests": MOST_INTERESTS,
         "q": wanted,
         "found": lookup.search(wanted, MATCHES),

@@ -15,8 +15,8 @@ SHUT_OFF = {
         "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
     )
 }
-"""Of a report's own page. It styles itself within, which the dashboard's policy forbids; it can't run scripts,
-send forms or load anything, and counts as a page of nowhere: it can't ask the dashboard for anything."""
+"""Of a report's own page. It styles itself within, which the dashboard's policy forbids. It runs no script,
+sends no form, loads nothing, and counts as a page of nowhere, which can ask the dashboard for nothing."""
 MOST_BYTES = 32 * 2**20
 
 
