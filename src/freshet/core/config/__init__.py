@@ -7,6 +7,7 @@ lists.
 from freshet.core.config.alerts_section import AlertsConfig
 from freshet.core.config.config_file import Config, load, parse, read_text
 from freshet.core.config.content_section import ContentConfig
+from freshet.core.config.dashboard_section import DashboardConfig
 from freshet.core.config.experiment_sections import (
     ExperimentsConfig,
     GuardrailConfig,
@@ -54,6 +55,7 @@ __all__ = [
     "Config",
     "ContentConfig",
     "CountsConfig",
+    "DashboardConfig",
     "Events",
     "EvidenceConfig",
     "ExperimentsConfig",

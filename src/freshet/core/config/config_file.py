@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from freshet.core.config.alerts_section import AlertsConfig
 from freshet.core.config.content_section import ContentConfig
+from freshet.core.config.dashboard_section import DashboardConfig
 from freshet.core.config.experiment_sections import (
     ExperimentsConfig,
     PricesConfig,
@@ -83,6 +84,7 @@ class Config(Section):
     prices: PricesConfig = PricesConfig()
     ray: RayConfig = RayConfig.model_validate({})
     tracking: TrackingConfig = TrackingConfig()
+    dashboard: DashboardConfig = DashboardConfig.model_validate({})
     alerts: AlertsConfig = AlertsConfig.model_validate({})
     privacy: PrivacyConfig = PrivacyConfig.model_validate({})
     retention: RetentionConfig = RetentionConfig.model_validate({})
