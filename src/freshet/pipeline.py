@@ -4,6 +4,7 @@
       -> interests     tree of clusters, descriptions, assignment of items   (rebuilt rarely, ids stable)
       -> prior         each interest alone -> what a planner expects next    (once, where so configured)
       -> transitions   engagements -> novel successors -> daily counts       (incremental)
+      -> screen        what new users alone do is held back from counting
       -> tuning        balanced examples -> fine-tuned planner -> gates      (slow path, monthly)
       -> content       what items say, and who engages them, as vectors      (fast path, every few days)
       -> evidence      recent counts -> shrunk, supported, capped successors
@@ -48,6 +49,7 @@ from freshet.stages.items import step as items
 from freshet.stages.live import step as live
 from freshet.stages.prior import step as prior
 from freshet.stages.schedule import step as schedule
+from freshet.stages.screen import step as screen
 from freshet.stages.sequence import step as sequence
 from freshet.stages.table import step as table
 from freshet.stages.table import table_plan
@@ -165,11 +167,14 @@ def context_of(ws: Workspace, run: Run, as_of: AsOf) -> RunContext:
     return RunContext(ws, run, log, fitter_for(ws.config, log))
 
 
-def snapshot_of(ws: Workspace, run: Run, as_of: AsOf, rebuild: bool = False) -> LogSnapshot:
+def snapshot_of(
+    ws: Workspace, run: Run, as_of: AsOf, rebuild: bool = False, screened: bool = True
+) -> LogSnapshot:
     """Bring interests, assignment of items and transitions up to date with the log before as_of.
 
     Args:
         rebuild: form the interests anew; ids are kept.
+        screened: leave out what is held back; False where it is to be judged what really came.
 
     Raises:
         NotEnoughData: no event lies before as_of.
@@ -182,7 +187,8 @@ def snapshot_of(ws: Workspace, run: Run, as_of: AsOf, rebuild: bool = False) -> 
     asked = prior.ask(ws, run, loaded, formed.version)
     counted = transitions.count(ws, run, days, formed, assignment, len(loaded))
     log, scales = TransitionLog(counted.path, ws.pool, len(loaded)), interests.scales_of(formed, ws.config)
-    return LogSnapshot(as_of, loaded, formed.version, log, counted.version, scales, window, prior=asked)
+    known = LogSnapshot(as_of, loaded, formed.version, log, counted.version, scales, window, prior=asked)
+    return screen.hold_back(ws, run, known) if screened else known
 
 
 def make_table(

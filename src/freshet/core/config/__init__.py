@@ -34,6 +34,7 @@ from freshet.core.config.model_sections import (
     TuningConfig,
 )
 from freshet.core.config.ray_section import RayConfig
+from freshet.core.config.screen_section import ScreenConfig
 from freshet.core.config.serving_sections import (
     FeedbackConfig,
     HttpConfig,
@@ -69,6 +70,7 @@ __all__ = [
     "RankerConfig",
     "RayConfig",
     "ScheduleConfig",
+    "ScreenConfig",
     "SequenceConfig",
     "ServingConfig",
     "ServingRule",

@@ -28,6 +28,7 @@ from freshet.core.config.model_sections import (
     TuningConfig,
 )
 from freshet.core.config.ray_section import RayConfig
+from freshet.core.config.screen_section import ScreenConfig
 from freshet.core.config.section import Section
 from freshet.core.config.serving_sections import (
     FeedbackConfig,
@@ -42,7 +43,7 @@ from freshet.core.errors import ConfigError
 
 _DECIDING = (
     *("interests", "content", "transitions", "counts", "evidence", "planner", "tuning", "gates", "inference"),
-    *("users", "table", "sequence", "ranker", "schedule", "live", "feedback"),
+    *("users", "table", "sequence", "ranker", "schedule", "live", "feedback", "screen"),
 )
 """Sections that decide what is made."""
 
@@ -81,6 +82,7 @@ class Config(Section):
     prices: PricesConfig = PricesConfig()
     ray: RayConfig = RayConfig.model_validate({})
     tracking: TrackingConfig = TrackingConfig()
+    screen: ScreenConfig = ScreenConfig.model_validate({})
 
     def deciding(self) -> dict[str, Any]:
         """Settings that decide what is made and are not at their default, by `section.key`, as JSON has them.

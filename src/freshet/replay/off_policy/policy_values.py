@@ -103,7 +103,7 @@ def estimate(ws: Workspace, run: Run, targets: tuple[Target, ...], window: Windo
         InputError: nothing was shown to named users, none of it was taken, or no context comes out as logged.
         ArtifactError: a release that answered, or is to answer, can't be opened.
     """
-    log = snapshot_of(ws, run, window.until)
+    log = snapshot_of(ws, run, window.until, screened=False)
     assignment = assignment_of(ws, log.version)
     with run.step("estimate") as step:
         rule = feedback.rule_of(ws)

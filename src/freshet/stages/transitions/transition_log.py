@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from freshet.core.time import DAY, day_number
 from freshet.core.types import RECENT, TRANSITION, AsOf, BoolArray, Sums, Transitions, positions
+from freshet.stages.transitions import monthly
 from freshet.stages.transitions.day_files import (
     ENGAGEMENT,
     RECENT_COLUMNS,
@@ -27,6 +28,7 @@ from freshet.stages.transitions.day_files import (
     read_columns,
 )
 from freshet.stages.transitions.decayed_sums import DayFile, Decayed, poisson
+from freshet.stages.transitions.established import Established, established
 from freshet.stages.transitions.format import load_counted
 from freshet.stages.transitions.recent_interests import RecentInterests, recent_interests
 from freshet.stages.transitions.walk import NEVER
@@ -233,6 +235,14 @@ class TransitionLog:
             rows["interest"] = table["interest"].to_numpy()[keep]
             parts.append(rows)
         return recent_interests(np.concatenate(parts), moment, seed)
+
+    def moves(self) -> Iterator[NDArray[np.void]]:
+        """All transitions as `monthly.MOVE`, in parts of whole days, each later than the one before."""
+        return monthly.moves(self._pool, self._index)
+
+    def established(self, active_days: int, age_days: int) -> Established:
+        """Since when each user of everybody's log is established; see `established`."""
+        return established(monthly.engaged(self._pool, self._engaged), active_days, age_days)
 
     def daily(self) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
         """(days since 1970, transitions on that day), days without one left out."""
