@@ -21,9 +21,9 @@ COLUMNS = {"time": "time", "user_key": "user", "recent_1": "last", "successor": 
 def moves(pool: Path, index: Index) -> Iterator[NDArray[np.void]]:
     """Transitions as `MOVE`, a month at a time."""
     for _, days in groupby(sorted(index), key=lambda day: day[:7]):
-        own, parts = set(days), []
+        own, parts = {day: index[day] for day in days}, []
         numbers = [day_number(day) for day in own]
-        for path in files(pool, index, own):
+        for path in files(pool, own):
             table = read_columns(path, [*COLUMNS, "known"])
             rows = np.empty(len(table), MOVE)
             for column, name in COLUMNS.items():
