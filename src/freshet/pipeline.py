@@ -54,6 +54,7 @@ from freshet.stages.sequence import step as sequence
 from freshet.stages.table import step as table
 from freshet.stages.table import table_plan
 from freshet.stages.table.churn_gate import halt_on_churn
+from freshet.stages.table.crowd_gate import halt_on_crowd
 from freshet.stages.transitions import TransitionLog
 from freshet.stages.transitions import step as transitions
 from freshet.stages.tuning import step as tuning
@@ -167,14 +168,11 @@ def context_of(ws: Workspace, run: Run, as_of: AsOf) -> RunContext:
     return RunContext(ws, run, log, fitter_for(ws.config, log))
 
 
-def snapshot_of(
-    ws: Workspace, run: Run, as_of: AsOf, rebuild: bool = False, screened: bool = True
-) -> LogSnapshot:
-    """Bring interests, assignment of items and transitions up to date with the log before as_of.
+def snapshot_of(ws: Workspace, run: Run, as_of: AsOf, rebuild: bool = False) -> LogSnapshot:
+    """Bring interests, assignment of items and transitions up to date with the log before as_of, screened.
 
     Args:
         rebuild: form the interests anew; ids are kept.
-        screened: leave out what is held back; False where it is to be judged what really came.
 
     Raises:
         NotEnoughData: no event lies before as_of.
@@ -188,7 +186,7 @@ def snapshot_of(
     counted = transitions.count(ws, run, days, formed, assignment, len(loaded))
     log, scales = TransitionLog(counted.path, ws.pool, len(loaded)), interests.scales_of(formed, ws.config)
     known = LogSnapshot(as_of, loaded, formed.version, log, counted.version, scales, window, prior=asked)
-    return screen.hold_back(ws, run, known) if screened else known
+    return screen.hold_back(ws, run, known)
 
 
 def make_table(
@@ -234,6 +232,7 @@ def refresh_release(ctx: RunContext, model: Artifact | None, end: AsOf, publish:
     ranker = items.for_release(ctx.ws, ctx.run, ctx.log)
     companions = table.Companions.of(overlay, ranker, reactions, user_rows.beside(ctx, made, planner))
     halt_on_churn(ctx, made, companions)
+    halt_on_crowd(ctx, made, companions)
     table.publish(ctx.ws, ctx.run, made, companions)
     for experiment, arm in isolated_arms.arms(ctx.ws, ctx.run):
         refresh_arm(ctx, experiment, arm, model, mixed)

@@ -236,7 +236,7 @@ class _Replayer:
     def _snapshot(self, run: Run, moment: AsOf) -> LogSnapshot:
         if moment not in self._snapshots:
             start = len(run.record.steps)
-            self._snapshots[moment] = pipeline.snapshot_of(self.sandbox, run, moment, screened=False)
+            self._snapshots[moment] = pipeline.snapshot_of(screen.unscreened(self.sandbox), run, moment)
             self.costs.add(run.record.steps[start:])
             self._snapshots = dict(list(self._snapshots.items())[-KEPT:])
         return self._snapshots[moment]

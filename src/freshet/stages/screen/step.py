@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +64,12 @@ def hold_back(ws: Workspace, run: Run, log: LogSnapshot) -> LogSnapshot:
     days = {day_name(int(day)) for day in np.unique(held.moves["time"] // DAY)}
     named = {"screened": version}
     return part_of(ws, run, log, version, named, held.kept, min(days), days, step_name="held back")
+
+
+def unscreened(ws: Workspace) -> Workspace:
+    """The workspace, with nothing held back: for judging by what really came."""
+    off = ws.config.screen.model_copy(update={"use": False})
+    return replace(ws, config=ws.config.model_copy(update={"screen": off}))
 
 
 def summary_of(held: screen.HeldBack, log: LogSnapshot) -> dict[str, Any]:

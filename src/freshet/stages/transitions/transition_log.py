@@ -27,7 +27,7 @@ from freshet.stages.transitions.day_files import (
     quoted,
     read_columns,
 )
-from freshet.stages.transitions.decayed_sums import DayFile, Decayed, poisson
+from freshet.stages.transitions.decayed_sums import DayFile, Decayed, Draw, poisson
 from freshet.stages.transitions.established import Established, established
 from freshet.stages.transitions.format import load_counted
 from freshet.stages.transitions.recent_interests import RecentInterests, recent_interests
@@ -138,6 +138,10 @@ class TransitionLog:
             draw = None if resample is None else poisson(resample)
             self._decayed[key] = Decayed(self._day_files(), self.interests, length, half_life, draw)
         return self._decayed[key].before(as_of.day_number)
+
+    def sums_of(self, as_of: AsOf, half_life: float, length: int, draw: Draw) -> Sums:
+        """The same where each user counts as often as `draw` says; nothing is kept for a later moment."""
+        return Decayed(self._day_files(), self.interests, length, half_life, draw).before(as_of.day_number)
 
     def _day_files(self) -> list[DayFile]:
         days: dict[str, list[int]] = defaultdict(list)
