@@ -32,6 +32,7 @@ from freshet.core.config.model_sections import (
 from freshet.core.config.privacy_sections import PrivacyConfig, RetentionConfig
 from freshet.core.config.ray_section import RayConfig
 from freshet.core.config.schedule_section import ScheduleConfig
+from freshet.core.config.screen_section import ScreenConfig
 from freshet.core.config.section import Section
 from freshet.core.config.serving_sections import (
     FeedbackConfig,
@@ -46,7 +47,7 @@ from freshet.core.errors import ConfigError
 
 _DECIDING = (
     *("interests", "content", "transitions", "counts", "evidence", "planner", "tuning", "gates", "inference"),
-    *("users", "table", "sequence", "ranker", "schedule", "live", "feedback"),
+    *("users", "table", "sequence", "ranker", "schedule", "live", "feedback", "screen"),
 )
 """Sections that decide what is made."""
 
@@ -90,6 +91,7 @@ class Config(Section):
     backup: BackupConfig = BackupConfig.model_validate({})
     privacy: PrivacyConfig = PrivacyConfig.model_validate({})
     retention: RetentionConfig = RetentionConfig.model_validate({})
+    screen: ScreenConfig = ScreenConfig.model_validate({})
 
     def deciding(self) -> dict[str, Any]:
         """Settings that decide what is made and are not at their default, by `section.key`, as JSON has them.
