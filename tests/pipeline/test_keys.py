@@ -157,6 +157,12 @@ JUDGING = "is read when experiments are judged, from the events"
 TOLD = "decides who is told of a run, not what it makes"
 OUTSIDE: dict[str, tuple[Any, str]] = {
     "executor": ("ray", "decides where something is computed, not what comes out"),
+    "privacy.hash_users": (False, "refused for a log that holds ids as they came"),
+    "privacy.key_env": ("SECRET", "read where users are hashed"),
+    **{
+        f"retention.{name}_days": (1000, "decides what is kept of the past, when it is applied")
+        for name in ("events", "impressions", "quarantine", "runs", "receipts")
+    },
     "ray.address": ("127.0.0.1:1", COST),
     "ray.workers": (2, COST),
     "ray.resources": ({"tuning": {"cpus": 2.0}}, COST),
