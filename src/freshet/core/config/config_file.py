@@ -8,7 +8,10 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
+from freshet.core.config.alerts_section import AlertsConfig
+from freshet.core.config.backup_section import BackupConfig
 from freshet.core.config.content_section import ContentConfig
+from freshet.core.config.dashboard_section import DashboardConfig
 from freshet.core.config.experiment_sections import (
     ExperimentsConfig,
     PricesConfig,
@@ -22,13 +25,13 @@ from freshet.core.config.model_sections import (
     InferenceConfig,
     PlannerConfig,
     RankerConfig,
-    ScheduleConfig,
     SequenceConfig,
     TableConfig,
     TuningConfig,
 )
 from freshet.core.config.privacy_sections import PrivacyConfig, RetentionConfig
 from freshet.core.config.ray_section import RayConfig
+from freshet.core.config.schedule_section import ScheduleConfig
 from freshet.core.config.section import Section
 from freshet.core.config.serving_sections import (
     FeedbackConfig,
@@ -82,6 +85,9 @@ class Config(Section):
     prices: PricesConfig = PricesConfig()
     ray: RayConfig = RayConfig.model_validate({})
     tracking: TrackingConfig = TrackingConfig()
+    dashboard: DashboardConfig = DashboardConfig.model_validate({})
+    alerts: AlertsConfig = AlertsConfig.model_validate({})
+    backup: BackupConfig = BackupConfig.model_validate({})
     privacy: PrivacyConfig = PrivacyConfig.model_validate({})
     retention: RetentionConfig = RetentionConfig.model_validate({})
 
