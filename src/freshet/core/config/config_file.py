@@ -146,6 +146,23 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _what_is_read_is_kept(self) -> Self:
+        """Days that a refresh or a tuning reads must not be dropped."""
+        kept, counts = self.retention.events_days, self.counts
+        novelty, window, windows = self.transitions.novelty_days, counts.window_days, counts.fit_windows
+        needed = {
+            "[transitions] novelty_days": novelty if isinstance(novelty, int) else 0,
+            "[counts] window_days and fit_windows": (
+                window * (windows + 1) if isinstance(window, int) and isinstance(windows, int) else 0
+            ),
+            "[tuning] every_days": self.tuning.every_days,
+        }
+        for name, days in needed.items():
+            if 0 < kept <= days:
+                raise ValueError(f"[retention] events_days = {kept} is too few: {name} reads {days} days")
+        return self
+
+    @model_validator(mode="after")
     def _encoder_is_chosen(self) -> Self:
         """Interests can't be formed by an encoder where none is chosen."""
         if self.interests.text_vectors == "encoder" and self.content.encoder == "tfidf":
