@@ -13,6 +13,7 @@ from freshet.cli.estimate_command import estimate
 from freshet.cli.experiment_analysis import power, report_experiment
 from freshet.cli.experiment_commands import check, list_experiments, start, stop
 from freshet.cli.export_command import export
+from freshet.cli.gc_command import gc
 from freshet.cli.init_command import init
 from freshet.cli.inspect_commands import diff, explain, history, interests, report, status
 from freshet.cli.replay_commands import cadence, replay
@@ -67,6 +68,7 @@ for group, name, function, example in (
     (app, "export", export, "`freshet export -w shop --to shop.freshet`"),
     (app, "settings", settings, "`freshet settings -w s3://lake/shop --set freshet.toml`"),
     (app, "copy", copy, "`freshet copy shop s3://lake/shop`"),
+    (app, "gc", gc, "`freshet gc -w shop --dry-run`"),
     (app, "backup", backup, "`freshet backup -w shop s3://safe/shop --keep 30`"),
     (app, "restore", restore, "`freshet restore s3://safe/shop shop-again --keys /safe/shop-keys`"),
     (app, "doctor", doctor, "`freshet doctor -w shop --repair`"),
