@@ -11,6 +11,9 @@ from freshet.core.errors import ArtifactError
 from freshet.core.types import AsOf
 from freshet.storage.durable import read_json, write_json, write_text
 
+DELETED = "deleted"
+"""Folder of releases that `freshet gc` has deleted: what they were, without what they served."""
+
 
 @dataclass(frozen=True, slots=True)
 class Release:
@@ -78,6 +81,10 @@ class Releases:
         path = self._folder / f"{number}.json"
         if not path.exists():
             known = ", ".join(map(str, self.numbers())) or "none"
+            if (self._folder / DELETED / path.name).exists():
+                raise ArtifactError(
+                    f"release {number} was deleted by `freshet gc`", hint=f"releases: {known}"
+                )
             raise ArtifactError(f"there is no release {number}", hint=f"releases: {known}")
         try:
             return _release(number, dict(read_json(path)))
