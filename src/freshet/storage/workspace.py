@@ -23,6 +23,7 @@ from freshet.storage.durable import ReportFullDisk
 from freshet.storage.experiment_registry import Experiments
 from freshet.storage.lease import Lease, is_held, lease
 from freshet.storage.ledger import Ledger, Quiet, Record, Reporter, Run
+from freshet.storage.people import settle
 from freshet.storage.releases import Releases
 from freshet.storage.remote.bucket_workspace import BucketWorkspace
 from freshet.storage.remote.shared_lease import SharedLease
@@ -177,9 +178,11 @@ class Workspace:
                     shutil.rmtree(self.root / DRAFTS, ignore_errors=True)
                 try:
                     if self.bucket is None:
+                        settle(self.source, self.config.privacy)
                         yield self._begun(held)
                     else:
                         with self.bucket.held(command, self.wait) as there:
+                            settle(self.source, self.config.privacy)
                             yield self._begun(SharedLease(held, there, self.bucket))
                 finally:
                     ended = not isinstance(sys.exception(), KeyboardInterrupt | SystemExit | GeneratorExit)
