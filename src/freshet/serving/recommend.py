@@ -21,6 +21,7 @@ from freshet.core.errors import StateError
 from freshet.core.ports import Notes, UserStore
 from freshet.core.types import Answer, Context, History, Recommendation, User
 from freshet.serving.arms import NO_EXPERIMENT, Assignment, Scored, assign, score
+from freshet.serving.canary_failures import BROKEN, CanaryFailures
 from freshet.serving.event_recorder import EventRecorder
 from freshet.serving.impressions import Impressions
 from freshet.serving.item_selection import ItemSelector
@@ -70,6 +71,7 @@ class Recommender:
         self._impressions = Impressions()
         self._recorder = EventRecorder(store, releases.config.events)
         self._draws = np.random.default_rng(releases.config.serving.seed)
+        self._canaries = CanaryFailures()
         self._prefix, self._numbers = uuid4().hex[:12], itertools.count()
 
     @property
@@ -92,8 +94,17 @@ class Recommender:
             ArtifactError: the release that the query names is not open.
         """
         user = None if query.user is None else User.of(query.user)
-        now = self._clock() if query.now is None else query.now
         assigned = self._assignment(query, user)
+        try:
+            return self._answer(query, user, assigned)
+        except BROKEN:
+            if not assigned.canary:
+                raise
+            self._canaries.failed(assigned.experiment)
+        return self._answer(query, user, NO_EXPERIMENT)
+
+    def _answer(self, query: Query, user: User | None, assigned: Assignment) -> Answer:
+        now = self._clock() if query.now is None else query.now
         release = assigned.release or self._releases.named(query.release)
         history, degraded = self._history(query, user)
         seen = _context(release, query, user, history, now)
@@ -214,6 +225,11 @@ class Recommender:
         """Impressions that are lost: while they could not be written, more came than are held."""
         return self._impressions.dropped
 
+    @property
+    def canary_failures(self) -> int:
+        """Queries that a canary failed to answer; the release of everybody else answered them."""
+        return self._canaries.total
+
     def close(self) -> None:
         """Write what is buffered and let go of the user store."""
         if self._stop is not None:
@@ -228,7 +244,8 @@ class Recommender:
         running = self._releases.running
         if user is None or query.release is not None or not running:
             return NO_EXPERIMENT
-        return assign(running, user)
+        found = assign(running, user)
+        return NO_EXPERIMENT if found.canary and self._canaries.given_up(found.experiment) else found
 
     def _history(self, query: Query, user: User | None) -> tuple[History, bool]:
         """What is remembered of the user, and whether that could not be read."""

@@ -8,6 +8,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
+from freshet.core.config.canary_section import CanaryConfig
 from freshet.core.config.content_section import ContentConfig
 from freshet.core.config.experiment_sections import (
     ExperimentsConfig,
@@ -77,6 +78,7 @@ class Config(Section):
     serving: ServingConfig = ServingConfig()
     http: HttpConfig = HttpConfig()
     experiments: ExperimentsConfig = ExperimentsConfig()
+    canary: CanaryConfig = CanaryConfig()
     export: ExportConfig = ExportConfig()
     prices: PricesConfig = PricesConfig()
     ray: RayConfig = RayConfig.model_validate({})
