@@ -17,6 +17,7 @@ from freshet.cli.inspect_commands import diff, explain, history, interests, repo
 from freshet.cli.replay_commands import cadence, replay
 from freshet.cli.review_commands import approve, reject, rollback
 from freshet.cli.run_commands import finetune, ranker, refresh, run
+from freshet.cli.schedule_command import schedule
 from freshet.cli.serve_commands import add_key, list_keys, revoke_key, serve
 from freshet.cli.settings_command import settings
 from freshet.cli.simulate_command import simulate
@@ -73,6 +74,11 @@ for group, name, function, example in (
     (app, "drift", drift, "`freshet drift -w shop --every month --from 2013-06-01`"),
     (app, "cadence", cadence, "`freshet cadence -w shop --every 2d --from 2013-06-01`"),
     (app, "track", track, "`freshet track -w shop`"),
+    (
+        app, "schedule", schedule,
+        "`freshet schedule -w shop`, from cron `freshet schedule -w shop --once`, a look ahead "
+        "`freshet schedule -w shop --dry-run 14`",
+    ),
     (app, "serve", serve, "`freshet serve -w shop --port 8000`"),
     (batch, "submit", batch_commands.submit, "`freshet batch submit -w shop`"),
     (batch, "fetch", batch_commands.fetch, "`freshet batch fetch -w shop`"),

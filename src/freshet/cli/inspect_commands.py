@@ -11,6 +11,7 @@ import typer
 
 from freshet.cli.json_documents import document, gate_content, run_content
 from freshet.cli.options import HERE, AsJson, Here, Moment, Wait, answer, opened, parse_moment, release_number
+from freshet.cli.schedule_content import schedule_content
 
 
 def interests(
@@ -79,10 +80,14 @@ def status(workspace: Here = HERE, as_json: AsJson = False) -> None:
     from freshet.cli import show_inspect
 
     with opened(workspace) as ws:
-        state = inspect.status(ws, datetime.now(UTC).date())
+        now = datetime.now(UTC)
+        state = inspect.status(ws, now.date())
+        view = inspect.schedule_view(ws, now)
     gates = [gate_content(gate) for gate in state.gates]
-    content = document("status", {"workspace": ws.place, **asdict(state), "gates": gates})
-    answer(content, as_json, lambda console: show_inspect.status(console, ws.place, state))
+    told = {"workspace": ws.place, **asdict(state), "gates": gates, "schedule": schedule_content(view)}
+    answer(
+        document("status", told), as_json, lambda console: show_inspect.status(console, ws.place, state, view)
+    )
 
 
 def history(

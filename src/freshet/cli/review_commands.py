@@ -27,7 +27,7 @@ def approve(
     from freshet import operations
 
     with opened(workspace, wait) as ws:
-        record = operations.approve(ws, run, by or _me())
+        record = operations.approve(ws, run, by or me())
         _join(ws)
     _answer("approve", record, as_json)
 
@@ -39,7 +39,7 @@ def reject(
     from freshet import operations
 
     with opened(workspace, wait) as ws:
-        record = operations.reject(ws, run, by or _me())
+        record = operations.reject(ws, run, by or me())
     _answer("reject", record, as_json)
 
 
@@ -82,7 +82,8 @@ def _answer(command: str, record: Record, as_json: bool) -> None:
     answer(content, as_json, lambda console: show.decided(console, record))
 
 
-def _me() -> str:
+def me() -> str:
+    """Who decides, where nobody else is named."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):  # a user id without a name, as in containers

@@ -3,7 +3,8 @@
 `release_view` opens a release's table and says what its weights mean · `explanation` explains one context,
 `prompt_preview` gives the prompt that would be asked about it now ·
 `release_diff` compares two releases · `workspace_status` says what serves, what is due, what waits, and lists
-the runs · `interest_listing` lists the interests. The command line and the report only render what these
+the runs · `schedule_view` says what runs by itself ·
+`interest_listing` lists the interests. The command line and the report only render what these
 return.
 """
 
@@ -12,6 +13,7 @@ from freshet.inspect.interest_listing import Listing, busiest_items, formed, lis
 from freshet.inspect.prompt_preview import Preview, preview
 from freshet.inspect.release_diff import Diff, compare
 from freshet.inspect.release_view import Drive, Drives, Opened, open_release
+from freshet.inspect.schedule_view import JobView, ScheduleView, schedule_view
 from freshet.inspect.workspace_status import RunLine, Status, cut_short, history, outcome, status
 
 __all__ = [
@@ -19,10 +21,12 @@ __all__ = [
     "Drive",
     "Drives",
     "Explanation",
+    "JobView",
     "Listing",
     "Opened",
     "Preview",
     "RunLine",
+    "ScheduleView",
     "Status",
     "busiest_items",
     "compare",
@@ -34,5 +38,6 @@ __all__ = [
     "open_release",
     "outcome",
     "preview",
+    "schedule_view",
     "status",
 ]

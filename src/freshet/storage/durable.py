@@ -191,7 +191,7 @@ class ReportFullDisk:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if error is not None and not isinstance(error, DiskFull) and _is_full(error):
+        if error is not None and not isinstance(error, DiskFull) and is_full(error):
             reached = self.reached()
             raise DiskFull(
                 f"the disk of {self.root.resolve()} is full: {error}",
@@ -201,7 +201,8 @@ class ReportFullDisk:
             ) from error
 
 
-def _is_full(error: BaseException | None) -> bool:
+def is_full(error: BaseException | None) -> bool:
+    """Whether an error, or what led to it, is a full disk."""
     while error is not None:
         if isinstance(error, OSError) and error.errno in _FULL:
             return True

@@ -28,12 +28,13 @@ from freshet.core.config.model_sections import (
     InferenceConfig,
     PlannerConfig,
     RankerConfig,
-    ScheduleConfig,
     SequenceConfig,
     TableConfig,
     TuningConfig,
 )
+from freshet.core.config.privacy_sections import PrivacyConfig, RetentionConfig
 from freshet.core.config.ray_section import RayConfig
+from freshet.core.config.schedule_section import ScheduleConfig
 from freshet.core.config.serving_sections import (
     FeedbackConfig,
     HttpConfig,
@@ -66,8 +67,10 @@ __all__ = [
     "MetricConfig",
     "PlannerConfig",
     "PricesConfig",
+    "PrivacyConfig",
     "RankerConfig",
     "RayConfig",
+    "RetentionConfig",
     "ScheduleConfig",
     "SequenceConfig",
     "ServingConfig",

@@ -20,7 +20,7 @@ from freshet.core.ports.trainer_ports import (
     Sequences,
     SequenceTrainer,
 )
-from freshet.core.ports.user_store_port import Journal, Notes, UserStore
+from freshet.core.ports.user_store_port import Erased, Journal, Notes, UserStore
 
 __all__ = [
     "Abilities",
@@ -29,6 +29,7 @@ __all__ = [
     "CadencePolicy",
     "Candidates",
     "Encoder",
+    "Erased",
     "EventStream",
     "Executor",
     "ExportTarget",
