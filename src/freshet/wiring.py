@@ -299,12 +299,13 @@ class WatchedConfig:
 
 
 def open_recommender(
-    root: Path, reporter: Reporter | None = None, clock: Clock = system_clock
+    root: Path, reporter: Reporter | None = None, clock: Clock = system_clock, *, join: bool = True
 ) -> Recommender:
     """A recommender on a workspace's current release, with the users' histories of its log.
 
     Args:
         clock: microseconds since 1970 (UTC), now; a simulated world has its own.
+        join: whether to join the histories to the user store; else it is as a server left it.
 
     Raises:
         NotServing: nothing has been published yet.
@@ -331,7 +332,8 @@ def open_recommender(
             ws.reporter.say(
                 f"{lost} is missing or damaged: release {releases.current.release.number} serves without it"
             )
-        remember(ws, store)
+        if join:
+            remember(ws, store)
     except FreshetError:
         store.close()
         raise

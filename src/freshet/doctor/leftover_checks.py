@@ -108,7 +108,7 @@ def _close(ws: Workspace, record: Record) -> None:
 OURS = (
     *KINDS, "runs", "decisions", "releases", "events", "quarantine", "days", "work", "impressions", "state",
     "experiments", "replay", "cadence", "drift", "damaged", "cache", "batches", "hosted", "answers",
-    "exports", DRAFTS, TRAININGS, "keys.json", "CURRENT", LEASE,
+    "exports", "logs", DRAFTS, TRAININGS, "keys.json", "CURRENT", LEASE,
 )  # fmt: skip
 """What Freshet writes there; settings and files beside are their owner's business."""
 

@@ -129,7 +129,8 @@ def _canary(ws: Workspace) -> CanaryLine | None:
     if one is None:
         return None
     begin, end = (
-        datetime_of(at).isoformat(timespec="minutes") for at in (one.start, trial.until(one, ws.config.canary))
+        datetime_of(at).isoformat(timespec="minutes")
+        for at in (one.start, trial.until(one, ws.config.canary))
     )
     return CanaryLine(trial.tried(one), one.arm(trial.CANARY).share, begin, end)
 

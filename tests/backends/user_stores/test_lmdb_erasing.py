@@ -77,9 +77,7 @@ def test_a_deletion_alone_leaves_bytes(tmp_path: Path, monkeypatch: pytest.Monke
     state.close()
 
 
-def test_who_reads_an_earlier_moment_is_waited_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_who_reads_an_earlier_moment_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lmdb_erasing, "PATIENCE", 0.2)
     monkeypatch.setattr(lmdb_erasing.erase, "__defaults__", (0.2,))
     state = LmdbUserStore(tmp_path, 1)

@@ -4,8 +4,10 @@ Every field's description is what `freshet init` writes beside it and what docs/
 lists.
 """
 
+from freshet.core.config.alerts_section import AlertsConfig
 from freshet.core.config.config_file import Config, load, parse, read_text
 from freshet.core.config.content_section import ContentConfig
+from freshet.core.config.dashboard_section import DashboardConfig
 from freshet.core.config.experiment_sections import (
     ExperimentsConfig,
     GuardrailConfig,
@@ -48,10 +50,12 @@ from freshet.core.config.users_section import UsersConfig
 
 __all__ = [
     "MISSING",
+    "AlertsConfig",
     "Columns",
     "Config",
     "ContentConfig",
     "CountsConfig",
+    "DashboardConfig",
     "Events",
     "EvidenceConfig",
     "ExperimentsConfig",
