@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from freshet.cli import batch_commands
+from freshet.cli.alerts_command import alerts
 from freshet.cli.copy_command import copy
 from freshet.cli.demo_command import demo
 from freshet.cli.drift_command import drift
@@ -57,6 +58,7 @@ for group, name, function, example in (
     (app, "ranker", ranker, "`freshet ranker -w shop --as-of 2024-05-01`"),
     (app, "explain", explain, "`freshet explain -w shop 12 'jazz saxophone'`"),
     (app, "status", status, "`freshet status -w shop --json`"),
+    (app, "alerts", alerts, "`freshet alerts -w shop`, or from cron `freshet alerts -w shop --send`"),
     (app, "history", history, "`freshet history -w shop 00003`"),
     (app, "diff", diff, "`freshet diff -w shop 1 2`"),
     (app, "report", report, "`freshet report -w shop --into report.html`"),

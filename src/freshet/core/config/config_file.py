@@ -14,7 +14,6 @@ from freshet.core.config.canary_section import CanaryConfig
 from freshet.core.config.alerts_section import AlertsConfig
 >>>>>>> main
 from freshet.core.config.content_section import ContentConfig
-from freshet.core.config.dashboard_section import DashboardConfig
 from freshet.core.config.experiment_sections import (
     ExperimentsConfig,
     PricesConfig,
@@ -83,16 +82,15 @@ class Config(Section):
     feedback: FeedbackConfig = FeedbackConfig()
     serving: ServingConfig = ServingConfig()
     http: HttpConfig = HttpConfig()
-    dashboard: DashboardConfig = DashboardConfig.model_validate({})
     experiments: ExperimentsConfig = ExperimentsConfig()
     canary: CanaryConfig = CanaryConfig()
     export: ExportConfig = ExportConfig()
     prices: PricesConfig = PricesConfig()
     ray: RayConfig = RayConfig.model_validate({})
     tracking: TrackingConfig = TrackingConfig()
+    alerts: AlertsConfig = AlertsConfig.model_validate({})
     privacy: PrivacyConfig = PrivacyConfig.model_validate({})
     retention: RetentionConfig = RetentionConfig.model_validate({})
-    alerts: AlertsConfig = AlertsConfig.model_validate({})
 
     def deciding(self) -> dict[str, Any]:
         """Settings that decide what is made and are not at their default, by `section.key`, as JSON has them.
