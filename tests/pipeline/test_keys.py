@@ -267,6 +267,8 @@ OUTSIDE: dict[str, tuple[Any, str]] = {
     "alerts.review_days": (5.0, WATCHED),
     "alerts.every_minutes": (9.0, WATCHED),
     "alerts.repeat_hours": (9.0, WATCHED),
+    "dashboard.use": (False, SERVING),
+    "dashboard.secret_env": ("SESSIONS", SERVING),
     "alerts.alertmanager": ("http://127.0.0.1:1", WATCHED),
     "alerts.webhook": ("http://127.0.0.1:1", WATCHED),
     "alerts.webhook_secret_env": ("OTHER_KEY", WATCHED),

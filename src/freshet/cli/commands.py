@@ -13,6 +13,7 @@ from freshet.cli.estimate_command import estimate
 from freshet.cli.experiment_analysis import power, report_experiment
 from freshet.cli.experiment_commands import check, list_experiments, start, stop
 from freshet.cli.export_command import export
+from freshet.cli.forget_command import forget
 from freshet.cli.init_command import init
 from freshet.cli.inspect_commands import diff, explain, history, interests, report, status
 from freshet.cli.replay_commands import cadence, replay
@@ -68,6 +69,7 @@ for group, name, function, example in (
     (app, "export", export, "`freshet export -w shop --to shop.freshet`"),
     (app, "settings", settings, "`freshet settings -w s3://lake/shop --set freshet.toml`"),
     (app, "copy", copy, "`freshet copy shop s3://lake/shop`"),
+    (app, "forget", forget, "`freshet forget -w shop --user u123`"),
     (app, "doctor", doctor, "`freshet doctor -w shop --repair`"),
     (
         app, "replay", replay,

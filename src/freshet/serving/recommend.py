@@ -70,7 +70,7 @@ class Recommender:
     ) -> None:
         self._releases = releases
         self._stop = stop
-        self._people = people
+        self._people, self._finished = people, people().finished
         self._store = store
         self._clock = clock
         self._impressions = Impressions()
@@ -173,11 +173,17 @@ class Recommender:
         Raises:
             FreshetError: the new release can't be opened, or the settings are wrong; the old ones serve on.
                 Settings that are right count even where the release can't be opened.
+            StateError: people were forgotten, and the user store can't be seen to; call again.
         """
         try:
-            return self._releases.reload()
+            changed = self._releases.reload()
         finally:
             self._recorder.configure(self._releases.config.events)
+        finished = self._people().finished
+        if finished != self._finished:  # what was erased may stand in this process's buffers
+            self._store.erase((), lambda _: False)
+            self._finished = finished
+        return changed
 
     def switch(self, number: int | None) -> int:
         """Serve a certain release from now on, None = what `CURRENT` names; returns which serves."""

@@ -14,6 +14,7 @@ from freshet.core.config.canary_section import CanaryConfig
 from freshet.core.config.alerts_section import AlertsConfig
 >>>>>>> main
 from freshet.core.config.content_section import ContentConfig
+from freshet.core.config.dashboard_section import DashboardConfig
 from freshet.core.config.experiment_sections import (
     ExperimentsConfig,
     PricesConfig,
@@ -88,6 +89,7 @@ class Config(Section):
     prices: PricesConfig = PricesConfig()
     ray: RayConfig = RayConfig.model_validate({})
     tracking: TrackingConfig = TrackingConfig()
+    dashboard: DashboardConfig = DashboardConfig.model_validate({})
     alerts: AlertsConfig = AlertsConfig.model_validate({})
     privacy: PrivacyConfig = PrivacyConfig.model_validate({})
     retention: RetentionConfig = RetentionConfig.model_validate({})

@@ -10,7 +10,7 @@ examples, sums with half-lives (`decayed_sums`), supports in a window.
 from freshet.stages.transitions.counting import Earlier, Kept, Parted, count, without
 from freshet.stages.transitions.day_files import intact
 from freshet.stages.transitions.engagements import reassigned
-from freshet.stages.transitions.format import referenced
+from freshet.stages.transitions.format import count_of, referenced
 from freshet.stages.transitions.transition_log import TransitionLog
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "Parted",
     "TransitionLog",
     "count",
+    "count_of",
     "intact",
     "reassigned",
     "referenced",
