@@ -156,6 +156,7 @@ GIVEN = "decides who is given a release that is made"
 JUDGING = "is read when experiments are judged, from the events"
 TOLD = "decides who is told of a run, not what it makes"
 WATCHED = "decides what is promised and who is told, not what is made"
+KEPT = "decides where copies lie, not what is made"
 OUTSIDE: dict[str, tuple[Any, str]] = {
     "executor": ("ray", "decides where something is computed, not what comes out"),
     "ray.address": ("127.0.0.1:1", COST),
@@ -252,6 +253,7 @@ OUTSIDE: dict[str, tuple[Any, str]] = {
     "export.webhook": ("http://127.0.0.1:1/other", GIVEN),
     "export.webhook_secret_env": ("OTHER_SECRET", GIVEN),
     "export.timeout_seconds": (1.0, GIVEN),
+    **{f"backup.{name}": (value, KEPT) for name, value in (("to", "safe"), ("keys", "keys"), ("keep", 3))},
     "tracking.mlflow": ("http://127.0.0.1:1", TOLD),
     "tracking.experiment": ("other", TOLD),
     "tracking.openlineage": ("events.jsonl", TOLD),

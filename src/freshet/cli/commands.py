@@ -6,6 +6,7 @@ import typer
 
 from freshet.cli import batch_commands
 from freshet.cli.alerts_command import alerts
+from freshet.cli.backup_commands import backup, restore
 from freshet.cli.copy_command import copy
 from freshet.cli.demo_command import demo
 from freshet.cli.drift_command import drift
@@ -70,6 +71,8 @@ for group, name, function, example in (
     (app, "settings", settings, "`freshet settings -w s3://lake/shop --set freshet.toml`"),
     (app, "copy", copy, "`freshet copy shop s3://lake/shop`"),
     (app, "forget", forget, "`freshet forget -w shop --user u123`"),
+    (app, "backup", backup, "`freshet backup -w shop s3://safe/shop --keep 30`"),
+    (app, "restore", restore, "`freshet restore s3://safe/shop shop-again --keys /safe/shop-keys`"),
     (app, "doctor", doctor, "`freshet doctor -w shop --repair`"),
     (
         app, "replay", replay,

@@ -5,6 +5,7 @@ lists.
 """
 
 from freshet.core.config.alerts_section import AlertsConfig
+from freshet.core.config.backup_section import BackupConfig
 from freshet.core.config.config_file import Config, load, parse, read_text
 from freshet.core.config.content_section import ContentConfig
 from freshet.core.config.dashboard_section import DashboardConfig
@@ -51,6 +52,7 @@ from freshet.core.config.users_section import UsersConfig
 __all__ = [
     "MISSING",
     "AlertsConfig",
+    "BackupConfig",
     "Columns",
     "Config",
     "ContentConfig",

@@ -8,11 +8,9 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-<<<<<<< HEAD
-from freshet.core.config.canary_section import CanaryConfig
-=======
 from freshet.core.config.alerts_section import AlertsConfig
->>>>>>> main
+from freshet.core.config.backup_section import BackupConfig
+from freshet.core.config.canary_section import CanaryConfig
 from freshet.core.config.content_section import ContentConfig
 from freshet.core.config.dashboard_section import DashboardConfig
 from freshet.core.config.experiment_sections import (
@@ -91,6 +89,7 @@ class Config(Section):
     tracking: TrackingConfig = TrackingConfig()
     dashboard: DashboardConfig = DashboardConfig.model_validate({})
     alerts: AlertsConfig = AlertsConfig.model_validate({})
+    backup: BackupConfig = BackupConfig.model_validate({})
     privacy: PrivacyConfig = PrivacyConfig.model_validate({})
     retention: RetentionConfig = RetentionConfig.model_validate({})
 
