@@ -159,6 +159,12 @@ WATCHED = "decides what is promised and who is told, not what is made"
 KEPT = "decides where copies lie, not what is made"
 OUTSIDE: dict[str, tuple[Any, str]] = {
     "executor": ("ray", "decides where something is computed, not what comes out"),
+    "privacy.hash_users": (False, "refused for a log that holds ids as they came"),
+    "privacy.key_env": ("SECRET", "read where users are hashed"),
+    **{
+        f"retention.{name}_days": (1000, "decides what is kept of the past, when it is applied")
+        for name in ("events", "impressions", "quarantine", "runs", "receipts")
+    },
     "ray.address": ("127.0.0.1:1", COST),
     "ray.workers": (2, COST),
     "ray.resources": ({"tuning": {"cpus": 2.0}}, COST),

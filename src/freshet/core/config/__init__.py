@@ -38,6 +38,7 @@ from freshet.core.config.model_sections import (
 from freshet.core.config.privacy_sections import PrivacyConfig, RetentionConfig
 from freshet.core.config.ray_section import RayConfig
 from freshet.core.config.schedule_section import ScheduleConfig
+from freshet.core.config.screen_section import ScreenConfig
 from freshet.core.config.serving_sections import (
     FeedbackConfig,
     HttpConfig,
@@ -78,6 +79,7 @@ __all__ = [
     "RayConfig",
     "RetentionConfig",
     "ScheduleConfig",
+    "ScreenConfig",
     "SequenceConfig",
     "ServingConfig",
     "ServingRule",
