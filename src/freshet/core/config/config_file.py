@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from freshet.core.config.alerts_section import AlertsConfig
 from freshet.core.config.backup_section import BackupConfig
+from freshet.core.config.canary_section import CanaryConfig
 from freshet.core.config.content_section import ContentConfig
 from freshet.core.config.dashboard_section import DashboardConfig
 from freshet.core.config.experiment_sections import (
@@ -82,6 +83,7 @@ class Config(Section):
     serving: ServingConfig = ServingConfig()
     http: HttpConfig = HttpConfig()
     experiments: ExperimentsConfig = ExperimentsConfig()
+    canary: CanaryConfig = CanaryConfig()
     export: ExportConfig = ExportConfig()
     prices: PricesConfig = PricesConfig()
     ray: RayConfig = RayConfig.model_validate({})
