@@ -305,7 +305,7 @@ def open_recommender(
 
     Args:
         clock: microseconds since 1970 (UTC), now; a simulated world has its own.
-        join: join the histories to the user store; False, where nothing may be written = as a server did last.
+        join: whether to join the histories to the user store; else it is as a server left it.
 
     Raises:
         NotServing: nothing has been published yet.

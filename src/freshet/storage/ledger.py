@@ -20,6 +20,7 @@ from freshet.core.time import utc_now
 from freshet.core.types import Usage
 from freshet.storage.durable import is_full, read_json, write_json
 from freshet.storage.lease import Lease
+from freshet.storage.run_log import RunLog
 
 LIBRARIES = ("freshet", "duckdb", "numpy", "scikit-learn", "torch", "transformers", "trl", "peft")
 
@@ -168,7 +169,7 @@ class Ledger:
         record = Record(f"{last + 1:05d}", command, as_of, self.clock().isoformat(timespec="seconds"))
         record.libraries = _installed()
         record.currency = prices.currency
-        run = Run(self, record, prices, reporter, lease.fenced)
+        run = Run(self, record, prices, RunLog(reporter, self.folder.parent, record.id), lease.fenced)
         lease.name_run(record.id)
         write_json(self.folder / f"{record.id}.json", asdict(record), exclusive=True)  # an id is given once
         return run
@@ -189,7 +190,7 @@ class Run:
         ledger: Ledger,
         record: Record,
         prices: PricesConfig,
-        reporter: Reporter,
+        reporter: RunLog,
         fenced: Callable[[], AbstractContextManager[None]],
     ) -> None:
         self.ledger = ledger
@@ -216,6 +217,7 @@ class Run:
     def step(self, name: str) -> Iterator[StepRecord]:
         """Measure a step; it is recorded even when it fails."""
         step = StepRecord(name, started=self.ledger.clock().isoformat(timespec="milliseconds"))
+        self.reporter.begin(name)
         start = time.monotonic()
         try:
             yield step
@@ -228,6 +230,7 @@ class Run:
             step.money = self.money(step.seconds, step.tokens, step.written, step.trained)
             self.record.steps.append(step)
             self._save()
+            self.reporter.begin("")
 
     def end(self, outcome: str, message: str = "") -> None:
         self.record.outcome = outcome
