@@ -121,7 +121,7 @@ def answers(ws: Workspace, now: datetime, measure: bool) -> tuple[Verdict, Verdi
 
 
 def verdict(levels: Sequence[ServiceLevel]) -> Verdict:
-    """The worst of some levels, by the words of that level; what is not known weighs nothing beside others."""
+    """The worst of some levels, in its words; what is not known weighs nothing beside others."""
     order: tuple[State, ...] = ("breach", "warn", "ok", "unknown", "off")
     ranked = sorted(levels, key=lambda level: order.index(level.state))
     if not ranked:
