@@ -246,9 +246,7 @@ def _halted(ws: Workspace, run_id: str, outcome: str) -> Record:
     return record
 
 
-def _decide(
-    ws: Workspace, held: Lease, record: Record, reviewer: str, reason: str, accepted: bool
-) -> None:
+def _decide(ws: Workspace, held: Lease, record: Record, reviewer: str, reason: str, accepted: bool) -> None:
     """Keep a person's decision on what a run waits with: written before it takes effect."""
     waiting = record.waiting or {}
     with held.fenced():
