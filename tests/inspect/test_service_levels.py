@@ -52,6 +52,7 @@ def facts(**changed: object) -> Facts:
         held="",
         targets=(),
         webhook=None,
+        schedule=None,
     )
     return replace(whole, **changed)  # type: ignore[arg-type]
 

@@ -86,17 +86,16 @@ def status(workspace: Here = HERE, as_json: AsJson = False) -> None:
     with opened(workspace) as ws:
         now = datetime.now(UTC)
         state = inspect.status(ws, now.date())
-        view = inspect.schedule_view(ws, now)
         levels = inspect.service_levels(ws, now, live_state(ws), measure=False)
+        view = inspect.schedule_view(ws, now)
     gates = [gate_content(gate) for gate in state.gates]
     told = {"workspace": ws.place, **asdict(state), "gates": gates, "schedule": schedule_content(view)}
-    told |= levels_content(levels)
 
     def show(console: Console) -> None:
         show_inspect.status(console, ws.place, state, view)
         show_levels.levels(console, levels)
 
-    answer(document("status", told), as_json, show)
+    answer(document("status", told | levels_content(levels)), as_json, show)
 
 
 def history(

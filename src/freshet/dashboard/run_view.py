@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
-from freshet.core.errors import ArtifactError, FreshetError
+from freshet.core.errors import ArtifactError
 from freshet.storage import run_log
 from freshet.storage.decisions import Decision
 from freshet.storage.ledger import Record
@@ -93,7 +92,7 @@ class RunRow:
     message: str
 
 
-def run_view(ws: Workspace, record: Record, now: datetime) -> RunView:
+def run_view(ws: Workspace, record: Record) -> RunView:
     """A run, with its log as far as this machine has it."""
     outcome = ws.outcome(record)
     message, _, hint = record.message.partition("\n")
@@ -145,7 +144,7 @@ def advice(record: Record, outcome: str) -> Advice:
         )
     if outcome == "interrupted":
         return Advice(
-            f"Its process was killed. Run the same command again, `freshet {again}`: it goes on where it was.",
+            f"Its process was killed. Run the same command again, `freshet {again}`: it goes on there.",
         )
     if outcome == "pending":
         return Advice(
@@ -157,11 +156,6 @@ def advice(record: Record, outcome: str) -> Advice:
     if outcome == "rejected":
         return Advice("Nothing: what it made was refused, and the release before keeps serving.")
     return Advice("Nothing: it ended well.")
-
-
-def holder(error: FreshetError) -> str:
-    """Who holds the workspace, as an error tells."""
-    return error.message
 
 
 def _decisions(ws: Workspace, run: str) -> tuple[Decision, ...]:

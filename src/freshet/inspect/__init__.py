@@ -3,9 +3,9 @@
 `release_view` opens a release's table and says what its weights mean · `explanation` explains one context,
 `prompt_preview` gives the prompt that would be asked about it now ·
 `release_diff` compares two releases · `workspace_status` says what serves, what is due, what waits, and lists
-the runs · `schedule_view` says what runs by itself · `interest_listing` lists the interests ·
-`service_levels` holds what is measured against what is promised. The command line and the report only render
-what these return.
+the runs · `interest_listing` lists the interests · `service_levels` holds what is measured against what is
+promised · `schedule_view` says what runs by itself. The command line and the report only render what these
+return.
 """
 
 from freshet.inspect.explanation import Explanation, explain

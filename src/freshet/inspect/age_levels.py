@@ -66,7 +66,7 @@ def live_levels(facts: Facts, config: Config) -> Iterator[ServiceLevel]:
     objective = objective_of(config.alerts.live_hours)
     if facts.live.trouble:
         why = f"what serving remembers can't be read: {facts.live.trouble}"
-        yield ServiceLevel("live_age", "breach", None, objective, "hours", why)
+        yield ServiceLevel("live_state", "breach", None, None, "", why)
     elif facts.live.last_event is None:
         why = "serving has recorded no event since the last were taken into the log"
         yield ServiceLevel("live_age", "unknown", None, objective, "hours", why)

@@ -11,6 +11,7 @@ from freshet.core.types import AsOf
 from freshet.exports.deliveries import TargetLine, WebhookLine, target_lines, webhook_line
 from freshet.inspect.freshness import Freshness, freshness
 from freshet.inspect.live_state import Live
+from freshet.inspect.schedule_view import ScheduleView, schedule_view
 from freshet.stages.events import EventLog, body
 from freshet.storage import rollback
 from freshet.storage.ledger import Record
@@ -52,6 +53,7 @@ class Facts:
         missing: parts of the release, and records of runs, that are not there or can't be read;
             `set_aside`: as damaged, lately.
         held: why a guardrail lets nothing be published, '' where none does.
+        schedule: what runs by itself; None where that can't be told.
     """
 
     now: datetime
@@ -70,6 +72,7 @@ class Facts:
     held: str
     targets: tuple[TargetLine, ...]
     webhook: WebhookLine | None
+    schedule: ScheduleView | None
 
     def days_since(self, moment: datetime) -> float:
         """Days between a moment and now; 0 where it is still to come."""
@@ -107,6 +110,7 @@ def gather(ws: Workspace, now: datetime, live: Live | None, measure: bool) -> Fa
         _held(ws),
         target_lines(ws, release),
         webhook_line(ws),
+        _schedule(ws, now),
     )
 
 
@@ -153,6 +157,13 @@ def _freshness(ws: Workspace, release: Release | None, measure: bool) -> Freshne
     try:
         return freshness(ws, release, measure)
     except FreshetError:  # what it reads is damaged, which has a level of its own
+        return None
+
+
+def _schedule(ws: Workspace, now: datetime) -> ScheduleView | None:
+    try:
+        return schedule_view(ws, now)
+    except FreshetError:  # a damaged record or pause, which is told by itself
         return None
 
 

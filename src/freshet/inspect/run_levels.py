@@ -6,10 +6,12 @@ from collections.abc import Iterator
 
 from freshet.core.config import Config
 from freshet.inspect.level_facts import Facts, Run
-from freshet.inspect.service_level import ServiceLevel, length, objective_of
+from freshet.inspect.service_level import ServiceLevel, State, length, objective_of
 
 FAILED = ("failed", "interrupted")
 """Outcomes that somebody should look at."""
+SPENT = 0.9
+"""Share of the budget from which it warns."""
 
 
 def last_run_level(facts: Facts) -> ServiceLevel:
@@ -61,6 +63,41 @@ def held_levels(facts: Facts) -> Iterator[ServiceLevel]:
     if facts.held:
         why = f"nothing is published until a person says so, since a rollback: {facts.held}"
         yield ServiceLevel("rolled_back", "breach", 1, 0, "rollbacks", why)
+
+
+def schedule_level(facts: Facts) -> ServiceLevel:
+    """Whether what should run by itself does."""
+    view = facts.schedule
+    if view is None:
+        return ServiceLevel("schedule", "unknown", None, 0, "jobs overdue", "what is due can't be told")
+    late = [one for one in view.jobs if one.overdue]
+    if late:
+        told = "; ".join(f"the {one.job} path: {one.why}" for one in late)
+        who = f"{view.leader} is alive and has not begun" if view.leader else "no scheduler is alive"
+        return ServiceLevel("schedule", "breach", len(late), 0, "jobs overdue", f"overdue: {told}; {who}")
+    if view.paused is not None:
+        return ServiceLevel("schedule", "warn", 0, 0, "jobs overdue", f"nothing runs: {view.paused}")
+    retries = [one for one in view.jobs if one.state == "retry"]
+    if retries:
+        return ServiceLevel("schedule", "warn", 0, 0, "jobs overdue", retries[0].why)
+    coming = [one.next_at for one in view.jobs if one.next_at is not None]
+    told = f"the next run is due {min(coming):%Y-%m-%d %H:%M} UTC" if coming else "nothing is due"
+    return ServiceLevel("schedule", "ok", 0, 0, "jobs overdue", told)
+
+
+def budget_levels(facts: Facts) -> Iterator[ServiceLevel]:
+    """The month's money, where there is a budget."""
+    if facts.schedule is None or not facts.schedule.money.limit:
+        return
+    money = facts.schedule.money
+    told = f"{money.spent:.2f} of {money.limit:.2f} {money.currency} are spent this month"
+    held = [one for one in facts.schedule.jobs if one.state == "budget"]
+    state: State = "ok"
+    if held:
+        state, told = "breach", f"the {held[0].job} path waits: {held[0].why}"
+    elif money.spent > SPENT * money.limit:
+        state = "warn"
+    yield ServiceLevel("budget", state, money.spent, money.limit, money.currency, told)
 
 
 def damage_level(facts: Facts) -> ServiceLevel:

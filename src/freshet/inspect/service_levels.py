@@ -84,6 +84,8 @@ def _levels(facts: Facts, config: Config) -> tuple[ServiceLevel, ...]:
         run_levels.last_run_level(facts),
         run_levels.review_level(facts, config),
         *run_levels.held_levels(facts),
+        run_levels.schedule_level(facts),
+        *run_levels.budget_levels(facts),
         run_levels.damage_level(facts),
         *run_levels.export_levels(facts),
     )

@@ -111,14 +111,14 @@ class Scheduler:
                     seconds = self.look()
                     if done():
                         return
-                    self._sleep(seconds)
+                    self._sleep(min(LOOK, seconds))
         except Busy:
             self._say("", "standby", f"another scheduler acts: {leader(ws) if ws else ''}")
         except FreshetError as error:
             self._trouble(error)
 
     def look(self) -> float:
-        """Run what is due first, if anything; returns the seconds until the next look.
+        """Run what is due first, if anything; returns the seconds until something is due, as far as is known.
 
         What goes wrong is told, and looked at again. `began`: a run was made.
         """
@@ -140,8 +140,9 @@ class Scheduler:
         except FreshetError as error:
             self._trouble(error)
             return LOOK
-        times = [(one.at - now).total_seconds() for one in found if one.at is not None and one.at > now]
-        return max(1.0, min([LOOK, *times]))
+        times = [one.at for one in found if one.at is not None and one.at > now]
+        times += [one.job.cron.after(now) for one in found]
+        return max(1.0, (min(times) - now).total_seconds())
 
     def _outlooks(self, ws: Workspace, now: datetime, *, writing: bool) -> list[Outlook]:
         done = attempts(ws.ledger, looked_back_to(ws.config, now), writing=writing)

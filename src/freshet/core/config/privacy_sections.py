@@ -28,8 +28,8 @@ class RetentionConfig(Section):
     events_days: int = Field(
         0,
         ge=0,
-        description="days of events in the log before its last day; it has to cover novelty_days, the windows "
-        "of counts and two tunings",
+        description="days of events in the log before its last day; they have to cover novelty_days, the "
+        "windows of counts and two tunings",
     )
     impressions_days: int = Field(0, ge=0, description="days of impressions before the last one")
     quarantine_days: int = Field(0, ge=0, description="days since a file of refused rows was written")

@@ -66,7 +66,7 @@ class StagedMessages:
 
     @property
     def kept(self) -> list[tuple[Message, str, str]]:
-        """What goes to quarantine: nothing of people who were forgotten, nor an id as it came if it is hashed."""
+        """What goes to quarantine: nothing of people who were forgotten, nor ids that are to be hashed."""
         rest = [one for one in self.refused if one[1] != FORGOTTEN]
         return rest if self.shown else [(message, why, "") for message, why, _ in rest]
 
