@@ -83,6 +83,7 @@ def serve(
             prefix,
             stream=live_stream(workspace, recommender),
             companion=companion_of(workspace, config.dashboard, host, no_auth),
+            watched=workspace.absolute(),
         )
 
 

@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, TextIO
 
@@ -23,6 +24,7 @@ from freshet.http.companion import Companion
 from freshet.http.connection_pool import ConnectionPool, connection_limits
 from freshet.http.connections import OnRefusal, guarded
 from freshet.http.json_log import JsonLog
+from freshet.http.level_watch import LevelWatch
 from freshet.http.problems import Refusal
 from freshet.http.prometheus import Metrics
 from freshet.http.service import ServerState, Service
@@ -131,6 +133,7 @@ def serve(
     log_to: TextIO = sys.stderr,
     stream: LiveStream | None = None,
     companion: Companion | None = None,
+    watched: Path | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, then write what was accepted and close the recommender.
 
@@ -141,6 +144,7 @@ def serve(
         root_path: what a proxy leaves before all paths, '' = nothing.
         stream: whose events are recorded beside those of requests, None = there is none.
         companion: answers the pages of the dashboard, None = there are none.
+        watched: the workspace whose service levels are looked at now and then, None = nobody looks.
 
     Raises:
         ConfigError: the process may open too few files to serve anybody.
@@ -155,7 +159,10 @@ def serve(
         pool = ConnectionPool(most)
         metrics.watch_connections(lambda: len(pool))
         visitors = Visitors(listener.getsockname()[0], [host, *limits.hosts], limits.origins)
-        service = Service(recommender, limits, keyring, visitors, metrics, log, root_path, stream, companion)
+        watch = None if watched is None else LevelWatch(watched, metrics)
+        service = Service(
+            recommender, limits, keyring, visitors, metrics, log, root_path, stream, companion, watch
+        )
         config = uvicorn.Config(
             make_app(service),
             loop="uvloop",

@@ -10,6 +10,7 @@ from freshet.http.addresses import Visitors
 from freshet.http.api_keys import Keyring
 from freshet.http.companion import Companion
 from freshet.http.json_log import JsonLog
+from freshet.http.level_watch import LevelWatch
 from freshet.http.prometheus import Metrics
 from freshet.serving.live_stream import LiveStream
 
@@ -44,6 +45,7 @@ class Service:
         root_path: what a proxy leaves before all paths, '' = nothing.
         stream: whose events are recorded beside those of requests, None = there is none.
         companion: answers the pages of the dashboard, None = there are none.
+        watch: looks at the service levels now and then, None = nobody does.
         state: set by what runs beside requests, reported by `/readyz`.
     """
 
@@ -56,4 +58,5 @@ class Service:
     root_path: str = ""
     stream: LiveStream | None = None
     companion: Companion | None = None
+    watch: LevelWatch | None = None
     state: ServerState = field(default_factory=ServerState)
