@@ -84,6 +84,7 @@ def serve(
             stream=live_stream(workspace, recommender),
             companion=companion_of(workspace, config.dashboard, host, no_auth),
             watched=workspace.absolute(),
+            traced=config.telemetry.requests,
         )
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TextIO
 
 import uvicorn
 
+from freshet.core import tracing
 from freshet.core.config import HttpConfig
 from freshet.core.errors import ConfigError, FreshetError, StateError
 from freshet.http.addresses import Visitors, is_loopback
@@ -27,6 +28,7 @@ from freshet.http.json_log import JsonLog
 from freshet.http.level_watch import LevelWatch
 from freshet.http.problems import Refusal
 from freshet.http.prometheus import Metrics
+from freshet.http.request_traces import RequestTraces
 from freshet.http.service import ServerState, Service
 from freshet.serving.messages import Query
 
@@ -134,6 +136,7 @@ def serve(
     stream: LiveStream | None = None,
     companion: Companion | None = None,
     watched: Path | None = None,
+    traced: float = 0.0,
 ) -> None:
     """Serve until SIGTERM or SIGINT, then write what was accepted and close the recommender.
 
@@ -145,6 +148,7 @@ def serve(
         stream: whose events are recorded beside those of requests, None = there is none.
         companion: answers the pages of the dashboard, None = there are none.
         watched: the workspace whose service levels are looked at now and then, None = nobody looks.
+        traced: share of requests that are traced, where anybody traces this process.
 
     Raises:
         ConfigError: the process may open too few files to serve anybody.
@@ -160,8 +164,10 @@ def serve(
         metrics.watch_connections(lambda: len(pool))
         visitors = Visitors(listener.getsockname()[0], [host, *limits.hosts], limits.origins)
         watch = None if watched is None else LevelWatch(watched, metrics)
+        tracer = tracing.tracer()
+        traces = None if tracer is None else RequestTraces(tracer, traced)
         service = Service(
-            recommender, limits, keyring, visitors, metrics, log, root_path, stream, companion, watch
+            recommender, limits, keyring, visitors, metrics, log, root_path, stream, companion, watch, traces
         )
         config = uvicorn.Config(
             make_app(service),

@@ -12,6 +12,7 @@ from freshet.http.companion import Companion
 from freshet.http.json_log import JsonLog
 from freshet.http.level_watch import LevelWatch
 from freshet.http.prometheus import Metrics
+from freshet.http.request_traces import RequestTraces
 from freshet.serving.live_stream import LiveStream
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class Service:
         stream: whose events are recorded beside those of requests, None = there is none.
         companion: answers the pages of the dashboard, None = there are none.
         watch: looks at the service levels now and then, None = nobody does.
+        traces: of some requests, None = none are traced.
         state: set by what runs beside requests, reported by `/readyz`.
     """
 
@@ -59,4 +61,5 @@ class Service:
     stream: LiveStream | None = None
     companion: Companion | None = None
     watch: LevelWatch | None = None
+    traces: RequestTraces | None = None
     state: ServerState = field(default_factory=ServerState)
