@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Any
 
 import pytest
@@ -21,8 +22,8 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
-PATIENCE = 120
-"""Seconds that a test waits for what should happen at once: the machine may be busy."""
+from tests.http.running import PATIENCE, Running
+
 AXE = Path(__file__).parents[2] / "build" / "npm" / "node_modules" / "axe-core" / "axe.min.js"
 OPTIONS = (
     "--headless=new",
@@ -137,6 +138,14 @@ class Browser:
     def _prefers(self, scheme: str) -> None:
         features = [{"name": "prefers-color-scheme", "value": scheme}]
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+
+
+def started(server: Running) -> None:
+    """Wait until the dashboard of a server answers: it starts when it is first asked for."""
+    end = monotonic() + PATIENCE
+    while "is starting" in server.client.get("/dashboard/login").text:
+        assert monotonic() < end, "the dashboard does not start"
+        sleep(0.1)
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from selenium.webdriver.common.keys import Keys
 
 from freshet import operations, pipeline
 from freshet.storage.workspace import Workspace
-from tests.dashboard.browser import Browser
+from tests.dashboard.browser import Browser, started
 from tests.http.running import Running, running
 from tests.pipeline.world import FIRST, NOW, SECOND, approving, settings, workspace
 
@@ -47,6 +47,7 @@ def shelves(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 def site(shelves: Workspace) -> Iterator[Running]:
     """`freshet serve` on it."""
     with running(shelves.root) as server:
+        started(server)
         yield server
 
 
