@@ -1,173 +1,138 @@
-"""A real browser without a window: it clicks, waits for what should appear, and is asked by axe-core.
-
-The fixture `browser` is one Chromium for all tests of a session; each gets it with the usual size, light, without
-cookies. Tests are skipped where there is no Chromium, or (`violations`) no axe-core in `build/npm`.
-"""
+"""A real browser: Debian's Chromium without a window, driven by Selenium, on a real `freshet serve`."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from time import monotonic, sleep
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from selenium import webdriver
 from selenium.common.exceptions import StaleElementReferenceException
-from selenium.webdriver.chrome.options import Options
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
-from selenium.webdriver.support.ui import WebDriverWait
 
-from tests.http.running import PATIENCE, Running
+from tests.http.running import PATIENCE
 
 AXE = Path(__file__).parents[2] / "build" / "npm" / "node_modules" / "axe-core" / "axe.min.js"
-OPTIONS = (
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-dev-shm-usage",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--no-first-run",
-    "--force-prefers-reduced-motion",
-    "--force-device-scale-factor=1",
-)
-PHONE = (360, 740)
-USUAL = (1280, 1000)
+WIDE, PHONE = (1280, 900), (360, 740)
+Found = TypeVar("Found")
 
 
 class Browser:
-    """What tests do with a browser."""
+    """Looks at a server's dashboard."""
 
-    def __init__(self, driver: webdriver.Chrome) -> None:
+    def __init__(self, driver: webdriver.Chrome, url: str) -> None:
         self.driver = driver
+        self.url = url
 
-    def open(self, url: str) -> None:
-        self.driver.get(url)
+    def go(self, path: str = "") -> None:
+        """Open a page; while the dashboard starts, it loads itself again."""
+        self.driver.get(f"{self.url}/dashboard/{path}")
+        self.until(lambda: "is starting" not in self.text)
 
-    def all(self, css: str) -> list[WebElement]:
-        """Elements that there are now."""
-        return self.driver.find_elements(By.CSS_SELECTOR, css)
+    @property
+    def text(self) -> str:
+        """What the page shows."""
+        return self.driver.find_element(By.TAG_NAME, "body").text
 
-    def one(self, css: str) -> WebElement:
-        """The first element, as soon as there is one."""
-        return self.wait(lambda: next(iter(self.all(css)), None), f"no {css}")
+    def find(self, css: str) -> WebElement:
+        """An element, once it is there."""
+        return self.until(lambda: next(iter(self.driver.find_elements(By.CSS_SELECTOR, css)), None))
 
-    def text(self, css: str = "main") -> str:
-        """What a person reads there; '' where it is not there (any more)."""
-        try:
-            return "\n".join(element.text for element in self.all(css))
-        except StaleElementReferenceException:  # it was replaced between the two looks
-            return ""
+    def link(self, text: str) -> WebElement:
+        """A link by (a part of) its text."""
+        return self.until(lambda: next(iter(self.driver.find_elements(By.PARTIAL_LINK_TEXT, text)), None))
 
-    def wait(self, found: Any, otherwise: str) -> Any:
-        """What a function returns, as soon as that is something."""
+    def press(self, text: str) -> None:
+        """Press the button, or open the details, with this text."""
+        path = f"//button[contains(., '{text}')] | //summary[contains(., '{text}')]"
+        self.until(lambda: next(iter(self.driver.find_elements(By.XPATH, path)), None)).click()
 
-        def seen(_: Any) -> Any:
+    def write(self, name: str, text: str) -> None:
+        """Fill in the field of this name that can be seen."""
+        field = next(one for one in self.driver.find_elements(By.NAME, name) if one.is_displayed())
+        field.clear()
+        field.send_keys(text)
+
+    def sees(self, text: str) -> None:
+        """Wait until the page shows this."""
+        self.until(lambda: text in self.text, f"{text!r} in {self.text!r}")
+
+    def until(self, look: Callable[[], Found | None], what: str = "") -> Found:
+        """What `look` finds, once it does; it fails after long patience."""
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
             try:
-                return found()
-            except StaleElementReferenceException:
-                return None
+                if found := look():
+                    return found
+            except StaleElementReferenceException:  # htmx has just put something else there
+                pass
+            time.sleep(0.1)
+        pytest.fail(f"{self.driver.current_url} never showed it {what}; it shows {self.text[:2000]}")
 
-        try:
-            return WebDriverWait(self.driver, PATIENCE, poll_frequency=0.05).until(seen, otherwise)
-        except Exception as error:
-            raise AssertionError(f"{otherwise}; the page says: {self.text('body')[:2000]}") from error
+    def show(self, size: tuple[int, int] = WIDE, dark: bool = False) -> None:
+        """Take the size of a screen, and its colours."""
+        metrics = {"width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": size == PHONE}
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+        features = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
 
-    def wait_for(self, text: str, css: str = "main") -> None:
-        """Wait until a person reads it there."""
-        self.wait(lambda: text in self.text(css), f"{text!r} does not appear in {css}")
+    def overflow(self) -> int:
+        """Pixels by which the page is wider than the screen."""
+        script = "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        return int(self.driver.execute_script(script))
 
-    def troubles(self) -> list[str]:
-        """What the console says of errors since the last call: refused scripts and styles, failed requests."""
+    def violations(self) -> list[str]:
+        """What axe-core finds wrong with the page for people who see, hear or move differently."""
+        if not AXE.exists():
+            pytest.skip("axe-core is not installed: `npm install axe-core` in build/npm")
+        self.driver.execute_cdp_cmd("Page.setBypassCSP", {"enabled": True})
+        self.driver.execute_script(AXE.read_text(encoding="utf-8"))
+        found: dict[str, Any] = self.driver.execute_async_script(
+            "axe.run(document, {resultTypes: ['violations']}).then(arguments[arguments.length - 1])"
+        )
+        return [
+            f"{one['id']}: {one['help']}: {node['html'][:200]} {node['failureSummary'][:300]}"
+            for one in found["violations"]
+            for node in one["nodes"]
+        ]
+
+    def complaints(self) -> list[str]:
+        """What the browser itself complains of: scripts that fail, and what the policy forbids."""
         return [
             entry["message"]
             for entry in self.driver.get_log("browser")
-            if entry["level"] == "SEVERE" and "favicon" not in entry["message"]
+            if entry["level"] == "SEVERE" and "status of 4" not in entry["message"]
         ]
 
-    def violations(self) -> list[str]:
-        """What axe-core finds wrong with the page for people who can't see it well, in words."""
-        if not AXE.exists():
-            pytest.skip("axe-core is not installed: npm install axe-core in build/npm")
-        self.driver.execute_script(AXE.read_text(encoding="utf-8"))
-        found = self.driver.execute_async_script(
-            "const done = arguments[0]; axe.run(document, {resultTypes: ['violations']})"
-            ".then(r => done(r.violations), e => done([{id: String(e), nodes: []}]))"
-        )
-        return [
-            f"{one['id']}: {one.get('help', '')}: {[node['html'][:200] for node in one['nodes'][:3]]}"
-            for one in found
-        ]
 
-    def too_wide(self) -> int:
-        """Pixels by which the page is wider than the window: it would scroll sideways."""
-        wide = "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
-        return int(self.driver.execute_script(wide))
-
-    @contextmanager
-    def phone(self) -> Iterator[None]:
-        """A small screen, within."""
-        self._size(*PHONE, mobile=True)
-        yield
-        self._size(*USUAL)
-
-    @contextmanager
-    def dark(self) -> Iterator[None]:
-        """Dark mode, within."""
-        self._prefers("dark")
-        yield
-        self._prefers("light")
-
-    def reset(self) -> None:
-        """As it was at first."""
-        self.driver.get("about:blank")
-        self.driver.execute_cdp_cmd("Network.clearBrowserCookies", {})
-        self._size(*USUAL)
-        self._prefers("light")
-        self.troubles()
-
-    def _size(self, width: int, height: int, *, mobile: bool = False) -> None:
-        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": mobile}
-        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-
-    def _prefers(self, scheme: str) -> None:
-        features = [{"name": "prefers-color-scheme", "value": scheme}]
-        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
-
-
-def started(server: Running) -> None:
-    """Wait until the dashboard of a server answers: it starts when it is first asked for."""
-    end = monotonic() + PATIENCE
-    while "is starting" in server.client.get("/dashboard/login").text:
-        assert monotonic() < end, "the dashboard does not start"
-        sleep(0.1)
-
-
-@pytest.fixture(scope="session")
-def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """The one browser; tests take `browser`."""
-    binary, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if binary is None or driver is None:
-        pytest.skip("there is no Chromium with its chromedriver: apt install chromium chromium-driver")
-    options = Options()
-    options.binary_location = binary
-    for option in (*OPTIONS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):
-        options.add_argument(option)
+@contextmanager
+def browsing(url: str, profile: Path) -> Iterator[Browser]:
+    """A browser that ends with the block; the test is skipped where none is installed."""
+    chromium, chromedriver = shutil.which("chromium"), shutil.which("chromedriver")
+    if chromium is None or chromedriver is None:
+        pytest.skip("Chromium with its driver is not installed")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for argument in (
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-dev-shm-usage",
+        "--disable-gpu",
+        "--disable-background-networking",
+        "--no-first-run",
+        f"--user-data-dir={profile}",
+    ):
+        options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    opened = webdriver.Chrome(options=options, service=Service(driver))
-    opened.set_page_load_timeout(PATIENCE)
-    opened.set_script_timeout(PATIENCE)
-    yield Browser(opened)
-    opened.quit()
-
-
-@pytest.fixture
-def browser(chromium: Browser) -> Browser:
-    """A browser as if just opened."""
-    chromium.reset()
-    return chromium
+    driver = webdriver.Chrome(options, webdriver.ChromeService(chromedriver))
+    driver.set_page_load_timeout(PATIENCE)
+    driver.set_script_timeout(PATIENCE)
+    try:
+        yield Browser(driver, url)
+    finally:
+        driver.quit()

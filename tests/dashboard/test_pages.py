@@ -8,12 +8,12 @@ import pytest
 
 from freshet import operations, pipeline
 from freshet.core.errors import FreshetError, GateFailed
+from freshet.core.types import AsOf
 from freshet.stages.table import churn_gate
 from freshet.storage.ledger import Record
 from freshet.storage.workspace import Workspace
 from tests.dashboard.conftest import CALM, settings_of
 from tests.dashboard.visitor import Visitor
-from freshet.core.types import AsOf
 from tests.pipeline.world import workspace
 
 pytestmark = pytest.mark.slow
@@ -103,6 +103,7 @@ def test_a_halted_model_is_shown_with_its_evidence_and_approved(halted: Workspac
     page = visitor.get(f"runs/{run}").text
     assert "A gate halted this run" in page
     assert f"/dashboard/reviews/{run}" in page
+    assert f"/dashboard/reviews/{run}" in visitor.get("reviews").text
     page = visitor.get(f"reviews/{run}").text
     assert "failed, halts" in page
     assert "at least 100.0%" in page
