@@ -36,8 +36,8 @@ from freshet.serving import Clock, Recommender, ReleasePool, system_clock
 from freshet.serving.user_histories import remember
 from freshet.storage.durable import make_folder
 from freshet.storage.ledger import Quiet, Reporter
-from freshet.storage.people import people_of, settle
 from freshet.storage.remote.bucket_store import BucketStore
+from freshet.storage.user_ids import people_of, settle
 from freshet.storage.vector_cache import CachedEncoder
 from freshet.storage.workspace import Workspace
 from freshet.wiring_buckets import Followed, bucket_of

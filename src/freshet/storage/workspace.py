@@ -24,10 +24,10 @@ from freshet.storage.durable import ReportFullDisk
 from freshet.storage.experiment_registry import Experiments
 from freshet.storage.lease import Lease, is_held, lease
 from freshet.storage.ledger import Ledger, Quiet, Record, Reporter, Run
-from freshet.storage.people import settle
 from freshet.storage.releases import Releases
 from freshet.storage.remote.bucket_workspace import BucketWorkspace
 from freshet.storage.remote.shared_lease import SharedLease
+from freshet.storage.user_ids import settle
 
 LEASE = "LEASE"
 DRAFTS = ".drafts"
