@@ -4,8 +4,8 @@
     python benchmarks/poisoning.py --workspace shop --json
 
 SIMULATED campaigns (`campaigns.py`) are added to the log of a workspace in memory. Fake users push an
-interest of rank 10 and one of rank 28 to the first place, and to the first five, of the row aimed at: of users
-without an interest, or (pairs) of users with one. Numbers of fake users double from 5 to 10,240; the smallest
+interest of rank 10 and one of rank 28 to the first place, and to the first five, of the row they aim
+at: of users without an interest, or (pairs) of users with one. Numbers of fake users double from 5 to 10,240; the smallest
 that does it is told, the median over interests and seeds, "none" where none did. Weights of the mixture are
 those fitted without the campaign. Defences as configured by default:
 
