@@ -76,10 +76,15 @@ def accepted_model(ctx: RunContext) -> Artifact | None:
 
 
 def tuning_is_due(ctx: RunContext, model: Artifact | None) -> bool:
-    """Whether there is no model to use, or the last attempt, even a rejected one, is too old."""
+    """Whether there is no model to use, or the last attempt, even a rejected one, is too old.
+
+    Where the slow path has times of its own (`[schedule] tune_cron`), its age doesn't matter.
+    """
     last = tuning.attempted(ctx.ws, ctx.log, ctx.as_of)
     if model is None or last is None:
         return True
+    if ctx.config.schedule.tune_cron:
+        return False
     next_due = AsOf.parse(ModelManifest.of(last).as_of).day + timedelta(days=ctx.config.tuning.every_days)
     return next_due <= ctx.as_of.day
 

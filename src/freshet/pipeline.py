@@ -28,7 +28,7 @@ from freshet import due
 from freshet.core.errors import ConfigError
 from freshet.core.ports import Planner, UserStore
 from freshet.core.types import AsOf, Experiment, ExperimentArm
-from freshet.experiments import isolated_arms
+from freshet.experiments import canary, isolated_arms
 from freshet.experiments.assignment import OwnEvents
 from freshet.experiments.feedback import step as feedback
 from freshet.experiments.guardrails import guard as guardrails
@@ -97,7 +97,9 @@ def run(
         if ws.tuner is not None and due.tuning_is_due(ctx, model):
             model = tuning.renew(ctx, ws.tuner)
         current = ws.releases.current()
-        if current is None or due.differs(ctx, model, current):
+        if trial := canary.running(ws):
+            run.say(f"nothing is refreshed while release {canary.tried(trial)} is a canary")
+        elif current is None or due.differs(ctx, model, current):
             refresh_release(ctx, model, end, publish)
         elif (decision := schedule.decide(ctx, due.refreshes(ws, current))).refresh:
             if ws.config.schedule.policy != "fixed":
@@ -233,7 +235,7 @@ def refresh_release(ctx: RunContext, model: Artifact | None, end: AsOf, publish:
     companions = table.Companions.of(overlay, ranker, reactions, user_rows.beside(ctx, made, planner))
     halt_on_churn(ctx, made, companions)
     halt_on_crowd(ctx, made, companions)
-    table.publish(ctx.ws, ctx.run, made, companions)
+    canary.publish(ctx.ws, ctx.run, made, companions, at_once=publish)
     for experiment, arm in isolated_arms.arms(ctx.ws, ctx.run):
         refresh_arm(ctx, experiment, arm, model, mixed)
 

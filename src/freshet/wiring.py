@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from freshet.backends.encoders.openai_encoder import OpenAIEncoder
@@ -35,6 +36,7 @@ from freshet.serving import Clock, Recommender, ReleasePool, system_clock
 from freshet.serving.user_histories import remember
 from freshet.storage.durable import make_folder
 from freshet.storage.ledger import Quiet, Reporter
+from freshet.storage.people import people_of, settle
 from freshet.storage.remote.bucket_store import BucketStore
 from freshet.storage.vector_cache import CachedEncoder
 from freshet.storage.workspace import Workspace
@@ -297,12 +299,13 @@ class WatchedConfig:
 
 
 def open_recommender(
-    root: Path, reporter: Reporter | None = None, clock: Clock = system_clock
+    root: Path, reporter: Reporter | None = None, clock: Clock = system_clock, *, join: bool = True
 ) -> Recommender:
     """A recommender on a workspace's current release, with the users' histories of its log.
 
     Args:
         clock: microseconds since 1970 (UTC), now; a simulated world has its own.
+        join: whether to join the histories to the user store; else it is as a server left it.
 
     Raises:
         NotServing: nothing has been published yet.
@@ -310,6 +313,7 @@ def open_recommender(
         StateError: the user store can't be opened.
     """
     ws = open_workspace(root, reporter)
+    settle(root, ws.config.privacy, write=False)
     followed = None if ws.bucket is None else Followed(ws.bucket, ws.store)
     store = open_user_store(root, ws.config)
     if store.note:
@@ -322,16 +326,18 @@ def open_recommender(
             settings if followed is None else followed.settings(settings),
             lambda opened: opened.catch_up(store.events, clock()),
             ws.experiments,
+            lambda: people_of(root).finished,
         )
         for lost in releases.current.missing:
             ws.reporter.say(
                 f"{lost} is missing or damaged: release {releases.current.release.number} serves without it"
             )
-        remember(ws, store)
+        if join:
+            remember(ws, store)
     except FreshetError:
         store.close()
         raise
     if followed is not None:
         followed.start()
-        return Recommender(releases, store, clock, followed.stop)
-    return Recommender(releases, store, clock)
+        return Recommender(releases, store, clock, followed.stop, partial(people_of, root))
+    return Recommender(releases, store, clock, people=partial(people_of, root))

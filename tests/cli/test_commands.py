@@ -31,7 +31,7 @@ def _keys(value: object) -> set[str]:
         return set().union(*(_keys(part) for part in value))
     if not isinstance(value, dict):
         return set()
-    free = SHARED | {"quality", "summary", "chosen", "quarantined", "drives_a", "drives_b"}
+    free = SHARED | {"quality", "summary", "chosen", "quarantined", "drives_a", "drives_b", "schedule"}
     return set(value).union(*(_keys(part) for key, part in value.items() if key not in free))
 
 
@@ -47,6 +47,8 @@ def test_every_command_is_documented_with_its_example(command: typer.models.Comm
     "call",
     [
         ["status"],
+        ["schedule", "--status"],
+        ["schedule", "--dry-run", "9"],
         ["explain", "1", "2"],
         ["diff", "1", "2"],
         ["history"],

@@ -235,6 +235,28 @@ def test_impressions_wait_in_a_buffer_and_say_what_was_shown(served: tuple[Recom
     assert recommender.flush() == 0
 
 
+def test_a_preview_is_the_answer_and_leaves_no_trace(shop: Workspace, tmp_path: Path) -> None:
+    looked, state = serve(shop, tmp_path / "looked")
+    untouched, _ = serve(shop, tmp_path / "untouched")
+    items = some_items(shop, looked, 3)
+    now = AsOf.parse("2024-02-12").microseconds + HOUR
+    queries = [
+        Query(user="u", interests=3, explain=True, now=now),
+        Query(history=tuple(items), items=4, now=now),
+    ]
+    for query in queries:
+        seen, drawn = looked.preview(query), looked.preview(query, explore=True)
+        told = untouched.recommend(replace(query, log=False))
+        assert replace(told, id="") == seen  # tells the same, also of the reasons
+        assert (seen.id, seen.explored, drawn.explored) == ("", False, True)
+    assert looked.buffered == 0
+    assert looked.flush() == 0
+    assert not state.impressions.read(0, 10)
+    assert not state.events.read(0, 10)
+    looked.close()
+    untouched.close()
+
+
 def test_a_release_is_swapped_while_the_one_before_stays_open(
     shop: Workspace, served: tuple[Recommender, UserStore]
 ) -> None:
@@ -407,6 +429,8 @@ def test_two_copies_answer_alike_by_their_seed(shop: Workspace, tmp_path: Path) 
     answers = []
     for name in ("a", "b"):
         recommender, _ = serve(shop, tmp_path / name)
+        if name == "b":  # a preview draws for itself
+            assert recommender.preview(Query(history=(), items=0), explore=True).explored
         drawn = [recommender.recommend(Query(history=(), items=0)) for _ in range(5)]
         answers.append([[(offer.id, offer.propensity) for offer in one.interests] for one in drawn])
         assert all(one.explored for one in drawn)

@@ -34,6 +34,7 @@ def check_user_store(open_user_store: Callable[[], UserStore]) -> None:
         _check_merge,
         _check_journals,
         _check_trim,
+        _check_erase,
         _check_notes,
         _check_threads,
     ):
@@ -177,6 +178,34 @@ def _check_trim(users: UserStore) -> None:
         [entry] = journal.read(last, 10)
         assert entry.position > last, "a position was given again after trimming"
         assert journal.read(0, 10) == [entry], "reading from 0 skips entries after trimming"
+
+
+def _check_erase(users: UserStore) -> None:
+    """Who is erased is not known, and may come again; nobody else notices."""
+    before = users.events.end()
+    facts = [
+        _fact(9001 + n, user=90 + n % 2, item=n, interest=1, time=n + 1, body=b"ours" if n % 2 else b"theirs")
+        for n in range(40)
+    ]
+    assert users.record(facts) == [True] * 40
+    shown = users.impressions.end()
+    users.impressions.append([b"ours", b"theirs", b"ours"])
+    [other] = users.histories([_user(90)])
+    done = users.erase([_user(91), _user(4711)], lambda body: body == b"ours")
+    assert (done.histories, done.events, done.impressions) == (1, 20, 2), f"erased {done}"
+    left, gone = users.histories([_user(90), _user(91)])
+    assert _times(left) == _times(other), "erasing one user changed another"
+    assert _times(gone) == ({}, {}), "an erased user is remembered"
+    assert [one.body for one in users.events.read(before, 99)] == [b"theirs"] * 20, "entries are left"
+    assert [one.body for one in users.impressions.read(shown, 99)] == [b"theirs"], "impressions are left"
+    assert users.events.end() == before + 40, "erasing moved the journal's end"
+    again = users.erase([_user(91)], lambda body: body == b"ours")
+    assert (again.histories, again.events, again.impressions) == (0, 0, 0), "erasing again found something"
+    assert users.record(facts[:2]) == [False, True], "the identity of an erased event is still known"
+    users.events.append([b"more"])
+    assert users.events.read(before + 41, 9)[0].body == b"more", "the journal does not go on"
+    users.events.trim(users.events.end())
+    users.impressions.trim(users.impressions.end())
 
 
 def _check_notes(users: UserStore) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import typer
 
 from freshet.cli import batch_commands
+from freshet.cli.alerts_command import alerts
+from freshet.cli.backup_commands import backup, restore
 from freshet.cli.copy_command import copy
 from freshet.cli.demo_command import demo
 from freshet.cli.drift_command import drift
@@ -12,11 +14,14 @@ from freshet.cli.estimate_command import estimate
 from freshet.cli.experiment_analysis import power, report_experiment
 from freshet.cli.experiment_commands import check, list_experiments, start, stop
 from freshet.cli.export_command import export
+from freshet.cli.forget_command import forget
+from freshet.cli.gc_command import gc
 from freshet.cli.init_command import init
 from freshet.cli.inspect_commands import diff, explain, history, interests, report, status
 from freshet.cli.replay_commands import cadence, replay
 from freshet.cli.review_commands import approve, reject, rollback
 from freshet.cli.run_commands import finetune, ranker, refresh, run
+from freshet.cli.schedule_command import schedule
 from freshet.cli.serve_commands import add_key, list_keys, revoke_key, serve
 from freshet.cli.settings_command import settings
 from freshet.cli.simulate_command import simulate
@@ -56,6 +61,7 @@ for group, name, function, example in (
     (app, "ranker", ranker, "`freshet ranker -w shop --as-of 2024-05-01`"),
     (app, "explain", explain, "`freshet explain -w shop 12 'jazz saxophone'`"),
     (app, "status", status, "`freshet status -w shop --json`"),
+    (app, "alerts", alerts, "`freshet alerts -w shop`, or from cron `freshet alerts -w shop --send`"),
     (app, "history", history, "`freshet history -w shop 00003`"),
     (app, "diff", diff, "`freshet diff -w shop 1 2`"),
     (app, "report", report, "`freshet report -w shop --into report.html`"),
@@ -65,6 +71,10 @@ for group, name, function, example in (
     (app, "export", export, "`freshet export -w shop --to shop.freshet`"),
     (app, "settings", settings, "`freshet settings -w s3://lake/shop --set freshet.toml`"),
     (app, "copy", copy, "`freshet copy shop s3://lake/shop`"),
+    (app, "forget", forget, "`freshet forget -w shop --user u123`"),
+    (app, "gc", gc, "`freshet gc -w shop --dry-run`"),
+    (app, "backup", backup, "`freshet backup -w shop s3://safe/shop --keep 30`"),
+    (app, "restore", restore, "`freshet restore s3://safe/shop shop-again --keys /safe/shop-keys`"),
     (app, "doctor", doctor, "`freshet doctor -w shop --repair`"),
     (
         app, "replay", replay,
@@ -73,6 +83,11 @@ for group, name, function, example in (
     (app, "drift", drift, "`freshet drift -w shop --every month --from 2013-06-01`"),
     (app, "cadence", cadence, "`freshet cadence -w shop --every 2d --from 2013-06-01`"),
     (app, "track", track, "`freshet track -w shop`"),
+    (
+        app, "schedule", schedule,
+        "`freshet schedule -w shop`, from cron `freshet schedule -w shop --once`, a look ahead "
+        "`freshet schedule -w shop --dry-run 14`",
+    ),
     (app, "serve", serve, "`freshet serve -w shop --port 8000`"),
     (batch, "submit", batch_commands.submit, "`freshet batch submit -w shop`"),
     (batch, "fetch", batch_commands.fetch, "`freshet batch fetch -w shop`"),

@@ -10,10 +10,11 @@ from rich.text import Text
 
 from freshet.cli.screen import styled
 from freshet.cli.show import gates, line, table, weights
+from freshet.cli.show_schedule import by_itself
 
 if TYPE_CHECKING:
     from freshet.exports.deliveries import WebhookLine
-    from freshet.inspect import Diff, Explanation, Listing, Preview, RunLine, Status
+    from freshet.inspect import Diff, Explanation, Listing, Preview, RunLine, ScheduleView, Status
     from freshet.inspect.release_view import Named
 
 
@@ -129,7 +130,7 @@ def _provenance(console: Console, found: Explanation) -> None:
         line(console, f"prompt {p.fingerprint}, answered for table {p.inferred_for}{since}")
 
 
-def status(console: Console, workspace: str, state: Status) -> None:
+def status(console: Console, workspace: str, state: Status, view: ScheduleView) -> None:
     """The state of a workspace."""
     log = state.log
     held = (
@@ -147,10 +148,17 @@ def status(console: Console, workspace: str, state: Status) -> None:
             f"release {state.release.number} serves: as of {state.release.as_of} ({state.age_days} days ago, "
             f"{behind} days of events behind), {model}",
         )
+    if (trial := state.canary) is not None:
+        line(
+            console,
+            f"release {trial.release} serves {trial.share:.1%} of the users since {trial.since}, "
+            f"until {trial.until} at the latest: then everybody, unless it does harm",
+        )
     for due in state.due:
         line(console, f"due: {due.path}, {due.why}")
     if not state.due:
         line(console, "nothing is due")
+    by_itself(console, view)
     for trained in state.cut_short:
         line(
             console, f"{trained}: the clock ended its training (max_seconds); max_steps is the same anywhere"

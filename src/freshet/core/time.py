@@ -12,6 +12,12 @@ from datetime import UTC, date, datetime, timedelta
 SECOND, HOUR, DAY = 1_000_000, 3_600_000_000, 86_400_000_000
 """Microseconds."""
 
+
+def utc_now() -> datetime:
+    """The current time, with its zone."""
+    return datetime.now(UTC)
+
+
 EPOCH = date(1970, 1, 1)
 """Day 0."""
 

@@ -149,3 +149,7 @@ class Keyring:
     def find(self, text: str) -> Key | None:
         """The key that a text is, None if it is none."""
         return find(self._keys, text)
+
+    def get(self, identity: str) -> Key | None:
+        """The key with an id, None if there is none."""
+        return self._keys.get(identity)

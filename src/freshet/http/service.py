@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from freshet.core.config import HttpConfig
 from freshet.http.addresses import Visitors
 from freshet.http.api_keys import Keyring
+from freshet.http.companion import Companion
 from freshet.http.json_log import JsonLog
 from freshet.http.prometheus import Metrics
 from freshet.serving.live_stream import LiveStream
@@ -42,6 +43,7 @@ class Service:
         log: gets a line per request.
         root_path: what a proxy leaves before all paths, '' = nothing.
         stream: whose events are recorded beside those of requests, None = there is none.
+        companion: answers the pages of the dashboard, None = there are none.
         state: set by what runs beside requests, reported by `/readyz`.
     """
 
@@ -53,4 +55,5 @@ class Service:
     log: JsonLog
     root_path: str = ""
     stream: LiveStream | None = None
+    companion: Companion | None = None
     state: ServerState = field(default_factory=ServerState)

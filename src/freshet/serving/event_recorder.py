@@ -19,6 +19,7 @@ from freshet.core.types.ids import User, identity, item_key, no_ids
 from freshet.serving.messages import Event, Receipt
 from freshet.serving.open_release import OpenRelease
 from freshet.stages.events import Rule, parse
+from freshet.storage.people import FORGOTTEN, NOBODY, People
 from freshet.storage.sql import connect
 
 AHEAD = DAY
@@ -91,19 +92,24 @@ class EventRecorder:
         events: Sequence[Event],
         now: int,
         oldest_days: float = math.inf,
+        people: People = NOBODY,
     ) -> list[Receipt]:
         """Remember events durably.
 
         Args:
             now: microseconds since 1970 (UTC); the time of events that have none.
             oldest_days: how far back an event may lie.
+            people: by which names users are remembered, and who is refused.
 
         Raises:
             StateError: the user store can't be written; nothing of the call was remembered.
         """
         timed = [self._completed(event, now) for event in events]
         refused = [self._problem(event, now, oldest_days) for event in timed]
+        refused = [why or _gone(event, people) for event, why in zip(timed, refused, strict=True)]
         good = [event for event, why in zip(timed, refused, strict=True) if not why]
+        if people.hashed:
+            good = [replace(event, user=people.stored(event.user)) for event in good]
         with self._lock:
             new = iter(self._store.record(self._facts(release, good)) if good else ())
         return [
@@ -196,6 +202,11 @@ def body_of(event: Event, user: User, last: int, successor: int) -> bytes:
         "columns": dict(event.columns),
     }
     return transition.tobytes() + orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def _gone(event: Event, people: People) -> str:
+    assert event.time is not None
+    return FORGOTTEN if people.refuses(event.user, event.time) else ""
 
 
 def _problem(event: Event, now: int, oldest_days: float) -> str:

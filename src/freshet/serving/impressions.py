@@ -9,6 +9,7 @@ import orjson
 
 from freshet.core.ports import UserStore
 from freshet.core.types import Answer
+from freshet.storage.people import NOBODY, People
 
 MOST = 64 << 20
 """Bytes held at most; impressions beyond are dropped and counted: memory must not fill up with the disk."""
@@ -24,7 +25,7 @@ class Impressions:
     """
 
     def __init__(self) -> None:
-        self._held: list[bytes] = []
+        self._held: list[tuple[str, int, bytes]] = []
         self._bytes = 0
         self._lock = threading.Lock()
         self.dropped = 0
@@ -38,11 +39,11 @@ class Impressions:
         if self._bytes + len(body) > MOST:
             self.dropped += 1
             return
-        self._held.append(body)
+        self._held.append((user, time, body))
         self._bytes += len(body)
 
-    def flush(self, store: UserStore) -> int:
-        """Write what is held; returns how many.
+    def flush(self, store: UserStore, people: People = NOBODY) -> int:
+        """Write what is held, but nothing of people who were forgotten; returns how many.
 
         Raises:
             StateError: the user store can't be written; the next call goes on with what was not.
@@ -51,10 +52,11 @@ class Impressions:
         with self._lock:
             for _ in range(-(-len(self._held) // TOGETHER)):  # what comes meanwhile waits for the next call
                 some = self._held[:TOGETHER]
-                store.impressions.append(some)
+                kept = [body for user, time, body in some if not (user and people.refuses(user, time))]
+                store.impressions.append(kept)
                 del self._held[: len(some)]
-                self._bytes -= sum(map(len, some))
-                written += len(some)
+                self._bytes -= sum(len(body) for _, _, body in some)
+                written += len(kept)
         return written
 
 

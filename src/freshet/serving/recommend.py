@@ -21,6 +21,7 @@ from freshet.core.errors import StateError
 from freshet.core.ports import Notes, UserStore
 from freshet.core.types import Answer, Context, History, Recommendation, User
 from freshet.serving.arms import NO_EXPERIMENT, Assignment, Scored, assign, score
+from freshet.serving.canary_failures import BROKEN, CanaryFailures
 from freshet.serving.event_recorder import EventRecorder
 from freshet.serving.impressions import Impressions
 from freshet.serving.item_selection import ItemSelector
@@ -32,6 +33,8 @@ from freshet.serving.release_pool import ReleasePool
 from freshet.serving.request_rules import Ineligible
 from freshet.serving.user_context import UserContext, context_of_list
 from freshet.stages.counts import NOBODY
+from freshet.storage.people import NOBODY as NOBODY_KNOWN
+from freshet.storage.people import People
 
 Clock = Callable[[], int]
 NO_ITEMS = np.zeros(0, np.int32)
@@ -54,6 +57,7 @@ class Recommender:
         store: what is remembered of users, and the journals.
         clock: microseconds since 1970 (UTC), now.
         stop: called by `close`: ends what brings releases.
+        people: by which names the workspace knows users, and who is forgotten, now.
     """
 
     def __init__(
@@ -62,14 +66,17 @@ class Recommender:
         store: UserStore,
         clock: Clock = system_clock,
         stop: Callable[[], None] | None = None,
+        people: Callable[[], People] = lambda: NOBODY_KNOWN,
     ) -> None:
         self._releases = releases
         self._stop = stop
+        self._people, self._finished = people, people().finished
         self._store = store
         self._clock = clock
         self._impressions = Impressions()
         self._recorder = EventRecorder(store, releases.config.events)
         self._draws = np.random.default_rng(releases.config.serving.seed)
+        self._canaries = CanaryFailures()
         self._prefix, self._numbers = uuid4().hex[:12], itertools.count()
 
     @property
@@ -91,50 +98,37 @@ class Recommender:
             NotServing: no release is open.
             ArtifactError: the release that the query names is not open.
         """
-        user = None if query.user is None else User.of(query.user)
+        user = self._user(query)
         now = self._clock() if query.now is None else query.now
-        assigned = self._assignment(query, user)
-        release = assigned.release or self._releases.named(query.release)
-        history, degraded = self._history(query, user)
-        seen = _context(release, query, user, history, now)
-        context = release.context(seen)
-
-        config = self._releases.config
-        ineligible = release.rules.ineligible(query.attributes, seen.recent[-release.k :])
-        excluded = seen.known | ineligible.interests
-        use_feedback = config.feedback.use
-        engaged = _last_items(release, query, history)
-        profile = NOBODY if release.content is None else release.content.profile(engaged)
-        number, strategy = -1 if user is None else user.number, assigned.strategy
-        scored = score(
-            release, strategy, seen.recent, excluded, now, profile, number, use_feedback=use_feedback
-        )
-
-        policy = Policy(config.serving.explore, config.serving.temperature, config.serving.diversity)
         uniforms = self._draws.random(query.interests + 1)
-        fused, count = scored.parts.fused, query.interests
-        choice = choose(scored.preferred, fused, release.similarity, count, policy, uniforms)
-
-        shown = _chosen(release, query, context, engaged, scored, choice)
-        shown += _known_again(release, seen, ineligible, count - len(shown))
-        if query.items and release.selector is not None:
-            _add_items(release, release.selector, query, history, ineligible, shown)
-
-        answer = Answer(
-            id=f"{self._prefix}{next(self._numbers):x}",
-            release=release.release.number,
-            context=tuple(release.interests.descriptions[i] for i in context),
-            context_ids=tuple(int(release.interests.ids[i]) for i in context),
-            answered=ROWS[release.table.answered(context)],
-            explored=choice.explored,
-            interests=tuple(shown),
-            degraded=degraded,
-            experiment=assigned.experiment,
-            arm=assigned.arm,
-        )
+        assigned, explore = self._assignment(query, user), self._releases.config.serving.explore
+        try:
+            answer = self._answer(query, user, assigned, now, explore, uniforms)
+        except BROKEN:
+            if not assigned.canary:
+                raise
+            self._canaries.failed(assigned.experiment)
+            answer = self._answer(query, user, NO_EXPERIMENT, now, explore, uniforms)
+        answer.id = f"{self._prefix}{next(self._numbers):x}"
         if query.log:
-            self._impressions.add(answer, query.user or "", now)
+            self._impressions.add(answer, user.id if user is not None else "", now)
         return answer
+
+    def preview(self, query: Query, explore: bool = False) -> Answer:
+        """What `recommend` would answer, without a trace: no impression, no id, no draw that others' follow.
+
+        May be called from any thread.
+
+        Args:
+            explore: draw interests as requests that explore do; else the best are taken.
+
+        Raises:
+            NotServing, ArtifactError: as `recommend`.
+        """
+        now = self._clock() if query.now is None else query.now
+        uniforms = np.random.default_rng().random(query.interests + 1)
+        user = self._user(query)
+        return self._answer(query, user, self._assignment(query, user), now, float(explore), uniforms)
 
     def explore(self, query: Query) -> Answer:
         """Deprecated: the former name of `recommend`."""
@@ -150,7 +144,9 @@ class Recommender:
         Raises:
             StateError: the user store can't be written; none of the events was remembered.
         """
-        receipts = self._recorder.record(self._releases.current, events, self._clock(), oldest_days)
+        receipts = self._recorder.record(
+            self._releases.current, events, self._clock(), oldest_days, self._people()
+        )
         self.follow()
         return receipts
 
@@ -169,7 +165,7 @@ class Recommender:
         Raises:
             StateError: they can't be written; they are kept for the next call.
         """
-        return self._impressions.flush(self._store)
+        return self._impressions.flush(self._store, self._people().as_stored())
 
     def reload(self) -> bool:
         """Serve what `CURRENT` names now, and by the settings as they are now; whether anything changed.
@@ -177,11 +173,17 @@ class Recommender:
         Raises:
             FreshetError: the new release can't be opened, or the settings are wrong; the old ones serve on.
                 Settings that are right count even where the release can't be opened.
+            StateError: people were forgotten, and the user store can't be seen to; call again.
         """
         try:
-            return self._releases.reload()
+            changed = self._releases.reload()
         finally:
             self._recorder.configure(self._releases.config.events)
+        finished = self._people().finished
+        if finished != self._finished:  # what was erased may stand in this process's buffers
+            self._store.erase((), lambda _: False)
+            self._finished = finished
+        return changed
 
     def switch(self, number: int | None) -> int:
         """Serve a certain release from now on, None = what `CURRENT` names; returns which serves."""
@@ -214,6 +216,11 @@ class Recommender:
         """Impressions that are lost: while they could not be written, more came than are held."""
         return self._impressions.dropped
 
+    @property
+    def canary_failures(self) -> int:
+        """Queries that a canary failed to answer; the release of everybody else answered them."""
+        return self._canaries.total
+
     def close(self) -> None:
         """Write what is buffered and let go of the user store."""
         if self._stop is not None:
@@ -223,12 +230,70 @@ class Recommender:
         finally:
             self._store.close()
 
+    def _user(self, query: Query) -> User | None:
+        """The query's user by the id that is stored, None if it names nobody."""
+        return None if query.user is None else User.of(self._people().stored(query.user))
+
+    def _answer(
+        self,
+        query: Query,
+        user: User | None,
+        assigned: Assignment,
+        now: int,
+        explore: float,
+        uniforms: NDArray[np.float64],
+    ) -> Answer:
+        """The answer to a query, without an id; nothing is kept of it.
+
+        Args:
+            assigned: the user's arm of an experiment.
+            explore: share of requests that explore.
+            uniforms: (interests + 1,) as of `policy.choose`.
+        """
+        release = assigned.release or self._releases.named(query.release)
+        history, degraded = self._history(query, user)
+        seen = _context(release, query, user, history, now)
+        context = release.context(seen)
+
+        config = self._releases.config
+        ineligible = release.rules.ineligible(query.attributes, seen.recent[-release.k :])
+        excluded = seen.known | ineligible.interests
+        use_feedback = config.feedback.use
+        engaged = _last_items(release, query, history)
+        profile = NOBODY if release.content is None else release.content.profile(engaged)
+        number, strategy = -1 if user is None else user.number, assigned.strategy
+        scored = score(
+            release, strategy, seen.recent, excluded, now, profile, number, use_feedback=use_feedback
+        )
+
+        policy = Policy(explore, config.serving.temperature, config.serving.diversity)
+        fused, count = scored.parts.fused, query.interests
+        choice = choose(scored.preferred, fused, release.similarity, count, policy, uniforms)
+
+        shown = _chosen(release, query, context, engaged, scored, choice)
+        shown += _known_again(release, seen, ineligible, count - len(shown))
+        if query.items and release.selector is not None:
+            _add_items(release, release.selector, query, history, ineligible, shown)
+        return Answer(
+            id="",
+            release=release.release.number,
+            context=tuple(release.interests.descriptions[i] for i in context),
+            context_ids=tuple(int(release.interests.ids[i]) for i in context),
+            answered=ROWS[release.table.answered(context)],
+            explored=choice.explored,
+            interests=tuple(shown),
+            degraded=degraded,
+            experiment=assigned.experiment,
+            arm=assigned.arm,
+        )
+
     def _assignment(self, query: Query, user: User | None) -> Assignment:
         """What answers the query: the user's arm of a running experiment, else a release as published."""
         running = self._releases.running
         if user is None or query.release is not None or not running:
             return NO_EXPERIMENT
-        return assign(running, user)
+        found = assign(running, user)
+        return NO_EXPERIMENT if found.canary and self._canaries.given_up(found.experiment) else found
 
     def _history(self, query: Query, user: User | None) -> tuple[History, bool]:
         """What is remembered of the user, and whether that could not be read."""

@@ -34,6 +34,8 @@ class ReleasePool:
         settings: reads the configuration anew; called at every reload.
         prepare: called with a release that was opened, before it answers.
         experiments: the workspace's; looked at at every reload.
+        forgotten: what changes when people have been forgotten: everything is opened anew then, since what is
+            in memory knows them.
     """
 
     def __init__(
@@ -43,12 +45,15 @@ class ReleasePool:
         settings: Callable[[], Config],
         prepare: Callable[[OpenRelease], object],
         experiments: Experiments,
+        forgotten: Callable[[], object] = lambda: None,
     ) -> None:
         self._published = published
         self._store = store
         self._settings = settings
         self._prepare = prepare
         self._experiments = experiments
+        self._forgotten, self._anew = forgotten, False
+        self._known_forgotten = forgotten()
         self._stamp: tuple[object, ...] | None = None
         self.running: tuple[OpenExperiment, ...] = ()
         self._lock = threading.RLock()
@@ -100,7 +105,12 @@ class ReleasePool:
         """
         changed, problems = False, list[FreshetError]()
         with self._lock:
-            for follow in (self._follow_settings, self._follow_current, self._follow_experiments):
+            for follow in (
+                self._follow_settings,
+                self._follow_forgotten,
+                self._follow_current,
+                self._follow_experiments,
+            ):
                 try:
                     changed |= follow()
                 except FreshetError as error:  # what can't be followed doesn't hold up the others
@@ -159,6 +169,24 @@ class ReleasePool:
         self.config = config
         return True
 
+    def _follow_forgotten(self) -> bool:
+        """Open everything anew where people were forgotten; the old releases answer until then."""
+        found = self._forgotten()
+        if found == self._known_forgotten:
+            return False
+        before, self._open = self._open, {}
+        try:
+            held = {number: self._opened(self._published.get(number)) for number in self._held}
+            self._serve(self._wanted())
+            self._open = {**self._open, **held}
+        except FreshetError:
+            self._open = before
+            raise
+        self._anew, self._stamp = True, None
+        self._follow_experiments()
+        self._anew, self._known_forgotten = False, found
+        return True
+
     def _follow_current(self) -> bool:
         wanted = self._wanted()
         if self._current is not None and wanted.number == self._current.release.number:
@@ -188,7 +216,7 @@ class ReleasePool:
                 except FreshetError as error:
                     problems.append(error)
                     kept += [before[one.name]] if one.name in before else []
-        self.running = tuple(sorted(kept, key=lambda one: (one.experiment.start, one.experiment.name)))
+        self.running = tuple(sorted(kept, key=lambda one: one.experiment.precedence))
         self._open = {**self._open, **self._fixed()}
         if problems:
             raise problems[0]  # and again at the next look
@@ -211,7 +239,7 @@ class ReleasePool:
         """The release of an isolated arm: no other arm's users change it."""
         if number is None:
             number = self._experiments.pointer(experiment, arm.name)
-        for one in self.running:
+        for one in () if self._anew else self.running:
             before = one.releases.get(arm.name) if one.experiment == experiment else None
             if before is not None and before.release.number == number:
                 return before

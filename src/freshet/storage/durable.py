@@ -129,15 +129,20 @@ def sync_all(paths: Iterable[Path]) -> None:
 
 def move_folder(draft: Path, final: Path) -> None:
     """Make a finished folder permanent: its files first, then its name."""
+    narrow_tree(draft)
+    make_folder(final.parent)
+    draft.rename(final)
+    sync(final.parent)
+
+
+def narrow_tree(draft: Path) -> None:
+    """Make everything in a finished folder as private as the workspace is, and force it to the disk."""
     for folder, _, names in os.walk(draft):
         narrow(Path(folder))
         for name in names:
             narrow(Path(folder, name))
             sync(Path(folder, name))
         sync(Path(folder))
-    make_folder(final.parent)
-    draft.rename(final)
-    sync(final.parent)
 
 
 def set_aside(root: Path, path: Path) -> None:
@@ -191,7 +196,7 @@ class ReportFullDisk:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if error is not None and not isinstance(error, DiskFull) and _is_full(error):
+        if error is not None and not isinstance(error, DiskFull) and is_full(error):
             reached = self.reached()
             raise DiskFull(
                 f"the disk of {self.root.resolve()} is full: {error}",
@@ -201,7 +206,8 @@ class ReportFullDisk:
             ) from error
 
 
-def _is_full(error: BaseException | None) -> bool:
+def is_full(error: BaseException | None) -> bool:
+    """Whether an error, or what led to it, is a full disk."""
     while error is not None:
         if isinstance(error, OSError) and error.errno in _FULL:
             return True

@@ -8,17 +8,19 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
 from freshet.core import safe_names as names
 from freshet.core.config import PricesConfig
-from freshet.core.errors import ArtifactError
+from freshet.core.errors import ArtifactError, DiskFull, FreshetError
 from freshet.core.ports import Progress, silent
+from freshet.core.time import utc_now
 from freshet.core.types import Usage
-from freshet.storage.durable import read_json, write_json
+from freshet.storage.durable import is_full, read_json, write_json
 from freshet.storage.lease import Lease
+from freshet.storage.run_log import RunLog
 
 LIBRARIES = ("freshet", "duckdb", "numpy", "scikit-learn", "torch", "transformers", "trl", "peft")
 
@@ -87,7 +89,8 @@ class Record:
     `outcome` is running, done, waiting (a gate or check halted it for review), approved, rejected, failed, or
     pending (answers of a planner come later; the same command goes on then). `newest`: as_of was the newest
     moment when the run began, or the one that it goes on for. `settings`: those that decide what is made and
-    are not at their default, by `section.key`.
+    are not at their default, by `section.key`. `error`: name of the error that ended it, '' where none did;
+    `retryable`: the same command may succeed later.
     """
 
     id: str
@@ -107,6 +110,8 @@ class Record:
     libraries: dict[str, str] = field(default_factory=dict)
     newest: bool = False
     settings: dict[str, Any] = field(default_factory=dict)
+    error: str = ""
+    retryable: bool = False
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Record:
@@ -115,13 +120,22 @@ class Record:
 
 
 class Ledger:
-    """All runs of a workspace: `runs/<id>.json`, ids in order of start."""
+    """All runs of a workspace: `runs/<id>.json`, ids in order of start.
 
-    def __init__(self, root: Path) -> None:
+    Args:
+        clock: tells when a run starts.
+    """
+
+    def __init__(self, root: Path, clock: Callable[[], datetime] = utc_now) -> None:
         self.folder = root / "runs"
+        self.clock = clock
 
     def records(self) -> list[Record]:
         return [_record(path) for path in self.paths()]
+
+    def newest_first(self) -> Iterator[Record]:
+        """All runs, the last one first, each read when it is asked for."""
+        return (_record(path) for path in reversed(self.paths()))
 
     def get(self, run: str) -> Record:
         """The record of a run, whose id may be given without its leading zeros.
@@ -152,10 +166,10 @@ class Ledger:
     def start(self, command: str, as_of: str, prices: PricesConfig, reporter: Reporter, lease: Lease) -> Run:
         """Record a new run under a lease."""
         last = max([0, *(int(path.stem) for path in self.paths())])
-        record = Record(f"{last + 1:05d}", command, as_of, datetime.now(UTC).isoformat(timespec="seconds"))
+        record = Record(f"{last + 1:05d}", command, as_of, self.clock().isoformat(timespec="seconds"))
         record.libraries = _installed()
         record.currency = prices.currency
-        run = Run(self, record, prices, reporter, lease.fenced)
+        run = Run(self, record, prices, RunLog(reporter, self.folder.parent, record.id), lease.fenced)
         lease.name_run(record.id)
         write_json(self.folder / f"{record.id}.json", asdict(record), exclusive=True)  # an id is given once
         return run
@@ -176,7 +190,7 @@ class Run:
         ledger: Ledger,
         record: Record,
         prices: PricesConfig,
-        reporter: Reporter,
+        reporter: RunLog,
         fenced: Callable[[], AbstractContextManager[None]],
     ) -> None:
         self.ledger = ledger
@@ -202,7 +216,8 @@ class Run:
     @contextmanager
     def step(self, name: str) -> Iterator[StepRecord]:
         """Measure a step; it is recorded even when it fails."""
-        step = StepRecord(name, started=datetime.now(UTC).isoformat(timespec="milliseconds"))
+        step = StepRecord(name, started=self.ledger.clock().isoformat(timespec="milliseconds"))
+        self.reporter.begin(name)
         start = time.monotonic()
         try:
             yield step
@@ -215,11 +230,19 @@ class Run:
             step.money = self.money(step.seconds, step.tokens, step.written, step.trained)
             self.record.steps.append(step)
             self._save()
+            self.reporter.begin("")
 
     def end(self, outcome: str, message: str = "") -> None:
         self.record.outcome = outcome
         self.record.message = message
         self._save()
+
+    def fail(self, error: BaseException) -> None:
+        """End it by an error; whether it may help to try again is noted for whoever does so."""
+        full = is_full(error)
+        self.record.error = DiskFull.__name__ if full else type(error).__name__
+        self.record.retryable = full or (isinstance(error, FreshetError) and error.retryable)
+        self.end("failed", str(error) or type(error).__name__)
 
     def _save(self) -> None:
         self.record.seconds = time.monotonic() - self._start

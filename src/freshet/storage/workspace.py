@@ -9,18 +9,21 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
 from freshet.core.config import Config
 from freshet.core.errors import AnswersPending
 from freshet.core.ports import Encoder, Executor, RankingTrainer, SequenceTrainer, SourceStore, Tuner
+from freshet.core.time import utc_now
 from freshet.storage.artifacts import Store
 from freshet.storage.decisions import Decisions
 from freshet.storage.durable import ReportFullDisk
 from freshet.storage.experiment_registry import Experiments
 from freshet.storage.lease import Lease, is_held, lease
 from freshet.storage.ledger import Ledger, Quiet, Record, Reporter, Run
+from freshet.storage.people import settle
 from freshet.storage.releases import Releases
 from freshet.storage.remote.bucket_workspace import BucketWorkspace
 from freshet.storage.remote.shared_lease import SharedLease
@@ -75,6 +78,9 @@ class Workspace:
         log: the workspace whose events are read, where that is another one: a replay keeps its own artifacts.
         sequencer, ranker: train sequence models and what ranks items; None = it can't be done here.
         sources: of event and item files in buckets; None = files alone are read.
+        before: called when a command holds the lease and the folder is as the bucket has it, before anything
+            is recorded; what it raises ends the command.
+        clock: tells when runs start.
         encoder: of `[content]`, which remembers what it encoded; None = interests' own words (tfidf).
         after: called when a command has given the lease back, also after one that failed, but not after one
             that was interrupted: who is told of runs beside the ledger. It raises nothing.
@@ -99,6 +105,8 @@ class Workspace:
     executor: Executor | None = None
     giving: Giving | None = None
     sources: SourceStore | None = None
+    before: Callable[[Workspace], None] | None = None
+    clock: Callable[[], datetime] = utc_now
 
     @property
     def place(self) -> str:
@@ -112,7 +120,7 @@ class Workspace:
 
     @property
     def ledger(self) -> Ledger:
-        return Ledger(self.root)
+        return Ledger(self.root, self.clock)
 
     @property
     def releases(self) -> Releases:
@@ -170,15 +178,22 @@ class Workspace:
                     shutil.rmtree(self.root / DRAFTS, ignore_errors=True)
                 try:
                     if self.bucket is None:
-                        yield held
+                        settle(self.source, self.config.privacy)
+                        yield self._begun(held)
                     else:
                         with self.bucket.held(command, self.wait) as there:
-                            yield SharedLease(held, there, self.bucket)
+                            settle(self.source, self.config.privacy)
+                            yield self._begun(SharedLease(held, there, self.bucket))
                 finally:
                     ended = not isinstance(sys.exception(), KeyboardInterrupt | SystemExit | GeneratorExit)
         finally:
             if ended and tell and self.after is not None:
                 self.after(self)
+
+    def _begun(self, held: Lease) -> Lease:
+        if self.before is not None:
+            self.before(self)
+        return held
 
     @contextmanager
     def recorded(self, held: Lease, command: str, as_of: str = "") -> Iterator[Run]:
@@ -200,7 +215,7 @@ class Workspace:
                 raise
             except BaseException as error:
                 if run.record.outcome == "running":
-                    run.end("failed", str(error) or type(error).__name__)
+                    run.fail(error)
                 raise
             if run.record.outcome == "running":
                 run.end("done")

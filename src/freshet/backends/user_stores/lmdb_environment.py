@@ -15,7 +15,7 @@ from pathlib import Path
 
 import lmdb
 
-from freshet.backends.user_stores import lmdb_file, lmdb_pages
+from freshet.backends.user_stores import lmdb_erasing, lmdb_file, lmdb_pages
 from freshet.backends.user_stores.lmdb_file import (
     DATA,
     LOCK,
@@ -205,6 +205,24 @@ class Environment:
             stat = transaction.stat(self.databases[name])
         count = stat["branch_pages"] + stat["leaf_pages"] + stat["overflow_pages"]
         return int(count * stat["psize"])
+
+    def erase(self) -> int:
+        """Overwrite what deleted records have left in the file; returns bytes.
+
+        Raises:
+            StateError: a reader keeps what was deleted; retryable.
+        """
+        self._renew()
+        with self._gate.shared(), translated_errors(self.folder):
+            return lmdb_erasing.erase(self._env, self.folder / DATA)
+
+    def _renew(self) -> None:
+        """Open the file again: LMDB uses its buffers again uncleared, and writes what is left in them."""
+        with self._gate.alone(), translated_errors(self.folder):
+            size = self._env.info()["map_size"]
+            self._env.close()
+            self._env = open_file(self.folder, size)
+            self.databases = databases_of(self._env)
 
     def close(self) -> None:
         """Close the file once nobody uses it."""

@@ -56,11 +56,39 @@ def examine(path: Path) -> None:
             return
 
 
+class Reached(NamedTuple):
+    """What the newest root needs of a file.
+
+    Attributes:
+        used: (pages,) whether it needs a page.
+        nodes: (pages,) whether that is a page of nodes, which may have a gap.
+        tails: first and last byte, within the file, behind values that don't fill their pages.
+    """
+
+    root: Root
+    used: NDArray[np.bool_]
+    nodes: NDArray[np.bool_]
+    tails: list[tuple[int, int]]
+
+
+def reached(path: Path) -> Reached:
+    """What is needed of a `data.mdb` that nobody writes to meanwhile.
+
+    Raises:
+        Damaged: its pages are not sound.
+    """
+    walk = _Walk(path, root_of(path))
+    walk()
+    return Reached(walk.root, walk.seen, walk.nodes, walk.tails)
+
+
 @dataclass
 class _Walk:
     path: Path
     root: Root
     seen: NDArray[np.bool_] = field(init=False)
+    nodes: NDArray[np.bool_] = field(init=False)
+    tails: list[tuple[int, int]] = field(init=False)
     content: NDArray[np.uint8] = field(init=False)
 
     def __call__(self) -> None:
@@ -70,6 +98,7 @@ class _Walk:
         self.content = np.memmap(self.path, np.uint8, "r", shape=(there, size))
         self.seen = np.zeros(min(self.root.last + 1, there), bool)
         self.seen[:2] = True
+        self.nodes, self.tails = np.zeros_like(self.seen), []
         free = self._database(self.root.free, "the list of free pages")
         main = self._database(self.root.main, "the list of databases")
         for at in range(len(main.page)):
@@ -137,6 +166,7 @@ class _Walk:
             length = length + np.where(head[:, 2] & _BIG, 8, head[:, 0] | head[:, 1] << 16)
             self._sound(pages[row], head[:, 2] > _SUB)
         self._fit(pages, row, at, length + length % 2, upper)
+        self.nodes[pages] = True
         return pages[row], at, head
 
     def _fit(self, pages: Ints, row: Ints, at: Ints, length: Ints, upper: Ints) -> None:
@@ -166,6 +196,8 @@ class _Walk:
             number, _, flags, low, high = PAGE.unpack(self.content[pages[0], :HEAD].tobytes())
             if (number, flags & ~_DIRTY, low | high << 16) != (first, _OVERFLOW, needed):
                 raise Damaged(f"page {first} is damaged")
+            end = (first + needed) * self.root.size
+            self.tails.append((first * self.root.size + HEAD + int(nodes.data[at]), end))
             count += needed
         return count
 

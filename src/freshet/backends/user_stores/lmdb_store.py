@@ -8,9 +8,10 @@ has damaged is refused, when the file is opened and when a record is read.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby, islice
 from pathlib import Path
+from typing import Any
 
 from lmdb import Transaction
 
@@ -18,6 +19,7 @@ from freshet.backends.user_stores import history_bytes
 from freshet.backends.user_stores.lmdb_environment import Environment, release, share
 from freshet.backends.user_stores.lmdb_file import sealed, unsealed
 from freshet.core.errors import StateFull
+from freshet.core.ports import Erased
 from freshet.core.types import Entry, Fact, History
 
 _POSITION = struct.Struct(">Q")  # big-endian, so that keys are in the order of positions
@@ -69,6 +71,17 @@ class LmdbUserStore:
                         transaction, "users", user, history_bytes.encode(history_bytes.merge(before, history))
                     )
 
+    def erase(self, users: Sequence[bytes], mine: Callable[[bytes], bool]) -> Erased:
+        """Remove users, some thousand records in a transaction, then overwrite what that leaves behind."""
+        if not users:
+            self._file.erase()
+            return Erased(0, 0, 0)
+        with self._file.transaction(write=True) as transaction:
+            histories = [transaction.delete(user, db=self._file.databases["users"]) for user in users]
+        events, impressions = self.events.erase(mine), self.impressions.erase(mine)
+        self._file.erase()
+        return Erased(sum(histories), events, impressions)
+
     def close(self) -> None:
         """Let go of the file; the last one in this process closes it."""
         release(self._file)
@@ -86,8 +99,14 @@ class LmdbJournal:
     def __init__(self, file: Environment, name: str) -> None:
         self._file = file
         self._name = name
-        self._entries = file.databases[name]
-        self._identities = file.databases["identities"]
+
+    @property
+    def _entries(self) -> Any:
+        return self._file.databases[self._name]
+
+    @property
+    def _identities(self) -> Any:
+        return self._file.databases["identities"]
 
     def append(self, bodies: Sequence[bytes]) -> None:
         """Add entries in one transaction."""
@@ -129,6 +148,27 @@ class LmdbJournal:
         except StateFull:
             self._file.resize()
             self._trim(upto)
+
+    def erase(self, mine: Callable[[bytes], bool]) -> int:
+        """Delete the entries whose bodies are `mine`, and their identities; returns how many."""
+        gone, after = 0, 0
+        while entries := self.read(after, _TOGETHER):
+            after = entries[-1].position
+            positions = [entry.position for entry in entries if mine(entry.body)]
+            if positions:
+                with self._file.transaction(write=True) as transaction:
+                    gone += sum(self._delete(transaction, position) for position in positions)
+        return gone
+
+    def _delete(self, transaction: Transaction, position: int) -> bool:
+        at = _POSITION.pack(position)
+        data = transaction.get(at, db=self._entries)
+        if data is None:  # trimmed meanwhile
+            return False
+        entry = unsealed(self._name, at, data)
+        if entry[0]:
+            transaction.delete(entry[1 : 1 + entry[0]], db=self._identities)
+        return bool(transaction.delete(at, db=self._entries))
 
     def _append(self, transaction: Transaction, position: int, entry: bytes) -> None:
         at = _POSITION.pack(position)

@@ -7,7 +7,7 @@ where it is set up otherwise.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import blake2b
 from itertools import islice
 from typing import Any
@@ -16,8 +16,10 @@ from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 import numpy as np
 import redis
 
+from freshet.backends.user_stores import redis_erasing
 from freshet.backends.user_stores.redis_server import Server
 from freshet.core.errors import StateError
+from freshet.core.ports import Erased
 from freshet.core.types import REMEMBERED, Entry, Fact, History
 
 _TOGETHER = 200
@@ -91,6 +93,20 @@ class RedisUserStore:
             keys = [key for user, _ in batch for key in self._server.keys_of(user)]
             arguments = [REMEMBERED, *(part for _, history in batch for part in _parts(history))]
             self._server.again(lambda _, k=keys, a=arguments: self._server.merge(k, a))
+
+    def erase(self, users: Sequence[bytes], mine: Callable[[bytes], bool]) -> Erased:
+        """Remove users from the server's memory, and have it write its files anew."""
+        if not users:
+            return Erased(0, 0, 0)
+        keys = [key for user in users for key in self._server.keys_of(user)]
+        known = [self._server.keys_of(user) for user in users]
+        histories = sum(bool(self._server.again(lambda c, k=pair: c.exists(*k))) for pair in known)
+        self._server.again(lambda client: client.unlink(*keys))
+        events, impressions = (
+            redis_erasing.erase_entries(self._server, self._server.key(name), mine)
+            for name in ("events", "impressions")
+        )
+        return Erased(histories, events, impressions, redis_erasing.write_files_anew(self._server))
 
     def close(self) -> None:
         """Close the connections."""

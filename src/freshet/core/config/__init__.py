@@ -4,8 +4,11 @@ Every field's description is what `freshet init` writes beside it and what docs/
 lists.
 """
 
+from freshet.core.config.alerts_section import AlertsConfig
+from freshet.core.config.backup_section import BackupConfig
 from freshet.core.config.config_file import Config, load, parse, read_text
 from freshet.core.config.content_section import ContentConfig
+from freshet.core.config.dashboard_section import DashboardConfig
 from freshet.core.config.experiment_sections import (
     ExperimentsConfig,
     GuardrailConfig,
@@ -28,12 +31,13 @@ from freshet.core.config.model_sections import (
     InferenceConfig,
     PlannerConfig,
     RankerConfig,
-    ScheduleConfig,
     SequenceConfig,
     TableConfig,
     TuningConfig,
 )
+from freshet.core.config.privacy_sections import PrivacyConfig, RetentionConfig
 from freshet.core.config.ray_section import RayConfig
+from freshet.core.config.schedule_section import ScheduleConfig
 from freshet.core.config.screen_section import ScreenConfig
 from freshet.core.config.serving_sections import (
     FeedbackConfig,
@@ -48,10 +52,13 @@ from freshet.core.config.users_section import UsersConfig
 
 __all__ = [
     "MISSING",
+    "AlertsConfig",
+    "BackupConfig",
     "Columns",
     "Config",
     "ContentConfig",
     "CountsConfig",
+    "DashboardConfig",
     "Events",
     "EvidenceConfig",
     "ExperimentsConfig",
@@ -67,8 +74,10 @@ __all__ = [
     "MetricConfig",
     "PlannerConfig",
     "PricesConfig",
+    "PrivacyConfig",
     "RankerConfig",
     "RayConfig",
+    "RetentionConfig",
     "ScheduleConfig",
     "ScreenConfig",
     "SequenceConfig",

@@ -1,4 +1,4 @@
-"""Sections on what is learned and published: from [counts] to [schedule]."""
+"""Sections on what is learned and published: from [counts] to [ranker]."""
 
 from __future__ import annotations
 
@@ -350,31 +350,3 @@ class RankerConfig(Section):
     max_steps: Positive | Auto = Field("auto", description=MAX_STEPS)
     max_seconds: float = Field(3600.0, gt=0, description=MAX_SECONDS)
     seed: int = Field(0, description="seed of initialisation and order")
-
-
-class ScheduleConfig(Section):
-    """When the fast path is due."""
-
-    policy: Literal["fixed", "drift", "cost"] = Field(
-        "fixed",
-        description="fixed = every `refresh_days`; drift = when what people move on to has changed beyond "
-        "chance; cost = when staleness is expected to cost more than a refresh",
-    )
-    refresh_days: int = Field(
-        3,
-        ge=1,
-        description="the fast path is due after so many days; "
-        "drift refreshes at most half as often on average",
-    )
-    drift_alpha: float = Field(
-        0.004,
-        ge=0.001,
-        lt=1,
-        description="chance of a needless refresh at one look in an unchanging world (policy = drift)",
-    )
-    value_per_hit: float = Field(
-        0.0001,
-        gt=0,
-        allow_inf_nan=False,
-        description="money that a next interest among the first five is worth (policy = cost)",
-    )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from freshet.core.types import (
@@ -10,6 +11,21 @@ from freshet.core.types import (
     Fact,
     History,
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """What a user store has lost for good.
+
+    Attributes:
+        histories, events, impressions: records.
+        left: in words, what the store could not reach, such as a server's older files; none = nothing.
+    """
+
+    histories: int
+    events: int
+    impressions: int
+    left: tuple[str, ...] = ()
 
 
 class Journal(Protocol):
@@ -88,6 +104,17 @@ class UserStore(Protocol):
 
     def merge(self, histories: Iterable[tuple[bytes, History]]) -> None:
         """Join histories to what is remembered, such as those of an imported log; need not be atomic."""
+
+    def erase(self, users: Sequence[bytes], mine: Callable[[bytes], bool]) -> Erased:
+        """Remove users: histories, entries of both journals, and the bytes that deleting leaves behind.
+
+        Others may read and write meanwhile. Doing it again changes nothing. Called with nobody, it removes
+        what this process may have written since of what others deleted: buffers keep bytes, too.
+
+        Args:
+            users: keys of their histories.
+            mine: whether an entry's body is of one of them.
+        """
 
     def close(self) -> None:
         """Let go of files and connections."""

@@ -31,6 +31,7 @@ from freshet.experiments.measurement.impression_files import IMPRESSIONS, SHOWN
 from freshet.stages import events
 from freshet.storage.durable import make_folder, written
 from freshet.storage.ledger import Run
+from freshet.storage.people import people_of
 from freshet.storage.workspace import DRAFTS, Workspace
 
 BATCH = 100_000
@@ -89,7 +90,7 @@ def _import(ws: Workspace, users: UserStore, now: datetime, run: Run) -> Iterato
         make_folder(draft.parent)
         try:
             pq.write_table(_event_table(entries, settings, columns), draft)
-            yield log.import_events(draft, settings, now=now, keep=columns, refuse=False)
+            yield log.import_events(draft, settings, now=now, keep=columns, refuse=False, stored=True)
         finally:
             draft.unlink(missing_ok=True)
         _note(users, "events", entries[-1].position)
@@ -124,10 +125,11 @@ def _text(cell: Any) -> str | None:
 def _write_impressions(ws: Workspace, users: UserStore, run: Run) -> int:
     """Write what was shown behind the last that was written; returns how many answers."""
     _trim_collected(users)  # what a run killed before its trimming has left
-    name, count = _name(users), 0
+    name, count, people = _name(users), 0, people_of(ws.source).as_stored()
     progress = run.progress("impressions")
     for entries in _new(users, users.impressions, IMPRESSIONS):
         shown = [json.loads(entry.body) for entry in entries]
+        shown = [one for one in shown if not (one["user"] and people.refuses(one["user"], one["time"]))]
         start = _noted(users, IMPRESSIONS)
         for day, answers in groupby(sorted(shown, key=_day), key=_day):
             rows = [row for answer in answers for row in _rows(answer)]

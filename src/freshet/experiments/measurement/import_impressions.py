@@ -36,6 +36,7 @@ from freshet.stages.events.staging import Staged, Wanted, stage
 from freshet.storage import sql
 from freshet.storage.durable import make_folder, written
 from freshet.storage.ledger import Run
+from freshet.storage.people import FORGOTTEN, people_of
 from freshet.storage.release_parts import Parts, parts_of
 from freshet.storage.workspace import DRAFTS, Workspace
 
@@ -136,7 +137,8 @@ def _staged(
 ) -> Staged:
     """The file's rows with whom, when and what they are about."""
     settings = ws.config.events.model_copy(update={"columns": names.events()})
-    wanted = Wanted(settings, events.parse("value > 0"), now, frozenset(names.further().values()))
+    wanted = Wanted(settings, events.parse("value > 0"), now, frozenset(names.further().values()),
+                    people_of(ws.source))  # fmt: skip
     hint = "name columns with --column PART=NAME, such as `--column propensity=p`; `--column id=` = none"
     try:
         staged = stage(db, file, wanted, draft)
@@ -192,13 +194,14 @@ def _quarantine(ws: Workspace, db: duckdb.DuckDBPyConnection, staged: Staged) ->
     there = frozenset(pq.read_schema(staged.path).names)
     refused = refused_rows(f"FROM {sql.parquet([staged.path])}", "judged", there)
     db.execute(f"CREATE TABLE refused AS {refused}")
-    quarantine.keep(db, "refused", staged.source, ws.source / "quarantine")
+    quarantine.keep(db, "refused", staged.source, ws.source / "quarantine", shown=staged.shown)
     found = dict(staged.quarantined)
     for why, count in db.sql(
         "SELECT reason, count(*) FROM judged WHERE reason IS NOT NULL GROUP BY 1"
     ).fetchall():
         found[str(why)] = found.get(str(why), 0) + int(count)
-    if staged.rows and sum(found.values()) == staged.rows:
+    bad = sum(count for why, count in found.items() if why != FORGOTTEN)
+    if bad and sum(found.values()) == staged.rows:
         listed = ", ".join(f"{why}: {count:,}" for why, count in sorted(found.items()))
         raise InputError(
             f"{staged.source}: none of its {staged.rows:,} rows can be used ({listed})",
@@ -261,4 +264,5 @@ def _import_outcomes(ws: Workspace, db: duckdb.DuckDBPyConnection, scratch: Path
     columns: Columns = COLUMNS
     settings = ws.config.events.model_copy(update={"columns": columns, "time_format": "iso"})
     keep = {*kept_columns(ws), IMPRESSION}
-    return events.EventLog(ws.source).import_events(draft, settings, now=now, keep=keep, refuse=False).added
+    return events.EventLog(ws.source).import_events(draft, settings, now=now, keep=keep, refuse=False,
+                                                   stored=True).added  # fmt: skip

@@ -36,6 +36,7 @@ from freshet.stages.events.staging import Staged, Staging, Wanted
 from freshet.stages.events.stream_batch import Batch, BatchReport
 from freshet.storage import sql
 from freshet.storage.durable import make_folder
+from freshet.storage.people import people_of
 
 _BATCH = 100_000  # rows held in Python while day files are written
 
@@ -96,6 +97,7 @@ class EventLog:
         replace: bool = False,
         keep: Iterable[str] = (),
         refuse: bool = True,
+        stored: bool = False,
     ) -> ImportReport:
         """Add a source's events to the log; importing them again changes nothing.
 
@@ -108,6 +110,7 @@ class EventLog:
             replace: the source's days replace the log's.
             keep: columns to keep beside those that the positive rule reads, where the source has them.
             refuse: whether a file of which no row can be used is an error; its rows are quarantined anyway.
+            stored: its user ids are those of the log already, not as they came from outside.
 
         Raises:
             InputError: the source can't be read as configured, or a file has rows and none can be used.
@@ -115,7 +118,9 @@ class EventLog:
             ConfigError: the positive rule, the time zone or the time format is wrong.
             Busy: another import finished meanwhile; nothing has changed.
         """
-        wanted = Wanted(settings, parse(settings.positive), now, frozenset(keep))
+        people = people_of(self.root)
+        people = people.as_stored() if stored else people
+        wanted = Wanted(settings, parse(settings.positive), now, frozenset(keep), people)
         found = event_source(source, self.store, settings.layout)
         scratch = self.root / ".drafts" / f"import-{uuid4().hex[:8]}"
         make_folder(scratch)
@@ -147,7 +152,8 @@ class EventLog:
         """
         number, before = latest(self.root)
         batch.check(before.streams)
-        wanted = Wanted(settings, parse(settings.positive), now, frozenset(keep))
+        people = people_of(self.root)
+        wanted = Wanted(settings, parse(settings.positive), now, frozenset(keep), people)
         scratch = self.root / ".drafts" / f"import-{uuid4().hex[:8]}"
         make_folder(scratch)
         try:
@@ -156,7 +162,7 @@ class EventLog:
                 found = stage_messages(connection, batch.name, batch.messages, batch.most_bytes, wanted,
                                        scratch, orders)  # fmt: skip
                 batch.refuse_hopeless(found)
-                keep_refused(batch.name, batch.begun, found.refused, self.root / "quarantine")
+                keep_refused(batch.name, batch.begun, found.kept, self.root / "quarantine")
                 merged = self._join(connection, [found.staged] if found.staged else [], scratch, before)
                 streams = batch.after(before.streams, merged.added, merged.incoming.rows, len(found.refused))
                 after = Snapshot.of(merged.days, streams)

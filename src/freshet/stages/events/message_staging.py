@@ -23,6 +23,7 @@ from freshet.stages.events.parquet_files import checksum, write_parquet
 from freshet.stages.events.source_tables import Table, json_lines
 from freshet.stages.events.staging import Staged, Wanted, stage_table
 from freshet.storage import sql
+from freshet.storage.people import FORGOTTEN
 
 TOMBSTONE, TOO_LARGE, NOT_UTF8, EMPTY = "no body (tombstone)", "too large", "not UTF-8", "empty"
 CONTROL = "control characters"
@@ -54,12 +55,20 @@ class StagedMessages:
         refused: messages and why, in their order.
         notes: what was assumed.
         order: `day-first` or `month-first`, where dates are one of them, else ''.
+        shown: messages may be shown to a person.
     """
 
     staged: Staged | None
     refused: Sequence[tuple[Message, str, str]]
     notes: tuple[str, ...] = ()
     order: str = ""
+    shown: bool = True
+
+    @property
+    def kept(self) -> list[tuple[Message, str, str]]:
+        """What goes to quarantine: nothing of people who were forgotten, nor ids that are to be hashed."""
+        rest = [one for one in self.refused if one[1] != FORGOTTEN]
+        return rest if self.shown else [(message, why, "") for message, why, _ in rest]
 
     @property
     def reasons(self) -> dict[str, int]:
@@ -94,8 +103,9 @@ def stage_messages(
         else:
             rows.append(message)
             lines.append(line)
+    shown = not wanted.people.hashed
     if not rows:
-        return StagedMessages(None, refused)
+        return StagedMessages(None, refused, shown=shown)
     path = scratch / "messages.jsonl"
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     draft = scratch / "messages.parquet"
@@ -107,7 +117,8 @@ def stage_messages(
         staged = stage_table(connection, table, wanted, draft, orders)
     except InputError as error:  # one reading for all of them can't be had
         why = error.message.replace(f"{name}: ", "")
-        return StagedMessages(None, [*refused, *zip(rows, [why] * len(rows), lines, strict=True)])
+        return StagedMessages(None, [*refused, *zip(rows, [why] * len(rows), lines, strict=True)],
+                              shown=shown)  # fmt: skip
     if staged.rows != len(rows):  # or a row's number would not be that of its message
         raise InputError(f"{name}: {len(rows):,} messages were read as {staged.rows:,} rows")
     bad = connection.sql(
@@ -115,7 +126,7 @@ def stage_messages(
             WHERE {sql.name(quarantine.REASON)} IS NOT NULL ORDER BY 1"""
     ).fetchall()
     refused += [(rows[row - 1], str(why), lines[row - 1]) for row, why in bad]
-    return StagedMessages(staged, refused, staged.notes, staged.order)
+    return StagedMessages(staged, refused, staged.notes, staged.order, shown)
 
 
 def _line(message: Message, most_bytes: int) -> tuple[str, str]:

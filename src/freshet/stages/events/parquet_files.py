@@ -52,14 +52,14 @@ def checksum_of(path: Path) -> str:
         OSError, ValueError: the file is missing or can't be read; Arrow's errors are these.
     """
     with pq.ParquetFile(path) as file:
-        schema = _as_written(file.schema_arrow)
+        schema = as_written(file.schema_arrow)
         found = Checksum(schema)
         for number in range(file.num_row_groups):
             found.update(file.read_row_group(number).cast(schema))
     return found.hexdigest()
 
 
-def _as_written(schema: pa.Schema) -> pa.Schema:
+def as_written(schema: pa.Schema) -> pa.Schema:
     """Parquet itself has one type for short and large text columns."""
     large = {pa.string(): pa.large_string()}
     return pa.schema([(field.name, large.get(field.type, field.type)) for field in schema])

@@ -19,6 +19,7 @@ from freshet.stages.events.parquet_files import checksum, checksum_of, write_par
 from freshet.stages.events.source_tables import rejects
 from freshet.storage import sql
 from freshet.storage.checksums import remembered
+from freshet.storage.people import FORGOTTEN
 
 if TYPE_CHECKING:
     from freshet.stages.events.staging import Staged
@@ -34,22 +35,26 @@ UNREADABLE_ROW = "unreadable row"
 REPEATED_HEADER = "repeated header"
 
 
-def keep(connection: duckdb.DuckDBPyConnection, draft: str, source: Location, into: Path) -> Path | None:
+def keep(
+    connection: duckdb.DuckDBPyConnection, draft: str, source: Location, into: Path, *, shown: bool = True
+) -> Path | None:
     """Write a draft's bad rows to `<into>/<source>-<hash>.parquet`; the same rows give the same file.
 
     Columns: row (number among the rows that have fields, NULL for others), line (of what has no fields),
-    reason, raw (JSON of the row, or the line as it stands).
+    reason, raw (JSON of the row, or the line as it stands). Of people who were forgotten nothing is kept.
 
     Args:
         draft: a table, or a function that reads one, in SQL.
+        shown: lines may be kept as they stand: they hold no id that must not be known.
     """
+    line = "content" if shown else "NULL"
     reason, number, raw = sql.name(REASON), sql.name(ROW), sql.name(RAW)
     table = connection.sql(
         f"""SELECT * FROM (
                 SELECT {number} AS "row", CAST(NULL AS BIGINT) AS line, {reason} AS reason, {raw} AS raw
-                FROM {draft} WHERE {reason} IS NOT NULL
+                FROM {draft} WHERE {reason} <> {sql.text(FORGOTTEN)}
                 UNION ALL
-                SELECT NULL, line, {sql.text(UNREADABLE_ROW)}, content FROM ({rejects(connection)}))
+                SELECT NULL, line, {sql.text(UNREADABLE_ROW)}, {line} FROM ({rejects(connection)}))
             ORDER BY "row", line, raw"""
     ).to_arrow_table()
     if table.num_rows == 0:
@@ -95,17 +100,21 @@ class Refused(InputError):
 
 def refused(connection: duckdb.DuckDBPyConnection, staged: Staged) -> Refused | None:
     """What is wrong with a file just staged, if it has rows and all of them are quarantined."""
-    if not staged.rows or sum(staged.quarantined.values()) < staged.rows:
+    gone = staged.quarantined.get(FORGOTTEN, 0)  # of them nothing is wrong, and nothing is shown
+    bad = {why: count for why, count in staged.quarantined.items() if why != FORGOTTEN}
+    if staged.rows == gone or sum(bad.values()) < staged.rows - gone:
         return None
     message, why = _none_of(
-        connection, sql.parquet([staged.path]), staged.source, staged.rows, staged.quarantined
+        connection, sql.parquet([staged.path]), staged.source, staged.rows - gone, bad, shown=staged.shown
     )
     return Refused(message, hint=_to_do(why, staged.advice), until=_until(connection, staged.path))
 
 
 def note_quarantined(connection: duckdb.DuckDBPyConnection, staged: Staged) -> str:
     """A note on a file just staged if many of its rows are quarantined, else ''."""
-    return many(connection, sql.parquet([staged.path]), staged.source, staged.rows, staged.quarantined)
+    bad = {why: count for why, count in staged.quarantined.items() if why != FORGOTTEN}
+    draft = sql.parquet([staged.path])
+    return many(connection, draft, staged.source, staged.rows, bad, shown=staged.shown)
 
 
 def refuse_items(
@@ -135,6 +144,8 @@ def many(
     source: Location,
     rows: int,
     quarantined: Mapping[str, int],
+    *,
+    shown: bool = True,
 ) -> str:
     """A note on a file if many of its rows are quarantined, else ''."""
     count = sum(quarantined.values())
@@ -142,7 +153,7 @@ def many(
         return ""
     why = _main(quarantined)
     return f"{source.name}: {count / rows:.0%} of its rows are refused, such as {why}, " + _example(
-        connection, draft, why
+        connection, draft, why, shown=shown
     )
 
 
@@ -156,11 +167,13 @@ def _none_of(
     source: Location,
     rows: int,
     quarantined: Mapping[str, int],
+    *,
+    shown: bool = True,
 ) -> tuple[str, str]:
     listed = ", ".join(f"{reason}: {count:,}" for reason, count in quarantined.items())
     why = _main(quarantined)
-    shown = _example(connection, draft, why)
-    return f"{source}: none of its {rows:,} rows can be used ({listed}); such as {shown}", why
+    example = _example(connection, draft, why, shown=shown)
+    return f"{source}: none of its {rows:,} rows can be used ({listed}); such as {example}", why
 
 
 def _to_do(why: str, otherwise: str) -> str:
@@ -168,10 +181,10 @@ def _to_do(why: str, otherwise: str) -> str:
     return _TO_DO.get(why, ids)
 
 
-def _example(connection: duckdb.DuckDBPyConnection, draft: str, why: str) -> str:
+def _example(connection: duckdb.DuckDBPyConnection, draft: str, why: str, *, shown: bool) -> str:
     """The first row with a reason."""
     reason, number, raw = sql.name(REASON), sql.name(ROW), sql.name(RAW)
-    place, shown = sql.row(
+    place, row = sql.row(
         connection,
         f"""SELECT place, raw FROM (
                 SELECT 'row ' || {number} AS place, {number} AS nr, {raw} AS raw
@@ -180,7 +193,9 @@ def _example(connection: duckdb.DuckDBPyConnection, draft: str, why: str) -> str
                 WHERE {sql.text(why)} = {sql.text(UNREADABLE_ROW)})
             ORDER BY nr LIMIT 1""",
     )
-    return f"{place}: {shown if len(shown) <= _SHOWN else shown[:_SHOWN] + '...'}"
+    if not shown:
+        return str(place)
+    return f"{place}: {row if len(row) <= _SHOWN else row[:_SHOWN] + '...'}"
 
 
 def _until(connection: duckdb.DuckDBPyConnection, draft: Path) -> date | None:

@@ -29,7 +29,9 @@ from freshet.stages.events.source_tables import (
     rejects,
     unreadable,
 )
+from freshet.storage import people as persons
 from freshet.storage import sql
+from freshet.storage.people import NOBODY, People
 
 _ZONELESS, _TRUTH = "freshet zoneless", "freshet truth"
 _NONE = sql.texts([word.lower() for word in config.MISSING])
@@ -50,6 +52,7 @@ class Staged:
         source: the file.
         advice: what to do if its times are wrong.
         order: `day-first` or `month-first`, where its dates are one of them, else ''.
+        shown: rows may be shown to a person, and kept in quarantine as they are.
     """
 
     path: Path
@@ -59,6 +62,7 @@ class Staged:
     source: Location
     advice: str
     order: str
+    shown: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +74,14 @@ class Wanted:
         rule: the positive rule, whose columns are kept.
         now: events more than a day after this moment (with zone) are in the future.
         keep: columns to keep beside those that the rule reads, where the file has them.
+        people: by which names users enter, and who is refused.
     """
 
     settings: config.Events
     rule: Rule
     now: datetime
     keep: frozenset[str] = frozenset()
+    people: People = NOBODY
 
 
 def stage(
@@ -116,11 +122,12 @@ def stage_table(
     known, ids = with_ids(table, named, settings.missing)
     try:
         times = choose_clock(connection, table, columns.times, settings, now, orders)
-        query = _with_reasons(known, columns, ids, times, now)
+        persons.add_table(connection, wanted.people)
+        query = _with_reasons(known, columns, ids, times, now, wanted.people)
         forget_rejects(connection)
         connection.execute(f"COPY ({query}) TO {sql.text(str(draft))} (FORMAT parquet)")
         rows, quarantined, zoneless, truths = _counted(connection, draft)
-        if table.in_columns and quarantined:
+        if table.in_columns and quarantined and not wanted.people.hashed:
             raw_rows.add(connection, table, draft)
     except duckdb.Error as error:
         raise unreadable(table.path, error) from None
@@ -131,7 +138,8 @@ def stage_table(
         notes.append(f"{table.path.name}: {zoneless} times carry no zone, read as {settings.timezone}")
     if truths:
         notes.append(f"{table.path.name}: {truths} values are true or false, read as 1 or 0")
-    return Staged(draft, rows, quarantined, tuple(notes), table.path, times.advice, times.order)
+    return Staged(draft, rows, quarantined, tuple(notes), table.path, times.advice, times.order,
+                  shown=not wanted.people.hashed)  # fmt: skip
 
 
 def _value(given: str) -> str:
@@ -141,7 +149,7 @@ def _value(given: str) -> str:
 
 
 def _with_reasons(
-    table: Table, columns: EventColumns, ids: dict[str, Id], times: Clock, now: datetime
+    table: Table, columns: EventColumns, ids: dict[str, Id], times: Clock, now: datetime, people: People
 ) -> str:
     """SQL: the canonical columns, then reason (NULL if fine), row number and raw row of what is not."""
     given = f"CAST({sql.name(columns.value)} AS VARCHAR)" if columns.value else "NULL"
@@ -153,7 +161,8 @@ def _with_reasons(
     parts = {
         # a word for none is none, or all events with it would be one
         "id": f"CASE WHEN NOT {event.missing} THEN {event.id} END" if event else "CAST(NULL AS VARCHAR)",
-        "user": ids["user"].id,
+        "user": people.stored_sql(ids["user"].id),
+        "gone": people.refuses_sql(ids["user"].id, f"({times.time})"),
         "item": ids["item"].id,
         "time": times.time,
         "value": value,
@@ -167,6 +176,7 @@ def _with_reasons(
         for name, source in columns.extras.items()
     )
     reason = f"""CASE
+        WHEN {_own("gone")} THEN {sql.text(persons.FORGOTTEN)}
         WHEN {table.broken} THEN {sql.text(quarantine.UNREADABLE_ROW)}
         WHEN {table.repeated} THEN {sql.text(quarantine.REPEATED_HEADER)}
         WHEN {ids["user"].missing} THEN 'missing user'
@@ -184,7 +194,7 @@ def _with_reasons(
         f"{_own(part)} AS {sql.name(part)}" for part in ("id", "user", "item", "time", "value")
     )
     raw = f"CASE WHEN {_own('reason')} IS NOT NULL THEN {table.raw} END"
-    if table.in_columns:
+    if table.in_columns or people.hashed:  # a row holds the id as it came
         raw = "CAST(NULL AS VARCHAR)"  # until it is known which rows need it: `raw_rows`
     rows = f"SELECT *, {reason} AS {_own('reason')} FROM (SELECT *, {inner} FROM ({table.query}))"
     return f"""SELECT {canonical}{extras},
@@ -260,7 +270,8 @@ class Staging:
     def _one(self, file: SourceFile, number: int) -> Staged:
         draft = self.scratch / f"{number:06d}.parquet"
         staged = stage(self.connection, file, self.wanted, draft, self.orders)
-        quarantine.keep(self.connection, sql.parquet([draft]), file.path, self.root / "quarantine")
+        quarantine.keep(self.connection, sql.parquet([draft]), file.path, self.root / "quarantine",
+                        shown=staged.shown)  # fmt: skip
         problem = quarantine.refused(self.connection, staged)
         if problem is not None:
             self.refused.append(problem)

@@ -11,6 +11,7 @@ from freshet.core.ports import Message
 from freshet.stages.events.message_staging import StagedMessages
 from freshet.stages.events.snapshots import Snapshot
 from freshet.stages.events.stream_state import Streams, StreamState
+from freshet.storage.people import FORGOTTEN
 
 HOPELESS = 100
 """Messages of which none can be used are wrong settings; fewer may be somebody's mistake."""
@@ -56,15 +57,16 @@ class Batch:
         Raises:
             InputError: none of many messages can be used.
         """
-        if len(found.refused) < len(self.messages) or len(self.messages) < HOPELESS:
+        reasons = {why: count for why, count in found.reasons.items() if why != FORGOTTEN}
+        wanted = len(self.messages) - found.reasons.get(FORGOTTEN, 0)
+        if sum(reasons.values()) < wanted or wanted < HOPELESS:
             return
-        reasons = found.reasons
         main = max(reasons, key=lambda why: reasons[why])
         message, _, raw = next(one for one in found.refused if one[1] == main)
         listed = ", ".join(f"{why}: {count:,}" for why, count in reasons.items())
         raise InputError(
-            f"{self.name}: none of {len(self.messages):,} messages can be used ({listed}); such as partition "
-            f"{message.partition}, offset {message.offset}: {raw[:300]}",
+            f"{self.name}: none of {wanted:,} messages can be used ({listed}); such as partition "
+            f"{message.partition}, offset {message.offset}{': ' + raw[:300] if found.shown else ''}",
             hint="set [events.columns] and [events] time_format as the messages are; nothing was skipped",
         )
 

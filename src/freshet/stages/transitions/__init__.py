@@ -12,7 +12,7 @@ from freshet.stages.transitions.counting import Earlier, Kept, Parted, count, wi
 from freshet.stages.transitions.day_files import intact
 from freshet.stages.transitions.engagements import reassigned
 from freshet.stages.transitions.established import Established, established
-from freshet.stages.transitions.format import referenced
+from freshet.stages.transitions.format import count_of, referenced
 from freshet.stages.transitions.transition_log import TransitionLog
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "Parted",
     "TransitionLog",
     "count",
+    "count_of",
     "established",
     "intact",
     "reassigned",

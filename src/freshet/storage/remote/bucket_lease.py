@@ -41,8 +41,11 @@ class BucketLease:
         lost: another has taken it over.
     """
 
-    def __init__(self, store: ObjectStore, owner: Owner, tag: str, took_over: bool) -> None:
+    def __init__(
+        self, store: ObjectStore, owner: Owner, tag: str, took_over: bool, name: str = LEASE
+    ) -> None:
         self._store = store
+        self._name = name
         self._tag = tag
         self._beats = 0
         self.owner = owner
@@ -64,7 +67,7 @@ class BucketLease:
 
     def _write(self, *, held: bool) -> None:
         self._beats += 1
-        tag = swap(self._store, LEASE, _encoded(self.owner, self._beats, held=held), self._tag)
+        tag = swap(self._store, self._name, _encoded(self.owner, self._beats, held=held), self._tag)
         if tag is None:
             self.lost = True
         else:
@@ -73,7 +76,7 @@ class BucketLease:
 
 @contextmanager
 def bucket_lease(
-    store: ObjectStore, command: str, wait: float, say: Callable[[str], None]
+    store: ObjectStore, command: str, wait: float, say: Callable[[str], None], name: str = LEASE
 ) -> Iterator[BucketLease]:
     """Hold the lease for the block; it is rewritten meanwhile.
 
@@ -81,12 +84,13 @@ def bucket_lease(
         command: what the owner is doing, for people.
         wait: seconds to wait for a living owner.
         say: called with the reason while nothing happens.
+        name: of the object; that of the writer of the workspace, or of another role.
 
     Raises:
         Busy: another living run holds it.
         StoreUnreachable: the bucket can't be reached.
     """
-    held = _take(store, this_process(command, lease_seconds()), wait, say)
+    held = _take(store, this_process(command, lease_seconds()), wait, say, name)
     ended = threading.Event()
     beating = threading.Thread(target=_keep, args=(held, ended), name="bucket-lease", daemon=True)
     beating.start()
@@ -110,18 +114,18 @@ def lease_seconds() -> float:
     raise ConfigError(f"{VARIABLE} is {text!r}, expected seconds from 1 to 3600")
 
 
-def read_lease(store: ObjectStore) -> Owner | None:
+def read_lease(store: ObjectStore, name: str = LEASE) -> Owner | None:
     """Whom the lease names; None where nobody holds it."""
-    found = store.get(LEASE)
+    found = store.get(name)
     return None if found is None else _decoded(found.data)
 
 
-def _take(store: ObjectStore, mine: Owner, wait: float, say: Callable[[str], None]) -> BucketLease:
+def _take(store: ObjectStore, mine: Owner, wait: float, say: Callable[[str], None], name: str) -> BucketLease:
     start = time.monotonic()
     seen: str | None = None
     since, alive, reported = start, False, ""
     while True:
-        found = store.get(LEASE)
+        found = store.get(name)
         now = time.monotonic()
         owner = _decoded(found.data) if found is not None else None
         tag = found.tag if found is not None else None
@@ -136,9 +140,9 @@ def _take(store: ObjectStore, mine: Owner, wait: float, say: Callable[[str], Non
             else:
                 gone = now - since >= owner.seconds
         if gone:
-            new = swap(store, LEASE, _encoded(mine, 0, held=True), tag)
+            new = swap(store, name, _encoded(mine, 0, held=True), tag)
             if new is not None:
-                return BucketLease(store, mine, new, took_over=owner is not None)
+                return BucketLease(store, mine, new, owner is not None, name)
             continue
         if alive and now - start >= wait:
             raise Busy(

@@ -1,0 +1,39 @@
+"""Sections on people and on how long their data stays: [privacy], [retention]."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from freshet.core.config.section import Section
+
+
+class PrivacyConfig(Section):
+    """How users are named in the workspace."""
+
+    hash_users: bool = Field(
+        False,
+        description="keep a keyed hash in place of every user id, from the first event on; a log that has "
+        "ids as they came can't be switched",
+    )
+    key_env: str = Field(
+        "",
+        description="environment variable with the secret that user ids are hashed with, 32 characters or "
+        "more; '' = a random one in `privacy/key`, which its owner alone may read",
+    )
+
+
+class RetentionConfig(Section):
+    """How many days data stays; older days go as a whole. 0 = for ever."""
+
+    events_days: int = Field(
+        0,
+        ge=0,
+        description="days of events in the log before its last day; they have to cover novelty_days, the "
+        "windows of counts and two tunings",
+    )
+    impressions_days: int = Field(0, ge=0, description="days of impressions before the last one")
+    quarantine_days: int = Field(0, ge=0, description="days since a file of refused rows was written")
+    runs_days: int = Field(
+        0, ge=0, description="days since a run of the ledger ended, unless a release or a review needs it"
+    )
+    receipts_days: int = Field(0, ge=0, description="days since a receipt of `freshet forget` was written")
