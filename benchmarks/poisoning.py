@@ -5,9 +5,9 @@
 
 SIMULATED campaigns (`campaigns.py`) are added to the log of a workspace in memory. Fake users push an
 interest of rank 10 and one of rank 28 to the first place, and to the first five, of the row they aim
-at: of users without an interest, or (pairs) of users with one. Numbers of fake users double from 5 to 10,240; the smallest
-that does it is told, the median over interests and seeds, "none" where none did. Weights of the mixture are
-those fitted without the campaign. Defences as configured by default:
+at: of users without an interest, or (pairs) of users with one. Numbers of fake users double from 5 to
+10,240; the smallest that does it is told, the median over interests and seeds, "none" where none did.
+Weights of the mixture are those fitted without the campaign. Defences as configured by default:
 
 refresh   `none`; `screen` holds back what new users alone do; `gate`: the number that gets there and is not
           halted by the crowd gate; `all`
@@ -36,8 +36,8 @@ from freshet.stages import counts, live, screen
 from freshet.stages.live import step as overlays
 from freshet.stages.screen.step import unscreened
 from freshet.stages.table.crowd_gate import FIRST
-from freshet.stages.transitions import Established, established
 from freshet.stages.transitions.day_files import files, read
+from freshet.stages.transitions.established import Established, established
 from freshet.stages.transitions.monthly import MOVE
 from freshet.wiring import open_workspace
 from shared import parse, parser, tell, workspace

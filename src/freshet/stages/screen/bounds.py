@@ -30,6 +30,8 @@ PULL = 20.0
 """Pseudo-counts that pull what follows an interest to what is taken up at all."""
 CAUTION = 5.0
 """Pseudo-counts that pull what established users take up of late to what they usually do."""
+MOST = 0.9
+"""Share of new users' moves that may be expected of one interest, at most."""
 FAR = 30.0
 """Half-lives after which sums are brought to a later landmark, so that they don't grow large."""
 
@@ -106,7 +108,7 @@ def _bound(expected, growth, chance, few):  # type: ignore[no-untyped-def]  # no
 
 @njit(cache=True)
 def _odds(share):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # pragma: no cover - compiled
-    share = min(share, 0.5)
+    share = min(share, MOST)
     return share / (1.0 - share)
 
 
