@@ -156,8 +156,15 @@ GIVEN = "decides who is given a release that is made"
 JUDGING = "is read when experiments are judged, from the events"
 TOLD = "decides who is told of a run, not what it makes"
 WATCHED = "decides what is promised and who is told, not what is made"
+KEPT = "decides where copies lie, not what is made"
 OUTSIDE: dict[str, tuple[Any, str]] = {
     "executor": ("ray", "decides where something is computed, not what comes out"),
+    "privacy.hash_users": (False, "refused for a log that holds ids as they came"),
+    "privacy.key_env": ("SECRET", "read where users are hashed"),
+    **{
+        f"retention.{name}_days": (1000, "decides what is kept of the past, when it is applied")
+        for name in ("events", "impressions", "quarantine", "runs", "receipts")
+    },
     "ray.address": ("127.0.0.1:1", COST),
     "ray.workers": (2, COST),
     "ray.resources": ({"tuning": {"cpus": 2.0}}, COST),
@@ -252,6 +259,7 @@ OUTSIDE: dict[str, tuple[Any, str]] = {
     "export.webhook": ("http://127.0.0.1:1/other", GIVEN),
     "export.webhook_secret_env": ("OTHER_SECRET", GIVEN),
     "export.timeout_seconds": (1.0, GIVEN),
+    **{f"backup.{name}": (value, KEPT) for name, value in (("to", "safe"), ("keys", "keys"), ("keep", 3))},
     "tracking.mlflow": ("http://127.0.0.1:1", TOLD),
     "tracking.experiment": ("other", TOLD),
     "tracking.openlineage": ("events.jsonl", TOLD),
@@ -279,6 +287,9 @@ OUTSIDE: dict[str, tuple[Any, str]] = {
     "alerts.smtp_user": ("freshet", WATCHED),
     "alerts.smtp_password_env": ("OTHER_KEY", WATCHED),
     "alerts.timeout_seconds": (1.0, WATCHED),
+    "telemetry.endpoint": ("", TOLD),
+    "telemetry.requests": (0.5, TOLD),
+    "telemetry.timeout_seconds": (1.0, TOLD),
     "alerts.link": ("http://127.0.0.1:1", WATCHED),
     "schedule.refresh_cron": ("0 5 * * *", WHEN),
     "schedule.tune_cron": ("0 1 1 * *", WHEN),

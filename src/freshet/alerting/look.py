@@ -132,6 +132,10 @@ def _tell(
             notices = state.due(receiver.name, receiver.every_look, repeat, now)
             if not notices:
                 continue
+            begun = state.telling(receiver.name, notices)
+            if begun != state:
+                write_state(ws.root, begun)
+                state = begun
             delivery = _sent(receiver, notices)
             found.append(delivery)
             if delivery.failed:

@@ -1,7 +1,7 @@
 """Who was told of what: `alerts/told.json` of a workspace.
 
-What fires is noted before anybody is told, and that somebody was told is noted after it: a process that is
-killed between the two tells once more, and nothing is lost.
+That somebody is being told is noted before it is tried, and that it went well after it. A process that is
+killed between the two tells once more; and who may have heard of a beginning hears of the end.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ class Told:
     """That a receiver was told.
 
     Attributes:
-        at: when it was told last that the alert fires.
+        at: when it was told last that the alert fires; None where it is not known to have heard of it.
         times: how often.
         ended: it was told of the end.
     """
 
-    at: datetime
+    at: datetime | None
     times: int
     ended: bool = False
 
@@ -97,9 +97,18 @@ class State:
             if known.alert.ended is not None:
                 if told is not None and not told.ended:
                     found.append(Notice(known.alert, times))
-            elif told is None or every_look or not told.at <= now < told.at + repeat:
+            elif told is None or told.at is None or every_look or not told.at <= now < told.at + repeat:
                 found.append(Notice(known.alert, times))
         return found
+
+    def telling(self, receiver: str, notices: Sequence[Notice]) -> State:
+        """A receiver is about to be told: from now on it may have heard."""
+        alerts = dict(self.alerts)
+        for notice in notices:
+            known = alerts[notice.alert.name]
+            told = known.told.get(receiver, Told(None, 0))
+            alerts[notice.alert.name] = replace(known, told={receiver: told} | known.told)
+        return replace(self, alerts=alerts)
 
     def took(self, receiver: str, notices: Sequence[Notice], now: datetime) -> State:
         """A receiver was told."""

@@ -19,27 +19,32 @@ if TYPE_CHECKING:
 
     from freshet.privacy.forgetting import Forgotten
 
-LEFT = 8
+LEFT = 7
 """Exit code where something of the people was found at the end."""
 _SHOWN = 20
 
 
 def forget(
     user: Annotated[
-        list[str] | None, typer.Option("--user", metavar="ID", help="Whom, as the events name them; repeatable.")
+        list[str] | None,
+        typer.Option("--user", metavar="ID", help="Whom, as the events name them; repeatable."),
     ] = None,
     users_file: Annotated[
-        str | None, typer.Option("--users-file", metavar="FILE", help="A text file with one id a line; - = stdin.")
+        str | None,
+        typer.Option("--users-file", metavar="FILE", help="A text file with one id a line; - = stdin."),
     ] = None,
     block: Annotated[
-        bool, typer.Option("--block", help="Refuse what they do from now on as well; else they are somebody new.")
+        bool,
+        typer.Option("--block", help="Refuse what they do from now on as well; else they are somebody new."),
     ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only tell where they are found; nothing is changed.")
     ] = False,
     receipt: Annotated[
         Path | None,
-        typer.Option("--verify", metavar="RECEIPT", help="Check a receipt of this workspace, and nothing else."),
+        typer.Option(
+            "--verify", metavar="RECEIPT", help="Check a receipt of this workspace, and nothing else."
+        ),
     ] = None,
     workspace: Here = HERE,
     wait: Wait = 0.0,
@@ -75,14 +80,16 @@ def _lines(name: str) -> list[str]:
     try:
         text = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8-sig")
     except (OSError, ValueError) as error:
-        raise InputError(f"{name} can't be read: {error}", hint="a text file (UTF-8) with one id a line") from None
+        raise InputError(
+            f"{name} can't be read: {error}", hint="a text file (UTF-8) with one id a line"
+        ) from None
     return [line for line in text.splitlines() if line.strip()]
 
 
 def _verify(workspace: Path, path: Path, users: list[str], as_json: bool) -> None:
     from freshet.privacy import receipts
     from freshet.privacy.person import Person
-    from freshet.storage.people import people_of
+    from freshet.storage.user_ids import people_of
 
     with opened(workspace) as ws:
         found = receipts.verify(ws.root, path)
@@ -90,13 +97,16 @@ def _verify(workspace: Path, path: Path, users: list[str], as_json: bool) -> Non
     for user in users:
         if Person.of(user, people).person not in found["people"]:
             raise ConfigError(
-                f"{path} is sound, and is not about this user", hint="leave out --user, or name another receipt"
+                f"{path} is sound, and is not about this user",
+                hint="leave out --user, or name another receipt",
             )
     content = document("forget --verify", {"receipt": str(path), "sound": True, "content": found})
 
     def show(console: Console) -> None:
         console.print(f"{path} is sound: this workspace signed it, and nobody changed it since")
-        console.print(f"  {len(found['people'])} people, {found['finished']}, {found['searched']['found']} traces left")
+        console.print(
+            f"  {len(found['people'])} people, {found['finished']}, {found['searched']['found']} traces left"
+        )
 
     answer(content, as_json, show)
 
@@ -121,12 +131,18 @@ def _show(console: Console, done: Forgotten, dry_run: bool) -> None:
     if dry_run:
         console.print(f"found in {len(traces)} places of {done.searched.files:,} files; nothing was changed")
     else:
-        removed = ", ".join(f"{count:,} {kind.replace('_', ' ')}" for kind, count in done.removed.items() if count)
+        removed = ", ".join(
+            f"{count:,} {kind.replace('_', ' ')}" for kind, count in done.removed.items() if count
+        )
         console.print(f"removed: {removed or 'nothing: nobody was there'}")
-        state = "nothing is left" if done.clean else f"{len(traces)} places are left: run the same command again"
+        state = (
+            "nothing is left" if done.clean else f"{len(traces)} places are left: run the same command again"
+        )
         console.print(f"searched {done.searched.files:,} files, {done.searched.bytes / 1e6:,.1f} MB: {state}")
     for trace in traces[:_SHOWN]:
-        console.print(f"  {trace.path}: {trace.what}" + (f", {trace.count:,}" if trace.count else ""), soft_wrap=True)
+        console.print(
+            f"  {trace.path}: {trace.what}" + (f", {trace.count:,}" if trace.count else ""), soft_wrap=True
+        )
     if len(traces) > _SHOWN:
         console.print(f"  and {len(traces) - _SHOWN} more: --json lists all")
     if done.made:

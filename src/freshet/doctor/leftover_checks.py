@@ -33,6 +33,7 @@ WRITTEN_TO = (
     "hosted",
     "exports",
     "privacy",
+    "backup",
 )
 """Folders in which files are written aside."""
 
@@ -109,7 +110,7 @@ def _close(ws: Workspace, record: Record) -> None:
 OURS = (
     *KINDS, "runs", "decisions", "releases", "events", "quarantine", "days", "work", "impressions", "state",
     "experiments", "replay", "cadence", "drift", "damaged", "cache", "batches", "hosted", "answers",
-    "exports", "logs", "privacy", DRAFTS, TRAININGS, "keys.json", "CURRENT", LEASE,
+    "exports", "logs", "privacy", "backup", DRAFTS, TRAININGS, "keys.json", "CURRENT", LEASE,
 )  # fmt: skip
 """What Freshet writes there; settings and files beside are their owner's business."""
 
