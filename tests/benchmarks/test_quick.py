@@ -33,6 +33,7 @@ KEYS = {
     "choosing": {"transitions", "users", "policies"},
     "closed_loop": {"note", "seeds", "users", "transitions"},
     "closed_loop_image": {"arm", "image", "characters"},
+    "dashboard": {"note", "load", "runs", "interests", "n", "pages", "aims_missed", "api"},
     "encoders": {"items", "interests", "version", "encoder", "tfidf", "encoder_minus_tfidf"},
     "content": {"simulated", "judged", "shares", "content_minus_counts", "by_support", "weights", "first_choice"},
     "endpoint": {"simulated", "speed", "server", "faults"},
