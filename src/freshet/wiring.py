@@ -43,6 +43,7 @@ from freshet.storage.workspace import Workspace
 from freshet.wiring_buckets import Followed, bucket_of
 from freshet.wiring_executor import executor_for, ranker_through, sequencer_through, tuner_through
 from freshet.wiring_exports import deliveries_of
+from freshet.wiring_telemetry import trace_process
 from freshet.wiring_tracking import tell
 
 SETTINGS = "freshet.toml"
@@ -54,6 +55,7 @@ def open_workspace(root: Path, reporter: Reporter | None = None) -> Workspace:
     bucket = bucket_of(root, watching)
     config, store = load(root / SETTINGS), LocalStore(root)
     encoder = encoder_for(config.content, root)
+    trace_process(config.telemetry, root)
     executor, beforehand = executor_for(config, root), config.planner.use == "prior"
     tuner = tuner_through(executor, make_tuner(root, config, watching.say), config)
     return Workspace(

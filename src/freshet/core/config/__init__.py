@@ -38,6 +38,7 @@ from freshet.core.config.model_sections import (
 from freshet.core.config.privacy_sections import PrivacyConfig, RetentionConfig
 from freshet.core.config.ray_section import RayConfig
 from freshet.core.config.schedule_section import ScheduleConfig
+from freshet.core.config.screen_section import ScreenConfig
 from freshet.core.config.serving_sections import (
     FeedbackConfig,
     HttpConfig,
@@ -46,6 +47,7 @@ from freshet.core.config.serving_sections import (
     ServingRule,
 )
 from freshet.core.config.stream_section import StreamConfig
+from freshet.core.config.telemetry_section import TelemetryConfig
 from freshet.core.config.tracking_section import TrackingConfig
 from freshet.core.config.users_section import UsersConfig
 
@@ -78,11 +80,13 @@ __all__ = [
     "RayConfig",
     "RetentionConfig",
     "ScheduleConfig",
+    "ScreenConfig",
     "SequenceConfig",
     "ServingConfig",
     "ServingRule",
     "StreamConfig",
     "TableConfig",
+    "TelemetryConfig",
     "TrackingConfig",
     "TransitionsConfig",
     "TuningConfig",
