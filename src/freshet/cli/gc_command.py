@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -31,8 +33,10 @@ def gc(
 ) -> None:
     """Delete artifacts that no release, run or experiment needs, old releases, leftovers of dead runs."""
     from freshet.cleanup import collect_garbage
+    from freshet.retention import retain
 
     with opened(workspace, wait) as ws:
+        dropped = None if dry_run else retain(ws, datetime.now(UTC))
         found = collect_garbage(ws, releases, study_days, dry_run=dry_run)
 
     def show(console: Console) -> None:
@@ -40,6 +44,8 @@ def gc(
             console.print(f"{found.sizes[what] / 1e6:10,.1f} MB  {count:,} {what}")
         verb = "would be freed" if dry_run else "freed"
         console.print(f"{found.bytes / 1e6:10,.1f} MB  {verb}")
+        if dropped is not None:
+            console.print(f"too old by [retention]: {dropped}", soft_wrap=True, markup=False)
         gone, kept = (", ".join(map(str, one)) for one in (found.deleted_releases, found.releases))
         if gone:
             console.print(f"nobody can go back to releases {gone}; these stay: {kept}", soft_wrap=True)
@@ -54,5 +60,6 @@ def gc(
         "deleted_releases": found.deleted_releases,
         "removed": removed,
         "bytes": found.bytes,
+        "dropped": None if dropped is None else asdict(dropped),
     }
     answer(document("gc", content), as_json, show)
