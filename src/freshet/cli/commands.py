@@ -25,6 +25,7 @@ from freshet.cli.settings_command import settings
 from freshet.cli.simulate_command import simulate
 from freshet.cli.stream_command import stream
 from freshet.cli.track_command import track
+from freshet.cli.upgrade_command import upgrade
 from freshet.cli.workspace_commands import collect, doctor, import_files
 
 app = typer.Typer(
@@ -68,6 +69,7 @@ for group, name, function, example in (
     (app, "export", export, "`freshet export -w shop --to shop.freshet`"),
     (app, "settings", settings, "`freshet settings -w s3://lake/shop --set freshet.toml`"),
     (app, "copy", copy, "`freshet copy shop s3://lake/shop`"),
+    (app, "upgrade", upgrade, "`freshet upgrade -w shop`"),
     (app, "gc", gc, "`freshet gc -w shop --dry-run`"),
     (app, "backup", backup, "`freshet backup -w shop s3://safe/shop --keep 30`"),
     (app, "restore", restore, "`freshet restore s3://safe/shop shop-again --keys /safe/shop-keys`"),
