@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from freshet.core.errors import ConfigError
 from freshet.core.ports import UserStore
 from freshet.core.types import AsOf, Experiment
 from freshet.core.urls import Location
-from freshet.experiments import lifecycle
+from freshet.experiments import canary, lifecycle
 from freshet.experiments.feedback import step as feedback
 from freshet.experiments.guardrails import guard as guardrails
 from freshet.experiments.measurement import collect as collecting
@@ -30,7 +30,7 @@ from freshet.stages.table import step as table
 from freshet.stages.users import step as users
 from freshet.storage import rollback
 from freshet.storage.artifacts import Artifact, committed
-from freshet.storage.decisions import Decision, Review
+from freshet.storage.decisions import GUARDRAIL, Decision, Review
 from freshet.storage.lease import Lease
 from freshet.storage.ledger import Record
 from freshet.storage.manifests import TableManifest
@@ -128,12 +128,13 @@ def rank_items(
         else:
             made = committed(ws.store, "tables", current.table)
             companions = table.Companions(current.overlay, ranker.version, current.feedback, current.users)
-            table.publish(ws, run, made, companions)
+            canary.publish(ws, run, made, companions)
     return run.record, trained
 
 
-def approve(ws: Workspace, run_id: str, reviewer: str) -> Record:
+def approve(ws: Workspace, run_id: str, reviewer: str, reason: str = "") -> Record:
     """A person accepts what a gate halted: a model may be used, a table is published."""
+    _check_name(reviewer)
     run_id = ws.ledger.get(run_id).id
     command = f"approve {run_id}"
     with ws.hold(command) as held:
@@ -147,32 +148,44 @@ def approve(ws: Workspace, run_id: str, reviewer: str) -> Record:
                     f"release {current.number} of {current.as_of} is newer than the table of run {run_id}",
                     hint=f"`freshet reject {run_id}`, or `freshet refresh --as-of {record.as_of} --publish`",
                 )
-            _decide(ws, held, record, reviewer, accepted=True)
+            _decide(ws, held, record, reviewer, reason, accepted=True)
             with ws.recorded(held, command, record.as_of) as run:
                 beside = record.waiting.get("beside") if record.waiting else None
                 companions = table.Companions(**beside) if beside else _companions_of(ws, made)
-                record.release = table.publish(ws, run, made, companions).number
+                record.release = canary.publish(ws, run, made, companions).number
         else:
-            _decide(ws, held, record, reviewer, accepted=True)
+            _decide(ws, held, record, reviewer, reason, accepted=True)
         return _close(ws, held, record, reviewer, "approved")
 
 
-def reject(ws: Workspace, run_id: str, reviewer: str) -> Record:
+def reject(ws: Workspace, run_id: str, reviewer: str, reason: str = "") -> Record:
     """A person refuses what a gate halted; the current release keeps serving."""
+    _check_name(reviewer)
     run_id = ws.ledger.get(run_id).id
     with ws.hold(f"reject {run_id}") as held:
         record = _halted(ws, run_id, "rejected")
-        _decide(ws, held, record, reviewer, accepted=False)
+        _decide(ws, held, record, reviewer, reason, accepted=False)
         return _close(ws, held, record, reviewer, "rejected")
 
 
-def roll_back(ws: Workspace, number: int | None = None) -> Release:
+def roll_back(ws: Workspace, number: int | None = None, by: str = "", reason: str = "") -> Release:
     """Serve an earlier release again: the named one, or the one before the current.
+
+    Where a canary runs, it ends: without a number it is taken back, and the current release goes on.
+
+    Args:
+        by, reason: who decides, and why, for the record.
 
     Raises:
         ArtifactError: there is no such release, or a part that it needs is missing or damaged.
     """
+    _check_name(by)
     with ws.hold("rollback") as held:
+        trial, now = canary.running(ws), datetime.now(UTC)
+        if trial is not None and number in (None, trial.began):
+            with ws.recorded(held, f"rollback {trial.began}") as run:
+                canary.take_back(ws, run, trial, now, reason or "a person took it back", by)
+            return ws.releases.get(trial.began)
         if number is None:
             current = ws.releases.current()
             if current is None or current.previous is None:
@@ -181,7 +194,9 @@ def roll_back(ws: Workspace, number: int | None = None) -> Release:
         release = ws.releases.get(number)
         rollback.check(ws, release)
         with ws.recorded(held, f"rollback {number}") as run:
-            rollback.roll_back(ws, run, release)
+            rollback.roll_back(ws, run, release, reason, by)
+            if trial is not None:
+                lifecycle.stop(ws, run, trial.name, now, f"release {number} serves everybody", by)
     return release
 
 
@@ -240,14 +255,20 @@ def _halted(ws: Workspace, run_id: str, outcome: str) -> Record:
     return record
 
 
-def _decide(ws: Workspace, held: Lease, record: Record, reviewer: str, accepted: bool) -> None:
+def _decide(ws: Workspace, held: Lease, record: Record, reviewer: str, reason: str, accepted: bool) -> None:
     """Keep a person's decision on what a run waits with: written before it takes effect."""
     waiting = record.waiting or {}
     with held.fenced():
         for of in ("model", "table"):
             if of in waiting:
                 review = Review(of, waiting[of], accepted)
-                ws.decisions.record(Decision(record.id, review, by=reviewer))
+                ws.decisions.record(Decision(record.id, review, by=reviewer, reason=reason))
+
+
+def _check_name(person: str) -> None:
+    """Raises ConfigError where a person has the name of what decides by itself."""
+    if person == GUARDRAIL:
+        raise ConfigError(f"'{person}' is no name of a person", hint="say who decides")
 
 
 def _close(ws: Workspace, held: Lease, record: Record, reviewer: str, outcome: str) -> Record:

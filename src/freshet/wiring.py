@@ -36,14 +36,15 @@ from freshet.serving import Clock, Recommender, ReleasePool, system_clock
 from freshet.serving.user_histories import remember
 from freshet.storage.durable import make_folder
 from freshet.storage.ledger import Quiet, Reporter
-from freshet.storage.people import people_of, settle
 from freshet.storage.remote.bucket_store import BucketStore
+from freshet.storage.user_ids import people_of, settle
 from freshet.storage.vector_cache import CachedEncoder
 from freshet.storage.workspace import Workspace
 from freshet.storage.workspace_format import check_readable
 from freshet.wiring_buckets import Followed, bucket_of
 from freshet.wiring_executor import executor_for, ranker_through, sequencer_through, tuner_through
 from freshet.wiring_exports import deliveries_of
+from freshet.wiring_telemetry import trace_process
 from freshet.wiring_tracking import tell
 
 SETTINGS = "freshet.toml"
@@ -56,6 +57,7 @@ def open_workspace(root: Path, reporter: Reporter | None = None) -> Workspace:
     check_readable(root)
     config, store = load(root / SETTINGS), LocalStore(root)
     encoder = encoder_for(config.content, root)
+    trace_process(config.telemetry, root)
     executor, beforehand = executor_for(config, root), config.planner.use == "prior"
     tuner = tuner_through(executor, make_tuner(root, config, watching.say), config)
     return Workspace(
@@ -307,7 +309,7 @@ def open_recommender(
 
     Args:
         clock: microseconds since 1970 (UTC), now; a simulated world has its own.
-        join: join the histories to the user store; False, where nothing may be written = as a server did last.
+        join: whether to join the histories to the user store; else it is as a server left it.
 
     Raises:
         NotServing: nothing has been published yet.

@@ -36,8 +36,8 @@ def test_a_winner_of_no_part_alone_is_told() -> None:
     assert differences([line(1, 1, 2, 3)])[-1].endswith("which no part alone puts first.")
 
 
-def test_scores_are_those_of_the_table(planned: Workspace) -> None:
-    opened = open_release(planned)
+def test_scores_are_those_of_the_table(planner_serves: Workspace) -> None:
+    opened = open_release(planner_serves)
     scorer = ContextScorer(opened)
     for context in ((), (2,), (4, 2)):
         row = opened.table.look_up(context)

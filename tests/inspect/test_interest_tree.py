@@ -36,8 +36,8 @@ def test_each_interest_stands_once_beside_those_that_share_its_way() -> None:
 
 
 def test_where_nothing_is_shared_a_branch_is_named_by_its_busiest_interests() -> None:
-    names = ("wizard", "dragon", "elf", "orc", "cake", "bread")
-    paths = {100 + place: (place // 4, place % 4) for place in range(6)}
+    names = ("wizard", "dragon", "elf", "orc", "gnome", "cake", "bread")
+    paths = {100 + place: (place // 5, place % 5) for place in range(7)}
     root = tree(listing(*names), paths)
     assert [branch.name for branch in root.branches] == ["wizard / dragon", "cake bread"]
 

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from freshet.core.types import Interests
 from freshet.inspect import open_release
 from freshet.inspect.item_lookup import ItemLookup
+from freshet.stages.items import ItemIndex
+from freshet.stages.items import format as rankers
 from freshet.storage.workspace import Workspace
+from tests.pipeline.world import copied
 
 TITLES = {
     "42": "The Third Man",
@@ -35,8 +40,8 @@ def lookup() -> ItemLookup:
 @pytest.mark.parametrize(
     ("text", "ids"),
     [
-        ("third man", ["42", "x9"]),  # both words, in any order; the one that begins so... comes by popularity
-        ("the third man", ["42"]),  # a title
+        ("third man", ["42", "x9"]),  # both words, in any order
+        ("the third man", ["42", "x9"]),  # the whole title first
         ("AMELIE", ["a1", "b7"]),  # the whole title first
         ("amelie at", ["b7"]),
         ("third", ["third", "42", "x9"]),  # an id
@@ -44,7 +49,7 @@ def lookup() -> ItemLookup:
         ("groß", ["g1"]),
         ("  ", list(TITLES)),
         ("nothing like it", []),
-        ("a\x1fb", ["a1", "b7", "g1", "42"][:0]),
+        ("a\x1fzz", []),
     ],
 )
 def test_found(lookup: ItemLookup, text: str, ids: list[str]) -> None:
@@ -73,12 +78,29 @@ def test_items_are_found_by_id_in_the_order_asked(lookup: ItemLookup) -> None:
     assert lookup.named([]) == []
 
 
-def test_a_release_with_and_without_ranker_has_the_same_items(counted: Workspace) -> None:
-    opened = open_release(counted)
-    by_ranker = ItemLookup.of(counted, opened)
-    without = ItemLookup.of(counted, replace(opened, release=replace(opened.release, ranker="")))
-    assert opened.release.ranker
-    assert len(by_ranker) == len(without) > 0
-    everything = len(without)
-    lines = {line.id: line for line in by_ranker.search("", everything).lines}
-    assert {line.id: line for line in without.search("", everything).lines} == lines
+def test_without_a_ranker_items_come_from_the_catalogue(counts_serve: Workspace) -> None:
+    opened = open_release(counts_serve)
+    assert not opened.release.ranker
+    found = ItemLookup.of(counts_serve, opened).search("", 100)
+    catalogue = pq.read_table(counts_serve.config.events.items).to_pylist()
+    titles = {row["item_id"]: row["title"] for row in catalogue}
+    assert {line.id: line.title for line in found.lines} == {line.id: titles[line.id] for line in found.lines}
+    assert found.total == len(titles)
+
+
+def test_a_ranker_gives_the_order(counts_serve: Workspace, tmp_path: Path) -> None:
+    ws = copied(counts_serve, tmp_path / "ranked")
+    opened = open_release(ws)
+    size = len(opened.interests)
+    start = np.minimum(np.arange(size + 1), 2)  # an item in each of the first two interests
+    popular = np.log(np.array([0.1, 0.9], np.float32))
+    nearest = np.zeros((size, size - 1), np.int16)
+    index = ItemIndex(("a", "b"), ("First", ""), start, popular, popular, np.ones(2, bool), nearest)
+    with ws.store.create("rankers", "r1") as draft:
+        rankers.write(index, draft.path / rankers.ITEMS)
+    with_ranker = replace(opened, release=replace(opened.release, ranker="r1"))
+    lookup = ItemLookup.of(ws, with_ranker)
+    assert [(line.id, line.title) for line in lookup.search("", 5).lines] == [("b", ""), ("a", "First")]
+    assert [line.id for line in lookup.of_interest(1, 0, 5).lines] == ["b"]
+    lost = replace(opened, release=replace(opened.release, ranker="lost"))
+    assert len(ItemLookup.of(ws, lost)) > 2  # as serving does: without it

@@ -49,7 +49,11 @@ def test_nothing_yet(ws: Workspace) -> None:
 def test_what_reports_say(ws: Workspace) -> None:
     put(ws, "replay/2024-01-01_2024-03-01_7d/replay.json", replay())
     schedules = [{"arm": "static", "hit_at_5": HIT, "cost": {"all": {"seconds": 3.0}}}]
-    put(ws, "cadence/cadence.json", {"log": LOG, "unit": "seconds", "schedules": schedules, "text": ["Weekly."]})
+    put(
+        ws,
+        "cadence/cadence.json",
+        {"log": LOG, "unit": "seconds", "schedules": schedules, "text": ["Weekly."]},
+    )
     put(ws, "drift/drift.json", {"log": {**LOG, "simulated": False}, "answer": ["No drift."]}, page=False)
     (ws.root / "report.html").write_text("<!doctype html>")
     found = {line.key: line for line in reports(ws)}
@@ -85,7 +89,10 @@ def test_a_report_that_was_written_anew_is_read_anew(ws: Workspace) -> None:
 
 
 def test_an_experiment_is_told_by_its_start_until_it_has_a_report(ws: Workspace) -> None:
-    arms = [{"name": "control", "share": 0.5, "serves": "follow"}, {"name": "new", "share": 0.5, "serves": "counts"}]
+    arms = [
+        {"name": "control", "share": 0.5, "serves": "follow"},
+        {"name": "new", "share": 0.5, "serves": "counts"},
+    ]
     started = {
         "name": "june",
         "salt": "s",
@@ -95,8 +102,8 @@ def test_an_experiment_is_told_by_its_start_until_it_has_a_report(ws: Workspace)
         "start": 1_717_200_000_000_000,
         "began": 1,
     }
-    path = put(ws, "experiments/june/experiment.json", started, page=False)
-    put(ws, "experiments/broken/experiment.json", "{", page=False)
+    path = put(ws, "experiments/june/started.json", started, page=False)
+    put(ws, "experiments/broken/started.json", "{", page=False)
     found = {line.key: line for line in reports(ws)}
     assert "experiment/june" in found, path
     assert found["experiment/june"].sentences[0] == "Runs since 2024-06-01, 14 days planned."

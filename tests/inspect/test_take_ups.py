@@ -46,29 +46,31 @@ def test_what_came_after_and_before(few: TakeUps) -> None:
     assert few.after(2, 5) == []
 
 
-def test_a_release_has_those_of_its_log(counted: Workspace) -> None:
-    opened = open_release(counted)
-    found = TakeUps.of(counted, opened)
+def test_a_release_has_those_of_its_log(counts_serve: Workspace) -> None:
+    opened = open_release(counts_serve)
+    found = TakeUps.of(counts_serve, opened)
     end = day_number(opened.release.as_of)
     assert day_number(found.starts[-1]) + found.days == end
-    made = artifact(counted, "transitions", TableManifest.of(opened.made).inputs.transitions)
-    days, rows = TransitionLog(made.path, counted.pool, len(opened.interests)).daily()
+    made = artifact(counts_serve, "transitions", TableManifest.of(opened.made).inputs.transitions)
+    days, rows = TransitionLog(made.path, counts_serve.pool, len(opened.interests)).daily()
     inside = (days >= day_number(found.starts[0])) & (days < end)
     assert len(found.period) == found.rows == rows[inside].sum() > 100
     totals = [found.popularity(index).counts.sum() for index in range(len(opened.interests))]
     assert sum(totals) == found.rows
 
 
-def test_more_than_can_be_looked_at_is_sampled(counted: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_than_can_be_looked_at_is_sampled(
+    counts_serve: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("freshet.inspect.take_ups.MOST_ROWS", 200)
-    found = TakeUps.of(counted, open_release(counted))
+    found = TakeUps.of(counts_serve, open_release(counts_serve))
     assert found.sampled
     assert 0 < len(found.period) < found.rows
 
 
-def test_a_log_of_less_than_two_periods_has_none(counted: Workspace) -> None:
-    opened = open_release(counted)
+def test_a_log_of_less_than_two_periods_has_none(counts_serve: Workspace) -> None:
+    opened = open_release(counts_serve)
     early = replace(opened, release=replace(opened.release, as_of="2024-01-10"))
-    found = TakeUps.of(counted, early)
+    found = TakeUps.of(counts_serve, early)
     assert found.starts == ()
     assert found.popularity(0).share == 0

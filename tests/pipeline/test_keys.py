@@ -137,6 +137,14 @@ MADE: dict[str, tuple[Any, set[str]]] = {
     "live.user_cap": (10, {"overlays"}),
     "live.most_lift": (5.0, {"overlays"}),
     "live.burst_hours": (2.0, {"overlays"}),
+    "screen.use": (False, SERVED),
+    "screen.age_days": (8, {"screens", *SERVED}),
+    "screen.active_days": (1, {"screens", *SERVED}),
+    "screen.most_growth": (4.0, {"screens", *SERVED}),
+    "screen.chance": (4.0, {"screens", *SERVED}),
+    "screen.few": (3, {"screens", *SERVED}),
+    "screen.trusted": (["0"], {"screens", *SERVED}),
+    "screen.live_weight": (0.5, {"overlays"}),
     "feedback.use": (False, NOTHING),  # the release goes without
     "feedback.proposals": (4, {"feedback"}),
     "feedback.days": (14, {"feedback"}),
@@ -155,9 +163,16 @@ SERVER = "is in the recipe of the models behind a server, which alone read it"
 GIVEN = "decides who is given a release that is made"
 JUDGING = "is read when experiments are judged, from the events"
 TOLD = "decides who is told of a run, not what it makes"
+WATCHED = "decides what is promised and who is told, not what is made"
 KEPT = "decides where copies lie, not what is made"
 OUTSIDE: dict[str, tuple[Any, str]] = {
     "executor": ("ray", "decides where something is computed, not what comes out"),
+    "privacy.hash_users": (False, "refused for a log that holds ids as they came"),
+    "privacy.key_env": ("SECRET", "read where users are hashed"),
+    **{
+        f"retention.{name}_days": (1000, "decides what is kept of the past, when it is applied")
+        for name in ("events", "impressions", "quarantine", "runs", "receipts")
+    },
     "ray.address": ("127.0.0.1:1", COST),
     "ray.workers": (2, COST),
     "ray.resources": ({"tuning": {"cpus": 2.0}}, COST),
@@ -196,6 +211,7 @@ OUTSIDE: dict[str, tuple[Any, str]] = {
     "tuning.every_days": (60, WHEN),
     "tuning.hosted": (True, SERVER),
     "inference.chunk": (16, COST),
+    "screen.gate": ("report", "decides whether a person looks first"),
     "table.max_churn": (0.9, "decides whether a person looks first"),
     "schedule.policy": ("cost", WHEN),
     "schedule.drift_alpha": (0.01, WHEN),
@@ -258,6 +274,32 @@ OUTSIDE: dict[str, tuple[Any, str]] = {
     "tracking.openlineage": ("events.jsonl", TOLD),
     "tracking.namespace": ("other", TOLD),
     "tracking.timeout_seconds": (1.0, TOLD),
+    "alerts.evidence_days": (5.0, WATCHED),
+    "alerts.model_days": (5.0, WATCHED),
+    "alerts.events_days": (5.0, WATCHED),
+    "alerts.live_hours": (5.0, WATCHED),
+    "alerts.stream_minutes": (5.0, WATCHED),
+    "alerts.stream_lag": (5.0, WATCHED),
+    "alerts.loss_per_1000": (5.0, WATCHED),
+    "alerts.review_days": (5.0, WATCHED),
+    "alerts.every_minutes": (9.0, WATCHED),
+    "alerts.repeat_hours": (9.0, WATCHED),
+    "dashboard.use": (False, SERVING),
+    "dashboard.secret_env": ("SESSIONS", SERVING),
+    "alerts.alertmanager": ("http://127.0.0.1:1", WATCHED),
+    "alerts.webhook": ("http://127.0.0.1:1", WATCHED),
+    "alerts.webhook_secret_env": ("OTHER_KEY", WATCHED),
+    "alerts.email_to": (["ops@example.org"], WATCHED),
+    "alerts.email_from": ("freshet@example.org", WATCHED),
+    "alerts.smtp": ("127.0.0.1:1", WATCHED),
+    "alerts.smtp_security": ("none", WATCHED),
+    "alerts.smtp_user": ("freshet", WATCHED),
+    "alerts.smtp_password_env": ("OTHER_KEY", WATCHED),
+    "alerts.timeout_seconds": (1.0, WATCHED),
+    "telemetry.endpoint": ("", TOLD),
+    "telemetry.requests": (0.5, TOLD),
+    "telemetry.timeout_seconds": (1.0, TOLD),
+    "alerts.link": ("http://127.0.0.1:1", WATCHED),
     "schedule.refresh_cron": ("0 5 * * *", WHEN),
     "schedule.tune_cron": ("0 1 1 * *", WHEN),
     "schedule.collect_cron": ("0 * * * *", WHEN),

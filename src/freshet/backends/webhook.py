@@ -38,6 +38,7 @@ class Webhook:
         timeout: seconds that the server may keep silent.
         sleep: waits for seconds.
         clock: seconds since 1970.
+        tries: times that a message is sent in one call of `send`.
     """
 
     def __init__(
@@ -47,11 +48,12 @@ class Webhook:
         timeout: float,
         sleep: Callable[[float], object] = time.sleep,
         clock: Callable[[], float] = time.time,
+        tries: int = TRIES,
     ) -> None:
         parts = urlsplit(url)
         self.name = f"{parts.scheme}://{parts.netloc}/..."
         self._url, self._secret_name, self._timeout = url, secret_name, timeout
-        self._sleep, self._clock = sleep, clock
+        self._sleep, self._clock, self._tries = sleep, clock, tries
         self._client = JsonClient(f"{parts.scheme}://{parts.netloc}", "", timeout)
 
     def send(self, id_: str, body: bytes) -> None:
@@ -62,7 +64,7 @@ class Webhook:
         """
         secret = self._secret()
         end = time.monotonic() + PATIENCE
-        for attempt in range(1, TRIES + 1):
+        for attempt in range(1, self._tries + 1):
             try:
                 self._post(id_, body, secret, end)
             except Refusal as refusal:
@@ -72,7 +74,7 @@ class Webhook:
                         f"{self.name} refuses it: {refusal.said}",
                         hint="it is not sent again by itself; `freshet export` does when that is mended",
                     ) from None
-                if attempt == TRIES or time.monotonic() + wait > end:
+                if attempt == self._tries or time.monotonic() + wait > end:
                     raise ExportError(
                         f"{self.name} did not take it in {attempt} tries: {refusal.said}",
                         hint="the next run tries again",

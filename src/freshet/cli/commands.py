@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from freshet.cli import batch_commands
+from freshet.cli.alerts_command import alerts
 from freshet.cli.backup_commands import backup, restore
 from freshet.cli.copy_command import copy
 from freshet.cli.demo_command import demo
@@ -13,6 +14,7 @@ from freshet.cli.estimate_command import estimate
 from freshet.cli.experiment_analysis import power, report_experiment
 from freshet.cli.experiment_commands import check, list_experiments, start, stop
 from freshet.cli.export_command import export
+from freshet.cli.forget_command import forget
 from freshet.cli.gc_command import gc
 from freshet.cli.init_command import init
 from freshet.cli.inspect_commands import diff, explain, history, interests, report, status
@@ -60,6 +62,7 @@ for group, name, function, example in (
     (app, "ranker", ranker, "`freshet ranker -w shop --as-of 2024-05-01`"),
     (app, "explain", explain, "`freshet explain -w shop 12 'jazz saxophone'`"),
     (app, "status", status, "`freshet status -w shop --json`"),
+    (app, "alerts", alerts, "`freshet alerts -w shop`, or from cron `freshet alerts -w shop --send`"),
     (app, "history", history, "`freshet history -w shop 00003`"),
     (app, "diff", diff, "`freshet diff -w shop 1 2`"),
     (app, "report", report, "`freshet report -w shop --into report.html`"),
@@ -70,6 +73,7 @@ for group, name, function, example in (
     (app, "settings", settings, "`freshet settings -w s3://lake/shop --set freshet.toml`"),
     (app, "copy", copy, "`freshet copy shop s3://lake/shop`"),
     (app, "upgrade", upgrade, "`freshet upgrade -w shop`"),
+    (app, "forget", forget, "`freshet forget -w shop --user u123`"),
     (app, "gc", gc, "`freshet gc -w shop --dry-run`"),
     (app, "backup", backup, "`freshet backup -w shop s3://safe/shop --keep 30`"),
     (app, "restore", restore, "`freshet restore s3://safe/shop shop-again --keys /safe/shop-keys`"),

@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from freshet.cli.json_documents import document, gate_content, run_content
+from freshet.cli.json_documents import document, gate_content, levels_content, run_content
 from freshet.cli.options import HERE, AsJson, Here, Moment, Wait, answer, opened, parse_moment, release_number
 from freshet.cli.schedule_content import schedule_content
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 def interests(
@@ -77,17 +80,22 @@ def explain(
 def status(workspace: Here = HERE, as_json: AsJson = False) -> None:
     """What serves, how old it is, what is due, what waits, and what drives this log."""
     from freshet import inspect
-    from freshet.cli import show_inspect
+    from freshet.cli import show_inspect, show_levels
+    from freshet.wiring_alerts import live_state
 
     with opened(workspace) as ws:
         now = datetime.now(UTC)
         state = inspect.status(ws, now.date())
+        levels = inspect.service_levels(ws, now, live_state(ws), measure=False)
         view = inspect.schedule_view(ws, now)
     gates = [gate_content(gate) for gate in state.gates]
     told = {"workspace": ws.place, **asdict(state), "gates": gates, "schedule": schedule_content(view)}
-    answer(
-        document("status", told), as_json, lambda console: show_inspect.status(console, ws.place, state, view)
-    )
+
+    def show(console: Console) -> None:
+        show_inspect.status(console, ws.place, state, view)
+        show_levels.levels(console, levels)
+
+    answer(document("status", told | levels_content(levels)), as_json, show)
 
 
 def history(

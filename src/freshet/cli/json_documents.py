@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from freshet.core.urls import Url
 
 if TYPE_CHECKING:
+    from freshet.inspect import ServiceLevels
     from freshet.operations import Imported
     from freshet.stages.tuning import Gate
     from freshet.storage.ledger import Record
@@ -60,6 +61,12 @@ def run_content(record: Record) -> dict[str, Any]:
 def gate_content(gate: Gate) -> dict[str, Any]:
     """One gate, with its verdict in words."""
     return {**asdict(gate), "verdict": gate.verdict}
+
+
+def levels_content(found: ServiceLevels) -> dict[str, Any]:
+    """Service levels, the worst state of all, and what was measured of drift and loss."""
+    freshness = None if found.freshness is None else asdict(found.freshness)
+    return {"state": found.state, "levels": [asdict(one) for one in found.levels], "freshness": freshness}
 
 
 def catalogue_counts(found: Imported) -> dict[str, Any] | None:

@@ -18,28 +18,39 @@ if TYPE_CHECKING:
 
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="The waiting run, as `freshet status` names it.")]
 Reviewer = Annotated[str, typer.Option("--by", metavar="NAME", help="Who decides; you by default.")]
+Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for the record.")]
 
 
 def approve(
-    run: RunId, by: Reviewer = "", workspace: Here = HERE, wait: Wait = 0.0, as_json: AsJson = False
+    run: RunId,
+    by: Reviewer = "",
+    reason: Reason = "",
+    workspace: Here = HERE,
+    wait: Wait = 0.0,
+    as_json: AsJson = False,
 ) -> None:
     """Accept what a gate halted: the model may be used, or the table is published."""
     from freshet import operations
 
     with opened(workspace, wait) as ws:
-        record = operations.approve(ws, run, by or me())
+        record = operations.approve(ws, run, by or me(), reason)
         _join(ws)
     _answer("approve", record, as_json)
 
 
 def reject(
-    run: RunId, by: Reviewer = "", workspace: Here = HERE, wait: Wait = 0.0, as_json: AsJson = False
+    run: RunId,
+    by: Reviewer = "",
+    reason: Reason = "",
+    workspace: Here = HERE,
+    wait: Wait = 0.0,
+    as_json: AsJson = False,
 ) -> None:
     """Refuse what a gate halted; the current release keeps serving."""
     from freshet import operations
 
     with opened(workspace, wait) as ws:
-        record = operations.reject(ws, run, by or me())
+        record = operations.reject(ws, run, by or me(), reason)
     _answer("reject", record, as_json)
 
 
@@ -47,6 +58,8 @@ def rollback(
     release: Annotated[
         str | None, typer.Argument(metavar="RELEASE", help="The one before the current by default.")
     ] = None,
+    by: Reviewer = "",
+    reason: Reason = "",
     workspace: Here = HERE,
     wait: Wait = 0.0,
     as_json: AsJson = False,
@@ -57,7 +70,9 @@ def rollback(
 
     with opened(workspace, wait) as ws:
         left = ws.releases.pointer()
-        now = operations.roll_back(ws, None if release is None else release_number(release))
+        now = operations.roll_back(
+            ws, None if release is None else release_number(release), by or me(), reason
+        )
         _join(ws)
     content = document("rollback", {"release": asdict(now), "before": left})
     answer(content, as_json, lambda console: show.rolled_back(console, now, left))

@@ -62,7 +62,12 @@ def schedule(
 
 def upkeep(ws: Workspace, now: datetime) -> None:
     """What is done beside the runs: after each of them, and every few minutes."""
-    # alerts, retention and gc are called here, each where it is configured
+    # retention and gc are called here, each where it is configured
+    from freshet.alerting.look import look
+    from freshet.wiring_alerts import live_state, receivers_of
+
+    if receivers := receivers_of(ws.config.alerts):
+        look(ws, now, receivers, live_state(ws))
 
 
 def _run(workspace: Path, once: bool, as_json: bool) -> None:

@@ -51,6 +51,7 @@ def serve(
     try:
         from freshet.http.api_docs import checked_prefix
         from freshet.http.api_keys import Keyring
+        from freshet.http.companion import companion_of
         from freshet.http.server import bind, check_open, warm_up
         from freshet.http.server import serve as serve_until_stopped
     except ModuleNotFoundError as error:
@@ -59,7 +60,7 @@ def serve(
         ) from None
 
     prefix, host = checked_prefix(root_path), host.strip("[]")  # an IPv6 address, as in a URL
-    limits = load(workspace / SETTINGS).http
+    config = load(workspace / SETTINGS)
     keyring = Keyring(workspace, off=no_auth)
     check_open(keyring, host)
     with bind(host, port) as listener:
@@ -74,13 +75,16 @@ def serve(
         }
         serve_until_stopped(
             recommender,
-            limits,
+            config.http,
             listener,
             lambda: _announce(found, as_json),
             keyring,
             host,
             prefix,
             stream=live_stream(workspace, recommender),
+            companion=companion_of(workspace, config.dashboard, host, no_auth),
+            watched=workspace.absolute(),
+            traced=config.telemetry.requests,
         )
 
 
@@ -91,7 +95,7 @@ def _announce(found: dict[str, Any], as_json: bool) -> None:
     else:
         who = "with API keys" if found["keys"] else "without API keys"
         typer.echo(
-            visible(f"release {found['release']} serves at {found['url']} ({who}); see {found['url']}/docs")
+            visible(f"release {found['release']} serves at {found['url']} ({who}); see {found['url']}")
         )
     sys.stdout.flush()
 

@@ -105,6 +105,10 @@ class TrackingError(FreshetError):
     """A run could not be sent to a tracking server; the ledger has it all the same."""
 
 
+class AlertError(FreshetError):
+    """Alerts could not be sent to a receiver; they are sent again later, and nothing waits for that."""
+
+
 class StreamUnreachable(FreshetError):
     """The server of a stream can't be reached, or answers with errors; what was committed is kept."""
 

@@ -1,4 +1,4 @@
-"""What the pages to explore look at: the release that serves, opened once, and a recommender that leaves no trace.
+"""What pages to explore look at: the release that serves, opened once, and answers that leave no trace.
 
 Opening takes longer than a page may, so that what was opened is kept until another release serves.
 """

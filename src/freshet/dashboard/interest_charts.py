@@ -14,11 +14,13 @@ from freshet.report import charts
 
 PANEL = 215, 90
 """Pixels of one of several panels."""
+MONTH = 28
+"""Days of a period from which on an axis names months and years."""
 
 
 def popularity_chart(take_ups: TakeUps, over: Over) -> bytes:
     """Its share of all take-ups."""
-    chart = _line(_rows(take_ups, [("", over)])).properties(width=charts.WIDTH - 150, height=150)
+    chart = _line(take_ups, [("", over)]).properties(width=charts.WIDTH - 150, height=150)
     return standalone(charts.render(chart, "share of all take-ups"))
 
 
@@ -26,7 +28,7 @@ def successors_chart(take_ups: TakeUps, named: Sequence[tuple[str, Over]]) -> by
     """The share of each of some successors, in a panel of its own; no colour tells them apart."""
     names = [name for name, _ in named]
     width, height = PANEL
-    line = _line(_rows(take_ups, named)).properties(width=width, height=height)
+    line = _line(take_ups, named).properties(width=width, height=height)
     chart = line.facet(
         facet=alt.Facet("interest:N", sort=names, header=alt.Header(title=None)), columns=2, spacing=22
     ).resolve_axis(x="independent", y="shared")
@@ -45,9 +47,10 @@ def palette() -> str:
     return sheet[: sheet.index("* {")]
 
 
-def _line(rows: list[dict[str, object]]) -> alt.Chart:
-    base = alt.Chart(charts.data(rows)).encode(
-        x=alt.X("start:T", axis=charts.axis(grid=False, tickCount=4, format="%d %b")),
+def _line(take_ups: TakeUps, named: Sequence[tuple[str, Over]]) -> alt.Chart:
+    months = "%d %b" if take_ups.days < MONTH else "%b %Y"
+    base = alt.Chart(charts.data(_rows(take_ups, named))).encode(
+        x=alt.X("start:T", axis=charts.axis(grid=False, tickCount=4, format=months)),
         y=alt.Y("share:Q", axis=charts.axis(format=".0%", tickCount=3), scale=alt.Scale(zero=True)),
     )
     line = base.mark_line(color=charts.ACCENT, strokeWidth=2)

@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from freshet.core import safe_names as names
 from freshet.core.errors import ConfigError
+from freshet.dashboard.explorer import Explorer
 from freshet.dashboard.sessions import Session
 from freshet.dashboard.workspace_view import WorkspaceView
 from freshet.storage.workspace import Workspace
@@ -46,6 +47,11 @@ class Visit:
     def ws(self) -> Workspace:
         """The workspace, opened; raises FreshetError if it can't be."""
         return self.view.workspace()
+
+    @property
+    def explorer(self) -> Explorer:
+        """The release that serves, and previews of its answers."""
+        return self.view.explorer
 
     @property
     def root(self) -> Path:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from freshet.dashboard.explorer import Explorer
 from freshet.storage.workspace import LEASE, Workspace
 from freshet.wiring import SETTINGS, open_workspace
 
@@ -24,10 +25,14 @@ class WorkspaceView:
 
     Args:
         root: its folder.
+
+    Attributes:
+        explorer: the release that serves, for pages to explore.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.explorer = Explorer(self.workspace)
         self._opened: Workspace | None = None
         self._seen: tuple[int, ...] = ()
         self._opening = threading.Lock()

@@ -32,6 +32,7 @@ WRITTEN_TO = (
     "batches",
     "hosted",
     "exports",
+    "privacy",
     "backup",
 )
 """Folders in which files are written aside."""
@@ -109,7 +110,7 @@ def _close(ws: Workspace, record: Record) -> None:
 OURS = (
     *KINDS, "runs", "decisions", "releases", "events", "quarantine", "days", "work", "impressions", "state",
     "experiments", "replay", "cadence", "drift", "damaged", "cache", "batches", "hosted", "answers",
-    "exports", "backup", DRAFTS, TRAININGS, "keys.json", "CURRENT", "FORMAT", LEASE,
+    "exports", "logs", "privacy", "backup", DRAFTS, TRAININGS, "keys.json", "CURRENT", "FORMAT", LEASE,
 )  # fmt: skip
 """What Freshet writes there; settings and files beside are their owner's business."""
 

@@ -22,6 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from freshet.core.errors import FreshetError
 from freshet.http import bodies
 from freshet.http.api_docs import Page, prefix_of
+from freshet.http.companion import is_dashboard
 from freshet.http.connections import LINGER
 from freshet.http.problems import Refusal, problem, refusal
 from freshet.http.service import Service
@@ -75,7 +76,9 @@ class Front:
         self._log = service.log
         self._state = service.state
         self._root_path = service.root_path
-        self._known = {path for _, path in routes} | set(pages)
+        self._companion = service.companion
+        self._traces = service.traces
+        self._known = {path for _, path in routes} | set(pages) | ({"/"} if self._companion else set())
         self._origin = os.urandom(4).hex()
         self._count = count(1)
         self._under_way = 0
@@ -90,12 +93,12 @@ class Front:
         scope[REQUEST_ID] = request_id
         scope["path"] = self._path(scope["path"], headers)
         shared = self._visitors.cors_headers(headers)
-        status = 500
+        status, began = 500, 0.0
 
         async def labelled(message: Message) -> None:
-            nonlocal status
+            nonlocal status, began
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status, began = message["status"], perf_counter()
                 message["headers"] += [(b"x-request-id", request_id.encode()), *shared]
                 if self._state.draining or status in (408, 413):
                     message["headers"].append((b"connection", b"close"))
@@ -111,11 +114,16 @@ class Front:
             await response(scope, receive, labelled)
         finally:
             self._under_way -= 1
-            self._note(scope, request_id, status, perf_counter() - begin)
+            # a page of the dashboard may go on for hours: what counts is how soon it began
+            end = began if began and is_dashboard(scope["path"]) else perf_counter()
+            self._note(scope, request_id, status, end - begin)
+            if self._traces is not None:
+                path = scope["path"] if scope["path"] in self._known else ""
+                self._traces.note(headers, scope["method"], path, status, end - begin, request_id)
 
     async def _answer(
         self, scope: Scope, headers: Mapping[bytes, bytes], request_id: str, receive: Receive
-    ) -> Response:
+    ) -> ASGIApp:
         try:
             return await self._found(scope, headers, receive)
         except (Refusal, ValidationError, FreshetError) as error:
@@ -127,12 +135,15 @@ class Front:
                 self._log.add("info", "refused", fields)
             return problem(refused, request_id)
 
-    async def _found(self, scope: Scope, headers: Mapping[bytes, bytes], receive: Receive) -> Response:
+    async def _found(self, scope: Scope, headers: Mapping[bytes, bytes], receive: Receive) -> ASGIApp:
         """The answer of whatever is at the path; raises what refuses it."""
         method, path = scope["method"], scope["path"]
         route = self._routes.get(("GET" if method == "HEAD" else method, path))
         if route is None or route.scope:  # health may be queried under any host name
             self._check(scope)
+        if self._companion is not None and is_dashboard(path):
+            prefix = prefix_of(headers, self._root_path)
+            return await self._companion.request(scope, prefix, receive, self._limits)
         if method == "OPTIONS" and path in self._known:
             return self._options(path, headers)
         if method in ("GET", "HEAD") and path in self._pages:
@@ -156,7 +167,7 @@ class Front:
 
     def _path(self, path: str, headers: Mapping[bytes, bytes]) -> str:
         """A path without what a proxy has put before it, and left there."""
-        if path not in self._known:
+        if path not in self._known and not is_dashboard(path):
             for prefix in (self._root_path, prefix_of(headers, "")):
                 if prefix and path.startswith(f"{prefix}/"):
                     return path[len(prefix) :]
@@ -237,7 +248,8 @@ class Front:
         """Count a request and log it."""
         method, path = scope["method"], scope["path"]
         known = ("GET" if method == "HEAD" else method, path) in self._routes
-        self._metrics.count_request(path if known else "other", status, seconds)
+        label = path if known else "/dashboard" if self._companion and is_dashboard(path) else "other"
+        self._metrics.count_request(label, status, seconds)
         if self._limits.log_requests or status >= 500:
             self._log.add(
                 "info" if status < 500 else "warning" if status == 503 else "error",

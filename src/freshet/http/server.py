@@ -9,21 +9,26 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, TextIO
 
 import uvicorn
 
+from freshet.core import tracing
 from freshet.core.config import HttpConfig
 from freshet.core.errors import ConfigError, FreshetError, StateError
 from freshet.http.addresses import Visitors, is_loopback
 from freshet.http.api_keys import Keyring
 from freshet.http.application import make_app
+from freshet.http.companion import Companion
 from freshet.http.connection_pool import ConnectionPool, connection_limits
 from freshet.http.connections import OnRefusal, guarded
 from freshet.http.json_log import JsonLog
+from freshet.http.level_watch import LevelWatch
 from freshet.http.problems import Refusal
 from freshet.http.prometheus import Metrics
+from freshet.http.request_traces import RequestTraces
 from freshet.http.service import ServerState, Service
 from freshet.serving.messages import Query
 
@@ -79,9 +84,15 @@ class _Server(uvicorn.Server):
     """Announces when it listens; on SIGTERM `/readyz` turns to not ready first, then it stops."""
 
     def __init__(
-        self, config: uvicorn.Config, state: ServerState, drain: float, announce: Callable[[], None]
+        self,
+        config: uvicorn.Config,
+        state: ServerState,
+        drain: float,
+        announce: Callable[[], None],
+        end: Callable[[], None],
     ) -> None:
         super().__init__(config)
+        self._end = end  # of what never ends by itself
         self._state = state
         self._drain = drain
         self._announce = announce
@@ -96,6 +107,7 @@ class _Server(uvicorn.Server):
         self._announce()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._end()
         await super().shutdown(sockets)
         if self.force_exit:  # uvicorn leaves it out then: who is in a hurry still wants what was accepted
             await self.lifespan.shutdown()
@@ -122,6 +134,9 @@ def serve(
     root_path: str = "",
     log_to: TextIO = sys.stderr,
     stream: LiveStream | None = None,
+    companion: Companion | None = None,
+    watched: Path | None = None,
+    traced: float = 0.0,
 ) -> None:
     """Serve until SIGTERM or SIGINT, then write what was accepted and close the recommender.
 
@@ -131,6 +146,9 @@ def serve(
         host: the address at which it listens, as the user gave it.
         root_path: what a proxy leaves before all paths, '' = nothing.
         stream: whose events are recorded beside those of requests, None = there is none.
+        companion: answers the pages of the dashboard, None = there are none.
+        watched: the workspace whose service levels are looked at now and then, None = nobody looks.
+        traced: share of requests that are traced, where anybody traces this process.
 
     Raises:
         ConfigError: the process may open too few files to serve anybody.
@@ -145,7 +163,12 @@ def serve(
         pool = ConnectionPool(most)
         metrics.watch_connections(lambda: len(pool))
         visitors = Visitors(listener.getsockname()[0], [host, *limits.hosts], limits.origins)
-        service = Service(recommender, limits, keyring, visitors, metrics, log, root_path, stream)
+        watch = None if watched is None else LevelWatch(watched, metrics)
+        tracer = tracing.tracer()
+        traces = None if tracer is None else RequestTraces(tracer, traced)
+        service = Service(
+            recommender, limits, keyring, visitors, metrics, log, root_path, stream, companion, watch, traces
+        )
         config = uvicorn.Config(
             make_app(service),
             loop="uvloop",
@@ -160,8 +183,11 @@ def serve(
             timeout_graceful_shutdown=GRACE,
         )
         sys.setswitchinterval(SWITCH)
-        _Server(config, service.state, limits.drain_seconds, announce).run([listener])
+        end = companion.end if companion else lambda: None
+        _Server(config, service.state, limits.drain_seconds, announce, end).run([listener])
     finally:
+        if companion is not None:
+            companion.end()
         gc.unfreeze()
         _close(recommender, log)
 

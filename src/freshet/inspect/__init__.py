@@ -3,8 +3,8 @@
 `release_view` opens a release's table and says what its weights mean · `explanation` explains one context,
 `prompt_preview` gives the prompt that would be asked about it now ·
 `release_diff` compares two releases · `workspace_status` says what serves, what is due, what waits, and lists
-the runs · `schedule_view` says what runs by itself ·
-`interest_listing` lists the interests. The command line and the report only render what these
+the runs · `interest_listing` lists the interests · `service_levels` holds what is measured against what is
+promised · `schedule_view` says what runs by itself. The command line and the report only render what these
 return.
 """
 
@@ -14,6 +14,7 @@ from freshet.inspect.prompt_preview import Preview, preview
 from freshet.inspect.release_diff import Diff, compare
 from freshet.inspect.release_view import Drive, Drives, Opened, artifact, open_release
 from freshet.inspect.schedule_view import JobView, ScheduleView, schedule_view
+from freshet.inspect.service_levels import Live, ServiceLevel, ServiceLevels, live_of, service_levels
 from freshet.inspect.workspace_status import RunLine, Status, cut_short, history, outcome, status
 
 __all__ = [
@@ -23,10 +24,13 @@ __all__ = [
     "Explanation",
     "JobView",
     "Listing",
+    "Live",
     "Opened",
     "Preview",
     "RunLine",
     "ScheduleView",
+    "ServiceLevel",
+    "ServiceLevels",
     "Status",
     "artifact",
     "busiest_items",
@@ -36,9 +40,11 @@ __all__ = [
     "formed",
     "history",
     "listing",
+    "live_of",
     "open_release",
     "outcome",
     "preview",
     "schedule_view",
+    "service_levels",
     "status",
 ]

@@ -1,4 +1,4 @@
-"""How each part of the mixture ranks what may follow a context, side by side, and where they differ in words."""
+"""How each part of the mixture ranks what may follow a context, and in words where they differ."""
 
 from __future__ import annotations
 
@@ -156,7 +156,9 @@ def _against_counts(lines: Sequence[ScoreLine], part: str) -> list[str]:
         if abs(gap(line)) < FAR or first > FIRST or (gap(line) > 0) != ahead:
             continue
         by_part, by_counts = (_ordinal(line.parts[name].place) for name in (part, "counts"))
-        found.append(f"{words.capitalize()} puts '{line.description}' {by_part}, the counts put it {by_counts}.")
+        found.append(
+            f"{words.capitalize()} puts '{line.description}' {by_part}, the counts put it {by_counts}."
+        )
     return found
 
 

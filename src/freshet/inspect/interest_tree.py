@@ -1,9 +1,9 @@
-"""The interests as a tree of branches that are alike: the hierarchy they were cut from, with names for people."""
+"""The interests as a tree of what is alike: the hierarchy they were cut from, with names for people."""
 
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -79,12 +79,12 @@ def _grown(key: str, members: Sequence[_Rest], usual: Mapping[str, float]) -> Br
 
 def _shares(lines: Sequence[InterestLine]) -> dict[str, float]:
     """By word, the share of these interests, weighed by traffic, whose description holds it."""
-    found: Counter[str] = Counter()
+    found: dict[str, float] = defaultdict(float)
     total = sum(_weight(line) for line in lines)
     for line in lines:
         for word in set(line.description.split()):
             found[word] += _weight(line) / total
-    return found
+    return dict(found)
 
 
 def _name(lines: Sequence[InterestLine], usual: Mapping[str, float]) -> str:

@@ -18,7 +18,7 @@ ALIKE = 8
 
 @dataclass(frozen=True, slots=True)
 class Successor:
-    """An interest that the table ranks, with its probabilities: fused, by counts, by the planner (or None)."""
+    """An interest that the table ranks: its probability fused, by counts, by the planner (or None)."""
 
     id: int
     description: str

@@ -1,4 +1,4 @@
-"""The reports that commands have left in a workspace: replays, cadence, drift, experiments, the workspace page."""
+"""The reports that commands have left in a workspace: of replays, cadence, drift, experiments, itself."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MOST_BYTES = 64 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """What was measured of one strategy: hit@5 as a share with its 95 % interval, and its cost per 30 days."""
+    """What was measured of one strategy: hit@5, a share, with its 95 % interval, and cost per 30 days."""
 
     name: str
     hit: float
@@ -165,7 +165,9 @@ def _experiments(ws: Workspace) -> Iterator[ReportLine]:
             tuple(_about(one)),
         )
     for name, error in damaged.items():
-        yield ReportLine(f"experiment/{name}", "experiment", f"Experiment {name}", "", None, trouble=error.message)
+        yield ReportLine(
+            f"experiment/{name}", "experiment", f"Experiment {name}", "", None, trouble=error.message
+        )
 
 
 def _about(one: Experiment) -> Iterator[str]:

@@ -17,7 +17,7 @@ from freshet.storage.workspace import Workspace
 
 MOST_PERIODS = 26
 LENGTHS = (7, 28, 91)
-"""Days of a period: the shortest at which `MOST_PERIODS` reach back to the log's beginning, else the longest."""
+"""Days of a period: the shortest at which `MOST_PERIODS` cover the log, else the longest."""
 MOST_ROWS = 3_000_000
 """Transitions that are looked at; of more a sample of whole users."""
 

@@ -129,15 +129,20 @@ def sync_all(paths: Iterable[Path]) -> None:
 
 def move_folder(draft: Path, final: Path) -> None:
     """Make a finished folder permanent: its files first, then its name."""
+    narrow_tree(draft)
+    make_folder(final.parent)
+    draft.rename(final)
+    sync(final.parent)
+
+
+def narrow_tree(draft: Path) -> None:
+    """Make everything in a finished folder as private as the workspace is, and force it to the disk."""
     for folder, _, names in os.walk(draft):
         narrow(Path(folder))
         for name in names:
             narrow(Path(folder, name))
             sync(Path(folder, name))
         sync(Path(folder))
-    make_folder(final.parent)
-    draft.rename(final)
-    sync(final.parent)
 
 
 def set_aside(root: Path, path: Path) -> None:

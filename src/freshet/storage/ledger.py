@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from freshet.core import safe_names as names
+from freshet.core import tracing
 from freshet.core.config import PricesConfig
 from freshet.core.errors import ArtifactError, DiskFull, FreshetError
 from freshet.core.ports import Progress, silent
@@ -20,6 +21,7 @@ from freshet.core.time import utc_now
 from freshet.core.types import Usage
 from freshet.storage.durable import is_full, read_json, write_json
 from freshet.storage.lease import Lease
+from freshet.storage.run_log import RunLog
 
 LIBRARIES = ("freshet", "duckdb", "numpy", "scikit-learn", "torch", "transformers", "trl", "peft")
 
@@ -168,7 +170,7 @@ class Ledger:
         record = Record(f"{last + 1:05d}", command, as_of, self.clock().isoformat(timespec="seconds"))
         record.libraries = _installed()
         record.currency = prices.currency
-        run = Run(self, record, prices, reporter, lease.fenced)
+        run = Run(self, record, prices, RunLog(reporter, self.folder.parent, record.id), lease.fenced)
         lease.name_run(record.id)
         write_json(self.folder / f"{record.id}.json", asdict(record), exclusive=True)  # an id is given once
         return run
@@ -189,7 +191,7 @@ class Run:
         ledger: Ledger,
         record: Record,
         prices: PricesConfig,
-        reporter: Reporter,
+        reporter: RunLog,
         fenced: Callable[[], AbstractContextManager[None]],
     ) -> None:
         self.ledger = ledger
@@ -216,18 +218,22 @@ class Run:
     def step(self, name: str) -> Iterator[StepRecord]:
         """Measure a step; it is recorded even when it fails."""
         step = StepRecord(name, started=self.ledger.clock().isoformat(timespec="milliseconds"))
+        self.reporter.begin(name)
         start = time.monotonic()
-        try:
-            yield step
-        except BaseException:
-            step.failed = True
-            raise
-        finally:
-            step.seconds = time.monotonic() - start
-            step.peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-            step.money = self.money(step.seconds, step.tokens, step.written, step.trained)
-            self.record.steps.append(step)
-            self._save()
+        with tracing.work(f"step {name}", {"freshet.step.name": name}) as traced:
+            try:
+                yield step
+            except BaseException:
+                step.failed = True
+                raise
+            finally:
+                step.seconds = time.monotonic() - start
+                step.peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+                step.money = self.money(step.seconds, step.tokens, step.written, step.trained)
+                traced |= _traced(step)
+                self.record.steps.append(step)
+                self._save()
+                self.reporter.begin("")
 
     def end(self, outcome: str, message: str = "") -> None:
         self.record.outcome = outcome
@@ -245,6 +251,18 @@ class Run:
         self.record.seconds = time.monotonic() - self._start
         self.record.money = sum(step.money for step in self.record.steps)
         self.ledger.save(self.record)
+
+
+def _traced(step: StepRecord) -> dict[str, tracing.Value]:
+    """What a trace says of a step."""
+    return {
+        "freshet.step.artifact": step.artifact,
+        "freshet.step.cached": step.cached,
+        "freshet.step.tokens": step.tokens,
+        "freshet.step.requests": step.requests,
+        "freshet.step.money": step.money,
+        "freshet.step.peak_mb": step.peak_mb,
+    }
 
 
 def _record(path: Path) -> Record:

@@ -131,11 +131,12 @@ class Releases:
         arm: str = "",
         feedback: str = "",
         users: str = "",
+        serve: bool = True,
     ) -> Release:
         """Number the table and make it current: the release file first, the pointer last.
 
         A publication that was cut off between the two is finished under the number it had. That of an
-        experiment's arm is numbered only: `CURRENT` stays.
+        experiment's arm, and one that does not `serve` yet, is numbered only: `CURRENT` stays.
         """
         current = self.current()
         number = max([0, *self.numbers()])
@@ -157,7 +158,7 @@ class Releases:
             release = last
         else:
             write_json(self._folder / f"{release.number}.json", release.as_dict(), exclusive=True)
-        return release if arm else self.point_to(release.number)
+        return self.point_to(release.number) if serve and not arm else release
 
     def point_to(self, number: int) -> Release:
         """Swap `CURRENT` in one step."""

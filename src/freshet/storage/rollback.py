@@ -15,7 +15,7 @@ def roll_back(ws: Workspace, run: Run, release: Release, reason: str = "", by: s
     with run.step("rollback") as step, run.fenced():
         before = ws.releases.pointer()
         ws.decisions.record(Decision(run.record.id, Rollback(release.number, before), by, reason))
-        step.details = {"from": before} | ({"reason": reason} if reason else {})
+        step.details = {"from": before} | ({"reason": reason} if by == GUARDRAIL else {})
         ws.releases.point_to(release.number)
         run.record.release = release.number
     for lost in missing_of(ws.store, release):

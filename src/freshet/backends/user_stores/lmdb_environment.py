@@ -212,8 +212,17 @@ class Environment:
         Raises:
             StateError: a reader keeps what was deleted; retryable.
         """
+        self._renew()
         with self._gate.shared(), translated_errors(self.folder):
             return lmdb_erasing.erase(self._env, self.folder / DATA)
+
+    def _renew(self) -> None:
+        """Open the file again: LMDB uses its buffers again uncleared, and writes what is left in them."""
+        with self._gate.alone(), translated_errors(self.folder):
+            size = self._env.info()["map_size"]
+            self._env.close()
+            self._env = open_file(self.folder, size)
+            self.databases = databases_of(self._env)
 
     def close(self) -> None:
         """Close the file once nobody uses it."""

@@ -56,7 +56,7 @@ def _wait_for_readers(env: lmdb.Environment, path: Path, patience: float) -> Non
             return
         if time.monotonic() > until:
             raise StateError(
-                f"the state {path.parent} is being read as it was before: what was deleted can't be overwritten",
+                f"the state {path.parent} is being read as it was before: what was deleted is still there",
                 hint="a process holds on to an old view of it: end that, and call again",
                 retryable=True,
             )

@@ -11,6 +11,7 @@ import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby, islice
 from pathlib import Path
+from typing import Any
 
 from lmdb import Transaction
 
@@ -72,6 +73,9 @@ class LmdbUserStore:
 
     def erase(self, users: Sequence[bytes], mine: Callable[[bytes], bool]) -> Erased:
         """Remove users, some thousand records in a transaction, then overwrite what that leaves behind."""
+        if not users:
+            self._file.erase()
+            return Erased(0, 0, 0)
         with self._file.transaction(write=True) as transaction:
             histories = [transaction.delete(user, db=self._file.databases["users"]) for user in users]
         events, impressions = self.events.erase(mine), self.impressions.erase(mine)
@@ -95,8 +99,14 @@ class LmdbJournal:
     def __init__(self, file: Environment, name: str) -> None:
         self._file = file
         self._name = name
-        self._entries = file.databases[name]
-        self._identities = file.databases["identities"]
+
+    @property
+    def _entries(self) -> Any:
+        return self._file.databases[self._name]
+
+    @property
+    def _identities(self) -> Any:
+        return self._file.databases["identities"]
 
     def append(self, bodies: Sequence[bytes]) -> None:
         """Add entries in one transaction."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import redis
 
@@ -92,7 +91,7 @@ def write_files_anew(server: Server) -> tuple[str, ...]:
         if not enabled and not _dumps(server):
             continue
         try:
-            server.client.execute_command(command)
+            server.client.bgrewriteaof() if command == "BGREWRITEAOF" else server.client.bgsave()
         except redis.ResponseError as error:
             if "in progress" not in str(error):
                 left.append(f"the {what} of Redis at {server.name} may hold it: {command}: {error}")
@@ -105,7 +104,7 @@ def write_files_anew(server: Server) -> tuple[str, ...]:
 def _dumps(server: Server) -> bool:
     """Whether it writes dumps by itself, or can't say; one without a schedule keeps the last, if any."""
     try:
-        found: dict[str, Any] = server.client.config_get("save")
+        found = server.client.config_get("save")
     except redis.RedisError:
         return True
     return bool(found.get("save")) or bool(server.client.info("persistence").get("rdb_saves", 0))

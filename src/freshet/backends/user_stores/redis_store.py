@@ -96,11 +96,12 @@ class RedisUserStore:
 
     def erase(self, users: Sequence[bytes], mine: Callable[[bytes], bool]) -> Erased:
         """Remove users from the server's memory, and have it write its files anew."""
+        if not users:
+            return Erased(0, 0, 0)
         keys = [key for user in users for key in self._server.keys_of(user)]
         known = [self._server.keys_of(user) for user in users]
         histories = sum(bool(self._server.again(lambda c, k=pair: c.exists(*k))) for pair in known)
-        if keys:
-            self._server.again(lambda client: client.unlink(*keys))
+        self._server.again(lambda client: client.unlink(*keys))
         events, impressions = (
             redis_erasing.erase_entries(self._server, self._server.key(name), mine)
             for name in ("events", "impressions")

@@ -3,6 +3,7 @@
 Every backend of a port passes the port's public contract suite in `freshet.checks`.
 """
 
+from freshet.core.ports.alert_port import AlertReceiver
 from freshet.core.ports.encoder_port import Encoder, is_blank
 from freshet.core.ports.event_stream_port import EventStream, Gap, Lag, Message, Polled, Start
 from freshet.core.ports.executor_port import Executor, Resources
@@ -24,6 +25,7 @@ from freshet.core.ports.user_store_port import Erased, Journal, Notes, UserStore
 
 __all__ = [
     "Abilities",
+    "AlertReceiver",
     "Announcer",
     "Budget",
     "CadencePolicy",

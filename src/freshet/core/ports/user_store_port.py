@@ -108,7 +108,8 @@ class UserStore(Protocol):
     def erase(self, users: Sequence[bytes], mine: Callable[[bytes], bool]) -> Erased:
         """Remove users: histories, entries of both journals, and the bytes that deleting leaves behind.
 
-        Others may read and write meanwhile. Doing it again changes nothing.
+        Others may read and write meanwhile. Doing it again changes nothing. Called with nobody, it removes
+        what this process may have written since of what others deleted: buffers keep bytes, too.
 
         Args:
             users: keys of their histories.

@@ -1,6 +1,6 @@
 """The playground: click what somebody liked, and see what they would be shown next, and why.
 
-Everything stands in the address: nothing is kept on the server, and nothing that is looked at here counts as shown.
+Everything stands in the address: nothing is kept on the server, and nothing seen here counts as shown.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from freshet.serving import Query
 
 MOST_LIKED = 50
 """Items that somebody may have liked."""
-MATCHES = 12
+MATCHES = 10
 INTERESTS, MOST_INTERESTS = 5, 20
 ITEMS = 5
 REASONS: Mapping[str, str] = {
@@ -72,7 +72,9 @@ def playground(visit: Visit) -> Values:
     view = visit.explorer.release()
     lookup = view.items()
     user, explore = visit.text("user"), visit.text("explore") == "on"
-    liked = _liked(visit.text("liked"), visit.text("add"), visit.text("remove"), clear=bool(visit.text("clear")))
+    liked = _liked(
+        visit.text("liked"), visit.text("add"), visit.text("drop"), clear=bool(visit.text("clear"))
+    )
     count = min(max(1, visit.number("interests", INTERESTS)), MOST_INTERESTS)
     query = Query(
         user=user or None,
@@ -86,12 +88,15 @@ def playground(visit: Visit) -> Values:
     wanted = visit.text("q")
     return {
         "release": view.opened.release,
-        "liked": [line or ItemLine(item, "", -1, "") for item, line in zip(liked, lookup.named(liked), strict=True)],
+        "liked": [
+            line or ItemLine(item, "", -1, "") for item, line in zip(liked, lookup.named(liked), strict=True)
+        ],
         "liked_text": "\n".join(liked),
         "most_liked": MOST_LIKED,
         "user": user,
         "explore": explore,
         "count": count,
+        "usual_count": INTERESTS,
         "most_interests": MOST_INTERESTS,
         "q": wanted,
         "found": lookup.search(wanted, MATCHES),
@@ -108,12 +113,12 @@ def matches(visit: Visit) -> Values:
     return {"found": found, "q": visit.text("q")}
 
 
-def _liked(text: str, add: str, remove: str, *, clear: bool) -> list[str]:
+def _liked(text: str, add: str, drop: str, *, clear: bool) -> list[str]:
     """Ids of what was liked, oldest first, each once; what is added is the latest, as if clicked again."""
     if clear:
         return []
     found = dict.fromkeys(line.strip() for line in text.splitlines() if line.strip())
-    for item in (add, remove):
+    for item in (add, drop):
         found.pop(item, None)
     if add:
         found[add] = None
@@ -123,7 +128,9 @@ def _liked(text: str, add: str, remove: str, *, clear: bool) -> list[str]:
 def _shown(one: Recommendation) -> Shown:
     explained: Mapping[str, Any] = one.explanation or {}
     chance = explained.get("probability")
-    return Shown(one, chance, REASONS.get(one.reason, one.reason), explained.get("because", ""), _parts(explained))
+    return Shown(
+        one, chance, REASONS.get(one.reason, one.reason), explained.get("because", ""), _parts(explained)
+    )
 
 
 def _parts(explained: Mapping[str, Any]) -> tuple[Part, ...]:
@@ -137,11 +144,12 @@ def _parts(explained: Mapping[str, Any]) -> tuple[Part, ...]:
     row = explained["row"]
     found.append(Part("in the table's row", f"place {row}" if row else "not in it"))
     if evidence := explained["evidence"]:
-        found.append(Part("evidence in the prompt", f"{evidence['share']:.0%} of {evidence['people']:g} people"))
+        found.append(
+            Part("evidence in the prompt", f"{evidence['share']:.0%} of {evidence['people']:g} people")
+        )
     if explained["user_row"]:
         found.append(Part("the user's own row is of", str(explained["user_row"])))
     return tuple(found)
-
 
 
 PAGES = (

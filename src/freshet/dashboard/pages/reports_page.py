@@ -15,8 +15,8 @@ SHUT_OFF = {
         "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
     )
 }
-"""Of a report's own page. It styles itself within, which the dashboard's policy forbids; it can't run scripts,
-send forms or load anything, and counts as a page of nowhere: it can't ask the dashboard for anything."""
+"""Of a report's own page. It styles itself within, which the dashboard's policy forbids. It runs no script,
+sends no form, loads nothing, and counts as a page of nowhere, which can ask the dashboard for nothing."""
 MOST_BYTES = 32 * 2**20
 
 
@@ -41,7 +41,9 @@ def shown(visit: Visit) -> Response:
 
 def _body(line: ReportLine | None, name: str) -> bytes:
     if line is None or line.page is None:
-        raise ArtifactError(f"there is no page of a report {name}", hint="the list of reports has what there is")
+        raise ArtifactError(
+            f"there is no page of a report {name}", hint="the list of reports has what there is"
+        )
     try:
         if line.page.stat().st_size > MOST_BYTES:
             raise ArtifactError(f"{line.page} is larger than a page", hint="open the file itself")

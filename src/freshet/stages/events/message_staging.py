@@ -23,7 +23,7 @@ from freshet.stages.events.parquet_files import checksum, write_parquet
 from freshet.stages.events.source_tables import Table, json_lines
 from freshet.stages.events.staging import Staged, Wanted, stage_table
 from freshet.storage import sql
-from freshet.storage.people import FORGOTTEN
+from freshet.storage.user_ids import FORGOTTEN
 
 TOMBSTONE, TOO_LARGE, NOT_UTF8, EMPTY = "no body (tombstone)", "too large", "not UTF-8", "empty"
 CONTROL = "control characters"
@@ -66,7 +66,7 @@ class StagedMessages:
 
     @property
     def kept(self) -> list[tuple[Message, str, str]]:
-        """What goes to quarantine: nothing of people who were forgotten, nor an id as it came if it is hashed."""
+        """What goes to quarantine: nothing of people who were forgotten, nor ids that are to be hashed."""
         rest = [one for one in self.refused if one[1] != FORGOTTEN]
         return rest if self.shown else [(message, why, "") for message, why, _ in rest]
 

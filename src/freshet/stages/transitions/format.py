@@ -60,6 +60,12 @@ def referenced(folder: Path) -> set[str]:
     return {filed.file for filed in [*counted.engagements.values(), *counted.transitions.values()]}
 
 
+def count_of(folder: Path) -> tuple[int, int]:
+    """Days with engagements, and transitions, of a count."""
+    counted = load_counted(folder)
+    return len(counted.engagements), sum(filed.rows for filed in counted.transitions.values())
+
+
 def _filed(file: str, rows: int) -> Filed:
     return Filed(checked_path(file, "file of counted days"), rows)
 

@@ -50,6 +50,8 @@ class BucketFiles:
         self.reporter = reporter or Quiet()
         self.blobs = Blobs(store, url)
         self.base = Index()
+        self.rewriting = False  # whether files of artifacts that are there may change
+        self.superseded: set[str] = set()  # keys of contents that such changes have replaced
         self._writer: str | None = None  # token of the lease under which this process writes
         self._lock = threading.RLock()
 
@@ -126,7 +128,9 @@ class BucketFiles:
                 self._send(mine)
                 if any(entry and not self.checkout.has(path, entry) for path, entry in mine.items()):
                     continue  # a file was written anew meanwhile
+                before = {self.base.files[path].key for path in mine if path in self.base.files}
                 if self._swapped(replace(self.base, files=_merged(self.base.files, mine))):
+                    self.superseded |= before
                     for path in [path for path, entry in mine.items() if entry is None]:
                         self.checkout.forget(path)
                     self.checkout.save()
@@ -241,7 +245,7 @@ class BucketFiles:
         found: dict[str, Entry | None] = {
             path: entry
             for path, entry in here.items()
-            if base.files.get(path) != entry and not base.is_fixed(path)
+            if base.files.get(path) != entry and (self.rewriting or not base.is_fixed(path))
         }
         for path in base.files:
             asked = not within or path.split("/")[0] in within

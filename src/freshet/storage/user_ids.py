@@ -194,8 +194,8 @@ def settle(root: Path, wanted: PrivacyConfig, write: bool = True) -> None:
     if used:
         raise ConfigError(
             f"[privacy] hash_users is true, and {used[0]} holds user ids as they came",
-            hint="make a new workspace with hash_users = true and import the source files there, or set it to "
-            "false: in one log everybody would be two people",
+            hint="make a new workspace with hash_users = true and import the source files there, or set "
+            "it to false: in one log everybody would be two people",
         )
     if write:
         _note(root, user_secret(root, wanted.key_env), hashed=True, env=wanted.key_env)

@@ -1,0 +1,1 @@
+"""Receivers of alerts: Alertmanager, a webhook, mail."""

@@ -1,0 +1,63 @@
+"""The process in which the dashboard runs: `freshet serve` starts it, and it ends with it.
+
+It is told what to do by a line on its standard input; when that is closed, its parent is gone.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+from contextlib import suppress
+from pathlib import Path
+
+import orjson
+import uvicorn
+
+from freshet.dashboard.dashboard_app import Access, make_app
+from freshet.dashboard.sessions import Sessions
+from freshet.dashboard.workspace_view import WorkspaceView
+from freshet.http.api_keys import Keyring
+from freshet.http.companion import DashboardSettings
+from freshet.http.json_log import JsonLog
+
+NICE = 5
+"""Pages make way for requests of the API where processors are scarce."""
+
+
+def main() -> None:
+    """Answer pages until the parent is gone."""
+    settings = DashboardSettings(**orjson.loads(sys.stdin.readline()))
+    threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
+    with suppress(OSError):
+        os.nice(NICE)
+    log = JsonLog(sys.stderr)
+    logger = logging.getLogger("uvicorn.error")
+    logger.handlers, logger.propagate = [log], False
+    logger.setLevel(logging.WARNING)
+    root = Path(settings.root)
+    access = Access(
+        Keyring(root, off=settings.no_auth), Sessions(settings.secret.encode()), settings.open_scope
+    )
+    uvicorn.run(
+        make_app(WorkspaceView(root), access),
+        uds=settings.socket,
+        http="h11",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        proxy_headers=False,
+    )
+
+
+def _end_with_parent() -> None:
+    sys.stdin.read()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

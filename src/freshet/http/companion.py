@@ -1,0 +1,209 @@
+"""The dashboard beside the service: a process of its own, started when somebody first asks for a page.
+
+Pages read ledgers, compare releases and draw charts, which takes a processor for hundreds of milliseconds.
+Within the service's process, even in threads, the requests of the API would wait for them. So this process
+passes them on, as bytes over a Unix socket that it alone can reach, and looks into none of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import tempfile
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+from starlette.responses import RedirectResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from freshet.core.config import DashboardConfig, HttpConfig
+from freshet.core.errors import ConfigError
+from freshet.http import bodies
+from freshet.http.addresses import is_loopback
+from freshet.http.problems import Refusal
+from freshet.http.relaying import head_of, relay
+
+MOUNT = "/dashboard"
+MODULE = "freshet.dashboard.dashboard_process"
+START, PATIENCE, POLL = 120.0, 2.0, 0.05
+"""Seconds in which the process must answer, for which a request waits for it, and between two looks."""
+STARTING = b"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>Freshet</title></head>
+<body><main><h1>The dashboard is starting</h1><p>This page loads itself again.</p></main></body></html>
+"""
+MOST = 64
+"""Requests under way at once; each is a connection and little more."""
+IDLE = 1800.0
+"""Seconds without a request after which the process is ended: it holds memory."""
+
+
+def is_dashboard(path: str) -> bool:
+    """Whether a path is the dashboard's."""
+    return path in ("/", MOUNT) or path.startswith(f"{MOUNT}/")
+
+
+@dataclass(frozen=True, slots=True)
+class DashboardSettings:
+    """What the process is told at its start, over a pipe.
+
+    Attributes:
+        root: of the workspace.
+        no_auth: keys are not asked for.
+        open_scope: what may be done where no key is asked for.
+        secret: signs sessions.
+        socket: where it listens.
+    """
+
+    root: str
+    no_auth: bool
+    open_scope: str
+    secret: str
+    socket: str
+
+
+def companion_of(root: Path, config: DashboardConfig, host: str, no_auth: bool) -> Companion | None:
+    """The dashboard of a workspace, not started yet; None where it is switched off.
+
+    Who reaches a server without keys may only look, unless nobody but this machine reaches it.
+
+    Raises:
+        ConfigError: the variable that holds the secret is not set.
+    """
+    if not config.use:
+        return None
+    secret = os.environ.get(config.secret_env, "") if config.secret_env else os.urandom(32).hex()
+    if not secret:
+        raise ConfigError(
+            f"[dashboard] secret_env names {config.secret_env}, which is not set",
+            hint="give all replicas the same long random value",
+        )
+    return Companion(root.absolute(), no_auth, "admin" if is_loopback(host) else "read", secret)
+
+
+class Companion:
+    """Starts the process, passes requests on to it, ends it.
+
+    Args:
+        root: of the workspace.
+        no_auth, open_scope, secret: see `DashboardSettings`.
+    """
+
+    def __init__(self, root: Path, no_auth: bool, open_scope: str, secret: str) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="freshet-dashboard-")  # of this user alone
+        self._socket = str(Path(self._folder.name) / "socket")
+        self._settings = DashboardSettings(str(root), no_auth, open_scope, secret, self._socket)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._starting = asyncio.Lock()
+        self._begun = 0.0
+        self._ready = False
+        self._under_way = 0
+        self._asked = 0
+        self._ended = False
+
+    async def request(self, scope: Scope, prefix: str, receive: Receive, limits: HttpConfig) -> ASGIApp:
+        """What answers a request; its body is read before, within the limits of all bodies.
+
+        While the process starts, that is a page which asks again by itself.
+
+        Raises:
+            Refusal: too many are under way, or the process does not start.
+        """
+        path, method = scope["path"], scope["method"]
+        if path in ("/", MOUNT):
+            if method not in ("GET", "HEAD"):
+                raise Refusal(405, "wrong_method", "pages are read", "", {"Allow": "GET, HEAD"})
+            return RedirectResponse(f"{prefix}{MOUNT}/", 303, {"Cache-Control": "no-store"})
+        if self._under_way >= MOST:
+            raise Refusal(503, "busy", f"{MOST} pages are under way", "try again later", {"Retry-After": "1"})
+        body = await bodies.read(scope["headers"], receive, limits) if method == "POST" else b""
+        head = head_of(scope, prefix, len(body))
+
+        async def relayed(_: Scope, receive: Receive, send: Send) -> None:
+            self._under_way += 1
+            self._asked += 1
+            try:
+                await relay(self._socket, head + body, receive, send)
+            finally:
+                self._under_way -= 1
+                asyncio.get_running_loop().call_later(IDLE, self._rest, self._asked)
+
+        return relayed if await self._started() else _starting(method)
+
+    def end(self) -> None:
+        """End the process, and so every page that still goes on."""
+        self._ended = True
+        self._stop()
+        self._folder.cleanup()
+
+    def _stop(self) -> None:
+        process, self._process, self._ready = self._process, None, False
+        if process is None:
+            return
+        if process.stdin is not None:
+            with suppress(OSError):
+                process.stdin.close()
+        process.kill()  # it only reads: what it changes, other processes do for it
+        process.wait()
+
+    def _rest(self, asked: int) -> None:
+        """End the process if nobody has asked since."""
+        if asked == self._asked and not self._under_way:
+            self._stop()
+
+    async def _started(self) -> bool:
+        """Start the process if it doesn't run; whether it answers.
+
+        Raises:
+            Refusal: it does not start.
+        """
+        clock = asyncio.get_running_loop().time
+        async with self._starting:
+            if self._ended:
+                raise Refusal(503, "stopping", "the server is stopping")
+            if self._process is None or self._process.poll() is not None:
+                failed = self._process is not None and not self._ready
+                self._stop()
+                if failed:
+                    raise _broken()
+                with suppress(FileNotFoundError):
+                    Path(self._socket).unlink()
+                self._process, self._begun = await asyncio.to_thread(_launched, self._settings), clock()
+        end = clock() + PATIENCE
+        while not self._ready and self._process is not None:
+            with suppress(OSError):
+                _, writer = await asyncio.open_unix_connection(self._socket)
+                writer.close()
+                self._ready = True
+                break
+            if self._process.poll() is not None or clock() - self._begun > START:
+                self._stop()
+                raise _broken()
+            if clock() > end:
+                break
+            await asyncio.sleep(POLL)
+        return self._ready
+
+
+def _starting(method: str) -> Response:
+    headers = {"Refresh": "1", "Retry-After": "1", "Cache-Control": "no-store"}
+    return Response(STARTING if method != "HEAD" else b"", 503, headers, "text/html; charset=utf-8")
+
+
+def _broken() -> Refusal:
+    return Refusal(503, "no_dashboard", "the dashboard did not start", "the server's log says why")
+
+
+def _launched(settings: DashboardSettings) -> subprocess.Popen[bytes]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", MODULE], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
+    )
+    if process.stdin is None:
+        raise AssertionError("it has a pipe")
+    with suppress(OSError):  # it has ended already, which is found out
+        process.stdin.write(orjson.dumps(settings) + b"\n")
+        process.stdin.flush()
+    return process

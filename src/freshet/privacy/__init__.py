@@ -1,0 +1,1 @@
+"""What a workspace owes the people in it: forgetting them, and proving it."""

@@ -1,0 +1,48 @@
+"""What forgetting means for a bucket: changed artifacts are written back, earlier contents are deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from freshet.storage.remote.bucket_index import OBJECTS, read_index
+from freshet.storage.remote.bucket_workspace import BucketWorkspace
+
+_RECENT = 300.0
+"""Seconds: an object that nothing names is deleted once it is older; a newer one may be named in a moment."""
+
+
+@contextmanager
+def rewriting(bucket: BucketWorkspace | None) -> Iterator[None]:
+    """A block in which artifacts that the bucket has may change; they are written back when it ends well."""
+    if bucket is None:
+        yield
+        return
+    bucket.rewriting = True
+    try:
+        yield
+        bucket.publish()
+    finally:
+        bucket.rewriting = False
+
+
+def delete_unnamed(bucket: BucketWorkspace) -> int:
+    """Delete contents that the bucket's files no longer have, at once; returns how many.
+
+    What was named when the command began goes whatever its age; of the others only what is not recent.
+    """
+    index = read_index(bucket.store, bucket.url)
+    if index is None:
+        return 0
+    named = {entry.key for entry in index.files.values()}
+    listed = list(bucket.store.listed(f"{OBJECTS}"))
+    newest = max((one.modified for one in listed), default=0.0)  # of the service's own clock
+    gone = [
+        one.key
+        for one in listed
+        if one.key not in named and (one.key in bucket.superseded or newest - one.modified > _RECENT)
+    ]
+    if gone:
+        bucket.store.delete(gone)
+    bucket.superseded.clear()
+    return len(gone)

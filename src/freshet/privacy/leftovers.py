@@ -1,0 +1,74 @@
+"""Takes people out of what lies beside the data: records of runs, tracebacks, remains of runs that died."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+from freshet.core import config
+from freshet.core.errors import ArtifactError
+from freshet.privacy.person import Names
+from freshet.privacy.traces import search
+from freshet.storage.durable import read_json, write_json, write_text
+from freshet.storage.workspace import DRAFTS, TRAININGS, Workspace
+
+_OF_SERVERS = ("live-", "histories-")
+"""How drafts begin that a running server may be writing; they last for seconds."""
+_OLD = 3600.0
+_MADE_AGAIN = ("work", TRAININGS, "cache", "damaged")
+"""Folders in which a file that names somebody is deleted: what it holds is made again, or of no use."""
+
+
+def clean_texts(ws: Workspace, names: Names) -> int:
+    """Take ids out of records of runs and of tracebacks; returns in how many files there were any."""
+    done = 0
+    for path in ws.ledger.paths():
+        try:
+            before = read_json(path)
+        except ArtifactError:
+            continue  # the search looks into it as well
+        after = _without(before, names)
+        if after != before:
+            write_json(path, after)
+            done += 1
+    for folder in (ws.root, ws.root / "runs"):
+        for path in folder.glob("error-*.txt"):
+            text = path.read_text(encoding="utf-8", errors="replace")
+            if (after := names.without(text)) != text:
+                write_text(path, after)
+                done += 1
+    return done
+
+
+def _without(found: Any, names: Names) -> Any:
+    if isinstance(found, str):
+        return names.without(found)
+    if isinstance(found, dict):
+        return {key: _without(value, names) for key, value in found.items()}
+    return [_without(value, names) for value in found] if isinstance(found, list) else found
+
+
+def clean_remains(root: Path, names: Names, columns: config.Columns) -> int:
+    """Delete drafts of runs that died, and files of caches and of what is damaged that name somebody.
+
+    Call it under the lease. Returns how many files and drafts went.
+    """
+    done = 0
+    for path in (root / DRAFTS).glob("*"):
+        if not path.name.startswith(_OF_SERVERS) or _age(path) > _OLD:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+            done += 1
+    for name in _MADE_AGAIN:
+        for trace in search(root / name, names, columns).traces if (root / name).is_dir() else ():
+            (root / name / trace.path).unlink(missing_ok=True)
+            done += 1
+    return done
+
+
+def _age(path: Path) -> float:
+    try:
+        return time.time() - path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
