@@ -42,6 +42,9 @@ def whole(root: Path) -> None:
 
 def goes_on(root: Path) -> None:
     ws = open_workspace(root)
+    assert any(
+        one.what in ("forgetting that never ended", "run that never ended") for one in check(ws).findings
+    )
     users = existing_user_store(ws.root, ws.config)
     assert users is not None
     done = forget(ws, [MARKED], users, NOW + timedelta(seconds=9))
