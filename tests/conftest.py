@@ -20,12 +20,7 @@ from tests.pipeline.world import FAKE, FIRST, make_world, refreshed, settings, w
 hypothesis.settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 hypothesis.settings.load_profile("untimed")
 # a fixture of a session is one where it is known by one name: a process can have one cluster of Ray's
-pytest_plugins = [
-    "tests.marks",
-    "tests.servers",
-    "tests.backends.executors.cluster",
-    "tests.dashboard.explore_browser",
-]
+pytest_plugins = ["tests.marks", "tests.servers", "tests.backends.executors.cluster"]
 
 
 @pytest.fixture(scope="session", autouse=True)

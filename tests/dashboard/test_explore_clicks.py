@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.remote.webelement import WebElement
 
 from freshet import operations, pipeline
 from freshet.storage.workspace import Workspace
-from tests.dashboard.explore_browser import Browser
+from tests.dashboard.browser import PHONE, WIDE, Browser, browsing
 from tests.http.running import Running, running
 from tests.pipeline.world import FIRST, NOW, SECOND, approving, settings, workspace
 
@@ -50,6 +52,23 @@ def site(shelves: Workspace) -> Iterator[Running]:
         yield server
 
 
+@pytest.fixture(scope="module")
+def opened(site: Running, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """A browser for all tests of this file."""
+    with browsing(site.url, tmp_path_factory.mktemp("profile") / "explorer") as found:
+        found.go()
+        yield found
+
+
+@pytest.fixture
+def browser(opened: Browser) -> Browser:
+    """The browser as it was at first."""
+    opened.driver.get("about:blank")
+    opened.show(WIDE)
+    opened.complaints()
+    return opened
+
+
 def items(ws: Workspace) -> dict[str, str]:
     """Titles by id."""
     table = pq.read_table(ws.config.events.items)
@@ -57,74 +76,76 @@ def items(ws: Workspace) -> dict[str, str]:
 
 
 def test_somebody_plays(browser: Browser, site: Running, shelves: Workspace) -> None:
-    browser.open(f"{site.url}/dashboard/playground")
-    assert "this is what somebody unknown is shown" in browser.text()
-    before = [heading.text for heading in browser.all("article h3")]
+    browser.go("playground")
+    assert "this is what somebody unknown is shown" in browser.text
+    before = [heading.text for heading in _all(browser, "article h3")]
     assert len(before) == 5
-    assert browser.all("article ol.items li"), "items are shown"
+    assert _all(browser, "article ol.items li"), "items are shown"
 
     # search as one types
     title = next(iter(items(shelves).values()))
-    browser.one("#q").send_keys(title.lower())
-    browser.wait_for(f"“{title.lower()}”", "#count")
-    browser.wait(lambda: title in browser.text("#found"), f"{title} is not found")
+    browser.find("#q").send_keys(title.lower())
+    _sees(browser, f"“{title.lower()}”", "#count")
+    browser.until(lambda: title in _text(browser, "#found"), f"{title} is not found")
 
     # click what they liked: what comes next follows, and the search stays
-    browser.one("#found button").click()
-    browser.wait_for(title, "ol.history")
-    browser.wait_for("After '", "article")
-    after = [heading.text for heading in browser.all("article h3")]
+    browser.find("#found button").click()
+    _sees(browser, title, "ol.history")
+    _sees(browser, "After '", "article")
+    after = [heading.text for heading in _all(browser, "article h3")]
     assert after != before
     assert "liked=" in browser.driver.current_url or "add=" in browser.driver.current_url
-    assert browser.one("#q").get_attribute("value") == title.lower()
+    assert browser.find("#q").get_attribute("value") == title.lower()
 
     # a second one, by keyboard alone
-    field = browser.one("#q")
+    field = browser.find("#q")
     field.clear()
     field.send_keys("the")
-    browser.wait_for("“the”", "#count")
+    _sees(browser, "“the”", "#count")
     field.send_keys(Keys.TAB)
     browser.driver.switch_to.active_element.send_keys(Keys.ENTER)
-    browser.wait(lambda: len(browser.all("ol.history li")) == 2, "the second item is not liked")
+    browser.until(lambda: len(_all(browser, "ol.history li")) == 2, "the second item is not liked")
 
     # the address says it all: a reload shows the same
-    shown = [heading.text for heading in browser.all("article h3")]
+    shown = [heading.text for heading in _all(browser, "article h3")]
     browser.driver.refresh()
-    browser.wait(lambda: len(browser.all("ol.history li")) == 2, "what was liked is forgotten")
-    assert [heading.text for heading in browser.all("article h3")] == shown
+    browser.until(lambda: len(_all(browser, "ol.history li")) == 2, "what was liked is forgotten")
+    assert [heading.text for heading in _all(browser, "article h3")] == shown
 
     # parts of a score open, and an item goes again
-    browser.one("article details summary").click()
-    browser.wait_for("what others moved on to (counts)", "article table")
-    browser.one("#remove-1").click()
-    browser.wait(lambda: len(browser.all("ol.history li")) == 1, "the item is not removed")
-    browser.one("#clear").click()
-    browser.wait(lambda: [heading.text for heading in browser.all("article h3")] == before, "not as at first")
-    assert browser.troubles() == []
+    browser.find("article details summary").click()
+    _sees(browser, "what others moved on to (counts)", "article table")
+    browser.find("#remove-1").click()
+    browser.until(lambda: len(_all(browser, "ol.history li")) == 1, "the item is not removed")
+    browser.find("#clear").click()
+    browser.until(
+        lambda: [heading.text for heading in _all(browser, "article h3")] == before, "not as at first"
+    )
+    assert browser.complaints() == []
 
 
 def test_enter_in_the_search_removes_nothing(browser: Browser, site: Running, shelves: Workspace) -> None:
     item = next(iter(items(shelves)))
-    browser.open(f"{site.url}/dashboard/playground?liked={item}")
-    browser.one("#q").send_keys("the", Keys.ENTER)
-    browser.wait_for("“the”", "#count")
-    browser.wait(lambda: "q=the" in browser.driver.current_url, "Enter sends nothing")
-    assert len(browser.all("ol.history li")) == 1
+    browser.go(f"playground?liked={item}")
+    browser.find("#q").send_keys("the", Keys.ENTER)
+    _sees(browser, "“the”", "#count")
+    browser.until(lambda: "q=the" in browser.driver.current_url, "Enter sends nothing")
+    assert len(_all(browser, "ol.history li")) == 1
 
 
 def test_exploring_draws(browser: Browser, site: Running) -> None:
-    browser.open(f"{site.url}/dashboard/playground")
-    browser.one("summary").click()
-    browser.one("#explore").click()
-    browser.one("#show").click()
-    browser.wait_for("Drawn at random")
-    browser.one("#interests").clear()
-    browser.one("#interests").send_keys("2", Keys.ENTER)
-    browser.wait(lambda: len(browser.all("article")) == 2, "not two interests")
+    browser.go("playground")
+    browser.find("summary").click()
+    browser.find("#explore").click()
+    browser.find("#show").click()
+    _sees(browser, "Drawn at random")
+    browser.find("#interests").clear()
+    browser.find("#interests").send_keys("2", Keys.ENTER)
+    browser.until(lambda: len(_all(browser, "article")) == 2, "not two interests")
 
 
 def test_nobody_was_shown_anything(browser: Browser, site: Running) -> None:
-    browser.open(f"{site.url}/dashboard/playground?explore=on")
+    browser.go("playground?explore=on")
     metrics = site.client.get("/metrics").text
     assert "freshet_impressions_waiting 0" in metrics
     assert not [
@@ -135,64 +156,69 @@ def test_nobody_was_shown_anything(browser: Browser, site: Running) -> None:
 
 
 def test_interests_are_found_and_followed_over_time(browser: Browser, site: Running) -> None:
-    browser.open(f"{site.url}/dashboard/interests")
-    [first, *_] = browser.all("#interests li a, #interests summary")
+    browser.go("interests")
+    [first, *_] = _all(browser, "#interests li a, #interests summary")
     if first.tag_name == "summary":
         first.click()
-    name = browser.one("#interests li a").text
-    browser.one("#q").send_keys(name.split()[0])
-    browser.wait_for("Show all", "#interests")
-    browser.one("#interests li a").click()
-    browser.wait_for("What people move on to")
-    browser.wait_for("How popular it was")  # loaded by itself
+    name = browser.find("#interests li a").text
+    browser.find("#q").send_keys(name.split()[0])
+    _sees(browser, "Show all", "#interests")
+    browser.find("#interests li a").click()
+    _sees(browser, "What people move on to")
+    _sees(browser, "How popular it was")  # loaded by itself
     drawn = "return arguments[0].complete && arguments[0].naturalWidth > 0"
-    for image in browser.all("img.chart"):
+    for image in _all(browser, "img.chart"):
         browser.driver.execute_script("arguments[0].scrollIntoView()", image)
-        browser.wait(lambda image=image: browser.driver.execute_script(drawn, image), "a chart is not drawn")
+        browser.until(lambda image=image: browser.driver.execute_script(drawn, image), "a chart is not drawn")
         assert image.get_attribute("alt")
-    assert browser.troubles() == []
+    assert browser.complaints() == []
 
 
 def test_a_context_is_chosen(browser: Browser, site: Running) -> None:
-    browser.open(f"{site.url}/dashboard/contexts")
-    assert "After nothing recent" in browser.text()
-    names = [option.get_attribute("value") for option in browser.all("datalist option")]
-    browser.one("#first").send_keys(names[1])
-    browser.one("#last").send_keys(names[0], Keys.ENTER)
-    browser.wait_for(f"After {names[1]}, then {names[0]}")
-    assert "First by all parts together" in browser.text()
-    assert browser.one("section table tbody tr")
-    assert browser.troubles() == []
+    browser.go("contexts")
+    assert "After nothing recent" in browser.text
+    names = [option.get_attribute("value") for option in _all(browser, "datalist option")]
+    browser.find("#first").send_keys(names[1])
+    browser.find("#last").send_keys(names[0], Keys.ENTER)
+    _sees(browser, f"After {names[1]}, then {names[0]}")
+    assert "First by all parts together" in browser.text
+    assert browser.find("section table tbody tr")
+    assert browser.complaints() == []
 
 
 def test_a_report_runs_nothing(browser: Browser, site: Running) -> None:
-    browser.open(f"{site.url}/dashboard/reports")
-    assert "No drift is shown." in browser.text()
-    assert "SIMULATED" in browser.text()
-    browser.one("article a").click()
-    browser.wait_for("Drift", "h1")
+    browser.go("reports")
+    assert "No drift is shown." in browser.text
+    assert "SIMULATED" in browser.text
+    browser.find("article a").click()
+    _sees(browser, "Drift", "h1")
     assert browser.driver.title == "t"  # its script did not run
-    color = browser.one("h1").value_of_css_property("color")
+    color = browser.find("h1").value_of_css_property("color")
     assert "255, 0, 0" in color  # its own style counts
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_everybody_can_use_it(browser: Browser, site: Running, shelves: Workspace, path: str) -> None:
-    url = f"{site.url}/dashboard/{path.replace('{item}', next(iter(items(shelves))))}"
-    with browser.phone():
-        browser.open(url)
-        _opened(browser)
-        assert browser.too_wide() <= 0, "it scrolls sideways on a phone"
-        with browser.dark():
-            assert browser.violations() == []
-    _opened(browser)
-    assert browser.violations() == []
-    with browser.dark():
+def test_everybody_can_use_it(browser: Browser, shelves: Workspace, path: str) -> None:
+    for size, dark in ((PHONE, False), (PHONE, True), (WIDE, False), (WIDE, True)):
+        browser.show(size, dark)
+        browser.go(path.replace("{item}", next(iter(items(shelves)))))
+        browser.until(lambda: not _all(browser, "[hx-trigger=load]"), "a part does not load")
+        browser.driver.execute_script("document.querySelectorAll('details').forEach(d => d.open = true)")
+        assert browser.overflow() <= 0, f"it scrolls sideways at {size}"
         assert browser.violations() == []
-    assert browser.troubles() == []
+    assert browser.complaints() == []
 
 
-def _opened(browser: Browser) -> None:
-    """Wait for what loads by itself, and unfold everything."""
-    browser.wait(lambda: not browser.all("[hx-trigger=load]"), "a part does not load")
-    browser.driver.execute_script("document.querySelectorAll('details').forEach(d => d.open = true)")
+def _all(browser: Browser, css: str) -> list[WebElement]:
+    """Elements that there are now."""
+    return browser.driver.find_elements(By.CSS_SELECTOR, css)
+
+
+def _text(browser: Browser, css: str) -> str:
+    """What a person reads there."""
+    return "\n".join(element.text for element in _all(browser, css))
+
+
+def _sees(browser: Browser, text: str, css: str = "main") -> None:
+    """Wait until a person reads it there."""
+    browser.until(lambda: text in _text(browser, css), f"{text!r} in {css}")
