@@ -30,6 +30,7 @@ KEYS = {
     "cluster": {"simulated", "count", "inference", "planned"},
     "cadence": {"note", "cost_in_hits", "worlds"},
     "chaos": {"kills", "lost", "corrupt", "leftover", "unreadable", "stages"},
+    "poisoning": {"log", "real", "refresh", "live"},
     "choosing": {"transitions", "users", "policies"},
     "closed_loop": {"note", "seeds", "users", "transitions"},
     "closed_loop_image": {"arm", "image", "characters"},
