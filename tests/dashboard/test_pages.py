@@ -8,12 +8,12 @@ import pytest
 
 from freshet import operations, pipeline
 from freshet.core.errors import FreshetError, GateFailed
+from freshet.core.types import AsOf
 from freshet.stages.table import churn_gate
 from freshet.storage.ledger import Record
 from freshet.storage.workspace import Workspace
 from tests.dashboard.conftest import CALM, settings_of
 from tests.dashboard.visitor import Visitor
-from freshet.core.types import AsOf
 from tests.pipeline.world import workspace
 
 pytestmark = pytest.mark.slow
