@@ -3,8 +3,7 @@
     events + items
       -> interests     tree of clusters, descriptions, assignment of items   (rebuilt rarely, ids stable)
       -> prior         each interest alone -> what a planner expects next    (once, where so configured)
-      -> transitions   engagements -> novel successors -> daily counts       (incremental)
-      -> screen        what new users alone do is held back from counting
+      -> transitions   engagements -> novel successors -> daily counts       (incremental, screened)
       -> tuning        balanced examples -> fine-tuned planner -> gates      (slow path, monthly)
       -> content       what items say, and who engages them, as vectors      (fast path, every few days)
       -> evidence      recent counts -> shrunk, supported, capped successors
@@ -18,6 +17,9 @@ on where it was. What people decide is in `operations`; what is due, or held bac
 first, in `experiments.canary`. Rows of single users are made beside the table (`stages.users`). When a run
 ends, what it published is given to others (`exports`), and servers are told of it (`tracking`); events also
 come by `streaming`. `wiring` says where a workspace lies (`storage.remote`) and what computes it.
+on where it was. What people decide is in `operations`; what is due, or held back, in `due`. Rows of single
+users are made beside the table (`stages.users`). When a run ends, what it published is given to others
+(`exports`), and servers are told of it (`tracking`); events also come by `streaming`.
 """
 
 from __future__ import annotations

@@ -212,7 +212,7 @@ def test_no_month_costs_more_than_its_budget(tmp_path: Path, seed: int) -> None:
     """Runs of one kind cost the same here; what a run costs beyond what was expected can't be known before."""
     rng = random.Random(seed)
     look, refresh, tune = rng.randrange(0, 3), rng.randrange(3, 30), rng.randrange(10, 60)
-    budget, zone = rng.randrange(60, 300), "America/New_York"
+    budget, zone = rng.randrange(100, 300), "America/New_York"
 
     def work(command: str, run: Run) -> None:
         if command == "finetune":

@@ -5,9 +5,9 @@ What stays:
 - releases: the current one, all later ones (one of them may have been rolled back), as many before it as
   asked for, the one it replaced, and those of experiments that run;
 - what these are opened with, and what the runs made and used that published them;
-- what the last runs made and used, and those that wait for a review or for answers;
-- the newest few of every kind: the next run looks for them, such as the last model that was judged, so that
-  it is not trained again; and all answers that were asked for beforehand, which were paid for.
+- what the last run of each command made and used, and those that wait for a review or for answers;
+- the newest few of what the next run looks for, such as the last model that was judged, so that it is not
+  trained again; and all answers that were asked for beforehand, which were paid for.
 """
 
 from __future__ import annotations
@@ -31,10 +31,11 @@ from freshet.storage.manifests import (
 from freshet.storage.releases import Release
 from freshet.storage.workspace import Workspace
 
-NEWEST = 3
-"""So many of every kind stay, whoever needs them."""
-RUNS = 3
-"""What so many of the last runs of each command made and used stays."""
+NEWEST = {
+    "interests": 3, "models": 3, "sequences": 3, "itemmodels": 3, "transitions": 3, "items": 1, "tables": 1,
+    "user_rows": 1, "feedback": 1,
+}  # fmt: skip
+"""So many of a kind stay, whoever needs them."""
 
 KINDS = (
     "user_rows", "feedback", "overlays", "rankers", "itemmodels", "tables", "gates", "models", "sequences",
@@ -77,8 +78,8 @@ def keep(ws: Workspace, releases: int) -> Kept:
     for number in staying:
         roots |= set(_of_release(known[number]))
     roots |= set(_of_runs(records, {known[number].run for number in staying}))
-    for kind in KINDS:
-        roots |= {(kind, version) for version in ws.store.versions(kind)[-NEWEST:]}
+    for kind, number in NEWEST.items():
+        roots |= {(kind, version) for version in ws.store.versions(kind)[-number:]}
     found = _closure(ws, roots)
     # a table that is made again names the one before it, of which nothing else is read
     for kind, version in [one for one in found if one[0] == "tables"]:
@@ -97,7 +98,7 @@ def _releases(ws: Workspace, known: dict[int, Release], before: int) -> set[int]
         return set(known)
     staying = {number for number in known if number >= current}
     served = [number for number in known if number < current and not known[number].arm]
-    staying |= set(served[len(served) - before :] if before else ())
+    staying |= set(served[-before:] if before else ())
     if current in known and (replaced := known[current].previous) in known:
         staying.add(replaced)
     experiments, unreadable = ws.experiments.found()
@@ -126,13 +127,9 @@ def _of_release(release: Release) -> Iterator[Name]:
 
 def _of_runs(records: Iterable[Record], published: set[str]) -> Iterator[Name]:
     """What runs made and used that published what stays, that were the last, or that wait."""
-    last: dict[str, list[str]] = {}
+    last = {record.command.split(" ")[0]: record.id for record in records}
     for record in records:
-        command = record.command.split(" ")[0]
-        last[command] = [*last.get(command, [])[1 - RUNS :], record.id]
-    latest = {id for ids in last.values() for id in ids}
-    for record in records:
-        if record.id in published | latest or record.outcome in ("waiting", "pending"):
+        if record.id in published | {*last.values()} or record.outcome in ("waiting", "pending"):
             for step in record.steps:
                 kind, _, version = step.artifact.partition("/")
                 if kind in KINDS and version:

@@ -76,7 +76,7 @@ class Cron:
 
 @cache
 def _check(text: str) -> None:
-    """Raises ValueError where it is no expression; changes of clocks don't make it one that comes too often."""
+    """Raises ValueError where it is none; changes of clocks don't make it one that comes too often."""
     fields = len(text.split())
     if fields != FIELDS:
         raise ValueError(

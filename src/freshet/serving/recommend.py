@@ -33,8 +33,8 @@ from freshet.serving.release_pool import ReleasePool
 from freshet.serving.request_rules import Ineligible
 from freshet.serving.user_context import UserContext, context_of_list
 from freshet.stages.counts import NOBODY
-from freshet.storage.people import NOBODY as NOBODY_KNOWN
-from freshet.storage.people import People
+from freshet.storage.user_ids import NOBODY as NOBODY_KNOWN
+from freshet.storage.user_ids import People
 
 Clock = Callable[[], int]
 NO_ITEMS = np.zeros(0, np.int32)

@@ -42,6 +42,7 @@ from freshet.core.config.serving_sections import (
     ServingConfig,
 )
 from freshet.core.config.stream_section import StreamConfig
+from freshet.core.config.telemetry_section import TelemetryConfig
 from freshet.core.config.tracking_section import TrackingConfig
 from freshet.core.config.users_section import UsersConfig
 from freshet.core.errors import ConfigError
@@ -91,6 +92,7 @@ class Config(Section):
     dashboard: DashboardConfig = DashboardConfig.model_validate({})
     alerts: AlertsConfig = AlertsConfig.model_validate({})
     backup: BackupConfig = BackupConfig.model_validate({})
+    telemetry: TelemetryConfig = TelemetryConfig.model_validate({})
     privacy: PrivacyConfig = PrivacyConfig.model_validate({})
     retention: RetentionConfig = RetentionConfig.model_validate({})
     screen: ScreenConfig = ScreenConfig.model_validate({})
