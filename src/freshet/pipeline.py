@@ -17,9 +17,6 @@ on where it was. What people decide is in `operations`; what is due, or held bac
 first, in `experiments.canary`. Rows of single users are made beside the table (`stages.users`). When a run
 ends, what it published is given to others (`exports`), and servers are told of it (`tracking`); events also
 come by `streaming`. `wiring` says where a workspace lies (`storage.remote`) and what computes it.
-on where it was. What people decide is in `operations`; what is due, or held back, in `due`. Rows of single
-users are made beside the table (`stages.users`). When a run ends, what it published is given to others
-(`exports`), and servers are told of it (`tracking`); events also come by `streaming`.
 """
 
 from __future__ import annotations
