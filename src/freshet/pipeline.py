@@ -3,8 +3,7 @@
     events + items
       -> interests     tree of clusters, descriptions, assignment of items   (rebuilt rarely, ids stable)
       -> prior         each interest alone -> what a planner expects next    (once, where so configured)
-      -> transitions   engagements -> novel successors -> daily counts       (incremental)
-      -> screen        what new users alone do is held back from counting
+      -> transitions   engagements -> novel successors -> daily counts       (incremental, screened)
       -> tuning        balanced examples -> fine-tuned planner -> gates      (slow path, monthly)
       -> content       what items say, and who engages them, as vectors      (fast path, every few days)
       -> evidence      recent counts -> shrunk, supported, capped successors
@@ -16,8 +15,7 @@
 computed as of a moment from what came before it. A step whose artifact exists is skipped: a killed run goes
 on where it was. What people decide is in `operations`; what is due, or held back, in `due`. Rows of single
 users are made beside the table (`stages.users`). When a run ends, what it published is given to others
-(`exports`), and servers are told of it (`tracking`); events also come by `streaming`. `wiring` says where a
-workspace lies (`storage.remote`: in a bucket) and what computes it (`backends.executors`).
+(`exports`), and servers are told of it (`tracking`); events also come by `streaming`.
 """
 
 from __future__ import annotations
@@ -28,7 +26,7 @@ from freshet import due
 from freshet.core.errors import ConfigError
 from freshet.core.ports import Planner, UserStore
 from freshet.core.types import AsOf, Experiment, ExperimentArm
-from freshet.experiments import isolated_arms
+from freshet.experiments import canary, isolated_arms
 from freshet.experiments.assignment import OwnEvents
 from freshet.experiments.feedback import step as feedback
 from freshet.experiments.guardrails import guard as guardrails
@@ -97,7 +95,9 @@ def run(
         if ws.tuner is not None and due.tuning_is_due(ctx, model):
             model = tuning.renew(ctx, ws.tuner)
         current = ws.releases.current()
-        if current is None or due.differs(ctx, model, current):
+        if trial := canary.running(ws):
+            run.say(f"nothing is refreshed while release {canary.tried(trial)} is a canary")
+        elif current is None or due.differs(ctx, model, current):
             refresh_release(ctx, model, end, publish)
         elif (decision := schedule.decide(ctx, due.refreshes(ws, current))).refresh:
             if ws.config.schedule.policy != "fixed":
@@ -233,7 +233,7 @@ def refresh_release(ctx: RunContext, model: Artifact | None, end: AsOf, publish:
     companions = table.Companions.of(overlay, ranker, reactions, user_rows.beside(ctx, made, planner))
     halt_on_churn(ctx, made, companions)
     halt_on_crowd(ctx, made, companions)
-    table.publish(ctx.ws, ctx.run, made, companions)
+    canary.publish(ctx.ws, ctx.run, made, companions, at_once=publish)
     for experiment, arm in isolated_arms.arms(ctx.ws, ctx.run):
         refresh_arm(ctx, experiment, arm, model, mixed)
 

@@ -36,13 +36,14 @@ from freshet.serving import Clock, Recommender, ReleasePool, system_clock
 from freshet.serving.user_histories import remember
 from freshet.storage.durable import make_folder
 from freshet.storage.ledger import Quiet, Reporter
-from freshet.storage.people import people_of, settle
 from freshet.storage.remote.bucket_store import BucketStore
+from freshet.storage.user_ids import people_of, settle
 from freshet.storage.vector_cache import CachedEncoder
 from freshet.storage.workspace import Workspace
 from freshet.wiring_buckets import Followed, bucket_of
 from freshet.wiring_executor import executor_for, ranker_through, sequencer_through, tuner_through
 from freshet.wiring_exports import deliveries_of
+from freshet.wiring_telemetry import trace_process
 from freshet.wiring_tracking import tell
 
 SETTINGS = "freshet.toml"
@@ -54,6 +55,7 @@ def open_workspace(root: Path, reporter: Reporter | None = None) -> Workspace:
     bucket = bucket_of(root, watching)
     config, store = load(root / SETTINGS), LocalStore(root)
     encoder = encoder_for(config.content, root)
+    trace_process(config.telemetry, root)
     executor, beforehand = executor_for(config, root), config.planner.use == "prior"
     tuner = tuner_through(executor, make_tuner(root, config, watching.say), config)
     return Workspace(

@@ -38,6 +38,7 @@ KEYS = {
     "endpoint": {"simulated", "speed", "server", "faults"},
     "evidence": {"default", "top 5", "trend", "global", "no hysteresis"},
     "explore": {"explore_us", "explore_us_p99", "interests_us", "parts_us", "scorer_us", "ratio_vs_scorer", "log_limit_us"},
+    "exploring": {"note", "load", "interests", "n", "pages", "aims_missed", "search"},
     "export": {"simulated", "load", "sizes", "redis_layouts", "parquet_list_bytes"},
     "exposures": {"simulated", "rows", "users", "analysis", "reading", "ratio"},
     "fuzz": {"seed", "files", "requests"},

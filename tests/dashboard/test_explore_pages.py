@@ -120,8 +120,8 @@ def test_clicks_add_and_remove_and_order(hostile: Workspace, visitor: Visitor) -
     assert liked(f"playground?liked={a}&add={b}") == [a, b]
     assert liked(f"playground?liked={a}%0D%0A{b}%0A{a}&add={c}") == [a, b, c]  # as browsers send lines
     assert liked(f"playground?liked={a}%0A{b}&add={a}") == [b, a]  # clicked again: the latest
-    assert liked(f"playground?liked={a}%0A{b}&remove={a}") == [b]
-    assert liked(f"playground?liked={a}%0A{b}&remove={c}") == [a, b]
+    assert liked(f"playground?liked={a}%0A{b}&drop={a}") == [b]
+    assert liked(f"playground?liked={a}%0A{b}&drop={c}") == [a, b]
     assert liked(f"playground?liked={a}%0A{b}&clear=1") == []
     many = "%0A".join(f"item{number}" for number in range(80))
     assert len(liked(f"playground?liked={many}")) == 50

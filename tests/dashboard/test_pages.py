@@ -103,6 +103,7 @@ def test_a_halted_model_is_shown_with_its_evidence_and_approved(halted: Workspac
     page = visitor.get(f"runs/{run}").text
     assert "A gate halted this run" in page
     assert f"/dashboard/reviews/{run}" in page
+    assert f"/dashboard/reviews/{run}" in visitor.get("reviews").text
     page = visitor.get(f"reviews/{run}").text
     assert "failed, halts" in page
     assert "at least 100.0%" in page

@@ -17,7 +17,7 @@ from freshet.privacy.forgetting import forget, look
 from freshet.serving import Query
 from freshet.stages.events import EventLog
 from freshet.storage import sql
-from freshet.storage.people import people_of
+from freshet.storage.user_ids import people_of
 from freshet.wiring import existing_user_store, open_recommender, open_workspace
 from tests.privacy.shops import NOW, SETTINGS, make_shop, serve, write_world
 

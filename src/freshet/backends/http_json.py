@@ -23,6 +23,8 @@ from urllib.parse import urlsplit
 import urllib3
 from urllib3.exceptions import HTTPError, NewConnectionError, TimeoutError
 
+from freshet.core import tracing
+
 TRIES = 6
 """Times that one request is sent at most."""
 
@@ -209,6 +211,8 @@ class JsonClient:
         """
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
         headers |= {**self._signed(self._key()), **(more or {})}
+        if context := tracing.call_context():
+            headers["traceparent"] = context
         with self._lock:
             self.sent += 1
         try:

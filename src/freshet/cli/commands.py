@@ -15,6 +15,7 @@ from freshet.cli.experiment_analysis import power, report_experiment
 from freshet.cli.experiment_commands import check, list_experiments, start, stop
 from freshet.cli.export_command import export
 from freshet.cli.forget_command import forget
+from freshet.cli.gc_command import gc
 from freshet.cli.init_command import init
 from freshet.cli.inspect_commands import diff, explain, history, interests, report, status
 from freshet.cli.replay_commands import cadence, replay
@@ -71,6 +72,7 @@ for group, name, function, example in (
     (app, "settings", settings, "`freshet settings -w s3://lake/shop --set freshet.toml`"),
     (app, "copy", copy, "`freshet copy shop s3://lake/shop`"),
     (app, "forget", forget, "`freshet forget -w shop --user u123`"),
+    (app, "gc", gc, "`freshet gc -w shop --dry-run`"),
     (app, "backup", backup, "`freshet backup -w shop s3://safe/shop --keep 30`"),
     (app, "restore", restore, "`freshet restore s3://safe/shop shop-again --keys /safe/shop-keys`"),
     (app, "doctor", doctor, "`freshet doctor -w shop --repair`"),

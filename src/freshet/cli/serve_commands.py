@@ -83,6 +83,8 @@ def serve(
             prefix,
             stream=live_stream(workspace, recommender),
             companion=companion_of(workspace, config.dashboard, host, no_auth),
+            watched=workspace.absolute(),
+            traced=config.telemetry.requests,
         )
 
 

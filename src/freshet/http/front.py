@@ -77,6 +77,7 @@ class Front:
         self._state = service.state
         self._root_path = service.root_path
         self._companion = service.companion
+        self._traces = service.traces
         self._known = {path for _, path in routes} | set(pages) | ({"/"} if self._companion else set())
         self._origin = os.urandom(4).hex()
         self._count = count(1)
@@ -116,6 +117,9 @@ class Front:
             # a page of the dashboard may go on for hours: what counts is how soon it began
             end = began if began and is_dashboard(scope["path"]) else perf_counter()
             self._note(scope, request_id, status, end - begin)
+            if self._traces is not None:
+                path = scope["path"] if scope["path"] in self._known else ""
+                self._traces.note(headers, scope["method"], path, status, end - begin, request_id)
 
     async def _answer(
         self, scope: Scope, headers: Mapping[bytes, bytes], request_id: str, receive: Receive

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter as Tally
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from prometheus_client import (
     CollectorRegistry,
@@ -25,11 +27,42 @@ GAUGES = {
     "impressions_waiting": "Impressions that are not in their journal yet.",
     "impressions_lost": "Impressions that found no room while they could not be written.",
     "connections_open": "Connections, idle ones included.",
+    "canary_failures": "Queries that a canary failed to answer, and that the current release answered.",
     "bursts": "Interests that are taken up much more often right now than of late.",
     "log_lines_lost": "Lines of log that could not be written.",
     "stream_lag": "Messages of the stream that this server has not read of its partitions.",
     "draining": "1 while the server is stopping.",
 }
+LEVEL_GAUGES = {
+    "evidence_age_seconds": (
+        "evidence_age",
+        86_400.0,
+        "Since the moment up to which the release knows the log.",
+    ),
+    "model_age_seconds": ("model_age", 86_400.0, "Since the moment up to which the planner knows the log."),
+    "events_age_seconds": ("events_age", 86_400.0, "Since the newest event of the log."),
+    "live_age_seconds": ("live_age", 3600.0, "Since the newest event that serving has recorded."),
+    "expected_loss_per_1000": ("expected_loss", 1.0, "Hits lost of 1,000 answers by the age of what serves."),
+    "drift_statistic": ("drift", 1.0, "Surprise of the moves since the last refresh, in standard errors."),
+    "failed_runs": ("last_run", 1.0, "Runs that failed in a row, up to the last one."),
+    "runs_waiting": ("runs_waiting", 1.0, "Runs that wait for a person."),
+    "review_age_seconds": ("review", 86_400.0, "Since the oldest of them was halted."),
+    "jobs_overdue": ("schedule", 1.0, "Jobs that should have begun more than an hour ago."),
+    "scheduler_alive": ("scheduler", 1.0, "1 while a scheduler leads."),
+    "budget_spent": ("budget", 1.0, "Money spent this month, where there is a budget."),
+}
+"""Gauge -> the service level whose value it has, what that is multiplied by, and what it says."""
+STATES = {"off": 0, "ok": 0, "warn": 1, "breach": 2, "unknown": -1}
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """A service level as metrics need it; see `freshet.inspect.service_levels`."""
+
+    name: str
+    state: str
+    value: float | None
+    objective: float | None
 
 
 class Metrics:
@@ -65,6 +98,29 @@ class Metrics:
         self._gauges = {
             name: Gauge(f"freshet_{name}", text, registry=registry) for name, text in GAUGES.items()
         }
+        self._of_levels = {
+            name: Gauge(f"freshet_{name}", text, registry=registry)
+            for name, (_, _, text) in LEVEL_GAUGES.items()
+        }
+        for gauge in self._of_levels.values():
+            gauge.set(math.nan)  # until somebody has looked
+        self._drift_null = Gauge(
+            "freshet_drift_null", "95 % of such statistics are below it by chance.", registry=registry
+        )
+        self._drift_null.set(math.nan)
+        self._states, self._objectives = (
+            Gauge(f"freshet_service_level{name}", text, ["level"], registry=registry)
+            for name, text in (
+                ("", "0 = ok or not promised, 1 = warns, 2 = breached, -1 = unknown."),
+                ("_objective", "The most that is promised, in the level's own unit."),
+            )
+        )
+        self._looked = Gauge(
+            "freshet_levels_looked_timestamp_seconds",
+            "When the levels were looked at last.",
+            registry=registry,
+        )
+        self._firing = Gauge("freshet_alerts_firing", "1 per alert that fires.", ["alert"], registry=registry)
         # looking a child up by its labels costs more than counting it
         self._by_request: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
         self._by_reason: dict[str, Counter] = {}
@@ -99,6 +155,30 @@ class Metrics:
         """Set gauges, by names of `GAUGES`."""
         for name, value in values.items():
             self._gauges[name].set(value)
+
+    def set_levels(self, levels: Sequence[Level], firing: Sequence[str], now: float) -> None:
+        """Set what follows from service levels.
+
+        Args:
+            firing: names of alerts.
+            now: seconds since 1970.
+        """
+        known = {level.name: level for level in levels}
+        for name, (of, factor, _) in LEVEL_GAUGES.items():
+            value = known[of].value if of in known else None
+            self._of_levels[name].set(math.nan if value is None else value * factor)
+        drift = known.get("drift")
+        null = drift.objective if drift is not None else None
+        self._drift_null.set(math.nan if null is None else null)
+        for gauge in (self._states, self._objectives, self._firing):
+            gauge.clear()
+        for level in levels:
+            self._states.labels(level.name).set(STATES[level.state])
+            if level.objective is not None:
+                self._objectives.labels(level.name).set(level.objective)
+        for alert in firing:
+            self._firing.labels(alert).set(1)
+        self._looked.set(now)
 
     def watch_connections(self, count: Callable[[], int]) -> None:
         """How to count the open connections."""

@@ -9,11 +9,13 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, TextIO
 
 import uvicorn
 
+from freshet.core import tracing
 from freshet.core.config import HttpConfig
 from freshet.core.errors import ConfigError, FreshetError, StateError
 from freshet.http.addresses import Visitors, is_loopback
@@ -23,8 +25,10 @@ from freshet.http.companion import Companion
 from freshet.http.connection_pool import ConnectionPool, connection_limits
 from freshet.http.connections import OnRefusal, guarded
 from freshet.http.json_log import JsonLog
+from freshet.http.level_watch import LevelWatch
 from freshet.http.problems import Refusal
 from freshet.http.prometheus import Metrics
+from freshet.http.request_traces import RequestTraces
 from freshet.http.service import ServerState, Service
 from freshet.serving.messages import Query
 
@@ -131,6 +135,8 @@ def serve(
     log_to: TextIO = sys.stderr,
     stream: LiveStream | None = None,
     companion: Companion | None = None,
+    watched: Path | None = None,
+    traced: float = 0.0,
 ) -> None:
     """Serve until SIGTERM or SIGINT, then write what was accepted and close the recommender.
 
@@ -141,6 +147,8 @@ def serve(
         root_path: what a proxy leaves before all paths, '' = nothing.
         stream: whose events are recorded beside those of requests, None = there is none.
         companion: answers the pages of the dashboard, None = there are none.
+        watched: the workspace whose service levels are looked at now and then, None = nobody looks.
+        traced: share of requests that are traced, where anybody traces this process.
 
     Raises:
         ConfigError: the process may open too few files to serve anybody.
@@ -155,7 +163,12 @@ def serve(
         pool = ConnectionPool(most)
         metrics.watch_connections(lambda: len(pool))
         visitors = Visitors(listener.getsockname()[0], [host, *limits.hosts], limits.origins)
-        service = Service(recommender, limits, keyring, visitors, metrics, log, root_path, stream, companion)
+        watch = None if watched is None else LevelWatch(watched, metrics)
+        tracer = tracing.tracer()
+        traces = None if tracer is None else RequestTraces(tracer, traced)
+        service = Service(
+            recommender, limits, keyring, visitors, metrics, log, root_path, stream, companion, watch, traces
+        )
         config = uvicorn.Config(
             make_app(service),
             loop="uvloop",

@@ -10,7 +10,9 @@ from freshet.http.addresses import Visitors
 from freshet.http.api_keys import Keyring
 from freshet.http.companion import Companion
 from freshet.http.json_log import JsonLog
+from freshet.http.level_watch import LevelWatch
 from freshet.http.prometheus import Metrics
+from freshet.http.request_traces import RequestTraces
 from freshet.serving.live_stream import LiveStream
 
 if TYPE_CHECKING:
@@ -44,6 +46,8 @@ class Service:
         root_path: what a proxy leaves before all paths, '' = nothing.
         stream: whose events are recorded beside those of requests, None = there is none.
         companion: answers the pages of the dashboard, None = there are none.
+        watch: looks at the service levels now and then, None = nobody does.
+        traces: of some requests, None = none are traced.
         state: set by what runs beside requests, reported by `/readyz`.
     """
 
@@ -56,4 +60,6 @@ class Service:
     root_path: str = ""
     stream: LiveStream | None = None
     companion: Companion | None = None
+    watch: LevelWatch | None = None
+    traces: RequestTraces | None = None
     state: ServerState = field(default_factory=ServerState)

@@ -9,6 +9,7 @@ from typing import Any
 
 from freshet.core.errors import FreshetError
 from freshet.http.group_commit import GroupCommit
+from freshet.http.level_watch import FIRST, LevelWatch
 from freshet.http.service import Service
 from freshet.http.stream_intake import StreamIntake
 
@@ -29,6 +30,8 @@ class Upkeep:
         self._tasks: list[asyncio.Task[None]] = []
         self.writer = ThreadPoolExecutor(1, "state")
         self._loading = ThreadPoolExecutor(1, "loading")
+        self._watch = service.watch
+        self._watching = ThreadPoolExecutor(1, "levels")
         self._intake = None if service.stream is None else StreamIntake(service.stream, service)
 
     def start(self, commits: GroupCommit) -> None:
@@ -42,6 +45,8 @@ class Upkeep:
         ]
         self._tasks = [asyncio.create_task(self._repeat(*each)) for each in rounds]
         self._tasks.append(asyncio.create_task(self._write_logs()))
+        if self._watch is not None:
+            self._tasks.append(asyncio.create_task(self._watch_levels(self._watch)))
         if self._intake is not None:
             self._intake.start(commits, self._report)
 
@@ -49,6 +54,8 @@ class Upkeep:
         """Let what was accepted become durable, then end."""
         if self._intake is not None:
             await self._intake.stop()
+        if self._watch is not None:
+            self._watch.end()
         await commits.drained()
         for task in self._tasks:
             task.cancel()
@@ -56,6 +63,7 @@ class Upkeep:
         await self._once("flush", self.writer, self._recommender.flush)
         self.writer.shutdown()
         self._loading.shutdown()
+        self._watching.shutdown()
         self._log.write()
 
     async def _repeat(self, name: str, seconds: float, worker: Executor, work: Callable[[], Any]) -> None:
@@ -88,6 +96,16 @@ class Upkeep:
         kind, message = trouble
         hint = error.hint if isinstance(error, FreshetError) else ""
         self._log.add("error", "upkeep", {"task": name, "error": kind, "message": message, "hint": hint})
+
+    async def _watch_levels(self, watch: LevelWatch) -> None:
+        """Look at the service levels, soon for the first time."""
+        seconds = watch.seconds()
+        await asyncio.sleep(min(seconds or FIRST, FIRST))
+        while True:
+            if seconds:
+                await self._once("levels", self._watching, watch.look)
+            await asyncio.sleep(seconds or FIRST)
+            seconds = watch.seconds()
 
     def _reload(self) -> None:
         before = self._recommender.current

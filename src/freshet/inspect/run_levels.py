@@ -85,6 +85,19 @@ def schedule_level(facts: Facts) -> ServiceLevel:
     return ServiceLevel("schedule", "ok", 0, 0, "jobs overdue", told)
 
 
+def scheduler_level(facts: Facts) -> ServiceLevel:
+    """Who leads; nothing is promised, since cron or an orchestrator may start runs instead."""
+    leader = facts.schedule.leader if facts.schedule is not None else None
+    told = f"{leader} leads" if leader is not None else "no scheduler is alive"
+    return ServiceLevel("scheduler", "off", float(leader is not None), None, "alive", told)
+
+
+def waiting_level(facts: Facts) -> ServiceLevel:
+    """How many runs wait; `review` says how long."""
+    count = len(facts.waiting)
+    return ServiceLevel("runs_waiting", "off", count, None, "runs", f"{count} wait for a person")
+
+
 def budget_levels(facts: Facts) -> Iterator[ServiceLevel]:
     """The month's money, where there is a budget."""
     if facts.schedule is None or not facts.schedule.money.limit:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from freshet.core import safe_names as names
+from freshet.core import tracing
 from freshet.core.config import PricesConfig
 from freshet.core.errors import ArtifactError, DiskFull, FreshetError
 from freshet.core.ports import Progress, silent
@@ -219,18 +220,20 @@ class Run:
         step = StepRecord(name, started=self.ledger.clock().isoformat(timespec="milliseconds"))
         self.reporter.begin(name)
         start = time.monotonic()
-        try:
-            yield step
-        except BaseException:
-            step.failed = True
-            raise
-        finally:
-            step.seconds = time.monotonic() - start
-            step.peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-            step.money = self.money(step.seconds, step.tokens, step.written, step.trained)
-            self.record.steps.append(step)
-            self._save()
-            self.reporter.begin("")
+        with tracing.work(f"step {name}", {"freshet.step.name": name}) as traced:
+            try:
+                yield step
+            except BaseException:
+                step.failed = True
+                raise
+            finally:
+                step.seconds = time.monotonic() - start
+                step.peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+                step.money = self.money(step.seconds, step.tokens, step.written, step.trained)
+                traced |= _traced(step)
+                self.record.steps.append(step)
+                self._save()
+                self.reporter.begin("")
 
     def end(self, outcome: str, message: str = "") -> None:
         self.record.outcome = outcome
@@ -248,6 +251,18 @@ class Run:
         self.record.seconds = time.monotonic() - self._start
         self.record.money = sum(step.money for step in self.record.steps)
         self.ledger.save(self.record)
+
+
+def _traced(step: StepRecord) -> dict[str, tracing.Value]:
+    """What a trace says of a step."""
+    return {
+        "freshet.step.artifact": step.artifact,
+        "freshet.step.cached": step.cached,
+        "freshet.step.tokens": step.tokens,
+        "freshet.step.requests": step.requests,
+        "freshet.step.money": step.money,
+        "freshet.step.peak_mb": step.peak_mb,
+    }
 
 
 def _record(path: Path) -> Record:

@@ -4,8 +4,8 @@ The keys lie in the workspace and, where somebody wants a copy for safekeeping, 
 backup. Dropping a key overwrites it in place: what any backup holds of that user can't be read from then on.
 
 The file is a header and one record for each user, in the order in which they came: number of the user (8
-bytes) and key (16 bytes; zeros where it was dropped). The place of a record is its *slot*, by which a backup
-names the key; it never changes, and a user who comes back after a drop is given a new one.
+bytes) and key (16 bytes); zeros in place of both where it was dropped. The place of a record is its *slot*,
+by which a backup names the key; it never changes, and a user who comes back after a drop is given a new one.
 """
 
 from __future__ import annotations
@@ -227,11 +227,11 @@ def _append(path: Path, records: NDArray[np.void]) -> None:
 
 
 def _overwrite(path: Path, slots: Iterable[int]) -> None:
-    """Zeros in the place of keys: nothing of them stays in the file."""
+    """Zeros in the place of users and keys: nothing of them stays in the file."""
     with path.open("r+b") as file:
         for slot in slots:
-            file.seek(_HEAD + int(slot) * RECORD.itemsize + 8)
-            file.write(bytes(16))
+            file.seek(_HEAD + int(slot) * RECORD.itemsize)
+            file.write(bytes(RECORD.itemsize))
         file.flush()
         os.fsync(file.fileno())
 
@@ -245,7 +245,8 @@ def _join(source: Path, target: Path) -> None:
         )
     theirs, mine = _records(source), _records(target)
     both = min(len(theirs), len(mine))
-    if (theirs["user"][:both] != mine["user"][:both]).any():
+    alive = theirs["key"][:both].any(axis=1) & mine["key"][:both].any(axis=1)
+    if (theirs["user"][:both] != mine["user"][:both])[alive].any():
         raise ArtifactError(
             f"{target} and {source} have gone apart: two copies of one workspace have each added keys",
             hint="name another file in [backup] keys",

@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+from freshet.core import tracing
 from freshet.core.config import Config
 from freshet.core.errors import AnswersPending
 from freshet.core.ports import Encoder, Executor, RankingTrainer, SequenceTrainer, SourceStore, Tuner
@@ -23,10 +24,10 @@ from freshet.storage.durable import ReportFullDisk
 from freshet.storage.experiment_registry import Experiments
 from freshet.storage.lease import Lease, is_held, lease
 from freshet.storage.ledger import Ledger, Quiet, Record, Reporter, Run
-from freshet.storage.people import settle
 from freshet.storage.releases import Releases
 from freshet.storage.remote.bucket_workspace import BucketWorkspace
 from freshet.storage.remote.shared_lease import SharedLease
+from freshet.storage.user_ids import settle
 
 LEASE = "LEASE"
 DRAFTS = ".drafts"
@@ -203,7 +204,11 @@ class Workspace:
         """
         run = self.ledger.start(command, as_of, self.config.prices, self.reporter, held)
         run.record.settings = self.config.deciding()
-        with ReportFullDisk(self.root, lambda: _published(run)):
+        told = {"freshet.run.id": run.record.id, "freshet.run.command": command}
+        with (
+            ReportFullDisk(self.root, lambda: _published(run)),
+            tracing.work(f"freshet {command}", told) as traced,
+        ):
             try:
                 if self.giving is not None:
                     self.giving.begin(self, run)
@@ -217,8 +222,21 @@ class Workspace:
                 if run.record.outcome == "running":
                     run.fail(error)
                 raise
-            if run.record.outcome == "running":
-                run.end("done")
+            else:
+                if run.record.outcome == "running":
+                    run.end("done")
+            finally:
+                traced |= _facts(run.record)
+
+
+def _facts(record: Record) -> dict[str, tracing.Value]:
+    """What a trace says of a run."""
+    return {
+        "freshet.run.as_of": record.as_of,
+        "freshet.run.outcome": record.outcome,
+        "freshet.run.release": record.release or 0,
+        "freshet.run.money": record.money,
+    }
 
 
 def _published(run: Run) -> str:

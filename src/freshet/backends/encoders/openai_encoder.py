@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from freshet.backends.encoders.embedding_answer import BadAnswer, vectors_of
 from freshet.backends.http_json import Failing, JsonClient, Refusal
+from freshet.backends.telemetry import gen_ai
 from freshet.core.errors import EncoderError
 from freshet.core.ports import Progress, is_blank, silent
 
@@ -88,7 +89,8 @@ class OpenAIEncoder:
                 raise Refusal(Failing.BUSY if error.cut_short else Failing.REFUSED, str(error)) from None
 
         try:
-            return self._client.asked("/embeddings", content, read)
+            with gen_ai.call("embeddings", self._url, self._model):
+                return self._client.asked("/embeddings", content, read)
         except Refusal as refusal:
             told = f"{self._url}: {name}: "
             if not refusal.passing:

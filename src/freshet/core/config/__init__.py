@@ -47,6 +47,7 @@ from freshet.core.config.serving_sections import (
     ServingRule,
 )
 from freshet.core.config.stream_section import StreamConfig
+from freshet.core.config.telemetry_section import TelemetryConfig
 from freshet.core.config.tracking_section import TrackingConfig
 from freshet.core.config.users_section import UsersConfig
 
@@ -85,6 +86,7 @@ __all__ = [
     "ServingRule",
     "StreamConfig",
     "TableConfig",
+    "TelemetryConfig",
     "TrackingConfig",
     "TransitionsConfig",
     "TuningConfig",

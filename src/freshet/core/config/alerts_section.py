@@ -67,7 +67,11 @@ class AlertsConfig(Section):
     )
     review_days: AtMost | Off = Field(2.0, description="how long a halted run may wait for a person, in days")
     every_minutes: float = Field(
-        5.0, ge=0.1, le=1440, description="how often a server looks at all of this; the scheduler does after every run, and every 5"
+        5.0,
+        ge=0,
+        le=1440,
+        description="how often a server looks at all of this, 0 = never; the scheduler does after every run, "
+        "and every 5",
     )
     repeat_hours: float = Field(
         12.0, gt=0, le=24 * 365, description="webhook and e-mail are told again of what still fires so often"

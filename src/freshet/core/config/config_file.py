@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from freshet.core.config.alerts_section import AlertsConfig
 from freshet.core.config.backup_section import BackupConfig
+from freshet.core.config.canary_section import CanaryConfig
 from freshet.core.config.content_section import ContentConfig
 from freshet.core.config.dashboard_section import DashboardConfig
 from freshet.core.config.experiment_sections import (
@@ -41,6 +42,7 @@ from freshet.core.config.serving_sections import (
     ServingConfig,
 )
 from freshet.core.config.stream_section import StreamConfig
+from freshet.core.config.telemetry_section import TelemetryConfig
 from freshet.core.config.tracking_section import TrackingConfig
 from freshet.core.config.users_section import UsersConfig
 from freshet.core.errors import ConfigError
@@ -82,6 +84,7 @@ class Config(Section):
     serving: ServingConfig = ServingConfig()
     http: HttpConfig = HttpConfig()
     experiments: ExperimentsConfig = ExperimentsConfig()
+    canary: CanaryConfig = CanaryConfig()
     export: ExportConfig = ExportConfig()
     prices: PricesConfig = PricesConfig()
     ray: RayConfig = RayConfig.model_validate({})
@@ -89,6 +92,7 @@ class Config(Section):
     dashboard: DashboardConfig = DashboardConfig.model_validate({})
     alerts: AlertsConfig = AlertsConfig.model_validate({})
     backup: BackupConfig = BackupConfig.model_validate({})
+    telemetry: TelemetryConfig = TelemetryConfig.model_validate({})
     privacy: PrivacyConfig = PrivacyConfig.model_validate({})
     retention: RetentionConfig = RetentionConfig.model_validate({})
     screen: ScreenConfig = ScreenConfig.model_validate({})

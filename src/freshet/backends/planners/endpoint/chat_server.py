@@ -12,6 +12,7 @@ from freshet.backends.planners.endpoint.chat_wire import (
     decision_body,
     decision_of,
 )
+from freshet.backends.telemetry import gen_ai
 
 CHAT, DECISION = "/chat/completions", "/systemone"
 
@@ -36,9 +37,13 @@ class ChatServer:
         Raises:
             Refusal: there is none.
         """
-        if request.decides:
-            return self.client.asked(DECISION, decision_body(request, self.model), _decided)
-        return self.client.asked(CHAT, body_of(request, self.model, self.dialect), _answered)
+        with gen_ai.call("chat", self.client.base, self.model, request.max_tokens) as call:
+            if request.decides:
+                answer = self.client.asked(DECISION, decision_body(request, self.model), _decided)
+            else:
+                answer = self.client.asked(CHAT, body_of(request, self.model, self.dialect), _answered)
+            call.used(answer.read, answer.written)
+        return answer
 
 
 def _answered(body: bytes) -> ChatAnswer:

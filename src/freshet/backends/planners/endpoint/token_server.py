@@ -17,6 +17,7 @@ from freshet.backends.planners.endpoint.chat_wire import BadAnswer
 from freshet.backends.planners.endpoint.spending import Spending
 from freshet.backends.planners.endpoint.token_wire import TokenDialect
 from freshet.backends.planners.token_search import Answers, Decode, Question
+from freshet.backends.telemetry import gen_ai
 from freshet.core.errors import PlannerError, PlannerGone
 from freshet.core.types import Usage
 
@@ -206,7 +207,9 @@ class TokenServer:
 
     def _answered(self, part: _Part, content: dict[str, Any]) -> _Read:
         try:
-            choices, usage = self.client.asked(COMPLETIONS, content, read_completions(len(part.texts)))
+            with gen_ai.call("text_completion", self.client.base, self.model, len(part.texts)) as call:
+                choices, usage = self.client.asked(COMPLETIONS, content, read_completions(len(part.texts)))
+                call.used(usage.tokens - usage.written, usage.written)
         except Refusal as refusal:
             if refusal.why == Failing.REFUSED:
                 return _Read(part, failed=refusal.said)

@@ -12,12 +12,11 @@ from pathlib import Path
 
 from freshet.core.errors import ArtifactError
 from freshet.experiments.measurement import impression_files
-from freshet.privacy.receipts import RECEIPTS
 from freshet.stages.events import EventLog
 from freshet.stages.events.log_forgetting import drop_days
 from freshet.stages.events.refused_rows import QUARANTINE
 from freshet.storage.ledger import Record
-from freshet.storage.secrets import PRIVACY
+from freshet.storage.secrets import PRIVACY, RECEIPTS
 from freshet.storage.workspace import Workspace
 
 NEWEST_RUNS = 50

@@ -11,7 +11,7 @@ import pytest
 
 from freshet.core import config
 from freshet.core.errors import ConfigError
-from freshet.privacy.retention import apply
+from freshet.retention import apply
 from freshet.stages.events import EventLog
 from freshet.wiring import open_workspace
 

@@ -1,0 +1,1 @@
+"""Traces to OpenTelemetry, and the names that calls of models have there."""
