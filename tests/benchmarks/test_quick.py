@@ -65,6 +65,7 @@ KEYS = {
     "streams": {"kind", "load", "kills", "read", "lost", "twice", "quarantine_lost", "quarantine_twice", "ratio"},
     "gpu": {"simulated", "device", "peak_tflops", "engine", "generate_batch", "tuning"},
     "rows": {"transitions", "users", "rows"},
+    "scheduled_year": {"note", "days", "cost_in_hits", "policies"},
     "scale": {"computed", "tables"},
     "wide": {"simulated", "wide", "small", "look_up"},
     "tracing": {"cpu_us", "ratio", "failed", "collected_mb", "rounds", "load"},
