@@ -30,6 +30,7 @@ KEYS = {
     "cluster": {"simulated", "count", "inference", "planned"},
     "cadence": {"note", "cost_in_hits", "worlds"},
     "chaos": {"kills", "lost", "corrupt", "leftover", "unreadable", "stages"},
+    "poisoning": {"log", "real", "refresh", "live"},
     "choosing": {"transitions", "users", "policies"},
     "closed_loop": {"note", "seeds", "users", "transitions"},
     "closed_loop_image": {"arm", "image", "characters"},
@@ -66,6 +67,7 @@ KEYS = {
     "rows": {"transitions", "users", "rows"},
     "scale": {"computed", "tables"},
     "wide": {"simulated", "wide", "small", "look_up"},
+    "tracing": {"cpu_us", "ratio", "failed", "collected_mb", "rounds", "load"},
     "transitions": {"simulated", "events_per_s", "peak_rss_gb", "one_day_share", "ratio_to_plain_sql"},
 }  # fmt: skip
 """What is documented of each; a new benchmark says here what it gives."""
