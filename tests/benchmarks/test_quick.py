@@ -30,9 +30,11 @@ KEYS = {
     "cluster": {"simulated", "count", "inference", "planned"},
     "cadence": {"note", "cost_in_hits", "worlds"},
     "chaos": {"kills", "lost", "corrupt", "leftover", "unreadable", "stages"},
+    "poisoning": {"log", "real", "refresh", "live"},
     "choosing": {"transitions", "users", "policies"},
     "closed_loop": {"note", "seeds", "users", "transitions"},
     "closed_loop_image": {"arm", "image", "characters"},
+    "dashboard": {"note", "load", "runs", "interests", "n", "pages", "aims_missed", "api"},
     "encoders": {"items", "interests", "version", "encoder", "tfidf", "encoder_minus_tfidf"},
     "content": {"simulated", "judged", "shares", "content_minus_counts", "by_support", "weights", "first_choice"},
     "endpoint": {"simulated", "speed", "server", "faults"},
@@ -65,6 +67,7 @@ KEYS = {
     "rows": {"transitions", "users", "rows"},
     "scale": {"computed", "tables"},
     "wide": {"simulated", "wide", "small", "look_up"},
+    "tracing": {"cpu_us", "ratio", "failed", "collected_mb", "rounds", "load"},
     "transitions": {"simulated", "events_per_s", "peak_rss_gb", "one_day_share", "ratio_to_plain_sql"},
 }  # fmt: skip
 """What is documented of each; a new benchmark says here what it gives."""
