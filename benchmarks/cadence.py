@@ -22,7 +22,7 @@ from freshet.core.ports import CadencePolicy
 from freshet.core.types import RECENT, FloatArray, Signs, Staleness, Sums, Transitions
 from freshet.simulator import SIMULATED, World, known_answers
 from freshet.stages import counts
-from freshet.stages.schedule import CostAware, DriftTriggered, Fixed
+from freshet.stages.schedule import Combined, CostAware, DriftTriggered, Fixed
 from shared import parse, parser, tell
 
 WARM, CHANGE, DAYS = 49, 90, 140
@@ -127,7 +127,7 @@ def followed(found: Judged, policy: CadencePolicy, cost: float) -> list[int]:
             WINDOW,
             rows.take(np.arange(past.start, past.stop)),
             float(found.first[day] - found.first[day - WINDOW]) / WINDOW,
-            staleness(found, np.array(served), day) if isinstance(policy, CostAware) else Staleness.none(),
+            staleness(found, np.array(served), day) if policy.looks.staleness else Staleness.none(),
             cost,
         )
         if policy.decide(signs).refresh:
@@ -166,20 +166,23 @@ def oracle(loss: FloatArray, cost: float) -> list[int]:
     return found
 
 
-def one_world(world: World, cost: float) -> dict[str, dict[str, Any]]:
-    """Figures of every policy in one world."""
+def one_world(world: World, cost: float, only: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
+    """Figures of every policy in one world, or of some beside the oracle and the two that know no world."""
     found = judged(world)
     loss = found.loss()
     never, often = [WARM], list(range(WARM, world.days, 2))
-    chosen = {
-        "never": never,
-        "every 2 days": often,
-        "every 7 days": followed(found, Fixed(7), cost),
-        "every 28 days": followed(found, Fixed(28), cost),
-        "drift": followed(found, DriftTriggered(every=4), cost),
-        "cost": followed(found, CostAware(1.0), cost),
-        "oracle": oracle(loss, cost),
+    policies: dict[str, CadencePolicy] = {
+        "every 7 days": Fixed(7),
+        "every 28 days": Fixed(28),
+        "drift": DriftTriggered(every=4),
+        "cost": CostAware(1.0),
+        "combined": Combined(1.0),
     }
+    chosen = {"never": never, "every 2 days": often}
+    chosen |= {
+        name: followed(found, policy, cost) for name, policy in policies.items() if not only or name in only
+    }
+    chosen["oracle"] = oracle(loss, cost)
     least = lost(loss, chosen["oracle"]) + cost * (len(chosen["oracle"]) - 1)
     out = {}
     for name, refreshes in chosen.items():
@@ -254,7 +257,7 @@ def main() -> None:
         for seed in result["seeds"]:
             world = World(days=DAYS, change_day=CHANGE, drift=drift, drift_size=size, trends=0.0, seed=seed)
             world = replace(world, users=options.users)
-            found.append(one_world(world, options.cost))
+            found.append(one_world(world, options.cost, options.policies))
         name = drift if size in (0.0, 1.0) else f"{drift}, size {size:g}"
         result["worlds"][name] = pooled(found)
     told = (readable(name, found) for name, found in result["worlds"].items())
@@ -278,6 +281,9 @@ def arguments() -> Namespace:
     made.add_argument("--seeds", type=int, default=6, help="worlds of each kind")
     made.add_argument("--first-seed", type=int, default=200, help="policies were tuned on seeds below 200")
     made.add_argument("--users", type=int, default=World().users, help="of a world")
+    made.add_argument(
+        "--policies", nargs="*", default=(), help="only these beside the oracle, such as: cost combined"
+    )
     made.add_argument("--cost", type=float, default=10.0, help="of a refresh, in hits")
     return parse(made, seeds=1, users=80)
 

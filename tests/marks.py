@@ -22,7 +22,7 @@ FOLDERS = (
     "pipeline/",
 )
 """Whose tests train, run scripts and commands, and refresh."""
-FIXTURES = {"counted", "planned", "shop", "server", "alone", "s3", "azure", "bucket", "cluster"}
+FIXTURES = {"counted", "planned", "shop", "server", "alone", "s3", "azure", "bucket", "cluster", "browser"}
 """Workspaces with a release, services on them, servers of object stores, and a cluster of Ray."""
 
 _PROCESSES = {"subprocess.Popen", "os.fork", "os.posix_spawn"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from freshet.core.errors import ConfigError
 from freshet.core.ports import UserStore
 from freshet.core.types import AsOf, Experiment
 from freshet.core.urls import Location
-from freshet.experiments import lifecycle
+from freshet.experiments import canary, lifecycle
 from freshet.experiments.feedback import step as feedback
 from freshet.experiments.guardrails import guard as guardrails
 from freshet.experiments.measurement import collect as collecting
@@ -128,7 +128,7 @@ def rank_items(
         else:
             made = committed(ws.store, "tables", current.table)
             companions = table.Companions(current.overlay, ranker.version, current.feedback, current.users)
-            table.publish(ws, run, made, companions)
+            canary.publish(ws, run, made, companions)
     return run.record, trained
 
 
@@ -152,7 +152,7 @@ def approve(ws: Workspace, run_id: str, reviewer: str, reason: str = "") -> Reco
             with ws.recorded(held, command, record.as_of) as run:
                 beside = record.waiting.get("beside") if record.waiting else None
                 companions = table.Companions(**beside) if beside else _companions_of(ws, made)
-                record.release = table.publish(ws, run, made, companions).number
+                record.release = canary.publish(ws, run, made, companions).number
         else:
             _decide(ws, held, record, reviewer, reason, accepted=True)
         return _close(ws, held, record, reviewer, "approved")
@@ -171,6 +171,8 @@ def reject(ws: Workspace, run_id: str, reviewer: str, reason: str = "") -> Recor
 def roll_back(ws: Workspace, number: int | None = None, by: str = "", reason: str = "") -> Release:
     """Serve an earlier release again: the named one, or the one before the current.
 
+    Where a canary runs, it ends: without a number it is taken back, and the current release goes on.
+
     Args:
         by, reason: who decides, and why, for the record.
 
@@ -179,6 +181,11 @@ def roll_back(ws: Workspace, number: int | None = None, by: str = "", reason: st
     """
     _check_name(by)
     with ws.hold("rollback") as held:
+        trial, now = canary.running(ws), datetime.now(UTC)
+        if trial is not None and number in (None, trial.began):
+            with ws.recorded(held, f"rollback {trial.began}") as run:
+                canary.take_back(ws, run, trial, now, reason or "a person took it back", by)
+            return ws.releases.get(trial.began)
         if number is None:
             current = ws.releases.current()
             if current is None or current.previous is None:
@@ -188,6 +195,8 @@ def roll_back(ws: Workspace, number: int | None = None, by: str = "", reason: st
         rollback.check(ws, release)
         with ws.recorded(held, f"rollback {number}") as run:
             rollback.roll_back(ws, run, release, reason, by)
+            if trial is not None:
+                lifecycle.stop(ws, run, trial.name, now, f"release {number} serves everybody", by)
     return release
 
 
@@ -246,9 +255,7 @@ def _halted(ws: Workspace, run_id: str, outcome: str) -> Record:
     return record
 
 
-def _decide(
-    ws: Workspace, held: Lease, record: Record, reviewer: str, reason: str, accepted: bool
-) -> None:
+def _decide(ws: Workspace, held: Lease, record: Record, reviewer: str, reason: str, accepted: bool) -> None:
     """Keep a person's decision on what a run waits with: written before it takes effect."""
     waiting = record.waiting or {}
     with held.fenced():

@@ -3,7 +3,7 @@
     events + items
       -> interests     tree of clusters, descriptions, assignment of items   (rebuilt rarely, ids stable)
       -> prior         each interest alone -> what a planner expects next    (once, where so configured)
-      -> transitions   engagements -> novel successors -> daily counts       (incremental)
+      -> transitions   engagements -> novel successors -> daily counts       (incremental, screened)
       -> tuning        balanced examples -> fine-tuned planner -> gates      (slow path, monthly)
       -> content       what items say, and who engages them, as vectors      (fast path, every few days)
       -> evidence      recent counts -> shrunk, supported, capped successors
@@ -13,10 +13,10 @@
 
 `freshet.stages` has a folder for each; requests are answered outside any run, in `serving.recommend`. All is
 computed as of a moment from what came before it. A step whose artifact exists is skipped: a killed run goes
-on where it was. What people decide is in `operations`; what is due, or held back, in `due`. Rows of single
-users are made beside the table (`stages.users`). When a run ends, what it published is given to others
-(`exports`), and servers are told of it (`tracking`); events also come by `streaming`. `wiring` says where a
-workspace lies (`storage.remote`: in a bucket) and what computes it (`backends.executors`).
+on where it was. What people decide is in `operations`; what is due, or held back, in `due`; who is served
+first, in `experiments.canary`. Rows of single users are made beside the table (`stages.users`). When a run
+ends, what it published is given to others (`exports`), and servers are told of it (`tracking`); events also
+come by `streaming`. `wiring` says where a workspace lies (`storage.remote`) and what computes it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from freshet import due
 from freshet.core.errors import ConfigError
 from freshet.core.ports import Planner, UserStore
 from freshet.core.types import AsOf, Experiment, ExperimentArm
-from freshet.experiments import isolated_arms
+from freshet.experiments import canary, isolated_arms
 from freshet.experiments.assignment import OwnEvents
 from freshet.experiments.feedback import step as feedback
 from freshet.experiments.guardrails import guard as guardrails
@@ -48,10 +48,12 @@ from freshet.stages.items import step as items
 from freshet.stages.live import step as live
 from freshet.stages.prior import step as prior
 from freshet.stages.schedule import step as schedule
+from freshet.stages.screen import step as screen
 from freshet.stages.sequence import step as sequence
 from freshet.stages.table import step as table
 from freshet.stages.table import table_plan
 from freshet.stages.table.churn_gate import halt_on_churn
+from freshet.stages.table.crowd_gate import halt_on_crowd
 from freshet.stages.transitions import TransitionLog
 from freshet.stages.transitions import step as transitions
 from freshet.stages.tuning import step as tuning
@@ -94,7 +96,9 @@ def run(
         if ws.tuner is not None and due.tuning_is_due(ctx, model):
             model = tuning.renew(ctx, ws.tuner)
         current = ws.releases.current()
-        if current is None or due.differs(ctx, model, current):
+        if canary.waits(ws, run):
+            pass
+        elif current is None or due.differs(ctx, model, current):
             refresh_release(ctx, model, end, publish)
         elif (decision := schedule.decide(ctx, due.refreshes(ws, current))).refresh:
             if ws.config.schedule.policy != "fixed":
@@ -166,7 +170,7 @@ def context_of(ws: Workspace, run: Run, as_of: AsOf) -> RunContext:
 
 
 def snapshot_of(ws: Workspace, run: Run, as_of: AsOf, rebuild: bool = False) -> LogSnapshot:
-    """Bring interests, assignment of items and transitions up to date with the log before as_of.
+    """Bring interests, assignment of items and transitions up to date with the log before as_of, screened.
 
     Args:
         rebuild: form the interests anew; ids are kept.
@@ -182,7 +186,8 @@ def snapshot_of(ws: Workspace, run: Run, as_of: AsOf, rebuild: bool = False) -> 
     asked = prior.ask(ws, run, loaded, formed.version)
     counted = transitions.count(ws, run, days, formed, assignment, len(loaded))
     log, scales = TransitionLog(counted.path, ws.pool, len(loaded)), interests.scales_of(formed, ws.config)
-    return LogSnapshot(as_of, loaded, formed.version, log, counted.version, scales, window, prior=asked)
+    known = LogSnapshot(as_of, loaded, formed.version, log, counted.version, scales, window, prior=asked)
+    return screen.hold_back(ws, run, known)
 
 
 def make_table(
@@ -228,7 +233,8 @@ def refresh_release(ctx: RunContext, model: Artifact | None, end: AsOf, publish:
     ranker = items.for_release(ctx.ws, ctx.run, ctx.log)
     companions = table.Companions.of(overlay, ranker, reactions, user_rows.beside(ctx, made, planner))
     halt_on_churn(ctx, made, companions)
-    table.publish(ctx.ws, ctx.run, made, companions)
+    halt_on_crowd(ctx, made, companions)
+    canary.publish(ctx.ws, ctx.run, made, companions, at_once=publish)
     for experiment, arm in isolated_arms.arms(ctx.ws, ctx.run):
         refresh_arm(ctx, experiment, arm, model, mixed)
 

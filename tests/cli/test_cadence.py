@@ -24,7 +24,7 @@ def told(place: Path) -> tuple[Path, dict]:
 
 def test_every_schedule_has_hit_rate_and_cost(told: tuple[Path, dict]) -> None:
     found = told[1]
-    names = {"hybrid", "hybrid@4d", "hybrid-adaptive", "hybrid-cost", "finetune"}
+    names = {"hybrid", "hybrid@4d", "hybrid@combined", "hybrid-adaptive", "hybrid-cost", "finetune"}
     assert {line["arm"] for line in found["schedules"]} == names
     for line in found["schedules"]:
         low, high = line["hit_at_5"]["ci95"]

@@ -29,6 +29,8 @@ def schedule(world: Path, text: str) -> str:
         ('policy = "drift"', None),
         ('policy = "cost"\nvalue_per_hit = 100.0', None),  # what age costs is chance with so few people
         ('policy = "cost"\nvalue_per_hit = 1e-9', False),
+        ('policy = "combined"', None),
+        ('policy = "combined"\nvalue_per_hit = 1e-9', False),  # no change is worth a refresh
     ],
 )
 def test_a_run_does_as_its_policy_says(

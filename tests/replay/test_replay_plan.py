@@ -43,16 +43,31 @@ def test_a_long_period_gets_a_cadence_that_ends() -> None:
 
 def test_slower_hybrids_come_along() -> None:
     names = [arm.name for arm in plan(start=AsOf.parse("2024-02-01"), every=2).arms]
-    assert [name for name in names if "@" in name] == ["hybrid@6d", "hybrid@14d", "hybrid@28d"]
+    assert [name for name in names if "@" in name] == [
+        "hybrid@6d",
+        "hybrid@14d",
+        "hybrid@28d",
+        "hybrid@combined",
+    ]
     assert names[0] == "static"
 
 
 def test_without_a_planner_only_counts_and_baselines_are_compared() -> None:
     names = [arm.name for arm in plan(able=Able(False), every=2, start=AsOf.parse("2024-02-01")).arms]
-    assert {"static", "counts", "popularity", "counts@28d"} <= set(names)
+    assert {"static", "counts", "popularity", "counts@28d", "counts@combined"} <= set(names)
     assert not any("hybrid" in name or "retrieval" in name for name in names)
     with pytest.raises(ConfigError, match="needs a planner"):
         plan(able=Able(False), arms=["hybrid"])
+
+
+def test_an_arm_may_be_refreshed_by_a_policy() -> None:
+    found = {arm.name: arm for arm in plan(arms=["counts@drift", "counts@cost", "counts@combined"]).arms}
+    assert [arm.refreshed for arm in found.values()] == ["drift", "cost", "combined"]
+    assert {arm.scores for arm in found.values()} == {"counts"}
+    assert found["counts@cost"].days is None
+    for wrong in ("counts@weather", "counts@0d", "counts@fixed"):
+        with pytest.raises(ConfigError, match="no arm"):
+            plan(arms=[wrong])
 
 
 def test_an_unknown_arm_is_told_with_those_there_are() -> None:

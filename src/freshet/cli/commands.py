@@ -6,6 +6,7 @@ import typer
 
 from freshet.cli import batch_commands
 from freshet.cli.alerts_command import alerts
+from freshet.cli.backup_commands import backup, restore
 from freshet.cli.copy_command import copy
 from freshet.cli.demo_command import demo
 from freshet.cli.drift_command import drift
@@ -14,6 +15,7 @@ from freshet.cli.experiment_analysis import power, report_experiment
 from freshet.cli.experiment_commands import check, list_experiments, start, stop
 from freshet.cli.export_command import export
 from freshet.cli.forget_command import forget
+from freshet.cli.gc_command import gc
 from freshet.cli.init_command import init
 from freshet.cli.inspect_commands import diff, explain, history, interests, report, status
 from freshet.cli.replay_commands import cadence, replay
@@ -25,6 +27,7 @@ from freshet.cli.settings_command import settings
 from freshet.cli.simulate_command import simulate
 from freshet.cli.stream_command import stream
 from freshet.cli.track_command import track
+from freshet.cli.upgrade_command import upgrade
 from freshet.cli.workspace_commands import collect, doctor, import_files
 
 app = typer.Typer(
@@ -69,7 +72,11 @@ for group, name, function, example in (
     (app, "export", export, "`freshet export -w shop --to shop.freshet`"),
     (app, "settings", settings, "`freshet settings -w s3://lake/shop --set freshet.toml`"),
     (app, "copy", copy, "`freshet copy shop s3://lake/shop`"),
+    (app, "upgrade", upgrade, "`freshet upgrade -w shop`"),
     (app, "forget", forget, "`freshet forget -w shop --user u123`"),
+    (app, "gc", gc, "`freshet gc -w shop --dry-run`"),
+    (app, "backup", backup, "`freshet backup -w shop s3://safe/shop --keep 30`"),
+    (app, "restore", restore, "`freshet restore s3://safe/shop shop-again --keys /safe/shop-keys`"),
     (app, "doctor", doctor, "`freshet doctor -w shop --repair`"),
     (
         app, "replay", replay,

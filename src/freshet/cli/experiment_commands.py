@@ -153,6 +153,7 @@ def _content(one: Experiment) -> dict[str, Any]:
         "days": one.days,
         "separated": one.isolated,
         "began_with_release": one.began,
+        "canary": one.canary,
     }
 
 
@@ -191,8 +192,7 @@ def check(
 def _checked(found: GuardReport, guardrails: list[str]) -> list[str]:
     from freshet.report.experiment_summary import signed, span
 
-    if not guardrails:
-        return ["nothing is guarded: [[experiments.guardrails]] in freshet.toml says what no arm may harm"]
+    unguarded = "nothing is guarded: [[experiments.guardrails]] in freshet.toml says what no arm may harm"
     lines = [
         f"{one.experiment}  SAMPLE RATIO FAILED: no effect is believed (p = {one.p:.1g} at every look)"
         for one in found.splits
@@ -205,6 +205,8 @@ def _checked(found: GuardReport, guardrails: list[str]) -> list[str]:
     ]
     lines += [f"stopped {name}: {reason}" for name, reason in found.stopped.items()]
     if found.rolled_back:
-        lines.append("release {1} serves again instead of {0}".format(*found.rolled_back))
+        lines.append("release {1} serves everybody, {0} nobody".format(*found.rolled_back))
+    if found.promoted is not None:
+        lines.append(f"release {found.promoted}, a canary until now, serves everybody")
     lines += found.problems
-    return lines or ["no running experiment could be judged"]
+    return lines or ["no running experiment could be judged" if guardrails else unguarded]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from freshet.privacy.forgetting import Forgotten
 
-LEFT = 8
+LEFT = 7
 """Exit code where something of the people was found at the end."""
 _SHOWN = 20
 
@@ -89,7 +89,7 @@ def _lines(name: str) -> list[str]:
 def _verify(workspace: Path, path: Path, users: list[str], as_json: bool) -> None:
     from freshet.privacy import receipts
     from freshet.privacy.person import Person
-    from freshet.storage.people import people_of
+    from freshet.storage.user_ids import people_of
 
     with opened(workspace) as ws:
         found = receipts.verify(ws.root, path)

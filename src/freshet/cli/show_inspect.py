@@ -148,6 +148,12 @@ def status(console: Console, workspace: str, state: Status, view: ScheduleView) 
             f"release {state.release.number} serves: as of {state.release.as_of} ({state.age_days} days ago, "
             f"{behind} days of events behind), {model}",
         )
+    if (trial := state.canary) is not None:
+        line(
+            console,
+            f"release {trial.release} serves {trial.share:.1%} of the users since {trial.since}, "
+            f"until {trial.until} at the latest: then everybody, unless it does harm",
+        )
     for due in state.due:
         line(console, f"due: {due.path}, {due.why}")
     if not state.due:

@@ -84,8 +84,8 @@ def blackout_until(windows: Sequence[Window], zone: ZoneInfo, moment: datetime) 
 def _days(text: str, whole: str) -> frozenset[int]:
     found: set[int] = set()
     for part in text.replace(" ", "").split(","):
-        first, _, last = part.partition("-")
-        if first not in DAYS or (last or first) not in DAYS:
+        first, dash, last = part.partition("-")
+        if first not in DAYS or (last if dash else first) not in DAYS:
             raise ValueError(f"{whole!r}: {part!r} is no day or range of days (Mon, Tue, ..., Sun)")
         begin, end = DAYS.index(first), DAYS.index(last or first)
         found |= {day % 7 for day in range(begin, end + 1 if end >= begin else end + 8)}

@@ -73,7 +73,7 @@ def _look(visit: Visit, before: Hashable, rendered: Rendered) -> tuple[Hashable,
     seen = run_log.stamp(ws.root, record.id), len(record.steps), record.outcome, ended
     if seen == before:
         return seen, b"", ended
-    return seen, rendered("run_live.html", {"run": run_view(ws, record, visit.now)}), ended
+    return seen, rendered("run_live.html", {"run": run_view(ws, record)}), ended
 
 
 def _event(name: str, content: bytes) -> bytes:

@@ -12,6 +12,7 @@ from pathlib import Path
 import jinja2
 
 from freshet.report import page_template
+from freshet.report.formatting import money
 
 FOLDER = Path(__file__).parent / "templates"
 KINDS = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
@@ -36,7 +37,7 @@ class Renderer:
 
     def __init__(self) -> None:
         self._templates = page_template.templates(FOLDER)
-        for show in (ago, moment):
+        for show in (ago, moment, cost):
             self._templates.filters[show.__name__] = show
         self._templates.globals["stamp"] = stamp
 
@@ -71,6 +72,11 @@ def ago(text: str, now: datetime) -> str:
             count = int(passed // seconds)
             return f"{count:,} {unit}{'s' if count > 1 else ''} ago"
     return "just now" if passed > -60 else "in the future"
+
+
+def cost(value: float, currency: str) -> str:
+    """Money that was spent, in hundredths."""
+    return f"< 0.01 {currency}" if 0 < value < 0.005 else money(round(value, 2), currency)
 
 
 def moment(text: str) -> str:

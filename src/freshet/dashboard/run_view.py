@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
-from freshet.core.errors import ArtifactError, FreshetError
+from freshet.core.errors import ArtifactError
 from freshet.storage import run_log
 from freshet.storage.decisions import Decision
 from freshet.storage.ledger import Record
@@ -93,7 +93,7 @@ class RunRow:
     message: str
 
 
-def run_view(ws: Workspace, record: Record, now: datetime) -> RunView:
+def run_view(ws: Workspace, record: Record) -> RunView:
     """A run, with its log as far as this machine has it."""
     outcome = ws.outcome(record)
     message, _, hint = record.message.partition("\n")
@@ -145,7 +145,7 @@ def advice(record: Record, outcome: str) -> Advice:
         )
     if outcome == "interrupted":
         return Advice(
-            f"Its process was killed. Run the same command again, `freshet {again}`: it goes on where it was.",
+            f"Its process was killed. Run the same command again, `freshet {again}`: it goes on there.",
         )
     if outcome == "pending":
         return Advice(
@@ -159,13 +159,10 @@ def advice(record: Record, outcome: str) -> Advice:
     return Advice("Nothing: it ended well.")
 
 
-def holder(error: FreshetError) -> str:
-    """Who holds the workspace, as an error tells."""
-    return error.message
-
-
 def _decisions(ws: Workspace, run: str) -> tuple[Decision, ...]:
-    try:
-        return tuple(one for one in ws.decisions.all() if one.run == run)
-    except ArtifactError:  # a damaged record elsewhere is told on its own page
-        return ()
+    found = []
+    for path in ws.decisions.paths():
+        if path.stem.partition("-")[0] == run:
+            with suppress(ArtifactError):  # what is damaged is told on the page of reviews
+                found.append(ws.decisions.read(path))
+    return tuple(found)

@@ -21,6 +21,7 @@ KINDS = {
     "interests": "the next run builds them anew; releases that speak of these can't be opened",
     "assignments": "the next run assigns the items again; releases made with it can't be opened till then",
     "transitions": "the next run counts the log again; releases made with it can't be opened till then",
+    "screens": "the next run screens the log again",
     "models": "the next run fine-tunes again; releases keep serving without it",
     "priors": "the next run asks the planner again; releases keep serving without it",
     "gates": "the next run judges its model again",

@@ -29,7 +29,7 @@ def start(ws: Workspace, run: Run, experiment: Experiment) -> None:
         for number in sorted({arm.serves.release or experiment.began for arm in experiment.arms}):
             parts_of(ws.store, ws.releases.get(number))
         running = ws.experiments.running()
-        everybody = next((one.name for one in running if one.traffic >= 1), None)
+        everybody = next((one.name for one in running if one.traffic >= 1 and not one.canary), None)
         if everybody is not None:
             raise ConfigError(
                 f"all users take part in experiment {everybody!r}, which runs",
@@ -45,7 +45,7 @@ def start(ws: Workspace, run: Run, experiment: Experiment) -> None:
         }
     for warning in _alike(ws, experiment):
         run.say(warning)
-    for one in running:
+    for one in (one for one in running if not one.canary):
         run.say(f"users who take part in {one.name!r} ({one.traffic:.0%}) are left out: it started first")
 
 

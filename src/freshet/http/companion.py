@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import orjson
-from starlette.responses import RedirectResponse
+from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from freshet.core.config import DashboardConfig, HttpConfig
@@ -29,8 +29,12 @@ from freshet.http.relaying import head_of, relay
 
 MOUNT = "/dashboard"
 MODULE = "freshet.dashboard.dashboard_process"
-START, POLL = 60.0, 0.05
-"""Seconds in which the process must answer, and between two looks whether it does."""
+START, PATIENCE, POLL = 120.0, 2.0, 0.05
+"""Seconds in which the process must answer, for which a request waits for it, and between two looks."""
+STARTING = b"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>Freshet</title></head>
+<body><main><h1>The dashboard is starting</h1><p>This page loads itself again.</p></main></body></html>
+"""
 MOST = 64
 """Requests under way at once; each is a connection and little more."""
 IDLE = 1800.0
@@ -86,20 +90,27 @@ class Companion:
     Args:
         root: of the workspace.
         no_auth, open_scope, secret: see `DashboardSettings`.
+
+    Attributes:
+        settings: what the process is told.
     """
 
     def __init__(self, root: Path, no_auth: bool, open_scope: str, secret: str) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="freshet-dashboard-")  # of this user alone
         self._socket = str(Path(self._folder.name) / "socket")
-        self._settings = DashboardSettings(str(root), no_auth, open_scope, secret, self._socket)
+        self.settings = DashboardSettings(str(root), no_auth, open_scope, secret, self._socket)
         self._process: subprocess.Popen[bytes] | None = None
         self._starting = asyncio.Lock()
+        self._begun = 0.0
+        self._ready = False
         self._under_way = 0
         self._asked = 0
         self._ended = False
 
     async def request(self, scope: Scope, prefix: str, receive: Receive, limits: HttpConfig) -> ASGIApp:
         """What answers a request; its body is read before, within the limits of all bodies.
+
+        While the process starts, that is a page which asks again by itself.
 
         Raises:
             Refusal: too many are under way, or the process does not start.
@@ -123,8 +134,7 @@ class Companion:
                 self._under_way -= 1
                 asyncio.get_running_loop().call_later(IDLE, self._rest, self._asked)
 
-        await self._started()
-        return relayed
+        return relayed if await self._started() else _starting(method)
 
     def end(self) -> None:
         """End the process, and so every page that still goes on."""
@@ -133,7 +143,7 @@ class Companion:
         self._folder.cleanup()
 
     def _stop(self) -> None:
-        process, self._process = self._process, None
+        process, self._process, self._ready = self._process, None, False
         if process is None:
             return
         if process.stdin is not None:
@@ -147,31 +157,47 @@ class Companion:
         if asked == self._asked and not self._under_way:
             self._stop()
 
-    async def _started(self) -> None:
-        """Start the process if it doesn't run.
+    async def _started(self) -> bool:
+        """Start the process if it doesn't run; whether it answers.
 
         Raises:
-            Refusal: it does not answer.
+            Refusal: it does not start.
         """
+        clock = asyncio.get_running_loop().time
         async with self._starting:
-            if self._process is not None and self._process.poll() is None:
-                return
             if self._ended:
                 raise Refusal(503, "stopping", "the server is stopping")
-            self._stop()
-            with suppress(FileNotFoundError):
-                Path(self._socket).unlink()
-            self._process = process = await asyncio.to_thread(_launched, self._settings)
-            end = asyncio.get_running_loop().time() + START
-            while process.poll() is None and asyncio.get_running_loop().time() < end:
-                with suppress(OSError):
-                    _, writer = await asyncio.open_unix_connection(self._socket)
-                    writer.close()
-                    return
-                await asyncio.sleep(POLL)
-            if self._process is process:
+            if self._process is None or self._process.poll() is not None:
+                failed = self._process is not None and not self._ready
                 self._stop()
-            raise Refusal(503, "no_dashboard", "the dashboard did not start", "the server's log says why")
+                if failed:
+                    raise _broken()
+                with suppress(FileNotFoundError):
+                    Path(self._socket).unlink()
+                self._process, self._begun = await asyncio.to_thread(_launched, self.settings), clock()
+        end = clock() + PATIENCE
+        while not self._ready and self._process is not None:
+            with suppress(OSError):
+                _, writer = await asyncio.open_unix_connection(self._socket)
+                writer.close()
+                self._ready = True
+                break
+            if self._process.poll() is not None or clock() - self._begun > START:
+                self._stop()
+                raise _broken()
+            if clock() > end:
+                break
+            await asyncio.sleep(POLL)
+        return self._ready
+
+
+def _starting(method: str) -> Response:
+    headers = {"Refresh": "1", "Retry-After": "1", "Cache-Control": "no-store"}
+    return Response(STARTING if method != "HEAD" else b"", 503, headers, "text/html; charset=utf-8")
+
+
+def _broken() -> Refusal:
+    return Refusal(503, "no_dashboard", "the dashboard did not start", "the server's log says why")
 
 
 def _launched(settings: DashboardSettings) -> subprocess.Popen[bytes]:

@@ -140,6 +140,7 @@ class Endpoints:
             "events_waiting": self._commits.waiting,
             "impressions_waiting": self._recommender.buffered,
             "impressions_lost": self._recommender.dropped,
+            "canary_failures": self._recommender.canary_failures,
             "bursts": len(self._recommender.bursts()),
             "draining": self._state.draining,
         }

@@ -27,6 +27,7 @@ GAUGES = {
     "impressions_waiting": "Impressions that are not in their journal yet.",
     "impressions_lost": "Impressions that found no room while they could not be written.",
     "connections_open": "Connections, idle ones included.",
+    "canary_failures": "Queries that a canary failed to answer, and that the current release answered.",
     "bursts": "Interests that are taken up much more often right now than of late.",
     "log_lines_lost": "Lines of log that could not be written.",
     "stream_lag": "Messages of the stream that this server has not read of its partitions.",

@@ -70,7 +70,12 @@ def compare(ws: Workspace, a: int, b: int, most: int = 10) -> Diff:
     Raises:
         ConfigError: their interests were formed independently, so that ids mean different things.
     """
-    old, new = open_release(ws, a), open_release(ws, b)
+    return differences(ws, open_release(ws, a), open_release(ws, b), most)
+
+
+def differences(ws: Workspace, old: Opened, new: Opened, most: int = 10) -> Diff:
+    """The same for releases that are open, of which `new` may be a table that waits for review."""
+    a, b = old.release.number, new.release.number
     lineages = [artifact(ws, "interests", o.release.interests).manifest["lineage"] for o in (old, new)]
     if lineages[0] != lineages[1]:
         raise ConfigError(

@@ -22,6 +22,7 @@ from freshet.core.types import (
 from freshet.stages import evidence, interests, table
 from freshet.storage.artifacts import Artifact
 from freshet.storage.durable import read_json
+from freshet.storage.manifests import TableManifest
 from freshet.storage.releases import Release
 from freshet.storage.workspace import Workspace
 
@@ -72,6 +73,19 @@ def open_release(ws: Workspace, number: int | None = None) -> Opened:
     if release is None:
         raise ArtifactError("no release is published yet", hint="`freshet run` makes the first one")
     made = artifact(ws, "tables", release.table)
+    known = interests.load(artifact(ws, "interests", release.interests).path)
+    return Opened(release, made, known, table.Table(made.path, len(known)))
+
+
+def open_waiting(ws: Workspace, table_version: str, run: str) -> Opened:
+    """A table that waits for review, as the release (number 0) that it would become.
+
+    Raises:
+        ArtifactError: a part of it is missing.
+    """
+    made = artifact(ws, "tables", table_version)
+    manifest = TableManifest.of(made)
+    release = Release(0, manifest.as_of, table_version, "", manifest.inputs.interests, run, None)
     known = interests.load(artifact(ws, "interests", release.interests).path)
     return Opened(release, made, known, table.Table(made.path, len(known)))
 

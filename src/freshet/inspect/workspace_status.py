@@ -7,7 +7,9 @@ from datetime import date, timedelta
 
 import pyarrow.parquet as pq
 
+from freshet.core.time import datetime_of
 from freshet.core.types import AsOf
+from freshet.experiments.canary import trial
 from freshet.exports.deliveries import TargetLine, WebhookLine, target_lines, webhook_line
 from freshet.inspect.release_view import Drives, artifact
 from freshet.stages.events import EventLog, Snapshot, body, refused_sources
@@ -54,6 +56,16 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
+class CanaryLine:
+    """A release that serves some users first: its number, their share, since and until when (ISO, UTC)."""
+
+    release: int
+    share: float
+    since: str
+    until: str
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """The state of a workspace.
 
@@ -66,6 +78,7 @@ class Status:
         cut_short: trained artifacts behind the current release whose training the clock ended.
         gates: those of the current release's model, as judged under today's `[gates]`; none where it was not.
         exports: which release each target of `[export]` has; `webhook`: what it was told, None without one.
+        canary: the release that is tried on some users, None where there is none.
         streams: that the log has read from, and how far it was behind them.
     """
 
@@ -82,6 +95,7 @@ class Status:
     exports: tuple[TargetLine, ...] = ()
     webhook: WebhookLine | None = None
     streams: tuple[SeenStream, ...] = ()
+    canary: CanaryLine | None = None
 
 
 def status(ws: Workspace, today: date) -> Status:
@@ -106,7 +120,19 @@ def status(ws: Workspace, today: date) -> Status:
         target_lines(ws, release),
         webhook_line(ws),
         seen_streams(ws),
+        _canary(ws),
     )
+
+
+def _canary(ws: Workspace) -> CanaryLine | None:
+    one = trial.running(ws)
+    if one is None:
+        return None
+    begin, end = (
+        datetime_of(at).isoformat(timespec="minutes")
+        for at in (one.start, trial.until(one, ws.config.canary))
+    )
+    return CanaryLine(trial.tried(one), one.arm(trial.CANARY).share, begin, end)
 
 
 def cut_short(ws: Workspace, release: Release) -> tuple[str, ...]:

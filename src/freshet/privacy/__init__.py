@@ -1,1 +1,1 @@
-"""What a workspace owes the people in it: forgetting them, proving it, and dropping data that is too old."""
+"""What a workspace owes the people in it: forgetting them, and proving it."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from freshet import __version__
+from freshet.backups import safekeeping
 from freshet.core.errors import FreshetError, InputError
 from freshet.core.ports import UserStore
 from freshet.experiments.measurement import shown_to_people
@@ -22,7 +23,7 @@ from freshet.privacy.made_with import Made, made_with
 from freshet.privacy.person import MOST, Names, Person
 from freshet.privacy.traces import Searched, Trace, search
 from freshet.stages.events import log_forgetting, refused_rows
-from freshet.storage import people as persons
+from freshet.storage import user_ids as persons
 from freshet.storage.durable import read_json, write_json
 from freshet.storage.ledger import Run
 from freshet.storage.secrets import PRIVACY
@@ -71,7 +72,7 @@ def look(ws: Workspace, given: Sequence[str]) -> Forgotten:
     if ws.bucket is not None:
         ws.bucket.fetch_all()
     searched = search(ws.root, names, ws.config.events.columns, ws.reporter.progress("search"))
-    made = made_with(ws, log_forgetting.first_day_of(ws.source, names.stored)) if searched.traces else []
+    made = made_with(ws, log_forgetting.events_of(ws.source, names.stored)[0]) if searched.traces else []
     known = tuple(one.person for one in found) if people.secret else ()
     return Forgotten("", known, {}, searched, outside(ws), made)
 
@@ -100,6 +101,7 @@ def forget(
         found = _distinct(given, people)
         with run.fenced():
             stones = persons.bury(ws.root, [one.person for one in found], now, block=block)
+            _keep_apart(ws)
         work = _Work(ws, run, Names(found), _Progress.of(ws.root, sorted(stones)), users)
         with bucket_cleaning.rewriting(ws.bucket):
             work.do()
@@ -110,6 +112,7 @@ def forget(
         if not searched.traces:
             with run.fenced():
                 persons.finish(ws.root, stones)
+                _keep_apart(ws)
                 receipt = _receipt(ws, run, stones, work, searched, left, made)
                 work.progress.path.unlink(missing_ok=True)
         done = Forgotten(run.record.id, tuple(stones), work.progress.removed, searched, left, made, receipt)
@@ -119,6 +122,12 @@ def forget(
     if ws.bucket is not None:
         bucket_cleaning.delete_unnamed(ws.bucket)
     return done
+
+
+def _keep_apart(ws: Workspace) -> None:
+    """A backup that is restored must know who was forgotten: by the newest tombstones, kept with its keys."""
+    if folder := ws.config.backup.keys:
+        safekeeping.keep_apart(ws.root, safekeeping.copy_in(ws.root, folder).parent)
 
 
 def _distinct(given: Sequence[str], people: persons.People) -> list[Person]:
@@ -173,11 +182,10 @@ class _Work:
     def do(self) -> None:
         ws, names = self.ws, self.names
         if not self.progress.began:
-            self.progress.first_day = log_forgetting.first_day_of(ws.root, names.stored)
-            self._note()
+            self.progress.first_day, rows = log_forgetting.events_of(ws.root, names.stored)
+            self._note(events=rows)  # once, before any of them goes: a killed call must not lose count
         self.run.say("taking people out of the log")
         taken = log_forgetting.without_users(ws.root, names.stored, self.run.progress("days"))
-        self._note(events=taken.events)
         self._note(
             quarantine=refused_rows.without_rows(ws.root, refused_rows.OfPeople(names.ids, self._columns))
         )
@@ -189,6 +197,8 @@ class _Work:
         for name in _RESULTS:
             gone = artifact_cleaning.clean_results(ws.root / name, names, self._columns)
             self._note(result_rows=gone)
+        keys = safekeeping.keys_of(ws.root, ws.config.backup.keys)
+        self._note(keys_of_backups=sum(keys.drop(one.stored) for one in names.people))
         self._note(texts=leftovers.clean_texts(ws, names))
         self._note(remains=leftovers.clean_remains(ws.root, names, self._columns))
         self._erase()

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from freshet.core.errors import InputError
 from freshet.core.types import user_key, user_number
 from freshet.core.types.ids import plain_id
-from freshet.storage.people import People
+from freshet.storage.user_ids import People
 
 MOST = 1000
 """People forgotten by one call: every byte of the workspace is compared with the names of all of them."""

@@ -18,10 +18,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from freshet.core.errors import InputError
 from freshet.storage.durable import read_json, write_json
-from freshet.storage.secrets import PRIVACY, secret_file
+from freshet.storage.secrets import PRIVACY, RECEIPTS, secret_file
 
 FORMAT = 1
-RECEIPTS = "receipts"
 _SIGNATURE = "signature"
 
 

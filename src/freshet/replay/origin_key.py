@@ -13,6 +13,7 @@ from freshet.stages.interests import step as interests
 from freshet.stages.live import step as live
 from freshet.stages.prior import step as prior
 from freshet.stages.prompts.workspace_wording import settings_of
+from freshet.stages.screen import step as screen
 from freshet.stages.sequence import step as sequence
 from freshet.stages.table import table_plan
 from freshet.stages.transitions import step as transitions
@@ -81,6 +82,7 @@ def origin_key(sandbox: Workspace, run: Run, plan: Plan, at: AsOf, before: str) 
             config.prices.model_dump(exclude={"currency"}),
         ),
         positive=config.events.positive,
+        screen=[screen.CODE, config.screen.model_dump(exclude={"gate"})] if config.screen.use else [],
         arms=[asdict(arm) for arm in plan.arms],
         live=[live.CODE, config.live.model_dump()] if any(arm.live for arm in plan.arms) else [],
         plan=(plan.every, plan.tune_every, plan.horizon, plan.limit_per_origin, plan.seed),

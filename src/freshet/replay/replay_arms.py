@@ -10,13 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
 
 from freshet.core.errors import ConfigError
 
 Scores = Literal["table", "planner", "counts", "popularity", "last-successor", "sequence"]
 Tuned = Literal["never", "once", "again"]
-Refreshed = Literal["never", "when tuned", "every", "drift", "cost"]
+Policy = Literal["drift", "cost", "combined"]
+Refreshed = Literal["never", "when tuned", "every"] | Policy
 Evidence = Literal["none", "first", "fresh", "configured"]
 
 
@@ -199,9 +200,12 @@ ARMS = {
         Arm("last-successor", "raw most frequent successor of the pair", scores="last-successor"),
     )
 }
-"""Every arm by name; `hybrid@14d` is `hybrid` refreshed every 14 days."""
+"""Every arm by name; `hybrid@14d` is `hybrid` refreshed every 14 days, `hybrid@combined` by that policy."""
 
-_OWN_CADENCE = re.compile(r"(hybrid|retrieval|counts|content|hybrid-live|counts-live)@([0-9]{1,4})d")
+_OWN_CADENCE = re.compile(
+    r"(hybrid|retrieval|counts|content|hybrid-live|counts-live)@(?:([0-9]{1,4})d|(\w+))"
+)
+_BY_POLICY: dict[str, Policy] = {policy: policy for policy in get_args(Policy)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,7 +258,11 @@ def named(names: Sequence[str], able: Able) -> tuple[Arm, ...]:
 
 
 def defaults(able: Able, cadences: Sequence[int]) -> list[str]:
-    """All arms there are, and the hybrid (without a planner: the counts) at further cadences in days."""
+    """All arms there are, and the hybrid (without a planner: the counts) at further cadences.
+
+    Args:
+        cadences: in days; the combined policy comes with them.
+    """
     same = "hybrid-sequence" if able.mixes else "hybrid-plain"  # as the hybrid
     names = [
         name
@@ -267,7 +275,8 @@ def defaults(able: Able, cadences: Sequence[int]) -> list[str]:
         and (able.content or not arm.content)
         and (able.users or not arm.users)
     ]
-    return names + [f"{'hybrid' if able.planner else 'counts'}@{days}d" for days in cadences]
+    freshest = "hybrid" if able.planner else "counts"
+    return names + [f"{freshest}@{own}" for own in (*(f"{days}d" for days in cadences), "combined")]
 
 
 def without_planner(mixes: bool, content: bool) -> str:
@@ -282,12 +291,16 @@ def without_planner(mixes: bool, content: bool) -> str:
 
 def _named(name: str) -> Arm:
     own = _OWN_CADENCE.fullmatch(name)
-    if own and int(own[2]) > 0:
+    if own and own[3] in _BY_POLICY:
+        base, policy = ARMS[own[1]], _BY_POLICY[own[3]]
+        return replace(base, name=name, about=f"{base.about} by the {policy} policy", refreshed=policy)
+    if own and int(own[2] or 0) > 0:
         base = ARMS[own[1]]
         return replace(base, name=name, about=f"{base.about} every {own[2]} days", days=int(own[2]))
     if name not in ARMS:
         raise ConfigError(
             f"there is no arm '{name}'",
-            hint=f"arms are {', '.join(ARMS)}, and hybrid@14d, retrieval@14d, counts@14d for other cadences",
+            hint=f"arms are {', '.join(ARMS)}, and hybrid@14d, counts@14d, counts@combined "
+            "(or drift, cost) for other cadences",
         )
     return ARMS[name]

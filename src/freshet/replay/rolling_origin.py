@@ -32,6 +32,7 @@ from freshet.replay.replay_plan import Plan
 from freshet.run_context import LogSnapshot, RunContext
 from freshet.stages import live
 from freshet.stages.counts.fitter import CountFitter, fitter_for
+from freshet.stages.screen import step as screen
 from freshet.stages.transitions.step import learned_by
 from freshet.stages.tuning import step as tuning
 from freshet.stages.tuning.lazy_planner import LazyPlanner
@@ -106,7 +107,7 @@ class _Window:
 
     Attributes:
         at, until: the origin, and the moment before which the window ends.
-        log: what was known at its end to those who learn; it holds the transitions with their times.
+        log: what came before its end of those who are learned from, with times; nothing is held back.
         everybody: the same with everybody's transitions.
         test: the (n,) transitions, a sample of whole users if there are many.
     """
@@ -214,7 +215,7 @@ class _Replayer:
         test = everybody.transitions.between(at, until, plan.limit_per_origin, plan.seed)
         after = self._snapshot(run, labelled).transitions.between(until, labelled)
         labels = HorizonLabels.of(test, after, plan.horizon)
-        return _Window(at, until, self._known(run, until), everybody, test, labels)
+        return _Window(at, until, self._seen(run, everybody), everybody, test, labels)
 
     def _circumstances(self, ctx: RunContext, window: _Window) -> pa.Table:
         """What was known when each judged transition happened."""
@@ -235,19 +236,21 @@ class _Replayer:
     def _snapshot(self, run: Run, moment: AsOf) -> LogSnapshot:
         if moment not in self._snapshots:
             start = len(run.record.steps)
-            self._snapshots[moment] = pipeline.snapshot_of(self.sandbox, run, moment)
+            self._snapshots[moment] = pipeline.snapshot_of(screen.unscreened(self.sandbox), run, moment)
             self.costs.add(run.record.steps[start:])
             self._snapshots = dict(list(self._snapshots.items())[-KEPT:])
         return self._snapshots[moment]
 
+    def _seen(self, run: Run, log: LogSnapshot) -> LogSnapshot:
+        """What came of everybody, or of the users that are learned from."""
+        learners = self.plan.learners
+        return log if learners is None else learned_by(self.sandbox, run, log, learners)
+
     def _known(self, run: Run, moment: AsOf) -> LogSnapshot:
-        """What was known before a moment to those who learn: from everybody, or from some users alone."""
-        log, learners = self._snapshot(run, moment), self.plan.learners
-        if learners is None:
-            return log
+        """What was known before a moment: of everybody or of some users alone, less what is held back."""
         if moment not in self._learned:
-            start = len(run.record.steps)
-            self._learned[moment] = learned_by(self.sandbox, run, log, learners)
+            log, start = self._snapshot(run, moment), len(run.record.steps)
+            self._learned[moment] = screen.hold_back(self.sandbox, run, self._seen(run, log))
             self.costs.add(run.record.steps[start:])
             self._learned = dict(list(self._learned.items())[-KEPT:])
         return self._learned[moment]

@@ -20,7 +20,7 @@ from freshet.storage.ledger import Record
 from freshet.storage.workspace import Workspace
 
 LOOK = 30.0
-"""Seconds between two looks, at most."""
+"""Seconds between two looks, at most: so soon a pause, a change of settings or a free workspace is seen."""
 UPKEEP = 300.0
 """Seconds between two calls of what is done beside, where nothing runs."""
 
@@ -68,6 +68,7 @@ class Scheduler:
         sleep: waits for so many seconds.
         tell: is told of every decision.
         upkeep: called after every run, and every few minutes: what goes wrong there stops nothing.
+        every: seconds between two looks, at most.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class Scheduler:
         sleep: Callable[[float], None],
         tell: Callable[[Decision], None],
         upkeep: Callable[[Workspace, datetime], None] | None = None,
+        every: float = LOOK,
     ) -> None:
         self._open = open_workspace
         self._commands = commands
@@ -85,6 +87,7 @@ class Scheduler:
         self._sleep = sleep
         self._tell = tell
         self._upkeep = upkeep
+        self._every = every
         self._told: dict[str, tuple[str, str, str]] = {}
         self._kept_at: datetime | None = None
         self.error: FreshetError | None = None  # the first that a run, or a look, ended by
@@ -111,14 +114,14 @@ class Scheduler:
                     seconds = self.look()
                     if done():
                         return
-                    self._sleep(seconds)
+                    self._sleep(min(self._every, seconds))
         except Busy:
             self._say("", "standby", f"another scheduler acts: {leader(ws) if ws else ''}")
         except FreshetError as error:
             self._trouble(error)
 
     def look(self) -> float:
-        """Run what is due first, if anything; returns the seconds until the next look.
+        """Run what is due first, if anything; returns the seconds until something is due, as far as is known.
 
         What goes wrong is told, and looked at again. `began`: a run was made.
         """
@@ -140,8 +143,9 @@ class Scheduler:
         except FreshetError as error:
             self._trouble(error)
             return LOOK
-        times = [(one.at - now).total_seconds() for one in found if one.at is not None and one.at > now]
-        return max(1.0, min([LOOK, *times]))
+        times = [one.at for one in found if one.at is not None and one.at > now]
+        times += [one.job.cron.after(now) for one in found]
+        return max(1.0, (min(times) - now).total_seconds())
 
     def _outlooks(self, ws: Workspace, now: datetime, *, writing: bool) -> list[Outlook]:
         done = attempts(ws.ledger, looked_back_to(ws.config, now), writing=writing)

@@ -34,12 +34,14 @@ class Assignment:
         release: None = the current one.
         strategy: how it scores.
         experiment, arm: names of what decided so; '' = no experiment did.
+        canary: whether `release` is a new one that is tried on some users.
     """
 
     release: OpenRelease | None = None
     strategy: Strategy = "published"
     experiment: str = ""
     arm: str = ""
+    canary: bool = False
 
 
 NO_EXPERIMENT = Assignment()
@@ -56,7 +58,8 @@ def assign(running: Sequence[OpenExperiment], user: User) -> Assignment:
         arm = arm_of(one.experiment, user.number)
         if arm is not None:
             release = one.releases.get(arm.name)
-            return Assignment(release, arm.serves.strategy, one.experiment.name, arm.name)
+            tried = one.experiment.canary and release is not None
+            return Assignment(release, arm.serves.strategy, one.experiment.name, arm.name, tried)
     return NO_EXPERIMENT
 
 

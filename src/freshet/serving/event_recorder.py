@@ -19,8 +19,8 @@ from freshet.core.types.ids import User, identity, item_key, no_ids
 from freshet.serving.messages import Event, Receipt
 from freshet.serving.open_release import OpenRelease
 from freshet.stages.events import Rule, parse
-from freshet.storage.people import FORGOTTEN, NOBODY, People
 from freshet.storage.sql import connect
+from freshet.storage.user_ids import FORGOTTEN, NOBODY, People
 
 AHEAD = DAY
 

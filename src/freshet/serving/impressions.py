@@ -9,7 +9,7 @@ import orjson
 
 from freshet.core.ports import UserStore
 from freshet.core.types import Answer
-from freshet.storage.people import NOBODY, People
+from freshet.storage.user_ids import NOBODY, People
 
 MOST = 64 << 20
 """Bytes held at most; impressions beyond are dropped and counted: memory must not fill up with the disk."""

@@ -21,6 +21,7 @@ from freshet.core.errors import StateError
 from freshet.core.ports import Notes, UserStore
 from freshet.core.types import Answer, Context, History, Recommendation, User
 from freshet.serving.arms import NO_EXPERIMENT, Assignment, Scored, assign, score
+from freshet.serving.canary_failures import BROKEN, CanaryFailures
 from freshet.serving.event_recorder import EventRecorder
 from freshet.serving.impressions import Impressions
 from freshet.serving.item_selection import ItemSelector
@@ -32,8 +33,8 @@ from freshet.serving.release_pool import ReleasePool
 from freshet.serving.request_rules import Ineligible
 from freshet.serving.user_context import UserContext, context_of_list
 from freshet.stages.counts import NOBODY
-from freshet.storage.people import NOBODY as NOBODY_KNOWN
-from freshet.storage.people import People
+from freshet.storage.user_ids import NOBODY as NOBODY_KNOWN
+from freshet.storage.user_ids import People
 
 Clock = Callable[[], int]
 NO_ITEMS = np.zeros(0, np.int32)
@@ -75,6 +76,7 @@ class Recommender:
         self._impressions = Impressions()
         self._recorder = EventRecorder(store, releases.config.events)
         self._draws = np.random.default_rng(releases.config.serving.seed)
+        self._canaries = CanaryFailures()
         self._prefix, self._numbers = uuid4().hex[:12], itertools.count()
 
     @property
@@ -99,7 +101,14 @@ class Recommender:
         user = self._user(query)
         now = self._clock() if query.now is None else query.now
         uniforms = self._draws.random(query.interests + 1)
-        answer = self._answer(query, user, now, self._releases.config.serving.explore, uniforms)
+        assigned, explore = self._assignment(query, user), self._releases.config.serving.explore
+        try:
+            answer = self._answer(query, user, assigned, now, explore, uniforms)
+        except BROKEN:
+            if not assigned.canary:
+                raise
+            self._canaries.failed(assigned.experiment)
+            answer = self._answer(query, user, NO_EXPERIMENT, now, explore, uniforms)
         answer.id = f"{self._prefix}{next(self._numbers):x}"
         if query.log:
             self._impressions.add(answer, user.id if user is not None else "", now)
@@ -118,7 +127,8 @@ class Recommender:
         """
         now = self._clock() if query.now is None else query.now
         uniforms = np.random.default_rng().random(query.interests + 1)
-        return self._answer(query, self._user(query), now, float(explore), uniforms)
+        user = self._user(query)
+        return self._answer(query, user, self._assignment(query, user), now, float(explore), uniforms)
 
     def explore(self, query: Query) -> Answer:
         """Deprecated: the former name of `recommend`."""
@@ -206,6 +216,11 @@ class Recommender:
         """Impressions that are lost: while they could not be written, more came than are held."""
         return self._impressions.dropped
 
+    @property
+    def canary_failures(self) -> int:
+        """Queries that a canary failed to answer; the release of everybody else answered them."""
+        return self._canaries.total
+
     def close(self) -> None:
         """Write what is buffered and let go of the user store."""
         if self._stop is not None:
@@ -220,15 +235,21 @@ class Recommender:
         return None if query.user is None else User.of(self._people().stored(query.user))
 
     def _answer(
-        self, query: Query, user: User | None, now: int, explore: float, uniforms: NDArray[np.float64]
+        self,
+        query: Query,
+        user: User | None,
+        assigned: Assignment,
+        now: int,
+        explore: float,
+        uniforms: NDArray[np.float64],
     ) -> Answer:
         """The answer to a query, without an id; nothing is kept of it.
 
         Args:
+            assigned: the user's arm of an experiment.
             explore: share of requests that explore.
             uniforms: (interests + 1,) as of `policy.choose`.
         """
-        assigned = self._assignment(query, user)
         release = assigned.release or self._releases.named(query.release)
         history, degraded = self._history(query, user)
         seen = _context(release, query, user, history, now)
@@ -271,7 +292,8 @@ class Recommender:
         running = self._releases.running
         if user is None or query.release is not None or not running:
             return NO_EXPERIMENT
-        return assign(running, user)
+        found = assign(running, user)
+        return NO_EXPERIMENT if found.canary and self._canaries.given_up(found.experiment) else found
 
     def _history(self, query: Query, user: User | None) -> tuple[History, bool]:
         """What is remembered of the user, and whether that could not be read."""

@@ -216,7 +216,7 @@ class ReleasePool:
                 except FreshetError as error:
                     problems.append(error)
                     kept += [before[one.name]] if one.name in before else []
-        self.running = tuple(sorted(kept, key=lambda one: (one.experiment.start, one.experiment.name)))
+        self.running = tuple(sorted(kept, key=lambda one: one.experiment.precedence))
         self._open = {**self._open, **self._fixed()}
         if problems:
             raise problems[0]  # and again at the next look

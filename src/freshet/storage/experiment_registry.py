@@ -38,14 +38,14 @@ class Experiments:
         return found
 
     def found(self) -> tuple[list[Experiment], dict[str, ArtifactError]]:
-        """Every experiment that can be read, in order of their start; and by name why others can't."""
+        """Every experiment that can be read, by `precedence`; and by name why others can't."""
         found, damaged = [], {}
         for path in sorted(self._folder.glob(f"*/{_STARTED}")):
             try:
                 found.append(self._read(path.parent))
             except ArtifactError as error:
                 damaged[path.parent.name] = error
-        return sorted(found, key=lambda one: (one.start, one.name)), damaged
+        return sorted(found, key=lambda one: one.precedence), damaged
 
     def running(self) -> tuple[Experiment, ...]:
         """Those that were not stopped, in order of their start: the order in which they get users.

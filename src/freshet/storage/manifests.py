@@ -147,6 +147,21 @@ class TransitionsManifest(Manifest):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ScreenManifest(Manifest):
+    """`screens`: moves of new users that are held back from counting, and why.
+
+    Attributes:
+        transitions: version of what was screened.
+        summary: moves of new users `judged`, `held_back`, days and interests with `bursts`, and the `latest`.
+    """
+
+    as_of: str
+    settings: Settings
+    transitions: str
+    summary: Json
+
+
+@dataclass(frozen=True, kw_only=True)
 class FromTransitions:
     """What is learned from."""
 

@@ -11,6 +11,9 @@ from freshet.core.errors import ArtifactError
 from freshet.core.types import AsOf
 from freshet.storage.durable import read_json, write_json, write_text
 
+DELETED = "deleted"
+"""Folder of releases that `freshet gc` has deleted: what they were, without what they served."""
+
 
 @dataclass(frozen=True, slots=True)
 class Release:
@@ -78,6 +81,10 @@ class Releases:
         path = self._folder / f"{number}.json"
         if not path.exists():
             known = ", ".join(map(str, self.numbers())) or "none"
+            if (self._folder / DELETED / path.name).exists():
+                raise ArtifactError(
+                    f"release {number} was deleted by `freshet gc`", hint=f"releases: {known}"
+                )
             raise ArtifactError(f"there is no release {number}", hint=f"releases: {known}")
         try:
             return _release(number, dict(read_json(path)))
@@ -124,11 +131,12 @@ class Releases:
         arm: str = "",
         feedback: str = "",
         users: str = "",
+        serve: bool = True,
     ) -> Release:
         """Number the table and make it current: the release file first, the pointer last.
 
         A publication that was cut off between the two is finished under the number it had. That of an
-        experiment's arm is numbered only: `CURRENT` stays.
+        experiment's arm, and one that does not `serve` yet, is numbered only: `CURRENT` stays.
         """
         current = self.current()
         number = max([0, *self.numbers()])
@@ -150,7 +158,7 @@ class Releases:
             release = last
         else:
             write_json(self._folder / f"{release.number}.json", release.as_dict(), exclusive=True)
-        return release if arm else self.point_to(release.number)
+        return self.point_to(release.number) if serve and not arm else release
 
     def point_to(self, number: int) -> Release:
         """Swap `CURRENT` in one step."""

@@ -1,9 +1,9 @@
 """What a run says while it goes on, for those who look on from elsewhere: `logs/<run>.jsonl`.
 
-The ledger records steps when they end; this tells what happens meanwhile. Lines are appended, the progress of
-the step at hand is one small file that is replaced about once a second. Neither is forced to the disk: they
-outlive a killed process, not a power failure, and a run is neither slowed nor failed by them. They stay on the
-machine of the run.
+The ledger records steps when they end; this tells what happens meanwhile. Lines are appended, the progress
+of the step at hand is one small file that is replaced every second. Neither is forced to the disk: both
+outlive a killed process, not a power failure, and a run is neither slowed nor failed by them. They stay on
+the machine of the run.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ class RunLog:
 
 
 def read_lines(root: Path, run: str, last: int = LINES) -> list[Line]:
-    """The last lines of a run; none where nothing was kept, or not on this machine. Broken ones are left out."""
+    """The last lines of a run; none where nothing was kept here. Broken ones are left out."""
     found = []
     try:
         kept = _file(root, run, "jsonl").read_bytes().splitlines()

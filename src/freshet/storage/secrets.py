@@ -11,6 +11,7 @@ from freshet.storage.durable import written
 
 PRIVACY = "privacy"
 """Folder of keys, tombstones and receipts."""
+RECEIPTS = "receipts"
 LEAST = 32
 """Characters of a secret in an environment variable."""
 

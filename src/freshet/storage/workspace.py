@@ -24,10 +24,11 @@ from freshet.storage.durable import ReportFullDisk
 from freshet.storage.experiment_registry import Experiments
 from freshet.storage.lease import Lease, is_held, lease
 from freshet.storage.ledger import Ledger, Quiet, Record, Reporter, Run
-from freshet.storage.people import settle
 from freshet.storage.releases import Releases
 from freshet.storage.remote.bucket_workspace import BucketWorkspace
 from freshet.storage.remote.shared_lease import SharedLease
+from freshet.storage.user_ids import settle
+from freshet.storage.workspace_format import UPGRADE, check_writable
 
 LEASE = "LEASE"
 DRAFTS = ".drafts"
@@ -169,8 +170,11 @@ class Workspace:
 
         Raises:
             Busy: another run is writing, and did not end within `wait` seconds.
+            WrongFormat: `freshet upgrade` has to bring the workspace up to date first.
             DiskFull: the block met a full disk.
         """
+        if command != UPGRADE:
+            check_writable(self.root)
         waiting = lease(self.root / LEASE, command, wait=self.wait, say=self.reporter.say)
         ended = False
         try:

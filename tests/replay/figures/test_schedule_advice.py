@@ -83,6 +83,8 @@ def test_the_rule(lines: list[dict], chosen: str, ruling: str) -> None:
         ("hybrid@14d", "fixed", 14, 28),
         ("hybrid-adaptive", "drift", 2, 28),
         ("hybrid-cost", "cost", 2, 28),
+        ("hybrid@combined", "combined", 2, 28),
+        ("counts@drift", "drift", 2, None),
         ("finetune", "fixed", 28, 28),
         ("counts", "fixed", 2, None),
         ("static", "fixed", 90, None),

@@ -5,6 +5,7 @@ lists.
 """
 
 from freshet.core.config.alerts_section import AlertsConfig
+from freshet.core.config.backup_section import BackupConfig
 from freshet.core.config.config_file import Config, load, parse, read_text
 from freshet.core.config.content_section import ContentConfig
 from freshet.core.config.dashboard_section import DashboardConfig
@@ -37,6 +38,7 @@ from freshet.core.config.model_sections import (
 from freshet.core.config.privacy_sections import PrivacyConfig, RetentionConfig
 from freshet.core.config.ray_section import RayConfig
 from freshet.core.config.schedule_section import ScheduleConfig
+from freshet.core.config.screen_section import ScreenConfig
 from freshet.core.config.serving_sections import (
     FeedbackConfig,
     HttpConfig,
@@ -52,6 +54,7 @@ from freshet.core.config.users_section import UsersConfig
 __all__ = [
     "MISSING",
     "AlertsConfig",
+    "BackupConfig",
     "Columns",
     "Config",
     "ContentConfig",
@@ -77,6 +80,7 @@ __all__ = [
     "RayConfig",
     "RetentionConfig",
     "ScheduleConfig",
+    "ScreenConfig",
     "SequenceConfig",
     "ServingConfig",
     "ServingRule",

@@ -9,6 +9,8 @@ from typing import Any, Literal, Self
 from pydantic import Field, ValidationError, model_validator
 
 from freshet.core.config.alerts_section import AlertsConfig
+from freshet.core.config.backup_section import BackupConfig
+from freshet.core.config.canary_section import CanaryConfig
 from freshet.core.config.content_section import ContentConfig
 from freshet.core.config.dashboard_section import DashboardConfig
 from freshet.core.config.experiment_sections import (
@@ -31,6 +33,7 @@ from freshet.core.config.model_sections import (
 from freshet.core.config.privacy_sections import PrivacyConfig, RetentionConfig
 from freshet.core.config.ray_section import RayConfig
 from freshet.core.config.schedule_section import ScheduleConfig
+from freshet.core.config.screen_section import ScreenConfig
 from freshet.core.config.section import Section
 from freshet.core.config.serving_sections import (
     FeedbackConfig,
@@ -46,7 +49,7 @@ from freshet.core.errors import ConfigError
 
 _DECIDING = (
     *("interests", "content", "transitions", "counts", "evidence", "planner", "tuning", "gates", "inference"),
-    *("users", "table", "sequence", "ranker", "schedule", "live", "feedback"),
+    *("users", "table", "sequence", "ranker", "schedule", "live", "feedback", "screen"),
 )
 """Sections that decide what is made."""
 
@@ -81,15 +84,18 @@ class Config(Section):
     serving: ServingConfig = ServingConfig()
     http: HttpConfig = HttpConfig()
     experiments: ExperimentsConfig = ExperimentsConfig()
+    canary: CanaryConfig = CanaryConfig()
     export: ExportConfig = ExportConfig()
     prices: PricesConfig = PricesConfig()
     ray: RayConfig = RayConfig.model_validate({})
     tracking: TrackingConfig = TrackingConfig()
     dashboard: DashboardConfig = DashboardConfig.model_validate({})
     alerts: AlertsConfig = AlertsConfig.model_validate({})
+    backup: BackupConfig = BackupConfig.model_validate({})
     telemetry: TelemetryConfig = TelemetryConfig.model_validate({})
     privacy: PrivacyConfig = PrivacyConfig.model_validate({})
     retention: RetentionConfig = RetentionConfig.model_validate({})
+    screen: ScreenConfig = ScreenConfig.model_validate({})
 
     def deciding(self) -> dict[str, Any]:
         """Settings that decide what is made and are not at their default, by `section.key`, as JSON has them.
@@ -141,6 +147,23 @@ class Config(Section):
                 "[planner] max_money_per_run needs the server's price in [prices] per_million_tokens: "
                 "without it nothing costs money, and nothing would be held back"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _what_is_read_is_kept(self) -> Self:
+        """Days that a refresh or a tuning reads must not be dropped."""
+        kept, counts = self.retention.events_days, self.counts
+        novelty, window, windows = self.transitions.novelty_days, counts.window_days, counts.fit_windows
+        needed = {
+            "[transitions] novelty_days": novelty if isinstance(novelty, int) else 0,
+            "[counts] window_days and fit_windows": (
+                window * (windows + 1) if isinstance(window, int) and isinstance(windows, int) else 0
+            ),
+            "[tuning] every_days": self.tuning.every_days,
+        }
+        for name, days in needed.items():
+            if 0 < kept <= days:
+                raise ValueError(f"[retention] events_days = {kept} is too few: {name} reads {days} days")
         return self
 
     @model_validator(mode="after")

@@ -15,10 +15,11 @@ from freshet.core.cron_times import Cron
 class ScheduleConfig(Section):
     """When the fast path is due, and when `freshet schedule` looks, runs, waits and tries again."""
 
-    policy: Literal["fixed", "drift", "cost"] = Field(
+    policy: Literal["fixed", "drift", "cost", "combined"] = Field(
         "fixed",
         description="fixed = every `refresh_days`; drift = when what people move on to has changed beyond "
-        "chance; cost = when staleness is expected to cost more than a refresh",
+        "chance; cost = when staleness is expected to cost more than a refresh; combined = as cost, with "
+        "what an abrupt change costs counted as soon as it is found",
     )
     refresh_days: int = Field(
         3,
@@ -30,13 +31,14 @@ class ScheduleConfig(Section):
         0.004,
         ge=0.001,
         lt=1,
-        description="chance of a needless refresh at one look in an unchanging world (policy = drift)",
+        description="chance of a needless refresh at one look in an unchanging world "
+        "(policy = drift or combined)",
     )
     value_per_hit: float = Field(
         0.0001,
         gt=0,
         allow_inf_nan=False,
-        description="money that a next interest among the first five is worth (policy = cost)",
+        description="money that a next interest among the first five is worth (policy = cost or combined)",
     )
     refresh_cron: str = Field(
         "0 3 * * *",

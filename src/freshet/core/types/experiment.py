@@ -98,6 +98,7 @@ class Experiment:
         isolated: whether what an arm's users did since the start is kept out of the other arms' evidence.
         reason: why it was stopped.
         rules: how metrics are measured; None = by the settings of today (an older experiment).
+        canary: whether it tries a new release, that of the second arm, on some users before all get it.
     """
 
     name: str
@@ -112,6 +113,12 @@ class Experiment:
     stop: int | None = None
     reason: str = ""
     rules: MeasurementRules | None = None
+    canary: bool = False
+
+    @property
+    def precedence(self) -> tuple[bool, int, str]:
+        """Ascending: the order in which running experiments get users; canaries take those who are left."""
+        return self.canary, self.start, self.name
 
     @property
     def control(self) -> ExperimentArm:
@@ -124,6 +131,8 @@ class Experiment:
     def as_dict(self) -> dict[str, Any]:
         """As its file, and the versions of its artifacts, have it: `isolated` and `rules` by older names."""
         found = asdict(self)
+        if not found["canary"]:
+            del found["canary"]  # as older ones have it
         return found | {"separated": found.pop("isolated"), "judging": found.pop("rules")}
 
     def arm(self, name: str) -> ExperimentArm:

@@ -5,7 +5,10 @@ from freshet.dashboard.pages import (
     interests_page,
     overview_page,
     playground_page,
+    release_pages,
     reports_page,
+    review_pages,
+    run_pages,
 )
 from freshet.dashboard.visit import Act, Page
 
@@ -14,6 +17,9 @@ PAGES: tuple[Page, ...] = (
     *playground_page.PAGES,
     *interests_page.PAGES,
     *contexts_page.PAGES,
+    *run_pages.PAGES,
+    *release_pages.PAGES,
+    *review_pages.PAGES,
     *reports_page.PAGES,
 )
-ACTS: tuple[Act, ...] = ()
+ACTS: tuple[Act, ...] = (*release_pages.ACTS, *review_pages.ACTS)

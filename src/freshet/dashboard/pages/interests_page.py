@@ -72,6 +72,7 @@ def over_time(visit: Visit) -> Values:
     named = view.opened.named(index)
     return {
         "about": named,
+        "partial": visit.partial,
         "take_ups": take_ups,
         "popularity": take_ups.popularity(index),
         "after": _flows(view, take_ups.after(index, FOLLOWED)),

@@ -73,7 +73,7 @@ def playground(visit: Visit) -> Values:
     lookup = view.items()
     user, explore = visit.text("user"), visit.text("explore") == "on"
     liked = _liked(
-        visit.text("liked"), visit.text("add"), visit.text("remove"), clear=bool(visit.text("clear"))
+        visit.text("liked"), visit.text("add"), visit.text("drop"), clear=bool(visit.text("clear"))
     )
     count = min(max(1, visit.number("interests", INTERESTS)), MOST_INTERESTS)
     query = Query(
@@ -113,12 +113,12 @@ def matches(visit: Visit) -> Values:
     return {"found": found, "q": visit.text("q")}
 
 
-def _liked(text: str, add: str, remove: str, *, clear: bool) -> list[str]:
+def _liked(text: str, add: str, drop: str, *, clear: bool) -> list[str]:
     """Ids of what was liked, oldest first, each once; what is added is the latest, as if clicked again."""
     if clear:
         return []
     found = dict.fromkeys(line.strip() for line in text.splitlines() if line.strip())
-    for item in (add, remove):
+    for item in (add, drop):
         found.pop(item, None)
     if add:
         found[add] = None

@@ -19,7 +19,7 @@ def run(visit: Visit) -> Values:
     """One run."""
     ws = visit.ws
     record = ws.ledger.get(visit.text("run"))
-    return {"run": run_view(ws, record, visit.now)}
+    return {"run": run_view(ws, record)}
 
 
 PAGES = (Page("runs", "runs.html", runs, nav="Runs"), Page("runs/{run}", "run.html", run))

@@ -1,5 +1,7 @@
 """Step: guardrails. Where an arm harms what is guarded, its experiment stops and its release is rolled back.
 
+A canary is guarded by metrics of its own, and ends here either way: taken back, or serving everybody.
+
 Harm is evaluated by intervals that hold at every look, so looking after every collection costs nothing.
 """
 
@@ -13,6 +15,7 @@ from datetime import datetime
 from freshet.core.errors import ArtifactError, ConfigError, FreshetError, LeaseLost
 from freshet.core.types import Experiment, ExperimentArm, Serves
 from freshet.experiments import lifecycle
+from freshet.experiments.canary import trial
 from freshet.experiments.guardrails.harm import Findings, GuardrailResult, SplitResult, evaluate
 from freshet.storage import rollback
 from freshet.storage.decisions import GUARDRAIL
@@ -26,7 +29,8 @@ class GuardReport:
 
     Attributes:
         stopped: reason by name of experiment.
-        rolled_back: (from, to) numbers of releases, None if CURRENT was not moved.
+        rolled_back: (from, to) numbers of releases, None if none was rolled back, or taken back as a canary.
+        promoted: number of the canary that serves everybody from now on, None if there is none.
         problems: what could not be evaluated or done, and why.
     """
 
@@ -35,6 +39,7 @@ class GuardReport:
     stopped: dict[str, str]
     rolled_back: tuple[int, int] | None
     problems: tuple[str, ...]
+    promoted: int | None = None
 
 
 def rolled_back(ws: Workspace, run: Run, now: datetime) -> bool:
@@ -54,8 +59,9 @@ def guard(ws: Workspace, run: Run, now: datetime, name: str | None = None) -> Gu
         ConfigError: `name` is no experiment that runs.
         LeaseLost: another run took over.
     """
-    running = _running(ws, name)
-    if not ws.config.experiments.guardrails or not running:
+    running = [one for one in _running(ws, name) if one.canary or ws.config.experiments.guardrails]
+    running = [one for one in running if not _is_void(ws, run, one, now)]
+    if not running:
         return GuardReport((), (), {}, None, ())
     with run.step("guard") as step:
         found = [(experiment, _findings(ws, run, experiment)) for experiment in running]
@@ -70,12 +76,20 @@ def guard(ws: Workspace, run: Run, now: datetime, name: str | None = None) -> Gu
     for problem in problems:
         run.say(problem)
     stopped: dict[str, str] = {}
-    rolled_back = None
+    rolled_back = promoted = None
     for experiment, some in found:
         reason, harm = _grounds(some)
-        if not reason:
-            continue
         try:
+            if experiment.canary:
+                reason = reason or trial.broken(ws, experiment, some, now)
+                if reason:
+                    rolled_back = trial.take_back(ws, run, experiment, now, reason, GUARDRAIL)
+                    stopped[experiment.name] = reason
+                elif reason := trial.passed(ws, experiment, some, now):
+                    promoted = trial.promote(ws, run, experiment, now, reason)
+                continue
+            if not reason:
+                continue
             # a run killed in between leaves an experiment that runs, which the next one evaluates again
             if harm is None:
                 run.say(_split_warning(ws, experiment))
@@ -89,7 +103,7 @@ def guard(ws: Workspace, run: Run, now: datetime, name: str | None = None) -> Gu
         except FreshetError as error:
             problems.append(f"{experiment.name}: should stop ({reason}), and can't: {error.message}")
             run.say(problems[-1])
-    return GuardReport(judged, splits, stopped, rolled_back, tuple(problems))
+    return GuardReport(judged, splits, stopped, rolled_back, tuple(problems), promoted)
 
 
 def _running(ws: Workspace, name: str | None) -> Sequence[Experiment]:
@@ -101,9 +115,18 @@ def _running(ws: Workspace, name: str | None) -> Sequence[Experiment]:
     return (found,)
 
 
+def _is_void(ws: Workspace, run: Run, experiment: Experiment, now: datetime) -> bool:
+    """Whether an experiment is a canary with nothing left to compare; it ends then."""
+    reason = trial.void(ws, experiment) if experiment.canary else ""
+    if reason:
+        lifecycle.stop(ws, run, experiment.name, now, reason, GUARDRAIL)
+    return bool(reason)
+
+
 def _findings(ws: Workspace, run: Run, experiment: Experiment) -> Findings:
+    own = trial.guardrails(ws.config.canary) if experiment.canary else ws.config.experiments.guardrails
     try:
-        return evaluate(ws, run, experiment)
+        return evaluate(ws, run, experiment, own)
     except LeaseLost:
         raise
     except FreshetError as error:

@@ -32,6 +32,7 @@ class GuardrailResult:
     Attributes:
         effect, low, high: relative, with the interval that holds at every look.
         harm: whether all of the interval is harm beyond the tolerance.
+        sign: 1 where more of the metric is better, -1 where less is.
     """
 
     experiment: str
@@ -42,6 +43,7 @@ class GuardrailResult:
     high: float
     tolerance: float
     harm: bool
+    sign: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +72,14 @@ class Findings:
     problems: tuple[str, ...]
 
 
-def evaluate(ws: Workspace, run: Run, experiment: Experiment) -> Findings:
+def evaluate(
+    ws: Workspace, run: Run, experiment: Experiment, guardrails: Sequence[GuardrailConfig]
+) -> Findings:
     """Every arm but control by every guardrail that can be measured by now, all in one pass.
 
     Raises:
         FreshetError: impressions or events can't be read.
     """
-    guardrails = ws.config.experiments.guardrails
     measurable, problems = _measurable(ws, experiment, guardrails)
     if not measurable:
         return Findings(None, (), problems)
@@ -149,6 +152,7 @@ def _of_arms(
             *arm.always,
             guardrail.tolerance,
             _is_harm(arm, one.sign, guardrail.tolerance),
+            one.sign,
         )
         for arm in compare(measured, settings.smallest_effect, level)
     ]

@@ -31,7 +31,7 @@ from freshet.experiments.measurement.impression_files import IMPRESSIONS, SHOWN
 from freshet.stages import events
 from freshet.storage.durable import make_folder, written
 from freshet.storage.ledger import Run
-from freshet.storage.people import people_of
+from freshet.storage.user_ids import people_of
 from freshet.storage.workspace import DRAFTS, Workspace
 
 BATCH = 100_000

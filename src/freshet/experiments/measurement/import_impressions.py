@@ -36,8 +36,8 @@ from freshet.stages.events.staging import Staged, Wanted, stage
 from freshet.storage import sql
 from freshet.storage.durable import make_folder, written
 from freshet.storage.ledger import Run
-from freshet.storage.people import FORGOTTEN, people_of
 from freshet.storage.release_parts import Parts, parts_of
+from freshet.storage.user_ids import FORGOTTEN, people_of
 from freshet.storage.workspace import DRAFTS, Workspace
 
 

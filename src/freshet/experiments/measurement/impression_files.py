@@ -14,6 +14,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from freshet.core.time import date_of
 from freshet.storage import sql
 
 IMPRESSIONS = "impressions"
@@ -88,6 +89,16 @@ def rows_sql(db: duckdb.DuckDBPyConnection, paths: Sequence[Path]) -> str:
     """SQL: rows of files with all columns of `SHOWN`, null where a file lacks one; valid in this database."""
     db.register("empty_shown", SHOWN.empty_table())
     return "FROM empty_shown" + (f" UNION ALL BY NAME FROM {sql.parquet([*paths])}" if paths else "")
+
+
+def shown_since(source: Path, moment: int) -> int:
+    """Answers shown since a moment (microseconds since 1970), as far as they were collected."""
+    paths = [one.path for one in files(source, date_of(moment))[0]]
+    if not paths:
+        return 0
+    rule = f"place = 0 AND time >= make_timestamp({moment})"
+    with sql.connect() as db:
+        return int(sql.row(db, f"SELECT count(*) FROM {sql.parquet(paths)} WHERE {rule}")[0])
 
 
 def _day_of_folder(folder: Path) -> date | None:

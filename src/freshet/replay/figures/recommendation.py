@@ -7,6 +7,7 @@ from typing import Any
 
 from freshet.replay.figures.comparisons import Choice, negated, not_below, reference, verdict
 from freshet.replay.figures.intervals import PLANNER, points, rate, signed, span
+from freshet.replay.figures.own_cadence import own_days, own_policy
 from freshet.replay.figures.questions import answer, lacking_planner, questions
 
 PLANNED = ("hybrid", "retrieval", "finetune", "no-evidence", "evidence-frozen")
@@ -110,6 +111,8 @@ def headline(arm: str, every: float | None, tune: float | None, planner: str = P
     """What to do, in a sentence; `planner`: what it is called, '' = none was compared."""
     unpaid = f": {planner} was not shown to be worth its cost." if planner else "."
     fresh, tuned = span(every or 1), span(tune or 1)
+    if policy := own_policy(arm):
+        fresh = f"by the {policy} policy (here {fresh} on average)"
     tuning = f"tune the model {tuned}" if tune else "tune the model once"
     return {
         "static": LEAVE,
@@ -173,10 +176,10 @@ def _slower(
     """What a slower cadence than the log's would lose."""
     sentences, first = [], reference(list(arms))
     for arm in arms:
-        if not arm.startswith(f"{first}@"):
+        days = own_days(arm)
+        if days is None or not arm.startswith(f"{first}@"):
             continue
         ahead = differences[f"{first}_vs_{arm}"]["hit_at_5"]
-        days = float(arm.removeprefix(f"{first}@").removesuffix("d"))
         usual = span(float(log["every_days"]))
         sentences.append(
             f"Refreshing {span(days)} instead of {usual}: {points(negated(ahead))} in hit@5, "
@@ -204,7 +207,7 @@ def _cadence(
     tune = float(log["tune_days"]) if tunings > 1 else None
     if family == "finetune":
         return tune, tune
-    if "@" in arm:
-        return float(arm.split("@")[1].removesuffix("d")), tune
-    sometimes = family in ("hybrid-adaptive", "hybrid-cost") and refreshes > 1
+    if own := own_days(arm):
+        return float(own), tune
+    sometimes = (own_policy(arm) or family in ("hybrid-adaptive", "hybrid-cost")) and refreshes > 1
     return days / refreshes if sometimes else float(log["every_days"]), tune

@@ -1,7 +1,8 @@
 """Which schedule to run: the cheapest that is not shown to lose hit rate against the freshest.
 
 A schedule is one strategy at a cadence: `hybrid` at several, when drift is found, when staleness costs more,
-or only with tuning (`finetune`); without a planner, `counts` at several cadences, or never again (`static`).
+by both, or only with tuning (`finetune`); without a planner, `counts` at several cadences, by both, or never
+again (`static`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from freshet.replay.figures import arm_costs, over_time
 from freshet.replay.figures.arm_metrics import Measured, Replayed
 from freshet.replay.figures.comparisons import MARGIN, hit_at_5, not_below, verdict
 from freshet.replay.figures.intervals import DRAWS, estimate
+from freshet.replay.figures.own_cadence import own_days, own_policy
 from freshet.replay.figures.schedule_text import headline, reasons, settings
 
 SCHEMA = 1
@@ -123,10 +125,10 @@ def choose(lines: list[Line], freshest: str) -> tuple[Line, Ruling]:
 
 def cadence(arm: str, log: Mapping[str, Any]) -> Line:
     """What an arm is as a schedule: `{arm, policy, refresh_days, tune_days}`; no tuning without a planner."""
-    family, _, own = arm.partition("@")
-    policy = {"hybrid-adaptive": "drift", "hybrid-cost": "cost"}.get(family, "fixed")
+    family = arm.split("@")[0]
+    policy = own_policy(arm) or {"hybrid-adaptive": "drift", "hybrid-cost": "cost"}.get(family, "fixed")
     every = {"finetune": log["tune_days"], "static": log["days"]}.get(family, log["every_days"])
-    days = int(own.removesuffix("d")) if own else int(every)
+    days = own_days(arm) or int(every)
     tune = None if family in FAMILIES["counts"] else int(log["tune_days"])
     return {"arm": arm, "policy": policy, "refresh_days": days, "tune_days": tune}
 

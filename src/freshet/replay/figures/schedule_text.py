@@ -32,6 +32,7 @@ def headline(chosen: Line) -> str:
     when = {
         "drift": f"when drift is found (here {average} on average)",
         "cost": f"when staleness costs more than a refresh (here {average} on average)",
+        "combined": f"when staleness or a jump costs more than a refresh (here {average} on average)",
     }
     return f"Refresh the table {when.get(chosen['policy'], span(chosen['refresh_days']))}{tuning}."
 

@@ -13,6 +13,7 @@ from freshet.replay.figures.comparisons import MARGIN, choose, compare, hit_at_5
 from freshet.replay.figures.groups import Groups
 from freshet.replay.figures.intervals import DRAWS
 from freshet.replay.figures.knowledge_sources import by_group, sources
+from freshet.replay.figures.own_cadence import own_days
 from freshet.replay.figures.recommendation import recommend
 from freshet.replay.figures.scarcity import Share, scarcity
 
@@ -155,9 +156,9 @@ def _ordered(arms: Sequence[str]) -> list[str]:
 
 
 def _place(arm: str) -> tuple[int, int, str]:
-    family, _, cadence = arm.partition("@")
+    family = arm.split("@")[0]
     place = ORDER.index(family) if family in ORDER else len(ORDER)
-    return place, int(cadence.removesuffix("d") or 0), arm
+    return place, own_days(arm) or 0, arm
 
 
 def _decay(found: Replayed) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from freshet.replay.off_policy.logged_decisions import Decisions, LeftOut, read
 from freshet.replay.off_policy.policies import Target
 from freshet.run_context import LogSnapshot
 from freshet.stages import counts
+from freshet.stages.screen.step import unscreened
 from freshet.storage.ledger import Run
 from freshet.storage.workspace import Workspace
 
@@ -103,7 +104,7 @@ def estimate(ws: Workspace, run: Run, targets: tuple[Target, ...], window: Windo
         InputError: nothing was shown to named users, none of it was taken, or no context comes out as logged.
         ArtifactError: a release that answered, or is to answer, can't be opened.
     """
-    log = snapshot_of(ws, run, window.until)
+    log = snapshot_of(unscreened(ws), run, window.until)
     assignment = assignment_of(ws, log.version)
     with run.step("estimate") as step:
         rule = feedback.rule_of(ws)

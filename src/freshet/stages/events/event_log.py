@@ -36,7 +36,7 @@ from freshet.stages.events.staging import Staged, Staging, Wanted
 from freshet.stages.events.stream_batch import Batch, BatchReport
 from freshet.storage import sql
 from freshet.storage.durable import make_folder
-from freshet.storage.people import people_of
+from freshet.storage.user_ids import people_of
 
 _BATCH = 100_000  # rows held in Python while day files are written
 

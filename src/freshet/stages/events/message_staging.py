@@ -23,7 +23,7 @@ from freshet.stages.events.parquet_files import checksum, write_parquet
 from freshet.stages.events.source_tables import Table, json_lines
 from freshet.stages.events.staging import Staged, Wanted, stage_table
 from freshet.storage import sql
-from freshet.storage.people import FORGOTTEN
+from freshet.storage.user_ids import FORGOTTEN
 
 TOMBSTONE, TOO_LARGE, NOT_UTF8, EMPTY = "no body (tombstone)", "too large", "not UTF-8", "empty"
 CONTROL = "control characters"

@@ -19,7 +19,7 @@ from freshet.stages.events.parquet_files import checksum, checksum_of, write_par
 from freshet.stages.events.source_tables import rejects
 from freshet.storage import sql
 from freshet.storage.checksums import remembered
-from freshet.storage.people import FORGOTTEN
+from freshet.storage.user_ids import FORGOTTEN
 
 if TYPE_CHECKING:
     from freshet.stages.events.staging import Staged

@@ -29,9 +29,9 @@ from freshet.stages.events.source_tables import (
     rejects,
     unreadable,
 )
-from freshet.storage import people as persons
 from freshet.storage import sql
-from freshet.storage.people import NOBODY, People
+from freshet.storage import user_ids as persons
+from freshet.storage.user_ids import NOBODY, People
 
 _ZONELESS, _TRUTH = "freshet zoneless", "freshet truth"
 _NONE = sql.texts([word.lower() for word in config.MISSING])

@@ -11,7 +11,7 @@ from freshet.core.ports import Message
 from freshet.stages.events.message_staging import StagedMessages
 from freshet.stages.events.snapshots import Snapshot
 from freshet.stages.events.stream_state import Streams, StreamState
-from freshet.storage.people import FORGOTTEN
+from freshet.storage.user_ids import FORGOTTEN
 
 HOPELESS = 100
 """Messages of which none can be used are wrong settings; fewer may be somebody's mistake."""

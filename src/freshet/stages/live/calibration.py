@@ -18,6 +18,7 @@ from freshet.core.types import AsOf, ContentView, FloatArray, Mixture, Transitio
 from freshet.stages import counts, live
 from freshet.stages.counts.fitter import CountFitter
 from freshet.stages.counts.holdout_windows import Stretch
+from freshet.stages.transitions import Established
 
 PSEUDO = (30.0, 100.0, 300.0)
 """Pseudo-counts tried."""
@@ -48,6 +49,7 @@ def calibrate(
     settings: live.Settings,
     scorer_of: Callable[[Stretch], counts.Scorer],
     content: ContentView | None = None,
+    known: Established | None = None,
 ) -> Calibrated:
     """Weigh the lifts; those whose weight is not significantly above zero are left out.
 
@@ -55,15 +57,16 @@ def calibrate(
         settings: their pseudo-counts are chosen here.
         scorer_of: the release's score as it would have been at the start of a stretch.
         content: what the score's vectors tell about users; None = nothing.
+        known: since when users count in full; None = all do.
 
     Raises:
         NotEnoughData: fewer than 20 held-out transitions.
     """
     names = (RELEASE, *settings.names)
-    past, stretches = _past(fitter, settings), _stretches(fitter, scorer_of, content)
+    past, stretches = _past(fitter, settings, known), _stretches(fitter, scorer_of, content)
     best: tuple[float, Mixture, list[counts.Held], live.Overlay] | None = None
     for pseudo in PSEUDO:
-        overlay, held = _pass(past, replace(settings, pseudo=pseudo), stretches)
+        overlay, held = _pass(past, replace(settings, pseudo=pseudo), stretches, known)
         fitted = _fit(names, held)
         likelihood = sum(float(counts.log_likelihood(block, fitted.weights).sum()) for block in held)
         if best is None or likelihood > best[0]:
@@ -76,7 +79,11 @@ def calibrate(
     weights = np.zeros(len(settings.names))
     weights[[settings.names.index(name) for name in used.names[1:]]] = used.weights[1:]
     now = fitter.log.as_of
-    overlay = overlay.against(microseconds(now), fitter.model(now).after_last.coarse()).weighted(weights)
+    overlay = (
+        _knowing(overlay, known, now)
+        .against(microseconds(now), fitter.model(now).after_last.coarse())
+        .weighted(weights)
+    )
     return Calibrated(overlay, fitted, _gain(held, weights, overlay.bound))
 
 
@@ -147,20 +154,26 @@ def _stretches(
     return found
 
 
-def _past(fitter: CountFitter, settings: live.Settings) -> live.Overlay:
+def _knowing(overlay: live.Overlay, known: Established | None, moment: AsOf) -> live.Overlay:
+    """The overlay of a release made at a moment: users count in full who are established then."""
+    return overlay if known is None else replace(overlay, established=known.known_on(moment.day_number))
+
+
+def _past(fitter: CountFitter, settings: live.Settings, known: Established | None) -> live.Overlay:
     """An overlay that holds what came before the held-out windows."""
     until, days = fitter.holdout.start, fitter.log.scales.window_days
     start = until.minus(round(HISTORY * settings.half_lives[-1]))
     overlay = live.Overlay.empty(settings, len(fitter.log.interests), microseconds(start))
     while start.day < until.day:  # in parts: a year of a large log need not be in memory at once
         end = min(start.plus(days), until, key=lambda moment: moment.day)
+        overlay = _knowing(overlay, known, start)
         overlay.apply(by_time(fitter.log.transitions.records(start, end)))
         start = end
     return overlay
 
 
 def _pass(
-    past: live.Overlay, settings: live.Settings, stretches: list[_Stretch]
+    past: live.Overlay, settings: live.Settings, stretches: list[_Stretch], known: Established | None
 ) -> tuple[live.Overlay, list[counts.Held]]:
     """The overlay as of now, and the held-out transitions: the release's score, then the lifts."""
     overlay, found = replace(past.copy(), settings=settings), []
@@ -171,6 +184,7 @@ def _pass(
         overlay.apply(stretch.records[:before])
         if stretch.start != refreshed:
             overlay, refreshed = overlay.against(start, stretch.model.after_last.coarse()), stretch.start
+            overlay = _knowing(overlay, known, stretch.start)
         features = np.empty((len(held), 1 + len(overlay.weights), held.known.shape[1]), np.float32)
         features[:, 0] = stretch.fused
         now = running(overlay, stretch.records[before:], stretch.queries)

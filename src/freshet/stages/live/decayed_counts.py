@@ -20,12 +20,13 @@ SEATS = 1 << SEAT_BITS
 
 
 @njit(cache=True)
-def add(transitions, latest, half_lives, since, popular, after, seats, cap):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201  # pragma: no cover - compiled
+def add(transitions, latest, half_lives, since, popular, after, seats, cap, established, light):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201  # pragma: no cover - compiled
     """Add transitions; returns how many counted, and the latest time among them.
 
     `transitions` is (time, user, last, successor). Row p of `popular` (P, N) halves by `half_lives[p]`,
     `after` (N, N) by the one behind them; it may have no rows. `seats` (SEATS, 2): the day, and the
-    transitions on it. Times after `latest` count as `latest`.
+    transitions on it. Times after `latest` count as `latest`. One of a user who is not among `established`
+    (ascending) adds `light` of what others' add.
     """
     times, users, lasts, successors = transitions
     rows, interests = popular.shape
@@ -45,18 +46,23 @@ def add(transitions, latest, half_lives, since, popular, after, seats, cap):  # 
         seats[seat, 1] += 1
         counted += 1
         clock = max(clock, time)
+        weight = 1.0
+        if light < 1.0:
+            place = np.searchsorted(established, users[i])
+            if place == len(established) or established[place] != users[i]:
+                weight = light
         for p in range(rows):
             passed = (time - since[p]) / half_lives[p]
             if passed > FAR:
                 popular[p] *= 2.0**-passed
                 since[p], passed = time, 0.0
-            popular[p, successor] += 2.0**passed
+            popular[p, successor] += weight * 2.0**passed
         if 0 <= last < len(after):
             passed = (time - since[rows]) / half_lives[rows]
             if passed > FAR:
                 after *= np.float32(2.0**-passed)
                 since[rows], passed = time, 0.0
-            after[last, successor] += np.float32(2.0**passed)
+            after[last, successor] += np.float32(weight * 2.0**passed)
     return counted, clock
 
 

@@ -13,6 +13,8 @@ from freshet.stages.live.overlay import Overlay, Settings
 from freshet.storage.durable import read_json, write_json
 
 ARRAYS = ("weights", "popular", "after", "since", "usual", "usual_after")
+ESTABLISHED = "established.npy"
+"""Users who count in full; there is none where all do."""
 
 
 def write(overlay: Overlay | None, folder: Path) -> None:
@@ -25,6 +27,8 @@ def write(overlay: Overlay | None, folder: Path) -> None:
         return
     for name in ARRAYS:
         np.save(folder / f"{name}.npy", getattr(overlay, name), allow_pickle=False)
+    if overlay.settings.new_user < 1:
+        np.save(folder / ESTABLISHED, overlay.established, allow_pickle=False)
     about = {"pays": True, "clock": overlay.clock, "settings": asdict(overlay.settings)}
     write_json(folder / "overlay.json", about)
 
@@ -39,10 +43,14 @@ def read(folder: Path) -> Overlay | None:
     if not about["pays"]:
         return None
     settings = about["settings"]
+    known = np.zeros(0, np.uint64)
+    if settings.get("new_user", 1.0) < 1:
+        known = np.load(folder / ESTABLISHED, allow_pickle=False)
     arrays = {name: np.load(folder / f"{name}.npy", allow_pickle=False) for name in ARRAYS}
     return Overlay(
         Settings(**settings | {"half_lives": tuple(settings["half_lives"])}),
         clock=about["clock"],
         seats=np.zeros((decay.SEATS, 2), np.uint16),
+        established=known,
         **arrays,
     )

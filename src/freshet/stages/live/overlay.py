@@ -27,6 +27,7 @@ class Settings:
         user_cap: transitions of one user that count on one day (UTC).
         most_lift: the odds of an interest are multiplied, or divided, by this at most.
         pseudo: pseudo-counts that pull a share to what was usual.
+        new_user: what a transition of a user counts who is not established; 1 = as much as any.
     """
 
     half_lives: tuple[float, ...]
@@ -34,6 +35,7 @@ class Settings:
     user_cap: int
     most_lift: float
     pseudo: float
+    new_user: float = 1.0
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -50,7 +52,8 @@ class Overlay:
     weighted lifts; each lift and their sum are held within +-log(most_lift).
 
     Memory: 8 N**2 + 8 N (P + 2) bytes and 4 MiB of counters, for P half-lives; without the N**2 where what
-    follows a last interest has no weight. It doesn't grow with users or events.
+    follows a last interest has no weight. It doesn't grow with events; each established user takes 8 bytes
+    where others count less.
 
     Attributes:
         weights: (P + 1,) of the lifts, in the order of `settings.names`.
@@ -60,6 +63,7 @@ class Overlay:
         usual: (N,) shares when the table was made; `usual_after`: (N, N) by the last interest, or (0, N).
         clock: the latest time of a transition, in microseconds.
         seats: (SEATS, 2) day, and transitions on it, of users by a hash of their key.
+        established: (m,) numbers of users who count in full, ascending; not looked at where all do.
     """
 
     settings: Settings
@@ -71,6 +75,7 @@ class Overlay:
     usual_after: NDArray[np.float32]
     clock: int
     seats: NDArray[np.uint16]
+    established: NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, np.uint64), repr=False)
     _half_lives: NDArray[np.float64] = field(init=False, repr=False)  # (P + 2,) microseconds
 
     def __post_init__(self) -> None:
@@ -127,6 +132,8 @@ class Overlay:
             self.after,
             self.seats,
             self.settings.user_cap,
+            self.established,
+            self.settings.new_user,
         )
         self.clock = max(self.clock, int(latest))
         return int(counted)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from freshet.core.config import Config
+from freshet.core.config import Config, ScreenConfig
 from freshet.core.errors import NotEnoughData
 from freshet.core.types import ContentView
 from freshet.run_context import LogSnapshot, RunContext
@@ -65,9 +65,11 @@ def make(ctx: RunContext, table: Artifact | None) -> Artifact | None:
 
 def configured(ws: Workspace) -> dict[str, Any]:
     """The part of the configuration that decides what is in an overlay, beside the table's."""
+    config = ws.config.screen
     return {
         "live": ws.config.live.model_dump(mode="json", exclude={"use"}),
         "counts": ws.config.counts.model_dump(mode="json"),
+        **({"new_user": config.live_weight} if _lightens(config) else {}),
     }
 
 
@@ -77,12 +79,22 @@ def version_of_table(ws: Workspace, table: str) -> str:
     return found.version if found else ""
 
 
+def _lightens(config: ScreenConfig) -> bool:
+    """Whether new users count for less."""
+    return config.use and config.live_weight < 1
+
+
 def settings_of(config: Config, log: LogSnapshot) -> live.Settings:
     """What the configuration says, with `auto` filled in; pseudo-counts are the first that are tried."""
     live_config, window = config.live, float(log.scales.window_days)
     half_lives = (window / 2,) if live_config.half_lives == "auto" else live_config.half_lives
     return live.Settings(
-        half_lives, live_config.burst_hours / 24, live_config.user_cap, live_config.most_lift, PSEUDO[0]
+        half_lives,
+        live_config.burst_hours / 24,
+        live_config.user_cap,
+        live_config.most_lift,
+        PSEUDO[0],
+        config.screen.live_weight if _lightens(config.screen) else 1.0,
     )
 
 
@@ -90,7 +102,10 @@ def _calibrated(ctx: RunContext, table: Artifact | None) -> tuple[Calibrated | N
     """What live signals are worth, and why nothing where that is so."""
     try:
         scorer_of, view = _early(ctx, table)
-        calibrated = calibrate(ctx.fitter, settings_of(ctx.config, ctx.log), scorer_of, view)
+        known = None
+        if _lightens(ctx.config.screen):  # who is in the log by then counts in full
+            known = ctx.log.transitions.established(active_days=1, age_days=1)
+        calibrated = calibrate(ctx.fitter, settings_of(ctx.config, ctx.log), scorer_of, view, known)
     except NotEnoughData as error:
         return None, error.message
     return (

@@ -88,20 +88,40 @@ class DriftTriggered:
         return self.earned / len(EARNED_AT) if due else 0.0
 
     def _p_value(self, signs: Signs, length: int, rng: np.random.Generator, alpha: float) -> float:
-        """Chance of so large a surprise in any group; an early guess where it is no small one."""
-        reference = self.reference * signs.window_days
-        found = windows(signs.transitions, signs.refreshes[-1], signs.day, length, reference, self.groups)
-        if not (found.chunk == 0).any() or (found.chunk == 0).all():
-            return 1.0
-        surprise = Surprise(found)
-        values: FloatArray = surprise.observed[None, :]
         enough = max(ENOUGH, int(np.ceil(len(LENGTHS) / alpha)) - 1)
-        for draws, hopeless in STAGES:
-            if draws < enough:
-                values = _with(values, surprise.draws(draws + 1 - len(values), rng))
-                if (p := exceeding(values)) > max(hopeless, 2 * alpha):
-                    return p
-        return exceeding(_with(values, surprise.draws(enough + 1 - len(values), rng)))
+        return p_value(signs, length, rng, alpha, enough, self.reference, self.groups)
+
+
+def p_value(
+    signs: Signs,
+    length: int,
+    rng: np.random.Generator,
+    alpha: float,
+    enough: int,
+    reference: int,
+    groups: int,
+) -> float:
+    """Chance of so large a surprise in any group; an early guess where it is no small one.
+
+    Args:
+        length: recent days that are compared.
+        alpha: what p-values are held against; those beyond twice as much may be guessed.
+        enough: draws behind a small p-value.
+        reference: windows before the last refresh that the recent days are compared with.
+        groups: groups of contexts.
+    """
+    days = reference * signs.window_days
+    found = windows(signs.transitions, signs.refreshes[-1], signs.day, length, days, groups)
+    if not (found.chunk == 0).any() or (found.chunk == 0).all():
+        return 1.0
+    surprise = Surprise(found)
+    values: FloatArray = surprise.observed[None, :]
+    for draws, hopeless in STAGES:
+        if draws < enough:
+            values = _with(values, surprise.draws(draws + 1 - len(values), rng))
+            if (p := exceeding(values)) > max(hopeless, 2 * alpha):
+                return p
+    return exceeding(_with(values, surprise.draws(enough + 1 - len(values), rng)))
 
 
 def _with(values: FloatArray, more: FloatArray) -> FloatArray:

@@ -152,6 +152,17 @@ def publish(ws: Workspace, run: Run, made: Artifact, companions: Companions) -> 
     return release
 
 
+def number(ws: Workspace, run: Run, made: Artifact, companions: Companions) -> Release:
+    """Number a table, with what serves beside it, without making it current; whoever calls is fenced."""
+    return _numbered(ws, run, made, companions, serve=False)
+
+
+def is_current(ws: Workspace, made: Artifact, companions: Companions) -> bool:
+    """Whether the current release is of this table with these companions."""
+    current = ws.releases.current()
+    return current is not None and _holds(current, made, companions)
+
+
 def publish_for_arm(
     ctx: RunContext, made: Artifact, beside: Companions, experiment: Experiment, arm: str
 ) -> Release:
@@ -176,8 +187,10 @@ def _holds(release: Release, made: Artifact, beside: Companions) -> bool:
     )
 
 
-def _numbered(ws: Workspace, run: Run, made: Artifact, beside: Companions, arm: str = "") -> Release:
-    """Number a table; it becomes current unless it is one arm's alone."""
+def _numbered(
+    ws: Workspace, run: Run, made: Artifact, beside: Companions, arm: str = "", *, serve: bool = True
+) -> Release:
+    """Number a table; it becomes current if it is to serve and isn't one arm's alone."""
     table_manifest = TableManifest.of(made)
     return ws.releases.publish(
         table_manifest.as_of,
@@ -190,6 +203,7 @@ def _numbered(ws: Workspace, run: Run, made: Artifact, beside: Companions, arm: 
         arm,
         beside.feedback,
         beside.users,
+        serve,
     )
 
 

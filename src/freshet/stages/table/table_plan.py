@@ -147,11 +147,13 @@ def settings_of(ws: Workspace) -> dict[str, Any]:
     unread_table = {"max_churn"} if ws.config.table.rows != "auto" else {"max_churn", "rows"}
     unread = {"inference": unread_inference, "table": unread_table}
     asked = {"planner": {"shortlist": shortlist}} if (shortlist := _shortlist(ws)) else {}
-    before = prior.identity(ws)
+    before, screen = prior.identity(ws), ws.config.screen
+    read = screen.model_dump(mode="json", exclude={"use", "live_weight", "gate"})
     return (
         asked
         | {name: getattr(ws.config, name).model_dump(mode="json", exclude=unread.get(name)) for name in names}
         | ({"prior": before} if before else {})
+        | ({"screen": read} if screen.use else {})
     )
 
 

@@ -4,17 +4,20 @@
 days of events into (user, time, interest) rows; `recount` finds whom an import touched; `spill` takes rows
 from days to users and back, out of core; `walk` finds novel successors and the context before each step;
 `day_files` keeps immutable files, which `format` lists. `transition_log` reads a finished artifact: held-out
-examples, sums with half-lives (`decayed_sums`), supports in a window.
+examples, sums with half-lives (`decayed_sums`), supports in a window; `monthly` takes one in
+order. `established` says since when a user has a past.
 """
 
 from freshet.stages.transitions.counting import Earlier, Kept, Parted, count, without
 from freshet.stages.transitions.day_files import intact
 from freshet.stages.transitions.engagements import reassigned
+from freshet.stages.transitions.established import Established
 from freshet.stages.transitions.format import count_of, referenced
 from freshet.stages.transitions.transition_log import TransitionLog
 
 __all__ = [
     "Earlier",
+    "Established",
     "Kept",
     "Parted",
     "TransitionLog",

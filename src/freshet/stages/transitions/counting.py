@@ -10,7 +10,7 @@ long the log is.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -138,7 +138,13 @@ class Parted:
 
 
 def without(
-    counted: Path, pool: Path, kept: Kept, since: str, into: Path, earlier: Parted | None = None
+    counted: Path,
+    pool: Path,
+    kept: Kept,
+    since: str,
+    into: Path,
+    earlier: Parted | None = None,
+    only: Collection[str] | None = None,
 ) -> int:
     """Write the artifact of the transitions that stay; files of days before `since` (ISO) are shared.
 
@@ -146,6 +152,7 @@ def without(
         counted: folder of what `count` wrote; `into` is that of the new artifact.
         pool: folder of the day files.
         earlier: files that it has seen already are not read again.
+        only: days (ISO) on which any may be left out; None = all since then.
 
     Returns:
         How many transitions were left out.
@@ -161,7 +168,8 @@ def without(
         else (load_counted(folder).transitions for folder in (earlier.whole, earlier.stayed))
     )
     left_out = 0
-    for name in sorted({filed.file for day, filed in after.items() if day >= since}):
+    looked_at = {day for day in after if day >= since and (only is None or day in only)}
+    for name in sorted({after[day].file for day in looked_at}):
         days = {day for day, filed in after.items() if filed.file == name}
         if all(seen.get(day) == after[day] for day in days):
             left_out += sum(after[day].rows for day in days)

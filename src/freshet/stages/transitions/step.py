@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -72,6 +72,8 @@ def part_of(
     named: Mapping[str, Any],
     kept: transitions.Kept,
     since: str = "",
+    only: Collection[str] | None = None,
+    step_name: str = "separate",
 ) -> LogSnapshot:
     """A snapshot of the log without some transitions; interests and window stay everybody's.
 
@@ -80,6 +82,8 @@ def part_of(
         named: says in the ledger whose they are.
         kept: which transitions stay.
         since: the first day (ISO) on which any is left out.
+        only: the days (ISO) on which any is left out; None = any since then.
+        step_name: in the ledger.
     """
     whole = committed(ws.store, "transitions", known.version)
     manifest = TransitionsManifest.of(whole)
@@ -88,7 +92,7 @@ def part_of(
 
     def build(folder: Path, step: StepRecord) -> TransitionsManifest:  # noqa: ARG001
         earlier = _parted(ws.store, settings)
-        left_out = transitions.without(whole.path, ws.pool, kept, since, folder, earlier)
+        left_out = transitions.without(whole.path, ws.pool, kept, since, folder, earlier, only)
         return replace(
             manifest,
             settings=settings,
@@ -99,9 +103,16 @@ def part_of(
     def details(made: Artifact) -> dict[str, Any]:
         return {**named, **made.manifest["summary"]}
 
-    found = build_once(ws, run, "separate", "transitions", version, build, details)
+    found = build_once(ws, run, step_name, "transitions", version, build, details)
     log = transitions.TransitionLog(found.path, ws.pool, len(known.interests))
-    return replace(known, transitions=log, version=version, kept=kept)
+    return replace(known, transitions=log, version=version, kept=_both(known.kept, kept))
+
+
+def _both(before: transitions.Kept | None, now: transitions.Kept) -> transitions.Kept:
+    """What stays by the rule that left some out before, and by another."""
+    if before is None:
+        return now
+    return lambda users, times: before(users, times) & now(users, times)
 
 
 def learned_by(ws: Workspace, run: Run, known: LogSnapshot, learners: Learners) -> LogSnapshot:

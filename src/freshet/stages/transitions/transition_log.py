@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from freshet.core.time import DAY, day_number
 from freshet.core.types import RECENT, TRANSITION, AsOf, BoolArray, Sums, Transitions, positions
+from freshet.stages.transitions import monthly
 from freshet.stages.transitions.day_files import (
     ENGAGEMENT,
     RECENT_COLUMNS,
@@ -26,7 +27,8 @@ from freshet.stages.transitions.day_files import (
     quoted,
     read_columns,
 )
-from freshet.stages.transitions.decayed_sums import DayFile, Decayed, poisson
+from freshet.stages.transitions.decayed_sums import DayFile, Decayed, Draw, poisson
+from freshet.stages.transitions.established import Established, established
 from freshet.stages.transitions.format import load_counted
 from freshet.stages.transitions.recent_interests import RecentInterests, recent_interests
 from freshet.stages.transitions.walk import NEVER
@@ -137,6 +139,10 @@ class TransitionLog:
             self._decayed[key] = Decayed(self._day_files(), self.interests, length, half_life, draw)
         return self._decayed[key].before(as_of.day_number)
 
+    def sums_of(self, as_of: AsOf, half_life: float, length: int, draw: Draw) -> Sums:
+        """The same where each user counts as often as `draw` says; nothing is kept for a later moment."""
+        return Decayed(self._day_files(), self.interests, length, half_life, draw).before(as_of.day_number)
+
     def _day_files(self) -> list[DayFile]:
         days: dict[str, list[int]] = defaultdict(list)
         for day, filed in self._index.items():
@@ -233,6 +239,14 @@ class TransitionLog:
             rows["interest"] = table["interest"].to_numpy()[keep]
             parts.append(rows)
         return recent_interests(np.concatenate(parts), moment, seed)
+
+    def moves(self) -> Iterator[NDArray[np.void]]:
+        """All transitions as `monthly.MOVE`, in parts of whole days, each later than the one before."""
+        return monthly.moves(self._pool, self._index)
+
+    def established(self, active_days: int, age_days: int) -> Established:
+        """Since when each user of everybody's log is established; see `established`."""
+        return established(monthly.engaged(self._pool, self._engaged), active_days, age_days)
 
     def daily(self) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
         """(days since 1970, transitions on that day), days without one left out."""

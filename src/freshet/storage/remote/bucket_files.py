@@ -101,6 +101,12 @@ class BucketFiles:
         with self._lock:
             self._bring({path: entry for path, entry in files.items() if not self.checkout.has(path, entry)})
 
+    def let_go(self, kind: str, version: str) -> None:
+        """The next `push` takes an artifact out of the index, also those of its files that are not here."""
+        with self._lock:
+            for path, entry in self.base.artifacts.get(f"{kind}/{version}", {}).items():
+                self.checkout.expect(path, entry)
+
     def push(self, *within: str, small: bool = False) -> bool:
         """Write what has changed here back; whether anything had.
 

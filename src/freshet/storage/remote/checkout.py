@@ -103,6 +103,10 @@ class Checkout:
         """Whether a path had a file when the folder was last compared, or has been given one since."""
         return path in self._known
 
+    def expect(self, path: str, entry: Entry) -> None:
+        """A path had this file: where there is none now, it was deleted."""
+        self._known.setdefault(path, ((), entry))
+
     def forget(self, path: str) -> None:
         """A path has no file."""
         self._known.pop(path, None)

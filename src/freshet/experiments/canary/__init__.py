@@ -1,0 +1,11 @@
+"""Canaries: a new release serves some users first, and everybody once it was seen to do no harm.
+
+A canary is an experiment that the pipeline starts and ends by itself: control follows `CURRENT`, the second
+arm serves the new release. So users are assigned, exposures logged, effects and splits judged, as in any
+experiment.
+"""
+
+from freshet.experiments.canary.publication import publish
+from freshet.experiments.canary.trial import promote, running, take_back, tried, waits
+
+__all__ = ["promote", "publish", "running", "take_back", "tried", "waits"]

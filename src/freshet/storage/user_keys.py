@@ -1,0 +1,258 @@
+"""A random key for every user, under which backups hold what is known of that user.
+
+The keys lie in the workspace and, where somebody wants a copy for safekeeping, in a second file; never in a
+backup. Dropping a key overwrites it in place: what any backup holds of that user can't be read from then on.
+
+The file is a header and one record for each user, in the order in which they came: number of the user (8
+bytes) and key (16 bytes); zeros in place of both where it was dropped. The place of a record is its *slot*,
+by which a backup names the key; it never changes, and a user who comes back after a drop is given a new one.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from secrets import token_bytes
+
+import numpy as np
+from numpy.typing import NDArray
+
+from freshet.core.errors import ArtifactError
+from freshet.core.types import user_key, user_number
+from freshet.storage.durable import locked, make_folder, sync, written
+
+PLACE = Path("backup", "user-keys.bin")
+"""Where the keys lie in a workspace."""
+
+EVERYBODY = int.from_bytes(b"everyone", "little")
+"""Number of the key of what tells of many users and can't be cut between them. It goes with that of any."""
+
+_MAGIC, _ID = b"freshet keys 1\n\0", 16
+_HEAD = len(_MAGIC) + _ID
+RECORD = np.dtype([("user", "<u8"), ("key", "u1", (16,))])
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Keys of some users, in the order asked for.
+
+    Attributes:
+        slots: (n,) places of the records.
+        keys: (n, 16) bytes; all zero where the key was dropped.
+    """
+
+    slots: NDArray[np.int64]
+    keys: NDArray[np.uint8]
+
+    @property
+    def dropped(self) -> NDArray[np.bool_]:
+        """(n,) whether the user was forgotten."""
+        found: NDArray[np.bool_] = np.asarray(~self.keys.any(axis=1), np.bool_)
+        return found
+
+
+def state_number(key: bytes) -> int:
+    """Number of a user whom the user store names by a key of 16 bytes."""
+    return int.from_bytes(key[:8], "little")
+
+
+class UserKeys:
+    """The keys of a workspace.
+
+    Args:
+        root: the workspace.
+        copy: a second file that is kept equal, such as one on another disk; None = there is none.
+    """
+
+    def __init__(self, root: Path, copy: Path | None = None) -> None:
+        self.path = root / PLACE
+        self._copy = copy
+
+    @property
+    def id(self) -> str:
+        """Names this file of keys, and its copies; '' before any user has a key."""
+        return _id_of(self.path).hex() if self.path.exists() else ""
+
+    def __len__(self) -> int:
+        """Number of slots."""
+        return len(_records(self.path)) if self.path.exists() else 0
+
+    def of(self, users: NDArray[np.uint64]) -> Keys:
+        """Keys of n users by their numbers (`freshet.core.user_numbers`); new ones where there are none.
+
+        What is returned is on the disk, in the workspace and in the copy.
+        """
+        asked, back = np.unique(users, return_inverse=True)
+        with locked(self.path.parent):
+            if not self.path.exists():
+                _create(self.path)
+            records = _records(self.path)
+            slots = _slots(records, asked)
+            new = slots < 0
+            if new.any():
+                slots[new] = len(records) + np.arange(new.sum())
+                records = np.concatenate([records, _made(asked[new])])
+                _append(self.path, records[-int(new.sum()) :])
+            self._refresh()
+        return Keys(slots[back], records["key"][slots][back])
+
+    def at(self, slots: NDArray[np.int64]) -> Keys:
+        """Keys by their slots.
+
+        Raises:
+            ArtifactError: there is no such slot: the backup is newer than these keys, or not of them.
+        """
+        records = _records(self.path)
+        if len(slots) and int(slots.max()) >= len(records):
+            raise ArtifactError(
+                f"{self.path} has {len(records):,} keys; number {int(slots.max()):,} is asked for",
+                hint="these are older keys than those that the backup was made with: give a newer copy",
+            )
+        return Keys(slots, records["key"][slots])
+
+    def drop(self, user: str) -> bool:
+        """Drop a user's keys for good, and the key of `EVERYBODY`; whether the user had one.
+
+        It is done in the copy, too, when this returns.
+
+        Args:
+            user: the id as the log holds it.
+
+        Raises:
+            ArtifactError: the copy can't be reached, or is of other keys; the workspace's are dropped.
+        """
+        return self.drop_numbers(np.array([user_number(user), state_number(user_key(user))], np.uint64)) > 0
+
+    def drop_numbers(self, users: NDArray[np.uint64]) -> int:
+        """The same by numbers of users; how many keys of theirs went."""
+        if not self.path.exists():
+            return 0
+        with locked(self.path.parent):
+            records = _records(self.path)
+            there = records["key"].any(axis=1)
+            found = np.flatnonzero(np.isin(records["user"], users) & there)
+            shared = np.flatnonzero((records["user"] == EVERYBODY) & there)  # may tell of them as well
+            _overwrite(self.path, [*shared.tolist(), *found.tolist()])
+            self._refresh()
+        return len(found)
+
+    def adopt(self, kept: Path) -> None:
+        """Make the workspace's keys those of a copy, which has to be of the same ones; drops of either hold.
+
+        Raises:
+            ArtifactError: they are of another workspace.
+        """
+        make_folder(self.path.parent)
+        with locked(self.path.parent):
+            if not self.path.exists():
+                with written(self.path) as aside:
+                    _records(kept)  # refuses what is no file of keys
+                    shutil.copyfile(kept, aside)
+            else:
+                _join(kept, self.path)
+
+    def _refresh(self) -> None:
+        """Bring the copy up to date; a drop that only the copy knows is done here as well."""
+        if self._copy is None:
+            return
+        try:
+            if not self._copy.exists():
+                with written(self._copy) as aside:
+                    shutil.copyfile(self.path, aside)
+                return
+            _join(self.path, self._copy)
+            _join(self._copy, self.path)
+        except OSError as error:
+            raise ArtifactError(
+                f"the copy of the keys, {self._copy}, can't be written: {error.strerror}",
+                hint="see to its disk, then run the command again; [backup] keys names it",
+            ) from None
+
+
+def _create(path: Path) -> None:
+    with written(path, exclusive=True) as aside:
+        aside.write_bytes(_MAGIC + token_bytes(_ID))
+
+
+def _made(users: NDArray[np.uint64]) -> NDArray[np.void]:
+    records = np.zeros(len(users), RECORD)
+    records["user"] = users
+    records["key"] = np.frombuffer(token_bytes(16 * len(users)), np.uint8).reshape(-1, 16)
+    return records
+
+
+def _slots(records: NDArray[np.void], users: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """(n,) slots of sorted users, -1 where there is none; of several, the one that isn't dropped."""
+    slots = np.flatnonzero(records["key"].any(axis=1))
+    known = records["user"][slots]
+    order = np.argsort(known, kind="stable")
+    if not len(order):
+        return np.full(len(users), -1, np.int64)
+    place = np.minimum(np.searchsorted(known[order], users), len(order) - 1)
+    found: NDArray[np.int64] = np.where(known[order][place] == users, slots[order][place], -1)
+    return found
+
+
+def _id_of(path: Path) -> bytes:
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+    if len(head) < _HEAD or not head.startswith(_MAGIC):
+        raise ArtifactError(
+            f"{path} is no file of keys that this Freshet reads",
+            hint="restore it from its copy, or update Freshet",
+        )
+    return head[len(_MAGIC) :]
+
+
+def _records(path: Path) -> NDArray[np.void]:
+    """All whole records; what a crash has cut off at the end was never given to anybody."""
+    if not path.is_file():
+        raise ArtifactError(f"{path} not found", hint="name the file of keys: see [backup] keys")
+    _id_of(path)
+    data = path.read_bytes()[_HEAD:]
+    return np.frombuffer(data, RECORD, len(data) // RECORD.itemsize)
+
+
+def _append(path: Path, records: NDArray[np.void]) -> None:
+    """Add records behind the last whole one."""
+    with path.open("r+b") as file:
+        size = file.seek(0, os.SEEK_END) - _HEAD
+        file.seek(_HEAD + size - size % RECORD.itemsize)
+        file.write(records.tobytes())
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _overwrite(path: Path, slots: Iterable[int]) -> None:
+    """Zeros in the place of users and keys: nothing of them stays in the file."""
+    with path.open("r+b") as file:
+        for slot in slots:
+            file.seek(_HEAD + int(slot) * RECORD.itemsize)
+            file.write(bytes(RECORD.itemsize))
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _join(source: Path, target: Path) -> None:
+    """Give the target the records that it lacks, and the drops."""
+    if _id_of(source) != _id_of(target):
+        raise ArtifactError(
+            f"{target} holds keys of another workspace",
+            hint="name another file in [backup] keys: two workspaces don't share one",
+        )
+    theirs, mine = _records(source), _records(target)
+    both = min(len(theirs), len(mine))
+    alive = theirs["key"][:both].any(axis=1) & mine["key"][:both].any(axis=1)
+    if (theirs["user"][:both] != mine["user"][:both])[alive].any():
+        raise ArtifactError(
+            f"{target} and {source} have gone apart: two copies of one workspace have each added keys",
+            hint="name another file in [backup] keys",
+        )
+    gone = ~theirs["key"][:both].any(axis=1) & mine["key"][:both].any(axis=1)
+    _overwrite(target, np.flatnonzero(gone).tolist())
+    if len(theirs) > both:
+        _append(target, theirs[both:])
+    sync(target.parent)
