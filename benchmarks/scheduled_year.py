@@ -1,4 +1,4 @@
-"""A SIMULATED year of `freshet schedule`: is every due run made once, the budget kept, and what do policies buy?
+"""A SIMULATED year of `freshet schedule`: due runs made once, budgets kept, and what policies buy.
 
 The loop, the leases, the ledger and the policies are the real ones, on a workspace in a folder. Simulated are
 the clock, the world, and what a run makes: it counts a SIMULATED log anew, for a price that is set. Two
@@ -275,7 +275,7 @@ def checked(records: list[Record], start: datetime, end: datetime, options: Name
             one.money
             for one in records
             if f"{datetime.fromisoformat(one.started).astimezone(zone):%Y-%m}" == month
-            and datetime.fromisoformat(one.started) < slot
+            and datetime.fromisoformat(one.started) < cron.after(slot)  # of killed ones, too
         )
         if not made[slot]:
             held, missing = (
@@ -305,9 +305,6 @@ def overlaps(path: Path) -> int:
             begun[pid] = float(at)
         elif pid in begun:  # one that dies between runs has none
             spans.append((begun.pop(pid), float(at)))
-    spans += [
-        (at, max(at, deaths.get(pid, at) - 0.5)) for pid, at in begun.items()
-    ]  # dead before it was seen
     for first, last in sorted(spans):
         count += first < running
         running = max(running, last)

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import pytest
 from selenium import webdriver
-from selenium.common.exceptions import StaleElementReferenceException
+from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 
@@ -32,12 +32,13 @@ class Browser:
     def go(self, path: str = "") -> None:
         """Open a page; while the dashboard starts, it loads itself again."""
         self.driver.get(f"{self.url}/dashboard/{path}")
-        self.until(lambda: "is starting" not in self.text)
+        self.until(lambda: self.text and "is starting" not in self.text)
 
     @property
     def text(self) -> str:
         """What the page shows."""
-        return self.driver.find_element(By.TAG_NAME, "body").text
+        script = "return document.body ? document.body.innerText : ''"
+        return str(self.driver.execute_script(script))
 
     def find(self, css: str) -> WebElement:
         """An element, once it is there."""
@@ -69,7 +70,7 @@ class Browser:
             try:
                 if found := look():
                     return found
-            except StaleElementReferenceException:  # htmx has just put something else there
+            except WebDriverException:  # the page, or a part of it, is being replaced
                 pass
             time.sleep(0.1)
         pytest.fail(f"{self.driver.current_url} never showed it {what}; it shows {self.text[:2000]}")
@@ -106,7 +107,7 @@ class Browser:
         return [
             entry["message"]
             for entry in self.driver.get_log("browser")
-            if entry["level"] == "SEVERE" and "status of 4" not in entry["message"]
+            if entry["level"] == "SEVERE" and "responded with a status" not in entry["message"]
         ]
 
 

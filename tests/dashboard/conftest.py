@@ -41,13 +41,19 @@ def copy(shop: Workspace, tmp_path: Path) -> Workspace:
     return workspace(Path(shutil.copytree(shop.root, tmp_path / "shop")), settings_of(shop))
 
 
-@pytest.fixture
-def halted(shop: Workspace, place: Path, tmp_path: Path) -> Workspace:
+@pytest.fixture(scope="session")
+def stopped(shop: Workspace, place: Path) -> Workspace:
     """A copy whose new model, a fake one, failed its gate in run 00004."""
-    ws = copied(shop, tmp_path / "halted", settings(place / "world", "fake", STRICT + HTTP))
+    ws = copied(shop, place / "stopped", settings(place / "world", "fake", STRICT + HTTP))
     with pytest.raises(GateFailed):
         pipeline.finetune(ws, SECOND)
     return ws
+
+
+@pytest.fixture
+def halted(stopped: Workspace, tmp_path: Path) -> Workspace:
+    """A copy of it that a test may change."""
+    return workspace(Path(shutil.copytree(stopped.root, tmp_path / "halted")), settings_of(stopped))
 
 
 def settings_of(ws: Workspace) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -37,52 +39,41 @@ with open_workspace(Path(sys.argv[1])).run("refresh") as run, run.step("inferenc
 """
 
 
-@pytest.fixture
-def served(halted: Workspace) -> Iterator[Running]:
-    """A server on a workspace with two releases and a halted run, that asks for keys."""
+@contextmanager
+def opened(root: Path, profile: Path) -> Iterator[tuple[Running, Browser]]:
+    """A server that asks for keys, and a browser, logged in as an admin called Ada."""
     admin, text = make_key("admin", "Ada", "2026-01-05")
-    reader, other = make_key("read", "Rita", "2026-01-05")
-    save_keys(halted.root, {admin.id: admin, reader.id: reader})
-    with running(halted.root, key=text) as server:
-        (halted.root.parent / "reader").write_text(other)
-        yield server
+    save_keys(root, {admin.id: admin})
+    with running(root, key=text) as server, browsing(server.url, profile) as browser:
+        browser.go()
+        browser.write("key", text)
+        browser.press("Log in")
+        browser.sees("Is it fresh?")
+        yield server, browser
+
+
+@pytest.fixture(scope="module")
+def looked_at(stopped: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """For tests that change nothing: two releases and a halted run."""
+    folder = tmp_path_factory.mktemp("looked_at")
+    with opened(Path(shutil.copytree(stopped.root, folder / "halted")), folder / "profile") as (_, browser):
+        yield browser
 
 
 @pytest.fixture
-def browser(served: Running, tmp_path: Path) -> Iterator[Browser]:
-    """A browser, logged in with the admin's key."""
-    with browsing(served.url, tmp_path / "profile") as found:
-        found.go()
-        found.write("key", served.key)
-        found.press("Log in")
-        found.sees("Is it fresh?")
+def both(halted: Workspace, tmp_path: Path) -> Iterator[tuple[Running, Browser]]:
+    """The same for a test of its own."""
+    with opened(halted.root, tmp_path / "profile") as found:
         yield found
 
 
-def test_somebody_logs_in_looks_and_logs_out(browser: Browser, halted: Workspace) -> None:
+def test_somebody_on_call_finds_out_why_a_run_halted_and_approves_it(
+    both: tuple[Running, Browser], halted: Workspace
+) -> None:
+    _, browser = both
     assert browser.driver.get_cookie("freshet") is not None
     assert browser.driver.execute_script("return document.cookie") == ""
-    for name in ("Runs", "Releases", "Reviews", "Overview"):
-        browser.link(name).click()
-        assert browser.find("nav [aria-current=page]").text == name
     browser.sees("of the top 5 was replaced")  # fetched by htmx
-    browser.press("Log out")
-    browser.sees("API key")
-    browser.write("key", "fk_wrong_key")
-    browser.press("Log in")
-    browser.sees("That is no key of this server.")
-    browser.write("key", (halted.root.parent / "reader").read_text())
-    browser.press("Log in")
-    browser.sees("Rita (read)")
-    browser.go("releases/1")
-    browser.sees("Rolling back needs a key of scope admin")
-    assert browser.complaints() == []
-
-
-def test_somebody_on_call_finds_out_why_a_run_halted_and_approves_it(
-    browser: Browser, halted: Workspace
-) -> None:
-    browser.go()
     browser.link("00004").click()
     browser.sees("A gate halted this run")
     browser.link("Review it").click()
@@ -98,18 +89,17 @@ def test_somebody_on_call_finds_out_why_a_run_halted_and_approves_it(
     assert browser.complaints() == []
 
 
-def test_a_halted_run_is_rejected(browser: Browser, halted: Workspace) -> None:
+def test_a_run_is_rejected_and_a_release_rolled_back(
+    both: tuple[Running, Browser], halted: Workspace
+) -> None:
+    served, browser = both
     browser.go("reviews/00004")
     browser.write("by", "Grace")
     browser.write("reason", "too weak")
     browser.press("Reject")
     browser.sees("Run 00004 is rejected.")
     assert halted.ledger.get("00004").reviewer.startswith("Grace (key ")
-
-
-def test_a_release_is_rolled_back_and_served(browser: Browser, served: Running, halted: Workspace) -> None:
-    browser.go("releases")
-    browser.link("1").click()
+    browser.go("releases/1")
     browser.press("Roll back to release 1")
     browser.write("reason", "people complain")
     browser.press("Serve release 1 now")
@@ -120,7 +110,10 @@ def test_a_release_is_rolled_back_and_served(browser: Browser, served: Running, 
     browser.sees("people complain")
 
 
-def test_a_run_is_followed_as_it_happens_to_its_end(browser: Browser, halted: Workspace) -> None:
+def test_runs_are_followed_as_they_happen_to_their_ends(
+    both: tuple[Running, Browser], halted: Workspace
+) -> None:
+    _, browser = both
     stop = halted.root.parent / "stop"
     command = [sys.executable, "-c", LONG_RUN, str(halted.root), str(stop)]
     with subprocess.Popen(command) as process:
@@ -129,8 +122,7 @@ def test_a_run_is_followed_as_it_happens_to_its_end(browser: Browser, halted: Wo
             browser.go("runs/00005")
             browser.sees("Right now")
             browser.sees("chunk 2 is done")
-            browser.find("progress")
-            first = browser.find("progress").get_attribute("value")
+            first = browser.until(lambda: browser.find("progress").get_attribute("value"))
             browser.until(lambda: browser.find("progress").get_attribute("value") != first)
             browser.sees("chunk 5 is done")  # nobody has loaded the page again
             stop.touch()
@@ -139,15 +131,10 @@ def test_a_run_is_followed_as_it_happens_to_its_end(browser: Browser, halted: Wo
             assert process.wait(PATIENCE) == 0
         finally:
             process.kill()
-    assert browser.complaints() == []
-
-
-def test_a_run_that_is_killed_is_seen_to_be(browser: Browser, halted: Workspace) -> None:
-    command = [sys.executable, "-c", LONG_RUN, str(halted.root), "/nowhere"]
-    with subprocess.Popen(command) as process:
+    with subprocess.Popen([*command[:-1], "/nowhere"]) as process:
         try:
-            browser.until(lambda: (halted.root / "runs" / "00005.json").exists() or None)
-            browser.go("runs/00005")
+            browser.until(lambda: (halted.root / "runs" / "00006.json").exists() or None)
+            browser.go("runs/00006")
             browser.sees("chunk 1 is done")
             process.send_signal(signal.SIGKILL)
             process.wait(PATIENCE)
@@ -155,11 +142,29 @@ def test_a_run_that_is_killed_is_seen_to_be(browser: Browser, halted: Workspace)
             browser.sees("chunk 1 is done")  # what it has said is still there
         finally:
             process.kill()
+    assert browser.complaints() == []
+
+
+def test_the_dashboard_ends_with_its_server(both: tuple[Running, Browser]) -> None:
+    served, _ = both
+    (pid,) = (one for one in children(served.process.pid) if "dashboard_process" in cmdline(one))
+    assert served.stop() == 0
+    gone(pid)
+
+
+def test_the_dashboard_ends_with_a_server_that_is_killed(halted: Workspace) -> None:
+    with running(halted.root) as served:
+        served.client.get("/dashboard/")
+        (pid,) = (one for one in children(served.process.pid) if "dashboard_process" in cmdline(one))
+        served.process.kill()
+        served.process.wait()
+    gone(pid)
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
-def test_pages_are_for_everybody(browser: Browser, size: tuple[int, int], dark: bool) -> None:
+def test_pages_are_for_everybody(looked_at: Browser, size: tuple[int, int], dark: bool) -> None:
+    browser = looked_at
     browser.show(size, dark)
     wrong = {}
     for path in PAGES:
@@ -172,7 +177,9 @@ def test_pages_are_for_everybody(browser: Browser, size: tuple[int, int], dark: 
     assert wrong == {}
 
 
-def test_everything_is_reached_by_keyboard(browser: Browser) -> None:
+def test_everything_is_reached_by_keyboard(looked_at: Browser) -> None:
+    browser = looked_at
+    browser.show()
     browser.go("runs")
     reached = []
     for _ in range(12):
@@ -182,20 +189,19 @@ def test_everything_is_reached_by_keyboard(browser: Browser) -> None:
     assert {"Overview", "Runs", "Releases", "Reviews"} <= set(reached)
 
 
-def test_the_dashboard_ends_with_its_server(served: Running, browser: Browser) -> None:
-    pids = [one for one in children(served.process.pid) if "dashboard_process" in cmdline(one)]
-    assert len(pids) == 1
-    begin = time.monotonic()
-    assert served.stop() == 0
-    browser.until(lambda: not alive(pids[0]) or None)
-    assert time.monotonic() - begin < PATIENCE
-
-
-def test_the_dashboard_ends_with_a_server_that_is_killed(served: Running, browser: Browser) -> None:
-    pids = [one for one in children(served.process.pid) if "dashboard_process" in cmdline(one)]
-    served.process.kill()
-    served.process.wait()
-    browser.until(lambda: not alive(pids[0]) or None)
+def test_somebody_logs_in_looks_and_logs_out(looked_at: Browser) -> None:
+    browser = looked_at
+    browser.show()
+    browser.go()
+    for name in ("Runs", "Releases", "Reviews", "Overview"):
+        browser.link(name).click()
+        browser.until(lambda name=name: browser.find("nav [aria-current=page]").text == name)
+    browser.press("Log out")
+    browser.sees("API key")
+    browser.write("key", "fk_wrong_key")
+    browser.press("Log in")
+    browser.sees("That is no key of this server.")
+    assert browser.complaints() == []
 
 
 def children(pid: int) -> list[int]:
@@ -204,6 +210,14 @@ def children(pid: int) -> list[int]:
     for thread in Path(f"/proc/{pid}/task").iterdir():
         found += [int(child) for child in (thread / "children").read_text().split()]
     return found
+
+
+def gone(pid: int) -> None:
+    """Wait until a process has ended."""
+    end = time.monotonic() + PATIENCE
+    while alive(pid):
+        assert time.monotonic() < end
+        time.sleep(0.1)
 
 
 def cmdline(pid: int) -> str:

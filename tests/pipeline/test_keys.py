@@ -137,6 +137,14 @@ MADE: dict[str, tuple[Any, set[str]]] = {
     "live.user_cap": (10, {"overlays"}),
     "live.most_lift": (5.0, {"overlays"}),
     "live.burst_hours": (2.0, {"overlays"}),
+    "screen.use": (False, SERVED),
+    "screen.age_days": (8, {"screens", *SERVED}),
+    "screen.active_days": (1, {"screens", *SERVED}),
+    "screen.most_growth": (4.0, {"screens", *SERVED}),
+    "screen.chance": (4.0, {"screens", *SERVED}),
+    "screen.few": (3, {"screens", *SERVED}),
+    "screen.trusted": (["0"], {"screens", *SERVED}),
+    "screen.live_weight": (0.5, {"overlays"}),
     "feedback.use": (False, NOTHING),  # the release goes without
     "feedback.proposals": (4, {"feedback"}),
     "feedback.days": (14, {"feedback"}),
@@ -157,6 +165,7 @@ JUDGING = "is read when experiments are judged, from the events"
 TOLD = "decides who is told of a run, not what it makes"
 WATCHED = "decides what is promised and who is told, not what is made"
 KEPT = "decides where copies lie, not what is made"
+TRIED = "decides who is served a release first, not what is in it"
 OUTSIDE: dict[str, tuple[Any, str]] = {
     "executor": ("ray", "decides where something is computed, not what comes out"),
     "privacy.hash_users": (False, "refused for a log that holds ids as they came"),
@@ -203,6 +212,7 @@ OUTSIDE: dict[str, tuple[Any, str]] = {
     "tuning.every_days": (60, WHEN),
     "tuning.hosted": (True, SERVER),
     "inference.chunk": (16, COST),
+    "screen.gate": ("report", "decides whether a person looks first"),
     "table.max_churn": (0.9, "decides whether a person looks first"),
     "schedule.policy": ("cost", WHEN),
     "schedule.drift_alpha": (0.01, WHEN),
@@ -254,6 +264,12 @@ OUTSIDE: dict[str, tuple[Any, str]] = {
     "experiments.attribution_hours": (24.0, JUDGING),
     "experiments.metrics": ([{"name": "mine", "counts": "value >= 9"}], JUDGING),
     "experiments.guardrails": ([{"metric": "satisfaction"}], JUDGING),
+    "canary.share": (0.1, TRIED),
+    "canary.days": (2.0, TRIED),
+    "canary.metrics": (["satisfaction"], TRIED),
+    "canary.margin": (0.1, TRIED),
+    "canary.alpha": (0.1, TRIED),
+    "canary.smallest_harm": (0.2, TRIED),
     "export.to": (["given"], GIVEN),
     "export.keep_seconds": (5, GIVEN),
     "export.webhook": ("http://127.0.0.1:1/other", GIVEN),

@@ -33,19 +33,19 @@ def gc(
 ) -> None:
     """Delete artifacts that no release, run or experiment needs, old releases, leftovers of dead runs."""
     from freshet.cleanup import collect_garbage
-    from freshet.retention import retain
 
     with opened(workspace, wait) as ws:
-        dropped = None if dry_run else retain(ws, datetime.now(UTC))
-        found = collect_garbage(ws, releases, study_days, dry_run=dry_run)
+        found = collect_garbage(ws, releases, study_days, datetime.now(UTC), dry_run=dry_run)
 
     def show(console: Console) -> None:
         for what, count in sorted(found.counts.items(), key=lambda one: -found.sizes[one[0]]):
             console.print(f"{found.sizes[what] / 1e6:10,.1f} MB  {count:,} {what}")
         verb = "would be freed" if dry_run else "freed"
         console.print(f"{found.bytes / 1e6:10,.1f} MB  {verb}")
-        if dropped is not None:
-            console.print(f"too old by [retention]: {dropped}", soft_wrap=True, markup=False)
+        old = {what: count for what, count in asdict(found.dropped).items() if count and what != "notes"}
+        if old:
+            dropped = ", ".join(f"{count:,} {what}" for what, count in old.items())
+            console.print(f"dropped, older than \\[retention] says: {dropped}", soft_wrap=True)
         gone, kept = (", ".join(map(str, one)) for one in (found.deleted_releases, found.releases))
         if gone:
             console.print(f"nobody can go back to releases {gone}; these stay: {kept}", soft_wrap=True)
@@ -60,6 +60,6 @@ def gc(
         "deleted_releases": found.deleted_releases,
         "removed": removed,
         "bytes": found.bytes,
-        "dropped": None if dropped is None else asdict(dropped),
+        "dropped": asdict(found.dropped),
     }
     answer(document("gc", content), as_json, show)

@@ -16,13 +16,13 @@ class ScreenConfig(Section):
         True, description="whether moves of new users that nothing else bears out are held back from counting"
     )
     age_days: Positive = Field(
-        7, description="a user is established when first seen so many days ago, and active on `active_days`"
+        28, description="a user is established when first seen so many days ago, and active on `active_days`"
     )
     active_days: Positive = Field(
         2, description="days on which an established user engaged anything before; others are new users"
     )
     most_growth: float = Field(
-        2.0,
+        1.5,
         ge=1,
         allow_inf_nan=False,
         description="an interest's share of new users' moves counts up to so many times the share it had, or "
@@ -42,8 +42,8 @@ class ScreenConfig(Section):
         0.1,
         ge=0,
         le=1,
-        description="what a move of a new user counts in live signals, until a refresh finds the user "
-        "established",
+        description="what a move counts in live signals of a user whom the log didn't know when the table "
+        "was made, against 1 of others",
     )
     gate: Literal["halt", "report", "off"] = Field(
         "halt",

@@ -30,6 +30,8 @@ PULL = 20.0
 """Pseudo-counts that pull what follows an interest to what is taken up at all."""
 CAUTION = 5.0
 """Pseudo-counts that pull what established users take up of late to what they usually do."""
+MOST = 0.9
+"""Share of new users' moves that may be expected of one interest, at most."""
 FAR = 30.0
 """Half-lives after which sums are brought to a later landmark, so that they don't grow large."""
 
@@ -106,29 +108,30 @@ def _bound(expected, growth, chance, few):  # type: ignore[no-untyped-def]  # no
 
 @njit(cache=True)
 def _odds(share):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # pragma: no cover - compiled
-    share = min(share, 0.5)
+    share = min(share, MOST)
     return share / (1.0 - share)
 
 
 @njit(cache=True)
-def _allowed(came, fresh, old, short, long, growth, chance, few):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # pragma: no cover - compiled
-    """(N,) new users' moves to each interest that count today; `came` is how many there are."""
+def _allowed(came, borne, fresh, old, short, long, growth, chance, few):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # pragma: no cover - compiled
+    """(N,) new users' moves to each interest that count today: of `came`, beside `borne` of others."""
     interests = len(came)
     allowed = came.copy()
     all_new, all_old, all_late = fresh[1].sum() * long, old[1].sum() * long, old[0].sum() * short
-    total, late = came.sum(), fresh[0].sum() * short
+    total, late, today = came.sum(), fresh[0].sum() * short, borne.sum()
     for s in range(interests):
         if came[s] <= few:
             continue
         usual = (fresh[1, s] * long + 1.0) / (all_new + interests)
         steady = (old[1, s] * long + 1.0) / (all_old + interests)
-        raised = (old[0, s] * short + CAUTION * steady) / ((all_late + CAUTION) * steady)
-        odds = _odds(usual * max(1.0, raised))
+        of_late = (old[0, s] * short + CAUTION * steady) / ((all_late + CAUTION) * steady)
+        at_once = (borne[s] + CAUTION * steady) / ((today + CAUTION) * steady)  # on its first day
+        odds = _odds(usual * max(1.0, of_late, at_once))
         # a flood of one interest must not raise what is expected of it: others' moves alone do
         others, before = total - came[s], fresh[0, s] * short
-        at_once = _bound(others * odds, growth, chance, few)
-        of_late = _bound((others + late - before) * odds, growth, chance, few) - before
-        allowed[s] = min(at_once, of_late)
+        on_the_day = _bound(others * odds, growth, chance, few)
+        with_before = _bound((others + late - before) * odds, growth, chance, few) - before
+        allowed[s] = min(on_the_day, with_before)
     return allowed
 
 
@@ -160,16 +163,17 @@ def _decide(day, own, given, sums, since, trusted, kept):  # type: ignore[no-unt
         fresh_pairs *= np.float32(short)
         pairs *= np.float32(long)
         since[0], short, long = day, 1.0, 1.0
-    came, taken = np.zeros(len(trusted)), np.zeros(len(trusted))
+    came, borne, taken = np.zeros((3, len(trusted)))
     for row in range(len(last)):
         if not new[row]:
             old[0, successor[row]] += 1.0 / short
+            borne[successor[row]] += 1
             continue
         came[successor[row]] += 1
         if 0 <= last[row] < rows:
             came_pairs[last[row], successor[row]] += 1
     if (fresh[1].sum() + old[1].sum()) * long > SETTLED * len(trusted):
-        allowed = _allowed(came, fresh, old, short, long, growth, chance, few)
+        allowed = _allowed(came, borne, fresh, old, short, long, growth, chance, few)
         for row in order:
             a, s = last[row], successor[row]
             if not new[row] or trusted[s]:

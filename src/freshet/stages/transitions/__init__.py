@@ -11,7 +11,7 @@ order. `established` says since when a user has a past.
 from freshet.stages.transitions.counting import Earlier, Kept, Parted, count, without
 from freshet.stages.transitions.day_files import intact
 from freshet.stages.transitions.engagements import reassigned
-from freshet.stages.transitions.established import Established, established
+from freshet.stages.transitions.established import Established
 from freshet.stages.transitions.format import count_of, referenced
 from freshet.stages.transitions.transition_log import TransitionLog
 
@@ -23,7 +23,6 @@ __all__ = [
     "TransitionLog",
     "count",
     "count_of",
-    "established",
     "intact",
     "reassigned",
     "referenced",

@@ -1,0 +1,1 @@
+"""Tests of what is held back from counting."""
