@@ -49,6 +49,7 @@ KEYS = {
     "hostile": {"collect", "headers", "idle", "keys", "network", "damage", "escapes", "paths", "host", "numbers", "old", "umask", "ok"},
     "identity": {"shop", "answers", "differences"},
     "items": {"transitions", "users", "within", "end_to_end", "hybrid_ranker_minus"},
+    "forgetting": {"simulated", "load", "forget_seconds", "erase_seconds", "search_mb_s", "hashed"},
     "lake": {"simulated", "parquet", "bad", "text"},
     "one_line": {"n", "users", "counts", "popularity"},
     "open_bandit": {"known", "campaigns", "tests", "resamples"},
