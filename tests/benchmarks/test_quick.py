@@ -25,6 +25,7 @@ RUNNABLE = sorted(
 """A file without a `__main__` block is something that others import."""
 
 KEYS = {
+    "backups": {"ratio", "rows_per_second_sealed", "rows_per_second_opened", "keys_found_seconds"},
     "bulk_inference": {"ratio", "ratio_with_evidence", "share_of_forward_limit", "top1_agreement", "by_prompts"},
     "bucket": {"note", "load", "local_s", "bucket_s", "ratio", "noop_ratio", "requests", "push_mb_s", "fetch_mb_s"},
     "cluster": {"simulated", "count", "inference", "planned"},
