@@ -18,12 +18,25 @@ from freshet.simulator import World, generate
 from freshet.stages.interests import load, load_assignment
 from freshet.storage.artifacts import committed
 from freshet.storage.workspace import Workspace
-from tests.pipeline.world import NOW, current_table, settings, step, workspace
+from tests.pipeline.world import NOW, current_table, step, workspace
 
-WORLD = World(themes=10, items=70, users=900, days=70, change_day=40, sessions=8)
+WORLD = World(themes=24, items=144, users=900, days=70, change_day=40, sessions=8)
 FIRST, SECOND = AsOf.parse("2024-02-28"), AsOf.parse("2024-03-06")
 OFF = '[screen]\nuse = false\ngate = "off"\n'
-CHURN = "[table]\nmax_churn = 1.0\n"
+CONFIG = f"""[events]
+files = ["{{world}}/events.parquet"]
+items = "{{world}}/items.parquet"
+positive = "value >= 7"
+[interests]
+count = 24
+[counts]
+window_days = 7
+fit_windows = 2
+[planner]
+kind = "counts"
+[table]
+max_churn = 1.0
+{OFF}"""
 FAKE_USERS = 600
 
 
@@ -33,11 +46,11 @@ def attacked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, int, 
     folder = tmp_path_factory.mktemp("campaign")
     world = folder / "world"
     generate(WORLD, world)
-    ws = workspace(folder / "ws", settings(world, extra=CHURN + OFF))
+    ws = workspace(folder / "ws", CONFIG.format(world=world))
     operations.import_log(ws, NOW)
     pipeline.refresh(ws, FIRST, publish=True)
     shutil.copytree(ws.root, folder / "honest")
-    honest = workspace(folder / "honest", settings(world, extra=CHURN + OFF))
+    honest = workspace(folder / "honest", CONFIG.format(world=world))
     pipeline.refresh(honest, SECOND, publish=True)
     rows = [current_table(one).successors[0].tolist() for one in (ws, honest)]
     pushed = int(max(rows[1], key=lambda interest: min(row.index(interest) for row in rows)))
