@@ -29,6 +29,7 @@ KEYS = {
     "bulk_inference": {"ratio", "ratio_with_evidence", "share_of_forward_limit", "top1_agreement", "by_prompts"},
     "bucket": {"note", "load", "local_s", "bucket_s", "ratio", "noop_ratio", "requests", "push_mb_s", "fetch_mb_s"},
     "cluster": {"simulated", "count", "inference", "planned"},
+    "canary": {"note", "margin", "alpha", "canaries"},
     "cadence": {"note", "cost_in_hits", "worlds"},
     "chaos": {"kills", "lost", "corrupt", "leftover", "unreadable", "stages"},
     "poisoning": {"log", "real", "refresh", "live"},
