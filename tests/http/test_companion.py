@@ -107,7 +107,9 @@ def test_who_may_act_without_a_key_depends_on_who_reaches_the_server(
         assert found is not None
         assert found.settings.open_scope == scope
         found.end()
-    assert companion_of(tmp_path, DashboardConfig.model_validate({"use": False}), "::1", no_auth=False) is None
+    assert (
+        companion_of(tmp_path, DashboardConfig.model_validate({"use": False}), "::1", no_auth=False) is None
+    )
     shared = DashboardConfig.model_validate({"secret_env": "SESSIONS"})
     with pytest.raises(ConfigError, match="SESSIONS, which is not set"):
         companion_of(tmp_path, shared, "127.0.0.1", no_auth=False)
